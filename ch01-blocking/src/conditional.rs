@@ -1,0 +1,135 @@
+//! Conditional and partial requests: what a client that has a copy, or a part of one, asks for.
+
+use crate::http::{Conditions, Etag, Method, decimal};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What is to be sent of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// All of it.
+    Whole,
+    /// From this byte to this, both included.
+    Part(u64, u64),
+    /// 304: the client's copy is good.
+    NotModified,
+    /// 412: it is not the version that the client means.
+    Failed,
+    /// 416: there are not so many bytes.
+    Unsatisfiable,
+}
+
+/// Evaluates the conditions in the order of RFC 9110 section 13.2.2.
+pub(crate) fn judge(asked: &Conditions<'_>, method: Method, etag: &Etag, modified: SystemTime) -> Verdict {
+    if let Some(tags) = asked.if_match {
+        // Strong comparison: a weak tag never matches.
+        if !any_tag(tags, |tag| !tag.weak && tag.is(etag)) {
+            return Verdict::Failed;
+        }
+    } else if let Some(date) = asked.if_unmodified_since.and_then(date)
+        && seconds(modified) > seconds(date)
+    {
+        return Verdict::Failed;
+    }
+    if let Some(tags) = asked.if_none_match {
+        if any_tag(tags, |tag| tag.is(etag)) {
+            return Verdict::NotModified;
+        }
+    } else if let Some(date) = asked.if_modified_since.and_then(date)
+        && seconds(modified) <= seconds(date)
+    {
+        return Verdict::NotModified;
+    }
+    match asked.range {
+        // Only GET has ranges (RFC 9110 section 14.2).
+        Some(range) if method == Method::Get && if_range(asked, etag, modified) => part(range, etag.len),
+        _ => Verdict::Whole,
+    }
+}
+
+/// Whether the part that the client has is of this version, so that it may have the rest (section 13.1.5).
+fn if_range(asked: &Conditions<'_>, etag: &Etag, modified: SystemTime) -> bool {
+    match asked.if_range {
+        None => true,
+        Some(tag) if tag.starts_with(b"\"") => any_tag(tag, |tag| tag.is(etag)),
+        Some(other) => date(other).is_some_and(|date| seconds(date) == seconds(modified)),
+    }
+}
+
+/// One tag of a list.
+struct Tag<'a> {
+    weak: bool,
+    opaque: &'a [u8],
+}
+
+impl Tag<'_> {
+    fn is(&self, etag: &Etag) -> bool {
+        self.opaque == b"*" || etag.to_string().as_bytes() == self.opaque
+    }
+}
+
+/// Whether a list such as `"a", W/"b"`, or `*`, has a tag that fits. A tag may contain commas.
+fn any_tag(mut list: &[u8], fits: impl Fn(Tag<'_>) -> bool) -> bool {
+    if list == b"*" {
+        return fits(Tag { weak: false, opaque: list });
+    }
+    loop {
+        list = list.trim_ascii_start();
+        while let [b',', rest @ ..] = list {
+            list = rest.trim_ascii_start();
+        }
+        let weak = list.starts_with(b"W/");
+        let tag = if weak { &list[2..] } else { list };
+        let Some(end) = tag.strip_prefix(b"\"").and_then(|tag| tag.iter().position(|&byte| byte == b'"'))
+        else {
+            return false; // the end of the list, or no list
+        };
+        let (opaque, rest) = tag.split_at(end + 2);
+        if fits(Tag { weak, opaque }) {
+            return true;
+        }
+        list = rest;
+    }
+}
+
+/// One range of bytes (RFC 9110 section 14.1.2). What we do not understand, we may ignore.
+fn part(range: &[u8], len: u64) -> Verdict {
+    let ranges = match range.split_at_checked(6) {
+        Some((unit, ranges)) if unit.eq_ignore_ascii_case(b"bytes=") => ranges.trim_ascii(),
+        _ => return Verdict::Whole,
+    };
+    let Some(dash) = ranges.iter().position(|&byte| byte == b'-') else { return Verdict::Whole };
+    let (first, last) = (number(&ranges[..dash]), number(&ranges[dash + 1..]));
+    match (first, last) {
+        (Number::Is(first), Number::Is(last)) if first > last => Verdict::Whole, // nonsense
+        (Number::Is(first), Number::Is(_) | Number::Missing) if first >= len => Verdict::Unsatisfiable,
+        (Number::Is(first), Number::Is(last)) => Verdict::Part(first, last.min(len - 1)),
+        (Number::Is(first), Number::Missing) => Verdict::Part(first, len - 1),
+        (Number::Missing, Number::Is(0)) => Verdict::Unsatisfiable,
+        (Number::Missing, Number::Is(_)) if len == 0 => Verdict::Whole, // all of nothing has no numbers
+        (Number::Missing, Number::Is(last)) => Verdict::Part(len - last.min(len), len - 1),
+        _ => Verdict::Whole,
+    }
+}
+
+enum Number {
+    Missing,
+    Is(u64),
+    Malformed,
+}
+
+fn number(digits: &[u8]) -> Number {
+    match decimal(digits) {
+        Some(number) => Number::Is(number),
+        None if digits.is_empty() => Number::Missing,
+        None => Number::Malformed,
+    }
+}
+
+fn date(value: &[u8]) -> Option<SystemTime> {
+    httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok()
+}
+
+/// Whole seconds, all that an HTTP date can say.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}

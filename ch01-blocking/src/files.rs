@@ -1,0 +1,163 @@
+//! Files below the root, and no others.
+//!
+//! A name is judged part by part before it is opened, and opened through cap-std,
+//! which has the kernel itself refuse every way out of the root, symbolic links
+//! included (openat2(2), RESOLVE_BENEATH; elsewhere step by step). Comparing
+//! path names as text instead is how servers have leaked their neighbours' files.
+
+use crate::conditional::{Verdict, judge};
+use crate::http::{Body, ContentRange, Etag, Fields, Method, Request, Response};
+use crate::site::{READ_ONLY, allow};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+/// A directory whose files are served.
+#[derive(Debug)]
+pub(crate) struct Files {
+    root: Dir,
+}
+
+/// Why there is no file.
+enum Missing {
+    /// No such name, or one that is nobody's business.
+    NotFound,
+    /// A name that is none.
+    Malformed,
+    /// The system cannot open one more file now.
+    Busy,
+    /// The disk, most likely.
+    Failed,
+}
+
+impl Files {
+    /// Serves what lies below `root`.
+    pub(crate) fn open(root: &Path) -> io::Result<Files> {
+        Ok(Files { root: Dir::open_ambient_dir(root, ambient_authority())? })
+    }
+
+    /// Answers a request for a file.
+    pub(crate) fn respond(&self, request: &Request<'_>) -> Response {
+        let found = name(request.path).and_then(|name| {
+            let (file, metadata) = self.find(&name)?;
+            Ok((name, file, metadata))
+        });
+        let (name, file, metadata) = match found {
+            Ok(found) => found,
+            Err(Missing::NotFound) => return Response::text(404, "404 Not Found: no such file\n"),
+            Err(Missing::Malformed) => {
+                return Response::text(
+                    400,
+                    "400 Bad Request: a percent sign without two hexadecimal digits\n",
+                );
+            }
+            Err(Missing::Busy) => return busy(),
+            Err(Missing::Failed) => {
+                return Response::text(500, "500 Internal Server Error: the file cannot be read\n");
+            }
+        };
+        match request.method {
+            Method::Get | Method::Head => {}
+            Method::Options => return allow(204, READ_ONLY),
+            _ => return allow(405, READ_ONLY),
+        }
+        if metadata.is_dir() {
+            return redirect(request);
+        }
+        content(request, &name, file, &metadata)
+    }
+
+    /// Opens a file or a directory, but nothing else that may have a name.
+    fn find(&self, name: &str) -> Result<(File, Metadata), Missing> {
+        // Without O_NONBLOCK, opening a FIFO waits until somebody opens its other end.
+        let file = self.root.open_with(name, OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK));
+        let file = file.map_err(|error| match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => Missing::Busy,
+            Some(libc::EIO) => Missing::Failed,
+            _ => Missing::NotFound,
+        })?;
+        let file = file.into_std();
+        let metadata = file.metadata().map_err(|_| Missing::Failed)?;
+        if metadata.is_file() || metadata.is_dir() { Ok((file, metadata)) } else { Err(Missing::NotFound) }
+    }
+}
+
+/// The file name that a path means, relative to the root.
+fn name(path: &str) -> Result<Cow<'_, str>, Missing> {
+    let path = path.strip_prefix('/').ok_or(Missing::NotFound)?;
+    let mut decoded = Cow::Borrowed(path);
+    if path.contains('%') {
+        if !percent_signs_are_fine(path.as_bytes()) {
+            return Err(Missing::Malformed);
+        }
+        // A slash that is part of a name cannot be in any file's name.
+        if path.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f")) {
+            return Err(Missing::NotFound);
+        }
+        decoded = percent_decode_str(path).decode_utf8().map_err(|_| Missing::NotFound)?;
+    }
+    if decoded.is_empty() || decoded.ends_with('/') {
+        decoded.to_mut().push_str("index.html");
+    }
+    // `..` begins with a dot as well.
+    let hidden = |part: &str| part.is_empty() || part.starts_with('.') || part.contains('\0');
+    if decoded.split('/').any(hidden) { Err(Missing::NotFound) } else { Ok(decoded) }
+}
+
+fn percent_signs_are_fine(path: &[u8]) -> bool {
+    let mut rest = path.split(|&byte| byte == b'%');
+    rest.next(); // before the first
+    rest.all(|behind| behind.len() >= 2 && behind[..2].iter().all(u8::is_ascii_hexdigit))
+}
+
+/// A directory's own name has a slash at the end; relative links in its index depend on it.
+fn redirect(request: &Request<'_>) -> Response {
+    // The path is sent back as it came. It begins with one slash only, as empty parts
+    // were refused: with two it would lead to another host.
+    let query = request.query.map_or_else(String::new, |query| format!("?{query}"));
+    let mut response = Response::text(301, "301 Moved Permanently: a directory's name ends with a slash\n");
+    response.fields.location = Some(format!("{}/{query}", request.path));
+    response
+}
+
+/// Out of descriptors: true for a moment, and for everybody.
+fn busy() -> Response {
+    let mut response =
+        Response::text(503, "503 Service Unavailable: too many open files; come back in a moment\n");
+    response.fields.retry_after = Some(1);
+    response
+}
+
+/// A regular file, whole, in part, or not at all.
+fn content(request: &Request<'_>, name: &str, file: File, metadata: &Metadata) -> Response {
+    let len = metadata.len();
+    let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
+    let nanoseconds = modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+    let etag = Etag { modified: nanoseconds, len };
+    let mut fields =
+        Fields { etag: Some(etag), last_modified: Some(modified), accept_ranges: true, ..Fields::default() };
+    let (status, at, part) = match judge(&request.conditions, request.method, &etag, modified) {
+        Verdict::NotModified => return Response { fields, ..Response::new(304) },
+        Verdict::Failed => {
+            return Response::text(412, "412 Precondition Failed: the file is not the one you mean\n");
+        }
+        Verdict::Unsatisfiable => {
+            let mut response =
+                Response::text(416, format!("416 Range Not Satisfiable: the file has {len} bytes\n"));
+            response.fields.content_range = Some(ContentRange { part: None, len });
+            return response;
+        }
+        Verdict::Part(first, last) => {
+            fields.content_range = Some(ContentRange { part: Some((first, last)), len });
+            (206, first, last - first + 1)
+        }
+        Verdict::Whole => (200, 0, len),
+    };
+    fields.content_type = Some(mime_guess::from_path(name).first_raw().unwrap_or("application/octet-stream"));
+    Response { fields, body: Body::File { file, at, len: part }, ..Response::new(status) }
+}

@@ -1,0 +1,141 @@
+//! A process for each client: what Unix servers did first, and the best isolation there is.
+//!
+//! The parent accepts, forks, and buries its children. It never speaks to a client.
+
+use crate::attend::{attend, turn_away, turn_away_at_once};
+use crate::listener::{Accept, Client, Listener};
+use crate::options::Options;
+use crate::roster::Roster;
+use crate::site::Site;
+use crate::stop::{Stop, is_readable};
+use crate::sys::{self, Pid, Signal};
+use crate::thread::TURNING_AWAY;
+use crate::trace::{self, trace};
+use crate::wait::Timeouts;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+// ANCHOR: run
+/// Serves until `stop`. Only from a process with one thread: see [`sys::fork`].
+pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> io::Result<()> {
+    let timeouts = options.timeouts();
+    let mut children = Children::new()?;
+    loop {
+        let client = match listener.accept(stop.as_fd(), Some(children.bell.as_fd())) {
+            Accept::Client(client) => client,
+            Accept::Other if children.rang() => {
+                children.bury(site);
+                continue;
+            }
+            Accept::Other => break, // the stop
+        };
+        let crowd = children.living.len();
+        if crowd >= options.max_connections + TURNING_AWAY {
+            continue; // dropping the socket closes it
+        }
+        site.stats.accepted.add();
+        match sys::fork() {
+            Ok(Some(child)) => {
+                children.living.insert(child); // and our copy of the socket is closed
+            }
+            Ok(None) => {
+                drop(listener);
+                be_child(client, crowd >= options.max_connections, site, &timeouts);
+            }
+            // No more processes, for now. Those who have one are served on.
+            Err(error) => {
+                trace!("fork", "failed: {error}");
+                turn_away_at_once(&Roster::new(site).seat(client.socket), site, &timeouts);
+                site.stats.closed.add();
+            }
+        }
+    }
+    trace::about(0);
+    drop(listener); // who comes now is refused by the kernel
+    children.drain(site, timeouts.drain);
+    Ok(())
+}
+// ANCHOR_END: run
+
+// ANCHOR: child
+/// The child's whole life. Its copies of everything end with the process.
+fn be_child(client: Client, full: bool, site: &Site, timeouts: &Timeouts) -> ! {
+    let roster = Roster::new(site);
+    let place = roster.seat(client.socket);
+    sys::live(&place.seat.idle, site.draining(), || match full {
+        false => attend(&place, site, timeouts),
+        true => turn_away(&place, site, timeouts),
+    })
+}
+// ANCHOR_END: child
+
+/// The processes that serve, and a pipe that SIGCHLD rings.
+struct Children {
+    living: HashSet<Pid>,
+    bell: OwnedFd,
+}
+
+impl Children {
+    fn new() -> io::Result<Children> {
+        let (bell, rope) = sys::pipe()?;
+        sys::write_on_signals(rope, &[Signal::SIGCHLD])?;
+        Ok(Children { living: HashSet::new(), bell })
+    }
+
+    /// Whether a child has died, silencing the bell. First this, then [`bury`](Children::bury): a child that
+    /// dies in between rings again.
+    fn rang(&self) -> bool {
+        let mut rings = [0; 64];
+        let mut rang = false;
+        while matches!(nix::unistd::read(&self.bell, &mut rings), Ok(n) if n > 0) {
+            rang = true;
+        }
+        rang
+    }
+
+    // ANCHOR: bury
+    /// Reaps the dead. One SIGCHLD may stand for many: signals do not queue.
+    fn bury(&mut self, site: &Site) {
+        while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            let Some(child) = status.pid() else { break }; // nobody else is dead
+            if matches!(status, WaitStatus::Exited(..) | WaitStatus::Signaled(..))
+                && self.living.remove(&child)
+            {
+                site.stats.closed.add();
+            }
+        }
+    }
+    // ANCHOR_END: bury
+
+    /// Tells everybody to finish, and ends those who do not.
+    fn drain(&mut self, site: &Site, within: Duration) {
+        let deadline = Instant::now() + within;
+        trace!("stop", "{} connections, {:.1} s to finish", self.living.len(), within.as_secs_f64());
+        self.signal(Signal::SIGTERM);
+        self.bury(site);
+        while !self.living.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                trace!("stop", "{} connections cut off", self.living.len());
+                self.signal(Signal::SIGKILL);
+                for &child in &self.living {
+                    let _ = waitpid(child, None); // it cannot have been reaped before
+                }
+                return;
+            }
+            is_readable(&[self.bell.as_fd()], Some(left));
+            self.rang();
+            self.bury(site);
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        for &child in &self.living {
+            // Not reaped yet, so the number is still its own.
+            let _ = sys::kill(child, signal);
+        }
+    }
+}

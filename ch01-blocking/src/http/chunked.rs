@@ -1,0 +1,160 @@
+//! Chunked content (RFC 9112 section 7.1), decoded in place: the data of each chunk
+//! moves down to where the last one ended, over the framing that came between.
+
+use super::Limits;
+use super::head::TOO_LARGE;
+use super::response::Refusal;
+use memchr::memchr;
+
+/// A line that announces a chunk, with its extensions, may be so long.
+const SIZE_LINE: usize = 256;
+
+/// Where in the chunks we are.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    /// A chunk's size.
+    Size,
+    /// Its data, so many bytes still to come.
+    Data(u64),
+    /// The CR LF behind the data.
+    DataEnd,
+    /// The trailer fields, after the last chunk.
+    Trailers,
+    /// The end.
+    Done,
+}
+
+/// The state of one chunked message.
+#[derive(Debug)]
+pub(super) struct Chunked {
+    at: At,
+    /// Bytes of content decoded so far.
+    pub(super) decoded: usize,
+    /// Bytes of extensions, and then of trailers, which cost us time and give us nothing.
+    overhead: usize,
+    /// Trailer fields.
+    fields: usize,
+}
+
+impl Chunked {
+    pub(super) fn new() -> Chunked {
+        Chunked { at: At::Size, decoded: 0, overhead: 0, fields: 0 }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.at, At::Done)
+    }
+
+    /// Decodes what can be decoded of `bytes`: the content so far, then bytes as
+    /// received. Says how many bytes behind the content are now rubbish.
+    pub(super) fn decode(&mut self, bytes: &mut [u8], limits: &Limits) -> Result<usize, Refusal> {
+        let mut raw = self.decoded;
+        loop {
+            let rest = &bytes[raw..];
+            match self.at {
+                At::Size => {
+                    let Some(line) = line(rest, SIZE_LINE, Refusal::bad("a chunk's size line is too long"))?
+                    else {
+                        break;
+                    };
+                    let (size, extensions) = size(line)?;
+                    self.overhead += extensions;
+                    if self.overhead > limits.head {
+                        return Err(Refusal::bad("too many chunk extensions"));
+                    }
+                    if (self.decoded as u64).saturating_add(size) > limits.body {
+                        return Err(TOO_LARGE);
+                    }
+                    raw += line.len() + 2;
+                    self.at = if size == 0 { At::Trailers } else { At::Data(size) };
+                    if size == 0 {
+                        self.overhead = 0;
+                    }
+                }
+                At::Data(left) => {
+                    let here = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    if here == 0 {
+                        break;
+                    }
+                    bytes.copy_within(raw..raw + here, self.decoded);
+                    self.decoded += here;
+                    raw += here;
+                    let left = left - here as u64;
+                    self.at = if left == 0 { At::DataEnd } else { At::Data(left) };
+                }
+                At::DataEnd => match rest {
+                    [b'\r', b'\n', ..] => {
+                        raw += 2;
+                        self.at = At::Size;
+                    }
+                    [_, _, ..] => return Err(Refusal::bad("a chunk is longer than its size says")),
+                    _ => break,
+                },
+                At::Trailers => {
+                    const TRAILERS: Refusal = Refusal::new(431, "the trailers are too large");
+                    let Some(line) = line(rest, limits.head - self.overhead, TRAILERS)? else { break };
+                    raw += line.len() + 2;
+                    self.overhead += line.len() + 2;
+                    if line.is_empty() {
+                        self.at = At::Done;
+                    } else {
+                        self.fields += 1;
+                        if self.fields > limits.fields || self.overhead > limits.head {
+                            return Err(TRAILERS);
+                        }
+                        trailer(line)?;
+                    }
+                }
+                At::Done => break,
+            }
+        }
+        Ok(raw - self.decoded)
+    }
+}
+
+/// The line at the start of `bytes` without its CR LF, or `None` if its end has not come.
+fn line(bytes: &[u8], longest: usize, too_long: Refusal) -> Result<Option<&[u8]>, Refusal> {
+    match memchr(b'\n', &bytes[..bytes.len().min(longest + 2)]) {
+        Some(end) => match &bytes[..end] {
+            [line @ .., b'\r'] if memchr(b'\r', line).is_none() => Ok(Some(line)),
+            _ => Err(Refusal::bad("a line within the content does not end with CR LF")),
+        },
+        None if bytes.len() >= longest + 2 => Err(too_long),
+        None => Ok(None),
+    }
+}
+
+/// `chunk-size [ chunk-ext ]`: the size, and the length of the rest.
+fn size(line: &[u8]) -> Result<(u64, usize), Refusal> {
+    const BAD: Refusal = Refusal::bad("a malformed chunk size");
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let extensions = &line[digits..];
+    // Sixteen digits fill 64 bits: more would overflow, and an overflow has smuggled requests before.
+    if digits == 0 || digits > 16 {
+        return Err(BAD);
+    }
+    // Space before the semicolon is bad practice, but has a name in the grammar (BWS).
+    let begins_well = extensions.trim_ascii_start().first().is_none_or(|&byte| byte == b';');
+    if !begins_well
+        || (!extensions.is_empty() && !extensions.contains(&b';'))
+        || !extensions.iter().all(is_text)
+    {
+        return Err(BAD);
+    }
+    let digits = std::str::from_utf8(&line[..digits]).map_err(|_| BAD)?;
+    Ok((u64::from_str_radix(digits, 16).map_err(|_| BAD)?, extensions.len()))
+}
+
+/// A trailer is read and ignored, but must be a field: rubbish here is a sign that
+/// we and the sender disagree about where the message ends.
+fn trailer(line: &[u8]) -> Result<(), Refusal> {
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    match memchr(b':', line) {
+        Some(colon) if colon > 0 && line[..colon].iter().all(is_token) && line.iter().all(is_text) => Ok(()),
+        _ => Err(Refusal::bad("a malformed trailer")),
+    }
+}
+
+fn is_text(byte: &u8) -> bool {
+    *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)
+}

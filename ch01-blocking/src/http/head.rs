@@ -1,0 +1,285 @@
+//! The head of a request: everything up to the empty line, and what it means for
+//! the bytes behind it.
+//!
+//! httparse knows the grammar of the lines. What they mean together is decided
+//! here (RFC 9112 sections 3, 6 and 9), and wherever two readings are possible the
+//! answer is 400: a proxy in front of us may have chosen the other one, and the
+//! difference is how requests are smuggled.
+
+use super::request::{Conditions, Method, Request, Version};
+use super::response::Refusal;
+use super::{Limits, decimal, limits::MAX_FIELDS};
+use memchr::{memchr, memchr_iter};
+use std::mem::MaybeUninit;
+
+/// How the content of a message is delimited (RFC 9112 section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    None,
+    Length(u64),
+    Chunked,
+}
+
+/// A complete head.
+pub(super) struct Head<'b> {
+    /// Its length in bytes, with the empty line.
+    pub(super) len: usize,
+    pub(super) framing: Framing,
+    /// `Expect: 100-continue`: the client waits for a word before it sends its content.
+    pub(super) expects_continue: bool,
+    /// The request, its content still missing.
+    pub(super) request: Request<'b>,
+}
+
+/// Parses the head at the start of `bytes`, or says `None` if its end has not come.
+///
+/// The verdict must not depend on how the bytes were cut. So each limit is
+/// checked before the bytes beyond it are looked at, and an error counts only
+/// where every longer input has it too.
+pub(super) fn parse<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Option<Head<'b>>, Refusal> {
+    // One empty line before a request is a habit of old clients (RFC 9112 section 2.2).
+    let skipped = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
+    let window = &bytes[skipped..bytes.len().min(skipped + limits.head + 1)];
+
+    let first_line = &window[..window.len().min(limits.line + 2)];
+    let Some(line_end) = memchr(b'\n', first_line) else {
+        if first_line.len() == limits.line + 2 {
+            return Err(Refusal::new(414, "the request line is too long"));
+        }
+        return Ok(None);
+    };
+    if line_end <= 1 {
+        return Err(Refusal::bad("an empty line where a request should begin"));
+    }
+
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let fields = &mut fields[..limits.fields.min(MAX_FIELDS)];
+    let mut parsed = httparse::Request::new(&mut []);
+    let len = match parsed.parse_with_uninit_headers(window, fields) {
+        Ok(httparse::Status::Complete(len)) if len <= limits.head => len,
+        Ok(httparse::Status::Partial) if window.len() <= limits.head => return Ok(None),
+        Ok(_) => return Err(Refusal::new(431, "the request's head is too large")),
+        Err(error) => return Err(explain(error, &window[..line_end])),
+    };
+    // httparse takes LF alone for the end of a line, as RFC 9112 section 2.2 allows.
+    // Not everybody does, so it is ambiguous.
+    if memchr_iter(b'\n', &window[..len]).any(|at| window[at - 1] != b'\r') {
+        return Err(Refusal::bad("a line ends with LF alone; HTTP ends its lines with CR LF"));
+    }
+
+    let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    let method = parsed.method.unwrap_or_default();
+    if method == "CONNECT" {
+        return Err(Refusal::new(501, "this is no proxy"));
+    }
+    let method = Method::from_name(method);
+    let (path, query) = target(method, parsed.path.unwrap_or_default())?;
+    let meaning = Meaning::of(parsed.headers, version)?;
+    let keep_alive = !meaning.close && (version == Version::Http11 || meaning.keep_alive);
+    Ok(Some(Head {
+        len: skipped + len,
+        framing: meaning.framing(version, limits)?,
+        expects_continue: meaning.expects_continue && version == Version::Http11,
+        request: Request {
+            method,
+            path,
+            query,
+            version,
+            keep_alive,
+            conditions: meaning.conditions,
+            body: &[],
+        },
+    }))
+}
+
+/// Turns what httparse found into a refusal that helps whoever sent it.
+fn explain(error: httparse::Error, request_line: &[u8]) -> Refusal {
+    match error {
+        httparse::Error::TooManyHeaders => Refusal::new(431, "too many fields"),
+        httparse::Error::Version => match request_line.trim_ascii_end() {
+            [.., b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
+                Refusal::new(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+            }
+            _ => Refusal::bad("the request line does not end with a version such as HTTP/1.1"),
+        },
+        httparse::Error::HeaderName => Refusal::bad("a malformed field name"),
+        httparse::Error::HeaderValue => Refusal::bad("a malformed field value"),
+        _ => Refusal::bad("a malformed request line"),
+    }
+}
+
+/// Path and query of a request target (RFC 9112 section 3.2).
+fn target(method: Method, target: &str) -> Result<(&str, Option<&str>), Refusal> {
+    const BAD: Refusal = Refusal::bad("the target is no path and no http:// URL");
+    if target == "*" && method == Method::Options {
+        return Ok((target, None));
+    }
+    if !target.is_ascii() || target.contains('#') {
+        return Err(BAD);
+    }
+    let path = match target.get(..7) {
+        _ if target.starts_with('/') => target,
+        // The absolute form is for proxies, but every server must understand it.
+        Some(scheme) if scheme.eq_ignore_ascii_case("http://") => {
+            let rest = &target[7..];
+            let authority = rest.find(['/', '?']).unwrap_or(rest.len());
+            if authority == 0 || !is_host(&rest.as_bytes()[..authority]) {
+                return Err(BAD);
+            }
+            &rest[authority..]
+        }
+        _ => return Err(BAD),
+    };
+    let (path, query) = match path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path, None),
+    };
+    Ok((if path.is_empty() { "/" } else { path }, query))
+}
+
+/// What the fields say together.
+#[derive(Default)]
+struct Meaning<'b> {
+    conditions: Conditions<'b>,
+    hosts: usize,
+    close: bool,
+    keep_alive: bool,
+    length: Option<u64>,
+    codings: Option<Codings>,
+    expects_continue: bool,
+}
+
+/// What `Transfer-Encoding` lists (RFC 9112 section 6.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Codings {
+    Chunked,
+    UnknownThenChunked,
+    Unclear,
+}
+
+impl<'b> Meaning<'b> {
+    fn of(fields: &[httparse::Header<'b>], version: Version) -> Result<Meaning<'b>, Refusal> {
+        let mut meaning = Meaning::default();
+        for field in fields {
+            meaning.take(field.name, field.value.trim_ascii())?;
+        }
+        match (version, meaning.hosts) {
+            (Version::Http11, 0) => Err(Refusal::bad("no Host field")),
+            (_, 0 | 1) => Ok(meaning),
+            _ => Err(Refusal::bad("more than one Host field")),
+        }
+    }
+
+    fn take(&mut self, name: &str, value: &'b [u8]) -> Result<(), Refusal> {
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        let conditions = &mut self.conditions;
+        // Most fields mean nothing to us, and the length alone tells that of most of them.
+        match name.len() {
+            4 if is("host") => {
+                self.hosts += 1;
+                if !is_host(value) {
+                    return Err(Refusal::bad("the Host field names no host"));
+                }
+            }
+            5 if is("range") => {
+                conditions.range.get_or_insert(value);
+            }
+            6 if is("expect") => {
+                if !value.eq_ignore_ascii_case(b"100-continue") {
+                    return Err(Refusal::new(417, "the only expectation known here is 100-continue"));
+                }
+                self.expects_continue = true;
+            }
+            8 if is("if-match") => {
+                conditions.if_match.get_or_insert(value);
+            }
+            8 if is("if-range") => {
+                conditions.if_range.get_or_insert(value);
+            }
+            10 if is("connection") => {
+                for option in list(value) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            13 if is("if-none-match") => {
+                conditions.if_none_match.get_or_insert(value);
+            }
+            14 if is("content-length") => {
+                if self.length.replace(decimal(value).ok_or(BAD_LENGTH)?).is_some() {
+                    return Err(Refusal::bad("more than one Content-Length"));
+                }
+            }
+            17 if is("if-modified-since") => {
+                conditions.if_modified_since.get_or_insert(value);
+            }
+            17 if is("transfer-encoding") => {
+                let codings = if self.codings.is_some() { Codings::Unclear } else { Codings::of(value) };
+                self.codings = Some(codings);
+            }
+            19 if is("if-unmodified-since") => {
+                conditions.if_unmodified_since.get_or_insert(value);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// RFC 9112 section 6.3, with "ought to be handled as an error" read as "is one".
+    fn framing(&self, version: Version, limits: &Limits) -> Result<Framing, Refusal> {
+        match (self.codings, self.length) {
+            (Some(_), Some(_)) => Err(Refusal::bad("both Content-Length and Transfer-Encoding")),
+            (Some(_), None) if version == Version::Http10 => {
+                Err(Refusal::bad("HTTP/1.0 has no Transfer-Encoding"))
+            }
+            (Some(Codings::Chunked), None) => Ok(Framing::Chunked),
+            (Some(Codings::UnknownThenChunked), None) => Err(Refusal::new(501, "an unknown transfer coding")),
+            (Some(Codings::Unclear), None) => {
+                Err(Refusal::bad("the last transfer coding is not chunked, once"))
+            }
+            (None, Some(length)) if length > limits.body => Err(TOO_LARGE),
+            (None, Some(0) | None) => Ok(Framing::None),
+            (None, Some(length)) => Ok(Framing::Length(length)),
+        }
+    }
+}
+
+const BAD_LENGTH: Refusal = Refusal::bad("a malformed Content-Length");
+pub(super) const TOO_LARGE: Refusal = Refusal::new(413, "the request's content is too large");
+
+impl Codings {
+    fn of(value: &[u8]) -> Codings {
+        let chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
+        match (list(value).count(), list(value).filter(chunked).count(), list(value).last().filter(chunked)) {
+            (1, 1, _) => Codings::Chunked,
+            (_, 1, Some(_)) => Codings::UnknownThenChunked,
+            _ => Codings::Unclear,
+        }
+    }
+}
+
+/// The members of a comma-separated list, empty ones left out (RFC 9110 section 5.6.1).
+fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+}
+
+/// Whether this is `uri-host [ ":" port ]` (RFC 9110 section 7.2). It may be empty.
+fn is_host(value: &[u8]) -> bool {
+    let (host, port) = match value {
+        [b'[', rest @ ..] => match memchr(b']', rest) {
+            Some(end) if end > 0 => {
+                let address =
+                    rest[..end].iter().all(|&byte| byte.is_ascii_hexdigit() || b":.".contains(&byte));
+                if !address {
+                    return false;
+                }
+                (&b""[..], &rest[end + 1..])
+            }
+            _ => return false,
+        },
+        _ => value.split_at(memchr(b':', value).unwrap_or(value.len())),
+    };
+    let in_name = |&byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
+    let is_port = port.is_empty() || (port[0] == b':' && port[1..].iter().all(u8::is_ascii_digit));
+    is_port && host.iter().all(in_name)
+}

@@ -1,0 +1,259 @@
+//! The input buffer: bytes as they came, and what they amount to.
+//!
+//! ```text
+//!  start              start + head                          end
+//!    │ head of a request │ its content │ the next requests … │ free
+//! ```
+
+use super::chunked::Chunked;
+use super::head::{self, Framing};
+use super::limits::Claim;
+use super::{Limits, Refusal, Request};
+use memchr::memchr_iter;
+
+/// A buffer begins with so many bytes; more is claimed from [`Limits::buffered`].
+const BASE: usize = 16 * 1024;
+
+/// What the bytes so far amount to.
+#[derive(Debug)]
+pub enum Parsed<'b> {
+    /// A whole request. It counts as answered when [`Inbox::next`] is called again.
+    Complete(Request<'b>),
+    /// Not yet.
+    Partial {
+        /// Said once: the client will not send its content before it has read `100 Continue`.
+        wants_continue: bool,
+    },
+    /// No request, and never will be one: answer so, and close.
+    Refused(Refusal),
+}
+
+/// The bytes received on one connection that are not answered yet.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    /// All of it may be written to; `start..end` has been.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// The length of the request that was handed out last.
+    answered: usize,
+    message: Message,
+    /// How large the buffer may become for what is expected next.
+    room: usize,
+    claim: Claim,
+}
+
+/// What is known of the message at `start`.
+#[derive(Debug, Default)]
+struct Message {
+    /// So many bytes have been searched for the end of the head.
+    searched: usize,
+    /// Whether a line has ended there.
+    line_ended: bool,
+    /// The length of its head, or 0 as long as the end has not come.
+    head: usize,
+    content: Option<Content>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Length(usize),
+    Chunked(Chunked),
+}
+
+impl Inbox {
+    /// An empty buffer, which owns no memory yet.
+    pub fn new() -> Inbox {
+        Inbox::default()
+    }
+
+    /// Whether everything received has been answered.
+    pub fn is_empty(&self) -> bool {
+        self.end - self.start == self.answered
+    }
+
+    /// Content received so far, if the head of a request is complete and its content is not.
+    pub fn content_received(&self) -> Option<u64> {
+        let content = self.end - self.start - self.message.head;
+        self.message.content.is_some().then_some(content as u64)
+    }
+
+    /// Where the next bytes go; never empty after a [`Parsed::Partial`].
+    pub fn space(&mut self) -> &mut [u8] {
+        self.reserve(1);
+        &mut self.buffer[self.end..]
+    }
+
+    /// So many bytes were written to [`Inbox::space`].
+    pub fn received(&mut self, bytes: usize) {
+        self.end += bytes;
+        debug_assert!(self.end <= self.buffer.len());
+    }
+
+    /// Copies bytes in.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        self.buffer[self.end..self.end + bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
+    }
+
+    fn reserve(&mut self, bytes: usize) {
+        if self.buffer.len() - self.end >= bytes {
+            return;
+        }
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        let room = self.room.max(BASE).max(self.end + bytes);
+        if self.buffer.len() < room && self.buffer.len() - self.end < bytes {
+            self.buffer.resize(room, 0);
+        }
+    }
+
+    /// Drops everything, after a refusal.
+    pub fn clear(&mut self) {
+        *self = Inbox::default();
+    }
+
+    /// What the bytes amount to. The request that was returned before is dropped.
+    pub fn next(&mut self, limits: &Limits) -> Parsed<'_> {
+        self.drop_answered();
+        let Inbox { buffer, start, end, message, room, claim, answered } = self;
+        let bytes = &mut buffer[*start..*end];
+
+        if message.head == 0 {
+            match message.find_head(bytes, limits) {
+                Ok(true) => {}
+                Ok(false) => {
+                    *room = limits.head + 4;
+                    return Parsed::Partial { wants_continue: false };
+                }
+                Err(why) => return Parsed::Refused(why),
+            }
+        }
+        let (head, rest) = bytes.split_at_mut(message.head);
+        // A head is parsed when it is complete, and once more when its content is, since
+        // the request borrows from it. It is not parsed for every piece of content.
+        if let Some(content) = &mut message.content {
+            match content.advance(rest, end, limits) {
+                Ok(true) => {}
+                Ok(false) => {
+                    return more(head.len(), *end - *start - head.len(), content, limits, room, claim, false);
+                }
+                Err(why) => return Parsed::Refused(why),
+            }
+        }
+        let head = match head::parse(head, limits) {
+            Ok(Some(head)) => head,
+            Ok(None) => return Parsed::Refused(Refusal::CUT_OFF), // the end was found, so this cannot be
+            Err(why) => return Parsed::Refused(why),
+        };
+        if message.content.is_none() {
+            let content = message.content.insert(match head.framing {
+                Framing::None => Content::Length(0),
+                Framing::Length(length) => Content::Length(length as usize), // at most `limits.body`
+                Framing::Chunked => Content::Chunked(Chunked::new()),
+            });
+            let silent = rest.is_empty();
+            match content.advance(rest, end, limits) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let wants_continue = head.expects_continue && silent;
+                    return more(
+                        head.len,
+                        *end - *start - head.len,
+                        content,
+                        limits,
+                        room,
+                        claim,
+                        wants_continue,
+                    );
+                }
+                Err(why) => return Parsed::Refused(why),
+            }
+        }
+        let content = match &message.content {
+            Some(Content::Length(length)) => *length,
+            Some(Content::Chunked(chunks)) => chunks.decoded,
+            None => 0,
+        };
+        *answered = message.head + content;
+        *message = Message::default();
+        Parsed::Complete(Request { body: &rest[..content], ..head.request })
+    }
+
+    fn drop_answered(&mut self) {
+        self.start += std::mem::take(&mut self.answered);
+        if self.start == self.end {
+            (self.start, self.end, self.room) = (0, 0, 0);
+            if self.buffer.len() > BASE {
+                self.buffer = Vec::new();
+                self.claim = Claim::default();
+            }
+        }
+    }
+}
+
+/// Says `Partial`, and claims the room for what is to come, unless all is taken.
+fn more<'b>(
+    head: usize,
+    received: usize,
+    content: &Content,
+    limits: &Limits,
+    room: &mut usize,
+    claim: &mut Claim,
+    wants_continue: bool,
+) -> Parsed<'b> {
+    let need = match content {
+        Content::Length(length) => head + length,
+        // Content at its largest, and behind it the largest trailer line.
+        Content::Chunked(_) => head + limits.body as usize + 2 * limits.head + 1024,
+    };
+    // The buffer doubles as bytes come: who only announces much costs little.
+    *room = need.min(2 * (head + received)).max(BASE);
+    if !claim.grow_to(*room - BASE, &limits.buffered) {
+        return Parsed::Refused(Refusal::new(503, "all memory for requests is taken; come back in a moment"));
+    }
+    Parsed::Partial { wants_continue }
+}
+
+impl Message {
+    /// Searches for the end of the head, from where the last search ended. Says
+    /// whether it is there. If not, the head is still parsed where a line has
+    /// ended, so that nonsense is refused before its end comes (it may never):
+    /// at most once for each line, however slowly the bytes come.
+    fn find_head(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Refusal> {
+        let from = self.searched.saturating_sub(2);
+        let mut new_line = false;
+        for newline in memchr_iter(b'\n', &bytes[from..]).map(|at| from + at) {
+            new_line |= newline >= self.searched;
+            let length = match bytes[newline + 1..] {
+                [b'\n', ..] => newline + 2,
+                [b'\r', b'\n', ..] => newline + 3,
+                _ => continue,
+            };
+            self.head = length;
+            return Ok(true);
+        }
+        self.searched = bytes.len();
+        self.line_ended |= new_line;
+        if new_line || bytes.len() > limits.head || (!self.line_ended && bytes.len() > limits.line) {
+            head::parse(bytes, limits)?;
+        }
+        Ok(false)
+    }
+}
+
+impl Content {
+    /// Takes what has come, and says whether that is all.
+    fn advance(&mut self, bytes: &mut [u8], end: &mut usize, limits: &Limits) -> Result<bool, Refusal> {
+        match self {
+            Content::Length(length) => Ok(bytes.len() >= *length),
+            Content::Chunked(chunks) => {
+                let rubbish = chunks.decode(bytes, limits)?;
+                bytes.copy_within(chunks.decoded + rubbish.., chunks.decoded);
+                *end -= rubbish;
+                Ok(chunks.is_done())
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Limits: a bound on everything that a client controls, in one place.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// How much of everything one message, or all together, may take. Sizes in bytes.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The request line, its CR LF not counted: 414.
+    pub line: usize,
+    /// Request line, fields and the empty line; trailers likewise: 431.
+    pub head: usize,
+    /// The number of fields; trailers likewise: 431. At most [`MAX_FIELDS`].
+    pub fields: usize,
+    /// A request's content: 413.
+    pub body: u64,
+    /// Answers waiting to be sent on one connection, beyond which no more of its
+    /// requests are read.
+    pub output: usize,
+    /// What all requests in progress may hold beyond their first 16 KiB each: 503.
+    pub buffered: Budget,
+}
+
+/// The most fields that a head may have whatever [`Limits::fields`] says: parsing
+/// wants a place for each on the stack.
+pub const MAX_FIELDS: usize = 128;
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            line: 8192,
+            head: 16384,
+            fields: 64,
+            body: 1 << 20,
+            output: 1 << 16,
+            buffered: Budget::new(1 << 28),
+        }
+    }
+}
+
+/// A number of bytes that all connections share.
+///
+/// A limit for each connection is not enough: ten thousand clients, each within
+/// its own mebibyte, are ten gibibytes.
+#[derive(Clone, Debug)]
+pub struct Budget(Arc<AtomicUsize>);
+
+impl Budget {
+    /// A budget of so many bytes.
+    pub fn new(bytes: usize) -> Budget {
+        Budget(Arc::new(AtomicUsize::new(bytes)))
+    }
+
+    /// What nobody holds now.
+    pub fn left(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A part of a [`Budget`], given back when it is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Claim {
+    bytes: usize,
+    from: Option<Budget>,
+}
+
+impl Claim {
+    /// Holds `bytes` in all from now on. Says `false`, and holds what it held
+    /// before, if the budget has not so much left.
+    pub(super) fn grow_to(&mut self, bytes: usize, budget: &Budget) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        let taken = budget.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(more)).is_ok();
+        if taken {
+            self.bytes += more;
+            self.from = Some(budget.clone());
+        }
+        taken
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(budget) = &self.from {
+            budget.0.fetch_add(self.bytes, Relaxed);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! HTTP/1.1 without input, output or a clock: bytes in, decisions out.
+//!
+//! Everything here is decided from bytes that have already arrived, so it never
+//! waits, and it serves a blocking thread, an event loop and a coroutine alike.
+//! An [`Inbox`] collects what was received and says whether a request is
+//! complete, partial or refused; an [`Outbox`] collects what is to be sent.
+//!
+//! ```
+//! use ch01_blocking::http::{Inbox, Limits, Parsed};
+//!
+//! let limits = Limits::default();
+//! let mut inbox = Inbox::new();
+//! inbox.receive(b"GET /plaintext HTTP/1.1\r\nHo");
+//! assert!(matches!(inbox.next(&limits), Parsed::Partial { .. }));
+//! inbox.receive(b"st: example\r\n\r\n");
+//! let Parsed::Complete(request) = inbox.next(&limits) else { panic!() };
+//! assert_eq!(request.path, "/plaintext");
+//! ```
+
+mod chunked;
+mod head;
+mod inbox;
+mod limits;
+mod outbox;
+mod request;
+mod response;
+
+pub use inbox::{Inbox, Parsed};
+pub use limits::{Budget, Limits, MAX_FIELDS};
+pub use outbox::Outbox;
+pub use request::{Asked, Conditions, Method, Request, Version};
+pub use response::{Body, ContentRange, Etag, Fields, Refusal, Response, phrase};
+
+/// The number that these digits are: no sign, no space, at least one. What does not fit
+/// in 64 bits is the largest that does: too large is not malformed.
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
+    let digit = |number: u64, &byte: &u8| number.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| digits.iter().fold(0, digit))
+}

@@ -1,0 +1,224 @@
+//! The output buffer: answers as bytes, until the client has taken them.
+//!
+//! Heads and small contents are gathered here and leave with one write for a whole
+//! burst of pipelined requests. At most one content that is large waits behind
+//! them as itself (a file, or bytes still to be made), so what a client that
+//! never reads can make us hold is bounded.
+
+use super::request::{Asked, Method, Version};
+use super::response::{Body, Fields, Refusal, Response, phrase};
+use crate::stream::Stream;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Contents up to this size are copied behind their heads: one write is
+/// cheaper than two, and a small file is cheaper to read than to send by itself.
+const SMALL: u64 = 16 * 1024;
+
+/// One line of [`Body::Pattern`].
+const LINE: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
+
+/// The answers on one connection that are not sent yet.
+#[derive(Debug)]
+pub struct Outbox {
+    bytes: Vec<u8>,
+    sent: usize,
+    tail: Tail,
+    /// [`Limits::output`](super::Limits::output).
+    limit: usize,
+    date: Date,
+}
+
+/// A large content behind the bytes.
+#[derive(Debug)]
+enum Tail {
+    None,
+    Bytes { bytes: Vec<u8>, at: usize },
+    Pattern { at: u64, left: u64 },
+    File { file: File, at: u64, left: u64 },
+}
+
+impl Outbox {
+    /// An empty buffer that is full at so many bytes.
+    pub fn new(limit: usize) -> Outbox {
+        Outbox { bytes: Vec::new(), sent: 0, tail: Tail::None, limit, date: Date::default() }
+    }
+
+    /// Whether everything was sent.
+    pub fn is_empty(&self) -> bool {
+        self.sent == self.bytes.len() && matches!(self.tail, Tail::None)
+    }
+
+    /// Whether no answer may be pushed before a [`flush`](Outbox::flush).
+    pub fn is_full(&self) -> bool {
+        self.bytes.len() - self.sent >= self.limit || !matches!(self.tail, Tail::None)
+    }
+
+    /// Queues an answer.
+    pub fn push(&mut self, response: Response, asked: Asked, now: SystemTime) {
+        debug_assert!(!self.is_full());
+        let begin = self.bytes.len();
+        self.head(&response, asked, now);
+        if asked.method == Method::Head || matches!(response.status, 204 | 304) {
+            return; // RFC 9110 sections 9.3.2, 15.3.5 and 15.4.5: the fields, and no content
+        }
+        match response.body {
+            Body::Empty => {}
+            Body::Static(bytes) => self.bytes.extend_from_slice(bytes),
+            Body::Bytes(bytes) if bytes.len() as u64 <= SMALL => self.bytes.extend_from_slice(&bytes),
+            Body::Bytes(bytes) => self.tail = Tail::Bytes { bytes, at: 0 },
+            Body::Pattern(len) => {
+                self.tail = Tail::Pattern { at: 0, left: len };
+                self.make(SMALL);
+            }
+            Body::File { file, at, len } if len <= SMALL => {
+                let content = self.bytes.len();
+                self.bytes.resize(content + len as usize, 0);
+                if file.read_exact_at(&mut self.bytes[content..], at).is_err() {
+                    // It shrank since we looked at its length. Nothing is sent yet, so we may still say so.
+                    self.bytes.truncate(begin);
+                    self.push(Response::text(500, "the file changed while it was read\n"), asked, now);
+                }
+            }
+            Body::File { file, at, len } => self.tail = Tail::File { file, at, left: len },
+        }
+    }
+
+    /// Queues `100 Continue`.
+    pub fn push_continue(&mut self) {
+        self.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
+
+    /// Queues a refusal, the last answer on this connection.
+    pub fn push_refusal(&mut self, why: Refusal, now: SystemTime) {
+        let mut response =
+            Response::text(why.status, format!("{} {}: {}\n", why.status, phrase(why.status), why.reason));
+        response.fields.retry_after = (why.status == 503).then_some(1);
+        response.close = true;
+        self.push(
+            response,
+            Asked { method: Method::Other, version: Version::Http11, keep_alive: false },
+            now,
+        );
+    }
+
+    /// Sends all of it, or as much as goes before the stream says that it cannot.
+    pub fn flush(&mut self, stream: &mut impl Stream) -> io::Result<()> {
+        loop {
+            while self.sent < self.bytes.len() {
+                self.sent += some(stream.write(&self.bytes[self.sent..])?)?;
+            }
+            self.bytes.clear();
+            self.sent = 0;
+            match &mut self.tail {
+                Tail::None => return Ok(()),
+                Tail::Bytes { bytes, at } if *at < bytes.len() => *at += some(stream.write(&bytes[*at..])?)?,
+                Tail::File { file, at, left } if *left > 0 => {
+                    let sent = some(stream.send_file(file, *at, *left)?)? as u64;
+                    *at += sent;
+                    *left -= sent;
+                }
+                Tail::Pattern { left, .. } if *left > 0 => self.make(self.limit as u64),
+                Tail::Bytes { .. } | Tail::File { .. } | Tail::Pattern { .. } => self.tail = Tail::None,
+            }
+        }
+    }
+
+    /// Makes the next bytes of a pattern.
+    fn make(&mut self, most: u64) {
+        if let Tail::Pattern { at, left } = &mut self.tail {
+            let now = most.min(*left);
+            let from = (*at % 64) as usize;
+            self.bytes.extend(LINE.iter().cycle().skip(from).take(now as usize));
+            *at += now;
+            *left -= now;
+            if *left == 0 {
+                self.tail = Tail::None;
+            }
+        }
+    }
+
+    fn head(&mut self, response: &Response, asked: Asked, now: SystemTime) {
+        let bytes = &mut self.bytes;
+        let mut line = |arguments: std::fmt::Arguments<'_>| bytes.write_fmt(arguments).unwrap_or(()); // a Vec takes all
+        line(format_args!("HTTP/1.1 {} {}\r\n", response.status, phrase(response.status)));
+        line(format_args!("Date: {}\r\n", self.date.at(now)));
+        let Fields {
+            content_type,
+            location,
+            allow,
+            etag,
+            last_modified,
+            content_range,
+            accept_ranges,
+            retry_after,
+        } = &response.fields;
+        if !matches!(response.status, 204 | 304) {
+            line(format_args!("Content-Length: {}\r\n", response.body.len()));
+        }
+        if let Some(kind) = content_type {
+            let text = kind.starts_with("text/") || kind.ends_with("javascript") || kind.ends_with("json");
+            line(format_args!("Content-Type: {kind}{}\r\n", if text { "; charset=utf-8" } else { "" }));
+        }
+        if let Some(location) = location {
+            line(format_args!("Location: {location}\r\n"));
+        }
+        if let Some(allow) = allow {
+            line(format_args!("Allow: {allow}\r\n"));
+        }
+        if let Some(etag) = etag {
+            line(format_args!("ETag: {etag}\r\n"));
+        }
+        if let Some(modified) = last_modified {
+            // Never later than Date (RFC 9110 section 8.8.2.1).
+            line(format_args!("Last-Modified: {}\r\n", httpdate::HttpDate::from((*modified).min(now))));
+        }
+        if *accept_ranges {
+            line(format_args!("Accept-Ranges: bytes\r\n"));
+        }
+        match content_range {
+            Some(super::ContentRange { part: Some((first, last)), len }) => {
+                line(format_args!("Content-Range: bytes {first}-{last}/{len}\r\n"));
+            }
+            Some(super::ContentRange { part: None, len }) => {
+                line(format_args!("Content-Range: bytes */{len}\r\n"))
+            }
+            None => {}
+        }
+        if let Some(seconds) = retry_after {
+            line(format_args!("Retry-After: {seconds}\r\n"));
+        }
+        if response.close || !asked.keep_alive {
+            line(format_args!("Connection: close\r\n"));
+        } else if asked.version == Version::Http10 {
+            line(format_args!("Connection: keep-alive\r\n"));
+        }
+        bytes.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Something must have gone; nothing at all means that there is no more: a file that
+/// shrank after its length was promised.
+fn some(sent: usize) -> io::Result<usize> {
+    if sent == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(sent) }
+}
+
+/// The Date field's value, formatted once a second.
+#[derive(Debug, Default)]
+struct Date {
+    second: u64,
+    text: String,
+}
+
+impl Date {
+    fn at(&mut self, now: SystemTime) -> &str {
+        let second = now.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        if second != self.second || self.text.is_empty() {
+            self.second = second;
+            self.text = httpdate::fmt_http_date(now);
+        }
+        &self.text
+    }
+}

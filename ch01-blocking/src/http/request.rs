@@ -1,0 +1,105 @@
+//! A request: what a complete message asks for, borrowed from the input buffer.
+
+/// A request method (RFC 9110 section 9). Names are case-sensitive: `get` is [`Method::Other`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // each is the method of its name
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Options,
+    Put,
+    Delete,
+    Patch,
+    Trace,
+    /// Any other name: answered 501.
+    Other,
+}
+
+impl Method {
+    pub(super) fn from_name(name: &str) -> Method {
+        match name {
+            "GET" => Method::Get,
+            "HEAD" => Method::Head,
+            "POST" => Method::Post,
+            "OPTIONS" => Method::Options,
+            "PUT" => Method::Put,
+            "DELETE" => Method::Delete,
+            "PATCH" => Method::Patch,
+            "TRACE" => Method::Trace,
+            _ => Method::Other,
+        }
+    }
+
+    /// The name as it stands in a request line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Options => "OPTIONS",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+            Method::Patch => "PATCH",
+            Method::Trace => "TRACE",
+            Method::Other => "(other)",
+        }
+    }
+}
+
+/// The two versions that share this syntax.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Version {
+    Http10,
+    Http11,
+}
+
+/// A complete request. It borrows from the [`Inbox`](super::Inbox) that it came
+/// from, so nothing is copied, and it is gone when the next one is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'b> {
+    /// What to do.
+    pub method: Method,
+    /// The target's path as sent, not yet percent-decoded; `*` for `OPTIONS *`.
+    pub path: &'b str,
+    /// What follows the `?`, if there is one.
+    pub query: Option<&'b str>,
+    /// The sender's version.
+    pub version: Version,
+    /// Whether the sender wants the connection to go on (RFC 9112 section 9.3).
+    pub keep_alive: bool,
+    /// What a client may ask of a file.
+    pub conditions: Conditions<'b>,
+    /// The content, decoded from its chunks; empty where there is none.
+    pub body: &'b [u8],
+}
+
+impl Request<'_> {
+    /// What an answer must know of its request, without the borrow.
+    pub fn asked(&self) -> Asked {
+        Asked { method: self.method, version: self.version, keep_alive: self.keep_alive }
+    }
+}
+
+/// What shapes the answer to a request: see [`Request::asked`].
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)] // as in `Request`
+pub struct Asked {
+    pub method: Method,
+    pub version: Version,
+    pub keep_alive: bool,
+}
+
+/// Fields that make a request conditional or partial (RFC 9110 sections 13 and 14),
+/// as sent. Where a field is repeated, the first counts.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs)] // each is the field of its name
+pub struct Conditions<'b> {
+    pub if_match: Option<&'b [u8]>,
+    pub if_none_match: Option<&'b [u8]>,
+    pub if_modified_since: Option<&'b [u8]>,
+    pub if_unmodified_since: Option<&'b [u8]>,
+    pub if_range: Option<&'b [u8]>,
+    pub range: Option<&'b [u8]>,
+}

@@ -1,0 +1,172 @@
+//! A response: what the application decided, before it becomes bytes.
+
+use std::fs::File;
+use std::time::{Duration, SystemTime};
+
+/// What the application answers.
+#[derive(Debug)]
+pub struct Response {
+    /// The status code, such as 200.
+    pub status: u16,
+    /// The fields that this answer has beside those that every answer has.
+    pub fields: Fields,
+    /// The content.
+    pub body: Body,
+    /// How long to wait before the answer is sent (`/sleep`): a blocked thread
+    /// here, a timer in an event loop, a parked coroutine later.
+    pub delay: Option<Duration>,
+    /// Whether the connection ends with this answer.
+    pub close: bool,
+}
+
+impl Response {
+    /// An answer without content or fields.
+    pub fn new(status: u16) -> Response {
+        Response { status, fields: Fields::default(), body: Body::Empty, delay: None, close: false }
+    }
+
+    /// An answer in plain text.
+    pub fn text(status: u16, text: impl Into<String>) -> Response {
+        let fields = Fields { content_type: Some("text/plain"), ..Fields::default() };
+        Response { fields, body: Body::Bytes(text.into().into_bytes()), ..Response::new(status) }
+    }
+}
+
+/// The content of a response.
+#[derive(Debug)]
+pub enum Body {
+    /// None.
+    Empty,
+    /// Bytes that live as long as the program.
+    Static(&'static [u8]),
+    /// Bytes made for this answer.
+    Bytes(Vec<u8>),
+    /// So many bytes of a repeating 64-byte line, made as they are sent.
+    Pattern(u64),
+    /// A part of a file, sent without passing through user space where that is possible.
+    File {
+        /// The open file.
+        file: File,
+        /// The first byte to send.
+        at: u64,
+        /// How many.
+        len: u64,
+    },
+}
+
+impl Body {
+    /// The content's length in bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Body::Empty => 0,
+            Body::Static(bytes) => bytes.len() as u64,
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::Pattern(len) | Body::File { len, .. } => *len,
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The fields that some answers have: a place for each instead of a list, so that
+/// an answer needs no allocation for them.
+#[derive(Debug, Default)]
+#[allow(missing_docs)] // each is the field of its name
+pub struct Fields {
+    /// A media type; text gets `charset=utf-8` added.
+    pub content_type: Option<&'static str>,
+    pub location: Option<String>,
+    pub allow: Option<&'static str>,
+    pub etag: Option<Etag>,
+    pub last_modified: Option<SystemTime>,
+    pub content_range: Option<ContentRange>,
+    /// `Accept-Ranges: bytes`.
+    pub accept_ranges: bool,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u32>,
+}
+
+/// A strong entity tag (RFC 9110 section 8.8.3): a file's time of change and its
+/// length. A change that keeps both, within one tick of the file system's
+/// clock, goes unnoticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Etag {
+    /// Nanoseconds since 1970.
+    pub modified: u128,
+    /// Bytes.
+    pub len: u64,
+}
+
+impl std::fmt::Display for Etag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "\"{:x}-{:x}\"", self.modified, self.len)
+    }
+}
+
+/// `Content-Range` (RFC 9110 section 14.4).
+#[derive(Clone, Copy, Debug)]
+pub struct ContentRange {
+    /// First and last byte of the part; none with 416.
+    pub part: Option<(u64, u64)>,
+    /// The whole length.
+    pub len: u64,
+}
+
+/// A message or a connection that is not served: the status and why. The
+/// connection ends with it, as where the next request begins would be a guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status code.
+    pub status: u16,
+    /// Why, in words for whoever sent it.
+    pub reason: &'static str,
+}
+
+impl Refusal {
+    pub(crate) const fn new(status: u16, reason: &'static str) -> Refusal {
+        Refusal { status, reason }
+    }
+
+    pub(super) const fn bad(reason: &'static str) -> Refusal {
+        Refusal::new(400, reason)
+    }
+
+    /// More clients than `--max-connections`, or than the system can give descriptors or processes to.
+    pub const BUSY: Refusal = Refusal::new(503, "all places are taken; come back in a moment");
+    /// A head that was not complete in time.
+    pub const SLOW_HEAD: Refusal = Refusal::new(408, "the request's head took too long");
+    /// Content that was not complete in time, or too slow.
+    pub const SLOW_BODY: Refusal = Refusal::new(408, "the request's content came too slowly");
+    /// The end of input in the middle of a message (RFC 9112 section 8).
+    pub const CUT_OFF: Refusal = Refusal::new(400, "the request ended in the middle");
+}
+
+/// The phrase that goes with a status code (RFC 9110 section 15).
+pub fn phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Continue",
+        200 => "OK",
+        204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "Unknown",
+    }
+}

@@ -1,0 +1,38 @@
+//! One client after another: the simplest server there is, and what it costs.
+//!
+//! While it waits for one client, nobody else is served, not even accepted. They
+//! queue in the kernel's backlog until the one in front leaves.
+
+use crate::attend::attend;
+use crate::listener::{Accept, Listener};
+use crate::options::Options;
+use crate::roster::Roster;
+use crate::site::Site;
+use crate::stop::Stop;
+use crate::trace;
+use std::io;
+use std::os::fd::AsFd;
+use std::thread;
+
+// ANCHOR: run
+/// Serves until `stop`.
+pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> io::Result<()> {
+    let (roster, timeouts) = (Roster::new(site), options.timeouts());
+    thread::scope(|scope| {
+        // This thread will be waiting for some client when the time comes to stop, so
+        // another one has to hang up. It never serves.
+        thread::Builder::new().spawn_scoped(scope, || {
+            stop.wait();
+            roster.drain(timeouts.drain);
+        })?;
+        while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
+            site.stats.accepted.add();
+            attend(&roster.seat(client.socket), site, &timeouts);
+            site.stats.closed.add();
+        }
+        trace::about(0);
+        drop(listener);
+        Ok(())
+    })
+}
+// ANCHOR_END: run

@@ -1,0 +1,101 @@
+//! The listening socket, and everything that can go wrong when a client arrives.
+
+use crate::stop::is_readable;
+use crate::trace::{self, trace};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::cell::Cell;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// How many connections the kernel may complete before we accept them. It takes
+/// the smaller of this and `net.core.somaxconn` (listen(2)).
+const BACKLOG: i32 = 4096;
+
+/// How long accepting rests when the system is out of descriptors. The client stays in
+/// the backlog meanwhile; accepting again at once would only burn the processor.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A socket that clients connect to.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    accepted: Cell<u64>,
+}
+
+/// A client that has just arrived.
+#[derive(Debug)]
+pub struct Client {
+    /// The connection.
+    pub socket: TcpStream,
+    /// Its number, counted from 1, for the trace.
+    pub number: u64,
+}
+
+/// What [`Listener::accept`] has met.
+#[derive(Debug)]
+pub enum Accept {
+    /// A client.
+    Client(Client),
+    /// One of the other descriptors is readable.
+    Other,
+}
+
+impl Listener {
+    /// Listens on an address; port 0 lets the kernel choose.
+    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // A server that restarts must not wait for old connections in TIME_WAIT (TLPI 61.10).
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        // A client may leave between poll and accept; then a blocking accept would hang.
+        socket.set_nonblocking(true)?;
+        Ok(Listener { socket, accepted: Cell::new(0) })
+    }
+
+    /// The address that clients connect to.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()?.as_socket().ok_or_else(|| ErrorKind::Unsupported.into())
+    }
+
+    /// Waits for a client, or for one of the other descriptors to become readable,
+    /// which goes first. It never fails: whatever accept(2) reports is the
+    /// misfortune of one client, or passes.
+    pub fn accept(&self, stop: BorrowedFd<'_>, bell: Option<BorrowedFd<'_>>) -> Accept {
+        let bell = bell.unwrap_or(stop);
+        loop {
+            if let [true, ..] | [_, true, _] = is_readable(&[stop, bell, self.socket.as_fd()], None) {
+                return Accept::Other;
+            }
+            let (socket, peer) = match self.socket.accept() {
+                Ok(accepted) => accepted,
+                // EMFILE, ENFILE, ENOBUFS, ENOMEM: every place that connections are kept in is full.
+                Err(error)
+                    if matches!(
+                        error.raw_os_error(),
+                        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+                    ) =>
+                {
+                    trace!("pause", "{error}");
+                    if is_readable(&[stop, bell], Some(PAUSE)).contains(&true) {
+                        return Accept::Other;
+                    }
+                    continue;
+                }
+                // ECONNABORTED, or an error that was waiting on the new socket (accept(2)): that client has gone.
+                Err(_) => continue,
+            };
+            // An answer is one write; there is nothing that Nagle's algorithm could
+            // gather, only something that it could delay. If these fail, the first read will too.
+            let _ = SockRef::from(&socket).set_tcp_nodelay(true);
+            let _ = socket.set_nonblocking(false);
+            let number = self.accepted.get() + 1;
+            self.accepted.set(number);
+            trace::about(number);
+            trace!("accept", "{}", peer.as_socket().map_or_else(String::new, |peer| peer.to_string()));
+            return Accept::Client(Client { socket: socket.into(), number });
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Who is here: the connections of one process, so that it can stop in order.
+//!
+//! A thread that is blocked in read(2) hears nothing. The only way to reach it is
+//! through its socket: shutdown(2) of the receiving side makes the read return 0,
+//! as if the client had gone. So every connection has a [`Seat`] that says
+//! whether it is idle, and to stop is: hang up on the idle ones, wait for
+//! the others until the deadline, then cut them off.
+
+use crate::site::Site;
+use crate::trace::trace;
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// All connections of a process.
+#[derive(Debug)]
+pub struct Roster<'a> {
+    site: &'a Site,
+    seats: Mutex<Seats>,
+    /// Somebody left.
+    left: Condvar,
+    /// All were cut off. Apart from `left`, so that a client that leaves does not wake every sleeper.
+    cut: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Seats {
+    taken: HashMap<u64, Arc<Seat>>,
+    next: u64,
+    cut_off: bool,
+}
+
+/// One connection: its socket, and whether it waits for a request.
+#[derive(Debug)]
+pub struct Seat {
+    /// The connection.
+    pub socket: TcpStream,
+    /// Whether hanging up now would break nothing.
+    pub idle: AtomicBool,
+}
+
+/// A place in the roster, given up when it is dropped.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// Where it is listed.
+    pub roster: &'a Roster<'a>,
+    number: u64,
+    /// The connection.
+    pub seat: Arc<Seat>,
+}
+
+impl<'a> Roster<'a> {
+    /// An empty roster for a server of this site.
+    pub fn new(site: &'a Site) -> Roster<'a> {
+        Roster { site, seats: Mutex::default(), left: Condvar::new(), cut: Condvar::new() }
+    }
+
+    /// Takes a connection in.
+    pub fn seat(&'a self, socket: TcpStream) -> Place<'a> {
+        let seat = Arc::new(Seat { socket, idle: AtomicBool::new(false) });
+        let mut seats = self.lock();
+        let number = seats.next;
+        seats.next += 1;
+        seats.taken.insert(number, seat.clone());
+        Place { roster: self, number, seat }
+    }
+
+    /// How many connections there are.
+    pub fn len(&self) -> usize {
+        self.lock().taken.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the server is stopping.
+    pub fn is_draining(&self) -> bool {
+        self.site.is_draining()
+    }
+
+    /// Stops in order: see the top of this file. Returns when everybody was told
+    /// to go, which is when everybody has gone or `within` is over.
+    pub fn drain(&self, within: Duration) {
+        self.site.drain();
+        let deadline = Instant::now() + within;
+        let mut seats = self.lock();
+        trace!("stop", "{} connections, {:.1} s to finish", seats.taken.len(), within.as_secs_f64());
+        for seat in seats.taken.values().filter(|seat| seat.idle.load(SeqCst)) {
+            let _ = seat.socket.shutdown(Shutdown::Read); // the client may have been faster
+        }
+        while !seats.taken.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                trace!("stop", "{} connections cut off", seats.taken.len());
+                seats.cut_off = true;
+                for seat in seats.taken.values() {
+                    let _ = seat.socket.shutdown(Shutdown::Both);
+                }
+                self.cut.notify_all();
+                break;
+            }
+            seats = self.left.wait_timeout(seats, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Lets time pass, unless everybody is cut off meanwhile.
+    pub fn sleep(&self, time: Duration) -> io::Result<()> {
+        let awake = |seats: &mut Seats| !seats.cut_off;
+        let waited = self.cut.wait_timeout_while(self.lock(), time, awake);
+        if waited.unwrap_or_else(PoisonError::into_inner).0.cut_off {
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seats> {
+        // Nothing in here can be left half done by a panic.
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.roster.lock().taken.remove(&self.number);
+        self.roster.left.notify_all();
+    }
+}

@@ -1,0 +1,128 @@
+//! The blocking server's heart: one connection, one request after another.
+//!
+//! It contains nothing but waits. What the bytes mean is decided by
+//! [`Inbox::next`], what to answer by [`Site::respond`], how the answer looks by
+//! [`Outbox::push`]; none of them ever waits. So this function can be laid beside
+//! chapter 3's state machine and chapter 6's `async fn`, which drive the same three.
+
+use crate::http::{Inbox, Outbox, Parsed, Refusal};
+use crate::site::Site;
+use crate::stream::Stream;
+use crate::trace::trace;
+use crate::wait::Wait;
+use std::io::{self, ErrorKind};
+use std::time::SystemTime;
+
+/// What becomes of a connection when [`serve`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Everything is answered, nothing is buffered: it may stay, and costs nothing but its socket.
+    Idle,
+    /// It got its last answer. Close in stages: see [`linger`].
+    Linger,
+    /// Nothing is left to say: close.
+    Close,
+}
+
+// ANCHOR: serve
+/// Serves requests until none is left in the buffer, and waits for what it needs for that.
+///
+/// A client's misbehaviour ends as a refusal or a close. An error means that
+/// the connection is broken, and is of interest to nobody but a trace.
+pub fn serve(
+    stream: &mut impl Stream,
+    site: &Site,
+    inbox: &mut Inbox,
+    outbox: &mut Outbox,
+) -> io::Result<After> {
+    stream.deadline(Wait::Idle);
+    loop {
+        match stream.fill(inbox) {
+            Ok(0) if inbox.is_empty() => return Ok(After::Close),
+            Ok(0) => return refuse(Refusal::CUT_OFF, stream, site, outbox),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                return too_late(stream, site, inbox, outbox);
+            }
+            Err(error) => return Err(error),
+        }
+        loop {
+            match inbox.next(&site.limits) {
+                Parsed::Complete(request) => {
+                    let asked = request.asked();
+                    let response = site.respond(&request);
+                    if let Some(time) = response.delay {
+                        outbox.flush(stream)?;
+                        stream.sleep(time)?;
+                    }
+                    let last = response.close || !asked.keep_alive;
+                    outbox.push(response, asked, SystemTime::now());
+                    if last {
+                        outbox.flush(stream)?;
+                        return Ok(After::Linger);
+                    }
+                    if outbox.is_full() {
+                        outbox.flush(stream)?;
+                    }
+                    stream.deadline(Wait::Idle); // the next request has its own time
+                }
+                Parsed::Partial { wants_continue } => {
+                    if wants_continue {
+                        outbox.push_continue();
+                    }
+                    break;
+                }
+                Parsed::Refused(why) => return refuse(why, stream, site, outbox),
+            }
+        }
+        outbox.flush(stream)?; // one write for a burst of requests
+        if inbox.is_empty() {
+            return Ok(After::Idle);
+        }
+        stream.deadline(match inbox.content_received() {
+            None => Wait::Head,
+            Some(received) => Wait::Body { received },
+        });
+    }
+}
+// ANCHOR_END: serve
+
+/// A deadline has passed: without a word between requests, with 408 within one.
+fn too_late(stream: &mut impl Stream, site: &Site, inbox: &Inbox, outbox: &mut Outbox) -> io::Result<After> {
+    site.stats.timeouts.add();
+    match inbox.content_received() {
+        None if inbox.is_empty() => Ok(After::Close),
+        None => refuse(Refusal::SLOW_HEAD, stream, site, outbox),
+        Some(_) => refuse(Refusal::SLOW_BODY, stream, site, outbox),
+    }
+}
+
+/// Says why not. It is the connection's last answer.
+pub fn refuse(why: Refusal, stream: &mut impl Stream, site: &Site, outbox: &mut Outbox) -> io::Result<After> {
+    trace!("refuse", "{}: {}", why.status, why.reason);
+    site.stats.refused.add();
+    outbox.push_refusal(why, SystemTime::now());
+    outbox.flush(stream)?;
+    Ok(After::Linger)
+}
+
+/// At most so much is read from a client that has had its last answer.
+const LINGER_BYTES: usize = 8 << 20;
+
+/// Closes in stages (RFC 9112 section 9.6): stop sending, read on for a bounded
+/// time and amount, and only then let go. Closing a socket while the client still sends
+/// makes the kernel answer with a reset, and a reset may throw away the answer
+/// that the client has not read yet.
+pub fn linger(stream: &mut impl Stream, inbox: &mut Inbox) -> io::Result<()> {
+    stream.finish()?;
+    stream.deadline(Wait::Linger);
+    let mut read = 0;
+    while read < LINGER_BYTES {
+        inbox.clear();
+        match stream.fill(inbox)? {
+            0 => break,
+            n => read += n,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! The application that every server of this book serves: a few routes that make
+//! waiting visible, and files.
+//!
+//! [`Site::respond`] decides and never waits; an answer that is to come later says
+//! so ([`Response::delay`]), and whoever serves the connection lets the time pass in
+//! its own way.
+
+use crate::files::Files;
+use crate::http::{Body, Fields, Limits, Method, Request, Response, decimal, phrase};
+use crate::stats::Stats;
+use crate::sys;
+use crate::trace::trace;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+/// The longest `/sleep`, in milliseconds.
+const LONGEST_SLEEP: u64 = 60_000;
+/// The most that `/bytes` makes.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// The methods of what can only be looked at.
+pub(crate) const READ_ONLY: &str = "GET, HEAD, OPTIONS";
+
+/// The application.
+#[derive(Debug)]
+pub struct Site {
+    /// The bounds of a message.
+    pub limits: Limits,
+    /// What `/stats` shows.
+    pub stats: &'static Stats,
+    files: Option<Files>,
+    draining: AtomicBool,
+}
+
+impl Site {
+    /// A site with the routes, and the files below `root` if there is one.
+    pub fn new(root: Option<&Path>, limits: Limits) -> io::Result<Site> {
+        let files = root.map(Files::open).transpose()?;
+        Ok(Site { limits, stats: sys::shared()?, files, draining: AtomicBool::new(false) })
+    }
+
+    /// From now on every answer is the last on its connection.
+    pub fn drain(&self) {
+        self.draining.store(true, SeqCst);
+    }
+
+    /// Whether the server is stopping.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(SeqCst)
+    }
+
+    pub(crate) fn draining(&self) -> &AtomicBool {
+        &self.draining
+    }
+
+    /// Answers a request. A panic of the application is its own affair: it
+    /// costs this one connection, in every server, since all of them come through here.
+    pub fn respond(&self, request: &Request<'_>) -> Response {
+        trace!("request", "{} {}", request.method.name(), request.path);
+        // The routes hold no lock and leave nothing half done, so nothing broken can be seen afterwards.
+        let mut response = catch_unwind(AssertUnwindSafe(|| self.route(request))).unwrap_or_else(|_| {
+            self.stats.panics.add();
+            Response { close: true, ..Response::text(500, "the application failed; the server did not\n") }
+        });
+        self.stats.requests.add();
+        response.close |= self.is_draining();
+        trace!("answer", "{} {}, {} bytes", response.status, phrase(response.status), response.body.len());
+        response
+    }
+
+    fn route(&self, request: &Request<'_>) -> Response {
+        if request.method == Method::Other {
+            return Response::text(501, "501 Not Implemented: an unknown method\n");
+        }
+        let path = request.path;
+        match path {
+            "*" => allow(204, "GET, HEAD, POST, OPTIONS"),
+            "/plaintext" => look(request, || {
+                let fields = Fields { content_type: Some("text/plain"), ..Fields::default() };
+                Response { fields, body: Body::Static(b"Hello, World!"), ..Response::new(200) }
+            }),
+            "/echo" => match request.method {
+                Method::Post => bytes(Body::Bytes(request.body.to_vec())),
+                Method::Options => allow(204, "POST, OPTIONS"),
+                _ => allow(405, "POST, OPTIONS"),
+            },
+            "/stats" => look(request, || {
+                let fields = Fields { content_type: Some("application/json"), ..Fields::default() };
+                Response { fields, body: Body::Bytes(self.stats.json().into_bytes()), ..Response::new(200) }
+            }),
+            "/panic" => look(request, || panic!("/panic was asked for")),
+            _ => {
+                if let Some(number) = path.strip_prefix("/sleep/") {
+                    look(request, || {
+                        with_number(number, LONGEST_SLEEP, |ms| Response {
+                            delay: Some(Duration::from_millis(ms)),
+                            ..Response::text(200, format!("slept {ms} ms\n"))
+                        })
+                    })
+                } else if let Some(number) = path.strip_prefix("/bytes/") {
+                    look(request, || with_number(number, MOST_BYTES, |n| bytes(Body::Pattern(n))))
+                } else if let Some(files) = &self.files {
+                    files.respond(request)
+                } else {
+                    Response::text(
+                        404,
+                        "404 Not Found: no such route, and no files (start with --root DIR)\n",
+                    )
+                }
+            }
+        }
+    }
+}
+
+/// A route that can only be looked at.
+fn look(request: &Request<'_>, answer: impl FnOnce() -> Response) -> Response {
+    match request.method {
+        Method::Get | Method::Head => answer(),
+        Method::Options => allow(204, READ_ONLY),
+        _ => allow(405, READ_ONLY),
+    }
+}
+
+/// What may be asked of a resource: as an answer to OPTIONS, or to what may not.
+pub(crate) fn allow(status: u16, methods: &'static str) -> Response {
+    let mut response = match status {
+        405 => Response::text(405, format!("405 Method Not Allowed: only {methods}\n")),
+        _ => Response::new(status),
+    };
+    response.fields.allow = Some(methods);
+    response
+}
+
+fn bytes(body: Body) -> Response {
+    let fields = Fields { content_type: Some("application/octet-stream"), ..Fields::default() };
+    Response { fields, body, ..Response::new(200) }
+}
+
+/// A route with a number in it, at most `most`.
+fn with_number(text: &str, most: u64, answer: impl FnOnce(u64) -> Response) -> Response {
+    match decimal(text.as_bytes()) {
+        Some(number) if number <= most => answer(number),
+        _ => Response::text(400, format!("400 Bad Request: a number from 0 to {most} is missing\n")),
+    }
+}

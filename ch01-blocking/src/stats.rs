@@ -1,0 +1,65 @@
+//! Counters for `/stats`, in memory that parent and children share.
+//!
+//! A server of several processes has one set of counters: the page that holds
+//! them is mapped before the first fork, and a fork shares such a page instead of
+//! copying it (mmap(2), MAP_SHARED).
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What a server counts, over all its processes.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Stats {
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Connections that have ended.
+    pub closed: Counter,
+    /// Requests answered by a route or a file.
+    pub requests: Counter,
+    /// Messages and connections refused.
+    pub refused: Counter,
+    /// Connections closed by a deadline.
+    pub timeouts: Counter,
+    /// Failures of the application.
+    pub panics: Counter,
+}
+
+impl Stats {
+    /// The counters as JSON.
+    pub fn json(&self) -> String {
+        let Stats { accepted, closed, requests, refused, timeouts, panics } = self;
+        // Read in this order, so that a connection which comes and goes meanwhile does not make `open` negative.
+        let closed = closed.get();
+        let accepted = accepted.get();
+        format!(
+            concat!(
+                "{{\"accepted\":{},\"open\":{},\"requests\":{},",
+                "\"refused\":{},\"timeouts\":{},\"panics\":{}}}\n"
+            ),
+            accepted,
+            accepted.saturating_sub(closed),
+            requests.get(),
+            refused.get(),
+            timeouts.get(),
+            panics.get()
+        )
+    }
+}
+
+/// A number that only grows. Nobody decides anything by it, so the order in which
+/// processors see it does not matter.
+#[derive(Debug, Default)]
+#[repr(transparent)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// One more.
+    pub fn add(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    /// How many so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}

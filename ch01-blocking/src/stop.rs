@@ -1,0 +1,74 @@
+//! Stopping: a pipe that everything which waits can wait for as well.
+//!
+//! A signal handler may do next to nothing, but it may write a byte to a pipe
+//! (TLPI 63.5.2, the self-pipe trick). Whoever waits, by whatever
+//! mechanism, watches the other end beside its sockets. Nobody reads the byte, so
+//! the pipe stays readable, for every thread and every process.
+
+use crate::sys;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// The end that is watched: readable from when the server is to stop.
+#[derive(Debug)]
+pub struct Stop(OwnedFd);
+
+/// The end that stops the server.
+#[derive(Debug)]
+pub struct Stopper(File);
+
+impl Stop {
+    /// A fresh pipe.
+    pub fn pipe() -> io::Result<(Stop, Stopper)> {
+        let (read, write) = sys::pipe()?;
+        Ok((Stop(read), Stopper(File::from(write))))
+    }
+
+    /// A pipe into which SIGTERM and SIGINT write from now on.
+    pub fn on_signals() -> io::Result<Stop> {
+        let (stop, Stopper(write)) = Stop::pipe()?;
+        sys::write_on_signals(write.into(), &[sys::Signal::SIGTERM, sys::Signal::SIGINT])?;
+        Ok(stop)
+    }
+
+    /// Waits until it is time to stop.
+    pub fn wait(&self) {
+        while !is_readable(&[self.as_fd()], None)[0] {}
+    }
+}
+
+impl AsFd for Stop {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Stopper {
+    /// Stops the server.
+    pub fn stop(mut self) -> io::Result<()> {
+        self.0.write_all(b"!")
+    }
+}
+
+/// Waits until one of the descriptors is readable, or `within` is over, and says
+/// which are. poll(2) does it; chapter 4 is about how.
+pub fn is_readable<const N: usize>(descriptors: &[BorrowedFd<'_>; N], within: Option<Duration>) -> [bool; N] {
+    let deadline = within.map(|within| Instant::now() + within);
+    loop {
+        let mut polled = descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        // Rounded up, or the last millisecond would be spent asking again and again.
+        let timeout = left.map_or(PollTimeout::NONE, |left| {
+            PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
+        });
+        match poll(&mut polled, timeout) {
+            Ok(0) if left.is_some_and(|left| left.is_zero()) => return [false; N],
+            Ok(n) if n > 0 => return polled.map(|polled| polled.any().unwrap_or(true)),
+            // A signal, or no memory in the kernel for a moment: ask again.
+            Ok(_) | Err(_) => {}
+        }
+    }
+}

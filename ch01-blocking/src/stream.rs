@@ -1,0 +1,213 @@
+//! A connection as `serve` sees it: everything that can wait.
+//!
+//! [`Stream`] is what chapter 1's [`serve`](crate::serve()) is written against. Here it is
+//! implemented by [`Blocking`], which makes the thread wait; chapter 6 implements
+//! it by parking a coroutine instead, and `serve` does not notice.
+
+use crate::http::Inbox;
+use crate::roster::Place;
+use crate::trace::trace;
+use crate::wait::{Timeouts, WRITE_STEP, Wait};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
+/// A connection to a client. Every method but [`deadline`](Stream::deadline) may wait; one that has
+/// waited too long fails with [`ErrorKind::TimedOut`].
+pub trait Stream: Write {
+    /// Receives into the buffer. Says how many bytes came; 0 means that no more will.
+    fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize>;
+
+    /// Sends a part of a file, without a copy through our memory where the system can.
+    /// Says how many bytes went; 0 means that the file ends before `at`.
+    fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize>;
+
+    /// Says what the next [`fill`](Stream::fill) waits for. The clock starts when the kind of wait
+    /// changes, and goes on as long as it stays the same.
+    fn deadline(&mut self, wait: Wait);
+
+    /// Lets time pass, for `/sleep`.
+    fn sleep(&mut self, time: Duration) -> io::Result<()>;
+
+    /// Says the last word: the client reads an end of file behind what was sent.
+    fn finish(&mut self) -> io::Result<()>;
+}
+
+/// A stream that makes its thread wait: a socket in the mode in which it was born.
+///
+/// The kernel keeps the deadlines, by SO_RCVTIMEO and SO_SNDTIMEO (socket(7)).
+/// They are for one call, so within a phase of several reads the time that is left
+/// is set anew before each: one more system call, but only for those who dawdle.
+/// A request that comes in one piece costs one read and one write.
+#[derive(Debug)]
+pub struct Blocking<'a> {
+    place: &'a Place<'a>,
+    timeouts: &'a Timeouts,
+    wait: Wait,
+    began: Instant,
+    /// The SO_RCVTIMEO that is set now.
+    receive_within: Duration,
+}
+
+impl<'a> Blocking<'a> {
+    /// A stream for an accepted connection, waiting for its first request.
+    pub fn new(place: &'a Place<'a>, timeouts: &'a Timeouts) -> io::Result<Blocking<'a>> {
+        place.seat.socket.set_read_timeout(Some(timeouts.idle))?;
+        place.seat.socket.set_write_timeout(Some(timeouts.write))?;
+        Ok(Blocking {
+            place,
+            timeouts,
+            wait: Wait::Idle,
+            began: Instant::now(),
+            receive_within: timeouts.idle,
+        })
+    }
+
+    /// The bytes that a read brings, or an error when the phase has lasted too long.
+    fn receive(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
+        let within = match self.wait {
+            Wait::Idle => self.timeouts.idle, // one read only, so the clock need not be asked
+            wait => self.timeouts.due(wait, self.began).saturating_duration_since(Instant::now()),
+        };
+        if within.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        if within != self.receive_within {
+            self.place.seat.socket.set_read_timeout(Some(within))?;
+            self.receive_within = within;
+        }
+        trace!("wait", "{}", Describe(self.wait, within));
+        (&self.place.seat.socket).read(inbox.space())
+    }
+
+    /// What a write reports, unless it is the write deadline's doing.
+    fn written(&self, wrote: io::Result<usize>, of: usize, began: Instant) -> io::Result<usize> {
+        match wrote {
+            // A blocking write falls short only when its time is over (or a signal came).
+            Ok(n) if n < of.min(WRITE_STEP) && began.elapsed() >= self.timeouts.write => {
+                Err(ErrorKind::TimedOut.into())
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::TimedOut.into()),
+            Ok(n) => {
+                trace!("write", "{n} bytes");
+                Ok(n)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Stream for Blocking<'_> {
+    fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
+        loop {
+            // First say that we are idle, then look whether the server stops; the
+            // roster does it the other way round. So one of the two sees the other.
+            self.place.seat.idle.store(self.wait == Wait::Idle, SeqCst);
+            if self.wait == Wait::Idle && self.place.roster.is_draining() {
+                trace!("close", "the server stops");
+                return Ok(0);
+            }
+            let received = self.receive(inbox);
+            self.place.seat.idle.store(false, SeqCst);
+            match received {
+                Ok(n) => {
+                    trace!("read", "{}", if n > 0 { format!("{n} bytes") } else { "the end".into() });
+                    inbox.received(n);
+                    return Ok(n);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    trace!("timeout", "{}", Describe(self.wait, Duration::ZERO));
+                    return Err(ErrorKind::TimedOut.into());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
+        let began = Instant::now();
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        loop {
+            match send_file(&self.place.seat.socket, file, at, len) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                sent => return self.written(sent, len, began),
+            }
+        }
+    }
+
+    fn deadline(&mut self, wait: Wait) {
+        if std::mem::discriminant(&wait) != std::mem::discriminant(&self.wait) && wait != Wait::Idle {
+            self.began = Instant::now();
+        }
+        self.wait = wait;
+    }
+
+    fn sleep(&mut self, time: Duration) -> io::Result<()> {
+        trace!("sleep", "{} ms, and the thread with it", time.as_millis());
+        self.place.roster.sleep(time)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.place.seat.socket.shutdown(Shutdown::Write)
+    }
+}
+
+impl Write for Blocking<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let began = Instant::now();
+        loop {
+            // The standard library sends with MSG_NOSIGNAL, so a client that has gone is
+            // an error (EPIPE) and not a signal that ends the process (send(2)).
+            match (&self.place.seat.socket).write(bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                wrote => return self.written(wrote, bytes.len(), began),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// sendfile(2): the kernel moves the pages of the file to the socket by itself.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub fn send_file(socket: &impl std::os::fd::AsFd, file: &File, at: u64, len: usize) -> io::Result<usize> {
+    let mut at = at.try_into().map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
+    // More than this in one call would keep other clients waiting where one thread serves them all.
+    Ok(nix::sys::sendfile::sendfile64(socket, file, Some(&mut at), len.min(1 << 20))?)
+}
+
+/// Where sendfile is another call, or none: through our memory, which is slower and always works.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub fn send_file(socket: &impl std::os::fd::AsFd, file: &File, at: u64, len: usize) -> io::Result<usize> {
+    use std::os::unix::fs::FileExt;
+    let mut bytes = [0; WRITE_STEP];
+    let most = len.min(bytes.len());
+    let read = file.read_at(&mut bytes[..most], at)?;
+    Ok(nix::sys::socket::send(
+        std::os::fd::AsRawFd::as_raw_fd(&socket.as_fd()),
+        &bytes[..read],
+        nix::sys::socket::MsgFlags::empty(),
+    )?)
+}
+
+/// What is waited for, in words.
+struct Describe(Wait, Duration);
+
+impl std::fmt::Display for Describe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Describe(wait, within) = self;
+        match wait {
+            Wait::Idle => f.write_str("for a request")?,
+            Wait::Head => f.write_str("for the rest of a head")?,
+            Wait::Body { received } => write!(f, "for more content ({received} bytes so far)")?,
+            Wait::Write => f.write_str("for room to send")?,
+            Wait::Linger => f.write_str("for the client to leave")?,
+        }
+        if within.is_zero() { Ok(()) } else { write!(f, ", {:.1} s at most", within.as_secs_f64()) }
+    }
+}

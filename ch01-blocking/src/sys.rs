@@ -1,0 +1,139 @@
+//! What Rust cannot vouch for: fork, signal handlers, memory that processes share.
+#![allow(unsafe_code)]
+
+use nix::errno::Errno;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
+pub use nix::sys::signal::{Signal, kill};
+use nix::unistd::ForkResult;
+pub use nix::unistd::Pid;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering::SeqCst};
+
+/// A pipe whose ends programs that we might start do not inherit, and whose write
+/// end never blocks: a signal handler writes to it, and a full pipe says enough.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+    let (read, write) = nix::unistd::pipe()?;
+    for end in [&read, &write] {
+        fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    }
+    Ok((read, write))
+}
+
+/// For each signal number, the descriptor that its handler writes to; 0 for none (descriptor 0 is never ours).
+static PIPES: [AtomicI32; 32] = [const { AtomicI32::new(0) }; 32];
+
+/// From now on each of the signals writes a byte to `pipe`, which stays open for ever.
+pub fn write_on_signals(pipe: OwnedFd, signals: &[Signal]) -> io::Result<()> {
+    let pipe: RawFd = pipe.into_raw_fd();
+    for &signal in signals {
+        PIPES[signal as usize].store(pipe, SeqCst);
+        handle(signal, SigHandler::Handler(write_byte))?;
+    }
+    Ok(())
+}
+
+extern "C" fn write_byte(signal: libc::c_int) {
+    let pipe = PIPES[signal as usize].load(SeqCst);
+    // errno, which write may change, belongs to the code that we interrupt.
+    let errno = Errno::last_raw();
+    // SAFETY: write is async-signal-safe (signal-safety(7)); the buffer is one
+    // static byte; the descriptor was given up to us and is never closed. A full pipe is
+    // fine, as a byte is waiting in it already.
+    unsafe { libc::write(pipe, b"!".as_ptr().cast(), 1) };
+    Errno::set_raw(errno);
+}
+
+fn handle(signal: Signal, handler: SigHandler) -> io::Result<()> {
+    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handlers passed here are this file's, and do only what a handler may: see each.
+    unsafe { sigaction(signal, &action) }?;
+    Ok(())
+}
+
+/// Starts a copy of this process. Says the child's number to the parent, and `None` to the child.
+///
+/// Only from a process with one thread: the child has only the thread that forked,
+/// and a lock that another held then would stay locked for ever (fork(2)).
+pub fn fork() -> io::Result<Option<Pid>> {
+    // SIGTERM waits until the child has its own handler: see `live`.
+    terminate_signal().thread_block()?;
+    // SAFETY: the callers' processes have one thread, as said above, so the child may do all that the parent might.
+    let forked = unsafe { nix::unistd::fork() };
+    if let Ok(ForkResult::Child) = forked {
+        return Ok(None);
+    }
+    terminate_signal().thread_unblock()?;
+    match forked? {
+        ForkResult::Parent { child } => Ok(Some(child)),
+        ForkResult::Child => Ok(None),
+    }
+}
+
+fn terminate_signal() -> SigSet {
+    SigSet::from_iter([Signal::SIGTERM])
+}
+
+/// Ends this process at once, without running what its parent has left to run at exit.
+fn exit(status: i32) -> ! {
+    // SAFETY: _exit has no preconditions.
+    unsafe { libc::_exit(status) }
+}
+
+static IDLE: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
+static DRAINING: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
+
+/// What a forked child is for: `work`, and then the end of the process, whatever happens in it.
+///
+/// SIGTERM ends it at once while `idle` is set, and sets `draining` otherwise.
+/// SIGINT is ignored: a Ctrl-C reaches the parent too, which will send SIGTERM.
+pub fn live(idle: &AtomicBool, draining: &AtomicBool, work: impl FnOnce()) -> ! {
+    IDLE.store(std::ptr::from_ref(idle).cast_mut(), SeqCst);
+    DRAINING.store(std::ptr::from_ref(draining).cast_mut(), SeqCst);
+    let handled = handle(Signal::SIGTERM, SigHandler::Handler(terminate))
+        .and_then(|()| handle(Signal::SIGINT, SigHandler::SigIgn))
+        .and_then(|()| Ok(terminate_signal().thread_unblock()?));
+    // A panic must not leave this function: the borrows above would end with it.
+    let worked = handled.is_ok() && catch_unwind(AssertUnwindSafe(work)).is_ok();
+    exit(if worked { 0 } else { 101 })
+}
+
+extern "C" fn terminate(_: libc::c_int) {
+    // SAFETY: both pointers were made from references in `live`, before this handler
+    // was installed, and that function never returns. Loading and storing an atomic, and
+    // _exit, are async-signal-safe.
+    unsafe {
+        if (*IDLE.load(SeqCst)).load(SeqCst) {
+            libc::_exit(0);
+        }
+        (*DRAINING.load(SeqCst)).store(true, SeqCst);
+    }
+}
+
+/// Memory for a `T` of zeroes that this process and all that it forks share. It is never given back.
+///
+/// `T` must be made of atomics only: several processes change it at once.
+pub fn shared<T: Zeroed>() -> io::Result<&'static T> {
+    let length = NonZeroUsize::new(size_of::<T>()).ok_or(io::ErrorKind::InvalidInput)?;
+    // SAFETY: an anonymous mapping at an address of the kernel's choice touches no memory in use.
+    let memory = unsafe {
+        mmap_anonymous(None, length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED)
+    }?;
+    // SAFETY: the mapping is at least as large as a T, aligned to a page, filled with zeroes, which `Zeroed`
+    // says is a valid T, and never unmapped.
+    Ok(unsafe { memory.cast::<T>().as_ref() })
+}
+
+/// A type for which all bytes zero is a valid value, and which is made of atomics only.
+///
+/// # Safety
+/// Both must be true.
+pub unsafe trait Zeroed: Sync + 'static {}
+
+// SAFETY: `Stats` is a `repr(C)` struct of `AtomicU64`s, for which zero is valid.
+unsafe impl Zeroed for crate::stats::Stats {}

@@ -1,0 +1,59 @@
+//! A thread for each client: each may wait as long as it likes, and only its own thread waits with it.
+
+use crate::attend::{attend, turn_away, turn_away_at_once};
+use crate::listener::{Accept, Listener};
+use crate::options::Options;
+use crate::roster::Roster;
+use crate::site::Site;
+use crate::stop::Stop;
+use crate::trace::{self, trace};
+use std::io;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+/// Address space for a thread's stack; memory is only taken for the pages that are touched.
+const STACK: usize = 256 * 1024;
+
+/// Beyond the connection limit, so many clients at once are told so with all
+/// courtesy (which takes a thread each); any more find the connection closed.
+pub(crate) const TURNING_AWAY: usize = 32;
+
+// ANCHOR: run
+/// Serves until `stop`.
+pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> io::Result<()> {
+    let (roster, timeouts) = (Roster::new(site), options.timeouts());
+    thread::scope(|scope| {
+        while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
+            let full = roster.len() >= options.max_connections;
+            if roster.len() >= options.max_connections + TURNING_AWAY {
+                continue; // dropping the socket closes it
+            }
+            site.stats.accepted.add();
+            let (place, timeouts) = (Arc::new(roster.seat(client.socket)), &timeouts);
+            let theirs = place.clone();
+            let spawned = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
+                trace::about(client.number);
+                // What panics in here would be our mistake, not the application's
+                // (`Site::respond` catches those). It ends this connection and no other.
+                let _ = catch_unwind(AssertUnwindSafe(|| match full {
+                    false => attend(&theirs, site, timeouts),
+                    true => turn_away(&theirs, site, timeouts),
+                }));
+                site.stats.closed.add();
+            });
+            // No more threads, for now. Those who have one are served on.
+            if let Err(error) = spawned {
+                trace!("thread", "none to be had: {error}");
+                turn_away_at_once(&place, site, timeouts);
+                site.stats.closed.add();
+            }
+        }
+        trace::about(0);
+        drop(listener); // who comes now is refused by the kernel
+        roster.drain(timeouts.drain);
+    });
+    Ok(())
+}
+// ANCHOR_END: run
