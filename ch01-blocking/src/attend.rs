@@ -53,6 +53,6 @@ fn converse(
             trace!("close", "out of patience");
         }
         Err(error) => trace!("close", "{error}"),
-        Ok(()) => trace!("close", ""),
+        Ok(()) => trace!("close", "done"),
     }
 }

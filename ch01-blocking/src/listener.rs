@@ -64,7 +64,7 @@ impl Listener {
     /// which goes first. It never fails: whatever accept(2) reports is the
     /// misfortune of one client, or passes.
     pub fn accept(&self, stop: BorrowedFd<'_>, bell: Option<BorrowedFd<'_>>) -> Accept {
-        let bell = bell.unwrap_or(stop);
+        let bell = bell.unwrap_or(stop); // asking twice about the same one does no harm
         loop {
             if let [true, ..] | [_, true, _] = is_readable(&[stop, bell, self.socket.as_fd()], None) {
                 return Accept::Other;

@@ -127,6 +127,9 @@ impl<'a> Roster<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.roster.lock().taken.remove(&self.number);
-        self.roster.left.notify_all();
+        // Nobody waits for this before the server stops.
+        if self.roster.is_draining() {
+            self.roster.left.notify_all();
+        }
     }
 }

@@ -218,26 +218,29 @@ fn more<'b>(
 
 impl Message {
     /// Searches for the end of the head, from where the last search ended. Says
-    /// whether it is there. If not, the head is still parsed where a line has
-    /// ended, so that nonsense is refused before its end comes (it may never):
-    /// at most once for each line, however slowly the bytes come.
+    /// whether it is there. If not, the lines that are complete are parsed all the same, so
+    /// that nonsense is refused before its end comes (it may never): at most once
+    /// for each line, however slowly the bytes come.
     fn find_head(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Refusal> {
         let from = self.searched.saturating_sub(2);
-        let mut new_line = false;
+        let mut new_lines = 0;
         for newline in memchr_iter(b'\n', &bytes[from..]).map(|at| from + at) {
-            new_line |= newline >= self.searched;
-            let length = match bytes[newline + 1..] {
-                [b'\n', ..] => newline + 2,
-                [b'\r', b'\n', ..] => newline + 3,
+            if newline >= self.searched {
+                new_lines = newline + 1;
+            }
+            match bytes[newline + 1..] {
+                [b'\n', ..] => self.head = newline + 2,
+                [b'\r', b'\n', ..] => self.head = newline + 3,
                 _ => continue,
-            };
-            self.head = length;
+            }
             return Ok(true);
         }
         self.searched = bytes.len();
-        self.line_ended |= new_line;
-        if new_line || bytes.len() > limits.head || (!self.line_ended && bytes.len() > limits.line) {
+        self.line_ended |= new_lines > 0;
+        if bytes.len() > limits.head || (!self.line_ended && bytes.len() > limits.line) {
             head::parse(bytes, limits)?;
+        } else if new_lines > 0 {
+            head::parse(&bytes[..new_lines], limits)?;
         }
         Ok(false)
     }

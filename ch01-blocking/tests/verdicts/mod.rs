@@ -1,0 +1,62 @@
+//! What an inbox makes of some bytes, however they are cut: shared by the
+//! property test and the fuzz target.
+
+use ch01_blocking::http::{Budget, Inbox, Limits, Parsed};
+
+/// One thing that the inbox said, in a form that can be compared.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Request { head: String, body: Vec<u8> },
+    Refused(u16, &'static str),
+}
+
+/// Limits so small that short inputs reach them.
+pub fn small_limits() -> Limits {
+    Limits { line: 40, head: 160, fields: 5, body: 200, output: 1024, buffered: Budget::new(1 << 20) }
+}
+
+/// Feeds the bytes in pieces of the given sizes (again and again; the rest at
+/// once where there are none) and collects the verdicts.
+pub fn verdicts(bytes: &[u8], cuts: &[usize], limits: &Limits) -> Vec<Verdict> {
+    let mut inbox = Inbox::new();
+    let mut said = Vec::new();
+    let mut rest = bytes;
+    let mut cuts = cuts.iter().cycle();
+    while !rest.is_empty() {
+        let size = cuts.next().map_or(rest.len(), |&cut| cut.clamp(1, rest.len()));
+        let (piece, later) = rest.split_at(size);
+        rest = later;
+        // As a stream does it: into the space that the inbox offers, which may be smaller.
+        let mut piece = piece;
+        while !piece.is_empty() {
+            let space = inbox.space();
+            assert!(!space.is_empty(), "an inbox that waits for more must have room for it");
+            let n = space.len().min(piece.len());
+            space[..n].copy_from_slice(&piece[..n]);
+            inbox.received(n);
+            piece = &piece[n..];
+            loop {
+                match inbox.next(limits) {
+                    Parsed::Complete(request) => said.push(Verdict::Request {
+                        head: format!(
+                            "{:?} {} {:?} {:?} {} {:?}",
+                            request.method,
+                            request.path,
+                            request.query,
+                            request.version,
+                            request.keep_alive,
+                            request.conditions
+                        ),
+                        body: request.body.to_vec(),
+                    }),
+                    Parsed::Partial { .. } => break,
+                    Parsed::Refused(why) => {
+                        said.push(Verdict::Refused(why.status, why.reason));
+                        return said;
+                    }
+                }
+            }
+        }
+    }
+    said
+}
