@@ -20,9 +20,9 @@ pub(crate) enum Verdict {
 
 /// Evaluates the conditions in the order of RFC 9110 section 13.2.2.
 pub(crate) fn judge(asked: &Conditions<'_>, method: Method, etag: &Etag, modified: SystemTime) -> Verdict {
-    if let Some(tags) = asked.if_match {
+    if !asked.if_match.is_empty() {
         // Strong comparison: a weak tag never matches.
-        if !any_tag(tags, |tag| !tag.weak && tag.is(etag)) {
+        if !asked.if_match.iter().any(|tags| any_tag(tags, |tag| !tag.weak && tag.is(etag))) {
             return Verdict::Failed;
         }
     } else if let Some(date) = asked.if_unmodified_since.and_then(date)
@@ -30,8 +30,8 @@ pub(crate) fn judge(asked: &Conditions<'_>, method: Method, etag: &Etag, modifie
     {
         return Verdict::Failed;
     }
-    if let Some(tags) = asked.if_none_match {
-        if any_tag(tags, |tag| tag.is(etag)) {
+    if !asked.if_none_match.is_empty() {
+        if asked.if_none_match.iter().any(|tags| any_tag(tags, |tag| tag.is(etag))) {
             return Verdict::NotModified;
         }
     } else if let Some(date) = asked.if_modified_since.and_then(date)

@@ -96,7 +96,9 @@ pub(super) fn parse<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Option<Head<
 fn explain(error: httparse::Error, request_line: &[u8]) -> Refusal {
     match error {
         httparse::Error::TooManyHeaders => Refusal::new(431, "too many fields"),
+        // Three words, of which the last is a version? A fourth means a space in the target.
         httparse::Error::Version => match request_line.trim_ascii_end() {
+            line if memchr_iter(b' ', line).count() != 2 => Refusal::bad("a request line has three words"),
             [.., b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
                 Refusal::new(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
             }
@@ -190,9 +192,7 @@ impl<'b> Meaning<'b> {
                 }
                 self.expects_continue = true;
             }
-            8 if is("if-match") => {
-                conditions.if_match.get_or_insert(value);
-            }
+            8 if is("if-match") => conditions.if_match.add(value),
             8 if is("if-range") => {
                 conditions.if_range.get_or_insert(value);
             }
@@ -202,9 +202,7 @@ impl<'b> Meaning<'b> {
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            13 if is("if-none-match") => {
-                conditions.if_none_match.get_or_insert(value);
-            }
+            13 if is("if-none-match") => conditions.if_none_match.add(value),
             14 if is("content-length") => {
                 if self.length.replace(decimal(value).ok_or(BAD_LENGTH)?).is_some() {
                     return Err(Refusal::bad("more than one Content-Length"));

@@ -28,7 +28,7 @@ mod response;
 pub use inbox::{Inbox, Parsed};
 pub use limits::{Budget, Limits, MAX_FIELDS};
 pub use outbox::Outbox;
-pub use request::{Asked, Conditions, Method, Request, Version};
+pub use request::{Asked, Conditions, Lines, Method, Request, Version};
 pub use response::{Body, ContentRange, Etag, Fields, Refusal, Response, phrase};
 
 /// The number that these digits are: no sign, no space, at least one. What does not fit

@@ -92,14 +92,38 @@ pub struct Asked {
 }
 
 /// Fields that make a request conditional or partial (RFC 9110 sections 13 and 14),
-/// as sent. Where a field is repeated, the first counts.
+/// as sent. A list may stand on several lines; of the others the first line counts.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs)] // each is the field of its name
 pub struct Conditions<'b> {
-    pub if_match: Option<&'b [u8]>,
-    pub if_none_match: Option<&'b [u8]>,
+    pub if_match: Lines<'b>,
+    pub if_none_match: Lines<'b>,
     pub if_modified_since: Option<&'b [u8]>,
     pub if_unmodified_since: Option<&'b [u8]>,
     pub if_range: Option<&'b [u8]>,
     pub range: Option<&'b [u8]>,
+}
+
+/// The lines of a field whose value is a list (RFC 9110 section 5.3), up to four of them, so that they
+/// need no allocation. Tags beyond that are not looked at, which errs on the safe
+/// side: more is sent, or less is done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lines<'b>([&'b [u8]; 4]);
+
+impl<'b> Lines<'b> {
+    pub(super) fn add(&mut self, value: &'b [u8]) {
+        if let Some(free) = self.0.iter_mut().find(|line| line.is_empty()) {
+            *free = value;
+        }
+    }
+
+    /// Whether the field is absent, or says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0[0].is_empty()
+    }
+
+    /// The values, a line each.
+    pub fn iter(&self) -> impl Iterator<Item = &'b [u8]> {
+        self.0.into_iter().filter(|line| !line.is_empty())
+    }
 }

@@ -1,0 +1,206 @@
+//! What goes back to the client: answers, refusals, and their form on the wire.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, SystemTime};
+
+use crate::mutations::Mutation;
+use crate::switch::wrong;
+use crate::wire::{Ending, Wire};
+
+/// What an answer carries.
+pub(crate) enum Body {
+    None,
+    Bytes(Vec<u8>),
+    Pattern(u64),
+    File { file: File, at: u64, len: u64 },
+}
+
+impl Body {
+    fn len(&self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Pattern(len) | Self::File { len, .. } => *len,
+        }
+    }
+}
+
+/// An answer before it has a form.
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) fields: Vec<(&'static str, String)>,
+    pub(crate) body: Body,
+    pub(crate) delay: Duration,
+    pub(crate) close: bool,
+    pub(crate) refusal: bool,
+}
+
+impl Response {
+    pub(crate) fn new(status: u16, body: Body) -> Self {
+        Self { status, fields: Vec::new(), body, delay: Duration::ZERO, close: false, refusal: false }
+    }
+
+    pub(crate) fn text(status: u16, text: impl Into<String>) -> Self {
+        let text: String = text.into();
+        Self::new(status, Body::Bytes(text.into_bytes())).with("Content-Type", "text/plain; charset=utf-8")
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.fields.push((name, value.into()));
+        self
+    }
+}
+
+/// An answer that says no, and why.
+pub(crate) struct Refusal {
+    status: u16,
+    why: &'static str,
+    close: bool,
+}
+
+impl Refusal {
+    /// The connection goes on.
+    pub(crate) fn kept(status: u16, why: &'static str) -> Self {
+        Self { status, why, close: false }
+    }
+
+    /// The connection ends, since the next request's beginning would be a guess.
+    pub(crate) fn closing(status: u16, why: &'static str) -> Self {
+        Self { status, why, close: true }
+    }
+}
+
+impl From<Refusal> for Response {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { status, why, close } = refusal;
+        let mut response = Self::text(status, format!("{status} {}: {why}\n", reason(status)));
+        if status == 503 && !wrong(Mutation::NoRetryAfter) {
+            response = response.with("Retry-After", "1");
+        }
+        response.close =
+            (close && !wrong(Mutation::KeepsAfterRefusal)) || wrong(Mutation::ClosesAfterRefusal);
+        response.refusal = true;
+        response
+    }
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "Unknown",
+    }
+}
+
+/// How an answer is to be dressed for the request that asked for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Dress {
+    pub(crate) head_only: bool,
+    pub(crate) close: bool,
+    /// A client of HTTP/1.0 that asked to stay must be told that it may.
+    pub(crate) say_keep_alive: bool,
+}
+
+/// The answer's head.
+pub(crate) fn head(response: &Response, dress: Dress) -> Vec<u8> {
+    let status = response.status;
+    let mut head = format!("HTTP/1.1 {status} {}\r\n", reason(status));
+    if !wrong(Mutation::NoDate) {
+        head += &format!("Date: {}\r\n", httpdate::fmt_http_date(SystemTime::now()));
+    }
+    for (name, value) in &response.fields {
+        head += &format!("{name}: {value}\r\n");
+    }
+    if status != 204 && status != 304 {
+        let len = if dress.head_only && wrong(Mutation::HeadZeroLength) { 0 } else { length(response) };
+        head += &format!("Content-Length: {len}\r\n");
+    }
+    if dress.close && !wrong(Mutation::CloseUnannounced) {
+        head += "Connection: close\r\n";
+    } else if dress.say_keep_alive && !wrong(Mutation::Http10KeepAliveUntold) {
+        head += "Connection: keep-alive\r\n";
+    }
+    head += "\r\n";
+    head.into_bytes()
+}
+
+fn length(response: &Response) -> u64 {
+    if let Body::File { file, at, len } = &response.body
+        && wrong(Mutation::CountsCharacters)
+        && *len < 1 << 20
+    {
+        let mut bytes = vec![0; usize::try_from(*len).unwrap_or(0)];
+        if file.read_exact_at(&mut bytes, *at).is_ok()
+            && let Ok(text) = String::from_utf8(bytes)
+        {
+            return text.chars().count() as u64;
+        }
+    }
+    response.body.len()
+}
+
+/// The line that `/bytes/N` repeats.
+const LINE: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
+
+/// The piece by which generated bytes and files are sent: a multiple of the line.
+const PIECE: usize = 16 * 1024;
+
+/// Queues an answer; what is too large to wait is sent on the way.
+pub(crate) fn push(wire: &mut Wire<'_>, response: Response, dress: Dress) -> Result<(), Ending> {
+    wire.queue(&head(&response, dress));
+    let bodiless = (dress.head_only && !wrong(Mutation::HeadWithBody))
+        || response.status == 204
+        || (response.status == 304 && !wrong(Mutation::NotModifiedWithBody));
+    if bodiless {
+        return wire.relieve();
+    }
+    match response.body {
+        Body::None => {}
+        Body::Bytes(bytes) => wire.queue(&bytes),
+        Body::Pattern(len) => {
+            let piece = LINE.repeat(PIECE / LINE.len());
+            let mut left = usize::try_from(len).unwrap_or(usize::MAX);
+            while left > 0 {
+                let now = left.min(PIECE);
+                wire.queue(&piece[..now]);
+                left -= now;
+                wire.relieve()?;
+            }
+        }
+        Body::File { file, mut at, len } => {
+            let end = at + len;
+            let mut piece = [0; PIECE];
+            while at < end {
+                let now = usize::try_from(end - at).unwrap_or(PIECE).min(PIECE);
+                match file.read_at(&mut piece[..now], at) {
+                    // The file has shrunk: only the end of the connection can say so.
+                    Ok(0) | Err(_) => return Err(Ending::Gone),
+                    Ok(came) => {
+                        wire.queue(&piece[..came]);
+                        at += came as u64;
+                    }
+                }
+                wire.relieve()?;
+            }
+        }
+    }
+    wire.relieve()
+}

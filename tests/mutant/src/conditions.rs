@@ -1,0 +1,87 @@
+//! Conditional requests, in the order of RFC 9110 section 13.2.2.
+
+use std::time::SystemTime;
+
+use crate::files::Representation;
+use crate::head::Head;
+use crate::mutations::Mutation;
+use crate::ranges::{self, Range};
+use crate::switch::wrong;
+
+/// What the conditions leave to do.
+pub(crate) enum Verdict {
+    Failed,
+    NotModified,
+    Send { range: Option<Range> },
+}
+
+pub(crate) fn check(head: &Head, file: &Representation) -> Verdict {
+    let fields = &head.fields;
+    if let Some(list) = fields.list("If-Match") {
+        // Strong comparison: a weak tag never matches.
+        let found = tags(&list).any(|tag| tag == "*" || tag == file.etag);
+        if !found && !wrong(Mutation::IfMatchIgnored) {
+            return Verdict::Failed;
+        }
+    } else if let Some(date) = date(fields.only("If-Unmodified-Since"))
+        && file.modified > date
+        && !wrong(Mutation::IfUnmodifiedSinceIgnored)
+    {
+        return Verdict::Failed;
+    }
+    let none_match = fields.list("If-None-Match");
+    if let Some(list) = &none_match
+        && has_tag(list, &file.etag)
+    {
+        return Verdict::NotModified;
+    }
+    if (none_match.is_none() || wrong(Mutation::DateBeatsTag))
+        && let Some(date) = date(fields.only("If-Modified-Since"))
+        && (file.modified < date || (file.modified == date && !wrong(Mutation::SameSecondModified)))
+    {
+        return Verdict::NotModified;
+    }
+    // GET is the only method that ranges are defined for.
+    let range = fields
+        .only("Range")
+        .filter(|_| head.method == "GET")
+        .filter(|_| if_range(fields.only("If-Range"), file))
+        .and_then(|range| ranges::parse(range, file.len));
+    Verdict::Send { range }
+}
+
+/// Is it in the list, by weak comparison?
+fn has_tag(list: &str, etag: &str) -> bool {
+    if wrong(Mutation::NoneMatchWhole) {
+        return list == etag;
+    }
+    tags(list).any(|tag| {
+        (tag == "*" && !wrong(Mutation::NoneMatchStar))
+            || tag == etag
+            || (tag.strip_prefix("W/") == Some(etag) && !wrong(Mutation::NoneMatchStrong))
+    })
+}
+
+/// The tags of a list; a comma inside the quotes belongs to its tag.
+fn tags(list: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    list.split(move |character| {
+        quoted ^= character == '"';
+        character == ',' && !quoted
+    })
+    .map(str::trim)
+}
+
+fn date(text: Option<&str>) -> Option<SystemTime> {
+    httpdate::parse_http_date(text?).ok()
+}
+
+/// Is the range wanted of the file as it is now?
+fn if_range(condition: Option<&str>, file: &Representation) -> bool {
+    match condition {
+        None => true,
+        Some(_) if wrong(Mutation::IfRangeIgnored) => true,
+        Some(tag) if tag.contains('"') => tag == file.etag,
+        some => date(some) == Some(file.modified),
+    }
+}

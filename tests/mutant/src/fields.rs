@@ -1,0 +1,113 @@
+//! Field lines, of a head and of trailers: read, bounded, looked up.
+
+use crate::mutations::Mutation;
+use crate::refuse::{bad, refuse};
+use crate::switch::wrong;
+use crate::wire::{Deadline, Ending, NoLine, Wire};
+
+/// The fields in their order.
+#[derive(Default)]
+pub(crate) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// Every value of this name.
+    pub(crate) fn all<'f>(&'f self, name: &str) -> impl Iterator<Item = &'f str> {
+        self.0
+            .iter()
+            .filter(move |(other, _)| {
+                if wrong(Mutation::CaseSensitiveNames) {
+                    other == name
+                } else {
+                    other.eq_ignore_ascii_case(name)
+                }
+            })
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The only value of this name; two are as good as none.
+    pub(crate) fn only(&self, name: &str) -> Option<&str> {
+        let mut all = self.all(name);
+        all.next().filter(|_| all.next().is_none())
+    }
+
+    /// All values as one list, as RFC 9110 section 5.3 allows.
+    pub(crate) fn list(&self, name: &str) -> Option<String> {
+        let all: Vec<&str> = self.all(name).collect();
+        (!all.is_empty()).then(|| all.join(","))
+    }
+
+    /// Is this token an element of the list?
+    pub(crate) fn has_token(&self, name: &str, token: &str) -> bool {
+        if wrong(Mutation::ConnectionWhole) {
+            return self.only(name).is_some_and(|value| value.eq_ignore_ascii_case(token));
+        }
+        self.all(name)
+            .flat_map(|value| value.split(','))
+            .any(|element| element.trim().eq_ignore_ascii_case(token))
+    }
+}
+
+/// A method or a field's name.
+pub(crate) fn token(bytes: &[u8]) -> bool {
+    !bytes.is_empty()
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+}
+
+/// Field lines up to the empty one, and how many bytes they were; for trailers too.
+pub(crate) fn read(
+    wire: &mut Wire<'_>,
+    room: usize,
+    most: usize,
+    deadline: Deadline,
+) -> Result<(Fields, usize), Ending> {
+    let mut fields = Fields::default();
+    let mut used = 0;
+    loop {
+        let room = if wrong(Mutation::UnboundedHead) {
+            usize::MAX
+        } else {
+            room - used - usize::from(wrong(Mutation::HeadOffByOne) && used + 2 < room)
+        };
+        let line = wire.line(room, deadline).or_else(|why| match why {
+            NoLine::TooLong => refuse(431, "the fields are too large"),
+            NoLine::Ending(ending) => Err(ending),
+        })?;
+        used += line.len() + 2;
+        if line.is_empty() {
+            return Ok((fields, used));
+        }
+        if wrong(Mutation::FoldedLine) && matches!(line[0], b' ' | b'\t') {
+            if let Some((_, value)) = fields.0.last_mut() {
+                value.push_str(&String::from_utf8_lossy(&line));
+            }
+            continue;
+        }
+        let most = most - usize::from(wrong(Mutation::FieldsOffByOne));
+        if fields.0.len() == most && !wrong(Mutation::UnboundedFields) {
+            return refuse(431, "there are too many fields");
+        }
+        fields.0.push(field(&line)?);
+    }
+}
+
+fn field(line: &[u8]) -> Result<(String, String), Ending> {
+    let Some(colon) = line.iter().position(|&byte| byte == b':') else {
+        return bad("a field needs a colon");
+    };
+    let mut name = &line[..colon];
+    if wrong(Mutation::SpaceBeforeColon) {
+        name = name.trim_ascii_end();
+    }
+    if !token(name) {
+        return bad("a field's name has a forbidden character, or a space before the colon");
+    }
+    let value = &line[colon + 1..];
+    let forbidden = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
+    if value.iter().any(forbidden) && !wrong(Mutation::ControlInValue) {
+        return bad("a field's value has a forbidden character");
+    }
+    Ok((
+        String::from_utf8_lossy(name).into_owned(),
+        String::from_utf8_lossy(value).trim_matches([' ', '\t']).to_owned(),
+    ))
+}

@@ -1,0 +1,219 @@
+//! Files below the root, and nothing that is not.
+
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use nix::fcntl::OFlag;
+
+use crate::answer::{Body, Refusal, Response};
+use crate::conditions::{self, Verdict};
+use crate::head::Head;
+use crate::mutations::Mutation;
+use crate::ranges;
+use crate::server::Server;
+use crate::site::decode_part;
+use crate::switch::wrong;
+
+/// A file as a client sees it.
+pub(crate) struct Representation {
+    pub(crate) etag: String,
+    /// In whole seconds, like the field that tells it.
+    pub(crate) modified: SystemTime,
+    pub(crate) len: u64,
+}
+
+fn missing() -> Response {
+    Refusal::kept(404, "there is no such file").into()
+}
+
+/// Answers for the file that these decoded parts name.
+pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response {
+    let Some((&last, directories)) = parts.split_last() else {
+        return missing();
+    };
+    let harmless = |part: &str| {
+        plain(part)
+            // Looked for before decoding, the dots are not there yet.
+            || (wrong(Mutation::DotsCheckedEncoded) && part == ".." && !head.path.contains(".."))
+            || (wrong(Mutation::JoinsAbsolute) && part.is_empty())
+    };
+    if !directories.iter().all(|part| harmless(part)) || !(last.is_empty() || harmless(last)) {
+        return missing();
+    }
+    let mut path = server.root.join(directories.join("/")).join(last);
+    if wrong(Mutation::JoinsAbsolute) {
+        // `join` starts afresh at a name that begins with a slash.
+        path = server.root.join(parts.join("/"));
+    }
+    let Some(mut path) = below_root(&path) else {
+        return missing();
+    };
+    if !inside(&path, server) {
+        return missing();
+    }
+    if path.is_dir() {
+        if !last.is_empty() && !wrong(Mutation::NoRedirect) {
+            return redirect(head);
+        }
+        match below_root(&path.join("index.html")) {
+            Some(index) if inside(&index, server) => path = index,
+            _ if wrong(Mutation::ListsDirectories) => return list(&path),
+            _ => return missing(),
+        }
+    } else if last.is_empty() && !wrong(Mutation::SlashBehindFile) {
+        return missing();
+    }
+    open(&path, head)
+}
+
+/// May this part be in a name at all?
+fn plain(part: &str) -> bool {
+    if wrong(Mutation::PrefixOfRoot) && part == ".." {
+        return true;
+    }
+    !part.is_empty()
+        && !(part.starts_with('.') && !(wrong(Mutation::ServesDotfiles) && part.len() > 2))
+        && (!part.contains('/') || wrong(Mutation::EncodedSlash))
+        && (!part.contains('\0') || wrong(Mutation::NulEndsName))
+}
+
+/// The file itself, with every link resolved.
+fn below_root(path: &Path) -> Option<PathBuf> {
+    let mut path = path.to_path_buf();
+    if wrong(Mutation::NulEndsName) {
+        let text = path.to_str()?;
+        path = PathBuf::from(text.split('\0').next()?);
+    }
+    if wrong(Mutation::DecodesTwice) {
+        path = PathBuf::from(decode_part(path.to_str()?)?);
+    }
+    path.canonicalize().ok()
+}
+
+fn inside(path: &Path, server: &Server) -> bool {
+    let unchecked = [
+        Mutation::FollowsLinksOut,
+        Mutation::DecodesTwice,
+        Mutation::DotsCheckedEncoded,
+        Mutation::JoinsAbsolute,
+    ];
+    if unchecked.into_iter().any(wrong) {
+        return true;
+    }
+    if wrong(Mutation::PrefixOfRoot) {
+        // "/srv/www-private" begins with "/srv/www".
+        let (path, root) = (path.to_string_lossy(), server.root.to_string_lossy());
+        return path.starts_with(&*root);
+    }
+    path.starts_with(&server.root)
+}
+
+fn redirect(head: &Head) -> Response {
+    let query = match &head.query {
+        Some(query) if !wrong(Mutation::RedirectLosesQuery) => format!("?{query}"),
+        _ => String::new(),
+    };
+    let location = format!("{}/{query}", head.path);
+    Response::text(301, format!("moved to {location}\n")).with("Location", location)
+}
+
+fn list(path: &Path) -> Response {
+    let names = std::fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| format!("{}\n", entry.file_name().to_string_lossy()));
+    Response::text(200, names.collect::<String>())
+}
+
+fn open(path: &Path, head: &Head) -> Response {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    if wrong(Mutation::OpensFifo) {
+        // Blocks until somebody writes to it.
+        return match options.open(path) {
+            Ok(file) => file_response(file, path, head),
+            Err(_) => missing(),
+        };
+    }
+    // A pipe must not hold us; and what was opened decides, not what was looked at.
+    let opened = options.custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
+    match opened {
+        Ok(file) if file.metadata().is_ok_and(|meta| meta.is_file()) => file_response(file, path, head),
+        Err(why) if why.kind() != ErrorKind::PermissionDenied && out_of_descriptors(&why) => {
+            Refusal::closing(503, "there is no descriptor for the file").into()
+        }
+        _ => missing(),
+    }
+}
+
+fn out_of_descriptors(why: &std::io::Error) -> bool {
+    use nix::errno::Errno::{EMFILE, ENFILE};
+    why.raw_os_error().is_some_and(|code| code == EMFILE as i32 || code == ENFILE as i32)
+}
+
+fn file_response(file: File, path: &Path, head: &Head) -> Response {
+    let Ok(meta) = file.metadata() else {
+        return missing();
+    };
+    let seconds = u64::try_from(meta.mtime()).unwrap_or(0);
+    let weak = if wrong(Mutation::WeakEtag) { "W/" } else { "" };
+    let representation = Representation {
+        etag: if wrong(Mutation::ConstantEtag) {
+            format!("\"{:x}\"", meta.ino())
+        } else {
+            format!("{weak}\"{:x}-{seconds:x}.{:x}-{:x}\"", meta.ino(), meta.mtime_nsec(), meta.len())
+        },
+        modified: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
+        len: meta.len(),
+    };
+    let len = representation.len;
+    let response = match conditions::check(head, &representation) {
+        Verdict::Failed => return Refusal::kept(412, "the file is not the one you mean").into(),
+        Verdict::NotModified => Response::new(304, Body::File { file, at: 0, len }),
+        Verdict::Send { range: None } => Response::new(200, Body::File { file, at: 0, len }),
+        Verdict::Send { range: Some(range) } => ranges::respond(range, file, len),
+    };
+    if response.refusal {
+        return response;
+    }
+    let mut response = response;
+    if response.status != 304 || !wrong(Mutation::NotModifiedWithoutTag) {
+        response = response.with("ETag", representation.etag);
+    }
+    response = response.with("Last-Modified", httpdate::fmt_http_date(representation.modified));
+    if response.status != 304 {
+        response = response.with("Content-Type", content_type(path)).with("Accept-Ranges", "bytes");
+    }
+    response
+}
+
+fn content_type(path: &Path) -> &'static str {
+    if wrong(Mutation::NoContentType) {
+        return "application/octet-stream";
+    }
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    match extension.unwrap_or("").to_ascii_lowercase().as_str() {
+        "html" | "htm" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "txt" => "text/plain; charset=utf-8",
+        "md" => "text/markdown; charset=utf-8",
+        "csv" => "text/csv; charset=utf-8",
+        "xml" => "text/xml; charset=utf-8",
+        "json" => "application/json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "ico" => "image/x-icon",
+        "pdf" => "application/pdf",
+        "wasm" => "application/wasm",
+        "woff2" => "font/woff2",
+        _ => "application/octet-stream",
+    }
+}

@@ -1,0 +1,184 @@
+//! The head of a request, line by line: understood in one way, or refused.
+
+use crate::answer::Refusal;
+use crate::fields::{self, Fields, token};
+use crate::framing::{self, Framing};
+use crate::mutations::Mutation;
+use crate::refuse::{bad, refuse};
+use crate::server::Server;
+use crate::switch::wrong;
+use crate::wire::{Deadline, Ending, NoLine, Wire};
+
+/// A request's head.
+pub(crate) struct Head {
+    pub(crate) method: String,
+    /// The path as it was sent, or `*`.
+    pub(crate) path: String,
+    pub(crate) query: Option<String>,
+    pub(crate) modern: bool,
+    pub(crate) fields: Fields,
+    pub(crate) framing: Framing,
+    pub(crate) keep_alive: bool,
+    pub(crate) expects: bool,
+    /// Its size on the wire.
+    pub(crate) size: usize,
+}
+
+/// Reads one head. `head_only` is told as soon as it is known, for refusals.
+pub(crate) fn read(wire: &mut Wire<'_>, server: &Server, head_only: &mut bool) -> Result<Head, Ending> {
+    let options = &server.options;
+    let deadline = if wrong(Mutation::NoHeadDeadline) {
+        Deadline::never()
+    } else if wrong(Mutation::HeadDeadlinePerByte) {
+        Deadline::each(options.head_timeout)
+    } else {
+        Deadline::after(options.head_timeout)
+    };
+    if wrong(Mutation::HeadInOneRead) && !wire.input.windows(4).any(|end| end == b"\r\n\r\n") {
+        return bad("half a head");
+    }
+    let mut line = request_line(wire, options.max_line, deadline)?;
+    if line.is_empty() && !wrong(Mutation::EmptyLineRefused) {
+        // Some clients send one after a POST; and one that then goes has said nothing.
+        if wire.input.is_empty() && wire.half_closed() {
+            return Err(Ending::Gone);
+        }
+        line = request_line(wire, options.max_line, deadline)?;
+    }
+    *head_only = line.starts_with(b"HEAD ");
+    let (method, target, modern) = split_line(&line)?;
+    let (path, query) = split_target(&method, &target)?;
+    let room = options
+        .max_head
+        .checked_sub(line.len() + 2)
+        .ok_or(Ending::Refused(Refusal::closing(431, "the head is too large")))?;
+    let (fields, used) = fields::read(wire, room, options.max_fields, deadline)?;
+    check_host(&fields, modern)?;
+    let framing = framing::of(&fields, modern)?;
+    if let Some(expectation) = fields.list("Expect")
+        && (!expectation.eq_ignore_ascii_case("100-continue")
+            || (wrong(Mutation::CaseSensitiveExpect) && expectation != "100-continue"))
+        && !wrong(Mutation::AnyExpectation)
+    {
+        return refuse(417, "the only expectation known here is 100-continue");
+    }
+    let expects = fields.has_token("Expect", "100-continue") && (modern || wrong(Mutation::ContinueToHttp10));
+    let close = fields.has_token("Connection", "close") && !wrong(Mutation::IgnoresClose);
+    let asked = fields.has_token("Connection", "keep-alive");
+    Ok(Head {
+        keep_alive: !close && (modern || asked || wrong(Mutation::Http10KeepAliveUnasked)),
+        size: line.len() + 2 + used,
+        method,
+        path,
+        query,
+        modern,
+        fields,
+        framing,
+        expects,
+    })
+}
+
+fn request_line(wire: &mut Wire<'_>, max: usize, deadline: Deadline) -> Result<Vec<u8>, Ending> {
+    let room = if wrong(Mutation::UnboundedLine) {
+        usize::MAX
+    } else {
+        max + 2 - usize::from(wrong(Mutation::LineOffByOne))
+    };
+    wire.line(room, deadline).or_else(|why| match why {
+        NoLine::TooLong => refuse(414, "the request line is too long"),
+        NoLine::Ending(ending) => Err(ending),
+    })
+}
+
+/// Method, target, and whether it is HTTP/1.1.
+fn split_line(line: &[u8]) -> Result<(String, String, bool), Ending> {
+    let text = String::from_utf8_lossy(line);
+    let parts: Vec<&str> = if wrong(Mutation::LaxRequestLine) {
+        text.split_whitespace().collect()
+    } else {
+        text.split(' ').collect()
+    };
+    let [method, target, version] = parts[..] else {
+        return bad("a request line is a method, a target and a version, with one space between");
+    };
+    if !token(method.as_bytes()) || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return bad("a forbidden character in the request line");
+    }
+    let modern = match version.as_bytes() {
+        b"HTTP/1.1" => true,
+        b"HTTP/1.0" => false,
+        [b'H', b'T', b'T', b'P', b'/', x, b'.', y] if x.is_ascii_digit() && y.is_ascii_digit() => {
+            if !wrong(Mutation::AnyVersion) {
+                return refuse(505, "this server speaks HTTP/1.1 and HTTP/1.0");
+            }
+            true
+        }
+        _ => return bad("that is no version of HTTP"),
+    };
+    let method = if wrong(Mutation::AnyCaseMethod) { method.to_ascii_uppercase() } else { method.to_owned() };
+    Ok((method, target.to_owned(), modern))
+}
+
+/// Path and query, out of the three forms of a target.
+fn split_target(method: &str, target: &str) -> Result<(String, Option<String>), Ending> {
+    if method == "CONNECT" {
+        return refuse(501, "this server is no proxy");
+    }
+    if target == "*" && method == "OPTIONS" {
+        return Ok((target.to_owned(), None));
+    }
+    let scheme = target.get(..7).unwrap_or("");
+    let origin = if target.starts_with('/') {
+        target.to_owned()
+    } else if scheme.eq_ignore_ascii_case("http://") && !wrong(Mutation::NoAbsoluteForm) {
+        let rest = &target[7..];
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        if !is_host(&rest[..end]) {
+            return bad("that URL names no host");
+        }
+        format!("{}{}", if rest[end..].starts_with('/') { "" } else { "/" }, &rest[end..])
+    } else {
+        return bad("a target is a path or an http:// URL");
+    };
+    if origin.contains('#') {
+        return bad("a target has no fragment");
+    }
+    Ok(match origin.split_once('?') {
+        Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+        None => (origin, None),
+    })
+}
+
+fn check_host(fields: &Fields, modern: bool) -> Result<(), Ending> {
+    let hosts: Vec<&str> = fields.all("Host").collect();
+    match hosts[..] {
+        [] if modern && !wrong(Mutation::NoHost) => bad("HTTP/1.1 needs a Host"),
+        [] => Ok(()),
+        [host] if is_host(host) || wrong(Mutation::AnyHost) => Ok(()),
+        [_] => bad("that Host is no host"),
+        _ if wrong(Mutation::TwoHosts) => Ok(()),
+        _ => bad("there are two Hosts"),
+    }
+}
+
+/// `host`, `host:port`, `1.2.3.4`, `[::1]`.
+fn is_host(text: &str) -> bool {
+    let (host, port) = match text.rfind(']') {
+        Some(end) => text.split_at(end + 1),
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let host_fits = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty()
+                && host
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte))
+        }
+    };
+    let port_fits = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|port| {
+            port.bytes().all(|byte| byte.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok())
+        });
+    host_fits && port_fits
+}

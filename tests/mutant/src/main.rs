@@ -1,0 +1,55 @@
+//! A server for the judge to be judged by.
+//!
+//! Without `--mutation` it keeps the whole contract, in the plainest way: one
+//! thread a client, blocking I/O, a parser of its own. With `--mutation NAME` it
+//! is wrong in exactly one plausible way, at the line where a programmer would
+//! have gone wrong (search for `wrong(`). The suite must pass the first and catch
+//! each of the others. It shares no code with the chapters, so that a mistake of
+//! theirs cannot hide here.
+
+mod answer;
+mod conditions;
+mod connection;
+mod content;
+mod fields;
+mod files;
+mod framing;
+mod head;
+mod listener;
+mod mutations;
+mod options;
+mod ranges;
+mod refuse;
+mod server;
+mod site;
+mod switch;
+mod wire;
+
+use std::process::ExitCode;
+
+use mutations::{MUTATIONS, Mutation};
+use options::{Options, Start};
+
+fn main() -> ExitCode {
+    match Options::from_args(std::env::args().skip(1)) {
+        Ok(Start::List) => {
+            for mutant in MUTATIONS {
+                println!("{:<32} {}", mutant.name, mutant.wrong);
+            }
+            ExitCode::SUCCESS
+        }
+        Ok(Start::Serve(options)) => match listener::run(*options) {
+            Ok(status) => ExitCode::from(status),
+            Err(why) => failed(&why),
+        },
+        Err(why) => failed(&why),
+    }
+}
+
+fn failed(why: &str) -> ExitCode {
+    eprintln!("mutant: {why}");
+    if switch::wrong(Mutation::FailsWithSuccess) {
+        return ExitCode::SUCCESS;
+    }
+    ExitCode::FAILURE
+}

@@ -1,0 +1,124 @@
+//! The command line: the contract's options, and the mistakes to make.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::mutations::{MUTATIONS, Mutation};
+use crate::switch;
+
+/// What the command line asks for.
+pub(crate) enum Start {
+    List,
+    Serve(Box<Options>),
+}
+
+/// Every limit of the contract, with the contract's defaults.
+pub(crate) struct Options {
+    pub(crate) listen: SocketAddr,
+    pub(crate) root: PathBuf,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) head_timeout: Duration,
+    pub(crate) body_timeout: Duration,
+    pub(crate) body_rate: u64,
+    pub(crate) write_timeout: Duration,
+    pub(crate) linger_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) max_line: usize,
+    pub(crate) max_head: usize,
+    pub(crate) max_fields: usize,
+    pub(crate) max_body: u64,
+    pub(crate) max_output: usize,
+    pub(crate) max_connections: usize,
+    pub(crate) max_buffered: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            root: PathBuf::from("."),
+            idle_timeout: Duration::from_secs(60),
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(60),
+            body_rate: 1024,
+            write_timeout: Duration::from_secs(30),
+            linger_timeout: Duration::from_secs(2),
+            drain_timeout: Duration::from_secs(10),
+            max_line: 8192,
+            max_head: 16384,
+            max_fields: 64,
+            max_body: 1 << 20,
+            max_output: 65536,
+            max_connections: 10000,
+            max_buffered: 268_435_456,
+        }
+    }
+}
+
+impl Options {
+    /// Reads `--name value` and `--name=value`.
+    pub(crate) fn from_args(mut args: impl Iterator<Item = String>) -> Result<Start, String> {
+        let mut options = Self::default();
+        let mut mutations = Vec::new();
+        while let Some(arg) = args.next() {
+            let (name, inline) = match arg.split_once('=') {
+                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                None => (arg, None),
+            };
+            match name.as_str() {
+                "--list-mutations" => return Ok(Start::List),
+                "--trace" => continue,
+                _ => {}
+            }
+            let value = inline.or_else(|| args.next()).ok_or_else(|| format!("{name} needs a value"))?;
+            if name == "--mutation" {
+                mutations.push(mutation(&value)?);
+            } else {
+                options.set(&name, &value)?;
+            }
+        }
+        switch::choose(mutations);
+        Ok(Start::Serve(Box::new(options)))
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
+            "--listen" => self.listen = parsed(name, value)?,
+            "--root" => self.root = PathBuf::from(value),
+            "--idle-timeout" => self.idle_timeout = seconds(name, value)?,
+            "--head-timeout" => self.head_timeout = seconds(name, value)?,
+            "--body-timeout" => self.body_timeout = seconds(name, value)?,
+            "--body-rate" => self.body_rate = parsed(name, value)?,
+            "--write-timeout" => self.write_timeout = seconds(name, value)?,
+            "--linger-timeout" => self.linger_timeout = seconds(name, value)?,
+            "--drain-timeout" => self.drain_timeout = seconds(name, value)?,
+            "--max-line" => self.max_line = parsed(name, value)?,
+            "--max-head" => self.max_head = parsed(name, value)?,
+            "--max-fields" => self.max_fields = parsed(name, value)?,
+            "--max-body" => self.max_body = parsed(name, value)?,
+            "--max-output" => self.max_output = parsed(name, value)?,
+            "--max-connections" => self.max_connections = parsed(name, value)?,
+            "--max-buffered" => self.max_buffered = parsed(name, value)?,
+            _ => return Err(format!("there is no option {name}")),
+        }
+        Ok(())
+    }
+}
+
+fn parsed<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("{name} does not understand {value:?}"))
+}
+
+fn seconds(name: &str, value: &str) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(parsed(name, value)?)
+        .map_err(|_| format!("{name} needs a time in seconds, not {value:?}"))
+}
+
+fn mutation(name: &str) -> Result<Mutation, String> {
+    MUTATIONS
+        .iter()
+        .find(|mutant| mutant.name == name)
+        .map(|mutant| mutant.id)
+        .ok_or_else(|| format!("there is no mutation {name:?}: see --list-mutations"))
+}

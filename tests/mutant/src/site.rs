@@ -1,0 +1,121 @@
+//! The application: the routes, and who may use them how.
+
+use std::time::Duration;
+
+use crate::answer::{Body, Refusal, Response};
+use crate::files;
+use crate::head::Head;
+use crate::mutations::Mutation;
+use crate::server::Server;
+use crate::switch::wrong;
+
+const READ: &str = "GET, HEAD, OPTIONS";
+const POST: &str = "POST, OPTIONS";
+
+/// Answers one whole request.
+pub(crate) fn respond(head: &Head, content: Vec<u8>, server: &Server) -> Response {
+    let method = head.method.as_str();
+    let known = ["GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"];
+    if !known.contains(&method) {
+        return Refusal::kept(501, "this method is not known here").into();
+    }
+    if head.path == "*" {
+        return Response::new(204, Body::None).with("Allow", "GET, HEAD, POST, OPTIONS");
+    }
+    let mut path = head.path.clone();
+    if let Some(query) = &head.query
+        && wrong(Mutation::QueryInPath)
+    {
+        path = format!("{path}?{query}");
+    }
+    let Some(parts) = decode(&path) else {
+        return Refusal::kept(400, "a percent sign needs two hexadecimal digits").into();
+    };
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let allow = if parts == ["echo"] { POST } else { READ };
+    match method {
+        "OPTIONS" => {}
+        "POST" if allow == POST => {}
+        "GET" | "HEAD" if allow == READ => {}
+        _ => {
+            let refusal = Response::from(Refusal::kept(405, "this method is not allowed here"));
+            return if wrong(Mutation::RefusalWithoutAllow) { refusal } else { refusal.with("Allow", allow) };
+        }
+    }
+    let response = match parts[..] {
+        ["plaintext"] => {
+            Response::new(200, Body::Bytes(b"Hello, World!".to_vec())).with("Content-Type", "text/plain")
+        }
+        ["echo"] if wrong(Mutation::EchoAsText) => Response::text(200, String::from_utf8_lossy(&content)),
+        ["echo"] => Response::new(200, Body::Bytes(content)).with("Content-Type", "application/octet-stream"),
+        ["sleep", ms] => sleep(ms),
+        ["bytes", count] => bytes(count),
+        ["stats"] => Response::new(200, Body::Bytes(server.stats.json().into_bytes()))
+            .with("Content-Type", "application/json"),
+        ["panic"] if method != "OPTIONS" => panic!("asked for"),
+        ["panic"] => Response::new(200, Body::None),
+        _ => files::respond(&parts, head, server),
+    };
+    if method == "OPTIONS" && response.status == 200 {
+        return Response::new(204, Body::None).with("Allow", allow);
+    }
+    response
+}
+
+fn sleep(text: &str) -> Response {
+    let Some(ms) = number(text, 60000) else {
+        return Refusal::kept(400, "/sleep/ needs milliseconds, at most 60000").into();
+    };
+    let mut response = Response::text(200, format!("slept {ms} ms\n"));
+    response.delay = Duration::from_millis(ms);
+    response
+}
+
+fn bytes(text: &str) -> Response {
+    let Some(count) = number(text, 1 << 30) else {
+        return Refusal::kept(400, "/bytes/ needs a number, at most 1073741824").into();
+    };
+    Response::new(200, Body::Pattern(count)).with("Content-Type", "application/octet-stream")
+}
+
+fn number(text: &str, most: u64) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits && !wrong(Mutation::SignedNumber) {
+        return None;
+    }
+    let number = text.parse().ok()?;
+    if wrong(Mutation::ClampsNumber) {
+        return Some(most.min(number));
+    }
+    (number <= most).then_some(number)
+}
+
+/// The path's parts, each decoded once: so an encoded slash stays inside its part.
+/// `None` for a percent sign that encodes nothing.
+fn decode(path: &str) -> Option<Vec<String>> {
+    path.split('/').skip(1).map(decode_part).collect()
+}
+
+/// One part, decoded.
+pub(crate) fn decode_part(part: &str) -> Option<String> {
+    if wrong(Mutation::NeverDecodes) {
+        return Some(part.to_owned());
+    }
+    let mut bytes = part.bytes();
+    let mut decoded = Vec::new();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+        match (digit(bytes.next()), digit(bytes.next())) {
+            // Two digits make at most 255.
+            (Some(high), Some(low)) => decoded.push((high * 16 + low) as u8),
+            _ if wrong(Mutation::LaxPercent) => decoded.push(b'%'),
+            _ => return None,
+        }
+    }
+    // A name that is no UTF-8 is not found, which the replacement sees to.
+    Some(String::from_utf8(decoded).unwrap_or_else(|_| "\0".to_owned()))
+}

@@ -1,0 +1,170 @@
+//! A case: one promise, why it must be kept, and how a client tests it.
+
+use crate::ctx::Ctx;
+use crate::stage::{Capability, Stage};
+use crate::verdict::Verdict;
+
+/// How binding a promise is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The standard says MUST.
+    Must,
+    /// The standard says SHOULD.
+    Should,
+    /// A client could do harm otherwise.
+    Security,
+    /// The standard leaves a choice, and the contract made it.
+    Contract,
+    /// What the book teaches about this kind of server.
+    Book,
+}
+
+impl Kind {
+    /// The word that is printed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Must => "MUST",
+            Self::Should => "SHOULD",
+            Self::Security => "security",
+            Self::Contract => "contract",
+            Self::Book => "book",
+        }
+    }
+}
+
+/// Something that a server may not offer; a case that needs it is then skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// `/plaintext`.
+    Plaintext,
+    /// `/echo`.
+    Echo,
+    /// `/sleep/MS`.
+    Sleep,
+    /// `/bytes/N`.
+    Bytes,
+    /// `/stats`.
+    Stats,
+    /// `/panic`.
+    Panic,
+    /// Files of the suite's document root.
+    Files,
+    /// A server that serves several clients at once.
+    Many,
+    /// A process that the suite started itself.
+    Process,
+}
+
+/// The test itself.
+pub type Run = fn(&mut Ctx<'_>) -> Verdict;
+
+/// One case.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    /// The family, as in `pipelining`; set by the table of families.
+    pub family: &'static str,
+    /// The name within the family.
+    pub name: &'static str,
+    /// How binding it is.
+    pub kind: Kind,
+    /// The section that it rests on.
+    pub cite: &'static str,
+    /// What is expected, in a sentence.
+    pub says: &'static str,
+    /// What must be offered.
+    pub needs: &'static [Need],
+    /// The capability that it is about, and what holds for a server without it.
+    pub about: Option<(Capability, Run)>,
+    /// The level from which on it is asked (`ch01` is 1).
+    pub level: u8,
+    /// The section of the book that explains it.
+    pub book: Option<&'static str>,
+    /// Whether the server may rightly print to standard error.
+    pub may_complain: bool,
+    /// The test.
+    pub run: Run,
+}
+
+/// A case with nothing special about it.
+pub const fn case(
+    name: &'static str,
+    kind: Kind,
+    cite: &'static str,
+    says: &'static str,
+    run: Run,
+) -> Case {
+    Case {
+        family: "",
+        name,
+        kind,
+        cite,
+        says,
+        needs: &[],
+        about: None,
+        level: 1,
+        book: None,
+        may_complain: false,
+        run,
+    }
+}
+
+impl Case {
+    /// What must be offered for the case to be tried.
+    #[must_use]
+    pub const fn needs(mut self, needs: &'static [Need]) -> Self {
+        self.needs = needs;
+        self
+    }
+
+    /// The case is about a capability; `lacking` runs where it is lacking.
+    #[must_use]
+    pub const fn about(mut self, capability: Capability, lacking: Run) -> Self {
+        self.about = Some((capability, lacking));
+        self
+    }
+
+    /// The first level that asks for it.
+    #[must_use]
+    pub const fn level(mut self, level: u8) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// The section of the book.
+    #[must_use]
+    pub const fn book(mut self, section: &'static str) -> Self {
+        self.book = Some(section);
+        self
+    }
+
+    /// The server may print to standard error here.
+    #[must_use]
+    pub const fn may_complain(mut self) -> Self {
+        self.may_complain = true;
+        self
+    }
+
+    /// `family::name`.
+    pub fn full_name(&self) -> String {
+        format!("{}::{}", self.family, self.name)
+    }
+
+    /// What to run against a stage.
+    pub fn run_for(&self, stage: &Stage) -> Run {
+        match self.about {
+            Some((capability, lacking)) if !stage.has(capability) => lacking,
+            _ => self.run,
+        }
+    }
+
+    /// Why the case is not asked of a stage, if it is not.
+    pub fn not_for(&self, stage: &Stage) -> Option<String> {
+        if self.level > stage.level {
+            return Some(format!("asked from chapter {} on", self.level));
+        }
+        if self.needs.contains(&Need::Many) && !stage.has(Capability::ManyClients) {
+            return Some("needs several clients at once; the limitation has cases of its own".to_owned());
+        }
+        None
+    }
+}

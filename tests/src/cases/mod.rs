@@ -1,0 +1,71 @@
+//! The table of cases, one file for each family of behaviour.
+
+mod bodies;
+mod chunks;
+mod conditional;
+mod connection;
+mod deadlines;
+mod expect;
+mod files;
+mod framing;
+mod headers;
+mod hostile;
+mod lifecycle;
+mod limits;
+mod many;
+mod partial;
+mod paths;
+mod pipelining;
+mod ranges;
+mod request_line;
+mod resources;
+mod routes;
+mod shutdown;
+
+use crate::case::Case;
+
+/// A family: its name, its cases, and the section of the book that is about it.
+type Family = (&'static str, &'static [Case], &'static str);
+
+const FAMILIES: &[Family] = &[
+    ("request_line", request_line::CASES, "The contract, \"Refusals\""),
+    ("headers", headers::CASES, "The contract, \"Refusals\""),
+    ("framing", framing::CASES, "The contract, \"Messages\" and \"Refusals\""),
+    ("chunks", chunks::CASES, "The contract, \"Messages\""),
+    ("bodies", bodies::CASES, "The contract, \"Messages\""),
+    ("expect", expect::CASES, "The contract, \"Messages\""),
+    ("connection", connection::CASES, "The contract, \"Messages\""),
+    ("pipelining", pipelining::CASES, "The contract, \"Messages\""),
+    ("partial", partial::CASES, "The contract, \"Messages\""),
+    ("routes", routes::CASES, "The contract, \"Routes\""),
+    ("files", files::CASES, "The contract, \"Files\""),
+    ("paths", paths::CASES, "The contract, \"Files\""),
+    ("conditional", conditional::CASES, "The contract, \"Files\""),
+    ("ranges", ranges::CASES, "The contract, \"Files\""),
+    ("limits", limits::CASES, "The contract, \"Limits\""),
+    ("deadlines", deadlines::CASES, "The contract, \"Limits\""),
+    ("many", many::CASES, "What can each server do?"),
+    ("hostile", hostile::CASES, "The contract, \"Starting and stopping\""),
+    ("lifecycle", lifecycle::CASES, "The contract, \"Starting and stopping\""),
+    ("resources", resources::CASES, "The contract, \"Limits\""),
+    ("shutdown", shutdown::CASES, "The contract, \"Starting and stopping\""),
+];
+
+/// Every case, in the order of the families.
+pub fn all() -> Vec<Case> {
+    let family = |(name, cases, _): &Family| {
+        let name = *name;
+        cases.iter().map(move |case| Case { family: name, ..*case }).collect::<Vec<_>>()
+    };
+    FAMILIES.iter().flat_map(family).collect()
+}
+
+/// The names of the families, in order.
+pub fn families() -> Vec<&'static str> {
+    FAMILIES.iter().map(|(name, ..)| *name).collect()
+}
+
+/// The section of the book about a family.
+pub fn section(family: &str) -> &'static str {
+    FAMILIES.iter().find(|(name, ..)| *name == family).map_or("The contract", |(.., section)| section)
+}

@@ -1,0 +1,107 @@
+//! The document root that every server under test serves, the same bytes
+//! each time; and beside it what must never be served.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What stands in every file outside the root. No answer may hold it.
+pub const SECRET: &str = "outside the root: nobody must read this";
+
+/// The small files inside the root: name, content.
+pub const FILES: &[(&str, &[u8])] = &[
+    ("index.html", b"<!doctype html><title>root</title><p>The root.\n"),
+    ("empty.txt", b""),
+    ("one.txt", b"x"),
+    ("hello.txt", b"Hello, file!\n"),
+    ("ten.txt", b"0123456789"),
+    ("style.css", b"p { color: teal }\n"),
+    ("script.js", b"console.log('hello');\n"),
+    ("data.json", b"{\"a\": 1}\n"),
+    ("picture.svg", b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>\n"),
+    ("dot.png", b"\x89PNG\r\n\x1a\n"),
+    ("with space.txt", b"a space\n"),
+    ("per%cent.txt", b"a percent sign\n"),
+    ("%41.txt", b"decoded once\n"),
+    ("plus+plus.txt", b"a plus\n"),
+    ("gr\u{fc}n.txt", b"an umlaut\n"),
+    ("sub/index.html", b"<!doctype html><title>sub</title><p>Below.\n"),
+    ("sub/page.html", b"<!doctype html><title>page</title><p>A page.\n"),
+    ("no-index/file.txt", b"here\n"),
+    (".hidden", b"a dotfile\n"),
+    (".git/config", b"a dot directory\n"),
+    // For servers that only serve files: the routes that can be files.
+    ("plaintext", b"Hello, World!"),
+];
+
+/// The length of `middle.bin`.
+pub const MIDDLE: usize = 100 * 1024;
+/// The length of `large.bin`: more than any socket buffer takes at once.
+pub const LARGE: usize = 3 * 1024 * 1024 + 7;
+
+/// The bytes of the larger files: no piece of them looks like its neighbour.
+pub fn pattern(length: usize) -> Vec<u8> {
+    (0..length as u64).map(|i| ((i * 2_654_435_761) >> 13) as u8 ^ (i >> 8) as u8).collect()
+}
+
+/// What `/bytes/N` answers.
+pub fn generated(length: usize) -> Vec<u8> {
+    let line = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
+    line.iter().copied().cycle().take(length).collect()
+}
+
+/// Makes the document root `base/root`, and its surroundings in `base`.
+pub fn make(base: &Path) -> io::Result<PathBuf> {
+    let root = base.join("root");
+    for (name, content) in FILES {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(&root))?;
+        fs::write(path, content)?;
+    }
+    fs::write(root.join("middle.bin"), pattern(MIDDLE))?;
+    fs::write(root.join("large.bin"), pattern(LARGE))?;
+
+    // A neighbour whose name begins with the root's: a check of the path by
+    // text prefix takes it for the root.
+    for outside in ["root-secret", "elsewhere"] {
+        fs::create_dir_all(base.join(outside))?;
+        fs::write(base.join(outside).join("secret.txt"), SECRET)?;
+        fs::write(base.join(outside).join("index.html"), SECRET)?;
+    }
+    fs::write(base.join("secret.txt"), SECRET)?;
+    special(base, &root)?;
+    Ok(root)
+}
+
+#[cfg(unix)]
+fn special(base: &Path, root: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let link = |to: PathBuf, name: &str| match symlink(to, root.join(name)) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    };
+    link(base.join("secret.txt"), "out.txt")?;
+    link(PathBuf::from("../secret.txt"), "out-relative.txt")?;
+    link(base.join("elsewhere"), "out-dir")?;
+    link(base.join("root-secret"), "out-sibling")?;
+    link(PathBuf::from("hello.txt"), "inside.txt")?;
+    link(PathBuf::from("sub"), "inside-dir")?;
+    link(PathBuf::from("loop-b"), "loop-a")?;
+    link(PathBuf::from("loop-a"), "loop-b")?;
+    let pipe = root.join("pipe");
+    if !pipe.exists() {
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o644))?;
+    }
+    let socket = root.join("socket");
+    if !socket.exists() {
+        // Dropped at once: the name stays, as a file that is no regular file.
+        std::os::unix::net::UnixListener::bind(socket)?;
+    }
+    // Some cases run the server as another user.
+    fs::set_permissions(base, fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(not(unix))]
+fn special(_base: &Path, _root: &Path) -> io::Result<()> {
+    Ok(())
+}

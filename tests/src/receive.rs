@@ -1,0 +1,125 @@
+//! Reading answers: exactly one at a time, whatever says where it ends.
+
+use crate::client::{Client, End};
+use crate::response::Response;
+use crate::verdict::{Step, Stop};
+
+/// The largest head of an answer that a client should have to accept.
+const LARGEST_HEAD: usize = 64 * 1024;
+
+impl Client {
+    /// Reads the answer to a request whose method was not HEAD.
+    pub fn response(&mut self) -> Step<Response> {
+        self.response_to("GET")
+    }
+
+    /// Reads exactly one final answer; interim ones (1xx) are passed over.
+    pub fn response_to(&mut self, method: &str) -> Step<Response> {
+        loop {
+            let response = self.any_response(method)?;
+            if response.status >= 200 {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// Reads exactly one answer, an interim one too.
+    pub fn any_response(&mut self, method: &str) -> Step<Response> {
+        let head = self.head()?;
+        let mut response = Response::parse_head(&head)
+            .map_err(|error| Stop::fail("a well-formed head of an answer (RFC 9112 section 4)", error))?;
+        let empty = method == "HEAD" || matches!(response.status, 100..=199 | 204 | 304);
+        if empty {
+            return Ok(response);
+        }
+        let lengths = response.all("Content-Length");
+        if response.lists("Transfer-Encoding", "chunked") {
+            response.content = self.chunked()?;
+        } else if lengths.len() > 1 {
+            return Err(Stop::fail("one Content-Length", format!("{lengths:?}")));
+        } else if let Some(text) = lengths.first() {
+            let length = text
+                .parse()
+                .map_err(|_| Stop::fail("a Content-Length in digits", format!("{text:?}")))?;
+            response.content = self.exactly(length, "the announced content")?;
+        } else {
+            // Delimited by the end of the connection (RFC 9112 section 6.3, item 8).
+            let (content, end) = self.rest()?;
+            if end == End::Reset {
+                return Err(Stop::fail("content up to a close in good order", "a reset"));
+            }
+            response.content = content;
+        }
+        Ok(response)
+    }
+
+    fn head(&mut self) -> Step<Vec<u8>> {
+        let mut searched = 0;
+        loop {
+            let from = searched;
+            if let Some(at) = find(&self.inbox[from..], b"\r\n\r\n") {
+                return Ok(self.inbox.drain(..from + at + 4).collect());
+            }
+            searched = self.inbox.len().saturating_sub(3);
+            if self.inbox.len() > LARGEST_HEAD {
+                return Err(Stop::fail("an answer's head", "64 KiB without its end"));
+            }
+            self.more("an answer")?;
+        }
+    }
+
+    fn more(&mut self, waiting_for: &str) -> Step<()> {
+        let Some(end) = self.fill()? else { return Ok(()) };
+        let how = match end {
+            End::Closed => "the server closed the connection",
+            End::Reset => "the server reset the connection",
+        };
+        let got = self.inbox.len();
+        let rest = if got == 0 { String::new() } else { format!(" after {got} bytes of it") };
+        Err(Stop::fail(format!("{} receives {waiting_for}", self.name()), format!("{how}{rest}")))
+    }
+
+    /// Takes exactly so many bytes.
+    pub fn exactly(&mut self, length: usize, what: &str) -> Step<Vec<u8>> {
+        while self.inbox.len() < length {
+            self.more(&format!("{what} ({length} bytes)"))?;
+        }
+        // Splitting keeps this linear for large contents.
+        let tail = self.inbox.split_off(length);
+        Ok(std::mem::replace(&mut self.inbox, tail))
+    }
+
+    fn chunked(&mut self) -> Step<Vec<u8>> {
+        let mut content = Vec::new();
+        loop {
+            let line = self.line()?;
+            let digits = line.split(';').next().unwrap_or_default().trim();
+            let size = usize::from_str_radix(digits, 16)
+                .map_err(|_| Stop::fail("a chunk size", format!("{line:?}")))?;
+            if size == 0 {
+                while !self.line()?.is_empty() {}
+                return Ok(content);
+            }
+            content.extend(self.exactly(size, "a chunk")?);
+            let end = self.line()?;
+            if !end.is_empty() {
+                return Err(Stop::fail("CR LF behind a chunk", format!("{end:?}")));
+            }
+        }
+    }
+
+    fn line(&mut self) -> Step<String> {
+        loop {
+            if let Some(at) = find(&self.inbox, b"\r\n") {
+                let line: Vec<u8> = self.inbox.drain(..at + 2).collect();
+                return Ok(String::from_utf8_lossy(&line[..at]).into_owned());
+            }
+            self.more("a line")?;
+        }
+    }
+}
+
+/// Where `needle` begins in `hay`.
+pub(crate) fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
+    hay.windows(needle.len()).position(|window| window == needle)
+}

@@ -1,0 +1,278 @@
+//! A server under test: how it is started, found, signalled, and always ended.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+use crate::client::patience;
+use crate::target::{Target, fill};
+use crate::verdict::{Step, Stop};
+
+/// What the system, not the server, bounds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Bounds {
+    /// Open descriptors (`RLIMIT_NOFILE`, hard and soft).
+    pub descriptors: Option<u32>,
+    /// Processes and threads (`RLIMIT_NPROC`), by running as a user of its own.
+    pub processes: Option<u32>,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The command that starts it by hand, on port 8080.
+    pub by_hand: String,
+    child: Option<Child>,
+    stdout: Arc<Mutex<Vec<u8>>>,
+    stderr: Arc<Mutex<Vec<u8>>>,
+}
+
+type Options<'a> = &'a [(&'a str, &'a str)];
+
+impl Server {
+    /// Starts the target with a document root and options.
+    pub fn start(target: &Target, root: &Path, options: Options<'_>, bounds: Bounds) -> Step<Self> {
+        match target {
+            Target::Url(url) => {
+                if let Some((name, _)) = options.first() {
+                    return Err(Stop::skip(format!("a server that already runs cannot be given --{name}")));
+                }
+                Self::running(url)
+            }
+            Target::Binary(path) => Self::spawn_ours(path, root, options, bounds),
+            Target::Command(template) => Self::spawn_template(template, root, options, bounds),
+        }
+    }
+
+    fn running(url: &str) -> Step<Self> {
+        let authority = url.strip_prefix("http://").unwrap_or(url).split('/').next().unwrap_or(url);
+        let with_port = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
+        let address = with_port.to_socket_addrs().ok().and_then(|mut all| all.next());
+        let address = address.ok_or_else(|| Stop::skip(format!("{url} names no host that is known here")))?;
+        let (stdout, stderr) = (Arc::default(), Arc::default());
+        Ok(Self { address, by_hand: String::new(), child: None, stdout, stderr })
+    }
+
+    fn spawn_ours(path: &Path, root: &Path, options: Options<'_>, bounds: Bounds) -> Step<Self> {
+        let mut args = vec!["--listen".to_owned(), "127.0.0.1:0".to_owned()];
+        args.extend(["--root".to_owned(), root.display().to_string()]);
+        args.extend(options.iter().flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let by_hand = format!("{name} {}", args.join(" ")).replace("127.0.0.1:0", "127.0.0.1:8080");
+        let mut server = Self::spawn(bounded(path, &args, bounds), by_hand, true)?;
+        server.address = server.announced()?;
+        Ok(server)
+    }
+
+    fn spawn_template(template: &str, root: &Path, options: Options<'_>, bounds: Bounds) -> Step<Self> {
+        let port = free_port()?;
+        let filled = fill(template, port, root, options)?;
+        let by_hand = fill(template, 8080, root, options)?;
+        let args = ["-c".to_owned(), format!("exec {filled}")];
+        let mut server = Self::spawn(bounded(Path::new("/bin/sh"), &args, bounds), by_hand, false)?;
+        server.address = SocketAddr::from(([127, 0, 0, 1], port));
+        server.accepting()?;
+        Ok(server)
+    }
+
+    /// Starts a command whose process group is its own, so that all of it can be ended.
+    pub fn spawn(mut command: Command, by_hand: String, keep_stdout: bool) -> Step<Self> {
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .map_err(|error| Stop::fail("a server that starts", format!("{by_hand}: {error}")))?;
+        let (stdout, stderr) = (Arc::default(), Arc::default());
+        if let Some(pipe) = child.stdout.take() {
+            collect(pipe, if keep_stdout { Arc::clone(&stdout) } else { Arc::default() });
+        }
+        if let Some(pipe) = child.stderr.take() {
+            collect(pipe, Arc::clone(&stderr));
+        }
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Ok(Self { address, by_hand, child: Some(child), stdout, stderr })
+    }
+
+    /// Waits for the line `listening on http://ADDR`.
+    fn announced(&mut self) -> Step<SocketAddr> {
+        let start = Instant::now();
+        while start.elapsed() < patience() {
+            let text = self.stdout();
+            if let Some(line) = text.lines().next().filter(|_| text.contains('\n')) {
+                let address = line.strip_prefix("listening on http://").and_then(|a| a.parse().ok());
+                return address.ok_or_else(|| Stop::fail("the line `listening on http://ADDRESS:PORT`", line));
+            }
+            if let Some(status) = self.exited() {
+                let said = self.stderr();
+                return Err(Stop::fail("a server that starts", format!("it ended with {status}: {said}")));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Err(Stop::fail("the line `listening on http://ADDRESS:PORT`", "nothing on standard output"))
+    }
+
+    /// Waits until connecting works: a server of any origin may print nothing.
+    fn accepting(&mut self) -> Step<()> {
+        let start = Instant::now();
+        while start.elapsed() < patience() {
+            if TcpStream::connect(self.address).is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.exited() {
+                let said = self.stderr();
+                return Err(Stop::fail("a server that starts", format!("it ended with {status}: {said}")));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Err(Stop::fail(format!("a server that accepts at {}", self.address), "no connection is taken"))
+    }
+
+    /// The process, if the suite started it.
+    pub fn pid(&self) -> Step<u32> {
+        let child = self.child.as_ref().ok_or_else(|| Stop::skip("the server's process is not ours to look at"))?;
+        Ok(child.id())
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) -> Step<()> {
+        let pid = Pid::from_raw(self.pid()?.cast_signed());
+        kill(pid, signal).map_err(|error| Stop::fail(format!("a server that takes {signal}"), error))
+    }
+
+    /// Its exit status, if it has ended.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) -> Step<ExitStatus> {
+        self.pid()?;
+        let start = Instant::now();
+        while start.elapsed() < patience() {
+            if let Some(status) = self.exited() {
+                return Ok(status);
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        Err(Stop::fail("a server that ends", format!("it still runs after {} s", patience().as_secs())))
+    }
+
+    /// Everything on standard output so far.
+    pub fn stdout(&self) -> String {
+        text(&self.stdout)
+    }
+
+    /// Everything on standard error so far.
+    pub fn stderr(&self) -> String {
+        text(&self.stderr)
+    }
+
+    /// How it died, in words.
+    pub fn describe(status: ExitStatus) -> String {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit status {code}"),
+            (None, Some(number)) => {
+                let name = Signal::try_from(number).map_or("unknown", Signal::as_str);
+                format!("death by signal {number} ({name})")
+            }
+            (None, None) => "an unknown end".to_owned(),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // The whole group: a forking server's children too, and a stopped one as well.
+            let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The command, behind whatever sets its bounds. A shell does it: the limits
+/// must be set between fork and exec, and `sh` is a safe place for that.
+fn bounded(path: &Path, args: &[String], bounds: Bounds) -> Command {
+    let mut limits = String::new();
+    if let Some(count) = bounds.descriptors {
+        limits += &format!("ulimit -n {count}; ");
+    }
+    if let Some(count) = bounds.processes {
+        // dash calls it -p, bash -u.
+        limits += &format!("ulimit -u {count} 2>/dev/null || ulimit -p {count}; ");
+    }
+    let mut command = if limits.is_empty() {
+        Command::new(path)
+    } else {
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-c").arg(format!("{limits}exec \"$0\" \"$@\"")).arg(path);
+        shell
+    };
+    if bounds.processes.is_some() {
+        // The limit does not bind root, and counts all processes of a user.
+        let own = 50_000 + std::process::id() % 10_000;
+        command.uid(own).gid(own);
+    }
+    command.args(args);
+    command
+}
+
+fn free_port() -> Step<u16> {
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    port.map(|address| address.port()).map_err(|error| Stop::skip(format!("no free port: {error}")))
+}
+
+fn text(bytes: &Mutex<Vec<u8>>) -> String {
+    String::from_utf8_lossy(&bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+}
+
+fn collect(pipe: impl std::io::Read + Send + 'static, into: Arc<Mutex<Vec<u8>>>) {
+    const KEEP: usize = 256 * 1024;
+    let (ready, started) = mpsc::channel();
+    thread::spawn(move || {
+        let _ = ready.send(());
+        let mut pipe = BufReader::new(pipe);
+        while let Ok(bytes) = pipe.fill_buf() {
+            let n = bytes.len();
+            if n == 0 {
+                break;
+            }
+            let mut all = into.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = KEEP.saturating_sub(all.len()).min(n);
+            all.extend_from_slice(&bytes[..room]);
+            drop(all);
+            pipe.consume(n);
+        }
+        let _ = pipe.read(&mut []);
+    });
+    let _ = started.recv();
+}
+
+/// A program's output when it is expected to fail at once: status, stdout, stderr.
+pub fn run_to_end(path: &Path, args: &[&str]) -> Step<(ExitStatus, String, String)> {
+    let mut command = Command::new(path);
+    command.args(args);
+    let mut server = Server::spawn(command, String::new(), true)?;
+    let status = server.wait()?;
+    // The collectors end with the pipes; give them until the pipes are dry.
+    thread::sleep(Duration::from_millis(20));
+    Ok((status, server.stdout(), server.stderr()))
+}
+
+/// Where a program lies.
+pub fn program(target: &Target) -> Step<&PathBuf> {
+    match target {
+        Target::Binary(path) => Ok(path),
+        _ => Err(Stop::skip("needs a server that takes the contract's own command line")),
+    }
+}
