@@ -13,7 +13,7 @@ use crate::thread::TURNING_AWAY;
 use crate::trace::{self, trace};
 use crate::wait::Timeouts;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -37,9 +37,10 @@ pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> i
             continue; // dropping the socket closes it
         }
         site.stats.accepted.add();
+        trace!("fork", "a process for it");
         match sys::fork() {
             Ok(Some(child)) => {
-                children.living.insert(child); // and our copy of the socket is closed
+                children.living.insert(child, client.number); // and our copy of the socket is closed
             }
             Ok(None) => {
                 drop(listener);
@@ -53,7 +54,6 @@ pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> i
             }
         }
     }
-    trace::about(0);
     drop(listener); // who comes now is refused by the kernel
     children.drain(site, timeouts.drain);
     Ok(())
@@ -74,7 +74,8 @@ fn be_child(client: Client, full: bool, site: &Site, timeouts: &Timeouts) -> ! {
 
 /// The processes that serve, and a pipe that SIGCHLD rings.
 struct Children {
-    living: HashSet<Pid>,
+    /// Each with the number of its client.
+    living: HashMap<Pid, u64>,
     bell: OwnedFd,
 }
 
@@ -82,7 +83,7 @@ impl Children {
     fn new() -> io::Result<Children> {
         let (bell, rope) = sys::pipe()?;
         sys::write_on_signals(rope, &[Signal::SIGCHLD])?;
-        Ok(Children { living: HashSet::new(), bell })
+        Ok(Children { living: HashMap::new(), bell })
     }
 
     /// Whether a child has died, silencing the bell. First this, then [`bury`](Children::bury): a child that
@@ -101,10 +102,11 @@ impl Children {
     fn bury(&mut self, site: &Site) {
         while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             let Some(child) = status.pid() else { break }; // nobody else is dead
-            if matches!(status, WaitStatus::Exited(..) | WaitStatus::Signaled(..))
-                && self.living.remove(&child)
-            {
+            let (WaitStatus::Exited(..) | WaitStatus::Signaled(..)) = status else { continue };
+            if let Some(number) = self.living.remove(&child) {
                 site.stats.closed.add();
+                trace::about(number);
+                trace!("reap", "its process has ended");
             }
         }
     }
@@ -113,6 +115,7 @@ impl Children {
     /// Tells everybody to finish, and ends those who do not.
     fn drain(&mut self, site: &Site, within: Duration) {
         let deadline = Instant::now() + within;
+        trace::about(0);
         trace!("stop", "{} connections, {:.1} s to finish", self.living.len(), within.as_secs_f64());
         self.signal(Signal::SIGTERM);
         self.bury(site);
@@ -121,7 +124,7 @@ impl Children {
             if left.is_zero() {
                 trace!("stop", "{} connections cut off", self.living.len());
                 self.signal(Signal::SIGKILL);
-                for &child in &self.living {
+                for &child in self.living.keys() {
                     let _ = waitpid(child, None); // it cannot have been reaped before
                 }
                 return;
@@ -133,7 +136,7 @@ impl Children {
     }
 
     fn signal(&self, signal: Signal) {
-        for &child in &self.living {
+        for &child in self.living.keys() {
             // Not reaped yet, so the number is still its own.
             let _ = sys::kill(child, signal);
         }

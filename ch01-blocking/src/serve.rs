@@ -109,6 +109,7 @@ pub fn refuse(why: Refusal, stream: &mut impl Stream, site: &Site, outbox: &mut 
 /// At most so much is read from a client that has had its last answer.
 const LINGER_BYTES: usize = 8 << 20;
 
+// ANCHOR: linger
 /// Closes in stages (RFC 9112 section 9.6): stop sending, read on for a bounded
 /// time and amount, and only then let go. Closing a socket while the client still sends
 /// makes the kernel answer with a reset, and a reset may throw away the answer
@@ -126,3 +127,4 @@ pub fn linger(stream: &mut impl Stream, inbox: &mut Inbox) -> io::Result<()> {
     }
     Ok(())
 }
+// ANCHOR_END: linger

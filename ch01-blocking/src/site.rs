@@ -56,6 +56,7 @@ impl Site {
         &self.draining
     }
 
+    // ANCHOR: respond
     /// Answers a request. A panic of the application is its own affair: it
     /// costs this one connection, in every server, since all of them come through here.
     pub fn respond(&self, request: &Request<'_>) -> Response {
@@ -70,6 +71,7 @@ impl Site {
         trace!("answer", "{} {}, {} bytes", response.status, phrase(response.status), response.body.len());
         response
     }
+    // ANCHOR_END: respond
 
     fn route(&self, request: &Request<'_>) -> Response {
         if request.method == Method::Other {

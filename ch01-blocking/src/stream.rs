@@ -14,6 +14,7 @@ use std::net::Shutdown;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
+// ANCHOR: stream
 /// A connection to a client. Every method but [`deadline`](Stream::deadline) may wait; one that has
 /// waited too long fails with [`ErrorKind::TimedOut`].
 pub trait Stream: Write {
@@ -34,6 +35,8 @@ pub trait Stream: Write {
     /// Says the last word: the client reads an end of file behind what was sent.
     fn finish(&mut self) -> io::Result<()>;
 }
+
+// ANCHOR_END: stream
 
 /// A stream that makes its thread wait: a socket in the mode in which it was born.
 ///

@@ -104,15 +104,16 @@ pub fn live(idle: &AtomicBool, draining: &AtomicBool, work: impl FnOnce()) -> ! 
 }
 
 extern "C" fn terminate(_: libc::c_int) {
-    // SAFETY: both pointers were made from references in `live`, before this handler
-    // was installed, and that function never returns. Loading and storing an atomic, and
-    // _exit, are async-signal-safe.
-    unsafe {
-        if (*IDLE.load(SeqCst)).load(SeqCst) {
-            libc::_exit(0);
-        }
-        (*DRAINING.load(SeqCst)).store(true, SeqCst);
+    // Loading and storing an atomic, and _exit, are async-signal-safe.
+    // SAFETY: the pointer was made from a reference in `live`, before this handler
+    // was installed, and that function never returns.
+    let idle = unsafe { &*IDLE.load(SeqCst) };
+    // SAFETY: as above.
+    let draining = unsafe { &*DRAINING.load(SeqCst) };
+    if idle.load(SeqCst) {
+        exit(0);
     }
+    draining.store(true, SeqCst);
 }
 
 /// Memory for a `T` of zeroes that this process and all that it forks share. It is never given back.

@@ -31,6 +31,7 @@ pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> i
                 continue; // dropping the socket closes it
             }
             site.stats.accepted.add();
+            trace!("thread", "one for it");
             let (place, timeouts) = (Arc::new(roster.seat(client.socket)), &timeouts);
             let theirs = place.clone();
             let spawned = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {

@@ -46,6 +46,7 @@ pub struct Timeouts {
 pub const WRITE_STEP: usize = 16 * 1024;
 
 impl Timeouts {
+    // ANCHOR: due
     /// When a wait that began at `began` has lasted too long.
     pub fn due(&self, wait: Wait, began: Instant) -> Instant {
         began
@@ -62,4 +63,5 @@ impl Timeouts {
                 Wait::Linger => self.linger,
             }
     }
+    // ANCHOR_END: due
 }

@@ -204,7 +204,8 @@ impl<'b> Meaning<'b> {
             }
             13 if is("if-none-match") => conditions.if_none_match.add(value),
             14 if is("content-length") => {
-                if self.length.replace(decimal(value).ok_or(BAD_LENGTH)?).is_some() {
+                let length = decimal(value).ok_or(BAD_LENGTH)?;
+                if self.length.replace(length).is_some() {
                     return Err(Refusal::bad("more than one Content-Length"));
                 }
             }
@@ -223,6 +224,7 @@ impl<'b> Meaning<'b> {
         Ok(())
     }
 
+    // ANCHOR: framing
     /// RFC 9112 section 6.3, with "ought to be handled as an error" read as "is one".
     fn framing(&self, version: Version, limits: &Limits) -> Result<Framing, Refusal> {
         match (self.codings, self.length) {
@@ -240,6 +242,7 @@ impl<'b> Meaning<'b> {
             (None, Some(length)) => Ok(Framing::Length(length)),
         }
     }
+    // ANCHOR_END: framing
 }
 
 const BAD_LENGTH: Refusal = Refusal::bad("a malformed Content-Length");

@@ -16,6 +16,7 @@ const BASE: usize = 16 * 1024;
 
 /// What the bytes so far amount to.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // it lives for a moment, on the stack; a Box would be an allocation a request
 pub enum Parsed<'b> {
     /// A whole request. It counts as answered when [`Inbox::next`] is called again.
     Complete(Request<'b>),

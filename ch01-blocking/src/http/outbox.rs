@@ -183,7 +183,7 @@ impl Outbox {
                 line(format_args!("Content-Range: bytes {first}-{last}/{len}\r\n"));
             }
             Some(super::ContentRange { part: None, len }) => {
-                line(format_args!("Content-Range: bytes */{len}\r\n"))
+                line(format_args!("Content-Range: bytes */{len}\r\n"));
             }
             None => {}
         }
