@@ -5,19 +5,19 @@ use ch01_blocking::http::{Budget, Inbox, Limits, Parsed};
 
 /// One thing that the inbox said, in a form that can be compared.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     Request { head: String, body: Vec<u8> },
     Refused(u16, &'static str),
 }
 
 /// Limits so small that short inputs reach them.
-pub fn small_limits() -> Limits {
+pub(crate) fn small_limits() -> Limits {
     Limits { line: 40, head: 160, fields: 5, body: 200, output: 1024, buffered: Budget::new(1 << 20) }
 }
 
 /// Feeds the bytes in pieces of the given sizes (again and again; the rest at
 /// once where there are none) and collects the verdicts.
-pub fn verdicts(bytes: &[u8], cuts: &[usize], limits: &Limits) -> Vec<Verdict> {
+pub(crate) fn verdicts(bytes: &[u8], cuts: &[usize], limits: &Limits) -> Vec<Verdict> {
     let mut inbox = Inbox::new();
     let mut said = Vec::new();
     let mut rest = bytes;
