@@ -1,2 +1,112 @@
-//! Renders the book and serves it.
-fn main() {}
+//! `cargo run --release`: renders the book and serves it. Everything else that
+//! the book can do is a subcommand.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use book::house::House;
+use book::{checks, lab, render, serve, transcripts};
+use clap::{Parser, Subcommand};
+
+/// Renders the book and serves it.
+#[derive(Parser)]
+#[command(name = "book", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    /// Where to serve the book; port 0 lets the system choose
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// Render only
+    #[arg(long)]
+    no_serve: bool,
+
+    /// Where the rendered book goes [default: target/book in the checkout]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// The book's own directory, the one with book.toml [default: where it was when this program was compiled]
+    #[arg(long, value_name = "DIR", global = true)]
+    book: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the transcripts' scenarios again and write what changed
+    Transcripts {
+        /// Only these [default: all]
+        names: Vec<String>,
+
+        /// Write nothing; fail if a transcript is no longer what really happens
+        #[arg(long)]
+        check: bool,
+    },
+    /// Measure a figure of the book on this machine; without a name, list what can be measured
+    Lab {
+        /// The experiment
+        name: Option<String>,
+    },
+    /// One measurement of an experiment, in a process of its own
+    #[command(hide = true)]
+    Measure {
+        /// What
+        what: String,
+        /// How many
+        count: usize,
+    },
+    /// Check the pages: links, includes, pasted code, numbers typed by hand
+    Check,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // One line: the chain of causes behind what the reader can do about it.
+        Err(error) => {
+            eprintln!("book: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let house = House::find(cli.book)?;
+    match cli.command {
+        None => render_and_serve(&house, cli.listen, cli.no_serve, cli.out),
+        Some(Command::Transcripts { names, check }) => transcripts::command(&house, &names, check),
+        Some(Command::Lab { name }) => lab::command(&house, name.as_deref()),
+        Some(Command::Measure { what, count }) => lab::measure(&what, count),
+        Some(Command::Check) => check(&house),
+    }
+}
+
+fn render_and_serve(house: &House, listen: SocketAddr, no_serve: bool, out: Option<PathBuf>) -> Result<()> {
+    let out = out.unwrap_or_else(|| house.default_out());
+    if no_serve {
+        let out = render::render(house, &out)?;
+        println!("rendered to {}", out.join("index.html").display());
+        return Ok(());
+    }
+    // The port first: a second copy must not re-render under the feet of the one that runs.
+    let listener = serve::bind(listen)?;
+    let out = render::render(house, &out)?;
+    serve::serve(listener, &out)
+}
+
+fn check(house: &House) -> Result<()> {
+    let out = tempfile::tempdir()?;
+    let rendered = render::render(house, &out.path().join("book"))?;
+    let problems = checks::all(house, &rendered)?;
+    for problem in &problems {
+        eprintln!("{problem}");
+    }
+    match problems.len() {
+        0 => Ok(()),
+        1 => bail!("1 problem in the pages"),
+        n => bail!("{n} problems in the pages"),
+    }
+}

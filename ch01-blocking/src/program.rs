@@ -61,7 +61,7 @@ fn prepare(options: &Options) -> Result<(Listener, Site, Stop), String> {
 }
 
 /// The soft limit (often 1024) is for programs that still use select. The hard one is what the system means.
-fn raise_descriptor_limit() -> io::Result<()> {
+pub fn raise_descriptor_limit() -> io::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }

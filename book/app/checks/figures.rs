@@ -1,0 +1,101 @@
+//! Figures: SVG that a page can take in, that follows the theme, and that says
+//! in words what it shows.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::html::tags;
+use super::{Problem, files, line_of, read};
+
+/// Checks every SVG below src/.
+pub fn check(src: &Path) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut ids: BTreeMap<String, String> = BTreeMap::new();
+    for path in files(src, "svg")? {
+        let name = path.strip_prefix(src).unwrap_or(&path);
+        let text = read(&path)?;
+        problems.extend(of_figure(name, &text));
+        for id in tags(&text).iter().filter_map(|tag| tag.get("id")) {
+            // Two figures on one page share its ids.
+            if let Some(other) = ids.insert(id.to_owned(), name.display().to_string()) {
+                problems.push(Problem::in_file(
+                    name,
+                    format!("the id {id:?} is in {other} too: begin it with the figure's name"),
+                ));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+fn of_figure(name: &Path, text: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Some(at) = text.trim_end().find("\n\n") {
+        let what = "an empty line: Markdown ends the figure there; take it out";
+        problems.push(Problem::at_line(name, line_of(text, at) + 1, what));
+    }
+    let tags = tags(text);
+    let count = |wanted: &str| tags.iter().filter(|tag| tag.name == wanted).count();
+    let drawings = count("svg");
+    if drawings == 0 {
+        problems.push(Problem::in_file(name, "no <svg> in it"));
+    }
+    for part in ["title", "desc"] {
+        if count(part) < drawings {
+            problems.push(Problem::in_file(
+                name,
+                format!("every <svg> needs a <{part}>, for readers who do not see it"),
+            ));
+        }
+    }
+    for tag in &tags {
+        if tag.name == "svg" && (tag.get("viewbox").is_none() || tag.get("role") != Some("img")) {
+            problems.push(Problem::in_file(name, "an <svg> needs a viewBox (to scale) and role=\"img\""));
+        }
+        if matches!(tag.name.as_str(), "style" | "script" | "image" | "foreignobject") {
+            problems.push(Problem::in_file(
+                name,
+                format!("<{}> does not belong in a figure: use the classes of style/book.css", tag.name),
+            ));
+        }
+        for (attribute, value) in &tag.attributes {
+            let fixed = matches!(attribute.as_str(), "fill" | "stroke" | "style" | "font-family")
+                && !matches!(value.as_str(), "none" | "currentColor")
+                && !value.contains("var(");
+            if fixed {
+                problems.push(Problem::in_file(
+                    name,
+                    format!("{attribute}={value:?} does not follow the theme: use a class of style/book.css"),
+                ));
+            }
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "<svg viewBox=\"0 0 9 9\" role=\"img\">\n<title>t</title>\n<desc>d</desc>\n<path class=\"line\" d=\"M0 0\"/>\n</svg>\n";
+
+    #[test]
+    fn a_good_figure_passes() {
+        assert_eq!(of_figure(Path::new("x.svg"), GOOD), []);
+    }
+
+    #[test]
+    fn bad_figures_are_found() {
+        for (from, to) in [
+            ("<title>t</title>\n", "\n"),
+            ("<desc>d</desc>\n", ""),
+            ("viewBox", "view"),
+            ("class=\"line\"", "fill=\"#000\""),
+            ("<path", "<style>p{}</style><path"),
+        ] {
+            assert_ne!(of_figure(Path::new("x.svg"), &GOOD.replace(from, to)), [], "{to}");
+        }
+    }
+}

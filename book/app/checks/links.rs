@@ -1,0 +1,198 @@
+//! The rendered book: every link and every anchor leads somewhere, and no page
+//! makes the browser ask another host for anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::Result;
+
+use super::html::{Tag, tags};
+use super::{Problem, files, read};
+
+/// Checks every page and every style sheet below `rendered`.
+pub fn check(rendered: &Path) -> Result<Vec<Problem>> {
+    let mut pages = BTreeMap::new();
+    for path in files(rendered, "html")? {
+        let name = path.strip_prefix(rendered).unwrap_or(&path).to_owned();
+        pages.insert(name, tags(&read(&path)?));
+    }
+    let anchors: BTreeMap<&Path, BTreeSet<&str>> = pages
+        .iter()
+        .map(|(name, tags)| {
+            (name.as_path(), tags.iter().flat_map(|tag| [tag.get("id"), tag.get("name")]).flatten().collect())
+        })
+        .collect();
+    let mut problems = Vec::new();
+    for (name, tags) in &pages {
+        for tag in tags {
+            problems.extend(fetched(tag).into_iter().filter(|url| is_foreign(url)).map(|url| {
+                Problem::in_file(
+                    name,
+                    format!("<{}> fetches {url} from another host: keep a copy in the book", tag.name),
+                )
+            }));
+            for link in [tag.get("href"), tag.get("src")].into_iter().flatten() {
+                if let Some(what) = broken(rendered, name, link, &anchors) {
+                    problems.push(Problem::in_file(name, what));
+                }
+            }
+        }
+    }
+    for path in files(rendered, "css")? {
+        let name = path.strip_prefix(rendered).unwrap_or(&path).to_owned();
+        for url in css_urls(&read(&path)?) {
+            if is_foreign(&url) {
+                problems.push(Problem::in_file(
+                    &name,
+                    format!("fetches {url} from another host: keep a copy in the book"),
+                ));
+            } else if let Some(what) = broken(rendered, &name, &url, &anchors) {
+                problems.push(Problem::in_file(&name, what));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// What a browser fetches because of this tag, without a click.
+fn fetched(tag: &Tag) -> Vec<String> {
+    let mut urls: Vec<String> =
+        [tag.get("src"), tag.get("data"), tag.get("poster"), tag.get("srcset"), tag.get("xlink:href")]
+            .into_iter()
+            .flatten()
+            .map(str::to_owned)
+            .collect();
+    // A link's `href` is for the reader to follow; other tags' are fetched.
+    if !matches!(tag.name.as_str(), "a" | "area" | "base") {
+        urls.extend(tag.get("href").map(str::to_owned));
+    }
+    urls.extend(css_urls(tag.get("style").unwrap_or_default()));
+    urls.extend(css_urls(&tag.text));
+    urls
+}
+
+/// A URL with a host in it, `//host/…` too.
+fn is_foreign(url: &str) -> bool {
+    let url = url.trim();
+    url.starts_with("//") || url.contains("://")
+}
+
+fn css_urls(sheet: &str) -> Vec<String> {
+    let quotes = |c: char| c == '"' || c == '\'' || c.is_whitespace();
+    let in_url = sheet.split("url(").skip(1).filter_map(|text| text.split(')').next());
+    let imported = sheet.split("@import").skip(1).filter_map(|text| text.split(';').next());
+    in_url
+        .chain(imported.filter(|text| !text.contains("url(")))
+        .map(|url| url.trim_matches(quotes).to_owned())
+        .filter(|url| !url.is_empty() && !url.starts_with("data:"))
+        .collect()
+}
+
+/// Says why a relative link of the page `from` leads nowhere.
+fn broken(
+    rendered: &Path,
+    from: &Path,
+    link: &str,
+    anchors: &BTreeMap<&Path, BTreeSet<&str>>,
+) -> Option<String> {
+    if is_foreign(link)
+        || link.starts_with("mailto:")
+        || link.starts_with("data:")
+        || link.starts_with("javascript:")
+    {
+        return None;
+    }
+    let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+    let path = decoded(path.split('?').next().unwrap_or_default());
+    let target =
+        if path.is_empty() { from.to_owned() } else { joined(from.parent().unwrap_or(Path::new("")), &path) };
+    let Some(target) = target_file(rendered, target) else {
+        return Some(format!("the link {link:?} leads out of the book or to no file"));
+    };
+    let anchor = decoded(anchor);
+    let known = anchors.get(target.as_path())?;
+    (!anchor.is_empty() && !known.contains(anchor.as_str()))
+        .then(|| format!("the link {link:?}: no #{anchor} in {}", target.display()))
+}
+
+fn target_file(rendered: &Path, target: PathBuf) -> Option<PathBuf> {
+    if target.components().any(|part| part == Component::ParentDir) {
+        return None;
+    }
+    let target = if rendered.join(&target).is_dir() { target.join("index.html") } else { target };
+    rendered.join(&target).is_file().then_some(target)
+}
+
+/// `dir`/`path` without `.` and `..`; a path from the root is one from the book's root.
+fn joined(dir: &Path, path: &str) -> PathBuf {
+    let mut joined = if path.starts_with('/') { PathBuf::new() } else { dir.to_owned() };
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if joined.pop() => {}
+            part => joined.push(part),
+        }
+    }
+    joined
+}
+
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, behind @ ..] = rest {
+        let code = (*first == b'%')
+            .then(|| text.get(text.len() - rest.len() + 1..text.len() - rest.len() + 3))
+            .flatten();
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &rest[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn problems_of(page: &str) -> Vec<String> {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("index.html"), page).expect("a page");
+        fs::create_dir(dir.path().join("a")).expect("a directory");
+        fs::write(dir.path().join("a/b.html"), "<h1 id='top%20of it'><a href='../index.html'>")
+            .expect("a page");
+        check(dir.path()).expect("a check").into_iter().map(|problem| problem.what).collect()
+    }
+
+    #[test]
+    fn good_links_pass() {
+        let page =
+            "<p id=here><a href='#here'><a href='a/b.html#top%2520of%20it'><a href='https://example.org/'>";
+        assert_eq!(problems_of(page), [""; 0]);
+    }
+
+    #[test]
+    fn bad_links_are_found() {
+        for page in [
+            "<a href='missing.html'>",
+            "<a href='#nowhere'>",
+            "<a href='a/b.html#nowhere'>",
+            "<a href='../up.html'>",
+            "<img src='https://example.org/x.png'>",
+            "<script src='//example.org/x.js'></script>",
+            "<link rel=stylesheet href='http://example.org/x.css'>",
+            "<style>p { background: url('https://example.org/x') }</style>",
+            "<style>@import 'https://example.org/x.css';</style>",
+            "<svg><use xlink:href='https://example.org/x.svg#y'/></svg>",
+        ] {
+            assert_eq!(problems_of(page).len(), 1, "{page}");
+        }
+    }
+}

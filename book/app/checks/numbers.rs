@@ -1,0 +1,203 @@
+//! Measured numbers enter the text only through recorded results. So a number
+//! with a unit of measurement that somebody typed into a page is a problem,
+//! unless it is marked as given: a limit, a setting, a published figure.
+//!
+//! ```text
+//! It waits 10 s <!-- given: --head-timeout --> and closes.   this paragraph, list item or table row
+//! <!-- given: published -->                                  alone on a line: the block that follows
+//! <!-- given page: the contract -->                          all of the page
+//! ```
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use anyhow::Result;
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use regex::Regex;
+
+use super::{Problem, files, line_of, read};
+
+static MEASURED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let number = r"\b\d[\d,.\u{202f}\u{a0}]*";
+    let gap = r"[\s\u{202f}\u{a0}]?";
+    let time = r"(?:ns|µs|μs|us|ms|s|sec|nanoseconds?|microseconds?|milliseconds?|seconds?)\b";
+    let size = r"(?:[kKMGT]i?B|bytes|kilobytes|megabytes|gigabytes|[kMG]bit/s)\b";
+    let rate =
+        r"(?:requests?|connections?|switches|calls|packets|messages|cycles)\s*(?:/|per\b|an?\b|each\b)";
+    let ratio = r"(?:%|percent\b|×|x\b|times\s(?:as|faster|slower|more|less|fewer)\b|[GM]Hz\b|cycles\b)";
+    Regex::new(&format!("{number}{gap}(?:{time}|{size}|{rate}|{ratio})")).ok()
+});
+
+static TAGS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?s)<!--.*?-->|<[^>]*>|(?m)^.*\{\{#.*$").ok());
+
+/// Checks every page and every hand-drawn figure below `src`; what the
+/// project's commands wrote is in generated/ and transcripts/, and passes.
+pub fn check(src: &Path) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for path in files(src, "md")?.into_iter().chain(files(src, "svg")?) {
+        let name = path.strip_prefix(src).unwrap_or(&path);
+        if name.starts_with("generated") || name.starts_with("transcripts") {
+            continue;
+        }
+        let text = read(&path)?;
+        let found = if name.extension().is_some_and(|ending| ending == "svg") {
+            in_html(&text, 0)
+        } else {
+            in_page(&text)
+        };
+        problems.extend(found.into_iter().map(|(at, number)| {
+            let what = format!(
+                "{number:?} is typed by hand: include a recorded result, or, where nobody measured it, mark it `<!-- given: why -->`"
+            );
+            Problem::at_line(name, line_of(&text, at), what)
+        }));
+    }
+    Ok(problems)
+}
+
+/// What runs through a page: the text of one block, until the block ends.
+#[derive(Default)]
+struct Block {
+    text: String,
+    start: usize,
+    given: bool,
+}
+
+/// The numbers in a page, with the places of the blocks that they are in.
+fn in_page(page: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut block = Block::default();
+    // `<!-- given -->` alone on a line: the next block, down to its end.
+    let mut next_given = false;
+    let (mut depth, mut given_depth) = (0_usize, None);
+    let mut code = false;
+    for (event, range) in Parser::new_ext(page, Options::all()).into_offset_iter() {
+        match &event {
+            Event::Start(tag) => {
+                if next_given && !matches!(tag, Tag::HtmlBlock) && given_depth.is_none() {
+                    given_depth = Some(depth);
+                    next_given = false;
+                }
+                depth += 1;
+                code |= matches!(tag, Tag::CodeBlock(_));
+                if begins_block(tag) {
+                    flush(&mut block, given_depth.is_some(), &mut found);
+                    block.start = range.start;
+                }
+            }
+            Event::End(tag) => {
+                depth = depth.saturating_sub(1);
+                code &= !matches!(tag, TagEnd::CodeBlock);
+                if matches!(tag, TagEnd::TableCell) {
+                    block.text.push('|');
+                }
+                if ends_block(*tag) {
+                    flush(&mut block, given_depth.is_some(), &mut found);
+                    block.start = range.end;
+                }
+                if given_depth == Some(depth) {
+                    given_depth = None;
+                }
+            }
+            Event::Text(text) if !code => block.text.push_str(text),
+            Event::SoftBreak | Event::HardBreak => block.text.push(' '),
+            // Something stands between the number and what follows.
+            Event::Code(_) => block.text.push('`'),
+            Event::InlineHtml(html) => block.given |= html.starts_with("<!-- given"),
+            Event::Html(html) if html.starts_with("<!-- given page") => return Vec::new(),
+            Event::Html(html) if html.starts_with("<!-- given") => next_given = true,
+            Event::Html(html) if given_depth.is_none() => found.extend(in_html(html, range.start)),
+            _ => {}
+        }
+    }
+    flush(&mut block, false, &mut found);
+    found
+}
+
+fn begins_block(tag: &Tag<'_>) -> bool {
+    matches!(tag, Tag::Paragraph | Tag::Heading { .. } | Tag::Item | Tag::TableRow | Tag::TableHead)
+}
+
+fn ends_block(tag: TagEnd) -> bool {
+    matches!(
+        tag,
+        TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::Item | TagEnd::TableRow | TagEnd::TableHead
+    )
+}
+
+fn flush(block: &mut Block, given: bool, found: &mut Vec<(usize, String)>) {
+    let Block { text, start, given: marked } = std::mem::take(block);
+    if !given && !marked {
+        found.extend(numbers(&text).into_iter().map(|number| (start, number)));
+    }
+}
+
+/// The numbers between the tags of a piece of HTML or SVG, if it has no mark.
+fn in_html(html: &str, start: usize) -> Vec<(usize, String)> {
+    match TAGS.as_ref() {
+        Some(tags) if !html.contains("<!-- given") => {
+            numbers(&tags.replace_all(html, " ")).into_iter().map(|number| (start, number)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn numbers(text: &str) -> Vec<String> {
+    MEASURED.as_ref().map_or_else(Vec::new, |pattern| {
+        pattern.find_iter(text).map(|found| found.as_str().to_owned()).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planted_numbers_are_found() {
+        for page in [
+            "It takes 12 ms.",
+            "It takes\n12\nms, we saw.",
+            "About 3 MB of memory.",
+            "Only 40 µs.",
+            "It does 5,000 requests/s.",
+            "It does 5,000 requests a second.",
+            "epoll is **3.4×** as fast.",
+            "It was 20 times faster.",
+            "Each costs 9.1\u{a0}KB.",
+            "CPU at 97%.",
+            "- an item\n- another of 7 seconds\n",
+            "| a | b |\n|---|---|\n| x | 12 ms |\n",
+            "# A heading of 12 ms",
+            "<figure>\n<figcaption>It takes 12 ms.</figcaption>\n</figure>\n",
+            "Given 1 s <!-- given -->.\n\nBut this one is not: 12 ms.",
+            "<!-- given -->\n\nGiven 1 s.\n\nBut this one is not: 12 ms.",
+        ] {
+            assert_eq!(in_page(page).len(), 1, "{page}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_nobody_measured_pass() {
+        for page in [
+            "Ten thousand clients, 10,000 of them, in 2025, chapter 3.",
+            "HTTP/1.1, RFC 9112 section 2, `sleep 12 ms`, port 8080.",
+            "```text\n12 ms\n```\n",
+            "{{#include generated/idle.md}}",
+            "After 10 s <!-- given: --head-timeout --> it closes.",
+            "| a | b |\n|---|---|\n| x | 12 ms <!-- given --> |\n",
+            "<!-- given: published -->\n\n| a | b |\n|---|---|\n| x | 12 ms |\n| y | 13 ms |\n",
+            "<!-- given page: the contract -->\n\n# 12 ms\n\nAnd 13 ms.",
+            "<figure>\n{{#include 12 ms.svg}}\n</figure>\n",
+            "- given 7 seconds <!-- given -->\n- nothing\n",
+        ] {
+            assert_eq!(in_page(page), [], "{page}");
+        }
+    }
+
+    #[test]
+    fn a_figure_s_words_count_its_coordinates_do_not() {
+        assert_eq!(in_html("<svg viewBox='0 0 12 ms'><text>12 ms</text></svg>", 0).len(), 1);
+        assert_eq!(in_html("<svg d='M12 5s3'><text>time</text></svg>", 0).len(), 0);
+    }
+}

@@ -1,0 +1,89 @@
+//! The lab: every measured figure of the book, made again by one command.
+//!
+//! An experiment measures, records JSON with the machine's facts in
+//! `book/results/`, and writes from that JSON the table and the chart that the pages
+//! include from `src/generated/`. So no measured number is ever typed.
+
+mod chart;
+mod machine;
+mod spawn;
+mod spread;
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use crate::house::House;
+
+/// Something that can be measured.
+struct Experiment {
+    name: &'static str,
+    question: &'static str,
+    run: fn(&House) -> Result<()>,
+}
+
+const EXPERIMENTS: &[Experiment] = &[Experiment {
+    name: "spawn",
+    question: "What does it cost to make a process or a thread, and to keep it while it sleeps?",
+    run: spawn::run,
+}];
+
+/// Runs an experiment by its name, or lists them all.
+pub fn command(house: &House, name: Option<&str>) -> Result<()> {
+    let Some(name) = name else {
+        for experiment in EXPERIMENTS {
+            println!("{:<12} {}", experiment.name, experiment.question);
+        }
+        return Ok(());
+    };
+    match EXPERIMENTS.iter().find(|experiment| experiment.name == name) {
+        Some(experiment) => (experiment.run)(house),
+        None => bail!("no experiment is called {name}; `cargo run --release -- lab` lists them"),
+    }
+}
+
+/// One measurement in a process of its own: what an experiment starts this
+/// program again for, so that nothing else in the process is measured too.
+pub fn measure(what: &str, count: usize) -> Result<()> {
+    let sample = spawn::measure(what, count)?;
+    println!("{}", serde_json::to_string(&sample)?);
+    Ok(())
+}
+
+/// A recorded result.
+#[derive(Serialize)]
+struct Record<'a, R> {
+    experiment: &'a str,
+    command: String,
+    machine: machine::Machine,
+    rows: &'a [R],
+}
+
+/// Records a result and what the pages show of it.
+fn record<R: Serialize>(house: &House, name: &str, rows: &[R], table: &str, chart: &str) -> Result<()> {
+    let machine = machine::Machine::this(house);
+    let page = format!(
+        "{table}\n<figure>\n{{{{#include {name}.svg}}}}\n<figcaption>Both axes are logarithmic.</figcaption>\n</figure>\n\n\
+         *Recorded by `cargo run --release -- lab {name}`, medians of several repeats, on {machine}. \
+         The same command measures yours.*\n"
+    );
+    let record =
+        Record { experiment: name, command: format!("cargo run --release -- lab {name}"), machine, rows };
+    let generated = house.src().join("generated");
+    let results = house.book().join("results");
+    for directory in [&generated, &results] {
+        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    }
+    let json = serde_json::to_string_pretty(&record)? + "\n";
+    for (path, text) in [
+        (results.join(format!("{name}.json")), json.as_str()),
+        (generated.join(format!("{name}.md")), &page),
+        (generated.join(format!("{name}.svg")), chart),
+    ] {
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    print!("{table}");
+    println!("\nrecorded in {}", results.join(format!("{name}.json")).display());
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! What differs between two runs of the same scenario and means nothing:
+//! times, dates, ports that the kernel chose, process numbers.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    [
+        // A field of an answer, at the terminal of a client that may have a name.
+        (r"(?m)^((?:\w+\| )?(?:Date|Last-Modified|ETag)): .*$", "$1: …"),
+        // A panic: the thread's number, the line of the source.
+        (r"(?m)^thread '(.*?)' \(\d+\) panicked at (\S+?\.rs):\d+:\d+:", "thread '$1' (N) panicked at $2:"),
+        (r"\b(127\.0\.0\.1):\d+\b", "$1:PORT"),
+        // The clock of a trace, at the start of its line.
+        (r"(?m)^ *\d+\.\d{3}  ", "TIME  "),
+        (r"\b(pid|process|thread) \d+\b", "$1 N"),
+        // A time with its unit, and the spaces that right-align it.
+        (r"[ +]*\b\d+(\.\d+)? ?(ns|µs|us|ms|milliseconds|seconds|s)\b", " TIME"),
+    ]
+    .into_iter()
+    .filter_map(|(pattern, with)| Some((Regex::new(pattern).ok()?, with)))
+    .collect()
+});
+
+/// The text with everything volatile replaced by a name for it.
+pub fn mask(text: &str) -> String {
+    MASKS.iter().fold(text.to_owned(), |text, (pattern, with)| pattern.replace_all(&text, *with).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_runs_of_the_same_are_the_same() {
+        let one =
+            "   0.004  #1  accept   127.0.0.1:50112\nslept 1.2 ms\nDate: Sun, 01 Jan 2023 00:00:00 GMT\n";
+        let two =
+            "  12.300  #1  accept   127.0.0.1:41000\nslept  13 ms\nDate: Mon, 02 Jan 2023 00:00:00 GMT\n";
+        assert_eq!(mask(one), mask(two));
+    }
+
+    #[test]
+    fn what_matters_stays() {
+        let text = "HTTP/1.1 200 OK\nContent-Length: 13\nread 78 bytes\n";
+        assert_eq!(mask(text), text);
+    }
+}

@@ -1,0 +1,45 @@
+//! Serves the rendered book with the project's own best server: for now
+//! chapter 1's `thread`. A better one takes its place in [`serve`], in one line.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use ch01_blocking::{Listener, Options, Stop, program, thread};
+use clap::{Args, Command, FromArgMatches};
+
+/// Takes the port, or says in one line what to do about it.
+pub fn bind(listen: SocketAddr) -> Result<Listener> {
+    Listener::bind(listen).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => anyhow!(
+            "{listen} is taken: stop the program that holds it, or choose another port with \
+             --listen {}",
+            SocketAddr::new(listen.ip(), 0)
+        ),
+        _ => anyhow!("cannot listen on {listen}: {error}; choose another address with --listen"),
+    })
+}
+
+/// Serves the directory until Ctrl-C or SIGTERM.
+pub fn serve(listener: Listener, root: &Path) -> Result<()> {
+    let options = options(root)?;
+    let site = options.site().with_context(|| format!("cannot open {}", root.display()))?;
+    program::raise_descriptor_limit().context("cannot raise the limit of open files")?;
+    let stop = Stop::on_signals().context("cannot handle signals")?;
+    let address = listener.address().context("cannot find out the address")?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "The book is at http://{address}/ (Ctrl-C ends it).").and_then(|()| out.flush())?;
+    drop(out);
+    thread::run(listener, &site, &options, &stop).context("the server had to end")
+}
+
+/// The servers' options, given as at their command line.
+fn options(root: &Path) -> Result<Options> {
+    // A browser's last answer is quick; nobody who pressed Ctrl-C wants to wait longer.
+    let words = ["book", "--drain-timeout", "2", "--root"].map(OsString::from);
+    let words = words.into_iter().chain([root.as_os_str().to_owned()]);
+    let matches = Options::augment_args(Command::new("book")).try_get_matches_from(words)?;
+    Ok(Options::from_arg_matches(&matches)?)
+}

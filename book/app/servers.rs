@@ -1,0 +1,90 @@
+//! Finds the servers' programs, and builds the ones that are missing or out of date.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::house::House;
+
+/// The program of the server `name`: the one beside this program if it is
+/// newer than all its sources, else one that cargo builds there now.
+pub fn find(house: &House, name: &str) -> Result<PathBuf> {
+    let profile = profile_dir()?;
+    let program = profile.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    if is_fresh(&program) {
+        return Ok(program);
+    }
+    build(house, name, &profile)?;
+    if !program.is_file() {
+        bail!("cargo built {name}, but not as {}", program.display());
+    }
+    Ok(program)
+}
+
+/// target/PROFILE, where this program is; a test's program is in deps/ below it.
+fn profile_dir() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot tell where this program is")?;
+    let dir = own.parent().context("this program is nowhere")?;
+    let dir = match dir.file_name() {
+        Some(name) if name == "deps" => dir.parent().unwrap_or(dir),
+        _ => dir,
+    };
+    Ok(dir.to_owned())
+}
+
+/// Cargo leaves the names of a program's sources beside it, in a `.d` file.
+fn is_fresh(program: &Path) -> bool {
+    let modified = |path: &Path| -> Option<SystemTime> { fs::metadata(path).ok()?.modified().ok() };
+    let Some(built) = modified(program) else {
+        return false;
+    };
+    let Ok(rule) = fs::read_to_string(program.with_extension("d")) else {
+        return false;
+    };
+    sources(&rule).iter().all(|source| modified(source).is_some_and(|at| at <= built))
+}
+
+/// The sources in a make rule, `target: a b\ c`.
+fn sources(rule: &str) -> Vec<PathBuf> {
+    let list = rule.split_once(": ").map_or("", |(_, list)| list.trim_end());
+    let list = list.replace("\\ ", "\0");
+    list.split(' ')
+        .filter(|name| !name.is_empty())
+        .map(|name| PathBuf::from(name.replace('\0', " ")))
+        .collect()
+}
+
+fn build(house: &House, name: &str, profile: &Path) -> Result<()> {
+    let target = profile.parent().context("this program is in no target directory")?;
+    let profile = match profile.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(other) => other,
+    };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // Not `-p`: over the whole workspace, features are chosen as in `cargo test`,
+    // and what that has built is not built once more.
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--bin", name, "--profile", profile, "--target-dir"])
+        .arg(target)
+        .current_dir(house.checkout())
+        .status()
+        .map_err(|error| anyhow!("cannot run cargo to build {name}: {error}"))?;
+    if !status.success() {
+        bail!("cargo could not build {name}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_of_a_rule_may_have_spaces() {
+        let found = sources("/t/debug/thread: /a/b.rs /my\\ code/c.rs\n");
+        assert_eq!(found, [PathBuf::from("/a/b.rs"), PathBuf::from("/my code/c.rs")]);
+    }
+}

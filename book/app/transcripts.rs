@@ -1,0 +1,259 @@
+//! Transcripts: what a reader would see at the terminals, made by running the
+//! real programs. For every transcripts/NAME.toml: src/transcripts/NAME.txt,
+//! the clients' side, and NAME.server.txt, the server's.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+use regex::Regex;
+use tempfile::TempDir;
+
+use crate::house::House;
+use crate::mask::mask;
+use crate::scenario::{End, Scenario, Step};
+use crate::servers;
+use crate::terminal::Terminal;
+
+/// The port that the reader's own server would have.
+const SHOWN_PORT: &str = "8080";
+
+/// So that a transcript does not depend on curl's version or its user's habits:
+/// no progress meter, errors shown, and requests as long as the reader's would be.
+const CURLRC: &str = "silent\nshow-error\nuser-agent = \"curl/8\"\nheader = \"Host: 127.0.0.1:8080\"\n";
+
+/// What a scenario showed.
+#[derive(Debug)]
+pub struct Transcript {
+    /// The clients' terminals, in the order of events.
+    pub client: String,
+    /// The server's terminal.
+    pub server: String,
+}
+
+/// The scenarios of this book.
+pub fn scenarios(house: &House) -> Result<Vec<Scenario>> {
+    Scenario::all(&house.book().join("transcripts"))
+}
+
+/// `book transcripts [NAME…] [--check]`.
+pub fn command(house: &House, names: &[String], check: bool) -> Result<()> {
+    let all = scenarios(house)?;
+    for name in names {
+        ensure!(all.iter().any(|scenario| scenario.name == *name), "no scenario transcripts/{name}.toml");
+    }
+    let mut stale = 0;
+    for scenario in all.iter().filter(|scenario| names.is_empty() || names.contains(&scenario.name)) {
+        let missing = scenario.missing_tools();
+        ensure!(missing.is_empty(), "{} needs {}: install it first", scenario.name, missing.join(", "));
+        let fresh = play(house, scenario).with_context(|| format!("in the scenario {}", scenario.name))?;
+        let differences = compare(house, scenario, &fresh);
+        stale += differences.len();
+        match (differences.is_empty(), check) {
+            (true, _) => println!("{}: as it was", scenario.name),
+            (false, true) => println!("{}", differences.join("\n")),
+            (false, false) => {
+                write(house, scenario, &fresh)?;
+                println!("{}: written", scenario.name);
+            }
+        }
+    }
+    ensure!(
+        !check || stale == 0,
+        "{stale} of the transcripts are stale: renew them with `cargo run --release -- transcripts`"
+    );
+    Ok(())
+}
+
+/// Says where the committed transcript is not what happened now. Empty: nowhere.
+pub fn compare(house: &House, scenario: &Scenario, fresh: &Transcript) -> Vec<String> {
+    let mut differences = Vec::new();
+    for (file, fresh) in files(scenario, fresh) {
+        let path = house.src().join("transcripts").join(&file);
+        let [old, new] =
+            [&fs::read_to_string(&path).unwrap_or_default(), fresh].map(|text| match scenario.concurrent {
+                true => by_connection(&mask(text)),
+                false => mask(text),
+            });
+        if old == new {
+            continue;
+        }
+        let (old, new): (Vec<_>, Vec<_>) = (old.lines().collect(), new.lines().collect());
+        let at = (0..).find(|&at| old.get(at) != new.get(at)).unwrap_or_default();
+        let line = |lines: &[&str]| lines.get(at).map_or("(nothing)".to_owned(), |line| format!("{line:?}"));
+        differences.push(format!(
+            "src/transcripts/{file}, line {}: committed {}, now {}",
+            at + 1,
+            line(&old),
+            line(&new)
+        ));
+    }
+    differences
+}
+
+/// The same lines, those of each connection (`#1`) together, in their order: all
+/// that is certain where several threads or processes tell their stories at once.
+fn by_connection(text: &str) -> String {
+    let who =
+        |line: &str| line.split_whitespace().nth(1).filter(|word| word.starts_with('#')).map(str::to_owned);
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_by_key(|line| who(line));
+    lines.join("\n")
+}
+
+fn write(house: &House, scenario: &Scenario, fresh: &Transcript) -> Result<()> {
+    let dir = house.src().join("transcripts");
+    fs::create_dir_all(&dir)?;
+    for (file, text) in files(scenario, fresh) {
+        fs::write(dir.join(&file), text).with_context(|| format!("cannot write {file}"))?;
+    }
+    Ok(())
+}
+
+fn files<'t>(scenario: &Scenario, transcript: &'t Transcript) -> [(String, &'t str); 2] {
+    [
+        (format!("{}.txt", scenario.name), &transcript.client),
+        (format!("{}.server.txt", scenario.name), &transcript.server),
+    ]
+}
+
+/// Runs the scenario.
+pub fn play(house: &House, scenario: &Scenario) -> Result<Transcript> {
+    let mut words = scenario.server.split_whitespace();
+    let name = words.next().context("the scenario names no server")?;
+    let options: Vec<&str> = words.collect();
+    let program = servers::find(house, name)?;
+    let mut server = Terminal::start(
+        Command::new(program)
+            .args(&options)
+            .args(["--listen", "127.0.0.1:0"])
+            .current_dir(house.checkout())
+            .env("LC_ALL", "C")
+            .env("RUST_BACKTRACE", "0"),
+    )?;
+    let port = server.see("listening on http://127.0.0.1:")?;
+    let mut stage = Stage::new(house.checkout(), port, scenario.has_several_terminals())?;
+    for (number, step) in scenario.steps.iter().enumerate() {
+        stage.play(step, &mut server).with_context(|| format!("step {}", number + 1))?;
+    }
+    server.settle(Duration::from_millis(250));
+    let mut shown = format!("$ cargo run --release --bin {name}");
+    if !options.is_empty() {
+        shown += &format!(" -- {}", options.join(" "));
+    }
+    shown += "\n";
+    shown += &server.fresh();
+    server.signal(Signal::SIGINT);
+    let status = server.wait().context("the server, told to stop,")?;
+    let last = server.fresh();
+    if !status.success() {
+        bail!("the server ended with {status}:\n{shown}{last}");
+    }
+    if scenario.stop {
+        shown += "^C\n";
+        shown += &last;
+    }
+    let server = stage.disguise(&shown);
+    Ok(Transcript { client: stage.finish(), server })
+}
+
+/// The clients' terminals while a scenario runs.
+struct Stage<'c> {
+    checkout: &'c Path,
+    port: String,
+    /// Holds .curlrc.
+    home: TempDir,
+    several: bool,
+    running: BTreeMap<String, Terminal>,
+    text: String,
+}
+
+impl<'c> Stage<'c> {
+    fn new(checkout: &'c Path, port: String, several: bool) -> Result<Self> {
+        let home = tempfile::tempdir()?;
+        fs::write(home.path().join(".curlrc"), CURLRC)?;
+        Ok(Self { checkout, port, home, several, running: BTreeMap::new(), text: String::new() })
+    }
+
+    fn play(&mut self, step: &Step, server: &mut Terminal) -> Result<()> {
+        let label = if self.several { step.at.clone() } else { String::new() };
+        if let Some(command) = step.run.as_ref().or(step.start.as_ref()) {
+            self.text += &format!("{label}$ {command}\n");
+            let mut terminal = self.start(command)?;
+            if step.run.is_some() {
+                terminal.close_input();
+                terminal.wait()?;
+            }
+            self.running.insert(step.at.clone(), terminal);
+        }
+        let missing = || format!("nothing runs at terminal {:?}", step.at);
+        if let Some(text) = &step.send {
+            let terminal = self.running.get_mut(&step.at).with_context(missing)?;
+            for line in text.lines() {
+                let prompt = if self.several { format!("{label}> ") } else { String::new() };
+                self.text += &format!("{prompt}{line}\n");
+                // A terminal ends a line with LF; HTTP wants CR LF. `nc -C` would
+                // add it, where nc knows the option: here it is simply sent.
+                terminal.send(&format!("{line}\r\n"))?;
+            }
+        }
+        if let Some(text) = &step.see {
+            self.running.get_mut(&step.at).with_context(missing)?.see(text)?;
+        }
+        if let Some(how) = step.end {
+            let terminal = self.running.get_mut(&step.at).with_context(missing)?;
+            match how {
+                End::Eof => terminal.close_input(),
+                End::Interrupt => terminal.signal(Signal::SIGINT),
+                End::Itself => {}
+            }
+            terminal.wait()?;
+        }
+        if let Some(text) = &step.trace {
+            server.see(text).context("in the server's trace")?;
+        }
+        if let Some(terminal) = self.running.get_mut(&step.at) {
+            // With several terminals every line says whose it is.
+            let bar = if self.several { format!("{label}| ") } else { String::new() };
+            for line in terminal.fresh().lines() {
+                self.text += format!("{bar}{line}").trim_end();
+                self.text += "\n";
+            }
+        }
+        if let Some(End::Interrupt) = step.end {
+            self.text += &format!("{label}^C\n");
+        }
+        Ok(())
+    }
+
+    fn start(&self, command: &str) -> Result<Terminal> {
+        Terminal::start(
+            Command::new("sh")
+                .arg("-c")
+                .arg(whole_word(command, SHOWN_PORT, &self.port))
+                .current_dir(self.checkout)
+                .env("LC_ALL", "C")
+                .env("CURL_HOME", self.home.path()),
+        )
+    }
+
+    /// The real port becomes the one that the reader's server has.
+    fn disguise(&self, text: &str) -> String {
+        whole_word(text, &self.port, SHOWN_PORT)
+    }
+
+    fn finish(self) -> String {
+        self.disguise(&self.text)
+    }
+}
+
+fn whole_word(text: &str, word: &str, with: &str) -> String {
+    match Regex::new(&format!(r"\b{word}\b")) {
+        Ok(pattern) => pattern.replace_all(text, with).into_owned(),
+        Err(_) => text.to_owned(),
+    }
+}
