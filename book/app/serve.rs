@@ -26,7 +26,7 @@ pub fn bind(listen: SocketAddr) -> Result<Listener> {
 pub fn serve(listener: Listener, root: &Path) -> Result<()> {
     let options = options(root)?;
     let site = options.site().with_context(|| format!("cannot open {}", root.display()))?;
-    program::raise_descriptor_limit().context("cannot raise the limit of open files")?;
+    program::raise_descriptor_limit();
     let stop = Stop::on_signals().context("cannot handle signals")?;
     let address = listener.address().context("cannot find out the address")?;
     let mut out = io::stdout().lock();

@@ -9,50 +9,60 @@ use crate::trace::trace;
 use crate::wait::Timeouts;
 use std::io::{self, ErrorKind};
 
-/// Serves a client until it leaves, or has to.
-pub fn attend(place: &Place<'_>, site: &Site, timeouts: &Timeouts) {
-    let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(site.limits.output));
-    converse(place, site, timeouts, |stream| {
-        loop {
-            match serve(stream, site, &mut inbox, &mut outbox)? {
-                After::Idle => {}
-                After::Linger => return linger(stream, &mut inbox),
-                After::Close => return Ok(()),
-            }
+/// Beyond the connection limit, so many clients at once are told so with all
+/// courtesy, which takes a thread or a process each; the others hear it in passing.
+const TURNING_AWAY: usize = 32;
+
+/// What becomes of a client that has just arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Welcome {
+    /// It is served.
+    Served,
+    /// There is no room. It is told so, and given the time to hear it.
+    TurnedAway,
+    /// Nor is anybody free to wait until it has heard.
+    TurnedAwayAtOnce,
+}
+
+impl Welcome {
+    /// Depends on how many are here, of each kind. Who is only being turned away takes
+    /// nobody's place: otherwise those who come in vain would keep the place full.
+    pub fn to(served: usize, turned_away: usize, most: usize) -> Welcome {
+        match () {
+            () if served < most => Welcome::Served,
+            () if turned_away < TURNING_AWAY => Welcome::TurnedAway,
+            () => Welcome::TurnedAwayAtOnce,
         }
-    });
+    }
 }
 
-/// Tells a client that there is no room, politely: it gets the time to hear it.
-pub fn turn_away(place: &Place<'_>, site: &Site, timeouts: &Timeouts) {
-    converse(place, site, timeouts, |stream| {
-        refuse(Refusal::BUSY, stream, site, &mut Outbox::new(site.limits.output))?;
-        linger(stream, &mut Inbox::new())
-    });
-}
-
-/// The same without waiting for anything, where nobody is free to wait.
-pub fn turn_away_at_once(place: &Place<'_>, site: &Site, timeouts: &Timeouts) {
-    converse(place, site, timeouts, |stream| {
-        refuse(Refusal::BUSY, stream, site, &mut Outbox::new(site.limits.output))?;
-        stream.finish()
-    });
-}
-
-/// Runs one side of a conversation. However it ends, it is over: errors are the client's, and only traced.
-fn converse(
-    place: &Place<'_>,
-    site: &Site,
-    timeouts: &Timeouts,
-    talk: impl FnOnce(&mut Blocking<'_>) -> io::Result<()>,
-) {
-    let end = Blocking::new(place, timeouts).and_then(|mut stream| talk(&mut stream));
-    match end {
+/// Serves a client until it leaves, or has to; or tells it that there is no room.
+pub fn attend(place: &Place<'_>, welcome: Welcome, site: &Site, timeouts: &Timeouts) {
+    let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(site.limits.output));
+    let mut talk = |stream: &mut Blocking<'_>| -> io::Result<()> {
+        let last = match welcome {
+            Welcome::Served => loop {
+                match serve(stream, site, &mut inbox, &mut outbox)? {
+                    After::Idle => {}
+                    last => break last,
+                }
+            },
+            Welcome::TurnedAway | Welcome::TurnedAwayAtOnce => {
+                refuse(Refusal::BUSY, stream, site, &mut outbox)?
+            }
+        };
+        match last {
+            After::Linger if welcome != Welcome::TurnedAwayAtOnce => linger(stream, &mut inbox),
+            After::Linger => stream.finish(),
+            After::Idle | After::Close => Ok(()),
+        }
+    };
+    match Blocking::new(place, timeouts).and_then(|mut stream| talk(&mut stream)) {
         Err(error) if error.kind() == ErrorKind::TimedOut => {
             site.stats.timeouts.add();
             trace!("close", "out of patience");
         }
-        Err(error) => trace!("close", "{error}"),
+        Err(error) => trace!("close", "{error}"), // the client's doing, and of no interest otherwise
         Ok(()) => trace!("close", "done"),
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn judge(asked: &Conditions<'_>, method: Method, etag: &Etag, modifie
 fn if_range(asked: &Conditions<'_>, etag: &Etag, modified: SystemTime) -> bool {
     match asked.if_range {
         None => true,
-        Some(tag) if tag.starts_with(b"\"") => any_tag(tag, |tag| tag.is(etag)),
+        Some(tag) if tag.starts_with(b"\"") => tag == etag.to_string().as_bytes(),
         Some(other) => date(other).is_some_and(|date| seconds(date) == seconds(modified)),
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Files {
 enum Missing {
     /// No such name, or one that is nobody's business.
     NotFound,
-    /// A name that is none.
+    /// A name with a percent sign that means nothing.
     Malformed,
     /// The system cannot open one more file now.
     Busy,
@@ -49,7 +49,7 @@ impl Files {
         });
         let (name, file, metadata) = match found {
             Ok(found) => found,
-            Err(Missing::NotFound) => return Response::text(404, "404 Not Found: no such file\n"),
+            Err(Missing::NotFound) => return not_found(),
             Err(Missing::Malformed) => {
                 return Response::text(
                     400,
@@ -67,7 +67,8 @@ impl Files {
             _ => return allow(405, READ_ONLY),
         }
         if metadata.is_dir() {
-            return redirect(request);
+            // An index that is a directory is none.
+            return if request.path.ends_with('/') { not_found() } else { redirect(request) };
         }
         content(request, &name, file, &metadata)
     }
@@ -125,11 +126,16 @@ fn redirect(request: &Request<'_>) -> Response {
     response
 }
 
+fn not_found() -> Response {
+    Response::text(404, "404 Not Found: no such file\n")
+}
+
 /// Out of descriptors: true for a moment, and for everybody.
 fn busy() -> Response {
     let mut response =
         Response::text(503, "503 Service Unavailable: too many open files; come back in a moment\n");
     response.fields.retry_after = Some(1);
+    response.close = true; // and one descriptor is free again
     response
 }
 

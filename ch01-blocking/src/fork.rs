@@ -2,17 +2,16 @@
 //!
 //! The parent accepts, forks, and buries its children. It never speaks to a client.
 
-use crate::attend::{attend, turn_away, turn_away_at_once};
+use crate::attend::{Welcome, attend};
 use crate::listener::{Accept, Client, Listener};
 use crate::options::Options;
 use crate::roster::Roster;
 use crate::site::Site;
 use crate::stop::{Stop, is_readable};
-use crate::sys::{self, Pid, Signal};
-use crate::thread::TURNING_AWAY;
+use crate::sys::{self, Pid, Signal, SingleThreaded};
 use crate::trace::{self, trace};
 use crate::wait::Timeouts;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,7 +20,7 @@ use std::time::{Duration, Instant};
 // ANCHOR: run
 /// Serves until `stop`. Only from a process with one thread: see [`sys::fork`].
 pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> io::Result<()> {
-    let timeouts = options.timeouts();
+    let (alone, timeouts) = (SingleThreaded::check()?, options.timeouts());
     let mut children = Children::new()?;
     loop {
         let client = match listener.accept(stop.as_fd(), Some(children.bell.as_fd())) {
@@ -32,25 +31,23 @@ pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> i
             }
             Accept::Other => break, // the stop
         };
-        let crowd = children.living.len();
-        if crowd >= options.max_connections + TURNING_AWAY {
-            continue; // dropping the socket closes it
-        }
         site.stats.accepted.add();
+        let welcome = children.welcome(options.max_connections);
+        if welcome == Welcome::TurnedAwayAtOnce {
+            turn_away_at_once(client, site, &timeouts);
+            continue;
+        }
         trace!("fork", "a process for it");
-        match sys::fork() {
-            Ok(Some(child)) => {
-                children.living.insert(child, client.number); // and our copy of the socket is closed
-            }
+        match sys::fork(&alone) {
+            Ok(Some(child)) => children.add(child, client.number, welcome), // our copy of the socket is closed
             Ok(None) => {
                 drop(listener);
-                be_child(client, crowd >= options.max_connections, site, &timeouts);
+                be_child(client, welcome, site, &timeouts);
             }
             // No more processes, for now. Those who have one are served on.
             Err(error) => {
                 trace!("fork", "failed: {error}");
-                turn_away_at_once(&Roster::new(site).seat(client.socket), site, &timeouts);
-                site.stats.closed.add();
+                turn_away_at_once(client, site, &timeouts);
             }
         }
     }
@@ -62,20 +59,26 @@ pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> i
 
 // ANCHOR: child
 /// The child's whole life. Its copies of everything end with the process.
-fn be_child(client: Client, full: bool, site: &Site, timeouts: &Timeouts) -> ! {
+fn be_child(client: Client, welcome: Welcome, site: &Site, timeouts: &Timeouts) -> ! {
     let roster = Roster::new(site);
-    let place = roster.seat(client.socket);
-    sys::live(&place.seat.idle, site.draining(), || match full {
-        false => attend(&place, site, timeouts),
-        true => turn_away(&place, site, timeouts),
-    })
+    let place = roster.seat(client.socket, usize::MAX);
+    let seat = &place.seat;
+    sys::live(seat.socket.as_fd(), &seat.idle, site.draining(), || attend(&place, welcome, site, timeouts))
 }
 // ANCHOR_END: child
 
+/// The parent's one word to a client: it waits for nothing.
+fn turn_away_at_once(client: Client, site: &Site, timeouts: &Timeouts) {
+    let roster = Roster::new(site);
+    attend(&roster.seat(client.socket, usize::MAX), Welcome::TurnedAwayAtOnce, site, timeouts);
+    site.stats.closed.add();
+}
+
 /// The processes that serve, and a pipe that SIGCHLD rings.
 struct Children {
-    /// Each with the number of its client.
-    living: HashMap<Pid, u64>,
+    /// Each with the number of its client, and how welcome that is.
+    living: HashMap<Pid, (u64, Welcome)>,
+    turned_away: usize,
     bell: OwnedFd,
 }
 
@@ -83,7 +86,16 @@ impl Children {
     fn new() -> io::Result<Children> {
         let (bell, rope) = sys::pipe()?;
         sys::write_on_signals(rope, &[Signal::SIGCHLD])?;
-        Ok(Children { living: HashMap::new(), bell })
+        Ok(Children { living: HashMap::new(), turned_away: 0, bell })
+    }
+
+    fn welcome(&self, most: usize) -> Welcome {
+        Welcome::to(self.living.len() - self.turned_away, self.turned_away, most)
+    }
+
+    fn add(&mut self, child: Pid, number: u64, welcome: Welcome) {
+        self.turned_away += usize::from(welcome == Welcome::TurnedAway);
+        self.living.insert(child, (number, welcome));
     }
 
     /// Whether a child has died, silencing the bell. First this, then [`bury`](Children::bury): a child that
@@ -102,12 +114,15 @@ impl Children {
     fn bury(&mut self, site: &Site) {
         while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             let Some(child) = status.pid() else { break }; // nobody else is dead
-            let (WaitStatus::Exited(..) | WaitStatus::Signaled(..)) = status else { continue };
-            if let Some(number) = self.living.remove(&child) {
+            if let Some((number, welcome)) = self.living.remove(&child) {
+                self.turned_away -= usize::from(welcome == Welcome::TurnedAway);
                 site.stats.closed.add();
                 trace::about(number);
                 trace!("reap", "its process has ended");
             }
+        }
+        if self.living.is_empty() {
+            site.limits.buffered.refill(); // a child that was killed has given nothing back
         }
     }
     // ANCHOR_END: bury

@@ -3,7 +3,7 @@
 //! While it waits for one client, nobody else is served, not even accepted. They
 //! queue in the kernel's backlog until the one in front leaves.
 
-use crate::attend::attend;
+use crate::attend::{Welcome, attend};
 use crate::listener::{Accept, Listener};
 use crate::options::Options;
 use crate::roster::Roster;
@@ -27,7 +27,7 @@ pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> i
         })?;
         while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
             site.stats.accepted.add();
-            attend(&roster.seat(client.socket), site, &timeouts);
+            attend(&roster.seat(client.socket, usize::MAX), Welcome::Served, site, &timeouts);
             site.stats.closed.add();
         }
         trace::about(0);

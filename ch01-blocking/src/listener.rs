@@ -71,21 +71,24 @@ impl Listener {
             }
             let (socket, peer) = match self.socket.accept() {
                 Ok(accepted) => accepted,
-                // EMFILE, ENFILE, ENOBUFS, ENOMEM: every place that connections are kept in is full.
+                // A client that left while it waited (accept(2)).
                 Err(error)
                     if matches!(
-                        error.raw_os_error(),
-                        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionAborted
                     ) =>
                 {
+                    continue;
+                }
+                // EMFILE, ENFILE, ENOBUFS, ENOMEM: every place that connections are kept in is
+                // full. What else accept(2) may report passes too, or does not; we need not burn the processor over it.
+                Err(error) => {
                     trace!("pause", "{error}");
                     if is_readable(&[stop, bell], Some(PAUSE)).contains(&true) {
                         return Accept::Other;
                     }
                     continue;
                 }
-                // ECONNABORTED, or an error that was waiting on the new socket (accept(2)): that client has gone.
-                Err(_) => continue,
             };
             // An answer is one write; there is nothing that Nagle's algorithm could
             // gather, only something that it could delay. If these fail, the first read will too.

@@ -2,6 +2,7 @@
 
 use crate::http::{Budget, Limits, MAX_FIELDS};
 use crate::site::Site;
+use crate::sys;
 use crate::wait::Timeouts;
 use clap::Args;
 use std::io;
@@ -22,7 +23,7 @@ pub struct Options {
     #[arg(long)]
     pub trace: bool,
     /// Clients at once; more are answered 503
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", value_parser = size, default_value = "10000")]
     pub max_connections: usize,
     #[command(flatten)]
     times: Times,
@@ -60,22 +61,22 @@ struct Times {
 #[command(next_help_heading = "Sizes (bytes)")]
 struct Sizes {
     /// A request line
-    #[arg(long, value_name = "N", default_value_t = 8192)]
+    #[arg(long, value_name = "N", value_parser = size, default_value = "8192")]
     max_line: usize,
     /// A head; trailers likewise
-    #[arg(long, value_name = "N", default_value_t = 16384)]
+    #[arg(long, value_name = "N", value_parser = size, default_value = "16384")]
     max_head: usize,
     /// Fields of a head; trailers likewise (a number, at most 128)
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = fields)]
+    #[arg(long, value_name = "N", value_parser = fields, default_value = "64")]
     max_fields: usize,
     /// A request's content
-    #[arg(long, value_name = "N", default_value_t = 1 << 20)]
-    max_body: u64,
+    #[arg(long, value_name = "N", value_parser = size, default_value = "1048576")]
+    max_body: usize,
     /// Answers of one connection that wait to be sent
-    #[arg(long, value_name = "N", default_value_t = 1 << 16)]
+    #[arg(long, value_name = "N", value_parser = size, default_value = "65536")]
     max_output: usize,
     /// All requests in progress together, beyond 16 KiB each
-    #[arg(long, value_name = "N", default_value_t = 1 << 28)]
+    #[arg(long, value_name = "N", value_parser = size, default_value = "268435456")]
     max_buffered: usize,
 }
 
@@ -103,21 +104,21 @@ impl Options {
     }
 
     /// How much each message may take.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> io::Result<Limits> {
         let Sizes { max_line, max_head, max_fields, max_body, max_output, max_buffered } = self.sizes;
-        Limits {
+        Ok(Limits {
             line: max_line,
             head: max_head,
             fields: max_fields,
-            body: max_body,
+            body: max_body as u64,
             output: max_output,
-            buffered: Budget::new(max_buffered),
-        }
+            buffered: Budget::shared(max_buffered, sys::shared()?),
+        })
     }
 
     /// The application that these options describe.
     pub fn site(&self) -> io::Result<Site> {
-        Site::new(self.root.as_deref(), self.limits())
+        Site::new(self.root.as_deref(), self.limits()?)
     }
 }
 
@@ -129,6 +130,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
         }
         _ => Err("a number of seconds between 0.001 and 31536000, such as 10 or 0.5".into()),
     }
+}
+
+/// A size beyond which arithmetic could overflow is a mistake, not a wish.
+fn size(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|size| *size <= 1 << 40).ok_or("a whole number, at most 1099511627776".into())
 }
 
 fn fields(text: &str) -> Result<usize, String> {

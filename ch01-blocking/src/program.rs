@@ -9,6 +9,7 @@ use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::panic;
 use std::process::ExitCode;
 
 /// The command line of a server that has no options of its own.
@@ -26,6 +27,10 @@ pub fn start(
     options: &Options,
     run: impl FnOnce(Listener, &Site, &Options, &Stop) -> io::Result<()>,
 ) -> ExitCode {
+    // One line, and no backtrace: a panic costs one connection, and who reads our standard error is not to pay more.
+    panic::set_hook(Box::new(|panic| {
+        let _ = writeln!(io::stderr(), "{}", panic.to_string().replace('\n', ": "));
+    }));
     match prepare(options) {
         Ok((listener, site, stop)) => match run(listener, &site, options, &stop) {
             Ok(()) => ExitCode::SUCCESS,
@@ -50,7 +55,7 @@ fn prepare(options: &Options) -> Result<(Listener, Site, Stop), String> {
         )
     })?;
     let failed = |what: &'static str| move |error: io::Error| format!("cannot {what}: {error}");
-    raise_descriptor_limit().map_err(failed("raise the limit of open files"))?;
+    raise_descriptor_limit();
     let stop = Stop::on_signals().map_err(failed("handle signals"))?;
     let address = listener.address().map_err(failed("find out the address"))?;
     let mut out = io::stdout().lock();
@@ -60,10 +65,26 @@ fn prepare(options: &Options) -> Result<(Listener, Site, Stop), String> {
     Ok((listener, site, stop))
 }
 
-/// The soft limit (often 1024) is for programs that still use select. The hard one is what the system means.
-pub fn raise_descriptor_limit() -> io::Result<()> {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
+/// The soft limit (often 1024) is for programs that still use select. The hard one is what the
+/// system means; where that is no number (macOS), 10240 is what it takes. If neither is granted, the server
+/// makes do with what it has.
+pub fn raise_descriptor_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+            .or_else(|_| setrlimit(Resource::RLIMIT_NOFILE, hard.min(10_240), hard));
+    }
+}
+
+/// The command line, or one line that says what is wrong with it and the end.
+pub fn options<C: Parser>() -> C {
+    C::try_parse().unwrap_or_else(|error| {
+        if !error.use_stderr() {
+            error.exit(); // --help
+        }
+        let text = error.to_string();
+        eprintln!("{} (--help lists the options)", text.lines().next().unwrap_or_default());
+        std::process::exit(2);
+    })
 }
 
 fn fail(why: &dyn Display) -> ExitCode {

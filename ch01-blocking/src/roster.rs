@@ -6,6 +6,7 @@
 //! whether it is idle, and to stop is: hang up on the idle ones, wait for
 //! the others until the deadline, then cut them off.
 
+use crate::attend::Welcome;
 use crate::site::Site;
 use crate::trace::trace;
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ pub struct Roster<'a> {
 struct Seats {
     taken: HashMap<u64, Arc<Seat>>,
     next: u64,
+    turned_away: usize,
     cut_off: bool,
 }
 
@@ -50,6 +52,8 @@ pub struct Place<'a> {
     number: u64,
     /// The connection.
     pub seat: Arc<Seat>,
+    /// What becomes of it.
+    pub welcome: Welcome,
 }
 
 impl<'a> Roster<'a> {
@@ -58,24 +62,16 @@ impl<'a> Roster<'a> {
         Roster { site, seats: Mutex::default(), left: Condvar::new(), cut: Condvar::new() }
     }
 
-    /// Takes a connection in.
-    pub fn seat(&'a self, socket: TcpStream) -> Place<'a> {
+    /// Takes a connection in, and decides how welcome it is where `most` may be served at once.
+    pub fn seat(&'a self, socket: TcpStream, most: usize) -> Place<'a> {
         let seat = Arc::new(Seat { socket, idle: AtomicBool::new(false) });
         let mut seats = self.lock();
         let number = seats.next;
         seats.next += 1;
+        let welcome = Welcome::to(seats.taken.len() - seats.turned_away, seats.turned_away, most);
+        seats.turned_away += usize::from(welcome != Welcome::Served);
         seats.taken.insert(number, seat.clone());
-        Place { roster: self, number, seat }
-    }
-
-    /// How many connections there are.
-    pub fn len(&self) -> usize {
-        self.lock().taken.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        Place { roster: self, number, seat, welcome }
     }
 
     /// Whether the server is stopping.
@@ -126,7 +122,10 @@ impl<'a> Roster<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.roster.lock().taken.remove(&self.number);
+        let mut seats = self.roster.lock();
+        seats.taken.remove(&self.number);
+        seats.turned_away -= usize::from(self.welcome != Welcome::Served);
+        drop(seats);
         // Nobody waits for this before the server stops.
         if self.roster.is_draining() {
             self.roster.left.notify_all();

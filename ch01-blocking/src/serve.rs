@@ -50,11 +50,12 @@ pub fn serve(
             match inbox.next(&site.limits) {
                 Parsed::Complete(request) => {
                     let asked = request.asked();
-                    let response = site.respond(&request);
+                    let mut response = site.respond(&request);
                     if let Some(time) = response.delay {
                         outbox.flush(stream)?;
                         stream.sleep(time)?;
                     }
+                    response.close |= site.is_draining();
                     let last = response.close || !asked.keep_alive;
                     outbox.push(response, asked, SystemTime::now());
                     if last {
@@ -90,11 +91,13 @@ pub fn serve(
 /// A deadline has passed: without a word between requests, with 408 within one.
 fn too_late(stream: &mut impl Stream, site: &Site, inbox: &Inbox, outbox: &mut Outbox) -> io::Result<After> {
     site.stats.timeouts.add();
-    match inbox.content_received() {
-        None if inbox.is_empty() => Ok(After::Close),
-        None => refuse(Refusal::SLOW_HEAD, stream, site, outbox),
-        Some(_) => refuse(Refusal::SLOW_BODY, stream, site, outbox),
-    }
+    let why = match inbox.content_received() {
+        None if inbox.is_empty() => return Ok(After::Close),
+        None => Refusal::SLOW_HEAD,
+        Some(_) => Refusal::SLOW_BODY,
+    };
+    // If it does not read either, it has been counted already.
+    refuse(why, stream, site, outbox).or(Ok(After::Close))
 }
 
 /// Says why not. It is the connection's last answer.
@@ -120,9 +123,10 @@ pub fn linger(stream: &mut impl Stream, inbox: &mut Inbox) -> io::Result<()> {
     let mut read = 0;
     while read < LINGER_BYTES {
         inbox.clear();
-        match stream.fill(inbox)? {
-            0 => break,
-            n => read += n,
+        match stream.fill(inbox) {
+            Ok(n) if n > 0 => read += n,
+            Err(error) if error.kind() != ErrorKind::TimedOut => return Err(error),
+            Ok(_) | Err(_) => break, // it has left, or it had its time
         }
     }
     Ok(())

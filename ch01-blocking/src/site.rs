@@ -62,12 +62,11 @@ impl Site {
     pub fn respond(&self, request: &Request<'_>) -> Response {
         trace!("request", "{} {}", request.method.name(), request.path);
         // The routes hold no lock and leave nothing half done, so nothing broken can be seen afterwards.
-        let mut response = catch_unwind(AssertUnwindSafe(|| self.route(request))).unwrap_or_else(|_| {
+        let response = catch_unwind(AssertUnwindSafe(|| self.route(request))).unwrap_or_else(|_| {
             self.stats.panics.add();
             Response { close: true, ..Response::text(500, "the application failed; the server did not\n") }
         });
         self.stats.requests.add();
-        response.close |= self.is_draining();
         trace!("answer", "{} {}, {} bytes", response.status, phrase(response.status), response.body.len());
         response
     }

@@ -6,11 +6,13 @@
 
 use crate::http::Inbox;
 use crate::roster::Place;
+use crate::sys;
 use crate::trace::trace;
 use crate::wait::{Timeouts, WRITE_STEP, Wait};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
@@ -52,19 +54,22 @@ pub struct Blocking<'a> {
     began: Instant,
     /// The SO_RCVTIMEO that is set now.
     receive_within: Duration,
+    /// What the client had not taken when a write last ended for lack of time.
+    untaken: Option<usize>,
 }
 
 impl<'a> Blocking<'a> {
     /// A stream for an accepted connection, waiting for its first request.
     pub fn new(place: &'a Place<'a>, timeouts: &'a Timeouts) -> io::Result<Blocking<'a>> {
         place.seat.socket.set_read_timeout(Some(timeouts.idle))?;
-        place.seat.socket.set_write_timeout(Some(timeouts.write))?;
+        place.seat.socket.set_write_timeout(Some(timeouts.write / 2))?;
         Ok(Blocking {
             place,
             timeouts,
             wait: Wait::Idle,
             began: Instant::now(),
             receive_within: timeouts.idle,
+            untaken: None,
         })
     }
 
@@ -85,19 +90,48 @@ impl<'a> Blocking<'a> {
         (&self.place.seat.socket).read(inbox.space())
     }
 
-    /// What a write reports, unless it is the write deadline's doing.
-    fn written(&self, wrote: io::Result<usize>, of: usize, began: Instant) -> io::Result<usize> {
-        match wrote {
-            // A blocking write falls short only when its time is over (or a signal came).
-            Ok(n) if n < of.min(WRITE_STEP) && began.elapsed() >= self.timeouts.write => {
-                Err(ErrorKind::TimedOut.into())
+    /// Writes, up to `most` bytes, until the client has taken some or has taken too long.
+    fn write_with(
+        &mut self,
+        most: usize,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            let began = Instant::now();
+            match write(&self.place.seat.socket) {
+                Ok(0) => return Ok(0), // a file that ends here
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                wrote => match self.written(wrote, most, began)? {
+                    0 => {}
+                    wrote => return Ok(wrote),
+                },
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::TimedOut.into()),
-            Ok(n) => {
-                trace!("write", "{n} bytes");
-                Ok(n)
-            }
-            Err(error) => Err(error),
+        }
+    }
+
+    /// What a write reports, unless the client has taken too little for too long.
+    ///
+    /// A blocking write that falls short was ended by SO_SNDTIMEO, half a write deadline. That alone
+    /// says little: the kernel wakes a writer only when a third of its buffer has
+    /// become free, which for a slow client may be minutes. So we ask how much the client has really
+    /// taken between two such ends.
+    fn written(&mut self, wrote: io::Result<usize>, of: usize, began: Instant) -> io::Result<usize> {
+        let wrote = match wrote {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            wrote => wrote?,
+        };
+        if wrote > 0 {
+            trace!("write", "{wrote} bytes");
+        }
+        if wrote == of || began.elapsed() < self.timeouts.write / 2 {
+            self.untaken = None;
+            return Ok(wrote);
+        }
+        let untaken = sys::unacknowledged(self.place.seat.socket.as_fd());
+        trace!("wait", "for the client to take what is sent");
+        match self.untaken.replace(untaken) {
+            Some(before) if before + wrote < untaken + WRITE_STEP / 2 => Err(ErrorKind::TimedOut.into()),
+            _ => Ok(wrote),
         }
     }
 }
@@ -109,8 +143,8 @@ impl Stream for Blocking<'_> {
             // roster does it the other way round. So one of the two sees the other.
             self.place.seat.idle.store(self.wait == Wait::Idle, SeqCst);
             if self.wait == Wait::Idle && self.place.roster.is_draining() {
-                trace!("close", "the server stops");
-                return Ok(0);
+                // As if the client had said goodbye: what it has sent before that we still read.
+                let _ = self.place.seat.socket.shutdown(Shutdown::Read);
             }
             let received = self.receive(inbox);
             self.place.seat.idle.store(false, SeqCst);
@@ -131,14 +165,9 @@ impl Stream for Blocking<'_> {
     }
 
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
-        let began = Instant::now();
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        loop {
-            match send_file(&self.place.seat.socket, file, at, len) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                sent => return self.written(sent, len, began),
-            }
-        }
+        // The kernel sends a file in pieces of this size, and SO_SNDTIMEO is for each of them.
+        let len = len.min(64 * 1024) as usize;
+        self.write_with(len, |socket| send_file(socket, file, at, len))
     }
 
     fn deadline(&mut self, wait: Wait) {
@@ -160,15 +189,9 @@ impl Stream for Blocking<'_> {
 
 impl Write for Blocking<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let began = Instant::now();
-        loop {
-            // The standard library sends with MSG_NOSIGNAL, so a client that has gone is
-            // an error (EPIPE) and not a signal that ends the process (send(2)).
-            match (&self.place.seat.socket).write(bytes) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                wrote => return self.written(wrote, bytes.len(), began),
-            }
-        }
+        // The Rust runtime ignores SIGPIPE, so a client that has gone is an error (EPIPE) and not
+        // a signal that ends the process (send(2)).
+        self.write_with(bytes.len(), |mut socket| socket.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -177,16 +200,16 @@ impl Write for Blocking<'_> {
 }
 
 /// sendfile(2): the kernel moves the pages of the file to the socket by itself.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub fn send_file(socket: &impl std::os::fd::AsFd, file: &File, at: u64, len: usize) -> io::Result<usize> {
+#[cfg(target_os = "linux")]
+pub fn send_file(socket: &impl AsFd, file: &File, at: u64, len: usize) -> io::Result<usize> {
     let mut at = at.try_into().map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
     // More than this in one call would keep other clients waiting where one thread serves them all.
     Ok(nix::sys::sendfile::sendfile64(socket, file, Some(&mut at), len.min(1 << 20))?)
 }
 
 /// Where sendfile is another call, or none: through our memory, which is slower and always works.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub fn send_file(socket: &impl std::os::fd::AsFd, file: &File, at: u64, len: usize) -> io::Result<usize> {
+#[cfg(not(target_os = "linux"))]
+pub fn send_file(socket: &impl AsFd, file: &File, at: u64, len: usize) -> io::Result<usize> {
     use std::os::unix::fs::FileExt;
     let mut bytes = [0; WRITE_STEP];
     let most = len.min(bytes.len());

@@ -9,9 +9,9 @@ use nix::unistd::ForkResult;
 pub use nix::unistd::Pid;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering::SeqCst};
 
 /// A pipe whose ends programs that we might start do not inherit, and whose write
 /// end never blocks: a signal handler writes to it, and a full pipe says enough.
@@ -25,7 +25,7 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
-/// For each signal number, the descriptor that its handler writes to; 0 for none (descriptor 0 is never ours).
+/// For each signal number, the descriptor that its handler writes to.
 static PIPES: [AtomicI32; 32] = [const { AtomicI32::new(0) }; 32];
 
 /// From now on each of the signals writes a byte to `pipe`, which stays open for ever.
@@ -56,14 +56,29 @@ fn handle(signal: Signal, handler: SigHandler) -> io::Result<()> {
     Ok(())
 }
 
-/// Starts a copy of this process. Says the child's number to the parent, and `None` to the child.
+/// The promise that this process has one thread, as long as it exists.
 ///
-/// Only from a process with one thread: the child has only the thread that forked,
-/// and a lock that another held then would stay locked for ever (fork(2)).
-pub fn fork() -> io::Result<Option<Pid>> {
+/// A forked child has only the thread that forked, and a lock that another
+/// held at that moment would stay locked in it for ever (fork(2)).
+#[derive(Debug)]
+pub struct SingleThreaded(());
+
+impl SingleThreaded {
+    /// Makes the promise, having looked where the system shows it. Who holds it starts no thread.
+    pub fn check() -> io::Result<SingleThreaded> {
+        let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+        match threads {
+            0 | 1 => Ok(SingleThreaded(())),
+            _ => Err(io::Error::other("a process that forks must have one thread")),
+        }
+    }
+}
+
+/// Starts a copy of this process. Says the child's number to the parent, and `None` to the child.
+pub fn fork(_: &SingleThreaded) -> io::Result<Option<Pid>> {
     // SIGTERM waits until the child has its own handler: see `live`.
     terminate_signal().thread_block()?;
-    // SAFETY: the callers' processes have one thread, as said above, so the child may do all that the parent might.
+    // SAFETY: the process has one thread, so the child may do all that the parent might.
     let forked = unsafe { nix::unistd::fork() };
     if let Ok(ForkResult::Child) = forked {
         return Ok(None);
@@ -79,20 +94,17 @@ fn terminate_signal() -> SigSet {
     SigSet::from_iter([Signal::SIGTERM])
 }
 
-/// Ends this process at once, without running what its parent has left to run at exit.
-fn exit(status: i32) -> ! {
-    // SAFETY: _exit has no preconditions.
-    unsafe { libc::_exit(status) }
-}
-
 static IDLE: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
 static DRAINING: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
+static SOCKET: AtomicI32 = AtomicI32::new(-1);
 
-/// What a forked child is for: `work`, and then the end of the process, whatever happens in it.
+/// What a forked child is for: `work` with one socket, and then the end of the process,
+/// whatever happens in it.
 ///
-/// SIGTERM ends it at once while `idle` is set, and sets `draining` otherwise.
-/// SIGINT is ignored: a Ctrl-C reaches the parent too, which will send SIGTERM.
-pub fn live(idle: &AtomicBool, draining: &AtomicBool, work: impl FnOnce()) -> ! {
+/// SIGTERM sets `draining`, and hangs up while `idle` is set. SIGINT is ignored: a
+/// Ctrl-C reaches the parent too, which will send SIGTERM.
+pub fn live(socket: BorrowedFd<'_>, idle: &AtomicBool, draining: &AtomicBool, work: impl FnOnce()) -> ! {
+    SOCKET.store(socket.as_raw_fd(), SeqCst);
     IDLE.store(std::ptr::from_ref(idle).cast_mut(), SeqCst);
     DRAINING.store(std::ptr::from_ref(draining).cast_mut(), SeqCst);
     let handled = handle(Signal::SIGTERM, SigHandler::Handler(terminate))
@@ -100,20 +112,36 @@ pub fn live(idle: &AtomicBool, draining: &AtomicBool, work: impl FnOnce()) -> ! 
         .and_then(|()| Ok(terminate_signal().thread_unblock()?));
     // A panic must not leave this function: the borrows above would end with it.
     let worked = handled.is_ok() && catch_unwind(AssertUnwindSafe(work)).is_ok();
-    exit(if worked { 0 } else { 101 })
+    // SAFETY: _exit has no preconditions. It does not run what the parent has left to run at its exit.
+    unsafe { libc::_exit(if worked { 0 } else { 101 }) }
 }
 
 extern "C" fn terminate(_: libc::c_int) {
-    // Loading and storing an atomic, and _exit, are async-signal-safe.
+    // Loading and storing an atomic are async-signal-safe.
     // SAFETY: the pointer was made from a reference in `live`, before this handler
     // was installed, and that function never returns.
     let idle = unsafe { &*IDLE.load(SeqCst) };
     // SAFETY: as above.
     let draining = unsafe { &*DRAINING.load(SeqCst) };
-    if idle.load(SeqCst) {
-        exit(0);
-    }
     draining.store(true, SeqCst);
+    if idle.load(SeqCst) {
+        let errno = Errno::last_raw();
+        // SAFETY: shutdown is async-signal-safe; the descriptor was borrowed by `live`, so it is open.
+        unsafe { libc::shutdown(SOCKET.load(SeqCst), libc::SHUT_RD) };
+        Errno::set_raw(errno);
+    }
+}
+
+/// Bytes that were sent on this connection and that the other side has not acknowledged.
+/// Where the system cannot tell, 0.
+pub fn unacknowledged(socket: BorrowedFd<'_>) -> usize {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ (the number is TIOCOUTQ's; tcp(7)) writes one int through the pointer.
+    #[cfg(target_os = "linux")]
+    let told = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    #[cfg(not(target_os = "linux"))]
+    let told = (-1, socket).0;
+    if told == 0 { usize::try_from(std::mem::take(&mut bytes)).unwrap_or(0) } else { 0 }
 }
 
 /// Memory for a `T` of zeroes that this process and all that it forks share. It is never given back.
@@ -135,6 +163,9 @@ pub fn shared<T: Zeroed>() -> io::Result<&'static T> {
 /// # Safety
 /// Both must be true.
 pub unsafe trait Zeroed: Sync + 'static {}
+
+// SAFETY: an `AtomicUsize` is one, and zero is valid for it.
+unsafe impl Zeroed for AtomicUsize {}
 
 // SAFETY: `Stats` is a `repr(C)` struct of `AtomicU64`s, for which zero is valid.
 unsafe impl Zeroed for crate::stats::Stats {}

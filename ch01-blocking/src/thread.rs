@@ -1,6 +1,6 @@
 //! A thread for each client: each may wait as long as it likes, and only its own thread waits with it.
 
-use crate::attend::{attend, turn_away, turn_away_at_once};
+use crate::attend::{Welcome, attend};
 use crate::listener::{Accept, Listener};
 use crate::options::Options;
 use crate::roster::Roster;
@@ -16,38 +16,32 @@ use std::thread;
 /// Address space for a thread's stack; memory is only taken for the pages that are touched.
 const STACK: usize = 256 * 1024;
 
-/// Beyond the connection limit, so many clients at once are told so with all
-/// courtesy (which takes a thread each); any more find the connection closed.
-pub(crate) const TURNING_AWAY: usize = 32;
-
 // ANCHOR: run
 /// Serves until `stop`.
 pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> io::Result<()> {
     let (roster, timeouts) = (Roster::new(site), options.timeouts());
     thread::scope(|scope| {
         while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
-            let full = roster.len() >= options.max_connections;
-            if roster.len() >= options.max_connections + TURNING_AWAY {
-                continue; // dropping the socket closes it
-            }
             site.stats.accepted.add();
+            let place = Arc::new(roster.seat(client.socket, options.max_connections));
+            if place.welcome == Welcome::TurnedAwayAtOnce {
+                attend(&place, place.welcome, site, &timeouts); // waits for nothing
+                site.stats.closed.add();
+                continue;
+            }
             trace!("thread", "one for it");
-            let (place, timeouts) = (Arc::new(roster.seat(client.socket)), &timeouts);
-            let theirs = place.clone();
+            let (theirs, timeouts) = (place.clone(), &timeouts);
             let spawned = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
                 trace::about(client.number);
                 // What panics in here would be our mistake, not the application's
                 // (`Site::respond` catches those). It ends this connection and no other.
-                let _ = catch_unwind(AssertUnwindSafe(|| match full {
-                    false => attend(&theirs, site, timeouts),
-                    true => turn_away(&theirs, site, timeouts),
-                }));
+                let _ = catch_unwind(AssertUnwindSafe(|| attend(&theirs, theirs.welcome, site, timeouts)));
                 site.stats.closed.add();
             });
             // No more threads, for now. Those who have one are served on.
             if let Err(error) = spawned {
                 trace!("thread", "none to be had: {error}");
-                turn_away_at_once(&place, site, timeouts);
+                attend(&place, Welcome::TurnedAwayAtOnce, site, timeouts);
                 site.stats.closed.add();
             }
         }

@@ -1,10 +1,9 @@
 //! `iterative`: one client after another.
 
 use ch01_blocking::{iterative, program};
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = program::Cli::parse();
+    let cli: program::Cli = program::options();
     program::start(&cli.options, iterative::run)
 }

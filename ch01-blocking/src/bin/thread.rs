@@ -1,10 +1,9 @@
 //! `thread`: a thread for each client.
 
 use ch01_blocking::{program, thread};
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = program::Cli::parse();
+    let cli: program::Cli = program::options();
     program::start(&cli.options, thread::run)
 }

@@ -22,8 +22,6 @@ pub(super) enum Framing {
 
 /// A complete head.
 pub(super) struct Head<'b> {
-    /// Its length in bytes, with the empty line.
-    pub(super) len: usize,
     pub(super) framing: Framing,
     /// `Expect: 100-continue`: the client waits for a word before it sends its content.
     pub(super) expects_continue: bool,
@@ -37,9 +35,7 @@ pub(super) struct Head<'b> {
 /// checked before the bytes beyond it are looked at, and an error counts only
 /// where every longer input has it too.
 pub(super) fn parse<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Option<Head<'b>>, Refusal> {
-    // One empty line before a request is a habit of old clients (RFC 9112 section 2.2).
-    let skipped = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
-    let window = &bytes[skipped..bytes.len().min(skipped + limits.head + 1)];
+    let window = &bytes[..bytes.len().min(limits.head + 1)];
 
     let first_line = &window[..window.len().min(limits.line + 2)];
     let Some(line_end) = memchr(b'\n', first_line) else {
@@ -77,7 +73,6 @@ pub(super) fn parse<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Option<Head<
     let meaning = Meaning::of(parsed.headers, version)?;
     let keep_alive = !meaning.close && (version == Version::Http11 || meaning.keep_alive);
     Ok(Some(Head {
-        len: skipped + len,
         framing: meaning.framing(version, limits)?,
         expects_continue: meaning.expects_continue && version == Version::Http11,
         request: Request {
@@ -125,7 +120,7 @@ fn target(method: Method, target: &str) -> Result<(&str, Option<&str>), Refusal>
         Some(scheme) if scheme.eq_ignore_ascii_case("http://") => {
             let rest = &target[7..];
             let authority = rest.find(['/', '?']).unwrap_or(rest.len());
-            if authority == 0 || !is_host(&rest.as_bytes()[..authority]) {
+            if authority == 0 || rest.starts_with(':') || !is_host(&rest.as_bytes()[..authority]) {
                 return Err(BAD);
             }
             &rest[authority..]
@@ -151,12 +146,12 @@ struct Meaning<'b> {
     expects_continue: bool,
 }
 
-/// What `Transfer-Encoding` lists (RFC 9112 section 6.1).
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Codings {
-    Chunked,
-    UnknownThenChunked,
-    Unclear,
+/// What `Transfer-Encoding` lists, on however many lines (RFC 9112 section 6.1).
+#[derive(Clone, Copy, Default)]
+struct Codings {
+    all: usize,
+    chunked: usize,
+    last_is_chunked: bool,
 }
 
 impl<'b> Meaning<'b> {
@@ -183,9 +178,7 @@ impl<'b> Meaning<'b> {
                     return Err(Refusal::bad("the Host field names no host"));
                 }
             }
-            5 if is("range") => {
-                conditions.range.get_or_insert(value);
-            }
+            5 if is("range") => once(&mut conditions.range, value),
             6 if is("expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Refusal::new(417, "the only expectation known here is 100-continue"));
@@ -193,9 +186,7 @@ impl<'b> Meaning<'b> {
                 self.expects_continue = true;
             }
             8 if is("if-match") => conditions.if_match.add(value),
-            8 if is("if-range") => {
-                conditions.if_range.get_or_insert(value);
-            }
+            8 if is("if-range") => once(&mut conditions.if_range, value),
             10 if is("connection") => {
                 for option in list(value) {
                     self.close |= option.eq_ignore_ascii_case(b"close");
@@ -209,16 +200,16 @@ impl<'b> Meaning<'b> {
                     return Err(Refusal::bad("more than one Content-Length"));
                 }
             }
-            17 if is("if-modified-since") => {
-                conditions.if_modified_since.get_or_insert(value);
-            }
+            17 if is("if-modified-since") => once(&mut conditions.if_modified_since, value),
             17 if is("transfer-encoding") => {
-                let codings = if self.codings.is_some() { Codings::Unclear } else { Codings::of(value) };
-                self.codings = Some(codings);
+                let codings = self.codings.get_or_insert_default();
+                for coding in list(value) {
+                    codings.last_is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+                    codings.chunked += usize::from(codings.last_is_chunked);
+                    codings.all += 1;
+                }
             }
-            19 if is("if-unmodified-since") => {
-                conditions.if_unmodified_since.get_or_insert(value);
-            }
+            19 if is("if-unmodified-since") => once(&mut conditions.if_unmodified_since, value),
             _ => {}
         }
         Ok(())
@@ -232,11 +223,11 @@ impl<'b> Meaning<'b> {
             (Some(_), None) if version == Version::Http10 => {
                 Err(Refusal::bad("HTTP/1.0 has no Transfer-Encoding"))
             }
-            (Some(Codings::Chunked), None) => Ok(Framing::Chunked),
-            (Some(Codings::UnknownThenChunked), None) => Err(Refusal::new(501, "an unknown transfer coding")),
-            (Some(Codings::Unclear), None) => {
-                Err(Refusal::bad("the last transfer coding is not chunked, once"))
+            (Some(Codings { all: 1, chunked: 1, .. }), None) => Ok(Framing::Chunked),
+            (Some(Codings { chunked: 1, last_is_chunked: true, .. }), None) => {
+                Err(Refusal::new(501, "an unknown transfer coding"))
             }
+            (Some(_), None) => Err(Refusal::bad("the last transfer coding is not chunked, once")),
             (None, Some(length)) if length > limits.body => Err(TOO_LARGE),
             (None, Some(0) | None) => Ok(Framing::None),
             (None, Some(length)) => Ok(Framing::Length(length)),
@@ -248,15 +239,9 @@ impl<'b> Meaning<'b> {
 const BAD_LENGTH: Refusal = Refusal::bad("a malformed Content-Length");
 pub(super) const TOO_LARGE: Refusal = Refusal::new(413, "the request's content is too large");
 
-impl Codings {
-    fn of(value: &[u8]) -> Codings {
-        let chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
-        match (list(value).count(), list(value).filter(chunked).count(), list(value).last().filter(chunked)) {
-            (1, 1, _) => Codings::Chunked,
-            (_, 1, Some(_)) => Codings::UnknownThenChunked,
-            _ => Codings::Unclear,
-        }
-    }
+/// A field that may stand only once. Twice, it says nothing.
+fn once<'b>(field: &mut Option<&'b [u8]>, value: &'b [u8]) {
+    *field = Some(if field.is_some() { b"" } else { value });
 }
 
 /// The members of a comma-separated list, empty ones left out (RFC 9110 section 5.6.1).

@@ -6,7 +6,7 @@
 //! ```
 
 use super::chunked::Chunked;
-use super::head::{self, Framing};
+use super::head::{self, Framing, Head};
 use super::limits::Claim;
 use super::{Limits, Refusal, Request};
 use memchr::memchr_iter;
@@ -39,14 +39,21 @@ pub struct Inbox {
     /// The length of the request that was handed out last.
     answered: usize,
     message: Message,
-    /// How large the buffer may become for what is expected next.
-    room: usize,
+    room: Room,
+}
+
+/// How large the buffer may become for what is expected next.
+#[derive(Debug, Default)]
+struct Room {
+    bytes: usize,
     claim: Claim,
 }
 
 /// What is known of the message at `start`.
 #[derive(Debug, Default)]
 struct Message {
+    /// Whether an empty line stood before it.
+    empty_line: bool,
     /// So many bytes have been searched for the end of the head.
     searched: usize,
     /// Whether a line has ended there.
@@ -104,117 +111,93 @@ impl Inbox {
         }
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
-        let room = self.room.max(BASE).max(self.end + bytes);
+        let room = self.room.bytes.max(BASE).max(self.end + bytes);
         if self.buffer.len() < room && self.buffer.len() - self.end < bytes {
             self.buffer.resize(room, 0);
         }
     }
 
-    /// Drops everything, after a refusal.
+    /// Drops everything that came.
     pub fn clear(&mut self) {
-        *self = Inbox::default();
+        (self.start, self.end, self.answered) = (0, 0, 0);
+        self.message = Message::default();
     }
 
     /// What the bytes amount to. The request that was returned before is dropped.
     pub fn next(&mut self, limits: &Limits) -> Parsed<'_> {
         self.drop_answered();
-        let Inbox { buffer, start, end, message, room, claim, answered } = self;
-        let bytes = &mut buffer[*start..*end];
-
-        if message.head == 0 {
-            match message.find_head(bytes, limits) {
-                Ok(true) => {}
-                Ok(false) => {
-                    *room = limits.head + 4;
-                    return Parsed::Partial { wants_continue: false };
-                }
-                Err(why) => return Parsed::Refused(why),
-            }
-        }
-        let (head, rest) = bytes.split_at_mut(message.head);
-        // A head is parsed when it is complete, and once more when its content is, since
-        // the request borrows from it. It is not parsed for every piece of content.
-        if let Some(content) = &mut message.content {
-            match content.advance(rest, end, limits) {
-                Ok(true) => {}
-                Ok(false) => {
-                    return more(head.len(), *end - *start - head.len(), content, limits, room, claim, false);
-                }
-                Err(why) => return Parsed::Refused(why),
-            }
-        }
-        let head = match head::parse(head, limits) {
-            Ok(Some(head)) => head,
-            Ok(None) => return Parsed::Refused(Refusal::CUT_OFF), // the end was found, so this cannot be
-            Err(why) => return Parsed::Refused(why),
-        };
-        if message.content.is_none() {
-            let content = message.content.insert(match head.framing {
-                Framing::None => Content::Length(0),
-                Framing::Length(length) => Content::Length(length as usize), // at most `limits.body`
-                Framing::Chunked => Content::Chunked(Chunked::new()),
-            });
-            let silent = rest.is_empty();
-            match content.advance(rest, end, limits) {
-                Ok(true) => {}
-                Ok(false) => {
-                    let wants_continue = head.expects_continue && silent;
-                    return more(
-                        head.len,
-                        *end - *start - head.len,
-                        content,
-                        limits,
-                        room,
-                        claim,
-                        wants_continue,
-                    );
-                }
-                Err(why) => return Parsed::Refused(why),
-            }
-        }
-        let content = match &message.content {
-            Some(Content::Length(length)) => *length,
-            Some(Content::Chunked(chunks)) => chunks.decoded,
-            None => 0,
-        };
-        *answered = message.head + content;
-        *message = Message::default();
-        Parsed::Complete(Request { body: &rest[..content], ..head.request })
+        self.parse(limits).unwrap_or_else(Parsed::Refused)
     }
 
     fn drop_answered(&mut self) {
         self.start += std::mem::take(&mut self.answered);
         if self.start == self.end {
-            (self.start, self.end, self.room) = (0, 0, 0);
+            (self.start, self.end) = (0, 0);
             if self.buffer.len() > BASE {
                 self.buffer = Vec::new();
-                self.claim = Claim::default();
+                self.room = Room::default();
             }
         }
     }
+
+    fn parse(&mut self, limits: &Limits) -> Result<Parsed<'_>, Refusal> {
+        let Inbox { buffer, start, end, message, room, answered } = self;
+        let at_start = message.head == 0 && !message.empty_line;
+        if at_start && buffer[*start..*end].starts_with(b"\r\n") {
+            // One empty line before a request is a habit of old clients (RFC 9112 section 2.2).
+            *start += 2;
+            *message = Message { empty_line: true, ..Message::default() };
+        }
+        let received = *end - *start;
+        let bytes = &mut buffer[*start..*end];
+        if message.head == 0 && !message.find_head(bytes, limits)? {
+            room.grow(limits.head + 2, received, limits)?;
+            return Ok(Parsed::Partial { wants_continue: false });
+        }
+        let (head, rest) = bytes.split_at_mut(message.head);
+        let head: &[u8] = head;
+        let mut parsed = None;
+        let mut wants_continue = false;
+        let content = match &mut message.content {
+            Some(content) => content,
+            None => {
+                let head = parsed.insert(complete(head, limits)?);
+                wants_continue = head.expects_continue && rest.is_empty();
+                message.content.insert(Content::framed(head.framing))
+            }
+        };
+        if !content.advance(rest, end, limits)? {
+            room.grow(content.need(head.len(), limits), received, limits)?;
+            return Ok(Parsed::Partial { wants_continue });
+        }
+        // The request borrows from its head, so a head whose content came later is parsed once
+        // more when all is there; but not for every piece of content.
+        let head = match parsed {
+            Some(head) => head,
+            None => complete(head, limits)?,
+        };
+        let content = content.received();
+        *answered = message.head + content;
+        *message = Message::default();
+        Ok(Parsed::Complete(Request { body: &rest[..content], ..head.request }))
+    }
 }
 
-/// Says `Partial`, and claims the room for what is to come, unless all is taken.
-fn more<'b>(
-    head: usize,
-    received: usize,
-    content: &Content,
-    limits: &Limits,
-    room: &mut usize,
-    claim: &mut Claim,
-    wants_continue: bool,
-) -> Parsed<'b> {
-    let need = match content {
-        Content::Length(length) => head + length,
-        // Content at its largest, and behind it the largest trailer line.
-        Content::Chunked(_) => head + limits.body as usize + 2 * limits.head + 1024,
-    };
-    // The buffer doubles as bytes come: who only announces much costs little.
-    *room = need.min(2 * (head + received)).max(BASE);
-    if !claim.grow_to(*room - BASE, &limits.buffered) {
-        return Parsed::Refused(Refusal::new(503, "all memory for requests is taken; come back in a moment"));
+/// Parses a head whose end has been found.
+fn complete<'b>(head: &'b [u8], limits: &Limits) -> Result<Head<'b>, Refusal> {
+    head::parse(head, limits)?.ok_or(Refusal::CUT_OFF) // the parser does not say so of what has an end
+}
+
+impl Room {
+    /// Claims room for what is to come. The buffer doubles as bytes come, up to what is
+    /// needed: who only announces much costs little.
+    fn grow(&mut self, need: usize, received: usize, limits: &Limits) -> Result<(), Refusal> {
+        self.bytes = need.min(received.saturating_mul(2)).max(BASE);
+        match self.claim.grow_to(self.bytes - BASE, &limits.buffered) {
+            true => Ok(()),
+            false => Err(Refusal::new(503, "all memory for requests is taken; come back in a moment")),
+        }
     }
-    Parsed::Partial { wants_continue }
 }
 
 impl Message {
@@ -248,6 +231,31 @@ impl Message {
 }
 
 impl Content {
+    fn framed(framing: Framing) -> Content {
+        match framing {
+            Framing::None => Content::Length(0),
+            Framing::Length(length) => Content::Length(length as usize), // at most `limits.body`
+            Framing::Chunked => Content::Chunked(Chunked::new()),
+        }
+    }
+
+    /// Bytes of content, decoded.
+    fn received(&self) -> usize {
+        match self {
+            Content::Length(length) => *length,
+            Content::Chunked(chunks) => chunks.decoded,
+        }
+    }
+
+    /// The most that the message can become, with its head.
+    fn need(&self, head: usize, limits: &Limits) -> usize {
+        match self {
+            Content::Length(length) => head + length,
+            // Content at its largest, and behind it the largest line of framing.
+            Content::Chunked(_) => head + limits.body as usize + limits.head + 1024,
+        }
+    }
+
     /// Takes what has come, and says whether that is all.
     fn advance(&mut self, bytes: &mut [u8], end: &mut usize, limits: &Limits) -> Result<bool, Refusal> {
         match self {

@@ -43,17 +43,45 @@ impl Default for Limits {
 /// A limit for each connection is not enough: ten thousand clients, each within
 /// its own mebibyte, are ten gibibytes.
 #[derive(Clone, Debug)]
-pub struct Budget(Arc<AtomicUsize>);
+pub struct Budget {
+    size: usize,
+    left: Left,
+}
+
+/// What nobody holds now: one process's own, or a place that several share.
+#[derive(Clone, Debug)]
+enum Left {
+    Own(Arc<AtomicUsize>),
+    Shared(&'static AtomicUsize),
+}
 
 impl Budget {
     /// A budget of so many bytes.
     pub fn new(bytes: usize) -> Budget {
-        Budget(Arc::new(AtomicUsize::new(bytes)))
+        Budget { size: bytes, left: Left::Own(Arc::new(AtomicUsize::new(bytes))) }
+    }
+
+    /// The same, counted in memory that several processes share.
+    pub fn shared(bytes: usize, left: &'static AtomicUsize) -> Budget {
+        left.store(bytes, Relaxed);
+        Budget { size: bytes, left: Left::Shared(left) }
     }
 
     /// What nobody holds now.
     pub fn left(&self) -> usize {
-        self.0.load(Relaxed)
+        self.counter().load(Relaxed)
+    }
+
+    /// Takes it all back, when nobody is left who could hold any.
+    pub fn refill(&self) {
+        self.counter().store(self.size, Relaxed);
+    }
+
+    fn counter(&self) -> &AtomicUsize {
+        match &self.left {
+            Left::Own(left) => left,
+            Left::Shared(left) => left,
+        }
     }
 }
 
@@ -69,7 +97,7 @@ impl Claim {
     /// before, if the budget has not so much left.
     pub(super) fn grow_to(&mut self, bytes: usize, budget: &Budget) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        let taken = budget.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(more)).is_ok();
+        let taken = budget.counter().fetch_update(Relaxed, Relaxed, |left| left.checked_sub(more)).is_ok();
         if taken {
             self.bytes += more;
             self.from = Some(budget.clone());
@@ -81,7 +109,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if let Some(budget) = &self.from {
-            budget.0.fetch_add(self.bytes, Relaxed);
+            budget.counter().fetch_add(self.bytes, Relaxed);
         }
     }
 }

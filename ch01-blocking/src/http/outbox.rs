@@ -113,14 +113,20 @@ impl Outbox {
             self.bytes.clear();
             self.sent = 0;
             match &mut self.tail {
-                Tail::None => return Ok(()),
+                Tail::None => {
+                    // Who waits for its next request owns no large buffer meanwhile.
+                    if self.bytes.capacity() > 2 * SMALL as usize {
+                        self.bytes = Vec::new();
+                    }
+                    return Ok(());
+                }
                 Tail::Bytes { bytes, at } if *at < bytes.len() => *at += some(stream.write(&bytes[*at..])?)?,
                 Tail::File { file, at, left } if *left > 0 => {
                     let sent = some(stream.send_file(file, *at, *left)?)? as u64;
                     *at += sent;
                     *left -= sent;
                 }
-                Tail::Pattern { left, .. } if *left > 0 => self.make(self.limit as u64),
+                Tail::Pattern { left, .. } if *left > 0 => self.make(SMALL.max(self.limit as u64)),
                 Tail::Bytes { .. } | Tail::File { .. } | Tail::Pattern { .. } => self.tail = Tail::None,
             }
         }
@@ -130,8 +136,14 @@ impl Outbox {
     fn make(&mut self, most: u64) {
         if let Tail::Pattern { at, left } = &mut self.tail {
             let now = most.min(*left);
+            // Whole lines, of which the first may have begun before.
             let from = (*at % 64) as usize;
-            self.bytes.extend(LINE.iter().cycle().skip(from).take(now as usize));
+            let begin = self.bytes.len();
+            self.bytes.extend_from_slice(&LINE[from..]);
+            while self.bytes.len() < begin + now as usize {
+                self.bytes.extend_from_slice(LINE);
+            }
+            self.bytes.truncate(begin + now as usize);
             *at += now;
             *left -= now;
             if *left == 0 {

@@ -92,7 +92,7 @@ pub struct Asked {
 }
 
 /// Fields that make a request conditional or partial (RFC 9110 sections 13 and 14),
-/// as sent. A list may stand on several lines; of the others the first line counts.
+/// as sent. A list may stand on several lines; the others say nothing if they do.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs)] // each is the field of its name
 pub struct Conditions<'b> {
