@@ -16,9 +16,14 @@ impl House {
     pub fn find(named: Option<PathBuf>) -> Result<Self> {
         let book = named.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
         if !book.join("book.toml").is_file() {
-            bail!("no book.toml in {}: name the book's directory with --book DIR", book.display());
+            bail!(
+                "no book.toml in {}: name the book's directory with --book DIR",
+                book.display()
+            );
         }
-        let book = book.canonicalize().with_context(|| format!("cannot open {}", book.display()))?;
+        let book = book
+            .canonicalize()
+            .with_context(|| format!("cannot open {}", book.display()))?;
         Ok(Self { book })
     }
 

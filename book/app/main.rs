@@ -77,14 +77,21 @@ fn run(cli: Cli) -> Result<()> {
     let house = House::find(cli.book)?;
     match cli.command {
         None => render_and_serve(&house, cli.listen, cli.no_serve, cli.out),
-        Some(Command::Transcripts { names, check }) => transcripts::command(&house, &names, check),
+        Some(Command::Transcripts { names, check }) => {
+            transcripts::command(&house, &names, check)
+        }
         Some(Command::Lab { name }) => lab::command(&house, name.as_deref()),
         Some(Command::Measure { what, count }) => lab::measure(&what, count),
         Some(Command::Check) => check(&house),
     }
 }
 
-fn render_and_serve(house: &House, listen: SocketAddr, no_serve: bool, out: Option<PathBuf>) -> Result<()> {
+fn render_and_serve(
+    house: &House,
+    listen: SocketAddr,
+    no_serve: bool,
+    out: Option<PathBuf>,
+) -> Result<()> {
     let out = out.unwrap_or_else(|| house.default_out());
     if no_serve {
         let out = render::render(house, &out)?;

@@ -10,7 +10,10 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // A field of an answer, at the terminal of a client that may have a name.
         (r"(?m)^((?:\w+\| )?(?:Date|Last-Modified|ETag)): .*$", "$1: …"),
         // A panic: the thread's number, the line of the source.
-        (r"(?m)^thread '(.*?)' \(\d+\) panicked at (\S+?\.rs):\d+:\d+:", "thread '$1' (N) panicked at $2:"),
+        (
+            r"(?m)^thread '(.*?)' \(\d+\) panicked at (\S+?\.rs):\d+:\d+:",
+            "thread '$1' (N) panicked at $2:",
+        ),
         (r"\b(127\.0\.0\.1):\d+\b", "$1:PORT"),
         // The clock of a trace, at the start of its line.
         (r"(?m)^ *\d+\.\d{3}  ", "TIME  "),
@@ -25,7 +28,9 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 
 /// The text with everything volatile replaced by a name for it.
 pub fn mask(text: &str) -> String {
-    MASKS.iter().fold(text.to_owned(), |text, (pattern, with)| pattern.replace_all(&text, *with).into_owned())
+    MASKS.iter().fold(text.to_owned(), |text, (pattern, with)| {
+        pattern.replace_all(&text, *with).into_owned()
+    })
 }
 
 #[cfg(test)]
@@ -34,10 +39,8 @@ mod tests {
 
     #[test]
     fn two_runs_of_the_same_are_the_same() {
-        let one =
-            "   0.004  #1  accept   127.0.0.1:50112\nslept 1.2 ms\nDate: Sun, 01 Jan 2023 00:00:00 GMT\n";
-        let two =
-            "  12.300  #1  accept   127.0.0.1:41000\nslept  13 ms\nDate: Mon, 02 Jan 2023 00:00:00 GMT\n";
+        let one = "   0.004  #1  accept   127.0.0.1:50112\nslept 1.2 ms\nDate: Sun, 01 Jan 2023 00:00:00 GMT\n";
+        let two = "  12.300  #1  accept   127.0.0.1:41000\nslept  13 ms\nDate: Mon, 02 Jan 2023 00:00:00 GMT\n";
         assert_eq!(mask(one), mask(two));
     }
 

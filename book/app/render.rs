@@ -15,7 +15,8 @@ pub fn render(house: &House, out: &Path) -> Result<PathBuf> {
     let mut book = MDBook::load(house.book())
         .with_context(|| format!("cannot read the book in {}", house.book().display()))?;
     book.config.build.build_dir.clone_from(&out);
-    book.build().with_context(|| format!("cannot render the book to {}", out.display()))?;
+    book.build()
+        .with_context(|| format!("cannot render the book to {}", out.display()))?;
     Ok(out)
 }
 
@@ -25,8 +26,9 @@ fn refuse_foreign(out: &Path) -> Result<()> {
     if !out.exists() {
         return Ok(());
     }
-    let mut entries = fs::read_dir(out)
-        .with_context(|| format!("{} is no directory that a book can go to", out.display()))?;
+    let mut entries = fs::read_dir(out).with_context(|| {
+        format!("{} is no directory that a book can go to", out.display())
+    })?;
     let ours = out.join(".nojekyll").is_file() && out.join("print.html").is_file();
     if entries.next().is_some() && !ours {
         bail!(

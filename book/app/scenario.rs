@@ -67,7 +67,8 @@ impl Scenario {
     /// Every scenario of the directory, by name.
     pub fn all(dir: &Path) -> Result<Vec<Self>> {
         let mut found = Vec::new();
-        let entries = fs::read_dir(dir).with_context(|| format!("no scenarios in {}", dir.display()))?;
+        let entries = fs::read_dir(dir)
+            .with_context(|| format!("no scenarios in {}", dir.display()))?;
         for entry in entries {
             let path = entry?.path();
             if path.extension().is_some_and(|ending| ending == "toml") {
@@ -79,9 +80,12 @@ impl Scenario {
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let mut scenario: Self = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
-        scenario.name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let mut scenario: Self =
+            toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        scenario.name =
+            path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         for (number, step) in scenario.steps.iter().enumerate() {
             ensure!(
                 step.run.is_none() || step.start.is_none(),
@@ -95,7 +99,10 @@ impl Scenario {
 
     /// The commands of this scenario that are not on this machine.
     pub fn missing_tools(&self) -> Vec<String> {
-        let commands = self.steps.iter().filter_map(|step| step.run.as_ref().or(step.start.as_ref()));
+        let commands = self
+            .steps
+            .iter()
+            .filter_map(|step| step.run.as_ref().or(step.start.as_ref()));
         let mut missing: Vec<String> = commands
             .flat_map(|command| command.split(['|', ';', '&']))
             .filter_map(|part| part.split_whitespace().next())
@@ -115,7 +122,10 @@ impl Scenario {
 
 fn is_installed(tool: &str) -> bool {
     // What the shell itself knows.
-    if matches!(tool, "printf" | "echo" | "sleep" | "cat" | "for" | "do" | "done" | "(" | ")") {
+    if matches!(
+        tool,
+        "printf" | "echo" | "sleep" | "cat" | "for" | "do" | "done" | "(" | ")"
+    ) {
         return true;
     }
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -25,12 +25,14 @@ pub fn bind(listen: SocketAddr) -> Result<Listener> {
 /// Serves the directory until Ctrl-C or SIGTERM.
 pub fn serve(listener: Listener, root: &Path) -> Result<()> {
     let options = options(root)?;
-    let site = options.site().with_context(|| format!("cannot open {}", root.display()))?;
+    let site =
+        options.site().with_context(|| format!("cannot open {}", root.display()))?;
     program::raise_descriptor_limit();
     let stop = Stop::on_signals().context("cannot handle signals")?;
     let address = listener.address().context("cannot find out the address")?;
     let mut out = io::stdout().lock();
-    writeln!(out, "The book is at http://{address}/ (Ctrl-C ends it).").and_then(|()| out.flush())?;
+    writeln!(out, "The book is at http://{address}/ (Ctrl-C ends it).")
+        .and_then(|()| out.flush())?;
     drop(out);
     thread::run(listener, &site, &options, &stop).context("the server had to end")
 }
@@ -40,6 +42,7 @@ fn options(root: &Path) -> Result<Options> {
     // A browser's last answer is quick; nobody who pressed Ctrl-C wants to wait longer.
     let words = ["book", "--drain-timeout", "2", "--root"].map(OsString::from);
     let words = words.into_iter().chain([root.as_os_str().to_owned()]);
-    let matches = Options::augment_args(Command::new("book")).try_get_matches_from(words)?;
+    let matches =
+        Options::augment_args(Command::new("book")).try_get_matches_from(words)?;
     Ok(Options::from_arg_matches(&matches)?)
 }

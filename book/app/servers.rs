@@ -37,7 +37,8 @@ fn profile_dir() -> Result<PathBuf> {
 
 /// Cargo leaves the names of a program's sources beside it, in a `.d` file.
 fn is_fresh(program: &Path) -> bool {
-    let modified = |path: &Path| -> Option<SystemTime> { fs::metadata(path).ok()?.modified().ok() };
+    let modified =
+        |path: &Path| -> Option<SystemTime> { fs::metadata(path).ok()?.modified().ok() };
     let Some(built) = modified(program) else {
         return false;
     };

@@ -66,7 +66,8 @@ impl Terminal {
 
     /// Types at the command.
     pub fn send(&mut self, text: &str) -> Result<()> {
-        let stdin = self.stdin.as_mut().context("the command's input was closed before")?;
+        let stdin =
+            self.stdin.as_mut().context("the command's input was closed before")?;
         stdin.write_all(text.as_bytes()).context("the command no longer reads")?;
         stdin.flush().context("the command no longer reads")
     }
@@ -85,7 +86,8 @@ impl Terminal {
                     let line = new[behind..].split('\n').next().unwrap_or_default();
                     // The whole line, so that what follows starts on a fresh one.
                     if late || new[behind..].contains('\n') {
-                        let (line, seen) = (line.to_owned(), self.seen + behind + line.len());
+                        let (line, seen) =
+                            (line.to_owned(), self.seen + behind + line.len());
                         drop(shown);
                         self.seen = seen;
                         return Ok(line);
@@ -97,7 +99,8 @@ impl Terminal {
                 None if late => bail!("never saw {text:?}, but\n{new}"),
                 None => {}
             }
-            shown = self.changed(shown, deadline.saturating_duration_since(Instant::now()));
+            shown =
+                self.changed(shown, deadline.saturating_duration_since(Instant::now()));
         }
     }
 
@@ -153,8 +156,16 @@ impl Terminal {
         self.child.wait().context("cannot wait for the command")
     }
 
-    fn changed<'s>(&'s self, shown: MutexGuard<'s, Shown>, within: Duration) -> MutexGuard<'s, Shown> {
-        self.screen.changed.wait_timeout(shown, within).unwrap_or_else(PoisonError::into_inner).0
+    fn changed<'s>(
+        &'s self,
+        shown: MutexGuard<'s, Shown>,
+        within: Duration,
+    ) -> MutexGuard<'s, Shown> {
+        self.screen
+            .changed
+            .wait_timeout(shown, within)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
     }
 
     fn lock(&self) -> MutexGuard<'_, Shown> {

@@ -24,7 +24,8 @@ const SHOWN_PORT: &str = "8080";
 
 /// So that a transcript does not depend on curl's version or its user's habits:
 /// no progress meter, errors shown, and requests as long as the reader's would be.
-const CURLRC: &str = "silent\nshow-error\nuser-agent = \"curl/8\"\nheader = \"Host: 127.0.0.1:8080\"\n";
+const CURLRC: &str =
+    "silent\nshow-error\nuser-agent = \"curl/8\"\nheader = \"Host: 127.0.0.1:8080\"\n";
 
 /// What a scenario showed.
 #[derive(Debug)]
@@ -44,13 +45,24 @@ pub fn scenarios(house: &House) -> Result<Vec<Scenario>> {
 pub fn command(house: &House, names: &[String], check: bool) -> Result<()> {
     let all = scenarios(house)?;
     for name in names {
-        ensure!(all.iter().any(|scenario| scenario.name == *name), "no scenario transcripts/{name}.toml");
+        ensure!(
+            all.iter().any(|scenario| scenario.name == *name),
+            "no scenario transcripts/{name}.toml"
+        );
     }
     let mut stale = 0;
-    for scenario in all.iter().filter(|scenario| names.is_empty() || names.contains(&scenario.name)) {
+    for scenario in
+        all.iter().filter(|scenario| names.is_empty() || names.contains(&scenario.name))
+    {
         let missing = scenario.missing_tools();
-        ensure!(missing.is_empty(), "{} needs {}: install it first", scenario.name, missing.join(", "));
-        let fresh = play(house, scenario).with_context(|| format!("in the scenario {}", scenario.name))?;
+        ensure!(
+            missing.is_empty(),
+            "{} needs {}: install it first",
+            scenario.name,
+            missing.join(", ")
+        );
+        let fresh = play(house, scenario)
+            .with_context(|| format!("in the scenario {}", scenario.name))?;
         let differences = compare(house, scenario, &fresh);
         stale += differences.len();
         match (differences.is_empty(), check) {
@@ -75,16 +87,20 @@ pub fn compare(house: &House, scenario: &Scenario, fresh: &Transcript) -> Vec<St
     for (file, fresh) in files(scenario, fresh) {
         let path = house.src().join("transcripts").join(&file);
         let [old, new] =
-            [&fs::read_to_string(&path).unwrap_or_default(), fresh].map(|text| match scenario.concurrent {
-                true => by_connection(&mask(text)),
-                false => mask(text),
+            [&fs::read_to_string(&path).unwrap_or_default(), fresh].map(|text| {
+                match scenario.concurrent {
+                    true => by_connection(&mask(text)),
+                    false => mask(text),
+                }
             });
         if old == new {
             continue;
         }
         let (old, new): (Vec<_>, Vec<_>) = (old.lines().collect(), new.lines().collect());
         let at = (0..).find(|&at| old.get(at) != new.get(at)).unwrap_or_default();
-        let line = |lines: &[&str]| lines.get(at).map_or("(nothing)".to_owned(), |line| format!("{line:?}"));
+        let line = |lines: &[&str]| {
+            lines.get(at).map_or("(nothing)".to_owned(), |line| format!("{line:?}"))
+        };
         differences.push(format!(
             "src/transcripts/{file}, line {}: committed {}, now {}",
             at + 1,
@@ -98,8 +114,12 @@ pub fn compare(house: &House, scenario: &Scenario, fresh: &Transcript) -> Vec<St
 /// The same lines, those of each connection (`#1`) together, in their order: all
 /// that is certain where several threads or processes tell their stories at once.
 fn by_connection(text: &str) -> String {
-    let who =
-        |line: &str| line.split_whitespace().nth(1).filter(|word| word.starts_with('#')).map(str::to_owned);
+    let who = |line: &str| {
+        line.split_whitespace()
+            .nth(1)
+            .filter(|word| word.starts_with('#'))
+            .map(str::to_owned)
+    };
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_by_key(|line| who(line));
     lines.join("\n")
@@ -109,7 +129,8 @@ fn write(house: &House, scenario: &Scenario, fresh: &Transcript) -> Result<()> {
     let dir = house.src().join("transcripts");
     fs::create_dir_all(&dir)?;
     for (file, text) in files(scenario, fresh) {
-        fs::write(dir.join(&file), text).with_context(|| format!("cannot write {file}"))?;
+        fs::write(dir.join(&file), text)
+            .with_context(|| format!("cannot write {file}"))?;
     }
     Ok(())
 }
@@ -176,7 +197,14 @@ impl<'c> Stage<'c> {
     fn new(checkout: &'c Path, port: String, several: bool) -> Result<Self> {
         let home = tempfile::tempdir()?;
         fs::write(home.path().join(".curlrc"), CURLRC)?;
-        Ok(Self { checkout, port, home, several, running: BTreeMap::new(), text: String::new() })
+        Ok(Self {
+            checkout,
+            port,
+            home,
+            several,
+            running: BTreeMap::new(),
+            text: String::new(),
+        })
     }
 
     fn play(&mut self, step: &Step, server: &mut Terminal) -> Result<()> {
@@ -194,7 +222,8 @@ impl<'c> Stage<'c> {
         if let Some(text) = &step.send {
             let terminal = self.running.get_mut(&step.at).with_context(missing)?;
             for line in text.lines() {
-                let prompt = if self.several { format!("{label}> ") } else { String::new() };
+                let prompt =
+                    if self.several { format!("{label}> ") } else { String::new() };
                 self.text += &format!("{prompt}{line}\n");
                 // A terminal ends a line with LF; HTTP wants CR LF. `nc -C` would
                 // add it, where nc knows the option: here it is simply sent.

@@ -33,8 +33,11 @@ impl Served {
             .spawn()
             .expect("the book starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
-        let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next());
+        BufReader::new(child.stdout.take().expect("its output"))
+            .read_line(&mut line)
+            .expect("a line");
+        let address =
+            line.split("http://").nth(1).and_then(|rest| rest.split('/').next());
         let address = address.expect("an address").to_owned();
         Self { child, address, out }
     }
@@ -46,10 +49,9 @@ impl Served {
     /// The pages that a reader opens; print.html would open the print dialogue.
     fn pages(&self) -> Vec<String> {
         let dir = self.dir();
-        let names = files(&dir, "html")
-            .expect("pages")
-            .into_iter()
-            .map(|path| path.strip_prefix(&dir).expect("below").to_string_lossy().into_owned());
+        let names = files(&dir, "html").expect("pages").into_iter().map(|path| {
+            path.strip_prefix(&dir).expect("below").to_string_lossy().into_owned()
+        });
         names.filter(|name| !matches!(name.as_str(), "print.html" | "toc.html")).collect()
     }
 
@@ -69,7 +71,10 @@ impl Drop for Served {
 fn browser() -> Option<Browser> {
     let browser = Browser::start();
     if browser.is_none() {
-        assert!(std::env::var_os("NO_SKIP").is_none(), "no chromedriver and Chromium here: install them");
+        assert!(
+            std::env::var_os("NO_SKIP").is_none(),
+            "no chromedriver and Chromium here: install them"
+        );
         eprintln!(
             "SKIPPED: no chromedriver and Chromium here; Debian has them as chromium and chromium-driver"
         );
@@ -81,13 +86,18 @@ fn browser() -> Option<Browser> {
 fn problems(browser: &Browser, served: &Served, page: &str) -> Vec<String> {
     browser.open(&served.url(page));
     let looked = browser.run(PAGE);
-    let mut found: Vec<String> =
-        looked.as_array().into_iter().flatten().filter_map(|line| Some(line.as_str()?.to_owned())).collect();
+    let mut found: Vec<String> = looked
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|line| Some(line.as_str()?.to_owned()))
+        .collect();
     let (console, urls) = browser.logs();
     found.extend(console.into_iter().map(|line| format!("the console says {line}")));
     let own = format!("http://{}/", served.address);
     // What has no host (data:, chrome: for the browser's own parts) leaves nobody's machine.
-    let has_host = |url: &String| ["http", "ws"].iter().any(|scheme| url.starts_with(scheme));
+    let has_host =
+        |url: &String| ["http", "ws"].iter().any(|scheme| url.starts_with(scheme));
     let foreign = urls.into_iter().filter(|url| has_host(url) && !url.starts_with(&own));
     found.extend(foreign.map(|url| format!("asks for {url}")));
     found
@@ -98,7 +108,9 @@ fn every_page_is_well_in_light_and_dark_wide_and_narrow() {
     let Some(browser) = browser() else { return };
     let served = Served::start();
     let mut wrong = Vec::new();
-    for (width, scheme) in [(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")] {
+    for (width, scheme) in
+        [(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")]
+    {
         browser.look(width, scheme);
         for page in served.pages() {
             for what in problems(&browser, &served, &page) {
@@ -106,9 +118,19 @@ fn every_page_is_well_in_light_and_dark_wide_and_narrow() {
             }
             let theme = browser.run("return document.documentElement.className");
             let dark = theme.as_str().is_some_and(|classes| classes.contains("navy"));
-            assert_eq!(dark, scheme == "dark", "{page} does not follow the system's colours: {theme}");
+            assert_eq!(
+                dark,
+                scheme == "dark",
+                "{page} does not follow the system's colours: {theme}"
+            );
             if std::env::var_os("BOOK_SCREENS").is_some() {
-                keep(&browser, &format!("{}-{scheme}-{width}", page.replace('/', "-").replace(".html", "")));
+                keep(
+                    &browser,
+                    &format!(
+                        "{}-{scheme}-{width}",
+                        page.replace('/', "-").replace(".html", "")
+                    ),
+                );
             }
         }
     }
@@ -121,9 +143,12 @@ fn boxes_open_and_the_search_finds() {
     let served = Served::start();
     browser.look(1280, "light");
     browser.open(&served.url("how-to-use.html"));
-    let hidden =
-        "return document.querySelector('details.predict > :not(summary)').checkVisibility() === false";
-    assert_eq!(browser.run(hidden), true, "the answer is in sight before anybody predicted");
+    let hidden = "return document.querySelector('details.predict > :not(summary)').checkVisibility() === false";
+    assert_eq!(
+        browser.run(hidden),
+        true,
+        "the answer is in sight before anybody predicted"
+    );
     browser.run("document.querySelector('details.predict > summary').click()");
     assert_eq!(browser.run(hidden), false, "the answer does not come");
     browser.open(&served.url("index.html?search=contract"));
@@ -156,7 +181,8 @@ fn a_bad_page_is_caught() {
 fn keep(browser: &Browser, name: &str) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/book-screens");
     fs::create_dir_all(&dir).expect("a directory");
-    fs::write(dir.join(format!("{name}.png")), decoded(&browser.picture())).expect("a file");
+    fs::write(dir.join(format!("{name}.png")), decoded(&browser.picture()))
+        .expect("a file");
 }
 
 /// Base64, as the browser sends pictures.

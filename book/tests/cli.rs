@@ -28,11 +28,19 @@ fn complaint(command: &mut Command) -> String {
 #[test]
 fn it_renders_from_anywhere() {
     let dir = tempdir().expect("a directory");
-    book().args(["--no-serve", "--out", "pages"]).current_dir(dir.path()).assert().success();
+    book()
+        .args(["--no-serve", "--out", "pages"])
+        .current_dir(dir.path())
+        .assert()
+        .success();
     let index = fs::read_to_string(dir.path().join("pages/index.html")).expect("a page");
     assert!(index.contains("Ten Thousand Clients"));
     // And again into the same place.
-    book().args(["--no-serve", "--out", "pages"]).current_dir(dir.path()).assert().success();
+    book()
+        .args(["--no-serve", "--out", "pages"])
+        .current_dir(dir.path())
+        .assert()
+        .success();
 }
 
 #[test]
@@ -49,7 +57,9 @@ fn a_taken_port_is_one_clear_line() {
     let holder = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = holder.local_addr().expect("an address").to_string();
     let dir = tempdir().expect("a directory");
-    let said = complaint(book().args(["--listen", &address, "--out"]).arg(dir.path().join("book")));
+    let said = complaint(
+        book().args(["--listen", &address, "--out"]).arg(dir.path().join("book")),
+    );
     assert!(said.contains(&address) && said.contains("--listen"), "{said}");
     assert!(!dir.path().join("book").exists(), "it rendered although it cannot serve");
 }
@@ -81,7 +91,8 @@ fn it_serves_until_interrupted() {
         // A browser opens connections that it never uses; they must not hold up the end.
         let _silent = TcpStream::connect(&address).expect("a connection");
         let mut client = TcpStream::connect(&address).expect("a connection");
-        write!(client, "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("a request");
+        write!(client, "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+            .expect("a request");
         let mut answer = String::new();
         client.read_to_string(&mut answer).expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");

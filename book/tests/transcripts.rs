@@ -21,7 +21,11 @@ fn transcripts_are_what_happens() {
         let missing = scenario.missing_tools();
         if !missing.is_empty() {
             assert!(may_skip, "{} needs {}", scenario.name, missing.join(", "));
-            eprintln!("SKIPPED: the transcript {} needs {}", scenario.name, missing.join(", "));
+            eprintln!(
+                "SKIPPED: the transcript {} needs {}",
+                scenario.name,
+                missing.join(", ")
+            );
             continue;
         }
         match play(&house, &scenario) {
@@ -29,7 +33,8 @@ fn transcripts_are_what_happens() {
             Err(error) => wrong.push(format!("{}: {error:#}", scenario.name)),
         }
     }
-    let renew = "renew them with `cargo run --release -- transcripts`, and look at what changed";
+    let renew =
+        "renew them with `cargo run --release -- transcripts`, and look at what changed";
     assert!(wrong.is_empty(), "\n{}\n{renew}\n", wrong.join("\n"));
 }
 
@@ -39,7 +44,9 @@ fn every_transcript_has_its_scenario() {
     let names: BTreeSet<String> = scenarios(&house)
         .expect("the scenarios can be read")
         .into_iter()
-        .flat_map(|scenario| [format!("{}.txt", scenario.name), format!("{}.server.txt", scenario.name)])
+        .flat_map(|scenario| {
+            [format!("{}.txt", scenario.name), format!("{}.server.txt", scenario.name)]
+        })
         .collect();
     let found: BTreeSet<String> = fs::read_dir(house.src().join("transcripts"))
         .expect("there are transcripts")

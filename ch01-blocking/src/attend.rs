@@ -52,7 +52,9 @@ pub fn attend(place: &Place<'_>, welcome: Welcome, site: &Site, timeouts: &Timeo
             }
         };
         match last {
-            After::Linger if welcome != Welcome::TurnedAwayAtOnce => linger(stream, &mut inbox),
+            After::Linger if welcome != Welcome::TurnedAwayAtOnce => {
+                linger(stream, &mut inbox)
+            }
             After::Linger => stream.finish(),
             After::Idle | After::Close => Ok(()),
         }

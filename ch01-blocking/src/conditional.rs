@@ -1,4 +1,5 @@
-//! Conditional and partial requests: what a client that has a copy, or a part of one, asks for.
+//! Conditional and partial requests: what a client that has a copy, or a part of one,
+//! asks for.
 
 use crate::http::{Conditions, Etag, Method, decimal};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,10 +20,19 @@ pub(crate) enum Verdict {
 }
 
 /// Evaluates the conditions in the order of RFC 9110 section 13.2.2.
-pub(crate) fn judge(asked: &Conditions<'_>, method: Method, etag: &Etag, modified: SystemTime) -> Verdict {
+pub(crate) fn judge(
+    asked: &Conditions<'_>,
+    method: Method,
+    etag: &Etag,
+    modified: SystemTime,
+) -> Verdict {
     if !asked.if_match.is_empty() {
         // Strong comparison: a weak tag never matches.
-        if !asked.if_match.iter().any(|tags| any_tag(tags, |tag| !tag.weak && tag.is(etag))) {
+        if !asked
+            .if_match
+            .iter()
+            .any(|tags| any_tag(tags, |tag| !tag.weak && tag.is(etag)))
+        {
             return Verdict::Failed;
         }
     } else if let Some(date) = asked.if_unmodified_since.and_then(date)
@@ -41,12 +51,15 @@ pub(crate) fn judge(asked: &Conditions<'_>, method: Method, etag: &Etag, modifie
     }
     match asked.range {
         // Only GET has ranges (RFC 9110 section 14.2).
-        Some(range) if method == Method::Get && if_range(asked, etag, modified) => part(range, etag.len),
+        Some(range) if method == Method::Get && if_range(asked, etag, modified) => {
+            part(range, etag.len)
+        }
         _ => Verdict::Whole,
     }
 }
 
-/// Whether the part that the client has is of this version, so that it may have the rest (section 13.1.5).
+/// Whether the part that the client has is of this version, so that it may have the
+/// rest (section 13.1.5).
 fn if_range(asked: &Conditions<'_>, etag: &Etag, modified: SystemTime) -> bool {
     match asked.if_range {
         None => true,
@@ -67,7 +80,8 @@ impl Tag<'_> {
     }
 }
 
-/// Whether a list such as `"a", W/"b"`, or `*`, has a tag that fits. A tag may contain commas.
+/// Whether a list such as `"a", W/"b"`, or `*`, has a tag that fits. A tag may contain
+/// commas.
 fn any_tag(mut list: &[u8], fits: impl Fn(Tag<'_>) -> bool) -> bool {
     if list == b"*" {
         return fits(Tag { weak: false, opaque: list });
@@ -79,7 +93,9 @@ fn any_tag(mut list: &[u8], fits: impl Fn(Tag<'_>) -> bool) -> bool {
         }
         let weak = list.starts_with(b"W/");
         let tag = if weak { &list[2..] } else { list };
-        let Some(end) = tag.strip_prefix(b"\"").and_then(|tag| tag.iter().position(|&byte| byte == b'"'))
+        let Some(end) = tag
+            .strip_prefix(b"\"")
+            .and_then(|tag| tag.iter().position(|&byte| byte == b'"'))
         else {
             return false; // the end of the list, or no list
         };
@@ -91,22 +107,31 @@ fn any_tag(mut list: &[u8], fits: impl Fn(Tag<'_>) -> bool) -> bool {
     }
 }
 
-/// One range of bytes (RFC 9110 section 14.1.2). What we do not understand, we may ignore.
+/// One range of bytes (RFC 9110 section 14.1.2). What we do not understand, we may
+/// ignore.
 fn part(range: &[u8], len: u64) -> Verdict {
     let ranges = match range.split_at_checked(6) {
-        Some((unit, ranges)) if unit.eq_ignore_ascii_case(b"bytes=") => ranges.trim_ascii(),
+        Some((unit, ranges)) if unit.eq_ignore_ascii_case(b"bytes=") => {
+            ranges.trim_ascii()
+        }
         _ => return Verdict::Whole,
     };
-    let Some(dash) = ranges.iter().position(|&byte| byte == b'-') else { return Verdict::Whole };
+    let Some(dash) = ranges.iter().position(|&byte| byte == b'-') else {
+        return Verdict::Whole;
+    };
     let (first, last) = (number(&ranges[..dash]), number(&ranges[dash + 1..]));
     match (first, last) {
         (Number::Is(first), Number::Is(last)) if first > last => Verdict::Whole, // nonsense
-        (Number::Is(first), Number::Is(_) | Number::Missing) if first >= len => Verdict::Unsatisfiable,
+        (Number::Is(first), Number::Is(_) | Number::Missing) if first >= len => {
+            Verdict::Unsatisfiable
+        }
         (Number::Is(first), Number::Is(last)) => Verdict::Part(first, last.min(len - 1)),
         (Number::Is(first), Number::Missing) => Verdict::Part(first, len - 1),
         (Number::Missing, Number::Is(0)) => Verdict::Unsatisfiable,
         (Number::Missing, Number::Is(_)) if len == 0 => Verdict::Whole, // all of nothing has no numbers
-        (Number::Missing, Number::Is(last)) => Verdict::Part(len - last.min(len), len - 1),
+        (Number::Missing, Number::Is(last)) => {
+            Verdict::Part(len - last.min(len), len - 1)
+        }
         _ => Verdict::Whole,
     }
 }

@@ -58,7 +58,10 @@ impl Files {
             }
             Err(Missing::Busy) => return busy(),
             Err(Missing::Failed) => {
-                return Response::text(500, "500 Internal Server Error: the file cannot be read\n");
+                return Response::text(
+                    500,
+                    "500 Internal Server Error: the file cannot be read\n",
+                );
             }
         };
         match request.method {
@@ -68,7 +71,11 @@ impl Files {
         }
         if metadata.is_dir() {
             // An index that is a directory is none.
-            return if request.path.ends_with('/') { not_found() } else { redirect(request) };
+            return if request.path.ends_with('/') {
+                not_found()
+            } else {
+                redirect(request)
+            };
         }
         content(request, &name, file, &metadata)
     }
@@ -76,7 +83,10 @@ impl Files {
     /// Opens a file or a directory, but nothing else that may have a name.
     fn find(&self, name: &str) -> Result<(File, Metadata), Missing> {
         // Without O_NONBLOCK, opening a FIFO waits until somebody opens its other end.
-        let file = self.root.open_with(name, OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK));
+        let file = self.root.open_with(
+            name,
+            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK),
+        );
         let file = file.map_err(|error| match error.raw_os_error() {
             Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => Missing::Busy,
             Some(libc::EIO) => Missing::Failed,
@@ -84,7 +94,11 @@ impl Files {
         })?;
         let file = file.into_std();
         let metadata = file.metadata().map_err(|_| Missing::Failed)?;
-        if metadata.is_file() || metadata.is_dir() { Ok((file, metadata)) } else { Err(Missing::NotFound) }
+        if metadata.is_file() || metadata.is_dir() {
+            Ok((file, metadata))
+        } else {
+            Err(Missing::NotFound)
+        }
     }
 }
 
@@ -100,13 +114,15 @@ fn name(path: &str) -> Result<Cow<'_, str>, Missing> {
         if path.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f")) {
             return Err(Missing::NotFound);
         }
-        decoded = percent_decode_str(path).decode_utf8().map_err(|_| Missing::NotFound)?;
+        decoded =
+            percent_decode_str(path).decode_utf8().map_err(|_| Missing::NotFound)?;
     }
     if decoded.is_empty() || decoded.ends_with('/') {
         decoded.to_mut().push_str("index.html");
     }
     // `..` begins with a dot as well.
-    let hidden = |part: &str| part.is_empty() || part.starts_with('.') || part.contains('\0');
+    let hidden =
+        |part: &str| part.is_empty() || part.starts_with('.') || part.contains('\0');
     if decoded.split('/').any(hidden) { Err(Missing::NotFound) } else { Ok(decoded) }
 }
 
@@ -116,12 +132,16 @@ fn percent_signs_are_fine(path: &[u8]) -> bool {
     rest.all(|behind| behind.len() >= 2 && behind[..2].iter().all(u8::is_ascii_hexdigit))
 }
 
-/// A directory's own name has a slash at the end; relative links in its index depend on it.
+/// A directory's own name has a slash at the end; relative links in its index depend on
+/// it.
 fn redirect(request: &Request<'_>) -> Response {
     // The path is sent back as it came. It begins with one slash only, as empty parts
     // were refused: with two it would lead to another host.
     let query = request.query.map_or_else(String::new, |query| format!("?{query}"));
-    let mut response = Response::text(301, "301 Moved Permanently: a directory's name ends with a slash\n");
+    let mut response = Response::text(
+        301,
+        "301 Moved Permanently: a directory's name ends with a slash\n",
+    );
     response.fields.location = Some(format!("{}/{query}", request.path));
     response
 }
@@ -132,38 +152,59 @@ fn not_found() -> Response {
 
 /// Out of descriptors: true for a moment, and for everybody.
 fn busy() -> Response {
-    let mut response =
-        Response::text(503, "503 Service Unavailable: too many open files; come back in a moment\n");
+    let mut response = Response::text(
+        503,
+        "503 Service Unavailable: too many open files; come back in a moment\n",
+    );
     response.fields.retry_after = Some(1);
     response.close = true; // and one descriptor is free again
     response
 }
 
 /// A regular file, whole, in part, or not at all.
-fn content(request: &Request<'_>, name: &str, file: File, metadata: &Metadata) -> Response {
+fn content(
+    request: &Request<'_>,
+    name: &str,
+    file: File,
+    metadata: &Metadata,
+) -> Response {
     let len = metadata.len();
     let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
-    let nanoseconds = modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+    let nanoseconds =
+        modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
     let etag = Etag { modified: nanoseconds, len };
-    let mut fields =
-        Fields { etag: Some(etag), last_modified: Some(modified), accept_ranges: true, ..Fields::default() };
-    let (status, at, part) = match judge(&request.conditions, request.method, &etag, modified) {
-        Verdict::NotModified => return Response { fields, ..Response::new(304) },
-        Verdict::Failed => {
-            return Response::text(412, "412 Precondition Failed: the file is not the one you mean\n");
-        }
-        Verdict::Unsatisfiable => {
-            let mut response =
-                Response::text(416, format!("416 Range Not Satisfiable: the file has {len} bytes\n"));
-            response.fields.content_range = Some(ContentRange { part: None, len });
-            return response;
-        }
-        Verdict::Part(first, last) => {
-            fields.content_range = Some(ContentRange { part: Some((first, last)), len });
-            (206, first, last - first + 1)
-        }
-        Verdict::Whole => (200, 0, len),
+    let mut fields = Fields {
+        etag: Some(etag),
+        last_modified: Some(modified),
+        accept_ranges: true,
+        ..Fields::default()
     };
-    fields.content_type = Some(mime_guess::from_path(name).first_raw().unwrap_or("application/octet-stream"));
+    let (status, at, part) =
+        match judge(&request.conditions, request.method, &etag, modified) {
+            Verdict::NotModified => return Response { fields, ..Response::new(304) },
+            Verdict::Failed => {
+                return Response::text(
+                    412,
+                    "412 Precondition Failed: the file is not the one you mean\n",
+                );
+            }
+            Verdict::Unsatisfiable => {
+                let mut response = Response::text(
+                    416,
+                    format!("416 Range Not Satisfiable: the file has {len} bytes\n"),
+                );
+                response.fields.content_range = Some(ContentRange { part: None, len });
+                return response;
+            }
+            Verdict::Part(first, last) => {
+                fields.content_range =
+                    Some(ContentRange { part: Some((first, last)), len });
+                (206, first, last - first + 1)
+            }
+            Verdict::Whole => (200, 0, len),
+        };
+    fields.content_type = Some(
+        mime_guess::from_path(name).first_raw().unwrap_or("application/octet-stream"),
+    );
     Response { fields, body: Body::File { file, at, len: part }, ..Response::new(status) }
 }

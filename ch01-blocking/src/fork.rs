@@ -1,4 +1,5 @@
-//! A process for each client: what Unix servers did first, and the best isolation there is.
+//! A process for each client: what Unix servers did first, and the best isolation there
+//! is.
 //!
 //! The parent accepts, forks, and buries its children. It never speaks to a client.
 
@@ -19,7 +20,12 @@ use std::time::{Duration, Instant};
 
 // ANCHOR: run
 /// Serves until `stop`. Only from a process with one thread: see [`sys::fork`].
-pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> io::Result<()> {
+pub fn run(
+    listener: Listener,
+    site: &Site,
+    options: &Options,
+    stop: &Stop,
+) -> io::Result<()> {
     let (alone, timeouts) = (SingleThreaded::check()?, options.timeouts());
     let mut children = Children::new()?;
     loop {
@@ -63,14 +69,21 @@ fn be_child(client: Client, welcome: Welcome, site: &Site, timeouts: &Timeouts) 
     let roster = Roster::new(site);
     let place = roster.seat(client.socket, usize::MAX);
     let seat = &place.seat;
-    sys::live(seat.socket.as_fd(), &seat.idle, site.draining(), || attend(&place, welcome, site, timeouts))
+    sys::live(seat.socket.as_fd(), &seat.idle, site.draining(), || {
+        attend(&place, welcome, site, timeouts)
+    })
 }
 // ANCHOR_END: child
 
 /// The parent's one word to a client: it waits for nothing.
 fn turn_away_at_once(client: Client, site: &Site, timeouts: &Timeouts) {
     let roster = Roster::new(site);
-    attend(&roster.seat(client.socket, usize::MAX), Welcome::TurnedAwayAtOnce, site, timeouts);
+    attend(
+        &roster.seat(client.socket, usize::MAX),
+        Welcome::TurnedAwayAtOnce,
+        site,
+        timeouts,
+    );
     site.stats.closed.add();
 }
 
@@ -98,8 +111,8 @@ impl Children {
         self.living.insert(child, (number, welcome));
     }
 
-    /// Whether a child has died, silencing the bell. First this, then [`bury`](Children::bury): a child that
-    /// dies in between rings again.
+    /// Whether a child has died, silencing the bell. First this, then
+    /// [`bury`](Children::bury): a child that dies in between rings again.
     fn rang(&self) -> bool {
         let mut rings = [0; 64];
         let mut rang = false;
@@ -131,7 +144,12 @@ impl Children {
     fn drain(&mut self, site: &Site, within: Duration) {
         let deadline = Instant::now() + within;
         trace::about(0);
-        trace!("stop", "{} connections, {:.1} s to finish", self.living.len(), within.as_secs_f64());
+        trace!(
+            "stop",
+            "{} connections, {:.1} s to finish",
+            self.living.len(),
+            within.as_secs_f64()
+        );
         self.signal(Signal::SIGTERM);
         self.bury(site);
         while !self.living.is_empty() {

@@ -16,7 +16,12 @@ use std::thread;
 
 // ANCHOR: run
 /// Serves until `stop`.
-pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> io::Result<()> {
+pub fn run(
+    listener: Listener,
+    site: &Site,
+    options: &Options,
+    stop: &Stop,
+) -> io::Result<()> {
     let (roster, timeouts) = (Roster::new(site), options.timeouts());
     thread::scope(|scope| {
         // This thread will be waiting for some client when the time comes to stop, so
@@ -27,7 +32,12 @@ pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> i
         })?;
         while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
             site.stats.accepted.add();
-            attend(&roster.seat(client.socket, usize::MAX), Welcome::Served, site, &timeouts);
+            attend(
+                &roster.seat(client.socket, usize::MAX),
+                Welcome::Served,
+                site,
+                &timeouts,
+            );
             site.stats.closed.add();
         }
         trace::about(0);

@@ -16,9 +16,10 @@
 //!                               └──► linger ──► close
 //! ```
 //!
-//! The three servers differ in one file each: [`iterative`], [`fork`], [`thread`].
-//! All that decides something is in [`http`] and [`site`], and never waits; later chapters
-//! drive the same decisions in other ways. All that waits is in [`serve()`] and its [`stream`].
+//! The three servers differ in one file each: [`iterative`], [`fork`], [`thread`]. All
+//! that decides something is in [`http`] and [`site`], and never waits; later chapters
+//! drive the same decisions in other ways. All that waits is in [`serve()`] and its
+//! [`stream`].
 
 pub mod attend;
 mod conditional;

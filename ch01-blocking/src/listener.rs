@@ -45,12 +45,15 @@ pub enum Accept {
 impl Listener {
     /// Listens on an address; port 0 lets the kernel choose.
     pub fn bind(address: SocketAddr) -> io::Result<Listener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // A server that restarts must not wait for old connections in TIME_WAIT (TLPI 61.10).
+        let socket =
+            Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // A server that restarts must not wait for old connections in TIME_WAIT (TLPI
+        // 61.10).
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        // A client may leave between poll and accept; then a blocking accept would hang.
+        // A client may leave between poll and accept; then a blocking accept would
+        // hang.
         socket.set_nonblocking(true)?;
         Ok(Listener { socket, accepted: Cell::new(0) })
     }
@@ -66,7 +69,9 @@ impl Listener {
     pub fn accept(&self, stop: BorrowedFd<'_>, bell: Option<BorrowedFd<'_>>) -> Accept {
         let bell = bell.unwrap_or(stop); // asking twice about the same one does no harm
         loop {
-            if let [true, ..] | [_, true, _] = is_readable(&[stop, bell, self.socket.as_fd()], None) {
+            if let [true, ..] | [_, true, _] =
+                is_readable(&[stop, bell, self.socket.as_fd()], None)
+            {
                 return Accept::Other;
             }
             let (socket, peer) = match self.socket.accept() {
@@ -75,13 +80,16 @@ impl Listener {
                 Err(error)
                     if matches!(
                         error.kind(),
-                        ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionAborted
+                        ErrorKind::WouldBlock
+                            | ErrorKind::Interrupted
+                            | ErrorKind::ConnectionAborted
                     ) =>
                 {
                     continue;
                 }
-                // EMFILE, ENFILE, ENOBUFS, ENOMEM: every place that connections are kept in is
-                // full. What else accept(2) may report passes too, or does not; we need not burn the processor over it.
+                // EMFILE, ENFILE, ENOBUFS, ENOMEM: every place that connections are
+                // kept in is full. What else accept(2) may report passes too, or does
+                // not; we need not burn the processor over it.
                 Err(error) => {
                     trace!("pause", "{error}");
                     if is_readable(&[stop, bell], Some(PAUSE)).contains(&true) {
@@ -91,13 +99,18 @@ impl Listener {
                 }
             };
             // An answer is one write; there is nothing that Nagle's algorithm could
-            // gather, only something that it could delay. If these fail, the first read will too.
+            // gather, only something that it could delay. If these fail, the first read
+            // will too.
             let _ = SockRef::from(&socket).set_tcp_nodelay(true);
             let _ = socket.set_nonblocking(false);
             let number = self.accepted.get() + 1;
             self.accepted.set(number);
             trace::about(number);
-            trace!("accept", "{}", peer.as_socket().map_or_else(String::new, |peer| peer.to_string()));
+            trace!(
+                "accept",
+                "{}",
+                peer.as_socket().map_or_else(String::new, |peer| peer.to_string())
+            );
             return Accept::Client(Client { socket: socket.into(), number });
         }
     }

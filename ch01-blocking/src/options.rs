@@ -105,7 +105,8 @@ impl Options {
 
     /// How much each message may take.
     pub fn limits(&self) -> io::Result<Limits> {
-        let Sizes { max_line, max_head, max_fields, max_body, max_output, max_buffered } = self.sizes;
+        let Sizes { max_line, max_head, max_fields, max_body, max_output, max_buffered } =
+            self.sizes;
         Ok(Limits {
             line: max_line,
             head: max_head,
@@ -122,19 +123,26 @@ impl Options {
     }
 }
 
-/// A positive number of seconds, at most a year: beyond that the clock's arithmetic could overflow.
+/// A positive number of seconds, at most a year: beyond that the clock's arithmetic
+/// could overflow.
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(number) if number > 0.0 && number <= 31_536_000.0 => {
             Ok(Duration::from_secs_f64(number).max(Duration::from_millis(1)))
         }
-        _ => Err("a number of seconds between 0.001 and 31536000, such as 10 or 0.5".into()),
+        _ => {
+            Err("a number of seconds between 0.001 and 31536000, such as 10 or 0.5"
+                .into())
+        }
     }
 }
 
 /// A size beyond which arithmetic could overflow is a mistake, not a wish.
 fn size(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|size| *size <= 1 << 40).ok_or("a whole number, at most 1099511627776".into())
+    text.parse()
+        .ok()
+        .filter(|size| *size <= 1 << 40)
+        .ok_or("a whole number, at most 1099511627776".into())
 }
 
 fn fields(text: &str) -> Result<usize, String> {

@@ -1,4 +1,5 @@
-//! What every server binary does before it serves: options, descriptors, a socket, signals.
+//! What every server binary does before it serves: options, descriptors, a socket,
+//! signals.
 
 use crate::listener::Listener;
 use crate::options::Options;
@@ -27,7 +28,8 @@ pub fn start(
     options: &Options,
     run: impl FnOnce(Listener, &Site, &Options, &Stop) -> io::Result<()>,
 ) -> ExitCode {
-    // One line, and no backtrace: a panic costs one connection, and who reads our standard error is not to pay more.
+    // One line, and no backtrace: a panic costs one connection, and who reads our
+    // standard error is not to pay more.
     panic::set_hook(Box::new(|panic| {
         let _ = writeln!(io::stderr(), "{}", panic.to_string().replace('\n', ": "));
     }));
@@ -45,7 +47,9 @@ fn prepare(options: &Options) -> Result<(Listener, Site, Stop), String> {
         trace::start();
     }
     let site = options.site().map_err(|error| match &options.root {
-        Some(root) => format!("cannot open the directory {}: {error}; check --root", root.display()),
+        Some(root) => {
+            format!("cannot open the directory {}: {error}; check --root", root.display())
+        }
         None => format!("cannot start: {error}"),
     })?;
     let listener = Listener::bind(options.listen).map_err(|error| {
@@ -54,7 +58,8 @@ fn prepare(options: &Options) -> Result<(Listener, Site, Stop), String> {
             options.listen
         )
     })?;
-    let failed = |what: &'static str| move |error: io::Error| format!("cannot {what}: {error}");
+    let failed =
+        |what: &'static str| move |error: io::Error| format!("cannot {what}: {error}");
     raise_descriptor_limit();
     let stop = Stop::on_signals().map_err(failed("handle signals"))?;
     let address = listener.address().map_err(failed("find out the address"))?;
@@ -65,9 +70,9 @@ fn prepare(options: &Options) -> Result<(Listener, Site, Stop), String> {
     Ok((listener, site, stop))
 }
 
-/// The soft limit (often 1024) is for programs that still use select. The hard one is what the
-/// system means; where that is no number (macOS), 10240 is what it takes. If neither is granted, the server
-/// makes do with what it has.
+/// The soft limit (often 1024) is for programs that still use select. The hard one is
+/// what the system means; where that is no number (macOS), 10240 is what it takes. If
+/// neither is granted, the server makes do with what it has.
 pub fn raise_descriptor_limit() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
@@ -82,7 +87,10 @@ pub fn options<C: Parser>() -> C {
             error.exit(); // --help
         }
         let text = error.to_string();
-        eprintln!("{} (--help lists the options)", text.lines().next().unwrap_or_default());
+        eprintln!(
+            "{} (--help lists the options)",
+            text.lines().next().unwrap_or_default()
+        );
         std::process::exit(2);
     })
 }

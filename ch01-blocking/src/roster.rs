@@ -23,7 +23,8 @@ pub struct Roster<'a> {
     seats: Mutex<Seats>,
     /// Somebody left.
     left: Condvar,
-    /// All were cut off. Apart from `left`, so that a client that leaves does not wake every sleeper.
+    /// All were cut off. Apart from `left`, so that a client that leaves does not wake
+    /// every sleeper.
     cut: Condvar,
 }
 
@@ -59,16 +60,23 @@ pub struct Place<'a> {
 impl<'a> Roster<'a> {
     /// An empty roster for a server of this site.
     pub fn new(site: &'a Site) -> Roster<'a> {
-        Roster { site, seats: Mutex::default(), left: Condvar::new(), cut: Condvar::new() }
+        Roster {
+            site,
+            seats: Mutex::default(),
+            left: Condvar::new(),
+            cut: Condvar::new(),
+        }
     }
 
-    /// Takes a connection in, and decides how welcome it is where `most` may be served at once.
+    /// Takes a connection in, and decides how welcome it is where `most` may be served
+    /// at once.
     pub fn seat(&'a self, socket: TcpStream, most: usize) -> Place<'a> {
         let seat = Arc::new(Seat { socket, idle: AtomicBool::new(false) });
         let mut seats = self.lock();
         let number = seats.next;
         seats.next += 1;
-        let welcome = Welcome::to(seats.taken.len() - seats.turned_away, seats.turned_away, most);
+        let welcome =
+            Welcome::to(seats.taken.len() - seats.turned_away, seats.turned_away, most);
         seats.turned_away += usize::from(welcome != Welcome::Served);
         seats.taken.insert(number, seat.clone());
         Place { roster: self, number, seat, welcome }
@@ -85,7 +93,12 @@ impl<'a> Roster<'a> {
         self.site.drain();
         let deadline = Instant::now() + within;
         let mut seats = self.lock();
-        trace!("stop", "{} connections, {:.1} s to finish", seats.taken.len(), within.as_secs_f64());
+        trace!(
+            "stop",
+            "{} connections, {:.1} s to finish",
+            seats.taken.len(),
+            within.as_secs_f64()
+        );
         for seat in seats.taken.values().filter(|seat| seat.idle.load(SeqCst)) {
             let _ = seat.socket.shutdown(Shutdown::Read); // the client may have been faster
         }
@@ -100,7 +113,11 @@ impl<'a> Roster<'a> {
                 self.cut.notify_all();
                 break;
             }
-            seats = self.left.wait_timeout(seats, left).unwrap_or_else(PoisonError::into_inner).0;
+            seats = self
+                .left
+                .wait_timeout(seats, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 

@@ -16,7 +16,8 @@ use std::time::SystemTime;
 /// What becomes of a connection when [`serve`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
-    /// Everything is answered, nothing is buffered: it may stay, and costs nothing but its socket.
+    /// Everything is answered, nothing is buffered: it may stay, and costs nothing but
+    /// its socket.
     Idle,
     /// It got its last answer. Close in stages: see [`linger`].
     Linger,
@@ -25,7 +26,8 @@ pub enum After {
 }
 
 // ANCHOR: serve
-/// Serves requests until none is left in the buffer, and waits for what it needs for that.
+/// Serves requests until none is left in the buffer, and waits for what it needs for
+/// that.
 ///
 /// A client's misbehaviour ends as a refusal or a close. An error means that
 /// the connection is broken, and is of interest to nobody but a trace.
@@ -89,7 +91,12 @@ pub fn serve(
 // ANCHOR_END: serve
 
 /// A deadline has passed: without a word between requests, with 408 within one.
-fn too_late(stream: &mut impl Stream, site: &Site, inbox: &Inbox, outbox: &mut Outbox) -> io::Result<After> {
+fn too_late(
+    stream: &mut impl Stream,
+    site: &Site,
+    inbox: &Inbox,
+    outbox: &mut Outbox,
+) -> io::Result<After> {
     site.stats.timeouts.add();
     let why = match inbox.content_received() {
         None if inbox.is_empty() => return Ok(After::Close),
@@ -101,7 +108,12 @@ fn too_late(stream: &mut impl Stream, site: &Site, inbox: &Inbox, outbox: &mut O
 }
 
 /// Says why not. It is the connection's last answer.
-pub fn refuse(why: Refusal, stream: &mut impl Stream, site: &Site, outbox: &mut Outbox) -> io::Result<After> {
+pub fn refuse(
+    why: Refusal,
+    stream: &mut impl Stream,
+    site: &Site,
+    outbox: &mut Outbox,
+) -> io::Result<After> {
     trace!("refuse", "{}: {}", why.status, why.reason);
     site.stats.refused.add();
     outbox.push_refusal(why, SystemTime::now());

@@ -39,7 +39,12 @@ impl Site {
     /// A site with the routes, and the files below `root` if there is one.
     pub fn new(root: Option<&Path>, limits: Limits) -> io::Result<Site> {
         let files = root.map(Files::open).transpose()?;
-        Ok(Site { limits, stats: sys::shared()?, files, draining: AtomicBool::new(false) })
+        Ok(Site {
+            limits,
+            stats: sys::shared()?,
+            files,
+            draining: AtomicBool::new(false),
+        })
     }
 
     /// From now on every answer is the last on its connection.
@@ -61,13 +66,24 @@ impl Site {
     /// costs this one connection, in every server, since all of them come through here.
     pub fn respond(&self, request: &Request<'_>) -> Response {
         trace!("request", "{} {}", request.method.name(), request.path);
-        // The routes hold no lock and leave nothing half done, so nothing broken can be seen afterwards.
-        let response = catch_unwind(AssertUnwindSafe(|| self.route(request))).unwrap_or_else(|_| {
-            self.stats.panics.add();
-            Response { close: true, ..Response::text(500, "the application failed; the server did not\n") }
-        });
+        // The routes hold no lock and leave nothing half done, so nothing broken can be
+        // seen afterwards.
+        let response = catch_unwind(AssertUnwindSafe(|| self.route(request)))
+            .unwrap_or_else(|_| {
+                self.stats.panics.add();
+                Response {
+                    close: true,
+                    ..Response::text(500, "the application failed; the server did not\n")
+                }
+            });
         self.stats.requests.add();
-        trace!("answer", "{} {}, {} bytes", response.status, phrase(response.status), response.body.len());
+        trace!(
+            "answer",
+            "{} {}, {} bytes",
+            response.status,
+            phrase(response.status),
+            response.body.len()
+        );
         response
     }
     // ANCHOR_END: respond
@@ -80,8 +96,13 @@ impl Site {
         match path {
             "*" => allow(204, "GET, HEAD, POST, OPTIONS"),
             "/plaintext" => look(request, || {
-                let fields = Fields { content_type: Some("text/plain"), ..Fields::default() };
-                Response { fields, body: Body::Static(b"Hello, World!"), ..Response::new(200) }
+                let fields =
+                    Fields { content_type: Some("text/plain"), ..Fields::default() };
+                Response {
+                    fields,
+                    body: Body::Static(b"Hello, World!"),
+                    ..Response::new(200)
+                }
             }),
             "/echo" => match request.method {
                 Method::Post => bytes(Body::Bytes(request.body.to_vec())),
@@ -89,8 +110,15 @@ impl Site {
                 _ => allow(405, "POST, OPTIONS"),
             },
             "/stats" => look(request, || {
-                let fields = Fields { content_type: Some("application/json"), ..Fields::default() };
-                Response { fields, body: Body::Bytes(self.stats.json().into_bytes()), ..Response::new(200) }
+                let fields = Fields {
+                    content_type: Some("application/json"),
+                    ..Fields::default()
+                };
+                Response {
+                    fields,
+                    body: Body::Bytes(self.stats.json().into_bytes()),
+                    ..Response::new(200)
+                }
             }),
             "/panic" => look(request, || panic!("/panic was asked for")),
             _ => {
@@ -102,7 +130,9 @@ impl Site {
                         })
                     })
                 } else if let Some(number) = path.strip_prefix("/bytes/") {
-                    look(request, || with_number(number, MOST_BYTES, |n| bytes(Body::Pattern(n))))
+                    look(request, || {
+                        with_number(number, MOST_BYTES, |n| bytes(Body::Pattern(n)))
+                    })
                 } else if let Some(files) = &self.files {
                     files.respond(request)
                 } else {
@@ -136,7 +166,8 @@ pub(crate) fn allow(status: u16, methods: &'static str) -> Response {
 }
 
 fn bytes(body: Body) -> Response {
-    let fields = Fields { content_type: Some("application/octet-stream"), ..Fields::default() };
+    let fields =
+        Fields { content_type: Some("application/octet-stream"), ..Fields::default() };
     Response { fields, body, ..Response::new(200) }
 }
 
@@ -144,6 +175,9 @@ fn bytes(body: Body) -> Response {
 fn with_number(text: &str, most: u64, answer: impl FnOnce(u64) -> Response) -> Response {
     match decimal(text.as_bytes()) {
         Some(number) if number <= most => answer(number),
-        _ => Response::text(400, format!("400 Bad Request: a number from 0 to {most} is missing\n")),
+        _ => Response::text(
+            400,
+            format!("400 Bad Request: a number from 0 to {most} is missing\n"),
+        ),
     }
 }

@@ -28,7 +28,8 @@ impl Stats {
     /// The counters as JSON.
     pub fn json(&self) -> String {
         let Stats { accepted, closed, requests, refused, timeouts, panics } = self;
-        // Read in this order, so that a connection which comes and goes meanwhile does not make `open` negative.
+        // Read in this order, so that a connection which comes and goes meanwhile does
+        // not make `open` negative.
         let closed = closed.get();
         let accepted = accepted.get();
         format!(

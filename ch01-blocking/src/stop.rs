@@ -30,7 +30,10 @@ impl Stop {
     /// A pipe into which SIGTERM and SIGINT write from now on.
     pub fn on_signals() -> io::Result<Stop> {
         let (stop, Stopper(write)) = Stop::pipe()?;
-        sys::write_on_signals(write.into(), &[sys::Signal::SIGTERM, sys::Signal::SIGINT])?;
+        sys::write_on_signals(
+            write.into(),
+            &[sys::Signal::SIGTERM, sys::Signal::SIGINT],
+        )?;
         Ok(stop)
     }
 
@@ -55,11 +58,16 @@ impl Stopper {
 
 /// Waits until one of the descriptors is readable, or `within` is over, and says
 /// which are. poll(2) does it; chapter 4 is about how.
-pub fn is_readable<const N: usize>(descriptors: &[BorrowedFd<'_>; N], within: Option<Duration>) -> [bool; N] {
+pub fn is_readable<const N: usize>(
+    descriptors: &[BorrowedFd<'_>; N],
+    within: Option<Duration>,
+) -> [bool; N] {
     let deadline = within.map(|within| Instant::now() + within);
     loop {
-        let mut polled = descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let mut polled =
+            descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
+        let left =
+            deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         // Rounded up, or the last millisecond would be spent asking again and again.
         let timeout = left.map_or(PollTimeout::NONE, |left| {
             PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)

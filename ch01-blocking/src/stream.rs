@@ -1,8 +1,8 @@
 //! A connection as `serve` sees it: everything that can wait.
 //!
-//! [`Stream`] is what chapter 1's [`serve`](crate::serve()) is written against. Here it is
-//! implemented by [`Blocking`], which makes the thread wait; chapter 6 implements
-//! it by parking a coroutine instead, and `serve` does not notice.
+//! [`Stream`] is what chapter 1's [`serve`](crate::serve()) is written against. Here it
+//! is implemented by [`Blocking`], which makes the thread wait; chapter 6 implements it
+//! by parking a coroutine instead, and `serve` does not notice.
 
 use crate::http::Inbox;
 use crate::roster::Place;
@@ -17,8 +17,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 // ANCHOR: stream
-/// A connection to a client. Every method but [`deadline`](Stream::deadline) may wait; one that has
-/// waited too long fails with [`ErrorKind::TimedOut`].
+/// A connection to a client. Every method but [`deadline`](Stream::deadline) may wait;
+/// one that has waited too long fails with [`ErrorKind::TimedOut`].
 pub trait Stream: Write {
     /// Receives into the buffer. Says how many bytes came; 0 means that no more will.
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize>;
@@ -27,8 +27,8 @@ pub trait Stream: Write {
     /// Says how many bytes went; 0 means that the file ends before `at`.
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize>;
 
-    /// Says what the next [`fill`](Stream::fill) waits for. The clock starts when the kind of wait
-    /// changes, and goes on as long as it stays the same.
+    /// Says what the next [`fill`](Stream::fill) waits for. The clock starts when the
+    /// kind of wait changes, and goes on as long as it stays the same.
     fn deadline(&mut self, wait: Wait);
 
     /// Lets time pass, for `/sleep`.
@@ -77,7 +77,10 @@ impl<'a> Blocking<'a> {
     fn receive(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         let within = match self.wait {
             Wait::Idle => self.timeouts.idle, // one read only, so the clock need not be asked
-            wait => self.timeouts.due(wait, self.began).saturating_duration_since(Instant::now()),
+            wait => self
+                .timeouts
+                .due(wait, self.began)
+                .saturating_duration_since(Instant::now()),
         };
         if within.is_zero() {
             return Err(ErrorKind::TimedOut.into());
@@ -90,7 +93,8 @@ impl<'a> Blocking<'a> {
         (&self.place.seat.socket).read(inbox.space())
     }
 
-    /// Writes, up to `most` bytes, until the client has taken some or has taken too long.
+    /// Writes, up to `most` bytes, until the client has taken some or has taken too
+    /// long.
     fn write_with(
         &mut self,
         most: usize,
@@ -111,11 +115,16 @@ impl<'a> Blocking<'a> {
 
     /// What a write reports, unless the client has taken too little for too long.
     ///
-    /// A blocking write that falls short was ended by SO_SNDTIMEO, half a write deadline. That alone
-    /// says little: the kernel wakes a writer only when a third of its buffer has
-    /// become free, which for a slow client may be minutes. So we ask how much the client has really
-    /// taken between two such ends.
-    fn written(&mut self, wrote: io::Result<usize>, of: usize, began: Instant) -> io::Result<usize> {
+    /// A blocking write that falls short was ended by SO_SNDTIMEO, half a write
+    /// deadline. That alone says little: the kernel wakes a writer only when a third of
+    /// its buffer has become free, which for a slow client may be minutes. So we ask
+    /// how much the client has really taken between two such ends.
+    fn written(
+        &mut self,
+        wrote: io::Result<usize>,
+        of: usize,
+        began: Instant,
+    ) -> io::Result<usize> {
         let wrote = match wrote {
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             wrote => wrote?,
@@ -130,7 +139,9 @@ impl<'a> Blocking<'a> {
         let untaken = sys::unacknowledged(self.place.seat.socket.as_fd());
         trace!("wait", "for the client to take what is sent");
         match self.untaken.replace(untaken) {
-            Some(before) if before + wrote < untaken + WRITE_STEP / 2 => Err(ErrorKind::TimedOut.into()),
+            Some(before) if before + wrote < untaken + WRITE_STEP / 2 => {
+                Err(ErrorKind::TimedOut.into())
+            }
             _ => Ok(wrote),
         }
     }
@@ -143,19 +154,29 @@ impl Stream for Blocking<'_> {
             // roster does it the other way round. So one of the two sees the other.
             self.place.seat.idle.store(self.wait == Wait::Idle, SeqCst);
             if self.wait == Wait::Idle && self.place.roster.is_draining() {
-                // As if the client had said goodbye: what it has sent before that we still read.
+                // As if the client had said goodbye: what it has sent before that we
+                // still read.
                 let _ = self.place.seat.socket.shutdown(Shutdown::Read);
             }
             let received = self.receive(inbox);
             self.place.seat.idle.store(false, SeqCst);
             match received {
                 Ok(n) => {
-                    trace!("read", "{}", if n > 0 { format!("{n} bytes") } else { "the end".into() });
+                    trace!(
+                        "read",
+                        "{}",
+                        if n > 0 { format!("{n} bytes") } else { "the end".into() }
+                    );
                     inbox.received(n);
                     return Ok(n);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut
+                    ) =>
+                {
                     trace!("timeout", "{}", Describe(self.wait, Duration::ZERO));
                     return Err(ErrorKind::TimedOut.into());
                 }
@@ -165,13 +186,16 @@ impl Stream for Blocking<'_> {
     }
 
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
-        // The kernel sends a file in pieces of this size, and SO_SNDTIMEO is for each of them.
+        // The kernel sends a file in pieces of this size, and SO_SNDTIMEO is for each
+        // of them.
         let len = len.min(64 * 1024) as usize;
         self.write_with(len, |socket| send_file(socket, file, at, len))
     }
 
     fn deadline(&mut self, wait: Wait) {
-        if std::mem::discriminant(&wait) != std::mem::discriminant(&self.wait) && wait != Wait::Idle {
+        if std::mem::discriminant(&wait) != std::mem::discriminant(&self.wait)
+            && wait != Wait::Idle
+        {
             self.began = Instant::now();
         }
         self.wait = wait;
@@ -189,8 +213,8 @@ impl Stream for Blocking<'_> {
 
 impl Write for Blocking<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // The Rust runtime ignores SIGPIPE, so a client that has gone is an error (EPIPE) and not
-        // a signal that ends the process (send(2)).
+        // The Rust runtime ignores SIGPIPE, so a client that has gone is an error
+        // (EPIPE) and not a signal that ends the process (send(2)).
         self.write_with(bytes.len(), |mut socket| socket.write(bytes))
     }
 
@@ -201,15 +225,27 @@ impl Write for Blocking<'_> {
 
 /// sendfile(2): the kernel moves the pages of the file to the socket by itself.
 #[cfg(target_os = "linux")]
-pub fn send_file(socket: &impl AsFd, file: &File, at: u64, len: usize) -> io::Result<usize> {
+pub fn send_file(
+    socket: &impl AsFd,
+    file: &File,
+    at: u64,
+    len: usize,
+) -> io::Result<usize> {
     let mut at = at.try_into().map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
-    // More than this in one call would keep other clients waiting where one thread serves them all.
+    // More than this in one call would keep other clients waiting where one thread
+    // serves them all.
     Ok(nix::sys::sendfile::sendfile64(socket, file, Some(&mut at), len.min(1 << 20))?)
 }
 
-/// Where sendfile is another call, or none: through our memory, which is slower and always works.
+/// Where sendfile is another call, or none: through our memory, which is slower and
+/// always works.
 #[cfg(not(target_os = "linux"))]
-pub fn send_file(socket: &impl AsFd, file: &File, at: u64, len: usize) -> io::Result<usize> {
+pub fn send_file(
+    socket: &impl AsFd,
+    file: &File,
+    at: u64,
+    len: usize,
+) -> io::Result<usize> {
     use std::os::unix::fs::FileExt;
     let mut bytes = [0; WRITE_STEP];
     let most = len.min(bytes.len());
@@ -230,10 +266,16 @@ impl std::fmt::Display for Describe {
         match wait {
             Wait::Idle => f.write_str("for a request")?,
             Wait::Head => f.write_str("for the rest of a head")?,
-            Wait::Body { received } => write!(f, "for more content ({received} bytes so far)")?,
+            Wait::Body { received } => {
+                write!(f, "for more content ({received} bytes so far)")?
+            }
             Wait::Write => f.write_str("for room to send")?,
             Wait::Linger => f.write_str("for the client to leave")?,
         }
-        if within.is_zero() { Ok(()) } else { write!(f, ", {:.1} s at most", within.as_secs_f64()) }
+        if within.is_zero() {
+            Ok(())
+        } else {
+            write!(f, ", {:.1} s at most", within.as_secs_f64())
+        }
     }
 }

@@ -11,7 +11,9 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering::SeqCst,
+};
 
 /// A pipe whose ends programs that we might start do not inherit, and whose write
 /// end never blocks: a signal handler writes to it, and a full pipe says enough.
@@ -42,16 +44,17 @@ extern "C" fn write_byte(signal: libc::c_int) {
     let pipe = PIPES[signal as usize].load(SeqCst);
     // errno, which write may change, belongs to the code that we interrupt.
     let errno = Errno::last_raw();
-    // SAFETY: write is async-signal-safe (signal-safety(7)); the buffer is one
-    // static byte; the descriptor was given up to us and is never closed. A full pipe is
-    // fine, as a byte is waiting in it already.
+    // SAFETY: write is async-signal-safe (signal-safety(7)); the buffer is one static
+    // byte; the descriptor was given up to us and is never closed. A full pipe is fine,
+    // as a byte is waiting in it already.
     unsafe { libc::write(pipe, b"!".as_ptr().cast(), 1) };
     Errno::set_raw(errno);
 }
 
 fn handle(signal: Signal, handler: SigHandler) -> io::Result<()> {
     let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handlers passed here are this file's, and do only what a handler may: see each.
+    // SAFETY: the handlers passed here are this file's, and do only what a handler may:
+    // see each.
     unsafe { sigaction(signal, &action) }?;
     Ok(())
 }
@@ -64,7 +67,8 @@ fn handle(signal: Signal, handler: SigHandler) -> io::Result<()> {
 pub struct SingleThreaded(());
 
 impl SingleThreaded {
-    /// Makes the promise, having looked where the system shows it. Who holds it starts no thread.
+    /// Makes the promise, having looked where the system shows it. Who holds it starts
+    /// no thread.
     pub fn check() -> io::Result<SingleThreaded> {
         let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
         match threads {
@@ -74,11 +78,13 @@ impl SingleThreaded {
     }
 }
 
-/// Starts a copy of this process. Says the child's number to the parent, and `None` to the child.
+/// Starts a copy of this process. Says the child's number to the parent, and `None` to
+/// the child.
 pub fn fork(_: &SingleThreaded) -> io::Result<Option<Pid>> {
     // SIGTERM waits until the child has its own handler: see `live`.
     terminate_signal().thread_block()?;
-    // SAFETY: the process has one thread, so the child may do all that the parent might.
+    // SAFETY: the process has one thread, so the child may do all that the parent
+    // might.
     let forked = unsafe { nix::unistd::fork() };
     if let Ok(ForkResult::Child) = forked {
         return Ok(None);
@@ -103,7 +109,12 @@ static SOCKET: AtomicI32 = AtomicI32::new(-1);
 ///
 /// SIGTERM sets `draining`, and hangs up while `idle` is set. SIGINT is ignored: a
 /// Ctrl-C reaches the parent too, which will send SIGTERM.
-pub fn live(socket: BorrowedFd<'_>, idle: &AtomicBool, draining: &AtomicBool, work: impl FnOnce()) -> ! {
+pub fn live(
+    socket: BorrowedFd<'_>,
+    idle: &AtomicBool,
+    draining: &AtomicBool,
+    work: impl FnOnce(),
+) -> ! {
     SOCKET.store(socket.as_raw_fd(), SeqCst);
     IDLE.store(std::ptr::from_ref(idle).cast_mut(), SeqCst);
     DRAINING.store(std::ptr::from_ref(draining).cast_mut(), SeqCst);
@@ -112,7 +123,8 @@ pub fn live(socket: BorrowedFd<'_>, idle: &AtomicBool, draining: &AtomicBool, wo
         .and_then(|()| Ok(terminate_signal().thread_unblock()?));
     // A panic must not leave this function: the borrows above would end with it.
     let worked = handled.is_ok() && catch_unwind(AssertUnwindSafe(work)).is_ok();
-    // SAFETY: _exit has no preconditions. It does not run what the parent has left to run at its exit.
+    // SAFETY: _exit has no preconditions. It does not run what the parent has left to
+    // run at its exit.
     unsafe { libc::_exit(if worked { 0 } else { 101 }) }
 }
 
@@ -126,17 +138,19 @@ extern "C" fn terminate(_: libc::c_int) {
     draining.store(true, SeqCst);
     if idle.load(SeqCst) {
         let errno = Errno::last_raw();
-        // SAFETY: shutdown is async-signal-safe; the descriptor was borrowed by `live`, so it is open.
+        // SAFETY: shutdown is async-signal-safe; the descriptor was borrowed by `live`,
+        // so it is open.
         unsafe { libc::shutdown(SOCKET.load(SeqCst), libc::SHUT_RD) };
         Errno::set_raw(errno);
     }
 }
 
-/// Bytes that were sent on this connection and that the other side has not acknowledged.
-/// Where the system cannot tell, 0.
+/// Bytes that were sent on this connection and that the other side has not
+/// acknowledged. Where the system cannot tell, 0.
 pub fn unacknowledged(socket: BorrowedFd<'_>) -> usize {
     let mut bytes: libc::c_int = 0;
-    // SAFETY: SIOCOUTQ (the number is TIOCOUTQ's; tcp(7)) writes one int through the pointer.
+    // SAFETY: SIOCOUTQ (the number is TIOCOUTQ's; tcp(7)) writes one int through the
+    // pointer.
     #[cfg(target_os = "linux")]
     let told = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     #[cfg(not(target_os = "linux"))]
@@ -144,17 +158,24 @@ pub fn unacknowledged(socket: BorrowedFd<'_>) -> usize {
     if told == 0 { usize::try_from(std::mem::take(&mut bytes)).unwrap_or(0) } else { 0 }
 }
 
-/// Memory for a `T` of zeroes that this process and all that it forks share. It is never given back.
+/// Memory for a `T` of zeroes that this process and all that it forks share. It is
+/// never given back.
 ///
 /// `T` must be made of atomics only: several processes change it at once.
 pub fn shared<T: Zeroed>() -> io::Result<&'static T> {
     let length = NonZeroUsize::new(size_of::<T>()).ok_or(io::ErrorKind::InvalidInput)?;
-    // SAFETY: an anonymous mapping at an address of the kernel's choice touches no memory in use.
+    // SAFETY: an anonymous mapping at an address of the kernel's choice touches no
+    // memory in use.
     let memory = unsafe {
-        mmap_anonymous(None, length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED)
+        mmap_anonymous(
+            None,
+            length,
+            ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+            MapFlags::MAP_SHARED,
+        )
     }?;
-    // SAFETY: the mapping is at least as large as a T, aligned to a page, filled with zeroes, which `Zeroed`
-    // says is a valid T, and never unmapped.
+    // SAFETY: the mapping is at least as large as a T, aligned to a page, filled with
+    // zeroes, which `Zeroed` says is a valid T, and never unmapped.
     Ok(unsafe { memory.cast::<T>().as_ref() })
 }
 

@@ -1,4 +1,5 @@
-//! A thread for each client: each may wait as long as it likes, and only its own thread waits with it.
+//! A thread for each client: each may wait as long as it likes, and only its own thread
+//! waits with it.
 
 use crate::attend::{Welcome, attend};
 use crate::listener::{Accept, Listener};
@@ -13,12 +14,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
-/// Address space for a thread's stack; memory is only taken for the pages that are touched.
+/// Address space for a thread's stack; memory is only taken for the pages that are
+/// touched.
 const STACK: usize = 256 * 1024;
 
 // ANCHOR: run
 /// Serves until `stop`.
-pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> io::Result<()> {
+pub fn run(
+    listener: Listener,
+    site: &Site,
+    options: &Options,
+    stop: &Stop,
+) -> io::Result<()> {
     let (roster, timeouts) = (Roster::new(site), options.timeouts());
     thread::scope(|scope| {
         while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
@@ -31,13 +38,17 @@ pub fn run(listener: Listener, site: &Site, options: &Options, stop: &Stop) -> i
             }
             trace!("thread", "one for it");
             let (theirs, timeouts) = (place.clone(), &timeouts);
-            let spawned = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
-                trace::about(client.number);
-                // What panics in here would be our mistake, not the application's
-                // (`Site::respond` catches those). It ends this connection and no other.
-                let _ = catch_unwind(AssertUnwindSafe(|| attend(&theirs, theirs.welcome, site, timeouts)));
-                site.stats.closed.add();
-            });
+            let spawned =
+                thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
+                    trace::about(client.number);
+                    // What panics in here would be our mistake, not the application's
+                    // (`Site::respond` catches those). It ends this connection and no
+                    // other.
+                    let _ = catch_unwind(AssertUnwindSafe(|| {
+                        attend(&theirs, theirs.welcome, site, timeouts)
+                    }));
+                    site.stats.closed.add();
+                });
             // No more threads, for now. Those who have one are served on.
             if let Err(error) = spawned {
                 trace!("thread", "none to be had: {error}");

@@ -1,4 +1,5 @@
-//! `--trace`: the server thinks aloud, a line for each thing that happens to a connection.
+//! `--trace`: the server thinks aloud, a line for each thing that happens to a
+//! connection.
 //!
 //! ```text
 //!    0.000  #1  accept   127.0.0.1:50412
@@ -25,7 +26,8 @@ thread_local! {
 /// Starts to tell, on standard error.
 pub fn start() {
     START.get_or_init(Instant::now);
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colours =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     COLOURS.store(colours, Relaxed);
     ON.store(true, Relaxed);
 }
@@ -57,7 +59,8 @@ pub fn line(verb: &str, what: Arguments<'_>) {
     let _ = std::io::stderr().write_all(line.as_bytes()); // nobody is left to tell
 }
 
-/// `trace!("read", "{n} bytes")`: tells if anybody listens, and costs next to nothing if not.
+/// `trace!("read", "{n} bytes")`: tells if anybody listens, and costs next to nothing
+/// if not.
 #[macro_export]
 macro_rules! trace {
     ($verb:expr, $($what:tt)+) => {

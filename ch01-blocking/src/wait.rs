@@ -55,7 +55,9 @@ impl Timeouts {
                 Wait::Head => self.head,
                 // Every byte received buys the time that it may take at the least rate.
                 Wait::Body { received } if self.body_rate > 0 => {
-                    let earned = Duration::from_millis(received.saturating_mul(1000) / self.body_rate);
+                    let earned = Duration::from_millis(
+                        received.saturating_mul(1000) / self.body_rate,
+                    );
                     self.body.min(self.head.saturating_add(earned))
                 }
                 Wait::Body { .. } => self.body,

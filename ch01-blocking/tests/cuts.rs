@@ -95,7 +95,9 @@ fn the_budget_comes_back() {
         inbox.receive(&[b'x'; 1000]);
     }
     assert!(limits.buffered.left() < all - 900_000, "what is held counts");
-    assert!(matches!(inbox.next(&limits), Parsed::Complete(request) if request.body.len() == 1_000_000));
+    assert!(
+        matches!(inbox.next(&limits), Parsed::Complete(request) if request.body.len() == 1_000_000)
+    );
     assert!(matches!(inbox.next(&limits), Parsed::Partial { .. }));
     assert_eq!(limits.buffered.left(), all, "an idle connection holds nothing");
 }

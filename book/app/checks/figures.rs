@@ -22,7 +22,9 @@ pub fn check(src: &Path) -> Result<Vec<Problem>> {
             if let Some(other) = ids.insert(id.to_owned(), name.display().to_string()) {
                 problems.push(Problem::in_file(
                     name,
-                    format!("the id {id:?} is in {other} too: begin it with the figure's name"),
+                    format!(
+                        "the id {id:?} is in {other} too: begin it with the figure's name"
+                    ),
                 ));
             }
         }
@@ -51,19 +53,28 @@ fn of_figure(name: &Path, text: &str) -> Vec<Problem> {
         }
     }
     for tag in &tags {
-        if tag.name == "svg" && (tag.get("viewbox").is_none() || tag.get("role") != Some("img")) {
-            problems.push(Problem::in_file(name, "an <svg> needs a viewBox (to scale) and role=\"img\""));
+        if tag.name == "svg"
+            && (tag.get("viewbox").is_none() || tag.get("role") != Some("img"))
+        {
+            problems.push(Problem::in_file(
+                name,
+                "an <svg> needs a viewBox (to scale) and role=\"img\"",
+            ));
         }
         if matches!(tag.name.as_str(), "style" | "script" | "image" | "foreignobject") {
             problems.push(Problem::in_file(
                 name,
-                format!("<{}> does not belong in a figure: use the classes of style/book.css", tag.name),
+                format!(
+                    "<{}> does not belong in a figure: use the classes of style/book.css",
+                    tag.name
+                ),
             ));
         }
         for (attribute, value) in &tag.attributes {
-            let fixed = matches!(attribute.as_str(), "fill" | "stroke" | "style" | "font-family")
-                && !matches!(value.as_str(), "none" | "currentColor")
-                && !value.contains("var(");
+            let fixed =
+                matches!(attribute.as_str(), "fill" | "stroke" | "style" | "font-family")
+                    && !matches!(value.as_str(), "none" | "currentColor")
+                    && !value.contains("var(");
             if fixed {
                 problems.push(Problem::in_file(
                     name,
@@ -95,7 +106,11 @@ mod tests {
             ("class=\"line\"", "fill=\"#000\""),
             ("<path", "<style>p{}</style><path"),
         ] {
-            assert_ne!(of_figure(Path::new("x.svg"), &GOOD.replace(from, to)), [], "{to}");
+            assert_ne!(
+                of_figure(Path::new("x.svg"), &GOOD.replace(from, to)),
+                [],
+                "{to}"
+            );
         }
     }
 }

@@ -15,7 +15,10 @@ pub struct Tag {
 impl Tag {
     /// The value of an attribute.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        self.attributes
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -48,8 +51,14 @@ pub fn tags(page: &str) -> Vec<Tag> {
 
 /// The tag whose name `text` starts with, and what is behind it.
 fn tag(text: &str) -> (Tag, &str) {
-    let end = text.find(|c: char| c.is_whitespace() || c == '>' || c == '/').unwrap_or(text.len());
-    let mut tag = Tag { name: text[..end].to_ascii_lowercase(), attributes: Vec::new(), text: String::new() };
+    let end = text
+        .find(|c: char| c.is_whitespace() || c == '>' || c == '/')
+        .unwrap_or(text.len());
+    let mut tag = Tag {
+        name: text[..end].to_ascii_lowercase(),
+        attributes: Vec::new(),
+        text: String::new(),
+    };
     let mut rest = &text[end..];
     loop {
         rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/');
@@ -69,9 +78,14 @@ fn tag(text: &str) -> (Tag, &str) {
         if let Some(behind) = rest.strip_prefix('=') {
             let behind = behind.trim_start();
             (value, rest) = match behind.chars().next() {
-                Some(quote @ ('"' | '\'')) => behind[1..].split_once(quote).unwrap_or((&behind[1..], "")),
-                _ => behind
-                    .split_at(behind.find(|c: char| c.is_whitespace() || c == '>').unwrap_or(behind.len())),
+                Some(quote @ ('"' | '\'')) => {
+                    behind[1..].split_once(quote).unwrap_or((&behind[1..], ""))
+                }
+                _ => behind.split_at(
+                    behind
+                        .find(|c: char| c.is_whitespace() || c == '>')
+                        .unwrap_or(behind.len()),
+                ),
             };
         }
         tag.attributes.push((name, plain(value)));

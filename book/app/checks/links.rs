@@ -19,16 +19,26 @@ pub fn check(rendered: &Path) -> Result<Vec<Problem>> {
     let anchors: BTreeMap<&Path, BTreeSet<&str>> = pages
         .iter()
         .map(|(name, tags)| {
-            (name.as_path(), tags.iter().flat_map(|tag| [tag.get("id"), tag.get("name")]).flatten().collect())
+            (
+                name.as_path(),
+                tags.iter()
+                    .flat_map(|tag| [tag.get("id"), tag.get("name")])
+                    .flatten()
+                    .collect(),
+            )
         })
         .collect();
     let mut problems = Vec::new();
     for (name, tags) in &pages {
         for tag in tags {
-            problems.extend(fetched(tag).into_iter().filter(|url| is_foreign(url)).map(|url| {
+            problems
+                .extend(fetched(tag).into_iter().filter(|url| is_foreign(url)).map(|url| {
                 Problem::in_file(
                     name,
-                    format!("<{}> fetches {url} from another host: keep a copy in the book", tag.name),
+                    format!(
+                        "<{}> fetches {url} from another host: keep a copy in the book",
+                        tag.name
+                    ),
                 )
             }));
             for link in [tag.get("href"), tag.get("src")].into_iter().flatten() {
@@ -56,12 +66,17 @@ pub fn check(rendered: &Path) -> Result<Vec<Problem>> {
 
 /// What a browser fetches because of this tag, without a click.
 fn fetched(tag: &Tag) -> Vec<String> {
-    let mut urls: Vec<String> =
-        [tag.get("src"), tag.get("data"), tag.get("poster"), tag.get("srcset"), tag.get("xlink:href")]
-            .into_iter()
-            .flatten()
-            .map(str::to_owned)
-            .collect();
+    let mut urls: Vec<String> = [
+        tag.get("src"),
+        tag.get("data"),
+        tag.get("poster"),
+        tag.get("srcset"),
+        tag.get("xlink:href"),
+    ]
+    .into_iter()
+    .flatten()
+    .map(str::to_owned)
+    .collect();
     // A link's `href` is for the reader to follow; other tags' are fetched.
     if !matches!(tag.name.as_str(), "a" | "area" | "base") {
         urls.extend(tag.get("href").map(str::to_owned));
@@ -80,7 +95,8 @@ fn is_foreign(url: &str) -> bool {
 fn css_urls(sheet: &str) -> Vec<String> {
     let quotes = |c: char| c == '"' || c == '\'' || c.is_whitespace();
     let in_url = sheet.split("url(").skip(1).filter_map(|text| text.split(')').next());
-    let imported = sheet.split("@import").skip(1).filter_map(|text| text.split(';').next());
+    let imported =
+        sheet.split("@import").skip(1).filter_map(|text| text.split(';').next());
     in_url
         .chain(imported.filter(|text| !text.contains("url(")))
         .map(|url| url.trim_matches(quotes).to_owned())
@@ -104,8 +120,11 @@ fn broken(
     }
     let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
     let path = decoded(path.split('?').next().unwrap_or_default());
-    let target =
-        if path.is_empty() { from.to_owned() } else { joined(from.parent().unwrap_or(Path::new("")), &path) };
+    let target = if path.is_empty() {
+        from.to_owned()
+    } else {
+        joined(from.parent().unwrap_or(Path::new("")), &path)
+    };
     let Some(target) = target_file(rendered, target) else {
         return Some(format!("the link {link:?} leads out of the book or to no file"));
     };
@@ -119,7 +138,8 @@ fn target_file(rendered: &Path, target: PathBuf) -> Option<PathBuf> {
     if target.components().any(|part| part == Component::ParentDir) {
         return None;
     }
-    let target = if rendered.join(&target).is_dir() { target.join("index.html") } else { target };
+    let target =
+        if rendered.join(&target).is_dir() { target.join("index.html") } else { target };
     rendered.join(&target).is_file().then_some(target)
 }
 
@@ -166,15 +186,21 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join("index.html"), page).expect("a page");
         fs::create_dir(dir.path().join("a")).expect("a directory");
-        fs::write(dir.path().join("a/b.html"), "<h1 id='top%20of it'><a href='../index.html'>")
-            .expect("a page");
-        check(dir.path()).expect("a check").into_iter().map(|problem| problem.what).collect()
+        fs::write(
+            dir.path().join("a/b.html"),
+            "<h1 id='top%20of it'><a href='../index.html'>",
+        )
+        .expect("a page");
+        check(dir.path())
+            .expect("a check")
+            .into_iter()
+            .map(|problem| problem.what)
+            .collect()
     }
 
     #[test]
     fn good_links_pass() {
-        let page =
-            "<p id=here><a href='#here'><a href='a/b.html#top%2520of%20it'><a href='https://example.org/'>";
+        let page = "<p id=here><a href='#here'><a href='a/b.html#top%2520of%20it'><a href='https://example.org/'>";
         assert_eq!(problems_of(page), [""; 0]);
     }
 

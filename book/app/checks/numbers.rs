@@ -20,10 +20,10 @@ use super::{Problem, files, line_of, read};
 static MEASURED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let number = r"\b\d[\d,.\u{202f}\u{a0}]*";
     let gap = r"[\s\u{202f}\u{a0}]?";
-    let time = r"(?:ns|µs|μs|us|ms|s|sec|nanoseconds?|microseconds?|milliseconds?|seconds?)\b";
+    let time =
+        r"(?:ns|µs|μs|us|ms|s|sec|nanoseconds?|microseconds?|milliseconds?|seconds?)\b";
     let size = r"(?:[kKMGT]i?B|bytes|kilobytes|megabytes|gigabytes|[kMG]bit/s)\b";
-    let rate =
-        r"(?:requests?|connections?|switches|calls|packets|messages|cycles)\s*(?:/|per\b|an?\b|each\b)";
+    let rate = r"(?:requests?|connections?|switches|calls|packets|messages|cycles)\s*(?:/|per\b|an?\b|each\b)";
     let ratio = r"(?:%|percent\b|×|x\b|times\s(?:as|faster|slower|more|less|fewer)\b|[GM]Hz\b|cycles\b)";
     Regex::new(&format!("{number}{gap}(?:{time}|{size}|{rate}|{ratio})")).ok()
 });
@@ -105,9 +105,13 @@ fn in_page(page: &str) -> Vec<(usize, String)> {
             // Something stands between the number and what follows.
             Event::Code(_) => block.text.push('`'),
             Event::InlineHtml(html) => block.given |= html.starts_with("<!-- given"),
-            Event::Html(html) if html.starts_with("<!-- given page") => return Vec::new(),
+            Event::Html(html) if html.starts_with("<!-- given page") => {
+                return Vec::new();
+            }
             Event::Html(html) if html.starts_with("<!-- given") => next_given = true,
-            Event::Html(html) if given_depth.is_none() => found.extend(in_html(html, range.start)),
+            Event::Html(html) if given_depth.is_none() => {
+                found.extend(in_html(html, range.start))
+            }
             _ => {}
         }
     }
@@ -116,13 +120,20 @@ fn in_page(page: &str) -> Vec<(usize, String)> {
 }
 
 fn begins_block(tag: &Tag<'_>) -> bool {
-    matches!(tag, Tag::Paragraph | Tag::Heading { .. } | Tag::Item | Tag::TableRow | Tag::TableHead)
+    matches!(
+        tag,
+        Tag::Paragraph | Tag::Heading { .. } | Tag::Item | Tag::TableRow | Tag::TableHead
+    )
 }
 
 fn ends_block(tag: TagEnd) -> bool {
     matches!(
         tag,
-        TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::Item | TagEnd::TableRow | TagEnd::TableHead
+        TagEnd::Paragraph
+            | TagEnd::Heading(_)
+            | TagEnd::Item
+            | TagEnd::TableRow
+            | TagEnd::TableHead
     )
 }
 
@@ -137,7 +148,10 @@ fn flush(block: &mut Block, given: bool, found: &mut Vec<(usize, String)>) {
 fn in_html(html: &str, start: usize) -> Vec<(usize, String)> {
     match TAGS.as_ref() {
         Some(tags) if !html.contains("<!-- given") => {
-            numbers(&tags.replace_all(html, " ")).into_iter().map(|number| (start, number)).collect()
+            numbers(&tags.replace_all(html, " "))
+                .into_iter()
+                .map(|number| (start, number))
+                .collect()
         }
         _ => Vec::new(),
     }
@@ -197,7 +211,10 @@ mod tests {
 
     #[test]
     fn a_figure_s_words_count_its_coordinates_do_not() {
-        assert_eq!(in_html("<svg viewBox='0 0 12 ms'><text>12 ms</text></svg>", 0).len(), 1);
+        assert_eq!(
+            in_html("<svg viewBox='0 0 12 ms'><text>12 ms</text></svg>", 0).len(),
+            1
+        );
         assert_eq!(in_html("<svg d='M12 5s3'><text>time</text></svg>", 0).len(), 0);
     }
 }

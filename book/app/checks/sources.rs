@@ -12,7 +12,10 @@ use super::{Problem, files, line_of, read};
 
 /// `{{#include path}}`, `{{#include path:anchor}}`; mdBook's other ways to include, too.
 static INCLUDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(\\)?\{\{\s*#(?:include|rustdoc_include|playground)\s+([^}\s]+)[^}]*\}\}").ok()
+    Regex::new(
+        r"(\\)?\{\{\s*#(?:include|rustdoc_include|playground)\s+([^}\s]+)[^}]*\}\}",
+    )
+    .ok()
 });
 
 /// Checks every page below `src`.
@@ -26,7 +29,8 @@ pub fn check(src: &Path) -> Result<Vec<Problem>> {
         problems.extend(fences(name, &text));
         let a_part = name.starts_with("generated") || name == Path::new("SUMMARY.md");
         if !a_part && !summary.contains(&format!("({})", name.display())) {
-            problems.push(Problem::in_file(name, "not in SUMMARY.md: nobody would find it"));
+            problems
+                .push(Problem::in_file(name, "not in SUMMARY.md: nobody would find it"));
         }
     }
     Ok(problems)
@@ -57,11 +61,15 @@ fn bad_include(page: &Path, what: &str) -> Option<String> {
         return code.then(|| format!("include an anchor of {file}, not all of it"));
     }
     if anchor.starts_with(|first: char| first.is_ascii_digit() || first == ':') {
-        return Some(format!("{what}: line numbers go out of date; put `// ANCHOR: name` into {file}"));
+        return Some(format!(
+            "{what}: line numbers go out of date; put `// ANCHOR: name` into {file}"
+        ));
     }
     let has = |mark: &str| {
         text.lines().any(|line| {
-            line.split(mark).nth(1).is_some_and(|rest| rest.split_whitespace().next() == Some(anchor))
+            line.split(mark)
+                .nth(1)
+                .is_some_and(|rest| rest.split_whitespace().next() == Some(anchor))
         })
     };
     (!has("ANCHOR:") || !has("ANCHOR_END:"))
@@ -77,7 +85,8 @@ fn fences(name: &Path, text: &str) -> Vec<Problem> {
     for (event, range) in Parser::new_ext(text, Options::all()).into_offset_iter() {
         match event {
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
-                block = Some((info.to_string(), line_of(text, range.start), String::new()));
+                block =
+                    Some((info.to_string(), line_of(text, range.start), String::new()));
             }
             Event::Text(part) => {
                 if let Some((.., code)) = &mut block {
@@ -147,13 +156,17 @@ mod tests {
         let sketch = "<!-- sketch -->\n```rust,ignore\nfn main() {}\n```\n";
         assert_eq!(found(sketch), 0);
         assert_eq!(found(&format!("{sketch}\n```rust,ignore\nfn main() {{}}\n```\n")), 1);
-        assert_eq!(found("<!-- sketch -->\n\nSome text.\n\n```rust,ignore\nfn f() {}\n```\n"), 1);
+        assert_eq!(
+            found("<!-- sketch -->\n\nSome text.\n\n```rust,ignore\nfn f() {}\n```\n"),
+            1
+        );
     }
 
     #[test]
     fn includes_need_their_anchor() {
         let dir = tempfile::tempdir().expect("a directory");
-        std::fs::write(dir.path().join("a.rs"), "// ANCHOR: b\n// ANCHOR_END: b\n").expect("a file");
+        std::fs::write(dir.path().join("a.rs"), "// ANCHOR: b\n// ANCHOR_END: b\n")
+            .expect("a file");
         let of = |text: &str| includes(dir.path(), Path::new("page.md"), text).len();
         assert_eq!(of("{{#include a.rs:b}} \\{{#include none.rs:b}}"), 0);
         assert_eq!(of("{{#include a.rs:c}}"), 1);

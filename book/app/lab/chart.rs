@@ -38,13 +38,15 @@ struct Axis {
 
 impl Axis {
     fn new(values: impl Iterator<Item = f64> + Clone, from: f64, to: f64) -> Axis {
-        let low = values.clone().fold(f64::INFINITY, f64::min).max(1e-9).log10().floor() as i32;
+        let low =
+            values.clone().fold(f64::INFINITY, f64::min).max(1e-9).log10().floor() as i32;
         let high = values.fold(0.0, f64::max).max(1e-9).log10().ceil() as i32;
         Axis { low, high: high.max(low + 1), from, to }
     }
 
     fn at(&self, value: f64) -> f64 {
-        let part = (value.max(1e-9).log10() - f64::from(self.low)) / f64::from(self.high - self.low);
+        let part = (value.max(1e-9).log10() - f64::from(self.low))
+            / f64::from(self.high - self.low);
         self.from + (self.to - self.from) * part
     }
 
@@ -52,7 +54,9 @@ impl Axis {
         let label = |power: i32| match power {
             0..=3 => format!("{:.0}", 10f64.powi(power)),
             4..=6 => format!("{},000", 10i32.pow((power - 3).unsigned_abs())),
-            _ if power < 0 => format!("{:.*}", power.unsigned_abs() as usize, 10f64.powi(power)),
+            _ if power < 0 => {
+                format!("{:.*}", power.unsigned_abs() as usize, 10f64.powi(power))
+            }
             _ => format!("1e{power}"),
         };
         (self.low..=self.high).map(move |power| (10f64.powi(power), label(power)))
@@ -62,7 +66,11 @@ impl Axis {
 impl Chart<'_> {
     /// The SVG, both sizes of it.
     pub(super) fn svg(&self) -> String {
-        format!("{}{}", self.sized("wide", 720.0, 380.0), self.sized("narrow", 360.0, 320.0))
+        format!(
+            "{}{}",
+            self.sized("wide", 720.0, 380.0),
+            self.sized("narrow", 360.0, 320.0)
+        )
     }
 
     fn sized(&self, class: &str, width: f64, height: f64) -> String {
@@ -89,7 +97,11 @@ impl Chart<'_> {
         );
         for (value, label) in ys.decades() {
             let at = ys.at(value);
-            let _ = writeln!(svg, "<path class=\"guide\" d=\"M{} {at:.1}H{}\"/>", xs.from, xs.to);
+            let _ = writeln!(
+                svg,
+                "<path class=\"guide\" d=\"M{} {at:.1}H{}\"/>",
+                xs.from, xs.to
+            );
             let _ = writeln!(
                 svg,
                 "<text class=\"end small soft\" x=\"{}\" y=\"{:.1}\">{label}</text>",
@@ -105,7 +117,11 @@ impl Chart<'_> {
                 ys.from + 20.0
             );
         }
-        let _ = writeln!(svg, "<path class=\"axis\" d=\"M{} {}V{}H{}\"/>", xs.from, ys.to, ys.from, xs.to);
+        let _ = writeln!(
+            svg,
+            "<path class=\"axis\" d=\"M{} {}V{}H{}\"/>",
+            xs.from, ys.to, ys.from, xs.to
+        );
         let middle = (xs.from + xs.to) / 2.0;
         let _ = writeln!(
             svg,
@@ -113,9 +129,17 @@ impl Chart<'_> {
             ys.from + 42.0
         );
         for (number, line) in series.iter().enumerate() {
-            let points: Vec<String> =
-                line.points.iter().map(|&(x, y)| format!("{:.1} {:.1}", xs.at(x), ys.at(y))).collect();
-            let _ = writeln!(svg, "<path class=\"series-{}\" d=\"M{}\"/>", number + 1, points.join("L"));
+            let points: Vec<String> = line
+                .points
+                .iter()
+                .map(|&(x, y)| format!("{:.1} {:.1}", xs.at(x), ys.at(y)))
+                .collect();
+            let _ = writeln!(
+                svg,
+                "<path class=\"series-{}\" d=\"M{}\"/>",
+                number + 1,
+                points.join("L")
+            );
             if let Some(&(x, y)) = line.points.last() {
                 let _ = writeln!(
                     svg,

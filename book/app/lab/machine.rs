@@ -27,7 +27,9 @@ impl Machine {
         Machine {
             kernel: nix::sys::utsname::uname().map_or_else(
                 |_| "unknown".to_owned(),
-                |name| format!("{} {}", name.sysname().display(), name.release().display()),
+                |name| {
+                    format!("{} {}", name.sysname().display(), name.release().display())
+                },
             ),
             processor: after("/proc/cpuinfo", "model name")
                 .unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
@@ -35,7 +37,16 @@ impl Machine {
             memory_kib: meminfo("MemTotal"),
             open_files: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard),
             rustc: said("rustc", &["--version"]),
-            commit: said("git", &["-C", &house.book().display().to_string(), "rev-parse", "--short", "HEAD"]),
+            commit: said(
+                "git",
+                &[
+                    "-C",
+                    &house.book().display().to_string(),
+                    "rev-parse",
+                    "--short",
+                    "HEAD",
+                ],
+            ),
         }
     }
 }
@@ -43,19 +54,27 @@ impl Machine {
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let memory = self.memory_kib as f64 / 1024.0 / 1024.0;
-        write!(f, "{} with {} cores ({}) and {memory:.0} GiB", self.kernel, self.cores, self.processor)
+        write!(
+            f,
+            "{} with {} cores ({}) and {memory:.0} GiB",
+            self.kernel, self.cores, self.processor
+        )
     }
 }
 
 /// A line of /proc/meminfo, in KiB; 0 where there is none.
 pub(super) fn meminfo(name: &str) -> u64 {
-    after("/proc/meminfo", name).and_then(|value| value.split(' ').next()?.parse().ok()).unwrap_or(0)
+    after("/proc/meminfo", name)
+        .and_then(|value| value.split(' ').next()?.parse().ok())
+        .unwrap_or(0)
 }
 
 /// What stands behind the colon in the line that begins with `name`.
 pub(super) fn after(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
-    let line = text.lines().find(|line| line.split(':').next().is_some_and(|key| key.trim() == name))?;
+    let line = text
+        .lines()
+        .find(|line| line.split(':').next().is_some_and(|key| key.trim() == name))?;
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 

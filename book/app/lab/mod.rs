@@ -39,7 +39,9 @@ pub fn command(house: &House, name: Option<&str>) -> Result<()> {
     };
     match EXPERIMENTS.iter().find(|experiment| experiment.name == name) {
         Some(experiment) => (experiment.run)(house),
-        None => bail!("no experiment is called {name}; `cargo run --release -- lab` lists them"),
+        None => bail!(
+            "no experiment is called {name}; `cargo run --release -- lab` lists them"
+        ),
     }
 }
 
@@ -61,19 +63,30 @@ struct Record<'a, R> {
 }
 
 /// Records a result and what the pages show of it.
-fn record<R: Serialize>(house: &House, name: &str, rows: &[R], table: &str, chart: &str) -> Result<()> {
+fn record<R: Serialize>(
+    house: &House,
+    name: &str,
+    rows: &[R],
+    table: &str,
+    chart: &str,
+) -> Result<()> {
     let machine = machine::Machine::this(house);
     let page = format!(
         "{table}\n<figure>\n{{{{#include {name}.svg}}}}\n<figcaption>Both axes are logarithmic.</figcaption>\n</figure>\n\n\
          *Recorded by `cargo run --release -- lab {name}`, medians of several repeats, on {machine}. \
          The same command measures yours.*\n"
     );
-    let record =
-        Record { experiment: name, command: format!("cargo run --release -- lab {name}"), machine, rows };
+    let record = Record {
+        experiment: name,
+        command: format!("cargo run --release -- lab {name}"),
+        machine,
+        rows,
+    };
     let generated = house.src().join("generated");
     let results = house.book().join("results");
     for directory in [&generated, &results] {
-        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        fs::create_dir_all(directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
     }
     let json = serde_json::to_string_pretty(&record)? + "\n";
     for (path, text) in [
@@ -81,7 +94,8 @@ fn record<R: Serialize>(house: &House, name: &str, rows: &[R], table: &str, char
         (generated.join(format!("{name}.md")), &page),
         (generated.join(format!("{name}.svg")), chart),
     ] {
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(&path, text)
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     print!("{table}");
     println!("\nrecorded in {}", results.join(format!("{name}.json")).display());

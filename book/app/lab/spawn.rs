@@ -52,7 +52,8 @@ pub(super) fn run(house: &House) -> Result<()> {
             eprintln!("lab spawn: {what}, {count} at once");
             let samples: Vec<Sample> =
                 (0..REPEATS).map(|_| in_a_process(what, count)).collect::<Result<_>>()?;
-            let spread = |of: fn(&Sample) -> f64| Spread::of(samples.iter().map(of).collect());
+            let spread =
+                |of: fn(&Sample) -> f64| Spread::of(samples.iter().map(of).collect());
             rows.push(Row {
                 what,
                 count,
@@ -113,8 +114,13 @@ fn chart(rows: &[Row]) -> String {
 /// Takes one sample in a fresh process.
 fn in_a_process(what: &str, count: usize) -> Result<Sample> {
     let program = std::env::current_exe().context("cannot find this program")?;
-    let output = Command::new(program).args(["measure", what, &count.to_string()]).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+    let output =
+        Command::new(program).args(["measure", what, &count.to_string()]).output()?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
@@ -153,8 +159,11 @@ fn processes(count: usize) -> Result<(f64, i64)> {
     }
     let held = kernel_kib();
     // Every child is like the other, and reading this costs time: some will do.
-    let some: Vec<f64> =
-        children.iter().take(100).filter_map(|child| private_bytes(&child.to_string())).collect();
+    let some: Vec<f64> = children
+        .iter()
+        .take(100)
+        .filter_map(|child| private_bytes(&child.to_string()))
+        .collect();
     let user = some.iter().sum::<f64>() / some.len().max(1) as f64 * count as f64;
     for &child in &children {
         sys::kill(child, Signal::SIGKILL)?;
@@ -162,7 +171,10 @@ fn processes(count: usize) -> Result<(f64, i64)> {
     }
     match failed {
         None => Ok((user, held)),
-        Some(error) => bail!("the system has no more than {} processes for us: {error}", children.len()),
+        Some(error) => bail!(
+            "the system has no more than {} processes for us: {error}",
+            children.len()
+        ),
     }
 }
 
@@ -200,7 +212,9 @@ fn threads(count: usize) -> Result<(f64, i64)> {
     }
     match failed {
         None => Ok((user, held)),
-        Some(error) => bail!("the system has no more than {made} threads for us: {error}"),
+        Some(error) => {
+            bail!("the system has no more than {made} threads for us: {error}")
+        }
     }
 }
 
@@ -210,7 +224,9 @@ fn cpu() -> Result<Duration> {
     for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
         let usage = getrusage(who)?;
         for time in [usage.user_time(), usage.system_time()] {
-            total += Duration::from_micros((time.tv_sec() * 1_000_000 + time.tv_usec()).try_into()?);
+            total += Duration::from_micros(
+                (time.tv_sec() * 1_000_000 + time.tv_usec()).try_into()?,
+            );
         }
     }
     Ok(total)
@@ -219,12 +235,17 @@ fn cpu() -> Result<Duration> {
 /// What only this process has, in bytes.
 fn private_bytes(pid: &str) -> Option<f64> {
     let path = format!("/proc/{pid}/smaps_rollup");
-    let kib = |name: &str| -> Option<f64> { after(&path, name)?.split(' ').next()?.parse().ok() };
+    let kib = |name: &str| -> Option<f64> {
+        after(&path, name)?.split(' ').next()?.parse().ok()
+    };
     Some((kib("Private_Clean")? + kib("Private_Dirty")?) * 1024.0)
 }
 
 /// The kernel's memory that grows with processes and threads: their kernel stacks,
 /// page tables, and entries in its tables. For the whole machine, so it takes a quiet one.
 fn kernel_kib() -> i64 {
-    ["KernelStack", "PageTables", "SUnreclaim"].iter().map(|name| meminfo(name) as i64).sum()
+    ["KernelStack", "PageTables", "SUnreclaim"]
+        .iter()
+        .map(|name| meminfo(name) as i64)
+        .sum()
 }

@@ -21,14 +21,21 @@ impl Spread {
         values.sort_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
         let last = values.len().saturating_sub(1);
-        Spread { median: at(values.len() / 2), min: at(0), max: at(last), repeats: values.len() }
+        Spread {
+            median: at(values.len() / 2),
+            min: at(0),
+            max: at(last),
+            repeats: values.len(),
+        }
     }
 }
 
 /// Bytes as a reader wants them.
 pub(super) fn bytes(bytes: f64) -> String {
     match bytes {
-        b if b >= 1024.0 * 1024.0 * 1024.0 => format!("{:.1} GiB", b / (1024.0 * 1024.0 * 1024.0)),
+        b if b >= 1024.0 * 1024.0 * 1024.0 => {
+            format!("{:.1} GiB", b / (1024.0 * 1024.0 * 1024.0))
+        }
         b if b >= 1024.0 * 1024.0 => format!("{:.1} MiB", b / (1024.0 * 1024.0)),
         b if b >= 1024.0 => format!("{:.1} KiB", b / 1024.0),
         b => format!("{b:.0} B"),
@@ -55,7 +62,10 @@ mod tests {
     #[test]
     fn the_middle_of_what_came_in_any_order() {
         let spread = Spread::of(vec![5.0, 1.0, 3.0]);
-        assert_eq!((spread.min, spread.median, spread.max, spread.repeats), (1.0, 3.0, 5.0, 3));
+        assert_eq!(
+            (spread.min, spread.median, spread.max, spread.repeats),
+            (1.0, 3.0, 5.0, 3)
+        );
     }
 
     #[test]

@@ -25,14 +25,18 @@ fn installed(names: &[&str]) -> Option<PathBuf> {
     // Where GitHub's machines keep it.
     let beside_path = std::env::var_os("CHROMEWEBDRIVER").map(PathBuf::from);
     let dirs: Vec<PathBuf> = std::env::split_paths(&path).chain(beside_path).collect();
-    names.iter().flat_map(|name| dirs.iter().map(move |dir| dir.join(name))).find(|file| file.is_file())
+    names
+        .iter()
+        .flat_map(|name| dirs.iter().map(move |dir| dir.join(name)))
+        .find(|file| file.is_file())
 }
 
 impl Browser {
     /// Starts Chromium through chromedriver; `None` where they are not installed.
     pub(crate) fn start() -> Option<Self> {
         let driver = installed(&["chromedriver"])?;
-        let browser = installed(&["chromium", "chromium-browser", "google-chrome", "chrome"])?;
+        let browser =
+            installed(&["chromium", "chromium-browser", "google-chrome", "chrome"])?;
         let mut driver = Command::new(driver)
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -43,7 +47,13 @@ impl Browser {
         let port = lines
             .by_ref()
             .map_while(Result::ok)
-            .find_map(|line| line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok())
+            .find_map(|line| {
+                line.split("successfully on port ")
+                    .nth(1)?
+                    .trim_end_matches('.')
+                    .parse()
+                    .ok()
+            })
             .expect("chromedriver says its port");
         // Whatever it says later must find a reader, or it would block one day.
         std::thread::spawn(move || lines.for_each(drop));
@@ -93,16 +103,20 @@ impl Browser {
     pub(crate) fn look(&self, width: u32, scheme: &str) {
         let screen = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", &screen);
-        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        let media =
+            json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         self.devtools("Emulation.setEmulatedMedia", &media);
     }
 
     /// A PNG of the whole page, in base64.
     pub(crate) fn picture(&self) -> String {
-        let size = self.devtools("Page.getLayoutMetrics", &json!({}))["cssContentSize"].clone();
+        let size =
+            self.devtools("Page.getLayoutMetrics", &json!({}))["cssContentSize"].clone();
         let clip = json!({"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1});
-        let shot =
-            self.devtools("Page.captureScreenshot", &json!({"captureBeyondViewport": true, "clip": clip}));
+        let shot = self.devtools(
+            "Page.captureScreenshot",
+            &json!({"captureBeyondViewport": true, "clip": clip}),
+        );
         shot["data"].as_str().expect("a picture").to_owned()
     }
 
@@ -111,13 +125,19 @@ impl Browser {
         let entries = |kind: &str| self.post("se/log", &json!({"type": kind}));
         let console = entries("browser");
         let console = console.as_array().into_iter().flatten();
-        let console = console.map(|entry| format!("{}: {}", entry["level"], entry["message"])).collect();
+        let console = console
+            .map(|entry| format!("{}: {}", entry["level"], entry["message"]))
+            .collect();
         let events = entries("performance");
         let events = events.as_array().into_iter().flatten();
         let urls = events
-            .filter_map(|entry| serde_json::from_str::<Value>(entry["message"].as_str()?).ok())
+            .filter_map(|entry| {
+                serde_json::from_str::<Value>(entry["message"].as_str()?).ok()
+            })
             .filter(|event| event["message"]["method"] == "Network.requestWillBeSent")
-            .filter_map(|event| Some(event["message"]["params"]["request"]["url"].as_str()?.to_owned()))
+            .filter_map(|event| {
+                Some(event["message"]["params"]["request"]["url"].as_str()?.to_owned())
+            })
             .collect();
         (console, urls)
     }
@@ -132,7 +152,8 @@ impl Browser {
 
     fn call(&self, method: &str, path: &str, body: &Value) -> Value {
         let body = body.to_string();
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("chromedriver listens");
+        let mut stream =
+            TcpStream::connect(("127.0.0.1", self.port)).expect("chromedriver listens");
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a deadline");
         let head = format!(
             "{method} /session{path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: application/json\r\n\
@@ -159,7 +180,12 @@ impl Browser {
         reader.read_exact(&mut content).expect("the answer");
         let answer: Value = serde_json::from_slice(&content).expect("JSON");
         let value = answer["value"].clone();
-        assert!(value["error"].is_null(), "{method} {path}: {} {}", value["error"], value["message"]);
+        assert!(
+            value["error"].is_null(),
+            "{method} {path}: {} {}",
+            value["error"],
+            value["message"]
+        );
         value
     }
 }

@@ -30,7 +30,8 @@ pub(super) struct Chunked {
     at: At,
     /// Bytes of content decoded so far.
     pub(super) decoded: usize,
-    /// Bytes of extensions, and then of trailers, which cost us time and give us nothing.
+    /// Bytes of extensions, and then of trailers, which cost us time and give us
+    /// nothing.
     overhead: usize,
     /// Trailer fields.
     fields: usize,
@@ -47,13 +48,21 @@ impl Chunked {
 
     /// Decodes what can be decoded of `bytes`: the content so far, then bytes as
     /// received. Says how many bytes behind the content are now rubbish.
-    pub(super) fn decode(&mut self, bytes: &mut [u8], limits: &Limits) -> Result<usize, Refusal> {
+    pub(super) fn decode(
+        &mut self,
+        bytes: &mut [u8],
+        limits: &Limits,
+    ) -> Result<usize, Refusal> {
         let mut raw = self.decoded;
         loop {
             let rest = &bytes[raw..];
             match self.at {
                 At::Size => {
-                    let Some(line) = line(rest, SIZE_LINE, Refusal::bad("a chunk's size line is too long"))?
+                    let Some(line) = line(
+                        rest,
+                        SIZE_LINE,
+                        Refusal::bad("a chunk's size line is too long"),
+                    )?
                     else {
                         break;
                     };
@@ -72,7 +81,8 @@ impl Chunked {
                     }
                 }
                 At::Data(left) => {
-                    let here = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    let here =
+                        rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
                     if here == 0 {
                         break;
                     }
@@ -87,12 +97,18 @@ impl Chunked {
                         raw += 2;
                         self.at = At::Size;
                     }
-                    [_, _, ..] => return Err(Refusal::bad("a chunk is longer than its size says")),
+                    [_, _, ..] => {
+                        return Err(Refusal::bad("a chunk is longer than its size says"));
+                    }
                     _ => break,
                 },
                 At::Trailers => {
-                    const TRAILERS: Refusal = Refusal::new(431, "the trailers are too large");
-                    let Some(line) = line(rest, limits.head - self.overhead, TRAILERS)? else { break };
+                    const TRAILERS: Refusal =
+                        Refusal::new(431, "the trailers are too large");
+                    let Some(line) = line(rest, limits.head - self.overhead, TRAILERS)?
+                    else {
+                        break;
+                    };
                     raw += line.len() + 2;
                     self.overhead += line.len() + 2;
                     if line.is_empty() {
@@ -112,8 +128,13 @@ impl Chunked {
     }
 }
 
-/// The line at the start of `bytes` without its CR LF, or `None` if its end has not come.
-fn line(bytes: &[u8], longest: usize, too_long: Refusal) -> Result<Option<&[u8]>, Refusal> {
+/// The line at the start of `bytes` without its CR LF, or `None` if its end has not
+/// come.
+fn line(
+    bytes: &[u8],
+    longest: usize,
+    too_long: Refusal,
+) -> Result<Option<&[u8]>, Refusal> {
     match memchr(b'\n', &bytes[..bytes.len().min(longest + 2)]) {
         Some(end) => match &bytes[..end] {
             [line @ .., b'\r'] if memchr(b'\r', line).is_none() => Ok(Some(line)),
@@ -129,12 +150,14 @@ fn size(line: &[u8]) -> Result<(u64, usize), Refusal> {
     const BAD: Refusal = Refusal::bad("a malformed chunk size");
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let extensions = &line[digits..];
-    // Sixteen digits fill 64 bits: more would overflow, and an overflow has smuggled requests before.
+    // Sixteen digits fill 64 bits: more would overflow, and an overflow has smuggled
+    // requests before.
     if digits == 0 || digits > 16 {
         return Err(BAD);
     }
     // Space before the semicolon is bad practice, but has a name in the grammar (BWS).
-    let begins_well = extensions.trim_ascii_start().first().is_none_or(|&byte| byte == b';');
+    let begins_well =
+        extensions.trim_ascii_start().first().is_none_or(|&byte| byte == b';');
     if !begins_well
         || (!extensions.is_empty() && !extensions.contains(&b';'))
         || !extensions.iter().all(is_text)
@@ -148,9 +171,16 @@ fn size(line: &[u8]) -> Result<(u64, usize), Refusal> {
 /// A trailer is read and ignored, but must be a field: rubbish here is a sign that
 /// we and the sender disagree about where the message ends.
 fn trailer(line: &[u8]) -> Result<(), Refusal> {
-    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let is_token =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     match memchr(b':', line) {
-        Some(colon) if colon > 0 && line[..colon].iter().all(is_token) && line.iter().all(is_text) => Ok(()),
+        Some(colon)
+            if colon > 0
+                && line[..colon].iter().all(is_token)
+                && line.iter().all(is_text) =>
+        {
+            Ok(())
+        }
         _ => Err(Refusal::bad("a malformed trailer")),
     }
 }

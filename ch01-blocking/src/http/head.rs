@@ -34,7 +34,10 @@ pub(super) struct Head<'b> {
 /// The verdict must not depend on how the bytes were cut. So each limit is
 /// checked before the bytes beyond it are looked at, and an error counts only
 /// where every longer input has it too.
-pub(super) fn parse<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Option<Head<'b>>, Refusal> {
+pub(super) fn parse<'b>(
+    bytes: &'b [u8],
+    limits: &Limits,
+) -> Result<Option<Head<'b>>, Refusal> {
     let window = &bytes[..bytes.len().min(limits.head + 1)];
 
     let first_line = &window[..window.len().min(limits.line + 2)];
@@ -60,10 +63,13 @@ pub(super) fn parse<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Option<Head<
     // httparse takes LF alone for the end of a line, as RFC 9112 section 2.2 allows.
     // Not everybody does, so it is ambiguous.
     if memchr_iter(b'\n', &window[..len]).any(|at| window[at - 1] != b'\r') {
-        return Err(Refusal::bad("a line ends with LF alone; HTTP ends its lines with CR LF"));
+        return Err(Refusal::bad(
+            "a line ends with LF alone; HTTP ends its lines with CR LF",
+        ));
     }
 
-    let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    let version =
+        if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
     let method = parsed.method.unwrap_or_default();
     if method == "CONNECT" {
         return Err(Refusal::new(501, "this is no proxy"));
@@ -91,13 +97,18 @@ pub(super) fn parse<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Option<Head<
 fn explain(error: httparse::Error, request_line: &[u8]) -> Refusal {
     match error {
         httparse::Error::TooManyHeaders => Refusal::new(431, "too many fields"),
-        // Three words, of which the last is a version? A fourth means a space in the target.
+        // Three words, of which the last is a version? A fourth means a space in the
+        // target.
         httparse::Error::Version => match request_line.trim_ascii_end() {
-            line if memchr_iter(b' ', line).count() != 2 => Refusal::bad("a request line has three words"),
+            line if memchr_iter(b' ', line).count() != 2 => {
+                Refusal::bad("a request line has three words")
+            }
             [.., b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
                 Refusal::new(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
             }
-            _ => Refusal::bad("the request line does not end with a version such as HTTP/1.1"),
+            _ => Refusal::bad(
+                "the request line does not end with a version such as HTTP/1.1",
+            ),
         },
         httparse::Error::HeaderName => Refusal::bad("a malformed field name"),
         httparse::Error::HeaderValue => Refusal::bad("a malformed field value"),
@@ -120,7 +131,7 @@ fn target(method: Method, target: &str) -> Result<(&str, Option<&str>), Refusal>
         Some(scheme) if scheme.eq_ignore_ascii_case("http://") => {
             let rest = &target[7..];
             let authority = rest.find(['/', '?']).unwrap_or(rest.len());
-            if authority == 0 || rest.starts_with(':') || !is_host(&rest.as_bytes()[..authority]) {
+            if !is_host(&rest.as_bytes()[..authority]) {
                 return Err(BAD);
             }
             &rest[authority..]
@@ -155,7 +166,10 @@ struct Codings {
 }
 
 impl<'b> Meaning<'b> {
-    fn of(fields: &[httparse::Header<'b>], version: Version) -> Result<Meaning<'b>, Refusal> {
+    fn of(
+        fields: &[httparse::Header<'b>],
+        version: Version,
+    ) -> Result<Meaning<'b>, Refusal> {
         let mut meaning = Meaning::default();
         for field in fields {
             meaning.take(field.name, field.value.trim_ascii())?;
@@ -170,7 +184,8 @@ impl<'b> Meaning<'b> {
     fn take(&mut self, name: &str, value: &'b [u8]) -> Result<(), Refusal> {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         let conditions = &mut self.conditions;
-        // Most fields mean nothing to us, and the length alone tells that of most of them.
+        // Most fields mean nothing to us, and the length alone tells that of most of
+        // them.
         match name.len() {
             4 if is("host") => {
                 self.hosts += 1;
@@ -181,7 +196,10 @@ impl<'b> Meaning<'b> {
             5 if is("range") => once(&mut conditions.range, value),
             6 if is("expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(Refusal::new(417, "the only expectation known here is 100-continue"));
+                    return Err(Refusal::new(
+                        417,
+                        "the only expectation known here is 100-continue",
+                    ));
                 }
                 self.expects_continue = true;
             }
@@ -200,7 +218,9 @@ impl<'b> Meaning<'b> {
                     return Err(Refusal::bad("more than one Content-Length"));
                 }
             }
-            17 if is("if-modified-since") => once(&mut conditions.if_modified_since, value),
+            17 if is("if-modified-since") => {
+                once(&mut conditions.if_modified_since, value)
+            }
             17 if is("transfer-encoding") => {
                 let codings = self.codings.get_or_insert_default();
                 for coding in list(value) {
@@ -209,7 +229,9 @@ impl<'b> Meaning<'b> {
                     codings.all += 1;
                 }
             }
-            19 if is("if-unmodified-since") => once(&mut conditions.if_unmodified_since, value),
+            19 if is("if-unmodified-since") => {
+                once(&mut conditions.if_unmodified_since, value)
+            }
             _ => {}
         }
         Ok(())
@@ -219,7 +241,9 @@ impl<'b> Meaning<'b> {
     /// RFC 9112 section 6.3, with "ought to be handled as an error" read as "is one".
     fn framing(&self, version: Version, limits: &Limits) -> Result<Framing, Refusal> {
         match (self.codings, self.length) {
-            (Some(_), Some(_)) => Err(Refusal::bad("both Content-Length and Transfer-Encoding")),
+            (Some(_), Some(_)) => {
+                Err(Refusal::bad("both Content-Length and Transfer-Encoding"))
+            }
             (Some(_), None) if version == Version::Http10 => {
                 Err(Refusal::bad("HTTP/1.0 has no Transfer-Encoding"))
             }
@@ -227,7 +251,9 @@ impl<'b> Meaning<'b> {
             (Some(Codings { chunked: 1, last_is_chunked: true, .. }), None) => {
                 Err(Refusal::new(501, "an unknown transfer coding"))
             }
-            (Some(_), None) => Err(Refusal::bad("the last transfer coding is not chunked, once")),
+            (Some(_), None) => {
+                Err(Refusal::bad("the last transfer coding is not chunked, once"))
+            }
             (None, Some(length)) if length > limits.body => Err(TOO_LARGE),
             (None, Some(0) | None) => Ok(Framing::None),
             (None, Some(length)) => Ok(Framing::Length(length)),
@@ -237,7 +263,8 @@ impl<'b> Meaning<'b> {
 }
 
 const BAD_LENGTH: Refusal = Refusal::bad("a malformed Content-Length");
-pub(super) const TOO_LARGE: Refusal = Refusal::new(413, "the request's content is too large");
+pub(super) const TOO_LARGE: Refusal =
+    Refusal::new(413, "the request's content is too large");
 
 /// A field that may stand only once. Twice, it says nothing.
 fn once<'b>(field: &mut Option<&'b [u8]>, value: &'b [u8]) {
@@ -246,26 +273,27 @@ fn once<'b>(field: &mut Option<&'b [u8]>, value: &'b [u8]) {
 
 /// The members of a comma-separated list, empty ones left out (RFC 9110 section 5.6.1).
 fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+    value
+        .split(|&byte| byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|member| !member.is_empty())
 }
 
-/// Whether this is `uri-host [ ":" port ]` (RFC 9110 section 7.2). It may be empty.
+/// Whether this is `uri-host [ ":" port ]` (RFC 9110 section 7.2), and there is a host
+/// in it (section 4.2.1).
 fn is_host(value: &[u8]) -> bool {
-    let (host, port) = match value {
-        [b'[', rest @ ..] => match memchr(b']', rest) {
-            Some(end) if end > 0 => {
-                let address =
-                    rest[..end].iter().all(|&byte| byte.is_ascii_hexdigit() || b":.".contains(&byte));
-                if !address {
-                    return false;
-                }
-                (&b""[..], &rest[end + 1..])
-            }
-            _ => return false,
-        },
-        _ => value.split_at(memchr(b':', value).unwrap_or(value.len())),
+    let is_port = |port: &[u8]| match port {
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        rest => rest.is_empty(),
     };
-    let in_name = |&byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
-    let is_port = port.is_empty() || (port[0] == b':' && port[1..].iter().all(u8::is_ascii_digit));
-    is_port && host.iter().all(in_name)
+    if let [b'[', rest @ ..] = value {
+        let Some(end) = memchr(b']', rest) else { return false };
+        let (address, port) = (&rest[..end], &rest[end + 1..]);
+        let in_address = |byte: &u8| byte.is_ascii_hexdigit() || b":.".contains(byte);
+        return end > 0 && address.iter().all(in_address) && is_port(port);
+    }
+    let (name, port) = value.split_at(memchr(b':', value).unwrap_or(value.len()));
+    let in_name =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
+    !name.is_empty() && name.iter().all(in_name) && is_port(port)
 }

@@ -22,7 +22,8 @@ pub enum Parsed<'b> {
     Complete(Request<'b>),
     /// Not yet.
     Partial {
-        /// Said once: the client will not send its content before it has read `100 Continue`.
+        /// Said once: the client will not send its content before it has read `100
+        /// Continue`.
         wants_continue: bool,
     },
     /// No request, and never will be one: answer so, and close.
@@ -80,7 +81,8 @@ impl Inbox {
         self.end - self.start == self.answered
     }
 
-    /// Content received so far, if the head of a request is complete and its content is not.
+    /// Content received so far, if the head of a request is complete and its content is
+    /// not.
     pub fn content_received(&self) -> Option<u64> {
         let content = self.end - self.start - self.message.head;
         self.message.content.is_some().then_some(content as u64)
@@ -144,7 +146,8 @@ impl Inbox {
         let Inbox { buffer, start, end, message, room, answered } = self;
         let at_start = message.head == 0 && !message.empty_line;
         if at_start && buffer[*start..*end].starts_with(b"\r\n") {
-            // One empty line before a request is a habit of old clients (RFC 9112 section 2.2).
+            // One empty line before a request is a habit of old clients (RFC 9112
+            // section 2.2).
             *start += 2;
             *message = Message { empty_line: true, ..Message::default() };
         }
@@ -170,8 +173,8 @@ impl Inbox {
             room.grow(content.need(head.len(), limits), received, limits)?;
             return Ok(Parsed::Partial { wants_continue });
         }
-        // The request borrows from its head, so a head whose content came later is parsed once
-        // more when all is there; but not for every piece of content.
+        // The request borrows from its head, so a head whose content came later is
+        // parsed once more when all is there; but not for every piece of content.
         let head = match parsed {
             Some(head) => head,
             None => complete(head, limits)?,
@@ -191,20 +194,28 @@ fn complete<'b>(head: &'b [u8], limits: &Limits) -> Result<Head<'b>, Refusal> {
 impl Room {
     /// Claims room for what is to come. The buffer doubles as bytes come, up to what is
     /// needed: who only announces much costs little.
-    fn grow(&mut self, need: usize, received: usize, limits: &Limits) -> Result<(), Refusal> {
+    fn grow(
+        &mut self,
+        need: usize,
+        received: usize,
+        limits: &Limits,
+    ) -> Result<(), Refusal> {
         self.bytes = need.min(received.saturating_mul(2)).max(BASE);
         match self.claim.grow_to(self.bytes - BASE, &limits.buffered) {
             true => Ok(()),
-            false => Err(Refusal::new(503, "all memory for requests is taken; come back in a moment")),
+            false => Err(Refusal::new(
+                503,
+                "all memory for requests is taken; come back in a moment",
+            )),
         }
     }
 }
 
 impl Message {
-    /// Searches for the end of the head, from where the last search ended. Says
-    /// whether it is there. If not, the lines that are complete are parsed all the same, so
-    /// that nonsense is refused before its end comes (it may never): at most once
-    /// for each line, however slowly the bytes come.
+    /// Searches for the end of the head, from where the last search ended. Says whether
+    /// it is there. If not, the lines that are complete are parsed all the same, so
+    /// that nonsense is refused before its end comes (it may never): at most once for
+    /// each line, however slowly the bytes come.
     fn find_head(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Refusal> {
         let from = self.searched.saturating_sub(2);
         let mut new_lines = 0;
@@ -257,7 +268,12 @@ impl Content {
     }
 
     /// Takes what has come, and says whether that is all.
-    fn advance(&mut self, bytes: &mut [u8], end: &mut usize, limits: &Limits) -> Result<bool, Refusal> {
+    fn advance(
+        &mut self,
+        bytes: &mut [u8],
+        end: &mut usize,
+        limits: &Limits,
+    ) -> Result<bool, Refusal> {
         match self {
             Content::Length(length) => Ok(bytes.len() >= *length),
             Content::Chunked(chunks) => {

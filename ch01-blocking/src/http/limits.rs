@@ -97,7 +97,10 @@ impl Claim {
     /// before, if the budget has not so much left.
     pub(super) fn grow_to(&mut self, bytes: usize, budget: &Budget) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        let taken = budget.counter().fetch_update(Relaxed, Relaxed, |left| left.checked_sub(more)).is_ok();
+        let taken = budget
+            .counter()
+            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(more))
+            .is_ok();
         if taken {
             self.bytes += more;
             self.from = Some(budget.clone());

@@ -34,7 +34,9 @@ pub use response::{Body, ContentRange, Etag, Fields, Refusal, Response, phrase};
 /// The number that these digits are: no sign, no space, at least one. What does not fit
 /// in 64 bits is the largest that does: too large is not malformed.
 pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
-    let digit = |number: u64, &byte: &u8| number.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
+    let digit = |number: u64, &byte: &u8| {
+        number.saturating_mul(10).saturating_add(u64::from(byte - b'0'))
+    };
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     is_number.then(|| digits.iter().fold(0, digit))
 }

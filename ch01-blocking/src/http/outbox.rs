@@ -18,7 +18,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const SMALL: u64 = 16 * 1024;
 
 /// One line of [`Body::Pattern`].
-const LINE: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
+const LINE: &[u8; 64] =
+    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
 
 /// The answers on one connection that are not sent yet.
 #[derive(Debug)]
@@ -43,7 +44,13 @@ enum Tail {
 impl Outbox {
     /// An empty buffer that is full at so many bytes.
     pub fn new(limit: usize) -> Outbox {
-        Outbox { bytes: Vec::new(), sent: 0, tail: Tail::None, limit, date: Date::default() }
+        Outbox {
+            bytes: Vec::new(),
+            sent: 0,
+            tail: Tail::None,
+            limit,
+            date: Date::default(),
+        }
     }
 
     /// Whether everything was sent.
@@ -67,7 +74,9 @@ impl Outbox {
         match response.body {
             Body::Empty => {}
             Body::Static(bytes) => self.bytes.extend_from_slice(bytes),
-            Body::Bytes(bytes) if bytes.len() as u64 <= SMALL => self.bytes.extend_from_slice(&bytes),
+            Body::Bytes(bytes) if bytes.len() as u64 <= SMALL => {
+                self.bytes.extend_from_slice(&bytes)
+            }
             Body::Bytes(bytes) => self.tail = Tail::Bytes { bytes, at: 0 },
             Body::Pattern(len) => {
                 self.tail = Tail::Pattern { at: 0, left: len };
@@ -77,12 +86,19 @@ impl Outbox {
                 let content = self.bytes.len();
                 self.bytes.resize(content + len as usize, 0);
                 if file.read_exact_at(&mut self.bytes[content..], at).is_err() {
-                    // It shrank since we looked at its length. Nothing is sent yet, so we may still say so.
+                    // It shrank since we looked at its length. Nothing is sent yet, so
+                    // we may still say so.
                     self.bytes.truncate(begin);
-                    self.push(Response::text(500, "the file changed while it was read\n"), asked, now);
+                    self.push(
+                        Response::text(500, "the file changed while it was read\n"),
+                        asked,
+                        now,
+                    );
                 }
             }
-            Body::File { file, at, len } => self.tail = Tail::File { file, at, left: len },
+            Body::File { file, at, len } => {
+                self.tail = Tail::File { file, at, left: len }
+            }
         }
     }
 
@@ -93,8 +109,10 @@ impl Outbox {
 
     /// Queues a refusal, the last answer on this connection.
     pub fn push_refusal(&mut self, why: Refusal, now: SystemTime) {
-        let mut response =
-            Response::text(why.status, format!("{} {}: {}\n", why.status, phrase(why.status), why.reason));
+        let mut response = Response::text(
+            why.status,
+            format!("{} {}: {}\n", why.status, phrase(why.status), why.reason),
+        );
         response.fields.retry_after = (why.status == 503).then_some(1);
         response.close = true;
         self.push(
@@ -120,14 +138,20 @@ impl Outbox {
                     }
                     return Ok(());
                 }
-                Tail::Bytes { bytes, at } if *at < bytes.len() => *at += some(stream.write(&bytes[*at..])?)?,
+                Tail::Bytes { bytes, at } if *at < bytes.len() => {
+                    *at += some(stream.write(&bytes[*at..])?)?
+                }
                 Tail::File { file, at, left } if *left > 0 => {
                     let sent = some(stream.send_file(file, *at, *left)?)? as u64;
                     *at += sent;
                     *left -= sent;
                 }
-                Tail::Pattern { left, .. } if *left > 0 => self.make(SMALL.max(self.limit as u64)),
-                Tail::Bytes { .. } | Tail::File { .. } | Tail::Pattern { .. } => self.tail = Tail::None,
+                Tail::Pattern { left, .. } if *left > 0 => {
+                    self.make(SMALL.max(self.limit as u64))
+                }
+                Tail::Bytes { .. } | Tail::File { .. } | Tail::Pattern { .. } => {
+                    self.tail = Tail::None
+                }
             }
         }
     }
@@ -154,8 +178,13 @@ impl Outbox {
 
     fn head(&mut self, response: &Response, asked: Asked, now: SystemTime) {
         let bytes = &mut self.bytes;
-        let mut line = |arguments: std::fmt::Arguments<'_>| bytes.write_fmt(arguments).unwrap_or(()); // a Vec takes all
-        line(format_args!("HTTP/1.1 {} {}\r\n", response.status, phrase(response.status)));
+        let mut line =
+            |arguments: std::fmt::Arguments<'_>| bytes.write_fmt(arguments).unwrap_or(()); // a Vec takes all
+        line(format_args!(
+            "HTTP/1.1 {} {}\r\n",
+            response.status,
+            phrase(response.status)
+        ));
         line(format_args!("Date: {}\r\n", self.date.at(now)));
         let Fields {
             content_type,
@@ -171,8 +200,13 @@ impl Outbox {
             line(format_args!("Content-Length: {}\r\n", response.body.len()));
         }
         if let Some(kind) = content_type {
-            let text = kind.starts_with("text/") || kind.ends_with("javascript") || kind.ends_with("json");
-            line(format_args!("Content-Type: {kind}{}\r\n", if text { "; charset=utf-8" } else { "" }));
+            let text = kind.starts_with("text/")
+                || kind.ends_with("javascript")
+                || kind.ends_with("json");
+            line(format_args!(
+                "Content-Type: {kind}{}\r\n",
+                if text { "; charset=utf-8" } else { "" }
+            ));
         }
         if let Some(location) = location {
             line(format_args!("Location: {location}\r\n"));
@@ -185,7 +219,10 @@ impl Outbox {
         }
         if let Some(modified) = last_modified {
             // Never later than Date (RFC 9110 section 8.8.2.1).
-            line(format_args!("Last-Modified: {}\r\n", httpdate::HttpDate::from((*modified).min(now))));
+            line(format_args!(
+                "Last-Modified: {}\r\n",
+                httpdate::HttpDate::from((*modified).min(now))
+            ));
         }
         if *accept_ranges {
             line(format_args!("Accept-Ranges: bytes\r\n"));

@@ -1,6 +1,7 @@
 //! A request: what a complete message asks for, borrowed from the input buffer.
 
-/// A request method (RFC 9110 section 9). Names are case-sensitive: `get` is [`Method::Other`].
+/// A request method (RFC 9110 section 9). Names are case-sensitive: `get` is
+/// [`Method::Other`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // each is the method of its name
 pub enum Method {
@@ -104,9 +105,9 @@ pub struct Conditions<'b> {
     pub range: Option<&'b [u8]>,
 }
 
-/// The lines of a field whose value is a list (RFC 9110 section 5.3), up to four of them, so that they
-/// need no allocation. Tags beyond that are not looked at, which errs on the safe
-/// side: more is sent, or less is done.
+/// The lines of a field whose value is a list (RFC 9110 section 5.3), up to four of
+/// them, so that they need no allocation. Tags beyond that are not looked at, which
+/// errs on the safe side: more is sent, or less is done.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lines<'b>([&'b [u8]; 4]);
 

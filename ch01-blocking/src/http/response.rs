@@ -22,13 +22,23 @@ pub struct Response {
 impl Response {
     /// An answer without content or fields.
     pub fn new(status: u16) -> Response {
-        Response { status, fields: Fields::default(), body: Body::Empty, delay: None, close: false }
+        Response {
+            status,
+            fields: Fields::default(),
+            body: Body::Empty,
+            delay: None,
+            close: false,
+        }
     }
 
     /// An answer in plain text.
     pub fn text(status: u16, text: impl Into<String>) -> Response {
         let fields = Fields { content_type: Some("text/plain"), ..Fields::default() };
-        Response { fields, body: Body::Bytes(text.into().into_bytes()), ..Response::new(status) }
+        Response {
+            fields,
+            body: Body::Bytes(text.into().into_bytes()),
+            ..Response::new(status)
+        }
     }
 }
 
@@ -43,7 +53,8 @@ pub enum Body {
     Bytes(Vec<u8>),
     /// So many bytes of a repeating 64-byte line, made as they are sent.
     Pattern(u64),
-    /// A part of a file, sent without passing through user space where that is possible.
+    /// A part of a file, sent without passing through user space where that is
+    /// possible.
     File {
         /// The open file.
         file: File,
@@ -134,12 +145,15 @@ impl Refusal {
         Refusal::new(400, reason)
     }
 
-    /// More clients than `--max-connections`, or than the system can give descriptors or processes to.
-    pub const BUSY: Refusal = Refusal::new(503, "all places are taken; come back in a moment");
+    /// More clients than `--max-connections`, or than the system can give descriptors
+    /// or processes to.
+    pub const BUSY: Refusal =
+        Refusal::new(503, "all places are taken; come back in a moment");
     /// A head that was not complete in time.
     pub const SLOW_HEAD: Refusal = Refusal::new(408, "the request's head took too long");
     /// Content that was not complete in time, or too slow.
-    pub const SLOW_BODY: Refusal = Refusal::new(408, "the request's content came too slowly");
+    pub const SLOW_BODY: Refusal =
+        Refusal::new(408, "the request's content came too slowly");
     /// The end of input in the middle of a message (RFC 9112 section 8).
     pub const CUT_OFF: Refusal = Refusal::new(400, "the request ended in the middle");
 }

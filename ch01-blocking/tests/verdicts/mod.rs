@@ -12,7 +12,14 @@ pub(crate) enum Verdict {
 
 /// Limits so small that short inputs reach them.
 pub(crate) fn small_limits() -> Limits {
-    Limits { line: 40, head: 160, fields: 5, body: 200, output: 1024, buffered: Budget::new(1 << 20) }
+    Limits {
+        line: 40,
+        head: 160,
+        fields: 5,
+        body: 200,
+        output: 1024,
+        buffered: Budget::new(1 << 20),
+    }
 }
 
 /// Feeds the bytes in pieces of the given sizes (again and again; the rest at
@@ -30,7 +37,10 @@ pub(crate) fn verdicts(bytes: &[u8], cuts: &[usize], limits: &Limits) -> Vec<Ver
         let mut piece = piece;
         while !piece.is_empty() {
             let space = inbox.space();
-            assert!(!space.is_empty(), "an inbox that waits for more must have room for it");
+            assert!(
+                !space.is_empty(),
+                "an inbox that waits for more must have room for it"
+            );
             let n = space.len().min(piece.len());
             space[..n].copy_from_slice(&piece[..n]);
             inbox.received(n);
