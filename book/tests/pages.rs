@@ -14,3 +14,17 @@ fn nothing_is_wrong_with_the_pages() {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert!(lines.is_empty(), "\n{}\n", lines.join("\n"));
 }
+
+/// The servers that this edition has: those of chapter 1.
+const LEVEL: u8 = 1;
+
+#[test]
+fn the_matrix_is_the_suites_own() {
+    let house = House::find(None).expect("the book is in the checkout");
+    let path = house.src().join("generated/matrix.md");
+    let page = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        page == client_suite::matrix::markdown(LEVEL),
+        "renew it: cargo run -q -p client-suite -- matrix --level ch01 > book/src/generated/matrix.md"
+    );
+}

@@ -31,7 +31,7 @@ pub fn start(
     // One line, and no backtrace: a panic costs one connection, and who reads our
     // standard error is not to pay more.
     panic::set_hook(Box::new(|panic| {
-        let _ = writeln!(io::stderr(), "{}", panic.to_string().replace('\n', ": "));
+        let _ = writeln!(io::stderr(), "{}", panic.to_string().replace('\n', " "));
     }));
     match prepare(options) {
         Ok((listener, site, stop)) => match run(listener, &site, options, &stop) {

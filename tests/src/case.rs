@@ -163,7 +163,10 @@ impl Case {
             return Some(format!("asked from chapter {} on", self.level));
         }
         if self.needs.contains(&Need::Many) && !stage.has(Capability::ManyClients) {
-            return Some("needs several clients at once; the limitation has cases of its own".to_owned());
+            return Some(
+                "needs several clients at once; the limitation has cases of its own"
+                    .to_owned(),
+            );
         }
         None
     }

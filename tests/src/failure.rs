@@ -43,27 +43,38 @@ impl Failure {
             ),
             None => case.says.to_owned(),
         };
+        let root = ctx.root.display().to_string();
         let (address, start, stderr) = match ctx.started() {
             Some(server) if server.by_hand.is_empty() => {
                 (server.address.to_string(), String::new(), String::new())
             }
             Some(server) => {
-                ("127.0.0.1:8080".to_owned(), server.by_hand.clone(), server.stderr())
+                // The root of this run is gone when the failure is read.
+                let start = server.by_hand.replace(&root, "ROOT");
+                ("127.0.0.1:8080".to_owned(), start, server.stderr())
             }
             None => ("127.0.0.1:8080".to_owned(), String::new(), String::new()),
         };
         Self {
-            rests_on: format!("{}, {}", case.kind.word(), case.cite),
+            rests_on: rests_on(case),
             says,
             expected: fault.expected,
             came: fault.came,
             transcript: show::events(&events),
             start,
             by_hand: show::by_hand(&events, &address),
-            book: case.book.unwrap_or_else(|| crate::cases::section(case.family)).to_owned(),
+            book: case
+                .book
+                .unwrap_or_else(|| crate::cases::section(case.family))
+                .to_owned(),
             stderr,
         }
     }
+}
+
+fn rests_on(case: &Case) -> String {
+    let (kind, cite) = (case.kind.word(), case.cite);
+    if cite.starts_with(kind) { cite.to_owned() } else { format!("{kind}, {cite}") }
 }
 
 impl fmt::Display for Failure {
@@ -76,7 +87,12 @@ impl fmt::Display for Failure {
             f.write_str(&self.transcript)?;
         }
         if !self.start.is_empty() {
-            writeln!(f, "start it     {}", self.start)?;
+            let files = if self.start.contains("ROOT") {
+                "   # ROOT: `client-suite files DIR`"
+            } else {
+                ""
+            };
+            writeln!(f, "start it     {}{files}", self.start)?;
         }
         if let Some(line) = &self.by_hand {
             writeln!(f, "by hand      {line}")?;

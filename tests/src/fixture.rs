@@ -25,6 +25,7 @@ pub const FILES: &[(&str, &[u8])] = &[
     ("%41.txt", b"decoded once\n"),
     ("plus+plus.txt", b"a plus\n"),
     ("gr\u{fc}n.txt", b"an umlaut\n"),
+    ("utf8.txt", "gr\u{fc}n, \u{20ac} and \u{1f980}\n".as_bytes()),
     ("sub/index.html", b"<!doctype html><title>sub</title><p>Below.\n"),
     ("sub/page.html", b"<!doctype html><title>page</title><p>A page.\n"),
     ("no-index/file.txt", b"here\n"),
@@ -41,7 +42,9 @@ pub const LARGE: usize = 3 * 1024 * 1024 + 7;
 
 /// The bytes of the larger files: no piece of them looks like its neighbour.
 pub fn pattern(length: usize) -> Vec<u8> {
-    (0..length as u64).map(|i| ((i * 2_654_435_761) >> 13) as u8 ^ (i >> 8) as u8).collect()
+    (0..length as u64)
+        .map(|i| ((i * 2_654_435_761) >> 13) as u8 ^ (i >> 8) as u8)
+        .collect()
 }
 
 /// What `/bytes/N` answers.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::case::{Case, Need};
+use crate::case::{Case, Kind, Need};
 use crate::ctx::{Ctx, echo, get};
 use crate::failure::Failure;
 use crate::fixture;
@@ -42,6 +42,24 @@ impl Root {
     }
 }
 
+/// What a server is measured by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// The whole contract.
+    Contract,
+    /// The standards alone: what the contract chose is no fault elsewhere.
+    Standards,
+}
+
+impl Measure {
+    /// Why a case is not asked, if it is not.
+    pub fn leaves_out(self, case: &Case) -> Option<String> {
+        let own = matches!(case.kind, Kind::Contract | Kind::Book);
+        (own && self == Self::Standards)
+            .then(|| "the standards do not ask for it".to_owned())
+    }
+}
+
 /// What a server was found to offer.
 #[derive(Debug)]
 pub struct Offer {
@@ -69,7 +87,11 @@ impl Offer {
         ];
         for (need, route, bytes, content) in probes {
             let found = match ctx.ask(bytes) {
-                Ok(answer) if answer.status == 200 && answer.text().starts_with(content) => continue,
+                Ok(answer)
+                    if answer.status == 200 && answer.text().starts_with(content) =>
+                {
+                    continue;
+                }
                 Ok(answer) => format!("it answered {}", answer.status),
                 Err(_) => "it did not answer".to_owned(),
             };
@@ -77,13 +99,22 @@ impl Offer {
         }
         // The failing route is not tried before its own case: it may end a server.
         if lacking.iter().any(|(need, _)| *need == Need::Stats) {
-            lacking.push((Need::Panic, "the server does not offer /stats, so /panic is not tried".to_owned()));
+            lacking.push((
+                Need::Panic,
+                "the server does not offer /stats, so /panic is not tried".to_owned(),
+            ));
         }
         if !target.has_root() && !files {
-            lacking.push((Need::Files, "the server does not serve the suite's files ({root})".to_owned()));
+            lacking.push((
+                Need::Files,
+                "the server does not serve the suite's files ({root})".to_owned(),
+            ));
         }
         if matches!(target, Target::Url(_)) {
-            lacking.push((Need::Process, "the server's process is not ours to look at".to_owned()));
+            lacking.push((
+                Need::Process,
+                "the server's process is not ours to look at".to_owned(),
+            ));
         }
         Ok(Self { lacking })
     }
@@ -96,16 +127,27 @@ impl Offer {
 }
 
 /// Runs one case.
-pub fn judge(case: &Case, stage: &Stage, target: &Target, root: &Path) -> Outcome {
+pub fn judge(
+    case: &Case,
+    stage: &Stage,
+    target: &Target,
+    root: &Path,
+    by: Measure,
+) -> Outcome {
     let mut ctx = Ctx::new(target, stage, root.to_owned());
+    ctx.lenient = by == Measure::Standards && case.kind == Kind::Security;
     // A case that panics is a bug of the suite's; it must not hide the transcript.
     let run = catch_unwind(AssertUnwindSafe(|| (case.run_for(stage))(&mut ctx)));
-    let verdict = run.unwrap_or_else(|_| Err(Stop::fail("a case that does not panic", "a bug in the suite")));
+    let verdict = run.unwrap_or_else(|_| {
+        Err(Stop::fail("a case that does not panic", "a bug in the suite"))
+    });
     let verdict = died(&mut ctx, verdict).and_then(|()| ctx.finish(case.may_complain));
     match verdict {
         Ok(()) => Outcome::Held,
         Err(Stop::Skip(why)) => Outcome::Skipped(why),
-        Err(Stop::Fail(fault)) => Outcome::Broken(Box::new(Failure::new(case, &mut ctx, fault))),
+        Err(Stop::Fail(fault)) => {
+            Outcome::Broken(Box::new(Failure::new(case, &mut ctx, fault)))
+        }
     }
 }
 
@@ -114,7 +156,10 @@ fn died(ctx: &mut Ctx<'_>, verdict: Verdict) -> Verdict {
     let Err(Stop::Fail(Fault { expected, came })) = verdict else { return verdict };
     let dead = ctx.started().and_then(crate::server::Server::exited);
     let came = match dead {
-        Some(status) => format!("{came}; the server is dead: {}", crate::server::Server::describe(status)),
+        Some(status) => format!(
+            "{came}; the server is dead: {}",
+            crate::server::Server::describe(status)
+        ),
         None => came,
     };
     Err(Stop::fail(expected, came))

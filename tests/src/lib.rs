@@ -8,6 +8,7 @@
 
 pub mod case;
 pub mod cases;
+pub mod cleanup;
 pub mod client;
 pub mod ctx;
 pub mod failure;
@@ -16,6 +17,7 @@ pub mod judge;
 pub mod matrix;
 pub mod misbehave;
 pub mod proc;
+pub mod queue;
 mod receive;
 pub mod report;
 pub mod response;
@@ -32,7 +34,7 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use judge::{Outcome, Root, judge};
+use judge::{Measure, Outcome, Root, judge};
 use stage::Stage;
 use target::Target;
 
@@ -43,6 +45,9 @@ pub fn main_for(chapter: &str, stages: &[(&str, &str)]) -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Most cases wait for a deadline or a process, so more run at once than there are processors.
     arguments.test_threads.get_or_insert(8);
+    if let Err(error) = cleanup::on_interrupt() {
+        eprintln!("{chapter}: an interrupted run may leave servers behind: {error}");
+    }
     let root = match Root::new() {
         Ok(root) => Arc::new(root),
         Err(error) => {
@@ -63,21 +68,31 @@ pub fn main_for(chapter: &str, stages: &[(&str, &str)]) -> ExitCode {
     if conclusion.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn trials_for(stage: &'static Stage, binary: &std::path::Path, root: &Arc<Root>) -> Vec<Trial> {
+fn trials_for(
+    stage: &'static Stage,
+    binary: &std::path::Path,
+    root: &Arc<Root>,
+) -> Vec<Trial> {
     let trial = |case: case::Case| {
         let (root, target) = (Arc::clone(root), Target::Binary(binary.to_owned()));
         let name = format!("{}::{}", stage.name, case.full_name());
-        Trial::test(name, move || match judge(&case, stage, &target, &root.path) {
-            Outcome::Held => Ok(()),
-            Outcome::Broken(failure) => Err(Failed::from(failure.to_string())),
-            // The book's own servers offer everything: only the system can be an excuse.
-            Outcome::Skipped(why) => {
-                eprintln!("{}::{} skipped: {why}", stage.name, case.full_name());
-                Ok(())
+        Trial::test(name, move || {
+            match judge(&case, stage, &target, &root.path, Measure::Contract) {
+                Outcome::Held => Ok(()),
+                Outcome::Broken(failure) => Err(Failed::from(failure.to_string())),
+                // The book's own servers offer everything: only the system can be an excuse.
+                Outcome::Skipped(why) => {
+                    eprintln!("{}::{} skipped: {why}", stage.name, case.full_name());
+                    Ok(())
+                }
             }
         })
         .with_kind(case.kind.word())
         .with_ignored_flag(!stage.here())
     };
-    cases::all().into_iter().filter(|case| case.not_for(stage).is_none()).map(trial).collect()
+    cases::all()
+        .into_iter()
+        .filter(|case| case.not_for(stage).is_none())
+        .map(trial)
+        .collect()
 }

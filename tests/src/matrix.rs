@@ -8,7 +8,8 @@ use crate::stage::{Capability, STAGES, Stage};
 
 /// The whole matrix, stages up to a level.
 pub fn markdown(level: u8) -> String {
-    let stages: Vec<&Stage> = STAGES.iter().filter(|stage| stage.level <= level).collect();
+    let stages: Vec<&Stage> =
+        STAGES.iter().filter(|stage| stage.level <= level).collect();
     let mut text = String::from("| |");
     for stage in &stages {
         let _ = write!(text, " `{}` |", stage.name);
@@ -27,11 +28,18 @@ pub fn markdown(level: u8) -> String {
         let name = format!("cases: {}", family.replace('_', " "));
         row(&mut text, &name, &stages, |stage| asked(&of, stage));
     }
-    row(&mut text, "**cases in all**", &stages, |stage| asked(&all.iter().collect::<Vec<_>>(), stage));
+    row(&mut text, "**cases in all**", &stages, |stage| {
+        asked(&all.iter().collect::<Vec<_>>(), stage)
+    });
     text
 }
 
-fn row(text: &mut String, title: &str, stages: &[&Stage], cell: impl Fn(&Stage) -> String) {
+fn row(
+    text: &mut String,
+    title: &str,
+    stages: &[&Stage],
+    cell: impl Fn(&Stage) -> String,
+) {
     let _ = write!(text, "| {title} |");
     for stage in stages {
         let _ = write!(text, " {} |", cell(stage));

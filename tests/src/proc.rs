@@ -3,22 +3,6 @@
 
 use std::fs;
 
-/// Bytes that wait in the receive queue of the local socket whose peer has
-/// this port: sent to the server and not yet read by it.
-pub fn receive_queue(peer_port: u16) -> Option<u64> {
-    let table = fs::read_to_string("/proc/net/tcp").ok()?;
-    let peer = format!(":{peer_port:04X}");
-    for line in table.lines().skip(1) {
-        let mut columns = line.split_ascii_whitespace().skip(2);
-        let (remote, _state, queues) = (columns.next()?, columns.next()?, columns.next()?);
-        if remote.ends_with(&peer) {
-            let (_, receive) = queues.split_once(':')?;
-            return u64::from_str_radix(receive, 16).ok();
-        }
-    }
-    None
-}
-
 /// Open descriptors of a process.
 pub fn descriptors(pid: u32) -> Option<usize> {
     Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
@@ -42,7 +26,8 @@ pub struct Child {
 pub fn children(pid: u32) -> Option<Vec<Child>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let Some(child) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+        let Some(child) = entry.file_name().to_str().and_then(|name| name.parse().ok())
+        else {
             continue;
         };
         // Gone between the two reads: then it is no child any more.
@@ -71,13 +56,23 @@ pub fn stopped(pid: u32) -> Option<bool> {
     state_and_parent(pid).map(|(state, _)| state == 'T')
 }
 
-/// Processor time that a process has used, in ticks of 10 ms.
-pub fn ticks(pid: u32) -> Option<u64> {
-    let columns = stat(pid)?;
-    let mut columns = columns.split_ascii_whitespace().skip(11);
-    let user: u64 = columns.next()?.parse().ok()?;
-    let system: u64 = columns.next()?.parse().ok()?;
-    Some(user + system)
+/// Whether any thread of a process or of its children runs, or would if it had
+/// a processor. One that spins does so at every look, however busy the machine
+/// is; one that waits does at none.
+pub fn running(pid: u32) -> Option<bool> {
+    let children = children(pid)?;
+    let all = std::iter::once(pid).chain(children.iter().map(|child| child.pid));
+    Some(all.filter_map(any_thread_runs).any(|runs| runs))
+}
+
+fn any_thread_runs(pid: u32) -> Option<bool> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    let mut states = tasks.filter_map(|task| {
+        let stat = fs::read_to_string(task.path().join("stat")).ok()?;
+        let (_, columns) = stat.rsplit_once(')')?;
+        columns.trim_start().chars().next()
+    });
+    Some(states.any(|state| state == 'R'))
 }
 
 /// Resident memory in KiB of a process and its children.
@@ -90,4 +85,17 @@ fn resident(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("RssAnon:"))?;
     line.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// Living processes of a process group (zombies are dead).
+pub fn group(leader: u32) -> Option<usize> {
+    let mut count = 0;
+    for entry in fs::read_dir("/proc").ok()?.flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(columns) = pid.and_then(stat) else { continue };
+        let columns: Vec<_> = columns.split_ascii_whitespace().take(3).collect();
+        let of_group = columns.get(2).is_some_and(|group| *group == leader.to_string());
+        count += usize::from(of_group && columns.first() != Some(&"Z"));
+    }
+    Some(count)
 }

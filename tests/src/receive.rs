@@ -26,8 +26,9 @@ impl Client {
     /// Reads exactly one answer, an interim one too.
     pub fn any_response(&mut self, method: &str) -> Step<Response> {
         let head = self.head()?;
-        let mut response = Response::parse_head(&head)
-            .map_err(|error| Stop::fail("a well-formed head of an answer (RFC 9112 section 4)", error))?;
+        let mut response = Response::parse_head(&head).map_err(|error| {
+            Stop::fail("a well-formed head of an answer (RFC 9112 section 4)", error)
+        })?;
         let empty = method == "HEAD" || matches!(response.status, 100..=199 | 204 | 304);
         if empty {
             return Ok(response);
@@ -38,9 +39,9 @@ impl Client {
         } else if lengths.len() > 1 {
             return Err(Stop::fail("one Content-Length", format!("{lengths:?}")));
         } else if let Some(text) = lengths.first() {
-            let length = text
-                .parse()
-                .map_err(|_| Stop::fail("a Content-Length in digits", format!("{text:?}")))?;
+            let length = text.parse().map_err(|_| {
+                Stop::fail("a Content-Length in digits", format!("{text:?}"))
+            })?;
             response.content = self.exactly(length, "the announced content")?;
         } else {
             // Delimited by the end of the connection (RFC 9112 section 6.3, item 8).
@@ -75,8 +76,12 @@ impl Client {
             End::Reset => "the server reset the connection",
         };
         let got = self.inbox.len();
-        let rest = if got == 0 { String::new() } else { format!(" after {got} bytes of it") };
-        Err(Stop::fail(format!("{} receives {waiting_for}", self.name()), format!("{how}{rest}")))
+        let rest =
+            if got == 0 { String::new() } else { format!(" after {got} bytes of it") };
+        Err(Stop::fail(
+            format!("{} receives {waiting_for}", self.name()),
+            format!("{how}{rest}"),
+        ))
     }
 
     /// Takes exactly so many bytes.

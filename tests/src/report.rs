@@ -28,7 +28,9 @@ pub enum Format {
 
 /// How many held, were skipped, and failed.
 pub fn counts(lines: &[Line]) -> (usize, usize, usize) {
-    let count = |test: fn(&Outcome) -> bool| lines.iter().filter(|line| test(&line.outcome)).count();
+    let count = |test: fn(&Outcome) -> bool| {
+        lines.iter().filter(|line| test(&line.outcome)).count()
+    };
     (
         count(|outcome| matches!(outcome, Outcome::Held)),
         count(|outcome| matches!(outcome, Outcome::Skipped(_))),
@@ -61,7 +63,8 @@ fn text(lines: &[Line]) -> String {
         }
     }
     let (held, skipped, broken) = counts(lines);
-    let _ = writeln!(text, "\n{held} promises kept, {broken} broken, {skipped} not tried");
+    let _ =
+        writeln!(text, "\n{held} promises kept, {broken} broken, {skipped} not tried");
     text
 }
 

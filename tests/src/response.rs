@@ -19,7 +19,8 @@ impl Response {
     /// Parses a head, the empty line included.
     pub fn parse_head(head: &[u8]) -> Result<Self, String> {
         let text: String = head.iter().map(|&byte| char::from(byte)).collect();
-        let text = text.strip_suffix("\r\n\r\n").ok_or("a head without its empty line")?;
+        let text =
+            text.strip_suffix("\r\n\r\n").ok_or("a head without its empty line")?;
         let mut lines = text.split("\r\n");
         let line = lines.next().unwrap_or_default();
         if text.replace("\r\n", "").contains(['\r', '\n', '\0']) {
@@ -29,10 +30,14 @@ impl Response {
         let version = parts.next().unwrap_or_default().to_owned();
         let code = parts.next().unwrap_or_default();
         if !matches!(version.as_str(), "HTTP/1.1" | "HTTP/1.0") {
-            return Err(format!("a status line that does not begin with HTTP/1.1: {line:?}"));
+            return Err(format!(
+                "a status line that does not begin with HTTP/1.1: {line:?}"
+            ));
         }
         if parts.next().is_none() {
-            return Err(format!("a status line without the space behind the code: {line:?}"));
+            return Err(format!(
+                "a status line without the space behind the code: {line:?}"
+            ));
         }
         let status = match code.parse::<u16>() {
             Ok(status) if code.len() == 3 && (100..600).contains(&status) => status,
@@ -44,7 +49,10 @@ impl Response {
 
     /// The one value of a field.
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+        self.fields
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_str())
     }
 
     /// Every value of a field.
@@ -56,7 +64,10 @@ impl Response {
     /// Whether a list field (such as Connection or Allow) has this element.
     pub fn lists(&self, name: &str, element: &str) -> bool {
         let values = self.all(name);
-        values.iter().flat_map(|v| v.split(',')).any(|e| e.trim().eq_ignore_ascii_case(element))
+        values
+            .iter()
+            .flat_map(|v| v.split(','))
+            .any(|e| e.trim().eq_ignore_ascii_case(element))
     }
 
     /// The content as text.
@@ -93,11 +104,15 @@ impl Response {
         let same = self.content.iter().zip(wanted).take_while(|(a, b)| a == b).count();
         let at = same.saturating_sub(8);
         let came = &self.content[at.min(self.content.len())..];
-        let expected = crate::show::bytes(&wanted[at..wanted.len().min(at + 80)], wanted.len());
+        let expected =
+            crate::show::bytes(&wanted[at..wanted.len().min(at + 80)], wanted.len());
         let got = crate::show::bytes(&came[..came.len().min(80)], self.content.len());
         Err(Stop::fail(
             format!("content of {} bytes, from byte {at}: {expected}", wanted.len()),
-            format!("content of {} bytes, the same up to byte {same}, from byte {at}: {got}", self.content.len()),
+            format!(
+                "content of {} bytes, the same up to byte {same}, from byte {at}: {got}",
+                self.content.len()
+            ),
         ))
     }
 
@@ -125,7 +140,11 @@ impl Response {
     /// Demands that a field is not there.
     pub fn lacks(&self, name: &str) -> Verdict {
         let came = self.field(name).unwrap_or_default();
-        demand(self.field(name).is_none(), format!("no {name} field"), format!("{name}: {came}"))
+        demand(
+            self.field(name).is_none(),
+            format!("no {name} field"),
+            format!("{name}: {came}"),
+        )
     }
 
     fn excerpt(&self) -> String {
@@ -135,7 +154,8 @@ impl Response {
 }
 
 fn field(line: &str) -> Result<(String, String), String> {
-    let (name, value) = line.split_once(':').ok_or(format!("a field without colon: {line:?}"))?;
+    let (name, value) =
+        line.split_once(':').ok_or(format!("a field without colon: {line:?}"))?;
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(token) {
         return Err(format!("a field name that is no token: {line:?}"));

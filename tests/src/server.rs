@@ -1,17 +1,19 @@
 //! A server under test: how it is started, found, signalled, and always ended.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use crate::cleanup;
 use crate::client::patience;
 use crate::target::{Target, fill};
 use crate::verdict::{Step, Stop};
@@ -35,51 +37,91 @@ pub struct Server {
     child: Option<Child>,
     stdout: Arc<Mutex<Vec<u8>>>,
     stderr: Arc<Mutex<Vec<u8>>>,
+    collectors: Vec<JoinHandle<()>>,
 }
 
 type Options<'a> = &'a [(&'a str, &'a str)];
 
 impl Server {
     /// Starts the target with a document root and options.
-    pub fn start(target: &Target, root: &Path, options: Options<'_>, bounds: Bounds) -> Step<Self> {
+    pub fn start(
+        target: &Target,
+        root: &Path,
+        options: Options<'_>,
+        bounds: Bounds,
+    ) -> Step<Self> {
         match target {
             Target::Url(url) => {
                 if let Some((name, _)) = options.first() {
-                    return Err(Stop::skip(format!("a server that already runs cannot be given --{name}")));
+                    return Err(Stop::skip(format!(
+                        "a server that already runs cannot be given --{name}"
+                    )));
                 }
                 Self::running(url)
             }
             Target::Binary(path) => Self::spawn_ours(path, root, options, bounds),
-            Target::Command(template) => Self::spawn_template(template, root, options, bounds),
+            Target::Command(template) => {
+                Self::spawn_template(template, root, options, bounds)
+            }
         }
     }
 
     fn running(url: &str) -> Step<Self> {
-        let authority = url.strip_prefix("http://").unwrap_or(url).split('/').next().unwrap_or(url);
-        let with_port = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
+        let authority =
+            url.strip_prefix("http://").unwrap_or(url).split('/').next().unwrap_or(url);
+        let with_port = if authority.contains(':') {
+            authority.to_owned()
+        } else {
+            format!("{authority}:80")
+        };
         let address = with_port.to_socket_addrs().ok().and_then(|mut all| all.next());
-        let address = address.ok_or_else(|| Stop::skip(format!("{url} names no host that is known here")))?;
+        let address = address.ok_or_else(|| {
+            Stop::skip(format!("{url} names no host that is known here"))
+        })?;
         let (stdout, stderr) = (Arc::default(), Arc::default());
-        Ok(Self { address, by_hand: String::new(), child: None, stdout, stderr })
+        Ok(Self {
+            address,
+            by_hand: String::new(),
+            child: None,
+            stdout,
+            stderr,
+            collectors: Vec::new(),
+        })
     }
 
-    fn spawn_ours(path: &Path, root: &Path, options: Options<'_>, bounds: Bounds) -> Step<Self> {
+    fn spawn_ours(
+        path: &Path,
+        root: &Path,
+        options: Options<'_>,
+        bounds: Bounds,
+    ) -> Step<Self> {
         let mut args = vec!["--listen".to_owned(), "127.0.0.1:0".to_owned()];
         args.extend(["--root".to_owned(), root.display().to_string()]);
-        args.extend(options.iter().flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]));
+        args.extend(
+            options
+                .iter()
+                .flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]),
+        );
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let by_hand = format!("{name} {}", args.join(" ")).replace("127.0.0.1:0", "127.0.0.1:8080");
+        let by_hand =
+            format!("{name} {}", args.join(" ")).replace("127.0.0.1:0", "127.0.0.1:8080");
         let mut server = Self::spawn(bounded(path, &args, bounds), by_hand, true)?;
         server.address = server.announced()?;
         Ok(server)
     }
 
-    fn spawn_template(template: &str, root: &Path, options: Options<'_>, bounds: Bounds) -> Step<Self> {
+    fn spawn_template(
+        template: &str,
+        root: &Path,
+        options: Options<'_>,
+        bounds: Bounds,
+    ) -> Step<Self> {
         let port = free_port()?;
         let filled = fill(template, port, root, options)?;
         let by_hand = fill(template, 8080, root, options)?;
         let args = ["-c".to_owned(), format!("exec {filled}")];
-        let mut server = Self::spawn(bounded(Path::new("/bin/sh"), &args, bounds), by_hand, false)?;
+        let mut server =
+            Self::spawn(bounded(Path::new("/bin/sh"), &args, bounds), by_hand, false)?;
         server.address = SocketAddr::from(([127, 0, 0, 1], port));
         server.accepting()?;
         Ok(server)
@@ -87,19 +129,28 @@ impl Server {
 
     /// Starts a command whose process group is its own, so that all of it can be ended.
     pub fn spawn(mut command: Command, by_hand: String, keep_stdout: bool) -> Step<Self> {
-        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .map_err(|error| Stop::fail("a server that starts", format!("{by_hand}: {error}")))?;
+        command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| {
+            Stop::fail("a server that starts", format!("{by_hand}: {error}"))
+        })?;
+        cleanup::started(Pid::from_raw(child.id().cast_signed()));
         let (stdout, stderr) = (Arc::default(), Arc::default());
+        let mut collectors = Vec::new();
         if let Some(pipe) = child.stdout.take() {
-            collect(pipe, if keep_stdout { Arc::clone(&stdout) } else { Arc::default() });
+            collectors.push(collect(
+                pipe,
+                if keep_stdout { Arc::clone(&stdout) } else { Arc::default() },
+            ));
         }
         if let Some(pipe) = child.stderr.take() {
-            collect(pipe, Arc::clone(&stderr));
+            collectors.push(collect(pipe, Arc::clone(&stderr)));
         }
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        Ok(Self { address, by_hand, child: Some(child), stdout, stderr })
+        Ok(Self { address, by_hand, child: Some(child), stdout, stderr, collectors })
     }
 
     /// Waits for the line `listening on http://ADDR`.
@@ -108,16 +159,27 @@ impl Server {
         while start.elapsed() < patience() {
             let text = self.stdout();
             if let Some(line) = text.lines().next().filter(|_| text.contains('\n')) {
-                let address = line.strip_prefix("listening on http://").and_then(|a| a.parse().ok());
-                return address.ok_or_else(|| Stop::fail("the line `listening on http://ADDRESS:PORT`", line));
+                let address = line
+                    .strip_prefix("listening on http://")
+                    .and_then(|a| a.parse().ok());
+                return address.ok_or_else(|| {
+                    Stop::fail("the line `listening on http://ADDRESS:PORT`", line)
+                });
             }
             if let Some(status) = self.exited() {
+                self.settle();
                 let said = self.stderr();
-                return Err(Stop::fail("a server that starts", format!("it ended with {status}: {said}")));
+                return Err(Stop::fail(
+                    "a server that starts",
+                    format!("it ended with {status}: {said}"),
+                ));
             }
             thread::sleep(Duration::from_millis(1));
         }
-        Err(Stop::fail("the line `listening on http://ADDRESS:PORT`", "nothing on standard output"))
+        Err(Stop::fail(
+            "the line `listening on http://ADDRESS:PORT`",
+            "nothing on standard output",
+        ))
     }
 
     /// Waits until connecting works: a server of any origin may print nothing.
@@ -128,24 +190,35 @@ impl Server {
                 return Ok(());
             }
             if let Some(status) = self.exited() {
+                self.settle();
                 let said = self.stderr();
-                return Err(Stop::fail("a server that starts", format!("it ended with {status}: {said}")));
+                return Err(Stop::fail(
+                    "a server that starts",
+                    format!("it ended with {status}: {said}"),
+                ));
             }
             thread::sleep(Duration::from_millis(5));
         }
-        Err(Stop::fail(format!("a server that accepts at {}", self.address), "no connection is taken"))
+        Err(Stop::fail(
+            format!("a server that accepts at {}", self.address),
+            "no connection is taken",
+        ))
     }
 
     /// The process, if the suite started it.
     pub fn pid(&self) -> Step<u32> {
-        let child = self.child.as_ref().ok_or_else(|| Stop::skip("the server's process is not ours to look at"))?;
+        let child = self
+            .child
+            .as_ref()
+            .ok_or_else(|| Stop::skip("the server's process is not ours to look at"))?;
         Ok(child.id())
     }
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> Step<()> {
         let pid = Pid::from_raw(self.pid()?.cast_signed());
-        kill(pid, signal).map_err(|error| Stop::fail(format!("a server that takes {signal}"), error))
+        kill(pid, signal)
+            .map_err(|error| Stop::fail(format!("a server that takes {signal}"), error))
     }
 
     /// Its exit status, if it has ended.
@@ -159,11 +232,26 @@ impl Server {
         let start = Instant::now();
         while start.elapsed() < patience() {
             if let Some(status) = self.exited() {
+                self.settle();
                 return Ok(status);
             }
             thread::sleep(Duration::from_millis(2));
         }
-        Err(Stop::fail("a server that ends", format!("it still runs after {} s", patience().as_secs())))
+        Err(Stop::fail(
+            "a server that ends",
+            format!("it still runs after {} s", patience().as_secs()),
+        ))
+    }
+
+    /// Waits until what an ended server said has been read. A process that it
+    /// left behind may hold the pipes open: then what there is must do.
+    fn settle(&self) {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(1)
+            && !self.collectors.iter().all(JoinHandle::is_finished)
+        {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Everything on standard output so far.
@@ -193,9 +281,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
             // The whole group: a forking server's children too, and a stopped one as well.
-            let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
+            let group = Pid::from_raw(child.id().cast_signed());
+            let _ = killpg(group, Signal::SIGKILL);
             let _ = child.kill();
             let _ = child.wait();
+            cleanup::ended(group);
         }
     }
 }
@@ -227,20 +317,35 @@ fn bounded(path: &Path, args: &[String], bounds: Bounds) -> Command {
     command
 }
 
+/// A port that nobody has. Not one that the kernel chooses: it may give the
+/// same to the next who asks, before the server has taken it. Each process of
+/// the suite walks through the ports below the kernel's range from a place of its own.
 fn free_port() -> Step<u16> {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    port.map(|address| address.port()).map_err(|error| Stop::skip(format!("no free port: {error}")))
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    for _ in 0..COUNT {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 131;
+        let port = (FIRST + step % COUNT) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(Stop::skip("no free port"))
 }
 
 fn text(bytes: &Mutex<Vec<u8>>) -> String {
-    String::from_utf8_lossy(&bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    String::from_utf8_lossy(&bytes.lock().unwrap_or_else(PoisonError::into_inner))
+        .into_owned()
 }
 
-fn collect(pipe: impl std::io::Read + Send + 'static, into: Arc<Mutex<Vec<u8>>>) {
+/// Reads a pipe to its end, always, so that no server ever blocks on it.
+fn collect(
+    pipe: impl std::io::Read + Send + 'static,
+    into: Arc<Mutex<Vec<u8>>>,
+) -> JoinHandle<()> {
     const KEEP: usize = 256 * 1024;
-    let (ready, started) = mpsc::channel();
     thread::spawn(move || {
-        let _ = ready.send(());
         let mut pipe = BufReader::new(pipe);
         while let Ok(bytes) = pipe.fill_buf() {
             let n = bytes.len();
@@ -253,9 +358,7 @@ fn collect(pipe: impl std::io::Read + Send + 'static, into: Arc<Mutex<Vec<u8>>>)
             drop(all);
             pipe.consume(n);
         }
-        let _ = pipe.read(&mut []);
-    });
-    let _ = started.recv();
+    })
 }
 
 /// A program's output when it is expected to fail at once: status, stdout, stderr.
@@ -264,8 +367,6 @@ pub fn run_to_end(path: &Path, args: &[&str]) -> Step<(ExitStatus, String, Strin
     command.args(args);
     let mut server = Server::spawn(command, String::new(), true)?;
     let status = server.wait()?;
-    // The collectors end with the pipes; give them until the pipes are dry.
-    thread::sleep(Duration::from_millis(20));
     Ok((status, server.stdout(), server.stderr()))
 }
 

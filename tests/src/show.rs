@@ -55,7 +55,9 @@ pub fn event(event: &Event) -> String {
         What::Closed => format!("{who} closes"),
         What::Reset => format!("{who} resets"),
         What::PeerClosed => format!("{who} sees the end: the server has closed"),
-        What::PeerReset => format!("{who} sees a reset: the server has cut the connection"),
+        What::PeerReset => {
+            format!("{who} sees a reset: the server has cut the connection")
+        }
         What::Paused(ms) => format!("{who} waits {ms} ms"),
         What::Note(note) => format!("{who}: {note}"),
     }
@@ -87,7 +89,9 @@ pub fn by_hand(all: &[Event], address: &str) -> Option<String> {
     for event in all.iter().filter(|event| &event.who == who) {
         match &event.what {
             What::Sent(kept, n) => shell_bytes(kept, *n, &mut parts),
-            What::Paused(ms) if !half_closed => parts.push(format!("sleep {}", seconds(*ms))),
+            What::Paused(ms) if !half_closed => {
+                parts.push(format!("sleep {}", seconds(*ms)))
+            }
             What::HalfClosed => half_closed = true,
             _ => {}
         }

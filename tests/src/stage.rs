@@ -70,7 +70,12 @@ pub struct Stage {
     pub about: &'static str,
 }
 
-const fn stage(name: &'static str, level: u8, model: Model, about: &'static str) -> Stage {
+const fn stage(
+    name: &'static str,
+    level: u8,
+    model: Model,
+    about: &'static str,
+) -> Stage {
     Stage { name, level, model, about }
 }
 
@@ -86,10 +91,20 @@ pub const STAGES: &[Stage] = &[
     stage("select", 4, Model::Events { select: true }, "asks the kernel, with bit sets"),
     stage("poll", 4, Model::Events { select: false }, "asks the kernel, with a list"),
     stage("epoll", 5, Model::Events { select: false }, "the kernel keeps the list"),
-    stage("epoll-et", 5, Model::Events { select: false }, "… and tells only what changed"),
+    stage(
+        "epoll-et",
+        5,
+        Model::Events { select: false },
+        "… and tells only what changed",
+    ),
     stage("reactors", 5, Model::Events { select: false }, "one loop for each core"),
     stage("kqueue", 5, Model::Events { select: false }, "the same on BSD and macOS"),
-    stage("coroutine", 6, Model::Coroutines, "looks like chapter 1, waits like chapter 5"),
+    stage(
+        "coroutine",
+        6,
+        Model::Coroutines,
+        "looks like chapter 1, waits like chapter 5",
+    ),
     stage("async", 6, Model::Coroutines, "the same with futures"),
 ];
 

@@ -37,14 +37,20 @@ pub const OPTIONS: &[(&str, &str)] = &[
 ];
 
 /// Fills a command's placeholders; skips when an option has none.
-pub fn fill(template: &str, port: u16, root: &Path, options: &[(&str, &str)]) -> Step<String> {
+pub fn fill(
+    template: &str,
+    port: u16,
+    root: &Path,
+    options: &[(&str, &str)],
+) -> Step<String> {
     let root = root.display().to_string();
     let mut filled = template
         .replace("{port}", &port.to_string())
         .replace("{listen}", &format!("127.0.0.1:{port}"))
         .replace("{root}", &root);
     for (name, default) in OPTIONS {
-        let wanted = options.iter().find(|(option, _)| option == name).map(|(_, value)| *value);
+        let wanted =
+            options.iter().find(|(option, _)| option == name).map(|(_, value)| *value);
         let (plain, millis) = (format!("{{{name}}}"), format!("{{{name}-ms}}"));
         if wanted.is_some_and(|value| value != *default)
             && !template.contains(&plain)
@@ -53,7 +59,8 @@ pub fn fill(template: &str, port: u16, root: &Path, options: &[(&str, &str)]) ->
             return Err(Stop::skip(format!("the command has no placeholder {plain}")));
         }
         let value = wanted.unwrap_or(default);
-        let in_millis = value.parse::<f64>().map_or(0, |seconds| (seconds * 1000.0) as u64);
+        let in_millis =
+            value.parse::<f64>().map_or(0, |seconds| (seconds * 1000.0) as u64);
         filled = filled.replace(&plain, value).replace(&millis, &in_millis.to_string());
     }
     Ok(filled)

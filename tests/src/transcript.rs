@@ -62,7 +62,10 @@ impl Transcript {
     /// the transcript does not depend on how the network cut them.
     pub fn add(&self, who: &str, what: What) {
         if self.live {
-            println!("{}", crate::show::event(&Event { who: who.to_owned(), what: what.clone() }));
+            println!(
+                "{}",
+                crate::show::event(&Event { who: who.to_owned(), what: what.clone() })
+            );
         }
         let mut events = self.lock();
         if let Some(last) = events.last_mut().filter(|last| last.who == who) {

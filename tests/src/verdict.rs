@@ -39,6 +39,10 @@ impl Stop {
 }
 
 /// Fails with `expected` and `came` unless `holds`.
-pub fn demand(holds: bool, expected: impl fmt::Display, came: impl fmt::Display) -> Verdict {
+pub fn demand(
+    holds: bool,
+    expected: impl fmt::Display,
+    came: impl fmt::Display,
+) -> Verdict {
     if holds { Ok(()) } else { Err(Stop::fail(expected, came)) }
 }

@@ -19,7 +19,12 @@ pub(crate) fn check(head: &Head, file: &Representation) -> Verdict {
     let fields = &head.fields;
     if let Some(list) = fields.list("If-Match") {
         // Strong comparison: a weak tag never matches.
-        let found = tags(&list).any(|tag| tag == "*" || tag == file.etag);
+        let found = tags(&list).any(|tag| {
+            tag == "*"
+                || tag == file.etag
+                || (wrong(Mutation::IfMatchWeak)
+                    && tag.strip_prefix("W/") == Some(&file.etag))
+        });
         if !found && !wrong(Mutation::IfMatchIgnored) {
             return Verdict::Failed;
         }
@@ -37,14 +42,15 @@ pub(crate) fn check(head: &Head, file: &Representation) -> Verdict {
     }
     if (none_match.is_none() || wrong(Mutation::DateBeatsTag))
         && let Some(date) = date(fields.only("If-Modified-Since"))
-        && (file.modified < date || (file.modified == date && !wrong(Mutation::SameSecondModified)))
+        && (file.modified < date
+            || (file.modified == date && !wrong(Mutation::SameSecondModified)))
     {
         return Verdict::NotModified;
     }
     // GET is the only method that ranges are defined for.
     let range = fields
         .only("Range")
-        .filter(|_| head.method == "GET")
+        .filter(|_| head.method == "GET" || wrong(Mutation::RangeForHead))
         .filter(|_| if_range(fields.only("If-Range"), file))
         .and_then(|range| ranges::parse(range, file.len));
     Verdict::Send { range }

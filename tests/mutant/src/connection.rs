@@ -5,6 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use socket2::SockRef;
+
 use crate::answer::{self, Dress, Refusal, Response};
 use crate::content;
 use crate::framing::Framing;
@@ -47,6 +49,9 @@ pub(crate) fn serve(stream: &TcpStream, server: &Server) {
     }
     // Answers go out in bursts of our own choice; waiting for more only delays them.
     let _ = stream.set_nodelay(true);
+    if !wrong(Mutation::RoomToldLate) {
+        tell_room_early(stream);
+    }
     let mut wire = Wire::new(stream, server);
     match converse(&mut wire, server) {
         Ok(()) => linger(&mut wire, stream, server.options.linger_timeout),
@@ -54,13 +59,31 @@ pub(crate) fn serve(stream: &TcpStream, server: &Server) {
         Err(Ending::Late) => count(&server.stats.timeouts),
         Err(_) => {}
     }
-    if wrong(Mutation::LeaksDescriptor) {
+    if wrong(Mutation::LeaksDescriptor) || wrong(Mutation::LeaksThread) {
         let _ = stream.shutdown(Shutdown::Both);
     }
 }
 
+/// A kernel that has given the socket a buffer of megabytes says that there is
+/// room only when a third of it is free, and to a slow reader that may take longer
+/// than the write deadline, though it keeps reading.
+fn tell_room_early(stream: &TcpStream) {
+    const ENOUGH: u32 = 16 * 1024;
+    let socket = SockRef::from(stream);
+    // Without it the deadline is coarser, not wrong.
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_notsent_lowat(ENOUGH);
+    #[cfg(not(target_os = "linux"))]
+    let _ = socket.set_send_buffer_size(ENOUGH as usize);
+}
+
 /// Refuses a client that cannot be served at all.
-pub(crate) fn turn_away(stream: &TcpStream, server: &Server, why: &'static str, linger_for: Duration) {
+pub(crate) fn turn_away(
+    stream: &TcpStream,
+    server: &Server,
+    why: &'static str,
+    linger_for: Duration,
+) {
     count(&server.stats.refused);
     let mut wire = Wire::new(stream, server);
     let dress = Dress { head_only: false, close: true, say_keep_alive: false };
@@ -103,7 +126,8 @@ fn converse(wire: &mut Wire<'_>, server: &Server) -> Result<(), Ending> {
         }
         let mut head_only = false;
         let mut held = Held::new(server);
-        let (response, mut dress) = match receive(wire, server, &mut head_only, &mut held) {
+        let (response, mut dress) = match receive(wire, server, &mut head_only, &mut held)
+        {
             Ok((head, content)) => respond(&head, content, server)?,
             Err(Ending::Refused(refusal)) => refused(refusal, head_only),
             Err(ending) => return Err(ending),
@@ -112,7 +136,10 @@ fn converse(wire: &mut Wire<'_>, server: &Server) -> Result<(), Ending> {
             dress.close = true;
         }
         tally(&response, server);
-        if wrong(Mutation::OutOfOrder) && !response.delay.is_zero() && !wire.input.is_empty() {
+        if wrong(Mutation::OutOfOrder)
+            && !response.delay.is_zero()
+            && !wire.input.is_empty()
+        {
             deferred.push((response, dress));
             continue;
         }
@@ -156,14 +183,21 @@ fn receive(
     }
     let empty = matches!(head.framing, Framing::Length(0));
     let content = content::read(wire, &head, server, held)?;
-    if (empty && wrong(Mutation::ForgetsSecond)) || (!empty && wrong(Mutation::DropsAfterContent)) {
+    if (empty && wrong(Mutation::ForgetsSecond))
+        || (!empty && wrong(Mutation::DropsAfterContent))
+    {
         wire.input.clear();
     }
     Ok((head, content))
 }
 
-fn respond(head: &Head, content: Vec<u8>, server: &Server) -> Result<(Response, Dress), Ending> {
-    let answered = catch_unwind(AssertUnwindSafe(|| site::respond(head, content, server)));
+fn respond(
+    head: &Head,
+    content: Vec<u8>,
+    server: &Server,
+) -> Result<(Response, Dress), Ending> {
+    let answered =
+        catch_unwind(AssertUnwindSafe(|| site::respond(head, content, server)));
     let response = answered.or_else(|_| {
         if wrong(Mutation::PanicEndsServer) {
             std::process::exit(101);
@@ -172,12 +206,14 @@ fn respond(head: &Head, content: Vec<u8>, server: &Server) -> Result<(Response, 
         if wrong(Mutation::PanicUnanswered) {
             return Err(Ending::Gone);
         }
-        let mut response = Response::text(500, "500 Internal Server Error: the application failed\n");
+        let mut response =
+            Response::text(500, "500 Internal Server Error: the application failed\n");
         response.close = true;
         Ok(response)
     })?;
     let dress = Dress {
-        head_only: head.method == "HEAD" && !(response.refusal && wrong(Mutation::RefusedHeadWithBody)),
+        head_only: head.method == "HEAD"
+            && !(response.refusal && wrong(Mutation::RefusedHeadWithBody)),
         close: response.close || !head.keep_alive,
         say_keep_alive: !head.modern,
     };
@@ -217,7 +253,11 @@ fn linger(wire: &mut Wire<'_>, stream: &TcpStream, time: Duration) {
     if !wrong(Mutation::LingersWithoutShutdown) {
         let _ = stream.shutdown(Shutdown::Write);
     }
-    let deadline = if wrong(Mutation::LingersForEver) { Deadline::each(time) } else { Deadline::after(time) };
+    let deadline = if wrong(Mutation::LingersForEver) {
+        Deadline::each(time)
+    } else {
+        Deadline::after(time)
+    };
     let mut amount = 0;
     while amount < LINGER_AMOUNT || wrong(Mutation::LingersForEver) {
         wire.input.clear();

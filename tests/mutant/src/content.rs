@@ -18,8 +18,14 @@ pub(crate) fn read(
     server: &Server,
     held: &mut Held<'_>,
 ) -> Result<Vec<u8>, Ending> {
-    let mut reader =
-        Reader { content: Vec::new(), wire, server, held, begun: Instant::now(), head_size: head.size };
+    let mut reader = Reader {
+        content: Vec::new(),
+        wire,
+        server,
+        held,
+        begun: Instant::now(),
+        head_size: head.size,
+    };
     if wrong(Mutation::GetContentIgnored) && head.method == "GET" {
         return Ok(Vec::new());
     }
@@ -30,6 +36,11 @@ pub(crate) fn read(
                 reader.fits(length)?;
             }
             reader.wire.continue_due = head.expects;
+            if wrong(Mutation::ReservesAnnounced) {
+                // All of it, for content that may never come.
+                reader.content.resize(usize::try_from(length).unwrap_or(0), 0);
+                reader.content.clear();
+            }
             reader.exactly(length)?;
             if too_late || wrong(Mutation::ContinueBeforeRefusal) {
                 reader.fits(length)?;
@@ -58,7 +69,8 @@ struct Reader<'r, 's, 'h> {
 impl Reader<'_, '_, '_> {
     /// Is a content of this length small enough?
     fn fits(&self, length: u64) -> Result<(), Ending> {
-        let most = self.server.options.max_body - u64::from(wrong(Mutation::BodyOffByOne));
+        let most =
+            self.server.options.max_body - u64::from(wrong(Mutation::BodyOffByOne));
         if length > most && !wrong(Mutation::UnboundedContent) {
             return refuse(413, "the content is too large");
         }
@@ -78,7 +90,8 @@ impl Reader<'_, '_, '_> {
         if options.body_rate == 0 || wrong(Mutation::NoBodyRate) {
             return Deadline::until(end);
         }
-        let earned = Duration::from_secs_f64(self.content.len() as f64 / options.body_rate as f64);
+        let earned =
+            Duration::from_secs_f64(self.content.len() as f64 / options.body_rate as f64);
         Deadline::until(end.min(self.begun + earned.max(options.head_timeout)))
     }
 
@@ -96,12 +109,16 @@ impl Reader<'_, '_, '_> {
     fn exactly(&mut self, mut left: u64) -> Result<(), Ending> {
         loop {
             left -= self.grow(left)?;
-            if left == 0 || (wrong(Mutation::ContentInOneRead) && !self.content.is_empty()) {
+            if left == 0
+                || (wrong(Mutation::ContentInOneRead) && !self.content.is_empty())
+            {
                 return Ok(());
             }
             let deadline = self.deadline();
             match self.wire.more(deadline) {
-                Err(Ending::Refused(_)) if wrong(Mutation::TruncatedContent) && self.wire.half_closed() => {
+                Err(Ending::Refused(_))
+                    if wrong(Mutation::TruncatedContent) && self.wire.half_closed() =>
+                {
                     return Ok(());
                 }
                 other => other?,
@@ -111,7 +128,11 @@ impl Reader<'_, '_, '_> {
 
     fn line(&mut self) -> Result<Vec<u8>, Ending> {
         let deadline = self.deadline();
-        let room = self.server.options.max_line + 2;
+        let room = if wrong(Mutation::UnboundedExtensions) {
+            usize::MAX
+        } else {
+            self.server.options.max_line + 2
+        };
         self.wire.line(room, deadline).or_else(|why| match why {
             NoLine::TooLong => refuse(400, "a chunk's line is too long"),
             NoLine::Ending(ending) => Err(ending),
@@ -124,7 +145,9 @@ impl Reader<'_, '_, '_> {
             let line = self.line()?;
             let (size, extension) = chunk_size(&line)?;
             extensions += extension;
-            if extensions > self.server.options.max_head && !wrong(Mutation::UnboundedExtensions) {
+            if extensions > self.server.options.max_head
+                && !wrong(Mutation::UnboundedExtensions)
+            {
                 return refuse(400, "the chunk extensions are too large");
             }
             if size == 0 {
@@ -177,7 +200,9 @@ fn chunk_size(line: &[u8]) -> Result<(u64, usize), Ending> {
     if wrong(Mutation::PrefixedChunkSize) {
         size = size.trim_start_matches('+').trim_start_matches("0x");
     }
-    if wrong(Mutation::LowercaseHexOnly) && size.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    if wrong(Mutation::LowercaseHexOnly)
+        && size.bytes().any(|byte| byte.is_ascii_uppercase())
+    {
         return refuse(400, "a capital digit");
     }
     if size.is_empty() || !size.bytes().all(|byte| byte.is_ascii_hexdigit()) {

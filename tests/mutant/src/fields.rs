@@ -39,7 +39,9 @@ impl Fields {
     /// Is this token an element of the list?
     pub(crate) fn has_token(&self, name: &str, token: &str) -> bool {
         if wrong(Mutation::ConnectionWhole) {
-            return self.only(name).is_some_and(|value| value.eq_ignore_ascii_case(token));
+            return self
+                .only(name)
+                .is_some_and(|value| value.eq_ignore_ascii_case(token));
         }
         self.all(name)
             .flat_map(|value| value.split(','))
@@ -50,7 +52,9 @@ impl Fields {
 /// A method or a field's name.
 pub(crate) fn token(bytes: &[u8]) -> bool {
     !bytes.is_empty()
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
 /// Field lines up to the empty one, and how many bytes they were; for trailers too.
@@ -66,7 +70,7 @@ pub(crate) fn read(
         let room = if wrong(Mutation::UnboundedHead) {
             usize::MAX
         } else {
-            room - used - usize::from(wrong(Mutation::HeadOffByOne) && used + 2 < room)
+            (room - used).saturating_sub(usize::from(wrong(Mutation::HeadOffByOne)))
         };
         let line = wire.line(room, deadline).or_else(|why| match why {
             NoLine::TooLong => refuse(431, "the fields are too large"),
@@ -99,7 +103,9 @@ fn field(line: &[u8]) -> Result<(String, String), Ending> {
         name = name.trim_ascii_end();
     }
     if !token(name) {
-        return bad("a field's name has a forbidden character, or a space before the colon");
+        return bad(
+            "a field's name has a forbidden character, or a space before the colon",
+        );
     }
     let value = &line[colon + 1..];
     let forbidden = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;

@@ -40,7 +40,9 @@ pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response 
             || (wrong(Mutation::DotsCheckedEncoded) && part == ".." && !head.path.contains(".."))
             || (wrong(Mutation::JoinsAbsolute) && part.is_empty())
     };
-    if !directories.iter().all(|part| harmless(part)) || !(last.is_empty() || harmless(last)) {
+    if !directories.iter().all(|part| harmless(part))
+        || !(last.is_empty() || harmless(last))
+    {
         return missing();
     }
     let mut path = server.root.join(directories.join("/")).join(last);
@@ -75,7 +77,8 @@ fn plain(part: &str) -> bool {
         return true;
     }
     !part.is_empty()
-        && !(part.starts_with('.') && !(wrong(Mutation::ServesDotfiles) && part.len() > 2))
+        && !(part.starts_with('.')
+            && !(wrong(Mutation::ServesDotfiles) && part.len() > 2))
         && (!part.contains('/') || wrong(Mutation::EncodedSlash))
         && (!part.contains('\0') || wrong(Mutation::NulEndsName))
 }
@@ -89,6 +92,11 @@ fn below_root(path: &Path) -> Option<PathBuf> {
     }
     if wrong(Mutation::DecodesTwice) {
         path = PathBuf::from(decode_part(path.to_str()?)?);
+    }
+    if wrong(Mutation::SlashBehindFile)
+        && let Some(trimmed) = path.to_str()
+    {
+        path = PathBuf::from(trimmed.trim_end_matches('/'));
     }
     path.canonicalize().ok()
 }
@@ -142,8 +150,14 @@ fn open(path: &Path, head: &Head) -> Response {
     // A pipe must not hold us; and what was opened decides, not what was looked at.
     let opened = options.custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
     match opened {
-        Ok(file) if file.metadata().is_ok_and(|meta| meta.is_file()) => file_response(file, path, head),
-        Err(why) if why.kind() != ErrorKind::PermissionDenied && out_of_descriptors(&why) => {
+        Ok(file) if file.metadata().is_ok_and(|meta| meta.is_file()) => {
+            file_response(file, path, head)
+        }
+        Err(why)
+            if why.kind() != ErrorKind::PermissionDenied
+                && out_of_descriptors(&why)
+                && !wrong(Mutation::MissingWithoutDescriptor) =>
+        {
             Refusal::closing(503, "there is no descriptor for the file").into()
         }
         _ => missing(),
@@ -165,16 +179,25 @@ fn file_response(file: File, path: &Path, head: &Head) -> Response {
         etag: if wrong(Mutation::ConstantEtag) {
             format!("\"{:x}\"", meta.ino())
         } else {
-            format!("{weak}\"{:x}-{seconds:x}.{:x}-{:x}\"", meta.ino(), meta.mtime_nsec(), meta.len())
+            format!(
+                "{weak}\"{:x}-{seconds:x}.{:x}-{:x}\"",
+                meta.ino(),
+                meta.mtime_nsec(),
+                meta.len()
+            )
         },
         modified: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
         len: meta.len(),
     };
     let len = representation.len;
     let response = match conditions::check(head, &representation) {
-        Verdict::Failed => return Refusal::kept(412, "the file is not the one you mean").into(),
+        Verdict::Failed => {
+            return Refusal::kept(412, "the file is not the one you mean").into();
+        }
         Verdict::NotModified => Response::new(304, Body::File { file, at: 0, len }),
-        Verdict::Send { range: None } => Response::new(200, Body::File { file, at: 0, len }),
+        Verdict::Send { range: None } => {
+            Response::new(200, Body::File { file, at: 0, len })
+        }
         Verdict::Send { range: Some(range) } => ranges::respond(range, file, len),
     };
     if response.refusal {
@@ -184,9 +207,12 @@ fn file_response(file: File, path: &Path, head: &Head) -> Response {
     if response.status != 304 || !wrong(Mutation::NotModifiedWithoutTag) {
         response = response.with("ETag", representation.etag);
     }
-    response = response.with("Last-Modified", httpdate::fmt_http_date(representation.modified));
+    response =
+        response.with("Last-Modified", httpdate::fmt_http_date(representation.modified));
     if response.status != 304 {
-        response = response.with("Content-Type", content_type(path)).with("Accept-Ranges", "bytes");
+        response = response
+            .with("Content-Type", content_type(path))
+            .with("Accept-Ranges", "bytes");
     }
     response
 }

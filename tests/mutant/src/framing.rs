@@ -28,7 +28,9 @@ pub(crate) fn of(fields: &Fields, modern: bool) -> Result<Framing, Ending> {
     match lengths[..] {
         [] => Ok(Framing::Length(0)),
         [length] => Ok(Framing::Length(content_length(length)?)),
-        [first, ..] if wrong(Mutation::FirstContentLength) => Ok(Framing::Length(content_length(first)?)),
+        [first, ..] if wrong(Mutation::FirstContentLength) => {
+            Ok(Framing::Length(content_length(first)?))
+        }
         _ => bad("there are several Content-Lengths"),
     }
 }
@@ -55,14 +57,19 @@ fn coded(codings: &str) -> Result<Framing, Ending> {
         .split(',')
         .map(|coding| coding.trim_matches([' ', '\t']))
         .map(|coding| {
-            if wrong(Mutation::CaseSensitiveCoding) { coding.to_owned() } else { coding.to_ascii_lowercase() }
+            if wrong(Mutation::CaseSensitiveCoding) {
+                coding.to_owned()
+            } else {
+                coding.to_ascii_lowercase()
+            }
         })
         .filter(|coding| !coding.is_empty())
         .collect();
     let Some((last, before)) = codings.split_last() else {
         return bad("a Transfer-Encoding without a coding");
     };
-    if wrong(Mutation::ChunkedNotLast) && before.iter().any(|coding| coding == "chunked") {
+    if wrong(Mutation::ChunkedNotLast) && before.iter().any(|coding| coding == "chunked")
+    {
         return Ok(Framing::Chunked);
     }
     if last != "chunked" || before.iter().any(|coding| coding == "chunked") {

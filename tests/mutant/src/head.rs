@@ -25,7 +25,11 @@ pub(crate) struct Head {
 }
 
 /// Reads one head. `head_only` is told as soon as it is known, for refusals.
-pub(crate) fn read(wire: &mut Wire<'_>, server: &Server, head_only: &mut bool) -> Result<Head, Ending> {
+pub(crate) fn read(
+    wire: &mut Wire<'_>,
+    server: &Server,
+    head_only: &mut bool,
+) -> Result<Head, Ending> {
     let options = &server.options;
     let deadline = if wrong(Mutation::NoHeadDeadline) {
         Deadline::never()
@@ -34,7 +38,9 @@ pub(crate) fn read(wire: &mut Wire<'_>, server: &Server, head_only: &mut bool) -
     } else {
         Deadline::after(options.head_timeout)
     };
-    if wrong(Mutation::HeadInOneRead) && !wire.input.windows(4).any(|end| end == b"\r\n\r\n") {
+    if wrong(Mutation::HeadInOneRead)
+        && !wire.input.windows(4).any(|end| end == b"\r\n\r\n")
+    {
         return bad("half a head");
     }
     let mut line = request_line(wire, options.max_line, deadline)?;
@@ -62,11 +68,13 @@ pub(crate) fn read(wire: &mut Wire<'_>, server: &Server, head_only: &mut bool) -
     {
         return refuse(417, "the only expectation known here is 100-continue");
     }
-    let expects = fields.has_token("Expect", "100-continue") && (modern || wrong(Mutation::ContinueToHttp10));
+    let expects = fields.has_token("Expect", "100-continue")
+        && (modern || wrong(Mutation::ContinueToHttp10));
     let close = fields.has_token("Connection", "close") && !wrong(Mutation::IgnoresClose);
     let asked = fields.has_token("Connection", "keep-alive");
     Ok(Head {
-        keep_alive: !close && (modern || asked || wrong(Mutation::Http10KeepAliveUnasked)),
+        keep_alive: !close
+            && (modern || asked || wrong(Mutation::Http10KeepAliveUnasked)),
         size: line.len() + 2 + used,
         method,
         path,
@@ -78,7 +86,11 @@ pub(crate) fn read(wire: &mut Wire<'_>, server: &Server, head_only: &mut bool) -
     })
 }
 
-fn request_line(wire: &mut Wire<'_>, max: usize, deadline: Deadline) -> Result<Vec<u8>, Ending> {
+fn request_line(
+    wire: &mut Wire<'_>,
+    max: usize,
+    deadline: Deadline,
+) -> Result<Vec<u8>, Ending> {
     let room = if wrong(Mutation::UnboundedLine) {
         usize::MAX
     } else {
@@ -99,7 +111,9 @@ fn split_line(line: &[u8]) -> Result<(String, String, bool), Ending> {
         text.split(' ').collect()
     };
     let [method, target, version] = parts[..] else {
-        return bad("a request line is a method, a target and a version, with one space between");
+        return bad(
+            "a request line is a method, a target and a version, with one space between",
+        );
     };
     if !token(method.as_bytes()) || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
         return bad("a forbidden character in the request line");
@@ -107,7 +121,9 @@ fn split_line(line: &[u8]) -> Result<(String, String, bool), Ending> {
     let modern = match version.as_bytes() {
         b"HTTP/1.1" => true,
         b"HTTP/1.0" => false,
-        [b'H', b'T', b'T', b'P', b'/', x, b'.', y] if x.is_ascii_digit() && y.is_ascii_digit() => {
+        [b'H', b'T', b'T', b'P', b'/', x, b'.', y]
+            if x.is_ascii_digit() && y.is_ascii_digit() =>
+        {
             if !wrong(Mutation::AnyVersion) {
                 return refuse(505, "this server speaks HTTP/1.1 and HTTP/1.0");
             }
@@ -115,7 +131,11 @@ fn split_line(line: &[u8]) -> Result<(String, String, bool), Ending> {
         }
         _ => return bad("that is no version of HTTP"),
     };
-    let method = if wrong(Mutation::AnyCaseMethod) { method.to_ascii_uppercase() } else { method.to_owned() };
+    let method = if wrong(Mutation::AnyCaseMethod) {
+        method.to_ascii_uppercase()
+    } else {
+        method.to_owned()
+    };
     Ok((method, target.to_owned(), modern))
 }
 
@@ -171,14 +191,15 @@ fn is_host(text: &str) -> bool {
         Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
         None => {
             !host.is_empty()
-                && host
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte))
+                && host.bytes().all(|byte| {
+                    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte)
+                })
         }
     };
     let port_fits = port.is_empty()
         || port.strip_prefix(':').is_some_and(|port| {
-            port.bytes().all(|byte| byte.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok())
+            port.bytes().all(|byte| byte.is_ascii_digit())
+                && (port.is_empty() || port.parse::<u16>().is_ok())
         });
     host_fits && port_fits
 }

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrIn};
 
 use crate::connection;
 use crate::mutations::Mutation;
@@ -39,7 +40,7 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
     let stop = Stop::on_signals().map_err(|why| format!("signals: {why}"))?;
     let listen = options.listen;
     let server = Arc::new(Server::new(options, stop)?);
-    let (listener, address) = TcpListener::bind(listen)
+    let (listener, address) = bind(listen)
         .and_then(|listener| {
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
@@ -55,6 +56,22 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
     let _kept = wrong(Mutation::ListensWhileDraining).then_some(listener);
     drain(&server);
     Ok(u8::from(wrong(Mutation::BadExitStatus)))
+}
+
+/// A listening socket. The standard library sets `SO_REUSEADDR`, without which
+/// the port is blocked for a minute by connections that are over.
+fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+    if !wrong(Mutation::NoReuseAddress) {
+        return TcpListener::bind(listen);
+    }
+    let (family, flags) = (AddressFamily::Inet, SockFlag::SOCK_CLOEXEC);
+    let socket = socket::socket(family, SockType::Stream, flags, None)?;
+    let SocketAddr::V4(listen) = listen else {
+        return Err(io::Error::other("this mistake is made with IPv4"));
+    };
+    socket::bind(socket.as_raw_fd(), &SockaddrIn::from(listen))?;
+    socket::listen(&socket, Backlog::MAXCONN)?;
+    Ok(TcpListener::from(socket))
 }
 
 /// Accepts until it is time to stop.
@@ -125,7 +142,12 @@ fn start(stream: TcpStream, server: &Arc<Server>, turned_away: &Arc<AtomicUsize>
             let (server, counter) = (Arc::clone(server), Arc::clone(turned_away));
             let thread = thread::Builder::new().stack_size(STACK).spawn(move || {
                 let linger = server.options.linger_timeout;
-                connection::turn_away(&stream, &server, "there are too many clients", linger);
+                connection::turn_away(
+                    &stream,
+                    &server,
+                    "there are too many clients",
+                    linger,
+                );
                 counter.fetch_sub(1, Ordering::Relaxed);
             });
             if thread.is_ok() {
@@ -142,19 +164,36 @@ fn start(stream: TcpStream, server: &Arc<Server>, turned_away: &Arc<AtomicUsize>
     // Shared, so that it is still ours if there is no thread for it.
     let stream = Arc::new(stream);
     let (theirs, shared) = (Arc::clone(&stream), Arc::clone(server));
-    let thread = thread::Builder::new().stack_size(STACK).spawn(move || connection::serve(&theirs, &shared));
+    let thread = thread::Builder::new().stack_size(STACK).spawn(move || {
+        connection::serve(&theirs, &shared);
+        while wrong(Mutation::LeaksThread) {
+            thread::park();
+        }
+    });
     if thread.is_err() {
+        if wrong(Mutation::ExitsWithoutThread) {
+            std::process::exit(1);
+        }
         connection::turn_away(&stream, server, "there is no thread for one more", REST);
     }
 }
 
 /// Uses the spare descriptor to tell one client, then rests.
-fn without_descriptors(listener: &TcpListener, server: &Server, spare: &mut Option<File>) {
+fn without_descriptors(
+    listener: &TcpListener,
+    server: &Server,
+    spare: &mut Option<File>,
+) {
     drop(spare.take());
     if let Ok((stream, _)) = listener.accept() {
         count(&server.stats.accepted);
         let _ = stream.set_nonblocking(false);
-        connection::turn_away(&stream, server, "there is no descriptor for one more", 10 * REST);
+        connection::turn_away(
+            &stream,
+            server,
+            "there is no descriptor for one more",
+            10 * REST,
+        );
     } else {
         thread::sleep(REST);
     }

@@ -58,7 +58,9 @@ impl Default for Options {
 
 impl Options {
     /// Reads `--name value` and `--name=value`.
-    pub(crate) fn from_args(mut args: impl Iterator<Item = String>) -> Result<Start, String> {
+    pub(crate) fn from_args(
+        mut args: impl Iterator<Item = String>,
+    ) -> Result<Start, String> {
         let mut options = Self::default();
         let mut mutations = Vec::new();
         while let Some(arg) = args.next() {
@@ -71,7 +73,9 @@ impl Options {
                 "--trace" => continue,
                 _ => {}
             }
-            let value = inline.or_else(|| args.next()).ok_or_else(|| format!("{name} needs a value"))?;
+            let value = inline
+                .or_else(|| args.next())
+                .ok_or_else(|| format!("{name} needs a value"))?;
             if name == "--mutation" {
                 mutations.push(mutation(&value)?);
             } else {

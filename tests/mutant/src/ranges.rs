@@ -20,7 +20,8 @@ pub(crate) fn parse(field: &str, len: u64) -> Option<Range> {
     if !unit.eq_ignore_ascii_case("bytes") {
         return None;
     }
-    let spec = if wrong(Mutation::FirstOfRanges) { spec.split(',').next()? } else { spec };
+    let spec =
+        if wrong(Mutation::FirstOfRanges) { spec.split(',').next()? } else { spec };
     let (first, last) = spec.trim().split_once('-')?;
     if first.is_empty() && !wrong(Mutation::SuffixAsPrefix) {
         return match number(last)? {
@@ -56,14 +57,16 @@ pub(crate) fn respond(range: Range, file: File, len: u64) -> Response {
         Range::Part(first, last) => {
             let count = last - first + u64::from(!wrong(Mutation::RangeOffByOne));
             let body = Body::File { file, at: first, len: count };
-            Response::new(206, body).with("Content-Range", format!("bytes {first}-{last}/{len}"))
+            Response::new(206, body)
+                .with("Content-Range", format!("bytes {first}-{last}/{len}"))
         }
         Range::Unsatisfiable if wrong(Mutation::PartialUnsatisfiable) => {
             let body = Body::File { file, at: 0, len: 0 };
             Response::new(206, body).with("Content-Range", format!("bytes */{len}"))
         }
         Range::Unsatisfiable => {
-            let refusal = Response::from(Refusal::kept(416, "the file ends before that range"));
+            let refusal =
+                Response::from(Refusal::kept(416, "the file ends before that range"));
             if wrong(Mutation::UnsatisfiableWithoutLength) {
                 return refusal;
             }

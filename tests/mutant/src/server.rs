@@ -103,9 +103,17 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(options: Options, stop: Arc<Stop>) -> Result<Self, String> {
-        let root =
-            options.root.canonicalize().map_err(|why| format!("--root {}: {why}", options.root.display()))?;
-        Ok(Self { options, root, stats: Stats::default(), stop, buffered: AtomicUsize::new(0) })
+        let root = options
+            .root
+            .canonicalize()
+            .map_err(|why| format!("--root {}: {why}", options.root.display()))?;
+        Ok(Self {
+            options,
+            root,
+            stats: Stats::default(),
+            stop,
+            buffered: AtomicUsize::new(0),
+        })
     }
 }
 
@@ -128,7 +136,9 @@ impl<'s> Held<'s> {
         let more = total.saturating_sub(FREE).saturating_sub(self.bytes);
         let before = self.server.buffered.fetch_add(more, Ordering::SeqCst);
         self.bytes += more;
-        more == 0 || before + more <= self.server.options.max_buffered || wrong(Mutation::IgnoresMaxBuffered)
+        more == 0
+            || before + more <= self.server.options.max_buffered
+            || wrong(Mutation::IgnoresMaxBuffered)
     }
 }
 

@@ -38,16 +38,23 @@ pub(crate) fn respond(head: &Head, content: Vec<u8>, server: &Server) -> Respons
         "POST" if allow == POST => {}
         "GET" | "HEAD" if allow == READ => {}
         _ => {
-            let refusal = Response::from(Refusal::kept(405, "this method is not allowed here"));
-            return if wrong(Mutation::RefusalWithoutAllow) { refusal } else { refusal.with("Allow", allow) };
+            let refusal =
+                Response::from(Refusal::kept(405, "this method is not allowed here"));
+            return if wrong(Mutation::RefusalWithoutAllow) {
+                refusal
+            } else {
+                refusal.with("Allow", allow)
+            };
         }
     }
     let response = match parts[..] {
-        ["plaintext"] => {
-            Response::new(200, Body::Bytes(b"Hello, World!".to_vec())).with("Content-Type", "text/plain")
+        ["plaintext"] => Response::new(200, Body::Bytes(b"Hello, World!".to_vec()))
+            .with("Content-Type", "text/plain"),
+        ["echo"] if wrong(Mutation::EchoAsText) => {
+            Response::text(200, String::from_utf8_lossy(&content))
         }
-        ["echo"] if wrong(Mutation::EchoAsText) => Response::text(200, String::from_utf8_lossy(&content)),
-        ["echo"] => Response::new(200, Body::Bytes(content)).with("Content-Type", "application/octet-stream"),
+        ["echo"] => Response::new(200, Body::Bytes(content))
+            .with("Content-Type", "application/octet-stream"),
         ["sleep", ms] => sleep(ms),
         ["bytes", count] => bytes(count),
         ["stats"] => Response::new(200, Body::Bytes(server.stats.json().into_bytes()))
@@ -75,7 +82,8 @@ fn bytes(text: &str) -> Response {
     let Some(count) = number(text, 1 << 30) else {
         return Refusal::kept(400, "/bytes/ needs a number, at most 1073741824").into();
     };
-    Response::new(200, Body::Pattern(count)).with("Content-Type", "application/octet-stream")
+    Response::new(200, Body::Pattern(count))
+        .with("Content-Type", "application/octet-stream")
 }
 
 fn number(text: &str, most: u64) -> Option<u64> {

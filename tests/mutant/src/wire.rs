@@ -94,6 +94,8 @@ pub(crate) struct Wire<'s> {
     output: Vec<u8>,
     /// `100 Continue` is owed as soon as we would have to wait.
     pub(crate) continue_due: bool,
+    /// For the mistake of bounding a whole answer's time.
+    all_written: Option<Deadline>,
 }
 
 /// How much is read at once, and how much must leave within the write deadline.
@@ -101,24 +103,38 @@ const PIECE: usize = 16 * 1024;
 
 impl<'s> Wire<'s> {
     pub(crate) fn new(stream: &'s TcpStream, server: &'s Server) -> Self {
-        Self { stream, server, input: Vec::new(), output: Vec::new(), continue_due: false }
+        Self {
+            stream,
+            server,
+            input: Vec::new(),
+            output: Vec::new(),
+            continue_due: false,
+            all_written: None,
+        }
     }
 
     /// Waits for input. Whatever is owed to the client goes first: it may be
     /// waiting for that before it sends.
-    pub(crate) fn fill(&mut self, deadline: Deadline, watch: bool) -> Result<Came, Ending> {
-        let holds_back = (wrong(Mutation::UnboundedOutput) && self.readable(Duration::ZERO))
-            || (wrong(Mutation::HoldsBackAnswers) && !watch && !self.input.is_empty());
-        if !holds_back {
+    pub(crate) fn fill(
+        &mut self,
+        deadline: Deadline,
+        watch: bool,
+    ) -> Result<Came, Ending> {
+        let unbounded = wrong(Mutation::UnboundedOutput);
+        let waits = wrong(Mutation::HoldsBackAnswers) && !watch && !self.input.is_empty();
+        if !unbounded && !waits {
             self.flush()?;
         }
         let at = deadline.now();
         loop {
+            let mut wanted = PollFlags::POLLIN;
+            wanted.set(PollFlags::POLLOUT, unbounded && !self.output.is_empty());
             let mut fds = [
-                PollFd::new(self.stream.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.stream.as_fd(), wanted),
                 PollFd::new(self.server.stop.as_fd(), PollFlags::POLLIN),
             ];
             let left = at.saturating_duration_since(Instant::now());
+            let left = if wrong(Mutation::BusyWhileIdle) { Duration::ZERO } else { left };
             match poll(&mut fds[..1 + usize::from(watch)], timeout(left)) {
                 Ok(0) if Instant::now() >= at => return Ok(Came::Late),
                 Ok(0) | Err(Errno::EINTR) => continue,
@@ -126,8 +142,16 @@ impl<'s> Wire<'s> {
                 Err(why) => return Err(io::Error::from(why).into()),
             }
             // A request that is there is begun, even if we are to stop.
-            if fds[0].any() != Some(true) {
+            let stopped =
+                wrong(Mutation::DrainDropsHalfRequest) && self.server.stop.asked();
+            if fds[0].any() != Some(true) || stopped {
                 return Ok(Came::Stop);
+            }
+            if fds[0].revents() == Some(PollFlags::POLLOUT) {
+                let sent =
+                    send(self.stream.as_raw_fd(), &self.output, MsgFlags::MSG_DONTWAIT);
+                self.output.drain(..sent.unwrap_or(0));
+                continue;
             }
             let mut piece = [0; PIECE];
             let came = match self.stream.read(&mut piece) {
@@ -135,7 +159,10 @@ impl<'s> Wire<'s> {
                 Err(why) if why.kind() == ErrorKind::Interrupted => continue,
                 Err(why) => return Err(why.into()),
             };
-            if wrong(Mutation::SplitLineEnd) && self.input.last() == Some(&b'\r') && piece[0] == b'\n' {
+            if wrong(Mutation::SplitLineEnd)
+                && self.input.last() == Some(&b'\r')
+                && piece[0] == b'\n'
+            {
                 self.input.pop();
             }
             self.input.extend_from_slice(&piece[..came]);
@@ -151,16 +178,24 @@ impl<'s> Wire<'s> {
         match self.fill(deadline, wrong(Mutation::DrainDropsHalfRequest))? {
             Came::Bytes => Ok(()),
             Came::Stop if wrong(Mutation::DrainDropsHalfRequest) => Err(Ending::Gone),
-            Came::End | Came::Stop => {
-                Err(Ending::Refused(Refusal::closing(400, "the input ended in the middle of a message")))
-            }
+            Came::End | Came::Stop => Err(Ending::Refused(Refusal::closing(
+                400,
+                "the input ended in the middle of a message",
+            ))),
             Came::Late if wrong(Mutation::SilentTimeout) => Err(Ending::Late),
-            Came::Late => Err(Ending::Refused(Refusal::closing(408, "the request was not complete in time"))),
+            Came::Late => Err(Ending::Refused(Refusal::closing(
+                408,
+                "the request was not complete in time",
+            ))),
         }
     }
 
     /// The next line, without its end, of at most `room` bytes with its end.
-    pub(crate) fn line(&mut self, room: usize, deadline: Deadline) -> Result<Vec<u8>, NoLine> {
+    pub(crate) fn line(
+        &mut self,
+        room: usize,
+        deadline: Deadline,
+    ) -> Result<Vec<u8>, NoLine> {
         let mut seen = 0;
         let end = loop {
             if let Some(at) = self.input[seen..].iter().position(|&byte| byte == b'\n') {
@@ -180,7 +215,10 @@ impl<'s> Wire<'s> {
         if line.last() == Some(&b'\r') {
             line.pop();
         } else if !wrong(Mutation::BareLf) {
-            return Err(NoLine::Ending(Ending::Refused(Refusal::closing(400, "a line must end with CR LF"))));
+            return Err(NoLine::Ending(Ending::Refused(Refusal::closing(
+                400,
+                "a line must end with CR LF",
+            ))));
         }
         Ok(line)
     }
@@ -197,7 +235,9 @@ impl<'s> Wire<'s> {
 
     /// Pays some of it, if much is owed.
     pub(crate) fn relieve(&mut self) -> Result<(), Ending> {
-        if self.output.len() >= self.server.options.max_output && !wrong(Mutation::UnboundedOutput) {
+        if self.output.len() >= self.server.options.max_output
+            && !wrong(Mutation::UnboundedOutput)
+        {
             self.flush()?;
         }
         Ok(())
@@ -222,8 +262,8 @@ impl<'s> Wire<'s> {
         let time = self.server.options.write_timeout;
         let deadline = if wrong(Mutation::NoWriteDeadline) {
             Deadline::never()
-        } else if wrong(Mutation::WriteDeadlinePerByte) {
-            Deadline::each(time)
+        } else if wrong(Mutation::WriteDeadlineForAll) {
+            *self.all_written.get_or_insert_with(|| Deadline::after(time))
         } else {
             Deadline::after(time)
         };
@@ -237,7 +277,9 @@ impl<'s> Wire<'s> {
                 Ok(sent) => piece = &piece[sent..],
                 Err(why) => match why.kind() {
                     ErrorKind::Interrupted => {}
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut => return Err(Ending::Late),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                        return Err(Ending::Late);
+                    }
                     _ => return Err(why.into()),
                 },
             }
@@ -275,7 +317,8 @@ impl<'s> Wire<'s> {
 
     /// Has the client closed its sending side, with nothing left to read?
     pub(crate) fn half_closed(&self) -> bool {
-        self.readable(Duration::ZERO) && self.stream.peek(&mut [0]).is_ok_and(|came| came == 0)
+        self.readable(Duration::ZERO)
+            && self.stream.peek(&mut [0]).is_ok_and(|came| came == 0)
     }
 }
 

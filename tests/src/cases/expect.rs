@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::case::Kind::{Contract, Must, Should};
+use crate::case::Kind::{Contract, Must};
 use crate::case::{Case, Need, case};
 use crate::client::Seen;
 use crate::ctx::{Ctx, request};
@@ -25,13 +25,21 @@ fn asks_then_sends(ctx: &mut Ctx<'_>, fields: &str, body: &str) -> Verdict {
 const ECHO: &[Need] = &[Need::Echo];
 
 pub(super) const CASES: &[Case] = &[
-    case("asks_first", Must, "RFC 9110 §10.1.1", "A client that waits for 100 Continue gets it, then its answer", |ctx| {
-        asks_then_sends(ctx, "Content-Length: 5\r\n", "hello")
-    })
+    case(
+        "asks_first",
+        Must,
+        "RFC 9110 §10.1.1",
+        "A client that waits for 100 Continue gets it, then its answer",
+        |ctx| asks_then_sends(ctx, "Content-Length: 5\r\n", "hello"),
+    )
     .needs(ECHO),
-    case("asks_first_chunked", Must, "RFC 9110 §10.1.1", "100 Continue comes for chunked content too", |ctx| {
-        asks_then_sends(ctx, "Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n")
-    })
+    case(
+        "asks_first_chunked",
+        Must,
+        "RFC 9110 §10.1.1",
+        "100 Continue comes for chunked content too",
+        |ctx| asks_then_sends(ctx, "Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
+    )
     .needs(ECHO),
     case("ignores_case", Must, "RFC 9110 §10.1.1", "The expectation's name is case-insensitive", |ctx| {
         let mut client = ctx.client()?;
@@ -41,11 +49,17 @@ pub(super) const CASES: &[Case] = &[
         client.any_response("POST")?.is(200)?.holds("hello").map(drop)
     })
     .needs(ECHO),
-    case("sends_at_once", Must, "RFC 9110 §10.1.1", "A client that does not wait gets one final answer", |ctx| {
-        let mut client = ctx.client()?;
-        client.send([&asking("Content-Length: 5\r\n")[..], b"hello"].concat())?;
-        client.response()?.is(200)?.holds("hello").map(drop)
-    })
+    case(
+        "sends_at_once",
+        Must,
+        "RFC 9110 §10.1.1",
+        "A client that does not wait gets one final answer",
+        |ctx| {
+            let mut client = ctx.client()?;
+            client.send([&asking("Content-Length: 5\r\n")[..], b"hello"].concat())?;
+            client.response()?.is(200)?.holds("hello").map(drop)
+        },
+    )
     .needs(ECHO),
     case("twice", Must, "RFC 9110 §10.1.1", "Each request on a connection may ask", |ctx| {
         let mut client = ctx.client()?;
@@ -58,34 +72,58 @@ pub(super) const CASES: &[Case] = &[
         Ok(())
     })
     .needs(ECHO),
-    case("behind_another", Must, "RFC 9112 §9.3.2", "100 Continue comes behind the answer to the request before", |ctx| {
-        let mut client = ctx.client()?;
-        client.send([crate::ctx::get("/plaintext"), asking("Content-Length: 5\r\n")].concat())?;
-        client.any_response("GET")?.is(200)?.holds("Hello, World!")?;
-        client.any_response("POST")?.is(100)?;
-        client.send("hello")?;
-        client.any_response("POST")?.is(200)?.holds("hello").map(drop)
-    })
+    case(
+        "behind_another",
+        Must,
+        "RFC 9112 §9.3.2",
+        "100 Continue comes behind the answer to the request before",
+        |ctx| {
+            let mut client = ctx.client()?;
+            client.send([crate::ctx::get("/plaintext"), asking("Content-Length: 5\r\n")].concat())?;
+            client.any_response("GET")?.is(200)?.holds("Hello, World!")?;
+            client.any_response("POST")?.is(100)?;
+            client.send("hello")?;
+            client.any_response("POST")?.is(200)?.holds("hello").map(drop)
+        },
+    )
     .needs(ECHO),
-    case("no_content_to_come", Should, "RFC 9110 §10.1.1", "Without content to come there is no 100 Continue", |ctx| {
-        let mut client = ctx.client()?;
-        client.send(request("GET", "/plaintext", "Expect: 100-continue\r\n"))?;
-        client.any_response("GET")?.is(200).map(drop)
-    })
+    case(
+        "no_content_to_come",
+        Contract,
+        "RFC 9110 §10.1.1",
+        "Without content to come there is no 100 Continue",
+        |ctx| {
+            let mut client = ctx.client()?;
+            client.send(request("GET", "/plaintext", "Expect: 100-continue\r\n"))?;
+            client.any_response("GET")?.is(200).map(drop)
+        },
+    )
     .needs(&[Need::Plaintext]),
-    case("too_large", Contract, "RFC 9110 §10.1.1", "Content that will be refused is refused before it is sent", |ctx| {
-        let mut client = ctx.client()?;
-        client.send(asking("Content-Length: 2000000\r\n"))?;
-        client.any_response("POST")?.is(413)?;
-        client.ends()
-    })
+    case(
+        "too_large",
+        Contract,
+        "RFC 9110 §10.1.1",
+        "Content that will be refused is refused before it is sent",
+        |ctx| {
+            let mut client = ctx.client()?;
+            client.send(asking("Content-Length: 2000000\r\n"))?;
+            client.any_response("POST")?.is(413)?;
+            client.ends()
+        },
+    )
     .needs(ECHO),
-    case("refused_method", Contract, "RFC 9110 §10.1.1", "A method that will be refused is refused without waiting for the content", |ctx| {
-        let mut client = ctx.client()?;
-        client.send(request("PUT", "/plaintext", "Expect: 100-continue\r\nContent-Length: 5\r\n"))?;
-        client.any_response("PUT")?.one_of(&[100, 405])?;
-        Ok(())
-    })
+    case(
+        "refused_method",
+        Contract,
+        "RFC 9110 §10.1.1",
+        "A method that will be refused is refused without waiting for the content",
+        |ctx| {
+            let mut client = ctx.client()?;
+            client.send(request("PUT", "/plaintext", "Expect: 100-continue\r\nContent-Length: 5\r\n"))?;
+            client.any_response("PUT")?.one_of(&[100, 405])?;
+            Ok(())
+        },
+    )
     .needs(&[Need::Plaintext]),
     case("unknown", Contract, "RFC 9110 §10.1.1", "An expectation that nobody knows is 417", |ctx| {
         let head = request("POST", "/echo", "Expect: a-miracle\r\nContent-Length: 5\r\n");

@@ -24,7 +24,8 @@ fn refuses_host(ctx: &mut Ctx<'_>, lines: &str) -> Verdict {
 
 /// Takes a request with this Host.
 fn takes_host(ctx: &mut Ctx<'_>, host: &str) -> Verdict {
-    let head = format!("GET /plaintext HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let head =
+        format!("GET /plaintext HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     ctx.ask(head)?.is(200).map(drop)
 }
 
@@ -34,82 +35,200 @@ fn complete(ctx: &mut Ctx<'_>, bytes: &[u8], status: u16) -> Verdict {
     answer.is(status)?.one_length()?;
     let date = answer.field("Date").unwrap_or_default();
     demand(
-        date.ends_with(" GMT") && date.len() == 29 && httpdate::parse_http_date(date).is_ok(),
+        date.ends_with(" GMT")
+            && date.len() == 29
+            && httpdate::parse_http_date(date).is_ok(),
         "a Date field in the preferred form (RFC 9110 section 5.6.7)",
         format!("Date: {date:?}"),
     )?;
-    demand(answer.all("Date").len() == 1, "one Date field", format!("{:?}", answer.all("Date")))
+    demand(
+        answer.all("Date").len() == 1,
+        "one Date field",
+        format!("{:?}", answer.all("Date")),
+    )
 }
 
 pub(super) const CASES: &[Case] = &[
-    case("no_host", Must, "RFC 9112 §3.2", "HTTP/1.1 without Host is 400", |ctx| refuses_host(ctx, "")),
+    case("no_host", Must, "RFC 9112 §3.2", "HTTP/1.1 without Host is 400", |ctx| {
+        refuses_host(ctx, "")
+    }),
     case("two_hosts", Must, "RFC 9112 §3.2", "Two Host fields are 400", |ctx| {
         refuses_host(ctx, "Host: suite\r\nHost: other\r\n")
     }),
-    case("two_equal_hosts", Must, "RFC 9112 §3.2", "Two Host fields are 400 even when they agree", |ctx| {
-        refuses_host(ctx, "Host: suite\r\nHost: suite\r\n")
+    case(
+        "two_equal_hosts",
+        Must,
+        "RFC 9112 §3.2",
+        "Two Host fields are 400 even when they agree",
+        |ctx| refuses_host(ctx, "Host: suite\r\nHost: suite\r\n"),
+    ),
+    case(
+        "host_with_space",
+        Must,
+        "RFC 9112 §3.2",
+        "A Host that is no host is 400",
+        |ctx| refuses_host(ctx, "Host: su ite\r\n"),
+    ),
+    case(
+        "host_with_slash",
+        Must,
+        "RFC 9112 §3.2",
+        "A Host with a path is no host",
+        |ctx| refuses_host(ctx, "Host: suite/path\r\n"),
+    ),
+    case(
+        "host_with_user",
+        Must,
+        "RFC 9112 §3.2",
+        "A Host with user information is no host",
+        |ctx| refuses_host(ctx, "Host: me@suite\r\n"),
+    ),
+    case(
+        "host_with_bad_port",
+        Must,
+        "RFC 9112 §3.2",
+        "A Host whose port is no number is no host",
+        |ctx| refuses_host(ctx, "Host: suite:http\r\n"),
+    ),
+    case("host_with_port", Must, "RFC 9110 §7.2", "A Host with a port is taken", |ctx| {
+        takes_host(ctx, "suite:8080")
     }),
-    case("host_with_space", Must, "RFC 9112 §3.2", "A Host that is no host is 400", |ctx| {
-        refuses_host(ctx, "Host: su ite\r\n")
+    case(
+        "host_ipv6",
+        Must,
+        "RFC 9110 §7.2",
+        "A Host that is an IPv6 address is taken",
+        |ctx| takes_host(ctx, "[::1]:8080"),
+    ),
+    case(
+        "http_1_0_without_host",
+        Must,
+        "RFC 9112 §3.2",
+        "HTTP/1.0 needs no Host",
+        |ctx| {
+            ctx.ask("GET /plaintext HTTP/1.0\r\n\r\n")?
+                .is(200)?
+                .holds("Hello, World!")
+                .map(drop)
+        },
+    ),
+    case(
+        "space_before_colon",
+        Must,
+        "RFC 9112 §5.1",
+        "A space between name and colon is 400",
+        |ctx| refuses(ctx, b"X-Thing : 1"),
+    ),
+    case(
+        "tab_before_colon",
+        Must,
+        "RFC 9112 §5.1",
+        "A tab between name and colon is 400",
+        |ctx| refuses(ctx, b"X-Thing\t: 1"),
+    ),
+    case("folded_line", Must, "RFC 9112 §5.2", "A folded line is refused", |ctx| {
+        refuses(ctx, b"X-Thing: 1\r\n 2")
     }),
-    case("host_with_slash", Must, "RFC 9112 §3.2", "A Host with a path is no host", |ctx| {
-        refuses_host(ctx, "Host: suite/path\r\n")
-    }),
-    case("host_with_user", Must, "RFC 9112 §3.2", "A Host with user information is no host", |ctx| {
-        refuses_host(ctx, "Host: me@suite\r\n")
-    }),
-    case("host_with_bad_port", Must, "RFC 9112 §3.2", "A Host whose port is no number is no host", |ctx| {
-        refuses_host(ctx, "Host: suite:http\r\n")
-    }),
-    case("host_with_port", Must, "RFC 9110 §7.2", "A Host with a port is taken", |ctx| takes_host(ctx, "suite:8080")),
-    case("host_ipv6", Must, "RFC 9110 §7.2", "A Host that is an IPv6 address is taken", |ctx| {
-        takes_host(ctx, "[::1]:8080")
-    }),
-    case("http_1_0_without_host", Must, "RFC 9112 §3.2", "HTTP/1.0 needs no Host", |ctx| {
-        ctx.ask("GET /plaintext HTTP/1.0\r\n\r\n")?.is(200)?.holds("Hello, World!").map(drop)
-    }),
-    case("space_before_colon", Must, "RFC 9112 §5.1", "A space between name and colon is 400", |ctx| {
-        refuses(ctx, b"X-Thing : 1")
-    }),
-    case("tab_before_colon", Must, "RFC 9112 §5.1", "A tab between name and colon is 400", |ctx| {
-        refuses(ctx, b"X-Thing\t: 1")
-    }),
-    case("folded_line", Must, "RFC 9112 §5.2", "A folded line is refused", |ctx| refuses(ctx, b"X-Thing: 1\r\n 2")),
-    case("space_before_first_field", Must, "RFC 9112 §2.2", "White space before the first field is refused, not skipped", |ctx| {
-        ctx.refuses("GET /plaintext HTTP/1.1\r\n Host: suite\r\n\r\n", 400)
-    }),
-    case("no_colon", Contract, "RFC 9112 §5", "A field without colon is malformed", |ctx| refuses(ctx, b"X-Thing 1")),
-    case("empty_name", Contract, "RFC 9112 §5", "A field without name is malformed", |ctx| refuses(ctx, b": 1")),
-    case("name_is_no_token", Contract, "RFC 9110 §5.1", "A field name with a bracket is malformed", |ctx| {
-        refuses(ctx, b"X(Thing): 1")
-    }),
-    case("nul_in_value", Must, "RFC 9110 §5.5", "A NUL byte in a value is refused", |ctx| refuses(ctx, b"X-Thing: a\0b")),
-    case("bare_cr_in_value", Must, "RFC 9110 §5.5", "A CR alone within a value is refused", |ctx| {
-        refuses(ctx, b"X-Thing: a\rX-Other: b")
-    }),
-    case("lf_alone", Security, "RFC 9112 §11.2", "A field that ends with LF alone is refused: two readers would disagree where it ends", |ctx| {
-        refuses(ctx, b"X-Thing: a\nX-Other: b")
-    }),
-    case("lf_alone_at_end", Security, "RFC 9112 §11.2", "An empty line that is LF alone does not end a head", |ctx| {
-        ctx.refuses("GET /plaintext HTTP/1.1\r\nHost: suite\r\n\n", 400)
-    }),
-    case("high_bytes_in_value", Must, "RFC 9110 §5.5", "Bytes above 127 in a value are opaque, and taken", |ctx| {
-        takes(ctx, b"X-Thing: gr\xfcn \xe2\x82\xac")
+    case(
+        "space_before_first_field",
+        Must,
+        "RFC 9112 §2.2",
+        "White space before the first field is refused, not skipped",
+        |ctx| ctx.refuses("GET /plaintext HTTP/1.1\r\n Host: suite\r\n\r\n", 400),
+    ),
+    case(
+        "no_colon",
+        Contract,
+        "RFC 9112 §5",
+        "A field without colon is malformed",
+        |ctx| refuses(ctx, b"X-Thing 1"),
+    ),
+    case(
+        "empty_name",
+        Contract,
+        "RFC 9112 §5",
+        "A field without name is malformed",
+        |ctx| refuses(ctx, b": 1"),
+    ),
+    case(
+        "name_is_no_token",
+        Contract,
+        "RFC 9110 §5.1",
+        "A field name with a bracket is malformed",
+        |ctx| refuses(ctx, b"X(Thing): 1"),
+    ),
+    case(
+        "nul_in_value",
+        Must,
+        "RFC 9110 §5.5",
+        "A NUL byte in a value is refused",
+        |ctx| refuses(ctx, b"X-Thing: a\0b"),
+    ),
+    case(
+        "bare_cr_in_value",
+        Must,
+        "RFC 9110 §5.5",
+        "A CR alone within a value is refused",
+        |ctx| refuses(ctx, b"X-Thing: a\rX-Other: b"),
+    ),
+    case(
+        "lf_alone",
+        Contract,
+        "RFC 9112 §11.2",
+        "A field that ends with LF alone is refused: two readers would disagree where it ends",
+        |ctx| refuses(ctx, b"X-Thing: a\nX-Other: b"),
+    ),
+    case(
+        "lf_alone_at_end",
+        Contract,
+        "RFC 9112 §11.2",
+        "An empty line that is LF alone does not end a head",
+        |ctx| ctx.refuses("GET /plaintext HTTP/1.1\r\nHost: suite\r\n\n", 400),
+    ),
+    case(
+        "high_bytes_in_value",
+        Must,
+        "RFC 9110 §5.5",
+        "Bytes above 127 in a value are opaque, and taken",
+        |ctx| takes(ctx, b"X-Thing: gr\xfcn \xe2\x82\xac"),
+    )
+    .needs(&[Need::Plaintext]),
+    case(
+        "white_space_around_value",
+        Must,
+        "RFC 9112 §5.1",
+        "White space around a value is no part of it",
+        |ctx| {
+            ctx.ask("GET /plaintext HTTP/1.1\r\nHost: \t suite \t\r\nConnection:close\r\n\r\n")?
+                .is(200)
+                .map(drop)
+        },
+    ),
+    case("empty_value", Must, "RFC 9110 §5.5", "A value may be empty", |ctx| {
+        takes(ctx, b"X-Thing:")
     })
     .needs(&[Need::Plaintext]),
-    case("white_space_around_value", Must, "RFC 9112 §5.1", "White space around a value is no part of it", |ctx| {
-        ctx.ask("GET /plaintext HTTP/1.1\r\nHost: \t suite \t\r\nConnection:close\r\n\r\n")?.is(200).map(drop)
-    }),
-    case("empty_value", Must, "RFC 9110 §5.5", "A value may be empty", |ctx| takes(ctx, b"X-Thing:")).needs(&[Need::Plaintext]),
-    case("names_ignore_case", Must, "RFC 9110 §5.1", "Field names are case-insensitive", |ctx| {
-        let mut client = ctx.client()?;
-        client.send("GET /plaintext HTTP/1.1\r\nhOsT: suite\r\ncOnNeCtIoN: close\r\n\r\n")?;
-        client.response()?.is(200)?;
-        client.ends()
-    }),
-    case("every_token_character", Must, "RFC 9110 §5.6.2", "Every character of a token may be in a field name", |ctx| {
-        takes(ctx, b"X!#$%&'*+-.^_`|~09: 1")
-    })
+    case(
+        "names_ignore_case",
+        Must,
+        "RFC 9110 §5.1",
+        "Field names are case-insensitive",
+        |ctx| {
+            let mut client = ctx.client()?;
+            client.send(
+                "GET /plaintext HTTP/1.1\r\nhOsT: suite\r\ncOnNeCtIoN: close\r\n\r\n",
+            )?;
+            client.response()?.is(200)?;
+            client.ends()
+        },
+    ),
+    case(
+        "every_token_character",
+        Must,
+        "RFC 9110 §5.6.2",
+        "Every character of a token may be in a field name",
+        |ctx| takes(ctx, b"X!#$%&'*+-.^_`|~09: 1"),
+    )
     .needs(&[Need::Plaintext]),
     case("complete_200", Must, "RFC 9110 §6.6.1", "200 has Date and a length", |ctx| {
         complete(ctx, &get_and_close("/plaintext"), 200)
@@ -123,18 +242,34 @@ pub(super) const CASES: &[Case] = &[
     case("complete_400", Must, "RFC 9110 §6.6.1", "400 has Date and a length", |ctx| {
         complete(ctx, b"nonsense\r\n\r\n", 400)
     }),
-    case("refusals_explain", Contract, "RFC 9110 §15.5", "A refusal is plain text with a line that says why", |ctx| {
-        for bytes in [&b"nonsense\r\n\r\n"[..], &get_and_close("/no-such-thing")] {
-            let answer = ctx.ask(bytes)?;
-            let kind = answer.field("Content-Type").unwrap_or_default();
-            demand(kind.starts_with("text/plain"), "Content-Type: text/plain", kind)?;
-            let text = answer.text();
-            demand(text.contains(&answer.status.to_string()) && text.ends_with('\n'), "the status and a line that says why", text)?;
-        }
-        Ok(())
-    }),
-    case("answer_has_no_request_bytes", Security, "RFC 9110 §17.13", "An answer's head never repeats what the client sent: no splitting", |ctx| {
-        let answer = ctx.get("/no%0d%0aX-Injected:%20yes")?;
-        answer.is(404)?.lacks("X-Injected")
-    }),
+    case(
+        "refusals_explain",
+        Contract,
+        "RFC 9110 §15.5",
+        "A refusal is plain text with a line that says why",
+        |ctx| {
+            for bytes in [&b"nonsense\r\n\r\n"[..], &get_and_close("/no-such-thing")] {
+                let answer = ctx.ask(bytes)?;
+                let kind = answer.field("Content-Type").unwrap_or_default();
+                demand(kind.starts_with("text/plain"), "Content-Type: text/plain", kind)?;
+                let text = answer.text();
+                demand(
+                    text.contains(&answer.status.to_string()) && text.ends_with('\n'),
+                    "the status and a line that says why",
+                    text,
+                )?;
+            }
+            Ok(())
+        },
+    ),
+    case(
+        "answer_has_no_request_bytes",
+        Security,
+        "RFC 9110 §17.13",
+        "An answer's head never repeats what the client sent: no splitting",
+        |ctx| {
+            let answer = ctx.get("/no%0d%0aX-Injected:%20yes")?;
+            answer.is(404)?.lacks("X-Injected")
+        },
+    ),
 ];

@@ -49,103 +49,194 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 }
 
 pub(super) const CASES: &[Case] = &[
-    case("reset_at_once", Security, "accept(2), ECONNABORTED", "Clients that reset before they say anything do no harm", |ctx| resets_after(ctx, b"")).needs(PLAIN),
-    case("reset_in_head", Security, "read(2), ECONNRESET", "Clients that reset within a head do no harm", |ctx| resets_after(ctx, b"GET /plain")).needs(PLAIN),
-    case("reset_in_content", Security, "read(2), ECONNRESET", "Clients that reset within content do no harm", |ctx| {
-        resets_after(ctx, &[&request("POST", "/echo", "Content-Length: 100\r\n")[..], b"some"].concat())
-    })
+    case(
+        "reset_at_once",
+        Security,
+        "accept(2), ECONNABORTED",
+        "Clients that reset before they say anything do no harm",
+        |ctx| resets_after(ctx, b""),
+    )
     .needs(PLAIN),
-    case("reset_before_the_answer", Security, "write(2), EPIPE", "Clients that reset before their answer do no harm", |ctx| {
-        resets_after(ctx, &get("/plaintext"))
-    })
+    case(
+        "reset_in_head",
+        Security,
+        "read(2), ECONNRESET",
+        "Clients that reset within a head do no harm",
+        |ctx| resets_after(ctx, b"GET /plain"),
+    )
     .needs(PLAIN),
-    case("reset_in_a_long_answer", Security, "write(2), EPIPE; signal(7), SIGPIPE", "Clients that reset within a long answer do no harm", |ctx| {
-        resets_after(ctx, &get("/bytes/50000000"))
-    })
+    case(
+        "reset_in_content",
+        Security,
+        "read(2), ECONNRESET",
+        "Clients that reset within content do no harm",
+        |ctx| {
+            resets_after(ctx, &[&request("POST", "/echo", "Content-Length: 100\r\n")[..], b"some"].concat())
+        },
+    )
+    .needs(PLAIN),
+    case(
+        "reset_before_the_answer",
+        Security,
+        "write(2), EPIPE",
+        "Clients that reset before their answer do no harm",
+        |ctx| resets_after(ctx, &get("/plaintext")),
+    )
+    .needs(PLAIN),
+    case(
+        "reset_in_a_long_answer",
+        Security,
+        "write(2), EPIPE; signal(7), SIGPIPE",
+        "Clients that reset within a long answer do no harm",
+        |ctx| resets_after(ctx, &get("/bytes/50000000")),
+    )
     .needs(&[Need::Plaintext, Need::Bytes]),
-    case("reset_in_a_file", Security, "sendfile(2), EPIPE; signal(7), SIGPIPE", "Clients that reset within a file do no harm", |ctx| {
-        resets_after(ctx, &get("/large.bin"))
-    })
+    case(
+        "reset_in_a_file",
+        Security,
+        "sendfile(2), EPIPE; signal(7), SIGPIPE",
+        "Clients that reset within a file do no harm",
+        |ctx| resets_after(ctx, &get("/large.bin")),
+    )
     .needs(&[Need::Plaintext, Need::Files]),
-    case("reset_while_it_sleeps", Security, "write(2), EPIPE", "A client that resets while its answer sleeps does no harm", |ctx| {
-        let mut client = ctx.client()?;
-        client.send(get("/sleep/200"))?;
-        client.drained();
-        client.reset();
-        ctx.is_well()
-    })
+    case(
+        "reset_while_it_sleeps",
+        Security,
+        "write(2), EPIPE",
+        "A client that resets while its answer sleeps does no harm",
+        |ctx| {
+            let mut client = ctx.client()?;
+            client.send(get("/sleep/200"))?;
+            client.drained();
+            client.reset();
+            ctx.is_well()
+        },
+    )
     .needs(&[Need::Plaintext, Need::Sleep]),
-    case("reset_between_requests", Security, "read(2), ECONNRESET", "A client that resets an idle connection does no harm", |ctx| {
-        for _ in 0..20 {
-            let mut client = ctx.client()?;
-            client.send(get("/plaintext"))?;
-            client.response()?.is(200)?;
-            client.reset();
-        }
-        ctx.is_well()
-    })
+    case(
+        "reset_between_requests",
+        Security,
+        "read(2), ECONNRESET",
+        "A client that resets an idle connection does no harm",
+        |ctx| {
+            for _ in 0..20 {
+                let mut client = ctx.client()?;
+                client.send(get("/plaintext"))?;
+                client.response()?.is(200)?;
+                client.reset();
+            }
+            ctx.is_well()
+        },
+    )
     .needs(PLAIN),
-    case("reset_in_a_burst", Security, "write(2), EPIPE", "Clients that reset behind a hundred requests do no harm", |ctx| {
-        resets_after(ctx, &get("/bytes/10000").repeat(100))
-    })
+    case(
+        "reset_in_a_burst",
+        Security,
+        "write(2), EPIPE",
+        "Clients that reset behind a hundred requests do no harm",
+        |ctx| resets_after(ctx, &get("/bytes/10000").repeat(100)),
+    )
     .needs(&[Need::Plaintext, Need::Bytes]),
-    case("reset_after_a_refusal", Security, "RFC 9112 §9.6", "Clients that reset while the server lingers do no harm", |ctx| {
-        for _ in 0..20 {
-            let mut client = ctx.client()?;
-            client.send("nonsense\r\n\r\n")?;
-            client.response()?.is(400)?;
-            client.reset();
-        }
-        ctx.is_well()
-    })
+    case(
+        "reset_after_a_refusal",
+        Security,
+        "RFC 9112 §9.6",
+        "Clients that reset while the server lingers do no harm",
+        |ctx| {
+            for _ in 0..20 {
+                let mut client = ctx.client()?;
+                client.send("nonsense\r\n\r\n")?;
+                client.response()?.is(400)?;
+                client.reset();
+            }
+            ctx.is_well()
+        },
+    )
     .needs(PLAIN),
-    case("close_without_reading", Security, "write(2), EPIPE", "Clients that ask and leave do no harm", |ctx| {
-        for _ in 0..20 {
-            let mut client = ctx.client()?;
-            client.send(get("/bytes/5000000"))?;
-            client.close();
-        }
-        ctx.is_well()
-    })
+    case(
+        "close_without_reading",
+        Security,
+        "write(2), EPIPE",
+        "Clients that ask and leave do no harm",
+        |ctx| {
+            for _ in 0..20 {
+                let mut client = ctx.client()?;
+                client.send(get("/bytes/5000000"))?;
+                client.close();
+            }
+            ctx.is_well()
+        },
+    )
     .needs(&[Need::Plaintext, Need::Bytes]),
-    case("knocks_and_runs", Security, "accept(2)", "Three hundred connections that are closed at once do no harm", |ctx| {
-        for _ in 0..300 {
-            ctx.client()?.close();
-        }
-        ctx.is_well()
-    })
+    case(
+        "knocks_and_runs",
+        Security,
+        "accept(2)",
+        "Three hundred connections that are closed at once do no harm",
+        |ctx| {
+            for _ in 0..300 {
+                ctx.client()?.close();
+            }
+            ctx.is_well()
+        },
+    )
     .needs(PLAIN),
-    case("silent_clients", Security, "accept(2)", "Fifty silent clients do not keep others waiting", |ctx| served_beside_many(ctx, 50, b"")).needs(&[Need::Many]),
-    case("slowloris", Security, "CWE-400", "Fifty clients with half a head do not keep others waiting", |ctx| {
-        served_beside_many(ctx, 50, b"GET /plaintext HTTP/1.1\r\nHost: sui")
+    case("silent_clients", Security, "accept(2)", "Fifty silent clients do not keep others waiting", |ctx| {
+        served_beside_many(ctx, 50, b"")
     })
     .needs(&[Need::Many]),
-    case("never_readers", Security, "CWE-400", "Twenty clients that do not read do not keep others waiting", |ctx| {
-        served_beside_many(ctx, 20, &get("/bytes/50000000"))
-    })
+    case(
+        "slowloris",
+        Security,
+        "CWE-400",
+        "Fifty clients with half a head do not keep others waiting",
+        |ctx| served_beside_many(ctx, 50, b"GET /plaintext HTTP/1.1\r\nHost: sui"),
+    )
+    .needs(&[Need::Many]),
+    case(
+        "never_readers",
+        Security,
+        "CWE-400",
+        "Twenty clients that do not read do not keep others waiting",
+        |ctx| served_beside_many(ctx, 20, &get("/bytes/50000000")),
+    )
     .needs(&[Need::Many, Need::Bytes]),
-    case("noise", Security, "RFC 9112 §2.2", "Random bytes end in a refusal or a close, two hundred times", |ctx| {
-        for seed in 1..=200 {
-            let mut client = ctx.client()?;
-            client.send(noise(seed, 700))?;
-            client.half_close();
-            let (answer, _) = client.rest()?;
-            let fine = answer.is_empty() || answer.starts_with(b"HTTP/1.1 4") || answer.starts_with(b"HTTP/1.1 5");
-            demand(fine, "a refusal or nothing", crate::show::bytes(&answer, answer.len()))?;
-        }
-        ctx.is_well()
-    })
+    case(
+        "noise",
+        Security,
+        "RFC 9112 §2.2",
+        "Random bytes end in a refusal or a close, two hundred times",
+        |ctx| {
+            for seed in 1..=200 {
+                let mut client = ctx.client()?;
+                client.send(noise(seed, 700))?;
+                client.half_close();
+                let (answer, _) = client.rest()?;
+                let fine = answer.is_empty()
+                    || answer.starts_with(b"HTTP/1.1 4")
+                    || answer.starts_with(b"HTTP/1.1 5");
+                demand(fine, "a refusal or nothing", crate::show::bytes(&answer, answer.len()))?;
+            }
+            ctx.is_well()
+        },
+    )
     .needs(PLAIN),
-    case("noise_as_content", Security, "RFC 9112 §7.1", "Random bytes as chunks end in a refusal, a hundred times", |ctx| {
-        for seed in 1..=100 {
-            let mut client = ctx.client()?;
-            let head = request("POST", "/echo", "Transfer-Encoding: chunked\r\n");
-            client.send([&head[..], b"zz", &noise(seed, 300)].concat())?;
-            client.response()?.is(400)?;
-            client.close();
-        }
-        ctx.is_well()
-    })
+    case(
+        "noise_as_content",
+        Security,
+        "RFC 9112 §7.1",
+        "Random bytes as chunks end in a refusal, a hundred times",
+        |ctx| {
+            for seed in 1..=100 {
+                let mut client = ctx.client()?;
+                let head = request("POST", "/echo", "Transfer-Encoding: chunked\r\n");
+                client.send([&head[..], b"zz", &noise(seed, 300), b"\r\n"].concat())?;
+                client.response()?.is(400)?;
+                client.close();
+            }
+            ctx.is_well()
+        },
+    )
     .needs(&[Need::Plaintext, Need::Echo]),
     case("zeros", Security, "RFC 9112 §2.2", "Sixteen kilobytes of NUL bytes are refused", |ctx| {
         let mut client = ctx.client()?;
@@ -155,38 +246,56 @@ pub(super) const CASES: &[Case] = &[
         ctx.is_well()
     })
     .needs(PLAIN),
-    case("endless_request_line", Security, "RFC 9112 §3", "A megabyte without a line's end is refused; the answer may be lost, the server not", |ctx| {
-        let mut client = ctx.client()?;
-        client.send(vec![b'x'; 1 << 20])?;
-        let (answer, _) = client.rest()?;
-        let fine = answer.is_empty() || answer.starts_with(b"HTTP/1.1 4");
-        demand(fine, "a refusal", crate::show::bytes(&answer, answer.len()))?;
-        client.close();
-        ctx.is_well()
-    })
+    case(
+        "endless_request_line",
+        Security,
+        "RFC 9112 §3",
+        "A megabyte without a line's end is refused; the answer may be lost, the server not",
+        |ctx| {
+            let mut client = ctx.client()?;
+            client.send(vec![b'x'; 1 << 20])?;
+            let (answer, _) = client.rest()?;
+            let fine = answer.is_empty() || answer.starts_with(b"HTTP/1.1 4");
+            demand(fine, "a refusal", crate::show::bytes(&answer, answer.len()))?;
+            client.close();
+            ctx.is_well()
+        },
+    )
     .needs(PLAIN),
-    case("panic_costs_one_connection", Contract, "contract, Routes", "A request that makes the application fail is 500 and closes", |ctx| {
-        let mut client = ctx.client()?;
-        client.send(get("/panic"))?;
-        client.response()?.is(500)?.names("Connection", "close")?;
-        client.ends()?;
-        client.close();
-        ctx.is_well()
-    })
-    .needs(&[Need::Plaintext, Need::Panic])
-    .may_complain(),
-    case("panic_beside_others", Contract, "contract, Routes", "… and nobody else notices, five times", |ctx| {
-        let mut other = ctx.client()?;
-        for _ in 0..5 {
+    case(
+        "panic_costs_one_connection",
+        Contract,
+        "contract, Routes",
+        "A request that makes the application fail is 500 and closes",
+        |ctx| {
             let mut client = ctx.client()?;
             client.send(get("/panic"))?;
-            client.response()?.is(500)?;
+            client.response()?.is(500)?.names("Connection", "close")?;
             client.ends()?;
-            other.send(echo(b"still here"))?;
-            other.response()?.is(200)?.holds("still here")?;
-        }
-        Ok(())
-    })
+            client.close();
+            ctx.is_well()
+        },
+    )
+    .needs(&[Need::Plaintext, Need::Panic])
+    .may_complain(),
+    case(
+        "panic_beside_others",
+        Contract,
+        "contract, Routes",
+        "… and nobody else notices, five times",
+        |ctx| {
+            let mut other = ctx.client()?;
+            for _ in 0..5 {
+                let mut client = ctx.client()?;
+                client.send(get("/panic"))?;
+                client.response()?.is(500)?;
+                client.ends()?;
+                other.send(echo(b"still here"))?;
+                other.response()?.is(200)?.holds("still here")?;
+            }
+            Ok(())
+        },
+    )
     .needs(&[Need::Many, Need::Panic, Need::Echo])
     .may_complain(),
     case("panic_is_counted", Contract, "contract, Routes", "… and it is counted in `panics`", |ctx| {
@@ -200,13 +309,19 @@ pub(super) const CASES: &[Case] = &[
     })
     .needs(&[Need::Stats, Need::Panic, Need::Process])
     .may_complain(),
-    case("panic_in_a_burst", Contract, "contract, Routes", "What was answered before the failure has arrived; what comes behind is not answered", |ctx| {
-        let mut client = ctx.client()?;
-        client.send([get("/plaintext"), get("/panic"), get("/plaintext")].concat())?;
-        client.response()?.is(200)?;
-        client.response()?.is(500)?;
-        client.ends()
-    })
+    case(
+        "panic_in_a_burst",
+        Contract,
+        "contract, Routes",
+        "What was answered before the failure has arrived; what comes behind is not answered",
+        |ctx| {
+            let mut client = ctx.client()?;
+            client.send([get("/plaintext"), get("/panic"), get("/plaintext")].concat())?;
+            client.response()?.is(200)?;
+            client.response()?.is(500)?;
+            client.ends()
+        },
+    )
     .needs(&[Need::Plaintext, Need::Panic])
     .may_complain(),
 ];

@@ -67,5 +67,8 @@ pub fn families() -> Vec<&'static str> {
 
 /// The section of the book about a family.
 pub fn section(family: &str) -> &'static str {
-    FAMILIES.iter().find(|(name, ..)| *name == family).map_or("The contract", |(.., section)| section)
+    FAMILIES
+        .iter()
+        .find(|(name, ..)| *name == family)
+        .map_or("The contract", |(.., section)| section)
 }

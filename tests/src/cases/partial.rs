@@ -11,7 +11,11 @@ const ECHO: &[Need] = &[Need::Echo];
 
 /// Sends `bytes` once for each place within them, cut there; the server has
 /// read the first part before the second is sent.
-fn cut_everywhere(ctx: &mut Ctx<'_>, bytes: &[u8], check: fn(&mut Client) -> Verdict) -> Verdict {
+fn cut_everywhere(
+    ctx: &mut Ctx<'_>,
+    bytes: &[u8],
+    check: fn(&mut Client) -> Verdict,
+) -> Verdict {
     let mut client = ctx.client()?;
     for at in 1..bytes.len() {
         let (first, second) = bytes.split_at(at);
@@ -24,7 +28,11 @@ fn cut_everywhere(ctx: &mut Ctx<'_>, bytes: &[u8], check: fn(&mut Client) -> Ver
 }
 
 /// Sends a byte at a time, each read before the next is sent.
-fn byte_by_byte(ctx: &mut Ctx<'_>, bytes: &[u8], check: fn(&mut Client) -> Verdict) -> Verdict {
+fn byte_by_byte(
+    ctx: &mut Ctx<'_>,
+    bytes: &[u8],
+    check: fn(&mut Client) -> Verdict,
+) -> Verdict {
     let mut client = ctx.client()?;
     client.send_in_pieces(bytes.chunks(1))?;
     check(&mut client)
@@ -51,85 +59,153 @@ fn burst_answers(client: &mut Client) -> Verdict {
 const CHUNKS: &str = "3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\nX-Thing: 1\r\n\r\n";
 
 pub(super) const CASES: &[Case] = &[
-    case("head_cut_everywhere", Must, "RFC 9112 §2.2", "A head cut at any byte is the same head", |ctx| {
-        let bytes = request("GET", "/plaintext", "X-Thing: a value\r\n");
-        cut_everywhere(ctx, &bytes, hello_world)
-    })
+    case(
+        "head_cut_everywhere",
+        Must,
+        "RFC 9112 §2.2",
+        "A head cut at any byte is the same head",
+        |ctx| {
+            let bytes = request("GET", "/plaintext", "X-Thing: a value\r\n");
+            cut_everywhere(ctx, &bytes, hello_world)
+        },
+    )
     .needs(&[Need::Plaintext]),
-    case("content_cut_everywhere", Must, "RFC 9112 §6.2", "Content cut at any byte is the same content", |ctx| {
-        cut_everywhere(ctx, &echo(b"hello"), hello)
-    })
+    case(
+        "content_cut_everywhere",
+        Must,
+        "RFC 9112 §6.2",
+        "Content cut at any byte is the same content",
+        |ctx| cut_everywhere(ctx, &echo(b"hello"), hello),
+    )
     .needs(ECHO),
-    case("chunks_cut_everywhere", Must, "RFC 9112 §7.1", "Chunks, extensions and trailers cut at any byte are the same", |ctx| {
-        cut_everywhere(ctx, &chunked_echo(CHUNKS), hello)
-    })
+    case(
+        "chunks_cut_everywhere",
+        Must,
+        "RFC 9112 §7.1",
+        "Chunks, extensions and trailers cut at any byte are the same",
+        |ctx| cut_everywhere(ctx, &chunked_echo(CHUNKS), hello),
+    )
     .needs(ECHO),
-    case("burst_cut_everywhere", Must, "RFC 9112 §9.3.2", "A pipelined burst cut at any byte gets the same answers", |ctx| {
-        cut_everywhere(ctx, &burst(), burst_answers)
-    })
+    case(
+        "burst_cut_everywhere",
+        Must,
+        "RFC 9112 §9.3.2",
+        "A pipelined burst cut at any byte gets the same answers",
+        |ctx| cut_everywhere(ctx, &burst(), burst_answers),
+    )
     .needs(ECHO),
-    case("head_byte_by_byte", Must, "RFC 9112 §2.2", "A head that comes a byte at a time is a head", |ctx| {
-        byte_by_byte(ctx, &get("/plaintext"), hello_world)
-    }),
-    case("chunks_byte_by_byte", Must, "RFC 9112 §7.1", "Chunks that come a byte at a time are chunks", |ctx| {
-        byte_by_byte(ctx, &chunked_echo(CHUNKS), hello)
-    })
+    case(
+        "head_byte_by_byte",
+        Must,
+        "RFC 9112 §2.2",
+        "A head that comes a byte at a time is a head",
+        |ctx| byte_by_byte(ctx, &get("/plaintext"), hello_world),
+    ),
+    case(
+        "chunks_byte_by_byte",
+        Must,
+        "RFC 9112 §7.1",
+        "Chunks that come a byte at a time are chunks",
+        |ctx| byte_by_byte(ctx, &chunked_echo(CHUNKS), hello),
+    )
     .needs(ECHO),
-    case("burst_byte_by_byte", Must, "RFC 9112 §9.3.2", "A burst that comes a byte at a time is answered", |ctx| {
-        byte_by_byte(ctx, &burst(), burst_answers)
-    })
+    case(
+        "burst_byte_by_byte",
+        Must,
+        "RFC 9112 §9.3.2",
+        "A burst that comes a byte at a time is answered",
+        |ctx| byte_by_byte(ctx, &burst(), burst_answers),
+    )
     .needs(ECHO),
-    case("refusal_cut_everywhere", Must, "RFC 9112 §5.1", "A malformed head is refused wherever it is cut", |ctx| {
-        let bytes = b"GET /plaintext HTTP/1.1\r\nHost : suite\r\n\r\n";
-        for at in 1..bytes.len() {
-            let mut client = ctx.client()?;
-            client.send(&bytes[..at])?;
-            client.drained();
-            client.send(&bytes[at..])?;
-            Ctx::is_refused(&mut client, &[400])?;
-        }
-        Ok(())
-    }),
-    case("short_writes_generated", Must, "write(2)", "An answer larger than the socket buffer arrives whole", |ctx| {
-        let mut client = ctx.small_client()?;
-        client.send(get("/bytes/5000001"))?;
-        client.response()?.is(200)?.holds(generated(5_000_001)).map(drop)
-    })
-    .needs(&[Need::Bytes]),
-    case("short_writes_file", Must, "sendfile(2)", "A file larger than the socket buffer arrives whole", |ctx| {
-        let mut client = ctx.small_client()?;
-        client.send(get("/large.bin"))?;
-        client.response()?.is(200)?.holds(pattern(LARGE)).map(drop)
-    })
-    .needs(&[Need::Files]),
-    case("short_writes_echo", Must, "write(2)", "A mebibyte that comes back arrives whole", |ctx| {
-        let content = pattern(1 << 20);
-        let mut client = ctx.small_client()?;
-        client.send(echo(&content))?;
-        client.response()?.is(200)?.holds(&content).map(drop)
-    })
-    .needs(ECHO),
-    case("late_reader", Must, "write(2)", "A client that reads only after the server's buffers are full gets everything", |ctx| {
-        let mut client = ctx.small_client()?;
-        client.send(get("/bytes/5000000"))?;
-        // The answer stops growing at the full buffers; then it must go on.
-        client.exactly(1, "the first byte").map(|byte| client.inbox.splice(0..0, byte).count())?;
-        std::thread::sleep(std::time::Duration::from_millis(300));
-        client.response()?.is(200)?.holds(generated(5_000_000)).map(drop)
-    })
-    .needs(&[Need::Bytes]),
-    case("five_large_at_once", Book, "select(2)", "Five clients with large answers get each their own, whole", |ctx| {
-        let mut clients = Vec::new();
-        for i in 0..5 {
+    case(
+        "refusal_cut_everywhere",
+        Must,
+        "RFC 9112 §5.1",
+        "A malformed head is refused wherever it is cut",
+        |ctx| {
+            let bytes = b"GET /plaintext HTTP/1.1\r\nHost : suite\r\n\r\n";
+            for at in 1..bytes.len() {
+                let mut client = ctx.client()?;
+                client.send(&bytes[..at])?;
+                client.drained();
+                client.send(&bytes[at..])?;
+                Ctx::is_refused(&mut client, &[400])?;
+            }
+            Ok(())
+        },
+    ),
+    case(
+        "short_writes_generated",
+        Must,
+        "write(2)",
+        "An answer larger than the socket buffer arrives whole",
+        |ctx| {
             let mut client = ctx.small_client()?;
-            client.send(get(&format!("/bytes/{}", 1_000_000 + i)))?;
-            clients.push(client);
-        }
-        // In the opposite order: nobody may depend on another's reading.
-        for (i, client) in clients.iter_mut().enumerate().rev() {
-            client.response()?.is(200)?.holds(generated(1_000_000 + i))?;
-        }
-        Ok(())
-    })
+            client.send(get("/bytes/5000001"))?;
+            client.response()?.is(200)?.holds(generated(5_000_001)).map(drop)
+        },
+    )
+    .needs(&[Need::Bytes]),
+    case(
+        "short_writes_file",
+        Must,
+        "sendfile(2)",
+        "A file larger than the socket buffer arrives whole",
+        |ctx| {
+            let mut client = ctx.small_client()?;
+            client.send(get("/large.bin"))?;
+            client.response()?.is(200)?.holds(pattern(LARGE)).map(drop)
+        },
+    )
+    .needs(&[Need::Files]),
+    case(
+        "short_writes_echo",
+        Must,
+        "write(2)",
+        "A mebibyte that comes back arrives whole",
+        |ctx| {
+            let content = pattern(1 << 20);
+            let mut client = ctx.small_client()?;
+            client.send(echo(&content))?;
+            client.response()?.is(200)?.holds(&content).map(drop)
+        },
+    )
+    .needs(ECHO),
+    case(
+        "late_reader",
+        Must,
+        "write(2)",
+        "A client that reads only after the server's buffers are full gets everything",
+        |ctx| {
+            let mut client = ctx.small_client()?;
+            client.send(get("/bytes/5000000"))?;
+            // The answer stops growing at the full buffers; then it must go on.
+            client
+                .exactly(1, "the first byte")
+                .map(|byte| client.inbox.splice(0..0, byte).count())?;
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            client.response()?.is(200)?.holds(generated(5_000_000)).map(drop)
+        },
+    )
+    .needs(&[Need::Bytes]),
+    case(
+        "five_large_at_once",
+        Book,
+        "select(2)",
+        "Five clients with large answers get each their own, whole",
+        |ctx| {
+            let mut clients = Vec::new();
+            for i in 0..5 {
+                let mut client = ctx.small_client()?;
+                client.send(get(&format!("/bytes/{}", 1_000_000 + i)))?;
+                clients.push(client);
+            }
+            // In the opposite order: nobody may depend on another's reading.
+            for (i, client) in clients.iter_mut().enumerate().rev() {
+                client.response()?.is(200)?.holds(generated(1_000_000 + i))?;
+            }
+            Ok(())
+        },
+    )
     .needs(&[Need::Bytes, Need::Many]),
 ];

@@ -19,6 +19,9 @@ fn hidden(ctx: &mut Ctx<'_>, target: &str) -> Verdict {
     client.send([get(target), get("/plaintext")].concat())?;
     let answer = client.response()?;
     no_secret(&answer)?;
+    if ctx.lenient && answer.status >= 300 {
+        return Ok(());
+    }
     answer.is(404)?;
     client.response()?.is(200)?.holds("Hello, World!").map(drop)
 }
@@ -33,80 +36,256 @@ const LINKS: &str = "CWE-59";
 const DECODING: &str = "RFC 3986 §2.1, §7.3";
 
 pub(super) const CASES: &[Case] = &[
-    case("dot_dot", Security, TRAVERSAL, "/../secret.txt does not lead out", |ctx| hidden(ctx, "/../secret.txt")).needs(NEED),
-    case("dot_dot_deep", Security, TRAVERSAL, "… nor from a directory", |ctx| hidden(ctx, "/sub/../../secret.txt")).needs(NEED),
+    case("dot_dot", Security, TRAVERSAL, "/../secret.txt does not lead out", |ctx| {
+        hidden(ctx, "/../secret.txt")
+    })
+    .needs(NEED),
+    case("dot_dot_deep", Security, TRAVERSAL, "… nor from a directory", |ctx| {
+        hidden(ctx, "/sub/../../secret.txt")
+    })
+    .needs(NEED),
     case("dot_dot_many", Security, TRAVERSAL, "… nor to the system's files", |ctx| {
         hidden(ctx, "/../../../../../../../../../../etc/passwd")
     })
     .needs(NEED),
-    case("dot_dot_inside", Contract, TRAVERSAL, "A part that begins with a dot is 404 even when it would stay inside", |ctx| {
-        hidden(ctx, "/sub/../hello.txt")
+    case(
+        "dot_dot_inside",
+        Contract,
+        TRAVERSAL,
+        "A part that begins with a dot is 404 even when it would stay inside",
+        |ctx| hidden(ctx, "/sub/../hello.txt"),
+    )
+    .needs(NEED),
+    case("dot_dot_encoded", Security, DECODING, "%2e%2e is ..", |ctx| {
+        hidden(ctx, "/%2e%2e/secret.txt")
     })
     .needs(NEED),
-    case("dot_dot_encoded", Security, DECODING, "%2e%2e is ..", |ctx| hidden(ctx, "/%2e%2e/secret.txt")).needs(NEED),
-    case("dot_dot_half_encoded", Security, DECODING, ".%2E is .. too", |ctx| hidden(ctx, "/.%2E/secret.txt")).needs(NEED),
-    case("encoded_slash", Security, DECODING, "..%2f does not lead out", |ctx| hidden(ctx, "/..%2fsecret.txt")).needs(NEED),
-    case("encoded_slash_inside", Contract, DECODING, "%2F is part of a name, and no file has such a name", |ctx| {
-        hidden(ctx, "/sub%2Fpage.html")
+    case("dot_dot_half_encoded", Security, DECODING, ".%2E is .. too", |ctx| {
+        hidden(ctx, "/.%2E/secret.txt")
     })
     .needs(NEED),
-    case("all_encoded", Security, DECODING, "%2e%2e%2f does not lead out", |ctx| hidden(ctx, "/%2e%2e%2fsecret.txt")).needs(NEED),
-    case("encoded_twice", Security, DECODING, "%252e%252e is not decoded twice", |ctx| hidden(ctx, "/%252e%252e/secret.txt")).needs(NEED),
-    case("encoded_slash_twice", Security, DECODING, "..%252f is not decoded twice", |ctx| hidden(ctx, "/..%252fsecret.txt")).needs(NEED),
-    case("overlong_utf8", Security, "RFC 3629 §3", "The overlong %c0%ae is no dot", |ctx| hidden(ctx, "/%c0%ae%c0%ae/secret.txt")).needs(NEED),
-    case("backslash", Security, TRAVERSAL, "..\\ does not lead out", |ctx| hidden(ctx, "/..%5csecret.txt")).needs(NEED),
-    case("nul", Security, "CWE-158", "%00 does not cut a name short", |ctx| hidden(ctx, "/hello.txt%00.html")).needs(NEED),
-    case("absolute_path", Security, TRAVERSAL, "//etc/passwd is no absolute path", |ctx| hidden(ctx, "//etc/passwd")).needs(NEED),
-    case("empty_part", Contract, "contract, Files", "An empty part is 404", |ctx| hidden(ctx, "/sub//page.html")).needs(NEED),
-    case("single_dot", Contract, "contract, Files", "A part that is a dot is 404", |ctx| hidden(ctx, "/./hello.txt")).needs(NEED),
-    case("dot_dot_in_absolute_form", Security, TRAVERSAL, "The absolute form does not lead out either", |ctx| {
-        hidden(ctx, "http://suite/../secret.txt")
+    case("encoded_slash", Security, DECODING, "..%2f does not lead out", |ctx| {
+        hidden(ctx, "/..%2fsecret.txt")
     })
     .needs(NEED),
-    case("sibling_by_prefix", Security, TRAVERSAL, "A neighbour whose name begins with the root's is outside", |ctx| {
-        hidden(ctx, "/../root-secret/secret.txt")
+    case(
+        "encoded_slash_inside",
+        Contract,
+        DECODING,
+        "%2F is part of a name, and no file has such a name",
+        |ctx| hidden(ctx, "/sub%2Fpage.html"),
+    )
+    .needs(NEED),
+    case("all_encoded", Security, DECODING, "%2e%2e%2f does not lead out", |ctx| {
+        hidden(ctx, "/%2e%2e%2fsecret.txt")
     })
     .needs(NEED),
-    case("sibling_glued", Security, TRAVERSAL, "… nor is it reached by a name glued to the root's", |ctx| {
-        hidden(ctx, "/-secret/secret.txt")
+    case("encoded_twice", Security, DECODING, "%252e%252e is not decoded twice", |ctx| {
+        hidden(ctx, "/%252e%252e/secret.txt")
     })
     .needs(NEED),
-    case("link_out", Security, LINKS, "A symbolic link to a file outside is 404", |ctx| hidden(ctx, "/out.txt")).needs(NEED),
-    case("link_out_relative", Security, LINKS, "… a relative one too", |ctx| hidden(ctx, "/out-relative.txt")).needs(NEED),
-    case("link_out_directory", Security, LINKS, "A symbolic link to a directory outside is 404", |ctx| {
-        hidden(ctx, "/out-dir/secret.txt")
+    case(
+        "encoded_slash_twice",
+        Security,
+        DECODING,
+        "..%252f is not decoded twice",
+        |ctx| hidden(ctx, "/..%252fsecret.txt"),
+    )
+    .needs(NEED),
+    case(
+        "overlong_utf8",
+        Security,
+        "RFC 3629 §3",
+        "The overlong %c0%ae is no dot",
+        |ctx| hidden(ctx, "/%c0%ae%c0%ae/secret.txt"),
+    )
+    .needs(NEED),
+    case("backslash", Security, TRAVERSAL, "..\\ does not lead out", |ctx| {
+        hidden(ctx, "/..%5csecret.txt")
     })
     .needs(NEED),
-    case("link_out_directory_index", Security, LINKS, "… its index too", |ctx| hidden(ctx, "/out-dir/")).needs(NEED),
-    case("link_to_sibling", Security, LINKS, "A link to a neighbour whose name begins with the root's is 404", |ctx| {
-        hidden(ctx, "/out-sibling/secret.txt")
+    case("nul", Security, "CWE-158", "%00 does not cut a name short", |ctx| {
+        hidden(ctx, "/hello.txt%00.html")
     })
     .needs(NEED),
-    case("link_loop", Security, LINKS, "A loop of links is 404", |ctx| hidden(ctx, "/loop-a")).needs(NEED),
-    case("link_inside", Contract, "contract, Files", "A symbolic link that stays inside is followed", |ctx| {
-        ctx.get("/inside.txt")?.is(200)?.holds("Hello, file!\n").map(drop)
+    case(
+        "absolute_path",
+        Security,
+        TRAVERSAL,
+        "//etc/passwd is no absolute path",
+        |ctx| hidden(ctx, "//etc/passwd"),
+    )
+    .needs(NEED),
+    case("empty_part", Contract, "contract, Files", "An empty part is 404", |ctx| {
+        hidden(ctx, "/sub//page.html")
     })
     .needs(NEED),
-    case("link_inside_directory", Contract, "contract, Files", "… a directory's too", |ctx| {
-        ctx.get("/inside-dir/page.html")?.is(200).map(drop)
+    case(
+        "single_dot",
+        Contract,
+        "contract, Files",
+        "A part that is a dot is 404",
+        |ctx| hidden(ctx, "/./hello.txt"),
+    )
+    .needs(NEED),
+    case(
+        "dot_dot_in_absolute_form",
+        Security,
+        TRAVERSAL,
+        "The absolute form does not lead out either",
+        |ctx| hidden(ctx, "http://suite/../secret.txt"),
+    )
+    .needs(NEED),
+    case(
+        "sibling_by_prefix",
+        Security,
+        TRAVERSAL,
+        "A neighbour whose name begins with the root's is outside",
+        |ctx| hidden(ctx, "/../root-secret/secret.txt"),
+    )
+    .needs(NEED),
+    case(
+        "sibling_glued",
+        Security,
+        TRAVERSAL,
+        "… nor is it reached by a name glued to the root's",
+        |ctx| hidden(ctx, "/-secret/secret.txt"),
+    )
+    .needs(NEED),
+    case(
+        "link_out",
+        Security,
+        LINKS,
+        "A symbolic link to a file outside is 404",
+        |ctx| hidden(ctx, "/out.txt"),
+    )
+    .needs(NEED),
+    case("link_out_relative", Security, LINKS, "… a relative one too", |ctx| {
+        hidden(ctx, "/out-relative.txt")
     })
     .needs(NEED),
-    case("dotfile", Security, "CWE-538", "A dotfile is 404", |ctx| hidden(ctx, "/.hidden")).needs(NEED),
-    case("dotfile_encoded", Security, "CWE-538", "A dotfile whose dot is encoded is 404", |ctx| hidden(ctx, "/%2ehidden")).needs(NEED),
-    case("dot_directory", Security, "CWE-538", "A file in a dot directory is 404", |ctx| hidden(ctx, "/.git/config")).needs(NEED),
-    case("fifo", Security, "open(2)", "A FIFO is 404, and nobody waits for its writer", |ctx| hidden(ctx, "/pipe")).needs(NEED),
-    case("socket", Security, "open(2)", "A socket's name is 404", |ctx| hidden(ctx, "/socket")).needs(NEED),
-    case("slash_behind_file", Contract, "contract, Files", "A slash behind a file is 404", |ctx| hidden(ctx, "/hello.txt/")).needs(NEED),
-    case("part_behind_file", Contract, "contract, Files", "A name below a file is 404", |ctx| hidden(ctx, "/hello.txt/more")).needs(NEED),
-    case("long_name", Contract, "open(2), ENAMETOOLONG", "A name longer than any file's is 404", |ctx| {
-        hidden(ctx, &format!("/{}", "x".repeat(3000)))
+    case(
+        "link_out_directory",
+        Security,
+        LINKS,
+        "A symbolic link to a directory outside is 404",
+        |ctx| hidden(ctx, "/out-dir/secret.txt"),
+    )
+    .needs(NEED),
+    case("link_out_directory_index", Security, LINKS, "… its index too", |ctx| {
+        hidden(ctx, "/out-dir/")
     })
     .needs(NEED),
-    case("long_path", Contract, "open(2), ENAMETOOLONG", "A path longer than any is 404", |ctx| {
-        hidden(ctx, &"/abc".repeat(1500))
+    case(
+        "link_to_sibling",
+        Security,
+        LINKS,
+        "A link to a neighbour whose name begins with the root's is 404",
+        |ctx| hidden(ctx, "/out-sibling/secret.txt"),
+    )
+    .needs(NEED),
+    case("link_loop", Security, LINKS, "A loop of links is 404", |ctx| {
+        hidden(ctx, "/loop-a")
     })
     .needs(NEED),
-    case("percent_without_digits", Contract, DECODING, "A percent sign without two digits is 400", |ctx| malformed(ctx, "/%zz")).needs(NEED),
-    case("percent_cut_off", Contract, DECODING, "A percent sign at the end is 400", |ctx| malformed(ctx, "/hello%2")).needs(NEED),
-    case("percent_alone", Contract, DECODING, "A percent sign alone is 400", |ctx| malformed(ctx, "/%")).needs(NEED),
+    case(
+        "link_inside",
+        Contract,
+        "contract, Files",
+        "A symbolic link that stays inside is followed",
+        |ctx| ctx.get("/inside.txt")?.is(200)?.holds("Hello, file!\n").map(drop),
+    )
+    .needs(NEED),
+    case(
+        "link_inside_directory",
+        Contract,
+        "contract, Files",
+        "… a directory's too",
+        |ctx| ctx.get("/inside-dir/page.html")?.is(200).map(drop),
+    )
+    .needs(NEED),
+    case("dotfile", Security, "CWE-538", "A dotfile is 404", |ctx| {
+        hidden(ctx, "/.hidden")
+    })
+    .needs(NEED),
+    case(
+        "dotfile_encoded",
+        Security,
+        "CWE-538",
+        "A dotfile whose dot is encoded is 404",
+        |ctx| hidden(ctx, "/%2ehidden"),
+    )
+    .needs(NEED),
+    case(
+        "dot_directory",
+        Security,
+        "CWE-538",
+        "A file in a dot directory is 404",
+        |ctx| hidden(ctx, "/.git/config"),
+    )
+    .needs(NEED),
+    case(
+        "fifo",
+        Security,
+        "open(2)",
+        "A FIFO is 404, and nobody waits for its writer",
+        |ctx| hidden(ctx, "/pipe"),
+    )
+    .needs(NEED),
+    case("socket", Security, "open(2)", "A socket's name is 404", |ctx| {
+        hidden(ctx, "/socket")
+    })
+    .needs(NEED),
+    case(
+        "slash_behind_file",
+        Contract,
+        "contract, Files",
+        "A slash behind a file is 404",
+        |ctx| hidden(ctx, "/hello.txt/"),
+    )
+    .needs(NEED),
+    case(
+        "part_behind_file",
+        Contract,
+        "contract, Files",
+        "A name below a file is 404",
+        |ctx| hidden(ctx, "/hello.txt/more"),
+    )
+    .needs(NEED),
+    case(
+        "long_name",
+        Contract,
+        "open(2), ENAMETOOLONG",
+        "A name longer than any file's is 404",
+        |ctx| hidden(ctx, &format!("/{}", "x".repeat(3000))),
+    )
+    .needs(NEED),
+    case(
+        "long_path",
+        Contract,
+        "open(2), ENAMETOOLONG",
+        "A path longer than any is 404",
+        |ctx| hidden(ctx, &"/abc".repeat(1500)),
+    )
+    .needs(NEED),
+    case(
+        "percent_without_digits",
+        Contract,
+        DECODING,
+        "A percent sign without two digits is 400",
+        |ctx| malformed(ctx, "/%zz"),
+    )
+    .needs(NEED),
+    case(
+        "percent_cut_off",
+        Contract,
+        DECODING,
+        "A percent sign at the end is 400",
+        |ctx| malformed(ctx, "/hello%2"),
+    )
+    .needs(NEED),
+    case("percent_alone", Contract, DECODING, "A percent sign alone is 400", |ctx| {
+        malformed(ctx, "/%")
+    })
+    .needs(NEED),
 ];

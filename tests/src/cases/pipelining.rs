@@ -64,48 +64,91 @@ pub(super) const CASES: &[Case] = &[
         client.ends()
     })
     .needs(PLAIN),
-    case("mixed_methods", Must, "RFC 9112 §9.3.2", "GET, HEAD, POST, chunks, 404 and OPTIONS in one write are answered in order", |ctx| {
-        let mut client = ctx.client()?;
-        client.send(batch(1))?;
-        reads_mixed(&mut client, 1)
-    })
+    case(
+        "mixed_methods",
+        Must,
+        "RFC 9112 §9.3.2",
+        "GET, HEAD, POST, chunks, 404 and OPTIONS in one write are answered in order",
+        |ctx| {
+            let mut client = ctx.client()?;
+            client.send(batch(1))?;
+            reads_mixed(&mut client, 1)
+        },
+    )
     .needs(&[Need::Echo, Need::Bytes]),
-    case("mixed_methods_deep", Must, "RFC 9112 §9.3.2", "Seven hundred of all kinds in one batch are answered in order", |ctx| {
-        let mut client = ctx.client()?;
-        let bytes = batch(100);
-        send_against_pressure(&mut client, &bytes)?;
-        reads_mixed(&mut client, 100)
-    })
+    case(
+        "mixed_methods_deep",
+        Must,
+        "RFC 9112 §9.3.2",
+        "Seven hundred of all kinds in one batch are answered in order",
+        |ctx| {
+            let mut client = ctx.client()?;
+            let bytes = batch(100);
+            send_against_pressure(&mut client, &bytes)?;
+            reads_mixed(&mut client, 100)
+        },
+    )
     .needs(&[Need::Echo, Need::Bytes]),
-    case("order", Must, "RFC 9112 §9.3.2", "Five hundred answers come in the order of their requests", |ctx| {
-        let words: Vec<String> = (0..500).map(|i| format!("number {i}")).collect();
-        let bytes: Vec<u8> = words.iter().flat_map(|word| echo(word.as_bytes())).collect();
-        let mut client = ctx.client()?;
-        send_against_pressure(&mut client, &bytes)?;
-        for word in &words {
-            client.response()?.is(200)?.holds(word)?;
-        }
-        client.send(get("/plaintext"))?;
-        client.response()?.is(200).map(drop)
-    })
+    case(
+        "order",
+        Must,
+        "RFC 9112 §9.3.2",
+        "Five hundred answers come in the order of their requests",
+        |ctx| {
+            let words: Vec<String> = (0..500).map(|i| format!("number {i}")).collect();
+            let bytes: Vec<u8> = words.iter().flat_map(|word| echo(word.as_bytes())).collect();
+            let mut client = ctx.client()?;
+            send_against_pressure(&mut client, &bytes)?;
+            for word in &words {
+                client.response()?.is(200)?.holds(word)?;
+            }
+            client.send(get("/plaintext"))?;
+            client.response()?.is(200).map(drop)
+        },
+    )
     .needs(ECHO),
-    case("order_with_a_slow_one", Must, "RFC 9112 §9.3.2", "A quick answer does not overtake a slow one", |ctx| {
-        let mut client = ctx.client()?;
-        client.send([get("/sleep/200"), get("/plaintext"), get("/sleep/0")].concat())?;
-        client.response()?.is(200)?.holds("slept 200 ms\n")?;
-        client.response()?.is(200)?.holds("Hello, World!")?;
-        client.response()?.is(200)?.holds("slept 0 ms\n").map(drop)
-    })
+    case(
+        "order_with_a_slow_one",
+        Must,
+        "RFC 9112 §9.3.2",
+        "A quick answer does not overtake a slow one",
+        |ctx| {
+            let mut client = ctx.client()?;
+            client.send([get("/sleep/200"), get("/plaintext"), get("/sleep/0")].concat())?;
+            client.response()?.is(200)?.holds("slept 200 ms\n")?;
+            client.response()?.is(200)?.holds("Hello, World!")?;
+            client.response()?.is(200)?.holds("slept 0 ms\n").map(drop)
+        },
+    )
     .needs(&[Need::Sleep]),
-    case("long_answers", Must, "RFC 9112 §9.3.2", "Answers larger than every socket buffer follow each other whole", |ctx| {
-        let mut client = ctx.small_client()?;
-        let bytes: Vec<u8> = (0..8).flat_map(|i| get(&format!("/bytes/{}", 500_000 + i))).collect();
-        client.send(bytes)?;
-        for i in 0..8 {
-            client.response()?.is(200)?.holds(generated(500_000 + i))?;
-        }
-        Ok(())
-    })
+    case(
+        "before_a_sleeper",
+        Contract,
+        "RFC 9112 §9.3.2",
+        "An answer that is ready is not held back while the next request sleeps",
+        |ctx| {
+            let mut client = ctx.client()?;
+            client.send([get("/plaintext"), get("/sleep/50000")].concat())?;
+            client.response()?.is(200)?.holds("Hello, World!")?;
+            client.has_nothing("the second sleeps for 50 s")
+        },
+    )
+    .needs(&[Need::Sleep, Need::Plaintext]),
+    case(
+        "long_answers",
+        Must,
+        "RFC 9112 §9.3.2",
+        "Answers larger than every socket buffer follow each other whole",
+        |ctx| {
+            let mut client = ctx.small_client()?;
+            let bytes: Vec<u8> = (0..8).flat_map(|i| get(&format!("/bytes/{}", 500_000 + i))).collect();
+            client.send(bytes)?;
+            for i in 0..8 {
+                client.response()?.is(200)?.holds(generated(500_000 + i))?;
+            }
+            Ok(())
+        },
+    )
     .needs(&[Need::Bytes]),
     case("files_between_routes", Must, "RFC 9112 §9.3.2", "Files and routes are answered in order", |ctx| {
         let mut client = ctx.client()?;
@@ -120,84 +163,130 @@ pub(super) const CASES: &[Case] = &[
         Ok(())
     })
     .needs(&[Need::Files]),
-    case("nobody_reads", Contract, "RFC 9112 §9.3.2", "A client that sends until the server takes no more, and reads only then, gets every answer", |ctx| {
-        let one = get("/bytes/2000");
-        let mut client = ctx.small_client()?;
-        let many: Vec<u8> = one.iter().copied().cycle().take(one.len() * 20_000).collect();
-        let mut sent = 0;
-        // Until both directions are full: the server stops reading, since its
-        // answers cannot leave, and the client's socket takes nothing any more.
-        let mut stuck = 0;
-        while sent < many.len() && stuck < 20 {
-            let n = client.send_some(&many[sent..]);
-            sent += n;
-            stuck = if n == 0 { stuck + 1 } else { 0 };
-            if n == 0 {
-                std::thread::sleep(std::time::Duration::from_millis(10));
+    case(
+        "nobody_reads",
+        Contract,
+        "RFC 9112 §9.3.2",
+        "A client that sends until the server takes no more, and reads only then, gets every answer",
+        |ctx| {
+            let one = get("/bytes/2000");
+            let mut client = ctx.small_client()?;
+            let many: Vec<u8> = one.iter().copied().cycle().take(one.len() * 20_000).collect();
+            let mut sent = 0;
+            // Until both directions are full: the server stops reading, since its
+            // answers cannot leave, and the client's socket takes nothing any more.
+            let mut stuck = 0;
+            while sent < many.len() && stuck < 20 {
+                let n = client.send_some(&many[sent..]);
+                sent += n;
+                stuck = if n == 0 { stuck + 1 } else { 0 };
+                if n == 0 {
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                }
             }
-        }
-        demand(sent < many.len(), "a server that stops reading while its answers cannot leave", "it took 40,000 requests")?;
-        let asked = sent.div_ceil(one.len());
-        let rest = asked * one.len() - sent;
-        send_against_pressure(&mut client, &many[sent..sent + rest])?;
-        let content = generated(2000);
-        for _ in 0..asked {
-            client.response()?.is(200)?.holds(&content)?;
-        }
-        client.has_nothing("every request has its answer")
-    })
-    .needs(&[Need::Bytes]),
-    case("little_output_allowed", Contract, "RFC 9112 §9.3.2", "With room for one answer at a time, all are answered", |ctx| {
-        ctx.serve(&[("max-output", "1024")])?;
-        let mut client = ctx.client()?;
-        let bytes: Vec<u8> = std::iter::repeat_n(get("/bytes/900"), 200).flatten().collect();
-        client.send(bytes)?;
-        for _ in 0..200 {
-            client.response()?.is(200)?.holds(generated(900))?;
-        }
-        Ok(())
-    })
-    .needs(&[Need::Bytes]),
-    case("refusal_in_the_middle", Must, "RFC 9112 §9.3.2", "What came before a malformed request is answered, then the refusal, then nothing", |ctx| {
-        let mut client = ctx.client()?;
-        let good = get("/plaintext");
-        client.send([&good[..], &good, b"GET /plaintext HTTP/1.1\r\nHost : suite\r\n\r\n", &good].concat())?;
-        client.response()?.is(200)?;
-        client.response()?.is(200)?;
-        client.response()?.is(400)?;
-        client.ends()
-    })
-    .needs(PLAIN),
-    case("refused_content_in_the_middle", Must, "RFC 9112 §9.3.2", "A 404 with content in the middle of a batch does not lose the rest", |ctx| {
-        let mut client = ctx.client()?;
-        let odd = [&request("GET", "/no-such-thing", "Content-Length: 5\r\n")[..], b"hello"].concat();
-        client.send([get("/plaintext"), odd, get("/plaintext")].concat())?;
-        client.response()?.is(200)?;
-        client.response()?.is(404)?;
-        client.response()?.is(200)?.holds("Hello, World!").map(drop)
-    })
-    .needs(PLAIN),
-    case("rest_of_a_burst", Must, "epoll(7)", "Requests that came with others are not left lying until more bytes come", |ctx| {
-        let mut client = ctx.client()?;
-        for depth in [1, 2, 3, 17, 64, 129] {
-            client.send(get("/plaintext").repeat(depth))?;
-            for _ in 0..depth {
-                client.response()?.is(200)?;
+            demand(
+                sent < many.len(),
+                "a server that stops reading while its answers cannot leave",
+                "it took 40,000 requests",
+            )?;
+            let asked = sent.div_ceil(one.len());
+            let rest = asked * one.len() - sent;
+            send_against_pressure(&mut client, &many[sent..sent + rest])?;
+            let content = generated(2000);
+            for _ in 0..asked {
+                client.response()?.is(200)?.holds(&content)?;
             }
-            client.has_nothing("every request has its answer")?;
-        }
-        Ok(())
-    })
+            client.has_nothing("every request has its answer")
+        },
+    )
+    .needs(&[Need::Bytes]),
+    case(
+        "little_output_allowed",
+        Contract,
+        "RFC 9112 §9.3.2",
+        "With room for one answer at a time, all are answered",
+        |ctx| {
+            ctx.serve(&[("max-output", "1024")])?;
+            let mut client = ctx.client()?;
+            let bytes: Vec<u8> = std::iter::repeat_n(get("/bytes/900"), 200).flatten().collect();
+            client.send(bytes)?;
+            for _ in 0..200 {
+                client.response()?.is(200)?.holds(generated(900))?;
+            }
+            Ok(())
+        },
+    )
+    .needs(&[Need::Bytes]),
+    case(
+        "refusal_in_the_middle",
+        Must,
+        "RFC 9112 §9.3.2",
+        "What came before a malformed request is answered, then the refusal, then nothing",
+        |ctx| {
+            let mut client = ctx.client()?;
+            let good = get("/plaintext");
+            client.send(
+                [&good[..], &good, b"GET /plaintext HTTP/1.1\r\nHost : suite\r\n\r\n", &good].concat(),
+            )?;
+            client.response()?.is(200)?;
+            client.response()?.is(200)?;
+            client.response()?.is(400)?;
+            client.ends()
+        },
+    )
     .needs(PLAIN),
-    case("half_a_request_behind", Must, "RFC 9112 §9.3.2", "What is complete is answered before the rest of the next request comes", |ctx| {
-        let mut client = ctx.client()?;
-        let next = get("/plaintext");
-        let (first, second) = next.split_at(20);
-        client.send([&get("/plaintext")[..], first].concat())?;
-        client.response()?.is(200)?.holds("Hello, World!")?;
-        demand(client.look(std::time::Duration::ZERO) == Seen::Nothing, "nothing for half a request", "bytes")?;
-        client.send(second)?;
-        client.response()?.is(200)?.holds("Hello, World!").map(drop)
-    })
+    case(
+        "refused_content_in_the_middle",
+        Must,
+        "RFC 9112 §9.3.2",
+        "A 404 with content in the middle of a batch does not lose the rest",
+        |ctx| {
+            let mut client = ctx.client()?;
+            let odd = [&request("GET", "/no-such-thing", "Content-Length: 5\r\n")[..], b"hello"].concat();
+            client.send([get("/plaintext"), odd, get("/plaintext")].concat())?;
+            client.response()?.is(200)?;
+            client.response()?.is(404)?;
+            client.response()?.is(200)?.holds("Hello, World!").map(drop)
+        },
+    )
+    .needs(PLAIN),
+    case(
+        "rest_of_a_burst",
+        Must,
+        "epoll(7)",
+        "Requests that came with others are not left lying until more bytes come",
+        |ctx| {
+            let mut client = ctx.client()?;
+            for depth in [1, 2, 3, 17, 64, 129] {
+                client.send(get("/plaintext").repeat(depth))?;
+                for _ in 0..depth {
+                    client.response()?.is(200)?;
+                }
+                client.has_nothing("every request has its answer")?;
+            }
+            Ok(())
+        },
+    )
+    .needs(PLAIN),
+    case(
+        "half_a_request_behind",
+        Must,
+        "RFC 9112 §9.3.2",
+        "What is complete is answered before the rest of the next request comes",
+        |ctx| {
+            let mut client = ctx.client()?;
+            let next = get("/plaintext");
+            let (first, second) = next.split_at(20);
+            client.send([&get("/plaintext")[..], first].concat())?;
+            client.response()?.is(200)?.holds("Hello, World!")?;
+            demand(
+                client.look(std::time::Duration::ZERO) == Seen::Nothing,
+                "nothing for half a request",
+                "bytes",
+            )?;
+            client.send(second)?;
+            client.response()?.is(200)?.holds("Hello, World!").map(drop)
+        },
+    )
     .needs(PLAIN),
 ];

@@ -22,7 +22,11 @@ fn ask(ctx: &mut Ctx<'_>, fields: &str) -> Step<Response> {
 /// The range is answered 206 with this part.
 fn part(ctx: &mut Ctx<'_>, range: &str, content: &str, place: &str) -> Verdict {
     let answer = ask(ctx, &format!("Range: {range}"))?;
-    answer.is(206)?.holds(content)?.has("Content-Range", &format!("bytes {place}/10")).map(drop)
+    answer
+        .is(206)?
+        .holds(content)?
+        .has("Content-Range", &format!("bytes {place}/10"))
+        .map(drop)
 }
 
 /// The range is ignored.
@@ -33,7 +37,10 @@ fn whole(ctx: &mut Ctx<'_>, range: &str) -> Verdict {
 
 /// The range cannot be satisfied.
 fn nothing(ctx: &mut Ctx<'_>, range: &str) -> Verdict {
-    ask(ctx, &format!("Range: {range}"))?.is(416)?.has("Content-Range", "bytes */10").map(drop)
+    ask(ctx, &format!("Range: {range}"))?
+        .is(416)?
+        .has("Content-Range", "bytes */10")
+        .map(drop)
 }
 
 /// A validator of `/ten.txt`.
@@ -45,95 +52,278 @@ fn validator(ctx: &mut Ctx<'_>, name: &str) -> Step<String> {
 }
 
 pub(super) const CASES: &[Case] = &[
-    case("first_three", Contract, "RFC 9110 §14.1.2", "bytes=0-2 is 206 with three bytes", |ctx| part(ctx, "bytes=0-2", "012", "0-2")).needs(NEED),
-    case("from_a_place", Contract, "RFC 9110 §14.1.2", "bytes=7- is the rest", |ctx| part(ctx, "bytes=7-", "789", "7-9")).needs(NEED),
-    case("last_three", Contract, "RFC 9110 §14.1.2", "bytes=-3 is the last three", |ctx| part(ctx, "bytes=-3", "789", "7-9")).needs(NEED),
-    case("one_byte", Contract, "RFC 9110 §14.1.2", "bytes=0-0 is one byte", |ctx| part(ctx, "bytes=0-0", "0", "0-0")).needs(NEED),
-    case("last_byte", Contract, "RFC 9110 §14.1.2", "bytes=9-9 is the last byte", |ctx| part(ctx, "bytes=9-9", "9", "9-9")).needs(NEED),
-    case("all", Contract, "RFC 9110 §14.1.2", "bytes=0- is 206 with everything", |ctx| part(ctx, "bytes=0-", "0123456789", "0-9")).needs(NEED),
-    case("beyond_the_end", Must, "RFC 9110 §14.1.2", "An end beyond the file is the file's end", |ctx| {
-        part(ctx, "bytes=5-1000", "56789", "5-9")
+    case(
+        "first_three",
+        Contract,
+        "RFC 9110 §14.1.2",
+        "bytes=0-2 is 206 with three bytes",
+        |ctx| part(ctx, "bytes=0-2", "012", "0-2"),
+    )
+    .needs(NEED),
+    case("from_a_place", Contract, "RFC 9110 §14.1.2", "bytes=7- is the rest", |ctx| {
+        part(ctx, "bytes=7-", "789", "7-9")
     })
     .needs(NEED),
-    case("long_suffix", Must, "RFC 9110 §14.1.2", "A suffix longer than the file is the whole file", |ctx| {
-        part(ctx, "bytes=-1000", "0123456789", "0-9")
+    case(
+        "last_three",
+        Contract,
+        "RFC 9110 §14.1.2",
+        "bytes=-3 is the last three",
+        |ctx| part(ctx, "bytes=-3", "789", "7-9"),
+    )
+    .needs(NEED),
+    case("one_byte", Contract, "RFC 9110 §14.1.2", "bytes=0-0 is one byte", |ctx| {
+        part(ctx, "bytes=0-0", "0", "0-0")
     })
     .needs(NEED),
-    case("unit_ignores_case", Must, "RFC 9110 §14.1", "The unit's name is case-insensitive", |ctx| part(ctx, "Bytes=0-2", "012", "0-2")).needs(NEED),
-    case("behind_the_end", Contract, "RFC 9110 §15.5.17", "A range behind the end is 416 with the length", |ctx| nothing(ctx, "bytes=10-")).needs(NEED),
-    case("far_behind_the_end", Contract, "RFC 9110 §15.5.17", "… however far", |ctx| nothing(ctx, "bytes=1000-2000")).needs(NEED),
-    case("empty_suffix", Contract, "RFC 9110 §14.1.2", "bytes=-0 cannot be satisfied", |ctx| nothing(ctx, "bytes=-0")).needs(NEED),
-    case("of_an_empty_file", Contract, "RFC 9110 §15.5.17", "No range of an empty file can be satisfied", |ctx| {
-        let head = request("GET", "/empty.txt", "Range: bytes=0-\r\nConnection: close\r\n");
-        ctx.ask(head)?.is(416)?.has("Content-Range", "bytes */0").map(drop)
+    case(
+        "last_byte",
+        Contract,
+        "RFC 9110 §14.1.2",
+        "bytes=9-9 is the last byte",
+        |ctx| part(ctx, "bytes=9-9", "9", "9-9"),
+    )
+    .needs(NEED),
+    case("all", Contract, "RFC 9110 §14.1.2", "bytes=0- is 206 with everything", |ctx| {
+        part(ctx, "bytes=0-", "0123456789", "0-9")
     })
     .needs(NEED),
-    case("several", Contract, "RFC 9110 §14.2", "Several ranges are ignored", |ctx| whole(ctx, "bytes=0-1,4-5")).needs(NEED),
-    case("other_unit", Must, "RFC 9110 §14.2", "Another unit is ignored", |ctx| whole(ctx, "lines=0-1")).needs(NEED),
-    case("letters", Contract, "RFC 9110 §14.2", "A range of letters is ignored", |ctx| whole(ctx, "bytes=a-b")).needs(NEED),
-    case("backwards", Contract, "RFC 9110 §14.1.1", "A range that ends before it begins is invalid, and ignored", |ctx| whole(ctx, "bytes=5-2")).needs(NEED),
-    case("only_a_dash", Contract, "RFC 9110 §14.1.1", "bytes=- is ignored", |ctx| whole(ctx, "bytes=-")).needs(NEED),
-    case("signs", Contract, "RFC 9110 §14.1.1", "bytes=+1-+2 is ignored", |ctx| whole(ctx, "bytes=+1-+2")).needs(NEED),
-    case("overflow", Must, "RFC 9110 §14.1.2", "An end of thirty digits is beyond the end, or nonsense: never an error", |ctx| {
-        let answer = ask(ctx, "Range: bytes=0-999999999999999999999999999999")?;
-        answer.one_of(&[200, 206])?.holds("0123456789").map(drop)
+    case(
+        "beyond_the_end",
+        Must,
+        "RFC 9110 §14.1.2",
+        "An end beyond the file is the file's end",
+        |ctx| part(ctx, "bytes=5-1000", "56789", "5-9"),
+    )
+    .needs(NEED),
+    case(
+        "long_suffix",
+        Must,
+        "RFC 9110 §14.1.2",
+        "A suffix longer than the file is the whole file",
+        |ctx| part(ctx, "bytes=-1000", "0123456789", "0-9"),
+    )
+    .needs(NEED),
+    case(
+        "unit_ignores_case",
+        Must,
+        "RFC 9110 §14.1",
+        "The unit's name is case-insensitive",
+        |ctx| part(ctx, "Bytes=0-2", "012", "0-2"),
+    )
+    .needs(NEED),
+    case(
+        "behind_the_end",
+        Contract,
+        "RFC 9110 §15.5.17",
+        "A range behind the end is 416 with the length",
+        |ctx| nothing(ctx, "bytes=10-"),
+    )
+    .needs(NEED),
+    case("far_behind_the_end", Contract, "RFC 9110 §15.5.17", "… however far", |ctx| {
+        nothing(ctx, "bytes=1000-2000")
     })
     .needs(NEED),
-    case("head", Must, "RFC 9110 §14.2", "Range is defined for GET only: HEAD ignores it", |ctx| {
-        let mut client = ctx.client()?;
-        client.send(request("HEAD", "/ten.txt", "Range: bytes=0-2\r\n"))?;
-        client.response_to("HEAD")?.is(200)?.has("Content-Length", "10").map(drop)
+    case(
+        "empty_suffix",
+        Contract,
+        "RFC 9110 §14.1.2",
+        "bytes=-0 cannot be satisfied",
+        |ctx| nothing(ctx, "bytes=-0"),
+    )
+    .needs(NEED),
+    case(
+        "of_an_empty_file",
+        Contract,
+        "RFC 9110 §15.5.17",
+        "No range of an empty file can be satisfied",
+        |ctx| {
+            let head =
+                request("GET", "/empty.txt", "Range: bytes=0-\r\nConnection: close\r\n");
+            ctx.ask(head)?.is(416)?.has("Content-Range", "bytes */0").map(drop)
+        },
+    )
+    .needs(NEED),
+    case("several", Contract, "RFC 9110 §14.2", "Several ranges are ignored", |ctx| {
+        whole(ctx, "bytes=0-1,4-5")
     })
     .needs(NEED),
-    case("if_range_same", Must, "RFC 9110 §13.1.5", "If-Range with the file's tag gives the part", |ctx| {
-        let tag = validator(ctx, "ETag")?;
-        ask(ctx, &format!("Range: bytes=0-2\r\nIf-Range: {tag}"))?.is(206)?.holds("012").map(drop)
+    case("other_unit", Must, "RFC 9110 §14.2", "Another unit is ignored", |ctx| {
+        whole(ctx, "lines=0-1")
     })
     .needs(NEED),
-    case("if_range_other", Must, "RFC 9110 §13.1.5", "If-Range with another tag gives the whole", |ctx| {
-        ask(ctx, "Range: bytes=0-2\r\nIf-Range: \"other\"")?.is(200)?.holds("0123456789").map(drop)
+    case("letters", Contract, "RFC 9110 §14.2", "A range of letters is ignored", |ctx| {
+        whole(ctx, "bytes=a-b")
     })
     .needs(NEED),
-    case("if_range_weak", Must, "RFC 9110 §13.1.5", "If-Range with a weak tag gives the whole", |ctx| {
-        let tag = validator(ctx, "ETag")?;
-        ask(ctx, &format!("Range: bytes=0-2\r\nIf-Range: W/{tag}"))?.is(200)?.holds("0123456789").map(drop)
+    case(
+        "backwards",
+        Contract,
+        "RFC 9110 §14.1.1",
+        "A range that ends before it begins is invalid, and ignored",
+        |ctx| whole(ctx, "bytes=5-2"),
+    )
+    .needs(NEED),
+    case("only_a_dash", Contract, "RFC 9110 §14.1.1", "bytes=- is ignored", |ctx| {
+        whole(ctx, "bytes=-")
     })
     .needs(NEED),
-    case("if_range_old_date", Must, "RFC 9110 §13.1.5", "If-Range with another date gives the whole", |ctx| {
-        ask(ctx, "Range: bytes=0-2\r\nIf-Range: Sat, 01 Jan 2000 00:00:00 GMT")?.is(200)?.holds("0123456789").map(drop)
+    case("signs", Contract, "RFC 9110 §14.1.1", "bytes=+1-+2 is ignored", |ctx| {
+        whole(ctx, "bytes=+1-+2")
     })
     .needs(NEED),
-    case("if_range_without_range", Must, "RFC 9110 §13.1.5", "If-Range without Range is ignored", |ctx| {
-        ask(ctx, "If-Range: \"other\"")?.is(200)?.holds("0123456789").map(drop)
-    })
+    case(
+        "overflow",
+        Contract,
+        "RFC 9110 §14.1.2",
+        "An end of thirty digits is beyond the end, or nonsense: never an error",
+        |ctx| {
+            let answer = ask(ctx, "Range: bytes=0-999999999999999999999999999999")?;
+            answer.one_of(&[200, 206])?.holds("0123456789").map(drop)
+        },
+    )
     .needs(NEED),
-    case("none_match_beats_range", Must, "RFC 9110 §13.2.2", "If-None-Match is looked at before Range: 304", |ctx| {
-        let tag = validator(ctx, "ETag")?;
-        ask(ctx, &format!("Range: bytes=0-2\r\nIf-None-Match: {tag}"))?.is(304).map(drop)
-    })
+    case(
+        "head",
+        Must,
+        "RFC 9110 §14.2",
+        "Range is defined for GET only: HEAD ignores it",
+        |ctx| {
+            let mut client = ctx.client()?;
+            client.send(request("HEAD", "/ten.txt", "Range: bytes=0-2\r\n"))?;
+            client.response_to("HEAD")?.is(200)?.has("Content-Length", "10").map(drop)
+        },
+    )
     .needs(NEED),
-    case("of_404", Must, "RFC 9110 §14.2", "A range of what is not there is 404", |ctx| {
-        let head = request("GET", "/there-is-no-such-thing", "Range: bytes=0-2\r\nConnection: close\r\n");
-        ctx.ask(head)?.is(404).map(drop)
-    })
+    case(
+        "if_range_same",
+        Must,
+        "RFC 9110 §13.1.5",
+        "If-Range with the file's tag gives the part",
+        |ctx| {
+            let tag = validator(ctx, "ETag")?;
+            ask(ctx, &format!("Range: bytes=0-2\r\nIf-Range: {tag}"))?
+                .is(206)?
+                .holds("012")
+                .map(drop)
+        },
+    )
     .needs(NEED),
-    case("large", Must, "RFC 9110 §15.3.7", "A part of two megabytes from the middle of a file is those bytes", |ctx| {
-        let (from, to) = (500_001, 2_500_000);
-        let mut client = ctx.small_client()?;
-        client.send(request("GET", "/large.bin", &format!("Range: bytes={from}-{to}\r\n")))?;
-        let answer = client.response()?;
-        answer.is(206)?.has("Content-Range", &format!("bytes {from}-{to}/{LARGE}"))?;
-        answer.holds(&pattern(LARGE)[from..=to]).map(drop)
-    })
+    case(
+        "if_range_other",
+        Must,
+        "RFC 9110 §13.1.5",
+        "If-Range with another tag gives the whole",
+        |ctx| {
+            ask(ctx, "Range: bytes=0-2\r\nIf-Range: \"other\"")?
+                .is(200)?
+                .holds("0123456789")
+                .map(drop)
+        },
+    )
     .needs(NEED),
-    case("put_together", Must, "RFC 9110 §15.3.7", "Parts put together are the file", |ctx| {
-        let mut all = Vec::new();
-        let mut client = ctx.client()?;
-        for from in [0, 4, 8] {
-            client.send(request("GET", "/ten.txt", &format!("Range: bytes={from}-{}\r\n", from + 3)))?;
-            all.extend(client.response()?.is(206)?.content.clone());
-        }
-        demand(all == b"0123456789", "0123456789", String::from_utf8_lossy(&all))
-    })
+    case(
+        "if_range_weak",
+        Must,
+        "RFC 9110 §13.1.5",
+        "If-Range with a weak tag gives the whole",
+        |ctx| {
+            let tag = validator(ctx, "ETag")?;
+            ask(ctx, &format!("Range: bytes=0-2\r\nIf-Range: W/{tag}"))?
+                .is(200)?
+                .holds("0123456789")
+                .map(drop)
+        },
+    )
+    .needs(NEED),
+    case(
+        "if_range_old_date",
+        Must,
+        "RFC 9110 §13.1.5",
+        "If-Range with another date gives the whole",
+        |ctx| {
+            ask(ctx, "Range: bytes=0-2\r\nIf-Range: Sat, 01 Jan 2000 00:00:00 GMT")?
+                .is(200)?
+                .holds("0123456789")
+                .map(drop)
+        },
+    )
+    .needs(NEED),
+    case(
+        "if_range_without_range",
+        Must,
+        "RFC 9110 §13.1.5",
+        "If-Range without Range is ignored",
+        |ctx| ask(ctx, "If-Range: \"other\"")?.is(200)?.holds("0123456789").map(drop),
+    )
+    .needs(NEED),
+    case(
+        "none_match_beats_range",
+        Must,
+        "RFC 9110 §13.2.2",
+        "If-None-Match is looked at before Range: 304",
+        |ctx| {
+            let tag = validator(ctx, "ETag")?;
+            ask(ctx, &format!("Range: bytes=0-2\r\nIf-None-Match: {tag}"))?
+                .is(304)
+                .map(drop)
+        },
+    )
+    .needs(NEED),
+    case(
+        "of_404",
+        Must,
+        "RFC 9110 §14.2",
+        "A range of what is not there is 404",
+        |ctx| {
+            let head = request(
+                "GET",
+                "/there-is-no-such-thing",
+                "Range: bytes=0-2\r\nConnection: close\r\n",
+            );
+            ctx.ask(head)?.is(404).map(drop)
+        },
+    )
+    .needs(NEED),
+    case(
+        "large",
+        Must,
+        "RFC 9110 §15.3.7",
+        "A part of two megabytes from the middle of a file is those bytes",
+        |ctx| {
+            let (from, to) = (500_001, 2_500_000);
+            let mut client = ctx.small_client()?;
+            client.send(request(
+                "GET",
+                "/large.bin",
+                &format!("Range: bytes={from}-{to}\r\n"),
+            ))?;
+            let answer = client.response()?;
+            answer
+                .is(206)?
+                .has("Content-Range", &format!("bytes {from}-{to}/{LARGE}"))?;
+            answer.holds(&pattern(LARGE)[from..=to]).map(drop)
+        },
+    )
+    .needs(NEED),
+    case(
+        "put_together",
+        Must,
+        "RFC 9110 §15.3.7",
+        "Parts put together are the file",
+        |ctx| {
+            let mut all = Vec::new();
+            let mut client = ctx.client()?;
+            for from in [0, 4, 8] {
+                client.send(request(
+                    "GET",
+                    "/ten.txt",
+                    &format!("Range: bytes={from}-{}\r\n", from + 3),
+                ))?;
+                all.extend(client.response()?.is(206)?.content.clone());
+            }
+            demand(all == b"0123456789", "0123456789", String::from_utf8_lossy(&all))
+        },
+    )
     .needs(NEED),
 ];

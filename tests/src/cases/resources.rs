@@ -1,3 +1,361 @@
-//! Placeholder.
-use crate::case::Case;
-pub(super) const CASES: &[Case] = &[];
+//! What clients leave behind: nothing. And what is missing: nobody's death.
+
+use std::time::Duration;
+
+use crate::case::Kind::Security;
+use crate::case::{Case, Need, case};
+use crate::client::{Client, Seen};
+use crate::ctx::{Ctx, echo, get, get_and_close, request};
+use crate::fixture::pattern;
+use crate::proc;
+use crate::server::Bounds;
+use crate::stage::Model;
+use crate::target::Target;
+use crate::verdict::{Step, Stop, Verdict, demand};
+
+const PROCESS: &[Need] = &[Need::Process, Need::Plaintext];
+
+fn known<T>(value: Option<T>) -> Step<T> {
+    value.ok_or_else(|| Stop::skip("no /proc on this system"))
+}
+
+/// Waits until a number is back where it was.
+fn until_back(
+    ctx: &mut Ctx<'_>,
+    what: &str,
+    before: usize,
+    now: impl Fn() -> Option<usize>,
+) -> Verdict {
+    ctx.until(&format!("{what}: {before}, as before"), |_| {
+        let now = known(now())?;
+        Ok(if now <= before { Ok(()) } else { Err(format!("{now} {what}")) })
+    })
+}
+
+/// One client of each kind.
+fn all_kinds(ctx: &mut Ctx<'_>) -> Verdict {
+    ctx.is_well()?;
+    ctx.ask(get_and_close("/there-is-no-such-thing"))?.is(404)?;
+    ctx.refuses("nonsense\r\n\r\n", 400)?;
+    ctx.client()?.close();
+    let mut half = ctx.client()?;
+    half.send("GET /pl")?;
+    half.reset();
+    let mut burst = ctx.client()?;
+    burst.send(get("/plaintext").repeat(20))?;
+    burst.half_close();
+    burst.rest()?;
+    burst.close();
+    let mut file = ctx.client()?;
+    file.send(get("/large.bin"))?;
+    let _ = file.sip(1000)?;
+    file.reset();
+    let mut bytes = ctx.client()?;
+    bytes.send(get("/bytes/3000000"))?;
+    bytes.close();
+    ctx.ask(
+        [
+            request("POST", "/echo", "Connection: close\r\nContent-Length: 5\r\n"),
+            b"hello".to_vec(),
+        ]
+        .concat(),
+    )
+    .map(drop)
+}
+
+/// The growth of the server's own memory in KiB while `clients` hold on.
+fn growth(ctx: &mut Ctx<'_>, clients: usize, bytes: &[u8]) -> Step<u64> {
+    for _ in 0..20 {
+        ctx.is_well()?;
+    }
+    let pid = ctx.pid()?;
+    let before = known(proc::memory(pid))?;
+    let mut held: Vec<Client> = Vec::new();
+    for _ in 0..clients {
+        let mut client = ctx.small_client()?;
+        client.send(bytes)?;
+        client.drained();
+        held.push(client);
+    }
+    // A new client is served, so the server has had its time with the others.
+    ctx.is_well()?;
+    let after = known(proc::memory(pid))?;
+    drop(held);
+    Ok(after.saturating_sub(before))
+}
+
+fn grows_less_than(
+    ctx: &mut Ctx<'_>,
+    clients: usize,
+    bytes: &[u8],
+    most: u64,
+) -> Verdict {
+    // A forked child has its parent's pages too, counted again for each child.
+    let each = if ctx.stage.model == Model::ProcessPerClient { 1024 } else { 128 };
+    let most = most + each * clients as u64;
+    let grown = growth(ctx, clients, bytes)?;
+    demand(
+        grown < most,
+        format!("less than {most} KiB more with {clients} such clients"),
+        format!("{grown} KiB more"),
+    )
+}
+
+/// The server's threads wait; they do not run all the time.
+fn waits(ctx: &mut Ctx<'_>) -> Verdict {
+    const LOOKS: usize = 60;
+    let pid = ctx.pid()?;
+    let mut busy = 0;
+    for _ in 0..LOOKS {
+        std::thread::sleep(Duration::from_millis(20));
+        busy += usize::from(known(proc::running(pid))?);
+    }
+    demand(
+        busy < LOOKS / 2,
+        "a server that waits",
+        format!("it was busy at {busy} of {LOOKS} looks"),
+    )
+}
+
+/// Opens clients until one is not served at once; gives the served ones and it.
+fn until_one_is_not_served(
+    ctx: &mut Ctx<'_>,
+    most: usize,
+) -> Step<(Vec<Client>, Option<Client>)> {
+    let mut served = Vec::new();
+    for _ in 0..most {
+        let mut client = ctx.client()?;
+        client.send(get("/plaintext"))?;
+        match client.look(Duration::from_millis(700)) {
+            Seen::Nothing => return Ok((served, Some(client))),
+            Seen::End(_) => {
+                return Err(Stop::fail(
+                    "an answer, 503, or patience",
+                    "an end without a word",
+                ));
+            }
+            Seen::Bytes => {
+                let answer = client.response()?;
+                if answer.status == 503 {
+                    demand(
+                        answer.field("Retry-After").is_some(),
+                        "a Retry-After field",
+                        "none",
+                    )?;
+                    client.ends()?;
+                    return Ok((served, None));
+                }
+                if ctx.lenient && answer.status >= 500 {
+                    return Ok((served, None));
+                }
+                answer.is(200)?;
+                served.push(client);
+            }
+        }
+    }
+    Ok((served, None))
+}
+
+/// The served ones are served on; and when they go, others are.
+fn recovers(ctx: &mut Ctx<'_>, served: Vec<Client>, waiting: Option<Client>) -> Verdict {
+    let mut served = served;
+    for client in &mut served {
+        client.send(get("/plaintext"))?;
+        client.response()?.is(200)?;
+    }
+    drop(served);
+    if let Some(mut client) = waiting {
+        client.response()?.one_of(&[200, 503])?;
+        client.close();
+    }
+    ctx.until("a server that serves again", |ctx| {
+        let answer = ctx.get("/plaintext")?;
+        Ok(if answer.status == 200 { Ok(()) } else { Err(answer.status.to_string()) })
+    })
+}
+
+pub(super) const CASES: &[Case] = &[
+    case("descriptors", Security, "close(2); CWE-772", "After every kind of client the number of descriptors is what it was", |ctx| {
+        for _ in 0..2 {
+            all_kinds(ctx)?;
+        }
+        let pid = ctx.pid()?;
+        // The last client may not be gone yet: the least of several looks counts.
+        let mut before = known(proc::descriptors(pid))?;
+        for _ in 0..50 {
+            std::thread::sleep(Duration::from_millis(4));
+            before = before.min(known(proc::descriptors(pid))?);
+        }
+        for _ in 0..10 {
+            all_kinds(ctx)?;
+        }
+        until_back(ctx, "descriptors", before, || proc::descriptors(pid))
+    })
+    .needs(PROCESS),
+    case("threads_and_processes", Security, "wait(2), pthread_join(3)", "After every kind of client no thread, process or zombie is left", |ctx| {
+        let pid = ctx.pid()?;
+        ctx.is_well()?;
+        for _ in 0..5 {
+            all_kinds(ctx)?;
+        }
+        // Workers made once are not left over: they were there before.
+        if ctx.stage.cost_of_idle().is_some() {
+            until_back(ctx, "children", 0, || proc::children(pid).map(|all| all.len()))?;
+        }
+        until_back(ctx, "zombies", 0, || proc::children(pid).map(|all| all.iter().filter(|c| c.zombie).count()))?;
+        let threads = known(proc::threads(pid))?;
+        for _ in 0..5 {
+            all_kinds(ctx)?;
+        }
+        until_back(ctx, "threads", threads, || proc::threads(pid))
+    })
+    .needs(PROCESS),
+    case("zombies_without_new_clients", Security, "wait(2), SIGCHLD", "Children are reaped when they end, not when the next client comes", |ctx| {
+        let pid = ctx.pid()?;
+        let mut held = Vec::new();
+        for _ in 0..10 {
+            let mut client = ctx.client()?;
+            client.send(get("/plaintext"))?;
+            client.response()?.is(200)?;
+            held.push(client);
+        }
+        drop(held);
+        until_back(ctx, "zombies", 0, || proc::children(pid).map(|all| all.iter().filter(|c| c.zombie).count()))
+    })
+    .needs(&[Need::Process, Need::Plaintext, Need::Many]),
+    case("memory_over_time", Security, "CWE-401", "Two thousand clients leave no memory behind", |ctx| {
+        for _ in 0..300 {
+            ctx.is_well()?;
+            ctx.ask(echo(&pattern(5000)))?.is(200)?;
+        }
+        let pid = ctx.pid()?;
+        let before = known(proc::memory(pid))?;
+        for _ in 0..1000 {
+            ctx.is_well()?;
+            ctx.ask(echo(&pattern(5000)))?.is(200)?;
+        }
+        ctx.until("less than 4096 KiB more than before", |_| {
+            let grown = known(proc::memory(pid))?.saturating_sub(before);
+            Ok(if grown < 4096 { Ok(()) } else { Err(format!("{grown} KiB more")) })
+        })
+    })
+    .needs(&[Need::Process, Need::Plaintext, Need::Echo]),
+    case("memory_of_idle_clients", Security, "CWE-770", "A hundred idle clients need little memory", |ctx| {
+        grows_less_than(ctx, 100, &get("/plaintext"), 8 * 1024)
+    })
+    .needs(&[Need::Process, Need::Plaintext, Need::Many]),
+    case("memory_of_those_that_never_read", Security, "CWE-770", "Twenty clients that ask for a gigabyte each and do not read need little memory", |ctx| {
+        grows_less_than(ctx, 20, &get("/bytes/1073741824").repeat(100), 16 * 1024)
+    })
+    .needs(&[Need::Process, Need::Plaintext, Need::Bytes, Need::Many]),
+    case("memory_of_files", Security, "sendfile(2); CWE-770", "Twenty clients that do not read a large file do not bring it into memory twenty times", |ctx| {
+        grows_less_than(ctx, 20, &get("/large.bin"), 16 * 1024)
+    })
+    .needs(&[Need::Process, Need::Plaintext, Need::Files, Need::Many]),
+    case("memory_of_promises", Security, "CWE-789", "Content that is only announced needs no memory: forty times a mebibyte", |ctx| {
+        grows_less_than(ctx, 40, &request("POST", "/echo", "Content-Length: 1048576\r\n"), 8 * 1024)
+    })
+    .needs(&[Need::Process, Need::Plaintext, Need::Echo, Need::Many]),
+    case(
+        "one_large_promise",
+        Security,
+        "CWE-789",
+        "Nothing is reserved for content that is only announced: 90 gigabytes, where that is allowed",
+        |ctx| {
+            ctx.serve(&[("max-body", "100000000000")])?;
+            for _ in 0..3 {
+                let mut client = ctx.client()?;
+                client.send(request("POST", "/echo", "Content-Length: 90000000000\r\n"))?;
+                client.send("some")?;
+                client.drained();
+                client.reset();
+                ctx.is_well()?;
+            }
+            Ok(())
+        },
+    )
+    .needs(&[Need::Process, Need::Plaintext, Need::Echo]),
+    case("out_of_descriptors", Security, "accept(2), EMFILE", "Out of descriptors, those that are served are served on, and the server recovers", |ctx| {
+        ctx.serve_within(&[], Bounds { descriptors: Some(24), ..Bounds::default() })?;
+        for _ in 0..2 {
+            let (served, waiting) = until_one_is_not_served(ctx, 40)?;
+            recovers(ctx, served, waiting)?;
+        }
+        Ok(())
+    })
+    .needs(&[Need::Process, Need::Plaintext, Need::Many])
+    .may_complain(),
+    case("out_of_descriptors_for_a_file", Security, "open(2), EMFILE", "Out of descriptors a file is 503 (or waits), never 404; and later it is served", |ctx| {
+        ctx.serve_within(&[], Bounds { descriptors: Some(24), ..Bounds::default() })?;
+        let (mut served, waiting) = until_one_is_not_served(ctx, 40)?;
+        if let Some(client) = served.first_mut() {
+            client.send(get("/hello.txt"))?;
+            client.response()?.one_of(&[200, 503])?;
+        }
+        served.drain(..served.len().min(1));
+        recovers(ctx, served, waiting)?;
+        ctx.until("the file", |ctx| {
+            let answer = ctx.get("/hello.txt")?;
+            Ok(if answer.status == 200 { Ok(()) } else { Err(answer.status.to_string()) })
+        })
+    })
+    .needs(&[Need::Process, Need::Plaintext, Need::Many, Need::Files])
+    .may_complain(),
+    case("out_of_descriptors_is_no_work", Security, "accept(2), EMFILE", "Out of descriptors, with clients that wait, the server does not spin", |ctx| {
+        ctx.serve_within(&[], Bounds { descriptors: Some(24), ..Bounds::default() })?;
+        let (served, waiting) = until_one_is_not_served(ctx, 40)?;
+        let mut more = Vec::new();
+        for _ in 0..10 {
+            more.push(ctx.client()?);
+        }
+        waits(ctx)?;
+        drop(more);
+        recovers(ctx, served, waiting)
+    })
+    .needs(&[Need::Process, Need::Plaintext, Need::Many])
+    .may_complain(),
+    case("at_rest_is_no_work", Security, "poll(2)", "With ten idle clients the server uses no processor time", |ctx| {
+        let mut held = Vec::new();
+        for _ in 0..10 {
+            let mut client = ctx.client()?;
+            client.send(get("/plaintext"))?;
+            client.response()?.is(200)?;
+            held.push(client);
+        }
+        waits(ctx)
+    })
+    .needs(&[Need::Process, Need::Plaintext, Need::Many]),
+    case("out_of_processes", Security, "fork(2), pthread_create(3), EAGAIN", "Where no thread or process can be made, the client is 503, the others are served on, and the server recovers", |ctx| {
+        let (_kept, own) = copied(ctx.target)?;
+        let mut other = Ctx::new(&own, ctx.stage, ctx.root.clone());
+        other.log = ctx.log.clone();
+        other.serve_within(&[], Bounds { processes: Some(8), ..Bounds::default() })?;
+        for _ in 0..2 {
+            let (served, waiting) = until_one_is_not_served(&mut other, 20)?;
+            let turned_away = waiting.is_none();
+            demand(turned_away, "503 for the one that cannot be served", "silence")?;
+            recovers(&mut other, served, waiting)?;
+        }
+        other.finish(true)
+    })
+    .needs(&[Need::Process, Need::Plaintext, Need::Many]),
+];
+
+/// The server's program where any user can run it.
+fn copied(target: &Target) -> Step<(tempfile::TempDir, Target)> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = crate::server::program(target)?;
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Stop::skip(
+            "only root can start a server as a user with few processes",
+        ));
+    }
+    let skip =
+        |error: std::io::Error| Stop::skip(format!("cannot copy the program: {error}"));
+    let base = tempfile::tempdir().map_err(skip)?;
+    std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o755))
+        .map_err(skip)?;
+    let copy = base.path().join(path.file_name().unwrap_or_default());
+    std::fs::copy(path, &copy).map_err(skip)?;
+    Ok((base, Target::Binary(copy)))
+}

@@ -1,0 +1,158 @@
+//! The judge, judged. Each small broken server must fail the case that is named
+//! for its mistake, and the same server without a mistake must pass every case:
+//! so a case that catches a mutant catches it for its mistake.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use client_suite::case::Case;
+use client_suite::cases;
+use client_suite::client::{patience, set_patience};
+use client_suite::judge::{Measure, Outcome, Root, judge};
+use client_suite::stage::{Model, Stage};
+use client_suite::target::Target;
+use libtest_mimic::{Arguments, Failed, Trial};
+use tempfile::TempDir;
+
+#[path = "../src/mutations.rs"]
+mod mutations;
+
+use mutations::{MUTATIONS, Mutant};
+
+/// What the server is made of, for the cases that depend on it. The level is the
+/// highest: nothing is spared.
+static STAGE: Stage = Stage {
+    name: "mutant",
+    level: 6,
+    model: Model::ThreadPerClient,
+    about: "wrong in one way",
+};
+
+/// A mutant that hangs is caught by the end of patience, and there are many: this
+/// many seconds do. Too little could only pass a mutant as caught, never the
+/// correct server as wrong, which is judged with the suite's own patience.
+const PATIENCE: u64 = 5;
+
+fn main() -> ExitCode {
+    match run(&Arguments::from_args()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("mutants: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> io::Result<bool> {
+    let root = Arc::new(Root::new()?);
+    let programs = Programs::new()?;
+    // Most cases wait, so more run at once than there are processors; a mutant that
+    // hangs does nothing but wait.
+    let at_once = |threads| {
+        let threads = arguments.test_threads.or(Some(threads));
+        Arguments { test_threads: threads, ..arguments.clone() }
+    };
+    // Two runs, as patience is one for the whole process.
+    let correct = libtest_mimic::run(&at_once(8), correct(&programs, &root)?);
+    set_patience(PATIENCE.min(patience().as_secs()));
+    let broken = libtest_mimic::run(&at_once(32), broken(&programs, &root)?);
+    Ok(!correct.has_failed() && !broken.has_failed())
+}
+
+/// The correct server keeps every promise.
+fn correct(programs: &Programs, root: &Arc<Root>) -> io::Result<Vec<Trial>> {
+    let binary = programs.make("correct", "")?;
+    let trial = |case: Case| {
+        let (root, target) = (Arc::clone(root), Target::Binary(binary.clone()));
+        Trial::test(format!("correct::{}", case.full_name()), move || {
+            match judge(&case, &STAGE, &target, &root.path, Measure::Contract) {
+                Outcome::Held => Ok(()),
+                Outcome::Broken(failure) => Err(Failed::from(failure.to_string())),
+                Outcome::Skipped(why) => {
+                    eprintln!("correct::{} skipped: {why}", case.full_name());
+                    Ok(())
+                }
+            }
+        })
+    };
+    Ok(cases::all()
+        .into_iter()
+        .filter(|case| case.not_for(&STAGE).is_none())
+        .map(trial)
+        .collect())
+}
+
+/// Each mutant breaks its promise.
+fn broken(programs: &Programs, root: &Arc<Root>) -> io::Result<Vec<Trial>> {
+    let all = cases::all();
+    let trial = |mutant: &'static Mutant| {
+        let binary =
+            programs.make(mutant.name, &format!("--mutation {}", mutant.name))?;
+        let case = all.iter().find(|case| case.full_name() == mutant.caught_by).copied();
+        let root = Arc::clone(root);
+        Ok(Trial::test(format!("mutant::{}", mutant.name), move || {
+            caught(mutant, case, binary, &root.path)
+        }))
+    };
+    MUTATIONS.iter().map(trial).collect()
+}
+
+/// A case may let a mutant pass when the machine is so busy that the client itself
+/// comes late: a byte meant to put a deadline off, for instance. So a mutant escapes
+/// only if it does so several times.
+fn caught(
+    mutant: &Mutant,
+    case: Option<Case>,
+    binary: PathBuf,
+    root: &Path,
+) -> Result<(), Failed> {
+    const TRIES: usize = 3;
+    let Mutant { name, wrong, caught_by, .. } = mutant;
+    let Some(case) = case else {
+        return Err(Failed::from(format!(
+            "A server that {wrong} escapes: there is no case {caught_by}."
+        )));
+    };
+    let target = Target::Binary(binary);
+    for _ in 0..TRIES {
+        match judge(&case, &STAGE, &target, root, Measure::Contract) {
+            Outcome::Held => {}
+            Outcome::Broken(_) => return Ok(()),
+            Outcome::Skipped(why) => {
+                eprintln!("mutant::{name} not tried: {why}");
+                return Ok(());
+            }
+        }
+    }
+    Err(Failed::from(format!("A server that {wrong} escapes: {caught_by} holds for it.")))
+}
+
+/// The suite starts a program with the contract's options and no others. So each
+/// mutant is a program of its own: a script that adds its mistake.
+struct Programs {
+    directory: TempDir,
+}
+
+impl Programs {
+    fn new() -> io::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("mutants-").tempdir()?;
+        // Some cases start the server as another user.
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
+        Ok(Self { directory })
+    }
+
+    /// All are made before the first is started: a script that is still open for
+    /// writing, in a child just forked, could not be.
+    fn make(&self, name: &str, arguments: &str) -> io::Result<PathBuf> {
+        let path = self.directory.path().join(name);
+        let mutant = env!("CARGO_BIN_EXE_mutant");
+        fs::write(&path, format!("#!/bin/sh\nexec '{mutant}' {arguments} \"$@\"\n"))?;
+        fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+        Ok(path)
+    }
+}
