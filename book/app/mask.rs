@@ -9,11 +9,8 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
         // A field of an answer, at the terminal of a client that may have a name.
         (r"(?m)^((?:\w+\| )?(?:Date|Last-Modified|ETag)): .*$", "$1: …"),
-        // A panic: the thread's number, the line of the source.
-        (
-            r"(?m)^thread '(.*?)' \(\d+\) panicked at (\S+?\.rs):\d+:\d+:",
-            "thread '$1' (N) panicked at $2:",
-        ),
+        // A panic: the line of the source.
+        (r"(?m)^panicked at (\S+?\.rs):\d+:\d+:", "panicked at $1:"),
         (r"\b(127\.0\.0\.1):\d+\b", "$1:PORT"),
         // The clock of a trace, at the start of its line.
         (r"(?m)^ *\d+\.\d{3}  ", "TIME  "),
