@@ -49,6 +49,9 @@ enum Command {
     Lab {
         /// The experiment
         name: Option<String>,
+        /// Make this the result that the book shows, instead of keeping it in target/lab
+        #[arg(long)]
+        record: bool,
     },
     /// One measurement of an experiment, in a process of its own
     #[command(hide = true)]
@@ -80,7 +83,9 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Transcripts { names, check }) => {
             transcripts::command(&house, &names, check)
         }
-        Some(Command::Lab { name }) => lab::command(&house, name.as_deref()),
+        Some(Command::Lab { name, record }) => {
+            lab::command(&house, name.as_deref(), record)
+        }
         Some(Command::Measure { what, count }) => lab::measure(&what, count),
         Some(Command::Check) => check(&house),
     }

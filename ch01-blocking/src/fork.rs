@@ -45,7 +45,8 @@ pub fn run(
         }
         trace!("fork", "a process for it");
         match sys::fork(&alone) {
-            Ok(Some(child)) => children.add(child, client.number, welcome), // our copy of the socket is closed
+            // Our copy of the socket is closed with this round.
+            Ok(Some(child)) => children.add(child, client.number, welcome),
             Ok(None) => {
                 drop(listener);
                 be_child(client, welcome, site, &timeouts);
@@ -135,7 +136,8 @@ impl Children {
             }
         }
         if self.living.is_empty() {
-            site.limits.buffered.refill(); // a child that was killed has given nothing back
+            // A child that was killed has given nothing back.
+            site.limits.buffered.refill();
         }
     }
     // ANCHOR_END: bury

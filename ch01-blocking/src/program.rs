@@ -15,7 +15,11 @@ use std::process::ExitCode;
 
 /// The command line of a server that has no options of its own.
 #[derive(Parser, Debug)]
-#[command(disable_version_flag = true, max_term_width = 100)]
+#[command(
+    about = "An HTTP server of the book. What it promises is on the page \"The contract\".",
+    disable_version_flag = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     /// The options that every server has.
     #[command(flatten)]

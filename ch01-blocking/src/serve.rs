@@ -126,8 +126,8 @@ const LINGER_BYTES: usize = 8 << 20;
 
 // ANCHOR: linger
 /// Closes in stages (RFC 9112 section 9.6): stop sending, read on for a bounded
-/// time and amount, and only then let go. Closing a socket while the client still sends
-/// makes the kernel answer with a reset, and a reset may throw away the answer
+/// time and amount, and only then let go. Closing a socket while the client still
+/// sends makes the kernel answer with a reset, and a reset may throw away the answer
 /// that the client has not read yet.
 pub fn linger(stream: &mut impl Stream, inbox: &mut Inbox) -> io::Result<()> {
     stream.finish()?;

@@ -52,8 +52,8 @@ impl Axis {
 
     fn decades(&self) -> impl Iterator<Item = (f64, String)> {
         let label = |power: i32| match power {
-            0..=3 => format!("{:.0}", 10f64.powi(power)),
-            4..=6 => format!("{},000", 10i32.pow((power - 3).unsigned_abs())),
+            0..=2 => format!("{:.0}", 10f64.powi(power)),
+            3..=5 => format!("{},000", 10i32.pow((power - 3).unsigned_abs())),
             _ if power < 0 => {
                 format!("{:.*}", power.unsigned_abs() as usize, 10f64.powi(power))
             }

@@ -1,8 +1,8 @@
 //! The lab: every measured figure of the book, made again by one command.
 //!
-//! An experiment measures, records JSON with the machine's facts in
-//! `book/results/`, and writes from that JSON the table and the chart that the pages
-//! include from `src/generated/`. So no measured number is ever typed.
+//! An experiment measures, and keeps JSON with the machine's facts, a table and a chart in
+//! `target/lab/`. With `--record` they go to `book/results/` and `book/src/generated/`, from
+//! where the pages include them: so no measured number is ever typed.
 
 mod chart;
 mod machine;
@@ -20,7 +20,7 @@ use crate::house::House;
 struct Experiment {
     name: &'static str,
     question: &'static str,
-    run: fn(&House) -> Result<()>,
+    run: fn(&Lab<'_>) -> Result<()>,
 }
 
 const EXPERIMENTS: &[Experiment] = &[Experiment {
@@ -29,8 +29,15 @@ const EXPERIMENTS: &[Experiment] = &[Experiment {
     run: spawn::run,
 }];
 
+/// Where results go.
+struct Lab<'a> {
+    house: &'a House,
+    /// Into the book's sources, and not only into target/lab.
+    record: bool,
+}
+
 /// Runs an experiment by its name, or lists them all.
-pub fn command(house: &House, name: Option<&str>) -> Result<()> {
+pub fn command(house: &House, name: Option<&str>, record: bool) -> Result<()> {
     let Some(name) = name else {
         for experiment in EXPERIMENTS {
             println!("{:<12} {}", experiment.name, experiment.question);
@@ -38,7 +45,7 @@ pub fn command(house: &House, name: Option<&str>) -> Result<()> {
         return Ok(());
     };
     match EXPERIMENTS.iter().find(|experiment| experiment.name == name) {
-        Some(experiment) => (experiment.run)(house),
+        Some(experiment) => (experiment.run)(&Lab { house, record }),
         None => bail!(
             "no experiment is called {name}; `cargo run --release -- lab` lists them"
         ),
@@ -62,28 +69,29 @@ struct Record<'a, R> {
     rows: &'a [R],
 }
 
-/// Records a result and what the pages show of it.
-fn record<R: Serialize>(
-    house: &House,
+/// Keeps a result: the JSON, and the table and chart that the pages show of it.
+fn keep<R: Serialize>(
+    lab: &Lab<'_>,
     name: &str,
     rows: &[R],
     table: &str,
     chart: &str,
 ) -> Result<()> {
-    let machine = machine::Machine::this(house);
+    let machine = machine::Machine::this(lab.house);
+    let command = format!("cargo run --release -- lab {name}");
     let page = format!(
-        "{table}\n<figure>\n{{{{#include {name}.svg}}}}\n<figcaption>Both axes are logarithmic.</figcaption>\n</figure>\n\n\
-         *Recorded by `cargo run --release -- lab {name}`, medians of several repeats, on {machine}. \
+        "{table}\n<figure>\n{{{{#include {name}.svg}}}}\n\
+         <figcaption>Both axes are logarithmic.</figcaption>\n</figure>\n\n\
+         *Recorded with `{command}`, medians of several repeats, on {machine}. \
          The same command measures yours.*\n"
     );
-    let record = Record {
-        experiment: name,
-        command: format!("cargo run --release -- lab {name}"),
-        machine,
-        rows,
+    let record = Record { experiment: name, command, machine, rows };
+    let (results, generated) = if lab.record {
+        (lab.house.book().join("results"), lab.house.src().join("generated"))
+    } else {
+        let own = lab.house.checkout().join("target/lab");
+        (own.clone(), own)
     };
-    let generated = house.src().join("generated");
-    let results = house.book().join("results");
     for directory in [&generated, &results] {
         fs::create_dir_all(directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
@@ -98,6 +106,6 @@ fn record<R: Serialize>(
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     print!("{table}");
-    println!("\nrecorded in {}", results.join(format!("{name}.json")).display());
+    println!("\nkept in {}", results.join(format!("{name}.json")).display());
     Ok(())
 }

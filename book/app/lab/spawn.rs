@@ -18,9 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use super::chart::{Chart, Series};
 use super::machine::{after, meminfo};
-use super::record;
 use super::spread::{Spread, bytes, thousands};
-use crate::house::House;
+use super::{Lab, keep};
 
 const COUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
 const REPEATS: usize = 7;
@@ -45,7 +44,7 @@ struct Row {
 }
 
 /// The whole experiment.
-pub(super) fn run(house: &House) -> Result<()> {
+pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
     let mut rows = Vec::new();
     for what in ["process", "thread"] {
         for count in COUNTS {
@@ -63,7 +62,7 @@ pub(super) fn run(house: &House) -> Result<()> {
             });
         }
     }
-    record(house, "spawn", &rows, &table(&rows), &chart(&rows))
+    keep(lab, "spawn", &rows, &table(&rows), &chart(&rows))
 }
 
 fn table(rows: &[Row]) -> String {
