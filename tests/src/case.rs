@@ -1,7 +1,7 @@
 //! A case: one promise, why it must be kept, and how a client tests it.
 
 use crate::ctx::Ctx;
-use crate::stage::{Capability, Stage};
+use crate::stage::{Capability, Model, Stage};
 use crate::verdict::Verdict;
 
 /// How binding a promise is.
@@ -77,8 +77,10 @@ pub struct Case {
     pub about: Option<(Capability, Run)>,
     /// The level from which on it is asked (`ch01` is 1).
     pub level: u8,
-    /// The section of the book that explains it.
+    /// Where the book explains it, if not where it explains the family.
     pub book: Option<&'static str>,
+    /// The standards leave it to whoever runs the server, and the contract chose.
+    pub chosen: bool,
     /// Whether the server may rightly print to standard error.
     pub may_complain: bool,
     /// The test.
@@ -103,6 +105,7 @@ pub const fn case(
         about: None,
         level: 1,
         book: None,
+        chosen: false,
         may_complain: false,
         run,
     }
@@ -137,6 +140,13 @@ impl Case {
         self
     }
 
+    /// The standards do not ask for it, whatever its kind.
+    #[must_use]
+    pub const fn chosen(mut self) -> Self {
+        self.chosen = true;
+        self
+    }
+
     /// The server may print to standard error here.
     #[must_use]
     pub const fn may_complain(mut self) -> Self {
@@ -147,6 +157,11 @@ impl Case {
     /// `family::name`.
     pub fn full_name(&self) -> String {
         format!("{}::{}", self.family, self.name)
+    }
+
+    /// Where the book explains it.
+    pub fn section(&self) -> &'static str {
+        self.book.unwrap_or_else(|| crate::cases::section(self.family))
     }
 
     /// What to run against a stage.
@@ -161,6 +176,16 @@ impl Case {
     pub fn not_for(&self, stage: &Stage) -> Option<String> {
         if self.level > stage.level {
             return Some(format!("asked from chapter {} on", self.level));
+        }
+        let about = self.about.map(|(capability, _)| capability);
+        if stage.model == Model::Unknown
+            && stage.level < 3
+            && about == Some(Capability::IdleForFree)
+        {
+            return Some(
+                "asked from chapter 3 on: till then a server may hold a thread for each client"
+                    .to_owned(),
+            );
         }
         if self.needs.contains(&Need::Many) && !stage.has(Capability::ManyClients) {
             return Some(

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, End, patience};
+use crate::bounds::Bounds;
+use crate::client::{Client, End};
+use crate::patience::patience;
 use crate::response::Response;
-use crate::server::{Bounds, Server};
+use crate::server::Server;
 use crate::stage::Stage;
 use crate::target::Target;
 use crate::transcript::Transcript;
@@ -23,6 +25,8 @@ pub struct Ctx<'a> {
     pub log: Transcript,
     /// The document root.
     pub root: PathBuf,
+    /// The server is judged by the standards alone: what they leave open is no fault.
+    pub standards: bool,
     /// The server is judged by the standards alone, and the case is about harm:
     /// then any refusal will do, whatever status the contract wants.
     pub lenient: bool,
@@ -38,6 +42,7 @@ impl<'a> Ctx<'a> {
             stage,
             log: Transcript::default(),
             root,
+            standards: false,
             lenient: false,
             server: None,
             clients: 0,
@@ -107,17 +112,50 @@ impl<'a> Ctx<'a> {
         self.ask(get_and_close(target))
     }
 
+    /// The statuses that will do: the contract's, or whatever the standards leave open.
+    pub fn either(
+        &self,
+        contract: &'static [u16],
+        standards: &'static [u16],
+    ) -> &'static [u16] {
+        if self.standards { standards } else { contract }
+    }
+
     /// Demands a refusal that closes: this status, then the end in good order,
     /// even though the client itself keeps its side open.
     pub fn refuses(&mut self, bytes: impl AsRef<[u8]>, status: u16) -> Verdict {
+        self.refuses_with(bytes, &[status])
+    }
+
+    /// The same with one of several statuses.
+    pub fn refuses_with(&mut self, bytes: impl AsRef<[u8]>, statuses: &[u16]) -> Verdict {
         let mut client = self.client()?;
         client.send(bytes)?;
-        Self::is_refused(&mut client, &[status])
+        if !self.standards {
+            return Self::is_refused(&mut client, statuses);
+        }
+        // Whether a refusal that leaves no doubt where the next request begins
+        // ends the connection is the server's choice.
+        let answer = Self::refusal(&mut client, statuses)?;
+        if !(self.lenient && answer.status >= 400) {
+            answer.one_of(statuses)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what should be a refusal, and says so if nothing comes.
+    fn refusal(client: &mut Client, statuses: &[u16]) -> Step<Response> {
+        let wanted = if client.lenient {
+            "a refusal, status 400 or above".to_owned()
+        } else {
+            format!("a refusal, {}", crate::response::status_list(statuses))
+        };
+        client.response().map_err(|stop| stop.awaiting(wanted))
     }
 
     /// The same for a client that has sent already.
     pub fn is_refused(client: &mut Client, statuses: &[u16]) -> Verdict {
-        let answer = client.response()?;
+        let answer = Self::refusal(client, statuses)?;
         if !(client.lenient && answer.status >= 400) {
             answer.one_of(statuses)?;
         }
@@ -134,6 +172,10 @@ impl<'a> Ctx<'a> {
             return Ok(response);
         }
         response.is(status)?;
+        if self.standards && (status >= 400 || response.lists("Connection", "close")) {
+            // Going on is the contract's promise.
+            return Ok(response);
+        }
         response.one_length()?;
         client.send(get("/plaintext"))?;
         client.response()?.is(200)?.holds("Hello, World!")?;
@@ -197,7 +239,12 @@ impl<'a> Ctx<'a> {
                 how,
             ));
         }
-        let said = server.stderr();
+        let mut said = server.stderr();
+        if !said.is_empty() {
+            // The rest of it may be on its way.
+            thread::sleep(Duration::from_millis(50));
+            said = server.stderr();
+        }
         if ours && !may_complain {
             demand(
                 said.is_empty(),

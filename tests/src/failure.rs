@@ -22,6 +22,8 @@ pub struct Failure {
     pub transcript: String,
     /// How to start the server for it, if it needs anything special.
     pub start: String,
+    /// Whose part of it `by_hand` repeats, if there were several clients.
+    pub client: Option<String>,
     /// How to repeat it.
     pub by_hand: Option<String>,
     /// Where the book explains it.
@@ -62,11 +64,9 @@ impl Failure {
             came: fault.came,
             transcript: show::events(&events),
             start,
+            client: show::last_of_several(&events).map(str::to_owned),
             by_hand: show::by_hand(&events, &address),
-            book: case
-                .book
-                .unwrap_or_else(|| crate::cases::section(case.family))
-                .to_owned(),
+            book: case.section().to_owned(),
             stderr,
         }
     }
@@ -95,7 +95,11 @@ impl fmt::Display for Failure {
             writeln!(f, "start it     {}{files}", self.start)?;
         }
         if let Some(line) = &self.by_hand {
-            writeln!(f, "by hand      {line}")?;
+            let label = match &self.client {
+                Some(client) => format!("by hand, {client}"),
+                None => "by hand".to_owned(),
+            };
+            writeln!(f, "{label:13}{line}")?;
         }
         if !self.stderr.is_empty() {
             writeln!(f, "it printed")?;

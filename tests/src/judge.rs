@@ -54,7 +54,7 @@ pub enum Measure {
 impl Measure {
     /// Why a case is not asked, if it is not.
     pub fn leaves_out(self, case: &Case) -> Option<String> {
-        let own = matches!(case.kind, Kind::Contract | Kind::Book);
+        let own = matches!(case.kind, Kind::Contract | Kind::Book) || case.chosen;
         (own && self == Self::Standards)
             .then(|| "the standards do not ask for it".to_owned())
     }
@@ -135,7 +135,8 @@ pub fn judge(
     by: Measure,
 ) -> Outcome {
     let mut ctx = Ctx::new(target, stage, root.to_owned());
-    ctx.lenient = by == Measure::Standards && case.kind == Kind::Security;
+    ctx.standards = by == Measure::Standards;
+    ctx.lenient = ctx.standards && case.kind == Kind::Security;
     // A case that panics is a bug of the suite's; it must not hide the transcript.
     let run = catch_unwind(AssertUnwindSafe(|| (case.run_for(stage))(&mut ctx)));
     let verdict = run.unwrap_or_else(|_| {
@@ -154,7 +155,7 @@ pub fn judge(
 /// When the server has died, that is what the failure is about.
 fn died(ctx: &mut Ctx<'_>, verdict: Verdict) -> Verdict {
     let Err(Stop::Fail(Fault { expected, came })) = verdict else { return verdict };
-    let dead = ctx.started().and_then(crate::server::Server::exited);
+    let dead = ctx.started().and_then(crate::server::Server::exits_now);
     let came = match dead {
         Some(status) => format!(
             "{came}; the server is dead: {}",

@@ -4,8 +4,10 @@
 //! A [`case::Case`] is one promise; [`cases::all`] is the table of them. A
 //! [`stage::Stage`] says what a server is made of. [`judge::judge`] brings one
 //! case, one stage and one running server together. Verdicts come from the
-//! order of events, never from a stopwatch.
+//! order of events, never from a stopwatch, and a case is judged once: none is
+//! tried again until it holds.
 
+pub mod bounds;
 pub mod case;
 pub mod cases;
 pub mod cleanup;
@@ -16,11 +18,15 @@ pub mod fixture;
 pub mod judge;
 pub mod matrix;
 pub mod misbehave;
+mod output;
+pub mod patience;
+mod port;
 pub mod proc;
 pub mod queue;
 mod receive;
 pub mod report;
 pub mod response;
+mod send;
 pub mod server;
 pub mod show;
 pub mod stage;

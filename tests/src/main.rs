@@ -16,7 +16,7 @@ use client_suite::report::{self, Format, Line};
 use client_suite::stage::{STAGES, Stage, YOURS};
 use client_suite::target::Target;
 use client_suite::verdict::Stop;
-use client_suite::{cases, cleanup, client, fixture, matrix, misbehave};
+use client_suite::{cases, cleanup, fixture, matrix, misbehave, patience};
 
 /// One suite that judges any HTTP server at the wire.
 #[derive(Debug, Parser)]
@@ -160,7 +160,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
 
 fn judge_all(check: Check) -> anyhow::Result<ExitCode> {
     cleanup::on_interrupt()?;
-    client::set_patience(check.patience);
+    patience::set_patience(check.patience);
     let stage = match &check.like {
         None => YOURS,
         Some(name) => *Stage::named(name).with_context(|| {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::client::{Client, Seen};
 use crate::ctx::{get, request};
@@ -60,7 +61,7 @@ pub fn run(manner: Manner, url: &str, count: usize, pace: u64) -> anyhow::Result
         Manner::HalfClose => half_close(address, &path, &log),
         Manner::Reset => reset(address, &path, &log),
         Manner::Flood => flood(address, &path, &log, count),
-        Manner::ConnectSilent => connect_silent(address, &log, count),
+        Manner::ConnectSilent => connect_silent(address, &path, &log, count),
     };
     println!("{:.1} s after the start", start.elapsed().as_secs_f64());
     match done {
@@ -189,7 +190,16 @@ fn flood(address: SocketAddr, path: &str, log: &Transcript, count: usize) -> Ste
     Ok(())
 }
 
-fn connect_silent(address: SocketAddr, log: &Transcript, count: usize) -> Step<()> {
+fn connect_silent(
+    address: SocketAddr,
+    path: &str,
+    log: &Transcript,
+    count: usize,
+) -> Step<()> {
+    // Ten thousand clients want ten thousand descriptors; if they cannot be had, connecting says so.
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
     let quiet = Transcript::default();
     let mut silent = Vec::new();
     for i in 0..count {
@@ -197,7 +207,7 @@ fn connect_silent(address: SocketAddr, log: &Transcript, count: usize) -> Step<(
     }
     println!("{count} clients are connected and say nothing");
     let mut other = Client::connect(address, "B", log)?;
-    other.send(request("GET", "/", "Connection: close\r\n"))?;
+    other.send(request("GET", path, "Connection: close\r\n"))?;
     println!("B asks; will it be answered?");
     wait(&mut other);
     other.response()?;

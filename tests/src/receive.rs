@@ -1,13 +1,122 @@
-//! Reading answers: exactly one at a time, whatever says where it ends.
+//! Receiving: bytes as they come, the end, and answers, exactly one at a time,
+//! whatever says where it ends.
+
+use std::io::{ErrorKind, Read as _};
+use std::time::Instant;
 
 use crate::client::{Client, End};
+use crate::patience::{patience, timed_out};
 use crate::response::Response;
-use crate::verdict::{Step, Stop};
+use crate::verdict::{Step, Stop, Verdict, demand};
+
+/// More than any case waits for before an end: a server that says so much will
+/// never stop.
+const FLOOD: usize = 64 << 20;
+
+/// What a client waits for before a head has come whole.
+const AN_ANSWER: &str = "an answer";
 
 /// The largest head of an answer that a client should have to accept.
 const LARGEST_HEAD: usize = 64 * 1024;
 
 impl Client {
+    /// Receives once more into the inbox; `None` when bytes came.
+    pub(crate) fn fill(&mut self) -> Step<Option<End>> {
+        if self.end.is_some() {
+            return Ok(self.end);
+        }
+        let mut scratch = [0; 64 * 1024];
+        loop {
+            match self.stream.read(&mut scratch) {
+                Ok(0) => return Ok(Some(self.ended(End::Closed))),
+                Ok(n) => {
+                    self.log.received(&self.name, &scratch[..n]);
+                    self.inbox.extend_from_slice(&scratch[..n]);
+                    return Ok(None);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if timed_out(&error) => {
+                    let seconds = patience().as_secs();
+                    let name = &self.name;
+                    return Err(Stop::fail(
+                        format!("{name} hears from the server"),
+                        format!("the server said nothing to {name} for {seconds} s"),
+                    ));
+                }
+                Err(_) => return Ok(Some(self.ended(End::Reset))),
+            }
+        }
+    }
+
+    /// Receives at most `most` bytes and throws them away; 0 at the end.
+    pub fn sip(&mut self, most: usize) -> Step<usize> {
+        let mut scratch = vec![0; most];
+        match self.stream.read(&mut scratch) {
+            Ok(n) => {
+                self.log.received(&self.name, &scratch[..n]);
+                if n == 0 {
+                    self.ended(End::Closed);
+                }
+                Ok(n)
+            }
+            Err(error) if timed_out(&error) => {
+                let seconds = patience().as_secs();
+                Err(Stop::fail(
+                    "more bytes, or an end",
+                    format!("silence for {seconds} s"),
+                ))
+            }
+            Err(_) => {
+                self.ended(End::Reset);
+                Ok(0)
+            }
+        }
+    }
+
+    /// Reads until the connection ends; gives what came and how it ended.
+    pub fn rest(&mut self) -> Step<(Vec<u8>, End)> {
+        let start = Instant::now();
+        loop {
+            if let Some(end) = self.fill()? {
+                return Ok((std::mem::take(&mut self.inbox), end));
+            }
+            if self.inbox.len() > FLOOD || start.elapsed() > 4 * patience() {
+                let expected = format!("the end of the connection for {}", self.name);
+                return Err(Stop::fail(
+                    expected,
+                    format!("{} bytes, and no end", self.inbox.len()),
+                ));
+            }
+        }
+    }
+
+    /// Demands that the server now closes in good order and says nothing more.
+    pub fn ends(&mut self) -> Verdict {
+        let end = self.says_nothing_more()?;
+        demand(end == End::Closed, "a close in good order", "a reset")
+    }
+
+    /// Demands that the connection ends, cleanly or not, and nothing more is said.
+    pub fn is_gone(&mut self) -> Verdict {
+        self.says_nothing_more().map(drop)
+    }
+
+    fn says_nothing_more(&mut self) -> Step<End> {
+        // The first byte is enough: a server that is wrong may go on for ever.
+        let end = if self.inbox.is_empty() {
+            self.fill().map_err(|stop| stop.awaiting("the end of the connection"))?
+        } else {
+            None
+        };
+        end.ok_or_else(|| {
+            let shown = crate::show::bytes(&self.inbox, self.inbox.len());
+            Stop::fail(
+                "the end of the connection and nothing before it",
+                format!("first {shown}"),
+            )
+        })
+    }
+
     /// Reads the answer to a request whose method was not HEAD.
     pub fn response(&mut self) -> Step<Response> {
         self.response_to("GET")
@@ -65,23 +174,29 @@ impl Client {
             if self.inbox.len() > LARGEST_HEAD {
                 return Err(Stop::fail("an answer's head", "64 KiB without its end"));
             }
-            self.more("an answer")?;
+            self.more(AN_ANSWER)?;
         }
     }
 
     fn more(&mut self, waiting_for: &str) -> Step<()> {
-        let Some(end) = self.fill()? else { return Ok(()) };
+        let wanted = format!("{} receives {waiting_for}", self.name());
+        let Some(end) = self.fill().map_err(|stop| stop.awaiting(&wanted))? else {
+            return Ok(());
+        };
         let how = match end {
             End::Closed => "the server closed the connection",
             End::Reset => "the server reset the connection",
         };
         let got = self.inbox.len();
-        let rest =
-            if got == 0 { String::new() } else { format!(" after {got} bytes of it") };
-        Err(Stop::fail(
-            format!("{} receives {waiting_for}", self.name()),
-            format!("{how}{rest}"),
-        ))
+        let rest = match got {
+            0 => String::new(),
+            _ if waiting_for == AN_ANSWER => {
+                let shown = crate::show::bytes(&self.inbox[..got.min(60)], got);
+                format!(" after {got} bytes without a head's end: {shown}")
+            }
+            _ => format!(" after {got} bytes of it"),
+        };
+        Err(Stop::fail(wanted, format!("{how}{rest}")))
     }
 
     /// Takes exactly so many bytes.

@@ -1,5 +1,7 @@
 //! The results of `check`: as text for people, JSON and JUnit for machines.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::case::Case;
@@ -65,7 +67,23 @@ fn text(lines: &[Line]) -> String {
     let (held, skipped, broken) = counts(lines);
     let _ =
         writeln!(text, "\n{held} promises kept, {broken} broken, {skipped} not tried");
+    for (count, why) in reasons(lines) {
+        let _ = writeln!(text, "{count:7} not tried: {why}");
+    }
     text
+}
+
+/// Why cases were not tried, the most frequent reason first.
+fn reasons(lines: &[Line]) -> Vec<(usize, &str)> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in lines {
+        if let Outcome::Skipped(why) = &line.outcome {
+            *counts.entry(why).or_default() += 1;
+        }
+    }
+    let mut all: Vec<_> = counts.into_iter().map(|(why, count)| (count, why)).collect();
+    all.sort_by_key(|(count, _)| Reverse(*count));
+    all
 }
 
 fn json(lines: &[Line]) -> String {

@@ -90,8 +90,7 @@ impl Response {
         if statuses.contains(&self.status) {
             return Ok(self);
         }
-        let names: Vec<_> = statuses.iter().map(ToString::to_string).collect();
-        let expected = format!("status {}", names.join(" or "));
+        let expected = status_list(statuses);
         Err(Stop::fail(expected, format!("status {} ({})", self.status, self.excerpt())))
     }
 
@@ -128,11 +127,14 @@ impl Response {
 
     /// Demands that a list field has this element.
     pub fn names(&self, name: &str, element: &str) -> Step<&Self> {
-        let came = self.all(name).join(", ");
+        let came = match self.all(name) {
+            none if none.is_empty() => format!("no {name} field"),
+            all => format!("{name}: {}", all.join(", ")),
+        };
         demand(
             self.lists(name, element),
-            format!("a {name} field that lists {element}"),
-            format!("{name}: {came:?}"),
+            format!("{name}: {element} (alone or in a list)"),
+            came,
         )?;
         Ok(self)
     }
@@ -148,9 +150,18 @@ impl Response {
     }
 
     fn excerpt(&self) -> String {
+        if self.content.is_empty() {
+            return "no content".to_owned();
+        }
         let end = self.content.len().min(120);
         crate::show::bytes(&self.content[..end], self.content.len())
     }
+}
+
+/// Statuses in words.
+pub(crate) fn status_list(statuses: &[u16]) -> String {
+    let names: Vec<_> = statuses.iter().map(ToString::to_string).collect();
+    format!("status {}", names.join(" or "))
 }
 
 fn field(line: &str) -> Result<(String, String), String> {

@@ -1,31 +1,22 @@
 //! A server under test: how it is started, found, signalled, and always ended.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use crate::bounds::Bounds;
 use crate::cleanup;
-use crate::client::patience;
+use crate::output::Output;
+use crate::patience::patience;
+use crate::port::free_port;
 use crate::target::{Target, fill};
 use crate::verdict::{Step, Stop};
-
-/// What the system, not the server, bounds.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Bounds {
-    /// Open descriptors (`RLIMIT_NOFILE`, hard and soft).
-    pub descriptors: Option<u32>,
-    /// Processes and threads (`RLIMIT_NPROC`), by running as a user of its own.
-    pub processes: Option<u32>,
-}
 
 /// A running server.
 #[derive(Debug)]
@@ -35,9 +26,8 @@ pub struct Server {
     /// The command that starts it by hand, on port 8080.
     pub by_hand: String,
     child: Option<Child>,
-    stdout: Arc<Mutex<Vec<u8>>>,
-    stderr: Arc<Mutex<Vec<u8>>>,
-    collectors: Vec<JoinHandle<()>>,
+    stdout: Output,
+    stderr: Output,
 }
 
 type Options<'a> = &'a [(&'a str, &'a str)];
@@ -78,14 +68,12 @@ impl Server {
         let address = address.ok_or_else(|| {
             Stop::skip(format!("{url} names no host that is known here"))
         })?;
-        let (stdout, stderr) = (Arc::default(), Arc::default());
         Ok(Self {
             address,
             by_hand: String::new(),
             child: None,
-            stdout,
-            stderr,
-            collectors: Vec::new(),
+            stdout: Output::default(),
+            stderr: Output::default(),
         })
     }
 
@@ -105,7 +93,7 @@ impl Server {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let by_hand =
             format!("{name} {}", args.join(" ")).replace("127.0.0.1:0", "127.0.0.1:8080");
-        let mut server = Self::spawn(bounded(path, &args, bounds), by_hand, true)?;
+        let mut server = Self::spawn(bounds.command(path, &args), by_hand, true)?;
         server.address = server.announced()?;
         Ok(server)
     }
@@ -121,7 +109,7 @@ impl Server {
         let by_hand = fill(template, 8080, root, options)?;
         let args = ["-c".to_owned(), format!("exec {filled}")];
         let mut server =
-            Self::spawn(bounded(Path::new("/bin/sh"), &args, bounds), by_hand, false)?;
+            Self::spawn(bounds.command(Path::new("/bin/sh"), &args), by_hand, false)?;
         server.address = SocketAddr::from(([127, 0, 0, 1], port));
         server.accepting()?;
         Ok(server)
@@ -138,19 +126,11 @@ impl Server {
             Stop::fail("a server that starts", format!("{by_hand}: {error}"))
         })?;
         cleanup::started(Pid::from_raw(child.id().cast_signed()));
-        let (stdout, stderr) = (Arc::default(), Arc::default());
-        let mut collectors = Vec::new();
-        if let Some(pipe) = child.stdout.take() {
-            collectors.push(collect(
-                pipe,
-                if keep_stdout { Arc::clone(&stdout) } else { Arc::default() },
-            ));
-        }
-        if let Some(pipe) = child.stderr.take() {
-            collectors.push(collect(pipe, Arc::clone(&stderr)));
-        }
+        let stdout = child.stdout.take().map(|pipe| Output::of(pipe, keep_stdout));
+        let stderr = child.stderr.take().map(|pipe| Output::of(pipe, true));
+        let (stdout, stderr) = (stdout.unwrap_or_default(), stderr.unwrap_or_default());
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        Ok(Self { address, by_hand, child: Some(child), stdout, stderr, collectors })
+        Ok(Self { address, by_hand, child: Some(child), stdout, stderr })
     }
 
     /// Waits for the line `listening on http://ADDR`.
@@ -226,6 +206,23 @@ impl Server {
         self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())
     }
 
+    /// Its exit status, if it ends about now: a process that dies has closed its
+    /// connections a moment before it is dead.
+    pub fn exits_now(&mut self) -> Option<ExitStatus> {
+        const MOMENT: Duration = Duration::from_millis(200);
+        self.child.as_ref()?;
+        let start = Instant::now();
+        while start.elapsed() < MOMENT {
+            let status = self.exited();
+            if status.is_some() {
+                self.settle();
+                return status;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        None
+    }
+
     /// Waits until it has ended.
     pub fn wait(&mut self) -> Step<ExitStatus> {
         self.pid()?;
@@ -248,7 +245,7 @@ impl Server {
     fn settle(&self) {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(1)
-            && !self.collectors.iter().all(JoinHandle::is_finished)
+            && !(self.stdout.is_whole() && self.stderr.is_whole())
         {
             thread::sleep(Duration::from_millis(1));
         }
@@ -256,12 +253,12 @@ impl Server {
 
     /// Everything on standard output so far.
     pub fn stdout(&self) -> String {
-        text(&self.stdout)
+        self.stdout.text()
     }
 
     /// Everything on standard error so far.
     pub fn stderr(&self) -> String {
-        text(&self.stderr)
+        self.stderr.text()
     }
 
     /// How it died, in words.
@@ -290,77 +287,6 @@ impl Drop for Server {
     }
 }
 
-/// The command, behind whatever sets its bounds. A shell does it: the limits
-/// must be set between fork and exec, and `sh` is a safe place for that.
-fn bounded(path: &Path, args: &[String], bounds: Bounds) -> Command {
-    let mut limits = String::new();
-    if let Some(count) = bounds.descriptors {
-        limits += &format!("ulimit -n {count}; ");
-    }
-    if let Some(count) = bounds.processes {
-        // dash calls it -p, bash -u.
-        limits += &format!("ulimit -u {count} 2>/dev/null || ulimit -p {count}; ");
-    }
-    let mut command = if limits.is_empty() {
-        Command::new(path)
-    } else {
-        let mut shell = Command::new("/bin/sh");
-        shell.arg("-c").arg(format!("{limits}exec \"$0\" \"$@\"")).arg(path);
-        shell
-    };
-    if bounds.processes.is_some() {
-        // The limit does not bind root, and counts all processes of a user.
-        let own = 50_000 + std::process::id() % 10_000;
-        command.uid(own).gid(own);
-    }
-    command.args(args);
-    command
-}
-
-/// A port that nobody has. Not one that the kernel chooses: it may give the
-/// same to the next who asks, before the server has taken it. Each process of
-/// the suite walks through the ports below the kernel's range from a place of its own.
-fn free_port() -> Step<u16> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    const FIRST: u32 = 12_000;
-    const COUNT: u32 = 20_000;
-    for _ in 0..COUNT {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 131;
-        let port = (FIRST + step % COUNT) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    Err(Stop::skip("no free port"))
-}
-
-fn text(bytes: &Mutex<Vec<u8>>) -> String {
-    String::from_utf8_lossy(&bytes.lock().unwrap_or_else(PoisonError::into_inner))
-        .into_owned()
-}
-
-/// Reads a pipe to its end, always, so that no server ever blocks on it.
-fn collect(
-    pipe: impl std::io::Read + Send + 'static,
-    into: Arc<Mutex<Vec<u8>>>,
-) -> JoinHandle<()> {
-    const KEEP: usize = 256 * 1024;
-    thread::spawn(move || {
-        let mut pipe = BufReader::new(pipe);
-        while let Ok(bytes) = pipe.fill_buf() {
-            let n = bytes.len();
-            if n == 0 {
-                break;
-            }
-            let mut all = into.lock().unwrap_or_else(PoisonError::into_inner);
-            let room = KEEP.saturating_sub(all.len()).min(n);
-            all.extend_from_slice(&bytes[..room]);
-            drop(all);
-            pipe.consume(n);
-        }
-    })
-}
-
 /// A program's output when it is expected to fail at once: status, stdout, stderr.
 pub fn run_to_end(path: &Path, args: &[&str]) -> Step<(ExitStatus, String, String)> {
     let mut command = Command::new(path);
@@ -368,12 +294,4 @@ pub fn run_to_end(path: &Path, args: &[&str]) -> Step<(ExitStatus, String, Strin
     let mut server = Server::spawn(command, String::new(), true)?;
     let status = server.wait()?;
     Ok((status, server.stdout(), server.stderr()))
-}
-
-/// Where a program lies.
-pub fn program(target: &Target) -> Step<&PathBuf> {
-    match target {
-        Target::Binary(path) => Ok(path),
-        _ => Err(Stop::skip("needs a server that takes the contract's own command line")),
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::client::{End, Seen};
 use crate::transcript::{Event, What};
 
 /// Bytes escaped as in a string literal, long runs and long middles cut.
@@ -44,6 +45,18 @@ fn escape(bytes: &[u8], text: &mut String) {
     *text = text.replace("\\\"", "\"").replace("\\'", "'");
 }
 
+impl Seen {
+    /// What was seen, as the reader of a failure should hear it.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::End(End::Closed) => "the end: the server closed the connection",
+            Self::End(End::Reset) => "a reset of the connection",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
 /// One event on one line.
 pub fn event(event: &Event) -> String {
     let who = if event.who.is_empty() { "suite" } else { &event.who };
@@ -58,6 +71,7 @@ pub fn event(event: &Event) -> String {
         What::PeerReset => {
             format!("{who} sees a reset: the server has cut the connection")
         }
+        What::Cut => format!("{who} waits until the server has taken that"),
         What::Paused(ms) => format!("{who} waits {ms} ms"),
         What::Note(note) => format!("{who}: {note}"),
     }
@@ -82,32 +96,84 @@ pub fn events(events: &[Event]) -> String {
 /// A shell line that does what client `who` did: `printf` into `nc`.
 pub fn by_hand(all: &[Event], address: &str) -> Option<String> {
     let (host, port) = address.rsplit_once(':')?;
-    // The last client that sent something is the one that met the failure.
-    let who = &all.iter().rev().find(|e| matches!(e.what, What::Sent(..)))?.who;
+    let who = last_to_send(all)?;
     let mut parts: Vec<String> = Vec::new();
-    let mut half_closed = false;
-    for event in all.iter().filter(|event| &event.who == who) {
+    // Where an exchange begins: a request whose predecessors have their answers.
+    let mut begins = vec![0];
+    let (mut half_closed, mut answered) = (false, false);
+    let mut longest_pause = 0;
+    for event in all.iter().filter(|event| event.who == who) {
         match &event.what {
-            What::Sent(kept, n) => shell_bytes(kept, *n, &mut parts),
+            What::Sent(kept, n) => {
+                if std::mem::take(&mut answered) {
+                    parts.push("sleep 0.1".to_owned());
+                }
+                shell_bytes(kept, *n, &mut parts);
+            }
+            What::Cut if !half_closed => parts.push("sleep 0.1".to_owned()),
             What::Paused(ms) if !half_closed => {
-                parts.push(format!("sleep {}", seconds(*ms)))
+                longest_pause = longest_pause.max(ms / 1000);
+                parts.push(format!("sleep {}", seconds(*ms)));
+            }
+            What::Received(..) => {
+                begins.push(parts.len());
+                answered = !parts.is_empty();
             }
             What::HalfClosed => half_closed = true,
             _ => {}
         }
     }
-    if parts.len() > 24 {
-        let left_out = parts.len() - 12;
-        parts.truncate(12);
-        parts.push(format!(": and so on, {left_out} more steps"));
+    shorten(&mut parts, &begins);
+    while parts.last().is_some_and(|part| part == "sleep 0.1") {
+        parts.pop();
     }
     if !half_closed {
         // Keeps the sending side open, as the suite's client did.
         parts.push("sleep 5".to_owned());
     }
+    // nc gives up when nothing happens for so many seconds.
+    let idle = 5.max(longest_pause + 1);
     let flags = if half_closed { "-N " } else { "" };
     let script = parts.join("; ");
-    Some(format!("{{ {script}; }} | nc {flags}{host} {port}"))
+    Some(format!("{{ {script}; }} | nc -w {idle} {flags}{host} {port}"))
+}
+
+/// The last client that sent something: the one that met the failure.
+pub fn last_to_send(all: &[Event]) -> Option<&str> {
+    let last = all.iter().rev().find(|e| matches!(e.what, What::Sent(..)))?;
+    Some(&last.who)
+}
+
+/// The last client that sent something, if it was not the only one.
+pub fn last_of_several(all: &[Event]) -> Option<&str> {
+    let connected =
+        all.iter().filter(|event| matches!(event.what, What::Connected)).count();
+    last_to_send(all).filter(|_| connected > 1)
+}
+
+/// Leaves out what came before the last exchanges, then the end of a long one.
+fn shorten(parts: &mut Vec<String>, begins: &[usize]) {
+    const MOST: usize = 16;
+    let all = parts.len();
+    if all <= MOST {
+        return;
+    }
+    let last = begins.iter().rev().find(|begin| **begin < all).copied().unwrap_or(0);
+    let first = begins
+        .iter()
+        .copied()
+        .find(|begin| all - begin <= MOST)
+        .unwrap_or(last)
+        .min(last);
+    if first > 0 {
+        parts.drain(..first);
+        parts.insert(0, format!(": {first} steps before that are left out"));
+    }
+    if parts.len() > MOST + 1 {
+        let left_out = parts.len() - MOST;
+        parts.truncate(MOST);
+        parts.push(format!(": and so on, {left_out} more steps"));
+    }
 }
 
 fn seconds(ms: u64) -> String {
@@ -124,13 +190,20 @@ fn shell_bytes(kept: &[u8], all: usize, parts: &mut Vec<String>) {
         }
     };
     let mut rest = kept;
-    let mut spent = 0;
+    let (mut spent, mut more) = (0, 0);
     while let Some(&first) = rest.first() {
         let run = rest.iter().take_while(|&&byte| byte == first).count();
         if run > 48 {
             flush(&mut text, parts);
-            let octal = format!("\\{first:03o}");
-            parts.push(format!("head -c {run} /dev/zero | tr '\\000' '{octal}'"));
+            if run == rest.len() && run > 4096 {
+                // Nobody could tell: what was not kept is more of the same.
+                more = all - kept.len();
+            }
+            let zeros = format!("head -c {} /dev/zero", run + more);
+            parts.push(match first {
+                0 => zeros,
+                _ => format!("{zeros} | tr '\\000' '\\{first:03o}'"),
+            });
         } else {
             for _ in 0..run {
                 printf_byte(first, &mut text);
@@ -143,7 +216,7 @@ fn shell_bytes(kept: &[u8], all: usize, parts: &mut Vec<String>) {
         }
     }
     flush(&mut text, parts);
-    let left = all - (kept.len() - rest.len());
+    let left = all - (kept.len() - rest.len()) - more;
     if left > 0 {
         parts.push(format!(": and {left} more bytes of the same kind"));
     }

@@ -76,3 +76,11 @@ impl Target {
         }
     }
 }
+
+/// Where a program lies.
+pub fn program(target: &Target) -> Step<&PathBuf> {
+    match target {
+        Target::Binary(path) => Ok(path),
+        _ => Err(Stop::skip("needs a server that takes the contract's own command line")),
+    }
+}

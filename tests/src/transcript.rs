@@ -26,6 +26,8 @@ pub enum What {
     PeerClosed,
     /// The server reset the connection.
     PeerReset,
+    /// The client waited until the server had taken what was sent: a cut in it.
+    Cut,
     /// The client waited for so many milliseconds, on purpose.
     Paused(u64),
     /// Anything else worth telling.
@@ -68,6 +70,15 @@ impl Transcript {
             );
         }
         let mut events = self.lock();
+        let last = events.last().filter(|last| last.who == who).map(|last| &last.what);
+        let told = match &what {
+            What::Cut => !matches!(last, Some(What::Sent(..))),
+            What::Note(_) => last == Some(&what),
+            _ => false,
+        };
+        if told {
+            return;
+        }
         if let Some(last) = events.last_mut().filter(|last| last.who == who) {
             match (&mut last.what, &what) {
                 (What::Sent(kept, all), What::Sent(more, n)) => {

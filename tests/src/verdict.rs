@@ -32,6 +32,30 @@ impl Stop {
         Self::Fail(Fault { expected: expected.to_string(), came: came.to_string() })
     }
 
+    /// A failure that says what the case was waiting for, where the client knows
+    /// only that it was waiting.
+    #[must_use]
+    pub fn awaiting(self, what: impl fmt::Display) -> Self {
+        match self {
+            Self::Fail(fault) => {
+                Self::Fail(Fault { expected: what.to_string(), ..fault })
+            }
+            skip @ Self::Skip(_) => skip,
+        }
+    }
+
+    /// A failure that says which of several answers it is about.
+    #[must_use]
+    pub fn in_answer(self, number: usize) -> Self {
+        match self {
+            Self::Fail(Fault { expected, came }) => Self::Fail(Fault {
+                expected: format!("as answer {number}: {expected}"),
+                came,
+            }),
+            skip @ Self::Skip(_) => skip,
+        }
+    }
+
     /// A skip, with its reason.
     pub fn skip(why: impl fmt::Display) -> Self {
         Self::Skip(why.to_string())

@@ -47,7 +47,7 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
             Ok((listener, address))
         })
         .map_err(|why| format!("--listen {listen}: {why}; choose another port, or 0"))?;
-    let mut out = io::stdout().lock();
+    let mut out = io::stdout();
     writeln!(out, "listening on http://{address}")
         .and_then(|()| out.flush())
         .map_err(|why| format!("standard output: {why}"))?;

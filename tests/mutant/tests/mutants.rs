@@ -1,6 +1,7 @@
 //! The judge, judged. Each small broken server must fail the case that is named
 //! for its mistake, and the same server without a mistake must pass every case:
-//! so a case that catches a mutant catches it for its mistake.
+//! so a case that catches a mutant catches it for its mistake. And what the case
+//! then says is compared with a recorded text.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -11,8 +12,8 @@ use std::sync::Arc;
 
 use client_suite::case::Case;
 use client_suite::cases;
-use client_suite::client::{patience, set_patience};
 use client_suite::judge::{Measure, Outcome, Root, judge};
+use client_suite::patience::{patience, set_patience};
 use client_suite::stage::{Model, Stage};
 use client_suite::target::Target;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -20,8 +21,10 @@ use tempfile::TempDir;
 
 #[path = "../src/mutations.rs"]
 mod mutations;
+mod recorded;
 
 use mutations::{MUTATIONS, Mutant};
+use recorded::Recorded;
 
 /// What the server is made of, for the cases that depend on it. The level is the
 /// highest: nothing is spared.
@@ -60,7 +63,10 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
     // Two runs, as patience is one for the whole process.
     let correct = libtest_mimic::run(&at_once(8), correct(&programs, &root)?);
     set_patience(PATIENCE.min(patience().as_secs()));
-    let broken = libtest_mimic::run(&at_once(32), broken(&programs, &root)?);
+    let recorded = Arc::new(Recorded::open()?);
+    let trials = broken(&programs, &root, &recorded)?;
+    let broken = libtest_mimic::run(&at_once(32), trials);
+    recorded.save()?;
     Ok(!correct.has_failed() && !broken.has_failed())
 }
 
@@ -88,30 +94,46 @@ fn correct(programs: &Programs, root: &Arc<Root>) -> io::Result<Vec<Trial>> {
 }
 
 /// Each mutant breaks its promise.
-fn broken(programs: &Programs, root: &Arc<Root>) -> io::Result<Vec<Trial>> {
+fn broken(
+    programs: &Programs,
+    root: &Arc<Root>,
+    recorded: &Arc<Recorded>,
+) -> io::Result<Vec<Trial>> {
     let all = cases::all();
     let trial = |mutant: &'static Mutant| {
         let binary =
             programs.make(mutant.name, &format!("--mutation {}", mutant.name))?;
         let case = all.iter().find(|case| case.full_name() == mutant.caught_by).copied();
-        let root = Arc::clone(root);
+        let (root, recorded) = (Arc::clone(root), Arc::clone(recorded));
         Ok(Trial::test(format!("mutant::{}", mutant.name), move || {
-            caught(mutant, case, binary, &root.path)
+            caught(mutant, case, binary, &root.path, &recorded)
         }))
     };
-    MUTATIONS.iter().map(trial).collect()
+    let nothing_else = {
+        let recorded = Arc::clone(recorded);
+        move || match recorded.forgotten()[..] {
+            [] => Ok(()),
+            [name, ..] => Err(Failed::from(format!(
+                "A failure is recorded of {name}, which is no mutant: RECORD=1 cargo test -p mutant"
+            ))),
+        }
+    };
+    let nothing_else = Trial::test("recorded::nothing_else", nothing_else);
+    MUTATIONS.iter().map(trial).chain([Ok(nothing_else)]).collect()
 }
 
 /// A case may let a mutant pass when the machine is so busy that the client itself
-/// comes late: a byte meant to put a deadline off, for instance. So a mutant escapes
-/// only if it does so several times.
+/// comes late: a byte meant to put a deadline off, for instance. The same may change
+/// what a failure tells. So a mutant escapes only if it does so several times, and a
+/// text has changed only if it differs as often.
 fn caught(
     mutant: &Mutant,
     case: Option<Case>,
     binary: PathBuf,
     root: &Path,
+    recorded: &Recorded,
 ) -> Result<(), Failed> {
-    const TRIES: usize = 3;
+    const TRIES: usize = 5;
     let Mutant { name, wrong, caught_by, .. } = mutant;
     let Some(case) = case else {
         return Err(Failed::from(format!(
@@ -119,17 +141,25 @@ fn caught(
         )));
     };
     let target = Target::Binary(binary);
+    let mut different = None;
     for _ in 0..TRIES {
         match judge(&case, &STAGE, &target, root, Measure::Contract) {
             Outcome::Held => {}
-            Outcome::Broken(_) => return Ok(()),
+            Outcome::Broken(failure) => {
+                match recorded.compare(mutant, &failure.to_string()) {
+                    Ok(()) => return Ok(()),
+                    Err(why) => different = Some(why),
+                }
+            }
             Outcome::Skipped(why) => {
                 eprintln!("mutant::{name} not tried: {why}");
                 return Ok(());
             }
         }
     }
-    Err(Failed::from(format!("A server that {wrong} escapes: {caught_by} holds for it.")))
+    Err(Failed::from(different.unwrap_or_else(|| {
+        format!("A server that {wrong} escapes: {caught_by} holds for it.")
+    })))
 }
 
 /// The suite starts a program with the contract's options and no others. So each

@@ -16,6 +16,11 @@ fn is_file(ctx: &mut Ctx<'_>, target: &str, name: &str) -> Verdict {
     ctx.get(target)?.is(200)?.holds(content).map(drop)
 }
 
+/// A strong tag in quotes.
+fn is_tag(tag: &str) -> bool {
+    tag.len() > 2 && tag.starts_with('"') && tag.ends_with('"')
+}
+
 /// The target has a content type that begins so.
 fn has_type(ctx: &mut Ctx<'_>, target: &str, wanted: &str) -> Verdict {
     let answer = ctx.get(target)?;
@@ -249,16 +254,17 @@ pub(super) const CASES: &[Case] = &[
             let (one, two) = (ctx.get("/hello.txt")?, ctx.get("/hello.txt")?);
             let tag = one.is(200)?.field("ETag").unwrap_or_default().to_owned();
             demand(
-                tag.len() > 2 && tag.starts_with('"') && tag.ends_with('"'),
+                is_tag(&tag)
+                    || ctx.standards && tag.strip_prefix("W/").is_some_and(is_tag),
                 "a strong ETag in quotes",
-                &tag,
+                if tag.is_empty() { "no ETag field" } else { &tag },
             )?;
             two.has("ETag", &tag)?;
             let date = one.field("Last-Modified").unwrap_or_default();
             demand(
                 httpdate::parse_http_date(date).is_ok(),
                 "a Last-Modified that is a date",
-                date,
+                if date.is_empty() { "no Last-Modified field" } else { date },
             )
         },
     )
@@ -269,6 +275,11 @@ pub(super) const CASES: &[Case] = &[
         "RFC 9110 §8.8.2",
         "Last-Modified is the file's own time, in whole seconds",
         |ctx| {
+            if !ctx.target.has_root() {
+                return Err(Stop::skip(
+                    "the files that a running server serves are not ours to look at",
+                ));
+            }
             let path = ctx.root.join("hello.txt");
             let time = std::fs::metadata(path).and_then(|meta| meta.modified());
             let time = time.map_err(|error| Stop::skip(format!("no time: {error}")))?;
@@ -281,7 +292,7 @@ pub(super) const CASES: &[Case] = &[
     .needs(NEED),
     case(
         "accept_ranges",
-        Should,
+        Contract,
         "RFC 9110 §14.3",
         "A file says that it can be had in ranges",
         |ctx| ctx.get("/hello.txt")?.is(200)?.names("Accept-Ranges", "bytes").map(drop),
@@ -312,10 +323,14 @@ pub(super) const CASES: &[Case] = &[
             let second = ctx.get("/file.txt")?;
             second.is(200)?.holds("other bytes, other length")?;
             let (old, new) = (first.field("ETag"), second.field("ETag"));
+            if ctx.standards && old.is_none() && new.is_none() {
+                return Err(Stop::skip("the server sends no ETag"));
+            }
+            let shown = |tag: Option<&str>| tag.unwrap_or("no ETag").to_owned();
             demand(
                 old.is_some() && old != new,
                 "another ETag",
-                format!("{old:?}, then {new:?}"),
+                format!("first {}, then {}", shown(old), shown(new)),
             )?;
             drop(base);
             Ok(())
@@ -333,18 +348,19 @@ pub(super) const CASES: &[Case] = &[
             write(ctx, "file.txt", &pattern(length))?;
             let mut client = ctx.small_client()?;
             client.send(get_and_close("/file.txt"))?;
-            let seen = client.look(crate::client::patience());
+            let seen = client.look(crate::patience::patience());
             demand(
                 seen == crate::client::Seen::Bytes,
                 "the beginning of the answer",
-                format!("{seen:?}"),
+                seen.in_words(),
             )?;
             write(ctx, "file.txt", b"short")?;
             let (bytes, _) = client.rest()?;
+            // A server that had read all of it before may send all of it.
             demand(
-                bytes.len() < length,
-                "an answer cut short",
-                format!("{} bytes", bytes.len()),
+                bytes.len() < length || bytes.ends_with(&pattern(length)),
+                "an answer cut short, or the whole file as it was",
+                format!("{} bytes, not all of them the file's", bytes.len()),
             )?;
             client.close();
             ctx.is_well()?;

@@ -1,8 +1,9 @@
 //! Where a message ends. Two readings of one message are an attacker's door:
 //! whoever reads it otherwise takes the rest for a request of its own.
 
-use crate::case::Kind::{Contract, Must, Security};
+use crate::case::Kind::{Contract, Must, Security, Should};
 use crate::case::{Case, Need, case};
+use crate::client::{Client, Seen};
 use crate::ctx::{Ctx, get, request};
 use crate::verdict::{Verdict, demand};
 
@@ -12,6 +13,30 @@ fn refused(ctx: &mut Ctx<'_>, fields: &str, statuses: &[u16]) -> Verdict {
     let mut bytes = request("POST", "/echo", fields);
     bytes.extend_from_slice(b"5\r\nhello\r\n0\r\n\r\n");
     ctx.refuses_without_smuggling(bytes, statuses)
+}
+
+/// The same for a coding that is not chunked: 400 since the content has no end,
+/// or 501 since the coding is not known; RFC 9112 asks for either.
+fn refused_coding(ctx: &mut Ctx<'_>, fields: &str) -> Verdict {
+    let statuses = ctx.either(&[400], &[400, 501]);
+    refused(ctx, fields, statuses)
+}
+
+/// What comes after the answer to a request with content: if anything, the answer
+/// to the request behind that content.
+fn next_is_behind_the_content(client: &mut Client) -> Verdict {
+    const EXPECTED: &str =
+        "the answer to the request behind the content (200, Hello, World!), or the end";
+    let answer = client.response().map_err(|stop| stop.awaiting(EXPECTED))?;
+    let text = answer.text();
+    demand(
+        answer.status == 200 && text == "Hello, World!",
+        EXPECTED,
+        format!(
+            "status {}: bytes of the content were taken for a request",
+            answer.status
+        ),
+    )
 }
 
 /// A request that has content, though its method or route does not want it:
@@ -33,13 +58,12 @@ fn content_is_no_request(
     }
     // Whether the connection goes on is the server's choice. What comes next
     // on it, if anything, is the answer to the request behind the content.
-    let wait = crate::client::patience();
-    if client.look(wait) == crate::client::Seen::Bytes {
-        client.response()?.is(200)?.holds("Hello, World!")?;
+    let wait = crate::patience::patience();
+    if client.look(wait) == Seen::Bytes {
+        next_is_behind_the_content(&mut client)
     } else {
-        client.ends()?;
+        client.ends()
     }
-    Ok(())
 }
 
 pub(super) const CASES: &[Case] = &[
@@ -70,29 +94,29 @@ pub(super) const CASES: &[Case] = &[
     case("list_of_lengths", Contract, "RFC 9112 §6.3", "A list of Content-Lengths is refused", |ctx| {
         refused(ctx, "Content-Length: 5, 5\r\n", &[400])
     }),
-    case("length_plus", Must, "RFC 9110 §8.6", "A Content-Length with a sign is malformed", |ctx| {
+    case("length_plus", Must, "RFC 9110 §8.6, RFC 9112 §6.3", "A Content-Length with a sign is malformed", |ctx| {
         refused(ctx, "Content-Length: +5\r\n", &[400])
     }),
-    case("length_minus", Must, "RFC 9110 §8.6", "A negative Content-Length is malformed", |ctx| {
+    case("length_minus", Must, "RFC 9110 §8.6, RFC 9112 §6.3", "A negative Content-Length is malformed", |ctx| {
         refused(ctx, "Content-Length: -5\r\n", &[400])
     }),
-    case("length_hex", Must, "RFC 9110 §8.6", "A hexadecimal Content-Length is malformed", |ctx| {
+    case("length_hex", Must, "RFC 9110 §8.6, RFC 9112 §6.3", "A hexadecimal Content-Length is malformed", |ctx| {
         refused(ctx, "Content-Length: 0x5\r\n", &[400])
     }),
     case(
         "length_with_space",
         Must,
-        "RFC 9110 §8.6",
+        "RFC 9110 §8.6, RFC 9112 §6.3",
         "A Content-Length with a space within is malformed",
         |ctx| refused(ctx, "Content-Length: 1 5\r\n", &[400]),
     ),
-    case("length_empty", Must, "RFC 9110 §8.6", "An empty Content-Length is malformed", |ctx| {
+    case("length_empty", Must, "RFC 9110 §8.6, RFC 9112 §6.3", "An empty Content-Length is malformed", |ctx| {
         refused(ctx, "Content-Length:\r\n", &[400])
     }),
     case(
         "length_with_letters",
         Must,
-        "RFC 9110 §8.6",
+        "RFC 9110 §8.6, RFC 9112 §6.3",
         "A Content-Length with letters behind is malformed",
         |ctx| refused(ctx, "Content-Length: 5a\r\n", &[400]),
     ),
@@ -107,7 +131,7 @@ pub(super) const CASES: &[Case] = &[
         Must,
         "RFC 9112 §6.3",
         "A request whose last coding is not chunked has no end: 400",
-        |ctx| refused(ctx, "Transfer-Encoding: chunked, gzip\r\n", &[400]),
+        |ctx| refused_coding(ctx, "Transfer-Encoding: chunked, gzip\r\n"),
     ),
     case("chunked_twice", Contract, "RFC 9112 §6.1", "chunked twice is refused", |ctx| {
         refused(ctx, "Transfer-Encoding: chunked, chunked\r\n", &[400])
@@ -116,24 +140,24 @@ pub(super) const CASES: &[Case] = &[
         refused(ctx, "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", &[400])
     }),
     case("identity", Must, "RFC 9112 §6.1", "identity is no transfer coding any more: 400", |ctx| {
-        refused(ctx, "Transfer-Encoding: identity\r\n", &[400])
+        refused_coding(ctx, "Transfer-Encoding: identity\r\n")
     }),
     case("nearly_chunked", Must, "RFC 9112 §6.3", "xchunked is not chunked", |ctx| {
-        refused(ctx, "Transfer-Encoding: xchunked\r\n", &[400])
+        refused_coding(ctx, "Transfer-Encoding: xchunked\r\n")
     }),
     case(
         "chunked_behind_vertical_tab",
         Must,
         "RFC 9112 §11.2",
         "A vertical tab before chunked is no white space",
-        |ctx| refused(ctx, "Transfer-Encoding: \x0bchunked\r\n", &[400]),
+        |ctx| refused_coding(ctx, "Transfer-Encoding: \x0bchunked\r\n"),
     ),
     case("empty_coding", Contract, "RFC 9112 §6.1", "An empty Transfer-Encoding is refused", |ctx| {
         refused(ctx, "Transfer-Encoding:\r\n", &[400])
     }),
     case(
         "unknown_coding",
-        Must,
+        Should,
         "RFC 9112 §6.1",
         "A coding that the server does not know, before chunked, is 501",
         |ctx| refused(ctx, "Transfer-Encoding: gzip, chunked\r\n", &[501]),
@@ -216,8 +240,8 @@ pub(super) const CASES: &[Case] = &[
             if !ctx.lenient {
                 answer.is(405)?;
             }
-            if client.look(crate::client::patience()) == crate::client::Seen::Bytes {
-                client.response()?.is(200)?.holds("Hello, World!")?;
+            if client.look(crate::patience::patience()) == Seen::Bytes {
+                next_is_behind_the_content(&mut client)?;
             }
             Ok(())
         },
@@ -246,7 +270,10 @@ pub(super) const CASES: &[Case] = &[
             let good = get("/plaintext");
             client.send([&good[..], b"bad request line\r\n\r\n", &good, &good].concat())?;
             client.response()?.is(200)?;
-            client.response()?.is(400)?.names("Connection", "close")?;
+            let answer = client.response()?;
+            if !(ctx.lenient && answer.status >= 400) {
+                answer.is(400)?.names("Connection", "close")?;
+            }
             client.ends()
         },
     ),
@@ -301,8 +328,7 @@ pub(super) const CASES: &[Case] = &[
         "RFC 9110 §7.8",
         "An Upgrade to what the server does not speak is ignored",
         |ctx| {
-            let fields =
-                "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
+            let fields = "Connection: Upgrade\r\nUpgrade: morse/1\r\n";
             let answer = ctx.answers(request("GET", "/plaintext", fields), 200)?;
             demand(answer.status != 101, "no switch of protocols", "101")
         },

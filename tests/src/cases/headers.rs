@@ -11,6 +11,17 @@ fn refuses(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     ctx.refuses_without_smuggling([head, lines, b"\r\n\r\n"].concat(), &[400])
 }
 
+/// The same where the standards allow another way out: the offending bytes are
+/// replaced by spaces, and the request is answered.
+fn refuses_or_repairs(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
+    if ctx.standards {
+        let head = b"GET /plaintext HTTP/1.1\r\nHost: suite\r\nConnection: close\r\n";
+        let answer = ctx.ask([head, lines, b"\r\n\r\n"].concat())?;
+        return answer.one_of(&[200, 400]).map(drop);
+    }
+    refuses(ctx, lines)
+}
+
 /// Answers a request for `/plaintext` with these raw lines behind Host.
 fn takes(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     let head = b"GET /plaintext HTTP/1.1\r\nHost: suite\r\n";
@@ -31,15 +42,27 @@ fn takes_host(ctx: &mut Ctx<'_>, host: &str) -> Verdict {
 
 /// Demands Date, a length, and nothing malformed.
 fn complete(ctx: &mut Ctx<'_>, bytes: &[u8], status: u16) -> Verdict {
-    let answer = ctx.ask(bytes)?;
-    answer.is(status)?.one_length()?;
+    let answer =
+        ctx.ask(bytes).map_err(|stop| stop.awaiting(format!("status {status}")))?;
+    if ctx.standards {
+        // A length may be left out where the connection ends with the answer, and a
+        // server that knows DELETE nowhere says 501.
+        let also = if status == 405 { 501 } else { status };
+        answer.one_of(&[status, also])?;
+    } else {
+        answer.is(status)?.one_length()?;
+    }
     let date = answer.field("Date").unwrap_or_default();
     demand(
         date.ends_with(" GMT")
             && date.len() == 29
             && httpdate::parse_http_date(date).is_ok(),
         "a Date field in the preferred form (RFC 9110 section 5.6.7)",
-        format!("Date: {date:?}"),
+        if date.is_empty() {
+            "no Date field".to_owned()
+        } else {
+            format!("Date: {date}")
+        },
     )?;
     demand(
         answer.all("Date").len() == 1,
@@ -127,7 +150,7 @@ pub(super) const CASES: &[Case] = &[
         |ctx| refuses(ctx, b"X-Thing\t: 1"),
     ),
     case("folded_line", Must, "RFC 9112 §5.2", "A folded line is refused", |ctx| {
-        refuses(ctx, b"X-Thing: 1\r\n 2")
+        refuses_or_repairs(ctx, b"X-Thing: 1\r\n 2")
     }),
     case(
         "space_before_first_field",
@@ -162,14 +185,14 @@ pub(super) const CASES: &[Case] = &[
         Must,
         "RFC 9110 §5.5",
         "A NUL byte in a value is refused",
-        |ctx| refuses(ctx, b"X-Thing: a\0b"),
+        |ctx| refuses_or_repairs(ctx, b"X-Thing: a\0b"),
     ),
     case(
         "bare_cr_in_value",
         Must,
         "RFC 9110 §5.5",
         "A CR alone within a value is refused",
-        |ctx| refuses(ctx, b"X-Thing: a\rX-Other: b"),
+        |ctx| refuses_or_repairs(ctx, b"X-Thing: a\rX-Other: b"),
     ),
     case(
         "lf_alone",
@@ -265,11 +288,14 @@ pub(super) const CASES: &[Case] = &[
     case(
         "answer_has_no_request_bytes",
         Security,
-        "RFC 9110 §17.13",
+        "RFC 9112 §11.1",
         "An answer's head never repeats what the client sent: no splitting",
         |ctx| {
             let answer = ctx.get("/no%0d%0aX-Injected:%20yes")?;
-            answer.is(404)?.lacks("X-Injected")
+            if !ctx.lenient {
+                answer.is(404)?;
+            }
+            answer.lacks("X-Injected")
         },
     ),
 ];

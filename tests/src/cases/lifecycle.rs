@@ -7,7 +7,8 @@ use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, get, get_and_close};
 use crate::fixture::generated;
 use crate::proc;
-use crate::server::{program, run_to_end};
+use crate::server::run_to_end;
+use crate::target::program;
 use crate::verdict::{Stop, Verdict, demand};
 
 const PROCESS: &[Need] = &[Need::Process, Need::Plaintext];
@@ -131,7 +132,8 @@ pub(super) const CASES: &[Case] = &[
                     return Ok(Ok(()));
                 }
                 match again.exited() {
-                    Some(status) => {
+                    Some(_) => {
+                        let status = again.wait()?;
                         Err(Stop::fail("a server that starts", format!("{status}: {}", again.stderr())))
                     }
                     None => Ok(Err("nothing said yet".to_owned())),
@@ -189,7 +191,7 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let mut client = ctx.small_client()?;
             client.send(get("/bytes/5000000"))?;
-            let _ = client.look(crate::client::patience());
+            let _ = client.look(crate::patience::patience());
             freeze(ctx)?;
             ctx.server()?.signal(Signal::SIGCONT)?;
             client.response()?.is(200)?.holds(generated(5_000_000)).map(drop)
@@ -211,8 +213,9 @@ pub(super) const CASES: &[Case] = &[
                 b"GET /% HTTP/1.1\r\nHost: suite\r\n\r\n",
             ];
             for bytes in requests.iter().cycle().take(120) {
-                let answer = ctx.ask(bytes)?;
-                demand(answer.status >= 400, "a refusal", answer.status)?;
+                const REFUSAL: &str = "a refusal, status 400 or above";
+                let answer = ctx.ask(bytes).map_err(|stop| stop.awaiting(REFUSAL))?;
+                demand(answer.status >= 400, REFUSAL, format!("status {}", answer.status))?;
             }
             ctx.is_well()
         },

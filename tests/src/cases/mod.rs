@@ -24,28 +24,53 @@ mod shutdown;
 
 use crate::case::Case;
 
-/// A family: its name, its cases, and the section of the book that is about it.
+/// A family: its name, its cases, and where the book explains it: a page or a
+/// chapter, then its sections. Several places are separated by semicolons.
 type Family = (&'static str, &'static [Case], &'static str);
 
 const FAMILIES: &[Family] = &[
     ("request_line", request_line::CASES, "The contract, \"Refusals\""),
     ("headers", headers::CASES, "The contract, \"Refusals\""),
-    ("framing", framing::CASES, "The contract, \"Messages\" and \"Refusals\""),
-    ("chunks", chunks::CASES, "The contract, \"Messages\""),
+    (
+        "framing",
+        framing::CASES,
+        "Chapter 1, \"The message with two meanings\"; The contract, \"Refusals\"",
+    ),
+    ("chunks", chunks::CASES, "The contract, \"Messages\" and \"Refusals\""),
     ("bodies", bodies::CASES, "The contract, \"Messages\""),
     ("expect", expect::CASES, "The contract, \"Messages\""),
-    ("connection", connection::CASES, "The contract, \"Messages\""),
-    ("pipelining", pipelining::CASES, "The contract, \"Messages\""),
-    ("partial", partial::CASES, "The contract, \"Messages\""),
+    (
+        "connection",
+        connection::CASES,
+        "The contract, \"Messages\"; Chapter 1, \"The answer that was thrown away\"",
+    ),
+    (
+        "pipelining",
+        pipelining::CASES,
+        "Chapter 1, \"One conversation\"; The contract, \"Messages\"",
+    ),
+    (
+        "partial",
+        partial::CASES,
+        "Chapter 1, \"One conversation\"; The contract, \"Messages\"",
+    ),
     ("routes", routes::CASES, "The contract, \"Routes\""),
     ("files", files::CASES, "The contract, \"Files\""),
     ("paths", paths::CASES, "The contract, \"Files\""),
     ("conditional", conditional::CASES, "The contract, \"Files\""),
     ("ranges", ranges::CASES, "The contract, \"Files\""),
-    ("limits", limits::CASES, "The contract, \"Limits\""),
-    ("deadlines", deadlines::CASES, "The contract, \"Limits\""),
-    ("many", many::CASES, "What can each server do?"),
-    ("hostile", hostile::CASES, "The contract, \"Starting and stopping\""),
+    ("limits", limits::CASES, "The contract, \"Limits\" and \"Refusals\""),
+    (
+        "deadlines",
+        deadlines::CASES,
+        "Chapter 1, \"The client that never ends its request\"; The contract, \"Limits\"",
+    ),
+    ("many", many::CASES, "Chapter 1, \"Two clients\""),
+    (
+        "hostile",
+        hostile::CASES,
+        "Chapter 1, \"The client that goes away\"; The contract, \"Starting and stopping\"",
+    ),
     ("lifecycle", lifecycle::CASES, "The contract, \"Starting and stopping\""),
     ("resources", resources::CASES, "The contract, \"Limits\""),
     ("shutdown", shutdown::CASES, "The contract, \"Starting and stopping\""),
@@ -65,7 +90,7 @@ pub fn families() -> Vec<&'static str> {
     FAMILIES.iter().map(|(name, ..)| *name).collect()
 }
 
-/// The section of the book about a family.
+/// Where the book explains a family.
 pub fn section(family: &str) -> &'static str {
     FAMILIES
         .iter()

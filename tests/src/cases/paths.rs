@@ -10,7 +10,11 @@ use crate::verdict::{Verdict, demand};
 const NEED: &[Need] = &[Need::Files, Need::Plaintext];
 
 fn no_secret(answer: &Response) -> Verdict {
-    demand(!answer.text().contains(SECRET), "nothing from outside the root", "the secret")
+    demand(
+        !answer.text().contains(SECRET),
+        "nothing from outside the root",
+        "the content of a file that lies beside the root",
+    )
 }
 
 /// The target is 404, nothing leaks, and the connection goes on.
@@ -159,11 +163,13 @@ pub(super) const CASES: &[Case] = &[
         "A symbolic link to a file outside is 404",
         |ctx| hidden(ctx, "/out.txt"),
     )
-    .needs(NEED),
+    .needs(NEED)
+    .chosen(),
     case("link_out_relative", Security, LINKS, "… a relative one too", |ctx| {
         hidden(ctx, "/out-relative.txt")
     })
-    .needs(NEED),
+    .needs(NEED)
+    .chosen(),
     case(
         "link_out_directory",
         Security,
@@ -171,11 +177,13 @@ pub(super) const CASES: &[Case] = &[
         "A symbolic link to a directory outside is 404",
         |ctx| hidden(ctx, "/out-dir/secret.txt"),
     )
-    .needs(NEED),
+    .needs(NEED)
+    .chosen(),
     case("link_out_directory_index", Security, LINKS, "… its index too", |ctx| {
         hidden(ctx, "/out-dir/")
     })
-    .needs(NEED),
+    .needs(NEED)
+    .chosen(),
     case(
         "link_to_sibling",
         Security,
@@ -183,7 +191,8 @@ pub(super) const CASES: &[Case] = &[
         "A link to a neighbour whose name begins with the root's is 404",
         |ctx| hidden(ctx, "/out-sibling/secret.txt"),
     )
-    .needs(NEED),
+    .needs(NEED)
+    .chosen(),
     case("link_loop", Security, LINKS, "A loop of links is 404", |ctx| {
         hidden(ctx, "/loop-a")
     })
@@ -207,7 +216,8 @@ pub(super) const CASES: &[Case] = &[
     case("dotfile", Security, "CWE-538", "A dotfile is 404", |ctx| {
         hidden(ctx, "/.hidden")
     })
-    .needs(NEED),
+    .needs(NEED)
+    .chosen(),
     case(
         "dotfile_encoded",
         Security,
@@ -215,7 +225,8 @@ pub(super) const CASES: &[Case] = &[
         "A dotfile whose dot is encoded is 404",
         |ctx| hidden(ctx, "/%2ehidden"),
     )
-    .needs(NEED),
+    .needs(NEED)
+    .chosen(),
     case(
         "dot_directory",
         Security,
@@ -223,7 +234,8 @@ pub(super) const CASES: &[Case] = &[
         "A file in a dot directory is 404",
         |ctx| hidden(ctx, "/.git/config"),
     )
-    .needs(NEED),
+    .needs(NEED)
+    .chosen(),
     case(
         "fifo",
         Security,

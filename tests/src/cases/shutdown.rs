@@ -213,7 +213,7 @@ pub(super) const CASES: &[Case] = &[
         ctx.serve(&[("drain-timeout", NEVER)])?;
         let mut client = ctx.small_client()?;
         client.send(get("/bytes/6000000"))?;
-        let _ = client.look(crate::client::patience());
+        let _ = client.look(crate::patience::patience());
         terminate_and_wait_until_closed(ctx)?;
         client.response()?.is(200)?.holds(generated(6_000_000))?;
         client.is_gone()?;
