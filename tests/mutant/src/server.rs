@@ -65,13 +65,16 @@ impl Stop {
         }
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGTERM);
-        if !wrong(Mutation::DiesOfSigint) {
-            signals.add(Signal::SIGINT);
-        }
+        signals.add(Signal::SIGINT);
         signals.thread_block()?;
         let told = Arc::clone(&stop);
         thread::spawn(move || {
-            if signals.wait().is_ok() {
+            let signal = signals.wait();
+            // Not by the signal itself: who started us may have it ignored.
+            if signal == Ok(Signal::SIGINT) && wrong(Mutation::DiesOfSigint) {
+                std::process::exit(130);
+            }
+            if signal.is_ok() {
                 told.asked.store(true, Ordering::SeqCst);
                 // Closing it makes `watched` readable for everybody, for ever.
                 drop(held);
