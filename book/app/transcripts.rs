@@ -237,7 +237,9 @@ impl<'c> Stage<'c> {
             let terminal = self.running.get_mut(&step.at).with_context(missing)?;
             match how {
                 End::Eof => terminal.close_input(),
-                End::Interrupt => terminal.signal(Signal::SIGINT),
+                // To the program it makes no difference, and it works where whoever
+                // started us has SIGINT ignored, which programs inherit.
+                End::Interrupt => terminal.signal(Signal::SIGTERM),
                 End::Itself => {}
             }
             terminal.wait()?;
