@@ -16,8 +16,8 @@ use std::time::SystemTime;
 /// What becomes of a connection when [`serve`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
-    /// Everything is answered, nothing is buffered: it may stay, and costs nothing but
-    /// its socket.
+    /// Everything is answered, nothing is buffered: it may stay, and whoever serves it may
+    /// take its buffers away until it speaks again.
     Idle,
     /// It got its last answer. Close in stages: see [`linger`].
     Linger,

@@ -146,20 +146,21 @@ impl Server {
                     Stop::fail("the line `listening on http://ADDRESS:PORT`", line)
                 });
             }
-            if let Some(status) = self.exited() {
-                self.settle();
-                let said = self.stderr();
-                return Err(Stop::fail(
-                    "a server that starts",
-                    format!("it ended with {status}: {said}"),
-                ));
-            }
+            self.must_run()?;
             thread::sleep(Duration::from_millis(1));
         }
         Err(Stop::fail(
             "the line `listening on http://ADDRESS:PORT`",
             "nothing on standard output",
         ))
+    }
+
+    /// A server that ends before it serves will not start any more.
+    fn must_run(&mut self) -> Step<()> {
+        let Some(status) = self.exited() else { return Ok(()) };
+        self.settle();
+        let said = format!("it ended with {status}: {}", self.stderr());
+        Err(Stop::fail("a server that starts", said))
     }
 
     /// Waits until connecting works: a server of any origin may print nothing.
@@ -169,14 +170,7 @@ impl Server {
             if TcpStream::connect(self.address).is_ok() {
                 return Ok(());
             }
-            if let Some(status) = self.exited() {
-                self.settle();
-                let said = self.stderr();
-                return Err(Stop::fail(
-                    "a server that starts",
-                    format!("it ended with {status}: {said}"),
-                ));
-            }
+            self.must_run()?;
             thread::sleep(Duration::from_millis(5));
         }
         Err(Stop::fail(
