@@ -4,7 +4,7 @@ use crate::http::{Inbox, Outbox, Refusal};
 use crate::roster::Place;
 use crate::serve::{After, linger, refuse, serve};
 use crate::site::Site;
-use crate::stream::{Blocking, Stream};
+use crate::stream::{Blocking, Transport};
 use crate::trace::trace;
 use crate::wait::Timeouts;
 use std::io::{self, ErrorKind};

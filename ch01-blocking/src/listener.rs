@@ -1,8 +1,9 @@
 //! The listening socket, and everything that can go wrong when a client arrives.
 
 use crate::stop::is_readable;
+use crate::sys;
 use crate::trace::{self, trace};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
@@ -13,9 +14,8 @@ use std::time::Duration;
 /// the smaller of this and `net.core.somaxconn` (listen(2)).
 const BACKLOG: i32 = 4096;
 
-/// How long accepting rests when the system is out of descriptors. The client stays in
-/// the backlog meanwhile; accepting again at once would only burn the processor.
-const PAUSE: Duration = Duration::from_millis(50);
+/// How long accepting rests when the system is out of descriptors.
+pub const PAUSE: Duration = Duration::from_millis(50);
 
 /// A socket that clients connect to.
 #[derive(Debug)]
@@ -31,6 +31,15 @@ pub struct Client {
     pub socket: TcpStream,
     /// Its number, counted from 1, for the trace.
     pub number: u64,
+}
+
+/// How an accepted socket is born.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Calls on it wait.
+    Blocking,
+    /// Calls on it that would have to wait fail with [`ErrorKind::WouldBlock`].
+    NonBlocking,
 }
 
 /// What [`Listener::accept`] has met.
@@ -50,6 +59,9 @@ impl Listener {
         // A server that restarts must not wait for old connections in TIME_WAIT (TLPI
         // 61.10).
         socket.set_reuse_address(true)?;
+        // An answer is one write; there is nothing that Nagle's algorithm could gather,
+        // only something that it could delay. Accepted sockets inherit this.
+        socket.set_tcp_nodelay(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         // A client may leave between poll and accept; then a blocking accept would
@@ -74,44 +86,52 @@ impl Listener {
             {
                 return Accept::Other;
             }
-            let (socket, peer) = match self.socket.accept() {
-                Ok(accepted) => accepted,
-                // A client that left while it waited (accept(2)).
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        ErrorKind::WouldBlock
-                            | ErrorKind::Interrupted
-                            | ErrorKind::ConnectionAborted
-                    ) =>
-                {
-                    continue;
-                }
-                // EMFILE, ENFILE, ENOBUFS, ENOMEM: every place that connections are
-                // kept in is full. What else accept(2) may report passes too, or does
-                // not; we need not burn the processor over it.
+            match self.accept_now(Mode::Blocking) {
+                Ok(Some(client)) => return Accept::Client(client),
+                Ok(None) => {}
                 Err(error) => {
                     trace!("pause", "{error}");
                     if is_readable(&[stop, bell], Some(PAUSE)).contains(&true) {
                         return Accept::Other;
                     }
-                    continue;
                 }
-            };
-            // An answer is one write; there is nothing that Nagle's algorithm could
-            // gather, only something that it could delay. If these fail, the first read
-            // will too.
-            let _ = SockRef::from(&socket).set_tcp_nodelay(true);
-            let _ = socket.set_nonblocking(false);
-            let number = self.accepted.get() + 1;
-            self.accepted.set(number);
-            trace::about(number);
-            trace!(
-                "accept",
-                "{}",
-                peer.as_socket().map_or_else(String::new, |peer| peer.to_string())
-            );
-            return Accept::Client(Client { socket: socket.into(), number });
+            }
         }
+    }
+
+    /// The next client whose connection is complete, if there is one. It never waits.
+    ///
+    /// An error means that every place which connections are kept in is full (EMFILE,
+    /// ENFILE, ENOBUFS, ENOMEM). The client stays in the backlog, so that trying again
+    /// at once would only burn the processor: rest for a [`PAUSE`].
+    pub fn accept_now(&self, mode: Mode) -> io::Result<Option<Client>> {
+        let socket = loop {
+            match sys::accept(self.socket.as_fd(), mode) {
+                Ok(socket) => break socket,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                // Interrupted; or a client that left while it waited (accept(2)).
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::Interrupted | ErrorKind::ConnectionAborted
+                    ) => {}
+                Err(error) => return Err(error),
+            }
+        };
+        let number = self.accepted.get() + 1;
+        self.accepted.set(number);
+        trace::about(number);
+        trace!(
+            "accept",
+            "{}",
+            socket.peer_addr().map_or_else(|_| String::new(), |peer| peer.to_string())
+        );
+        Ok(Some(Client { socket, number }))
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }

@@ -46,6 +46,13 @@ pub fn start(
     }
 }
 
+/// A server whose mechanism this system does not have says so, and ends.
+pub fn missing(mechanism: &str, system: &str) -> ExitCode {
+    fail(&format!(
+        "this system has no {mechanism}, only {system} has; try another server of the book"
+    ))
+}
+
 fn prepare(options: &Options) -> Result<(Listener, Site, Stop), String> {
     if options.trace {
         trace::start();

@@ -114,15 +114,20 @@ pub fn refuse(
     site: &Site,
     outbox: &mut Outbox,
 ) -> io::Result<After> {
-    trace!("refuse", "{}: {}", why.status, why.reason);
-    site.stats.refused.add();
-    outbox.push_refusal(why, SystemTime::now());
+    push_refusal(why, site, outbox);
     outbox.flush(stream)?;
     Ok(After::Linger)
 }
 
+/// Queues a refusal, and counts it.
+pub fn push_refusal(why: Refusal, site: &Site, outbox: &mut Outbox) {
+    trace!("refuse", "{}: {}", why.status, why.reason);
+    site.stats.refused.add();
+    outbox.push_refusal(why, SystemTime::now());
+}
+
 /// At most so much is read from a client that has had its last answer.
-const LINGER_BYTES: usize = 8 << 20;
+pub const LINGER_BYTES: usize = 8 << 20;
 
 // ANCHOR: linger
 /// Closes in stages (RFC 9112 section 9.6): stop sending, read on for a bounded

@@ -37,6 +37,11 @@ impl Stop {
         Ok(stop)
     }
 
+    /// Whether it is time to stop.
+    pub fn is_asked(&self) -> bool {
+        is_readable(&[self.as_fd()], Some(Duration::ZERO))[0]
+    }
+
     /// Waits until it is time to stop.
     pub fn wait(&self) {
         while !is_readable(&[self.as_fd()], None)[0] {}
@@ -70,7 +75,8 @@ pub fn is_readable<const N: usize>(
             deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         // Rounded up, or the last millisecond would be spent asking again and again.
         let timeout = left.map_or(PollTimeout::NONE, |left| {
-            PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
+            PollTimeout::try_from(left.as_nanos().div_ceil(1_000_000))
+                .unwrap_or(PollTimeout::MAX)
         });
         match poll(&mut polled, timeout) {
             Ok(0) if left.is_some_and(|left| left.is_zero()) => return [false; N],

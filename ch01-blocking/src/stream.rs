@@ -1,6 +1,7 @@
 //! A connection as `serve` sees it: everything that can wait.
 //!
-//! [`Stream`] is what chapter 1's [`serve`](crate::serve()) is written against. Here it
+//! [`Transport`] moves bytes; later chapters use it without waiting. [`Stream`] adds
+//! waits, and is what chapter 1's [`serve`](crate::serve()) is written against. Here it
 //! is implemented by [`Blocking`], which makes the thread wait; chapter 6 implements it
 //! by parking a coroutine instead, and `serve` does not notice.
 
@@ -8,7 +9,7 @@ use crate::http::Inbox;
 use crate::roster::Place;
 use crate::sys;
 use crate::trace::trace;
-use crate::wait::{Timeouts, WRITE_STEP, Wait};
+use crate::wait::{Describe, Progress, Timeouts, Wait};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -17,9 +18,9 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 // ANCHOR: stream
-/// A connection to a client. Every method but [`deadline`](Stream::deadline) may wait;
-/// one that has waited too long fails with [`ErrorKind::TimedOut`].
-pub trait Stream: Write {
+/// What moves the bytes of one connection. Where a call would have to wait, it waits,
+/// or fails with [`ErrorKind::WouldBlock`]: that is up to the socket's mode.
+pub trait Transport: Write {
     /// Receives into the buffer. Says how many bytes came; 0 means that no more will.
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize>;
 
@@ -27,15 +28,22 @@ pub trait Stream: Write {
     /// Says how many bytes went; 0 means that the file ends before `at`.
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize>;
 
-    /// Says what the next [`fill`](Stream::fill) waits for. The clock starts when the
+    /// Says the last word: the client reads an end of file behind what was sent.
+    fn finish(&mut self) -> io::Result<()>;
+
+    /// Bytes that were sent and that the client has not taken yet.
+    fn untaken(&self) -> usize;
+}
+
+/// A connection whose every call may wait. One that has waited too long fails with
+/// [`ErrorKind::TimedOut`].
+pub trait Stream: Transport {
+    /// Says what the next [`fill`](Transport::fill) waits for. The clock starts when the
     /// kind of wait changes, and goes on as long as it stays the same.
     fn deadline(&mut self, wait: Wait);
 
     /// Lets time pass, for `/sleep`.
     fn sleep(&mut self, time: Duration) -> io::Result<()>;
-
-    /// Says the last word: the client reads an end of file behind what was sent.
-    fn finish(&mut self) -> io::Result<()>;
 }
 
 // ANCHOR_END: stream
@@ -54,22 +62,22 @@ pub struct Blocking<'a> {
     began: Instant,
     /// The SO_RCVTIMEO that is set now.
     receive_within: Duration,
-    /// What the client had not taken when a write last ended for lack of time.
-    untaken: Option<usize>,
+    /// Whether the client takes what it is sent.
+    progress: Progress,
 }
 
 impl<'a> Blocking<'a> {
     /// A stream for an accepted connection, waiting for its first request.
     pub fn new(place: &'a Place<'a>, timeouts: &'a Timeouts) -> io::Result<Blocking<'a>> {
         place.seat.socket.set_read_timeout(Some(timeouts.idle))?;
-        place.seat.socket.set_write_timeout(Some(timeouts.write / 2))?;
+        place.seat.socket.set_write_timeout(Some(timeouts.look()))?;
         Ok(Blocking {
             place,
             timeouts,
             wait: Wait::Idle,
             began: Instant::now(),
             receive_within: timeouts.idle,
-            untaken: None,
+            progress: Progress::default(),
         })
     }
 
@@ -115,10 +123,8 @@ impl<'a> Blocking<'a> {
 
     /// What a write reports, unless the client has taken too little for too long.
     ///
-    /// A blocking write that falls short was ended by SO_SNDTIMEO, half a write
-    /// deadline. That alone says little: the kernel wakes a writer only when a third of
-    /// its buffer has become free, which for a slow client may be minutes. So we ask
-    /// how much the client has really taken between two such ends.
+    /// A blocking write that falls short was ended by SO_SNDTIMEO, which is set to the
+    /// time between two looks. Only then [`Progress`] is asked.
     fn written(
         &mut self,
         wrote: io::Result<usize>,
@@ -132,22 +138,21 @@ impl<'a> Blocking<'a> {
         if wrote > 0 {
             trace!("write", "{wrote} bytes");
         }
-        if wrote == of || began.elapsed() < self.timeouts.write / 2 {
-            self.untaken = None;
+        if wrote == of || began.elapsed() < self.timeouts.look() {
+            self.progress = Progress::default();
             return Ok(wrote);
         }
-        let untaken = sys::unacknowledged(self.place.seat.socket.as_fd());
         trace!("wait", "for the client to take what is sent");
-        match self.untaken.replace(untaken) {
-            Some(before) if before + wrote < untaken + WRITE_STEP / 2 => {
-                Err(ErrorKind::TimedOut.into())
-            }
-            _ => Ok(wrote),
+        self.progress.wrote(wrote);
+        if self.progress.is_enough(self.untaken()) {
+            Ok(wrote)
+        } else {
+            Err(ErrorKind::TimedOut.into())
         }
     }
 }
 
-impl Stream for Blocking<'_> {
+impl Transport for Blocking<'_> {
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         loop {
             // First say that we are idle, then look whether the server stops; the
@@ -192,6 +197,16 @@ impl Stream for Blocking<'_> {
         self.write_with(len, |socket| send_file(socket, file, at, len))
     }
 
+    fn finish(&mut self) -> io::Result<()> {
+        self.place.seat.socket.shutdown(Shutdown::Write)
+    }
+
+    fn untaken(&self) -> usize {
+        sys::unacknowledged(self.place.seat.socket.as_fd())
+    }
+}
+
+impl Stream for Blocking<'_> {
     fn deadline(&mut self, wait: Wait) {
         if std::mem::discriminant(&wait) != std::mem::discriminant(&self.wait)
             && wait != Wait::Idle
@@ -204,10 +219,6 @@ impl Stream for Blocking<'_> {
     fn sleep(&mut self, time: Duration) -> io::Result<()> {
         trace!("sleep", "{} ms, and the thread with it", time.as_millis());
         self.place.roster.sleep(time)
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.place.seat.socket.shutdown(Shutdown::Write)
     }
 }
 
@@ -247,7 +258,7 @@ pub fn send_file(
     len: usize,
 ) -> io::Result<usize> {
     use std::os::unix::fs::FileExt;
-    let mut bytes = [0; WRITE_STEP];
+    let mut bytes = [0; crate::wait::WRITE_STEP];
     let most = len.min(bytes.len());
     let read = file.read_at(&mut bytes[..most], at)?;
     Ok(nix::sys::socket::send(
@@ -255,27 +266,4 @@ pub fn send_file(
         &bytes[..read],
         nix::sys::socket::MsgFlags::empty(),
     )?)
-}
-
-/// What is waited for, in words.
-struct Describe(Wait, Duration);
-
-impl std::fmt::Display for Describe {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Describe(wait, within) = self;
-        match wait {
-            Wait::Idle => f.write_str("for a request")?,
-            Wait::Head => f.write_str("for the rest of a head")?,
-            Wait::Body { received } => {
-                write!(f, "for more content ({received} bytes so far)")?
-            }
-            Wait::Write => f.write_str("for room to send")?,
-            Wait::Linger => f.write_str("for the client to leave")?,
-        }
-        if within.is_zero() {
-            Ok(())
-        } else {
-            write!(f, ", {:.1} s at most", within.as_secs_f64())
-        }
-    }
 }

@@ -1,15 +1,19 @@
 //! What Rust cannot vouch for: fork, signal handlers, memory that processes share.
 #![allow(unsafe_code)]
 
+use crate::listener::Mode;
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
 pub use nix::sys::signal::{Signal, kill};
 use nix::unistd::ForkResult;
 pub use nix::unistd::Pid;
+#[cfg(not(target_os = "linux"))]
+use socket2::SockRef;
 use std::io;
+use std::net::TcpStream;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering::SeqCst,
@@ -25,6 +29,28 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
         fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     }
     Ok((read, write))
+}
+
+/// accept4(2): the next connection, in the mode asked for from its birth on, and not
+/// inherited by programs that we might start. The listener must not block.
+#[cfg(target_os = "linux")]
+pub fn accept(listener: BorrowedFd<'_>, mode: Mode) -> io::Result<TcpStream> {
+    use nix::sys::socket::{SockFlag, accept4};
+    let flags = match mode {
+        Mode::Blocking => SockFlag::SOCK_CLOEXEC,
+        Mode::NonBlocking => SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+    };
+    let socket = accept4(listener.as_raw_fd(), flags)?;
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+    Ok(unsafe { TcpStream::from_raw_fd(socket) })
+}
+
+/// accept(2) and what accept4(2) would have done, for systems without it.
+#[cfg(not(target_os = "linux"))]
+pub fn accept(listener: BorrowedFd<'_>, mode: Mode) -> io::Result<TcpStream> {
+    let socket: TcpStream = SockRef::from(&listener).accept()?.0.into();
+    socket.set_nonblocking(mode == Mode::NonBlocking)?;
+    Ok(socket)
 }
 
 /// For each signal number, the descriptor that its handler writes to.

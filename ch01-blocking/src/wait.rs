@@ -3,6 +3,7 @@
 //! A deadline is for a whole phase, not for one read: a client that sends a byte
 //! a second must not win a new deadline with each.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// What a connection waits for. Nearly all of its life is one of these.
@@ -66,4 +67,79 @@ impl Timeouts {
             }
     }
     // ANCHOR_END: due
+}
+
+/// So often within a write deadline we look whether the client takes what it is sent.
+const LOOKS: u32 = 4;
+
+impl Timeouts {
+    /// From one look at a client that does not take what it is sent to the next: see
+    /// [`Progress`].
+    pub fn look(&self) -> Duration {
+        self.write / LOOKS
+    }
+}
+
+/// Whether a client takes what it is sent.
+///
+/// That a write succeeds says little, since the kernel takes much that the client has
+/// not; and that none succeeds says little too, since a writer is woken only when a
+/// third of the kernel's buffer has become free, which for a slow client may be minutes.
+/// So while we cannot write we look now and then how much it has really taken
+/// ([`Transport::untaken`](crate::stream::Transport::untaken)). It may come in lumps: a
+/// client's kernel, too, tells of room only when there is a good piece of it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// What the client has to fall below, and how many looks ago that was settled.
+    mark: Option<(usize, u32)>,
+    /// Handed to the kernel since the last look.
+    wrote: usize,
+}
+
+impl Progress {
+    /// So many bytes were handed to the kernel.
+    pub fn wrote(&mut self, bytes: usize) {
+        self.wrote += bytes;
+    }
+
+    /// It is time for a look: `untaken` bytes lie with the kernel. Says whether there
+    /// is hope: not if for a whole write deadline less than [`WRITE_STEP`] was taken.
+    pub fn is_enough(&mut self, untaken: usize) -> bool {
+        let wrote = std::mem::take(&mut self.wrote);
+        match &mut self.mark {
+            Some((mark, looks)) if *mark + wrote < untaken + WRITE_STEP => {
+                *mark += wrote;
+                *looks += 1;
+                *looks < LOOKS
+            }
+            mark => {
+                *mark = Some((untaken, 0));
+                true
+            }
+        }
+    }
+}
+
+/// What is waited for and for how long at most, in words; no time if that is zero.
+#[derive(Debug)]
+pub struct Describe(pub Wait, pub Duration);
+
+impl fmt::Display for Describe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Describe(wait, within) = self;
+        match wait {
+            Wait::Idle => f.write_str("for a request")?,
+            Wait::Head => f.write_str("for the rest of a head")?,
+            Wait::Body { received } => {
+                write!(f, "for more content ({received} bytes so far)")?
+            }
+            Wait::Write => f.write_str("for room to send")?,
+            Wait::Linger => f.write_str("for the client to leave")?,
+        }
+        if within.is_zero() {
+            Ok(())
+        } else {
+            write!(f, ", {:.1} s at most", within.as_secs_f64())
+        }
+    }
 }

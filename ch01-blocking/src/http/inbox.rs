@@ -121,8 +121,9 @@ impl Inbox {
 
     /// Drops everything that came.
     pub fn clear(&mut self) {
-        (self.start, self.end, self.answered) = (0, 0, 0);
+        self.answered = self.end - self.start;
         self.message = Message::default();
+        self.drop_answered();
     }
 
     /// What the bytes amount to. The request that was returned before is dropped.

@@ -7,7 +7,7 @@
 
 use super::request::{Asked, Method, Version};
 use super::response::{Body, Fields, Refusal, Response, phrase};
-use crate::stream::Stream;
+use crate::stream::Transport;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -61,6 +61,13 @@ impl Outbox {
     /// Whether no answer may be pushed before a [`flush`](Outbox::flush).
     pub fn is_full(&self) -> bool {
         self.bytes.len() - self.sent >= self.limit || !matches!(self.tail, Tail::None)
+    }
+
+    /// Drops everything that was not sent.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.sent = 0;
+        self.tail = Tail::None;
     }
 
     /// Queues an answer.
@@ -123,7 +130,7 @@ impl Outbox {
     }
 
     /// Sends all of it, or as much as goes before the stream says that it cannot.
-    pub fn flush(&mut self, stream: &mut impl Stream) -> io::Result<()> {
+    pub fn flush(&mut self, stream: &mut impl Transport) -> io::Result<()> {
         loop {
             while self.sent < self.bytes.len() {
                 self.sent += some(stream.write(&self.bytes[self.sent..])?)?;
