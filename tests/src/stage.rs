@@ -15,12 +15,19 @@ pub enum Capability {
     IdleForFree,
     /// Descriptors beyond `FD_SETSIZE` (1024) are served.
     BeyondFdSetsize,
+    /// While nobody speaks, the processor rests.
+    AtRest,
 }
 
 impl Capability {
     /// All of them, in the order of the matrix.
-    pub const ALL: [Self; 4] =
-        [Self::ManyClients, Self::AnyNumber, Self::IdleForFree, Self::BeyondFdSetsize];
+    pub const ALL: [Self; 5] = [
+        Self::ManyClients,
+        Self::AnyNumber,
+        Self::IdleForFree,
+        Self::BeyondFdSetsize,
+        Self::AtRest,
+    ];
 
     /// The heading in the matrix.
     pub fn title(self) -> &'static str {
@@ -29,6 +36,7 @@ impl Capability {
             Self::AnyNumber => "serves others however many wait",
             Self::IdleForFree => "an idle client costs no thread or process",
             Self::BeyondFdSetsize => "goes beyond 1024 descriptors",
+            Self::AtRest => "rests while nobody speaks",
         }
     }
 }
@@ -46,6 +54,8 @@ pub enum Model {
     PoolOfThreads,
     /// Processes made once.
     PoolOfProcesses,
+    /// Everybody is asked, all the time.
+    Spinning,
     /// Events; the flag says that the wait is `select`.
     Events {
         /// Bound by `FD_SETSIZE`.
@@ -86,7 +96,7 @@ pub const STAGES: &[Stage] = &[
     stage("thread", 1, Model::ThreadPerClient, "a thread for each client"),
     stage("pool", 2, Model::PoolOfThreads, "threads made once"),
     stage("prefork", 2, Model::PoolOfProcesses, "processes made once"),
-    stage("spin", 3, Model::Events { select: false }, "asks everyone, always"),
+    stage("spin", 3, Model::Spinning, "asks everyone, always"),
     stage("sigio", 3, Model::Events { select: false }, "is told by signals"),
     stage("select", 4, Model::Events { select: true }, "asks the kernel, with bit sets"),
     stage("poll", 4, Model::Events { select: false }, "asks the kernel, with a list"),
@@ -130,6 +140,7 @@ impl Stage {
                     | Model::PoolOfProcesses
             ),
             Capability::BeyondFdSetsize => self.model != Model::Events { select: true },
+            Capability::AtRest => self.model != Model::Spinning,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::client::{Client, Seen};
 use crate::ctx::{Ctx, echo, get, get_and_close, request};
 use crate::fixture::pattern;
 use crate::proc;
+use crate::stage::Capability::AtRest;
 use crate::stage::Model;
 use crate::target::Target;
 use crate::verdict::{Step, Stop, Verdict, demand};
@@ -106,18 +107,36 @@ fn grows_less_than(
     )
 }
 
-/// The server's threads wait; they do not run all the time.
-fn waits(ctx: &mut Ctx<'_>) -> Verdict {
-    const LOOKS: usize = 60;
+/// At so many of sixty looks a thread of the server was running.
+fn busy_looks(ctx: &mut Ctx<'_>) -> Step<usize> {
     let pid = ctx.pid()?;
     let mut busy = 0;
     for _ in 0..LOOKS {
         std::thread::sleep(Duration::from_millis(20));
         busy += usize::from(known(proc::running(pid))?);
     }
+    Ok(busy)
+}
+
+const LOOKS: usize = 60;
+
+/// The server's threads wait; they do not run all the time.
+fn waits(ctx: &mut Ctx<'_>) -> Verdict {
+    let busy = busy_looks(ctx)?;
     demand(
         busy < LOOKS / 2,
         "a server that waits",
+        format!("it was busy at {busy} of {LOOKS} looks"),
+    )
+}
+
+/// The server asks everybody all the time, and so it never rests.
+pub(super) fn never_rests(ctx: &mut Ctx<'_>) -> Verdict {
+    ctx.is_well()?;
+    let busy = busy_looks(ctx)?;
+    demand(
+        busy > LOOKS / 2,
+        "a server that asks all the time, with nobody there",
         format!("it was busy at {busy} of {LOOKS} looks"),
     )
 }
@@ -321,6 +340,7 @@ pub(super) const CASES: &[Case] = &[
         drop(more);
         recovers(ctx, served, waiting)
     })
+    .about(AtRest, never_rests)
     .needs(&[Need::Process, Need::Plaintext, Need::Many])
     .may_complain()
     .book(NOBODY_LEFT),
@@ -334,6 +354,7 @@ pub(super) const CASES: &[Case] = &[
         }
         waits(ctx)
     })
+    .about(AtRest, never_rests)
     .needs(&[Need::Process, Need::Plaintext, Need::Many]),
     case("out_of_processes", Security, "fork(2), pthread_create(3), EAGAIN", "Where no thread or process can be made, the client is 503, the others are served on, and the server recovers", |ctx| {
         let (_kept, own) = copied(ctx.target)?;

@@ -1,0 +1,14 @@
+//! `sigio`: one thread that is told by signals.
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    let cli: ch01_blocking::program::Cli = ch01_blocking::program::options();
+    ch01_blocking::program::start(&cli.options, ch03_nonblocking::sigio::run)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    ch01_blocking::program::missing("signals that tell of descriptors", "Linux")
+}

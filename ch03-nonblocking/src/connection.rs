@@ -1,0 +1,416 @@
+//! One connection as a state machine: chapter 1's `serve`, cut open at each of its
+//! waits.
+//!
+//! Where `serve` waits, its place in the code says what for, and its thread's stack
+//! remembers the rest. Here nobody waits. So the place becomes a [`State`], the rest
+//! becomes a [`Work`], and a call of [`Connection::advance`] goes on as far as it can.
+//!
+//! ```text
+//!            ┌──────────────────────────────────────────────┐
+//!            ▼             not yet                          │
+//!   ┌──► Receive ──► Decide ─────► Send(Receive) ───────────┘
+//!   │  would block     │ ▲ complete
+//!   │      │           │ │
+//!   │      ▼           │ └──────── Send(Decide)   (the output buffer was full)
+//!   │    idle,         │ └──────── Sleep ◄──── Send(Sleep)   (/sleep)
+//!   │    or waiting    │
+//!   └──────┘           └─ last answer ─► Send(Linger) ──► Linger ──► closed
+//! ```
+
+use crate::poller::{Interest, Ready};
+use crate::socket::{Share, Turn};
+use crate::work::{Pool, Work};
+use ch01_blocking::http::{Asked, Parsed, Refusal, Response};
+use ch01_blocking::serve::{LINGER_BYTES, push_refusal};
+use ch01_blocking::site::Site;
+use ch01_blocking::stream::Transport;
+use ch01_blocking::trace::trace;
+use ch01_blocking::wait::{Describe, Progress, Timeouts, Wait};
+use std::io::{self, ErrorKind};
+use std::mem::discriminant;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Where `serve` would be waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// For more of the client's words.
+    Receive,
+    /// For nothing: there are bytes to be looked at.
+    Decide,
+    /// For the client to take what it is told; and then?
+    Send(Then),
+    /// For time to pass.
+    Sleep,
+    /// For the client to leave.
+    Linger,
+}
+
+/// What follows when all is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Receive,
+    Decide,
+    Sleep,
+    Linger,
+    Close,
+}
+
+/// One client.
+#[derive(Debug)]
+pub struct Connection<T> {
+    transport: T,
+    state: State,
+    /// There may be something to read: nothing has said since that there is not. Told
+    /// once, remembered here.
+    readable: bool,
+    /// So a short read does not mean that nothing is left: the end may come behind it.
+    eof: bool,
+    /// None while it is idle.
+    work: Option<Box<Work>>,
+}
+
+/// Why a connection is woken.
+#[derive(Clone, Copy, Debug)]
+pub enum Wake {
+    /// Its descriptor is ready, or so it is said.
+    Ready(Ready),
+    /// Its deadline has passed.
+    Timeout,
+    /// Its last turn was over before it was done.
+    Again,
+    /// The server stops: who is idle is to go.
+    Stop,
+}
+
+/// What a connection wants after its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// To be woken for this, or when this deadline passes.
+    Wait(Interest, Instant),
+    /// To be woken when its client speaks again, or when this deadline passes.
+    Idle(Instant),
+    /// What it wanted before: nothing has happened.
+    Unchanged,
+    /// Another turn, when the others have had theirs.
+    Again,
+    /// To be closed.
+    Close,
+}
+
+/// What all connections of a loop share, and what time it is.
+#[derive(Debug)]
+pub struct Shared<'a> {
+    /// The application.
+    pub site: &'a Site,
+    /// How long each wait may last.
+    pub timeouts: Timeouts,
+    /// Buffers.
+    pub pool: Pool,
+    /// Now, as the loop last looked at the clock.
+    pub now: Instant,
+    /// The same for people.
+    pub date: SystemTime,
+}
+
+impl<T: Transport> Connection<T> {
+    /// A client that has just arrived, and waits to be heard.
+    pub fn new(transport: T) -> Connection<T> {
+        Connection {
+            transport,
+            state: State::Receive,
+            readable: false,
+            eof: false,
+            work: None,
+        }
+    }
+
+    /// A client for whom there is no room. It is told so in its first turn; if
+    /// `patient`, it is given the time to hear it.
+    pub fn turned_away(transport: T, patient: bool, shared: &mut Shared<'_>) -> Self {
+        let mut work = shared.pool.take(shared.now);
+        push_refusal(Refusal::BUSY, shared.site, &mut work.outbox);
+        let then = if patient { Then::Linger } else { Then::Close };
+        Connection {
+            state: State::Send(then),
+            work: Some(work),
+            ..Connection::new(transport)
+        }
+    }
+
+    /// The transport.
+    pub fn transport(&self) -> &T {
+        &self.transport
+    }
+
+    /// The transport, without the connection.
+    pub fn into_transport(self) -> T {
+        self.transport
+    }
+
+    /// Remembers what is told only once, for a turn that comes anyway.
+    pub fn note(&mut self, ready: &Ready) {
+        self.readable |= ready.readable || ready.eof;
+        self.eof |= ready.eof;
+    }
+
+    /// Whether it is between requests, and owns nothing.
+    pub fn is_idle(&self) -> bool {
+        self.work.is_none()
+    }
+
+    // ANCHOR: advance
+    /// Goes on as far as it can without waiting. An error means that the connection is
+    /// broken.
+    pub fn advance(&mut self, wake: Wake, shared: &mut Shared<'_>) -> io::Result<Next> {
+        let was_idle = self.is_idle();
+        let mut work = self.work.take().unwrap_or_else(|| shared.pool.take(shared.now));
+        work.share = Share::new();
+        let next = match self.wake(wake, &mut work, shared) {
+            Ok(None) => self.drive(&mut work, shared),
+            Ok(Some(next)) => Ok(next),
+            Err(error) => Err(error),
+        };
+        match next {
+            Ok(Next::Idle(_)) => {
+                let moved = work.share.moved;
+                shared.pool.give_back(work);
+                if was_idle && !moved {
+                    return Ok(Next::Unchanged); // nobody spoke: no new deadline
+                }
+            }
+            Ok(Next::Close) | Err(_) => shared.pool.give_back(work),
+            Ok(_) => self.work = Some(work),
+        }
+        next
+    }
+    // ANCHOR_END: advance
+
+    /// What follows from the reason alone, if that settles it.
+    fn wake(
+        &mut self,
+        wake: Wake,
+        work: &mut Work,
+        shared: &Shared<'_>,
+    ) -> io::Result<Option<Next>> {
+        match wake {
+            Wake::Ready(ready) if ready.broken => {
+                return Err(ErrorKind::ConnectionReset.into());
+            }
+            Wake::Ready(ready) => {
+                self.note(&ready);
+                let in_vain = match self.state {
+                    State::Send(_) => !ready.writable,
+                    State::Sleep => true,
+                    State::Receive | State::Decide | State::Linger => false,
+                };
+                return Ok(in_vain.then_some(Next::Unchanged));
+            }
+            Wake::Timeout => return self.too_late(work, shared),
+            Wake::Stop => self.readable = true, // what came before the stop is answered
+            Wake::Again => {}
+        }
+        Ok(None)
+    }
+
+    // ANCHOR: drive
+    /// `serve` without its waits. Lay the two side by side.
+    fn drive(&mut self, work: &mut Work, shared: &mut Shared<'_>) -> io::Result<Next> {
+        loop {
+            match self.state {
+                State::Receive => {
+                    let room = work.inbox.space().len();
+                    match self.fill(work)? {
+                        None => return Ok(self.wait_for_input(work, shared)),
+                        Some(0) if work.inbox.is_empty() => return Ok(Next::Close),
+                        Some(0) => self.refuse(Refusal::CUT_OFF, work, shared),
+                        Some(n) => {
+                            self.readable = n == room || self.eof;
+                            self.state = State::Decide;
+                        }
+                    }
+                }
+                State::Decide => match work.inbox.next(&shared.site.limits) {
+                    Parsed::Complete(request) => {
+                        let asked = request.asked();
+                        let mut response = shared.site.respond(&request);
+                        if let Some(time) = response.delay.take() {
+                            work.later = Some((response, asked, shared.now + time));
+                            self.state = State::Send(Then::Sleep);
+                        } else {
+                            self.answer(response, asked, work, shared);
+                        }
+                    }
+                    Parsed::Partial { wants_continue } => {
+                        if wants_continue {
+                            work.outbox.push_continue();
+                        }
+                        self.state = State::Send(Then::Receive);
+                    }
+                    Parsed::Refused(why) => self.refuse(why, work, shared),
+                },
+                State::Send(then) => {
+                    let mut turn = Turn(&mut self.transport, &mut work.share);
+                    match work.outbox.flush(&mut turn) {
+                        Ok(()) => {}
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            return Ok(self.wait_for_room(work, shared));
+                        }
+                        Err(error) => return Err(error),
+                    }
+                    work.progress = Progress::default();
+                    self.state = match then {
+                        Then::Receive => State::Receive,
+                        Then::Decide => State::Decide,
+                        Then::Sleep => State::Sleep,
+                        Then::Linger => {
+                            self.transport.finish()?;
+                            self.readable = true;
+                            State::Linger
+                        }
+                        Then::Close => {
+                            self.transport.finish()?;
+                            return Ok(Next::Close);
+                        }
+                    };
+                }
+                State::Sleep => return Ok(self.sleep(work, shared)),
+                State::Linger => {
+                    work.inbox.clear();
+                    match self.fill(work)? {
+                        None => return Ok(self.wait(Wait::Linger, work, shared)),
+                        Some(n) if n > 0 && work.lingered < LINGER_BYTES => {
+                            work.lingered += n
+                        }
+                        Some(_) => return Ok(Next::Close),
+                    }
+                }
+            }
+        }
+    }
+    // ANCHOR_END: drive
+
+    /// Receives, if there may be something; `None` if not.
+    fn fill(&mut self, work: &mut Work) -> io::Result<Option<usize>> {
+        if !self.readable {
+            return Ok(None);
+        }
+        match Turn(&mut self.transport, &mut work.share).fill(&mut work.inbox) {
+            Ok(n) => Ok(Some(n)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.readable = work.share.is_used_up();
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        mut response: Response,
+        asked: Asked,
+        work: &mut Work,
+        shared: &Shared<'_>,
+    ) {
+        response.close |= shared.site.is_draining();
+        let last = response.close || !asked.keep_alive;
+        work.outbox.push(response, asked, shared.date);
+        work.wait = Wait::Idle; // the next request has its own time
+        self.state = match () {
+            () if last => State::Send(Then::Linger),
+            () if work.outbox.is_full() => State::Send(Then::Decide),
+            () => State::Decide,
+        };
+    }
+
+    fn refuse(&mut self, why: Refusal, work: &mut Work, shared: &Shared<'_>) {
+        push_refusal(why, shared.site, &mut work.outbox);
+        self.state = State::Send(Then::Linger);
+    }
+
+    fn wait_for_input(&self, work: &mut Work, shared: &Shared<'_>) -> Next {
+        let wait = match work.inbox.content_received() {
+            Some(received) => Wait::Body { received },
+            None if !work.inbox.is_empty() => Wait::Head,
+            None if shared.site.is_draining() && !work.share.is_used_up() => {
+                return Next::Close;
+            }
+            None => Wait::Idle,
+        };
+        self.wait(wait, work, shared)
+    }
+
+    fn wait_for_room(&self, work: &mut Work, shared: &Shared<'_>) -> Next {
+        work.progress.wrote(work.share.wrote);
+        self.wait(Wait::Write, work, shared)
+    }
+
+    /// What to be woken for. The clock starts when the kind of wait changes, and goes
+    /// on as long as it stays the same.
+    fn wait(&self, wait: Wait, work: &mut Work, shared: &Shared<'_>) -> Next {
+        if work.share.is_used_up() {
+            return Next::Again;
+        }
+        let changed = discriminant(&wait) != discriminant(&work.wait);
+        if changed || wait == Wait::Idle {
+            work.since = shared.now;
+        }
+        work.wait = wait;
+        let due = match wait {
+            Wait::Write => work.since + shared.timeouts.look(), // see `Progress`
+            wait => shared.timeouts.due(wait, work.since),
+        };
+        if changed || work.share.moved {
+            let within = due.saturating_duration_since(shared.now);
+            trace!("wait", "{}", Describe(wait, within));
+        }
+        match wait {
+            Wait::Idle => Next::Idle(due),
+            Wait::Write => Next::Wait(Interest::WRITE, due),
+            Wait::Head | Wait::Body { .. } | Wait::Linger => {
+                Next::Wait(Interest::READ, due)
+            }
+        }
+    }
+
+    fn sleep(&self, work: &Work, shared: &Shared<'_>) -> Next {
+        let until = work.later.as_ref().map_or(shared.now, |(_, _, until)| *until);
+        let time = until.saturating_duration_since(shared.now);
+        trace!("sleep", "{} ms, and only this connection", time.as_millis());
+        Next::Wait(Interest::NONE, until)
+    }
+
+    /// A deadline has passed. Says what follows, or lets it go on.
+    fn too_late(
+        &mut self,
+        work: &mut Work,
+        shared: &Shared<'_>,
+    ) -> io::Result<Option<Next>> {
+        match self.state {
+            State::Sleep => {
+                if let Some((response, asked, _)) = work.later.take() {
+                    self.answer(response, asked, work, shared);
+                }
+                return Ok(None);
+            }
+            State::Send(_) => {
+                trace!("wait", "for the client to take what is sent");
+                if !work.progress.is_enough(self.transport.untaken()) {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+                work.since = shared.now;
+                return Ok(Some(self.wait(Wait::Write, work, shared)));
+            }
+            State::Linger => return Ok(Some(Next::Close)),
+            State::Receive | State::Decide => {}
+        }
+        shared.site.stats.timeouts.add();
+        trace!("timeout", "{}", Describe(work.wait, Duration::ZERO));
+        let why = match work.inbox.content_received() {
+            None if work.inbox.is_empty() => return Ok(Some(Next::Close)),
+            None => Refusal::SLOW_HEAD,
+            Some(_) => Refusal::SLOW_BODY,
+        };
+        self.refuse(why, work, shared);
+        Ok(None)
+    }
+}

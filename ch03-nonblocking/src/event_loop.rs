@@ -1,0 +1,354 @@
+//! The event loop: one thread, all clients, and one place to wait in.
+//!
+//! It waits for whoever is ready, gives each a turn, and waits again. Which
+//! mechanism tells who is ready is not its business: see [`Poller`].
+
+use crate::connection::{Connection, Next, Shared, Wake};
+use crate::poller::{Interest, Poller, Token};
+use crate::socket::Socket;
+use crate::table::Table;
+use crate::timers::Timers;
+use crate::work::Pool;
+use ch01_blocking::attend::Welcome;
+use ch01_blocking::listener::{Client, Listener, Mode, PAUSE};
+use ch01_blocking::options::Options;
+use ch01_blocking::site::Site;
+use ch01_blocking::stop::Stop;
+use ch01_blocking::trace::{self, trace};
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant, SystemTime};
+
+/// The tokens of what is no connection.
+const LISTENER: Token = Token { index: u32::MAX, generation: 0 };
+const STOP: Token = Token { index: u32::MAX, generation: 1 };
+
+/// At most so many clients are accepted before the others have their turn.
+const ACCEPTS: usize = 64;
+
+/// One thread's connections, and what it takes to serve them.
+#[derive(Debug)]
+pub struct EventLoop<'a, P> {
+    poller: P,
+    stop: &'a Stop,
+    /// None when it stops.
+    listener: Option<Listener>,
+    guests: Table<Guest>,
+    timers: Timers,
+    shared: Shared<'a>,
+    /// Whose last turn was over before they were done. Nobody will tell of them again.
+    again: Vec<Token>,
+    /// The same of the listener.
+    accept_again: bool,
+    /// When accepting goes on, after the system was out of descriptors.
+    paused: Option<Instant>,
+    /// When those who are still here are cut off.
+    stopping: Option<Instant>,
+    turned_away: usize,
+    options: &'a Options,
+}
+
+/// A connection, and what the loop knows of it.
+#[derive(Debug)]
+struct Guest {
+    connection: Connection<Socket>,
+    /// For the trace.
+    number: u32,
+    /// What the poller was told.
+    interest: Interest,
+    /// Whether it is in `again`.
+    queued: bool,
+    /// Whether it takes a place; those who are only being turned away do not.
+    served: bool,
+}
+
+// ANCHOR: run
+/// Serves until `stop`, with this mechanism.
+pub fn run(
+    poller: impl Poller,
+    listener: Listener,
+    site: &Site,
+    options: &Options,
+    stop: &Stop,
+) -> io::Result<()> {
+    EventLoop::new(poller, listener, site, options, stop)?.run()
+}
+
+impl<P: Poller> EventLoop<'_, P> {
+    /// Serves to the end.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut ready = Vec::new();
+        let mut late = Vec::new();
+        while !self.is_over() {
+            self.poller.wait(&mut ready, self.timeout())?;
+            (self.shared.now, self.shared.date) = (Instant::now(), SystemTime::now());
+
+            for event in ready.drain(..) {
+                match event.token {
+                    LISTENER => self.accept(),
+                    STOP => self.stop()?,
+                    token => self.turn(token, Wake::Ready(event)),
+                }
+            }
+            for token in std::mem::take(&mut self.again) {
+                self.turn(token, Wake::Again);
+            }
+            self.timers.expired(self.shared.now, &mut late);
+            for index in late.drain(..) {
+                if let Some(token) = self.guests.token(index) {
+                    self.turn(token, Wake::Timeout);
+                }
+            }
+            self.accept_on();
+        }
+        Ok(())
+    }
+}
+// ANCHOR_END: run
+
+impl<'a, P: Poller> EventLoop<'a, P> {
+    /// A loop that has nobody yet.
+    pub fn new(
+        mut poller: P,
+        listener: Listener,
+        site: &'a Site,
+        options: &'a Options,
+        stop: &'a Stop,
+    ) -> io::Result<EventLoop<'a, P>> {
+        poller.register(listener.as_fd(), LISTENER, Interest::READ)?;
+        poller.register(stop.as_fd(), STOP, Interest::READ)?;
+        let now = Instant::now();
+        Ok(EventLoop {
+            poller,
+            stop,
+            listener: Some(listener),
+            guests: Table::new(),
+            timers: Timers::new(now),
+            shared: Shared {
+                site,
+                timeouts: options.timeouts(),
+                pool: Pool::new(site.limits.output),
+                now,
+                date: SystemTime::now(),
+            },
+            again: Vec::new(),
+            accept_again: false,
+            paused: None,
+            stopping: None,
+            turned_away: 0,
+            options,
+        })
+    }
+
+    /// How long the poller may wait: not at all if somebody wants another turn, for
+    /// ever if there is no deadline.
+    fn timeout(&self) -> Option<Duration> {
+        if self.accept_again || !self.again.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let next = [self.timers.next(), self.paused, self.stopping];
+        let next = next.into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(self.shared.now))
+    }
+
+    // ANCHOR: accept
+    /// Accepts whoever is waiting.
+    fn accept(&mut self) {
+        self.accept_again = false;
+        if self.paused.is_some() {
+            return; // its time comes
+        }
+        for _ in 0..ACCEPTS {
+            let Some(listener) = &self.listener else { return };
+            match listener.accept_now(Mode::NonBlocking) {
+                Ok(Some(client)) => self.arrive(client),
+                Ok(None) => return,
+                Err(error) => {
+                    trace::about(0);
+                    trace!("pause", "{error}");
+                    // If this fails, the poller goes on telling us, and we pause again.
+                    let _ = self.poller.reregister(
+                        listener.as_fd(),
+                        LISTENER,
+                        Interest::NONE,
+                    );
+                    self.paused = Some(self.shared.now + PAUSE);
+                    return;
+                }
+            }
+        }
+        self.accept_again = true;
+    }
+
+    /// Gives a client its place, or a word of regret.
+    fn arrive(&mut self, client: Client) {
+        let Client { socket, number } = client;
+        let site = self.shared.site;
+        site.stats.accepted.add();
+        let welcome = Welcome::to(
+            self.guests.len() - self.turned_away,
+            self.turned_away,
+            self.options.max_connections,
+        );
+        let served = welcome == Welcome::Served;
+        let connection = match welcome {
+            Welcome::Served => Connection::new(Socket(socket)),
+            Welcome::TurnedAway => {
+                Connection::turned_away(Socket(socket), true, &mut self.shared)
+            }
+            Welcome::TurnedAwayAtOnce => return self.turn_away_at_once(Socket(socket)),
+        };
+        let token = self.guests.insert(Guest {
+            connection,
+            number: number as u32,
+            interest: Interest::READ,
+            queued: false,
+            served,
+        });
+        self.turned_away += usize::from(!served);
+        let Some(guest) = self.guests.get_mut(token) else { return };
+        let fd = guest.connection.transport().0.as_fd();
+        if let Err(error) = self.poller.register(fd, token, Interest::READ) {
+            // There is no room for it in the mechanism: `select` knows such a wall.
+            trace!("poller", "{error}");
+            self.turned_away -= usize::from(!served);
+            if let Some(guest) = self.guests.remove(token) {
+                self.turn_away_at_once(guest.connection.into_transport());
+            }
+        } else if served {
+            self.go_on(token, Next::Idle(self.shared.now + self.shared.timeouts.idle));
+            trace!(
+                "wait",
+                "for a request, {:.1} s at most",
+                self.shared.timeouts.idle.as_secs_f64()
+            );
+        } else {
+            self.turn(token, Wake::Again);
+        }
+    }
+    // ANCHOR_END: accept
+
+    /// One attempt to say why; nothing is waited for.
+    fn turn_away_at_once(&mut self, socket: Socket) {
+        let mut connection = Connection::turned_away(socket, false, &mut self.shared);
+        let _ = connection.advance(Wake::Again, &mut self.shared); // or it does not hear it
+        trace!("close", "done");
+        self.shared.site.stats.closed.add();
+    }
+
+    /// Accepts on, where accepting had to stop for a while.
+    fn accept_on(&mut self) {
+        if self.paused.is_some_and(|until| until <= self.shared.now) {
+            self.paused = None;
+            if let Some(listener) = &self.listener {
+                let asked =
+                    self.poller.reregister(listener.as_fd(), LISTENER, Interest::READ);
+                self.accept_again = asked.is_err(); // then we look for ourselves
+            }
+        }
+        if self.accept_again {
+            self.accept();
+        }
+    }
+
+    // ANCHOR: turn
+    /// Gives a connection its turn. Its token may be worth nothing any more: then the
+    /// event was about somebody who has left.
+    fn turn(&mut self, token: Token, wake: Wake) {
+        let Some(guest) = self.guests.get_mut(token) else { return };
+        trace::about(guest.number.into());
+        match wake {
+            Wake::Again => guest.queued = false,
+            Wake::Ready(ready) if guest.queued && !ready.broken => {
+                return guest.connection.note(&ready); // its turn comes
+            }
+            _ => {}
+        }
+        match guest.connection.advance(wake, &mut self.shared) {
+            Ok(next) => self.go_on(token, next),
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                self.shared.site.stats.timeouts.add();
+                self.close(token, &"out of patience");
+            }
+            // The client's doing, and of no interest otherwise.
+            Err(error) => self.close(token, &error),
+        }
+    }
+
+    fn go_on(&mut self, token: Token, next: Next) {
+        let Some(guest) = self.guests.get_mut(token) else { return };
+        let (interest, due) = match next {
+            Next::Idle(due) => (Interest::READ, due),
+            Next::Wait(interest, due) => (interest, due),
+            Next::Unchanged => return,
+            Next::Again => {
+                self.timers.clear(token.index);
+                guest.queued = true;
+                return self.again.push(token);
+            }
+            Next::Close => return self.close(token, &"done"),
+        };
+        self.timers.set(token.index, due);
+        // Only a change is told: most turns end as they began, waiting to read.
+        if guest.interest != interest {
+            guest.interest = interest;
+            let fd = guest.connection.transport().0.as_fd();
+            if let Err(error) = self.poller.reregister(fd, token, interest) {
+                self.close(token, &error);
+            }
+        }
+    }
+    // ANCHOR_END: turn
+
+    fn close(&mut self, token: Token, why: &dyn std::fmt::Display) {
+        let Some(guest) = self.guests.remove(token) else { return };
+        trace!("close", "{why}");
+        self.timers.clear(token.index);
+        let fd = guest.connection.transport().0.as_fd();
+        let _ = self.poller.deregister(fd, token); // it is closed in a moment
+        self.turned_away -= usize::from(!guest.served);
+        self.shared.site.stats.closed.add();
+    }
+
+    // ANCHOR: stop
+    /// Lets nobody in any more, and lets those who are here finish.
+    fn stop(&mut self) -> io::Result<()> {
+        if !self.stop.is_asked() {
+            return Ok(()); // events are hints, and this one is not to be had back
+        }
+        let Some(listener) = self.listener.take() else { return Ok(()) };
+        self.poller.deregister(listener.as_fd(), LISTENER)?;
+        self.poller.deregister(self.stop.as_fd(), STOP)?;
+        drop(listener); // who comes now is refused by the kernel
+        (self.accept_again, self.paused) = (false, None);
+        let within = self.shared.timeouts.drain;
+        self.stopping = Some(self.shared.now + within);
+        self.shared.site.drain();
+        trace::about(0);
+        trace!(
+            "stop",
+            "{} connections, {:.1} s to finish",
+            self.guests.len(),
+            within.as_secs_f64()
+        );
+        for token in self.guests.tokens() {
+            if self.guests.get_mut(token).is_some_and(|guest| guest.connection.is_idle())
+            {
+                self.turn(token, Wake::Stop);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everybody has gone, or had the time to.
+    fn is_over(&self) -> bool {
+        let Some(deadline) = self.stopping else { return false };
+        let left = self.guests.len();
+        if left > 0 && self.shared.now >= deadline {
+            trace::about(0);
+            trace!("stop", "{left} connections cut off");
+        }
+        left == 0 || self.shared.now >= deadline
+    }
+    // ANCHOR_END: stop
+}

@@ -1,0 +1,143 @@
+//! A connection whose calls never wait, and a turn with it: a bounded share.
+
+use ch01_blocking::http::Inbox;
+use ch01_blocking::stream::{self, Transport};
+use ch01_blocking::sys;
+use ch01_blocking::trace::trace;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// A non-blocking socket: what would have to wait fails with [`ErrorKind::WouldBlock`].
+#[derive(Debug)]
+pub struct Socket(pub TcpStream);
+
+/// Does it again if a signal came in between.
+fn again(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+impl Transport for Socket {
+    fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
+        let n = again(|| self.0.read(inbox.space()))?;
+        inbox.received(n);
+        Ok(n)
+    }
+
+    fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        again(|| stream::send_file(&self.0, file, at, len))
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
+    }
+
+    fn untaken(&self) -> usize {
+        sys::unacknowledged(self.0.as_fd())
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        again(|| self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// In one turn a connection may move so many bytes; then it is the others' turn.
+/// Without this bound, one client that reads as fast as we write would have the loop
+/// to itself for a gigabyte.
+const SHARE: usize = 256 * 1024;
+
+/// What is left of a connection's share, and what became of the rest.
+#[derive(Debug)]
+pub(crate) struct Share {
+    left: usize,
+    /// Bytes sent in this turn.
+    pub(crate) wrote: usize,
+    /// Whether anything was sent or received in this turn.
+    pub(crate) moved: bool,
+}
+
+impl Share {
+    /// For a whole turn.
+    pub(crate) fn new() -> Share {
+        Share { left: SHARE, wrote: 0, moved: false }
+    }
+
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.left == 0
+    }
+
+    fn take(
+        &mut self,
+        moves: impl FnOnce(usize) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let n = moves(self.left)?;
+        self.left = self.left.saturating_sub(n);
+        self.moved = true;
+        Ok(n)
+    }
+
+    fn send(
+        &mut self,
+        moves: impl FnOnce(usize) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let n = self.take(moves)?;
+        self.wrote += n;
+        trace!("write", "{n} bytes");
+        Ok(n)
+    }
+}
+
+/// A connection's turn: when its share is used up, every call would have to wait.
+pub(crate) struct Turn<'t, T>(pub(crate) &'t mut T, pub(crate) &'t mut Share);
+
+impl<T: Transport> Transport for Turn<'_, T> {
+    fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
+        let n = self.1.take(|_| self.0.fill(inbox))?;
+        trace!("read", "{}", if n > 0 { format!("{n} bytes") } else { "the end".into() });
+        Ok(n)
+    }
+
+    fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
+        self.1.send(|left| self.0.send_file(file, at, len.min(left as u64)))
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.finish()
+    }
+
+    fn untaken(&self) -> usize {
+        self.0.untaken()
+    }
+}
+
+impl<T: Transport> Write for Turn<'_, T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.1.send(|_| self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! Deadlines: a timing wheel, which sets, moves and clears one in the same few steps
+//! however many there are.
+//!
+//! Think of a counter of milliseconds that has 64 instead of ten digits, and for each of
+//! its positions a dial with 64 slots. A deadline whose number differs from now in
+//! the last digit only lies on the first dial, in the slot of that digit. One that
+//! differs in the second digit lies on the second dial, and so on. When time comes to a
+//! slot of a higher dial, what lies in it is laid out anew, one dial lower.
+//!
+//! ```text
+//!            now   …  7  3 12          the dials' slots, each a list
+//!  in 20 ms        …  7  3 32   ──►    dial 0, slot 32
+//!  in a second     …  7 19  0   ──►    dial 1, slot 19
+//!  in a minute     … 21 60 44   ──►    dial 2, slot 21
+//! ```
+//!
+//! Nearly every deadline here is put off before it passes: an idle connection speaks.
+//! Putting off writes one number and moves nothing; the slot's time comes, and the
+//! deadline is found to be later. (Varghese and Lauck, "Hashed and Hierarchical Timing
+//! Wheels", SOSP 1987. A sorted tree would do too, at a few more steps for each request.)
+//!
+//! ```
+//! use ch03_nonblocking::timers::Timers;
+//! use std::time::{Duration, Instant};
+//!
+//! let start = Instant::now();
+//! let mut timers = Timers::new(start);
+//! timers.set(7, start + Duration::from_millis(20));
+//! let mut late = Vec::new();
+//! timers.expired(start + Duration::from_millis(19), &mut late);
+//! assert_eq!(late, []);
+//! timers.expired(start + Duration::from_millis(20), &mut late);
+//! assert_eq!(late, [7]);
+//! ```
+
+use std::time::{Duration, Instant};
+
+/// Slots of a dial, and bits of a digit.
+const SLOTS: usize = 64;
+const BITS: u32 = SLOTS.ilog2();
+/// 64 to the 8th milliseconds are nine thousand years.
+const DIALS: usize = 8;
+/// The end of a list, and the place of what is on none.
+const NONE: u32 = u32::MAX;
+
+/// At most one deadline for each index.
+#[derive(Debug)]
+pub struct Timers {
+    start: Instant,
+    /// Milliseconds since `start` that are over and done with.
+    now: u64,
+    entries: Vec<Entry>,
+    /// The first entry of each slot's list.
+    first: [[u32; SLOTS]; DIALS],
+    /// For each dial, a bit for each slot that is not empty.
+    occupied: [u64; DIALS],
+}
+
+/// A deadline, and its neighbours in its slot's list.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    due: u64,
+    next: u32,
+    previous: u32,
+    /// Dial and slot as one number.
+    slot: u32,
+}
+
+impl Timers {
+    /// No deadlines; time begins at `start`.
+    pub fn new(start: Instant) -> Timers {
+        Timers {
+            start,
+            now: 0,
+            entries: Vec::new(),
+            first: [[NONE; SLOTS]; DIALS],
+            occupied: [0; DIALS],
+        }
+    }
+
+    // ANCHOR: set
+    /// Sets or moves the deadline of `index`, rounded up to a millisecond.
+    pub fn set(&mut self, index: u32, at: Instant) {
+        let at = at.saturating_duration_since(self.start);
+        let due = (at.as_nanos().div_ceil(1_000_000) as u64).max(self.now + 1);
+        let at = index as usize;
+        if self.entries.len() <= at {
+            let none = Entry { due: 0, next: NONE, previous: NONE, slot: NONE };
+            self.entries.resize(at + 1, none);
+        }
+        let entry = &mut self.entries[at];
+        let put_off = entry.slot != NONE && entry.due <= due;
+        entry.due = due;
+        if !put_off {
+            self.unlink(index);
+            self.link(index);
+        }
+    }
+    // ANCHOR_END: set
+
+    /// Forgets the deadline of `index`, if it has one.
+    pub fn clear(&mut self, index: u32) {
+        if (index as usize) < self.entries.len() {
+            self.unlink(index);
+        }
+    }
+
+    /// When to look again: not later than the first deadline. It may be earlier (to lay
+    /// out a slot anew, or for a deadline that was put off), at most once for each dial.
+    pub fn next(&self) -> Option<Instant> {
+        let (at, ..) = self.first_slot()?;
+        Some(self.start + Duration::from_millis(at))
+    }
+
+    /// Takes out the deadlines that have passed, and adds their indices to the list.
+    pub fn expired(&mut self, now: Instant, late: &mut Vec<u32>) {
+        let now = now.saturating_duration_since(self.start).as_millis() as u64;
+        while let Some((at, dial, slot)) = self.first_slot().filter(|slot| slot.0 <= now)
+        {
+            // A slot that was found late is emptied as if it were found in time.
+            self.now = self.now.max(at);
+            let mut index = std::mem::replace(&mut self.first[dial][slot], NONE);
+            self.occupied[dial] &= !(1 << slot);
+            while index != NONE {
+                let entry = &mut self.entries[index as usize];
+                let next = entry.next;
+                entry.slot = NONE;
+                if entry.due <= now {
+                    late.push(index);
+                } else {
+                    self.link(index);
+                }
+                index = next;
+            }
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// The first slot that is not empty, and its time. What is on a lower dial comes
+    /// before all that is on a higher one, and on a dial a lower slot before a higher.
+    fn first_slot(&self) -> Option<(u64, usize, usize)> {
+        let dial = self.occupied.iter().position(|&slots| slots != 0)?;
+        let slot = self.occupied[dial].trailing_zeros();
+        let shift = BITS * dial as u32;
+        let higher_digits = self.now >> (shift + BITS) << (shift + BITS);
+        Some((higher_digits | u64::from(slot) << shift, dial, slot as usize))
+    }
+
+    fn link(&mut self, index: u32) {
+        let due = self.entries[index as usize].due;
+        // The highest digit in which it differs from now. (Beyond the last dial, due
+        // is the end of time, and nobody will notice.)
+        let dial = ((self.now ^ due | 1).ilog2() / BITS).min(DIALS as u32 - 1);
+        let slot = (due >> (BITS * dial)) as usize % SLOTS;
+        let dial = dial as usize;
+        let next = std::mem::replace(&mut self.first[dial][slot], index);
+        self.occupied[dial] |= 1 << slot;
+        let entry = &mut self.entries[index as usize];
+        (entry.next, entry.previous) = (next, NONE);
+        entry.slot = (dial * SLOTS + slot) as u32;
+        if next != NONE {
+            self.entries[next as usize].previous = index;
+        }
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let entry = &mut self.entries[index as usize];
+        let Entry { next, previous, slot, .. } = *entry;
+        if slot == NONE {
+            return;
+        }
+        entry.slot = NONE;
+        if next != NONE {
+            self.entries[next as usize].previous = previous;
+        }
+        if previous != NONE {
+            self.entries[previous as usize].next = next;
+            return;
+        }
+        let (dial, slot) = (slot as usize / SLOTS, slot as usize % SLOTS);
+        self.first[dial][slot] = next;
+        if next == NONE {
+            self.occupied[dial] &= !(1 << slot);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What a connection needs while it is in the middle of something, and not while it
+//! is idle: its buffers. So an idle connection owns next to nothing.
+
+use crate::socket::Share;
+use ch01_blocking::http::{Asked, Inbox, Outbox, Response};
+use ch01_blocking::wait::{Progress, Wait};
+use std::time::Instant;
+
+/// At most so many are kept for the next ones who need them.
+const KEPT: usize = 64;
+
+/// The buffers of one connection, and where it stands.
+#[derive(Debug)]
+pub struct Work {
+    pub(crate) inbox: Inbox,
+    pub(crate) outbox: Outbox,
+    /// An answer that is to come later, and when.
+    pub(crate) later: Option<(Response, Asked, Instant)>,
+    /// What it waits for, and since when.
+    pub(crate) wait: Wait,
+    pub(crate) since: Instant,
+    /// Whether the client takes what it is sent.
+    pub(crate) progress: Progress,
+    /// Bytes read since the last answer, to be thrown away.
+    pub(crate) lingered: usize,
+    /// What it may move in this turn.
+    pub(crate) share: Share,
+}
+
+/// Buffers that nobody uses at the moment.
+#[derive(Debug)]
+pub struct Pool {
+    #[allow(clippy::vec_box)] // boxes go in and out; what is in them never moves
+    free: Vec<Box<Work>>,
+    /// `--max-output`
+    output: usize,
+}
+
+impl Pool {
+    /// An empty pool of buffers that hold so many bytes of answers.
+    pub fn new(output: usize) -> Pool {
+        Pool { free: Vec::new(), output }
+    }
+
+    pub(crate) fn take(&mut self, now: Instant) -> Box<Work> {
+        let mut work = self.free.pop().unwrap_or_else(|| {
+            Box::new(Work {
+                inbox: Inbox::new(),
+                outbox: Outbox::new(self.output),
+                later: None,
+                wait: Wait::Idle,
+                since: now,
+                progress: Progress::default(),
+                lingered: 0,
+                share: Share::new(),
+            })
+        });
+        work.since = now;
+        work
+    }
+
+    pub(crate) fn give_back(&mut self, mut work: Box<Work>) {
+        if self.free.len() < KEPT {
+            work.inbox.clear();
+            work.outbox.clear();
+            work.later = None;
+            work.wait = Wait::Idle;
+            work.progress = Progress::default();
+            work.lingered = 0;
+            self.free.push(work);
+        }
+    }
+}

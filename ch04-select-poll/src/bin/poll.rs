@@ -1,0 +1,10 @@
+//! `poll`: one thread that asks the kernel.
+
+use ch01_blocking::program;
+use ch04_select_poll::poll;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli: program::Cli = program::options();
+    program::start(&cli.options, poll::run)
+}

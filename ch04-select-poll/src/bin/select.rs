@@ -1,0 +1,10 @@
+//! `select`: one thread that asks the kernel.
+
+use ch01_blocking::program;
+use ch04_select_poll::select;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli: program::Cli = program::options();
+    program::start(&cli.options, select::run)
+}

@@ -1,0 +1,15 @@
+//! Chapter 4: what if the kernel does the asking?
+//!
+//! ```text
+//!      chapter 3's EventLoop ──► Poller::wait ──► one system call for everybody:
+//!                 ▲                                select  three sets of bits
+//!                 │                                poll    a list of descriptors
+//!                 └──────────────────────────────  who is ready
+//! ```
+//!
+//! Two more [pollers](ch03_nonblocking::poller::Poller), a file each: [`select`] and
+//! [`poll`]. The event loop and the connections are chapter 3's.
+
+pub mod poll;
+pub mod select;
+mod sys;
