@@ -115,7 +115,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         options: &'a Options,
         stop: &'a Stop,
     ) -> io::Result<EventLoop<'a, P>> {
-        poller.register(listener.as_fd(), LISTENER, Interest::READ)?;
+        poller.register(listener.as_fd(), LISTENER, Interest::ACCEPT)?;
         poller.register(stop.as_fd(), STOP, Interest::READ)?;
         let now = Instant::now();
         Ok(EventLoop {
@@ -166,12 +166,8 @@ impl<'a, P: Poller> EventLoop<'a, P> {
                 Err(error) => {
                     trace::about(0);
                     trace!("pause", "{error}");
-                    // If this fails, the poller goes on telling us, and we pause again.
-                    let _ = self.poller.reregister(
-                        listener.as_fd(),
-                        LISTENER,
-                        Interest::NONE,
-                    );
+                    // Or the poller would go on telling us.
+                    let _ = self.poller.deregister(listener.as_fd(), LISTENER);
                     self.paused = Some(self.shared.now + PAUSE);
                     return;
                 }
@@ -241,9 +237,9 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         if self.paused.is_some_and(|until| until <= self.shared.now) {
             self.paused = None;
             if let Some(listener) = &self.listener {
-                let asked =
-                    self.poller.reregister(listener.as_fd(), LISTENER, Interest::READ);
-                self.accept_again = asked.is_err(); // then we look for ourselves
+                let told =
+                    self.poller.register(listener.as_fd(), LISTENER, Interest::ACCEPT);
+                self.accept_again = told.is_err(); // then we look for ourselves
             }
         }
         if self.accept_again {
@@ -317,7 +313,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             return Ok(()); // events are hints, and this one is not to be had back
         }
         let Some(listener) = self.listener.take() else { return Ok(()) };
-        self.poller.deregister(listener.as_fd(), LISTENER)?;
+        let _ = self.poller.deregister(listener.as_fd(), LISTENER); // or it is paused
         self.poller.deregister(self.stop.as_fd(), STOP)?;
         drop(listener); // who comes now is refused by the kernel
         (self.accept_again, self.paused) = (false, None);

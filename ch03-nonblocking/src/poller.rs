@@ -49,6 +49,10 @@ impl Interest {
     /// That there is room to write.
     pub const WRITE: Interest = Interest(2);
 
+    /// That there is a client to accept. Where several wait for the same listener, one of
+    /// them is enough, and a mechanism that can will wake only one.
+    pub const ACCEPT: Interest = Interest(1 | 4);
+
     /// Whether all of `other` is wanted.
     pub const fn has(self, other: Interest) -> bool {
         self.0 & other.0 == other.0
@@ -100,8 +104,9 @@ impl Ready {
 /// - Events are **hints**. One may come for nothing, or late, so reading or writing may
 ///   still find that it would have to wait; every descriptor is non-blocking.
 /// - Readiness is told **at least once**: when it comes, or, if it is there already, when
-///   it is registered or asked for. A mechanism may go on telling it until it is used
-///   up (`poll`), or not (`epoll` with edges, signals); nobody may rely on the former.
+///   the descriptor is registered. A mechanism may go on telling it until it is used up
+///   (`poll`), or not (signals, `epoll` with edges); nobody may rely on the former. So
+///   who is told must remember, and try before asking to be told.
 /// - Where `eof` is unsaid, a read that brought less than was asked for has emptied the
 ///   descriptor, and the next arrival is told anew. Where it is said, read until the end
 ///   or until reading would wait: an end of file that came with the last bytes may not

@@ -84,6 +84,7 @@ impl Poller for Sigio {
         interest: Interest,
     ) -> io::Result<()> {
         sys::tell_by_signal(fd, self.signal)?;
+        self.unasked.push(Ready::maybe(token, interest));
         self.reregister(fd, token, interest)
     }
 
@@ -93,10 +94,7 @@ impl Poller for Sigio {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        self.watched.set(fd, token, interest);
-        if interest != Interest::NONE {
-            self.unasked.push(Ready::maybe(token, interest));
-        }
+        self.watched.set(fd, token, interest); // signals come for everything anyway
         Ok(())
     }
 

@@ -1,0 +1,14 @@
+//! `epoll`: one thread, and the kernel keeps the list.
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    let cli: ch01_blocking::program::Cli = ch01_blocking::program::options();
+    ch01_blocking::program::start(&cli.options, ch05_epoll::epoll::run)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    ch01_blocking::program::missing("epoll", "Linux")
+}

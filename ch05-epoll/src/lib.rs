@@ -1,0 +1,14 @@
+//! Chapter 5: what if the kernel remembers the list?
+//!
+//! ```text
+//!      chapter 3's EventLoop ──► Poller::wait ──► epoll_wait: who has become ready?
+//!                 │  ▲                                  │
+//!                 │  └──────────────────────────────────┘  only those
+//!                 └──► register, once a connection ──► epoll_ctl: remember this one
+//! ```
+//!
+//! [`epoll`] is one more [poller](ch03_nonblocking::poller::Poller), and nothing else
+//! has changed.
+
+#[cfg(target_os = "linux")]
+pub mod epoll;

@@ -1,0 +1,13 @@
+//! Hands this chapter's servers to the client suite.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    client_suite::main_for(
+        "ch05",
+        &[
+            ("epoll", env!("CARGO_BIN_EXE_epoll")),
+            ("epoll-et", env!("CARGO_BIN_EXE_epoll-et")),
+        ],
+    )
+}
