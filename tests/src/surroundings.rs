@@ -35,9 +35,8 @@ const SIGNALS: [Signal; 8] = [
     Signal::SIGUSR2,
 ];
 
-/// Makes this process, and so every server that it starts, independent of what it
-/// was started from. It comes first in `main`, before there are threads, and before
-/// signals are handled.
+/// Makes this process, and so every program that it starts, independent of what it
+/// was started from. It comes before signals are handled; best first in `main`.
 pub fn make_plain() -> io::Result<()> {
     for descriptor in inherited()? {
         sys::keep_to_ourselves(descriptor)?;
