@@ -30,6 +30,8 @@ mod send;
 pub mod server;
 pub mod show;
 pub mod stage;
+pub mod surroundings;
+mod sys;
 pub mod target;
 pub mod transcript;
 pub mod verdict;
@@ -51,6 +53,10 @@ pub fn main_for(chapter: &str, stages: &[(&str, &str)]) -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Most cases wait for a deadline or a process, so more run at once than there are processors.
     arguments.test_threads.get_or_insert(8);
+    if let Err(error) = surroundings::make_plain() {
+        eprintln!("{chapter}: {error}");
+        return ExitCode::FAILURE;
+    }
     if let Err(error) = cleanup::on_interrupt() {
         eprintln!("{chapter}: an interrupted run may leave servers behind: {error}");
     }

@@ -3,6 +3,7 @@
 //! a family; `RECORD=1 cargo test -p mutant` renews them, and the difference is
 //! then there to be read.
 
+pub(crate) mod elsewhere;
 mod mask;
 
 use std::collections::BTreeMap;
