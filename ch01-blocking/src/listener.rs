@@ -1,12 +1,13 @@
 //! The listening socket, and everything that can go wrong when a client arrives.
 
 use crate::stop::is_readable;
+use crate::sys;
 use crate::trace::{self, trace};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use std::cell::Cell;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 /// How many connections the kernel may complete before we accept them. It takes
@@ -21,7 +22,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
-    accepted: Cell<u64>,
+    /// How many clients were accepted, by all processes that share the socket.
+    accepted: &'static AtomicUsize,
 }
 
 /// A client that has just arrived.
@@ -55,12 +57,18 @@ impl Listener {
         // A client may leave between poll and accept; then a blocking accept would
         // hang.
         socket.set_nonblocking(true)?;
-        Ok(Listener { socket, accepted: Cell::new(0) })
+        Ok(Listener { socket, accepted: sys::shared()? })
     }
 
     /// The address that clients connect to.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()?.as_socket().ok_or_else(|| ErrorKind::Unsupported.into())
+    }
+
+    /// Stops listening for every process that shares the socket: shutdown(2) does, on
+    /// Linux. Elsewhere the kernel lets clients in until the last process has closed it.
+    pub fn close_for_all(self) {
+        let _ = self.socket.shutdown(Shutdown::Read);
     }
 
     /// Waits for a client, or for one of the other descriptors to become readable,
@@ -87,6 +95,10 @@ impl Listener {
                 {
                     continue;
                 }
+                // Another process has closed it for all: a stop that will be told soon.
+                Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                    return Accept::Other;
+                }
                 // EMFILE, ENFILE, ENOBUFS, ENOMEM: every place that connections are
                 // kept in is full. What else accept(2) may report passes too, or does
                 // not; we need not burn the processor over it.
@@ -103,8 +115,7 @@ impl Listener {
             // will too.
             let _ = SockRef::from(&socket).set_tcp_nodelay(true);
             let _ = socket.set_nonblocking(false);
-            let number = self.accepted.get() + 1;
-            self.accepted.set(number);
+            let number = self.accepted.fetch_add(1, Relaxed) as u64 + 1;
             trace::about(number);
             trace!(
                 "accept",

@@ -79,6 +79,9 @@ const fn stage(
     Stage { name, level, model, about }
 }
 
+/// So many workers a pool has unless it is told otherwise.
+pub const WORKERS: usize = 16;
+
 /// Every server, in the order of the story.
 pub const STAGES: &[Stage] = &[
     stage("iterative", 1, Model::OneAtATime, "one client, then the next"),
@@ -130,6 +133,15 @@ impl Stage {
                     | Model::PoolOfProcesses
             ),
             Capability::BeyondFdSetsize => self.model != Model::Events { select: true },
+        }
+    }
+
+    /// The option that says how many clients are served at once, where there is one.
+    pub fn workers(&self) -> Option<&'static str> {
+        match self.model {
+            Model::PoolOfThreads => Some("threads"),
+            Model::PoolOfProcesses => Some("processes"),
+            _ => None,
         }
     }
 

@@ -262,6 +262,7 @@ pub(super) const CASES: &[Case] = &[
             Ok(())
         },
     )
+    .clients(205)
     .needs(MANY),
     case(
         "any_number",

@@ -174,6 +174,7 @@ pub(super) const CASES: &[Case] = &[
         drop(clients);
         ends_well(ctx)
     })
+    .clients(55)
     .needs(&[Need::Process, Need::Plaintext, Need::Many]),
     case(
         "while_it_sleeps",
