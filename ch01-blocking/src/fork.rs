@@ -67,6 +67,7 @@ pub fn run(
             }
         }
     }
+    site.drain_all();
     drop(listener); // who comes now is refused by the kernel
     children.drain(timeouts.drain, |(number, _), _| say_goodbye(number, site));
     Ok(())

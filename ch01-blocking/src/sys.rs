@@ -203,6 +203,9 @@ pub unsafe trait Zeroed: Sync + 'static {}
 // SAFETY: an `AtomicUsize` is one, and zero is valid for it.
 unsafe impl Zeroed for AtomicUsize {}
 
+// SAFETY: an `AtomicBool` is one, and zero is valid for it: false.
+unsafe impl Zeroed for AtomicBool {}
+
 // SAFETY: `Stats` is a `repr(C)` struct of `AtomicU64`s, for which zero is valid.
 unsafe impl Zeroed for crate::stats::Stats {}
 

@@ -98,6 +98,7 @@ pub fn run(
             }
         }
         trace::about(0);
+        site.drain();
         drop(listener); // who comes now is refused by the kernel
         roster.drain(timeouts.drain); // who is in the queue is served yet
         Ok(())

@@ -82,6 +82,7 @@ pub fn run(
             vacant.push(post.vacated(format_args!("{}", Ended(status))));
         });
     }
+    site.drain_all();
     listener.close_for_all(); // who comes now is refused by the kernel
     children.drain(common.timeouts().drain, |_, _| {});
     Ok(())
