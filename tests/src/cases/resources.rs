@@ -20,7 +20,7 @@ const NOBODY_LEFT: &str =
     "Chapter 1, \"Nobody left to serve them\"; The contract, \"Refusals\"";
 const NEVER_READS: &str = "Chapter 1, \"The client that never reads\"";
 
-fn known<T>(value: Option<T>) -> Step<T> {
+pub(super) fn known<T>(value: Option<T>) -> Step<T> {
     value.ok_or_else(|| Stop::skip("no /proc on this system"))
 }
 
