@@ -27,7 +27,7 @@ const PLAIN: &[Need] = &[Need::Plaintext, Need::Process];
 const STATS: &[Need] = &[Need::Plaintext, Need::Stats, Need::Process];
 
 const BACK: &str = "Chapter 2, \"Every deadline gives a worker back\"";
-const QUEUE: &str = "Chapter 2, \"The queue\"; Chapter 2, \"When everybody is busy\"";
+const QUEUE: &str = "Chapter 2, \"The queue\" and \"When everybody is busy\"";
 const CHILDREN: &str = "Chapter 2, \"Processes made once: prefork\"";
 
 /// So long that only a wrong reason would let the server wait for it.
@@ -189,7 +189,9 @@ pub(super) const CASES: &[Case] = &[
                 clients.push(client);
             }
             for mut client in clients {
-                client.response()?.is(200)?.holds("slept 10 ms\n")?;
+                let answer = client.response();
+                let answer = answer.map_err(|stop| stop.awaiting("an answer for each"))?;
+                answer.is(200)?.holds("slept 10 ms\n")?;
                 client.ends()?;
                 client.close();
             }
