@@ -100,7 +100,7 @@ impl Pool {
             [&stats.panics, &stats.timeouts]
                 .map(|counter| counter.load(Ordering::Relaxed))
         };
-        while let Some(stream) = self.take() {
+        while let Some(stream) = self.take(server) {
             let [panics, timeouts] = counted();
             connection::serve(&stream, server);
             drop(stream);
@@ -117,8 +117,11 @@ impl Pool {
         self.changed.notify_all();
     }
 
-    fn take(&self) -> Option<TcpStream> {
+    fn take(&self, server: &Server) -> Option<TcpStream> {
         let mut state = self.lock();
+        if wrong(Mutation::ForgetsQueueAtStop) && server.stop.asked() {
+            state.waiting.clear();
+        }
         while state.waiting.is_empty() {
             if state.over {
                 return None;

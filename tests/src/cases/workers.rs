@@ -379,7 +379,9 @@ pub(super) const CASES: &[Case] = &[
                 client.ends()?;
             }
             for client in &mut waiting {
-                client.response()?.is(200)?.names("Connection", "close")?;
+                let answer = client.response();
+                let answer = answer.map_err(|stop| stop.awaiting("the queue's answers"))?;
+                answer.is(200)?.names("Connection", "close")?;
             }
             drop((held, waiting));
             ends_well(ctx)
