@@ -4,10 +4,10 @@ use crate::stop::is_readable;
 use crate::sys;
 use crate::trace::{self, trace};
 use socket2::{Domain, Protocol, Socket, Type};
-use std::cell::Cell;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 /// How many connections the kernel may complete before we accept them. It takes
@@ -21,7 +21,8 @@ pub const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
-    accepted: Cell<u64>,
+    /// How many clients were accepted, by all processes that share the socket.
+    accepted: &'static AtomicUsize,
 }
 
 /// A client that has just arrived.
@@ -67,12 +68,18 @@ impl Listener {
         // A client may leave between poll and accept; then a blocking accept would
         // hang.
         socket.set_nonblocking(true)?;
-        Ok(Listener { socket, accepted: Cell::new(0) })
+        Ok(Listener { socket, accepted: sys::shared()? })
     }
 
     /// The address that clients connect to.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()?.as_socket().ok_or_else(|| ErrorKind::Unsupported.into())
+    }
+
+    /// Stops listening for every process that shares the socket: shutdown(2) does, on
+    /// Linux. Elsewhere the kernel lets clients in until the last process has closed it.
+    pub fn close_for_all(self) {
+        let _ = self.socket.shutdown(Shutdown::Read);
     }
 
     /// Waits for a client, or for one of the other descriptors to become readable,
@@ -89,6 +96,10 @@ impl Listener {
             match self.accept_now(Mode::Blocking) {
                 Ok(Some(client)) => return Accept::Client(client),
                 Ok(None) => {}
+                // Another process has closed it for all: a stop that will be told soon.
+                Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                    return Accept::Other;
+                }
                 Err(error) => {
                     trace!("pause", "{error}");
                     if is_readable(&[stop, bell], Some(PAUSE)).contains(&true) {
@@ -118,8 +129,7 @@ impl Listener {
                 Err(error) => return Err(error),
             }
         };
-        let number = self.accepted.get() + 1;
-        self.accepted.set(number);
+        let number = self.accepted.fetch_add(1, Relaxed) as u64 + 1;
         trace::about(number);
         trace!(
             "accept",

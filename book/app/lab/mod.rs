@@ -8,6 +8,7 @@ mod chart;
 mod machine;
 mod spawn;
 mod spread;
+mod stuck;
 
 use std::fs;
 
@@ -23,11 +24,18 @@ struct Experiment {
     run: fn(&Lab<'_>) -> Result<()>,
 }
 
-const EXPERIMENTS: &[Experiment] = &[Experiment {
-    name: "spawn",
-    question: "What does it cost to make a process or a thread, and to keep it while it sleeps?",
-    run: spawn::run,
-}];
+const EXPERIMENTS: &[Experiment] = &[
+    Experiment {
+        name: "spawn",
+        question: "What does it cost to make a process or a thread, and to keep it while it sleeps?",
+        run: spawn::run,
+    },
+    Experiment {
+        name: "stuck",
+        question: "How many silent clients does a server bear, and what does the next one wait?",
+        run: stuck::run,
+    },
+];
 
 /// Where results go.
 struct Lab<'a> {

@@ -37,6 +37,11 @@ static STAGE: Stage = Stage {
     about: "wrong in one way",
 };
 
+/// The same made of what a case is about, if it is not about all kinds of servers.
+fn stage_for(case: &Case) -> Stage {
+    Stage { model: case.only.first().copied().unwrap_or(STAGE.model), ..STAGE }
+}
+
 /// A mutant that hangs is caught by the end of patience, and there are many: this
 /// many seconds do. Too little could only pass a mutant as caught, never the
 /// correct server as wrong, which is judged with the suite's own patience.
@@ -80,7 +85,8 @@ fn correct(programs: &Programs, root: &Arc<Root>) -> io::Result<Vec<Trial>> {
     let trial = |case: Case| {
         let (root, target) = (Arc::clone(root), Target::Binary(binary.clone()));
         Trial::test(format!("correct::{}", case.full_name()), move || {
-            match judge(&case, &STAGE, &target, &root.path, Measure::Contract) {
+            let stage = stage_for(&case);
+            match judge(&case, &stage, &target, &root.path, Measure::Contract) {
                 Outcome::Held => Ok(()),
                 Outcome::Broken(failure) => Err(Failed::from(failure.to_string())),
                 Outcome::Skipped(why) => {
@@ -92,7 +98,7 @@ fn correct(programs: &Programs, root: &Arc<Root>) -> io::Result<Vec<Trial>> {
     };
     Ok(cases::all()
         .into_iter()
-        .filter(|case| case.not_for(&STAGE).is_none())
+        .filter(|case| case.not_for(&stage_for(case)).is_none())
         .map(trial)
         .collect())
 }
@@ -148,7 +154,7 @@ fn caught(
     let target = Target::Binary(binary);
     let mut different = None;
     for _ in 0..TRIES {
-        match judge(&case, &STAGE, &target, root, Measure::Contract) {
+        match judge(&case, &stage_for(&case), &target, root, Measure::Contract) {
             Outcome::Held => {}
             Outcome::Broken(failure) => {
                 match recorded.compare(mutant, &failure.to_string()) {

@@ -198,6 +198,7 @@ pub(super) const CASES: &[Case] = &[
     case("silent_clients", Security, "accept(2)", "Fifty silent clients do not keep others waiting", |ctx| {
         served_beside_many(ctx, 50, b"")
     })
+    .clients(55)
     .needs(&[Need::Many])
     .book("Chapter 1, \"Two clients\""),
     case(
@@ -207,6 +208,7 @@ pub(super) const CASES: &[Case] = &[
         "Fifty clients with half a head do not keep others waiting",
         |ctx| served_beside_many(ctx, 50, b"GET /plaintext HTTP/1.1\r\nHost: sui"),
     )
+    .clients(55)
     .needs(&[Need::Many])
     .book("Chapter 1, \"The client that never ends its request\""),
     case(
@@ -216,6 +218,7 @@ pub(super) const CASES: &[Case] = &[
         "Twenty clients that do not read do not keep others waiting",
         |ctx| served_beside_many(ctx, 20, &get("/bytes/50000000")),
     )
+    .clients(25)
     .needs(&[Need::Many, Need::Bytes])
     .book("Chapter 1, \"The client that never reads\""),
     case(

@@ -11,12 +11,12 @@ use crate::verdict::{Step, Stop, Verdict, demand};
 
 /// One round trip: proof that the server itself, not the kernel's queue of
 /// accepted connections, has this client.
-fn round_trip(client: &mut Client) -> Verdict {
+pub(super) fn round_trip(client: &mut Client) -> Verdict {
     client.send(get("/plaintext"))?;
     client.response()?.is(200)?.holds("Hello, World!").map(drop)
 }
 
-fn hold(ctx: &mut Ctx<'_>, count: usize) -> Step<Vec<Client>> {
+pub(super) fn hold(ctx: &mut Ctx<'_>, count: usize) -> Step<Vec<Client>> {
     let mut held = Vec::with_capacity(count);
     for _ in 0..count {
         let mut client = ctx.client()?;
@@ -264,6 +264,7 @@ pub(super) const CASES: &[Case] = &[
             Ok(())
         },
     )
+    .clients(205)
     .needs(MANY),
     case(
         "any_number",

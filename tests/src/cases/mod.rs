@@ -21,6 +21,7 @@ mod request_line;
 mod resources;
 mod routes;
 mod shutdown;
+mod workers;
 
 use crate::case::Case;
 
@@ -74,6 +75,7 @@ const FAMILIES: &[Family] = &[
     ("lifecycle", lifecycle::CASES, "The contract, \"Starting and stopping\""),
     ("resources", resources::CASES, "The contract, \"Limits\""),
     ("shutdown", shutdown::CASES, "The contract, \"Starting and stopping\""),
+    ("workers", workers::CASES, "Chapter 2, \"The wall\""),
 ];
 
 /// Every case, in the order of the families.
