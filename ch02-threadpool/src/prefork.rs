@@ -53,9 +53,30 @@ pub fn run(
     stop: &Stop,
 ) -> io::Result<()> {
     let Options { common, own } = options;
+    supervise(vec![listener], site, common, own.processes, stop, |_, listeners| {
+        // A pipe of its own: the parent's would tell everybody.
+        let stop = Stop::on(&[Signal::SIGTERM])?;
+        let Some(listener) = listeners.into_iter().next() else { return Ok(()) };
+        // The server of chapter 1 that serves one client after another.
+        iterative::run(listener, site, common, &stop)
+    })
+}
+// ANCHOR_END: run
+
+// ANCHOR: supervise
+/// Keeps so many processes alive that all live the same life, until `stop`. Each is told
+/// its number, from 1, and has the listeners.
+pub fn supervise(
+    listeners: Vec<Listener>,
+    site: &Site,
+    options: &Common,
+    processes: u16,
+    stop: &Stop,
+    life: impl FnOnce(u16, Vec<Listener>) -> io::Result<()>,
+) -> io::Result<()> {
     let (alone, mut children) = (SingleThreaded::check()?, Children::new()?);
     let mut vacant: Vec<Post> =
-        (1..=own.processes).map(Post::new).collect::<io::Result<_>>()?;
+        (1..=processes).map(Post::new).collect::<io::Result<_>>()?;
     let mut starting = true;
     loop {
         let due: Vec<Post> = vacant.extract_if(.., |post| post.is_due()).collect();
@@ -63,10 +84,13 @@ pub fn run(
             post.since = Instant::now();
             match sys::fork(&alone) {
                 Ok(Some(child)) => children.add(child, post),
-                Ok(None) => be_child(&post, listener, site, common),
+                Ok(None) => {
+                    post.ledger.keep();
+                    sys::child(|| life(post.number, listeners))
+                }
                 Err(error) if starting => {
                     children.drain(Duration::ZERO, |_, _| {});
-                    return Err(too_many(post.number, own.processes, &error));
+                    return Err(too_many(post.number, processes, &error));
                 }
                 Err(error) => vacant.push(post.vacated(format_args!("fork: {error}"))),
             }
@@ -78,28 +102,16 @@ pub fn run(
         }
         children.rang();
         children.bury(|post, status| {
-            post.ledger.settle(&site.stats, &site.limits.buffered);
+            post.ledger.settle(site.stats, &site.limits.buffered);
             vacant.push(post.vacated(format_args!("{}", Ended(status))));
         });
     }
     site.drain_all();
-    listener.close_for_all(); // who comes now is refused by the kernel
-    children.drain(common.timeouts().drain, |_, _| {});
+    listeners.into_iter().for_each(Listener::close_for_all); // who comes now is refused by the kernel
+    children.drain(options.timeouts().drain, |_, _| {});
     Ok(())
 }
-// ANCHOR_END: run
-
-// ANCHOR: child
-/// A child's whole life: the server of chapter 1 that serves one client after another.
-fn be_child(post: &Post, listener: Listener, site: &Site, options: &Common) -> ! {
-    post.ledger.keep();
-    sys::child(|| {
-        // A pipe of its own: the parent's would tell everybody.
-        let stop = Stop::on(&[Signal::SIGTERM])?;
-        iterative::run(listener, site, options, &stop)
-    })
-}
-// ANCHOR_END: child
+// ANCHOR_END: supervise
 
 /// A place for a child.
 struct Post {

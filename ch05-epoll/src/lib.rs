@@ -8,7 +8,9 @@
 //! ```
 //!
 //! [`epoll`] is one more [poller](ch03_nonblocking::poller::Poller), and nothing else
-//! has changed.
+//! has changed. [`reactors`] runs one loop for each core.
 
 #[cfg(target_os = "linux")]
 pub mod epoll;
+#[cfg(target_os = "linux")]
+pub mod reactors;

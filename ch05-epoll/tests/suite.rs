@@ -8,6 +8,7 @@ fn main() -> ExitCode {
         &[
             ("epoll", env!("CARGO_BIN_EXE_epoll")),
             ("epoll-et", env!("CARGO_BIN_EXE_epoll-et")),
+            ("reactors", env!("CARGO_BIN_EXE_reactors")),
         ],
     )
 }
