@@ -40,6 +40,9 @@ pub trait Stream: Write {
 
 // ANCHOR_END: stream
 
+/// How often within a write deadline we look whether the client takes anything.
+const LOOKS: u32 = 4;
+
 /// A stream that makes its thread wait: a socket in the mode in which it was born.
 ///
 /// The kernel keeps the deadlines, by SO_RCVTIMEO and SO_SNDTIMEO (socket(7)).
@@ -54,22 +57,25 @@ pub struct Blocking<'a> {
     began: Instant,
     /// The SO_RCVTIMEO that is set now.
     receive_within: Duration,
-    /// What the client had not taken when a write last ended for lack of time.
-    untaken: Option<usize>,
+    /// Bytes that the kernel has taken from us.
+    written: u64,
+    /// Since when the client has not taken a step further, and how much it had then.
+    slow_since: Option<(Instant, u64)>,
 }
 
 impl<'a> Blocking<'a> {
     /// A stream for an accepted connection, waiting for its first request.
     pub fn new(place: &'a Place<'a>, timeouts: &'a Timeouts) -> io::Result<Blocking<'a>> {
         place.seat.socket.set_read_timeout(Some(timeouts.idle))?;
-        place.seat.socket.set_write_timeout(Some(timeouts.write / 2))?;
+        place.seat.socket.set_write_timeout(Some(timeouts.write / LOOKS))?;
         Ok(Blocking {
             place,
             timeouts,
             wait: Wait::Idle,
             began: Instant::now(),
             receive_within: timeouts.idle,
-            untaken: None,
+            written: 0,
+            slow_since: None,
         })
     }
 
@@ -115,10 +121,13 @@ impl<'a> Blocking<'a> {
 
     /// What a write reports, unless the client has taken too little for too long.
     ///
-    /// A blocking write that falls short was ended by SO_SNDTIMEO, half a write
+    /// A blocking write that falls short was ended by SO_SNDTIMEO, a part of the write
     /// deadline. That alone says little: the kernel wakes a writer only when a third of
     /// its buffer has become free, which for a slow client may be minutes. So we ask
-    /// how much the client has really taken between two such ends.
+    /// how much the client has really taken. It is told in lumps, as the client's kernel
+    /// announces new room only when there is a good deal of it: so the whole deadline
+    /// must have passed, from one such end to another, and the client may have up to
+    /// a [`LOOKS`]th more.
     fn written(
         &mut self,
         wrote: io::Result<usize>,
@@ -132,18 +141,23 @@ impl<'a> Blocking<'a> {
         if wrote > 0 {
             trace!("write", "{wrote} bytes");
         }
-        if wrote == of || began.elapsed() < self.timeouts.write / 2 {
-            self.untaken = None;
+        self.written += wrote as u64;
+        if wrote == of || began.elapsed() < self.timeouts.write / LOOKS {
+            self.slow_since = None;
             return Ok(wrote);
         }
-        let untaken = sys::unacknowledged(self.place.seat.socket.as_fd());
         trace!("wait", "for the client to take what is sent");
-        match self.untaken.replace(untaken) {
-            Some(before) if before + wrote < untaken + WRITE_STEP / 2 => {
-                Err(ErrorKind::TimedOut.into())
+        let untaken = sys::unacknowledged(self.place.seat.socket.as_fd());
+        let taken = self.written.saturating_sub(untaken as u64);
+        match self.slow_since {
+            Some((since, before)) if taken < before + WRITE_STEP as u64 => {
+                if since.elapsed() >= self.timeouts.write {
+                    return Err(ErrorKind::TimedOut.into());
+                }
             }
-            _ => Ok(wrote),
+            _ => self.slow_since = Some((Instant::now(), taken)),
         }
+        Ok(wrote)
     }
 }
 
