@@ -147,12 +147,18 @@ fn caught(
     };
     let target = Target::Binary(binary);
     let mut different = None;
-    for _ in 0..TRIES {
+    for number in 1..=TRIES {
         match judge(&case, &STAGE, &target, root, Measure::Contract) {
             Outcome::Held => {}
             Outcome::Broken(failure) => {
                 match recorded.compare(mutant, &failure.to_string()) {
-                    Ok(()) => return Ok(()),
+                    Ok(()) if number == 1 => return Ok(()),
+                    Ok(()) => {
+                        eprintln!(
+                            "mutant::{name} caught, in these words, by try {number}"
+                        );
+                        return Ok(());
+                    }
                     Err(why) => different = Some(why),
                 }
             }
