@@ -154,9 +154,8 @@ fn caught(
                 match recorded.compare(mutant, &failure.to_string()) {
                     Ok(()) if number == 1 => return Ok(()),
                     Ok(()) => {
-                        eprintln!(
-                            "mutant::{name} caught, in these words, by try {number}"
-                        );
+                        let before = different.unwrap_or_else(|| "it escaped".to_owned());
+                        eprintln!("mutant::{name} caught by try {number}, but: {before}");
                         return Ok(());
                     }
                     Err(why) => different = Some(why),
