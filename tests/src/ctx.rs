@@ -107,7 +107,7 @@ impl<'a> Ctx<'a> {
         let name = letter(self.clients);
         self.clients += 1;
         let mut client = Client::connect_with(address, &name, &self.log, receive)?;
-        client.lenient = self.lenient;
+        (client.lenient, client.standards) = (self.lenient, self.standards);
         Ok(client)
     }
 
@@ -145,6 +145,9 @@ impl<'a> Ctx<'a> {
         if !self.standards {
             return Self::is_refused(&mut client, statuses);
         }
+        if client.is_cut_off() {
+            return Ok(());
+        }
         // Whether a refusal that leaves no doubt where the next request begins
         // ends the connection is the server's choice.
         let answer = Self::refusal(&mut client, statuses)?;
@@ -166,6 +169,9 @@ impl<'a> Ctx<'a> {
 
     /// The same for a client that has sent already.
     pub fn is_refused(client: &mut Client, statuses: &[u16]) -> Verdict {
+        if client.is_cut_off() {
+            return Ok(());
+        }
         let answer = Self::refusal(client, statuses)?;
         if !(client.lenient && answer.status >= 400) {
             answer.one_of(statuses)?;
@@ -183,7 +189,7 @@ impl<'a> Ctx<'a> {
             return Ok(response);
         }
         response.is(status)?;
-        if self.standards && (status >= 400 || response.lists("Connection", "close")) {
+        if self.standards && (status >= 400 || response.tells_end()) {
             // Going on is the contract's promise.
             return Ok(response);
         }

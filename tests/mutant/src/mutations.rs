@@ -189,6 +189,7 @@ mutations! {
     NoBodyRate "no-body-rate" "deadlines::content_too_slow", "does not ask for --body-rate";
     NoWriteDeadline "no-write-deadline" "deadlines::never_reads", "waits for a client that does not read for ever";
     WriteDeadlineForAll "write-deadline-for-all" "deadlines::slow_reader_within_its_time", "bounds the time of a whole answer, so that a slow reader of a long one is cut";
+    WriteDeadlineHalved "write-deadline-halved" "deadlines::reads_in_gulps", "asks for progress in each half of --write-timeout";
     RoomToldLate "room-told-late" "deadlines::slow_reader_within_its_time", "hears too late that a large socket buffer has room again, and takes a slow reader for a stalled one";
 
     // answers

@@ -153,12 +153,17 @@ fn caught(
     };
     let target = Target::Binary(binary);
     let mut different = None;
-    for _ in 0..TRIES {
+    for number in 1..=TRIES {
         match judge(&case, &stage_for(&case), &target, root, Measure::Contract) {
             Outcome::Held => {}
             Outcome::Broken(failure) => {
                 match recorded.compare(mutant, &failure.to_string()) {
-                    Ok(()) => return Ok(()),
+                    Ok(()) if number == 1 => return Ok(()),
+                    Ok(()) => {
+                        let before = different.unwrap_or_else(|| "it escaped".to_owned());
+                        eprintln!("mutant::{name} caught by try {number}, but: {before}");
+                        return Ok(());
+                    }
                     Err(why) => different = Some(why),
                 }
             }

@@ -156,6 +156,9 @@ pub(super) const CASES: &[Case] = &[
             for _ in 0..20 {
                 let mut client = ctx.client()?;
                 client.send("nonsense\r\n\r\n")?;
+                if client.is_cut_off() {
+                    continue;
+                }
                 let answer = client.response();
                 let answer = answer.map_err(|stop| stop.awaiting("a refusal, status 400"))?;
                 if !(ctx.lenient && answer.status >= 400) {
@@ -261,6 +264,13 @@ pub(super) const CASES: &[Case] = &[
     case("zeros", Security, "RFC 9112 §2.2", "Sixteen kilobytes of NUL bytes are refused", |ctx| {
         let mut client = ctx.client()?;
         client.send(vec![0; 16 * 1024])?;
+        if ctx.lenient {
+            // How much of a line a server takes before it looks at it is its own choice.
+            client.send("\r\n\r\n")?;
+            if client.is_cut_off() {
+                return ctx.is_well();
+            }
+        }
         let answer =
             client.response().map_err(|stop| stop.awaiting("a refusal, status 400 or 414"))?;
         if !(ctx.lenient && answer.status >= 400) {
