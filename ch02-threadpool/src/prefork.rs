@@ -78,7 +78,7 @@ pub fn run(
         }
         children.rang();
         children.bury(|post, status| {
-            post.ledger.settle(&site.stats, &site.limits.buffered);
+            post.ledger.settle(site.stats, &site.limits.buffered);
             vacant.push(post.vacated(format_args!("{}", Ended(status))));
         });
     }
