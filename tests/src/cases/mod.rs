@@ -1,6 +1,7 @@
 //! The table of cases, one file for each family of behaviour.
 
 mod bodies;
+mod chaos;
 mod chunks;
 mod conditional;
 mod connection;
@@ -71,6 +72,11 @@ const FAMILIES: &[Family] = &[
         "hostile",
         hostile::CASES,
         "Chapter 1, \"The client that goes away\"; The contract, \"Starting and stopping\"",
+    ),
+    (
+        "chaos",
+        chaos::CASES,
+        "Chapter 1, \"Break it\"; The contract, \"Limits\" and \"Refusals\"",
     ),
     ("lifecycle", lifecycle::CASES, "The contract, \"Starting and stopping\""),
     ("resources", resources::CASES, "The contract, \"Limits\""),
