@@ -30,7 +30,7 @@ fn fails_in_one_line(ctx: &mut Ctx<'_>, args: &[&str]) -> Verdict {
 }
 
 /// Stops the server's process and waits until it stands still.
-fn freeze(ctx: &mut Ctx<'_>) -> Verdict {
+pub(super) fn freeze(ctx: &mut Ctx<'_>) -> Verdict {
     let pid = ctx.pid()?;
     ctx.server()?.signal(Signal::SIGSTOP)?;
     ctx.until("a stopped process", |_| match proc::stopped(pid) {

@@ -5,6 +5,7 @@ mod chunks;
 mod conditional;
 mod connection;
 mod deadlines;
+mod events;
 mod expect;
 mod files;
 mod framing;
@@ -71,6 +72,7 @@ const FAMILIES: &[Family] = &[
         hostile::CASES,
         "Chapter 1, \"The client that goes away\"; The contract, \"Starting and stopping\"",
     ),
+    ("events", events::CASES, "Chapter 1, \"Two clients\""),
     ("lifecycle", lifecycle::CASES, "The contract, \"Starting and stopping\""),
     ("resources", resources::CASES, "The contract, \"Limits\""),
     ("shutdown", shutdown::CASES, "The contract, \"Starting and stopping\""),
