@@ -30,7 +30,7 @@ fn fails_in_one_line(ctx: &mut Ctx<'_>, args: &[&str]) -> Verdict {
 }
 
 /// Stops the server, all its processes, and waits until it stands still.
-fn freeze(ctx: &mut Ctx<'_>) -> Verdict {
+pub(super) fn freeze(ctx: &mut Ctx<'_>) -> Verdict {
     let pid = ctx.pid()?;
     ctx.server()?.signal_all(Signal::SIGSTOP)?;
     ctx.until("a stopped server", |_| {

@@ -6,6 +6,7 @@ mod chunks;
 mod conditional;
 mod connection;
 mod deadlines;
+mod events;
 mod expect;
 mod files;
 mod framing;
@@ -78,6 +79,7 @@ const FAMILIES: &[Family] = &[
         chaos::CASES,
         "Chapter 1, \"Break it\"; The contract, \"Limits\" and \"Refusals\"",
     ),
+    ("events", events::CASES, "Chapter 1, \"Two clients\""),
     ("lifecycle", lifecycle::CASES, "The contract, \"Starting and stopping\""),
     ("resources", resources::CASES, "The contract, \"Limits\""),
     ("shutdown", shutdown::CASES, "The contract, \"Starting and stopping\""),
