@@ -344,6 +344,7 @@ impl<T: Transport> Connection<T> {
         self.wait(Wait::Write, work, shared)
     }
 
+    // ANCHOR: wait
     /// What to be woken for. The clock starts when the kind of wait changes, and goes
     /// on as long as it stays the same.
     fn wait(&self, wait: Wait, work: &mut Work, shared: &Shared<'_>) -> Next {
@@ -371,6 +372,7 @@ impl<T: Transport> Connection<T> {
             }
         }
     }
+    // ANCHOR_END: wait
 
     fn sleep(&self, work: &Work, shared: &Shared<'_>) -> Next {
         let until = work.later.as_ref().map_or(shared.now, |(_, _, until)| *until);

@@ -5,6 +5,7 @@
 //! where the pages include them: so no measured number is ever typed.
 
 mod chart;
+mod idle;
 mod machine;
 mod spawn;
 mod spread;
@@ -23,11 +24,18 @@ struct Experiment {
     run: fn(&Lab<'_>) -> Result<()>,
 }
 
-const EXPERIMENTS: &[Experiment] = &[Experiment {
-    name: "spawn",
-    question: "What does it cost to make a process or a thread, and to keep it while it sleeps?",
-    run: spawn::run,
-}];
+const EXPERIMENTS: &[Experiment] = &[
+    Experiment {
+        name: "spawn",
+        question: "What does it cost to make a process or a thread, and to keep it while it sleeps?",
+        run: spawn::run,
+    },
+    Experiment {
+        name: "idle",
+        question: "What do idle clients cost a fresh one, and the processor: spin and sigio",
+        run: idle::run,
+    },
+];
 
 /// Where results go.
 struct Lab<'a> {
