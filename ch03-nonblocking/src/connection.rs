@@ -55,6 +55,7 @@ enum Then {
     Close,
 }
 
+// ANCHOR: connection
 /// One client.
 #[derive(Debug)]
 pub struct Connection<T> {
@@ -68,6 +69,7 @@ pub struct Connection<T> {
     /// None while it is idle.
     work: Option<Box<Work>>,
 }
+// ANCHOR_END: connection
 
 /// Why a connection is woken.
 #[derive(Clone, Copy, Debug)]

@@ -12,7 +12,7 @@
 //! - It tells what *happens*, never what *is*: what happened before the descriptor was
 //!   set up is never told.
 //! - A signal may be about a descriptor that was closed, and given to somebody else,
-//!   since it was queued.
+//!   since it was queued. Even "broken" is only a hint here.
 
 use crate::event_loop;
 use crate::poller::{Interest, Poller, Ready, Token};
@@ -61,16 +61,18 @@ impl Sigio {
             trace!("overflow", "the queue of signals was full: everybody is asked");
             return ready.extend(self.watched.all());
         }
-        // Whoever has this descriptor now. Perhaps it is somebody else's signal: a hint
-        // in vain does no harm.
+        // Whoever has this descriptor now. Perhaps the signal is about somebody who had it
+        // before. So it is never taken at its word that a connection is broken: reading
+        // and writing will tell, and a hint in vain does no harm.
         if let Some((token, _)) = self.watched.get(told.fd) {
             let any = |bits| told.band & bits != 0;
+            let readable = any(POLLIN | POLLERR | POLLHUP);
             ready.push(Ready {
                 token,
-                readable: any(POLLIN),
-                writable: any(POLLOUT),
-                eof: any(POLLIN), // the end of file is told like any other arrival
-                broken: any(POLLERR | POLLHUP),
+                readable,
+                writable: any(POLLOUT | POLLERR | POLLHUP),
+                eof: readable, // an end of file is told like any other arrival
+                broken: false,
             });
         }
     }
