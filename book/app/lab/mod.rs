@@ -5,6 +5,7 @@
 //! where the pages include them: so no measured number is ever typed.
 
 mod chart;
+mod idle;
 mod machine;
 mod spawn;
 mod spread;
@@ -34,6 +35,11 @@ const EXPERIMENTS: &[Experiment] = &[
         name: "stuck",
         question: "How many silent clients does a server bear, and what does the next one wait?",
         run: stuck::run,
+    },
+    Experiment {
+        name: "idle",
+        question: "What do idle clients cost a fresh one, and the processor: spin and sigio",
+        run: idle::run,
     },
 ];
 
