@@ -53,7 +53,7 @@ fn asks_for_much(ctx: &mut Ctx<'_>) -> Step<Client> {
     // about as much has been read, a larger one too seldom for a server to know in time.
     let mut client = ctx.client_with(Some(64 * 1024))?;
     // A quick answer first: the server's kernel now gives the connection its largest buffer.
-    client.send(get("/bytes/30000000"))?;
+    client.send(get("/bytes/6000000"))?;
     client.response()?.is(200)?;
     client.send(get_and_close(&format!("/bytes/{MUCH}")))?;
     Ok(client)
