@@ -330,7 +330,7 @@ impl<T: Transport> Connection<T> {
     fn wait_for_input(&self, work: &mut Work, shared: &Shared<'_>) -> Next {
         let wait = match work.inbox.content_received() {
             Some(received) => Wait::Body { received },
-            None if !work.inbox.is_empty() => Wait::Head,
+            None if !work.inbox.is_fresh() => Wait::Head,
             None if shared.site.is_draining() && !work.share.is_used_up() => {
                 return Next::Close;
             }

@@ -119,6 +119,14 @@ pub(crate) fn tell_no_more(fd: BorrowedFd<'_>) -> io::Result<()> {
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })
 }
 
+/// Whether the descriptor of this number is broken now (poll(2)).
+pub(crate) fn is_broken(fd: RawFd) -> bool {
+    let mut asked = libc::pollfd { fd, events: 0, revents: 0 };
+    // SAFETY: one pollfd, valid and ours alone during the call. A number that is no open
+    // descriptor is reported as such (POLLNVAL).
+    unsafe { libc::poll(&raw mut asked, 1, 0) == 1 }
+}
+
 fn check(returned: libc::c_int) -> io::Result<()> {
     if returned < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

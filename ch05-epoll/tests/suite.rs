@@ -8,7 +8,11 @@ fn main() -> ExitCode {
         &[
             ("epoll", env!("CARGO_BIN_EXE_epoll")),
             ("epoll-et", env!("CARGO_BIN_EXE_epoll-et")),
-            ("reactors", env!("CARGO_BIN_EXE_reactors")),
+            ("reactors --threads 2", env!("CARGO_BIN_EXE_reactors")),
+            (
+                "reactors --processes 2 --threads 1 --listeners one",
+                env!("CARGO_BIN_EXE_reactors"),
+            ),
         ],
     )
 }

@@ -429,8 +429,10 @@ pub(super) const CASES: &[Case] = &[
             let mut got = 0;
             let start = Instant::now();
             while start.elapsed() < Duration::from_secs(8) {
-                got += client.sip(10_000)?;
                 std::thread::sleep(Duration::from_millis(100));
+                // As much as is due by now, or a busy machine would make a slower reader.
+                let due = start.elapsed().as_millis() as usize * 100;
+                got += client.sip(due.saturating_sub(got).max(1))?;
             }
             takes_the_rest(&mut client, got)
         },

@@ -128,7 +128,7 @@ fn busy_looks(ctx: &mut Ctx<'_>) -> Step<usize> {
 const LOOKS: usize = 60;
 
 /// The server's threads wait; they do not run all the time.
-fn waits(ctx: &mut Ctx<'_>) -> Verdict {
+pub(super) fn waits(ctx: &mut Ctx<'_>) -> Verdict {
     let busy = busy_looks(ctx)?;
     demand(
         busy < LOOKS / 2,
