@@ -12,7 +12,7 @@
 //! - It tells what *happens*, never what *is*: what happened before the descriptor was
 //!   set up is never told.
 //! - A signal may be about a descriptor that was closed, and given to somebody else,
-//!   since it was queued.
+//!   since it was queued. Even "broken" is only a hint here.
 
 use crate::event_loop;
 use crate::poller::{Interest, Poller, Ready, Token};

@@ -97,6 +97,7 @@ impl std::fmt::Debug for Signals {
     }
 }
 
+// ANCHOR: tell
 /// From now on the kernel queues `signal` for this thread when something happens to the
 /// descriptor (fcntl(2): F_SETOWN_EX, F_SETSIG, O_ASYNC; TLPI 63.3).
 pub(crate) fn tell_by_signal(fd: BorrowedFd<'_>, signal: libc::c_int) -> io::Result<()> {
@@ -112,6 +113,7 @@ pub(crate) fn tell_by_signal(fd: BorrowedFd<'_>, signal: libc::c_int) -> io::Res
         libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK | libc::O_ASYNC)
     })
 }
+// ANCHOR_END: tell
 
 /// Undoes it.
 pub(crate) fn tell_no_more(fd: BorrowedFd<'_>) -> io::Result<()> {

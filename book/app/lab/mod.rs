@@ -5,6 +5,7 @@
 //! where the pages include them: so no measured number is ever typed.
 
 mod chart;
+mod idle;
 mod machine;
 mod memory;
 mod readiness;
@@ -49,6 +50,11 @@ const EXPERIMENTS: &[Experiment] = &[
         name: "memory",
         question: "What does a server own for each client that says nothing?",
         run: memory::run,
+    },
+    Experiment {
+        name: "idle",
+        question: "What do idle clients cost a fresh one, and the processor: spin and sigio",
+        run: idle::run,
     },
 ];
 
