@@ -79,7 +79,8 @@ pub struct Ready {
     /// The other side has finished sending, or that is not known; there may be bytes to
     /// read before the end.
     pub eof: bool,
-    /// The connection is over, in both directions.
+    /// The connection is over, in both directions; if we have hung up ourselves, there may
+    /// be bytes to read before the end.
     pub broken: bool,
 }
 

@@ -59,18 +59,25 @@ impl Sigio {
         if told.signal == libc::SIGIO {
             trace::about(0);
             trace!("overflow", "the queue of signals was full: everybody is asked");
-            return ready.extend(self.watched.all());
+            // For everything: what nobody waits for now is not told again later.
+            return ready.extend(self.watched.all().map(|ready| Ready {
+                readable: true,
+                writable: true,
+                eof: true,
+                ..ready
+            }));
         }
         // Whoever has this descriptor now. Perhaps it is somebody else's signal: a hint
-        // in vain does no harm.
+        // in vain does no harm. So the end of the former owner's connection must not be
+        // taken for the new one's: that it is broken, reading and writing will find out.
         if let Some((token, _)) = self.watched.get(told.fd) {
             let any = |bits| told.band & bits != 0;
             ready.push(Ready {
                 token,
-                readable: any(POLLIN),
-                writable: any(POLLOUT),
-                eof: any(POLLIN), // the end of file is told like any other arrival
-                broken: any(POLLERR | POLLHUP),
+                readable: any(POLLIN | POLLERR | POLLHUP),
+                writable: any(POLLOUT | POLLERR | POLLHUP),
+                eof: true, // the end of file is told like any other arrival
+                broken: false,
             });
         }
     }

@@ -138,8 +138,8 @@ impl Inbox {
             (self.start, self.end) = (0, 0);
             if self.buffer.len() > BASE {
                 self.buffer = Vec::new();
-                self.room = Room::default();
             }
+            self.room = Room::default(); // more may have been claimed than was needed
         }
     }
 

@@ -184,6 +184,37 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(PROCESS),
     case(
+        "frozen_and_replaced",
+        Contract,
+        "fcntl(2), F_SETSIG; epoll(7)",
+        "What is told late of a client that has left does not end the one that got its descriptor",
+        |ctx| {
+            let mut leaves = ctx.client()?;
+            let mut drips = ctx.client()?;
+            for client in [&mut leaves, &mut drips] {
+                client.send(get("/plaintext"))?;
+                client.response()?.is(200)?;
+            }
+            freeze(ctx)?;
+            leaves.half_close();
+            let mut comes = ctx.client()?;
+            // More news than a server takes at once; behind them the last of the one who left.
+            for byte in get("/plaintext").iter().cycle().take(40 * 40) {
+                drips.send([*byte])?;
+            }
+            leaves.reset();
+            ctx.server()?.signal(Signal::SIGCONT)?;
+            drips.response()?.is(200)?;
+            ctx.is_well()?;
+            comes.send(get("/plaintext"))?;
+            comes.response()?.is(200)?.holds("Hello, World!")?;
+            comes.close();
+            drips.close();
+            Ok(())
+        },
+    )
+    .needs(&[Need::Process, Need::Plaintext, Need::Many]),
+    case(
         "frozen_in_an_answer",
         Contract,
         "signal(7), SIGCONT; EINTR",
