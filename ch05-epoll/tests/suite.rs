@@ -8,6 +8,7 @@ fn main() -> ExitCode {
         &[
             ("epoll", env!("CARGO_BIN_EXE_epoll")),
             ("epoll-et", env!("CARGO_BIN_EXE_epoll-et")),
+            ("kqueue", env!("CARGO_BIN_EXE_kqueue")),
         ],
     )
 }
