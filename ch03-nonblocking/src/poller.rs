@@ -112,7 +112,9 @@ impl Ready {
 ///   descriptor, and the next arrival is told anew. Where it is said, read until the end
 ///   or until reading would wait: an end of file that came with the last bytes may not
 ///   be told again.
-/// - `broken` is told whatever the interest, perhaps again and again: close it.
+/// - `broken` is told whatever the interest, perhaps again and again: close it, or, if we
+///   have hung up ourselves, read what is left first. A mechanism that cannot know whether
+///   it is still about the same connection must not say so (`sigio`).
 ///
 /// # What it may expect
 /// - A descriptor is registered once, reregistered only while it is registered, and
