@@ -14,7 +14,7 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b(127\.0\.0\.1):\d+\b", "$1:PORT"),
         // The clock of a trace, at the start of its line.
         (r"(?m)^ *\d+\.\d{3}  ", "TIME  "),
-        (r"\b(pid|process|thread) \d+\b", "$1 N"),
+        (r"\b(pid|process|thread|worker) +\d+\b", "$1 N"),
         // A time with its unit, and the spaces that right-align it.
         (r"[ +]*\b\d+(\.\d+)? ?(ns|µs|us|ms|milliseconds|seconds|s)\b", " TIME"),
     ]

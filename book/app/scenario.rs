@@ -36,7 +36,8 @@ pub struct Scenario {
 pub struct Step {
     /// The terminal, for scenarios that need several.
     pub at: String,
-    /// Type this command and wait for its end. `8080` stands for the server's port.
+    /// Type this command and wait for its end. `8080` stands for the server's port,
+    /// `PID` for its process number.
     pub run: Option<String>,
     /// Type this command and leave it running.
     pub start: Option<String>,

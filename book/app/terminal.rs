@@ -133,6 +133,11 @@ impl Terminal {
         self.stdin = None;
     }
 
+    /// The command's process number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal to the command and its children.
     pub fn signal(&self, signal: Signal) {
         if let Ok(id) = i32::try_from(self.child.id()) {

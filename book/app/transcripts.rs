@@ -157,7 +157,12 @@ pub fn play(house: &House, scenario: &Scenario) -> Result<Transcript> {
             .env("RUST_BACKTRACE", "0"),
     )?;
     let port = server.see("listening on http://127.0.0.1:")?;
-    let mut stage = Stage::new(house.checkout(), port, scenario.has_several_terminals())?;
+    let mut stage = Stage::new(
+        house.checkout(),
+        port,
+        server.pid().to_string(),
+        scenario.has_several_terminals(),
+    )?;
     for (number, step) in scenario.steps.iter().enumerate() {
         stage.play(step, &mut server).with_context(|| format!("step {}", number + 1))?;
     }
@@ -186,6 +191,7 @@ pub fn play(house: &House, scenario: &Scenario) -> Result<Transcript> {
 struct Stage<'c> {
     checkout: &'c Path,
     port: String,
+    pid: String,
     /// Holds .curlrc.
     home: TempDir,
     several: bool,
@@ -194,12 +200,13 @@ struct Stage<'c> {
 }
 
 impl<'c> Stage<'c> {
-    fn new(checkout: &'c Path, port: String, several: bool) -> Result<Self> {
+    fn new(checkout: &'c Path, port: String, pid: String, several: bool) -> Result<Self> {
         let home = tempfile::tempdir()?;
         fs::write(home.path().join(".curlrc"), CURLRC)?;
         Ok(Self {
             checkout,
             port,
+            pid,
             home,
             several,
             running: BTreeMap::new(),
@@ -265,7 +272,11 @@ impl<'c> Stage<'c> {
         Terminal::start(
             Command::new("sh")
                 .arg("-c")
-                .arg(whole_word(command, SHOWN_PORT, &self.port))
+                .arg(whole_word(
+                    &whole_word(command, SHOWN_PORT, &self.port),
+                    "PID",
+                    &self.pid,
+                ))
                 .current_dir(self.checkout)
                 .env("LC_ALL", "C")
                 .env("CURL_HOME", self.home.path()),

@@ -7,7 +7,8 @@ use crate::site::Site;
 use crate::stream::{Blocking, Transport};
 use crate::trace::trace;
 use crate::wait::Timeouts;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Beyond the connection limit, so many clients at once are told so with all
 /// courtesy, which takes a thread or a process each; the others hear it in passing.
@@ -38,33 +39,53 @@ impl Welcome {
 
 /// Serves a client until it leaves, or has to; or tells it that there is no room.
 pub fn attend(place: &Place<'_>, welcome: Welcome, site: &Site, timeouts: &Timeouts) {
-    let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(site.limits.output));
-    let mut talk = |stream: &mut Blocking<'_>| -> io::Result<()> {
-        let last = match welcome {
-            Welcome::Served => loop {
-                match serve(stream, site, &mut inbox, &mut outbox)? {
-                    After::Idle => {}
-                    last => break last,
-                }
-            },
-            Welcome::TurnedAway | Welcome::TurnedAwayAtOnce => {
-                refuse(Refusal::BUSY, stream, site, &mut outbox)?
-            }
-        };
-        match last {
-            After::Linger if welcome != Welcome::TurnedAwayAtOnce => {
-                linger(stream, &mut inbox)
-            }
-            After::Linger => stream.finish(),
-            After::Idle | After::Close => Ok(()),
-        }
-    };
-    match Blocking::new(place, timeouts).and_then(|mut stream| talk(&mut stream)) {
-        Err(error) if error.kind() == ErrorKind::TimedOut => {
+    // What panics in here would be our mistake, not the application's (`Site::respond`
+    // catches those). It ends this connection and no other.
+    let talk = AssertUnwindSafe(|| talk(place, welcome, site, timeouts));
+    match catch_unwind(talk) {
+        Ok(Ok(())) => trace!("close", "done"),
+        Ok(Err(error)) if error.kind() == ErrorKind::TimedOut => {
             site.stats.timeouts.add();
             trace!("close", "out of patience");
         }
-        Err(error) => trace!("close", "{error}"), // the client's doing, and of no interest otherwise
-        Ok(()) => trace!("close", "done"),
+        // The client's doing, and of no interest otherwise.
+        Ok(Err(error)) => trace!("close", "{error}"),
+        Err(_) => trace!("close", "a mistake of the server's"),
+    }
+}
+
+fn talk(
+    place: &Place<'_>,
+    welcome: Welcome,
+    site: &Site,
+    timeouts: &Timeouts,
+) -> io::Result<()> {
+    let mut stream = Blocking::new(place, timeouts)?;
+    let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(site.limits.output));
+    let last = match welcome {
+        Welcome::Served => loop {
+            match serve(&mut stream, site, &mut inbox, &mut outbox)? {
+                After::Idle => {}
+                last => break last,
+            }
+        },
+        Welcome::TurnedAway | Welcome::TurnedAwayAtOnce => {
+            refuse(Refusal::BUSY, &mut stream, site, &mut outbox)?
+        }
+    };
+    match last {
+        After::Linger if welcome != Welcome::TurnedAwayAtOnce => {
+            linger(&mut stream, &mut inbox)
+        }
+        After::Linger => {
+            stream.finish()?;
+            // What has come already is read, or closing would answer it with a reset.
+            // What is still on its way will get one: lingering would take a worker.
+            place.seat.socket.set_nonblocking(true)?;
+            let read = (&place.seat.socket).read(inbox.space());
+            trace!("read", "{} bytes, without waiting", read.unwrap_or(0));
+            Ok(())
+        }
+        After::Idle | After::Close => Ok(()),
     }
 }

@@ -31,14 +31,12 @@ pub fn run(
             roster.drain(timeouts.drain);
         })?;
         while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
-            site.stats.accepted.add();
-            attend(
-                &roster.seat(client.socket, usize::MAX),
-                Welcome::Served,
-                site,
-                &timeouts,
-            );
-            site.stats.closed.add();
+            // The others can only be another process's: see chapter 2.
+            let others = site.stats.arrived();
+            let welcome = Welcome::to(others, usize::MAX, options.max_connections);
+            let place = roster.seat(client.socket, usize::MAX);
+            attend(&place, welcome, site, &timeouts);
+            site.stats.left();
         }
         trace::about(0);
         drop(listener);

@@ -22,11 +22,13 @@
 //! [`stream`].
 
 pub mod attend;
+pub mod children;
 mod conditional;
 mod files;
 pub mod fork;
 pub mod http;
 pub mod iterative;
+pub mod ledger;
 pub mod listener;
 pub mod options;
 pub mod program;

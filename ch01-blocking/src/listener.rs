@@ -3,11 +3,11 @@
 use crate::stop::is_readable;
 use crate::sys;
 use crate::trace::{self, trace};
-use socket2::{Domain, Protocol, Socket, Type};
-use std::cell::Cell;
+use socket2::{Protocol, SockAddr, Socket, Type};
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 /// How many connections the kernel may complete before we accept them. It takes
@@ -21,7 +21,8 @@ pub const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
-    accepted: Cell<u64>,
+    /// How many clients were accepted, by all processes that share the socket.
+    accepted: &'static AtomicUsize,
 }
 
 /// A client that has just arrived.
@@ -54,25 +55,56 @@ pub enum Accept {
 impl Listener {
     /// Listens on an address; port 0 lets the kernel choose.
     pub fn bind(address: SocketAddr) -> io::Result<Listener> {
-        let socket =
-            Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Listener::open(&address.into(), |_| Ok(()))?;
+        Ok(Listener { socket, accepted: sys::shared()? })
+    }
+
+    fn open(
+        address: &SockAddr,
+        before_bind: impl FnOnce(&Socket) -> io::Result<()>,
+    ) -> io::Result<Socket> {
+        let socket = Socket::new(address.domain(), Type::STREAM, Some(Protocol::TCP))?;
         // A server that restarts must not wait for old connections in TIME_WAIT (TLPI
         // 61.10).
         socket.set_reuse_address(true)?;
         // An answer is one write; there is nothing that Nagle's algorithm could gather,
         // only something that it could delay. Accepted sockets inherit this.
         socket.set_tcp_nodelay(true)?;
-        socket.bind(&address.into())?;
+        before_bind(&socket)?;
+        socket.bind(address)?;
         socket.listen(BACKLOG)?;
         // A client may leave between poll and accept; then a blocking accept would
         // hang.
         socket.set_nonblocking(true)?;
-        Ok(Listener { socket, accepted: Cell::new(0) })
+        Ok(socket)
     }
 
     /// The address that clients connect to.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()?.as_socket().ok_or_else(|| ErrorKind::Unsupported.into())
+    }
+
+    /// The same socket once more, for another thread.
+    pub fn shared(&self) -> io::Result<Listener> {
+        Ok(Listener { socket: self.socket.try_clone()?, accepted: self.accepted })
+    }
+
+    /// Another socket at the same address, with a queue of its own; the kernel deals
+    /// clients out among all that have been made so (SO_REUSEPORT, socket(7)). Only after
+    /// the first was bound alone: so a second server at this address still fails to start.
+    #[cfg(target_os = "linux")]
+    pub fn sibling(&self) -> io::Result<Listener> {
+        self.socket.set_reuse_port(true)?;
+        let socket = Listener::open(&self.socket.local_addr()?, |socket| {
+            socket.set_reuse_port(true)
+        })?;
+        Ok(Listener { socket, accepted: self.accepted })
+    }
+
+    /// Stops listening for every process that shares the socket: shutdown(2) does, on
+    /// Linux. Elsewhere the kernel lets clients in until the last process has closed it.
+    pub fn close_for_all(self) {
+        let _ = self.socket.shutdown(Shutdown::Read);
     }
 
     /// Waits for a client, or for one of the other descriptors to become readable,
@@ -89,6 +121,10 @@ impl Listener {
             match self.accept_now(Mode::Blocking) {
                 Ok(Some(client)) => return Accept::Client(client),
                 Ok(None) => {}
+                // Another process has closed it for all: a stop that will be told soon.
+                Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                    return Accept::Other;
+                }
                 Err(error) => {
                     trace!("pause", "{error}");
                     if is_readable(&[stop, bell], Some(PAUSE)).contains(&true) {
@@ -118,8 +154,7 @@ impl Listener {
                 Err(error) => return Err(error),
             }
         };
-        let number = self.accepted.get() + 1;
-        self.accepted.set(number);
+        let number = self.accepted.fetch_add(1, Relaxed) as u64 + 1;
         trace::about(number);
         trace!(
             "accept",

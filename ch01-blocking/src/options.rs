@@ -80,6 +80,12 @@ struct Sizes {
     max_buffered: usize,
 }
 
+impl AsRef<Options> for Options {
+    fn as_ref(&self) -> &Options {
+        self
+    }
+}
+
 impl Options {
     /// How long each wait may last.
     pub fn timeouts(&self) -> Timeouts {

@@ -6,38 +6,38 @@ use crate::options::Options;
 use crate::site::Site;
 use crate::stop::Stop;
 use crate::trace;
-use clap::Parser;
+use clap::{Args, Parser};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::panic;
 use std::process::ExitCode;
 
-/// The command line of a server that has no options of its own.
+/// The command line of a server.
 #[derive(Parser, Debug)]
 #[command(
     about = "An HTTP server of the book. What it promises is on the page \"The contract\".",
     disable_version_flag = true,
     max_term_width = 100
 )]
-pub struct Cli {
-    /// The options that every server has.
+pub struct Cli<O: Args = Options> {
+    /// The options that every server has, or those and its own.
     #[command(flatten)]
-    pub options: Options,
+    pub options: O,
 }
 
 /// Starts a server and runs it to its end. Prints where it listens on standard
 /// output, or on standard error one line that says why it does not.
-pub fn start(
-    options: &Options,
-    run: impl FnOnce(Listener, &Site, &Options, &Stop) -> io::Result<()>,
+pub fn start<O: AsRef<Options>>(
+    options: &O,
+    run: impl FnOnce(Listener, &Site, &O, &Stop) -> io::Result<()>,
 ) -> ExitCode {
     // One line, and no backtrace: a panic costs one connection, and who reads our
     // standard error is not to pay more.
     panic::set_hook(Box::new(|panic| {
         let _ = writeln!(io::stderr(), "{}", panic.to_string().replace('\n', " "));
     }));
-    match prepare(options) {
+    match prepare(options.as_ref()) {
         Ok((listener, site, stop)) => match run(listener, &site, options, &stop) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&format!("the server had to end: {error}")),

@@ -33,6 +33,7 @@ pub struct Site {
     pub stats: &'static Stats,
     files: Option<Files>,
     draining: AtomicBool,
+    all_drain: &'static AtomicBool,
 }
 
 impl Site {
@@ -44,6 +45,7 @@ impl Site {
             stats: sys::shared()?,
             files,
             draining: AtomicBool::new(false),
+            all_drain: sys::shared()?,
         })
     }
 
@@ -52,9 +54,14 @@ impl Site {
         self.draining.store(true, SeqCst);
     }
 
+    /// The same for this process and all that it has forked, before any of them is told.
+    pub fn drain_all(&self) {
+        self.all_drain.store(true, SeqCst);
+    }
+
     /// Whether the server is stopping.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(SeqCst)
+        self.draining.load(SeqCst) || self.all_drain.load(SeqCst)
     }
 
     pub(crate) fn draining(&self) -> &AtomicBool {

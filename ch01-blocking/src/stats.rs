@@ -4,7 +4,8 @@
 //! them is mapped before the first fork, and a fork shares such a page instead of
 //! copying it (mmap(2), MAP_SHARED).
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::ledger;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// What a server counts, over all its processes.
 #[derive(Debug, Default)]
@@ -25,6 +26,21 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// A connection has come. Says how many others are open, over all processes: with
+    /// one that goes at this moment, but never without one that is there.
+    pub fn arrived(&self) -> usize {
+        ledger::opens();
+        let closed = self.closed.get();
+        let before = self.accepted.add();
+        usize::try_from(before.saturating_sub(closed)).unwrap_or(usize::MAX)
+    }
+
+    /// A connection has ended.
+    pub fn left(&self) {
+        self.closed.add();
+        ledger::closes();
+    }
+
     /// The counters as JSON.
     pub fn json(&self) -> String {
         let Stats { accepted, closed, requests, refused, timeouts, panics } = self;
@@ -47,20 +63,19 @@ impl Stats {
     }
 }
 
-/// A number that only grows. Nobody decides anything by it, so the order in which
-/// processors see it does not matter.
+/// A number that only grows.
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// One more.
-    pub fn add(&self) {
-        self.0.fetch_add(1, Relaxed);
+    /// One more. Says how many there were before.
+    pub fn add(&self) -> u64 {
+        self.0.fetch_add(1, SeqCst)
     }
 
     /// How many so far.
     pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
+        self.0.load(SeqCst)
     }
 }

@@ -29,11 +29,13 @@ impl Stop {
 
     /// A pipe into which SIGTERM and SIGINT write from now on.
     pub fn on_signals() -> io::Result<Stop> {
+        Stop::on(&[sys::Signal::SIGTERM, sys::Signal::SIGINT])
+    }
+
+    /// A pipe into which these signals write from now on, and into no other.
+    pub fn on(signals: &[sys::Signal]) -> io::Result<Stop> {
         let (stop, Stopper(write)) = Stop::pipe()?;
-        sys::write_on_signals(
-            write.into(),
-            &[sys::Signal::SIGTERM, sys::Signal::SIGINT],
-        )?;
+        sys::write_on_signals(write.into(), signals)?;
         Ok(stop)
     }
 

@@ -82,7 +82,8 @@ fn handle(signal: Signal, handler: SigHandler) -> io::Result<()> {
     // SAFETY: the handlers passed here are this file's, and do only what a handler may:
     // see each.
     unsafe { sigaction(signal, &action) }?;
-    Ok(())
+    // In a forked child it was blocked until now: see `fork`.
+    Ok(SigSet::from_iter([signal]).thread_unblock()?)
 }
 
 /// The promise that this process has one thread, as long as it exists.
@@ -107,7 +108,7 @@ impl SingleThreaded {
 /// Starts a copy of this process. Says the child's number to the parent, and `None` to
 /// the child.
 pub fn fork(_: &SingleThreaded) -> io::Result<Option<Pid>> {
-    // SIGTERM waits until the child has its own handler: see `live`.
+    // SIGTERM waits until the child has its own handler: see `handle`.
     terminate_signal().thread_block()?;
     // SAFETY: the process has one thread, so the child may do all that the parent
     // might.
@@ -130,11 +131,27 @@ static IDLE: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
 static DRAINING: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
 static SOCKET: AtomicI32 = AtomicI32::new(-1);
 
-/// What a forked child is for: `work` with one socket, and then the end of the process,
-/// whatever happens in it.
+/// A forked child's life: `work`, and then the end of the process, whatever happens in
+/// it.
 ///
-/// SIGTERM sets `draining`, and hangs up while `idle` is set. SIGINT is ignored: a
-/// Ctrl-C reaches the parent too, which will send SIGTERM.
+/// SIGINT is ignored: a Ctrl-C reaches the parent too, which will send SIGTERM. So does
+/// the kernel, where it can, if the parent dies: nobody else would stop this process.
+pub fn child(work: impl FnOnce() -> io::Result<()>) -> ! {
+    let life = || {
+        handle(Signal::SIGINT, SigHandler::SigIgn)?;
+        #[cfg(target_os = "linux")]
+        nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
+        work()
+    };
+    // A panic must not leave this function: the parent's stack is not ours.
+    let worked = matches!(catch_unwind(AssertUnwindSafe(life)), Ok(Ok(())));
+    // SAFETY: _exit has no preconditions. It does not run what the parent has left to
+    // run at its exit.
+    unsafe { libc::_exit(if worked { 0 } else { 101 }) }
+}
+
+/// The life of a [`child`] that is there for one client: SIGTERM sets `draining`, and
+/// hangs up while `idle` is set.
 pub fn live(
     socket: BorrowedFd<'_>,
     idle: &AtomicBool,
@@ -144,14 +161,12 @@ pub fn live(
     SOCKET.store(socket.as_raw_fd(), SeqCst);
     IDLE.store(std::ptr::from_ref(idle).cast_mut(), SeqCst);
     DRAINING.store(std::ptr::from_ref(draining).cast_mut(), SeqCst);
-    let handled = handle(Signal::SIGTERM, SigHandler::Handler(terminate))
-        .and_then(|()| handle(Signal::SIGINT, SigHandler::SigIgn))
-        .and_then(|()| Ok(terminate_signal().thread_unblock()?));
-    // A panic must not leave this function: the borrows above would end with it.
-    let worked = handled.is_ok() && catch_unwind(AssertUnwindSafe(work)).is_ok();
-    // SAFETY: _exit has no preconditions. It does not run what the parent has left to
-    // run at its exit.
-    unsafe { libc::_exit(if worked { 0 } else { 101 }) }
+    // The borrows above never end: `child` does not return.
+    child(|| {
+        handle(Signal::SIGTERM, SigHandler::Handler(terminate))?;
+        work();
+        Ok(())
+    })
 }
 
 extern "C" fn terminate(_: libc::c_int) {
@@ -214,5 +229,11 @@ pub unsafe trait Zeroed: Sync + 'static {}
 // SAFETY: an `AtomicUsize` is one, and zero is valid for it.
 unsafe impl Zeroed for AtomicUsize {}
 
+// SAFETY: an `AtomicBool` is one, and zero is valid for it: false.
+unsafe impl Zeroed for AtomicBool {}
+
 // SAFETY: `Stats` is a `repr(C)` struct of `AtomicU64`s, for which zero is valid.
 unsafe impl Zeroed for crate::stats::Stats {}
+
+// SAFETY: `Ledger` is a `repr(C)` struct of `AtomicUsize`s, for which zero is valid.
+unsafe impl Zeroed for crate::ledger::Ledger {}

@@ -10,13 +10,12 @@ use crate::stop::Stop;
 use crate::trace::{self, trace};
 use std::io;
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
 /// Address space for a thread's stack; memory is only taken for the pages that are
 /// touched.
-const STACK: usize = 256 * 1024;
+pub const STACK: usize = 256 * 1024;
 
 // ANCHOR: run
 /// Serves until `stop`.
@@ -29,11 +28,11 @@ pub fn run(
     let (roster, timeouts) = (Roster::new(site), options.timeouts());
     thread::scope(|scope| {
         while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
-            site.stats.accepted.add();
+            site.stats.arrived();
             let place = Arc::new(roster.seat(client.socket, options.max_connections));
             if place.welcome == Welcome::TurnedAwayAtOnce {
                 attend(&place, place.welcome, site, &timeouts); // waits for nothing
-                site.stats.closed.add();
+                site.stats.left();
                 continue;
             }
             trace!("thread", "one for it");
@@ -41,22 +40,18 @@ pub fn run(
             let spawned =
                 thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
                     trace::about(client.number);
-                    // What panics in here would be our mistake, not the application's
-                    // (`Site::respond` catches those). It ends this connection and no
-                    // other.
-                    let _ = catch_unwind(AssertUnwindSafe(|| {
-                        attend(&theirs, theirs.welcome, site, timeouts)
-                    }));
-                    site.stats.closed.add();
+                    attend(&theirs, theirs.welcome, site, timeouts);
+                    site.stats.left();
                 });
             // No more threads, for now. Those who have one are served on.
             if let Err(error) = spawned {
                 trace!("thread", "none to be had: {error}");
                 attend(&place, Welcome::TurnedAwayAtOnce, site, timeouts);
-                site.stats.closed.add();
+                site.stats.left();
             }
         }
         trace::about(0);
+        site.drain();
         drop(listener); // who comes now is refused by the kernel
         roster.drain(timeouts.drain);
     });

@@ -55,6 +55,7 @@ enum Then {
     Close,
 }
 
+// ANCHOR: connection
 /// One client.
 #[derive(Debug)]
 pub struct Connection<T> {
@@ -68,6 +69,7 @@ pub struct Connection<T> {
     /// None while it is idle.
     work: Option<Box<Work>>,
 }
+// ANCHOR_END: connection
 
 /// Why a connection is woken.
 #[derive(Clone, Copy, Debug)]
@@ -332,7 +334,7 @@ impl<T: Transport> Connection<T> {
     fn wait_for_input(&self, work: &mut Work, shared: &Shared<'_>) -> Next {
         let wait = match work.inbox.content_received() {
             Some(received) => Wait::Body { received },
-            None if !work.inbox.is_empty() => Wait::Head,
+            None if !work.inbox.is_fresh() => Wait::Head,
             None if shared.site.is_draining() && !work.share.is_used_up() => {
                 return Next::Close;
             }
@@ -346,6 +348,7 @@ impl<T: Transport> Connection<T> {
         self.wait(Wait::Write, work, shared)
     }
 
+    // ANCHOR: wait
     /// What to be woken for. The clock starts when the kind of wait changes, and goes
     /// on as long as it stays the same.
     fn wait(&self, wait: Wait, work: &mut Work, shared: &Shared<'_>) -> Next {
@@ -373,6 +376,7 @@ impl<T: Transport> Connection<T> {
             }
         }
     }
+    // ANCHOR_END: wait
 
     fn sleep(&self, work: &Work, shared: &Shared<'_>) -> Next {
         let until = work.later.as_ref().map_or(shared.now, |(_, _, until)| *until);

@@ -180,9 +180,10 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     fn arrive(&mut self, client: Client) {
         let Client { socket, number } = client;
         let site = self.shared.site;
-        site.stats.accepted.add();
+        // Counted over all loops and processes that serve the same site.
+        let others = site.stats.arrived();
         let welcome = Welcome::to(
-            self.guests.len() - self.turned_away,
+            others.saturating_sub(self.turned_away),
             self.turned_away,
             self.options.max_connections,
         );
@@ -229,7 +230,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         let mut connection = Connection::turned_away(socket, false, &mut self.shared);
         let _ = connection.advance(Wake::Again, &mut self.shared); // or it does not hear it
         trace!("close", "done");
-        self.shared.site.stats.closed.add();
+        self.shared.site.stats.left();
     }
 
     /// Accepts on, where accepting had to stop for a while.
@@ -305,7 +306,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         let fd = guest.connection.transport().0.as_fd();
         let _ = self.poller.deregister(fd, token); // it is closed in a moment
         self.turned_away -= usize::from(!guest.served);
-        self.shared.site.stats.closed.add();
+        self.shared.site.stats.left();
     }
 
     // ANCHOR: stop

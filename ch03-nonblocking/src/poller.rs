@@ -79,8 +79,7 @@ pub struct Ready {
     /// The other side has finished sending, or that is not known; there may be bytes to
     /// read before the end.
     pub eof: bool,
-    /// The connection is over, in both directions; if we have hung up ourselves, there may
-    /// be bytes to read before the end.
+    /// The connection is over, in both directions.
     pub broken: bool,
 }
 
@@ -102,19 +101,18 @@ impl Ready {
 /// A mechanism that tells which descriptors are ready.
 ///
 /// # What it promises
-/// - Events are **hints**. One may come for nothing, or late, so reading or writing may
-///   still find that it would have to wait; every descriptor is non-blocking.
-/// - Readiness is told **at least once**: when it comes, or, if it is there already, when
-///   the descriptor is registered. A mechanism may go on telling it until it is used up
-///   (`poll`), or not (signals, `epoll` with edges); nobody may rely on the former. So
-///   who is told must remember, and try before asking to be told.
-/// - Where `eof` is unsaid, a read that brought less than was asked for has emptied the
-///   descriptor, and the next arrival is told anew. Where it is said, read until the end
-///   or until reading would wait: an end of file that came with the last bytes may not
-///   be told again.
-/// - `broken` is told whatever the interest, perhaps again and again: close it, or, if we
-///   have hung up ourselves, read what is left first. A mechanism that cannot know whether
-///   it is still about the same connection must not say so (`sigio`).
+/// - Events are **hints**. One may come for nothing, or late, so reading or writing
+///   may still find that it would have to wait; every descriptor is non-blocking.
+/// - Readiness is told **at least once**: when it comes, or, if it is there already,
+///   when the descriptor is registered. A mechanism may go on telling it until it is
+///   used up (`poll`), or not (signals, `epoll` with edges); nobody may rely on the
+///   former. So who is told must remember, and try before asking to be told.
+/// - Where `eof` is unsaid, a read that brought less than was asked for has emptied
+///   the descriptor, and the next arrival is told anew. Where it is said, read until
+///   the end or until reading would wait: an end of file that came with the last
+///   bytes may not be told again.
+/// - `broken` is told whatever the interest, perhaps again and again: close it, or, if
+///   we have hung up ourselves, read what is left first.
 ///
 /// # What it may expect
 /// - A descriptor is registered once, reregistered only while it is registered, and

@@ -29,6 +29,8 @@ pub struct Epoll {
     kernel: epoll::Epoll,
     events: Vec<EpollEvent>,
     trigger: Trigger,
+    /// That a listener's every waiter is woken, though one would do.
+    waking_all: bool,
 }
 
 /// When the kernel tells.
@@ -47,13 +49,21 @@ impl Epoll {
             kernel: epoll::Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             events: vec![EpollEvent::empty(); AT_ONCE],
             trigger,
+            waking_all: false,
         })
+    }
+
+    /// The same, in a herd: of several loops that wait for one listener, each is woken.
+    /// For measuring what that costs.
+    pub fn waking_all(self, waking_all: bool) -> Epoll {
+        Epoll { waking_all, ..self }
     }
 
     fn event(&self, token: Token, interest: Interest) -> EpollEvent {
         let mut flags = EpollFlags::empty();
         if interest.has(Interest::ACCEPT) {
-            flags |= EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
+            flags |= EpollFlags::EPOLLIN;
+            flags.set(EpollFlags::EPOLLEXCLUSIVE, !self.waking_all);
         } else if self.trigger == Trigger::Edge {
             // For everything, once and for all: what is told is remembered.
             flags |= EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLOUT;

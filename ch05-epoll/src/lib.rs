@@ -8,7 +8,8 @@
 //! ```
 //!
 //! `epoll` (Linux) is one more [poller](ch03_nonblocking::poller::Poller), and nothing
-//! else has changed. `kqueue` is the same for macOS and the BSDs.
+//! else has changed. `kqueue` is the same for macOS and the BSDs. `reactors` runs one
+//! loop for each core.
 
 #[cfg(target_os = "linux")]
 pub mod epoll;
@@ -20,3 +21,5 @@ pub mod epoll;
     target_os = "openbsd"
 ))]
 pub mod kqueue;
+#[cfg(target_os = "linux")]
+pub mod reactors;

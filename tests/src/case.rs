@@ -75,6 +75,10 @@ pub struct Case {
     pub needs: &'static [Need],
     /// The capability that it is about, and what holds for a server without it.
     pub about: Option<(Capability, Run)>,
+    /// The most clients that it has at once, where these are many.
+    pub clients: usize,
+    /// The models of which it is asked; empty: of all.
+    pub only: &'static [Model],
     /// The level from which on it is asked (`ch01` is 1).
     pub level: u8,
     /// Where the book explains it, if not where it explains the family.
@@ -103,6 +107,8 @@ pub const fn case(
         says,
         needs: &[],
         about: None,
+        clients: 1,
+        only: &[],
         level: 1,
         book: None,
         chosen: false,
@@ -123,6 +129,20 @@ impl Case {
     #[must_use]
     pub const fn about(mut self, capability: Capability, lacking: Run) -> Self {
         self.about = Some((capability, lacking));
+        self
+    }
+
+    /// So many clients are there at once: a server that must be told has as many workers.
+    #[must_use]
+    pub const fn clients(mut self, clients: usize) -> Self {
+        self.clients = clients;
+        self
+    }
+
+    /// Asked only of servers of these models.
+    #[must_use]
+    pub const fn only(mut self, models: &'static [Model]) -> Self {
+        self.only = models;
         self
     }
 
@@ -176,6 +196,9 @@ impl Case {
     pub fn not_for(&self, stage: &Stage) -> Option<String> {
         if self.level > stage.level {
             return Some(format!("asked from chapter {} on", self.level));
+        }
+        if !self.only.is_empty() && !self.only.contains(&stage.model) {
+            return Some("about servers of another kind".to_owned());
         }
         let about = self.about.map(|(capability, _)| capability);
         if stage.model == Model::Unknown

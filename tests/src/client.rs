@@ -42,6 +42,10 @@ pub struct Client {
     pub(crate) end: Option<End>,
     /// Any refusal will do, whatever its status: see [`crate::ctx::Ctx::lenient`].
     pub(crate) lenient: bool,
+    /// See [`crate::ctx::Ctx::standards`].
+    pub(crate) standards: bool,
+    /// The last answer said that the connection ends with it.
+    pub(crate) told_end: bool,
 }
 
 impl Client {
@@ -62,14 +66,15 @@ impl Client {
             Stop::fail(format!("a connection to {address}"), format!("{error}"))
         })?;
         log.add(name, What::Connected);
-        let (end, lenient) = (None, false);
         Ok(Self {
             name: name.to_owned(),
             log: log.clone(),
             stream,
             inbox: Vec::new(),
-            end,
-            lenient,
+            end: None,
+            lenient: false,
+            standards: false,
+            told_end: false,
         })
     }
 
@@ -138,9 +143,30 @@ impl Client {
         result
     }
 
+    /// Whether the server ends the connection without a word where any refusal will
+    /// do: then that is one, as connections may be closed at any time (RFC 9112 section 9.5).
+    pub fn is_cut_off(&mut self) -> bool {
+        self.lenient && matches!(self.look(patience()), Seen::End(_))
+    }
+
+    /// By the standards alone a server may end a connection behind any answer that
+    /// says so. What a case would have tried on it next cannot be tried then.
+    pub(crate) fn may_have_ended(&self) -> Verdict {
+        if self.standards && self.told_end && self.end.is_some() {
+            return Err(Stop::skip(
+                "the server ended the connection behind an answer that said so, as it may",
+            ));
+        }
+        Ok(())
+    }
+
     /// Demands that nothing has come so far.
     pub fn has_nothing(&mut self, why: &str) -> Verdict {
         let seen = self.look(Duration::ZERO);
+        if seen == Seen::End(End::Closed) {
+            self.ended(End::Closed);
+            self.may_have_ended()?;
+        }
         demand(
             seen == Seen::Nothing,
             format!("nothing yet for {}: {why}", self.name),

@@ -9,7 +9,7 @@ use crate::client::{Client, End};
 use crate::patience::patience;
 use crate::response::Response;
 use crate::server::Server;
-use crate::stage::Stage;
+use crate::stage::{Stage, WORKERS};
 use crate::target::Target;
 use crate::transcript::Transcript;
 use crate::verdict::{Step, Stop, Verdict, demand};
@@ -30,6 +30,8 @@ pub struct Ctx<'a> {
     /// The server is judged by the standards alone, and the case is about harm:
     /// then any refusal will do, whatever status the contract wants.
     pub lenient: bool,
+    /// The most clients that the case has at once, where these are many.
+    pub at_once: usize,
     server: Option<Server>,
     clients: usize,
 }
@@ -44,6 +46,7 @@ impl<'a> Ctx<'a> {
             root,
             standards: false,
             lenient: false,
+            at_once: 1,
             server: None,
             clients: 0,
         }
@@ -58,7 +61,15 @@ impl<'a> Ctx<'a> {
     /// The same, within bounds that the system sets.
     pub fn serve_within(&mut self, options: &[(&str, &str)], bounds: Bounds) -> Verdict {
         self.server = None;
-        self.server = Some(Server::start(self.target, &self.root, options, bounds)?);
+        let at_once = self.at_once.to_string();
+        let mut options = options.to_vec();
+        // Where workers are made once, as many as there are clients have to be asked for.
+        if let Some(workers) = self.stage.workers()
+            && self.at_once > WORKERS
+        {
+            options.push((workers, &at_once));
+        }
+        self.server = Some(Server::start(self.target, &self.root, &options, bounds)?);
         Ok(())
     }
 
@@ -96,7 +107,7 @@ impl<'a> Ctx<'a> {
         let name = letter(self.clients);
         self.clients += 1;
         let mut client = Client::connect_with(address, &name, &self.log, receive)?;
-        client.lenient = self.lenient;
+        (client.lenient, client.standards) = (self.lenient, self.standards);
         Ok(client)
     }
 
@@ -134,6 +145,9 @@ impl<'a> Ctx<'a> {
         if !self.standards {
             return Self::is_refused(&mut client, statuses);
         }
+        if client.is_cut_off() {
+            return Ok(());
+        }
         // Whether a refusal that leaves no doubt where the next request begins
         // ends the connection is the server's choice.
         let answer = Self::refusal(&mut client, statuses)?;
@@ -155,6 +169,9 @@ impl<'a> Ctx<'a> {
 
     /// The same for a client that has sent already.
     pub fn is_refused(client: &mut Client, statuses: &[u16]) -> Verdict {
+        if client.is_cut_off() {
+            return Ok(());
+        }
         let answer = Self::refusal(client, statuses)?;
         if !(client.lenient && answer.status >= 400) {
             answer.one_of(statuses)?;
@@ -172,7 +189,7 @@ impl<'a> Ctx<'a> {
             return Ok(response);
         }
         response.is(status)?;
-        if self.standards && (status >= 400 || response.lists("Connection", "close")) {
+        if self.standards && (status >= 400 || response.tells_end()) {
             // Going on is the contract's promise.
             return Ok(response);
         }

@@ -137,6 +137,7 @@ pub fn judge(
     let mut ctx = Ctx::new(target, stage, root.to_owned());
     ctx.standards = by == Measure::Standards;
     ctx.lenient = ctx.standards && case.kind == Kind::Security;
+    ctx.at_once = case.clients;
     // A case that panics is a bug of the suite's; it must not hide the transcript.
     let run = catch_unwind(AssertUnwindSafe(|| (case.run_for(stage))(&mut ctx)));
     let verdict = run.unwrap_or_else(|_| {

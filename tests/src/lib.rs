@@ -22,6 +22,7 @@ mod output;
 pub mod patience;
 mod port;
 pub mod proc;
+pub mod programs;
 pub mod queue;
 mod receive;
 pub mod report;
@@ -30,6 +31,8 @@ mod send;
 pub mod server;
 pub mod show;
 pub mod stage;
+pub mod surroundings;
+mod sys;
 pub mod target;
 pub mod transcript;
 pub mod verdict;
@@ -41,16 +44,22 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use judge::{Measure, Outcome, Root, judge};
+use programs::Programs;
 use stage::Stage;
 use target::Target;
 
-/// Judges a chapter's servers: a list of stage names and their binaries. Every
-/// case is a named test, as in `thread::pipelining::mixed_methods`, and the
-/// command line is that of `cargo test`.
+/// Judges a chapter's servers: a list of stage names and their binaries. A name may have
+/// options behind it, for a server that has several manners. Every case is a named test,
+/// as in `thread::pipelining::mixed_methods`, and the command line is that of
+/// `cargo test`.
 pub fn main_for(chapter: &str, stages: &[(&str, &str)]) -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Most cases wait for a deadline or a process, so more run at once than there are processors.
     arguments.test_threads.get_or_insert(8);
+    if let Err(error) = surroundings::make_plain() {
+        eprintln!("{chapter}: {error}");
+        return ExitCode::FAILURE;
+    }
     if let Err(error) = cleanup::on_interrupt() {
         eprintln!("{chapter}: an interrupted run may leave servers behind: {error}");
     }
@@ -62,26 +71,45 @@ pub fn main_for(chapter: &str, stages: &[(&str, &str)]) -> ExitCode {
         }
     };
     let mut trials = Vec::new();
+    let programs = match Programs::new() {
+        Ok(programs) => programs,
+        Err(error) => {
+            eprintln!("{chapter}: cannot make a directory: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     for (name, binary) in stages {
-        let Some(stage) = Stage::named(name) else {
-            eprintln!("{chapter}: {name} is not in the table of servers (stage.rs)");
+        let (word, options) = name.split_once(' ').unwrap_or((name, ""));
+        let Some(stage) = Stage::named(word) else {
+            eprintln!("{chapter}: {word} is not in the table of servers (stage.rs)");
             return ExitCode::FAILURE;
         };
-        trials.extend(trials_for(stage, &PathBuf::from(binary), &root));
+        let program = match options {
+            "" => Ok(PathBuf::from(binary)),
+            options => programs.make(&name.replace([' ', '-'], "_"), binary, options),
+        };
+        match program {
+            Ok(program) => trials.extend(trials_for(name, stage, &program, &root)),
+            Err(error) => {
+                eprintln!("{chapter}: cannot make a program of {name}: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    drop(root);
+    drop((root, programs));
     if conclusion.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn trials_for(
+    server: &str,
     stage: &'static Stage,
     binary: &std::path::Path,
     root: &Arc<Root>,
 ) -> Vec<Trial> {
     let trial = |case: case::Case| {
         let (root, target) = (Arc::clone(root), Target::Binary(binary.to_owned()));
-        let name = format!("{}::{}", stage.name, case.full_name());
+        let name = format!("{server}::{}", case.full_name());
         Trial::test(name, move || {
             match judge(&case, stage, &target, &root.path, Measure::Contract) {
                 Outcome::Held => Ok(()),

@@ -16,7 +16,7 @@ use client_suite::report::{self, Format, Line};
 use client_suite::stage::{STAGES, Stage, YOURS};
 use client_suite::target::Target;
 use client_suite::verdict::Stop;
-use client_suite::{cases, cleanup, fixture, matrix, misbehave, patience};
+use client_suite::{cases, cleanup, fixture, matrix, misbehave, patience, surroundings};
 
 /// One suite that judges any HTTP server at the wire.
 #[derive(Debug, Parser)]
@@ -150,6 +150,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             }
         }
         Task::Files { directory } => {
+            surroundings::make_plain()?;
             std::fs::create_dir_all(&directory)?;
             let root = fixture::make(&directory.canonicalize()?)?;
             println!("{}", root.display());
@@ -159,6 +160,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
 }
 
 fn judge_all(check: Check) -> anyhow::Result<ExitCode> {
+    surroundings::make_plain()?;
     cleanup::on_interrupt()?;
     patience::set_patience(check.patience);
     let stage = match &check.like {

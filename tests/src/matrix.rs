@@ -55,6 +55,7 @@ fn can(stage: &Stage, capability: Capability) -> String {
         (Capability::AnyNumber, Some((1, _)), _) => "no: one".to_owned(),
         (Capability::AnyNumber, Some(_), _) => "no: as many as workers".to_owned(),
         (Capability::IdleForFree, _, Some(what)) => format!("no: one {what}"),
+        (Capability::IdleForFree, Some(_), None) => "no: one worker".to_owned(),
         _ => "no".to_owned(),
     }
 }

@@ -127,6 +127,7 @@ impl Client {
         loop {
             let response = self.any_response(method)?;
             if response.status >= 200 {
+                self.told_end = response.tells_end();
                 return Ok(response);
             }
         }
@@ -183,6 +184,9 @@ impl Client {
         let Some(end) = self.fill().map_err(|stop| stop.awaiting(&wanted))? else {
             return Ok(());
         };
+        if self.inbox.is_empty() && waiting_for == AN_ANSWER {
+            self.may_have_ended()?;
+        }
         let how = match end {
             End::Closed => "the server closed the connection",
             End::Reset => "the server reset the connection",

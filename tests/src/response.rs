@@ -70,6 +70,12 @@ impl Response {
             .any(|e| e.trim().eq_ignore_ascii_case(element))
     }
 
+    /// Whether the connection ends with this answer (RFC 9112 section 9.3).
+    pub fn tells_end(&self) -> bool {
+        let old = self.version == "HTTP/1.0" && !self.lists("Connection", "keep-alive");
+        old || self.lists("Connection", "close")
+    }
+
     /// The content as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.content).into_owned()

@@ -89,6 +89,9 @@ const fn stage(
     Stage { name, level, model, about }
 }
 
+/// So many workers a pool has unless it is told otherwise.
+pub const WORKERS: usize = 16;
+
 /// Every server, in the order of the story.
 pub const STAGES: &[Stage] = &[
     stage("iterative", 1, Model::OneAtATime, "one client, then the next"),
@@ -141,6 +144,15 @@ impl Stage {
             ),
             Capability::BeyondFdSetsize => self.model != Model::Events { select: true },
             Capability::AtRest => self.model != Model::Spinning,
+        }
+    }
+
+    /// The option that says how many clients are served at once, where there is one.
+    pub fn workers(&self) -> Option<&'static str> {
+        match self.model {
+            Model::PoolOfThreads => Some("threads"),
+            Model::PoolOfProcesses => Some("processes"),
+            _ => None,
         }
     }
 

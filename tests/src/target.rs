@@ -32,8 +32,10 @@ pub const OPTIONS: &[(&str, &str)] = &[
     ("max-output", "65536"),
     ("max-connections", "10000"),
     ("max-buffered", "268435456"),
-    ("threads", "4"),
-    ("processes", "4"),
+    ("threads", "16"),
+    ("processes", "16"),
+    ("queue", "64"),
+    ("when-busy", "wait"),
 ];
 
 /// Fills a command's placeholders; skips when an option has none.

@@ -4,10 +4,14 @@
 //! `target/lab/`. With `--record` they go to `book/results/` and `book/src/generated/`, from
 //! where the pages include them: so no measured number is ever typed.
 
+mod chaos;
 mod chart;
+mod idle;
 mod machine;
+mod running;
 mod spawn;
 mod spread;
+mod stuck;
 
 use std::fs;
 
@@ -23,11 +27,28 @@ struct Experiment {
     run: fn(&Lab<'_>) -> Result<()>,
 }
 
-const EXPERIMENTS: &[Experiment] = &[Experiment {
-    name: "spawn",
-    question: "What does it cost to make a process or a thread, and to keep it while it sleeps?",
-    run: spawn::run,
-}];
+const EXPERIMENTS: &[Experiment] = &[
+    Experiment {
+        name: "spawn",
+        question: "What does it cost to make a process or a thread, and to keep it while it sleeps?",
+        run: spawn::run,
+    },
+    Experiment {
+        name: "stuck",
+        question: "How many silent clients does a server bear, and what does the next one wait?",
+        run: stuck::run,
+    },
+    Experiment {
+        name: "idle",
+        question: "What do idle clients cost a fresh one, and the processor: spin and sigio",
+        run: idle::run,
+    },
+    Experiment {
+        name: "chaos",
+        question: "Everything that clients can do, at once: what does one that means well notice?",
+        run: chaos::run,
+    },
+];
 
 /// Where results go.
 struct Lab<'a> {
@@ -75,14 +96,18 @@ fn keep<R: Serialize>(
     name: &str,
     rows: &[R],
     table: &str,
-    chart: &str,
+    chart: Option<&str>,
 ) -> Result<()> {
     let machine = machine::Machine::this(lab.house);
     let command = format!("cargo run --release -- lab {name}");
+    let figure = chart.map_or_else(String::new, |_| {
+        format!(
+            "<figure>\n{{{{#include {name}.svg}}}}\n\
+             <figcaption>Both axes are logarithmic.</figcaption>\n</figure>\n\n"
+        )
+    });
     let page = format!(
-        "{table}\n<figure>\n{{{{#include {name}.svg}}}}\n\
-         <figcaption>Both axes are logarithmic.</figcaption>\n</figure>\n\n\
-         *Recorded with `{command}`, medians of several repeats, on {machine}. \
+        "{table}\n{figure}*Recorded with `{command}`, medians of several repeats, on {machine}. \
          The same command measures yours.*\n"
     );
     let record = Record { experiment: name, command, machine, rows };
@@ -97,11 +122,13 @@ fn keep<R: Serialize>(
             .with_context(|| format!("cannot make {}", directory.display()))?;
     }
     let json = serde_json::to_string_pretty(&record)? + "\n";
-    for (path, text) in [
-        (results.join(format!("{name}.json")), json.as_str()),
-        (generated.join(format!("{name}.md")), &page),
+    let files = [
+        (results.join(format!("{name}.json")), Some(json.as_str())),
+        (generated.join(format!("{name}.md")), Some(&page)),
         (generated.join(format!("{name}.svg")), chart),
-    ] {
+    ];
+    for (path, text) in files {
+        let Some(text) = text else { continue };
         fs::write(&path, text)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use client_suite::surroundings::make_plain;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -37,6 +38,8 @@ impl Browser {
         let driver = installed(&["chromedriver"])?;
         let browser =
             installed(&["chromium", "chromium-browser", "google-chrome", "chrome"])?;
+        // With few descriptors a browser's pages crash.
+        make_plain().expect("plain surroundings");
         let mut driver = Command::new(driver)
             .arg("--port=0")
             .stdout(Stdio::piped())

@@ -1,5 +1,6 @@
 //! Limits: a bound on everything that a client controls, in one place.
 
+use crate::ledger;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -77,6 +78,11 @@ impl Budget {
         self.counter().store(self.size, Relaxed);
     }
 
+    /// Takes back what a process held that is dead.
+    pub fn give_back(&self, bytes: usize) {
+        self.counter().fetch_add(bytes, Relaxed);
+    }
+
     fn counter(&self) -> &AtomicUsize {
         match &self.left {
             Left::Own(left) => left,
@@ -97,6 +103,7 @@ impl Claim {
     /// before, if the budget has not so much left.
     pub(super) fn grow_to(&mut self, bytes: usize, budget: &Budget) -> bool {
         let more = bytes.saturating_sub(self.bytes);
+        ledger::takes(more);
         let taken = budget
             .counter()
             .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(more))
@@ -104,6 +111,8 @@ impl Claim {
         if taken {
             self.bytes += more;
             self.from = Some(budget.clone());
+        } else {
+            ledger::returns(more);
         }
         taken
     }
@@ -113,6 +122,7 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if let Some(budget) = &self.from {
             budget.counter().fetch_add(self.bytes, Relaxed);
+            ledger::returns(self.bytes);
         }
     }
 }

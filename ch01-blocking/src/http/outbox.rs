@@ -129,6 +129,7 @@ impl Outbox {
         );
     }
 
+    // ANCHOR: flush
     /// Sends all of it, or as much as goes before the stream says that it cannot.
     pub fn flush(&mut self, stream: &mut impl Transport) -> io::Result<()> {
         loop {
@@ -162,6 +163,7 @@ impl Outbox {
             }
         }
     }
+    // ANCHOR_END: flush
 
     /// Makes the next bytes of a pattern.
     fn make(&mut self, most: u64) {

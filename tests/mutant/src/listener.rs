@@ -17,14 +17,16 @@ use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, Sockadd
 use crate::connection;
 use crate::mutations::Mutation;
 use crate::options::Options;
+use crate::pool::Pool;
+use crate::prefork;
 use crate::server::{Server, Stop, count};
 use crate::switch::wrong;
 
 /// What a thread needs at most; ten thousand of them must fit.
-const STACK: usize = 256 * 1024;
+pub(crate) const STACK: usize = 256 * 1024;
 
 /// How long accepting rests when there is no descriptor at all.
-const REST: Duration = Duration::from_millis(50);
+pub(crate) const REST: Duration = Duration::from_millis(50);
 
 /// How many clients are turned away in good order at the same time.
 const TURNED_AWAY: usize = 64;
@@ -40,6 +42,12 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
     let stop = Stop::on_signals().map_err(|why| format!("signals: {why}"))?;
     let listen = options.listen;
     let server = Arc::new(Server::new(options, stop)?);
+    if server.options.worker {
+        prefork::die_with_the_parent();
+        let listener = prefork::inherited().map_err(|why| format!("worker: {why}"))?;
+        accept_all(&listener, &server, None);
+        return Ok(0);
+    }
     let (listener, address) = bind(listen)
         .and_then(|listener| {
             listener.set_nonblocking(true)?;
@@ -51,10 +59,19 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
     writeln!(out, "listening on http://{address}")
         .and_then(|()| out.flush())
         .map_err(|why| format!("standard output: {why}"))?;
-    accept_all(&listener, &server);
+    if let Some(processes) = server.options.processes {
+        return prefork::run(listener, &server, processes)
+            .map(|()| 0)
+            .map_err(|why| format!("--processes {processes}: {why}"));
+    }
+    let pool = server.options.threads.map(|threads| {
+        Pool::start(&server, threads).map_err(|why| format!("--threads {threads}: {why}"))
+    });
+    let pool = pool.transpose()?;
+    accept_all(&listener, &server, pool.as_ref());
     // In the mutant it stays open: clients connect, and nobody ever comes.
     let _kept = wrong(Mutation::ListensWhileDraining).then_some(listener);
-    drain(&server);
+    drain(&server, pool.as_deref());
     Ok(u8::from(wrong(Mutation::BadExitStatus)))
 }
 
@@ -75,12 +92,15 @@ fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts until it is time to stop.
-fn accept_all(listener: &TcpListener, server: &Arc<Server>) {
+fn accept_all(listener: &TcpListener, server: &Arc<Server>, pool: Option<&Arc<Pool>>) {
     // Given up for a moment when there is no other descriptor, so that even
     // then a client can be told.
     let mut spare = File::open("/dev/null").ok();
     let turned_away = Arc::new(AtomicUsize::new(0));
     loop {
+        if let Some(pool) = pool {
+            pool.wait_for_room(server);
+        }
         let mut fds = [
             PollFd::new(listener.as_fd(), PollFlags::POLLIN),
             PollFd::new(server.stop.as_fd(), PollFlags::POLLIN),
@@ -92,7 +112,13 @@ fn accept_all(listener: &TcpListener, server: &Arc<Server>) {
         match listener.accept() {
             Ok((stream, _)) => {
                 count(&server.stats.accepted);
-                start(stream, server, &turned_away);
+                match pool {
+                    Some(pool) => {
+                        let _ = stream.set_nonblocking(false);
+                        pool.put(stream, server);
+                    }
+                    None => start(stream, server, &turned_away),
+                }
             }
             Err(why) if without_room(&why) => {
                 if wrong(Mutation::ExitsWithoutDescriptors) {
@@ -157,7 +183,7 @@ fn start(stream: TcpStream, server: &Arc<Server>, turned_away: &Arc<AtomicUsize>
         turned_away.fetch_sub(1, Ordering::Relaxed);
         return;
     }
-    if wrong(Mutation::Sequential) {
+    if server.options.worker || wrong(Mutation::Sequential) {
         connection::serve(&stream, server);
         return;
     }
@@ -201,11 +227,14 @@ fn without_descriptors(
 }
 
 /// Lets the threads finish, for a bounded time.
-fn drain(server: &Server) {
+fn drain(server: &Server, pool: Option<&Pool>) {
     if wrong(Mutation::DropsInFlight) {
         return;
     }
     let end = Instant::now() + server.options.drain_timeout;
+    if let Some(pool) = pool {
+        pool.drain(end);
+    }
     while server.stats.open.load(Ordering::Relaxed) > 0
         && (Instant::now() < end || wrong(Mutation::IgnoresDrainDeadline))
     {

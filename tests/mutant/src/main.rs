@@ -1,7 +1,8 @@
 //! A server for the judge to be judged by.
 //!
 //! Without `--mutation` it keeps the whole contract, in the plainest way: one
-//! thread a client, blocking I/O, a parser of its own. With `--mutation NAME` it
+//! thread a client (or, with `--threads` or `--processes`, so many workers), blocking I/O,
+//! a parser of its own. With `--mutation NAME` it
 //! is wrong in exactly one plausible way, at the line where a programmer would
 //! have gone wrong (search for `wrong(`). The suite must pass the first and catch
 //! each of the others. It shares no code with the chapters, so that a mistake of
@@ -18,6 +19,8 @@ mod head;
 mod listener;
 mod mutations;
 mod options;
+mod pool;
+mod prefork;
 mod ranges;
 mod refuse;
 mod server;

@@ -76,6 +76,22 @@ mutations! {
     IgnoresDrainDeadline "ignores-drain-deadline" "shutdown::drain_deadline_sleeping", "waits for the last client for ever after SIGTERM";
     BadExitStatus "bad-exit-status" "shutdown::at_rest", "exits with status 1 after SIGTERM";
 
+    // workers made once
+    DeadlineKeepsWorker "deadline-keeps-worker" "workers::idle_deadline_gives_back", "ends a client by its deadline, but leaves the worker waiting";
+    GrowsWhenBusy "grows-when-busy" "workers::head_deadline_gives_back", "makes one more thread when all of its pool are busy";
+    DropsWhenFull "drops-when-full" "workers::a_hundred_take_turns", "closes the client for whom its queue has no place";
+    LastComeFirst "last-come-first" "workers::first_come_first_served", "serves those in its queue from the wrong end";
+    UnboundedQueue "unbounded-queue" "workers::queue_is_bounded", "accepts everybody, however many wait for a worker";
+    FullWithoutAnswer "full-without-answer" "workers::refuses_when_full", "closes without a 503 when its queue is full";
+    FreeWorkersDoNotCount "free-workers-do-not-count" "workers::refuses_without_a_queue", "refuses a client when its queue is full, though a worker is free";
+    PanicCostsWorker "panic-costs-worker" "workers::panics_cost_no_worker", "loses a worker with each panic of the application";
+    FreeWorkersStay "free-workers-stay" "workers::free_workers_stop", "waits at SIGTERM for workers that wait for a client";
+    ForgetsQueueAtStop "forgets-queue-at-stop" "workers::who_is_in_the_queue_is_served_at_the_stop", "drops at SIGTERM those who wait for a worker";
+    NeverReplaces "never-replaces" "workers::killed_worker_is_replaced", "does not replace a worker process that has died";
+    WorkerEndsServer "worker-ends-server" "workers::stopped_worker_is_replaced", "ends when one of its worker processes does";
+    RushesToReplace "rushes-to-replace" "workers::no_rush_to_replace", "replaces worker processes at full speed, however fast they die";
+    WorkersOutliveParent "workers-outlive-parent" "workers::workers_die_with_their_parent", "leaves its worker processes behind when it is killed";
+
     // the request line
     LaxRequestLine "lax-request-line" "request_line::two_spaces", "splits the request line at any white space, however much of it";
     AnyCaseMethod "any-case-method" "request_line::lower_case_method", "takes get for GET";
@@ -173,6 +189,7 @@ mutations! {
     NoBodyRate "no-body-rate" "deadlines::content_too_slow", "does not ask for --body-rate";
     NoWriteDeadline "no-write-deadline" "deadlines::never_reads", "waits for a client that does not read for ever";
     WriteDeadlineForAll "write-deadline-for-all" "deadlines::slow_reader_within_its_time", "bounds the time of a whole answer, so that a slow reader of a long one is cut";
+    WriteDeadlineHalved "write-deadline-halved" "deadlines::reads_in_gulps", "asks for progress in each half of --write-timeout";
     RoomToldLate "room-told-late" "deadlines::slow_reader_within_its_time", "hears too late that a large socket buffer has room again, and takes a slow reader for a stalled one";
 
     // answers

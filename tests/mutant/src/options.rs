@@ -31,6 +31,15 @@ pub(crate) struct Options {
     pub(crate) max_output: usize,
     pub(crate) max_connections: usize,
     pub(crate) max_buffered: usize,
+    /// So many threads, made once.
+    pub(crate) threads: Option<usize>,
+    pub(crate) queue: usize,
+    /// 503 for whom the queue has no place.
+    pub(crate) refuse: bool,
+    /// So many processes, made once.
+    pub(crate) processes: Option<usize>,
+    /// This is one of them.
+    pub(crate) worker: bool,
 }
 
 impl Default for Options {
@@ -52,6 +61,11 @@ impl Default for Options {
             max_output: 65536,
             max_connections: 10000,
             max_buffered: 268_435_456,
+            threads: None,
+            queue: 64,
+            refuse: false,
+            processes: None,
+            worker: false,
         }
     }
 }
@@ -71,6 +85,10 @@ impl Options {
             match name.as_str() {
                 "--list-mutations" => return Ok(Start::List),
                 "--trace" => continue,
+                "--worker" => {
+                    options.worker = true;
+                    continue;
+                }
                 _ => {}
             }
             let value = inline
@@ -103,6 +121,10 @@ impl Options {
             "--max-body" => self.max_body = parsed(name, value)?,
             "--max-output" => self.max_output = parsed(name, value)?,
             "--max-connections" => self.max_connections = parsed(name, value)?,
+            "--threads" => self.threads = Some(parsed(name, value)?),
+            "--queue" => self.queue = parsed(name, value)?,
+            "--when-busy" => self.refuse = value == "refuse",
+            "--processes" => self.processes = Some(parsed(name, value)?),
             "--max-buffered" => self.max_buffered = parsed(name, value)?,
             _ => return Err(format!("there is no option {name}")),
         }

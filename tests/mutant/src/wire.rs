@@ -260,6 +260,7 @@ impl<'s> Wire<'s> {
     /// One piece, which must leave within the write deadline.
     fn send(&mut self, mut piece: &[u8]) -> Result<(), Ending> {
         let time = self.server.options.write_timeout;
+        let time = if wrong(Mutation::WriteDeadlineHalved) { time / 2 } else { time };
         let deadline = if wrong(Mutation::NoWriteDeadline) {
             Deadline::never()
         } else if wrong(Mutation::WriteDeadlineForAll) {

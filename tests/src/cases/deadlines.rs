@@ -43,6 +43,30 @@ fn long_content() -> Vec<u8> {
     request("POST", "/echo", "Content-Length: 100000\r\n")
 }
 
+/// What a slow reader asks for: more than all buffers hold.
+const MUCH: usize = 12_000_000;
+
+/// A client that has asked for [`MUCH`], which the server's kernel would take a good
+/// part of at once.
+fn asks_for_much(ctx: &mut Ctx<'_>) -> Step<Client> {
+    // A receive buffer of its own size: one of 64 KiB announces new room each time that
+    // about as much has been read, a larger one too seldom for a server to know in time.
+    let mut client = ctx.client_with(Some(64 * 1024))?;
+    // A quick answer first: the server's kernel now gives the connection its largest buffer.
+    client.send(get("/bytes/30000000"))?;
+    client.response()?.is(200)?;
+    client.send(get_and_close(&format!("/bytes/{MUCH}")))?;
+    Ok(client)
+}
+
+/// Reads on without a pause; with the `got` bytes so far it must be everything.
+fn takes_the_rest(client: &mut Client, mut got: usize) -> Verdict {
+    while client.end.is_none() {
+        got += client.sip(65_536)?;
+    }
+    demand(got > MUCH, format!("a head and {MUCH} bytes"), format!("{got} bytes in all"))
+}
+
 /// Is refused, then sends a byte now and then until the server has let go. The
 /// longest time between two bytes.
 fn sends_on_while_it_lingers(ctx: &mut Ctx<'_>) -> Step<Duration> {
@@ -400,28 +424,39 @@ pub(super) const CASES: &[Case] = &[
          though the kernel may say \"writable\" only when a third of a large buffer is free",
         |ctx| {
             ctx.serve(&[("write-timeout", "3")])?;
-            let total = 12_000_000;
-            // A receive buffer of its own size: a large one tells of room too seldom.
-            let mut client = ctx.client_with(Some(128 * 1024))?;
-            // A quick answer first: the server's kernel now gives the connection its largest buffer.
-            client.send(get("/bytes/30000000"))?;
-            client.response()?.is(200)?;
-            client.send(get_and_close(&format!("/bytes/{total}")))?;
+            let mut client = asks_for_much(ctx)?;
             client.note("reads 100 KB a second for eight seconds, then as fast as it can");
             let mut got = 0;
             let start = Instant::now();
             while start.elapsed() < Duration::from_secs(8) {
-                got += client.sip(10_000)?;
                 std::thread::sleep(Duration::from_millis(100));
+                // As much as is due by now, or a busy machine would make a slower reader.
+                let due = start.elapsed().as_millis() as usize * 100;
+                got += client.sip(due.saturating_sub(got).max(1))?;
             }
-            loop {
-                let n = client.sip(65_536)?;
-                got += n;
-                if n == 0 {
-                    break;
+            takes_the_rest(&mut client, got)
+        },
+    )
+    .needs(&[Need::Bytes])
+    .book(NEVER_READS),
+    case(
+        "reads_in_gulps",
+        Contract,
+        "contract, Limits",
+        "A client that takes nothing for four fifths of --write-timeout, and then far more than 16 KiB, \
+         gets everything: what counts is the whole time",
+        |ctx| {
+            ctx.serve(&[("write-timeout", "6")])?;
+            let mut client = asks_for_much(ctx)?;
+            client.note("reads 200 KB each 4.8 seconds, twice, then as fast as it can");
+            let mut got = 0;
+            for gulp in 1..=2 {
+                std::thread::sleep(Duration::from_millis(4800));
+                while got < gulp * 200_000 && client.end.is_none() {
+                    got += client.sip(10_000)?;
                 }
             }
-            demand(got > total, format!("a head and {total} bytes"), format!("{got} bytes in all"))
+            takes_the_rest(&mut client, got)
         },
     )
     .needs(&[Need::Bytes])

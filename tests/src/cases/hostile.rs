@@ -156,6 +156,9 @@ pub(super) const CASES: &[Case] = &[
             for _ in 0..20 {
                 let mut client = ctx.client()?;
                 client.send("nonsense\r\n\r\n")?;
+                if client.is_cut_off() {
+                    continue;
+                }
                 let answer = client.response();
                 let answer = answer.map_err(|stop| stop.awaiting("a refusal, status 400"))?;
                 if !(ctx.lenient && answer.status >= 400) {
@@ -198,6 +201,7 @@ pub(super) const CASES: &[Case] = &[
     case("silent_clients", Security, "accept(2)", "Fifty silent clients do not keep others waiting", |ctx| {
         served_beside_many(ctx, 50, b"")
     })
+    .clients(55)
     .needs(&[Need::Many])
     .book("Chapter 1, \"Two clients\""),
     case(
@@ -207,6 +211,7 @@ pub(super) const CASES: &[Case] = &[
         "Fifty clients with half a head do not keep others waiting",
         |ctx| served_beside_many(ctx, 50, b"GET /plaintext HTTP/1.1\r\nHost: sui"),
     )
+    .clients(55)
     .needs(&[Need::Many])
     .book("Chapter 1, \"The client that never ends its request\""),
     case(
@@ -216,6 +221,7 @@ pub(super) const CASES: &[Case] = &[
         "Twenty clients that do not read do not keep others waiting",
         |ctx| served_beside_many(ctx, 20, &get("/bytes/50000000")),
     )
+    .clients(25)
     .needs(&[Need::Many, Need::Bytes])
     .book("Chapter 1, \"The client that never reads\""),
     case(
@@ -258,6 +264,13 @@ pub(super) const CASES: &[Case] = &[
     case("zeros", Security, "RFC 9112 §2.2", "Sixteen kilobytes of NUL bytes are refused", |ctx| {
         let mut client = ctx.client()?;
         client.send(vec![0; 16 * 1024])?;
+        if ctx.lenient {
+            // How much of a line a server takes before it looks at it is its own choice.
+            client.send("\r\n\r\n")?;
+            if client.is_cut_off() {
+                return ctx.is_well();
+            }
+        }
         let answer =
             client.response().map_err(|stop| stop.awaiting("a refusal, status 400 or 414"))?;
         if !(ctx.lenient && answer.status >= 400) {

@@ -6,16 +6,17 @@ use crate::client::Client;
 use crate::ctx::{Ctx, get};
 use crate::proc;
 use crate::stage::Capability::{AnyNumber, BeyondFdSetsize, IdleForFree, ManyClients};
+use crate::surroundings::room_for;
 use crate::verdict::{Step, Stop, Verdict, demand};
 
 /// One round trip: proof that the server itself, not the kernel's queue of
 /// accepted connections, has this client.
-fn round_trip(client: &mut Client) -> Verdict {
+pub(super) fn round_trip(client: &mut Client) -> Verdict {
     client.send(get("/plaintext"))?;
     client.response()?.is(200)?.holds("Hello, World!").map(drop)
 }
 
-fn hold(ctx: &mut Ctx<'_>, count: usize) -> Step<Vec<Client>> {
+pub(super) fn hold(ctx: &mut Ctx<'_>, count: usize) -> Step<Vec<Client>> {
     let mut held = Vec::with_capacity(count);
     for _ in 0..count {
         let mut client = ctx.client()?;
@@ -131,6 +132,7 @@ fn idle_costs(ctx: &mut Ctx<'_>) -> Verdict {
 
 fn refuses_beyond(ctx: &mut Ctx<'_>) -> Verdict {
     // Descriptors 0 to 1023 fit; the listener and a few others take theirs.
+    room_for(1100)?;
     let mut held = Vec::new();
     for _ in 0..1100 {
         let mut client = ctx.client()?;
@@ -262,6 +264,7 @@ pub(super) const CASES: &[Case] = &[
             Ok(())
         },
     )
+    .clients(205)
     .needs(MANY),
     case(
         "any_number",
@@ -292,6 +295,7 @@ pub(super) const CASES: &[Case] = &[
         "select(2)",
         "1,100 clients at once are served",
         |ctx| {
+            room_for(1100)?;
             let mut held = hold(ctx, 1100)?;
             held.last_mut().map_or(Ok(()), round_trip)
         },

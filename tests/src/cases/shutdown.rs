@@ -24,7 +24,7 @@ const CITE: &str = "contract, Starting and stopping";
 const NEVER: &str = "3600";
 
 /// The server ends by itself with status 0, and leaves no process behind.
-fn ends_well(ctx: &mut Ctx<'_>) -> Verdict {
+pub(super) fn ends_well(ctx: &mut Ctx<'_>) -> Verdict {
     let pid = ctx.pid()?;
     let status = ctx.server()?.wait()?;
     demand(status.success(), "exit status 0", Server::describe(status))?;
@@ -36,7 +36,7 @@ fn ends_well(ctx: &mut Ctx<'_>) -> Verdict {
     Ok(())
 }
 
-fn terminate(ctx: &mut Ctx<'_>) -> Verdict {
+pub(super) fn terminate(ctx: &mut Ctx<'_>) -> Verdict {
     ctx.log.add("", crate::transcript::What::Note("sends SIGTERM".to_owned()));
     ctx.server()?.signal(Signal::SIGTERM)
 }
@@ -174,6 +174,7 @@ pub(super) const CASES: &[Case] = &[
         drop(clients);
         ends_well(ctx)
     })
+    .clients(55)
     .needs(&[Need::Process, Need::Plaintext, Need::Many]),
     case(
         "while_it_sleeps",

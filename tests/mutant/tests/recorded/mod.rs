@@ -3,6 +3,7 @@
 //! a family; `RECORD=1 cargo test -p mutant` renews them, and the difference is
 //! then there to be read.
 
+pub(crate) mod elsewhere;
 mod mask;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,15 @@ const NOT_WHOLE: &[(&str, &str)] = &[
     ),
     ("dies-at-reset", "how many clients it takes is chance"),
     ("drain-drops-half-request", "whether the end or a reset is seen first is chance"),
+    (
+        "deadline-keeps-worker",
+        "how many its deadline has ended when patience ends is chance",
+    ),
+    ("grows-when-busy", "how often the client asks meanwhile is chance"),
+    ("drops-when-full", "whom it drops, and how the client sees that, is chance"),
+    ("forgets-queue-at-stop", "how often the client asks before is chance"),
+    ("never-replaces", "whose client the dead worker had is chance"),
+    ("worker-ends-server", "whose client the dead worker had is chance"),
 ];
 
 /// Texts by the mutant's name.

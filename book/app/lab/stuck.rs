@@ -1,0 +1,191 @@
+//! `lab stuck`: how many silent clients each server bears, and what the next one waits.
+//!
+//! Every server is the real program. Clients connect and say nothing; then one
+//! more asks, and its answer is timed.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use ch01_blocking::program::raise_descriptor_limit;
+use nix::sys::signal::Signal;
+use serde::Serialize;
+
+use super::chart::{Chart, Series};
+use super::spread::{Spread, thousands};
+use super::{Lab, keep};
+use crate::servers;
+use crate::terminal::Terminal;
+
+const SERVERS: [&str; 5] = ["iterative", "fork", "thread", "pool", "prefork"];
+const COUNTS: [usize; 4] = [1, 10, 100, 1_000];
+/// The most silent clients that a server is tried with, to see how many it bears.
+const MOST: usize = 1_000;
+const REPEATS: usize = 3;
+/// In seconds. The contract's minute would make this take a day.
+const IDLE: f64 = 0.1;
+/// Behind so many deadlines one after another we wait no more.
+const TOO_LONG: usize = 100;
+/// Without an answer in this time it will not come before somebody leaves.
+const SOON: Duration = Duration::from_secs(1);
+
+#[derive(Serialize)]
+struct Row {
+    server: &'static str,
+    /// So many silent clients, and another is served at once; nothing if it bore all that were tried.
+    bears: Option<usize>,
+    waits: Vec<Wait>,
+}
+
+/// What a client waits for its answer, in seconds.
+#[derive(Serialize)]
+struct Wait {
+    silent: usize,
+    seconds: Spread,
+}
+
+/// The whole experiment.
+pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+    raise_descriptor_limit();
+    for server in SERVERS {
+        servers::find(lab.house, server)?; // one after another, as cargo builds them
+    }
+    // All at once: they do nothing but wait.
+    let rows = thread::scope(|scope| {
+        SERVERS
+            .map(|server| scope.spawn(move || row(lab, server)))
+            .map(|measured| measured.join().unwrap_or_else(|_| std::process::exit(101)))
+            .into_iter()
+            .collect::<Result<Vec<Row>>>()
+    })?;
+    keep(lab, "stuck", &rows, &table(&rows), Some(&chart(&rows)))
+}
+
+fn row(lab: &Lab<'_>, server: &'static str) -> Result<Row> {
+    eprintln!("lab stuck: {server}");
+    let bears = bears(lab, server)?;
+    let mut waits = Vec::new();
+    for silent in COUNTS {
+        // Who bears one less for each deadline would keep us for ever.
+        if bears.is_some_and(|bears| silent / (bears + 1) > TOO_LONG) {
+            continue;
+        }
+        let once = |_| behind(lab, server, silent);
+        let seconds = Spread::of((0..REPEATS).map(once).collect::<Result<_>>()?);
+        waits.push(Wait { silent, seconds });
+    }
+    Ok(Row { server, bears, waits })
+}
+
+/// The silent clients beside whom one more is served at once.
+fn bears(lab: &Lab<'_>, server: &str) -> Result<Option<usize>> {
+    let (terminal, address) = start(lab, server, 3600.0)?;
+    let mut silent = Vec::new();
+    while silent.len() < MOST {
+        silent.push(TcpStream::connect(address)?);
+        if ask(address, Some(SOON))?.is_none() {
+            return stop(terminal, silent).map(|silent| Some(silent - 1));
+        }
+    }
+    stop(terminal, silent).map(|_| None)
+}
+
+/// The seconds that a client waits behind so many silent ones.
+fn behind(lab: &Lab<'_>, server: &str, count: usize) -> Result<f64> {
+    let (terminal, address) = start(lab, server, IDLE)?;
+    let mut silent = Vec::with_capacity(count);
+    for _ in 0..count {
+        silent.push(TcpStream::connect(address)?);
+    }
+    let waited = ask(address, None)?.context("no answer")?;
+    stop(terminal, silent)?;
+    Ok(waited.as_secs_f64())
+}
+
+fn start(lab: &Lab<'_>, server: &str, idle: f64) -> Result<(Terminal, SocketAddr)> {
+    let program = servers::find(lab.house, server)?;
+    let mut terminal = Terminal::start(
+        Command::new(program)
+            .args(["--listen", "127.0.0.1:0", "--drain-timeout", "1"])
+            .args(["--idle-timeout", &idle.to_string()]),
+    )?;
+    let port = terminal.see("listening on http://127.0.0.1:")?;
+    Ok((terminal, format!("127.0.0.1:{port}").parse()?))
+}
+
+fn stop(mut terminal: Terminal, silent: Vec<TcpStream>) -> Result<usize> {
+    let count = silent.len();
+    drop(silent);
+    terminal.signal(Signal::SIGTERM);
+    terminal.wait()?;
+    Ok(count)
+}
+
+/// How long an answer takes, if it comes in time.
+fn ask(address: SocketAddr, within: Option<Duration>) -> Result<Option<Duration>> {
+    let start = Instant::now();
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(within)?;
+    stream.write_all(
+        b"GET /plaintext HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n",
+    )?;
+    let mut answer = [0; 1024];
+    Ok(match stream.read(&mut answer) {
+        Ok(n) if answer[..n].starts_with(b"HTTP/1.1 200") => Some(start.elapsed()),
+        _ => None,
+    })
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = String::from("| | silent clients that it bears |");
+    for count in COUNTS {
+        table += &format!(" the next one's wait behind {} |", thousands(count));
+    }
+    table += "\n|---|--:|";
+    table += &"--:|".repeat(COUNTS.len());
+    table += "\n";
+    for Row { server, bears, waits } in rows {
+        let bears = match bears {
+            None => format!("all {} tried", thousands(MOST)),
+            Some(0) => "none".to_owned(),
+            Some(bears) => thousands(*bears),
+        };
+        table += &format!("| `{server}` | {bears} |");
+        for count in COUNTS {
+            let wait = waits.iter().find(|wait| wait.silent == count);
+            table += &wait.map_or(" too long to try |".to_owned(), |wait| {
+                format!(" {} |", time(wait.seconds.median))
+            });
+        }
+        table += "\n";
+    }
+    table
+}
+
+fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.01 => format!("{:.1} ms", s * 1000.0),
+        s if s < 10.0 => format!("{s:.2} s"),
+        s => format!("{s:.1} s"),
+    }
+}
+
+fn chart(rows: &[Row]) -> String {
+    let points = |row: &Row| {
+        row.waits.iter().map(|wait| (wait.silent as f64, wait.seconds.median)).collect()
+    };
+    let series: Vec<Series> =
+        rows.iter().map(|row| Series { name: row.server, points: points(row) }).collect();
+    Chart {
+        name: "stuck",
+        title: "What the next client waits behind silent ones",
+        description: "Five lines over the number of silent clients. The line of iterative rises from one deadline in proportion to the clients. Those of pool and prefork lie flat and low while there are fewer clients than workers, and then rise likewise, a sixteenth as high. Those of fork and thread stay low.",
+        x: "silent clients before it",
+        y: "seconds until its answer",
+        series: &series,
+    }
+    .svg()
+}

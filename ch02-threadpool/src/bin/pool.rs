@@ -1,0 +1,10 @@
+//! `pool`: threads that are made once.
+
+use ch01_blocking::program;
+use ch02_threadpool::pool;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli: program::Cli<pool::Options> = program::options();
+    program::start(&cli.options, pool::run)
+}

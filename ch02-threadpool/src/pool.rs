@@ -1,0 +1,121 @@
+//! Threads that are made once: they take turns at the clients.
+
+use crate::queue::Queue;
+use ch01_blocking::attend::{Welcome, attend};
+use ch01_blocking::listener::{Accept, Listener};
+use ch01_blocking::roster::{Place, Roster};
+use ch01_blocking::trace::{self, trace};
+use ch01_blocking::{Options as Common, Site, Stop, thread::STACK};
+use clap::{Args, ValueEnum, value_parser};
+use std::io;
+use std::os::fd::AsFd;
+use std::thread::{self, Scope};
+
+/// What a pool is told at its start.
+#[derive(Args, Clone, Debug)]
+#[group(skip)] // its name is the common options'
+pub struct Options {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    own: Own,
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Workers")]
+struct Own {
+    /// Threads, each with one client at a time
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..), default_value = "16")]
+    threads: u16,
+    /// Accepted clients that may wait for a thread
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    queue: u16,
+    /// What becomes of a client for whom there is no thread and no place in the queue
+    #[arg(long, value_enum, default_value = "wait")]
+    when_busy: WhenBusy,
+}
+
+/// What becomes of a client that comes when everybody is busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WhenBusy {
+    /// It waits in the kernel's backlog, not accepted
+    Wait,
+    /// It is answered 503 at once
+    Refuse,
+}
+
+impl AsRef<Common> for Options {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+// ANCHOR: run
+/// Serves until `stop`.
+pub fn run(
+    listener: Listener,
+    site: &Site,
+    options: &Options,
+    stop: &Stop,
+) -> io::Result<()> {
+    let Options { common, own } = options;
+    let (roster, timeouts) = (Roster::new(site), common.timeouts());
+    let queue = Queue::new(own.threads.into(), own.queue.into());
+    let serve = |worker: u16, (place, number): (Place<'_>, u64)| {
+        trace::about(number);
+        trace!("worker", "{worker} takes it");
+        attend(&place, Welcome::Served, site, &timeouts);
+        site.stats.left();
+        trace!("worker", "{worker} is free");
+    };
+    thread::scope(|scope| {
+        for worker in 1..=own.threads {
+            let (queue, serve) = (&queue, &serve);
+            let life = move || queue.work(|client| serve(worker, client));
+            if let Err(error) = spawn(scope, life) {
+                queue.close(); // for those that there are
+                return Err(too_many(worker, own.threads, &error));
+            }
+        }
+        // Who waits for room in the queue does not hear the stop: somebody else has to.
+        spawn(scope, || {
+            stop.wait();
+            queue.close();
+        })
+        .inspect_err(|_| queue.close())?;
+        while own.when_busy == WhenBusy::Refuse || queue.wait_for_room() {
+            let Accept::Client(client) = listener.accept(stop.as_fd(), None) else {
+                break;
+            };
+            site.stats.arrived();
+            let place = roster.seat(client.socket, common.max_connections);
+            if place.welcome != Welcome::Served || queue.is_full() {
+                attend(&place, Welcome::TurnedAwayAtOnce, site, &timeouts);
+                site.stats.left();
+            } else {
+                trace!("queue", "it waits for a worker");
+                queue.put((place, client.number));
+            }
+        }
+        trace::about(0);
+        site.drain();
+        drop(listener); // who comes now is refused by the kernel
+        roster.drain(timeouts.drain); // who is in the queue is served yet
+        Ok(())
+    })
+}
+// ANCHOR_END: run
+
+fn spawn<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    life: impl FnOnce() + Send + 'scope,
+) -> io::Result<()> {
+    thread::Builder::new().stack_size(STACK).spawn_scoped(scope, life).map(drop)
+}
+
+/// A server with fewer workers than it was told would fail later, and where nobody looks.
+fn too_many(made: u16, wanted: u16, error: &io::Error) -> io::Error {
+    io::Error::other(format!(
+        "thread {made} of {wanted} cannot be made ({error}); ask for fewer with --threads"
+    ))
+}

@@ -1,0 +1,147 @@
+//! A bounded queue: one thread puts jobs in, many workers take them out.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Jobs that wait for a worker, and how many workers wait for a job.
+#[derive(Debug)]
+pub struct Queue<T> {
+    state: Mutex<State<T>>,
+    /// So many jobs may wait when no worker is free.
+    most: usize,
+    /// There is a job, or there never will be one.
+    job: Condvar,
+    /// There is room, or nobody needs any more.
+    room: Condvar,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    jobs: VecDeque<T>,
+    /// Workers that have nothing to do, or are still on their way to their first job.
+    free: usize,
+    closed: bool,
+}
+
+impl<T> State<T> {
+    /// A job for which a worker is free does not have to wait, so it takes no place.
+    fn has_room(&self, most: usize) -> bool {
+        self.jobs.len() < self.free.saturating_add(most)
+    }
+}
+
+impl<T> Queue<T> {
+    /// A queue for so many workers, in which at most so many jobs wait.
+    pub fn new(workers: usize, most: usize) -> Queue<T> {
+        let state = State { jobs: VecDeque::new(), free: workers, closed: false };
+        Queue {
+            state: Mutex::new(state),
+            most,
+            job: Condvar::new(),
+            room: Condvar::new(),
+        }
+    }
+
+    /// Whether a job would find neither a worker nor a place.
+    pub fn is_full(&self) -> bool {
+        !self.lock().has_room(self.most)
+    }
+
+    // ANCHOR: put
+    /// Waits until there is room for a job. Says `false` when there will be no more
+    /// jobs. Only the one thread that puts jobs in may rely on the answer.
+    pub fn wait_for_room(&self) -> bool {
+        let full = |state: &mut State<T>| !state.has_room(self.most) && !state.closed;
+        let state = self.room.wait_while(self.lock(), full);
+        !state.unwrap_or_else(PoisonError::into_inner).closed
+    }
+
+    /// Puts a job in. It waits for nothing: see [`wait_for_room`](Queue::wait_for_room)
+    /// and [`is_full`](Queue::is_full).
+    pub fn put(&self, job: T) {
+        self.lock().jobs.push_back(job);
+        self.job.notify_one();
+    }
+    // ANCHOR_END: put
+
+    // ANCHOR: work
+    /// A worker's life: takes one job after another, the oldest first, until the queue
+    /// is closed and empty. A worker that waits here costs no processor time.
+    pub fn work(&self, mut work: impl FnMut(T)) {
+        while let Some(job) = self.take() {
+            work(job);
+            self.lock().free += 1;
+            self.room.notify_one();
+        }
+    }
+
+    fn take(&self) -> Option<T> {
+        let nothing = |state: &mut State<T>| state.jobs.is_empty() && !state.closed;
+        let state = self.job.wait_while(self.lock(), nothing);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        let job = state.jobs.pop_front()?;
+        state.free -= 1;
+        Some(job)
+    }
+    // ANCHOR_END: work
+
+    /// No more jobs: wakes all who wait for one. Those that are in the queue are done.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.job.notify_all();
+        self.room.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // Nothing in here can be left half done by a panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Queue;
+    use std::sync::Mutex;
+    use std::thread;
+
+    #[test]
+    fn free_workers_count_as_room() {
+        let queue = Queue::new(2, 1);
+        for job in 0..3 {
+            assert!(!queue.is_full(), "two workers and one place, {job} jobs");
+            queue.put(job);
+        }
+        assert!(queue.is_full());
+    }
+
+    #[test]
+    fn jobs_are_done_in_their_order_also_after_the_end() {
+        let queue = Queue::new(1, 9);
+        (0..9).for_each(|job| queue.put(job));
+        queue.close();
+        assert!(!queue.wait_for_room());
+        let mut done = Vec::new();
+        queue.work(|job| done.push(job));
+        assert_eq!(done, (0..9).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn many_workers_do_every_job_once() {
+        let (queue, done) = (Queue::new(4, 2), Mutex::new(Vec::new()));
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    queue.work(|job| done.lock().expect("no panic").push(job));
+                });
+            }
+            for job in 0..1000 {
+                assert!(queue.wait_for_room());
+                queue.put(job);
+            }
+            queue.close();
+        });
+        let mut done = done.into_inner().expect("no panic");
+        done.sort_unstable();
+        assert_eq!(done, (0..1000).collect::<Vec<_>>());
+    }
+}

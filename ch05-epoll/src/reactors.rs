@@ -1,0 +1,129 @@
+//! `reactors`: a loop for each core, and nothing shared between them but the clients
+//! that have yet to come.
+//!
+//! A loop that never waits uses one core, and a machine has several. So run several
+//! loops, each with connections of its own, in threads or, where descriptors are
+//! limited for each process, in processes too. What remains is to deal out the clients:
+//! see [`Listeners`].
+
+use crate::epoll::{Epoll, Trigger};
+use ch01_blocking::sys::Signal;
+use ch01_blocking::{Listener, Options as Common, Site, Stop};
+use ch02_threadpool::prefork::supervise;
+use ch03_nonblocking::event_loop::EventLoop;
+use clap::{Args, ValueEnum, value_parser};
+use std::io;
+use std::thread;
+
+/// What `reactors` is told at its start.
+#[derive(Args, Clone, Debug)]
+#[group(skip)] // its name is the common options'
+pub struct Options {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    own: Own,
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Loops")]
+struct Own {
+    /// Loops in each process, a thread each [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Processes
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..), default_value = "1")]
+    processes: u16,
+    /// How clients are dealt out
+    #[arg(long, value_enum, default_value = "each")]
+    listeners: Listeners,
+}
+
+// ANCHOR: listeners
+/// How clients are dealt out among the loops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Listeners {
+    /// A listening socket for each loop; the kernel deals out by a hash (SO_REUSEPORT)
+    Each,
+    /// One for all; the kernel wakes one loop that waits (EPOLLEXCLUSIVE)
+    One,
+    /// One for all; the kernel wakes every loop that waits, and all but one in vain
+    Herd,
+}
+// ANCHOR_END: listeners
+
+impl AsRef<Common> for Options {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+// ANCHOR: run
+/// Serves until `stop`. With several processes, only from one that has one thread.
+pub fn run(
+    listener: Listener,
+    site: &Site,
+    options: &Options,
+    stop: &Stop,
+) -> io::Result<()> {
+    let Options { common, own: Own { threads, processes, listeners } } = options;
+    let threads = threads.map_or_else(cores, usize::from);
+    if *processes == 1 {
+        let own = deal(listener, *listeners, threads)?;
+        return run_loops(own, site, common, *listeners, stop);
+    }
+    // All are made before the first child: if one dies, its queue waits for the next.
+    let all = deal(listener, *listeners, threads * usize::from(*processes))?;
+    supervise(all, site, common, *processes, stop, |number, mut all| {
+        let first = threads * (usize::from(number) - 1);
+        let own = all.drain(first..first + threads).collect();
+        drop(all); // the others' own
+        let stop = Stop::on(&[Signal::SIGTERM])?;
+        run_loops(own, site, common, *listeners, &stop)
+    })
+}
+
+/// A loop for each of the listeners, in a thread each.
+fn run_loops(
+    listeners: Vec<Listener>,
+    site: &Site,
+    options: &Common,
+    how: Listeners,
+    stop: &Stop,
+) -> io::Result<()> {
+    // Made here, so that a failure is one of the start.
+    let loops: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| {
+            let epoll = Epoll::new(Trigger::Edge)?.waking_all(how == Listeners::Herd);
+            EventLoop::new(epoll, listener, site, options, stop)
+        })
+        .collect::<io::Result<_>>()?;
+    thread::scope(|scope| {
+        let threads: Vec<_> = loops
+            .into_iter()
+            .map(|reactor| thread::Builder::new().spawn_scoped(scope, || reactor.run()))
+            .collect::<io::Result<_>>()?;
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("a loop panicked")))
+        })
+    })
+}
+// ANCHOR_END: run
+
+/// A listener for each loop: a socket, or another descriptor of the same socket.
+fn deal(listener: Listener, how: Listeners, loops: usize) -> io::Result<Vec<Listener>> {
+    let mut all = vec![listener];
+    while all.len() < loops {
+        let next = match how {
+            Listeners::Each => all[0].sibling(),
+            Listeners::One | Listeners::Herd => all[0].shared(),
+        };
+        all.push(next?);
+    }
+    Ok(all)
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,151 @@
+//! Threads that are made once and take turns, for the cases about those.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::TcpStream;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::connection;
+use crate::listener::{REST, STACK};
+use crate::mutations::Mutation;
+use crate::server::Server;
+use crate::switch::wrong;
+
+/// How often somebody who waits for two things looks for the other one.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// The workers, and those who wait for them.
+pub(crate) struct Pool {
+    state: Mutex<State>,
+    changed: Condvar,
+    queue: usize,
+}
+
+struct State {
+    waiting: VecDeque<TcpStream>,
+    /// Workers without a client.
+    free: usize,
+    /// Workers that have not ended.
+    alive: usize,
+    over: bool,
+}
+
+impl Pool {
+    /// Makes the workers.
+    pub(crate) fn start(server: &Arc<Server>, workers: usize) -> io::Result<Arc<Self>> {
+        let state = State {
+            waiting: VecDeque::new(),
+            free: workers,
+            alive: workers,
+            over: false,
+        };
+        let queue = server.options.queue;
+        let pool =
+            Arc::new(Self { state: Mutex::new(state), changed: Condvar::new(), queue });
+        for _ in 0..workers {
+            let (pool, server) = (Arc::clone(&pool), Arc::clone(server));
+            thread::Builder::new().stack_size(STACK).spawn(move || pool.work(&server))?;
+        }
+        Ok(pool)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_room(&self, state: &State) -> bool {
+        if wrong(Mutation::UnboundedQueue) {
+            return true;
+        }
+        let free = if wrong(Mutation::FreeWorkersDoNotCount) { 0 } else { state.free };
+        state.waiting.len() < free + self.queue
+    }
+
+    /// Accepts nobody for whom there is no place, unless it is to be told so.
+    pub(crate) fn wait_for_room(&self, server: &Server) {
+        let refuses = server.options.refuse || wrong(Mutation::DropsWhenFull);
+        let mut state = self.lock();
+        while !refuses && !self.has_room(&state) && !server.stop.asked() {
+            let waited = self.changed.wait_timeout(state, GLANCE);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Puts a client into the queue, or refuses it.
+    pub(crate) fn put(self: &Arc<Self>, stream: TcpStream, server: &Arc<Server>) {
+        let mut state = self.lock();
+        if state.free == 0 && wrong(Mutation::GrowsWhenBusy) {
+            state.free += 1;
+            state.alive += 1;
+            let (pool, server) = (Arc::clone(self), Arc::clone(server));
+            thread::spawn(move || pool.work(&server));
+        }
+        if self.has_room(&state) {
+            state.waiting.push_back(stream);
+            self.changed.notify_all();
+            return;
+        }
+        drop(state);
+        if !wrong(Mutation::DropsWhenFull) && !wrong(Mutation::FullWithoutAnswer) {
+            connection::turn_away(&stream, server, "all workers are busy", REST);
+        }
+    }
+
+    fn work(&self, server: &Server) {
+        let counted = || {
+            let Server { stats, .. } = server;
+            [&stats.panics, &stats.timeouts]
+                .map(|counter| counter.load(Ordering::Relaxed))
+        };
+        while let Some(stream) = self.take(server) {
+            let [panics, timeouts] = counted();
+            connection::serve(&stream, server);
+            drop(stream);
+            let [more_panics, more_timeouts] = counted();
+            if more_panics > panics && wrong(Mutation::PanicCostsWorker)
+                || more_timeouts > timeouts && wrong(Mutation::DeadlineKeepsWorker)
+            {
+                thread::park();
+            }
+            self.lock().free += 1;
+            self.changed.notify_all();
+        }
+        self.lock().alive -= 1;
+        self.changed.notify_all();
+    }
+
+    fn take(&self, server: &Server) -> Option<TcpStream> {
+        let mut state = self.lock();
+        if wrong(Mutation::ForgetsQueueAtStop) && server.stop.asked() {
+            state.waiting.clear();
+        }
+        while state.waiting.is_empty() {
+            if state.over {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.free -= 1;
+        if wrong(Mutation::LastComeFirst) {
+            return state.waiting.pop_back();
+        }
+        state.waiting.pop_front()
+    }
+
+    /// Lets everybody finish until then.
+    pub(crate) fn drain(&self, end: Instant) {
+        let mut state = self.lock();
+        if wrong(Mutation::ForgetsQueueAtStop) {
+            state.waiting.clear();
+        }
+        state.over = !wrong(Mutation::FreeWorkersStay);
+        self.changed.notify_all();
+        while state.alive > 0 && Instant::now() < end {
+            let waited = self.changed.wait_timeout(state, GLANCE);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
