@@ -220,7 +220,7 @@ pub(super) const CASES: &[Case] = &[
                 comers.push(ctx.client()?);
             }
             leaves.reset();
-            ctx.server()?.signal(Signal::SIGCONT)?;
+            ctx.server()?.signal_all(Signal::SIGCONT)?;
             ctx.is_well()?;
             for comer in &mut comers {
                 comer.send(get("/plaintext"))?;
