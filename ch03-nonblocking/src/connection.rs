@@ -151,7 +151,7 @@ impl<T: Transport> Connection<T> {
 
     /// Remembers what is told only once, for a turn that comes anyway.
     pub fn note(&mut self, ready: &Ready) {
-        self.readable |= ready.readable || ready.eof;
+        self.readable |= ready.readable || ready.eof || ready.broken;
         self.eof |= ready.eof;
     }
 
@@ -195,7 +195,9 @@ impl<T: Transport> Connection<T> {
         shared: &Shared<'_>,
     ) -> io::Result<Option<Next>> {
         match wake {
-            Wake::Ready(ready) if ready.broken => {
+            // When we have hung up, that is said of a client who has too, and has sent
+            // what is still to be read: closing over it would be a reset.
+            Wake::Ready(ready) if ready.broken && self.state != State::Linger => {
                 return Err(ErrorKind::ConnectionReset.into());
             }
             Wake::Ready(ready) => {
@@ -405,6 +407,15 @@ impl<T: Transport> Connection<T> {
                 return Ok(Some(self.wait(Wait::Write, work, shared)));
             }
             State::Linger => return Ok(Some(Next::Close)),
+            State::Receive if work.inbox.is_empty() => {
+                // If the loop was kept, the request may be here and only not yet told of.
+                self.readable = true;
+                if let Some(1..) = self.fill(work)? {
+                    self.readable = true;
+                    self.state = State::Decide;
+                    return Ok(None);
+                }
+            }
             State::Receive | State::Decide => {}
         }
         shared.site.stats.timeouts.add();

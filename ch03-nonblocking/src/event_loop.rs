@@ -280,8 +280,10 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             Next::Unchanged => return,
             Next::Again => {
                 self.timers.clear(token.index);
-                guest.queued = true;
-                return self.again.push(token);
+                if !std::mem::replace(&mut guest.queued, true) {
+                    self.again.push(token);
+                }
+                return;
             }
             Next::Close => return self.close(token, &"done"),
         };

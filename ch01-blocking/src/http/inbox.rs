@@ -142,7 +142,7 @@ impl Inbox {
         self.start += std::mem::take(&mut self.answered);
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-            self.room = Room::default();
+            self.room = Room::default(); // more may have been claimed than was needed
             if self.buffer.len() > BASE {
                 self.buffer = Vec::new();
             }

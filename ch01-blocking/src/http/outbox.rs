@@ -42,13 +42,13 @@ enum Tail {
 }
 
 impl Outbox {
-    /// An empty buffer that is full at so many bytes.
+    /// An empty buffer that is full at so many bytes, but never while it is empty.
     pub fn new(limit: usize) -> Outbox {
         Outbox {
             bytes: Vec::new(),
             sent: 0,
             tail: Tail::None,
-            limit,
+            limit: limit.max(1),
             date: Date::default(),
         }
     }

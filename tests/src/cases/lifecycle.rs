@@ -112,6 +112,22 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(PROCESS),
     case(
+        "no_room_for_answers",
+        Contract,
+        "contract, Limits",
+        "With --max-output 0 each answer is sent by itself, and the server serves",
+        |ctx| {
+            ctx.serve(&[("max-output", "0")])?;
+            let mut client = ctx.client()?;
+            client.send(get("/plaintext").repeat(3))?;
+            for _ in 0..3 {
+                client.response()?.is(200)?.holds("Hello, World!")?;
+            }
+            Ok(())
+        },
+    )
+    .needs(PROCESS),
+    case(
         "starts_again_at_once",
         Contract,
         "socket(7), SO_REUSEADDR",
@@ -187,6 +203,34 @@ pub(super) const CASES: &[Case] = &[
         },
     )
     .needs(PROCESS),
+    case(
+        "frozen_and_replaced",
+        Contract,
+        "fcntl(2), F_SETSIG; epoll(7)",
+        "What is told late of a client that has left does not end the one that got its descriptor",
+        |ctx| {
+            let mut leaves = ctx.client()?;
+            leaves.send(get("/plaintext"))?;
+            leaves.response()?.is(200)?;
+            freeze(ctx)?;
+            leaves.half_close();
+            // More news than a server takes at once; behind it the last of the one who left.
+            let mut comers = Vec::new();
+            for _ in 0..600 {
+                comers.push(ctx.client()?);
+            }
+            leaves.reset();
+            ctx.server()?.signal_all(Signal::SIGCONT)?;
+            ctx.is_well()?;
+            for comer in &mut comers {
+                comer.send(get("/plaintext"))?;
+                comer.response()?.is(200)?.holds("Hello, World!")?;
+            }
+            Ok(())
+        },
+    )
+    .needs(&[Need::Process, Need::Plaintext, Need::Many])
+    .level(3),
     case(
         "frozen_in_an_answer",
         Contract,
