@@ -149,8 +149,8 @@ impl<T: Transport> Connection<T> {
 
     /// Remembers what is told only once, for a turn that comes anyway.
     pub fn note(&mut self, ready: &Ready) {
-        self.readable |= ready.readable || ready.eof;
-        self.eof |= ready.eof;
+        self.readable |= ready.readable || ready.eof || ready.broken;
+        self.eof |= ready.eof || ready.broken;
     }
 
     /// Whether it is between requests, and owns nothing.
@@ -193,7 +193,10 @@ impl<T: Transport> Connection<T> {
         shared: &Shared<'_>,
     ) -> io::Result<Option<Next>> {
         match wake {
-            Wake::Ready(ready) if ready.broken => {
+            // While we linger, both sides may have ended in good order. Some mechanisms
+            // tell that as broken, and there may be much to read before it (to close now
+            // would be a reset, and could cost our last answer).
+            Wake::Ready(ready) if ready.broken && self.state != State::Linger => {
                 return Err(ErrorKind::ConnectionReset.into());
             }
             Wake::Ready(ready) => {

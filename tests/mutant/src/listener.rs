@@ -51,6 +51,11 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
     writeln!(out, "listening on http://{address}")
         .and_then(|()| out.flush())
         .map_err(|why| format!("standard output: {why}"))?;
+    #[cfg(target_os = "linux")]
+    if server.options.events {
+        let served = crate::events::serve(&listener, &server);
+        return served.map(|()| 0).map_err(|why| format!("epoll: {why}"));
+    }
     accept_all(&listener, &server);
     // In the mutant it stays open: clients connect, and nobody ever comes.
     let _kept = wrong(Mutation::ListensWhileDraining).then_some(listener);

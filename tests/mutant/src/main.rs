@@ -11,6 +11,8 @@ mod answer;
 mod conditions;
 mod connection;
 mod content;
+#[cfg(target_os = "linux")]
+mod events;
 mod fields;
 mod files;
 mod framing;

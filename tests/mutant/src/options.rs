@@ -31,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) max_output: usize,
     pub(crate) max_connections: usize,
     pub(crate) max_buffered: usize,
+    /// One thread and events, not a thread for each client.
+    pub(crate) events: bool,
 }
 
 impl Default for Options {
@@ -52,6 +54,7 @@ impl Default for Options {
             max_output: 65536,
             max_connections: 10000,
             max_buffered: 268_435_456,
+            events: false,
         }
     }
 }
@@ -71,6 +74,10 @@ impl Options {
             match name.as_str() {
                 "--list-mutations" => return Ok(Start::List),
                 "--trace" => continue,
+                "--events" => {
+                    options.events = true;
+                    continue;
+                }
                 _ => {}
             }
             let value = inline

@@ -35,6 +35,14 @@ static STAGE: Stage = Stage {
     about: "wrong in one way",
 };
 
+/// The same by one thread and events. Its mutants' names say so.
+static EVENTS: Stage = Stage { model: Model::Events { select: false }, ..STAGE };
+
+/// What the server with this mutation is made of.
+fn stage(mutant: &Mutant) -> &'static Stage {
+    if mutant.name.starts_with("events-") { &EVENTS } else { &STAGE }
+}
+
 /// A mutant that hangs is caught by the end of patience, and there are many: this
 /// many seconds do. Too little could only pass a mutant as caught, never the
 /// correct server as wrong, which is judged with the suite's own patience.
@@ -72,25 +80,34 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
 
 /// The correct server keeps every promise.
 fn correct(programs: &Programs, root: &Arc<Root>) -> io::Result<Vec<Trial>> {
-    let binary = programs.make("correct", "")?;
-    let trial = |case: Case| {
-        let (root, target) = (Arc::clone(root), Target::Binary(binary.clone()));
-        Trial::test(format!("correct::{}", case.full_name()), move || {
-            match judge(&case, &STAGE, &target, &root.path, Measure::Contract) {
+    let threads = programs.make("correct", "")?;
+    let events = programs.make("correct-events", "--events")?;
+    let trial = |name: &str, binary: &Path, stage: &'static Stage, case: Case| {
+        let (root, target) = (Arc::clone(root), Target::Binary(binary.to_owned()));
+        let name = format!("{name}::{}", case.full_name());
+        Trial::test(name.clone(), move || {
+            match judge(&case, stage, &target, &root.path, Measure::Contract) {
                 Outcome::Held => Ok(()),
                 Outcome::Broken(failure) => Err(Failed::from(failure.to_string())),
                 Outcome::Skipped(why) => {
-                    eprintln!("correct::{} skipped: {why}", case.full_name());
+                    eprintln!("{name} skipped: {why}");
                     Ok(())
                 }
             }
         })
     };
-    Ok(cases::all()
-        .into_iter()
-        .filter(|case| case.not_for(&STAGE).is_none())
-        .map(trial)
-        .collect())
+    let all = || cases::all().into_iter().filter(|case| case.not_for(&STAGE).is_none());
+    // The cases by which its mutants are caught, and their families'.
+    let of_events = |case: &Case| {
+        let by = |mutant: &&Mutant| mutant.caught_by == case.full_name();
+        case.family == "events"
+            || MUTATIONS.iter().filter(by).any(|mutant| stage(mutant) == &EVENTS)
+    };
+    let by_threads = all().map(|case| trial("correct", &threads, &STAGE, case));
+    let by_events = all()
+        .filter(of_events)
+        .map(|case| trial("correct-events", &events, &EVENTS, case));
+    Ok(by_threads.chain(by_events).collect())
 }
 
 /// Each mutant breaks its promise.
@@ -101,8 +118,9 @@ fn broken(
 ) -> io::Result<Vec<Trial>> {
     let all = cases::all();
     let trial = |mutant: &'static Mutant| {
-        let binary =
-            programs.make(mutant.name, &format!("--mutation {}", mutant.name))?;
+        let events = if stage(mutant) == &EVENTS { "--events " } else { "" };
+        let arguments = format!("{events}--mutation {}", mutant.name);
+        let binary = programs.make(mutant.name, &arguments)?;
         let case = all.iter().find(|case| case.full_name() == mutant.caught_by).copied();
         let (root, recorded) = (Arc::clone(root), Arc::clone(recorded));
         Ok(Trial::test(format!("mutant::{}", mutant.name), move || {
@@ -143,7 +161,7 @@ fn caught(
     let target = Target::Binary(binary);
     let mut different = None;
     for _ in 0..TRIES {
-        match judge(&case, &STAGE, &target, root, Measure::Contract) {
+        match judge(&case, stage(mutant), &target, root, Measure::Contract) {
             Outcome::Held => {}
             Outcome::Broken(failure) => {
                 match recorded.compare(mutant, &failure.to_string()) {
