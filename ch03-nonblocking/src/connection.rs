@@ -152,7 +152,7 @@ impl<T: Transport> Connection<T> {
     /// Remembers what is told only once, for a turn that comes anyway.
     pub fn note(&mut self, ready: &Ready) {
         self.readable |= ready.readable || ready.eof || ready.broken;
-        self.eof |= ready.eof;
+        self.eof |= ready.eof || ready.broken;
     }
 
     /// Whether it is between requests, and owns nothing.
@@ -195,8 +195,9 @@ impl<T: Transport> Connection<T> {
         shared: &Shared<'_>,
     ) -> io::Result<Option<Next>> {
         match wake {
-            // When we have hung up, that is said of a client who has too, and has sent
-            // what is still to be read: closing over it would be a reset.
+            // While we linger, both sides may have ended in good order. Some mechanisms
+            // tell that as broken, and there may be much to read before it (to close now
+            // would be a reset, and could cost our last answer).
             Wake::Ready(ready) if ready.broken && self.state != State::Linger => {
                 return Err(ErrorKind::ConnectionReset.into());
             }

@@ -256,7 +256,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         trace::about(guest.number.into());
         match wake {
             Wake::Again => guest.queued = false,
-            Wake::Ready(ready) if guest.queued && !ready.broken => {
+            Wake::Ready(ready) if guest.queued => {
                 return guest.connection.note(&ready); // its turn comes
             }
             _ => {}

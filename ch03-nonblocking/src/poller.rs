@@ -101,18 +101,18 @@ impl Ready {
 /// A mechanism that tells which descriptors are ready.
 ///
 /// # What it promises
-/// - Events are **hints**. One may come for nothing, or late, so reading or writing
-///   may still find that it would have to wait; every descriptor is non-blocking.
-/// - Readiness is told **at least once**: when it comes, or, if it is there already,
-///   when the descriptor is registered. A mechanism may go on telling it until it is
-///   used up (`poll`), or not (signals, `epoll` with edges); nobody may rely on the
-///   former. So who is told must remember, and try before asking to be told.
-/// - Where `eof` is unsaid, a read that brought less than was asked for has emptied
-///   the descriptor, and the next arrival is told anew. Where it is said, read until
-///   the end or until reading would wait: an end of file that came with the last
-///   bytes may not be told again.
-/// - `broken` is told whatever the interest, perhaps again and again: close it, or, if
-///   we have hung up ourselves, read what is left first.
+/// - Events are **hints**. One may come for nothing, or late, so reading or writing may
+///   still find that it would have to wait; every descriptor is non-blocking.
+/// - Readiness is told **at least once**: when it comes, or, if it is there already, when
+///   the descriptor is registered. A mechanism may go on telling it until it is used up
+///   (`poll`), or not (signals, `epoll` with edges); nobody may rely on the former. So
+///   who is told must remember, and try before asking to be told.
+/// - Where `eof` is unsaid, a read that brought less than was asked for has emptied the
+///   descriptor, and the next arrival is told anew. Where it is said, read until the end
+///   or until reading would wait: an end of file that came with the last bytes may not
+///   be told again.
+/// - `broken` is told whatever the interest, perhaps again and again: close it. Where
+///   both sides have said their last word, it may mean no more than that.
 ///
 /// # What it may expect
 /// - A descriptor is registered once, reregistered only while it is registered, and

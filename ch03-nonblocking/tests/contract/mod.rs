@@ -447,7 +447,7 @@ pub(crate) fn many(poller: &mut impl Poller) {
         poller.wait(&mut ready, Some(Duration::from_millis(100))).expect("no error");
         for event in ready.drain(..).filter(|event| event.readable) {
             let index = event.token.index as usize;
-            assert!(index % 3 != 0, "{index} has left");
+            assert!(!index.is_multiple_of(3), "{index} has left");
             if drain(&pairs[index].1, event.eof).0 > 0 {
                 missing.retain(|&other| other != index);
             }
