@@ -175,6 +175,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         }
         self.accept_again = true;
     }
+    // ANCHOR_END: accept
 
     /// Gives a client its place, or a word of regret.
     fn arrive(&mut self, client: Client) {
@@ -223,7 +224,6 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             self.turn(token, Wake::Again);
         }
     }
-    // ANCHOR_END: accept
 
     /// One attempt to say why; nothing is waited for.
     fn turn_away_at_once(&mut self, socket: Socket) {

@@ -22,10 +22,11 @@ use super::{Lab, keep};
 const SERVERS: [&str; 2] = ["spin", "sigio"];
 const IDLE: [usize; 5] = [0, 10, 100, 1_000, 5_000];
 const REPEATS: usize = 7;
-/// Fresh clients of one repeat.
-const FRESH: usize = 50;
+/// For so long fresh clients come, one after the other: the account of a process that is
+/// running is kept in ticks of a few milliseconds.
+const BUSY: Duration = Duration::from_millis(400);
 /// For so long nobody speaks, in each repeat.
-const REST: Duration = Duration::from_millis(500);
+const REST: Duration = Duration::from_millis(250);
 
 const LAST: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
 
@@ -65,11 +66,13 @@ fn row(lab: &Lab<'_>, server: &'static str, idle: usize) -> Result<Row> {
         let used = after.used - before.used;
         at_rest.push(100.0 * used.as_secs_f64() / left.as_secs_f64());
 
-        let before = running.account()?;
-        let times = (0..FRESH).map(|_| fresh(running.address));
-        let times: Vec<f64> = times.collect::<Result<_>>()?;
+        let (before, start) = (running.account()?, Instant::now());
+        let mut times = Vec::new();
+        while start.elapsed() < BUSY {
+            times.push(fresh(running.address)?);
+        }
         let used = running.account()?.used - before.used;
-        cpu.push(used.as_secs_f64() * 1e6 / FRESH as f64);
+        cpu.push(used.as_secs_f64() * 1e6 / times.len() as f64);
         latency.push(Spread::of(times).median);
     }
     drop(held);
