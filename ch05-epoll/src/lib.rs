@@ -8,9 +8,12 @@
 //! ```
 //!
 //! [`epoll`] is one more [poller](ch03_nonblocking::poller::Poller), and nothing else
-//! has changed. [`reactors`] runs one loop for each core.
+//! has changed. [`reactors`] runs one loop for each core. [`lost_wakeup`] is no server of
+//! the book: it is wrong on purpose, and shows what edges ask of whoever waits for them.
 
 #[cfg(target_os = "linux")]
 pub mod epoll;
+#[cfg(target_os = "linux")]
+pub mod lost_wakeup;
 #[cfg(target_os = "linux")]
 pub mod reactors;
