@@ -294,6 +294,7 @@ impl<T: Transport> Connection<T> {
     }
     // ANCHOR_END: drive
 
+    // ANCHOR: fill
     /// Receives, if there may be something; `None` if not.
     fn fill(&mut self, work: &mut Work) -> io::Result<Option<usize>> {
         if !self.readable {
@@ -308,6 +309,7 @@ impl<T: Transport> Connection<T> {
             Err(error) => Err(error),
         }
     }
+    // ANCHOR_END: fill
 
     fn answer(
         &mut self,

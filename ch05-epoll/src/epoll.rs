@@ -139,6 +139,7 @@ impl Poller for Epoll {
 }
 // ANCHOR_END: epoll
 
+// ANCHOR: server
 /// Serves until `stop`, level-triggered.
 pub fn run(
     listener: Listener,
@@ -158,3 +159,4 @@ pub fn run_edge_triggered(
 ) -> io::Result<()> {
     event_loop::run(Epoll::new(Trigger::Edge)?, listener, site, options, stop)
 }
+// ANCHOR_END: server

@@ -9,7 +9,8 @@
 //!
 //! `epoll` (Linux) is one more [poller](ch03_nonblocking::poller::Poller), and nothing
 //! else has changed. `kqueue` is the same for macOS and the BSDs. `reactors` runs one
-//! loop for each core.
+//! loop for each core. [`lost_wakeup`] is no server of the book: it is wrong on purpose,
+//! and shows what edges ask of whoever waits for them.
 
 #[cfg(target_os = "linux")]
 pub mod epoll;
@@ -21,5 +22,7 @@ pub mod epoll;
     target_os = "openbsd"
 ))]
 pub mod kqueue;
+#[cfg(target_os = "linux")]
+pub mod lost_wakeup;
 #[cfg(target_os = "linux")]
 pub mod reactors;

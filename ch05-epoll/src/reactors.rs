@@ -111,8 +111,13 @@ fn run_loops(
 }
 // ANCHOR_END: run
 
+// ANCHOR: deal
 /// A listener for each loop: a socket, or another descriptor of the same socket.
-fn deal(listener: Listener, how: Listeners, loops: usize) -> io::Result<Vec<Listener>> {
+pub fn deal(
+    listener: Listener,
+    how: Listeners,
+    loops: usize,
+) -> io::Result<Vec<Listener>> {
     let mut all = vec![listener];
     while all.len() < loops {
         let next = match how {
@@ -123,6 +128,7 @@ fn deal(listener: Listener, how: Listeners, loops: usize) -> io::Result<Vec<List
     }
     Ok(all)
 }
+// ANCHOR_END: deal
 
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
