@@ -61,9 +61,9 @@ impl Sigio {
             trace!("overflow", "the queue of signals was full: everybody is asked");
             return ready.extend(self.watched.all());
         }
-        // Whoever has this descriptor now. Perhaps the signal is about somebody who had it
-        // before. So it is never taken at its word that a connection is broken: reading
-        // and writing will tell, and a hint in vain does no harm.
+        // Whoever has this descriptor now. Perhaps the signal is about somebody who
+        // had it before. So it is never taken at its word that a connection is
+        // broken: reading and writing will tell, and a hint in vain does no harm.
         if let Some((token, _)) = self.watched.get(told.fd) {
             let any = |bits| told.band & bits != 0;
             let readable = any(POLLIN | POLLERR | POLLHUP);
