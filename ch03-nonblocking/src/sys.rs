@@ -98,8 +98,8 @@ impl std::fmt::Debug for Signals {
 }
 
 // ANCHOR: tell
-/// From now on the kernel queues `signal` for this thread when something happens to the
-/// descriptor (fcntl(2): F_SETOWN_EX, F_SETSIG, O_ASYNC; TLPI 63.3).
+/// From now on the kernel queues `signal` for this thread when something happens to
+/// the descriptor (fcntl(2): F_SETOWN_EX, F_SETSIG, O_ASYNC; TLPI 63.3).
 pub(crate) fn tell_by_signal(fd: BorrowedFd<'_>, signal: libc::c_int) -> io::Result<()> {
     // SAFETY: gettid has no preconditions.
     let owner = Owner { kind: F_OWNER_TID, id: unsafe { libc::gettid() } };
