@@ -64,7 +64,7 @@ fn ends_with(ctx: &mut Ctx<'_>, bytes: &[u8], status: Option<u16>) -> Verdict {
 /// connection is given back.
 fn sleeps_at_rest(ctx: &mut Ctx<'_>, act: fn(Client) -> Option<Client>) -> Verdict {
     let mut client = ctx.client()?;
-    client.send(get("/sleep/3000"))?;
+    client.send(get("/sleep/6000"))?;
     client.drained();
     let client = act(client);
     if ctx.stage.has(AtRest) {
