@@ -17,7 +17,7 @@ use crate::ctx::{Ctx, echo, get, request, stat_in};
 use crate::fixture::pattern;
 use crate::stage::Capability::AtRest;
 use crate::stage::Model;
-use crate::verdict::{Step, Stop, Verdict, demand};
+use crate::verdict::{Step, Verdict, demand};
 
 const PLAIN: &[Need] = &[Need::Plaintext];
 const FROZEN: &[Need] = &[Need::Plaintext, Need::Process, Need::Many];
