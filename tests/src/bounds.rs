@@ -27,7 +27,7 @@ impl Bounds {
             // dash calls it -p, bash -u.
             limits += &format!("ulimit -u {count} 2>/dev/null || ulimit -p {count}; ");
         }
-        if let Some(count) = self.pending_signals {
+        if let Some(count) = self.pending_signals.filter(|_| cfg!(target_os = "linux")) {
             // bash knows it, dash does not; every Linux has prlimit(1).
             limits += &format!(
                 "ulimit -i {count} 2>/dev/null || prlimit --pid $$ --sigpending={count} || exit 1; "

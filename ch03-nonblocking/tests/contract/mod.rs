@@ -424,6 +424,7 @@ pub(crate) fn to_accept(poller: &mut impl Poller) {
 /// Each is told, and under its own name.
 pub(crate) fn many(poller: &mut impl Poller) {
     const MANY: usize = 150;
+    let stays = |index: usize| !index.is_multiple_of(3);
     let mut pairs: Vec<_> = (0..MANY).map(|_| pair()).collect();
     for (index, (_, server)) in pairs.iter().enumerate() {
         poller
@@ -431,7 +432,7 @@ pub(crate) fn many(poller: &mut impl Poller) {
             .expect("no error");
     }
     // Some leave, so that lists have gaps.
-    for index in (0..MANY).filter(|index| index % 3 == 0) {
+    for index in (0..MANY).step_by(3) {
         poller.deregister(pairs[index].1.as_fd(), token(index as u32)).expect("no error");
     }
     now(poller);
@@ -439,7 +440,7 @@ pub(crate) fn many(poller: &mut impl Poller) {
         client.write_all(b"word").expect("sent");
         there(server);
     }
-    let mut missing: Vec<usize> = (0..MANY).filter(|index| index % 3 != 0).collect();
+    let mut missing: Vec<usize> = (0..MANY).filter(|&index| stays(index)).collect();
     let start = Instant::now();
     let mut ready = Vec::new();
     while !missing.is_empty() {
@@ -447,7 +448,7 @@ pub(crate) fn many(poller: &mut impl Poller) {
         poller.wait(&mut ready, Some(Duration::from_millis(100))).expect("no error");
         for event in ready.drain(..).filter(|event| event.readable) {
             let index = event.token.index as usize;
-            assert!(!index.is_multiple_of(3), "{index} has left");
+            assert!(stays(index), "{index} has left");
             if drain(&pairs[index].1, event.eof).0 > 0 {
                 missing.retain(|&other| other != index);
             }

@@ -248,7 +248,7 @@ mutations! {
     EventsForgetsWhileAsleep "events-forgets-while-asleep" "events::speaks_while_it_sleeps", "forgets what it is told while an answer sleeps";
     EventsSuccessor "events-successor" "events::successor", "takes news of a client that has gone for news of the next one with its descriptor";
     EventsNoBudget "events-no-budget" "events::one_share_each", "goes on with one client as long as that one has something to say";
-    EventsAcceptsOnce "events-accepts-once" "events::five_hundred_at_once", "accepts one client each time it is told that there are some";
+    EventsAcceptsOnce "events-accepts-once" "events::a_crowd_at_once", "accepts one client each time it is told that there are some";
     EventsHangUpLosesAnswer "events-hang-up-loses-answer" "events::end_while_it_lingers", "closes at a hang-up, with input unread, while its last answer is on its way";
     EventsSpinsOnHalfClose "events-spins-on-half-close" "events::half_close_while_it_sleeps_is_no_work", "is told of an end of file again and again, and leaves it for later";
     EventsSpinsOnHangUp "events-spins-on-hang-up" "events::reset_while_it_sleeps_is_no_work", "is told of a hang-up again and again, and leaves it for later";

@@ -23,6 +23,8 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // Counters that grow while the client asks.
         (r"\b\d+ KiB more", "N KiB more"),
         (r"(?m)^(came .*still: \w+:) \d+$", "$1 N"),
+        // At nearly every look; the others fall into a moment between two waits.
+        (r"\bbusy at \d+ of", "busy at N of"),
         // The client that asked last, and how many steps it was from being the first.
         (r"(?m)^by hand, [A-Z]\d+ +", "by hand, X  "),
         (r"\b\d+ (steps before|more steps|more bytes)", "N $1"),
