@@ -5,21 +5,19 @@
 //! fresh client after the other connects, asks, and is answered. Processor time is the
 //! operating system's account of the server's process (`/proc/PID/schedstat`).
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::io::Read;
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use ch01_blocking::program::raise_descriptor_limit;
 use serde::Serialize;
 
 use super::chart::{Chart, Series};
+use super::running::{Server, answered, ask, hold};
 use super::spread::{Spread, thousands};
 use super::{Lab, keep};
-use crate::servers;
 
 const SERVERS: [&str; 2] = ["spin", "sigio"];
 const IDLE: [usize; 5] = [0, 10, 100, 1_000, 5_000];
@@ -28,14 +26,8 @@ const REPEATS: usize = 7;
 const FRESH: usize = 50;
 /// For so long nobody speaks, in each repeat.
 const REST: Duration = Duration::from_millis(500);
-/// So many connect before the first of them is answered: fewer than a backlog holds.
-const AT_ONCE: usize = 100;
-/// Longer than any answer takes.
-const PATIENCE: Duration = Duration::from_secs(30);
 
-const KEPT: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: lab\r\n\r\n";
 const LAST: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
-const ANSWER: &[u8] = b"Hello, World!";
 
 #[derive(Serialize)]
 struct Row {
@@ -58,11 +50,11 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
             rows.push(row(lab, server, idle)?);
         }
     }
-    keep(lab, "idle", &rows, &table(&rows), &chart(&rows))
+    keep(lab, "idle", &rows, &table(&rows), Some(&chart(&rows)))
 }
 
 fn row(lab: &Lab<'_>, server: &'static str, idle: usize) -> Result<Row> {
-    let running = Server::start(lab, server)?;
+    let running = Server::start(lab, server, &["--idle-timeout", "3600"])?;
     let held = hold(running.address, idle)?;
     let (mut at_rest, mut cpu, mut latency) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..REPEATS {
@@ -90,21 +82,6 @@ fn row(lab: &Lab<'_>, server: &'static str, idle: usize) -> Result<Row> {
     })
 }
 
-/// Opens so many connections; each is served once and kept.
-fn hold(address: SocketAddr, count: usize) -> Result<Vec<TcpStream>> {
-    let mut held: Vec<TcpStream> = Vec::with_capacity(count);
-    while held.len() < count {
-        let old = held.len();
-        for _ in old..count.min(old + AT_ONCE) {
-            held.push(ask(address, KEPT)?);
-        }
-        for client in &mut held[old..] {
-            answered(client)?;
-        }
-    }
-    Ok(held)
-}
-
 /// Microseconds from a fresh client's connecting to its answer.
 fn fresh(address: SocketAddr) -> Result<f64> {
     let start = Instant::now();
@@ -114,78 +91,6 @@ fn fresh(address: SocketAddr) -> Result<f64> {
     // Until the server has closed, too: its work for this client is over.
     client.read_to_end(&mut Vec::new())?;
     Ok(took)
-}
-
-fn ask(address: SocketAddr, request: &[u8]) -> Result<TcpStream> {
-    let mut client = TcpStream::connect(address).context("cannot connect")?;
-    client.set_read_timeout(Some(PATIENCE))?;
-    client.write_all(request)?;
-    Ok(client)
-}
-
-fn answered(client: &mut TcpStream) -> Result<()> {
-    let (mut answer, mut piece) = (Vec::new(), [0; 1024]);
-    while !answer.ends_with(ANSWER) {
-        let n = client.read(&mut piece).context("no answer came")?;
-        ensure!(n > 0, "the server hung up");
-        answer.extend_from_slice(&piece[..n]);
-    }
-    Ok(())
-}
-
-/// A server that runs, and ends with this.
-struct Server {
-    child: Child,
-    address: SocketAddr,
-}
-
-/// What a process has had of the processors.
-struct Account {
-    /// It ran.
-    used: Duration,
-    /// It could have run, but others did.
-    waited: Duration,
-}
-
-impl Server {
-    fn start(lab: &Lab<'_>, name: &str) -> Result<Server> {
-        let mut child = Command::new(servers::find(lab.house, name)?)
-            .args(["--listen", "127.0.0.1:0", "--idle-timeout", "3600"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {name}"))?;
-        let stdout = child.stdout.take().context("no standard output")?;
-        let mut server = Server { child, address: ([127, 0, 0, 1], 0).into() };
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let address = line.trim().strip_prefix("listening on http://");
-        server.address =
-            address.with_context(|| format!("{name} said {line:?}"))?.parse()?;
-        Ok(server)
-    }
-
-    fn account(&self) -> Result<Account> {
-        let mut account = Account { used: Duration::ZERO, waited: Duration::ZERO };
-        let threads = format!("/proc/{}/task", self.child.id());
-        for thread in fs::read_dir(&threads).context("this lab needs Linux's /proc")? {
-            let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-            let mut numbers = text.split_whitespace().map(str::parse);
-            let mut next = || -> Result<Duration> {
-                let number = numbers.next().context("schedstat is too short")?;
-                Ok(Duration::from_nanos(number?))
-            };
-            account.used += next()?;
-            account.waited += next()?;
-        }
-        Ok(account)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill(); // or it has ended already
-        let _ = self.child.wait();
-    }
 }
 
 fn table(rows: &[Row]) -> String {

@@ -4,12 +4,14 @@
 //! `target/lab/`. With `--record` they go to `book/results/` and `book/src/generated/`, from
 //! where the pages include them: so no measured number is ever typed.
 
+mod chaos;
 mod chart;
 mod idle;
 mod machine;
 mod memory;
 mod readiness;
 mod rounds;
+mod running;
 mod sample;
 mod spawn;
 mod spread;
@@ -55,6 +57,11 @@ const EXPERIMENTS: &[Experiment] = &[
         name: "idle",
         question: "What do idle clients cost a fresh one, and the processor: spin and sigio",
         run: idle::run,
+    },
+    Experiment {
+        name: "chaos",
+        question: "Everything that clients can do, at once: what does one that means well notice?",
+        run: chaos::run,
     },
 ];
 
@@ -109,15 +116,15 @@ struct Part {
     chart: Option<String>,
 }
 
-/// Keeps a result of one table and one chart.
+/// Keeps a result of one table, perhaps with a chart.
 fn keep<R: Serialize>(
     lab: &Lab<'_>,
     name: &'static str,
     rows: &[R],
     table: &str,
-    chart: &str,
+    chart: Option<&str>,
 ) -> Result<()> {
-    let part = Part { name, table: table.to_owned(), chart: Some(chart.to_owned()) };
+    let part = Part { name, table: table.to_owned(), chart: chart.map(str::to_owned) };
     keep_parts(lab, name, rows, &[part])
 }
 

@@ -62,7 +62,7 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
             });
         }
     }
-    keep(lab, "spawn", &rows, &table(&rows), &chart(&rows))
+    keep(lab, "spawn", &rows, &table(&rows), Some(&chart(&rows)))
 }
 
 fn table(rows: &[Row]) -> String {
