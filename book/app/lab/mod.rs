@@ -116,7 +116,7 @@ struct Part {
     chart: Option<String>,
 }
 
-/// Keeps a result of one table and one chart.
+/// Keeps a result of one table, perhaps with a chart.
 fn keep<R: Serialize>(
     lab: &Lab<'_>,
     name: &'static str,

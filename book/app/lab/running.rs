@@ -92,8 +92,17 @@ impl Server {
 impl Server {
     /// Its own memory, in KiB: what no file and no other process backs.
     pub(super) fn memory(&self) -> Result<u64> {
+        self.status("RssAnon")
+    }
+
+    /// All of it that is in memory, in KiB: its program and its libraries, too.
+    pub(super) fn resident(&self) -> Result<u64> {
+        self.status("VmRSS")
+    }
+
+    fn status(&self, name: &str) -> Result<u64> {
         let path = format!("/proc/{}/status", self.child.id());
-        let value = after(&path, "RssAnon").context("no RssAnon in /proc")?;
+        let value = after(&path, name).with_context(|| format!("no {name} in /proc"))?;
         Ok(value.split_whitespace().next().unwrap_or_default().parse()?)
     }
 
