@@ -5,6 +5,8 @@
 //! where the pages include them: so no measured number is ever typed.
 
 mod chart;
+#[cfg(target_os = "linux")]
+mod herd;
 mod machine;
 mod spawn;
 mod spread;
@@ -35,6 +37,12 @@ const EXPERIMENTS: &[Experiment] = &[
         question: "How many silent clients does a server bear, and what does the next one wait?",
         run: stuck::run,
     },
+    #[cfg(target_os = "linux")]
+    Experiment {
+        name: "herd",
+        question: "How often are several loops woken for one client, and who gets it?",
+        run: herd::run,
+    },
 ];
 
 /// Where results go.
@@ -63,6 +71,11 @@ pub fn command(house: &House, name: Option<&str>, record: bool) -> Result<()> {
 /// One measurement in a process of its own: what an experiment starts this
 /// program again for, so that nothing else in the process is measured too.
 pub fn measure(what: &str, count: usize) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    if let Some(what) = what.strip_prefix("herd-") {
+        println!("{}", serde_json::to_string(&herd::measure(what, count)?)?);
+        return Ok(());
+    }
     let sample = spawn::measure(what, count)?;
     println!("{}", serde_json::to_string(&sample)?);
     Ok(())
