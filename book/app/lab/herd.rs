@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 use std::process::Command;
 use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
-use std::{io, thread};
+use std::{fs, io, thread};
 
 use anyhow::{Context, Result, bail, ensure};
 use ch01_blocking::program::{Cli, raise_descriptor_limit};
@@ -32,7 +32,7 @@ const REPEATS: usize = 5;
 const CLIENTS: usize = 800;
 /// Clients that come together, in the second half of the experiment.
 const BURST: usize = 40;
-/// Between two clients, or two bursts: time for all loops to go to sleep again.
+/// Between two clients, or two bursts, at least; and until all loops are asleep again.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// What one process counted, over all its loops.
@@ -173,15 +173,14 @@ pub(super) fn measure(what: &str, loops: usize) -> Result<Sample> {
         for reactor in loops {
             scope.spawn(|| reactor.run());
         }
-        thread::sleep(PAUSE * 20); // all of them are asleep
+        rest()?;
         let mut silent = Vec::with_capacity(CLIENTS);
         while silent.len() < CLIENTS {
             for _ in 0..together {
                 silent.push(TcpStream::connect(address)?);
             }
-            thread::sleep(PAUSE);
+            rest()?;
         }
-        thread::sleep(PAUSE * 20);
         stopper.stop()
     })?;
     drop(send);
@@ -197,6 +196,26 @@ pub(super) fn measure(what: &str, loops: usize) -> Result<Sample> {
         cpu_microseconds: each(|tally| tally.cpu.as_secs_f64() * 1e6),
         busiest: busiest as f64 / CLIENTS as f64,
     })
+}
+
+/// Waits until every thread but this one sleeps: on a busy machine one that has been
+/// woken may not have had its turn yet.
+fn rest() -> io::Result<()> {
+    let own = std::process::id().to_string();
+    loop {
+        thread::sleep(PAUSE);
+        let mut asleep = true;
+        for task in fs::read_dir("/proc/self/task")? {
+            let task = task?;
+            let stat = fs::read_to_string(task.path().join("stat"))?;
+            // Behind the name in parentheses (proc_pid_stat(5)).
+            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+            asleep &= task.file_name() == *own || state == Some('S');
+        }
+        if asleep {
+            return Ok(());
+        }
+    }
 }
 
 /// What one loop has done until it was told to stop.
