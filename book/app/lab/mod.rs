@@ -6,6 +6,8 @@
 
 mod chaos;
 mod chart;
+#[cfg(target_os = "linux")]
+mod herd;
 mod idle;
 mod machine;
 mod memory;
@@ -63,6 +65,12 @@ const EXPERIMENTS: &[Experiment] = &[
         question: "Everything that clients can do, at once: what does one that means well notice?",
         run: chaos::run,
     },
+    #[cfg(target_os = "linux")]
+    Experiment {
+        name: "herd",
+        question: "How often are several loops woken for one client, and who gets it?",
+        run: herd::run,
+    },
 ];
 
 /// Where results go.
@@ -93,6 +101,8 @@ pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
     let sample = match experiment {
         "spawn" => serde_json::to_string(&spawn::measure(what, count)?)?,
         "readiness" => serde_json::to_string(&rounds::measure(what, count)?)?,
+        #[cfg(target_os = "linux")]
+        "herd" => serde_json::to_string(&herd::measure(what, count)?)?,
         _ => bail!("the experiment {experiment} takes no samples by itself"),
     };
     println!("{sample}");
