@@ -232,6 +232,22 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(&[Need::Plaintext, Need::Process, Need::Bytes, Need::Many]),
     case(
+        "empty_lines_one_by_one",
+        Contract,
+        "RFC 9112 §2.2",
+        "That an empty line has come is remembered while nothing else comes: a second one is refused",
+        |ctx| {
+            ctx.serve(&[NEVER_IDLE, ("head-timeout", "600")])?;
+            let mut client = ctx.client()?;
+            round_trip(&mut client)?;
+            client.send("\r\n")?;
+            client.drained();
+            client.send("\r\n")?;
+            Ctx::is_refused(&mut client, &[400])
+        },
+    )
+    .needs(PLAIN),
+    case(
         "one_share_each",
         Security,
         "CWE-400",
