@@ -26,11 +26,11 @@ const ALL: [&str; 7] = ["none", "spin", "sigio", "select", "poll", "epoll", "epo
 /// [`COUNTS`] watched; and where that was published.
 const PUBLISHED: [(&str, [[f64; 3]; 4]); 2] = [
     (
-        "TLPI, Table 63-9 (Linux 2.6.25)",
+        "TLPI, Table 63-9, on Linux 2.6.25.",
         [[0.73, 0.61, 0.41], [3.0, 2.9, 0.42], [35.0, 35.0, 0.53], [930.0, 990.0, 0.66]],
     ),
     (
-        "its author's slide, 2006",
+        "an earlier slide by the same author, linux.conf.au 2006, on another machine.",
         [
             [1.28, 1.12, 0.65],
             [7.1, 6.8, 0.68],
@@ -138,60 +138,56 @@ fn growth(from: Option<f64>, to: Option<f64>) -> String {
     }
 }
 
-fn alone(rows: &[Row]) -> String {
-    let mut table = String::from("| watched, one ready |");
+/// A table of `select`, `poll` and `epoll`: a heading, and the cells of a row.
+fn three(heading: &str, rows: &[(String, [String; 3])]) -> String {
+    let mut table = format!("| {heading} |");
     for mechanism in LEVEL {
-        table += &format!(" `{mechanism}` | elapsed |");
+        table += &format!(" `{mechanism}` |");
     }
-    table += "\n|--:|--:|--:|--:|--:|--:|--:|\n";
-    for count in COUNTS {
-        table += &format!("| {} |", thousands(count));
-        for mechanism in LEVEL {
-            let row = find(rows, "alone", mechanism, count);
-            let spread = |cpu: Spread, _| {
-                format!("{} µs ({} to {})", us(cpu.median), us(cpu.min), us(cpu.max))
-            };
-            table += &format!(
-                " {} | {} |",
-                cell(row, spread),
-                match row {
-                    Some(Row { wall: Some(wall), .. }) => us(wall.median),
-                    _ => "–".to_owned(),
-                }
-            );
-        }
-        table += "\n";
+    table += "\n|--:|--:|--:|--:|\n";
+    for (name, [select, poll, epoll]) in rows {
+        table += &format!("| {name} | {select} | {poll} | {epoll} |\n");
     }
-    table += "| from 10 to 10,000 |";
-    for mechanism in LEVEL {
-        let median = |count| Some(find(rows, "alone", mechanism, count)?.cpu?.median);
-        table += &format!(" {} | |", growth(median(10), median(10_000)));
-    }
-    table + "\n\n" + &published()
+    table
 }
 
-/// The published tables, as microseconds a wait.
-fn published() -> String {
-    let mut table = String::from("| published |");
-    for (source, _) in PUBLISHED {
-        table += &format!(" `select`, {source} | `poll` | `epoll` |");
+const GROWTH: &str = "from 10 to 10,000";
+
+fn alone(rows: &[Row]) -> String {
+    let line = |count, show: &dyn Fn(Spread, Spread) -> String| {
+        LEVEL.map(|mechanism| cell(find(rows, "alone", mechanism, count), show))
+    };
+    let processor = |cpu: Spread, _| {
+        format!("{} µs ({} to {})", us(cpu.median), us(cpu.min), us(cpu.max))
+    };
+    let elapsed = |_, wall: Spread| format!("{} µs", us(wall.median));
+    let median =
+        |mechanism, count| Some(find(rows, "alone", mechanism, count)?.cpu?.median);
+    let grown = LEVEL.map(|name| growth(median(name, 10), median(name, 10_000)));
+    let mut lines: Vec<_> =
+        COUNTS.map(|count| (thousands(count), line(count, &processor))).into();
+    lines.push((GROWTH.to_owned(), grown));
+    lines.extend(
+        COUNTS.map(|count| {
+            (format!("elapsed, {}", thousands(count)), line(count, &elapsed))
+        }),
+    );
+    let mut table = three("watched, one ready", &lines);
+    for (source, seconds) in PUBLISHED {
+        let mut lines: Vec<_> = (0..COUNTS.len())
+            .map(|at| {
+                let cells =
+                    seconds[at].map(|seconds| format!("{} µs", us(seconds * 10.0)));
+                (thousands(COUNTS[at]), cells)
+            })
+            .collect();
+        let grown =
+            [0, 1, 2].map(|at| growth(Some(seconds[0][at]), Some(seconds[3][at])));
+        lines.push((GROWTH.to_owned(), grown));
+        table +=
+            &format!("\nPublished: {source}\n\n{}", three("watched, one ready", &lines));
     }
-    table += "\n|--:|--:|--:|--:|--:|--:|--:|\n";
-    for (at, count) in COUNTS.iter().enumerate() {
-        table += &format!("| {} |", thousands(*count));
-        for seconds in PUBLISHED.iter().flat_map(|(_, seconds)| seconds[at]) {
-            table += &format!(" {} µs |", us(seconds * 10.0));
-        }
-        table += "\n";
-    }
-    table += "| from 10 to 10,000 |";
-    for (_, seconds) in PUBLISHED {
-        for mechanism in 0..3 {
-            let (from, to) = (seconds[0][mechanism], seconds[3][mechanism]);
-            table += &format!(" {} |", growth(Some(from), Some(to)));
-        }
-    }
-    table + "\n"
+    table
 }
 
 /// Processor time and elapsed time of one kind, for every mechanism.
