@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use ch01_blocking::sys::{self, Pid, Signal, SingleThreaded};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use nix::sys::wait::waitpid;
 use serde::{Deserialize, Serialize};
 
@@ -223,9 +224,7 @@ fn cpu() -> Result<Duration> {
     for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
         let usage = getrusage(who)?;
         for time in [usage.user_time(), usage.system_time()] {
-            total += Duration::from_micros(
-                (time.tv_sec() * 1_000_000 + time.tv_usec()).try_into()?,
-            );
+            total += Duration::from_micros(time.num_microseconds().try_into()?);
         }
     }
     Ok(total)
