@@ -18,6 +18,7 @@ use std::process::ExitCode;
 #[command(
     about = "An HTTP server of the book. What it promises is on the page \"The contract\".",
     disable_version_flag = true,
+    args_override_self = true, // of an option given twice, the last counts
     max_term_width = 100
 )]
 pub struct Cli<O: Args = Options> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use serde::de::DeserializeOwned;
 
 /// Starts this program again to take one sample, and returns what it says.
@@ -32,9 +33,7 @@ pub(super) fn cpu() -> Result<Duration> {
     for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
         let usage = getrusage(who)?;
         for time in [usage.user_time(), usage.system_time()] {
-            total += Duration::from_micros(
-                (time.tv_sec() * 1_000_000 + time.tv_usec()).try_into()?,
-            );
+            total += Duration::from_micros(time.num_microseconds().try_into()?);
         }
     }
     Ok(total)

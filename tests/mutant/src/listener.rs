@@ -86,7 +86,8 @@ fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     if !wrong(Mutation::NoReuseAddress) {
         return TcpListener::bind(listen);
     }
-    let (family, flags) = (AddressFamily::Inet, SockFlag::SOCK_CLOEXEC);
+    // A mutant starts no program that could inherit it; and macOS knows no SOCK_CLOEXEC.
+    let (family, flags) = (AddressFamily::Inet, SockFlag::empty());
     let socket = socket::socket(family, SockType::Stream, flags, None)?;
     let SocketAddr::V4(listen) = listen else {
         return Err(io::Error::other("this mistake is made with IPv4"));

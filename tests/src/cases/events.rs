@@ -5,12 +5,10 @@
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-
 use crate::bounds::Bounds;
 use crate::case::Kind::{Book, Contract, Security};
 use crate::case::{Case, Need, case};
-use crate::cases::lifecycle::freeze;
+use crate::cases::lifecycle::{freeze, thaw};
 use crate::cases::resources::waits;
 use crate::client::Client;
 use crate::ctx::{Ctx, echo, get, request, stat_in};
@@ -26,10 +24,6 @@ const FROZEN: &[Need] = &[Need::Plaintext, Need::Process, Need::Many];
 const CROWD: usize = 120;
 /// Nobody is to be helped by the end of idle time.
 const NEVER_IDLE: (&str, &str) = ("idle-timeout", "600");
-
-fn thaw(ctx: &mut Ctx<'_>) -> Verdict {
-    ctx.server()?.signal(Signal::SIGCONT)
-}
 
 fn round_trip(client: &mut Client) -> Verdict {
     client.send(get("/plaintext"))?;

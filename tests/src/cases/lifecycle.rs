@@ -29,6 +29,11 @@ fn fails_in_one_line(ctx: &mut Ctx<'_>, args: &[&str]) -> Verdict {
     demand(stderr.trim_end().lines().count() == 1, "one line on standard error", stderr)
 }
 
+/// Lets a server that was stopped go on.
+pub(super) fn thaw(ctx: &mut Ctx<'_>) -> Verdict {
+    ctx.server()?.signal_all(Signal::SIGCONT)
+}
+
 /// Stops the server, all its processes, and waits until it stands still.
 pub(super) fn freeze(ctx: &mut Ctx<'_>) -> Verdict {
     let pid = ctx.pid()?;
@@ -194,7 +199,7 @@ pub(super) const CASES: &[Case] = &[
             for client in &mut clients {
                 client.has_nothing("the server stands still")?;
             }
-            ctx.server()?.signal_all(Signal::SIGCONT)?;
+            thaw(ctx)?;
             for mut client in clients {
                 client.response()?.is(200)?.holds("Hello, World!")?;
                 client.ends()?;
@@ -212,15 +217,28 @@ pub(super) const CASES: &[Case] = &[
             let mut leaves = ctx.client()?;
             leaves.send(get("/plaintext"))?;
             leaves.response()?.is(200)?;
+            let mut held = Vec::new();
+            for _ in 0..250 {
+                let mut client = ctx.client()?;
+                client.send(get("/plaintext"))?;
+                client.response()?.is(200)?;
+                held.push(client);
+            }
             freeze(ctx)?;
             leaves.half_close();
-            // More news than a server takes at once; behind it the last of the one who left.
+            // No more than any backlog holds,
             let mut comers = Vec::new();
-            for _ in 0..600 {
+            for _ in 0..100 {
                 comers.push(ctx.client()?);
             }
+            // and more news than a server takes at once; behind it the last of the one who left.
+            for _ in 0..2 {
+                for client in &mut held {
+                    client.send(get("/plaintext"))?;
+                }
+            }
             leaves.reset();
-            ctx.server()?.signal_all(Signal::SIGCONT)?;
+            thaw(ctx)?;
             ctx.is_well()?;
             for comer in &mut comers {
                 comer.send(get("/plaintext"))?;
@@ -241,7 +259,7 @@ pub(super) const CASES: &[Case] = &[
             client.send(get("/bytes/5000000"))?;
             let _ = client.look(crate::patience::patience());
             freeze(ctx)?;
-            ctx.server()?.signal_all(Signal::SIGCONT)?;
+            thaw(ctx)?;
             client.response()?.is(200)?.holds(generated(5_000_000)).map(drop)
         },
     )
