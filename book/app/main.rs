@@ -56,6 +56,8 @@ enum Command {
     /// One measurement of an experiment, in a process of its own
     #[command(hide = true)]
     Measure {
+        /// The experiment
+        experiment: String,
         /// What
         what: String,
         /// How many
@@ -86,7 +88,9 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Lab { name, record }) => {
             lab::command(&house, name.as_deref(), record)
         }
-        Some(Command::Measure { what, count }) => lab::measure(&what, count),
+        Some(Command::Measure { experiment, what, count }) => {
+            lab::measure(&experiment, &what, count)
+        }
         Some(Command::Check) => check(&house),
     }
 }

@@ -49,7 +49,7 @@ pub fn start<O: AsRef<Options>>(
 /// A server whose mechanism this system does not have says so, and ends.
 pub fn missing(mechanism: &str, system: &str) -> ExitCode {
     fail(&format!(
-        "this system has no {mechanism}, only {system} has; try another server of the book"
+        "this system has no {mechanism}: that is for {system}; try another server of the book"
     ))
 }
 

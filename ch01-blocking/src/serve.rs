@@ -79,7 +79,7 @@ pub fn serve(
             }
         }
         outbox.flush(stream)?; // one write for a burst of requests
-        if inbox.is_empty() {
+        if inbox.is_fresh() {
             return Ok(After::Idle);
         }
         stream.deadline(match inbox.content_received() {

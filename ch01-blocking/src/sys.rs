@@ -13,7 +13,7 @@ use socket2::SockRef;
 use std::io;
 use std::net::TcpStream;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering::SeqCst,
@@ -36,6 +36,7 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 #[cfg(target_os = "linux")]
 pub fn accept(listener: BorrowedFd<'_>, mode: Mode) -> io::Result<TcpStream> {
     use nix::sys::socket::{SockFlag, accept4};
+    use std::os::fd::FromRawFd;
     let flags = match mode {
         Mode::Blocking => SockFlag::SOCK_CLOEXEC,
         Mode::NonBlocking => SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,

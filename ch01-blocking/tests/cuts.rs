@@ -100,4 +100,10 @@ fn the_budget_comes_back() {
     );
     assert!(matches!(inbox.next(&limits), Parsed::Partial { .. }));
     assert_eq!(limits.buffered.left(), all, "an idle connection holds nothing");
+    inbox.receive(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n");
+    inbox.receive(&[b'x'; 15_000]);
+    assert!(matches!(inbox.next(&limits), Parsed::Partial { .. }));
+    assert!(limits.buffered.left() < all, "what is to come counts");
+    inbox.clear();
+    assert_eq!(limits.buffered.left(), all, "nor does one that has been cleared");
 }

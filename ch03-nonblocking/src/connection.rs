@@ -17,18 +17,17 @@
 //!   └──────┘           └─ last answer ─► Send(Linger) ──► Linger ──► closed
 //! ```
 
+mod waits;
+
 use crate::poller::{Interest, Ready};
 use crate::socket::{Share, Turn};
-use crate::work::{Pool, Work};
+use crate::work::{Shared, Work};
 use ch01_blocking::http::{Asked, Parsed, Refusal, Response};
 use ch01_blocking::serve::{LINGER_BYTES, push_refusal};
-use ch01_blocking::site::Site;
 use ch01_blocking::stream::Transport;
-use ch01_blocking::trace::trace;
-use ch01_blocking::wait::{Describe, Progress, Timeouts, Wait};
+use ch01_blocking::wait::{Progress, Wait};
 use std::io::{self, ErrorKind};
-use std::mem::discriminant;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 /// Where `serve` would be waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +54,7 @@ enum Then {
     Close,
 }
 
+// ANCHOR: connection
 /// One client.
 #[derive(Debug)]
 pub struct Connection<T> {
@@ -68,6 +68,7 @@ pub struct Connection<T> {
     /// None while it is idle.
     work: Option<Box<Work>>,
 }
+// ANCHOR_END: connection
 
 /// Why a connection is woken.
 #[derive(Clone, Copy, Debug)]
@@ -95,21 +96,6 @@ pub enum Next {
     Again,
     /// To be closed.
     Close,
-}
-
-/// What all connections of a loop share, and what time it is.
-#[derive(Debug)]
-pub struct Shared<'a> {
-    /// The application.
-    pub site: &'a Site,
-    /// How long each wait may last.
-    pub timeouts: Timeouts,
-    /// Buffers.
-    pub pool: Pool,
-    /// Now, as the loop last looked at the clock.
-    pub now: Instant,
-    /// The same for people.
-    pub date: SystemTime,
 }
 
 impl<T: Transport> Connection<T> {
@@ -149,8 +135,8 @@ impl<T: Transport> Connection<T> {
 
     /// Remembers what is told only once, for a turn that comes anyway.
     pub fn note(&mut self, ready: &Ready) {
-        self.readable |= ready.readable || ready.eof;
-        self.eof |= ready.eof;
+        self.readable |= ready.readable || ready.eof || ready.broken;
+        self.eof |= ready.eof || ready.broken;
     }
 
     /// Whether it is between requests, and owns nothing.
@@ -193,7 +179,10 @@ impl<T: Transport> Connection<T> {
         shared: &Shared<'_>,
     ) -> io::Result<Option<Next>> {
         match wake {
-            Wake::Ready(ready) if ready.broken => {
+            // While we linger, both sides may have ended in good order. Some mechanisms
+            // tell that as broken, and there may be much to read before it (to close now
+            // would be a reset, and could cost our last answer).
+            Wake::Ready(ready) if ready.broken && self.state != State::Linger => {
                 return Err(ErrorKind::ConnectionReset.into());
             }
             Wake::Ready(ready) => {
@@ -327,92 +316,5 @@ impl<T: Transport> Connection<T> {
     fn refuse(&mut self, why: Refusal, work: &mut Work, shared: &Shared<'_>) {
         push_refusal(why, shared.site, &mut work.outbox);
         self.state = State::Send(Then::Linger);
-    }
-
-    fn wait_for_input(&self, work: &mut Work, shared: &Shared<'_>) -> Next {
-        let wait = match work.inbox.content_received() {
-            Some(received) => Wait::Body { received },
-            None if !work.inbox.is_empty() => Wait::Head,
-            None if shared.site.is_draining() && !work.share.is_used_up() => {
-                return Next::Close;
-            }
-            None => Wait::Idle,
-        };
-        self.wait(wait, work, shared)
-    }
-
-    fn wait_for_room(&self, work: &mut Work, shared: &Shared<'_>) -> Next {
-        work.progress.wrote(work.share.wrote);
-        self.wait(Wait::Write, work, shared)
-    }
-
-    /// What to be woken for. The clock starts when the kind of wait changes, and goes
-    /// on as long as it stays the same.
-    fn wait(&self, wait: Wait, work: &mut Work, shared: &Shared<'_>) -> Next {
-        if work.share.is_used_up() {
-            return Next::Again;
-        }
-        let changed = discriminant(&wait) != discriminant(&work.wait);
-        if changed || wait == Wait::Idle {
-            work.since = shared.now;
-        }
-        work.wait = wait;
-        let due = match wait {
-            Wait::Write => work.since + shared.timeouts.look(), // see `Progress`
-            wait => shared.timeouts.due(wait, work.since),
-        };
-        if changed || work.share.moved {
-            let within = due.saturating_duration_since(shared.now);
-            trace!("wait", "{}", Describe(wait, within));
-        }
-        match wait {
-            Wait::Idle => Next::Idle(due),
-            Wait::Write => Next::Wait(Interest::WRITE, due),
-            Wait::Head | Wait::Body { .. } | Wait::Linger => {
-                Next::Wait(Interest::READ, due)
-            }
-        }
-    }
-
-    fn sleep(&self, work: &Work, shared: &Shared<'_>) -> Next {
-        let until = work.later.as_ref().map_or(shared.now, |(_, _, until)| *until);
-        let time = until.saturating_duration_since(shared.now);
-        trace!("sleep", "{} ms, and only this connection", time.as_millis());
-        Next::Wait(Interest::NONE, until)
-    }
-
-    /// A deadline has passed. Says what follows, or lets it go on.
-    fn too_late(
-        &mut self,
-        work: &mut Work,
-        shared: &Shared<'_>,
-    ) -> io::Result<Option<Next>> {
-        match self.state {
-            State::Sleep => {
-                if let Some((response, asked, _)) = work.later.take() {
-                    self.answer(response, asked, work, shared);
-                }
-                return Ok(None);
-            }
-            State::Send(_) => {
-                trace!("wait", "for the client to take what is sent");
-                if !work.progress.is_enough(self.transport.untaken()) {
-                    return Err(ErrorKind::TimedOut.into());
-                }
-                work.since = shared.now;
-                return Ok(Some(self.wait(Wait::Write, work, shared)));
-            }
-            State::Linger => return Ok(Some(Next::Close)),
-            State::Receive | State::Decide => {}
-        }
-        shared.site.stats.timeouts.add();
-        trace!("timeout", "{}", Describe(work.wait, Duration::ZERO));
-        let why = match work.inbox.content_received() {
-            None if work.inbox.is_empty() => return Ok(Some(Next::Close)),
-            None => Refusal::SLOW_HEAD,
-            Some(_) => Refusal::SLOW_BODY,
-        };
-        self.refuse(why, work, shared);
-        Ok(None)
     }
 }

@@ -3,14 +3,15 @@
 //! It waits for whoever is ready, gives each a turn, and waits again. Which
 //! mechanism tells who is ready is not its business: see [`Poller`].
 
-use crate::connection::{Connection, Next, Shared, Wake};
+mod arrivals;
+
+use crate::connection::{Connection, Next, Wake};
 use crate::poller::{Interest, Poller, Token};
 use crate::socket::Socket;
 use crate::table::Table;
 use crate::timers::Timers;
-use crate::work::Pool;
-use ch01_blocking::attend::Welcome;
-use ch01_blocking::listener::{Client, Listener, Mode, PAUSE};
+use crate::work::{Pool, Shared};
+use ch01_blocking::Listener;
 use ch01_blocking::options::Options;
 use ch01_blocking::site::Site;
 use ch01_blocking::stop::Stop;
@@ -22,9 +23,6 @@ use std::time::{Duration, Instant, SystemTime};
 /// The tokens of what is no connection.
 const LISTENER: Token = Token { index: u32::MAX, generation: 0 };
 const STOP: Token = Token { index: u32::MAX, generation: 1 };
-
-/// At most so many clients are accepted before the others have their turn.
-const ACCEPTS: usize = 64;
 
 /// One thread's connections, and what it takes to serve them.
 #[derive(Debug)]
@@ -151,103 +149,6 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         Some(next.saturating_duration_since(self.shared.now))
     }
 
-    // ANCHOR: accept
-    /// Accepts whoever is waiting.
-    fn accept(&mut self) {
-        self.accept_again = false;
-        if self.paused.is_some() {
-            return; // its time comes
-        }
-        for _ in 0..ACCEPTS {
-            let Some(listener) = &self.listener else { return };
-            match listener.accept_now(Mode::NonBlocking) {
-                Ok(Some(client)) => self.arrive(client),
-                Ok(None) => return,
-                Err(error) => {
-                    trace::about(0);
-                    trace!("pause", "{error}");
-                    // Or the poller would go on telling us.
-                    let _ = self.poller.deregister(listener.as_fd(), LISTENER);
-                    self.paused = Some(self.shared.now + PAUSE);
-                    return;
-                }
-            }
-        }
-        self.accept_again = true;
-    }
-
-    /// Gives a client its place, or a word of regret.
-    fn arrive(&mut self, client: Client) {
-        let Client { socket, number } = client;
-        let site = self.shared.site;
-        // Counted over all loops and processes that serve the same site.
-        let others = site.stats.arrived();
-        let welcome = Welcome::to(
-            others.saturating_sub(self.turned_away),
-            self.turned_away,
-            self.options.max_connections,
-        );
-        let served = welcome == Welcome::Served;
-        let connection = match welcome {
-            Welcome::Served => Connection::new(Socket(socket)),
-            Welcome::TurnedAway => {
-                Connection::turned_away(Socket(socket), true, &mut self.shared)
-            }
-            Welcome::TurnedAwayAtOnce => return self.turn_away_at_once(Socket(socket)),
-        };
-        let token = self.guests.insert(Guest {
-            connection,
-            number: number as u32,
-            interest: Interest::READ,
-            queued: false,
-            served,
-        });
-        self.turned_away += usize::from(!served);
-        let Some(guest) = self.guests.get_mut(token) else { return };
-        let fd = guest.connection.transport().0.as_fd();
-        if let Err(error) = self.poller.register(fd, token, Interest::READ) {
-            // There is no room for it in the mechanism: `select` knows such a wall.
-            trace!("poller", "{error}");
-            self.turned_away -= usize::from(!served);
-            if let Some(guest) = self.guests.remove(token) {
-                self.turn_away_at_once(guest.connection.into_transport());
-            }
-        } else if served {
-            self.go_on(token, Next::Idle(self.shared.now + self.shared.timeouts.idle));
-            trace!(
-                "wait",
-                "for a request, {:.1} s at most",
-                self.shared.timeouts.idle.as_secs_f64()
-            );
-        } else {
-            self.turn(token, Wake::Again);
-        }
-    }
-    // ANCHOR_END: accept
-
-    /// One attempt to say why; nothing is waited for.
-    fn turn_away_at_once(&mut self, socket: Socket) {
-        let mut connection = Connection::turned_away(socket, false, &mut self.shared);
-        let _ = connection.advance(Wake::Again, &mut self.shared); // or it does not hear it
-        trace!("close", "done");
-        self.shared.site.stats.left();
-    }
-
-    /// Accepts on, where accepting had to stop for a while.
-    fn accept_on(&mut self) {
-        if self.paused.is_some_and(|until| until <= self.shared.now) {
-            self.paused = None;
-            if let Some(listener) = &self.listener {
-                let told =
-                    self.poller.register(listener.as_fd(), LISTENER, Interest::ACCEPT);
-                self.accept_again = told.is_err(); // then we look for ourselves
-            }
-        }
-        if self.accept_again {
-            self.accept();
-        }
-    }
-
     // ANCHOR: turn
     /// Gives a connection its turn. Its token may be worth nothing any more: then the
     /// event was about somebody who has left.
@@ -256,7 +157,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         trace::about(guest.number.into());
         match wake {
             Wake::Again => guest.queued = false,
-            Wake::Ready(ready) if guest.queued && !ready.broken => {
+            Wake::Ready(ready) if guest.queued => {
                 return guest.connection.note(&ready); // its turn comes
             }
             _ => {}
@@ -280,8 +181,10 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             Next::Unchanged => return,
             Next::Again => {
                 self.timers.clear(token.index);
-                guest.queued = true;
-                return self.again.push(token);
+                if !std::mem::replace(&mut guest.queued, true) {
+                    self.again.push(token);
+                }
+                return;
             }
             Next::Close => return self.close(token, &"done"),
         };

@@ -111,7 +111,8 @@ impl Ready {
 ///   descriptor, and the next arrival is told anew. Where it is said, read until the end
 ///   or until reading would wait: an end of file that came with the last bytes may not
 ///   be told again.
-/// - `broken` is told whatever the interest, perhaps again and again: close it.
+/// - `broken` is told whatever the interest, perhaps again and again: close it. Where
+///   both sides have said their last word, it may mean no more than that.
 ///
 /// # What it may expect
 /// - A descriptor is registered once, reregistered only while it is registered, and

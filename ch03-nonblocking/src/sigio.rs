@@ -12,7 +12,7 @@
 //! - It tells what *happens*, never what *is*: what happened before the descriptor was
 //!   set up is never told.
 //! - A signal may be about a descriptor that was closed, and given to somebody else,
-//!   since it was queued.
+//!   since it was queued. Even "broken" is only a hint here.
 
 use crate::event_loop;
 use crate::poller::{Interest, Poller, Ready, Token};
@@ -61,8 +61,8 @@ impl Sigio {
             trace!("overflow", "the queue of signals was full: everybody is asked");
             return ready.extend(self.watched.all());
         }
-        // Whoever has this descriptor now. Perhaps it is somebody else's signal: a hint
-        // in vain does no harm.
+        // Whoever has this descriptor now. Perhaps it is the signal of somebody who had
+        // it before. A hint in vain does no harm; but that it is broken is no hint.
         if let Some((token, _)) = self.watched.get(told.fd) {
             let any = |bits| told.band & bits != 0;
             ready.push(Ready {
@@ -70,7 +70,7 @@ impl Sigio {
                 readable: any(POLLIN),
                 writable: any(POLLOUT),
                 eof: any(POLLIN), // the end of file is told like any other arrival
-                broken: any(POLLERR | POLLHUP),
+                broken: any(POLLERR | POLLHUP) && sys::is_broken(told.fd),
             });
         }
     }
@@ -85,17 +85,14 @@ impl Poller for Sigio {
     ) -> io::Result<()> {
         sys::tell_by_signal(fd, self.signal)?;
         self.unasked.push(Ready::maybe(token, interest));
-        self.reregister(fd, token, interest)
+        // Signals come for everything, once and whatever the interest; so when the queue
+        // is full everything may have been told in vain.
+        self.watched.set(fd, token, Interest::READ | Interest::WRITE);
+        Ok(())
     }
 
-    fn reregister(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.watched.set(fd, token, interest); // signals come for everything anyway
-        Ok(())
+    fn reregister(&mut self, _: BorrowedFd<'_>, _: Token, _: Interest) -> io::Result<()> {
+        Ok(()) // it is told everything already
     }
 
     fn deregister(&mut self, fd: BorrowedFd<'_>, _: Token) -> io::Result<()> {

@@ -60,10 +60,12 @@ impl AsFd for Socket {
     }
 }
 
+// ANCHOR: share
 /// In one turn a connection may move so many bytes; then it is the others' turn.
 /// Without this bound, one client that reads as fast as we write would have the loop
 /// to itself for a gigabyte.
 const SHARE: usize = 256 * 1024;
+// ANCHOR_END: share
 
 /// What is left of a connection's share, and what became of the rest.
 #[derive(Debug)]

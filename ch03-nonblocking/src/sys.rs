@@ -97,8 +97,9 @@ impl std::fmt::Debug for Signals {
     }
 }
 
-/// From now on the kernel queues `signal` for this thread when something happens to the
-/// descriptor (fcntl(2): F_SETOWN_EX, F_SETSIG, O_ASYNC; TLPI 63.3).
+// ANCHOR: tell
+/// From now on the kernel queues `signal` for this thread when something happens to
+/// the descriptor (fcntl(2): F_SETOWN_EX, F_SETSIG, O_ASYNC; TLPI 63.3).
 pub(crate) fn tell_by_signal(fd: BorrowedFd<'_>, signal: libc::c_int) -> io::Result<()> {
     // SAFETY: gettid has no preconditions.
     let owner = Owner { kind: F_OWNER_TID, id: unsafe { libc::gettid() } };
@@ -112,11 +113,20 @@ pub(crate) fn tell_by_signal(fd: BorrowedFd<'_>, signal: libc::c_int) -> io::Res
         libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK | libc::O_ASYNC)
     })
 }
+// ANCHOR_END: tell
 
 /// Undoes it.
 pub(crate) fn tell_no_more(fd: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: as above.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })
+}
+
+/// Whether the descriptor of this number is broken now (poll(2)).
+pub(crate) fn is_broken(fd: RawFd) -> bool {
+    let mut asked = libc::pollfd { fd, events: 0, revents: 0 };
+    // SAFETY: one pollfd, valid and ours alone during the call. A number that is no open
+    // descriptor is reported as such (POLLNVAL).
+    unsafe { libc::poll(&raw mut asked, 1, 0) == 1 }
 }
 
 fn check(returned: libc::c_int) -> io::Result<()> {

@@ -10,8 +10,8 @@
 //! ```text
 //!            now   …  7  3 12          the dials' slots, each a list
 //!  in 20 ms        …  7  3 32   ──►    dial 0, slot 32
-//!  in a second     …  7 19  0   ──►    dial 1, slot 19
-//!  in a minute     … 21 60 44   ──►    dial 2, slot 21
+//!  in a second     …  7 18 52   ──►    dial 1, slot 18
+//!  in a minute     … 21 44 44   ──►    dial 2, slot 21
 //! ```
 //!
 //! Nearly every deadline here is put off before it passes: an idle connection speaks.

@@ -3,8 +3,9 @@
 
 use crate::socket::Share;
 use ch01_blocking::http::{Asked, Inbox, Outbox, Response};
-use ch01_blocking::wait::{Progress, Wait};
-use std::time::Instant;
+use ch01_blocking::site::Site;
+use ch01_blocking::wait::{Progress, Timeouts, Wait};
+use std::time::{Instant, SystemTime};
 
 /// At most so many are kept for the next ones who need them.
 const KEPT: usize = 64;
@@ -25,6 +26,21 @@ pub struct Work {
     pub(crate) lingered: usize,
     /// What it may move in this turn.
     pub(crate) share: Share,
+}
+
+/// What all connections of a loop share, and what time it is.
+#[derive(Debug)]
+pub struct Shared<'a> {
+    /// The application.
+    pub site: &'a Site,
+    /// How long each wait may last.
+    pub timeouts: Timeouts,
+    /// Buffers.
+    pub pool: Pool,
+    /// Now, as the loop last looked at the clock.
+    pub now: Instant,
+    /// The same for people.
+    pub date: SystemTime,
 }
 
 /// Buffers that nobody uses at the moment.

@@ -21,6 +21,10 @@ const POLLRDHUP: libc::c_short = libc::POLLRDHUP;
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 const POLLRDHUP: libc::c_short = 0;
 
+/// That the connection is over. But macOS says so already when the other side has
+/// finished sending, and so it means there: try to read and to write.
+const HALF_OVER: libc::c_short = if cfg!(target_vendor = "apple") { POLLHUP } else { 0 };
+
 // ANCHOR: poll
 /// A mechanism that asks the kernel with a list.
 #[derive(Debug, Default)]
@@ -87,10 +91,10 @@ impl Poller for Poll {
             let any = |bits| polled.revents & bits != 0;
             Ready {
                 token,
-                readable: any(POLLIN),
-                writable: any(POLLOUT),
-                eof: any(POLLRDHUP),
-                broken: any(POLLERR | POLLHUP | POLLNVAL),
+                readable: any(POLLIN | HALF_OVER),
+                writable: any(POLLOUT | HALF_OVER),
+                eof: any(POLLRDHUP | HALF_OVER),
+                broken: any((POLLERR | POLLHUP | POLLNVAL) & !HALF_OVER),
             }
         }));
         Ok(())

@@ -7,12 +7,21 @@
 //!                 └──► register, once a connection ──► epoll_ctl: remember this one
 //! ```
 //!
-//! [`epoll`] is one more [poller](ch03_nonblocking::poller::Poller), and nothing else
-//! has changed. [`reactors`] runs one loop for each core. [`lost_wakeup`] is no server of
-//! the book: it is wrong on purpose, and shows what edges ask of whoever waits for them.
+//! `epoll` (Linux) is one more [poller](ch03_nonblocking::poller::Poller), and nothing
+//! else has changed. `kqueue` is the same for macOS and the BSDs. `reactors` runs one
+//! loop for each core. [`lost_wakeup`] is no server of the book: it is wrong on purpose,
+//! and shows what edges ask of whoever waits for them.
 
 #[cfg(target_os = "linux")]
 pub mod epoll;
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "dragonfly",
+    target_os = "netbsd",
+    target_os = "openbsd"
+))]
+pub mod kqueue;
 #[cfg(target_os = "linux")]
 pub mod lost_wakeup;
 #[cfg(target_os = "linux")]

@@ -8,6 +8,7 @@ fn main() -> ExitCode {
         &[
             ("epoll", env!("CARGO_BIN_EXE_epoll")),
             ("epoll-et", env!("CARGO_BIN_EXE_epoll-et")),
+            ("kqueue", env!("CARGO_BIN_EXE_kqueue")),
             ("reactors --threads 2", env!("CARGO_BIN_EXE_reactors")),
             (
                 "reactors --processes 2 --threads 1 --listeners one",

@@ -11,6 +11,8 @@ pub struct Bounds {
     pub descriptors: Option<u32>,
     /// Processes and threads (`RLIMIT_NPROC`), by running as a user of its own.
     pub processes: Option<u32>,
+    /// Queued signals (`RLIMIT_SIGPENDING`).
+    pub pending_signals: Option<u32>,
 }
 
 impl Bounds {
@@ -24,6 +26,12 @@ impl Bounds {
         if let Some(count) = self.processes {
             // dash calls it -p, bash -u.
             limits += &format!("ulimit -u {count} 2>/dev/null || ulimit -p {count}; ");
+        }
+        if let Some(count) = self.pending_signals.filter(|_| cfg!(target_os = "linux")) {
+            // bash knows it, dash does not; every Linux has prlimit(1).
+            limits += &format!(
+                "ulimit -i {count} 2>/dev/null || prlimit --pid $$ --sigpending={count} || exit 1; "
+            );
         }
         let mut command = if limits.is_empty() {
             Command::new(path)

@@ -4,7 +4,7 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -19,7 +19,8 @@ impl Programs {
     /// An empty directory.
     pub fn new() -> io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("programs-").tempdir()?;
-        // Some cases start the server as another user.
+        // Some cases start the server as another user, who need not be able to come
+        // where it was built.
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
         Ok(Self { directory })
     }
@@ -33,8 +34,16 @@ impl Programs {
         program: &str,
         arguments: &str,
     ) -> io::Result<PathBuf> {
+        let file = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
+        let itself = self.directory.path().join(format!("{file}-itself"));
+        if !itself.exists() {
+            fs::copy(program, &itself)?;
+        }
         let path = self.directory.path().join(name);
-        fs::write(&path, format!("#!/bin/sh\nexec '{program}' {arguments} \"$@\"\n"))?;
+        let itself = itself.display();
+        // Without an environment: RUST_BACKTRACE, for one, would change what a panic says.
+        let script = format!("#!/bin/sh\nexec env -i '{itself}' {arguments} \"$@\"\n");
+        fs::write(&path, script)?;
         fs::set_permissions(&path, Permissions::from_mode(0o755))?;
         Ok(path)
     }

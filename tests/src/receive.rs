@@ -53,9 +53,10 @@ impl Client {
         let mut scratch = vec![0; most];
         match self.stream.read(&mut scratch) {
             Ok(n) => {
-                self.log.received(&self.name, &scratch[..n]);
                 if n == 0 {
                     self.ended(End::Closed);
+                } else {
+                    self.log.received(&self.name, &scratch[..n]);
                 }
                 Ok(n)
             }

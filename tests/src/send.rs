@@ -79,6 +79,38 @@ impl Client {
         Ok(false)
     }
 
+    /// Sends all bytes, the last of them in one segment with the end of file: the kernel
+    /// is told that more is to come, and then that nothing is (send(2), MSG_MORE).
+    pub fn send_and_half_close(&mut self, bytes: &[u8]) -> Verdict {
+        #[cfg(target_os = "linux")]
+        {
+            let socket = SockRef::from(&self.stream);
+            let sent = socket.send_with_flags(bytes, nix::libc::MSG_MORE).unwrap_or(0);
+            self.log.sent(&self.name, &bytes[..sent]);
+            let bytes = &bytes[sent..];
+            self.send(bytes)?;
+        }
+        #[cfg(not(target_os = "linux"))]
+        self.send(bytes)?;
+        self.half_close();
+        Ok(())
+    }
+
+    /// Sends so many bytes that mean nothing, as far as they go in half a second, and
+    /// closes the sending side.
+    pub fn send_much_and_half_close(&mut self, bytes: usize) -> Verdict {
+        let start = Instant::now();
+        let mut left = bytes;
+        while left > 0 && start.elapsed() < Duration::from_millis(500) {
+            match self.send_some(&vec![b'x'; left.min(64 * 1024)]) {
+                0 => std::thread::sleep(Duration::from_millis(1)),
+                sent => left -= sent,
+            }
+        }
+        self.half_close();
+        Ok(())
+    }
+
     /// Closes the sending side.
     pub fn half_close(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);

@@ -195,6 +195,13 @@ impl Server {
             .map_err(|error| Stop::fail(format!("a server that takes {signal}"), error))
     }
 
+    /// Sends a signal to it and to all processes that it has made.
+    pub fn signal_all(&self, signal: Signal) -> Step<()> {
+        let group = Pid::from_raw(self.pid()?.cast_signed());
+        killpg(group, signal)
+            .map_err(|error| Stop::fail(format!("a server that takes {signal}"), error))
+    }
+
     /// Its exit status, if it has ended.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())

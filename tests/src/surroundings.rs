@@ -8,6 +8,7 @@
 use std::os::fd::RawFd;
 use std::{fs, io};
 
+use nix::libc::rlim_t;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
@@ -17,10 +18,10 @@ use crate::verdict::{Stop, Verdict};
 
 /// Descriptors that a process may have: many more than the suite's clients need at
 /// once, and few enough that a program which walks through all of them is not slow.
-const DESCRIPTORS: u64 = 16_384;
+const DESCRIPTORS: rlim_t = 16_384;
 /// With fewer the suite cannot hold its clients: a case has up to two hundred of them,
 /// and several cases run at once.
-const TOO_FEW: u64 = 1024;
+const TOO_FEW: rlim_t = 1024;
 
 /// The signals by which a server may be told something, or learn of its children.
 /// SIGPIPE is not among them: Rust ignores it here, and restores it in what it starts.
@@ -74,8 +75,8 @@ fn inherited() -> io::Result<Vec<RawFd>> {
 
 /// Skips a case that holds so many clients where neither it nor the server could,
 /// beside the cases that run at the same time.
-pub(crate) fn room_for(clients: u64) -> Verdict {
-    let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+pub(crate) fn room_for(clients: rlim_t) -> Verdict {
+    let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(rlim_t::MAX, |(soft, _)| soft);
     if most < clients + TOO_FEW / 2 {
         return Err(Stop::skip(format!(
             "{clients} clients at once, where a process may have {most} descriptors (ulimit -n)"

@@ -6,11 +6,12 @@ use std::error::Error;
 use std::fs;
 use std::process::{Command, Stdio};
 
-/// Prints open descriptors, ignored and blocked signals, umask, descriptor limit.
+/// Prints open descriptors, ignored and blocked signals, umask, descriptor limit. The
+/// signals are grep's own, as inherited: a shell blocks some while it starts another.
 const TELLS: &str = r#"#!/bin/sh
 {
     ls "/proc/$$/fd"
-    grep -E 'SigIgn|SigBlk' "/proc/$$/status"
+    grep -E 'SigIgn|SigBlk' /proc/self/status
     umask
     ulimit -S -n
 } >"$1"

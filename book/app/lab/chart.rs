@@ -63,6 +63,23 @@ impl Axis {
     }
 }
 
+/// The names at the ends of the lines, moved apart where lines end at one place.
+fn labels(series: &[Series], xs: &Axis, ys: &Axis) -> Vec<(&'static str, f64, f64)> {
+    const APART: f64 = 18.0;
+    let end =
+        |line: &Series| line.points.last().map(|&(x, y)| (line.name, xs.at(x), ys.at(y)));
+    let mut labels: Vec<_> = series.iter().filter_map(end).collect();
+    labels.sort_by(|a, b| a.1.total_cmp(&b.1).then(b.2.total_cmp(&a.2)));
+    for at in 1..labels.len() {
+        let (_, x, below) = labels[at - 1];
+        let label = &mut labels[at];
+        if (label.1 - x).abs() < 1.0 {
+            label.2 = label.2.min(below - APART);
+        }
+    }
+    labels
+}
+
 impl Chart<'_> {
     /// The SVG, both sizes of it.
     pub(super) fn svg(&self) -> String {
@@ -140,15 +157,14 @@ impl Chart<'_> {
                 number + 1,
                 points.join("L")
             );
-            if let Some(&(x, y)) = line.points.last() {
-                let _ = writeln!(
-                    svg,
-                    "<text class=\"small\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                    xs.at(x) + 6.0,
-                    ys.at(y) + 4.0,
-                    line.name
-                );
-            }
+        }
+        for (name, x, y) in labels(series, &xs, &ys) {
+            let _ = writeln!(
+                svg,
+                "<text class=\"small\" x=\"{:.1}\" y=\"{:.1}\">{name}</text>",
+                x + 6.0,
+                y + 4.0
+            );
         }
         svg + "</svg>\n"
     }

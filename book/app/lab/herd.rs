@@ -6,7 +6,6 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::BorrowedFd;
-use std::process::Command;
 use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 use std::{fs, io, thread};
@@ -23,6 +22,7 @@ use nix::sys::resource::{Usage, UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
 
 use super::chart::{Chart, Series};
+use super::sample::in_a_process;
 use super::spread::Spread;
 use super::{Lab, keep};
 
@@ -80,11 +80,11 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
             });
         }
     }
-    keep(lab, "herd", &rows, &table(&rows), &chart(&rows))
+    keep(lab, "herd", &rows, &table(&rows), Some(&chart(&rows)))
 }
 
 fn measured(listeners: &str, arrival: &str, loops: usize) -> Result<Measured> {
-    let sample = |_| in_a_process(&format!("herd-{listeners}-{arrival}"), loops);
+    let sample = |_| in_a_process("herd", &format!("{listeners}-{arrival}"), loops);
     let samples: Vec<Sample> = (0..REPEATS).map(sample).collect::<Result<_>>()?;
     let spread = |of: fn(&Sample) -> f64| Spread::of(samples.iter().map(of).collect());
     Ok(Measured {
@@ -136,16 +136,6 @@ fn chart(rows: &[Row]) -> String {
         series: &series,
     }
     .svg()
-}
-
-/// Takes one sample in a fresh process.
-fn in_a_process(what: &str, loops: usize) -> Result<Sample> {
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let output =
-        Command::new(program).args(["measure", what, &loops.to_string()]).output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}", said.trim());
-    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// Takes one sample in this process, which should have done nothing else. `what` is how

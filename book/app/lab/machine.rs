@@ -28,7 +28,10 @@ impl Machine {
             kernel: nix::sys::utsname::uname().map_or_else(
                 |_| "unknown".to_owned(),
                 |name| {
-                    format!("{} {}", name.sysname().display(), name.release().display())
+                    let release = name.release().to_string_lossy().into_owned();
+                    // The version, without what a distributor calls its build.
+                    let version = release.split('-').next().unwrap_or_default();
+                    format!("{} {version}", name.sysname().display())
                 },
             ),
             processor: after("/proc/cpuinfo", "model name")

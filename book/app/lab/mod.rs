@@ -4,15 +4,23 @@
 //! `target/lab/`. With `--record` they go to `book/results/` and `book/src/generated/`, from
 //! where the pages include them: so no measured number is ever typed.
 
+mod chaos;
 mod chart;
 #[cfg(target_os = "linux")]
 mod herd;
+mod idle;
 mod machine;
+mod memory;
+mod readiness;
+mod rounds;
+mod running;
+mod sample;
 mod spawn;
 mod spread;
 mod stuck;
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -36,6 +44,26 @@ const EXPERIMENTS: &[Experiment] = &[
         name: "stuck",
         question: "How many silent clients does a server bear, and what does the next one wait?",
         run: stuck::run,
+    },
+    Experiment {
+        name: "readiness",
+        question: "What does it cost to find out who is ready, of so many?",
+        run: readiness::run,
+    },
+    Experiment {
+        name: "memory",
+        question: "What does a server own for each client that says nothing?",
+        run: memory::run,
+    },
+    Experiment {
+        name: "idle",
+        question: "What do idle clients cost a fresh one, and the processor: spin and sigio",
+        run: idle::run,
+    },
+    Experiment {
+        name: "chaos",
+        question: "Everything that clients can do, at once: what does one that means well notice?",
+        run: chaos::run,
     },
     #[cfg(target_os = "linux")]
     Experiment {
@@ -68,16 +96,16 @@ pub fn command(house: &House, name: Option<&str>, record: bool) -> Result<()> {
     }
 }
 
-/// One measurement in a process of its own: what an experiment starts this
-/// program again for, so that nothing else in the process is measured too.
-pub fn measure(what: &str, count: usize) -> Result<()> {
-    #[cfg(target_os = "linux")]
-    if let Some(what) = what.strip_prefix("herd-") {
-        println!("{}", serde_json::to_string(&herd::measure(what, count)?)?);
-        return Ok(());
-    }
-    let sample = spawn::measure(what, count)?;
-    println!("{}", serde_json::to_string(&sample)?);
+/// One sample of an experiment: what it starts this program again for.
+pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
+    let sample = match experiment {
+        "spawn" => serde_json::to_string(&spawn::measure(what, count)?)?,
+        "readiness" => serde_json::to_string(&rounds::measure(what, count)?)?,
+        #[cfg(target_os = "linux")]
+        "herd" => serde_json::to_string(&herd::measure(what, count)?)?,
+        _ => bail!("the experiment {experiment} takes no samples by itself"),
+    };
+    println!("{sample}");
     Ok(())
 }
 
@@ -90,23 +118,35 @@ struct Record<'a, R> {
     rows: &'a [R],
 }
 
-/// Keeps a result: the JSON, and the table and chart that the pages show of it.
+/// What the pages show of a result: a table, and perhaps a chart.
+struct Part {
+    /// Of the file that a page includes.
+    name: &'static str,
+    table: String,
+    chart: Option<String>,
+}
+
+/// Keeps a result of one table, perhaps with a chart.
 fn keep<R: Serialize>(
+    lab: &Lab<'_>,
+    name: &'static str,
+    rows: &[R],
+    table: &str,
+    chart: Option<&str>,
+) -> Result<()> {
+    let part = Part { name, table: table.to_owned(), chart: chart.map(str::to_owned) };
+    keep_parts(lab, name, rows, &[part])
+}
+
+/// Keeps a result: the JSON, and the tables and charts that the pages show of it.
+fn keep_parts<R: Serialize>(
     lab: &Lab<'_>,
     name: &str,
     rows: &[R],
-    table: &str,
-    chart: &str,
+    parts: &[Part],
 ) -> Result<()> {
     let machine = machine::Machine::this(lab.house);
     let command = format!("cargo run --release -- lab {name}");
-    let page = format!(
-        "{table}\n<figure>\n{{{{#include {name}.svg}}}}\n\
-         <figcaption>Both axes are logarithmic.</figcaption>\n</figure>\n\n\
-         *Recorded with `{command}`, medians of several repeats, on {machine}. \
-         The same command measures yours.*\n"
-    );
-    let record = Record { experiment: name, command, machine, rows };
     let (results, generated) = if lab.record {
         (lab.house.book().join("results"), lab.house.src().join("generated"))
     } else {
@@ -117,16 +157,28 @@ fn keep<R: Serialize>(
         fs::create_dir_all(directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
     }
-    let json = serde_json::to_string_pretty(&record)? + "\n";
-    for (path, text) in [
-        (results.join(format!("{name}.json")), json.as_str()),
-        (generated.join(format!("{name}.md")), &page),
-        (generated.join(format!("{name}.svg")), chart),
-    ] {
-        fs::write(&path, text)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+    let write = |path: &Path, text: &str| {
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    for Part { name, table, chart } in parts {
+        let mut page = format!("{table}\n");
+        if let Some(chart) = chart {
+            page += &format!(
+                "<figure>\n{{{{#include {name}.svg}}}}\n\
+                 <figcaption>Both axes are logarithmic.</figcaption>\n</figure>\n\n"
+            );
+            write(&generated.join(format!("{name}.svg")), chart)?;
+        }
+        page += &format!(
+            "*Recorded with `{command}`, medians of several repeats, on {machine}. \
+             The same command measures yours.*\n"
+        );
+        write(&generated.join(format!("{name}.md")), &page)?;
+        println!("{table}");
     }
-    print!("{table}");
-    println!("\nkept in {}", results.join(format!("{name}.json")).display());
+    let record = Record { experiment: name, command, machine, rows };
+    let kept = results.join(format!("{name}.json"));
+    write(&kept, &(serde_json::to_string_pretty(&record)? + "\n"))?;
+    println!("kept in {}", kept.display());
     Ok(())
 }

@@ -4,20 +4,19 @@
 //! but sleep, weighs them, and ends them. Processor time is the operating
 //! system's account, user and system together, from the first one made to the last one gone.
 
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use ch01_blocking::sys::{self, Pid, Signal, SingleThreaded};
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::wait::waitpid;
 use serde::{Deserialize, Serialize};
 
 use super::chart::{Chart, Series};
 use super::machine::{after, meminfo};
+use super::sample::{cpu, in_a_process};
 use super::spread::{Spread, bytes, thousands};
 use super::{Lab, keep};
 
@@ -49,8 +48,9 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
     for what in ["process", "thread"] {
         for count in COUNTS {
             eprintln!("lab spawn: {what}, {count} at once");
-            let samples: Vec<Sample> =
-                (0..REPEATS).map(|_| in_a_process(what, count)).collect::<Result<_>>()?;
+            let samples: Vec<Sample> = (0..REPEATS)
+                .map(|_| in_a_process("spawn", what, count))
+                .collect::<Result<_>>()?;
             let spread =
                 |of: fn(&Sample) -> f64| Spread::of(samples.iter().map(of).collect());
             rows.push(Row {
@@ -62,7 +62,7 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
             });
         }
     }
-    keep(lab, "spawn", &rows, &table(&rows), &chart(&rows))
+    keep(lab, "spawn", &rows, &table(&rows), Some(&chart(&rows)))
 }
 
 fn table(rows: &[Row]) -> String {
@@ -108,19 +108,6 @@ fn chart(rows: &[Row]) -> String {
         series: &series,
     }
     .svg()
-}
-
-/// Takes one sample in a fresh process.
-fn in_a_process(what: &str, count: usize) -> Result<Sample> {
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let output =
-        Command::new(program).args(["measure", what, &count.to_string()]).output()?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// Takes one sample in this process, which should have done nothing else.
@@ -215,20 +202,6 @@ fn threads(count: usize) -> Result<(f64, i64)> {
             bail!("the system has no more than {made} threads for us: {error}")
         }
     }
-}
-
-/// User and system time of this process and of the children that it has buried.
-fn cpu() -> Result<Duration> {
-    let mut total = Duration::ZERO;
-    for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
-        let usage = getrusage(who)?;
-        for time in [usage.user_time(), usage.system_time()] {
-            total += Duration::from_micros(
-                (time.tv_sec() * 1_000_000 + time.tv_usec()).try_into()?,
-            );
-        }
-    }
-    Ok(total)
 }
 
 /// What only this process has, in bytes.

@@ -61,7 +61,7 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
             .into_iter()
             .collect::<Result<Vec<Row>>>()
     })?;
-    keep(lab, "stuck", &rows, &table(&rows), &chart(&rows))
+    keep(lab, "stuck", &rows, &table(&rows), Some(&chart(&rows)))
 }
 
 fn row(lab: &Lab<'_>, server: &'static str) -> Result<Row> {

@@ -81,6 +81,12 @@ impl Inbox {
         self.end - self.start == self.answered
     }
 
+    /// Whether a new buffer would do as well. An empty line that was passed over is
+    /// remembered: it is the only one.
+    pub fn is_fresh(&self) -> bool {
+        self.is_empty() && !self.message.empty_line
+    }
+
     /// Content received so far, if the head of a request is complete and its content is
     /// not.
     pub fn content_received(&self) -> Option<u64> {
@@ -136,9 +142,9 @@ impl Inbox {
         self.start += std::mem::take(&mut self.answered);
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
+            self.room = Room::default(); // more may have been claimed than was needed
             if self.buffer.len() > BASE {
                 self.buffer = Vec::new();
-                self.room = Room::default();
             }
         }
     }

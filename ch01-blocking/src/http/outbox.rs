@@ -42,13 +42,13 @@ enum Tail {
 }
 
 impl Outbox {
-    /// An empty buffer that is full at so many bytes.
+    /// An empty buffer that is full at so many bytes, but never while it is empty.
     pub fn new(limit: usize) -> Outbox {
         Outbox {
             bytes: Vec::new(),
             sent: 0,
             tail: Tail::None,
-            limit,
+            limit: limit.max(1),
             date: Date::default(),
         }
     }
@@ -129,6 +129,7 @@ impl Outbox {
         );
     }
 
+    // ANCHOR: flush
     /// Sends all of it, or as much as goes before the stream says that it cannot.
     pub fn flush(&mut self, stream: &mut impl Transport) -> io::Result<()> {
         loop {
@@ -162,6 +163,7 @@ impl Outbox {
             }
         }
     }
+    // ANCHOR_END: flush
 
     /// Makes the next bytes of a pattern.
     fn make(&mut self, most: u64) {

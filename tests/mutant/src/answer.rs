@@ -185,6 +185,7 @@ pub(crate) fn push(
     response: Response,
     dress: Dress,
 ) -> Result<(), Ending> {
+    wire.all_written = None;
     wire.queue(&head(&response, dress));
     let bodiless = (dress.head_only && !wrong(Mutation::HeadWithBody))
         || response.status == 204

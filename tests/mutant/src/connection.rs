@@ -191,7 +191,7 @@ fn receive(
     Ok((head, content))
 }
 
-fn respond(
+pub(crate) fn respond(
     head: &Head,
     content: Vec<u8>,
     server: &Server,
@@ -220,7 +220,7 @@ fn respond(
     Ok((response, dress))
 }
 
-fn refused(refusal: Refusal, head_only: bool) -> (Response, Dress) {
+pub(crate) fn refused(refusal: Refusal, head_only: bool) -> (Response, Dress) {
     let response = Response::from(refusal);
     let dress = Dress {
         head_only: head_only && !wrong(Mutation::RefusedHeadWithBody),
@@ -230,7 +230,7 @@ fn refused(refusal: Refusal, head_only: bool) -> (Response, Dress) {
     (response, dress)
 }
 
-fn tally(response: &Response, server: &Server) {
+pub(crate) fn tally(response: &Response, server: &Server) {
     if response.refusal {
         count(&server.stats.refused);
     } else if response.status != 500 {

@@ -59,6 +59,11 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
     writeln!(out, "listening on http://{address}")
         .and_then(|()| out.flush())
         .map_err(|why| format!("standard output: {why}"))?;
+    #[cfg(target_os = "linux")]
+    if server.options.events {
+        let served = crate::events::serve(&listener, &server);
+        return served.map(|()| 0).map_err(|why| format!("epoll: {why}"));
+    }
     if let Some(processes) = server.options.processes {
         return prefork::run(listener, &server, processes)
             .map(|()| 0)

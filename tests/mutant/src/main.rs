@@ -12,6 +12,8 @@ mod answer;
 mod conditions;
 mod connection;
 mod content;
+#[cfg(target_os = "linux")]
+mod events;
 mod fields;
 mod files;
 mod framing;

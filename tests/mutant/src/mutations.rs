@@ -241,4 +241,17 @@ mutations! {
     BackwardRange "backward-range" "ranges::backwards", "answers bytes=9-0 with 416";
     PartialUnsatisfiable "partial-unsatisfiable" "ranges::behind_the_end", "answers 206 to a range that cannot be satisfied";
     UnsatisfiableWithoutLength "unsatisfiable-without-length" "ranges::behind_the_end", "answers 416 without Content-Range";
+
+    // one thread and events: these are made by a server of its own (`events.rs`), by name
+    EventsReadsOnce "events-reads-once" "events::all_of_what_came", "reads once when it is told, and waits to be told again of what is left";
+    EventsStrandsEnd "events-strands-end" "events::end_with_the_request", "takes a short read for the end of the news, though the end of file came with it";
+    EventsForgetsWhileAsleep "events-forgets-while-asleep" "events::speaks_while_it_sleeps", "forgets what it is told while an answer sleeps";
+    EventsSuccessor "events-successor" "events::successor", "takes news of a client that has gone for news of the next one with its descriptor";
+    EventsNoBudget "events-no-budget" "events::one_share_each", "goes on with one client as long as that one has something to say";
+    EventsAcceptsOnce "events-accepts-once" "events::a_crowd_at_once", "accepts one client each time it is told that there are some";
+    EventsHangUpLosesAnswer "events-hang-up-loses-answer" "events::end_while_it_lingers", "closes at a hang-up, with input unread, while its last answer is on its way";
+    EventsSpinsOnHalfClose "events-spins-on-half-close" "events::half_close_while_it_sleeps_is_no_work", "is told of an end of file again and again, and leaves it for later";
+    EventsSpinsOnHangUp "events-spins-on-hang-up" "events::reset_while_it_sleeps_is_no_work", "is told of a hang-up again and again, and leaves it for later";
+    EventsWantsRoomAlways "events-wants-room-always" "resources::at_rest_is_no_work", "asks for room to write when it has nothing to write";
+    EventsDripResetsDeadline "events-drip-resets-deadline" "deadlines::head_drips", "begins a request's time again whenever it is told of more";
 }

@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) processes: Option<usize>,
     /// This is one of them.
     pub(crate) worker: bool,
+    /// One thread and events, not a thread for each client.
+    pub(crate) events: bool,
 }
 
 impl Default for Options {
@@ -66,6 +68,7 @@ impl Default for Options {
             refuse: false,
             processes: None,
             worker: false,
+            events: false,
         }
     }
 }
@@ -87,6 +90,10 @@ impl Options {
                 "--trace" => continue,
                 "--worker" => {
                     options.worker = true;
+                    continue;
+                }
+                "--events" => {
+                    options.events = true;
                     continue;
                 }
                 _ => {}

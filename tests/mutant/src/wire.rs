@@ -95,7 +95,7 @@ pub(crate) struct Wire<'s> {
     /// `100 Continue` is owed as soon as we would have to wait.
     pub(crate) continue_due: bool,
     /// For the mistake of bounding a whole answer's time.
-    all_written: Option<Deadline>,
+    pub(crate) all_written: Option<Deadline>,
 }
 
 /// How much is read at once, and how much must leave within the write deadline.

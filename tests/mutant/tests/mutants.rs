@@ -3,9 +3,7 @@
 //! so a case that catches a mutant catches it for its mistake. And what the case
 //! then says is compared with a recorded text.
 
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,11 +13,11 @@ use client_suite::cases;
 use client_suite::cleanup;
 use client_suite::judge::{Measure, Outcome, Root, judge};
 use client_suite::patience::{patience, set_patience};
+use client_suite::programs::Programs;
 use client_suite::stage::{Model, Stage};
 use client_suite::surroundings;
 use client_suite::target::Target;
 use libtest_mimic::{Arguments, Failed, Trial};
-use tempfile::TempDir;
 
 #[path = "../src/mutations.rs"]
 mod mutations;
@@ -37,9 +35,19 @@ static STAGE: Stage = Stage {
     about: "wrong in one way",
 };
 
-/// The same made of what a case is about, if it is not about all kinds of servers.
-fn stage_for(case: &Case) -> Stage {
-    Stage { model: case.only.first().copied().unwrap_or(STAGE.model), ..STAGE }
+/// Whether the server with this mutation is one thread and events. Its name says so.
+fn is_of_events(mutant: &Mutant) -> bool {
+    mutant.name.starts_with("events-")
+}
+
+/// What a server is made of: that is what the case asks for, if it asks for something.
+fn stage_for(events: bool, case: &Case) -> Stage {
+    let model = match (events, case.only.first()) {
+        (true, _) => Model::Events { select: false },
+        (false, Some(&model)) => model,
+        (false, None) => STAGE.model,
+    };
+    Stage { model, ..STAGE }
 }
 
 /// A mutant that hangs is caught by the end of patience, and there are many: this
@@ -81,26 +89,37 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
 
 /// The correct server keeps every promise.
 fn correct(programs: &Programs, root: &Arc<Root>) -> io::Result<Vec<Trial>> {
-    let binary = programs.make("correct", "")?;
-    let trial = |case: Case| {
-        let (root, target) = (Arc::clone(root), Target::Binary(binary.clone()));
-        Trial::test(format!("correct::{}", case.full_name()), move || {
-            let stage = stage_for(&case);
+    let threads = programs.make("correct", PROGRAM, "")?;
+    let events = programs.make("correct-events", PROGRAM, "--events")?;
+    let trial = |name: &str, binary: &Path, events: bool, case: Case| {
+        let (root, target) = (Arc::clone(root), Target::Binary(binary.to_owned()));
+        let name = format!("{name}::{}", case.full_name());
+        Trial::test(name.clone(), move || {
+            let stage = stage_for(events, &case);
             match judge(&case, &stage, &target, &root.path, Measure::Contract) {
                 Outcome::Held => Ok(()),
                 Outcome::Broken(failure) => Err(Failed::from(failure.to_string())),
                 Outcome::Skipped(why) => {
-                    eprintln!("correct::{} skipped: {why}", case.full_name());
+                    eprintln!("{name} skipped: {why}");
                     Ok(())
                 }
             }
         })
     };
-    Ok(cases::all()
-        .into_iter()
-        .filter(|case| case.not_for(&stage_for(case)).is_none())
-        .map(trial)
-        .collect())
+    let all = |events: bool| {
+        let asked = move |case: &Case| case.not_for(&stage_for(events, case)).is_none();
+        cases::all().into_iter().filter(asked)
+    };
+    // The cases by which its mutants are caught, and their family's.
+    let of_events = |case: &Case| {
+        let by = |mutant: &&Mutant| mutant.caught_by == case.full_name();
+        case.family == "events" || MUTATIONS.iter().filter(by).any(is_of_events)
+    };
+    let by_threads = all(false).map(|case| trial("correct", &threads, false, case));
+    let by_events = all(true)
+        .filter(of_events)
+        .map(|case| trial("correct-events", &events, true, case));
+    Ok(by_threads.chain(by_events).collect())
 }
 
 /// Each mutant breaks its promise.
@@ -111,8 +130,9 @@ fn broken(
 ) -> io::Result<Vec<Trial>> {
     let all = cases::all();
     let trial = |mutant: &'static Mutant| {
-        let binary =
-            programs.make(mutant.name, &format!("--mutation {}", mutant.name))?;
+        let events = if is_of_events(mutant) { "--events " } else { "" };
+        let arguments = format!("{events}--mutation {}", mutant.name);
+        let binary = programs.make(mutant.name, PROGRAM, &arguments)?;
         let case = all.iter().find(|case| case.full_name() == mutant.caught_by).copied();
         let (root, recorded) = (Arc::clone(root), Arc::clone(recorded));
         Ok(Trial::test(format!("mutant::{}", mutant.name), move || {
@@ -154,7 +174,8 @@ fn caught(
     let target = Target::Binary(binary);
     let mut different = None;
     for number in 1..=TRIES {
-        match judge(&case, &stage_for(&case), &target, root, Measure::Contract) {
+        let stage = stage_for(is_of_events(mutant), &case);
+        match judge(&case, &stage, &target, root, Measure::Contract) {
             Outcome::Held => {}
             Outcome::Broken(failure) => {
                 match recorded.compare(mutant, &failure.to_string()) {
@@ -178,35 +199,6 @@ fn caught(
     })))
 }
 
-/// The file name of the program that all mutants are.
-const PROGRAM: &str = "mutant-itself";
-
-/// The suite starts a program with the contract's options and no others. So each
-/// mutant is a program of its own: a script that adds its mistake.
-struct Programs {
-    directory: TempDir,
-}
-
-impl Programs {
-    fn new() -> io::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("mutants-").tempdir()?;
-        // Some cases start the server as another user, who need not be able to come
-        // where it was built.
-        fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
-        fs::copy(env!("CARGO_BIN_EXE_mutant"), directory.path().join(PROGRAM))?;
-        Ok(Self { directory })
-    }
-
-    /// All are made before the first is started: a script that is still open for
-    /// writing, in a child just forked, could not be.
-    fn make(&self, name: &str, arguments: &str) -> io::Result<PathBuf> {
-        let path = self.directory.path().join(name);
-        let mutant = self.directory.path().join(PROGRAM);
-        let mutant = mutant.display();
-        // Without an environment: RUST_BACKTRACE, for one, would change what a panic says.
-        let script = format!("#!/bin/sh\nexec env -i '{mutant}' {arguments} \"$@\"\n");
-        fs::write(&path, script)?;
-        fs::set_permissions(&path, Permissions::from_mode(0o755))?;
-        Ok(path)
-    }
-}
+/// The program that all mutants are: the suite starts a program with the contract's options
+/// and no others, so each is a program of its own that adds its mistake.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_mutant");

@@ -132,8 +132,9 @@ pub(super) const CASES: &[Case] = &[
     case("http_1_0", Must, "RFC 9110 §10.1.1", "HTTP/1.0 cannot ask: no interim answer", |ctx| {
         let mut client = ctx.client()?;
         client.send("POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")?;
-        // Only a server that says nothing by itself leaves this silence; what it
-        // says is judged below, however late it comes.
+        // Now it has the head, and waits. Only a server that says nothing by itself leaves
+        // this silence; what it says is judged below, however late it comes.
+        client.drained();
         let _ = client.look(Duration::from_millis(100)) == Seen::Nothing;
         client.send("hello")?;
         let answer = client.any_response("POST")?;

@@ -29,14 +29,18 @@ fn fails_in_one_line(ctx: &mut Ctx<'_>, args: &[&str]) -> Verdict {
     demand(stderr.trim_end().lines().count() == 1, "one line on standard error", stderr)
 }
 
-/// Stops the server's process and waits until it stands still.
-fn freeze(ctx: &mut Ctx<'_>) -> Verdict {
+/// Stops the server, all its processes, and waits until it stands still.
+pub(super) fn freeze(ctx: &mut Ctx<'_>) -> Verdict {
     let pid = ctx.pid()?;
-    ctx.server()?.signal(Signal::SIGSTOP)?;
-    ctx.until("a stopped process", |_| match proc::stopped(pid) {
-        Some(true) => Ok(Ok(())),
-        Some(false) => Ok(Err("it runs".to_owned())),
-        None => Err(Stop::skip("no /proc on this system")),
+    ctx.server()?.signal_all(Signal::SIGSTOP)?;
+    ctx.until("a stopped server", |_| {
+        let Some(parent) = proc::stopped(pid) else {
+            return Err(Stop::skip("no /proc on this system"));
+        };
+        let children = proc::children(pid).unwrap_or_default();
+        let still = |child: &proc::Child| proc::stopped(child.pid).unwrap_or(true);
+        let all = parent && children.iter().all(|child| child.zombie || still(child));
+        Ok(if all { Ok(()) } else { Err("it runs".to_owned()) })
     })
 }
 
@@ -102,6 +106,22 @@ pub(super) const CASES: &[Case] = &[
                     ctx,
                     &["--listen", "127.0.0.1:0", "--root", &root, &format!("--idle-timeout={value}")],
                 )?;
+            }
+            Ok(())
+        },
+    )
+    .needs(PROCESS),
+    case(
+        "no_room_for_answers",
+        Contract,
+        "contract, Limits",
+        "With --max-output 0 each answer is sent by itself, and the server serves",
+        |ctx| {
+            ctx.serve(&[("max-output", "0")])?;
+            let mut client = ctx.client()?;
+            client.send(get("/plaintext").repeat(3))?;
+            for _ in 0..3 {
+                client.response()?.is(200)?.holds("Hello, World!")?;
             }
             Ok(())
         },
@@ -174,7 +194,7 @@ pub(super) const CASES: &[Case] = &[
             for client in &mut clients {
                 client.has_nothing("the server stands still")?;
             }
-            ctx.server()?.signal(Signal::SIGCONT)?;
+            ctx.server()?.signal_all(Signal::SIGCONT)?;
             for mut client in clients {
                 client.response()?.is(200)?.holds("Hello, World!")?;
                 client.ends()?;
@@ -183,6 +203,34 @@ pub(super) const CASES: &[Case] = &[
         },
     )
     .needs(PROCESS),
+    case(
+        "frozen_and_replaced",
+        Contract,
+        "fcntl(2), F_SETSIG; epoll(7)",
+        "What is told late of a client that has left does not end the one that got its descriptor",
+        |ctx| {
+            let mut leaves = ctx.client()?;
+            leaves.send(get("/plaintext"))?;
+            leaves.response()?.is(200)?;
+            freeze(ctx)?;
+            leaves.half_close();
+            // More news than a server takes at once; behind it the last of the one who left.
+            let mut comers = Vec::new();
+            for _ in 0..600 {
+                comers.push(ctx.client()?);
+            }
+            leaves.reset();
+            ctx.server()?.signal_all(Signal::SIGCONT)?;
+            ctx.is_well()?;
+            for comer in &mut comers {
+                comer.send(get("/plaintext"))?;
+                comer.response()?.is(200)?.holds("Hello, World!")?;
+            }
+            Ok(())
+        },
+    )
+    .needs(&[Need::Process, Need::Plaintext, Need::Many])
+    .level(3),
     case(
         "frozen_in_an_answer",
         Contract,
@@ -193,7 +241,7 @@ pub(super) const CASES: &[Case] = &[
             client.send(get("/bytes/5000000"))?;
             let _ = client.look(crate::patience::patience());
             freeze(ctx)?;
-            ctx.server()?.signal(Signal::SIGCONT)?;
+            ctx.server()?.signal_all(Signal::SIGCONT)?;
             client.response()?.is(200)?.holds(generated(5_000_000)).map(drop)
         },
     )

@@ -1,10 +1,12 @@
 //! The table of cases, one file for each family of behaviour.
 
 mod bodies;
+mod chaos;
 mod chunks;
 mod conditional;
 mod connection;
 mod deadlines;
+mod events;
 mod expect;
 mod files;
 mod framing;
@@ -72,6 +74,12 @@ const FAMILIES: &[Family] = &[
         hostile::CASES,
         "Chapter 1, \"The client that goes away\"; The contract, \"Starting and stopping\"",
     ),
+    (
+        "chaos",
+        chaos::CASES,
+        "Chapter 1, \"Break it\"; The contract, \"Limits\" and \"Refusals\"",
+    ),
+    ("events", events::CASES, "Chapter 1, \"Two clients\""),
     ("lifecycle", lifecycle::CASES, "The contract, \"Starting and stopping\""),
     ("resources", resources::CASES, "The contract, \"Limits\""),
     ("shutdown", shutdown::CASES, "The contract, \"Starting and stopping\""),

@@ -128,7 +128,7 @@ fn busy_looks(ctx: &mut Ctx<'_>) -> Step<usize> {
 const LOOKS: usize = 60;
 
 /// The server's threads wait; they do not run all the time.
-fn waits(ctx: &mut Ctx<'_>) -> Verdict {
+pub(super) fn waits(ctx: &mut Ctx<'_>) -> Verdict {
     let busy = busy_looks(ctx)?;
     demand(
         busy < LOOKS / 2,
@@ -313,6 +313,22 @@ pub(super) const CASES: &[Case] = &[
         },
     )
     .needs(&[Need::Process, Need::Plaintext, Need::Echo]),
+    case("promises_are_given_back", Security, "CWE-771", "What a request might have needed is given back when it is answered, though its connection stays", |ctx| {
+        ctx.serve(&[("max-buffered", "65536")])?;
+        let mut held = Vec::new();
+        for _ in 0..12 {
+            let mut client = ctx.client()?;
+            let head = request("POST", "/echo", "Transfer-Encoding: chunked\r\n");
+            // So much that more room is claimed for what may follow, and then nothing follows.
+            client.send([&head[..], b"2ee0\r\n", &pattern(0x2ee0)].concat())?;
+            client.drained();
+            client.send("\r\n0\r\n\r\n")?;
+            client.response()?.is(200)?;
+            held.push(client);
+        }
+        Ok(())
+    })
+    .needs(&[Need::Process, Need::Echo, Need::Many]),
     case("out_of_descriptors", Security, "accept(2), EMFILE", "Out of descriptors, those that are served are served on, and the server recovers", |ctx| {
         ctx.serve_within(&[], Bounds { descriptors: Some(24), ..Bounds::default() })?;
         for _ in 0..2 {

@@ -1,7 +1,7 @@
 //! Workers that are made once: what it means when all of them wait, how they are given
 //! back, and what becomes of them when something goes wrong.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -102,6 +102,31 @@ fn workers(pid: u32) -> Step<Vec<u32>> {
 fn send_signal(pid: u32, signal: Signal) {
     // It may have died of itself.
     let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
+}
+
+/// How often the suite looks for workers that it has not killed yet.
+const LOOKS: usize = 60;
+
+/// Kills every worker as soon as it is seen. How many, and the longest time between two
+/// looks.
+fn kills_at_sight(ctx: &mut Ctx<'_>) -> Step<(usize, Duration)> {
+    let (_, options) = few(ctx.stage);
+    ctx.serve(options)?;
+    let pid = ctx.pid()?;
+    let (mut killed, mut last, mut longest) =
+        (Vec::new(), Instant::now(), Duration::ZERO);
+    for _ in 0..LOOKS {
+        for worker in workers(pid)? {
+            if !killed.contains(&worker) {
+                send_signal(worker, Signal::SIGKILL);
+                killed.push(worker);
+            }
+        }
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok((killed.len(), longest))
 }
 
 /// Every worker has a client. One worker is ended by a signal: its client sees that,
@@ -476,26 +501,21 @@ pub(super) const CASES: &[Case] = &[
         "fork(2)",
         "Workers that die as soon as they are made are made again, but not at full speed",
         |ctx| {
-            const LOOKS: usize = 60;
-            let (all, options) = few(ctx.stage);
-            ctx.serve(options)?;
-            let pid = ctx.pid()?;
-            let mut killed = Vec::new();
-            for _ in 0..LOOKS {
-                for worker in workers(pid)? {
-                    if !killed.contains(&worker) {
-                        send_signal(worker, Signal::SIGKILL);
-                        killed.push(worker);
-                    }
+            // A suite that was itself kept waiting by the machine has let the workers live,
+            // and proves nothing: then once more.
+            for _ in 0..5 {
+                let (killed, longest) = kills_at_sight(ctx)?;
+                if longest > Duration::from_millis(500) {
+                    continue;
                 }
-                std::thread::sleep(Duration::from_millis(20));
+                demand(
+                    killed < LOOKS,
+                    format!("pauses that grow: fewer than {LOOKS} workers in {LOOKS} looks"),
+                    "more",
+                )?;
+                demand(killed > few(ctx.stage).0, "new workers", "none")?;
+                break;
             }
-            demand(
-                killed.len() < LOOKS,
-                format!("pauses that grow: fewer than {LOOKS} workers in {LOOKS} looks"),
-                "more",
-            )?;
-            demand(killed.len() > all, "new workers", "none")?;
             ctx.is_well()
         },
     )

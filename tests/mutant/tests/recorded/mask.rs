@@ -18,9 +18,13 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             "$1 … (N bytes in all)",
         ),
         (r"(?m)^(came +)\d+ bytes in all$", "${1}N bytes in all"),
+        // The head among them, with a tag that differs in length.
+        (r"(?m)^(came +)\d+ bytes, not all of them", "${1}N bytes, not all of them"),
         // Counters that grow while the client asks.
         (r"\b\d+ KiB more", "N KiB more"),
         (r"(?m)^(came .*still: \w+:) \d+$", "$1 N"),
+        // At nearly every look; the others fall into a moment between two waits.
+        (r"\bbusy at \d+ of", "busy at N of"),
         // The client that asked last, and how many steps it was from being the first.
         (r"(?m)^by hand, [A-Z]\d+ +", "by hand, X  "),
         (r"\b\d+ (steps before|more steps|more bytes)", "N $1"),

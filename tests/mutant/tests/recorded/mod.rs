@@ -25,6 +25,7 @@ const NOT_WHOLE: &[(&str, &str)] = &[
         "whether it ends when its client has gone is seen by chance",
     ),
     ("dies-at-reset", "how many clients it takes is chance"),
+    ("events-hang-up-loses-answer", "how much arrives before the reset is chance"),
     ("drain-drops-half-request", "whether the end or a reset is seen first is chance"),
     (
         "deadline-keeps-worker",

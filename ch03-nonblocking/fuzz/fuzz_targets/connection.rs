@@ -1,0 +1,36 @@
+//! The bytes of the answers never depend on how anything was cut, or told, whatever the
+//! bytes of the requests.
+#![no_main]
+
+#[path = "../../tests/wire/mod.rs"]
+mod wire;
+
+use ch01_blocking::Site;
+use libfuzzer_sys::fuzz_target;
+use std::sync::OnceLock;
+
+fn site() -> &'static Site {
+    static SITE: OnceLock<Site> = OnceLock::new();
+    SITE.get_or_init(|| wire::site(wire::root()))
+}
+
+fuzz_target!(
+    init: {
+        // That the application fails when it is asked to is no finding.
+        let finding = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |what| {
+            if !what.to_string().contains("was asked for") {
+                finding(what);
+            }
+        }));
+    },
+    |input: &[u8]| {
+        // First how it ends, then the script and its length, then what the client sends.
+        let [closes, script, rest @ ..] = input else { return };
+        let (script, sent) = rest.split_at(usize::from(*script).min(rest.len()));
+        let whole = wire::blocking(site(), sent, closes & 1 != 0);
+        if !whole.has_counters() {
+            assert_eq!(whole, wire::driven(site(), sent, closes & 1 != 0, script));
+        }
+    }
+);

@@ -1,0 +1,113 @@
+//! What a connection waits for, until when, and what follows when it has waited too
+//! long.
+
+use super::{Connection, Next, State};
+use crate::poller::Interest;
+use crate::work::{Shared, Work};
+use ch01_blocking::http::Refusal;
+use ch01_blocking::stream::Transport;
+use ch01_blocking::trace::trace;
+use ch01_blocking::wait::{Describe, Wait};
+use std::io::{self, ErrorKind};
+use std::mem::discriminant;
+use std::time::Duration;
+
+impl<T: Transport> Connection<T> {
+    pub(super) fn wait_for_input(&self, work: &mut Work, shared: &Shared<'_>) -> Next {
+        let wait = match work.inbox.content_received() {
+            Some(received) => Wait::Body { received },
+            None if !work.inbox.is_fresh() => Wait::Head,
+            None if shared.site.is_draining() && !work.share.is_used_up() => {
+                return Next::Close;
+            }
+            None => Wait::Idle,
+        };
+        self.wait(wait, work, shared)
+    }
+
+    pub(super) fn wait_for_room(&self, work: &mut Work, shared: &Shared<'_>) -> Next {
+        work.progress.wrote(work.share.wrote);
+        self.wait(Wait::Write, work, shared)
+    }
+
+    // ANCHOR: wait
+    /// What to be woken for. The clock starts when the kind of wait changes, and goes
+    /// on as long as it stays the same.
+    pub(super) fn wait(&self, wait: Wait, work: &mut Work, shared: &Shared<'_>) -> Next {
+        if work.share.is_used_up() {
+            return Next::Again;
+        }
+        let changed = discriminant(&wait) != discriminant(&work.wait);
+        if changed || wait == Wait::Idle {
+            work.since = shared.now;
+        }
+        work.wait = wait;
+        let due = match wait {
+            Wait::Write => work.since + shared.timeouts.look(), // see `Progress`
+            wait => shared.timeouts.due(wait, work.since),
+        };
+        if changed || work.share.moved {
+            let within = due.saturating_duration_since(shared.now);
+            trace!("wait", "{}", Describe(wait, within));
+        }
+        match wait {
+            Wait::Idle => Next::Idle(due),
+            Wait::Write => Next::Wait(Interest::WRITE, due),
+            Wait::Head | Wait::Body { .. } | Wait::Linger => {
+                Next::Wait(Interest::READ, due)
+            }
+        }
+    }
+    // ANCHOR_END: wait
+
+    pub(super) fn sleep(&self, work: &Work, shared: &Shared<'_>) -> Next {
+        let until = work.later.as_ref().map_or(shared.now, |(_, _, until)| *until);
+        let time = until.saturating_duration_since(shared.now);
+        trace!("sleep", "{} ms, and only this connection", time.as_millis());
+        Next::Wait(Interest::NONE, until)
+    }
+
+    /// A deadline has passed. Says what follows, or lets it go on.
+    pub(super) fn too_late(
+        &mut self,
+        work: &mut Work,
+        shared: &Shared<'_>,
+    ) -> io::Result<Option<Next>> {
+        match self.state {
+            State::Sleep => {
+                if let Some((response, asked, _)) = work.later.take() {
+                    self.answer(response, asked, work, shared);
+                }
+                return Ok(None);
+            }
+            State::Send(_) => {
+                trace!("wait", "for the client to take what is sent");
+                if !work.progress.is_enough(self.transport.untaken()) {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+                work.since = shared.now;
+                return Ok(Some(self.wait(Wait::Write, work, shared)));
+            }
+            State::Linger => return Ok(Some(Next::Close)),
+            State::Receive if work.inbox.is_empty() => {
+                // If the loop was kept, the request may be here and only not yet told of.
+                self.readable = true;
+                if let Some(1..) = self.fill(work)? {
+                    self.readable = true;
+                    self.state = State::Decide;
+                    return Ok(None);
+                }
+            }
+            State::Receive | State::Decide => {}
+        }
+        shared.site.stats.timeouts.add();
+        trace!("timeout", "{}", Describe(work.wait, Duration::ZERO));
+        let why = match work.inbox.content_received() {
+            None if work.inbox.is_empty() => return Ok(Some(Next::Close)),
+            None => Refusal::SLOW_HEAD,
+            Some(_) => Refusal::SLOW_BODY,
+        };
+        self.refuse(why, work, shared);
+        Ok(None)
+    }
+}

@@ -1,0 +1,112 @@
+//! Clients that arrive: how each gets its place, or a word of regret.
+
+use super::{EventLoop, Guest, LISTENER};
+use crate::connection::{Connection, Next, Wake};
+use crate::poller::{Interest, Poller};
+use crate::socket::Socket;
+use ch01_blocking::attend::Welcome;
+use ch01_blocking::listener::{Client, Mode, PAUSE};
+use ch01_blocking::trace::{self, trace};
+use std::os::fd::AsFd;
+
+/// At most so many clients are accepted before the others have their turn.
+const ACCEPTS: usize = 64;
+
+impl<P: Poller> EventLoop<'_, P> {
+    // ANCHOR: accept
+    /// Accepts whoever is waiting.
+    pub(super) fn accept(&mut self) {
+        self.accept_again = false;
+        if self.paused.is_some() {
+            return; // its time comes
+        }
+        for _ in 0..ACCEPTS {
+            let Some(listener) = &self.listener else { return };
+            match listener.accept_now(Mode::NonBlocking) {
+                Ok(Some(client)) => self.arrive(client),
+                Ok(None) => return,
+                Err(error) => {
+                    trace::about(0);
+                    trace!("pause", "{error}");
+                    // Or the poller would go on telling us.
+                    let _ = self.poller.deregister(listener.as_fd(), LISTENER);
+                    self.paused = Some(self.shared.now + PAUSE);
+                    return;
+                }
+            }
+        }
+        self.accept_again = true;
+    }
+    // ANCHOR_END: accept
+
+    /// Gives a client its place, or a word of regret.
+    fn arrive(&mut self, client: Client) {
+        let Client { socket, number } = client;
+        let site = self.shared.site;
+        // Counted over all loops and processes that serve the same site.
+        let others = site.stats.arrived();
+        let welcome = Welcome::to(
+            others.saturating_sub(self.turned_away),
+            self.turned_away,
+            self.options.max_connections,
+        );
+        let served = welcome == Welcome::Served;
+        let connection = match welcome {
+            Welcome::Served => Connection::new(Socket(socket)),
+            Welcome::TurnedAway => {
+                Connection::turned_away(Socket(socket), true, &mut self.shared)
+            }
+            Welcome::TurnedAwayAtOnce => return self.turn_away_at_once(Socket(socket)),
+        };
+        let token = self.guests.insert(Guest {
+            connection,
+            number: number as u32,
+            interest: Interest::READ,
+            queued: false,
+            served,
+        });
+        self.turned_away += usize::from(!served);
+        let Some(guest) = self.guests.get_mut(token) else { return };
+        let fd = guest.connection.transport().0.as_fd();
+        if let Err(error) = self.poller.register(fd, token, Interest::READ) {
+            // There is no room for it in the mechanism: `select` knows such a wall.
+            trace!("poller", "{error}");
+            self.turned_away -= usize::from(!served);
+            if let Some(guest) = self.guests.remove(token) {
+                self.turn_away_at_once(guest.connection.into_transport());
+            }
+        } else if served {
+            self.go_on(token, Next::Idle(self.shared.now + self.shared.timeouts.idle));
+            trace!(
+                "wait",
+                "for a request, {:.1} s at most",
+                self.shared.timeouts.idle.as_secs_f64()
+            );
+        } else {
+            self.turn(token, Wake::Again);
+        }
+    }
+
+    /// One attempt to say why; nothing is waited for.
+    fn turn_away_at_once(&mut self, socket: Socket) {
+        let mut connection = Connection::turned_away(socket, false, &mut self.shared);
+        let _ = connection.advance(Wake::Again, &mut self.shared); // or it does not hear it
+        trace!("close", "done");
+        self.shared.site.stats.left();
+    }
+
+    /// Accepts on, where accepting had to stop for a while.
+    pub(super) fn accept_on(&mut self) {
+        if self.paused.is_some_and(|until| until <= self.shared.now) {
+            self.paused = None;
+            if let Some(listener) = &self.listener {
+                let told =
+                    self.poller.register(listener.as_fd(), LISTENER, Interest::ACCEPT);
+                self.accept_again = told.is_err(); // then we look for ourselves
+            }
+        }
+        if self.accept_again {
+            self.accept();
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A connection without a socket: what it does of a story that no client can be sure to
+//! tell over a real one.
+
+use ch01_blocking::Site;
+use ch01_blocking::http::{Inbox, Limits};
+use ch01_blocking::stream::Transport;
+use ch01_blocking::wait::Timeouts;
+use ch03_nonblocking::connection::{Connection, Next, Wake};
+use ch03_nonblocking::poller::{Ready, Token};
+use ch03_nonblocking::work::{Pool, Shared};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// What comes with each read: more can be added while the connection has its transport.
+type Comes = Rc<RefCell<VecDeque<&'static [u8]>>>;
+
+/// What comes, and what was written.
+struct Script {
+    comes: Comes,
+    went: Vec<u8>,
+}
+
+impl Transport for Script {
+    fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
+        let bytes = self.comes.borrow_mut().pop_front().ok_or(ErrorKind::WouldBlock)?;
+        inbox.receive(bytes);
+        Ok(bytes.len())
+    }
+
+    fn send_file(&mut self, _: &File, _: u64, _: u64) -> io::Result<usize> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn untaken(&self) -> usize {
+        0
+    }
+}
+
+impl Write for Script {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.went.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn connection() -> (Connection<Script>, Comes) {
+    let comes = Comes::default();
+    (Connection::new(Script { comes: comes.clone(), went: Vec::new() }), comes)
+}
+
+fn shared(site: &Site) -> Shared<'_> {
+    let second = Duration::from_secs(1);
+    Shared {
+        site,
+        timeouts: Timeouts {
+            idle: second,
+            head: second,
+            body: second,
+            body_rate: 0,
+            write: second,
+            linger: second,
+            drain: second,
+        },
+        pool: Pool::new(1 << 16),
+        now: Instant::now(),
+        date: SystemTime::now(),
+    }
+}
+
+const NOTHING: Ready = Ready {
+    token: Token { index: 0, generation: 0 },
+    readable: false,
+    writable: false,
+    eof: false,
+    broken: false,
+};
+
+/// The loop was kept so long that the deadline of an idle connection has passed; but its
+/// request lies in the kernel, only nobody has told yet.
+#[test]
+fn a_request_that_came_in_time_is_heard_though_late() -> io::Result<()> {
+    let site = Site::new(None, Limits::default())?;
+    let mut shared = shared(&site);
+    let (mut connection, comes) = connection();
+    comes.borrow_mut().push_back(b"GET /plaintext HTTP/1.1\r\nHost: a\r\n\r\n");
+    let next = connection.advance(Wake::Timeout, &mut shared)?;
+    assert!(matches!(next, Next::Idle(_)), "{next:?}");
+    assert!(connection.transport().went.ends_with(b"Hello, World!"));
+    // Nothing has come since: now its time is over.
+    assert_eq!(connection.advance(Wake::Timeout, &mut shared)?, Next::Close);
+    Ok(())
+}
+
+/// When we have said our last word and hung up, a hang-up that is told means that the
+/// client has too. Its last words are read all the same: closing over unread bytes is a
+/// reset, which may take the answer from the client.
+#[test]
+fn a_hang_up_while_lingering_is_read_to_the_end() -> io::Result<()> {
+    let site = Site::new(None, Limits::default())?;
+    let mut shared = shared(&site);
+    let (mut connection, comes) = connection();
+    comes.borrow_mut().push_back(b"nonsense\r\n\r\n");
+    let readable = Ready { readable: true, ..NOTHING };
+    let next = connection.advance(Wake::Ready(readable), &mut shared)?;
+    assert!(matches!(next, Next::Wait(..)), "{next:?}");
+    assert!(connection.transport().went.starts_with(b"HTTP/1.1 400 "));
+
+    comes.borrow_mut().extend([&b"and more\r\n"[..], b""]);
+    let broken = Ready { readable: true, eof: true, broken: true, ..NOTHING };
+    let next = connection.advance(Wake::Ready(broken), &mut shared)?;
+    assert_eq!(next, Next::Close);
+    assert!(comes.borrow().is_empty(), "not all was read");
+    Ok(())
+}

@@ -1,0 +1,504 @@
+//! What every [`Poller`] promises, as one set of tests: `contract!(spin, Spin::default())`
+//! makes them for one mechanism. Chapters 4 and 5 include this file by its path.
+
+use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Makes a test of each promise, for the mechanism that the expression makes.
+macro_rules! contract {
+    ($name:ident, $poller:expr) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            contract! { @each $poller;
+                there_before, arrives, arrives_again, end_with_data, end_alone,
+                end_behind_a_short_read, reset, reset_without_interest, room_to_write,
+                room_again, interest_comes_back, interest_changes_in_time, deregistered,
+                stale_token, stale_event, registered_again, to_accept, many, returns_at_once,
+                not_too_early, waits_for_ever,
+            }
+        }
+    };
+    (@each $poller:expr; $($test:ident,)*) => {$(
+        #[test]
+        fn $test() {
+            $crate::contract::$test(&mut $poller);
+        }
+    )*};
+}
+pub(crate) use contract;
+
+/// What no answer comes within is never told. It is only ever waited for in vain by a
+/// mechanism that is wrong.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A client's socket, and the server's, which does not wait.
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let client = TcpStream::connect(address).expect("a connection");
+    let (server, _) = listener.accept().expect("a connection");
+    server.set_nonblocking(true).expect("a mode");
+    (client, server)
+}
+
+fn token(index: u32) -> Token {
+    Token { index, generation: 7 }
+}
+
+/// Zero linger turns the close into a reset (socket(7), SO_LINGER).
+fn reset_it(client: TcpStream) {
+    let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+    nix::sys::socket::setsockopt(&client, nix::sys::socket::sockopt::Linger, &linger)
+        .expect("an option");
+    drop(client);
+}
+
+/// The kernel carries a byte to the other end of a loopback connection before `write`
+/// returns, or a moment later: this waits until it is there.
+fn there(server: &TcpStream) {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        match server.peek(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
+            _ => return,
+        }
+    }
+    panic!("nothing arrives");
+}
+
+/// Until something of this kind is told of the token. Whatever is told of nobody who
+/// is watched is a mistake.
+fn told(
+    poller: &mut impl Poller,
+    token: Token,
+    what: &str,
+    is_it: impl Fn(&Ready) -> bool,
+) -> Ready {
+    let start = Instant::now();
+    let mut ready = Vec::new();
+    while start.elapsed() < PATIENCE {
+        poller.wait(&mut ready, Some(Duration::from_millis(100))).expect("no error");
+        for event in ready.drain(..) {
+            assert_eq!(event.token, token, "told of somebody else");
+            if is_it(&event) {
+                return event;
+            }
+        }
+    }
+    panic!("never told: {what}");
+}
+
+fn readable(poller: &mut impl Poller, token: Token) -> Ready {
+    told(poller, token, "readable", |ready| ready.readable)
+}
+
+fn writable(poller: &mut impl Poller, token: Token) -> Ready {
+    told(poller, token, "writable", |ready| ready.writable)
+}
+
+/// All that is told now.
+fn now(poller: &mut impl Poller) -> Vec<Ready> {
+    let mut ready = Vec::new();
+    for _ in 0..3 {
+        poller.wait(&mut ready, Some(Duration::ZERO)).expect("no error");
+    }
+    ready
+}
+
+/// Whether it knows nothing and says that everybody might be ready.
+fn guesses(poller: &mut impl Poller) -> bool {
+    let (_client, server) = pair();
+    poller.register(server.as_fd(), token(99), Interest::READ).expect("no error");
+    now(poller); // what may have been there before
+    let guesses = !now(poller).is_empty();
+    poller.deregister(server.as_fd(), token(99)).expect("no error");
+    guesses
+}
+
+/// Writes until there is no more room; says how much went.
+fn fill(mut server: &TcpStream) -> usize {
+    let mut all = 0;
+    loop {
+        match server.write(&[b'x'; 64 * 1024]) {
+            Ok(n) => all += n,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return all,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Reads as the contract allows it: until a read is short, and on if an end of file was
+/// told. Says how much came, and whether the end.
+fn drain(mut server: &TcpStream, eof: bool) -> (usize, bool) {
+    let mut all = 0;
+    let mut buffer = [0; 16];
+    loop {
+        match server.read(&mut buffer) {
+            Ok(0) => return (all, true),
+            Ok(n) => {
+                all += n;
+                if n < buffer.len() && !eof {
+                    return (all, false);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return (all, false),
+            Err(_) => return (all, true),
+        }
+    }
+}
+
+pub(crate) fn there_before(poller: &mut impl Poller) {
+    let (mut client, server) = pair();
+    client.write_all(b"early").expect("sent");
+    there(&server);
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    let ready = readable(poller, token(1));
+    assert_eq!(drain(&server, ready.eof).0, 5);
+}
+
+pub(crate) fn arrives(poller: &mut impl Poller) {
+    let (mut client, server) = pair();
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    now(poller);
+    client.write_all(b"late").expect("sent");
+    there(&server);
+    let ready = readable(poller, token(1));
+    assert_eq!(drain(&server, ready.eof).0, 4);
+}
+
+/// Behind a short read each arrival is told anew.
+pub(crate) fn arrives_again(poller: &mut impl Poller) {
+    let (mut client, server) = pair();
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    for size in [1, 15, 16, 17, 32, 100] {
+        client.write_all(&vec![b'x'; size]).expect("sent");
+        let mut came = 0;
+        while came < size {
+            let ready = readable(poller, token(1));
+            came += drain(&server, ready.eof).0;
+        }
+        assert_eq!(came, size);
+    }
+}
+
+pub(crate) fn end_with_data(poller: &mut impl Poller) {
+    let (mut client, server) = pair();
+    client.write_all(b"last words").expect("sent");
+    client.shutdown(Shutdown::Write).expect("half closed");
+    there(&server);
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    until_the_end(poller, &server, 10);
+}
+
+/// Who reads whenever it is told comes to the end, with all that was before it.
+fn until_the_end(poller: &mut impl Poller, server: &TcpStream, expected: usize) {
+    let mut came = 0;
+    loop {
+        let ready = told(poller, token(1), "the end", |ready| {
+            ready.readable || ready.eof || ready.broken
+        });
+        let (n, ended) = drain(server, ready.eof);
+        came += n;
+        if ended {
+            assert_eq!(came, expected);
+            return;
+        }
+    }
+}
+
+pub(crate) fn end_alone(poller: &mut impl Poller) {
+    let (client, server) = pair();
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    now(poller);
+    client.shutdown(Shutdown::Write).expect("half closed");
+    until_the_end(poller, &server, 0);
+}
+
+/// The bytes are told, the end comes while they are being read, and the read is short.
+pub(crate) fn end_behind_a_short_read(poller: &mut impl Poller) {
+    let (mut client, server) = pair();
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    now(poller);
+    client.write_all(b"word").expect("sent");
+    there(&server);
+    let ready = readable(poller, token(1));
+    client.shutdown(Shutdown::Write).expect("half closed");
+    let (came, ended) = drain(&server, ready.eof);
+    assert_eq!(came, 4);
+    if !ended {
+        until_the_end(poller, &server, 0);
+    }
+}
+
+pub(crate) fn reset(poller: &mut impl Poller) {
+    let (client, server) = pair();
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    now(poller);
+    reset_it(client);
+    told(poller, token(1), "readable or broken", |ready| ready.readable || ready.broken);
+    assert!((&server).read(&mut [0]).is_err(), "it is told when it is so");
+}
+
+/// It may be told although nobody asked, or be found out later.
+pub(crate) fn reset_without_interest(poller: &mut impl Poller) {
+    let (client, server) = pair();
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    poller.reregister(server.as_fd(), token(1), Interest::NONE).expect("no error");
+    now(poller);
+    reset_it(client);
+    there(&server);
+    let told_already = now(poller).iter().any(|ready| {
+        assert_eq!(ready.token, token(1));
+        ready.broken || ready.readable
+    });
+    poller.reregister(server.as_fd(), token(1), Interest::READ).expect("no error");
+    if !told_already {
+        told(poller, token(1), "readable or broken", |ready| {
+            ready.readable || ready.broken
+        });
+    }
+}
+
+pub(crate) fn room_to_write(poller: &mut impl Poller) {
+    let (_client, server) = pair();
+    let interest = Interest::READ | Interest::WRITE;
+    poller.register(server.as_fd(), token(1), interest).expect("no error");
+    writable(poller, token(1));
+}
+
+/// There is none, and then there is.
+pub(crate) fn room_again(poller: &mut impl Poller) {
+    let (mut client, server) = pair();
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    let sent = fill(&server);
+    now(poller);
+    poller.reregister(server.as_fd(), token(1), Interest::WRITE).expect("no error");
+    if !guesses_about(poller) {
+        assert!(now(poller).iter().all(|ready| !ready.writable), "there is no room yet");
+    }
+    let reader = thread::spawn(move || {
+        let read = client.read_exact(&mut vec![0; sent]);
+        (client, read)
+    });
+    writable(poller, token(1));
+    let (_client, read) = reader.join().expect("no panic");
+    read.expect("all of it");
+}
+
+/// Whether it says twice what cannot have changed.
+fn guesses_about(poller: &mut impl Poller) -> bool {
+    now(poller);
+    now(poller).iter().any(|ready| ready.writable && ready.token == token(1))
+}
+
+/// What arrives while nobody is interested is told then or when somebody is.
+pub(crate) fn interest_comes_back(poller: &mut impl Poller) {
+    let (mut client, server) = pair();
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    now(poller);
+    for interest in [Interest::NONE, Interest::WRITE] {
+        poller.reregister(server.as_fd(), token(1), interest).expect("no error");
+        client.write_all(b"meanwhile").expect("sent");
+        there(&server);
+        let told_already = now(poller).iter().any(|ready| ready.readable);
+        poller.reregister(server.as_fd(), token(1), Interest::READ).expect("no error");
+        if !told_already {
+            readable(poller, token(1));
+        }
+        assert_eq!(drain(&server, false).0, 9);
+    }
+}
+
+/// From reading to writing and back, many times, and each is told.
+pub(crate) fn interest_changes_in_time(poller: &mut impl Poller) {
+    let (mut client, server) = pair();
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    for _ in 0..20 {
+        client.write_all(b"word").expect("sent");
+        let ready = readable(poller, token(1));
+        assert_eq!(drain(&server, ready.eof).0, 4);
+        let sent = fill(&server);
+        poller.reregister(server.as_fd(), token(1), Interest::WRITE).expect("no error");
+        let mut bytes = vec![0; sent];
+        client.read_exact(&mut bytes).expect("all of it");
+        writable(poller, token(1));
+        poller.reregister(server.as_fd(), token(1), Interest::READ).expect("no error");
+    }
+}
+
+pub(crate) fn deregistered(poller: &mut impl Poller) {
+    let (mut client, server) = pair();
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    client.write_all(b"word").expect("sent");
+    there(&server);
+    readable(poller, token(1));
+    poller.deregister(server.as_fd(), token(1)).expect("no error");
+    now(poller); // what was on its way
+    client.write_all(b"more").expect("sent");
+    client.shutdown(Shutdown::Write).expect("half closed");
+    there(&server);
+    assert_eq!(now(poller), [], "nobody is watched");
+}
+
+/// The same descriptor, and another tenant: he is told under his own name.
+pub(crate) fn stale_token(poller: &mut impl Poller) {
+    let (mut client, server) = pair();
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    client.write_all(b"word").expect("sent");
+    there(&server);
+    poller.deregister(server.as_fd(), token(1)).expect("no error");
+    let (mut client, server) = successor(server);
+    poller.register(server.as_fd(), token(2), Interest::READ).expect("no error");
+    client.write_all(b"word").expect("sent");
+    there(&server);
+    let mut ready = Vec::new();
+    let start = Instant::now();
+    while !ready.iter().any(|ready: &Ready| ready.token == token(2) && ready.readable) {
+        poller.wait(&mut ready, Some(Duration::from_millis(100))).expect("no error");
+        assert!(start.elapsed() < PATIENCE, "never told");
+    }
+    // What was on its way may be told to the first or, as a hint, to the second: but
+    // nothing says that the second is broken.
+    assert!(ready.iter().all(|ready| !ready.broken));
+}
+
+/// The first tenant of a descriptor is reset, and nobody has been told when it is closed
+/// and the number given to another: he must not be taken for broken.
+pub(crate) fn stale_event(poller: &mut impl Poller) {
+    let (client, server) = pair();
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    now(poller);
+    reset_it(client);
+    there(&server);
+    poller.deregister(server.as_fd(), token(1)).expect("no error");
+    let (_client, server) = successor(server);
+    poller.register(server.as_fd(), token(2), Interest::READ).expect("no error");
+    for ready in now(poller) {
+        assert!(
+            !(ready.token == token(2) && ready.broken),
+            "it is the other who was reset"
+        );
+    }
+}
+
+/// A new connection, whose server's side takes the place of this descriptor: what close,
+/// and accept afterwards, would do if no other test came in between.
+fn successor(server: TcpStream) -> (TcpStream, TcpStream) {
+    let (client, other) = pair();
+    let mut place = OwnedFd::from(server);
+    nix::unistd::dup2(&other, &mut place).expect("the same number");
+    (client, place.into())
+}
+
+pub(crate) fn registered_again(poller: &mut impl Poller) {
+    let (mut client, server) = pair();
+    client.write_all(b"word").expect("sent");
+    there(&server);
+    for index in 1..5 {
+        poller.register(server.as_fd(), token(index), Interest::READ).expect("no error");
+        readable(poller, token(index)); // it is still there
+        poller.deregister(server.as_fd(), token(index)).expect("no error");
+        now(poller);
+    }
+}
+
+pub(crate) fn to_accept(poller: &mut impl Poller) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    listener.set_nonblocking(true).expect("a mode");
+    let address = listener.local_addr().expect("an address");
+    let _early = TcpStream::connect(address).expect("a connection");
+    poller.register(listener.as_fd(), token(1), Interest::ACCEPT).expect("no error");
+    readable(poller, token(1));
+    listener.accept().expect("the early one");
+    let _late = TcpStream::connect(address).expect("a connection");
+    readable(poller, token(1));
+    listener.accept().expect("the late one");
+}
+
+/// Each is told, and under its own name.
+pub(crate) fn many(poller: &mut impl Poller) {
+    const MANY: usize = 150;
+    let stays = |index: usize| !index.is_multiple_of(3);
+    let mut pairs: Vec<_> = (0..MANY).map(|_| pair()).collect();
+    for (index, (_, server)) in pairs.iter().enumerate() {
+        poller
+            .register(server.as_fd(), token(index as u32), Interest::READ)
+            .expect("no error");
+    }
+    // Some leave, so that lists have gaps.
+    for index in (0..MANY).step_by(3) {
+        poller.deregister(pairs[index].1.as_fd(), token(index as u32)).expect("no error");
+    }
+    now(poller);
+    for (client, server) in &mut pairs {
+        client.write_all(b"word").expect("sent");
+        there(server);
+    }
+    let mut missing: Vec<usize> = (0..MANY).filter(|&index| stays(index)).collect();
+    let start = Instant::now();
+    let mut ready = Vec::new();
+    while !missing.is_empty() {
+        assert!(start.elapsed() < PATIENCE, "never told of {missing:?}");
+        poller.wait(&mut ready, Some(Duration::from_millis(100))).expect("no error");
+        for event in ready.drain(..).filter(|event| event.readable) {
+            let index = event.token.index as usize;
+            assert!(stays(index), "{index} has left");
+            if drain(&pairs[index].1, event.eof).0 > 0 {
+                missing.retain(|&other| other != index);
+            }
+        }
+    }
+}
+
+/// With no time to wait it comes back although there is nothing.
+pub(crate) fn returns_at_once(poller: &mut impl Poller) {
+    assert_eq!(now(poller), []);
+    let (_client, server) = pair();
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    now(poller);
+}
+
+/// A deadline is rounded up: who comes back early has been told something, or spins.
+pub(crate) fn not_too_early(poller: &mut impl Poller) {
+    if guesses(poller) {
+        return; // it never waits
+    }
+    now(poller);
+    for micros in [1, 300, 999, 1_000, 1_001, 2_500, 20_300] {
+        let time = Duration::from_micros(micros);
+        let start = Instant::now();
+        let mut ready = Vec::new();
+        poller.wait(&mut ready, Some(time)).expect("no error");
+        assert_eq!(ready, []);
+        assert!(start.elapsed() >= time, "{:?} is not {time:?}", start.elapsed());
+    }
+}
+
+/// Without a time it waits until there is something, and does not go round and round.
+pub(crate) fn waits_for_ever(poller: &mut impl Poller) {
+    let guesses = guesses(poller);
+    let (mut client, server) = pair();
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    now(poller);
+    let writer = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(50));
+        client.write_all(b"word").map(|()| client)
+    });
+    let mut ready = Vec::new();
+    let mut waits = 0;
+    loop {
+        poller.wait(&mut ready, None).expect("no error");
+        waits += 1;
+        if ready.drain(..).any(|ready| ready.readable) && drain(&server, true).0 > 0 {
+            break;
+        }
+    }
+    writer.join().expect("no panic").expect("sent");
+    assert!(guesses || waits < 20, "{waits} waits for one word");
+}

@@ -1,0 +1,100 @@
+//! What a client gets never depends on how anything was cut, or told: not the bytes that
+//! come, not those that leave, not the news of either.
+
+mod wire;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use wire::{Seen, blocking, driven, root, site};
+
+/// Requests, good ones and bad ones, and pieces of them.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let get =
+        |target: &str| format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes();
+    let whole = prop::sample::select(vec![
+        get("/plaintext"),
+        get("/plaintext").repeat(30),
+        get("/small"),
+        get("/large"),
+        get("/bytes/100"),
+        get("/bytes/20000"),
+        get("/bytes/300000"),
+        get("/sleep/1"),
+        get("/sleep/60000"),
+        get("/missing"),
+        get("/panic"),
+        get("/stats"),
+        b"HEAD /large HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(),
+        b"GET /large HTTP/1.1\r\nHost: h\r\nRange: bytes=7-90007\r\n\r\n".to_vec(),
+        b"GET /large HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".to_vec(),
+        b"GET /plaintext HTTP/1.0\r\n\r\n".to_vec(),
+        b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello".to_vec(),
+        b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello".to_vec(),
+        b"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".to_vec(),
+        b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5000\r\n\r\n".to_vec(),
+        b"BREW / HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(),
+        b"GET / HTTP/1.1\r\nHost : h\r\n\r\n".to_vec(),
+        b"GET / HTTP/1.1\r\nHo".to_vec(),
+        b"\r\n".to_vec(),
+        vec![b'x'; 100_000],
+    ]);
+    prop_oneof![30 => whole, 1 => vec(any::<u8>(), 1..40)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn cuts_do_not_matter(
+        pieces in vec(piece(), 1..6),
+        closes: bool,
+        script in vec(any::<u8>(), 0..200),
+    ) {
+        let site = SITE.with(|site| *site);
+        let sent = pieces.concat();
+        let whole = blocking(site, &sent, closes);
+        if whole.has_counters() {
+            return Ok(()); // they grow
+        }
+        prop_assert_eq!(Shown(&whole), Shown(&driven(site, &sent, closes, &script)));
+    }
+}
+
+thread_local! {
+    static SITE: &'static ch01_blocking::Site = {
+        // It fails on purpose, and that is no news.
+        std::panic::set_hook(Box::new(|what| {
+            if !what.to_string().contains("was asked for") {
+                eprintln!("{what}");
+            }
+        }));
+        Box::leak(Box::new(site(root())))
+    };
+}
+
+/// A failure is to be read by a human.
+#[derive(PartialEq)]
+struct Shown<'a>(&'a Seen);
+
+impl std::fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bytes = &self.0.bytes;
+        let tail = &bytes[bytes.len().saturating_sub(300)..];
+        write!(f, "{} bytes, … {:?}", bytes.len(), String::from_utf8_lossy(tail))
+    }
+}
+
+/// A byte at a time, in and out, and each told by itself.
+#[test]
+fn byte_by_byte() {
+    let site = SITE.with(|site| *site);
+    let sent = b"GET /small HTTP/1.1\r\nHost: h\r\n\r\nPOST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhelloHEAD / HTTP/1.0\r\n\r\n";
+    for closes in [false, true] {
+        let whole = blocking(site, sent, closes);
+        assert!(whole.bytes.ends_with(b"\r\n\r\n"), "{:?}", Shown(&whole));
+        // One byte comes, one byte of room; told, or only every third time.
+        for script in [[2, 1, 3, 1, 3, 1], [2, 1, 2, 0, 3, 0], [2, 0, 3, 0, 3, 9]] {
+            let seen = driven(site, sent, closes, &script.repeat(2000));
+            assert_eq!(Shown(&whole), Shown(&seen));
+        }
+    }
+}

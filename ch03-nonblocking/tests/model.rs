@@ -1,0 +1,179 @@
+//! The three lists of the event loop, each against the plainest list that does the
+//! same.
+
+use ch03_nonblocking::poller::{Interest, Ready, Token};
+use ch03_nonblocking::table::Table;
+use ch03_nonblocking::timers::Timers;
+use ch03_nonblocking::watched::Watched;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 2_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Tick {
+    /// So many microseconds after the present.
+    Set(u32, u64),
+    Clear(u32),
+    /// Time passes, in microseconds.
+    Pass(u64),
+    /// Time passes up to what the timers say is the next thing to look at.
+    PassToNext,
+}
+
+fn tick() -> impl Strategy<Value = Tick> {
+    // From microseconds to years: every dial.
+    let time = (0u32..46).prop_flat_map(|bits| 0u64..=1 << bits);
+    prop_oneof![
+        8 => (0u32..12, time.clone()).prop_map(|(index, after)| Tick::Set(index, after)),
+        1 => (0u32..12).prop_map(Tick::Clear),
+        3 => time.prop_map(Tick::Pass),
+        3 => Just(Tick::PassToNext),
+    ]
+}
+
+proptest! {
+    #![proptest_config(config())]
+    #[test]
+    fn timers(ticks in vec(tick(), 1..120)) {
+        let start = Instant::now();
+        let mut timers = Timers::new(start);
+        let mut model = BTreeMap::new();
+        let mut now = Duration::ZERO;
+        // Milliseconds that the timers have seen.
+        let mut seen = 0;
+        // Looks since the last one that had to be.
+        let mut in_vain = 0;
+        for tick in ticks {
+            match tick {
+                Tick::Set(index, after) => {
+                    let at = now + Duration::from_micros(after);
+                    timers.set(index, start + at);
+                    // Rounded up, and never in what is over.
+                    model.insert(index, at.as_micros().div_ceil(1000).max(seen + 1));
+                    in_vain = 0;
+                    continue;
+                }
+                Tick::Clear(index) => {
+                    timers.clear(index);
+                    model.remove(&index);
+                    continue;
+                }
+                Tick::Pass(time) => {
+                    now += Duration::from_micros(time);
+                    in_vain = 0;
+                }
+                Tick::PassToNext => {
+                    let next = timers.next();
+                    let first = model.values().min();
+                    prop_assert_eq!(next.is_some(), first.is_some());
+                    let (Some(next), Some(&first)) = (next, first) else { continue };
+                    let next = next.saturating_duration_since(start);
+                    prop_assert!(next.as_millis() <= first, "nobody comes too late");
+                    prop_assert!(next > Duration::from_millis(seen as u64), "{:?} is over", next);
+                    now = now.max(next);
+                    in_vain += 1;
+                }
+            }
+            let mut late = Vec::new();
+            timers.expired(start + now, &mut late);
+            late.sort_unstable();
+            seen = seen.max(now.as_millis());
+            let due: Vec<u32> =
+                model.iter().filter(|(_, at)| **at <= seen).map(|(index, _)| *index).collect();
+            model.retain(|_, at| *at > seen);
+            prop_assert_eq!(&late, &due, "at {:?}", now);
+            if !late.is_empty() {
+                in_vain = 0;
+            }
+            // Once for each dial, and once for each deadline that was put off.
+            prop_assert!(in_vain <= 8 * 12, "it looks {} times for nothing", in_vain);
+        }
+        // And nothing is lost.
+        while let Some(next) = timers.next() {
+            let mut late = Vec::new();
+            timers.expired(next, &mut late);
+            for index in late {
+                let at = model.remove(&index);
+                prop_assert!(
+                    at.is_some_and(|at| start + Duration::from_millis(at as u64) <= next)
+                );
+            }
+        }
+        prop_assert_eq!(model, BTreeMap::new());
+    }
+
+    #[test]
+    fn table(steps in vec((any::<bool>(), any::<prop::sample::Index>()), 1..200)) {
+        let mut table = Table::new();
+        let mut model: BTreeMap<(u32, u32), usize> = BTreeMap::new();
+        let mut ever: Vec<Token> = Vec::new();
+        let mut most = 0;
+        for (value, (insert, which)) in steps.into_iter().enumerate() {
+            if insert || ever.is_empty() {
+                let token = table.insert(value);
+                prop_assert!(!ever.contains(&token), "no token is given out twice");
+                model.insert((token.index, token.generation), value);
+                most = most.max(model.len());
+                prop_assert!((token.index as usize) < most, "places are used again");
+                ever.push(token);
+            } else {
+                let token = ever[which.index(ever.len())];
+                let gone = model.remove(&(token.index, token.generation));
+                prop_assert_eq!(table.remove(token), gone);
+            }
+            prop_assert_eq!(table.len(), model.len());
+            prop_assert_eq!(table.is_empty(), model.is_empty());
+        }
+        for token in &ever {
+            let mut there = model.get(&(token.index, token.generation)).copied();
+            prop_assert_eq!(table.get_mut(*token), there.as_mut());
+            prop_assert_eq!(Token::from_bits(token.to_bits()), *token);
+        }
+        let here: Vec<_> =
+            table.tokens().into_iter().map(|token| (token.index, token.generation)).collect();
+        prop_assert_eq!(&here, &model.keys().copied().collect::<Vec<_>>());
+        for (index, generation) in here {
+            prop_assert_eq!(table.token(index), Some(Token { index, generation }));
+        }
+    }
+
+    #[test]
+    fn watched(steps in vec((0usize..20, 0u32..5, 0usize..4), 1..100)) {
+        let files: Vec<File> = (0..20).map_while(|_| File::open("/dev/null").ok()).collect();
+        let interests =
+            [Interest::NONE, Interest::READ, Interest::WRITE, Interest::READ | Interest::WRITE];
+        let mut watched = Watched::default();
+        let mut model = BTreeMap::new();
+        for (which, generation, interest) in steps {
+            let fd = files[which].as_fd();
+            if generation == 0 {
+                watched.remove(fd);
+                model.remove(&fd.as_raw_fd());
+            } else {
+                let token = Token { index: which as u32, generation };
+                watched.set(fd, token, interests[interest]);
+                model.insert(fd.as_raw_fd(), (token, interests[interest]));
+            }
+            for file in &files {
+                let fd = file.as_raw_fd();
+                prop_assert_eq!(watched.get(fd), model.get(&fd).copied());
+            }
+            prop_assert_eq!(watched.get(-1), None);
+            prop_assert_eq!(watched.end(), model.keys().max().map_or(0, |fd| fd + 1));
+            let all: Vec<Ready> = watched.all().collect();
+            let maybe = |&(token, interest)| Ready::maybe(token, interest);
+            prop_assert_eq!(all, model.values().map(maybe).collect::<Vec<_>>());
+        }
+    }
+}

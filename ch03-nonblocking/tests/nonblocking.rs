@@ -1,0 +1,43 @@
+//! What a non-blocking socket does where another would wait. The book shows these; with
+//! `-- --nocapture` they tell what they saw.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+/// Two ends of one connection.
+fn pair() -> io::Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let client = TcpStream::connect(listener.local_addr()?)?;
+    Ok((listener.accept()?.0, client))
+}
+
+// ANCHOR: nothing
+#[test]
+fn nothing_to_read_is_an_error() -> io::Result<()> {
+    let (mut server, client) = pair()?;
+    server.set_nonblocking(true)?; // O_NONBLOCK
+
+    let error = server.read(&mut [0; 100]).expect_err("nobody has said anything");
+    println!("read from a silent client: {error}");
+    assert_eq!(error.kind(), ErrorKind::WouldBlock); // EAGAIN
+
+    drop(client); // it has gone, which is something else
+    server.set_nonblocking(false)?;
+    assert_eq!(server.read(&mut [0; 100])?, 0);
+    Ok(())
+}
+// ANCHOR_END: nothing
+
+// ANCHOR: room
+#[test]
+fn a_write_takes_what_there_is_room_for() -> io::Result<()> {
+    let (mut server, _client) = pair()?;
+    server.set_nonblocking(true)?;
+
+    let answer = vec![0; 1 << 30];
+    let taken = server.write(&answer)?;
+    println!("write of {} bytes: took {taken}", answer.len());
+    assert!(taken < answer.len());
+    Ok(())
+}
+// ANCHOR_END: room

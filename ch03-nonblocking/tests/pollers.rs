@@ -1,0 +1,11 @@
+//! This chapter's mechanisms keep the contract of `Poller`.
+
+mod contract;
+
+use ch03_nonblocking::spin::Spin;
+use contract::contract;
+
+contract!(spin, Spin::default());
+
+#[cfg(target_os = "linux")]
+contract!(sigio, ch03_nonblocking::sigio::Sigio::new().expect("signals"));

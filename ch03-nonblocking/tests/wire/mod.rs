@@ -1,0 +1,459 @@
+//! A connection without a network: a client whose bytes come in any pieces, who makes
+//! room when it likes, and a kernel that tells of it once, late, or for nothing. Shared by
+//! the property test and the fuzz target.
+//!
+//! What the client gets must be what chapter 1's `serve` gives it when nothing is cut.
+
+#[path = "../../../ch01-blocking/tests/verdicts/mod.rs"]
+#[allow(dead_code, reason = "of chapter 1's tests only the limits are wanted")]
+mod verdicts;
+
+use ch01_blocking::http::{Inbox, Outbox};
+use ch01_blocking::serve::{After, linger, serve};
+use ch01_blocking::site::Site;
+use ch01_blocking::stream::{Stream, Transport};
+use ch01_blocking::wait::{Timeouts, Wait};
+use ch03_nonblocking::connection::{Connection, Next, Wake};
+use ch03_nonblocking::poller::{Interest, Ready, Token};
+use ch03_nonblocking::work::{Pool, Shared};
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime};
+use tempfile::TempDir;
+
+/// A client has had enough after so many bytes; so a short input is a short run.
+const ENOUGH: usize = 600_000;
+
+/// A directory with a small file and one that is large.
+pub(crate) fn root() -> &'static Path {
+    static ROOT: OnceLock<TempDir> = OnceLock::new();
+    let root = ROOT.get_or_init(|| {
+        let root = tempfile::tempdir().expect("a directory");
+        std::fs::write(root.path().join("small"), b"small").expect("written");
+        let large: Vec<u8> = (0..400_000u32).map(|n| (n % 251) as u8).collect();
+        std::fs::write(root.path().join("large"), large).expect("written");
+        root
+    });
+    root.path()
+}
+
+/// A site with small limits and the files of this directory.
+pub(crate) fn site(root: &Path) -> Site {
+    Site::new(Some(root), verdicts::small_limits()).expect("a directory")
+}
+
+/// What the client saw.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Without the dates, which differ, and without `100 Continue`, which depends on the
+    /// cuts: who has sent its content already is not told to go on.
+    pub(crate) bytes: Vec<u8>,
+    /// Whether an end of file came behind them.
+    finished: bool,
+}
+
+impl Seen {
+    fn new(bytes: &[u8], finished: bool) -> Seen {
+        const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        const DATE: &[u8] = b"\r\nDate: ";
+        let mut seen = Vec::with_capacity(bytes.len());
+        let mut rest = bytes;
+        // A client that had enough may have had enough in the middle of one.
+        let is_cut = |rest: &[u8]| bytes.len() == ENOUGH && CONTINUE.starts_with(rest);
+        while let [first, behind @ ..] = rest {
+            if rest.starts_with(CONTINUE) || is_cut(rest) {
+                rest = &rest[CONTINUE.len().min(rest.len())..];
+            } else if rest.starts_with(DATE) {
+                seen.extend_from_slice(DATE);
+                rest = &rest[rest.len().min(DATE.len() + 29)..];
+            } else {
+                seen.push(*first);
+                rest = behind;
+            }
+        }
+        Seen { bytes: seen, finished }
+    }
+
+    /// Whether it was told numbers that grow.
+    pub(crate) fn has_counters(&self) -> bool {
+        self.bytes.windows(11).any(|window| window == b"\"accepted\":")
+    }
+}
+
+/// The wire: what the client has sent and got.
+#[derive(Debug, Default)]
+struct Wire {
+    /// Sent, and not yet at the server.
+    sent: Vec<u8>,
+    at: usize,
+    /// So many bytes are there to be read.
+    arrived: usize,
+    /// Whether the client closes its side behind its last byte, and whether that is there.
+    closes: bool,
+    closed: bool,
+    /// So many bytes may be written.
+    room: usize,
+    /// A write found too little room.
+    blocked: bool,
+    got: Vec<u8>,
+    finished: bool,
+    /// What is to be told of it, once.
+    news: News,
+    /// What happens while the server is busy with it.
+    meanwhile: Vec<u8>,
+    /// Bytes moved since the turn began.
+    moved: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct News {
+    readable: bool,
+    writable: bool,
+    eof: bool,
+}
+
+impl Wire {
+    fn is_all_there(&self) -> bool {
+        self.at + self.arrived == self.sent.len() && self.closed == self.closes
+    }
+
+    /// More bytes come in, and behind the last of them perhaps the end.
+    fn arrive(&mut self, bytes: usize, end_with_them: bool) {
+        let left = self.sent.len() - self.at - self.arrived;
+        let bytes = bytes.min(left);
+        self.arrived += bytes;
+        self.news.readable |= bytes > 0;
+        if self.closes && !self.closed && (bytes == 0 || end_with_them) && bytes == left {
+            self.closed = true;
+            self.news.eof = true;
+            self.news.readable = true;
+        }
+    }
+
+    /// The client takes some, or will.
+    fn make_room(&mut self, bytes: usize) {
+        self.room = self.room.saturating_add(bytes);
+        self.news.writable |= bytes > 0 && std::mem::take(&mut self.blocked);
+    }
+
+    fn act(&mut self, step: u8) {
+        const SIZES: [usize; 8] = [0, 1, 2, 7, 40, 300, 5_000, 300_000];
+        let size = SIZES[usize::from(step >> 1 & 7)];
+        match step & 1 {
+            0 => self.arrive(size, step & 0x80 != 0),
+            _ => self.make_room(size),
+        }
+    }
+
+    /// Between two calls of the server time passes too.
+    fn meanwhile(&mut self) {
+        if let Some(step) = self.meanwhile.pop() {
+            self.act(step);
+        }
+    }
+
+    fn take(&mut self, bytes: usize) -> io::Result<usize> {
+        assert!(!self.finished, "nothing is said behind the last word");
+        assert!(bytes > 0, "nothing to write is not written");
+        if self.got.len() >= ENOUGH {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        let bytes = bytes.min(self.room).min(ENOUGH - self.got.len());
+        self.blocked |= self.room == 0;
+        self.room -= bytes;
+        self.moved += bytes;
+        if bytes == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(bytes) }
+    }
+}
+
+/// The server's end of the wire.
+#[derive(Clone, Debug)]
+struct End(Rc<RefCell<Wire>>);
+
+impl Transport for End {
+    fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
+        let mut wire = self.0.borrow_mut();
+        wire.meanwhile();
+        let space = inbox.space();
+        assert!(!space.is_empty(), "an end of file would be seen that is none");
+        let n = space.len().min(wire.arrived);
+        if n == 0 {
+            return if wire.closed { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
+        }
+        space[..n].copy_from_slice(&wire.sent[wire.at..wire.at + n]);
+        inbox.received(n);
+        wire.at += n;
+        wire.arrived -= n;
+        wire.moved += n;
+        Ok(n)
+    }
+
+    fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
+        let mut wire = self.0.borrow_mut();
+        wire.meanwhile();
+        let most = wire.take(len.min(1 << 20) as usize)?;
+        let mut bytes = vec![0; most];
+        file.read_exact_at(&mut bytes, at)?;
+        wire.got.extend_from_slice(&bytes);
+        Ok(most)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().finished = true;
+        Ok(())
+    }
+
+    fn untaken(&self) -> usize {
+        0
+    }
+}
+
+impl Write for End {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut wire = self.0.borrow_mut();
+        wire.meanwhile();
+        let n = wire.take(bytes.len())?;
+        wire.got.extend_from_slice(&bytes[..n]);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for End {
+    fn deadline(&mut self, _: Wait) {}
+
+    fn sleep(&mut self, _: Duration) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A stream that waits: where nothing more will come, the time is over.
+struct Waits(End);
+
+impl Transport for Waits {
+    fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
+        self.0.fill(inbox).map_err(|_| ErrorKind::TimedOut.into())
+    }
+
+    fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
+        self.0.send_file(file, at, len)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.finish()
+    }
+
+    fn untaken(&self) -> usize {
+        0
+    }
+}
+
+impl Write for Waits {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Waits {
+    fn deadline(&mut self, _: Wait) {}
+
+    fn sleep(&mut self, _: Duration) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn wire(sent: &[u8], closes: bool) -> Rc<RefCell<Wire>> {
+    Rc::new(RefCell::new(Wire { sent: sent.to_vec(), closes, ..Wire::default() }))
+}
+
+fn seen(wire: &RefCell<Wire>) -> Seen {
+    let wire = wire.borrow();
+    Seen::new(&wire.got, wire.finished)
+}
+
+/// What chapter 1 says to these bytes.
+pub(crate) fn blocking(site: &Site, sent: &[u8], closes: bool) -> Seen {
+    let wire = wire(sent, closes);
+    wire.borrow_mut().arrive(usize::MAX, true);
+    wire.borrow_mut().make_room(usize::MAX);
+    let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(site.limits.output));
+    let mut stream = Waits(End(Rc::clone(&wire)));
+    // As `attend` does it.
+    loop {
+        match serve(&mut stream, site, &mut inbox, &mut outbox) {
+            Ok(After::Idle) => {}
+            Ok(After::Linger) => break linger(&mut stream, &mut inbox).unwrap_or(()),
+            Ok(After::Close) | Err(_) => break,
+        }
+    }
+    seen(&wire)
+}
+
+/// What a connection says to them, however they are cut, whenever there is room, and
+/// whatever is told when. Each byte of the script is one thing that happens.
+pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> Seen {
+    let wire = wire(sent, closes);
+    let mut driver = Driver::new(site, End(Rc::clone(&wire)));
+    for pair in script.chunks(2) {
+        let (&step, more) = (&pair[0], pair.get(1).copied());
+        if step & 0x40 != 0 {
+            // It happens in the middle of the next turn.
+            wire.borrow_mut().meanwhile.extend(more);
+        }
+        wire.borrow_mut().act(step);
+        let told = more.unwrap_or(0);
+        // 0: not now, and together with what comes later.
+        if told & 3 != 0 {
+            driver.tell();
+        }
+        if told & 0x30 == 0x30 {
+            driver.hint(told);
+        }
+        if told & 8 != 0 {
+            driver.again();
+        }
+        if driver.is_over() {
+            return seen(&wire);
+        }
+    }
+    // And now everything comes, and everything is told.
+    wire.borrow_mut().make_room(usize::MAX);
+    while !wire.borrow().is_all_there() {
+        wire.borrow_mut().arrive(usize::MAX, false);
+        driver.tell();
+    }
+    for _ in 0..100_000 {
+        driver.tell();
+        driver.again();
+        if driver.is_over() {
+            return seen(&wire);
+        }
+        if !driver.queued && !driver.has_news() {
+            driver.timeout();
+        }
+    }
+    panic!("it never ends");
+}
+
+/// What the event loop does with one connection.
+struct Driver<'a> {
+    connection: Connection<End>,
+    shared: Shared<'a>,
+    wire: Rc<RefCell<Wire>>,
+    next: Next,
+    queued: bool,
+}
+
+impl Driver<'_> {
+    fn new(site: &Site, end: End) -> Driver<'_> {
+        let second = Duration::from_secs(1);
+        let timeouts = Timeouts {
+            idle: second,
+            head: second,
+            body: second,
+            body_rate: 0,
+            write: second,
+            linger: second,
+            drain: second,
+        };
+        let now = Instant::now();
+        Driver {
+            wire: Rc::clone(&end.0),
+            connection: Connection::new(end),
+            shared: Shared {
+                site,
+                timeouts,
+                pool: Pool::new(site.limits.output),
+                now,
+                date: SystemTime::now(),
+            },
+            next: Next::Idle(now + second),
+            queued: false,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.next == Next::Close
+    }
+
+    fn has_news(&self) -> bool {
+        let News { readable, writable, eof } = self.wire.borrow().news;
+        readable || writable || eof
+    }
+
+    /// What is new is told, once.
+    fn tell(&mut self) {
+        if self.has_news() {
+            let News { readable, writable, eof } =
+                std::mem::take(&mut self.wire.borrow_mut().news);
+            self.ready(readable, writable, eof);
+        }
+    }
+
+    /// Something is told for nothing.
+    fn hint(&mut self, what: u8) {
+        self.ready(what & 1 != 0, what & 2 != 0, what & 4 != 0);
+    }
+
+    fn ready(&mut self, readable: bool, writable: bool, eof: bool) {
+        let token = Token { index: 0, generation: 0 };
+        let ready = Ready { token, readable, writable, eof, broken: false };
+        if self.queued {
+            self.connection.note(&ready);
+        } else {
+            self.advance(Wake::Ready(ready));
+        }
+    }
+
+    fn again(&mut self) {
+        if std::mem::take(&mut self.queued) {
+            self.advance(Wake::Again);
+        }
+    }
+
+    /// Nothing else is to come: time passes until the deadline.
+    fn timeout(&mut self) {
+        if let Next::Wait(_, due) | Next::Idle(due) = self.next {
+            assert!(
+                !matches!(self.next, Next::Wait(Interest::WRITE, _)),
+                "it waits for room, and there is room"
+            );
+            self.shared.now = due;
+            self.advance(Wake::Timeout);
+        }
+    }
+
+    fn advance(&mut self, wake: Wake) {
+        if self.is_over() {
+            return;
+        }
+        self.wire.borrow_mut().moved = 0;
+        let next = self.connection.advance(wake, &mut self.shared).unwrap_or(Next::Close);
+        self.wire.borrow_mut().meanwhile.clear();
+        // Its share, and what one call may move beyond.
+        let moved = self.wire.borrow().moved;
+        assert!(moved <= (256 << 10) + (1 << 20), "{moved} bytes in one turn");
+        match next {
+            Next::Unchanged => {}
+            Next::Again => self.queued = true,
+            Next::Close => self.next = next,
+            Next::Wait(..) | Next::Idle(_) => {
+                let idle = matches!(next, Next::Idle(_));
+                assert_eq!(idle, self.connection.is_idle(), "{next:?}");
+                self.next = next;
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! This chapter's mechanisms keep the contract of `Poller`.
+
+#[path = "../../ch03-nonblocking/tests/contract/mod.rs"]
+mod contract;
+
+use ch04_select_poll::poll::Poll;
+use ch04_select_poll::select::Select;
+use contract::contract;
+
+contract!(select, Select::default());
+contract!(poll, Poll::default());

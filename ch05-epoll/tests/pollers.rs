@@ -1,0 +1,16 @@
+//! This chapter's mechanisms keep the contract of `Poller`.
+
+#[path = "../../ch03-nonblocking/tests/contract/mod.rs"]
+mod contract;
+
+use contract::contract;
+
+#[cfg(target_os = "linux")]
+use ch05_epoll::epoll::{Epoll, Trigger};
+
+#[cfg(target_os = "linux")]
+contract!(level, Epoll::new(Trigger::Level).expect("an epoll"));
+#[cfg(target_os = "linux")]
+contract!(edge, Epoll::new(Trigger::Edge).expect("an epoll"));
+#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+contract!(kqueue, ch05_epoll::kqueue::Kqueue::new().expect("a kqueue"));
