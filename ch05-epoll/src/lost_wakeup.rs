@@ -80,7 +80,10 @@ pub fn run(
                         epoll.register(guest.socket.as_fd(), token, Interest::READ)?;
                     }
                 }
-                STOP => return Ok(()),
+                STOP => {
+                    drop(listener); // who comes now is refused by the kernel
+                    return Ok(());
+                }
                 token => {
                     let Some(guest) = guests.get_mut(token) else { continue };
                     trace::about(guest.number);
