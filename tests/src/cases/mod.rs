@@ -79,7 +79,7 @@ const FAMILIES: &[Family] = &[
         chaos::CASES,
         "Chapter 1, \"Break it\"; The contract, \"Limits\" and \"Refusals\"",
     ),
-    ("events", events::CASES, "Chapter 1, \"Two clients\""),
+    ("events", events::CASES, "Chapter 3, \"Who is ready?\" and \"The event loop\""),
     ("lifecycle", lifecycle::CASES, "The contract, \"Starting and stopping\""),
     ("resources", resources::CASES, "The contract, \"Limits\""),
     ("shutdown", shutdown::CASES, "The contract, \"Starting and stopping\""),
