@@ -1,5 +1,5 @@
-//! Serves the rendered book with the project's own best server: for now
-//! chapter 1's `thread`. A better one takes its place in [`serve`], in one line.
+//! Serves the rendered book with the project's own best server: for now chapter 5's
+//! `epoll`, and `poll` where there is none. A better one takes their place in one line.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -7,7 +7,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use ch01_blocking::{Listener, Options, Stop, program, thread};
+use ch01_blocking::{Listener, Options, Stop, program};
+#[cfg(not(target_os = "linux"))]
+use ch04_select_poll::poll as best;
+#[cfg(target_os = "linux")]
+use ch05_epoll::epoll as best;
 use clap::{Args, Command, FromArgMatches};
 
 /// Takes the port, or says in one line what to do about it.
@@ -34,7 +38,7 @@ pub fn serve(listener: Listener, root: &Path) -> Result<()> {
     writeln!(out, "The book is at http://{address}/ (Ctrl-C ends it).")
         .and_then(|()| out.flush())?;
     drop(out);
-    thread::run(listener, &site, &options, &stop).context("the server had to end")
+    best::run(listener, &site, &options, &stop).context("the server had to end")
 }
 
 /// The servers' options, given as at their command line.
