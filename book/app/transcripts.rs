@@ -89,7 +89,8 @@ pub fn compare(house: &House, scenario: &Scenario, fresh: &Transcript) -> Vec<St
         let [old, new] =
             [&fs::read_to_string(&path).unwrap_or_default(), fresh].map(|text| {
                 match scenario.concurrent {
-                    true => by_connection(&mask(text)),
+                    // Once more, for the lines that are neighbours only now.
+                    true => mask(&by_connection(&mask(text))),
                     false => mask(text),
                 }
             });
