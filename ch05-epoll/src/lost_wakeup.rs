@@ -117,7 +117,10 @@ impl Guest {
         let mut piece = [0; PIECE];
         loop {
             match self.socket.0.read(&mut piece) {
-                Ok(0) => return Ok(Now::Leaves),
+                Ok(0) => {
+                    trace!("read", "the end");
+                    return Ok(Now::Leaves);
+                }
                 Ok(n) => {
                     trace!("read", "{n} bytes");
                     self.inbox.receive(&piece[..n]);
