@@ -16,7 +16,7 @@ pub(super) struct Machine {
     processor: String,
     cores: usize,
     memory_kib: u64,
-    open_files: u64,
+    open_files: nix::libc::rlim_t,
     rustc: String,
     commit: String,
 }
