@@ -25,8 +25,9 @@ const SERVERS: &[(&str, usize)] = &[
     ("sigio", 10_000),
     ("select", 1_000),
     ("poll", 10_000),
-    ("epoll", 10_000),
-    ("epoll-et", 10_000),
+    ("epoll", 15_000),
+    ("epoll-et", 15_000),
+    ("reactors", 15_000),
 ];
 /// Longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -124,6 +124,8 @@ struct Part {
     name: &'static str,
     table: String,
     chart: Option<String>,
+    /// Measured once; else its figures are medians of several repeats.
+    once: bool,
 }
 
 /// Keeps a result of one table, perhaps with a chart.
@@ -134,7 +136,12 @@ fn keep<R: Serialize>(
     table: &str,
     chart: Option<&str>,
 ) -> Result<()> {
-    let part = Part { name, table: table.to_owned(), chart: chart.map(str::to_owned) };
+    let part = Part {
+        name,
+        table: table.to_owned(),
+        chart: chart.map(str::to_owned),
+        once: chart.is_none(),
+    };
     keep_parts(lab, name, rows, &[part])
 }
 
@@ -160,7 +167,7 @@ fn keep_parts<R: Serialize>(
     let write = |path: &Path, text: &str| {
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     };
-    for Part { name, table, chart } in parts {
+    for Part { name, table, chart, once } in parts {
         let mut page = format!("{table}\n");
         if let Some(chart) = chart {
             page += &format!(
@@ -169,9 +176,9 @@ fn keep_parts<R: Serialize>(
             );
             write(&generated.join(format!("{name}.svg")), chart)?;
         }
+        let how = if *once { "" } else { ", medians of several repeats" };
         page += &format!(
-            "*Recorded with `{command}`, medians of several repeats, on {machine}. \
-             The same command measures yours.*\n"
+            "*Recorded with `{command}`{how}, on {machine}. The same command measures yours.*\n"
         );
         write(&generated.join(format!("{name}.md")), &page)?;
         println!("{table}");

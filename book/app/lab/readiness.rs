@@ -67,12 +67,23 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
         }
     }
     let parts = [
-        Part { name: "readiness", table: alone(&rows), chart: Some(alone_chart(&rows)) },
-        Part { name: "readiness-one", table: both(&rows, "one"), chart: None },
+        Part {
+            name: "readiness",
+            table: alone(&rows),
+            chart: Some(alone_chart(&rows)),
+            once: false,
+        },
+        Part {
+            name: "readiness-one",
+            table: both(&rows, "one"),
+            chart: None,
+            once: false,
+        },
         Part {
             name: "readiness-all",
             table: both(&rows, "all"),
             chart: Some(all_chart(&rows)),
+            once: false,
         },
     ];
     keep_parts(lab, "readiness", &rows, &parts)
