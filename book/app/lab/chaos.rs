@@ -186,20 +186,18 @@ fn until_back(server: &Server, before: usize) -> Result<(usize, u64)> {
 
 fn table(rows: &[Row]) -> String {
     let mut table = String::from(
-        "| | requests of the one that means well | failed | its median | its slowest | resets beside it | \
-         descriptors before, during, after | the server's memory before, during, after |\n\
-         |---|--:|--:|--:|--:|--:|--:|--:|\n",
+        "| | its requests | failed | median | slowest | descriptors before, during, after | memory |\n\
+         |---|--:|--:|--:|--:|--:|--:|\n",
     );
     for row in rows {
         let memory = row.kib.map(|kib| bytes(kib as f64 * 1024.0)).join(", ");
         table += &format!(
-            "| `{}` | {} | {} | {:.0} µs | {:.1} ms | {} | {} | {memory} |\n",
+            "| `{}` | {} | {} | {:.0} µs | {:.1} ms | {} | {memory} |\n",
             row.server,
             thousands(row.requests),
             row.failed,
             row.median_microseconds,
             row.slowest_microseconds / 1000.0,
-            thousands(row.resets),
             row.descriptors.map(thousands).join(", "),
         );
     }
