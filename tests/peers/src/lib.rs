@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -14,6 +15,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 pub const HELLO: &str = "Hello, World!";
 /// What kind of content that is.
 pub const TEXT: &str = "text/plain; charset=utf-8";
+
+/// For so long a connection may be idle. Their own defaults (a few seconds with some) would
+/// end those that are to be idle beside the others.
+pub const KEPT: Duration = Duration::from_secs(3600);
 
 /// What a peer is told at its start.
 #[derive(Parser, Debug)]
@@ -53,4 +58,10 @@ pub fn say(address: impl Display) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "listening on http://{address}")?;
     out.flush()
+}
+
+/// The port that the kernel would choose for 0, for a server that cannot tell which one it
+/// was given. (If somebody takes it in between, the server cannot start.)
+pub fn chosen(address: SocketAddr) -> io::Result<SocketAddr> {
+    TcpListener::bind(address)?.local_addr()
 }

@@ -93,7 +93,12 @@ fn accept(
 
 impl Client {
     /// One read, and one write if a request has ended. An error is this client's end.
-    fn turn(&mut self, scratch: &mut [u8], answers: &[u8], each: usize) -> io::Result<()> {
+    fn turn(
+        &mut self,
+        scratch: &mut [u8],
+        answers: &[u8],
+        each: usize,
+    ) -> io::Result<()> {
         let received = self.socket.read(scratch)?;
         if received == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
