@@ -180,7 +180,7 @@ fn content(
         ..Fields::default()
     };
     let (status, at, part) =
-        match judge(&request.conditions, request.method, &etag, modified) {
+        match judge(&request.conditions(), request.method, &etag, modified) {
             Verdict::NotModified => return Response { fields, ..Response::new(304) },
             Verdict::Failed => {
                 return Response::text(

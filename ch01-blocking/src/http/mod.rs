@@ -21,6 +21,7 @@ mod chunked;
 mod head;
 mod inbox;
 mod limits;
+mod lines;
 mod outbox;
 mod request;
 mod response;
@@ -28,7 +29,7 @@ mod response;
 pub use inbox::{Inbox, Parsed};
 pub use limits::{Budget, Limits, MAX_FIELDS};
 pub use outbox::Outbox;
-pub use request::{Asked, Conditions, Lines, Method, Request, Version};
+pub use request::{Asked, Conditions, Method, Request, Tags, Version};
 pub use response::{Body, ContentRange, Etag, Fields, Refusal, Response, phrase};
 
 /// The number that these digits are: no sign, no space, at least one. What does not fit
