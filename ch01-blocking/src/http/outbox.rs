@@ -193,16 +193,8 @@ impl Outbox {
         let bytes = &mut self.bytes;
         let mut put = |text: &str| bytes.extend_from_slice(text.as_bytes());
         put(self.beginning.of(response.status, now));
-        let Fields {
-            content_type,
-            location,
-            allow,
-            etag,
-            last_modified,
-            content_range,
-            accept_ranges,
-            retry_after,
-        } = &response.fields;
+        let Fields { content_type, location, allow, version, content_range, retry_after } =
+            &response.fields;
         if !matches!(response.status, 204 | 304) {
             put("Content-Length: ");
             put(digits.format(response.body.len()));
@@ -222,15 +214,10 @@ impl Outbox {
         if let Some(allow) = allow {
             put(&format!("Allow: {allow}\r\n"));
         }
-        if let Some(etag) = etag {
-            put(&format!("ETag: {etag}\r\n"));
-        }
-        if let Some(modified) = last_modified {
+        if let Some(version) = version {
             // Never later than Date (RFC 9110 section 8.8.2.1).
-            let modified = httpdate::HttpDate::from((*modified).min(now));
-            put(&format!("Last-Modified: {modified}\r\n"));
-        }
-        if *accept_ranges {
+            let modified = httpdate::HttpDate::from(version.modified.min(now));
+            put(&format!("ETag: {version}\r\nLast-Modified: {modified}\r\n"));
             put("Accept-Ranges: bytes\r\n");
         }
         match content_range {
@@ -271,13 +258,16 @@ struct Beginning {
 
 impl Beginning {
     fn of(&mut self, status: u16, now: SystemTime) -> &str {
-        let second = |time: SystemTime| {
-            time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
-        };
-        let same_second = || self.now == now || second(self.now) == second(now);
-        if self.status != status || !same_second() {
-            let (phrase, date) = (phrase(status), httpdate::fmt_http_date(now));
-            self.text = format!("HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\n");
+        // Nearly always nothing has changed, and where one loop answers many, not even
+        // the nanosecond.
+        if (self.status, self.now) != (status, now) {
+            let second = |time: SystemTime| {
+                time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+            };
+            if self.status != status || second(self.now) != second(now) {
+                let (phrase, date) = (phrase(status), httpdate::fmt_http_date(now));
+                self.text = format!("HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\n");
+            }
             (self.status, self.now) = (status, now);
         }
         &self.text
