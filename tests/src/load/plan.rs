@@ -24,7 +24,8 @@ pub struct Plan {
     pub idle: usize,
     /// Open loop: so many requests a second are due, over all connections.
     pub rate: Option<f64>,
-    /// How long one waits for an answer. Then the connection is given up and replaced.
+    /// How long a client bears to have no answer. Then it gives the connection up, and
+    /// makes another.
     pub timeout: Duration,
     /// Before measuring, the same goes on for so long.
     pub warm_up: Duration,
@@ -48,6 +49,11 @@ impl Plan {
             warm_up: Duration::from_secs(1),
             time: Duration::from_secs(10),
         }
+    }
+
+    /// Who closes the connection after each answer cannot ask twice.
+    pub(super) fn depth(&self) -> usize {
+        if self.keep_alive { self.depth.max(1) } else { 1 }
     }
 }
 
@@ -85,9 +91,6 @@ pub struct Outcome {
     pub latency: Histogram<u64>,
     /// What went wrong within the measured time.
     pub errors: Errors,
-    /// Requests that had no answer at the end, though they were waited for: clients
-    /// whose turn never came, in a server that serves only so many.
-    pub unanswered: u64,
     /// In the open loop: were due, but no connection was free to send them.
     pub unsent: u64,
     /// Connections held beside that were still there at the end.
@@ -97,10 +100,11 @@ pub struct Outcome {
     pub client_busy: f64,
 }
 
-/// What went wrong, by kind. Each also ended its connection, for which there was a new one.
+/// What went wrong, by kind. Every kind but `status` also ended the connection, and whatever
+/// was under way on it; after a rest of a tenth of a second, there was a new one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Errors {
-    /// No connection could be made.
+    /// No connection could be made, or not in time.
     pub connect: u64,
     /// The server reset the connection while an answer was due.
     pub reset: u64,
