@@ -92,6 +92,7 @@ fn accept(
 }
 
 impl Client {
+    // ANCHOR: turn
     /// One read, and one write if a request has ended. An error is this client's end.
     fn turn(
         &mut self,
@@ -118,4 +119,5 @@ impl Client {
         }
         Ok(())
     }
+    // ANCHOR_END: turn
 }
