@@ -4,6 +4,9 @@
 //! to tell where it ends, and is quick: a server's heads are the same for a second (until
 //! its `Date` changes), so a head that equals the last one byte for byte is not parsed again.
 
+#[cfg(test)]
+mod tests;
+
 /// More than a head may have.
 const LARGEST_HEAD: usize = 64 * 1024;
 /// More digits than a chunk's size may have.
