@@ -125,7 +125,7 @@ impl<'a> Crowd<'a> {
             }
         }
         let most = Duration::from_nanos(wake.saturating_sub(now));
-        let found = self.waiter.wait(&self.connections, most)?;
+        let found = self.waiter.wait(&self.connections, most, self.pace.is_some())?;
         for at in 0..found {
             let Some(event) = self.waiter.event(at) else { continue };
             if event.writable {
