@@ -9,6 +9,10 @@ mod chart;
 #[cfg(target_os = "linux")]
 mod compare;
 #[cfg(target_os = "linux")]
+mod concurrency;
+#[cfg(target_os = "linux")]
+mod family;
+#[cfg(target_os = "linux")]
 mod herd;
 mod idle;
 mod machine;
@@ -66,6 +70,12 @@ const EXPERIMENTS: &[Experiment] = &[
         name: "chaos",
         question: "Everything that clients can do, at once: what does one that means well notice?",
         run: chaos::run,
+    },
+    #[cfg(target_os = "linux")]
+    Experiment {
+        name: "concurrency",
+        question: "All servers, from one client to ten thousand: who still answers, and at what cost?",
+        run: concurrency::run,
     },
     #[cfg(target_os = "linux")]
     Experiment {
