@@ -7,6 +7,7 @@ use ch01_blocking::stream::Transport;
 use ch01_blocking::wait::Timeouts;
 use ch03_nonblocking::connection::{Connection, Next, Wake};
 use ch03_nonblocking::poller::{Ready, Token};
+use ch03_nonblocking::socket::SHARE;
 use ch03_nonblocking::work::{Pool, Shared};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -74,6 +75,7 @@ fn shared(site: &Site) -> Shared<'_> {
             drain: second,
         },
         pool: Pool::new(1 << 16),
+        share: SHARE,
         now: Instant::now(),
         date: SystemTime::now(),
     }
