@@ -176,7 +176,7 @@ impl<T: Transport> Connection<T> {
         &mut self,
         wake: Wake,
         work: &mut Work,
-        shared: &Shared<'_>,
+        shared: &mut Shared<'_>,
     ) -> io::Result<Option<Next>> {
         match wake {
             // While we linger, both sides may have ended in good order. Some mechanisms
