@@ -7,6 +7,8 @@
 mod chaos;
 mod chart;
 #[cfg(target_os = "linux")]
+mod closing;
+#[cfg(target_os = "linux")]
 mod herd;
 mod idle;
 mod machine;
@@ -70,6 +72,12 @@ const EXPERIMENTS: &[Experiment] = &[
         name: "herd",
         question: "How often are several loops woken for one client, and who gets it?",
         run: herd::run,
+    },
+    #[cfg(target_os = "linux")]
+    Experiment {
+        name: "closing",
+        question: "One of several loops goes: which of the clients that wait does it take along?",
+        run: closing::run,
     },
 ];
 
