@@ -37,6 +37,7 @@
 //! assert_eq!(late, [7]);
 //! ```
 
+use ch01_blocking::wait::milliseconds;
 use std::time::{Duration, Instant};
 
 /// Slots of a dial, and bits of a digit.
@@ -94,7 +95,7 @@ impl Timers {
     /// Sets or moves the deadline of `index`, rounded up to a millisecond.
     pub fn set(&mut self, index: u32, at: Instant) {
         let at = at.saturating_duration_since(self.start);
-        let due = (at.as_nanos().div_ceil(1_000_000) as u64).max(self.now + 1);
+        let due = milliseconds(at).max(self.now + 1);
         let at = index as usize;
         if self.entries.len() <= at {
             let none = Entry { due: 0, next: NONE, previous: NONE, slot: NONE };

@@ -14,6 +14,7 @@ mod idle;
 mod machine;
 mod memory;
 mod readiness;
+mod request;
 mod rounds;
 mod running;
 mod sample;
@@ -56,6 +57,11 @@ const EXPERIMENTS: &[Experiment] = &[
         name: "memory",
         question: "What does a server own for each client that says nothing?",
         run: memory::run,
+    },
+    Experiment {
+        name: "request",
+        question: "What does a request cost outside of the kernel?",
+        run: request::run,
     },
     Experiment {
         name: "idle",
@@ -109,6 +115,7 @@ pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
     let sample = match experiment {
         "spawn" => serde_json::to_string(&spawn::measure(what, count)?)?,
         "readiness" => serde_json::to_string(&rounds::measure(what, count)?)?,
+        "request" => serde_json::to_string(&request::measure(what, count)?)?,
         #[cfg(target_os = "linux")]
         "herd" => serde_json::to_string(&herd::measure(what, count)?)?,
         _ => bail!("the experiment {experiment} takes no samples by itself"),

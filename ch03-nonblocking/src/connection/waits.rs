@@ -47,8 +47,11 @@ impl<T: Transport> Connection<T> {
             wait => shared.timeouts.due(wait, work.since),
         };
         if changed || work.share.moved {
-            let within = due.saturating_duration_since(shared.now);
-            trace!("wait", "{}", Describe(wait, within));
+            trace!(
+                "wait",
+                "{}",
+                Describe(wait, due.saturating_duration_since(shared.now))
+            );
         }
         match wait {
             Wait::Idle => Next::Idle(due),
