@@ -8,6 +8,9 @@ mod chaos;
 mod chart;
 #[cfg(target_os = "linux")]
 mod closing;
+mod concurrency;
+#[cfg(target_os = "linux")]
+mod family;
 #[cfg(target_os = "linux")]
 mod herd;
 mod idle;
@@ -72,6 +75,12 @@ const EXPERIMENTS: &[Experiment] = &[
         name: "chaos",
         question: "Everything that clients can do, at once: what does one that means well notice?",
         run: chaos::run,
+    },
+    #[cfg(target_os = "linux")]
+    Experiment {
+        name: "concurrency",
+        question: "All servers, from one client to ten thousand: who still answers, and at what cost?",
+        run: concurrency::run,
     },
     #[cfg(target_os = "linux")]
     Experiment {
