@@ -130,8 +130,9 @@ impl Drop for Coroutine {
 /// Stops the coroutine that runs here: its [`resume`](Coroutine::resume) returns. This
 /// returns when it is resumed again; it unwinds if the coroutine is dropped instead.
 ///
-/// A destructor that runs while the coroutine unwinds must not call it: the process is
-/// aborted with a message, because nobody can wait in the middle of a panic.
+/// A destructor should not call it. If it runs because the coroutine is dropped, nobody is
+/// there to wait for, and the process is aborted with a message. If it runs because of a
+/// panic, this works, but meanwhile the whole thread counts as panicking.
 ///
 /// # Panics
 /// Outside of a coroutine.

@@ -10,6 +10,6 @@ pub(crate) unsafe fn prepare(_: *mut u8, _: Entry, _: *mut u8) -> Left {
     unreachable!("there are no stacks on this processor")
 }
 
-pub(crate) unsafe fn switch(_: *mut Left, _: Left, _: usize) -> usize {
+pub(crate) unsafe fn switch(_: Left, _: usize) -> (Left, usize) {
     unreachable!("there are no stacks on this processor")
 }
