@@ -18,7 +18,7 @@
 //! The stack pointer is always a multiple of 16 here, or the processor refuses to use it.
 #![allow(unsafe_code)]
 
-use super::{Entry, Left};
+use super::{Arrival, Entry, Left};
 use std::arch::{asm, naked_asm};
 
 /// There is a switch for this processor.
@@ -51,7 +51,7 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> L
 /// `to` was left by `switch` or made by `prepare`, on this thread; its stack still exists,
 /// and nobody has gone on with it since.
 #[inline(always)]
-pub(crate) unsafe fn switch(to: Left, message: usize) -> (Left, usize) {
+pub(crate) unsafe fn switch(to: Left, message: usize) -> Arrival {
     let (from, answer);
     // SAFETY: the block takes four words of this stack, and nothing below them is of use
     // to anybody, as without `nostack` the compiler keeps nothing there. When somebody
@@ -87,7 +87,7 @@ pub(crate) unsafe fn switch(to: Left, message: usize) -> (Left, usize) {
             clobber_abi("C"),
         );
     }
-    (from, answer)
+    Arrival { from, message: answer }
 }
 // ANCHOR_END: switch
 

@@ -21,7 +21,7 @@
 //! So a coroutine needs no memory but its stack: to make one allocates nothing.
 #![allow(unsafe_code)]
 
-use super::{Left, prepare, switch};
+use super::{Arrival, Left, prepare, switch};
 use crate::stack::Stack;
 use std::any::Any;
 use std::cell::Cell;
@@ -32,7 +32,7 @@ use std::{process, thread};
 /// What a switch into a coroutine asks of it.
 pub(crate) const GO_ON: usize = 0;
 /// To unwind: drop everything on its stack, and finish.
-pub(crate) const UNWIND: usize = 1;
+const UNWIND: usize = 1;
 
 /// What a switch out of a coroutine says.
 pub(crate) const SUSPENDED: usize = 0;
@@ -41,21 +41,17 @@ pub(crate) const PANICKED: usize = 2;
 
 /// What lies at the top of the stack.
 struct Control {
-    /// Where whoever resumed it was left. Means something only while it runs.
-    resumer: Left,
     /// Its name in messages.
     id: u64,
     /// The stack that this lies on.
     stack: Option<Stack>,
     /// What it panicked with.
     panic: Option<Box<dyn Any + Send>>,
-    /// Whether the thread was panicking already when this was told to unwind.
-    told: Option<bool>,
 }
 
 thread_local! {
-    /// The coroutine that runs on this thread, null outside of all.
-    static RUNNING: Cell<*mut Control> = const { Cell::new(ptr::null_mut()) };
+    /// Where whoever has resumed the running coroutine waits; null outside of all.
+    static RESUMER: Cell<Left> = const { Cell::new(ptr::null_mut()) };
 }
 
 /// What a coroutine that is told to unwind panics with. Nobody else can make one.
@@ -90,13 +86,7 @@ impl Bottom {
         // SAFETY: all three are within the stack, whose upper half has room for them, and
         // aligned by `below`; and nobody else's, as the stack was ours alone.
         unsafe { place.write(body) };
-        let words = Control {
-            resumer: ptr::null_mut(),
-            id,
-            stack: Some(stack),
-            panic: None,
-            told: None,
-        };
+        let words = Control { id, stack: Some(stack), panic: None };
         // SAFETY: the same.
         unsafe { control.write(words) };
         // SAFETY: the same; `frames` is 16-byte aligned, and the lower half of the stack
@@ -114,13 +104,19 @@ impl Bottom {
     #[inline]
     pub(crate) fn resume(&mut self, message: usize) -> usize {
         assert!(!self.left.is_null(), "a coroutine that has finished was resumed");
-        let outer = RUNNING.replace(self.control.as_ptr());
-        // SAFETY: `left` was made by `prepare`, or is where `suspend` has left this stack
-        // last: each switch back brings it anew. The stack exists, as its owner is here. This
-        // value is not Send, so it is the same thread.
-        let (left, said) = unsafe { switch(self.left, message) };
-        RUNNING.set(outer);
-        self.left = if said == SUSPENDED { left } else { ptr::null_mut() };
+        let outer = RESUMER.get();
+        let Arrival { from, message: said } = if outer.is_null() {
+            // SAFETY: `left` was made by `prepare`, or is where `suspend` has left this
+            // stack last: each switch back brings it anew. The stack exists, as its owner is
+            // here. This value is not Send, so it is the same thread.
+            let arrival = unsafe { switch(self.left, message) };
+            RESUMER.set(ptr::null_mut());
+            arrival
+        } else {
+            // SAFETY: the same.
+            unsafe { nested(self.left, message, outer) }
+        };
+        self.left = if said == SUSPENDED { from } else { ptr::null_mut() };
         said
     }
     // ANCHOR_END: resume
@@ -139,9 +135,30 @@ impl Bottom {
     }
 
     /// What it panicked with, once.
+    #[inline]
     pub(crate) fn take_panic(&mut self) -> Option<Box<dyn Any + Send>> {
         // SAFETY: as in `id`, and this is by `&mut`.
         unsafe { self.control.as_mut() }.panic.take()
+    }
+
+    /// Has it drop everything on its stack, and finish.
+    #[cold]
+    pub(crate) fn unwind(&mut self) {
+        let before = thread::panicking();
+        // One who catches that, and suspends again, is told again.
+        while self.resume(UNWIND) == SUSPENDED {
+            if thread::panicking() && !before {
+                // Nobody will bring about what this destructor waits for, and no panic
+                // may leave it. (With `before` Rust finds the latter out, and aborts too.)
+                eprintln!(
+                    "coroutine {} is dropped, and a destructor on its stack has suspended it",
+                    self.id()
+                );
+                process::abort();
+            }
+        }
+        // If it has panicked on its way, the hook has said so, and it ends here.
+        drop(self.take_panic());
     }
 
     /// Takes the stack back; once, and only when the coroutine has finished. None
@@ -166,10 +183,26 @@ fn below<T>(address: NonNull<u8>) -> NonNull<T> {
     unsafe { address.sub(size_of::<T>() + spare) }.cast()
 }
 
+/// The same switch where a coroutine resumes another. It stands by itself so that the
+/// usual one has nothing to remember; and it is `extern "C"`, which does not unwind, so
+/// that nothing need be in memory in case it does. A switch costs hardly more than the
+/// words that it stores, and that is two words.
+///
+/// # Safety
+/// As `switch`.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn nested(left: Left, message: usize, outer: Left) -> Arrival {
+    // SAFETY: by the caller's promise.
+    let arrival = unsafe { switch(left, message) };
+    RESUMER.set(outer);
+    arrival
+}
+
 /// Whether a coroutine runs here, on this thread.
 #[inline]
 pub(crate) fn is_inside() -> bool {
-    !RUNNING.get().is_null()
+    !RESUMER.get().is_null()
 }
 
 // ANCHOR: suspend
@@ -179,71 +212,49 @@ pub(crate) fn is_inside() -> bool {
 /// Outside of a coroutine.
 #[inline]
 pub(crate) fn suspend() {
-    let Some(mut control) = NonNull::new(RUNNING.get()) else {
-        panic!("only a coroutine can be suspended");
-    };
-    // SAFETY: RUNNING is set only while this very coroutine runs, so its control block
-    // lives, and nobody else uses it.
-    let to = unsafe { control.as_ref() }.resumer;
-    // SAFETY: the resumer was left there by the switch in `resume`, on this thread, and
-    // waits for this.
-    let (from, message) = unsafe { switch(to, SUSPENDED) };
-    // SAFETY: as above; it runs again.
-    let control = unsafe { control.as_mut() };
-    control.resumer = from;
+    let resumer = RESUMER.get();
+    assert!(!resumer.is_null(), "only a coroutine can be suspended");
+    // SAFETY: a coroutine runs, and its resumer was left there by the switch in `resume`,
+    // on this thread, and waits for this.
+    let Arrival { from, message } = unsafe { switch(resumer, SUSPENDED) };
+    RESUMER.set(from);
     if message == UNWIND {
-        unwind(control);
+        unwind();
     }
 }
 // ANCHOR_END: suspend
 
-/// Drops all that is on this stack.
+/// Drops all that is on this stack: `run` catches it.
 #[cold]
-fn unwind(control: &mut Control) -> ! {
-    let panicking = thread::panicking();
-    match control.told {
-        // Told before, and in the middle of it. Another panic cannot leave a destructor,
-        // and to go on would be to wait for something that nobody will bring about.
-        Some(false) if panicking => {
-            let id = control.id;
-            eprintln!(
-                "coroutine {id} is dropped, and a destructor on its stack suspends it"
-            );
-            process::abort();
-        }
-        // Told for the first time, or again because it has caught it.
-        _ => control.told = Some(panicking),
-    }
+fn unwind() -> ! {
     resume_unwind(Box::new(Dropped)) // no hook, and a box of nothing allocates nothing
 }
 
 // ANCHOR: run
 /// The first function on a coroutine's stack, and the last.
 unsafe extern "C" fn run<F: FnOnce()>(from: Left, message: usize, control: *mut u8) -> ! {
+    RESUMER.set(from);
     // SAFETY: `lay` has passed its control block, and it is not null.
     let mut control: NonNull<Control> = unsafe { NonNull::new_unchecked(control) }.cast();
-    // SAFETY: the coroutine runs, so the control block is its own.
-    unsafe { control.as_mut() }.resumer = from;
     let place: NonNull<F> = below(control.cast());
     // SAFETY: `lay::<F>` has put the body there, and this runs once.
     let body = unsafe { place.read() };
     let ended = catch_unwind(AssertUnwindSafe(|| {
         if message == UNWIND { drop(body) } else { body() }
     }));
-    // SAFETY: as above.
-    let control = unsafe { control.as_mut() };
     let said = match ended {
         Ok(()) => FINISHED,
         Err(panic) if panic.is::<Dropped>() => FINISHED,
         Err(panic) => {
-            control.panic = Some(panic);
+            // SAFETY: the coroutine runs, so the control block is its own.
+            unsafe { control.as_mut() }.panic = Some(panic);
             PANICKED
         }
     };
-    // SAFETY: the resumer waits where `resume` has left it, on this thread. Nobody comes
-    // back: `resume` refuses one that has finished. And nothing on this stack is
-    // needed any more: every local is moved out or dropped.
-    unsafe { switch(control.resumer, said) };
+    // SAFETY: whoever has resumed this last waits there, on this thread. Nobody comes back:
+    // `resume` refuses one that has finished. And nothing on this stack is needed any
+    // more: every local is moved out or dropped.
+    unsafe { switch(RESUMER.get(), said) };
     unreachable!("a coroutine that has finished was resumed")
 }
 // ANCHOR_END: run

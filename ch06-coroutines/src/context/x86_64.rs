@@ -15,7 +15,7 @@
 //! ```
 #![allow(unsafe_code)]
 
-use super::{Entry, Left};
+use super::{Arrival, Entry, Left};
 use std::arch::{asm, naked_asm};
 
 /// There is a switch for this processor.
@@ -50,7 +50,7 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> L
 /// `to` was left by `switch` or made by `prepare`, on this thread; its stack still exists,
 /// and nobody has gone on with it since.
 #[inline(always)]
-pub(crate) unsafe fn switch(to: Left, message: usize) -> (Left, usize) {
+pub(crate) unsafe fn switch(to: Left, message: usize) -> Arrival {
     let (from, answer);
     // SAFETY: the block pushes three words onto this stack, and nothing below them is of
     // use to anybody, as without `nostack` the compiler keeps nothing there. When
@@ -84,7 +84,7 @@ pub(crate) unsafe fn switch(to: Left, message: usize) -> (Left, usize) {
             clobber_abi("sysv64"),
         );
     }
-    (from, answer)
+    Arrival { from, message: answer }
 }
 // ANCHOR_END: switch
 
