@@ -210,7 +210,7 @@ pub(super) fn best_guard() -> io::Result<Guard> {
     {
         let size = page_size()?;
         let page = map(size)?;
-        let marked = protect(page, size, Guard::Marked).is_ok();
+        let marked = protect(page, size, Guard::Marked).is_ok() && is_untouchable(page);
         // SAFETY: the mapping of three lines above, which nobody has.
         unsafe { libc::munmap(page.as_ptr().cast(), size) };
         if marked {
@@ -218,6 +218,14 @@ pub(super) fn best_guard() -> io::Result<Guard> {
         }
     }
     Ok(Guard::Protected)
+}
+
+/// Whether the kernel refuses to write there. An emulator may accept an advice that it
+/// does not know, since an advice need not be followed; but a guard has to be one.
+#[cfg(target_os = "linux")]
+fn is_untouchable(page: NonNull<u8>) -> bool {
+    // SAFETY: one byte into a page that is ours, and that nobody uses; or EFAULT.
+    unsafe { libc::getrandom(page.as_ptr().cast(), 1, 0) == -1 }
 }
 
 pub(super) fn page_size() -> io::Result<usize> {
