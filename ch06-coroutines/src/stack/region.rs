@@ -131,15 +131,20 @@ fn pages(top: NonNull<u8>, size: usize, page: usize) -> (usize, usize) {
 /// Pages that mprotect(2) guards in this process.
 static PROTECTED: AtomicUsize = AtomicUsize::new(0);
 
-/// Reserves address space. No memory yet, and none is promised (`MAP_NORESERVE`).
+/// Reserves address space. No memory yet, and none is promised.
 fn map(bytes: usize) -> io::Result<NonNull<u8>> {
+    // FreeBSD has no such flag: it promises no memory anyway.
+    #[cfg(target_os = "freebsd")]
+    const NO_PROMISE: libc::c_int = 0;
+    #[cfg(not(target_os = "freebsd"))]
+    const NO_PROMISE: libc::c_int = libc::MAP_NORESERVE;
     // SAFETY: a new mapping, wherever the kernel likes; nothing is replaced.
     let start = unsafe {
         libc::mmap(
             ptr::null_mut(),
             bytes,
             libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE,
+            libc::MAP_PRIVATE | libc::MAP_ANON | NO_PROMISE,
             -1,
             0,
         )
