@@ -1,0 +1,1 @@
+//! The switch as one would write it first.
