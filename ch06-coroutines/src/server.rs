@@ -62,14 +62,17 @@ pub fn run(
     if threads == 1 {
         return run_one(best::poller()?, listener, site, common, *stack, stop);
     }
-    let listeners = deal(listener, threads)?;
+    // Made here, so that a failure is one of the start.
+    let own: Vec<_> = deal(listener, threads)?
+        .into_iter()
+        .map(|listener| Ok((best::poller()?, listener, stop.as_fd().try_clone_to_owned()?)))
+        .collect::<io::Result<_>>()?;
     thread::scope(|scope| {
-        let threads: Vec<_> = listeners
+        let threads: Vec<_> = own
             .into_iter()
-            .map(|listener| {
-                let poller = best::poller()?;
+            .map(|(poller, listener, stop)| {
                 thread::Builder::new().spawn_scoped(scope, move || {
-                    run_one(poller, listener, site, common, *stack, stop)
+                    serve_on(poller, listener, site, common, *stack, stop)
                 })
             })
             .collect::<io::Result<_>>()?;
@@ -88,9 +91,20 @@ pub fn run_one(
     stack: usize,
     stop: &Stop,
 ) -> io::Result<()> {
+    let stop = stop.as_fd().try_clone_to_owned()?;
+    serve_on(poller, listener, site, options, stack, stop)
+}
+
+fn serve_on(
+    poller: impl Poller + 'static,
+    listener: Listener,
+    site: &Site,
+    options: &Common,
+    stack: usize,
+    stop: OwnedFd,
+) -> io::Result<()> {
     let options = options.clone();
     let scheduler = Scheduler::new(poller, Stacks::new(stack)?);
-    let stop = stop.as_fd().try_clone_to_owned()?;
     let served = sys::lend(scheduler, site, move |site, handle| {
         host(House::new(site, &options), listener, stop, handle)
     });

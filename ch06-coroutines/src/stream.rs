@@ -46,7 +46,8 @@ impl<P: Poller> Parking<P> {
         let mut guest = self.guest;
         let handle = guest.descriptor.handle().clone();
         if spoke {
-            let idle = guest.house.timeouts.idle;
+            let draining = guest.house.site.is_draining();
+            let idle = if draining { Duration::ZERO } else { guest.house.timeouts.idle };
             guest.due = handle.now() + idle;
             trace!("rest", "{}, without a stack", Describe(Wait::Idle, idle));
         }

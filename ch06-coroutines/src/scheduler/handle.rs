@@ -122,7 +122,7 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
 
     // ANCHOR: rest
     /// Leaves a connection with the scheduler, without a stack, until there is something
-    /// to read or `due` has passed. An error is the poller's, and the connection is closed.
+    /// to read or `due` has passed, which may be now. An error is the poller's, and the connection is closed.
     pub fn rest(&self, dormant: D, due: Instant) -> io::Result<()> {
         let token = dormant.source();
         let state = &mut *self.0.state.borrow_mut();
@@ -132,9 +132,9 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
             source.interest = source.to_read;
         }
         source.reader = Reader::Resting(dormant);
-        let readable = source.readable;
+        let now = source.readable || due <= self.now();
         state.rests.set(token.index, due);
-        if readable {
+        if now {
             state.call(token);
         }
         Ok(())
