@@ -224,16 +224,17 @@ impl<P: Poller, D: Dormant> Inner<P, D> {
     fn told(&mut self, ready: &Ready) {
         let Some(source) = self.sources.get_mut(ready.token) else { return };
         source.note(ready);
-        let over = source.broken;
-        let to_write = source.writer.filter(|_| source.writable);
-        let over = source.watcher.filter(|_| over);
+        let Source { readable, writable, broken, writer, watcher, .. } = *source;
         match source.reader {
-            Reader::Parked(reader) if source.readable => self.wake(reader, Woken::Up),
-            Reader::Resting(_) if source.readable => self.call(ready.token),
+            Reader::Parked(reader) if readable => self.wake(reader, Woken::Up),
+            Reader::Resting(_) if readable => self.call(ready.token),
             _ => {}
         }
-        for waiter in [to_write, over].into_iter().flatten() {
-            self.wake(waiter, Woken::Up);
+        if writable {
+            self.wake(writer, Woken::Up);
+        }
+        if broken {
+            self.wake(watcher, Woken::Up);
         }
     }
     // ANCHOR_END: told

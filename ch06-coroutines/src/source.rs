@@ -18,15 +18,18 @@ pub(crate) struct Source<D> {
     pub(crate) broken: bool,
     /// Who waits to read.
     pub(crate) reader: Reader<D>,
-    /// Who waits to write.
-    pub(crate) writer: Option<Token>,
+    /// Who waits to write, or [`NOBODY`].
+    pub(crate) writer: Token,
     /// Who waits for neither, but would like to know if the connection is over.
-    pub(crate) watcher: Option<Token>,
+    pub(crate) watcher: Token,
     /// What the poller was told.
     pub(crate) interest: Interest,
     /// What to tell it if somebody waits to read.
     pub(crate) to_read: Interest,
 }
+
+/// Nobody's token. Smaller than an `Option` of one, and there is one for each connection.
+pub(crate) const NOBODY: Token = Token { index: u32::MAX, generation: u32::MAX };
 
 /// Who waits to read.
 pub(crate) enum Reader<D> {
@@ -50,8 +53,8 @@ impl<D> Source<D> {
             eof: false,
             broken: false,
             reader: Reader::Nobody,
-            writer: None,
-            watcher: None,
+            writer: NOBODY,
+            watcher: NOBODY,
             interest: to_read,
             to_read,
         }
@@ -72,7 +75,7 @@ impl<D> Source<D> {
             Reader::Parked(_) | Reader::Resting(_) | Reader::Called(_) => self.to_read,
         };
         let write =
-            if self.writer.is_some() { Interest::WRITE } else { Interest::NONE };
+            if self.writer == NOBODY { Interest::NONE } else { Interest::WRITE };
         read | write
     }
 }

@@ -4,7 +4,7 @@ use super::{Core, Dormant};
 use crate::coroutine::suspend;
 use crate::join::{Join, Packet};
 use crate::run_queue::Turn;
-use crate::source::{Reader, Source, Until};
+use crate::source::{NOBODY, Reader, Source, Until};
 use crate::task::{Ends, State, Woken};
 use ch01_blocking::trace::{self, trace};
 use ch03_nonblocking::poller::{Interest, Poller, Token};
@@ -158,6 +158,7 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
             Reader::Called(dormant) => {
                 let number = dormant.number();
                 trace::about(number);
+                trace!("begin", "a coroutine, with a stack");
                 match state.stacks.take() {
                     Ok(stack) => {
                         let task = state.add(stack, number, None, || dormant.begin());
@@ -223,8 +224,8 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
         };
         match until {
             Until::Readable => source.reader = Reader::Parked(me),
-            Until::Writable => source.writer = Some(me),
-            Until::Over => source.watcher = Some(me),
+            Until::Writable => source.writer = me,
+            Until::Over => source.watcher = me,
         }
         let wanted = source.wanted();
         if source.interest != wanted {
@@ -237,8 +238,8 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
     pub(crate) fn unsubscribe(&self, token: Token, until: Until) {
         self.source(token, |source| match until {
             Until::Readable => source.reader = Reader::Nobody,
-            Until::Writable => source.writer = None,
-            Until::Over => source.watcher = None,
+            Until::Writable => source.writer = NOBODY,
+            Until::Over => source.watcher = NOBODY,
         });
     }
 }
