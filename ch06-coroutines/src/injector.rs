@@ -118,3 +118,114 @@ fn receive<P: Poller + 'static, D: Dormant>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ch01_blocking::stop::is_readable;
+    use std::os::fd::AsFd;
+    use std::time::Duration;
+
+    /// What the receiver does when it is woken, in this order.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Step {
+        Silence,
+        Take,
+    }
+
+    /// Two threads that hand in, three times and twice, and the scheduler, each at some step.
+    struct World {
+        order: [Step; 2],
+        basket: Basket<u32>,
+        bell: File,
+        rope: File,
+        /// What each thread has still to hand in, and whether it has to ring now.
+        senders: [(u32, bool); 2],
+        /// The receiver's next step; 0 is waiting.
+        receiver: usize,
+        taken: usize,
+    }
+
+    impl World {
+        fn new(order: [Step; 2]) -> io::Result<World> {
+            let (read, write) = sys::pipe()?;
+            Ok(World {
+                order,
+                basket: Basket::new(),
+                bell: File::from(read),
+                rope: File::from(write),
+                senders: [(3, false), (2, false)],
+                receiver: 0,
+                taken: 0,
+            })
+        }
+
+        /// Whether this one of the three can do something.
+        fn can(&self, actor: usize) -> bool {
+            match self.senders.get(actor) {
+                Some((left, rings)) => *left > 0 || *rings,
+                None => self.receiver > 0 || self.rings(),
+            }
+        }
+
+        fn rings(&self) -> bool {
+            is_readable(&[self.bell.as_fd()], Some(Duration::ZERO))[0]
+        }
+
+        fn act(&mut self, actor: usize) -> io::Result<()> {
+            match self.senders.get_mut(actor) {
+                Some((_, rings @ true)) => {
+                    *rings = false;
+                    ring(&self.rope)?;
+                }
+                Some((left, rings)) => {
+                    *left -= 1;
+                    *rings = self.basket.lay(1);
+                }
+                None => {
+                    match self.order[self.receiver] {
+                        Step::Silence => drop(silence(&self.bell)),
+                        Step::Take => self.taken += self.basket.take().len(),
+                    }
+                    self.receiver = (self.receiver + 1) % 2;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    /// Tries every order in which the three can take their steps. Says how many end with
+    /// work that nobody will come for, and how many there are.
+    fn explore(order: [Step; 2]) -> io::Result<(usize, usize)> {
+        let (mut lost, mut all) = (0, 0);
+        let mut prefixes = vec![Vec::new()];
+        while let Some(prefix) = prefixes.pop() {
+            let mut world = World::new(order)?;
+            prefix.iter().try_for_each(|&actor| world.act(actor))?;
+            let next: Vec<usize> = (0..3).filter(|&actor| world.can(actor)).collect();
+            if next.is_empty() {
+                all += 1;
+                lost += usize::from(world.taken < 5);
+            }
+            for actor in next {
+                prefixes.push([&prefix[..], &[actor]].concat());
+            }
+        }
+        Ok((lost, all))
+    }
+
+    #[test]
+    fn no_order_of_steps_loses_work() -> io::Result<()> {
+        let (lost, all) = explore([Step::Silence, Step::Take])?;
+        assert!(all > 100, "only {all} orders were tried");
+        assert_eq!(lost, 0, "of {all} orders");
+        Ok(())
+    }
+
+    #[test]
+    fn to_take_before_the_bell_is_silent_would_lose_some() -> io::Result<()> {
+        let (lost, all) = explore([Step::Take, Step::Silence])?;
+        assert!(lost > 0, "of {all} orders none loses: the other test tests nothing");
+        Ok(())
+    }
+}

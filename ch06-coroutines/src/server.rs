@@ -163,6 +163,11 @@ fn host<P: Poller + 'static>(
     if house.guests.get() > 0 {
         trace!("stop", "{} connections cut off", house.guests.get());
     }
+    if trace::is_on() {
+        let (most, deepest) =
+            handle.stacks(|stacks| (stacks.most_used(), stacks.high_water()));
+        trace!("stacks", "{most} in use at most, {deepest} bytes of one touched at most");
+    }
     Ok(())
 }
 // ANCHOR_END: host

@@ -4,6 +4,7 @@ use super::{Core, Dormant};
 use crate::coroutine::suspend;
 use crate::join::{Join, Packet};
 use crate::run_queue::Turn;
+use crate::stack::Stacks;
 use crate::source::{NOBODY, Reader, Source, Until};
 use crate::task::{Ends, State, Woken};
 use ch01_blocking::trace::{self, trace};
@@ -62,6 +63,11 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
     /// Who runs.
     pub fn current(&self) -> Option<Token> {
         self.0.state.borrow().current
+    }
+
+    /// The stacks that the coroutines have.
+    pub fn stacks<T>(&self, of: impl FnOnce(&Stacks) -> T) -> T {
+        of(&self.0.state.borrow().stacks)
     }
 
     // ANCHOR: park
