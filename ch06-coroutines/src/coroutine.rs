@@ -19,7 +19,7 @@
 //! It stays on the thread that made it. Its stack holds whatever the compiler put there,
 //! and nobody can know whether that may move to another thread.
 
-use crate::context::bottom::{self, Bottom, FINISHED, GO_ON, SUSPENDED, UNWIND};
+use crate::context::bottom::{self, Bottom, FINISHED, GO_ON, SUSPENDED};
 use crate::stack::Stack;
 use std::any::Any;
 use std::mem;
@@ -68,15 +68,10 @@ impl Coroutine {
         match self.bottom.resume(GO_ON) {
             SUSPENDED => Resumed::Suspended,
             FINISHED => Resumed::Finished,
-            _ => self.panicked(),
-        }
-    }
-
-    #[cold]
-    fn panicked(&mut self) -> Resumed {
-        match self.bottom.take_panic() {
-            Some(panic) => Resumed::Panicked(panic),
-            None => Resumed::Finished,
+            _ => match self.bottom.take_panic() {
+                Some(panic) => Resumed::Panicked(panic),
+                None => Resumed::Finished,
+            },
         }
     }
 
@@ -107,16 +102,8 @@ impl Coroutine {
     #[inline]
     fn finish(&mut self) {
         if !self.bottom.has_finished() {
-            self.unwind();
+            self.bottom.unwind();
         }
-    }
-
-    #[cold]
-    fn unwind(&mut self) {
-        // One who catches that he is told to unwind, and suspends again, is told again.
-        while self.bottom.resume(UNWIND) == SUSPENDED {}
-        // If it has panicked on its way, the hook has said so, and it ends here.
-        drop(self.bottom.take_panic());
     }
 }
 
@@ -130,8 +117,9 @@ impl Drop for Coroutine {
 /// Stops the coroutine that runs here: its [`resume`](Coroutine::resume) returns. This
 /// returns when it is resumed again; it unwinds if the coroutine is dropped instead.
 ///
-/// A destructor that runs while the coroutine unwinds must not call it: the process is
-/// aborted with a message, because nobody can wait in the middle of a panic.
+/// A destructor should not call it. If it runs because the coroutine is dropped, nobody is
+/// there to wait for, and the process is aborted with a message. If it runs because of a
+/// panic, this works, but meanwhile the whole thread counts as panicking.
 ///
 /// # Panics
 /// Outside of a coroutine.

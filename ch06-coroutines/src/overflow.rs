@@ -10,7 +10,7 @@
 use crate::context::bottom;
 use std::io;
 use std::mem::MaybeUninit;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -78,8 +78,8 @@ impl Watched {
         self.start.store(0, Ordering::Release);
     }
 
-    /// The top of the stack whose guard has this address.
-    fn overflowed(&self, address: usize) -> Option<(usize, usize)> {
+    /// The top and the size of the stack whose guard has this address.
+    fn overflowed(&self, address: usize) -> Option<(*mut u8, usize)> {
         let start = self.start.load(Ordering::Acquire);
         let slot = self.slot.load(Ordering::Relaxed);
         let guard = self.guard.load(Ordering::Relaxed);
@@ -88,6 +88,7 @@ impl Watched {
             return None;
         }
         let top = start + (offset / slot + 1) * slot;
+        let top = ptr::with_exposed_provenance_mut(top);
         (offset % slot < guard).then_some((top, slot - guard))
     }
 }
@@ -177,14 +178,17 @@ unsafe extern "C" fn handle(
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
 ) {
-    // SAFETY: SA_SIGINFO: the kernel hands over a valid siginfo_t. Where a process has
-    // sent the signal, its address is some number, which is no region's.
-    let address = unsafe { (*info).si_addr() } as usize;
-    match regions().find_map(|region| region.overflowed(address)) {
+    // SAFETY: SA_SIGINFO: the kernel hands over a valid siginfo_t.
+    let told = unsafe { &*info };
+    // SAFETY: the signal is one of those that have an address. Where a process has sent
+    // it, that is some number, which is no region's.
+    let address = unsafe { told.si_addr() } as usize;
+    let found = regions().find_map(|region| region.overflowed(address));
+    match found.and_then(|(top, size)| Some((NonNull::new(top)?, size))) {
         Some((top, size)) => {
             // SAFETY: the top of a stack of ours. One whose guard is touched by its own
             // coroutine has that coroutine's control block there; else it is zero, or stale.
-            let id = unsafe { bottom::id_at(ptr::with_exposed_provenance_mut(top)) };
+            let id = unsafe { bottom::id_at(top) };
             report(id, size);
             // SAFETY: async-signal-safe, and does not return.
             unsafe { libc::abort() }
@@ -231,11 +235,7 @@ impl Line {
 
 /// Not ours: whoever handled it before shall. Usually that is Rust, which knows the
 /// overflows of threads.
-fn hand_on(
-    signal: libc::c_int,
-    info: *mut libc::siginfo_t,
-    context: *mut libc::c_void,
-) {
+fn hand_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     type Simple = extern "C" fn(libc::c_int);
     type WithInfo = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
     let Some(Ok(before)) = BEFORE.get() else { return };

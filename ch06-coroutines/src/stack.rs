@@ -20,9 +20,6 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 /// Stacks in the first region. Each further region has twice as many as the one before.
 const FIRST: usize = 64;
-/// Returned stacks that keep the pages they have touched. More would be faster after a
-/// crowd, and hold more memory after it.
-const WARM: usize = 256;
 /// madvise(2): a page that nobody may touch, without splitting the mapping (Linux 6.13).
 #[cfg(target_os = "linux")]
 const MADV_GUARD_INSTALL: libc::c_int = 102;
@@ -44,6 +41,7 @@ pub struct Stack {
 impl Stack {
     /// The address just above its highest byte, a multiple of 16. All of the
     /// [`size`](Stack::size) bytes below can be read and written by whoever owns this.
+    #[inline]
     pub(crate) fn top(&self) -> NonNull<u8> {
         self.top
     }
@@ -98,6 +96,10 @@ impl Stacks {
     pub const LEAST_SIZE: usize = 16 * 1024;
     /// Nor larger.
     pub const MOST_SIZE: usize = 1 << 30;
+
+    /// Returned stacks that keep the pages they have touched. More would be faster after
+    /// a crowd, and hold more memory after it.
+    pub const WARM: usize = 256;
 
     /// An empty pool of stacks of this many bytes, rounded up to pages. Reserves nothing yet.
     ///
@@ -177,7 +179,7 @@ impl Stacks {
     pub fn give_back(&mut self, stack: Stack) {
         assert_eq!(stack.pool, self.id, "a stack was given to a pool that it is not of");
         self.out -= 1;
-        if self.warm.len() < WARM {
+        if self.warm.len() < Stacks::WARM {
             self.warm.push(stack);
         } else {
             self.cool(stack);
@@ -188,12 +190,13 @@ impl Stacks {
     /// tell. Asks the kernel about each stack that was ever used (mincore(2)), so it
     /// costs something, but only those who ask.
     pub fn high_water(&self) -> usize {
-        let newest = self.regions.len().saturating_sub(1);
-        let deepest = self.regions.iter().enumerate().flat_map(|(at, region)| {
-            let used = if at == newest { self.used } else { region.stacks };
-            (0..used).map(|slot| self.depth(self.top_of(region, slot)))
-        });
-        deepest.max().unwrap_or(0).max(self.deepest.get())
+        let depths = self.ever_used().map(|top| self.touched(top).0);
+        depths.max().unwrap_or(0).max(self.deepest.get())
+    }
+
+    /// How much memory the stacks of this pool have now, in bytes. Asks the kernel likewise.
+    pub fn resident(&self) -> usize {
+        self.ever_used().map(|top| self.touched(top).1).sum()
     }
 
     /// How many stacks have been used at once, at most.
@@ -232,7 +235,8 @@ impl Stacks {
         let start = map(bytes).map_err(|error| {
             io::Error::new(error.kind(), format!("no room for {stacks} stacks: {error}"))
         })?;
-        let watched = overflow::watch(start.addr().get(), bytes, slot, self.page);
+        let watched =
+            overflow::watch(start.as_ptr().expose_provenance(), bytes, slot, self.page);
         self.regions.push(Region { start, stacks, watched });
         self.used = 0;
         Ok(())
@@ -241,7 +245,7 @@ impl Stacks {
     /// Gives the pages of a stack back to the system, but not its addresses.
     #[cold]
     fn cool(&mut self, stack: Stack) {
-        self.deepest.set(self.deepest.get().max(self.depth(stack.top)));
+        self.deepest.set(self.deepest.get().max(self.touched(stack.top).0));
         // SAFETY: the whole of this stack, which begins so far below its top.
         let bottom = unsafe { stack.top.sub(self.size) };
         // SAFETY: the stack is ours alone and nothing on it is needed. It reads as zero
@@ -257,8 +261,18 @@ impl Stacks {
         unsafe { region.start.add((slot + 1) * (self.size + self.page)) }
     }
 
-    /// From the top of a stack to the lowest of its pages that is in memory, in bytes.
-    fn depth(&self, top: NonNull<u8>) -> usize {
+    /// The tops of all stacks that were handed out at least once.
+    fn ever_used(&self) -> impl Iterator<Item = NonNull<u8>> {
+        let newest = self.regions.len().saturating_sub(1);
+        self.regions.iter().enumerate().flat_map(move |(at, region)| {
+            let used = if at == newest { self.used } else { region.stacks };
+            (0..used).map(|slot| self.top_of(region, slot))
+        })
+    }
+
+    /// From the top of a stack to the lowest of its pages that is in memory, in bytes;
+    /// and how much of it is.
+    fn touched(&self, top: NonNull<u8>) -> (usize, usize) {
         // SAFETY: the whole of this stack, which begins so far below its top.
         let bottom = unsafe { top.sub(self.size) };
         let mut pages = vec![0u8; self.size / self.page];
@@ -267,11 +281,13 @@ impl Stacks {
         let asked = unsafe {
             libc::mincore(bottom.as_ptr().cast(), self.size, pages.as_mut_ptr().cast())
         };
-        let lowest = pages.iter().position(|page| page & 1 == 1);
-        match lowest {
-            Some(lowest) if asked == 0 => self.size - lowest * self.page,
-            _ => 0,
+        if asked != 0 {
+            return (0, 0);
         }
+        let is_there = |page: &&u8| **page & 1 == 1;
+        let lowest = pages.iter().position(|page| is_there(&page)).unwrap_or(pages.len());
+        let resident = pages.iter().filter(is_there).count();
+        ((pages.len() - lowest) * self.page, resident * self.page)
     }
 }
 

@@ -32,6 +32,16 @@ pub(crate) use processor::{SUPPORTED, prepare, switch};
 /// lies what [`switch`] needs to go on there.
 pub(crate) type Left = *mut u8;
 
-/// What runs first on a fresh stack: it is given `prepare`'s argument and the message of
-/// the first switch, and has nowhere to return to.
-pub(crate) type Entry = unsafe extern "C" fn(argument: *mut u8, message: usize) -> !;
+/// Somebody has come from another stack.
+#[repr(C)]
+pub(crate) struct Arrival {
+    /// Where he has left it.
+    pub(crate) from: Left,
+    /// What he says.
+    pub(crate) message: usize,
+}
+
+/// What runs first on a fresh stack. It is given where the stack was left from which the
+/// first switch came, the message, and `prepare`'s argument; it has nowhere to return to.
+pub(crate) type Entry =
+    unsafe extern "C" fn(from: Left, message: usize, argument: *mut u8) -> !;

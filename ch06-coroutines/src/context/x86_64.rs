@@ -15,7 +15,7 @@
 //! ```
 #![allow(unsafe_code)]
 
-use super::{Entry, Left};
+use super::{Arrival, Entry, Left};
 use std::arch::{asm, naked_asm};
 
 /// There is a switch for this processor.
@@ -29,7 +29,8 @@ pub(crate) const SUPPORTED: bool = true;
 pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> Left {
     // SAFETY: within the 24 bytes that the caller promises, so it stays in the stack.
     let left = unsafe { top.sub(24) };
-    let words: [usize; 3] = [start as *const () as usize, argument as usize, entry as usize];
+    let words: [usize; 3] =
+        [start as *const () as usize, argument as usize, entry as usize];
     // SAFETY: these 24 bytes are the caller's to write, and aligned, as `top` is.
     unsafe { left.cast::<[usize; 3]>().write(words) };
     left
@@ -37,43 +38,43 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> L
 // ANCHOR_END: prepare
 
 // ANCHOR: switch
-/// Leaves this stack, having written down in `left` where; goes on with the one that
-/// was left at `to`, and hands it the message. Returns when somebody comes back, with
-/// the message that he has brought.
+/// Leaves this stack, and goes on with the one that was left at `to`. Hands over a
+/// message, and where this stack was left. Returns when somebody comes back here: with
+/// where *he* has left, and his message.
 ///
 /// Every register but two is declared lost, so the *compiler* saves those that hold
 /// something, where this is inlined: mostly none. The two are those that it does not let
 /// go of, rbx and rbp.
 ///
 /// # Safety
-/// `to` was left by `switch` or made by `prepare`, its stack still exists, and nobody
-/// has gone on with it since. `left` can be written, and is not read before that.
-/// Both sides are of this thread.
+/// `to` was left by `switch` or made by `prepare`, on this thread; its stack still exists,
+/// and nobody has gone on with it since.
 #[inline(always)]
-pub(crate) unsafe fn switch(left: *mut Left, to: Left, message: usize) -> usize {
-    let answer;
-    // SAFETY: the block pushes three words onto this stack and stores where; nothing
-    // below them is of use to anybody, as without `nostack` the compiler keeps nothing
-    // there. When somebody goes on at 2, rsp is again where it was stored, by this
-    // function's contract, so rbx and rbp come back, and all the rest is declared lost.
+pub(crate) unsafe fn switch(to: Left, message: usize) -> Arrival {
+    let (from, answer);
+    // SAFETY: the block pushes three words onto this stack, and nothing below them is of
+    // use to anybody, as without `nostack` the compiler keeps nothing there. When
+    // somebody goes on at 2, he has taken rsp from where it was left and popped one word,
+    // by this function's contract; so rbx and rbp come back, and all the rest is
+    // declared lost.
     unsafe {
         asm!(
-            // rdi = left, rdx = to, rsi = message
+            // rdi = to, rsi = message
             "push rbp",
             "push rbx",
             "lea rax, [rip + 2f]",
             "push rax",
-            "mov [rdi], rsp",       // this stack is left…
-            "mov rsp, rdx",         // …and here is the other:
+            "mov rax, rsp",         // this stack is left here…
+            "mov rsp, rdi",         // …and that is the other
+            "mov rdi, rax",
             "pop rax",              // where to go on; not `ret`, see `slow.rs`
             "jmp rax",
-            // Somebody has come back. rsp = just above the word at `Left`,
-            // rsi = his message, all others = whatever they were there.
+            // Somebody has come back. rsp = just above the word at `Left`, rdi = where
+            // he has left, rsi = his message, all others = whatever they were there.
             "2:",
             "pop rbx",
             "pop rbp",
-            inout("rdi") left => _,
-            inout("rdx") to => _,
+            inout("rdi") to => from,
             inout("rsi") message => answer,
             lateout("rax") _,
             lateout("r12") _,
@@ -83,7 +84,7 @@ pub(crate) unsafe fn switch(left: *mut Left, to: Left, message: usize) -> usize 
             clobber_abi("sysv64"),
         );
     }
-    answer
+    Arrival { from, message: answer }
 }
 // ANCHOR_END: switch
 
@@ -94,14 +95,14 @@ pub(crate) unsafe fn switch(left: *mut Left, to: Left, message: usize) -> usize 
 #[unsafe(naked)]
 unsafe extern "C" fn start() -> ! {
     naked_asm!(
-        // rsp = just above the word at `Left`, rsi = the message
+        // rsp = just above the word at `Left`, rdi = from, rsi = the message
         ".cfi_startproc",
         ".cfi_undefined rip",
-        "pop rdi",                  // the argument
-        "pop rax",                  // the entry
+        "pop rdx", // the argument
+        "pop rax", // the entry
         "xor ebp, ebp",
-        "call rax",                 // rsp = top, 16-byte aligned, as the ABI wants it
-        "ud2",                      // it does not return
+        "call rax", // rsp = top, 16-byte aligned, as the ABI wants it
+        "ud2",      // it does not return
         ".cfi_endproc",
     )
 }
