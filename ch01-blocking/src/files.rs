@@ -6,7 +6,7 @@
 //! path names as text instead is how servers have leaked their neighbours' files.
 
 use crate::conditional::{Verdict, judge};
-use crate::http::{Body, ContentRange, Etag, Fields, Method, Request, Response};
+use crate::http::{Body, ContentRange, Fields, FileVersion, Method, Request, Response};
 use crate::site::{READ_ONLY, allow};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
@@ -169,40 +169,32 @@ fn content(
     metadata: &Metadata,
 ) -> Response {
     let len = metadata.len();
-    let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
-    let nanoseconds =
-        modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
-    let etag = Etag { modified: nanoseconds, len };
-    let mut fields = Fields {
-        etag: Some(etag),
-        last_modified: Some(modified),
-        accept_ranges: true,
-        ..Fields::default()
+    let modified = metadata.modified().unwrap_or(UNIX_EPOCH).max(UNIX_EPOCH);
+    let version = FileVersion { modified, len };
+    let mut fields = Fields { version: Some(version), ..Fields::default() };
+    let (status, at, part) = match judge(&request.conditions(), request.method, &version)
+    {
+        Verdict::NotModified => return Response { fields, ..Response::new(304) },
+        Verdict::Failed => {
+            return Response::text(
+                412,
+                "412 Precondition Failed: the file is not the one you mean\n",
+            );
+        }
+        Verdict::Unsatisfiable => {
+            let mut response = Response::text(
+                416,
+                format!("416 Range Not Satisfiable: the file has {len} bytes\n"),
+            );
+            response.fields.content_range = Some(ContentRange { part: None, len });
+            return response;
+        }
+        Verdict::Part(first, last) => {
+            fields.content_range = Some(ContentRange { part: Some((first, last)), len });
+            (206, first, last - first + 1)
+        }
+        Verdict::Whole => (200, 0, len),
     };
-    let (status, at, part) =
-        match judge(&request.conditions, request.method, &etag, modified) {
-            Verdict::NotModified => return Response { fields, ..Response::new(304) },
-            Verdict::Failed => {
-                return Response::text(
-                    412,
-                    "412 Precondition Failed: the file is not the one you mean\n",
-                );
-            }
-            Verdict::Unsatisfiable => {
-                let mut response = Response::text(
-                    416,
-                    format!("416 Range Not Satisfiable: the file has {len} bytes\n"),
-                );
-                response.fields.content_range = Some(ContentRange { part: None, len });
-                return response;
-            }
-            Verdict::Part(first, last) => {
-                fields.content_range =
-                    Some(ContentRange { part: Some((first, last)), len });
-                (206, first, last - first + 1)
-            }
-            Verdict::Whole => (200, 0, len),
-        };
     fields.content_type = Some(
         mime_guess::from_path(name).first_raw().unwrap_or("application/octet-stream"),
     );

@@ -1,7 +1,7 @@
 //! A response: what the application decided, before it becomes bytes.
 
 use std::fs::File;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What the application answers.
 #[derive(Debug)]
@@ -91,29 +91,28 @@ pub struct Fields {
     pub content_type: Option<&'static str>,
     pub location: Option<String>,
     pub allow: Option<&'static str>,
-    pub etag: Option<Etag>,
-    pub last_modified: Option<SystemTime>,
+    /// `ETag`, `Last-Modified` and `Accept-Ranges`, of a file.
+    pub version: Option<FileVersion>,
     pub content_range: Option<ContentRange>,
-    /// `Accept-Ranges: bytes`.
-    pub accept_ranges: bool,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u32>,
 }
 
-/// A strong entity tag (RFC 9110 section 8.8.3): a file's time of change and its
-/// length. A change that keeps both, within one tick of the file system's
-/// clock, goes unnoticed.
+/// Which version of a file: its time of change and its length. A change that keeps both,
+/// within one tick of the file system's clock, goes unnoticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Etag {
-    /// Nanoseconds since 1970.
-    pub modified: u128,
+pub struct FileVersion {
+    /// Not before 1970, which is as far back as a date of HTTP goes here.
+    pub modified: SystemTime,
     /// Bytes.
     pub len: u64,
 }
 
-impl std::fmt::Display for Etag {
+/// As a strong entity tag (RFC 9110 section 8.8.3).
+impl std::fmt::Display for FileVersion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "\"{:x}-{:x}\"", self.modified, self.len)
+        let modified = self.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+        write!(f, "\"{:x}-{:x}\"", modified.as_nanos(), self.len)
     }
 }
 

@@ -219,6 +219,7 @@ mutations! {
     RedirectLosesQuery "redirect-loses-query" "files::directory_redirect_keeps_query", "redirects without the query";
     SlashBehindFile "slash-behind-file" "paths::slash_behind_file", "serves a file with a slash behind its name";
     NoContentType "no-content-type" "files::type_html", "says application/octet-stream for every file";
+    DiesOfOldFile "dies-of-old-file" "files::file_from_before_1970", "has no number for a time before 1970, and ends";
     PadsShrunkFile "pads-shrunk-file" "files::file_shrinks_while_sent", "fills up with zeros what a file has lost while it was sent";
 
     // conditions and ranges
