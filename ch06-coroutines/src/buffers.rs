@@ -18,8 +18,7 @@ pub(crate) struct Work {
 /// A thread's buffers.
 #[derive(Debug)]
 pub(crate) struct Buffers {
-    #[allow(clippy::vec_box)] // boxes go in and out; what is in them never moves
-    free: RefCell<Vec<Box<Work>>>,
+    free: RefCell<Vec<Work>>,
     /// Where bytes arrive, before they are copied to whom they belong.
     pub(crate) scratch: RefCell<Vec<u8>>,
     /// `--max-output`
@@ -36,13 +35,15 @@ impl Buffers {
         }
     }
 
-    pub(crate) fn take(&self) -> Box<Work> {
-        self.free.borrow_mut().pop().unwrap_or_else(|| {
-            Box::new(Work { inbox: Inbox::new(), outbox: Outbox::new(self.output) })
+    /// To be put on the coroutine's stack, where there is room.
+    pub(crate) fn take(&self) -> Work {
+        self.free.borrow_mut().pop().unwrap_or_else(|| Work {
+            inbox: Inbox::new(),
+            outbox: Outbox::new(self.output),
         })
     }
 
-    pub(crate) fn give_back(&self, mut work: Box<Work>) {
+    pub(crate) fn give_back(&self, mut work: Work) {
         let mut free = self.free.borrow_mut();
         if free.len() < KEPT {
             work.inbox.clear();
