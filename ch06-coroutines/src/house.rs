@@ -102,8 +102,7 @@ impl House {
         let served = welcome == Welcome::Served;
         self.guests.update(|count| count + 1);
         self.turned_away.update(|count| count + usize::from(!served));
-        let guest =
-            Guest { descriptor, house: self, due, number: number as u32, served };
+        let guest = Guest { descriptor, house: self, due, number: number as u32, served };
         let seated = if served {
             trace!("rest", "{}, without a stack", Describe(Wait::Idle, idle));
             handle.rest(guest, due)

@@ -43,6 +43,6 @@ mod sys;
 mod task;
 
 pub use coroutine::{Coroutine, Resumed, is_inside, suspend};
-pub use stack::{Stack, Stacks};
 pub use scheduler::{Handle, Scheduler};
+pub use stack::{Stack, Stacks};
 pub use task::Woken;

@@ -298,9 +298,12 @@ impl<P: Poller + 'static, D: Dormant> Drop for Scheduler<P, D> {
         }
         let sources = core.state.borrow().sources.tokens();
         for token in sources {
-            let reader = core.state.borrow_mut().sources.get_mut(token).map(|source| {
-                std::mem::replace(&mut source.reader, Reader::Nobody)
-            });
+            let reader = core
+                .state
+                .borrow_mut()
+                .sources
+                .get_mut(token)
+                .map(|source| std::mem::replace(&mut source.reader, Reader::Nobody));
             drop(reader);
         }
         core.state.borrow_mut().queue.clear();

@@ -65,7 +65,9 @@ pub fn run(
     // Made here, so that a failure is one of the start.
     let own: Vec<_> = deal(listener, threads)?
         .into_iter()
-        .map(|listener| Ok((best::poller()?, listener, stop.as_fd().try_clone_to_owned()?)))
+        .map(|listener| {
+            Ok((best::poller()?, listener, stop.as_fd().try_clone_to_owned()?))
+        })
         .collect::<io::Result<_>>()?;
     thread::scope(|scope| {
         let threads: Vec<_> = own
@@ -108,7 +110,8 @@ fn serve_on(
     let served = sys::lend(scheduler, site, move |site, handle| {
         host(House::new(site, &options), listener, stop, handle)
     });
-    served?.unwrap_or_else(|_| Err(io::Error::other("a coroutine of the server panicked")))
+    served?
+        .unwrap_or_else(|_| Err(io::Error::other("a coroutine of the server panicked")))
 }
 // ANCHOR_END: run
 

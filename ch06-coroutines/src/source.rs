@@ -74,8 +74,7 @@ impl<D> Source<D> {
             Reader::Nobody => Interest::NONE,
             Reader::Parked(_) | Reader::Resting(_) | Reader::Called(_) => self.to_read,
         };
-        let write =
-            if self.writer == NOBODY { Interest::NONE } else { Interest::WRITE };
+        let write = if self.writer == NOBODY { Interest::NONE } else { Interest::WRITE };
         read | write
     }
 }

@@ -112,7 +112,9 @@ impl<P: Poller> Parking<P> {
     /// Writes until the client has taken some, or has taken too little for too long.
     fn write_with(
         &mut self,
-        mut write: impl FnMut(&mut Turn<'_, ch03_nonblocking::socket::Socket>) -> io::Result<usize>,
+        mut write: impl FnMut(
+            &mut Turn<'_, ch03_nonblocking::socket::Socket>,
+        ) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
             self.take_turns();

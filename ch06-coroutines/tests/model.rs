@@ -136,7 +136,8 @@ fn model(script: Vec<Step>) -> (Log, bool) {
         waiter: None,
         begun: false,
     };
-    let (mut log, mut all, mut queue) = (Log::new(), vec![new(script)], VecDeque::from([0]));
+    let (mut log, mut all, mut queue) =
+        (Log::new(), vec![new(script)], VecDeque::from([0]));
     while let Some(number) = queue.pop_front() {
         let mut again = all[number].begun && {
             // It goes on in the middle of what it waited in: a join looks once more.
@@ -152,12 +153,13 @@ fn model(script: Vec<Step>) -> (Log, bool) {
             if !std::mem::take(&mut again) {
                 log.push((number, at));
             }
-            let wake = |all: &mut Vec<Script>, queue: &mut VecDeque<usize>, other: usize| {
-                if all[other].state == State::Parked {
-                    all[other].state = State::Queued;
-                    queue.push_back(other);
-                }
-            };
+            let wake =
+                |all: &mut Vec<Script>, queue: &mut VecDeque<usize>, other: usize| {
+                    if all[other].state == State::Parked {
+                        all[other].state = State::Queued;
+                        queue.push_back(other);
+                    }
+                };
             let mut ends = false;
             match all[number].steps.get(at).cloned() {
                 Some(Step::Yield) => {
@@ -170,7 +172,8 @@ fn model(script: Vec<Step>) -> (Log, bool) {
                     break;
                 }
                 Some(Step::Wake(other)) => {
-                    if other != number && all.get(other).is_some_and(|other| other.begun) {
+                    if other != number && all.get(other).is_some_and(|other| other.begun)
+                    {
                         wake(&mut all, &mut queue, other);
                     }
                 }

@@ -58,7 +58,8 @@ fn converse(address: SocketAddr) -> io::Result<()> {
     let length = until(&mut client, b"Hello, World!")?;
     assert!(length > 20_000_000);
     drop(idle);
-    client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+    client
+        .write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
     until(&mut client, b"Hello, World!")?;
     assert_eq!(client.read(&mut [0])?, 0);
     Ok(())

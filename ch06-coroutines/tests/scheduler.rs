@@ -160,7 +160,9 @@ fn park_ends_at_its_deadline_or_when_somebody_wakes() -> io::Result<()> {
     })?
 }
 
-fn pair(handle: &OnPoll) -> io::Result<(Descriptor<UnixStream, Poll, Nobody>, UnixStream)> {
+fn pair(
+    handle: &OnPoll,
+) -> io::Result<(Descriptor<UnixStream, Poll, Nobody>, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let ours = Descriptor::new(ours, Interest::READ, handle).map_err(|(_, why)| why)?;
@@ -313,11 +315,7 @@ impl Poller for Gossip {
         self.poller.deregister(fd, token)
     }
 
-    fn wait(
-        &mut self,
-        ready: &mut Vec<Ready>,
-        _: Option<Duration>,
-    ) -> io::Result<()> {
+    fn wait(&mut self, ready: &mut Vec<Ready>, _: Option<Duration>) -> io::Result<()> {
         // Of the living it says nothing.
         ready.extend(self.gone.iter().map(|&token| Ready::maybe(token, Interest::READ)));
         Ok(())

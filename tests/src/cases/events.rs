@@ -80,7 +80,8 @@ fn share(ctx: &mut Ctx<'_>) -> Verdict {
     const MANY: u64 = 150;
     // The two are to share a thread.
     let options: &[(&str, &str)] = match ctx.stage.name {
-        "reactors" | "coroutine" => &[("threads", "1")],
+        "reactors" => &[("threads", "1"), ("processes", "1")],
+        "coroutine" => &[("threads", "1")],
         _ => &[],
     };
     ctx.serve(options)?;
