@@ -15,6 +15,7 @@ mod aarch64;
 pub(crate) mod bottom;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod missing;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub mod slow;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
