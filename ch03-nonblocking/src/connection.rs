@@ -220,13 +220,14 @@ impl<T: Transport> Connection<T> {
                 }
                 State::Decide => match work.inbox.next(&shared.site.limits) {
                     Parsed::Complete(request) => {
+                        let response = shared.site.respond(&request);
                         let asked = request.asked();
-                        let mut response = shared.site.respond(&request);
-                        if let Some(time) = response.delay.take() {
-                            work.later = Some((response, asked, shared.now + time));
-                            self.state = State::Send(Then::Sleep);
-                        } else {
-                            self.answer(response, asked, work, shared);
+                        match response.delay {
+                            None => self.answer(response, asked, work, shared),
+                            Some(time) => {
+                                work.later = Some((response, asked, shared.now + time));
+                                self.state = State::Send(Then::Sleep);
+                            }
                         }
                     }
                     Parsed::Partial { wants_continue } => {
@@ -297,14 +298,13 @@ impl<T: Transport> Connection<T> {
 
     fn answer(
         &mut self,
-        mut response: Response,
+        response: Response,
         asked: Asked,
         work: &mut Work,
         shared: &Shared<'_>,
     ) {
-        response.close |= shared.site.is_draining();
-        let last = response.close || !asked.keep_alive;
-        work.outbox.push(response, asked, shared.date);
+        let last = response.close || !asked.keep_alive || shared.site.is_draining();
+        work.outbox.push(response, Asked { keep_alive: !last, ..asked }, shared.date);
         work.wait = Wait::Idle; // the next request has its own time
         self.state = match () {
             () if last => State::Send(Then::Linger),

@@ -13,7 +13,18 @@ fn child(test: &str) -> Option<(Option<i32>, String)> {
     if std::env::var_os("CHILD").is_some() {
         return None;
     }
-    let output = Command::new(std::env::current_exe().expect("a test's own path"))
+    let own = std::env::current_exe().expect("a test's own path");
+    // Where this processor is emulated, the child has to be, too.
+    let emulator = std::env::var("EMULATOR").unwrap_or_default();
+    let mut words = emulator.split_whitespace();
+    let mut command = match words.next() {
+        Some(program) => Command::new(program),
+        None => Command::new(&own),
+    };
+    if !emulator.is_empty() {
+        command.args(words).arg(&own);
+    }
+    let output = command
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env("CHILD", "1")
         .env("RUST_BACKTRACE", "0")

@@ -16,6 +16,7 @@ pub mod ctx;
 pub mod failure;
 pub mod fixture;
 pub mod judge;
+pub mod load;
 pub mod matrix;
 pub mod misbehave;
 mod output;

@@ -43,6 +43,8 @@ enum Task {
         #[arg(long, default_value_t = 1000)]
         pace: u64,
     },
+    /// Puts load on a server, and tells how it bears it.
+    Load(client_suite::load::command::Load),
     /// Prints what each server of the book can do, as Markdown.
     Matrix {
         /// Servers up to this chapter.
@@ -137,6 +139,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Client { manner, url, count, pace } => {
             misbehave::run(manner, &url, count, pace)?
         }
+        Task::Load(load) => load.run()?,
         Task::Matrix { level } => print!("{}", matrix::markdown(level)),
         Task::List => {
             for case in cases::all() {

@@ -33,7 +33,7 @@ pub enum Manner {
 }
 
 /// A URL taken apart: where to connect, what to ask for.
-fn parse(url: &str) -> anyhow::Result<(SocketAddr, String)> {
+pub(crate) fn parse(url: &str) -> anyhow::Result<(SocketAddr, String)> {
     let rest = url.strip_prefix("http://").unwrap_or(url);
     let (authority, path) = match rest.find('/') {
         Some(at) => rest.split_at(at),

@@ -7,6 +7,8 @@
 mod chaos;
 mod chart;
 #[cfg(target_os = "linux")]
+mod compare;
+#[cfg(target_os = "linux")]
 mod herd;
 mod idle;
 mod machine;
@@ -77,6 +79,12 @@ const EXPERIMENTS: &[Experiment] = &[
         question: "How often are several loops woken for one client, and who gets it?",
         run: herd::run,
     },
+    #[cfg(target_os = "linux")]
+    Experiment {
+        name: "compare",
+        question: "What does a request cost, here and in the servers that people run? (`compare` has options)",
+        run: compare::run,
+    },
 ];
 
 /// Where results go.
@@ -102,6 +110,15 @@ pub fn command(house: &House, name: Option<&str>, record: bool) -> Result<()> {
     }
 }
 
+#[cfg(target_os = "linux")]
+pub use compare::Options as CompareOptions;
+
+/// The experiment that can be told whom to measure, and in what.
+#[cfg(target_os = "linux")]
+pub fn compare(house: &House, options: &CompareOptions, record: bool) -> Result<()> {
+    compare::compare(&Lab { house, record }, options)
+}
+
 /// One sample of an experiment: what it starts this program again for.
 pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
     let sample = match experiment {
@@ -119,7 +136,7 @@ pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
 #[derive(Serialize)]
 struct Record<'a, R> {
     experiment: &'a str,
-    command: String,
+    command: &'a str,
     machine: machine::Machine,
     rows: &'a [R],
 }
@@ -158,8 +175,18 @@ fn keep_parts<R: Serialize>(
     rows: &[R],
     parts: &[Part],
 ) -> Result<()> {
+    keep_as(lab, &format!("cargo run --release -- lab {name}"), name, rows, parts)
+}
+
+/// The same, made by this command.
+fn keep_as<R: Serialize>(
+    lab: &Lab<'_>,
+    command: &str,
+    name: &str,
+    rows: &[R],
+    parts: &[Part],
+) -> Result<()> {
     let machine = machine::Machine::this(lab.house);
-    let command = format!("cargo run --release -- lab {name}");
     let (results, generated) = if lab.record {
         (lab.house.book().join("results"), lab.house.src().join("generated"))
     } else {

@@ -30,7 +30,7 @@ pub use inbox::{Inbox, Parsed};
 pub use limits::{Budget, Limits, MAX_FIELDS};
 pub use outbox::Outbox;
 pub use request::{Asked, Conditions, Method, Request, Tags, Version};
-pub use response::{Body, ContentRange, Fields, FileVersion, Refusal, Response, phrase};
+pub use response::{Body, Extra, FileVersion, Refusal, Response, phrase};
 
 /// The number that these digits are: no sign, no space, at least one. What does not fit
 /// in 64 bits is the largest that does: too large is not malformed.

@@ -6,7 +6,7 @@
 //! never reads can make us hold is bounded.
 
 use super::request::{Asked, Method, Version};
-use super::response::{Body, ContentRange, Fields, Refusal, Response, phrase};
+use super::response::{Body, Extra, Refusal, Response, phrase};
 use crate::stream::Transport;
 use std::cell::Cell;
 use std::fs::File;
@@ -131,7 +131,9 @@ impl Outbox {
             why.status,
             format!("{} {}: {}\n", why.status, phrase(why.status), why.reason),
         );
-        response.fields.retry_after = (why.status == 503).then_some(1);
+        if why.status == 503 {
+            response.extra = Extra::RetryAfter(1);
+        }
         response.close = true;
         self.push(
             response,
@@ -205,14 +207,12 @@ impl Outbox {
         let bytes = &mut self.bytes;
         let mut put = |text: &str| bytes.extend_from_slice(text.as_bytes());
         put(self.beginning.of(response.status, now));
-        let Fields { content_type, location, allow, version, content_range, retry_after } =
-            &response.fields;
         if !matches!(response.status, 204 | 304) {
             put("Content-Length: ");
             put(digits.format(response.body.len()));
             put("\r\n");
         }
-        if let Some(kind) = content_type {
+        if let Some(kind) = response.content_type {
             let text = kind.starts_with("text/")
                 || kind.ends_with("javascript")
                 || kind.ends_with("json");
@@ -220,31 +220,26 @@ impl Outbox {
             put(kind);
             put(if text { "; charset=utf-8\r\n" } else { "\r\n" });
         }
-        if let Some(location) = location {
-            put(&format!("Location: {location}\r\n"));
-        }
-        if let Some(allow) = allow {
-            put(&format!("Allow: {allow}\r\n"));
-        }
-        if let Some(version) = version {
-            // Never later than Date (RFC 9110 section 8.8.2.1).
-            let modified = httpdate::HttpDate::from(version.modified.min(now));
-            put(&format!("ETag: {version}\r\nLast-Modified: {modified}\r\n"));
-            put("Accept-Ranges: bytes\r\n");
-        }
-        match content_range {
-            Some(ContentRange { part: Some((first, last)), len }) => {
-                put(&format!("Content-Range: bytes {first}-{last}/{len}\r\n"));
+        match &response.extra {
+            Extra::None => {}
+            Extra::Location(target) => put(&format!("Location: {target}\r\n")),
+            Extra::Allow(methods) => put(&format!("Allow: {methods}\r\n")),
+            Extra::RetryAfter(seconds) => put(&format!("Retry-After: {seconds}\r\n")),
+            Extra::NoSuchRange { len } => {
+                put(&format!("Content-Range: bytes */{len}\r\n"))
             }
-            Some(ContentRange { part: None, len }) => {
-                put(&format!("Content-Range: bytes */{len}\r\n"));
+            Extra::File { version, part } => {
+                // Never later than Date (RFC 9110 section 8.8.2.1).
+                let modified = httpdate::HttpDate::from(version.modified.min(now));
+                put(&format!("ETag: {version}\r\nLast-Modified: {modified}\r\n"));
+                put("Accept-Ranges: bytes\r\n");
+                if let Some((first, last)) = part {
+                    let len = version.len;
+                    put(&format!("Content-Range: bytes {first}-{last}/{len}\r\n"));
+                }
             }
-            None => {}
         }
-        if let Some(seconds) = retry_after {
-            put(&format!("Retry-After: {seconds}\r\n"));
-        }
-        if response.close || !asked.keep_alive {
+        if !asked.keep_alive {
             put("Connection: close\r\n");
         } else if asked.version == Version::Http10 {
             put("Connection: keep-alive\r\n");

@@ -8,8 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Response {
     /// The status code, such as 200.
     pub status: u16,
-    /// The fields that this answer has beside those that every answer has.
-    pub fields: Fields,
+    /// A media type; text gets `charset=utf-8` added.
+    pub content_type: Option<&'static str>,
+    /// The fields that only this kind of answer has.
+    pub extra: Extra,
     /// The content.
     pub body: Body,
     /// How long to wait before the answer is sent (`/sleep`): a blocked thread
@@ -20,11 +22,12 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer without content or fields.
+    /// An answer without content.
     pub fn new(status: u16) -> Response {
         Response {
             status,
-            fields: Fields::default(),
+            content_type: None,
+            extra: Extra::None,
             body: Body::Empty,
             delay: None,
             close: false,
@@ -33,9 +36,8 @@ impl Response {
 
     /// An answer in plain text.
     pub fn text(status: u16, text: impl Into<String>) -> Response {
-        let fields = Fields { content_type: Some("text/plain"), ..Fields::default() };
         Response {
-            fields,
+            content_type: Some("text/plain"),
             body: Body::Bytes(text.into().into_bytes()),
             ..Response::new(status)
         }
@@ -82,20 +84,31 @@ impl Body {
     }
 }
 
-/// The fields that some answers have: a place for each instead of a list, so that
-/// an answer needs no allocation for them.
-#[derive(Debug, Default)]
-#[allow(missing_docs)] // each is the field of its name
-pub struct Fields {
-    /// A media type; text gets `charset=utf-8` added.
-    pub content_type: Option<&'static str>,
-    pub location: Option<String>,
-    pub allow: Option<&'static str>,
-    /// `ETag`, `Last-Modified` and `Accept-Ranges`, of a file.
-    pub version: Option<FileVersion>,
-    pub content_range: Option<ContentRange>,
+/// What an answer says beside its type and length. No answer has two of these, so there
+/// is one place for them all: an answer is made and moved for every request, and should
+/// be small.
+#[derive(Debug)]
+pub enum Extra {
+    /// Nothing.
+    None,
+    /// `Location`: where it is instead.
+    Location(String),
+    /// `Allow`: the methods that can be used.
+    Allow(&'static str),
     /// `Retry-After`, in seconds.
-    pub retry_after: Option<u32>,
+    RetryAfter(u32),
+    /// `ETag`, `Last-Modified` and `Accept-Ranges`; with a part, `Content-Range` too.
+    File {
+        /// What is sent, or is not sent since the client has it.
+        version: FileVersion,
+        /// The first and the last byte of a part.
+        part: Option<(u64, u64)>,
+    },
+    /// `Content-Range` with 416.
+    NoSuchRange {
+        /// The length of all of it.
+        len: u64,
+    },
 }
 
 /// Which version of a file: its time of change and its length. A change that keeps both,
@@ -114,15 +127,6 @@ impl std::fmt::Display for FileVersion {
         let modified = self.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
         write!(f, "\"{:x}-{:x}\"", modified.as_nanos(), self.len)
     }
-}
-
-/// `Content-Range` (RFC 9110 section 14.4).
-#[derive(Clone, Copy, Debug)]
-pub struct ContentRange {
-    /// First and last byte of the part; none with 416.
-    pub part: Option<(u64, u64)>,
-    /// The whole length.
-    pub len: u64,
 }
 
 /// A message or a connection that is not served: the status and why. The

@@ -131,15 +131,20 @@ fn pages(top: NonNull<u8>, size: usize, page: usize) -> (usize, usize) {
 /// Pages that mprotect(2) guards in this process.
 static PROTECTED: AtomicUsize = AtomicUsize::new(0);
 
-/// Reserves address space. No memory yet, and none is promised (`MAP_NORESERVE`).
+/// Reserves address space. No memory yet, and none is promised.
 fn map(bytes: usize) -> io::Result<NonNull<u8>> {
+    // FreeBSD has no such flag: it promises no memory anyway.
+    #[cfg(target_os = "freebsd")]
+    const NO_PROMISE: libc::c_int = 0;
+    #[cfg(not(target_os = "freebsd"))]
+    const NO_PROMISE: libc::c_int = libc::MAP_NORESERVE;
     // SAFETY: a new mapping, wherever the kernel likes; nothing is replaced.
     let start = unsafe {
         libc::mmap(
             ptr::null_mut(),
             bytes,
             libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE,
+            libc::MAP_PRIVATE | libc::MAP_ANON | NO_PROMISE,
             -1,
             0,
         )
@@ -210,7 +215,7 @@ pub(super) fn best_guard() -> io::Result<Guard> {
     {
         let size = page_size()?;
         let page = map(size)?;
-        let marked = protect(page, size, Guard::Marked).is_ok();
+        let marked = protect(page, size, Guard::Marked).is_ok() && is_untouchable(page);
         // SAFETY: the mapping of three lines above, which nobody has.
         unsafe { libc::munmap(page.as_ptr().cast(), size) };
         if marked {
@@ -218,6 +223,14 @@ pub(super) fn best_guard() -> io::Result<Guard> {
         }
     }
     Ok(Guard::Protected)
+}
+
+/// Whether the kernel refuses to write there. An emulator may accept an advice that it
+/// does not know, since an advice need not be followed; but a guard has to be one.
+#[cfg(target_os = "linux")]
+fn is_untouchable(page: NonNull<u8>) -> bool {
+    // SAFETY: one byte into a page that is ours, and that nobody uses; or EFAULT.
+    unsafe { libc::getrandom(page.as_ptr().cast(), 1, 0) == -1 }
 }
 
 pub(super) fn page_size() -> io::Result<usize> {
