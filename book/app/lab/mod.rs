@@ -7,13 +7,20 @@
 mod chaos;
 mod chart;
 #[cfg(target_os = "linux")]
+mod closing;
+#[cfg(target_os = "linux")]
 mod compare;
+#[cfg(target_os = "linux")]
+mod concurrency;
+#[cfg(target_os = "linux")]
+mod family;
 #[cfg(target_os = "linux")]
 mod herd;
 mod idle;
 mod machine;
 mod memory;
 mod readiness;
+mod request;
 mod rounds;
 mod running;
 mod sample;
@@ -64,6 +71,11 @@ const EXPERIMENTS: &[Experiment] = &[
         run: waiting::run,
     },
     Experiment {
+        name: "request",
+        question: "What does a request cost outside of the kernel?",
+        run: request::run,
+    },
+    Experiment {
         name: "idle",
         question: "What do idle clients cost a fresh one, and the processor: spin and sigio",
         run: idle::run,
@@ -75,9 +87,21 @@ const EXPERIMENTS: &[Experiment] = &[
     },
     #[cfg(target_os = "linux")]
     Experiment {
+        name: "concurrency",
+        question: "All servers, from one client to ten thousand: who still answers, and at what cost?",
+        run: concurrency::run,
+    },
+    #[cfg(target_os = "linux")]
+    Experiment {
         name: "herd",
         question: "How often are several loops woken for one client, and who gets it?",
         run: herd::run,
+    },
+    #[cfg(target_os = "linux")]
+    Experiment {
+        name: "closing",
+        question: "One of several loops goes: which of the clients that wait does it take along?",
+        run: closing::run,
     },
     #[cfg(target_os = "linux")]
     Experiment {
@@ -124,6 +148,7 @@ pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
     let sample = match experiment {
         "spawn" => serde_json::to_string(&spawn::measure(what, count)?)?,
         "readiness" => serde_json::to_string(&rounds::measure(what, count)?)?,
+        "request" => serde_json::to_string(&request::measure(what, count)?)?,
         #[cfg(target_os = "linux")]
         "herd" => serde_json::to_string(&herd::measure(what, count)?)?,
         _ => bail!("the experiment {experiment} takes no samples by itself"),
