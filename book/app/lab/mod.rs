@@ -27,6 +27,7 @@ mod sample;
 mod spawn;
 mod spread;
 mod stuck;
+mod waiting;
 
 use std::fs;
 use std::path::Path;
@@ -63,6 +64,11 @@ const EXPERIMENTS: &[Experiment] = &[
         name: "memory",
         question: "What does a server own for each client that says nothing?",
         run: memory::run,
+    },
+    Experiment {
+        name: "waiting",
+        question: "What does a client cost its server, by what the two wait for: thread, epoll, coroutine",
+        run: waiting::run,
     },
     Experiment {
         name: "request",
