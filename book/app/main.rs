@@ -53,6 +53,15 @@ enum Command {
         #[arg(long)]
         record: bool,
     },
+    /// Compare servers of the book with others that people run, side by side on this machine
+    #[cfg(target_os = "linux")]
+    Compare {
+        #[command(flatten)]
+        options: lab::CompareOptions,
+        /// Make this the result that the book shows, instead of keeping it in target/lab
+        #[arg(long)]
+        record: bool,
+    },
     /// One measurement of an experiment, in a process of its own
     #[command(hide = true)]
     Measure {
@@ -87,6 +96,10 @@ fn run(cli: Cli) -> Result<()> {
         }
         Some(Command::Lab { name, record }) => {
             lab::command(&house, name.as_deref(), record)
+        }
+        #[cfg(target_os = "linux")]
+        Some(Command::Compare { options, record }) => {
+            lab::compare(&house, &options, record)
         }
         Some(Command::Measure { experiment, what, count }) => {
             lab::measure(&experiment, &what, count)

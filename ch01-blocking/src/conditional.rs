@@ -1,7 +1,7 @@
 //! Conditional and partial requests: what a client that has a copy, or a part of one,
 //! asks for.
 
-use crate::http::{Conditions, Etag, Method, decimal};
+use crate::http::{Conditions, FileVersion, Method, decimal};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What is to be sent of a file.
@@ -23,15 +23,15 @@ pub(crate) enum Verdict {
 pub(crate) fn judge(
     asked: &Conditions<'_>,
     method: Method,
-    etag: &Etag,
-    modified: SystemTime,
+    version: &FileVersion,
 ) -> Verdict {
+    let modified = version.modified;
     if !asked.if_match.is_empty() {
         // Strong comparison: a weak tag never matches.
         if !asked
             .if_match
             .iter()
-            .any(|tags| any_tag(tags, |tag| !tag.weak && tag.is(etag)))
+            .any(|tags| any_tag(tags, |tag| !tag.weak && tag.is(version)))
         {
             return Verdict::Failed;
         }
@@ -41,7 +41,7 @@ pub(crate) fn judge(
         return Verdict::Failed;
     }
     if !asked.if_none_match.is_empty() {
-        if asked.if_none_match.iter().any(|tags| any_tag(tags, |tag| tag.is(etag))) {
+        if asked.if_none_match.iter().any(|tags| any_tag(tags, |tag| tag.is(version))) {
             return Verdict::NotModified;
         }
     } else if let Some(date) = asked.if_modified_since.and_then(date)
@@ -51,8 +51,8 @@ pub(crate) fn judge(
     }
     match asked.range {
         // Only GET has ranges (RFC 9110 section 14.2).
-        Some(range) if method == Method::Get && if_range(asked, etag, modified) => {
-            part(range, etag.len)
+        Some(range) if method == Method::Get && if_range(asked, version) => {
+            part(range, version.len)
         }
         _ => Verdict::Whole,
     }
@@ -60,11 +60,13 @@ pub(crate) fn judge(
 
 /// Whether the part that the client has is of this version, so that it may have the
 /// rest (section 13.1.5).
-fn if_range(asked: &Conditions<'_>, etag: &Etag, modified: SystemTime) -> bool {
+fn if_range(asked: &Conditions<'_>, version: &FileVersion) -> bool {
     match asked.if_range {
         None => true,
-        Some(tag) if tag.starts_with(b"\"") => tag == etag.to_string().as_bytes(),
-        Some(other) => date(other).is_some_and(|date| seconds(date) == seconds(modified)),
+        Some(tag) if tag.starts_with(b"\"") => tag == version.to_string().as_bytes(),
+        Some(other) => {
+            date(other).is_some_and(|date| seconds(date) == seconds(version.modified))
+        }
     }
 }
 
@@ -75,8 +77,8 @@ struct Tag<'a> {
 }
 
 impl Tag<'_> {
-    fn is(&self, etag: &Etag) -> bool {
-        self.opaque == b"*" || etag.to_string().as_bytes() == self.opaque
+    fn is(&self, version: &FileVersion) -> bool {
+        self.opaque == b"*" || version.to_string().as_bytes() == self.opaque
     }
 }
 

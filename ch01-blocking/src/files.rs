@@ -6,7 +6,7 @@
 //! path names as text instead is how servers have leaked their neighbours' files.
 
 use crate::conditional::{Verdict, judge};
-use crate::http::{Body, ContentRange, Etag, Fields, Method, Request, Response};
+use crate::http::{Body, Extra, FileVersion, Method, Request, Response};
 use crate::site::{READ_ONLY, allow};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
@@ -142,7 +142,7 @@ fn redirect(request: &Request<'_>) -> Response {
         301,
         "301 Moved Permanently: a directory's name ends with a slash\n",
     );
-    response.fields.location = Some(format!("{}/{query}", request.path));
+    response.extra = Extra::Location(format!("{}/{query}", request.path));
     response
 }
 
@@ -156,7 +156,7 @@ fn busy() -> Response {
         503,
         "503 Service Unavailable: too many open files; come back in a moment\n",
     );
-    response.fields.retry_after = Some(1);
+    response.extra = Extra::RetryAfter(1);
     response.close = true; // and one descriptor is free again
     response
 }
@@ -169,19 +169,14 @@ fn content(
     metadata: &Metadata,
 ) -> Response {
     let len = metadata.len();
-    let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
-    let nanoseconds =
-        modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
-    let etag = Etag { modified: nanoseconds, len };
-    let mut fields = Fields {
-        etag: Some(etag),
-        last_modified: Some(modified),
-        accept_ranges: true,
-        ..Fields::default()
-    };
-    let (status, at, part) =
-        match judge(&request.conditions, request.method, &etag, modified) {
-            Verdict::NotModified => return Response { fields, ..Response::new(304) },
+    let modified = metadata.modified().unwrap_or(UNIX_EPOCH).max(UNIX_EPOCH);
+    let version = FileVersion { modified, len };
+    let file_with = |part| Extra::File { version, part };
+    let (status, at, len, part) =
+        match judge(&request.conditions(), request.method, &version) {
+            Verdict::NotModified => {
+                return Response { extra: file_with(None), ..Response::new(304) };
+            }
             Verdict::Failed => {
                 return Response::text(
                     412,
@@ -193,18 +188,19 @@ fn content(
                     416,
                     format!("416 Range Not Satisfiable: the file has {len} bytes\n"),
                 );
-                response.fields.content_range = Some(ContentRange { part: None, len });
+                response.extra = Extra::NoSuchRange { len };
                 return response;
             }
             Verdict::Part(first, last) => {
-                fields.content_range =
-                    Some(ContentRange { part: Some((first, last)), len });
-                (206, first, last - first + 1)
+                (206, first, last - first + 1, Some((first, last)))
             }
-            Verdict::Whole => (200, 0, len),
+            Verdict::Whole => (200, 0, len, None),
         };
-    fields.content_type = Some(
-        mime_guess::from_path(name).first_raw().unwrap_or("application/octet-stream"),
-    );
-    Response { fields, body: Body::File { file, at, len: part }, ..Response::new(status) }
+    let kind = mime_guess::from_path(name).first_raw();
+    Response {
+        content_type: Some(kind.unwrap_or("application/octet-stream")),
+        extra: file_with(part),
+        body: Body::File { file, at, len },
+        ..Response::new(status)
+    }
 }

@@ -5,7 +5,7 @@
 //! [`Outbox::push`]; none of them ever waits. So this function can be laid beside
 //! chapter 3's state machine and chapter 6's `async fn`, which drive the same three.
 
-use crate::http::{Inbox, Outbox, Parsed, Refusal};
+use crate::http::{Asked, Inbox, Outbox, Parsed, Refusal};
 use crate::site::Site;
 use crate::stream::Stream;
 use crate::trace::trace;
@@ -51,14 +51,14 @@ pub fn serve(
         loop {
             match inbox.next(&site.limits) {
                 Parsed::Complete(request) => {
+                    let response = site.respond(&request);
                     let asked = request.asked();
-                    let mut response = site.respond(&request);
                     if let Some(time) = response.delay {
                         outbox.flush(stream)?;
                         stream.sleep(time)?;
                     }
-                    response.close |= site.is_draining();
-                    let last = response.close || !asked.keep_alive;
+                    let last = response.close || !asked.keep_alive || site.is_draining();
+                    let asked = Asked { keep_alive: !last, ..asked };
                     outbox.push(response, asked, SystemTime::now());
                     if last {
                         outbox.flush(stream)?;

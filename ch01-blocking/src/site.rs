@@ -6,7 +6,7 @@
 //! its own way.
 
 use crate::files::Files;
-use crate::http::{Body, Fields, Limits, Method, Request, Response, decimal, phrase};
+use crate::http::{Body, Extra, Limits, Method, Request, Response, decimal, phrase};
 use crate::stats::Stats;
 use crate::sys;
 use crate::trace::trace;
@@ -102,30 +102,20 @@ impl Site {
         let path = request.path;
         match path {
             "*" => allow(204, "GET, HEAD, POST, OPTIONS"),
-            "/plaintext" => look(request, || {
-                let fields =
-                    Fields { content_type: Some("text/plain"), ..Fields::default() };
-                Response {
-                    fields,
-                    body: Body::Static(b"Hello, World!"),
-                    ..Response::new(200)
-                }
+            "/plaintext" => look(request, || Response {
+                content_type: Some("text/plain"),
+                body: Body::Static(b"Hello, World!"),
+                ..Response::new(200)
             }),
             "/echo" => match request.method {
                 Method::Post => bytes(Body::Bytes(request.body.to_vec())),
                 Method::Options => allow(204, "POST, OPTIONS"),
                 _ => allow(405, "POST, OPTIONS"),
             },
-            "/stats" => look(request, || {
-                let fields = Fields {
-                    content_type: Some("application/json"),
-                    ..Fields::default()
-                };
-                Response {
-                    fields,
-                    body: Body::Bytes(self.stats.json().into_bytes()),
-                    ..Response::new(200)
-                }
+            "/stats" => look(request, || Response {
+                content_type: Some("application/json"),
+                body: Body::Bytes(self.stats.json().into_bytes()),
+                ..Response::new(200)
             }),
             "/panic" => look(request, || panic!("/panic was asked for")),
             _ => {
@@ -168,14 +158,13 @@ pub(crate) fn allow(status: u16, methods: &'static str) -> Response {
         405 => Response::text(405, format!("405 Method Not Allowed: only {methods}\n")),
         _ => Response::new(status),
     };
-    response.fields.allow = Some(methods);
+    response.extra = Extra::Allow(methods);
     response
 }
 
 fn bytes(body: Body) -> Response {
-    let fields =
-        Fields { content_type: Some("application/octet-stream"), ..Fields::default() };
-    Response { fields, body, ..Response::new(200) }
+    let content_type = Some("application/octet-stream");
+    Response { content_type, body, ..Response::new(200) }
 }
 
 /// A route with a number in it, at most `most`.

@@ -150,7 +150,7 @@ impl<T: Transport> Connection<T> {
     pub fn advance(&mut self, wake: Wake, shared: &mut Shared<'_>) -> io::Result<Next> {
         let was_idle = self.is_idle();
         let mut work = self.work.take().unwrap_or_else(|| shared.pool.take(shared.now));
-        work.share = Share::new();
+        work.share = Share::new(shared.share);
         let next = match self.wake(wake, &mut work, shared) {
             Ok(None) => self.drive(&mut work, shared),
             Ok(Some(next)) => Ok(next),
@@ -176,7 +176,7 @@ impl<T: Transport> Connection<T> {
         &mut self,
         wake: Wake,
         work: &mut Work,
-        shared: &Shared<'_>,
+        shared: &mut Shared<'_>,
     ) -> io::Result<Option<Next>> {
         match wake {
             // While we linger, both sides may have ended in good order. Some mechanisms
@@ -220,13 +220,14 @@ impl<T: Transport> Connection<T> {
                 }
                 State::Decide => match work.inbox.next(&shared.site.limits) {
                     Parsed::Complete(request) => {
+                        let response = shared.site.respond(&request);
                         let asked = request.asked();
-                        let mut response = shared.site.respond(&request);
-                        if let Some(time) = response.delay.take() {
-                            work.later = Some((response, asked, shared.now + time));
-                            self.state = State::Send(Then::Sleep);
-                        } else {
-                            self.answer(response, asked, work, shared);
+                        match response.delay {
+                            None => self.answer(response, asked, work, shared),
+                            Some(time) => {
+                                work.later = Some((response, asked, shared.now + time));
+                                self.state = State::Send(Then::Sleep);
+                            }
                         }
                     }
                     Parsed::Partial { wants_continue } => {
@@ -297,14 +298,13 @@ impl<T: Transport> Connection<T> {
 
     fn answer(
         &mut self,
-        mut response: Response,
+        response: Response,
         asked: Asked,
         work: &mut Work,
         shared: &Shared<'_>,
     ) {
-        response.close |= shared.site.is_draining();
-        let last = response.close || !asked.keep_alive;
-        work.outbox.push(response, asked, shared.date);
+        let last = response.close || !asked.keep_alive || shared.site.is_draining();
+        work.outbox.push(response, Asked { keep_alive: !last, ..asked }, shared.date);
         work.wait = Wait::Idle; // the next request has its own time
         self.state = match () {
             () if last => State::Send(Then::Linger),

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// What stands in every file outside the root. No answer may hold it.
 pub const SECRET: &str = "outside the root: nobody must read this";
@@ -63,6 +64,10 @@ pub fn make(base: &Path) -> io::Result<PathBuf> {
     }
     fs::write(root.join("middle.bin"), pattern(MIDDLE))?;
     fs::write(root.join("large.bin"), pattern(LARGE))?;
+    // Earlier than the dates that HTTP and most programs count from.
+    let old = UNIX_EPOCH - Duration::from_secs(20 * 365 * 86_400);
+    fs::write(root.join("old.txt"), b"from 1950\n")?;
+    fs::File::options().append(true).open(root.join("old.txt"))?.set_modified(old)?;
 
     // A neighbour whose name begins with the root's: a check of the path by
     // text prefix takes it for the root.

@@ -91,7 +91,7 @@ fn row(lab: &Lab<'_>, server: &'static str) -> Result<Row> {
         let asked = Instant::now();
         match good.write_all(KEPT).map_err(Into::into).and_then(|()| answered(&mut good))
         {
-            Ok(()) => times.push(asked.elapsed().as_secs_f64() * 1e6),
+            Ok(_) => times.push(asked.elapsed().as_secs_f64() * 1e6),
             Err(_) => {
                 failed += 1;
                 good = ask(running.address, KEPT)?;

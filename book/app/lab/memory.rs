@@ -60,6 +60,22 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
 fn row(lab: &Lab<'_>, server: &'static str, clients: usize) -> Result<Row> {
     let options = ["--idle-timeout", "3600", "--max-connections", "20000"];
     let running = Server::start(lab, server, &options)?;
+    let Weight { alone, each, second } = weigh(&running, clients)?;
+    Ok(Row { server, clients, alone, each, second })
+}
+
+/// What idle connections weigh.
+pub(super) struct Weight {
+    /// As in [`Row`].
+    alone: f64,
+    /// As in [`Row`].
+    pub(super) each: f64,
+    /// As in [`Row`].
+    second: f64,
+}
+
+/// Weighs a server that has just been started.
+pub(super) fn weigh(running: &Server, clients: usize) -> Result<Weight> {
     // What is made once, with the first client, belongs to no client.
     let first = hold(running.address, 1)?;
     let before = running.descriptors()? - first.len();
@@ -72,7 +88,7 @@ fn row(lab: &Lab<'_>, server: &'static str, clients: usize) -> Result<Row> {
         Ok(())
     };
     drop(first);
-    given_back(&running)?;
+    given_back(running)?;
     let alone = running.memory()?;
     let mut rounds = Vec::new();
     for _ in 0..2 {
@@ -80,13 +96,11 @@ fn row(lab: &Lab<'_>, server: &'static str, clients: usize) -> Result<Row> {
         rounds.push((running.memory()?, running.resident()?));
         hold(running.address, 1).context("a fresh client beside them")?;
         drop(held);
-        given_back(&running)?;
+        given_back(running)?;
     }
     let kib = |memory: u64| memory as f64 * 1024.0;
     let ((first, resident), (_, again)) = (rounds[0], rounds[1]);
-    Ok(Row {
-        server,
-        clients,
+    Ok(Weight {
         alone: kib(alone),
         each: (kib(first) - kib(alone)) / clients as f64,
         second: (again as f64 / resident as f64 - 1.0) * 100.0,

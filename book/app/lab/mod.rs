@@ -7,6 +7,10 @@
 mod chaos;
 mod chart;
 #[cfg(target_os = "linux")]
+mod closing;
+#[cfg(target_os = "linux")]
+mod compare;
+#[cfg(target_os = "linux")]
 mod concurrency;
 #[cfg(target_os = "linux")]
 mod family;
@@ -16,6 +20,7 @@ mod idle;
 mod machine;
 mod memory;
 mod readiness;
+mod request;
 mod rounds;
 mod running;
 mod sample;
@@ -60,6 +65,11 @@ const EXPERIMENTS: &[Experiment] = &[
         run: memory::run,
     },
     Experiment {
+        name: "request",
+        question: "What does a request cost outside of the kernel?",
+        run: request::run,
+    },
+    Experiment {
         name: "idle",
         question: "What do idle clients cost a fresh one, and the processor: spin and sigio",
         run: idle::run,
@@ -80,6 +90,18 @@ const EXPERIMENTS: &[Experiment] = &[
         name: "herd",
         question: "How often are several loops woken for one client, and who gets it?",
         run: herd::run,
+    },
+    #[cfg(target_os = "linux")]
+    Experiment {
+        name: "closing",
+        question: "One of several loops goes: which of the clients that wait does it take along?",
+        run: closing::run,
+    },
+    #[cfg(target_os = "linux")]
+    Experiment {
+        name: "compare",
+        question: "What does a request cost, here and in the servers that people run? (`compare` has options)",
+        run: compare::run,
     },
 ];
 
@@ -106,11 +128,21 @@ pub fn command(house: &House, name: Option<&str>, record: bool) -> Result<()> {
     }
 }
 
+#[cfg(target_os = "linux")]
+pub use compare::Options as CompareOptions;
+
+/// The experiment that can be told whom to measure, and in what.
+#[cfg(target_os = "linux")]
+pub fn compare(house: &House, options: &CompareOptions, record: bool) -> Result<()> {
+    compare::compare(&Lab { house, record }, options)
+}
+
 /// One sample of an experiment: what it starts this program again for.
 pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
     let sample = match experiment {
         "spawn" => serde_json::to_string(&spawn::measure(what, count)?)?,
         "readiness" => serde_json::to_string(&rounds::measure(what, count)?)?,
+        "request" => serde_json::to_string(&request::measure(what, count)?)?,
         #[cfg(target_os = "linux")]
         "herd" => serde_json::to_string(&herd::measure(what, count)?)?,
         _ => bail!("the experiment {experiment} takes no samples by itself"),
@@ -123,7 +155,7 @@ pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
 #[derive(Serialize)]
 struct Record<'a, R> {
     experiment: &'a str,
-    command: String,
+    command: &'a str,
     machine: machine::Machine,
     rows: &'a [R],
 }
@@ -162,8 +194,18 @@ fn keep_parts<R: Serialize>(
     rows: &[R],
     parts: &[Part],
 ) -> Result<()> {
+    keep_as(lab, &format!("cargo run --release -- lab {name}"), name, rows, parts)
+}
+
+/// The same, made by this command.
+fn keep_as<R: Serialize>(
+    lab: &Lab<'_>,
+    command: &str,
+    name: &str,
+    rows: &[R],
+    parts: &[Part],
+) -> Result<()> {
     let machine = machine::Machine::this(lab.house);
-    let command = format!("cargo run --release -- lab {name}");
     let (results, generated) = if lab.record {
         (lab.house.book().join("results"), lab.house.src().join("generated"))
     } else {

@@ -55,7 +55,8 @@ impl Server {
         Server::command(shell.args(["-c", &limit]).arg(program).args(options), name)
     }
 
-    fn command(command: &mut Command, name: &str) -> Result<Server> {
+    /// Starts a program that takes `--listen` and says where it listens.
+    pub(super) fn command(command: &mut Command, name: &str) -> Result<Server> {
         let mut child = command
             .args(["--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
@@ -91,6 +92,45 @@ impl Server {
             account.waited += next()?;
         }
         Ok(account)
+    }
+}
+
+/// What a process has had of the processors, its threads that have ended included.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Used {
+    /// To the nanosecond.
+    pub(super) all: Duration,
+    /// Outside and inside the kernel, by the clock's ticks: a sample.
+    pub(super) ticks: [u64; 2],
+}
+
+#[cfg(target_os = "linux")]
+impl Used {
+    /// From then to now.
+    pub(super) fn since(self, then: Used) -> Used {
+        let ticks = [0, 1].map(|at| self.ticks[at].saturating_sub(then.ticks[at]));
+        Used { all: self.all.saturating_sub(then.all), ticks }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Server {
+    /// What it has used so far.
+    pub(super) fn used(&self) -> Result<Used> {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into()?);
+        let all = nix::time::clock_getcpuclockid(pid)?.now()?.into();
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The program's name may hold spaces and brackets; columns 14 and 15 (proc(5)).
+        let columns = stat.rsplit(')').next().unwrap_or_default();
+        let mut ticks = columns.split_whitespace().skip(11).map(str::parse);
+        let mut next = || ticks.next().context("/proc/PID/stat is too short");
+        Ok(Used { all, ticks: [next()??, next()??] })
+    }
+
+    /// The program that it has become.
+    pub(super) fn program(&self) -> Result<std::path::PathBuf> {
+        Ok(fs::read_link(format!("/proc/{}/exe", self.child.id()))?)
     }
 }
 
@@ -147,13 +187,13 @@ pub(super) fn ask(address: SocketAddr, request: &[u8]) -> Result<TcpStream> {
     Ok(client)
 }
 
-/// Waits for one answer of `/plaintext`.
-pub(super) fn answered(client: &mut TcpStream) -> Result<()> {
+/// Waits for one answer of `/plaintext`, and returns it.
+pub(super) fn answered(client: &mut TcpStream) -> Result<Vec<u8>> {
     let (mut answer, mut piece) = (Vec::new(), [0; 1024]);
     while !answer.ends_with(ANSWER) {
         let n = client.read(&mut piece).context("no answer came")?;
         ensure!(n > 0, "the server hung up");
         answer.extend_from_slice(&piece[..n]);
     }
-    Ok(())
+    Ok(answer)
 }

@@ -6,6 +6,7 @@
 //! answer is 400: a proxy in front of us may have chosen the other one, and the
 //! difference is how requests are smuggled.
 
+use super::lines::Lines;
 use super::request::{Conditions, Method, Request, Version};
 use super::response::Refusal;
 use super::{Limits, decimal, limits::MAX_FIELDS};
@@ -36,20 +37,17 @@ pub(super) struct Head<'b> {
 /// where every longer input has it too.
 pub(super) fn parse<'b>(
     bytes: &'b [u8],
+    lines: &Lines,
     limits: &Limits,
 ) -> Result<Option<Head<'b>>, Refusal> {
-    let window = &bytes[..bytes.len().min(limits.head + 1)];
-
-    let first_line = &window[..window.len().min(limits.line + 2)];
-    let Some(line_end) = memchr(b'\n', first_line) else {
-        if first_line.len() == limits.line + 2 {
-            return Err(Refusal::new(414, "the request line is too long"));
-        }
-        return Ok(None);
-    };
+    if lines.first.unwrap_or(bytes.len()) >= limits.line + 2 {
+        return Err(Refusal::new(414, "the request line is too long"));
+    }
+    let Some(line_end) = lines.first else { return Ok(None) };
     if line_end <= 1 {
         return Err(Refusal::bad("an empty line where a request should begin"));
     }
+    let window = &bytes[..bytes.len().min(limits.head + 1)];
 
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let fields = &mut fields[..limits.fields.min(MAX_FIELDS)];
@@ -58,11 +56,11 @@ pub(super) fn parse<'b>(
         Ok(httparse::Status::Complete(len)) if len <= limits.head => len,
         Ok(httparse::Status::Partial) if window.len() <= limits.head => return Ok(None),
         Ok(_) => return Err(Refusal::new(431, "the request's head is too large")),
-        Err(error) => return Err(explain(error, &window[..line_end])),
+        Err(error) => return Err(explain(error, &window[..line_end.min(window.len())])),
     };
     // httparse takes LF alone for the end of a line, as RFC 9112 section 2.2 allows.
     // Not everybody does, so it is ambiguous.
-    if memchr_iter(b'\n', &window[..len]).any(|at| window[at - 1] != b'\r') {
+    if lines.bare_lf {
         return Err(Refusal::bad(
             "a line ends with LF alone; HTTP ends its lines with CR LF",
         ));
@@ -87,7 +85,7 @@ pub(super) fn parse<'b>(
             query,
             version,
             keep_alive,
-            conditions: meaning.conditions,
+            head: &window[..len],
             body: &[],
         },
     }))
@@ -122,33 +120,31 @@ fn target(method: Method, target: &str) -> Result<(&str, Option<&str>), Refusal>
     if target == "*" && method == Method::Options {
         return Ok((target, None));
     }
-    if !target.is_ascii() || target.contains('#') {
-        return Err(BAD);
+    let is_bad = |&byte: &u8| byte == b'#' || !byte.is_ascii();
+    let special = target.bytes().position(|byte| byte == b'?' || is_bad(&byte));
+    let (path, query) = match special {
+        None => (target, None),
+        Some(at) if target.as_bytes()[at..].iter().any(is_bad) => return Err(BAD),
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+    };
+    if path.starts_with('/') {
+        return Ok((path, query));
     }
-    let path = match target.get(..7) {
-        _ if target.starts_with('/') => target,
-        // The absolute form is for proxies, but every server must understand it.
-        Some(scheme) if scheme.eq_ignore_ascii_case("http://") => {
-            let rest = &target[7..];
-            let authority = rest.find(['/', '?']).unwrap_or(rest.len());
-            if !is_host(&rest.as_bytes()[..authority]) {
-                return Err(BAD);
-            }
-            &rest[authority..]
-        }
+    // The absolute form is for proxies, but every server must understand it.
+    let rest = match path.split_at_checked(7) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http://") => rest,
         _ => return Err(BAD),
     };
-    let (path, query) = match path.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (path, None),
-    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if !is_host(authority.as_bytes()) {
+        return Err(BAD);
+    }
     Ok((if path.is_empty() { "/" } else { path }, query))
 }
 
 /// What the fields say together.
 #[derive(Default)]
-struct Meaning<'b> {
-    conditions: Conditions<'b>,
+struct Meaning {
     hosts: usize,
     close: bool,
     keep_alive: bool,
@@ -165,11 +161,8 @@ struct Codings {
     last_is_chunked: bool,
 }
 
-impl<'b> Meaning<'b> {
-    fn of(
-        fields: &[httparse::Header<'b>],
-        version: Version,
-    ) -> Result<Meaning<'b>, Refusal> {
+impl Meaning {
+    fn of(fields: &[httparse::Header<'_>], version: Version) -> Result<Meaning, Refusal> {
         let mut meaning = Meaning::default();
         for field in fields {
             meaning.take(field.name, field.value.trim_ascii())?;
@@ -181,9 +174,8 @@ impl<'b> Meaning<'b> {
         }
     }
 
-    fn take(&mut self, name: &str, value: &'b [u8]) -> Result<(), Refusal> {
+    fn take(&mut self, name: &str, value: &[u8]) -> Result<(), Refusal> {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
-        let conditions = &mut self.conditions;
         // Most fields mean nothing to us, and the length alone tells that of most of
         // them.
         match name.len() {
@@ -193,7 +185,6 @@ impl<'b> Meaning<'b> {
                     return Err(Refusal::bad("the Host field names no host"));
                 }
             }
-            5 if is("range") => once(&mut conditions.range, value),
             6 if is("expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Refusal::new(
@@ -203,23 +194,17 @@ impl<'b> Meaning<'b> {
                 }
                 self.expects_continue = true;
             }
-            8 if is("if-match") => conditions.if_match.add(value),
-            8 if is("if-range") => once(&mut conditions.if_range, value),
             10 if is("connection") => {
                 for option in list(value) {
                     self.close |= option.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            13 if is("if-none-match") => conditions.if_none_match.add(value),
             14 if is("content-length") => {
                 let length = decimal(value).ok_or(BAD_LENGTH)?;
                 if self.length.replace(length).is_some() {
                     return Err(Refusal::bad("more than one Content-Length"));
                 }
-            }
-            17 if is("if-modified-since") => {
-                once(&mut conditions.if_modified_since, value)
             }
             17 if is("transfer-encoding") => {
                 let codings = self.codings.get_or_insert_default();
@@ -228,9 +213,6 @@ impl<'b> Meaning<'b> {
                     codings.chunked += usize::from(codings.last_is_chunked);
                     codings.all += 1;
                 }
-            }
-            19 if is("if-unmodified-since") => {
-                once(&mut conditions.if_unmodified_since, value)
             }
             _ => {}
         }
@@ -266,6 +248,29 @@ const BAD_LENGTH: Refusal = Refusal::bad("a malformed Content-Length");
 pub(super) const TOO_LARGE: Refusal =
     Refusal::new(413, "the request's content is too large");
 
+/// The conditions in a head that was parsed before.
+pub(super) fn conditions(head: &[u8]) -> Conditions<'_> {
+    let mut conditions = Conditions::default();
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Request::new(&mut []);
+    if parsed.parse_with_uninit_headers(head, &mut fields).is_err() {
+        return conditions; // it is the same parser
+    }
+    for field in &*parsed.headers {
+        let value = field.value.trim_ascii();
+        match field.name.to_ascii_lowercase().as_str() {
+            "range" => once(&mut conditions.range, value),
+            "if-match" => conditions.if_match.add(value),
+            "if-range" => once(&mut conditions.if_range, value),
+            "if-none-match" => conditions.if_none_match.add(value),
+            "if-modified-since" => once(&mut conditions.if_modified_since, value),
+            "if-unmodified-since" => once(&mut conditions.if_unmodified_since, value),
+            _ => {}
+        }
+    }
+    conditions
+}
+
 /// A field that may stand only once. Twice, it says nothing.
 fn once<'b>(field: &mut Option<&'b [u8]>, value: &'b [u8]) {
     *field = Some(if field.is_some() { b"" } else { value });
@@ -292,8 +297,20 @@ fn is_host(value: &[u8]) -> bool {
         let in_address = |byte: &u8| byte.is_ascii_hexdigit() || b":.".contains(byte);
         return end > 0 && address.iter().all(in_address) && is_port(port);
     }
-    let (name, port) = value.split_at(memchr(b':', value).unwrap_or(value.len()));
-    let in_name =
-        |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
-    !name.is_empty() && name.iter().all(in_name) && is_port(port)
+    let name = value.iter().position(|&byte| !IN_NAME[usize::from(byte)]);
+    let (name, port) = value.split_at(name.unwrap_or(value.len()));
+    !name.is_empty() && is_port(port)
 }
+
+/// The bytes that a host's name may have (RFC 3986 section 3.2.2).
+const IN_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(byte as u8,
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' | b'%'
+            | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=');
+        byte += 1;
+    }
+    table
+};

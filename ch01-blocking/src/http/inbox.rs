@@ -8,8 +8,8 @@
 use super::chunked::Chunked;
 use super::head::{self, Framing, Head};
 use super::limits::Claim;
+use super::lines::Lines;
 use super::{Limits, Refusal, Request};
-use memchr::memchr_iter;
 
 /// A buffer begins with so many bytes; more is claimed from [`Limits::buffered`].
 const BASE: usize = 16 * 1024;
@@ -55,12 +55,7 @@ struct Room {
 struct Message {
     /// Whether an empty line stood before it.
     empty_line: bool,
-    /// So many bytes have been searched for the end of the head.
-    searched: usize,
-    /// Whether a line has ended there.
-    line_ended: bool,
-    /// The length of its head, or 0 as long as the end has not come.
-    head: usize,
+    lines: Lines,
     content: Option<Content>,
 }
 
@@ -90,7 +85,7 @@ impl Inbox {
     /// Content received so far, if the head of a request is complete and its content is
     /// not.
     pub fn content_received(&self) -> Option<u64> {
-        let content = self.end - self.start - self.message.head;
+        let content = self.end - self.start - self.message.lines.head.unwrap_or(0);
         self.message.content.is_some().then_some(content as u64)
     }
 
@@ -135,6 +130,9 @@ impl Inbox {
     /// What the bytes amount to. The request that was returned before is dropped.
     pub fn next(&mut self, limits: &Limits) -> Parsed<'_> {
         self.drop_answered();
+        if self.start == self.end {
+            return Parsed::Partial { wants_continue: false }; // as after most requests
+        }
         self.parse(limits).unwrap_or_else(Parsed::Refused)
     }
 
@@ -151,7 +149,7 @@ impl Inbox {
 
     fn parse(&mut self, limits: &Limits) -> Result<Parsed<'_>, Refusal> {
         let Inbox { buffer, start, end, message, room, answered } = self;
-        let at_start = message.head == 0 && !message.empty_line;
+        let at_start = message.lines.head.is_none() && !message.empty_line;
         if at_start && buffer[*start..*end].starts_with(b"\r\n") {
             // One empty line before a request is a habit of old clients (RFC 9112
             // section 2.2).
@@ -160,42 +158,73 @@ impl Inbox {
         }
         let received = *end - *start;
         let bytes = &mut buffer[*start..*end];
-        if message.head == 0 && !message.find_head(bytes, limits)? {
+        let Some(len) = message.find_head(bytes, limits)? else {
             room.grow(limits.head + 2, received, limits)?;
             return Ok(Parsed::Partial { wants_continue: false });
-        }
-        let (head, rest) = bytes.split_at_mut(message.head);
+        };
+        let (head, rest) = bytes.split_at_mut(len);
         let head: &[u8] = head;
         let mut parsed = None;
         let mut wants_continue = false;
         let content = match &mut message.content {
             Some(content) => content,
             None => {
-                let head = parsed.insert(complete(head, limits)?);
+                let head = parsed.insert(complete(head, &message.lines, limits)?);
                 wants_continue = head.expects_continue && rest.is_empty();
                 message.content.insert(Content::framed(head.framing))
             }
         };
         if !content.advance(rest, end, limits)? {
-            room.grow(content.need(head.len(), limits), received, limits)?;
+            room.grow(content.need(len, limits), received, limits)?;
             return Ok(Parsed::Partial { wants_continue });
         }
         // The request borrows from its head, so a head whose content came later is
         // parsed once more when all is there; but not for every piece of content.
         let head = match parsed {
             Some(head) => head,
-            None => complete(head, limits)?,
+            None => complete(head, &message.lines, limits)?,
         };
         let content = content.received();
-        *answered = message.head + content;
+        *answered = len + content;
         *message = Message::default();
         Ok(Parsed::Complete(Request { body: &rest[..content], ..head.request }))
     }
 }
 
 /// Parses a head whose end has been found.
-fn complete<'b>(head: &'b [u8], limits: &Limits) -> Result<Head<'b>, Refusal> {
-    head::parse(head, limits)?.ok_or(Refusal::CUT_OFF) // the parser does not say so of what has an end
+fn complete<'b>(
+    head: &'b [u8],
+    lines: &Lines,
+    limits: &Limits,
+) -> Result<Head<'b>, Refusal> {
+    head::parse(head, lines, limits)?.ok_or(Refusal::CUT_OFF) // the parser does not say so of what has an end
+}
+
+impl Message {
+    /// The length of the head, if its end has come. If not, the lines that are complete
+    /// are parsed all the same, so that nonsense is refused before its end comes (it may
+    /// never): at most once for each line, however slowly the bytes come.
+    fn find_head(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+    ) -> Result<Option<usize>, Refusal> {
+        let lines = &mut self.lines;
+        if lines.head.is_some() {
+            return Ok(lines.head);
+        }
+        let before = lines.complete;
+        lines.search(bytes);
+        if lines.head.is_none() {
+            let no_line = lines.first.is_none() && bytes.len() > limits.line;
+            if bytes.len() > limits.head || no_line {
+                head::parse(bytes, lines, limits)?;
+            } else if lines.complete > before {
+                head::parse(&bytes[..lines.complete], lines, limits)?;
+            }
+        }
+        Ok(lines.head)
+    }
 }
 
 impl Room {
@@ -215,36 +244,6 @@ impl Room {
                 "all memory for requests is taken; come back in a moment",
             )),
         }
-    }
-}
-
-impl Message {
-    /// Searches for the end of the head, from where the last search ended. Says whether
-    /// it is there. If not, the lines that are complete are parsed all the same, so
-    /// that nonsense is refused before its end comes (it may never): at most once for
-    /// each line, however slowly the bytes come.
-    fn find_head(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Refusal> {
-        let from = self.searched.saturating_sub(2);
-        let mut new_lines = 0;
-        for newline in memchr_iter(b'\n', &bytes[from..]).map(|at| from + at) {
-            if newline >= self.searched {
-                new_lines = newline + 1;
-            }
-            match bytes[newline + 1..] {
-                [b'\n', ..] => self.head = newline + 2,
-                [b'\r', b'\n', ..] => self.head = newline + 3,
-                _ => continue,
-            }
-            return Ok(true);
-        }
-        self.searched = bytes.len();
-        self.line_ended |= new_lines > 0;
-        if bytes.len() > limits.head || (!self.line_ended && bytes.len() > limits.line) {
-            head::parse(bytes, limits)?;
-        } else if new_lines > 0 {
-            head::parse(&bytes[..new_lines], limits)?;
-        }
-        Ok(false)
     }
 }
 

@@ -21,6 +21,7 @@ mod chunked;
 mod head;
 mod inbox;
 mod limits;
+mod lines;
 mod outbox;
 mod request;
 mod response;
@@ -28,8 +29,8 @@ mod response;
 pub use inbox::{Inbox, Parsed};
 pub use limits::{Budget, Limits, MAX_FIELDS};
 pub use outbox::Outbox;
-pub use request::{Asked, Conditions, Lines, Method, Request, Version};
-pub use response::{Body, ContentRange, Etag, Fields, Refusal, Response, phrase};
+pub use request::{Asked, Conditions, Method, Request, Tags, Version};
+pub use response::{Body, Extra, FileVersion, Refusal, Response, phrase};
 
 /// The number that these digits are: no sign, no space, at least one. What does not fit
 /// in 64 bits is the largest that does: too large is not malformed.

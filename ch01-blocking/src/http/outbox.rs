@@ -6,10 +6,10 @@
 //! never reads can make us hold is bounded.
 
 use super::request::{Asked, Method, Version};
-use super::response::{Body, Fields, Refusal, Response, phrase};
+use super::response::{Body, Extra, Refusal, Response, phrase};
 use crate::stream::Transport;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -29,7 +29,7 @@ pub struct Outbox {
     tail: Tail,
     /// [`Limits::output`](super::Limits::output).
     limit: usize,
-    date: Date,
+    beginning: Beginning,
 }
 
 /// A large content behind the bytes.
@@ -49,7 +49,7 @@ impl Outbox {
             sent: 0,
             tail: Tail::None,
             limit: limit.max(1),
-            date: Date::default(),
+            beginning: Beginning { status: 0, now: UNIX_EPOCH, text: String::new() },
         }
     }
 
@@ -120,7 +120,9 @@ impl Outbox {
             why.status,
             format!("{} {}: {}\n", why.status, phrase(why.status), why.reason),
         );
-        response.fields.retry_after = (why.status == 503).then_some(1);
+        if why.status == 503 {
+            response.extra = Extra::RetryAfter(1);
+        }
         response.close = true;
         self.push(
             response,
@@ -185,76 +187,54 @@ impl Outbox {
         }
     }
 
+    // ANCHOR: head
+    /// Piece by piece, and not with `write!`: formatting looks at every piece through a
+    /// pointer, and took longer than all the rest of a request.
     fn head(&mut self, response: &Response, asked: Asked, now: SystemTime) {
+        let mut digits = itoa::Buffer::new();
         let bytes = &mut self.bytes;
-        let mut line =
-            |arguments: std::fmt::Arguments<'_>| bytes.write_fmt(arguments).unwrap_or(()); // a Vec takes all
-        line(format_args!(
-            "HTTP/1.1 {} {}\r\n",
-            response.status,
-            phrase(response.status)
-        ));
-        line(format_args!("Date: {}\r\n", self.date.at(now)));
-        let Fields {
-            content_type,
-            location,
-            allow,
-            etag,
-            last_modified,
-            content_range,
-            accept_ranges,
-            retry_after,
-        } = &response.fields;
+        let mut put = |text: &str| bytes.extend_from_slice(text.as_bytes());
+        put(self.beginning.of(response.status, now));
         if !matches!(response.status, 204 | 304) {
-            line(format_args!("Content-Length: {}\r\n", response.body.len()));
+            put("Content-Length: ");
+            put(digits.format(response.body.len()));
+            put("\r\n");
         }
-        if let Some(kind) = content_type {
+        if let Some(kind) = response.content_type {
             let text = kind.starts_with("text/")
                 || kind.ends_with("javascript")
                 || kind.ends_with("json");
-            line(format_args!(
-                "Content-Type: {kind}{}\r\n",
-                if text { "; charset=utf-8" } else { "" }
-            ));
+            put("Content-Type: ");
+            put(kind);
+            put(if text { "; charset=utf-8\r\n" } else { "\r\n" });
         }
-        if let Some(location) = location {
-            line(format_args!("Location: {location}\r\n"));
-        }
-        if let Some(allow) = allow {
-            line(format_args!("Allow: {allow}\r\n"));
-        }
-        if let Some(etag) = etag {
-            line(format_args!("ETag: {etag}\r\n"));
-        }
-        if let Some(modified) = last_modified {
-            // Never later than Date (RFC 9110 section 8.8.2.1).
-            line(format_args!(
-                "Last-Modified: {}\r\n",
-                httpdate::HttpDate::from((*modified).min(now))
-            ));
-        }
-        if *accept_ranges {
-            line(format_args!("Accept-Ranges: bytes\r\n"));
-        }
-        match content_range {
-            Some(super::ContentRange { part: Some((first, last)), len }) => {
-                line(format_args!("Content-Range: bytes {first}-{last}/{len}\r\n"));
+        match &response.extra {
+            Extra::None => {}
+            Extra::Location(target) => put(&format!("Location: {target}\r\n")),
+            Extra::Allow(methods) => put(&format!("Allow: {methods}\r\n")),
+            Extra::RetryAfter(seconds) => put(&format!("Retry-After: {seconds}\r\n")),
+            Extra::NoSuchRange { len } => {
+                put(&format!("Content-Range: bytes */{len}\r\n"))
             }
-            Some(super::ContentRange { part: None, len }) => {
-                line(format_args!("Content-Range: bytes */{len}\r\n"));
+            Extra::File { version, part } => {
+                // Never later than Date (RFC 9110 section 8.8.2.1).
+                let modified = httpdate::HttpDate::from(version.modified.min(now));
+                put(&format!("ETag: {version}\r\nLast-Modified: {modified}\r\n"));
+                put("Accept-Ranges: bytes\r\n");
+                if let Some((first, last)) = part {
+                    let len = version.len;
+                    put(&format!("Content-Range: bytes {first}-{last}/{len}\r\n"));
+                }
             }
-            None => {}
         }
-        if let Some(seconds) = retry_after {
-            line(format_args!("Retry-After: {seconds}\r\n"));
-        }
-        if response.close || !asked.keep_alive {
-            line(format_args!("Connection: close\r\n"));
+        if !asked.keep_alive {
+            put("Connection: close\r\n");
         } else if asked.version == Version::Http10 {
-            line(format_args!("Connection: keep-alive\r\n"));
+            put("Connection: keep-alive\r\n");
         }
-        bytes.extend_from_slice(b"\r\n");
+        put("\r\n");
     }
+    // ANCHOR_END: head
 }
 
 /// Something must have gone; nothing at all means that there is no more: a file that
@@ -263,19 +243,27 @@ fn some(sent: usize) -> io::Result<usize> {
     if sent == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(sent) }
 }
 
-/// The Date field's value, formatted once a second.
-#[derive(Debug, Default)]
-struct Date {
-    second: u64,
+/// The lines that all answers of one status and second begin with.
+#[derive(Debug)]
+struct Beginning {
+    status: u16,
+    now: SystemTime,
     text: String,
 }
 
-impl Date {
-    fn at(&mut self, now: SystemTime) -> &str {
-        let second = now.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        if second != self.second || self.text.is_empty() {
-            self.second = second;
-            self.text = httpdate::fmt_http_date(now);
+impl Beginning {
+    fn of(&mut self, status: u16, now: SystemTime) -> &str {
+        // Nearly always nothing has changed, and where one loop answers many, not even
+        // the nanosecond.
+        if (self.status, self.now) != (status, now) {
+            let second = |time: SystemTime| {
+                time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+            };
+            if self.status != status || second(self.now) != second(now) {
+                let (phrase, date) = (phrase(status), httpdate::fmt_http_date(now));
+                self.text = format!("HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\n");
+            }
+            (self.status, self.now) = (status, now);
         }
         &self.text
     }

@@ -1,5 +1,7 @@
 //! A request: what a complete message asks for, borrowed from the input buffer.
 
+use super::head;
+
 /// A request method (RFC 9110 section 9). Names are case-sensitive: `get` is
 /// [`Method::Other`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,13 +72,19 @@ pub struct Request<'b> {
     pub version: Version,
     /// Whether the sender wants the connection to go on (RFC 9112 section 9.3).
     pub keep_alive: bool,
-    /// What a client may ask of a file.
-    pub conditions: Conditions<'b>,
+    /// The head that all of this stood in.
+    pub(super) head: &'b [u8],
     /// The content, decoded from its chunks; empty where there is none.
     pub body: &'b [u8],
 }
 
-impl Request<'_> {
+impl<'b> Request<'b> {
+    /// What a client may ask of a file. Few do, and only files are asked, so it is looked
+    /// for here and not whenever a head is parsed.
+    pub fn conditions(&self) -> Conditions<'b> {
+        head::conditions(self.head)
+    }
+
     /// What an answer must know of its request, without the borrow.
     pub fn asked(&self) -> Asked {
         Asked { method: self.method, version: self.version, keep_alive: self.keep_alive }
@@ -97,8 +105,8 @@ pub struct Asked {
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs)] // each is the field of its name
 pub struct Conditions<'b> {
-    pub if_match: Lines<'b>,
-    pub if_none_match: Lines<'b>,
+    pub if_match: Tags<'b>,
+    pub if_none_match: Tags<'b>,
     pub if_modified_since: Option<&'b [u8]>,
     pub if_unmodified_since: Option<&'b [u8]>,
     pub if_range: Option<&'b [u8]>,
@@ -109,9 +117,9 @@ pub struct Conditions<'b> {
 /// them, so that they need no allocation. Tags beyond that are not looked at, which
 /// errs on the safe side: more is sent, or less is done.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Lines<'b>([&'b [u8]; 4]);
+pub struct Tags<'b>([&'b [u8]; 4]);
 
-impl<'b> Lines<'b> {
+impl<'b> Tags<'b> {
     pub(super) fn add(&mut self, value: &'b [u8]) {
         if let Some(free) = self.0.iter_mut().find(|line| line.is_empty()) {
             *free = value;

@@ -1,15 +1,17 @@
 //! A response: what the application decided, before it becomes bytes.
 
 use std::fs::File;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What the application answers.
 #[derive(Debug)]
 pub struct Response {
     /// The status code, such as 200.
     pub status: u16,
-    /// The fields that this answer has beside those that every answer has.
-    pub fields: Fields,
+    /// A media type; text gets `charset=utf-8` added.
+    pub content_type: Option<&'static str>,
+    /// The fields that only this kind of answer has.
+    pub extra: Extra,
     /// The content.
     pub body: Body,
     /// How long to wait before the answer is sent (`/sleep`): a blocked thread
@@ -20,11 +22,12 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer without content or fields.
+    /// An answer without content.
     pub fn new(status: u16) -> Response {
         Response {
             status,
-            fields: Fields::default(),
+            content_type: None,
+            extra: Extra::None,
             body: Body::Empty,
             delay: None,
             close: false,
@@ -33,9 +36,8 @@ impl Response {
 
     /// An answer in plain text.
     pub fn text(status: u16, text: impl Into<String>) -> Response {
-        let fields = Fields { content_type: Some("text/plain"), ..Fields::default() };
         Response {
-            fields,
+            content_type: Some("text/plain"),
             body: Body::Bytes(text.into().into_bytes()),
             ..Response::new(status)
         }
@@ -82,48 +84,49 @@ impl Body {
     }
 }
 
-/// The fields that some answers have: a place for each instead of a list, so that
-/// an answer needs no allocation for them.
-#[derive(Debug, Default)]
-#[allow(missing_docs)] // each is the field of its name
-pub struct Fields {
-    /// A media type; text gets `charset=utf-8` added.
-    pub content_type: Option<&'static str>,
-    pub location: Option<String>,
-    pub allow: Option<&'static str>,
-    pub etag: Option<Etag>,
-    pub last_modified: Option<SystemTime>,
-    pub content_range: Option<ContentRange>,
-    /// `Accept-Ranges: bytes`.
-    pub accept_ranges: bool,
+/// What an answer says beside its type and length. No answer has two of these, so there
+/// is one place for them all: an answer is made and moved for every request, and should
+/// be small.
+#[derive(Debug)]
+pub enum Extra {
+    /// Nothing.
+    None,
+    /// `Location`: where it is instead.
+    Location(String),
+    /// `Allow`: the methods that can be used.
+    Allow(&'static str),
     /// `Retry-After`, in seconds.
-    pub retry_after: Option<u32>,
+    RetryAfter(u32),
+    /// `ETag`, `Last-Modified` and `Accept-Ranges`; with a part, `Content-Range` too.
+    File {
+        /// What is sent, or is not sent since the client has it.
+        version: FileVersion,
+        /// The first and the last byte of a part.
+        part: Option<(u64, u64)>,
+    },
+    /// `Content-Range` with 416.
+    NoSuchRange {
+        /// The length of all of it.
+        len: u64,
+    },
 }
 
-/// A strong entity tag (RFC 9110 section 8.8.3): a file's time of change and its
-/// length. A change that keeps both, within one tick of the file system's
-/// clock, goes unnoticed.
+/// Which version of a file: its time of change and its length. A change that keeps both,
+/// within one tick of the file system's clock, goes unnoticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Etag {
-    /// Nanoseconds since 1970.
-    pub modified: u128,
+pub struct FileVersion {
+    /// Not before 1970, which is as far back as a date of HTTP goes here.
+    pub modified: SystemTime,
     /// Bytes.
     pub len: u64,
 }
 
-impl std::fmt::Display for Etag {
+/// As a strong entity tag (RFC 9110 section 8.8.3).
+impl std::fmt::Display for FileVersion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "\"{:x}-{:x}\"", self.modified, self.len)
+        let modified = self.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+        write!(f, "\"{:x}-{:x}\"", modified.as_nanos(), self.len)
     }
-}
-
-/// `Content-Range` (RFC 9110 section 14.4).
-#[derive(Clone, Copy, Debug)]
-pub struct ContentRange {
-    /// First and last byte of the part; none with 416.
-    pub part: Option<(u64, u64)>,
-    /// The whole length.
-    pub len: u64,
 }
 
 /// A message or a connection that is not served: the status and why. The

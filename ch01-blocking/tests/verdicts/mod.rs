@@ -55,7 +55,7 @@ pub(crate) fn verdicts(bytes: &[u8], cuts: &[usize], limits: &Limits) -> Vec<Ver
                             request.query,
                             request.version,
                             request.keep_alive,
-                            request.conditions
+                            request.conditions()
                         ),
                         body: request.body.to_vec(),
                     }),

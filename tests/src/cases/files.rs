@@ -291,6 +291,17 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(NEED),
     case(
+        "file_from_before_1970",
+        Must,
+        "RFC 9110 §8.8.2",
+        "A file that is older than the system's clock counts is served like any other",
+        |ctx| {
+            ctx.get("/old.txt")?.is(200)?.holds("from 1950\n")?;
+            ctx.get("/hello.txt")?.is(200).map(drop)
+        },
+    )
+    .needs(NEED),
+    case(
         "accept_ranges",
         Contract,
         "RFC 9110 §14.3",

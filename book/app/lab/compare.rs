@@ -1,0 +1,187 @@
+//! `compare`: the book's servers beside those that people run, and beside a floor.
+//!
+//! Each server runs as a process of its own on one core, the client on another. In every
+//! cell of the comparison all servers have their turn, then all have another, and so on:
+//! what happens to the machine meanwhile happens to all of them. Processor time is
+//! the operating system's account of the server's process.
+
+mod cells;
+mod contestants;
+mod cores;
+mod tables;
+mod turn;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use ch01_blocking::program::raise_descriptor_limit;
+use clap::Args;
+use serde::Serialize;
+
+use self::cells::Cell;
+use self::contestants::Contestant;
+use self::cores::Cores;
+use self::turn::{Row, Turn};
+use super::memory::weigh;
+use super::{Lab, keep_as};
+
+/// Idle connections of which each is weighed.
+const WEIGHED: usize = 10_000;
+
+/// Who is compared, in what, and how long.
+#[derive(Args, Debug, Default)]
+pub struct Options {
+    /// Servers of the book [default: epoll epoll-et poll thread reactors]
+    #[arg(value_name = "SERVER")]
+    stages: Vec<String>,
+
+    /// Those beside them [default: floor,hyper,actix-web,may_minihttp,nginx]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    peers: Vec<String>,
+
+    /// What they are compared in; `list` lists it [default: all]
+    #[arg(long, value_name = "CELL,…", value_delimiter = ',')]
+    cells: Vec<String>,
+
+    /// A program of your own, or another build of one of these; it is started with
+    /// `--listen` and `--root`
+    #[arg(long, value_name = "NAME=PROGRAM", value_parser = contestants::named)]
+    beside: Vec<(String, PathBuf)>,
+
+    /// More and longer turns: half an hour instead of some minutes
+    #[arg(long)]
+    full: bool,
+}
+
+/// How often and how long everybody has a turn.
+#[derive(Clone, Copy, Serialize)]
+struct Effort {
+    rounds: usize,
+    /// Seconds of each turn that are measured, and before.
+    measured: f64,
+    warm_up: f64,
+}
+
+const QUICK: Effort = Effort { rounds: 3, measured: 0.5, warm_up: 0.1 };
+const FULL: Effort = Effort { rounds: 7, measured: 2.0, warm_up: 0.3 };
+
+/// All that is kept.
+#[derive(Serialize)]
+struct Results {
+    effort: Effort,
+    /// The servers that are not ours.
+    versions: Vec<String>,
+    /// What there is to say about how they were measured.
+    remarks: Vec<String>,
+    rows: Vec<Row>,
+    memory: Vec<Weight>,
+}
+
+/// Memory of one server.
+#[derive(Serialize)]
+struct Weight {
+    server: String,
+    clients: usize,
+    bytes_each: f64,
+}
+
+/// The whole comparison, as `lab compare`.
+pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+    compare(lab, &Options::default())
+}
+
+/// The comparison of those that were named.
+pub(super) fn compare(lab: &Lab<'_>, options: &Options) -> Result<()> {
+    let cells = cells::chosen(&options.cells)?;
+    if options.cells.iter().any(|cell| cell == "list") {
+        print!("{}", cells::list());
+        return Ok(());
+    }
+    let whole = options.cells.is_empty() && options.peers.is_empty();
+    ensure!(
+        whole || !lab.record || !options.beside.is_empty(),
+        "the book shows the whole comparison: with --record, leave --cells and --peers away"
+    );
+    raise_descriptor_limit();
+    let effort = if options.full { FULL } else { QUICK };
+    let mut remarks = Vec::new();
+    let cores = Cores::of_this_process(&mut remarks);
+    let site = cells::site()?;
+    let all = contestants::all(lab, options)?;
+    let (all, versions) =
+        contestants::inspected(all, lab, site.path(), &cores, &mut remarks)?;
+    for remark in &remarks {
+        eprintln!("compare: {remark}");
+    }
+    let mut rows = Vec::new();
+    for cell in &cells {
+        rows.extend(rounds(cell, &all, site.path(), &cores, effort)?);
+    }
+    let memory = if cells::weighed(&options.cells) {
+        all.iter()
+            .map(|contestant| weight(contestant, site.path(), &cores))
+            .collect::<Result<_>>()?
+    } else {
+        Vec::new()
+    };
+    let results = Results { effort, versions, remarks, rows, memory };
+    // Who is compared with somebody else's programs does not replace what the book shows.
+    let name = if options.beside.is_empty() { "compare" } else { "beside" };
+    keep_as(lab, &command(options), name, &[&results], &tables::parts(name, &results))
+}
+
+/// Everybody's turns in one cell, one after the other, and again.
+fn rounds(
+    cell: &'static Cell,
+    all: &[Contestant],
+    site: &Path,
+    cores: &Cores,
+    effort: Effort,
+) -> Result<Vec<Row>> {
+    let able: Vec<_> =
+        all.iter().filter(|one| one.serves_files || !cell.is_file()).collect();
+    let mut turns: Vec<Vec<Turn>> = able.iter().map(|_| Vec::new()).collect();
+    for round in 1..=effort.rounds {
+        eprintln!("compare: {}, round {round} of {}", cell.title, effort.rounds);
+        for (contestant, turns) in able.iter().zip(&mut turns) {
+            let turn = turn::take(contestant, cell, site, cores, effort)
+                .with_context(|| format!("{} in {}", contestant.name, cell.title))?;
+            eprintln!("    {:<13} {turn}", contestant.name);
+            turns.push(turn);
+        }
+    }
+    let rows = able.iter().zip(&turns);
+    Ok(rows.map(|(contestant, turns)| Row::of(cell, contestant, turns)).collect())
+}
+
+fn weight(contestant: &Contestant, site: &Path, cores: &Cores) -> Result<Weight> {
+    eprintln!("compare: {WEIGHED} idle connections of {}", contestant.name);
+    let running = contestant.start(site, cores)?;
+    let weight = weigh(&running, WEIGHED)
+        .with_context(|| format!("weighing {}", contestant.name))?;
+    Ok(Weight {
+        server: contestant.name.clone(),
+        clients: WEIGHED,
+        bytes_each: weight.each,
+    })
+}
+
+/// What somebody types to repeat it.
+fn command(options: &Options) -> String {
+    let mut command = String::from("cargo run --release -- compare");
+    for stage in &options.stages {
+        command += &format!(" {stage}");
+    }
+    for (option, values) in [("peers", &options.peers), ("cells", &options.cells)] {
+        if !values.is_empty() {
+            command += &format!(" --{option} {}", values.join(","));
+        }
+    }
+    for (name, _) in &options.beside {
+        command += &format!(" --beside {name}=…");
+    }
+    if options.full {
+        command += " --full";
+    }
+    command
+}

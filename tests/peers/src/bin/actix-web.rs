@@ -1,0 +1,44 @@
+//! actix-web 4 with one worker; files by actix-files. Its accepting has a thread of its
+//! own, which shares the one core.
+
+use std::io;
+
+use actix_files::NamedFile;
+use actix_web::web::{self, Data, Path};
+use actix_web::{App, HttpResponse, HttpServer};
+use peers::{HELLO, TEXT, listen, options, say};
+
+#[actix_web::main]
+async fn main() -> io::Result<()> {
+    let options = options();
+    let listener = listen(options.listen)?;
+    say(listener.local_addr()?)?;
+    let root = Data::new(options.root);
+    let application = move || {
+        App::new()
+            .app_data(root.clone())
+            .route("/plaintext", web::get().to(plaintext))
+            .route("/{name}", web::get().to(file))
+    };
+    HttpServer::new(application)
+        .workers(1)
+        .keep_alive(peers::KEPT)
+        .listen(listener)?
+        .run()
+        .await
+}
+
+async fn plaintext() -> HttpResponse {
+    HttpResponse::Ok().content_type(TEXT).body(HELLO)
+}
+
+/// A file right below the root, and nothing else: this is for measuring.
+async fn file(
+    name: Path<String>,
+    root: Data<std::path::PathBuf>,
+) -> io::Result<NamedFile> {
+    if name.contains('/') || name.starts_with('.') {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    NamedFile::open_async(root.join(name.as_str())).await
+}

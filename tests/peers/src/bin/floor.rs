@@ -1,0 +1,123 @@
+//! The floor: what the kernel alone costs.
+//!
+//! One thread, one epoll, level-triggered, and nothing that a web server has to know. It
+//! takes the length of a connection's first request (up to the first empty line) for the
+//! length of all that follow, so that it can count them without looking at them, and
+//! answers each with the same bytes. No request is parsed, none is refused; no limit, no
+//! deadline, no clock (its `Date` is that of a day long past), no files. Who does not
+//! take an answer at once is cut off.
+//!
+//! No server that makes these calls for each request can be cheaper. What a real one
+//! costs beyond it is what HTTP costs, and what its author has added.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use peers::{HELLO, TEXT, listen, options, say};
+
+/// So many events are taken with one call.
+const AT_ONCE: usize = 512;
+/// So many answers are sent with one call.
+const BURST: usize = 128;
+/// So many bytes of requests are taken with one call.
+const SCRATCH: usize = 16 * 1024;
+
+/// The listener's place in the list; the others are the connections' descriptors.
+const LISTENER: u64 = u64::MAX;
+
+/// A connection, and how much of its current request is there.
+struct Client {
+    socket: TcpStream,
+    /// The length of each of its requests, once the first is complete.
+    length: usize,
+    pending: usize,
+}
+
+fn main() -> io::Result<()> {
+    let options = options();
+    let listener = listen(options.listen)?;
+    say(listener.local_addr()?)?;
+    serve(&listener)
+}
+
+fn serve(listener: &TcpListener) -> io::Result<()> {
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: {}\r\n\
+         Content-Type: {TEXT}\r\n\r\n{HELLO}",
+        HELLO.len()
+    );
+    let answers = answer.repeat(BURST).into_bytes();
+    let mut scratch = vec![0; SCRATCH];
+    let mut clients: Vec<Option<Client>> = Vec::new();
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
+    let mut events = vec![EpollEvent::empty(); AT_ONCE];
+    loop {
+        let found = epoll.wait(&mut events, EpollTimeout::NONE)?;
+        for event in &events[..found] {
+            if event.data() == LISTENER {
+                accept(listener, &epoll, &mut clients)?;
+                continue;
+            }
+            let place = &mut clients[event.data() as usize];
+            let Some(client) = place else { continue };
+            if client.turn(&mut scratch, &answers, answer.len()).is_err() {
+                *place = None; // closing takes it off the list (epoll(7))
+            }
+        }
+    }
+}
+
+fn accept(
+    listener: &TcpListener,
+    epoll: &Epoll,
+    clients: &mut Vec<Option<Client>>,
+) -> io::Result<()> {
+    loop {
+        let socket = match listener.accept() {
+            Ok((socket, _)) => socket,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        socket.set_nonblocking(true)?;
+        let place = socket.as_raw_fd() as usize;
+        epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, place as u64))?;
+        if clients.len() <= place {
+            clients.resize_with(place + 1, || None);
+        }
+        clients[place] = Some(Client { socket, length: 0, pending: 0 });
+    }
+}
+
+impl Client {
+    // ANCHOR: turn
+    /// One read, and one write if a request has ended. An error is this client's end.
+    fn turn(
+        &mut self,
+        scratch: &mut [u8],
+        answers: &[u8],
+        each: usize,
+    ) -> io::Result<()> {
+        let received = self.socket.read(scratch)?;
+        if received == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        if self.length == 0 {
+            let end = scratch[..received].windows(4).position(|four| four == b"\r\n\r\n");
+            // A first request that comes in pieces: no client of ours does that.
+            self.length = end.ok_or(ErrorKind::InvalidData)? + 4;
+        }
+        self.pending += received;
+        let mut ended = self.pending / self.length;
+        self.pending %= self.length;
+        while ended > 0 {
+            let burst = ended.min(answers.len() / each);
+            self.socket.write_all(&answers[..burst * each])?;
+            ended -= burst;
+        }
+        Ok(())
+    }
+    // ANCHOR_END: turn
+}
