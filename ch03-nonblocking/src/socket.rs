@@ -64,7 +64,7 @@ impl AsFd for Socket {
 /// In one turn a connection may move so many bytes; then it is the others' turn.
 /// Without this bound, one client that reads as fast as we write would have the loop
 /// to itself for a gigabyte.
-const SHARE: usize = 256 * 1024;
+pub const SHARE: usize = 256 * 1024;
 // ANCHOR_END: share
 
 /// What is left of a connection's share, and what became of the rest.
@@ -77,16 +77,10 @@ pub struct Share {
     pub moved: bool,
 }
 
-impl Default for Share {
-    fn default() -> Share {
-        Share::new()
-    }
-}
-
 impl Share {
-    /// For a whole turn.
-    pub fn new() -> Share {
-        Share { left: SHARE, wrote: 0, moved: false }
+    /// For a whole turn, so many bytes.
+    pub fn new(bytes: usize) -> Share {
+        Share { left: bytes, wrote: 0, moved: false }
     }
 
     /// Whether the turn is over.

@@ -108,7 +108,7 @@ fn serve_on(
     let options = options.clone();
     let scheduler = Scheduler::new(poller, Stacks::new(stack)?);
     let served = sys::lend(scheduler, site, move |site, handle| {
-        host(House::new(site, &options), listener, stop, handle)
+        host(&House::new(site, &options), listener, stop, handle)
     });
     served?
         .unwrap_or_else(|_| Err(io::Error::other("a coroutine of the server panicked")))
@@ -119,7 +119,7 @@ fn serve_on(
 /// The first coroutine: has the door opened, waits for the stop, and sees the guests off.
 /// When it ends, whoever is still here is unwound.
 fn host<P: Poller + 'static>(
-    house: Rc<House>,
+    house: &Rc<House>,
     listener: Listener,
     stop: OwnedFd,
     handle: &Handle<P, Guest<P>>,

@@ -9,7 +9,7 @@ use ch01_blocking::stream::{Stream, Transport};
 use ch01_blocking::trace::trace;
 use ch01_blocking::wait::{Describe, Progress, Wait};
 use ch03_nonblocking::poller::Poller;
-use ch03_nonblocking::socket::{Share, Turn};
+use ch03_nonblocking::socket::{SHARE, Share, Turn};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem::discriminant;
@@ -37,7 +37,7 @@ impl<P: Poller> Parking<P> {
             wait: Wait::Idle,
             progress: Progress::default(),
             look: None,
-            share: Share::new(),
+            share: Share::new(SHARE),
         }
     }
 
@@ -65,7 +65,7 @@ impl<P: Poller> Parking<P> {
     fn take_turns(&mut self) {
         if self.share.is_used_up() {
             self.guest.descriptor.handle().yield_now();
-            self.share = Share::new();
+            self.share = Share::new(SHARE);
         }
     }
 

@@ -58,7 +58,7 @@ fn a_stack_is_given_back_at_every_kind_of_end() -> io::Result<()> {
     run(|handle| {
         for round in 0..300 {
             let ends = handle.spawn(|_| ())?;
-            let sleeps = handle.spawn(|handle| handle.yield_now())?;
+            let sleeps = handle.spawn(Handle::yield_now)?;
             let panics = handle.spawn(|_| panic_any(7))?;
             ends.join().expect("no panic");
             sleeps.join().expect("no panic");

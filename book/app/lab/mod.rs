@@ -7,13 +7,20 @@
 mod chaos;
 mod chart;
 #[cfg(target_os = "linux")]
+mod closing;
+#[cfg(target_os = "linux")]
 mod compare;
+#[cfg(target_os = "linux")]
+mod concurrency;
+#[cfg(target_os = "linux")]
+mod family;
 #[cfg(target_os = "linux")]
 mod herd;
 mod idle;
 mod machine;
 mod memory;
 mod readiness;
+mod request;
 mod rounds;
 mod running;
 mod sample;
@@ -66,6 +73,11 @@ const EXPERIMENTS: &[Experiment] = &[
         run: waiting::run,
     },
     Experiment {
+        name: "request",
+        question: "What does a request cost outside of the kernel?",
+        run: request::run,
+    },
+    Experiment {
         name: "idle",
         question: "What do idle clients cost a fresh one, and the processor: spin and sigio",
         run: idle::run,
@@ -74,6 +86,12 @@ const EXPERIMENTS: &[Experiment] = &[
         name: "chaos",
         question: "Everything that clients can do, at once: what does one that means well notice?",
         run: chaos::run,
+    },
+    #[cfg(target_os = "linux")]
+    Experiment {
+        name: "concurrency",
+        question: "All servers, from one client to ten thousand: who still answers, and at what cost?",
+        run: concurrency::run,
     },
     #[cfg(target_os = "linux")]
     Experiment {
@@ -89,6 +107,12 @@ const EXPERIMENTS: &[Experiment] = &[
         name: "switch",
         question: "What does it cost to go to another stack and back, and to have so many?",
         run: switch::run,
+    },
+    #[cfg(target_os = "linux")]
+    Experiment {
+        name: "closing",
+        question: "One of several loops goes: which of the clients that wait does it take along?",
+        run: closing::run,
     },
     #[cfg(target_os = "linux")]
     Experiment {
@@ -135,6 +159,7 @@ pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
     let sample = match experiment {
         "spawn" => serde_json::to_string(&spawn::measure(what, count)?)?,
         "readiness" => serde_json::to_string(&rounds::measure(what, count)?)?,
+        "request" => serde_json::to_string(&request::measure(what, count)?)?,
         #[cfg(target_os = "linux")]
         "herd" => serde_json::to_string(&herd::measure(what, count)?)?,
         #[cfg(all(

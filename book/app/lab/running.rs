@@ -72,6 +72,11 @@ impl Server {
         Ok(server)
     }
 
+    /// The number of its process.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has had of the processors so far, all its threads.
     pub(super) fn account(&self) -> Result<Account> {
         let mut account = Account { used: Duration::ZERO, waited: Duration::ZERO };

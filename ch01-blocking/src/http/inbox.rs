@@ -150,6 +150,9 @@ impl Inbox {
     /// What the bytes amount to. The request that was returned before is dropped.
     pub fn next(&mut self, limits: &Limits) -> Parsed<'_> {
         self.drop_answered();
+        if self.start == self.end {
+            return Parsed::Partial { wants_continue: false }; // as after most requests
+        }
         self.parse(limits).unwrap_or_else(Parsed::Refused)
     }
 

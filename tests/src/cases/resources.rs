@@ -293,7 +293,7 @@ pub(super) const CASES: &[Case] = &[
     .clients(CROWD + 5)
     .needs(&[Need::Process, Need::Plaintext, Need::Many])
     .level(3)
-    .book("Chapter 4, \"Who is there and says nothing\"; Chapter 6, \"Idle without a stack\""),
+    .book("Chapter 6, \"Idle without a stack\""),
     case("memory_of_those_that_never_read", Security, "CWE-770", "Twenty clients that ask for a gigabyte each and do not read need little memory", |ctx| {
         grows_less_than(ctx, 20, &get("/bytes/1073741824").repeat(100), 16 * 1024)
     })
@@ -337,7 +337,7 @@ pub(super) const CASES: &[Case] = &[
             let mut client = ctx.client()?;
             let head = request("POST", "/echo", "Transfer-Encoding: chunked\r\n");
             // So much that more room is claimed for what may follow, and then nothing follows.
-            client.send([&head[..], b"2ee0\r\n", &pattern(0x2ee0)].concat())?;
+            client.send([&head[..], b"2ee0\r\n", &[b'x'; 0x2ee0]].concat())?;
             client.drained();
             client.send("\r\n0\r\n\r\n")?;
             client.response()?.is(200)?;

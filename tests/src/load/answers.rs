@@ -4,6 +4,9 @@
 //! to tell where it ends, and is quick: a server's heads are the same for a second (until
 //! its `Date` changes), so a head that equals the last one byte for byte is not parsed again.
 
+#[cfg(test)]
+mod tests;
+
 /// More than a head may have.
 const LARGEST_HEAD: usize = 64 * 1024;
 /// More digits than a chunk's size may have.
@@ -211,10 +214,8 @@ impl Head {
         let line = lines.next().and_then(|line| line.strip_prefix("HTTP/1."));
         let (minor, line) =
             line.and_then(|line| line.split_once(' ')).ok_or(Malformed)?;
-        let status = match line.split(' ').next().and_then(|code| code.parse().ok()) {
-            Some(status @ (100 | 102..600)) => status,
-            _ => return Err(Malformed),
-        };
+        let code = line.split(' ').next().and_then(|code| code.parse().ok());
+        let Some(status @ (100 | 102..600)) = code else { return Err(Malformed) };
         let (mut length, mut chunked, mut last) = (None, false, minor == "0");
         for line in lines {
             let (name, value) = line.split_once(':').ok_or(Malformed)?;

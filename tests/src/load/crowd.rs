@@ -9,6 +9,7 @@ use super::answers::Known;
 use super::connection::{Connection, Number};
 use super::pace::Pace;
 use super::plan::Plan;
+use super::requests::Requests;
 use super::tally::{Fault, Tally};
 use super::waiter::Waiter;
 
@@ -26,12 +27,7 @@ pub(super) struct Crowd<'a> {
     pub connections: Vec<Connection>,
     waiter: Waiter,
     start: Instant,
-    /// Requests, as many as one client has under way.
-    requests: Vec<u8>,
-    /// The length of one.
-    length: usize,
-    /// A request that keeps its connection, for the first time.
-    first: Vec<u8>,
+    requests: Requests,
     known: Known,
     piece: Box<[u8]>,
     /// Who is answered asks again.
@@ -48,11 +44,6 @@ pub(super) struct Crowd<'a> {
 
 impl<'a> Crowd<'a> {
     pub(super) fn new(plan: &'a Plan) -> io::Result<Crowd<'a>> {
-        let Plan { path, host, .. } = plan;
-        let request = |more: &str| {
-            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n").into_bytes()
-        };
-        let one = request(if plan.keep_alive { "" } else { "Connection: close\r\n" });
         let depth = plan.depth();
         let place = |at| Connection::new(if at < plan.connections { depth } else { 1 });
         Ok(Crowd {
@@ -61,9 +52,7 @@ impl<'a> Crowd<'a> {
             connections: (0..plan.connections + plan.idle).map(place).collect(),
             waiter: Waiter::new()?,
             start: Instant::now(),
-            requests: one.repeat(depth),
-            length: one.len(),
-            first: request(""),
+            requests: Requests::new(plan),
             known: Known::default(),
             piece: vec![0; PIECE].into(),
             asking: false,
@@ -102,10 +91,12 @@ impl<'a> Crowd<'a> {
         Ok(())
     }
 
-    /// From now on nobody does; what is under way remains so.
-    pub(super) fn stop_asking(&mut self) {
+    /// From now on nobody does; what is under way remains so. In the open loop: how many were
+    /// due, and nobody was free to send them.
+    pub(super) fn stop_asking(&mut self) -> io::Result<u64> {
+        self.ask_what_is_due()?; // if it is only we who are late
         self.asking = false;
-        self.pace = None;
+        Ok(self.pace.take().map_or(0, |pace| pace.unsent()))
     }
 
     /// One wait, at most until `end`, and whatever it brings.
@@ -134,7 +125,7 @@ impl<'a> Crowd<'a> {
             }
         }
         let most = Duration::from_nanos(wake.saturating_sub(now));
-        let found = self.waiter.wait(&self.connections, most)?;
+        let found = self.waiter.wait(&self.connections, most, self.pace.is_some())?;
         for at in 0..found {
             let Some(event) = self.waiter.event(at) else { continue };
             if event.writable {
@@ -240,7 +231,7 @@ impl<'a> Crowd<'a> {
             return self.open(place, depth, now, now);
         }
         for _ in self.connections[place].under_way()..depth {
-            self.connections[place].ask(now, now, self.length);
+            self.connections[place].ask(now, now, self.requests.length);
             self.under_way += 1;
         }
         self.send(place)
@@ -259,7 +250,7 @@ impl<'a> Crowd<'a> {
                 self.open(place, 1, due, now)?;
             } else if connection.is_open() && connection.under_way() < self.plan.depth() {
                 pace.has_asked();
-                connection.ask(due, now, self.length);
+                connection.ask(due, now, self.requests.length);
                 self.under_way += 1;
                 if connection.under_way() < self.plan.depth() {
                     pace.is_free(place);
@@ -279,10 +270,7 @@ impl<'a> Crowd<'a> {
         if connection.open(self.plan.address, number).is_err() {
             return self.fail(place, Some(Fault::Connect));
         }
-        let (requests, length) = match place < self.plan.connections {
-            true => (&self.requests, self.length),
-            false => (&self.first, self.first.len()),
-        };
+        let (requests, length) = self.requests.of(place);
         for _ in 0..asks {
             connection.ask(when, now, length);
             self.under_way += 1;
@@ -301,10 +289,7 @@ impl<'a> Crowd<'a> {
     /// Sends what is to be sent; if that would have to wait, it is watched for.
     #[inline]
     fn send(&mut self, place: usize) -> io::Result<()> {
-        let (requests, length) = match place < self.plan.connections {
-            true => (&self.requests, self.length),
-            false => (&self.first, self.first.len()),
-        };
+        let (requests, length) = self.requests.of(place);
         let connection = &mut self.connections[place];
         if connection.send(requests, length).and_then(|()| connection.look()).is_err() {
             return self.fail(place, Some(Fault::Connect));

@@ -63,18 +63,22 @@ impl Waiter {
         Ok(self.kernel.modify(socket, &mut event(place, write))?)
     }
 
-    /// Waits until somebody is ready or the time is over. The kernel knows whom we watch.
-    pub(super) fn wait(&mut self, _: &[Connection], most: Duration) -> io::Result<usize> {
-        let whole = most.as_millis();
-        let precise = most.subsec_nanos() % 1_000_000 != 0 && whole < 10;
+    /// Waits until somebody is ready or the time is over, exactly or to the millisecond. The
+    /// kernel knows whom we watch.
+    pub(super) fn wait(
+        &mut self,
+        _: &[Connection],
+        most: Duration,
+        exactly: bool,
+    ) -> io::Result<usize> {
         let timeout = if most.is_zero() {
             EpollTimeout::ZERO
-        } else if precise {
+        } else if exactly {
             let once = Expiration::OneShot(TimeSpec::from_duration(most));
             self.timer.set(once, TimerSetTimeFlags::empty())?;
             EpollTimeout::NONE
         } else {
-            EpollTimeout::try_from(whole.max(1)).unwrap_or(EpollTimeout::MAX)
+            EpollTimeout::try_from(most.as_millis().max(1)).unwrap_or(EpollTimeout::MAX)
         };
         match self.kernel.wait(&mut self.events, timeout) {
             Err(Errno::EINTR) => Ok(0), // stopped and continued, for instance

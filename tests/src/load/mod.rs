@@ -23,6 +23,7 @@ mod crowd;
 mod pace;
 mod plan;
 mod report;
+mod requests;
 mod tally;
 #[cfg_attr(target_os = "linux", path = "epoll.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "poll.rs")]
@@ -161,9 +162,7 @@ fn go_on(
             tell(Duration::from_nanos(now - begin));
         }
     }
-    let unsent = crowd.pace.as_ref().map_or(0, Pace::unsent);
-    crowd.stop_asking();
-    Ok(unsent)
+    crowd.stop_asking()
 }
 
 /// Waits for what has been asked.

@@ -38,11 +38,12 @@ impl Waiter {
         Ok(())
     }
 
-    /// Waits until somebody is ready or the time is over.
+    /// Waits until somebody is ready or the time is over, to the millisecond.
     pub(super) fn wait(
         &mut self,
         connections: &[Connection],
         most: Duration,
+        _: bool,
     ) -> io::Result<usize> {
         self.events.clear();
         let open = |(place, one): (usize, _)| Some((place, Connection::watched(one)?));

@@ -101,7 +101,7 @@ fn remarks(plan: &Plan, outcome: &Outcome) -> Vec<String> {
             outcome.client_busy * 100.0
         ));
     }
-    if outcome.unsent > 0 {
+    if outcome.unsent > outcome.requests / 100 {
         remarks.push(format!(
             "The server did not keep up: {} requests were due and could not be sent, for no connection was free. The latencies are too good for that.",
             whole(outcome.unsent)

@@ -1,0 +1,303 @@
+//! The load generator against a server that does as it is told: what is counted is what
+//! happened, each kind by its name.
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use client_suite::load::{Errors, Outcome, Phase, Plan, run};
+
+type Done = Result<(), Box<dyn Error>>;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!";
+const CLOSING: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nHi";
+
+/// What is done to a request, by how many were received before it on its connection.
+type Manner = fn(&mut TcpStream, usize) -> std::io::Result<bool>;
+
+/// A server, and what it has counted.
+struct Server {
+    address: SocketAddr,
+    connections: Arc<AtomicU64>,
+    requests: Arc<AtomicU64>,
+}
+
+/// A thread for each client. It ends with this process.
+fn server(manner: Manner) -> Result<Server, Box<dyn Error>> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let server = Server {
+        address: listener.local_addr()?,
+        connections: Arc::default(),
+        requests: Arc::default(),
+    };
+    let (connections, requests) = (server.connections.clone(), server.requests.clone());
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            connections.fetch_add(1, SeqCst);
+            let requests = requests.clone();
+            thread::spawn(move || serve(client, manner, &requests));
+        }
+    });
+    Ok(server)
+}
+
+fn serve(mut client: TcpStream, manner: Manner, all: &AtomicU64) -> std::io::Result<()> {
+    let (mut inbox, mut piece, mut here) = (Vec::new(), [0; 4096], 0);
+    loop {
+        while let Some(end) = inbox.windows(4).position(|four| four == b"\r\n\r\n") {
+            inbox.drain(..end + 4);
+            all.fetch_add(1, SeqCst);
+            if !manner(&mut client, here)? {
+                return Ok(());
+            }
+            here += 1;
+        }
+        match client.read(&mut piece)? {
+            0 => return Ok(()),
+            n => inbox.extend_from_slice(&piece[..n]),
+        }
+    }
+}
+
+fn well(client: &mut TcpStream, _: usize) -> std::io::Result<bool> {
+    client.write_all(ANSWER).map(|()| true)
+}
+
+fn reset(client: &TcpStream) -> std::io::Result<bool> {
+    socket2::SockRef::from(client).set_linger(Some(Duration::ZERO))?;
+    Ok(false)
+}
+
+/// Four clients for a moment. The numbers are the server's own, at the beginning and the end.
+fn measure(
+    server: &Server,
+    change: impl FnOnce(Plan) -> Plan,
+) -> std::io::Result<(Outcome, u64)> {
+    let plan = change(Plan {
+        connections: 4,
+        timeout: Duration::from_secs(60),
+        warm_up: Duration::from_millis(20),
+        time: Duration::from_millis(200),
+        ..Plan::new(server.address, "/anything")
+    });
+    let mut marks = Vec::new();
+    let outcome = run(&plan, &mut |phase| match phase {
+        Phase::Measuring { done } if !done.is_zero() => {}
+        Phase::Measuring { .. } | Phase::Finished => {
+            marks.push(server.requests.load(SeqCst))
+        }
+        _ => {}
+    })?;
+    Ok((outcome, marks[1] - marks[0]))
+}
+
+/// A run in which only errors of one kind may happen, and some must.
+fn only(manner: Manner, kind: fn(&mut Errors) -> &mut u64, timeout: u64) -> Done {
+    let server = server(manner)?;
+    let timeout = Duration::from_millis(timeout);
+    loop {
+        let (outcome, asked) = measure(&server, |plan| Plan { timeout, ..plan })?;
+        let mut others = outcome.errors;
+        let count = std::mem::take(kind(&mut others));
+        assert_eq!(others, Errors::default());
+        // Every request has come to one of the two ends.
+        assert_eq!(outcome.requests + count, asked);
+        if count > 0 {
+            return Ok(());
+        } // a machine that is very busy may not have come so far
+    }
+}
+
+#[test]
+fn counts_what_the_server_counts() -> Done {
+    let server = server(well)?;
+    for depth in [1, 5] {
+        let (outcome, asked) = measure(&server, |plan| Plan { depth, ..plan })?;
+        assert!(asked > 0);
+        assert_eq!(outcome.requests, asked);
+        assert_eq!(outcome.bytes, asked * ANSWER.len() as u64);
+        assert_eq!(outcome.latency.len(), asked);
+        assert_eq!(outcome.errors, Errors::default());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_connection_for_each_request() -> Done {
+    let server = server(|client, _| client.write_all(CLOSING).map(|()| false))?;
+    let (outcome, asked) = measure(&server, |plan| Plan { keep_alive: false, ..plan })?;
+    assert!(asked > 0);
+    assert_eq!((outcome.requests, outcome.errors), (asked, Errors::default()));
+    // And one that only looked whether there is a server. It asked for nothing.
+    assert_eq!(server.connections.load(SeqCst), server.requests.load(SeqCst) + 1);
+    Ok(())
+}
+
+#[test]
+fn a_server_that_closes_as_it_said_is_asked_on_a_new_connection() -> Done {
+    let manner: Manner = |client, here| match here {
+        0..3 => well(client, here),
+        _ => client.write_all(CLOSING).map(|()| false),
+    };
+    let server = server(manner)?;
+    let (outcome, asked) = measure(&server, |plan| plan)?;
+    assert!(asked > 0);
+    assert_eq!((outcome.requests, outcome.errors), (asked, Errors::default()));
+    Ok(())
+}
+
+#[test]
+fn a_reset_is_a_reset() -> Done {
+    let manner: Manner = |client, here| match here {
+        0..3 => well(client, here),
+        _ => reset(client),
+    };
+    only(manner, |errors| &mut errors.reset, 60_000)
+}
+
+#[test]
+fn half_an_answer_is_cut_short() -> Done {
+    let manner: Manner = |client, here| match here {
+        0..3 => well(client, here),
+        _ => client.write_all(&ANSWER[..ANSWER.len() - 1]).map(|()| false),
+    };
+    only(manner, |errors| &mut errors.cut_short, 60_000)
+}
+
+#[test]
+fn another_status_is_not_good() -> Done {
+    let manner: Manner = |client, here| match here % 2 {
+        0 => well(client, here),
+        _ => client
+            .write_all(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+            .map(|()| true),
+    };
+    only(manner, |errors| &mut errors.status, 60_000)
+}
+
+#[test]
+fn silence_is_timed_out() -> Done {
+    // The first answers are those by which the connections are made.
+    let manner: Manner =
+        |client, here| if here == 0 { well(client, here) } else { Ok(true) };
+    only(manner, |errors| &mut errors.timed_out, 50)
+}
+
+#[test]
+fn gibberish_is_malformed() -> Done {
+    let manner: Manner = |client, here| match here {
+        0..3 => well(client, here),
+        _ => client.write_all(b"220 mail.example ESMTP\r\n\r\n").map(|()| true),
+    };
+    only(manner, |errors| &mut errors.malformed, 60_000)
+}
+
+#[test]
+fn more_answers_than_questions_are_malformed() -> Done {
+    let manner: Manner = |client, _| client.write_all(&ANSWER.repeat(2)).map(|()| true);
+    let server = server(manner)?;
+    // One that comes after the next question is taken for its answer. Not all can be.
+    while measure(&server, |plan| plan)?.0.errors.malformed == 0 {}
+    Ok(())
+}
+
+#[test]
+fn idle_connections_ask_once() -> Done {
+    let server = server(well)?;
+    let (outcome, asked) = measure(&server, |plan| Plan { idle: 30, ..plan })?;
+    assert_eq!((outcome.idle, outcome.requests), (30, asked));
+    assert_eq!(server.connections.load(SeqCst), 30 + 4 + 1);
+    Ok(())
+}
+
+#[test]
+fn what_is_due_is_sent_or_said_not_to_have_been() -> Done {
+    let server = server(well)?;
+    let (outcome, asked) = measure(&server, |plan| Plan { rate: Some(500.0), ..plan })?;
+    assert_eq!(outcome.requests, asked);
+    assert_eq!(outcome.requests + outcome.unsent, 100);
+    Ok(())
+}
+
+#[test]
+fn a_stall_is_felt_by_all_who_should_have_asked_in_it() -> Done {
+    let manner: Manner = |client, here| {
+        if here == 1 {
+            thread::sleep(Duration::from_millis(500));
+        }
+        well(client, here)
+    };
+    let server = server(manner)?;
+    let time = Duration::from_secs(1);
+    let (connections, warm_up) = (1, Duration::ZERO);
+    let (outcome, _) = measure(&server, |plan| Plan {
+        connections,
+        warm_up,
+        time,
+        rate: Some(100.0),
+        ..plan
+    })?;
+    // Of those due in the first 0.4 s each waited for more than 0.1 s, as the server slept.
+    let slow = outcome.latency.count_between(100_000_000, u64::MAX);
+    assert!(slow + outcome.unsent >= 40, "{slow} slow, {} not sent", outcome.unsent);
+    assert_eq!(outcome.requests + outcome.unsent, 100);
+    Ok(())
+}
+
+#[test]
+fn the_command_reports() -> Done {
+    let server = server(well)?;
+    let url = format!("http://{}/path", server.address);
+    let command = |more: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_client-suite"))
+            .args(["load", &url, "--time", "0.1", "--warm-up", "0", "--connections", "3"])
+            .args(more)
+            .output()
+    };
+    let output = command(&["--json"])?;
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(
+        (report["url"].as_str(), report["connections"].as_u64()),
+        (Some(&*url), Some(3))
+    );
+    assert!(report["requests"].as_u64() > Some(0), "{report}");
+    assert_eq!(report["errors"]["reset"], 0);
+    assert!(output.stderr.is_empty(), "progress is for terminals");
+
+    let text = String::from_utf8(command(&[])?.stdout)?;
+    assert!(text.contains("errors     none"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn nobody_there_is_said_in_one_line() -> Done {
+    let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let output = Command::new(env!("CARGO_BIN_EXE_client-suite"))
+        .args(["load", &format!("http://{free}/")])
+        .output()?;
+    let said = String::from_utf8(output.stderr)?;
+    assert_eq!((said.lines().count(), output.status.code()), (1, Some(2)), "{said}");
+    Ok(())
+}
+
+#[test]
+fn too_few_descriptors_are_said_in_one_line() -> Done {
+    let server = server(well)?;
+    let output = Command::new("/bin/sh")
+        .args(["-c", "ulimit -n 100; exec \"$0\" load \"$1\" --connections 100"])
+        .args([
+            env!("CARGO_BIN_EXE_client-suite"),
+            &format!("http://{}/", server.address),
+        ])
+        .output()?;
+    let said = String::from_utf8(output.stderr)?;
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("ulimit -Hn"), "{said}");
+    Ok(())
+}
