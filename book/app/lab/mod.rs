@@ -27,6 +27,8 @@ mod sample;
 mod spawn;
 mod spread;
 mod stuck;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod switch;
 mod waiting;
 
 use std::fs;
@@ -97,6 +99,15 @@ const EXPERIMENTS: &[Experiment] = &[
         question: "How often are several loops woken for one client, and who gets it?",
         run: herd::run,
     },
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    Experiment {
+        name: "switch",
+        question: "What does it cost to go to another stack and back, and to have so many?",
+        run: switch::run,
+    },
     #[cfg(target_os = "linux")]
     Experiment {
         name: "closing",
@@ -151,6 +162,11 @@ pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
         "request" => serde_json::to_string(&request::measure(what, count)?)?,
         #[cfg(target_os = "linux")]
         "herd" => serde_json::to_string(&herd::measure(what, count)?)?,
+        #[cfg(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ))]
+        "switch" => serde_json::to_string(&switch::measure(what, count)?)?,
         _ => bail!("the experiment {experiment} takes no samples by itself"),
     };
     println!("{sample}");
