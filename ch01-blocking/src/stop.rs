@@ -6,6 +6,7 @@
 //! the pipe stays readable, for every thread and every process.
 
 use crate::sys;
+use crate::wait::milliseconds;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{self, Write};
@@ -75,10 +76,8 @@ pub fn is_readable<const N: usize>(
             descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
         let left =
             deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        // Rounded up, or the last millisecond would be spent asking again and again.
         let timeout = left.map_or(PollTimeout::NONE, |left| {
-            PollTimeout::try_from(left.as_nanos().div_ceil(1_000_000))
-                .unwrap_or(PollTimeout::MAX)
+            PollTimeout::try_from(milliseconds(left)).unwrap_or(PollTimeout::MAX)
         });
         match poll(&mut polled, timeout) {
             Ok(0) if left.is_some_and(|left| left.is_zero()) => return [false; N],

@@ -120,6 +120,13 @@ impl Progress {
     }
 }
 
+/// A time in whole milliseconds, as most mechanisms take it: rounded up, or the last
+/// millisecond would be spent asking again and again.
+pub fn milliseconds(time: Duration) -> u64 {
+    let rest = time.subsec_nanos().div_ceil(1_000_000);
+    time.as_secs().saturating_mul(1000).saturating_add(rest.into())
+}
+
 /// What is waited for and for how long at most, in words; no time if that is zero.
 #[derive(Debug)]
 pub struct Describe(pub Wait, pub Duration);

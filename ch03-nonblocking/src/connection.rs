@@ -150,7 +150,7 @@ impl<T: Transport> Connection<T> {
     pub fn advance(&mut self, wake: Wake, shared: &mut Shared<'_>) -> io::Result<Next> {
         let was_idle = self.is_idle();
         let mut work = self.work.take().unwrap_or_else(|| shared.pool.take(shared.now));
-        work.share = Share::new();
+        work.share = Share::new(shared.share);
         let next = match self.wake(wake, &mut work, shared) {
             Ok(None) => self.drive(&mut work, shared),
             Ok(Some(next)) => Ok(next),
@@ -176,7 +176,7 @@ impl<T: Transport> Connection<T> {
         &mut self,
         wake: Wake,
         work: &mut Work,
-        shared: &Shared<'_>,
+        shared: &mut Shared<'_>,
     ) -> io::Result<Option<Next>> {
         match wake {
             // While we linger, both sides may have ended in good order. Some mechanisms

@@ -7,7 +7,7 @@ mod arrivals;
 
 use crate::connection::{Connection, Next, Wake};
 use crate::poller::{Interest, Poller, Token};
-use crate::socket::Socket;
+use crate::socket::{SHARE, Socket};
 use crate::table::Table;
 use crate::timers::Timers;
 use crate::work::{Pool, Shared};
@@ -126,6 +126,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
                 site,
                 timeouts: options.timeouts(),
                 pool: Pool::new(site.limits.output),
+                share: SHARE,
                 now,
                 date: SystemTime::now(),
             },

@@ -14,10 +14,14 @@
 //!  in a minute     … 21 44 44   ──►    dial 2, slot 21
 //! ```
 //!
-//! Nearly every deadline here is put off before it passes: an idle connection speaks.
-//! Putting off writes one number and moves nothing; the slot's time comes, and the
-//! deadline is found to be later. (Varghese and Lauck, "Hashed and Hierarchical Timing
-//! Wheels", SOSP 1987. A sorted tree would do too, at a few more steps for each request.)
+//! A slot is four seconds wide on dial 2, and four minutes on dial 3: too wide to be woken
+//! by. So each also knows the earliest deadline in it, and who waits until then is woken
+//! once, for a reason. What left a slot may have been its earliest, and that it does not
+//! know: to find the next one would mean to look at all. So it may be that somebody is
+//! woken for nothing, once; then the slot is laid out anew, and known exactly.
+//!
+//! (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987. A sorted tree
+//! would do too, at a few more steps for each request.)
 //!
 //! ```
 //! use ch03_nonblocking::timers::Timers;
@@ -33,6 +37,7 @@
 //! assert_eq!(late, [7]);
 //! ```
 
+use ch01_blocking::wait::milliseconds;
 use std::time::{Duration, Instant};
 
 /// Slots of a dial, and bits of a digit.
@@ -50,11 +55,19 @@ pub struct Timers {
     /// Milliseconds since `start` that are over and done with.
     now: u64,
     entries: Vec<Entry>,
-    /// The first entry of each slot's list.
-    first: [[u32; SLOTS]; DIALS],
+    slots: [[Slot; SLOTS]; DIALS],
     /// For each dial, a bit for each slot that is not empty.
     occupied: [u64; DIALS],
 }
+
+/// The first entry of a list, and not later than the earliest deadline in it.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    first: u32,
+    earliest: u64,
+}
+
+const EMPTY: Slot = Slot { first: NONE, earliest: u64::MAX };
 
 /// A deadline, and its neighbours in its slot's list.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +86,7 @@ impl Timers {
             start,
             now: 0,
             entries: Vec::new(),
-            first: [[NONE; SLOTS]; DIALS],
+            slots: [[EMPTY; SLOTS]; DIALS],
             occupied: [0; DIALS],
         }
     }
@@ -82,19 +95,15 @@ impl Timers {
     /// Sets or moves the deadline of `index`, rounded up to a millisecond.
     pub fn set(&mut self, index: u32, at: Instant) {
         let at = at.saturating_duration_since(self.start);
-        let due = (at.as_nanos().div_ceil(1_000_000) as u64).max(self.now + 1);
+        let due = milliseconds(at).max(self.now + 1);
         let at = index as usize;
         if self.entries.len() <= at {
             let none = Entry { due: 0, next: NONE, previous: NONE, slot: NONE };
             self.entries.resize(at + 1, none);
         }
-        let entry = &mut self.entries[at];
-        let put_off = entry.slot != NONE && entry.due <= due;
-        entry.due = due;
-        if !put_off {
-            self.unlink(index);
-            self.link(index);
-        }
+        self.unlink(index);
+        self.entries[at].due = due;
+        self.link(index);
     }
     // ANCHOR_END: set
 
@@ -105,11 +114,11 @@ impl Timers {
         }
     }
 
-    /// When to look again: not later than the first deadline. It may be earlier (to lay
-    /// out a slot anew, or for a deadline that was put off), at most once for each dial.
+    /// When to look again: at the first deadline. It is earlier only if another that was
+    /// cleared or moved would have come first, and then only once.
     pub fn next(&self) -> Option<Instant> {
-        let (at, ..) = self.first_slot()?;
-        Some(self.start + Duration::from_millis(at))
+        let (_, dial, slot) = self.first_slot()?;
+        Some(self.start + Duration::from_millis(self.slots[dial][slot].earliest))
     }
 
     /// Takes out the deadlines that have passed, and adds their indices to the list.
@@ -119,7 +128,7 @@ impl Timers {
         {
             // A slot that was found late is emptied as if it were found in time.
             self.now = self.now.max(at);
-            let mut index = std::mem::replace(&mut self.first[dial][slot], NONE);
+            let mut index = std::mem::replace(&mut self.slots[dial][slot], EMPTY).first;
             self.occupied[dial] &= !(1 << slot);
             while index != NONE {
                 let entry = &mut self.entries[index as usize];
@@ -153,7 +162,9 @@ impl Timers {
         let dial = ((self.now ^ due | 1).ilog2() / BITS).min(DIALS as u32 - 1);
         let slot = (due >> (BITS * dial)) as usize % SLOTS;
         let dial = dial as usize;
-        let next = std::mem::replace(&mut self.first[dial][slot], index);
+        let list = &mut self.slots[dial][slot];
+        list.earliest = list.earliest.min(due);
+        let next = std::mem::replace(&mut list.first, index);
         self.occupied[dial] |= 1 << slot;
         let entry = &mut self.entries[index as usize];
         (entry.next, entry.previous) = (next, NONE);
@@ -178,8 +189,9 @@ impl Timers {
             return;
         }
         let (dial, slot) = (slot as usize / SLOTS, slot as usize % SLOTS);
-        self.first[dial][slot] = next;
+        self.slots[dial][slot].first = next;
         if next == NONE {
+            self.slots[dial][slot] = EMPTY;
             self.occupied[dial] &= !(1 << slot);
         }
     }

@@ -37,6 +37,8 @@ pub struct Shared<'a> {
     pub timeouts: Timeouts,
     /// Buffers.
     pub pool: Pool,
+    /// What a connection may move in one turn, in bytes: see [`SHARE`](crate::socket::SHARE).
+    pub share: usize,
     /// Now, as the loop last looked at the clock.
     pub now: Instant,
     /// The same for people.
@@ -68,7 +70,7 @@ impl Pool {
                 since: now,
                 progress: Progress::default(),
                 lingered: 0,
-                share: Share::new(),
+                share: Share::new(0),
             })
         });
         work.since = now;

@@ -7,6 +7,7 @@ use ch01_blocking::stream::Transport;
 use ch01_blocking::wait::Timeouts;
 use ch03_nonblocking::connection::{Connection, Next, Wake};
 use ch03_nonblocking::poller::{Ready, Token};
+use ch03_nonblocking::socket::SHARE;
 use ch03_nonblocking::work::{Pool, Shared};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -74,6 +75,7 @@ fn shared(site: &Site) -> Shared<'_> {
             drain: second,
         },
         pool: Pool::new(1 << 16),
+        share: SHARE,
         now: Instant::now(),
         date: SystemTime::now(),
     }
@@ -100,6 +102,42 @@ fn a_request_that_came_in_time_is_heard_though_late() -> io::Result<()> {
     assert!(connection.transport().went.ends_with(b"Hello, World!"));
     // Nothing has come since: now its time is over.
     assert_eq!(connection.advance(Wake::Timeout, &mut shared)?, Next::Close);
+    Ok(())
+}
+
+/// The same of the rest of a request. But what comes late and is still not all of it puts
+/// nothing off.
+#[test]
+fn the_rest_of_a_request_is_heard_though_late() -> io::Result<()> {
+    const HEAD: &[u8] = b"GET /plaintext HTTP/1.1\r\nHo";
+    const CONTENT: &[u8] =
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nHello, ";
+    let site = Site::new(None, Limits::default())?;
+    let mut shared = shared(&site);
+    let readable = Ready { readable: true, ..NOTHING };
+    let stories: [(&[u8], &[u8], &[u8]); 2] =
+        [(HEAD, b"st: a\r\n\r\n", b"Hello, World!"), (CONTENT, b"at", b"Hello, at")];
+    for (begins, rest, answer) in stories {
+        for (comes, answer) in
+            [(rest, answer), (&rest[..1], b"HTTP/1.1 408 "), (b"", b"HTTP/1.1 408 ")]
+        {
+            let (mut connection, wire) = connection();
+            wire.borrow_mut().push_back(begins);
+            let next = connection.advance(Wake::Ready(readable), &mut shared)?;
+            let Next::Wait(_, due) = next else { panic!("{next:?}") };
+            shared.now = due;
+            if !comes.is_empty() {
+                wire.borrow_mut().push_back(comes);
+            }
+            let next = connection.advance(Wake::Timeout, &mut shared)?;
+            let went = &connection.transport().went;
+            let said = String::from_utf8_lossy(went);
+            assert!(
+                went.windows(answer.len()).any(|part| part == answer),
+                "{next:?}: {said}"
+            );
+        }
+    }
     Ok(())
 }
 

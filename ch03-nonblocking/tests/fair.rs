@@ -8,6 +8,7 @@ use ch01_blocking::stream::Transport;
 use ch01_blocking::wait::Timeouts;
 use ch03_nonblocking::connection::{Connection, Next, Wake};
 use ch03_nonblocking::poller::{Interest, Ready, Token};
+use ch03_nonblocking::socket::SHARE;
 use ch03_nonblocking::work::{Pool, Shared};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -69,6 +70,7 @@ fn a_turn_ends_before_a_long_answer_does() -> io::Result<()> {
         site: &site,
         timeouts: TIMEOUTS,
         pool: Pool::new(site.limits.output),
+        share: SHARE,
         now: Instant::now(),
         date: SystemTime::now(),
     };

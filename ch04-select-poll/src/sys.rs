@@ -5,6 +5,7 @@
 //! and a poller's list outlives every borrow.
 #![allow(unsafe_code)]
 
+use ch01_blocking::wait::milliseconds;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
@@ -17,9 +18,8 @@ pub(crate) fn poll(
     fds: &mut [libc::pollfd],
     timeout: Option<Duration>,
 ) -> io::Result<usize> {
-    // Rounded up, or the last millisecond would be spent asking again and again.
     let timeout = timeout.map_or(-1, |timeout| {
-        timeout.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(libc::c_int::MAX)
+        milliseconds(timeout).try_into().unwrap_or(libc::c_int::MAX)
     });
     // SAFETY: pointer and length are those of a slice that is ours alone during the
     // call. A number that is no open descriptor is reported as such (POLLNVAL).

@@ -10,6 +10,7 @@
 //! `poll` does; *edge-triggered*, it tells when a descriptor becomes ready, once. The
 //! event loop relies on nothing but the latter, so it need not know which it is.
 
+use ch01_blocking::wait::milliseconds;
 use ch01_blocking::{Listener, Options, Site, Stop};
 use ch03_nonblocking::event_loop;
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
@@ -115,10 +116,8 @@ impl Poller for Epoll {
         ready: &mut Vec<Ready>,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
-        // Rounded up, or the last millisecond would be spent asking again and again.
         let timeout = timeout.map_or(EpollTimeout::NONE, |timeout| {
-            EpollTimeout::try_from(timeout.as_nanos().div_ceil(1_000_000))
-                .unwrap_or(EpollTimeout::MAX)
+            EpollTimeout::try_from(milliseconds(timeout)).unwrap_or(EpollTimeout::MAX)
         });
         let found = match self.kernel.wait(&mut self.events, timeout) {
             Err(Errno::EINTR) => 0, // a signal came in between

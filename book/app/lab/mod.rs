@@ -7,6 +7,8 @@
 mod chaos;
 mod chart;
 #[cfg(target_os = "linux")]
+mod closing;
+#[cfg(target_os = "linux")]
 mod compare;
 #[cfg(target_os = "linux")]
 mod concurrency;
@@ -18,12 +20,16 @@ mod idle;
 mod machine;
 mod memory;
 mod readiness;
+mod request;
 mod rounds;
 mod running;
 mod sample;
 mod spawn;
 mod spread;
 mod stuck;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod switch;
+mod waiting;
 
 use std::fs;
 use std::path::Path;
@@ -62,6 +68,16 @@ const EXPERIMENTS: &[Experiment] = &[
         run: memory::run,
     },
     Experiment {
+        name: "waiting",
+        question: "What does a client cost its server, by what the two wait for: thread, epoll, coroutine",
+        run: waiting::run,
+    },
+    Experiment {
+        name: "request",
+        question: "What does a request cost outside of the kernel?",
+        run: request::run,
+    },
+    Experiment {
         name: "idle",
         question: "What do idle clients cost a fresh one, and the processor: spin and sigio",
         run: idle::run,
@@ -82,6 +98,21 @@ const EXPERIMENTS: &[Experiment] = &[
         name: "herd",
         question: "How often are several loops woken for one client, and who gets it?",
         run: herd::run,
+    },
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    Experiment {
+        name: "switch",
+        question: "What does it cost to go to another stack and back, and to have so many?",
+        run: switch::run,
+    },
+    #[cfg(target_os = "linux")]
+    Experiment {
+        name: "closing",
+        question: "One of several loops goes: which of the clients that wait does it take along?",
+        run: closing::run,
     },
     #[cfg(target_os = "linux")]
     Experiment {
@@ -130,8 +161,14 @@ pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
     let sample = match experiment {
         "spawn" => serde_json::to_string(&spawn::measure(what, count)?)?,
         "readiness" => serde_json::to_string(&rounds::measure(what, count)?)?,
+        "request" => serde_json::to_string(&request::measure(what, count)?)?,
         #[cfg(target_os = "linux")]
         "herd" => serde_json::to_string(&herd::measure(what, count)?)?,
+        #[cfg(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ))]
+        "switch" => serde_json::to_string(&switch::measure(what, count)?)?,
         _ => bail!("the experiment {experiment} takes no samples by itself"),
     };
     println!("{sample}");

@@ -103,6 +103,9 @@ impl Claim {
     /// before, if the budget has not so much left.
     pub(super) fn grow_to(&mut self, bytes: usize, budget: &Budget) -> bool {
         let more = bytes.saturating_sub(self.bytes);
+        if more == 0 {
+            return true;
+        }
         ledger::takes(more);
         let taken = budget
             .counter()

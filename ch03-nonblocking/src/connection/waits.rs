@@ -47,8 +47,11 @@ impl<T: Transport> Connection<T> {
             wait => shared.timeouts.due(wait, work.since),
         };
         if changed || work.share.moved {
-            let within = due.saturating_duration_since(shared.now);
-            trace!("wait", "{}", Describe(wait, within));
+            trace!(
+                "wait",
+                "{}",
+                Describe(wait, due.saturating_duration_since(shared.now))
+            );
         }
         match wait {
             Wait::Idle => Next::Idle(due),
@@ -71,7 +74,7 @@ impl<T: Transport> Connection<T> {
     pub(super) fn too_late(
         &mut self,
         work: &mut Work,
-        shared: &Shared<'_>,
+        shared: &mut Shared<'_>,
     ) -> io::Result<Option<Next>> {
         match self.state {
             State::Sleep => {
@@ -89,16 +92,22 @@ impl<T: Transport> Connection<T> {
                 return Ok(Some(self.wait(Wait::Write, work, shared)));
             }
             State::Linger => return Ok(Some(Next::Close)),
-            State::Receive if work.inbox.is_empty() => {
-                // If the loop was kept, the request may be here and only not yet told of.
+            State::Receive => {
+                // If the loop was kept, what is waited for may be here and only not yet
+                // told of. If that is not all of it, the deadline remains: a drip
+                // defeats none.
                 self.readable = true;
-                if let Some(1..) = self.fill(work)? {
-                    self.readable = true;
-                    self.state = State::Decide;
-                    return Ok(None);
+                let next = self.drive(work, shared)?;
+                let is_over = match next {
+                    Next::Idle(_) => !work.share.moved,
+                    Next::Wait(_, due) => due <= shared.now,
+                    _ => false,
+                };
+                if !is_over {
+                    return Ok(Some(next));
                 }
             }
-            State::Receive | State::Decide => {}
+            State::Decide => {}
         }
         shared.site.stats.timeouts.add();
         trace!("timeout", "{}", Describe(work.wait, Duration::ZERO));

@@ -16,6 +16,7 @@ use ch01_blocking::wait::{Timeouts, Wait};
 use ch03_nonblocking::connection::{Connection, Next, Wake};
 use ch03_nonblocking::poller::{Interest, Ready, Token};
 use ch03_nonblocking::work::{Pool, Shared};
+use memchr::{memchr2, memmem};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -27,7 +28,9 @@ use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
 /// A client has had enough after so many bytes; so a short input is a short run.
-const ENOUGH: usize = 600_000;
+const ENOUGH: usize = 60_000;
+/// A connection may move so many in a turn: so few that most runs have several.
+const SHARE: usize = 8_000;
 
 /// A directory with a small file and one that is large.
 pub(crate) fn root() -> &'static Path {
@@ -35,7 +38,7 @@ pub(crate) fn root() -> &'static Path {
     let root = ROOT.get_or_init(|| {
         let root = tempfile::tempdir().expect("a directory");
         std::fs::write(root.path().join("small"), b"small").expect("written");
-        let large: Vec<u8> = (0..400_000u32).map(|n| (n % 251) as u8).collect();
+        let large: Vec<u8> = (0..40_000u32).map(|n| (n % 251) as u8).collect();
         std::fs::write(root.path().join("large"), large).expect("written");
         root
     });
@@ -48,13 +51,27 @@ pub(crate) fn site(root: &Path) -> Site {
 }
 
 /// What the client saw.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Seen {
     /// Without the dates, which differ, and without `100 Continue`, which depends on the
     /// cuts: who has sent its content already is not told to go on.
     pub(crate) bytes: Vec<u8>,
     /// Whether an end of file came behind them.
     finished: bool,
+    /// Whether it had enough before the server had.
+    enough: bool,
+}
+
+/// Of a client that had enough, how much it saw of its last answer depends on how often
+/// it was told to go on: so the shorter one counts.
+impl PartialEq for Seen {
+    fn eq(&self, other: &Seen) -> bool {
+        if !self.enough && !other.enough {
+            return (&self.bytes, self.finished) == (&other.bytes, other.finished);
+        }
+        let both = self.bytes.len().min(other.bytes.len());
+        both > ENOUGH / 2 && self.bytes[..both] == other.bytes[..both]
+    }
 }
 
 impl Seen {
@@ -63,25 +80,26 @@ impl Seen {
         const DATE: &[u8] = b"\r\nDate: ";
         let mut seen = Vec::with_capacity(bytes.len());
         let mut rest = bytes;
-        // A client that had enough may have had enough in the middle of one.
-        let is_cut = |rest: &[u8]| bytes.len() == ENOUGH && CONTINUE.starts_with(rest);
-        while let [first, behind @ ..] = rest {
-            if rest.starts_with(CONTINUE) || is_cut(rest) {
-                rest = &rest[CONTINUE.len().min(rest.len())..];
-            } else if rest.starts_with(DATE) {
-                seen.extend_from_slice(DATE);
-                rest = &rest[rest.len().min(DATE.len() + 29)..];
-            } else {
-                seen.push(*first);
-                rest = behind;
-            }
+        let enough = bytes.len() == ENOUGH;
+        let is_cut = |rest: &[u8]| enough && CONTINUE.starts_with(rest);
+        while let Some(at) = memchr2(CONTINUE[0], DATE[0], rest) {
+            let (before, found) = rest.split_at(at);
+            seen.extend_from_slice(before);
+            let (kept, skipped) = match () {
+                () if found.starts_with(CONTINUE) || is_cut(found) => (0, CONTINUE.len()),
+                () if found.starts_with(DATE) => (DATE.len(), DATE.len() + 29),
+                () => (1, 1),
+            };
+            seen.extend_from_slice(&found[..kept]);
+            rest = &found[skipped.min(found.len())..];
         }
-        Seen { bytes: seen, finished }
+        seen.extend_from_slice(rest);
+        Seen { bytes: seen, finished, enough }
     }
 
     /// Whether it was told numbers that grow.
     pub(crate) fn has_counters(&self) -> bool {
-        self.bytes.windows(11).any(|window| window == b"\"accepted\":")
+        memmem::find(&self.bytes, b"\"accepted\":").is_some()
     }
 }
 
@@ -142,7 +160,7 @@ impl Wire {
     }
 
     fn act(&mut self, step: u8) {
-        const SIZES: [usize; 8] = [0, 1, 2, 7, 40, 300, 5_000, 300_000];
+        const SIZES: [usize; 8] = [0, 1, 2, 7, 40, 300, 5_000, 30_000];
         let size = SIZES[usize::from(step >> 1 & 7)];
         match step & 1 {
             0 => self.arrive(size, step & 0x80 != 0),
@@ -274,6 +292,17 @@ impl Stream for Waits {
     }
 }
 
+/// One input of the fuzz target: first how it ends, then the script's length and the
+/// script, then what the client sends.
+pub(crate) fn is_the_same_however_cut(site: &Site, input: &[u8]) {
+    let [closes, script, rest @ ..] = input else { return };
+    let (script, sent) = rest.split_at(usize::from(*script).min(rest.len()));
+    let whole = blocking(site, sent, closes & 1 != 0);
+    if !whole.has_counters() {
+        assert_eq!(whole, driven(site, sent, closes & 1 != 0, script));
+    }
+}
+
 fn wire(sent: &[u8], closes: bool) -> Rc<RefCell<Wire>> {
     Rc::new(RefCell::new(Wire { sent: sent.to_vec(), closes, ..Wire::default() }))
 }
@@ -376,6 +405,7 @@ impl Driver<'_> {
                 site,
                 timeouts,
                 pool: Pool::new(site.limits.output),
+                share: SHARE,
                 now,
                 date: SystemTime::now(),
             },
@@ -444,7 +474,7 @@ impl Driver<'_> {
         self.wire.borrow_mut().meanwhile.clear();
         // Its share, and what one call may move beyond.
         let moved = self.wire.borrow().moved;
-        assert!(moved <= (256 << 10) + (1 << 20), "{moved} bytes in one turn");
+        assert!(moved <= SHARE + (1 << 15), "{moved} bytes in one turn");
         match next {
             Next::Unchanged => {}
             Next::Again => self.queued = true,

@@ -26,6 +26,9 @@ use crate::wire::{Ending, Wire};
 const PIECE: usize = 16 * 1024;
 const SHARE: usize = 16 * PIECE;
 
+/// For the mistake of waiting for one who has just said something.
+const A_MOMENT: Duration = Duration::from_millis(200);
+
 /// The line that `/bytes/N` repeats.
 const LINE: &[u8; 64] =
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
@@ -47,6 +50,8 @@ struct Client {
     /// The client has closed its side, and everything before that was read.
     ended: bool,
     last: bool,
+    /// Only a mistake.
+    _stack: Vec<u8>,
 }
 
 /// What the deadline is for.
@@ -77,6 +82,7 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
     let mut clients: BTreeMap<u64, Client> = BTreeMap::new();
     let mut next = FIRST;
     let mut again: Vec<u64> = Vec::new();
+    let mut late_news: Vec<u64> = Vec::new();
     let mut events = vec![EpollEvent::empty(); 1024];
     while !server.stop.asked() {
         let timeout = if again.is_empty() { until_first(&clients) } else { Some(0) };
@@ -92,6 +98,11 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
             again.extend(late(&mut clients, server));
         }
         let mut turns = std::mem::take(&mut again);
+        for number in std::mem::take(&mut late_news) {
+            close(&mut clients, number, server);
+        }
+        let found =
+            if wrong(Mutation::EventsLosesOverflow) { found.min(64) } else { found };
         for event in &events[..found] {
             match event.data() {
                 STOP => {}
@@ -99,7 +110,9 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
                     while let Ok((stream, _)) = listener.accept() {
                         count(&server.stats.accepted);
                         count(&server.stats.open);
-                        let number = if wrong(Mutation::EventsSuccessor) {
+                        let by_descriptor = wrong(Mutation::EventsSuccessor)
+                            || wrong(Mutation::EventsLateNews);
+                        let number = if by_descriptor {
                             // The descriptor's number is a name too, is it not?
                             FIRST + stream.as_raw_fd() as u64
                         } else {
@@ -120,6 +133,9 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
                             turns.push(number);
                         } else {
                             close(&mut clients, number, server);
+                            if wrong(Mutation::EventsLateNews) {
+                                late_news.push(number);
+                            }
                         }
                     }
                 }
@@ -173,6 +189,7 @@ fn welcome(
         eof: false,
         ended: false,
         last: false,
+        _stack: vec![1; if wrong(Mutation::EventsIdleKeepsStack) { 8192 } else { 0 }],
     })
 }
 
@@ -217,7 +234,13 @@ fn close(clients: &mut BTreeMap<u64, Client>, number: u64, server: &Server) {
 
 impl Client {
     fn due(&self) -> Instant {
-        self.sleeping.as_ref().map_or(self.deadline, |(until, ..)| *until)
+        match &self.sleeping {
+            Some((until, ..)) if wrong(Mutation::EventsStaleDeadline) => {
+                self.deadline.min(*until)
+            }
+            Some((until, ..)) => *until,
+            None => self.deadline,
+        }
     }
 
     /// Remembers what is told. Says whether the connection lives.
@@ -236,6 +259,7 @@ impl Client {
     /// Goes on as far as it can, and no further than its share.
     fn turn(&mut self, server: &Server) -> Turn {
         let mut moved = 0;
+        let (reads_on, mut heard) = (wrong(Mutation::EventsReadsItAll), Instant::now());
         loop {
             match self.flush(&mut moved) {
                 Ok(()) => {}
@@ -247,7 +271,12 @@ impl Client {
                 Err(_) => return Turn::Over,
             }
             if let Some((until, response, dress)) = self.sleeping.take() {
-                if until > Instant::now() {
+                let due = if wrong(Mutation::EventsStaleDeadline) {
+                    self.deadline.min(until)
+                } else {
+                    until
+                };
+                if due > Instant::now() {
                     self.sleeping = Some((until, response, dress));
                     return Turn::Waits;
                 }
@@ -277,6 +306,8 @@ impl Client {
             }
             match self.receive() {
                 Ok(0) if self.ended => {}
+                Ok(0) if reads_on && heard.elapsed() < A_MOMENT => self.readable = true,
+                Ok(1..) if reads_on => heard = Instant::now(),
                 Ok(0) => {
                     let options = &server.options;
                     match (self.phase, self.head_end()) {
@@ -340,10 +371,20 @@ impl Client {
             if self.output.is_empty() {
                 return Ok(());
             }
-            if *moved >= SHARE && !wrong(Mutation::EventsNoBudget) {
+            let sends_on =
+                wrong(Mutation::EventsNoBudget) || wrong(Mutation::EventsSendsItAll);
+            if *moved >= SHARE && !sends_on {
                 return Err(ErrorKind::Other.into());
             }
-            let sent = self.stream.write(&self.output)?;
+            let sent = match self.stream.write(&self.output) {
+                Err(why)
+                    if why.kind() == ErrorKind::WouldBlock
+                        && wrong(Mutation::EventsSendsItAll) =>
+                {
+                    continue;
+                }
+                sent => sent?,
+            };
             self.output.drain(..sent);
             *moved += sent;
         }
@@ -390,8 +431,10 @@ impl Client {
         };
         self.input = std::mem::take(&mut wire.input);
         tally(&response, server);
-        self.phase = Phase::Idle; // the next request has its own time
-        self.deadline = Instant::now() + server.options.idle_timeout;
+        if !wrong(Mutation::EventsStaleDeadline) {
+            self.phase = Phase::Idle; // the next request has its own time
+            self.deadline = Instant::now() + server.options.idle_timeout;
+        }
         if response.delay.is_zero() {
             self.push(response, dress);
         } else {

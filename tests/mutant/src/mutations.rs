@@ -58,6 +58,7 @@ mutations! {
     LimitWithoutAnswer "limit-without-answer" "limits::connections_over_limit", "closes without a 503 beyond --max-connections";
     LimitCountsAll "limit-counts-all" "limits::connections_free_again", "counts the clients that have gone against --max-connections";
     IgnoresMaxBuffered "ignores-max-buffered" "limits::buffered_over_limit", "holds more than --max-buffered";
+    PromisesKept "promises-kept" "resources::promises_are_given_back", "counts room for what may follow a content, and does not give it back when nothing does";
     ReservesAnnounced "reserves-announced" "resources::memory_of_promises", "takes memory for all the content that a client only announces";
     WholeAnswerInMemory "whole-answer-in-memory" "resources::memory_of_those_that_never_read", "makes the whole of /bytes/N before it sends any";
     WholeFileInMemory "whole-file-in-memory" "resources::memory_of_files", "reads the whole of a file before it sends any";
@@ -254,5 +255,11 @@ mutations! {
     EventsSpinsOnHalfClose "events-spins-on-half-close" "events::half_close_while_it_sleeps_is_no_work", "is told of an end of file again and again, and leaves it for later";
     EventsSpinsOnHangUp "events-spins-on-hang-up" "events::reset_while_it_sleeps_is_no_work", "is told of a hang-up again and again, and leaves it for later";
     EventsWantsRoomAlways "events-wants-room-always" "resources::at_rest_is_no_work", "asks for room to write when it has nothing to write";
+    EventsIdleKeepsStack "events-idle-keeps-stack" "resources::memory_of_a_crowd_of_idle_clients", "keeps the stack on which it has served a client as long as that one is connected";
+    EventsStaleDeadline "events-stale-deadline" "deadlines::head_deadline_is_over_with_the_head", "wakes a sleeper at the deadline of what it waited for before";
+    EventsLosesOverflow "events-loses-overflow" "events::more_news_than_signals", "has a queue of sixty-four for news, and does not look around when it has overflowed";
+    EventsLateNews "events-late-news" "lifecycle::frozen_and_replaced", "is told twice that a client has gone, and at the second time ends the one that has its descriptor now";
+    EventsSendsItAll "events-sends-it-all" "greedy::fast_reader", "sends an answer to its end, waiting for room, before it looks at anybody else";
+    EventsReadsItAll "events-reads-it-all" "greedy::endless_upload", "reads on as long as one client has more to say, and a moment longer, as more is sure to come";
     EventsDripResetsDeadline "events-drip-resets-deadline" "deadlines::head_drips", "begins a request's time again whenever it is told of more";
 }

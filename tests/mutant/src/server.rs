@@ -136,6 +136,8 @@ impl<'s> Held<'s> {
 
     /// The request now holds `total` bytes: does that fit?
     pub(crate) fn grow_to(&mut self, total: usize) -> bool {
+        // "The next message will want as much again."
+        let total = if wrong(Mutation::PromisesKept) { total + FREE } else { total };
         let more = total.saturating_sub(FREE).saturating_sub(self.bytes);
         let before = self.server.buffered.fetch_add(more, Ordering::SeqCst);
         self.bytes += more;
@@ -147,6 +149,9 @@ impl<'s> Held<'s> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
+        if wrong(Mutation::PromisesKept) {
+            return;
+        }
         self.server.buffered.fetch_sub(self.bytes, Ordering::SeqCst);
     }
 }

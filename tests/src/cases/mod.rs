@@ -10,6 +10,7 @@ mod events;
 mod expect;
 mod files;
 mod framing;
+mod greedy;
 mod headers;
 mod hostile;
 mod lifecycle;
@@ -80,6 +81,7 @@ const FAMILIES: &[Family] = &[
         "Chapter 1, \"Break it\"; The contract, \"Limits\" and \"Refusals\"",
     ),
     ("events", events::CASES, "Chapter 3, \"Who is ready?\" and \"The event loop\""),
+    ("greedy", greedy::CASES, "Chapter 3, \"A fair share\""),
     ("lifecycle", lifecycle::CASES, "The contract, \"Starting and stopping\""),
     ("resources", resources::CASES, "The contract, \"Limits\""),
     ("shutdown", shutdown::CASES, "The contract, \"Starting and stopping\""),

@@ -1,0 +1,149 @@
+//! `lab closing`: clients wait to be accepted by several loops, and one of the loops is no
+//! more. Who of them is reset?
+//!
+//! The listeners are those of `reactors`, without loops around them, so that all clients
+//! still wait when one listener is closed. What is counted is what the clients see.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use ch01_blocking::Listener;
+use ch01_blocking::listener::Mode;
+use ch05_epoll::reactors::{self, Listeners};
+use serde::Serialize;
+
+use super::spread::Spread;
+use super::{Lab, Part, keep_parts};
+
+const LOOPS: [usize; 3] = [2, 4, 8];
+const REPEATS: usize = 5;
+/// Fewer than any queue holds, and on loopback each is in one as soon as it is connected.
+const CLIENTS: usize = 400;
+/// Long after all has been answered that ever will be; only a hang gets here.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How the clients were dealt out.
+#[derive(Clone, Copy)]
+struct Way {
+    name: &'static str,
+    listeners: Listeners,
+    /// Whether another process holds the closed socket too, for a successor.
+    kept: bool,
+}
+
+const WAYS: [Way; 3] = [
+    Way { name: "`each`", listeners: Listeners::Each, kept: false },
+    Way {
+        name: "`each`, and the parent keeps it",
+        listeners: Listeners::Each,
+        kept: true,
+    },
+    Way { name: "`one`", listeners: Listeners::One, kept: false },
+];
+
+#[derive(Serialize)]
+struct Row {
+    listeners: &'static str,
+    loops: usize,
+    clients: usize,
+    by_others: Spread,
+    by_successor: Spread,
+    reset: Spread,
+}
+
+/// What became of the clients.
+#[derive(Default)]
+struct Fate {
+    by_others: usize,
+    by_successor: usize,
+    reset: usize,
+}
+
+/// The whole experiment.
+pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+    let mut rows = Vec::new();
+    for way in WAYS {
+        for loops in LOOPS {
+            let fates: Vec<Fate> =
+                (0..REPEATS).map(|_| close_one(way, loops)).collect::<Result<_>>()?;
+            let spread = |of: fn(&Fate) -> usize| {
+                Spread::of(fates.iter().map(|fate| of(fate) as f64).collect())
+            };
+            rows.push(Row {
+                listeners: way.name,
+                loops,
+                clients: CLIENTS,
+                by_others: spread(|fate| fate.by_others),
+                by_successor: spread(|fate| fate.by_successor),
+                reset: spread(|fate| fate.reset),
+            });
+        }
+    }
+    let part = Part { name: "closing", table: table(&rows), chart: None, once: false };
+    keep_parts(lab, "closing", &rows, &[part])
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = String::from(
+        "| listeners | loops | clients that wait | answered by the other loops | … by a successor | reset |\n\
+         |---|--:|--:|--:|--:|--:|\n",
+    );
+    for Row { listeners, loops, clients, by_others, by_successor, reset } in rows {
+        let reset = match reset.max {
+            0.0 => "none".to_owned(),
+            _ => format!("{:.0} ({:.0} to {:.0})", reset.median, reset.min, reset.max),
+        };
+        table += &format!(
+            "| {listeners} | {loops} | {clients} | {:.0} | {:.0} | {reset} |\n",
+            by_others.median, by_successor.median,
+        );
+    }
+    table
+}
+
+/// Clients connect and ask, one listener is closed, the others accept whom they have; and
+/// then a successor does, if there is one.
+fn close_one(way: Way, loops: usize) -> Result<Fate> {
+    let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let address = listener.address()?;
+    let mut others = reactors::deal(listener, way.listeners, loops)?;
+    let mut clients = Vec::with_capacity(CLIENTS);
+    for _ in 0..CLIENTS {
+        let mut client = TcpStream::connect(address)?;
+        client.set_read_timeout(Some(PATIENCE))?;
+        client.write_all(b"?")?;
+        clients.push(client);
+    }
+    let closed = others.pop().context("no listener")?;
+    let successor = if way.kept { Some(closed.shared()?) } else { None };
+    drop(closed);
+    let mut served = Vec::new();
+    for listener in &others {
+        answer_all(listener, b'o', &mut served)?;
+    }
+    if let Some(listener) = &successor {
+        answer_all(listener, b's', &mut served)?;
+    }
+    let mut fate = Fate::default();
+    for mut client in clients {
+        let mut answer = [0];
+        match client.read(&mut answer) {
+            Ok(1) if answer == *b"o" => fate.by_others += 1,
+            Ok(1) => fate.by_successor += 1,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => fate.reset += 1,
+            other => bail!("a client was neither answered nor reset: {other:?}"),
+        }
+    }
+    Ok(fate)
+}
+
+/// Accepts all who wait in this queue, and answers each.
+fn answer_all(listener: &Listener, with: u8, served: &mut Vec<TcpStream>) -> Result<()> {
+    while let Some(mut client) = listener.accept_now(Mode::Blocking)? {
+        client.socket.write_all(&[with])?;
+        served.push(client.socket);
+    }
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! `lab request`: what one request costs outside of the kernel, and in which of the three
+//! places where things are decided.
+//!
+//! In a process of its own, without sockets: bytes go into an [`Inbox`], what comes out
+//! of an [`Outbox`] goes nowhere. Beside it, two things that were slow once, as they were
+//! and as they are.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use ch01_blocking::http::{Asked, Inbox, Limits, Method, Outbox, Parsed, Version};
+use ch01_blocking::site::Site;
+use ch01_blocking::stream::Transport;
+use serde::Serialize;
+
+use super::sample::{cpu, in_a_process};
+use super::spread::Spread;
+use super::{Lab, keep};
+
+/// As `lab request` names them, and what each is.
+const KINDS: [(&str, &str); 9] = [
+    ("all", "a request: all of the following three"),
+    ("read", "what do the bytes mean? `Inbox::next`"),
+    ("decide", "what is the answer? `Site::respond`"),
+    ("write", "the answer as bytes: `Outbox::push`"),
+    ("httparse", "of the first, the grammar: httparse by itself"),
+    ("format", "the lines of a head by `write!`"),
+    ("pieces", "the same lines, piece by piece"),
+    ("move-240", "an answer of 240 bytes, made and handed on twice"),
+    ("move-120", "an answer of 120 bytes, made and handed on twice"),
+];
+/// Requests in one burst, as a client that pipelines sends them.
+const BURST: usize = 16;
+const REPEATS: usize = 9;
+/// A sample takes so much processor time.
+const ENOUGH: Duration = Duration::from_millis(100);
+
+const HEAD: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
+const ASKED: Asked =
+    Asked { method: Method::Get, version: Version::Http11, keep_alive: true };
+
+#[derive(Serialize)]
+struct Row {
+    kind: &'static str,
+    /// Nanoseconds of processor time for each.
+    cpu: Spread,
+}
+
+/// The whole experiment.
+pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+    let mut samples = KINDS.map(|_| Vec::new());
+    for round in 1..=REPEATS {
+        eprintln!("lab request: round {round} of {REPEATS}");
+        for ((kind, _), samples) in KINDS.iter().zip(&mut samples) {
+            samples.push(in_a_process("request", kind, BURST)?);
+        }
+    }
+    let rows: Vec<Row> = KINDS
+        .iter()
+        .zip(samples)
+        .map(|(&(kind, _), samples)| Row { kind, cpu: Spread::of(samples) })
+        .collect();
+    let mut table = String::from("| what | ns | least | most |\n|---|--:|--:|--:|\n");
+    for ((_, what), Row { cpu, .. }) in KINDS.iter().zip(&rows) {
+        let Spread { median, min, max, .. } = cpu;
+        table += &format!("| {what} | {median:.0} | {min:.0} | {max:.0} |\n");
+    }
+    keep(lab, "request", &rows, &table, None)
+}
+
+/// Nowhere.
+struct Sink;
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(black_box(bytes).len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transport for Sink {
+    fn fill(&mut self, _: &mut Inbox) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn send_file(&mut self, _: &File, _: u64, len: u64) -> io::Result<usize> {
+        Ok(usize::try_from(len).unwrap_or(usize::MAX))
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn untaken(&self) -> usize {
+        0
+    }
+}
+
+/// Takes a sample in this process: nanoseconds for each of a burst.
+pub(super) fn measure(kind: &str, burst: usize) -> Result<f64> {
+    let site = Site::new(None, Limits::default())?;
+    let bytes = HEAD.repeat(burst);
+    let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(site.limits.output));
+    let now = SystemTime::now();
+    match kind {
+        "all" => repeat(burst, || {
+            inbox.receive(&bytes);
+            while let Parsed::Complete(request) = inbox.next(&site.limits) {
+                outbox.push(site.respond(&request), request.asked(), now);
+            }
+            Ok(outbox.flush(&mut Sink)?)
+        }),
+        "read" => repeat(burst, || {
+            inbox.receive(&bytes);
+            while let Parsed::Complete(request) = inbox.next(&site.limits) {
+                black_box(&request);
+            }
+            Ok(())
+        }),
+        "decide" => {
+            inbox.receive(HEAD);
+            let Parsed::Complete(request) = inbox.next(&site.limits) else {
+                bail!("no request")
+            };
+            repeat(burst, || {
+                for _ in 0..burst {
+                    black_box(site.respond(black_box(&request)));
+                }
+                Ok(())
+            })
+        }
+        "write" => {
+            inbox.receive(HEAD);
+            let Parsed::Complete(request) = inbox.next(&site.limits) else {
+                bail!("no request")
+            };
+            // The answers are made beforehand; a queue of them is longer than any burst.
+            let mut answers = Vec::new();
+            repeat(burst, || {
+                if answers.is_empty() {
+                    answers.extend((0..burst).map(|_| site.respond(&request)));
+                }
+                for answer in answers.drain(..) {
+                    outbox.push(answer, ASKED, now);
+                }
+                Ok(outbox.flush(&mut Sink)?)
+            })
+        }
+        "httparse" => repeat(burst, || {
+            for _ in 0..burst {
+                let mut fields = [httparse::EMPTY_HEADER; 16];
+                let mut request = httparse::Request::new(&mut fields);
+                black_box(request.parse(black_box(HEAD))?);
+                black_box(&request);
+            }
+            Ok(())
+        }),
+        "format" => lines(burst, |bytes, Said { status, phrase, length, kind }| {
+            write!(bytes, "HTTP/1.1 {status} {phrase}\r\n")?;
+            write!(bytes, "Content-Length: {length}\r\n")?;
+            write!(bytes, "Content-Type: {kind}; charset=utf-8\r\n")
+        }),
+        "pieces" => lines(burst, |bytes, Said { status, phrase, length, kind }| {
+            let mut digits = itoa::Buffer::new();
+            let mut put = |piece: &str| bytes.extend_from_slice(piece.as_bytes());
+            put("HTTP/1.1 ");
+            put(digits.format(status));
+            put(" ");
+            put(phrase);
+            put("\r\nContent-Length: ");
+            put(digits.format(length));
+            put("\r\nContent-Type: ");
+            put(kind);
+            put("; charset=utf-8\r\n");
+            Ok(())
+        }),
+        "move-240" => repeat(burst, || {
+            (0..burst).for_each(hand_on::<30>);
+            Ok(())
+        }),
+        "move-120" => repeat(burst, || {
+            (0..burst).for_each(hand_on::<15>);
+            Ok(())
+        }),
+        _ => bail!("no part of a request is called {kind}"),
+    }
+}
+
+/// What a head says that is not always the same.
+#[derive(Clone, Copy)]
+struct Said {
+    status: u16,
+    phrase: &'static str,
+    length: u64,
+    kind: &'static str,
+}
+
+/// Writes the lines of a head into a buffer that is there already.
+fn lines(burst: usize, head: fn(&mut Vec<u8>, Said) -> io::Result<()>) -> Result<f64> {
+    let said = Said { status: 200, phrase: "OK", length: 13, kind: "text/plain" };
+    let mut bytes = Vec::with_capacity(256);
+    repeat(burst, || {
+        for _ in 0..burst {
+            bytes.clear();
+            head(&mut bytes, black_box(said))?;
+            black_box(&bytes);
+        }
+        Ok(())
+    })
+}
+
+/// An answer of N words: made word by word, and then moved as a whole, twice.
+fn hand_on<const N: usize>(status: usize) {
+    #[inline(never)]
+    fn make<const N: usize>(status: usize) -> [usize; N] {
+        let mut answer = [0; N];
+        for word in &mut answer {
+            *word = black_box(status);
+        }
+        answer
+    }
+    #[inline(never)]
+    fn pass<const N: usize>(status: usize) -> Option<[usize; N]> {
+        (status < usize::MAX).then(|| make(status))
+    }
+    black_box(pass::<N>(status).map(|answer| (status, answer)));
+}
+
+fn repeat(each: usize, mut burst: impl FnMut() -> Result<()>) -> Result<f64> {
+    burst()?;
+    let before = cpu()?;
+    let mut bursts = 0_u32;
+    loop {
+        for _ in 0..1_000 {
+            burst()?;
+        }
+        bursts += 1_000;
+        let spent = cpu()?.checked_sub(before).context("time goes backwards")?;
+        if spent >= ENOUGH {
+            return Ok(spent.as_secs_f64() * 1e9 / f64::from(bursts) / each as f64);
+        }
+    }
+}

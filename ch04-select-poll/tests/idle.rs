@@ -1,0 +1,106 @@
+//! A loop that has nothing to do makes no system call before a deadline is due: it is
+//! woken once for each, whatever its client said before it fell silent.
+
+use ch01_blocking::program::Cli;
+use ch01_blocking::stop::Stop;
+use ch01_blocking::{Listener, Options};
+use ch03_nonblocking::event_loop;
+use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
+use ch04_select_poll::poll::Poll;
+use ch04_select_poll::select::Select;
+use clap::Parser;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+/// Counts how often it was woken though nobody was ready.
+struct Counting<'c, P> {
+    poller: P,
+    wakes: &'c AtomicUsize,
+}
+
+impl<P: Poller> Poller for Counting<'_, P> {
+    fn wait(
+        &mut self,
+        ready: &mut Vec<Ready>,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        self.poller.wait(ready, timeout)?;
+        self.wakes.fetch_add(usize::from(ready.is_empty()), SeqCst);
+        Ok(())
+    }
+
+    fn register(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.poller.register(fd, token, interest)
+    }
+
+    fn reregister(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.poller.reregister(fd, token, interest)
+    }
+
+    fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+        self.poller.deregister(fd, token)
+    }
+}
+
+/// How often the loop was woken for nobody until it closed a client that says this, and
+/// then no more.
+fn wakes(poller: impl Poller + Send, says: &[&str]) -> io::Result<usize> {
+    let options: Options = Cli::parse_from(["idle", "--idle-timeout", "0.7"]).options;
+    let site = options.site()?;
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+    let address = listener.address()?;
+    let (stop, stopper) = Stop::pipe()?;
+    let wakes = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let counting = Counting { poller, wakes: &wakes };
+        let server =
+            scope.spawn(|| event_loop::run(counting, listener, &site, &options, &stop));
+        let closed = (|| {
+            let mut client = TcpStream::connect(address)?;
+            client.set_read_timeout(Some(Duration::from_secs(30)))?;
+            for piece in says {
+                client.write_all(piece.as_bytes())?;
+                if piece.ends_with("\r\n\r\n") {
+                    let mut answer = Vec::new();
+                    while !answer.ends_with(b"Hello, World!") {
+                        let mut byte = [0];
+                        client.read_exact(&mut byte)?;
+                        answer.extend(byte);
+                    }
+                }
+            }
+            assert_eq!(client.read(&mut [0])?, 0, "it is closed");
+            Ok(wakes.load(SeqCst))
+        })();
+        stopper.stop()?;
+        server.join().expect("the loop does not panic")?;
+        closed
+    })
+}
+
+const REQUEST: &str = "GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[test]
+fn it_is_woken_once_for_each_deadline() -> io::Result<()> {
+    let half = REQUEST.split_at(9);
+    let stories: [&[&str]; 3] = [&[], &[REQUEST; 3], &[REQUEST, half.0, half.1]];
+    for says in stories {
+        assert_eq!(wakes(Poll::default(), says)?, 1, "poll, after {says:?}");
+        assert_eq!(wakes(Select::default(), says)?, 1, "select, after {says:?}");
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! What a coroutine does, and what becomes of it.
+
+use ch06_coroutines::{Coroutine, Resumed, Stacks, is_inside, suspend};
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+/// A coroutine of its own pool's first stack.
+fn coroutine(body: impl FnOnce() + 'static) -> Coroutine {
+    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+    Coroutine::new(stacks.take().expect("a stack"), 1, body)
+}
+
+/// Runs it to its end; how often it was suspended.
+fn finish(coroutine: &mut Coroutine) -> usize {
+    let mut suspensions = 0;
+    while let Resumed::Suspended = coroutine.resume() {
+        suspensions += 1;
+    }
+    suspensions
+}
+
+/// Adds its number to a list when it is dropped.
+struct Drops(Rc<RefCell<Vec<u32>>>, u32);
+
+impl Drop for Drops {
+    fn drop(&mut self) {
+        self.0.borrow_mut().push(self.1);
+    }
+}
+
+#[test]
+fn stops_and_goes_on() {
+    let said = Rc::new(RefCell::new(Vec::new()));
+    let says = Rc::clone(&said);
+    let mut coroutine = coroutine(move || {
+        for word in ["one", "two", "three"] {
+            says.borrow_mut().push(word);
+            suspend();
+        }
+    });
+    assert!(said.borrow().is_empty(), "it does not begin by itself");
+    for words in 1..=3 {
+        assert!(matches!(coroutine.resume(), Resumed::Suspended));
+        assert_eq!(said.borrow().len(), words);
+    }
+    assert!(!coroutine.has_finished());
+    assert!(matches!(coroutine.resume(), Resumed::Finished));
+    assert!(coroutine.has_finished());
+    assert_eq!(Rc::strong_count(&said), 1, "the body is gone, and what it had");
+}
+
+#[test]
+fn knows_whether_it_is_inside() {
+    assert!(!is_inside());
+    let mut coroutine = coroutine(|| {
+        assert!(is_inside());
+        suspend();
+        assert!(is_inside());
+    });
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    assert!(!is_inside());
+    assert!(matches!(coroutine.resume(), Resumed::Finished));
+    assert!(!is_inside());
+    assert!(catch_unwind(suspend).is_err(), "outside there is nobody to go back to");
+}
+
+#[test]
+fn one_that_has_finished_is_not_resumed() {
+    let mut coroutine = coroutine(|| {});
+    assert!(matches!(coroutine.resume(), Resumed::Finished));
+    assert!(catch_unwind(AssertUnwindSafe(|| coroutine.resume())).is_err());
+    let _stack = coroutine.into_stack();
+}
+
+#[test]
+fn a_panic_comes_back_as_a_value() {
+    let drops = Rc::new(RefCell::new(Vec::new()));
+    let inner = Rc::clone(&drops);
+    let mut coroutine = coroutine(move || {
+        let _first = Drops(Rc::clone(&inner), 1);
+        suspend();
+        let second = Drops(inner, 2);
+        panic!("what {}", second.1);
+    });
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    let Resumed::Panicked(panic) = coroutine.resume() else { panic!("it has panicked") };
+    assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some("what 2"));
+    assert_eq!(*drops.borrow(), [2, 1], "what was on its stack is dropped");
+    assert!(coroutine.has_finished());
+    assert!(!std::thread::panicking());
+    // The stack is as good as any.
+    let mut again = Coroutine::new(coroutine.into_stack(), 2, suspend);
+    assert_eq!(finish(&mut again), 1);
+}
+
+#[test]
+fn dropped_while_suspended_it_unwinds() {
+    let drops = Rc::new(RefCell::new(Vec::new()));
+    let inner = Rc::clone(&drops);
+    let mut coroutine = coroutine(move || {
+        let _first = Drops(Rc::clone(&inner), 1);
+        let deeper = || {
+            let _second = Drops(Rc::clone(&inner), 2);
+            suspend();
+            inner.borrow_mut().push(99);
+        };
+        deeper();
+        inner.borrow_mut().push(100);
+    });
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    drop(coroutine);
+    assert_eq!(*drops.borrow(), [2, 1]);
+    assert_eq!(Rc::strong_count(&drops), 1);
+    assert!(!std::thread::panicking());
+}
+
+#[test]
+fn dropped_before_it_began_it_drops_its_body() {
+    let drops = Rc::new(RefCell::new(Vec::new()));
+    let body = Drops(Rc::clone(&drops), 7);
+    let coroutine = coroutine(move || body.0.borrow_mut().push(99));
+    let _stack = coroutine.into_stack();
+    assert_eq!(*drops.borrow(), [7]);
+}
+
+#[test]
+fn one_that_catches_its_end_is_told_again() {
+    let told = Rc::new(Cell::new(0));
+    let tells = Rc::clone(&told);
+    let mut coroutine = coroutine(move || {
+        for _ in 0..3 {
+            assert!(catch_unwind(suspend).is_err());
+            tells.set(tells.get() + 1);
+        }
+    });
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    drop(coroutine);
+    assert_eq!(told.get(), 3);
+}
+
+#[test]
+fn a_panic_on_the_way_to_the_end_stays_inside() {
+    let mut coroutine = coroutine(|| {
+        let _ = catch_unwind(suspend);
+        panic!("instead of ending");
+    });
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    let _stack = coroutine.into_stack();
+}
+
+#[test]
+fn dropped_amid_a_panic_it_unwinds_all_the_same() {
+    let drops = Rc::new(RefCell::new(Vec::new()));
+    let inner = Rc::clone(&drops);
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        let mut coroutine = coroutine(move || {
+            let _first = Drops(inner, 1);
+            suspend();
+        });
+        assert!(matches!(coroutine.resume(), Resumed::Suspended));
+        std::panic::resume_unwind(Box::new("the outer one"));
+    }));
+    let panic = panic.expect_err("the outer one");
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"the outer one"));
+    assert_eq!(*drops.borrow(), [1]);
+    assert!(!std::thread::panicking());
+}
+
+#[test]
+fn resumed_amid_a_panic_it_may_suspend() {
+    struct Runs(Coroutine, Rc<Cell<usize>>);
+    impl Drop for Runs {
+        fn drop(&mut self) {
+            self.1.set(finish(&mut self.0));
+        }
+    }
+    let coroutine = coroutine(|| {
+        suspend();
+        suspend();
+    });
+    let suspensions = Rc::new(Cell::new(0));
+    let runs = Runs(coroutine, Rc::clone(&suspensions));
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        let _runs = runs;
+        std::panic::resume_unwind(Box::new(()));
+    }));
+    assert!(panic.is_err());
+    assert_eq!(suspensions.get(), 2);
+}
+
+#[test]
+fn one_resumes_another() {
+    let log = Rc::new(RefCell::new(String::new()));
+    let (logs, inner_logs) = (Rc::clone(&log), Rc::clone(&log));
+    let mut inner = coroutine(move || {
+        for letter in ['a', 'b', 'c'] {
+            inner_logs.borrow_mut().push(letter);
+            suspend();
+        }
+    });
+    let mut outer = coroutine(move || {
+        while let Resumed::Suspended = inner.resume() {
+            logs.borrow_mut().push('.');
+            suspend(); // of the outer one: the inner one is not running
+        }
+    });
+    assert_eq!(finish(&mut outer), 3);
+    assert_eq!(*log.borrow(), "a.b.c.");
+}
+
+#[test]
+fn dropping_the_outer_drops_the_inner() {
+    let drops = Rc::new(RefCell::new(Vec::new()));
+    let (one, two) = (Drops(Rc::clone(&drops), 1), Drops(Rc::clone(&drops), 2));
+    let mut outer = coroutine(move || {
+        let _one = one;
+        let mut inner = coroutine(move || {
+            let _two = two;
+            suspend();
+        });
+        assert!(matches!(inner.resume(), Resumed::Suspended));
+        suspend();
+    });
+    assert!(matches!(outer.resume(), Resumed::Suspended));
+    drop(outer);
+    assert_eq!(*drops.borrow(), [2, 1]);
+}

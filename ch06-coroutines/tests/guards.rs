@@ -1,0 +1,32 @@
+//! Guards of mprotect(2) are bounded in number. A process of its own, since for a moment they
+//! are all used up.
+#![cfg(target_os = "linux")]
+
+use ch06_coroutines::Stacks;
+use ch06_coroutines::stack::Guard;
+
+/// Without the newer guards there is an end, and it is said before malloc meets it.
+#[test]
+fn protected_guards_run_out_politely() {
+    let granted = std::fs::read_to_string("/proc/sys/vm/max_map_count");
+    let granted: usize = granted.expect("Linux has it").trim().parse().expect("a number");
+    if granted > 1_000_000 {
+        eprintln!("this system grants {granted} mappings: nothing to see");
+        return;
+    }
+    let mut stacks =
+        Stacks::guarded(Stacks::LEAST_SIZE, Guard::Protected).expect("stacks");
+    let mut taken = Vec::new();
+    let error = loop {
+        match stacks.take() {
+            Ok(stack) => taken.push(stack),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("vm.max_map_count"), "{error}");
+    assert!(taken.len() > granted / 3, "{error}");
+    drop(vec![vec![0u8; 1 << 20]; 8]); // there is still room for everybody else
+    for stack in taken {
+        stacks.give_back(stack);
+    }
+}

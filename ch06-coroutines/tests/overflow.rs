@@ -1,0 +1,170 @@
+//! What ends the process, and what is said then. Each test runs itself again, as a child,
+//! and looks at how that ended.
+
+use ch06_coroutines::{Coroutine, Resumed, Stacks, suspend};
+use nix::sys::signal::Signal;
+use std::hint::black_box;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::thread;
+
+/// How the child ended, and what it said on standard error. None: this is the child.
+fn child(test: &str) -> Option<(Option<i32>, String)> {
+    if std::env::var_os("CHILD").is_some() {
+        return None;
+    }
+    let own = std::env::current_exe().expect("a test's own path");
+    // Where this processor is emulated, the child has to be, too.
+    let emulator = std::env::var("EMULATOR").unwrap_or_default();
+    let mut words = emulator.split_whitespace();
+    let mut command = match words.next() {
+        Some(program) => Command::new(program),
+        None => Command::new(&own),
+    };
+    if !emulator.is_empty() {
+        command.args(words).arg(&own);
+    }
+    let output = command
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env("CHILD", "1")
+        .env("RUST_BACKTRACE", "0")
+        .output()
+        .expect("a child");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Some((output.status.signal(), said))
+}
+
+/// Goes down for ever.
+#[inline(never)]
+#[expect(unconditional_recursion, reason = "that is what is wanted")]
+fn descend(level: u64) -> u64 {
+    let frame = black_box([level; 64]);
+    descend(level + 1) + black_box(frame)[level as usize % 64]
+}
+
+fn overflow(size: usize, id: u64) {
+    let mut stacks = Stacks::new(size).expect("stacks");
+    let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), id, || {
+        suspend();
+        black_box(descend(0));
+    });
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    coroutine.resume();
+}
+
+fn assert_says(ended: &(Option<i32>, String), message: &str) {
+    let (signal, said) = ended;
+    assert!(said.contains(message), "it said: {said}");
+    assert_eq!(*signal, Some(Signal::SIGABRT as i32), "{said}");
+}
+
+#[test]
+fn an_overflow_is_named() {
+    let Some(ended) = child("an_overflow_is_named") else {
+        return overflow(Stacks::DEFAULT_SIZE, 4711);
+    };
+    let message = "coroutine 4711 has overflowed its stack of 64 KiB; --stack SIZE ";
+    assert_says(&ended, message);
+}
+
+#[test]
+fn on_any_thread() {
+    let Some(ended) = child("on_any_thread") else {
+        thread::spawn(|| overflow(1024 * 1024, 7)).join().expect("it does not return");
+        return;
+    };
+    assert_says(&ended, "coroutine 7 has overflowed its stack of 1024 KiB");
+}
+
+/// The first of several, with neighbours above and below, and one that resumed it.
+#[test]
+fn the_inner_one_is_named() {
+    let Some(ended) = child("the_inner_one_is_named") else {
+        let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+        let mut others: Vec<Coroutine> = (100..110)
+            .map(|id| Coroutine::new(stacks.take().expect("a stack"), id, suspend))
+            .collect();
+        for other in &mut others {
+            assert!(matches!(other.resume(), Resumed::Suspended));
+        }
+        let mut outer = Coroutine::new(stacks.take().expect("a stack"), 1, || {
+            overflow(Stacks::DEFAULT_SIZE, 2);
+        });
+        outer.resume();
+        return;
+    };
+    assert_says(&ended, "coroutine 2 has overflowed");
+}
+
+/// What is not ours goes to who was there before: Rust knows the overflow of a thread.
+#[test]
+fn a_threads_own_overflow_is_rusts() {
+    let Some(ended) = child("a_threads_own_overflow_is_rusts") else {
+        overflow_of_a_thread();
+        return;
+    };
+    assert_says(&ended, "stack overflow");
+    assert!(!ended.1.contains("coroutine"), "{}", ended.1);
+}
+
+fn overflow_of_a_thread() {
+    let _stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+    black_box(descend(0));
+}
+
+/// Suspends when it is dropped.
+struct Waits;
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        suspend();
+    }
+}
+
+/// Nobody would ever resume it.
+#[test]
+fn a_dropped_coroutine_may_not_wait() {
+    let Some(ended) = child("a_dropped_coroutine_may_not_wait") else {
+        let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+        let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), 12, || {
+            let _waits = Waits;
+            suspend();
+        });
+        assert!(matches!(coroutine.resume(), Resumed::Suspended));
+        drop(coroutine);
+        return;
+    };
+    let message =
+        "coroutine 12 is dropped, and a destructor on its stack has suspended it";
+    assert_says(&ended, message);
+}
+
+/// The same amid a panic: Rust itself does not let a panic out of a destructor then.
+#[test]
+fn nor_amid_a_panic() {
+    let Some(ended) = child("nor_amid_a_panic") else {
+        let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+        let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), 12, || {
+            let _waits = Waits;
+            suspend();
+        });
+        assert!(matches!(coroutine.resume(), Resumed::Suspended));
+        let _coroutine = coroutine;
+        panic!("and now everything is dropped");
+    };
+    assert_says(&ended, "panic in a destructor during cleanup");
+}
+
+/// One that panics by itself may wait in a destructor: it is resumed as ever.
+#[test]
+fn a_destructor_may_wait_amid_its_own_panic() {
+    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+    let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), 1, || {
+        let _waits = Waits;
+        std::panic::resume_unwind(Box::new("because"));
+    });
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    let Resumed::Panicked(panic) = coroutine.resume() else { panic!("it has panicked") };
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"because"));
+    assert!(!thread::panicking());
+}

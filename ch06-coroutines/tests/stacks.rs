@@ -1,0 +1,111 @@
+//! Stacks are reserved, guarded, used again, and given back.
+
+use ch06_coroutines::{Coroutine, Resumed, Stacks, suspend};
+use nix::unistd::{SysconfVar, sysconf};
+use std::hint::black_box;
+use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+#[test]
+fn ten_thousand_at_once() {
+    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+    let mut coroutines: Vec<Coroutine> = (0..10_000_u64)
+        .map(|id| {
+            Coroutine::new(stacks.take().expect("a stack"), id, move || {
+                let mine = black_box([id; 8]);
+                suspend();
+                assert!(mine.iter().all(|&word| word == id));
+                suspend();
+                assert!(mine.iter().all(|&word| word == id));
+            })
+        })
+        .collect();
+    for _ in 0..2 {
+        for coroutine in &mut coroutines {
+            assert!(matches!(coroutine.resume(), Resumed::Suspended));
+        }
+    }
+    for mut coroutine in coroutines {
+        assert!(matches!(coroutine.resume(), Resumed::Finished));
+        stacks.give_back(coroutine.into_stack());
+    }
+    assert_eq!(stacks.most_used(), 10_000);
+}
+
+#[test]
+fn the_last_one_given_back_is_the_next_one_taken() {
+    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+    for id in 0..1_000 {
+        let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), id, suspend);
+        assert!(matches!(coroutine.resume(), Resumed::Suspended));
+        assert!(matches!(coroutine.resume(), Resumed::Finished));
+        stacks.give_back(coroutine.into_stack());
+    }
+    assert_eq!(stacks.most_used(), 1);
+}
+
+#[test]
+fn a_shallow_coroutine_touches_two_pages_at_most() {
+    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+    let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), 1, suspend);
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    let page = sysconf(SysconfVar::PAGE_SIZE).expect("asked").expect("it has pages");
+    assert!(stacks.high_water() <= 2 * page as usize, "{} bytes", stacks.high_water());
+}
+
+#[test]
+fn sizes_have_bounds() {
+    for size in [0, Stacks::LEAST_SIZE - 1, Stacks::MOST_SIZE + 1, usize::MAX] {
+        let error = Stacks::new(size).expect_err("no such stack");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{size}");
+    }
+    let stacks = Stacks::new(Stacks::LEAST_SIZE + 1).expect("stacks");
+    assert!(stacks.size() > Stacks::LEAST_SIZE, "rounded up");
+}
+
+#[test]
+fn a_stack_goes_back_to_its_own_pool() {
+    let mut one = Stacks::new(Stacks::LEAST_SIZE).expect("stacks");
+    let mut other = Stacks::new(Stacks::LEAST_SIZE).expect("stacks");
+    let stack = one.take().expect("a stack");
+    assert!(catch_unwind(AssertUnwindSafe(|| other.give_back(stack))).is_err());
+}
+
+#[test]
+fn a_coroutine_may_outlive_its_pool() {
+    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+    let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), 1, suspend);
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    drop(stacks);
+    assert!(matches!(coroutine.resume(), Resumed::Finished));
+}
+
+/// After a crowd the pages of most of its stacks go back to the system, and how deep
+/// they were is remembered.
+#[test]
+fn a_crowd_leaves_little_behind() {
+    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+    for _ in 0..2 {
+        let mut crowd: Vec<Coroutine> = (0..2_000)
+            .map(|id| {
+                let stack = stacks.take().expect("a stack");
+                Coroutine::new(stack, id, || {
+                    black_box([1u8; 40_000]);
+                    suspend();
+                })
+            })
+            .collect();
+        for coroutine in &mut crowd {
+            assert!(matches!(coroutine.resume(), Resumed::Suspended));
+        }
+        assert!(stacks.resident() >= 2_000 * 40_000, "{}", stacks.resident());
+        for mut coroutine in crowd {
+            assert!(matches!(coroutine.resume(), Resumed::Finished));
+            stacks.give_back(coroutine.into_stack());
+        }
+    }
+    assert_eq!(stacks.most_used(), 2_000);
+    assert!(stacks.high_water() >= 40_000);
+    #[cfg(target_os = "linux")] // elsewhere they are only marked as free
+    assert!(stacks.resident() <= Stacks::WARM * 64_000, "{}", stacks.resident());
+}
