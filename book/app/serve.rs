@@ -1,5 +1,5 @@
-//! Serves the rendered book with the project's own best server: for now chapter 5's
-//! `epoll`, and `poll` where there is none. A better one takes their place in one line.
+//! Serves the rendered book with the project's own best server: chapter 6's `coroutine`, and
+//! `poll` on a processor for which there is no switch.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -7,11 +7,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use ch01_blocking::{Listener, Options, Stop, program};
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+use ch01_blocking::Options;
+use ch01_blocking::{Listener, Stop, program};
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 use ch04_select_poll::poll as best;
-#[cfg(target_os = "linux")]
-use ch05_epoll::epoll as best;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use ch06_coroutines::server::{self as best, Options};
 use clap::{Args, Command, FromArgMatches};
 
 /// Takes the port, or says in one line what to do about it.
@@ -29,8 +31,10 @@ pub fn bind(listen: SocketAddr) -> Result<Listener> {
 /// Serves the directory until Ctrl-C or SIGTERM.
 pub fn serve(listener: Listener, root: &Path) -> Result<()> {
     let options = options(root)?;
-    let site =
-        options.site().with_context(|| format!("cannot open {}", root.display()))?;
+    let site = options
+        .as_ref()
+        .site()
+        .with_context(|| format!("cannot open {}", root.display()))?;
     program::raise_descriptor_limit();
     let stop = Stop::on_signals().context("cannot handle signals")?;
     let address = listener.address().context("cannot find out the address")?;

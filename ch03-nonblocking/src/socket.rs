@@ -69,25 +69,27 @@ pub const SHARE: usize = 256 * 1024;
 
 /// What is left of a connection's share, and what became of the rest.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub struct Share {
     left: usize,
     /// Bytes sent in this turn.
-    pub(crate) wrote: usize,
+    pub wrote: usize,
     /// Whether anything was sent or received in this turn.
-    pub(crate) moved: bool,
+    pub moved: bool,
 }
 
 impl Share {
-    /// For a whole turn.
-    pub(crate) fn new(bytes: usize) -> Share {
+    /// For a whole turn, so many bytes.
+    pub fn new(bytes: usize) -> Share {
         Share { left: bytes, wrote: 0, moved: false }
     }
 
-    pub(crate) fn is_used_up(&self) -> bool {
+    /// Whether the turn is over.
+    pub fn is_used_up(&self) -> bool {
         self.left == 0
     }
 
-    fn take(
+    /// Moves at most so many bytes as are left, and counts them.
+    pub fn take(
         &mut self,
         moves: impl FnOnce(usize) -> io::Result<usize>,
     ) -> io::Result<usize> {
@@ -112,7 +114,8 @@ impl Share {
 }
 
 /// A connection's turn: when its share is used up, every call would have to wait.
-pub(crate) struct Turn<'t, T>(pub(crate) &'t mut T, pub(crate) &'t mut Share);
+#[derive(Debug)]
+pub struct Turn<'t, T>(pub &'t mut T, pub &'t mut Share);
 
 impl<T: Transport> Transport for Turn<'_, T> {
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {

@@ -10,11 +10,39 @@
 //!
 //! A [`coroutine`] is a function that can stop in the middle and go on later. All it
 //! takes is a stack of its own ([`stack`]) and a switch between stacks ([`context`]).
+//!
+//! ```text
+//!   who rests, without a stack ◄──────────────────────────────┐ idle
+//!        │ Poller::wait: there is something to read           │
+//!        ▼                                                    │
+//!   run queue ──► resume ──► chapter 1's serve ──► fill ──► … ┴─► linger ──► close
+//!        ▲                                          │
+//!        └── ready, or too late ◄── park ◄──────────┘ nothing there yet
+//! ```
+//!
+//! A [`scheduler`] runs the coroutines of a thread, and lets those wait that wait for a
+//! descriptor or a time. On top of it, the [`server`] calls chapter 1's
+//! [`serve`](ch01_blocking::serve()), not a line of it changed, with a stream that parks.
 
+mod best;
+mod buffers;
 pub mod context;
 pub mod coroutine;
+mod guest;
+mod house;
+pub mod injector;
+pub mod join;
 mod overflow;
+mod run_queue;
+pub mod scheduler;
+pub mod server;
+pub mod source;
 pub mod stack;
+mod stream;
+mod sys;
+mod task;
 
 pub use coroutine::{Coroutine, Resumed, is_inside, suspend};
+pub use scheduler::{Handle, Scheduler};
 pub use stack::{Stack, Stacks};
+pub use task::Woken;

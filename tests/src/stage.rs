@@ -118,7 +118,6 @@ pub const STAGES: &[Stage] = &[
         Model::Coroutines,
         "looks like chapter 1, waits like chapter 5",
     ),
-    stage("async", 6, Model::Coroutines, "the same with futures"),
 ];
 
 /// A server that the suite knows nothing about.

@@ -27,6 +27,9 @@ mod sample;
 mod spawn;
 mod spread;
 mod stuck;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod switch;
+mod waiting;
 
 use std::fs;
 use std::path::Path;
@@ -65,6 +68,11 @@ const EXPERIMENTS: &[Experiment] = &[
         run: memory::run,
     },
     Experiment {
+        name: "waiting",
+        question: "What does a client cost its server, by what the two wait for: thread, epoll, coroutine",
+        run: waiting::run,
+    },
+    Experiment {
         name: "request",
         question: "What does a request cost outside of the kernel?",
         run: request::run,
@@ -90,6 +98,15 @@ const EXPERIMENTS: &[Experiment] = &[
         name: "herd",
         question: "How often are several loops woken for one client, and who gets it?",
         run: herd::run,
+    },
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    Experiment {
+        name: "switch",
+        question: "What does it cost to go to another stack and back, and to have so many?",
+        run: switch::run,
     },
     #[cfg(target_os = "linux")]
     Experiment {
@@ -120,6 +137,7 @@ pub fn command(house: &House, name: Option<&str>, record: bool) -> Result<()> {
         }
         return Ok(());
     };
+    running::end_with_us()?;
     match EXPERIMENTS.iter().find(|experiment| experiment.name == name) {
         Some(experiment) => (experiment.run)(&Lab { house, record }),
         None => bail!(
@@ -134,6 +152,7 @@ pub use compare::Options as CompareOptions;
 /// The experiment that can be told whom to measure, and in what.
 #[cfg(target_os = "linux")]
 pub fn compare(house: &House, options: &CompareOptions, record: bool) -> Result<()> {
+    running::end_with_us()?;
     compare::compare(&Lab { house, record }, options)
 }
 
@@ -145,6 +164,11 @@ pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
         "request" => serde_json::to_string(&request::measure(what, count)?)?,
         #[cfg(target_os = "linux")]
         "herd" => serde_json::to_string(&herd::measure(what, count)?)?,
+        #[cfg(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ))]
+        "switch" => serde_json::to_string(&switch::measure(what, count)?)?,
         _ => bail!("the experiment {experiment} takes no samples by itself"),
     };
     println!("{sample}");

@@ -91,7 +91,7 @@ impl Inbox {
 
     /// Where the next bytes go; never empty after a [`Parsed::Partial`].
     pub fn space(&mut self) -> &mut [u8] {
-        self.reserve(1);
+        self.reserve(1, self.room.bytes.max(BASE));
         &mut self.buffer[self.end..]
     }
 
@@ -101,22 +101,42 @@ impl Inbox {
         debug_assert!(self.end <= self.buffer.len());
     }
 
-    /// Copies bytes in.
+    /// How many bytes may be [received](Inbox::receive) now: at least one after a
+    /// [`Parsed::Partial`], and no more than is claimed.
+    pub fn room(&self) -> usize {
+        self.room.bytes.max(BASE).saturating_sub(self.end - self.start).max(1)
+    }
+
+    /// Copies bytes in, and makes as much room as they need.
     pub fn receive(&mut self, bytes: &[u8]) {
-        self.reserve(bytes.len());
+        self.reserve(bytes.len(), 0);
         self.buffer[self.end..self.end + bytes.len()].copy_from_slice(bytes);
         self.end += bytes.len();
     }
 
-    fn reserve(&mut self, bytes: usize) {
+    /// Gives back what has no use while nothing comes, if that is more than what came.
+    pub fn shrink(&mut self) {
+        let held = self.end - self.start;
+        if self.buffer.capacity() > 2 * held {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, held);
+            self.buffer.truncate(held);
+            self.buffer.shrink_to_fit();
+        }
+    }
+
+    /// Room for so many bytes; where the buffer has to grow, to `size` at least.
+    fn reserve(&mut self, bytes: usize, size: usize) {
         if self.buffer.len() - self.end >= bytes {
             return;
         }
-        self.buffer.copy_within(self.start..self.end, 0);
-        (self.start, self.end) = (0, self.end - self.start);
-        let room = self.room.bytes.max(BASE).max(self.end + bytes);
-        if self.buffer.len() < room && self.buffer.len() - self.end < bytes {
-            self.buffer.resize(room, 0);
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let size = size.max(self.end + bytes);
+        if self.buffer.len() < size && self.buffer.len() - self.end < bytes {
+            self.buffer.resize(size, 0);
         }
     }
 

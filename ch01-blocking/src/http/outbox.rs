@@ -8,6 +8,7 @@
 use super::request::{Asked, Method, Version};
 use super::response::{Body, Extra, Refusal, Response, phrase};
 use crate::stream::Transport;
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -20,6 +21,13 @@ const SMALL: u64 = 16 * 1024;
 /// One line of [`Body::Pattern`].
 const LINE: &[u8; 64] =
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
+
+thread_local! {
+    /// An empty buffer that belongs to no connection at the moment. A thread writes one
+    /// answer at a time, and nearly always it leaves at once: so one buffer will do for
+    /// all of its connections, and who waits holds none.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// The answers on one connection that are not sent yet.
 #[derive(Debug)]
@@ -73,6 +81,9 @@ impl Outbox {
     /// Queues an answer.
     pub fn push(&mut self, response: Response, asked: Asked, now: SystemTime) {
         debug_assert!(!self.is_full());
+        if self.bytes.capacity() == 0 {
+            self.bytes = SPARE.take();
+        }
         let begin = self.bytes.len();
         self.head(&response, asked, now);
         if asked.method == Method::Head || matches!(response.status, 204 | 304) {
@@ -142,9 +153,10 @@ impl Outbox {
             self.sent = 0;
             match &mut self.tail {
                 Tail::None => {
-                    // Who waits for its next request owns no large buffer meanwhile.
-                    if self.bytes.capacity() > 2 * SMALL as usize {
-                        self.bytes = Vec::new();
+                    // Who waits for its next request owns no buffer meanwhile.
+                    let bytes = std::mem::take(&mut self.bytes);
+                    if (1..=2 * SMALL as usize).contains(&bytes.capacity()) {
+                        SPARE.set(bytes);
                     }
                     return Ok(());
                 }

@@ -50,6 +50,8 @@ struct Client {
     /// The client has closed its side, and everything before that was read.
     ended: bool,
     last: bool,
+    /// Only a mistake.
+    _stack: Vec<u8>,
 }
 
 /// What the deadline is for.
@@ -187,6 +189,7 @@ fn welcome(
         eof: false,
         ended: false,
         last: false,
+        _stack: vec![1; if wrong(Mutation::EventsIdleKeepsStack) { 8192 } else { 0 }],
     })
 }
 
@@ -231,7 +234,13 @@ fn close(clients: &mut BTreeMap<u64, Client>, number: u64, server: &Server) {
 
 impl Client {
     fn due(&self) -> Instant {
-        self.sleeping.as_ref().map_or(self.deadline, |(until, ..)| *until)
+        match &self.sleeping {
+            Some((until, ..)) if wrong(Mutation::EventsStaleDeadline) => {
+                self.deadline.min(*until)
+            }
+            Some((until, ..)) => *until,
+            None => self.deadline,
+        }
     }
 
     /// Remembers what is told. Says whether the connection lives.
@@ -262,7 +271,12 @@ impl Client {
                 Err(_) => return Turn::Over,
             }
             if let Some((until, response, dress)) = self.sleeping.take() {
-                if until > Instant::now() {
+                let due = if wrong(Mutation::EventsStaleDeadline) {
+                    self.deadline.min(until)
+                } else {
+                    until
+                };
+                if due > Instant::now() {
                     self.sleeping = Some((until, response, dress));
                     return Turn::Waits;
                 }
@@ -417,8 +431,10 @@ impl Client {
         };
         self.input = std::mem::take(&mut wire.input);
         tally(&response, server);
-        self.phase = Phase::Idle; // the next request has its own time
-        self.deadline = Instant::now() + server.options.idle_timeout;
+        if !wrong(Mutation::EventsStaleDeadline) {
+            self.phase = Phase::Idle; // the next request has its own time
+            self.deadline = Instant::now() + server.options.idle_timeout;
+        }
         if response.delay.is_zero() {
             self.push(response, dress);
         } else {

@@ -255,6 +255,8 @@ mutations! {
     EventsSpinsOnHalfClose "events-spins-on-half-close" "events::half_close_while_it_sleeps_is_no_work", "is told of an end of file again and again, and leaves it for later";
     EventsSpinsOnHangUp "events-spins-on-hang-up" "events::reset_while_it_sleeps_is_no_work", "is told of a hang-up again and again, and leaves it for later";
     EventsWantsRoomAlways "events-wants-room-always" "resources::at_rest_is_no_work", "asks for room to write when it has nothing to write";
+    EventsIdleKeepsStack "events-idle-keeps-stack" "resources::memory_of_a_crowd_of_idle_clients", "keeps the stack on which it has served a client as long as that one is connected";
+    EventsStaleDeadline "events-stale-deadline" "deadlines::head_deadline_is_over_with_the_head", "wakes a sleeper at the deadline of what it waited for before";
     EventsLosesOverflow "events-loses-overflow" "events::more_news_than_signals", "has a queue of sixty-four for news, and does not look around when it has overflowed";
     EventsLateNews "events-late-news" "lifecycle::frozen_and_replaced", "is told twice that a client has gone, and at the second time ends the one that has its descriptor now";
     EventsSendsItAll "events-sends-it-all" "greedy::fast_reader", "sends an answer to its end, waiting for room, before it looks at anybody else";

@@ -3,6 +3,7 @@
 //! No case measures time: a deadline is proved by the order of events. The
 //! server's answer came before the client, at its pace, could be done.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::case::Kind::{Contract, Security};
@@ -249,6 +250,29 @@ pub(super) const CASES: &[Case] = &[
             client.response()?.is(200)?.holds("Hello, World!").map(drop)
         },
     ),
+    case(
+        "head_deadline_is_over_with_the_head",
+        Contract,
+        "contract, Limits",
+        "A deadline that was met is forgotten: what comes after it is neither cut short nor refused by it",
+        |ctx| {
+            ctx.serve(&[("head-timeout", "2"), ("idle-timeout", "600")])?;
+            let mut long = ctx.client()?;
+            long.send("GET /sleep/20000 HTTP/1.1\r\nHo")?;
+            thread::sleep(Duration::from_millis(300));
+            long.send("st: suite\r\n\r\n")?;
+            // When this one wakes, the other's head would have been too late.
+            let mut short = ctx.client()?;
+            short.send(get("/sleep/2500"))?;
+            short.response()?.is(200)?.holds("slept 2500 ms\n")?;
+            demand(
+                long.look(Duration::ZERO) == Seen::Nothing,
+                format!("nothing yet for {}, who asked for a longer sleep before", long.name()),
+                "an answer, or an end",
+            )
+        },
+    )
+    .needs(&[Need::Sleep, Need::Many]),
     case(
         "content_stalls",
         Contract,

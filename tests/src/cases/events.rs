@@ -78,8 +78,12 @@ fn sleeps_at_rest(ctx: &mut Ctx<'_>, act: fn(Client) -> Option<Client>) -> Verdi
 /// there at the same time, and there was room for all answers.
 fn share(ctx: &mut Ctx<'_>) -> Verdict {
     const MANY: u64 = 150;
-    let options: &[(&str, &str)] =
-        if ctx.stage.name == "reactors" { &[("threads", "1")] } else { &[] };
+    // The two are to share a thread.
+    let options: &[(&str, &str)] = match ctx.stage.name {
+        "reactors" => &[("threads", "1"), ("processes", "1")],
+        "coroutine" => &[("threads", "1")],
+        _ => &[],
+    };
     ctx.serve(options)?;
     let mut greedy = ctx.client()?;
     round_trip(&mut greedy)?;
@@ -91,7 +95,10 @@ fn share(ctx: &mut Ctx<'_>) -> Verdict {
     thaw(ctx)?;
     // The server itself says what it has done before.
     let before = stat_in(&other.response()?, "requests")?;
-    if !matches!(ctx.stage.model, Model::Events { .. } | Model::Spinning) {
+    if !matches!(
+        ctx.stage.model,
+        Model::Events { .. } | Model::Spinning | Model::Coroutines
+    ) {
         return Ok(()); // the two do not share a thread: who comes first is chance
     }
     demand(

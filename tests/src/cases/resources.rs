@@ -92,6 +92,9 @@ fn growth(ctx: &mut Ctx<'_>, clients: usize, bytes: &[u8]) -> Step<u64> {
     Ok(after.saturating_sub(before))
 }
 
+/// As many as `select` has room for.
+const CROWD: usize = 900;
+
 fn grows_less_than(
     ctx: &mut Ctx<'_>,
     clients: usize,
@@ -277,6 +280,20 @@ pub(super) const CASES: &[Case] = &[
     })
     .clients(105)
     .needs(&[Need::Process, Need::Plaintext, Need::Many]),
+    case("memory_of_a_crowd_of_idle_clients", Security, "CWE-770", "Of a client that was answered and is idle, nothing is kept that is only needed to serve it: no buffer, no stack", |ctx| {
+        ctx.serve(&[("idle-timeout", "600")])?;
+        // Where each has a thread or waits for one, that is what it costs.
+        if !matches!(ctx.stage.model, Model::Events { .. } | Model::Spinning | Model::Coroutines) {
+            return ctx.is_well();
+        }
+        let grown = growth(ctx, CROWD, &get("/plaintext"))?;
+        let most = 2 * CROWD as u64;
+        demand(grown < most, format!("less than {most} KiB more with {CROWD} such clients"), format!("{grown} KiB more"))
+    })
+    .clients(CROWD + 5)
+    .needs(&[Need::Process, Need::Plaintext, Need::Many])
+    .level(3)
+    .book("Chapter 6, \"Idle without a stack\""),
     case("memory_of_those_that_never_read", Security, "CWE-770", "Twenty clients that ask for a gigabyte each and do not read need little memory", |ctx| {
         grows_less_than(ctx, 20, &get("/bytes/1073741824").repeat(100), 16 * 1024)
     })

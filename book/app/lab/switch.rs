@@ -1,0 +1,282 @@
+//! `lab switch`: what it costs to go from one stack to another and back.
+//!
+//! The three forms of the switch that the book shows, a coroutine's `resume` and `suspend`, the
+//! making of one, and two threads that hand each other the turn. Beside them, if
+//! tests/peers has been built, two libraries that people use:
+//!
+//! ```text
+//! cargo build --release --manifest-path tests/peers/Cargo.toml --target-dir target/peers --bin switch
+//! ```
+//!
+//! And so many coroutines at once, none of which does anything: what they hold.
+
+use std::hint::black_box;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use ch06_coroutines::context::slow::{ByJump, ByReturn, Form, Inlined, Pair};
+use ch06_coroutines::{Coroutine, Resumed, Stacks, suspend};
+use serde::{Deserialize, Serialize};
+
+use super::machine::{after, meminfo};
+use super::sample::{cpu, in_a_process};
+use super::spread::{Spread, bytes, thousands};
+use super::{Lab, Part, keep_parts};
+
+/// What is measured here, and what it is called in the table.
+const OURS: [(&str, &str); 6] = [
+    ("return", "a function that saves the registers and returns"),
+    ("jump", "the same, but it jumps"),
+    ("inlined", "inlined, and nothing saved that nobody needs"),
+    ("coroutine", "a coroutine: `resume` and `suspend`"),
+    ("spawn", "a coroutine made, run to its end, its stack given back"),
+    ("threads", "two threads that hand each other the turn"),
+];
+const PEERS: [(&str, &str); 2] = [
+    ("corosensei", "corosensei 0.3: `resume` and `suspend`"),
+    ("generator", "generator 0.8: `resume` and `yield`"),
+];
+/// Every kind is measured once a round, so that a noisy moment meets all of them.
+const ROUNDS: usize = 15;
+/// A sample repeats for so much processor time.
+const ENOUGH: Duration = Duration::from_millis(20);
+/// So many coroutines at once.
+const PARKED: [usize; 3] = [1_000, 100_000, 1_000_000];
+/// The last of them are left out where there is less memory than this.
+const ROOM: u64 = 8 * 1024 * 1024;
+
+#[derive(Serialize)]
+struct Row {
+    what: &'static str,
+    /// Processor time there and back.
+    nanoseconds: Spread,
+}
+
+/// What one process measured.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Sample {
+    /// Processor time for one repeat, in nanoseconds.
+    Took(f64),
+    /// For each coroutine: bytes of its own, bytes of page tables, nanoseconds to make it.
+    Holds { own: f64, tables: f64, nanoseconds: f64, mappings: usize },
+}
+
+/// The whole experiment.
+pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+    let peers = lab.house.checkout().join("target/peers/release/switch");
+    let mut kinds = OURS.to_vec();
+    if peers.exists() {
+        kinds.splice(4..4, PEERS);
+    } else {
+        eprintln!(
+            "lab switch: without corosensei and generator, as tests/peers is not built"
+        );
+    }
+    let mut samples = vec![Vec::with_capacity(ROUNDS); kinds.len()];
+    for round in 1..=ROUNDS {
+        eprintln!("lab switch: round {round} of {ROUNDS}");
+        for (&(kind, _), samples) in kinds.iter().zip(&mut samples) {
+            samples.push(if PEERS.iter().any(|(peer, _)| *peer == kind) {
+                let output = Command::new(&peers).arg(kind).output()?;
+                ensure!(output.status.success(), "the peer {kind} has failed");
+                String::from_utf8(output.stdout)?.trim().parse()?
+            } else {
+                match in_a_process("switch", kind, 0)? {
+                    Sample::Took(nanoseconds) => nanoseconds,
+                    Sample::Holds { .. } => bail!("{kind} was to be timed"),
+                }
+            });
+        }
+    }
+    let rows: Vec<Row> = kinds
+        .iter()
+        .zip(samples)
+        .map(|(&(_, what), samples)| Row { what, nanoseconds: Spread::of(samples) })
+        .collect();
+    let parked = parked()?;
+    let part = |name, table| Part { name, table, chart: None, once: false };
+    keep_parts(
+        lab,
+        "switch",
+        &rows,
+        &[part("switch", table(&rows)), Part { once: true, ..part("parked", parked) }],
+    )
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = String::from("| there and back | processor time |\n|---|--:|\n");
+    for Row { what, nanoseconds } in rows {
+        let Spread { median, min, max, .. } = nanoseconds;
+        let digits = usize::from(*median < 100.0);
+        table += &format!(
+            "| {what} | {median:.digits$} ns ({min:.digits$} to {max:.digits$}) |\n"
+        );
+    }
+    table
+}
+
+/// The table of those that only are there.
+fn parked() -> Result<String> {
+    let mut table = String::from(
+        "| coroutines | memory of each | page tables for it | all together | mappings of the process | processor time to make one |\n\
+         |--:|--:|--:|--:|--:|--:|\n",
+    );
+    for count in PARKED {
+        if count >= 1_000_000 && meminfo("MemAvailable") < ROOM {
+            eprintln!("lab switch: not enough memory here for {}", thousands(count));
+            continue;
+        }
+        eprintln!("lab switch: {} coroutines at once", thousands(count));
+        let sample = in_a_process("switch", "parked", count)?;
+        let Sample::Holds { own, tables, nanoseconds, mappings } = sample else {
+            bail!("they were to be weighed");
+        };
+        table += &format!(
+            "| {} | {} | {} | {} | {mappings} | {:.1} µs |\n",
+            thousands(count),
+            bytes(own),
+            bytes(tables),
+            bytes((own + tables) * count as f64),
+            nanoseconds / 1000.0
+        );
+    }
+    Ok(table)
+}
+
+/// Takes one sample in this process.
+pub(super) fn measure(what: &str, count: usize) -> Result<Sample> {
+    match what {
+        "return" => pair::<ByReturn>(),
+        "jump" => pair::<ByJump>(),
+        "inlined" => pair::<Inlined>(),
+        "coroutine" => coroutine(),
+        "spawn" => spawn(),
+        "threads" => threads(),
+        "parked" => park(count),
+        _ => bail!("nothing of `lab switch` is called {what}"),
+    }
+}
+
+/// Repeats something for [`ENOUGH`] processor time; what one repeat took.
+fn repeat(mut batch: impl FnMut(u32)) -> Result<Sample> {
+    let mut times = 1_000;
+    batch(times); // what is fetched for the first time
+    loop {
+        let before = cpu()?;
+        batch(times);
+        let spent = cpu()? - before;
+        if spent >= ENOUGH {
+            return Ok(Sample::Took(spent.as_nanos() as f64 / f64::from(times)));
+        }
+        times *= 2;
+    }
+}
+
+// ANCHOR: pair
+fn pair<F: Form>() -> Result<Sample> {
+    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE)?;
+    let mut pair = Pair::<F>::new(stacks.take()?);
+    repeat(|times| {
+        for _ in 0..times {
+            pair.round_trip();
+        }
+    })
+}
+// ANCHOR_END: pair
+
+fn coroutine() -> Result<Sample> {
+    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE)?;
+    let mut coroutine = Coroutine::new(stacks.take()?, 1, || {
+        loop {
+            suspend();
+        }
+    });
+    repeat(|times| {
+        for _ in 0..times {
+            assert!(matches!(coroutine.resume(), Resumed::Suspended));
+        }
+    })
+}
+
+fn spawn() -> Result<Sample> {
+    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE)?;
+    let stack = stacks.take()?;
+    stacks.give_back(stack);
+    repeat(|times| {
+        for id in 0..times {
+            let Ok(stack) = stacks.take() else { unreachable!("one was given back") };
+            // As much as the scheduler gives one along.
+            let luggage = black_box([u64::from(id); 6]);
+            let mut coroutine = Coroutine::new(stack, id.into(), move || {
+                black_box(&luggage);
+            });
+            assert!(matches!(coroutine.resume(), Resumed::Finished));
+            stacks.give_back(coroutine.into_stack());
+        }
+    })
+}
+
+/// Even: this thread's turn; odd: the other's.
+fn threads() -> Result<Sample> {
+    const OVER: u32 = u32::MAX;
+    let turn = Arc::new(AtomicU32::new(0));
+    let (here, turns) = (thread::current(), Arc::clone(&turn));
+    let other = thread::spawn(move || {
+        loop {
+            match turns.load(SeqCst) {
+                OVER => return,
+                now if now % 2 == 1 => {
+                    turns.store(now.wrapping_add(1) % (OVER - 1), SeqCst);
+                    here.unpark();
+                }
+                _ => thread::park(),
+            }
+        }
+    });
+    let sample = repeat(|times| {
+        for _ in 0..times {
+            let mine = turn.load(SeqCst);
+            turn.store(mine + 1, SeqCst);
+            other.thread().unpark();
+            while turn.load(SeqCst) == mine + 1 {
+                thread::park();
+            }
+        }
+    });
+    turn.store(OVER, SeqCst);
+    other.thread().unpark();
+    let _ = other.join(); // it cannot have panicked
+    sample
+}
+
+/// Makes so many coroutines that begin and suspend, and weighs them.
+fn park(count: usize) -> Result<Sample> {
+    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE)?;
+    let mut parked = Vec::with_capacity(count);
+    let before = (status("RssAnon")?, status("VmPTE")?, cpu()?);
+    for id in 0..count {
+        let mut coroutine = Coroutine::new(stacks.take()?, id as u64, suspend);
+        coroutine.resume();
+        parked.push(coroutine);
+    }
+    let nanoseconds = (cpu()? - before.2).as_nanos() as f64;
+    let each = |kib: f64| kib * 1024.0 / count as f64;
+    let mappings = std::fs::read_to_string("/proc/self/maps")?.lines().count();
+    Ok(Sample::Holds {
+        own: each(status("RssAnon")? - before.0),
+        tables: each(status("VmPTE")? - before.1),
+        nanoseconds: nanoseconds / count as f64,
+        mappings,
+    })
+}
+
+/// A line of `/proc/self/status`, in KiB.
+fn status(name: &str) -> Result<f64> {
+    let line = after("/proc/self/status", name).context("no /proc/self/status here")?;
+    let kib = line.split_whitespace().next().context("a line without a number")?;
+    Ok(kib.parse()?)
+}

@@ -1,0 +1,231 @@
+//! Work from outside: how another thread hands a scheduler something to do.
+//!
+//! A scheduler belongs to its thread, and so do its coroutines. What another thread can do
+//! is to lay work into a basket, and ring. The bell is a pipe, and the poller hears it as it
+//! hears a client.
+
+use crate::scheduler::{Dormant, Handle};
+use crate::source::{Descriptor, Until};
+use ch01_blocking::sys;
+use ch03_nonblocking::poller::{Interest, Poller};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What is to be done, in a coroutine of its own.
+type Work<P, D> = Box<dyn FnOnce(&Handle<P, D>) + Send>;
+
+/// Takes work for a scheduler, from any thread.
+pub struct Injector<P, D> {
+    outside: Arc<Outside<Work<P, D>>>,
+}
+
+impl<P, D> Clone for Injector<P, D> {
+    fn clone(&self) -> Self {
+        Injector { outside: self.outside.clone() }
+    }
+}
+
+/// What both sides know: the basket, and the end of the pipe that rings.
+pub(crate) struct Outside<T> {
+    basket: Arc<Basket<T>>,
+    bell: File,
+}
+
+/// What has been handed in and not been taken.
+pub(crate) struct Basket<T>(Mutex<Vec<T>>);
+
+// ANCHOR: basket
+impl<T> Basket<T> {
+    pub(crate) fn new() -> Basket<T> {
+        Basket(Mutex::new(Vec::new()))
+    }
+
+    /// Lays something in. Says whether it was empty: then, and only then, ring. Who lays
+    /// something beside other things may rely on whoever came first to ring for both.
+    pub(crate) fn lay(&self, work: T) -> bool {
+        let mut basket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        basket.push(work);
+        basket.len() == 1
+    }
+
+    /// Takes all. **After** the bell has been silenced: what is laid in between is taken
+    /// now, and its ring is one in vain. The other way round, the ring for what came
+    /// between would be silenced with the others, and nobody would come for it.
+    pub(crate) fn take(&self) -> Vec<T> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Rings. A full pipe is as good: it has not been heard yet.
+pub(crate) fn ring(mut bell: &File) -> io::Result<()> {
+    match bell.write(b"!") {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+        rung => rung.map(drop),
+    }
+}
+
+/// Silences the bell. Says whether anybody is left who could ring it again.
+pub(crate) fn silence(mut bell: &File) -> bool {
+    loop {
+        match bell.read(&mut [0; 64]) {
+            Ok(0) => return false,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return true,
+        }
+    }
+}
+// ANCHOR_END: basket
+
+impl<P: Poller + 'static, D: Dormant> Injector<P, D> {
+    /// For this scheduler, which has a coroutine more from now on: it waits for the bell,
+    /// until all who can ring are gone.
+    pub fn new(handle: &Handle<P, D>) -> io::Result<Injector<P, D>> {
+        let (read, write) = sys::pipe()?;
+        let bell = Descriptor::new(File::from(read), Interest::READ, handle)
+            .map_err(|(_, error)| error)?;
+        let basket = Arc::new(Basket::new());
+        let theirs = basket.clone();
+        handle.spawn(move |handle| receive(&bell, &theirs, handle))?;
+        Ok(Injector { outside: Arc::new(Outside { basket, bell: File::from(write) }) })
+    }
+
+    /// Hands in work. An error means that the scheduler has ended; the work will not be
+    /// done.
+    pub fn hand_in(
+        &self,
+        work: impl FnOnce(&Handle<P, D>) + Send + 'static,
+    ) -> io::Result<()> {
+        let first = self.outside.basket.lay(Box::new(work));
+        if first { ring(&self.outside.bell) } else { Ok(()) }
+    }
+}
+
+fn receive<P: Poller + 'static, D: Dormant>(
+    bell: &Descriptor<File, P, D>,
+    basket: &Basket<Work<P, D>>,
+    handle: &Handle<P, D>,
+) {
+    let mut more = true;
+    while more {
+        let waited = bell.wait(Until::Readable, None);
+        more = waited.is_ok() && silence(bell.get());
+        bell.read_would_block();
+        for work in basket.take() {
+            // Without a stack for it, it is dropped: whoever waits for it can tell.
+            let _ = handle.spawn(move |handle| work(handle));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ch01_blocking::stop::is_readable;
+    use std::os::fd::AsFd;
+    use std::time::Duration;
+
+    /// What the receiver does when it is woken, in this order.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Step {
+        Silence,
+        Take,
+    }
+
+    /// Two threads that hand in, three times and twice, and the scheduler, each at some step.
+    struct World {
+        order: [Step; 2],
+        basket: Basket<u32>,
+        bell: File,
+        rope: File,
+        /// What each thread has still to hand in, and whether it has to ring now.
+        senders: [(u32, bool); 2],
+        /// The receiver's next step; 0 is waiting.
+        receiver: usize,
+        taken: usize,
+    }
+
+    impl World {
+        fn new(order: [Step; 2]) -> io::Result<World> {
+            let (read, write) = sys::pipe()?;
+            Ok(World {
+                order,
+                basket: Basket::new(),
+                bell: File::from(read),
+                rope: File::from(write),
+                senders: [(3, false), (2, false)],
+                receiver: 0,
+                taken: 0,
+            })
+        }
+
+        /// Whether this one of the three can do something.
+        fn can(&self, actor: usize) -> bool {
+            match self.senders.get(actor) {
+                Some((left, rings)) => *left > 0 || *rings,
+                None => self.receiver > 0 || self.rings(),
+            }
+        }
+
+        fn rings(&self) -> bool {
+            is_readable(&[self.bell.as_fd()], Some(Duration::ZERO))[0]
+        }
+
+        fn act(&mut self, actor: usize) -> io::Result<()> {
+            match self.senders.get_mut(actor) {
+                Some((_, rings @ true)) => {
+                    *rings = false;
+                    ring(&self.rope)?;
+                }
+                Some((left, rings)) => {
+                    *left -= 1;
+                    *rings = self.basket.lay(1);
+                }
+                None => {
+                    match self.order[self.receiver] {
+                        Step::Silence => drop(silence(&self.bell)),
+                        Step::Take => self.taken += self.basket.take().len(),
+                    }
+                    self.receiver = (self.receiver + 1) % 2;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    /// Tries every order in which the three can take their steps. Says how many end with
+    /// work that nobody will come for, and how many there are.
+    fn explore(order: [Step; 2]) -> io::Result<(usize, usize)> {
+        let (mut lost, mut all) = (0, 0);
+        let mut prefixes = vec![Vec::new()];
+        while let Some(prefix) = prefixes.pop() {
+            let mut world = World::new(order)?;
+            prefix.iter().try_for_each(|&actor| world.act(actor))?;
+            let next: Vec<usize> = (0..3).filter(|&actor| world.can(actor)).collect();
+            if next.is_empty() {
+                all += 1;
+                lost += usize::from(world.taken < 5);
+            }
+            for actor in next {
+                prefixes.push([&prefix[..], &[actor]].concat());
+            }
+        }
+        Ok((lost, all))
+    }
+
+    #[test]
+    fn no_order_of_steps_loses_work() -> io::Result<()> {
+        let (lost, all) = explore([Step::Silence, Step::Take])?;
+        assert!(all > 100, "only {all} orders were tried");
+        assert_eq!(lost, 0, "of {all} orders");
+        Ok(())
+    }
+
+    #[test]
+    fn to_take_before_the_bell_is_silent_would_lose_some() -> io::Result<()> {
+        let (lost, all) = explore([Step::Take, Step::Silence])?;
+        assert!(lost > 0, "of {all} orders none loses: the other test tests nothing");
+        Ok(())
+    }
+}

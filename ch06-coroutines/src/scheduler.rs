@@ -1,0 +1,338 @@
+//! The scheduler: the coroutines of one thread, and the one place where the thread waits.
+//!
+//! ```text
+//!                 ┌───────────── run queue ◄──────────┬──────────────────┐
+//!                 ▼                                   │ ready            │ yield
+//!   spawn ──► resume ──► … runs … ──► park ──► Poller::wait, Timers      │
+//!                             │                                          │
+//!                             ├──────────────────────────────────────────┘
+//!                             └──► ends: its stack is the next one's
+//! ```
+//!
+//! A coroutine runs until it parks, yields or ends; nobody takes the thread from it. So
+//! between two of these nothing else happens on the thread, and most of what threads need
+//! locks for needs none here.
+
+mod handle;
+
+pub use handle::Handle;
+
+use crate::coroutine::{Coroutine, Resumed};
+use crate::run_queue::{RunQueue, Turn};
+use crate::source::{Reader, Source};
+use crate::stack::{Stack, Stacks};
+use crate::task::{Ends, State, Task, Woken};
+use ch01_blocking::trace;
+use ch03_nonblocking::poller::{Poller, Ready, Token};
+use ch03_nonblocking::table::Table;
+use ch03_nonblocking::timers::Timers;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::io::{self, ErrorKind};
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Who waits at a descriptor for something to read, and needs a coroutine only then.
+pub trait Dormant: Sized + 'static {
+    /// There may be something to read, or its deadline may have passed. Runs on a stack of
+    /// its own.
+    fn begin(self);
+
+    /// No stack was to be had.
+    fn no_stack(self, why: io::Error);
+
+    /// The descriptor at which it waits.
+    fn fd(&self) -> BorrowedFd<'_>;
+
+    /// Its source.
+    fn source(&self) -> Token;
+
+    /// The connection, for the trace.
+    fn number(&self) -> u64;
+}
+
+/// The coroutines of one thread. They end with it: who is still suspended then is unwound.
+pub struct Scheduler<P: Poller + 'static, D: Dormant = Nobody> {
+    handle: Handle<P, D>,
+}
+
+/// What all handles share.
+pub(crate) struct Core<P, D> {
+    /// Borrowed for a moment at a time, and never while a coroutine runs.
+    state: RefCell<Inner<P, D>>,
+    /// When this round began.
+    now: Cell<Instant>,
+}
+
+struct Inner<P, D> {
+    poller: P,
+    tasks: Table<Task>,
+    /// Deadlines of the parked, by their places.
+    alarms: Timers,
+    sources: Table<Source<D>>,
+    /// Deadlines of the resting, by their sources' places.
+    rests: Timers,
+    queue: RunQueue,
+    current: Option<Token>,
+    stacks: Stacks,
+    spawned: u64,
+    /// The end has come: nobody begins any more.
+    over: bool,
+}
+
+impl<P: Poller + 'static, D: Dormant> Scheduler<P, D> {
+    /// A scheduler that has nobody yet.
+    pub fn new(poller: P, stacks: Stacks) -> Scheduler<P, D> {
+        let now = Instant::now();
+        let state = RefCell::new(Inner {
+            poller,
+            tasks: Table::new(),
+            alarms: Timers::new(now),
+            sources: Table::new(),
+            rests: Timers::new(now),
+            queue: RunQueue::default(),
+            current: None,
+            stacks,
+            spawned: 0,
+            over: false,
+        });
+        Scheduler { handle: Handle(Rc::new(Core { state, now: Cell::new(now) })) }
+    }
+
+    // ANCHOR: run
+    /// Runs a first coroutine, and all that it spawns, until the first has ended. An error
+    /// is the poller's, or says that nobody is left who could wake anybody.
+    pub fn run<T: 'static>(
+        self,
+        first: impl FnOnce(&Handle<P, D>) -> T + 'static,
+    ) -> io::Result<thread::Result<T>> {
+        let Handle(core) = &self.handle;
+        let first = self.handle.spawn(first)?.packet;
+        let (mut ready, mut late) = (Vec::new(), Vec::new());
+        loop {
+            core.begin_round();
+            while let Some(turn) = core.next() {
+                match turn {
+                    Turn::Resume(token) => core.resume(token),
+                    Turn::Begin(source) => self.handle.begin(source),
+                }
+                if first.ended.get()
+                    && let Some(result) = first.take()
+                {
+                    return Ok(result);
+                }
+            }
+            core.wait(&mut ready, &mut late)?;
+        }
+    }
+    // ANCHOR_END: run
+}
+
+impl<P: Poller, D: Dormant> Core<P, D> {
+    fn begin_round(&self) {
+        self.state.borrow_mut().queue.begin_round();
+    }
+
+    fn next(&self) -> Option<Turn> {
+        self.state.borrow_mut().queue.next()
+    }
+
+    // ANCHOR: resume
+    /// Lets a coroutine run until it parks, yields or ends.
+    fn resume(&self, token: Token) {
+        let mut state = self.state.borrow_mut();
+        let Some(task) = state.tasks.get_mut(token) else { return };
+        let Some(mut coroutine) = task.coroutine.take() else { return };
+        task.state = State::Running;
+        trace::about(task.number);
+        state.current = Some(token);
+        drop(state); // what runs now may use the scheduler
+        let resumed = coroutine.resume();
+        let mut state = self.state.borrow_mut();
+        state.current = None;
+        let how = match resumed {
+            Resumed::Suspended => {
+                if let Some(task) = state.tasks.get_mut(token) {
+                    task.coroutine = Some(coroutine);
+                }
+                return;
+            }
+            Resumed::Finished => Ok(()),
+            Resumed::Panicked(panic) => Err(panic), // it has cost this coroutine, and no other
+        };
+        let ends = state.tasks.remove(token).and_then(|task| task.ends);
+        state.stacks.give_back(coroutine.into_stack());
+        drop(state);
+        self.ended(ends, how);
+    }
+    // ANCHOR_END: resume
+
+    /// Whoever waits for this end is told.
+    fn ended(&self, ends: Option<Rc<dyn Ends>>, how: Result<(), Box<dyn Any + Send>>) {
+        let waiter = ends.and_then(|ends| ends.ended(how));
+        if let Some(waiter) = waiter {
+            self.state.borrow_mut().wake(waiter, Woken::Up);
+        }
+    }
+
+    // ANCHOR: poll
+    /// Asks the poller who is ready. If somebody is queued, without waiting.
+    fn wait(&self, ready: &mut Vec<Ready>, late: &mut Vec<u32>) -> io::Result<()> {
+        let state = &mut *self.state.borrow_mut();
+        let timeout = if state.queue.is_empty() {
+            let next = [state.alarms.next(), state.rests.next()];
+            let next = next.into_iter().flatten().min();
+            if next.is_none() && state.sources.is_empty() {
+                return Err(io::Error::new(
+                    ErrorKind::Deadlock,
+                    "every coroutine waits, and nothing is left that could wake one",
+                ));
+            }
+            next.map(|at| at.saturating_duration_since(self.now.get()))
+        } else {
+            Some(Duration::ZERO)
+        };
+        state.poller.wait(ready, timeout)?;
+        let now = Instant::now();
+        self.now.set(now);
+        for event in ready.drain(..) {
+            state.told(&event);
+        }
+        state.alarms.expired(now, late);
+        for index in late.drain(..) {
+            if let Some(token) = state.tasks.token(index) {
+                state.wake(token, Woken::TimedOut);
+            }
+        }
+        state.rests.expired(now, late);
+        for index in late.drain(..) {
+            if let Some(source) = state.sources.token(index) {
+                state.call(source);
+            }
+        }
+        Ok(())
+    }
+    // ANCHOR_END: poll
+}
+
+impl<P: Poller, D: Dormant> Inner<P, D> {
+    // ANCHOR: told
+    /// News of a descriptor: remembers it, and wakes whoever waits for it. The token may be
+    /// worth nothing any more; then it was about somebody who has left.
+    fn told(&mut self, ready: &Ready) {
+        let Some(source) = self.sources.get_mut(ready.token) else { return };
+        source.note(ready);
+        let Source { readable, writable, broken, writer, watcher, .. } = *source;
+        match source.reader {
+            Reader::Parked(reader) if readable => self.wake(reader, Woken::Up),
+            Reader::Resting(_) if readable => self.call(ready.token),
+            _ => {}
+        }
+        if writable {
+            self.wake(writer, Woken::Up);
+        }
+        if broken {
+            self.wake(watcher, Woken::Up);
+        }
+    }
+    // ANCHOR_END: told
+
+    // ANCHOR: wake
+    /// Puts a parked coroutine into the run queue. One that is there already, or runs, or
+    /// has ended, need not be told.
+    fn wake(&mut self, token: Token, why: Woken) {
+        let Some(task) = self.tasks.get_mut(token) else { return };
+        let State::Parked { timed } = task.state else { return };
+        (task.state, task.woken) = (State::Queued, why);
+        if timed {
+            self.alarms.clear(token.index);
+        }
+        self.queue.push(Turn::Resume(token));
+    }
+    // ANCHOR_END: wake
+
+    /// Puts who rests at a descriptor into the run queue.
+    fn call(&mut self, token: Token) {
+        let Some(source) = self.sources.get_mut(token) else { return };
+        match std::mem::replace(&mut source.reader, Reader::Nobody) {
+            Reader::Resting(dormant) => {
+                source.reader = Reader::Called(dormant);
+                self.queue.push(Turn::Begin(token));
+            }
+            other => source.reader = other,
+        }
+    }
+
+    /// Gives a coroutine its place. It is not in the run queue yet.
+    fn add(
+        &mut self,
+        stack: Stack,
+        number: u64,
+        ends: Option<Rc<dyn Ends>>,
+        body: impl FnOnce() + 'static,
+    ) -> Token {
+        self.spawned += 1;
+        let id = if number > 0 { number } else { self.spawned };
+        let coroutine = Some(Coroutine::new(stack, id, body));
+        let state = State::Queued;
+        self.tasks.insert(Task { coroutine, number, state, woken: Woken::Up, ends })
+    }
+}
+
+// ANCHOR: shutdown
+impl<P: Poller + 'static, D: Dormant> Drop for Scheduler<P, D> {
+    /// Unwinds who is suspended, as a panic would: what they own is dropped in order.
+    fn drop(&mut self) {
+        let Handle(core) = &self.handle;
+        core.state.borrow_mut().over = true;
+        let tokens = core.state.borrow().tasks.tokens();
+        for token in tokens {
+            let task = core.state.borrow_mut().tasks.remove(token);
+            // Not while the state is borrowed: what is dropped there may use it.
+            let stack = task.and_then(|task| Some(task.coroutine?.into_stack()));
+            if let Some(stack) = stack {
+                core.state.borrow_mut().stacks.give_back(stack);
+            }
+        }
+        let sources = core.state.borrow().sources.tokens();
+        for token in sources {
+            let reader = core
+                .state
+                .borrow_mut()
+                .sources
+                .get_mut(token)
+                .map(|source| std::mem::replace(&mut source.reader, Reader::Nobody));
+            drop(reader);
+        }
+        core.state.borrow_mut().queue.clear();
+    }
+}
+// ANCHOR_END: shutdown
+
+/// For a scheduler without anybody dormant.
+#[derive(Debug)]
+pub enum Nobody {}
+
+impl Dormant for Nobody {
+    fn begin(self) {
+        match self {}
+    }
+
+    fn no_stack(self, _: io::Error) {
+        match self {}
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match *self {}
+    }
+
+    fn source(&self) -> Token {
+        match *self {}
+    }
+
+    fn number(&self) -> u64 {
+        match *self {}
+    }
+}

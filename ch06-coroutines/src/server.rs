@@ -1,0 +1,198 @@
+//! `coroutine`: chapter 1's code, and chapter 5's way to wait.
+//!
+//! Everything here is a coroutine that reads as chapter 1 does: one accepts, one waits
+//! for the signal to stop, and each client has one while it is busy. They wait by parking,
+//! and one thread runs them all.
+
+use crate::best;
+use crate::guest::Guest;
+use crate::house::{House, accept};
+use crate::scheduler::{Handle, Scheduler};
+use crate::source::{Descriptor, Until};
+use crate::stack::Stacks;
+use crate::sys;
+use ch01_blocking::stop::is_readable;
+use ch01_blocking::trace::{self, trace};
+use ch01_blocking::{Listener, Options as Common, Site, Stop};
+use ch03_nonblocking::poller::{Interest, Poller};
+use clap::{Args, value_parser};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
+
+/// What `coroutine` is told at its start.
+#[derive(Args, Clone, Debug)]
+#[group(skip)] // its name is the common options'
+pub struct Options {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    own: Own,
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Coroutines")]
+struct Own {
+    /// Schedulers, a thread each [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// A coroutine's stack, in bytes; only pages that are touched cost memory
+    #[arg(long, value_name = "SIZE", default_value_t = Stacks::DEFAULT_SIZE)]
+    stack: usize,
+}
+
+impl AsRef<Common> for Options {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+// ANCHOR: run
+/// Serves until `stop`, with a scheduler for each thread.
+pub fn run(
+    listener: Listener,
+    site: &Site,
+    options: &Options,
+    stop: &Stop,
+) -> io::Result<()> {
+    let Options { common, own: Own { threads, stack } } = options;
+    let threads = threads.map_or_else(cores, usize::from);
+    if threads == 1 {
+        return run_one(best::poller()?, listener, site, common, *stack, stop);
+    }
+    // Made here, so that a failure is one of the start.
+    let own: Vec<_> = deal(listener, threads)?
+        .into_iter()
+        .map(|listener| {
+            Ok((best::poller()?, listener, stop.as_fd().try_clone_to_owned()?))
+        })
+        .collect::<io::Result<_>>()?;
+    thread::scope(|scope| {
+        let threads: Vec<_> = own
+            .into_iter()
+            .map(|(poller, listener, stop)| {
+                thread::Builder::new().spawn_scoped(scope, move || {
+                    serve_on(poller, listener, site, common, *stack, stop)
+                })
+            })
+            .collect::<io::Result<_>>()?;
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
+        })
+    })
+}
+
+/// Serves until `stop`, on this thread, with this poller and stacks of this size.
+pub fn run_one(
+    poller: impl Poller + 'static,
+    listener: Listener,
+    site: &Site,
+    options: &Common,
+    stack: usize,
+    stop: &Stop,
+) -> io::Result<()> {
+    let stop = stop.as_fd().try_clone_to_owned()?;
+    serve_on(poller, listener, site, options, stack, stop)
+}
+
+fn serve_on(
+    poller: impl Poller + 'static,
+    listener: Listener,
+    site: &Site,
+    options: &Common,
+    stack: usize,
+    stop: OwnedFd,
+) -> io::Result<()> {
+    let options = options.clone();
+    let scheduler = Scheduler::new(poller, Stacks::new(stack)?);
+    let served = sys::lend(scheduler, site, move |site, handle| {
+        host(&House::new(site, &options), listener, stop, handle)
+    });
+    served?
+        .unwrap_or_else(|_| Err(io::Error::other("a coroutine of the server panicked")))
+}
+// ANCHOR_END: run
+
+// ANCHOR: host
+/// The first coroutine: has the door opened, waits for the stop, and sees the guests off.
+/// When it ends, whoever is still here is unwound.
+fn host<P: Poller + 'static>(
+    house: &Rc<House>,
+    listener: Listener,
+    stop: OwnedFd,
+    handle: &Handle<P, Guest<P>>,
+) -> io::Result<()> {
+    let stop = Descriptor::new(stop, Interest::READ, handle).map_err(|(_, why)| why)?;
+    let door =
+        Descriptor::new(listener, Interest::ACCEPT, handle).map_err(|(_, why)| why)?;
+    let host = handle.current();
+    let accepting = {
+        let house = house.clone();
+        handle.spawn(move |handle| {
+            let accepted = accept(&house, &door);
+            drop(door); // who comes now is refused by the kernel
+            if let Some(host) = host {
+                handle.wake(host); // it ends early only if it failed
+            }
+            accepted
+        })?
+    };
+    while !is_readable(&[stop.get().as_fd()], Some(Duration::ZERO))[0] {
+        stop.wait(Until::Readable, None)?;
+        if accepting.has_ended() {
+            break;
+        }
+    }
+    house.site.drain();
+    handle.wake(accepting.token());
+    accepting.join().unwrap_or_else(|_| Err(io::Error::other("accepting panicked")))?;
+
+    let within = house.timeouts.drain;
+    trace::about(0);
+    trace!(
+        "stop",
+        "{} connections, {:.1} s to finish",
+        house.guests.get(),
+        within.as_secs_f64()
+    );
+    house.host.set(host);
+    handle.call_all();
+    let deadline = handle.now() + within;
+    while house.guests.get() > 0 && handle.now() < deadline {
+        handle.park(Some(deadline));
+    }
+    if house.guests.get() > 0 {
+        trace!("stop", "{} connections cut off", house.guests.get());
+    }
+    if trace::is_on() {
+        let (most, deepest) =
+            handle.stacks(|stacks| (stacks.most_used(), stacks.high_water()));
+        trace!("stacks", "{most} in use at most, {deepest} bytes of one touched at most");
+    }
+    Ok(())
+}
+// ANCHOR_END: host
+
+/// A listener for each thread.
+fn deal(listener: Listener, threads: usize) -> io::Result<Vec<Listener>> {
+    #[cfg(target_os = "linux")]
+    return ch05_epoll::reactors::deal(
+        listener,
+        ch05_epoll::reactors::Listeners::Each,
+        threads,
+    );
+    #[cfg(not(target_os = "linux"))]
+    {
+        let mut all = vec![listener];
+        while all.len() < threads {
+            all.push(all[0].shared()?);
+        }
+        Ok(all)
+    }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}

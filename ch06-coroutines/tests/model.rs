@@ -1,0 +1,221 @@
+//! The scheduler beside a model of it: whatever coroutines do, they do it in the same
+//! order.
+//!
+//! A program is a tree of small scripts. It runs once on the scheduler, with a stack for
+//! each script, and once in the model, which keeps for each the number of its next step.
+
+use ch03_nonblocking::spin::Spin;
+use ch06_coroutines::scheduler::Nobody;
+use ch06_coroutines::{Handle, Scheduler, Stacks};
+use proptest::prelude::*;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::panic::resume_unwind;
+use std::rc::Rc;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Yield,
+    Park,
+    /// Wakes the one of this number, or nobody.
+    Wake(usize),
+    /// Begins another.
+    Spawn(Vec<Step>),
+    /// Waits for the end of the one that it has begun last, of those it has not waited for.
+    Join,
+    /// Ends by a panic, which no hook reports.
+    Panic,
+}
+
+/// Who did what: a coroutine's number and its step; the last is its end.
+type Log = Vec<(usize, usize)>;
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let leaf = prop_oneof![
+        4 => Just(Step::Yield),
+        2 => Just(Step::Park),
+        4 => (0..12usize).prop_map(Step::Wake),
+        3 => Just(Step::Join),
+        1 => Just(Step::Panic),
+    ];
+    let script = prop::collection::vec(leaf.clone(), 0..6);
+    script.prop_recursive(3, 40, 6, move |inner| {
+        let step = prop_oneof![2 => leaf.clone(), 1 => inner.prop_map(Step::Spawn)];
+        prop::collection::vec(step, 0..8)
+    })
+}
+
+/// What happens, and whether it ends because all wait for each other.
+fn real(script: Vec<Step>) -> (Log, bool) {
+    type Spinning = Handle<Spin, Nobody>;
+
+    #[derive(Default)]
+    struct Shared {
+        log: RefCell<Log>,
+        tokens: RefCell<Vec<Option<ch03_nonblocking::poller::Token>>>,
+    }
+
+    fn body(handle: &Spinning, shared: &Rc<Shared>, number: usize, script: Vec<Step>) {
+        let mut children = Vec::new();
+        shared.tokens.borrow_mut()[number] = handle.current();
+        let end = script.len();
+        for (at, step) in script.into_iter().enumerate() {
+            shared.log.borrow_mut().push((number, at));
+            match step {
+                Step::Yield => handle.yield_now(),
+                Step::Park => drop(handle.park(None)),
+                Step::Wake(other) => {
+                    let token = shared.tokens.borrow().get(other).copied().flatten();
+                    if let Some(token) = token {
+                        handle.wake(token);
+                    }
+                }
+                Step::Spawn(script) => {
+                    let child = shared.tokens.borrow().len();
+                    shared.tokens.borrow_mut().push(None);
+                    let theirs = shared.clone();
+                    children.push(
+                        handle
+                            .spawn(move |handle| body(handle, &theirs, child, script))
+                            .expect("a stack"),
+                    );
+                }
+                Step::Join => {
+                    if let Some(child) = children.pop() {
+                        let _ = child.join();
+                    }
+                }
+                Step::Panic => resume_unwind(Box::new(())),
+            }
+        }
+        shared.log.borrow_mut().push((number, end));
+    }
+
+    let shared = Rc::new(Shared::default());
+    shared.tokens.borrow_mut().push(None);
+    let theirs = shared.clone();
+    let stacks = Stacks::new(64 * 1024).expect("stacks");
+    let ran = Scheduler::new(Spin::default(), stacks)
+        .run(move |handle: &Spinning| body(handle, &theirs, 0, script));
+    let stuck = match ran {
+        Ok(_) => false,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Deadlock);
+            true
+        }
+    };
+    let log = shared.log.take();
+    assert_eq!(Rc::strong_count(&shared), 1, "everything on every stack was dropped");
+    (log, stuck)
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Queued,
+    Parked,
+    Ended,
+}
+
+struct Script {
+    steps: Vec<Step>,
+    at: usize,
+    state: State,
+    children: Vec<usize>,
+    /// Who is to be woken by its end.
+    waiter: Option<usize>,
+    begun: bool,
+}
+
+fn model(script: Vec<Step>) -> (Log, bool) {
+    let new = |steps| Script {
+        steps,
+        at: 0,
+        state: State::Queued,
+        children: Vec::new(),
+        waiter: None,
+        begun: false,
+    };
+    let (mut log, mut all, mut queue) =
+        (Log::new(), vec![new(script)], VecDeque::from([0]));
+    while let Some(number) = queue.pop_front() {
+        let mut again = all[number].begun && {
+            // It goes on in the middle of what it waited in: a join looks once more.
+            let script = &all[number];
+            matches!(script.steps.get(script.at), Some(Step::Join))
+        };
+        if all[number].begun && !again {
+            all[number].at += 1;
+        }
+        all[number].begun = true;
+        loop {
+            let at = all[number].at;
+            if !std::mem::take(&mut again) {
+                log.push((number, at));
+            }
+            let wake =
+                |all: &mut Vec<Script>, queue: &mut VecDeque<usize>, other: usize| {
+                    if all[other].state == State::Parked {
+                        all[other].state = State::Queued;
+                        queue.push_back(other);
+                    }
+                };
+            let mut ends = false;
+            match all[number].steps.get(at).cloned() {
+                Some(Step::Yield) => {
+                    queue.push_back(number);
+                    all[number].state = State::Queued;
+                    break;
+                }
+                Some(Step::Park) => {
+                    all[number].state = State::Parked;
+                    break;
+                }
+                Some(Step::Wake(other)) => {
+                    if other != number && all.get(other).is_some_and(|other| other.begun)
+                    {
+                        wake(&mut all, &mut queue, other);
+                    }
+                }
+                Some(Step::Spawn(steps)) => {
+                    let child = all.len();
+                    all.push(new(steps));
+                    all[number].children.push(child);
+                    queue.push_back(child);
+                }
+                Some(Step::Join) => {
+                    if let Some(&child) = all[number].children.last() {
+                        if all[child].state != State::Ended {
+                            all[child].waiter = Some(number);
+                            all[number].state = State::Parked;
+                            break;
+                        }
+                        all[number].children.pop();
+                    }
+                }
+                Some(Step::Panic) | None => ends = true,
+            }
+            if ends {
+                all[number].state = State::Ended;
+                if number == 0 {
+                    return (log, false);
+                }
+                if let Some(waiter) = all[number].waiter {
+                    wake(&mut all, &mut queue, waiter);
+                }
+                break;
+            }
+            all[number].at += 1;
+        }
+    }
+    (log, true)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_order_of_everything_is_the_models(script in steps()) {
+        prop_assert_eq!(real(script.clone()), model(script));
+    }
+}

@@ -1,0 +1,114 @@
+//! The server parks on any `Poller`: level or edge, list or kernel. The suite judges it on
+//! the best one of this system; here the others have a short conversation each.
+
+use ch01_blocking::program::Cli;
+use ch01_blocking::{Listener, Options, Stop};
+use ch03_nonblocking::poller::Poller;
+use ch06_coroutines::Stacks;
+use ch06_coroutines::server::run_one;
+use clap::Parser;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+/// Reads an answer up to its last bytes.
+fn until(client: &mut TcpStream, end: &[u8]) -> io::Result<usize> {
+    let (mut all, mut some) = (Vec::new(), [0; 4096]);
+    while !all.ends_with(end) {
+        match client.read(&mut some)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n => all.extend_from_slice(&some[..n]),
+        }
+    }
+    Ok(all.len())
+}
+
+fn converse(address: SocketAddr) -> io::Result<()> {
+    let connect = || -> io::Result<TcpStream> {
+        let client = TcpStream::connect(address)?;
+        client.set_read_timeout(Some(Duration::from_secs(30)))?;
+        Ok(client)
+    };
+    let mut idle = connect()?;
+    let mut client = connect()?;
+    for _ in 0..3 {
+        client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
+        until(&mut client, b"Hello, World!")?;
+    }
+    // A head in two pieces, with somebody served in between.
+    client.write_all(b"GET /plain")?;
+    idle.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
+    until(&mut idle, b"Hello, World!")?;
+    client.write_all(b"text HTTP/1.1\r\nHost: x\r\n\r\n")?;
+    until(&mut client, b"Hello, World!")?;
+    // One that sleeps, and hears meanwhile.
+    client.write_all(b"GET /sleep/30 HTTP/1.1\r\nHost: x\r\n\r\n")?;
+    idle.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
+    until(&mut idle, b"Hello, World!")?;
+    client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
+    until(&mut client, b"Hello, World!")?;
+    // More than there is room for.
+    client.write_all(b"GET /bytes/20000000 HTTP/1.1\r\nHost: x\r\n\r\n")?;
+    for _ in 0..3 {
+        idle.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
+        until(&mut idle, b"Hello, World!")?;
+    }
+    client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
+    let length = until(&mut client, b"Hello, World!")?;
+    assert!(length > 20_000_000);
+    drop(idle);
+    client
+        .write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+    until(&mut client, b"Hello, World!")?;
+    assert_eq!(client.read(&mut [0])?, 0);
+    Ok(())
+}
+
+fn serves<P: Poller + 'static>(make: impl FnOnce() -> P + Send) -> io::Result<()> {
+    let options: Options = Cli::parse_from(["coroutine"]).options;
+    let site = options.site()?;
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+    let address = listener.address()?;
+    let (stop, stopper) = Stop::pipe()?;
+    thread::scope(|scope| {
+        let server = scope.spawn(|| {
+            run_one(make(), listener, &site, &options, Stacks::DEFAULT_SIZE, &stop)
+        });
+        let conversed = converse(address);
+        stopper.stop()?;
+        server.join().expect("the server does not panic")?;
+        conversed
+    })?;
+    assert_eq!(site.stats.accepted.get(), site.stats.closed.get());
+    Ok(())
+}
+
+#[test]
+fn spin() -> io::Result<()> {
+    serves(ch03_nonblocking::spin::Spin::default)
+}
+
+#[test]
+fn select() -> io::Result<()> {
+    serves(ch04_select_poll::select::Select::default)
+}
+
+#[test]
+fn poll() -> io::Result<()> {
+    serves(ch04_select_poll::poll::Poll::default)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn epoll_level() -> io::Result<()> {
+    use ch05_epoll::epoll::{Epoll, Trigger};
+    serves(|| Epoll::new(Trigger::Level).expect("an epoll"))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn epoll_edge() -> io::Result<()> {
+    use ch05_epoll::epoll::{Epoll, Trigger};
+    serves(|| Epoll::new(Trigger::Edge).expect("an epoll"))
+}

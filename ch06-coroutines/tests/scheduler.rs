@@ -1,0 +1,361 @@
+//! What a scheduler promises to its coroutines.
+
+use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
+use ch03_nonblocking::spin::Spin;
+use ch04_select_poll::poll::Poll;
+use ch06_coroutines::injector::Injector;
+use ch06_coroutines::scheduler::Nobody;
+use ch06_coroutines::source::{Descriptor, Until};
+use ch06_coroutines::{Handle, Scheduler, Stacks, Woken};
+use std::cell::{Cell, RefCell};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixStream;
+use std::panic::panic_any;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+type OnPoll = Handle<Poll, Nobody>;
+
+const SMALL: usize = 32 * 1024;
+
+/// Runs a first coroutine, whose panic is the test's.
+fn run<T: 'static>(first: impl FnOnce(&OnPoll) -> T + 'static) -> io::Result<T> {
+    let scheduler = Scheduler::new(Poll::default(), Stacks::new(SMALL)?);
+    match scheduler.run(first)? {
+        Ok(result) => Ok(result),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+#[test]
+fn ten_thousand_sleep_at_once() -> io::Result<()> {
+    const TIME: Duration = Duration::from_millis(300);
+    run(|handle| {
+        let sleepers: Vec<_> = (0..10_000)
+            .map(|_| {
+                handle.spawn(|handle| {
+                    let start = Instant::now();
+                    handle.sleep(TIME);
+                    start.elapsed()
+                })
+            })
+            .collect::<io::Result<_>>()?;
+        for sleeper in sleepers {
+            let slept = sleeper.join().expect("it does not panic");
+            assert!(slept >= TIME, "{slept:?}");
+        }
+        let used = handle.stacks(Stacks::most_used);
+        assert_eq!(used, 10_001, "all slept at once, each on its stack");
+        Ok(())
+    })?
+}
+
+#[test]
+fn a_stack_is_given_back_at_every_kind_of_end() -> io::Result<()> {
+    run(|handle| {
+        for round in 0..300 {
+            let ends = handle.spawn(|_| ())?;
+            let sleeps = handle.spawn(Handle::yield_now)?;
+            let panics = handle.spawn(|_| panic_any(7))?;
+            ends.join().expect("no panic");
+            sleeps.join().expect("no panic");
+            panics.join().expect_err("a panic");
+            assert!(handle.stacks(Stacks::most_used) <= 4, "in round {round}");
+        }
+        Ok(())
+    })?
+}
+
+#[test]
+fn a_panic_ends_its_coroutine_and_no_other() -> io::Result<()> {
+    run(|handle| {
+        let panics = handle.spawn(|handle| {
+            handle.yield_now();
+            panic_any("alas")
+        })?;
+        let nobody_waits_for_this = handle.spawn(|_| panic_any("unheard"))?;
+        drop(nobody_waits_for_this);
+        let other = handle.spawn(|handle| {
+            handle.sleep(Duration::from_millis(5));
+            42
+        })?;
+        let panic: Result<(), _> = panics.join();
+        let said = panic.expect_err("a panic").downcast_ref::<&str>().copied();
+        assert_eq!(said, Some("alas"));
+        assert_eq!(other.join().expect("no panic"), 42);
+        Ok(())
+    })?
+}
+
+#[test]
+fn join_of_what_has_ended_does_not_park() -> io::Result<()> {
+    run(|handle| {
+        let early = handle.spawn(|_| "early")?;
+        while !early.has_ended() {
+            handle.yield_now();
+        }
+        assert_eq!(early.join().expect("no panic"), "early");
+        Ok(())
+    })?
+}
+
+/// Writes down that it was dropped, and uses the scheduler while at it.
+struct Witness(OnPoll, Rc<RefCell<Vec<&'static str>>>, &'static str);
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.1.borrow_mut().push(self.2);
+        assert_eq!(self.0.park(None), Woken::TimedOut, "nobody parks any more");
+        assert!(self.0.spawn(|_| ()).is_err(), "nobody begins any more");
+    }
+}
+
+#[test]
+fn who_is_suspended_at_the_end_is_unwound_in_order() -> io::Result<()> {
+    let dropped = Rc::new(RefCell::new(Vec::new()));
+    let theirs = dropped.clone();
+    run(move |handle| {
+        for names in [["a1", "a2"], ["b1", "b2"]] {
+            let dropped = theirs.clone();
+            handle.spawn(move |handle| {
+                let _first = Witness(handle.clone(), dropped.clone(), names[0]);
+                let _second = Witness(handle.clone(), dropped, names[1]);
+                handle.sleep(Duration::from_secs(3600));
+            })?;
+        }
+        let never_run = Witness(handle.clone(), theirs, "never run");
+        handle.yield_now();
+        handle.spawn(move |_| drop(never_run))?;
+        io::Result::Ok(())
+    })??;
+    assert_eq!(*dropped.borrow(), ["a2", "a1", "b2", "b1", "never run"]);
+    Ok(())
+}
+
+#[test]
+fn nobody_left_who_could_wake_anybody_is_an_error() -> io::Result<()> {
+    let scheduler = Scheduler::new(Poll::default(), Stacks::new(SMALL)?);
+    let waits = scheduler.run(|handle: &OnPoll| handle.park(None));
+    assert_eq!(waits.expect_err("a deadlock").kind(), ErrorKind::Deadlock);
+    Ok(())
+}
+
+#[test]
+fn park_ends_at_its_deadline_or_when_somebody_wakes() -> io::Result<()> {
+    run(|handle| {
+        let late = handle.now() + Duration::from_millis(20);
+        assert_eq!(handle.park(Some(late)), Woken::TimedOut);
+        assert!(Instant::now() >= late);
+        let me = handle.current().expect("inside");
+        handle.spawn(move |handle| handle.wake(me))?;
+        let far = handle.now() + Duration::from_secs(3600);
+        assert_eq!(handle.park(Some(far)), Woken::Up);
+        // The deadline that was not needed is forgotten, and the next one counts.
+        let late = handle.now() + Duration::from_millis(20);
+        assert_eq!(handle.park(Some(late)), Woken::TimedOut);
+        Ok(())
+    })?
+}
+
+fn pair(
+    handle: &OnPoll,
+) -> io::Result<(Descriptor<UnixStream, Poll, Nobody>, UnixStream)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let ours = Descriptor::new(ours, Interest::READ, handle).map_err(|(_, why)| why)?;
+    Ok((ours, theirs))
+}
+
+#[test]
+fn one_reads_while_another_writes_the_same_descriptor() -> io::Result<()> {
+    run(|handle| {
+        let (ours, mut theirs) = pair(handle)?;
+        let ours = Rc::new(ours);
+        let all = 3_000_000;
+        let peer = thread::spawn(move || -> io::Result<usize> {
+            let mut read = vec![0; all];
+            theirs.read_exact(&mut read[..all / 2])?; // then there was no room for a while
+            theirs.write_all(b"hello")?;
+            theirs.read_exact(&mut read[all / 2..])?;
+            Ok(read.len())
+        });
+        let writer = {
+            let ours = ours.clone();
+            handle.spawn(move |_| -> io::Result<()> {
+                let mut left = all;
+                while left > 0 {
+                    match ours.get().write(&vec![7; left]) {
+                        Ok(n) => left -= n,
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            ours.write_would_block();
+                            ours.wait(Until::Writable, None)?;
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(())
+            })?
+        };
+        let mut heard = Vec::new();
+        while heard.len() < 5 {
+            ours.wait(Until::Readable, None)?;
+            let mut bytes = [0; 5];
+            match ours.get().read(&mut bytes) {
+                Ok(n) => heard.extend_from_slice(&bytes[..n]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        writer.join().expect("no panic")?;
+        assert_eq!(heard, b"hello");
+        assert_eq!(peer.join().expect("no panic")?, all);
+        Ok(())
+    })?
+}
+
+// ANCHOR: hog
+#[test]
+fn one_that_never_waits_keeps_nobody_from_the_descriptors() -> io::Result<()> {
+    run(|handle| {
+        let (ours, mut theirs) = pair(handle)?;
+        let over = Rc::new(Cell::new(false));
+        let until = over.clone();
+        handle.spawn(move |handle| {
+            while !until.get() {
+                handle.yield_now(); // always in the run queue, never parked
+            }
+        })?;
+        let reader = handle.spawn(move |_| ours.wait(Until::Readable, None))?;
+        handle.yield_now();
+        theirs.write_all(b"!")?;
+        assert_eq!(reader.join().expect("no panic")?, Woken::Up);
+        over.set(true);
+        Ok(())
+    })?
+}
+// ANCHOR_END: hog
+
+#[test]
+fn work_is_handed_in_from_outside() -> io::Result<()> {
+    run(|handle| {
+        let injector = Injector::new(handle)?;
+        let (sender, receiver) = mpsc::channel();
+        let threads: Vec<_> = (0..4)
+            .map(|number| {
+                let (injector, sender) = (injector.clone(), sender.clone());
+                thread::spawn(move || {
+                    for work in 0..500 {
+                        let sender = sender.clone();
+                        let work = move |handle: &OnPoll| {
+                            handle.sleep(Duration::from_millis(1));
+                            sender.send((number, work)).expect("somebody listens");
+                        };
+                        injector.hand_in(work).expect("the scheduler lives");
+                    }
+                })
+            })
+            .collect();
+        let mut done = Vec::new();
+        while done.len() < 2000 {
+            handle.sleep(Duration::from_millis(1));
+            done.extend(receiver.try_iter());
+        }
+        for thread in threads {
+            thread.join().expect("no panic");
+        }
+        done.sort_unstable();
+        let all = (0..4).flat_map(|number| (0..500).map(move |work| (number, work)));
+        assert!(done.iter().copied().eq(all), "each once");
+        Ok(())
+    })?
+}
+
+#[test]
+fn after_the_end_nothing_can_be_handed_in() -> io::Result<()> {
+    let injector = run(|handle| {
+        let injector = Injector::new(handle)?;
+        handle.yield_now();
+        io::Result::Ok(injector)
+    })??;
+    assert!(injector.hand_in(|_| ()).is_err());
+    Ok(())
+}
+
+/// Says of everybody who has left that there is something to read, again and again.
+#[derive(Default)]
+struct Gossip {
+    poller: Spin,
+    gone: Vec<Token>,
+}
+
+impl Poller for Gossip {
+    fn register(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.poller.register(fd, token, interest)
+    }
+
+    fn reregister(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.poller.reregister(fd, token, interest)
+    }
+
+    fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+        self.gone.push(token);
+        self.poller.deregister(fd, token)
+    }
+
+    fn wait(&mut self, ready: &mut Vec<Ready>, _: Option<Duration>) -> io::Result<()> {
+        // Of the living it says nothing.
+        ready.extend(self.gone.iter().map(|&token| Ready::maybe(token, Interest::READ)));
+        Ok(())
+    }
+}
+
+#[test]
+fn news_of_who_has_left_wakes_no_successor() -> io::Result<()> {
+    let scheduler = Scheduler::new(Gossip::default(), Stacks::new(SMALL)?);
+    let ran = scheduler.run(|handle: &Handle<Gossip, Nobody>| -> io::Result<()> {
+        for _ in 0..10 {
+            let (gone, _) = UnixStream::pair()?;
+            let gone =
+                Descriptor::new(gone, Interest::READ, handle).map_err(|(_, why)| why)?;
+            drop(gone);
+            let (next, _kept) = UnixStream::pair()?;
+            let next =
+                Descriptor::new(next, Interest::READ, handle).map_err(|(_, why)| why)?;
+            let due = Instant::now() + Duration::from_millis(5);
+            assert_eq!(next.wait(Until::Readable, Some(due))?, Woken::TimedOut);
+            assert!(!next.is_readable());
+        }
+        Ok(())
+    })?;
+    ran.expect("no panic")
+}
+
+#[test]
+fn a_wake_for_who_has_ended_wakes_no_successor() -> io::Result<()> {
+    run(|handle| {
+        let gone = handle.spawn(|_| ())?;
+        let stale = gone.token();
+        gone.join().expect("no panic");
+        let next = handle.spawn(|handle| {
+            handle.park(Some(handle.now() + Duration::from_millis(20)))
+        })?;
+        assert_eq!(next.token().index, stale.index, "it has the place");
+        handle.yield_now();
+        handle.wake(stale);
+        assert_eq!(next.join().expect("no panic"), Woken::TimedOut);
+        Ok(())
+    })?
+}

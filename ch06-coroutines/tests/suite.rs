@@ -1,0 +1,13 @@
+//! Hands this chapter's servers to the client suite.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    client_suite::main_for(
+        "ch06",
+        &[
+            ("coroutine --threads 1", env!("CARGO_BIN_EXE_coroutine")),
+            ("coroutine --threads 2", env!("CARGO_BIN_EXE_coroutine")),
+        ],
+    )
+}

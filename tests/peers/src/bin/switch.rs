@@ -1,0 +1,81 @@
+//! A resume and a suspend in two libraries that people use, in nanoseconds of processor
+//! time: for `lab switch`, which does the same with ours.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
+/// Repeats for so much processor time.
+const ENOUGH: Duration = Duration::from_millis(20);
+/// Bytes of a stack.
+const STACK: usize = 64 * 1024;
+
+fn main() -> ExitCode {
+    let nanoseconds = match std::env::args().nth(1).as_deref() {
+        Some("corosensei") => corosensei(),
+        Some("generator") => generator(),
+        _ => {
+            eprintln!("switch: say corosensei or generator");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("{nanoseconds}");
+    ExitCode::SUCCESS
+}
+
+fn corosensei() -> f64 {
+    use corosensei::stack::DefaultStack;
+    use corosensei::{Coroutine, CoroutineResult};
+    let stack = DefaultStack::new(STACK).expect("a stack");
+    let mut coroutine = Coroutine::<(), (), (), _>::with_stack(stack, |yielder, ()| {
+        while !black_box(false) {
+            yielder.suspend(());
+        }
+    });
+    repeat(|times| {
+        for _ in 0..times {
+            assert!(matches!(coroutine.resume(()), CoroutineResult::Yield(())));
+        }
+    })
+}
+
+fn generator() -> f64 {
+    let words = STACK / size_of::<usize>();
+    let mut generator = generator::Gn::<()>::new_scoped_opt(words, |mut scope| {
+        while !black_box(false) {
+            scope.yield_(());
+        }
+        generator::done!()
+    });
+    repeat(|times| {
+        for _ in 0..times {
+            assert!(generator.resume().is_some());
+        }
+    })
+}
+
+/// Repeats something for [`ENOUGH`] processor time; what one repeat took, in nanoseconds.
+fn repeat(mut batch: impl FnMut(u32)) -> f64 {
+    let mut times = 1_000;
+    batch(times); // what is fetched for the first time
+    loop {
+        let before = cpu();
+        batch(times);
+        let spent = cpu() - before;
+        if spent >= ENOUGH {
+            return spent.as_nanos() as f64 / f64::from(times);
+        }
+        times *= 2;
+    }
+}
+
+/// User and system time of this process.
+fn cpu() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("every process has an account");
+    let microseconds =
+        usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Duration::from_micros(microseconds as u64)
+}
