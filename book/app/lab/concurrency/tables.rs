@@ -5,8 +5,7 @@ use super::super::spread::thousands;
 use super::{Manner, Row, SERVERS};
 
 /// S. Hussain, "Linux applications performance" (`ZeroHTTPd`), 2019: requests a second, read off the
-/// author's charts. A connection for each request, which also asks a Redis; client and
-/// server on two machines.
+/// author's charts. A connection for each request, which also asks a Redis.
 const PUBLISHED: [(usize, [Option<usize>; 7]); 8] = [
     (
         100,
