@@ -18,6 +18,12 @@
 //!
 //! It stays on the thread that made it. Its stack holds whatever the compiler put there,
 //! and nobody can know whether that may move to another thread.
+//!
+//! One thing here is safe only by convention, and neither the compiler nor this crate sees
+//! to it: **do not keep a suspended coroutine in a thread-local.** The thread's other locals
+//! may be destroyed before it. If it stands in the middle of a
+//! [`with`](std::thread::LocalKey::with) of one of these, it has a reference to that, and
+//! a destructor on its stack may use it. (The [scheduler](crate::scheduler) keeps none so.)
 
 use crate::context::bottom::{self, Bottom, FINISHED, GO_ON, SUSPENDED};
 use crate::stack::Stack;

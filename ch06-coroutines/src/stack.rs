@@ -76,7 +76,8 @@ pub enum Guard {
 impl Stacks {
     /// Enough for a connection of this book's servers, many times over.
     pub const DEFAULT_SIZE: usize = 64 * 1024;
-    /// No stack is smaller than this: a panic has to find room on it.
+    /// No stack is smaller than this: a panic has to find room on it. (Not its backtrace,
+    /// which takes more than that by itself.)
     pub const LEAST_SIZE: usize = 16 * 1024;
     /// Nor larger.
     pub const MOST_SIZE: usize = 1 << 30;
