@@ -58,7 +58,7 @@ impl Coroutine {
     /// closure itself is moved to its stack.
     ///
     /// # Panics
-    /// When the closure is larger than half of the stack.
+    /// When the closure is larger than a quarter of the stack.
     #[inline]
     pub fn new(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
         Coroutine { bottom: Bottom::lay(stack, id, body) }

@@ -70,11 +70,11 @@ impl Bottom {
     /// Puts a body onto a stack; it runs when it is resumed for the first time.
     ///
     /// # Panics
-    /// When the body itself would take more than half of the stack.
+    /// When the body itself would take more than a quarter of the stack.
     #[inline]
     pub(crate) fn lay<F: FnOnce() + 'static>(stack: Stack, id: u64, body: F) -> Bottom {
         assert!(
-            size_of::<F>() + align_of::<F>() <= stack.size() / 2,
+            size_of::<F>() + align_of::<F>() <= stack.size() / 4, // it is moved when it is called
             "a closure of {} bytes on a stack of {}",
             size_of::<F>(),
             stack.size()
@@ -237,9 +237,9 @@ unsafe extern "C" fn run<F: FnOnce()>(from: Left, message: usize, control: *mut 
     // SAFETY: `lay` has passed its control block, and it is not null.
     let mut control: NonNull<Control> = unsafe { NonNull::new_unchecked(control) }.cast();
     let place: NonNull<F> = below(control.cast());
-    // SAFETY: `lay::<F>` has put the body there, and this runs once.
-    let body = unsafe { place.read() };
     let ended = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `lay::<F>` has put the body there, and this runs once.
+        let body = unsafe { place.read() };
         if message == UNWIND { drop(body) } else { body() }
     }));
     let said = match ended {
