@@ -17,6 +17,7 @@ mod handle;
 
 pub use handle::Handle;
 
+use crate::context::bottom::drop_quietly;
 use crate::coroutine::{Coroutine, Resumed};
 use crate::run_queue::{RunQueue, Turn};
 use crate::source::{Reader, Source};
@@ -171,7 +172,9 @@ impl<P: Poller, D: Dormant> Core<P, D> {
 
     /// Whoever waits for this end is told.
     fn ended(&self, ends: Option<Rc<dyn Ends>>, how: Result<(), Box<dyn Any + Send>>) {
-        let waiter = ends.and_then(|ends| ends.ended(how));
+        let Some(ends) = ends else { return drop_quietly(how) };
+        let waiter = ends.ended(how);
+        drop_quietly(ends); // and what it came to, if nobody wants to know
         if let Some(waiter) = waiter {
             self.state.borrow_mut().wake(waiter, Woken::Up);
         }

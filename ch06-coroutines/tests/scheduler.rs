@@ -6,12 +6,12 @@ use ch04_select_poll::poll::Poll;
 use ch06_coroutines::injector::Injector;
 use ch06_coroutines::scheduler::Nobody;
 use ch06_coroutines::source::{Descriptor, Until};
-use ch06_coroutines::{Handle, Scheduler, Stacks, Woken};
+use ch06_coroutines::{Coroutine, Handle, Resumed, Scheduler, Stacks, Woken, suspend};
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
-use std::panic::panic_any;
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
@@ -358,4 +358,48 @@ fn a_wake_for_who_has_ended_wakes_no_successor() -> io::Result<()> {
         assert_eq!(next.join().expect("no panic"), Woken::TimedOut);
         Ok(())
     })?
+}
+
+/// Nothing can be done with it, least of all drop it.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        resume_unwind(Box::new("a bomb"));
+    }
+}
+
+/// What a coroutine came to or panicked with, and nobody joins it: to drop that is the
+/// scheduler's business, but if it fails, that is not its end.
+#[test]
+fn what_nobody_wants_to_know_harms_nobody() -> io::Result<()> {
+    run(|handle| {
+        drop(handle.spawn(|_| Bomb)?);
+        drop(handle.spawn(|_| resume_unwind(Box::new(Bomb)))?);
+        handle.yield_now();
+        handle.yield_now();
+        Ok(())
+    })?
+}
+
+/// The same of those who panic when they are unwound: all others are unwound yet.
+#[test]
+fn nor_does_it_at_the_end() -> io::Result<()> {
+    let unwound = Rc::new(Cell::new(0));
+    let theirs = unwound.clone();
+    run(move |handle| {
+        for _ in 0..3 {
+            let unwound = theirs.clone();
+            handle.spawn(move |handle| {
+                let waits = AssertUnwindSafe(|| handle.park(None));
+                assert!(catch_unwind(waits).is_err());
+                unwound.update(|count| count + 1);
+                resume_unwind(Box::new(Bomb))
+            })?;
+        }
+        handle.yield_now();
+        io::Result::Ok(())
+    })??;
+    assert_eq!(unwound.get(), 3);
+    Ok(())
 }

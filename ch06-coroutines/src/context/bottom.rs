@@ -27,7 +27,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
-use std::{process, thread};
+use std::{mem, process, thread};
 
 /// What a switch into a coroutine asks of it.
 pub(crate) const GO_ON: usize = 0;
@@ -158,7 +158,7 @@ impl Bottom {
             }
         }
         // If it has panicked on its way, the hook has said so, and it ends here.
-        drop(self.take_panic());
+        drop_quietly(self.take_panic());
     }
 
     /// Takes the stack back; once, and only when the coroutine has finished. None
@@ -170,6 +170,14 @@ impl Bottom {
         }
         // SAFETY: as in `take_panic`.
         unsafe { self.control.as_mut() }.stack.take()
+    }
+}
+
+/// Drops what a body has left, whose destructor may panic in its turn: it is no fault of who
+/// has to drop it, and goes no further either.
+pub(crate) fn drop_quietly<T>(left: T) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(left))) {
+        mem::forget(panic); // for it could do so again, and again
     }
 }
 
