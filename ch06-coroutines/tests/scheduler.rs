@@ -403,3 +403,22 @@ fn nor_does_it_at_the_end() -> io::Result<()> {
     assert_eq!(unwound.get(), 3);
     Ok(())
 }
+
+#[test]
+fn work_that_nobody_takes_is_dropped() -> io::Result<()> {
+    let (sender, receiver) = mpsc::channel::<()>();
+    let last = sender.clone();
+    let injector = run(move |handle| {
+        let injector = Injector::new(handle)?;
+        handle.yield_now();
+        injector.hand_in(move |_| drop(last))?;
+        io::Result::Ok(injector) // and it has had no turn
+    })??;
+    for _ in 0..2 {
+        let sender = sender.clone();
+        assert!(injector.hand_in(move |_| drop(sender)).is_err());
+    }
+    drop(sender);
+    assert!(receiver.recv().is_err(), "whoever waits can tell");
+    Ok(())
+}
