@@ -404,6 +404,57 @@ fn nor_does_it_at_the_end() -> io::Result<()> {
     Ok(())
 }
 
+/// Runs when it is dropped.
+struct Finally<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Finally<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn at_the_end_nobody_waits_for_who_will_not_come() -> io::Result<()> {
+    let join = run(|handle| -> io::Result<_> {
+        let (ours, _theirs) = pair(handle)?;
+        let child = handle.spawn(|handle| handle.park(None))?;
+        let mut child = Some(child);
+        let waits = handle.spawn(move |handle| {
+            // As a scope would, or who has yet to write something.
+            let _scope = Finally(|| {
+                let ended = child.take().map(|child| child.join().is_ok());
+                assert_eq!(ended, Some(false));
+                while ours.wait(Until::Readable, None).is_ok() {}
+            });
+            handle.park(None)
+        })?;
+        handle.yield_now();
+        handle.yield_now();
+        Ok(waits)
+    })??;
+    assert!(join.join().is_err(), "it was unwound, and its scheduler is no more");
+    Ok(())
+}
+
+/// Who catches what unwinds him may let it go on elsewhere.
+#[test]
+fn a_join_of_who_was_unwound_ends() -> io::Result<()> {
+    let mut stacks = Stacks::new(SMALL)?;
+    let caught = Rc::new(Cell::new(None));
+    let catches = caught.clone();
+    let mut coroutine = Coroutine::new(stacks.take()?, 1, move || {
+        catches.set(catch_unwind(suspend).err());
+    });
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    drop(coroutine);
+    let unwinds = caught.take().expect("it was told to unwind");
+    run(|handle| {
+        let ends = handle.spawn(|_| resume_unwind(unwinds))?;
+        assert!(ends.join().map(|()| "no panic").is_err());
+        Ok(())
+    })?
+}
+
 #[test]
 fn work_that_nobody_takes_is_dropped() -> io::Result<()> {
     let (sender, receiver) = mpsc::channel::<()>();
@@ -421,4 +472,23 @@ fn work_that_nobody_takes_is_dropped() -> io::Result<()> {
     drop(sender);
     assert!(receiver.recv().is_err(), "whoever waits can tell");
     Ok(())
+}
+
+/// There is room for one; a second would be waited for in vain.
+#[test]
+fn two_cannot_wait_for_the_same() -> io::Result<()> {
+    run(|handle| {
+        let (ours, mut theirs) = pair(handle)?;
+        let ours = Rc::new(ours);
+        let also = ours.clone();
+        let first = handle.spawn(move |_| also.wait(Until::Readable, None))?;
+        handle.yield_now();
+        let due = handle.now() + Duration::from_secs(3600);
+        let second = ours.wait(Until::Readable, Some(due));
+        assert_eq!(second.expect_err("a refusal").kind(), ErrorKind::ResourceBusy);
+        theirs.write_all(b"!")?;
+        assert_eq!(first.join().expect("no panic")?, Woken::Up);
+        assert_eq!(ours.wait(Until::Readable, Some(due))?, Woken::Up, "it has not read");
+        Ok(())
+    })?
 }
