@@ -145,6 +145,9 @@ impl<P: Poller, D: Dormant> Core<P, D> {
     fn resume(&self, token: Token) {
         let mut state = self.state.borrow_mut();
         let Some(task) = state.tasks.get_mut(token) else { return };
+        if task.state != State::Queued {
+            return; // a turn too many
+        }
         let Some(mut coroutine) = task.coroutine.take() else { return };
         task.state = State::Running;
         trace::about(task.number);

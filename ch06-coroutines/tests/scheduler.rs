@@ -492,3 +492,19 @@ fn two_cannot_wait_for_the_same() -> io::Result<()> {
         Ok(())
     })?
 }
+
+/// Within a coroutine of the scheduler another, which yields: only that one stops.
+#[test]
+fn a_turn_too_many_wakes_nobody() -> io::Result<()> {
+    run(|handle| {
+        let mut stacks = Stacks::new(SMALL)?;
+        let yields = handle.clone();
+        let mut inner = Coroutine::new(stacks.take()?, 1, move || yields.yield_now());
+        assert!(matches!(inner.resume(), Resumed::Suspended));
+        let due = Instant::now() + Duration::from_millis(20);
+        assert_eq!(handle.park(Some(due)), Woken::TimedOut);
+        assert!(Instant::now() >= due, "the turn was not meant for this");
+        assert!(matches!(inner.resume(), Resumed::Finished));
+        Ok(())
+    })?
+}
