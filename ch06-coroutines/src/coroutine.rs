@@ -33,8 +33,9 @@ use std::mem;
 /// A function on a stack of its own.
 ///
 /// To drop one that is suspended unwinds its stack first: every destructor there runs,
-/// as if its `suspend` had panicked. The stack itself is lost to its pool then; who wants
-/// it back takes it by [`into_stack`](Coroutine::into_stack).
+/// as if its `suspend` had panicked. A body that catches this and suspends again is told
+/// again, so one that does so for ever is never dropped. The stack itself is lost to its pool
+/// then; who wants it back takes it by [`into_stack`](Coroutine::into_stack).
 #[derive(Debug)]
 pub struct Coroutine {
     bottom: Bottom,
