@@ -59,7 +59,7 @@ enum Command {
         #[command(flatten)]
         options: lab::CompareOptions,
         /// Make this the result that the book shows, instead of keeping it in target/lab
-        #[arg(long, conflicts_with_all = ["cells", "peers"])]
+        #[arg(long)]
         record: bool,
     },
     /// One measurement of an experiment, in a process of its own

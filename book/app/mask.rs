@@ -12,6 +12,8 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"(?m)^((?:\w+\| )?(?:Date|Last-Modified|ETag)): .*$", "$1: …"),
         // A panic: the line of the source.
         (r"(?m)^panicked at (\S+?\.rs):\d+:\d+:", "panicked at $1:"),
+        // What a shell says of a program that was aborted, where its memory is kept.
+        (r" \(core dumped\)", ""),
         (r"\b(127\.0\.0\.1):\d+\b", "$1:PORT"),
         // The clock of a trace, at the start of its line.
         (r"(?m)^ *\d+\.\d{3}  ", "TIME  "),

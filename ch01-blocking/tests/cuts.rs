@@ -5,7 +5,7 @@ mod verdicts;
 use ch01_blocking::http::{Inbox, Limits, Parsed};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use verdicts::{Verdict, small_limits, verdicts};
+use verdicts::{Verdict, are_the_same_however_cut, small_limits, verdicts};
 
 /// Pieces from which requests can be made, good ones and bad ones.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
@@ -61,6 +61,21 @@ proptest! {
         prop_assert_eq!(&whole, &verdicts(&bytes, &[1], &small_limits()), "byte by byte");
         prop_assert_eq!(&whole, &verdicts(&bytes, &cuts, &small_limits()), "cut at {:?}", cuts);
     }
+}
+
+/// What the fuzzer has found worth keeping (CONTRIBUTING.md says how).
+#[test]
+fn the_corpus() -> std::io::Result<()> {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/inbox");
+    let mut inputs = 0;
+    for input in std::fs::read_dir(corpus)? {
+        let path = input?.path();
+        println!("{}", path.display()); // shown if it fails
+        are_the_same_however_cut(&std::fs::read(&path)?);
+        inputs += 1;
+    }
+    assert!(inputs > 100, "{inputs} inputs: the corpus is not there");
+    Ok(())
 }
 
 /// Every pair of cuts in a burst of all kinds of requests.

@@ -5,7 +5,7 @@ mod wire;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use wire::{Seen, blocking, driven, root, site};
+use wire::{Seen, blocking, driven, is_the_same_however_cut, root, site};
 
 /// Requests, good ones and bad ones, and pieces of them.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
@@ -81,6 +81,22 @@ impl std::fmt::Debug for Shown<'_> {
         let tail = &bytes[bytes.len().saturating_sub(300)..];
         write!(f, "{} bytes, … {:?}", bytes.len(), String::from_utf8_lossy(tail))
     }
+}
+
+/// What the fuzzer has found worth keeping (CONTRIBUTING.md says how).
+#[test]
+fn the_corpus() -> std::io::Result<()> {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/connection");
+    let site = SITE.with(|site| *site);
+    let mut inputs = 0;
+    for input in std::fs::read_dir(corpus)? {
+        let path = input?.path();
+        println!("{}", path.display()); // shown if it fails
+        is_the_same_however_cut(site, &std::fs::read(&path)?);
+        inputs += 1;
+    }
+    assert!(inputs > 100, "{inputs} inputs: the corpus is not there");
+    Ok(())
 }
 
 /// A byte at a time, in and out, and each told by itself.

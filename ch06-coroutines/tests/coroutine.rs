@@ -29,6 +29,7 @@ impl Drop for Drops {
     }
 }
 
+// ANCHOR: stops
 #[test]
 fn stops_and_goes_on() {
     let said = Rc::new(RefCell::new(Vec::new()));
@@ -49,6 +50,7 @@ fn stops_and_goes_on() {
     assert!(coroutine.has_finished());
     assert_eq!(Rc::strong_count(&said), 1, "the body is gone, and what it had");
 }
+// ANCHOR_END: stops
 
 #[test]
 fn knows_whether_it_is_inside() {

@@ -11,9 +11,9 @@ mod cores;
 mod tables;
 mod turn;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ch01_blocking::program::raise_descriptor_limit;
 use clap::Args;
 use serde::Serialize;
@@ -42,6 +42,11 @@ pub struct Options {
     /// What they are compared in; `list` lists it [default: all]
     #[arg(long, value_name = "CELL,…", value_delimiter = ',')]
     cells: Vec<String>,
+
+    /// A program of your own, or another build of one of these; it is started with
+    /// `--listen` and `--root`
+    #[arg(long, value_name = "NAME=PROGRAM", value_parser = contestants::named)]
+    beside: Vec<(String, PathBuf)>,
 
     /// More and longer turns: half an hour instead of some minutes
     #[arg(long)]
@@ -92,12 +97,17 @@ pub(super) fn compare(lab: &Lab<'_>, options: &Options) -> Result<()> {
         print!("{}", cells::list());
         return Ok(());
     }
+    let whole = options.cells.is_empty() && options.peers.is_empty();
+    ensure!(
+        whole || !lab.record || !options.beside.is_empty(),
+        "the book shows the whole comparison: with --record, leave --cells and --peers away"
+    );
     raise_descriptor_limit();
     let effort = if options.full { FULL } else { QUICK };
     let mut remarks = Vec::new();
     let cores = Cores::of_this_process(&mut remarks);
     let site = cells::site()?;
-    let all = contestants::all(lab, &options.stages, &options.peers)?;
+    let all = contestants::all(lab, options)?;
     let (all, versions) =
         contestants::inspected(all, lab, site.path(), &cores, &mut remarks)?;
     for remark in &remarks {
@@ -115,7 +125,9 @@ pub(super) fn compare(lab: &Lab<'_>, options: &Options) -> Result<()> {
         Vec::new()
     };
     let results = Results { effort, versions, remarks, rows, memory };
-    keep_as(lab, &command(options), "compare", &[&results], &tables::parts(&results))
+    // Who is compared with somebody else's programs does not replace what the book shows.
+    let name = if options.beside.is_empty() { "compare" } else { "beside" };
+    keep_as(lab, &command(options), name, &[&results], &tables::parts(name, &results))
 }
 
 /// Everybody's turns in one cell, one after the other, and again.
@@ -164,6 +176,9 @@ fn command(options: &Options) -> String {
         if !values.is_empty() {
             command += &format!(" --{option} {}", values.join(","));
         }
+    }
+    for (name, _) in &options.beside {
+        command += &format!(" --beside {name}=…");
     }
     if options.full {
         command += " --full";

@@ -1,9 +1,10 @@
 //! `lab concurrency`: every server, from one client to ten thousand, who ask all the time.
 //!
-//! Each server is the real program, and the client is the suite's `load`. Every client asks one request at
-//! a time: once on a connection that it keeps, and once with a new connection for each
-//! request, as the author of a well-known comparison had them (`tables.rs`). Client and server share this
-//! machine's processors, as they did there.
+//! Each server is the real program, and the client is the suite's `load`. Every client asks
+//! one request at a time, in three manners: on a connection that it keeps; the same for an
+//! answer that takes half a second, so that of many clients few have something to say at any
+//! moment; and with a new connection for each request. Client and server share this
+//! machine's processors.
 
 mod tables;
 
@@ -32,14 +33,14 @@ const SERVERS: [&str; 12] = [
     "epoll-et",
     "reactors",
 ];
-const CLIENTS: [usize; 7] = [1, 10, 100, 500, 1_000, 5_000, 10_000];
-/// Longer than what is measured: so a client that is never answered fails once in each
-/// round, and such failures count clients.
+/// Not shorter than what is measured: so a client that is never answered fails once in
+/// each round, and such failures count clients.
 const PATIENCE: Duration = Duration::from_secs(2);
 const OPTIONS: [&str; 4] = ["--max-connections", "20000", "--idle-timeout", "3600"];
 
 /// How much is measured.
 struct Effort {
+    clients: &'static [usize],
     rounds: usize,
     warm_up: Duration,
     time: Duration,
@@ -47,22 +48,37 @@ struct Effort {
 
 /// What is recorded; and a look, which takes a few minutes.
 const RECORDED: Effort = Effort {
+    clients: &[1, 10, 100, 1_000, 5_000, 10_000],
     rounds: 3,
-    warm_up: Duration::from_millis(300),
+    warm_up: Duration::from_millis(200),
     time: Duration::from_millis(1_500),
 };
 const A_LOOK: Effort = Effort {
+    clients: &[1, 100, 1_000, 10_000],
     rounds: 1,
     warm_up: Duration::from_millis(100),
-    time: Duration::from_millis(400),
+    time: Duration::from_millis(500),
 };
 
-/// Whether the clients keep their connections.
+/// What the clients do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Manner {
+    /// They keep their connections.
     Kept,
+    /// So they do, and ask for something that has to be waited for.
+    Waiting,
+    /// They make a new connection for each request.
     Each,
+}
+
+impl Manner {
+    fn path(self) -> &'static str {
+        match self {
+            Manner::Waiting => "/sleep/500",
+            Manner::Kept | Manner::Each => "/plaintext",
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -99,9 +115,9 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
         eprintln!("lab concurrency: a quick look; --record measures longer");
     }
     let mut rows = Vec::new();
-    for manner in [Manner::Kept, Manner::Each] {
+    for manner in [Manner::Kept, Manner::Waiting, Manner::Each] {
         for server in SERVERS {
-            for clients in CLIENTS {
+            for &clients in effort.clients {
                 eprintln!("lab concurrency: {server}, {clients} clients, {manner:?}");
                 rows.push(
                     row(lab, effort, server, manner, clients)
@@ -111,21 +127,28 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
         }
     }
     let part = |name, table, chart| Part { name, table, chart, once: false };
+    let tables = tables::Tables { clients: effort.clients, rows: &rows };
+    let (kept, waiting, each) = (Manner::Kept, Manner::Waiting, Manner::Each);
     keep_parts(
         lab,
         "concurrency",
         &rows,
         &[
+            part("concurrency", tables.speed(kept), None),
+            part("concurrency-p99", tables.latency(kept), None),
+            part("concurrency-cpu", tables.cost(kept), None),
             part(
-                "concurrency",
-                tables::speed(&rows, Manner::Kept),
-                Some(tables::chart(&rows)),
+                "concurrency-waiting",
+                tables.speed(waiting) + &tables::published(),
+                None,
             ),
-            part("concurrency-p99", tables::latency(&rows, Manner::Kept), None),
-            part("concurrency-cpu", tables::cost(&rows, Manner::Kept), None),
-            part("concurrency-each", tables::speed(&rows, Manner::Each), None),
-            part("concurrency-each-p99", tables::latency(&rows, Manner::Each), None),
-            part("concurrency-published", tables::published(), None),
+            part(
+                "concurrency-waiting-cpu",
+                tables.cost(waiting),
+                Some(tables.chart(waiting)),
+            ),
+            part("concurrency-each", tables.speed(each), None),
+            part("concurrency-each-p99", tables.latency(each), None),
         ],
     )
 }
@@ -172,7 +195,7 @@ fn round(
         timeout: PATIENCE,
         warm_up: effort.warm_up,
         time: effort.time,
-        ..Plan::new(running.address, "/plaintext")
+        ..Plan::new(running.address, manner.path())
     };
     let (mut before, mut after) = (None, None);
     let outcome = load::run(&plan, &mut |phase| match phase {

@@ -16,7 +16,8 @@ pub(super) fn used(pid: u32) -> Result<Duration> {
     let stat = fs::read_to_string(process.join("stat"))?;
     // The program's name may hold spaces and brackets. Columns 16 and 17.
     let columns = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: u64 = columns.skip(13).take(2).map(str::parse::<u64>).sum::<Result<_, _>>()?;
+    let ticks: u64 =
+        columns.skip(13).take(2).map(str::parse::<u64>).sum::<Result<_, _>>()?;
     let second = sysconf(SysconfVar::CLK_TCK)?.context("no ticks in a second")?;
     let clock = clock_getcpuclockid(Pid::from_raw(pid.try_into()?))?;
     let mut used: Duration = clock.now()?.into();

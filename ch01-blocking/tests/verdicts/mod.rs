@@ -22,6 +22,16 @@ pub(crate) fn small_limits() -> Limits {
     }
 }
 
+/// One input of the fuzz target: the first bytes say where to cut, the rest is what came.
+pub(crate) fn are_the_same_however_cut(input: &[u8]) {
+    let Some((cuts, bytes)) = input.split_at_checked(4) else { return };
+    let cuts: Vec<usize> = cuts.iter().map(|&cut| usize::from(cut) + 1).collect();
+    let limits = small_limits();
+    let whole = verdicts(bytes, &[], &limits);
+    assert_eq!(whole, verdicts(bytes, &cuts, &limits), "cut");
+    assert_eq!(whole, verdicts(bytes, &[1], &limits), "byte by byte");
+}
+
 /// Feeds the bytes in pieces of the given sizes (again and again; the rest at
 /// once where there are none) and collects the verdicts.
 pub(crate) fn verdicts(bytes: &[u8], cuts: &[usize], limits: &Limits) -> Vec<Verdict> {

@@ -294,7 +294,6 @@ impl Stream for Waits {
 
 /// One input of the fuzz target: first how it ends, then the script's length and the
 /// script, then what the client sends.
-#[allow(dead_code, reason = "the fuzz target's")]
 pub(crate) fn is_the_same_however_cut(site: &Site, input: &[u8]) {
     let [closes, script, rest @ ..] = input else { return };
     let (script, sent) = rest.split_at(usize::from(*script).min(rest.len()));

@@ -11,6 +11,7 @@ use client_suite::stage::{Model, Stage};
 
 use super::super::Lab;
 use super::super::running::{KEPT, Server, answered, ask};
+use super::Options;
 use super::cores::Cores;
 use crate::servers;
 
@@ -34,12 +35,15 @@ pub(super) struct Contestant {
     pub(super) serves_files: bool,
 }
 
-/// All of these names; where there are none, the usual ones. Builds what is not there yet.
-pub(super) fn all(
-    lab: &Lab<'_>,
-    stages: &[String],
-    peers: &[String],
-) -> Result<Vec<Contestant>> {
+/// `NAME=PROGRAM`, from the command line.
+pub(super) fn named(text: &str) -> Result<(String, PathBuf)> {
+    let (name, program) = text.split_once('=').context("not NAME=PROGRAM")?;
+    Ok((name.to_owned(), program.into()))
+}
+
+/// All who are named; where nobody is, the usual ones. Builds what is not there yet.
+pub(super) fn all(lab: &Lab<'_>, asked: &Options) -> Result<Vec<Contestant>> {
+    let Options { stages, peers, beside, .. } = asked;
     let or = |names: &[String], usual: &[&str]| -> Vec<String> {
         let usual = usual.iter().copied().map(str::to_owned);
         if names.is_empty() { usual.collect() } else { names.to_vec() }
@@ -61,6 +65,12 @@ pub(super) fn all(
         let program = servers::find(lab.house, &name)?;
         all.push(Contestant { name, program, options, serves_files: true });
     }
+    all.extend(beside.iter().map(|(name, program)| Contestant {
+        name: name.clone(),
+        program: program.clone(),
+        options: Vec::new(),
+        serves_files: true,
+    }));
     let peers = or(peers, &PEERS);
     let built = build(lab, &peers)?;
     all.extend(peers.into_iter().map(|name| Contestant {

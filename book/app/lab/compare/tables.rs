@@ -7,12 +7,13 @@ use super::Results;
 use super::turn::Row;
 
 /// What the pages show of it.
-pub(super) fn parts(results: &Results) -> Vec<Part> {
+pub(super) fn parts(name: &'static str, results: &Results) -> Vec<Part> {
     let part = |name, table| Part { name, table, chart: None, once: false };
-    vec![
-        part("compare", overview(results) + &foot(results)),
-        part("compare-cells", cells(results)),
-    ]
+    let mut parts = vec![part(name, overview(results) + &foot(results))];
+    if name == "compare" {
+        parts.push(part("compare-cells", cells(results)));
+    }
+    parts
 }
 
 /// A row for each server, a column for each cell.

@@ -4,7 +4,7 @@ use client_suite::load::Errors;
 
 use super::super::chart::{Chart, Series};
 use super::super::spread::thousands;
-use super::{CLIENTS, Manner, Row, SERVERS};
+use super::{Manner, Row, SERVERS};
 
 /// S. Hussain, "Linux applications performance" (`ZeroHTTPd`), 2019: requests a second, read off the
 /// author's charts. A connection for each request, which also asks a Redis; client and
@@ -56,69 +56,102 @@ const PUBLISHED: [(usize, [Option<usize>; 7]); 8] = [
     (15_000, [None, None, None, None, Some(530), None, Some(1_280)]),
 ];
 
-/// A line for each server, a column for each number of clients.
-fn table(
-    rows: &[Row],
-    manner: Manner,
-    title: &str,
-    cell: impl Fn(&Row) -> String,
-) -> String {
-    let mut table = format!("| {title} |");
-    for clients in CLIENTS {
-        table += &format!(" {} |", thousands(clients));
-    }
-    table += "\n|---|";
-    table += &"--:|".repeat(CLIENTS.len());
-    table += "\n";
-    for server in SERVERS {
-        table += &format!("| `{server}` |");
-        let of = |row: &&Row| row.server == server && row.manner == manner;
-        for row in rows.iter().filter(of) {
-            table += &format!(" {} |", cell(row));
+/// What was measured, and the numbers of clients with which it was.
+pub(super) struct Tables<'a> {
+    pub clients: &'a [usize],
+    pub rows: &'a [Row],
+}
+
+impl Tables<'_> {
+    /// A line for each server, a column for each number of clients.
+    fn table(
+        &self,
+        manner: Manner,
+        title: &str,
+        cell: impl Fn(&Row) -> String,
+    ) -> String {
+        let mut table = format!("| {title} |");
+        for clients in self.clients {
+            table += &format!(" {} |", thousands(*clients));
         }
+        table += "\n|---|";
+        table += &"--:|".repeat(self.clients.len());
         table += "\n";
-    }
-    table
-}
-
-/// Requests a second, and what went wrong.
-pub(super) fn speed(rows: &[Row], manner: Manner) -> String {
-    table(rows, manner, "requests a second", |row| {
-        let speed = thousands(row.requests_per_second.median as usize);
-        match trouble(&row.errors) {
-            None => speed,
-            Some(trouble) => format!("{speed}<br>{trouble}"),
+        for server in SERVERS {
+            table += &format!("| `{server}` |");
+            let of = |row: &&Row| row.server == server && row.manner == manner;
+            for row in self.rows.iter().filter(of) {
+                table += &format!(" {} |", cell(row));
+            }
+            table += "\n";
         }
-    })
-}
+        table
+    }
 
-/// What one in a hundred requests exceeds.
-pub(super) fn latency(rows: &[Row], manner: Manner) -> String {
-    table(rows, manner, "p99", |row| match row.p99_microseconds.median {
-        0.0 => "–".to_owned(), // nobody was answered
-        us if us < 1e3 => format!("{us:.0} µs"),
-        us if us < 1e4 => format!("{:.1} ms", us / 1e3),
-        us if us < 1e6 => format!("{:.0} ms", us / 1e3),
-        us => format!("{:.1} s", us / 1e6),
-    })
-}
+    /// Requests a second, and what went wrong.
+    pub(super) fn speed(&self, manner: Manner) -> String {
+        self.table(manner, "requests a second", |row| {
+            let speed = thousands(row.requests_per_second.median.round() as usize);
+            match trouble(&row.errors) {
+                None => speed,
+                Some(trouble) => format!("{speed}<br>{trouble}"),
+            }
+        })
+    }
 
-/// The server's processor time.
-pub(super) fn cost(rows: &[Row], manner: Manner) -> String {
-    let title = "processor time a request";
-    table(rows, manner, title, |row| match row.cpu_microseconds_per_request {
-        None => "–".to_owned(),
-        Some(us) if us.median < 100.0 => format!("{:.1} µs", us.median),
-        Some(us) => format!("{} µs", thousands(us.median as usize)),
-    })
+    /// What one in a hundred requests exceeds.
+    pub(super) fn latency(&self, manner: Manner) -> String {
+        self.table(manner, "p99", |row| match row.p99_microseconds.median {
+            0.0 => "–".to_owned(), // nobody was answered
+            us if us < 1e3 => format!("{us:.0} µs"),
+            us if us < 1e4 => format!("{:.1} ms", us / 1e3),
+            us if us < 1e6 => format!("{:.0} ms", us / 1e3),
+            us => format!("{:.1} s", us / 1e6),
+        })
+    }
+
+    /// The server's processor time.
+    pub(super) fn cost(&self, manner: Manner) -> String {
+        let title = "processor time a request";
+        self.table(manner, title, |row| match row.cpu_microseconds_per_request {
+            None => "–".to_owned(),
+            Some(us) if us.median < 100.0 => format!("{:.1} µs", us.median),
+            Some(us) => format!("{} µs", thousands(us.median as usize)),
+        })
+    }
+
+    /// The cost, of those who serve everybody.
+    pub(super) fn chart(&self, manner: Manner) -> String {
+        let line = |server| Series {
+            name: server,
+            points: self
+                .rows
+                .iter()
+                .filter(|row| row.server == server && row.manner == manner)
+                .filter_map(|row| {
+                    let cost = row.cpu_microseconds_per_request?;
+                    Some((row.clients as f64, cost.median))
+                })
+                .collect(),
+        };
+        Chart {
+            name: "concurrency-waiting-cpu",
+            title: "Processor time a request, when most clients wait",
+            description: "Six lines over the number of clients. Those of fork, thread and epoll stay level or fall; those of spin, select and poll end high above them.",
+            x: "clients, each waiting half a second for its answer",
+            y: "µs of processor time a request",
+            series: &["fork", "thread", "spin", "select", "poll", "epoll"].map(line),
+        }
+        .svg()
+    }
 }
 
 /// The kinds of failures, with the number of each in one round.
 fn trouble(errors: &Errors) -> Option<String> {
     let kinds = [
-        (errors.timed_out, "not answered"),
+        // In the backlog or outside it, a client that is not accepted sees little difference.
+        (errors.timed_out + errors.connect, "not served"),
         (errors.status, "refused"),
-        (errors.connect, "not connected"),
         (errors.reset, "reset"),
         (errors.cut_short, "cut short"),
         (errors.malformed, "malformed"),
@@ -134,7 +167,8 @@ fn trouble(errors: &Errors) -> Option<String> {
 /// What others measured.
 pub(super) fn published() -> String {
     let mut table = String::from(
-        "| clients | iterative | fork | prefork | thread | prethread | poll | epoll |\n\
+        "\nPublished: S. Hussain, 2019, requests a second\n\n\
+         | clients | iterative | fork | prefork | thread | prethread | poll | epoll |\n\
          |--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     for (clients, speeds) in PUBLISHED {
@@ -145,27 +179,4 @@ pub(super) fn published() -> String {
         table += "\n";
     }
     table
-}
-
-/// Six of them, who keep their connections.
-pub(super) fn chart(rows: &[Row]) -> String {
-    let series =
-        ["fork", "thread", "spin", "select", "poll", "epoll"].map(|server| Series {
-            name: server,
-            points: rows
-                .iter()
-                .filter(|row| row.server == server && row.manner == Manner::Kept)
-                .filter(|row| row.requests_per_second.median > 0.0)
-                .map(|row| (row.clients as f64, row.requests_per_second.median))
-                .collect(),
-        });
-    Chart {
-        name: "concurrency",
-        title: "Requests a second, from one client to ten thousand",
-        description: "Six lines over the number of clients, who all ask all the time.",
-        x: "clients, each with one request under way",
-        y: "requests a second",
-        series: &series,
-    }
-    .svg()
 }
