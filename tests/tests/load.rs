@@ -226,6 +226,30 @@ fn what_is_due_is_sent_or_said_not_to_have_been() -> Done {
 }
 
 #[test]
+fn a_refusal_before_the_question_is_a_status() -> Done {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            thread::spawn(move || {
+                client.write_all(
+                    b"HTTP/1.1 503 Full\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+                )?;
+                // Until the client closes: what is unread would make a reset of our close.
+                std::io::copy(&mut client, &mut std::io::sink())
+            });
+        }
+    });
+    let server =
+        Server { address, connections: Arc::default(), requests: Arc::default() };
+    let (outcome, _) = measure(&server, |plan| Plan { rate: Some(500.0), ..plan })?;
+    let Errors { status, .. } = outcome.errors;
+    assert!(status > 0);
+    assert_eq!(outcome.errors, Errors { status, ..Errors::default() });
+    Ok(())
+}
+
+#[test]
 fn a_stall_is_felt_by_all_who_should_have_asked_in_it() -> Done {
     let manner: Manner = |client, here| {
         if here == 1 {

@@ -106,24 +106,24 @@ pub(super) fn compare(lab: &Lab<'_>, options: &Options) -> Result<()> {
     let effort = if options.full { FULL } else { QUICK };
     let mut remarks = Vec::new();
     let cores = Cores::of_this_process(&mut remarks);
-    let site = cells::site()?;
+    let site = cells::site(lab.house)?;
     let all = contestants::all(lab, options)?;
-    let (all, versions) =
-        contestants::inspected(all, lab, site.path(), &cores, &mut remarks)?;
+    let (all, versions) = contestants::inspected(all, lab, &site, &cores, &mut remarks)?;
     for remark in &remarks {
         eprintln!("compare: {remark}");
     }
     let mut rows = Vec::new();
     for cell in &cells {
-        rows.extend(rounds(cell, &all, site.path(), &cores, effort)?);
+        rows.extend(rounds(cell, &all, &site, &cores, effort)?);
     }
     let memory = if cells::weighed(&options.cells) {
         all.iter()
-            .map(|contestant| weight(contestant, site.path(), &cores))
+            .map(|contestant| weight(contestant, &site, &cores))
             .collect::<Result<_>>()?
     } else {
         Vec::new()
     };
+    drop(cores); // the machine's facts are those of all of them
     let results = Results { effort, versions, remarks, rows, memory };
     // Who is compared with somebody else's programs does not replace what the book shows.
     let name = if options.beside.is_empty() { "compare" } else { "beside" };

@@ -1,10 +1,9 @@
 //! `lab concurrency`: every server, from one client to ten thousand, who ask all the time.
 //!
-//! Each server is the real program, and the client is the suite's `load`. Every client asks
-//! one request at a time, in three manners: on a connection that it keeps; the same for an
-//! answer that takes half a second, so that of many clients few have something to say at any
-//! moment; and with a new connection for each request. Client and server share this
-//! machine's processors.
+//! Each server is the real program, and the client is the suite's `load`. In three manners:
+//! every client keeps its connection and always has a request under way; all clients
+//! together ask so many times a second, so that of many most are silent at any moment; every
+//! request is a new connection. Client and server share this machine's processors.
 
 mod tables;
 
@@ -35,7 +34,7 @@ const SERVERS: [&str; 12] = [
 ];
 /// Not shorter than what is measured: so a client that is never answered fails once in
 /// each round, and such failures count clients.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_millis(1_200);
 const OPTIONS: [&str; 4] = ["--max-connections", "20000", "--idle-timeout", "3600"];
 
 /// How much is measured.
@@ -51,7 +50,7 @@ const RECORDED: Effort = Effort {
     clients: &[1, 10, 100, 1_000, 5_000, 10_000],
     rounds: 3,
     warm_up: Duration::from_millis(200),
-    time: Duration::from_millis(1_500),
+    time: Duration::from_secs(1),
 };
 const A_LOOK: Effort = Effort {
     clients: &[1, 100, 1_000, 10_000],
@@ -60,25 +59,19 @@ const A_LOOK: Effort = Effort {
     time: Duration::from_millis(500),
 };
 
+/// Requests a second of all clients together, where they are mostly silent.
+const STEADY: f64 = 2_000.0;
+
 /// What the clients do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Manner {
-    /// They keep their connections.
-    Kept,
-    /// So they do, and ask for something that has to be waited for.
-    Waiting,
-    /// They make a new connection for each request.
+    /// They ask all the time, on connections that they keep.
+    Busy,
+    /// They keep their connections, and ask now and then.
+    Steady,
+    /// They ask all the time, with a new connection for each request.
     Each,
-}
-
-impl Manner {
-    fn path(self) -> &'static str {
-        match self {
-            Manner::Waiting => "/sleep/500",
-            Manner::Kept | Manner::Each => "/plaintext",
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -96,6 +89,8 @@ struct Row {
     client_busy: Spread,
     /// In the round with most of them.
     errors: Errors,
+    /// Were due, and nobody was free to send them.
+    unsent: u64,
 }
 
 /// What one round brings.
@@ -106,6 +101,7 @@ struct Round {
     cpu: Option<f64>,
     client_busy: f64,
     errors: Errors,
+    unsent: u64,
 }
 
 /// The whole experiment.
@@ -115,7 +111,7 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
         eprintln!("lab concurrency: a quick look; --record measures longer");
     }
     let mut rows = Vec::new();
-    for manner in [Manner::Kept, Manner::Waiting, Manner::Each] {
+    for manner in [Manner::Busy, Manner::Steady, Manner::Each] {
         for server in SERVERS {
             for &clients in effort.clients {
                 eprintln!("lab concurrency: {server}, {clients} clients, {manner:?}");
@@ -128,27 +124,18 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
     }
     let part = |name, table, chart| Part { name, table, chart, once: false };
     let tables = tables::Tables { clients: effort.clients, rows: &rows };
-    let (kept, waiting, each) = (Manner::Kept, Manner::Waiting, Manner::Each);
+    let (busy, steady, each) = (Manner::Busy, Manner::Steady, Manner::Each);
     keep_parts(
         lab,
         "concurrency",
         &rows,
         &[
-            part("concurrency", tables.speed(kept), None),
-            part("concurrency-p99", tables.latency(kept), None),
-            part("concurrency-cpu", tables.cost(kept), None),
-            part(
-                "concurrency-waiting",
-                tables.speed(waiting) + &tables::published(),
-                None,
-            ),
-            part(
-                "concurrency-waiting-cpu",
-                tables.cost(waiting),
-                Some(tables.chart(waiting)),
-            ),
-            part("concurrency-each", tables.speed(each), None),
-            part("concurrency-each-p99", tables.latency(each), None),
+            part("concurrency", tables.speed(busy), None),
+            part("concurrency-cpu", tables.cost(busy), None),
+            part("concurrency-p99", tables.latency(busy), None),
+            part("concurrency-steady", tables.cost(steady), Some(tables.chart(steady))),
+            part("concurrency-steady-p99", tables.latency(steady), None),
+            part("concurrency-each", tables.speed(each) + &tables::published(), None),
         ],
     )
 }
@@ -176,6 +163,7 @@ fn row(
         cpu_microseconds_per_request: (!cpu.is_empty()).then(|| Spread::of(cpu)),
         client_busy: spread(|round| round.client_busy),
         errors: worst.unwrap_or_default(),
+        unsent: rounds.iter().map(|round| round.unsent).max().unwrap_or(0),
     })
 }
 
@@ -191,11 +179,12 @@ fn round(
     let running = Server::start(lab, server, &OPTIONS)?;
     let plan = Plan {
         connections: clients,
-        keep_alive: manner == Manner::Kept,
+        keep_alive: manner != Manner::Each,
+        rate: (manner == Manner::Steady).then_some(STEADY),
         timeout: PATIENCE,
         warm_up: effort.warm_up,
         time: effort.time,
-        ..Plan::new(running.address, manner.path())
+        ..Plan::new(running.address, "/plaintext")
     };
     let (mut before, mut after) = (None, None);
     let outcome = load::run(&plan, &mut |phase| match phase {
@@ -216,5 +205,6 @@ fn round(
         cpu: (outcome.requests > 0).then(|| used.as_secs_f64() * 1e6 / requests),
         client_busy: outcome.client_busy,
         errors: outcome.errors,
+        unsent: outcome.unsent,
     })
 }

@@ -13,15 +13,11 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 /// `cutime` and `cstime`); and the same of each child that lives.
 pub(super) fn used(pid: u32) -> Result<Duration> {
     let process = Path::new("/proc").join(pid.to_string());
-    let stat = fs::read_to_string(process.join("stat"))?;
-    // The program's name may hold spaces and brackets. Columns 16 and 17.
-    let columns = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: u64 =
-        columns.skip(13).take(2).map(str::parse::<u64>).sum::<Result<_, _>>()?;
+    let [_, _, user, system] = ticks(pid)?;
     let second = sysconf(SysconfVar::CLK_TCK)?.context("no ticks in a second")?;
     let clock = clock_getcpuclockid(Pid::from_raw(pid.try_into()?))?;
     let mut used: Duration = clock.now()?.into();
-    used += Duration::from_secs_f64(ticks as f64 / second as f64);
+    used += Duration::from_secs_f64((user + system) as f64 / second as f64);
     for thread in fs::read_dir(process.join("task"))? {
         // Threads and children may end while we look.
         let children = fs::read_to_string(thread?.path().join("children"));
@@ -30,4 +26,14 @@ pub(super) fn used(pid: u32) -> Result<Duration> {
         }
     }
     Ok(used)
+}
+
+/// User and system time of a process, and of the children that it has buried, in ticks.
+pub(super) fn ticks(pid: u32) -> Result<[u64; 4]> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The program's name may hold spaces and brackets. Columns 14 to 17 (proc(5)).
+    let columns = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: Vec<u64> =
+        columns.skip(11).take(4).map(str::parse).collect::<Result<_, _>>()?;
+    ticks.try_into().ok().context("/proc/PID/stat is too short")
 }

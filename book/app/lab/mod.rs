@@ -137,6 +137,7 @@ pub fn command(house: &House, name: Option<&str>, record: bool) -> Result<()> {
         }
         return Ok(());
     };
+    running::end_with_us()?;
     match EXPERIMENTS.iter().find(|experiment| experiment.name == name) {
         Some(experiment) => (experiment.run)(&Lab { house, record }),
         None => bail!(
@@ -151,6 +152,7 @@ pub use compare::Options as CompareOptions;
 /// The experiment that can be told whom to measure, and in what.
 #[cfg(target_os = "linux")]
 pub fn compare(house: &House, options: &CompareOptions, record: bool) -> Result<()> {
+    running::end_with_us()?;
     compare::compare(&Lab { house, record }, options)
 }
 

@@ -4,9 +4,13 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
 
 use super::Lab;
 use super::machine::after;
@@ -57,11 +61,12 @@ impl Server {
 
     /// Starts a program that takes `--listen` and says where it listens.
     pub(super) fn command(command: &mut Command, name: &str) -> Result<Server> {
-        let mut child = command
-            .args(["--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {name}"))?;
+        command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut child =
+            command.spawn().with_context(|| format!("cannot start {name}"))?;
+        running.push(child.id());
+        drop(running);
         let stdout = child.stdout.take().context("no standard output")?;
         let mut server = Server { child, address: ([127, 0, 0, 1], 0).into() };
         let mut line = String::new();
@@ -95,45 +100,6 @@ impl Server {
     }
 }
 
-/// What a process has had of the processors, its threads that have ended included.
-#[cfg(target_os = "linux")]
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Used {
-    /// To the nanosecond.
-    pub(super) all: Duration,
-    /// Outside and inside the kernel, by the clock's ticks: a sample.
-    pub(super) ticks: [u64; 2],
-}
-
-#[cfg(target_os = "linux")]
-impl Used {
-    /// From then to now.
-    pub(super) fn since(self, then: Used) -> Used {
-        let ticks = [0, 1].map(|at| self.ticks[at].saturating_sub(then.ticks[at]));
-        Used { all: self.all.saturating_sub(then.all), ticks }
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl Server {
-    /// What it has used so far.
-    pub(super) fn used(&self) -> Result<Used> {
-        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into()?);
-        let all = nix::time::clock_getcpuclockid(pid)?.now()?.into();
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The program's name may hold spaces and brackets; columns 14 and 15 (proc(5)).
-        let columns = stat.rsplit(')').next().unwrap_or_default();
-        let mut ticks = columns.split_whitespace().skip(11).map(str::parse);
-        let mut next = || ticks.next().context("/proc/PID/stat is too short");
-        Ok(Used { all, ticks: [next()??, next()??] })
-    }
-
-    /// The program that it has become.
-    pub(super) fn program(&self) -> Result<std::path::PathBuf> {
-        Ok(fs::read_link(format!("/proc/{}/exe", self.child.id()))?)
-    }
-}
-
 impl Server {
     /// Its own memory, in KiB: what no file and no other process backs.
     pub(super) fn memory(&self) -> Result<u64> {
@@ -159,9 +125,28 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|other| *other != self.child.id());
         let _ = self.child.kill(); // or it has ended already
         let _ = self.child.wait();
     }
+}
+
+/// The servers that run now.
+static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// From now on, if this program is told to end, its servers end before it.
+pub(super) fn end_with_us() -> Result<()> {
+    ctrlc::set_handler(|| {
+        // Kept to the end: no server starts any more.
+        let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        for server in running.iter().filter_map(|id| i32::try_from(*id).ok()) {
+            let _ = kill(Pid::from_raw(server), Signal::SIGKILL); // or it has ended already
+            let _ = waitpid(Pid::from_raw(server), None);
+        }
+        std::process::exit(130);
+    })
+    .context("cannot handle signals")
 }
 
 /// Opens so many connections; each is served once and kept.

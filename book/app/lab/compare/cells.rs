@@ -1,9 +1,11 @@
 //! What the servers are compared in.
 
-use std::fs;
+use std::path::PathBuf;
+use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
-use tempfile::TempDir;
+
+use crate::house::House;
 
 /// One kind of load.
 #[derive(Debug)]
@@ -80,11 +82,19 @@ pub(super) fn list() -> String {
         .collect()
 }
 
-/// A directory with the files that are asked for.
-pub(super) fn site() -> Result<TempDir> {
-    let site = tempfile::tempdir().context("no temporary directory")?;
-    for (name, length) in [SMALL, LARGE] {
-        fs::write(site.path().join(name), vec![b'x'; length])?;
-    }
+/// Makes the directory with the files that are asked for, anew.
+pub(super) fn site(house: &House) -> Result<PathBuf> {
+    let site = house.checkout().join("target/lab/site");
+    let made = || -> io::Result<()> {
+        if site.exists() {
+            fs::remove_dir_all(&site)?;
+        }
+        fs::create_dir_all(&site)?;
+        for (name, length) in [SMALL, LARGE] {
+            fs::write(site.join(name), vec![b'x'; length])?;
+        }
+        Ok(())
+    };
+    made().with_context(|| format!("cannot make {}", site.display()))?;
     Ok(site)
 }

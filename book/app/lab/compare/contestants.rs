@@ -17,6 +17,13 @@ use crate::servers;
 
 const STAGES: [&str; 5] = ["epoll", "epoll-et", "poll", "thread", "reactors"];
 const PEERS: [&str; 5] = ["floor", "hyper", "actix-web", "may_minihttp", "nginx"];
+/// What some of them are made of, by the names that cargo has for it.
+const PACKAGES: [(&str, &str); 4] = [
+    ("hyper", "hyper"),
+    ("hyper", "tokio"),
+    ("actix-web", "actix-web"),
+    ("may_minihttp", "may_minihttp"),
+];
 /// Peers without files.
 const NO_FILES: [&str; 2] = ["floor", "may_minihttp"];
 /// The peer that need not be there.
@@ -135,13 +142,13 @@ pub(super) fn inspected(
     cores: &Cores,
     remarks: &mut Vec<String>,
 ) -> Result<(Vec<Contestant>, Vec<String>)> {
-    let mut versions = locked(lab)?;
+    let mut versions = locked(lab, &all)?;
     let mut there = Vec::new();
     let mut length = None;
     for contestant in all {
         let running = match contestant.start(site, cores) {
             Err(_) if contestant.name == PERHAPS => {
-                remarks.push(format!("{PERHAPS} is not installed here, and is left out"));
+                remarks.push(format!("Without {PERHAPS}, which is not installed here"));
                 continue;
             }
             running => running?,
@@ -164,7 +171,7 @@ pub(super) fn inspected(
 }
 
 /// The versions that cargo has built.
-fn locked(lab: &Lab<'_>) -> Result<Vec<String>> {
+fn locked(lab: &Lab<'_>, all: &[Contestant]) -> Result<Vec<String>> {
     let path = lab.house.checkout().join("tests/peers/Cargo.lock");
     let text = fs::read_to_string(&path)
         .with_context(|| format!("cannot read {}", path.display()))?;
@@ -176,15 +183,17 @@ fn locked(lab: &Lab<'_>) -> Result<Vec<String>> {
         })?;
         Some(format!("{name} {}", package.get("version")?.as_str()?))
     };
-    Ok(["hyper", "tokio", "actix-web", "may_minihttp"]
+    Ok(PACKAGES
         .into_iter()
-        .filter_map(version)
+        .filter(|(peer, _)| all.iter().any(|one| one.name == *peer))
+        .filter_map(|(_, package)| version(package))
         .collect())
 }
 
 /// What the program that runs says of itself.
 fn version(running: &Server) -> Result<String> {
-    let output = Command::new(running.program()?).arg("-v").output()?;
+    let output =
+        Command::new(format!("/proc/{}/exe", running.id())).arg("-v").output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     Ok(said.trim().trim_start_matches("nginx version: ").replace('/', " "))
 }

@@ -55,7 +55,10 @@ fn overview(results: &Results) -> String {
 
 /// What is to be said below the overview.
 fn foot(results: &Results) -> String {
-    let mut foot = format!("\nCompared with {}.", results.versions.join(", "));
+    let mut foot = String::from("\n");
+    if !results.versions.is_empty() {
+        foot += &format!("The others: {}.", results.versions.join(", "));
+    }
     for remark in &results.remarks {
         foot += &format!(" *{remark}.*");
     }

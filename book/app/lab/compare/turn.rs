@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use client_suite::load::{self, Errors, Outcome, Phase, Plan};
 use serde::Serialize;
 
-use super::super::running::Used;
+use super::super::family;
 use super::super::spread::Spread;
 use super::Effort;
 use super::cells::Cell;
@@ -77,21 +77,34 @@ pub(super) fn take(
     };
     let (mut before, mut after) = (None, None);
     let outcome = load::run(&plan, &mut |phase| match phase {
-        Phase::Measuring { .. } if before.is_none() => before = Some(running.used()),
-        Phase::Finished => after = Some(running.used()),
+        Phase::Measuring { .. } if before.is_none() => {
+            before = Some(account(running.id()))
+        }
+        Phase::Finished => after = Some(account(running.id())),
         _ => {}
     })?;
-    let account = |account: Option<Result<Used>>| account.context("no account")?;
-    turn(&outcome, account(after)?.since(account(before)?), cell)
+    let before = before.context("nothing was measured")??;
+    turn(&outcome, before, after.context("measuring had no end")??, cell)
 }
 
-fn turn(outcome: &Outcome, used: Used, cell: &Cell) -> Result<Turn> {
+/// Its processor time, and its ticks outside and inside the kernel.
+fn account(pid: u32) -> Result<(Duration, [u64; 2])> {
+    let [user, system, ..] = family::ticks(pid)?;
+    Ok((family::used(pid)?, [user, system]))
+}
+
+fn turn(
+    outcome: &Outcome,
+    before: (Duration, [u64; 2]),
+    after: (Duration, [u64; 2]),
+    cell: &Cell,
+) -> Result<Turn> {
     ensure!(outcome.requests > 0, "nothing was answered: {:?}", outcome.errors);
     let each = |time: Duration| time.as_secs_f64() * 1e6 / outcome.requests as f64;
     let quantile = |q| outcome.latency.value_at_quantile(q) as f64 / 1000.0;
     Ok(Turn {
-        cpu: each(used.all),
-        ticks: used.ticks,
+        cpu: each(after.0.saturating_sub(before.0)),
+        ticks: [0, 1].map(|at| after.1[at] - before.1[at]),
         requests_per_second: outcome.requests as f64 / outcome.elapsed.as_secs_f64(),
         latency: [0.5, 0.99, 0.999].map(quantile),
         client_busy: outcome.client_busy,

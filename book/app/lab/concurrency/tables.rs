@@ -1,14 +1,11 @@
 //! The tables and the chart of `lab concurrency`, and the published figures beside them.
 
-use client_suite::load::Errors;
-
 use super::super::chart::{Chart, Series};
 use super::super::spread::thousands;
 use super::{Manner, Row, SERVERS};
 
 /// S. Hussain, "Linux applications performance" (`ZeroHTTPd`), 2019: requests a second, read off the
-/// author's charts. A connection for each request, which also asks a Redis; client and
-/// server on two machines.
+/// author's charts. A connection for each request, which also asks a Redis.
 const PUBLISHED: [(usize, [Option<usize>; 7]); 8] = [
     (
         100,
@@ -92,10 +89,7 @@ impl Tables<'_> {
     pub(super) fn speed(&self, manner: Manner) -> String {
         self.table(manner, "requests a second", |row| {
             let speed = thousands(row.requests_per_second.median.round() as usize);
-            match trouble(&row.errors) {
-                None => speed,
-                Some(trouble) => format!("{speed}<br>{trouble}"),
-            }
+            format!("{speed}{}", trouble(row))
         })
     }
 
@@ -115,12 +109,14 @@ impl Tables<'_> {
         let title = "processor time a request";
         self.table(manner, title, |row| match row.cpu_microseconds_per_request {
             None => "–".to_owned(),
-            Some(us) if us.median < 100.0 => format!("{:.1} µs", us.median),
-            Some(us) => format!("{} µs", thousands(us.median as usize)),
+            Some(us) if us.median < 100.0 => {
+                format!("{:.1} µs{}", us.median, trouble(row))
+            }
+            Some(us) => format!("{} µs{}", thousands(us.median as usize), trouble(row)),
         })
     }
 
-    /// The cost, of those who serve everybody.
+    /// The cost, for those of the servers, as far as they serve everybody.
     pub(super) fn chart(&self, manner: Manner) -> String {
         let line = |server| Series {
             name: server,
@@ -128,6 +124,7 @@ impl Tables<'_> {
                 .rows
                 .iter()
                 .filter(|row| row.server == server && row.manner == manner)
+                .filter(|row| trouble(row).is_empty())
                 .filter_map(|row| {
                     let cost = row.cpu_microseconds_per_request?;
                     Some((row.clients as f64, cost.median))
@@ -135,10 +132,10 @@ impl Tables<'_> {
                 .collect(),
         };
         Chart {
-            name: "concurrency-waiting-cpu",
-            title: "Processor time a request, when most clients wait",
-            description: "Six lines over the number of clients. Those of fork, thread and epoll stay level or fall; those of spin, select and poll end high above them.",
-            x: "clients, each waiting half a second for its answer",
+            name: "concurrency-steady",
+            title: "Processor time a request, when most clients are silent",
+            description: "Six lines over the number of clients. That of spin is high from the beginning. Those of select and poll rise with the clients; those of fork, thread and epoll stay low.",
+            x: "clients, who ask 2,000 times a second in all",
             y: "µs of processor time a request",
             series: &["fork", "thread", "spin", "select", "poll", "epoll"].map(line),
         }
@@ -146,8 +143,9 @@ impl Tables<'_> {
     }
 }
 
-/// The kinds of failures, with the number of each in one round.
-fn trouble(errors: &Errors) -> Option<String> {
+/// The kinds of failures, with the number of each in one round, on a line of their own.
+fn trouble(row: &Row) -> String {
+    let errors = &row.errors;
     let kinds = [
         // In the backlog or outside it, a client that is not accepted sees little difference.
         (errors.timed_out + errors.connect, "not served"),
@@ -155,13 +153,14 @@ fn trouble(errors: &Errors) -> Option<String> {
         (errors.reset, "reset"),
         (errors.cut_short, "cut short"),
         (errors.malformed, "malformed"),
+        (row.unsent, "not sent"),
     ];
     let some: Vec<String> = kinds
         .iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, kind)| format!("{} {kind}", thousands(*count as usize)))
         .collect();
-    (!some.is_empty()).then(|| some.join(", "))
+    if some.is_empty() { String::new() } else { format!("<br>{}", some.join(", ")) }
 }
 
 /// What others measured.
