@@ -18,6 +18,12 @@
 //!
 //! It stays on the thread that made it. Its stack holds whatever the compiler put there,
 //! and nobody can know whether that may move to another thread.
+//!
+//! One thing here is safe only by convention, and neither the compiler nor this crate sees
+//! to it: **do not keep a suspended coroutine in a thread-local.** The thread's other locals
+//! may be destroyed before it. If it stands in the middle of a
+//! [`with`](std::thread::LocalKey::with) of one of these, it has a reference to that, and
+//! a destructor on its stack may use it. (The [scheduler](crate::scheduler) keeps none so.)
 
 use crate::context::bottom::{self, Bottom, FINISHED, GO_ON, SUSPENDED};
 use crate::stack::Stack;
@@ -27,8 +33,9 @@ use std::mem;
 /// A function on a stack of its own.
 ///
 /// To drop one that is suspended unwinds its stack first: every destructor there runs,
-/// as if its `suspend` had panicked. The stack itself is lost to its pool then; who wants
-/// it back takes it by [`into_stack`](Coroutine::into_stack).
+/// as if its `suspend` had panicked. A body that catches this and suspends again is told
+/// again, so one that does so for ever is never dropped. The stack itself is lost to its pool
+/// then; who wants it back takes it by [`into_stack`](Coroutine::into_stack).
 #[derive(Debug)]
 pub struct Coroutine {
     bottom: Bottom,
@@ -52,7 +59,7 @@ impl Coroutine {
     /// closure itself is moved to its stack.
     ///
     /// # Panics
-    /// When the closure is larger than half of the stack.
+    /// When the closure is larger than a quarter of the stack.
     #[inline]
     pub fn new(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
         Coroutine { bottom: Bottom::lay(stack, id, body) }

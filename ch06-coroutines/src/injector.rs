@@ -32,28 +32,39 @@ pub(crate) struct Outside<T> {
     bell: File,
 }
 
-/// What has been handed in and not been taken.
-pub(crate) struct Basket<T>(Mutex<Vec<T>>);
+/// What has been handed in and not been taken; None when nobody will come for it any more.
+pub(crate) struct Basket<T>(Mutex<Option<Vec<T>>>);
 
 // ANCHOR: basket
 impl<T> Basket<T> {
     pub(crate) fn new() -> Basket<T> {
-        Basket(Mutex::new(Vec::new()))
+        Basket(Mutex::new(Some(Vec::new())))
     }
 
     /// Lays something in. Says whether it was empty: then, and only then, ring. Who lays
-    /// something beside other things may rely on whoever came first to ring for both.
-    pub(crate) fn lay(&self, work: T) -> bool {
+    /// something beside other things may rely on whoever came first to ring for both. An
+    /// error means that the basket is closed.
+    pub(crate) fn lay(&self, work: T) -> io::Result<bool> {
         let mut basket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(basket) = &mut *basket else {
+            return Err(io::Error::other("the scheduler has ended"));
+        };
         basket.push(work);
-        basket.len() == 1
+        Ok(basket.len() == 1)
     }
 
     /// Takes all. **After** the bell has been silenced: what is laid in between is taken
     /// now, and its ring is one in vain. The other way round, the ring for what came
     /// between would be silenced with the others, and nobody would come for it.
     pub(crate) fn take(&self) -> Vec<T> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut basket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        basket.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Closes it, and drops what is in it: whoever waits for that can tell.
+    pub(crate) fn close(&self) {
+        let rest = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(rest); // not under the lock: its destructors may want to hand something in
     }
 }
 
@@ -86,25 +97,34 @@ impl<P: Poller + 'static, D: Dormant> Injector<P, D> {
         let bell = Descriptor::new(File::from(read), Interest::READ, handle)
             .map_err(|(_, error)| error)?;
         let basket = Arc::new(Basket::new());
-        let theirs = basket.clone();
+        let theirs = Receiver(basket.clone());
         handle.spawn(move |handle| receive(&bell, &theirs, handle))?;
         Ok(Injector { outside: Arc::new(Outside { basket, bell: File::from(write) }) })
     }
 
     /// Hands in work. An error means that the scheduler has ended; the work will not be
-    /// done.
+    /// done. If it ends later, the work is dropped without having been done.
     pub fn hand_in(
         &self,
         work: impl FnOnce(&Handle<P, D>) + Send + 'static,
     ) -> io::Result<()> {
-        let first = self.outside.basket.lay(Box::new(work));
+        let first = self.outside.basket.lay(Box::new(work))?;
         if first { ring(&self.outside.bell) } else { Ok(()) }
+    }
+}
+
+/// The one who takes. When it is no more, and be it unwound, nobody comes for the rest.
+struct Receiver<T>(Arc<Basket<T>>);
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
 fn receive<P: Poller + 'static, D: Dormant>(
     bell: &Descriptor<File, P, D>,
-    basket: &Basket<Work<P, D>>,
+    Receiver(basket): &Receiver<Work<P, D>>,
     handle: &Handle<P, D>,
 ) {
     let mut more = true;
@@ -180,7 +200,7 @@ mod tests {
                 }
                 Some((left, rings)) => {
                     *left -= 1;
-                    *rings = self.basket.lay(1);
+                    *rings = self.basket.lay(1)?;
                 }
                 None => {
                     match self.order[self.receiver] {

@@ -29,7 +29,10 @@ impl<T> Packet<T> {
     }
 
     pub(crate) fn take(&self) -> Option<thread::Result<T>> {
-        self.result.take()
+        match self.result.take() {
+            None if self.ended.get() => Some(Err(Box::new("it was unwound"))),
+            result => result,
+        }
     }
 }
 
@@ -62,11 +65,15 @@ impl<T, P: Poller + 'static, D: Dormant> Join<T, P, D> {
     }
 
     // ANCHOR: join
-    /// Parks until the other has ended. Says what it came to, or that it panicked.
+    /// Parks until the other has ended. Says what it came to, or that it panicked; or, as
+    /// if it had, that the scheduler has ended: then nobody runs any more.
     pub fn join(self) -> thread::Result<T> {
         loop {
             if let Some(result) = self.packet.take() {
                 return result;
+            }
+            if self.handle.is_over() {
+                return Err(Box::new("the scheduler has ended"));
             }
             // Nothing can happen between the look and the park: nobody else runs.
             self.packet.waiter.set(self.handle.current());

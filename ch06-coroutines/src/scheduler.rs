@@ -17,6 +17,7 @@ mod handle;
 
 pub use handle::Handle;
 
+use crate::context::bottom::drop_quietly;
 use crate::coroutine::{Coroutine, Resumed};
 use crate::run_queue::{RunQueue, Turn};
 use crate::source::{Reader, Source};
@@ -144,6 +145,9 @@ impl<P: Poller, D: Dormant> Core<P, D> {
     fn resume(&self, token: Token) {
         let mut state = self.state.borrow_mut();
         let Some(task) = state.tasks.get_mut(token) else { return };
+        if task.state != State::Queued {
+            return; // a turn too many
+        }
         let Some(mut coroutine) = task.coroutine.take() else { return };
         task.state = State::Running;
         trace::about(task.number);
@@ -171,7 +175,9 @@ impl<P: Poller, D: Dormant> Core<P, D> {
 
     /// Whoever waits for this end is told.
     fn ended(&self, ends: Option<Rc<dyn Ends>>, how: Result<(), Box<dyn Any + Send>>) {
-        let waiter = ends.and_then(|ends| ends.ended(how));
+        let Some(ends) = ends else { return drop_quietly(how) };
+        let waiter = ends.ended(how);
+        drop_quietly(ends); // and what it came to, if nobody wants to know
         if let Some(waiter) = waiter {
             self.state.borrow_mut().wake(waiter, Woken::Up);
         }

@@ -145,6 +145,7 @@ fn host<P: Poller + 'static>(
             break;
         }
     }
+    drop(stop); // it stays readable, and some pollers would say so again and again
     house.site.drain();
     handle.wake(accepting.token());
     accepting.join().unwrap_or_else(|_| Err(io::Error::other("accepting panicked")))?;

@@ -68,6 +68,33 @@ impl<D> Source<D> {
         self.broken |= ready.broken;
     }
 
+    /// Whether somebody waits for this already: there is room for one.
+    pub(crate) fn is_waited_for(&self, until: Until) -> bool {
+        match until {
+            Until::Readable => !matches!(self.reader, Reader::Nobody),
+            Until::Writable => self.writer != NOBODY,
+            Until::Over => self.watcher != NOBODY,
+        }
+    }
+
+    /// A coroutine waits for this.
+    pub(crate) fn wait(&mut self, until: Until, who: Token) {
+        match until {
+            Until::Readable => self.reader = Reader::Parked(who),
+            Until::Writable => self.writer = who,
+            Until::Over => self.watcher = who,
+        }
+    }
+
+    /// Nobody does any more.
+    pub(crate) fn wait_no_more(&mut self, until: Until) {
+        match until {
+            Until::Readable => self.reader = Reader::Nobody,
+            Until::Writable => self.writer = NOBODY,
+            Until::Over => self.watcher = NOBODY,
+        }
+    }
+
     /// What somebody waits for.
     pub(crate) fn wanted(&self) -> Interest {
         let read = match self.reader {
@@ -167,6 +194,10 @@ impl<F: AsFd, P: Poller + 'static, D: Dormant> Descriptor<F, P, D> {
     ///
     /// Between the try that failed and this nothing was told to anybody: the poller is
     /// asked only when no coroutine runs. So no wake-up can be lost here.
+    ///
+    /// # Errors
+    /// The poller's. Another coroutine waits for the same already (`ResourceBusy`): one may
+    /// read while one writes, but only one of each is woken. The scheduler has ended.
     pub fn wait(&self, until: Until, due: Option<Instant>) -> io::Result<Woken> {
         self.handle.subscribe(self.fd.as_fd(), self.token, until)?;
         let woken = self.handle.park(due);

@@ -76,7 +76,8 @@ pub enum Guard {
 impl Stacks {
     /// Enough for a connection of this book's servers, many times over.
     pub const DEFAULT_SIZE: usize = 64 * 1024;
-    /// No stack is smaller than this: a panic has to find room on it.
+    /// No stack is smaller than this: a panic has to find room on it. (Not its backtrace,
+    /// which takes more than that by itself.)
     pub const LEAST_SIZE: usize = 16 * 1024;
     /// Nor larger.
     pub const MOST_SIZE: usize = 1 << 30;
@@ -100,7 +101,7 @@ impl Stacks {
     /// The same, with a certain kind of guard. For comparing them.
     ///
     /// # Errors
-    /// As [`new`](Stacks::new).
+    /// As [`new`](Stacks::new); a guard that this system does not have (`Unsupported`).
     pub fn guarded(size: usize, guard: Guard) -> io::Result<Stacks> {
         static POOLS: AtomicU32 = AtomicU32::new(0);
         if !(Stacks::LEAST_SIZE..=Stacks::MOST_SIZE).contains(&size) {
@@ -119,11 +120,20 @@ impl Stacks {
                 "coroutines need a switch written for the processor: there is one for x86-64 and one for 64-bit ARM",
             ));
         }
+        if guard == Guard::Marked && region::best_guard()? != guard {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this system cannot mark a page as a guard",
+            ));
+        }
         overflow::prepare_thread()?;
+        // No number is given twice: by it a stack is known to be of its pool, which
+        // unmaps it.
+        let id = POOLS.fetch_update(Relaxed, Relaxed, |id| id.checked_add(1));
         Ok(Stacks {
             size: size.next_multiple_of(region::page_size()?),
             guard,
-            id: POOLS.fetch_add(1, Relaxed),
+            id: id.map_err(|_| io::Error::other("no more pools of stacks"))?,
             regions: Vec::new(),
             warm: Vec::new(),
             cold: Vec::new(),

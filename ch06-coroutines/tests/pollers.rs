@@ -3,12 +3,15 @@
 
 use ch01_blocking::program::Cli;
 use ch01_blocking::{Listener, Options, Stop};
-use ch03_nonblocking::poller::Poller;
+use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
 use ch06_coroutines::Stacks;
 use ch06_coroutines::server::run_one;
 use clap::Parser;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -111,4 +114,70 @@ fn epoll_level() -> io::Result<()> {
 fn epoll_edge() -> io::Result<()> {
     use ch05_epoll::epoll::{Epoll, Trigger};
     serves(|| Epoll::new(Trigger::Edge).expect("an epoll"))
+}
+
+/// `poll`, and how often it was asked.
+struct Counted(ch04_select_poll::poll::Poll, Arc<AtomicUsize>);
+
+impl Poller for Counted {
+    fn register(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.0.register(fd, token, interest)
+    }
+
+    fn reregister(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.0.reregister(fd, token, interest)
+    }
+
+    fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+        self.0.deregister(fd, token)
+    }
+
+    fn wait(
+        &mut self,
+        ready: &mut Vec<Ready>,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        self.1.fetch_add(1, Relaxed);
+        self.0.wait(ready, timeout)
+    }
+}
+
+/// The stop stays readable, and a poller of levels would say so for ever.
+#[test]
+fn a_stop_is_heard_once() -> io::Result<()> {
+    let options: Options = Cli::parse_from(["coroutine"]).options;
+    let site = options.site()?;
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+    let address = listener.address()?;
+    let (stop, stopper) = Stop::pipe()?;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let poller = Counted(Default::default(), asked.clone());
+    thread::scope(|scope| {
+        let server = scope.spawn(|| {
+            run_one(poller, listener, &site, &options, Stacks::DEFAULT_SIZE, &stop)
+        });
+        let mut client = TcpStream::connect(address)?;
+        client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\nGET /plain")?;
+        until(&mut client, b"Hello, World!")?;
+        stopper.stop()?;
+        while TcpStream::connect(address).is_ok() {} // the door is still open
+        let before = asked.load(Relaxed);
+        thread::sleep(Duration::from_millis(200)); // time enough to ask thousands of times
+        let idly = asked.load(Relaxed) - before;
+        client.write_all(b"text HTTP/1.1\r\nHost: x\r\n\r\n")?;
+        until(&mut client, b"Hello, World!")?;
+        server.join().expect("the server does not panic")?;
+        assert!(idly < 100, "the poller was asked {idly} times, and nothing happened");
+        Ok(())
+    })
 }

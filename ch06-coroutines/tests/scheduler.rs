@@ -6,12 +6,12 @@ use ch04_select_poll::poll::Poll;
 use ch06_coroutines::injector::Injector;
 use ch06_coroutines::scheduler::Nobody;
 use ch06_coroutines::source::{Descriptor, Until};
-use ch06_coroutines::{Handle, Scheduler, Stacks, Woken};
+use ch06_coroutines::{Coroutine, Handle, Resumed, Scheduler, Stacks, Woken, suspend};
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
-use std::panic::panic_any;
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
@@ -356,6 +356,155 @@ fn a_wake_for_who_has_ended_wakes_no_successor() -> io::Result<()> {
         handle.yield_now();
         handle.wake(stale);
         assert_eq!(next.join().expect("no panic"), Woken::TimedOut);
+        Ok(())
+    })?
+}
+
+/// Nothing can be done with it, least of all drop it.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        resume_unwind(Box::new("a bomb"));
+    }
+}
+
+/// What a coroutine came to or panicked with, and nobody joins it: to drop that is the
+/// scheduler's business, but if it fails, that is not its end.
+#[test]
+fn what_nobody_wants_to_know_harms_nobody() -> io::Result<()> {
+    run(|handle| {
+        drop(handle.spawn(|_| Bomb)?);
+        drop(handle.spawn(|_| resume_unwind(Box::new(Bomb)))?);
+        handle.yield_now();
+        handle.yield_now();
+        Ok(())
+    })?
+}
+
+/// The same of those who panic when they are unwound: all others are unwound yet.
+#[test]
+fn nor_does_it_at_the_end() -> io::Result<()> {
+    let unwound = Rc::new(Cell::new(0));
+    let theirs = unwound.clone();
+    run(move |handle| {
+        for _ in 0..3 {
+            let unwound = theirs.clone();
+            handle.spawn(move |handle| {
+                let waits = AssertUnwindSafe(|| handle.park(None));
+                assert!(catch_unwind(waits).is_err());
+                unwound.update(|count| count + 1);
+                resume_unwind(Box::new(Bomb))
+            })?;
+        }
+        handle.yield_now();
+        io::Result::Ok(())
+    })??;
+    assert_eq!(unwound.get(), 3);
+    Ok(())
+}
+
+/// Runs when it is dropped.
+struct Finally<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Finally<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn at_the_end_nobody_waits_for_who_will_not_come() -> io::Result<()> {
+    let join = run(|handle| -> io::Result<_> {
+        let (ours, _theirs) = pair(handle)?;
+        let child = handle.spawn(|handle| handle.park(None))?;
+        let mut child = Some(child);
+        let waits = handle.spawn(move |handle| {
+            // As a scope would, or who has yet to write something.
+            let _scope = Finally(|| {
+                let ended = child.take().map(|child| child.join().is_ok());
+                assert_eq!(ended, Some(false));
+                while ours.wait(Until::Readable, None).is_ok() {}
+            });
+            handle.park(None)
+        })?;
+        handle.yield_now();
+        handle.yield_now();
+        Ok(waits)
+    })??;
+    assert!(join.join().is_err(), "it was unwound, and its scheduler is no more");
+    Ok(())
+}
+
+/// Who catches what unwinds him may let it go on elsewhere.
+#[test]
+fn a_join_of_who_was_unwound_ends() -> io::Result<()> {
+    let mut stacks = Stacks::new(SMALL)?;
+    let caught = Rc::new(Cell::new(None));
+    let catches = caught.clone();
+    let mut coroutine = Coroutine::new(stacks.take()?, 1, move || {
+        catches.set(catch_unwind(suspend).err());
+    });
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    drop(coroutine);
+    let unwinds = caught.take().expect("it was told to unwind");
+    run(|handle| {
+        let ends = handle.spawn(|_| resume_unwind(unwinds))?;
+        assert!(ends.join().map(|()| "no panic").is_err());
+        Ok(())
+    })?
+}
+
+#[test]
+fn work_that_nobody_takes_is_dropped() -> io::Result<()> {
+    let (sender, receiver) = mpsc::channel::<()>();
+    let last = sender.clone();
+    let injector = run(move |handle| {
+        let injector = Injector::new(handle)?;
+        handle.yield_now();
+        injector.hand_in(move |_| drop(last))?;
+        io::Result::Ok(injector) // and it has had no turn
+    })??;
+    for _ in 0..2 {
+        let sender = sender.clone();
+        assert!(injector.hand_in(move |_| drop(sender)).is_err());
+    }
+    drop(sender);
+    assert!(receiver.recv().is_err(), "whoever waits can tell");
+    Ok(())
+}
+
+/// There is room for one; a second would be waited for in vain.
+#[test]
+fn two_cannot_wait_for_the_same() -> io::Result<()> {
+    run(|handle| {
+        let (ours, mut theirs) = pair(handle)?;
+        let ours = Rc::new(ours);
+        let also = ours.clone();
+        let first = handle.spawn(move |_| also.wait(Until::Readable, None))?;
+        handle.yield_now();
+        let due = handle.now() + Duration::from_secs(3600);
+        let second = ours.wait(Until::Readable, Some(due));
+        assert_eq!(second.expect_err("a refusal").kind(), ErrorKind::ResourceBusy);
+        theirs.write_all(b"!")?;
+        assert_eq!(first.join().expect("no panic")?, Woken::Up);
+        assert_eq!(ours.wait(Until::Readable, Some(due))?, Woken::Up, "it has not read");
+        Ok(())
+    })?
+}
+
+/// Within a coroutine of the scheduler another, which yields: only that one stops.
+#[test]
+fn a_turn_too_many_wakes_nobody() -> io::Result<()> {
+    run(|handle| {
+        let mut stacks = Stacks::new(SMALL)?;
+        let yields = handle.clone();
+        let mut inner = Coroutine::new(stacks.take()?, 1, move || yields.yield_now());
+        assert!(matches!(inner.resume(), Resumed::Suspended));
+        let due = Instant::now() + Duration::from_millis(20);
+        assert_eq!(handle.park(Some(due)), Woken::TimedOut);
+        assert!(Instant::now() >= due, "the turn was not meant for this");
+        assert!(matches!(inner.resume(), Resumed::Finished));
         Ok(())
     })?
 }

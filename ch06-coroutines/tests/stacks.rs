@@ -109,3 +109,24 @@ fn a_crowd_leaves_little_behind() {
     #[cfg(target_os = "linux")] // elsewhere they are only marked as free
     assert!(stacks.resident() <= Stacks::WARM * 64_000, "{}", stacks.resident());
 }
+
+/// A body may be as large as it is said to be, and then there is room to call it.
+#[test]
+fn a_large_body_runs() {
+    const LARGE: usize = Stacks::DEFAULT_SIZE / 4 - 64;
+    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+    let large = [1u8; LARGE];
+    let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), 1, move || {
+        suspend();
+        assert_eq!(black_box(&large).iter().filter(|&&byte| byte == 1).count(), LARGE);
+    });
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    assert!(matches!(coroutine.resume(), Resumed::Finished));
+
+    let larger = [1u8; LARGE + 64];
+    let stack = coroutine.into_stack();
+    let refused = AssertUnwindSafe(|| {
+        Coroutine::new(stack, 1, move || assert_eq!(black_box(&larger)[0], 1));
+    });
+    assert!(catch_unwind(refused).is_err());
+}

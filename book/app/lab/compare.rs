@@ -11,15 +11,15 @@ mod cores;
 mod tables;
 mod turn;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Error, Result, ensure};
 use ch01_blocking::program::raise_descriptor_limit;
 use clap::Args;
 use serde::Serialize;
 
 use self::cells::Cell;
-use self::contestants::Contestant;
+use self::contestants::{Contestant, Own};
 use self::cores::Cores;
 use self::turn::{Row, Turn};
 use super::memory::weigh;
@@ -31,7 +31,7 @@ const WEIGHED: usize = 10_000;
 /// Who is compared, in what, and how long.
 #[derive(Args, Debug, Default)]
 pub struct Options {
-    /// Servers of the book [default: epoll epoll-et poll thread reactors]
+    /// Servers of the book [default: epoll epoll-et coroutine poll thread reactors]
     #[arg(value_name = "SERVER")]
     stages: Vec<String>,
 
@@ -43,10 +43,10 @@ pub struct Options {
     #[arg(long, value_name = "CELL,…", value_delimiter = ',')]
     cells: Vec<String>,
 
-    /// A program of your own, or another build of one of these; it is started with
-    /// `--listen` and `--root`
-    #[arg(long, value_name = "NAME=PROGRAM", value_parser = contestants::named)]
-    beside: Vec<(String, PathBuf)>,
+    /// A program of your own, or another build of one of these, perhaps with options behind
+    /// it; it is started with `--listen` and `--root`, too
+    #[arg(long, value_name = "NAME=PROGRAM …", value_parser = contestants::named)]
+    beside: Vec<Own>,
 
     /// More and longer turns: half an hour instead of some minutes
     #[arg(long)]
@@ -73,6 +73,8 @@ struct Results {
     versions: Vec<String>,
     /// What there is to say about how they were measured.
     remarks: Vec<String>,
+    /// Who could not have a turn, and why.
+    failures: Vec<String>,
     rows: Vec<Row>,
     memory: Vec<Weight>,
 }
@@ -112,19 +114,19 @@ pub(super) fn compare(lab: &Lab<'_>, options: &Options) -> Result<()> {
     for remark in &remarks {
         eprintln!("compare: {remark}");
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for cell in &cells {
-        rows.extend(rounds(cell, &all, &site, &cores, effort)?);
+        rows.extend(rounds(cell, &all, &site, &cores, effort, &mut failures));
     }
-    let memory = if cells::weighed(&options.cells) {
-        all.iter()
-            .map(|contestant| weight(contestant, &site, &cores))
-            .collect::<Result<_>>()?
-    } else {
-        Vec::new()
-    };
+    let mut memory = Vec::new();
+    for contestant in all.iter().filter(|_| cells::weighed(&options.cells)) {
+        match weight(contestant, &site, &cores) {
+            Ok(weight) => memory.push(weight),
+            Err(error) => failed(&mut failures, contestant, "being weighed", &error),
+        }
+    }
     drop(cores); // the machine's facts are those of all of them
-    let results = Results { effort, versions, remarks, rows, memory };
+    let results = Results { effort, versions, remarks, failures, rows, memory };
     // Who is compared with somebody else's programs does not replace what the book shows.
     let name = if options.beside.is_empty() { "compare" } else { "beside" };
     keep_as(lab, &command(options), name, &[&results], &tables::parts(name, &results))
@@ -137,28 +139,38 @@ fn rounds(
     site: &Path,
     cores: &Cores,
     effort: Effort,
-) -> Result<Vec<Row>> {
+    failures: &mut Vec<String>,
+) -> Vec<Row> {
     let able: Vec<_> =
         all.iter().filter(|one| one.serves_files || !cell.is_file()).collect();
     let mut turns: Vec<Vec<Turn>> = able.iter().map(|_| Vec::new()).collect();
     for round in 1..=effort.rounds {
         eprintln!("compare: {}, round {round} of {}", cell.title, effort.rounds);
         for (contestant, turns) in able.iter().zip(&mut turns) {
-            let turn = turn::take(contestant, cell, site, cores, effort)
-                .with_context(|| format!("{} in {}", contestant.name, cell.title))?;
-            eprintln!("    {:<13} {turn}", contestant.name);
-            turns.push(turn);
+            match turn::take(contestant, cell, site, cores, effort) {
+                Ok(turn) => {
+                    eprintln!("    {:<13} {turn}", contestant.name);
+                    turns.push(turn);
+                }
+                Err(error) => failed(failures, contestant, cell.title, &error),
+            }
         }
     }
-    let rows = able.iter().zip(&turns);
-    Ok(rows.map(|(contestant, turns)| Row::of(cell, contestant, turns)).collect())
+    let took_part = able.iter().zip(&turns).filter(|(_, turns)| !turns.is_empty());
+    took_part.map(|(contestant, turns)| Row::of(cell, contestant, turns)).collect()
+}
+
+/// One who fails does not end the comparison of the others, but it is said below the table.
+fn failed(failures: &mut Vec<String>, who: &Contestant, at: &str, error: &Error) {
+    let failure = format!("`{}` in {at}: {error:#}", who.name);
+    eprintln!("compare: {failure}");
+    failures.push(failure);
 }
 
 fn weight(contestant: &Contestant, site: &Path, cores: &Cores) -> Result<Weight> {
     eprintln!("compare: {WEIGHED} idle connections of {}", contestant.name);
     let running = contestant.start(site, cores)?;
-    let weight = weigh(&running, WEIGHED)
-        .with_context(|| format!("weighing {}", contestant.name))?;
+    let weight = weigh(&running, WEIGHED)?;
     Ok(Weight {
         server: contestant.name.clone(),
         clients: WEIGHED,
@@ -177,7 +189,7 @@ fn command(options: &Options) -> String {
             command += &format!(" --{option} {}", values.join(","));
         }
     }
-    for (name, _) in &options.beside {
+    for Own { name, .. } in &options.beside {
         command += &format!(" --beside {name}=…");
     }
     if options.full {

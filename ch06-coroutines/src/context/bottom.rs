@@ -27,7 +27,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
-use std::{process, thread};
+use std::{mem, process, thread};
 
 /// What a switch into a coroutine asks of it.
 pub(crate) const GO_ON: usize = 0;
@@ -70,11 +70,11 @@ impl Bottom {
     /// Puts a body onto a stack; it runs when it is resumed for the first time.
     ///
     /// # Panics
-    /// When the body itself would take more than half of the stack.
+    /// When the body itself would take more than a quarter of the stack.
     #[inline]
     pub(crate) fn lay<F: FnOnce() + 'static>(stack: Stack, id: u64, body: F) -> Bottom {
         assert!(
-            size_of::<F>() + align_of::<F>() <= stack.size() / 2,
+            size_of::<F>() + align_of::<F>() <= stack.size() / 4, // it is moved when it is called
             "a closure of {} bytes on a stack of {}",
             size_of::<F>(),
             stack.size()
@@ -158,7 +158,7 @@ impl Bottom {
             }
         }
         // If it has panicked on its way, the hook has said so, and it ends here.
-        drop(self.take_panic());
+        drop_quietly(self.take_panic());
     }
 
     /// Takes the stack back; once, and only when the coroutine has finished. None
@@ -170,6 +170,14 @@ impl Bottom {
         }
         // SAFETY: as in `take_panic`.
         unsafe { self.control.as_mut() }.stack.take()
+    }
+}
+
+/// Drops what a body has left, whose destructor may panic in its turn: it is no fault of who
+/// has to drop it, and goes no further either.
+pub(crate) fn drop_quietly<T>(left: T) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(left))) {
+        mem::forget(panic); // for it could do so again, and again
     }
 }
 
@@ -237,9 +245,9 @@ unsafe extern "C" fn run<F: FnOnce()>(from: Left, message: usize, control: *mut 
     // SAFETY: `lay` has passed its control block, and it is not null.
     let mut control: NonNull<Control> = unsafe { NonNull::new_unchecked(control) }.cast();
     let place: NonNull<F> = below(control.cast());
-    // SAFETY: `lay::<F>` has put the body there, and this runs once.
-    let body = unsafe { place.read() };
     let ended = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `lay::<F>` has put the body there, and this runs once.
+        let body = unsafe { place.read() };
         if message == UNWIND { drop(body) } else { body() }
     }));
     let said = match ended {

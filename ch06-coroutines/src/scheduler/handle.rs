@@ -4,12 +4,12 @@ use super::{Core, Dormant};
 use crate::coroutine::suspend;
 use crate::join::{Join, Packet};
 use crate::run_queue::Turn;
-use crate::source::{NOBODY, Reader, Source, Until};
+use crate::source::{Reader, Source, Until};
 use crate::stack::Stacks;
 use crate::task::{Ends, State, Woken};
 use ch01_blocking::trace::{self, trace};
 use ch03_nonblocking::poller::{Interest, Poller, Token};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -65,6 +65,11 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
         self.0.state.borrow().current
     }
 
+    /// Whether the scheduler has ended: nobody runs any more, and destructors do the rest.
+    pub fn is_over(&self) -> bool {
+        self.0.state.borrow().over
+    }
+
     /// The stacks that the coroutines have.
     pub fn stacks<T>(&self, of: impl FnOnce(&Stacks) -> T) -> T {
         of(&self.0.state.borrow().stacks)
@@ -72,7 +77,9 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
 
     // ANCHOR: park
     /// Suspends this coroutine until somebody wakes it, or `due` has passed, or for no
-    /// reason.
+    /// reason. When the scheduler has ended, and this is a destructor's, it does not: it
+    /// says at once that the time is over. Who would park again and again looks whether it
+    /// [`is_over`](Handle::is_over).
     ///
     /// # Panics
     /// Outside a coroutine of this scheduler.
@@ -216,7 +223,9 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
     }
 
     /// Writes down that this coroutine is about to wait, and has the poller told, if what
-    /// is waited for at the descriptor has changed.
+    /// is waited for at the descriptor has changed. An error is the poller's, or says that
+    /// another waits for the same already, who would not be woken any more, or that the
+    /// scheduler has ended.
     pub(crate) fn subscribe(
         &self,
         fd: BorrowedFd<'_>,
@@ -224,28 +233,29 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
         until: Until,
     ) -> io::Result<()> {
         let state = &mut *self.0.state.borrow_mut();
+        if state.over {
+            return Err(io::Error::other("the scheduler has ended"));
+        }
         let (Some(me), Some(source)) = (state.current, state.sources.get_mut(token))
         else {
             return Ok(());
         };
-        match until {
-            Until::Readable => source.reader = Reader::Parked(me),
-            Until::Writable => source.writer = me,
-            Until::Over => source.watcher = me,
+        if source.is_waited_for(until) {
+            return Err(ErrorKind::ResourceBusy.into());
         }
+        source.wait(until, me);
         let wanted = source.wanted();
         if source.interest != wanted {
-            state.poller.reregister(fd, token, wanted)?;
+            if let Err(error) = state.poller.reregister(fd, token, wanted) {
+                source.wait_no_more(until);
+                return Err(error);
+            }
             source.interest = wanted;
         }
         Ok(())
     }
 
     pub(crate) fn unsubscribe(&self, token: Token, until: Until) {
-        self.source(token, |source| match until {
-            Until::Readable => source.reader = Reader::Nobody,
-            Until::Writable => source.writer = NOBODY,
-            Until::Over => source.watcher = NOBODY,
-        });
+        self.source(token, |source| source.wait_no_more(until));
     }
 }

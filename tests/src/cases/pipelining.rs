@@ -1,6 +1,6 @@
 //! Requests sent without waiting: every one is answered, in order.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::case::Kind::{Contract, Must};
 use crate::case::{Case, Need, case};
@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::ctx::{Ctx, chunked_echo, echo, get, get_and_close, request};
 use crate::fixture::generated;
 use crate::proc;
-use crate::verdict::{Step, Verdict, demand};
+use crate::verdict::{Step, Stop, Verdict, demand};
 
 const PLAIN: &[Need] = &[Need::Plaintext];
 const ECHO: &[Need] = &[Need::Echo];
@@ -51,8 +51,11 @@ fn send_against_pressure(client: &mut Client, bytes: &[u8]) -> Verdict {
     while !rest.is_empty() {
         let sent = client.send_some(rest);
         rest = &rest[sent..];
-        if sent == 0 {
-            client.fill()?;
+        if sent == 0 && client.fill()?.is_some() {
+            return Err(Stop::fail(
+                "a server that takes every request",
+                format!("it closed the connection, {} bytes before the last", rest.len()),
+            ));
         }
     }
     Ok(())
@@ -67,9 +70,17 @@ fn send_until_stuck(ctx: &mut Ctx<'_>, client: &mut Client, bytes: &[u8]) -> Ste
     const ENOUGH: usize = 20;
     /// In vain, of a server that always does something, or cannot be looked at.
     const MOST: usize = 300;
+    /// Well before the server's write deadline, by which it may give up a client that does
+    /// not read.
+    const LONGEST: Duration = Duration::from_secs(10);
+    let began = Instant::now();
     let server = ctx.pid().ok();
     let (mut sent, mut at_rest, mut in_vain) = (0, 0, 0);
-    while sent < bytes.len() && at_rest < ENOUGH && in_vain < MOST {
+    while sent < bytes.len()
+        && at_rest < ENOUGH
+        && in_vain < MOST
+        && began.elapsed() < LONGEST
+    {
         let n = client.send_some(&bytes[sent..]);
         sent += n;
         if n > 0 {

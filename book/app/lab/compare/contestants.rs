@@ -15,7 +15,8 @@ use super::Options;
 use super::cores::Cores;
 use crate::servers;
 
-const STAGES: [&str; 5] = ["epoll", "epoll-et", "poll", "thread", "reactors"];
+const STAGES: [&str; 6] =
+    ["epoll", "epoll-et", "coroutine", "poll", "thread", "reactors"];
 const PEERS: [&str; 5] = ["floor", "hyper", "actix-web", "may_minihttp", "nginx"];
 /// What some of them are made of, by the names that cargo has for it.
 const PACKAGES: [(&str, &str); 4] = [
@@ -38,14 +39,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Contestant {
     pub(super) name: String,
     program: PathBuf,
-    options: Vec<&'static str>,
+    options: Vec<String>,
     pub(super) serves_files: bool,
 }
 
-/// `NAME=PROGRAM`, from the command line.
-pub(super) fn named(text: &str) -> Result<(String, PathBuf)> {
-    let (name, program) = text.split_once('=').context("not NAME=PROGRAM")?;
-    Ok((name.to_owned(), program.into()))
+/// Somebody's own program.
+#[derive(Clone, Debug)]
+pub(super) struct Own {
+    pub(super) name: String,
+    /// The program and its options.
+    words: Vec<String>,
+}
+
+/// `NAME=PROGRAM …`, from the command line.
+pub(super) fn named(text: &str) -> Result<Own> {
+    let (name, command) = text.split_once('=').context("not NAME=PROGRAM")?;
+    let words: Vec<_> = command.split_whitespace().map(str::to_owned).collect();
+    ensure!(!words.is_empty(), "not NAME=PROGRAM");
+    Ok(Own { name: name.to_owned(), words })
 }
 
 /// All who are named; where nobody is, the usual ones. Builds what is not there yet.
@@ -65,17 +76,17 @@ pub(super) fn all(lab: &Lab<'_>, asked: &Options) -> Result<Vec<Contestant>> {
                 "{name} is several processes, and only one is measured; choose another"
             );
         }
-        let mut options = OPTIONS.to_vec();
-        if name == "reactors" {
-            options.extend(["--threads", "1"]);
+        let mut options: Vec<String> = OPTIONS.map(str::to_owned).to_vec();
+        if matches!(name.as_str(), "reactors" | "coroutine") {
+            options.extend(["--threads", "1"].map(str::to_owned));
         }
         let program = servers::find(lab.house, &name)?;
         all.push(Contestant { name, program, options, serves_files: true });
     }
-    all.extend(beside.iter().map(|(name, program)| Contestant {
+    all.extend(beside.iter().map(|Own { name, words }| Contestant {
         name: name.clone(),
-        program: program.clone(),
-        options: Vec::new(),
+        program: PathBuf::from(&words[0]),
+        options: words[1..].to_vec(),
         serves_files: true,
     }));
     let peers = or(peers, &PEERS);

@@ -62,15 +62,14 @@ fn foot(results: &Results) -> String {
     for remark in &results.remarks {
         foot += &format!(" *{remark}.*");
     }
-    let trouble: Vec<String> = results
-        .rows
-        .iter()
-        .filter(|row| row.trouble.any())
+    let some = results.rows.iter().filter(|row| row.trouble.any());
+    let failed: Vec<String> = some
         .map(|row| format!("`{}` in {}: {}", row.server, row.title, row.trouble))
+        .chain(results.failures.iter().cloned())
         .collect();
-    foot += &match trouble.len() {
+    foot += &match failed.len() {
         0 => " No request failed.\n".to_owned(),
-        _ => format!(" What failed: {}.\n", trouble.join("; ")),
+        _ => format!(" What failed: {}.\n", failed.join("; ")),
     };
     foot
 }

@@ -99,7 +99,9 @@ fn turn(
     after: (Duration, [u64; 2]),
     cell: &Cell,
 ) -> Result<Turn> {
-    ensure!(outcome.requests > 0, "nothing was answered: {:?}", outcome.errors);
+    let idle_lost = cell.idle.saturating_sub(outcome.idle) as u64;
+    let trouble = Trouble { errors: outcome.errors, idle_lost };
+    ensure!(outcome.requests > 0, "no request was answered well, and {trouble}");
     let each = |time: Duration| time.as_secs_f64() * 1e6 / outcome.requests as f64;
     let quantile = |q| outcome.latency.value_at_quantile(q) as f64 / 1000.0;
     Ok(Turn {
@@ -108,10 +110,7 @@ fn turn(
         requests_per_second: outcome.requests as f64 / outcome.elapsed.as_secs_f64(),
         latency: [0.5, 0.99, 0.999].map(quantile),
         client_busy: outcome.client_busy,
-        trouble: Trouble {
-            errors: outcome.errors,
-            idle_lost: cell.idle.saturating_sub(outcome.idle) as u64,
-        },
+        trouble,
     })
 }
 
