@@ -78,6 +78,7 @@ impl Server {
     }
 
     /// The number of its process.
+    #[cfg(target_os = "linux")]
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
