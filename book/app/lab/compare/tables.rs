@@ -30,32 +30,39 @@ fn overview(results: &Results) -> String {
             servers.push(server);
         }
     }
-    let mut table = format!("| µs a request | {} |", titles.join(" | "));
-    let memory = !results.memory.is_empty();
-    table += if memory { " memory of an idle one |\n" } else { "\n" };
-    table += &format!("|---|{}\n", "--:|".repeat(titles.len() + usize::from(memory)));
-    for server in servers {
-        table += &format!("| `{server}` |");
-        for title in &titles {
-            let row = results
-                .rows
-                .iter()
-                .find(|row| row.server == server && row.title == *title);
-            table += &row
-                .map_or(" – |".into(), |row| format!(" {} |", figure(row.cpu.median)));
+    // So many columns as a page is wide.
+    let groups: Vec<_> = titles.chunks(3).collect();
+    let mut text = String::new();
+    for (at, titles) in groups.iter().enumerate() {
+        let memory = at + 1 == groups.len() && !results.memory.is_empty();
+        text += &format!("| µs a request | {} |", titles.join(" | "));
+        text += if memory { " memory of an idle one |\n" } else { "\n" };
+        text += &format!("|---|{}\n", "--:|".repeat(titles.len() + usize::from(memory)));
+        for server in &servers {
+            text += &format!("| `{server}` |");
+            for title in *titles {
+                let row = results
+                    .rows
+                    .iter()
+                    .find(|row| row.server == *server && row.title == *title);
+                text += &row.map_or(" – |".into(), |row| {
+                    format!(" {} |", figure(row.cpu.median))
+                });
+            }
+            let weight = results.memory.iter().find(|weight| weight.server == *server);
+            if let Some(weight) = weight.filter(|_| memory) {
+                text += &format!(" {} |", bytes(weight.bytes_each.max(0.0)));
+            }
+            text += "\n";
         }
-        if let Some(weight) = results.memory.iter().find(|weight| weight.server == server)
-        {
-            table += &format!(" {} |", bytes(weight.bytes_each.max(0.0)));
-        }
-        table += "\n";
+        text += "\n";
     }
-    table
+    text
 }
 
 /// What is to be said below the overview.
 fn foot(results: &Results) -> String {
-    let mut foot = String::from("\n");
+    let mut foot = String::new();
     if !results.versions.is_empty() {
         foot += &format!("The others: {}.", results.versions.join(", "));
     }
