@@ -123,7 +123,8 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
             }
         }
     }
-    let part = |name, table, chart| Part { name, table, chart, once: false };
+    let once = effort.rounds == 1;
+    let part = |name, table, chart| Part { name, table, chart, once };
     let tables = tables::Tables { clients: effort.clients, rows: &rows };
     let (busy, steady, each) = (Manner::Busy, Manner::Steady, Manner::Each);
     keep_parts(
