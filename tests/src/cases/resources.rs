@@ -9,6 +9,7 @@ use crate::case::{Case, Need, case};
 use crate::client::{Client, Seen};
 use crate::ctx::{Ctx, echo, get, get_and_close, request};
 use crate::fixture::pattern;
+use crate::patience::patience;
 use crate::proc;
 use crate::server::Server;
 use crate::stage::Capability::AtRest;
@@ -189,6 +190,25 @@ fn until_one_is_not_served(
         }
     }
     Ok((served, None))
+}
+
+/// The status of a late answer; none if the server answers another client fifty times and
+/// this one not at all. (Not by a clock: on a busy machine everybody is slow.)
+fn late_answer(client: &mut Client, others: &mut [Client]) -> Step<Option<u16>> {
+    for _ in 0..50 {
+        let patience = match others.last_mut() {
+            None => patience(),
+            Some(other) => {
+                other.send(get("/plaintext"))?;
+                other.response()?.is(200)?;
+                Duration::from_millis(10)
+            }
+        };
+        if client.look(patience) != Seen::Nothing {
+            return Ok(Some(client.response()?.one_of(&[200, 503])?.status));
+        }
+    }
+    Ok(None)
 }
 
 /// The served ones are served on; and when they go, others are.
@@ -414,10 +434,15 @@ pub(super) const CASES: &[Case] = &[
         }
         other.serve_within(&[], few)?;
         for _ in 0..2 {
-            let (served, waiting) = until_one_is_not_served(&mut other, 20)?;
-            let turned_away = waiting.is_none();
-            demand(turned_away, "503 for the one that cannot be served", "silence")?;
-            recovers(&mut other, served, waiting)?;
+            let (mut served, waiting) = until_one_is_not_served(&mut other, 20)?;
+            if let Some(mut waiting) = waiting {
+                match late_answer(&mut waiting, &mut served)? {
+                    Some(503) => {}
+                    Some(_) => served.push(waiting),
+                    None => demand(false, "503 for the one that cannot be served", "silence")?,
+                }
+            }
+            recovers(&mut other, served, None)?;
         }
         other.finish(true)
     })
