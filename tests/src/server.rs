@@ -245,7 +245,7 @@ impl Server {
     /// left behind may hold the pipes open: then what there is must do.
     fn settle(&self) {
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(1)
+        while start.elapsed() < patience() / 2
             && !(self.stdout.is_whole() && self.stderr.is_whole())
         {
             thread::sleep(Duration::from_millis(1));
