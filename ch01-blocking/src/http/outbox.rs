@@ -201,7 +201,7 @@ impl Outbox {
 
     // ANCHOR: head
     /// Piece by piece, and not with `write!`: formatting looks at every piece through a
-    /// pointer, and took longer than all the rest of a request.
+    /// pointer, and took several times as long (`lab request`).
     fn head(&mut self, response: &Response, asked: Asked, now: SystemTime) {
         let mut digits = itoa::Buffer::new();
         let bytes = &mut self.bytes;
