@@ -4,9 +4,11 @@
 //! Who wakes it during the poll sets the mark again, and so it is polled once more.
 
 use crate::injector::{Basket, Outside, ring};
+use ch01_blocking::sys;
 use ch03_nonblocking::poller::Token;
 use std::cell::RefCell;
 use std::fs::File;
+use std::io;
 use std::mem::take;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
@@ -87,6 +89,19 @@ impl Signal {
     /// It has ended: who wakes it from now on need not go to any trouble.
     pub(crate) fn end(&self) {
         self.mark.set();
+    }
+}
+
+/// What rings, and where it is heard.
+pub(crate) struct Bell {
+    pub(crate) bell: File,
+    pub(crate) rope: File,
+}
+
+impl Bell {
+    pub(crate) fn new() -> io::Result<Bell> {
+        let (bell, rope) = sys::pipe()?;
+        Ok(Bell { bell: bell.into(), rope: rope.into() })
     }
 }
 
