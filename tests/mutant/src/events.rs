@@ -159,23 +159,12 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
             }
         }
         for number in turns {
-            let Some(client) = clients.get_mut(&number) else {
-                assert!(
-                    !wrong(Mutation::EventsPolledAfterReady),
-                    "`async fn` resumed after completion"
-                );
-                continue;
-            };
+            let Some(client) = clients.get_mut(&number) else { continue };
             match client.turn(server) {
                 Turn::Waits => {}
                 Turn::Again if wrong(Mutation::EventsYieldsForEver) => {}
                 Turn::Again => again.push(number),
-                Turn::Over => {
-                    close(&mut clients, number, server);
-                    if wrong(Mutation::EventsPolledAfterReady) {
-                        again.push(number);
-                    }
-                }
+                Turn::Over => close(&mut clients, number, server),
             }
         }
         again.extend(late(&mut clients, server));

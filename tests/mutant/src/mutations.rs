@@ -267,6 +267,5 @@ mutations! {
     EventsYieldsForEver "events-yields-for-ever" "greedy::fast_reader", "lets the others go first, and is polled no more, as the mark of its own wake-up was taken off after the poll";
     EventsAlarmOutlives "events-alarm-outlives" "events::alarm_of_one_that_left", "leaves the alarm of a sleeper that was dropped, and wakes by it who has its place now";
     EventsBlocksInTask "events-blocks-in-task" "many::beside_a_sleeper", "sleeps with its thread in the middle of a task";
-    EventsPolledAfterReady "events-polled-after-ready" "hostile::reset_in_a_long_answer", "polls a task once more that was ready, which is a panic";
     EventsIdleKeepsFuture "events-idle-keeps-future" "resources::memory_of_a_crowd_of_idle_clients", "keeps the future by which it has served a client as long as that one is connected";
 }
