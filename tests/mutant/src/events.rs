@@ -283,7 +283,8 @@ impl Client {
     fn told(&mut self, flags: EpollFlags) -> bool {
         let broken = flags.intersects(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP);
         let asleep = self.sleeping.is_some();
-        if !(asleep && wrong(Mutation::EventsForgetsWhileAsleep)) && !self.deaf {
+        let forgets = asleep && wrong(Mutation::EventsForgetsWhileAsleep);
+        if !forgets && !self.deaf {
             self.eof |= broken || flags.contains(EpollFlags::EPOLLRDHUP);
             self.readable |= self.eof || flags.contains(EpollFlags::EPOLLIN);
         }
