@@ -12,6 +12,7 @@ pub mod checks;
 pub mod house;
 pub mod lab;
 pub mod mask;
+pub mod parts;
 pub mod render;
 pub mod scenario;
 pub mod serve;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use book::house::House;
-use book::{checks, lab, render, serve, transcripts};
+use book::{checks, lab, parts, render, serve, transcripts};
 use clap::{Parser, Subcommand};
 
 /// Renders the book and serves it.
@@ -72,6 +72,8 @@ enum Command {
         /// How many
         count: usize,
     },
+    /// Write again what follows from results and sources: the table of all stages, the index of system calls, minutes
+    Parts,
     /// Check the pages: links, includes, pasted code, numbers typed by hand
     Check,
 }
@@ -95,15 +97,18 @@ fn run(cli: Cli) -> Result<()> {
             transcripts::command(&house, &names, check)
         }
         Some(Command::Lab { name, record }) => {
-            lab::command(&house, name.as_deref(), record)
+            lab::command(&house, name.as_deref(), record)?;
+            if record { parts::write(&house) } else { Ok(()) }
         }
         #[cfg(target_os = "linux")]
         Some(Command::Compare { options, record }) => {
-            lab::compare(&house, &options, record)
+            lab::compare(&house, &options, record)?;
+            if record { parts::write(&house) } else { Ok(()) }
         }
         Some(Command::Measure { experiment, what, count }) => {
             lab::measure(&experiment, &what, count)
         }
+        Some(Command::Parts) => parts::write(&house),
         Some(Command::Check) => check(&house),
     }
 }

@@ -24,8 +24,9 @@ mod request;
 mod rounds;
 mod running;
 mod sample;
+mod sizes;
 mod spawn;
-mod spread;
+pub(crate) mod spread;
 mod stuck;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod switch;
@@ -71,6 +72,11 @@ const EXPERIMENTS: &[Experiment] = &[
         name: "waiting",
         question: "What does a client cost its server, by what the two wait for: thread, epoll, coroutine",
         run: waiting::run,
+    },
+    Experiment {
+        name: "sizes",
+        question: "How large is a connection's state, piece by piece?",
+        run: sizes::run,
     },
     Experiment {
         name: "request",
