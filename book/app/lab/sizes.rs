@@ -60,7 +60,7 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
         row("… of which its `Outbox`", "what is to be sent", size_of::<Outbox>()),
         row(
             "`Coroutine`",
-            "where its stack was left: one address",
+            "two addresses: where its stack was left, and what lies at its bottom",
             size_of::<Coroutine>(),
         ),
         row(

@@ -380,7 +380,7 @@ fn short(file: &str, title: &str) -> String {
 /// nobody calls any more.
 pub(super) fn unknown(house: &House) -> Result<Vec<Problem>> {
     let sources = sources(house)?;
-    let raw = Regex::new(r"\b(?:libc::|nix::(?:\w+::)+)([a-z_]\w*)\(")?;
+    let raw = Regex::new(r"\b(?:libc::|nix::(?:[a-z]\w*::)+)[a-z_]\w*\(")?;
     let problem =
         |place: &Path, what: String| Problem { place: place.display().to_string(), what };
     let mut problems = Vec::new();
@@ -392,7 +392,7 @@ pub(super) fn unknown(house: &House) -> Result<Vec<Problem>> {
             });
             if !known && seen.insert(found.as_str()) {
                 let what = format!(
-                    "calls {}), which the index of system calls (book/app/parts/calls.rs) does not know",
+                    "calls {}…), which the index of system calls (book/app/parts/calls.rs) does not know",
                     found.as_str()
                 );
                 problems.push(problem(&source.name, what));
