@@ -2,7 +2,7 @@
 //! request costs it, and what of it the suite demands.
 
 use client_suite::cases;
-use client_suite::stage::{Capability, STAGES, Stage};
+use client_suite::stage::{STAGES, Stage};
 use serde_json::json;
 
 use super::results::{Results, cell, microseconds};
@@ -15,9 +15,8 @@ const QUIET: usize = 10_000;
 
 pub(super) fn table(results: &Results) -> String {
     let mut table = format!(
-        "| chapter | server | how it waits | serves others, however many wait | memory of an idle client \
-         | a request, {} busy clients | a request, {} clients, mostly silent | cases of the suite |\n\
-         |--:|---|---|---|--:|--:|--:|--:|\n",
+        "| | how it waits | an idle client | a request, {} busy | a request, {} mostly silent | cases |\n\
+         |---|---|--:|--:|--:|--:|\n",
         thousands(BUSY),
         thousands(QUIET),
     );
@@ -25,19 +24,19 @@ pub(super) fn table(results: &Results) -> String {
     for stage in STAGES {
         let asked = all.iter().filter(|case| case.not_for(stage).is_none()).count();
         table += &format!(
-            "| {} | `{}` | {} | {} | {} | {} | {} | {} |\n",
+            "| {}&nbsp;`{}` | {} | {} | {} | {} | {} |\n",
             stage.level,
             stage.name,
             stage.about,
-            if stage.has(Capability::AnyNumber) { "yes" } else { "no" },
             idle(results, stage),
             request(results, stage, "busy", BUSY),
             request(results, stage, "steady", QUIET),
             asked,
         );
     }
-    table += "\n*From what `lab memory` and `lab concurrency` have recorded, and the suite's own tables. \
-              A request is processor time, of all processes of the server; a dash is what is not measured.*\n";
+    table += "\n*From what `lab memory` and `lab concurrency` have recorded, and the suite's own tables. The number before a \
+              server is its chapter's. An idle client is weighed in the server's own memory, a request in processor time, and the cases \
+              are those of the suite that it passes. A dash: not measured.*\n";
     table
 }
 

@@ -11,24 +11,13 @@ struct Place {
     server: &'static str,
     /// In the middle of a request.
     lives: &'static str,
-    /// The experiment, the fields, the number that tell what the *kernel* keeps for its sake,
-    /// beside the socket.
-    kernel: Option<(&'static str, &'static str)>,
+    /// What sleeps in the kernel for it, as `lab spawn` calls it.
+    kernel: Option<&'static str>,
 }
 
 const PLACES: [Place; 10] = [
-    place(
-        "1",
-        "fork",
-        "on the stack of a process of its own",
-        Some(("process", "kernel_bytes")),
-    ),
-    place(
-        "1",
-        "thread",
-        "on the stack of a thread of its own",
-        Some(("thread", "kernel_bytes")),
-    ),
+    place("1", "fork", "on the stack of a process of its own", Some("process")),
+    place("1", "thread", "on the stack of a thread of its own", Some("thread")),
     place("2", "pool", "on a worker's stack, while it has a worker", None),
     place("3", "spin", "in a value: `State`, `Then`, `Work`", None),
     place("3", "sigio", "the same", None),
@@ -46,43 +35,45 @@ const fn place(
     chapter: &'static str,
     server: &'static str,
     lives: &'static str,
-    kernel: Option<(&'static str, &'static str)>,
+    kernel: Option<&'static str>,
 ) -> Place {
     Place { chapter, server, lives, kernel }
 }
 
 pub(super) fn table(results: &Results) -> String {
     let mut table = String::from(
-        "| chapter | server | where the state of a request lives | idle | in the middle of a head | waits for its answer | the kernel's for it |\n\
-         |--:|---|---|--:|--:|--:|--:|\n",
+        "| | where the state of a request lives | idle | half a head | waits for its answer |\n\
+         |---|---|--:|--:|--:|\n",
     );
     for Place { chapter, server, lives, kernel } in PLACES {
         let fields = [("server", json!(server))];
-        let idle = results.number("memory", &fields, "each");
         let like = LIKE_EPOLL.contains(&server).then(|| "as `epoll`".to_owned());
         let waiting = |what| {
             cell(results.number("waiting", &fields, what).map(bytes).or(like.clone()))
         };
-        let kernel = kernel.and_then(|(what, name)| {
-            let fields = [("what", json!(what)), ("count", json!(10_000))];
+        // What the kernel keeps for it; and a process that sleeps has been weighed as such,
+        // without a client.
+        let spawned = |name| {
+            let fields = [("what", json!(kernel?)), ("count", json!(10_000))];
             results.number("spawn", &fields, name)
-        });
-        // A process that sleeps has been weighed as such, without a client.
-        let asleep = (server == "fork").then(|| {
-            let fields = [("what", json!("process")), ("count", json!(10_000))];
-            results.number("spawn", &fields, "user_bytes")
-        });
-        let idle = idle.or(asleep.flatten()).map(bytes);
+        };
+        let own =
+            results.number("memory", &fields, "each").or_else(|| spawned("user_bytes"));
+        let mut idle = cell(own.map(bytes));
+        if let Some(kernel) = spawned("kernel_bytes") {
+            idle += &format!(", the kernel&nbsp;{}", bytes(kernel));
+        }
+        if server == "pool" {
+            idle = "a worker".to_owned();
+        }
         table += &format!(
-            "| {chapter} | `{server}` | {lives} | {} | {} | {} | {} |\n",
-            if server == "pool" { "a worker".to_owned() } else { cell(idle) },
+            "| {chapter}&nbsp;`{server}` | {lives} | {idle} | {} | {} |\n",
             waiting("half_a_head"),
             waiting("asleep"),
-            cell(kernel.map(bytes)),
         );
     }
     table += "\n*From what `lab memory`, `lab waiting` and `lab spawn` have recorded: memory that the server itself has \
-              written, for each client; on the right, the kernel's for the process or thread. The kernel's socket is the same \
-              for all, and not counted. A dash: not weighed, or not there.*\n";
+              written, for each client; in chapter 1 also what the kernel needs for a process or a thread. The kernel's socket is \
+              the same for all, and not counted. The number before a server is its chapter's. A dash: not weighed.*\n";
     table
 }
