@@ -47,11 +47,10 @@ enum Command {
     },
     /// Measure a figure of the book on this machine; without a name, list what can be measured
     Lab {
-        /// The experiment
+        /// The experiment; `report` makes one page of everything that you have run
         name: Option<String>,
-        /// Make this the result that the book shows, instead of keeping it in target/lab
-        #[arg(long)]
-        record: bool,
+        #[command(flatten)]
+        how: lab::How,
     },
     /// Compare servers of the book with others that people run, side by side on this machine
     #[cfg(target_os = "linux")]
@@ -96,9 +95,9 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Transcripts { names, check }) => {
             transcripts::command(&house, &names, check)
         }
-        Some(Command::Lab { name, record }) => {
-            lab::command(&house, name.as_deref(), record)?;
-            if record { parts::write(&house) } else { Ok(()) }
+        Some(Command::Lab { name, how }) => {
+            lab::command(&house, name.as_deref(), how)?;
+            if how.record { parts::write(&house) } else { Ok(()) }
         }
         #[cfg(target_os = "linux")]
         Some(Command::Compare { options, record }) => {

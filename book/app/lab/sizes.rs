@@ -14,8 +14,24 @@ use ch03_nonblocking::work::Work;
 use ch06_coroutines::{Coroutine, server};
 use serde::Serialize;
 
+use super::Lab;
+use super::experiment::{Experiment, table as tabled};
+use super::prediction::{Form, Predict};
+use super::record::{Part, keep};
 use super::spread::bytes;
-use super::{Lab, keep};
+
+pub(super) static EXPERIMENT: Experiment = Experiment {
+    name: "sizes",
+    question: "How large is a connection's state, piece by piece?",
+    predict: Predict {
+        ask: "An idle connection in the event loop's table, with its socket, its state and what the loop knows of it: how many bytes is its place?",
+        form: Form::Number { unit: "B" },
+    },
+    parameters: &[],
+    parts: &[tabled("sizes")],
+    from_page: true,
+    run,
+};
 
 #[derive(Serialize)]
 struct Row {
@@ -29,7 +45,7 @@ const fn row(what: &'static str, is: &'static str, bytes: usize) -> Row {
 }
 
 /// The whole experiment.
-pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+fn run(lab: &Lab<'_>) -> Result<()> {
     let rows = [
         row(
             "`Connection`",
@@ -69,7 +85,7 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
             server::PLACE,
         ),
     ];
-    keep(lab, "sizes", &rows, &table(&rows), None)
+    keep(lab, &rows, vec![Part::once("sizes", table(&rows))])
 }
 
 fn table(rows: &[Row]) -> String {
