@@ -51,11 +51,10 @@ enum Command {
     },
     /// Measure a figure of the book on this machine; without a name, list what can be measured
     Lab {
-        /// The experiment
+        /// The experiment; `report` makes one page of everything that you have run
         name: Option<String>,
-        /// Make this the result that the book shows, instead of keeping it in target/lab
-        #[arg(long)]
-        record: bool,
+        #[command(flatten)]
+        how: lab::How,
     },
     /// Compare servers of the book with others that people run, side by side on this machine
     #[cfg(target_os = "linux")]
@@ -108,9 +107,7 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Transcripts { names, check }) => {
             transcripts::command(&house, &names, check)
         }
-        Some(Command::Lab { name, record }) => {
-            lab::command(&house, name.as_deref(), record)
-        }
+        Some(Command::Lab { name, how }) => lab::command(&house, name.as_deref(), how),
         #[cfg(target_os = "linux")]
         Some(Command::Compare { options, record }) => {
             lab::compare(&house, &options, record)
