@@ -101,9 +101,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     let house = House::find(cli.book)?;
     match cli.command {
-        None => {
-            render_and_serve(&house, cli.listen, cli.no_serve, cli.out, cli.rehearse)
-        }
+        None => render_and_serve(&house, cli.listen, cli.no_serve, cli.out, cli.rehearse),
         Some(Command::Transcripts { names, check }) => {
             transcripts::command(&house, &names, check)
         }

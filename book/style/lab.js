@@ -192,12 +192,12 @@
             make("fieldset", {}, make("legend", {}, about.predict.ask), form.element), missing,
             make("p", { class: "lab-buttons" },
                 make("button", { type: "submit", class: "lab-main" }, "Keep my prediction"),
-                make("button", { type: "button", onclick: () => decide({ skipped: true }) }, "Show without")));
+                make("button", { type: "button", onclick: () => decide({ skipped: true }) }, "Show the figure")));
         asking.addEventListener("submit", (event) => {
             event.preventDefault();
             const prediction = form.answer();
             if (!prediction) {
-                missing.textContent = "Decide first, or be shown the figure without.";
+                missing.textContent = "Decide first, or show the figure without a prediction.";
                 return;
             }
             decide({ prediction, when: new Date().toISOString() });

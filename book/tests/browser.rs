@@ -5,82 +5,12 @@
 mod webdriver;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use book::checks::files;
-use tempfile::TempDir;
-use webdriver::Browser;
+use webdriver::served::Served;
+use webdriver::{Browser, browser, keep};
 
 const PAGE: &str = include_str!("webdriver/page.js");
-
-/// The book, served as a reader's `cargo run` would.
-struct Served {
-    child: Child,
-    address: String,
-    out: TempDir,
-}
-
-impl Served {
-    fn start() -> Self {
-        let out = tempfile::tempdir().expect("a directory");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_book"))
-            .args(["--listen", "127.0.0.1:0", "--out"])
-            .arg(out.path().join("book"))
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the book starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("its output"))
-            .read_line(&mut line)
-            .expect("a line");
-        let address =
-            line.split("http://").nth(1).and_then(|rest| rest.split('/').next());
-        let address = address.expect("an address").to_owned();
-        Self { child, address, out }
-    }
-
-    fn dir(&self) -> std::path::PathBuf {
-        self.out.path().join("book")
-    }
-
-    /// The pages that a reader opens; print.html would open the print dialogue.
-    fn pages(&self) -> Vec<String> {
-        let dir = self.dir();
-        let names = files(&dir, "html").expect("pages").into_iter().map(|path| {
-            path.strip_prefix(&dir).expect("below").to_string_lossy().into_owned()
-        });
-        names.filter(|name| !matches!(name.as_str(), "print.html" | "toc.html")).collect()
-    }
-
-    fn url(&self, page: &str) -> String {
-        format!("http://{}/{page}", self.address)
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A browser; where none is installed, nothing, and a word about it.
-fn browser() -> Option<Browser> {
-    let browser = Browser::start();
-    if browser.is_none() {
-        assert!(
-            std::env::var_os("NO_SKIP").is_none(),
-            "no chromedriver and Chromium here: install them"
-        );
-        eprintln!(
-            "SKIPPED: no chromedriver and Chromium here; Debian has them as chromium and chromium-driver"
-        );
-    }
-    browser
-}
 
 /// Opens a page and returns what is wrong with it.
 fn problems(browser: &Browser, served: &Served, page: &str) -> Vec<String> {
@@ -175,27 +105,4 @@ fn a_bad_page_is_caught() {
     for wanted in ["beyond the window", "127.0.0.2", "planted", "px high", "contrast"] {
         assert!(found.contains(wanted), "{wanted} is missing in\n{found}");
     }
-}
-
-/// Leaves a picture of the page.
-fn keep(browser: &Browser, name: &str) {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/book-screens");
-    fs::create_dir_all(&dir).expect("a directory");
-    fs::write(dir.join(format!("{name}.png")), decoded(&browser.picture()))
-        .expect("a file");
-}
-
-/// Base64, as the browser sends pictures.
-fn decoded(text: &str) -> Vec<u8> {
-    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
-    for digit in text.bytes().filter_map(|c| alphabet.iter().position(|&a| a == c)) {
-        bits = bits << 6 | u32::try_from(digit).unwrap_or_default();
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push(u8::try_from(bits >> count & 0xff).unwrap_or_default());
-        }
-    }
-    bytes
 }

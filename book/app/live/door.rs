@@ -33,7 +33,8 @@ pub(super) struct Door {
 impl Door {
     /// For a server that listens here.
     pub(super) fn new(address: SocketAddr) -> Result<Door> {
-        let mut names = vec![address.to_string(), format!("localhost:{}", address.port())];
+        let mut names =
+            vec![address.to_string(), format!("localhost:{}", address.port())];
         if address.port() == 80 {
             // A browser leaves it out.
             names.extend([format!("{}", address.ip()), "localhost".to_owned()]);
@@ -42,15 +43,20 @@ impl Door {
     }
 
     /// Whether this request may come in, or why not: a status and a line.
-    pub(super) fn admits(&self, request: &Request<'_>) -> Result<(), (u16, &'static str)> {
-        let field = |name| request.field(name).map(|value| String::from_utf8_lossy(value));
+    pub(super) fn admits(
+        &self,
+        request: &Request<'_>,
+    ) -> Result<(), (u16, &'static str)> {
+        let field =
+            |name| request.field(name).map(|value| String::from_utf8_lossy(value));
         let is_ours = |name: &str| self.names.iter().any(|own| own == name);
         if !field("Host").is_some_and(|host| is_ours(&host)) {
             return Err((403, "this server is not called that"));
         }
         let origin = field("Origin");
-        let is_own_origin =
-            origin.as_deref().map(|text| text.strip_prefix("http://").is_some_and(is_ours));
+        let is_own_origin = origin
+            .as_deref()
+            .map(|text| text.strip_prefix("http://").is_some_and(is_ours));
         let changes = request.method == Method::Post;
         if !is_own_origin.unwrap_or(!changes) {
             return Err((403, "only the pages of this book may ask for that"));

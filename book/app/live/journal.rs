@@ -155,7 +155,8 @@ impl Source for Follower {
         let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
         while content.len() < PIECE && self.next < inner.entries.len() {
             if let Some(entry) = &inner.entries[self.next] {
-                content.extend_from_slice(format!("id: {run}.{}\n", self.next).as_bytes());
+                content
+                    .extend_from_slice(format!("id: {run}.{}\n", self.next).as_bytes());
                 content.extend_from_slice(entry.as_bytes());
             }
             self.next += 1;
@@ -223,7 +224,9 @@ mod tests {
         // Of another run, it has seen nothing of this one.
         assert!(all(&mut *follow(&journal, Some("6.3"))).0.starts_with("id: 7.0\n"));
         for nonsense in ["", "7", "7.", "7.x", "7.-1", "7.99999999999999999999"] {
-            assert!(all(&mut *follow(&journal, Some(nonsense))).0.starts_with("id: 7.0\n"));
+            assert!(
+                all(&mut *follow(&journal, Some(nonsense))).0.starts_with("id: 7.0\n")
+            );
         }
     }
 

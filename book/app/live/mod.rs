@@ -64,9 +64,9 @@ impl Live {
             () if !address.ip().is_loopback() => Err(
                 "The server of this book can be reached from other machines, and they shall not start anything here. Start it with --listen 127.0.0.1:8080.",
             ),
-            () if !can_stream => {
-                Err("On this processor the book's server has no coroutines to stream with.")
-            }
+            () if !can_stream => Err(
+                "On this processor the book's server has no coroutines to stream with.",
+            ),
             () => Ok(Door::new(address)?),
         };
         let first = std::time::SystemTime::now()
@@ -283,4 +283,40 @@ fn answer(status: u16, value: &Value) -> Response {
 
 fn refuse(status: u16, why: &str) -> Response {
     answer(status, &json!({ "why": why }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ch01_blocking::http::{Inbox, Limits, Parsed};
+
+    #[test]
+    fn where_others_could_reach_it_there_is_no_lab() -> Result<()> {
+        let house = House::find(None)?;
+        let asked = |live: &Live, text: &str| {
+            let mut inbox = Inbox::new();
+            inbox.receive(text.as_bytes());
+            let Parsed::Complete(request) = inbox.next(&Limits::default()) else {
+                panic!("{text:?} is no request")
+            };
+            let Some(Response { status, body: Body::Bytes(bytes), .. }) =
+                live.respond(&request)
+            else {
+                panic!("{text:?} has no answer")
+            };
+            (status, serde_json::from_slice::<Value>(&bytes).unwrap_or_default())
+        };
+        for (address, can_stream) in [("192.0.2.1:80", true), ("127.0.0.1:80", false)] {
+            let live = Live::new(&house, address.parse()?, can_stream, None)?;
+            let host = format!("Host: {address}\r\n");
+            let (status, state) =
+                asked(&live, &format!("GET /lab/state HTTP/1.1\r\n{host}\r\n"));
+            assert_eq!(status, 200);
+            assert!(state["closed"].is_string() && state["token"].is_null(), "{state}");
+            let run =
+                format!("POST /lab/run HTTP/1.1\r\n{host}Content-Length: 0\r\n\r\n");
+            assert_eq!(asked(&live, &run).0, 403);
+        }
+        Ok(())
+    }
 }

@@ -13,7 +13,9 @@ use crate::lab;
 /// Plays a run of this experiment: `whole`, in steps that one can watch; `stuck`, in the
 /// middle of one; `stubborn`, stuck and deaf; `failing`; `dying`, without a word.
 pub fn play(house: &House, experiment: &str, how: &str) -> Result<()> {
-    let Some(experiment) = lab::find(experiment) else { bail!("no experiment is called {experiment}") };
+    let Some(experiment) = lab::find(experiment) else {
+        bail!("no experiment is called {experiment}")
+    };
     if how == "stubborn" {
         // Deaf to a polite word, and to the end of its input.
         ctrlc::set_handler(|| ())?;
@@ -26,7 +28,9 @@ pub fn play(house: &House, experiment: &str, how: &str) -> Result<()> {
     let name = experiment.name;
     say(&json!({"event": "begin", "experiment": name, "steps": 4, "limit_seconds": 60}))?;
     for step in 0..4 {
-        say(&json!({"event": "step", "done": step, "of": 4, "what": format!("step {step}")}))?;
+        say(
+            &json!({"event": "step", "done": step, "of": 4, "what": format!("step {step}")}),
+        )?;
         thread::sleep(Duration::from_millis(150));
         match (how, step) {
             ("stuck" | "stubborn", 2) => loop {

@@ -1,8 +1,11 @@
 //! A small WebDriver client: a real browser, driven over HTTP on loopback.
 
+pub(crate) mod served;
+
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -201,4 +204,42 @@ impl Drop for Browser {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
+}
+
+/// A browser; where none is installed, nothing, and a word about it.
+pub(crate) fn browser() -> Option<Browser> {
+    let browser = Browser::start();
+    if browser.is_none() {
+        assert!(
+            std::env::var_os("NO_SKIP").is_none(),
+            "no chromedriver and Chromium here: install them"
+        );
+        eprintln!(
+            "SKIPPED: no chromedriver and Chromium here; Debian has them as chromium and chromium-driver"
+        );
+    }
+    browser
+}
+
+/// Leaves a picture of the page.
+pub(crate) fn keep(browser: &Browser, name: &str) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/book-screens");
+    fs::create_dir_all(&dir).expect("a directory");
+    fs::write(dir.join(format!("{name}.png")), decoded(&browser.picture()))
+        .expect("a file");
+}
+
+/// Base64, as the browser sends pictures.
+fn decoded(text: &str) -> Vec<u8> {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
+    for digit in text.bytes().filter_map(|c| alphabet.iter().position(|&a| a == c)) {
+        bits = bits << 6 | u32::try_from(digit).unwrap_or_default();
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count & 0xff).unwrap_or_default());
+        }
+    }
+    bytes
 }
