@@ -177,7 +177,7 @@
     const experiment = (name, about, state) => {
         const parts = measured.filter((element) => element.dataset.experiment === name);
         const own = new Map(parts.map((element) => {
-            const place = make("div", { class: "lab-own", hidden: true });
+            const place = make("div", { class: "lab-own", "data-of": element.dataset.part, hidden: true });
             element.after(place);
             return [element.dataset.part, place];
         }));

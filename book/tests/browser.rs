@@ -8,30 +8,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use webdriver::served::Served;
-use webdriver::{Browser, browser, keep};
-
-const PAGE: &str = include_str!("webdriver/page.js");
-
-/// Opens a page and returns what is wrong with it.
-fn problems(browser: &Browser, served: &Served, page: &str) -> Vec<String> {
-    browser.open(&served.url(page));
-    let looked = browser.run(PAGE);
-    let mut found: Vec<String> = looked
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|line| Some(line.as_str()?.to_owned()))
-        .collect();
-    let (console, urls) = browser.logs();
-    found.extend(console.into_iter().map(|line| format!("the console says {line}")));
-    let own = format!("http://{}/", served.address);
-    // What has no host (data:, chrome: for the browser's own parts) leaves nobody's machine.
-    let has_host =
-        |url: &String| ["http", "ws"].iter().any(|scheme| url.starts_with(scheme));
-    let foreign = urls.into_iter().filter(|url| has_host(url) && !url.starts_with(&own));
-    found.extend(foreign.map(|url| format!("asks for {url}")));
-    found
-}
+use webdriver::{browser, keep, looked, problems};
 
 #[test]
 fn every_page_is_well_in_light_and_dark_wide_and_narrow() {
@@ -43,9 +20,17 @@ fn every_page_is_well_in_light_and_dark_wide_and_narrow() {
     {
         browser.look(width, scheme);
         for page in served.pages() {
+            // First with what is to be predicted, then with the figures.
             for what in problems(&browser, &served, &page) {
                 wrong.push(format!("{page}, {width} px, {scheme}: {what}"));
             }
+            browser.run(
+                "document.querySelectorAll('.lab-predict [type=button]').forEach((button) => button.click())",
+            );
+            for what in looked(&browser, &served) {
+                wrong.push(format!("{page}, {width} px, {scheme}, figures: {what}"));
+            }
+            browser.run("localStorage.clear()");
             let theme = browser.run("return document.documentElement.className");
             let dark = theme.as_str().is_some_and(|classes| classes.contains("navy"));
             assert_eq!(

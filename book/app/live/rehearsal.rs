@@ -1,5 +1,6 @@
 //! A run that measures nothing: for the tests of what goes on around one.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::thread;
 use std::time::Duration;
@@ -51,8 +52,11 @@ pub fn play(house: &House, experiment: &str, how: &str) -> Result<()> {
         let html = "<table><tr><td>rehearsed</td></tr></table>";
         say(&json!({"event": "table", "name": part.name, "html": html}))?;
     }
-    // What is shown at the end is what the book has recorded, so that there is something.
+    // The result is the one that the book has recorded: something to keep, and to see again.
     let result = lab::Record::read(&lab::recorded(house), name)?;
+    fs::create_dir_all(lab::own(house))?;
+    let kept = lab::own(house).join(format!("{name}.json"));
+    fs::write(kept, serde_json::to_string(&result)?)?;
     say(&json!({"event": "done", "result": result}))?;
     Ok(())
 }

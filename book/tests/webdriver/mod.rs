@@ -1,4 +1,5 @@
 //! A small WebDriver client: a real browser, driven over HTTP on loopback.
+#![allow(dead_code, reason = "each test takes what it needs")]
 
 pub(crate) mod served;
 
@@ -7,11 +8,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use client_suite::surroundings::make_plain;
 use serde_json::{Value, json};
+use served::Served;
 use tempfile::TempDir;
+
+const PAGE: &str = include_str!("page.js");
 
 /// A browser with one window. It ends when this is dropped.
 #[derive(Debug)]
@@ -103,6 +107,31 @@ impl Browser {
     /// Runs a function's body in the page.
     pub(crate) fn run(&self, script: &str) -> Value {
         self.post("execute/sync", &json!({"script": script, "args": []}))
+    }
+
+    /// Waits until this says true.
+    pub(crate) fn wait_until(&self, script: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.run(script) != true {
+            assert!(Instant::now() < deadline, "it does not become so: {script}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Presses these keys, one after another.
+    pub(crate) fn press(&self, keys: &[&str]) {
+        let action = |kind: &str, key: &str| json!({"type": kind, "value": key});
+        let actions: Vec<Value> = keys
+            .iter()
+            .flat_map(|key| [action("keyDown", key), action("keyUp", key)])
+            .collect();
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": actions});
+        self.post("actions", &json!({"actions": [keyboard]}));
+    }
+
+    /// Has no script run on the pages that come, or has them run again.
+    pub(crate) fn scripts(&self, run: bool) {
+        self.devtools("Emulation.setScriptExecutionDisabled", &json!({"value": !run}));
     }
 
     /// The window's width, and the colour scheme that the reader's system prefers.
@@ -242,4 +271,45 @@ fn decoded(text: &str) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// Opens a page and returns what is wrong with it.
+pub(crate) fn problems(browser: &Browser, served: &Served, page: &str) -> Vec<String> {
+    browser.open(&served.url(page));
+    browser.wait_until(LAB_IS_THERE);
+    looked(browser, served)
+}
+
+/// Whether the page's script has put the lab around what was measured.
+const LAB_IS_THERE: &str = "return [...document.querySelectorAll('.measured')].length === 0 \
+    || document.querySelector('.lab-run') !== null \
+    && [...document.querySelectorAll('.lab-curve')].every((curve) => curve.querySelector('svg'))";
+
+/// What is wrong with the page as it is.
+pub(crate) fn looked(browser: &Browser, served: &Served) -> Vec<String> {
+    let looked = browser.run(PAGE);
+    let mut found: Vec<String> = looked
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|line| Some(line.as_str()?.to_owned()))
+        .collect();
+    let (console, urls) = browser.logs();
+    found.extend(console.into_iter().map(|line| format!("the console says {line}")));
+    let own = format!("http://{}/", served.address);
+    // What has no host (data:, chrome: for the browser's own parts) leaves nobody's machine.
+    let has_host =
+        |url: &String| ["http", "ws"].iter().any(|scheme| url.starts_with(scheme));
+    let foreign = urls.into_iter().filter(|url| has_host(url) && !url.starts_with(&own));
+    found.extend(foreign.map(|url| format!("asks for {url}")));
+    found
+}
+
+/// Waits until it is so.
+pub(crate) fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

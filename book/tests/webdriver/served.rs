@@ -47,6 +47,11 @@ impl Served {
         self.out.path().join("rendered")
     }
 
+    /// Beside which results are kept.
+    pub(crate) fn checkout(&self) -> &Path {
+        self.out.path()
+    }
+
     /// The pages that a reader opens; print.html would open the print dialogue.
     pub(crate) fn pages(&self) -> Vec<String> {
         let dir = self.dir();
