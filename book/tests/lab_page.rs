@@ -164,7 +164,7 @@ fn the_lab_is_well_in_light_and_dark_wide_and_narrow() {
     {
         browser.look(width, scheme);
         browser.open(&served.url(PAGE));
-        browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg"));
+        browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure"));
         let found = looked(&browser, &served);
         wrong.extend(found.iter().map(|what| format!("{width} px, {scheme}: {what}")));
         keep_if_asked(&browser, &format!("lab-{scheme}-{width}"));

@@ -39,6 +39,28 @@ fn installed(names: &[&str]) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// Starts chromedriver, and hears its port. It looks for a free one, and when two do that at
+/// the same moment, one of them fails.
+fn start_driver(program: &Path) -> Option<(Child, u16)> {
+    let mut driver = Command::new(program)
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver starts");
+    let mut lines = BufReader::new(driver.stdout.take().expect("its output")).lines();
+    let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok()
+    });
+    let Some(port) = port else {
+        driver.wait().expect("its end");
+        return None;
+    };
+    // Whatever it says later must find a reader, or it would block one day.
+    std::thread::spawn(move || lines.for_each(drop));
+    Some((driver, port))
+}
+
 impl Browser {
     /// Starts Chromium through chromedriver; `None` where they are not installed.
     pub(crate) fn start() -> Option<Self> {
@@ -47,26 +69,9 @@ impl Browser {
             installed(&["chromium", "chromium-browser", "google-chrome", "chrome"])?;
         // With few descriptors a browser's pages crash.
         make_plain().expect("plain surroundings");
-        let mut driver = Command::new(driver)
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver starts");
-        let mut lines = BufReader::new(driver.stdout.take().expect("its output")).lines();
-        let port = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| {
-                line.split("successfully on port ")
-                    .nth(1)?
-                    .trim_end_matches('.')
-                    .parse()
-                    .ok()
-            })
-            .expect("chromedriver says its port");
-        // Whatever it says later must find a reader, or it would block one day.
-        std::thread::spawn(move || lines.for_each(drop));
+        let (driver, port) = (0..5)
+            .find_map(|_| start_driver(&driver))
+            .expect("chromedriver starts and says its port");
         let profile = tempfile::tempdir().expect("a directory");
         let mut this = Self { driver, port, session: String::new(), _profile: profile };
         let session = this.call("POST", "", &this.capabilities(&browser));
