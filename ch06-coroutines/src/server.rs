@@ -8,15 +8,13 @@ use crate::best;
 use crate::guest::Guest;
 use crate::house::{House, accept};
 use crate::scheduler::{Handle, Scheduler};
-use crate::source::{Descriptor, Source, Until};
+use crate::source::{Descriptor, Until};
 use crate::stack::Stacks;
 use crate::sys;
 use ch01_blocking::stop::is_readable;
 use ch01_blocking::trace::{self, trace};
 use ch01_blocking::{Listener, Options as Common, Site, Stop};
 use ch03_nonblocking::poller::{Interest, Poller};
-use ch03_nonblocking::spin::Spin;
-use ch03_nonblocking::table::Table;
 use clap::{Args, value_parser};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -33,10 +31,6 @@ pub struct Options {
     #[command(flatten)]
     own: Own,
 }
-
-/// Bytes of a descriptor's place in the scheduler's table, with the client that rests there.
-/// (The mechanism makes no difference to it.)
-pub const PLACE: usize = Table::<Source<Guest<Spin>>>::PLACE;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Coroutines")]

@@ -11,7 +11,7 @@ use ch03_nonblocking::poller::Token;
 use ch03_nonblocking::socket::Socket;
 use ch03_nonblocking::timers::Timers;
 use ch03_nonblocking::work::Work;
-use ch06_coroutines::{Coroutine, server};
+use ch06_coroutines::Coroutine;
 use serde::Serialize;
 
 use super::Lab;
@@ -78,11 +78,6 @@ fn run(lab: &Lab<'_>) -> Result<()> {
             "`Coroutine`",
             "two addresses: where its stack was left, and what lies at its bottom",
             size_of::<Coroutine>(),
-        ),
-        row(
-            "a descriptor's place in the scheduler's table",
-            "what was told of it, who waits for it, and a client that rests",
-            server::PLACE,
         ),
     ];
     keep(lab, &rows, vec![Part::once("sizes", table(&rows))])
