@@ -4,7 +4,7 @@
 use crate::guest::Guest;
 use crate::source::Until;
 use crate::task::Woken;
-use ch01_blocking::http::Inbox;
+use ch01_blocking::http::{Inbox, More, Source};
 use ch01_blocking::stream::{Stream, Transport};
 use ch01_blocking::trace::trace;
 use ch01_blocking::wait::{Describe, Progress, Wait};
@@ -27,6 +27,8 @@ pub(crate) struct Parking<P: Poller + 'static> {
     look: Option<Instant>,
     /// What may be moved before it is the others' turn.
     share: Share,
+    /// The client has said its last word, and was asked whether it still listens.
+    parted: bool,
 }
 
 impl<P: Poller> Parking<P> {
@@ -38,6 +40,7 @@ impl<P: Poller> Parking<P> {
             progress: Progress::default(),
             look: None,
             share: Share::new(SHARE),
+            parted: false,
         }
     }
 
@@ -143,6 +146,33 @@ impl<P: Poller> Parking<P> {
     }
     // ANCHOR_END: write
 
+    // ANCHOR: leaving
+    /// What to wait for to notice that a client leaves who is only listening; `None` if it
+    /// has said its last word just now. That may be half a goodbye: it may still listen. So
+    /// it is sent something, and if nobody is there any more, its kernel says so by a reset.
+    fn until_it_leaves(&mut self) -> io::Result<Option<Until>> {
+        let descriptor = &mut self.guest.descriptor;
+        if descriptor.is_broken() {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        if !descriptor.is_readable() {
+            return Ok(Some(Until::Readable));
+        }
+        match descriptor.get().0.peek(&mut [0]) {
+            Ok(0) if !self.parted => {
+                self.parted = true;
+                Ok(None)
+            }
+            Ok(_) => Ok(Some(Until::Over)), // or it asks for something already: that has time
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                descriptor.read_would_block();
+                Ok(Some(Until::Readable))
+            }
+            Err(error) => Err(error),
+        }
+    }
+    // ANCHOR_END: leaving
+
     fn park(&self, until: Until, due: Instant) -> io::Result<Woken> {
         let woken = self.guest.descriptor.wait(until, Some(due))?;
         match woken {
@@ -199,6 +229,31 @@ impl<P: Poller> Transport for Parking<P> {
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
         self.write_with(|turn| turn.send_file(file, at, len))
     }
+
+    // ANCHOR: more
+    fn more(&mut self, source: &mut dyn Source, content: &mut Vec<u8>) -> io::Result<()> {
+        self.sent();
+        let waker = self.guest.descriptor.handle().waker()?;
+        let quiet = source.quiet();
+        let due = self.now() + quiet;
+        while !self.guest.house.site.is_draining() {
+            // Between this answer and the park nothing else runs on this thread, and the
+            // waker comes through the poller: it cannot come too early.
+            if source.more(&waker, content) != More::NotYet {
+                return Ok(());
+            }
+            let Some(until) = self.until_it_leaves()? else { break };
+            trace!("park", "for more to send, {:.1} s at most", quiet.as_secs_f64());
+            if self.park(until, due)? == Woken::TimedOut {
+                break;
+            }
+        }
+        if !self.guest.house.site.is_draining() {
+            content.extend_from_slice(source.sign_of_life());
+        }
+        Ok(())
+    }
+    // ANCHOR_END: more
 
     fn finish(&mut self) -> io::Result<()> {
         self.sent();

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::house::House;
+use crate::parts;
 
 /// Something that is wrong with a page.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,6 +48,7 @@ pub fn all(house: &House, rendered: &Path) -> Result<Vec<Problem>> {
     problems.extend(numbers::check(&src)?);
     problems.extend(figures::check(&src)?);
     problems.extend(links::check(rendered)?);
+    problems.extend(parts::check(house)?);
     Ok(problems)
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Core, Dormant};
 use crate::coroutine::suspend;
+use crate::injector::Injector;
 use crate::join::{Join, Packet};
 use crate::run_queue::Turn;
 use crate::source::{Reader, Source, Until};
@@ -12,6 +13,8 @@ use ch03_nonblocking::poller::{Interest, Poller, Token};
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 /// A scheduler, for those who run on it.
@@ -108,6 +111,22 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
     }
     // ANCHOR_END: park
 
+    /// What wakes this coroutine from any thread, at any time. When it has ended, or the
+    /// scheduler has, that does nothing.
+    ///
+    /// # Panics
+    /// Outside a coroutine of this scheduler.
+    pub fn waker(&self) -> io::Result<Waker> {
+        let who = self.current().expect("only a coroutine can be woken");
+        if self.0.injector.get().is_none() {
+            let injector = Injector::new(self)?;
+            let _ = self.0.injector.set(injector); // nobody else has, meanwhile
+        }
+        let injector = self.0.injector.get().cloned();
+        let injector = injector.ok_or(ErrorKind::NotFound)?;
+        Ok(Waker::from(Arc::new(FromOutside { injector, who })))
+    }
+
     /// Lets all others who are queued run first.
     ///
     /// # Panics
@@ -154,11 +173,18 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
     }
     // ANCHOR_END: rest
 
-    /// Calls everybody who rests, for each to see what has changed.
+    /// Calls everybody who rests and wakes who waits for a client's word or its leaving, for
+    /// each to see what has changed.
     pub fn call_all(&self) {
         let state = &mut *self.0.state.borrow_mut();
         for token in state.sources.tokens() {
             state.call(token);
+            let Some(source) = state.sources.get_mut(token) else { continue };
+            let watcher = source.watcher;
+            if let Reader::Parked(reader) = source.reader {
+                state.wake(reader, Woken::Up);
+            }
+            state.wake(watcher, Woken::Up);
         }
     }
 
@@ -257,5 +283,19 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
 
     pub(crate) fn unsubscribe(&self, token: Token, until: Until) {
         self.source(token, |source| source.wait_no_more(until));
+    }
+}
+
+/// How another thread wakes a coroutine.
+struct FromOutside<P, D> {
+    injector: Injector<P, D>,
+    who: Token,
+}
+
+impl<P: Poller + 'static, D: Dormant> Wake for FromOutside<P, D> {
+    fn wake(self: Arc<Self>) {
+        let who = self.who;
+        // If the scheduler has ended, there is nobody to wake.
+        let _ = self.injector.hand_in(move |handle| handle.wake(who));
     }
 }
