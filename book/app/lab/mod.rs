@@ -41,6 +41,8 @@ mod spawn;
 mod spread;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod switch;
+#[cfg(target_os = "linux")]
+mod syscalls;
 mod waiting;
 
 use anyhow::{Context, Result, bail};
