@@ -31,6 +31,9 @@ pub struct Plan {
     pub warm_up: Duration,
     /// For so long new requests are sent and counted.
     pub time: Duration,
+    /// What every good answer must contain, sent with a Content-Length. If nothing is said,
+    /// anything will do.
+    pub content: Option<Vec<u8>>,
 }
 
 impl Plan {
@@ -48,6 +51,7 @@ impl Plan {
             timeout: Duration::from_secs(10),
             warm_up: Duration::from_secs(1),
             time: Duration::from_secs(10),
+            content: None,
         }
     }
 
@@ -114,7 +118,7 @@ pub struct Errors {
     pub timed_out: u64,
     /// It answered with a status other than 2xx.
     pub status: u64,
-    /// What it said is no answer, or one that nobody asked for.
+    /// What it said is no answer, or one that nobody asked for, or not the expected one.
     pub malformed: u64,
 }
 
