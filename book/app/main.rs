@@ -49,6 +49,10 @@ enum Command {
     Lab {
         /// The experiment
         name: Option<String>,
+        /// Of `lab hold`: how many, and whose
+        #[cfg(target_os = "linux")]
+        #[command(flatten)]
+        hold: lab::HoldOptions,
         /// Make this the result that the book shows, instead of keeping it in target/lab
         #[arg(long)]
         record: bool,
@@ -94,7 +98,11 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Transcripts { names, check }) => {
             transcripts::command(&house, &names, check)
         }
-        Some(Command::Lab { name, record }) => {
+        #[cfg(target_os = "linux")]
+        Some(Command::Lab { name: Some(name), hold, record }) if name == "hold" => {
+            lab::hold(&house, &hold, record)
+        }
+        Some(Command::Lab { name, record, .. }) => {
             lab::command(&house, name.as_deref(), record)
         }
         #[cfg(target_os = "linux")]

@@ -16,6 +16,8 @@ mod concurrency;
 mod family;
 #[cfg(target_os = "linux")]
 mod herd;
+#[cfg(target_os = "linux")]
+mod hold;
 mod idle;
 mod machine;
 mod memory;
@@ -116,6 +118,12 @@ const EXPERIMENTS: &[Experiment] = &[
     },
     #[cfg(target_os = "linux")]
     Experiment {
+        name: "hold",
+        question: "How many clients can this machine hold, and what does it pay for each? (`--connections N`)",
+        run: hold::run,
+    },
+    #[cfg(target_os = "linux")]
+    Experiment {
         name: "compare",
         question: "What does a request cost, here and in the servers that people run? (`compare` has options)",
         run: compare::run,
@@ -156,6 +164,16 @@ pub fn compare(house: &House, options: &CompareOptions, record: bool) -> Result<
     compare::compare(&Lab { house, record }, options)
 }
 
+#[cfg(target_os = "linux")]
+pub use hold::Options as HoldOptions;
+
+/// The experiment that can be told how many.
+#[cfg(target_os = "linux")]
+pub fn hold(house: &House, options: &HoldOptions, record: bool) -> Result<()> {
+    running::end_with_us()?;
+    hold::hold(&Lab { house, record }, options)
+}
+
 /// One sample of an experiment: what it starts this program again for.
 pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
     let sample = match experiment {
@@ -164,6 +182,8 @@ pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
         "request" => serde_json::to_string(&request::measure(what, count)?)?,
         #[cfg(target_os = "linux")]
         "herd" => serde_json::to_string(&herd::measure(what, count)?)?,
+        #[cfg(target_os = "linux")]
+        "hold" => serde_json::to_string(&hold::measure(what, count)?)?,
         #[cfg(all(
             target_os = "linux",
             any(target_arch = "x86_64", target_arch = "aarch64")

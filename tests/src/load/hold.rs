@@ -8,7 +8,7 @@ use super::plan::{Errors, Phase, Plan};
 use super::{AT_ONCE, OTHERS, STEP, descriptors, finish, open};
 
 /// What came of holding connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Held {
     /// So many were answered at the start.
     pub opened: usize,

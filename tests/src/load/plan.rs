@@ -106,7 +106,9 @@ pub struct Outcome {
 
 /// What went wrong, by kind. Every kind but `status` also ended the connection, and whatever
 /// was under way on it; after a rest of a tenth of a second, there was a new one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize,
+)]
 pub struct Errors {
     /// No connection could be made, or not in time.
     pub connect: u64,
@@ -131,5 +133,17 @@ impl Errors {
             + self.timed_out
             + self.status
             + self.malformed
+    }
+}
+
+impl std::ops::AddAssign for Errors {
+    fn add_assign(&mut self, more: Errors) {
+        let Errors { connect, reset, cut_short, timed_out, status, malformed } = more;
+        self.connect += connect;
+        self.reset += reset;
+        self.cut_short += cut_short;
+        self.timed_out += timed_out;
+        self.status += status;
+        self.malformed += malformed;
     }
 }
