@@ -46,10 +46,11 @@ impl Limits {
         let (_, descriptors) = getrlimit(Resource::RLIMIT_NOFILE)?;
         let ports = numbers("/proc/sys/net/ipv4/ip_local_port_range");
         let files = numbers("/proc/sys/fs/file-nr"); // taken, free, and the most
-        let tracked = first("/proc/sys/net/netfilter/nf_conntrack_max").map(|most| {
-            most.saturating_sub(
-                first("/proc/sys/net/netfilter/nf_conntrack_count").unwrap_or(0),
-            )
+        // One that remembers nothing has no rules for it, and will not begin now.
+        let remembered = first("/proc/sys/net/netfilter/nf_conntrack_count");
+        let tracked = remembered.filter(|count| *count > 0).and_then(|count| {
+            let most = first("/proc/sys/net/netfilter/nf_conntrack_max")?;
+            Some(most.saturating_sub(count))
         });
         let unknown = u64::MAX;
         Ok(Limits {
