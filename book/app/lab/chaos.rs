@@ -19,7 +19,7 @@ use super::running::{KEPT, Server, answered, ask, hold};
 use super::spread::{bytes, thousands};
 use super::{Lab, keep};
 
-const SERVERS: [&str; 4] = ["epoll", "epoll-et", "reactors", "coroutine"];
+const SERVERS: [&str; 5] = ["epoll", "epoll-et", "reactors", "coroutine", "async"];
 const IDLE: usize = 15_000;
 /// So many of each other kind.
 const EACH: usize = 200;

@@ -31,7 +31,7 @@ const WEIGHED: usize = 10_000;
 /// Who is compared, in what, and how long.
 #[derive(Args, Debug, Default)]
 pub struct Options {
-    /// Servers of the book [default: epoll epoll-et coroutine poll thread reactors]
+    /// Servers of the book [default: epoll epoll-et coroutine async poll thread reactors]
     #[arg(value_name = "SERVER")]
     stages: Vec<String>,
 

@@ -29,6 +29,7 @@ const SERVERS: &[(&str, usize)] = &[
     ("epoll-et", 15_000),
     ("reactors", 15_000),
     ("coroutine", 15_000),
+    ("async", 15_000),
 ];
 /// Longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -71,7 +71,7 @@ const EXPERIMENTS: &[Experiment] = &[
     },
     Experiment {
         name: "waiting",
-        question: "What does a client cost its server, by what the two wait for: thread, epoll, coroutine",
+        question: "What does a client cost its server, by what the two wait for: thread, epoll, coroutine, async",
         run: waiting::run,
     },
     Experiment {

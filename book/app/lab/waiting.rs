@@ -4,7 +4,7 @@
 //! that sleeps. Each time the server's own memory is weighed (`RssAnon` of proc(5)), a fresh
 //! program for each. An idle client can be had for nearly nothing. Whoever is in the middle of something
 //! has to be remembered: by a thread's stack, by a connection's buffers, by a coroutine's
-//! stack.
+//! stack, by a future.
 
 use std::net::TcpStream;
 use std::thread;
@@ -19,8 +19,8 @@ use super::spread::{bytes, thousands};
 use super::{Lab, keep};
 
 /// Servers, and how many clients each is tried with.
-const SERVERS: [(&str, usize); 3] =
-    [("thread", 5_000), ("epoll", 10_000), ("coroutine", 10_000)];
+const SERVERS: [(&str, usize); 4] =
+    [("thread", 5_000), ("epoll", 10_000), ("coroutine", 10_000), ("async", 10_000)];
 /// What the clients have sent, and what for.
 const HALF: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: la";
 const SLEEP: &[u8] = b"GET /sleep/60000 HTTP/1.1\r\nHost: lab\r\n\r\n";
