@@ -28,7 +28,7 @@ use needs::{Limits, Needs};
 use weight::{Weight, sockets};
 
 /// Who holds them. A server that a later chapter brings is a word here.
-const SERVERS: [&str; 2] = ["epoll", "coroutine"];
+const SERVERS: [&str; 3] = ["epoll", "coroutine", "async"];
 /// What is recorded; and a look, which takes some seconds.
 const RECORDED: usize = 200_000;
 const A_LOOK: usize = 20_000;
@@ -41,7 +41,7 @@ pub struct Options {
     /// Of `lab hold`: how many connections [default: 20000, or 200000 with --record]
     #[arg(long, value_name = "N")]
     connections: Option<usize>,
-    /// Of `lab hold`: only this server [default: epoll and coroutine, one after the other]
+    /// Of `lab hold`: only this server [default: epoll, coroutine and async, one after the other]
     #[arg(long, value_name = "NAME", value_parser = SERVERS)]
     server: Option<String>,
 }
