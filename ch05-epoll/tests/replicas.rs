@@ -100,6 +100,7 @@ impl House {
         Some(House { balancer, replicas, _directory: directory })
     }
 
+    // ANCHOR: roll
     /// One replica after the other is drained and started again, while these clients ask. What the
     /// balancer is told before and after each, is told by `before` and `after`.
     fn roll(
@@ -122,6 +123,7 @@ impl House {
             until("clients are sent to it again", || clients.served(at) > served + SOME);
         }
     }
+    // ANCHOR_END: roll
 }
 
 fn nothing(_: &Balancer, _: &str) {}

@@ -79,6 +79,8 @@ pub(super) fn hold(lab: &Lab<'_>, options: &Options) -> Result<()> {
     let connections = options.connections.unwrap_or(usual);
     ensure!(connections > 0, "--connections 0: somebody must be held");
     let one = options.server.as_deref();
+    let needs = Needs::of(connections, &Limits::here()?)?;
+    eprint!("lab hold: {} connections\n{needs}", thousands(connections));
     let mut rows = Vec::new();
     for server in SERVERS.into_iter().filter(|name| one.is_none_or(|one| one == *name)) {
         let row = row(lab, server, connections)
@@ -90,8 +92,14 @@ pub(super) fn hold(lab: &Lab<'_>, options: &Options) -> Result<()> {
     if let Some(server) = one {
         command += &format!(" --server {server}");
     }
-    let part = Part { name: "hold", table: table(&rows), chart: None, once: true };
-    keep_as(lab, &command, "hold", &rows, &[part])?;
+    // What is asked for by a number is no substitute for what is usual.
+    let part = |name, table| Part { name, table, chart: None, once: true };
+    if connections == usual {
+        let parts = [part("hold", table(&rows)), part("hold-needs", needs.table())];
+        keep_as(lab, &command, "hold", &rows, &parts)?;
+    } else {
+        keep_as(lab, &command, "hold-far", &rows, &[part("hold-far", table(&rows))])?;
+    }
     for row in &rows {
         let lost = row.connections - row.kept;
         ensure!(lost == 0, "{} lost {lost} connections: {:?}", row.server, row.errors);
@@ -101,9 +109,9 @@ pub(super) fn hold(lab: &Lab<'_>, options: &Options) -> Result<()> {
 
 fn row(lab: &Lab<'_>, name: &str, connections: usize) -> Result<Row> {
     let needs = Needs::of(connections, &Limits::here()?)?;
-    eprint!("lab hold: {name}, {} connections\n{needs}", thousands(connections));
-    needs.check()?;
+    needs.check()?; // what the one before has left behind is there, too
     let shares = needs.shares;
+    eprintln!("lab hold: {name}");
     let others = sockets("inuse")?;
 
     let most = shares[0].to_string();

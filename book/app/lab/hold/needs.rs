@@ -177,6 +177,22 @@ impl Needs {
         Ok(Needs { shares, rows })
     }
 
+    /// For a page.
+    pub(super) fn table(&self) -> String {
+        let mut table =
+            String::from("| | needed | there | the limit |\n|---|--:|--:|---|\n");
+        for need in &self.rows {
+            let limit = need.limit.split(':').next().unwrap_or_default();
+            table += &format!(
+                "| {} | {} | {} | {limit} |\n",
+                need.what,
+                need.show(need.needed),
+                need.show(need.there),
+            );
+        }
+        table
+    }
+
     /// Says which limit forbids it, if one does.
     pub(super) fn check(&self) -> Result<()> {
         let Some(need) = self.rows.iter().find(|need| need.needed > need.there) else {
