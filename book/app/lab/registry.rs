@@ -8,7 +8,7 @@ use super::experiment::Experiment;
 use super::switch;
 use super::{chaos, idle, memory, readiness, request, slow_client, spawn, waiting};
 #[cfg(target_os = "linux")]
-use super::{closing, compare, concurrency, herd, syscalls};
+use super::{closing, compare, concurrency, herd, hold, syscalls};
 
 /// What can be measured on this system.
 pub static EXPERIMENTS: &[&Experiment] = &[
@@ -33,6 +33,8 @@ pub static EXPERIMENTS: &[&Experiment] = &[
     &switch::EXPERIMENT,
     &waiting::EXPERIMENT,
     &request::EXPERIMENT,
+    #[cfg(target_os = "linux")]
+    &hold::EXPERIMENT,
     #[cfg(target_os = "linux")]
     &compare::EXPERIMENT,
 ];

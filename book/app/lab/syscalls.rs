@@ -29,7 +29,7 @@ use crate::servers;
 
 /// Without `spin`, which asks all the time whether anybody asks it. A server that a later
 /// chapter brings is a word here.
-const SERVERS: [&str; 12] = [
+const SERVERS: [&str; 13] = [
     "iterative",
     "fork",
     "thread",
@@ -42,6 +42,7 @@ const SERVERS: [&str; 12] = [
     "epoll-et",
     "reactors",
     "coroutine",
+    "async",
 ];
 static REQUESTS: Parameter = Parameter { name: "requests", quick: &[50], full: &[1_000] };
 const LAST: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
