@@ -8,7 +8,7 @@ use super::experiment::Experiment;
 use super::switch;
 use super::{chaos, idle, memory, readiness, request, slow_client, spawn, waiting};
 #[cfg(target_os = "linux")]
-use super::{closing, compare, concurrency, herd};
+use super::{closing, compare, concurrency, herd, hold, syscalls};
 
 /// What can be measured on this system.
 pub static EXPERIMENTS: &[&Experiment] = &[
@@ -19,6 +19,8 @@ pub static EXPERIMENTS: &[&Experiment] = &[
     &memory::EXPERIMENT,
     #[cfg(target_os = "linux")]
     &concurrency::EXPERIMENT,
+    #[cfg(target_os = "linux")]
+    &syscalls::EXPERIMENT,
     #[cfg(target_os = "linux")]
     &herd::EXPERIMENT,
     #[cfg(target_os = "linux")]
@@ -31,6 +33,8 @@ pub static EXPERIMENTS: &[&Experiment] = &[
     &switch::EXPERIMENT,
     &waiting::EXPERIMENT,
     &request::EXPERIMENT,
+    #[cfg(target_os = "linux")]
+    &hold::EXPERIMENT,
     #[cfg(target_os = "linux")]
     &compare::EXPERIMENT,
 ];
