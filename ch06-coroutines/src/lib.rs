@@ -24,15 +24,24 @@
 //! descriptor or a time. On top of it, the [`server`] calls chapter 1's
 //! [`serve`](ch01_blocking::serve()), not a line of it changed, with a stream that parks.
 
+mod alarms;
+pub mod async_server;
+mod awaiting;
 mod best;
 mod buffers;
 pub mod context;
 pub mod coroutine;
+mod driver;
+pub mod executor;
 mod guest;
 mod house;
 pub mod injector;
 pub mod join;
+mod line;
 mod overflow;
+pub mod race;
+pub mod reactor;
+pub mod readiness;
 mod run_queue;
 pub mod scheduler;
 pub mod server;
@@ -41,8 +50,12 @@ pub mod stack;
 mod stream;
 mod sys;
 mod task;
+mod visitor;
+mod waker;
 
+pub use alarms::Sleep;
 pub use coroutine::{Coroutine, Resumed, is_inside, suspend};
+pub use executor::{Executor, Spawner};
 pub use scheduler::{Handle, Scheduler};
 pub use stack::{Stack, Stacks};
 pub use task::Woken;

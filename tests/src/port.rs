@@ -11,7 +11,7 @@ use crate::verdict::{Step, Stop};
 /// A port that nobody has. Not one that the kernel chooses: it may give the
 /// same to the next who asks, before the server has taken it. Each process of
 /// the suite walks through the ports below the kernel's range from a place of its own.
-pub(crate) fn free_port() -> Step<u16> {
+pub fn free_port() -> Step<u16> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     const FIRST: u32 = 12_000;
     const COUNT: u32 = 20_000;
