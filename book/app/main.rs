@@ -47,15 +47,14 @@ enum Command {
     },
     /// Measure a figure of the book on this machine; without a name, list what can be measured
     Lab {
-        /// The experiment
+        /// The experiment; `report` makes one page of everything that you have run
         name: Option<String>,
+        #[command(flatten)]
+        how: lab::How,
         /// Of `lab hold`: how many, and whose
         #[cfg(target_os = "linux")]
         #[command(flatten)]
         hold: lab::HoldOptions,
-        /// Make this the result that the book shows, instead of keeping it in target/lab
-        #[arg(long)]
-        record: bool,
     },
     /// Compare servers of the book with others that people run, side by side on this machine
     #[cfg(target_os = "linux")]
@@ -99,11 +98,11 @@ fn run(cli: Cli) -> Result<()> {
             transcripts::command(&house, &names, check)
         }
         #[cfg(target_os = "linux")]
-        Some(Command::Lab { name: Some(name), hold, record }) if name == "hold" => {
-            lab::hold(&house, &hold, record)
+        Some(Command::Lab { name: Some(name), hold, how }) if name == "hold" => {
+            lab::hold(&house, &hold, how)
         }
-        Some(Command::Lab { name, record, .. }) => {
-            lab::command(&house, name.as_deref(), record)
+        Some(Command::Lab { name, how, .. }) => {
+            lab::command(&house, name.as_deref(), how)
         }
         #[cfg(target_os = "linux")]
         Some(Command::Compare { options, record }) => {

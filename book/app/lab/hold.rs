@@ -20,25 +20,40 @@ use client_suite::load::Errors;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::Lab;
+use super::experiment::{Experiment, Parameter, table as tabled};
+use super::prediction::{Form, Predict};
+use super::record::{Part, keep_as};
 use super::running::{self, Server};
 use super::spread::{bytes, thousands};
-use super::{Lab, Part, keep_as};
 use client::Clients;
 use needs::{Limits, Needs};
 use weight::{Weight, sockets};
 
 /// Who holds them. A server that a later chapter brings is a word here.
 const SERVERS: [&str; 3] = ["epoll", "coroutine", "async"];
-/// What is recorded; and a look, which takes some seconds.
-const RECORDED: usize = 200_000;
-const A_LOOK: usize = 20_000;
+static CONNECTIONS: Parameter =
+    Parameter { name: "connections", quick: &[20_000], full: &[200_000] };
+
+pub(super) static EXPERIMENT: Experiment = Experiment {
+    name: "hold",
+    question: "How many clients can this machine hold, and what does it pay for each? (`--connections N`)",
+    predict: Predict {
+        ask: "A client has been answered, keeps its connection and says nothing, and both its ends are on this machine. How much memory does the kernel hold for it?",
+        form: Form::Number { unit: "KiB" },
+    },
+    parameters: &[&CONNECTIONS],
+    parts: &[tabled("hold"), tabled("hold-needs")],
+    from_page: true,
+    run,
+};
 /// Longer than the kernel takes to be done with so many sockets.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How many, and whose.
 #[derive(Args, Debug, Default)]
 pub struct Options {
-    /// Of `lab hold`: how many connections [default: 20000, or 200000 with --record]
+    /// Of `lab hold`: how many connections [default: 20000, or 200000 with --full]
     #[arg(long, value_name = "N")]
     connections: Option<usize>,
     /// Of `lab hold`: only this server [default: epoll, coroutine and async, one after the other]
@@ -69,18 +84,23 @@ struct Row {
 }
 
 /// The experiment as it is called by its name alone.
-pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+fn run(lab: &Lab<'_>) -> Result<()> {
     hold(lab, &Options::default())
 }
 
 /// The whole experiment.
 pub(super) fn hold(lab: &Lab<'_>, options: &Options) -> Result<()> {
-    let usual = if lab.record { RECORDED } else { A_LOOK };
+    let usual = lab.one(&CONNECTIONS);
     let connections = options.connections.unwrap_or(usual);
     ensure!(connections > 0, "--connections 0: somebody must be held");
     let one = options.server.as_deref();
     let needs = Needs::of(connections, &Limits::here()?)?;
-    eprint!("lab hold: {} connections\n{needs}", thousands(connections));
+    if !lab.progress.events() {
+        eprint!("lab hold: {} connections\n{needs}", thousands(connections));
+    }
+    lab.begin(
+        SERVERS.into_iter().filter(|name| one.is_none_or(|one| one == *name)).count(),
+    );
     let mut rows = Vec::new();
     for server in SERVERS.into_iter().filter(|name| one.is_none_or(|one| one == *name)) {
         let row = row(lab, server, connections)
@@ -93,12 +113,13 @@ pub(super) fn hold(lab: &Lab<'_>, options: &Options) -> Result<()> {
         command += &format!(" --server {server}");
     }
     // What is asked for by a number is no substitute for what is usual.
-    let part = |name, table| Part { name, table, chart: None, once: true };
     if connections == usual {
-        let parts = [part("hold", table(&rows)), part("hold-needs", needs.table())];
-        keep_as(lab, &command, "hold", &rows, &parts)?;
+        let needs = Part::once("hold-needs", needs.table());
+        let parts = vec![Part::once("hold", table(&rows)), needs];
+        keep_as(lab, &command, "hold", &rows, parts)?;
     } else {
-        keep_as(lab, &command, "hold-far", &rows, &[part("hold-far", table(&rows))])?;
+        let part = Part::once("hold-far", table(&rows));
+        keep_as(lab, &command, "hold-far", &rows, vec![part])?;
     }
     for row in &rows {
         let lost = row.connections - row.kept;
@@ -111,7 +132,7 @@ fn row(lab: &Lab<'_>, name: &str, connections: usize) -> Result<Row> {
     let needs = Needs::of(connections, &Limits::here()?)?;
     needs.check()?; // what the one before has left behind is there, too
     let shares = needs.shares;
-    eprintln!("lab hold: {name}");
+    lab.step(name);
     let others = sockets("inuse")?;
 
     let most = shares[0].to_string();

@@ -3,16 +3,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
 
 use super::Lab;
+use super::child::Kept;
 use super::machine::after;
 use crate::servers;
 
@@ -25,31 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const KEPT: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: lab\r\n\r\n";
 const ANSWER: &[u8] = b"Hello, World!";
 
-/// A process that ends with this, or with us.
-pub(super) struct Process(pub(super) Child);
-
-impl Process {
-    /// Starts it.
-    pub(super) fn start(command: &mut Command) -> std::io::Result<Process> {
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        let child = command.spawn()?;
-        running.push(child.id());
-        Ok(Process(child))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        running.retain(|other| *other != self.0.id());
-        let _ = self.0.kill(); // or it has ended already
-        let _ = self.0.wait();
-    }
-}
-
 /// A server that runs, and ends with this.
 pub(super) struct Server {
-    process: Process,
+    child: Kept,
     /// Where it listens.
     pub(super) address: SocketAddr,
 }
@@ -84,10 +59,10 @@ impl Server {
     /// Starts a program that takes `--listen` and says where it listens.
     pub(super) fn command(command: &mut Command, name: &str) -> Result<Server> {
         command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
-        let mut process =
-            Process::start(command).with_context(|| format!("cannot start {name}"))?;
-        let stdout = process.0.stdout.take().context("no standard output")?;
-        let mut server = Server { process, address: ([127, 0, 0, 1], 0).into() };
+        let mut child =
+            Kept::spawn(command).with_context(|| format!("cannot start {name}"))?;
+        let stdout = child.0.stdout.take().context("no standard output")?;
+        let mut server = Server { child, address: ([127, 0, 0, 1], 0).into() };
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let address = line.trim().strip_prefix("listening on http://");
@@ -99,13 +74,19 @@ impl Server {
     /// The number of its process.
     #[cfg(target_os = "linux")]
     pub(super) fn id(&self) -> u32 {
-        self.process.0.id()
+        self.child.0.id()
+    }
+
+    /// Waits until it has ended, as somebody has told it to.
+    pub(super) fn ended(mut self) -> Result<()> {
+        self.child.0.wait()?;
+        Ok(())
     }
 
     /// What it has had of the processors so far, all its threads.
     pub(super) fn account(&self) -> Result<Account> {
         let mut account = Account { used: Duration::ZERO, waited: Duration::ZERO };
-        let threads = format!("/proc/{}/task", self.process.0.id());
+        let threads = format!("/proc/{}/task", self.child.0.id());
         for thread in fs::read_dir(&threads).context("this lab needs Linux's /proc")? {
             let text = fs::read_to_string(thread?.path().join("schedstat"))?;
             let mut numbers = text.split_whitespace().map(str::parse);
@@ -132,32 +113,15 @@ impl Server {
     }
 
     fn status(&self, name: &str) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.process.0.id());
+        let path = format!("/proc/{}/status", self.child.0.id());
         let value = after(&path, name).with_context(|| format!("no {name} in /proc"))?;
         Ok(value.split_whitespace().next().unwrap_or_default().parse()?)
     }
 
     /// How many descriptors it has open.
     pub(super) fn descriptors(&self) -> Result<usize> {
-        Ok(fs::read_dir(format!("/proc/{}/fd", self.process.0.id()))?.count())
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.0.id()))?.count())
     }
-}
-
-/// The processes that run now.
-static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
-
-/// From now on, if this program is told to end, what it has started ends before it.
-pub(super) fn end_with_us() -> Result<()> {
-    ctrlc::set_handler(|| {
-        // Kept to the end: nothing starts any more.
-        let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        for process in running.iter().filter_map(|id| i32::try_from(*id).ok()) {
-            let _ = kill(Pid::from_raw(process), Signal::SIGKILL); // or it has ended already
-            let _ = waitpid(Pid::from_raw(process), None);
-        }
-        std::process::exit(130);
-    })
-    .context("cannot handle signals")
 }
 
 /// Opens so many connections; each is served once and kept.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use client_suite::load::{self, Held, Plan};
 use serde::{Deserialize, Serialize};
 
-use super::super::running::Process;
+use super::super::child::Kept;
 
 /// Longer than any answer takes, on a machine that is busy with nothing else.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ enum Word {
 
 /// The other end of it: clients that are held.
 pub(super) struct Clients {
-    process: Process,
+    process: Kept,
     words: BufReader<ChildStdout>,
 }
 
@@ -41,7 +41,7 @@ impl Clients {
         progress: &mut dyn FnMut(usize),
     ) -> Result<Clients> {
         let program = std::env::current_exe().context("cannot find this program")?;
-        let mut process = Process::start(
+        let mut process = Kept::spawn(
             Command::new(program)
                 .args(["measure", "hold", &to.to_string(), &count.to_string()])
                 .stdin(Stdio::piped())
