@@ -5,6 +5,7 @@ pub mod figures;
 pub mod html;
 pub mod links;
 pub mod numbers;
+pub mod results;
 pub mod sources;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::house::House;
+use crate::parts;
 
 /// Something that is wrong with a page.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,8 +47,10 @@ pub fn all(house: &House, rendered: &Path) -> Result<Vec<Problem>> {
     let src = house.src();
     let mut problems = sources::check(&src)?;
     problems.extend(numbers::check(&src)?);
+    problems.extend(results::check(house)?);
     problems.extend(figures::check(&src)?);
     problems.extend(links::check(rendered)?);
+    problems.extend(parts::check(house)?);
     Ok(problems)
 }
 

@@ -15,19 +15,24 @@ use ch01_blocking::program::raise_descriptor_limit;
 use nix::sys::socket::{setsockopt, sockopt};
 use serde::Serialize;
 
+use super::Lab;
+use super::experiment::{Experiment, Parameter, table as tabled};
+use super::prediction::{Form, Predict};
+use super::record::{Part, keep};
 use super::running::{KEPT, Server, answered, ask, hold};
 use super::spread::{bytes, thousands};
-use super::{Lab, keep};
 
 const SERVERS: [&str; 5] = ["epoll", "epoll-et", "reactors", "coroutine", "async"];
-const IDLE: usize = 15_000;
+static IDLE: Parameter =
+    Parameter { name: "idle connections", quick: &[2_000], full: &[15_000] };
+static LASTS: Parameter = Parameter { name: "seconds", quick: &[3], full: &[60] };
 /// So many of each other kind.
 const EACH: usize = 200;
-/// What the server may open: enough for all of those, and not for all that come.
-const DESCRIPTORS: usize = IDLE + 3 * EACH + 200;
+/// What the server may open beside the idle ones: enough for all of those, and not for all
+/// that come.
+const DESCRIPTORS: usize = 3 * EACH + 200;
 /// So many find no descriptor left, in the second half.
 const TOO_MANY: usize = 500;
-const LASTS: Duration = Duration::from_secs(60);
 /// From one round to the next.
 const PAUSE: Duration = Duration::from_millis(10);
 const RESETS: usize = 10;
@@ -45,6 +50,25 @@ const OPTIONS: [&str; 10] = [
     "2",
 ];
 
+pub(super) static EXPERIMENT: Experiment = Experiment {
+    name: "chaos",
+    question: "Everything that clients can do, at once: what does one that means well notice?",
+    predict: Predict {
+        ask: "Thousands are idle, hundreds send a byte at a time or read nothing, more come than there are descriptors. What becomes of the one client that asks as it should?",
+        form: Form::Choice {
+            options: &[
+                "some of its requests fail",
+                "all are answered, the median in more than a millisecond",
+                "all are answered, the median in less than a millisecond",
+            ],
+        },
+    },
+    parameters: &[&IDLE, &LASTS],
+    parts: &[tabled("chaos")],
+    from_page: true,
+    run,
+};
+
 #[derive(Serialize)]
 struct Row {
     server: &'static str,
@@ -60,32 +84,35 @@ struct Row {
 }
 
 /// The whole experiment.
-pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+fn run(lab: &Lab<'_>) -> Result<()> {
     raise_descriptor_limit();
+    lab.begin(SERVERS.len());
     let rows = SERVERS
         .map(|server| row(lab, server))
         .into_iter()
         .collect::<Result<Vec<Row>>>()?;
-    keep(lab, "chaos", &rows, &table(&rows), None)
+    keep(lab, &rows, vec![Part::once("chaos", table(&rows))])
 }
 
 fn row(lab: &Lab<'_>, server: &'static str) -> Result<Row> {
-    eprintln!("lab chaos: {server}, {} s", LASTS.as_secs());
-    let running = Server::start_within(lab, server, &OPTIONS, DESCRIPTORS)?;
+    let lasts = Duration::from_secs(lab.one(&LASTS) as u64);
+    let idle = lab.one(&IDLE);
+    lab.step(&format!("{server}, {} s", lasts.as_secs()));
+    let running = Server::start_within(lab, server, &OPTIONS, idle + DESCRIPTORS)?;
     let mut good = ask(running.address, KEPT)?;
     answered(&mut good)?;
     let before = (running.descriptors()?, running.memory()?);
-    let idle = hold(running.address, IDLE)?;
+    let idle = hold(running.address, idle)?;
     let mut crowd = Crowd::gather(running.address)?;
     let (mut times, mut failed, mut resets) = (Vec::new(), 0, 0);
     let mut late = Vec::new();
     let start = Instant::now();
-    while start.elapsed() < LASTS {
+    while start.elapsed() < lasts {
         crowd.drip(running.address);
         for _ in 0..RESETS {
             resets += usize::from(reset(running.address).is_ok());
         }
-        if start.elapsed() > LASTS / 2 && late.len() < TOO_MANY {
+        if start.elapsed() > lasts / 2 && late.len() < TOO_MANY {
             late.extend(TcpStream::connect(running.address));
         }
         let asked = Instant::now();

@@ -1,171 +1,177 @@
-//! A chart of lines with logarithmic axes, as an SVG that follows the page's
-//! theme: wide and, for small screens, narrow. Each line has a dash of its own and its name
-//! at its end, so that nothing depends on colour.
+//! A chart as data, which a record keeps, and as an SVG that follows the page's theme: wide
+//! and, for small screens, narrow. One's own result is drawn over the recorded one, which is
+//! then grey and dotted. Lines have a dash and a mark of their own and their name at their
+//! end, so that nothing depends on colour.
 
-use std::fmt::Write;
+mod axis;
+mod bar;
+mod heat;
+mod line;
 
-/// One line.
-pub(super) struct Series {
-    /// What it is called in the chart.
-    pub name: &'static str,
-    /// Positive x and y, from left to right.
-    pub points: Vec<(f64, f64)>,
-}
+use serde::{Deserialize, Serialize};
+
+use super::experiment::Kind;
+use super::spread::Spread;
 
 /// A chart.
-pub(super) struct Chart<'a> {
-    /// The file's name; the ids within begin with it.
-    pub name: &'a str,
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Chart {
+    /// How it is drawn.
+    pub kind: Kind,
     /// What it shows.
-    pub title: &'a str,
+    pub title: String,
     /// What there is to see, for those who cannot.
-    pub description: &'a str,
+    pub description: String,
     /// The horizontal axis.
-    pub x: &'a str,
+    pub x: String,
     /// The vertical axis.
+    pub y: String,
+    /// The lines, bars or columns. At most six lines.
+    pub series: Vec<Series>,
+}
+
+/// One line, one bar (its value is the only y), or one column (the middles of values, and
+/// which part of all values lies there).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Series {
+    /// What it is called in the chart. A column is called `PANEL/X`.
+    pub name: String,
+    /// x and y, from left to right.
+    pub points: Vec<(f64, f64)>,
+    /// The least and the most y of the repeats, for each point; or nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<(f64, f64)>,
+    /// Somebody else measured it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub published: bool,
+}
+
+impl Series {
+    /// Repeats at each x, shown by their median and their extremes.
+    pub(super) fn of(
+        name: &str,
+        points: impl IntoIterator<Item = (f64, Spread)>,
+    ) -> Series {
+        let mut series = Series { name: name.to_owned(), ..Series::default() };
+        for (x, y) in points {
+            series.points.push((x, y.median));
+            series.ranges.push((y.min, y.max));
+        }
+        series
+    }
+
+    /// What was measured once, or follows from what was.
+    pub(super) fn plain(
+        name: &str,
+        points: impl IntoIterator<Item = (f64, f64)>,
+    ) -> Series {
+        let points = points.into_iter().collect();
+        Series { name: name.to_owned(), points, ..Series::default() }
+    }
+}
+
+/// The words of a chart.
+pub(super) struct Words<'a> {
+    pub title: &'a str,
+    pub description: &'a str,
+    pub x: &'a str,
     pub y: &'a str,
-    /// The lines, at most six.
-    pub series: &'a [Series],
 }
 
-/// Whole decades that hold all values.
-struct Axis {
-    low: i32,
-    high: i32,
-    from: f64,
-    to: f64,
-}
-
-impl Axis {
-    fn new(values: impl Iterator<Item = f64> + Clone, from: f64, to: f64) -> Axis {
-        let low =
-            values.clone().fold(f64::INFINITY, f64::min).max(1e-9).log10().floor() as i32;
-        let high = values.fold(0.0, f64::max).max(1e-9).log10().ceil() as i32;
-        Axis { low, high: high.max(low + 1), from, to }
+impl Chart {
+    /// A chart of these.
+    pub(super) fn new(
+        kind: Kind,
+        words: &Words<'_>,
+        series: impl IntoIterator<Item = Series>,
+    ) -> Chart {
+        let Words { title, description, x, y } = *words;
+        let [title, description, x, y] = [title, description, x, y].map(str::to_owned);
+        Chart { kind, title, description, x, y, series: series.into_iter().collect() }
     }
 
-    fn at(&self, value: f64) -> f64 {
-        let part = (value.max(1e-9).log10() - f64::from(self.low))
-            / f64::from(self.high - self.low);
-        self.from + (self.to - self.from) * part
-    }
-
-    fn decades(&self) -> impl Iterator<Item = (f64, String)> {
-        let label = |power: i32| match power {
-            0..=2 => format!("{:.0}", 10f64.powi(power)),
-            3..=5 => format!("{},000", 10i32.pow((power - 3).unsigned_abs())),
-            _ if power < 0 => {
-                format!("{:.*}", power.unsigned_abs() as usize, 10f64.powi(power))
-            }
-            _ => format!("1e{power}"),
+    /// The SVG, both sizes of it; over another's, if there is one.
+    pub fn svg(&self, name: &str, recorded: Option<&Chart>) -> String {
+        let recorded = recorded.filter(|recorded| recorded.kind == self.kind);
+        // Both may be in one page, and ids are its own.
+        let name = match recorded {
+            Some(_) => format!("own-{name}"),
+            None => name.to_owned(),
         };
-        (self.low..=self.high).map(move |power| (10f64.powi(power), label(power)))
+        let draw = match self.kind {
+            Kind::Line => line::sized,
+            Kind::Bar => bar::sized,
+            Kind::Heat => heat::sized,
+        };
+        ["wide", "narrow"]
+            .map(|class| draw(self, recorded, &Sheet::new(&name, class)))
+            .concat()
     }
-}
 
-/// The names at the ends of the lines, moved apart where lines end at one place.
-fn labels(series: &[Series], xs: &Axis, ys: &Axis) -> Vec<(&'static str, f64, f64)> {
-    const APART: f64 = 18.0;
-    let end =
-        |line: &Series| line.points.last().map(|&(x, y)| (line.name, xs.at(x), ys.at(y)));
-    let mut labels: Vec<_> = series.iter().filter_map(end).collect();
-    labels.sort_by(|a, b| a.1.total_cmp(&b.1).then(b.2.total_cmp(&a.2)));
-    for at in 1..labels.len() {
-        let (_, x, below) = labels[at - 1];
-        let label = &mut labels[at];
-        if (label.1 - x).abs() < 1.0 {
-            label.2 = label.2.min(below - APART);
+    /// The axes alone, for a line to be drawn by whoever predicts it.
+    pub fn blank(&self, name: &str) -> String {
+        let name = format!("blank-{name}");
+        ["wide", "narrow"]
+            .map(|class| line::blank(self, &Sheet::new(&name, class)))
+            .concat()
+    }
+
+    /// The line under a chart, on how to read it.
+    pub fn caption(&self) -> &'static str {
+        match self.kind {
+            Kind::Line if self.series.iter().all(|line| line.ranges.is_empty()) => {
+                "Both axes are logarithmic."
+            }
+            Kind::Line => {
+                "Both axes are logarithmic. A thin upright line goes from the least of the repeats to the most."
+            }
+            Kind::Bar if self.series.iter().all(|bar| bar.ranges.is_empty()) => {
+                "The axis begins at zero."
+            }
+            Kind::Bar => "A thin line goes from the least of the repeats to the most.",
+            Kind::Heat => {
+                "The darker, the more of the answers; each field says how many percent. The vertical axis is logarithmic."
+            }
         }
     }
-    labels
 }
 
-impl Chart<'_> {
-    /// The SVG, both sizes of it.
-    pub(super) fn svg(&self) -> String {
+/// What is drawn on.
+struct Sheet<'a> {
+    name: &'a str,
+    class: &'static str,
+    width: f64,
+    height: f64,
+}
+
+impl Sheet<'_> {
+    fn new<'a>(name: &'a str, class: &'static str) -> Sheet<'a> {
+        let (width, height) =
+            if class == "wide" { (720.0, 380.0) } else { (360.0, 320.0) };
+        Sheet { name, class, width, height }
+    }
+
+    /// How an SVG begins; `data` are more attributes.
+    fn head(&self, chart: &Chart, over: bool, data: &str) -> String {
+        let Sheet { name, class, width, height } = self;
+        let Chart { title, description, y, .. } = chart;
+        let short = &class[..1];
+        let over_it =
+            if over { " Grey and dotted: as recorded in the book." } else { "" };
+        let [title, description, y] = [title, description, y].map(|text| escaped(text));
         format!(
-            "{}{}",
-            self.sized("wide", 720.0, 380.0),
-            self.sized("narrow", 360.0, 320.0)
+            "<svg class=\"{class}\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
+             aria-labelledby=\"{name}-{short}-t {name}-{short}-d\"{data}>\n\
+             <title id=\"{name}-{short}-t\">{title}</title>\n<desc id=\"{name}-{short}-d\">{description}{over_it}</desc>\n\
+             <text class=\"small soft\" x=\"8\" y=\"20\">{y}</text>\n"
         )
     }
-
-    fn sized(&self, class: &str, width: f64, height: f64) -> String {
-        let Chart { name, title, description, x, y, series } = self;
-        let short = &class[..1];
-        let xs = Axis::new(
-            series.iter().flat_map(|line| line.points.iter().map(|point| point.0)),
-            64.0,
-            width - 76.0,
-        );
-        let ys = Axis::new(
-            series.iter().flat_map(|line| line.points.iter().map(|point| point.1)),
-            height - 56.0,
-            40.0,
-        );
-        let mut svg = String::new();
-        // Writing to a String cannot fail.
-        let _ = write!(
-            svg,
-            "<svg class=\"{class}\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
-             aria-labelledby=\"{name}-{short}-t {name}-{short}-d\">\n\
-             <title id=\"{name}-{short}-t\">{title}</title>\n<desc id=\"{name}-{short}-d\">{description}</desc>\n\
-             <text class=\"small soft\" x=\"8\" y=\"20\">{y}</text>\n"
-        );
-        for (value, label) in ys.decades() {
-            let at = ys.at(value);
-            let _ = writeln!(
-                svg,
-                "<path class=\"guide\" d=\"M{} {at:.1}H{}\"/>",
-                xs.from, xs.to
-            );
-            let _ = writeln!(
-                svg,
-                "<text class=\"end small soft\" x=\"{}\" y=\"{:.1}\">{label}</text>",
-                xs.from - 8.0,
-                at + 4.0
-            );
-        }
-        for (value, label) in xs.decades() {
-            let at = xs.at(value);
-            let _ = writeln!(
-                svg,
-                "<text class=\"mid small soft\" x=\"{at:.1}\" y=\"{}\">{label}</text>",
-                ys.from + 20.0
-            );
-        }
-        let _ = writeln!(
-            svg,
-            "<path class=\"axis\" d=\"M{} {}V{}H{}\"/>",
-            xs.from, ys.to, ys.from, xs.to
-        );
-        let middle = (xs.from + xs.to) / 2.0;
-        let _ = writeln!(
-            svg,
-            "<text class=\"mid small soft\" x=\"{middle}\" y=\"{}\">{x}</text>",
-            ys.from + 42.0
-        );
-        for (number, line) in series.iter().enumerate() {
-            let points: Vec<String> = line
-                .points
-                .iter()
-                .map(|&(x, y)| format!("{:.1} {:.1}", xs.at(x), ys.at(y)))
-                .collect();
-            let _ = writeln!(
-                svg,
-                "<path class=\"series-{}\" d=\"M{}\"/>",
-                number + 1,
-                points.join("L")
-            );
-        }
-        for (name, x, y) in labels(series, &xs, &ys) {
-            let _ = writeln!(
-                svg,
-                "<text class=\"small\" x=\"{:.1}\" y=\"{:.1}\">{name}</text>",
-                x + 6.0,
-                y + 4.0
-            );
-        }
-        svg + "</svg>\n"
-    }
 }
+
+/// As text in an SVG or in HTML.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,14 +11,33 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use ch01_blocking::Listener;
 use ch01_blocking::listener::Mode;
+use ch01_blocking::program::raise_descriptor_limit;
 use ch05_epoll::reactors::{self, Listeners};
 use serde::Serialize;
 
+use super::Lab;
+use super::experiment::{Experiment, Parameter, table as tabled};
+use super::prediction::{Form, Predict};
+use super::record::{Part, keep};
 use super::spread::Spread;
-use super::{Lab, Part, keep_parts};
 
-const LOOPS: [usize; 3] = [2, 4, 8];
-const REPEATS: usize = 5;
+static LOOPS: Parameter =
+    Parameter { name: "loops", quick: &[2, 4, 8], full: &[2, 4, 8] };
+static REPEATS: Parameter = Parameter { name: "repeats", quick: &[3], full: &[5] };
+
+pub(super) static EXPERIMENT: Experiment = Experiment {
+    name: "closing",
+    question: "One of several loops goes: which of the clients that wait does it take along?",
+    predict: Predict {
+        ask: "Four loops, each with a listener of its own; four hundred clients wait to be accepted; one listener is closed. How many of the clients are reset?",
+        form: Form::Number { unit: "clients" },
+    },
+    parameters: &[&LOOPS, &REPEATS],
+    parts: &[tabled("closing")],
+    from_page: true,
+    run,
+};
+
 /// Fewer than any queue holds, and on loopback each is in one as soon as it is connected.
 const CLIENTS: usize = 400;
 /// Long after all has been answered that ever will be; only a hang gets here.
@@ -62,12 +81,16 @@ struct Fate {
 }
 
 /// The whole experiment.
-pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+fn run(lab: &Lab<'_>) -> Result<()> {
+    raise_descriptor_limit();
+    lab.begin(WAYS.len() * lab.list(&LOOPS).len());
     let mut rows = Vec::new();
     for way in WAYS {
-        for loops in LOOPS {
-            let fates: Vec<Fate> =
-                (0..REPEATS).map(|_| close_one(way, loops)).collect::<Result<_>>()?;
+        for &loops in lab.list(&LOOPS) {
+            lab.step(&format!("{}, {loops} loops", way.name.replace('`', "")));
+            let fates: Vec<Fate> = (0..lab.one(&REPEATS))
+                .map(|_| close_one(way, loops))
+                .collect::<Result<_>>()?;
             let spread = |of: fn(&Fate) -> usize| {
                 Spread::of(fates.iter().map(|fate| of(fate) as f64).collect())
             };
@@ -81,8 +104,7 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
             });
         }
     }
-    let part = Part { name: "closing", table: table(&rows), chart: None, once: false };
-    keep_parts(lab, "closing", &rows, &[part])
+    keep(lab, &rows, vec![Part::new("closing", table(&rows), None)])
 }
 
 fn table(rows: &[Row]) -> String {

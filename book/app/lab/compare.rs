@@ -22,8 +22,11 @@ use self::cells::Cell;
 use self::contestants::{Contestant, Own};
 use self::cores::Cores;
 use self::turn::{Row, Turn};
+use super::Lab;
+use super::experiment::{Experiment, table as tabled};
 use super::memory::weigh;
-use super::{Lab, keep_as};
+use super::prediction::{Form, Predict};
+use super::record::keep_as;
 
 /// Idle connections of which each is weighed.
 const WEIGHED: usize = 10_000;
@@ -87,9 +90,35 @@ struct Weight {
     bytes_each: f64,
 }
 
-/// The whole comparison, as `lab compare`.
-pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
-    compare(lab, &Options::default())
+pub(super) static EXPERIMENT: Experiment = Experiment {
+    name: "compare",
+    question: "What does a request cost, here and in the servers that people run? (`compare` has options)",
+    predict: Predict {
+        ask: "Beside a program that answers every read with the same bytes and knows no HTTP at all, epoll parses, decides and writes. How many times the processor time does it take for a request?",
+        form: Form::Choice {
+            options: &[
+                "nearly the same",
+                "about one and a half times as much",
+                "several times as much",
+            ],
+        },
+    },
+    parameters: &[],
+    parts: &[tabled("compare"), tabled("compare-cells")],
+    from_page: false, // the others must be built first
+    run,
+};
+
+/// As `lab compare`: all of it in full, else a look that takes seconds.
+fn run(lab: &Lab<'_>) -> Result<()> {
+    let words = |words: &[&str]| words.iter().copied().map(str::to_owned).collect();
+    let look = Options {
+        stages: words(&["epoll", "coroutine", "thread"]),
+        peers: words(&["floor"]),
+        cells: words(&["64x1", "64x16"]),
+        ..Options::default()
+    };
+    compare(lab, &if lab.full { Options::default() } else { look })
 }
 
 /// The comparison of those that were named.
@@ -114,11 +143,15 @@ pub(super) fn compare(lab: &Lab<'_>, options: &Options) -> Result<()> {
     for remark in &remarks {
         eprintln!("compare: {remark}");
     }
+    lab.begin(cells.len() * effort.rounds + usize::from(cells::weighed(&options.cells)));
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for cell in &cells {
-        rows.extend(rounds(cell, &all, &site, &cores, effort, &mut failures));
+        rows.extend(rounds(lab, cell, &all, &site, &cores, effort, &mut failures));
     }
     let mut memory = Vec::new();
+    if cells::weighed(&options.cells) {
+        lab.step("idle connections");
+    }
     for contestant in all.iter().filter(|_| cells::weighed(&options.cells)) {
         match weight(contestant, &site, &cores) {
             Ok(weight) => memory.push(weight),
@@ -129,11 +162,12 @@ pub(super) fn compare(lab: &Lab<'_>, options: &Options) -> Result<()> {
     let results = Results { effort, versions, remarks, failures, rows, memory };
     // Who is compared with somebody else's programs does not replace what the book shows.
     let name = if options.beside.is_empty() { "compare" } else { "beside" };
-    keep_as(lab, &command(options), name, &[&results], &tables::parts(name, &results))
+    keep_as(lab, &command(options), name, &[&results], tables::parts(name, &results))
 }
 
 /// Everybody's turns in one cell, one after the other, and again.
 fn rounds(
+    lab: &Lab<'_>,
     cell: &'static Cell,
     all: &[Contestant],
     site: &Path,
@@ -145,7 +179,7 @@ fn rounds(
         all.iter().filter(|one| one.serves_files || !cell.is_file()).collect();
     let mut turns: Vec<Vec<Turn>> = able.iter().map(|_| Vec::new()).collect();
     for round in 1..=effort.rounds {
-        eprintln!("compare: {}, round {round} of {}", cell.title, effort.rounds);
+        lab.step(&format!("{}, round {round} of {}", cell.title, effort.rounds));
         for (contestant, turns) in able.iter().zip(&mut turns) {
             match turn::take(contestant, cell, site, cores, effort) {
                 Ok(turn) => {
@@ -168,7 +202,6 @@ fn failed(failures: &mut Vec<String>, who: &Contestant, at: &str, error: &Error)
 }
 
 fn weight(contestant: &Contestant, site: &Path, cores: &Cores) -> Result<Weight> {
-    eprintln!("compare: {WEIGHED} idle connections of {}", contestant.name);
     let running = contestant.start(site, cores)?;
     let weight = weigh(&running, WEIGHED)?;
     Ok(Weight {

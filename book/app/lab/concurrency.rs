@@ -7,15 +7,19 @@
 
 mod tables;
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use client_suite::load::{self, Errors, Phase, Plan};
 use serde::Serialize;
 
+use super::experiment::{Experiment, Kind, Parameter, charted, table as tabled};
+use super::prediction::{Form, Predict};
+use super::record::{Part, keep};
 use super::running::Server;
-use super::spread::Spread;
-use super::{Lab, Part, family, keep_parts};
+use super::spread::{Spread, thousands};
+use super::{Lab, family};
 
 /// In the order of the story. A server that a later chapter brings is a line here.
 const SERVERS: [&str; 14] = [
@@ -39,27 +43,42 @@ const SERVERS: [&str; 14] = [
 const PATIENCE: Duration = Duration::from_millis(1_200);
 const OPTIONS: [&str; 4] = ["--max-connections", "20000", "--idle-timeout", "3600"];
 
-/// How much is measured.
-struct Effort {
-    clients: &'static [usize],
-    rounds: usize,
-    warm_up: Duration,
-    time: Duration,
-}
+static CLIENTS: Parameter = Parameter {
+    name: "clients",
+    quick: &[1, 100, 1_000],
+    full: &[1, 10, 100, 1_000, 10_000],
+};
+static ROUNDS: Parameter = Parameter { name: "rounds", quick: &[1], full: &[3] };
+static MEASURED: Parameter =
+    Parameter { name: "milliseconds measured", quick: &[300], full: &[500] };
+const WARM_UP: Duration = Duration::from_millis(100);
 
-/// What is recorded; and a look, which takes a few minutes.
-const RECORDED: Effort = Effort {
-    clients: &[1, 10, 100, 1_000, 10_000],
-    rounds: 3,
-    warm_up: Duration::from_millis(100),
-    time: Duration::from_millis(500),
+pub(super) static EXPERIMENT: Experiment = Experiment {
+    name: "concurrency",
+    question: "All servers, from one client to ten thousand: who still answers, and at what cost?",
+    predict: Predict {
+        ask: "All clients together ask two thousand times a second, whether they are one or thousands. Draw what a request costs poll, in processor time.",
+        form: Form::Curve { chart: "concurrency-steady", line: "poll" },
+    },
+    parameters: &[&CLIENTS, &ROUNDS, &MEASURED],
+    parts: &[
+        tabled("concurrency"),
+        tabled("concurrency-cpu"),
+        tabled("concurrency-p99"),
+        charted("concurrency-steady", Kind::Line),
+        tabled("concurrency-steady-p99"),
+        charted("concurrency-each", Kind::Line),
+    ],
+    from_page: true,
+    run,
 };
-const A_LOOK: Effort = Effort {
-    clients: &[1, 100, 1_000, 10_000],
-    rounds: 1,
-    warm_up: Duration::from_millis(100),
-    time: Duration::from_millis(500),
-};
+
+/// In a quick run: the servers of the chart, whose clients are mostly silent; and with a
+/// connection for each request, those whose curves were published.
+const QUICK: [(Manner, &[&str]); 2] = [
+    (Manner::Steady, &["fork", "thread", "spin", "select", "poll", "epoll"]),
+    (Manner::Each, &["thread", "poll", "epoll"]),
+];
 
 /// Requests a second of all clients together, where they are mostly silent.
 const STEADY: f64 = 2_000.0;
@@ -74,6 +93,16 @@ enum Manner {
     Steady,
     /// They ask all the time, with a new connection for each request.
     Each,
+}
+
+impl fmt::Display for Manner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Manner::Busy => "who ask all the time",
+            Manner::Steady => "mostly silent",
+            Manner::Each => "a connection for each request",
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -107,51 +136,68 @@ struct Round {
 }
 
 /// The whole experiment.
-pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
-    let effort = if lab.record { &RECORDED } else { &A_LOOK };
-    if !lab.record {
-        eprintln!("lab concurrency: a quick look; --record measures longer");
-    }
+fn run(lab: &Lab<'_>) -> Result<()> {
+    let manners: Vec<(Manner, &[&'static str])> = if lab.full {
+        [Manner::Busy, Manner::Steady, Manner::Each]
+            .map(|manner| (manner, &SERVERS[..]))
+            .into()
+    } else {
+        QUICK.into()
+    };
+    let servers: usize = manners.iter().map(|(_, servers)| servers.len()).sum();
+    lab.begin(servers * lab.list(&CLIENTS).len());
     let mut rows = Vec::new();
-    for manner in [Manner::Busy, Manner::Steady, Manner::Each] {
-        for server in SERVERS {
-            for &clients in effort.clients {
-                eprintln!("lab concurrency: {server}, {clients} clients, {manner:?}");
+    for (manner, servers) in manners {
+        for &server in servers {
+            for &clients in lab.list(&CLIENTS) {
+                lab.step(&format!("{server}, {} clients, {manner}", thousands(clients)));
                 rows.push(
-                    row(lab, effort, server, manner, clients)
+                    row(lab, server, manner, clients)
                         .with_context(|| format!("with {server}"))?,
                 );
+                lab.partial(|| parts(lab, &rows));
             }
         }
     }
-    let once = effort.rounds == 1;
-    let part = |name, table, chart| Part { name, table, chart, once };
-    let tables = tables::Tables { clients: effort.clients, rows: &rows };
+    keep(lab, &rows, parts(lab, &rows))
+}
+
+/// A quick run has not measured all of it.
+fn parts(lab: &Lab<'_>, rows: &[Row]) -> Vec<Part> {
+    let tables = tables::Tables { clients: lab.list(&CLIENTS), rows };
     let (busy, steady, each) = (Manner::Busy, Manner::Steady, Manner::Each);
-    keep_parts(
-        lab,
-        "concurrency",
-        &rows,
-        &[
+    let there = |manner| rows.iter().any(|row| row.manner == manner);
+    let once = lab.one(&ROUNDS) == 1;
+    let part = |name, table, chart| Part { once, ..Part::new(name, table, chart) };
+    let mut parts = Vec::new();
+    if there(busy) {
+        parts.extend([
             part("concurrency", tables.speed(busy), None),
             part("concurrency-cpu", tables.cost(busy), None),
             part("concurrency-p99", tables.latency(busy), None),
-            part("concurrency-steady", tables.cost(steady), Some(tables.chart(steady))),
+        ]);
+    }
+    if there(steady) {
+        parts.extend([
+            part("concurrency-steady", tables.cost(steady), Some(tables.cost_chart())),
             part("concurrency-steady-p99", tables.latency(steady), None),
-            part("concurrency-each", tables.speed(each) + &tables::published(), None),
-        ],
-    )
+        ]);
+    }
+    if there(each) {
+        let table = tables.speed(each) + &tables::published();
+        parts.push(part("concurrency-each", table, Some(tables.speed_chart())));
+    }
+    parts
 }
 
 fn row(
     lab: &Lab<'_>,
-    effort: &Effort,
     server: &'static str,
     manner: Manner,
     clients: usize,
 ) -> Result<Row> {
-    let rounds = (0..effort.rounds)
-        .map(|_| round(lab, effort, server, manner, clients))
+    let rounds = (0..lab.one(&ROUNDS))
+        .map(|_| round(lab, server, manner, clients))
         .collect::<Result<Vec<Round>>>()?;
     let spread = |of: fn(&Round) -> f64| Spread::of(rounds.iter().map(of).collect());
     let cpu: Vec<f64> = rounds.iter().filter_map(|round| round.cpu).collect();
@@ -172,21 +218,15 @@ fn row(
 
 /// A fresh server, since what one round leaves behind (clients in its backlog that gave up, for
 /// instance) is not to be met by the next.
-fn round(
-    lab: &Lab<'_>,
-    effort: &Effort,
-    server: &str,
-    manner: Manner,
-    clients: usize,
-) -> Result<Round> {
+fn round(lab: &Lab<'_>, server: &str, manner: Manner, clients: usize) -> Result<Round> {
     let running = Server::start(lab, server, &OPTIONS)?;
     let plan = Plan {
         connections: clients,
         keep_alive: manner != Manner::Each,
         rate: (manner == Manner::Steady).then_some(STEADY),
         timeout: PATIENCE,
-        warm_up: effort.warm_up,
-        time: effort.time,
+        warm_up: WARM_UP,
+        time: Duration::from_millis(lab.one(&MEASURED) as u64),
         ..Plan::new(running.address, "/plaintext")
     };
     let (mut before, mut after) = (None, None);

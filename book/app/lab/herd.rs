@@ -21,19 +21,36 @@ use clap::{Parser, ValueEnum};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
 
-use super::chart::{Chart, Series};
+use super::Lab;
+use super::chart::{Chart, Series, Words};
+use super::experiment::{Experiment, Kind, Parameter, charted};
+use super::prediction::{Form, Predict};
+use super::record::{Part, keep};
 use super::sample::in_a_process;
 use super::spread::Spread;
-use super::{Lab, keep};
 
 const WAYS: [&str; 3] = ["each", "one", "herd"];
-const LOOPS: [usize; 4] = [2, 4, 8, 16];
-const REPEATS: usize = 5;
-const CLIENTS: usize = 800;
+static LOOPS: Parameter =
+    Parameter { name: "loops", quick: &[2, 8], full: &[2, 4, 8, 16] };
+static REPEATS: Parameter = Parameter { name: "repeats", quick: &[3], full: &[5] };
+static CLIENTS: Parameter = Parameter { name: "clients", quick: &[400], full: &[800] };
 /// Clients that come together, in the second half of the experiment.
 const BURST: usize = 40;
 /// Between two clients, or two bursts, at least; and until all loops are asleep again.
 const PAUSE: Duration = Duration::from_millis(1);
+
+pub(super) static EXPERIMENT: Experiment = Experiment {
+    name: "herd",
+    question: "How often are several loops woken for one client, and who gets it?",
+    predict: Predict {
+        ask: "Eight loops sleep, all on one listener, and nothing is done against a herd. One client comes. How many of them wake?",
+        form: Form::Number { unit: "loops" },
+    },
+    parameters: &[&LOOPS, &REPEATS, &CLIENTS],
+    parts: &[charted("herd", Kind::Line)],
+    from_page: true,
+    run,
+};
 
 /// What one process counted, over all its loops.
 #[derive(Serialize, Deserialize)]
@@ -67,25 +84,38 @@ struct Measured {
 }
 
 /// The whole experiment.
-pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+fn run(lab: &Lab<'_>) -> Result<()> {
     let mut rows = Vec::new();
+    lab.begin(WAYS.len() * lab.list(&LOOPS).len());
     for listeners in WAYS {
-        for loops in LOOPS {
-            eprintln!("lab herd: {listeners}, {loops} loops");
+        for &loops in lab.list(&LOOPS) {
+            lab.step(&format!("{listeners}, {loops} loops"));
             rows.push(Row {
                 listeners,
                 loops,
-                single: measured(listeners, "single", loops)?,
-                bursts: measured(listeners, "bursts", loops)?,
+                single: measured(lab, listeners, "single", loops)?,
+                bursts: measured(lab, listeners, "bursts", loops)?,
             });
+            lab.partial(|| parts(&rows));
         }
     }
-    keep(lab, "herd", &rows, &table(&rows), Some(&chart(&rows)))
+    keep(lab, &rows, parts(&rows))
 }
 
-fn measured(listeners: &str, arrival: &str, loops: usize) -> Result<Measured> {
-    let sample = |_| in_a_process("herd", &format!("{listeners}-{arrival}"), loops);
-    let samples: Vec<Sample> = (0..REPEATS).map(sample).collect::<Result<_>>()?;
+fn parts(rows: &[Row]) -> Vec<Part> {
+    vec![Part::new("herd", table(rows), Some(chart(rows)))]
+}
+
+fn measured(
+    lab: &Lab<'_>,
+    listeners: &str,
+    arrival: &str,
+    loops: usize,
+) -> Result<Measured> {
+    let what = format!("{listeners}-{arrival}-{}", lab.one(&CLIENTS));
+    let sample = |_| in_a_process("herd", &what, loops);
+    let samples: Vec<Sample> =
+        (0..lab.one(&REPEATS)).map(sample).collect::<Result<_>>()?;
     let spread = |of: fn(&Sample) -> f64| Spread::of(samples.iter().map(of).collect());
     Ok(Measured {
         wakes: spread(|sample| sample.wakes),
@@ -114,30 +144,26 @@ fn table(rows: &[Row]) -> String {
     table
 }
 
-fn chart(rows: &[Row]) -> String {
-    let series = WAYS.map(|name| Series {
-        name,
-        points: rows
-            .iter()
-            .filter(|row| row.listeners == name)
-            .map(|row| (row.loops as f64, row.single.wakes.median))
-            .collect(),
+fn chart(rows: &[Row]) -> Chart {
+    let series = WAYS.map(|name| {
+        let rows = rows.iter().filter(|row| row.listeners == name);
+        Series::of(name, rows.map(|row| (row.loops as f64, row.single.wakes)))
     });
-    Chart {
-        name: "herd",
+    let words = Words {
         title: "Wake-ups for one client",
         description: "Three lines over the number of loops. Those of each and one lie on each other, flat, near one wake-up for a client. That of herd rises with the number of loops.",
         x: "loops",
         y: "loops woken for one client",
-        series: &series,
-    }
-    .svg()
+    };
+    Chart::new(Kind::Line, &words, series)
 }
 
 /// Takes one sample in this process, which should have done nothing else. `what` is how
-/// clients are dealt out and how they come, as in `one-single`.
+/// clients are dealt out, how they come, and how many, as in `one-single-800`.
 pub(super) fn measure(what: &str, loops: usize) -> Result<Sample> {
-    let (way, arrival) = what.split_once('-').context("not two words")?;
+    let mut words = what.split('-');
+    let mut word = || words.next().context("not three words");
+    let (way, arrival, clients) = (word()?, word()?, word()?.parse::<usize>()?);
     let Ok(way) = Listeners::from_str(way, false) else { bail!("no way: {way}") };
     let together = if arrival == "single" { 1 } else { BURST };
     raise_descriptor_limit();
@@ -160,8 +186,8 @@ pub(super) fn measure(what: &str, loops: usize) -> Result<Sample> {
             scope.spawn(|| reactor.run());
         }
         rest()?;
-        let mut silent = Vec::with_capacity(CLIENTS);
-        while silent.len() < CLIENTS {
+        let mut silent = Vec::with_capacity(clients);
+        while silent.len() < clients {
             for _ in 0..together {
                 silent.push(TcpStream::connect(address)?);
             }
@@ -172,15 +198,15 @@ pub(super) fn measure(what: &str, loops: usize) -> Result<Sample> {
     drop(send);
     let tallies: Vec<Tally> = tallies.iter().collect();
     let accepted: usize = tallies.iter().map(|tally| tally.accepted).sum();
-    ensure!(accepted == CLIENTS, "{accepted} of {CLIENTS} clients were accepted");
+    ensure!(accepted == clients, "{accepted} of {clients} clients were accepted");
     let each =
-        |of: fn(&Tally) -> f64| tallies.iter().map(of).sum::<f64>() / CLIENTS as f64;
+        |of: fn(&Tally) -> f64| tallies.iter().map(of).sum::<f64>() / clients as f64;
     let busiest = tallies.iter().map(|tally| tally.accepted).max().unwrap_or(0);
     Ok(Sample {
         wakes: each(|tally| tally.wakes as f64),
         in_vain: each(|tally| tally.in_vain as f64),
         cpu_microseconds: each(|tally| tally.cpu.as_secs_f64() * 1e6),
-        busiest: busiest as f64 / CLIENTS as f64,
+        busiest: busiest as f64 / clients as f64,
     })
 }
 

@@ -5,19 +5,28 @@ use std::fs;
 use std::process::Command;
 
 use nix::sys::resource::{Resource, getrlimit};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::house::House;
 
 /// The facts of a machine that matter for what we measure.
-#[derive(Debug, Serialize)]
-pub(super) struct Machine {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Machine {
     kernel: String,
     processor: String,
     cores: usize,
     memory_kib: u64,
     open_files: nix::libc::rlim_t,
+    /// So many processes and threads may this user have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    processes: Option<nix::libc::rlim_t>,
+    /// The longest backlog that the kernel grants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    backlog: Option<u64>,
     rustc: String,
+    /// Of this project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
     commit: String,
 }
 
@@ -39,6 +48,11 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(0, Into::into),
             memory_kib: meminfo("MemTotal"),
             open_files: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard),
+            processes: getrlimit(Resource::RLIMIT_NPROC).ok().map(|(soft, _)| soft),
+            backlog: fs::read_to_string("/proc/sys/net/core/somaxconn")
+                .ok()
+                .and_then(|text| text.trim().parse().ok()),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             rustc: said("rustc", &["--version"]),
             commit: said(
                 "git",
@@ -51,6 +65,40 @@ impl Machine {
                 ],
             ),
         }
+    }
+}
+
+impl Machine {
+    /// Of the checkout.
+    pub(super) fn commit(&self) -> &str {
+        &self.commit
+    }
+
+    /// All of them, by name.
+    pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
+        let limit =
+            |limit: Option<String>| limit.unwrap_or_else(|| "not recorded".to_owned());
+        let gib = self.memory_kib as f64 / 1024.0 / 1024.0;
+        vec![
+            ("Kernel", self.kernel.clone()),
+            ("Processor", format!("{}, {} cores", self.processor, self.cores)),
+            ("Memory", format!("{gib:.1} GiB")),
+            ("Open files, at most", self.open_files.to_string()),
+            ("Processes and threads, at most", limit(self.processes.map(unlimited))),
+            ("Backlog, at most", limit(self.backlog.map(|backlog| backlog.to_string()))),
+            ("Compiler", self.rustc.clone()),
+            (
+                "Project",
+                format!("{}, commit {}", limit(self.version.clone()), self.commit),
+            ),
+        ]
+    }
+}
+
+fn unlimited(limit: nix::libc::rlim_t) -> String {
+    match limit {
+        nix::libc::RLIM_INFINITY => "no limit".to_owned(),
+        limit => limit.to_string(),
     }
 }
 

@@ -13,11 +13,15 @@ use anyhow::{Context, Result, ensure};
 use ch01_blocking::program::raise_descriptor_limit;
 use serde::Serialize;
 
+use super::Lab;
+use super::chart::{Chart, Series, Words};
+use super::experiment::{Experiment, Kind, Parameter, charted};
+use super::prediction::{Form, Predict};
+use super::record::{Part, keep};
 use super::running::{Server, hold};
 use super::spread::{bytes, thousands};
-use super::{Lab, keep};
 
-/// Each server, and how many clients it is tried with: `select` has no room for more. A
+/// Each server, and the most clients that it is tried with: `select` has no room for more. A
 /// server that a later chapter brings is a line here.
 const SERVERS: &[(&str, usize)] = &[
     ("thread", 10_000),
@@ -31,6 +35,29 @@ const SERVERS: &[(&str, usize)] = &[
     ("coroutine", 15_000),
     ("async", 15_000),
 ];
+static CLIENTS: Parameter =
+    Parameter { name: "idle clients at most", quick: &[1_000], full: &[15_000] };
+
+pub(super) static EXPERIMENT: Experiment = Experiment {
+    name: "memory",
+    question: "What does a server own for each client that says nothing?",
+    predict: Predict {
+        ask: "A client has been served, keeps its connection, and says nothing. How much memory of its own does the server poll hold for it?",
+        form: Form::Choice {
+            options: &[
+                "some hundred bytes",
+                "a page, four KiB",
+                "a read buffer, sixteen KiB",
+                "more",
+            ],
+        },
+    },
+    parameters: &[&CLIENTS],
+    parts: &[charted("memory", Kind::Bar)],
+    from_page: true,
+    run,
+};
+
 /// Longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -47,16 +74,32 @@ struct Row {
 }
 
 /// The whole experiment.
-pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+fn run(lab: &Lab<'_>) -> Result<()> {
     raise_descriptor_limit();
-    let rows = SERVERS
-        .iter()
-        .map(|&(server, clients)| {
-            eprintln!("lab memory: {server}, {clients} clients");
-            row(lab, server, clients).with_context(|| format!("with {server}"))
-        })
-        .collect::<Result<Vec<Row>>>()?;
-    keep(lab, "memory", &rows, &table(&rows), None)
+    lab.begin(SERVERS.len());
+    let mut rows = Vec::new();
+    for &(server, most) in SERVERS {
+        let clients = most.min(lab.one(&CLIENTS));
+        lab.step(&format!("{server}, {} clients", thousands(clients)));
+        rows.push(row(lab, server, clients).with_context(|| format!("with {server}"))?);
+        lab.partial(|| parts(&rows));
+    }
+    keep(lab, &rows, parts(&rows))
+}
+
+fn parts(rows: &[Row]) -> Vec<Part> {
+    vec![Part { once: true, ..Part::new("memory", table(rows), Some(chart(rows))) }]
+}
+
+fn chart(rows: &[Row]) -> Chart {
+    let words = Words {
+        title: "A server's own memory for each idle client",
+        description: "A bar for each server. That of thread is by far the longest; those of the event loops and of coroutine are hardly to be seen beside it.",
+        x: "",
+        y: "bytes for each idle client",
+    };
+    let bar = |row: &Row| Series::plain(row.server, [(0.0, row.each.max(0.0))]);
+    Chart::new(Kind::Bar, &words, rows.iter().map(bar))
 }
 
 fn row(lab: &Lab<'_>, server: &'static str, clients: usize) -> Result<Row> {

@@ -1,159 +1,229 @@
 //! The lab: every measured figure of the book, made again by one command.
 //!
-//! An experiment measures, and keeps JSON with the machine's facts, a table and a chart in
-//! `target/lab/`. With `--record` they go to `book/results/` and `book/src/generated/`, from
-//! where the pages include them: so no measured number is ever typed.
+//! ```text
+//! experiment   what one is: a question, a prediction, how much is measured   registry  all of them
+//!     run ── events (how far it is) ── record (what came of it) ── chart, report (how it looks)
+//! ```
+//!
+//! A result is JSON with the machine's facts, in `target/lab/`. With `--record` it is in
+//! `book/results/`, and what the pages show of it in `book/src/generated/`, from where they
+//! include it: so no measured number is ever typed.
 
 mod chaos;
 mod chart;
+mod child;
 #[cfg(target_os = "linux")]
 mod closing;
 #[cfg(target_os = "linux")]
 mod compare;
 #[cfg(target_os = "linux")]
 mod concurrency;
+mod events;
+mod experiment;
 #[cfg(target_os = "linux")]
 mod family;
 #[cfg(target_os = "linux")]
 mod herd;
+#[cfg(target_os = "linux")]
+mod hold;
 mod idle;
 mod machine;
 mod memory;
+mod prediction;
 mod readiness;
+mod record;
+mod registry;
+mod report;
 mod request;
 mod rounds;
 mod running;
 mod sample;
+mod sizes;
+mod slow_client;
 mod spawn;
-mod spread;
-mod stuck;
+pub(crate) mod spread;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod switch;
+#[cfg(target_os = "linux")]
+mod syscalls;
 mod waiting;
 
-use std::fs;
-use std::path::Path;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use clap::Args;
 use serde::Serialize;
 
+use self::events::Progress;
 use crate::house::House;
 
-/// Something that can be measured.
-struct Experiment {
-    name: &'static str,
-    question: &'static str,
-    run: fn(&Lab<'_>) -> Result<()>,
+pub use self::experiment::{Experiment, Kind, Parameter, Yield};
+pub use self::prediction::{Answer, Form, Given, Predict, predict, predictions};
+pub use self::record::{Mode, Part, Record, drawn, own, recorded};
+pub use self::registry::{EXPERIMENTS, find};
+#[cfg(target_os = "linux")]
+pub use self::{compare::Options as CompareOptions, hold::Options as HoldOptions};
+
+/// How an experiment is run.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct How {
+    /// Measure as much as the book shows: minutes instead of seconds
+    #[arg(long)]
+    full: bool,
+    /// Make this the result that the book shows, instead of keeping it in target/lab; in full
+    #[arg(long)]
+    pub record: bool,
+    /// Print JSON, a line for each step, chart and table, and end with standard input
+    #[arg(long, conflicts_with = "record")]
+    events: bool,
+    /// Measure nothing: draw what the book shows again, from its recorded results
+    #[arg(long, conflicts_with_all = ["full", "record", "events"])]
+    redraw: bool,
 }
 
-const EXPERIMENTS: &[Experiment] = &[
-    Experiment {
-        name: "spawn",
-        question: "What does it cost to make a process or a thread, and to keep it while it sleeps?",
-        run: spawn::run,
-    },
-    Experiment {
-        name: "stuck",
-        question: "How many silent clients does a server bear, and what does the next one wait?",
-        run: stuck::run,
-    },
-    Experiment {
-        name: "readiness",
-        question: "What does it cost to find out who is ready, of so many?",
-        run: readiness::run,
-    },
-    Experiment {
-        name: "memory",
-        question: "What does a server own for each client that says nothing?",
-        run: memory::run,
-    },
-    Experiment {
-        name: "waiting",
-        question: "What does a client cost its server, by what the two wait for: thread, epoll, coroutine, async",
-        run: waiting::run,
-    },
-    Experiment {
-        name: "request",
-        question: "What does a request cost outside of the kernel?",
-        run: request::run,
-    },
-    Experiment {
-        name: "idle",
-        question: "What do idle clients cost a fresh one, and the processor: spin and sigio",
-        run: idle::run,
-    },
-    Experiment {
-        name: "chaos",
-        question: "Everything that clients can do, at once: what does one that means well notice?",
-        run: chaos::run,
-    },
-    #[cfg(target_os = "linux")]
-    Experiment {
-        name: "concurrency",
-        question: "All servers, from one client to ten thousand: who still answers, and at what cost?",
-        run: concurrency::run,
-    },
-    #[cfg(target_os = "linux")]
-    Experiment {
-        name: "herd",
-        question: "How often are several loops woken for one client, and who gets it?",
-        run: herd::run,
-    },
-    #[cfg(all(
-        target_os = "linux",
-        any(target_arch = "x86_64", target_arch = "aarch64")
-    ))]
-    Experiment {
-        name: "switch",
-        question: "What does it cost to go to another stack and back, and to have so many?",
-        run: switch::run,
-    },
-    #[cfg(target_os = "linux")]
-    Experiment {
-        name: "closing",
-        question: "One of several loops goes: which of the clients that wait does it take along?",
-        run: closing::run,
-    },
-    #[cfg(target_os = "linux")]
-    Experiment {
-        name: "compare",
-        question: "What does a request cost, here and in the servers that people run? (`compare` has options)",
-        run: compare::run,
-    },
-];
-
-/// Where results go.
+/// A run of an experiment.
 struct Lab<'a> {
     house: &'a House,
-    /// Into the book's sources, and not only into target/lab.
+    experiment: &'static Experiment,
+    /// As much is measured as the book shows.
+    full: bool,
+    /// The result goes into the book, and not into target/lab.
     record: bool,
+    progress: Progress,
+}
+
+impl Lab<'_> {
+    /// How much of this there is in this run.
+    fn list(&self, parameter: &'static Parameter) -> &'static [usize] {
+        if self.full { parameter.full } else { parameter.quick }
+    }
+
+    /// The same where it is one number.
+    fn one(&self, parameter: &'static Parameter) -> usize {
+        self.list(parameter).first().copied().unwrap_or(1)
+    }
+
+    /// There will be so many steps.
+    fn begin(&self, steps: usize) {
+        self.progress.begin(steps);
+    }
+
+    /// The next step begins. Nothing is measured at this moment.
+    fn step(&self, what: &str) {
+        self.progress.step(what);
+    }
+
+    /// Shows what there is yet, if somebody watches. Nothing is measured at this moment.
+    fn partial(&self, parts: impl FnOnce() -> Vec<Part>) {
+        if self.progress.events() {
+            self.show(&parts(), false);
+        }
+    }
+
+    /// The charts, over what the book has recorded, and the tables.
+    fn show(&self, parts: &[Part], tables: bool) {
+        if !self.progress.events() {
+            parts.iter().filter(|_| tables).for_each(|part| println!("{}", part.table));
+            return;
+        }
+        let recorded = Record::read(&recorded(self.house), self.experiment.name);
+        let recorded = recorded.unwrap_or_default();
+        for part in parts {
+            let over = recorded.as_ref().and_then(|other| other.part(&part.name));
+            if let Some(chart) = &part.chart {
+                let over = over.and_then(|part| part.chart.as_ref());
+                self.progress.chart(&part.name, &chart.svg(&part.name, over));
+            }
+            if tables {
+                self.progress.table(&part.name, &part.html());
+            }
+        }
+    }
 }
 
 /// Runs an experiment by its name, or lists them all.
-pub fn command(house: &House, name: Option<&str>, record: bool) -> Result<()> {
+pub fn command(house: &House, name: Option<&str>, how: How) -> Result<()> {
+    if how.redraw {
+        return record::redraw(house);
+    }
     let Some(name) = name else {
         for experiment in EXPERIMENTS {
             println!("{:<12} {}", experiment.name, experiment.question);
         }
         return Ok(());
     };
-    running::end_with_us()?;
-    match EXPERIMENTS.iter().find(|experiment| experiment.name == name) {
-        Some(experiment) => (experiment.run)(&Lab { house, record }),
-        None => bail!(
-            "no experiment is called {name}; `cargo run --release -- lab` lists them"
-        ),
+    if name == "report" {
+        return report::command(house);
     }
+    let Some(experiment) = find(name) else {
+        bail!("no experiment is called {name}; `cargo run --release -- lab` lists them")
+    };
+    started(house, experiment, how, experiment.run)
 }
 
-#[cfg(target_os = "linux")]
-pub use compare::Options as CompareOptions;
+/// Runs an experiment, or what it was told to do.
+fn started(
+    house: &House,
+    experiment: &'static Experiment,
+    how: How,
+    run: impl FnOnce(&Lab<'_>) -> Result<()>,
+) -> Result<()> {
+    child::end_on_signals()?;
+    let full = how.full || how.record;
+    let progress = match how.events {
+        true => Progress::as_events(experiment.name, full),
+        false => Progress::at_terminal(experiment.name),
+    };
+    let lab = Lab { house, experiment, full, record: how.record, progress };
+    run(&lab).inspect_err(|error| lab.progress.failed(&format!("{error:#}")))
+}
 
 /// The experiment that can be told whom to measure, and in what.
 #[cfg(target_os = "linux")]
 pub fn compare(house: &House, options: &CompareOptions, record: bool) -> Result<()> {
-    running::end_with_us()?;
-    compare::compare(&Lab { house, record }, options)
+    let how = How { record, ..How::default() };
+    started(house, &compare::EXPERIMENT, how, |lab| compare::compare(lab, options))
+}
+
+/// One's own result, as a page shows it again.
+#[derive(Serialize)]
+pub struct Shown {
+    /// The record.
+    pub result: Record,
+    /// The charts, over the recorded ones: names, and SVG.
+    pub charts: Vec<(String, String)>,
+    /// The tables: names, and HTML.
+    pub tables: Vec<(String, String)>,
+}
+
+/// What the reader has measured last, if anything.
+pub fn shown(house: &House, experiment: &Experiment) -> Result<Option<Shown>> {
+    let Some(result) = Record::read(&own(house), experiment.name)? else {
+        return Ok(None);
+    };
+    let book = Record::read(&recorded(house), experiment.name)?;
+    let drawn =
+        |part: &Part| Some((part.name.clone(), result.drawn(part, book.as_ref())?));
+    let charts = result.parts.iter().filter_map(drawn).collect();
+    let tables =
+        result.parts.iter().map(|part| (part.name.clone(), part.html())).collect();
+    Ok(Some(Shown { charts, tables, result }))
+}
+
+/// The axes on which a curve is predicted, without its lines; if that is the form, and the
+/// book has such a chart.
+pub fn blank(house: &House, experiment: &Experiment) -> Result<Option<String>> {
+    let Form::Curve { chart: name, .. } = experiment.predict.form else {
+        return Ok(None);
+    };
+    let book = Record::read(&recorded(house), experiment.name)?;
+    let chart = book.as_ref().and_then(|book| book.part(name)?.chart.as_ref());
+    Ok(chart.map(|chart| chart.blank(name)))
+}
+
+#[cfg(target_os = "linux")]
+/// The experiment that can be told how many.
+#[cfg(target_os = "linux")]
+pub fn hold(house: &House, options: &HoldOptions, how: How) -> Result<()> {
+    started(house, &hold::EXPERIMENT, how, |lab| hold::hold(lab, options))
 }
 
 /// One sample of an experiment: what it starts this program again for.
@@ -164,6 +234,8 @@ pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
         "request" => serde_json::to_string(&request::measure(what, count)?)?,
         #[cfg(target_os = "linux")]
         "herd" => serde_json::to_string(&herd::measure(what, count)?)?,
+        #[cfg(target_os = "linux")]
+        "hold" => serde_json::to_string(&hold::measure(what, count)?)?,
         #[cfg(all(
             target_os = "linux",
             any(target_arch = "x86_64", target_arch = "aarch64")
@@ -172,96 +244,5 @@ pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
         _ => bail!("the experiment {experiment} takes no samples by itself"),
     };
     println!("{sample}");
-    Ok(())
-}
-
-/// A recorded result.
-#[derive(Serialize)]
-struct Record<'a, R> {
-    experiment: &'a str,
-    command: &'a str,
-    machine: machine::Machine,
-    rows: &'a [R],
-}
-
-/// What the pages show of a result: a table, and perhaps a chart.
-struct Part {
-    /// Of the file that a page includes.
-    name: &'static str,
-    table: String,
-    chart: Option<String>,
-    /// Measured once; else its figures are medians of several repeats.
-    once: bool,
-}
-
-/// Keeps a result of one table, perhaps with a chart.
-fn keep<R: Serialize>(
-    lab: &Lab<'_>,
-    name: &'static str,
-    rows: &[R],
-    table: &str,
-    chart: Option<&str>,
-) -> Result<()> {
-    let part = Part {
-        name,
-        table: table.to_owned(),
-        chart: chart.map(str::to_owned),
-        once: chart.is_none(),
-    };
-    keep_parts(lab, name, rows, &[part])
-}
-
-/// Keeps a result: the JSON, and the tables and charts that the pages show of it.
-fn keep_parts<R: Serialize>(
-    lab: &Lab<'_>,
-    name: &str,
-    rows: &[R],
-    parts: &[Part],
-) -> Result<()> {
-    keep_as(lab, &format!("cargo run --release -- lab {name}"), name, rows, parts)
-}
-
-/// The same, made by this command.
-fn keep_as<R: Serialize>(
-    lab: &Lab<'_>,
-    command: &str,
-    name: &str,
-    rows: &[R],
-    parts: &[Part],
-) -> Result<()> {
-    let machine = machine::Machine::this(lab.house);
-    let (results, generated) = if lab.record {
-        (lab.house.book().join("results"), lab.house.src().join("generated"))
-    } else {
-        let own = lab.house.checkout().join("target/lab");
-        (own.clone(), own)
-    };
-    for directory in [&generated, &results] {
-        fs::create_dir_all(directory)
-            .with_context(|| format!("cannot make {}", directory.display()))?;
-    }
-    let write = |path: &Path, text: &str| {
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-    };
-    for Part { name, table, chart, once } in parts {
-        let mut page = format!("{table}\n");
-        if let Some(chart) = chart {
-            page += &format!(
-                "<figure>\n{{{{#include {name}.svg}}}}\n\
-                 <figcaption>Both axes are logarithmic.</figcaption>\n</figure>\n\n"
-            );
-            write(&generated.join(format!("{name}.svg")), chart)?;
-        }
-        let how = if *once { "" } else { ", medians of several repeats" };
-        page += &format!(
-            "*Recorded with `{command}`{how}, on {machine}. The same command measures yours.*\n"
-        );
-        write(&generated.join(format!("{name}.md")), &page)?;
-        println!("{table}");
-    }
-    let record = Record { experiment: name, command, machine, rows };
-    let kept = results.join(format!("{name}.json"));
-    write(&kept, &(serde_json::to_string_pretty(&record)? + "\n"))?;
-    println!("kept in {}", kept.display());
     Ok(())
 }

@@ -7,14 +7,40 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::chart::{Chart, Series};
+use super::Lab;
+use super::chart::{Chart, Series, Words};
+use super::experiment::{Experiment, Kind, Parameter, charted, table as tabled};
+use super::prediction::{Form, Predict};
+use super::record::{Part, keep};
 use super::rounds::Sample;
 use super::sample::in_a_process;
 use super::spread::{Spread, thousands};
-use super::{Lab, Part, keep_parts};
 
 const COUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
-const REPEATS: usize = 5;
+/// The same, for all runs: the published figures are for these.
+static WATCHED: Parameter =
+    Parameter { name: "descriptors watched", quick: &COUNTS, full: &COUNTS };
+/// Of the waits alone, which the published figures are of.
+static ALONE: Parameter =
+    Parameter { name: "repeats of the wait alone", quick: &[3], full: &[5] };
+static REPEATS: Parameter = Parameter { name: "repeats", quick: &[1], full: &[5] };
+
+pub(super) static EXPERIMENT: Experiment = Experiment {
+    name: "readiness",
+    question: "What does it cost to find out who is ready, of so many?",
+    predict: Predict {
+        ask: "One descriptor is ready. Draw what one wait with epoll costs when ten, a hundred, a thousand, ten thousand are watched.",
+        form: Form::Curve { chart: "readiness", line: "epoll" },
+    },
+    parameters: &[&WATCHED, &ALONE, &REPEATS],
+    parts: &[
+        charted("readiness", Kind::Line),
+        tabled("readiness-one"),
+        charted("readiness-all", Kind::Line),
+    ],
+    from_page: true,
+    run,
+};
 
 /// Those that tell of what is, and so can be asked again and again. The others tell of
 /// what happens: without a write there is nothing to wait for.
@@ -54,45 +80,50 @@ struct Row {
 }
 
 /// The whole experiment.
-pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+fn run(lab: &Lab<'_>) -> Result<()> {
+    lab.begin((LEVEL.len() + 2 * ALL.len()) * COUNTS.len());
     let mut rows = Vec::new();
     for (kind, mechanisms) in
         [("alone", &LEVEL[..]), ("one", &ALL[..]), ("all", &ALL[..])]
     {
         for &mechanism in mechanisms {
-            eprintln!("lab readiness: {mechanism}, {kind}");
             for count in COUNTS {
-                rows.push(row(kind, mechanism, count)?);
+                lab.step(&format!(
+                    "{mechanism}, {} descriptors, {kind}",
+                    thousands(count)
+                ));
+                let repeats = lab.one(if kind == "alone" { &ALONE } else { &REPEATS });
+                rows.push(row(kind, mechanism, count, repeats)?);
+                lab.partial(|| charts_of(&rows, kind));
             }
         }
     }
-    let parts = [
-        Part {
-            name: "readiness",
-            table: alone(&rows),
-            chart: Some(alone_chart(&rows)),
-            once: false,
-        },
-        Part {
-            name: "readiness-one",
-            table: both(&rows, "one"),
-            chart: None,
-            once: false,
-        },
-        Part {
-            name: "readiness-all",
-            table: both(&rows, "all"),
-            chart: Some(all_chart(&rows)),
-            once: false,
-        },
-    ];
-    keep_parts(lab, "readiness", &rows, &parts)
+    keep(lab, &rows, parts(&rows))
 }
 
-fn row(kind: &'static str, mechanism: &'static str, count: usize) -> Result<Row> {
+fn parts(rows: &[Row]) -> Vec<Part> {
+    vec![
+        Part::new("readiness", alone(rows), Some(alone_chart(rows))),
+        Part::new("readiness-one", both(rows, "one"), None),
+        Part::new("readiness-all", both(rows, "all"), Some(all_chart(rows))),
+    ]
+}
+
+/// The charts that show something of this kind.
+fn charts_of(rows: &[Row], kind: &str) -> Vec<Part> {
+    let name = if kind == "alone" { "readiness" } else { "readiness-all" };
+    parts(rows).into_iter().filter(|part| part.name == name).collect()
+}
+
+fn row(
+    kind: &'static str,
+    mechanism: &'static str,
+    count: usize,
+    repeats: usize,
+) -> Result<Row> {
     let mut row = Row { kind, mechanism, count, cpu: None, wall: None, full_after: None };
     let (mut cpus, mut walls) = (Vec::new(), Vec::new());
-    for _ in 0..REPEATS {
+    for _ in 0..repeats {
         match in_a_process("readiness", &format!("{mechanism}/{kind}"), count)? {
             Sample::Took { cpu, wall } => {
                 cpus.push(cpu);
@@ -227,46 +258,40 @@ fn both(rows: &[Row], kind: &str) -> String {
     table
 }
 
-fn line(rows: &[Row], kind: &str, name: &'static str) -> Series {
-    let point = |row: &Row| Some((row.count as f64, row.cpu?.median));
+fn line(rows: &[Row], kind: &str, name: &str) -> Series {
+    let point = |row: &Row| Some((row.count as f64, row.cpu?));
     let rows = rows.iter().filter(|row| row.kind == kind && row.mechanism == name);
-    Series { name, points: rows.filter_map(point).collect() }
+    Series::of(name, rows.filter_map(point))
 }
 
-fn alone_chart(rows: &[Row]) -> String {
+fn alone_chart(rows: &[Row]) -> Chart {
     let mut series: Vec<Series> =
         LEVEL.into_iter().map(|name| line(rows, "alone", name)).collect();
-    let published = |name, mechanism: usize| Series {
-        name,
-        points: COUNTS
+    let published = |name, mechanism: usize| {
+        let points = COUNTS
             .iter()
             .zip(PUBLISHED[0].1)
-            .map(|(&count, seconds)| (count as f64, seconds[mechanism] * 10.0))
-            .collect(),
+            .map(|(&count, seconds)| (count as f64, seconds[mechanism] * 10.0));
+        Series { published: true, ..Series::plain(name, points) }
     };
     series.push(published("poll, TLPI", 1));
     series.push(published("epoll, TLPI", 2));
-    Chart {
-        name: "readiness",
+    let words = Words {
         title: "What one wait costs with one descriptor ready",
         description: "Five lines over the number of descriptors watched. Those of select and poll rise in proportion to it, that of epoll is flat. The two lines from the book of 2010 have the same shape and lie higher.",
         x: "descriptors watched",
         y: "µs of processor time a wait",
-        series: &series,
-    }
-    .svg()
+    };
+    Chart::new(Kind::Line, &words, series)
 }
 
-fn all_chart(rows: &[Row]) -> String {
-    let series: Vec<Series> =
-        ALL.into_iter().skip(1).map(|name| line(rows, "all", name)).collect();
-    Chart {
-        name: "readiness-all",
+fn all_chart(rows: &[Row]) -> Chart {
+    let series = ALL.into_iter().skip(1).map(|name| line(rows, "all", name));
+    let words = Words {
         title: "What each event costs when all descriptors are ready",
         description: "Six lines over the number of descriptors watched, all of them nearly flat and close together.",
         x: "descriptors watched, all of them ready",
         y: "µs of processor time an event, with its write and read",
-        series: &series,
-    }
-    .svg()
+    };
+    Chart::new(Kind::Line, &words, series)
 }

@@ -16,9 +16,12 @@ use ch01_blocking::site::Site;
 use ch01_blocking::stream::Transport;
 use serde::Serialize;
 
+use super::Lab;
+use super::experiment::{Experiment, Parameter, table as tabled};
+use super::prediction::{Form, Predict};
+use super::record::{Part, keep};
 use super::sample::{cpu, in_a_process};
 use super::spread::Spread;
-use super::{Lab, keep};
 
 /// As `lab request` names them, and what each is.
 const KINDS: [(&str, &str); 9] = [
@@ -34,13 +37,26 @@ const KINDS: [(&str, &str); 9] = [
 ];
 /// Requests in one burst, as a client that pipelines sends them.
 const BURST: usize = 16;
-const REPEATS: usize = 9;
+static REPEATS: Parameter = Parameter { name: "repeats", quick: &[5], full: &[9] };
 /// A sample takes so much processor time.
 const ENOUGH: Duration = Duration::from_millis(100);
 
 const HEAD: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
 const ASKED: Asked =
     Asked { method: Method::Get, version: Version::Http11, keep_alive: true };
+
+pub(super) static EXPERIMENT: Experiment = Experiment {
+    name: "request",
+    question: "What does a request cost outside of the kernel?",
+    predict: Predict {
+        ask: "Reading a request, deciding on the answer, writing it: without sockets, how long do all three take?",
+        form: Form::Number { unit: "ns" },
+    },
+    parameters: &[&REPEATS],
+    parts: &[tabled("request")],
+    from_page: true,
+    run,
+};
 
 #[derive(Serialize)]
 struct Row {
@@ -50,10 +66,12 @@ struct Row {
 }
 
 /// The whole experiment.
-pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+fn run(lab: &Lab<'_>) -> Result<()> {
+    let repeats = lab.one(&REPEATS);
+    lab.begin(repeats);
     let mut samples = KINDS.map(|_| Vec::new());
-    for round in 1..=REPEATS {
-        eprintln!("lab request: round {round} of {REPEATS}");
+    for round in 1..=repeats {
+        lab.step(&format!("round {round} of {repeats}"));
         for ((kind, _), samples) in KINDS.iter().zip(&mut samples) {
             samples.push(in_a_process("request", kind, BURST)?);
         }
@@ -68,7 +86,7 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
         let Spread { median, min, max, .. } = cpu;
         table += &format!("| {what} | {median:.0} | {min:.0} | {max:.0} |\n");
     }
-    keep(lab, "request", &rows, &table, None)
+    keep(lab, &rows, vec![Part::once("request", table)])
 }
 
 /// Nowhere.

@@ -3,16 +3,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
 
 use super::Lab;
+use super::child::Kept;
 use super::machine::after;
 use crate::servers;
 
@@ -27,7 +24,7 @@ const ANSWER: &[u8] = b"Hello, World!";
 
 /// A server that runs, and ends with this.
 pub(super) struct Server {
-    child: Child,
+    child: Kept,
     /// Where it listens.
     pub(super) address: SocketAddr,
 }
@@ -62,12 +59,9 @@ impl Server {
     /// Starts a program that takes `--listen` and says where it listens.
     pub(super) fn command(command: &mut Command, name: &str) -> Result<Server> {
         command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut child =
-            command.spawn().with_context(|| format!("cannot start {name}"))?;
-        running.push(child.id());
-        drop(running);
-        let stdout = child.stdout.take().context("no standard output")?;
+            Kept::spawn(command).with_context(|| format!("cannot start {name}"))?;
+        let stdout = child.0.stdout.take().context("no standard output")?;
         let mut server = Server { child, address: ([127, 0, 0, 1], 0).into() };
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
@@ -80,13 +74,19 @@ impl Server {
     /// The number of its process.
     #[cfg(target_os = "linux")]
     pub(super) fn id(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
+    }
+
+    /// Waits until it has ended, as somebody has told it to.
+    pub(super) fn ended(mut self) -> Result<()> {
+        self.child.0.wait()?;
+        Ok(())
     }
 
     /// What it has had of the processors so far, all its threads.
     pub(super) fn account(&self) -> Result<Account> {
         let mut account = Account { used: Duration::ZERO, waited: Duration::ZERO };
-        let threads = format!("/proc/{}/task", self.child.id());
+        let threads = format!("/proc/{}/task", self.child.0.id());
         for thread in fs::read_dir(&threads).context("this lab needs Linux's /proc")? {
             let text = fs::read_to_string(thread?.path().join("schedstat"))?;
             let mut numbers = text.split_whitespace().map(str::parse);
@@ -113,41 +113,15 @@ impl Server {
     }
 
     fn status(&self, name: &str) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.child.id());
+        let path = format!("/proc/{}/status", self.child.0.id());
         let value = after(&path, name).with_context(|| format!("no {name} in /proc"))?;
         Ok(value.split_whitespace().next().unwrap_or_default().parse()?)
     }
 
     /// How many descriptors it has open.
     pub(super) fn descriptors(&self) -> Result<usize> {
-        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.0.id()))?.count())
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        running.retain(|other| *other != self.child.id());
-        let _ = self.child.kill(); // or it has ended already
-        let _ = self.child.wait();
-    }
-}
-
-/// The servers that run now.
-static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
-
-/// From now on, if this program is told to end, its servers end before it.
-pub(super) fn end_with_us() -> Result<()> {
-    ctrlc::set_handler(|| {
-        // Kept to the end: no server starts any more.
-        let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        for server in running.iter().filter_map(|id| i32::try_from(*id).ok()) {
-            let _ = kill(Pid::from_raw(server), Signal::SIGKILL); // or it has ended already
-            let _ = waitpid(Pid::from_raw(server), None);
-        }
-        std::process::exit(130);
-    })
-    .context("cannot handle signals")
 }
 
 /// Opens so many connections; each is served once and kept.

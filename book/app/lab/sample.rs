@@ -4,10 +4,12 @@
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use serde::de::DeserializeOwned;
+
+use super::child::Kept;
 
 /// Starts this program again to take one sample, and returns what it says.
 pub(super) fn in_a_process<S: DeserializeOwned>(
@@ -16,15 +18,13 @@ pub(super) fn in_a_process<S: DeserializeOwned>(
     count: usize,
 ) -> Result<S> {
     let program = std::env::current_exe().context("cannot find this program")?;
-    let output = Command::new(program)
-        .args(["measure", experiment, what, &count.to_string()])
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(serde_json::from_slice(&output.stdout)?)
+    let said = Kept::said(Command::new(program).args([
+        "measure",
+        experiment,
+        what,
+        &count.to_string(),
+    ]))?;
+    Ok(serde_json::from_slice(&said)?)
 }
 
 /// User and system time of this process and of the children that it has buried.

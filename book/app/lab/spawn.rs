@@ -14,14 +14,43 @@ use ch01_blocking::sys::{self, Pid, Signal, SingleThreaded};
 use nix::sys::wait::waitpid;
 use serde::{Deserialize, Serialize};
 
-use super::chart::{Chart, Series};
+use super::Lab;
+use super::chart::{Chart, Series, Words};
+use super::experiment::{Experiment, Kind, Parameter, charted};
 use super::machine::{after, meminfo};
+use super::prediction::{Form, Predict};
+use super::record::{Part, keep};
 use super::sample::{cpu, in_a_process};
 use super::spread::{Spread, bytes, thousands};
-use super::{Lab, keep};
 
-const COUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
-const REPEATS: usize = 7;
+/// How many at once.
+static COUNTS: Parameter = Parameter {
+    name: "at once",
+    quick: &[10, 100, 1_000],
+    full: &[10, 100, 1_000, 10_000],
+};
+static REPEATS: Parameter = Parameter { name: "repeats", quick: &[3], full: &[7] };
+
+pub(super) static EXPERIMENT: Experiment = Experiment {
+    name: "spawn",
+    question: "What does it cost to make a process or a thread, and to keep it while it sleeps?",
+    predict: Predict {
+        ask: "A process for each client, or a thread for each: how many times as much memory do a thousand sleeping processes hold, theirs and the kernel's together?",
+        form: Form::Choice {
+            options: &[
+                "as much",
+                "about twice as much",
+                "five to ten times as much",
+                "more",
+            ],
+        },
+    },
+    parameters: &[&COUNTS, &REPEATS],
+    parts: &[charted("spawn", Kind::Line)],
+    from_page: true,
+    run,
+};
+
 /// As much as the `thread` server reserves.
 const STACK: usize = 256 * 1024;
 
@@ -43,12 +72,14 @@ struct Row {
 }
 
 /// The whole experiment.
-pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+fn run(lab: &Lab<'_>) -> Result<()> {
+    let counts = lab.list(&COUNTS);
+    lab.begin(2 * counts.len());
     let mut rows = Vec::new();
     for what in ["process", "thread"] {
-        for count in COUNTS {
-            eprintln!("lab spawn: {what}, {count} at once");
-            let samples: Vec<Sample> = (0..REPEATS)
+        for &count in counts {
+            lab.step(&format!("{what}, {} at once", thousands(count)));
+            let samples: Vec<Sample> = (0..lab.one(&REPEATS))
                 .map(|_| in_a_process("spawn", what, count))
                 .collect::<Result<_>>()?;
             let spread =
@@ -60,9 +91,14 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
                 user_bytes: spread(|sample| sample.user_bytes),
                 kernel_bytes: spread(|sample| sample.kernel_bytes),
             });
+            lab.partial(|| parts(&rows));
         }
     }
-    keep(lab, "spawn", &rows, &table(&rows), Some(&chart(&rows)))
+    keep(lab, &rows, parts(&rows))
+}
+
+fn parts(rows: &[Row]) -> Vec<Part> {
+    vec![Part::new("spawn", table(rows), Some(chart(rows)))]
 }
 
 fn table(rows: &[Row]) -> String {
@@ -87,27 +123,22 @@ fn table(rows: &[Row]) -> String {
     table
 }
 
-fn chart(rows: &[Row]) -> String {
-    let series = ["process", "thread"].map(|what| Series {
-        name: what,
-        points: rows
-            .iter()
-            .filter(|row| row.what == what)
-            .map(|row| {
-                let each = row.user_bytes.median + row.kernel_bytes.median;
-                (row.count as f64, each * row.count as f64 / 1024.0 / 1024.0)
-            })
-            .collect(),
+fn chart(rows: &[Row]) -> Chart {
+    let series = ["process", "thread"].map(|what| {
+        let rows = rows.iter().filter(|row| row.what == what);
+        let held = rows.map(|row| {
+            let each = row.user_bytes.median + row.kernel_bytes.median;
+            (row.count as f64, each * row.count as f64 / 1024.0 / 1024.0)
+        });
+        Series::plain(what, held)
     });
-    Chart {
-        name: "spawn",
+    let words = Words {
         title: "Memory held by sleeping processes and threads",
         description: "A line for processes and a line for threads, both straight: memory grows in proportion to how many there are.",
         x: "how many, asleep",
         y: "MiB, theirs and the kernel's",
-        series: &series,
-    }
-    .svg()
+    };
+    Chart::new(Kind::Line, &words, series)
 }
 
 /// Takes one sample in this process, which should have done nothing else.

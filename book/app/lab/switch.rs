@@ -10,30 +10,37 @@
 //!
 //! And so many coroutines at once, none of which does anything: what they hold.
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::process::Command;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use ch05_epoll::epoll::{Epoll, Trigger};
 use ch06_coroutines::context::slow::{ByJump, ByReturn, Form, Inlined, Pair};
-use ch06_coroutines::{Coroutine, Resumed, Stacks, suspend};
+use ch06_coroutines::{Coroutine, Resumed, Scheduler, Stacks, suspend};
 use serde::{Deserialize, Serialize};
 
+use super::Lab;
+use super::experiment::{Experiment, Parameter, table as tabled};
 use super::machine::{after, meminfo};
+use super::prediction::{Form as Answer, Predict};
+use super::record::{Part, keep};
 use super::sample::{cpu, in_a_process};
 use super::spread::{Spread, bytes, thousands};
-use super::{Lab, Part, keep_parts};
 
 /// What is measured here, and what it is called in the table.
-const OURS: [(&str, &str); 6] = [
+const OURS: [(&str, &str); 7] = [
     ("return", "a function that saves the registers and returns"),
     ("jump", "the same, but it jumps"),
     ("inlined", "inlined, and nothing saved that nobody needs"),
     ("coroutine", "a coroutine: `resume` and `suspend`"),
     ("spawn", "a coroutine made, run to its end, its stack given back"),
+    ("yield", "`yield_now` of many coroutines, through the scheduler's run queue"),
     ("threads", "two threads that hand each other the turn"),
 ];
 const PEERS: [(&str, &str); 2] = [
@@ -41,13 +48,37 @@ const PEERS: [(&str, &str); 2] = [
     ("generator", "generator 0.8: `resume` and `yield`"),
 ];
 /// Every kind is measured once a round, so that a noisy moment meets all of them.
-const ROUNDS: usize = 15;
+static ROUNDS: Parameter = Parameter { name: "rounds", quick: &[7], full: &[15] };
 /// A sample repeats for so much processor time.
 const ENOUGH: Duration = Duration::from_millis(20);
 /// So many coroutines at once.
-const PARKED: [usize; 3] = [1_000, 100_000, 1_000_000];
+static PARKED: Parameter = Parameter {
+    name: "coroutines at once",
+    quick: &[1_000, 100_000],
+    full: &[1_000, 100_000, 1_000_000],
+};
 /// The last of them are left out where there is less memory than this.
 const ROOM: u64 = 8 * 1024 * 1024;
+
+pub(super) static EXPERIMENT: Experiment = Experiment {
+    name: "switch",
+    question: "What does it cost to go to another stack and back, and to have so many?",
+    predict: Predict {
+        ask: "Two threads hand each other the turn, and two coroutines do. How many times as long does it take the threads, there and back?",
+        form: Answer::Choice {
+            options: &[
+                "about as long",
+                "ten times as long",
+                "a hundred times as long",
+                "a thousand times as long",
+            ],
+        },
+    },
+    parameters: &[&ROUNDS, &PARKED],
+    parts: &[tabled("switch"), tabled("parked")],
+    from_page: true,
+    run,
+};
 
 #[derive(Serialize)]
 struct Row {
@@ -66,7 +97,7 @@ pub(super) enum Sample {
 }
 
 /// The whole experiment.
-pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+fn run(lab: &Lab<'_>) -> Result<()> {
     let peers = lab.house.checkout().join("target/peers/release/switch");
     let mut kinds = OURS.to_vec();
     if peers.exists() {
@@ -76,9 +107,11 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
             "lab switch: without corosensei and generator, as tests/peers is not built"
         );
     }
-    let mut samples = vec![Vec::with_capacity(ROUNDS); kinds.len()];
-    for round in 1..=ROUNDS {
-        eprintln!("lab switch: round {round} of {ROUNDS}");
+    let rounds = lab.one(&ROUNDS);
+    lab.begin(rounds + lab.list(&PARKED).len());
+    let mut samples = vec![Vec::with_capacity(rounds); kinds.len()];
+    for round in 1..=rounds {
+        lab.step(&format!("round {round} of {rounds}"));
         for (&(kind, _), samples) in kinds.iter().zip(&mut samples) {
             samples.push(if PEERS.iter().any(|(peer, _)| *peer == kind) {
                 let output = Command::new(&peers).arg(kind).output()?;
@@ -97,14 +130,10 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
         .zip(samples)
         .map(|(&(_, what), samples)| Row { what, nanoseconds: Spread::of(samples) })
         .collect();
-    let parked = parked()?;
-    let part = |name, table| Part { name, table, chart: None, once: false };
-    keep_parts(
-        lab,
-        "switch",
-        &rows,
-        &[part("switch", table(&rows)), Part { once: true, ..part("parked", parked) }],
-    )
+    let parked = parked(lab)?;
+    let parts =
+        vec![Part::new("switch", table(&rows), None), Part::once("parked", parked)];
+    keep(lab, &rows, parts)
 }
 
 fn table(rows: &[Row]) -> String {
@@ -120,17 +149,17 @@ fn table(rows: &[Row]) -> String {
 }
 
 /// The table of those that only are there.
-fn parked() -> Result<String> {
+fn parked(lab: &Lab<'_>) -> Result<String> {
     let mut table = String::from(
         "| coroutines | memory of each | page tables for it | all together | mappings of the process | processor time to make one |\n\
          |--:|--:|--:|--:|--:|--:|\n",
     );
-    for count in PARKED {
+    for &count in lab.list(&PARKED) {
+        lab.step(&format!("{} coroutines at once", thousands(count)));
         if count >= 1_000_000 && meminfo("MemAvailable") < ROOM {
             eprintln!("lab switch: not enough memory here for {}", thousands(count));
             continue;
         }
-        eprintln!("lab switch: {} coroutines at once", thousands(count));
         let sample = in_a_process("switch", "parked", count)?;
         let Sample::Holds { own, tables, nanoseconds, mappings } = sample else {
             bail!("they were to be weighed");
@@ -155,6 +184,7 @@ pub(super) fn measure(what: &str, count: usize) -> Result<Sample> {
         "inlined" => pair::<Inlined>(),
         "coroutine" => coroutine(),
         "spawn" => spawn(),
+        "yield" => yields(),
         "threads" => threads(),
         "parked" => park(count),
         _ => bail!("nothing of `lab switch` is called {what}"),
@@ -163,7 +193,7 @@ pub(super) fn measure(what: &str, count: usize) -> Result<Sample> {
 
 /// Repeats something for [`ENOUGH`] processor time; what one repeat took.
 fn repeat(mut batch: impl FnMut(u32)) -> Result<Sample> {
-    let mut times = 1_000;
+    let mut times = 1_024;
     batch(times); // what is fetched for the first time
     loop {
         let before = cpu()?;
@@ -218,6 +248,32 @@ fn spawn() -> Result<Sample> {
             stacks.give_back(coroutine.into_stack());
         }
     })
+}
+
+/// The scheduler goes round among these, and once a round it asks the kernel for news.
+fn yields() -> Result<Sample> {
+    const TOGETHER: u32 = 64;
+    let stacks = Stacks::new(Stacks::DEFAULT_SIZE)?;
+    let scheduler: Scheduler<Epoll> = Scheduler::new(Epoll::new(Trigger::Level)?, stacks);
+    let sample = scheduler.run(|handle| -> Result<Sample> {
+        let over = Rc::new(Cell::new(false));
+        for _ in 1..TOGETHER {
+            let over = Rc::clone(&over);
+            drop(handle.spawn(move |handle| {
+                while !over.get() {
+                    handle.yield_now();
+                }
+            })?);
+        }
+        let sample = repeat(|times| {
+            for _ in 0..times / TOGETHER {
+                handle.yield_now(); // and all the others do
+            }
+        });
+        over.set(true);
+        sample
+    })?;
+    sample.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Even: this thread's turn; odd: the other's.

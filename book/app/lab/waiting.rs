@@ -14,13 +14,39 @@ use anyhow::{Context, Result, ensure};
 use ch01_blocking::program::raise_descriptor_limit;
 use serde::Serialize;
 
+use super::Lab;
+use super::experiment::{Experiment, Parameter, table as tabled};
+use super::prediction::{Form, Predict};
+use super::record::{Part, keep};
 use super::running::{Server, ask, hold};
 use super::spread::{bytes, thousands};
-use super::{Lab, keep};
 
-/// Servers, and how many clients each is tried with.
+/// Servers, and the most clients that each is tried with.
 const SERVERS: [(&str, usize); 4] =
     [("thread", 5_000), ("epoll", 10_000), ("coroutine", 10_000), ("async", 10_000)];
+static CLIENTS: Parameter =
+    Parameter { name: "clients at most", quick: &[1_000], full: &[10_000] };
+
+pub(super) static EXPERIMENT: Experiment = Experiment {
+    name: "waiting",
+    question: "What does a client cost its server, by what the two wait for: thread, epoll, coroutine, async?",
+    predict: Predict {
+        ask: "A client has sent half a head, and no more. Which server holds least memory for it?",
+        form: Form::Choice {
+            options: &[
+                "thread: a stack",
+                "epoll: a connection's buffers",
+                "coroutine: a small stack",
+                "async: what one function still needs",
+            ],
+        },
+    },
+    parameters: &[&CLIENTS],
+    parts: &[tabled("waiting")],
+    from_page: true,
+    run,
+};
+
 /// What the clients have sent, and what for.
 const HALF: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: la";
 const SLEEP: &[u8] = b"GET /sleep/60000 HTTP/1.1\r\nHost: lab\r\n\r\n";
@@ -42,12 +68,14 @@ struct Row {
 }
 
 /// The whole experiment.
-pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
+fn run(lab: &Lab<'_>) -> Result<()> {
     raise_descriptor_limit();
+    lab.begin(SERVERS.len());
     let rows = SERVERS
         .iter()
-        .map(|&(server, clients)| {
-            eprintln!("lab waiting: {server}, {clients} clients");
+        .map(|&(server, most)| {
+            let clients = most.min(lab.one(&CLIENTS));
+            lab.step(&format!("{server}, {} clients", thousands(clients)));
             let each = |what| {
                 each(lab, server, clients, what).with_context(|| format!("with {server}"))
             };
@@ -56,7 +84,7 @@ pub(super) fn run(lab: &Lab<'_>) -> Result<()> {
             Ok(Row { server, clients, idle, half_a_head, asleep })
         })
         .collect::<Result<Vec<Row>>>()?;
-    keep(lab, "waiting", &rows, &table(&rows), None)
+    keep(lab, &rows, vec![Part::once("waiting", table(&rows))])
 }
 
 /// What comes with each client that has sent this; `None`: that was served and is idle.

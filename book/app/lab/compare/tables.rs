@@ -1,14 +1,14 @@
 //! The comparison as tables: an overview in processor time, each cell with all that was
 //! measured in it, and memory.
 
-use super::super::Part;
+use super::super::record::Part;
 use super::super::spread::{Spread, bytes, thousands};
 use super::Results;
 use super::turn::Row;
 
 /// What the pages show of it.
 pub(super) fn parts(name: &'static str, results: &Results) -> Vec<Part> {
-    let part = |name, table| Part { name, table, chart: None, once: false };
+    let part = |name, table| Part::new(name, table, None);
     let mut parts = vec![part(name, overview(results) + &foot(results))];
     if name == "compare" {
         parts.push(part("compare-cells", cells(results)));

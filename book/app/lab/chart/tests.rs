@@ -1,0 +1,47 @@
+//! What a chart must hold, however it looks.
+
+use super::*;
+
+fn chart(kind: Kind) -> Chart {
+    let words = Words { title: "a < b", description: "two lines", x: "n", y: "µs" };
+    let series = [
+        Series::plain("poll/1", [(0.0, 1.0), (10.0, 0.5)]),
+        Series::plain("epoll/1", [(10.0, 0.25)]),
+    ];
+    Chart::new(kind, &words, series)
+}
+
+#[test]
+fn every_kind_says_in_words_what_it_shows_and_names_its_series() {
+    for kind in [Kind::Line, Kind::Bar, Kind::Heat] {
+        let svg = chart(kind).svg("x", None);
+        assert_eq!(svg.matches("a &lt; b</title>").count(), 2, "{svg}");
+        assert_eq!(svg.matches("two lines</desc>").count(), 2, "{svg}");
+        assert!(svg.contains(">epoll"), "{svg}");
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        assert!(!svg.contains("\n\n"), "{svg}");
+    }
+}
+
+#[test]
+fn the_recorded_lines_lie_beneath_and_are_told_apart() {
+    let svg = chart(Kind::Line).svg("x", Some(&chart(Kind::Line)));
+    assert_eq!(svg.matches("class=\"recorded\"").count(), 4, "{svg}");
+    assert!(svg.contains("epoll/1, book"), "{svg}");
+    assert!(svg.contains("id=\"own-x-w-t\""), "both may be in one page: {svg}");
+}
+
+#[test]
+fn zero_has_a_place_on_a_logarithmic_axis() {
+    let svg = chart(Kind::Line).svg("x", None);
+    assert!(svg.contains("data-x=\"0 1 zero\""), "{svg}");
+}
+
+#[test]
+fn nothing_measured_yet_is_a_chart_too() {
+    for kind in [Kind::Line, Kind::Bar, Kind::Heat] {
+        let empty = Chart { series: Vec::new(), ..chart(kind) };
+        assert!(empty.svg("x", None).ends_with("</svg>\n"));
+        assert!(!empty.svg("x", None).contains("NaN"));
+    }
+}

@@ -1,0 +1,244 @@
+//! The lab, as somebody at a terminal and as the page's server meet it; and what holds of
+//! every experiment.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use assert_cmd::cargo_bin;
+use book::checks;
+use book::house::House;
+use book::lab::{self, Form, Kind};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+/// The book's own.
+fn house() -> House {
+    House::find(None).expect("the book is in the checkout")
+}
+
+/// A checkout with this book in it, whose target/ is nobody's.
+fn copy() -> TempDir {
+    let dir = tempdir().expect("a directory");
+    copy_into(house().book(), &dir.path().join("book"), &["results", "src", "style"]);
+    fs::copy(house().book().join("book.toml"), dir.path().join("book/book.toml"))
+        .expect("a copy");
+    dir
+}
+
+fn copy_into(from: &Path, to: &Path, names: &[&str]) {
+    fs::create_dir_all(to).expect("a directory");
+    for name in names {
+        let (from, to) = (from.join(name), to.join(name));
+        if from.is_dir() {
+            let entries = fs::read_dir(&from).expect("a list");
+            let names: Vec<String> = entries
+                .map(|entry| entry.expect("an entry").file_name().into_string())
+                .collect::<Result<_, _>>()
+                .expect("names");
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            copy_into(&from, &to, &names);
+        } else {
+            fs::copy(&from, &to).expect("a copy");
+        }
+    }
+}
+
+fn house_in(dir: &TempDir) -> House {
+    House::find(Some(dir.path().join("book"))).expect("a copy of the book")
+}
+
+fn run(dir: &TempDir, arguments: &[&str]) -> Child {
+    Command::new(cargo_bin!("book"))
+        .arg("--book")
+        .arg(dir.path().join("book"))
+        .arg("lab")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts")
+}
+
+#[test]
+fn every_experiment_asks_something_and_has_it_predicted() {
+    let mut parts = BTreeSet::new();
+    for experiment in lab::EXPERIMENTS {
+        let name = experiment.name;
+        assert!(experiment.question.contains('?'), "{name}");
+        assert!(!experiment.predict.ask.is_empty(), "{name}");
+        assert!(!experiment.parts.is_empty(), "{name}");
+        for part in experiment.parts {
+            assert!(parts.insert(part.name), "two parts are called {}", part.name);
+        }
+        match experiment.predict.form {
+            Form::Choice { options } => assert!(options.len() > 1, "{name}"),
+            Form::Number { unit } => assert!(!unit.is_empty(), "{name}"),
+            Form::Curve { chart, .. } => assert!(
+                experiment
+                    .parts
+                    .iter()
+                    .any(|part| part.name == chart && part.chart == Some(Kind::Line)),
+                "{name}: no part {chart} in which a line could be drawn"
+            ),
+        }
+        let most = |values: &[usize]| values.iter().copied().max().unwrap_or(0);
+        for parameter in experiment.parameters {
+            assert!(!parameter.quick.is_empty(), "{name}: {}", parameter.name);
+            assert!(
+                most(parameter.quick) <= most(parameter.full),
+                "{name}: {} is more in a quick run than in a full one",
+                parameter.name
+            );
+        }
+    }
+}
+
+/// Some experiments are there on Linux only.
+#[cfg(target_os = "linux")]
+#[test]
+fn every_recorded_result_is_of_an_experiment_and_has_its_parts() {
+    let results = lab::recorded(&house());
+    for path in checks::files(&results, "json").expect("a list") {
+        let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
+        let record = lab::Record::read(&results, name).expect(name).expect(name);
+        let experiment = lab::find(&record.experiment).expect(name);
+        for part in record.parts.iter().filter(|_| name == experiment.name) {
+            let known = experiment.parts.iter().find(|known| known.name == part.name);
+            let known =
+                known.unwrap_or_else(|| panic!("{name} has a part {}", part.name));
+            assert_eq!(
+                part.chart.as_ref().map(|chart| chart.kind),
+                known.chart,
+                "{name}"
+            );
+        }
+        if let Form::Curve { chart, line } = experiment.predict.form
+            && name == experiment.name
+        {
+            let drawn = record.part(chart).and_then(|part| part.chart.as_ref());
+            let lines = &drawn.expect("the chart in which to predict").series;
+            assert!(lines.iter().any(|there| there.name == line), "{name}: no {line}");
+            assert!(lab::blank(&house(), experiment).expect("axes").is_some(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_planted_number_and_a_planted_result_are_found() {
+    let dir = copy();
+    let house = house_in(&dir);
+    let page = house.src().join("ch04-select-poll.md");
+    let found = || {
+        let mut problems = checks::numbers::check(&house.src()).expect("numbers");
+        problems.extend(checks::results::check(&house).expect("results"));
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(found(), [""; 0]);
+    let text = fs::read_to_string(&page).expect("a page");
+    fs::write(&page, text + "\n\nOn my machine it took 12 ms.\n").expect("planted");
+    let one = found();
+    assert!(one.len() == 1 && one[0].contains("12 ms"), "{one:?}");
+
+    let table = house.src().join("generated/readiness.md");
+    let text = fs::read_to_string(&table).expect("a table").replacen("µs", "ns", 1);
+    fs::write(&table, text).expect("planted");
+    let two = found();
+    assert!(two.len() == 2 && two[1].contains("readiness.md"), "{two:?}");
+
+    fs::write(house.src().join("generated/own.md"), "12 ms\n").expect("planted");
+    let three = found();
+    assert!(three.len() == 3 && three[2].contains("own.md"), "{three:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_tells_how_far_it_is_and_the_report_shows_what_came_of_it() {
+    let dir = copy();
+    let mut child = run(&dir, &["closing", "--events"]);
+    let input = child.stdin.take(); // open until it has ended
+    let out = BufReader::new(child.stdout.take().expect("its output"));
+    let events: Vec<Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(&line.expect("a line")).expect("JSON"))
+        .collect();
+    assert!(child.wait().expect("an end").success());
+    drop(input);
+
+    let names: Vec<&str> =
+        events.iter().map(|event| event["event"].as_str().expect("a name")).collect();
+    assert_eq!(names.first(), Some(&"begin"));
+    assert_eq!(names.last(), Some(&"done"));
+    let steps: Vec<&Value> =
+        events.iter().filter(|event| event["event"] == "step").collect();
+    assert_eq!(events[0]["steps"], steps.len());
+    for (done, step) in steps.iter().enumerate() {
+        assert_eq!((&step["done"], &step["of"]), (&done.into(), &steps.len().into()));
+    }
+    let tables: Vec<&Value> =
+        events.iter().filter(|event| event["event"] == "table").collect();
+    assert_eq!(tables.len(), 1);
+    assert!(tables[0]["html"].as_str().expect("HTML").starts_with("<table>"));
+
+    // What was said is what was kept.
+    let result = &events[events.len() - 1]["result"];
+    let kept = fs::read_to_string(dir.path().join("target/lab/closing.json"));
+    let kept: Value = serde_json::from_str(&kept.expect("kept")).expect("JSON");
+    assert_eq!(result, &kept);
+    assert_eq!(kept["mode"], "quick");
+    assert_eq!(kept["rows"].as_array().map(Vec::len), Some(steps.len()));
+
+    let experiment = lab::find("closing").expect("an experiment");
+    let given =
+        lab::Given { prediction: lab::Answer::Number(77.0), when: "before".to_owned() };
+    lab::predict(&house_in(&dir), experiment, given).expect("a prediction");
+    assert!(run(&dir, &["report"]).wait().expect("an end").success());
+    let page = fs::read_to_string(dir.path().join("target/lab/report.html")).expect("it");
+    let html = tables[0]["html"].as_str().expect("HTML");
+    for wanted in [html, experiment.question, experiment.predict.ask, "77 clients"] {
+        assert!(page.contains(wanted), "{wanted}\n{page}");
+    }
+    assert!(
+        !page.contains("http://") || !page.contains("<link"),
+        "it needs no other file"
+    );
+}
+
+/// Whose end is noticed by what: standard input, or a signal.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_nobody_watches_any_more_ends_with_its_samples() {
+    for signal in [None, Some(Signal::SIGTERM)] {
+        let dir = copy();
+        let mut child = run(&dir, &["readiness", "--events"]);
+        let mut input = child.stdin.take();
+        let pid = child.id();
+        let children = || {
+            let path = format!("/proc/{pid}/task/{pid}/children");
+            let text = fs::read_to_string(path).expect("its children");
+            text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let sample = loop {
+            match children().pop() {
+                Some(sample) => break sample,
+                None => thread::yield_now(),
+            }
+        };
+        match signal {
+            Some(signal) => {
+                let pid = Pid::from_raw(pid.try_into().expect("a number"));
+                kill(pid, signal).expect("a signal");
+            }
+            None => drop(input.take()),
+        }
+        assert_eq!(child.wait().expect("an end").code(), Some(130), "{signal:?}");
+        // A number is not given to another process so soon.
+        assert!(!Path::new(&format!("/proc/{sample}")).exists(), "{signal:?}");
+        assert!(!dir.path().join("target/lab/readiness.json").exists(), "{signal:?}");
+    }
+}
