@@ -205,7 +205,7 @@ fn progress(connections: usize) -> ProgressBar {
 
 fn table(rows: &[Row]) -> String {
     let mut table = String::from(
-        "| | connections | servers | lost | the kernel's memory for each, both ends | the server's own for each | all together |\n\
+        "| | connections | servers | lost | in the kernel, each | in the server, each | all together |\n\
          |---|--:|--:|--:|--:|--:|--:|\n",
     );
     for row in rows {
