@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use book::house::House;
-use book::{checks, lab, render, serve, transcripts};
+use book::{checks, lab, live, parts, render, serve, transcripts};
 use clap::{Parser, Subcommand};
 
 /// Renders the book and serves it.
@@ -29,6 +29,10 @@ struct Cli {
     /// The book's own directory, the one with book.toml [default: where it was when this program was compiled]
     #[arg(long, value_name = "DIR", global = true)]
     book: Option<PathBuf>,
+
+    /// Run no experiment from a page, but play one: for tests of the pages
+    #[arg(long, value_name = "HOW", hide = true)]
+    rehearse: Option<String>,
 
     #[command(subcommand)]
     command: Option<Command>,
@@ -75,6 +79,16 @@ enum Command {
         /// How many
         count: usize,
     },
+    /// Write again what follows from results and sources: the table of all stages, the index of system calls, minutes
+    Parts,
+    /// Play a run of an experiment that measures nothing
+    #[command(hide = true)]
+    Rehearse {
+        /// The experiment
+        experiment: String,
+        /// How it goes
+        how: String,
+    },
     /// Check the pages: links, includes, pasted code, numbers typed by hand
     Check,
 }
@@ -93,23 +107,30 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     let house = House::find(cli.book)?;
     match cli.command {
-        None => render_and_serve(&house, cli.listen, cli.no_serve, cli.out),
+        None => render_and_serve(&house, cli.listen, cli.no_serve, cli.out, cli.rehearse),
         Some(Command::Transcripts { names, check }) => {
             transcripts::command(&house, &names, check)
         }
         #[cfg(target_os = "linux")]
         Some(Command::Lab { name: Some(name), hold, how }) if name == "hold" => {
-            lab::hold(&house, &hold, how)
+            lab::hold(&house, &hold, how)?;
+            if how.record { parts::write(&house) } else { Ok(()) }
         }
         Some(Command::Lab { name, how, .. }) => {
-            lab::command(&house, name.as_deref(), how)
+            lab::command(&house, name.as_deref(), how)?;
+            if how.record { parts::write(&house) } else { Ok(()) }
         }
         #[cfg(target_os = "linux")]
         Some(Command::Compare { options, record }) => {
-            lab::compare(&house, &options, record)
+            lab::compare(&house, &options, record)?;
+            if record { parts::write(&house) } else { Ok(()) }
         }
         Some(Command::Measure { experiment, what, count }) => {
             lab::measure(&experiment, &what, count)
+        }
+        Some(Command::Parts) => parts::write(&house),
+        Some(Command::Rehearse { experiment, how }) => {
+            live::rehearsal::play(&house, &experiment, &how)
         }
         Some(Command::Check) => check(&house),
     }
@@ -120,6 +141,7 @@ fn render_and_serve(
     listen: SocketAddr,
     no_serve: bool,
     out: Option<PathBuf>,
+    rehearsal: Option<String>,
 ) -> Result<()> {
     let out = out.unwrap_or_else(|| house.default_out());
     if no_serve {
@@ -130,7 +152,7 @@ fn render_and_serve(
     // The port first: a second copy must not re-render under the feet of the one that runs.
     let listener = serve::bind(listen)?;
     let out = render::render(house, &out)?;
-    serve::serve(listener, &out)
+    serve::serve(house, listener, &out, rehearsal)
 }
 
 fn check(house: &House) -> Result<()> {

@@ -16,6 +16,12 @@ use ch04_select_poll::poll as best;
 use ch06_coroutines::server::{self as best, Options};
 use clap::{Args, Command, FromArgMatches};
 
+use crate::house::House;
+use crate::live::Live;
+
+/// Whether the server knows how to wait for a live content.
+const CAN_STREAM: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
+
 /// Takes the port, or says in one line what to do about it.
 pub fn bind(listen: SocketAddr) -> Result<Listener> {
     Listener::bind(listen).map_err(|error| match error.kind() {
@@ -28,8 +34,13 @@ pub fn bind(listen: SocketAddr) -> Result<Listener> {
     })
 }
 
-/// Serves the directory until Ctrl-C or SIGTERM.
-pub fn serve(listener: Listener, root: &Path) -> Result<()> {
+/// Serves the directory, and the lab, until Ctrl-C or SIGTERM.
+pub fn serve(
+    house: &House,
+    listener: Listener,
+    root: &Path,
+    rehearsal: Option<String>,
+) -> Result<()> {
     let options = options(root)?;
     let site = options
         .as_ref()
@@ -38,11 +49,15 @@ pub fn serve(listener: Listener, root: &Path) -> Result<()> {
     program::raise_descriptor_limit();
     let stop = Stop::on_signals().context("cannot handle signals")?;
     let address = listener.address().context("cannot find out the address")?;
+    let live = Live::new(house, address, CAN_STREAM, rehearsal)?;
+    let site = site.with(Box::new(live.clone()));
     let mut out = io::stdout().lock();
     writeln!(out, "The book is at http://{address}/ (Ctrl-C ends it).")
         .and_then(|()| out.flush())?;
     drop(out);
-    best::run(listener, &site, &options, &stop).context("the server had to end")
+    let served = best::run(listener, &site, &options, &stop);
+    live.end(); // whatever the reason
+    served.context("the server had to end")
 }
 
 /// The servers' options, given as at their command line.

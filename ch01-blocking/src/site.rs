@@ -6,10 +6,13 @@
 //! its own way.
 
 use crate::files::Files;
-use crate::http::{Body, Extra, Limits, Method, Request, Response, decimal, phrase};
+use crate::http::{
+    Body, Extra, Limits, Method, Request, Response, Version, decimal, phrase,
+};
 use crate::stats::Stats;
 use crate::sys;
 use crate::trace::trace;
+use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -32,6 +35,7 @@ pub struct Site {
     /// What `/stats` shows.
     pub stats: &'static Stats,
     files: Option<Files>,
+    more: Option<Box<dyn Routes>>,
     draining: AtomicBool,
     all_drain: &'static AtomicBool,
 }
@@ -44,9 +48,15 @@ impl Site {
             limits,
             stats: sys::shared()?,
             files,
+            more: None,
             draining: AtomicBool::new(false),
             all_drain: sys::shared()?,
         })
+    }
+
+    /// The same with more routes.
+    pub fn with(self, routes: Box<dyn Routes>) -> Site {
+        Site { more: Some(routes), ..self }
     }
 
     /// From now on every answer is the last on its connection.
@@ -83,6 +93,9 @@ impl Site {
                     ..Response::text(500, "the application failed; the server did not\n")
                 }
             });
+        // To HTTP/1.0 it is the connection's end that ends a live content.
+        let ends = response.body.is_live() && request.version == Version::Http10;
+        let response = Response { close: response.close || ends, ..response };
         self.stats.requests.add();
         trace!(
             "answer",
@@ -94,6 +107,10 @@ impl Site {
         response
     }
     // ANCHOR_END: respond
+
+    fn more(&self, request: &Request<'_>) -> Option<Response> {
+        self.more.as_ref()?.respond(request)
+    }
 
     fn route(&self, request: &Request<'_>) -> Response {
         if request.method == Method::Other {
@@ -130,6 +147,8 @@ impl Site {
                     look(request, || {
                         with_number(number, MOST_BYTES, |n| bytes(Body::Pattern(n)))
                     })
+                } else if let Some(response) = self.more(request) {
+                    response
                 } else if let Some(files) = &self.files {
                     files.respond(request)
                 } else {
@@ -141,6 +160,13 @@ impl Site {
             }
         }
     }
+}
+
+/// Routes beside those that every server of the book has.
+pub trait Routes: fmt::Debug + Send + Sync {
+    /// The answer, or None if the path is not one of theirs. Like all of
+    /// [`Site::respond`], it never waits.
+    fn respond(&self, request: &Request<'_>) -> Option<Response>;
 }
 
 /// A route that can only be looked at.

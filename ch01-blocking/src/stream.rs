@@ -5,7 +5,7 @@
 //! is implemented by [`Blocking`], which makes the thread wait; chapter 6 implements it
 //! by parking a coroutine instead, and `serve` does not notice.
 
-use crate::http::Inbox;
+use crate::http::{Inbox, Source};
 use crate::roster::Place;
 use crate::sys;
 use crate::trace::trace;
@@ -33,6 +33,16 @@ pub trait Transport: Write {
 
     /// Bytes that were sent and that the client has not taken yet.
     fn untaken(&self) -> usize;
+
+    /// Waits for the next piece of a live content. Nothing means that it is over. Only
+    /// chapter 6 knows how to wait for two at once, the client and the source.
+    fn more(
+        &mut self,
+        _source: &mut dyn Source,
+        _content: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
 }
 
 /// A connection whose every call may wait. One that has waited too long fails with

@@ -3,6 +3,7 @@
 
 use crate::guest::Guest;
 use crate::reactor::{self, Watch};
+use crate::source::Until;
 use ch01_blocking::http::Inbox;
 use ch01_blocking::stream::Transport;
 use ch01_blocking::trace::trace;
@@ -25,6 +26,8 @@ pub(crate) struct Line<'a, H: Watch> {
     look: Option<Instant>,
     /// What may be moved before it is the others' turn.
     share: Share,
+    /// The client has said its last word, and was asked whether it still listens.
+    parted: bool,
 }
 
 /// What came of an attempt.
@@ -62,6 +65,7 @@ impl<'a, H: Watch> Line<'a, H> {
             progress: Progress::default(),
             look: None,
             share: Share::new(SHARE),
+            parted: false,
         }
     }
 
@@ -201,6 +205,33 @@ impl<'a, H: Watch> Line<'a, H> {
         Ok(())
     }
     // ANCHOR_END: room
+
+    // ANCHOR: leaving
+    /// What to wait for to notice that a client leaves who is only listening; `None` if it
+    /// has said its last word just now. That may be half a goodbye: it may still listen. So
+    /// it is to be sent something, and if nobody is there, its kernel says so by a reset.
+    pub(crate) fn until_it_leaves(&mut self) -> io::Result<Option<Until>> {
+        let descriptor = &mut self.guest.descriptor;
+        if descriptor.is_broken() {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        if !descriptor.is_readable() {
+            return Ok(Some(Until::Readable));
+        }
+        match descriptor.get().0.peek(&mut [0]) {
+            Ok(0) if !self.parted => {
+                self.parted = true;
+                Ok(None)
+            }
+            Ok(_) => Ok(Some(Until::Over)), // or it asks for something already: that has time
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                descriptor.read_would_block();
+                Ok(Some(Until::Readable))
+            }
+            Err(error) => Err(error),
+        }
+    }
+    // ANCHOR_END: leaving
 
     /// All was sent: there is nothing to look at any more.
     pub(crate) fn sent(&mut self) {

@@ -153,6 +153,19 @@ impl<P: Poller, D: Resting, W: Clone> Reactor<P, D, W> {
         }
     }
 
+    /// Who is in the middle of something, and waits for a client's word or its leaving.
+    pub(crate) fn waiting(&mut self) -> Vec<W> {
+        let mut all = Vec::new();
+        for token in self.sources.tokens() {
+            let Some(source) = self.sources.get_mut(token) else { continue };
+            all.extend(source.watcher.clone());
+            if let Reader::Waiting(reader) = &source.reader {
+                all.push(reader.clone());
+            }
+        }
+        all
+    }
+
     /// Who was called there, and is to begin now.
     pub(crate) fn take_called(&mut self, token: Token) -> Option<D> {
         let source = self.sources.get_mut(token)?;

@@ -19,6 +19,7 @@ pub use handle::Handle;
 
 use crate::context::bottom::drop_quietly;
 use crate::coroutine::{Coroutine, Resumed};
+use crate::injector::Injector;
 use crate::reactor::{Reactor, Resting, Scraps};
 use crate::run_queue::Turn;
 use crate::stack::{Stack, Stacks};
@@ -28,7 +29,7 @@ use ch03_nonblocking::poller::{Poller, Token};
 use ch03_nonblocking::table::Table;
 use ch03_nonblocking::timers::Timers;
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
@@ -56,6 +57,8 @@ pub(crate) struct Core<P, D> {
     state: RefCell<Inner<P, D>>,
     /// When this round began.
     now: Cell<Instant>,
+    /// How other threads wake somebody here: made when the first waits for another thread.
+    injector: OnceCell<Injector<P, D>>,
 }
 
 struct Inner<P, D> {
@@ -83,7 +86,13 @@ impl<P: Poller + 'static, D: Dormant> Scheduler<P, D> {
             spawned: 0,
             over: false,
         });
-        Scheduler { handle: Handle(Rc::new(Core { state, now: Cell::new(now) })) }
+        Scheduler {
+            handle: Handle(Rc::new(Core {
+                state,
+                now: Cell::new(now),
+                injector: OnceCell::new(),
+            })),
+        }
     }
 
     // ANCHOR: run

@@ -6,7 +6,7 @@ use crate::line::{Line, Tried};
 use crate::scheduler::Handle;
 use crate::source::Until;
 use crate::task::Woken;
-use ch01_blocking::http::Inbox;
+use ch01_blocking::http::{Inbox, More, Source};
 use ch01_blocking::stream::{Stream, Transport};
 use ch01_blocking::trace::trace;
 use ch01_blocking::wait::Wait;
@@ -78,6 +78,31 @@ impl<P: Poller> Transport for Parking<P> {
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
         self.write_with(|line| line.send_file(file, at, len))
     }
+
+    // ANCHOR: more
+    fn more(&mut self, source: &mut dyn Source, content: &mut Vec<u8>) -> io::Result<()> {
+        self.0.sent();
+        let waker = self.0.guest.descriptor.handle().waker()?;
+        let quiet = source.quiet();
+        let due = self.0.now() + quiet;
+        while !self.0.guest.house.site.is_draining() {
+            // Between this answer and the park nothing else runs on this thread, and the
+            // waker comes through the poller: it cannot come too early.
+            if source.more(&waker, content) != More::NotYet {
+                return Ok(());
+            }
+            let Some(until) = self.0.until_it_leaves()? else { break };
+            trace!("park", "for more to send, {:.1} s at most", quiet.as_secs_f64());
+            if self.park(until, due)? == Woken::TimedOut {
+                break;
+            }
+        }
+        if !self.0.guest.house.site.is_draining() {
+            content.extend_from_slice(source.sign_of_life());
+        }
+        Ok(())
+    }
+    // ANCHOR_END: more
 
     fn finish(&mut self) -> io::Result<()> {
         self.0.finish()

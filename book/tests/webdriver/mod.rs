@@ -1,14 +1,21 @@
 //! A small WebDriver client: a real browser, driven over HTTP on loopback.
+#![allow(dead_code, reason = "each test takes what it needs")]
 
+pub(crate) mod served;
+
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use client_suite::surroundings::make_plain;
 use serde_json::{Value, json};
+use served::Served;
 use tempfile::TempDir;
+
+const PAGE: &str = include_str!("page.js");
 
 /// A browser with one window. It ends when this is dropped.
 #[derive(Debug)]
@@ -32,6 +39,28 @@ fn installed(names: &[&str]) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// Starts chromedriver, and hears its port. It looks for a free one, and when two do that at
+/// the same moment, one of them fails.
+fn start_driver(program: &Path) -> Option<(Child, u16)> {
+    let mut driver = Command::new(program)
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver starts");
+    let mut lines = BufReader::new(driver.stdout.take().expect("its output")).lines();
+    let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok()
+    });
+    let Some(port) = port else {
+        driver.wait().expect("its end");
+        return None;
+    };
+    // Whatever it says later must find a reader, or it would block one day.
+    std::thread::spawn(move || lines.for_each(drop));
+    Some((driver, port))
+}
+
 impl Browser {
     /// Starts Chromium through chromedriver; `None` where they are not installed.
     pub(crate) fn start() -> Option<Self> {
@@ -40,26 +69,9 @@ impl Browser {
             installed(&["chromium", "chromium-browser", "google-chrome", "chrome"])?;
         // With few descriptors a browser's pages crash.
         make_plain().expect("plain surroundings");
-        let mut driver = Command::new(driver)
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver starts");
-        let mut lines = BufReader::new(driver.stdout.take().expect("its output")).lines();
-        let port = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| {
-                line.split("successfully on port ")
-                    .nth(1)?
-                    .trim_end_matches('.')
-                    .parse()
-                    .ok()
-            })
-            .expect("chromedriver says its port");
-        // Whatever it says later must find a reader, or it would block one day.
-        std::thread::spawn(move || lines.for_each(drop));
+        let (driver, port) = (0..5)
+            .find_map(|_| start_driver(&driver))
+            .expect("chromedriver starts and says its port");
         let profile = tempfile::tempdir().expect("a directory");
         let mut this = Self { driver, port, session: String::new(), _profile: profile };
         let session = this.call("POST", "", &this.capabilities(&browser));
@@ -100,6 +112,31 @@ impl Browser {
     /// Runs a function's body in the page.
     pub(crate) fn run(&self, script: &str) -> Value {
         self.post("execute/sync", &json!({"script": script, "args": []}))
+    }
+
+    /// Waits until this says true.
+    pub(crate) fn wait_until(&self, script: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.run(script) != true {
+            assert!(Instant::now() < deadline, "it does not become so: {script}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Presses these keys, one after another.
+    pub(crate) fn press(&self, keys: &[&str]) {
+        let action = |kind: &str, key: &str| json!({"type": kind, "value": key});
+        let actions: Vec<Value> = keys
+            .iter()
+            .flat_map(|key| [action("keyDown", key), action("keyUp", key)])
+            .collect();
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": actions});
+        self.post("actions", &json!({"actions": [keyboard]}));
+    }
+
+    /// Has no script run on the pages that come, or has them run again.
+    pub(crate) fn scripts(&self, run: bool) {
+        self.devtools("Emulation.setScriptExecutionDisabled", &json!({"value": !run}));
     }
 
     /// The window's width, and the colour scheme that the reader's system prefers.
@@ -200,5 +237,84 @@ impl Drop for Browser {
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
+    }
+}
+
+/// A browser; where none is installed, nothing, and a word about it.
+pub(crate) fn browser() -> Option<Browser> {
+    let browser = Browser::start();
+    if browser.is_none() {
+        assert!(
+            std::env::var_os("NO_SKIP").is_none(),
+            "no chromedriver and Chromium here: install them"
+        );
+        eprintln!(
+            "SKIPPED: no chromedriver and Chromium here; Debian has them as chromium and chromium-driver"
+        );
+    }
+    browser
+}
+
+/// Leaves a picture of the page.
+pub(crate) fn keep(browser: &Browser, name: &str) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/book-screens");
+    fs::create_dir_all(&dir).expect("a directory");
+    fs::write(dir.join(format!("{name}.png")), decoded(&browser.picture()))
+        .expect("a file");
+}
+
+/// Base64, as the browser sends pictures.
+fn decoded(text: &str) -> Vec<u8> {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
+    for digit in text.bytes().filter_map(|c| alphabet.iter().position(|&a| a == c)) {
+        bits = bits << 6 | u32::try_from(digit).unwrap_or_default();
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count & 0xff).unwrap_or_default());
+        }
+    }
+    bytes
+}
+
+/// Opens a page and returns what is wrong with it.
+pub(crate) fn problems(browser: &Browser, served: &Served, page: &str) -> Vec<String> {
+    browser.open(&served.url(page));
+    browser.wait_until(LAB_IS_THERE);
+    looked(browser, served)
+}
+
+/// Whether the page's script has put the lab around what was measured.
+const LAB_IS_THERE: &str = "return [...document.querySelectorAll('.measured')].length === 0 \
+    || document.querySelector('.lab-run') !== null \
+    && [...document.querySelectorAll('.lab-curve')].every((curve) => curve.querySelector('svg'))";
+
+/// What is wrong with the page as it is.
+pub(crate) fn looked(browser: &Browser, served: &Served) -> Vec<String> {
+    let looked = browser.run(PAGE);
+    let mut found: Vec<String> = looked
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|line| Some(line.as_str()?.to_owned()))
+        .collect();
+    let (console, urls) = browser.logs();
+    found.extend(console.into_iter().map(|line| format!("the console says {line}")));
+    let own = format!("http://{}/", served.address);
+    // What has no host (data:, chrome: for the browser's own parts) leaves nobody's machine.
+    let has_host =
+        |url: &String| ["http", "ws"].iter().any(|scheme| url.starts_with(scheme));
+    let foreign = urls.into_iter().filter(|url| has_host(url) && !url.starts_with(&own));
+    found.extend(foreign.map(|url| format!("asks for {url}")));
+    found
+}
+
+/// Waits until it is so.
+pub(crate) fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -251,24 +251,40 @@ pub(super) const TOO_LARGE: Refusal =
 /// The conditions in a head that was parsed before.
 pub(super) fn conditions(head: &[u8]) -> Conditions<'_> {
     let mut conditions = Conditions::default();
+    each(head, |name, value| match name.to_ascii_lowercase().as_str() {
+        "range" => once(&mut conditions.range, value),
+        "if-match" => conditions.if_match.add(value),
+        "if-range" => once(&mut conditions.if_range, value),
+        "if-none-match" => conditions.if_none_match.add(value),
+        "if-modified-since" => once(&mut conditions.if_modified_since, value),
+        "if-unmodified-since" => once(&mut conditions.if_unmodified_since, value),
+        _ => {}
+    });
+    conditions
+}
+
+/// A field of a head that was parsed before, one that may stand only once.
+pub(super) fn field<'b>(head: &'b [u8], wanted: &str) -> Option<&'b [u8]> {
+    let mut found = None;
+    each(head, |name, value| {
+        if name.eq_ignore_ascii_case(wanted) {
+            once(&mut found, value);
+        }
+    });
+    found
+}
+
+/// The fields of a head that was parsed before.
+fn each<'b>(head: &'b [u8], mut take: impl FnMut(&'b str, &'b [u8])) {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Request::new(&mut []);
-    if parsed.parse_with_uninit_headers(head, &mut fields).is_err() {
-        return conditions; // it is the same parser
+    if parsed.parse_with_uninit_headers(head, &mut fields).is_ok() {
+        // Always so: it is the same parser.
+        parsed
+            .headers
+            .iter()
+            .for_each(|field| take(field.name, field.value.trim_ascii()));
     }
-    for field in &*parsed.headers {
-        let value = field.value.trim_ascii();
-        match field.name.to_ascii_lowercase().as_str() {
-            "range" => once(&mut conditions.range, value),
-            "if-match" => conditions.if_match.add(value),
-            "if-range" => once(&mut conditions.if_range, value),
-            "if-none-match" => conditions.if_none_match.add(value),
-            "if-modified-since" => once(&mut conditions.if_modified_since, value),
-            "if-unmodified-since" => once(&mut conditions.if_unmodified_since, value),
-            _ => {}
-        }
-    }
-    conditions
 }
 
 /// A field that may stand only once. Twice, it says nothing.

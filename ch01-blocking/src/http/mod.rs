@@ -22,12 +22,14 @@ mod head;
 mod inbox;
 mod limits;
 mod lines;
+mod live;
 mod outbox;
 mod request;
 mod response;
 
 pub use inbox::{Inbox, Parsed};
 pub use limits::{Budget, Limits, MAX_FIELDS};
+pub use live::{More, Source};
 pub use outbox::Outbox;
 pub use request::{Asked, Conditions, Method, Request, Tags, Version};
 pub use response::{Body, Extra, FileVersion, Refusal, Response, phrase};

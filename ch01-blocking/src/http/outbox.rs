@@ -5,6 +5,7 @@
 //! them as itself (a file, or bytes still to be made), so what a client that
 //! never reads can make us hold is bounded.
 
+use super::live::Live;
 use super::request::{Asked, Method, Version};
 use super::response::{Body, Extra, Refusal, Response, phrase};
 use crate::stream::Transport;
@@ -40,13 +41,14 @@ pub struct Outbox {
     beginning: Beginning,
 }
 
-/// A large content behind the bytes.
+/// A large content behind the bytes, or one that comes into being meanwhile.
 #[derive(Debug)]
 enum Tail {
     None,
     Bytes { bytes: Vec<u8>, at: usize },
     Pattern { at: u64, left: u64 },
     File { file: File, at: u64, left: u64 },
+    Live(Live),
 }
 
 impl Outbox {
@@ -117,6 +119,10 @@ impl Outbox {
             Body::File { file, at, len } => {
                 self.tail = Tail::File { file, at, left: len }
             }
+            Body::Live(source) => {
+                let chunked = asked.version == Version::Http11;
+                self.tail = Tail::Live(Live { source, chunked });
+            }
         }
     }
 
@@ -153,11 +159,7 @@ impl Outbox {
             self.sent = 0;
             match &mut self.tail {
                 Tail::None => {
-                    // Who waits for its next request owns no buffer meanwhile.
-                    let bytes = std::mem::take(&mut self.bytes);
-                    if (1..=2 * SMALL as usize).contains(&bytes.capacity()) {
-                        SPARE.set(bytes);
-                    }
+                    self.give_back();
                     return Ok(());
                 }
                 Tail::Bytes { bytes, at } if *at < bytes.len() => {
@@ -171,6 +173,7 @@ impl Outbox {
                 Tail::Pattern { left, .. } if *left > 0 => {
                     self.make(SMALL.max(self.limit as u64))
                 }
+                Tail::Live(_) => self.live(stream)?,
                 Tail::Bytes { .. } | Tail::File { .. } | Tail::Pattern { .. } => {
                     self.tail = Tail::None
                 }
@@ -178,6 +181,25 @@ impl Outbox {
         }
     }
     // ANCHOR_END: flush
+
+    /// Waits for the next piece of a live content.
+    fn live(&mut self, stream: &mut impl Transport) -> io::Result<()> {
+        self.give_back();
+        if let Tail::Live(live) = &mut self.tail
+            && !live.next(stream, &mut self.bytes)?
+        {
+            self.tail = Tail::None;
+        }
+        Ok(())
+    }
+
+    /// Who waits, for its next request or for more of a live content, owns no buffer meanwhile.
+    fn give_back(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        if (1..=2 * SMALL as usize).contains(&bytes.capacity()) {
+            SPARE.set(bytes);
+        }
+    }
 
     /// Makes the next bytes of a pattern.
     fn make(&mut self, most: u64) {
@@ -207,7 +229,11 @@ impl Outbox {
         let bytes = &mut self.bytes;
         let mut put = |text: &str| bytes.extend_from_slice(text.as_bytes());
         put(self.beginning.of(response.status, now));
-        if !matches!(response.status, 204 | 304) {
+        if response.body.is_live() {
+            if asked.version == Version::Http11 {
+                put("Transfer-Encoding: chunked\r\n");
+            }
+        } else if !matches!(response.status, 204 | 304) {
             put("Content-Length: ");
             put(digits.format(response.body.len()));
             put("\r\n");

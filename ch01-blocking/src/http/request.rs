@@ -85,6 +85,12 @@ impl<'b> Request<'b> {
         head::conditions(self.head)
     }
 
+    /// The value of a field that may stand only once. Where it stands twice, it says
+    /// nothing: an empty one.
+    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
+        head::field(self.head, name)
+    }
+
     /// What an answer must know of its request, without the borrow.
     pub fn asked(&self) -> Asked {
         Asked { method: self.method, version: self.version, keep_alive: self.keep_alive }

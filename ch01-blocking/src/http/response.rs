@@ -1,5 +1,6 @@
 //! A response: what the application decided, before it becomes bytes.
 
+use super::live::Source;
 use std::fs::File;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -65,22 +66,30 @@ pub enum Body {
         /// How many.
         len: u64,
     },
+    /// What comes into being while it is sent. Its length is not known, and only chapter 6
+    /// knows how to wait for it ([`Transport::more`](crate::stream::Transport::more)).
+    Live(Box<dyn Source>),
 }
 
 impl Body {
-    /// The content's length in bytes.
+    /// The content's length in bytes; 0 for one that is live.
     pub fn len(&self) -> u64 {
         match self {
-            Body::Empty => 0,
+            Body::Empty | Body::Live(_) => 0,
             Body::Static(bytes) => bytes.len() as u64,
             Body::Bytes(bytes) => bytes.len() as u64,
             Body::Pattern(len) | Body::File { len, .. } => *len,
         }
     }
 
+    /// Whether its length is not known.
+    pub fn is_live(&self) -> bool {
+        matches!(self, Body::Live(_))
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len() == 0 && !self.is_live()
     }
 }
 
@@ -171,9 +180,11 @@ pub fn phrase(status: u16) -> &'static str {
         301 => "Moved Permanently",
         304 => "Not Modified",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        409 => "Conflict",
         412 => "Precondition Failed",
         413 => "Content Too Large",
         414 => "URI Too Long",

@@ -2,6 +2,7 @@
 
 use super::{Core, Dormant};
 use crate::coroutine::suspend;
+use crate::injector::Injector;
 use crate::join::{Join, Packet};
 use crate::reactor::{self, Reactor, Watch};
 use crate::run_queue::Turn;
@@ -9,8 +10,10 @@ use crate::stack::Stacks;
 use crate::task::{Ends, State, Woken};
 use ch01_blocking::trace::{self, trace};
 use ch03_nonblocking::poller::{Poller, Token};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 /// A scheduler, for those who run on it.
@@ -107,6 +110,22 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
     }
     // ANCHOR_END: park
 
+    /// What wakes this coroutine from any thread, at any time. When it has ended, or the
+    /// scheduler has, that does nothing.
+    ///
+    /// # Panics
+    /// Outside a coroutine of this scheduler.
+    pub fn waker(&self) -> io::Result<Waker> {
+        let who = self.current().expect("only a coroutine can be woken");
+        if self.0.injector.get().is_none() {
+            let injector = Injector::new(self)?;
+            let _ = self.0.injector.set(injector); // nobody else has, meanwhile
+        }
+        let injector = self.0.injector.get().cloned();
+        let injector = injector.ok_or(ErrorKind::NotFound)?;
+        Ok(Waker::from(Arc::new(FromOutside { injector, who })))
+    }
+
     /// Lets all others who are queued run first.
     ///
     /// # Panics
@@ -139,9 +158,14 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
         reactor::rest(self, dormant, due)
     }
 
-    /// Calls everybody who rests, for each to see what has changed.
+    /// Calls everybody who rests and wakes who waits for a client's word or its leaving, for
+    /// each to see what has changed.
     pub fn call_all(&self) {
-        self.reactor(Reactor::call_all);
+        let waiting = self.reactor(|reactor| {
+            reactor.call_all();
+            reactor.waiting()
+        });
+        waiting.into_iter().for_each(|who| self.wake(who));
     }
 
     // ANCHOR: begin
@@ -187,5 +211,19 @@ impl<P: Poller + 'static, D: Dormant> Watch for Handle<P, D> {
 
     fn begin(&self, who: D) -> io::Result<()> {
         self.spawn_for(who.number(), |_| who.begin()).map(drop)
+    }
+}
+
+/// How another thread wakes a coroutine.
+struct FromOutside<P, D> {
+    injector: Injector<P, D>,
+    who: Token,
+}
+
+impl<P: Poller + 'static, D: Dormant> Wake for FromOutside<P, D> {
+    fn wake(self: Arc<Self>) {
+        let who = self.who;
+        // If the scheduler has ended, there is nobody to wake.
+        let _ = self.injector.hand_in(move |handle| handle.wake(who));
     }
 }

@@ -1,0 +1,277 @@
+//! What a run has said so far, and who follows it.
+//!
+//! A follower owns a place in the journal and nothing else; it comes for the next entry when
+//! its browser has taken the last. An entry that was replaced since (a newer step, a newer
+//! chart of the same name) is skipped: a slow reader sees fewer pictures, not older ones, and
+//! a journal stays as small as what there is to see.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use ch01_blocking::http::{More, Source};
+
+/// At most so many follow one run: a browser has six connections to a server.
+const FOLLOWERS: usize = 16;
+/// So much is sent at once, or more if one entry is larger.
+const PIECE: usize = 16 * 1024;
+/// A run that has said so much is no experiment of ours.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+const MOST_ENTRIES: usize = 100_000;
+
+/// A run's journal, shared by who writes it and all who follow.
+#[derive(Clone, Debug)]
+pub(super) struct Journal {
+    /// Which run: a browser that comes back names the last entry that it has seen.
+    pub(super) run: u64,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// None where a newer one took its place.
+    entries: Vec<Option<String>>,
+    bytes: usize,
+    /// Which entry shows this now.
+    current: HashMap<String, usize>,
+    over: bool,
+    /// Who follows: whom to wake, by their numbers.
+    followers: HashMap<u64, Option<Waker>>,
+    next_follower: u64,
+    /// Nobody has followed since.
+    alone_since: Option<Instant>,
+}
+
+impl Journal {
+    /// An empty one, which nobody follows yet.
+    pub(super) fn new(run: u64) -> Journal {
+        let inner = Inner {
+            entries: Vec::new(),
+            bytes: 0,
+            current: HashMap::new(),
+            over: false,
+            followers: HashMap::new(),
+            next_follower: 0,
+            alone_since: Some(Instant::now()),
+        };
+        Journal { run, inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    /// Another entry: `kind` as the page knows it, JSON in one line, and what it replaces.
+    /// False means that there is no room for it.
+    pub(super) fn write(&self, kind: &str, json: &str, shows: String) -> bool {
+        let mut inner = self.lock();
+        let entry = format!("event: {kind}\ndata: {json}\n\n");
+        if inner.over
+            || inner.bytes + entry.len() > MOST_BYTES
+            || inner.entries.len() == MOST_ENTRIES
+        {
+            return false;
+        }
+        let at = inner.entries.len();
+        if let Some(old) = inner.current.insert(shows, at) {
+            let old = inner.entries[old].take();
+            inner.bytes -= old.map_or(0, |old| old.len());
+        }
+        inner.bytes += entry.len();
+        inner.entries.push(Some(entry));
+        inner.wake_all();
+        true
+    }
+
+    /// The last entry, for which there is always room. Nothing follows.
+    pub(super) fn end(&self, kind: &str, json: &str) {
+        let mut inner = self.lock();
+        if !inner.over {
+            inner.entries.push(Some(format!("event: {kind}\ndata: {json}\n\n")));
+        }
+        inner.over = true;
+        inner.wake_all();
+    }
+
+    /// Whether the last entry is written.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().over
+    }
+
+    /// For how long nobody has followed.
+    pub(super) fn alone_for(&self) -> Option<Duration> {
+        self.lock().alone_since.map(|since| since.elapsed())
+    }
+
+    /// A follower, from the entry behind the one that the browser says it saw last.
+    pub(super) fn follow(&self, last_seen: Option<&str>) -> Followed {
+        let mut inner = self.lock();
+        let seen = last_seen.and_then(|id| {
+            let (run, at) = id.split_once('.')?;
+            (run.parse() == Ok(self.run)).then_some(at.parse::<usize>().ok()?)
+        });
+        let next = seen.map_or(0, |at| at.saturating_add(1));
+        if inner.over && next >= inner.entries.len() {
+            return Followed::Seen;
+        }
+        if inner.followers.len() >= FOLLOWERS {
+            return Followed::Crowd;
+        }
+        let number = inner.next_follower;
+        inner.next_follower += 1;
+        inner.followers.insert(number, None);
+        inner.alone_since = None;
+        Followed::Source(Box::new(Follower { journal: self.clone(), number, next }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn wake_all(&mut self) {
+        self.followers.values_mut().filter_map(Option::take).for_each(Waker::wake);
+    }
+}
+
+/// What becomes of who wants to follow.
+pub(super) enum Followed {
+    /// It does.
+    Source(Box<dyn Source>),
+    /// It has seen everything.
+    Seen,
+    /// Too many do.
+    Crowd,
+}
+
+/// One who follows.
+struct Follower {
+    journal: Journal,
+    number: u64,
+    next: usize,
+}
+
+impl Source for Follower {
+    fn more(&mut self, waker: &Waker, content: &mut Vec<u8>) -> More {
+        let Journal { run, inner } = &self.journal;
+        let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
+        while content.len() < PIECE && self.next < inner.entries.len() {
+            if let Some(entry) = &inner.entries[self.next] {
+                content
+                    .extend_from_slice(format!("id: {run}.{}\n", self.next).as_bytes());
+                content.extend_from_slice(entry.as_bytes());
+            }
+            self.next += 1;
+        }
+        match () {
+            () if !content.is_empty() => More::Here,
+            () if inner.over => More::Over,
+            () => {
+                inner.followers.insert(self.number, Some(waker.clone()));
+                More::NotYet
+            }
+        }
+    }
+
+    /// A comment: every browser skips it.
+    fn sign_of_life(&self) -> &'static [u8] {
+        b":\n\n"
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let mut inner = self.journal.lock();
+        inner.followers.remove(&self.number);
+        if inner.followers.is_empty() {
+            inner.alone_since = Some(Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(source: &mut dyn Source) -> (String, More) {
+        let mut content = Vec::new();
+        let more = source.more(Waker::noop(), &mut content);
+        (String::from_utf8(content).expect("text"), more)
+    }
+
+    fn follow(journal: &Journal, last: Option<&str>) -> Box<dyn Source> {
+        match journal.follow(last) {
+            Followed::Source(source) => source,
+            Followed::Seen | Followed::Crowd => panic!("there is something to see"),
+        }
+    }
+
+    #[test]
+    fn who_comes_late_sees_what_there_is_and_who_comes_back_the_rest() {
+        let journal = Journal::new(7);
+        journal.write("step", "{\"done\":0}", "step".into());
+        journal.write("chart", "{\"a\":1}", "chart a".into());
+        journal.write("chart", "{\"a\":2}", "chart a".into());
+        let mut late = follow(&journal, None);
+        let expected = "id: 7.0\nevent: step\ndata: {\"done\":0}\n\n\
+                        id: 7.2\nevent: chart\ndata: {\"a\":2}\n\n";
+        assert_eq!(all(&mut *late), (expected.to_owned(), More::Here));
+        assert_eq!(all(&mut *late), (String::new(), More::NotYet));
+        journal.end("done", "{}");
+        let end = "id: 7.3\nevent: done\ndata: {}\n\n";
+        assert_eq!(all(&mut *late), (end.to_owned(), More::Here));
+        assert_eq!(all(&mut *late), (String::new(), More::Over));
+        assert_eq!(all(&mut *follow(&journal, Some("7.2"))).0, end);
+        assert!(matches!(journal.follow(Some("7.3")), Followed::Seen));
+        // Of another run, it has seen nothing of this one.
+        assert!(all(&mut *follow(&journal, Some("6.3"))).0.starts_with("id: 7.0\n"));
+        for nonsense in ["", "7", "7.", "7.x", "7.-1", "7.99999999999999999999"] {
+            assert!(
+                all(&mut *follow(&journal, Some(nonsense))).0.starts_with("id: 7.0\n")
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_entry_of_a_kind_wakes_who_waits_and_nobody_waits_for_ever() {
+        use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+        use std::task::Wake;
+        struct Count(AtomicUsize);
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, SeqCst);
+            }
+        }
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Waker::from(count.clone());
+        let journal = Journal::new(1);
+        let mut source = follow(&journal, None);
+        assert!(journal.alone_for().is_none());
+        assert_eq!(source.more(&waker, &mut Vec::new()), More::NotYet);
+        journal.write("step", "{}", "step".into());
+        journal.write("step", "{}", "step".into());
+        assert_eq!(count.0.load(SeqCst), 1, "once for both");
+        source.more(&waker, &mut Vec::new());
+        assert_eq!(source.more(&waker, &mut Vec::new()), More::NotYet);
+        journal.end("failed", "{}");
+        assert_eq!(count.0.load(SeqCst), 2);
+        drop(source);
+        assert!(journal.alone_for().is_some());
+    }
+
+    #[test]
+    fn a_journal_has_an_end_however_much_is_said() {
+        let journal = Journal::new(1);
+        let large = "x".repeat(1 << 20);
+        let fits = (0..100).take_while(|n| journal.write("chart", &large, n.to_string()));
+        assert!(fits.count() < 20);
+        // Of one and the same there is always one only.
+        let journal = Journal::new(1);
+        assert!((0..100).all(|_| journal.write("chart", &large, "a".into())));
+    }
+
+    #[test]
+    fn the_seventeenth_is_one_too_many() {
+        let journal = Journal::new(1);
+        let _all: Vec<_> = (0..FOLLOWERS).map(|_| follow(&journal, None)).collect();
+        assert!(matches!(journal.follow(None), Followed::Crowd));
+    }
+}

@@ -1,0 +1,322 @@
+//! The lab in the page: what a reader predicts, and a run on the reader's own machine that
+//! fills the page's charts while it goes on.
+//!
+//! ```text
+//! page ── POST /lab/run ──────────► door ──► run: a child process, `book lab NAME --events`
+//!      ◄─ GET /lab/events ───────── journal ◄─── a line of JSON for each step
+//!      ── POST /lab/stop, or the page is closed ──► the child is ended
+//! ```
+//!
+//! The events are streamed by chapter 6's server, as server-sent events: a live content
+//! ([`Source`](ch01_blocking::http::Source)).
+
+mod door;
+mod journal;
+pub mod rehearsal;
+mod run;
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use ch01_blocking::http::{Body, Extra, Method, Request, Response};
+use ch01_blocking::site::Routes;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use self::door::Door;
+use self::journal::Followed;
+use self::run::{Patience, Run};
+use crate::house::House;
+use crate::lab;
+
+/// Longer than a quick run takes, and than it gives itself.
+const PATIENCE: Patience =
+    Patience { run: Duration::from_secs(180), alone: Duration::from_secs(8) };
+
+/// The lab, for the server and for who stops it.
+#[derive(Clone, Debug)]
+pub struct Live(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    house: House,
+    open: Result<Door, &'static str>,
+    /// What to run instead, for the tests of this.
+    rehearsal: Option<String>,
+    run: Mutex<Option<Arc<Run>>>,
+    /// Of the next run.
+    number: AtomicU64,
+}
+
+impl Live {
+    /// The lab of a server that listens here and can, or cannot, send a live content.
+    pub fn new(
+        house: &House,
+        address: SocketAddr,
+        can_stream: bool,
+        rehearsal: Option<String>,
+    ) -> Result<Live> {
+        let open = match () {
+            () if !address.ip().is_loopback() => Err(
+                "The server of this book can be reached from other machines, and they shall not start anything here. Start it with --listen 127.0.0.1:8080.",
+            ),
+            () if !can_stream => Err(
+                "On this processor the book's server has no coroutines to stream with.",
+            ),
+            () => Ok(Door::new(address)?),
+        };
+        let first = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |time| time.as_secs());
+        Ok(Live(Arc::new(Inner {
+            house: house.clone(),
+            open,
+            rehearsal,
+            run: Mutex::new(None),
+            // A browser that comes back after a restart must not take one run for another.
+            number: AtomicU64::new(first << 16),
+        })))
+    }
+
+    /// Ends the run, if there is one, and waits until nothing of it is left.
+    pub fn end(&self) {
+        if let Some(run) = self.0.current() {
+            run.stop("the server was stopped");
+            run.join();
+        }
+    }
+}
+
+impl Routes for Live {
+    fn respond(&self, request: &Request<'_>) -> Option<Response> {
+        let path = request.path.strip_prefix("/lab/")?;
+        Some(self.0.respond(path, request))
+    }
+}
+
+impl Inner {
+    fn respond(&self, path: &str, request: &Request<'_>) -> Response {
+        let door = match &self.open {
+            Ok(door) => door,
+            // All that it says is why not.
+            Err(why) if path == "state" => return answer(200, &json!({ "closed": why })),
+            Err(why) => return refuse(403, why),
+        };
+        let changes = matches!(path, "run" | "stop" | "predictions");
+        let allowed = if changes { "POST" } else { "GET, HEAD" };
+        let fits = match request.method {
+            Method::Post => changes,
+            Method::Get | Method::Head => !changes,
+            _ => false,
+        };
+        if !fits {
+            let extra = Extra::Allow(allowed);
+            return Response { extra, ..refuse(405, "another method is needed here") };
+        }
+        if let Err((status, why)) = door.admits(request) {
+            return refuse(status, why);
+        }
+        match path {
+            "state" => answer(200, &self.state(door)),
+            "events" => self.events(request),
+            "run" => self.run(request.body),
+            "stop" => self.stop(),
+            "predictions" => self.predict(request.body),
+            _ => {
+                let of = |prefix, suffix| path.strip_prefix(prefix)?.strip_suffix(suffix);
+                if let Some(name) = of("results/", ".json") {
+                    self.result(name)
+                } else if let Some(name) = of("blank/", ".json") {
+                    self.blank(name)
+                } else {
+                    refuse(404, "the lab has no such thing")
+                }
+            }
+        }
+    }
+
+    fn current(&self) -> Option<Arc<Run>> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Everything that a page must know at its start.
+    fn state(&self, door: &Door) -> Value {
+        let experiments: Map<String, Value> = lab::EXPERIMENTS
+            .iter()
+            .map(|experiment| (experiment.name.to_owned(), json!(experiment)))
+            .collect();
+        let run = self.current().filter(|run| !run.journal.is_over());
+        json!({
+            "token": door.token,
+            "experiments": experiments,
+            "running": run.map(|run| run.experiment),
+            // A file that somebody has spoilt is no reason to show nothing.
+            "predictions": lab::predictions(&self.house).unwrap_or_default(),
+        })
+    }
+
+    /// What the run says, to a browser that has perhaps seen some of it.
+    fn events(&self, request: &Request<'_>) -> Response {
+        let last = request.field("Last-Event-ID").map(String::from_utf8_lossy);
+        // To a browser, 204 means that it need not ask again.
+        let Some(run) = self.current() else { return Response::new(204) };
+        match run.journal.follow(last.as_deref()) {
+            Followed::Source(source) => Response {
+                content_type: Some("text/event-stream"),
+                body: Body::Live(source),
+                ..Response::new(200)
+            },
+            Followed::Seen => Response::new(204),
+            Followed::Crowd => Response {
+                extra: Extra::RetryAfter(1),
+                ..refuse(503, "too many pages watch this run")
+            },
+        }
+    }
+
+    fn run(&self, body: &[u8]) -> Response {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Asked {
+            experiment: String,
+        }
+        let Ok(Asked { experiment }) = serde_json::from_slice(body) else {
+            return refuse(400, "that is no request for a run");
+        };
+        let Some(experiment) = lab::find(&experiment) else {
+            return refuse(404, "no experiment is called that");
+        };
+        if !experiment.from_page {
+            return refuse(403, "this one is for a terminal");
+        }
+        let mut current = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(run) = current.as_ref().filter(|run| !run.journal.is_over()) {
+            let why = format!("{} is running: one at a time", run.experiment);
+            return refuse(409, &why);
+        }
+        let number = self.number.fetch_add(1, Relaxed);
+        let started = self
+            .command(experiment.name)
+            .and_then(|command| Run::start(experiment.name, command, number, PATIENCE));
+        match started {
+            Ok(run) => {
+                *current = Some(Arc::new(run));
+                answer(200, &json!({ "running": experiment.name }))
+            }
+            Err(error) => refuse(503, &format!("it cannot be started: {error}")),
+        }
+    }
+
+    /// This program again, as a child that measures.
+    fn command(&self, experiment: &str) -> std::io::Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        match &self.rehearsal {
+            None => command.args(["lab", experiment, "--events"]),
+            Some(play) => command.args(["rehearse", experiment, play]),
+        };
+        command.arg("--book").arg(self.house.book());
+        Ok(command)
+    }
+
+    fn stop(&self) -> Response {
+        if let Some(run) = self.current() {
+            run.stop("you have stopped it");
+        }
+        answer(200, &json!({}))
+    }
+
+    fn predict(&self, body: &[u8]) -> Response {
+        #[derive(Deserialize)]
+        struct Asked {
+            experiment: String,
+            #[serde(flatten)]
+            given: lab::Given,
+        }
+        let Ok(Asked { experiment, given }) = serde_json::from_slice(body) else {
+            return refuse(400, "that is no prediction");
+        };
+        let Some(experiment) = lab::find(&experiment) else {
+            return refuse(404, "no experiment is called that");
+        };
+        match lab::predict(&self.house, experiment, given) {
+            Ok(()) => answer(200, &json!({})),
+            Err(why) => refuse(400, &format!("{why:#}")),
+        }
+    }
+
+    /// What the reader has measured last, on this page or at a terminal.
+    fn result(&self, name: &str) -> Response {
+        let Some(experiment) = lab::find(name) else {
+            return refuse(404, "no experiment is called that");
+        };
+        match lab::shown(&self.house, experiment) {
+            Ok(Some(shown)) => answer(200, &json!(shown)),
+            Ok(None) => Response::new(204),
+            Err(why) => refuse(500, &format!("{why:#}")),
+        }
+    }
+
+    /// The axes into which a curve is drawn.
+    fn blank(&self, name: &str) -> Response {
+        let Some(experiment) = lab::find(name) else {
+            return refuse(404, "no experiment is called that");
+        };
+        match lab::blank(&self.house, experiment) {
+            Ok(Some(svg)) => answer(200, &json!({ "svg": svg })),
+            Ok(None) => Response::new(204),
+            Err(why) => refuse(500, &format!("{why:#}")),
+        }
+    }
+}
+
+fn answer(status: u16, value: &Value) -> Response {
+    Response {
+        content_type: Some("application/json"),
+        body: Body::Bytes(value.to_string().into_bytes()),
+        ..Response::new(status)
+    }
+}
+
+fn refuse(status: u16, why: &str) -> Response {
+    answer(status, &json!({ "why": why }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ch01_blocking::http::{Inbox, Limits, Parsed};
+
+    #[test]
+    fn where_others_could_reach_it_there_is_no_lab() -> Result<()> {
+        let house = House::find(None)?;
+        let asked = |live: &Live, text: &str| {
+            let mut inbox = Inbox::new();
+            inbox.receive(text.as_bytes());
+            let Parsed::Complete(request) = inbox.next(&Limits::default()) else {
+                panic!("{text:?} is no request")
+            };
+            let Some(Response { status, body: Body::Bytes(bytes), .. }) =
+                live.respond(&request)
+            else {
+                panic!("{text:?} has no answer")
+            };
+            (status, serde_json::from_slice::<Value>(&bytes).unwrap_or_default())
+        };
+        for (address, can_stream) in [("192.0.2.1:80", true), ("127.0.0.1:80", false)] {
+            let live = Live::new(&house, address.parse()?, can_stream, None)?;
+            let host = format!("Host: {address}\r\n");
+            let (status, state) =
+                asked(&live, &format!("GET /lab/state HTTP/1.1\r\n{host}\r\n"));
+            assert_eq!(status, 200);
+            assert!(state["closed"].is_string() && state["token"].is_null(), "{state}");
+            let run =
+                format!("POST /lab/run HTTP/1.1\r\n{host}Content-Length: 0\r\n\r\n");
+            assert_eq!(asked(&live, &run).0, 403);
+        }
+        Ok(())
+    }
+}

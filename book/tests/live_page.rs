@@ -1,0 +1,199 @@
+//! The lab in a real browser: predict, run, watch, see the result, and see it again. The runs
+//! measure nothing (`--rehearse`). BOOK_SCREENS=1 leaves pictures in target/book-screens/.
+
+mod webdriver;
+
+use std::fs;
+
+use serde_json::Value;
+use webdriver::served::Served;
+use webdriver::{Browser, browser, keep, looked};
+
+const PAGE: &str = "ch04-select-poll.html";
+/// As WebDriver calls these keys.
+const UP: &str = "\u{e013}";
+const ENTER: &str = "\u{e007}";
+const TAB: &str = "\u{e004}";
+
+/// What of the lab is meant: the experiment `readiness` has its own, among others.
+const PREDICT: &str = "[aria-label=\"Predict: readiness\"]";
+const RUN: &str = "[aria-label=\"Your machine: readiness\"]";
+
+fn text(browser: &Browser, element: &str) -> String {
+    let said =
+        browser.run(&format!("return document.querySelector('{element}').innerText"));
+    said.as_str().unwrap_or_default().to_owned()
+}
+
+fn is_seen(element: &str) -> String {
+    format!("return document.querySelector('{element}')?.checkVisibility() === true")
+}
+
+fn says(element: &str, what: &str) -> String {
+    format!(
+        "return document.querySelector('{element}')?.innerText.includes('{what}') === true"
+    )
+}
+
+fn focus(browser: &Browser, element: &str) {
+    browser.run(&format!("document.querySelector('{element}').focus()"));
+}
+
+/// Opens the page, and goes past the prediction.
+fn open(browser: &Browser, served: &Served) {
+    browser.open(&served.url(PAGE));
+    browser.wait_until(&is_seen(PREDICT));
+    browser.run(&format!("document.querySelector('{PREDICT} [type=button]').click()"));
+    browser.wait_until(&is_seen(RUN));
+}
+
+fn run(browser: &Browser) {
+    browser.run(&format!("document.querySelector('{RUN} .lab-main').click()"));
+    browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg"));
+}
+
+#[test]
+fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
+    let Some(browser) = browser() else { return };
+    let served = Served::start_with(&["--rehearse", "whole"]);
+    browser.look(1280, "light");
+    browser.open(&served.url(PAGE));
+    browser.wait_until(&is_seen(&format!("{PREDICT} .lab-curve svg .handle")));
+    let figure = ".measured[data-part=readiness]";
+    assert_eq!(browser.run(&is_seen(figure)), false, "seen before anybody predicted");
+    // Nothing drawn is no prediction.
+    focus(&browser, &format!("{PREDICT} .lab-main"));
+    browser.press(&[ENTER]);
+    browser.wait_until(&says(&format!("{PREDICT} .lab-missing"), "Decide first"));
+    let handle = format!("{PREDICT} svg.wide .handle");
+    focus(&browser, &handle);
+    let value = |handle: &str| {
+        let value = format!(
+            "return document.querySelector('{handle}').getAttribute('aria-valuenow')"
+        );
+        let value = browser.run(&value);
+        value.as_str().and_then(|text| text.parse::<f64>().ok()).expect("a number")
+    };
+    let before = value(&handle);
+    browser.press(&[UP, UP, TAB, UP]);
+    assert!(value(&handle) > before);
+    focus(&browser, &format!("{PREDICT} .lab-main"));
+    browser.press(&[ENTER]);
+    browser.wait_until(&is_seen(figure));
+    assert_eq!(browser.run(&is_seen(PREDICT)), false);
+    let kept = served.checkout().join("target/lab/predictions.json");
+    let is_kept =
+        || fs::read_to_string(&kept).is_ok_and(|text| text.contains("\"curve\""));
+    webdriver::wait_for("the prediction is kept", is_kept);
+    // And now it runs.
+    focus(&browser, &format!("{RUN} .lab-main"));
+    browser.press(&[ENTER]);
+    browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg"));
+    browser.wait_until(&says(&format!("{RUN} .lab-status"), "Done"));
+    let compared = text(&browser, &format!("{RUN} .lab-compared"));
+    assert!(
+        compared.contains("You predicted") && compared.contains("times too"),
+        "{compared}"
+    );
+    keep_if_asked(&browser, "lab-done");
+    // It is there again, and so is what was predicted.
+    browser.open(&served.url(PAGE));
+    browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg.wide"));
+    browser.wait_until(&is_seen(".lab-own[data-of=readiness] .predicted"));
+    assert_eq!(browser.run(&is_seen(PREDICT)), false);
+    assert_eq!(text(&browser, &format!("{RUN} .lab-compared")), compared);
+    assert_eq!(browser.logs().0, [] as [String; 0]);
+}
+
+#[test]
+fn a_page_that_is_loaded_again_in_the_middle_goes_on_and_a_run_can_be_stopped() {
+    let Some(browser) = browser() else { return };
+    let served = Served::start_with(&["--rehearse", "stuck"]);
+    browser.look(1280, "light");
+    open(&browser, &served);
+    run(&browser);
+    browser.open(&served.url(PAGE));
+    browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg"));
+    browser.wait_until(&says(&format!("{RUN} .lab-step"), "3 of 4"));
+    assert_eq!(browser.run(&is_seen(&format!("{RUN} progress"))), true);
+    // One at a time.
+    let other = "[aria-label=\"Your machine: memory\"] .lab-main";
+    let is_off = format!("return document.querySelector('{other}').disabled");
+    browser.wait_until(&is_off);
+    keep_if_asked(&browser, "lab-running");
+    browser
+        .run(&format!("document.querySelector('{RUN} button:not(.lab-main)').click()"));
+    browser.wait_until(&says(&format!("{RUN} .lab-status"), "you have stopped it"));
+    assert_eq!(browser.run(&is_off), false);
+    assert_eq!(browser.run(&is_seen(&format!("{RUN} .lab-main"))), true);
+}
+
+#[test]
+fn a_server_that_is_stopped_in_the_middle_is_missed() {
+    let Some(browser) = browser() else { return };
+    let served = Served::start_with(&["--rehearse", "stuck"]);
+    browser.look(1280, "light");
+    open(&browser, &served);
+    run(&browser);
+    drop(served);
+    browser.wait_until(&says(&format!("{RUN} .lab-status"), "does not answer"));
+    keep_if_asked(&browser, "lab-server-gone");
+}
+
+#[test]
+fn why_a_run_failed_is_said() {
+    let Some(browser) = browser() else { return };
+    let served = Served::start_with(&["--rehearse", "failing"]);
+    browser.look(1280, "light");
+    open(&browser, &served);
+    run(&browser);
+    browser.wait_until(&says(&format!("{RUN} .lab-status"), "this was to fail"));
+}
+
+#[test]
+fn the_lab_is_well_in_light_and_dark_wide_and_narrow() {
+    let Some(browser) = browser() else { return };
+    let served = Served::start_with(&["--rehearse", "whole"]);
+    browser.look(1280, "light");
+    open(&browser, &served);
+    run(&browser);
+    browser.wait_until(&says(&format!("{RUN} .lab-status"), "Done"));
+    let mut wrong = Vec::new();
+    for (width, scheme) in
+        [(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")]
+    {
+        browser.look(width, scheme);
+        browser.open(&served.url(PAGE));
+        browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure"));
+        let found = looked(&browser, &served);
+        wrong.extend(found.iter().map(|what| format!("{width} px, {scheme}: {what}")));
+        keep_if_asked(&browser, &format!("lab-{scheme}-{width}"));
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn without_the_books_server_or_without_scripts_it_is_a_plain_book() {
+    let Some(browser) = browser() else { return };
+    let served = Served::start_with(&["--rehearse", "whole"]);
+    browser.look(1280, "light");
+    browser.open(&format!("file://{}", served.dir().join(PAGE).display()));
+    browser.wait_until(&is_seen(RUN));
+    assert_eq!(browser.run(&is_seen(".measured[data-part=readiness] figure svg")), true);
+    browser.run(&format!("document.querySelector('{RUN} .lab-main').click()"));
+    let told = text(&browser, RUN);
+    assert!(told.contains("cargo run --release -- lab readiness"), "{told}");
+    keep_if_asked(&browser, "lab-files");
+    browser.scripts(false);
+    browser.open(&served.url(PAGE));
+    let nothing = "return document.querySelectorAll('.lab-predict, .lab-run').length";
+    assert_eq!(browser.run(nothing), Value::from(0));
+    assert_eq!(browser.run(&is_seen(".measured[data-part=readiness] figure svg")), true);
+    browser.scripts(true);
+}
+
+fn keep_if_asked(browser: &Browser, name: &str) {
+    if std::env::var_os("BOOK_SCREENS").is_some() {
+        keep(browser, name);
+    }
+}

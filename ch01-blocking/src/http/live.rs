@@ -1,0 +1,79 @@
+//! A content that comes into being while it is sent: a stream of events, say.
+//!
+//! Nobody knows its length, so every piece says its own (chunked, RFC 9112 section 7.1);
+//! HTTP/1.0 does not know that, and there the end of the connection ends it. It is pulled,
+//! never pushed: whoever sends asks for more when the client has taken what was there. So
+//! nothing is queued for a slow client, who gets less often what is by then newer.
+
+use crate::stream::Transport;
+use std::fmt;
+use std::io::{self, Write};
+use std::task::Waker;
+use std::time::Duration;
+
+/// Where a live content comes from. It never waits.
+pub trait Source: Send {
+    /// Puts the next piece into `content`: some 16 KiB, or more if one thing is larger. If
+    /// there is nothing, the waker is to be kept, and called when there is; the one of an
+    /// earlier call need not be.
+    fn more(&mut self, waker: &Waker, content: &mut Vec<u8>) -> More;
+
+    /// What to send when there has been nothing for [`quiet`](Source::quiet), so that a
+    /// client who is gone is noticed. Means nothing to one who is not.
+    fn sign_of_life(&self) -> &'static [u8];
+
+    /// How long nothing may be sent.
+    fn quiet(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+}
+
+/// What [`Source::more`] has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum More {
+    /// A piece.
+    Here,
+    /// Nothing; but there will be.
+    NotYet,
+    /// Nothing, and there will not be.
+    Over,
+}
+
+/// What is left of a live content: that is, its source.
+pub(super) struct Live {
+    pub(super) source: Box<dyn Source>,
+    pub(super) chunked: bool,
+}
+
+impl Live {
+    /// The next bytes to send. Says whether there will be more.
+    pub(super) fn next(
+        &mut self,
+        stream: &mut impl Transport,
+        bytes: &mut Vec<u8>,
+    ) -> io::Result<bool> {
+        let mut content = Vec::new();
+        stream.more(&mut *self.source, &mut content)?;
+        if self.chunked {
+            // And an empty one, at the end, is how the end looks.
+            write!(bytes, "{:x}\r\n", content.len())?;
+            bytes.extend_from_slice(&content);
+            bytes.extend_from_slice(b"\r\n");
+        } else {
+            bytes.extend_from_slice(&content);
+        }
+        Ok(!content.is_empty())
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").field("chunked", &self.chunked).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for dyn Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Source")
+    }
+}

@@ -1,0 +1,409 @@
+//! A content that comes into being while it is sent, at the wire: how it is framed, who
+//! waits for whom, and that everything is given back, whoever leaves first.
+
+use ch01_blocking::http::{Body, More, Request, Response, Source};
+use ch01_blocking::program::Cli;
+use ch01_blocking::site::Routes;
+use ch01_blocking::{Listener, Options, Stop};
+use ch03_nonblocking::poller::Poller;
+use ch04_select_poll::poll::Poll;
+use ch06_coroutines::Stacks;
+use ch06_coroutines::server::run_one;
+use clap::Parser;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::thread;
+use std::time::Duration;
+
+/// Longer than any test takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A piece of the source that never ends.
+const PIECE: usize = 16 * 1024;
+
+/// What the tests hand in, and the source takes out.
+#[derive(Default)]
+struct Pieces {
+    ready: VecDeque<&'static str>,
+    over: bool,
+    wakers: Vec<Waker>,
+    /// Of the source that never ends: so many pieces were taken.
+    taken: usize,
+}
+
+/// The routes of the tests: `/live` ends when it is told, `/quiet` says often that it is
+/// still there, `/endless` has always more.
+#[derive(Clone)]
+struct Tap {
+    pieces: Arc<Mutex<Pieces>>,
+    let_go: Sender<()>,
+}
+
+impl Tap {
+    fn hand_in(&self, piece: &'static str) {
+        self.change(|pieces| pieces.ready.push_back(piece));
+    }
+
+    fn end(&self) {
+        self.change(|pieces| pieces.over = true);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Pieces)) {
+        let mut pieces = self.pieces.lock().expect("whole");
+        change(&mut pieces);
+        pieces.wakers.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl fmt::Debug for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tap")
+    }
+}
+
+impl Routes for Tap {
+    fn respond(&self, request: &Request<'_>) -> Option<Response> {
+        let (quiet, endless) = match request.path {
+            "/live" => (3600.0, false),
+            "/quiet" => (0.005, false),
+            "/endless" => (3600.0, true),
+            _ => return None,
+        };
+        let quiet = Duration::from_secs_f64(quiet);
+        let body = Body::Live(Box::new(Spring { tap: self.clone(), quiet, endless }));
+        Some(Response {
+            body,
+            content_type: Some("text/event-stream"),
+            ..Response::new(200)
+        })
+    }
+}
+
+struct Spring {
+    tap: Tap,
+    quiet: Duration,
+    endless: bool,
+}
+
+impl Source for Spring {
+    fn more(&mut self, waker: &Waker, content: &mut Vec<u8>) -> More {
+        let mut pieces = self.tap.pieces.lock().expect("whole");
+        if self.endless {
+            pieces.taken += 1;
+            content.resize(PIECE, b'.');
+            return More::Here;
+        }
+        match pieces.ready.pop_front() {
+            Some(piece) => content.extend_from_slice(piece.as_bytes()),
+            None if pieces.over => return More::Over,
+            None => {
+                pieces.wakers.push(waker.clone());
+                return More::NotYet;
+            }
+        }
+        More::Here
+    }
+
+    fn sign_of_life(&self) -> &'static [u8] {
+        b":\n\n"
+    }
+
+    fn quiet(&self) -> Duration {
+        self.quiet
+    }
+}
+
+impl Drop for Spring {
+    fn drop(&mut self) {
+        let _ = self.tap.let_go.send(()); // not every test listens
+    }
+}
+
+/// The tests' side.
+struct Scene {
+    address: SocketAddr,
+    tap: Tap,
+    let_go: Receiver<()>,
+    stop: Box<dyn FnOnce() -> io::Result<()>>,
+}
+
+impl Scene {
+    /// A client that has asked for this.
+    fn ask(&self, request: &str) -> io::Result<TcpStream> {
+        let mut client = TcpStream::connect(self.address)?;
+        client.set_read_timeout(Some(PATIENCE))?;
+        client.write_all(request.as_bytes())?;
+        Ok(client)
+    }
+
+    fn get(&self, path: &str) -> io::Result<TcpStream> {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
+    }
+
+    /// The source is dropped.
+    fn source_is_let_go(&self) {
+        self.let_go.recv_timeout(PATIENCE).expect("the source is let go");
+    }
+}
+
+/// Reads up to these bytes, and returns what came before them.
+fn until(client: &mut TcpStream, end: &str) -> io::Result<String> {
+    let (mut all, mut byte) = (Vec::new(), [0]);
+    while !all.ends_with(end.as_bytes()) {
+        client.read_exact(&mut byte)?;
+        all.push(byte[0]);
+    }
+    all.truncate(all.len() - end.len());
+    Ok(String::from_utf8_lossy(&all).into_owned())
+}
+
+/// The next chunk's content; nothing at the end.
+fn chunk(client: &mut TcpStream) -> io::Result<String> {
+    let length = until(client, "\r\n")?;
+    let length = usize::from_str_radix(&length, 16).map_err(io::Error::other)?;
+    let mut content = vec![0; length + 2];
+    client.read_exact(&mut content)?;
+    assert_eq!(content.split_off(length), b"\r\n");
+    String::from_utf8(content).map_err(io::Error::other)
+}
+
+/// Plays the scene on a server that parks on this poller, with these options, and then
+/// demands that all clients are gone.
+fn play<P: Poller + 'static>(
+    poller: impl FnOnce() -> P + Send,
+    options: &[&str],
+    scene: impl FnOnce(Scene) -> io::Result<()>,
+) -> io::Result<()> {
+    let words = ["coroutine"].iter().chain(options);
+    let options: Options = Cli::parse_from(words).options;
+    let (let_go, hears) = channel();
+    let tap = Tap { pieces: Arc::default(), let_go };
+    let site = options.site()?.with(Box::new(tap.clone()));
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+    let address = listener.address()?;
+    let (stop, stopper) = Stop::pipe()?;
+    let stopper = Arc::new(Mutex::new(Some(stopper)));
+    let theirs = stopper.clone();
+    let stop_it = move || match theirs.lock().expect("whole").take() {
+        Some(stopper) => stopper.stop(),
+        None => Ok(()),
+    };
+    thread::scope(|scope| {
+        let server = scope.spawn(|| {
+            run_one(poller(), listener, &site, &options, Stacks::DEFAULT_SIZE, &stop)
+        });
+        let stop_later = stop_it.clone();
+        let on_stage = Scene { address, tap, let_go: hears, stop: Box::new(stop_it) };
+        let played = catch_unwind(AssertUnwindSafe(|| scene(on_stage)));
+        stop_later()?; // even if the scene failed, or nothing would end
+        server.join().expect("the server does not panic")?;
+        played.unwrap_or_else(|panic| resume_unwind(panic))
+    })?;
+    assert_eq!(site.stats.accepted.get(), site.stats.closed.get());
+    Ok(())
+}
+
+fn poll() -> Poll {
+    Poll::default()
+}
+
+#[test]
+fn chunks_are_framed_and_the_next_request_is_answered_behind_them() -> io::Result<()> {
+    play(poll, &[], |scene| {
+        // The second request comes with the first, and has to wait.
+        let both = "GET /live HTTP/1.1\r\nHost: x\r\n\r\n\
+                    GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n";
+        let mut client = scene.ask(both)?;
+        let head = until(&mut client, "\r\n\r\n")?;
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        assert!(head.contains("\r\nTransfer-Encoding: chunked"), "{head}");
+        assert!(!head.contains("Content-Length"), "{head}");
+        scene.tap.hand_in("data: one\n\n");
+        until(&mut client, "b\r\ndata: one\n\n\r\n")?;
+        scene.tap.hand_in("data: the second\n\n");
+        until(&mut client, "12\r\ndata: the second\n\n\r\n")?;
+        scene.tap.end();
+        let end = until(&mut client, "HTTP/1.1 200 OK\r\n")?;
+        assert_eq!(end, "0\r\n\r\n");
+        until(&mut client, "Hello, World!")?;
+        scene.source_is_let_go();
+        Ok(())
+    })
+}
+
+fn a_client_who_leaves<P: Poller + 'static>(
+    poller: impl FnOnce() -> P + Send,
+) -> io::Result<()> {
+    play(poller, &[], |scene| {
+        let mut client = scene.get("/live")?;
+        scene.tap.hand_in("one");
+        until(&mut client, "3\r\none\r\n")?;
+        drop(client);
+        scene.source_is_let_go(); // nothing was handed in, and nothing is due for an hour
+        Ok(())
+    })
+}
+
+#[test]
+fn a_client_who_leaves_is_noticed_at_once() -> io::Result<()> {
+    a_client_who_leaves(poll)?;
+    #[cfg(target_os = "linux")]
+    {
+        use ch05_epoll::epoll::{Epoll, Trigger};
+        a_client_who_leaves(|| Epoll::new(Trigger::Level).expect("an epoll"))?;
+        a_client_who_leaves(|| Epoll::new(Trigger::Edge).expect("an epoll"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_client_who_is_reset_is_noticed_at_once() -> io::Result<()> {
+    play(poll, &[], |scene| {
+        let client = scene.get("/live")?;
+        // The head stays unread: so the kernel resets.
+        while client.peek(&mut [0])? == 0 {}
+        drop(client);
+        scene.source_is_let_go();
+        Ok(())
+    })
+}
+
+#[test]
+fn who_has_said_its_last_word_still_hears() -> io::Result<()> {
+    play(poll, &[], |scene| {
+        let mut client = scene.get("/live")?;
+        until(&mut client, "\r\n\r\n")?;
+        client.shutdown(Shutdown::Write)?;
+        assert_eq!(chunk(&mut client)?, ":\n\n", "it is asked whether it is there");
+        for piece in ["one", "two"] {
+            scene.tap.hand_in(piece);
+            assert_eq!(chunk(&mut client)?, piece);
+        }
+        scene.tap.end();
+        assert_eq!(chunk(&mut client)?, "");
+        assert_eq!(client.read(&mut [0])?, 0);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_quiet_source_gives_signs_of_life() -> io::Result<()> {
+    play(poll, &[], |scene| {
+        let mut client = scene.get("/quiet")?;
+        until(&mut client, "\r\n\r\n")?;
+        for _ in 0..5 {
+            assert_eq!(chunk(&mut client)?, ":\n\n");
+        }
+        scene.tap.hand_in("now");
+        while chunk(&mut client)? != "now" {}
+        Ok(())
+    })
+}
+
+#[test]
+fn head_has_the_fields_and_no_content() -> io::Result<()> {
+    play(poll, &[], |scene| {
+        let mut client = scene.ask("HEAD /live HTTP/1.1\r\nHost: x\r\n\r\n")?;
+        let head = until(&mut client, "\r\n\r\n")?;
+        assert!(head.contains("Transfer-Encoding: chunked"), "{head}");
+        scene.source_is_let_go();
+        client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
+        assert_eq!(until(&mut client, "\r\n")?, "HTTP/1.1 200 OK");
+        Ok(())
+    })
+}
+
+#[test]
+fn to_http_1_0_the_end_of_the_connection_is_the_end() -> io::Result<()> {
+    play(poll, &[], |scene| {
+        let mut client =
+            scene.ask("GET /live HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")?;
+        let head = until(&mut client, "\r\n\r\n")?;
+        assert!(head.contains("Connection: close"), "{head}");
+        assert!(!head.contains("Transfer-Encoding"), "{head}");
+        scene.tap.hand_in("one");
+        until(&mut client, "one")?;
+        scene.tap.hand_in("two");
+        scene.tap.end();
+        let mut rest = String::new();
+        client.read_to_string(&mut rest)?;
+        assert_eq!(rest, "two");
+        Ok(())
+    })
+}
+
+#[test]
+fn one_waits_and_the_others_are_served() -> io::Result<()> {
+    play(poll, &[], |scene| {
+        let mut first = scene.get("/live")?;
+        let mut second = scene.get("/live")?;
+        until(&mut first, "\r\n\r\n")?;
+        until(&mut second, "\r\n\r\n")?;
+        for _ in 0..20 {
+            let mut other = scene.get("/plaintext")?;
+            until(&mut other, "Hello, World!")?;
+        }
+        // Each piece goes to one of the two, and the end to both.
+        scene.tap.hand_in("a");
+        scene.tap.end();
+        let mut got = [chunk(&mut first)?, chunk(&mut second)?];
+        got.sort();
+        assert_eq!(got, ["", "a"]);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_slow_client_is_sent_no_more_than_it_takes() -> io::Result<()> {
+    play(poll, &["--write-timeout", "0.5"], |scene| {
+        let stuck = scene.get("/endless")?;
+        scene.source_is_let_go(); // out of patience
+        let taken = scene.tap.pieces.lock().expect("whole").taken;
+        assert!(taken < 4096, "{taken} pieces for a client that takes none");
+        drop(stuck);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_stop_ends_it_where_it_is() -> io::Result<()> {
+    // Who had to wait for the deadline would wait for an hour.
+    play(poll, &["--drain-timeout", "3600"], |scene| {
+        let mut client = scene.get("/live")?;
+        scene.tap.hand_in("one");
+        until(&mut client, "3\r\none\r\n")?;
+        (scene.stop)()?;
+        assert_eq!(chunk(&mut client)?, "", "it ends as a whole one does");
+        assert_eq!(client.read(&mut [0])?, 0);
+        Ok(())
+    })
+}
+
+#[test]
+fn who_cannot_wait_for_it_cuts_it_off() -> io::Result<()> {
+    let options: Options = Cli::parse_from(["thread"]).options;
+    let (let_go, hears) = channel();
+    let tap = Tap { pieces: Arc::default(), let_go };
+    let site = options.site()?.with(Box::new(tap));
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+    let address = listener.address()?;
+    let (stop, stopper) = Stop::pipe()?;
+    thread::scope(|scope| {
+        let server =
+            scope.spawn(|| ch01_blocking::thread::run(listener, &site, &options, &stop));
+        let mut client = TcpStream::connect(address)?;
+        client.set_read_timeout(Some(PATIENCE))?;
+        client.write_all(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")?;
+        let mut all = String::new();
+        client.read_to_string(&mut all)?;
+        assert!(all.ends_with("\r\n\r\n") && !all.contains("\r\n0\r\n"), "{all}");
+        hears.recv_timeout(PATIENCE).expect("the source is let go");
+        stopper.stop()?;
+        server.join().expect("the server does not panic")
+    })
+}
