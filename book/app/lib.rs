@@ -14,6 +14,7 @@ pub mod house;
 pub mod lab;
 pub mod live;
 pub mod mask;
+pub mod parts;
 pub mod render;
 pub mod scenario;
 pub mod serve;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use book::house::House;
-use book::{checks, lab, live, render, serve, transcripts};
+use book::{checks, lab, live, parts, render, serve, transcripts};
 use clap::{Parser, Subcommand};
 
 /// Renders the book and serves it.
@@ -79,6 +79,8 @@ enum Command {
         /// How many
         count: usize,
     },
+    /// Write again what follows from results and sources: the table of all stages, the index of system calls, minutes
+    Parts,
     /// Play a run of an experiment that measures nothing
     #[command(hide = true)]
     Rehearse {
@@ -111,18 +113,22 @@ fn run(cli: Cli) -> Result<()> {
         }
         #[cfg(target_os = "linux")]
         Some(Command::Lab { name: Some(name), hold, how }) if name == "hold" => {
-            lab::hold(&house, &hold, how)
+            lab::hold(&house, &hold, how)?;
+            if how.record { parts::write(&house) } else { Ok(()) }
         }
         Some(Command::Lab { name, how, .. }) => {
-            lab::command(&house, name.as_deref(), how)
+            lab::command(&house, name.as_deref(), how)?;
+            if how.record { parts::write(&house) } else { Ok(()) }
         }
         #[cfg(target_os = "linux")]
         Some(Command::Compare { options, record }) => {
-            lab::compare(&house, &options, record)
+            lab::compare(&house, &options, record)?;
+            if record { parts::write(&house) } else { Ok(()) }
         }
         Some(Command::Measure { experiment, what, count }) => {
             lab::measure(&experiment, &what, count)
         }
+        Some(Command::Parts) => parts::write(&house),
         Some(Command::Rehearse { experiment, how }) => {
             live::rehearsal::play(&house, &experiment, &how)
         }

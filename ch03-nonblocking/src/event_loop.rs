@@ -60,6 +60,9 @@ struct Guest {
     served: bool,
 }
 
+/// Bytes of a connection's place in the table.
+pub const PLACE: usize = Table::<Guest>::PLACE;
+
 // ANCHOR: run
 /// Serves until `stop`, with this mechanism.
 pub fn run(

@@ -28,6 +28,9 @@ struct Place<T> {
 }
 
 impl<T> Table<T> {
+    /// Bytes of a place, taken or free.
+    pub const PLACE: usize = size_of::<Place<T>>();
+
     /// An empty table.
     pub fn new() -> Table<T> {
         Table { places: Vec::new(), free: Vec::new() }

@@ -80,6 +80,9 @@ struct Entry {
 }
 
 impl Timers {
+    /// Bytes for each index, whether it has a deadline or not.
+    pub const ENTRY: usize = size_of::<Entry>();
+
     /// No deadlines; time begins at `start`.
     pub fn new(start: Instant) -> Timers {
         Timers {

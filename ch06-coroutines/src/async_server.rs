@@ -3,6 +3,7 @@
 //! Lay it beside the [`server`](crate::server) of coroutines. One task has the door opened
 //! and waits for the signal to stop, and each client has one while it is busy.
 
+use crate::best;
 use crate::executor::{Executor, Spawner, yield_now};
 use crate::house::{Came, House};
 use crate::race::{Either, race};
@@ -10,6 +11,7 @@ use crate::reactor::{Reactor, Watch};
 use crate::server::on_threads;
 use crate::source::{Descriptor, Until};
 use crate::visitor::Visitor;
+use crate::waker::Bell;
 use ch01_blocking::listener::PAUSE;
 use ch01_blocking::stop::is_readable;
 use ch01_blocking::trace::trace;
@@ -50,8 +52,9 @@ pub fn run(
     stop: &Stop,
 ) -> io::Result<()> {
     let Options { common, threads } = options;
-    on_threads(listener, *threads, stop, |poller, listener, stop| {
-        serve_on(poller, listener, site, common, stop)
+    let make = || Ok((best::poller()?, Bell::new()?));
+    on_threads(listener, *threads, stop, make, |(poller, bell), listener, stop| {
+        serve_on(Executor::with_bell(poller, bell), listener, site, common, stop)
     })
 }
 
@@ -64,19 +67,19 @@ pub fn run_one(
     stop: &Stop,
 ) -> io::Result<()> {
     let stop = stop.as_fd().try_clone_to_owned()?;
-    serve_on(poller, listener, site, options, stop)
+    serve_on(Executor::new(poller)?, listener, site, options, stop)
 }
 
 /// The tasks borrow the site, as threads in a scope would.
-fn serve_on(
-    poller: impl Poller + 'static,
+fn serve_on<'a, P: Poller + 'static>(
+    executor: Executor<'a, P, Visitor<'a, P>>,
     listener: Listener,
-    site: &Site,
+    site: &'a Site,
     options: &Common,
     stop: OwnedFd,
 ) -> io::Result<()> {
     let house = House::new(site, options);
-    Executor::new(poller)?
+    executor
         .run(|spawner| host(house, listener, stop, spawner))?
         .unwrap_or_else(|_| Err(io::Error::other("a task of the server panicked")))
 }

@@ -6,7 +6,8 @@
 //! needed after it.
 
 use crate::awaiting::Awaiting;
-use ch01_blocking::http::{Asked, Inbox, Outbox, Parsed, Refusal, Response};
+use crate::buffers::{Desk, Work};
+use ch01_blocking::http::{Asked, Inbox, Parsed, Refusal, Response};
 use ch01_blocking::serve::{After, LINGER_BYTES, push_refusal};
 use ch01_blocking::site::Site;
 use ch01_blocking::stream::Transport;
@@ -21,48 +22,53 @@ use std::time::SystemTime;
 pub(crate) async fn serve<P: Poller + 'static>(
     stream: &mut Awaiting<'_, P>,
     site: &Site,
-    inbox: &mut Inbox,
-    outbox: &mut Outbox,
+    desk: &mut Desk<'_>,
 ) -> io::Result<After> {
     stream.deadline(Wait::Idle);
-    loop {
-        match stream.fill(inbox).await {
-            Ok(0) if inbox.is_empty() => return Ok(After::Close),
-            Ok(0) => return refuse(Refusal::CUT_OFF, stream, site, outbox).await,
+    let why = 'refused: loop {
+        match stream.fill(&mut desk.work().inbox).await {
+            Ok(0) if desk.work().inbox.is_empty() => return Ok(After::Close),
+            Ok(0) => break Refusal::CUT_OFF,
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::TimedOut => {
-                return too_late(stream, site, inbox, outbox).await;
+                let Some(why) = too_late(site, &desk.work().inbox) else {
+                    return Ok(After::Close);
+                };
+                // If it does not read either, it has been counted already.
+                return refuse(why, stream, site, desk).await.or(Ok(After::Close));
             }
             Err(error) => return Err(error),
         }
         loop {
-            match decide(inbox, site) {
-                Decided::Answer(response, asked) => {
-                    if let Some(time) = response.delay {
-                        stream.flush(outbox).await?;
-                        stream.sleep(time).await?;
-                    }
-                    let last = response.close || !asked.keep_alive || site.is_draining();
-                    let asked = Asked { keep_alive: !last, ..asked };
-                    outbox.push(response, asked, SystemTime::now());
-                    if last {
-                        stream.flush(outbox).await?;
-                        return Ok(After::Linger);
-                    }
-                    if outbox.is_full() {
-                        stream.flush(outbox).await?;
-                    }
-                    stream.deadline(Wait::Idle); // the next request has its own time
-                }
+            let (response, asked) = match decide(site, &mut desk.work().inbox) {
+                Decided::Answer(response, asked) => (response, asked),
                 Decided::Partial { wants_continue } => {
                     if wants_continue {
-                        outbox.push_continue();
+                        desk.work().outbox.push_continue();
                     }
                     break;
                 }
-                Decided::Refused(why) => return refuse(why, stream, site, outbox).await,
+                Decided::Refused(why) => break 'refused why,
+            };
+            if let Some(time) = response.delay {
+                stream.flush(&mut desk.work().outbox).await?;
+                desk.clear(); // who only waits for a time needs no buffers
+                stream.sleep(time).await?;
             }
+            let last = response.close || !asked.keep_alive || site.is_draining();
+            let asked = Asked { keep_alive: !last, ..asked };
+            let outbox = &mut desk.work().outbox;
+            outbox.push(response, asked, SystemTime::now());
+            if last {
+                stream.flush(outbox).await?;
+                return Ok(After::Linger);
+            }
+            if outbox.is_full() {
+                stream.flush(outbox).await?;
+            }
+            stream.deadline(Wait::Idle); // the next request has its own time
         }
+        let Work { inbox, outbox } = desk.work();
         stream.flush(outbox).await?; // one write for a burst of requests
         if inbox.is_fresh() {
             return Ok(After::Idle);
@@ -71,14 +77,15 @@ pub(crate) async fn serve<P: Poller + 'static>(
             None => Wait::Head,
             Some(received) => Wait::Body { received },
         });
-    }
+    };
+    refuse(why, stream, site, desk).await
 }
 // ANCHOR_END: serve
 
 // ANCHOR: decide
 /// What is to be done next, without the request: it borrows the inbox, and is large. What
 /// lives across an `await` is part of the future, for as long as it waits.
-fn decide(inbox: &mut Inbox, site: &Site) -> Decided {
+fn decide(site: &Site, inbox: &mut Inbox) -> Decided {
     match inbox.next(&site.limits) {
         Parsed::Complete(request) => {
             Decided::Answer(site.respond(&request), request.asked())
@@ -96,20 +103,13 @@ enum Decided {
 // ANCHOR_END: decide
 
 /// A deadline has passed: without a word between requests, with 408 within one.
-async fn too_late<P: Poller + 'static>(
-    stream: &mut Awaiting<'_, P>,
-    site: &Site,
-    inbox: &Inbox,
-    outbox: &mut Outbox,
-) -> io::Result<After> {
+fn too_late(site: &Site, inbox: &Inbox) -> Option<Refusal> {
     site.stats.timeouts.add();
-    let why = match inbox.content_received() {
-        None if inbox.is_empty() => return Ok(After::Close),
-        None => Refusal::SLOW_HEAD,
-        Some(_) => Refusal::SLOW_BODY,
-    };
-    // If it does not read either, it has been counted already.
-    refuse(why, stream, site, outbox).await.or(Ok(After::Close))
+    match inbox.content_received() {
+        None if inbox.is_empty() => None,
+        None => Some(Refusal::SLOW_HEAD),
+        Some(_) => Some(Refusal::SLOW_BODY),
+    }
 }
 
 /// Says why not. It is the connection's last answer.
@@ -117,8 +117,9 @@ pub(crate) async fn refuse<P: Poller + 'static>(
     why: Refusal,
     stream: &mut Awaiting<'_, P>,
     site: &Site,
-    outbox: &mut Outbox,
+    desk: &mut Desk<'_>,
 ) -> io::Result<After> {
+    let outbox = &mut desk.work().outbox;
     push_refusal(why, site, outbox);
     stream.flush(outbox).await?;
     Ok(After::Linger)
@@ -127,10 +128,11 @@ pub(crate) async fn refuse<P: Poller + 'static>(
 /// Closes in stages: see chapter 1's [`linger`](ch01_blocking::serve::linger).
 pub(crate) async fn linger<P: Poller + 'static>(
     stream: &mut Awaiting<'_, P>,
-    inbox: &mut Inbox,
+    desk: &mut Desk<'_>,
 ) -> io::Result<()> {
     stream.0.finish()?;
     stream.deadline(Wait::Linger);
+    let inbox = &mut desk.work().inbox;
     let mut read = 0;
     while read < LINGER_BYTES {
         inbox.clear();

@@ -24,8 +24,7 @@ use crate::reactor::{Reactor, Resting, Scraps};
 use crate::run_queue::Turn;
 use crate::scheduler::Nobody;
 use crate::source::{Descriptor, Until};
-use crate::waker::{Here, Post, Signal};
-use ch01_blocking::sys;
+use crate::waker::{Bell, Here, Post, Signal};
 use ch01_blocking::trace::{self, trace};
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use ch03_nonblocking::table::Table;
@@ -91,18 +90,22 @@ struct Task<'a> {
 impl<'a, P: Poller + 'a, D: Begins<'a> + 'a> Executor<'a, P, D> {
     /// An executor that has nobody yet.
     pub fn new(poller: P) -> io::Result<Executor<'a, P, D>> {
-        let (bell, rope) = sys::pipe()?;
+        Ok(Executor::with_bell(poller, Bell::new()?))
+    }
+
+    /// The same, with a bell that there is already.
+    pub(crate) fn with_bell(poller: P, Bell { bell, rope }: Bell) -> Executor<'a, P, D> {
         let now = Instant::now();
         let core = Core {
             reactor: RefCell::new(Reactor::new(poller, now)),
             tasks: RefCell::default(),
             alarms: RefCell::new(Alarms::new(now)),
             spare: RefCell::default(),
-            post: Arc::new(Post::new(File::from(rope))),
+            post: Arc::new(Post::new(rope)),
             now: Cell::new(now),
             over: Cell::new(false),
         };
-        Ok(Executor { spawner: Spawner(Rc::new(core)), bell: Some(File::from(bell)) })
+        Executor { spawner: Spawner(Rc::new(core)), bell: Some(bell) }
     }
 
     // ANCHOR: run

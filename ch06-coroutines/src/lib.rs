@@ -23,6 +23,18 @@
 //! A [`scheduler`] runs the coroutines of a thread, and lets those wait that wait for a
 //! descriptor or a time. On top of it, the [`server`] calls chapter 1's
 //! [`serve`](ch01_blocking::serve()), not a line of it changed, with a stream that parks.
+//!
+//! The second half has no stacks. An `async fn` is a value that is polled, made by the
+//! compiler, and an [`executor`] polls those of a thread, at the same [`reactor`]:
+//!
+//! ```text
+//!   who rests, without a future ◄──────────────────────────────┐ idle
+//!        │ Poller::wait: there is something to read            │
+//!        ▼                                                     │
+//!   run queue ──► poll ──► the driver's serve ──► fill ──► … ──┴─► linger ──► close
+//!        ▲                                         │
+//!        └── Waker::wake ◄── its waker is left ◄───┘ Pending
+//! ```
 
 mod alarms;
 pub mod async_server;

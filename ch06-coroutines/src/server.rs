@@ -4,7 +4,7 @@
 //! for the signal to stop, and each client has one while it is busy. They wait by parking,
 //! and one thread runs them all.
 
-use crate::best::{self, Best};
+use crate::best;
 use crate::guest::OnStack;
 use crate::house::{House, accept};
 use crate::scheduler::{Handle, Scheduler};
@@ -58,36 +58,35 @@ pub fn run(
     stop: &Stop,
 ) -> io::Result<()> {
     let Options { common, own: Own { threads, stack } } = options;
-    on_threads(listener, *threads, stop, |poller, listener, stop| {
+    on_threads(listener, *threads, stop, best::poller, |poller, listener, stop| {
         serve_on(poller, listener, site, common, *stack, stop)
     })
 }
 
-/// Serves on so many threads, each with a poller and a listener of its own.
-pub(crate) fn on_threads(
+/// Serves on so many threads, each with a listener of its own, and whatever else is made
+/// for it. All is made here, so that a failure is one of the start.
+pub(crate) fn on_threads<T: Send>(
     listener: Listener,
     threads: Option<u16>,
     stop: &Stop,
-    serve: impl Fn(Best, Listener, OwnedFd) -> io::Result<()> + Sync,
+    make: impl Fn() -> io::Result<T>,
+    serve: impl Fn(T, Listener, OwnedFd) -> io::Result<()> + Sync,
 ) -> io::Result<()> {
     let threads = threads.map_or_else(cores, usize::from);
     if threads == 1 {
-        return serve(best::poller()?, listener, stop.as_fd().try_clone_to_owned()?);
+        return serve(make()?, listener, stop.as_fd().try_clone_to_owned()?);
     }
-    // Made here, so that a failure is one of the start.
     let own: Vec<_> = deal(listener, threads)?
         .into_iter()
-        .map(|listener| {
-            Ok((best::poller()?, listener, stop.as_fd().try_clone_to_owned()?))
-        })
+        .map(|listener| Ok((make()?, listener, stop.as_fd().try_clone_to_owned()?)))
         .collect::<io::Result<_>>()?;
     thread::scope(|scope| {
         let serve = &serve;
         let threads: Vec<_> = own
             .into_iter()
-            .map(|(poller, listener, stop)| {
+            .map(|(own, listener, stop)| {
                 thread::Builder::new()
-                    .spawn_scoped(scope, move || serve(poller, listener, stop))
+                    .spawn_scoped(scope, move || serve(own, listener, stop))
             })
             .collect::<io::Result<_>>()?;
         threads.into_iter().try_for_each(|thread| {

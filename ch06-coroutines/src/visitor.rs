@@ -1,7 +1,7 @@
 //! A client of the `async` server, and the future that serves it.
 
 use crate::awaiting::Awaiting;
-use crate::buffers::Work;
+use crate::buffers::Desk;
 use crate::driver::{linger, refuse, serve};
 use crate::executor::{Begins, Boxed, Spawner};
 use crate::guest::Guest;
@@ -42,37 +42,34 @@ impl<P: Poller + 'static> Resting for Visitor<'_, P> {
 
 impl<'a, P: Poller + 'static> Begins<'a> for Visitor<'a, P> {
     fn begin(self) -> Boxed<'a> {
-        Box::pin(attend(self))
+        Box::pin(attend(Awaiting(Line::new(self.0))))
     }
 }
 
 // ANCHOR: attend
 /// Serves a client until it is idle, or leaves, or has to.
-async fn attend<P: Poller + 'static>(Visitor(guest): Visitor<'_, P>) {
-    let house = guest.house.clone();
-    let served = guest.served;
-    let mut stream = Awaiting(Line::new(guest));
-    let mut work = house.buffers.take();
-    let Work { inbox, outbox } = &mut work;
-    let after = match served {
-        true => serve(&mut stream, house.site, inbox, outbox).await,
-        false => refuse(Refusal::BUSY, &mut stream, house.site, outbox).await,
-    };
-    let ended = match after {
-        Ok(After::Linger) => linger(&mut stream, inbox).await,
-        Ok(After::Close) => Ok(()),
-        Ok(After::Idle) => {
-            house.buffers.give_back(work);
-            return stream.0.rest(true);
-        }
-        // Nobody has spoken: it was told for nothing.
-        Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            house.buffers.give_back(work);
-            return stream.0.rest(false);
-        }
-        Err(error) => Err(error),
-    };
-    house.buffers.give_back(work);
-    house.goodbye(ended);
+///
+/// Not an `async fn`: that would keep its argument twice, once as it came and once as the
+/// variable. What a block captures, it keeps in one place.
+fn attend<P: Poller + 'static>(mut stream: Awaiting<'_, P>) -> impl Future<Output = ()> {
+    async move {
+        let house = stream.0.guest.house.clone();
+        let mut desk = Desk::new(&house.buffers);
+        let after = match stream.0.guest.served {
+            true => serve(&mut stream, house.site, &mut desk).await,
+            false => refuse(Refusal::BUSY, &mut stream, house.site, &mut desk).await,
+        };
+        let ended = match after {
+            Ok(After::Linger) => linger(&mut stream, &mut desk).await,
+            Ok(After::Close) => Ok(()),
+            Ok(After::Idle) => return stream.0.rest(true),
+            // Nobody has spoken: it was told for nothing.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                return stream.0.rest(false);
+            }
+            Err(error) => Err(error),
+        };
+        house.goodbye(ended);
+    }
 }
 // ANCHOR_END: attend

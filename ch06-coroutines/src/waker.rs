@@ -4,9 +4,11 @@
 //! Who wakes it during the poll sets the mark again, and so it is polled once more.
 
 use crate::injector::{Basket, Outside, ring};
+use ch01_blocking::sys;
 use ch03_nonblocking::poller::Token;
 use std::cell::RefCell;
 use std::fs::File;
+use std::io;
 use std::mem::take;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
@@ -90,6 +92,19 @@ impl Signal {
     }
 }
 
+/// What rings, and where it is heard.
+pub(crate) struct Bell {
+    pub(crate) bell: File,
+    pub(crate) rope: File,
+}
+
+impl Bell {
+    pub(crate) fn new() -> io::Result<Bell> {
+        let (bell, rope) = sys::pipe()?;
+        Ok(Bell { bell: bell.into(), rope: rope.into() })
+    }
+}
+
 impl Post {
     pub(crate) fn new(bell: File) -> Post {
         Outside { basket: Arc::new(Basket::new()), bell }
@@ -136,17 +151,9 @@ impl Here {
         Outer(HERE.replace(here))
     }
 
-    /// Who was woken, for `each`. Says whether anybody was.
-    pub(crate) fn take(mut each: impl FnMut(Token)) -> bool {
-        let mut woken = HERE.with_borrow_mut(|here| take(&mut here.woken));
-        let any = !woken.is_empty();
-        woken.drain(..).for_each(&mut each);
-        HERE.with_borrow_mut(|here| {
-            if here.woken.is_empty() {
-                here.woken = woken; // for its memory
-            }
-        });
-        any
+    /// Who was woken, for `each`, which wakes nobody.
+    pub(crate) fn take(each: impl FnMut(Token)) {
+        HERE.with_borrow_mut(|here| here.woken.drain(..).for_each(each));
     }
 }
 
@@ -157,5 +164,105 @@ impl Drop for Outer {
     fn drop(&mut self) {
         let outer = Here { post: self.0.post.take(), woken: take(&mut self.0.woken) };
         drop(HERE.replace(outer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the executor does with a task that has been woken, in this order.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Step {
+        TakeOff,
+        Poll,
+    }
+
+    /// Two threads that have news for a task, twice and once, and the executor, each at some
+    /// step. The task looks at all news when it is polled.
+    struct World {
+        order: [Step; 2],
+        mark: Mark,
+        /// News that there are, and how many the task has seen.
+        news: u32,
+        seen: u32,
+        /// How often the task lies in the run queue.
+        queued: u32,
+        /// What each thread has still to tell, and whether it has to wake the task now.
+        senders: [(u32, bool); 2],
+        /// The executor's next step; 0 is the run queue.
+        executor: usize,
+    }
+
+    impl World {
+        fn new(order: [Step; 2]) -> World {
+            let senders = [(2, false), (1, false)];
+            let mark = Mark::new(); // it is queued from the beginning
+            World { order, mark, news: 0, seen: 0, queued: 1, senders, executor: 0 }
+        }
+
+        /// Whether this one of the three can do something.
+        fn can(&self, actor: usize) -> bool {
+            match self.senders.get(actor) {
+                Some((left, wakes)) => *left > 0 || *wakes,
+                None => self.executor > 0 || self.queued > 0,
+            }
+        }
+
+        fn act(&mut self, actor: usize) {
+            match self.senders.get_mut(actor) {
+                Some((_, wakes @ true)) => {
+                    *wakes = false;
+                    self.queued += u32::from(self.mark.set());
+                }
+                Some((left, wakes)) => {
+                    *left -= 1;
+                    *wakes = true;
+                    self.news += 1;
+                }
+                None => {
+                    self.queued -= u32::from(self.executor == 0);
+                    match self.order[self.executor] {
+                        Step::TakeOff => self.mark.take_off(),
+                        Step::Poll => self.seen = self.news,
+                    }
+                    self.executor = (self.executor + 1) % 2;
+                }
+            }
+        }
+    }
+
+    /// Tries every order in which the three can take their steps. Says how many end with
+    /// news that the task will never see, and how many there are.
+    fn explore(order: [Step; 2]) -> (usize, usize) {
+        let (mut lost, mut all) = (0, 0);
+        let mut prefixes = vec![Vec::new()];
+        while let Some(prefix) = prefixes.pop() {
+            let mut world = World::new(order);
+            prefix.iter().for_each(|&actor| world.act(actor));
+            let next: Vec<usize> = (0..3).filter(|&actor| world.can(actor)).collect();
+            if next.is_empty() {
+                all += 1;
+                lost += usize::from(world.seen < world.news);
+                assert!(world.queued == 0 && world.news == 3);
+            }
+            for actor in next {
+                prefixes.push([&prefix[..], &[actor]].concat());
+            }
+        }
+        (lost, all)
+    }
+
+    #[test]
+    fn no_order_of_steps_loses_a_wake_up() {
+        let (lost, all) = explore([Step::TakeOff, Step::Poll]);
+        assert!(all > 100, "only {all} orders were tried");
+        assert_eq!(lost, 0, "of {all} orders");
+    }
+
+    #[test]
+    fn to_poll_before_the_mark_is_off_would_lose_some() {
+        let (lost, all) = explore([Step::Poll, Step::TakeOff]);
+        assert!(lost > 0, "of {all} orders none loses: the other test tests nothing");
     }
 }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::house::House;
+use crate::parts;
 
 /// Something that is wrong with a page.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,6 +50,7 @@ pub fn all(house: &House, rendered: &Path) -> Result<Vec<Problem>> {
     problems.extend(results::check(house)?);
     problems.extend(figures::check(&src)?);
     problems.extend(links::check(rendered)?);
+    problems.extend(parts::check(house)?);
     Ok(problems)
 }
 

@@ -38,9 +38,10 @@ mod request;
 mod rounds;
 mod running;
 mod sample;
+mod sizes;
 mod slow_client;
 mod spawn;
-mod spread;
+pub(crate) mod spread;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod switch;
 #[cfg(target_os = "linux")]
@@ -69,7 +70,7 @@ pub struct How {
     full: bool,
     /// Make this the result that the book shows, instead of keeping it in target/lab; in full
     #[arg(long)]
-    record: bool,
+    pub record: bool,
     /// Print JSON, a line for each step, chart and table, and end with standard input
     #[arg(long, conflicts_with = "record")]
     events: bool,

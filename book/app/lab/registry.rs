@@ -6,7 +6,9 @@ use super::experiment::Experiment;
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 use super::switch;
-use super::{chaos, idle, memory, readiness, request, slow_client, spawn, waiting};
+use super::{
+    chaos, idle, memory, readiness, request, sizes, slow_client, spawn, waiting,
+};
 #[cfg(target_os = "linux")]
 use super::{closing, compare, concurrency, herd, hold, syscalls};
 
@@ -32,6 +34,7 @@ pub static EXPERIMENTS: &[&Experiment] = &[
     ))]
     &switch::EXPERIMENT,
     &waiting::EXPERIMENT,
+    &sizes::EXPERIMENT,
     &request::EXPERIMENT,
     #[cfg(target_os = "linux")]
     &hold::EXPERIMENT,

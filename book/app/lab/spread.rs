@@ -31,7 +31,7 @@ impl Spread {
 }
 
 /// Bytes as a reader wants them.
-pub(super) fn bytes(bytes: f64) -> String {
+pub(crate) fn bytes(bytes: f64) -> String {
     match bytes {
         b if b >= 1024.0 * 1024.0 * 1024.0 => {
             format!("{:.1} GiB", b / (1024.0 * 1024.0 * 1024.0))
@@ -43,7 +43,7 @@ pub(super) fn bytes(bytes: f64) -> String {
 }
 
 /// A whole number with commas.
-pub(super) fn thousands(number: usize) -> String {
+pub(crate) fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {

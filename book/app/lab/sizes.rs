@@ -1,0 +1,92 @@
+//! `lab sizes`: what a connection's state weighs, piece by piece, as the compiler has laid it out.
+//!
+//! Nothing runs here. A type has the size that it has; what it points to (buffers, a stack) comes
+//! on top, and `lab waiting` weighs that.
+
+use anyhow::Result;
+use ch01_blocking::http::{Inbox, Outbox};
+use ch03_nonblocking::connection::Connection;
+use ch03_nonblocking::event_loop;
+use ch03_nonblocking::poller::Token;
+use ch03_nonblocking::socket::Socket;
+use ch03_nonblocking::timers::Timers;
+use ch03_nonblocking::work::Work;
+use ch06_coroutines::Coroutine;
+use serde::Serialize;
+
+use super::Lab;
+use super::experiment::{Experiment, table as tabled};
+use super::prediction::{Form, Predict};
+use super::record::{Part, keep};
+use super::spread::bytes;
+
+pub(super) static EXPERIMENT: Experiment = Experiment {
+    name: "sizes",
+    question: "How large is a connection's state, piece by piece?",
+    predict: Predict {
+        ask: "An idle connection in the event loop's table, with its socket, its state and what the loop knows of it: how many bytes is its place?",
+        form: Form::Number { unit: "B" },
+    },
+    parameters: &[],
+    parts: &[tabled("sizes")],
+    from_page: true,
+    run,
+};
+
+#[derive(Serialize)]
+struct Row {
+    what: &'static str,
+    is: &'static str,
+    bytes: usize,
+}
+
+const fn row(what: &'static str, is: &'static str, bytes: usize) -> Row {
+    Row { what, is, bytes }
+}
+
+/// The whole experiment.
+fn run(lab: &Lab<'_>) -> Result<()> {
+    let rows = [
+        row(
+            "`Connection`",
+            "the socket, where it stands, and where its `Work` is, if it has one",
+            size_of::<Connection<Socket>>(),
+        ),
+        row(
+            "its place in the loop's table",
+            "the same, and what the loop knows of it",
+            event_loop::PLACE,
+        ),
+        row(
+            "its entry on the timing wheel",
+            "when it is due, and its neighbours",
+            Timers::ENTRY,
+        ),
+        row(
+            "`Token`",
+            "what the mechanism gives back: a place, and a generation",
+            size_of::<Token>(),
+        ),
+        row(
+            "`Work`",
+            "only in the middle of something; without the bytes in its buffers",
+            size_of::<Work>(),
+        ),
+        row("… of which its `Inbox`", "what came", size_of::<Inbox>()),
+        row("… of which its `Outbox`", "what is to be sent", size_of::<Outbox>()),
+        row(
+            "`Coroutine`",
+            "two addresses: where its stack was left, and what lies at its bottom",
+            size_of::<Coroutine>(),
+        ),
+    ];
+    keep(lab, &rows, vec![Part::once("sizes", table(&rows))])
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = String::from("| | | |\n|---|---|--:|\n");
+    for Row { what, is, bytes: size } in rows {
+        table += &format!("| {what} | {is} | {} |\n", bytes(*size as f64));
+    }
+    table
+}
