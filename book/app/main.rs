@@ -55,6 +55,10 @@ enum Command {
         name: Option<String>,
         #[command(flatten)]
         how: lab::How,
+        /// Of `lab hold`: how many, and whose
+        #[cfg(target_os = "linux")]
+        #[command(flatten)]
+        hold: lab::HoldOptions,
     },
     /// Compare servers of the book with others that people run, side by side on this machine
     #[cfg(target_os = "linux")]
@@ -107,7 +111,12 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Transcripts { names, check }) => {
             transcripts::command(&house, &names, check)
         }
-        Some(Command::Lab { name, how }) => {
+        #[cfg(target_os = "linux")]
+        Some(Command::Lab { name: Some(name), hold, how }) if name == "hold" => {
+            lab::hold(&house, &hold, how)?;
+            if how.record { parts::write(&house) } else { Ok(()) }
+        }
+        Some(Command::Lab { name, how, .. }) => {
             lab::command(&house, name.as_deref(), how)?;
             if how.record { parts::write(&house) } else { Ok(()) }
         }

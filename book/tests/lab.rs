@@ -1,316 +1,244 @@
-//! The lab in the page, at the wire: who may start a run, how it is followed, and that
-//! nothing of it is left, whoever goes first. The runs measure nothing (`--rehearse`).
-#![cfg(target_os = "linux")] // /proc says who runs
+//! The lab, as somebody at a terminal and as the page's server meet it; and what holds of
+//! every experiment.
 
-mod webdriver;
-
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
 
+use assert_cmd::cargo_bin;
+use book::checks;
+use book::house::House;
+use book::lab::{self, Form, Kind};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use webdriver::served::Served;
+use tempfile::{TempDir, tempdir};
 
-/// Longer than anything takes here.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What is sent: everything right, unless a test says otherwise.
-#[derive(Clone, Debug)]
-struct Ask<'a> {
-    method: &'a str,
-    path: &'a str,
-    host: Option<String>,
-    origin: Option<String>,
-    site: Option<&'a str>,
-    token: Option<String>,
-    kind: Option<&'a str>,
-    more: &'a str,
-    body: &'a str,
+/// The book's own.
+fn house() -> House {
+    House::find(None).expect("the book is in the checkout")
 }
 
-fn get<'a>(served: &Served, path: &'a str) -> Ask<'a> {
-    Ask {
-        method: "GET",
-        path,
-        host: Some(served.address.clone()),
-        origin: None,
-        site: Some("same-origin"),
-        token: None,
-        kind: None,
-        more: "",
-        body: "",
-    }
+/// A checkout with this book in it, whose target/ is nobody's.
+fn copy() -> TempDir {
+    let dir = tempdir().expect("a directory");
+    copy_into(house().book(), &dir.path().join("book"), &["results", "src", "style"]);
+    fs::copy(house().book().join("book.toml"), dir.path().join("book/book.toml"))
+        .expect("a copy");
+    dir
 }
 
-fn post<'a>(served: &Served, path: &'a str, body: &'a str) -> Ask<'a> {
-    Ask {
-        method: "POST",
-        origin: Some(format!("http://{}", served.address)),
-        token: Some(token(served)),
-        kind: Some("application/json"),
-        body,
-        ..get(served, path)
-    }
-}
-
-/// A connection that has sent this.
-fn send(served: &Served, ask: &Ask<'_>) -> io::Result<BufReader<TcpStream>> {
-    let mut stream = TcpStream::connect(&served.address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let mut text =
-        format!("{} {} HTTP/1.1\r\nConnection: close\r\n", ask.method, ask.path);
-    let mut field = |name: &str, value: Option<&str>| {
-        if let Some(value) = value {
-            text += &format!("{name}: {value}\r\n");
+fn copy_into(from: &Path, to: &Path, names: &[&str]) {
+    fs::create_dir_all(to).expect("a directory");
+    for name in names {
+        let (from, to) = (from.join(name), to.join(name));
+        if from.is_dir() {
+            let entries = fs::read_dir(&from).expect("a list");
+            let names: Vec<String> = entries
+                .map(|entry| entry.expect("an entry").file_name().into_string())
+                .collect::<Result<_, _>>()
+                .expect("names");
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            copy_into(&from, &to, &names);
+        } else {
+            fs::copy(&from, &to).expect("a copy");
         }
+    }
+}
+
+fn house_in(dir: &TempDir) -> House {
+    House::find(Some(dir.path().join("book"))).expect("a copy of the book")
+}
+
+fn run(dir: &TempDir, arguments: &[&str]) -> Child {
+    Command::new(cargo_bin!("book"))
+        .arg("--book")
+        .arg(dir.path().join("book"))
+        .arg("lab")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts")
+}
+
+#[test]
+fn every_experiment_asks_something_and_has_it_predicted() {
+    let mut parts = BTreeSet::new();
+    for experiment in lab::EXPERIMENTS {
+        let name = experiment.name;
+        assert!(experiment.question.contains('?'), "{name}");
+        assert!(!experiment.predict.ask.is_empty(), "{name}");
+        assert!(!experiment.parts.is_empty(), "{name}");
+        for part in experiment.parts {
+            assert!(parts.insert(part.name), "two parts are called {}", part.name);
+        }
+        match experiment.predict.form {
+            Form::Choice { options } => assert!(options.len() > 1, "{name}"),
+            Form::Number { unit } => assert!(!unit.is_empty(), "{name}"),
+            Form::Curve { chart, .. } => assert!(
+                experiment
+                    .parts
+                    .iter()
+                    .any(|part| part.name == chart && part.chart == Some(Kind::Line)),
+                "{name}: no part {chart} in which a line could be drawn"
+            ),
+        }
+        let most = |values: &[usize]| values.iter().copied().max().unwrap_or(0);
+        for parameter in experiment.parameters {
+            assert!(!parameter.quick.is_empty(), "{name}: {}", parameter.name);
+            assert!(
+                most(parameter.quick) <= most(parameter.full),
+                "{name}: {} is more in a quick run than in a full one",
+                parameter.name
+            );
+        }
+    }
+}
+
+/// Some experiments are there on Linux only.
+#[cfg(target_os = "linux")]
+#[test]
+fn every_recorded_result_is_of_an_experiment_and_has_its_parts() {
+    let results = lab::recorded(&house());
+    for path in checks::files(&results, "json").expect("a list") {
+        let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
+        let record = lab::Record::read(&results, name).expect(name).expect(name);
+        let experiment = lab::find(&record.experiment).expect(name);
+        for part in record.parts.iter().filter(|_| name == experiment.name) {
+            let known = experiment.parts.iter().find(|known| known.name == part.name);
+            let known =
+                known.unwrap_or_else(|| panic!("{name} has a part {}", part.name));
+            assert_eq!(
+                part.chart.as_ref().map(|chart| chart.kind),
+                known.chart,
+                "{name}"
+            );
+        }
+        if let Form::Curve { chart, line } = experiment.predict.form
+            && name == experiment.name
+        {
+            let drawn = record.part(chart).and_then(|part| part.chart.as_ref());
+            let lines = &drawn.expect("the chart in which to predict").series;
+            assert!(lines.iter().any(|there| there.name == line), "{name}: no {line}");
+            assert!(lab::blank(&house(), experiment).expect("axes").is_some(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_planted_number_and_a_planted_result_are_found() {
+    let dir = copy();
+    let house = house_in(&dir);
+    let page = house.src().join("ch04-select-poll.md");
+    let found = || {
+        let mut problems = checks::numbers::check(&house.src()).expect("numbers");
+        problems.extend(checks::results::check(&house).expect("results"));
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    field("Host", ask.host.as_deref());
-    field("Origin", ask.origin.as_deref());
-    field("Sec-Fetch-Site", ask.site);
-    field("X-Lab-Token", ask.token.as_deref());
-    field("Content-Type", ask.kind);
-    if ask.method == "POST" {
-        field("Content-Length", Some(&ask.body.len().to_string()));
-    }
-    text += ask.more;
-    text += "\r\n";
-    stream.write_all(text.as_bytes())?;
-    stream.write_all(ask.body.as_bytes())?;
-    Ok(BufReader::new(stream))
+    assert_eq!(found(), [""; 0]);
+    let text = fs::read_to_string(&page).expect("a page");
+    fs::write(&page, text + "\n\nOn my machine it took 12 ms.\n").expect("planted");
+    let one = found();
+    assert!(one.len() == 1 && one[0].contains("12 ms"), "{one:?}");
+
+    let table = house.src().join("generated/readiness.md");
+    let text = fs::read_to_string(&table).expect("a table").replacen("µs", "ns", 1);
+    fs::write(&table, text).expect("planted");
+    let two = found();
+    assert!(two.len() == 2 && two[1].contains("readiness.md"), "{two:?}");
+
+    fs::write(house.src().join("generated/own.md"), "12 ms\n").expect("planted");
+    let three = found();
+    assert!(three.len() == 3 && three[2].contains("own.md"), "{three:?}");
 }
 
-/// The status, and the content as JSON if it is some.
-fn ask(served: &Served, ask: &Ask<'_>) -> (u16, Value) {
-    let mut text = String::new();
-    send(served, ask)
-        .and_then(|mut answer| answer.read_to_string(&mut text))
-        .expect("an answer");
-    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let content = text.split_once("\r\n\r\n").map_or("", |(_, content)| content);
-    (status.expect("a status"), serde_json::from_str(content).unwrap_or_default())
-}
-
-fn token(served: &Served) -> String {
-    let (status, state) = ask(served, &get(served, "/lab/state"));
-    assert_eq!(status, 200, "{state}");
-    state["token"].as_str().expect("a token").to_owned()
-}
-
-const READINESS: &str = r#"{"experiment": "readiness"}"#;
-
-/// Starts a run, and returns its process.
-fn start(served: &Served) -> i32 {
-    let (status, why) = ask(served, &post(served, "/lab/run", READINESS));
-    assert_eq!(status, 200, "{why}");
-    wait(|| children(served).first().copied()).expect("a child")
-}
-
-/// The server's child processes.
-fn children(served: &Served) -> Vec<i32> {
-    let parent = served.child.id().to_string();
-    let processes = fs::read_dir("/proc").expect("/proc").flatten();
-    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
-    processes
-        .filter_map(number)
-        .filter(|process| {
-            // NUMBER (NAME) STATE PARENT: and a name may have anything in it.
-            let stat =
-                fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-            let rest = stat.rsplit(')').next().unwrap_or_default();
-            rest.split_whitespace().nth(1) == Some(&parent)
-        })
-        .collect()
-}
-
-/// Waits until there is something.
-fn wait<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match look() {
-            None if Instant::now() < until => {
-                std::thread::sleep(Duration::from_millis(20))
-            }
-            seen => return seen,
-        }
-    }
-}
-
-fn is_gone(process: i32) -> bool {
-    let path = format!("/proc/{process}");
-    wait(|| (!fs::exists(&path).expect("/proc")).then_some(())).is_some()
-}
-
-/// Reads the stream of events up to this line, and returns what came before it.
-fn until(events: &mut BufReader<TcpStream>, wanted: &str) -> Vec<String> {
-    let mut before = Vec::new();
-    for line in events.lines() {
-        let line = line.expect("a line");
-        if line == wanted {
-            return before;
-        }
-        before.push(line);
-    }
-    panic!("{wanted} does not come: {before:#?}");
-}
-
+#[cfg(target_os = "linux")]
 #[test]
-fn only_a_page_of_this_book_may_start_a_run() {
-    let served = Served::start_with(&["--rehearse", "stuck"]);
-    let right = post(&served, "/lab/run", READINESS);
-    let port = served.address.rsplit(':').next().expect("a port");
-    let foreign = || Some("http://example.org".to_owned());
-    let wrong = [
-        ("a foreign origin", Ask { origin: foreign(), ..right.clone() }),
-        ("none", Ask { origin: None, ..right.clone() }),
-        ("an opaque one", Ask { origin: Some("null".into()), ..right.clone() }),
-        (
-            "another port's",
-            Ask { origin: Some("http://127.0.0.1:1".into()), ..right.clone() },
-        ),
-        ("two of them", Ask { more: "Origin: http://example.org\r\n", ..right.clone() }),
-        (
-            "a foreign host",
-            Ask { host: Some(format!("example.org:{port}")), ..right.clone() },
-        ),
-        ("another port", Ask { host: Some("127.0.0.1:1".into()), ..right.clone() }),
-        ("no token", Ask { token: None, ..right.clone() }),
-        ("another token", Ask { token: Some("0".repeat(32)), ..right.clone() }),
-        ("an empty token", Ask { token: Some(String::new()), ..right.clone() }),
-        ("a form", Ask { kind: Some("text/plain"), ..right.clone() }),
-        ("no type", Ask { kind: None, ..right.clone() }),
-        ("from another site", Ask { site: Some("cross-site"), ..right.clone() }),
-        ("from a neighbour", Ask { site: Some("same-site"), ..right.clone() }),
-        ("typed", Ask { site: Some("none"), ..right.clone() }),
-    ];
-    for (what, wrong) in &wrong {
-        let (status, why) = ask(&served, wrong);
-        assert_eq!(status, 403, "{what}: {why}");
-    }
-    // And nobody else may read what a page must know, or watch.
-    for path in ["/lab/state", "/lab/events", "/lab/results/readiness.json"] {
-        let right = get(&served, path);
-        for wrong in [
-            Ask { host: Some("example.org".into()), ..right.clone() },
-            Ask { origin: foreign(), ..right.clone() },
-            Ask { site: Some("cross-site"), ..right.clone() },
-        ] {
-            assert_eq!(ask(&served, &wrong).0, 403, "{wrong:?}");
-        }
-    }
-    assert_eq!(ask(&served, &Ask { method: "GET", body: "", ..right.clone() }).0, 405);
-    let many = format!(r#"{{"experiment": "{}"}}"#, "x".repeat(20_000));
-    assert_eq!(ask(&served, &post(&served, "/lab/run", &many)).0, 413);
-    for (body, expected) in [
-        ("", 400),
-        ("[1]", 400),
-        (r#"{"experiment": "readiness", "record": true}"#, 400),
-        (r#"{"experiment": "../../bin/sh"}"#, 404),
-        (r#"{"experiment": "compare"}"#, 403),
-    ] {
-        let (status, why) = ask(&served, &post(&served, "/lab/run", body));
-        assert_eq!(status, expected, "{body}: {why}");
-    }
-    assert_eq!(children(&served), [] as [i32; 0]);
-    // Localhost is a name of this machine too, but not one for both at once.
-    let local = Ask { host: Some(format!("localhost:{port}")), ..right.clone() };
-    assert_eq!(ask(&served, &local).0, 200);
-}
+fn a_run_tells_how_far_it_is_and_the_report_shows_what_came_of_it() {
+    let dir = copy();
+    let mut child = run(&dir, &["closing", "--events"]);
+    let input = child.stdin.take(); // open until it has ended
+    let out = BufReader::new(child.stdout.take().expect("its output"));
+    let events: Vec<Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(&line.expect("a line")).expect("JSON"))
+        .collect();
+    assert!(child.wait().expect("an end").success());
+    drop(input);
 
-#[test]
-fn one_run_at_a_time_and_it_can_be_stopped() {
-    let served = Served::start_with(&["--rehearse", "stuck"]);
-    let child = start(&served);
-    let (status, why) = ask(&served, &post(&served, "/lab/run", READINESS));
-    assert_eq!(status, 409, "{why}");
-    assert_eq!(ask(&served, &get(&served, "/lab/state")).1["running"], "readiness");
-    let mut events = send(&served, &get(&served, "/lab/events")).expect("a stream");
-    let head = until(&mut events, "");
+    let names: Vec<&str> =
+        events.iter().map(|event| event["event"].as_str().expect("a name")).collect();
+    assert_eq!(names.first(), Some(&"begin"));
+    assert_eq!(names.last(), Some(&"done"));
+    let steps: Vec<&Value> =
+        events.iter().filter(|event| event["event"] == "step").collect();
+    assert_eq!(events[0]["steps"], steps.len());
+    for (done, step) in steps.iter().enumerate() {
+        assert_eq!((&step["done"], &step["of"]), (&done.into(), &steps.len().into()));
+    }
+    let tables: Vec<&Value> =
+        events.iter().filter(|event| event["event"] == "table").collect();
+    assert_eq!(tables.len(), 1);
+    assert!(tables[0]["html"].as_str().expect("HTML").starts_with("<table>"));
+
+    // What was said is what was kept.
+    let result = &events[events.len() - 1]["result"];
+    let kept = fs::read_to_string(dir.path().join("target/lab/closing.json"));
+    let kept: Value = serde_json::from_str(&kept.expect("kept")).expect("JSON");
+    assert_eq!(result, &kept);
+    assert_eq!(kept["mode"], "quick");
+    assert_eq!(kept["rows"].as_array().map(Vec::len), Some(steps.len()));
+
+    let experiment = lab::find("closing").expect("an experiment");
+    let given =
+        lab::Given { prediction: lab::Answer::Number(77.0), when: "before".to_owned() };
+    lab::predict(&house_in(&dir), experiment, given).expect("a prediction");
+    assert!(run(&dir, &["report"]).wait().expect("an end").success());
+    let page = fs::read_to_string(dir.path().join("target/lab/report.html")).expect("it");
+    let html = tables[0]["html"].as_str().expect("HTML");
+    for wanted in [html, experiment.question, experiment.predict.ask, "77 clients"] {
+        assert!(page.contains(wanted), "{wanted}\n{page}");
+    }
     assert!(
-        head.iter().any(|line| line.starts_with("Content-Type: text/event-stream")),
-        "{head:?}"
+        !page.contains("http://") || !page.contains("<link"),
+        "it needs no other file"
     );
-    until(&mut events, "event: chart");
-    assert_eq!(ask(&served, &post(&served, "/lab/stop", "{}")).0, 200);
-    until(&mut events, "event: failed");
-    assert!(is_gone(child), "the end is told when nothing is left");
-    // Then there is room for another.
-    start(&served);
 }
 
+/// Whose end is noticed by what: standard input, or a signal.
+#[cfg(target_os = "linux")]
 #[test]
-fn a_whole_run_is_told_to_all_who_follow_and_again_to_who_comes_late() {
-    let served = Served::start_with(&["--rehearse", "whole"]);
-    start(&served);
-    let [mut one, mut other] =
-        [(); 2].map(|()| send(&served, &get(&served, "/lab/events")).expect("a stream"));
-    let seen = until(&mut one, "event: done");
-    until(&mut other, "event: done");
-    let id = seen.iter().rev().find_map(|line| line.strip_prefix("id: ")).expect("an id");
-    let mut late = send(&served, &get(&served, "/lab/events")).expect("a stream");
-    until(&mut late, "event: table");
-    // A browser that has seen everything is told that there is no more.
-    let field = format!("Last-Event-ID: {id}\r\n");
-    assert_eq!(ask(&served, &Ask { more: &field, ..get(&served, "/lab/events") }).0, 204);
-    assert_eq!(children(&served), [] as [i32; 0]);
-}
-
-#[test]
-fn how_a_run_fails_is_told() {
-    for (how, why) in [("failing", "this was to fail"), ("dying", "without a result")] {
-        let served = Served::start_with(&["--rehearse", how]);
-        start(&served);
-        let mut events = send(&served, &get(&served, "/lab/events")).expect("a stream");
-        until(&mut events, "event: failed");
-        let mut data = String::new();
-        events.read_line(&mut data).expect("a line");
-        assert!(data.contains(why), "{data}");
+fn a_run_that_nobody_watches_any_more_ends_with_its_samples() {
+    for signal in [None, Some(Signal::SIGTERM)] {
+        let dir = copy();
+        let mut child = run(&dir, &["readiness", "--events"]);
+        let mut input = child.stdin.take();
+        let pid = child.id();
+        let children = || {
+            let path = format!("/proc/{pid}/task/{pid}/children");
+            let text = fs::read_to_string(path).expect("its children");
+            text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let sample = loop {
+            match children().pop() {
+                Some(sample) => break sample,
+                None => thread::yield_now(),
+            }
+        };
+        match signal {
+            Some(signal) => {
+                let pid = Pid::from_raw(pid.try_into().expect("a number"));
+                kill(pid, signal).expect("a signal");
+            }
+            None => drop(input.take()),
+        }
+        assert_eq!(child.wait().expect("an end").code(), Some(130), "{signal:?}");
+        // A number is not given to another process so soon.
+        assert!(!Path::new(&format!("/proc/{sample}")).exists(), "{signal:?}");
+        assert!(!dir.path().join("target/lab/readiness.json").exists(), "{signal:?}");
     }
-}
-
-#[test]
-fn a_run_that_nobody_watches_is_ended() {
-    let served = Served::start_with(&["--rehearse", "stuck"]);
-    let child = start(&served);
-    let mut events = send(&served, &get(&served, "/lab/events")).expect("a stream");
-    until(&mut events, "event: chart");
-    drop(events); // the page is closed
-    assert!(is_gone(child));
-}
-
-#[test]
-fn with_the_server_goes_what_it_started() {
-    for (how, signal) in [
-        ("stuck", Signal::SIGTERM),
-        ("stubborn", Signal::SIGTERM),
-        ("stuck", Signal::SIGKILL), // its input ends then
-    ] {
-        let mut served = Served::start_with(&["--rehearse", how]);
-        let child = start(&served);
-        let mut events = send(&served, &get(&served, "/lab/events")).expect("a stream");
-        until(&mut events, "event: chart");
-        kill(Pid::from_raw(served.child.id() as i32), signal).expect("a signal");
-        let ended = served.child.wait().expect("an end");
-        assert_eq!(ended.success(), signal == Signal::SIGTERM, "{ended}");
-        assert!(is_gone(child), "{how}, {signal}");
-    }
-}
-
-#[test]
-fn predictions_are_kept_if_they_fit_what_was_asked() {
-    let served = Served::start_with(&["--rehearse", "whole"]);
-    let good = r#"{"experiment": "readiness", "prediction": {"curve": [[10, 1], [100, 2]]}, "when": "now"}"#;
-    assert_eq!(ask(&served, &post(&served, "/lab/predictions", good)).0, 200);
-    for bad in [
-        r#"{"experiment": "readiness", "prediction": {"choice": 1}, "when": "now"}"#,
-        r#"{"experiment": "readiness", "prediction": {"curve": []}, "when": "now"}"#,
-        r#"{"experiment": "readiness"}"#,
-        "{",
-    ] {
-        assert_eq!(ask(&served, &post(&served, "/lab/predictions", bad)).0, 400, "{bad}");
-    }
-    let kept = &ask(&served, &get(&served, "/lab/state")).1["predictions"]["readiness"];
-    assert_eq!(kept["prediction"]["curve"][1][1], 2.0, "{kept}");
 }

@@ -2,8 +2,8 @@
 //! waits.
 //!
 //! Where `serve` waits, its place in the code says what for, and its thread's stack
-//! remembers the rest. Here nobody waits. So the place becomes a [`State`], the rest
-//! becomes a [`Work`], and a call of [`Connection::advance`] goes on as far as it can.
+//! remembers the rest. Here nobody waits. So the place becomes a `State`, the rest
+//! becomes a `Work`, and a call of [`Connection::advance`] goes on as far as it can.
 //!
 //! ```text
 //!            ┌──────────────────────────────────────────────┐

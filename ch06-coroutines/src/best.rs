@@ -1,13 +1,15 @@
 //! The best way to wait that this system has.
 
-use ch03_nonblocking::poller::Poller;
 use std::io;
 
-/// epoll, told of edges: each descriptor is registered once and for all.
+/// epoll.
 #[cfg(target_os = "linux")]
-pub(crate) fn poller() -> io::Result<impl Poller + 'static> {
-    use ch05_epoll::epoll::{Epoll, Trigger};
-    Epoll::new(Trigger::Edge)
+pub(crate) type Best = ch05_epoll::epoll::Epoll;
+
+/// Told of edges: each descriptor is registered once and for all.
+#[cfg(target_os = "linux")]
+pub(crate) fn poller() -> io::Result<Best> {
+    ch05_epoll::epoll::Epoll::new(ch05_epoll::epoll::Trigger::Edge)
 }
 
 /// kqueue, on macOS and the BSDs.
@@ -18,8 +20,18 @@ pub(crate) fn poller() -> io::Result<impl Poller + 'static> {
     target_os = "netbsd",
     target_os = "openbsd"
 ))]
-pub(crate) fn poller() -> io::Result<impl Poller + 'static> {
-    ch05_epoll::kqueue::Kqueue::new()
+pub(crate) type Best = ch05_epoll::kqueue::Kqueue;
+
+/// As it comes.
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "dragonfly",
+    target_os = "netbsd",
+    target_os = "openbsd"
+))]
+pub(crate) fn poller() -> io::Result<Best> {
+    Best::new()
 }
 
 /// poll, which is everywhere.
@@ -31,6 +43,17 @@ pub(crate) fn poller() -> io::Result<impl Poller + 'static> {
     target_os = "netbsd",
     target_os = "openbsd"
 )))]
-pub(crate) fn poller() -> io::Result<impl Poller + 'static> {
-    Ok(ch04_select_poll::poll::Poll::default())
+pub(crate) type Best = ch04_select_poll::poll::Poll;
+
+/// As it comes.
+#[cfg(not(any(
+    target_os = "linux",
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "dragonfly",
+    target_os = "netbsd",
+    target_os = "openbsd"
+)))]
+pub(crate) fn poller() -> io::Result<Best> {
+    Ok(Best::default())
 }

@@ -18,7 +18,8 @@ pub(crate) struct Work {
 /// A thread's buffers.
 #[derive(Debug)]
 pub(crate) struct Buffers {
-    free: RefCell<Vec<Work>>,
+    #[allow(clippy::vec_box)] // boxes go in and out; what is in them never moves
+    free: RefCell<Vec<Box<Work>>>,
     /// Where bytes arrive, before they are copied to whom they belong.
     pub(crate) scratch: RefCell<Vec<u8>>,
     /// `--max-output`
@@ -35,15 +36,14 @@ impl Buffers {
         }
     }
 
-    /// To be put on the coroutine's stack, where there is room.
-    pub(crate) fn take(&self) -> Work {
-        self.free.borrow_mut().pop().unwrap_or_else(|| Work {
-            inbox: Inbox::new(),
-            outbox: Outbox::new(self.output),
+    /// The buffers that were given back last.
+    pub(crate) fn take(&self) -> Box<Work> {
+        self.free.borrow_mut().pop().unwrap_or_else(|| {
+            Box::new(Work { inbox: Inbox::new(), outbox: Outbox::new(self.output) })
         })
     }
 
-    pub(crate) fn give_back(&self, mut work: Work) {
+    pub(crate) fn give_back(&self, mut work: Box<Work>) {
         let mut free = self.free.borrow_mut();
         if free.len() < KEPT {
             work.inbox.clear();
@@ -52,3 +52,41 @@ impl Buffers {
         }
     }
 }
+
+// ANCHOR: desk
+/// A connection's buffers, if it has any: it takes some when it needs them.
+#[derive(Debug)]
+pub(crate) struct Desk<'b> {
+    buffers: &'b Buffers,
+    work: Option<Box<Work>>,
+}
+
+impl<'b> Desk<'b> {
+    pub(crate) fn new(buffers: &'b Buffers) -> Desk<'b> {
+        Desk { buffers, work: None }
+    }
+
+    /// The buffers.
+    pub(crate) fn work(&mut self) -> &mut Work {
+        self.work.get_or_insert_with(|| self.buffers.take())
+    }
+
+    /// Gives them back, if there is nothing in them that is still needed.
+    pub(crate) fn clear(&mut self) {
+        if let Some(work) =
+            self.work.take_if(|work| work.inbox.is_fresh() && work.outbox.is_empty())
+        {
+            self.buffers.give_back(work);
+        }
+    }
+}
+
+impl Drop for Desk<'_> {
+    /// However its conversation ends, and be it by being dropped.
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.buffers.give_back(work);
+        }
+    }
+}
+// ANCHOR_END: desk

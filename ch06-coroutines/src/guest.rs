@@ -2,7 +2,9 @@
 
 use crate::buffers::Work;
 use crate::house::House;
-use crate::scheduler::Dormant;
+use crate::line::Line;
+use crate::reactor::{Resting, Watch};
+use crate::scheduler::{Dormant, Handle};
 use crate::source::Descriptor;
 use crate::stream::Parking;
 use ch01_blocking::http::Refusal;
@@ -19,9 +21,9 @@ use std::time::Instant;
 // ANCHOR: guest
 /// A client. While it is idle, this is all that there is of it; a coroutine that serves it
 /// has it on its stack.
-pub(crate) struct Guest<P: Poller + 'static> {
-    pub(crate) descriptor: Descriptor<Socket, P, Guest<P>>,
-    pub(crate) house: Rc<House>,
+pub(crate) struct Guest<'a, H: Watch> {
+    pub(crate) descriptor: Descriptor<Socket, H>,
+    pub(crate) house: Rc<House<'a, H::Waiter>>,
     /// Until when it may be idle.
     pub(crate) due: Instant,
     /// For the trace.
@@ -31,18 +33,55 @@ pub(crate) struct Guest<P: Poller + 'static> {
 }
 // ANCHOR_END: guest
 
-impl<P: Poller> Guest<P> {
+impl<H: Watch> Guest<'_, H> {
     /// Whether it may be idle, or go on being so.
     pub(crate) fn may_rest(&self) -> bool {
         !self.house.site.is_draining() && self.descriptor.handle().now() < self.due
     }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.get().as_fd()
+    }
 }
 
-impl<P: Poller> Dormant for Guest<P> {
+impl<H: Watch> Drop for Guest<'_, H> {
+    fn drop(&mut self) {
+        if let Some(host) = self.house.left(self.served) {
+            self.descriptor.handle().wake(host); // it may be waiting for this
+        }
+    }
+}
+
+/// One that is served by coroutines.
+pub(crate) struct OnStack<P: Poller + 'static>(
+    pub(crate) Guest<'static, Handle<P, OnStack<P>>>,
+);
+
+impl<P: Poller> From<Guest<'static, Handle<P, OnStack<P>>>> for OnStack<P> {
+    fn from(guest: Guest<'static, Handle<P, OnStack<P>>>) -> Self {
+        OnStack(guest)
+    }
+}
+
+impl<P: Poller> Resting for OnStack<P> {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.0.fd()
+    }
+
+    fn source(&self) -> Token {
+        self.0.descriptor.token()
+    }
+
+    fn number(&self) -> u64 {
+        self.0.number.into()
+    }
+}
+
+impl<P: Poller> Dormant for OnStack<P> {
     fn begin(self) {
-        let mut work = self.house.buffers.take();
-        let house = self.house.clone();
-        attend(self, &mut work);
+        let house = self.0.house.clone();
+        let mut work = house.buffers.take();
+        attend(self.0, &mut work);
         house.buffers.give_back(work);
     }
 
@@ -51,63 +90,31 @@ impl<P: Poller> Dormant for Guest<P> {
         // which is what there is no stack for.
         trace!("close", "out of memory");
     }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.get().as_fd()
-    }
-
-    fn source(&self) -> Token {
-        self.descriptor.token()
-    }
-
-    fn number(&self) -> u64 {
-        self.number.into()
-    }
 }
 
 // ANCHOR: attend
 /// Serves a client until it is idle, or leaves, or has to. Lay this beside chapter 1's
 /// `attend`: there a thread goes round and round, here a coroutine ends when it has nothing
 /// to do, and another begins when there is something.
-pub(crate) fn attend<P: Poller>(guest: Guest<P>, work: &mut Work) {
+fn attend<P: Poller>(guest: Guest<'static, Handle<P, OnStack<P>>>, work: &mut Work) {
     let house = guest.house.clone();
     let served = guest.served;
-    let mut stream = Parking::new(guest);
+    let mut stream = Parking(Line::new(guest));
     let Work { inbox, outbox } = work;
     let after = match served {
         true => serve(&mut stream, house.site, inbox, outbox),
         false => refuse(Refusal::BUSY, &mut stream, house.site, outbox),
     };
     let ended = match after {
-        Ok(After::Idle) => return stream.rest(true),
+        Ok(After::Idle) => return stream.0.rest(true),
         Ok(After::Linger) => linger(&mut stream, inbox),
         Ok(After::Close) => Ok(()),
         // Nobody has spoken: it was told for nothing.
-        Err(error) if error.kind() == ErrorKind::WouldBlock => return stream.rest(false),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            return stream.0.rest(false);
+        }
         Err(error) => Err(error),
     };
-    match ended {
-        Ok(()) => trace!("close", "done"),
-        Err(error) if error.kind() == ErrorKind::TimedOut => {
-            house.site.stats.timeouts.add();
-            trace!("close", "out of patience");
-        }
-        // The client's doing, and of no interest otherwise.
-        Err(error) => trace!("close", "{error}"),
-    }
+    house.goodbye(ended);
 }
 // ANCHOR_END: attend
-
-impl<P: Poller> Drop for Guest<P> {
-    fn drop(&mut self) {
-        let house = &self.house;
-        house.site.stats.left();
-        house.turned_away.update(|count| count - usize::from(!self.served));
-        house.guests.update(|count| count - 1);
-        if house.guests.get() == 0
-            && let Some(host) = house.host.get()
-        {
-            self.descriptor.handle().wake(host); // it may be waiting for this
-        }
-    }
-}

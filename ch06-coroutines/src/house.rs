@@ -1,8 +1,9 @@
 //! What the guests of one thread share, and how they come in.
 
 use crate::buffers::Buffers;
-use crate::guest::Guest;
-use crate::scheduler::{Dormant, Handle};
+use crate::guest::{Guest, OnStack};
+use crate::reactor::{self, Watch};
+use crate::scheduler::Handle;
 use crate::source::{Descriptor, Until};
 use ch01_blocking::attend::Welcome;
 use ch01_blocking::http::{Outbox, Refusal};
@@ -15,48 +16,38 @@ use ch01_blocking::{Listener, Options, Site};
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use ch03_nonblocking::socket::Socket;
 use std::cell::Cell;
-use std::io;
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::rc::Rc;
 
 /// At most so many clients are accepted before the others have their turn.
 const ACCEPTS: usize = 64;
 
 /// What the guests of one thread share.
-#[derive(Debug)]
-pub(crate) struct House {
-    pub(crate) site: &'static Site,
+pub(crate) struct House<'a, W> {
+    pub(crate) site: &'a Site,
     pub(crate) timeouts: Timeouts,
     pub(crate) most: usize,
     pub(crate) buffers: Buffers,
     pub(crate) guests: Cell<usize>,
     /// How many of them are only here to be told that there is no room.
     pub(crate) turned_away: Cell<usize>,
-    /// The coroutine that waits for the last guest to leave, when it does.
-    pub(crate) host: Cell<Option<Token>>,
+    /// Who waits for the last guest to leave, when somebody does.
+    pub(crate) host: Cell<Option<W>>,
 }
 
 // ANCHOR: accept
 /// Accepts whoever comes, until the server stops.
 pub(crate) fn accept<P: Poller>(
-    house: &Rc<House>,
-    door: &Descriptor<Listener, P, Guest<P>>,
+    house: &Rc<House<'static, Token>>,
+    door: &Descriptor<Listener, Handle<P, OnStack<P>>>,
 ) -> io::Result<()> {
     let handle = door.handle();
     while !house.site.is_draining() {
-        for _ in 0..ACCEPTS {
-            match door.get().accept_now(Mode::NonBlocking) {
-                Ok(Some(client)) => house.clone().arrive(client, handle),
-                Ok(None) => {
-                    door.wait(Until::Readable, None)?;
-                    break;
-                }
-                Err(error) => {
-                    trace::about(0);
-                    trace!("pause", "{error}");
-                    door.wait(Until::Over, Some(handle.now() + PAUSE))?;
-                    break;
-                }
+        match house.let_in(door) {
+            Came::Crowd => {}
+            Came::Nobody => drop(door.wait(Until::Readable, None)?),
+            Came::NoDescriptors => {
+                door.wait(Until::Over, Some(handle.now() + PAUSE))?;
             }
         }
         handle.yield_now(); // a crowd is at the door, and others are inside
@@ -65,8 +56,18 @@ pub(crate) fn accept<P: Poller>(
 }
 // ANCHOR_END: accept
 
-impl House {
-    pub(crate) fn new(site: &'static Site, options: &Options) -> Rc<House> {
+/// What became of who was at the door.
+pub(crate) enum Came {
+    /// They are in, and there may be more.
+    Crowd,
+    /// There is nobody more.
+    Nobody,
+    /// There is nothing to accept them with: a pause.
+    NoDescriptors,
+}
+
+impl<'a, W> House<'a, W> {
+    pub(crate) fn new(site: &'a Site, options: &Options) -> Rc<House<'a, W>> {
         Rc::new(House {
             site,
             timeouts: options.timeouts(),
@@ -78,10 +79,34 @@ impl House {
         })
     }
 
+    // ANCHOR: let_in
+    /// Accepts as many as may come in before the others have their turn.
+    pub(crate) fn let_in<H>(self: &Rc<Self>, door: &Descriptor<Listener, H>) -> Came
+    where
+        H: Watch<Waiter = W, Resting: From<Guest<'a, H>>>,
+    {
+        for _ in 0..ACCEPTS {
+            match door.get().accept_now(Mode::NonBlocking) {
+                Ok(Some(client)) => self.clone().arrive(client, door.handle()),
+                Ok(None) => return Came::Nobody,
+                Err(error) => {
+                    trace::about(0);
+                    trace!("pause", "{error}");
+                    return Came::NoDescriptors;
+                }
+            }
+        }
+        Came::Crowd
+    }
+    // ANCHOR_END: let_in
+
     /// Gives a client its place, or a word of regret.
-    fn arrive<P: Poller>(self: Rc<House>, client: Client, handle: &Handle<P, Guest<P>>) {
+    fn arrive<H>(self: Rc<Self>, client: Client, handle: &H)
+    where
+        H: Watch<Waiter = W, Resting: From<Guest<'a, H>>>,
+    {
         let Client { socket, number } = client;
-        // Counted over all schedulers that serve the same site.
+        // Counted over all threads that serve the same site.
         let others = self.site.stats.arrived();
         let turned_away = self.turned_away.get();
         let welcome =
@@ -104,14 +129,46 @@ impl House {
         self.turned_away.update(|count| count + usize::from(!served));
         let guest = Guest { descriptor, house: self, due, number: number as u32, served };
         let seated = if served {
-            trace!("rest", "{}, without a stack", Describe(Wait::Idle, idle));
-            handle.rest(guest, due)
+            trace!("rest", "{}, and owns next to nothing", Describe(Wait::Idle, idle));
+            reactor::rest(handle, guest.into(), due)
         } else {
-            handle.spawn_for(number, |_| guest.begin()).map(drop)
+            handle.begin(guest.into())
         };
         if let Err(error) = seated {
             trace!("close", "{error}");
         }
+    }
+
+    /// A guest has left. Says who is to be told, if it was the last one.
+    pub(crate) fn left(&self, served: bool) -> Option<W> {
+        self.site.stats.left();
+        self.turned_away.update(|count| count - usize::from(!served));
+        self.guests.update(|count| count - 1);
+        if self.guests.get() == 0 { self.host.take() } else { None }
+    }
+
+    /// How a guest's conversation ended.
+    pub(crate) fn goodbye(&self, ended: io::Result<()>) {
+        match ended {
+            Ok(()) => trace!("close", "done"),
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                self.site.stats.timeouts.add();
+                trace!("close", "out of patience");
+            }
+            // The client's doing, and of no interest otherwise.
+            Err(error) => trace!("close", "{error}"),
+        }
+    }
+
+    /// The server stops: what is left of those who are here.
+    pub(crate) fn say_stop(&self) {
+        trace::about(0);
+        trace!(
+            "stop",
+            "{} connections, {:.1} s to finish",
+            self.guests.get(),
+            self.timeouts.drain.as_secs_f64()
+        );
     }
 
     /// One attempt to say why; nothing is waited for.

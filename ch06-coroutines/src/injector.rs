@@ -28,8 +28,8 @@ impl<P, D> Clone for Injector<P, D> {
 
 /// What both sides know: the basket, and the end of the pipe that rings.
 pub(crate) struct Outside<T> {
-    basket: Arc<Basket<T>>,
-    bell: File,
+    pub(crate) basket: Arc<Basket<T>>,
+    pub(crate) bell: File,
 }
 
 /// What has been handed in and not been taken; None when nobody will come for it any more.
@@ -114,7 +114,7 @@ impl<P: Poller + 'static, D: Dormant> Injector<P, D> {
 }
 
 /// The one who takes. When it is no more, and be it unwound, nobody comes for the rest.
-struct Receiver<T>(Arc<Basket<T>>);
+pub(crate) struct Receiver<T>(pub(crate) Arc<Basket<T>>);
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
@@ -123,7 +123,7 @@ impl<T> Drop for Receiver<T> {
 }
 
 fn receive<P: Poller + 'static, D: Dormant>(
-    bell: &Descriptor<File, P, D>,
+    bell: &Descriptor<File, Handle<P, D>>,
     Receiver(basket): &Receiver<Work<P, D>>,
     handle: &Handle<P, D>,
 ) {

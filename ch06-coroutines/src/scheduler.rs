@@ -20,12 +20,12 @@ pub use handle::Handle;
 use crate::context::bottom::drop_quietly;
 use crate::coroutine::{Coroutine, Resumed};
 use crate::injector::Injector;
-use crate::run_queue::{RunQueue, Turn};
-use crate::source::{Reader, Source};
+use crate::reactor::{Reactor, Resting, Scraps};
+use crate::run_queue::Turn;
 use crate::stack::{Stack, Stacks};
 use crate::task::{Ends, State, Task, Woken};
 use ch01_blocking::trace;
-use ch03_nonblocking::poller::{Poller, Ready, Token};
+use ch03_nonblocking::poller::{Poller, Token};
 use ch03_nonblocking::table::Table;
 use ch03_nonblocking::timers::Timers;
 use std::any::Any;
@@ -36,23 +36,14 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Who waits at a descriptor for something to read, and needs a coroutine only then.
-pub trait Dormant: Sized + 'static {
+/// Who rests at a descriptor, and needs a coroutine only when there is something to read.
+pub trait Dormant: Resting + 'static {
     /// There may be something to read, or its deadline may have passed. Runs on a stack of
     /// its own.
     fn begin(self);
 
     /// No stack was to be had.
     fn no_stack(self, why: io::Error);
-
-    /// The descriptor at which it waits.
-    fn fd(&self) -> BorrowedFd<'_>;
-
-    /// Its source.
-    fn source(&self) -> Token;
-
-    /// The connection, for the trace.
-    fn number(&self) -> u64;
 }
 
 /// The coroutines of one thread. They end with it: who is still suspended then is unwound.
@@ -71,14 +62,10 @@ pub(crate) struct Core<P, D> {
 }
 
 struct Inner<P, D> {
-    poller: P,
+    reactor: Reactor<P, D, Token>,
     tasks: Table<Task>,
     /// Deadlines of the parked, by their places.
     alarms: Timers,
-    sources: Table<Source<D>>,
-    /// Deadlines of the resting, by their sources' places.
-    rests: Timers,
-    queue: RunQueue,
     current: Option<Token>,
     stacks: Stacks,
     spawned: u64,
@@ -91,12 +78,9 @@ impl<P: Poller + 'static, D: Dormant> Scheduler<P, D> {
     pub fn new(poller: P, stacks: Stacks) -> Scheduler<P, D> {
         let now = Instant::now();
         let state = RefCell::new(Inner {
-            poller,
+            reactor: Reactor::new(poller, now),
             tasks: Table::new(),
             alarms: Timers::new(now),
-            sources: Table::new(),
-            rests: Timers::new(now),
-            queue: RunQueue::default(),
             current: None,
             stacks,
             spawned: 0,
@@ -120,13 +104,13 @@ impl<P: Poller + 'static, D: Dormant> Scheduler<P, D> {
     ) -> io::Result<thread::Result<T>> {
         let Handle(core) = &self.handle;
         let first = self.handle.spawn(first)?.packet;
-        let (mut ready, mut late) = (Vec::new(), Vec::new());
+        let (mut scraps, mut woken) = (Scraps::default(), Vec::new());
         loop {
             core.begin_round();
             while let Some(turn) = core.next() {
                 match turn {
                     Turn::Resume(token) => core.resume(token),
-                    Turn::Begin(source) => self.handle.begin(source),
+                    Turn::Begin(source) => self.handle.begin_called(source),
                 }
                 if first.ended.get()
                     && let Some(result) = first.take()
@@ -134,7 +118,7 @@ impl<P: Poller + 'static, D: Dormant> Scheduler<P, D> {
                     return Ok(result);
                 }
             }
-            core.wait(&mut ready, &mut late)?;
+            core.wait(&mut scraps, &mut woken)?;
         }
     }
     // ANCHOR_END: run
@@ -142,11 +126,11 @@ impl<P: Poller + 'static, D: Dormant> Scheduler<P, D> {
 
 impl<P: Poller, D: Dormant> Core<P, D> {
     fn begin_round(&self) {
-        self.state.borrow_mut().queue.begin_round();
+        self.state.borrow_mut().reactor.queue.begin_round();
     }
 
     fn next(&self) -> Option<Turn> {
-        self.state.borrow_mut().queue.next()
+        self.state.borrow_mut().reactor.queue.next()
     }
 
     // ANCHOR: resume
@@ -194,12 +178,12 @@ impl<P: Poller, D: Dormant> Core<P, D> {
 
     // ANCHOR: poll
     /// Asks the poller who is ready. If somebody is queued, without waiting.
-    fn wait(&self, ready: &mut Vec<Ready>, late: &mut Vec<u32>) -> io::Result<()> {
+    fn wait(&self, scraps: &mut Scraps, woken: &mut Vec<Token>) -> io::Result<()> {
         let state = &mut *self.state.borrow_mut();
-        let timeout = if state.queue.is_empty() {
-            let next = [state.alarms.next(), state.rests.next()];
+        let timeout = if state.reactor.queue.is_empty() {
+            let next = [state.alarms.next(), state.reactor.next_deadline()];
             let next = next.into_iter().flatten().min();
-            if next.is_none() && state.sources.is_empty() {
+            if next.is_none() && state.reactor.is_empty() {
                 return Err(io::Error::new(
                     ErrorKind::Deadlock,
                     "every coroutine waits, and nothing is left that could wake one",
@@ -209,22 +193,15 @@ impl<P: Poller, D: Dormant> Core<P, D> {
         } else {
             Some(Duration::ZERO)
         };
-        state.poller.wait(ready, timeout)?;
-        let now = Instant::now();
+        let now = state.reactor.wait(timeout, scraps, woken)?;
         self.now.set(now);
-        for event in ready.drain(..) {
-            state.told(&event);
+        for token in woken.drain(..) {
+            state.wake(token, Woken::Up);
         }
-        state.alarms.expired(now, late);
-        for index in late.drain(..) {
+        state.alarms.expired(now, &mut scraps.late);
+        for index in scraps.late.drain(..) {
             if let Some(token) = state.tasks.token(index) {
                 state.wake(token, Woken::TimedOut);
-            }
-        }
-        state.rests.expired(now, late);
-        for index in late.drain(..) {
-            if let Some(source) = state.sources.token(index) {
-                state.call(source);
             }
         }
         Ok(())
@@ -233,27 +210,6 @@ impl<P: Poller, D: Dormant> Core<P, D> {
 }
 
 impl<P: Poller, D: Dormant> Inner<P, D> {
-    // ANCHOR: told
-    /// News of a descriptor: remembers it, and wakes whoever waits for it. The token may be
-    /// worth nothing any more; then it was about somebody who has left.
-    fn told(&mut self, ready: &Ready) {
-        let Some(source) = self.sources.get_mut(ready.token) else { return };
-        source.note(ready);
-        let Source { readable, writable, broken, writer, watcher, .. } = *source;
-        match source.reader {
-            Reader::Parked(reader) if readable => self.wake(reader, Woken::Up),
-            Reader::Resting(_) if readable => self.call(ready.token),
-            _ => {}
-        }
-        if writable {
-            self.wake(writer, Woken::Up);
-        }
-        if broken {
-            self.wake(watcher, Woken::Up);
-        }
-    }
-    // ANCHOR_END: told
-
     // ANCHOR: wake
     /// Puts a parked coroutine into the run queue. One that is there already, or runs, or
     /// has ended, need not be told.
@@ -264,21 +220,9 @@ impl<P: Poller, D: Dormant> Inner<P, D> {
         if timed {
             self.alarms.clear(token.index);
         }
-        self.queue.push(Turn::Resume(token));
+        self.reactor.queue.push(Turn::Resume(token));
     }
     // ANCHOR_END: wake
-
-    /// Puts who rests at a descriptor into the run queue.
-    fn call(&mut self, token: Token) {
-        let Some(source) = self.sources.get_mut(token) else { return };
-        match std::mem::replace(&mut source.reader, Reader::Nobody) {
-            Reader::Resting(dormant) => {
-                source.reader = Reader::Called(dormant);
-                self.queue.push(Turn::Begin(token));
-            }
-            other => source.reader = other,
-        }
-    }
 
     /// Gives a coroutine its place. It is not in the run queue yet.
     fn add(
@@ -311,34 +255,18 @@ impl<P: Poller + 'static, D: Dormant> Drop for Scheduler<P, D> {
                 core.state.borrow_mut().stacks.give_back(stack);
             }
         }
-        let sources = core.state.borrow().sources.tokens();
-        for token in sources {
-            let reader = core
-                .state
-                .borrow_mut()
-                .sources
-                .get_mut(token)
-                .map(|source| std::mem::replace(&mut source.reader, Reader::Nobody));
-            drop(reader);
-        }
-        core.state.borrow_mut().queue.clear();
+        let resting = core.state.borrow_mut().reactor.take_resting();
+        drop(resting);
+        core.state.borrow_mut().reactor.queue.clear();
     }
 }
 // ANCHOR_END: shutdown
 
-/// For a scheduler without anybody dormant.
+/// For who has nobody that rests.
 #[derive(Debug)]
 pub enum Nobody {}
 
-impl Dormant for Nobody {
-    fn begin(self) {
-        match self {}
-    }
-
-    fn no_stack(self, _: io::Error) {
-        match self {}
-    }
-
+impl Resting for Nobody {
     fn fd(&self) -> BorrowedFd<'_> {
         match *self {}
     }
@@ -349,5 +277,15 @@ impl Dormant for Nobody {
 
     fn number(&self) -> u64 {
         match *self {}
+    }
+}
+
+impl Dormant for Nobody {
+    fn begin(self) {
+        match self {}
+    }
+
+    fn no_stack(self, _: io::Error) {
+        match self {}
     }
 }

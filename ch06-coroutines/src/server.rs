@@ -5,7 +5,7 @@
 //! and one thread runs them all.
 
 use crate::best;
-use crate::guest::Guest;
+use crate::guest::OnStack;
 use crate::house::{House, accept};
 use crate::scheduler::{Handle, Scheduler};
 use crate::source::{Descriptor, Until};
@@ -14,7 +14,7 @@ use crate::sys;
 use ch01_blocking::stop::is_readable;
 use ch01_blocking::trace::{self, trace};
 use ch01_blocking::{Listener, Options as Common, Site, Stop};
-use ch03_nonblocking::poller::{Interest, Poller};
+use ch03_nonblocking::poller::{Interest, Poller, Token};
 use clap::{Args, value_parser};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -58,24 +58,35 @@ pub fn run(
     stop: &Stop,
 ) -> io::Result<()> {
     let Options { common, own: Own { threads, stack } } = options;
+    on_threads(listener, *threads, stop, best::poller, |poller, listener, stop| {
+        serve_on(poller, listener, site, common, *stack, stop)
+    })
+}
+
+/// Serves on so many threads, each with a listener of its own, and whatever else is made
+/// for it. All is made here, so that a failure is one of the start.
+pub(crate) fn on_threads<T: Send>(
+    listener: Listener,
+    threads: Option<u16>,
+    stop: &Stop,
+    make: impl Fn() -> io::Result<T>,
+    serve: impl Fn(T, Listener, OwnedFd) -> io::Result<()> + Sync,
+) -> io::Result<()> {
     let threads = threads.map_or_else(cores, usize::from);
     if threads == 1 {
-        return run_one(best::poller()?, listener, site, common, *stack, stop);
+        return serve(make()?, listener, stop.as_fd().try_clone_to_owned()?);
     }
-    // Made here, so that a failure is one of the start.
     let own: Vec<_> = deal(listener, threads)?
         .into_iter()
-        .map(|listener| {
-            Ok((best::poller()?, listener, stop.as_fd().try_clone_to_owned()?))
-        })
+        .map(|listener| Ok((make()?, listener, stop.as_fd().try_clone_to_owned()?)))
         .collect::<io::Result<_>>()?;
     thread::scope(|scope| {
+        let serve = &serve;
         let threads: Vec<_> = own
             .into_iter()
-            .map(|(poller, listener, stop)| {
-                thread::Builder::new().spawn_scoped(scope, move || {
-                    serve_on(poller, listener, site, common, *stack, stop)
-                })
+            .map(|(own, listener, stop)| {
+                thread::Builder::new()
+                    .spawn_scoped(scope, move || serve(own, listener, stop))
             })
             .collect::<io::Result<_>>()?;
         threads.into_iter().try_for_each(|thread| {
@@ -119,10 +130,10 @@ fn serve_on(
 /// The first coroutine: has the door opened, waits for the stop, and sees the guests off.
 /// When it ends, whoever is still here is unwound.
 fn host<P: Poller + 'static>(
-    house: &Rc<House>,
+    house: &Rc<House<'static, Token>>,
     listener: Listener,
     stop: OwnedFd,
-    handle: &Handle<P, Guest<P>>,
+    handle: &Handle<P, OnStack<P>>,
 ) -> io::Result<()> {
     let stop = Descriptor::new(stop, Interest::READ, handle).map_err(|(_, why)| why)?;
     let door =
@@ -150,17 +161,10 @@ fn host<P: Poller + 'static>(
     handle.wake(accepting.token());
     accepting.join().unwrap_or_else(|_| Err(io::Error::other("accepting panicked")))?;
 
-    let within = house.timeouts.drain;
-    trace::about(0);
-    trace!(
-        "stop",
-        "{} connections, {:.1} s to finish",
-        house.guests.get(),
-        within.as_secs_f64()
-    );
+    house.say_stop();
     house.host.set(host);
     handle.call_all();
-    let deadline = handle.now() + within;
+    let deadline = handle.now() + house.timeouts.drain;
     while house.guests.get() > 0 && handle.now() < deadline {
         handle.park(Some(deadline));
     }

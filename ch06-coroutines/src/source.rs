@@ -1,60 +1,58 @@
-//! What the scheduler knows of a descriptor: what it was told, and who waits for it.
+//! What a reactor knows of a descriptor: what it was told, and who waits for it.
 
+use crate::reactor::Watch;
+use crate::scheduler::{Dormant, Handle};
 use crate::task::Woken;
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
 use std::io;
+use std::mem::replace;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-use crate::scheduler::{Dormant, Handle};
-
 // ANCHOR: source
-/// A descriptor that is watched.
-pub(crate) struct Source<D> {
+/// A descriptor that is watched. `W` is who waits: a coroutine's token, or a waker.
+pub struct Source<D, W> {
     /// What was told, and has not been used up since. Told once, remembered here.
     pub(crate) readable: bool,
     pub(crate) writable: bool,
     pub(crate) eof: bool,
     pub(crate) broken: bool,
     /// Who waits to read.
-    pub(crate) reader: Reader<D>,
-    /// Who waits to write, or [`NOBODY`].
-    pub(crate) writer: Token,
+    pub(crate) reader: Reader<D, W>,
+    /// Who waits to write.
+    pub(crate) writer: Option<W>,
     /// Who waits for neither, but would like to know if the connection is over.
-    pub(crate) watcher: Token,
+    pub(crate) watcher: Option<W>,
     /// What the poller was told.
     pub(crate) interest: Interest,
     /// What to tell it if somebody waits to read.
     pub(crate) to_read: Interest,
 }
 
-/// Nobody's token. Smaller than an `Option` of one, and there is one for each connection.
-pub(crate) const NOBODY: Token = Token { index: u32::MAX, generation: u32::MAX };
-
 /// Who waits to read.
-pub(crate) enum Reader<D> {
+pub(crate) enum Reader<D, W> {
     /// Nobody.
     Nobody,
-    /// A coroutine, parked.
-    Parked(Token),
-    /// One that is to begin when there is something to read, and owns no stack until
-    /// then.
+    /// One that is in the middle of something.
+    Waiting(W),
+    /// One that is to begin when there is something to read, and owns neither a stack nor
+    /// a future until then.
     Resting(D),
     /// The same, and its time has come: it is in the run queue.
     Called(D),
 }
 // ANCHOR_END: source
 
-impl<D> Source<D> {
-    pub(crate) fn new(to_read: Interest) -> Source<D> {
+impl<D, W> Source<D, W> {
+    pub(crate) fn new(to_read: Interest) -> Source<D, W> {
         Source {
             readable: false,
             writable: true, // most answers find room: try first
             eof: false,
             broken: false,
             reader: Reader::Nobody,
-            writer: NOBODY,
-            watcher: NOBODY,
+            writer: None,
+            watcher: None,
             interest: to_read,
             to_read,
         }
@@ -72,26 +70,41 @@ impl<D> Source<D> {
     pub(crate) fn is_waited_for(&self, until: Until) -> bool {
         match until {
             Until::Readable => !matches!(self.reader, Reader::Nobody),
-            Until::Writable => self.writer != NOBODY,
-            Until::Over => self.watcher != NOBODY,
+            Until::Writable => self.writer.is_some(),
+            Until::Over => self.watcher.is_some(),
         }
     }
 
-    /// A coroutine waits for this.
-    pub(crate) fn wait(&mut self, until: Until, who: Token) {
+    /// Whether what is waited for has been told.
+    pub(crate) fn has_come(&self, until: Until) -> bool {
         match until {
-            Until::Readable => self.reader = Reader::Parked(who),
-            Until::Writable => self.writer = who,
-            Until::Over => self.watcher = who,
+            Until::Readable => self.readable,
+            Until::Writable => self.writable,
+            Until::Over => self.broken,
         }
     }
 
-    /// Nobody does any more.
-    pub(crate) fn wait_no_more(&mut self, until: Until) {
+    /// Somebody waits for this.
+    pub(crate) fn wait(&mut self, until: Until, who: W) {
         match until {
-            Until::Readable => self.reader = Reader::Nobody,
-            Until::Writable => self.writer = NOBODY,
-            Until::Over => self.watcher = NOBODY,
+            Until::Readable => self.reader = Reader::Waiting(who),
+            Until::Writable => self.writer = Some(who),
+            Until::Over => self.watcher = Some(who),
+        }
+    }
+
+    /// Nobody does any more. Who did is to be dropped outside.
+    pub(crate) fn wait_no_more(&mut self, until: Until) -> Option<W> {
+        match until {
+            Until::Readable => match replace(&mut self.reader, Reader::Nobody) {
+                Reader::Waiting(who) => Some(who),
+                other => {
+                    self.reader = other;
+                    None
+                }
+            },
+            Until::Writable => self.writer.take(),
+            Until::Over => self.watcher.take(),
         }
     }
 
@@ -99,9 +112,9 @@ impl<D> Source<D> {
     pub(crate) fn wanted(&self) -> Interest {
         let read = match self.reader {
             Reader::Nobody => Interest::NONE,
-            Reader::Parked(_) | Reader::Resting(_) | Reader::Called(_) => self.to_read,
+            Reader::Waiting(_) | Reader::Resting(_) | Reader::Called(_) => self.to_read,
         };
-        let write = if self.writer == NOBODY { Interest::NONE } else { Interest::WRITE };
+        let write = if self.writer.is_none() { Interest::NONE } else { Interest::WRITE };
         read | write
     }
 }
@@ -117,22 +130,19 @@ pub enum Until {
     Over,
 }
 
-/// A descriptor that the scheduler watches, and that is closed when this is dropped.
-pub struct Descriptor<F: AsFd, P: Poller + 'static, D: Dormant> {
+/// A descriptor that is watched, and that is closed when this is dropped. `H` leads to
+/// who watches it.
+pub struct Descriptor<F: AsFd, H: Watch> {
     fd: F,
     token: Token,
-    handle: Handle<P, D>,
+    handle: H,
 }
 
-impl<F: AsFd, P: Poller + 'static, D: Dormant> Descriptor<F, P, D> {
+impl<F: AsFd, H: Watch> Descriptor<F, H> {
     /// Has it watched. It must be non-blocking. If the poller has no room for it, it
     /// comes back.
-    pub fn new(
-        fd: F,
-        interest: Interest,
-        handle: &Handle<P, D>,
-    ) -> Result<Self, (F, io::Error)> {
-        match handle.register(fd.as_fd(), interest) {
+    pub fn new(fd: F, interest: Interest, handle: &H) -> Result<Self, (F, io::Error)> {
+        match handle.reactor(|reactor| reactor.register(fd.as_fd(), interest)) {
             Ok(token) => Ok(Descriptor { fd, token, handle: handle.clone() }),
             Err(error) => Err((fd, error)),
         }
@@ -149,7 +159,7 @@ impl<F: AsFd, P: Poller + 'static, D: Dormant> Descriptor<F, P, D> {
     }
 
     /// Whose it is.
-    pub fn handle(&self) -> &Handle<P, D> {
+    pub fn handle(&self) -> &H {
         &self.handle
     }
 
@@ -157,37 +167,58 @@ impl<F: AsFd, P: Poller + 'static, D: Dormant> Descriptor<F, P, D> {
         self.token
     }
 
+    /// Looks at a descriptor's memory, or changes it.
+    pub(crate) fn source<T: Default>(
+        &self,
+        of: impl FnOnce(&mut Source<H::Resting, H::Waiter>) -> T,
+    ) -> T {
+        let token = self.token;
+        self.handle.reactor(|reactor| reactor.source(token).map_or_else(T::default, of))
+    }
+
     /// Whether there may be something to read: nothing has said since that there is not.
     pub fn is_readable(&self) -> bool {
-        self.handle.source(self.token, |source| source.readable)
+        self.source(|source| source.readable)
     }
 
     /// Whether there may be room to write.
     pub fn is_writable(&self) -> bool {
-        self.handle.source(self.token, |source| source.writable)
+        self.source(|source| source.writable)
     }
 
     /// Whether the connection is over, in both directions.
     pub fn is_broken(&self) -> bool {
-        self.handle.source(self.token, |source| source.broken)
+        self.source(|source| source.broken)
     }
 
     /// A read has brought less than was asked for. That was all; unless the end came with
     /// it, which would not be told again.
     pub fn read_short(&self) {
-        self.handle.source(self.token, |source| source.readable = source.eof);
+        self.source(|source| source.readable = source.eof);
     }
 
     /// A read would have had to wait.
     pub fn read_would_block(&self) {
-        self.handle.source(self.token, |source| source.readable = false);
+        self.source(|source| source.readable = false);
     }
 
     /// A write would have had to wait.
     pub fn write_would_block(&self) {
-        self.handle.source(self.token, |source| source.writable = false);
+        self.source(|source| source.writable = false);
     }
 
+    /// Writes down who is about to wait for what.
+    pub(crate) fn subscribe(&self, until: Until, who: H::Waiter) -> io::Result<()> {
+        let fd = self.fd.as_fd();
+        self.handle.reactor(|reactor| reactor.subscribe(fd, self.token, until, who))
+    }
+
+    pub(crate) fn unsubscribe(&self, until: Until) {
+        drop(self.source(|source| source.wait_no_more(until)));
+    }
+}
+
+impl<F: AsFd, P: Poller + 'static, D: Dormant> Descriptor<F, Handle<P, D>> {
     // ANCHOR: wait
     /// Parks the coroutine until it may be so, or a deadline passes, or for no reason: who
     /// waits tries first, and tries again when it is woken.
@@ -199,16 +230,23 @@ impl<F: AsFd, P: Poller + 'static, D: Dormant> Descriptor<F, P, D> {
     /// The poller's. Another coroutine waits for the same already (`ResourceBusy`): one may
     /// read while one writes, but only one of each is woken. The scheduler has ended.
     pub fn wait(&self, until: Until, due: Option<Instant>) -> io::Result<Woken> {
-        self.handle.subscribe(self.fd.as_fd(), self.token, until)?;
-        let woken = self.handle.park(due);
-        self.handle.unsubscribe(self.token, until);
+        let handle = self.handle();
+        if handle.is_over() {
+            return Err(io::Error::other("the scheduler has ended"));
+        }
+        if let Some(me) = handle.current() {
+            self.subscribe(until, me)?;
+        }
+        let woken = handle.park(due);
+        self.unsubscribe(until);
         Ok(woken)
     }
     // ANCHOR_END: wait
 }
 
-impl<F: AsFd, P: Poller + 'static, D: Dormant> Drop for Descriptor<F, P, D> {
+impl<F: AsFd, H: Watch> Drop for Descriptor<F, H> {
     fn drop(&mut self) {
-        self.handle.deregister(self.fd.as_fd(), self.token);
+        let fd = self.fd.as_fd();
+        drop(self.handle.reactor(|reactor| reactor.deregister(fd, self.token)));
     }
 }

@@ -1,7 +1,7 @@
 //! What Rust cannot vouch for: that a borrow outlives the coroutines that use it.
 #![allow(unsafe_code)]
 
-use crate::guest::Guest;
+use crate::guest::OnStack;
 use crate::scheduler::{Handle, Scheduler};
 use ch01_blocking::Site;
 use ch03_nonblocking::poller::Poller;
@@ -15,9 +15,9 @@ use std::thread;
 /// what stands on its stack to its end, and a guard there that promises to wait for
 /// somebody, as a scope of threads does, could not keep its word. Here none is leaked.
 pub(crate) fn lend<P: Poller, T: 'static>(
-    scheduler: Scheduler<P, Guest<P>>,
+    scheduler: Scheduler<P, OnStack<P>>,
     site: &Site,
-    first: impl FnOnce(&'static Site, &Handle<P, Guest<P>>) -> T + 'static,
+    first: impl FnOnce(&'static Site, &Handle<P, OnStack<P>>) -> T + 'static,
 ) -> io::Result<thread::Result<T>> {
     // SAFETY: the borrow ends after this function. What is given the longer one is this
     // crate's: `first`, and who is spawned by it or rests with the scheduler, and none of

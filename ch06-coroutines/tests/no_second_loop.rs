@@ -1,5 +1,5 @@
-//! Chapter 6 drives chapter 1's `serve`, and has no loop of its own that reads requests
-//! and answers them.
+//! The coroutines drive chapter 1's `serve`, and have no loop of their own that reads requests
+//! and answers them. The futures cannot do without one: it is in `driver.rs`, and nowhere else.
 
 use std::fs;
 use std::io;
@@ -12,6 +12,9 @@ fn sources(directory: &Path, all: &mut Vec<(String, String)>) -> io::Result<()> 
         if path.is_dir() {
             sources(&path, all)?;
         } else {
+            if path.ends_with("driver.rs") {
+                continue; // the `async fn`
+            }
             let text = fs::read_to_string(&path)?;
             let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
             all.push((path.display().to_string(), code.collect::<Vec<_>>().join("\n")));
@@ -30,7 +33,9 @@ fn nothing_here_decides_what_a_request_is_or_what_to_answer() -> io::Result<()> 
             assert!(!code.contains(word), "{path}: {word}");
         }
     }
-    let callers = all.iter().filter(|(_, code)| code.contains(" serve(&mut stream"));
+    let callers = all.iter().filter(|(_, code)| {
+        code.contains("ch01_blocking::serve;") && code.contains(" serve(&mut stream")
+    });
     assert_eq!(callers.count(), 1, "one place calls chapter 1's serve");
     Ok(())
 }

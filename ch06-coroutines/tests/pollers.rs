@@ -2,10 +2,10 @@
 //! the best one of this system; here the others have a short conversation each.
 
 use ch01_blocking::program::Cli;
-use ch01_blocking::{Listener, Options, Stop};
+use ch01_blocking::{Listener, Options, Site, Stop};
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
 use ch06_coroutines::Stacks;
-use ch06_coroutines::server::run_one;
+use ch06_coroutines::{async_server, server};
 use clap::Parser;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -68,16 +68,26 @@ fn converse(address: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-fn serves<P: Poller + 'static>(make: impl FnOnce() -> P + Send) -> io::Result<()> {
+/// Both servers.
+fn serve<P: Poller + 'static>(make: impl Fn() -> P + Sync) -> io::Result<()> {
+    serves(|listener, site, options, stop| {
+        server::run_one(make(), listener, site, options, Stacks::DEFAULT_SIZE, stop)
+    })?;
+    serves(|listener, site, options, stop| {
+        async_server::run_one(make(), listener, site, options, stop)
+    })
+}
+
+fn serves(
+    run: impl FnOnce(Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
+) -> io::Result<()> {
     let options: Options = Cli::parse_from(["coroutine"]).options;
     let site = options.site()?;
     let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
     let address = listener.address()?;
     let (stop, stopper) = Stop::pipe()?;
     thread::scope(|scope| {
-        let server = scope.spawn(|| {
-            run_one(make(), listener, &site, &options, Stacks::DEFAULT_SIZE, &stop)
-        });
+        let server = scope.spawn(|| run(listener, &site, &options, &stop));
         let conversed = converse(address);
         stopper.stop()?;
         server.join().expect("the server does not panic")?;
@@ -89,31 +99,31 @@ fn serves<P: Poller + 'static>(make: impl FnOnce() -> P + Send) -> io::Result<()
 
 #[test]
 fn spin() -> io::Result<()> {
-    serves(ch03_nonblocking::spin::Spin::default)
+    serve(ch03_nonblocking::spin::Spin::default)
 }
 
 #[test]
 fn select() -> io::Result<()> {
-    serves(ch04_select_poll::select::Select::default)
+    serve(ch04_select_poll::select::Select::default)
 }
 
 #[test]
 fn poll() -> io::Result<()> {
-    serves(ch04_select_poll::poll::Poll::default)
+    serve(ch04_select_poll::poll::Poll::default)
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn epoll_level() -> io::Result<()> {
     use ch05_epoll::epoll::{Epoll, Trigger};
-    serves(|| Epoll::new(Trigger::Level).expect("an epoll"))
+    serve(|| Epoll::new(Trigger::Level).expect("an epoll"))
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn epoll_edge() -> io::Result<()> {
     use ch05_epoll::epoll::{Epoll, Trigger};
-    serves(|| Epoll::new(Trigger::Edge).expect("an epoll"))
+    serve(|| Epoll::new(Trigger::Edge).expect("an epoll"))
 }
 
 /// `poll`, and how often it was asked.
@@ -155,6 +165,15 @@ impl Poller for Counted {
 /// The stop stays readable, and a poller of levels would say so for ever.
 #[test]
 fn a_stop_is_heard_once() -> io::Result<()> {
+    hears_once(|poller, listener, site, options, stop| {
+        server::run_one(poller, listener, site, options, Stacks::DEFAULT_SIZE, stop)
+    })?;
+    hears_once(async_server::run_one)
+}
+
+fn hears_once(
+    run: impl FnOnce(Counted, Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
+) -> io::Result<()> {
     let options: Options = Cli::parse_from(["coroutine"]).options;
     let site = options.site()?;
     let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
@@ -163,9 +182,7 @@ fn a_stop_is_heard_once() -> io::Result<()> {
     let asked = Arc::new(AtomicUsize::new(0));
     let poller = Counted(Default::default(), asked.clone());
     thread::scope(|scope| {
-        let server = scope.spawn(|| {
-            run_one(poller, listener, &site, &options, Stacks::DEFAULT_SIZE, &stop)
-        });
+        let server = scope.spawn(|| run(poller, listener, &site, &options, &stop));
         let mut client = TcpStream::connect(address)?;
         client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\nGET /plain")?;
         until(&mut client, b"Hello, World!")?;

@@ -160,9 +160,7 @@ fn park_ends_at_its_deadline_or_when_somebody_wakes() -> io::Result<()> {
     })?
 }
 
-fn pair(
-    handle: &OnPoll,
-) -> io::Result<(Descriptor<UnixStream, Poll, Nobody>, UnixStream)> {
+fn pair(handle: &OnPoll) -> io::Result<(Descriptor<UnixStream, OnPoll>, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let ours = Descriptor::new(ours, Interest::READ, handle).map_err(|(_, why)| why)?;

@@ -8,6 +8,8 @@ fn main() -> ExitCode {
         &[
             ("coroutine --threads 1", env!("CARGO_BIN_EXE_coroutine")),
             ("coroutine --threads 2", env!("CARGO_BIN_EXE_coroutine")),
+            ("async --threads 1", env!("CARGO_BIN_EXE_async")),
+            ("async --threads 2", env!("CARGO_BIN_EXE_async")),
         ],
     )
 }

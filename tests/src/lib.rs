@@ -21,7 +21,7 @@ pub mod matrix;
 pub mod misbehave;
 mod output;
 pub mod patience;
-mod port;
+pub mod port;
 pub mod proc;
 pub mod programs;
 pub mod queue;

@@ -118,6 +118,12 @@ pub const STAGES: &[Stage] = &[
         Model::Coroutines,
         "looks like chapter 1, waits like chapter 5",
     ),
+    stage(
+        "async",
+        6,
+        Model::Coroutines,
+        "looks like chapter 1, is compiled to chapter 3",
+    ),
 ];
 
 /// A server that the suite knows nothing about.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use client_suite::load::{Errors, Outcome, Phase, Plan, run};
+use client_suite::load::{Errors, Held, Outcome, Phase, Plan, hold, run};
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -213,6 +213,58 @@ fn idle_connections_ask_once() -> Done {
     let (outcome, asked) = measure(&server, |plan| Plan { idle: 30, ..plan })?;
     assert_eq!((outcome.idle, outcome.requests), (30, asked));
     assert_eq!(server.connections.load(SeqCst), 30 + 4 + 1);
+    Ok(())
+}
+
+#[test]
+fn who_is_held_asks_at_the_start_and_at_the_end() -> Done {
+    let server = server(well)?;
+    let plan = Plan {
+        idle: 30,
+        content: Some(b"Hello, World!".to_vec()),
+        ..Plan::new(server.address, "/anything")
+    };
+    let held = hold(&plan, &mut |_| {}, |opened| {
+        assert_eq!((opened, server.requests.load(SeqCst)), (30, 30));
+        Ok(())
+    })?;
+    assert_eq!(held, Held { opened: 30, kept: 30, errors: Errors::default() });
+    assert_eq!(server.connections.load(SeqCst), 30);
+    assert_eq!(server.requests.load(SeqCst), 60);
+    Ok(())
+}
+
+#[test]
+fn who_is_lost_while_it_is_held_is_counted() -> Done {
+    // The second question of each is not answered, or not as it should be.
+    let ends: [(Manner, fn(&Errors) -> u64); 2] = [
+        (
+            |client, here| if here == 0 { well(client, here) } else { Ok(false) },
+            |errors| errors.cut_short + errors.reset,
+        ),
+        (
+            |client, here| match here {
+                0 => well(client, here),
+                _ => client
+                    .write_all(
+                        b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, Wordl!",
+                    )
+                    .map(|()| true),
+            },
+            |errors| errors.malformed,
+        ),
+    ];
+    for (manner, kind) in ends {
+        let server = server(manner)?;
+        let plan = Plan {
+            idle: 5,
+            content: Some(b"Hello, World!".to_vec()),
+            ..Plan::new(server.address, "/")
+        };
+        let held = hold(&plan, &mut |_| {}, |_| Ok(()))?;
+        assert_eq!((held.opened, held.kept), (5, 0));
+        assert_eq!((kind(&held.errors), held.errors.total()), (5, 5));
+    }
     Ok(())
 }
 

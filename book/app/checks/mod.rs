@@ -5,6 +5,7 @@ pub mod figures;
 pub mod html;
 pub mod links;
 pub mod numbers;
+pub mod results;
 pub mod sources;
 
 use std::fmt;
@@ -46,6 +47,7 @@ pub fn all(house: &House, rendered: &Path) -> Result<Vec<Problem>> {
     let src = house.src();
     let mut problems = sources::check(&src)?;
     problems.extend(numbers::check(&src)?);
+    problems.extend(results::check(house)?);
     problems.extend(figures::check(&src)?);
     problems.extend(links::check(rendered)?);
     problems.extend(parts::check(house)?);

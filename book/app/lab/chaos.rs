@@ -22,7 +22,7 @@ use super::record::{Part, keep};
 use super::running::{KEPT, Server, answered, ask, hold};
 use super::spread::{bytes, thousands};
 
-const SERVERS: [&str; 4] = ["epoll", "epoll-et", "reactors", "coroutine"];
+const SERVERS: [&str; 5] = ["epoll", "epoll-et", "reactors", "coroutine", "async"];
 static IDLE: Parameter =
     Parameter { name: "idle connections", quick: &[2_000], full: &[15_000] };
 static LASTS: Parameter = Parameter { name: "seconds", quick: &[3], full: &[60] };

@@ -168,8 +168,8 @@ impl Sheet<'_> {
     }
 }
 
-/// As text in an SVG.
-fn escaped(text: &str) -> String {
+/// As text in an SVG or in HTML.
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

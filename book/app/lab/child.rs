@@ -51,6 +51,36 @@ impl Drop for Kept {
     }
 }
 
+/// A process that is not our child and still must not outlive us.
+pub(super) struct Watched(u32);
+
+impl Watched {
+    /// Of this number.
+    pub(super) fn new(pid: u32) -> Watched {
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
+        Watched(pid)
+    }
+
+    /// It has ended by itself: its number may be another's by now.
+    pub(super) fn ended(self) {
+        RUNNING
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|other| *other != self.0);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|other| *other != self.0);
+        if let Ok(pid) = i32::try_from(self.0) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL); // or it has ended already
+        }
+    }
+}
+
 /// From now on, if this program is told to end by a signal, they end before it.
 pub(super) fn end_on_signals() -> Result<()> {
     ctrlc::set_handler(|| end(130)).context("cannot handle signals")

@@ -34,7 +34,7 @@ const WEIGHED: usize = 10_000;
 /// Who is compared, in what, and how long.
 #[derive(Args, Debug, Default)]
 pub struct Options {
-    /// Servers of the book [default: epoll epoll-et coroutine poll thread reactors]
+    /// Servers of the book [default: epoll epoll-et coroutine async poll thread reactors]
     #[arg(value_name = "SERVER")]
     stages: Vec<String>,
 
@@ -119,13 +119,6 @@ fn run(lab: &Lab<'_>) -> Result<()> {
         ..Options::default()
     };
     compare(lab, &if lab.full { Options::default() } else { look })
-}
-
-impl Options {
-    /// Whether more is measured than in some minutes.
-    pub(super) fn full(&self) -> bool {
-        self.full
-    }
 }
 
 /// The comparison of those that were named.

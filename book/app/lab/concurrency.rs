@@ -22,7 +22,7 @@ use super::spread::{Spread, thousands};
 use super::{Lab, family};
 
 /// In the order of the story. A server that a later chapter brings is a line here.
-const SERVERS: [&str; 13] = [
+const SERVERS: [&str; 14] = [
     "iterative",
     "fork",
     "thread",
@@ -36,6 +36,7 @@ const SERVERS: [&str; 13] = [
     "epoll-et",
     "reactors",
     "coroutine",
+    "async",
 ];
 /// Not shorter than what is measured: so a client that is never answered fails once in
 /// each round, and such failures count clients.

@@ -31,8 +31,8 @@ use super::spread::Spread;
 
 const WAYS: [&str; 3] = ["each", "one", "herd"];
 static LOOPS: Parameter =
-    Parameter { name: "loops", quick: &[2, 4, 8], full: &[2, 4, 8, 16] };
-static REPEATS: Parameter = Parameter { name: "repeats", quick: &[2], full: &[5] };
+    Parameter { name: "loops", quick: &[2, 8], full: &[2, 4, 8, 16] };
+static REPEATS: Parameter = Parameter { name: "repeats", quick: &[3], full: &[5] };
 static CLIENTS: Parameter = Parameter { name: "clients", quick: &[400], full: &[800] };
 /// Clients that come together, in the second half of the experiment.
 const BURST: usize = 40;

@@ -36,14 +36,14 @@ static IDLE: Parameter = Parameter {
     quick: &[0, 100, 1_000, 5_000],
     full: &[0, 10, 100, 1_000, 5_000, 15_000],
 };
-static REPEATS: Parameter = Parameter { name: "repeats", quick: &[2], full: &[7] };
+static REPEATS: Parameter = Parameter { name: "repeats", quick: &[3], full: &[7] };
 /// For so long fresh clients come, one after the other: the account of a process that is
 /// running is kept in ticks of a few milliseconds.
 static BUSY: Parameter =
-    Parameter { name: "milliseconds of fresh clients", quick: &[120], full: &[400] };
+    Parameter { name: "milliseconds of fresh clients", quick: &[80], full: &[400] };
 /// For so long nobody speaks, in each repeat.
 static REST: Parameter =
-    Parameter { name: "milliseconds of silence", quick: &[60], full: &[250] };
+    Parameter { name: "milliseconds of silence", quick: &[50], full: &[250] };
 
 pub(super) static EXPERIMENT: Experiment = Experiment {
     name: "idle",

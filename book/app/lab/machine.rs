@@ -68,6 +68,40 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Of the checkout.
+    pub(super) fn commit(&self) -> &str {
+        &self.commit
+    }
+
+    /// All of them, by name.
+    pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
+        let limit =
+            |limit: Option<String>| limit.unwrap_or_else(|| "not recorded".to_owned());
+        let gib = self.memory_kib as f64 / 1024.0 / 1024.0;
+        vec![
+            ("Kernel", self.kernel.clone()),
+            ("Processor", format!("{}, {} cores", self.processor, self.cores)),
+            ("Memory", format!("{gib:.1} GiB")),
+            ("Open files, at most", self.open_files.to_string()),
+            ("Processes and threads, at most", limit(self.processes.map(unlimited))),
+            ("Backlog, at most", limit(self.backlog.map(|backlog| backlog.to_string()))),
+            ("Compiler", self.rustc.clone()),
+            (
+                "Project",
+                format!("{}, commit {}", limit(self.version.clone()), self.commit),
+            ),
+        ]
+    }
+}
+
+fn unlimited(limit: nix::libc::rlim_t) -> String {
+    match limit {
+        nix::libc::RLIM_INFINITY => "no limit".to_owned(),
+        limit => limit.to_string(),
+    }
+}
+
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let memory = self.memory_kib as f64 / 1024.0 / 1024.0;

@@ -33,6 +33,7 @@ const SERVERS: &[(&str, usize)] = &[
     ("epoll-et", 15_000),
     ("reactors", 15_000),
     ("coroutine", 15_000),
+    ("async", 15_000),
 ];
 static CLIENTS: Parameter =
     Parameter { name: "idle clients at most", quick: &[1_000], full: &[15_000] };

@@ -24,6 +24,8 @@ mod experiment;
 mod family;
 #[cfg(target_os = "linux")]
 mod herd;
+#[cfg(target_os = "linux")]
+mod hold;
 mod idle;
 mod machine;
 mod memory;
@@ -42,21 +44,23 @@ mod spawn;
 pub(crate) mod spread;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod switch;
+#[cfg(target_os = "linux")]
+mod syscalls;
 mod waiting;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
 
 use self::events::Progress;
 use crate::house::House;
 
-#[cfg(target_os = "linux")]
-pub use self::compare::Options as CompareOptions;
 pub use self::experiment::{Experiment, Kind, Parameter, Yield};
 pub use self::prediction::{Answer, Form, Given, Predict, predict, predictions};
 pub use self::record::{Mode, Part, Record, drawn, own, recorded};
 pub use self::registry::{EXPERIMENTS, find};
+#[cfg(target_os = "linux")]
+pub use self::{compare::Options as CompareOptions, hold::Options as HoldOptions};
 
 /// How an experiment is run.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -152,6 +156,16 @@ pub fn command(house: &House, name: Option<&str>, how: How) -> Result<()> {
     let Some(experiment) = find(name) else {
         bail!("no experiment is called {name}; `cargo run --release -- lab` lists them")
     };
+    started(house, experiment, how, experiment.run)
+}
+
+/// Runs an experiment, or what it was told to do.
+fn started(
+    house: &House,
+    experiment: &'static Experiment,
+    how: How,
+    run: impl FnOnce(&Lab<'_>) -> Result<()>,
+) -> Result<()> {
     child::end_on_signals()?;
     let full = how.full || how.record;
     let progress = match how.events {
@@ -159,17 +173,14 @@ pub fn command(house: &House, name: Option<&str>, how: How) -> Result<()> {
         false => Progress::at_terminal(experiment.name),
     };
     let lab = Lab { house, experiment, full, record: how.record, progress };
-    (experiment.run)(&lab).inspect_err(|error| lab.progress.failed(&format!("{error:#}")))
+    run(&lab).inspect_err(|error| lab.progress.failed(&format!("{error:#}")))
 }
 
 /// The experiment that can be told whom to measure, and in what.
 #[cfg(target_os = "linux")]
 pub fn compare(house: &House, options: &CompareOptions, record: bool) -> Result<()> {
-    child::end_on_signals()?;
-    let experiment = find("compare").context("this system has no compare")?;
-    let progress = Progress::at_terminal(experiment.name);
-    let lab = Lab { house, experiment, full: options.full(), record, progress };
-    compare::compare(&lab, options)
+    let how = How { record, ..How::default() };
+    started(house, &compare::EXPERIMENT, how, |lab| compare::compare(lab, options))
 }
 
 /// One's own result, as a page shows it again.
@@ -208,6 +219,13 @@ pub fn blank(house: &House, experiment: &Experiment) -> Result<Option<String>> {
     Ok(chart.map(|chart| chart.blank(name)))
 }
 
+#[cfg(target_os = "linux")]
+/// The experiment that can be told how many.
+#[cfg(target_os = "linux")]
+pub fn hold(house: &House, options: &HoldOptions, how: How) -> Result<()> {
+    started(house, &hold::EXPERIMENT, how, |lab| hold::hold(lab, options))
+}
+
 /// One sample of an experiment: what it starts this program again for.
 pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
     let sample = match experiment {
@@ -216,6 +234,8 @@ pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
         "request" => serde_json::to_string(&request::measure(what, count)?)?,
         #[cfg(target_os = "linux")]
         "herd" => serde_json::to_string(&herd::measure(what, count)?)?,
+        #[cfg(target_os = "linux")]
+        "hold" => serde_json::to_string(&hold::measure(what, count)?)?,
         #[cfg(all(
             target_os = "linux",
             any(target_arch = "x86_64", target_arch = "aarch64")

@@ -9,7 +9,7 @@
 //!  "parts": [{"name": "idle", "table": "| | …", "chart": {"kind": "line", "series": […], …}, …}]}
 //! ```
 //!
-//! What an older record does not have (mode, parameters, some limits) was not recorded then.
+//! What an older record does not have (mode, time, parameters, some limits) was not recorded then.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -45,6 +45,9 @@ pub struct Record {
     /// How much was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// When, as in `Tue, 24 Nov 2026 12:00:00 GMT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
     /// And in detail.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, Vec<usize>>,
@@ -199,6 +202,7 @@ pub(super) fn keep_as<R: Serialize>(
         parameters: parameters
             .map(|parameter| (parameter.name.to_owned(), lab.list(parameter).to_vec()))
             .collect(),
+        when: Some(httpdate::fmt_http_date(std::time::SystemTime::now())),
         machine: Machine::this(lab.house),
         rows: serde_json::to_value(rows)?,
         parts,

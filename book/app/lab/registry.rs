@@ -10,7 +10,7 @@ use super::{
     chaos, idle, memory, readiness, request, sizes, slow_client, spawn, waiting,
 };
 #[cfg(target_os = "linux")]
-use super::{closing, compare, concurrency, herd};
+use super::{closing, compare, concurrency, herd, hold, syscalls};
 
 /// What can be measured on this system.
 pub static EXPERIMENTS: &[&Experiment] = &[
@@ -21,6 +21,8 @@ pub static EXPERIMENTS: &[&Experiment] = &[
     &memory::EXPERIMENT,
     #[cfg(target_os = "linux")]
     &concurrency::EXPERIMENT,
+    #[cfg(target_os = "linux")]
+    &syscalls::EXPERIMENT,
     #[cfg(target_os = "linux")]
     &herd::EXPERIMENT,
     #[cfg(target_os = "linux")]
@@ -34,6 +36,8 @@ pub static EXPERIMENTS: &[&Experiment] = &[
     &waiting::EXPERIMENT,
     &sizes::EXPERIMENT,
     &request::EXPERIMENT,
+    #[cfg(target_os = "linux")]
+    &hold::EXPERIMENT,
     #[cfg(target_os = "linux")]
     &compare::EXPERIMENT,
 ];

@@ -77,6 +77,12 @@ impl Server {
         self.child.0.id()
     }
 
+    /// Waits until it has ended, as somebody has told it to.
+    pub(super) fn ended(mut self) -> Result<()> {
+        self.child.0.wait()?;
+        Ok(())
+    }
+
     /// What it has had of the processors so far, all its threads.
     pub(super) fn account(&self) -> Result<Account> {
         let mut account = Account { used: Duration::ZERO, waited: Duration::ZERO };

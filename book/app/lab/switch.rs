@@ -10,16 +10,19 @@
 //!
 //! And so many coroutines at once, none of which does anything: what they hold.
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::process::Command;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use ch05_epoll::epoll::{Epoll, Trigger};
 use ch06_coroutines::context::slow::{ByJump, ByReturn, Form, Inlined, Pair};
-use ch06_coroutines::{Coroutine, Resumed, Stacks, suspend};
+use ch06_coroutines::{Coroutine, Resumed, Scheduler, Stacks, suspend};
 use serde::{Deserialize, Serialize};
 
 use super::Lab;
@@ -31,12 +34,13 @@ use super::sample::{cpu, in_a_process};
 use super::spread::{Spread, bytes, thousands};
 
 /// What is measured here, and what it is called in the table.
-const OURS: [(&str, &str); 6] = [
+const OURS: [(&str, &str); 7] = [
     ("return", "a function that saves the registers and returns"),
     ("jump", "the same, but it jumps"),
     ("inlined", "inlined, and nothing saved that nobody needs"),
     ("coroutine", "a coroutine: `resume` and `suspend`"),
     ("spawn", "a coroutine made, run to its end, its stack given back"),
+    ("yield", "`yield_now` of many coroutines, through the scheduler's run queue"),
     ("threads", "two threads that hand each other the turn"),
 ];
 const PEERS: [(&str, &str); 2] = [
@@ -180,6 +184,7 @@ pub(super) fn measure(what: &str, count: usize) -> Result<Sample> {
         "inlined" => pair::<Inlined>(),
         "coroutine" => coroutine(),
         "spawn" => spawn(),
+        "yield" => yields(),
         "threads" => threads(),
         "parked" => park(count),
         _ => bail!("nothing of `lab switch` is called {what}"),
@@ -188,7 +193,7 @@ pub(super) fn measure(what: &str, count: usize) -> Result<Sample> {
 
 /// Repeats something for [`ENOUGH`] processor time; what one repeat took.
 fn repeat(mut batch: impl FnMut(u32)) -> Result<Sample> {
-    let mut times = 1_000;
+    let mut times = 1_024;
     batch(times); // what is fetched for the first time
     loop {
         let before = cpu()?;
@@ -243,6 +248,32 @@ fn spawn() -> Result<Sample> {
             stacks.give_back(coroutine.into_stack());
         }
     })
+}
+
+/// The scheduler goes round among these, and once a round it asks the kernel for news.
+fn yields() -> Result<Sample> {
+    const TOGETHER: u32 = 64;
+    let stacks = Stacks::new(Stacks::DEFAULT_SIZE)?;
+    let scheduler: Scheduler<Epoll> = Scheduler::new(Epoll::new(Trigger::Level)?, stacks);
+    let sample = scheduler.run(|handle| -> Result<Sample> {
+        let over = Rc::new(Cell::new(false));
+        for _ in 1..TOGETHER {
+            let over = Rc::clone(&over);
+            drop(handle.spawn(move |handle| {
+                while !over.get() {
+                    handle.yield_now();
+                }
+            })?);
+        }
+        let sample = repeat(|times| {
+            for _ in 0..times / TOGETHER {
+                handle.yield_now(); // and all the others do
+            }
+        });
+        over.set(true);
+        sample
+    })?;
+    sample.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Even: this thread's turn; odd: the other's.

@@ -4,7 +4,7 @@
 //! that sleeps. Each time the server's own memory is weighed (`RssAnon` of proc(5)), a fresh
 //! program for each. An idle client can be had for nearly nothing. Whoever is in the middle of something
 //! has to be remembered: by a thread's stack, by a connection's buffers, by a coroutine's
-//! stack.
+//! stack, by a future.
 
 use std::net::TcpStream;
 use std::thread;
@@ -22,14 +22,14 @@ use super::running::{Server, ask, hold};
 use super::spread::{bytes, thousands};
 
 /// Servers, and the most clients that each is tried with.
-const SERVERS: [(&str, usize); 3] =
-    [("thread", 5_000), ("epoll", 10_000), ("coroutine", 10_000)];
+const SERVERS: [(&str, usize); 4] =
+    [("thread", 5_000), ("epoll", 10_000), ("coroutine", 10_000), ("async", 10_000)];
 static CLIENTS: Parameter =
     Parameter { name: "clients at most", quick: &[1_000], full: &[10_000] };
 
 pub(super) static EXPERIMENT: Experiment = Experiment {
     name: "waiting",
-    question: "What does a client cost its server, by what the two wait for: thread, epoll, coroutine?",
+    question: "What does a client cost its server, by what the two wait for: thread, epoll, coroutine, async?",
     predict: Predict {
         ask: "A client has sent half a head, and no more. Which server holds least memory for it?",
         form: Form::Choice {
@@ -37,6 +37,7 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
                 "thread: a stack",
                 "epoll: a connection's buffers",
                 "coroutine: a small stack",
+                "async: what one function still needs",
             ],
         },
     },

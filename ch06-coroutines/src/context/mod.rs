@@ -1,9 +1,9 @@
 //! The context switch: from one stack to another, within one thread.
 //!
-//! What is written for each processor is as little as there can be: [`prepare`] makes a
-//! fresh stack look as if somebody had left it by a switch, and [`switch`] leaves one
+//! What is written for each processor is as little as there can be: `prepare` makes a
+//! fresh stack look as if somebody had left it by a switch, and `switch` leaves one
 //! stack and goes on with another. What a coroutine is made of beside that lies at the
-//! [`bottom`] of its stack.
+//! `bottom` of its stack.
 //!
 //! Not saved, on purpose: the control words of floating point (x86 MXCSR and x87 CW, ARM
 //! FPCR). Rust allows nobody to change them, so they are the same on both sides. And

@@ -4,14 +4,13 @@ use super::{Core, Dormant};
 use crate::coroutine::suspend;
 use crate::injector::Injector;
 use crate::join::{Join, Packet};
+use crate::reactor::{self, Reactor, Watch};
 use crate::run_queue::Turn;
-use crate::source::{Reader, Source, Until};
 use crate::stack::Stacks;
 use crate::task::{Ends, State, Woken};
 use ch01_blocking::trace::{self, trace};
-use ch03_nonblocking::poller::{Interest, Poller, Token};
+use ch03_nonblocking::poller::{Poller, Token};
 use std::io::{self, ErrorKind};
-use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -53,7 +52,7 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
         let stack = state.stacks.take()?;
         let body = move || theirs.put(body(&handle));
         let task = state.add(stack, number, Some(ends), body);
-        state.queue.push(Turn::Resume(task));
+        state.reactor.queue.push(Turn::Resume(task));
         Ok(Join { task, packet, handle: self.clone() })
     }
     // ANCHOR_END: spawn
@@ -140,7 +139,7 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
         if let Some(task) = state.tasks.get_mut(token) {
             task.state = State::Queued;
         }
-        state.queue.push(Turn::Resume(token));
+        state.reactor.queue.push(Turn::Resume(token));
         drop(state);
         suspend();
     }
@@ -152,137 +151,66 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
         while self.now() < until && self.park(Some(until)) == Woken::Up {}
     }
 
-    // ANCHOR: rest
     /// Leaves a connection with the scheduler, without a stack, until there is something
-    /// to read or `due` has passed, which may be now. An error is the poller's, and the connection is closed.
+    /// to read or `due` has passed, which may be now. An error is the poller's, and the
+    /// connection is closed.
     pub fn rest(&self, dormant: D, due: Instant) -> io::Result<()> {
-        let token = dormant.source();
-        let state = &mut *self.0.state.borrow_mut();
-        let Some(source) = state.sources.get_mut(token) else { return Ok(()) };
-        if source.interest != source.to_read {
-            state.poller.reregister(dormant.fd(), token, source.to_read)?;
-            source.interest = source.to_read;
-        }
-        source.reader = Reader::Resting(dormant);
-        let now = source.readable || due <= self.now();
-        state.rests.set(token.index, due);
-        if now {
-            state.call(token);
-        }
-        Ok(())
+        reactor::rest(self, dormant, due)
     }
-    // ANCHOR_END: rest
 
     /// Calls everybody who rests and wakes who waits for a client's word or its leaving, for
     /// each to see what has changed.
     pub fn call_all(&self) {
-        let state = &mut *self.0.state.borrow_mut();
-        for token in state.sources.tokens() {
-            state.call(token);
-            let Some(source) = state.sources.get_mut(token) else { continue };
-            let watcher = source.watcher;
-            if let Reader::Parked(reader) = source.reader {
-                state.wake(reader, Woken::Up);
-            }
-            state.wake(watcher, Woken::Up);
-        }
+        let waiting = self.reactor(|reactor| {
+            reactor.call_all();
+            reactor.waiting()
+        });
+        waiting.into_iter().for_each(|who| self.wake(who));
     }
 
     // ANCHOR: begin
     /// Begins who was called: takes a stack, and lets it run at once.
-    pub(super) fn begin(&self, source: Token) {
+    pub(super) fn begin_called(&self, source: Token) {
         let mut state = self.0.state.borrow_mut();
-        let Some(at) = state.sources.get_mut(source) else { return };
-        match std::mem::replace(&mut at.reader, Reader::Nobody) {
-            Reader::Called(dormant) => {
-                let number = dormant.number();
-                trace::about(number);
-                trace!("begin", "a coroutine, with a stack");
-                match state.stacks.take() {
-                    Ok(stack) => {
-                        let task = state.add(stack, number, None, || dormant.begin());
-                        drop(state);
-                        self.0.resume(task);
-                    }
-                    Err(why) => {
-                        drop(state);
-                        trace!("stack", "none to be had: {why}");
-                        dormant.no_stack(why);
-                    }
-                }
+        let Some(dormant) = state.reactor.take_called(source) else { return };
+        let number = dormant.number();
+        trace::about(number);
+        trace!("begin", "a coroutine, with a stack");
+        match state.stacks.take() {
+            Ok(stack) => {
+                let task = state.add(stack, number, None, || dormant.begin());
+                drop(state);
+                self.0.resume(task);
             }
-            other => at.reader = other,
+            Err(why) => {
+                drop(state);
+                trace!("stack", "none to be had: {why}");
+                dormant.no_stack(why);
+            }
         }
     }
     // ANCHOR_END: begin
+}
 
-    /// Begins to watch a descriptor.
-    pub(crate) fn register(
-        &self,
-        fd: BorrowedFd<'_>,
-        interest: Interest,
-    ) -> io::Result<Token> {
-        let state = &mut *self.0.state.borrow_mut();
-        let token = state.sources.insert(Source::new(interest));
-        if let Err(error) = state.poller.register(fd, token, interest) {
-            state.sources.remove(token);
-            return Err(error);
-        }
-        Ok(token)
+impl<P: Poller + 'static, D: Dormant> Watch for Handle<P, D> {
+    type Poller = P;
+    type Resting = D;
+    type Waiter = Token;
+
+    fn reactor<T>(&self, of: impl FnOnce(&mut Reactor<P, D, Token>) -> T) -> T {
+        of(&mut self.0.state.borrow_mut().reactor)
     }
 
-    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>, token: Token) {
-        let state = &mut *self.0.state.borrow_mut();
-        let _ = state.poller.deregister(fd, token); // it is closed in a moment
-        state.rests.clear(token.index);
-        state.sources.remove(token); // its reader is whoever calls this, or nobody
+    fn now(&self) -> Instant {
+        self.0.now.get()
     }
 
-    /// Looks at a descriptor's memory, or changes it.
-    pub(crate) fn source<T: Default>(
-        &self,
-        token: Token,
-        of: impl FnOnce(&mut Source<D>) -> T,
-    ) -> T {
-        let mut state = self.0.state.borrow_mut();
-        state.sources.get_mut(token).map_or_else(T::default, of)
+    fn wake(&self, token: Token) {
+        Handle::wake(self, token);
     }
 
-    /// Writes down that this coroutine is about to wait, and has the poller told, if what
-    /// is waited for at the descriptor has changed. An error is the poller's, or says that
-    /// another waits for the same already, who would not be woken any more, or that the
-    /// scheduler has ended.
-    pub(crate) fn subscribe(
-        &self,
-        fd: BorrowedFd<'_>,
-        token: Token,
-        until: Until,
-    ) -> io::Result<()> {
-        let state = &mut *self.0.state.borrow_mut();
-        if state.over {
-            return Err(io::Error::other("the scheduler has ended"));
-        }
-        let (Some(me), Some(source)) = (state.current, state.sources.get_mut(token))
-        else {
-            return Ok(());
-        };
-        if source.is_waited_for(until) {
-            return Err(ErrorKind::ResourceBusy.into());
-        }
-        source.wait(until, me);
-        let wanted = source.wanted();
-        if source.interest != wanted {
-            if let Err(error) = state.poller.reregister(fd, token, wanted) {
-                source.wait_no_more(until);
-                return Err(error);
-            }
-            source.interest = wanted;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn unsubscribe(&self, token: Token, until: Until) {
-        self.source(token, |source| source.wait_no_more(until));
+    fn begin(&self, who: D) -> io::Result<()> {
+        self.spawn_for(who.number(), |_| who.begin()).map(drop)
     }
 }
 

@@ -81,7 +81,7 @@ fn share(ctx: &mut Ctx<'_>) -> Verdict {
     // The two are to share a thread.
     let options: &[(&str, &str)] = match ctx.stage.name {
         "reactors" => &[("threads", "1"), ("processes", "1")],
-        "coroutine" => &[("threads", "1")],
+        "coroutine" | "async" => &[("threads", "1")],
         _ => &[],
     };
     ctx.serve(options)?;

@@ -68,17 +68,29 @@ struct Head {
     last: bool,
 }
 
-/// The last head, and what it said.
+/// The last head, and what it said; and what is to come behind every head.
 #[derive(Debug)]
 pub(super) struct Known {
     bytes: Vec<u8>,
     head: Head,
+    content: Option<Vec<u8>>,
 }
 
-impl Default for Known {
-    fn default() -> Known {
+impl Known {
+    /// Nothing yet, but what every good answer must contain.
+    pub(super) fn new(content: Option<Vec<u8>>) -> Known {
         let head = Head { status: 0, content: At::Head, last: true };
-        Known { bytes: Vec::new(), head }
+        Known { bytes: Vec::new(), head, content }
+    }
+
+    /// Whether a good answer may continue so, of whose content so many bytes are missing.
+    #[inline]
+    fn expects(&self, status: u16, left: u64, bytes: &[u8]) -> bool {
+        let Some(content) = self.content.as_ref().filter(|_| status < 300) else {
+            return true;
+        };
+        let at = (content.len() as u64).checked_sub(left);
+        at.is_some_and(|at| content[at as usize..].starts_with(bytes))
     }
 }
 
@@ -96,6 +108,9 @@ impl Answers {
                 At::Head => self.head(bytes, known)?,
                 At::Content(left) => {
                     let taken = left.min(bytes.len() as u64);
+                    if !known.expects(self.status, left, &bytes[..taken as usize]) {
+                        return Err(Malformed);
+                    }
                     *bytes = &bytes[taken as usize..];
                     self.at = At::Content(left - taken);
                     left == taken
@@ -160,6 +175,10 @@ impl Answers {
             return Ok(false); // an interim one; the answer is still to come
         }
         (self.status, self.at, self.last) = (status, content, last);
+        let expected = known.content.as_ref().filter(|_| status < 300);
+        if expected.is_some_and(|all| content != At::Content(all.len() as u64)) {
+            return Err(Malformed);
+        }
         Ok(content == At::Content(0))
     }
 

@@ -55,7 +55,7 @@ impl<'a> Crowd<'a> {
             waiter: Waiter::new()?,
             start: Instant::now(),
             requests: Requests::new(plan),
-            known: Known::default(),
+            known: Known::new(plan.content.clone()),
             piece: vec![0; PIECE].into(),
             asking: false,
             pace: None,

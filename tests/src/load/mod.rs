@@ -20,6 +20,7 @@ mod answers;
 pub mod command;
 mod connection;
 mod crowd;
+mod hold;
 mod pace;
 mod plan;
 mod report;
@@ -36,6 +37,7 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crowd::Crowd;
+pub use hold::{Held, hold};
 use pace::Pace;
 pub use plan::{Errors, Outcome, Phase, Plan};
 use tally::running;

@@ -31,6 +31,9 @@ pub struct Plan {
     pub warm_up: Duration,
     /// For so long new requests are sent and counted.
     pub time: Duration,
+    /// What every good answer must contain, sent with a Content-Length. If nothing is said,
+    /// anything will do.
+    pub content: Option<Vec<u8>>,
 }
 
 impl Plan {
@@ -48,6 +51,7 @@ impl Plan {
             timeout: Duration::from_secs(10),
             warm_up: Duration::from_secs(1),
             time: Duration::from_secs(10),
+            content: None,
         }
     }
 
@@ -102,7 +106,9 @@ pub struct Outcome {
 
 /// What went wrong, by kind. Every kind but `status` also ended the connection, and whatever
 /// was under way on it; after a rest of a tenth of a second, there was a new one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize,
+)]
 pub struct Errors {
     /// No connection could be made, or not in time.
     pub connect: u64,
@@ -114,7 +120,7 @@ pub struct Errors {
     pub timed_out: u64,
     /// It answered with a status other than 2xx.
     pub status: u64,
-    /// What it said is no answer, or one that nobody asked for.
+    /// What it said is no answer, or one that nobody asked for, or not the expected one.
     pub malformed: u64,
 }
 
@@ -127,5 +133,17 @@ impl Errors {
             + self.timed_out
             + self.status
             + self.malformed
+    }
+}
+
+impl std::ops::AddAssign for Errors {
+    fn add_assign(&mut self, more: Errors) {
+        let Errors { connect, reset, cut_short, timed_out, status, malformed } = more;
+        self.connect += connect;
+        self.reset += reset;
+        self.cut_short += cut_short;
+        self.timed_out += timed_out;
+        self.status += status;
+        self.malformed += malformed;
     }
 }

@@ -15,7 +15,7 @@ fn axes(chart: &Chart, recorded: Option<&Chart>, sheet: &Sheet<'_>) -> (Axis, Ax
     };
     let points = || all().flat_map(|line| &line.points);
     let room = if recorded.is_some() { 100.0 } else { 76.0 };
-    let xs = Axis::new(points().map(|point| point.0), 64.0, sheet.width - room);
+    let xs = Axis::new(points().map(|point| point.0), 72.0, sheet.width - room);
     let ys = Axis::new(points().map(|point| point.1), sheet.height - 56.0, 40.0);
     (xs, ys)
 }

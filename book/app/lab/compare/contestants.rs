@@ -15,8 +15,8 @@ use super::Options;
 use super::cores::Cores;
 use crate::servers;
 
-const STAGES: [&str; 6] =
-    ["epoll", "epoll-et", "coroutine", "poll", "thread", "reactors"];
+const STAGES: [&str; 7] =
+    ["epoll", "epoll-et", "coroutine", "async", "poll", "thread", "reactors"];
 const PEERS: [&str; 5] = ["floor", "hyper", "actix-web", "may_minihttp", "nginx"];
 /// What some of them are made of, by the names that cargo has for it.
 const PACKAGES: [(&str, &str); 4] = [
@@ -77,7 +77,7 @@ pub(super) fn all(lab: &Lab<'_>, asked: &Options) -> Result<Vec<Contestant>> {
             );
         }
         let mut options: Vec<String> = OPTIONS.map(str::to_owned).to_vec();
-        if matches!(name.as_str(), "reactors" | "coroutine") {
+        if matches!(name.as_str(), "reactors" | "coroutine" | "async") {
             options.extend(["--threads", "1"].map(str::to_owned));
         }
         let program = servers::find(lab.house, &name)?;

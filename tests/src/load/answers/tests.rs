@@ -35,8 +35,16 @@ fn answer() -> impl Strategy<Value = (Vec<u8>, u16)> {
 
 /// Everything that is found, piece by piece.
 fn found(pieces: &[&[u8]]) -> Result<(Vec<Answer>, Answers), Malformed> {
-    let (mut answers, mut known, mut all) =
-        (Answers::default(), Known::default(), vec![]);
+    found_of(pieces, None)
+}
+
+/// The same, where this is to come.
+fn found_of(
+    pieces: &[&[u8]],
+    content: Option<&[u8]>,
+) -> Result<(Vec<Answer>, Answers), Malformed> {
+    let mut known = Known::new(content.map(<[u8]>::to_vec));
+    let (mut answers, mut all) = (Answers::default(), vec![]);
     for piece in pieces {
         let mut bytes = *piece;
         while let Some(answer) = answers.next(&mut bytes, &mut known)? {
@@ -103,6 +111,34 @@ fn who_will_close_says_so() -> Result<(), Malformed> {
         assert_eq!(all.first().map(|answer| answer.last), Some(last), "{head}");
     }
     Ok(())
+}
+
+#[test]
+fn another_content_than_the_expected_one() {
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello";
+    for cut in 0..answer.len() {
+        let (first, second) = answer.split_at(cut);
+        for (content, fine) in [
+            ("Hello", true),
+            ("Jello", false),
+            ("Hellx", false),
+            ("Hell", false),
+            ("Hello!", false),
+        ] {
+            let found = found_of(&[first, second], Some(content.as_bytes()));
+            assert_eq!(
+                found.is_ok_and(|(all, _)| all.len() == 1),
+                fine,
+                "{content}, {cut}"
+            );
+        }
+    }
+    let expected = Some(&b"Hello"[..]);
+    let refusal = b"HTTP/1.1 503 Full\r\nContent-Length: 4\r\n\r\nFull";
+    assert!(found_of(&[refusal], expected).is_ok(), "its status says enough");
+    let chunked =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHello\r\n0\r\n\r\n";
+    assert!(found_of(&[chunked], expected).is_err());
 }
 
 #[test]

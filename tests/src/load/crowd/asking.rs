@@ -13,6 +13,19 @@ impl Crowd<'_> {
         self.open(place, 1, now, now)
     }
 
+    /// Has one that is held ask once more, if it is still there.
+    pub(in super::super) fn again(&mut self, place: usize) -> io::Result<()> {
+        let now = self.now();
+        let connection = &mut self.connections[place];
+        connection.served = false;
+        if connection.is_open() {
+            connection.ask(now, now, self.requests.of(place).1);
+            self.under_way += 1;
+            self.send(place)?;
+        }
+        Ok(())
+    }
+
     /// From now on everybody asks, all the time or as it is due.
     pub(in super::super) fn start_asking(&mut self) -> io::Result<()> {
         self.asking = true;

@@ -1,0 +1,316 @@
+//! The lab in the page, at the wire: who may start a run, how it is followed, and that
+//! nothing of it is left, whoever goes first. The runs measure nothing (`--rehearse`).
+#![cfg(target_os = "linux")] // /proc says who runs
+
+mod webdriver;
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use webdriver::served::Served;
+
+/// Longer than anything takes here.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is sent: everything right, unless a test says otherwise.
+#[derive(Clone, Debug)]
+struct Ask<'a> {
+    method: &'a str,
+    path: &'a str,
+    host: Option<String>,
+    origin: Option<String>,
+    site: Option<&'a str>,
+    token: Option<String>,
+    kind: Option<&'a str>,
+    more: &'a str,
+    body: &'a str,
+}
+
+fn get<'a>(served: &Served, path: &'a str) -> Ask<'a> {
+    Ask {
+        method: "GET",
+        path,
+        host: Some(served.address.clone()),
+        origin: None,
+        site: Some("same-origin"),
+        token: None,
+        kind: None,
+        more: "",
+        body: "",
+    }
+}
+
+fn post<'a>(served: &Served, path: &'a str, body: &'a str) -> Ask<'a> {
+    Ask {
+        method: "POST",
+        origin: Some(format!("http://{}", served.address)),
+        token: Some(token(served)),
+        kind: Some("application/json"),
+        body,
+        ..get(served, path)
+    }
+}
+
+/// A connection that has sent this.
+fn send(served: &Served, ask: &Ask<'_>) -> io::Result<BufReader<TcpStream>> {
+    let mut stream = TcpStream::connect(&served.address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut text =
+        format!("{} {} HTTP/1.1\r\nConnection: close\r\n", ask.method, ask.path);
+    let mut field = |name: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            text += &format!("{name}: {value}\r\n");
+        }
+    };
+    field("Host", ask.host.as_deref());
+    field("Origin", ask.origin.as_deref());
+    field("Sec-Fetch-Site", ask.site);
+    field("X-Lab-Token", ask.token.as_deref());
+    field("Content-Type", ask.kind);
+    if ask.method == "POST" {
+        field("Content-Length", Some(&ask.body.len().to_string()));
+    }
+    text += ask.more;
+    text += "\r\n";
+    stream.write_all(text.as_bytes())?;
+    stream.write_all(ask.body.as_bytes())?;
+    Ok(BufReader::new(stream))
+}
+
+/// The status, and the content as JSON if it is some.
+fn ask(served: &Served, ask: &Ask<'_>) -> (u16, Value) {
+    let mut text = String::new();
+    send(served, ask)
+        .and_then(|mut answer| answer.read_to_string(&mut text))
+        .expect("an answer");
+    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let content = text.split_once("\r\n\r\n").map_or("", |(_, content)| content);
+    (status.expect("a status"), serde_json::from_str(content).unwrap_or_default())
+}
+
+fn token(served: &Served) -> String {
+    let (status, state) = ask(served, &get(served, "/lab/state"));
+    assert_eq!(status, 200, "{state}");
+    state["token"].as_str().expect("a token").to_owned()
+}
+
+const READINESS: &str = r#"{"experiment": "readiness"}"#;
+
+/// Starts a run, and returns its process.
+fn start(served: &Served) -> i32 {
+    let (status, why) = ask(served, &post(served, "/lab/run", READINESS));
+    assert_eq!(status, 200, "{why}");
+    wait(|| children(served).first().copied()).expect("a child")
+}
+
+/// The server's child processes.
+fn children(served: &Served) -> Vec<i32> {
+    let parent = served.child.id().to_string();
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    processes
+        .filter_map(number)
+        .filter(|process| {
+            // NUMBER (NAME) STATE PARENT: and a name may have anything in it.
+            let stat =
+                fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+            let rest = stat.rsplit(')').next().unwrap_or_default();
+            rest.split_whitespace().nth(1) == Some(&parent)
+        })
+        .collect()
+}
+
+/// Waits until there is something.
+fn wait<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match look() {
+            None if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(20))
+            }
+            seen => return seen,
+        }
+    }
+}
+
+fn is_gone(process: i32) -> bool {
+    let path = format!("/proc/{process}");
+    wait(|| (!fs::exists(&path).expect("/proc")).then_some(())).is_some()
+}
+
+/// Reads the stream of events up to this line, and returns what came before it.
+fn until(events: &mut BufReader<TcpStream>, wanted: &str) -> Vec<String> {
+    let mut before = Vec::new();
+    for line in events.lines() {
+        let line = line.expect("a line");
+        if line == wanted {
+            return before;
+        }
+        before.push(line);
+    }
+    panic!("{wanted} does not come: {before:#?}");
+}
+
+#[test]
+fn only_a_page_of_this_book_may_start_a_run() {
+    let served = Served::start_with(&["--rehearse", "stuck"]);
+    let right = post(&served, "/lab/run", READINESS);
+    let port = served.address.rsplit(':').next().expect("a port");
+    let foreign = || Some("http://example.org".to_owned());
+    let wrong = [
+        ("a foreign origin", Ask { origin: foreign(), ..right.clone() }),
+        ("none", Ask { origin: None, ..right.clone() }),
+        ("an opaque one", Ask { origin: Some("null".into()), ..right.clone() }),
+        (
+            "another port's",
+            Ask { origin: Some("http://127.0.0.1:1".into()), ..right.clone() },
+        ),
+        ("two of them", Ask { more: "Origin: http://example.org\r\n", ..right.clone() }),
+        (
+            "a foreign host",
+            Ask { host: Some(format!("example.org:{port}")), ..right.clone() },
+        ),
+        ("another port", Ask { host: Some("127.0.0.1:1".into()), ..right.clone() }),
+        ("no token", Ask { token: None, ..right.clone() }),
+        ("another token", Ask { token: Some("0".repeat(32)), ..right.clone() }),
+        ("an empty token", Ask { token: Some(String::new()), ..right.clone() }),
+        ("a form", Ask { kind: Some("text/plain"), ..right.clone() }),
+        ("no type", Ask { kind: None, ..right.clone() }),
+        ("from another site", Ask { site: Some("cross-site"), ..right.clone() }),
+        ("from a neighbour", Ask { site: Some("same-site"), ..right.clone() }),
+        ("typed", Ask { site: Some("none"), ..right.clone() }),
+    ];
+    for (what, wrong) in &wrong {
+        let (status, why) = ask(&served, wrong);
+        assert_eq!(status, 403, "{what}: {why}");
+    }
+    // And nobody else may read what a page must know, or watch.
+    for path in ["/lab/state", "/lab/events", "/lab/results/readiness.json"] {
+        let right = get(&served, path);
+        for wrong in [
+            Ask { host: Some("example.org".into()), ..right.clone() },
+            Ask { origin: foreign(), ..right.clone() },
+            Ask { site: Some("cross-site"), ..right.clone() },
+        ] {
+            assert_eq!(ask(&served, &wrong).0, 403, "{wrong:?}");
+        }
+    }
+    assert_eq!(ask(&served, &Ask { method: "GET", body: "", ..right.clone() }).0, 405);
+    let many = format!(r#"{{"experiment": "{}"}}"#, "x".repeat(20_000));
+    assert_eq!(ask(&served, &post(&served, "/lab/run", &many)).0, 413);
+    for (body, expected) in [
+        ("", 400),
+        ("[1]", 400),
+        (r#"{"experiment": "readiness", "record": true}"#, 400),
+        (r#"{"experiment": "../../bin/sh"}"#, 404),
+        (r#"{"experiment": "compare"}"#, 403),
+    ] {
+        let (status, why) = ask(&served, &post(&served, "/lab/run", body));
+        assert_eq!(status, expected, "{body}: {why}");
+    }
+    assert_eq!(children(&served), [] as [i32; 0]);
+    // Localhost is a name of this machine too, but not one for both at once.
+    let local = Ask { host: Some(format!("localhost:{port}")), ..right.clone() };
+    assert_eq!(ask(&served, &local).0, 200);
+}
+
+#[test]
+fn one_run_at_a_time_and_it_can_be_stopped() {
+    let served = Served::start_with(&["--rehearse", "stuck"]);
+    let child = start(&served);
+    let (status, why) = ask(&served, &post(&served, "/lab/run", READINESS));
+    assert_eq!(status, 409, "{why}");
+    assert_eq!(ask(&served, &get(&served, "/lab/state")).1["running"], "readiness");
+    let mut events = send(&served, &get(&served, "/lab/events")).expect("a stream");
+    let head = until(&mut events, "");
+    assert!(
+        head.iter().any(|line| line.starts_with("Content-Type: text/event-stream")),
+        "{head:?}"
+    );
+    until(&mut events, "event: chart");
+    assert_eq!(ask(&served, &post(&served, "/lab/stop", "{}")).0, 200);
+    until(&mut events, "event: failed");
+    assert!(is_gone(child), "the end is told when nothing is left");
+    // Then there is room for another.
+    start(&served);
+}
+
+#[test]
+fn a_whole_run_is_told_to_all_who_follow_and_again_to_who_comes_late() {
+    let served = Served::start_with(&["--rehearse", "whole"]);
+    start(&served);
+    let [mut one, mut other] =
+        [(); 2].map(|()| send(&served, &get(&served, "/lab/events")).expect("a stream"));
+    let seen = until(&mut one, "event: done");
+    until(&mut other, "event: done");
+    let id = seen.iter().rev().find_map(|line| line.strip_prefix("id: ")).expect("an id");
+    let mut late = send(&served, &get(&served, "/lab/events")).expect("a stream");
+    until(&mut late, "event: table");
+    // A browser that has seen everything is told that there is no more.
+    let field = format!("Last-Event-ID: {id}\r\n");
+    assert_eq!(ask(&served, &Ask { more: &field, ..get(&served, "/lab/events") }).0, 204);
+    assert_eq!(children(&served), [] as [i32; 0]);
+}
+
+#[test]
+fn how_a_run_fails_is_told() {
+    for (how, why) in [("failing", "this was to fail"), ("dying", "without a result")] {
+        let served = Served::start_with(&["--rehearse", how]);
+        start(&served);
+        let mut events = send(&served, &get(&served, "/lab/events")).expect("a stream");
+        until(&mut events, "event: failed");
+        let mut data = String::new();
+        events.read_line(&mut data).expect("a line");
+        assert!(data.contains(why), "{data}");
+    }
+}
+
+#[test]
+fn a_run_that_nobody_watches_is_ended() {
+    let served = Served::start_with(&["--rehearse", "stuck"]);
+    let child = start(&served);
+    let mut events = send(&served, &get(&served, "/lab/events")).expect("a stream");
+    until(&mut events, "event: chart");
+    drop(events); // the page is closed
+    assert!(is_gone(child));
+}
+
+#[test]
+fn with_the_server_goes_what_it_started() {
+    for (how, signal) in [
+        ("stuck", Signal::SIGTERM),
+        ("stubborn", Signal::SIGTERM),
+        ("stuck", Signal::SIGKILL), // its input ends then
+    ] {
+        let mut served = Served::start_with(&["--rehearse", how]);
+        let child = start(&served);
+        let mut events = send(&served, &get(&served, "/lab/events")).expect("a stream");
+        until(&mut events, "event: chart");
+        kill(Pid::from_raw(served.child.id() as i32), signal).expect("a signal");
+        let ended = served.child.wait().expect("an end");
+        assert_eq!(ended.success(), signal == Signal::SIGTERM, "{ended}");
+        assert!(is_gone(child), "{how}, {signal}");
+    }
+}
+
+#[test]
+fn predictions_are_kept_if_they_fit_what_was_asked() {
+    let served = Served::start_with(&["--rehearse", "whole"]);
+    let good = r#"{"experiment": "readiness", "prediction": {"curve": [[10, 1], [100, 2]]}, "when": "now"}"#;
+    assert_eq!(ask(&served, &post(&served, "/lab/predictions", good)).0, 200);
+    for bad in [
+        r#"{"experiment": "readiness", "prediction": {"choice": 1}, "when": "now"}"#,
+        r#"{"experiment": "readiness", "prediction": {"curve": []}, "when": "now"}"#,
+        r#"{"experiment": "readiness"}"#,
+        "{",
+    ] {
+        assert_eq!(ask(&served, &post(&served, "/lab/predictions", bad)).0, 400, "{bad}");
+    }
+    let kept = &ask(&served, &get(&served, "/lab/state")).1["predictions"]["readiness"];
+    assert_eq!(kept["prediction"]["curve"][1][1], 2.0, "{kept}");
+}

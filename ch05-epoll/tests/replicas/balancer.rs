@@ -1,0 +1,93 @@
+//! nginx or HAProxy, with the configuration that the book shows.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use client_suite::server::Server;
+
+const NGINX: &str = include_str!("../../../book/src/deploy/nginx.conf");
+const HAPROXY: &str = include_str!("../../../book/src/deploy/haproxy.cfg");
+
+/// A balancer that runs; it ends with this.
+pub(crate) struct Balancer {
+    pub(crate) address: SocketAddr,
+    directory: PathBuf,
+    process: Server,
+}
+
+/// Where the program is. Debian keeps both where only root looks.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .map(|directory| directory.join(name))
+        .find(|program| program.is_file());
+    if found.is_none() {
+        assert!(std::env::var_os("NO_SKIP").is_none(), "{name} is not installed");
+        eprintln!("skipped: {name} is not installed");
+    }
+    found
+}
+
+impl Balancer {
+    /// Starts it at the first of the addresses, before those that follow.
+    pub(crate) fn start(
+        program: &Path,
+        directory: &Path,
+        addresses: &[SocketAddr],
+        change: impl FnOnce(String) -> String,
+    ) -> Balancer {
+        let nginx = program.ends_with("nginx");
+        let mut configuration = if nginx { NGINX } else { HAPROXY }.to_owned();
+        for (address, port) in addresses.iter().zip(8080..) {
+            let written = format!("127.0.0.1:{port}");
+            assert!(configuration.contains(&written));
+            configuration = configuration.replace(&written, &address.to_string());
+        }
+        let file = directory.join("balancer.conf");
+        fs::write(&file, change(configuration)).expect("a file");
+        let mut command = Command::new(program);
+        command.current_dir(directory);
+        if nginx {
+            command.arg("-p").arg(directory).args(["-e", "stderr", "-c"]).arg(file);
+        } else {
+            command.args(["-db", "-f"]).arg(file);
+        }
+        let process = Server::spawn(command, program.display().to_string(), true);
+        Balancer {
+            address: addresses[0],
+            directory: directory.to_owned(),
+            process: super::fine(process),
+        }
+    }
+
+    pub(crate) fn is_listening(&mut self) -> bool {
+        let ended = self.process.exited();
+        assert!(ended.is_none(), "it ended: {}", self.process.stderr());
+        TcpStream::connect(self.address).is_ok()
+    }
+
+    /// Tells HAProxy something; what it says.
+    pub(crate) fn tell(&self, what: &str) -> String {
+        let mut socket =
+            UnixStream::connect(self.directory.join("haproxy.sock")).expect("its socket");
+        socket.write_all(format!("{what}\n").as_bytes()).expect("it listens");
+        socket.shutdown(Shutdown::Write).expect("it listens");
+        let mut said = String::new();
+        socket.read_to_string(&mut said).expect("it says something");
+        said
+    }
+
+    /// Requests that HAProxy has under way at a replica: the fifth column of its table.
+    pub(crate) fn under_way(&self, name: &str) -> usize {
+        let table = self.tell("show stat");
+        let line =
+            table.lines().find(|line| line.starts_with(&format!("replicas,{name},")));
+        let column = line.and_then(|line| line.split(',').nth(4));
+        column.and_then(|number| number.parse().ok()).expect("a line of the table")
+    }
+}

@@ -1,0 +1,146 @@
+//! Chapter 1's `serve` once more, as an `async fn`.
+//!
+//! It drives the same three that decide and never wait. Every line that may wait has been
+//! marked, and so has every function that contains one, up to the task. What the compiler
+//! makes of it is chapter 3's state machine: a place for each `await`, and what is still
+//! needed after it.
+
+use crate::awaiting::Awaiting;
+use crate::buffers::{Desk, Work};
+use ch01_blocking::http::{Asked, Inbox, Parsed, Refusal, Response};
+use ch01_blocking::serve::{After, LINGER_BYTES, push_refusal};
+use ch01_blocking::site::Site;
+use ch01_blocking::stream::Transport;
+use ch01_blocking::wait::Wait;
+use ch03_nonblocking::poller::Poller;
+use std::io::{self, ErrorKind};
+use std::time::SystemTime;
+
+// ANCHOR: serve
+/// Serves requests until none is left in the buffer, and waits for what it needs for that.
+/// Lay it beside chapter 1's [`serve`](ch01_blocking::serve()).
+pub(crate) async fn serve<P: Poller + 'static>(
+    stream: &mut Awaiting<'_, P>,
+    site: &Site,
+    desk: &mut Desk<'_>,
+) -> io::Result<After> {
+    stream.deadline(Wait::Idle);
+    let why = 'refused: loop {
+        match stream.fill(&mut desk.work().inbox).await {
+            Ok(0) if desk.work().inbox.is_empty() => return Ok(After::Close),
+            Ok(0) => break Refusal::CUT_OFF,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                let Some(why) = too_late(site, &desk.work().inbox) else {
+                    return Ok(After::Close);
+                };
+                // If it does not read either, it has been counted already.
+                return refuse(why, stream, site, desk).await.or(Ok(After::Close));
+            }
+            Err(error) => return Err(error),
+        }
+        loop {
+            let (response, asked) = match decide(site, &mut desk.work().inbox) {
+                Decided::Answer(response, asked) => (response, asked),
+                Decided::Partial { wants_continue } => {
+                    if wants_continue {
+                        desk.work().outbox.push_continue();
+                    }
+                    break;
+                }
+                Decided::Refused(why) => break 'refused why,
+            };
+            if let Some(time) = response.delay {
+                stream.flush(&mut desk.work().outbox).await?;
+                desk.clear(); // who only waits for a time needs no buffers
+                stream.sleep(time).await?;
+            }
+            let last = response.close || !asked.keep_alive || site.is_draining();
+            let asked = Asked { keep_alive: !last, ..asked };
+            let outbox = &mut desk.work().outbox;
+            outbox.push(response, asked, SystemTime::now());
+            if last {
+                stream.flush(outbox).await?;
+                return Ok(After::Linger);
+            }
+            if outbox.is_full() {
+                stream.flush(outbox).await?;
+            }
+            stream.deadline(Wait::Idle); // the next request has its own time
+        }
+        let Work { inbox, outbox } = desk.work();
+        stream.flush(outbox).await?; // one write for a burst of requests
+        if inbox.is_fresh() {
+            return Ok(After::Idle);
+        }
+        stream.deadline(match inbox.content_received() {
+            None => Wait::Head,
+            Some(received) => Wait::Body { received },
+        });
+    };
+    refuse(why, stream, site, desk).await
+}
+// ANCHOR_END: serve
+
+// ANCHOR: decide
+/// What is to be done next, without the request: it borrows the inbox, and is large. What
+/// lives across an `await` is part of the future, for as long as it waits.
+fn decide(site: &Site, inbox: &mut Inbox) -> Decided {
+    match inbox.next(&site.limits) {
+        Parsed::Complete(request) => {
+            Decided::Answer(site.respond(&request), request.asked())
+        }
+        Parsed::Partial { wants_continue } => Decided::Partial { wants_continue },
+        Parsed::Refused(why) => Decided::Refused(why),
+    }
+}
+
+enum Decided {
+    Answer(Response, Asked),
+    Partial { wants_continue: bool },
+    Refused(Refusal),
+}
+// ANCHOR_END: decide
+
+/// A deadline has passed: without a word between requests, with 408 within one.
+fn too_late(site: &Site, inbox: &Inbox) -> Option<Refusal> {
+    site.stats.timeouts.add();
+    match inbox.content_received() {
+        None if inbox.is_empty() => None,
+        None => Some(Refusal::SLOW_HEAD),
+        Some(_) => Some(Refusal::SLOW_BODY),
+    }
+}
+
+/// Says why not. It is the connection's last answer.
+pub(crate) async fn refuse<P: Poller + 'static>(
+    why: Refusal,
+    stream: &mut Awaiting<'_, P>,
+    site: &Site,
+    desk: &mut Desk<'_>,
+) -> io::Result<After> {
+    let outbox = &mut desk.work().outbox;
+    push_refusal(why, site, outbox);
+    stream.flush(outbox).await?;
+    Ok(After::Linger)
+}
+
+/// Closes in stages: see chapter 1's [`linger`](ch01_blocking::serve::linger).
+pub(crate) async fn linger<P: Poller + 'static>(
+    stream: &mut Awaiting<'_, P>,
+    desk: &mut Desk<'_>,
+) -> io::Result<()> {
+    stream.0.finish()?;
+    stream.deadline(Wait::Linger);
+    let inbox = &mut desk.work().inbox;
+    let mut read = 0;
+    while read < LINGER_BYTES {
+        inbox.clear();
+        match stream.fill(inbox).await {
+            Ok(n) if n > 0 => read += n,
+            Err(error) if error.kind() != ErrorKind::TimedOut => return Err(error),
+            Ok(_) | Err(_) => break, // it has left, or it had its time
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! What a future is, by hand and by the compiler: the same two words, one after the other,
+//! with somebody's news in between.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// A place for one piece of news, and for who waits for it.
+#[derive(Default)]
+struct Letterbox {
+    news: Cell<Option<&'static str>>,
+    waiter: RefCell<Option<Waker>>,
+}
+
+impl Letterbox {
+    fn put(&self, news: &'static str) {
+        self.news.set(Some(news));
+        if let Some(waiter) = self.waiter.take() {
+            waiter.wake();
+        }
+    }
+
+    // ANCHOR: leaf
+    fn poll_take(&self, context: &mut Context<'_>) -> Poll<&'static str> {
+        match self.news.take() {
+            Some(news) => Poll::Ready(news),
+            None => {
+                *self.waiter.borrow_mut() = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+    // ANCHOR_END: leaf
+}
+
+// ANCHOR: function
+async fn both(letterbox: Rc<Letterbox>) -> String {
+    let first = poll_fn(|context| letterbox.poll_take(context)).await;
+    let second = poll_fn(|context| letterbox.poll_take(context)).await;
+    format!("{first} {second}")
+}
+// ANCHOR_END: function
+
+// ANCHOR: by_hand
+enum Both {
+    WaitsForFirst { letterbox: Rc<Letterbox> },
+    WaitsForSecond { letterbox: Rc<Letterbox>, first: &'static str },
+    Done,
+}
+
+impl Future for Both {
+    type Output = String;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<String> {
+        loop {
+            match &*self {
+                Both::WaitsForFirst { letterbox } => {
+                    let Poll::Ready(first) = letterbox.poll_take(context) else {
+                        return Poll::Pending;
+                    };
+                    let letterbox = letterbox.clone();
+                    *self = Both::WaitsForSecond { letterbox, first };
+                }
+                Both::WaitsForSecond { letterbox, first } => {
+                    let Poll::Ready(second) = letterbox.poll_take(context) else {
+                        return Poll::Pending;
+                    };
+                    let both = format!("{first} {second}");
+                    *self = Both::Done;
+                    return Poll::Ready(both);
+                }
+                Both::Done => panic!("polled after it was ready"),
+            }
+        }
+    }
+}
+// ANCHOR_END: by_hand
+
+/// What each of them does when it is polled before, between and after the news.
+fn polled(make: impl FnOnce(Rc<Letterbox>) -> Pin<Box<dyn Future<Output = String>>>) {
+    let letterbox = Rc::new(Letterbox::default());
+    let mut future = make(letterbox.clone());
+    let context = &mut Context::from_waker(Waker::noop());
+    assert!(future.as_mut().poll(context).is_pending());
+    letterbox.put("good");
+    assert!(future.as_mut().poll(context).is_pending());
+    assert!(future.as_mut().poll(context).is_pending()); // for nothing
+    letterbox.put("morning");
+    assert_eq!(future.as_mut().poll(context), Poll::Ready("good morning".to_owned()));
+}
+
+#[test]
+fn the_compilers_and_ours_do_the_same() {
+    polled(|letterbox| Box::pin(both(letterbox)));
+    polled(|letterbox| Box::pin(Both::WaitsForFirst { letterbox }));
+}
+
+/// Both hold no more than what is needed for the rest.
+#[test]
+fn the_compilers_is_little_larger_than_ours() {
+    let letterbox = || Rc::new(Letterbox::default());
+    let ours = size_of_val(&Both::WaitsForFirst { letterbox: letterbox() });
+    let theirs = size_of_val(&both(letterbox()));
+    assert!(theirs <= 3 * ours, "{theirs} bytes, and {ours} by hand");
+}
+
+/// Not a word of it is carried out before the first poll, nor after the last.
+#[test]
+fn who_is_not_polled_does_nothing() {
+    let letterbox = Rc::new(Letterbox::default());
+    letterbox.put("good");
+    let future = both(letterbox.clone());
+    assert_eq!(letterbox.news.take(), Some("good"));
+    drop(future);
+}
+
+// ANCHOR: sizes
+async fn holds_it_across(letterbox: &Letterbox) -> usize {
+    let buffer = [0; 1000];
+    poll_fn(|context| letterbox.poll_take(context)).await;
+    buffer.iter().filter(|&&byte| byte == 0_u8).count()
+}
+
+async fn is_done_with_it_before(letterbox: &Letterbox) -> usize {
+    let zeros = {
+        let buffer = [0; 1000];
+        buffer.iter().filter(|&&byte| byte == 0_u8).count()
+    };
+    poll_fn(|context| letterbox.poll_take(context)).await;
+    zeros
+}
+
+#[test]
+fn what_lives_across_an_await_is_part_of_the_future() {
+    let letterbox = Letterbox::default();
+    assert!(size_of_val(&holds_it_across(&letterbox)) > 1000);
+    assert!(size_of_val(&is_done_with_it_before(&letterbox)) < 100);
+}
+// ANCHOR_END: sizes
+
+/// The waker is the only way back: nothing but the news wakes, and it wakes once.
+#[test]
+fn news_wakes_who_waits() {
+    let letterbox = Letterbox::default();
+    let mut take = pin!(poll_fn(|context| letterbox.poll_take(context)));
+    assert!(take.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert!(letterbox.waiter.borrow().is_some());
+    letterbox.put("good");
+    assert!(letterbox.waiter.borrow().is_none());
+}

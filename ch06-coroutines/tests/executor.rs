@@ -1,0 +1,431 @@
+//! The executor: who is woken is polled, whoever wakes, and who is dropped leaves nothing.
+
+use ch03_nonblocking::poller::Interest;
+use ch04_select_poll::poll::Poll as Asks;
+use ch06_coroutines::executor::yield_now;
+use ch06_coroutines::race::{Either, race};
+use ch06_coroutines::scheduler::Nobody;
+use ch06_coroutines::source::{Descriptor, Until};
+use ch06_coroutines::{Executor, Spawner, Woken};
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending, poll_fn};
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc;
+use std::task::{Poll, Wake, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+type OnPoll<'a> = Spawner<'a, Asks, Nobody>;
+
+/// Runs a first future to its end.
+fn run<'a, T: 'a, F: Future<Output = T> + 'a>(
+    first: impl FnOnce(OnPoll<'a>) -> F,
+) -> io::Result<T> {
+    let ran = Executor::new(Asks::default())?.run(first)?;
+    Ok(ran.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+}
+
+/// Gives away the waker of the task that waits for it once, and is ready when it is polled
+/// again.
+async fn hand_out(to: impl FnOnce(Waker)) {
+    let mut to = Some(to);
+    poll_fn(|context| match to.take() {
+        Some(to) => {
+            to(context.waker().clone());
+            Poll::Pending
+        }
+        None => Poll::Ready(()),
+    })
+    .await;
+}
+
+fn pair(
+    spawner: &OnPoll<'static>,
+) -> io::Result<(Descriptor<UnixStream, OnPoll<'static>>, UnixStream)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let ours = Descriptor::new(ours, Interest::READ, spawner).map_err(|(_, why)| why)?;
+    Ok((ours, theirs))
+}
+
+// ANCHOR: borrows
+#[test]
+fn a_task_may_borrow_what_outlives_its_executor() -> io::Result<()> {
+    let words = vec!["one", "two"];
+    let count = run(|spawner| {
+        let words = &words;
+        async move {
+            let total = Rc::new(Cell::new(0));
+            for word in words {
+                let total = total.clone();
+                spawner.spawn(async move {
+                    yield_now().await;
+                    total.set(total.get() + word.len());
+                });
+            }
+            while total.get() < 6 {
+                yield_now().await;
+            }
+            total.get()
+        }
+    })?;
+    assert_eq!(count, 6);
+    Ok(())
+}
+// ANCHOR_END: borrows
+
+#[test]
+fn whoever_is_queued_has_a_turn_before_the_second_of_another() -> io::Result<()> {
+    let log = run(|spawner: OnPoll<'static>| async move {
+        let log = Rc::new(RefCell::new(Vec::new()));
+        for id in 0..3 {
+            let log = log.clone();
+            spawner.spawn(async move {
+                for _ in 0..2 {
+                    log.borrow_mut().push(id);
+                    yield_now().await;
+                }
+            });
+        }
+        for _ in 0..5 {
+            yield_now().await;
+        }
+        log.take()
+    })?;
+    assert_eq!(log, [0, 1, 2, 0, 1, 2]);
+    Ok(())
+}
+
+#[test]
+fn woken_by_another_thread() -> io::Result<()> {
+    let (send, receive) = mpsc::channel::<Waker>();
+    let other = thread::spawn(move || {
+        while let Ok(waker) = receive.recv() {
+            waker.wake();
+        }
+    });
+    run(|_| async move {
+        for _ in 0..1000 {
+            hand_out(|waker| send.send(waker).expect("it listens")).await;
+        }
+    })?;
+    other.join().expect("it does not panic");
+    Ok(())
+}
+
+/// Every one of them may come just between the task's look and its return.
+#[test]
+fn no_news_from_many_threads_is_lost() -> io::Result<()> {
+    const EACH: usize = 5_000;
+    let news = Arc::new(AtomicUsize::new(0));
+    let theirs = news.clone();
+    run(|_| async move {
+        hand_out(|waker| {
+            for _ in 0..4 {
+                let (news, waker) = (theirs.clone(), waker.clone());
+                thread::spawn(move || {
+                    for _ in 0..EACH {
+                        news.fetch_add(1, SeqCst);
+                        waker.wake_by_ref();
+                    }
+                });
+            }
+        })
+        .await;
+        // Woken only by those: one that is lost would be waited for for ever, if it is the
+        // last one.
+        poll_fn(|_| match theirs.load(SeqCst) {
+            n if n == 4 * EACH => Poll::Ready(()),
+            _ => Poll::Pending,
+        })
+        .await;
+    })?;
+    assert_eq!(news.load(SeqCst), 4 * EACH);
+    Ok(())
+}
+
+#[test]
+fn a_wake_during_the_poll_is_one_more_poll() -> io::Result<()> {
+    let polls = run(|_| async {
+        let mut polls = 0;
+        poll_fn(|context| {
+            polls += 1;
+            context.waker().wake_by_ref();
+            context.waker().wake_by_ref(); // which makes no third
+            if polls < 3 { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        polls
+    })?;
+    assert_eq!(polls, 3);
+    Ok(())
+}
+
+/// A waker outlives its task, and its task's place is another's.
+#[test]
+fn a_waker_that_was_kept_wakes_no_stranger() -> io::Result<()> {
+    run(|spawner: OnPoll<'static>| async move {
+        let kept = Rc::new(RefCell::new(None));
+        let theirs = kept.clone();
+        spawner.spawn(async move {
+            hand_out(|waker| {
+                waker.wake_by_ref();
+                *theirs.borrow_mut() = Some(waker);
+            })
+            .await;
+        });
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        let kept = kept.take().expect("it has run");
+        let before = spawner.tasks();
+        let polls = Rc::new(Cell::new(0));
+        let theirs = polls.clone();
+        spawner.spawn(poll_fn(move |_| {
+            theirs.set(theirs.get() + 1);
+            Poll::Pending
+        }));
+        for _ in 0..3 {
+            kept.wake_by_ref();
+            let abroad = kept.clone();
+            thread::spawn(move || abroad.wake()).join().expect("it only wakes");
+            yield_now().await;
+        }
+        assert_eq!(spawner.tasks(), before + 1);
+        assert_eq!(polls.get(), 1, "the stranger was polled for somebody else's news");
+    })
+}
+
+#[test]
+fn a_waker_may_be_used_when_all_is_over() -> io::Result<()> {
+    let mut kept = None;
+    let mut of_first = None;
+    run(|spawner| {
+        let (kept, of_first) = (&mut kept, &mut of_first);
+        spawner.spawn(async {
+            hand_out(|waker| *kept = Some(waker)).await;
+            unreachable!("nobody wakes it");
+        });
+        async {
+            hand_out(|waker| {
+                waker.wake_by_ref();
+                *of_first = Some(waker);
+            })
+            .await;
+            yield_now().await;
+        }
+    })?;
+    let (kept, of_first) = (kept.expect("it ran"), of_first.expect("it ran"));
+    kept.wake_by_ref();
+    thread::spawn(move || (kept.wake(), of_first.wake())).join().expect("no panic");
+    Ok(())
+}
+
+/// Others put their own waker around ours; whoever is told must tell that one.
+#[test]
+fn the_waker_of_the_last_poll_is_woken() -> io::Result<()> {
+    struct Counting(AtomicUsize, Waker);
+    impl Wake for Counting {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+            self.1.wake_by_ref();
+        }
+    }
+    let counted = run(|spawner: OnPoll<'static>| async move {
+        let (ours, theirs) = pair(&spawner)?;
+        let mut ready = pin!(ours.ready(Until::Readable));
+        let mut counting = None;
+        let mut theirs = Some(theirs);
+        poll_fn(|context| {
+            // First with the task's own waker, then with another.
+            if counting.is_none() {
+                assert!(ready.as_mut().poll(context).is_pending());
+                let wake = Counting(AtomicUsize::new(0), context.waker().clone());
+                counting = Some(Arc::new(wake));
+            }
+            let waker = Waker::from(counting.clone().expect("it was made"));
+            drop(theirs.take_if(|_| ready_is_pending(ready.as_mut(), &waker)));
+            ready.as_mut().poll(&mut std::task::Context::from_waker(&waker))
+        })
+        .await?;
+        Ok::<_, io::Error>(counting.map_or(0, |counting| counting.0.load(SeqCst)))
+    })??;
+    assert_eq!(counted, 1);
+    Ok(())
+}
+
+fn ready_is_pending(ready: std::pin::Pin<&mut impl Future>, waker: &Waker) -> bool {
+    ready.poll(&mut std::task::Context::from_waker(waker)).is_pending()
+}
+
+#[test]
+fn what_was_told_while_nobody_waited_is_remembered() -> io::Result<()> {
+    run(|spawner: OnPoll<'static>| async move {
+        let (ours, theirs) = pair(&spawner)?;
+        drop(theirs);
+        spawner.sleep(Instant::now() + Duration::from_millis(5)).await;
+        let due = Instant::now() + Duration::from_secs(30);
+        assert_eq!(ours.ready_by(Until::Readable, due).await?, Woken::Up);
+        Ok(())
+    })?
+}
+
+#[test]
+fn time_passes() -> io::Result<()> {
+    run(|spawner: OnPoll<'static>| async move {
+        let (ours, _theirs) = pair(&spawner)?;
+        let due = Instant::now() + Duration::from_millis(20);
+        assert_eq!(ours.ready_by(Until::Readable, due).await?, Woken::TimedOut);
+        assert!(Instant::now() >= due);
+        assert_eq!(spawner.alarms_set(), 0);
+        Ok(())
+    })?
+}
+
+// ANCHOR: cancelled
+/// Whoever loses a race is dropped in the middle of its waits, and gives back all it has.
+#[test]
+fn cancelled_by_being_dropped() -> io::Result<()> {
+    run(|spawner: OnPoll<'static>| async move {
+        let (ours, mut theirs) = pair(&spawner)?;
+        let far = Instant::now() + Duration::from_secs(3600);
+        let waits = async {
+            let owned = ours; // the descriptor is the block's own
+            let _ = owned.ready_by(Until::Readable, far).await;
+            unreachable!("nobody writes");
+        };
+        let lost = race(pin!(waits), pin!(yield_now())).await;
+        assert_eq!(lost, Either::<(), ()>::Second(()));
+        assert_eq!(spawner.alarms_set(), 0, "its alarm is still set");
+        theirs.set_nonblocking(true)?;
+        assert_eq!(theirs.read(&mut [0])?, 0, "its descriptor is still open");
+        Ok(())
+    })?
+}
+// ANCHOR_END: cancelled
+
+#[test]
+fn who_waits_no_more_leaves_room_for_another() -> io::Result<()> {
+    run(|spawner: OnPoll<'static>| async move {
+        let (ours, theirs) = pair(&spawner)?;
+        let first = ours.ready(Until::Readable);
+        let lost = race(first, pin!(yield_now())).await;
+        assert!(matches!(lost, Either::Second(())));
+        drop(lost);
+        // Two at once are one too many, …
+        let both = race(ours.ready(Until::Readable), ours.ready(Until::Readable)).await;
+        assert!(
+            matches!(both, Either::Second(Err(error)) if error.kind() == io::ErrorKind::ResourceBusy)
+        );
+        // … and one after the other are not.
+        drop(theirs);
+        ours.ready(Until::Readable).await
+    })?
+}
+
+/// Counts those who are alive.
+struct Alive(Rc<Cell<usize>>);
+
+impl Alive {
+    fn new(count: &Rc<Cell<usize>>) -> Alive {
+        count.set(count.get() + 1);
+        Alive(count.clone())
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+#[test]
+fn at_the_end_all_are_dropped() -> io::Result<()> {
+    let alive = Rc::new(Cell::new(0));
+    let count = alive.clone();
+    run(|spawner: OnPoll<'static>| async move {
+        for _ in 0..10 {
+            let (one, theirs) = (Alive::new(&count), spawner.clone());
+            spawner.spawn(async move {
+                let _one = one;
+                let late = Alive::new(&_one.0);
+                theirs.spawn(async move {
+                    let _late = late;
+                    pending::<()>().await;
+                });
+                pending::<()>().await;
+            });
+        }
+        yield_now().await;
+        assert_eq!(count.get(), 20);
+    })?;
+    assert_eq!(alive.get(), 0);
+    Ok(())
+}
+
+#[test]
+fn a_panic_costs_one_task() -> io::Result<()> {
+    let alive = Rc::new(Cell::new(0));
+    run(|spawner: OnPoll<'static>| {
+        let alive = alive.clone();
+        async move {
+            let one = Alive::new(&alive);
+            spawner.spawn(async move {
+                let _one = one;
+                yield_now().await;
+                std::panic::resume_unwind(Box::new("on purpose"));
+            });
+            let before = spawner.tasks();
+            while spawner.tasks() == before {
+                yield_now().await;
+            }
+            assert_eq!(alive.get(), 0);
+        }
+    })
+}
+
+#[test]
+fn the_first_ones_panic_comes_out() -> io::Result<()> {
+    let ran = Executor::<Asks>::new(Asks::default())?.run(|_| async {
+        yield_now().await;
+        std::panic::resume_unwind(Box::new("on purpose"));
+    })?;
+    let ran: Result<(), _> = ran;
+    assert_eq!(
+        ran.err().and_then(|panic| panic.downcast_ref().copied()),
+        Some("on purpose")
+    );
+    Ok(())
+}
+
+/// One in another: the outer one's tasks are woken as from outside.
+#[test]
+fn an_executor_in_a_task() -> io::Result<()> {
+    run(|_| async {
+        let mut outer = None;
+        hand_out(|waker| {
+            waker.wake_by_ref();
+            outer = Some(waker);
+        })
+        .await;
+        let outer = outer.expect("it was polled");
+        run(|_| async move {
+            outer.wake();
+            yield_now().await;
+        })
+        .expect("a second one");
+        poll_fn({
+            let mut first = true;
+            move |_| match std::mem::take(&mut first) {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            }
+        })
+        .await;
+    })
+}
