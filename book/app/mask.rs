@@ -15,6 +15,8 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // What a shell says of a program that was aborted, where its memory is kept.
         (r" \(core dumped\)", ""),
         (r"\b(127\.0\.0\.1):\d+\b", "$1:PORT"),
+        // The compiler's choice, from version to version.
+        (r"\ba future of \d+ bytes", "a future of N bytes"),
         // The clock of a trace, at the start of its line.
         (r"(?m)^ *\d+\.\d{3}  ", "TIME  "),
         (r"\b(pid|process|thread|worker) +\d+\b", "$1 N"),

@@ -65,7 +65,7 @@ impl<P: Poller + 'static> Awaiting<'_, P> {
     /// Lets time pass, for `/sleep`, unless the connection is over before.
     pub(crate) async fn sleep(&mut self, time: Duration) -> io::Result<()> {
         self.0.sent();
-        trace!("wait", "{} ms, and only this task", time.as_millis());
+        trace!("park", "{} ms, and only this task", time.as_millis());
         let until = Instant::now() + time; // the round may have begun a while ago
         match self.wait(Until::Over, until).await? {
             Woken::Up => Err(ErrorKind::ConnectionReset.into()),

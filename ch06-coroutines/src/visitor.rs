@@ -51,6 +51,7 @@ impl<'a, P: Poller + 'static> Begins<'a> for Visitor<'a, P> {
 ///
 /// Not an `async fn`: that would keep its argument twice, once as it came and once as the
 /// variable. What a block captures, it keeps in one place.
+#[allow(clippy::manual_async_fn)]
 fn attend<P: Poller + 'static>(mut stream: Awaiting<'_, P>) -> impl Future<Output = ()> {
     async move {
         let house = stream.0.guest.house.clone();

@@ -3,10 +3,11 @@
 //! once and for all; what is told is remembered; a request is parsed when all of it has
 //! come. Content in chunks, limits and the drain deadline are left to the threads.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,22 @@ struct Client {
     last: bool,
     /// Only a mistake.
     _stack: Vec<u8>,
+    /// Another: nothing that is told is heard any more.
+    deaf: bool,
+}
+
+/// So much of an idle client is kept that is of no use: a stack, or a future.
+fn kept() -> usize {
+    match () {
+        () if wrong(Mutation::EventsIdleKeepsStack) => 8192,
+        () if wrong(Mutation::EventsIdleKeepsFuture) => 1240,
+        () => 0,
+    }
+}
+
+thread_local! {
+    /// By mistake: alarms of those who have left, by their descriptors.
+    static LEFT: RefCell<Vec<(RawFd, Instant)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What the deadline is for.
@@ -145,6 +162,7 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
             let Some(client) = clients.get_mut(&number) else { continue };
             match client.turn(server) {
                 Turn::Waits => {}
+                Turn::Again if wrong(Mutation::EventsYieldsForEver) => {}
                 Turn::Again => again.push(number),
                 Turn::Over => close(&mut clients, number, server),
             }
@@ -189,13 +207,15 @@ fn welcome(
         eof: false,
         ended: false,
         last: false,
-        _stack: vec![1; if wrong(Mutation::EventsIdleKeepsStack) { 8192 } else { 0 }],
+        _stack: vec![1; kept()],
+        deaf: false,
     })
 }
 
 /// When something is due first, in milliseconds from now.
 fn until_first(clients: &BTreeMap<u64, Client>) -> Option<u128> {
-    let first = clients.values().map(Client::due).min()?;
+    let left = LEFT.with_borrow(|left| left.iter().map(|(_, at)| *at).min());
+    let first = clients.values().map(Client::due).chain(left).min()?;
     let left = first.saturating_duration_since(Instant::now());
     Some(left.as_nanos().div_ceil(1_000_000))
 }
@@ -203,6 +223,17 @@ fn until_first(clients: &BTreeMap<u64, Client>) -> Option<u128> {
 /// Ends what has lasted too long; names those who are to have a turn.
 fn late(clients: &mut BTreeMap<u64, Client>, server: &Server) -> Vec<u64> {
     let now = Instant::now();
+    LEFT.with_borrow_mut(|left| {
+        for (place, _) in left.extract_if(.., |(_, at)| *at <= now) {
+            for client in clients.values_mut() {
+                if client.stream.as_raw_fd() == place
+                    && let Some((until, ..)) = &mut client.sleeping
+                {
+                    *until = now;
+                }
+            }
+        }
+    });
     let due: Vec<u64> = clients
         .iter()
         .filter(|(_, client)| client.due() <= now)
@@ -227,7 +258,12 @@ fn late(clients: &mut BTreeMap<u64, Client>, server: &Server) -> Vec<u64> {
 }
 
 fn close(clients: &mut BTreeMap<u64, Client>, number: u64, server: &Server) {
-    if clients.remove(&number).is_some() {
+    if let Some(client) = clients.remove(&number) {
+        if wrong(Mutation::EventsAlarmOutlives)
+            && let Some((until, ..)) = client.sleeping
+        {
+            LEFT.with_borrow_mut(|left| left.push((client.stream.as_raw_fd(), until)));
+        }
         server.stats.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -247,7 +283,8 @@ impl Client {
     fn told(&mut self, flags: EpollFlags) -> bool {
         let broken = flags.intersects(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP);
         let asleep = self.sleeping.is_some();
-        if !(asleep && wrong(Mutation::EventsForgetsWhileAsleep)) {
+        let forgets = asleep && wrong(Mutation::EventsForgetsWhileAsleep);
+        if !forgets && !self.deaf {
             self.eof |= broken || flags.contains(EpollFlags::EPOLLRDHUP);
             self.readable |= self.eof || flags.contains(EpollFlags::EPOLLIN);
         }
@@ -315,7 +352,11 @@ impl Client {
                         _ if self.input.is_empty() => {
                             self.waits(Phase::Idle, options.idle_timeout, moved);
                         }
-                        (_, None) => self.waits(Phase::Head, options.head_timeout, moved),
+                        (before, None) => {
+                            self.deaf =
+                                before == Phase::Head && wrong(Mutation::EventsWakesOnce);
+                            self.waits(Phase::Head, options.head_timeout, moved);
+                        }
                         _ => self.waits(Phase::Content, options.body_timeout, moved),
                     }
                     return Turn::Waits;
@@ -436,6 +477,9 @@ impl Client {
             self.deadline = Instant::now() + server.options.idle_timeout;
         }
         if response.delay.is_zero() {
+            self.push(response, dress);
+        } else if wrong(Mutation::EventsBlocksInTask) {
+            std::thread::sleep(response.delay);
             self.push(response, dress);
         } else {
             self.sleeping = Some((Instant::now() + response.delay, response, dress));

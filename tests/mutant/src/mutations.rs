@@ -262,4 +262,10 @@ mutations! {
     EventsSendsItAll "events-sends-it-all" "greedy::fast_reader", "sends an answer to its end, waiting for room, before it looks at anybody else";
     EventsReadsItAll "events-reads-it-all" "greedy::endless_upload", "reads on as long as one client has more to say, and a moment longer, as more is sure to come";
     EventsDripResetsDeadline "events-drip-resets-deadline" "deadlines::head_drips", "begins a request's time again whenever it is told of more";
+    // what futures get wrong
+    EventsWakesOnce "events-wakes-once" "partial::head_byte_by_byte", "leaves a waker at its first wait for the rest of a head, and none when it was woken for too little";
+    EventsYieldsForEver "events-yields-for-ever" "greedy::fast_reader", "lets the others go first, and is polled no more, as the mark of its own wake-up was taken off after the poll";
+    EventsAlarmOutlives "events-alarm-outlives" "events::alarm_of_one_that_left", "leaves the alarm of a sleeper that was dropped, and wakes by it who has its place now";
+    EventsBlocksInTask "events-blocks-in-task" "many::beside_a_sleeper", "sleeps with its thread in the middle of a task";
+    EventsIdleKeepsFuture "events-idle-keeps-future" "resources::memory_of_a_crowd_of_idle_clients", "keeps the future by which it has served a client as long as that one is connected";
 }

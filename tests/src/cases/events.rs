@@ -286,6 +286,39 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(FROZEN),
     case(
+        "alarm_of_one_that_left",
+        Contract,
+        "timer_settime(2)",
+        "A client that was reset while its answer slept takes its alarm with it: the next one, who has its descriptor, sleeps as long as it asked for",
+        |ctx| {
+            ctx.is_well()?;
+            for _ in 0..3 {
+                let mut left = ctx.client()?;
+                left.send(get("/sleep/500"))?;
+                left.drained();
+                left.reset();
+            }
+            ctx.until("`open` is 1, the one that asks", |ctx| {
+                let open = ctx.stat("open")?;
+                Ok(if open == 1 { Ok(()) } else { Err(format!("open: {open}")) })
+            })?;
+            let mut longs = Vec::new();
+            for _ in 0..3 {
+                let mut long = ctx.client()?;
+                long.send(get("/sleep/50000"))?;
+                long.drained();
+                longs.push(long);
+            }
+            let mut short = ctx.client()?;
+            short.send(get("/sleep/1000"))?;
+            short.response()?.is(200)?.holds("slept 1000 ms\n")?;
+            longs.iter_mut().try_for_each(|long| long.has_nothing("it sleeps for 50 s"))
+        },
+    )
+    .needs(&[Need::Many, Need::Sleep, Need::Stats])
+    .level(3)
+    .book("Chapter 6, \"Time\""),
+    case(
         "a_crowd_at_once",
         Contract,
         "accept(2); epoll(7), edge-triggered",
