@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::{Problem, files};
 use crate::house::House;
-use crate::lab;
+use crate::{lab, parts};
 
 /// Made by other commands, from no measurement of their own: `matrix`, and `parts`, whose
 /// check is beside it.
@@ -41,7 +41,8 @@ pub fn check(house: &House) -> Result<Vec<Problem>> {
     let pages = files(&generated, "md")?.into_iter().chain(files(&generated, "svg")?);
     for path in pages {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if !drawn.contains_key(name) && !OTHERS.contains(&name) {
+        let known = OTHERS.contains(&name) || parts::FILES.contains(&name);
+        if !drawn.contains_key(name) && !known {
             let what =
                 "no recorded result is behind it: make it with `lab NAME --record`";
             problems.push(Problem::in_file(&path, what));
