@@ -27,15 +27,19 @@ struct Part {
     text: String,
 }
 
+/// All of them.
+pub const FILES: [&str; 5] =
+    ["stages.md", "state.md", "calls.md", "minutes.md", "minutes-each.md"];
+
 fn all(house: &House) -> Result<Vec<Part>> {
     let results = results::Results::read(&house.book().join("results"))?;
     let pages = pages::Pages::read(&house.src())?;
     Ok(vec![
-        Part { file: "stages.md", text: stages::table(&results) },
-        Part { file: "state.md", text: state::table(&results) },
-        Part { file: "calls.md", text: calls::table(house, &pages)? },
-        Part { file: "minutes.md", text: minutes::table(&pages) },
-        Part { file: "minutes-each.md", text: minutes::each(&pages) },
+        Part { file: FILES[0], text: stages::table(&results) },
+        Part { file: FILES[1], text: state::table(&results) },
+        Part { file: FILES[2], text: calls::table(house, &pages)? },
+        Part { file: FILES[3], text: minutes::table(&pages) },
+        Part { file: FILES[4], text: minutes::each(&pages) },
     ])
 }
 
