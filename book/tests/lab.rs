@@ -55,10 +55,10 @@ fn house_in(dir: &TempDir) -> House {
 
 fn run(dir: &TempDir, arguments: &[&str]) -> Child {
     Command::new(cargo_bin!("book"))
-        .arg("--book")
-        .arg(dir.path().join("book"))
         .arg("lab")
         .args(arguments)
+        .arg("--book")
+        .arg(dir.path().join("book"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -218,13 +218,14 @@ fn a_run_that_nobody_watches_any_more_ends_with_its_samples() {
         let mut child = run(&dir, &["readiness", "--events"]);
         let mut input = child.stdin.take();
         let pid = child.id();
-        let children = || {
+        let children = |child: &mut Child| {
+            assert!(child.try_wait().expect("a state").is_none(), "it has ended");
             let path = format!("/proc/{pid}/task/{pid}/children");
             let text = fs::read_to_string(path).expect("its children");
             text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
         };
         let sample = loop {
-            match children().pop() {
+            match children(&mut child).pop() {
                 Some(sample) => break sample,
                 None => thread::yield_now(),
             }

@@ -21,6 +21,9 @@ const CLOSING: &[u8] =
 /// What is done to a request, by how many were received before it on its connection.
 type Manner = fn(&mut TcpStream, usize) -> std::io::Result<bool>;
 
+/// Errors of some kind.
+type Kind = fn(&Errors) -> u64;
+
 /// A server, and what it has counted.
 struct Server {
     address: SocketAddr,
@@ -237,7 +240,7 @@ fn who_is_held_asks_at_the_start_and_at_the_end() -> Done {
 #[test]
 fn who_is_lost_while_it_is_held_is_counted() -> Done {
     // The second question of each is not answered, or not as it should be.
-    let ends: [(Manner, fn(&Errors) -> u64); 2] = [
+    let ends: [(Manner, Kind); 2] = [
         (
             |client, here| if here == 0 { well(client, here) } else { Ok(false) },
             |errors| errors.cut_short + errors.reset,

@@ -71,6 +71,7 @@ impl Series {
 }
 
 /// The words of a chart.
+#[derive(Clone, Copy)]
 pub(super) struct Words<'a> {
     pub title: &'a str,
     pub description: &'a str,

@@ -18,15 +18,13 @@ pub(super) struct Axis {
 
 impl Axis {
     /// For these values, none of which is negative.
-    pub(super) fn new(
-        values: impl Iterator<Item = f64> + Clone,
-        from: f64,
-        to: f64,
-    ) -> Axis {
-        let positive = values.clone().filter(|value| *value > 0.0);
-        let least = positive.clone().fold(f64::INFINITY, f64::min);
-        let most = positive.fold(0.0, f64::max);
-        let zero = values.clone().any(|value| value == 0.0);
+    pub(super) fn new(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Axis {
+        let (mut least, mut most, mut zero) = (f64::INFINITY, 0.0_f64, false);
+        for value in values {
+            zero |= value == 0.0;
+            most = most.max(value);
+            least = if value > 0.0 { least.min(value) } else { least };
+        }
         let (least, most) = if most > 0.0 { (least, most) } else { (1.0, 1.0) };
         let low = least.max(1e-9).log10().floor() as i32 - i32::from(zero);
         let high = (most.max(1e-9).log10().ceil() as i32).max(low + 1 + i32::from(zero));

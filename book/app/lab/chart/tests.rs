@@ -34,7 +34,7 @@ fn the_recorded_lines_lie_beneath_and_are_told_apart() {
 #[test]
 fn zero_has_a_place_on_a_logarithmic_axis() {
     let svg = chart(Kind::Line).svg("x", None);
-    assert!(svg.contains("data-x=\"0 1 zero\""), "{svg}");
+    assert!(svg.contains("data-x=\"0 2 zero\""), "{svg}");
 }
 
 #[test]
