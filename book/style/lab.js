@@ -300,7 +300,7 @@
                 return;
             }
             const cells = (tag, ...texts) => make("tr", {}, ...texts.map((text) => make(tag, {}, text)));
-            const times = (guess, real) => (guess > real ? `${number(guess / real)} times too much` : `${number(real / guess)} times too little`);
+            const times = (guess, real) => (guess > real ? `× ${number(guess / real)} too much` : `× ${number(real / guess)} too little`);
             compared.append(make("div", { class: "table-wrapper" }, make("table", {},
                 make("thead", {}, cells("th", about.predict.line, "you predicted", "measured", "")),
                 make("tbody", {}, ...rows.map(([x, guess, real]) => cells("td", number(x), number(guess), number(real), times(guess, real)))))));

@@ -92,7 +92,7 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     browser.wait_until(&says(&format!("{RUN} .lab-status"), "Done"));
     let compared = text(&browser, &format!("{RUN} .lab-compared"));
     assert!(
-        compared.contains("You predicted") && compared.contains("times too"),
+        compared.contains("You predicted") && compared.contains("too much"),
         "{compared}"
     );
     keep_if_asked(&browser, "lab-done");

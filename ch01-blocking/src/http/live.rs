@@ -46,13 +46,14 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// The next bytes to send. Says whether there will be more.
+    /// Waits for the next bytes to send, into what is empty. Says whether there will be more.
     pub(super) fn next(
         &mut self,
         stream: &mut impl Transport,
         bytes: &mut Vec<u8>,
     ) -> io::Result<bool> {
         let mut content = Vec::new();
+        *bytes = Vec::new(); // who waits owns no buffer meanwhile
         stream.more(&mut *self.source, &mut content)?;
         if self.chunked {
             // And an empty one, at the end, is how the end looks.

@@ -159,7 +159,11 @@ impl Outbox {
             self.sent = 0;
             match &mut self.tail {
                 Tail::None => {
-                    self.give_back();
+                    // Who waits for its next request owns no buffer meanwhile.
+                    let bytes = std::mem::take(&mut self.bytes);
+                    if (1..=2 * SMALL as usize).contains(&bytes.capacity()) {
+                        SPARE.set(bytes);
+                    }
                     return Ok(());
                 }
                 Tail::Bytes { bytes, at } if *at < bytes.len() => {
@@ -173,7 +177,12 @@ impl Outbox {
                 Tail::Pattern { left, .. } if *left > 0 => {
                     self.make(SMALL.max(self.limit as u64))
                 }
-                Tail::Live(_) => self.live(stream)?,
+                Tail::Live(live) => {
+                    // Waits for more of it: chapter 6 knows how.
+                    if !live.next(stream, &mut self.bytes)? {
+                        self.tail = Tail::None;
+                    }
+                }
                 Tail::Bytes { .. } | Tail::File { .. } | Tail::Pattern { .. } => {
                     self.tail = Tail::None
                 }
@@ -181,25 +190,6 @@ impl Outbox {
         }
     }
     // ANCHOR_END: flush
-
-    /// Waits for the next piece of a live content.
-    fn live(&mut self, stream: &mut impl Transport) -> io::Result<()> {
-        self.give_back();
-        if let Tail::Live(live) = &mut self.tail
-            && !live.next(stream, &mut self.bytes)?
-        {
-            self.tail = Tail::None;
-        }
-        Ok(())
-    }
-
-    /// Who waits, for its next request or for more of a live content, owns no buffer meanwhile.
-    fn give_back(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
-        if (1..=2 * SMALL as usize).contains(&bytes.capacity()) {
-            SPARE.set(bytes);
-        }
-    }
 
     /// Makes the next bytes of a pattern.
     fn make(&mut self, most: u64) {

@@ -7,6 +7,8 @@ use super::{Chart, Series, Sheet, escaped};
 
 /// Labels are so far from each other.
 const APART: f64 = 16.0;
+/// Labels that begin so far from each other do not touch.
+const BESIDE: f64 = 100.0;
 
 /// Both axes, for all that is drawn.
 fn axes(chart: &Chart, recorded: Option<&Chart>, sheet: &Sheet<'_>) -> (Axis, Axis) {
@@ -129,7 +131,8 @@ fn mark(number: usize, x: f64, y: f64) -> String {
     }
 }
 
-/// The names at the ends of the lines, moved apart where lines end at one place.
+/// The names at the ends of the lines, moved apart where lines end near each other, and kept
+/// on the sheet.
 fn labels<'a>(
     lines: impl Iterator<Item = (String, &'a Series, &'static str)>,
     xs: &Axis,
@@ -140,12 +143,22 @@ fn labels<'a>(
             line.points.last().map(|&(x, y)| (name, xs.at(x), ys.at(y), class))
         })
         .collect();
-    labels.sort_by(|a, b| a.1.total_cmp(&b.1).then(b.2.total_cmp(&a.2)));
-    for at in 1..labels.len() {
-        let (x, below) = (labels[at - 1].1, labels[at - 1].2);
-        let label = &mut labels[at];
-        if (label.1 - x).abs() < 1.0 {
-            label.2 = label.2.min(below - APART);
+    labels.sort_by(|a, b| b.2.total_cmp(&a.2));
+    // Up, from the lowest; then what has got beyond the top comes down again.
+    for at in 0..labels.len() {
+        for below in 0..at {
+            if (labels[at].1 - labels[below].1).abs() < BESIDE {
+                labels[at].2 = labels[at].2.min(labels[below].2 - APART);
+            }
+        }
+    }
+    labels.reverse();
+    for at in 0..labels.len() {
+        labels[at].2 = labels[at].2.max(ys.to);
+        for above in 0..at {
+            if (labels[at].1 - labels[above].1).abs() < BESIDE {
+                labels[at].2 = labels[at].2.max(labels[above].2 + APART);
+            }
         }
     }
     labels
