@@ -99,7 +99,14 @@ pub(super) fn table(pages: &Pages) -> String {
             time(done)
         );
     }
-    table += &format!("| **all of it** | {} | {} |\n", time(reading), time(doing));
+    // In whole hours, or every edit of a page would change it.
+    let hours = |minutes: u64| time(minutes.next_multiple_of(60));
+    table += &format!(
+        "| **all of it** | {} | {} |
+",
+        hours(reading),
+        hours(doing)
+    );
     table += &format!(
         "\n*Counted, not measured: {WORDS} words or {LINES} lines of code a minute; {BLOCK} minutes for each block of \
          commands, {PREDICTION} for each prediction. Exercises come on top.*\n"
