@@ -59,16 +59,19 @@ fn all_headings(markdown: &str) -> Vec<(HeadingLevel, String)> {
 fn wrong(place: &str, pages: &[Page]) -> Option<String> {
     for part in place.split("; ") {
         let (name, sections) = part.split_once(", ").unwrap_or((part, ""));
-        let Some(page) = pages.iter().find(|page| page.names.iter().any(|n| n == name))
-        else {
+        // A chapter may have several pages.
+        let named = |page: &&Page| page.names.iter().any(|n| n == name);
+        let pages: Vec<&Page> = pages.iter().filter(named).collect();
+        if pages.is_empty() {
             return Some(format!("no page is called {name:?}"));
-        };
+        }
         // What is between quotes.
         let sections: Vec<&str> = sections.split('"').skip(1).step_by(2).collect();
         if sections.is_empty() {
             return Some(format!("{part:?} names no section"));
         }
-        if let Some(section) = sections.iter().find(|s| !page.headings.contains(**s)) {
+        let is_there = |s: &str| pages.iter().any(|page| page.headings.contains(s));
+        if let Some(section) = sections.iter().find(|s| !is_there(s)) {
             return Some(format!("{name} has no section {section:?}"));
         }
     }
