@@ -96,21 +96,21 @@ fn others_are_served(ctx: &mut Ctx<'_>, greedy: &Greedy, too_much: u64) -> Verdi
     for _ in 0..ROUNDS {
         other.send(get("/plaintext"))?;
         let (before, start) = (greedy.moved(), Instant::now());
-        while start.elapsed() < patience() {
+        let heard = loop {
             let moved = greedy.moved() - before;
             // Looked at after that: if we were kept, the answer is there all the same.
             if other.look(Duration::from_millis(10)) != Seen::Nothing {
-                break;
+                break true;
             }
-            demand(
-                moved < too_much,
-                format!("an answer for {name}, who asks for little"),
-                format!(
-                    "{} MiB more for {greedy_name}, and nothing for {name}",
-                    too_much >> 20
-                ),
-            )?;
-        }
+            if moved >= too_much || start.elapsed() >= patience() {
+                break false;
+            }
+        };
+        demand(
+            heard,
+            format!("an answer for {name}, who asks for little"),
+            format!("more and more for {greedy_name}, and nothing for {name}"),
+        )?;
         other.response()?.is(200)?.holds("Hello, World!")?;
     }
     demand(
