@@ -63,8 +63,10 @@ pub fn serve(
 /// The servers' options, given as at their command line.
 fn options(root: &Path) -> Result<Options> {
     // A browser's last answer is quick; nobody who pressed Ctrl-C wants to wait longer.
-    let words = ["book", "--drain-timeout", "2", "--root"].map(OsString::from);
-    let words = words.into_iter().chain([root.as_os_str().to_owned()]);
+    // The lab's routes read JSON and draw charts, on the stacks of coroutines.
+    let stack: &[&str] = if CAN_STREAM { &["--stack", "262144"] } else { &[] };
+    let words = ["book", "--drain-timeout", "2"].iter().chain(stack).chain(&["--root"]);
+    let words = words.map(OsString::from).chain([root.as_os_str().to_owned()]);
     let matches =
         Options::augment_args(Command::new("book")).try_get_matches_from(words)?;
     Ok(Options::from_arg_matches(&matches)?)

@@ -81,6 +81,15 @@
             return curve;
         },
     };
+    // What was kept may answer an earlier question.
+    const fits = ({ form, options }, given) => {
+        if (!given || typeof given !== "object") return false;
+        if (given.skipped) return true;
+        const { choice, number: value, curve } = given.prediction ?? {};
+        if (form === "choice") return options[choice] !== undefined;
+        if (form === "number") return Number.isFinite(value);
+        return Array.isArray(curve) && curve.every((point) => Array.isArray(point) && point.every(Number.isFinite));
+    };
     const inWords = (predict, { choice, number: value, curve }) => {
         if (choice !== undefined) return `“${predict.options[choice]}”`;
         if (value !== undefined) return `${number(value)} ${predict.unit}`;
@@ -182,7 +191,7 @@
             return [element.dataset.part, place];
         }));
         const command = `cargo run --release -- lab ${name}`;
-        let given = state.predictions?.[name] || kept.get(name);
+        let given = [state.predictions?.[name], kept.get(name)].find((one) => fits(about.predict, one)) ?? null;
         let result = null;
 
         // What is predicted comes before what is seen.
@@ -401,6 +410,8 @@
     const begin = async () => {
         const files = "These pages come as files, from no server that could measure. Where cargo run --release serves the book, this button measures.";
         if (location.protocol === "file:") return closed(files);
+        // Who frames this page could have its buttons pressed by a reader who does not see them.
+        if (window.top !== window) return closed("This page is shown inside another one. Opened by itself, it measures.");
         let state;
         try {
             state = await ask("state");
@@ -411,9 +422,14 @@
         token = state.token;
         for (const name of new Set(measured.map((element) => element.dataset.experiment))) {
             const about = state.experiments[name];
-            if (about) all.set(name, experiment(name, about, state));
+            if (!about) continue;
+            try {
+                all.set(name, experiment(name, about, state));
+            } catch (error) {
+                console.error(name, error); // the others have their lab all the same
+            }
         }
-        if (state.running) busyElsewhere(state.running, true);
+        if (all.has(state.running)) busyElsewhere(state.running, true); // else the server will say so
     };
     begin();
 })();

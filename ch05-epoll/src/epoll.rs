@@ -102,7 +102,14 @@ impl Poller for Epoll {
         match self.trigger {
             Trigger::Edge => Ok(()), // it is told everything already
             Trigger::Level => {
-                Ok(self.kernel.modify(fd, &mut self.event(token, interest))?)
+                match self.kernel.modify(fd, &mut self.event(token, interest)) {
+                    // What is watched exclusively cannot be changed (epoll_ctl(2)).
+                    Err(Errno::EINVAL) => {
+                        self.kernel.delete(fd)?;
+                        self.register(fd, token, interest)
+                    }
+                    told => Ok(told?),
+                }
             }
         }
     }

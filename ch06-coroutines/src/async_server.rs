@@ -133,7 +133,10 @@ async fn accept<'a, P: Poller + 'static>(
                 door.read_would_block();
                 door.ready(Until::Readable).await?;
             }
-            Came::NoDescriptors => spawner.sleep(spawner.now() + PAUSE).await,
+            Came::NoDescriptors => {
+                // Not a sleep: the poller would go on telling of those who wait outside.
+                door.ready_by(Until::Over, spawner.now() + PAUSE).await?;
+            }
         }
     }
 }

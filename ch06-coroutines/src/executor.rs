@@ -133,7 +133,8 @@ impl<'a, P: Poller + 'a, D: Begins<'a> + 'a> Executor<'a, P, D> {
                 match turn {
                     Turn::Resume(task) => match core.poll(task) {
                         Some(Err(panic)) if task == first => return Ok(Err(panic)),
-                        _ => {}
+                        // A panic's own destructor may panic, too.
+                        ended => drop_quietly(ended),
                     },
                     Turn::Begin(source) => core.begin(source),
                 }
@@ -223,7 +224,7 @@ impl<'a, P: Poller, D: Begins<'a>> Core<'a, P, D> {
         let future = dormant.begin();
         trace!("begin", "a future of {} bytes", size_of_val(&*future));
         let task = self.add(future, number);
-        self.poll(task);
+        drop_quietly(self.poll(task));
     }
     // ANCHOR_END: begin
 
@@ -278,7 +279,7 @@ impl<'a, P: Poller + 'a, D: Begins<'a> + 'a> Drop for Executor<'a, P, D> {
             drop_quietly(task); // not while the tasks are borrowed
         }
         let resting = core.reactor.borrow_mut().take_resting();
-        drop(resting);
+        resting.into_iter().for_each(drop_quietly);
         core.reactor.borrow_mut().queue.clear();
     }
 }

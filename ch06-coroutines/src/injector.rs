@@ -7,13 +7,18 @@
 use crate::scheduler::{Dormant, Handle};
 use crate::source::{Descriptor, Until};
 use ch01_blocking::sys;
-use ch03_nonblocking::poller::{Interest, Poller};
+use ch03_nonblocking::poller::{Interest, Poller, Token};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What is to be done, in a coroutine of its own.
-type Work<P, D> = Box<dyn FnOnce(&Handle<P, D>) + Send>;
+/// What is handed in.
+enum Work<P, D> {
+    /// Somebody is to be woken. That needs no stack, so it cannot fail for want of one.
+    Wake(Token),
+    /// This is to be done, in a coroutine of its own.
+    Do(Box<dyn FnOnce(&Handle<P, D>) + Send>),
+}
 
 /// Takes work for a scheduler, from any thread.
 pub struct Injector<P, D> {
@@ -108,7 +113,16 @@ impl<P: Poller + 'static, D: Dormant> Injector<P, D> {
         &self,
         work: impl FnOnce(&Handle<P, D>) + Send + 'static,
     ) -> io::Result<()> {
-        let first = self.outside.basket.lay(Box::new(work))?;
+        self.lay(Work::Do(Box::new(work)))
+    }
+
+    /// Has a coroutine woken. An error means that the scheduler has ended.
+    pub(crate) fn wake(&self, who: Token) -> io::Result<()> {
+        self.lay(Work::Wake(who))
+    }
+
+    fn lay(&self, work: Work<P, D>) -> io::Result<()> {
+        let first = self.outside.basket.lay(work)?;
         if first { ring(&self.outside.bell) } else { Ok(()) }
     }
 }
@@ -133,8 +147,11 @@ fn receive<P: Poller + 'static, D: Dormant>(
         more = waited.is_ok() && silence(bell.get());
         bell.read_would_block();
         for work in basket.take() {
-            // Without a stack for it, it is dropped: whoever waits for it can tell.
-            let _ = handle.spawn(move |handle| work(handle));
+            match work {
+                Work::Wake(who) => handle.wake(who),
+                // Without a stack for it, it is dropped: whoever waits for it can tell.
+                Work::Do(work) => drop(handle.spawn(move |handle| work(handle))),
+            }
         }
     }
 }

@@ -180,10 +180,12 @@ unsafe extern "C" fn handle(
 ) {
     // SAFETY: SA_SIGINFO: the kernel hands over a valid siginfo_t.
     let told = unsafe { &*info };
-    // SAFETY: the signal is one of those that have an address. Where a process has sent
-    // it, that is some number, which is no region's.
+    // SAFETY: the signal is one of those that have an address. Where a process has sent it,
+    // that is some number, and not looked at.
     let address = unsafe { told.si_addr() } as usize;
-    let found = regions().find_map(|region| region.overflowed(address));
+    let found = regions()
+        .filter(|_| told.si_code > 0) // the kernel has sent it
+        .find_map(|region| region.overflowed(address));
     match found.and_then(|(top, size)| Some((NonNull::new(top)?, size))) {
         Some((top, size)) => {
             // SAFETY: the top of a stack of ours. One whose guard is touched by its own

@@ -207,6 +207,27 @@ impl<P: Poller, D: Dormant> Core<P, D> {
         Ok(())
     }
     // ANCHOR_END: poll
+
+    /// Gives a coroutine its place. It is not in the run queue yet. A body that is too large
+    /// for its stack panics, and is dropped: so nothing is borrowed meanwhile.
+    fn add(
+        &self,
+        stack: Stack,
+        number: u64,
+        ends: Option<Rc<dyn Ends>>,
+        body: impl FnOnce() + 'static,
+    ) -> Token {
+        let spawned = {
+            let state = &mut *self.state.borrow_mut();
+            state.spawned += 1;
+            state.spawned
+        };
+        let id = if number > 0 { number } else { spawned };
+        let coroutine = Some(Coroutine::new(stack, id, body));
+        let task =
+            Task { coroutine, number, state: State::Queued, woken: Woken::Up, ends };
+        self.state.borrow_mut().tasks.insert(task)
+    }
 }
 
 impl<P: Poller, D: Dormant> Inner<P, D> {
@@ -223,21 +244,6 @@ impl<P: Poller, D: Dormant> Inner<P, D> {
         self.reactor.queue.push(Turn::Resume(token));
     }
     // ANCHOR_END: wake
-
-    /// Gives a coroutine its place. It is not in the run queue yet.
-    fn add(
-        &mut self,
-        stack: Stack,
-        number: u64,
-        ends: Option<Rc<dyn Ends>>,
-        body: impl FnOnce() + 'static,
-    ) -> Token {
-        self.spawned += 1;
-        let id = if number > 0 { number } else { self.spawned };
-        let coroutine = Some(Coroutine::new(stack, id, body));
-        let state = State::Queued;
-        self.tasks.insert(Task { coroutine, number, state, woken: Woken::Up, ends })
-    }
 }
 
 // ANCHOR: shutdown
@@ -256,7 +262,7 @@ impl<P: Poller + 'static, D: Dormant> Drop for Scheduler<P, D> {
             }
         }
         let resting = core.state.borrow_mut().reactor.take_resting();
-        drop(resting);
+        resting.into_iter().for_each(drop_quietly);
         core.state.borrow_mut().reactor.queue.clear();
     }
 }

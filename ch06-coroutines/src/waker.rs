@@ -134,13 +134,15 @@ pub(crate) struct Here {
 impl Here {
     /// Says whether this is the thread on which that executor runs now.
     fn push(home: &Arc<Post>, task: Token) -> bool {
-        HERE.with_borrow_mut(|here| {
+        let woken = HERE.try_with(|here| {
+            let here = &mut *here.borrow_mut();
             let at_home = here.post.as_ref().is_some_and(|post| Arc::ptr_eq(post, home));
             if at_home {
                 here.woken.push(task);
             }
             at_home
-        })
+        });
+        woken.unwrap_or(false) // the thread is ending: no executor runs on it any more
     }
     // ANCHOR_END: here
 

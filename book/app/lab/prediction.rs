@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::experiment::Experiment;
+use super::record;
 use crate::house::House;
 
 /// What is asked, and in which form the answer comes.
@@ -84,13 +86,17 @@ pub fn predictions(house: &House) -> Result<BTreeMap<String, Given>> {
 pub fn predict(house: &House, experiment: &Experiment, given: Given) -> Result<()> {
     fits(&experiment.predict.form, &given.prediction)?;
     ensure!(given.when.len() <= 64, "that is no time");
-    let mut all = predictions(house)?;
+    let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    // What somebody has spoilt is begun anew: nothing could be kept otherwise.
+    let mut all = predictions(house).unwrap_or_default();
     all.insert(experiment.name.to_owned(), given);
     let path = path(house);
     fs::create_dir_all(path.parent().unwrap_or(&path))?;
-    fs::write(&path, serde_json::to_string_pretty(&all)? + "\n")
-        .with_context(|| format!("cannot write {}", path.display()))
+    record::write(&path, &(serde_json::to_string_pretty(&all)? + "\n"))
 }
+
+/// Two pages may have theirs kept at once: one after another reads, changes and writes.
+static WRITING: Mutex<()> = Mutex::new(());
 
 fn fits(form: &Form, answer: &Answer) -> Result<()> {
     let good = match (form, answer) {

@@ -226,6 +226,11 @@ pub(super) fn keep_as<R: Serialize>(
     Ok(())
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+/// Writes the whole file: who reads it meanwhile, or after we were ended in the middle,
+/// has the old or the new, and never half of it.
+pub(super) fn write(path: &Path, text: &str) -> Result<()> {
+    let new = path.with_extension(format!("{}.new", std::process::id()));
+    fs::write(&new, text)
+        .and_then(|()| fs::rename(&new, path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::Lab;
 use super::child::Kept;
@@ -75,6 +77,12 @@ impl Server {
     #[cfg(target_os = "linux")]
     pub(super) fn id(&self) -> u32 {
         self.child.0.id()
+    }
+
+    /// Tells it to end, and waits until it has.
+    pub(super) fn stop(self) -> Result<()> {
+        kill(Pid::from_raw(self.child.0.id().try_into()?), Signal::SIGTERM)?;
+        self.ended()
     }
 
     /// Waits until it has ended, as somebody has told it to.

@@ -5,14 +5,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ch01_blocking::program::raise_descriptor_limit;
-use nix::sys::signal::Signal;
 use serde::Serialize;
 
 use super::Lab;
@@ -20,9 +18,9 @@ use super::chart::{Chart, Series, Words};
 use super::experiment::{Experiment, Kind, Parameter, charted};
 use super::prediction::{Form, Predict};
 use super::record::{Part, keep};
+use super::running::Server;
 use super::spread::{Spread, thousands};
 use crate::servers;
-use crate::terminal::Terminal;
 
 const SERVERS: [&str; 5] = ["iterative", "fork", "thread", "pool", "prefork"];
 static COUNTS: Parameter = Parameter {
@@ -118,45 +116,40 @@ fn parts(lab: &Lab<'_>, rows: &[Row]) -> Vec<Part> {
 
 /// The silent clients beside whom one more is served at once.
 fn bears(lab: &Lab<'_>, server: &str) -> Result<Option<usize>> {
-    let (terminal, address) = start(lab, server, 3600.0)?;
+    let server = start(lab, server, 3600.0)?;
+    let address = server.address;
     let mut silent = Vec::new();
     while silent.len() < lab.one(&MOST) {
         silent.push(TcpStream::connect(address)?);
         if ask(address, Some(SOON))?.is_none() {
-            return stop(terminal, silent).map(|silent| Some(silent - 1));
+            return stop(server, silent).map(|silent| Some(silent - 1));
         }
     }
-    stop(terminal, silent).map(|_| None)
+    stop(server, silent).map(|_| None)
 }
 
 /// The seconds that a client waits behind so many silent ones.
 fn behind(lab: &Lab<'_>, server: &str, count: usize) -> Result<f64> {
-    let (terminal, address) = start(lab, server, IDLE)?;
+    let server = start(lab, server, IDLE)?;
+    let address = server.address;
     let mut silent = Vec::with_capacity(count);
     for _ in 0..count {
         silent.push(TcpStream::connect(address)?);
     }
     let waited = ask(address, None)?.context("no answer")?;
-    stop(terminal, silent)?;
+    stop(server, silent)?;
     Ok(waited.as_secs_f64())
 }
 
-fn start(lab: &Lab<'_>, server: &str, idle: f64) -> Result<(Terminal, SocketAddr)> {
-    let program = servers::find(lab.house, server)?;
-    let mut terminal = Terminal::start(
-        Command::new(program)
-            .args(["--listen", "127.0.0.1:0", "--drain-timeout", "1"])
-            .args(["--idle-timeout", &idle.to_string()]),
-    )?;
-    let port = terminal.see("listening on http://127.0.0.1:")?;
-    Ok((terminal, format!("127.0.0.1:{port}").parse()?))
+fn start(lab: &Lab<'_>, server: &str, idle: f64) -> Result<Server> {
+    let idle = idle.to_string();
+    Server::start(lab, server, &["--drain-timeout", "1", "--idle-timeout", &idle])
 }
 
-fn stop(mut terminal: Terminal, silent: Vec<TcpStream>) -> Result<usize> {
+fn stop(server: Server, silent: Vec<TcpStream>) -> Result<usize> {
     let count = silent.len();
     drop(silent);
-    terminal.signal(Signal::SIGTERM);
-    terminal.wait()?;
+    server.stop()?;
     Ok(count)
 }
 

@@ -117,15 +117,20 @@ fn keep(mut command: Command, journal: &Journal, state: &Arc<State>, patience: P
         Ok(child) => child,
         Err(error) => return fail(journal, &format!("it cannot be started: {error}")),
     };
-    let reader = child.stdout.take().map(|output| {
+    let reader = child.stdout.take().and_then(|output| {
         let (journal, state) = (journal.clone(), state.clone());
-        thread::spawn(move || {
+        let listen = move || {
             if !read(output, &journal, &state) {
                 state.change(|now| now.asked = now.asked.or(Some("it said too much")));
             }
             state.change(|now| now.silent = true);
-        })
+        };
+        thread::Builder::new().spawn(listen).ok()
     });
+    if reader.is_none() {
+        let why = "there is no thread to listen to it";
+        state.change(|now| now.asked = now.asked.or(Some(why)));
+    }
     let why = watch(journal, state, patience);
     end(&mut child, state);
     if let Some(reader) = reader {

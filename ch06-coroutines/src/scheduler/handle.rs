@@ -45,14 +45,15 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
         let packet = Rc::new(Packet::new());
         let (handle, theirs) = (self.clone(), packet.clone());
         let ends: Rc<dyn Ends> = packet.clone();
-        let state = &mut *self.0.state.borrow_mut();
+        let mut state = self.0.state.borrow_mut();
         if state.over {
             return Err(io::Error::other("the scheduler has ended"));
         }
         let stack = state.stacks.take()?;
+        drop(state);
         let body = move || theirs.put(body(&handle));
-        let task = state.add(stack, number, Some(ends), body);
-        state.reactor.queue.push(Turn::Resume(task));
+        let task = self.0.add(stack, number, Some(ends), body);
+        self.0.state.borrow_mut().reactor.queue.push(Turn::Resume(task));
         Ok(Join { task, packet, handle: self.clone() })
     }
     // ANCHOR_END: spawn
@@ -176,14 +177,14 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
         let number = dormant.number();
         trace::about(number);
         trace!("begin", "a coroutine, with a stack");
-        match state.stacks.take() {
+        let stack = state.stacks.take();
+        drop(state);
+        match stack {
             Ok(stack) => {
-                let task = state.add(stack, number, None, || dormant.begin());
-                drop(state);
+                let task = self.0.add(stack, number, None, || dormant.begin());
                 self.0.resume(task);
             }
             Err(why) => {
-                drop(state);
                 trace!("stack", "none to be had: {why}");
                 dormant.no_stack(why);
             }
@@ -222,8 +223,7 @@ struct FromOutside<P, D> {
 
 impl<P: Poller + 'static, D: Dormant> Wake for FromOutside<P, D> {
     fn wake(self: Arc<Self>) {
-        let who = self.who;
         // If the scheduler has ended, there is nobody to wake.
-        let _ = self.injector.hand_in(move |handle| handle.wake(who));
+        let _ = self.injector.wake(self.who);
     }
 }
