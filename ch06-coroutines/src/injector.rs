@@ -17,8 +17,10 @@ enum Work<P, D> {
     /// Somebody is to be woken. That needs no stack, so it cannot fail for want of one.
     Wake(Token),
     /// This is to be done, in a coroutine of its own.
-    Do(Box<dyn FnOnce(&Handle<P, D>) + Send>),
+    Do(Job<P, D>),
 }
+
+type Job<P, D> = Box<dyn FnOnce(&Handle<P, D>) + Send>;
 
 /// Takes work for a scheduler, from any thread.
 pub struct Injector<P, D> {
