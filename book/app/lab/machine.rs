@@ -48,7 +48,7 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(0, Into::into),
             memory_kib: meminfo("MemTotal"),
             open_files: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard),
-            processes: getrlimit(Resource::RLIMIT_NPROC).ok().map(|(soft, _)| soft),
+            processes: most_processes(),
             backlog: fs::read_to_string("/proc/sys/net/core/somaxconn")
                 .ok()
                 .and_then(|text| text.trim().parse().ok()),
@@ -135,4 +135,12 @@ fn said(program: &str, arguments: &[&str]) -> String {
         |_| "unknown".to_owned(),
         |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
     )
+}
+
+/// How many processes and threads this user may have, as far as nix knows.
+fn most_processes() -> Option<u64> {
+    #[cfg(target_vendor = "apple")]
+    return None;
+    #[cfg(not(target_vendor = "apple"))]
+    return getrlimit(Resource::RLIMIT_NPROC).ok().map(|(soft, _)| soft);
 }
