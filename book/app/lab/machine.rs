@@ -138,7 +138,7 @@ fn said(program: &str, arguments: &[&str]) -> String {
 }
 
 /// How many processes and threads this user may have, as far as nix knows.
-fn most_processes() -> Option<u64> {
+fn most_processes() -> Option<nix::libc::rlim_t> {
     #[cfg(target_vendor = "apple")]
     return None;
     #[cfg(not(target_vendor = "apple"))]
