@@ -18,7 +18,7 @@ use crate::servers;
 /// So many connect before the first of them is answered: fewer than a backlog holds.
 const AT_ONCE: usize = 100;
 /// Longer than any answer takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request that keeps its connection.
 pub(super) const KEPT: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: lab\r\n\r\n";
