@@ -211,10 +211,16 @@ fn connect_silent(
     println!("B asks; will it be answered?");
     wait(&mut other);
     other.response()?;
-    let gone = silent.iter_mut().filter_map(|client| match client.look(Duration::ZERO) {
-        Seen::Nothing => None,
-        _ => Some(()),
-    });
-    println!("meanwhile the server has closed or answered {} of {count}", gone.count());
+    silent.retain_mut(|client| client.look(Duration::ZERO) == Seen::Nothing);
+    let gone = count - silent.len();
+    println!("meanwhile the server has closed or answered {gone} of {count}");
+    if !silent.is_empty() {
+        println!("the others stay until it has had enough of them (or Ctrl-C)");
+    }
+    while let Some(client) = silent.last_mut() {
+        if client.look(Duration::from_secs(1)) != Seen::Nothing {
+            silent.pop();
+        }
+    }
     Ok(())
 }
