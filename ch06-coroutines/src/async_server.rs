@@ -7,7 +7,7 @@ use crate::best;
 use crate::executor::{Executor, Spawner, yield_now};
 use crate::house::{Came, House};
 use crate::race::{Either, race};
-use crate::reactor::{Reactor, Watch};
+use crate::reactor::Watch;
 use crate::server::on_threads;
 use crate::source::{Descriptor, Until};
 use crate::visitor::Visitor;
@@ -103,7 +103,11 @@ async fn host<'a, P: Poller + 'static>(
     } // both are dropped, and the door with them: who comes now is refused by the kernel
     house.site.drain();
     house.say_stop();
-    spawner.reactor(Reactor::call_all);
+    let waiting = spawner.reactor(|reactor| {
+        reactor.call_all();
+        reactor.waiting()
+    });
+    waiting.into_iter().for_each(Waker::wake); // for each to see what has changed
     let due = spawner.now() + house.timeouts.drain;
     let left = poll_fn(|context| match house.guests.get() {
         0 => Poll::Ready(()),
