@@ -6,6 +6,7 @@
 # It looks as if the thread were there, prints the calls, and puts the registers back. What lies at
 # `left` is drawn in src/context/x86_64.rs.
 define suspended
+  set language c
   set $left = (unsigned long *) ($arg0)
   set $was_pc = $pc
   set $was_rsp = $rsp
@@ -20,4 +21,5 @@ define suspended
   set $rsp = $was_rsp
   set $rbx = $was_rbx
   set $rbp = $was_rbp
+  set language auto
 end

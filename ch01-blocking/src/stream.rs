@@ -35,7 +35,8 @@ pub trait Transport: Write {
     fn untaken(&self) -> usize;
 
     /// Waits for the next piece of a live content. Nothing means that it is over. Only
-    /// chapter 6 knows how to wait for two at once, the client and the source.
+    /// chapter 6 knows how to wait for two at once, the client and the source; other
+    /// servers cut such an answer off behind its head.
     fn more(
         &mut self,
         _source: &mut dyn Source,

@@ -7,16 +7,17 @@ use crate::best;
 use crate::executor::{Executor, Spawner, yield_now};
 use crate::house::{Came, House};
 use crate::race::{Either, race};
-use crate::reactor::{Reactor, Watch};
+use crate::reactor::Watch;
 use crate::server::on_threads;
-use crate::source::{Descriptor, Until};
-use crate::visitor::Visitor;
+use crate::source::{Descriptor, Source, Until};
+use crate::visitor::{self, Visitor};
 use crate::waker::Bell;
 use ch01_blocking::listener::PAUSE;
 use ch01_blocking::stop::is_readable;
 use ch01_blocking::trace::trace;
 use ch01_blocking::{Listener, Options as Common, Site, Stop};
 use ch03_nonblocking::poller::{Interest, Poller};
+use ch03_nonblocking::table::Table;
 use clap::{Args, value_parser};
 use std::future::poll_fn;
 use std::io;
@@ -41,6 +42,15 @@ impl AsRef<Common> for Options {
     fn as_ref(&self) -> &Common {
         &self.common
     }
+}
+
+/// Bytes of a client's place in the reactor's table: while it rests, this is all of it but
+/// its deadline.
+pub const PLACE: usize = Table::<Source<Visitor<'_, best::Best>, Waker>>::PLACE;
+
+/// Bytes of the future that serves a client, which it has only while it is not idle.
+pub fn future_size() -> usize {
+    visitor::future_size::<best::Best>()
 }
 
 // ANCHOR: run
@@ -103,7 +113,11 @@ async fn host<'a, P: Poller + 'static>(
     } // both are dropped, and the door with them: who comes now is refused by the kernel
     house.site.drain();
     house.say_stop();
-    spawner.reactor(Reactor::call_all);
+    let waiting = spawner.reactor(|reactor| {
+        reactor.call_all();
+        reactor.waiting()
+    });
+    waiting.into_iter().for_each(Waker::wake); // for each to see what has changed
     let due = spawner.now() + house.timeouts.drain;
     let left = poll_fn(|context| match house.guests.get() {
         0 => Poll::Ready(()),

@@ -3,14 +3,18 @@
 
 use crate::executor::{Spawner, yield_now};
 use crate::line::{Line, Tried};
+use crate::race::{Either, race};
 use crate::source::Until;
 use crate::task::Woken;
 use crate::visitor::Visitor;
-use ch01_blocking::http::{Inbox, Outbox};
+use ch01_blocking::http::{Inbox, More, Outbox, Source};
 use ch01_blocking::trace::trace;
 use ch01_blocking::wait::Wait;
 use ch03_nonblocking::poller::Poller;
+use std::future::poll_fn;
 use std::io::{self, ErrorKind};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// A stream that makes its task wait.
@@ -53,6 +57,12 @@ impl<P: Poller + 'static> Awaiting<'_, P> {
             if self.0.has_had_its_turn() {
                 continue;
             }
+            if let Some(source) = outbox.source() {
+                // In a box, or whoever is sent anything would be as large as this.
+                let content = Box::pin(self.more(source)).await?;
+                outbox.push_piece(&content);
+                continue;
+            }
             let look = self.0.next_look();
             if self.wait(Until::Writable, look).await? == Woken::TimedOut {
                 self.0.look()?;
@@ -60,6 +70,37 @@ impl<P: Poller + 'static> Awaiting<'_, P> {
         }
     }
     // ANCHOR_END: flush
+
+    // ANCHOR: more
+    /// Waits for the next piece of a live content, and meanwhile for the client, who may
+    /// leave. Nothing means that it is over.
+    async fn more(&mut self, source: &mut dyn Source) -> io::Result<Vec<u8>> {
+        self.0.sent();
+        let quiet = source.quiet();
+        let due = self.0.now() + quiet;
+        let site = self.0.guest.house.site;
+        let mut content = Vec::new();
+        while let Some(until) = self.0.until_it_leaves()? {
+            let piece = poll_fn(|context| {
+                if site.is_draining()
+                    || source.more(context.waker(), &mut content) != More::NotYet
+                {
+                    return Poll::Ready(());
+                }
+                trace!("park", "for more to send, {:.1} s at most", quiet.as_secs_f64());
+                Poll::Pending
+            });
+            match race(piece, pin!(self.wait(until, due))).await {
+                Either::First(()) => return Ok(content),
+                Either::Second(woken) => match woken? {
+                    Woken::Up => {}
+                    Woken::TimedOut => break,
+                },
+            }
+        }
+        Ok(source.sign_of_life().to_vec())
+    }
+    // ANCHOR_END: more
 
     // ANCHOR: sleep
     /// Lets time pass, for `/sleep`, unless the connection is over before.

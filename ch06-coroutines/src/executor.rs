@@ -72,6 +72,10 @@ pub(crate) struct Core<'a, P, D> {
     over: Cell<bool>,
 }
 
+/// Bytes of a task's place in the executor's table. Its future and what its wakers share lie
+/// elsewhere.
+pub const TASK: usize = Table::<Task<'_>>::PLACE;
+
 /// So many signals are kept for the next tasks.
 const KEPT: usize = 64;
 

@@ -4,7 +4,7 @@
 use crate::guest::Guest;
 use crate::reactor::{self, Watch};
 use crate::source::Until;
-use ch01_blocking::http::Inbox;
+use ch01_blocking::http::{Inbox, Source};
 use ch01_blocking::stream::Transport;
 use ch01_blocking::trace::trace;
 use ch01_blocking::wait::{Describe, Progress, Wait};
@@ -250,6 +250,11 @@ impl<H: Watch> Transport for Line<'_, H> {
 
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
         self.write_with(|turn| turn.send_file(file, at, len))
+    }
+
+    /// Whoever waits has to wait for this, too.
+    fn more(&mut self, _: &mut dyn Source, _: &mut Vec<u8>) -> io::Result<()> {
+        Err(ErrorKind::WouldBlock.into())
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -8,13 +8,14 @@ use crate::best;
 use crate::guest::OnStack;
 use crate::house::{House, accept};
 use crate::scheduler::{Handle, Scheduler};
-use crate::source::{Descriptor, Until};
+use crate::source::{Descriptor, Source, Until};
 use crate::stack::Stacks;
 use crate::sys;
 use ch01_blocking::stop::is_readable;
 use ch01_blocking::trace::{self, trace};
 use ch01_blocking::{Listener, Options as Common, Site, Stop};
 use ch03_nonblocking::poller::{Interest, Poller, Token};
+use ch03_nonblocking::table::Table;
 use clap::{Args, value_parser};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -48,6 +49,10 @@ impl AsRef<Common> for Options {
         &self.common
     }
 }
+
+/// Bytes of a client's place in the reactor's table: while it rests, this is all of it but
+/// its deadline.
+pub const PLACE: usize = Table::<Source<OnStack<best::Best>, Token>>::PLACE;
 
 // ANCHOR: run
 /// Serves until `stop`, with a scheduler for each thread.

@@ -74,3 +74,11 @@ fn attend<P: Poller + 'static>(mut stream: Awaiting<'_, P>) -> impl Future<Outpu
     }
 }
 // ANCHOR_END: attend
+
+/// Bytes of the future that [`attend`] makes.
+pub(crate) fn future_size<P: Poller + 'static>() -> usize {
+    fn returned<A, F>(_: fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+    returned(attend::<P>)
+}

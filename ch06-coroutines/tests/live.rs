@@ -4,11 +4,10 @@
 use ch01_blocking::http::{Body, More, Request, Response, Source};
 use ch01_blocking::program::Cli;
 use ch01_blocking::site::Routes;
-use ch01_blocking::{Listener, Options, Stop};
+use ch01_blocking::{Listener, Options, Site, Stop};
 use ch03_nonblocking::poller::Poller;
 use ch04_select_poll::poll::Poll;
-use ch06_coroutines::Stacks;
-use ch06_coroutines::server::run_one;
+use ch06_coroutines::{Stacks, async_server, server};
 use clap::Parser;
 use std::collections::VecDeque;
 use std::fmt;
@@ -172,14 +171,27 @@ fn chunk(client: &mut TcpStream) -> io::Result<String> {
     String::from_utf8(content).map_err(io::Error::other)
 }
 
-/// Plays the scene on a server that parks on this poller, with these options, and then
-/// demands that all clients are gone.
+/// Plays the scene on both servers of the chapter, over this poller and with these options.
 fn play<P: Poller + 'static>(
-    poller: impl FnOnce() -> P + Send,
+    poller: impl Fn() -> P + Sync,
+    options: &[&str],
+    scene: impl Fn(Scene) -> io::Result<()>,
+) -> io::Result<()> {
+    play_on(options, &scene, |listener, site, options, stop| {
+        server::run_one(poller(), listener, site, options, Stacks::DEFAULT_SIZE, stop)
+    })?;
+    play_on(options, &scene, |listener, site, options, stop| {
+        async_server::run_one(poller(), listener, site, options, stop)
+    })
+}
+
+/// Plays it on one, and then demands that all clients are gone.
+fn play_on(
     options: &[&str],
     scene: impl FnOnce(Scene) -> io::Result<()>,
+    serve: impl FnOnce(Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
 ) -> io::Result<()> {
-    let words = ["coroutine"].iter().chain(options);
+    let words = ["server"].iter().chain(options);
     let options: Options = Cli::parse_from(words).options;
     let (let_go, hears) = channel();
     let tap = Tap { pieces: Arc::default(), let_go };
@@ -194,9 +206,7 @@ fn play<P: Poller + 'static>(
         None => Ok(()),
     };
     thread::scope(|scope| {
-        let server = scope.spawn(|| {
-            run_one(poller(), listener, &site, &options, Stacks::DEFAULT_SIZE, &stop)
-        });
+        let server = scope.spawn(|| serve(listener, &site, &options, &stop));
         let stop_later = stop_it.clone();
         let on_stage = Scene { address, tap, let_go: hears, stop: Box::new(stop_it) };
         let played = catch_unwind(AssertUnwindSafe(|| scene(on_stage)));
@@ -237,7 +247,7 @@ fn chunks_are_framed_and_the_next_request_is_answered_behind_them() -> io::Resul
 }
 
 fn a_client_who_leaves<P: Poller + 'static>(
-    poller: impl FnOnce() -> P + Send,
+    poller: impl Fn() -> P + Sync,
 ) -> io::Result<()> {
     play(poller, &[], |scene| {
         let mut client = scene.get("/live")?;

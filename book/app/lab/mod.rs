@@ -38,7 +38,7 @@ mod request;
 mod rounds;
 mod running;
 mod sample;
-mod sizes;
+pub(crate) mod sizes;
 mod slow_client;
 mod spawn;
 pub(crate) mod spread;

@@ -11,7 +11,7 @@ use ch03_nonblocking::poller::Token;
 use ch03_nonblocking::socket::Socket;
 use ch03_nonblocking::timers::Timers;
 use ch03_nonblocking::work::Work;
-use ch06_coroutines::Coroutine;
+use ch06_coroutines::{Coroutine, async_server, executor, server};
 use serde::Serialize;
 
 use super::Lab;
@@ -32,6 +32,9 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
     from_page: true,
     run,
 };
+
+/// The row of the future, which the table of all places asks for.
+pub(crate) const FUTURE: &str = "its future in `async`";
 
 #[derive(Serialize)]
 struct Row {
@@ -78,6 +81,26 @@ fn run(lab: &Lab<'_>) -> Result<()> {
             "`Coroutine`",
             "two addresses: where its stack was left, and what lies at its bottom",
             size_of::<Coroutine>(),
+        ),
+        row(
+            "a client's place in `coroutine`'s table",
+            "at rest, all that there is of it but its entry on a wheel",
+            server::PLACE,
+        ),
+        row(
+            "its place in `async`'s table",
+            "the same, for wakers, which are twice a token",
+            async_server::PLACE,
+        ),
+        row(
+            FUTURE,
+            "only in the middle of something: `serve`, and all that it waits for",
+            async_server::future_size(),
+        ),
+        row(
+            "… and the task around it",
+            "where the future is, and what wakes it",
+            executor::TASK,
         ),
     ];
     keep(lab, &rows, vec![Part::once("sizes", table(&rows))])

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::results::{Results, cell};
+use crate::lab::sizes::FUTURE;
 use crate::lab::spread::bytes;
 
 /// A place where the state can live.
@@ -66,13 +67,18 @@ pub(super) fn table(results: &Results) -> String {
         if server == "pool" {
             idle = "a worker".to_owned();
         }
+        // How large a future is, the compiler knows.
+        let size = (server == "async")
+            .then(|| results.number("sizes", &[("what", json!(FUTURE))], "bytes"))
+            .flatten()
+            .map_or(String::new(), |size| format!(": {}", bytes(size)));
         table += &format!(
-            "| {chapter}&nbsp;`{server}` | {lives} | {idle} | {} | {} |\n",
+            "| {chapter}&nbsp;`{server}` | {lives}{size} | {idle} | {} | {} |\n",
             waiting("half_a_head"),
             waiting("asleep"),
         );
     }
-    table += "\n*From what `lab memory`, `lab waiting` and `lab spawn` have recorded: memory that the server itself has \
+    table += "\n*From what `lab memory`, `lab waiting`, `lab sizes` and `lab spawn` have recorded: memory that the server itself has \
               written, for each client; in chapter 1 also what the kernel needs for a process or a thread. The kernel's socket is \
               the same for all, and not counted. The number before a server is its chapter's. A dash: not weighed.*\n";
     table

@@ -7,7 +7,7 @@
 
 use crate::stream::Transport;
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -55,15 +55,19 @@ impl Live {
         let mut content = Vec::new();
         *bytes = Vec::new(); // who waits owns no buffer meanwhile
         stream.more(&mut *self.source, &mut content)?;
+        Ok(self.frame(&content, bytes))
+    }
+
+    /// Frames a piece. Says whether there will be more: an empty one is how the end looks.
+    pub(super) fn frame(&self, content: &[u8], bytes: &mut Vec<u8>) -> bool {
         if self.chunked {
-            // And an empty one, at the end, is how the end looks.
-            write!(bytes, "{:x}\r\n", content.len())?;
-            bytes.extend_from_slice(&content);
+            bytes.extend_from_slice(format!("{:x}\r\n", content.len()).as_bytes());
+            bytes.extend_from_slice(content);
             bytes.extend_from_slice(b"\r\n");
         } else {
-            bytes.extend_from_slice(&content);
+            bytes.extend_from_slice(content);
         }
-        Ok(!content.is_empty())
+        !content.is_empty()
     }
 }
 

@@ -5,7 +5,7 @@
 //! them as itself (a file, or bytes still to be made), so what a client that
 //! never reads can make us hold is bounded.
 
-use super::live::Live;
+use super::live::{Live, Source};
 use super::request::{Asked, Method, Version};
 use super::response::{Body, Extra, Refusal, Response, phrase};
 use crate::stream::Transport;
@@ -190,6 +190,24 @@ impl Outbox {
         }
     }
     // ANCHOR_END: flush
+
+    /// The source of a live content, if all before it was sent: for a driver whose stream
+    /// cannot wait for it, and which waits by itself.
+    pub fn source(&mut self) -> Option<&mut dyn Source> {
+        match &mut self.tail {
+            Tail::Live(live) if self.sent == self.bytes.len() => Some(&mut *live.source),
+            _ => None,
+        }
+    }
+
+    /// Queues what that source had. Nothing means that it is over.
+    pub fn push_piece(&mut self, content: &[u8]) {
+        if let Tail::Live(live) = &self.tail
+            && !live.frame(content, &mut self.bytes)
+        {
+            self.tail = Tail::None;
+        }
+    }
 
     /// Makes the next bytes of a pattern.
     fn make(&mut self, most: u64) {
