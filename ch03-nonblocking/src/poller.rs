@@ -77,7 +77,8 @@ pub struct Ready {
     /// Writing would not wait.
     pub writable: bool,
     /// The other side has finished sending, or that is not known; there may be bytes to
-    /// read before the end.
+    /// read before the end. It is said, too, of a descriptor with urgent data, at which a
+    /// read stops short of what is behind it.
     pub eof: bool,
     /// The connection is over, in both directions.
     pub broken: bool,

@@ -68,6 +68,7 @@ impl Epoll {
         } else if self.trigger == Trigger::Edge {
             // For everything, once and for all: what is told is remembered.
             flags |= EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLOUT;
+            flags |= EpollFlags::EPOLLPRI;
         } else {
             if interest.has(Interest::READ) {
                 flags |= EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
@@ -136,7 +137,9 @@ impl Poller for Epoll {
                 token: Token::from_bits(event.data()),
                 readable: any(EpollFlags::EPOLLIN),
                 writable: any(EpollFlags::EPOLLOUT),
-                eof: any(EpollFlags::EPOLLRDHUP),
+                // A read stops at urgent data (send(2), MSG_OOB), however much is there
+                // behind it: so a short one does not mean that nothing is left.
+                eof: any(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLPRI),
                 broken: any(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP),
             }
         }));

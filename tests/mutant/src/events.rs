@@ -47,6 +47,7 @@ struct Client {
     phase: Phase,
     /// There may be something to read, or an end.
     readable: bool,
+    /// An end has come, or urgent data, before which a read stops: a short one says nothing.
     eof: bool,
     /// The client has closed its side, and everything before that was read.
     ended: bool,
@@ -187,6 +188,7 @@ fn welcome(
     stream.set_nonblocking(true)?;
     stream.set_nodelay(true)?;
     let mut flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
+    flags.set(EpollFlags::EPOLLPRI, !wrong(Mutation::EventsStrandsUrgent));
     if wrong(Mutation::EventsWantsRoomAlways) {
         flags |= EpollFlags::EPOLLOUT; // as long as it is so, that is: nearly always
     } else if !wrong(Mutation::EventsSpinsOnHalfClose)
@@ -285,7 +287,8 @@ impl Client {
         let asleep = self.sleeping.is_some();
         let forgets = asleep && wrong(Mutation::EventsForgetsWhileAsleep);
         if !forgets && !self.deaf {
-            self.eof |= broken || flags.contains(EpollFlags::EPOLLRDHUP);
+            let unsure = EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLPRI;
+            self.eof |= broken || flags.intersects(unsure);
             self.readable |= self.eof || flags.contains(EpollFlags::EPOLLIN);
         }
         !broken
