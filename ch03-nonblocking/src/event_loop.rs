@@ -131,6 +131,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
                 pool: Pool::new(site.limits.output),
                 share: SHARE,
                 now,
+                clock: |_| Instant::now(),
                 date: SystemTime::now(),
             },
             again: Vec::new(),
@@ -226,7 +227,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         drop(listener); // who comes now is refused by the kernel
         (self.accept_again, self.paused) = (false, None);
         let within = self.shared.timeouts.drain;
-        self.stopping = Some(self.shared.now + within);
+        self.stopping = Some(self.shared.look() + within);
         self.shared.site.drain();
         trace::about(0);
         trace!(

@@ -24,7 +24,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What `async` is told at its start.
 #[derive(Args, Clone, Debug)]
@@ -104,7 +104,7 @@ async fn host<'a, P: Poller + 'static>(
     house.site.drain();
     house.say_stop();
     spawner.reactor(Reactor::call_all);
-    let due = spawner.now() + house.timeouts.drain;
+    let due = Instant::now() + house.timeouts.drain;
     let left = poll_fn(|context| match house.guests.get() {
         0 => Poll::Ready(()),
         _ => {
