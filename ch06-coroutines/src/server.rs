@@ -20,7 +20,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What `coroutine` is told at its start.
 #[derive(Args, Clone, Debug)]
@@ -141,15 +141,11 @@ fn host<P: Poller + 'static>(
     let host = handle.current();
     let accepting = {
         let house = house.clone();
-        handle.spawn(move |handle| {
-            let accepted = accept(&house, &door);
-            drop(door); // who comes now is refused by the kernel
-            if let Some(host) = host {
-                handle.wake(host); // it ends early only if it failed
-            }
-            accepted
-        })?
+        handle.spawn(move |_| accept(&house, &door))? // and the door is closed
     };
+    if let Some(host) = host {
+        accepting.wakes(host); // it ends early only if it failed
+    }
     while !is_readable(&[stop.get().as_fd()], Some(Duration::ZERO))[0] {
         stop.wait(Until::Readable, None)?;
         if accepting.has_ended() {
@@ -164,7 +160,7 @@ fn host<P: Poller + 'static>(
     house.say_stop();
     house.host.set(host);
     handle.call_all();
-    let deadline = handle.now() + house.timeouts.drain;
+    let deadline = Instant::now() + house.timeouts.drain;
     while house.guests.get() > 0 && handle.now() < deadline {
         handle.park(Some(deadline));
     }
