@@ -14,6 +14,7 @@ use crate::sys;
 use ch01_blocking::stop::is_readable;
 use ch01_blocking::trace::{self, trace};
 use ch01_blocking::{Listener, Options as Common, Site, Stop};
+use ch02_threadpool::options::With;
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use clap::{Args, value_parser};
 use std::io;
@@ -23,30 +24,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// What `coroutine` is told at its start.
-#[derive(Args, Clone, Debug)]
-#[group(skip)] // its name is the common options'
-pub struct Options {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    own: Own,
-}
+pub type Options = With<Own>;
 
+/// What only `coroutine` is told.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Coroutines")]
-struct Own {
+pub struct Own {
     /// Schedulers, a thread each [default: one for each core]
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// A coroutine's stack, in bytes; only pages that are touched cost memory
     #[arg(long, value_name = "SIZE", default_value_t = Stacks::DEFAULT_SIZE)]
     stack: usize,
-}
-
-impl AsRef<Common> for Options {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
 }
 
 // ANCHOR: run
