@@ -42,6 +42,18 @@ pub(crate) enum Waiter<W> {
     Told,
 }
 
+/// Who waits to read.
+pub(crate) enum Reader<D, W> {
+    /// One that is in the middle of something, or nobody.
+    Waiting(Waiter<W>),
+    /// One that is to begin when there is something to read, and owns neither a stack nor
+    /// a future until then.
+    Resting(D),
+    /// The same, and its time has come: it is in the run queue.
+    Called(D),
+}
+// ANCHOR_END: source
+
 impl<W> Waiter<W> {
     fn is_nobody(&self) -> bool {
         matches!(self, Waiter::Nobody)
@@ -69,18 +81,6 @@ impl<W> Waiter<W> {
         }
     }
 }
-
-/// Who waits to read.
-pub(crate) enum Reader<D, W> {
-    /// One that is in the middle of something, or nobody.
-    Waiting(Waiter<W>),
-    /// One that is to begin when there is something to read, and owns neither a stack nor
-    /// a future until then.
-    Resting(D),
-    /// The same, and its time has come: it is in the run queue.
-    Called(D),
-}
-// ANCHOR_END: source
 
 impl<D, W> Reader<D, W> {
     pub(crate) const NOBODY: Self = Reader::Waiting(Waiter::Nobody);

@@ -96,6 +96,6 @@ fn a_waker_may_use_the_executor() -> io::Result<()> {
     })?;
     ran.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     assert!(USES.get() > 10, "it was used {} times only", USES.get());
-    (SPAWNER.take(), TASK.take());
+    drop((SPAWNER.take(), TASK.take()));
     Ok(())
 }

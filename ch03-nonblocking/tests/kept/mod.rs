@@ -8,6 +8,7 @@ use ch01_blocking::{Listener, Options, Site, Stop};
 use clap::Parser;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -64,6 +65,7 @@ pub(crate) fn nobody_pays(
     let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
     let address = listener.address()?;
     let (stop, stopper) = Stop::pipe()?;
+    let (talker, over) = (TcpStream::connect(address)?, AtomicBool::new(false));
     thread::scope(|scope| {
         let server = scope.spawn(|| run(listener, &site, &options, &stop));
         let [first, keeper, other] = [(); 3].map(|()| TcpStream::connect(address));
@@ -73,6 +75,17 @@ pub(crate) fn nobody_pays(
         // Both are there when the thread is free again: they have their turns in one round.
         ask(&keeper, "/kept")?;
         ask(&other, "/answered")?;
+        // Meanwhile there is always something else to do: a thread that has nothing to do may
+        // wait longer than it must, and nobody notices.
+        let talks = scope.spawn(|| {
+            while !over.load(Relaxed) {
+                ask(&talker, "/plaintext")?;
+                if (&talker).read(&mut [0; 4096])? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            io::Result::Ok(())
+        });
         let gone = [first, keeper, other].map(|mut client| {
             scope.spawn(move || {
                 client.read_to_end(&mut Vec::new()).map(|_| Instant::now())
@@ -82,6 +95,8 @@ pub(crate) fn nobody_pays(
             .into_iter()
             .map(|client| client.join().expect("it does not panic"))
             .collect::<io::Result<Vec<_>>>()?;
+        over.store(true, Relaxed);
+        talks.join().expect("it does not panic")?;
         gone.sort();
         let mut ready = keeps.ready.lock().expect("whole").clone();
         ready.sort();
