@@ -64,7 +64,7 @@ impl Client {
             .send_out_of_band(&[byte])
             .map_err(|error| Stop::fail("urgent data sent", error.to_string()))?;
         self.log.sent(&self.name, &[byte]);
-        self.note("that byte was urgent data (MSG_OOB)");
+        self.note("the last byte was urgent data (MSG_OOB)");
         Ok(())
     }
 

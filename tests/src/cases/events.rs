@@ -190,7 +190,8 @@ pub(super) const CASES: &[Case] = &[
             Ok(())
         },
     )
-    .needs(&[Need::Plaintext, Need::Process, Need::Bytes]),
+    .needs(&[Need::Plaintext, Need::Process, Need::Bytes])
+    .book("Chapter 5, \"The lost wake-up\""),
     case(
         "speaks_while_it_sleeps",
         Contract,
