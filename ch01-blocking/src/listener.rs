@@ -54,6 +54,9 @@ pub enum Accept {
 
 impl Listener {
     /// Listens on an address; port 0 lets the kernel choose.
+    ///
+    /// An error is the system's: the address is taken, not this machine's, or not for us
+    /// (bind(2)).
     pub fn bind(address: SocketAddr) -> io::Result<Listener> {
         let socket = Listener::open(&address.into(), |_| Ok(()))?;
         Ok(Listener { socket, accepted: sys::shared()? })
@@ -89,6 +92,7 @@ impl Listener {
     }
 
     /// The same socket once more, for another thread.
+    /// An error means that there are no descriptors left.
     pub fn shared(&self) -> io::Result<Listener> {
         Ok(Listener { socket: self.socket.try_clone()?, accepted: self.accepted })
     }

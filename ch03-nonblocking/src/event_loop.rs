@@ -77,6 +77,7 @@ pub fn run(
 
 impl<P: Poller> EventLoop<'_, P> {
     /// Serves to the end.
+    /// An error is the poller's: without it nobody can be served.
     pub fn run(mut self) -> io::Result<()> {
         let mut ready = Vec::new();
         let mut late = Vec::new();
@@ -109,6 +110,7 @@ impl<P: Poller> EventLoop<'_, P> {
 
 impl<'a, P: Poller> EventLoop<'a, P> {
     /// A loop that has nobody yet.
+    /// An error is the poller's.
     pub fn new(
         mut poller: P,
         listener: Listener,

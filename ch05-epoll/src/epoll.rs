@@ -9,6 +9,26 @@
 //! In two fashions: *level-triggered*, it tells as long as a descriptor is ready, as
 //! `poll` does; *edge-triggered*, it tells when a descriptor becomes ready, once. The
 //! event loop relies on nothing but the latter, so it need not know which it is.
+//!
+//! ```
+//! use ch03_nonblocking::poller::{Interest, Poller, Token};
+//! use ch05_epoll::epoll::{Epoll, Trigger};
+//! use std::io::Write;
+//! use std::os::fd::AsFd;
+//! use std::os::unix::net::UnixStream;
+//!
+//! let (ours, mut theirs) = UnixStream::pair()?;
+//! ours.set_nonblocking(true)?;
+//! let token = Token { index: 7, generation: 0 };
+//! let mut poller = Epoll::new(Trigger::Edge)?;
+//! poller.register(ours.as_fd(), token, Interest::READ)?;
+//! theirs.write_all(b"!")?;
+//! let mut ready = Vec::new();
+//! poller.wait(&mut ready, None)?;
+//! assert!(ready[0].token == token && ready[0].readable);
+//! poller.deregister(ours.as_fd(), token)?;
+//! # std::io::Result::Ok(())
+//! ```
 
 use ch01_blocking::wait::milliseconds;
 use ch01_blocking::{Listener, Options, Site, Stop};
@@ -45,6 +65,7 @@ pub enum Trigger {
 
 impl Epoll {
     /// An empty list in the kernel.
+    /// An error means that there are no descriptors left.
     pub fn new(trigger: Trigger) -> io::Result<Epoll> {
         Ok(Epoll {
             kernel: epoll::Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,

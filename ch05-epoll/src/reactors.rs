@@ -102,6 +102,7 @@ fn run_loops(
 
 // ANCHOR: deal
 /// A listener for each loop: a socket, or another descriptor of the same socket.
+/// An error means that there are no descriptors left.
 pub fn deal(
     listener: Listener,
     how: Listeners,
