@@ -110,6 +110,7 @@ impl Options {
     }
 
     /// How much each message may take.
+    /// An error means that there is no memory to share.
     pub fn limits(&self) -> io::Result<Limits> {
         let Sizes { max_line, max_head, max_fields, max_body, max_output, max_buffered } =
             self.sizes;
@@ -124,6 +125,8 @@ impl Options {
     }
 
     /// The application that these options describe.
+    /// An error is about `--root`, or as for
+    /// [`limits`](Options::limits).
     pub fn site(&self) -> io::Result<Site> {
         Site::new(self.root.as_deref(), self.limits()?)
     }

@@ -122,6 +122,7 @@ impl<'a> Roster<'a> {
     }
 
     /// Lets time pass, unless everybody is cut off meanwhile.
+    /// That is `ConnectionAborted`.
     pub fn sleep(&self, time: Duration) -> io::Result<()> {
         let awake = |seats: &mut Seats| !seats.cut_off;
         let waited = self.cut.wait_timeout_while(self.lock(), time, awake);

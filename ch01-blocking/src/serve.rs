@@ -108,6 +108,8 @@ fn too_late(
 }
 
 /// Says why not. It is the connection's last answer.
+/// An error means that the connection is
+/// broken.
 pub fn refuse(
     why: Refusal,
     stream: &mut impl Stream,

@@ -42,6 +42,8 @@ pub struct Site {
 
 impl Site {
     /// A site with the routes, and the files below `root` if there is one.
+    /// An error is that of opening `root`,
+    /// or means that there is no memory to share.
     pub fn new(root: Option<&Path>, limits: Limits) -> io::Result<Site> {
         let files = root.map(Files::open).transpose()?;
         Ok(Site {

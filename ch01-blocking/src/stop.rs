@@ -4,6 +4,17 @@
 //! (TLPI 63.5.2, the self-pipe trick). Whoever waits, by whatever
 //! mechanism, watches the other end beside its sockets. Nobody reads the byte, so
 //! the pipe stays readable, for every thread and every process.
+//!
+//! ```
+//! use ch01_blocking::Stop;
+//!
+//! let (stop, stopper) = Stop::pipe()?;
+//! assert!(!stop.is_asked());
+//! stopper.stop()?;
+//! assert!(stop.is_asked()); // and it stays so, for whoever looks
+//! stop.wait();
+//! # std::io::Result::Ok(())
+//! ```
 
 use crate::sys;
 use crate::wait::milliseconds;
@@ -23,6 +34,7 @@ pub struct Stopper(File);
 
 impl Stop {
     /// A fresh pipe.
+    /// An error means that there are no descriptors left.
     pub fn pipe() -> io::Result<(Stop, Stopper)> {
         let (read, write) = sys::pipe()?;
         Ok((Stop(read), Stopper(File::from(write))))
@@ -34,6 +46,8 @@ impl Stop {
     }
 
     /// A pipe into which these signals write from now on, and into no other.
+    /// An error is that of
+    /// pipe(2) or sigaction(2).
     pub fn on(signals: &[sys::Signal]) -> io::Result<Stop> {
         let (stop, Stopper(write)) = Stop::pipe()?;
         sys::write_on_signals(write.into(), signals)?;

@@ -22,6 +22,7 @@
 //! one listening socket, and the kernel's backlog is their queue: each of them is chapter
 //! 1's `iterative`.
 
+pub mod options;
 pub mod pool;
 pub mod prefork;
 pub mod queue;

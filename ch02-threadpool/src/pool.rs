@@ -1,29 +1,24 @@
 //! Threads that are made once: they take turns at the clients.
 
+use crate::options::With;
 use crate::queue::Queue;
 use ch01_blocking::attend::{Welcome, attend};
 use ch01_blocking::listener::{Accept, Listener};
 use ch01_blocking::roster::{Place, Roster};
 use ch01_blocking::trace::{self, trace};
-use ch01_blocking::{Options as Common, Site, Stop, thread::STACK};
+use ch01_blocking::{Site, Stop, thread::STACK};
 use clap::{Args, ValueEnum, value_parser};
 use std::io;
 use std::os::fd::AsFd;
 use std::thread::{self, Scope};
 
 /// What a pool is told at its start.
-#[derive(Args, Clone, Debug)]
-#[group(skip)] // its name is the common options'
-pub struct Options {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    own: Own,
-}
+pub type Options = With<Own>;
 
+/// What only a pool is told.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Workers")]
-struct Own {
+pub struct Own {
     /// Threads, each with one client at a time
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..), default_value = "16")]
     threads: u16,
@@ -42,12 +37,6 @@ enum WhenBusy {
     Wait,
     /// It is answered 503 at once
     Refuse,
-}
-
-impl AsRef<Common> for Options {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
 }
 
 // ANCHOR: run

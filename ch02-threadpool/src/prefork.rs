@@ -1,5 +1,6 @@
 //! Processes that are made once: all of them accept on one socket.
 
+use crate::options::With;
 use ch01_blocking::children::Children;
 use ch01_blocking::ledger::Ledger;
 use ch01_blocking::stop::is_readable;
@@ -21,27 +22,15 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What `prefork` is told at its start.
-#[derive(Args, Clone, Debug)]
-#[group(skip)] // its name is the common options'
-pub struct Options {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    own: Own,
-}
+pub type Options = With<Own>;
 
+/// What only `prefork` is told.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Workers")]
-struct Own {
+pub struct Own {
     /// Processes, each with one client at a time
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..), default_value = "16")]
     processes: u16,
-}
-
-impl AsRef<Common> for Options {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
 }
 
 // ANCHOR: run

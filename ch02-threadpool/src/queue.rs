@@ -1,4 +1,20 @@
 //! A bounded queue: one thread puts jobs in, many workers take them out.
+//!
+//! ```
+//! use ch02_threadpool::Queue;
+//! use std::sync::Mutex;
+//! use std::thread;
+//!
+//! let (queue, squares) = (Queue::new(2, 10), Mutex::new(Vec::new()));
+//! thread::scope(|scope| {
+//!     for _worker in 0..2 {
+//!         scope.spawn(|| queue.work(|n: u32| squares.lock().unwrap().push(n * n)));
+//!     }
+//!     (1..=3).for_each(|n| queue.put(n));
+//!     queue.close(); // what is in it is still done
+//! });
+//! assert_eq!(squares.into_inner().unwrap().iter().sum::<u32>(), 1 + 4 + 9);
+//! ```
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

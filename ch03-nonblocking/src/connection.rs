@@ -225,7 +225,8 @@ impl<T: Transport> Connection<T> {
                         match response.delay {
                             None => self.answer(response, asked, work, shared),
                             Some(time) => {
-                                work.later = Some((response, asked, shared.now + time));
+                                work.later =
+                                    Some((response, asked, shared.look() + time));
                                 self.state = State::Send(Then::Sleep);
                             }
                         }

@@ -77,6 +77,7 @@ pub fn run(
 
 impl<P: Poller> EventLoop<'_, P> {
     /// Serves to the end.
+    /// An error is the poller's: without it nobody can be served.
     pub fn run(mut self) -> io::Result<()> {
         let mut ready = Vec::new();
         let mut late = Vec::new();
@@ -109,6 +110,7 @@ impl<P: Poller> EventLoop<'_, P> {
 
 impl<'a, P: Poller> EventLoop<'a, P> {
     /// A loop that has nobody yet.
+    /// An error is the poller's.
     pub fn new(
         mut poller: P,
         listener: Listener,
@@ -131,6 +133,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
                 pool: Pool::new(site.limits.output),
                 share: SHARE,
                 now,
+                clock: |_| Instant::now(),
                 date: SystemTime::now(),
             },
             again: Vec::new(),
@@ -226,7 +229,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         drop(listener); // who comes now is refused by the kernel
         (self.accept_again, self.paused) = (false, None);
         let within = self.shared.timeouts.drain;
-        self.stopping = Some(self.shared.now + within);
+        self.stopping = Some(self.shared.look() + within);
         self.shared.site.drain();
         trace::about(0);
         trace!(

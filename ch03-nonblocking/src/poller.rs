@@ -4,6 +4,26 @@
 //! that are ready.* `spin` answers by guessing, `sigio` by signals, `select`, `poll`
 //! and `epoll` by asking the kernel in better and better ways. Each is one file that
 //! implements [`Poller`], and one event loop drives them all.
+//!
+//! ```
+//! use ch03_nonblocking::poller::{Interest, Poller, Token};
+//! use ch03_nonblocking::spin::Spin;
+//! use std::io::Write;
+//! use std::os::fd::AsFd;
+//! use std::os::unix::net::UnixStream;
+//!
+//! let (ours, mut theirs) = UnixStream::pair()?;
+//! ours.set_nonblocking(true)?;
+//! let token = Token { index: 7, generation: 0 };
+//! let mut poller = Spin::default();
+//! poller.register(ours.as_fd(), token, Interest::READ)?;
+//! theirs.write_all(b"!")?;
+//! let mut ready = Vec::new();
+//! poller.wait(&mut ready, None)?;
+//! assert!(ready[0].token == token && ready[0].readable);
+//! poller.deregister(ours.as_fd(), token)?;
+//! # std::io::Result::Ok(())
+//! ```
 
 use std::io;
 use std::ops::BitOr;
@@ -77,7 +97,8 @@ pub struct Ready {
     /// Writing would not wait.
     pub writable: bool,
     /// The other side has finished sending, or that is not known; there may be bytes to
-    /// read before the end.
+    /// read before the end. It is said, too, of a descriptor with urgent data, at which a
+    /// read stops short of what is behind it.
     pub eof: bool,
     /// The connection is over, in both directions.
     pub broken: bool,

@@ -44,6 +44,8 @@ pub struct Sigio {
 
 impl Sigio {
     /// Blocks the signals that it takes, in this thread and for good.
+    /// An error is that of
+    /// pthread_sigmask(3).
     pub fn new() -> io::Result<Sigio> {
         let signal = libc::SIGRTMIN() + 1;
         Ok(Sigio {

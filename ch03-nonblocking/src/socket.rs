@@ -89,6 +89,8 @@ impl Share {
     }
 
     /// Moves at most so many bytes as are left, and counts them.
+    /// `WouldBlock` if there are none;
+    /// any other error is that of `moves`.
     pub fn take(
         &mut self,
         moves: impl FnOnce(usize) -> io::Result<usize>,

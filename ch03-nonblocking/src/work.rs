@@ -39,10 +39,21 @@ pub struct Shared<'a> {
     pub pool: Pool,
     /// What a connection may move in one turn, in bytes: see [`SHARE`](crate::socket::SHARE).
     pub share: usize,
-    /// Now, as the loop last looked at the clock.
+    /// When this round began: now, if nobody has kept the loop since.
     pub now: Instant,
+    /// Looks at the clock again, for who begins to wait: if the application has kept the
+    /// loop for a second, that second is not the client's. Is given `now`, for a world in
+    /// which no time passes meanwhile.
+    pub clock: fn(Instant) -> Instant,
     /// The same for people.
     pub date: SystemTime,
+}
+
+impl Shared<'_> {
+    /// Now, for whose time begins now.
+    pub(crate) fn look(&self) -> Instant {
+        (self.clock)(self.now)
+    }
 }
 
 /// Buffers that nobody uses at the moment.

@@ -77,6 +77,7 @@ fn shared(site: &Site) -> Shared<'_> {
         pool: Pool::new(1 << 16),
         share: SHARE,
         now: Instant::now(),
+        clock: |now| now,
         date: SystemTime::now(),
     }
 }

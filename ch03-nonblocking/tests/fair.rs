@@ -72,6 +72,7 @@ fn a_turn_ends_before_a_long_answer_does() -> io::Result<()> {
         pool: Pool::new(site.limits.output),
         share: SHARE,
         now: Instant::now(),
+        clock: |now| now,
         date: SystemTime::now(),
     };
     let asks = b"GET /bytes/100000000 HTTP/1.1\r\nHost: x\r\n\r\n";

@@ -9,6 +9,26 @@
 //! In two fashions: *level-triggered*, it tells as long as a descriptor is ready, as
 //! `poll` does; *edge-triggered*, it tells when a descriptor becomes ready, once. The
 //! event loop relies on nothing but the latter, so it need not know which it is.
+//!
+//! ```
+//! use ch03_nonblocking::poller::{Interest, Poller, Token};
+//! use ch05_epoll::epoll::{Epoll, Trigger};
+//! use std::io::Write;
+//! use std::os::fd::AsFd;
+//! use std::os::unix::net::UnixStream;
+//!
+//! let (ours, mut theirs) = UnixStream::pair()?;
+//! ours.set_nonblocking(true)?;
+//! let token = Token { index: 7, generation: 0 };
+//! let mut poller = Epoll::new(Trigger::Edge)?;
+//! poller.register(ours.as_fd(), token, Interest::READ)?;
+//! theirs.write_all(b"!")?;
+//! let mut ready = Vec::new();
+//! poller.wait(&mut ready, None)?;
+//! assert!(ready[0].token == token && ready[0].readable);
+//! poller.deregister(ours.as_fd(), token)?;
+//! # std::io::Result::Ok(())
+//! ```
 
 use ch01_blocking::wait::milliseconds;
 use ch01_blocking::{Listener, Options, Site, Stop};
@@ -45,6 +65,7 @@ pub enum Trigger {
 
 impl Epoll {
     /// An empty list in the kernel.
+    /// An error means that there are no descriptors left.
     pub fn new(trigger: Trigger) -> io::Result<Epoll> {
         Ok(Epoll {
             kernel: epoll::Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
@@ -68,6 +89,7 @@ impl Epoll {
         } else if self.trigger == Trigger::Edge {
             // For everything, once and for all: what is told is remembered.
             flags |= EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLOUT;
+            flags |= EpollFlags::EPOLLPRI;
         } else {
             if interest.has(Interest::READ) {
                 flags |= EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
@@ -136,7 +158,9 @@ impl Poller for Epoll {
                 token: Token::from_bits(event.data()),
                 readable: any(EpollFlags::EPOLLIN),
                 writable: any(EpollFlags::EPOLLOUT),
-                eof: any(EpollFlags::EPOLLRDHUP),
+                // A read stops at urgent data (send(2), MSG_OOB), however much is there
+                // behind it: so a short one does not mean that nothing is left.
+                eof: any(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLPRI),
                 broken: any(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP),
             }
         }));

@@ -6,7 +6,9 @@
 //! mentions it).
 //!
 //! Here everything is watched with `EV_CLEAR`, which is what edge-triggered is for
-//! `epoll`: it tells when something happens, and not again for as long as it is so.
+//! `epoll`: it tells when something happens, and not again for as long as it is so. What it
+//! does not tell of is urgent data, before which a read stops short: who sends some (MSG_OOB)
+//! may have to send more, or wait for a deadline, until what is behind it is looked at.
 
 use ch01_blocking::{Listener, Options, Site, Stop};
 use ch03_nonblocking::event_loop;

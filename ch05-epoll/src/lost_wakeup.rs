@@ -8,7 +8,8 @@ use crate::epoll::{Epoll, Trigger};
 use ch01_blocking::http::{Inbox, Outbox, Parsed};
 use ch01_blocking::listener::{Client, Mode};
 use ch01_blocking::trace::{self, trace};
-use ch01_blocking::{Listener, Options as Common, Site, Stop};
+use ch01_blocking::{Listener, Site, Stop};
+use ch02_threadpool::options::With;
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use ch03_nonblocking::socket::Socket;
 use ch03_nonblocking::table::Table;
@@ -25,20 +26,14 @@ const STOP: Token = Token { index: u32::MAX, generation: 1 };
 const PIECE: usize = 64;
 
 /// What `lost-wakeup` is told at its start.
+pub type Options = With<Own>;
+
+/// What only `lost-wakeup` is told.
 #[derive(Args, Clone, Debug)]
-#[group(skip)] // its name is the common options'
-pub struct Options {
-    #[command(flatten)]
-    common: Common,
+pub struct Own {
     /// Read until reading would wait, as one must
     #[arg(long)]
     mended: bool,
-}
-
-impl AsRef<Common> for Options {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
 }
 
 /// One client.
@@ -134,7 +129,7 @@ impl Guest {
                 }
                 Err(error) => return Err(error),
             }
-            if !options.mended {
+            if !options.own.mended {
                 trace!("wait", "to be told");
                 return Ok(Now::Stays);
             }

@@ -9,6 +9,7 @@
 use crate::epoll::{Epoll, Trigger};
 use ch01_blocking::sys::Signal;
 use ch01_blocking::{Listener, Options as Common, Site, Stop};
+use ch02_threadpool::options::With;
 use ch02_threadpool::prefork::supervise;
 use ch03_nonblocking::event_loop::EventLoop;
 use clap::{Args, ValueEnum, value_parser};
@@ -16,18 +17,12 @@ use std::io;
 use std::thread;
 
 /// What `reactors` is told at its start.
-#[derive(Args, Clone, Debug)]
-#[group(skip)] // its name is the common options'
-pub struct Options {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    own: Own,
-}
+pub type Options = With<Own>;
 
+/// What only `reactors` is told.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Loops")]
-struct Own {
+pub struct Own {
     /// Loops in each process, a thread each [default: one for each core]
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     threads: Option<u16>,
@@ -51,12 +46,6 @@ pub enum Listeners {
     Herd,
 }
 // ANCHOR_END: listeners
-
-impl AsRef<Common> for Options {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
 
 // ANCHOR: run
 /// Serves until `stop`. With several processes, only from one that has one thread.
@@ -113,6 +102,7 @@ fn run_loops(
 
 // ANCHOR: deal
 /// A listener for each loop: a socket, or another descriptor of the same socket.
+/// An error means that there are no descriptors left.
 pub fn deal(
     listener: Listener,
     how: Listeners,

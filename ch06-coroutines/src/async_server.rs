@@ -16,6 +16,7 @@ use ch01_blocking::listener::PAUSE;
 use ch01_blocking::stop::is_readable;
 use ch01_blocking::trace::trace;
 use ch01_blocking::{Listener, Options as Common, Site, Stop};
+use ch02_threadpool::options::With;
 use ch03_nonblocking::poller::{Interest, Poller};
 use ch03_nonblocking::table::Table;
 use clap::{Args, value_parser};
@@ -25,23 +26,18 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What `async` is told at its start.
-#[derive(Args, Clone, Debug)]
-#[group(skip)] // its name is the common options'
-pub struct Options {
-    #[command(flatten)]
-    common: Common,
-    /// Executors, a thread each [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..), help_heading = "Futures")]
-    threads: Option<u16>,
-}
+pub type Options = With<Own>;
 
-impl AsRef<Common> for Options {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
+/// What only `async` is told.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Futures")]
+pub struct Own {
+    /// Executors, a thread each [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    threads: Option<u16>,
 }
 
 /// Bytes of a client's place in the reactor's table: while it rests, this is all of it but
@@ -61,7 +57,7 @@ pub fn run(
     options: &Options,
     stop: &Stop,
 ) -> io::Result<()> {
-    let Options { common, threads } = options;
+    let Options { common, own: Own { threads } } = options;
     let make = || Ok((best::poller()?, Bell::new()?));
     on_threads(listener, *threads, stop, make, |(poller, bell), listener, stop| {
         serve_on(Executor::with_bell(poller, bell), listener, site, common, stop)
@@ -118,7 +114,7 @@ async fn host<'a, P: Poller + 'static>(
         reactor.waiting()
     });
     waiting.into_iter().for_each(Waker::wake); // for each to see what has changed
-    let due = spawner.now() + house.timeouts.drain;
+    let due = Instant::now() + house.timeouts.drain;
     let left = poll_fn(|context| match house.guests.get() {
         0 => Poll::Ready(()),
         _ => {

@@ -12,6 +12,21 @@
 //! Lay it beside the [`scheduler`](crate::scheduler). There a coroutine has a stack, is
 //! resumed, and parks wherever it likes; here a task is a value, is polled, and says
 //! `Pending` when it has to wait. Whoever it waits for has its waker.
+//!
+//! ```
+//! use ch04_select_poll::poll::Poll;
+//! use ch06_coroutines::Executor;
+//! use std::time::{Duration, Instant};
+//!
+//! let executor: Executor<'_, Poll> = Executor::new(Poll::default())?;
+//! let came_to = executor.run(|spawner| async move {
+//!     spawner.spawn(async { println!("meanwhile") });
+//!     spawner.sleep(Instant::now() + Duration::from_millis(1)).await;
+//!     42
+//! })?;
+//! assert_eq!(came_to.expect("no panic"), 42);
+//! # std::io::Result::Ok(())
+//! ```
 
 mod spawner;
 
@@ -93,6 +108,8 @@ struct Task<'a> {
 
 impl<'a, P: Poller + 'a, D: Begins<'a> + 'a> Executor<'a, P, D> {
     /// An executor that has nobody yet.
+    /// An error means that there are no descriptors left for
+    /// its bell, a pipe.
     pub fn new(poller: P) -> io::Result<Executor<'a, P, D>> {
         Ok(Executor::with_bell(poller, Bell::new()?))
     }

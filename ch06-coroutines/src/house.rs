@@ -18,6 +18,7 @@ use ch03_nonblocking::socket::Socket;
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Read};
 use std::rc::Rc;
+use std::time::Instant;
 
 /// At most so many clients are accepted before the others have their turn.
 const ACCEPTS: usize = 64;
@@ -123,7 +124,7 @@ impl<'a, W> House<'a, W> {
             }
         };
         let idle = self.timeouts.idle;
-        let due = handle.now() + idle;
+        let due = Instant::now() + idle; // the round may have begun a while ago
         let served = welcome == Welcome::Served;
         self.guests.update(|count| count + 1);
         self.turned_away.update(|count| count + usize::from(!served));

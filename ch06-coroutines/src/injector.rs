@@ -3,6 +3,25 @@
 //! A scheduler belongs to its thread, and so do its coroutines. What another thread can do
 //! is to lay work into a basket, and ring. The bell is a pipe, and the poller hears it as it
 //! hears a client.
+//!
+//! ```
+//! use ch04_select_poll::poll::Poll;
+//! use ch06_coroutines::injector::Injector;
+//! use ch06_coroutines::{Scheduler, Stacks};
+//! use std::{io, thread};
+//!
+//! let stacks = Stacks::new(Stacks::DEFAULT_SIZE)?;
+//! let scheduler: Scheduler<Poll> = Scheduler::new(Poll::default(), stacks);
+//! let woken = scheduler.run(|handle| {
+//!     let injector = Injector::new(handle)?;
+//!     let me = handle.current().expect("it runs in a coroutine");
+//!     let other = thread::spawn(move || injector.hand_in(move |handle| handle.wake(me)));
+//!     handle.park(None);
+//!     other.join().expect("no panic")
+//! })?;
+//! woken.expect("no panic")?;
+//! # io::Result::Ok(())
+//! ```
 
 use crate::scheduler::{Dormant, Handle};
 use crate::source::{Descriptor, Until};
@@ -99,6 +118,8 @@ pub(crate) fn silence(mut bell: &File) -> bool {
 impl<P: Poller + 'static, D: Dormant> Injector<P, D> {
     /// For this scheduler, which has a coroutine more from now on: it waits for the bell,
     /// until all who can ring are gone.
+    /// An error means that there are no descriptors for
+    /// the bell, or no stack.
     pub fn new(handle: &Handle<P, D>) -> io::Result<Injector<P, D>> {
         let (read, write) = sys::pipe()?;
         let bell = Descriptor::new(File::from(read), Interest::READ, handle)

@@ -64,6 +64,12 @@ impl<T, P: Poller + 'static, D: Dormant> Join<T, P, D> {
         self.packet.ended.get()
     }
 
+    /// Has this coroutine woken when it comes, however it comes, and be it by a panic. Only
+    /// one is woken; who joins takes the place.
+    pub fn wakes(&self, who: Token) {
+        self.packet.waiter.set(Some(who));
+    }
+
     // ANCHOR: join
     /// Parks until the other has ended. Says what it came to, or that it panicked; or, as
     /// if it had, that the scheduler has ended: then nobody runs any more.

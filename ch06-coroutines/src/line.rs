@@ -46,7 +46,7 @@ impl<'a, H: Watch<Resting: From<Guest<'a, H>>>> Line<'a, H> {
         if spoke {
             let draining = guest.house.site.is_draining();
             let idle = if draining { Duration::ZERO } else { guest.house.timeouts.idle };
-            guest.due = handle.now() + idle;
+            guest.due = Instant::now() + idle; // the round may have begun a while ago
             trace!("rest", "{}, and owns next to nothing", Describe(Wait::Idle, idle));
         }
         let due = guest.due;
@@ -87,7 +87,7 @@ impl<'a, H: Watch> Line<'a, H> {
     pub(crate) fn deadline(&mut self, wait: Wait) {
         self.sent();
         if discriminant(&wait) != discriminant(&self.wait) && wait != Wait::Idle {
-            self.began = self.now();
+            self.began = Instant::now();
         }
         self.wait = wait;
     }
@@ -121,7 +121,7 @@ impl<'a, H: Watch> Line<'a, H> {
         }
         inbox.shrink();
         let due = self.guest.house.timeouts.due(self.wait, self.began);
-        let within = due.saturating_duration_since(self.now());
+        let within = due.saturating_duration_since(self.now().max(self.began));
         trace!("park", "{}", Describe(self.wait, within));
         Ok(Tried::Wait(due))
     }
@@ -193,7 +193,7 @@ impl<'a, H: Watch> Line<'a, H> {
     pub(crate) fn next_look(&mut self) -> Instant {
         let within = self.guest.house.timeouts.look();
         trace!("park", "{}", Describe(Wait::Write, within));
-        *self.look.get_or_insert(self.guest.descriptor.handle().now() + within)
+        *self.look.get_or_insert_with(|| Instant::now() + within)
     }
 
     /// It is time to look. An error means that it has taken too little for too long.

@@ -1,4 +1,20 @@
 //! Two futures in one task, and whichever is ready first.
+//!
+//! ```
+//! use ch04_select_poll::poll::Poll;
+//! use ch06_coroutines::Executor;
+//! use ch06_coroutines::race::{Either, race};
+//! use std::future::pending;
+//! use std::time::{Duration, Instant};
+//!
+//! let executor: Executor<'_, Poll> = Executor::new(Poll::default())?;
+//! let first = executor.run(|spawner| async move {
+//!     let too_late = Instant::now() + Duration::from_millis(1);
+//!     race(pending::<()>(), spawner.sleep(too_late)).await
+//! })?;
+//! assert_eq!(first.expect("no panic"), Either::Second(()));
+//! # std::io::Result::Ok(())
+//! ```
 
 use std::future::Future;
 use std::pin::Pin;

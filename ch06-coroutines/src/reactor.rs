@@ -31,7 +31,7 @@ pub trait Watch: Clone {
     /// Who may rest there.
     type Resting: Resting;
     /// Who may wait there, as it is called when its time has come.
-    type Waiter: Clone;
+    type Waiter;
 
     /// Does something with the reactor. Nothing in there may use it, too: what has
     /// destructors is handed out, and dropped outside.
@@ -71,7 +71,7 @@ pub struct Reactor<P, D, W> {
     pub(crate) queue: RunQueue,
 }
 
-impl<P: Poller, D: Resting, W: Clone> Reactor<P, D, W> {
+impl<P: Poller, D: Resting, W> Reactor<P, D, W> {
     pub(crate) fn new(poller: P, now: Instant) -> Reactor<P, D, W> {
         Reactor {
             poller,
@@ -121,13 +121,13 @@ impl<P: Poller, D: Resting, W: Clone> Reactor<P, D, W> {
         let Some(source) = self.sources.get_mut(ready.token) else { return };
         source.note(ready);
         if source.writable {
-            woken.extend(source.writer.clone());
+            woken.extend(source.writer.tell());
         }
         if source.broken {
-            woken.extend(source.watcher.clone());
+            woken.extend(source.watcher.tell());
         }
-        match &source.reader {
-            Reader::Waiting(reader) if source.readable => woken.push(reader.clone()),
+        match &mut source.reader {
+            Reader::Waiting(reader) if source.readable => woken.extend(reader.tell()),
             Reader::Resting(_) if source.readable => self.call(ready.token),
             _ => {}
         }
@@ -137,7 +137,7 @@ impl<P: Poller, D: Resting, W: Clone> Reactor<P, D, W> {
     /// Puts who rests at a descriptor into the run queue.
     fn call(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
-        match replace(&mut source.reader, Reader::Nobody) {
+        match replace(&mut source.reader, Reader::NOBODY) {
             Reader::Resting(dormant) => {
                 source.reader = Reader::Called(dormant);
                 self.queue.push(Turn::Begin(token));
@@ -158,9 +158,9 @@ impl<P: Poller, D: Resting, W: Clone> Reactor<P, D, W> {
         let mut all = Vec::new();
         for token in self.sources.tokens() {
             let Some(source) = self.sources.get_mut(token) else { continue };
-            all.extend(source.watcher.clone());
-            if let Reader::Waiting(reader) = &source.reader {
-                all.push(reader.clone());
+            all.extend(source.watcher.tell());
+            if let Reader::Waiting(reader) = &mut source.reader {
+                all.extend(reader.tell());
             }
         }
         all
@@ -169,7 +169,7 @@ impl<P: Poller, D: Resting, W: Clone> Reactor<P, D, W> {
     /// Who was called there, and is to begin now.
     pub(crate) fn take_called(&mut self, token: Token) -> Option<D> {
         let source = self.sources.get_mut(token)?;
-        match replace(&mut source.reader, Reader::Nobody) {
+        match replace(&mut source.reader, Reader::NOBODY) {
             Reader::Called(dormant) => Some(dormant),
             other => {
                 source.reader = other;
@@ -240,24 +240,26 @@ impl<P: Poller, D: Resting, W: Clone> Reactor<P, D, W> {
 
     /// Writes down that somebody is about to wait, and has the poller told, if what is
     /// waited for at the descriptor has changed. An error is the poller's, or says that
-    /// another waits for the same already, who would not be woken any more.
+    /// another waits for the same already, who would not be woken any more. Who wanted to
+    /// wait comes back with it, to be dropped outside.
     pub(crate) fn subscribe(
         &mut self,
         fd: BorrowedFd<'_>,
         token: Token,
         until: Until,
         who: W,
-    ) -> io::Result<()> {
-        let Some(source) = self.sources.get_mut(token) else { return Ok(()) };
+    ) -> Result<(), (Option<W>, io::Error)> {
+        let Some(source) = self.sources.get_mut(token) else {
+            return Err((Some(who), ErrorKind::NotFound.into()));
+        };
         if source.is_waited_for(until) {
-            return Err(ErrorKind::ResourceBusy.into());
+            return Err((Some(who), ErrorKind::ResourceBusy.into()));
         }
         source.wait(until, who);
         let wanted = source.wanted();
         if source.interest != wanted {
             if let Err(error) = self.poller.reregister(fd, token, wanted) {
-                drop(source.wait_no_more(until)); // a copy of the caller's
-                return Err(error);
+                return Err((source.wait_no_more(until), error));
             }
             source.interest = wanted;
         }
@@ -271,7 +273,7 @@ impl<P: Poller, D: Resting, W: Clone> Reactor<P, D, W> {
         let mut resting = Vec::new();
         for token in sources {
             if let Some(source) = self.sources.get_mut(token) {
-                resting.push(replace(&mut source.reader, Reader::Nobody));
+                resting.push(replace(&mut source.reader, Reader::NOBODY));
             }
         }
         resting

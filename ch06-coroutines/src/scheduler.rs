@@ -12,10 +12,30 @@
 //! A coroutine runs until it parks, yields or ends; nobody takes the thread from it. So
 //! between two of these nothing else happens on the thread, and most of what threads need
 //! locks for needs none here.
+//!
+//! ```
+//! use ch04_select_poll::poll::Poll;
+//! use ch06_coroutines::{Scheduler, Stacks};
+//! use std::time::Duration;
+//!
+//! let stacks = Stacks::new(Stacks::DEFAULT_SIZE)?;
+//! let scheduler: Scheduler<Poll> = Scheduler::new(Poll::default(), stacks);
+//! let came_to = scheduler.run(|handle| {
+//!     let slow = handle.spawn(|handle| {
+//!         handle.sleep(Duration::from_millis(1)); // the thread is free meanwhile
+//!         42
+//!     });
+//!     slow.expect("a stack").join().expect("no panic")
+//! })?;
+//! assert_eq!(came_to.expect("no panic"), 42);
+//! # std::io::Result::Ok(())
+//! ```
 
 mod handle;
+mod nobody;
 
 pub use handle::Handle;
+pub use nobody::Nobody;
 
 use crate::context::bottom::drop_quietly;
 use crate::coroutine::{Coroutine, Resumed};
@@ -31,7 +51,6 @@ use ch03_nonblocking::timers::Timers;
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io::{self, ErrorKind};
-use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -267,31 +286,3 @@ impl<P: Poller + 'static, D: Dormant> Drop for Scheduler<P, D> {
     }
 }
 // ANCHOR_END: shutdown
-
-/// For who has nobody that rests.
-#[derive(Debug)]
-pub enum Nobody {}
-
-impl Resting for Nobody {
-    fn fd(&self) -> BorrowedFd<'_> {
-        match *self {}
-    }
-
-    fn source(&self) -> Token {
-        match *self {}
-    }
-
-    fn number(&self) -> u64 {
-        match *self {}
-    }
-}
-
-impl Dormant for Nobody {
-    fn begin(self) {
-        match self {}
-    }
-
-    fn no_stack(self, _: io::Error) {
-        match self {}
-    }
-}

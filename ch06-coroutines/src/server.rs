@@ -14,6 +14,7 @@ use crate::sys;
 use ch01_blocking::stop::is_readable;
 use ch01_blocking::trace::{self, trace};
 use ch01_blocking::{Listener, Options as Common, Site, Stop};
+use ch02_threadpool::options::With;
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use ch03_nonblocking::table::Table;
 use clap::{Args, value_parser};
@@ -21,33 +22,21 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What `coroutine` is told at its start.
-#[derive(Args, Clone, Debug)]
-#[group(skip)] // its name is the common options'
-pub struct Options {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    own: Own,
-}
+pub type Options = With<Own>;
 
+/// What only `coroutine` is told.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Coroutines")]
-struct Own {
+pub struct Own {
     /// Schedulers, a thread each [default: one for each core]
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// A coroutine's stack, in bytes; only pages that are touched cost memory
     #[arg(long, value_name = "SIZE", default_value_t = Stacks::DEFAULT_SIZE)]
     stack: usize,
-}
-
-impl AsRef<Common> for Options {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
 }
 
 /// Bytes of a client's place in the reactor's table: while it rests, this is all of it but
@@ -146,15 +135,11 @@ fn host<P: Poller + 'static>(
     let host = handle.current();
     let accepting = {
         let house = house.clone();
-        handle.spawn(move |handle| {
-            let accepted = accept(&house, &door);
-            drop(door); // who comes now is refused by the kernel
-            if let Some(host) = host {
-                handle.wake(host); // it ends early only if it failed
-            }
-            accepted
-        })?
+        handle.spawn(move |_| accept(&house, &door))? // and the door is closed
     };
+    if let Some(host) = host {
+        accepting.wakes(host); // it ends early only if it failed
+    }
     while !is_readable(&[stop.get().as_fd()], Some(Duration::ZERO))[0] {
         stop.wait(Until::Readable, None)?;
         if accepting.has_ended() {
@@ -169,7 +154,7 @@ fn host<P: Poller + 'static>(
     house.say_stop();
     house.host.set(host);
     handle.call_all();
-    let deadline = handle.now() + house.timeouts.drain;
+    let deadline = Instant::now() + house.timeouts.drain;
     while house.guests.get() > 0 && handle.now() < deadline {
         handle.park(Some(deadline));
     }

@@ -5,7 +5,7 @@ use crate::scheduler::{Dormant, Handle};
 use crate::task::Woken;
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
 use std::io;
-use std::mem::replace;
+use std::mem::take;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -20,21 +20,32 @@ pub struct Source<D, W> {
     /// Who waits to read.
     pub(crate) reader: Reader<D, W>,
     /// Who waits to write.
-    pub(crate) writer: Option<W>,
+    pub(crate) writer: Waiter<W>,
     /// Who waits for neither, but would like to know if the connection is over.
-    pub(crate) watcher: Option<W>,
+    pub(crate) watcher: Waiter<W>,
     /// What the poller was told.
     pub(crate) interest: Interest,
     /// What to tell it if somebody waits to read.
     pub(crate) to_read: Interest,
 }
 
+/// A place for one who waits.
+#[derive(Default)]
+pub(crate) enum Waiter<W> {
+    /// Nobody does.
+    #[default]
+    Nobody,
+    /// This one.
+    Waits(W),
+    /// One who was told, and has not run since. The place is kept for it: if another took
+    /// it now, that one would be forgotten when the first leaves.
+    Told,
+}
+
 /// Who waits to read.
 pub(crate) enum Reader<D, W> {
-    /// Nobody.
-    Nobody,
-    /// One that is in the middle of something.
-    Waiting(W),
+    /// One that is in the middle of something, or nobody.
+    Waiting(Waiter<W>),
     /// One that is to begin when there is something to read, and owns neither a stack nor
     /// a future until then.
     Resting(D),
@@ -43,6 +54,38 @@ pub(crate) enum Reader<D, W> {
 }
 // ANCHOR_END: source
 
+impl<W> Waiter<W> {
+    fn is_nobody(&self) -> bool {
+        matches!(self, Waiter::Nobody)
+    }
+
+    /// Who is to be told now. It is handed out, and no copy made: a waker is anybody's
+    /// code, and what it does when it is copied is not to be done while we are borrowed.
+    pub(crate) fn tell(&mut self) -> Option<W> {
+        match take(self) {
+            Waiter::Waits(who) => {
+                *self = Waiter::Told;
+                Some(who)
+            }
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
+    fn leave(&mut self) -> Option<W> {
+        match take(self) {
+            Waiter::Waits(who) => Some(who),
+            Waiter::Nobody | Waiter::Told => None,
+        }
+    }
+}
+
+impl<D, W> Reader<D, W> {
+    pub(crate) const NOBODY: Self = Reader::Waiting(Waiter::Nobody);
+}
+
 impl<D, W> Source<D, W> {
     pub(crate) fn new(to_read: Interest) -> Source<D, W> {
         Source {
@@ -50,9 +93,9 @@ impl<D, W> Source<D, W> {
             writable: true, // most answers find room: try first
             eof: false,
             broken: false,
-            reader: Reader::Nobody,
-            writer: None,
-            watcher: None,
+            reader: Reader::NOBODY,
+            writer: Waiter::Nobody,
+            watcher: Waiter::Nobody,
             interest: to_read,
             to_read,
         }
@@ -69,9 +112,9 @@ impl<D, W> Source<D, W> {
     /// Whether somebody waits for this already: there is room for one.
     pub(crate) fn is_waited_for(&self, until: Until) -> bool {
         match until {
-            Until::Readable => !matches!(self.reader, Reader::Nobody),
-            Until::Writable => self.writer.is_some(),
-            Until::Over => self.watcher.is_some(),
+            Until::Readable => !matches!(self.reader, Reader::Waiting(Waiter::Nobody)),
+            Until::Writable => !self.writer.is_nobody(),
+            Until::Over => !self.watcher.is_nobody(),
         }
     }
 
@@ -87,35 +130,32 @@ impl<D, W> Source<D, W> {
     /// Somebody waits for this.
     pub(crate) fn wait(&mut self, until: Until, who: W) {
         match until {
-            Until::Readable => self.reader = Reader::Waiting(who),
-            Until::Writable => self.writer = Some(who),
-            Until::Over => self.watcher = Some(who),
+            Until::Readable => self.reader = Reader::Waiting(Waiter::Waits(who)),
+            Until::Writable => self.writer = Waiter::Waits(who),
+            Until::Over => self.watcher = Waiter::Waits(who),
         }
     }
 
     /// Nobody does any more. Who did is to be dropped outside.
     pub(crate) fn wait_no_more(&mut self, until: Until) -> Option<W> {
         match until {
-            Until::Readable => match replace(&mut self.reader, Reader::Nobody) {
-                Reader::Waiting(who) => Some(who),
-                other => {
-                    self.reader = other;
-                    None
-                }
+            Until::Readable => match &mut self.reader {
+                Reader::Waiting(reader) => reader.leave(),
+                Reader::Resting(_) | Reader::Called(_) => None,
             },
-            Until::Writable => self.writer.take(),
-            Until::Over => self.watcher.take(),
+            Until::Writable => self.writer.leave(),
+            Until::Over => self.watcher.leave(),
         }
     }
 
     /// What somebody waits for.
     pub(crate) fn wanted(&self) -> Interest {
-        let read = match self.reader {
-            Reader::Nobody => Interest::NONE,
-            Reader::Waiting(_) | Reader::Resting(_) | Reader::Called(_) => self.to_read,
+        let if_waited_for = |until, interest| match self.is_waited_for(until) {
+            true => interest,
+            false => Interest::NONE,
         };
-        let write = if self.writer.is_none() { Interest::NONE } else { Interest::WRITE };
-        read | write
+        if_waited_for(Until::Readable, self.to_read)
+            | if_waited_for(Until::Writable, Interest::WRITE)
     }
 }
 
@@ -210,7 +250,9 @@ impl<F: AsFd, H: Watch> Descriptor<F, H> {
     /// Writes down who is about to wait for what.
     pub(crate) fn subscribe(&self, until: Until, who: H::Waiter) -> io::Result<()> {
         let fd = self.fd.as_fd();
-        self.handle.reactor(|reactor| reactor.subscribe(fd, self.token, until, who))
+        let done =
+            self.handle.reactor(|reactor| reactor.subscribe(fd, self.token, until, who));
+        done.map_err(|(_, error)| error)
     }
 
     pub(crate) fn unsubscribe(&self, until: Until) {

@@ -198,3 +198,68 @@ fn hears_once(
         Ok(())
     })
 }
+
+/// `poll`, with room for so many, and who comes then makes it panic.
+struct Panics(ch04_select_poll::poll::Poll, usize);
+
+impl Poller for Panics {
+    fn register(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.1 = self.1.checked_sub(1).expect("there is room");
+        self.0.register(fd, token, interest)
+    }
+
+    fn reregister(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.0.reregister(fd, token, interest)
+    }
+
+    fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+        self.0.deregister(fd, token)
+    }
+
+    fn wait(
+        &mut self,
+        ready: &mut Vec<Ready>,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        self.0.wait(ready, timeout)
+    }
+}
+
+/// What panics where clients are let in ends the server, and says so: it is not left deaf.
+#[test]
+fn a_panic_at_the_door_is_an_error_of_the_server() -> io::Result<()> {
+    panics_at_the_door(|poller, listener, site, options, stop| {
+        server::run_one(poller, listener, site, options, Stacks::DEFAULT_SIZE, stop)
+    })?;
+    panics_at_the_door(async_server::run_one)
+}
+
+fn panics_at_the_door(
+    run: impl FnOnce(Panics, Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
+) -> io::Result<()> {
+    let options: Options = Cli::parse_from(["coroutine"]).options;
+    let site = options.site()?;
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+    let address = listener.address()?;
+    let (stop, _stopper) = Stop::pipe()?;
+    // Room for the stop, the door, perhaps a bell, and some clients.
+    let poller = Panics(Default::default(), 4);
+    thread::scope(|scope| {
+        let server = scope.spawn(|| run(poller, listener, &site, &options, &stop));
+        let clients = [(); 4].map(|()| TcpStream::connect(address));
+        let ended = server.join().expect("the panic goes no further");
+        assert!(ended.is_err(), "nothing has failed, it says");
+        drop(clients);
+        Ok(())
+    })
+}

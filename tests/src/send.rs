@@ -57,6 +57,17 @@ impl Client {
         sent
     }
 
+    /// Sends a byte as urgent data (send(2), MSG_OOB): a read of the server stops before it,
+    /// whatever has come behind it.
+    pub fn send_urgent(&mut self, byte: u8) -> Verdict {
+        SockRef::from(&self.stream)
+            .send_out_of_band(&[byte])
+            .map_err(|error| Stop::fail("urgent data sent", error.to_string()))?;
+        self.log.sent(&self.name, &[byte]);
+        self.note("the last byte was urgent data (MSG_OOB)");
+        Ok(())
+    }
+
     /// Sends pieces of `size` bytes with a pause behind each, until all are
     /// sent or the server says something first. True: it said something
     /// (or hung up) before the last piece was sent.

@@ -150,6 +150,8 @@ impl Outbox {
 
     // ANCHOR: flush
     /// Sends all of it, or as much as goes before the stream says that it cannot.
+    /// An error is the
+    /// stream's; who comes back later goes on where it stopped.
     pub fn flush(&mut self, stream: &mut impl Transport) -> io::Result<()> {
         loop {
             while self.sent < self.bytes.len() {

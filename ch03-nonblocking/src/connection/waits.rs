@@ -39,7 +39,7 @@ impl<T: Transport> Connection<T> {
         }
         let changed = discriminant(&wait) != discriminant(&work.wait);
         if changed || wait == Wait::Idle {
-            work.since = shared.now;
+            work.since = shared.look();
         }
         work.wait = wait;
         let due = match wait {
@@ -50,7 +50,7 @@ impl<T: Transport> Connection<T> {
             trace!(
                 "wait",
                 "{}",
-                Describe(wait, due.saturating_duration_since(shared.now))
+                Describe(wait, due.saturating_duration_since(shared.now.max(work.since)))
             );
         }
         match wait {
@@ -64,8 +64,10 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: wait
 
     pub(super) fn sleep(&self, work: &Work, shared: &Shared<'_>) -> Next {
-        let until = work.later.as_ref().map_or(shared.now, |(_, _, until)| *until);
-        let time = until.saturating_duration_since(shared.now);
+        let (time, until) = match &work.later {
+            Some((response, _, until)) => (response.delay.unwrap_or_default(), *until),
+            None => (Duration::ZERO, shared.now),
+        };
         trace!("sleep", "{} ms, and only this connection", time.as_millis());
         Next::Wait(Interest::NONE, until)
     }
@@ -88,7 +90,7 @@ impl<T: Transport> Connection<T> {
                 if !work.progress.is_enough(self.transport.untaken()) {
                     return Err(ErrorKind::TimedOut.into());
                 }
-                work.since = shared.now;
+                work.since = shared.look();
                 return Ok(Some(self.wait(Wait::Write, work, shared)));
             }
             State::Linger => return Ok(Some(Next::Close)),

@@ -76,7 +76,7 @@ impl<P: Poller> EventLoop<'_, P> {
                 self.turn_away_at_once(guest.connection.into_transport());
             }
         } else if served {
-            self.go_on(token, Next::Idle(self.shared.now + self.shared.timeouts.idle));
+            self.go_on(token, Next::Idle(self.shared.look() + self.shared.timeouts.idle));
             trace!(
                 "wait",
                 "for a request, {:.1} s at most",
@@ -102,7 +102,10 @@ impl<P: Poller> EventLoop<'_, P> {
             if let Some(listener) = &self.listener {
                 let told =
                     self.poller.register(listener.as_fd(), LISTENER, Interest::ACCEPT);
-                self.accept_again = told.is_err(); // then we look for ourselves
+                if told.is_err() {
+                    // Nobody would tell us: we try again.
+                    self.paused = Some(self.shared.now + PAUSE);
+                }
             }
         }
         if self.accept_again {

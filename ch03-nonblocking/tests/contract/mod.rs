@@ -2,9 +2,10 @@
 //! makes them for one mechanism. Chapters 4 and 5 include this file by its path.
 
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
+use nix::sys::socket::MsgFlags;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ macro_rules! contract {
 
             contract! { @each $poller;
                 there_before, arrives, arrives_again, end_with_data, end_alone,
-                end_behind_a_short_read, reset, reset_without_interest, room_to_write,
+                end_behind_a_short_read, urgent, reset, reset_without_interest, room_to_write,
                 room_again, interest_comes_back, interest_changes_in_time, deregistered,
                 stale_token, stale_event, registered_again, to_accept, many, returns_at_once,
                 not_too_early, waits_for_ever,
@@ -234,6 +235,28 @@ pub(crate) fn end_behind_a_short_read(poller: &mut impl Poller) {
     if !ended {
         until_the_end(poller, &server, 0);
     }
+}
+
+/// A read stops at urgent data; who reads whenever it is told has all of it all the same.
+pub(crate) fn urgent(poller: &mut impl Poller) {
+    if cfg!(not(target_os = "linux")) {
+        return; // see `kqueue`
+    }
+    let (mut client, server) = pair();
+    poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
+    now(poller);
+    client.write_all(b"before").expect("sent");
+    assert_eq!(
+        nix::sys::socket::send(client.as_raw_fd(), b"!", MsgFlags::MSG_OOB),
+        Ok(1)
+    );
+    client.write_all(b"behind").expect("sent");
+    let mut came = 0;
+    while came < 12 {
+        let ready = readable(poller, token(1));
+        came += drain(&server, ready.eof).0; // and the byte itself is not among them
+    }
+    assert_eq!(came, 12);
 }
 
 pub(crate) fn reset(poller: &mut impl Poller) {

@@ -407,6 +407,7 @@ impl Driver<'_> {
                 pool: Pool::new(site.limits.output),
                 share: SHARE,
                 now,
+                clock: |now| now,
                 date: SystemTime::now(),
             },
             next: Next::Idle(now + second),

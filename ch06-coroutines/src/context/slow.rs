@@ -167,8 +167,18 @@ mod processor {
     }
 }
 
-/// A way to switch.
-pub trait Form {
+mod sealed {
+    /// Only the forms of this file: the book compares these, and [`Pair`](super::Pair)
+    /// relies on what they do.
+    pub trait Sealed {}
+
+    impl Sealed for super::ByReturn {}
+    impl Sealed for super::ByJump {}
+    impl Sealed for super::Inlined {}
+}
+
+/// A way to switch; there are these three.
+pub trait Form: sealed::Sealed {
     /// Makes a fresh stack as if it had been left by this form.
     ///
     /// # Safety

@@ -37,6 +37,7 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
     }
 
     /// The same for the connection of this number, which the trace will name.
+    /// An error as there.
     pub fn spawn_for<T: 'static>(
         &self,
         number: u64,

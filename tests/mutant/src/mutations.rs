@@ -247,6 +247,7 @@ mutations! {
     // one thread and events: these are made by a server of its own (`events.rs`), by name
     EventsReadsOnce "events-reads-once" "events::all_of_what_came", "reads once when it is told, and waits to be told again of what is left";
     EventsStrandsEnd "events-strands-end" "events::end_with_the_request", "takes a short read for the end of the news, though the end of file came with it";
+    EventsStrandsUrgent "events-strands-urgent" "events::urgent_data", "takes a short read for all that there is, though it has stopped at urgent data";
     EventsForgetsWhileAsleep "events-forgets-while-asleep" "events::speaks_while_it_sleeps", "forgets what it is told while an answer sleeps";
     EventsSuccessor "events-successor" "events::successor", "takes news of a client that has gone for news of the next one with its descriptor";
     EventsNoBudget "events-no-budget" "events::one_share_each", "goes on with one client as long as that one has something to say";

@@ -167,6 +167,32 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(&[Need::Plaintext, Need::Process, Need::Echo]),
     case(
+        "urgent_data",
+        Security,
+        "send(2), MSG_OOB; RFC 6093",
+        "A request with urgent data in its middle, at which a read stops short, is answered without another word",
+        |ctx| {
+            // No deadline is to help.
+            ctx.serve(&[NEVER_IDLE, ("head-timeout", "600")])?;
+            let mut client = ctx.client()?;
+            for _ in 0..2 {
+                round_trip(&mut client)?;
+                freeze(ctx)?;
+                client.send("GET /bytes/1")?;
+                client.send_urgent(b'0')?;
+                client.send("0 HTTP/1.1\r\nHost: suite\r\n\r\n")?;
+                thaw(ctx)?;
+                // With the byte where it was sent, or, as the kernel does it unless it is
+                // told otherwise, without it.
+                let length = client.response()?.is(200)?.content.len();
+                demand([100, 10].contains(&length), "100 bytes, or 10", length)?;
+            }
+            Ok(())
+        },
+    )
+    .needs(&[Need::Plaintext, Need::Process, Need::Bytes])
+    .book("Chapter 5, \"The lost wake-up\""),
+    case(
         "speaks_while_it_sleeps",
         Contract,
         "epoll(7)",

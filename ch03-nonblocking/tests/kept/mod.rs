@@ -1,0 +1,111 @@
+//! An application that keeps its thread does so on nobody's account: whose time begins
+//! behind it has all of its time. Chapter 6 includes this file by its path.
+
+use ch01_blocking::http::{Request, Response};
+use ch01_blocking::program::Cli;
+use ch01_blocking::site::Routes;
+use ch01_blocking::{Listener, Options, Site, Stop};
+use clap::Parser;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Shorter than the thread is kept.
+const IDLE: Duration = Duration::from_millis(400);
+const KEPT: Duration = Duration::from_millis(600);
+
+/// `/kept` keeps the thread, `/answered` does not, and says when it was asked.
+#[derive(Debug, Default)]
+struct Keeps {
+    /// How often somebody has begun to keep it.
+    begun: Mutex<u32>,
+    more: Condvar,
+    /// When each answer was ready.
+    ready: Mutex<Vec<Instant>>,
+}
+
+impl Keeps {
+    fn until_begun(&self, times: u32) {
+        let begun = self.begun.lock().expect("whole");
+        drop(self.more.wait_while(begun, |begun| *begun < times).expect("whole"));
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Kept(Arc<Keeps>);
+
+impl Routes for Kept {
+    fn respond(&self, request: &Request<'_>) -> Option<Response> {
+        if request.path == "/kept" {
+            *self.0.begun.lock().expect("whole") += 1;
+            self.0.more.notify_all();
+            thread::sleep(KEPT);
+        }
+        self.0.ready.lock().expect("whole").push(Instant::now());
+        Some(Response::text(200, "done"))
+    }
+}
+
+fn ask(mut client: &TcpStream, path: &str) -> io::Result<()> {
+    client.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+}
+
+/// Two clients, of whom one makes the other wait. Each has its idle time from its answer on:
+/// none is closed before.
+pub(crate) fn nobody_pays(
+    run: impl FnOnce(Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
+) -> io::Result<()> {
+    let idle = IDLE.as_secs_f64().to_string();
+    let options: Options = Cli::parse_from(["kept", "--idle-timeout", &idle]).options;
+    let keeps = Arc::new(Keeps::default());
+    let site = options.site()?.with(Box::new(Kept(keeps.clone())));
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+    let address = listener.address()?;
+    let (stop, stopper) = Stop::pipe()?;
+    let (talker, over) = (TcpStream::connect(address)?, AtomicBool::new(false));
+    thread::scope(|scope| {
+        let server = scope.spawn(|| run(listener, &site, &options, &stop));
+        let [first, keeper, other] = [(); 3].map(|()| TcpStream::connect(address));
+        let (first, keeper, other) = (first?, keeper?, other?);
+        ask(&first, "/kept")?;
+        keeps.until_begun(1);
+        // Both are there when the thread is free again: they have their turns in one round.
+        ask(&keeper, "/kept")?;
+        ask(&other, "/answered")?;
+        // Meanwhile there is always something else to do: a thread that has nothing to do may
+        // wait longer than it must, and nobody notices.
+        let talks = scope.spawn(|| {
+            while !over.load(Relaxed) {
+                ask(&talker, "/plaintext")?;
+                if (&talker).read(&mut [0; 4096])? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            io::Result::Ok(())
+        });
+        let gone = [first, keeper, other].map(|mut client| {
+            scope.spawn(move || {
+                client.read_to_end(&mut Vec::new()).map(|_| Instant::now())
+            })
+        });
+        let mut gone = gone
+            .into_iter()
+            .map(|client| client.join().expect("it does not panic"))
+            .collect::<io::Result<Vec<_>>>()?;
+        over.store(true, Relaxed);
+        talks.join().expect("it does not panic")?;
+        gone.sort();
+        let mut ready = keeps.ready.lock().expect("whole").clone();
+        ready.sort();
+        // Who was answered first may leave first; nobody before.
+        for (ready, gone) in ready.iter().zip(&gone) {
+            let had = *gone - *ready;
+            assert!(had >= IDLE, "closed {had:?} behind its answer, before {IDLE:?}");
+        }
+        stopper.stop()?;
+        server.join().expect("the server does not panic")
+    })
+}
