@@ -50,6 +50,12 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
                 "a read buffer, sixteen KiB",
                 "more",
             ],
+            answer: |record| {
+                let each = record.figure(&[("server", "poll")], "/each")?;
+                let ends = [2_048.0, 8_192.0, 24_576.0];
+                let option = ends.iter().filter(|end| each >= **end).count();
+                Some((option, format!("{} for each", bytes(each))))
+            },
         },
     },
     parameters: &[&CLIENTS],

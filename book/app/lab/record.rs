@@ -122,6 +122,22 @@ impl Record {
         self.parts.iter().find(|part| part.name == name)
     }
 
+    /// The last row in which these fields say this.
+    pub fn row(&self, fields: &[(&str, &str)]) -> Option<&Value> {
+        let says = |value: &Value, text: &str| match value {
+            Value::String(own) => own == text,
+            other => other.to_string() == text,
+        };
+        let mut rows = self.rows.as_array()?.iter().rev();
+        rows.find(|row| fields.iter().all(|(name, text)| says(&row[name], text)))
+    }
+
+    /// The number in that row to which this JSON pointer points: itself, or the median of
+    /// its repeats.
+    pub fn figure(&self, fields: &[(&str, &str)], at: &str) -> Option<f64> {
+        number(self.row(fields)?.pointer(at)?)
+    }
+
     /// The chart of this part as an SVG, over that of another record.
     pub fn drawn(&self, part: &Part, over: Option<&Record>) -> Option<String> {
         let recorded = over.and_then(|other| other.part(&part.name)?.chart.as_ref());
@@ -154,6 +170,11 @@ impl Record {
         }
         files
     }
+}
+
+/// A number, or the median of what was measured several times.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| value["median"].as_f64())
 }
 
 /// Everything below book/src/generated/ that comes from results: names and contents.
@@ -222,6 +243,10 @@ pub(super) fn keep_as<R: Serialize>(
         lab.progress.done(&serde_json::to_value(&record)?);
     } else {
         println!("kept in {}", kept.display());
+        if kept == own(lab.house).join(format!("{}.json", lab.experiment.name)) {
+            let verdict = super::verdict(lab.house, lab.experiment)?;
+            print!("{}", verdict.text(lab.experiment.predict.ask));
+        }
     }
     Ok(())
 }
