@@ -24,6 +24,7 @@
     };
     const show = (element, visible) => { element.hidden = !visible; };
     const code = (text) => make("code", {}, text);
+    const withCode = (text) => text.split("`").map((piece, at) => (at % 2 ? code(piece) : piece));
     const number = (value) => Number(value.toPrecision(3)).toLocaleString("en-GB");
 
     /// Asks the server. Null means: nothing to be had; a failure throws, with why.
@@ -207,12 +208,15 @@
             }
             decide({ prediction, when: new Date().toISOString() });
         });
-        // A curve is asked for where it will be seen. What was shown before it may stay in sight.
-        const from = Math.max(parts.findIndex((element) => element.dataset.part === about.predict.chart), 0);
-        const first = parts[from];
-        first.before(asking);
+        // Where the page asks, or where a curve will be seen. What stands before that may stay in sight.
         // A plain book asks the same itself, with the answer behind a click: here that comes after.
         const told = document.querySelector(`details.predict[data-lab="${name}"]`);
+        const asks = (element) => (told
+            ? told.compareDocumentPosition(element) & Node.DOCUMENT_POSITION_FOLLOWING
+            : element.dataset.part === about.predict.chart);
+        const from = Math.max(parts.findIndex(asks), 0);
+        const first = parts[from];
+        (told ?? first).before(asking);
 
         const decide = (decided) => {
             verdict = "";
@@ -245,9 +249,9 @@
         const how = make("p", { class: "lab-how" });
         const panel = make("section", { class: "lab-run", tabindex: "-1", "aria-label": `Your machine: ${name}` },
             how, make("p", { class: "lab-buttons" }, run, stop), bar, step, status, compared);
-        if (about.from_page) how.append(about.question, " A quick run takes less than half a minute; ", code(`${command} --full`), " measures as much as the book shows.");
+        if (about.from_page) how.append(...withCode(about.question), " A quick run takes less than half a minute; ", code(`${command} --full`), " measures as much as the book shows.");
         else {
-            how.append(about.question, " This one is for a terminal: ", code(command));
+            how.append(...withCode(about.question), " This one is for a terminal: ", code(command));
             show(run, false);
         }
         first.after(panel);

@@ -92,7 +92,8 @@ fn answered_by(record: &Record) -> Option<(usize, String)> {
     };
     let (failed, median) = (most("failed")?, most("median_microseconds")?);
     let said = format!(
-        "in the server that does worst, {failed} fail, and half of them take longer than {median:.0} µs"
+        "in the server that does worst, {failed} fail, and half of them take longer than {} µs",
+        thousands(median as usize)
     );
     match () {
         () if failed > 0.0 => Some((0, said)),
