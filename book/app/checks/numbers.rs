@@ -19,7 +19,8 @@ use super::{Problem, files, line_of, read};
 
 static MEASURED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let number = r"\b\d[\d,.\u{202f}\u{a0}]*";
-    let gap = r"[\s\u{202f}\u{a0}]?";
+    // A tag between the two is a space or two more.
+    let gap = r"(?:[\s\u{202f}\u{a0}]|&nbsp;){0,3}";
     // Numbers in words, for what is never counted but only measured.
     let words = r"\b(?i:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|sixteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million)";
     let measures = r"(?:(?:nano|micro|milli)?seconds|(?:kilo|mega|giga)bytes|[KMG]iB|per\s?cent|percent)\b";
@@ -208,6 +209,7 @@ mod tests {
             "| a | b |\n|---|---|\n| x | 97&nbsp;% |\n",
             "<table><tr><td>12 KiB</td></tr></table>\n",
             "<p>It takes <b>12</b> ms.</p>\n",
+            "<p>It takes 12&nbsp;ms.</p>\n",
             "> quoted: 40 µs",
             "It takes **12** ms.",
         ] {
