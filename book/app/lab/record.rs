@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use pulldown_cmark::{Options, Parser, html};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::Lab;
 use super::chart::Chart;
@@ -126,7 +126,10 @@ impl Record {
     pub fn row(&self, fields: &[(&str, &str)]) -> Option<&Value> {
         let says = |value: &Value, text: &str| match value {
             Value::String(own) => own == text,
-            other => other.to_string() == text,
+            Value::Number(number) => {
+                text.parse().is_ok_and(|text: Number| text == *number)
+            }
+            _ => false,
         };
         let mut rows = self.rows.as_array()?.iter().rev();
         rows.find(|row| fields.iter().all(|(name, text)| says(&row[name], text)))

@@ -27,14 +27,14 @@ impl Results {
 
     /// What the recorded results say to what the lab asks, each under its experiment's name.
     pub(super) fn answers(&self) -> String {
-        let answer = |experiment: &&Experiment| {
+        let answer = |experiment: &Experiment| {
             let name = experiment.name;
             let said = experiment.answered(self.0.get(name)?)?;
             Some(format!(
                 "<!-- ANCHOR: {name} -->\n{said}\n<!-- ANCHOR_END: {name} -->\n"
             ))
         };
-        EXPERIMENTS.iter().filter_map(|experiment| answer(experiment)).collect()
+        EXPERIMENTS.iter().copied().filter_map(answer).collect()
     }
 
     /// The last row of an experiment in which all these fields are so.
