@@ -129,7 +129,8 @@ pub(super) struct Weight {
 pub(super) fn weigh(running: &Server, clients: usize) -> Result<Weight> {
     // What is made once, with the first client, belongs to no client.
     let first = hold(running.address, 1)?;
-    let before = running.descriptors()? - first.len();
+    // One that has just been killed has none.
+    let before = running.descriptors()?.saturating_sub(first.len());
     let given_back = |running: &Server| -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while running.descriptors()? > before {
