@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::house::House;
+use crate::lab::child::Kept;
 
 /// The program of the server `name`: the one beside this program if it is
 /// newer than all its sources, else one that cargo builds there now.
@@ -67,13 +68,17 @@ fn build(house: &House, name: &str, profile: &Path) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // Not `-p`: over the whole workspace, features are chosen as in `cargo test`,
     // and what that has built is not built once more.
-    let status = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    command
         .args(["build", "--quiet", "--bin", name, "--profile", profile, "--target-dir"])
         .arg(target)
         .current_dir(house.checkout())
-        .status()
-        .map_err(|error| anyhow!("cannot run cargo to build {name}: {error}"))?;
-    if !status.success() {
+        .stdin(Stdio::null())
+        // What a run says on standard output is events.
+        .stdout(Stdio::null());
+    let mut cargo = Kept::spawn(&mut command)
+        .with_context(|| format!("cargo is needed to build {name}"))?;
+    if !cargo.0.wait()?.success() {
         bail!("cargo could not build {name}");
     }
     Ok(())

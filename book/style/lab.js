@@ -24,6 +24,7 @@
     };
     const show = (element, visible) => { element.hidden = !visible; };
     const code = (text) => make("code", {}, text);
+    const withCode = (text) => text.split("`").map((piece, at) => (at % 2 ? code(piece) : piece));
     const number = (value) => Number(value.toPrecision(3)).toLocaleString("en-GB");
 
     /// Asks the server. Null means: nothing to be had; a failure throws, with why.
@@ -89,11 +90,6 @@
         if (form === "choice") return options[choice] !== undefined;
         if (form === "number") return Number.isFinite(value);
         return Array.isArray(curve) && curve.every((point) => Array.isArray(point) && point.every(Number.isFinite));
-    };
-    const inWords = (predict, { choice, number: value, curve }) => {
-        if (choice !== undefined) return `“${predict.options[choice]}”`;
-        if (value !== undefined) return `${number(value)} ${predict.unit}`;
-        return curve.map(([x, y]) => `${number(y)} at ${number(x)}`).join(", ");
     };
 
     // ---- Curves -----------------------------------------------------------
@@ -192,7 +188,8 @@
         }));
         const command = `cargo run --release -- lab ${name}`;
         let given = [state.predictions?.[name], kept.get(name)].find((one) => fits(about.predict, one)) ?? null;
-        let result = null;
+        let verdict = "";
+        let number = null; // of the run that is followed
 
         // What is predicted comes before what is seen.
         const form = forms[about.predict.form](about.predict, name, about.predict.ask);
@@ -211,16 +208,34 @@
             }
             decide({ prediction, when: new Date().toISOString() });
         });
-        parts[0].before(asking);
+        // Where the page asks, or where a curve will be seen. What stands before that may stay in sight.
+        // A plain book asks the same itself, with the answer behind a click: here that comes after.
+        const told = document.querySelector(`details.predict[data-lab="${name}"]`);
+        const asks = (element) => (told
+            ? told.compareDocumentPosition(element) & Node.DOCUMENT_POSITION_FOLLOWING
+            : element.dataset.part === about.predict.chart);
+        const from = Math.max(parts.findIndex(asks), 0);
+        const first = parts[from];
+        (told ?? first).before(asking);
 
         const decide = (decided) => {
+            verdict = "";
             given = decided;
             kept.set(name, given);
-            if (given.prediction) {
-                ask("predictions", { experiment: name, ...given }).catch((error) => say(`The prediction is kept in this browser only: ${error.message}`));
-            }
+            tell();
             seen();
-            panel.focus();
+            if (told) told.querySelector("summary").focus();
+            else panel.focus();
+        };
+        const tell = async () => {
+            if (!given?.prediction) return load();
+            try {
+                ({ verdict } = await ask("predictions", { experiment: name, ...given }));
+                await load();
+                compare();
+            } catch (error) {
+                say(`The prediction is kept in this browser only: ${error.message}.`);
+            }
         };
 
         // The run.
@@ -230,21 +245,25 @@
         const say = (text) => { status.textContent = text; };
         const compared = make("div", { class: "lab-compared" });
         const run = make("button", { type: "button", class: "lab-main", onclick: () => start() }, "Run on this machine");
-        const stop = make("button", { type: "button", hidden: true, onclick: () => ask("stop", {}).catch((error) => say(error.message)) }, "Stop");
+        const stop = make("button", { type: "button", hidden: true, onclick: () => ask("stop", { run: number }).catch((error) => say(`${error.message}.`)) }, "Stop");
         const how = make("p", { class: "lab-how" });
         const panel = make("section", { class: "lab-run", tabindex: "-1", "aria-label": `Your machine: ${name}` },
             how, make("p", { class: "lab-buttons" }, run, stop), bar, step, status, compared);
-        if (about.from_page) how.append(about.question, " A quick run takes less than half a minute; ", code(`${command} --full`), " measures as much as the book shows.");
+        if (about.from_page) how.append(...withCode(about.question), " A quick run takes less than half a minute; ", code(`${command} --full`), " measures as much as the book shows.");
         else {
-            how.append(about.question, " This one is for a terminal: ", code(command));
+            how.append(...withCode(about.question), " This one is for a terminal: ", code(command));
             show(run, false);
         }
-        parts[0].after(panel);
+        first.after(panel);
 
         const seen = () => {
             const may = Boolean(given);
             show(asking, !may);
-            parts.forEach((element) => show(element, may));
+            parts.slice(from).forEach((element) => show(element, may));
+            if (told) {
+                show(told, may);
+                told.open = true;
+            }
             show(panel, may);
             own.forEach((place) => show(place, may && place.hasChildNodes()));
             compare();
@@ -286,33 +305,16 @@
                 if (at) svg.append(svgElement("path", { class: "predicted", d: line(curve, at) }));
             }
         };
+        // The server lays the prediction beside the result, here as in the report.
         const compare = () => {
-            compared.replaceChildren();
-            if (!given?.prediction) return;
-            const words = inWords(about.predict, given.prediction);
+            compared.innerHTML = verdict;
+            if (!given) return;
             const again = make("button", { type: "button", class: "lab-link", onclick: () => {
                 given = null;
                 seen();
                 asking.querySelector("input, [tabindex='0']")?.focus();
-            } }, "Predict again");
-            compared.append(make("p", {}, make("strong", {}, "You predicted: "), words, ". ", again));
-            if (!result) return;
-            const { curve } = given.prediction;
-            const part = curve && result.parts.find((one) => one.name === about.predict.chart);
-            const series = part?.chart?.series.find((one) => one.name === about.predict.line);
-            const rows = (curve || []).flatMap(([x, guess]) => {
-                const point = series?.points.find(([at]) => at === x);
-                return point ? [[x, guess, point[1]]] : [];
-            });
-            if (rows.length === 0) {
-                compared.append(make("p", {}, make("strong", {}, "Measured: "), "see your table above or below, and how far you were from it."));
-                return;
-            }
-            const cells = (tag, ...texts) => make("tr", {}, ...texts.map((text) => make(tag, {}, text)));
-            const times = (guess, real) => (guess > real ? `× ${number(guess / real)} too much` : `× ${number(real / guess)} too little`);
-            compared.append(make("div", { class: "table-wrapper" }, make("table", {},
-                make("thead", {}, cells("th", about.predict.line, "you predicted", "measured", "")),
-                make("tbody", {}, ...rows.map(([x, guess, real]) => cells("td", number(x), number(guess), number(real), times(guess, real)))))));
+            } }, given.prediction ? "Predict again" : "Predict after all");
+            compared.append(make("p", {}, again));
         };
 
         // Following a run: also one that another page has begun, or this one before it was loaded again.
@@ -325,12 +327,21 @@
             panel.setAttribute("aria-busy", String(is));
             busyElsewhere(name, is);
         };
-        const follow = () => {
+        const follow = (run) => {
+            number = run;
             busy(true);
             bar.removeAttribute("value");
             quarter = -1;
             const events = new EventSource(new URL("lab/events", root));
-            const on = (kind, act) => events.addEventListener(kind, (event) => act(JSON.parse(event.data)));
+            const on = (kind, act) => events.addEventListener(kind, (event) => {
+                // An entry's id begins with its run: this one may be over, and another under way.
+                if (event.lastEventId.startsWith(`${run}.`)) act(JSON.parse(event.data));
+                else missed();
+            });
+            const missed = () => {
+                over("The run is over, and another was begun since.");
+                load();
+            };
             const over = (text) => {
                 events.close();
                 busy(false);
@@ -347,11 +358,10 @@
             });
             on("chart", ({ name: part, svg }) => chart(part, svg));
             on("table", ({ name: part, html }) => table(part, html));
-            on("done", ({ result: record }) => {
-                result = record;
-                compare();
+            on("done", async () => {
+                events.close();
+                await load(); // it has the verdict, too
                 over("Done. Your figures are below; they are kept in target/lab.");
-                run.textContent = "Run again";
             });
             on("failed", ({ why }) => over(`No result: ${why}.`));
             events.onopen = () => { if (quarter < 0) say("Measuring…"); };
@@ -370,16 +380,15 @@
         const start = async () => {
             say("");
             try {
-                await ask("run", { experiment: name });
-                follow();
+                follow((await ask("run", { experiment: name })).run);
             } catch (error) {
                 say(error instanceof TypeError ? "The book’s server does not answer: start it again with cargo run --release." : `Not started: ${error.message}.`);
             }
         };
         const load = async () => {
-            const last = await ask(`results/${name}.json`);
+            const last = await ask(`results/${name}.json`).catch((error) => say(`${error.message}.`));
             if (!last) return;
-            result = last.result;
+            verdict = last.verdict;
             last.charts.forEach(([part, svg]) => chart(part, svg));
             last.tables.forEach(([part, html]) => table(part, html));
             run.textContent = "Run again";
@@ -387,8 +396,10 @@
         };
 
         seen();
-        if (state.running === name) follow();
-        else load().catch((error) => say(error.message));
+        if (state.running === name) follow(state.run);
+        // What only the browser has kept, the server is told: it lays it beside the result.
+        else if (state.predictions?.[name]) load();
+        else tell();
         return { run };
     };
 

@@ -8,11 +8,13 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use assert_cmd::cargo_bin;
 use book::checks;
 use book::house::House;
 use book::lab::{self, Form, Kind};
+use book::servers;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -78,8 +80,8 @@ fn every_experiment_asks_something_and_has_it_predicted() {
             assert!(parts.insert(part.name), "two parts are called {}", part.name);
         }
         match experiment.predict.form {
-            Form::Choice { options } => assert!(options.len() > 1, "{name}"),
-            Form::Number { unit } => assert!(!unit.is_empty(), "{name}"),
+            Form::Choice { options, .. } => assert!(options.len() > 1, "{name}"),
+            Form::Number { unit, .. } => assert!(!unit.is_empty(), "{name}"),
             Form::Curve { chart, .. } => assert!(
                 experiment
                     .parts
@@ -130,6 +132,86 @@ fn every_recorded_result_is_of_an_experiment_and_has_its_parts() {
     }
 }
 
+/// What of a page is text.
+fn plain(html: &str) -> String {
+    let mut inside = false;
+    let text = html.chars().filter(|c| {
+        inside = (inside || *c == '<') && *c != '>';
+        !inside && *c != '>'
+    });
+    text.collect()
+}
+
+#[test]
+fn where_a_page_asks_what_the_lab_asks_it_asks_once_and_in_the_same_words() {
+    let src = house().src();
+    let mut asked = BTreeSet::new();
+    for path in checks::files(&src, "md").expect("a list") {
+        let page = fs::read_to_string(&path).expect("a page");
+        for box_ in page.split("<details class=\"predict\"").skip(1) {
+            let (head, rest) = box_.split_once("</summary>").expect("a summary");
+            let (attributes, summary) = head.split_once("<summary>").expect("a summary");
+            let (_, behind) = rest.split_once("</details>").expect("an end");
+            let Some(name) = attributes.split('"').nth(1) else {
+                // Directly before a figure, it would be a second question.
+                let next = behind.trim_start().lines().next().unwrap_or_default();
+                let part = next.trim_start_matches("{{#include generated/");
+                let part = part.trim_end_matches(".md}}");
+                let asks = lab::EXPERIMENTS.iter().find(|experiment| {
+                    experiment.parts.first().is_some_and(|first| first.name == part)
+                });
+                let busy = part == "concurrency"; // asks later, where its curve is
+                assert!(asks.is_none() || busy, "{}: {part}", path.display());
+                continue;
+            };
+            let experiment = lab::find(name).unwrap_or_else(|| panic!("no {name}"));
+            assert_eq!(plain(summary), experiment.predict.ask, "{name}");
+            assert!(asked.insert(name.to_owned()), "{name} is asked on two pages");
+        }
+    }
+    assert!(asked.len() > 8, "{asked:?}");
+}
+
+/// What the reader has said is laid beside what was measured, whatever its form is.
+#[cfg(target_os = "linux")]
+#[test]
+fn every_recorded_result_answers_what_was_asked() {
+    let results = lab::recorded(&house());
+    for experiment in lab::EXPERIMENTS {
+        let name = experiment.name;
+        let record = lab::Record::read(&results, name).expect(name).expect(name);
+        let prediction = match experiment.predict.form {
+            Form::Choice { options, answer } => {
+                let (option, _) = answer(&record).expect(name);
+                assert!(option < options.len(), "{name}");
+                lab::Answer::Choice(option)
+            }
+            Form::Number { answer, .. } => {
+                lab::Answer::Number(3.0 * answer(&record).expect(name))
+            }
+            Form::Curve { .. } => lab::Answer::Curve(vec![(100.0, 1e9), (1_000.0, 1e9)]),
+        };
+        let expected = match prediction {
+            lab::Answer::Choice(_) => "As you said.",
+            lab::Answer::Number(_) => "3 times too much",
+            lab::Answer::Curve(_) => "times too much",
+        };
+        let given = lab::Given { prediction, when: "before".to_owned() };
+        let verdict = lab::Verdict::of(experiment, Some(&given), Some(&record));
+        for text in [verdict.html(), verdict.text(experiment.predict.ask)] {
+            for wanted in ["ou said", "his machine says", expected] {
+                assert!(text.contains(wanted), "{name}: no {wanted:?} in\n{text}");
+            }
+        }
+        // Where nothing was measured, there is only what was said; where nothing was said, …
+        let unmeasured = lab::Verdict::of(experiment, Some(&given), None);
+        assert!(unmeasured.html().contains("You said"), "{name}");
+        assert!(unmeasured.text("?").is_empty(), "{name}");
+        let unsaid = lab::Verdict::of(experiment, None, Some(&record)).html();
+        assert!(!unsaid.contains("You said"), "{name}");
+    }
+}
+
 #[test]
 fn a_planted_number_and_a_planted_result_are_found() {
     let dir = copy();
@@ -145,6 +227,27 @@ fn a_planted_number_and_a_planted_result_are_found() {
     fs::write(&page, text + "\n\nOn my machine it took 12 ms.\n").expect("planted");
     let one = found();
     assert!(one.len() == 1 && one[0].contains("12 ms"), "{one:?}");
+
+    // As many kinds as there are, wherever they stand in a page: each is found.
+    for planted in [
+        "It takes 40 µs.",
+        "About 9.1 KiB each.",
+        "CPU at 97%.",
+        "CPU at 97 per cent.",
+        "It is 20 times as fast.",
+        "It is three times as fast.",
+        "It does 5,000 requests/s.",
+        "It does 5,000 requests a second.",
+        "Twelve milliseconds, we saw.",
+        "| a | b |\n|---|---|\n| x | 12 ms |",
+        "<figure>\n<figcaption>It takes 12 ms.</figcaption>\n</figure>",
+        "*Recorded in 12 ms.*",
+    ] {
+        let text = fs::read_to_string(&page).expect("a page");
+        fs::write(&page, format!("{text}\n{planted}\n")).expect("planted");
+        assert_eq!(found().len(), 2, "{planted}: {:?}", found());
+        fs::write(&page, text).expect("as it was");
+    }
 
     let table = house.src().join("generated/readiness.md");
     let text = fs::read_to_string(&table).expect("a table").replacen("µs", "ns", 1);
@@ -208,6 +311,98 @@ fn a_run_tells_how_far_it_is_and_the_report_shows_what_came_of_it() {
         !page.contains("http://") || !page.contains("<link"),
         "it needs no other file"
     );
+}
+
+/// The processes of a group.
+#[cfg(target_os = "linux")]
+fn members(group: u32) -> Vec<String> {
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    let stats =
+        processes.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
+    stats
+        .filter(|stat| {
+            // NUMBER (NAME) STATE PARENT GROUP: and a name may have anything in it.
+            let rest = stat.rsplit(')').next().unwrap_or_default();
+            let columns: Vec<&str> = rest.split_whitespace().collect();
+            columns.first() != Some(&"Z")
+                && columns.get(2) == Some(&group.to_string().as_str())
+        })
+        .collect()
+}
+
+/// Waits until nobody is left. All are killed before their run has ended; but who is not its
+/// own child is buried by somebody else, and a little later.
+#[cfg(target_os = "linux")]
+fn gone(group: u32, name: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !members(group).is_empty() {
+        assert!(Instant::now() < deadline, "{name} has left {:?}", members(group));
+        thread::yield_now();
+    }
+}
+
+/// A run in a process group of its own, by which all that it starts is known.
+#[cfg(target_os = "linux")]
+fn run_apart(program: &Path, dir: &TempDir, name: &str, cargo: Option<&Path>) -> Child {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new(program);
+    command.args(["lab", name, "--events", "--book"]).arg(dir.path().join("book"));
+    command.envs(cargo.map(|cargo| ("CARGO", cargo)));
+    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.spawn().expect("it starts")
+}
+
+/// Whoever stops it in the middle, and wherever it is then: nothing is left of it.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_experiment_that_is_stopped_in_the_middle_leaves_nobody_behind() {
+    let dir = copy();
+    // So that nothing is built meanwhile.
+    for stage in client_suite::stage::STAGES {
+        servers::find(&house(), stage.name).expect(stage.name);
+    }
+    let program = cargo_bin!("book").to_owned();
+    for experiment in lab::EXPERIMENTS.iter().filter(|experiment| experiment.from_page) {
+        let name = experiment.name;
+        let mut child = run_apart(&program, &dir, name, None);
+        let (input, group) = (child.stdin.take(), child.id());
+        let out = BufReader::new(child.stdout.take().expect("its output"));
+        let mut lines = out.lines().map_while(Result::ok);
+        // What measures nothing that takes time, like `sizes`, is over without one.
+        lines.by_ref().any(|line| line.contains("\"event\":\"step\""));
+        // Until there is something that could be left, or the run is over.
+        while members(group).len() < 2 && child.try_wait().expect("a state").is_none() {
+            thread::yield_now();
+        }
+        drop(input);
+        let ended = child.wait().expect("an end");
+        assert!(matches!(ended.code(), Some(130 | 0 | 1)), "{name}: {ended}");
+        gone(group, name);
+    }
+}
+
+/// A server that is not built yet is built by cargo, which starts compilers.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_is_stopped_while_a_server_is_built_ends_cargo_and_its_compilers() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = copy();
+    // A program beside which there are no servers, and a cargo that has a lot to do.
+    let program = dir.path().join("target/debug/book");
+    fs::create_dir_all(dir.path().join("target/debug")).expect("a directory");
+    fs::copy(cargo_bin!("book"), &program).expect("a copy");
+    let cargo = dir.path().join("cargo");
+    fs::write(&cargo, "#!/bin/sh\nsleep 1000 & sleep 1000\n").expect("a script");
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("a mode");
+    let mut child = run_apart(&program, &dir, "slow-client", Some(&cargo));
+    let (input, group) = (child.stdin.take(), child.id());
+    while members(group).len() < 4 {
+        assert!(child.try_wait().expect("a state").is_none(), "it has ended");
+        thread::yield_now();
+    }
+    drop(input);
+    assert_eq!(child.wait().expect("an end").code(), Some(130));
+    gone(group, "slow-client");
 }
 
 /// Whose end is noticed by what: standard input, or a signal.

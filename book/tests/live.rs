@@ -233,7 +233,15 @@ fn one_run_at_a_time_and_it_can_be_stopped() {
         "{head:?}"
     );
     until(&mut events, "event: chart");
-    assert_eq!(ask(&served, &post(&served, "/lab/stop", "{}")).0, 200);
+    // Only by its number: a page that has slept since another run stops nobody else's.
+    let number = &ask(&served, &get(&served, "/lab/state")).1["run"];
+    let this = format!(r#"{{"run": {number}}}"#);
+    let other = format!(r#"{{"run": {}}}"#, number.as_u64().expect("a number") - 1);
+    for (wrong, status) in [(other.as_str(), 409), ("{}", 400), ("", 400)] {
+        assert_eq!(ask(&served, &post(&served, "/lab/stop", wrong)).0, status, "{wrong}");
+    }
+    assert!(fs::exists(format!("/proc/{child}")).expect("/proc"));
+    assert_eq!(ask(&served, &post(&served, "/lab/stop", &this)).0, 200);
     until(&mut events, "event: failed");
     assert!(is_gone(child), "the end is told when nothing is left");
     // Then there is room for another.
@@ -313,4 +321,14 @@ fn predictions_are_kept_if_they_fit_what_was_asked() {
     }
     let kept = &ask(&served, &get(&served, "/lab/state")).1["predictions"]["readiness"];
     assert_eq!(kept["prediction"]["curve"][1][1], 2.0, "{kept}");
+    // And it is laid beside the result, as soon as there is one.
+    let (_, said) = ask(&served, &post(&served, "/lab/predictions", good));
+    let text = said["verdict"].as_str().expect("a verdict").to_owned();
+    assert!(text.contains("You said") && !text.contains("This machine says"), "{text}");
+    start(&served);
+    let mut events = send(&served, &get(&served, "/lab/events")).expect("a stream");
+    until(&mut events, "event: done");
+    let (_, result) = ask(&served, &get(&served, "/lab/results/readiness.json"));
+    let text = result["verdict"].as_str().expect("a verdict");
+    assert!(text.contains("You said") && text.contains("This machine says"), "{text}");
 }

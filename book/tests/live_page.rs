@@ -91,10 +91,7 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg"));
     browser.wait_until(&says(&format!("{RUN} .lab-status"), "Done"));
     let compared = text(&browser, &format!("{RUN} .lab-compared"));
-    assert!(
-        compared.contains("You predicted") && compared.contains("too much"),
-        "{compared}"
-    );
+    assert!(compared.contains("You said") && compared.contains("too much"), "{compared}");
     keep_if_asked(&browser, "lab-done");
     // It is there again, and so is what was predicted.
     browser.open(&served.url(PAGE));

@@ -19,13 +19,21 @@ use super::{Problem, files, line_of, read};
 
 static MEASURED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let number = r"\b\d[\d,.\u{202f}\u{a0}]*";
-    let gap = r"[\s\u{202f}\u{a0}]?";
+    // A tag between the two is a space or two more.
+    let gap = r"(?:[\s\u{202f}\u{a0}]|&nbsp;){0,3}";
+    // Numbers in words, for what is never counted but only measured.
+    let words = r"\b(?i:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|sixteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million)";
+    let measures = r"(?:(?:nano|micro|milli)?seconds|(?:kilo|mega|giga)bytes|[KMG]iB|per\s?cent|percent)\b";
+    let compared = r"(?:as|faster|slower|more|less|fewer|longer|cheaper|dearer|larger|smaller|lighter|heavier|better|worse|higher|lower|the\s(?:memory|time|cost|price|size))\b";
     let time =
         r"(?:ns|µs|μs|us|ms|s|sec|nanoseconds?|microseconds?|milliseconds?|seconds?)\b";
     let size = r"(?:[kKMGT]i?B|bytes|kilobytes|megabytes|gigabytes|[kMG]bit/s)\b";
-    let rate = r"(?:requests?|connections?|switches|calls|packets|messages|cycles)\s*(?:/|per\b|an?\b|each\b)";
-    let ratio = r"(?:%|percent\b|×|x\b|times\s(?:as|faster|slower|more|less|fewer)\b|[GM]Hz\b|cycles\b)";
-    Regex::new(&format!("{number}{gap}(?:{time}|{size}|{rate}|{ratio})")).ok()
+    let rate = r"(?:(?:requests?|connections?|switches|calls|packets|messages|cycles|clients|answers|events|bytes)\s*(?:/|per\b|an?\b|each\b)|req/s|rps\b|RPS\b|qps\b)";
+    let ratio = r"(?:%|per\s?cent\b|×|x\b|[GM]Hz\b|cycles\b)";
+    Regex::new(&format!(
+        r"{number}{gap}(?:{time}|{size}|{rate}|{ratio}|times\b)|{words}[\s-](?:{measures}|times\s{compared})|[×≈~]\s?\d[\d,.]*"
+    ))
+    .ok()
 });
 
 static TAGS: LazyLock<Option<Regex>> =
@@ -186,6 +194,24 @@ mod tests {
             "<figure>\n<figcaption>It takes 12 ms.</figcaption>\n</figure>\n",
             "Given 1 s <!-- given -->.\n\nBut this one is not: 12 ms.",
             "<!-- given -->\n\nGiven 1 s.\n\nBut this one is not: 12 ms.",
+            "It was 20 times as dear, or so.",
+            "Twelve milliseconds later it answers.",
+            "It is three times as fast.",
+            "Some forty kilobytes of it.",
+            "A thread is ten times dearer.",
+            "Ninety per cent of them.",
+            "Only 12 per cent.",
+            "It does 5,000 req/s.",
+            "It does 200 calls per request.",
+            "A factor of ×3.4 lies between.",
+            "About ~40 of them.",
+            "| a | b |\n|---|---|\n| x | 3.4× |\n",
+            "| a | b |\n|---|---|\n| x | 97&nbsp;% |\n",
+            "<table><tr><td>12 KiB</td></tr></table>\n",
+            "<p>It takes <b>12</b> ms.</p>\n",
+            "<p>It takes 12&nbsp;ms.</p>\n",
+            "> quoted: 40 µs",
+            "It takes **12** ms.",
         ] {
             assert_eq!(in_page(page).len(), 1, "{page}");
         }
@@ -204,6 +230,8 @@ mod tests {
             "<!-- given page: the contract -->\n\n# 12 ms\n\nAnd 13 ms.",
             "<figure>\n{{#include 12 ms.svg}}\n</figure>\n",
             "- given 7 seconds <!-- given -->\n- nothing\n",
+            "It asked three times, and the second machine answered.",
+            "A hundred clients a second, a byte at a time, half of them.",
         ] {
             assert_eq!(in_page(page), [], "{page}");
         }

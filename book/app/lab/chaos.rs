@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::Lab;
 use super::experiment::{Experiment, Parameter, table as tabled};
 use super::prediction::{Form, Predict};
-use super::record::{Part, keep};
+use super::record::{Part, Record, keep};
 use super::running::{KEPT, Server, answered, ask, hold};
 use super::spread::{bytes, thousands};
 
@@ -61,6 +61,7 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
                 "all are answered, the median in more than a millisecond",
                 "all are answered, the median in less than a millisecond",
             ],
+            answer: answered_by,
         },
     },
     parameters: &[&IDLE, &LASTS],
@@ -81,6 +82,24 @@ struct Row {
     /// Before the crowd came, in its midst, and when it had gone.
     descriptors: [usize; 3],
     kib: [u64; 3],
+}
+
+/// What a result says to that.
+fn answered_by(record: &Record) -> Option<(usize, String)> {
+    let rows = record.rows.as_array()?;
+    let most = |field: &str| {
+        rows.iter().filter_map(|row| row[field].as_f64()).max_by(f64::total_cmp)
+    };
+    let (failed, median) = (most("failed")?, most("median_microseconds")?);
+    let said = format!(
+        "in the server that does worst, {failed} fail, and half of them take longer than {} µs",
+        thousands(median as usize)
+    );
+    match () {
+        () if failed > 0.0 => Some((0, said)),
+        () if median > 1_000.0 => Some((1, said)),
+        () => Some((2, said)),
+    }
 }
 
 /// The whole experiment.

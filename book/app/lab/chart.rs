@@ -131,7 +131,7 @@ impl Chart {
             }
             Kind::Bar => "A thin line goes from the least of the repeats to the most.",
             Kind::Heat => {
-                "The darker, the more of the answers; each field says how many percent. The vertical axis is logarithmic."
+                "Each column is one row of the table: the wider and stronger a field, the more of the answers lie there. The vertical axis is logarithmic."
             }
         }
     }

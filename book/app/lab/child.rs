@@ -1,5 +1,7 @@
-//! Processes that must not outlive this one: servers that are measured, and samples.
+//! Processes that must not outlive this one: servers that are measured, samples, and the
+//! cargo that builds a server.
 
+use std::fs;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -13,11 +15,11 @@ use nix::unistd::Pid;
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
 /// A process that ends with this. (Its own children end with it: `sys::fork` asks for that.)
-pub(super) struct Kept(pub(super) Child);
+pub(crate) struct Kept(pub(crate) Child);
 
 impl Kept {
     /// Starts it.
-    pub(super) fn spawn(command: &mut Command) -> Result<Kept> {
+    pub(crate) fn spawn(command: &mut Command) -> Result<Kept> {
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let child = command.spawn().with_context(|| {
             format!("cannot start {}", command.get_program().display())
@@ -91,8 +93,22 @@ pub(super) fn end(code: i32) -> ! {
     // Kept to the end: nothing starts any more.
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     for child in running.iter().filter_map(|id| i32::try_from(*id).ok()) {
-        let _ = kill(Pid::from_raw(child), Signal::SIGKILL); // or it has ended already
+        end_family(Pid::from_raw(child));
         let _ = waitpid(Pid::from_raw(child), None);
     }
     std::process::exit(code)
+}
+
+/// Ends a process with all that it has started, as cargo starts compilers. (Where there is no
+/// Linux `/proc`, those that it has started end when they are done.)
+fn end_family(pid: Pid) {
+    let _ = kill(pid, Signal::SIGSTOP); // or it has ended already; else it starts nothing more
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    let children = threads
+        .flatten()
+        .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    for child in children.collect::<String>().split_whitespace() {
+        child.parse().map(|child| end_family(Pid::from_raw(child))).unwrap_or_default();
+    }
+    let _ = kill(pid, Signal::SIGKILL);
 }

@@ -29,8 +29,14 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
     name: "closing",
     question: "One of several loops goes: which of the clients that wait does it take along?",
     predict: Predict {
-        ask: "Four loops, each with a listener of its own; four hundred clients wait to be accepted; one listener is closed. How many of the clients are reset?",
-        form: Form::Number { unit: "clients" },
+        ask: "Four loops, each with a listener of its own, and four hundred clients who are connected, have sent their request, and wait to be accepted. One of the loops dies, and its listener is closed with it. How many of the clients are reset?",
+        form: Form::Number {
+            unit: "clients",
+            answer: |record| {
+                let row = [("listeners", "`each`"), ("loops", "4")];
+                record.figure(&row, "/reset")
+            },
+        },
     },
     parameters: &[&LOOPS, &REPEATS],
     parts: &[tabled("closing")],

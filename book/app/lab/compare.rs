@@ -17,6 +17,7 @@ use anyhow::{Error, Result, ensure};
 use ch01_blocking::program::raise_descriptor_limit;
 use clap::Args;
 use serde::Serialize;
+use serde_json::Value;
 
 use self::cells::Cell;
 use self::contestants::{Contestant, Own};
@@ -26,7 +27,7 @@ use super::Lab;
 use super::experiment::{Experiment, table as tabled};
 use super::memory::weigh;
 use super::prediction::{Form, Predict};
-use super::record::keep_as;
+use super::record::{keep_as, number};
 
 /// Idle connections of which each is weighed.
 const WEIGHED: usize = 10_000;
@@ -101,6 +102,17 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
                 "about one and a half times as much",
                 "several times as much",
             ],
+            answer: |record| {
+                let rows = record.rows.pointer("/0/rows")?.as_array()?;
+                let cpu = |server: &str| {
+                    let row =
+                        |row: &&Value| row["cell"] == "64x1" && row["server"] == server;
+                    number(&rows.iter().find(row)?["cpu"])
+                };
+                let times = cpu("epoll")? / cpu("floor")?;
+                let option = [1.25, 2.0].iter().filter(|end| times >= **end).count();
+                Some((option, format!("{times:.2} times as much, one request at a time")))
+            },
         },
     },
     parameters: &[],

@@ -18,7 +18,7 @@ use super::experiment::{Experiment, Kind, Parameter, charted, table as tabled};
 use super::prediction::{Form, Predict};
 use super::record::{Part, keep};
 use super::running::Server;
-use super::spread::{Spread, thousands};
+use super::spread::{Spread, some};
 use super::{Lab, family};
 
 /// In the order of the story. A server that a later chapter brings is a line here.
@@ -58,7 +58,7 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
     name: "concurrency",
     question: "All servers, from one client to ten thousand: who still answers, and at what cost?",
     predict: Predict {
-        ask: "All clients together ask two thousand times a second, whether they are one or thousands. Draw what a request costs poll, in processor time.",
+        ask: "All clients together ask two thousand times a second, whether they are one or ten thousand. How much processor time does a request cost poll, with more and more of them?",
         form: Form::Curve { chart: "concurrency-steady", line: "poll" },
     },
     parameters: &[&CLIENTS, &ROUNDS, &MEASURED],
@@ -151,7 +151,7 @@ fn run(lab: &Lab<'_>) -> Result<()> {
     for (manner, servers) in manners {
         for &server in servers {
             for &clients in lab.list(&CLIENTS) {
-                lab.step(&format!("{server}, {} clients, {manner}", thousands(clients)));
+                lab.step(&format!("{server}, {}, {manner}", some(clients, "client")));
                 rows.push(
                     row(lab, server, manner, clients)
                         .with_context(|| format!("with {server}"))?,

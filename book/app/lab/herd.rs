@@ -43,8 +43,20 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
     name: "herd",
     question: "How often are several loops woken for one client, and who gets it?",
     predict: Predict {
-        ask: "Eight loops sleep, all on one listener, and nothing is done against a herd. One client comes. How many of them wake?",
-        form: Form::Number { unit: "loops" },
+        ask: "Eight loops are asleep, all on one listener, with EPOLLEXCLUSIVE. Clients come one at a time. Who gets them?",
+        form: Form::Choice {
+            options: &[
+                "each loop about as many",
+                "some loops many more than others",
+                "always the same loop",
+            ],
+            answer: |record| {
+                let row = [("listeners", "one"), ("loops", "8")];
+                let busiest = record.figure(&row, "/single/busiest")?;
+                let option = [0.2, 0.9].iter().filter(|end| busiest >= **end).count();
+                Some((option, format!("one loop gets {:.0} % of them", busiest * 100.0)))
+            },
+        },
     },
     parameters: &[&LOOPS, &REPEATS, &CLIENTS],
     parts: &[charted("herd", Kind::Line)],

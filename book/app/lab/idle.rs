@@ -20,7 +20,7 @@ use super::chart::{Chart, Series, Words};
 use super::experiment::{Experiment, Kind, Parameter, charted};
 use super::prediction::{Form, Predict};
 use super::record::{Part, keep};
-use super::running::{PATIENCE, Server, answered, hold};
+use super::running::{LAST, PATIENCE, Server, answered, hold};
 use super::spread::{Spread, thousands};
 
 /// Chapter 3's, and those that follow, each with the most idle connections that it has
@@ -50,7 +50,7 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
     name: "idle",
     question: "What do idle clients cost a fresh one, and the processor?",
     predict: Predict {
-        ask: "Thousands of connections are there and say nothing. Draw how long a fresh client of spin waits for its answer, with more and more of them.",
+        ask: "How long does a fresh client of spin wait for its answer: beside no idle connection, beside ten, a hundred, a thousand, ten thousand?",
         form: Form::Curve { chart: "idle", line: "spin" },
     },
     parameters: &[&IDLE, &REPEATS, &BUSY, &REST],
@@ -62,8 +62,6 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
     from_page: true,
     run,
 };
-
-const LAST: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
 
 #[derive(Serialize)]
 struct Row {
@@ -111,7 +109,11 @@ fn parts(rows: &[Row]) -> Vec<Part> {
     vec![
         Part::new("idle", table(&first), Some(chart(&first, FIRST_WORDS))),
         Part::new("idle-all", table(&later), Some(chart(&later, LATER_WORDS))),
-        Part::new("idle-spread", quantiles(&shown), Some(heat(&shown))),
+        // Of all answers together, and no median of repeats.
+        Part {
+            chart: Some(heat(&shown)),
+            ..Part::once("idle-spread", quantiles(&shown))
+        },
     ]
 }
 

@@ -50,6 +50,12 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
                 "a read buffer, sixteen KiB",
                 "more",
             ],
+            answer: |record| {
+                let each = record.figure(&[("server", "poll")], "/each")?;
+                let ends = [2_048.0, 8_192.0, 24_576.0];
+                let option = ends.iter().filter(|end| each >= **end).count();
+                Some((option, format!("{} for each", bytes(each))))
+            },
         },
     },
     parameters: &[&CLIENTS],
@@ -123,7 +129,8 @@ pub(super) struct Weight {
 pub(super) fn weigh(running: &Server, clients: usize) -> Result<Weight> {
     // What is made once, with the first client, belongs to no client.
     let first = hold(running.address, 1)?;
-    let before = running.descriptors()? - first.len();
+    // One that has just been killed has none.
+    let before = running.descriptors()?.saturating_sub(first.len());
     let given_back = |running: &Server| -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while running.descriptors()? > before {

@@ -11,7 +11,7 @@
 
 mod chaos;
 mod chart;
-mod child;
+pub(crate) mod child;
 #[cfg(target_os = "linux")]
 mod closing;
 #[cfg(target_os = "linux")]
@@ -46,6 +46,7 @@ pub(crate) mod spread;
 mod switch;
 #[cfg(target_os = "linux")]
 mod syscalls;
+mod verdict;
 mod waiting;
 
 use anyhow::{Result, bail};
@@ -59,6 +60,7 @@ pub use self::experiment::{Experiment, Kind, Parameter, Yield};
 pub use self::prediction::{Answer, Form, Given, Predict, predict, predictions};
 pub use self::record::{Mode, Part, Record, drawn, own, recorded};
 pub use self::registry::{EXPERIMENTS, find};
+pub use self::verdict::Verdict;
 #[cfg(target_os = "linux")]
 pub use self::{compare::Options as CompareOptions, hold::Options as HoldOptions};
 
@@ -192,6 +194,8 @@ pub struct Shown {
     pub charts: Vec<(String, String)>,
     /// The tables: names, and HTML.
     pub tables: Vec<(String, String)>,
+    /// What it says to what was predicted, in HTML.
+    pub verdict: String,
 }
 
 /// What the reader has measured last, if anything.
@@ -205,7 +209,16 @@ pub fn shown(house: &House, experiment: &Experiment) -> Result<Option<Shown>> {
     let charts = result.parts.iter().filter_map(drawn).collect();
     let tables =
         result.parts.iter().map(|part| (part.name.clone(), part.html())).collect();
-    Ok(Some(Shown { charts, tables, result }))
+    let verdict = verdict(house, experiment)?.html();
+    Ok(Some(Shown { charts, tables, result, verdict }))
+}
+
+/// What the reader has predicted, beside what the reader has measured last.
+pub fn verdict(house: &House, experiment: &Experiment) -> Result<Verdict> {
+    let record = Record::read(&own(house), experiment.name)?;
+    // A file that somebody has spoilt is no reason to show nothing.
+    let given = predictions(house).unwrap_or_default().remove(experiment.name);
+    Ok(Verdict::of(experiment, given.as_ref(), record.as_ref()))
 }
 
 /// The axes on which a curve is predicted, without its lines; if that is the form, and the

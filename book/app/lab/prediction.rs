@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::experiment::Experiment;
-use super::record;
+use super::record::{self, Record};
 use crate::house::House;
 
 /// What is asked, and in which form the answer comes.
@@ -31,11 +31,17 @@ pub enum Form {
     Choice {
         /// What there is to choose from.
         options: &'static [&'static str],
+        /// Which of them a result says, and what it says in words.
+        #[serde(skip)]
+        answer: fn(&Record) -> Option<(usize, String)>,
     },
     /// So many.
     Number {
         /// Of what, as in `µs`.
         unit: &'static str,
+        /// How many a result says.
+        #[serde(skip)]
+        answer: fn(&Record) -> Option<f64>,
     },
     /// A line drawn into a chart, over its x positions.
     Curve {
@@ -100,7 +106,7 @@ static WRITING: Mutex<()> = Mutex::new(());
 
 fn fits(form: &Form, answer: &Answer) -> Result<()> {
     let good = match (form, answer) {
-        (Form::Choice { options }, Answer::Choice(at)) => *at < options.len(),
+        (Form::Choice { options, .. }, Answer::Choice(at)) => *at < options.len(),
         (Form::Number { .. }, Answer::Number(number)) => number.is_finite(),
         (Form::Curve { .. }, Answer::Curve(points)) => {
             let drawn = |&(x, y): &(f64, f64)| x.is_finite() && y.is_finite() && y > 0.0;
@@ -122,7 +128,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_of_the_form_that_was_asked_for() {
-        let choice = Form::Choice { options: &["a", "b"] };
+        let choice = Form::Choice { options: &["a", "b"], answer: |_| None };
         let curve = Form::Curve { chart: "c", line: "l" };
         assert!(fits(&choice, &Answer::Choice(1)).is_ok());
         assert!(fits(&choice, &Answer::Choice(2)).is_err());

@@ -29,8 +29,8 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
     name: "readiness",
     question: "What does it cost to find out who is ready, of so many?",
     predict: Predict {
-        ask: "One descriptor is ready. Draw what one wait with epoll costs when ten, a hundred, a thousand, ten thousand are watched.",
-        form: Form::Curve { chart: "readiness", line: "epoll" },
+        ask: "One descriptor is ready, and ten, a hundred, a thousand, ten thousand are watched. What does one wait cost with poll?",
+        form: Form::Curve { chart: "readiness", line: "poll" },
     },
     parameters: &[&WATCHED, &ALONE, &REPEATS],
     parts: &[

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use pulldown_cmark::{Options, Parser, html};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::Lab;
 use super::chart::Chart;
@@ -122,6 +122,25 @@ impl Record {
         self.parts.iter().find(|part| part.name == name)
     }
 
+    /// The last row in which these fields say this.
+    pub fn row(&self, fields: &[(&str, &str)]) -> Option<&Value> {
+        let says = |value: &Value, text: &str| match value {
+            Value::String(own) => own == text,
+            Value::Number(number) => {
+                text.parse().is_ok_and(|text: Number| text == *number)
+            }
+            _ => false,
+        };
+        let mut rows = self.rows.as_array()?.iter().rev();
+        rows.find(|row| fields.iter().all(|(name, text)| says(&row[name], text)))
+    }
+
+    /// The number in that row to which this JSON pointer points: itself, or the median of
+    /// its repeats.
+    pub fn figure(&self, fields: &[(&str, &str)], at: &str) -> Option<f64> {
+        number(self.row(fields)?.pointer(at)?)
+    }
+
     /// The chart of this part as an SVG, over that of another record.
     pub fn drawn(&self, part: &Part, over: Option<&Record>) -> Option<String> {
         let recorded = over.and_then(|other| other.part(&part.name)?.chart.as_ref());
@@ -154,6 +173,11 @@ impl Record {
         }
         files
     }
+}
+
+/// A number, or the median of what was measured several times.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| value["median"].as_f64())
 }
 
 /// Everything below book/src/generated/ that comes from results: names and contents.
@@ -222,6 +246,10 @@ pub(super) fn keep_as<R: Serialize>(
         lab.progress.done(&serde_json::to_value(&record)?);
     } else {
         println!("kept in {}", kept.display());
+        if kept == own(lab.house).join(format!("{}.json", lab.experiment.name)) {
+            let verdict = super::verdict(lab.house, lab.experiment)?;
+            print!("{}", verdict.text(lab.experiment.predict.ask));
+        }
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use super::experiment::Experiment;
 use super::prediction::{Answer, Form, Given, predictions};
 use super::record::{Mode, Part, Record, own, recorded};
 use super::registry::EXPERIMENTS;
+use super::verdict::Verdict;
 use crate::house::House;
 
 /// The figures' classes, and their colours by day and by night.
@@ -83,7 +84,7 @@ fn section(
         experiment.name,
         escaped(experiment.question)
     );
-    text += &prediction(experiment, given);
+    text += &prediction(experiment, given, record);
     for part in &record.parts {
         let mut part = part.clone();
         predicted(experiment, given, &mut part);
@@ -112,27 +113,17 @@ fn section(
     text
 }
 
-/// What was asked, and what the reader said.
-fn prediction(experiment: &Experiment, given: Option<&Given>) -> String {
-    let Some(Given { prediction, when }) = given else {
-        return "<p class=\"soft\">No prediction was made.</p>\n".to_owned();
-    };
-    let said = match (&experiment.predict.form, prediction) {
-        (Form::Choice { options }, Answer::Choice(at)) => {
-            options.get(*at).copied().unwrap_or("something else").to_owned()
-        }
-        (Form::Number { unit }, Answer::Number(number)) => format!("{number} {unit}"),
-        (_, Answer::Curve(points)) => {
-            let point = |(x, y): &(f64, f64)| format!("{y:.3} at {x}");
-            points.iter().map(point).collect::<Vec<_>>().join(", ")
-        }
-        (_, other) => format!("{other:?}"),
+/// What was asked, what the reader said, and what this machine says.
+fn prediction(experiment: &Experiment, given: Option<&Given>, record: &Record) -> String {
+    let when = match given {
+        Some(given) => format!("Predicted: {}.", given.when),
+        None => "No prediction was made.".to_owned(),
     };
     format!(
-        "<div class=\"prediction\">\n<p>{}</p>\n<p><strong>Predicted:</strong> {} <span class=\"soft\">({})</span></p>\n</div>\n",
+        "<div class=\"prediction\">\n<p>{}</p>\n{}<p class=\"soft\">{}</p>\n</div>\n",
         escaped(experiment.predict.ask),
-        escaped(&said),
-        escaped(when)
+        Verdict::of(experiment, given, Some(record)).html(),
+        escaped(&when)
     )
 }
 

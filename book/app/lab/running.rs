@@ -22,6 +22,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request that keeps its connection.
 pub(super) const KEPT: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: lab\r\n\r\n";
+/// One that ends it.
+pub(super) const LAST: &[u8] =
+    b"GET /plaintext HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
 const ANSWER: &[u8] = b"Hello, World!";
 
 /// A server that runs, and ends with this.

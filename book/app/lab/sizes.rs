@@ -25,7 +25,12 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
     question: "How large is a connection's state, piece by piece?",
     predict: Predict {
         ask: "An idle connection in the event loop's table, with its socket, its state and what the loop knows of it: how many bytes is its place?",
-        form: Form::Number { unit: "B" },
+        form: Form::Number {
+            unit: "B",
+            answer: |record| {
+                record.figure(&[("what", "its place in the loop's table")], "/bytes")
+            },
+        },
     },
     parameters: &[],
     parts: &[tabled("sizes")],

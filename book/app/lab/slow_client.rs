@@ -17,9 +17,9 @@ use super::Lab;
 use super::chart::{Chart, Series, Words};
 use super::experiment::{Experiment, Kind, Parameter, charted};
 use super::prediction::{Form, Predict};
-use super::record::{Part, keep};
+use super::record::{Part, keep, number};
 use super::running::Server;
-use super::spread::{Spread, thousands};
+use super::spread::{Spread, some, thousands};
 use crate::servers;
 
 const SERVERS: [&str; 5] = ["iterative", "fork", "thread", "pool", "prefork"];
@@ -44,7 +44,14 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
     question: "How many silent clients does a server bear, and what does the next one wait?",
     predict: Predict {
         ask: "A pool has sixteen workers, and a silent client is hung up on after a tenth of a second. A hundred silent clients are there before you. How long do you wait?",
-        form: Form::Number { unit: "s" },
+        form: Form::Number {
+            unit: "s",
+            answer: |record| {
+                let waits = record.row(&[("server", "pool")])?["waits"].as_array()?;
+                let behind = waits.iter().find(|wait| wait["silent"] == 100)?;
+                number(&behind["seconds"])
+            },
+        },
     },
     parameters: &[&COUNTS, &MOST, &REPEATS],
     parts: &[charted("slow-client", Kind::Line)],
@@ -94,7 +101,7 @@ fn row(lab: &Lab<'_>, at: usize, rows: &Mutex<[Row; SERVERS.len()]>) -> Result<(
     lab.step(&format!("{server}, how many it bears"));
     let bears = bears(lab, server)?;
     for &silent in lab.list(&COUNTS) {
-        lab.step(&format!("{server}, behind {} silent clients", thousands(silent)));
+        lab.step(&format!("{server}, behind {}", some(silent, "silent client")));
         // Who bears one less for each deadline would keep us for ever.
         let forever = bears.is_some_and(|bears| silent / (bears + 1) > TOO_LONG);
         let repeats = if forever { 0 } else { lab.one(&REPEATS) };

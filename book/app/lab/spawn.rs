@@ -35,14 +35,25 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
     name: "spawn",
     question: "What does it cost to make a process or a thread, and to keep it while it sleeps?",
     predict: Predict {
-        ask: "A process for each client, or a thread for each: how many times as much memory do a thousand sleeping processes hold, theirs and the kernel's together?",
+        ask: "A process for each client, or a thread for each: how many times the threads' memory do a thousand sleeping processes hold, their own and the kernel's together?",
         form: Form::Choice {
             options: &[
                 "as much",
                 "about twice as much",
-                "five to ten times as much",
+                "three to ten times as much",
                 "more",
             ],
+            answer: |record| {
+                let holds = |what| {
+                    let row = [("what", what), ("count", "1000")];
+                    let part = |of| record.figure(&row, of);
+                    Some(part("/user_bytes")? + part("/kernel_bytes")?)
+                };
+                let times = holds("process")? / holds("thread")?;
+                let ends = [1.5, 3.0, 12.0];
+                let option = ends.iter().filter(|end| times >= **end).count();
+                Some((option, format!("{times:.1} times as much")))
+            },
         },
     },
     parameters: &[&COUNTS, &REPEATS],

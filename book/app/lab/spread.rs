@@ -55,6 +55,12 @@ pub(crate) fn thousands(number: usize) -> String {
     out
 }
 
+/// So many of a thing: `1 silent client`, `10 silent clients`.
+pub(super) fn some(count: usize, thing: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{} {thing}{s}", thousands(count))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +79,7 @@ mod tests {
         assert_eq!(thousands(10), "10");
         assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!(bytes(2048.0), "2.0 KiB");
+        assert_eq!(some(1, "silent client"), "1 silent client");
+        assert_eq!(some(1_000, "client"), "1,000 clients");
     }
 }

@@ -32,16 +32,20 @@ use super::prediction::{Form as Answer, Predict};
 use super::record::{Part, keep};
 use super::sample::{cpu, in_a_process};
 use super::spread::{Spread, bytes, thousands};
+use super::verdict::figure;
 
+/// What the prediction is about.
+const COROUTINES: &str = "a coroutine: `resume` and `suspend`";
+const THREADS: &str = "two threads that hand each other the turn";
 /// What is measured here, and what it is called in the table.
 const OURS: [(&str, &str); 7] = [
     ("return", "a function that saves the registers and returns"),
     ("jump", "the same, but it jumps"),
     ("inlined", "inlined, and nothing saved that nobody needs"),
-    ("coroutine", "a coroutine: `resume` and `suspend`"),
+    ("coroutine", COROUTINES),
     ("spawn", "a coroutine made, run to its end, its stack given back"),
     ("yield", "`yield_now` of many coroutines, through the scheduler's run queue"),
-    ("threads", "two threads that hand each other the turn"),
+    ("threads", THREADS),
 ];
 const PEERS: [(&str, &str); 2] = [
     ("corosensei", "corosensei 0.3: `resume` and `suspend`"),
@@ -70,8 +74,16 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
                 "about as long",
                 "ten times as long",
                 "a hundred times as long",
-                "a thousand times as long",
+                "a thousand times as long, or more",
             ],
+            answer: |record| {
+                let there_and_back =
+                    |what| record.figure(&[("what", what)], "/nanoseconds");
+                let times = there_and_back(THREADS)? / there_and_back(COROUTINES)?;
+                let ends = [3.0, 30.0, 300.0];
+                let option = ends.iter().filter(|end| times >= **end).count();
+                Some((option, format!("{} times as long", figure(times))))
+            },
         },
     },
     parameters: &[&ROUNDS, &PARKED],

@@ -17,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Lab;
 use super::chart::{Chart, Series, Words};
@@ -24,7 +25,7 @@ use super::child::Watched;
 use super::experiment::{Experiment, Kind, Parameter, charted};
 use super::prediction::{Form, Predict};
 use super::record::{Part, keep};
-use super::running::{KEPT, Server, answered, ask};
+use super::running::{KEPT, LAST, Server, answered, ask};
 use crate::servers;
 
 /// Without `spin`, which asks all the time whether anybody asks it. A server that a later
@@ -45,14 +46,19 @@ const SERVERS: [&str; 13] = [
     "async",
 ];
 static REQUESTS: Parameter = Parameter { name: "requests", quick: &[50], full: &[1_000] };
-const LAST: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
 
 pub(super) static EXPERIMENT: Experiment = Experiment {
     name: "syscalls",
     question: "How many system calls does a request cost, and which?",
     predict: Predict {
         ask: "A client keeps its connection and asks again and again. How many system calls does epoll make for each request?",
-        form: Form::Number { unit: "system calls" },
+        form: Form::Number {
+            unit: "system calls",
+            answer: |record| {
+                let kept = record.row(&[("server", "epoll")])?["kept"].as_object()?;
+                Some(kept.values().filter_map(Value::as_f64).sum())
+            },
+        },
     },
     parameters: &[&REQUESTS],
     parts: &[charted("syscalls", Kind::Bar)],

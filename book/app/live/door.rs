@@ -10,6 +10,12 @@
 //! - `Origin` and `Sec-Fetch-Site`, which no script can forge, must name this server;
 //! - what changes something must be JSON and bring a token that only a page of this origin can
 //!   have read: without CORS fields, a browser lets no other read our answers.
+//!
+//! All this is against pages. It is not against people: whoever has an account on the same
+//! machine can connect to loopback, read the token as a page would, and start or stop an
+//! experiment of the list, or put a prediction in place of the reader's. Nobody can have
+//! anything else run. To keep them out would take a secret in the address that the reader
+//! opens, which every link and bookmark would then have to carry; the book says so instead.
 
 use std::fs::File;
 use std::io::Read;

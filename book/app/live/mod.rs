@@ -124,7 +124,7 @@ impl Inner {
             "state" => answer(200, &self.state(door)),
             "events" => self.events(request),
             "run" => self.run(request.body),
-            "stop" => self.stop(),
+            "stop" => self.stop(request.body),
             "predictions" => self.predict(request.body),
             _ => {
                 let of = |prefix, suffix| path.strip_prefix(prefix)?.strip_suffix(suffix);
@@ -153,7 +153,8 @@ impl Inner {
         json!({
             "token": door.token,
             "experiments": experiments,
-            "running": run.map(|run| run.experiment),
+            "running": run.as_ref().map(|run| run.experiment),
+            "run": run.as_ref().map(|run| run.journal.run),
             // A file that somebody has spoilt is no reason to show nothing.
             "predictions": lab::predictions(&self.house).unwrap_or_default(),
         })
@@ -205,7 +206,7 @@ impl Inner {
         match started {
             Ok(run) => {
                 *current = Some(Arc::new(run));
-                answer(200, &json!({ "running": experiment.name }))
+                answer(200, &json!({ "running": experiment.name, "run": number }))
             }
             Err(error) => refuse(503, &format!("it cannot be started: {error}")),
         }
@@ -222,10 +223,19 @@ impl Inner {
         Ok(command)
     }
 
-    fn stop(&self) -> Response {
-        if let Some(run) = self.current() {
-            run.stop("you have stopped it");
+    /// Stops the run that is named, so that a page that has slept stops no other.
+    fn stop(&self, body: &[u8]) -> Response {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Asked {
+            run: u64,
         }
+        let Ok(Asked { run: number }) = serde_json::from_slice(body) else {
+            return refuse(400, "that names no run");
+        };
+        let run = self.current().filter(|run| run.journal.run == number);
+        let Some(run) = run else { return refuse(409, "that run is over") };
+        run.stop("you have stopped it");
         answer(200, &json!({}))
     }
 
@@ -242,8 +252,12 @@ impl Inner {
         let Some(experiment) = lab::find(&experiment) else {
             return refuse(404, "no experiment is called that");
         };
-        match lab::predict(&self.house, experiment, given) {
-            Ok(()) => answer(200, &json!({})),
+        let verdict = || {
+            lab::predict(&self.house, experiment, given)?;
+            lab::verdict(&self.house, experiment)
+        };
+        match verdict() {
+            Ok(verdict) => answer(200, &json!({ "verdict": verdict.html() })),
             Err(why) => refuse(400, &format!("{why:#}")),
         }
     }

@@ -28,8 +28,8 @@ struct Part {
 }
 
 /// All of them.
-pub const FILES: [&str; 5] =
-    ["stages.md", "state.md", "calls.md", "minutes.md", "minutes-each.md"];
+pub const FILES: [&str; 6] =
+    ["stages.md", "state.md", "calls.md", "minutes.md", "minutes-each.md", "answers.md"];
 
 fn all(house: &House) -> Result<Vec<Part>> {
     let results = results::Results::read(&house.book().join("results"))?;
@@ -40,6 +40,9 @@ fn all(house: &House) -> Result<Vec<Part>> {
         Part { file: FILES[2], text: calls::table(house, &pages)? },
         Part { file: FILES[3], text: minutes::table(&pages) },
         Part { file: FILES[4], text: minutes::each(&pages) },
+        // Where some experiments are missing, their answers would be.
+        #[cfg(target_os = "linux")]
+        Part { file: FILES[5], text: results.answers() },
     ])
 }
 

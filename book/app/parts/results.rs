@@ -2,54 +2,58 @@
 //! `None`: a table has a dash there.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
 
-/// The rows of every recorded experiment, by its name.
-pub(super) struct Results(BTreeMap<String, Vec<Value>>);
+use crate::lab::{EXPERIMENTS, Experiment, Record};
+
+/// Every recorded experiment, by its name.
+pub(super) struct Results(BTreeMap<String, Record>);
 
 impl Results {
     /// All that is in the directory.
     pub(super) fn read(dir: &Path) -> Result<Results> {
         let mut results = BTreeMap::new();
         for path in crate::checks::files(dir, "json")? {
-            let text = fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            let record: Value = serde_json::from_str(&text)
-                .with_context(|| format!("{} is no JSON", path.display()))?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            let rows = record["rows"].as_array().cloned().unwrap_or_default();
-            results.insert(name.into_owned(), rows);
+            if let Some(record) = Record::read(dir, &name)? {
+                results.insert(name.into_owned(), record);
+            }
         }
         Ok(Results(results))
+    }
+
+    /// What the recorded results say to what the lab asks, each under its experiment's name.
+    pub(super) fn answers(&self) -> String {
+        let answer = |experiment: &Experiment| {
+            let name = experiment.name;
+            let said = experiment.answered(self.0.get(name)?)?;
+            Some(format!(
+                "<!-- ANCHOR: {name} -->\n{said}\n<!-- ANCHOR_END: {name} -->\n"
+            ))
+        };
+        EXPERIMENTS.iter().copied().filter_map(answer).collect()
     }
 
     /// The last row of an experiment in which all these fields are so.
     pub(super) fn row(
         &self,
         experiment: &str,
-        fields: &[(&str, Value)],
+        fields: &[(&str, &str)],
     ) -> Option<&Value> {
-        self.0.get(experiment)?.iter().rev().find(|row| {
-            fields.iter().all(|(name, value)| {
-                row[*name] == *value
-                    || row[*name].as_f64().is_some_and(|n| Some(n) == value.as_f64())
-            })
-        })
+        self.0.get(experiment)?.row(fields)
     }
 
     /// A number of that row: itself, or the median of its repeats.
     pub(super) fn number(
         &self,
         experiment: &str,
-        fields: &[(&str, Value)],
+        fields: &[(&str, &str)],
         name: &str,
     ) -> Option<f64> {
-        let value = &self.row(experiment, fields)?[name];
-        value.as_f64().or_else(|| value["median"].as_f64())
+        self.0.get(experiment)?.figure(fields, &format!("/{name}"))
     }
 }
 

@@ -1,12 +1,10 @@
 //! Every server of the book in one table: what it keeps for a client that says nothing, what a
 //! request costs it, and what of it the suite demands.
 
-use client_suite::cases;
-use client_suite::stage::{STAGES, Stage};
-use serde_json::json;
-
 use super::results::{Results, cell, microseconds};
 use crate::lab::spread::{bytes, thousands};
+use client_suite::cases;
+use client_suite::stage::{STAGES, Stage};
 
 /// In the experiment's busiest column that every server stands.
 const BUSY: usize = 1_000;
@@ -42,7 +40,7 @@ pub(super) fn table(results: &Results) -> String {
 
 /// Where nobody has weighed it, what it is.
 fn idle(results: &Results, stage: &Stage) -> String {
-    let weighed = results.number("memory", &[("server", json!(stage.name))], "each");
+    let weighed = results.number("memory", &[("server", stage.name)], "each");
     match (weighed, stage.cost_of_idle(), stage.at_once()) {
         (Some(weighed), ..) => bytes(weighed),
         (None, Some(what), _) => format!("a {what}"),
@@ -53,11 +51,8 @@ fn idle(results: &Results, stage: &Stage) -> String {
 }
 
 fn request(results: &Results, stage: &Stage, manner: &str, clients: usize) -> String {
-    let fields = [
-        ("server", json!(stage.name)),
-        ("manner", json!(manner)),
-        ("clients", json!(clients)),
-    ];
+    let fields =
+        [("server", stage.name), ("manner", manner), ("clients", &clients.to_string())];
     let Some(row) = results.row("concurrency", &fields) else {
         return cell(None);
     };

@@ -34,7 +34,8 @@ impl Axis {
     /// Where a value is.
     pub(super) fn at(&self, value: f64) -> f64 {
         let power = if value > 0.0 {
-            value.log10().max(f64::from(self.low))
+            // The repeats' extremes may lie beyond what the lines need.
+            value.log10().clamp(f64::from(self.low), f64::from(self.high))
         } else {
             f64::from(self.low)
         };

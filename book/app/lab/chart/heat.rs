@@ -1,5 +1,6 @@
 //! How values are spread, over something that grows: a column for each x, a field for each
-//! range of values, darker the more of them lie there, with how many percent.
+//! range of values, the wider and the darker the more of them lie there. So it can be read
+//! without colour, and needs no words in its fields.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,6 +10,8 @@ use super::{Chart, Series, Sheet, escaped};
 
 /// Fields to a decade.
 const FIELDS: f64 = 4.0;
+/// So wide is a field that holds next to nothing.
+const THINNEST: f64 = 1.5;
 
 impl Series {
     /// A column of these positive values.
@@ -50,56 +53,45 @@ pub(super) fn sized(chart: &Chart, _: Option<&Chart>, sheet: &Sheet<'_>) -> Stri
     for columns in panels {
         let begin = x;
         for column in columns {
+            let middle = x + wide / 2.0;
             for &(value, part) in &column.points {
                 let (top, bottom) = (ys.at(value * half), ys.at(value / half));
+                let field = ((wide - 2.0) * part).max(THINNEST);
                 let _ = writeln!(
                     svg,
-                    "<rect class=\"heat\" fill-opacity=\"{:.2}\" x=\"{x:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
-                    0.12 + 0.68 * part,
-                    wide - 1.0,
+                    "<rect class=\"heat\" fill-opacity=\"{:.2}\" x=\"{:.1}\" y=\"{top:.1}\" width=\"{field:.1}\" height=\"{:.1}\"/>",
+                    0.4 + 0.6 * part,
+                    middle - field / 2.0,
                     bottom - top
                 );
-                let percent = (part * 100.0).round();
-                if percent >= 1.0 && bottom - top >= 11.0 {
-                    let _ = writeln!(
-                        svg,
-                        "<text class=\"mid tiny\" x=\"{:.1}\" y=\"{:.1}\">{percent}</text>",
-                        x + wide / 2.0,
-                        (top + bottom) / 2.0 + 4.0
-                    );
-                }
             }
-            let _ = writeln!(
-                svg,
-                "<text class=\"mid tiny soft\" x=\"{:.1}\" y=\"{}\">{}</text>",
-                x + wide / 2.0,
-                ys.from + 16.0,
-                escaped(panel(column).1)
-            );
+            let label = panel(column).1;
+            // On a small sheet there is no room for as many zeros.
+            let short = label.replace(",000", "k");
+            let label = if sheet.class == "narrow" { &short } else { label };
+            words(&mut svg, "mid small soft", middle, ys.from + 18.0, label);
             x += wide;
         }
-        let _ = writeln!(
-            svg,
-            "<text class=\"mid small\" x=\"{:.1}\" y=\"{}\">{}</text>",
-            (begin + x) / 2.0,
-            ys.from + 36.0,
-            escaped(columns.first().map_or("", |column| panel(column).0))
-        );
+        let name = columns.first().map_or("", |column| panel(column).0);
+        words(&mut svg, "mid small strong", (begin + x) / 2.0, ys.from + 38.0, name);
         x += gap;
     }
-    let _ = writeln!(
-        svg,
-        "<text class=\"mid small soft\" x=\"{}\" y=\"{}\">{}</text>",
-        (left + right) / 2.0,
-        ys.from + 60.0,
-        escaped(&chart.x)
-    );
+    words(&mut svg, "mid small soft", (left + right) / 2.0, ys.from + 60.0, &chart.x);
     let _ = writeln!(
         svg,
         "<path class=\"axis\" d=\"M{left} {}V{}H{right}\"/>",
         ys.to, ys.from
     );
     svg + "</svg>\n"
+}
+
+fn words(svg: &mut String, class: &str, x: f64, y: f64, text: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        svg,
+        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y}\">{}</text>",
+        escaped(text)
+    );
 }
 
 fn panel(column: &Series) -> (&str, &str) {
