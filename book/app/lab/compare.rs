@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use self::cells::Cell;
 use self::contestants::{Contestant, Own};
-use self::cores::Cores;
+pub(super) use self::cores::Cores;
 use self::turn::{Row, Turn};
 use super::Lab;
 use super::experiment::{Experiment, table as tabled};
