@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use self::cells::Cell;
 use self::contestants::{Contestant, Own};
-use self::cores::Cores;
+pub(super) use self::cores::Cores;
 use self::turn::{Row, Turn};
 use super::Lab;
 use super::experiment::{Experiment, table as tabled};

@@ -13,6 +13,8 @@ mod chaos;
 mod chart;
 pub(crate) mod child;
 #[cfg(target_os = "linux")]
+mod client;
+#[cfg(target_os = "linux")]
 mod closing;
 #[cfg(target_os = "linux")]
 mod compare;

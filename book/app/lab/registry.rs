@@ -10,7 +10,7 @@ use super::{
     chaos, idle, memory, readiness, request, sizes, slow_client, spawn, waiting,
 };
 #[cfg(target_os = "linux")]
-use super::{closing, compare, concurrency, herd, hold, syscalls};
+use super::{client, closing, compare, concurrency, herd, hold, syscalls};
 
 /// What can be measured on this system.
 pub static EXPERIMENTS: &[&Experiment] = &[
@@ -40,6 +40,8 @@ pub static EXPERIMENTS: &[&Experiment] = &[
     &hold::EXPERIMENT,
     #[cfg(target_os = "linux")]
     &compare::EXPERIMENT,
+    #[cfg(target_os = "linux")]
+    &client::EXPERIMENT,
 ];
 
 /// The experiment of this name. (`stuck` is what `slow-client` was called once.)

@@ -9,7 +9,7 @@ const THIS: Pid = Pid::from_raw(0);
 
 /// Two cores, where the system lets us choose. This process may use all of its own again
 /// when this is dropped.
-pub(super) struct Cores {
+pub(in crate::lab) struct Cores {
     /// The server's and the client's.
     chosen: Option<[usize; 2]>,
     before: Option<CpuSet>,
@@ -17,7 +17,7 @@ pub(super) struct Cores {
 
 impl Cores {
     /// The first two that this process may use.
-    pub(super) fn of_this_process(remarks: &mut Vec<String>) -> Cores {
+    pub(in crate::lab) fn of_this_process(remarks: &mut Vec<String>) -> Cores {
         let before = sched_getaffinity(THIS).ok();
         let mut allowed = (0..CpuSet::count())
             .filter(|core| before.is_some_and(|set| set.is_set(*core) == Ok(true)));
@@ -37,7 +37,10 @@ impl Cores {
 
     /// Starts something on the server's core, and goes on on the client's. (A child is
     /// born on its parent's cores, and so are its threads.)
-    pub(super) fn start<T>(&self, start: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(in crate::lab) fn start<T>(
+        &self,
+        start: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
         let Some([server, client]) = self.chosen else { return start() };
         move_to(server)?;
         let started = start();
