@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use socket2::{Domain, Socket, Type};
 
 use crate::patience::{patience, timed_out};
@@ -37,8 +38,10 @@ pub struct Client {
     pub(crate) name: String,
     pub(crate) log: Transcript,
     pub(crate) stream: TcpStream,
-    /// Received and not yet taken by a reader.
-    pub(crate) inbox: Vec<u8>,
+    /// Received and not yet taken by a reader. There may be thousands of answers in it, and
+    /// taking the first must not move the others: a client that is busy with that does not
+    /// read, and looks to the server like one that never will.
+    pub(crate) inbox: BytesMut,
     pub(crate) end: Option<End>,
     /// Any refusal will do, whatever its status: see [`crate::ctx::Ctx::lenient`].
     pub(crate) lenient: bool,
@@ -70,7 +73,7 @@ impl Client {
             name: name.to_owned(),
             log: log.clone(),
             stream,
-            inbox: Vec::new(),
+            inbox: BytesMut::new(),
             end: None,
             lenient: false,
             standards: false,

@@ -79,7 +79,7 @@ impl Client {
         let start = Instant::now();
         loop {
             if let Some(end) = self.fill()? {
-                return Ok((std::mem::take(&mut self.inbox), end));
+                return Ok((std::mem::take(&mut self.inbox).into(), end));
             }
             if self.inbox.len() > FLOOD || start.elapsed() > 4 * patience() {
                 let expected = format!("the end of the connection for {}", self.name);
@@ -170,7 +170,7 @@ impl Client {
         loop {
             let from = searched;
             if let Some(at) = find(&self.inbox[from..], b"\r\n\r\n") {
-                return Ok(self.inbox.drain(..from + at + 4).collect());
+                return Ok(self.inbox.split_to(from + at + 4).into());
             }
             searched = self.inbox.len().saturating_sub(3);
             if self.inbox.len() > LARGEST_HEAD {
@@ -209,9 +209,7 @@ impl Client {
         while self.inbox.len() < length {
             self.more(&format!("{what} ({length} bytes)"))?;
         }
-        // Splitting keeps this linear for large contents.
-        let tail = self.inbox.split_off(length);
-        Ok(std::mem::replace(&mut self.inbox, tail))
+        Ok(self.inbox.split_to(length).into())
     }
 
     fn chunked(&mut self) -> Step<Vec<u8>> {
@@ -236,7 +234,7 @@ impl Client {
     fn line(&mut self) -> Step<String> {
         loop {
             if let Some(at) = find(&self.inbox, b"\r\n") {
-                let line: Vec<u8> = self.inbox.drain(..at + 2).collect();
+                let line = self.inbox.split_to(at + 2);
                 return Ok(String::from_utf8_lossy(&line[..at]).into_owned());
             }
             self.more("a line")?;

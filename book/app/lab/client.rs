@@ -59,10 +59,26 @@ pub(super) static EXPERIMENT: Experiment = Experiment {
         ask: "Two clients ask the same server for the same thing, each as fast as it can. When will they disagree on how many requests a second it serves?",
         form: Form::Choice {
             options: &[
+                "when every answer takes its time",
                 "when the server is at its limit",
                 "when the client is at its limit",
-                "when every answer takes its time",
             ],
+            answer: |record| {
+                let apart = |load: &&Load| {
+                    let rate = |client| {
+                        let row = [("load", load.title), ("client", client)];
+                        record.figure(&row, "/requests_per_second")
+                    };
+                    let (ours, wrks) = (rate("this one")?, rate("wrk")?);
+                    Some((ours - wrks).abs() / ours.max(wrks))
+                };
+                let all: Vec<f64> =
+                    LOADS.iter().map(|load| apart(&load)).collect::<Option<_>>()?;
+                let most = (0..all.len()).max_by(|a, b| all[*a].total_cmp(&all[*b]))?;
+                let percent: Vec<_> =
+                    all.iter().map(|apart| format!("{:.0}", apart * 100.0)).collect();
+                Some((most, format!("{} % apart, in this order", percent.join(", "))))
+            },
         },
     },
     parameters: &[&REPEATS, &SECONDS],

@@ -67,7 +67,7 @@ pub(super) fn table(results: &Results) -> String {
         }
         // How large a future is, the compiler knows.
         let size = (server == "async")
-            .then(|| results.number("sizes", &[("what", json!(FUTURE))], "bytes"))
+            .then(|| results.number("sizes", &[("what", FUTURE)], "bytes"))
             .flatten()
             .map_or(String::new(), |size| format!(": {}", bytes(size)));
         table += &format!(
