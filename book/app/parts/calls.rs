@@ -203,7 +203,7 @@ const CALLS: &[Call] = &[
     call(
         "send",
         2,
-        "the same as `write`, where `sendfile` is not to be had",
+        "as `write`, with flags: a byte out of turn (`MSG_OOB`), or where `sendfile` is not to be had",
         &[r"socket::send\("],
     ),
     call(

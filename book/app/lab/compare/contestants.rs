@@ -27,6 +27,8 @@ const PACKAGES: [(&str, &str); 4] = [
 ];
 /// Peers without files.
 const NO_FILES: [&str; 2] = ["floor", "may_minihttp"];
+/// Peers that need no library of others.
+const ALWAYS: [&str; 2] = ["floor", "nginx"];
 /// The peer that need not be there.
 const PERHAPS: &str = "nginx";
 /// Limits stay what they are, except those that would end this very comparison.
@@ -111,10 +113,17 @@ fn build(lab: &Lab<'_>, names: &[String]) -> Result<PathBuf> {
             PEERS.join(", ")
         );
     }
-    eprintln!("compare: building tests/peers, which takes some minutes the first time");
+    // Each has a feature of its name, but for those that are made of nothing else.
+    let features: Vec<_> =
+        names.iter().map(String::as_str).filter(|name| !ALWAYS.contains(name)).collect();
+    eprintln!(
+        "compare: building tests/peers, which may take some minutes the first time"
+    );
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--release", "--locked", "--manifest-path"])
+        .args(["build", "--release", "--locked", "--no-default-features"])
+        .args(["--features", &features.join(",")])
+        .arg("--manifest-path")
         .arg(checkout.join("tests/peers/Cargo.toml"))
         .arg("--target-dir")
         .arg(&target)
