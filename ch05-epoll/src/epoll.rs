@@ -158,8 +158,8 @@ impl Poller for Epoll {
                 token: Token::from_bits(event.data()),
                 readable: any(EpollFlags::EPOLLIN),
                 writable: any(EpollFlags::EPOLLOUT),
-                // A read stops at urgent data (send(2), MSG_OOB), however much is there
-                // behind it: so a short one does not mean that nothing is left.
+                // A read stops at urgent data (send(2), MSG_OOB), so a short one does
+                // not mean that nothing is left behind it.
                 eof: any(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLPRI),
                 broken: any(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP),
             }
