@@ -54,8 +54,10 @@ impl Drop for Kept {
 }
 
 /// A process that is not our child and still must not outlive us.
+#[cfg(target_os = "linux")]
 pub(super) struct Watched(u32);
 
+#[cfg(target_os = "linux")]
 impl Watched {
     /// Of this number.
     pub(super) fn new(pid: u32) -> Watched {
@@ -73,6 +75,7 @@ impl Watched {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Drop for Watched {
     fn drop(&mut self) {
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,9 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::lab::{EXPERIMENTS, Experiment, Record};
+use crate::lab::Record;
+#[cfg(target_os = "linux")]
+use crate::lab::{EXPERIMENTS, Experiment};
 
 /// Every recorded experiment, by its name.
 pub(super) struct Results(BTreeMap<String, Record>);
@@ -26,6 +28,7 @@ impl Results {
     }
 
     /// What the recorded results say to what the lab asks, each under its experiment's name.
+    #[cfg(target_os = "linux")]
     pub(super) fn answers(&self) -> String {
         let answer = |experiment: &Experiment| {
             let name = experiment.name;
