@@ -20,8 +20,8 @@ macro_rules! contract {
                 there_before, arrives, arrives_again, end_with_data, end_alone,
                 end_behind_a_short_read, urgent, reset, reset_without_interest, room_to_write,
                 room_again, interest_comes_back, interest_changes_in_time, deregistered,
-                stale_token, stale_event, registered_again, to_accept, many, returns_at_once,
-                not_too_early, waits_for_ever,
+                stale_token, stale_event, registered_again, to_accept, many, nobody_starves,
+                returns_at_once, not_too_early, waits_for_ever,
             }
         }
     };
@@ -477,6 +477,33 @@ pub(crate) fn many(poller: &mut impl Poller) {
             }
         }
     }
+}
+
+/// One who is ready, and stays so, does not keep the others from being told.
+pub(crate) fn nobody_starves(poller: &mut impl Poller) {
+    let ((mut loud, stays_ready), (mut late, server)) = (pair(), pair());
+    poller.register(stays_ready.as_fd(), token(1), Interest::READ).expect("no error");
+    poller.register(server.as_fd(), token(2), Interest::READ).expect("no error");
+    now(poller);
+    loud.write_all(b"word").expect("sent");
+    there(&stays_ready);
+    readable_of(poller, token(1), "the one who is ready");
+    now(poller); // where readiness goes on being told, it is told of this one
+    late.write_all(b"word").expect("sent");
+    there(&server);
+    readable_of(poller, token(2), "the one behind it");
+}
+
+/// Until this one is told of, whoever else is; in so many waits, which take no time.
+fn readable_of(poller: &mut impl Poller, token: Token, who: &str) {
+    let mut ready = Vec::new();
+    for _ in 0..10_000 {
+        poller.wait(&mut ready, Some(Duration::ZERO)).expect("no error");
+        if ready.drain(..).any(|event| event.token == token && event.readable) {
+            return;
+        }
+    }
+    panic!("never told: {who}");
 }
 
 /// With no time to wait it comes back although there is nothing.
