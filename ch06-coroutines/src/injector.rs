@@ -166,8 +166,8 @@ fn receive<P: Poller + 'static, D: Dormant>(
 ) {
     let mut more = true;
     while more {
-        let waited = bell.wait(Until::Readable, None);
-        more = waited.is_ok() && silence(bell.get());
+        // First, and then wait: who handed in before this ran has rung when nobody listened.
+        more = silence(bell.get());
         bell.read_would_block();
         for work in basket.take() {
             match work {
@@ -176,6 +176,7 @@ fn receive<P: Poller + 'static, D: Dormant>(
                 Work::Do(work) => drop(handle.spawn(move |handle| work(handle))),
             }
         }
+        more = more && bell.wait(Until::Readable, None).is_ok();
     }
 }
 

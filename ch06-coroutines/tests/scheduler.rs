@@ -271,6 +271,29 @@ fn work_is_handed_in_from_outside() -> io::Result<()> {
     })?
 }
 
+/// The bell rings before the coroutine that is to hear it has had its first turn; and this
+/// poller tells once.
+#[cfg(target_os = "linux")]
+#[test]
+fn work_is_heard_that_was_handed_in_before_anybody_listened() -> io::Result<()> {
+    use ch05_epoll::epoll::{Epoll, Trigger};
+    let epoll = Epoll::new(Trigger::Edge)?;
+    let scheduler: Scheduler<_, Nobody> = Scheduler::new(epoll, Stacks::new(SMALL)?);
+    let done = scheduler.run(|handle| {
+        let injector = Injector::new(handle)?;
+        let (sender, receiver) = mpsc::channel();
+        let other = thread::spawn(move || {
+            injector.hand_in(move |_| sender.send(()).expect("somebody listens"))?;
+            io::Result::Ok(injector) // or the end of all who can ring would be heard
+        });
+        let _injector = other.join().expect("no panic")?;
+        (0..10).for_each(|_| handle.yield_now()); // each asks the poller
+        io::Result::Ok(receiver.try_recv())
+    })?;
+    assert_eq!(done.expect("no panic")?, Ok(()), "nobody came for it");
+    Ok(())
+}
+
 #[test]
 fn after_the_end_nothing_can_be_handed_in() -> io::Result<()> {
     let injector = run(|handle| {
