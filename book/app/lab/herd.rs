@@ -255,6 +255,8 @@ struct Tally {
 struct Counting {
     epoll: Epoll,
     listener: Option<Token>,
+    /// What is watched only until the loop is told to stop. (The listener may come and go.)
+    stop: Option<Token>,
     tally: Tally,
     /// Whether it told of a client, and none has been registered since.
     told: bool,
@@ -268,6 +270,7 @@ impl Counting {
         Ok(Counting {
             epoll: Epoll::new(Trigger::Edge)?.waking_all(way == Listeners::Herd),
             listener: None,
+            stop: None,
             tally: Tally::default(),
             told: false,
             before: None,
@@ -302,6 +305,8 @@ impl Poller for Counting {
         } else if self.before.is_some() {
             self.tally.accepted += 1;
             self.told = false;
+        } else {
+            self.stop = Some(token);
         }
         self.epoll.register(fd, token, interest)
     }
@@ -316,7 +321,7 @@ impl Poller for Counting {
     }
 
     fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        if self.listener == Some(token) {
+        if self.stop == Some(token) {
             self.finish()?;
         }
         self.epoll.deregister(fd, token)
