@@ -126,17 +126,24 @@ fn epoll_edge() -> io::Result<()> {
     serve(|| Epoll::new(Trigger::Edge).expect("an epoll"))
 }
 
-/// `poll`, and how often it was asked.
-struct Counted(ch04_select_poll::poll::Poll, Arc<AtomicUsize>);
+/// `poll`, and how often it was asked. It has room for so many; who comes then makes it
+/// panic.
+#[derive(Default)]
+struct Probe {
+    poll: ch04_select_poll::poll::Poll,
+    asked: Arc<AtomicUsize>,
+    room: usize,
+}
 
-impl Poller for Counted {
+impl Poller for Probe {
     fn register(
         &mut self,
         fd: BorrowedFd<'_>,
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        self.0.register(fd, token, interest)
+        self.room = self.room.checked_sub(1).expect("there is room");
+        self.poll.register(fd, token, interest)
     }
 
     fn reregister(
@@ -145,11 +152,11 @@ impl Poller for Counted {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        self.0.reregister(fd, token, interest)
+        self.poll.reregister(fd, token, interest)
     }
 
     fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        self.0.deregister(fd, token)
+        self.poll.deregister(fd, token)
     }
 
     fn wait(
@@ -157,8 +164,8 @@ impl Poller for Counted {
         ready: &mut Vec<Ready>,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
-        self.1.fetch_add(1, Relaxed);
-        self.0.wait(ready, timeout)
+        self.asked.fetch_add(1, Relaxed);
+        self.poll.wait(ready, timeout)
     }
 }
 
@@ -172,7 +179,7 @@ fn a_stop_is_heard_once() -> io::Result<()> {
 }
 
 fn hears_once(
-    run: impl FnOnce(Counted, Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
+    run: impl FnOnce(Probe, Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
 ) -> io::Result<()> {
     let options: Options = Cli::parse_from(["coroutine"]).options;
     let site = options.site()?;
@@ -180,7 +187,7 @@ fn hears_once(
     let address = listener.address()?;
     let (stop, stopper) = Stop::pipe()?;
     let asked = Arc::new(AtomicUsize::new(0));
-    let poller = Counted(Default::default(), asked.clone());
+    let poller = Probe { asked: asked.clone(), room: usize::MAX, ..Probe::default() };
     thread::scope(|scope| {
         let server = scope.spawn(|| run(poller, listener, &site, &options, &stop));
         let mut client = TcpStream::connect(address)?;
@@ -199,42 +206,6 @@ fn hears_once(
     })
 }
 
-/// `poll`, with room for so many, and who comes then makes it panic.
-struct Panics(ch04_select_poll::poll::Poll, usize);
-
-impl Poller for Panics {
-    fn register(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.1 = self.1.checked_sub(1).expect("there is room");
-        self.0.register(fd, token, interest)
-    }
-
-    fn reregister(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.0.reregister(fd, token, interest)
-    }
-
-    fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        self.0.deregister(fd, token)
-    }
-
-    fn wait(
-        &mut self,
-        ready: &mut Vec<Ready>,
-        timeout: Option<Duration>,
-    ) -> io::Result<()> {
-        self.0.wait(ready, timeout)
-    }
-}
-
 /// What panics where clients are let in ends the server, and says so: it is not left deaf.
 #[test]
 fn a_panic_at_the_door_is_an_error_of_the_server() -> io::Result<()> {
@@ -245,7 +216,7 @@ fn a_panic_at_the_door_is_an_error_of_the_server() -> io::Result<()> {
 }
 
 fn panics_at_the_door(
-    run: impl FnOnce(Panics, Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
+    run: impl FnOnce(Probe, Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
 ) -> io::Result<()> {
     let options: Options = Cli::parse_from(["coroutine"]).options;
     let site = options.site()?;
@@ -253,7 +224,7 @@ fn panics_at_the_door(
     let address = listener.address()?;
     let (stop, _stopper) = Stop::pipe()?;
     // Room for the stop, the door, perhaps a bell, and some clients.
-    let poller = Panics(Default::default(), 4);
+    let poller = Probe { room: 4, ..Probe::default() };
     thread::scope(|scope| {
         let server = scope.spawn(|| run(poller, listener, &site, &options, &stop));
         let clients = [(); 4].map(|()| TcpStream::connect(address));
