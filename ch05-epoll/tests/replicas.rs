@@ -144,6 +144,15 @@ fn behind_haproxy_nobody_notices() {
     assert_eq!(clients.stop(), [""; 0]);
 }
 
+/// One that a reader has written, if BALANCER names it.
+#[test]
+fn behind_yours_nobody_notices() {
+    let Some(mut house) = House::open(balancer::YOURS, |same| same) else { return };
+    let clients = Clients::start(house.balancer.address, CLIENTS, clients::READING);
+    house.roll(&clients, nothing, nothing);
+    assert_eq!(clients.stop(), [""; 0]);
+}
+
 /// What must not be sent twice is safe if the balancer knows first.
 #[test]
 fn behind_haproxy_that_is_told_before_nobody_notices_who_writes_either() {
