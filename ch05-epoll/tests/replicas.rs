@@ -101,8 +101,8 @@ impl House {
     }
 
     // ANCHOR: roll
-    /// One replica after the other is drained and started again, while these clients ask. What the
-    /// balancer is told before and after each, is told by `before` and `after`.
+    /// One replica after the other is drained and started again, while these
+    /// clients ask. What the balancer is told, is told by `before` and `after`.
     fn roll(
         &mut self,
         clients: &Clients,
