@@ -188,7 +188,7 @@ fn a_waker_that_was_kept_wakes_no_stranger() -> io::Result<()> {
         let theirs = polls.clone();
         spawner.spawn(poll_fn(move |_| {
             theirs.set(theirs.get() + 1);
-            Poll::Pending
+            Poll::<()>::Pending
         }));
         for _ in 0..3 {
             kept.wake_by_ref();
