@@ -28,3 +28,20 @@ fn the_matrix_is_the_suites_own() {
         "renew it: cargo run -q -p client-suite -- matrix --level ch06 > book/src/generated/matrix.md"
     );
 }
+
+#[test]
+fn the_debugger_stops_where_the_page_says() {
+    let house = House::find(None).expect("the book is in the checkout");
+    let page = std::fs::read_to_string(house.src().join("ch06-coroutines.md"))
+        .expect("chapter 6");
+    let program = house.checkout().join("ch06-coroutines/examples/deep.rs");
+    let program = std::fs::read_to_string(program).expect("chapter 6's example");
+    let (_, number) = page.split_once("(gdb) break deep.rs:").expect("a breakpoint");
+    let number: usize = number
+        .lines()
+        .next()
+        .and_then(|line| line.parse().ok())
+        .expect("a line's number");
+    let line = program.lines().nth(number - 1).unwrap_or_default();
+    assert!(line.contains("coroutine.resume()"), "line {number} is no resume: {line}");
+}

@@ -26,7 +26,11 @@ use std::time::{Duration, Instant};
 
 /// The end that is watched: readable from when the server is to stop.
 #[derive(Debug)]
-pub struct Stop(OwnedFd);
+pub struct Stop {
+    watched: OwnedFd,
+    /// For those who have to ask from within.
+    written: File,
+}
 
 /// The end that stops the server.
 #[derive(Debug)]
@@ -36,8 +40,9 @@ impl Stop {
     /// A fresh pipe.
     /// An error means that there are no descriptors left.
     pub fn pipe() -> io::Result<(Stop, Stopper)> {
-        let (read, write) = sys::pipe()?;
-        Ok((Stop(read), Stopper(File::from(write))))
+        let (watched, write) = sys::pipe()?;
+        let written = File::from(write.try_clone()?);
+        Ok((Stop { watched, written }, Stopper(File::from(write))))
     }
 
     /// A pipe into which SIGTERM and SIGINT write from now on.
@@ -59,6 +64,11 @@ impl Stop {
         is_readable(&[self.as_fd()], Some(Duration::ZERO))[0]
     }
 
+    /// Asks for it, from within the server. It does not wait for it.
+    pub fn ask(&self) {
+        let _ = (&self.written).write(b"!"); // a pipe that is full is readable
+    }
+
     /// Waits until it is time to stop.
     pub fn wait(&self) {
         while !is_readable(&[self.as_fd()], None)[0] {}
@@ -67,7 +77,7 @@ impl Stop {
 
 impl AsFd for Stop {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.watched.as_fd()
     }
 }
 

@@ -63,7 +63,7 @@ pub fn run(
             let life = move || queue.work(|client| serve(worker, client));
             if let Err(error) = spawn(scope, life) {
                 queue.close(); // for those that there are
-                return Err(too_many(worker, own.threads, &error));
+                return Err(too_many(worker.into(), own.threads.into(), &error));
             }
         }
         // Who waits for room in the queue does not hear the stop: somebody else has to.
@@ -103,7 +103,7 @@ fn spawn<'scope, 'env>(
 }
 
 /// A server with fewer workers than it was told would fail later, and where nobody looks.
-fn too_many(made: u16, wanted: u16, error: &io::Error) -> io::Error {
+pub fn too_many(made: usize, wanted: usize, error: &io::Error) -> io::Error {
     io::Error::other(format!(
         "thread {made} of {wanted} cannot be made ({error}); ask for fewer with --threads"
     ))

@@ -305,7 +305,8 @@ impl<T: Transport> Connection<T> {
         shared: &Shared<'_>,
     ) {
         let last = response.close || !asked.keep_alive || shared.site.is_draining();
-        work.outbox.push(response, Asked { keep_alive: !last, ..asked }, shared.date);
+        let asked = Asked { keep_alive: !last, ..asked };
+        work.outbox.push(response, asked, || shared.date);
         work.wait = Wait::Idle; // the next request has its own time
         self.state = match () {
             () if last => State::Send(Then::Linger),

@@ -26,3 +26,4 @@ pub mod kqueue;
 pub mod lost_wakeup;
 #[cfg(target_os = "linux")]
 pub mod reactors;
+pub mod together;

@@ -7,6 +7,7 @@
 //! see [`Listeners`].
 
 use crate::epoll::{Epoll, Trigger};
+use crate::together::together;
 use ch01_blocking::sys::Signal;
 use ch01_blocking::{Listener, Options as Common, Site, Stop};
 use ch02_threadpool::options::With;
@@ -14,7 +15,7 @@ use ch02_threadpool::prefork::supervise;
 use ch03_nonblocking::event_loop::EventLoop;
 use clap::{Args, ValueEnum, value_parser};
 use std::io;
-use std::thread;
+use std::thread::available_parallelism;
 
 /// What `reactors` is told at its start.
 pub type Options = With<Own>;
@@ -88,15 +89,7 @@ fn run_loops(
             EventLoop::new(epoll, listener, site, options, stop)
         })
         .collect::<io::Result<_>>()?;
-    thread::scope(|scope| {
-        let threads: Vec<_> = loops
-            .into_iter()
-            .map(|reactor| thread::Builder::new().spawn_scoped(scope, || reactor.run()))
-            .collect::<io::Result<_>>()?;
-        threads.into_iter().try_for_each(|thread| {
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("a loop panicked")))
-        })
-    })
+    together(loops, stop, EventLoop::run)
 }
 // ANCHOR_END: run
 
@@ -121,5 +114,5 @@ pub fn deal(
 // ANCHOR_END: deal
 
 fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+    available_parallelism().map_or(1, usize::from)
 }

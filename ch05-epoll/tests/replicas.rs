@@ -101,8 +101,8 @@ impl House {
     }
 
     // ANCHOR: roll
-    /// One replica after the other is drained and started again, while these clients ask. What the
-    /// balancer is told before and after each, is told by `before` and `after`.
+    /// One replica after the other is drained and started again, while these
+    /// clients ask. What the balancer is told, is told by `before` and `after`.
     fn roll(
         &mut self,
         clients: &Clients,
@@ -139,6 +139,15 @@ fn behind_nginx_nobody_notices() {
 #[test]
 fn behind_haproxy_nobody_notices() {
     let Some(mut house) = House::open("haproxy", |same| same) else { return };
+    let clients = Clients::start(house.balancer.address, CLIENTS, clients::READING);
+    house.roll(&clients, nothing, nothing);
+    assert_eq!(clients.stop(), [""; 0]);
+}
+
+/// One that a reader has written, if BALANCER names it.
+#[test]
+fn behind_yours_nobody_notices() {
+    let Some(mut house) = House::open(balancer::YOURS, |same| same) else { return };
     let clients = Clients::start(house.balancer.address, CLIENTS, clients::READING);
     house.roll(&clients, nothing, nothing);
     assert_eq!(clients.stop(), [""; 0]);

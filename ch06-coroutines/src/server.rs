@@ -17,11 +17,12 @@ use ch01_blocking::{Listener, Options as Common, Site, Stop};
 use ch02_threadpool::options::With;
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use ch03_nonblocking::table::Table;
+use ch05_epoll::together::together;
 use clap::{Args, value_parser};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use std::thread;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 /// What `coroutine` is told at its start.
@@ -74,19 +75,7 @@ pub(crate) fn on_threads<T: Send>(
         .into_iter()
         .map(|listener| Ok((make()?, listener, stop.as_fd().try_clone_to_owned()?)))
         .collect::<io::Result<_>>()?;
-    thread::scope(|scope| {
-        let serve = &serve;
-        let threads: Vec<_> = own
-            .into_iter()
-            .map(|(own, listener, stop)| {
-                thread::Builder::new()
-                    .spawn_scoped(scope, move || serve(own, listener, stop))
-            })
-            .collect::<io::Result<_>>()?;
-        threads.into_iter().try_for_each(|thread| {
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
-        })
-    })
+    together(own, stop, |(own, listener, stop)| serve(own, listener, stop))
 }
 
 /// Serves until `stop`, on this thread, with this poller and stacks of this size.
@@ -189,5 +178,5 @@ fn deal(listener: Listener, threads: usize) -> io::Result<Vec<Listener>> {
 }
 
 fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+    available_parallelism().map_or(1, usize::from)
 }

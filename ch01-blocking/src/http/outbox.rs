@@ -38,6 +38,8 @@ pub struct Outbox {
     tail: Tail,
     /// [`Limits::output`](super::Limits::output).
     limit: usize,
+    /// When the answers were made that are here: a burst of them has one date.
+    date: Option<SystemTime>,
     beginning: Beginning,
 }
 
@@ -59,6 +61,7 @@ impl Outbox {
             sent: 0,
             tail: Tail::None,
             limit: limit.max(1),
+            date: None,
             beginning: Beginning { status: 0, now: UNIX_EPOCH, text: String::new() },
         }
     }
@@ -77,12 +80,23 @@ impl Outbox {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.sent = 0;
+        self.date = None;
         self.tail = Tail::None;
     }
 
-    /// Queues an answer.
-    pub fn push(&mut self, response: Response, asked: Asked, now: SystemTime) {
+    /// Queues an answer. The first of those that leave together looks at the clock.
+    pub fn push(
+        &mut self,
+        response: Response,
+        asked: Asked,
+        clock: impl FnOnce() -> SystemTime,
+    ) {
         debug_assert!(!self.is_full());
+        let now = *self.date.get_or_insert_with(clock);
+        self.queue(response, asked, now);
+    }
+
+    fn queue(&mut self, response: Response, asked: Asked, now: SystemTime) {
         if self.bytes.capacity() == 0 {
             self.bytes = SPARE.take();
         }
@@ -109,7 +123,7 @@ impl Outbox {
                     // It shrank since we looked at its length. Nothing is sent yet, so
                     // we may still say so.
                     self.bytes.truncate(begin);
-                    self.push(
+                    self.queue(
                         Response::text(500, "the file changed while it was read\n"),
                         asked,
                         now,
@@ -132,7 +146,7 @@ impl Outbox {
     }
 
     /// Queues a refusal, the last answer on this connection.
-    pub fn push_refusal(&mut self, why: Refusal, now: SystemTime) {
+    pub fn push_refusal(&mut self, why: Refusal, clock: impl FnOnce() -> SystemTime) {
         let mut response = Response::text(
             why.status,
             format!("{} {}: {}\n", why.status, phrase(why.status), why.reason),
@@ -144,7 +158,7 @@ impl Outbox {
         self.push(
             response,
             Asked { method: Method::Other, version: Version::Http11, keep_alive: false },
-            now,
+            clock,
         );
     }
 
@@ -159,6 +173,7 @@ impl Outbox {
             }
             self.bytes.clear();
             self.sent = 0;
+            self.date = None;
             match &mut self.tail {
                 Tail::None => {
                     // Who waits for its next request owns no buffer meanwhile.

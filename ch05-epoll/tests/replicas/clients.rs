@@ -1,6 +1,7 @@
 //! Clients that ask all the time, on connections that they keep, and write down every answer that
 //! is not the right one.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -74,15 +75,18 @@ impl Clients {
         self.tally.failures.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Ends them; what went wrong.
+    /// Ends them; what went wrong, and how often.
     pub(crate) fn stop(self) -> Vec<String> {
         self.tally.stop.store(true, SeqCst);
         for thread in self.threads {
             thread.join().expect("a client that ends");
         }
-        std::mem::take(
-            &mut *self.tally.failures.lock().unwrap_or_else(PoisonError::into_inner),
-        )
+        let failures = self.tally.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kinds = BTreeMap::new();
+        for failure in failures.iter() {
+            *kinds.entry(failure).or_insert(0) += 1;
+        }
+        kinds.iter().map(|(failure, times)| format!("{times} × {failure}")).collect()
     }
 }
 
@@ -107,7 +111,9 @@ impl Tally {
                     let line = request.lines().next().unwrap_or_default();
                     let mut failures =
                         self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-                    failures.push(format!("{line}: {came:?}"));
+                    let came =
+                        came.map(|content| String::from_utf8_lossy(&content).into());
+                    failures.push(format!("{line}: {}", came.unwrap_or_else(|why| why)));
                 }
             }
         }
@@ -152,6 +158,6 @@ fn exchange(
     }
     match status.starts_with("HTTP/1.1 200 ") {
         true => Ok(content),
-        false => Err(format!("{status:?}")),
+        false => Err(status.trim_end().to_owned()),
     }
 }

@@ -30,6 +30,7 @@ mod site;
 mod switch;
 mod wire;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use mutations::{MUTATIONS, Mutation};
@@ -38,8 +39,11 @@ use options::{Options, Start};
 fn main() -> ExitCode {
     match Options::from_args(std::env::args().skip(1)) {
         Ok(Start::List) => {
+            let mut out = std::io::stdout().lock();
             for mutant in MUTATIONS {
-                println!("{:<32} {}", mutant.name, mutant.wrong);
+                if writeln!(out, "{:<32} {}", mutant.name, mutant.wrong).is_err() {
+                    break; // nobody reads any more
+                }
             }
             ExitCode::SUCCESS
         }

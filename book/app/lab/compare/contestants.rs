@@ -164,7 +164,7 @@ pub(super) fn inspected(
 ) -> Result<(Vec<Contestant>, Vec<String>)> {
     let mut versions = locked(lab, &all)?;
     let mut there = Vec::new();
-    let mut length = None;
+    let mut first: Option<Vec<u8>> = None;
     for contestant in all {
         let running = match contestant.start(site, cores) {
             Err(_) if contestant.name == PERHAPS => {
@@ -173,14 +173,18 @@ pub(super) fn inspected(
             }
             running => running?,
         };
-        let answer = answered(&mut ask(running.address, KEPT)?)?;
-        let expected = *length.get_or_insert(answer.len());
+        let answer =
+            ask(running.address, KEPT).and_then(|mut asked| answered(&mut asked));
+        let answer = answer.with_context(|| contestant.name.clone())?;
+        let expected = first.get_or_insert_with(|| answer.clone());
         ensure!(
-            answer.len() == expected,
-            "{} answers with {} bytes, and the first server with {expected}: {:?}",
+            answer.len() == expected.len(),
+            "{} answers with {} bytes, and the first server with {}:\n{:?}\n{:?}",
             contestant.name,
             answer.len(),
-            String::from_utf8_lossy(&answer)
+            expected.len(),
+            String::from_utf8_lossy(&answer),
+            String::from_utf8_lossy(expected)
         );
         if contestant.name == PERHAPS {
             versions.push(version(&running)?);

@@ -1,0 +1,59 @@
+//! Loops that serve together: all of them, or none.
+
+use ch01_blocking::Stop;
+use ch05_epoll::together::together;
+use std::io;
+
+#[test]
+fn who_fails_takes_the_others_along() -> io::Result<()> {
+    for failing in 1..=3 {
+        let (stop, _stopper) = Stop::pipe()?;
+        let ended = together(vec![1, 2, 3], &stop, |number| {
+            if number == failing {
+                return Err(io::Error::other("this one"));
+            }
+            stop.wait();
+            Ok(())
+        });
+        assert_eq!(ended.expect_err("one has failed").to_string(), "this one");
+    }
+    Ok(())
+}
+
+#[test]
+fn and_so_does_who_panics() -> io::Result<()> {
+    let (stop, _stopper) = Stop::pipe()?;
+    let ended = together(vec![1, 2, 3], &stop, |number| {
+        assert_ne!(number, 3, "a panic that is part of the test");
+        stop.wait();
+        Ok(())
+    });
+    assert_eq!(ended.expect_err("one has panicked").to_string(), "a loop panicked");
+    Ok(())
+}
+
+#[test]
+fn all_end_when_they_are_told() -> io::Result<()> {
+    let (stop, stopper) = Stop::pipe()?;
+    stopper.stop()?;
+    together(vec![(), ()], &stop, |()| {
+        stop.wait();
+        Ok(())
+    })
+}
+
+/// Others have no limit for a process's memory that they would hold to.
+#[cfg(target_os = "linux")]
+#[test]
+fn fewer_loops_than_it_was_told_are_none() {
+    let tight = "ulimit -v 300000 && exec \"$0\" --listen 127.0.0.1:0 --threads 400";
+    let (status, _, said) = client_suite::server::run_to_end(
+        "/bin/sh".as_ref(),
+        &["-c", tight, env!("CARGO_BIN_EXE_reactors")],
+    )
+    .unwrap_or_else(|failure| panic!("{failure:?}"));
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains(" of 400 cannot be made ("), "{said}");
+    assert!(said.ends_with("ask for fewer with --threads\n"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
