@@ -95,7 +95,7 @@ fn share(ctx: &mut Ctx<'_>) -> Verdict {
     greedy.send(get("/bytes/10000").repeat(MANY as usize))?;
     late.send(get("/stats"))?;
     thaw(ctx)?;
-    for other in [early, late] {
+    for other in [late, early] {
         // The server itself says what it has done before.
         let before = stat_in(&other.response()?, "requests")?;
         if !matches!(
@@ -349,6 +349,35 @@ pub(super) const CASES: &[Case] = &[
     .needs(&[Need::Many, Need::Sleep, Need::Stats])
     .level(3)
     .book("Chapter 6, \"Time\""),
+    case(
+        "reset_sleeper_is_gone_before_the_other",
+        Security,
+        "poll(2), POLLERR and POLLHUP; CWE-400",
+        "Of two whose answers sleep equally long, the one that resets is gone while the other still sleeps",
+        |ctx| {
+            ctx.is_well()?;
+            let mut stays = ctx.client()?;
+            stays.send(get("/sleep/50000"))?;
+            stays.drained();
+            let mut left = ctx.client()?;
+            left.send(get("/sleep/50000"))?;
+            left.drained();
+            left.reset();
+            if matches!(ctx.stage.name, "spin" | "select") {
+                // Of a client from whom nothing is wanted these are told nothing: a row is kept for
+                // it until its answer has slept enough.
+                return stays.has_nothing("it sleeps for 50 s");
+            }
+            ctx.until("`open` is 2, the one that sleeps and the one that asks", |ctx| {
+                let open = ctx.stat("open")?;
+                Ok(if open == 2 { Ok(()) } else { Err(format!("open: {open}")) })
+            })?;
+            stays.has_nothing("it sleeps for 50 s")
+        },
+    )
+    .needs(&[Need::Many, Need::Sleep, Need::Stats])
+    .level(3)
+    .book("Chapter 6, \"The circle closes\""),
     case(
         "a_crowd_at_once",
         Contract,
