@@ -59,7 +59,7 @@ pub fn serve(
                     }
                     let last = response.close || !asked.keep_alive || site.is_draining();
                     let asked = Asked { keep_alive: !last, ..asked };
-                    outbox.push(response, asked, SystemTime::now);
+                    outbox.push(response, asked, &SystemTime::now);
                     if last {
                         outbox.flush(stream)?;
                         return Ok(After::Linger);
@@ -125,7 +125,7 @@ pub fn refuse(
 pub fn push_refusal(why: Refusal, site: &Site, outbox: &mut Outbox) {
     trace!("refuse", "{}: {}", why.status, why.reason);
     site.stats.refused.add();
-    outbox.push_refusal(why, SystemTime::now);
+    outbox.push_refusal(why, &SystemTime::now);
 }
 
 /// At most so much is read from a client that has had its last answer.

@@ -57,7 +57,7 @@ fn one_look_for_all_that_leave_together() {
 
     let push = |outbox: &mut Outbox, times: usize| {
         for _ in 0..times {
-            outbox.push(Response::text(200, "so be it"), asked, clock);
+            outbox.push(Response::text(200, "so be it"), asked, &clock);
         }
     };
     push(&mut outbox, 3);

@@ -306,7 +306,7 @@ impl<T: Transport> Connection<T> {
     ) {
         let last = response.close || !asked.keep_alive || shared.site.is_draining();
         let asked = Asked { keep_alive: !last, ..asked };
-        work.outbox.push(response, asked, || shared.date);
+        work.outbox.push(response, asked, &|| shared.date);
         work.wait = Wait::Idle; // the next request has its own time
         self.state = match () {
             () if last => State::Send(Then::Linger),

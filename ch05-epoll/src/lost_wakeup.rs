@@ -148,11 +148,11 @@ impl Guest {
                     if response.close || !asked.keep_alive {
                         now = Now::Leaves;
                     }
-                    self.outbox.push(response, asked, SystemTime::now);
+                    self.outbox.push(response, asked, &SystemTime::now);
                 }
                 Parsed::Partial { .. } => break,
                 Parsed::Refused(why) => {
-                    self.outbox.push_refusal(why, SystemTime::now);
+                    self.outbox.push_refusal(why, &SystemTime::now);
                     now = Now::Leaves;
                 }
             }

@@ -58,7 +58,7 @@ pub(crate) async fn serve<P: Poller + 'static>(
             let last = response.close || !asked.keep_alive || site.is_draining();
             let asked = Asked { keep_alive: !last, ..asked };
             let outbox = &mut desk.work().outbox;
-            outbox.push(response, asked, SystemTime::now);
+            outbox.push(response, asked, &SystemTime::now);
             if last {
                 stream.flush(outbox).await?;
                 return Ok(After::Linger);

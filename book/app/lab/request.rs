@@ -133,7 +133,7 @@ pub(super) fn measure(kind: &str, burst: usize) -> Result<f64> {
         "all" => repeat(burst, || {
             inbox.receive(&bytes);
             while let Parsed::Complete(request) = inbox.next(&site.limits) {
-                outbox.push(site.respond(&request), request.asked(), || now);
+                outbox.push(site.respond(&request), request.asked(), &|| now);
             }
             Ok(outbox.flush(&mut Sink)?)
         }),
@@ -168,7 +168,7 @@ pub(super) fn measure(kind: &str, burst: usize) -> Result<f64> {
                     answers.extend((0..burst).map(|_| site.respond(&request)));
                 }
                 for answer in answers.drain(..) {
-                    outbox.push(answer, ASKED, || now);
+                    outbox.push(answer, ASKED, &|| now);
                 }
                 Ok(outbox.flush(&mut Sink)?)
             })

@@ -89,14 +89,10 @@ impl Outbox {
         &mut self,
         response: Response,
         asked: Asked,
-        clock: impl FnOnce() -> SystemTime,
+        clock: &dyn Fn() -> SystemTime,
     ) {
         debug_assert!(!self.is_full());
         let now = *self.date.get_or_insert_with(clock);
-        self.queue(response, asked, now);
-    }
-
-    fn queue(&mut self, response: Response, asked: Asked, now: SystemTime) {
         if self.bytes.capacity() == 0 {
             self.bytes = SPARE.take();
         }
@@ -123,10 +119,10 @@ impl Outbox {
                     // It shrank since we looked at its length. Nothing is sent yet, so
                     // we may still say so.
                     self.bytes.truncate(begin);
-                    self.queue(
+                    self.push(
                         Response::text(500, "the file changed while it was read\n"),
                         asked,
-                        now,
+                        clock,
                     );
                 }
             }
@@ -146,7 +142,7 @@ impl Outbox {
     }
 
     /// Queues a refusal, the last answer on this connection.
-    pub fn push_refusal(&mut self, why: Refusal, clock: impl FnOnce() -> SystemTime) {
+    pub fn push_refusal(&mut self, why: Refusal, clock: &dyn Fn() -> SystemTime) {
         let mut response = Response::text(
             why.status,
             format!("{} {}: {}\n", why.status, phrase(why.status), why.reason),

@@ -114,6 +114,7 @@ impl Client {
         !broken
             || (self.phase == Phase::Linger && !wrong(Mutation::EventsHangUpLosesAnswer))
             || (asleep && wrong(Mutation::EventsSpinsOnHangUp))
+            || (asleep && wrong(Mutation::EventsKeepsSleeper))
     }
 
     /// Goes on as far as it can, and no further than its share.
