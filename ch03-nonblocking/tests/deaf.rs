@@ -1,0 +1,94 @@
+//! A listener that was put aside, since there were no descriptors, and that the mechanism
+//! will not watch again at once, is not forgotten.
+//!
+//! The limit of descriptors is the whole process's, so this test has one to itself.
+
+use ch01_blocking::program::Cli;
+use ch01_blocking::stop::Stop;
+use ch01_blocking::{Listener, Options};
+use ch03_nonblocking::event_loop;
+use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
+use ch03_nonblocking::spin::Spin;
+use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+/// Says no when the listener comes back for the first time. By then there are descriptors
+/// again.
+struct Reluctant<'t> {
+    poller: Spin,
+    asked: &'t AtomicUsize,
+}
+
+impl Poller for Reluctant<'_> {
+    fn register(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        if interest == Interest::ACCEPT && self.asked.fetch_add(1, SeqCst) == 1 {
+            let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+            setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        self.poller.register(fd, token, interest)
+    }
+
+    fn reregister(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.poller.reregister(fd, token, interest)
+    }
+
+    fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+        self.poller.deregister(fd, token)
+    }
+
+    fn wait(
+        &mut self,
+        ready: &mut Vec<Ready>,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        self.poller.wait(ready, timeout)
+    }
+}
+
+#[test]
+fn a_listener_that_nobody_watches_is_tried_again() -> io::Result<()> {
+    let options: Options = Cli::parse_from(["reluctant"]).options;
+    let site = options.site()?;
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+    let address = listener.address()?;
+    let (stop, stopper) = Stop::pipe()?;
+    let asked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let poller = Reluctant { poller: Spin::default(), asked: &asked };
+        let server =
+            scope.spawn(|| event_loop::run(poller, listener, &site, &options, &stop));
+        // One descriptor for the client, and none for the server.
+        let free = File::open("/dev/null")?.as_raw_fd();
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        setrlimit(Resource::RLIMIT_NOFILE, free as u64 + 1, hard)?;
+        let visit = TcpStream::connect(address).and_then(|mut client| {
+            client.set_read_timeout(Some(Duration::from_secs(30)))?;
+            client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
+            client.read_exact(&mut [0; 12])
+        });
+        stopper.stop()?;
+        server.join().expect("the loop does not panic")?;
+        visit?;
+        let asked = asked.load(SeqCst);
+        assert!(asked >= 3, "the listener was put aside, and came back twice: {asked}");
+        Ok(())
+    })
+}
