@@ -29,7 +29,7 @@ enum Missing {
     NotFound,
     /// A name with a percent sign that means nothing.
     Malformed,
-    /// The system cannot open one more file now.
+    /// The system cannot open it now, and perhaps no other.
     Busy,
     /// The disk, most likely.
     Failed,
@@ -88,7 +88,10 @@ impl Files {
             OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK),
         );
         let file = file.map_err(|error| match error.raw_os_error() {
-            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => Missing::Busy,
+            // The last: somebody has a lease on it, and is asked to let go (fcntl(2)).
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EWOULDBLOCK) => {
+                Missing::Busy
+            }
             Some(libc::EIO) => Missing::Failed,
             _ => Missing::NotFound,
         })?;
@@ -150,11 +153,11 @@ fn not_found() -> Response {
     Response::text(404, "404 Not Found: no such file\n")
 }
 
-/// Out of descriptors: true for a moment, and for everybody.
+/// Out of descriptors, most likely: true for a moment, and for everybody.
 fn busy() -> Response {
     let mut response = Response::text(
         503,
-        "503 Service Unavailable: too many open files; come back in a moment\n",
+        "503 Service Unavailable: no file can be opened now; come back in a moment\n",
     );
     response.extra = Extra::RetryAfter(1);
     response.close = true; // and one descriptor is free again
