@@ -69,7 +69,7 @@ pub fn run(
         // Who waits for room in the queue does not hear the stop: somebody else has to.
         spawn(scope, || {
             stop.wait();
-            queue.close();
+            queue.end();
         })
         .inspect_err(|_| queue.close())?;
         while own.when_busy == WhenBusy::Refuse || queue.wait_for_room() {
@@ -86,6 +86,8 @@ pub fn run(
                 queue.put((place, client.number));
             }
         }
+        // Not before: the last client may have come together with the stop.
+        queue.close();
         trace::about(0);
         site.drain();
         drop(listener); // who comes now is refused by the kernel

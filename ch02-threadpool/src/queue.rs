@@ -36,6 +36,9 @@ struct State<T> {
     jobs: VecDeque<T>,
     /// Workers that have nothing to do, or are still on their way to their first job.
     free: usize,
+    /// Nobody is to wait for room any more.
+    ending: bool,
+    /// No job will come any more.
     closed: bool,
 }
 
@@ -49,7 +52,8 @@ impl<T> State<T> {
 impl<T> Queue<T> {
     /// A queue for so many workers, in which at most so many jobs wait.
     pub fn new(workers: usize, most: usize) -> Queue<T> {
-        let state = State { jobs: VecDeque::new(), free: workers, closed: false };
+        let state =
+            State { jobs: VecDeque::new(), free: workers, ending: false, closed: false };
         Queue {
             state: Mutex::new(state),
             most,
@@ -67,9 +71,16 @@ impl<T> Queue<T> {
     /// Waits until there is room for a job. Says `false` when there will be no more
     /// jobs. Only the one thread that puts jobs in may rely on the answer.
     pub fn wait_for_room(&self) -> bool {
-        let full = |state: &mut State<T>| !state.has_room(self.most) && !state.closed;
+        let full = |state: &mut State<T>| !state.has_room(self.most) && !state.ending;
         let state = self.room.wait_while(self.lock(), full);
-        !state.unwrap_or_else(PoisonError::into_inner).closed
+        !state.unwrap_or_else(PoisonError::into_inner).ending
+    }
+
+    /// Nobody is to wait for room any more. A job that is on its way may still be put in,
+    /// and the workers stay for it until the queue is closed.
+    pub fn end(&self) {
+        self.lock().ending = true;
+        self.room.notify_all();
     }
 
     /// Puts a job in. It waits for nothing: see [`wait_for_room`](Queue::wait_for_room)
@@ -103,9 +114,9 @@ impl<T> Queue<T> {
 
     /// No more jobs: wakes all who wait for one. Those that are in the queue are done.
     pub fn close(&self) {
+        self.end();
         self.lock().closed = true;
         self.job.notify_all();
-        self.room.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -128,6 +139,20 @@ mod tests {
             queue.put(job);
         }
         assert!(queue.is_full());
+    }
+
+    #[test]
+    fn a_job_that_is_on_its_way_at_the_end_is_done() {
+        let queue = Queue::new(1, 0);
+        let done = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            scope.spawn(|| queue.work(|job| done.lock().expect("whole").push(job)));
+            queue.end();
+            assert!(!queue.wait_for_room());
+            queue.put(1); // it came together with the stop
+            queue.close();
+        });
+        assert_eq!(done.into_inner().expect("whole"), [1]);
     }
 
     #[test]
