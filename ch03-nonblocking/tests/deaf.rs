@@ -10,7 +10,7 @@ use ch03_nonblocking::event_loop;
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
 use ch03_nonblocking::spin::Spin;
 use clap::Parser;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -78,7 +78,7 @@ fn a_listener_that_nobody_watches_is_tried_again() -> io::Result<()> {
         // One descriptor for the client, and none for the server.
         let free = File::open("/dev/null")?.as_raw_fd();
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-        setrlimit(Resource::RLIMIT_NOFILE, free as u64 + 1, hard)?;
+        setrlimit(Resource::RLIMIT_NOFILE, free as rlim_t + 1, hard)?;
         let visit = TcpStream::connect(address).and_then(|mut client| {
             client.set_read_timeout(Some(Duration::from_secs(30)))?;
             client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
