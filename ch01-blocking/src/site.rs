@@ -87,7 +87,7 @@ impl Site {
         trace!("request", "{} {}", request.method.name(), request.path);
         // The routes hold no lock and leave nothing half done, so nothing broken can be
         // seen afterwards.
-        let response = catch_unwind(AssertUnwindSafe(|| self.route(request)))
+        let mut response = catch_unwind(AssertUnwindSafe(|| self.route(request)))
             .unwrap_or_else(|_| {
                 self.stats.panics.add();
                 Response {
@@ -96,8 +96,7 @@ impl Site {
                 }
             });
         // To HTTP/1.0 it is the connection's end that ends a live content.
-        let ends = response.body.is_live() && request.version == Version::Http10;
-        let response = Response { close: response.close || ends, ..response };
+        response.close |= response.body.is_live() && request.version == Version::Http10;
         self.stats.requests.add();
         trace!(
             "answer",
