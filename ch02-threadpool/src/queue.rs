@@ -68,16 +68,16 @@ impl<T> Queue<T> {
     }
 
     // ANCHOR: put
-    /// Waits until there is room for a job. Says `false` when there will be no more
-    /// jobs. Only the one thread that puts jobs in may rely on the answer.
+    /// Waits until there is room for a job. Says `false` when the end has come instead.
+    /// Only the one thread that puts jobs in may rely on the answer.
     pub fn wait_for_room(&self) -> bool {
         let full = |state: &mut State<T>| !state.has_room(self.most) && !state.ending;
         let state = self.room.wait_while(self.lock(), full);
         !state.unwrap_or_else(PoisonError::into_inner).ending
     }
 
-    /// Nobody is to wait for room any more. A job that is on its way may still be put in,
-    /// and the workers stay for it until the queue is closed.
+    /// Nobody is to wait for room any more. A job that is on its way may still be put
+    /// in, and the workers stay for it until the queue is closed.
     pub fn end(&self) {
         self.lock().ending = true;
         self.room.notify_all();
@@ -110,7 +110,6 @@ impl<T> Queue<T> {
         state.free -= 1;
         Some(job)
     }
-    // ANCHOR_END: work
 
     /// No more jobs: wakes all who wait for one. Those that are in the queue are done.
     pub fn close(&self) {
@@ -118,6 +117,7 @@ impl<T> Queue<T> {
         self.lock().closed = true;
         self.job.notify_all();
     }
+    // ANCHOR_END: work
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         // Nothing in here can be left half done by a panic.
