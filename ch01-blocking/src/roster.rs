@@ -78,6 +78,9 @@ impl<'a> Roster<'a> {
         let welcome =
             Welcome::to(seats.taken.len() - seats.turned_away, seats.turned_away, most);
         seats.turned_away += usize::from(welcome != Welcome::Served);
+        if seats.cut_off {
+            let _ = seat.socket.shutdown(Shutdown::Both); // it came together with the stop
+        }
         seats.taken.insert(number, seat.clone());
         Place { roster: self, number, seat, welcome }
     }
@@ -106,11 +109,9 @@ impl<'a> Roster<'a> {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 trace!("stop", "{} connections cut off", seats.taken.len());
-                seats.cut_off = true;
                 for seat in seats.taken.values() {
                     let _ = seat.socket.shutdown(Shutdown::Both);
                 }
-                self.cut.notify_all();
                 break;
             }
             seats = self
@@ -119,6 +120,9 @@ impl<'a> Roster<'a> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+        // Whoever is seated after this has nobody who would look to its deadline.
+        seats.cut_off = true;
+        self.cut.notify_all();
     }
 
     /// Lets time pass, unless everybody is cut off meanwhile.
