@@ -474,6 +474,46 @@ pub(super) const CASES: &[Case] = &[
     .only(PROCESSES)
     .book(CHILDREN),
     case(
+        "half_a_request_together_with_the_stop",
+        Contract,
+        "contract, Starting and stopping",
+        "SIGTERM and half a request find a client's process asleep, both at once: it reads the rest \
+         and answers",
+        |ctx| {
+            ctx.serve(&[("drain-timeout", NEVER)])?;
+            let mut client = ctx.client()?;
+            round_trip(&mut client)?;
+            let server = ctx.pid()?;
+            let Some(child) = workers(server)?.pop() else {
+                return demand(false, "a process for the client", "none");
+            };
+            ctx.until("a process that waits for its client", |_| {
+                let runs = known(proc::running(server))?;
+                Ok(if runs { Err("it runs".to_owned()) } else { Ok(()) })
+            })?;
+            send_signal(child, Signal::SIGSTOP);
+            ctx.until("a process that is stopped", |_| {
+                let stopped = known(proc::stopped(child))?;
+                Ok(if stopped { Ok(()) } else { Err("it is not".to_owned()) })
+            })?;
+            let bytes = get("/plaintext");
+            let (first, rest) = bytes.split_at(20);
+            client.send(first)?;
+            send_signal(child, Signal::SIGTERM);
+            send_signal(child, Signal::SIGCONT);
+            ctx.until("a process that has read the half", |_| {
+                let left = known(unread_by_peer(&client.stream))?;
+                Ok(if left == 0 { Ok(()) } else { Err(format!("{left} bytes lie in the socket")) })
+            })?;
+            client.send(rest)?;
+            client.response()?.is(200)?.holds("Hello, World!")?.names("Connection", "close")?;
+            client.ends()
+        },
+    )
+    .needs(PLAIN)
+    .only(&[ProcessPerClient])
+    .book("Chapter 1, \"A process for each: fork\""),
+    case(
         "all_workers_killed",
         Book,
         "fork(2), wait(2)",
