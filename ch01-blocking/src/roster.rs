@@ -8,10 +8,12 @@
 
 use crate::attend::Welcome;
 use crate::site::Site;
+use crate::stop::is_readable;
 use crate::trace::trace;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,6 +45,14 @@ pub struct Seat {
     pub socket: TcpStream,
     /// Whether hanging up now would break nothing.
     pub idle: AtomicBool,
+}
+
+impl Seat {
+    /// Whether its client has said nothing that is not read yet. Hanging up on one that
+    /// has begun a request would lose the rest of it.
+    pub fn is_silent(&self) -> bool {
+        !is_readable(&[self.socket.as_fd()], Some(Duration::ZERO))[0]
+    }
 }
 
 /// A place in the roster, given up when it is dropped.
@@ -78,6 +88,9 @@ impl<'a> Roster<'a> {
         let welcome =
             Welcome::to(seats.taken.len() - seats.turned_away, seats.turned_away, most);
         seats.turned_away += usize::from(welcome != Welcome::Served);
+        if seats.cut_off {
+            let _ = seat.socket.shutdown(Shutdown::Both); // it came together with the stop
+        }
         seats.taken.insert(number, seat.clone());
         Place { roster: self, number, seat, welcome }
     }
@@ -99,18 +112,18 @@ impl<'a> Roster<'a> {
             seats.taken.len(),
             within.as_secs_f64()
         );
-        for seat in seats.taken.values().filter(|seat| seat.idle.load(SeqCst)) {
-            let _ = seat.socket.shutdown(Shutdown::Read); // the client may have been faster
+        for seat in seats.taken.values() {
+            if seat.idle.load(SeqCst) && seat.is_silent() {
+                let _ = seat.socket.shutdown(Shutdown::Read); // the client may have been faster
+            }
         }
         while !seats.taken.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 trace!("stop", "{} connections cut off", seats.taken.len());
-                seats.cut_off = true;
                 for seat in seats.taken.values() {
                     let _ = seat.socket.shutdown(Shutdown::Both);
                 }
-                self.cut.notify_all();
                 break;
             }
             seats = self
@@ -119,6 +132,9 @@ impl<'a> Roster<'a> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+        // Whoever is seated after this has nobody who would look to its deadline.
+        seats.cut_off = true;
+        self.cut.notify_all();
     }
 
     /// Lets time pass, unless everybody is cut off meanwhile.

@@ -92,8 +92,9 @@ impl<'a> Blocking<'a> {
         })
     }
 
-    /// The bytes that a read brings, or an error when the phase has lasted too long.
-    fn receive(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
+    /// Has the kernel end the next read when the phase has lasted too long. An error is
+    /// that it has.
+    fn limit(&mut self) -> io::Result<Duration> {
         let within = match self.wait {
             Wait::Idle => self.timeouts.idle, // one read only, so the clock need not be asked
             wait => self
@@ -102,14 +103,19 @@ impl<'a> Blocking<'a> {
                 .saturating_duration_since(Instant::now()),
         };
         if within.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
+            return Err(self.too_late());
         }
-        if within != self.receive_within {
+        // The signal to stop may have changed it: see `sys::live`.
+        if within != self.receive_within || self.place.roster.is_draining() {
             self.place.seat.socket.set_read_timeout(Some(within))?;
             self.receive_within = within;
         }
-        trace!("wait", "{}", Describe(self.wait, within));
-        (&self.place.seat.socket).read(inbox.space())
+        Ok(within)
+    }
+
+    fn too_late(&self) -> io::Error {
+        trace!("timeout", "{}", Describe(self.wait, Duration::ZERO));
+        ErrorKind::TimedOut.into()
     }
 
     /// Writes, up to `most` bytes, until the client has taken some or has taken too
@@ -166,16 +172,20 @@ impl<'a> Blocking<'a> {
 impl Transport for Blocking<'_> {
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         loop {
+            let within = self.limit()?; // before we are idle: then the signal may change it
+            let (seat, idle) = (&self.place.seat, self.wait == Wait::Idle);
             // First say that we are idle, then look whether the server stops; the
             // roster does it the other way round. So one of the two sees the other.
-            self.place.seat.idle.store(self.wait == Wait::Idle, SeqCst);
-            if self.wait == Wait::Idle && self.place.roster.is_draining() {
-                // As if the client had said goodbye: what it has sent before that we
-                // still read.
-                let _ = self.place.seat.socket.shutdown(Shutdown::Read);
+            seat.idle.store(idle, SeqCst);
+            if idle && self.place.roster.is_draining() {
+                seat.idle.store(false, SeqCst);
+                if seat.is_silent() {
+                    return Ok(0); // as if the client had said goodbye
+                }
             }
-            let received = self.receive(inbox);
-            self.place.seat.idle.store(false, SeqCst);
+            trace!("wait", "{}", Describe(self.wait, within));
+            let received = (&seat.socket).read(inbox.space());
+            seat.idle.store(false, SeqCst);
             match received {
                 Ok(n) => {
                     trace!(
@@ -193,8 +203,10 @@ impl Transport for Blocking<'_> {
                         ErrorKind::WouldBlock | ErrorKind::TimedOut
                     ) =>
                 {
-                    trace!("timeout", "{}", Describe(self.wait, Duration::ZERO));
-                    return Err(ErrorKind::TimedOut.into());
+                    if !(idle && self.place.roster.is_draining()) {
+                        return Err(self.too_late());
+                    }
+                    // It was not its deadline, but the stop.
                 }
                 Err(error) => return Err(error),
             }

@@ -152,7 +152,7 @@ pub fn child(work: impl FnOnce() -> io::Result<()>) -> ! {
 }
 
 /// The life of a [`child`] that is there for one client: SIGTERM sets `draining`, and
-/// hangs up while `idle` is set.
+/// ends the wait, or the next one, while `idle` is set.
 pub fn live(
     socket: BorrowedFd<'_>,
     idle: &AtomicBool,
@@ -180,9 +180,20 @@ extern "C" fn terminate(_: libc::c_int) {
     draining.store(true, SeqCst);
     if idle.load(SeqCst) {
         let errno = Errno::last_raw();
-        // SAFETY: shutdown is async-signal-safe; the descriptor was borrowed by `live`,
-        // so it is open.
-        unsafe { libc::shutdown(SOCKET.load(SeqCst), libc::SHUT_RD) };
+        // No shutdown: a read may have brought half a request just now, and not have
+        // returned from the kernel yet.
+        let at_once = libc::timeval { tv_sec: 0, tv_usec: 1 };
+        // SAFETY: setsockopt is async-signal-safe; the descriptor was borrowed by `live`,
+        // so it is open; the option takes a timeval of this size.
+        unsafe {
+            libc::setsockopt(
+                SOCKET.load(SeqCst),
+                libc::SOL_SOCKET,
+                libc::SO_RCVTIMEO,
+                (&raw const at_once).cast(),
+                size_of::<libc::timeval>() as libc::socklen_t,
+            )
+        };
         Errno::set_raw(errno);
     }
 }

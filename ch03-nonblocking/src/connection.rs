@@ -250,7 +250,12 @@ impl<T: Transport> Connection<T> {
                     }
                     work.progress = Progress::default();
                     self.state = match then {
-                        Then::Receive => State::Receive,
+                        Then::Receive => {
+                            // What came meanwhile nobody may have told: before the
+                            // stop we look.
+                            self.readable |= shared.site.is_draining();
+                            State::Receive
+                        }
                         Then::Decide => State::Decide,
                         Then::Sleep => State::Sleep,
                         Then::Linger => {

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use crate::case::Kind::Contract;
 use crate::case::{Case, Need, case};
 use crate::client::Client;
-use crate::ctx::{Ctx, get, get_and_close, request};
+use crate::ctx::{Ctx, get, get_and_close, good_order, request};
 use crate::fixture::generated;
 use crate::proc;
 use crate::queue::unread_by_peer;
@@ -222,6 +222,27 @@ pub(super) const CASES: &[Case] = &[
         ends_well(ctx)
     })
     .needs(&[Need::Process, Need::Bytes]),
+    case(
+        "asked_again_during_an_answer",
+        Contract,
+        CITE,
+        "A long answer is sent to its end, though its client has asked for more meanwhile: a close with \
+         something unread would be a reset, and cost what is still on its way",
+        |ctx| {
+            ctx.serve(&[("drain-timeout", NEVER)])?;
+            let mut client = ctx.small_client()?;
+            client.send(get("/bytes/6000000"))?;
+            let _ = client.look(crate::patience::patience());
+            client.send(get("/plaintext"))?;
+            terminate_and_wait_until_closed(ctx)?;
+            client.response()?.is(200)?.holds(generated(6_000_000))?;
+            // Whether the second is answered is a matter of who was faster, and no fault.
+            good_order(client.rest()?.1)?;
+            client.close();
+            ends_well(ctx)
+        },
+    )
+    .needs(&[Need::Process, Need::Bytes, Need::Plaintext]),
     case("lets_nobody_in", Contract, CITE, "While it finishes, no new client is taken", |ctx| {
         ctx.serve(&[("drain-timeout", NEVER)])?;
         let mut client = ctx.client()?;

@@ -15,6 +15,7 @@ use crate::client::{Client, Seen};
 use crate::ctx::{Ctx, echo, get, get_and_close, request, stat_in};
 use crate::fixture::pattern;
 use crate::proc::{self, Child};
+use crate::queue::unread_by_peer;
 use crate::stage::Model::{PoolOfProcesses, PoolOfThreads, ProcessPerClient};
 use crate::stage::{Model, Stage};
 use crate::verdict::{Step, Verdict, demand};
@@ -416,6 +417,42 @@ pub(super) const CASES: &[Case] = &[
     .only(THREADS)
     .book("Chapter 2, \"What must be got right\""),
     case(
+        "half_a_request_in_the_queue_is_finished_at_the_stop",
+        Contract,
+        "contract, Starting and stopping",
+        "SIGTERM, and a client in the queue that has sent half a request may send the rest of it, \
+         and is answered",
+        |ctx| {
+            let mut held = occupied(ctx, &[("drain-timeout", NEVER)])?;
+            let accepted = held.len() as u64 + 1;
+            let mut waiting = ctx.client()?;
+            let bytes = get("/plaintext");
+            let (first, rest) = bytes.split_at(20);
+            waiting.send(first)?;
+            let Some(busy) = held.first_mut() else { return Ok(()) };
+            ctx.until("a client in the queue", |_| {
+                let now = counter(busy, "accepted")?;
+                Ok(if now == accepted { Ok(()) } else { Err(format!("accepted: {now}")) })
+            })?;
+            terminate(ctx)?;
+            for client in &mut held {
+                client.ends()?;
+            }
+            ctx.until("a worker that has read the half", |_| {
+                let left = known(unread_by_peer(&waiting.stream))?;
+                Ok(if left == 0 { Ok(()) } else { Err(format!("{left} bytes lie in the socket")) })
+            })?;
+            waiting.send(rest)?;
+            waiting.response()?.is(200)?.holds("Hello, World!")?.names("Connection", "close")?;
+            waiting.close();
+            drop(held);
+            ends_well(ctx)
+        },
+    )
+    .needs(STATS)
+    .only(THREADS)
+    .book(QUEUE),
+    case(
         "killed_worker_is_replaced",
         Book,
         "fork(2), wait(2)",
@@ -436,6 +473,46 @@ pub(super) const CASES: &[Case] = &[
     .needs(PLAIN)
     .only(PROCESSES)
     .book(CHILDREN),
+    case(
+        "half_a_request_together_with_the_stop",
+        Contract,
+        "contract, Starting and stopping",
+        "SIGTERM and half a request find a client's process asleep, both at once: it reads the rest \
+         and answers",
+        |ctx| {
+            ctx.serve(&[("drain-timeout", NEVER)])?;
+            let mut client = ctx.client()?;
+            round_trip(&mut client)?;
+            let server = ctx.pid()?;
+            let Some(child) = workers(server)?.pop() else {
+                return demand(false, "a process for the client", "none");
+            };
+            ctx.until("a process that waits for its client", |_| {
+                let runs = known(proc::running(server))?;
+                Ok(if runs { Err("it runs".to_owned()) } else { Ok(()) })
+            })?;
+            send_signal(child, Signal::SIGSTOP);
+            ctx.until("a process that is stopped", |_| {
+                let stopped = known(proc::stopped(child))?;
+                Ok(if stopped { Ok(()) } else { Err("it is not".to_owned()) })
+            })?;
+            let bytes = get("/plaintext");
+            let (first, rest) = bytes.split_at(20);
+            client.send(first)?;
+            send_signal(child, Signal::SIGTERM);
+            send_signal(child, Signal::SIGCONT);
+            ctx.until("a process that has read the half", |_| {
+                let left = known(unread_by_peer(&client.stream))?;
+                Ok(if left == 0 { Ok(()) } else { Err(format!("{left} bytes lie in the socket")) })
+            })?;
+            client.send(rest)?;
+            client.response()?.is(200)?.holds("Hello, World!")?.names("Connection", "close")?;
+            client.ends()
+        },
+    )
+    .needs(PLAIN)
+    .only(&[ProcessPerClient])
+    .book("Chapter 1, \"A process for each: fork\""),
     case(
         "all_workers_killed",
         Book,
