@@ -7,6 +7,8 @@
 mod balancer;
 #[path = "replicas/clients.rs"]
 mod clients;
+#[path = "replicas/orders.rs"]
+mod orders;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -22,6 +24,7 @@ use client_suite::target::Target;
 use client_suite::verdict::Step;
 use clients::Clients;
 use nix::sys::signal::Signal;
+use orders::Orders;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 /// Clients; and so many answers are a sign that they are being served.
@@ -188,4 +191,79 @@ fn behind_nginx_that_tries_once_somebody_notices() {
     until("one of them is told 502", || clients.failures() > 0);
     let failures = clients.stop();
     assert!(failures.iter().any(|said| said.contains("502")), "{failures:?}");
+}
+
+/// Orders, each sent once to the balancer, at replicas that take it and hang up. Those that
+/// were taken; nothing where the balancer is not installed.
+fn orders_taken(
+    program: &str,
+    change: impl FnOnce(String) -> String,
+) -> Option<Vec<String>> {
+    let program = balancer::find(program)?;
+    let directory = tempfile::tempdir().expect("a directory");
+    let replicas = Orders::open();
+    let [a, b, c] = replicas.addresses;
+    let own = ([127, 0, 0, 1], fine(client_suite::port::free_port())).into();
+    let mut balancer =
+        Balancer::start(&program, directory.path(), &[own, a, b, c], change);
+    until("the balancer listens", || balancer.is_listening());
+    for number in 0..NAMES.len() {
+        let mut connection = None;
+        // So that it has connections that it keeps, and the order comes on one of them:
+        // there a failure is most easily taken for an idle connection's end.
+        for _ in NAMES {
+            until("a replica is found", || {
+                clients::exchange(own, &mut connection, clients::NAME.0)
+                    .inspect_err(|_| connection = None)
+                    .is_ok()
+            });
+        }
+        let order = format!(
+            "POST /order/{number} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nonce"
+        );
+        let said = clients::exchange(own, &mut connection, &order);
+        assert!(said.is_err(), "nobody has answered that: {said:?}");
+    }
+    let taken = replicas.taken();
+    assert!(!taken.is_empty(), "no order has come to a replica");
+    Some(taken)
+}
+
+/// Which of them were taken more than once.
+fn twice(taken: &[String]) -> Vec<&String> {
+    taken.windows(2).filter(|two| two[0] == two[1]).map(|two| &two[0]).collect()
+}
+
+#[test]
+fn behind_nginx_nothing_is_ordered_twice() {
+    let Some(taken) = orders_taken("nginx", |same| same) else { return };
+    assert_eq!(twice(&taken), [""; 0]);
+}
+
+#[test]
+fn behind_haproxy_nothing_is_ordered_twice() {
+    let Some(taken) = orders_taken("haproxy", |same| same) else { return };
+    assert_eq!(twice(&taken), [""; 0]);
+}
+
+#[test]
+fn behind_yours_nothing_is_ordered_twice() {
+    let Some(taken) = orders_taken(balancer::YOURS, |same| same) else { return };
+    assert_eq!(twice(&taken), [""; 0]);
+}
+
+/// Nor is that for want of trying: an nginx that is told to does it.
+#[test]
+fn behind_nginx_that_may_send_an_order_again_it_is_ordered_twice() {
+    let Some(taken) = orders_taken("nginx", |configuration| {
+        let spoiled = configuration.replace(
+            "proxy_next_upstream error timeout",
+            "proxy_next_upstream error timeout non_idempotent",
+        );
+        assert_ne!(spoiled, configuration);
+        spoiled
+    }) else {
+        return;
+    };
+    assert_ne!(twice(&taken), [""; 0]);
 }

@@ -24,6 +24,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A piece of the source that never ends.
 const PIECE: usize = 16 * 1024;
+/// A piece that no kernel takes for a client that does not read.
+const LARGE: usize = 64 * 1024 * 1024;
 
 /// What the tests hand in, and the source takes out.
 #[derive(Default)]
@@ -242,6 +244,54 @@ fn chunks_are_framed_and_the_next_request_is_answered_behind_them() -> io::Resul
         assert_eq!(end, "0\r\n\r\n");
         until(&mut client, "Hello, World!")?;
         scene.source_is_let_go();
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_there_already_is_sent_and_nobody_has_to_wake() -> io::Result<()> {
+    play(poll, &[], |scene| {
+        scene.tap.hand_in("first"); // nobody has asked yet: there is no waker to call
+        let mut client = scene.get("/live")?;
+        until(&mut client, "\r\n\r\n")?;
+        assert_eq!(chunk(&mut client)?, "first");
+        scene.tap.hand_in("last");
+        scene.tap.end();
+        assert_eq!(chunk(&mut client)?, "last");
+        assert_eq!(chunk(&mut client)?, "");
+        // All of it is there, and the end too; to HTTP/1.0 that is the connection's.
+        scene.tap.hand_in("whole");
+        let mut old = scene.ask("GET /live HTTP/1.0\r\n\r\n")?;
+        until(&mut old, "\r\n\r\n")?;
+        let mut rest = String::new();
+        old.read_to_string(&mut rest)?;
+        assert_eq!(rest, "whole");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_piece_for_a_client_that_does_not_read_stays_at_its_source() -> io::Result<()> {
+    let large: &'static str = "x".repeat(LARGE).leak();
+    play(poll, &[], |scene| {
+        let mut client = scene.get("/live")?;
+        until(&mut client, "\r\n\r\n")?;
+        let waiting = || scene.tap.pieces.lock().expect("whole").ready.len();
+        scene.tap.hand_in(large);
+        while waiting() > 0 {
+            thread::yield_now();
+        }
+        scene.tap.hand_in("next");
+        for _ in 0..20 {
+            let mut other = scene.get("/plaintext")?;
+            until(&mut other, "Hello, World!")?;
+        }
+        assert_eq!(waiting(), 1, "more was taken for a client that has taken nothing");
+        // Now it reads, and nothing was lost and nothing overtaken.
+        assert!(chunk(&mut client)? == large);
+        assert_eq!(chunk(&mut client)?, "next");
+        scene.tap.end();
+        assert_eq!(chunk(&mut client)?, "");
         Ok(())
     })
 }

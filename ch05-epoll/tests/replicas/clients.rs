@@ -15,7 +15,7 @@ use super::NAMES;
 /// A request, and what must come; where nothing is said, the name of a replica.
 pub(crate) type Exchange = (&'static str, Option<&'static str>);
 
-const NAME: Exchange = ("GET /name.txt HTTP/1.1\r\nHost: x\r\n\r\n", None);
+pub(crate) const NAME: Exchange = ("GET /name.txt HTTP/1.1\r\nHost: x\r\n\r\n", None);
 
 /// What may be asked twice. Something is always under way: one answer takes its time.
 pub(crate) const READING: &[Exchange] = &[
@@ -121,7 +121,7 @@ impl Tally {
 }
 
 /// Asks once, and has the content of a good answer.
-fn exchange(
+pub(crate) fn exchange(
     to: SocketAddr,
     connection: &mut Option<BufReader<TcpStream>>,
     request: &str,

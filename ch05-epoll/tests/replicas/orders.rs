@@ -1,0 +1,84 @@
+//! Replicas that take an order, write it down and hang up: whoever sent it cannot know whether
+//! it was carried out. Everything else they answer, on connections that are kept.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use super::NAMES;
+
+/// What was ordered, each time that it was.
+type Book = Arc<Mutex<Vec<String>>>;
+
+/// Three of them. They end with the tests.
+pub(crate) struct Orders {
+    pub(crate) addresses: [SocketAddr; NAMES.len()],
+    book: Book,
+}
+
+impl Orders {
+    pub(crate) fn open() -> Orders {
+        let book = Book::default();
+        let addresses = NAMES.map(|_| {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+            let address = listener.local_addr().expect("its address");
+            let book = book.clone();
+            thread::spawn(move || {
+                for visitor in listener.incoming().flatten() {
+                    let book = book.clone();
+                    // Who leaves in the middle has ordered nothing.
+                    thread::spawn(move || serve(visitor, &book));
+                }
+            });
+            address
+        });
+        Orders { addresses, book }
+    }
+
+    /// All that were taken, in order.
+    pub(crate) fn taken(&self) -> Vec<String> {
+        let mut taken = self.book.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        taken.sort();
+        taken
+    }
+}
+
+fn serve(visitor: TcpStream, book: &Book) -> io::Result<()> {
+    let mut visitor = BufReader::new(visitor);
+    loop {
+        let mut line = String::new();
+        if visitor.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let mut last = line.trim_end().ends_with("HTTP/1.0");
+        let mut length = 0;
+        loop {
+            let mut field = String::new();
+            if visitor.read_line(&mut field)? == 0 {
+                return Ok(());
+            }
+            let field = field.trim_end().to_ascii_lowercase();
+            match field.split_once(':') {
+                None => break,
+                Some(("content-length", number)) => {
+                    length = number.trim().parse().map_err(io::Error::other)?;
+                }
+                Some(("connection", options)) => last |= options.trim() == "close",
+                Some(_) => {}
+            }
+        }
+        io::copy(&mut visitor.by_ref().take(length), &mut io::sink())?;
+        if line.starts_with("POST ") {
+            let order = line.split(' ').nth(1).unwrap_or_default().to_owned();
+            book.lock().unwrap_or_else(PoisonError::into_inner).push(order);
+            return Ok(());
+        }
+        let end = if last { "Connection: close\r\n" } else { "" };
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n{end}\r\nthere");
+        visitor.get_mut().write_all(answer.as_bytes())?;
+        if last {
+            return Ok(());
+        }
+    }
+}
