@@ -34,7 +34,9 @@
             headers: { "Content-Type": "application/json", "X-Lab-Token": token },
             body: JSON.stringify(body),
         };
-        const answer = await fetch(new URL(`lab/${path}`, root), { cache: "no-store", ...options });
+        // Each browser has words of its own for this.
+        const answer = await fetch(new URL(`lab/${path}`, root), { cache: "no-store", ...options })
+            .catch(() => { throw new Error("the book’s server does not answer; cargo run --release starts it again"); });
         if (answer.status === 204) return null;
         const content = await answer.json();
         if (!answer.ok) throw new Error(content.why);
@@ -57,7 +59,7 @@
     const forms = {
         choice({ options }, name) {
             const choices = options.map((option, at) => make("label", {},
-                make("input", { type: "radio", name: `lab-${name}`, value: String(at), required: true }), ` ${option}`));
+                make("input", { type: "radio", name: `lab-${name}`, value: String(at) }), ` ${option}`));
             const element = make("div", { class: "lab-choices" }, ...choices);
             return {
                 element,
@@ -68,7 +70,7 @@
             };
         },
         number({ unit }, name, ask) {
-            const input = make("input", { type: "number", step: "any", required: true, "aria-label": `${ask} In ${unit}` });
+            const input = make("input", { type: "number", step: "any", "aria-label": `${ask} In ${unit}` });
             const element = make("div", { class: "lab-number" }, input, ` ${unit}`);
             return { element, answer: () => (input.value === "" ? null : { number: Number(input.value) }) };
         },
@@ -133,17 +135,19 @@
         };
         for (const { svg, plane: { x, y } } of sheets) {
             // The picture is for the eye; what can be changed in it, for everybody.
-            svg.removeAttribute("role");
-            svg.removeAttribute("aria-labelledby");
+            for (const attribute of ["role", "aria-labelledby", "aria-describedby"]) svg.removeAttribute(attribute);
             const path = svgElement("path", { class: "predicted" });
             svg.append(path);
+            // A chart without lines begins with what its y axis is called, and ends with x's.
+            const words = svg.querySelectorAll("text");
+            const [unit, where] = [words[0], words[words.length - 1]].map((word) => word.textContent);
             const handles = points.map(([at], n) => {
                 const handle = svgElement("circle", {
-                    class: "handle", r: 8, cx: x.at(at), tabindex: 0, role: "slider",
-                    "aria-label": `at ${number(at)}`, "aria-valuemin": least, "aria-valuemax": most,
+                    class: "handle", r: 8, cx: x.at(at), tabindex: 0, role: "slider", "aria-orientation": "vertical",
+                    "aria-label": `${where}: ${number(at)}`, "aria-valuemin": least, "aria-valuemax": most,
                 });
                 handle.addEventListener("keydown", (event) => {
-                    const steps = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 10, PageDown: -10 }[event.key];
+                    const steps = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity }[event.key];
                     if (steps === undefined) return;
                     event.preventDefault(); // nor does the page turn
                     event.stopPropagation();
@@ -156,7 +160,8 @@
                 path.setAttribute("d", line(points, { x, y }));
                 handles.forEach((handle, n) => {
                     handle.setAttribute("cy", y.at(points[n][1]));
-                    handle.setAttribute("aria-valuenow", points[n][1].toPrecision(3));
+                    handle.setAttribute("aria-valuenow", Number(points[n][1].toPrecision(3)));
+                    handle.setAttribute("aria-valuetext", `${number(points[n][1])} ${unit}`);
                 });
             });
             // Press anywhere and draw: the nearest mark takes the height.
@@ -220,6 +225,7 @@
 
         const decide = (decided) => {
             verdict = "";
+            missing.textContent = "";
             given = decided;
             kept.set(name, given);
             tell();
@@ -245,7 +251,7 @@
         const say = (text) => { status.textContent = text; };
         const compared = make("div", { class: "lab-compared" });
         const run = make("button", { type: "button", class: "lab-main", onclick: () => start() }, "Run on this machine");
-        const stop = make("button", { type: "button", hidden: true, onclick: () => ask("stop", { run: number }).catch((error) => say(`${error.message}.`)) }, "Stop");
+        const stop = make("button", { type: "button", hidden: true, onclick: () => ask("stop", { run: number }).catch((error) => say(`Not stopped: ${error.message}.`)) }, "Stop");
         const how = make("p", { class: "lab-how" });
         const panel = make("section", { class: "lab-run", tabindex: "-1", "aria-label": `Your machine: ${name}` },
             how, make("p", { class: "lab-buttons" }, run, stop), bar, step, status, compared);
@@ -312,7 +318,8 @@
             const again = make("button", { type: "button", class: "lab-link", onclick: () => {
                 given = null;
                 seen();
-                asking.querySelector("input, [tabindex='0']")?.focus();
+                // Of the two sizes of a chart only one is there.
+                [...asking.querySelectorAll("input, [tabindex='0']")].find((one) => one.getClientRects().length > 0)?.focus();
             } }, given.prediction ? "Predict again" : "Predict after all");
             compared.append(make("p", {}, again));
         };
@@ -320,11 +327,13 @@
         // Following a run: also one that another page has begun, or this one before it was loaded again.
         let quarter = -1;
         const busy = (is) => {
+            const [goes, comes] = is ? [run, stop] : [stop, run];
+            const held = document.activeElement === goes;
             show(run, !is && about.from_page);
             show(stop, is);
+            if (held) comes.focus(); // who came with the keyboard stays here
             show(bar, is);
             show(step, is);
-            panel.setAttribute("aria-busy", String(is));
             busyElsewhere(name, is);
         };
         const follow = (run) => {
@@ -382,11 +391,11 @@
             try {
                 follow((await ask("run", { experiment: name })).run);
             } catch (error) {
-                say(error instanceof TypeError ? "The book’s server does not answer: start it again with cargo run --release." : `Not started: ${error.message}.`);
+                say(`Not started: ${error.message}.`);
             }
         };
         const load = async () => {
-            const last = await ask(`results/${name}.json`).catch((error) => say(`${error.message}.`));
+            const last = await ask(`results/${name}.json`).catch((error) => say(`No figures: ${error.message}.`));
             if (!last) return;
             verdict = last.verdict;
             last.charts.forEach(([part, svg]) => chart(part, svg));

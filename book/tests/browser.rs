@@ -76,18 +76,56 @@ fn boxes_open_and_the_search_finds() {
 }
 
 #[test]
+fn without_a_mouse_one_gets_everywhere() {
+    const TAB: &str = "\u{e004}";
+    const ENTER: &str = "\u{e007}";
+    const RIGHT: &str = "\u{e014}";
+    let Some(browser) = browser() else { return };
+    let served = Served::start();
+    browser.look(1280, "light");
+    browser.open(&served.url("contract.html"));
+    browser.press(&[TAB]);
+    let first = "return document.activeElement.textContent";
+    assert_eq!(browser.run(first), "Skip to the text");
+    browser.press(&[ENTER]);
+    browser.wait_until("return document.activeElement.querySelector('main') !== null && document.activeElement !== document.body");
+    // The table of contents goes and comes.
+    let contents = "document.documentElement.classList.contains('sidebar-visible')";
+    for (key, is_open) in [(" ", false), (ENTER, true)] {
+        browser.run("document.getElementById('mdbook-sidebar-toggle').focus()");
+        browser.press(&[key]);
+        browser.wait_until(&format!("return {contents} === {is_open}"));
+    }
+    // A wide table is moved by the key that turns the page elsewhere.
+    browser.look(400, "light");
+    browser.open(&served.url("contract.html"));
+    let wide = "[...document.querySelectorAll('main .table-wrapper')].find((e) => e.scrollWidth > e.clientWidth)";
+    browser.run(&format!("{wide}.focus()"));
+    browser.press(&[RIGHT]);
+    browser.wait_until(&format!("return {wide}?.scrollLeft > 0"));
+    browser.run("document.activeElement.blur()");
+    browser.press(&[RIGHT]);
+    browser.wait_until("return !location.pathname.endsWith('/contract.html')");
+}
+
+#[test]
 fn a_bad_page_is_caught() {
     let Some(browser) = browser() else { return };
     let served = Served::start();
     // Another host, and nobody is there: nothing leaves this machine.
-    let bad = "<!doctype html><style>html { background: #fff }</style><link rel=icon href='data:,'><main><div style='width: 2000px'>wide</div>\
+    let bad = "<!doctype html><style>html { background: #fff } p a { text-decoration: none }</style><link rel=icon href='data:,'><main>\
+               <h1>one</h1><h3>three</h3><p style='color: #999'>grey <a href='#'>link</a></p><div style='width: 2000px'>wide</div>\
                <img src='http://127.0.0.2:47999/x.png'><figure><svg viewBox='0 0 1000 10' width='100'>\
                <text x='0' y='9' style='font-size: 9px; fill: #eee'>small</text></svg></figure></main>\
                <script>throw new Error('planted')</script>";
     fs::write(served.dir().join("bad.html"), bad).expect("a page");
     browser.look(400, "light");
     let found = problems(&browser, &served, "bad.html").join("\n");
-    for wanted in ["beyond the window", "127.0.0.2", "planted", "px high", "contrast"] {
+    let grey = "p \"grey link\" has a contrast";
+    let pale = "text \"small\" has a contrast";
+    let others = ["beyond the window", "127.0.0.2", "planted", "px high"];
+    let others = others.into_iter().chain(["colour only", "skips a level"]);
+    for wanted in others.chain([grey, pale]) {
         assert!(found.contains(wanted), "{wanted} is missing in\n{found}");
     }
 }

@@ -77,6 +77,12 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     let before = value(&handle);
     browser.press(&[UP, UP, TAB, UP]);
     assert!(value(&handle) > before);
+    // It says what it is of, and how much in words that can be spoken.
+    let spoken = browser.run(&format!(
+        "const at = document.querySelector('{handle}'); return at.ariaLabel + ' – ' + at.ariaValueText"
+    ));
+    let spoken = spoken.as_str().unwrap_or_default();
+    assert!(spoken.contains("watched: 10 – ") && spoken.contains(" µs"), "{spoken}");
     focus(&browser, &format!("{PREDICT} .lab-main"));
     browser.press(&[ENTER]);
     browser.wait_until(&is_seen(figure));
@@ -123,6 +129,35 @@ fn a_page_that_is_loaded_again_in_the_middle_goes_on_and_a_run_can_be_stopped() 
     browser.wait_until(&says(&format!("{RUN} .lab-status"), "you have stopped it"));
     assert_eq!(browser.run(&is_off), false);
     assert_eq!(browser.run(&is_seen(&format!("{RUN} .lab-main"))), true);
+}
+
+#[test]
+fn who_came_with_the_keyboard_stays_at_the_run_and_hears_of_it() {
+    let Some(browser) = browser() else { return };
+    let served = Served::start_with(&["--rehearse", "stuck"]);
+    browser.look(1280, "light");
+    open(&browser, &served);
+    // A screen reader hears what changes in a place that it knows, and that is not busy.
+    let status = format!("{RUN} .lab-status");
+    assert_eq!(text(&browser, &status), "");
+    let is_known = format!(
+        "const at = document.querySelector('{status}');
+         return getComputedStyle(at).display !== 'none' && at.closest('[aria-busy=true]') === null"
+    );
+    assert_eq!(browser.run(&is_known), true);
+    let has_focus = |button: &str| {
+        format!(
+            "return document.activeElement === document.querySelector('{RUN} {button}')"
+        )
+    };
+    focus(&browser, &format!("{RUN} .lab-main"));
+    browser.press(&[ENTER]);
+    browser.wait_until(&says(&format!("{RUN} .lab-step"), "3 of 4"));
+    assert_eq!(browser.run(&has_focus("button:not(.lab-main)")), true);
+    assert_eq!(browser.run(&is_known), true);
+    browser.press(&[ENTER]);
+    browser.wait_until(&says(&status, "you have stopped it"));
+    assert_eq!(browser.run(&has_focus(".lab-main")), true);
 }
 
 #[test]
@@ -186,6 +221,11 @@ fn without_the_books_server_or_without_scripts_it_is_a_plain_book() {
     let nothing = "return document.querySelectorAll('.lab-predict, .lab-run').length";
     assert_eq!(browser.run(nothing), Value::from(0));
     assert_eq!(browser.run(&is_seen(".measured[data-part=readiness] figure svg")), true);
+    // Nobody has chosen a theme then: the system's colours are followed all the same.
+    for scheme in ["light", "dark"] {
+        browser.look(1280, scheme);
+        assert_eq!(looked(&browser, &served), [] as [String; 0], "{scheme}");
+    }
     browser.scripts(true);
 }
 

@@ -53,6 +53,14 @@ fn of_figure(name: &Path, text: &str) -> Vec<Problem> {
         }
     }
     for tag in &tags {
+        // Both in the name would be read out, and then the description once more.
+        let named = tag.get("aria-labelledby").is_some_and(|id| !id.contains(' '));
+        if tag.name == "svg" && !(named && tag.get("aria-describedby").is_some()) {
+            problems.push(Problem::in_file(
+                name,
+                "an <svg> needs aria-labelledby (its title) and aria-describedby (its desc)",
+            ));
+        }
         if tag.name == "svg"
             && (tag.get("viewbox").is_none() || tag.get("role") != Some("img"))
         {
@@ -90,7 +98,8 @@ fn of_figure(name: &Path, text: &str) -> Vec<Problem> {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "<svg viewBox=\"0 0 9 9\" role=\"img\">\n<title>t</title>\n<desc>d</desc>\n<path class=\"line\" d=\"M0 0\"/>\n</svg>\n";
+    const GOOD: &str = "<svg viewBox=\"0 0 9 9\" role=\"img\" aria-labelledby=\"t\" aria-describedby=\"d\">\n\
+        <title id=\"t\">t</title>\n<desc id=\"d\">d</desc>\n<path class=\"line\" d=\"M0 0\"/>\n</svg>\n";
 
     #[test]
     fn a_good_figure_passes() {
@@ -100,8 +109,9 @@ mod tests {
     #[test]
     fn bad_figures_are_found() {
         for (from, to) in [
-            ("<title>t</title>\n", "\n"),
-            ("<desc>d</desc>\n", ""),
+            ("<title id=\"t\">t</title>\n", "\n"),
+            ("<desc id=\"d\">d</desc>\n", ""),
+            ("aria-labelledby=\"t\" aria-describedby=\"d\"", "aria-labelledby=\"t d\""),
             ("viewBox", "view"),
             ("class=\"line\"", "fill=\"#000\""),
             ("<path", "<style>p{}</style><path"),

@@ -112,8 +112,11 @@ impl Chart {
     /// The axes alone, for a line to be drawn by whoever predicts it.
     pub fn blank(&self, name: &str) -> String {
         let name = format!("blank-{name}");
+        // What there is to see in the lines is what is to be predicted.
+        let description = "Axes without lines, to draw into.".to_owned();
+        let empty = Chart { description, ..self.clone() };
         ["wide", "narrow"]
-            .map(|class| line::blank(self, &Sheet::new(&name, class)))
+            .map(|class| line::blank(&empty, &Sheet::new(&name, class)))
             .concat()
     }
 
@@ -162,7 +165,7 @@ impl Sheet<'_> {
         let [title, description, y] = [title, description, y].map(|text| escaped(text));
         format!(
             "<svg class=\"{class}\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
-             aria-labelledby=\"{name}-{short}-t {name}-{short}-d\"{data}>\n\
+             aria-labelledby=\"{name}-{short}-t\" aria-describedby=\"{name}-{short}-d\"{data}>\n\
              <title id=\"{name}-{short}-t\">{title}</title>\n<desc id=\"{name}-{short}-d\">{description}{over_it}</desc>\n\
              <text class=\"small soft\" x=\"8\" y=\"20\">{y}</text>\n"
         )

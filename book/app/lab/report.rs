@@ -45,9 +45,8 @@ fn page(house: &House) -> Result<String> {
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Lab report: Ten Thousand Clients</title>\n<style>\n{BOOK}\n{}\n{OWN}</style>\n</head>\n\
-         <body class=\"content\">\n<h1>Lab report: Ten Thousand Clients</h1>\n",
-        by_night()
+         <title>Lab report: Ten Thousand Clients</title>\n<style>\n{BOOK}\n{OWN}</style>\n</head>\n\
+         <body class=\"content\">\n<h1>Lab report: Ten Thousand Clients</h1>\n"
     );
     // Writing to a String cannot fail.
     match machine {
@@ -134,24 +133,5 @@ fn predicted(experiment: &Experiment, given: Option<&Given>, part: &mut Part) {
     if let Some(chart) = part.chart.as_mut().filter(|_| part.name == name) {
         let drawn = Series::plain(&format!("{line}, predicted"), points.iter().copied());
         chart.series.push(Series { published: true, ..drawn });
-    }
-}
-
-/// The book's dark colours, where the browser asks for such.
-fn by_night() -> String {
-    let from = BOOK.find(".navy, .coal, .ayu {").map_or("", |at| &BOOK[at..]);
-    let colours = from.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
-    let colours = colours.map_or("", |(colours, _)| colours);
-    format!("@media screen and (prefers-color-scheme: dark) {{ :root {{{colours}}} }}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_are_colours_for_the_night() {
-        assert!(by_night().contains("--ink: #"), "{}", by_night());
-        assert!(by_night().contains("--series-6: #"), "{}", by_night());
     }
 }

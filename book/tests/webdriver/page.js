@@ -34,6 +34,27 @@ const contrast = (a, b) => {
     return (high + 0.05) / (low + 0.05);
 };
 const page = getComputedStyle(document.documentElement).backgroundColor;
+// All words outside of figures, those of the menu and the table of contents too.
+const clear = (ground) => colour(ground)[3] === 0;
+for (const e of document.body.querySelectorAll("*:not(svg *)")) {
+    const words = [...e.childNodes].some((one) => one.nodeType === Node.TEXT_NODE && one.data.trim() !== "");
+    if (!words || e.matches(":disabled, script, style, noscript") || !e.checkVisibility()) continue;
+    let under = e;
+    while (under && clear(getComputedStyle(under).backgroundColor)) under = under.parentElement;
+    const ground = under ? getComputedStyle(under).backgroundColor : page;
+    const ratio = contrast(getComputedStyle(e).color, ground);
+    if (ratio < 4.5) found.push(`${name(e)} has a contrast of only ${ratio.toFixed(1)}`);
+}
+// A link in a text is told from the words beside it by more than its colour.
+for (const e of main.querySelectorAll("a[href]:not(.header)")) {
+    if (!getComputedStyle(e).textDecorationLine.includes("underline")) found.push(`${name(e)} is a link by its colour only`);
+}
+// Headings go down one level at a time.
+[...main.querySelectorAll("h1, h2, h3, h4, h5, h6")].reduce((level, e) => {
+    const own = Number(e.tagName[1]);
+    if (own > level + 1) found.push(`${name(e)} skips a level`);
+    return own;
+}, 0);
 for (const svg of main.querySelectorAll("figure svg")) {
     const frame = svg.getBoundingClientRect();
     if (frame.width === 0) continue;

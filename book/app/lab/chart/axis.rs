@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use super::super::spread::thousands;
 
+/// Where decades are closer than this, six digits touch their neighbours.
+const ROOM: f64 = 50.0;
+
 /// From a value to a place on the sheet.
 pub(super) struct Axis {
     /// The powers of ten at both ends. Zero, if it occurs, lies at the lower end, which
@@ -84,7 +87,11 @@ impl Axis {
 
     /// Draws the labels of a horizontal axis, and its name below them.
     pub(super) fn horizontal(&self, svg: &mut String, bottom: f64, name: &str) {
-        for (value, label) in self.decades() {
+        let decade = (self.to - self.from) / f64::from(self.high - self.low);
+        for (value, mut label) in self.decades() {
+            if decade < ROOM {
+                label = label.replace(",000,000", "M").replace(",000", "k");
+            }
             let _ = writeln!(
                 svg,
                 "<text class=\"mid small soft\" x=\"{:.1}\" y=\"{}\">{label}</text>",

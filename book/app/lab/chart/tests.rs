@@ -38,6 +38,21 @@ fn zero_has_a_place_on_a_logarithmic_axis() {
 }
 
 #[test]
+fn axes_to_draw_into_do_not_tell_what_there_is_to_predict() {
+    let svg = chart(Kind::Line).blank("x");
+    assert!(svg.contains("a &lt; b") && !svg.contains("two lines"), "{svg}");
+}
+
+#[test]
+fn numbers_are_short_where_decades_are_close() {
+    let series = [Series::plain("poll", [(1.0, 1.0), (100_000.0, 2.0)])];
+    let svg = Chart { series: series.into(), ..chart(Kind::Line) }.svg("x", None);
+    let (wide, narrow) = svg.split_once("</svg>").expect("two sizes");
+    assert!(wide.contains(">10,000<") && wide.contains(">100,000<"), "{wide}");
+    assert!(narrow.contains(">10k<") && narrow.contains(">100k<"), "{narrow}");
+}
+
+#[test]
 fn nothing_measured_yet_is_a_chart_too() {
     for kind in [Kind::Line, Kind::Bar, Kind::Heat] {
         let empty = Chart { series: Vec::new(), ..chart(kind) };

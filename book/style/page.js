@@ -1,0 +1,33 @@
+// What mdBook's pages lack for who reads them without a mouse: a way past the table of contents,
+// a button for it that Tab finds, and arrow keys that scroll a wide table instead of turning the page.
+"use strict";
+(() => {
+    const content = document.getElementById("mdbook-content");
+    if (!content || location.pathname.endsWith("/print.html")) return;
+
+    const skip = document.createElement("a");
+    skip.className = "skip";
+    skip.href = `#${content.id}`;
+    skip.textContent = "Skip to the text";
+    content.tabIndex = -1; // so that the focus goes there too, not only the view
+    document.body.prepend(skip);
+
+    // It is the label of a hidden checkbox: no key reaches either of them.
+    const contents = document.getElementById("mdbook-sidebar-toggle");
+    contents.setAttribute("role", "button");
+    contents.tabIndex = 0;
+    contents.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        contents.click();
+    });
+
+    // mdBook listens at the document, further out.
+    content.addEventListener("keydown", (event) => {
+        if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+        for (let at = event.target; at !== content; at = at.parentElement) {
+            const scrolls = /auto|scroll/.test(getComputedStyle(at).overflowX) && at.scrollWidth > at.clientWidth;
+            if (scrolls) event.stopPropagation();
+        }
+    });
+})();
