@@ -216,7 +216,10 @@ const CALLS: &[Call] = &[
         "setsockopt",
         2,
         "no delay, several listeners at one address, deadlines of a blocking socket",
-        &[r"\.set_(?:tcp_nodelay|reuse_address|reuse_port|read_timeout|write_timeout)\("],
+        &[
+            r"libc::setsockopt\(",
+            r"\.set_(?:tcp_nodelay|reuse_address|reuse_port|read_timeout|write_timeout)\(",
+        ],
     )
     .told(r"SO_(?:RCVTIMEO|REUSEPORT)"),
     call(
