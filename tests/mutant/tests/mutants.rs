@@ -107,7 +107,11 @@ fn correct(programs: &Programs, root: &Arc<Root>) -> io::Result<Vec<Trial>> {
         })
     };
     let all = |events: bool| {
-        let asked = move |case: &Case| case.not_for(&stage_for(events, case)).is_none();
+        let asked = move |case: &Case| {
+            let stage = stage_for(events, case);
+            // It makes no process for a client: such a case is for `fork` alone.
+            stage.model != Model::ProcessPerClient && case.not_for(&stage).is_none()
+        };
         cases::all().into_iter().filter(asked)
     };
     // The cases by which its mutants are caught, and their family's.
