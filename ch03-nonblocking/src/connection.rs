@@ -251,8 +251,8 @@ impl<T: Transport> Connection<T> {
                     work.progress = Progress::default();
                     self.state = match then {
                         Then::Receive => {
-                            // What came meanwhile nobody may have told: before the
-                            // stop we look.
+                            // While it waited for room, nobody told it of input. At a
+                            // stop it looks: to close with something unread is a reset.
                             self.readable |= shared.site.is_draining();
                             State::Receive
                         }
