@@ -111,6 +111,7 @@ impl SingleThreaded {
 pub fn fork(_: &SingleThreaded) -> io::Result<Option<Pid>> {
     // SIGTERM waits until the child has its own handler: see `handle`.
     terminate_signal().thread_block()?;
+    PARENT.store(Pid::this().as_raw(), SeqCst);
     // SAFETY: the process has one thread, so the child may do all that the parent
     // might.
     let forked = unsafe { nix::unistd::fork() };
@@ -128,6 +129,7 @@ fn terminate_signal() -> SigSet {
     SigSet::from_iter([Signal::SIGTERM])
 }
 
+static PARENT: AtomicI32 = AtomicI32::new(0);
 static IDLE: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
 static DRAINING: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
 static SOCKET: AtomicI32 = AtomicI32::new(-1);
@@ -141,7 +143,13 @@ pub fn child(work: impl FnOnce() -> io::Result<()>) -> ! {
     let life = || {
         handle(Signal::SIGINT, SigHandler::SigIgn)?;
         #[cfg(target_os = "linux")]
-        nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
+        {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
+            // It may have died before we asked to be told (prctl(2)).
+            if Pid::parent().as_raw() != PARENT.load(SeqCst) {
+                nix::sys::signal::raise(Signal::SIGTERM)?;
+            }
+        }
         work()
     };
     // A panic must not leave this function: the parent's stack is not ours.
