@@ -147,7 +147,7 @@ pub fn child(work: impl FnOnce() -> io::Result<()>) -> ! {
             nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
             // It may have died before we asked to be told (prctl(2)).
             if Pid::parent().as_raw() != PARENT.load(SeqCst) {
-                nix::sys::signal::raise(Signal::SIGTERM)?;
+                kill(Pid::this(), Signal::SIGTERM)?;
             }
         }
         work()
