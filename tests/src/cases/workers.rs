@@ -60,6 +60,14 @@ fn counter(client: &mut Client, name: &str) -> Step<u64> {
     stat_in(&client.response()?, name)
 }
 
+/// Waits until so many clients were accepted, as the one that is being served is told.
+fn until_accepted(ctx: &mut Ctx<'_>, busy: &mut Client, accepted: u64) -> Verdict {
+    ctx.until(&format!("`accepted` is {accepted}"), |_| {
+        let now = counter(busy, "accepted")?;
+        Ok(if now == accepted { Ok(()) } else { Err(format!("accepted: {now}")) })
+    })
+}
+
 /// All workers but one are stuck in one way, and the last one is in use. Somebody else
 /// asks, and has nothing until a deadline has ended a stuck one.
 fn gives_back(ctx: &mut Ctx<'_>, deadline: &str, bytes: &[u8]) -> Verdict {
@@ -396,10 +404,7 @@ pub(super) const CASES: &[Case] = &[
             let accepted = held.len() as u64 + 2;
             let mut waiting = [one_more(ctx)?, one_more(ctx)?];
             let Some(busy) = held.first_mut() else { return Ok(()) };
-            ctx.until(&format!("`accepted` is {accepted}"), |_| {
-                let now = counter(busy, "accepted")?;
-                Ok(if now == accepted { Ok(()) } else { Err(format!("accepted: {now}")) })
-            })?;
+            until_accepted(ctx, busy, accepted)?;
             terminate(ctx)?;
             for client in &mut held {
                 client.ends()?;
@@ -430,10 +435,7 @@ pub(super) const CASES: &[Case] = &[
             let (first, rest) = bytes.split_at(20);
             waiting.send(first)?;
             let Some(busy) = held.first_mut() else { return Ok(()) };
-            ctx.until("a client in the queue", |_| {
-                let now = counter(busy, "accepted")?;
-                Ok(if now == accepted { Ok(()) } else { Err(format!("accepted: {now}")) })
-            })?;
+            until_accepted(ctx, busy, accepted)?;
             terminate(ctx)?;
             for client in &mut held {
                 client.ends()?;
