@@ -57,7 +57,7 @@ pub fn serve(
                         outbox.flush(stream)?;
                         stream.sleep(time)?;
                     }
-                    let last = response.close || !asked.keep_alive || site.is_draining();
+                    let last = response.is_last(asked) || site.is_draining();
                     let asked = Asked { keep_alive: !last, ..asked };
                     outbox.push(response, asked, &SystemTime::now);
                     if last {

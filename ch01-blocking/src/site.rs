@@ -6,9 +6,7 @@
 //! its own way.
 
 use crate::files::Files;
-use crate::http::{
-    Body, Extra, Limits, Method, Request, Response, Version, decimal, phrase,
-};
+use crate::http::{Body, Extra, Limits, Method, Request, Response, decimal, phrase};
 use crate::stats::Stats;
 use crate::sys;
 use crate::trace::trace;
@@ -87,7 +85,7 @@ impl Site {
         trace!("request", "{} {}", request.method.name(), request.path);
         // The routes hold no lock and leave nothing half done, so nothing broken can be
         // seen afterwards.
-        let mut response = catch_unwind(AssertUnwindSafe(|| self.route(request)))
+        let response = catch_unwind(AssertUnwindSafe(|| self.route(request)))
             .unwrap_or_else(|_| {
                 self.stats.panics.add();
                 Response {
@@ -95,8 +93,6 @@ impl Site {
                     ..Response::text(500, "the application failed; the server did not\n")
                 }
             });
-        // To HTTP/1.0 it is the connection's end that ends a live content.
-        response.close |= response.body.is_live() && request.version == Version::Http10;
         self.stats.requests.add();
         trace!(
             "answer",

@@ -309,7 +309,7 @@ impl<T: Transport> Connection<T> {
         work: &mut Work,
         shared: &Shared<'_>,
     ) {
-        let last = response.close || !asked.keep_alive || shared.site.is_draining();
+        let last = response.is_last(asked) || shared.site.is_draining();
         let asked = Asked { keep_alive: !last, ..asked };
         work.outbox.push(response, asked, &|| shared.date);
         work.wait = Wait::Idle; // the next request has its own time

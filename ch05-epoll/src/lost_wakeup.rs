@@ -145,7 +145,7 @@ impl Guest {
                 Parsed::Complete(request) => {
                     let asked = request.asked();
                     let response = site.respond(&request);
-                    if response.close || !asked.keep_alive {
+                    if response.is_last(asked) {
                         now = Now::Leaves;
                     }
                     self.outbox.push(response, asked, &SystemTime::now);

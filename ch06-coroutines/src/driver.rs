@@ -55,7 +55,7 @@ pub(crate) async fn serve<P: Poller + 'static>(
                 desk.clear(); // who only waits for a time needs no buffers
                 stream.sleep(time).await?;
             }
-            let last = response.close || !asked.keep_alive || site.is_draining();
+            let last = response.is_last(asked) || site.is_draining();
             let asked = Asked { keep_alive: !last, ..asked };
             let outbox = &mut desk.work().outbox;
             outbox.push(response, asked, &SystemTime::now);

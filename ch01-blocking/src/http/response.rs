@@ -1,6 +1,7 @@
 //! A response: what the application decided, before it becomes bytes.
 
 use super::live::Source;
+use super::request::{Asked, Version};
 use std::fs::File;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -42,6 +43,13 @@ impl Response {
             body: Body::Bytes(text.into().into_bytes()),
             ..Response::new(status)
         }
+    }
+
+    /// Whether the connection ends with it, if this is what was asked.
+    pub fn is_last(&self, asked: Asked) -> bool {
+        // To HTTP/1.0 it is the connection's end that ends a live content.
+        let ends_with_it = self.body.is_live() && asked.version == Version::Http10;
+        self.close || !asked.keep_alive || ends_with_it
     }
 }
 
