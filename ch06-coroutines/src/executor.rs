@@ -33,7 +33,7 @@ mod spawner;
 pub use spawner::{Spawner, yield_now};
 
 use crate::alarms::Alarms;
-use crate::context::bottom::drop_quietly;
+use crate::context::bottom::{drop_quietly, quietly};
 use crate::injector::{Receiver, silence};
 use crate::reactor::{Reactor, Resting, Scraps};
 use crate::run_queue::Turn;
@@ -266,7 +266,7 @@ impl<'a, P: Poller, D: Begins<'a>> Core<'a, P, D> {
         self.now.set(now);
         alarms.expired(now, &mut scraps.late, woken);
         drop((reactor, alarms)); // a waker may be anybody's, and do anything
-        woken.drain(..).for_each(Waker::wake);
+        woken.drain(..).for_each(|waker| quietly(|| waker.wake()));
         Ok(())
     }
     // ANCHOR_END: wait

@@ -472,3 +472,22 @@ fn executors_that_take_turns_lose_nobody() -> io::Result<()> {
     both.into_iter().for_each(|one| stacks.give_back(one.into_stack()));
     Ok(())
 }
+
+/// A waker is anybody's code, and may panic: the others are woken, and all goes on.
+#[test]
+fn a_waker_that_panics_costs_nobody_else() -> io::Result<()> {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            std::panic::resume_unwind(Box::new("on purpose"));
+        }
+    }
+    run(|spawner: OnPoll<'static>| async move {
+        let soon = Instant::now() + Duration::from_millis(5);
+        let mut first = pin!(spawner.sleep(soon));
+        let panics = Waker::from(Arc::new(Panics));
+        assert!(first.as_mut().poll(&mut Context::from_waker(&panics)).is_pending());
+        spawner.sleep(soon).await;
+        assert!(first.as_mut().poll(&mut Context::from_waker(&panics)).is_ready());
+    })
+}
