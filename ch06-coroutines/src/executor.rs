@@ -33,7 +33,7 @@ mod spawner;
 pub use spawner::{Spawner, yield_now};
 
 use crate::alarms::Alarms;
-use crate::context::bottom::drop_quietly;
+use crate::context::bottom::{drop_quietly, quietly};
 use crate::injector::{Receiver, silence};
 use crate::reactor::{Reactor, Resting, Scraps};
 use crate::run_queue::Turn;
@@ -137,7 +137,7 @@ impl<'a, P: Poller + 'a, D: Begins<'a> + 'a> Executor<'a, P, D> {
         first: impl FnOnce(Spawner<'a, P, D>) -> F,
     ) -> io::Result<thread::Result<T>> {
         let Spawner(core) = &self.spawner;
-        let _outer = Here::enter(&core.post);
+        let _here = Here::enter(&core.post);
         if let Some(bell) = self.bell.take() {
             let bell = Descriptor::new(bell, Interest::READ, &self.spawner);
             let basket = Receiver(core.post.basket.clone());
@@ -172,7 +172,7 @@ impl<'a, P: Poller + 'a, D: Begins<'a> + 'a> Executor<'a, P, D> {
 impl<'a, P: Poller, D: Begins<'a>> Core<'a, P, D> {
     /// All who were woken meanwhile have their turn in this round.
     fn begin_round(&self) {
-        Here::take(|task| self.queue(task));
+        Here::take(&self.post, |task| self.queue(task));
         self.reactor.borrow_mut().queue.begin_round();
     }
 
@@ -252,7 +252,7 @@ impl<'a, P: Poller, D: Begins<'a>> Core<'a, P, D> {
     // ANCHOR: wait
     /// Asks the poller who is ready, and wakes them. If somebody is queued, without waiting.
     fn wait(&self, scraps: &mut Scraps, woken: &mut Vec<Waker>) -> io::Result<()> {
-        Here::take(|task| self.queue(task));
+        Here::take(&self.post, |task| self.queue(task));
         let mut reactor = self.reactor.borrow_mut();
         let mut alarms = self.alarms.borrow_mut();
         let timeout = if reactor.queue.is_empty() {
@@ -266,7 +266,7 @@ impl<'a, P: Poller, D: Begins<'a>> Core<'a, P, D> {
         self.now.set(now);
         alarms.expired(now, &mut scraps.late, woken);
         drop((reactor, alarms)); // a waker may be anybody's, and do anything
-        woken.drain(..).for_each(Waker::wake);
+        woken.drain(..).for_each(|waker| quietly(|| waker.wake()));
         Ok(())
     }
     // ANCHOR_END: wait

@@ -94,11 +94,12 @@ impl<T> Basket<T> {
     }
 }
 
-/// Rings. A full pipe is as good: it has not been heard yet.
-pub(crate) fn ring(mut bell: &File) -> io::Result<()> {
-    match bell.write(b"!") {
+/// Rings, again if a signal came in between: nobody else would. A full pipe is as good: it
+/// has not been heard yet.
+pub(crate) fn ring(mut bell: impl Write) -> io::Result<()> {
+    match bell.write_all(b"!") {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
-        rung => rung.map(drop),
+        rung => rung,
     }
 }
 
@@ -273,6 +274,28 @@ mod tests {
             }
         }
         Ok((lost, all))
+    }
+
+    /// As pipes do that are waited for with a lock, where a signal comes in between.
+    #[test]
+    fn a_signal_does_not_swallow_the_ring() -> io::Result<()> {
+        struct Interrupted<'b>(bool, &'b mut Vec<u8>);
+        impl Write for Interrupted<'_> {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                match std::mem::take(&mut self.0) {
+                    true => Err(ErrorKind::Interrupted.into()),
+                    false => self.1.write(bytes),
+                }
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut heard = Vec::new();
+        ring(Interrupted(true, &mut heard))?;
+        assert_eq!(heard.len(), 1);
+        Ok(())
     }
 
     #[test]

@@ -78,7 +78,10 @@ impl Watched {
         self.start.store(0, Ordering::Release);
     }
 
-    /// The top and the size of the stack whose guard has this address.
+    /// The top and the size of the stack whose guard has this address. If another thread
+    /// gives its region up meanwhile and this node to a new one, what is read here may be of
+    /// both. The stack that has overflowed is not among these, and the process ends in any
+    /// case; what can be wrong then is the message.
     fn overflowed(&self, address: usize) -> Option<(*mut u8, usize)> {
         let start = self.start.load(Ordering::Acquire);
         let slot = self.slot.load(Ordering::Relaxed);

@@ -124,10 +124,11 @@ impl<P: Poller> Stream for Parking<P> {
         trace!("park", "{} ms, and only this coroutine", time.as_millis());
         let until = Instant::now() + time; // the round may have begun a while ago
         while self.0.now() < until {
-            self.park(Until::Over, until)?;
+            // Before the first wait, too: it may have been told with the request.
             if self.0.guest.descriptor.is_broken() {
                 return Err(ErrorKind::ConnectionReset.into());
             }
+            self.park(Until::Over, until)?;
         }
         Ok(())
     }

@@ -21,8 +21,9 @@ pub(crate) fn lend<P: Poller, T: 'static>(
 ) -> io::Result<thread::Result<T>> {
     // SAFETY: the borrow ends after this function. What is given the longer one is this
     // crate's: `first`, and who is spawned by it or rests with the scheduler, and none of
-    // these puts it elsewhere. `run` takes the scheduler, and however it ends, the
-    // scheduler is dropped by then and all of them with it (`Scheduler::drop`).
+    // these puts it elsewhere, be it into what it comes to or what it panics with. `run`
+    // takes the scheduler, and however it ends, the scheduler is dropped by then and all
+    // of them with it (`Scheduler::drop`).
     let site: &'static Site = unsafe { &*ptr::from_ref(site) };
     scheduler.run(move |handle| first(site, handle))
 }

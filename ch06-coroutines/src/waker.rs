@@ -9,7 +9,6 @@ use ch03_nonblocking::poller::Token;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
-use std::mem::take;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
 use std::task::Wake;
@@ -119,53 +118,56 @@ impl Post {
 }
 
 thread_local! {
-    /// The executor that runs on this thread, and who was woken here.
-    static HERE: RefCell<Here> = const { RefCell::new(Here { post: None, woken: Vec::new() }) };
+    /// The executors that run on this thread. Mostly it is one. The others wait for it to
+    /// end, in a task of theirs; or for their turn, in coroutines, and then they end in any
+    /// order.
+    static HERE: RefCell<Vec<Here>> = const { RefCell::new(Vec::new()) };
 }
 
 // ANCHOR: here
 /// What makes waking cheap where it is most frequent: who is woken on the executor's own
 /// thread is written down there, without a lock and without a ring.
 pub(crate) struct Here {
-    post: Option<Arc<Post>>,
+    post: Arc<Post>,
     woken: Vec<Token>,
 }
 
 impl Here {
-    /// Says whether this is the thread on which that executor runs now.
+    /// Says whether this is the thread on which that executor runs.
     fn push(home: &Arc<Post>, task: Token) -> bool {
-        let woken = HERE.try_with(|here| {
-            let here = &mut *here.borrow_mut();
-            let at_home = here.post.as_ref().is_some_and(|post| Arc::ptr_eq(post, home));
-            if at_home {
-                here.woken.push(task);
-            }
-            at_home
-        });
-        woken.unwrap_or(false) // the thread is ending: no executor runs on it any more
+        Here::woken(home, |woken| woken.push(task)).is_some()
     }
     // ANCHOR_END: here
 
-    /// An executor begins to run on this thread. If there was one before, which waits
-    /// meanwhile, its tasks are woken as from outside.
-    pub(crate) fn enter(post: &Arc<Post>) -> Outer {
-        let here = Here { post: Some(post.clone()), woken: Vec::new() };
-        Outer(HERE.replace(here))
+    /// Who was woken, for `each`, which wakes nobody.
+    pub(crate) fn take(home: &Arc<Post>, each: impl FnMut(Token)) {
+        Here::woken(home, |woken| woken.drain(..).for_each(each));
     }
 
-    /// Who was woken, for `each`, which wakes nobody.
-    pub(crate) fn take(each: impl FnMut(Token)) {
-        HERE.with_borrow_mut(|here| here.woken.drain(..).for_each(each));
+    /// What to do with an executor's list, if it runs on this thread.
+    fn woken<T>(home: &Arc<Post>, what: impl FnOnce(&mut Vec<Token>) -> T) -> Option<T> {
+        let done = HERE.try_with(|all| {
+            let mut all = all.borrow_mut();
+            let here = all.iter_mut().rev().find(|here| Arc::ptr_eq(&here.post, home))?;
+            Some(what(&mut here.woken))
+        });
+        done.unwrap_or(None) // the thread is ending: no executor runs on it any more
+    }
+
+    /// An executor begins to run on this thread, until what comes back is dropped.
+    pub(crate) fn enter(post: &Arc<Post>) -> Stay {
+        let here = Here { post: post.clone(), woken: Vec::new() };
+        HERE.with_borrow_mut(|all| all.push(here));
+        Stay(post.clone())
     }
 }
 
-/// What ran here before; it is put back when this is dropped.
-pub(crate) struct Outer(Here);
+/// That an executor runs here.
+pub(crate) struct Stay(Arc<Post>);
 
-impl Drop for Outer {
+impl Drop for Stay {
     fn drop(&mut self) {
-        let outer = Here { post: self.0.post.take(), woken: take(&mut self.0.woken) };
-        drop(HERE.replace(outer));
+        HERE.with_borrow_mut(|all| all.retain(|here| !Arc::ptr_eq(&here.post, &self.0)));
     }
 }
 

@@ -6,7 +6,7 @@ use ch06_coroutines::executor::yield_now;
 use ch06_coroutines::race::{Either, race};
 use ch06_coroutines::scheduler::Nobody;
 use ch06_coroutines::source::{Descriptor, Until};
-use ch06_coroutines::{Executor, Spawner, Woken};
+use ch06_coroutines::{Coroutine, Executor, Resumed, Spawner, Stacks, Woken, suspend};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::io::{self, Read};
@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
-use std::task::{Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -250,7 +250,7 @@ fn the_waker_of_the_last_poll_is_woken() -> io::Result<()> {
             }
             let waker = Waker::from(counting.clone().expect("it was made"));
             drop(theirs.take_if(|_| ready_is_pending(ready.as_mut(), &waker)));
-            ready.as_mut().poll(&mut std::task::Context::from_waker(&waker))
+            ready.as_mut().poll(&mut Context::from_waker(&waker))
         })
         .await?;
         Ok::<_, io::Error>(counting.map_or(0, |counting| counting.0.load(SeqCst)))
@@ -260,7 +260,7 @@ fn the_waker_of_the_last_poll_is_woken() -> io::Result<()> {
 }
 
 fn ready_is_pending(ready: std::pin::Pin<&mut impl Future>, waker: &Waker) -> bool {
-    ready.poll(&mut std::task::Context::from_waker(waker)).is_pending()
+    ready.poll(&mut Context::from_waker(waker)).is_pending()
 }
 
 #[test]
@@ -427,5 +427,67 @@ fn an_executor_in_a_task() -> io::Result<()> {
             }
         })
         .await;
+    })
+}
+
+/// Each in a coroutine, which another suspends in the middle of a poll: they do not end in
+/// the order in which they have begun.
+#[test]
+fn executors_that_take_turns_lose_nobody() -> io::Result<()> {
+    let mut stacks = Stacks::new(256 * 1024)?;
+    let body = || {
+        let ran = run(|spawner: OnPoll<'static>| async move {
+            let (kept, woken) = (Rc::new(RefCell::new(None)), Rc::new(Cell::new(false)));
+            let (theirs, says) = (kept.clone(), woken.clone());
+            spawner.spawn(async move {
+                hand_out(|waker| *theirs.borrow_mut() = Some(waker)).await;
+                says.set(true);
+            });
+            for _ in 0..2 {
+                yield_now().await;
+                kept.take().into_iter().for_each(Waker::wake);
+                suspend(); // and the other goes on
+            }
+            for _ in 0..2 {
+                yield_now().await;
+            }
+            assert!(woken.get(), "who was woken has not been polled");
+        });
+        ran.expect("an executor");
+    };
+    let mut both = Vec::new();
+    for id in 1..=2 {
+        both.push(Coroutine::new(stacks.take()?, id, body));
+    }
+    let mut turns = 0;
+    while both.iter().any(|one| !one.has_finished()) {
+        for one in both.iter_mut().filter(|one| !one.has_finished()) {
+            turns += 1;
+            if let Resumed::Panicked(panic) = one.resume() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+    assert_eq!(turns, 6);
+    both.into_iter().for_each(|one| stacks.give_back(one.into_stack()));
+    Ok(())
+}
+
+/// A waker is anybody's code, and may panic: the others are woken, and all goes on.
+#[test]
+fn a_waker_that_panics_costs_nobody_else() -> io::Result<()> {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            std::panic::resume_unwind(Box::new("on purpose"));
+        }
+    }
+    run(|spawner: OnPoll<'static>| async move {
+        let soon = Instant::now() + Duration::from_millis(5);
+        let mut first = pin!(spawner.sleep(soon));
+        let panics = Waker::from(Arc::new(Panics));
+        assert!(first.as_mut().poll(&mut Context::from_waker(&panics)).is_pending());
+        spawner.sleep(soon).await;
+        assert!(first.as_mut().poll(&mut Context::from_waker(&panics)).is_ready());
     })
 }

@@ -176,7 +176,12 @@ impl Bottom {
 /// Drops what a body has left, whose destructor may panic in its turn: it is no fault of who
 /// has to drop it, and goes no further either.
 pub(crate) fn drop_quietly<T>(left: T) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(left))) {
+    quietly(|| drop(left));
+}
+
+/// Calls anybody's code, whose panic goes no further.
+pub(crate) fn quietly(call: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
         mem::forget(panic); // for it could do so again, and again
     }
 }

@@ -379,6 +379,35 @@ pub(super) const CASES: &[Case] = &[
     .level(3)
     .book("Chapter 6, \"The circle closes\""),
     case(
+        "reset_before_it_sleeps",
+        Security,
+        "epoll(7), edge-triggered; CWE-400",
+        "A client whose reset comes with its request is not served by an answer that sleeps: it is gone while another sleeps",
+        |ctx| {
+            ctx.is_well()?;
+            let mut stays = ctx.client()?;
+            stays.send(get("/sleep/50000"))?;
+            stays.drained();
+            let mut left = ctx.client()?;
+            round_trip(&mut left)?;
+            freeze(ctx)?;
+            left.send(get("/sleep/50000"))?;
+            left.reset();
+            thaw(ctx)?;
+            if matches!(ctx.stage.name, "spin" | "select") {
+                return stays.has_nothing("it sleeps for 50 s"); // as above
+            }
+            ctx.until("`open` is 2, the one that sleeps and the one that asks", |ctx| {
+                let open = ctx.stat("open")?;
+                Ok(if open == 2 { Ok(()) } else { Err(format!("open: {open}")) })
+            })?;
+            stays.has_nothing("it sleeps for 50 s")
+        },
+    )
+    .needs(&[Need::Plaintext, Need::Process, Need::Many, Need::Sleep, Need::Stats])
+    .level(3)
+    .book("Chapter 6, \"The circle closes\""),
+    case(
         "a_crowd_at_once",
         Contract,
         "accept(2); epoll(7), edge-triggered",
