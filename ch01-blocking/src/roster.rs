@@ -4,7 +4,9 @@
 //! through its socket: shutdown(2) of the receiving side makes the read return 0,
 //! as if the client had gone. So every connection has a [`Seat`] that says
 //! whether it is idle, and to stop is: hang up on the idle ones, wait for
-//! the others until the deadline, then cut them off.
+//! the others until the deadline, then cut them off. Somebody may have been accepted in
+//! the moment of the stop and not be listed yet: so the end is not when nobody is
+//! here, but when nobody will be any more ([`Roster::close`]).
 
 use crate::attend::Welcome;
 use crate::site::Site;
@@ -23,7 +25,7 @@ use std::time::{Duration, Instant};
 pub struct Roster<'a> {
     site: &'a Site,
     seats: Mutex<Seats>,
-    /// Somebody left.
+    /// Somebody left, or the last has come.
     left: Condvar,
     /// All were cut off. Apart from `left`, so that a client that leaves does not wake
     /// every sleeper.
@@ -35,6 +37,7 @@ struct Seats {
     taken: HashMap<u64, Arc<Seat>>,
     next: u64,
     turned_away: usize,
+    closed: bool,
     cut_off: bool,
 }
 
@@ -89,7 +92,7 @@ impl<'a> Roster<'a> {
             Welcome::to(seats.taken.len() - seats.turned_away, seats.turned_away, most);
         seats.turned_away += usize::from(welcome != Welcome::Served);
         if seats.cut_off {
-            let _ = seat.socket.shutdown(Shutdown::Both); // it came together with the stop
+            let _ = seat.socket.shutdown(Shutdown::Both); // nobody looks to its deadline
         }
         seats.taken.insert(number, seat.clone());
         Place { roster: self, number, seat, welcome }
@@ -100,12 +103,18 @@ impl<'a> Roster<'a> {
         self.site.is_draining()
     }
 
-    /// Stops in order: see the top of this file. Returns when everybody was told
-    /// to go, which is when everybody has gone or `within` is over.
+    /// Nobody will be seated any more.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.left.notify_all();
+    }
+
+    /// Stops in order: see the top of this file. Returns when it is
+    /// [closed](Roster::close) and everybody has gone, or `within` is over.
     pub fn drain(&self, within: Duration) {
-        self.site.drain();
         let deadline = Instant::now() + within;
         let mut seats = self.lock();
+        self.site.drain();
         trace!(
             "stop",
             "{} connections, {:.1} s to finish",
@@ -117,7 +126,7 @@ impl<'a> Roster<'a> {
                 let _ = seat.socket.shutdown(Shutdown::Read); // the client may have been faster
             }
         }
-        while !seats.taken.is_empty() {
+        while !(seats.closed && seats.taken.is_empty()) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 trace!("stop", "{} connections cut off", seats.taken.len());
@@ -132,7 +141,6 @@ impl<'a> Roster<'a> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
-        // Whoever is seated after this has nobody who would look to its deadline.
         seats.cut_off = true;
         self.cut.notify_all();
     }
