@@ -48,6 +48,8 @@ pub struct Seat {
     pub socket: TcpStream,
     /// Whether hanging up now would break nothing.
     pub idle: AtomicBool,
+    /// Whether it was the server that hung up. Then the end of file is not the client's.
+    pub hung_up: AtomicBool,
 }
 
 impl Seat {
@@ -55,6 +57,11 @@ impl Seat {
     /// has begun a request would lose the rest of it.
     pub fn is_silent(&self) -> bool {
         !is_readable(&[self.socket.as_fd()], Some(Duration::ZERO))[0]
+    }
+
+    fn hang_up(&self, how: Shutdown) {
+        self.hung_up.store(true, SeqCst);
+        let _ = self.socket.shutdown(how); // the client may have been faster
     }
 }
 
@@ -84,7 +91,8 @@ impl<'a> Roster<'a> {
     /// Takes a connection in, and decides how welcome it is where `most` may be served
     /// at once.
     pub fn seat(&'a self, socket: TcpStream, most: usize) -> Place<'a> {
-        let seat = Arc::new(Seat { socket, idle: AtomicBool::new(false) });
+        let (idle, hung_up) = (AtomicBool::new(false), AtomicBool::new(false));
+        let seat = Arc::new(Seat { socket, idle, hung_up });
         let mut seats = self.lock();
         let number = seats.next;
         seats.next += 1;
@@ -92,7 +100,7 @@ impl<'a> Roster<'a> {
             Welcome::to(seats.taken.len() - seats.turned_away, seats.turned_away, most);
         seats.turned_away += usize::from(welcome != Welcome::Served);
         if seats.cut_off {
-            let _ = seat.socket.shutdown(Shutdown::Both); // nobody looks to its deadline
+            seat.hang_up(Shutdown::Both); // nobody looks to its deadline
         }
         seats.taken.insert(number, seat.clone());
         Place { roster: self, number, seat, welcome }
@@ -122,8 +130,13 @@ impl<'a> Roster<'a> {
             within.as_secs_f64()
         );
         for seat in seats.taken.values() {
+            // Not quite safe: the first half of a request may be on its way, or its thread
+            // has just read it and has not said so. A hang-up cannot be taken back, so
+            // that client goes unanswered (`Blocking::fill`). To be sure, a thread would
+            // have to poll(2) its client and the stop before each read: one more system
+            // call for every request.
             if seat.idle.load(SeqCst) && seat.is_silent() {
-                let _ = seat.socket.shutdown(Shutdown::Read); // the client may have been faster
+                seat.hang_up(Shutdown::Read);
             }
         }
         while !(seats.closed && seats.taken.is_empty()) {
@@ -131,7 +144,7 @@ impl<'a> Roster<'a> {
             if left.is_zero() {
                 trace!("stop", "{} connections cut off", seats.taken.len());
                 for seat in seats.taken.values() {
-                    let _ = seat.socket.shutdown(Shutdown::Both);
+                    seat.hang_up(Shutdown::Both);
                 }
                 break;
             }

@@ -12,6 +12,7 @@ use ch01_blocking::site::Site;
 use ch01_blocking::wait::Timeouts;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
@@ -85,4 +86,35 @@ fn who_never_finishes_is_cut_off_at_the_deadline() -> io::Result<()> {
         );
         Ok(())
     })
+}
+
+/// A client that speaks just as the server hangs up, or whose thread has not yet told
+/// that it did, is not told that it was its fault.
+#[test]
+fn who_is_hung_up_on_as_it_speaks_hears_no_refusal() -> io::Result<()> {
+    let site = Site::new(None, Limits::default())?;
+    let roster = Roster::new(&site);
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let mut client = TcpStream::connect(listener.local_addr()?)?;
+    let place = roster.seat(listener.accept()?.0, usize::MAX);
+    place.seat.idle.store(true, SeqCst);
+    let mut heard = String::new();
+    thread::scope(|scope| {
+        scope.spawn(|| roster.drain(LONG));
+        while !site.is_draining() {
+            thread::yield_now();
+        }
+        roster.close(); // takes the lock, so the drain has hung up
+        client.write_all(b"GET /plaintext HTTP/1.1\r\n")?;
+        scope.spawn(|| {
+            let place = place;
+            attend(&place, Welcome::Served, &site, &PATIENT);
+        });
+        client.read_to_string(&mut heard)?;
+        drop(client);
+        io::Result::Ok(())
+    })?;
+    assert_eq!(heard, "");
+    assert_eq!(site.stats.refused.get(), 0);
+    Ok(())
 }
