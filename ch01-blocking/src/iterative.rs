@@ -38,6 +38,7 @@ pub fn run(
             attend(&place, welcome, site, &timeouts);
             site.stats.left();
         }
+        roster.close(); // not before: the last client may have come together with the stop
         trace::about(0);
         drop(listener);
         Ok(())

@@ -4,7 +4,9 @@
 //! through its socket: shutdown(2) of the receiving side makes the read return 0,
 //! as if the client had gone. So every connection has a [`Seat`] that says
 //! whether it is idle, and to stop is: hang up on the idle ones, wait for
-//! the others until the deadline, then cut them off.
+//! the others until the deadline, then cut them off. Somebody may have been accepted in
+//! the moment of the stop and not be listed yet: so the end is not when nobody is
+//! here, but when nobody will be any more ([`Roster::close`]).
 
 use crate::attend::Welcome;
 use crate::site::Site;
@@ -23,7 +25,7 @@ use std::time::{Duration, Instant};
 pub struct Roster<'a> {
     site: &'a Site,
     seats: Mutex<Seats>,
-    /// Somebody left.
+    /// Somebody left, or the last has come.
     left: Condvar,
     /// All were cut off. Apart from `left`, so that a client that leaves does not wake
     /// every sleeper.
@@ -35,6 +37,7 @@ struct Seats {
     taken: HashMap<u64, Arc<Seat>>,
     next: u64,
     turned_away: usize,
+    closed: bool,
     cut_off: bool,
 }
 
@@ -45,6 +48,8 @@ pub struct Seat {
     pub socket: TcpStream,
     /// Whether hanging up now would break nothing.
     pub idle: AtomicBool,
+    /// Whether it was the server that hung up. Then the end of file is not the client's.
+    pub hung_up: AtomicBool,
 }
 
 impl Seat {
@@ -52,6 +57,11 @@ impl Seat {
     /// has begun a request would lose the rest of it.
     pub fn is_silent(&self) -> bool {
         !is_readable(&[self.socket.as_fd()], Some(Duration::ZERO))[0]
+    }
+
+    fn hang_up(&self, how: Shutdown) {
+        self.hung_up.store(true, SeqCst);
+        let _ = self.socket.shutdown(how); // the client may have been faster
     }
 }
 
@@ -81,7 +91,8 @@ impl<'a> Roster<'a> {
     /// Takes a connection in, and decides how welcome it is where `most` may be served
     /// at once.
     pub fn seat(&'a self, socket: TcpStream, most: usize) -> Place<'a> {
-        let seat = Arc::new(Seat { socket, idle: AtomicBool::new(false) });
+        let (idle, hung_up) = (AtomicBool::new(false), AtomicBool::new(false));
+        let seat = Arc::new(Seat { socket, idle, hung_up });
         let mut seats = self.lock();
         let number = seats.next;
         seats.next += 1;
@@ -89,7 +100,7 @@ impl<'a> Roster<'a> {
             Welcome::to(seats.taken.len() - seats.turned_away, seats.turned_away, most);
         seats.turned_away += usize::from(welcome != Welcome::Served);
         if seats.cut_off {
-            let _ = seat.socket.shutdown(Shutdown::Both); // it came together with the stop
+            seat.hang_up(Shutdown::Both); // nobody looks to its deadline
         }
         seats.taken.insert(number, seat.clone());
         Place { roster: self, number, seat, welcome }
@@ -100,12 +111,18 @@ impl<'a> Roster<'a> {
         self.site.is_draining()
     }
 
-    /// Stops in order: see the top of this file. Returns when everybody was told
-    /// to go, which is when everybody has gone or `within` is over.
+    /// Nobody will be seated any more.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.left.notify_all();
+    }
+
+    /// Stops in order: see the top of this file. Returns when it is
+    /// [closed](Roster::close) and everybody has gone, or `within` is over.
     pub fn drain(&self, within: Duration) {
-        self.site.drain();
         let deadline = Instant::now() + within;
         let mut seats = self.lock();
+        self.site.drain();
         trace!(
             "stop",
             "{} connections, {:.1} s to finish",
@@ -113,16 +130,21 @@ impl<'a> Roster<'a> {
             within.as_secs_f64()
         );
         for seat in seats.taken.values() {
+            // Not quite safe: the first half of a request may be on its way, or its thread
+            // has just read it and has not said so. A hang-up cannot be taken back, so
+            // that client goes unanswered (`Blocking::fill`). To be sure, a thread would
+            // have to poll(2) its client and the stop before each read: one more system
+            // call for every request.
             if seat.idle.load(SeqCst) && seat.is_silent() {
-                let _ = seat.socket.shutdown(Shutdown::Read); // the client may have been faster
+                seat.hang_up(Shutdown::Read);
             }
         }
-        while !seats.taken.is_empty() {
+        while !(seats.closed && seats.taken.is_empty()) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 trace!("stop", "{} connections cut off", seats.taken.len());
                 for seat in seats.taken.values() {
-                    let _ = seat.socket.shutdown(Shutdown::Both);
+                    seat.hang_up(Shutdown::Both);
                 }
                 break;
             }
@@ -132,7 +154,6 @@ impl<'a> Roster<'a> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
-        // Whoever is seated after this has nobody who would look to its deadline.
         seats.cut_off = true;
         self.cut.notify_all();
     }

@@ -187,6 +187,12 @@ impl Transport for Blocking<'_> {
             let received = (&seat.socket).read(inbox.space());
             seat.idle.store(false, SeqCst);
             match received {
+                // It had begun to speak when the server hung up. To call its request cut
+                // off would be a lie, and without an answer it may ask again (RFC 9112
+                // section 9.3.1).
+                Ok(0) if !idle && seat.hung_up.load(SeqCst) => {
+                    return Err(ErrorKind::ConnectionAborted.into());
+                }
                 Ok(n) => {
                     trace!(
                         "read",

@@ -51,6 +51,7 @@ pub fn run(
             }
         }
         trace::about(0);
+        roster.close();
         site.drain();
         drop(listener); // who comes now is refused by the kernel
         roster.drain(timeouts.drain);

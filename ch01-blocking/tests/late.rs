@@ -1,26 +1,120 @@
-//! A client that was accepted in the very moment of the stop is not there for ever.
+//! A client that was accepted in the very moment of the stop is served as the others
+//! are, and is not there for ever either.
+//!
+//! `iterative` accepts in one thread and drains in another, so somebody may be seated
+//! when all who were there have gone. Here the test is the thread that accepts, and takes
+//! its time.
 
+use ch01_blocking::attend::{Welcome, attend};
 use ch01_blocking::http::Limits;
 use ch01_blocking::roster::Roster;
 use ch01_blocking::site::Site;
-use std::io::{self, ErrorKind, Read};
+use ch01_blocking::wait::Timeouts;
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
 use std::time::Duration;
 
-/// `iterative` accepts in one thread and drains in another. So somebody may still be
-/// seated when those who were there have gone, and nobody looks to the deadline any more.
+/// Nothing in here ends because its time is over.
+const LONG: Duration = Duration::from_secs(3600);
+const PATIENT: Timeouts = Timeouts {
+    idle: LONG,
+    head: LONG,
+    body: LONG,
+    body_rate: 0,
+    write: LONG,
+    linger: LONG,
+    drain: LONG,
+};
+
+/// Seats a client that has said this already, serves it, and tells what it has heard.
+fn seat_and_serve(roster: &Roster<'_>, site: &Site, said: &str) -> io::Result<String> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let mut client = TcpStream::connect(listener.local_addr()?)?;
+    client.write_all(said.as_bytes())?;
+    let place = roster.seat(listener.accept()?.0, usize::MAX);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let place = place;
+            attend(&place, Welcome::Served, site, &PATIENT);
+        });
+        let mut heard = String::new();
+        client.read_to_string(&mut heard)?;
+        drop(client); // who is served lingers until it leaves
+        Ok(heard)
+    })
+}
+
 #[test]
-fn who_is_seated_after_all_have_gone_is_cut_off() -> io::Result<()> {
+fn who_is_seated_after_all_have_gone_is_answered() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
     let roster = Roster::new(&site);
-    roster.drain(Duration::from_secs(3600)); // for the others; there are none
+    let heard = thread::scope(|scope| {
+        scope.spawn(|| roster.drain(LONG)); // nobody is there
+        // It says so with the roster locked, so it has found it empty before we seat.
+        while !site.is_draining() {
+            thread::yield_now();
+        }
+        let request = "GET /plaintext HTTP/1.1\r\nHost: test\r\n\r\n";
+        let heard = seat_and_serve(&roster, &site, request);
+        roster.close(); // or the drain would not end
+        heard
+    })?;
+    assert!(heard.starts_with("HTTP/1.1 200 "), "an answer: {heard:?}");
+    Ok(())
+}
+
+/// Whether it is seated before the deadline or after.
+#[test]
+fn who_never_finishes_is_cut_off_at_the_deadline() -> io::Result<()> {
+    let site = Site::new(None, Limits::default())?;
+    let roster = Roster::new(&site);
+    let half = "GET /plaintext HTTP/1.1\r\n";
+    thread::scope(|scope| {
+        let drain = scope.spawn(|| roster.drain(Duration::from_millis(100)));
+        while !site.is_draining() {
+            thread::yield_now();
+        }
+        assert_eq!(seat_and_serve(&roster, &site, half)?, "");
+        drain.join().expect("it ends, though nobody has said that no more will come");
+        assert_eq!(seat_and_serve(&roster, &site, half)?, "");
+        let slept = roster.sleep(LONG);
+        assert_eq!(
+            slept.map_err(|error| error.kind()),
+            Err(ErrorKind::ConnectionAborted)
+        );
+        Ok(())
+    })
+}
+
+/// A client that speaks just as the server hangs up, or whose thread has not yet told
+/// that it did, is not told that it was its fault.
+#[test]
+fn who_is_hung_up_on_as_it_speaks_hears_no_refusal() -> io::Result<()> {
+    let site = Site::new(None, Limits::default())?;
+    let roster = Roster::new(&site);
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let mut client = TcpStream::connect(listener.local_addr()?)?;
     let place = roster.seat(listener.accept()?.0, usize::MAX);
-    client.set_read_timeout(Some(Duration::from_secs(10)))?;
-    assert_eq!(client.read(&mut [0])?, 0, "the end");
-    let slept = roster.sleep(Duration::from_secs(3600));
-    assert_eq!(slept.map_err(|error| error.kind()), Err(ErrorKind::ConnectionAborted));
-    drop(place);
+    place.seat.idle.store(true, SeqCst);
+    let mut heard = String::new();
+    thread::scope(|scope| {
+        scope.spawn(|| roster.drain(LONG));
+        while !site.is_draining() {
+            thread::yield_now();
+        }
+        roster.close(); // takes the lock, so the drain has hung up
+        client.write_all(b"GET /plaintext HTTP/1.1\r\n")?;
+        scope.spawn(|| {
+            let place = place;
+            attend(&place, Welcome::Served, &site, &PATIENT);
+        });
+        client.read_to_string(&mut heard)?;
+        drop(client);
+        io::Result::Ok(())
+    })?;
+    assert_eq!(heard, "");
+    assert_eq!(site.stats.refused.get(), 0);
     Ok(())
 }

@@ -88,6 +88,7 @@ pub fn run(
         }
         // Not before: the last client may have come together with the stop.
         queue.close();
+        roster.close();
         trace::about(0);
         site.drain();
         drop(listener); // who comes now is refused by the kernel
