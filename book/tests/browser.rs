@@ -53,6 +53,26 @@ fn every_page_is_well_in_light_and_dark_wide_and_narrow() {
 }
 
 #[test]
+fn every_page_can_be_read_in_the_other_themes() {
+    let Some(browser) = browser() else { return };
+    let served = Served::start();
+    let mut wrong = Vec::new();
+    browser.look(1280, "light");
+    for theme in ["rust", "coal", "ayu"] {
+        browser.open(&served.url("index.html"));
+        browser.run(&format!("localStorage.setItem('mdbook-theme', '{theme}')"));
+        for page in served.pages() {
+            for what in problems(&browser, &served, &page) {
+                wrong.push(format!("{page}, {theme}: {what}"));
+            }
+            let chosen = "return document.documentElement.classList.contains";
+            assert_eq!(browser.run(&format!("{chosen}('{theme}')")), true, "{page}");
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
 fn boxes_open_and_the_search_finds() {
     let Some(browser) = browser() else { return };
     let served = Served::start();
@@ -116,7 +136,8 @@ fn a_bad_page_is_caught() {
     let bad = "<!doctype html><style>html { background: #fff } p a { text-decoration: none }</style><link rel=icon href='data:,'><main>\
                <h1>one</h1><h3>three</h3><p style='color: #999'>grey <a href='#'>link</a></p><div style='width: 2000px'>wide</div>\
                <img src='http://127.0.0.2:47999/x.png'><figure><svg viewBox='0 0 1000 10' width='100'>\
-               <text x='0' y='9' style='font-size: 9px; fill: #eee'>small</text></svg></figure></main>\
+               <text x='0' y='9' style='font-size: 9px; fill: #eee'>small</text><path d='M0 0H9' stroke='#eee'/></svg></figure>\
+               <table><tr><th></th></tr></table></main>\
                <script>throw new Error('planted')</script>";
     fs::write(served.dir().join("bad.html"), bad).expect("a page");
     browser.look(400, "light");
@@ -125,6 +146,7 @@ fn a_bad_page_is_caught() {
     let pale = "text \"small\" has a contrast";
     let others = ["beyond the window", "127.0.0.2", "planted", "px high"];
     let others = others.into_iter().chain(["colour only", "skips a level"]);
+    let others = others.chain(["path \"\" has a contrast", "has no name"]);
     for wanted in others.chain([grey, pale]) {
         assert!(found.contains(wanted), "{wanted} is missing in\n{found}");
     }

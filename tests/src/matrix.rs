@@ -10,7 +10,7 @@ use crate::stage::{Capability, STAGES, Stage};
 pub fn markdown(level: u8) -> String {
     let stages: Vec<&Stage> =
         STAGES.iter().filter(|stage| stage.level <= level).collect();
-    let mut text = String::from("| |");
+    let mut text = String::from("| what |");
     for stage in &stages {
         let _ = write!(text, " `{}` |", stage.name);
     }

@@ -232,7 +232,7 @@ fn until_back(server: &Server, before: usize) -> Result<(usize, u64)> {
 
 fn table(rows: &[Row]) -> String {
     let mut table = String::from(
-        "| | its requests | failed | median | slowest | descriptors before, during, after | memory |\n\
+        "| server | its requests | failed | median | slowest | descriptors before, during, after | memory |\n\
          |---|--:|--:|--:|--:|--:|--:|\n",
     );
     for row in rows {

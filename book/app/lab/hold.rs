@@ -216,7 +216,7 @@ fn progress(connections: usize) -> ProgressBar {
 
 fn table(rows: &[Row]) -> String {
     let mut table = String::from(
-        "| | connections | servers | lost | in the kernel, each | in the server, each | all together |\n\
+        "| server | connections | servers | lost | in the kernel, each | in the server, each | all together |\n\
          |---|--:|--:|--:|--:|--:|--:|\n",
     );
     for row in rows {

@@ -188,7 +188,7 @@ fn fresh(address: SocketAddr) -> Result<f64> {
 
 fn table(rows: &[&Row]) -> String {
     let mut table = String::from(
-        "| | idle connections | processor while nobody speaks | processor time for one request | its client waits |\n\
+        "| server | idle connections | processor while nobody speaks | processor time for one request | its client waits |\n\
          |---|--:|--:|--:|--:|\n",
     );
     for row in rows {
@@ -235,7 +235,7 @@ fn chart(rows: &[&Row], words: Words<'_>) -> Chart {
 /// Microseconds that so many percent of the answers did not exceed.
 fn quantiles(rows: &[&Row]) -> String {
     let mut table = String::from(
-        "| | idle connections | half of the clients wait at most | 90 % | 99 % | 99.5 % |\n\
+        "| server | idle connections | half of the clients wait at most | 90 % | 99 % | 99.5 % |\n\
          |---|--:|--:|--:|--:|--:|\n",
     );
     for row in rows {

@@ -161,7 +161,7 @@ pub(super) fn weigh(running: &Server, clients: usize) -> Result<Weight> {
 
 fn table(rows: &[Row]) -> String {
     let mut table = String::from(
-        "| | idle clients | its own memory for each | for all of them | without any | more in the second round |\n\
+        "| server | idle clients | its own memory for each | for all of them | without any | more in the second round |\n\
          |---|--:|--:|--:|--:|--:|\n",
     );
     for Row { server, clients, alone, each, second, .. } in rows {

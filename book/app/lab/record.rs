@@ -6,7 +6,7 @@
 //! {"experiment": "idle", "command": "cargo run --release -- lab idle --full", "mode": "full",
 //!  "parameters": {"repeats": [7], …}, "machine": {…},
 //!  "rows": […]      what was measured, each figure with its median, least and most
-//!  "parts": [{"name": "idle", "table": "| | …", "chart": {"kind": "line", "series": […], …}, …}]}
+//!  "parts": [{"name": "idle", "table": "| server | …", "chart": {"kind": "line", "series": […], …}, …}]}
 //! ```
 //!
 //! What an older record does not have (mode, time, parameters, some limits) was not recorded then.

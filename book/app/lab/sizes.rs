@@ -112,7 +112,7 @@ fn run(lab: &Lab<'_>) -> Result<()> {
 }
 
 fn table(rows: &[Row]) -> String {
-    let mut table = String::from("| | | |\n|---|---|--:|\n");
+    let mut table = String::from("| what | what it holds | size |\n|---|---|--:|\n");
     for Row { what, is, bytes: size } in rows {
         table += &format!("| {what} | {is} | {} |\n", bytes(*size as f64));
     }

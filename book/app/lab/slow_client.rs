@@ -177,7 +177,7 @@ fn ask(address: SocketAddr, within: Option<Duration>) -> Result<Option<Duration>
 
 fn table(lab: &Lab<'_>, rows: &[Row]) -> String {
     let counts = lab.list(&COUNTS);
-    let mut table = String::from("| | silent clients that it bears |");
+    let mut table = String::from("| server | silent clients that it bears |");
     for &count in counts {
         table += &format!(" the next one's wait behind {} |", thousands(count));
     }

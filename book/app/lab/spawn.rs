@@ -114,7 +114,7 @@ fn parts(rows: &[Row]) -> Vec<Part> {
 
 fn table(rows: &[Row]) -> String {
     let mut table = String::from(
-        "| | how many | processor time to make and end one | its own memory | the kernel's memory for it | all of them together |\n\
+        "| what | how many | processor time to make and end one | its own memory | the kernel's memory for it | all of them together |\n\
          |---|--:|--:|--:|--:|--:|\n",
     );
     for row in rows {

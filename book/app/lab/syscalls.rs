@@ -183,7 +183,7 @@ fn parts(rows: &[Row]) -> Vec<Part> {
 
 fn table(rows: &[Row]) -> String {
     let mut table = String::from(
-        "| | a request on a kept connection | which | a client with one request | which |\n\
+        "| server | a request on a kept connection | which | a client with one request | which |\n\
          |---|--:|---|--:|---|\n",
     );
     for Row { server, kept, each } in rows {

@@ -149,7 +149,7 @@ fn settled(running: &Server) -> Result<u64> {
 
 fn table(rows: &[Row]) -> String {
     let mut table = String::from(
-        "| | clients | each that is idle | each that has sent half a head | each that waits for its answer |\n\
+        "| server | clients | each that is idle | each that has sent half a head | each that waits for its answer |\n\
          |---|--:|--:|--:|--:|\n",
     );
     for Row { server, clients, idle, half_a_head, asleep } in rows {

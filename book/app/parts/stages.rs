@@ -13,7 +13,7 @@ const QUIET: usize = 10_000;
 
 pub(super) fn table(results: &Results) -> String {
     let mut table = format!(
-        "| | how it waits | an idle client | a request, {} busy | a request, {} mostly silent | cases |\n\
+        "| server | how it waits | an idle client | a request, {} busy | a request, {} mostly silent | cases |\n\
          |---|---|--:|--:|--:|--:|\n",
         thousands(BUSY),
         thousands(QUIET),

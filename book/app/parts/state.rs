@@ -41,7 +41,7 @@ const fn place(
 
 pub(super) fn table(results: &Results) -> String {
     let mut table = String::from(
-        "| | where the state of a request lives | idle | half a head | waits for its answer |\n\
+        "| server | where the state of a request lives | idle | half a head | waits for its answer |\n\
          |---|---|--:|--:|--:|\n",
     );
     for Place { chapter, server, lives, kernel } in PLACES {

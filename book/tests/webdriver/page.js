@@ -23,7 +23,7 @@ for (const e of main.querySelectorAll("*")) {
 }
 
 // Figures: words large enough, inside their figure, on nobody else's, and in
-// enough contrast to what is under them (WCAG: 4.5).
+// enough contrast to what is under them (WCAG: 4.5); lines and forms too (WCAG: 3).
 const colour = (text) => (text.match(/[\d.]+/g) || [0, 0, 0]).map(Number);
 const luminance = (text) => {
     const [r, g, b] = colour(text).map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
@@ -49,6 +49,10 @@ for (const e of document.body.querySelectorAll("*:not(svg *)")) {
 for (const e of main.querySelectorAll("a[href]:not(.header)")) {
     if (!getComputedStyle(e).textDecorationLine.includes("underline")) found.push(`${name(e)} is a link by its colour only`);
 }
+// A screen reader says a column's name before each cell.
+for (const e of main.querySelectorAll("th")) {
+    if (e.textContent.trim() === "") found.push(`a column of ${name(e.closest("table"))} has no name`);
+}
 // Headings go down one level at a time.
 [...main.querySelectorAll("h1, h2, h3, h4, h5, h6")].reduce((level, e) => {
     const own = Number(e.tagName[1]);
@@ -59,6 +63,12 @@ for (const svg of main.querySelectorAll("figure svg")) {
     const frame = svg.getBoundingClientRect();
     if (frame.width === 0) continue;
     const scale = svg.getScreenCTM().a;
+    // A guide helps to read a chart, and who does not see it has lost nothing.
+    for (const e of svg.querySelectorAll("path:not(.guide), rect, line, circle")) {
+        const { stroke, fill } = getComputedStyle(e);
+        const ratio = contrast(stroke === "none" ? fill : stroke, page);
+        if (ratio < 3) found.push(`${name(e)} has a contrast of only ${ratio.toFixed(1)}`);
+    }
     const words = [...svg.querySelectorAll("text")];
     const boxes = words.map((e) => e.getBoundingClientRect());
     words.forEach((e, i) => {

@@ -1,4 +1,5 @@
-//! The table of cases, one file for each family of behaviour.
+//! The table of cases, one file for each family of behaviour; a large family has a
+//! directory beside its file.
 
 mod bodies;
 mod chaos;
@@ -28,48 +29,48 @@ mod workers;
 
 use crate::case::Case;
 
-/// A family: its name, its cases, and where the book explains it: a page or a
+/// A family: its name, its cases by file, and where the book explains it: a page or a
 /// chapter, then its sections. Several places are separated by semicolons.
-type Family = (&'static str, &'static [Case], &'static str);
+type Family = (&'static str, &'static [&'static [Case]], &'static str);
 
 const FAMILIES: &[Family] = &[
     ("request_line", request_line::CASES, "The contract, \"Refusals\""),
-    ("headers", headers::CASES, "The contract, \"Refusals\""),
+    ("headers", &[headers::CASES], "The contract, \"Refusals\""),
     (
         "framing",
-        framing::CASES,
+        &[framing::CASES],
         "Chapter 1, \"The message with two meanings\"; The contract, \"Refusals\"",
     ),
-    ("chunks", chunks::CASES, "The contract, \"Messages\" and \"Refusals\""),
-    ("bodies", bodies::CASES, "The contract, \"Messages\""),
-    ("expect", expect::CASES, "The contract, \"Messages\""),
+    ("chunks", &[chunks::CASES], "The contract, \"Messages\" and \"Refusals\""),
+    ("bodies", &[bodies::CASES], "The contract, \"Messages\""),
+    ("expect", &[expect::CASES], "The contract, \"Messages\""),
     (
         "connection",
-        connection::CASES,
+        &[connection::CASES],
         "The contract, \"Messages\"; Chapter 1, \"The answer that was thrown away\"",
     ),
     (
         "pipelining",
-        pipelining::CASES,
+        &[pipelining::CASES],
         "Chapter 1, \"One conversation\"; The contract, \"Messages\"",
     ),
     (
         "partial",
-        partial::CASES,
+        &[partial::CASES],
         "Chapter 1, \"One conversation\"; The contract, \"Messages\"",
     ),
-    ("routes", routes::CASES, "The contract, \"Routes\""),
+    ("routes", &[routes::CASES], "The contract, \"Routes\""),
     ("files", files::CASES, "The contract, \"Files\""),
-    ("paths", paths::CASES, "The contract, \"Files\""),
-    ("conditional", conditional::CASES, "The contract, \"Files\""),
-    ("ranges", ranges::CASES, "The contract, \"Files\""),
-    ("limits", limits::CASES, "The contract, \"Limits\" and \"Refusals\""),
+    ("paths", &[paths::CASES], "The contract, \"Files\""),
+    ("conditional", &[conditional::CASES], "The contract, \"Files\""),
+    ("ranges", &[ranges::CASES], "The contract, \"Files\""),
+    ("limits", &[limits::CASES], "The contract, \"Limits\" and \"Refusals\""),
     (
         "deadlines",
         deadlines::CASES,
         "Chapter 1, \"The client that never ends its request\"; The contract, \"Limits\"",
     ),
-    ("many", many::CASES, "Chapter 1, \"Two clients\""),
+    ("many", &[many::CASES], "Chapter 1, \"Two clients\""),
     (
         "hostile",
         hostile::CASES,
@@ -77,14 +78,14 @@ const FAMILIES: &[Family] = &[
     ),
     (
         "chaos",
-        chaos::CASES,
+        &[chaos::CASES],
         "Chapter 1, \"Break it\"; The contract, \"Limits\" and \"Refusals\"",
     ),
     ("events", events::CASES, "Chapter 3, \"Who is ready?\" and \"The event loop\""),
-    ("greedy", greedy::CASES, "Chapter 3, \"A fair share\""),
-    ("lifecycle", lifecycle::CASES, "The contract, \"Starting and stopping\""),
+    ("greedy", &[greedy::CASES], "Chapter 3, \"A fair share\""),
+    ("lifecycle", &[lifecycle::CASES], "The contract, \"Starting and stopping\""),
     ("resources", resources::CASES, "The contract, \"Limits\""),
-    ("shutdown", shutdown::CASES, "The contract, \"Starting and stopping\""),
+    ("shutdown", &[shutdown::CASES], "The contract, \"Starting and stopping\""),
     ("workers", workers::CASES, "Chapter 2, \"The wall\""),
 ];
 
@@ -92,7 +93,8 @@ const FAMILIES: &[Family] = &[
 pub fn all() -> Vec<Case> {
     let family = |(name, cases, _): &Family| {
         let name = *name;
-        cases.iter().map(move |case| Case { family: name, ..*case }).collect::<Vec<_>>()
+        let cases = cases.iter().copied().flatten();
+        cases.map(move |case| Case { family: name, ..*case })
     };
     FAMILIES.iter().flat_map(family).collect()
 }

@@ -5,10 +5,13 @@ use std::fmt::Write;
 use super::axis::Axis;
 use super::{Chart, Series, Sheet, escaped};
 
-/// Labels are so far from each other.
+/// Names are so far from each other, and at least so far from their lines.
 const APART: f64 = 16.0;
-/// Labels that begin so far from each other do not touch.
-const BESIDE: f64 = 100.0;
+const BESIDE: f64 = 8.0;
+/// A name with a leader is further from its line, for the leader's sake.
+const LEADER: f64 = 14.0;
+/// A letter is at most so wide, on average.
+const LETTER: f64 = 7.0;
 
 /// Both axes, for all that is drawn.
 fn axes(chart: &Chart, recorded: Option<&Chart>, sheet: &Sheet<'_>) -> (Axis, Axis) {
@@ -16,7 +19,7 @@ fn axes(chart: &Chart, recorded: Option<&Chart>, sheet: &Sheet<'_>) -> (Axis, Ax
         chart.series.iter().chain(recorded.into_iter().flat_map(|other| &other.series))
     };
     let points = || all().flat_map(|line| &line.points);
-    let room = if recorded.is_some() { 100.0 } else { 76.0 };
+    let room = if recorded.is_some() { 106.0 } else { 76.0 };
     let xs = Axis::new(points().map(|point| point.0), 72.0, sheet.width - room);
     let ys = Axis::new(points().map(|point| point.1), sheet.height - 56.0, 40.0);
     (xs, ys)
@@ -99,15 +102,30 @@ pub(super) fn sized(
             let _ = writeln!(svg, "<path class=\"{class} mark\" d=\"{d}\"/>");
         }
     }
-    let own = chart.series.iter().map(|line| (line.name.clone(), line, ""));
-    let book = ghosts.iter().map(|line| (format!("{}, book", line.name), *line, " soft"));
-    for (name, x, y, class) in labels(own.chain(book), &xs, &ys) {
+    let own = chart.series.iter().enumerate().map(|(number, line)| {
+        (line.name.clone(), line, "", format!("series-{}", number % 6 + 1))
+    });
+    let book = ghosts
+        .iter()
+        .map(|line| (format!("{}, book", line.name), *line, " soft", "recorded".into()));
+    let labels = labels(own.chain(book), &xs, &ys);
+    for Label { leader, x, end, y, .. } in labels.iter().filter(|label| label.led) {
         let _ = writeln!(
             svg,
-            "<text class=\"small{class}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            x + 8.0,
-            y + 4.0,
-            escaped(&name)
+            "<path class=\"{leader} leader\" d=\"M{:.1} {end:.1}L{:.1} {y:.1}\"/>",
+            x + BESIDE - 3.0,
+            x + LEADER - 3.0
+        );
+    }
+    for label in &labels {
+        let beside = if label.led { LEADER } else { BESIDE };
+        let _ = writeln!(
+            svg,
+            "<text class=\"small{}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            label.class,
+            label.x + beside,
+            label.y + 4.0,
+            escaped(&label.name)
         );
     }
     svg + "</svg>\n"
@@ -131,35 +149,92 @@ fn mark(number: usize, x: f64, y: f64) -> String {
     }
 }
 
-/// The names at the ends of the lines, moved apart where lines end near each other, and kept
-/// on the sheet.
+/// The name at the end of a line.
+struct Label {
+    name: String,
+    class: &'static str,
+    /// What its leader looks like: its line.
+    leader: String,
+    /// Where the line ends, and how high the name is.
+    x: f64,
+    end: f64,
+    y: f64,
+    /// A leader goes from one to the other.
+    led: bool,
+}
+
+impl Label {
+    /// It may be nearer to another line's end than to its own.
+    fn is_far(&self) -> bool {
+        (self.y - self.end).abs() > 0.6 * APART
+    }
+
+    fn right(&self) -> f64 {
+        self.x + LEADER + LETTER * self.name.chars().count() as f64
+    }
+}
+
+/// The names at the ends of the lines. Where one would touch another they are moved apart,
+/// by as little as will do, and kept on the sheet.
 fn labels<'a>(
-    lines: impl Iterator<Item = (String, &'a Series, &'static str)>,
+    lines: impl Iterator<Item = (String, &'a Series, &'static str, String)>,
     xs: &Axis,
     ys: &Axis,
-) -> Vec<(String, f64, f64, &'static str)> {
+) -> Vec<Label> {
     let mut labels: Vec<_> = lines
-        .filter_map(|(name, line, class)| {
-            line.points.last().map(|&(x, y)| (name, xs.at(x), ys.at(y), class))
+        .filter_map(|(name, line, class, leader)| {
+            let &(x, y) = line.points.last()?;
+            let (x, y) = (xs.at(x), ys.at(y));
+            Some(Label { name, class, leader, x, end: y, y, led: false })
         })
         .collect();
-    labels.sort_by(|a, b| b.2.total_cmp(&a.2));
-    // Up, from the lowest; then what has got beyond the top comes down again.
-    for at in 0..labels.len() {
-        for below in 0..at {
-            if (labels[at].1 - labels[below].1).abs() < BESIDE {
-                labels[at].2 = labels[at].2.min(labels[below].2 - APART);
-            }
+    labels.sort_by(|a, b| a.x.total_cmp(&b.x));
+    // Who begins where all before have ended touches none of them.
+    let mut right = f64::NEG_INFINITY;
+    let mut columns: Vec<Vec<Label>> = Vec::new();
+    for label in labels {
+        let touches = label.x + BESIDE < right;
+        right = right.max(label.right());
+        match columns.last_mut() {
+            Some(column) if touches => column.push(label),
+            _ => columns.push(vec![label]),
         }
     }
-    labels.reverse();
-    for at in 0..labels.len() {
-        labels[at].2 = labels[at].2.max(ys.to);
-        for above in 0..at {
-            if (labels[at].1 - labels[above].1).abs() < BESIDE {
-                labels[at].2 = labels[at].2.max(labels[above].2 + APART);
-            }
+    for column in &mut columns {
+        column.sort_by(|a, b| a.end.total_cmp(&b.end));
+        let ends: Vec<f64> = column.iter().map(|label| label.end).collect();
+        let places = apart(&ends, ys.to, ys.from);
+        column.iter_mut().zip(places).for_each(|(label, y)| label.y = y);
+        // Of a cluster all or none, so that they begin below each other.
+        for cluster in column.chunk_by_mut(|a, b| b.y - a.y < 1.5 * APART) {
+            let led = cluster.iter().any(Label::is_far);
+            cluster.iter_mut().for_each(|label| label.led = led);
         }
     }
-    labels
+    columns.into_iter().flatten().collect()
+}
+
+/// The places that are nearest to these, from the least to the greatest, and at least
+/// [`APART`] from each other.
+///
+/// With so much taken off for each that is above it, a place must only not be less than the
+/// one before. Where wishes break that, those that do share their mean (pool adjacent
+/// violators): so a cluster is moved apart around its middle, and nobody else is moved.
+pub(super) fn apart(wishes: &[f64], top: f64, bottom: f64) -> Vec<f64> {
+    let mut clusters: Vec<(f64, usize)> = Vec::new();
+    for (at, wish) in wishes.iter().enumerate() {
+        let (mut sum, mut count) = (wish - at as f64 * APART, 1);
+        while let Some((before, many)) =
+            clusters.pop_if(|(before, many)| *before / *many as f64 > sum / count as f64)
+        {
+            (sum, count) = (sum + before, count + many);
+        }
+        clusters.push((sum, count));
+    }
+    let lowest = bottom - APART * wishes.len().saturating_sub(1) as f64;
+    let place = |(sum, count): (f64, usize)| {
+        std::iter::repeat_n((sum / count as f64).min(lowest).max(top), count)
+    };
+    let places = clusters.into_iter().flat_map(place).enumerate();
+    places.map(|(at, place)| place + at as f64 * APART).collect()
 }

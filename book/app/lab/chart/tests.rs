@@ -60,3 +60,26 @@ fn nothing_measured_yet_is_a_chart_too() {
         assert!(!empty.svg("x", None).contains("NaN"));
     }
 }
+
+#[test]
+fn names_are_moved_apart_around_the_middle_and_nobody_else_is_moved() {
+    let apart = |wishes: &[f64]| line::apart(wishes, 40.0, 324.0);
+    assert_eq!(apart(&[100.0, 100.0, 100.0, 180.0]), [84.0, 100.0, 116.0, 180.0]);
+    assert_eq!(apart(&[100.0, 200.0]), [100.0, 200.0]);
+    assert_eq!(apart(&[40.0, 41.0]), [40.0, 56.0], "kept on the sheet");
+    assert_eq!(apart(&[320.0, 324.0]), [308.0, 324.0], "kept on the sheet");
+    assert_eq!(apart(&[]), [0.0; 0]);
+}
+
+#[test]
+fn names_that_are_far_from_their_lines_have_leaders() {
+    let ends = |lines: &[(&str, f64)]| {
+        let series = lines.iter().map(|&(name, y)| Series::plain(name, [(1.0, y)]));
+        Chart { series: series.collect(), ..chart(Kind::Line) }.svg("x", None)
+    };
+    let (two, three) = ([("a", 5.0), ("b", 5.0)], [("a", 5.0), ("b", 5.0), ("c", 5.0)]);
+    assert!(!ends(&two).contains("leader"), "each beside its own end");
+    assert_eq!(ends(&three).matches("leader").count(), 6, "in both sizes");
+    let apart = ends(&[&three[..], &[("d", 500.0)]].concat());
+    assert_eq!(apart.matches("leader").count(), 6, "the fourth is beside its end");
+}

@@ -87,7 +87,8 @@ fn foot(results: &Results) -> String {
 
 /// A line for each cell: who is ahead of whom in it.
 fn order(results: &Results) -> String {
-    let mut text = String::from("| | from the cheapest to the dearest |\n|---|---|\n");
+    let mut text =
+        String::from("| manner | from the cheapest to the dearest |\n|---|---|\n");
     for cell in results.rows.chunk_by(|a, b| a.cell == b.cell) {
         let title = cell.first().map_or("", |row| row.title);
         let costs = cell.iter().map(|row| (row.server.as_str(), row.cpu.median));
@@ -122,7 +123,7 @@ fn cells(results: &Results) -> String {
         let title = cell.first().map_or("", |row| row.title);
         text += &format!(
             "**{title}**\n\n\
-             | | processor, µs a request | user | system | requests/s | p50, µs | p99 | p99.9 | client busy | errors |\n\
+             | server | processor, µs a request | user | system | requests/s | p50, µs | p99 | p99.9 | client busy | errors |\n\
              |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
         );
         for row in cell {

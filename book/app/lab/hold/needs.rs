@@ -180,7 +180,7 @@ impl Needs {
     /// For a page.
     pub(super) fn table(&self) -> String {
         let mut table =
-            String::from("| | needed | there | the limit |\n|---|--:|--:|---|\n");
+            String::from("| what | needed | there | the limit |\n|---|--:|--:|---|\n");
         for need in &self.rows {
             let limit = need.limit.split(':').next().unwrap_or_default();
             table += &format!(

@@ -1,0 +1,192 @@
+//! News of one client, told once: all that came is read, and the end is seen.
+
+use super::{NEVER_IDLE, PLAIN};
+use crate::case::Kind::{Contract, Security};
+use crate::case::{Case, Need, case};
+use crate::cases::lifecycle::{freeze, thaw};
+use crate::cases::many::round_trip;
+use crate::ctx::{Ctx, echo, get, request};
+use crate::fixture::pattern;
+use crate::verdict::{Verdict, demand};
+
+/// A request and its client's end of file come in one segment.
+fn ends_with(ctx: &mut Ctx<'_>, bytes: &[u8], status: Option<u16>) -> Verdict {
+    ctx.serve(&[NEVER_IDLE])?;
+    for _ in 0..20 {
+        let mut client = ctx.client()?;
+        client.send_and_half_close(bytes)?;
+        if let Some(status) = status {
+            client.response()?.is(status)?;
+        }
+        client.ends()?;
+    }
+    Ok(())
+}
+
+pub(super) const CASES: &[Case] = &[
+    case(
+        "end_with_the_request",
+        Contract,
+        "epoll(7), EPOLLRDHUP",
+        "A request that comes in one segment with the end of file is answered, and the end is seen",
+        |ctx| ends_with(ctx, &get("/plaintext"), Some(200)),
+    )
+    .needs(PLAIN),
+    case(
+        "end_with_half_a_request",
+        Contract,
+        "epoll(7), EPOLLRDHUP",
+        "Half a request that comes in one segment with the end of file is refused at once",
+        |ctx| ends_with(ctx, b"GET /plaintext HTTP/1.1\r\n", Some(400)),
+    )
+    .needs(PLAIN),
+    case(
+        "end_with_a_content",
+        Contract,
+        "epoll(7), EPOLLRDHUP",
+        "The end of file is seen behind a content of any size, also where it fills a buffer exactly",
+        |ctx| {
+            ctx.serve(&[NEVER_IDLE])?;
+            let head = echo(&[0; 10_000]).len() - 10_000;
+            for size in [1 << 12, 1 << 13, 1 << 14, 1 << 15, 1 << 16].map(|size| size - head) {
+                for size in [size - 1, size, size + 1] {
+                    let mut client = ctx.client()?;
+                    let content = pattern(size);
+                    client.send_and_half_close(&echo(&content))?;
+                    client.response()?.is(200)?.holds(&content)?;
+                    client.ends()?;
+                }
+            }
+            Ok(())
+        },
+    )
+    .needs(&[Need::Echo]),
+    case(
+        "all_of_what_came",
+        Contract,
+        "epoll(7), edge-triggered",
+        "What came in one piece is read to its end, however little is read at once",
+        |ctx| {
+            ctx.serve(&[NEVER_IDLE])?;
+            let mut client = ctx.client()?;
+            round_trip(&mut client)?;
+            for size in [5_000, 20_000, 60_000] {
+                freeze(ctx)?;
+                let content = pattern(size);
+                client.send(echo(&content))?;
+                thaw(ctx)?;
+                client.response()?.is(200)?.holds(&content)?;
+            }
+            Ok(())
+        },
+    )
+    .needs(&[Need::Plaintext, Need::Process, Need::Echo]),
+    case(
+        "urgent_data",
+        Security,
+        "send(2), MSG_OOB; RFC 6093",
+        "A request with urgent data in its middle, at which a read stops short, is answered without another word",
+        |ctx| {
+            // No deadline is to help.
+            ctx.serve(&[NEVER_IDLE, ("head-timeout", "600")])?;
+            let mut client = ctx.client()?;
+            for _ in 0..2 {
+                round_trip(&mut client)?;
+                freeze(ctx)?;
+                client.send("GET /bytes/1")?;
+                client.send_urgent(b'0')?;
+                client.send("0 HTTP/1.1\r\nHost: suite\r\n\r\n")?;
+                thaw(ctx)?;
+                // With the byte where it was sent, or, as the kernel does it unless it is
+                // told otherwise, without it.
+                let length = client.response()?.is(200)?.content.len();
+                demand([100, 10].contains(&length), "100 bytes, or 10", length)?;
+            }
+            Ok(())
+        },
+    )
+    .needs(&[Need::Plaintext, Need::Process, Need::Bytes])
+    .book("Chapter 5, \"The lost wake-up\""),
+    case(
+        "speaks_while_it_sleeps",
+        Contract,
+        "epoll(7)",
+        "A request that comes while the one before sleeps is answered behind it, without another word",
+        |ctx| {
+            let mut client = ctx.client()?;
+            for _ in 0..5 {
+                client.send(get("/sleep/100"))?;
+                client.drained();
+                client.send(get("/plaintext"))?;
+                client.response()?.is(200)?.holds("slept 100 ms\n")?;
+                client.response()?.is(200)?.holds("Hello, World!")?;
+            }
+            Ok(())
+        },
+    )
+    .needs(&[Need::Plaintext, Need::Sleep]),
+    case(
+        "speaks_while_it_does_not_read",
+        Contract,
+        "epoll(7)",
+        "A request that comes while the answer before has no room is answered behind it, without another word",
+        |ctx| {
+            let mut client = ctx.small_client()?;
+            for _ in 0..3 {
+                client.send(get("/bytes/10000000"))?;
+                client.drained();
+                // There is no room any more when others have been served.
+                for _ in 0..3 {
+                    if ctx.stage.has(crate::stage::Capability::ManyClients) {
+                        ctx.is_well()?;
+                    }
+                }
+                client.send(get("/plaintext"))?;
+                let answer = client.response()?;
+                demand(answer.is(200)?.content.len() == 10_000_000, "10000000 bytes", answer.content.len())?;
+                client.response()?.is(200)?.holds("Hello, World!")?;
+            }
+            Ok(())
+        },
+    )
+    .needs(&[Need::Plaintext, Need::Bytes]),
+    case(
+        "end_while_it_lingers",
+        Contract,
+        "RFC 9112 §9.6; poll(2), POLLHUP",
+        "A last answer arrives whole although the client has sent much more, and its end",
+        |ctx| {
+            ctx.is_well()?;
+            for bytes in [280_000, 300_000, 320_000, 340_000] {
+                freeze(ctx)?;
+                // The answer fits into the server's side of the kernel, not into ours.
+                let mut client = ctx.client_with(Some(64 * 1024))?;
+                client.send(request("GET", "/bytes/400000", "Connection: close\r\n"))?;
+                client.send_much_and_half_close(bytes)?;
+                thaw(ctx)?;
+                ctx.is_well()?;
+                let answer = client.response()?;
+                demand(answer.is(200)?.content.len() == 400_000, "400000 bytes", answer.content.len())?;
+                client.ends()?;
+            }
+            Ok(())
+        },
+    )
+    .needs(&[Need::Plaintext, Need::Process, Need::Bytes, Need::Many]),
+    case(
+        "empty_lines_one_by_one",
+        Contract,
+        "RFC 9112 §2.2",
+        "That an empty line has come is remembered while nothing else comes: a second one is refused",
+        |ctx| {
+            ctx.serve(&[NEVER_IDLE, ("head-timeout", "600")])?;
+            let mut client = ctx.client()?;
+            round_trip(&mut client)?;
+            client.send("\r\n")?;
+            client.drained();
+            client.send("\r\n")?;
+            Ctx::is_refused(&mut client, &[400])
+        },
+    )
+    .needs(PLAIN),
+];
