@@ -101,12 +101,31 @@ fn fences(name: &Path, text: &str) -> Vec<Problem> {
                 }
                 marked = false;
             }
+            Event::Start(Tag::Paragraph) => {
+                if shows_code(&text[range.clone()]) {
+                    let what = "code outside of a block: it would be read as Markdown; put it into ```rust";
+                    problems.push(Problem::at_line(
+                        name,
+                        line_of(text, range.start),
+                        what,
+                    ));
+                }
+                marked = false;
+            }
             Event::Html(html) => marked = html.trim_start().starts_with("<!-- sketch"),
             Event::Start(Tag::HtmlBlock) | Event::End(TagEnd::HtmlBlock) => {}
             _ => marked = false,
         }
     }
     problems
+}
+
+/// Whether Rust is included here.
+fn shows_code(text: &str) -> bool {
+    let Some(pattern) = INCLUDE.as_ref() else { return false };
+    pattern
+        .captures_iter(text)
+        .any(|found| found.get(1).is_none() && found[2].contains(".rs"))
 }
 
 fn bad_fence(info: &str, code: &str, marked: bool) -> Option<String> {
@@ -149,6 +168,12 @@ mod tests {
         assert_eq!(found("```rust,ignore\nfn main() {}\n```\n"), 1);
         assert_eq!(found("<!-- sketch -->\n```rust\nfn main() {}\n```\n"), 1);
         assert_eq!(found("```console\n$ date\nMon\n```\n"), 1);
+    }
+
+    #[test]
+    fn code_that_would_be_read_as_markdown_is_found() {
+        assert_eq!(found("{{#include ../a_b.rs:c}}\n"), 1);
+        assert_eq!(found("\\{{#include ../a.rs:b}} {{#include generated/a.md}}\n"), 0);
     }
 
     #[test]

@@ -25,11 +25,11 @@ use super::spread::Spread;
 
 /// As `lab request` names them, and what each is.
 const KINDS: [(&str, &str); 9] = [
-    ("all", "a request: all of the following three"),
+    ("all", "a request: read, decided on, answered"),
     ("read", "what do the bytes mean? `Inbox::next`"),
     ("decide", "what is the answer? `Site::respond`"),
-    ("write", "the answer as bytes: `Outbox::push`"),
-    ("httparse", "of the first, the grammar: httparse by itself"),
+    ("write", "the same, and the answer as bytes: `Outbox::push`"),
+    ("httparse", "of `Inbox::next`, the grammar: httparse by itself"),
     ("format", "the lines of a head by `write!`"),
     ("pieces", "the same lines, piece by piece"),
     ("move-240", "an answer of 240 bytes, made and handed on twice"),
@@ -161,12 +161,11 @@ pub(super) fn measure(kind: &str, burst: usize) -> Result<f64> {
             let Parsed::Complete(request) = inbox.next(&site.limits) else {
                 bail!("no request")
             };
-            // The answers are made beforehand; a queue of them is longer than any burst.
+            // An answer can be written once only, so each is made here too: what it takes to
+            // make one is in this figure.
             let mut answers = Vec::new();
             repeat(burst, || {
-                if answers.is_empty() {
-                    answers.extend((0..burst).map(|_| site.respond(&request)));
-                }
+                answers.extend((0..burst).map(|_| site.respond(&request)));
                 for answer in answers.drain(..) {
                     outbox.push(answer, ASKED, &|| now);
                 }

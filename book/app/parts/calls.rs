@@ -23,6 +23,8 @@ struct Call {
     code: &'static [&'static str],
     /// How the pages say it, if not by its name.
     told: &'static str,
+    /// Pages on which this name is that of something else.
+    but: &'static [&'static str],
 }
 
 const fn call(
@@ -31,12 +33,16 @@ const fn call(
     does: &'static str,
     code: &'static [&'static str],
 ) -> Call {
-    Call { name, section, does, code, told: "" }
+    Call { name, section, does, code, told: "", but: &[] }
 }
 
 impl Call {
     const fn told(self, told: &'static str) -> Call {
         Call { told, ..self }
+    }
+
+    const fn but(self, but: &'static [&'static str]) -> Call {
+        Call { but, ..self }
     }
 }
 
@@ -74,7 +80,8 @@ const CALLS: &[Call] = &[
         2,
         "gives a descriptor back: whenever an owner of one is dropped",
         &[r"OwnedFd"],
-    ),
+    )
+    .but(&["ch02-threadpool.md"]), // the queue's
     call(
         "epoll_create1",
         2,
@@ -173,7 +180,8 @@ const CALLS: &[Call] = &[
         2,
         "waits for any of a list of descriptors",
         &[r"libc::poll\(", r"nix::poll::"],
-    ),
+    )
+    .but(&["ch06-async.md"]), // a future's
     call("prctl", 2, "to be told when the parent dies", &[r"\bset_pdeathsig\("]),
     call(
         "pread",
@@ -205,7 +213,8 @@ const CALLS: &[Call] = &[
         2,
         "as `write`, with flags: a byte out of turn (`MSG_OOB`), or where `sendfile` is not to be had",
         &[r"socket::send\("],
-    ),
+    )
+    .but(&["ch06-coroutines.md", "ch06-async.md"]), // a channel's
     call(
         "sendfile",
         2,
@@ -306,7 +315,8 @@ pub(super) fn table(house: &House, pages: &Pages) -> Result<String> {
     for call in CALLS {
         let page = spoken_of(call)?;
         let mut places = Vec::new();
-        for chapter in pages.0.iter().filter(|page| is_told(&page.file)) {
+        let is_meant = |file: &str| is_told(file) && !call.but.contains(&file);
+        for chapter in pages.0.iter().filter(|page| is_meant(&page.file)) {
             // Once a page, where it is first: the reader goes on from there.
             if let Some(section) = sections(&chapter.text)
                 .iter()

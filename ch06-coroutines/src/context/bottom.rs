@@ -5,8 +5,8 @@
 //!
 //! ```text
 //!   Stack::top ──► ┌───────────────────────────────┐
-//!                  │ Control: where it was left,   │
-//!                  │   who resumed it, id, Stack   │
+//!                  │ Control: id, the Stack, what  │
+//!                  │   it panicked with            │
 //!                  ├───────────────────────────────┤
 //!                  │ the body, a closure, until it │
 //!                  │   is called                   │
