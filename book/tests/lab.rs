@@ -390,7 +390,10 @@ fn a_run_that_is_stopped_while_a_server_is_built_ends_cargo_and_its_compilers() 
     // A program beside which there are no servers, and a cargo that has a lot to do.
     let program = dir.path().join("target/debug/book");
     fs::create_dir_all(dir.path().join("target/debug")).expect("a directory");
-    fs::copy(cargo_bin!("book"), &program).expect("a copy");
+    // By cp, for a program that is open for writing cannot be started, and what we have open
+    // is inherited by what another test forks.
+    let cp = Command::new("cp").arg(cargo_bin!("book")).arg(&program).status();
+    assert!(cp.expect("cp").success());
     let cargo = dir.path().join("cargo");
     fs::write(&cargo, "#!/bin/sh\nsleep 1000 & sleep 1000\n").expect("a script");
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("a mode");

@@ -2,6 +2,7 @@
 //! there is something again, so are others.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use super::rest::{never_rests, waits};
@@ -142,7 +143,13 @@ fn copied(target: &Target) -> Step<(tempfile::TempDir, Target)> {
     std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o755))
         .map_err(skip)?;
     let copy = base.path().join(path.file_name().unwrap_or_default());
-    std::fs::copy(path, &copy).map_err(skip)?;
+    // By a process of its own: a descriptor of ours would be inherited by whoever is forked
+    // for another case meanwhile, and a program that anybody has open for writing cannot be
+    // started (execve(2), ETXTBSY).
+    let cp = Command::new("cp").arg(path).arg(&copy).status().map_err(skip)?;
+    if !cp.success() {
+        return Err(Stop::skip(format!("cannot copy the program: cp, {cp}")));
+    }
     Ok((base, Target::Binary(copy)))
 }
 
