@@ -256,6 +256,7 @@ mutations! {
     EventsSpinsOnHalfClose "events-spins-on-half-close" "events::half_close_while_it_sleeps_is_no_work", "is told of an end of file again and again, and leaves it for later";
     EventsSpinsOnHangUp "events-spins-on-hang-up" "events::reset_while_it_sleeps_is_no_work", "is told of a hang-up again and again, and leaves it for later";
     EventsKeepsSleeper "events-keeps-sleeper" "events::reset_sleeper_is_gone_before_the_other", "keeps a client that has reset its connection until its answer has slept enough";
+    EventsSleepsUnheard "events-sleeps-unheard" "events::reset_before_it_sleeps", "forgets, as it begins to sleep, that its client's reset has come with the request";
     EventsWantsRoomAlways "events-wants-room-always" "resources::at_rest_is_no_work", "asks for room to write when it has nothing to write";
     EventsIdleKeepsStack "events-idle-keeps-stack" "resources::memory_of_a_crowd_of_idle_clients", "keeps the stack on which it has served a client as long as that one is connected";
     EventsStaleDeadline "events-stale-deadline" "deadlines::head_deadline_is_over_with_the_head", "wakes a sleeper at the deadline of what it waited for before";

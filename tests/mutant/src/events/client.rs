@@ -115,6 +115,7 @@ impl Client {
             || (self.phase == Phase::Linger && !wrong(Mutation::EventsHangUpLosesAnswer))
             || (asleep && wrong(Mutation::EventsSpinsOnHangUp))
             || (asleep && wrong(Mutation::EventsKeepsSleeper))
+            || (!asleep && wrong(Mutation::EventsSleepsUnheard))
     }
 
     /// Goes on as far as it can, and no further than its share.
