@@ -152,10 +152,12 @@ fn table(rows: &[Row]) -> String {
     let mut table = String::from("| there and back | processor time |\n|---|--:|\n");
     for Row { what, nanoseconds } in rows {
         let Spread { median, min, max, .. } = nanoseconds;
-        let digits = usize::from(*median < 100.0);
-        table += &format!(
-            "| {what} | {median:.digits$} ns ({min:.digits$} to {max:.digits$}) |\n"
-        );
+        // One digit behind the point for all of a row, or none.
+        let [median, min, max] = [median, min, max].map(|&time| match *median < 100.0 {
+            true => format!("{time:.1}"),
+            false => thousands(time.round() as usize),
+        });
+        table += &format!("| {what} | {median} ns ({min} to {max}) |\n");
     }
     table
 }
