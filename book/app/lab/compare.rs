@@ -8,6 +8,7 @@
 mod cells;
 mod contestants;
 mod cores;
+mod ranking;
 mod tables;
 mod turn;
 
@@ -27,7 +28,7 @@ use super::Lab;
 use super::experiment::{Experiment, table as tabled};
 use super::memory::weigh;
 use super::prediction::{Form, Predict};
-use super::record::{keep_as, number};
+use super::record::{Record, keep_as, number, recorded};
 
 /// Idle connections of which each is weighed.
 const WEIGHED: usize = 10_000;
@@ -176,7 +177,9 @@ pub(super) fn compare(lab: &Lab<'_>, options: &Options) -> Result<()> {
     let results = Results { effort, versions, remarks, failures, rows, memory };
     // Who is compared with somebody else's programs does not replace what the book shows.
     let name = if options.beside.is_empty() { "compare" } else { "beside" };
-    keep_as(lab, &command(options), name, &[&results], tables::parts(name, &results))
+    let earlier = Record::read(&recorded(lab.house), name)?;
+    let parts = tables::parts(name, &results, earlier.as_ref());
+    keep_as(lab, &command(options), name, &[&results], parts)
 }
 
 /// Everybody's turns in one cell, one after the other, and again.

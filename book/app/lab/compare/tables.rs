@@ -1,20 +1,23 @@
 //! The comparison as tables: an overview in processor time, each cell with all that was
 //! measured in it, and memory.
 
-use super::super::record::Part;
+use super::super::record::{Part, Record};
 use super::super::spread::{Spread, bytes, thousands};
-use super::Results;
 use super::turn::Row;
+use super::{Results, ranking};
 
-/// Who takes at most so many times as much as somebody else is level with it.
-const LEVEL: f64 = 1.03;
-
-/// What the pages show of it.
-pub(super) fn parts(name: &'static str, results: &Results) -> Vec<Part> {
+/// What the pages show of it; its order beside that of an earlier record.
+pub(super) fn parts(
+    name: &'static str,
+    results: &Results,
+    earlier: Option<&Record>,
+) -> Vec<Part> {
     let part = |name, table| Part::new(name, table, None);
     let mut parts = vec![part(name, overview(results) + &foot(results))];
     if name == "compare" {
-        parts.push(part("compare-order", order(results)));
+        let since = earlier.and_then(|earlier| ranking::since(earlier, &results.rows));
+        let order = ranking::order(&results.rows) + &since.unwrap_or_default();
+        parts.push(part("compare-order", order));
         parts.push(part("compare-cells", cells(results)));
     }
     parts
@@ -85,37 +88,6 @@ fn foot(results: &Results) -> String {
     foot
 }
 
-/// A line for each cell: who is ahead of whom in it.
-fn order(results: &Results) -> String {
-    let mut text =
-        String::from("| manner | from the cheapest to the dearest |\n|---|---|\n");
-    for cell in results.rows.chunk_by(|a, b| a.cell == b.cell) {
-        let title = cell.first().map_or("", |row| row.title);
-        let costs = cell.iter().map(|row| (row.server.as_str(), row.cpu.median));
-        text += &format!("| {title} | {} |\n", ranked(costs.collect()));
-    }
-    text
-}
-
-/// As `a < b, c < d`, where c is level with b.
-fn ranked(mut costs: Vec<(&str, f64)>) -> String {
-    costs.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let (mut text, mut first) = (String::new(), f64::NEG_INFINITY);
-    for (name, cost) in costs {
-        let level = cost <= first * LEVEL;
-        text += match text.is_empty() {
-            true => "",
-            false if level => ", ",
-            false => " < ",
-        };
-        text += &format!("`{name}`");
-        if !level {
-            first = cost;
-        }
-    }
-    text
-}
-
 /// A table for each cell.
 fn cells(results: &Results) -> String {
     let mut text = String::new();
@@ -165,12 +137,6 @@ fn figure(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn level_is_who_is_level_with_the_first_of_a_group() {
-        let costs = vec![("d", 1.08), ("a", 1.0), ("c", 1.04), ("b", 1.03)];
-        assert_eq!(ranked(costs), "`a`, `b` < `c` < `d`");
-    }
 
     #[test]
     fn as_many_digits_as_mean_something() {

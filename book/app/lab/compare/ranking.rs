@@ -1,0 +1,153 @@
+//! Who is ahead of whom, and whether an earlier record says the same.
+//!
+//! Both go by each server's cheapest round. Whatever else a machine does makes a round
+//! dearer and never cheaper, so of several rounds the least is the one that was disturbed
+//! least; the median, which the other tables show, is what a round usually was.
+
+use std::cmp::Ordering::{self, Equal, Greater, Less};
+
+use client_suite::stage::Stage;
+use serde_json::Value;
+
+use super::super::record::Record;
+use super::super::spread::{some, thousands};
+use super::turn::Row;
+
+/// Who takes at most so many times as much as somebody else is level with it.
+const LEVEL: f64 = 1.03;
+
+/// A line for each cell, from the cheapest to the dearest.
+pub(super) fn order(rows: &[Row]) -> String {
+    let mut text =
+        String::from("| manner | from the cheapest to the dearest |\n|---|---|\n");
+    for cell in rows.chunk_by(|a, b| a.cell == b.cell) {
+        let title = cell.first().map_or("", |row| row.title);
+        let costs = cell.iter().map(|row| (row.server.as_str(), row.cpu.min));
+        text += &format!("| {title} | {} |\n", ranked(costs.collect()));
+    }
+    text
+}
+
+/// As `a < b, c < d`, where c is level with b.
+fn ranked(mut costs: Vec<(&str, f64)>) -> String {
+    costs.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let (mut text, mut first) = (String::new(), f64::NEG_INFINITY);
+    for (name, cost) in costs {
+        let level = side(first, cost) == Equal;
+        text += match text.is_empty() {
+            true => "",
+            false if level => ", ",
+            false => " < ",
+        };
+        text += &format!("`{name}`");
+        if !level {
+            first = cost;
+        }
+    }
+    text
+}
+
+/// Whether the first is ahead of the second, or level with it, or behind.
+fn side(one: f64, other: f64) -> Ordering {
+    match () {
+        () if other > one * LEVEL => Less,
+        () if one > other * LEVEL => Greater,
+        () => Equal,
+    }
+}
+
+/// The cheapest round of a server in a cell.
+#[derive(Clone, Copy, Debug)]
+struct Cost<'a> {
+    cell: &'a str,
+    server: &'a str,
+    least: f64,
+}
+
+/// Which servers of the book have changed sides with which others since the earlier record:
+/// were ahead and are behind, or the other way round.
+pub(super) fn since(earlier: &Record, rows: &[Row]) -> Option<String> {
+    let recorded = earlier.rows.pointer("/0/rows")?.as_array()?;
+    let before: Option<Vec<_>> = recorded.iter().map(Cost::recorded).collect();
+    let now: Vec<_> = rows.iter().map(Cost::measured).collect();
+    let (pairs, turned) = turned(&before?, &now);
+    let when = earlier.when.as_ref().filter(|_| pairs > 0)?;
+    let (count, list) = match turned.len() {
+        0 => ("none has".to_owned(), String::new()),
+        1 => ("one has".to_owned(), turned.concat()),
+        many => (format!("{} have", thousands(many)), turned.join("; ")),
+    };
+    let colon = if list.is_empty() { "" } else { ": " };
+    Some(format!(
+        "\nOf {}, one of the book's servers and one of the others in the same cell, {count} \
+         changed sides since the record of {when}{colon}{list}.\n",
+        some(pairs, "pair"),
+    ))
+}
+
+/// How many pairs stand in both, and those that have changed sides.
+fn turned(before: &[Cost<'_>], now: &[Cost<'_>]) -> (usize, Vec<String>) {
+    let then = |cost: &Cost<'_>| {
+        let same = |old: &&Cost<'_>| (old.cell, old.server) == (cost.cell, cost.server);
+        before.iter().find(same).map(|old| old.least)
+    };
+    let both: Vec<_> = now.iter().filter_map(|cost| Some((cost, then(cost)?))).collect();
+    let (ours, others): (Vec<_>, Vec<_>) =
+        both.into_iter().partition(|(cost, _)| Stage::named(cost.server).is_some());
+    let (mut pairs, mut turned) = (0, Vec::new());
+    for (our, our_before) in &ours {
+        for (other, other_before) in others.iter().filter(|(it, _)| it.cell == our.cell) {
+            let was = side(*our_before, *other_before);
+            pairs += 1;
+            if was != Equal && side(our.least, other.least) == was.reverse() {
+                let Cost { cell, server, .. } = our;
+                turned.push(format!("`{server}` and `{}` in `{cell}`", other.server));
+            }
+        }
+    }
+    (pairs, turned)
+}
+
+impl<'a> Cost<'a> {
+    fn measured(row: &'a Row) -> Cost<'a> {
+        Cost { cell: row.cell, server: &row.server, least: row.cpu.min }
+    }
+
+    /// Of a row that was kept.
+    fn recorded(row: &'a Value) -> Option<Cost<'a>> {
+        let (cell, server) = (row["cell"].as_str()?, row["server"].as_str()?);
+        Some(Cost { cell, server, least: row["cpu"]["min"].as_f64()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn level_is_who_is_level_with_the_first_of_a_group() {
+        let costs = vec![("d", 1.08), ("a", 1.0), ("c", 1.04), ("b", 1.03)];
+        assert_eq!(ranked(costs), "`a`, `b` < `c` < `d`");
+    }
+
+    #[test]
+    fn only_who_was_ahead_and_is_behind_has_changed_sides() {
+        let costs = |ours: [f64; 3]| -> Vec<Cost<'_>> {
+            let cells = ["one", "two", "three"].into_iter().zip(ours);
+            let both = |(cell, least)| {
+                [("epoll", least), ("floor", 1.0)].map(|(server, least)| Cost {
+                    cell,
+                    server,
+                    least,
+                })
+            };
+            cells.flat_map(both).collect()
+        };
+        let before = costs([0.9, 1.0, 1.1]);
+        assert_eq!(turned(&before, &costs([1.0, 1.1, 1.0])), (3, vec![]));
+        let names = ["`epoll` and `floor` in `one`", "`epoll` and `floor` in `three`"];
+        let now = costs([1.1, 0.9, 0.9]);
+        assert_eq!(turned(&before, &now), (3, names.map(str::to_owned).to_vec()));
+        assert_eq!(turned(&before[..2], &before), (1, vec![]), "one stands in both");
+    }
+}
