@@ -69,7 +69,7 @@ pub struct Part {
     /// Beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chart: Option<Chart>,
-    /// Measured once; else its figures are medians of several repeats.
+    /// Measured once, or without figures; else these are medians of several repeats.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub once: bool,
 }
@@ -80,7 +80,7 @@ impl Part {
         Part { name: name.to_owned(), table, chart, once: false }
     }
 
-    /// A part of what was measured once.
+    /// A part of what was measured once, or of what has no figures.
     pub(super) fn once(name: &str, table: String) -> Part {
         Part { once: true, ..Part::new(name, table, None) }
     }

@@ -17,7 +17,7 @@ pub(super) fn parts(
     if name == "compare" {
         let since = earlier.and_then(|earlier| ranking::since(earlier, &results.rows));
         let order = ranking::order(&results.rows) + &since.unwrap_or_default();
-        parts.push(part("compare-order", order));
+        parts.push(Part::once("compare-order", order));
         parts.push(part("compare-cells", cells(results)));
     }
     parts
