@@ -148,6 +148,10 @@ pub(super) fn compare(lab: &Lab<'_>, options: &Options) -> Result<()> {
         whole || !lab.record || !options.beside.is_empty(),
         "the book shows the whole comparison: with --record, leave --cells and --peers away"
     );
+    // Who is compared with somebody else's programs does not replace what the book shows.
+    let name = if options.beside.is_empty() { "compare" } else { "beside" };
+    // Now, and not when all is measured: what cannot be read would cost the result.
+    let earlier = Record::read(&recorded(lab.house), name)?;
     raise_descriptor_limit();
     let effort = if options.full { FULL } else { QUICK };
     let mut remarks = Vec::new();
@@ -175,9 +179,6 @@ pub(super) fn compare(lab: &Lab<'_>, options: &Options) -> Result<()> {
     }
     drop(cores); // the machine's facts are those of all of them
     let results = Results { effort, versions, remarks, failures, rows, memory };
-    // Who is compared with somebody else's programs does not replace what the book shows.
-    let name = if options.beside.is_empty() { "compare" } else { "beside" };
-    let earlier = Record::read(&recorded(lab.house), name)?;
     let parts = tables::parts(name, &results, earlier.as_ref());
     keep_as(lab, &command(options), name, &[&results], parts)
 }
