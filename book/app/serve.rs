@@ -9,7 +9,8 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 use ch01_blocking::Options;
-use ch01_blocking::{Listener, Stop, program};
+use ch01_blocking::program;
+use ch01_blocking::{Listener, Stop};
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 use ch04_select_poll::poll as best;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

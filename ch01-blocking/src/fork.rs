@@ -3,16 +3,17 @@
 //!
 //! The parent accepts, forks, and buries its children. It hardly ever speaks to a client.
 
-use crate::attend::{Welcome, attend};
-use crate::children::Children;
-use crate::listener::{Accept, Client, Listener};
-use crate::options::Options;
-use crate::roster::Roster;
-use crate::site::Site;
-use crate::stop::Stop;
-use crate::sys::{self, SingleThreaded};
-use crate::trace::{self, trace};
-use crate::wait::Timeouts;
+use crate::app::site::Site;
+use crate::connection::handle_connection;
+use crate::deadlines::Timeouts;
+use crate::server::children::Children;
+use crate::server::connections::Admission;
+use crate::server::connections::Connections;
+use crate::server::listener::{Accept, Client, Listener};
+use crate::server::options::Options;
+use crate::server::stop::Stop;
+use crate::server::sys::{self, SingleThreaded};
+use crate::server::trace::{self, trace};
 use std::io;
 use std::os::fd::AsFd;
 
@@ -25,14 +26,14 @@ pub fn run(
     stop: &Stop,
 ) -> io::Result<()> {
     let (alone, timeouts) = (SingleThreaded::check()?, options.timeouts());
-    let (mut children, mut turned_away) = (Children::new()?, 0);
+    let (mut children, mut rejected) = (Children::new()?, 0);
     loop {
-        let client = match listener.accept(stop.as_fd(), Some(children.bell())) {
+        let client = match listener.accept(stop.as_fd(), Some(children.wake_fd())) {
             Accept::Client(client) => client,
-            Accept::Other if children.rang() => {
-                children.bury(|(number, welcome), _| {
-                    turned_away -= usize::from(welcome == Welcome::TurnedAway);
-                    say_goodbye(number, site);
+            Accept::Other if children.drain_wakeups() => {
+                children.reap(|(number, admission), _| {
+                    rejected -= usize::from(admission == Admission::Rejected);
+                    on_child_exit(number, site);
                 });
                 if children.count() == 0 {
                     // A child that was killed has given nothing back.
@@ -42,65 +43,70 @@ pub fn run(
             }
             Accept::Other => break, // the stop
         };
-        site.stats.arrived();
-        let served = children.count() - turned_away;
-        let welcome = Welcome::to(served, turned_away, options.max_connections);
-        if welcome == Welcome::TurnedAwayAtOnce {
-            turn_away_at_once(client, site, &timeouts);
+        site.stats.connection_opened();
+        let served = children.count() - rejected;
+        let admission = Admission::decide(served, rejected, options.max_connections);
+        if admission == Admission::RejectedAtOnce {
+            reject_at_once(client, site, &timeouts);
             continue;
         }
         trace!("fork", "a process for it");
         match sys::fork(&alone) {
             // Our copy of the socket is closed with this round.
             Ok(Some(child)) => {
-                turned_away += usize::from(welcome == Welcome::TurnedAway);
-                children.add(child, (client.number, welcome));
+                rejected += usize::from(admission == Admission::Rejected);
+                children.add(child, (client.number, admission));
             }
             Ok(None) => {
                 drop(listener);
-                be_child(client, welcome, site, &timeouts);
+                run_child(client, admission, site, &timeouts);
             }
             // No more processes, for now. Those who have one are served on.
             Err(error) => {
                 trace!("fork", "failed: {error}");
-                turn_away_at_once(client, site, &timeouts);
+                reject_at_once(client, site, &timeouts);
             }
         }
     }
     site.drain_all();
     drop(listener); // who comes now is refused by the kernel
-    children.drain(timeouts.drain, |(number, _), _| say_goodbye(number, site));
+    children.drain(timeouts.drain, |(number, _), _| on_child_exit(number, site));
     Ok(())
 }
 // ANCHOR_END: run
 
 // ANCHOR: child
 /// The child's whole life. Its copies of everything end with the process.
-fn be_child(client: Client, welcome: Welcome, site: &Site, timeouts: &Timeouts) -> ! {
-    let roster = Roster::new(site);
-    let place = roster.seat(client.socket, usize::MAX);
-    let seat = &place.seat;
-    sys::live(seat.socket.as_fd(), &seat.idle, site.draining(), || {
-        attend(&place, welcome, site, timeouts)
+fn run_child(
+    client: Client,
+    admission: Admission,
+    site: &Site,
+    timeouts: &Timeouts,
+) -> ! {
+    let connections = Connections::new(site);
+    let guard = connections.register(client.socket, usize::MAX);
+    let entry = &guard.entry;
+    sys::run_connection_child(entry.socket.as_fd(), &entry.idle, site.draining(), || {
+        handle_connection(&guard, admission, site, timeouts)
     })
 }
 // ANCHOR_END: child
 
 /// The parent's part, when the child is dead.
-fn say_goodbye(number: u64, site: &Site) {
-    site.stats.left();
-    trace::about(number);
+fn on_child_exit(number: u64, site: &Site) {
+    site.stats.connection_closed();
+    trace::set_connection(number);
     trace!("reap", "its process has ended");
 }
 
 /// The parent's one word to a client: it waits for nothing.
-fn turn_away_at_once(client: Client, site: &Site, timeouts: &Timeouts) {
-    let roster = Roster::new(site);
-    attend(
-        &roster.seat(client.socket, usize::MAX),
-        Welcome::TurnedAwayAtOnce,
+fn reject_at_once(client: Client, site: &Site, timeouts: &Timeouts) {
+    let connections = Connections::new(site);
+    handle_connection(
+        &connections.register(client.socket, usize::MAX),
+        Admission::RejectedAtOnce,
         site,
         timeouts,
     );
-    site.stats.left();
+    site.stats.connection_closed();
 }

@@ -5,11 +5,11 @@
 //! [`Outbox::push`]; none of them ever waits. So this function can be laid beside
 //! chapter 3's state machine and chapter 6's `async fn`, which drive the same three.
 
-use crate::http::{Asked, Inbox, Outbox, Parsed, Refusal};
-use crate::site::Site;
+use crate::app::site::Site;
+use crate::deadlines::Wait;
+use crate::http::{HttpError, Inbox, Outbox, Parsed, ResponseContext};
+use crate::server::trace::trace;
 use crate::stream::Stream;
-use crate::trace::trace;
-use crate::wait::Wait;
 use std::io::{self, ErrorKind};
 use std::time::SystemTime;
 
@@ -41,7 +41,7 @@ pub fn serve(
     loop {
         match stream.fill(inbox) {
             Ok(0) if inbox.is_empty() => return Ok(After::Close),
-            Ok(0) => return refuse(Refusal::CUT_OFF, stream, site, outbox),
+            Ok(0) => return refuse(HttpError::CUT_OFF, stream, site, outbox),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 return too_late(stream, site, inbox, outbox);
@@ -52,14 +52,14 @@ pub fn serve(
             match inbox.next(&site.limits) {
                 Parsed::Complete(request) => {
                     let response = site.respond(&request);
-                    let asked = request.asked();
+                    let context = request.response_context();
                     if let Some(time) = response.delay {
                         outbox.flush(stream)?;
                         stream.sleep(time)?;
                     }
-                    let last = response.is_last(asked) || site.is_draining();
-                    let asked = Asked { keep_alive: !last, ..asked };
-                    outbox.push(response, asked, &SystemTime::now);
+                    let last = response.is_last(context) || site.is_draining();
+                    let context = ResponseContext { keep_alive: !last, ..context };
+                    outbox.push(response, context, &SystemTime::now);
                     if last {
                         outbox.flush(stream)?;
                         return Ok(After::Linger);
@@ -79,7 +79,7 @@ pub fn serve(
             }
         }
         outbox.flush(stream)?; // one write for a burst of requests
-        if inbox.is_fresh() {
+        if inbox.is_pristine() {
             return Ok(After::Idle);
         }
         stream.deadline(match inbox.content_received() {
@@ -100,8 +100,8 @@ fn too_late(
     site.stats.timeouts.add();
     let why = match inbox.content_received() {
         None if inbox.is_empty() => return Ok(After::Close),
-        None => Refusal::SLOW_HEAD,
-        Some(_) => Refusal::SLOW_BODY,
+        None => HttpError::SLOW_HEAD,
+        Some(_) => HttpError::SLOW_BODY,
     };
     // If it does not read either, it has been counted already.
     refuse(why, stream, site, outbox).or(Ok(After::Close))
@@ -111,21 +111,21 @@ fn too_late(
 /// An error means that the connection is
 /// broken.
 pub fn refuse(
-    why: Refusal,
+    why: HttpError,
     stream: &mut impl Stream,
     site: &Site,
     outbox: &mut Outbox,
 ) -> io::Result<After> {
-    push_refusal(why, site, outbox);
+    push_error(why, site, outbox);
     outbox.flush(stream)?;
     Ok(After::Linger)
 }
 
 /// Queues a refusal, and counts it.
-pub fn push_refusal(why: Refusal, site: &Site, outbox: &mut Outbox) {
+pub fn push_error(why: HttpError, site: &Site, outbox: &mut Outbox) {
     trace!("refuse", "{}: {}", why.status, why.reason);
     site.stats.refused.add();
-    outbox.push_refusal(why, &SystemTime::now);
+    outbox.push_error(why, &SystemTime::now);
 }
 
 /// At most so much is read from a client that has had its last answer.
@@ -137,7 +137,7 @@ pub const LINGER_BYTES: usize = 8 << 20;
 /// sends makes the kernel answer with a reset, and a reset may throw away the answer
 /// that the client has not read yet.
 pub fn linger(stream: &mut impl Stream, inbox: &mut Inbox) -> io::Result<()> {
-    stream.finish()?;
+    stream.shutdown_write()?;
     stream.deadline(Wait::Linger);
     let mut read = 0;
     while read < LINGER_BYTES {

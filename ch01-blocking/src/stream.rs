@@ -5,11 +5,11 @@
 //! is implemented by [`Blocking`], which makes the thread wait; chapter 6 implements it
 //! by parking a coroutine instead, and `serve` does not notice.
 
-use crate::http::{Inbox, Source};
-use crate::roster::Place;
-use crate::sys;
-use crate::trace::trace;
-use crate::wait::{Describe, Progress, Timeouts, Wait};
+use crate::deadlines::{Describe, Progress, Timeouts, Wait};
+use crate::http::{BodyStream, Inbox};
+use crate::server::connections::ConnectionGuard;
+use crate::server::sys;
+use crate::server::trace::trace;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -29,17 +29,17 @@ pub trait Transport: Write {
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize>;
 
     /// Says the last word: the client reads an end of file behind what was sent.
-    fn finish(&mut self) -> io::Result<()>;
+    fn shutdown_write(&mut self) -> io::Result<()>;
 
     /// Bytes that were sent and that the client has not taken yet.
-    fn untaken(&self) -> usize;
+    fn unacked_bytes(&self) -> usize;
 
     /// Waits for the next piece of a live content. Nothing means that it is over. Only
     /// chapter 6 knows how to wait for two at once, the client and the source; other
     /// servers cut such an answer off behind its head.
     fn more(
         &mut self,
-        _source: &mut dyn Source,
+        _source: &mut dyn BodyStream,
         _content: &mut Vec<u8>,
     ) -> io::Result<()> {
         Err(ErrorKind::Unsupported.into())
@@ -67,7 +67,7 @@ pub trait Stream: Transport {
 /// A request that comes in one piece costs one read and one write.
 #[derive(Debug)]
 pub struct Blocking<'a> {
-    place: &'a Place<'a>,
+    guard: &'a ConnectionGuard<'a>,
     timeouts: &'a Timeouts,
     wait: Wait,
     began: Instant,
@@ -79,11 +79,14 @@ pub struct Blocking<'a> {
 
 impl<'a> Blocking<'a> {
     /// A stream for an accepted connection, waiting for its first request.
-    pub fn new(place: &'a Place<'a>, timeouts: &'a Timeouts) -> io::Result<Blocking<'a>> {
-        place.seat.socket.set_read_timeout(Some(timeouts.idle))?;
-        place.seat.socket.set_write_timeout(Some(timeouts.look()))?;
+    pub fn new(
+        guard: &'a ConnectionGuard<'a>,
+        timeouts: &'a Timeouts,
+    ) -> io::Result<Blocking<'a>> {
+        guard.entry.socket.set_read_timeout(Some(timeouts.idle))?;
+        guard.entry.socket.set_write_timeout(Some(timeouts.look()))?;
         Ok(Blocking {
-            place,
+            guard,
             timeouts,
             wait: Wait::Idle,
             began: Instant::now(),
@@ -94,7 +97,7 @@ impl<'a> Blocking<'a> {
 
     /// Has the kernel end the next read when the phase has lasted too long. An error is
     /// that it has.
-    fn limit(&mut self) -> io::Result<Duration> {
+    fn arm_read_timeout(&mut self) -> io::Result<Duration> {
         let within = match self.wait {
             Wait::Idle => self.timeouts.idle, // one read only, so the clock need not be asked
             wait => self
@@ -105,9 +108,9 @@ impl<'a> Blocking<'a> {
         if within.is_zero() {
             return Err(self.too_late());
         }
-        // The signal to stop may have changed it: see `sys::live`.
-        if within != self.receive_within || self.place.roster.is_draining() {
-            self.place.seat.socket.set_read_timeout(Some(within))?;
+        // The signal to stop may have changed it: see `sys::run_connection_child`.
+        if within != self.receive_within || self.guard.connections.is_draining() {
+            self.guard.entry.socket.set_read_timeout(Some(within))?;
             self.receive_within = within;
         }
         Ok(within)
@@ -127,7 +130,7 @@ impl<'a> Blocking<'a> {
     ) -> io::Result<usize> {
         loop {
             let began = Instant::now();
-            match write(&self.place.seat.socket) {
+            match write(&self.guard.entry.socket) {
                 Ok(0) => return Ok(0), // a file that ends here
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 wrote => match self.written(wrote, most, began)? {
@@ -161,7 +164,7 @@ impl<'a> Blocking<'a> {
         }
         trace!("wait", "for the client to take what is sent");
         self.progress.wrote(wrote);
-        if self.progress.is_enough(self.untaken()) {
+        if self.progress.is_enough(self.unacked_bytes()) {
             Ok(wrote)
         } else {
             Err(ErrorKind::TimedOut.into())
@@ -172,25 +175,25 @@ impl<'a> Blocking<'a> {
 impl Transport for Blocking<'_> {
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         loop {
-            let within = self.limit()?; // before we are idle: then the signal may change it
-            let (seat, idle) = (&self.place.seat, self.wait == Wait::Idle);
+            let within = self.arm_read_timeout()?; // before we are idle: then the signal may change it
+            let (entry, idle) = (&self.guard.entry, self.wait == Wait::Idle);
             // First say that we are idle, then look whether the server stops; the
             // roster does it the other way round. So one of the two sees the other.
-            seat.idle.store(idle, SeqCst);
-            if idle && self.place.roster.is_draining() {
-                seat.idle.store(false, SeqCst);
-                if seat.is_silent() {
+            entry.idle.store(idle, SeqCst);
+            if idle && self.guard.connections.is_draining() {
+                entry.idle.store(false, SeqCst);
+                if entry.no_pending_input() {
                     return Ok(0); // as if the client had said goodbye
                 }
             }
             trace!("wait", "{}", Describe(self.wait, within));
-            let received = (&seat.socket).read(inbox.space());
-            seat.idle.store(false, SeqCst);
+            let received = (&entry.socket).read(inbox.space());
+            entry.idle.store(false, SeqCst);
             match received {
                 // It had begun to speak when the server hung up. To call its request cut
                 // off would be a lie, and without an answer it may ask again (RFC 9112
                 // section 9.3.1).
-                Ok(0) if !idle && seat.hung_up.load(SeqCst) => {
+                Ok(0) if !idle && entry.closed_by_server.load(SeqCst) => {
                     return Err(ErrorKind::ConnectionAborted.into());
                 }
                 Ok(n) => {
@@ -209,7 +212,7 @@ impl Transport for Blocking<'_> {
                         ErrorKind::WouldBlock | ErrorKind::TimedOut
                     ) =>
                 {
-                    if !(idle && self.place.roster.is_draining()) {
+                    if !(idle && self.guard.connections.is_draining()) {
                         return Err(self.too_late());
                     }
                     // It was not its deadline, but the stop.
@@ -226,12 +229,12 @@ impl Transport for Blocking<'_> {
         self.write_with(len, |socket| send_file(socket, file, at, len))
     }
 
-    fn finish(&mut self) -> io::Result<()> {
-        self.place.seat.socket.shutdown(Shutdown::Write)
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.guard.entry.socket.shutdown(Shutdown::Write)
     }
 
-    fn untaken(&self) -> usize {
-        sys::unacknowledged(self.place.seat.socket.as_fd())
+    fn unacked_bytes(&self) -> usize {
+        sys::unacked_bytes(self.guard.entry.socket.as_fd())
     }
 }
 
@@ -247,7 +250,7 @@ impl Stream for Blocking<'_> {
 
     fn sleep(&mut self, time: Duration) -> io::Result<()> {
         trace!("sleep", "{} ms, and the thread with it", time.as_millis());
-        self.place.roster.sleep(time)
+        self.guard.connections.sleep(time)
     }
 }
 
@@ -287,7 +290,7 @@ pub fn send_file(
     len: usize,
 ) -> io::Result<usize> {
     use std::os::unix::fs::FileExt;
-    let mut bytes = [0; crate::wait::WRITE_STEP];
+    let mut bytes = [0; crate::deadlines::WRITE_STEP];
     let most = len.min(bytes.len());
     let read = file.read_at(&mut bytes[..most], at)?;
     Ok(nix::sys::socket::send(

@@ -1,13 +1,14 @@
 //! A thread for each client: each may wait as long as it likes, and only its own thread
 //! waits with it.
 
-use crate::attend::{Welcome, attend};
-use crate::listener::{Accept, Listener};
-use crate::options::Options;
-use crate::roster::Roster;
-use crate::site::Site;
-use crate::stop::Stop;
-use crate::trace::{self, trace};
+use crate::app::site::Site;
+use crate::connection::handle_connection;
+use crate::server::connections::Admission;
+use crate::server::connections::Connections;
+use crate::server::listener::{Accept, Listener};
+use crate::server::options::Options;
+use crate::server::stop::Stop;
+use crate::server::trace::{self, trace};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -25,36 +26,37 @@ pub fn run(
     options: &Options,
     stop: &Stop,
 ) -> io::Result<()> {
-    let (roster, timeouts) = (Roster::new(site), options.timeouts());
+    let (connections, timeouts) = (Connections::new(site), options.timeouts());
     thread::scope(|scope| {
         while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
-            site.stats.arrived();
-            let place = Arc::new(roster.seat(client.socket, options.max_connections));
-            if place.welcome == Welcome::TurnedAwayAtOnce {
-                attend(&place, place.welcome, site, &timeouts); // waits for nothing
-                site.stats.left();
+            site.stats.connection_opened();
+            let guard =
+                Arc::new(connections.register(client.socket, options.max_connections));
+            if guard.admission == Admission::RejectedAtOnce {
+                handle_connection(&guard, guard.admission, site, &timeouts); // waits for nothing
+                site.stats.connection_closed();
                 continue;
             }
             trace!("thread", "one for it");
-            let (theirs, timeouts) = (place.clone(), &timeouts);
+            let (theirs, timeouts) = (guard.clone(), &timeouts);
             let spawned =
                 thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
-                    trace::about(client.number);
-                    attend(&theirs, theirs.welcome, site, timeouts);
-                    site.stats.left();
+                    trace::set_connection(client.number);
+                    handle_connection(&theirs, theirs.admission, site, timeouts);
+                    site.stats.connection_closed();
                 });
             // No more threads, for now. Those who have one are served on.
             if let Err(error) = spawned {
                 trace!("thread", "none to be had: {error}");
-                attend(&place, Welcome::TurnedAwayAtOnce, site, timeouts);
-                site.stats.left();
+                handle_connection(&guard, Admission::RejectedAtOnce, site, timeouts);
+                site.stats.connection_closed();
             }
         }
-        trace::about(0);
-        roster.close();
+        trace::set_connection(0);
+        connections.close();
         site.drain();
         drop(listener); // who comes now is refused by the kernel
-        roster.drain(timeouts.drain);
+        connections.drain(timeouts.drain);
     });
     Ok(())
 }

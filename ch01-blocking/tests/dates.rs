@@ -1,6 +1,6 @@
 //! Answers that leave together have one date, and the clock is looked at once for them.
 
-use ch01_blocking::http::{Asked, Inbox, Method, Outbox, Response, Version};
+use ch01_blocking::http::{Inbox, Method, Outbox, Response, ResponseContext, Version};
 use ch01_blocking::stream::Transport;
 use std::cell::Cell;
 use std::fs::File;
@@ -34,11 +34,11 @@ impl Transport for Client {
         Ok(0)
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    fn untaken(&self) -> usize {
+    fn unacked_bytes(&self) -> usize {
         0
     }
 }
@@ -51,7 +51,11 @@ fn one_look_for_all_that_leave_together() {
         looks.set(looks.get() + 1);
         UNIX_EPOCH + Duration::from_secs(86_400 * looks.get())
     };
-    let asked = Asked { method: Method::Get, version: Version::Http11, keep_alive: true };
+    let asked = ResponseContext {
+        method: Method::Get,
+        version: Version::Http11,
+        keep_alive: true,
+    };
     let mut outbox = Outbox::new(1 << 20);
     let mut client = Client { got: Vec::new(), room: 0 };
 

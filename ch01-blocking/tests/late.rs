@@ -5,11 +5,12 @@
 //! when all who were there have gone. Here the test is the thread that accepts, and takes
 //! its time.
 
-use ch01_blocking::attend::{Welcome, attend};
+use ch01_blocking::app::site::Site;
+use ch01_blocking::connection::handle_connection;
+use ch01_blocking::deadlines::Timeouts;
 use ch01_blocking::http::Limits;
-use ch01_blocking::roster::Roster;
-use ch01_blocking::site::Site;
-use ch01_blocking::wait::Timeouts;
+use ch01_blocking::server::connections::Admission;
+use ch01_blocking::server::connections::Connections;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::Ordering::SeqCst;
@@ -28,16 +29,21 @@ const PATIENT: Timeouts = Timeouts {
     drain: LONG,
 };
 
-/// Seats a client that has said this already, serves it, and tells what it has heard.
-fn seat_and_serve(roster: &Roster<'_>, site: &Site, said: &str) -> io::Result<String> {
+/// Registers a connection whose client has already sent `said`, serves it, and returns what
+/// the client has received.
+fn seat_and_serve(
+    connections: &Connections<'_>,
+    site: &Site,
+    said: &str,
+) -> io::Result<String> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let mut client = TcpStream::connect(listener.local_addr()?)?;
     client.write_all(said.as_bytes())?;
-    let place = roster.seat(listener.accept()?.0, usize::MAX);
+    let guard = connections.register(listener.accept()?.0, usize::MAX);
     thread::scope(|scope| {
         scope.spawn(|| {
-            let place = place;
-            attend(&place, Welcome::Served, site, &PATIENT);
+            let guard = guard;
+            handle_connection(&guard, Admission::Admitted, site, &PATIENT);
         });
         let mut heard = String::new();
         client.read_to_string(&mut heard)?;
@@ -49,16 +55,16 @@ fn seat_and_serve(roster: &Roster<'_>, site: &Site, said: &str) -> io::Result<St
 #[test]
 fn who_is_seated_after_all_have_gone_is_answered() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
-    let roster = Roster::new(&site);
+    let connections = Connections::new(&site);
     let heard = thread::scope(|scope| {
-        scope.spawn(|| roster.drain(LONG)); // nobody is there
-        // It says so with the roster locked, so it has found it empty before we seat.
+        scope.spawn(|| connections.drain(LONG)); // nobody is there
+        // It says so with the set locked, so it has found it empty before we register.
         while !site.is_draining() {
             thread::yield_now();
         }
         let request = "GET /plaintext HTTP/1.1\r\nHost: test\r\n\r\n";
-        let heard = seat_and_serve(&roster, &site, request);
-        roster.close(); // or the drain would not end
+        let heard = seat_and_serve(&connections, &site, request);
+        connections.close(); // or the drain would not end
         heard
     })?;
     assert!(heard.starts_with("HTTP/1.1 200 "), "an answer: {heard:?}");
@@ -69,17 +75,17 @@ fn who_is_seated_after_all_have_gone_is_answered() -> io::Result<()> {
 #[test]
 fn who_never_finishes_is_cut_off_at_the_deadline() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
-    let roster = Roster::new(&site);
+    let connections = Connections::new(&site);
     let half = "GET /plaintext HTTP/1.1\r\n";
     thread::scope(|scope| {
-        let drain = scope.spawn(|| roster.drain(Duration::from_millis(100)));
+        let drain = scope.spawn(|| connections.drain(Duration::from_millis(100)));
         while !site.is_draining() {
             thread::yield_now();
         }
-        assert_eq!(seat_and_serve(&roster, &site, half)?, "");
+        assert_eq!(seat_and_serve(&connections, &site, half)?, "");
         drain.join().expect("it ends, though nobody has said that no more will come");
-        assert_eq!(seat_and_serve(&roster, &site, half)?, "");
-        let slept = roster.sleep(LONG);
+        assert_eq!(seat_and_serve(&connections, &site, half)?, "");
+        let slept = connections.sleep(LONG);
         assert_eq!(
             slept.map_err(|error| error.kind()),
             Err(ErrorKind::ConnectionAborted)
@@ -93,22 +99,22 @@ fn who_never_finishes_is_cut_off_at_the_deadline() -> io::Result<()> {
 #[test]
 fn who_is_hung_up_on_as_it_speaks_hears_no_refusal() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
-    let roster = Roster::new(&site);
+    let connections = Connections::new(&site);
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let mut client = TcpStream::connect(listener.local_addr()?)?;
-    let place = roster.seat(listener.accept()?.0, usize::MAX);
-    place.seat.idle.store(true, SeqCst);
+    let guard = connections.register(listener.accept()?.0, usize::MAX);
+    guard.entry.idle.store(true, SeqCst);
     let mut heard = String::new();
     thread::scope(|scope| {
-        scope.spawn(|| roster.drain(LONG));
+        scope.spawn(|| connections.drain(LONG));
         while !site.is_draining() {
             thread::yield_now();
         }
-        roster.close(); // takes the lock, so the drain has hung up
+        connections.close(); // takes the lock, so the drain has hung up
         client.write_all(b"GET /plaintext HTTP/1.1\r\n")?;
         scope.spawn(|| {
-            let place = place;
-            attend(&place, Welcome::Served, &site, &PATIENT);
+            let guard = guard;
+            handle_connection(&guard, Admission::Admitted, &site, &PATIENT);
         });
         client.read_to_string(&mut heard)?;
         drop(client);

@@ -2,8 +2,8 @@
 #![cfg(target_os = "linux")] // nobody else has leases
 #![allow(unsafe_code)] // nix has no call for them
 
+use ch01_blocking::app::site::Site;
 use ch01_blocking::http::{Inbox, Limits, Parsed};
-use ch01_blocking::site::Site;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;

@@ -11,8 +11,8 @@
 //!   ┌────┴────┬─────────┐                      accept      accept      accept
 //!   ▼         ▼         ▼                         │           │           │
 //!   worker    worker    worker                    ▼           ▼           ▼
-//!   │         │         │                       attend      attend      attend
-//!   attend    attend    attend                    │           │           │
+//!   │         │         │                       handle_connection      handle_connection      handle_connection
+//!   handle_connection    handle_connection    handle_connection                    │           │           │
 //!   └─────────┴────┬────┘                         └───────────┴─────┬─────┘
 //!                  ▼                                                ▼
 //!                      serve, again and again: chapter 1's, unchanged

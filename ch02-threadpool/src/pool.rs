@@ -2,10 +2,11 @@
 
 use crate::options::With;
 use crate::queue::Queue;
-use ch01_blocking::attend::{Welcome, attend};
-use ch01_blocking::listener::{Accept, Listener};
-use ch01_blocking::roster::{Place, Roster};
-use ch01_blocking::trace::{self, trace};
+use ch01_blocking::connection::handle_connection;
+use ch01_blocking::server::connections::Admission;
+use ch01_blocking::server::connections::{ConnectionGuard, Connections};
+use ch01_blocking::server::listener::{Accept, Listener};
+use ch01_blocking::server::trace::{self, trace};
 use ch01_blocking::{Site, Stop, thread::STACK};
 use clap::{Args, ValueEnum, value_parser};
 use std::io;
@@ -48,13 +49,13 @@ pub fn run(
     stop: &Stop,
 ) -> io::Result<()> {
     let Options { common, own } = options;
-    let (roster, timeouts) = (Roster::new(site), common.timeouts());
+    let (connections, timeouts) = (Connections::new(site), common.timeouts());
     let queue = Queue::new(own.threads.into(), own.queue.into());
-    let serve = |worker: u16, (place, number): (Place<'_>, u64)| {
-        trace::about(number);
+    let serve = |worker: u16, (guard, number): (ConnectionGuard<'_>, u64)| {
+        trace::set_connection(number);
         trace!("worker", "{worker} takes it");
-        attend(&place, Welcome::Served, site, &timeouts);
-        site.stats.left();
+        handle_connection(&guard, Admission::Admitted, site, &timeouts);
+        site.stats.connection_closed();
         trace!("worker", "{worker} is free");
     };
     thread::scope(|scope| {
@@ -76,23 +77,23 @@ pub fn run(
             let Accept::Client(client) = listener.accept(stop.as_fd(), None) else {
                 break;
             };
-            site.stats.arrived();
-            let place = roster.seat(client.socket, common.max_connections);
-            if place.welcome != Welcome::Served || queue.is_full() {
-                attend(&place, Welcome::TurnedAwayAtOnce, site, &timeouts);
-                site.stats.left();
+            site.stats.connection_opened();
+            let guard = connections.register(client.socket, common.max_connections);
+            if guard.admission != Admission::Admitted || queue.is_full() {
+                handle_connection(&guard, Admission::RejectedAtOnce, site, &timeouts);
+                site.stats.connection_closed();
             } else {
                 trace!("queue", "it waits for a worker");
-                queue.put((place, client.number));
+                queue.put((guard, client.number));
             }
         }
         // Not before: the last client may have come together with the stop.
         queue.close();
-        roster.close();
-        trace::about(0);
+        connections.close();
+        trace::set_connection(0);
         site.drain();
         drop(listener); // who comes now is refused by the kernel
-        roster.drain(timeouts.drain); // who is in the queue is served yet
+        connections.drain(timeouts.drain); // who is in the queue is served yet
         Ok(())
     })
 }

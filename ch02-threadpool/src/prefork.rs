@@ -1,11 +1,11 @@
 //! Processes that are made once: all of them accept on one socket.
 
 use crate::options::With;
-use ch01_blocking::children::Children;
-use ch01_blocking::ledger::Ledger;
-use ch01_blocking::stop::is_readable;
-use ch01_blocking::sys::{self, Signal, SingleThreaded};
-use ch01_blocking::trace::{self, trace};
+use ch01_blocking::server::children::Children;
+use ch01_blocking::server::stop::is_readable;
+use ch01_blocking::server::sys::{self, Signal, SingleThreaded};
+use ch01_blocking::server::trace::{self, trace};
+use ch01_blocking::server::usage::Usage;
 use ch01_blocking::{Listener, Options as Common, Site, Stop, iterative};
 use clap::{Args, value_parser};
 use nix::sys::wait::WaitStatus;
@@ -74,8 +74,8 @@ pub fn supervise(
             match sys::fork(&alone) {
                 Ok(Some(child)) => children.add(child, post),
                 Ok(None) => {
-                    post.ledger.keep();
-                    sys::child(|| life(post.number, listeners))
+                    post.usage.install();
+                    sys::run_child(|| life(post.number, listeners))
                 }
                 Err(error) if starting => {
                     children.drain(Duration::ZERO, |_, _| {});
@@ -86,12 +86,12 @@ pub fn supervise(
         }
         starting = false;
         let next = vacant.iter().map(Post::wait).min();
-        if let [true, _] = is_readable(&[stop.as_fd(), children.bell()], next) {
+        if let [true, _] = is_readable(&[stop.as_fd(), children.wake_fd()], next) {
             break;
         }
-        children.rang();
-        children.bury(|post, status| {
-            post.ledger.settle(site.stats, &site.limits.buffered);
+        children.drain_wakeups();
+        children.reap(|post, status| {
+            site.reclaim(post.usage);
             vacant.push(post.vacated(format_args!("{}", Ended(status))));
         });
     }
@@ -106,7 +106,7 @@ pub fn supervise(
 struct Post {
     number: u16,
     /// What the child holds.
-    ledger: &'static Ledger,
+    usage: &'static Usage,
     /// When its child was made, or died.
     since: Instant,
     /// How long it stays vacant.
@@ -116,7 +116,7 @@ struct Post {
 impl Post {
     fn new(number: u16) -> io::Result<Post> {
         let (since, pause) = (Instant::now(), Duration::ZERO);
-        Ok(Post { number, ledger: sys::shared()?, since, pause })
+        Ok(Post { number, usage: sys::shared()?, since, pause })
     }
 
     // ANCHOR: backoff
@@ -129,7 +129,7 @@ impl Post {
             Duration::ZERO
         };
         self.since = Instant::now();
-        trace::about(0);
+        trace::set_connection(0);
         trace!(
             "reap",
             "worker {} ({why}), a new one in {:.1} s",

@@ -22,10 +22,10 @@ mod waits;
 use crate::poller::{Interest, Ready};
 use crate::socket::{Share, Turn};
 use crate::work::{Shared, Work};
-use ch01_blocking::http::{Asked, Parsed, Refusal, Response};
-use ch01_blocking::serve::{LINGER_BYTES, push_refusal};
+use ch01_blocking::deadlines::{Progress, Wait};
+use ch01_blocking::http::{HttpError, Parsed, Response, ResponseContext};
+use ch01_blocking::serve::{LINGER_BYTES, push_error};
 use ch01_blocking::stream::Transport;
-use ch01_blocking::wait::{Progress, Wait};
 use std::io::{self, ErrorKind};
 use std::time::Instant;
 
@@ -112,9 +112,9 @@ impl<T: Transport> Connection<T> {
 
     /// A client for whom there is no room. It is told so in its first turn; if
     /// `patient`, it is given the time to hear it.
-    pub fn turned_away(transport: T, patient: bool, shared: &mut Shared<'_>) -> Self {
+    pub fn rejected(transport: T, patient: bool, shared: &mut Shared<'_>) -> Self {
         let mut work = shared.pool.take(shared.now);
-        push_refusal(Refusal::BUSY, shared.site, &mut work.outbox);
+        push_error(HttpError::BUSY, shared.site, &mut work.outbox);
         let then = if patient { Then::Linger } else { Then::Close };
         Connection {
             state: State::Send(then),
@@ -211,7 +211,7 @@ impl<T: Transport> Connection<T> {
                     match self.fill(work)? {
                         None => return Ok(self.wait_for_input(work, shared)),
                         Some(0) if work.inbox.is_empty() => return Ok(Next::Close),
-                        Some(0) => self.refuse(Refusal::CUT_OFF, work, shared),
+                        Some(0) => self.refuse(HttpError::CUT_OFF, work, shared),
                         Some(n) => {
                             self.readable = n == room || self.eof;
                             self.state = State::Decide;
@@ -221,12 +221,12 @@ impl<T: Transport> Connection<T> {
                 State::Decide => match work.inbox.next(&shared.site.limits) {
                     Parsed::Complete(request) => {
                         let response = shared.site.respond(&request);
-                        let asked = request.asked();
+                        let context = request.response_context();
                         match response.delay {
-                            None => self.answer(response, asked, work, shared),
+                            None => self.answer(response, context, work, shared),
                             Some(time) => {
                                 work.later =
-                                    Some((response, asked, shared.look() + time));
+                                    Some((response, context, shared.look() + time));
                                 self.state = State::Send(Then::Sleep);
                             }
                         }
@@ -259,12 +259,12 @@ impl<T: Transport> Connection<T> {
                         Then::Decide => State::Decide,
                         Then::Sleep => State::Sleep,
                         Then::Linger => {
-                            self.transport.finish()?;
+                            self.transport.shutdown_write()?;
                             self.readable = true;
                             State::Linger
                         }
                         Then::Close => {
-                            self.transport.finish()?;
+                            self.transport.shutdown_write()?;
                             return Ok(Next::Close);
                         }
                     };
@@ -305,13 +305,13 @@ impl<T: Transport> Connection<T> {
     fn answer(
         &mut self,
         response: Response,
-        asked: Asked,
+        context: ResponseContext,
         work: &mut Work,
         shared: &Shared<'_>,
     ) {
-        let last = response.is_last(asked) || shared.site.is_draining();
-        let asked = Asked { keep_alive: !last, ..asked };
-        work.outbox.push(response, asked, &|| shared.date);
+        let last = response.is_last(context) || shared.site.is_draining();
+        let context = ResponseContext { keep_alive: !last, ..context };
+        work.outbox.push(response, context, &|| shared.date);
         work.wait = Wait::Idle; // the next request has its own time
         self.state = match () {
             () if last => State::Send(Then::Linger),
@@ -320,8 +320,8 @@ impl<T: Transport> Connection<T> {
         };
     }
 
-    fn refuse(&mut self, why: Refusal, work: &mut Work, shared: &Shared<'_>) {
-        push_refusal(why, shared.site, &mut work.outbox);
+    fn refuse(&mut self, why: HttpError, work: &mut Work, shared: &Shared<'_>) {
+        push_error(why, shared.site, &mut work.outbox);
         self.state = State::Send(Then::Linger);
     }
 }

@@ -12,10 +12,10 @@ use crate::table::Table;
 use crate::timers::Timers;
 use crate::work::{Pool, Shared};
 use ch01_blocking::Listener;
-use ch01_blocking::options::Options;
-use ch01_blocking::site::Site;
-use ch01_blocking::stop::Stop;
-use ch01_blocking::trace::{self, trace};
+use ch01_blocking::app::site::Site;
+use ch01_blocking::server::options::Options;
+use ch01_blocking::server::stop::Stop;
+use ch01_blocking::server::trace::{self, trace};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime};
@@ -42,7 +42,7 @@ pub struct EventLoop<'a, P> {
     paused: Option<Instant>,
     /// When those who are still here are cut off.
     stopping: Option<Instant>,
-    turned_away: usize,
+    rejected: usize,
     options: &'a Options,
 }
 
@@ -140,7 +140,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             accept_again: false,
             paused: None,
             stopping: None,
-            turned_away: 0,
+            rejected: 0,
             options,
         })
     }
@@ -161,7 +161,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     /// event was about somebody who has left.
     fn turn(&mut self, token: Token, wake: Wake) {
         let Some(guest) = self.guests.get_mut(token) else { return };
-        trace::about(guest.number.into());
+        trace::set_connection(guest.number.into());
         match wake {
             Wake::Again => guest.queued = false,
             Wake::Ready(ready) if guest.queued => {
@@ -213,8 +213,8 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         self.timers.clear(token.index);
         let fd = guest.connection.transport().0.as_fd();
         let _ = self.poller.deregister(fd, token); // it is closed in a moment
-        self.turned_away -= usize::from(!guest.served);
-        self.shared.site.stats.left();
+        self.rejected -= usize::from(!guest.served);
+        self.shared.site.stats.connection_closed();
     }
 
     // ANCHOR: stop
@@ -231,7 +231,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         let within = self.shared.timeouts.drain;
         self.stopping = Some(self.shared.look() + within);
         self.shared.site.drain();
-        trace::about(0);
+        trace::set_connection(0);
         trace!(
             "stop",
             "{} connections, {:.1} s to finish",
@@ -252,7 +252,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         let Some(deadline) = self.stopping else { return false };
         let left = self.guests.len();
         if left > 0 && self.shared.now >= deadline {
-            trace::about(0);
+            trace::set_connection(0);
             trace!("stop", "{left} connections cut off");
         }
         left == 0 || self.shared.now >= deadline

@@ -18,7 +18,7 @@ use crate::event_loop;
 use crate::poller::{Interest, Poller, Ready, Token};
 use crate::sys::{self, Signals, Told};
 use crate::watched::Watched;
-use ch01_blocking::trace::{self, trace};
+use ch01_blocking::server::trace::{self, trace};
 use ch01_blocking::{Listener, Options, Site, Stop};
 use libc::{POLLERR, POLLHUP, POLLIN, POLLOUT};
 use std::io;
@@ -59,7 +59,7 @@ impl Sigio {
 
     fn told(&self, told: Told, ready: &mut Vec<Ready>) {
         if told.signal == libc::SIGIO {
-            trace::about(0);
+            trace::set_connection(0);
             trace!("overflow", "the queue of signals was full: everybody is asked");
             return ready.extend(self.watched.all());
         }

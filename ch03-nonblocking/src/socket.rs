@@ -1,9 +1,9 @@
 //! A connection whose calls never wait, and a turn with it: a bounded share.
 
 use ch01_blocking::http::Inbox;
+use ch01_blocking::server::sys;
+use ch01_blocking::server::trace::trace;
 use ch01_blocking::stream::{self, Transport};
-use ch01_blocking::sys;
-use ch01_blocking::trace::trace;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -35,12 +35,12 @@ impl Transport for Socket {
         again(|| stream::send_file(&self.0, file, at, len))
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         self.0.shutdown(Shutdown::Write)
     }
 
-    fn untaken(&self) -> usize {
-        sys::unacknowledged(self.0.as_fd())
+    fn unacked_bytes(&self) -> usize {
+        sys::unacked_bytes(self.0.as_fd())
     }
 }
 
@@ -130,12 +130,12 @@ impl<T: Transport> Transport for Turn<'_, T> {
         self.1.send(|left| self.0.send_file(file, at, len.min(left as u64)))
     }
 
-    fn finish(&mut self) -> io::Result<()> {
-        self.0.finish()
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.0.shutdown_write()
     }
 
-    fn untaken(&self) -> usize {
-        self.0.untaken()
+    fn unacked_bytes(&self) -> usize {
+        self.0.unacked_bytes()
     }
 }
 

@@ -37,7 +37,7 @@
 //! assert_eq!(late, [7]);
 //! ```
 
-use ch01_blocking::wait::milliseconds;
+use ch01_blocking::deadlines::milliseconds;
 use std::time::{Duration, Instant};
 
 /// Slots of a dial, and bits of a digit.

@@ -2,9 +2,9 @@
 //! is idle: its buffers. So an idle connection owns next to nothing.
 
 use crate::socket::Share;
-use ch01_blocking::http::{Asked, Inbox, Outbox, Response};
-use ch01_blocking::site::Site;
-use ch01_blocking::wait::{Progress, Timeouts, Wait};
+use ch01_blocking::app::site::Site;
+use ch01_blocking::deadlines::{Progress, Timeouts, Wait};
+use ch01_blocking::http::{Inbox, Outbox, Response, ResponseContext};
 use std::time::{Instant, SystemTime};
 
 /// At most so many are kept for the next ones who need them.
@@ -16,7 +16,7 @@ pub struct Work {
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
     /// An answer that is to come later, and when.
-    pub(crate) later: Option<(Response, Asked, Instant)>,
+    pub(crate) later: Option<(Response, ResponseContext, Instant)>,
     /// What it waits for, and since when.
     pub(crate) wait: Wait,
     pub(crate) since: Instant,

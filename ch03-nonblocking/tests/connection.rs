@@ -2,9 +2,9 @@
 //! tell over a real one.
 
 use ch01_blocking::Site;
+use ch01_blocking::deadlines::Timeouts;
 use ch01_blocking::http::{Inbox, Limits};
 use ch01_blocking::stream::Transport;
-use ch01_blocking::wait::Timeouts;
 use ch03_nonblocking::connection::{Connection, Next, Wake};
 use ch03_nonblocking::poller::{Ready, Token};
 use ch03_nonblocking::socket::SHARE;
@@ -36,11 +36,11 @@ impl Transport for Script {
         Err(ErrorKind::Unsupported.into())
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    fn untaken(&self) -> usize {
+    fn unacked_bytes(&self) -> usize {
         0
     }
 }

@@ -4,7 +4,7 @@
 //! The limit of descriptors is the whole process's, so this test has one to itself.
 
 use ch01_blocking::program::Cli;
-use ch01_blocking::stop::Stop;
+use ch01_blocking::server::stop::Stop;
 use ch01_blocking::{Listener, Options};
 use ch03_nonblocking::event_loop;
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};

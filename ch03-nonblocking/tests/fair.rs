@@ -2,10 +2,10 @@
 //! Shown on a transport that never has to wait: no real client is as fast as that, at
 //! least not every time, so the suite cannot show it.
 
+use ch01_blocking::app::site::Site;
+use ch01_blocking::deadlines::Timeouts;
 use ch01_blocking::http::{Inbox, Limits};
-use ch01_blocking::site::Site;
 use ch01_blocking::stream::Transport;
-use ch01_blocking::wait::Timeouts;
 use ch03_nonblocking::connection::{Connection, Next, Wake};
 use ch03_nonblocking::poller::{Interest, Ready, Token};
 use ch03_nonblocking::socket::SHARE;
@@ -32,11 +32,11 @@ impl Transport for Fast {
         Ok(len as usize)
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    fn untaken(&self) -> usize {
+    fn unacked_bytes(&self) -> usize {
         0
     }
 }

@@ -2,7 +2,7 @@
 //! rarely tells such a thing; this one does nothing else.
 
 use ch01_blocking::program::Cli;
-use ch01_blocking::stop::Stop;
+use ch01_blocking::server::stop::Stop;
 use ch01_blocking::{Listener, Options};
 use ch03_nonblocking::event_loop;
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};

@@ -5,7 +5,7 @@
 //! and a poller's list outlives every borrow.
 #![allow(unsafe_code)]
 
-use ch01_blocking::wait::milliseconds;
+use ch01_blocking::deadlines::milliseconds;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;

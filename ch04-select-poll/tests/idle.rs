@@ -2,7 +2,7 @@
 //! woken once for each, whatever its client said before it fell silent.
 
 use ch01_blocking::program::Cli;
-use ch01_blocking::stop::Stop;
+use ch01_blocking::server::stop::Stop;
 use ch01_blocking::{Listener, Options};
 use ch03_nonblocking::event_loop;
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};

@@ -30,7 +30,7 @@
 //! # std::io::Result::Ok(())
 //! ```
 
-use ch01_blocking::wait::milliseconds;
+use ch01_blocking::deadlines::milliseconds;
 use ch01_blocking::{Listener, Options, Site, Stop};
 use ch03_nonblocking::event_loop;
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};

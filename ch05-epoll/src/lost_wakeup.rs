@@ -6,8 +6,8 @@
 
 use crate::epoll::{Epoll, Trigger};
 use ch01_blocking::http::{Inbox, Outbox, Parsed};
-use ch01_blocking::listener::{Client, Mode};
-use ch01_blocking::trace::{self, trace};
+use ch01_blocking::server::listener::{Client, Mode};
+use ch01_blocking::server::trace::{self, trace};
 use ch01_blocking::{Listener, Site, Stop};
 use ch02_threadpool::options::With;
 use ch03_nonblocking::poller::{Interest, Poller, Token};
@@ -81,7 +81,7 @@ pub fn run(
                 }
                 token => {
                     let Some(guest) = guests.get_mut(token) else { continue };
-                    trace::about(guest.number);
+                    trace::set_connection(guest.number);
                     let told = event.readable || event.eof || event.broken;
                     if told
                         && guest.told(site, options).unwrap_or(Now::Leaves) != Now::Stays
@@ -143,7 +143,7 @@ impl Guest {
         while now == Now::Stays {
             match self.inbox.next(&site.limits) {
                 Parsed::Complete(request) => {
-                    let asked = request.asked();
+                    let asked = request.response_context();
                     let response = site.respond(&request);
                     if response.is_last(asked) {
                         now = Now::Leaves;
@@ -152,7 +152,7 @@ impl Guest {
                 }
                 Parsed::Partial { .. } => break,
                 Parsed::Refused(why) => {
-                    self.outbox.push_refusal(why, &SystemTime::now);
+                    self.outbox.push_error(why, &SystemTime::now);
                     now = Now::Leaves;
                 }
             }

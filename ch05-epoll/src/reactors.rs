@@ -8,7 +8,7 @@
 
 use crate::epoll::{Epoll, Trigger};
 use crate::together::together;
-use ch01_blocking::sys::Signal;
+use ch01_blocking::server::sys::Signal;
 use ch01_blocking::{Listener, Options as Common, Site, Stop};
 use ch02_threadpool::options::With;
 use ch02_threadpool::prefork::supervise;

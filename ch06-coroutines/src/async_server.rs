@@ -12,9 +12,9 @@ use crate::server::on_threads;
 use crate::source::{Descriptor, Source, Until};
 use crate::visitor::{self, Visitor};
 use crate::waker::Bell;
-use ch01_blocking::listener::PAUSE;
-use ch01_blocking::stop::is_readable;
-use ch01_blocking::trace::trace;
+use ch01_blocking::server::listener::ACCEPT_BACKOFF;
+use ch01_blocking::server::stop::is_readable;
+use ch01_blocking::server::trace::trace;
 use ch01_blocking::{Listener, Options as Common, Site, Stop};
 use ch02_threadpool::options::With;
 use ch03_nonblocking::poller::{Interest, Poller};
@@ -145,7 +145,7 @@ async fn accept<'a, P: Poller + 'static>(
             }
             Came::NoDescriptors => {
                 // Not a sleep: the poller would go on telling of those who wait outside.
-                door.ready_by(Until::Over, spawner.now() + PAUSE).await?;
+                door.ready_by(Until::Over, spawner.now() + ACCEPT_BACKOFF).await?;
             }
         }
     }

@@ -7,9 +7,9 @@ use crate::race::{Either, race};
 use crate::source::Until;
 use crate::task::Woken;
 use crate::visitor::Visitor;
-use ch01_blocking::http::{Inbox, More, Outbox, Source};
-use ch01_blocking::trace::trace;
-use ch01_blocking::wait::Wait;
+use ch01_blocking::deadlines::Wait;
+use ch01_blocking::http::{BodyStream, Inbox, NextPiece, Outbox};
+use ch01_blocking::server::trace::trace;
 use ch03_nonblocking::poller::Poller;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -74,16 +74,16 @@ impl<P: Poller + 'static> Awaiting<'_, P> {
     // ANCHOR: more
     /// Waits for the next piece of a live content, and meanwhile for the client, who may
     /// leave. Nothing means that it is over.
-    async fn more(&mut self, source: &mut dyn Source) -> io::Result<Vec<u8>> {
+    async fn more(&mut self, source: &mut dyn BodyStream) -> io::Result<Vec<u8>> {
         self.0.sent();
-        let quiet = source.quiet();
+        let quiet = source.heartbeat_interval();
         let due = self.0.now() + quiet;
         let site = self.0.guest.house.site;
         let mut content = Vec::new();
         while let Some(until) = self.0.until_it_leaves()? {
             let piece = poll_fn(|context| {
                 if site.is_draining()
-                    || source.more(context.waker(), &mut content) != More::NotYet
+                    || source.more(context.waker(), &mut content) != NextPiece::Pending
                 {
                     return Poll::Ready(());
                 }
@@ -98,7 +98,7 @@ impl<P: Poller + 'static> Awaiting<'_, P> {
                 },
             }
         }
-        Ok(source.sign_of_life().to_vec())
+        Ok(source.heartbeat().to_vec())
     }
     // ANCHOR_END: more
 

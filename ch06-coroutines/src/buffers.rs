@@ -74,7 +74,7 @@ impl<'b> Desk<'b> {
     /// Gives them back, if there is nothing in them that is still needed.
     pub(crate) fn clear(&mut self) {
         if let Some(work) =
-            self.work.take_if(|work| work.inbox.is_fresh() && work.outbox.is_empty())
+            self.work.take_if(|work| work.inbox.is_pristine() && work.outbox.is_empty())
         {
             self.buffers.give_back(work);
         }

@@ -95,7 +95,7 @@ impl Coroutine {
     /// Ends it, if it has not finished, as dropping it would, and takes its stack.
     #[inline]
     pub fn into_stack(mut self) -> Stack {
-        self.finish();
+        self.shutdown_write();
         match self.bottom.take_stack() {
             Some(stack) => {
                 mem::forget(self); // what it refers to lies on that stack
@@ -107,7 +107,7 @@ impl Coroutine {
 
     /// Sees that nothing is left on the stack.
     #[inline]
-    fn finish(&mut self) {
+    fn shutdown_write(&mut self) {
         if !self.bottom.has_finished() {
             self.bottom.unwind();
         }
@@ -117,7 +117,7 @@ impl Coroutine {
 impl Drop for Coroutine {
     #[inline]
     fn drop(&mut self) {
-        self.finish();
+        self.shutdown_write();
     }
 }
 

@@ -7,11 +7,11 @@
 
 use crate::awaiting::Awaiting;
 use crate::buffers::{Desk, Work};
-use ch01_blocking::http::{Asked, Inbox, Parsed, Refusal, Response};
-use ch01_blocking::serve::{After, LINGER_BYTES, push_refusal};
-use ch01_blocking::site::Site;
+use ch01_blocking::app::site::Site;
+use ch01_blocking::deadlines::Wait;
+use ch01_blocking::http::{HttpError, Inbox, Parsed, Response, ResponseContext};
+use ch01_blocking::serve::{After, LINGER_BYTES, push_error};
 use ch01_blocking::stream::Transport;
-use ch01_blocking::wait::Wait;
 use ch03_nonblocking::poller::Poller;
 use std::io::{self, ErrorKind};
 use std::time::SystemTime;
@@ -28,7 +28,7 @@ pub(crate) async fn serve<P: Poller + 'static>(
     let why = 'refused: loop {
         match stream.fill(&mut desk.work().inbox).await {
             Ok(0) if desk.work().inbox.is_empty() => return Ok(After::Close),
-            Ok(0) => break Refusal::CUT_OFF,
+            Ok(0) => break HttpError::CUT_OFF,
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 let Some(why) = too_late(site, &desk.work().inbox) else {
@@ -40,8 +40,8 @@ pub(crate) async fn serve<P: Poller + 'static>(
             Err(error) => return Err(error),
         }
         loop {
-            let (response, asked) = match decide(site, &mut desk.work().inbox) {
-                Decided::Answer(response, asked) => (response, asked),
+            let (response, context) = match decide(site, &mut desk.work().inbox) {
+                Decided::Answer(response, context) => (response, context),
                 Decided::Partial { wants_continue } => {
                     if wants_continue {
                         desk.work().outbox.push_continue();
@@ -55,10 +55,10 @@ pub(crate) async fn serve<P: Poller + 'static>(
                 desk.clear(); // who only waits for a time needs no buffers
                 stream.sleep(time).await?;
             }
-            let last = response.is_last(asked) || site.is_draining();
-            let asked = Asked { keep_alive: !last, ..asked };
+            let last = response.is_last(context) || site.is_draining();
+            let context = ResponseContext { keep_alive: !last, ..context };
             let outbox = &mut desk.work().outbox;
-            outbox.push(response, asked, &SystemTime::now);
+            outbox.push(response, context, &SystemTime::now);
             if last {
                 stream.flush(outbox).await?;
                 return Ok(After::Linger);
@@ -70,7 +70,7 @@ pub(crate) async fn serve<P: Poller + 'static>(
         }
         let Work { inbox, outbox } = desk.work();
         stream.flush(outbox).await?; // one write for a burst of requests
-        if inbox.is_fresh() {
+        if inbox.is_pristine() {
             return Ok(After::Idle);
         }
         stream.deadline(match inbox.content_received() {
@@ -88,7 +88,7 @@ pub(crate) async fn serve<P: Poller + 'static>(
 fn decide(site: &Site, inbox: &mut Inbox) -> Decided {
     match inbox.next(&site.limits) {
         Parsed::Complete(request) => {
-            Decided::Answer(site.respond(&request), request.asked())
+            Decided::Answer(site.respond(&request), request.response_context())
         }
         Parsed::Partial { wants_continue } => Decided::Partial { wants_continue },
         Parsed::Refused(why) => Decided::Refused(why),
@@ -96,31 +96,31 @@ fn decide(site: &Site, inbox: &mut Inbox) -> Decided {
 }
 
 enum Decided {
-    Answer(Response, Asked),
+    Answer(Response, ResponseContext),
     Partial { wants_continue: bool },
-    Refused(Refusal),
+    Refused(HttpError),
 }
 // ANCHOR_END: decide
 
 /// A deadline has passed: without a word between requests, with 408 within one.
-fn too_late(site: &Site, inbox: &Inbox) -> Option<Refusal> {
+fn too_late(site: &Site, inbox: &Inbox) -> Option<HttpError> {
     site.stats.timeouts.add();
     match inbox.content_received() {
         None if inbox.is_empty() => None,
-        None => Some(Refusal::SLOW_HEAD),
-        Some(_) => Some(Refusal::SLOW_BODY),
+        None => Some(HttpError::SLOW_HEAD),
+        Some(_) => Some(HttpError::SLOW_BODY),
     }
 }
 
 /// Says why not. It is the connection's last answer.
 pub(crate) async fn refuse<P: Poller + 'static>(
-    why: Refusal,
+    why: HttpError,
     stream: &mut Awaiting<'_, P>,
     site: &Site,
     desk: &mut Desk<'_>,
 ) -> io::Result<After> {
     let outbox = &mut desk.work().outbox;
-    push_refusal(why, site, outbox);
+    push_error(why, site, outbox);
     stream.flush(outbox).await?;
     Ok(After::Linger)
 }
@@ -130,7 +130,7 @@ pub(crate) async fn linger<P: Poller + 'static>(
     stream: &mut Awaiting<'_, P>,
     desk: &mut Desk<'_>,
 ) -> io::Result<()> {
-    stream.0.finish()?;
+    stream.0.shutdown_write()?;
     stream.deadline(Wait::Linger);
     let inbox = &mut desk.work().inbox;
     let mut read = 0;

@@ -40,7 +40,7 @@ use crate::run_queue::Turn;
 use crate::scheduler::Nobody;
 use crate::source::{Descriptor, Until};
 use crate::waker::{Bell, Here, Post, Signal};
-use ch01_blocking::trace::{self, trace};
+use ch01_blocking::server::trace::{self, trace};
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use ch03_nonblocking::table::Table;
 use std::cell::{Cell, RefCell};
@@ -205,7 +205,7 @@ impl<'a, P: Poller, D: Begins<'a>> Core<'a, P, D> {
         let mut tasks = self.tasks.borrow_mut();
         let task = tasks.get_mut(token)?; // or it has ended, and was woken before
         let (mut future, signal) = (task.future.take()?, task.signal.clone()?);
-        trace::about(task.number);
+        trace::set_connection(task.number);
         drop(tasks); // what is polled now may use the executor
         signal.begin(); // and may be woken, and then is polled again
         let waker = Waker::from(signal);
@@ -241,7 +241,7 @@ impl<'a, P: Poller, D: Begins<'a>> Core<'a, P, D> {
         let called = self.reactor.borrow_mut().take_called(source);
         let Some(dormant) = called else { return };
         let number = dormant.number();
-        trace::about(number);
+        trace::set_connection(number);
         let future = dormant.begin();
         trace!("begin", "a future of {} bytes", size_of_val(&*future));
         let task = self.add(future, number);

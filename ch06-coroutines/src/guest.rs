@@ -7,10 +7,10 @@ use crate::reactor::{Resting, Watch};
 use crate::scheduler::{Dormant, Handle};
 use crate::source::Descriptor;
 use crate::stream::Parking;
-use ch01_blocking::http::Refusal;
+use ch01_blocking::http::HttpError;
 use ch01_blocking::serve;
 use ch01_blocking::serve::{After, linger, refuse};
-use ch01_blocking::trace::trace;
+use ch01_blocking::server::trace::trace;
 use ch03_nonblocking::poller::{Poller, Token};
 use ch03_nonblocking::socket::Socket;
 use std::io::{self, ErrorKind};
@@ -103,7 +103,7 @@ fn attend<P: Poller>(guest: Guest<'static, Handle<P, OnStack<P>>>, work: &mut Wo
     let Work { inbox, outbox } = work;
     let after = match served {
         true => serve(&mut stream, house.site, inbox, outbox),
-        false => refuse(Refusal::BUSY, &mut stream, house.site, outbox),
+        false => refuse(HttpError::BUSY, &mut stream, house.site, outbox),
     };
     let ended = match after {
         Ok(After::Idle) => return stream.0.rest(true),

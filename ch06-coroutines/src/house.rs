@@ -5,13 +5,13 @@ use crate::guest::{Guest, OnStack};
 use crate::reactor::{self, Watch};
 use crate::scheduler::Handle;
 use crate::source::{Descriptor, Until};
-use ch01_blocking::attend::Welcome;
-use ch01_blocking::http::{Outbox, Refusal};
-use ch01_blocking::listener::{Client, Mode, PAUSE};
-use ch01_blocking::serve::push_refusal;
+use ch01_blocking::deadlines::{Describe, Timeouts, Wait};
+use ch01_blocking::http::{HttpError, Outbox};
+use ch01_blocking::serve::push_error;
+use ch01_blocking::server::connections::Admission;
+use ch01_blocking::server::listener::{ACCEPT_BACKOFF, Client, Mode};
+use ch01_blocking::server::trace::{self, trace};
 use ch01_blocking::stream::Transport;
-use ch01_blocking::trace::{self, trace};
-use ch01_blocking::wait::{Describe, Timeouts, Wait};
 use ch01_blocking::{Listener, Options, Site};
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use ch03_nonblocking::socket::Socket;
@@ -31,7 +31,7 @@ pub(crate) struct House<'a, W> {
     pub(crate) buffers: Buffers,
     pub(crate) guests: Cell<usize>,
     /// How many of them are only here to be told that there is no room.
-    pub(crate) turned_away: Cell<usize>,
+    pub(crate) rejected: Cell<usize>,
     /// Who waits for the last guest to leave, when somebody does.
     pub(crate) host: Cell<Option<W>>,
 }
@@ -48,7 +48,7 @@ pub(crate) fn accept<P: Poller>(
             Came::Crowd => {}
             Came::Nobody => drop(door.wait(Until::Readable, None)?),
             Came::NoDescriptors => {
-                door.wait(Until::Over, Some(handle.now() + PAUSE))?;
+                door.wait(Until::Over, Some(handle.now() + ACCEPT_BACKOFF))?;
             }
         }
         handle.yield_now(); // a crowd is at the door, and others are inside
@@ -75,7 +75,7 @@ impl<'a, W> House<'a, W> {
             most: options.max_connections,
             buffers: Buffers::new(site.limits.output),
             guests: Cell::new(0),
-            turned_away: Cell::new(0),
+            rejected: Cell::new(0),
             host: Cell::new(None),
         })
     }
@@ -91,7 +91,7 @@ impl<'a, W> House<'a, W> {
                 Ok(Some(client)) => self.clone().arrive(client, door.handle()),
                 Ok(None) => return Came::Nobody,
                 Err(error) => {
-                    trace::about(0);
+                    trace::set_connection(0);
                     trace!("pause", "{error}");
                     return Came::NoDescriptors;
                 }
@@ -108,26 +108,26 @@ impl<'a, W> House<'a, W> {
     {
         let Client { socket, number } = client;
         // Counted over all threads that serve the same site.
-        let others = self.site.stats.arrived();
-        let turned_away = self.turned_away.get();
-        let welcome =
-            Welcome::to(others.saturating_sub(turned_away), turned_away, self.most);
-        if welcome == Welcome::TurnedAwayAtOnce {
-            return self.turn_away_at_once(Socket(socket));
+        let others = self.site.stats.connection_opened();
+        let rejected = self.rejected.get();
+        let admission =
+            Admission::decide(others.saturating_sub(rejected), rejected, self.most);
+        if admission == Admission::RejectedAtOnce {
+            return self.reject_at_once(Socket(socket));
         }
         let descriptor = match Descriptor::new(Socket(socket), Interest::READ, handle) {
             Ok(descriptor) => descriptor,
             Err((socket, error)) => {
                 // There is no room for it in the mechanism: `select` knows such a wall.
                 trace!("poller", "{error}");
-                return self.turn_away_at_once(socket);
+                return self.reject_at_once(socket);
             }
         };
         let idle = self.timeouts.idle;
         let due = Instant::now() + idle; // the round may have begun a while ago
-        let served = welcome == Welcome::Served;
+        let served = admission == Admission::Admitted;
         self.guests.update(|count| count + 1);
-        self.turned_away.update(|count| count + usize::from(!served));
+        self.rejected.update(|count| count + usize::from(!served));
         let guest = Guest { descriptor, house: self, due, number: number as u32, served };
         let seated = if served {
             trace!("rest", "{}, and owns next to nothing", Describe(Wait::Idle, idle));
@@ -142,8 +142,8 @@ impl<'a, W> House<'a, W> {
 
     /// A guest has left. Says who is to be told, if it was the last one.
     pub(crate) fn left(&self, served: bool) -> Option<W> {
-        self.site.stats.left();
-        self.turned_away.update(|count| count - usize::from(!served));
+        self.site.stats.connection_closed();
+        self.rejected.update(|count| count - usize::from(!served));
         self.guests.update(|count| count - 1);
         if self.guests.get() == 0 { self.host.take() } else { None }
     }
@@ -163,7 +163,7 @@ impl<'a, W> House<'a, W> {
 
     /// The server stops: what is left of those who are here.
     pub(crate) fn say_stop(&self) {
-        trace::about(0);
+        trace::set_connection(0);
         trace!(
             "stop",
             "{} connections, {:.1} s to finish",
@@ -173,13 +173,13 @@ impl<'a, W> House<'a, W> {
     }
 
     /// One attempt to say why; nothing is waited for.
-    fn turn_away_at_once(&self, mut socket: Socket) {
+    fn reject_at_once(&self, mut socket: Socket) {
         let mut outbox = Outbox::new(self.site.limits.output);
-        push_refusal(Refusal::BUSY, self.site, &mut outbox);
-        let _ = outbox.flush(&mut socket).and_then(|()| socket.finish()); // or it does not hear it
+        push_error(HttpError::BUSY, self.site, &mut outbox);
+        let _ = outbox.flush(&mut socket).and_then(|()| socket.shutdown_write()); // or it does not hear it
         // What has come already is read, or closing would answer it with a reset.
         let _ = socket.0.read(&mut self.buffers.scratch.borrow_mut()); // nothing, or an error: as well
         trace!("close", "done");
-        self.site.stats.left();
+        self.site.stats.connection_closed();
     }
 }

@@ -25,7 +25,7 @@
 
 use crate::scheduler::{Dormant, Handle};
 use crate::source::{Descriptor, Until};
-use ch01_blocking::sys;
+use ch01_blocking::server::sys;
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -184,7 +184,7 @@ fn receive<P: Poller + 'static, D: Dormant>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ch01_blocking::stop::is_readable;
+    use ch01_blocking::server::stop::is_readable;
     use std::os::fd::AsFd;
     use std::time::Duration;
 

@@ -4,10 +4,10 @@
 use crate::guest::Guest;
 use crate::reactor::{self, Watch};
 use crate::source::Until;
-use ch01_blocking::http::{Inbox, Source};
+use ch01_blocking::deadlines::{Describe, Progress, Wait};
+use ch01_blocking::http::{BodyStream, Inbox};
+use ch01_blocking::server::trace::trace;
 use ch01_blocking::stream::Transport;
-use ch01_blocking::trace::trace;
-use ch01_blocking::wait::{Describe, Progress, Wait};
 use ch03_nonblocking::socket::{SHARE, Share, Socket, Turn};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -198,7 +198,7 @@ impl<'a, H: Watch> Line<'a, H> {
 
     /// It is time to look. An error means that it has taken too little for too long.
     pub(crate) fn look(&mut self) -> io::Result<()> {
-        if !self.progress.is_enough(self.untaken()) {
+        if !self.progress.is_enough(self.unacked_bytes()) {
             return Err(ErrorKind::TimedOut.into());
         }
         self.look = None;
@@ -253,17 +253,17 @@ impl<H: Watch> Transport for Line<'_, H> {
     }
 
     /// Whoever waits has to wait for this, too.
-    fn more(&mut self, _: &mut dyn Source, _: &mut Vec<u8>) -> io::Result<()> {
+    fn more(&mut self, _: &mut dyn BodyStream, _: &mut Vec<u8>) -> io::Result<()> {
         Err(ErrorKind::WouldBlock.into())
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         self.sent();
-        self.guest.descriptor.get_mut().finish()
+        self.guest.descriptor.get_mut().shutdown_write()
     }
 
-    fn untaken(&self) -> usize {
-        self.guest.descriptor.get().untaken()
+    fn unacked_bytes(&self) -> usize {
+        self.guest.descriptor.get().unacked_bytes()
     }
 }
 

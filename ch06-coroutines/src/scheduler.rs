@@ -44,7 +44,7 @@ use crate::reactor::{Reactor, Resting, Scraps};
 use crate::run_queue::Turn;
 use crate::stack::{Stack, Stacks};
 use crate::task::{Ends, State, Task, Woken};
-use ch01_blocking::trace;
+use ch01_blocking::server::trace;
 use ch03_nonblocking::poller::{Poller, Token};
 use ch03_nonblocking::table::Table;
 use ch03_nonblocking::timers::Timers;
@@ -162,7 +162,7 @@ impl<P: Poller, D: Dormant> Core<P, D> {
         }
         let Some(mut coroutine) = task.coroutine.take() else { return };
         task.state = State::Running;
-        trace::about(task.number);
+        trace::set_connection(task.number);
         state.current = Some(token);
         drop(state); // what runs now may use the scheduler
         let resumed = coroutine.resume();

@@ -6,10 +6,10 @@ use crate::line::{Line, Tried};
 use crate::scheduler::Handle;
 use crate::source::Until;
 use crate::task::Woken;
-use ch01_blocking::http::{Inbox, More, Source};
+use ch01_blocking::deadlines::Wait;
+use ch01_blocking::http::{BodyStream, Inbox, NextPiece};
+use ch01_blocking::server::trace::trace;
 use ch01_blocking::stream::{Stream, Transport};
-use ch01_blocking::trace::trace;
-use ch01_blocking::wait::Wait;
 use ch03_nonblocking::poller::Poller;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -80,15 +80,19 @@ impl<P: Poller> Transport for Parking<P> {
     }
 
     // ANCHOR: more
-    fn more(&mut self, source: &mut dyn Source, content: &mut Vec<u8>) -> io::Result<()> {
+    fn more(
+        &mut self,
+        source: &mut dyn BodyStream,
+        content: &mut Vec<u8>,
+    ) -> io::Result<()> {
         self.0.sent();
         let waker = self.0.guest.descriptor.handle().waker()?;
-        let quiet = source.quiet();
+        let quiet = source.heartbeat_interval();
         let due = self.0.now() + quiet;
         while !self.0.guest.house.site.is_draining() {
             // Between this answer and the park nothing else runs on this thread, and the
             // waker comes through the poller: it cannot come too early.
-            if source.more(&waker, content) != More::NotYet {
+            if source.more(&waker, content) != NextPiece::Pending {
                 return Ok(());
             }
             let Some(until) = self.0.until_it_leaves()? else { break };
@@ -98,18 +102,18 @@ impl<P: Poller> Transport for Parking<P> {
             }
         }
         if !self.0.guest.house.site.is_draining() {
-            content.extend_from_slice(source.sign_of_life());
+            content.extend_from_slice(source.heartbeat());
         }
         Ok(())
     }
     // ANCHOR_END: more
 
-    fn finish(&mut self) -> io::Result<()> {
-        self.0.finish()
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.0.shutdown_write()
     }
 
-    fn untaken(&self) -> usize {
-        self.0.untaken()
+    fn unacked_bytes(&self) -> usize {
+        self.0.unacked_bytes()
     }
 }
 

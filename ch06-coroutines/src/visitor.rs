@@ -7,7 +7,7 @@ use crate::executor::{Begins, Boxed, Spawner};
 use crate::guest::Guest;
 use crate::line::Line;
 use crate::reactor::Resting;
-use ch01_blocking::http::Refusal;
+use ch01_blocking::http::HttpError;
 use ch01_blocking::serve::After;
 use ch03_nonblocking::poller::{Poller, Token};
 use std::io::ErrorKind;
@@ -58,7 +58,7 @@ fn attend<P: Poller + 'static>(mut stream: Awaiting<'_, P>) -> impl Future<Outpu
         let mut desk = Desk::new(&house.buffers);
         let after = match stream.0.guest.served {
             true => serve(&mut stream, house.site, &mut desk).await,
-            false => refuse(Refusal::BUSY, &mut stream, house.site, &mut desk).await,
+            false => refuse(HttpError::BUSY, &mut stream, house.site, &mut desk).await,
         };
         let ended = match after {
             Ok(After::Linger) => linger(&mut stream, &mut desk).await,

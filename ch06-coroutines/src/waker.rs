@@ -4,7 +4,7 @@
 //! Who wakes it during the poll sets the mark again, and so it is polled once more.
 
 use crate::injector::{Basket, Outside, ring};
-use ch01_blocking::sys;
+use ch01_blocking::server::sys;
 use ch03_nonblocking::poller::Token;
 use std::cell::RefCell;
 use std::fs::File;

@@ -1,9 +1,9 @@
 //! A content that comes into being while it is sent, at the wire: how it is framed, who
 //! waits for whom, and that everything is given back, whoever leaves first.
 
-use ch01_blocking::http::{Body, More, Request, Response, Source};
+use ch01_blocking::app::site::Routes;
+use ch01_blocking::http::{Body, BodyStream, NextPiece, Request, Response};
 use ch01_blocking::program::Cli;
-use ch01_blocking::site::Routes;
 use ch01_blocking::{Listener, Options, Site, Stop};
 use ch03_nonblocking::poller::Poller;
 use ch04_select_poll::poll::Poll;
@@ -91,30 +91,30 @@ struct Spring {
     endless: bool,
 }
 
-impl Source for Spring {
-    fn more(&mut self, waker: &Waker, content: &mut Vec<u8>) -> More {
+impl BodyStream for Spring {
+    fn more(&mut self, waker: &Waker, content: &mut Vec<u8>) -> NextPiece {
         let mut pieces = self.tap.pieces.lock().expect("whole");
         if self.endless {
             pieces.taken += 1;
             content.resize(PIECE, b'.');
-            return More::Here;
+            return NextPiece::Ready;
         }
         match pieces.ready.pop_front() {
             Some(piece) => content.extend_from_slice(piece.as_bytes()),
-            None if pieces.over => return More::Over,
+            None if pieces.over => return NextPiece::End,
             None => {
                 pieces.wakers.push(waker.clone());
-                return More::NotYet;
+                return NextPiece::Pending;
             }
         }
-        More::Here
+        NextPiece::Ready
     }
 
-    fn sign_of_life(&self) -> &'static [u8] {
+    fn heartbeat(&self) -> &'static [u8] {
         b":\n\n"
     }
 
-    fn quiet(&self) -> Duration {
+    fn heartbeat_interval(&self) -> Duration {
         self.quiet
     }
 }

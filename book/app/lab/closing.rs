@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ch01_blocking::Listener;
-use ch01_blocking::listener::Mode;
 use ch01_blocking::program::raise_descriptor_limit;
+use ch01_blocking::server::listener::Mode;
 use ch05_epoll::reactors::{self, Listeners};
 use serde::Serialize;
 

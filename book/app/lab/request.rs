@@ -11,8 +11,10 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
-use ch01_blocking::http::{Asked, Inbox, Limits, Method, Outbox, Parsed, Version};
-use ch01_blocking::site::Site;
+use ch01_blocking::app::site::Site;
+use ch01_blocking::http::{
+    Inbox, Limits, Method, Outbox, Parsed, ResponseContext, Version,
+};
 use ch01_blocking::stream::Transport;
 use serde::Serialize;
 
@@ -42,8 +44,8 @@ static REPEATS: Parameter = Parameter { name: "repeats", quick: &[5], full: &[9]
 const ENOUGH: Duration = Duration::from_millis(100);
 
 const HEAD: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
-const ASKED: Asked =
-    Asked { method: Method::Get, version: Version::Http11, keep_alive: true };
+const ASKED: ResponseContext =
+    ResponseContext { method: Method::Get, version: Version::Http11, keep_alive: true };
 
 pub(super) static EXPERIMENT: Experiment = Experiment {
     name: "request",
@@ -114,11 +116,11 @@ impl Transport for Sink {
         Ok(usize::try_from(len).unwrap_or(usize::MAX))
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    fn untaken(&self) -> usize {
+    fn unacked_bytes(&self) -> usize {
         0
     }
 }
@@ -133,7 +135,7 @@ pub(super) fn measure(kind: &str, burst: usize) -> Result<f64> {
         "all" => repeat(burst, || {
             inbox.receive(&bytes);
             while let Parsed::Complete(request) = inbox.next(&site.limits) {
-                outbox.push(site.respond(&request), request.asked(), &|| now);
+                outbox.push(site.respond(&request), request.response_context(), &|| now);
             }
             Ok(outbox.flush(&mut Sink)?)
         }),

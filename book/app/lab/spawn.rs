@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use ch01_blocking::sys::{self, Pid, Signal, SingleThreaded};
+use ch01_blocking::server::sys::{self, Pid, Signal, SingleThreaded};
 use nix::sys::wait::waitpid;
 use serde::{Deserialize, Serialize};
 

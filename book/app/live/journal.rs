@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use ch01_blocking::http::{More, Source};
+use ch01_blocking::http::{BodyStream, NextPiece};
 
 /// At most so many follow one run: a browser has six connections to a server.
 const FOLLOWERS: usize = 16;
@@ -135,7 +135,7 @@ impl Inner {
 /// What becomes of who wants to follow.
 pub(super) enum Followed {
     /// It does.
-    Source(Box<dyn Source>),
+    Source(Box<dyn BodyStream>),
     /// It has seen everything.
     Seen,
     /// Too many do.
@@ -149,8 +149,8 @@ struct Follower {
     next: usize,
 }
 
-impl Source for Follower {
-    fn more(&mut self, waker: &Waker, content: &mut Vec<u8>) -> More {
+impl BodyStream for Follower {
+    fn more(&mut self, waker: &Waker, content: &mut Vec<u8>) -> NextPiece {
         let Journal { run, inner } = &self.journal;
         let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
         while content.len() < PIECE && self.next < inner.entries.len() {
@@ -162,17 +162,17 @@ impl Source for Follower {
             self.next += 1;
         }
         match () {
-            () if !content.is_empty() => More::Here,
-            () if inner.over => More::Over,
+            () if !content.is_empty() => NextPiece::Ready,
+            () if inner.over => NextPiece::End,
             () => {
                 inner.followers.insert(self.number, Some(waker.clone()));
-                More::NotYet
+                NextPiece::Pending
             }
         }
     }
 
     /// A comment: every browser skips it.
-    fn sign_of_life(&self) -> &'static [u8] {
+    fn heartbeat(&self) -> &'static [u8] {
         b":\n\n"
     }
 }
@@ -191,13 +191,13 @@ impl Drop for Follower {
 mod tests {
     use super::*;
 
-    fn all(source: &mut dyn Source) -> (String, More) {
+    fn all(source: &mut dyn BodyStream) -> (String, NextPiece) {
         let mut content = Vec::new();
         let more = source.more(Waker::noop(), &mut content);
         (String::from_utf8(content).expect("text"), more)
     }
 
-    fn follow(journal: &Journal, last: Option<&str>) -> Box<dyn Source> {
+    fn follow(journal: &Journal, last: Option<&str>) -> Box<dyn BodyStream> {
         match journal.follow(last) {
             Followed::Source(source) => source,
             Followed::Seen | Followed::Crowd => panic!("there is something to see"),
@@ -213,12 +213,12 @@ mod tests {
         let mut late = follow(&journal, None);
         let expected = "id: 7.0\nevent: step\ndata: {\"done\":0}\n\n\
                         id: 7.2\nevent: chart\ndata: {\"a\":2}\n\n";
-        assert_eq!(all(&mut *late), (expected.to_owned(), More::Here));
-        assert_eq!(all(&mut *late), (String::new(), More::NotYet));
+        assert_eq!(all(&mut *late), (expected.to_owned(), NextPiece::Ready));
+        assert_eq!(all(&mut *late), (String::new(), NextPiece::Pending));
         journal.end("done", "{}");
         let end = "id: 7.3\nevent: done\ndata: {}\n\n";
-        assert_eq!(all(&mut *late), (end.to_owned(), More::Here));
-        assert_eq!(all(&mut *late), (String::new(), More::Over));
+        assert_eq!(all(&mut *late), (end.to_owned(), NextPiece::Ready));
+        assert_eq!(all(&mut *late), (String::new(), NextPiece::End));
         assert_eq!(all(&mut *follow(&journal, Some("7.2"))).0, end);
         assert!(matches!(journal.follow(Some("7.3")), Followed::Seen));
         // Of another run, it has seen nothing of this one.
@@ -245,12 +245,12 @@ mod tests {
         let journal = Journal::new(1);
         let mut source = follow(&journal, None);
         assert!(journal.alone_for().is_none());
-        assert_eq!(source.more(&waker, &mut Vec::new()), More::NotYet);
+        assert_eq!(source.more(&waker, &mut Vec::new()), NextPiece::Pending);
         journal.write("step", "{}", "step".into());
         journal.write("step", "{}", "step".into());
         assert_eq!(count.0.load(SeqCst), 1, "once for both");
         source.more(&waker, &mut Vec::new());
-        assert_eq!(source.more(&waker, &mut Vec::new()), More::NotYet);
+        assert_eq!(source.more(&waker, &mut Vec::new()), NextPiece::Pending);
         journal.end("failed", "{}");
         assert_eq!(count.0.load(SeqCst), 2);
         drop(source);

@@ -22,8 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use ch01_blocking::http::{Body, Extra, Method, Request, Response};
-use ch01_blocking::site::Routes;
+use ch01_blocking::app::site::Routes;
+use ch01_blocking::http::{Body, ExtraHeader, Method, Request, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -114,7 +114,7 @@ impl Inner {
             _ => false,
         };
         if !fits {
-            let extra = Extra::Allow(allowed);
+            let extra = ExtraHeader::Allow(allowed);
             return Response { extra, ..refuse(405, "another method is needed here") };
         }
         if let Err((status, why)) = door.admits(request) {
@@ -173,7 +173,7 @@ impl Inner {
             },
             Followed::Seen => Response::new(204),
             Followed::Crowd => Response {
-                extra: Extra::RetryAfter(1),
+                extra: ExtraHeader::RetryAfter(1),
                 ..refuse(503, "too many pages watch this run")
             },
         }

@@ -369,7 +369,7 @@ fn spoken_of(call: &Call) -> Result<Regex> {
     Ok(Regex::new(&format!(r"`{name}(?:\([^`]*\))?`|\b{name}\({manual}\){or}"))?)
 }
 
-/// `ch01-blocking/src/sys.rs` is `ch01/sys.rs` here.
+/// `ch01-blocking/src/server/sys.rs` is `ch01/server/sys.rs` here.
 fn shorter(name: &Path) -> String {
     let name = name.display().to_string();
     match name.split_once("/src/") {

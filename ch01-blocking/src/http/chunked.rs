@@ -3,7 +3,7 @@
 
 use super::Limits;
 use super::head::TOO_LARGE;
-use super::response::Refusal;
+use super::response::HttpError;
 use memchr::memchr;
 
 /// A line that announces a chunk, with its extensions, may be so long.
@@ -52,7 +52,7 @@ impl Chunked {
         &mut self,
         bytes: &mut [u8],
         limits: &Limits,
-    ) -> Result<usize, Refusal> {
+    ) -> Result<usize, HttpError> {
         let mut raw = self.decoded;
         loop {
             let rest = &bytes[raw..];
@@ -61,7 +61,7 @@ impl Chunked {
                     let Some(line) = line(
                         rest,
                         SIZE_LINE,
-                        Refusal::bad("a chunk's size line is too long"),
+                        HttpError::bad("a chunk's size line is too long"),
                     )?
                     else {
                         break;
@@ -69,7 +69,7 @@ impl Chunked {
                     let (size, extensions) = size(line)?;
                     self.overhead += extensions;
                     if self.overhead > limits.head {
-                        return Err(Refusal::bad("too many chunk extensions"));
+                        return Err(HttpError::bad("too many chunk extensions"));
                     }
                     if (self.decoded as u64).saturating_add(size) > limits.body {
                         return Err(TOO_LARGE);
@@ -98,13 +98,15 @@ impl Chunked {
                         self.at = At::Size;
                     }
                     [_, _, ..] => {
-                        return Err(Refusal::bad("a chunk is longer than its size says"));
+                        return Err(HttpError::bad(
+                            "a chunk is longer than its size says",
+                        ));
                     }
                     _ => break,
                 },
                 At::Trailers => {
-                    const TRAILERS: Refusal =
-                        Refusal::new(431, "the trailers are too large");
+                    const TRAILERS: HttpError =
+                        HttpError::new(431, "the trailers are too large");
                     let Some(line) = line(rest, limits.head - self.overhead, TRAILERS)?
                     else {
                         break;
@@ -133,12 +135,12 @@ impl Chunked {
 fn line(
     bytes: &[u8],
     longest: usize,
-    too_long: Refusal,
-) -> Result<Option<&[u8]>, Refusal> {
+    too_long: HttpError,
+) -> Result<Option<&[u8]>, HttpError> {
     match memchr(b'\n', &bytes[..bytes.len().min(longest + 2)]) {
         Some(end) => match &bytes[..end] {
             [line @ .., b'\r'] if memchr(b'\r', line).is_none() => Ok(Some(line)),
-            _ => Err(Refusal::bad("a line within the content does not end with CR LF")),
+            _ => Err(HttpError::bad("a line within the content does not end with CR LF")),
         },
         None if bytes.len() >= longest + 2 => Err(too_long),
         None => Ok(None),
@@ -146,8 +148,8 @@ fn line(
 }
 
 /// `chunk-size [ chunk-ext ]`: the size, and the length of the rest.
-fn size(line: &[u8]) -> Result<(u64, usize), Refusal> {
-    const BAD: Refusal = Refusal::bad("a malformed chunk size");
+fn size(line: &[u8]) -> Result<(u64, usize), HttpError> {
+    const BAD: HttpError = HttpError::bad("a malformed chunk size");
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let extensions = &line[digits..];
     // Sixteen digits fill 64 bits: more would overflow, and an overflow has smuggled
@@ -170,7 +172,7 @@ fn size(line: &[u8]) -> Result<(u64, usize), Refusal> {
 
 /// A trailer is read and ignored, but must be a field: rubbish here is a sign that
 /// we and the sender disagree about where the message ends.
-fn trailer(line: &[u8]) -> Result<(), Refusal> {
+fn trailer(line: &[u8]) -> Result<(), HttpError> {
     let is_token =
         |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     match memchr(b':', line) {
@@ -181,7 +183,7 @@ fn trailer(line: &[u8]) -> Result<(), Refusal> {
         {
             Ok(())
         }
-        _ => Err(Refusal::bad("a malformed trailer")),
+        _ => Err(HttpError::bad("a malformed trailer")),
     }
 }
 

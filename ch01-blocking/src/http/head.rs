@@ -6,9 +6,9 @@
 //! answer is 400: a proxy in front of us may have chosen the other one, and the
 //! difference is how requests are smuggled.
 
-use super::lines::Lines;
+use super::line_scanner::LineScanner;
 use super::request::{Conditions, Method, Request, Version};
-use super::response::Refusal;
+use super::response::HttpError;
 use super::{Limits, decimal, limits::MAX_FIELDS};
 use memchr::{memchr, memchr_iter};
 use std::mem::MaybeUninit;
@@ -37,15 +37,15 @@ pub(super) struct Head<'b> {
 /// where every longer input has it too.
 pub(super) fn parse<'b>(
     bytes: &'b [u8],
-    lines: &Lines,
+    lines: &LineScanner,
     limits: &Limits,
-) -> Result<Option<Head<'b>>, Refusal> {
+) -> Result<Option<Head<'b>>, HttpError> {
     if lines.first.unwrap_or(bytes.len()) >= limits.line + 2 {
-        return Err(Refusal::new(414, "the request line is too long"));
+        return Err(HttpError::new(414, "the request line is too long"));
     }
     let Some(line_end) = lines.first else { return Ok(None) };
     if line_end <= 1 {
-        return Err(Refusal::bad("an empty line where a request should begin"));
+        return Err(HttpError::bad("an empty line where a request should begin"));
     }
     let window = &bytes[..bytes.len().min(limits.head + 1)];
 
@@ -55,13 +55,13 @@ pub(super) fn parse<'b>(
     let len = match parsed.parse_with_uninit_headers(window, fields) {
         Ok(httparse::Status::Complete(len)) if len <= limits.head => len,
         Ok(httparse::Status::Partial) if window.len() <= limits.head => return Ok(None),
-        Ok(_) => return Err(Refusal::new(431, "the request's head is too large")),
+        Ok(_) => return Err(HttpError::new(431, "the request's head is too large")),
         Err(error) => return Err(explain(error, &window[..line_end.min(window.len())])),
     };
     // httparse takes LF alone for the end of a line, as RFC 9112 section 2.2 allows.
     // Not everybody does, so it is ambiguous.
     if lines.bare_lf {
-        return Err(Refusal::bad(
+        return Err(HttpError::bad(
             "a line ends with LF alone; HTTP ends its lines with CR LF",
         ));
     }
@@ -70,15 +70,16 @@ pub(super) fn parse<'b>(
         if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
     let method = parsed.method.unwrap_or_default();
     if method == "CONNECT" {
-        return Err(Refusal::new(501, "this is no proxy"));
+        return Err(HttpError::new(501, "this is no proxy"));
     }
     let method = Method::from_name(method);
     let (path, query) = target(method, parsed.path.unwrap_or_default())?;
-    let meaning = Meaning::of(parsed.headers, version)?;
-    let keep_alive = !meaning.close && (version == Version::Http11 || meaning.keep_alive);
+    let semantics = HeadSemantics::of(parsed.headers, version)?;
+    let keep_alive =
+        !semantics.close && (version == Version::Http11 || semantics.keep_alive);
     Ok(Some(Head {
-        framing: meaning.framing(version, limits)?,
-        expects_continue: meaning.expects_continue && version == Version::Http11,
+        framing: semantics.framing(version, limits)?,
+        expects_continue: semantics.expects_continue && version == Version::Http11,
         request: Request {
             method,
             path,
@@ -92,31 +93,31 @@ pub(super) fn parse<'b>(
 }
 
 /// Turns what httparse found into a refusal that helps whoever sent it.
-fn explain(error: httparse::Error, request_line: &[u8]) -> Refusal {
+fn explain(error: httparse::Error, request_line: &[u8]) -> HttpError {
     match error {
-        httparse::Error::TooManyHeaders => Refusal::new(431, "too many fields"),
+        httparse::Error::TooManyHeaders => HttpError::new(431, "too many fields"),
         // Three words, of which the last is a version? A fourth means a space in the
         // target.
         httparse::Error::Version => match request_line.trim_ascii_end() {
             line if memchr_iter(b' ', line).count() != 2 => {
-                Refusal::bad("a request line has three words")
+                HttpError::bad("a request line has three words")
             }
             [.., b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
-                Refusal::new(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+                HttpError::new(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
             }
-            _ => Refusal::bad(
+            _ => HttpError::bad(
                 "the request line does not end with a version such as HTTP/1.1",
             ),
         },
-        httparse::Error::HeaderName => Refusal::bad("a malformed field name"),
-        httparse::Error::HeaderValue => Refusal::bad("a malformed field value"),
-        _ => Refusal::bad("a malformed request line"),
+        httparse::Error::HeaderName => HttpError::bad("a malformed field name"),
+        httparse::Error::HeaderValue => HttpError::bad("a malformed field value"),
+        _ => HttpError::bad("a malformed request line"),
     }
 }
 
 /// Path and query of a request target (RFC 9112 section 3.2).
-fn target(method: Method, target: &str) -> Result<(&str, Option<&str>), Refusal> {
-    const BAD: Refusal = Refusal::bad("the target is no path and no http:// URL");
+fn target(method: Method, target: &str) -> Result<(&str, Option<&str>), HttpError> {
+    const BAD: HttpError = HttpError::bad("the target is no path and no http:// URL");
     if target == "*" && method == Method::Options {
         return Ok((target, None));
     }
@@ -144,7 +145,7 @@ fn target(method: Method, target: &str) -> Result<(&str, Option<&str>), Refusal>
 
 /// What the fields say together.
 #[derive(Default)]
-struct Meaning {
+struct HeadSemantics {
     hosts: usize,
     close: bool,
     keep_alive: bool,
@@ -161,20 +162,23 @@ struct Codings {
     last_is_chunked: bool,
 }
 
-impl Meaning {
-    fn of(fields: &[httparse::Header<'_>], version: Version) -> Result<Meaning, Refusal> {
-        let mut meaning = Meaning::default();
+impl HeadSemantics {
+    fn of(
+        fields: &[httparse::Header<'_>],
+        version: Version,
+    ) -> Result<HeadSemantics, HttpError> {
+        let mut semantics = HeadSemantics::default();
         for field in fields {
-            meaning.take(field.name, field.value.trim_ascii())?;
+            semantics.take(field.name, field.value.trim_ascii())?;
         }
-        match (version, meaning.hosts) {
-            (Version::Http11, 0) => Err(Refusal::bad("no Host field")),
-            (_, 0 | 1) => Ok(meaning),
-            _ => Err(Refusal::bad("more than one Host field")),
+        match (version, semantics.hosts) {
+            (Version::Http11, 0) => Err(HttpError::bad("no Host field")),
+            (_, 0 | 1) => Ok(semantics),
+            _ => Err(HttpError::bad("more than one Host field")),
         }
     }
 
-    fn take(&mut self, name: &str, value: &[u8]) -> Result<(), Refusal> {
+    fn take(&mut self, name: &str, value: &[u8]) -> Result<(), HttpError> {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         // Most fields mean nothing to us, and the length alone tells that of most of
         // them.
@@ -182,12 +186,12 @@ impl Meaning {
             4 if is("host") => {
                 self.hosts += 1;
                 if !is_host(value) {
-                    return Err(Refusal::bad("the Host field names no host"));
+                    return Err(HttpError::bad("the Host field names no host"));
                 }
             }
             6 if is("expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(Refusal::new(
+                    return Err(HttpError::new(
                         417,
                         "the only expectation known here is 100-continue",
                     ));
@@ -203,7 +207,7 @@ impl Meaning {
             14 if is("content-length") => {
                 let length = decimal(value).ok_or(BAD_LENGTH)?;
                 if self.length.replace(length).is_some() {
-                    return Err(Refusal::bad("more than one Content-Length"));
+                    return Err(HttpError::bad("more than one Content-Length"));
                 }
             }
             17 if is("transfer-encoding") => {
@@ -221,20 +225,20 @@ impl Meaning {
 
     // ANCHOR: framing
     /// RFC 9112 section 6.3, with "ought to be handled as an error" read as "is one".
-    fn framing(&self, version: Version, limits: &Limits) -> Result<Framing, Refusal> {
+    fn framing(&self, version: Version, limits: &Limits) -> Result<Framing, HttpError> {
         match (self.codings, self.length) {
             (Some(_), Some(_)) => {
-                Err(Refusal::bad("both Content-Length and Transfer-Encoding"))
+                Err(HttpError::bad("both Content-Length and Transfer-Encoding"))
             }
             (Some(_), None) if version == Version::Http10 => {
-                Err(Refusal::bad("HTTP/1.0 has no Transfer-Encoding"))
+                Err(HttpError::bad("HTTP/1.0 has no Transfer-Encoding"))
             }
             (Some(Codings { all: 1, chunked: 1, .. }), None) => Ok(Framing::Chunked),
             (Some(Codings { chunked: 1, last_is_chunked: true, .. }), None) => {
-                Err(Refusal::new(501, "an unknown transfer coding"))
+                Err(HttpError::new(501, "an unknown transfer coding"))
             }
             (Some(_), None) => {
-                Err(Refusal::bad("the last transfer coding is not chunked, once"))
+                Err(HttpError::bad("the last transfer coding is not chunked, once"))
             }
             (None, Some(length)) if length > limits.body => Err(TOO_LARGE),
             (None, Some(0) | None) => Ok(Framing::None),
@@ -244,9 +248,9 @@ impl Meaning {
     // ANCHOR_END: framing
 }
 
-const BAD_LENGTH: Refusal = Refusal::bad("a malformed Content-Length");
-pub(super) const TOO_LARGE: Refusal =
-    Refusal::new(413, "the request's content is too large");
+const BAD_LENGTH: HttpError = HttpError::bad("a malformed Content-Length");
+pub(super) const TOO_LARGE: HttpError =
+    HttpError::new(413, "the request's content is too large");
 
 /// The conditions in a head that was parsed before.
 pub(super) fn conditions(head: &[u8]) -> Conditions<'_> {

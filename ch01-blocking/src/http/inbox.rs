@@ -8,8 +8,8 @@
 use super::chunked::Chunked;
 use super::head::{self, Framing, Head};
 use super::limits::Claim;
-use super::lines::Lines;
-use super::{Limits, Refusal, Request};
+use super::line_scanner::LineScanner;
+use super::{HttpError, Limits, Request};
 
 /// A buffer begins with so many bytes; more is claimed from [`Limits::buffered`].
 const BASE: usize = 16 * 1024;
@@ -27,7 +27,7 @@ pub enum Parsed<'b> {
         wants_continue: bool,
     },
     /// No request, and never will be one: answer so, and close.
-    Refused(Refusal),
+    Refused(HttpError),
 }
 
 /// The bytes received on one connection that are not answered yet.
@@ -55,7 +55,7 @@ struct Room {
 struct Message {
     /// Whether an empty line stood before it.
     empty_line: bool,
-    lines: Lines,
+    lines: LineScanner,
     content: Option<Content>,
 }
 
@@ -78,7 +78,7 @@ impl Inbox {
 
     /// Whether a new buffer would do as well. An empty line that was passed over is
     /// remembered: it is the only one.
-    pub fn is_fresh(&self) -> bool {
+    pub fn is_pristine(&self) -> bool {
         self.is_empty() && !self.message.empty_line
     }
 
@@ -167,7 +167,7 @@ impl Inbox {
         }
     }
 
-    fn parse(&mut self, limits: &Limits) -> Result<Parsed<'_>, Refusal> {
+    fn parse(&mut self, limits: &Limits) -> Result<Parsed<'_>, HttpError> {
         let Inbox { buffer, start, end, message, room, answered } = self;
         let at_start = message.lines.head.is_none() && !message.empty_line;
         if at_start && buffer[*start..*end].starts_with(b"\r\n") {
@@ -214,10 +214,10 @@ impl Inbox {
 /// Parses a head whose end has been found.
 fn complete<'b>(
     head: &'b [u8],
-    lines: &Lines,
+    lines: &LineScanner,
     limits: &Limits,
-) -> Result<Head<'b>, Refusal> {
-    head::parse(head, lines, limits)?.ok_or(Refusal::CUT_OFF) // the parser does not say so of what has an end
+) -> Result<Head<'b>, HttpError> {
+    head::parse(head, lines, limits)?.ok_or(HttpError::CUT_OFF) // the parser does not say so of what has an end
 }
 
 impl Message {
@@ -228,7 +228,7 @@ impl Message {
         &mut self,
         bytes: &[u8],
         limits: &Limits,
-    ) -> Result<Option<usize>, Refusal> {
+    ) -> Result<Option<usize>, HttpError> {
         let lines = &mut self.lines;
         if lines.head.is_some() {
             return Ok(lines.head);
@@ -255,11 +255,11 @@ impl Room {
         need: usize,
         received: usize,
         limits: &Limits,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), HttpError> {
         self.bytes = need.min(received.saturating_mul(2)).max(BASE);
         match self.claim.grow_to(self.bytes - BASE, &limits.buffered) {
             true => Ok(()),
-            false => Err(Refusal::new(
+            false => Err(HttpError::new(
                 503,
                 "all memory for requests is taken; come back in a moment",
             )),
@@ -299,7 +299,7 @@ impl Content {
         bytes: &mut [u8],
         end: &mut usize,
         limits: &Limits,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<bool, HttpError> {
         match self {
             Content::Length(length) => Ok(bytes.len() >= *length),
             Content::Chunked(chunks) => {

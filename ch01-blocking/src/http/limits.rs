@@ -1,6 +1,6 @@
 //! Limits: a bound on everything that a client controls, in one place.
 
-use crate::ledger;
+use crate::server::usage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -106,7 +106,7 @@ impl Claim {
         if more == 0 {
             return true;
         }
-        ledger::takes(more);
+        usage::bytes_claimed(more);
         let taken = budget
             .counter()
             .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(more))
@@ -115,7 +115,7 @@ impl Claim {
             self.bytes += more;
             self.from = Some(budget.clone());
         } else {
-            ledger::returns(more);
+            usage::bytes_released(more);
         }
         taken
     }
@@ -125,7 +125,7 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if let Some(budget) = &self.from {
             budget.counter().fetch_add(self.bytes, Relaxed);
-            ledger::returns(self.bytes);
+            usage::bytes_released(self.bytes);
         }
     }
 }

@@ -17,22 +17,22 @@
 //! assert_eq!(request.path, "/plaintext");
 //! ```
 
+mod body_stream;
 mod chunked;
 mod head;
 mod inbox;
 mod limits;
-mod lines;
-mod live;
+mod line_scanner;
 mod outbox;
 mod request;
 mod response;
 
+pub use body_stream::{BodyStream, NextPiece};
 pub use inbox::{Inbox, Parsed};
 pub use limits::{Budget, Limits, MAX_FIELDS};
-pub use live::{More, Source};
 pub use outbox::Outbox;
-pub use request::{Asked, Conditions, Method, Request, Tags, Version};
-pub use response::{Body, Extra, FileVersion, Refusal, Response, phrase};
+pub use request::{Conditions, EntityTags, Method, Request, ResponseContext, Version};
+pub use response::{Body, ExtraHeader, FileVersion, HttpError, Response, reason_phrase};
 
 /// The number that these digits are: no sign, no space, at least one. What does not fit
 /// in 64 bits is the largest that does: too large is not malformed.

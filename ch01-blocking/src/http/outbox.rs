@@ -5,9 +5,9 @@
 //! them as itself (a file, or bytes still to be made), so what a client that
 //! never reads can make us hold is bounded.
 
-use super::live::{Live, Source};
-use super::request::{Asked, Method, Version};
-use super::response::{Body, Extra, Refusal, Response, phrase};
+use super::body_stream::{BodyStream, Live};
+use super::request::{Method, ResponseContext, Version};
+use super::response::{Body, ExtraHeader, HttpError, Response, reason_phrase};
 use crate::stream::Transport;
 use std::cell::Cell;
 use std::fs::File;
@@ -40,7 +40,7 @@ pub struct Outbox {
     limit: usize,
     /// When the answers were made that are here: a burst of them has one date.
     date: Option<SystemTime>,
-    beginning: Beginning,
+    status_line_cache: StatusLineCache,
 }
 
 /// A large content behind the bytes, or one that comes into being meanwhile.
@@ -62,7 +62,11 @@ impl Outbox {
             tail: Tail::None,
             limit: limit.max(1),
             date: None,
-            beginning: Beginning { status: 0, now: UNIX_EPOCH, text: String::new() },
+            status_line_cache: StatusLineCache {
+                status: 0,
+                now: UNIX_EPOCH,
+                text: String::new(),
+            },
         }
     }
 
@@ -88,7 +92,7 @@ impl Outbox {
     pub fn push(
         &mut self,
         response: Response,
-        asked: Asked,
+        context: ResponseContext,
         clock: &dyn Fn() -> SystemTime,
     ) {
         debug_assert!(!self.is_full());
@@ -97,8 +101,8 @@ impl Outbox {
             self.bytes = SPARE.take();
         }
         let begin = self.bytes.len();
-        self.head(&response, asked, now);
-        if asked.method == Method::Head || matches!(response.status, 204 | 304) {
+        self.head(&response, context, now);
+        if context.method == Method::Head || matches!(response.status, 204 | 304) {
             return; // RFC 9110 sections 9.3.2, 15.3.5 and 15.4.5: the fields, and no content
         }
         match response.body {
@@ -121,7 +125,7 @@ impl Outbox {
                     self.bytes.truncate(begin);
                     self.push(
                         Response::text(500, "the file changed while it was read\n"),
-                        asked,
+                        context,
                         clock,
                     );
                 }
@@ -130,7 +134,7 @@ impl Outbox {
                 self.tail = Tail::File { file, at, left: len }
             }
             Body::Live(source) => {
-                let chunked = asked.version == Version::Http11;
+                let chunked = context.version == Version::Http11;
                 self.tail = Tail::Live(Live { source, chunked });
             }
         }
@@ -142,18 +146,22 @@ impl Outbox {
     }
 
     /// Queues a refusal, the last answer on this connection.
-    pub fn push_refusal(&mut self, why: Refusal, clock: &dyn Fn() -> SystemTime) {
+    pub fn push_error(&mut self, why: HttpError, clock: &dyn Fn() -> SystemTime) {
         let mut response = Response::text(
             why.status,
-            format!("{} {}: {}\n", why.status, phrase(why.status), why.reason),
+            format!("{} {}: {}\n", why.status, reason_phrase(why.status), why.reason),
         );
         if why.status == 503 {
-            response.extra = Extra::RetryAfter(1);
+            response.extra = ExtraHeader::RetryAfter(1);
         }
         response.close = true;
         self.push(
             response,
-            Asked { method: Method::Other, version: Version::Http11, keep_alive: false },
+            ResponseContext {
+                method: Method::Other,
+                version: Version::Http11,
+                keep_alive: false,
+            },
             clock,
         );
     }
@@ -165,7 +173,7 @@ impl Outbox {
     pub fn flush(&mut self, stream: &mut impl Transport) -> io::Result<()> {
         loop {
             while self.sent < self.bytes.len() {
-                self.sent += some(stream.write(&self.bytes[self.sent..])?)?;
+                self.sent += nonzero(stream.write(&self.bytes[self.sent..])?)?;
             }
             self.bytes.clear();
             self.sent = 0;
@@ -180,10 +188,10 @@ impl Outbox {
                     return Ok(());
                 }
                 Tail::Bytes { bytes, at } if *at < bytes.len() => {
-                    *at += some(stream.write(&bytes[*at..])?)?
+                    *at += nonzero(stream.write(&bytes[*at..])?)?
                 }
                 Tail::File { file, at, left } if *left > 0 => {
-                    let sent = some(stream.send_file(file, *at, *left)?)? as u64;
+                    let sent = nonzero(stream.send_file(file, *at, *left)?)? as u64;
                     *at += sent;
                     *left -= sent;
                 }
@@ -206,7 +214,7 @@ impl Outbox {
 
     /// The source of a live content, if all before it was sent: for a driver whose stream
     /// cannot wait for it, and which waits by itself.
-    pub fn source(&mut self) -> Option<&mut dyn Source> {
+    pub fn source(&mut self) -> Option<&mut dyn BodyStream> {
         match &mut self.tail {
             Tail::Live(live) if self.sent == self.bytes.len() => Some(&mut *live.source),
             _ => None,
@@ -245,13 +253,13 @@ impl Outbox {
     // ANCHOR: head
     /// Piece by piece, and not with `write!`: formatting looks at every piece through a
     /// pointer, and took several times as long (`lab request`).
-    fn head(&mut self, response: &Response, asked: Asked, now: SystemTime) {
+    fn head(&mut self, response: &Response, context: ResponseContext, now: SystemTime) {
         let mut digits = itoa::Buffer::new();
         let bytes = &mut self.bytes;
         let mut put = |text: &str| bytes.extend_from_slice(text.as_bytes());
-        put(self.beginning.of(response.status, now));
+        put(self.status_line_cache.of(response.status, now));
         if response.body.is_live() {
-            if asked.version == Version::Http11 {
+            if context.version == Version::Http11 {
                 put("Transfer-Encoding: chunked\r\n");
             }
         } else if !matches!(response.status, 204 | 304) {
@@ -268,14 +276,16 @@ impl Outbox {
             put(if text { "; charset=utf-8\r\n" } else { "\r\n" });
         }
         match &response.extra {
-            Extra::None => {}
-            Extra::Location(target) => put(&format!("Location: {target}\r\n")),
-            Extra::Allow(methods) => put(&format!("Allow: {methods}\r\n")),
-            Extra::RetryAfter(seconds) => put(&format!("Retry-After: {seconds}\r\n")),
-            Extra::NoSuchRange { len } => {
+            ExtraHeader::None => {}
+            ExtraHeader::Location(target) => put(&format!("Location: {target}\r\n")),
+            ExtraHeader::Allow(methods) => put(&format!("Allow: {methods}\r\n")),
+            ExtraHeader::RetryAfter(seconds) => {
+                put(&format!("Retry-After: {seconds}\r\n"))
+            }
+            ExtraHeader::NoSuchRange { len } => {
                 put(&format!("Content-Range: bytes */{len}\r\n"))
             }
-            Extra::File { version, part } => {
+            ExtraHeader::File { version, part } => {
                 // Never later than Date (RFC 9110 section 8.8.2.1).
                 let modified = httpdate::HttpDate::from(version.modified.min(now));
                 put(&format!("ETag: {version}\r\nLast-Modified: {modified}\r\n"));
@@ -286,9 +296,9 @@ impl Outbox {
                 }
             }
         }
-        if !asked.keep_alive {
+        if !context.keep_alive {
             put("Connection: close\r\n");
-        } else if asked.version == Version::Http10 {
+        } else if context.version == Version::Http10 {
             put("Connection: keep-alive\r\n");
         }
         put("\r\n");
@@ -298,19 +308,19 @@ impl Outbox {
 
 /// Something must have gone; nothing at all means that there is no more: a file that
 /// shrank after its length was promised.
-fn some(sent: usize) -> io::Result<usize> {
+fn nonzero(sent: usize) -> io::Result<usize> {
     if sent == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(sent) }
 }
 
 /// The lines that all answers of one status and second begin with.
 #[derive(Debug)]
-struct Beginning {
+struct StatusLineCache {
     status: u16,
     now: SystemTime,
     text: String,
 }
 
-impl Beginning {
+impl StatusLineCache {
     fn of(&mut self, status: u16, now: SystemTime) -> &str {
         // Nearly always nothing has changed, and where one loop answers many, not even
         // the nanosecond.
@@ -319,8 +329,10 @@ impl Beginning {
                 time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
             };
             if self.status != status || second(self.now) != second(now) {
-                let (phrase, date) = (phrase(status), httpdate::fmt_http_date(now));
-                self.text = format!("HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\n");
+                let (reason_phrase, date) =
+                    (reason_phrase(status), httpdate::fmt_http_date(now));
+                self.text =
+                    format!("HTTP/1.1 {status} {reason_phrase}\r\nDate: {date}\r\n");
             }
             (self.status, self.now) = (status, now);
         }

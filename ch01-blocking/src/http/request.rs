@@ -91,16 +91,20 @@ impl<'b> Request<'b> {
         head::field(self.head, name)
     }
 
-    /// What an answer must know of its request, without the borrow.
-    pub fn asked(&self) -> Asked {
-        Asked { method: self.method, version: self.version, keep_alive: self.keep_alive }
+    /// Returns what the answer depends on, without the borrow.
+    pub fn response_context(&self) -> ResponseContext {
+        ResponseContext {
+            method: self.method,
+            version: self.version,
+            keep_alive: self.keep_alive,
+        }
     }
 }
 
-/// What shapes the answer to a request: see [`Request::asked`].
+/// What shapes the answer to a request: see [`Request::response_context`].
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs)] // as in `Request`
-pub struct Asked {
+pub struct ResponseContext {
     pub method: Method,
     pub version: Version,
     pub keep_alive: bool,
@@ -111,8 +115,8 @@ pub struct Asked {
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs)] // each is the field of its name
 pub struct Conditions<'b> {
-    pub if_match: Tags<'b>,
-    pub if_none_match: Tags<'b>,
+    pub if_match: EntityTags<'b>,
+    pub if_none_match: EntityTags<'b>,
     pub if_modified_since: Option<&'b [u8]>,
     pub if_unmodified_since: Option<&'b [u8]>,
     pub if_range: Option<&'b [u8]>,
@@ -120,12 +124,12 @@ pub struct Conditions<'b> {
 }
 
 /// The lines of a field whose value is a list (RFC 9110 section 5.3), up to four of
-/// them, so that they need no allocation. Tags beyond that are not looked at, which
+/// them, so that they need no allocation. EntityTags beyond that are not looked at, which
 /// errs on the safe side: more is sent, or less is done.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Tags<'b>([&'b [u8]; 4]);
+pub struct EntityTags<'b>([&'b [u8]; 4]);
 
-impl<'b> Tags<'b> {
+impl<'b> EntityTags<'b> {
     pub(super) fn add(&mut self, value: &'b [u8]) {
         if let Some(free) = self.0.iter_mut().find(|line| line.is_empty()) {
             *free = value;

@@ -1,7 +1,7 @@
 //! A response: what the application decided, before it becomes bytes.
 
-use super::live::Source;
-use super::request::{Asked, Version};
+use super::body_stream::BodyStream;
+use super::request::{ResponseContext, Version};
 use std::fs::File;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ pub struct Response {
     /// A media type; text gets `charset=utf-8` added.
     pub content_type: Option<&'static str>,
     /// The fields that only this kind of answer has.
-    pub extra: Extra,
+    pub extra: ExtraHeader,
     /// The content.
     pub body: Body,
     /// How long to wait before the answer is sent (`/sleep`): a blocked thread
@@ -29,7 +29,7 @@ impl Response {
         Response {
             status,
             content_type: None,
-            extra: Extra::None,
+            extra: ExtraHeader::None,
             body: Body::Empty,
             delay: None,
             close: false,
@@ -45,11 +45,11 @@ impl Response {
         }
     }
 
-    /// Whether the connection ends with it, if this is what was asked.
-    pub fn is_last(&self, asked: Asked) -> bool {
+    /// Whether the connection ends with it, if `context` is what was asked.
+    pub fn is_last(&self, context: ResponseContext) -> bool {
         // To HTTP/1.0 it is the connection's end that ends a live content.
-        let ends_with_it = self.body.is_live() && asked.version == Version::Http10;
-        self.close || !asked.keep_alive || ends_with_it
+        let ends_with_it = self.body.is_live() && context.version == Version::Http10;
+        self.close || !context.keep_alive || ends_with_it
     }
 }
 
@@ -76,7 +76,7 @@ pub enum Body {
     },
     /// What comes into being while it is sent. Its length is not known, and only chapter 6
     /// knows how to wait for it ([`Transport::more`](crate::stream::Transport::more)).
-    Live(Box<dyn Source>),
+    Live(Box<dyn BodyStream>),
 }
 
 impl Body {
@@ -105,7 +105,7 @@ impl Body {
 /// is one place for them all: an answer is made and moved for every request, and should
 /// be small.
 #[derive(Debug)]
-pub enum Extra {
+pub enum ExtraHeader {
     /// Nothing.
     None,
     /// `Location`: where it is instead.
@@ -149,37 +149,38 @@ impl std::fmt::Display for FileVersion {
 /// A message or a connection that is not served: the status and why. The
 /// connection ends with it, as where the next request begins would be a guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct HttpError {
     /// The status code.
     pub status: u16,
     /// Why, in words for whoever sent it.
     pub reason: &'static str,
 }
 
-impl Refusal {
-    pub(crate) const fn new(status: u16, reason: &'static str) -> Refusal {
-        Refusal { status, reason }
+impl HttpError {
+    pub(crate) const fn new(status: u16, reason: &'static str) -> HttpError {
+        HttpError { status, reason }
     }
 
-    pub(super) const fn bad(reason: &'static str) -> Refusal {
-        Refusal::new(400, reason)
+    pub(super) const fn bad(reason: &'static str) -> HttpError {
+        HttpError::new(400, reason)
     }
 
     /// More clients than `--max-connections`, or than the system can give descriptors
     /// or processes to.
-    pub const BUSY: Refusal =
-        Refusal::new(503, "all places are taken; come back in a moment");
+    pub const BUSY: HttpError =
+        HttpError::new(503, "all places are taken; come back in a moment");
     /// A head that was not complete in time.
-    pub const SLOW_HEAD: Refusal = Refusal::new(408, "the request's head took too long");
+    pub const SLOW_HEAD: HttpError =
+        HttpError::new(408, "the request's head took too long");
     /// Content that was not complete in time, or too slow.
-    pub const SLOW_BODY: Refusal =
-        Refusal::new(408, "the request's content came too slowly");
+    pub const SLOW_BODY: HttpError =
+        HttpError::new(408, "the request's content came too slowly");
     /// The end of input in the middle of a message (RFC 9112 section 8).
-    pub const CUT_OFF: Refusal = Refusal::new(400, "the request ended in the middle");
+    pub const CUT_OFF: HttpError = HttpError::new(400, "the request ended in the middle");
 }
 
 /// The phrase that goes with a status code (RFC 9110 section 15).
-pub fn phrase(status: u16) -> &'static str {
+pub fn reason_phrase(status: u16) -> &'static str {
     match status {
         100 => "Continue",
         200 => "OK",

@@ -5,7 +5,7 @@ use ch01_blocking::http::{Budget, Inbox, Limits, Parsed};
 
 /// One thing that the inbox said, in a form that can be compared.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Precondition {
     Request { head: String, body: Vec<u8> },
     Refused(u16, &'static str),
 }
@@ -34,7 +34,11 @@ pub(crate) fn are_the_same_however_cut(input: &[u8]) {
 
 /// Feeds the bytes in pieces of the given sizes (again and again; the rest at
 /// once where there are none) and collects the verdicts.
-pub(crate) fn verdicts(bytes: &[u8], cuts: &[usize], limits: &Limits) -> Vec<Verdict> {
+pub(crate) fn verdicts(
+    bytes: &[u8],
+    cuts: &[usize],
+    limits: &Limits,
+) -> Vec<Precondition> {
     let mut inbox = Inbox::new();
     let mut said = Vec::new();
     let mut rest = bytes;
@@ -57,7 +61,7 @@ pub(crate) fn verdicts(bytes: &[u8], cuts: &[usize], limits: &Limits) -> Vec<Ver
             piece = &piece[n..];
             loop {
                 match inbox.next(limits) {
-                    Parsed::Complete(request) => said.push(Verdict::Request {
+                    Parsed::Complete(request) => said.push(Precondition::Request {
                         head: format!(
                             "{:?} {} {:?} {:?} {} {:?}",
                             request.method,
@@ -71,7 +75,7 @@ pub(crate) fn verdicts(bytes: &[u8], cuts: &[usize], limits: &Limits) -> Vec<Ver
                     }),
                     Parsed::Partial { .. } => break,
                     Parsed::Refused(why) => {
-                        said.push(Verdict::Refused(why.status, why.reason));
+                        said.push(Precondition::Refused(why.status, why.reason));
                         return said;
                     }
                 }

@@ -4,10 +4,10 @@
 use super::{Connection, Next, State};
 use crate::poller::Interest;
 use crate::work::{Shared, Work};
-use ch01_blocking::http::Refusal;
+use ch01_blocking::deadlines::{Describe, Wait};
+use ch01_blocking::http::HttpError;
+use ch01_blocking::server::trace::trace;
 use ch01_blocking::stream::Transport;
-use ch01_blocking::trace::trace;
-use ch01_blocking::wait::{Describe, Wait};
 use std::io::{self, ErrorKind};
 use std::mem::discriminant;
 use std::time::Duration;
@@ -16,7 +16,7 @@ impl<T: Transport> Connection<T> {
     pub(super) fn wait_for_input(&self, work: &mut Work, shared: &Shared<'_>) -> Next {
         let wait = match work.inbox.content_received() {
             Some(received) => Wait::Body { received },
-            None if !work.inbox.is_fresh() => Wait::Head,
+            None if !work.inbox.is_pristine() => Wait::Head,
             None if shared.site.is_draining() && !work.share.is_used_up() => {
                 return Next::Close;
             }
@@ -87,7 +87,7 @@ impl<T: Transport> Connection<T> {
             }
             State::Send(_) => {
                 trace!("wait", "for the client to take what is sent");
-                if !work.progress.is_enough(self.transport.untaken()) {
+                if !work.progress.is_enough(self.transport.unacked_bytes()) {
                     return Err(ErrorKind::TimedOut.into());
                 }
                 work.since = shared.look();
@@ -115,8 +115,8 @@ impl<T: Transport> Connection<T> {
         trace!("timeout", "{}", Describe(work.wait, Duration::ZERO));
         let why = match work.inbox.content_received() {
             None if work.inbox.is_empty() => return Ok(Some(Next::Close)),
-            None => Refusal::SLOW_HEAD,
-            Some(_) => Refusal::SLOW_BODY,
+            None => HttpError::SLOW_HEAD,
+            Some(_) => HttpError::SLOW_BODY,
         };
         self.refuse(why, work, shared);
         Ok(None)

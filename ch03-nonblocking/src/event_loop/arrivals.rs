@@ -4,9 +4,9 @@ use super::{EventLoop, Guest, LISTENER};
 use crate::connection::{Connection, Next, Wake};
 use crate::poller::{Interest, Poller};
 use crate::socket::Socket;
-use ch01_blocking::attend::Welcome;
-use ch01_blocking::listener::{Client, Mode, PAUSE};
-use ch01_blocking::trace::{self, trace};
+use ch01_blocking::server::connections::Admission;
+use ch01_blocking::server::listener::{ACCEPT_BACKOFF, Client, Mode};
+use ch01_blocking::server::trace::{self, trace};
 use std::os::fd::AsFd;
 
 /// At most so many clients are accepted before the others have their turn.
@@ -26,11 +26,11 @@ impl<P: Poller> EventLoop<'_, P> {
                 Ok(Some(client)) => self.arrive(client),
                 Ok(None) => return,
                 Err(error) => {
-                    trace::about(0);
+                    trace::set_connection(0);
                     trace!("pause", "{error}");
                     // Or the poller would go on telling us.
                     let _ = self.poller.deregister(listener.as_fd(), LISTENER);
-                    self.paused = Some(self.shared.now + PAUSE);
+                    self.paused = Some(self.shared.now + ACCEPT_BACKOFF);
                     return;
                 }
             }
@@ -44,19 +44,19 @@ impl<P: Poller> EventLoop<'_, P> {
         let Client { socket, number } = client;
         let site = self.shared.site;
         // Counted over all loops and processes that serve the same site.
-        let others = site.stats.arrived();
-        let welcome = Welcome::to(
-            others.saturating_sub(self.turned_away),
-            self.turned_away,
+        let others = site.stats.connection_opened();
+        let admission = Admission::decide(
+            others.saturating_sub(self.rejected),
+            self.rejected,
             self.options.max_connections,
         );
-        let served = welcome == Welcome::Served;
-        let connection = match welcome {
-            Welcome::Served => Connection::new(Socket(socket)),
-            Welcome::TurnedAway => {
-                Connection::turned_away(Socket(socket), true, &mut self.shared)
+        let served = admission == Admission::Admitted;
+        let connection = match admission {
+            Admission::Admitted => Connection::new(Socket(socket)),
+            Admission::Rejected => {
+                Connection::rejected(Socket(socket), true, &mut self.shared)
             }
-            Welcome::TurnedAwayAtOnce => return self.turn_away_at_once(Socket(socket)),
+            Admission::RejectedAtOnce => return self.reject_at_once(Socket(socket)),
         };
         let token = self.guests.insert(Guest {
             connection,
@@ -65,15 +65,15 @@ impl<P: Poller> EventLoop<'_, P> {
             queued: false,
             served,
         });
-        self.turned_away += usize::from(!served);
+        self.rejected += usize::from(!served);
         let Some(guest) = self.guests.get_mut(token) else { return };
         let fd = guest.connection.transport().0.as_fd();
         if let Err(error) = self.poller.register(fd, token, Interest::READ) {
             // There is no room for it in the mechanism: `select` knows such a wall.
             trace!("poller", "{error}");
-            self.turned_away -= usize::from(!served);
+            self.rejected -= usize::from(!served);
             if let Some(guest) = self.guests.remove(token) {
-                self.turn_away_at_once(guest.connection.into_transport());
+                self.reject_at_once(guest.connection.into_transport());
             }
         } else if served {
             self.go_on(token, Next::Idle(self.shared.look() + self.shared.timeouts.idle));
@@ -88,11 +88,11 @@ impl<P: Poller> EventLoop<'_, P> {
     }
 
     /// One attempt to say why; nothing is waited for.
-    fn turn_away_at_once(&mut self, socket: Socket) {
-        let mut connection = Connection::turned_away(socket, false, &mut self.shared);
+    fn reject_at_once(&mut self, socket: Socket) {
+        let mut connection = Connection::rejected(socket, false, &mut self.shared);
         let _ = connection.advance(Wake::Again, &mut self.shared); // or it does not hear it
         trace!("close", "done");
-        self.shared.site.stats.left();
+        self.shared.site.stats.connection_closed();
     }
 
     /// Accepts on, where accepting had to stop for a while.
@@ -104,7 +104,7 @@ impl<P: Poller> EventLoop<'_, P> {
                     self.poller.register(listener.as_fd(), LISTENER, Interest::ACCEPT);
                 if told.is_err() {
                     // Nobody would tell us: we try again.
-                    self.paused = Some(self.shared.now + PAUSE);
+                    self.paused = Some(self.shared.now + ACCEPT_BACKOFF);
                 }
             }
         }

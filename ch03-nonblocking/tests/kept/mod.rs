@@ -1,9 +1,9 @@
 //! An application that keeps its thread does so on nobody's account: whose time begins
 //! behind it has all of its time. Chapter 6 includes this file by its path.
 
+use ch01_blocking::app::site::Routes;
 use ch01_blocking::http::{Request, Response};
 use ch01_blocking::program::Cli;
-use ch01_blocking::site::Routes;
 use ch01_blocking::{Listener, Options, Site, Stop};
 use clap::Parser;
 use std::io::{self, Read, Write};

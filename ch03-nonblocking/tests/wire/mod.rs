@@ -8,11 +8,11 @@
 #[allow(dead_code, reason = "of chapter 1's tests only the limits are wanted")]
 mod verdicts;
 
+use ch01_blocking::app::site::Site;
+use ch01_blocking::deadlines::{Timeouts, Wait};
 use ch01_blocking::http::{Inbox, Outbox};
 use ch01_blocking::serve::{After, linger, serve};
-use ch01_blocking::site::Site;
 use ch01_blocking::stream::{Stream, Transport};
-use ch01_blocking::wait::{Timeouts, Wait};
 use ch03_nonblocking::connection::{Connection, Next, Wake};
 use ch03_nonblocking::poller::{Interest, Ready, Token};
 use ch03_nonblocking::work::{Pool, Shared};
@@ -221,12 +221,12 @@ impl Transport for End {
         Ok(most)
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         self.0.borrow_mut().finished = true;
         Ok(())
     }
 
-    fn untaken(&self) -> usize {
+    fn unacked_bytes(&self) -> usize {
         0
     }
 }
@@ -265,11 +265,11 @@ impl Transport for Waits {
         self.0.send_file(file, at, len)
     }
 
-    fn finish(&mut self) -> io::Result<()> {
-        self.0.finish()
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.0.shutdown_write()
     }
 
-    fn untaken(&self) -> usize {
+    fn unacked_bytes(&self) -> usize {
         0
     }
 }
@@ -319,7 +319,7 @@ pub(crate) fn blocking(site: &Site, sent: &[u8], closes: bool) -> Seen {
     wire.borrow_mut().make_room(usize::MAX);
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(site.limits.output));
     let mut stream = Waits(End(Rc::clone(&wire)));
-    // As `attend` does it.
+    // As `handle_connection` does it.
     loop {
         match serve(&mut stream, site, &mut inbox, &mut outbox) {
             Ok(After::Idle) => {}

@@ -8,7 +8,7 @@ use crate::reactor::{self, Reactor, Watch};
 use crate::run_queue::Turn;
 use crate::stack::Stacks;
 use crate::task::{Ends, State, Woken};
-use ch01_blocking::trace::{self, trace};
+use ch01_blocking::server::trace::{self, trace};
 use ch03_nonblocking::poller::{Poller, Token};
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
@@ -176,7 +176,7 @@ impl<P: Poller + 'static, D: Dormant> Handle<P, D> {
         let mut state = self.0.state.borrow_mut();
         let Some(dormant) = state.reactor.take_called(source) else { return };
         let number = dormant.number();
-        trace::about(number);
+        trace::set_connection(number);
         trace!("begin", "a coroutine, with a stack");
         let stack = state.stacks.take();
         drop(state);

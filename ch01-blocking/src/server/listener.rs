@@ -1,8 +1,9 @@
 //! The listening socket, and everything that can go wrong when a client arrives.
 
-use crate::stop::is_readable;
-use crate::sys;
-use crate::trace::{self, trace};
+use crate::server::stop::is_readable;
+use crate::server::sys;
+pub use crate::server::sys::Mode;
+use crate::server::trace::{self, trace};
 use socket2::{Protocol, SockAddr, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -15,7 +16,7 @@ use std::time::Duration;
 const BACKLOG: i32 = 4096;
 
 /// How long accepting rests when the system is out of descriptors.
-pub const PAUSE: Duration = Duration::from_millis(50);
+pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// A socket that clients connect to.
 #[derive(Debug)]
@@ -32,15 +33,6 @@ pub struct Client {
     pub socket: TcpStream,
     /// Its number, counted from 1, for the trace.
     pub number: u64,
-}
-
-/// How an accepted socket is born.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Calls on it wait.
-    Blocking,
-    /// Calls on it that would have to wait fail with [`ErrorKind::WouldBlock`].
-    NonBlocking,
 }
 
 /// What [`Listener::accept`] has met.
@@ -118,11 +110,15 @@ impl Listener {
     /// Waits for a client, or for one of the other descriptors to become readable,
     /// which goes first. It never fails: whatever accept(2) reports is the
     /// misfortune of one client, or passes.
-    pub fn accept(&self, stop: BorrowedFd<'_>, bell: Option<BorrowedFd<'_>>) -> Accept {
-        let bell = bell.unwrap_or(stop); // asking twice about the same one does no harm
+    pub fn accept(
+        &self,
+        stop: BorrowedFd<'_>,
+        wake_read: Option<BorrowedFd<'_>>,
+    ) -> Accept {
+        let wake_read = wake_read.unwrap_or(stop); // asking twice about the same one does no harm
         loop {
             if let [true, ..] | [_, true, _] =
-                is_readable(&[stop, bell, self.socket.as_fd()], None)
+                is_readable(&[stop, wake_read, self.socket.as_fd()], None)
             {
                 return Accept::Other;
             }
@@ -135,7 +131,9 @@ impl Listener {
                 }
                 Err(error) => {
                     trace!("pause", "{error}");
-                    if is_readable(&[stop, bell], Some(PAUSE)).contains(&true) {
+                    if is_readable(&[stop, wake_read], Some(ACCEPT_BACKOFF))
+                        .contains(&true)
+                    {
                         return Accept::Other;
                     }
                 }
@@ -147,7 +145,7 @@ impl Listener {
     ///
     /// An error means that every place which connections are kept in is full (EMFILE,
     /// ENFILE, ENOBUFS, ENOMEM). The client stays in the backlog, so that trying again
-    /// at once would only burn the processor: rest for a [`PAUSE`].
+    /// at once would only burn the processor: rest for a [`ACCEPT_BACKOFF`].
     pub fn accept_now(&self, mode: Mode) -> io::Result<Option<Client>> {
         let socket = loop {
             match sys::accept(self.socket.as_fd(), mode) {
@@ -163,7 +161,7 @@ impl Listener {
             }
         };
         let number = self.accepted.fetch_add(1, Relaxed) as u64 + 1;
-        trace::about(number);
+        trace::set_connection(number);
         trace!(
             "accept",
             "{}",

@@ -5,9 +5,9 @@
 //! included (openat2(2), RESOLVE_BENEATH; elsewhere step by step). Comparing
 //! path names as text instead is how servers have leaked their neighbours' files.
 
-use crate::conditional::{Verdict, judge};
-use crate::http::{Body, Extra, FileVersion, Method, Request, Response};
-use crate::site::{READ_ONLY, allow};
+use crate::app::conditional::{Precondition, evaluate};
+use crate::app::site::{READ_ONLY, allow};
+use crate::http::{Body, ExtraHeader, FileVersion, Method, Request, Response};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use percent_encoding::percent_decode_str;
@@ -145,7 +145,7 @@ fn redirect(request: &Request<'_>) -> Response {
         301,
         "301 Moved Permanently: a directory's name ends with a slash\n",
     );
-    response.extra = Extra::Location(format!("{}/{query}", request.path));
+    response.extra = ExtraHeader::Location(format!("{}/{query}", request.path));
     response
 }
 
@@ -159,7 +159,7 @@ fn busy() -> Response {
         503,
         "503 Service Unavailable: no file can be opened now; come back in a moment\n",
     );
-    response.extra = Extra::RetryAfter(1);
+    response.extra = ExtraHeader::RetryAfter(1);
     response.close = true; // and one descriptor is free again
     response
 }
@@ -174,30 +174,30 @@ fn content(
     let len = metadata.len();
     let modified = metadata.modified().unwrap_or(UNIX_EPOCH).max(UNIX_EPOCH);
     let version = FileVersion { modified, len };
-    let file_with = |part| Extra::File { version, part };
+    let file_with = |part| ExtraHeader::File { version, part };
     let (status, at, len, part) =
-        match judge(&request.conditions(), request.method, &version) {
-            Verdict::NotModified => {
+        match evaluate(&request.conditions(), request.method, &version) {
+            Precondition::NotModified => {
                 return Response { extra: file_with(None), ..Response::new(304) };
             }
-            Verdict::Failed => {
+            Precondition::Failed => {
                 return Response::text(
                     412,
                     "412 Precondition Failed: the file is not the one you mean\n",
                 );
             }
-            Verdict::Unsatisfiable => {
+            Precondition::Unsatisfiable => {
                 let mut response = Response::text(
                     416,
                     format!("416 Range Not Satisfiable: the file has {len} bytes\n"),
                 );
-                response.extra = Extra::NoSuchRange { len };
+                response.extra = ExtraHeader::NoSuchRange { len };
                 return response;
             }
-            Verdict::Part(first, last) => {
+            Precondition::Part(first, last) => {
                 (206, first, last - first + 1, Some((first, last)))
             }
-            Verdict::Whole => (200, 0, len, None),
+            Precondition::Whole => (200, 0, len, None),
         };
     let kind = mime_guess::from_path(name).first_raw();
     Response {

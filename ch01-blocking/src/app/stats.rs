@@ -4,7 +4,7 @@
 //! them is mapped before the first fork, and a fork shares such a page instead of
 //! copying it (mmap(2), MAP_SHARED).
 
-use crate::ledger;
+use crate::server::usage;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// What a server counts, over all its processes.
@@ -26,19 +26,19 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// A connection has come. Says how many others are open, over all processes: with
-    /// one that goes at this moment, but never without one that is there.
-    pub fn arrived(&self) -> usize {
-        ledger::opens();
+    /// Counts a connection that was accepted. Returns how many others are open, over all
+    /// processes; one that closes at this moment may be included, an open one always is.
+    pub fn connection_opened(&self) -> usize {
+        usage::connection_opened();
         let closed = self.closed.get();
         let before = self.accepted.add();
         usize::try_from(before.saturating_sub(closed)).unwrap_or(usize::MAX)
     }
 
-    /// A connection has ended.
-    pub fn left(&self) {
+    /// Counts a connection that has ended.
+    pub fn connection_closed(&self) {
         self.closed.add();
-        ledger::closes();
+        usage::connection_closed();
     }
 
     /// The counters as JSON.

@@ -86,7 +86,7 @@ impl Timeouts {
 /// not; and that none succeeds says little too, since a writer is woken only when a
 /// third of the kernel's buffer has become free, which for a slow client may be minutes.
 /// So while we cannot write we look now and then how much it has really taken
-/// ([`Transport::untaken`](crate::stream::Transport::untaken)). It may come in lumps: a
+/// ([`Transport::unacked_bytes`](crate::stream::Transport::unacked_bytes)). It may come in lumps: a
 /// client's kernel, too, tells of room only when there is a good piece of it.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -102,18 +102,18 @@ impl Progress {
         self.wrote += bytes;
     }
 
-    /// It is time for a look: `untaken` bytes lie with the kernel. Says whether there
+    /// It is time for a look: `unacked_bytes` bytes lie with the kernel. Says whether there
     /// is hope: not if for a whole write deadline less than [`WRITE_STEP`] was taken.
-    pub fn is_enough(&mut self, untaken: usize) -> bool {
+    pub fn is_enough(&mut self, unacked_bytes: usize) -> bool {
         let wrote = std::mem::take(&mut self.wrote);
         match &mut self.mark {
-            Some((mark, looks)) if *mark + wrote < untaken + WRITE_STEP => {
+            Some((mark, looks)) if *mark + wrote < unacked_bytes + WRITE_STEP => {
                 *mark += wrote;
                 *looks += 1;
                 *looks < LOOKS
             }
             mark => {
-                *mark = Some((untaken, 0));
+                *mark = Some((unacked_bytes, 0));
                 true
             }
         }

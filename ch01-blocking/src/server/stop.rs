@@ -16,8 +16,8 @@
 //! # std::io::Result::Ok(())
 //! ```
 
-use crate::sys;
-use crate::wait::milliseconds;
+use crate::deadlines::milliseconds;
+use crate::server::sys;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{self, Write};
@@ -34,15 +34,15 @@ pub struct Stop {
 
 /// The end that stops the server.
 #[derive(Debug)]
-pub struct Stopper(File);
+pub struct StopTrigger(File);
 
 impl Stop {
     /// A fresh pipe.
     /// An error means that there are no descriptors left.
-    pub fn pipe() -> io::Result<(Stop, Stopper)> {
+    pub fn pipe() -> io::Result<(Stop, StopTrigger)> {
         let (watched, write) = sys::pipe()?;
         let written = File::from(write.try_clone()?);
-        Ok((Stop { watched, written }, Stopper(File::from(write))))
+        Ok((Stop { watched, written }, StopTrigger(File::from(write))))
     }
 
     /// A pipe into which SIGTERM and SIGINT write from now on.
@@ -54,7 +54,7 @@ impl Stop {
     /// An error is that of
     /// pipe(2) or sigaction(2).
     pub fn on(signals: &[sys::Signal]) -> io::Result<Stop> {
-        let (stop, Stopper(write)) = Stop::pipe()?;
+        let (stop, StopTrigger(write)) = Stop::pipe()?;
         sys::write_on_signals(write.into(), signals)?;
         Ok(stop)
     }
@@ -81,7 +81,7 @@ impl AsFd for Stop {
     }
 }
 
-impl Stopper {
+impl StopTrigger {
     /// Stops the server.
     pub fn stop(mut self) -> io::Result<()> {
         self.0.write_all(b"!")

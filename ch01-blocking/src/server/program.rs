@@ -1,11 +1,11 @@
 //! What every server binary does before it serves: options, descriptors, a socket,
 //! signals.
 
-use crate::listener::Listener;
-use crate::options::Options;
-use crate::site::Site;
-use crate::stop::Stop;
-use crate::trace;
+use crate::app::site::Site;
+use crate::server::listener::Listener;
+use crate::server::options::Options;
+use crate::server::stop::Stop;
+use crate::server::trace;
 use clap::{Args, Parser};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fmt::Display;

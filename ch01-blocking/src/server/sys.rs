@@ -1,7 +1,6 @@
 //! What Rust cannot vouch for: fork, signal handlers, memory that processes share.
 #![allow(unsafe_code)]
 
-use crate::listener::Mode;
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
@@ -29,6 +28,15 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
         fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     }
     Ok((read, write))
+}
+
+/// The mode in which an accepted socket is created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Calls on it wait.
+    Blocking,
+    /// Calls on it that would have to wait fail with [`WouldBlock`](io::ErrorKind::WouldBlock).
+    NonBlocking,
 }
 
 /// accept4(2): the next connection, in the mode asked for from its birth on, and not
@@ -139,7 +147,7 @@ static SOCKET: AtomicI32 = AtomicI32::new(-1);
 ///
 /// SIGINT is ignored: a Ctrl-C reaches the parent too, which will send SIGTERM. So does
 /// the kernel, where it can, if the parent dies: nobody else would stop this process.
-pub fn child(work: impl FnOnce() -> io::Result<()>) -> ! {
+pub fn run_child(work: impl FnOnce() -> io::Result<()>) -> ! {
     let life = || {
         handle(Signal::SIGINT, SigHandler::SigIgn)?;
         #[cfg(target_os = "linux")]
@@ -159,9 +167,9 @@ pub fn child(work: impl FnOnce() -> io::Result<()>) -> ! {
     unsafe { libc::_exit(if worked { 0 } else { 101 }) }
 }
 
-/// The life of a [`child`] that is there for one client: SIGTERM sets `draining`, and
+/// The life of a [`run_child`] that is there for one client: SIGTERM sets `draining`, and
 /// ends the wait, or the next one, while `idle` is set.
-pub fn live(
+pub fn run_connection_child(
     socket: BorrowedFd<'_>,
     idle: &AtomicBool,
     draining: &AtomicBool,
@@ -170,8 +178,8 @@ pub fn live(
     SOCKET.store(socket.as_raw_fd(), SeqCst);
     IDLE.store(std::ptr::from_ref(idle).cast_mut(), SeqCst);
     DRAINING.store(std::ptr::from_ref(draining).cast_mut(), SeqCst);
-    // The borrows above never end: `child` does not return.
-    child(|| {
+    // The borrows above never end: `run_child` does not return.
+    run_child(|| {
         handle(Signal::SIGTERM, SigHandler::Handler(terminate))?;
         work();
         Ok(())
@@ -180,7 +188,7 @@ pub fn live(
 
 extern "C" fn terminate(_: libc::c_int) {
     // Loading and storing an atomic are async-signal-safe.
-    // SAFETY: the pointer was made from a reference in `live`, before this handler
+    // SAFETY: the pointer was made from a reference in `run_connection_child`, before this handler
     // was installed, and that function never returns.
     let idle = unsafe { &*IDLE.load(SeqCst) };
     // SAFETY: as above.
@@ -191,7 +199,7 @@ extern "C" fn terminate(_: libc::c_int) {
         // No shutdown: a read may have brought half a request just now, and not have
         // returned from the kernel yet.
         let at_once = libc::timeval { tv_sec: 0, tv_usec: 1 };
-        // SAFETY: setsockopt is async-signal-safe; the descriptor was borrowed by `live`,
+        // SAFETY: setsockopt is async-signal-safe; the descriptor was borrowed by `run_connection_child`,
         // so it is open; the option takes a timeval of this size.
         unsafe {
             libc::setsockopt(
@@ -208,7 +216,7 @@ extern "C" fn terminate(_: libc::c_int) {
 
 /// Bytes that were sent on this connection and that the other side has not
 /// acknowledged. Where the system cannot tell, 0.
-pub fn unacknowledged(socket: BorrowedFd<'_>) -> usize {
+pub fn unacked_bytes(socket: BorrowedFd<'_>) -> usize {
     let mut bytes: libc::c_int = 0;
     // SAFETY: SIOCOUTQ (the number is TIOCOUTQ's; tcp(7)) writes one int through the
     // pointer.
@@ -253,7 +261,7 @@ unsafe impl Zeroed for AtomicUsize {}
 unsafe impl Zeroed for AtomicBool {}
 
 // SAFETY: `Stats` is a `repr(C)` struct of `AtomicU64`s, for which zero is valid.
-unsafe impl Zeroed for crate::stats::Stats {}
+unsafe impl Zeroed for crate::app::stats::Stats {}
 
-// SAFETY: `Ledger` is a `repr(C)` struct of `AtomicUsize`s, for which zero is valid.
-unsafe impl Zeroed for crate::ledger::Ledger {}
+// SAFETY: `Usage` is a `repr(C)` struct of `AtomicUsize`s, for which zero is valid.
+unsafe impl Zeroed for crate::server::usage::Usage {}

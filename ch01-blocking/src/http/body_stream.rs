@@ -12,36 +12,36 @@ use std::task::Waker;
 use std::time::Duration;
 
 /// Where a live content comes from. It never waits.
-pub trait Source: Send {
+pub trait BodyStream: Send {
     /// Puts the next piece into `content`: some 16 KiB, or more if one thing is larger. If
     /// there is nothing, the waker is to be kept, and called when there is; the one of an
     /// earlier call need not be.
-    fn more(&mut self, waker: &Waker, content: &mut Vec<u8>) -> More;
+    fn more(&mut self, waker: &Waker, content: &mut Vec<u8>) -> NextPiece;
 
-    /// What to send when there has been nothing for [`quiet`](Source::quiet), so that a
+    /// What to send when there has been nothing for [`heartbeat_interval`](BodyStream::heartbeat_interval), so that a
     /// client who is gone is noticed. Means nothing to one who is not.
-    fn sign_of_life(&self) -> &'static [u8];
+    fn heartbeat(&self) -> &'static [u8];
 
     /// How long nothing may be sent.
-    fn quiet(&self) -> Duration {
+    fn heartbeat_interval(&self) -> Duration {
         Duration::from_secs(10)
     }
 }
 
-/// What [`Source::more`] has found.
+/// What [`BodyStream::more`] has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum More {
+pub enum NextPiece {
     /// A piece.
-    Here,
+    Ready,
     /// Nothing; but there will be.
-    NotYet,
+    Pending,
     /// Nothing, and there will not be.
-    Over,
+    End,
 }
 
 /// What is left of a live content: that is, its source.
 pub(super) struct Live {
-    pub(super) source: Box<dyn Source>,
+    pub(super) source: Box<dyn BodyStream>,
     pub(super) chunked: bool,
 }
 
@@ -77,8 +77,8 @@ impl fmt::Debug for Live {
     }
 }
 
-impl fmt::Debug for dyn Source {
+impl fmt::Debug for dyn BodyStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Source")
+        f.write_str("BodyStream")
     }
 }

@@ -1,9 +1,9 @@
 //! The options that every server takes.
 
+use crate::app::site::Site;
+use crate::deadlines::Timeouts;
 use crate::http::{Budget, Limits, MAX_FIELDS};
-use crate::site::Site;
-use crate::sys;
-use crate::wait::Timeouts;
+use crate::server::sys;
 use clap::Args;
 use std::io;
 use std::net::SocketAddr;

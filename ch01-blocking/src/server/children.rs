@@ -1,8 +1,8 @@
 //! The processes that a server has made, and how it buries them.
 
-use crate::stop::is_readable;
-use crate::sys::{self, Pid, Signal};
-use crate::trace::{self, trace};
+use crate::server::stop::is_readable;
+use crate::server::sys::{self, Pid, Signal};
+use crate::server::trace::{self, trace};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use std::collections::HashMap;
 use std::io;
@@ -14,20 +14,20 @@ use std::time::{Duration, Instant};
 pub struct Children<T> {
     /// Each with what its parent knows of it.
     living: HashMap<Pid, T>,
-    bell: OwnedFd,
+    wake_read: OwnedFd,
 }
 
 impl<T> Children<T> {
     /// Nobody yet.
     pub fn new() -> io::Result<Children<T>> {
-        let (bell, rope) = sys::pipe()?;
-        sys::write_on_signals(rope, &[Signal::SIGCHLD])?;
-        Ok(Children { living: HashMap::new(), bell })
+        let (wake_read, wake_write) = sys::pipe()?;
+        sys::write_on_signals(wake_write, &[Signal::SIGCHLD])?;
+        Ok(Children { living: HashMap::new(), wake_read })
     }
 
     /// Readable when a child has ended.
-    pub fn bell(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+    pub fn wake_fd(&self) -> BorrowedFd<'_> {
+        self.wake_read.as_fd()
     }
 
     /// How many live.
@@ -40,33 +40,33 @@ impl<T> Children<T> {
         self.living.insert(child, known);
     }
 
-    /// Whether a child has died, silencing the bell. First this, then
-    /// [`bury`](Children::bury): a child that dies in between rings again.
-    pub fn rang(&self) -> bool {
+    /// Empties the wake-up pipe, and returns whether a child has died. Call this first, then
+    /// [`reap`](Children::reap): a child that dies in between makes the pipe readable again.
+    pub fn drain_wakeups(&self) -> bool {
         let mut rings = [0; 64];
         let mut rang = false;
-        while matches!(nix::unistd::read(&self.bell, &mut rings), Ok(n) if n > 0) {
+        while matches!(nix::unistd::read(&self.wake_read, &mut rings), Ok(n) if n > 0) {
             rang = true;
         }
         rang
     }
 
-    // ANCHOR: bury
+    // ANCHOR: reap
     /// Reaps the dead. One SIGCHLD may stand for many: signals do not queue.
-    pub fn bury(&mut self, mut mourn: impl FnMut(T, WaitStatus)) {
+    pub fn reap(&mut self, mut on_exit: impl FnMut(T, WaitStatus)) {
         while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             let Some(child) = status.pid() else { break }; // nobody else is dead
             if let Some(known) = self.living.remove(&child) {
-                mourn(known, status);
+                on_exit(known, status);
             }
         }
     }
-    // ANCHOR_END: bury
+    // ANCHOR_END: reap
 
     /// Tells everybody to finish, and ends those who do not.
-    pub fn drain(&mut self, within: Duration, mut mourn: impl FnMut(T, WaitStatus)) {
+    pub fn drain(&mut self, within: Duration, mut on_exit: impl FnMut(T, WaitStatus)) {
         let deadline = Instant::now() + within;
-        trace::about(0);
+        trace::set_connection(0);
         trace!(
             "stop",
             "{} processes, {:.1} s to finish",
@@ -74,7 +74,7 @@ impl<T> Children<T> {
             within.as_secs_f64()
         );
         self.signal(Signal::SIGTERM);
-        self.bury(&mut mourn);
+        self.reap(&mut on_exit);
         while !self.living.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -85,9 +85,9 @@ impl<T> Children<T> {
                 }
                 return;
             }
-            is_readable(&[self.bell.as_fd()], Some(left));
-            self.rang();
-            self.bury(&mut mourn);
+            is_readable(&[self.wake_read.as_fd()], Some(left));
+            self.drain_wakeups();
+            self.reap(&mut on_exit);
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What is to be sent of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Precondition {
     /// All of it.
     Whole,
     /// From this byte to this, both included.
@@ -20,11 +20,11 @@ pub(crate) enum Verdict {
 }
 
 /// Evaluates the conditions in the order of RFC 9110 section 13.2.2.
-pub(crate) fn judge(
+pub(crate) fn evaluate(
     asked: &Conditions<'_>,
     method: Method,
     version: &FileVersion,
-) -> Verdict {
+) -> Precondition {
     let modified = version.modified;
     if !asked.if_match.is_empty() {
         // Strong comparison: a weak tag never matches.
@@ -33,28 +33,28 @@ pub(crate) fn judge(
             .iter()
             .any(|tags| any_tag(tags, |tag| !tag.weak && tag.is(version)))
         {
-            return Verdict::Failed;
+            return Precondition::Failed;
         }
     } else if let Some(date) = asked.if_unmodified_since.and_then(date)
         && seconds(modified) > seconds(date)
     {
-        return Verdict::Failed;
+        return Precondition::Failed;
     }
     if !asked.if_none_match.is_empty() {
         if asked.if_none_match.iter().any(|tags| any_tag(tags, |tag| tag.is(version))) {
-            return Verdict::NotModified;
+            return Precondition::NotModified;
         }
     } else if let Some(date) = asked.if_modified_since.and_then(date)
         && seconds(modified) <= seconds(date)
     {
-        return Verdict::NotModified;
+        return Precondition::NotModified;
     }
     match asked.range {
         // Only GET has ranges (RFC 9110 section 14.2).
         Some(range) if method == Method::Get && if_range(asked, version) => {
             part(range, version.len)
         }
-        _ => Verdict::Whole,
+        _ => Precondition::Whole,
     }
 }
 
@@ -111,30 +111,32 @@ fn any_tag(mut list: &[u8], fits: impl Fn(Tag<'_>) -> bool) -> bool {
 
 /// One range of bytes (RFC 9110 section 14.1.2). What we do not understand, we may
 /// ignore.
-fn part(range: &[u8], len: u64) -> Verdict {
+fn part(range: &[u8], len: u64) -> Precondition {
     let ranges = match range.split_at_checked(6) {
         Some((unit, ranges)) if unit.eq_ignore_ascii_case(b"bytes=") => {
             ranges.trim_ascii()
         }
-        _ => return Verdict::Whole,
+        _ => return Precondition::Whole,
     };
     let Some(dash) = ranges.iter().position(|&byte| byte == b'-') else {
-        return Verdict::Whole;
+        return Precondition::Whole;
     };
     let (first, last) = (number(&ranges[..dash]), number(&ranges[dash + 1..]));
     match (first, last) {
-        (Number::Is(first), Number::Is(last)) if first > last => Verdict::Whole, // nonsense
+        (Number::Is(first), Number::Is(last)) if first > last => Precondition::Whole, // nonsense
         (Number::Is(first), Number::Is(_) | Number::Missing) if first >= len => {
-            Verdict::Unsatisfiable
+            Precondition::Unsatisfiable
         }
-        (Number::Is(first), Number::Is(last)) => Verdict::Part(first, last.min(len - 1)),
-        (Number::Is(first), Number::Missing) => Verdict::Part(first, len - 1),
-        (Number::Missing, Number::Is(0)) => Verdict::Unsatisfiable,
-        (Number::Missing, Number::Is(_)) if len == 0 => Verdict::Whole, // all of nothing has no numbers
+        (Number::Is(first), Number::Is(last)) => {
+            Precondition::Part(first, last.min(len - 1))
+        }
+        (Number::Is(first), Number::Missing) => Precondition::Part(first, len - 1),
+        (Number::Missing, Number::Is(0)) => Precondition::Unsatisfiable,
+        (Number::Missing, Number::Is(_)) if len == 0 => Precondition::Whole, // all of nothing has no numbers
         (Number::Missing, Number::Is(last)) => {
-            Verdict::Part(len - last.min(len), len - 1)
+            Precondition::Part(len - last.min(len), len - 1)
         }
-        _ => Verdict::Whole,
+        _ => Precondition::Whole,
     }
 }
 

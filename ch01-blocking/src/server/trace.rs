@@ -37,8 +37,8 @@ pub fn is_on() -> bool {
     ON.load(Relaxed)
 }
 
-/// What this thread tells from now on is about connection `number`.
-pub fn about(number: u64) {
+/// Sets the connection that this thread's next trace lines are about; 0 for none.
+pub fn set_connection(number: u64) {
     CONNECTION.set(number);
 }
 
@@ -64,8 +64,8 @@ pub fn line(verb: &str, what: Arguments<'_>) {
 #[macro_export]
 macro_rules! trace {
     ($verb:expr, $($what:tt)+) => {
-        if $crate::trace::is_on() {
-            $crate::trace::line($verb, format_args!($($what)+));
+        if $crate::server::trace::is_on() {
+            $crate::server::trace::line($verb, format_args!($($what)+));
         }
     };
 }

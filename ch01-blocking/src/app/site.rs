@@ -5,11 +5,14 @@
 //! so ([`Response::delay`]), and whoever serves the connection lets the time pass in
 //! its own way.
 
-use crate::files::Files;
-use crate::http::{Body, Extra, Limits, Method, Request, Response, decimal, phrase};
-use crate::stats::Stats;
-use crate::sys;
-use crate::trace::trace;
+use crate::app::files::Files;
+use crate::app::stats::Stats;
+use crate::http::{
+    Body, ExtraHeader, Limits, Method, Request, Response, decimal, reason_phrase,
+};
+use crate::server::sys;
+use crate::server::trace::trace;
+use crate::server::usage::{Held, Usage};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -74,6 +77,15 @@ impl Site {
         self.draining.load(SeqCst) || self.all_drain.load(SeqCst)
     }
 
+    /// Takes back what a dead process held of the shared counters and budgets.
+    pub fn reclaim(&self, usage: &Usage) {
+        let Held { connections, bytes } = usage.take();
+        for _ in 0..connections {
+            self.stats.closed.add();
+        }
+        self.limits.buffered.give_back(bytes);
+    }
+
     pub(crate) fn draining(&self) -> &AtomicBool {
         &self.draining
     }
@@ -98,7 +110,7 @@ impl Site {
             "answer",
             "{} {}, {} bytes",
             response.status,
-            phrase(response.status),
+            reason_phrase(response.status),
             response.body.len()
         );
         response
@@ -181,7 +193,7 @@ pub(crate) fn allow(status: u16, methods: &'static str) -> Response {
         405 => Response::text(405, format!("405 Method Not Allowed: only {methods}\n")),
         _ => Response::new(status),
     };
-    response.extra = Extra::Allow(methods);
+    response.extra = ExtraHeader::Allow(methods);
     response
 }
 

@@ -4,7 +4,7 @@ use memchr::memchr_iter;
 
 /// What is known of a head that may still be arriving. Every byte is looked at once.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct LineScanner {
     /// So many bytes have been looked at.
     searched: usize,
     /// Where the first line ends: the place of its LF.
@@ -17,7 +17,7 @@ pub(super) struct Lines {
     pub(super) head: Option<usize>,
 }
 
-impl Lines {
+impl LineScanner {
     /// Looks at what has come since the last time; `bytes` begin where they did then.
     pub(super) fn search(&mut self, bytes: &[u8]) {
         for newline in memchr_iter(b'\n', &bytes[self.searched..]) {

@@ -1,0 +1,70 @@
+//! One connection from accept to close, as a thread or a process of its own serves it.
+
+use crate::app::site::Site;
+use crate::deadlines::Timeouts;
+use crate::http::{HttpError, Inbox, Outbox};
+use crate::serve::{After, linger, refuse, serve};
+use crate::server::connections::{Admission, ConnectionGuard};
+use crate::server::trace::trace;
+use crate::stream::{Blocking, Transport};
+use std::io::{self, ErrorKind, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Serves a connection until it ends, or answers it 503 if it was rejected.
+pub fn handle_connection(
+    guard: &ConnectionGuard<'_>,
+    admission: Admission,
+    site: &Site,
+    timeouts: &Timeouts,
+) {
+    // A panic of the application is caught in `Site::respond`. Any other is a bug of this
+    // server, and costs this one connection.
+    let serve = AssertUnwindSafe(|| serve_or_reject(guard, admission, site, timeouts));
+    match catch_unwind(serve) {
+        Ok(Ok(())) => trace!("close", "done"),
+        Ok(Err(error)) if error.kind() == ErrorKind::TimedOut => {
+            site.stats.timeouts.add();
+            trace!("close", "out of patience");
+        }
+        // Caused by the client or the network, so it is no error of the server.
+        Ok(Err(error)) => trace!("close", "{error}"),
+        Err(_) => trace!("close", "a mistake of the server's"),
+    }
+}
+
+fn serve_or_reject(
+    guard: &ConnectionGuard<'_>,
+    admission: Admission,
+    site: &Site,
+    timeouts: &Timeouts,
+) -> io::Result<()> {
+    let mut stream = Blocking::new(guard, timeouts)?;
+    let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(site.limits.output));
+    let last = match admission {
+        Admission::Admitted => loop {
+            match serve(&mut stream, site, &mut inbox, &mut outbox)? {
+                After::Idle => {}
+                last => break last,
+            }
+        },
+        Admission::Rejected | Admission::RejectedAtOnce => {
+            refuse(HttpError::BUSY, &mut stream, site, &mut outbox)?
+        }
+    };
+    match last {
+        After::Linger if admission != Admission::RejectedAtOnce => {
+            linger(&mut stream, &mut inbox)
+        }
+        After::Linger => {
+            stream.shutdown_write()?;
+            // Closing with unread bytes would send a reset, which could destroy the answer.
+            // So what has already arrived is read. What is still in flight may cause a
+            // reset: to linger would occupy a worker.
+            guard.entry.socket.set_nonblocking(true)?;
+            trace!("read", "what has come, without waiting");
+            let _ = (&guard.entry.socket).read(inbox.space()); // its result changes nothing
+            Ok(())
+        }
+        After::Idle | After::Close => Ok(()),
+    }
+}

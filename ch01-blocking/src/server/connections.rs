@@ -1,0 +1,224 @@
+//! The open connections of one process, so that a blocking server can stop in order.
+//!
+//! A thread blocked in read(2) cannot be notified, but its socket can be shut down: after
+//! shutdown(2) of the receiving side the read returns 0, as if the peer had closed. So
+//! each connection is registered here with a flag that says whether it is idle. To stop,
+//! the server closes the idle connections, waits for the busy ones until the drain
+//! deadline, then cuts off the rest.
+//!
+//! A connection can be accepted at the moment of the stop and not be registered yet.
+//! Draining therefore ends when the set is empty *and* closed ([`Connections::close`]).
+
+use crate::app::site::Site;
+use crate::server::stop::is_readable;
+use crate::server::trace::trace;
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Connections that are rejected and linger at the same time; each takes a thread or a
+/// process meanwhile. Further ones are rejected at once.
+const MAX_LINGERING_REJECTIONS: usize = 32;
+
+/// What happens to a connection that was just accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is served.
+    Admitted,
+    /// It is answered 503, and the close lingers until the client has read the answer.
+    Rejected,
+    /// It is answered 503 and closed without waiting for anything.
+    RejectedAtOnce,
+}
+
+impl Admission {
+    /// Decides for one more connection, where `admitted` connections are served, `rejected`
+    /// ones linger, and at most `capacity` are served at once.
+    ///
+    /// A rejected connection does not count against `capacity`: otherwise connections that
+    /// come in vain would keep the server full.
+    pub fn decide(admitted: usize, rejected: usize, capacity: usize) -> Admission {
+        match () {
+            () if admitted < capacity => Admission::Admitted,
+            () if rejected < MAX_LINGERING_REJECTIONS => Admission::Rejected,
+            () => Admission::RejectedAtOnce,
+        }
+    }
+}
+
+/// The open connections of a process.
+#[derive(Debug)]
+pub struct Connections<'a> {
+    site: &'a Site,
+    state: Mutex<State>,
+    /// Notified when a connection is removed, and when the set is closed.
+    removed: Condvar,
+    /// Notified when all connections are cut off. Apart from `removed`, so that a
+    /// connection that ends does not wake every thread that sleeps.
+    cut_off: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: HashMap<u64, Arc<Entry>>,
+    next_id: u64,
+    rejected: usize,
+    closed: bool,
+    cut_off: bool,
+}
+
+/// One open connection.
+#[derive(Debug)]
+pub struct Entry {
+    /// The connection's socket.
+    pub socket: TcpStream,
+    /// Whether the connection waits for a request, so that closing it breaks nothing.
+    pub idle: AtomicBool,
+    /// Whether the server has shut the socket down. An end of file is then not the
+    /// client's.
+    pub closed_by_server: AtomicBool,
+}
+
+impl Entry {
+    /// Returns whether the socket has no unread input. Closing a connection whose client
+    /// has begun a request would lose the rest of that request.
+    pub fn no_pending_input(&self) -> bool {
+        !is_readable(&[self.socket.as_fd()], Some(Duration::ZERO))[0]
+    }
+
+    fn shut_down(&self, how: Shutdown) {
+        self.closed_by_server.store(true, SeqCst);
+        let _ = self.socket.shutdown(how); // an error means that the client was faster
+    }
+}
+
+/// A registered connection; dropping the guard removes it from the set.
+#[derive(Debug)]
+pub struct ConnectionGuard<'a> {
+    /// The set that the connection is registered in.
+    pub connections: &'a Connections<'a>,
+    id: u64,
+    /// The connection.
+    pub entry: Arc<Entry>,
+    /// Whether the connection is served or rejected.
+    pub admission: Admission,
+}
+
+impl<'a> Connections<'a> {
+    /// Returns an empty set, for a server of `site`.
+    pub fn new(site: &'a Site) -> Connections<'a> {
+        Connections {
+            site,
+            state: Mutex::default(),
+            removed: Condvar::new(),
+            cut_off: Condvar::new(),
+        }
+    }
+
+    /// Registers a connection, and admits or rejects it, given that at most `capacity`
+    /// connections are served at once.
+    pub fn register(&'a self, socket: TcpStream, capacity: usize) -> ConnectionGuard<'a> {
+        let (idle, closed_by_server) = (AtomicBool::new(false), AtomicBool::new(false));
+        let entry = Arc::new(Entry { socket, idle, closed_by_server });
+        let mut state = self.lock();
+        let id = state.next_id;
+        state.next_id += 1;
+        let admitted = state.open.len() - state.rejected;
+        let admission = Admission::decide(admitted, state.rejected, capacity);
+        state.rejected += usize::from(admission != Admission::Admitted);
+        if state.cut_off {
+            entry.shut_down(Shutdown::Both); // the drain deadline has already passed
+        }
+        state.open.insert(id, entry.clone());
+        ConnectionGuard { connections: self, id, entry, admission }
+    }
+
+    /// Returns whether the server is stopping.
+    pub fn is_draining(&self) -> bool {
+        self.site.is_draining()
+    }
+
+    /// Declares that no further connection will be registered.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.removed.notify_all();
+    }
+
+    /// Ends all connections in order: see the top of this file.
+    ///
+    /// Returns when the set is [closed](Connections::close) and empty, or after `within`.
+    pub fn drain(&self, within: Duration) {
+        let deadline = Instant::now() + within;
+        let mut state = self.lock();
+        self.site.drain();
+        trace!(
+            "stop",
+            "{} connections, {:.1} s to finish",
+            state.open.len(),
+            within.as_secs_f64()
+        );
+        for entry in state.open.values() {
+            // Not quite safe: the first half of a request may be in flight, or the
+            // connection's thread has just read it and has not cleared `idle` yet. A
+            // shutdown cannot be undone, so that client gets no answer
+            // (`Blocking::fill`). To close the window, a thread would have to poll(2) the
+            // socket and the stop before each read: one more system call a request.
+            if entry.idle.load(SeqCst) && entry.no_pending_input() {
+                entry.shut_down(Shutdown::Read);
+            }
+        }
+        while !(state.closed && state.open.is_empty()) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                trace!("stop", "{} connections cut off", state.open.len());
+                for entry in state.open.values() {
+                    entry.shut_down(Shutdown::Both);
+                }
+                break;
+            }
+            state = self
+                .removed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        state.cut_off = true;
+        self.cut_off.notify_all();
+    }
+
+    /// Sleeps for `time`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ConnectionAborted`] as soon as the drain deadline passes.
+    pub fn sleep(&self, time: Duration) -> io::Result<()> {
+        let undisturbed = |state: &mut State| !state.cut_off;
+        let waited = self.cut_off.wait_timeout_while(self.lock(), time, undisturbed);
+        if waited.unwrap_or_else(PoisonError::into_inner).0.cut_off {
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic cannot leave the state half changed, so a poisoned lock is still good.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for ConnectionGuard<'_> {
+    fn drop(&mut self) {
+        let mut state = self.connections.lock();
+        state.open.remove(&self.id);
+        state.rejected -= usize::from(self.admission != Admission::Admitted);
+        drop(state);
+        // Only `drain` waits for this.
+        if self.connections.is_draining() {
+            self.connections.removed.notify_all();
+        }
+    }
+}

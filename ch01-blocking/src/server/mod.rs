@@ -1,0 +1,17 @@
+//! What every server needs around its connections: options, a listening socket, an
+//! orderly stop, child processes, the trace. A first reading may skip it.
+//!
+//! [`program`] is what a binary's `main` calls. [`listener`] accepts, [`connections`]
+//! lists the open connections so that [`stop`] can end them in order, [`children`] reaps
+//! processes and [`usage`] records what a killed one still held. [`sys`] has all of the
+//! chapter's unsafe code.
+
+pub mod children;
+pub mod connections;
+pub mod listener;
+pub mod options;
+pub mod program;
+pub mod stop;
+pub mod sys;
+pub mod trace;
+pub mod usage;

@@ -1,0 +1,76 @@
+//! What one worker process holds, in memory that its parent can read after its death.
+//!
+//! A process that serves one connection and exits needs none of this: its parent knows
+//! that exactly one connection has ended. A process that serves many connections, and
+//! shares counters and budgets with its siblings, records here what it holds. It records
+//! first and takes afterwards, so if it is killed in between, slightly too much is given
+//! back, never too little.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+/// What one process holds.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Usage {
+    connections: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// What a dead process still held: see [`Usage::take`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Open connections.
+    pub connections: usize,
+    /// Bytes of the [budget](crate::http::Budget) for buffered requests.
+    pub bytes: usize,
+}
+
+/// The record that this process keeps, if it keeps one.
+static INSTALLED: OnceLock<&'static Usage> = OnceLock::new();
+
+impl Usage {
+    /// Makes this process keep its record here, in memory shared with its parent
+    /// ([`shared`](crate::server::sys::shared)).
+    pub fn install(&'static self) {
+        INSTALLED.get_or_init(|| self);
+    }
+
+    /// Returns what the process held, and resets the record for its successor.
+    ///
+    /// Only for a process that has been reaped.
+    pub fn take(&self) -> Held {
+        Held {
+            connections: self.connections.swap(0, SeqCst),
+            bytes: self.bytes.swap(0, SeqCst),
+        }
+    }
+}
+
+/// Records that this process has one more open connection.
+pub(crate) fn connection_opened() {
+    if let Some(usage) = INSTALLED.get() {
+        usage.connections.fetch_add(1, SeqCst);
+    }
+}
+
+/// Records that this process has one open connection fewer.
+pub(crate) fn connection_closed() {
+    if let Some(usage) = INSTALLED.get() {
+        usage.connections.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Records that this process holds `bytes` more of the budget.
+pub(crate) fn bytes_claimed(bytes: usize) {
+    if let Some(usage) = INSTALLED.get() {
+        usage.bytes.fetch_add(bytes, SeqCst);
+    }
+}
+
+/// Records that this process holds `bytes` less of the budget.
+pub(crate) fn bytes_released(bytes: usize) {
+    if let Some(usage) = INSTALLED.get() {
+        usage.bytes.fetch_sub(bytes, SeqCst);
+    }
+}
