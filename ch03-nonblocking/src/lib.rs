@@ -1,26 +1,27 @@
-//! Chapter 3: what if nobody ever waits for one client?
+//! Chapter 3: what if the server never waits for one client?
 //!
 //! ```text
 //!            ┌───────────────► EventLoop: the one place that waits
 //!            │                     │
-//!            │            Poller::wait: who is ready?    spin   everybody, perhaps
-//!            │                     │                     sigio  whoever a signal names
+//!            │            Poller::wait: what is ready?   spin   perhaps everything
+//!            │                     │                     sigio  what a signal names
 //!            │      ┌──────────────┼──────────────┐
 //!            │      ▼              ▼              ▼
 //!            │   accept      Connection::advance  a deadline has passed (Timers)
 //!            │                     │
 //!            │    fill ──► Inbox::next ──► Site::respond ──► Outbox::push ──► flush
-//!            │      none of these waits: would it have to, the connection says what for
+//!            │      none of these waits: the connection says what it would wait for
 //!            │                     │
 //!            └──── interest, deadline, another turn, or close
 //! ```
 //!
-//! The connection's decisions are chapter 1's, not a line changed. What is new: the
-//! [`connection`] as a state machine, one trait for "who is ready?" ([`poller`]), and
-//! the [`event_loop`]. Chapters 4 and 5 bring other pollers and nothing else.
+//! The connection's decisions are chapter 1's, unchanged. New are the [`connection`] as a
+//! state machine, one trait for "which descriptors are ready?" ([`poller`]), and the
+//! [`event_loop`]. Chapters 4 and 5 add other pollers and nothing else.
 
 pub mod connection;
 pub mod event_loop;
+pub mod fd_table;
 pub mod poller;
 #[cfg(target_os = "linux")]
 pub mod sigio;
@@ -30,5 +31,4 @@ pub mod spin;
 mod sys;
 pub mod table;
 pub mod timers;
-pub mod watched;
 pub mod work;

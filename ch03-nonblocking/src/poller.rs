@@ -1,8 +1,8 @@
-//! Who is ready? The one question that every mechanism of chapters 3 to 5 answers.
+//! Which descriptors are ready? Every mechanism of chapters 3 to 5 answers this question.
 //!
-//! *You give it the descriptors that you care about, and it gives you back the ones
-//! that are ready.* `spin` answers by guessing, `sigio` by signals, `select`, `poll`
-//! and `epoll` by asking the kernel in better and better ways. Each is one file that
+//! The caller registers the descriptors that it cares about, and [`Poller::wait`] returns
+//! the ones that are ready. `spin` guesses, `sigio` is notified by signals, `select`,
+//! `poll` and `epoll` ask the kernel in better and better ways. Each is one file that
 //! implements [`Poller`], and one event loop drives them all.
 //!
 //! ```
@@ -31,49 +31,49 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 // ANCHOR: token
-/// Whom an event is about: a place in a table, and which of its tenants.
+/// Names the connection that an event is about: an index into a table, and a generation.
 ///
-/// Places are used again, as descriptors are. An event may still be on its way when
-/// the connection that it is about has been closed, and its place given to another.
-/// The generation tells the two apart.
+/// Indexes are reused, as descriptors are. An event may still be pending when its
+/// connection has been closed and the index given to another one. The generation tells
+/// the two apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token {
-    /// The place.
+    /// The index into the table.
     pub index: u32,
-    /// How many tenants it had before.
+    /// How many connections had this index before.
     pub generation: u32,
 }
 // ANCHOR_END: token
 
 impl Token {
-    /// As one number, for a kernel that keeps one for us.
+    /// Returns the token as one number, for a kernel that stores one with each descriptor.
     pub const fn to_bits(self) -> u64 {
         (self.generation as u64) << 32 | self.index as u64
     }
 
-    /// The token that this number was.
+    /// Returns the token that [`to_bits`](Token::to_bits) made this number from.
     pub const fn from_bits(bits: u64) -> Token {
         Token { index: bits as u32, generation: (bits >> 32) as u32 }
     }
 }
 
-/// What one wants to be told of a descriptor.
+/// The kinds of readiness to report for a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interest(u8);
 
 impl Interest {
-    /// Nothing; what is broken may be told all the same.
+    /// None; a broken connection may be reported all the same.
     pub const NONE: Interest = Interest(0);
-    /// That there is something to read, or an end of file, or a client to accept.
+    /// There is something to read, or an end of file, or a connection to accept.
     pub const READ: Interest = Interest(1);
-    /// That there is room to write.
+    /// There is room to write.
     pub const WRITE: Interest = Interest(2);
 
-    /// That there is a client to accept. Where several wait for the same listener, one of
-    /// them is enough, and a mechanism that can will wake only one.
+    /// There is a connection to accept. Where several pollers wait for the same listener,
+    /// one of them is enough, and a mechanism that can do so wakes only one.
     pub const ACCEPT: Interest = Interest(1 | 4);
 
-    /// Whether all of `other` is wanted.
+    /// Returns whether the interest includes all of `other`.
     pub const fn has(self, other: Interest) -> bool {
         self.0 & other.0 == other.0
     }
@@ -87,26 +87,25 @@ impl BitOr for Interest {
     }
 }
 
-/// What became of a descriptor.
+/// An event: what a descriptor is ready for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ready {
-    /// Whose.
+    /// The token that the descriptor was registered with.
     pub token: Token,
-    /// Reading would not wait.
+    /// A read would not block.
     pub readable: bool,
-    /// Writing would not wait.
+    /// A write would not block.
     pub writable: bool,
-    /// The other side has finished sending, or that is not known; there may be bytes to
-    /// read before the end. It is said, too, of a descriptor with urgent data, at which a
-    /// read stops short of what is behind it.
+    /// The peer may have finished sending; there may be bytes to read before the end. Also
+    /// set for a descriptor with urgent data: a read stops there, short of what follows.
     pub eof: bool,
-    /// The connection is over, in both directions.
+    /// The connection has ended in both directions.
     pub broken: bool,
 }
 
 impl Ready {
-    /// As much as a descriptor with this interest could be ready for: what a mechanism
-    /// reports that does not know better.
+    /// Returns an event with everything that a descriptor with this interest could be
+    /// ready for: what a mechanism reports that does not know better.
     pub fn maybe(token: Token, interest: Interest) -> Ready {
         Ready {
             token,
@@ -119,27 +118,27 @@ impl Ready {
 }
 
 // ANCHOR: poller
-/// A mechanism that tells which descriptors are ready.
+/// A mechanism that reports which descriptors are ready.
 ///
 /// # What it promises
-/// - Events are **hints**. One may come for nothing, or late, so reading or writing may
-///   still find that it would have to wait; every descriptor is non-blocking.
-/// - Readiness is told **at least once**: when it comes, or, if it is there already, when
-///   the descriptor is registered. A mechanism may go on telling it until it is used up
-///   (`poll`), or not (signals, `epoll` with edges); nobody may rely on the former. So
-///   who is told must remember, and try before asking to be told.
-/// - Where `eof` is unsaid, a read that brought less than was asked for has emptied the
-///   descriptor, and the next arrival is told anew. Where it is said, read until the end
-///   or until reading would wait: an end of file that came with the last bytes may not
-///   be told again.
-/// - `broken` is told whatever the interest, perhaps again and again: close it. Where
-///   both sides have said their last word, it may mean no more than that.
+/// - Events are **hints**. An event may be spurious or stale, so a read or a write after
+///   it may still fail with `WouldBlock`; every descriptor is non-blocking.
+/// - Readiness is reported **at least once**: when it begins, or, if it exists already,
+///   after the descriptor is registered. A mechanism may go on reporting it until it is
+///   used up (`poll`), or not (signals, `epoll` with edges); callers must not rely on the
+///   former. So a caller remembers each event, and tries before it waits for another.
+/// - Where `eof` is not set, a read that returned less than was asked for has drained the
+///   descriptor, and the next arrival is reported anew. Where it is set, the caller reads
+///   until end of file or `WouldBlock`: an end of file that arrived with the last bytes
+///   may not be reported again.
+/// - `broken` is reported whatever the interest, perhaps repeatedly: the connection must
+///   be closed. Where both sides have shut down, it may mean no more than that.
 ///
 /// # What it may expect
 /// - A descriptor is registered once, reregistered only while it is registered, and
 ///   deregistered before it is closed.
 pub trait Poller {
-    /// Begins to watch a descriptor.
+    /// Registers a descriptor.
     fn register(
         &mut self,
         fd: BorrowedFd<'_>,
@@ -147,7 +146,7 @@ pub trait Poller {
         interest: Interest,
     ) -> io::Result<()>;
 
-    /// Watches it for something else from now on.
+    /// Changes the token and the interest of a registered descriptor.
     fn reregister(
         &mut self,
         fd: BorrowedFd<'_>,
@@ -155,11 +154,14 @@ pub trait Poller {
         interest: Interest,
     ) -> io::Result<()>;
 
-    /// Watches it no longer.
+    /// Deregisters a descriptor.
     fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()>;
 
-    /// Waits until something is ready, or `timeout` is over (`None`: for ever), or for
-    /// no reason; adds what is ready to the list. The timeout is rounded up.
+    /// Blocks until a descriptor is ready or `timeout` has elapsed, and appends the events
+    /// to `ready`.
+    ///
+    /// `None` waits without limit. The timeout is rounded up to the mechanism's unit. The
+    /// call may also return early with no events.
     fn wait(
         &mut self,
         ready: &mut Vec<Ready>,

@@ -1,23 +1,24 @@
-//! `sigio`: be told, by signals.
+//! `sigio`: the kernel sends a signal for each event.
 //!
-//! A descriptor can be set to send a signal whenever something happens to it. A
-//! real-time signal is queued, each by itself, and carries the descriptor and what
-//! happened (TLPI 63.3). So the loop sleeps until the next signal, and asks nobody.
+//! A descriptor can be set up to send a signal whenever something happens to it. A
+//! real-time signal is queued, one entry for each event, and carries the descriptor and
+//! what happened (TLPI 63.3). So the loop sleeps until the next signal, and tries no
+//! descriptor in vain.
 //!
-//! What makes it hard to live with:
-//! - One signal, and one system call to take it, for everything that happens: thousands
-//!   of them when thousands of clients speak.
-//! - The queue has an end (RLIMIT_SIGPENDING). When it is full, what happens next is
-//!   told by a plain SIGIO, which says nothing about whom: then everybody is asked.
-//! - It tells what *happens*, never what *is*: what happened before the descriptor was
-//!   set up is never told.
-//! - A signal may be about a descriptor that was closed, and given to somebody else,
-//!   since it was queued. Even "broken" is only a hint here.
+//! What makes the mechanism hard to use:
+//! - Each event costs one signal, and one system call to take it from the queue: thousands
+//!   of them when thousands of clients send something.
+//! - The queue is bounded (RLIMIT_SIGPENDING). When it is full, the kernel sends a plain
+//!   SIGIO, which names no descriptor: then every descriptor must be tried.
+//! - It reports what *happens*, never what *is*: what happened before the descriptor was
+//!   set up is never reported.
+//! - A signal may name a descriptor that was closed, and reused for another connection,
+//!   since the signal was queued. Even `broken` is only a hint here.
 
 use crate::event_loop;
+use crate::fd_table::FdTable;
 use crate::poller::{Interest, Poller, Ready, Token};
-use crate::sys::{self, Signals, Told};
-use crate::watched::Watched;
+use crate::sys::{self, SignalEvent, Signals};
 use ch01_blocking::server::trace::{self, trace};
 use ch01_blocking::{Listener, Options, Site, Stop};
 use libc::{POLLERR, POLLHUP, POLLIN, POLLOUT};
@@ -26,53 +27,58 @@ use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// So many signals are taken before those whom they are about have their turn.
-const AT_ONCE: usize = 512;
+/// At most this many signals are taken in one [`wait`](Poller::wait), before the
+/// connections that they name have their turn.
+const MAX_EVENTS: usize = 512;
 
 // ANCHOR: sigio
-/// A mechanism that is told by real-time signals.
+/// A poller that is notified by real-time signals.
 #[derive(Debug)]
 pub struct Sigio {
-    watched: Watched,
-    /// What nobody will tell: it may have been there before the signals were set up.
-    unasked: Vec<Ready>,
+    table: FdTable,
+    /// Readiness that no signal will report: it may predate the signals' set-up.
+    unreported: Vec<Ready>,
     signal: libc::c_int,
     signals: Signals,
-    /// The signals are this thread's.
+    /// Makes the type `!Send`: the signals are directed to this thread.
     this_thread: PhantomData<*const ()>,
 }
 
 impl Sigio {
-    /// Blocks the signals that it takes, in this thread and for good.
-    /// An error is that of
-    /// pthread_sigmask(3).
+    /// Returns a poller for this thread, and blocks its signals in this thread for good.
+    ///
+    /// # Errors
+    ///
+    /// Those of pthread_sigmask(3).
     pub fn new() -> io::Result<Sigio> {
         let signal = libc::SIGRTMIN() + 1;
         Ok(Sigio {
-            watched: Watched::default(),
-            unasked: Vec::new(),
+            table: FdTable::default(),
+            unreported: Vec::new(),
             signal,
             signals: Signals::block(&[signal, libc::SIGIO])?,
             this_thread: PhantomData,
         })
     }
 
-    fn told(&self, told: Told, ready: &mut Vec<Ready>) {
-        if told.signal == libc::SIGIO {
+    /// Appends what a signal reports.
+    fn push_event(&self, event: SignalEvent, ready: &mut Vec<Ready>) {
+        if event.signal == libc::SIGIO {
             trace::set_connection(0);
-            trace!("overflow", "the queue of signals was full: everybody is asked");
-            return ready.extend(self.watched.all());
+            trace!("overflow", "the signal queue was full: every descriptor is tried");
+            return ready.extend(self.table.maybe_ready());
         }
-        // Whoever has this descriptor now. Perhaps it is the signal of somebody who had
-        // it before. A hint in vain does no harm; but that it is broken is no hint.
-        if let Some((token, _)) = self.watched.get(told.fd) {
-            let any = |bits| told.band & bits != 0;
+        // The token is that of the connection which has this descriptor now; the signal may
+        // be about an earlier one. A spurious hint does no harm, but `broken` closes the
+        // connection, so it is checked.
+        if let Some((token, _)) = self.table.get(event.fd) {
+            let any = |bits| event.band & bits != 0;
             ready.push(Ready {
                 token,
                 readable: any(POLLIN),
                 writable: any(POLLOUT),
-                eof: any(POLLIN), // the end of file is told like any other arrival
-                broken: any(POLLERR | POLLHUP) && sys::is_broken(told.fd),
+                eof: any(POLLIN), // an end of file is reported like any other arrival
+                broken: any(POLLERR | POLLHUP) && sys::is_broken(event.fd),
             });
         }
     }
@@ -85,21 +91,21 @@ impl Poller for Sigio {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        sys::tell_by_signal(fd, self.signal)?;
-        self.unasked.push(Ready::maybe(token, interest));
-        // Signals come for everything, once and whatever the interest; so when the queue
-        // is full everything may have been told in vain.
-        self.watched.set(fd, token, Interest::READ | Interest::WRITE);
+        sys::enable_signal(fd, self.signal)?;
+        self.unreported.push(Ready::maybe(token, interest));
+        // Signals arrive once for each event, whatever the interest. So after an overflow
+        // anything may have been missed.
+        self.table.set(fd, token, Interest::READ | Interest::WRITE);
         Ok(())
     }
 
     fn reregister(&mut self, _: BorrowedFd<'_>, _: Token, _: Interest) -> io::Result<()> {
-        Ok(()) // it is told everything already
+        Ok(()) // signals arrive for everything, whatever the interest
     }
 
     fn deregister(&mut self, fd: BorrowedFd<'_>, _: Token) -> io::Result<()> {
-        self.watched.remove(fd);
-        sys::tell_no_more(fd)
+        self.table.remove(fd);
+        sys::disable_signal(fd)
     }
 
     fn wait(
@@ -108,14 +114,14 @@ impl Poller for Sigio {
         timeout: Option<Duration>,
     ) -> io::Result<()> {
         let mut within =
-            if self.unasked.is_empty() { timeout } else { Some(Duration::ZERO) };
-        ready.append(&mut self.unasked);
-        for _ in 0..AT_ONCE {
+            if self.unreported.is_empty() { timeout } else { Some(Duration::ZERO) };
+        ready.append(&mut self.unreported);
+        for _ in 0..MAX_EVENTS {
             match self.signals.take(within)? {
-                Some(told) => self.told(told, ready),
+                Some(event) => self.push_event(event, ready),
                 None => break,
             }
-            within = Some(Duration::ZERO); // the others, if they are there already
+            within = Some(Duration::ZERO); // further ones only if they are queued already
         }
         Ok(())
     }

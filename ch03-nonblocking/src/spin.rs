@@ -1,22 +1,22 @@
-//! `spin`: ask everyone, always.
+//! `spin`: try every descriptor, again and again.
 //!
-//! The simplest answer to "who is ready?" is not to know, and to try. Every descriptor
-//! might be ready, so all are said to be, at once, every time. Nobody waits for one
-//! client any more; the processor never rests.
+//! The simplest answer to "which descriptors are ready?" is not to know, and to try. Each
+//! might be ready, so each is reported, in every turn of the loop. The server never waits
+//! for one client, and the processor never rests.
 
 use crate::event_loop;
+use crate::fd_table::FdTable;
 use crate::poller::{Interest, Poller, Ready, Token};
-use crate::watched::Watched;
 use ch01_blocking::{Listener, Options, Site, Stop};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 // ANCHOR: spin
-/// A mechanism that knows nothing.
+/// A poller that reports every registered descriptor as ready.
 #[derive(Debug, Default)]
 pub struct Spin {
-    watched: Watched,
+    table: FdTable,
 }
 
 impl Poller for Spin {
@@ -26,7 +26,7 @@ impl Poller for Spin {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        self.watched.set(fd, token, interest);
+        self.table.set(fd, token, interest);
         Ok(())
     }
 
@@ -36,17 +36,17 @@ impl Poller for Spin {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        self.watched.set(fd, token, interest);
+        self.table.set(fd, token, interest);
         Ok(())
     }
 
     fn deregister(&mut self, fd: BorrowedFd<'_>, _: Token) -> io::Result<()> {
-        self.watched.remove(fd);
+        self.table.remove(fd);
         Ok(())
     }
 
     fn wait(&mut self, ready: &mut Vec<Ready>, _: Option<Duration>) -> io::Result<()> {
-        ready.extend(self.watched.all()); // a guess, and no wait
+        ready.extend(self.table.maybe_ready()); // a guess, and no wait
         Ok(())
     }
 }

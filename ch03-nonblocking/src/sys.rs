@@ -1,4 +1,5 @@
-//! What the libraries leave out: signals that tell of descriptors.
+//! Signal-driven I/O: the fcntl(2) commands and the signal queue, which the libraries leave
+//! out.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -20,36 +21,36 @@ struct Owner {
 }
 const F_OWNER_TID: libc::c_int = 0;
 
-/// What a queued signal tells of a descriptor.
+/// What a queued signal says about a descriptor.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told {
+pub(crate) struct SignalEvent {
     /// The signal's number.
     pub(crate) signal: libc::c_int,
-    /// Whom it is about.
+    /// The descriptor that it is about.
     pub(crate) fd: RawFd,
-    /// What happened, in the bits of poll(2).
+    /// What happened, as event bits of poll(2).
     pub(crate) band: libc::c_short,
 }
 
-/// A set of signals that this thread blocks and takes from the queue by itself.
+/// A set of signals that this thread blocks and takes from the queue.
 #[derive(Clone, Copy)]
 pub(crate) struct Signals(libc::sigset_t);
 
 impl Signals {
-    /// Blocks these signals in this thread, for good: a real-time signal that nobody
-    /// blocks or handles ends the process (signal(7)).
+    /// Blocks these signals in this thread, for good: a real-time signal that is neither
+    /// blocked nor handled kills the process (signal(7)).
     pub(crate) fn block(signals: &[libc::c_int]) -> io::Result<Signals> {
         let mut set = MaybeUninit::uninit();
-        // SAFETY: sigemptyset initialises the set that the pointer points to.
+        // SAFETY: sigemptyset initializes the set that the pointer points to.
         unsafe { libc::sigemptyset(set.as_mut_ptr()) };
         for &signal in signals {
-            // SAFETY: the set is initialised; a number that is no signal is an error,
-            // and nothing happens.
+            // SAFETY: the set is initialized; an invalid signal number is an error
+            // and changes nothing.
             unsafe { libc::sigaddset(set.as_mut_ptr(), signal) };
         }
-        // SAFETY: initialised above.
+        // SAFETY: initialized above.
         let set = unsafe { set.assume_init() };
-        // SAFETY: the set is initialised, and the old mask is not asked for.
+        // SAFETY: the set is initialized, and the old mask is not requested.
         match unsafe {
             libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut())
         } {
@@ -58,18 +59,22 @@ impl Signals {
         }
     }
 
-    /// Takes the next of these signals from the queue; waits for one as long as this,
-    /// for ever without a time (sigtimedwait(2)). None: it took too long, or another
-    /// signal came.
-    pub(crate) fn take(&self, within: Option<Duration>) -> io::Result<Option<Told>> {
+    /// Takes the next of these signals from the queue, and blocks for at most `within`
+    /// until one arrives; `None` blocks without limit (sigtimedwait(2)).
+    ///
+    /// Returns `None` if none arrived in time, or if another signal interrupted the wait.
+    pub(crate) fn take(
+        &self,
+        within: Option<Duration>,
+    ) -> io::Result<Option<SignalEvent>> {
         let within = within.map(|within| libc::timespec {
             tv_sec: within.as_secs().try_into().unwrap_or(libc::time_t::MAX),
             tv_nsec: within.subsec_nanos().into(),
         });
         let within = within.as_ref().map_or(ptr::null(), ptr::from_ref);
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-        // SAFETY: set and time are valid for the call, or the time is null, which means
-        // for ever; the kernel writes one siginfo_t.
+        // SAFETY: the set is valid for the call, and the time is valid or null, which means
+        // no limit; the kernel writes one siginfo_t.
         let signal =
             unsafe { libc::sigtimedwait(&raw const self.0, info.as_mut_ptr(), within) };
         if signal < 0 {
@@ -79,15 +84,15 @@ impl Signals {
                 error => Err(error),
             };
         }
-        // SAFETY: zeroed, a valid siginfo_t, and then written by the kernel.
+        // SAFETY: the zeroed siginfo_t was valid, and the kernel has written it since.
         let info = unsafe { info.assume_init() };
-        // SAFETY: a union's field that is an integer, valid whatever it holds. For a
-        // signal that no descriptor has caused it means nothing, and who asks about a
-        // descriptor that is not watched finds nothing.
+        // SAFETY: the union's field is an integer, valid whatever its bytes. For a signal
+        // that no descriptor has caused it is meaningless, and the caller finds no
+        // registered descriptor of that number.
         let fd = unsafe { info.si_fd() };
         // SAFETY: as above.
         let band = unsafe { info.si_band() };
-        Ok(Some(Told { signal, fd, band: band as libc::c_short }))
+        Ok(Some(SignalEvent { signal, fd, band: band as libc::c_short }))
     }
 }
 
@@ -98,35 +103,35 @@ impl std::fmt::Debug for Signals {
 }
 
 // ANCHOR: tell
-/// From now on the kernel queues `signal` for this thread when something happens to
-/// the descriptor (fcntl(2): F_SETOWN_EX, F_SETSIG, O_ASYNC; TLPI 63.3).
-pub(crate) fn tell_by_signal(fd: BorrowedFd<'_>, signal: libc::c_int) -> io::Result<()> {
+/// Makes the kernel queue `signal` for this thread whenever something happens to the
+/// descriptor (fcntl(2): F_SETOWN_EX, F_SETSIG, O_ASYNC; TLPI 63.3).
+pub(crate) fn enable_signal(fd: BorrowedFd<'_>, signal: libc::c_int) -> io::Result<()> {
     // SAFETY: gettid has no preconditions.
     let owner = Owner { kind: F_OWNER_TID, id: unsafe { libc::gettid() } };
     // SAFETY: F_SETOWN_EX reads one `f_owner_ex` through the pointer, which is valid.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), F_SETOWN_EX, &raw const owner) })?;
     // SAFETY: F_SETSIG takes a number.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), F_SETSIG, signal) })?;
-    // SAFETY: F_SETFL takes flags. The descriptor's others are kept: all that is
-    // watched is non-blocking.
+    // SAFETY: F_SETFL takes flags. O_NONBLOCK is kept: every registered descriptor
+    // is non-blocking.
     check(unsafe {
         libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK | libc::O_ASYNC)
     })
 }
 // ANCHOR_END: tell
 
-/// Undoes it.
-pub(crate) fn tell_no_more(fd: BorrowedFd<'_>) -> io::Result<()> {
+/// Undoes [`enable_signal`].
+pub(crate) fn disable_signal(fd: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: as above.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })
 }
 
-/// Whether the descriptor of this number is broken now (poll(2)).
+/// Returns whether the descriptor of this number is broken now (poll(2)).
 pub(crate) fn is_broken(fd: RawFd) -> bool {
-    let mut asked = libc::pollfd { fd, events: 0, revents: 0 };
-    // SAFETY: one pollfd, valid and ours alone during the call. A number that is no open
+    let mut polled = libc::pollfd { fd, events: 0, revents: 0 };
+    // SAFETY: one pollfd, valid and not shared during the call. A number that is no open
     // descriptor is reported as such (POLLNVAL).
-    unsafe { libc::poll(&raw mut asked, 1, 0) == 1 }
+    unsafe { libc::poll(&raw mut polled, 1, 0) == 1 }
 }
 
 fn check(returned: libc::c_int) -> io::Result<()> {

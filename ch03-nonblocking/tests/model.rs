@@ -1,10 +1,10 @@
 //! The three lists of the event loop, each against the plainest list that does the
 //! same.
 
+use ch03_nonblocking::fd_table::FdTable;
 use ch03_nonblocking::poller::{Interest, Ready, Token};
 use ch03_nonblocking::table::Table;
 use ch03_nonblocking::timers::Timers;
-use ch03_nonblocking::watched::Watched;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -154,7 +154,7 @@ proptest! {
         let files: Vec<File> = (0..20).map_while(|_| File::open("/dev/null").ok()).collect();
         let interests =
             [Interest::NONE, Interest::READ, Interest::WRITE, Interest::READ | Interest::WRITE];
-        let mut watched = Watched::default();
+        let mut watched = FdTable::default();
         let mut model = BTreeMap::new();
         for (which, generation, interest) in steps {
             let fd = files[which].as_fd();
@@ -172,7 +172,7 @@ proptest! {
             }
             prop_assert_eq!(watched.get(-1), None);
             prop_assert_eq!(watched.end(), model.keys().max().map_or(0, |fd| fd + 1));
-            let all: Vec<Ready> = watched.all().collect();
+            let all: Vec<Ready> = watched.maybe_ready().collect();
             let maybe = |&(token, interest)| Ready::maybe(token, interest);
             prop_assert_eq!(all, model.values().map(maybe).collect::<Vec<_>>());
         }

@@ -1,10 +1,10 @@
 //! Chapter 4: what if the kernel does the asking?
 //!
 //! ```text
-//!      chapter 3's EventLoop ──► Poller::wait ──► one system call for everybody:
+//!      chapter 3's EventLoop ──► Poller::wait ──► one system call for all:      
 //!                 ▲                                select  three sets of bits
 //!                 │                                poll    a list of descriptors
-//!                 └──────────────────────────────  who is ready
+//!                 └──────────────────────────────  what is ready
 //! ```
 //!
 //! Two more [pollers](ch03_nonblocking::poller::Poller), a file each: [`select`] and

@@ -1,9 +1,9 @@
-//! `poll`: a list of descriptors goes to the kernel, and comes back with marks.
+//! `poll`: a list of descriptors goes to the kernel, which marks the ready ones.
 //!
-//! No wall at 1024 as `select` has it, and one list instead of three sets. But the
-//! whole list goes in with every call, the kernel asks every descriptor on it, and
-//! we look through all of it for the marks: the work is in proportion to those who
-//! are watched, not to those who are ready.
+//! There is no limit of 1024 as with `select`, and one list instead of three sets. But the
+//! whole list goes in with every call, the kernel checks every descriptor on it, and the
+//! caller searches all of it for the marks: the work is proportional to the number of
+//! registered descriptors, not to the number of ready ones.
 
 use crate::sys;
 use ch01_blocking::{Listener, Options, Site, Stop};
@@ -14,27 +14,27 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
-/// That the other side has finished sending: only Linux and FreeBSD tell. Elsewhere it
-/// is found by reading.
+/// The peer has finished sending. Only Linux and FreeBSD report it; elsewhere a read
+/// finds out.
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
 const POLLRDHUP: libc::c_short = libc::POLLRDHUP;
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 const POLLRDHUP: libc::c_short = 0;
 
-/// That the connection is over. But macOS says so already when the other side has
-/// finished sending, and so it means there: try to read and to write.
-const HALF_OVER: libc::c_short = if cfg!(target_vendor = "apple") { POLLHUP } else { 0 };
+/// The bits that may mean no more than that the peer has finished sending: macOS reports
+/// POLLHUP already then, so there it means "try to read and to write".
+const HUP_IS_EOF: libc::c_short = if cfg!(target_vendor = "apple") { POLLHUP } else { 0 };
 
 // ANCHOR: poll
-/// A mechanism that asks the kernel with a list.
+/// A poller that asks the kernel with a list.
 #[derive(Debug, Default)]
 pub struct Poll {
-    /// What the kernel sees.
+    /// The list that the kernel checks.
     list: Vec<libc::pollfd>,
-    /// Whose each of them is.
+    /// For each entry of the list, its token.
     tokens: Vec<Token>,
-    /// Where in the list a descriptor is, by its number.
-    places: Vec<Option<usize>>,
+    /// For each descriptor number, the index of its entry in the list.
+    index_by_fd: Vec<Option<usize>>,
 }
 
 impl Poller for Poll {
@@ -45,11 +45,11 @@ impl Poller for Poll {
         interest: Interest,
     ) -> io::Result<()> {
         let fd = fd.as_raw_fd();
-        let at = fd as usize; // a borrowed descriptor is not negative
-        if self.places.len() <= at {
-            self.places.resize(at + 1, None);
+        let number = fd as usize; // a borrowed descriptor is not negative
+        if self.index_by_fd.len() <= number {
+            self.index_by_fd.resize(number + 1, None);
         }
-        self.places[at] = Some(self.list.len());
+        self.index_by_fd[number] = Some(self.list.len());
         self.list.push(libc::pollfd { fd, events: events(interest), revents: 0 });
         self.tokens.push(token);
         Ok(())
@@ -61,20 +61,20 @@ impl Poller for Poll {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        let place = self.place(fd.as_raw_fd())?;
-        self.list[place].events = events(interest);
-        self.tokens[place] = token;
+        let index = self.index_of(fd.as_raw_fd())?;
+        self.list[index].events = events(interest);
+        self.tokens[index] = token;
         Ok(())
     }
 
     fn deregister(&mut self, fd: BorrowedFd<'_>, _: Token) -> io::Result<()> {
-        let place = self.place(fd.as_raw_fd())?;
-        self.places[fd.as_raw_fd() as usize] = None;
-        self.list.swap_remove(place);
-        self.tokens.swap_remove(place);
-        // The last one has moved into the gap.
-        if let Some(moved) = self.list.get(place) {
-            self.places[moved.fd as usize] = Some(place);
+        let index = self.index_of(fd.as_raw_fd())?;
+        self.index_by_fd[fd.as_raw_fd() as usize] = None;
+        self.list.swap_remove(index);
+        self.tokens.swap_remove(index);
+        // The last entry has moved into the gap.
+        if let Some(moved) = self.list.get(index) {
+            self.index_by_fd[moved.fd as usize] = Some(index);
         }
         Ok(())
     }
@@ -84,17 +84,17 @@ impl Poller for Poll {
         ready: &mut Vec<Ready>,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
-        let found = sys::poll(&mut self.list, timeout)?;
+        let ready_count = sys::poll(&mut self.list, timeout)?;
         let marked = self.list.iter().zip(&self.tokens);
         let marked = marked.filter(|(polled, _)| polled.revents != 0);
-        ready.extend(marked.take(found).map(|(polled, &token)| {
+        ready.extend(marked.take(ready_count).map(|(polled, &token)| {
             let any = |bits| polled.revents & bits != 0;
             Ready {
                 token,
-                readable: any(POLLIN | HALF_OVER),
-                writable: any(POLLOUT | HALF_OVER),
-                eof: any(POLLRDHUP | HALF_OVER),
-                broken: any((POLLERR | POLLHUP | POLLNVAL) & !HALF_OVER),
+                readable: any(POLLIN | HUP_IS_EOF),
+                writable: any(POLLOUT | HUP_IS_EOF),
+                eof: any(POLLRDHUP | HUP_IS_EOF),
+                broken: any((POLLERR | POLLHUP | POLLNVAL) & !HUP_IS_EOF),
             }
         }));
         Ok(())
@@ -103,9 +103,9 @@ impl Poller for Poll {
 // ANCHOR_END: poll
 
 impl Poll {
-    fn place(&self, fd: RawFd) -> io::Result<usize> {
-        let place = self.places.get(fd as usize).copied().flatten();
-        place.ok_or_else(|| ErrorKind::NotFound.into())
+    fn index_of(&self, fd: RawFd) -> io::Result<usize> {
+        let index = self.index_by_fd.get(fd as usize).copied().flatten();
+        index.ok_or_else(|| ErrorKind::NotFound.into())
     }
 }
 

@@ -1,25 +1,24 @@
-//! `select`: sets of bits go to the kernel, and come back with only those that are
-//! ready.
+//! `select`: bit sets go to the kernel, which leaves only the bits of ready descriptors.
 //!
-//! The oldest way of asking for many at once. A descriptor is a bit in a set, the
-//! set has 1024 of them, and that is a wall: descriptor 1024 has no bit, and in C,
-//! setting it all the same writes into whatever lies behind the set. Here it is
-//! refused, and its client is told that there is no room.
+//! The oldest way to ask about many descriptors at once. A descriptor is a bit in a set,
+//! and the set has 1024 bits. That is a hard limit: descriptor 1024 has no bit, and in C,
+//! setting it anyway writes beyond the end of the set. Here it is refused, and its client
+//! is answered 503.
 
 use crate::sys::{self, FdSet};
 use ch01_blocking::{Listener, Options, Site, Stop};
 use ch03_nonblocking::event_loop;
+use ch03_nonblocking::fd_table::FdTable;
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
-use ch03_nonblocking::watched::Watched;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 // ANCHOR: select
-/// A mechanism that asks the kernel with sets of bits.
+/// A poller that asks the kernel with bit sets.
 #[derive(Debug)]
 pub struct Select {
-    watched: Watched,
+    table: FdTable,
     read: FdSet,
     write: FdSet,
 }
@@ -43,14 +42,14 @@ impl Poller for Select {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        self.watched.set(fd, token, interest);
+        self.table.set(fd, token, interest);
         self.read.set(fd.as_raw_fd(), interest.has(Interest::READ));
         self.write.set(fd.as_raw_fd(), interest.has(Interest::WRITE));
         Ok(())
     }
 
     fn deregister(&mut self, fd: BorrowedFd<'_>, _: Token) -> io::Result<()> {
-        self.watched.remove(fd);
+        self.table.remove(fd);
         self.read.set(fd.as_raw_fd(), false);
         self.write.set(fd.as_raw_fd(), false);
         Ok(())
@@ -61,20 +60,20 @@ impl Poller for Select {
         ready: &mut Vec<Ready>,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
-        // The kernel writes its answer over the question, so it is given a copy.
+        // The kernel overwrites the sets with its answer, so it gets copies.
         let (mut read, mut write) = (self.read, self.write);
-        let end = self.watched.end();
-        let mut found = sys::select(end, &mut read, &mut write, timeout)?;
+        let end = self.table.end();
+        let mut ready_count = sys::select(end, &mut read, &mut write, timeout)?;
         for fd in 0..end {
-            if found == 0 {
+            if ready_count == 0 {
                 break;
             }
             let (readable, writable) = (read.has(fd), write.has(fd));
-            found = found.saturating_sub(usize::from(readable) + usize::from(writable));
-            if let Some((token, _)) =
-                self.watched.get(fd).filter(|_| readable || writable)
+            ready_count =
+                ready_count.saturating_sub(usize::from(readable) + usize::from(writable));
+            if let Some((token, _)) = self.table.get(fd).filter(|_| readable || writable)
             {
-                // What is broken can be read: the read fails.
+                // A broken connection is reported as readable: the read fails.
                 ready.push(Ready {
                     token,
                     readable,
@@ -91,7 +90,7 @@ impl Poller for Select {
 
 impl Default for Select {
     fn default() -> Select {
-        Select { watched: Watched::default(), read: FdSet::new(), write: FdSet::new() }
+        Select { table: FdTable::default(), read: FdSet::new(), write: FdSet::new() }
     }
 }
 

@@ -1,14 +1,14 @@
-//! `epoll`: the kernel keeps the list, and tells only of those who are ready.
+//! `epoll`: the kernel keeps the list, and reports only the ready descriptors.
 //!
-//! `poll` hands over the whole list with every call. Here it is handed over once, a
-//! descriptor at a time (epoll_ctl(2)), and stays in the kernel. When bytes arrive for a
-//! descriptor, the kernel puts it on a second list, of those who are ready, and
-//! epoll_wait(2) copies that list out. So a wait costs what is ready, not what is
-//! watched (TLPI 63.4).
+//! `poll` passes the whole list with every call. Here it is passed once, one descriptor at
+//! a time (epoll_ctl(2)), and stays in the kernel. When bytes arrive for a descriptor, the
+//! kernel puts it on a second list, the ready list, and epoll_wait(2) copies that list out.
+//! So the cost of a wait depends on how many descriptors are ready, not on how many are
+//! registered (TLPI 63.4).
 //!
-//! In two fashions: *level-triggered*, it tells as long as a descriptor is ready, as
-//! `poll` does; *edge-triggered*, it tells when a descriptor becomes ready, once. The
-//! event loop relies on nothing but the latter, so it need not know which it is.
+//! There are two modes. *Level-triggered* epoll reports a descriptor as long as it is
+//! ready, as `poll` does. *Edge-triggered* epoll reports it once, when it becomes ready.
+//! The event loop relies on the weaker promise only, so it need not know the mode.
 //!
 //! ```
 //! use ch03_nonblocking::poller::{Interest, Poller, Token};
@@ -40,54 +40,57 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// So many events are taken with one call; the others with the next.
-const AT_ONCE: usize = 512;
+/// Events fetched per epoll_wait(2); any others are fetched by the next call.
+const MAX_EVENTS: usize = 512;
 
 // ANCHOR: epoll
-/// A mechanism that has the kernel remember.
+/// A poller whose list of descriptors the kernel keeps.
 #[derive(Debug)]
 pub struct Epoll {
     kernel: epoll::Epoll,
     events: Vec<EpollEvent>,
     trigger: Trigger,
-    /// That a listener's every waiter is woken, though one would do.
-    waking_all: bool,
+    /// Wake every loop that waits on a listener (the thundering herd), for measurement.
+    non_exclusive: bool,
 }
 
-/// When the kernel tells.
+/// When the kernel reports a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// As long as it is so.
+    /// As long as it is ready.
     Level,
-    /// When it becomes so.
+    /// Once, when it becomes ready.
     Edge,
 }
 
 impl Epoll {
-    /// An empty list in the kernel.
-    /// An error means that there are no descriptors left.
+    /// Creates an epoll instance with an empty list.
+    ///
+    /// # Errors
+    ///
+    /// Those of epoll_create1(2), for instance when no descriptor is left.
     pub fn new(trigger: Trigger) -> io::Result<Epoll> {
         Ok(Epoll {
             kernel: epoll::Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
-            events: vec![EpollEvent::empty(); AT_ONCE],
+            events: vec![EpollEvent::empty(); MAX_EVENTS],
             trigger,
-            waking_all: false,
+            non_exclusive: false,
         })
     }
 
-    /// The same, in a herd: of several loops that wait for one listener, each is woken.
-    /// For measuring what that costs.
-    pub fn waking_all(self, waking_all: bool) -> Epoll {
-        Epoll { waking_all, ..self }
+    /// Sets whether every loop that waits on a shared listener is woken (the thundering
+    /// herd), instead of one; for measuring what that costs.
+    pub fn non_exclusive(self, non_exclusive: bool) -> Epoll {
+        Epoll { non_exclusive, ..self }
     }
 
     fn event(&self, token: Token, interest: Interest) -> EpollEvent {
         let mut flags = EpollFlags::empty();
         if interest.has(Interest::ACCEPT) {
             flags |= EpollFlags::EPOLLIN;
-            flags.set(EpollFlags::EPOLLEXCLUSIVE, !self.waking_all);
+            flags.set(EpollFlags::EPOLLEXCLUSIVE, !self.non_exclusive);
         } else if self.trigger == Trigger::Edge {
-            // For everything, once and for all: what is told is remembered.
+            // Everything is registered once: the loop remembers what is reported.
             flags |= EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLOUT;
             flags |= EpollFlags::EPOLLPRI;
         } else {
@@ -122,15 +125,15 @@ impl Poller for Epoll {
         interest: Interest,
     ) -> io::Result<()> {
         match self.trigger {
-            Trigger::Edge => Ok(()), // it is told everything already
+            Trigger::Edge => Ok(()), // all events are registered once, so there is nothing to change
             Trigger::Level => {
                 match self.kernel.modify(fd, &mut self.event(token, interest)) {
-                    // What is watched exclusively cannot be changed (epoll_ctl(2)).
+                    // An exclusive registration cannot be modified (epoll_ctl(2)).
                     Err(Errno::EINVAL) => {
                         self.kernel.delete(fd)?;
                         self.register(fd, token, interest)
                     }
-                    told => Ok(told?),
+                    modified => Ok(modified?),
                 }
             }
         }
@@ -148,11 +151,11 @@ impl Poller for Epoll {
         let timeout = timeout.map_or(EpollTimeout::NONE, |timeout| {
             EpollTimeout::try_from(milliseconds(timeout)).unwrap_or(EpollTimeout::MAX)
         });
-        let found = match self.kernel.wait(&mut self.events, timeout) {
-            Err(Errno::EINTR) => 0, // a signal came in between
-            found => found?,
+        let count = match self.kernel.wait(&mut self.events, timeout) {
+            Err(Errno::EINTR) => 0, // interrupted by a signal
+            count => count?,
         };
-        ready.extend(self.events[..found].iter().map(|event| {
+        ready.extend(self.events[..count].iter().map(|event| {
             let any = |flags| event.events().intersects(flags);
             Ready {
                 token: Token::from_bits(event.data()),

@@ -1,16 +1,16 @@
 //! Chapter 5: what if the kernel remembers the list?
 //!
 //! ```text
-//!      chapter 3's EventLoop ──► Poller::wait ──► epoll_wait: who has become ready?
+//!      chapter 3's EventLoop ──► Poller::wait ──► epoll_wait: what has become ready?
 //!                 │  ▲                                  │
 //!                 │  └──────────────────────────────────┘  only those
 //!                 └──► register, once a connection ──► epoll_ctl: remember this one
 //! ```
 //!
 //! `epoll` (Linux) is one more [poller](ch03_nonblocking::poller::Poller), and nothing
-//! else has changed. `kqueue` is the same for macOS and the BSDs. `reactors` runs one
-//! loop for each core. [`lost_wakeup`] is no server of the book: it is wrong on purpose,
-//! and shows what edges ask of whoever waits for them.
+//! else has changed. `kqueue` is its counterpart on macOS and the BSDs. `reactors` runs one
+//! loop for each core. [`lost_wakeup`] is wrong on purpose: it shows what edge-triggered
+//! notification demands of the code that waits for it.
 
 #[cfg(target_os = "linux")]
 pub mod epoll;
@@ -26,4 +26,4 @@ pub mod kqueue;
 pub mod lost_wakeup;
 #[cfg(target_os = "linux")]
 pub mod reactors;
-pub mod together;
+pub mod run_threads;

@@ -1,8 +1,8 @@
-//! `lost-wakeup`: edge-triggered, and wrong on purpose. With `--mended` it is not.
+//! `lost-wakeup`: an edge-triggered loop that is wrong on purpose; `--fixed` corrects it.
 //!
-//! The smallest loop that can lose a wake-up. It has no deadlines, does not know
-//! `/sleep`, and hangs up on whoever is too slow for an answer: [`epoll`](crate::epoll)
-//! is the server; this one is there to be broken and mended.
+//! The smallest loop that can lose a wake-up. It has no deadlines, does not support
+//! `/sleep`, and closes a connection whose client is too slow to take an answer. The
+//! server of this chapter is [`epoll`](crate::epoll).
 
 use crate::epoll::{Epoll, Trigger};
 use ch01_blocking::http::{Inbox, Outbox, Parsed};
@@ -21,35 +21,35 @@ use std::time::SystemTime;
 const LISTENER: Token = Token { index: u32::MAX, generation: 0 };
 const STOP: Token = Token { index: u32::MAX, generation: 1 };
 
-/// One read takes so many bytes at most. Few, so that already a request of curl's is
-/// longer: with a usual buffer the same mistake hits only who uploads.
+/// At most this many bytes are read at once. Few, so that even curl's request is longer:
+/// with a buffer of the usual size the same mistake shows only in uploads.
 const PIECE: usize = 64;
 
-/// What `lost-wakeup` is told at its start.
+/// The command-line options of `lost-wakeup`.
 pub type Options = With<Own>;
 
-/// What only `lost-wakeup` is told.
+/// The options that only `lost-wakeup` has.
 #[derive(Args, Clone, Debug)]
 pub struct Own {
-    /// Read until reading would wait, as one must
+    /// Read until EAGAIN, as edge-triggered notification demands
     #[arg(long)]
-    mended: bool,
+    fixed: bool,
 }
 
-/// One client.
+/// One connection.
 #[derive(Debug)]
-struct Guest {
+struct Connection {
     socket: Socket,
     number: u64,
     inbox: Inbox,
     outbox: Outbox,
 }
 
-/// What becomes of a client.
+/// Whether a connection stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Now {
-    Stays,
-    Leaves,
+enum Next {
+    Open,
+    Close,
 }
 
 /// Serves until `stop`, or forgets to.
@@ -62,7 +62,7 @@ pub fn run(
     let mut epoll = Epoll::new(Trigger::Edge)?;
     epoll.register(listener.as_fd(), LISTENER, Interest::ACCEPT)?;
     epoll.register(stop.as_fd(), STOP, Interest::READ)?;
-    let mut guests = Table::new();
+    let mut connections = Table::new();
     let mut ready = Vec::new();
     loop {
         epoll.wait(&mut ready, None)?;
@@ -70,25 +70,32 @@ pub fn run(
             match event.token {
                 LISTENER => {
                     while let Some(client) = listener.accept_now(Mode::NonBlocking)? {
-                        let token = guests.insert(Guest::new(client, site));
-                        let Some(guest) = guests.get_mut(token) else { continue };
-                        epoll.register(guest.socket.as_fd(), token, Interest::READ)?;
+                        let token = connections.insert(Connection::new(client, site));
+                        let Some(connection) = connections.get_mut(token) else {
+                            continue;
+                        };
+                        epoll.register(
+                            connection.socket.as_fd(),
+                            token,
+                            Interest::READ,
+                        )?;
                     }
                 }
                 STOP => {
-                    drop(listener); // who comes now is refused by the kernel
+                    drop(listener); // the kernel refuses further clients
                     return Ok(());
                 }
                 token => {
-                    let Some(guest) = guests.get_mut(token) else { continue };
-                    trace::set_connection(guest.number);
-                    let told = event.readable || event.eof || event.broken;
-                    if told
-                        && guest.told(site, options).unwrap_or(Now::Leaves) != Now::Stays
+                    let Some(connection) = connections.get_mut(token) else { continue };
+                    trace::set_connection(connection.number);
+                    let is_reported = event.readable || event.eof || event.broken;
+                    if is_reported
+                        && connection.on_readable(site, options).unwrap_or(Next::Close)
+                            != Next::Open
                     {
                         trace!("close", "done");
-                        epoll.deregister(guest.socket.as_fd(), token)?;
-                        guests.remove(token);
+                        epoll.deregister(connection.socket.as_fd(), token)?;
+                        connections.remove(token);
                     }
                 }
             }
@@ -96,9 +103,9 @@ pub fn run(
     }
 }
 
-impl Guest {
-    fn new(client: Client, site: &Site) -> Guest {
-        Guest {
+impl Connection {
+    fn new(client: Client, site: &Site) -> Connection {
+        Connection {
             socket: Socket(client.socket),
             number: client.number,
             inbox: Inbox::new(),
@@ -106,54 +113,54 @@ impl Guest {
         }
     }
 
-    // ANCHOR: told
-    /// It has been told, once, that there is something to read.
-    fn told(&mut self, site: &Site, options: &Options) -> io::Result<Now> {
+    // ANCHOR: on_readable
+    /// Handles the event, reported once, that there is something to read.
+    fn on_readable(&mut self, site: &Site, options: &Options) -> io::Result<Next> {
         let mut piece = [0; PIECE];
         loop {
             match self.socket.0.read(&mut piece) {
                 Ok(0) => {
                     trace!("read", "the end");
-                    return Ok(Now::Leaves);
+                    return Ok(Next::Close);
                 }
                 Ok(n) => {
                     trace!("read", "{n} bytes");
                     self.inbox.receive(&piece[..n]);
-                    if self.answer(site)? == Now::Leaves {
-                        return Ok(Now::Leaves);
+                    if self.answer(site)? == Next::Close {
+                        return Ok(Next::Close);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    trace!("wait", "to be told: there is nothing left to read");
-                    return Ok(Now::Stays);
+                    trace!("wait", "for the next event: there is nothing left to read");
+                    return Ok(Next::Open);
                 }
                 Err(error) => return Err(error),
             }
-            if !options.own.mended {
-                trace!("wait", "to be told");
-                return Ok(Now::Stays);
+            if !options.own.fixed {
+                trace!("wait", "for the next event");
+                return Ok(Next::Open);
             }
         }
     }
-    // ANCHOR_END: told
+    // ANCHOR_END: on_readable
 
-    /// Answers the requests that are complete.
-    fn answer(&mut self, site: &Site) -> io::Result<Now> {
-        let mut now = Now::Stays;
-        while now == Now::Stays {
+    /// Answers all requests that are complete.
+    fn answer(&mut self, site: &Site) -> io::Result<Next> {
+        let mut next = Next::Open;
+        while next == Next::Open {
             match self.inbox.next(&site.limits) {
                 Parsed::Complete(request) => {
                     let asked = request.response_context();
                     let response = site.respond(&request);
                     if response.is_last(asked) {
-                        now = Now::Leaves;
+                        next = Next::Close;
                     }
                     self.outbox.push(response, asked, &SystemTime::now);
                 }
                 Parsed::Partial { .. } => break,
                 Parsed::Refused(why) => {
                     self.outbox.push_error(why, &SystemTime::now);
-                    now = Now::Leaves;
+                    next = Next::Close;
                 }
             }
         }
@@ -161,6 +168,6 @@ impl Guest {
             self.outbox.flush(&mut self.socket)?;
             trace!("write", "the answer");
         }
-        Ok(now)
+        Ok(next)
     }
 }

@@ -7,7 +7,7 @@
 //! see [`Listeners`].
 
 use crate::epoll::{Epoll, Trigger};
-use crate::together::together;
+use crate::run_threads::run_threads;
 use ch01_blocking::server::sys::Signal;
 use ch01_blocking::{Listener, Options as Common, Site, Stop};
 use ch02_threadpool::options::With;
@@ -85,11 +85,11 @@ fn run_loops(
     let loops: Vec<_> = listeners
         .into_iter()
         .map(|listener| {
-            let epoll = Epoll::new(Trigger::Edge)?.waking_all(how == Listeners::Herd);
+            let epoll = Epoll::new(Trigger::Edge)?.non_exclusive(how == Listeners::Herd);
             EventLoop::new(epoll, listener, site, options, stop)
         })
         .collect::<io::Result<_>>()?;
-    together(loops, stop, EventLoop::run)
+    run_threads(loops, stop, EventLoop::run)
 }
 // ANCHOR_END: run
 

@@ -91,7 +91,7 @@ fn what_is_left_behind_an_edge_is_told_with_the_next_one() {
 
 #[test]
 fn whoever_reads_until_it_would_wait_loses_nothing() {
-    let server = Server::start(&["--mended"]);
+    let server = Server::start(&["--fixed"]);
     let mut a = server.connect();
     ask(&mut a);
     a.write_all(LONG).expect("a request");

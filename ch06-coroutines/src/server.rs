@@ -17,7 +17,7 @@ use ch01_blocking::{Listener, Options as Common, Site, Stop};
 use ch02_threadpool::options::With;
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use ch03_nonblocking::table::Table;
-use ch05_epoll::together::together;
+use ch05_epoll::run_threads::run_threads;
 use clap::{Args, value_parser};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -75,7 +75,7 @@ pub(crate) fn on_threads<T: Send>(
         .into_iter()
         .map(|listener| Ok((make()?, listener, stop.as_fd().try_clone_to_owned()?)))
         .collect::<io::Result<_>>()?;
-    together(own, stop, |(own, listener, stop)| serve(own, listener, stop))
+    run_threads(own, stop, |(own, listener, stop)| serve(own, listener, stop))
 }
 
 /// Serves until `stop`, on this thread, with this poller and stacks of this size.

@@ -268,7 +268,7 @@ struct Counting {
 impl Counting {
     fn new(way: Listeners, send: Sender<Tally>) -> io::Result<Counting> {
         Ok(Counting {
-            epoll: Epoll::new(Trigger::Edge)?.waking_all(way == Listeners::Herd),
+            epoll: Epoll::new(Trigger::Edge)?.non_exclusive(way == Listeners::Herd),
             listener: None,
             stop: None,
             tally: Tally::default(),

@@ -1,14 +1,14 @@
 //! Loops that serve together: all of them, or none.
 
 use ch01_blocking::Stop;
-use ch05_epoll::together::together;
+use ch05_epoll::run_threads::run_threads;
 use std::io;
 
 #[test]
 fn who_fails_takes_the_others_along() -> io::Result<()> {
     for failing in 1..=3 {
         let (stop, _stopper) = Stop::pipe()?;
-        let ended = together(vec![1, 2, 3], &stop, |number| {
+        let ended = run_threads(vec![1, 2, 3], &stop, |number| {
             if number == failing {
                 return Err(io::Error::other("this one"));
             }
@@ -23,7 +23,7 @@ fn who_fails_takes_the_others_along() -> io::Result<()> {
 #[test]
 fn and_so_does_who_panics() -> io::Result<()> {
     let (stop, _stopper) = Stop::pipe()?;
-    let ended = together(vec![1, 2, 3], &stop, |number| {
+    let ended = run_threads(vec![1, 2, 3], &stop, |number| {
         assert_ne!(number, 3, "a panic that is part of the test");
         stop.wait();
         Ok(())
@@ -36,7 +36,7 @@ fn and_so_does_who_panics() -> io::Result<()> {
 fn all_end_when_they_are_told() -> io::Result<()> {
     let (stop, stopper) = Stop::pipe()?;
     stopper.stop()?;
-    together(vec![(), ()], &stop, |()| {
+    run_threads(vec![(), ()], &stop, |()| {
         stop.wait();
         Ok(())
     })

@@ -1,0 +1,64 @@
+//! Event loops on one thread each, which run together: all of them or none.
+//!
+//! ```
+//! use ch01_blocking::Stop;
+//! use ch05_epoll::run_threads::run_threads;
+//!
+//! let (stop, _trigger) = Stop::pipe()?;
+//! let ended = run_threads(vec![1, 2, 3], &stop, |number| match number {
+//!     2 => Err(std::io::Error::other("the second failed")),
+//!     _ => Ok(stop.wait()),
+//! });
+//! assert!(ended.is_err()); // and the others have ended, too
+//! # std::io::Result::Ok(())
+//! ```
+
+use ch01_blocking::Stop;
+use ch02_threadpool::pool::too_many;
+use std::io;
+use std::thread;
+
+// ANCHOR: run_threads
+/// Runs `serve` on one thread for each of the shares, and returns when all have ended.
+///
+/// A thread that fails stops the others: a server that went on with fewer loops would lose
+/// the clients in one loop's accept queue without a word.
+///
+/// # Errors
+///
+/// The first error in the order of the shares, or that a thread cannot be created.
+pub fn run_threads<T: Send>(
+    shares: Vec<T>,
+    stop: &Stop,
+    serve: impl Fn(T) -> io::Result<()> + Sync,
+) -> io::Result<()> {
+    let (wanted, serve) = (shares.len(), &serve);
+    thread::scope(|scope| {
+        let _stop = StopOnDrop(stop);
+        let mut threads = Vec::new();
+        for share in shares {
+            let main = move || {
+                let _stop = StopOnDrop(stop);
+                serve(share)
+            };
+            let thread = thread::Builder::new()
+                .spawn_scoped(scope, main)
+                .map_err(|error| too_many(threads.len() + 1, wanted, &error))?;
+            threads.push(thread);
+        }
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("a loop panicked")))
+        })
+    })
+}
+
+/// Requests the stop when it is dropped, so that a thread that returns or panics stops the
+/// others. In an orderly stop, the request has been made before.
+struct StopOnDrop<'s>(&'s Stop);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.ask();
+    }
+}
+// ANCHOR_END: run_threads
