@@ -43,8 +43,8 @@ use std::time::{Duration, Instant};
 /// Slots of a dial, and bits of a digit.
 const SLOTS: usize = 64;
 const BITS: u32 = SLOTS.ilog2();
-/// 64 to the 8th milliseconds are nine thousand years.
-const DIALS: usize = 8;
+/// Digits of the largest number of milliseconds, so that every deadline has a slot.
+const DIALS: usize = u64::BITS.div_ceil(BITS) as usize;
 /// The end of a list, and the place of what is on none.
 const NONE: u32 = u32::MAX;
 
@@ -98,7 +98,7 @@ impl Timers {
     /// Sets or moves the deadline of `index`, rounded up to a millisecond.
     pub fn set(&mut self, index: u32, at: Instant) {
         let at = at.saturating_duration_since(self.start);
-        let due = milliseconds(at).max(self.now + 1);
+        let due = milliseconds(at).max(self.now.saturating_add(1));
         let at = index as usize;
         if self.entries.len() <= at {
             let none = Entry { due: 0, next: NONE, previous: NONE, slot: NONE };
@@ -121,12 +121,13 @@ impl Timers {
     /// cleared or moved would have come first, and then only once.
     pub fn next(&self) -> Option<Instant> {
         let (_, dial, slot) = self.first_slot()?;
-        Some(self.start + Duration::from_millis(self.slots[dial][slot].earliest))
+        self.start.checked_add(Duration::from_millis(self.slots[dial][slot].earliest))
     }
 
     /// Takes out the deadlines that have passed, and adds their indices to the list.
     pub fn expired(&mut self, now: Instant, late: &mut Vec<u32>) {
-        let now = now.saturating_duration_since(self.start).as_millis() as u64;
+        let now = now.saturating_duration_since(self.start).as_millis();
+        let now = u64::try_from(now).unwrap_or(u64::MAX);
         while let Some((at, dial, slot)) = self.first_slot().filter(|slot| slot.0 <= now)
         {
             // A slot that was found late is emptied as if it were found in time.
@@ -154,15 +155,15 @@ impl Timers {
         let dial = self.occupied.iter().position(|&slots| slots != 0)?;
         let slot = self.occupied[dial].trailing_zeros();
         let shift = BITS * dial as u32;
-        let higher_digits = self.now >> (shift + BITS) << (shift + BITS);
-        Some((higher_digits | u64::from(slot) << shift, dial, slot as usize))
+        // Above the last dial there are no digits.
+        let above = u64::MAX.checked_shl(shift + BITS).unwrap_or(0);
+        Some((self.now & above | u64::from(slot) << shift, dial, slot as usize))
     }
 
     fn link(&mut self, index: u32) {
         let due = self.entries[index as usize].due;
-        // The highest digit in which it differs from now. (Beyond the last dial, due
-        // is the end of time, and nobody will notice.)
-        let dial = ((self.now ^ due | 1).ilog2() / BITS).min(DIALS as u32 - 1);
+        // The highest digit in which it differs from now.
+        let dial = (self.now ^ due | 1).ilog2() / BITS;
         let slot = (due >> (BITS * dial)) as usize % SLOTS;
         let dial = dial as usize;
         let list = &mut self.slots[dial][slot];

@@ -22,24 +22,70 @@ fn config() -> ProptestConfig {
 
 #[derive(Clone, Debug)]
 enum Tick {
-    /// So many microseconds after the present.
-    Set(u32, u64),
+    /// A deadline so long after the present.
+    Set(u32, Duration),
     Clear(u32),
-    /// Time passes, in microseconds.
-    Pass(u64),
+    /// Time passes.
+    Pass(Duration),
     /// Time passes up to what the timers say is the next thing to look at.
     PassToNext,
 }
 
 fn tick() -> impl Strategy<Value = Tick> {
-    // From microseconds to years: every dial.
+    // From microseconds to years, and now and then to millions of them: every dial.
     let time = (0u32..46).prop_flat_map(|bits| 0u64..=1 << bits);
+    let time = time.prop_map(Duration::from_micros);
+    let ages = |most| (36u32..most).prop_flat_map(|bits| 0u64..=1 << bits);
+    let (after, passes) = (
+        ages(63).prop_map(Duration::from_millis),
+        ages(56).prop_map(Duration::from_millis),
+    );
     prop_oneof![
         8 => (0u32..12, time.clone()).prop_map(|(index, after)| Tick::Set(index, after)),
+        1 => (0u32..12, after).prop_map(|(index, after)| Tick::Set(index, after)),
         1 => (0u32..12).prop_map(Tick::Clear),
         3 => time.prop_map(Tick::Pass),
+        1 => passes.prop_map(Tick::Pass),
         3 => Just(Tick::PassToNext),
     ]
+}
+
+/// A deadline in every dial, at the edges of every one: each comes in its time, and a look
+/// that finds nothing ends.
+#[test]
+fn timers_of_every_size() {
+    let edges = (0..u64::BITS).flat_map(|bits| {
+        let edge = 1u64 << bits;
+        [
+            edge - 1,
+            edge,
+            edge + 1,
+            edge + (edge >> 6),
+            edge + (edge >> 7),
+            edge.wrapping_neg(),
+        ]
+    });
+    let mut edges: Vec<u64> = edges.chain([u64::MAX]).filter(|&due| due > 0).collect();
+    edges.sort_unstable();
+    edges.dedup();
+    let start = Instant::now();
+    let mut timers = Timers::new(start);
+    for (index, &due) in edges.iter().enumerate() {
+        timers.set(index as u32, start + Duration::from_millis(due));
+    }
+    let mut late = Vec::new();
+    for (index, &due) in edges.iter().enumerate() {
+        timers.expired(start + Duration::from_millis(due - 1), &mut late);
+        assert_eq!(late, [], "{due} ms are not over");
+        timers.expired(start + Duration::from_millis(due), &mut late);
+        assert_eq!(late, [index as u32], "after {due} ms");
+        late.clear();
+    }
+    assert_eq!(timers.next(), None);
+    // Time that no number of milliseconds can say is over, too.
+    timers.set(0, start + Duration::from_secs(u64::MAX / 1000 + 1));
+    timers.expired(start + Duration::from_secs(u64::MAX / 500), &mut late);
+    assert_eq!(late, [0]);
 }
 
 proptest! {
@@ -59,7 +105,7 @@ proptest! {
         for tick in ticks {
             match tick {
                 Tick::Set(index, after) => {
-                    let at = now + Duration::from_micros(after);
+                    let at = now + after;
                     timers.set(index, start + at);
                     // Rounded up, and never in what is over.
                     let at = at.as_micros().div_ceil(1000).max(seen + 1);
@@ -73,7 +119,7 @@ proptest! {
                     in_vain = false;
                     continue;
                 }
-                Tick::Pass(time) => now += Duration::from_micros(time),
+                Tick::Pass(time) => now += time,
                 Tick::PassToNext => {
                     let next = timers.next();
                     let first = model.values().min();
