@@ -23,8 +23,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub struct Queue<T> {
     state: Mutex<State<T>>,
-    /// So many jobs may wait when no worker is free.
-    most: usize,
+    /// Jobs that may be in the queue or under way: one for each worker, and those that
+    /// may wait.
+    capacity: usize,
     /// There is a job, or there never will be one.
     job: Condvar,
     /// There is room, or nobody needs any more.
@@ -34,29 +35,23 @@ pub struct Queue<T> {
 #[derive(Debug)]
 struct State<T> {
     jobs: VecDeque<T>,
-    /// Workers that have nothing to do, or are still on their way to their first job.
-    free: usize,
+    /// Jobs that are being done.
+    running: usize,
     /// Nobody is to wait for room any more.
     ending: bool,
     /// No job will come any more.
     closed: bool,
 }
 
-impl<T> State<T> {
-    /// A job for which a worker is free does not have to wait, so it takes no place.
-    fn has_room(&self, most: usize) -> bool {
-        self.jobs.len() < self.free.saturating_add(most)
-    }
-}
-
 impl<T> Queue<T> {
-    /// A queue for so many workers, in which at most so many jobs wait.
+    /// A queue for `workers` workers, in which at most `most` jobs wait. A worker more does
+    /// no harm, but a job that it could do counts as one that waits.
     pub fn new(workers: usize, most: usize) -> Queue<T> {
         let state =
-            State { jobs: VecDeque::new(), free: workers, ending: false, closed: false };
+            State { jobs: VecDeque::new(), running: 0, ending: false, closed: false };
         Queue {
             state: Mutex::new(state),
-            most,
+            capacity: workers.saturating_add(most),
             job: Condvar::new(),
             room: Condvar::new(),
         }
@@ -64,14 +59,19 @@ impl<T> Queue<T> {
 
     /// Whether a job would find neither a worker nor a place.
     pub fn is_full(&self) -> bool {
-        !self.lock().has_room(self.most)
+        !self.has_room(&self.lock())
+    }
+
+    /// A job for which a worker is free does not have to wait, so it takes no place.
+    fn has_room(&self, state: &State<T>) -> bool {
+        state.jobs.len() + state.running < self.capacity
     }
 
     // ANCHOR: put
     /// Waits until there is room for a job. Says `false` when the end has come instead.
     /// Only the one thread that puts jobs in may rely on the answer.
     pub fn wait_for_room(&self) -> bool {
-        let full = |state: &mut State<T>| !state.has_room(self.most) && !state.ending;
+        let full = |state: &mut State<T>| !self.has_room(state) && !state.ending;
         let state = self.room.wait_while(self.lock(), full);
         !state.unwrap_or_else(PoisonError::into_inner).ending
     }
@@ -97,7 +97,7 @@ impl<T> Queue<T> {
     pub fn work(&self, mut work: impl FnMut(T)) {
         while let Some(job) = self.take() {
             work(job);
-            self.lock().free += 1;
+            self.lock().running -= 1; // `take` has counted it
             self.room.notify_one();
         }
     }
@@ -107,7 +107,7 @@ impl<T> Queue<T> {
         let state = self.job.wait_while(self.lock(), nothing);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         let job = state.jobs.pop_front()?;
-        state.free -= 1;
+        state.running += 1;
         Some(job)
     }
 
@@ -139,6 +139,19 @@ mod tests {
             queue.put(job);
         }
         assert!(queue.is_full());
+    }
+
+    #[test]
+    fn a_worker_that_was_not_announced_makes_no_room() {
+        let queue = Queue::new(0, 1);
+        queue.put(1);
+        queue.close();
+        let mut done = 0;
+        queue.work(|_| {
+            assert!(queue.is_full(), "one place, and one job under way");
+            done += 1;
+        });
+        assert!(done == 1 && !queue.is_full());
     }
 
     #[test]
