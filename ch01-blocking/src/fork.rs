@@ -12,7 +12,7 @@ use crate::server::connections::Connections;
 use crate::server::listener::{Accept, Client, Listener};
 use crate::server::options::Options;
 use crate::server::stop::Stop;
-use crate::server::sys::{self, SingleThreaded};
+use crate::server::sys;
 use crate::server::trace::{self, trace};
 use std::io;
 use std::os::fd::AsFd;
@@ -25,7 +25,8 @@ pub fn run(
     options: &Options,
     stop: &Stop,
 ) -> io::Result<()> {
-    let (alone, timeouts) = (SingleThreaded::check()?, options.timeouts());
+    sys::require_single_thread()?; // rather now than at each client's fork
+    let timeouts = options.timeouts();
     let (mut children, mut rejected) = (Children::new()?, 0);
     loop {
         let client = match listener.accept(stop.as_fd(), Some(children.wake_fd())) {
@@ -51,7 +52,7 @@ pub fn run(
             continue;
         }
         trace!("fork", "a process for it");
-        match sys::fork(&alone) {
+        match sys::fork() {
             // Our copy of the socket is closed with this round.
             Ok(Some(child)) => {
                 rejected += usize::from(admission == Admission::Rejected);

@@ -197,6 +197,7 @@ impl Transport for Blocking<'_> {
                     return Err(ErrorKind::ConnectionAborted.into());
                 }
                 Ok(n) => {
+                    entry.count(n); // after `idle`: see `Entry`
                     trace!(
                         "read",
                         "{}",

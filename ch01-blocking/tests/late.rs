@@ -124,3 +124,32 @@ fn who_is_hung_up_on_as_it_speaks_hears_no_refusal() -> io::Result<()> {
     assert_eq!(site.stats.refused.get(), 0);
     Ok(())
 }
+
+/// A read has returned half a request, and its thread has not cleared `idle` yet when the
+/// stop comes. The connection stays open for the other half.
+#[test]
+#[cfg(target_os = "linux")] // elsewhere the kernel does not count what it has received
+fn half_a_request_that_is_not_counted_yet_is_not_hung_up_on() -> io::Result<()> {
+    let site = Site::new(None, Limits::default())?;
+    let connections = Connections::new(&site);
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let mut client = TcpStream::connect(listener.local_addr()?)?;
+    let _idle = TcpStream::connect(listener.local_addr()?)?;
+    let guards = [listener.accept()?.0, listener.accept()?.0]
+        .map(|socket| connections.register(socket, usize::MAX));
+    client.write_all(b"GET /plain")?;
+    for guard in &guards {
+        guard.entry.idle.store(true, SeqCst); // as before each read
+    }
+    assert_eq!((&guards[0].entry.socket).read(&mut [0; 64])?, 10);
+    thread::scope(|scope| {
+        scope.spawn(|| connections.drain(LONG));
+        while !site.is_draining() {
+            thread::yield_now();
+        }
+        connections.close(); // takes the lock, so the drain has looked at both
+        let closed = guards.map(|guard| guard.entry.closed_by_server.load(SeqCst));
+        assert_eq!(closed, [false, true], "half a request, and none");
+        Ok(())
+    })
+}

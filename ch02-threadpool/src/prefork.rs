@@ -3,7 +3,7 @@
 use crate::options::With;
 use ch01_blocking::server::children::Children;
 use ch01_blocking::server::stop::is_readable;
-use ch01_blocking::server::sys::{self, Signal, SingleThreaded};
+use ch01_blocking::server::sys::{self, Signal};
 use ch01_blocking::server::trace::{self, trace};
 use ch01_blocking::server::usage::Usage;
 use ch01_blocking::{Listener, Options as Common, Site, Stop, iterative};
@@ -63,7 +63,7 @@ pub fn supervise(
     stop: &Stop,
     life: impl FnOnce(u16, Vec<Listener>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let (alone, mut children) = (SingleThreaded::check()?, Children::new()?);
+    let mut children = Children::new()?;
     let mut vacant: Vec<Post> =
         (1..=processes).map(Post::new).collect::<io::Result<_>>()?;
     let mut starting = true;
@@ -71,7 +71,7 @@ pub fn supervise(
         let due: Vec<Post> = vacant.extract_if(.., |post| post.is_due()).collect();
         for mut post in due {
             post.since = Instant::now();
-            match sys::fork(&alone) {
+            match sys::fork() {
                 Ok(Some(child)) => children.add(child, post),
                 Ok(None) => {
                     post.usage.install();

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use ch01_blocking::server::sys::{self, Pid, Signal, SingleThreaded};
+use ch01_blocking::server::sys::{self, Pid, Signal};
 use nix::sys::wait::waitpid;
 use serde::{Deserialize, Serialize};
 
@@ -171,10 +171,9 @@ pub(super) fn measure(what: &str, count: usize) -> Result<Sample> {
 /// Makes so many processes; says what they and the kernel hold while they sleep; ends them.
 fn processes(count: usize) -> Result<(f64, i64)> {
     let mut children: Vec<Pid> = Vec::with_capacity(count);
-    let alone = SingleThreaded::check()?;
     let mut failed = None;
     for _ in 0..count {
-        match sys::fork(&alone) {
+        match sys::fork() {
             Ok(Some(child)) => children.push(child),
             Ok(None) => loop {
                 nix::unistd::pause(); // until SIGKILL

@@ -52,13 +52,29 @@ impl<T> Children<T> {
     }
 
     // ANCHOR: reap
-    /// Reaps the dead. One SIGCHLD may stand for many: signals do not queue.
+    /// Reaps the children that have ended. One SIGCHLD may stand for several: signals do
+    /// not queue.
     pub fn reap(&mut self, mut on_exit: impl FnMut(T, WaitStatus)) {
-        while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            let Some(child) = status.pid() else { break }; // nobody else is dead
+        while let Some((child, status)) = self.reap_one() {
             if let Some(known) = self.living.remove(&child) {
                 on_exit(known, status);
             }
+        }
+    }
+
+    /// Reaps one child that this set knows, and none that it does not: a process keeps the
+    /// children of the program that it was before (execve(2)), and a library waits for its
+    /// own.
+    fn reap_one(&self) -> Option<(Pid, WaitStatus)> {
+        let reap = |&child: &Pid| match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
+            Ok(status) => Some((status.pid()?, status)),
+            Err(_) => None,
+        };
+        match sys::ended_child() {
+            Some(child) if self.living.contains_key(&child) => reap(&child),
+            // An unknown child hides the known ones that ended after it: each is asked.
+            Some(_) => self.living.keys().find_map(reap),
+            None => None,
         }
     }
     // ANCHOR_END: reap
@@ -96,5 +112,38 @@ impl<T> Children<T> {
             // Not reaped yet, so the number is still its own.
             let _ = sys::kill(child, signal);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Child, Command};
+
+    fn ended(status: &str) -> io::Result<(Child, Pid)> {
+        let child = Command::new("sh").args(["-c", &format!("exit {status}")]).spawn()?;
+        let pid = Pid::from_raw(child.id() as i32);
+        while !std::fs::read_to_string(format!("/proc/{pid}/stat"))?.contains(") Z ") {
+            std::thread::yield_now();
+        }
+        Ok((child, pid))
+    }
+
+    /// Children of others stay for whoever made them, and do not hide the known ones.
+    #[test]
+    #[cfg(target_os = "linux")] // /proc
+    fn only_its_own_are_reaped() -> io::Result<()> {
+        let mut children = Children::new()?;
+        let (mut before, _) = ended("1")?;
+        let (_, ours) = ended("2")?;
+        let (mut behind, _) = ended("3")?;
+        children.add(ours, "ours");
+        let mut dead = Vec::new();
+        children.reap(|known, status| dead.push((known, status)));
+        assert_eq!(dead, [("ours", WaitStatus::Exited(ours, 2))]);
+        assert_eq!(children.count(), 0);
+        assert_eq!(before.wait()?.code(), Some(1));
+        assert_eq!(behind.wait()?.code(), Some(3));
+        Ok(())
     }
 }

@@ -11,12 +11,13 @@
 
 use crate::app::site::Site;
 use crate::server::stop::is_readable;
+use crate::server::sys;
 use crate::server::trace::trace;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -81,6 +82,8 @@ pub struct Entry {
     /// Whether the server has shut the socket down. An end of file is then not the
     /// client's.
     pub closed_by_server: AtomicBool,
+    /// Bytes that the connection's thread has read and counted.
+    counted: AtomicU64,
 }
 
 impl Entry {
@@ -88,6 +91,24 @@ impl Entry {
     /// has begun a request would lose the rest of that request.
     pub fn no_pending_input(&self) -> bool {
         !is_readable(&[self.socket.as_fd()], Some(Duration::ZERO))[0]
+    }
+
+    /// Counts bytes that the connection's thread has read, after it has cleared `idle`.
+    pub fn count(&self, bytes: usize) {
+        self.counted.fetch_add(bytes as u64, SeqCst);
+    }
+
+    /// Returns whether the connection is idle and its thread knows all that has arrived. A
+    /// thread that has just read something has not cleared `idle` yet; but the kernel has
+    /// counted the bytes, and the thread has not.
+    fn is_at_rest(&self) -> bool {
+        // The thread clears `idle` first and counts afterwards. So this order, the other way
+        // round, cannot meet bytes that are counted and a flag that is still set for them.
+        let counted = self.counted.load(SeqCst);
+        match sys::received(self.socket.as_fd()) {
+            Some(received) => received == counted && self.idle.load(SeqCst),
+            None => self.idle.load(SeqCst) && self.no_pending_input(),
+        }
     }
 
     fn shut_down(&self, how: Shutdown) {
@@ -122,8 +143,12 @@ impl<'a> Connections<'a> {
     /// Registers a connection, and admits or rejects it, given that at most `capacity`
     /// connections are served at once.
     pub fn register(&'a self, socket: TcpStream, capacity: usize) -> ConnectionGuard<'a> {
-        let (idle, closed_by_server) = (AtomicBool::new(false), AtomicBool::new(false));
-        let entry = Arc::new(Entry { socket, idle, closed_by_server });
+        let entry = Arc::new(Entry {
+            socket,
+            idle: AtomicBool::new(false),
+            closed_by_server: AtomicBool::new(false),
+            counted: AtomicU64::new(0),
+        });
         let mut state = self.lock();
         let id = state.next_id;
         state.next_id += 1;
@@ -162,12 +187,11 @@ impl<'a> Connections<'a> {
             within.as_secs_f64()
         );
         for entry in state.open.values() {
-            // Not quite safe: the first half of a request may be in flight, or the
-            // connection's thread has just read it and has not cleared `idle` yet. A
-            // shutdown cannot be undone, so that client gets no answer
-            // (`Blocking::fill`). To close the window, a thread would have to poll(2) the
-            // socket and the stop before each read: one more system call a request.
-            if entry.idle.load(SeqCst) && entry.no_pending_input() {
+            // A shutdown cannot be undone. A request whose first bytes arrive after this look
+            // gets no answer, as one that arrives a moment later gets none: to be sure, a
+            // thread would have to poll(2) the socket and the stop before each read, one
+            // more system call a request.
+            if entry.is_at_rest() {
                 entry.shut_down(Shutdown::Read);
             }
         }

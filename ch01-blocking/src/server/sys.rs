@@ -18,8 +18,22 @@ use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering::SeqCst,
 };
 
-/// A pipe whose ends programs that we might start do not inherit, and whose write
-/// end never blocks: a signal handler writes to it, and a full pipe says enough.
+/// A pipe that is closed on exec, and whose write end never blocks: a signal handler
+/// writes to it, and a full pipe says enough.
+///
+/// # Errors
+///
+/// `EMFILE` and `ENFILE`, if there are no descriptors left.
+#[cfg(not(target_vendor = "apple"))]
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    use nix::fcntl::OFlag;
+    // With two calls, a program that another thread starts in between would inherit it.
+    Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?)
+}
+
+/// The same in several steps, for macOS, which has no pipe2(2): a program that another
+/// thread starts in between inherits the pipe.
+#[cfg(target_vendor = "apple")]
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
     let (read, write) = nix::unistd::pipe()?;
@@ -95,32 +109,69 @@ fn handle(signal: Signal, handler: SigHandler) -> io::Result<()> {
     Ok(SigSet::from_iter([signal]).thread_unblock()?)
 }
 
-/// The promise that this process has one thread, as long as it exists.
+/// Whether the calling thread is the only one of this process.
 ///
-/// A forked child has only the thread that forked, and a lock that another
-/// held at that moment would stay locked in it for ever (fork(2)).
-#[derive(Debug)]
-pub struct SingleThreaded(());
-
-impl SingleThreaded {
-    /// Makes the promise, having looked where the system shows it. Who holds it starts
-    /// no thread.
-    pub fn check() -> io::Result<SingleThreaded> {
-        let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-        match threads {
-            0 | 1 => Ok(SingleThreaded(())),
-            _ => Err(io::Error::other("a process that forks must have one thread")),
-        }
-    }
+/// # Errors
+///
+/// Those of opening `/proc/self/task`, which has a directory for each thread (proc(5)).
+#[cfg(target_os = "linux")]
+fn is_single_threaded() -> io::Result<bool> {
+    Ok(std::fs::read_dir("/proc/self/task")?.take(2).count() == 1)
 }
 
-/// Starts a copy of this process. Says the child's number to the parent, and `None` to
+/// Whether this process has never had a second thread, which is all that the system says.
+#[cfg(not(target_os = "linux"))]
+fn is_single_threaded() -> io::Result<bool> {
+    #[cfg(target_vendor = "apple")]
+    let threads = {
+        unsafe extern "C" {
+            safe fn pthread_is_threaded_np() -> libc::c_int; // pthread.h
+        }
+        pthread_is_threaded_np()
+    };
+    #[cfg(not(target_vendor = "apple"))]
+    let threads = {
+        unsafe extern "C" {
+            static __isthreaded: libc::c_int; // of the BSDs' C libraries
+        }
+        // SAFETY: it is changed by nobody but the thread that makes the second one, and
+        // then there are two, or this is that thread.
+        unsafe { __isthreaded }
+    };
+    Ok(threads == 0)
+}
+
+/// Checks that this process has one thread, as [`fork`] demands.
+///
+/// # Errors
+///
+/// A message for people, if it has more.
+pub fn require_single_thread() -> io::Result<()> {
+    if is_single_threaded()? {
+        return Ok(());
+    }
+    Err(io::Error::other("a process that forks must have one thread"))
+}
+
+/// Starts a copy of this process. Returns the child's number to the parent, and `None` to
 /// the child.
-pub fn fork(_: &SingleThreaded) -> io::Result<Option<Pid>> {
+///
+/// A forked child has only the thread that forked, and a lock that another held at that
+/// moment would stay locked in it for ever (fork(2)). So it is looked up each time, which
+/// costs a few microseconds, whether there is another: a promise made once could be broken
+/// by any code that starts a thread afterwards.
+///
+/// # Errors
+///
+/// That of [`require_single_thread`]; `EAGAIN` and `ENOMEM`, if the system has no room for
+/// another process.
+pub fn fork() -> io::Result<Option<Pid>> {
+    require_single_thread()?;
     // SIGTERM waits until the child has its own handler: see `handle`.
     terminate_signal().thread_block()?;
     PARENT.store(Pid::this().as_raw(), SeqCst);
-    // SAFETY: the process has one thread, so the child may do all that the parent
+    // SAFETY: the process has one thread: so it has been found above, and only that thread,
+    // which is here, could have made another since. So the child may do all that the parent
     // might.
     let forked = unsafe { nix::unistd::fork() };
     if let Ok(ForkResult::Child) = forked {
@@ -131,6 +182,20 @@ pub fn fork(_: &SingleThreaded) -> io::Result<Option<Pid>> {
         ForkResult::Parent { child } => Ok(Some(child)),
         ForkResult::Child => Ok(None),
     }
+}
+
+/// A child that has ended and has not been reaped, which it is not by this call either.
+/// If there are several, always the same one.
+pub fn ended_child() -> Option<Pid> {
+    // SAFETY: all zeroes is a siginfo_t, which waitid fills or leaves as it is. Where it
+    // says nothing of a child, the number is 0 (waitid(2)).
+    let pid = unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        libc::waitid(libc::P_ALL, 0, &raw mut info, flags);
+        info.si_pid()
+    };
+    (pid > 0).then(|| Pid::from_raw(pid))
 }
 
 fn terminate_signal() -> SigSet {
@@ -227,6 +292,36 @@ pub fn unacked_bytes(socket: BorrowedFd<'_>) -> usize {
     if told == 0 { usize::try_from(std::mem::take(&mut bytes)).unwrap_or(0) } else { 0 }
 }
 
+/// Bytes that this connection has received, whether they have been read or not; an end of
+/// file counts as one. `None` where the system does not say.
+#[cfg(target_os = "linux")]
+pub fn received(socket: BorrowedFd<'_>) -> Option<u64> {
+    // SAFETY: a `tcp_info` is made of numbers, for which zero is valid.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut size = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: TCP_INFO writes at most `size` bytes through the pointer, and how many they
+    // were through the other (tcp(7)).
+    let told = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut size,
+        )
+    };
+    // A kernel before 4.1 writes less.
+    let end =
+        std::mem::offset_of!(libc::tcp_info, tcpi_bytes_received) + size_of::<u64>();
+    (told == 0 && size as usize >= end).then_some(info.tcpi_bytes_received)
+}
+
+/// `None`: the system does not say.
+#[cfg(not(target_os = "linux"))]
+pub fn received(_: BorrowedFd<'_>) -> Option<u64> {
+    None
+}
+
 /// Memory for a `T` of zeroes that this process and all that it forks share. It is
 /// never given back.
 ///
@@ -265,3 +360,25 @@ unsafe impl Zeroed for crate::app::stats::Stats {}
 
 // SAFETY: `Usage` is a `repr(C)` struct of `AtomicUsize`s, for which zero is valid.
 unsafe impl Zeroed for crate::server::usage::Usage {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The test harness has threads, and this test starts one more.
+    #[test]
+    fn a_process_with_threads_is_not_forked() {
+        let (stay, other) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || other.recv());
+        match fork() {
+            // SAFETY: _exit has no preconditions. This child must not exist.
+            Ok(None) => unsafe { libc::_exit(0) },
+            forked => {
+                drop(stay);
+                thread.join().expect("no panic").expect_err("the sender is gone");
+                let error = forked.expect_err("it has more than one thread");
+                assert!(error.to_string().contains("one thread"), "{error}");
+            }
+        }
+    }
+}
