@@ -6,9 +6,17 @@
 //! mentions it).
 //!
 //! Here everything is watched with `EV_CLEAR`, which is what edge-triggered is for
-//! `epoll`: it tells when something happens, and not again for as long as it is so. What it
-//! does not tell of is urgent data, before which a read stops short: who sends some (MSG_OOB)
-//! may have to send more, or wait for a deadline, until what is behind it is looked at.
+//! `epoll`: an event is reported when something happens, and not again for as long as it
+//! is so.
+//!
+//! Two things that other systems report apart, the BSDs do not:
+//! - Urgent data (send(2), MSG_OOB), before which a read stops short of what is behind it.
+//!   macOS and OpenBSD have a filter for it (`EVFILT_EXCEPT` with `NOTE_OOB`), FreeBSD has
+//!   none. So a short read proves nothing, and every request costs one read more, which
+//!   finds nothing.
+//! - A connection that has failed. It is at its end (`EV_EOF`) as one that has been closed
+//!   is; but `fflags` holds its error, until a read or a write has taken the error from it.
+//!   What is left then is an end in both directions.
 
 use ch01_blocking::{Listener, Options, Site, Stop};
 use ch03_nonblocking::event_loop;
@@ -104,7 +112,8 @@ impl Poller for Kqueue {
                 token: Token::from_bits(event.udata() as u64),
                 readable: is(EventFilter::EVFILT_READ),
                 writable: is(EventFilter::EVFILT_WRITE),
-                eof: over && is(EventFilter::EVFILT_READ),
+                // Whether it is the end or not: a read may stop short before urgent data.
+                eof: is(EventFilter::EVFILT_READ),
                 // The end of a connection that failed brings the error with it. That
                 // of the sending side only means that writing fails.
                 broken: over && !event.fflags().is_empty(),
