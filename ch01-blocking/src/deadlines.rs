@@ -97,6 +97,14 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Begins the count, unless it has begun: a write has to wait, while `unacked_bytes`
+    /// lie with the kernel.
+    pub fn begin(&mut self, unacked_bytes: impl FnOnce() -> usize) {
+        if self.mark.is_none() {
+            *self = Progress { mark: Some((unacked_bytes(), 0)), wrote: 0 };
+        }
+    }
+
     /// So many bytes were handed to the kernel.
     pub fn wrote(&mut self, bytes: usize) {
         self.wrote += bytes;
@@ -148,5 +156,31 @@ impl fmt::Display for Describe {
         } else {
             write!(f, ", {:.1} s at most", within.as_secs_f64())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The looks within a write deadline, at which so much lies with the kernel.
+    fn is_cut(looks: &[usize]) -> bool {
+        let mut progress = Progress::default();
+        progress.begin(|| 1_000_000);
+        looks.iter().any(|&untaken| !progress.is_enough(untaken))
+    }
+
+    #[test]
+    fn nothing_taken_for_a_whole_deadline_is_too_little() {
+        assert!(!is_cut(&[1_000_000; LOOKS as usize - 1]));
+        assert!(is_cut(&[1_000_000; LOOKS as usize]));
+    }
+
+    #[test]
+    fn what_is_taken_at_last_is_enough() {
+        let taken = 1_000_000 - WRITE_STEP;
+        assert!(!is_cut(&[1_000_000, 1_000_000, 1_000_000, taken]));
+        assert!(!is_cut(&[1_000_000, taken, taken, taken, taken]));
+        assert!(is_cut(&[1_000_000, taken, taken, taken, taken, taken]));
     }
 }

@@ -5,7 +5,7 @@
 //! is implemented by [`Blocking`], which makes the thread wait; chapter 6 implements it
 //! by parking a coroutine instead, and `serve` does not notice.
 
-use crate::deadlines::{Describe, Progress, Timeouts, Wait};
+use crate::deadlines::{Describe, Progress, Timeouts, WRITE_STEP, Wait};
 use crate::http::{BodyStream, Inbox};
 use crate::server::connections::ConnectionGuard;
 use crate::server::sys;
@@ -129,6 +129,13 @@ impl<'a> Blocking<'a> {
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
+            // A long write may have to wait, and costs enough that this call does not count.
+            // Where a short one has to wait, the first look begins the count, so that the
+            // deadline is a look late.
+            if most > WRITE_STEP {
+                let socket = self.guard.entry.socket.as_fd();
+                self.progress.begin(|| sys::unacked_bytes(socket));
+            }
             let began = Instant::now();
             match write(&self.guard.entry.socket) {
                 Ok(0) => return Ok(0), // a file that ends here
@@ -291,7 +298,7 @@ pub fn send_file(
     len: usize,
 ) -> io::Result<usize> {
     use std::os::unix::fs::FileExt;
-    let mut bytes = [0; crate::deadlines::WRITE_STEP];
+    let mut bytes = [0; WRITE_STEP];
     let most = len.min(bytes.len());
     let read = file.read_at(&mut bytes[..most], at)?;
     Ok(nix::sys::socket::send(

@@ -19,10 +19,12 @@ use std::time::{Duration, Instant, SystemTime};
 /// What comes with each read: more can be added while the connection has its transport.
 type Comes = Rc<RefCell<VecDeque<&'static [u8]>>>;
 
-/// What comes, and what was written.
+/// What comes, and what was written; there is room for no more than `room`, and nobody
+/// takes any of it.
 struct Script {
     comes: Comes,
     went: Vec<u8>,
+    room: usize,
 }
 
 impl Transport for Script {
@@ -41,12 +43,16 @@ impl Transport for Script {
     }
 
     fn unacked_bytes(&self) -> usize {
-        0
+        self.went.len()
     }
 }
 
 impl Write for Script {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let bytes = &bytes[..bytes.len().min(self.room - self.went.len())];
+        if bytes.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
         self.went.extend_from_slice(bytes);
         Ok(bytes.len())
     }
@@ -58,7 +64,8 @@ impl Write for Script {
 
 fn connection() -> (Connection<Script>, Comes) {
     let comes = Comes::default();
-    (Connection::new(Script { comes: comes.clone(), went: Vec::new() }), comes)
+    let script = Script { comes: comes.clone(), went: Vec::new(), room: usize::MAX };
+    (Connection::new(script), comes)
 }
 
 fn shared(site: &Site) -> Shared<'_> {
@@ -161,5 +168,29 @@ fn a_hang_up_while_lingering_is_read_to_the_end() -> io::Result<()> {
     let next = connection.advance(Wake::Ready(broken), &mut shared)?;
     assert_eq!(next, Next::Close);
     assert!(comes.borrow().is_empty(), "not all was read");
+    Ok(())
+}
+
+/// A client that takes nothing is there for as long as the write deadline says, from when
+/// there was no room: no look less, and none more.
+#[test]
+fn who_takes_nothing_is_closed_at_the_write_deadline() -> io::Result<()> {
+    let site = Site::new(None, Limits::default())?;
+    let mut shared = shared(&site);
+    let comes = Comes::default();
+    comes.borrow_mut().push_back(b"GET /bytes/1000000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut connection =
+        Connection::new(Script { comes, went: Vec::new(), room: 50_000 });
+    let began = shared.now;
+    let mut wake = Wake::Ready(Ready { readable: true, ..NOTHING });
+    let error = loop {
+        match connection.advance(wake, &mut shared) {
+            Ok(Next::Wait(_, due)) => (shared.now, wake) = (due, Wake::Timeout),
+            Ok(next) => panic!("{next:?}"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert_eq!(shared.now - began, shared.timeouts.write);
     Ok(())
 }

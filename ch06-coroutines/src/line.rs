@@ -192,6 +192,10 @@ impl<'a, H: Watch> Line<'a, H> {
     /// There is no room to send: when to look whether the client takes anything.
     pub(crate) fn next_look(&mut self) -> Instant {
         let within = self.guest.house.timeouts.look();
+        if self.look.is_none() {
+            let unacked = self.unacked_bytes();
+            self.progress.begin(|| unacked);
+        }
         trace!("park", "{}", Describe(Wait::Write, within));
         *self.look.get_or_insert_with(|| Instant::now() + within)
     }

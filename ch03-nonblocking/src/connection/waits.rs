@@ -27,6 +27,7 @@ impl<T: Transport> Connection<T> {
 
     pub(super) fn wait_for_room(&self, work: &mut Work, shared: &Shared<'_>) -> Next {
         work.progress.wrote(work.share.wrote);
+        work.progress.begin(|| self.transport.unacked_bytes());
         self.wait(Wait::Write, work, shared)
     }
 
