@@ -163,7 +163,7 @@ impl fmt::Display for Describe {
 mod tests {
     use super::*;
 
-    /// The looks within a write deadline, at which so much lies with the kernel.
+    /// Whether a connection is cut off, given the unacknowledged bytes at each look.
     fn is_cut(looks: &[usize]) -> bool {
         let mut progress = Progress::default();
         progress.begin(|| 1_000_000);

@@ -19,8 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// What comes with each read: more can be added while the connection has its transport.
 type Comes = Rc<RefCell<VecDeque<&'static [u8]>>>;
 
-/// What comes, and what was written; there is room for no more than `room`, and nobody
-/// takes any of it.
+/// What comes, and what was written: at most `room` bytes, none of them acknowledged.
 struct Script {
     comes: Comes,
     went: Vec<u8>,

@@ -22,7 +22,7 @@ fn config() -> ProptestConfig {
 
 #[derive(Clone, Debug)]
 enum Tick {
-    /// A deadline so long after the present.
+    /// A deadline, relative to now.
     Set(u32, Duration),
     Clear(u32),
     /// Time passes.
@@ -82,7 +82,7 @@ fn timers_of_every_size() {
         late.clear();
     }
     assert_eq!(timers.next(), None);
-    // Time that no number of milliseconds can say is over, too.
+    // A time beyond `u64::MAX` milliseconds expires the last of them.
     timers.set(0, start + Duration::from_secs(u64::MAX / 1000 + 1));
     timers.expired(start + Duration::from_secs(u64::MAX / 500), &mut late);
     assert_eq!(late, [0]);

@@ -9,14 +9,13 @@
 //! `epoll`: an event is reported when something happens, and not again for as long as it
 //! is so.
 //!
-//! Two things that other systems report apart, the BSDs do not:
-//! - Urgent data (send(2), MSG_OOB), before which a read stops short of what is behind it.
+//! Two things are reported less clearly than by `epoll`:
+//! - Urgent data (send(2), MSG_OOB), at which a read stops short of what is behind it.
 //!   macOS and OpenBSD have a filter for it (`EVFILT_EXCEPT` with `NOTE_OOB`), FreeBSD has
-//!   none. So a short read proves nothing, and every request costs one read more, which
-//!   finds nothing.
-//! - A connection that has failed. It is at its end (`EV_EOF`) as one that has been closed
-//!   is; but `fflags` holds its error, until a read or a write has taken the error from it.
-//!   What is left then is an end in both directions.
+//!   none. So a short read does not prove that a socket is drained, and each request costs
+//!   one more read, which fails with `EWOULDBLOCK`.
+//! - A failed connection. It is reported as the end of file (`EV_EOF`), like a closed one;
+//!   `fflags` has the error, until a read or a write has returned it.
 
 use ch01_blocking::{Listener, Options, Site, Stop};
 use ch03_nonblocking::event_loop;
@@ -112,7 +111,7 @@ impl Poller for Kqueue {
                 token: Token::from_bits(event.udata() as u64),
                 readable: is(EventFilter::EVFILT_READ),
                 writable: is(EventFilter::EVFILT_WRITE),
-                // Whether it is the end or not: a read may stop short before urgent data.
+                // Also where it is not the end: a read may stop short at urgent data.
                 eof: is(EventFilter::EVFILT_READ),
                 // The end of a connection that failed brings the error with it. That
                 // of the sending side only means that writing fails.

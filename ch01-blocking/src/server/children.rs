@@ -129,7 +129,7 @@ mod tests {
         Ok((child, pid))
     }
 
-    /// Children of others stay for whoever made them, and do not hide the known ones.
+    /// Unknown children stay unreaped, and do not hide the known ones.
     #[test]
     #[cfg(target_os = "linux")] // /proc
     fn only_its_own_are_reaped() -> io::Result<()> {

@@ -27,7 +27,8 @@ use std::sync::atomic::{
 #[cfg(not(target_vendor = "apple"))]
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     use nix::fcntl::OFlag;
-    // With two calls, a program that another thread starts in between would inherit it.
+    // With a second call for the flags, a program that another thread starts in between
+    // would inherit the pipe.
     Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?)
 }
 
@@ -134,8 +135,8 @@ fn is_single_threaded() -> io::Result<bool> {
         unsafe extern "C" {
             static __isthreaded: libc::c_int; // of the BSDs' C libraries
         }
-        // SAFETY: it is changed by nobody but the thread that makes the second one, and
-        // then there are two, or this is that thread.
+        // SAFETY: only the thread that starts the second one writes it. If that is this
+        // thread, it does so in no other moment than this one.
         unsafe { __isthreaded }
     };
     Ok(threads == 0)
@@ -145,7 +146,7 @@ fn is_single_threaded() -> io::Result<bool> {
 ///
 /// # Errors
 ///
-/// A message for people, if it has more.
+/// An error whose message says so, if it has more; that of reading `/proc` on Linux.
 pub fn require_single_thread() -> io::Result<()> {
     if is_single_threaded()? {
         return Ok(());
@@ -157,22 +158,21 @@ pub fn require_single_thread() -> io::Result<()> {
 /// the child.
 ///
 /// A forked child has only the thread that forked, and a lock that another held at that
-/// moment would stay locked in it for ever (fork(2)). So it is looked up each time, which
-/// costs a few microseconds, whether there is another: a promise made once could be broken
-/// by any code that starts a thread afterwards.
+/// moment would stay locked in it for ever (fork(2)). So each call counts the threads,
+/// which costs a few microseconds: a check made once would say nothing of a thread that is
+/// started afterwards.
 ///
 /// # Errors
 ///
-/// That of [`require_single_thread`]; `EAGAIN` and `ENOMEM`, if the system has no room for
+/// That of [`require_single_thread`]; `EAGAIN` or `ENOMEM`, if the system has no room for
 /// another process.
 pub fn fork() -> io::Result<Option<Pid>> {
     require_single_thread()?;
     // SIGTERM waits until the child has its own handler: see `handle`.
     terminate_signal().thread_block()?;
     PARENT.store(Pid::this().as_raw(), SeqCst);
-    // SAFETY: the process has one thread: so it has been found above, and only that thread,
-    // which is here, could have made another since. So the child may do all that the parent
-    // might.
+    // SAFETY: the process has one thread, as checked above; only that thread could have
+    // started another since, and it is here. So the child may do all that the parent might.
     let forked = unsafe { nix::unistd::fork() };
     if let Ok(ForkResult::Child) = forked {
         return Ok(None);
@@ -184,17 +184,16 @@ pub fn fork() -> io::Result<Option<Pid>> {
     }
 }
 
-/// A child that has ended and has not been reaped, which it is not by this call either.
-/// If there are several, always the same one.
+/// Returns a child that has ended and is not reaped yet, without reaping it. If there are
+/// several, each call returns the same one.
 pub fn ended_child() -> Option<Pid> {
-    // SAFETY: all zeroes is a siginfo_t, which waitid fills or leaves as it is. Where it
-    // says nothing of a child, the number is 0 (waitid(2)).
-    let pid = unsafe {
-        let mut info: libc::siginfo_t = std::mem::zeroed();
-        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        libc::waitid(libc::P_ALL, 0, &raw mut info, flags);
-        info.si_pid()
-    };
+    // SAFETY: a `siginfo_t` is made of numbers and pointers, for which zero is valid.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: waitid writes one `siginfo_t` through the pointer, or nothing.
+    unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, flags) };
+    // SAFETY: the field is of a child's state, and still zero if waitid reported none.
+    let pid = unsafe { info.si_pid() };
     (pid > 0).then(|| Pid::from_raw(pid))
 }
 
