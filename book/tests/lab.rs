@@ -358,7 +358,7 @@ fn run_apart(program: &Path, dir: &TempDir, name: &str, cargo: Option<&Path>) ->
 fn an_experiment_that_is_stopped_in_the_middle_leaves_nobody_behind() {
     let dir = copy();
     // So that nothing is built meanwhile.
-    for stage in client_suite::stage::STAGES {
+    for stage in client_suite::profile::PROFILES {
         servers::find(&house(), stage.name).expect(stage.name);
     }
     let program = cargo_bin!("book").to_owned();

@@ -5,7 +5,7 @@ use std::fs;
 
 use book::house::House;
 use book::transcripts::{compare, play, scenarios};
-use client_suite::surroundings::make_plain;
+use client_suite::environment::normalize;
 
 #[test]
 fn transcripts_are_what_happens() {
@@ -18,7 +18,7 @@ fn transcripts_are_what_happens() {
         return;
     }
     // What the commands inherit must not show: an ignored signal, say.
-    make_plain().expect("plain surroundings");
+    normalize().expect("a normalized environment");
     let mut wrong = Vec::new();
     for scenario in scenarios(&house).expect("the scenarios can be read") {
         let missing = scenario.missing_tools();

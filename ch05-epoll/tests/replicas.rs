@@ -17,11 +17,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use balancer::Balancer;
-use client_suite::bounds::Bounds;
-use client_suite::patience::patience;
+use client_suite::rlimits::Rlimits;
+use client_suite::timeout::timeout;
 use client_suite::server::Server;
 use client_suite::target::Target;
-use client_suite::verdict::Step;
+use client_suite::verdict::CaseResult;
 use clients::Clients;
 use nix::sys::signal::Signal;
 use orders::Orders;
@@ -50,14 +50,14 @@ impl Replica {
     fn start(root: &std::path::Path, address: SocketAddr) -> Server {
         let program = Target::Binary(env!("CARGO_BIN_EXE_epoll").into());
         let listen = address.to_string();
-        fine(Server::start(&program, root, &[("listen", &listen)], Bounds::default()))
+        fine(Server::start(&program, root, &[("listen", &listen)], Rlimits::default()))
     }
 
     /// It finishes what it has begun, and ends.
     fn drain(&mut self) {
         fine(self.server.signal(Signal::SIGTERM));
         let status = fine(self.server.wait());
-        assert!(status.success(), "{}: {}", self.name, Server::describe(status));
+        assert!(status.success(), "{}: {}", self.name, Server::describe_exit(status));
     }
 
     fn start_again(&mut self) {
@@ -71,7 +71,7 @@ fn fine<T>(step: Step<T>) -> T {
 
 /// Waits, for no longer than the suite's patience.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + patience();
+    let deadline = Instant::now() + timeout();
     while !holds() {
         assert!(Instant::now() < deadline, "still waiting: {what}");
         thread::sleep(Duration::from_millis(5));

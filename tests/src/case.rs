@@ -1,27 +1,27 @@
-//! A case: one promise, why it must be kept, and how a client tests it.
+//! A case: one promise, the document it is based on, and the test of it.
 
 use crate::ctx::Ctx;
-use crate::stage::{Capability, Model, Stage};
+use crate::profile::{Capability, Model, ServerProfile};
 use crate::verdict::Verdict;
 
-/// How binding a promise is.
+/// How binding a promise is, and where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The standard says MUST.
+    /// A standard says MUST.
     Must,
-    /// The standard says SHOULD.
+    /// A standard says SHOULD.
     Should,
-    /// A client could do harm otherwise.
+    /// A server without it can be harmed by a client.
     Security,
-    /// The standard leaves a choice, and the contract made it.
+    /// The standards leave a choice, and the book's contract made it.
     Contract,
     /// What the book teaches about this kind of server.
     Book,
 }
 
 impl Kind {
-    /// The word that is printed.
-    pub fn word(self) -> &'static str {
+    /// The name used in reports.
+    pub fn label(self) -> &'static str {
         match self {
             Self::Must => "MUST",
             Self::Should => "SHOULD",
@@ -32,7 +32,7 @@ impl Kind {
     }
 }
 
-/// Something that a server may not offer; a case that needs it is then skipped.
+/// Something that a server may not offer; cases that need it are then skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// `/plaintext`.
@@ -47,56 +47,57 @@ pub enum Need {
     Stats,
     /// `/panic`.
     Panic,
-    /// Files of the suite's document root.
+    /// The files of the suite's document root.
     Files,
-    /// A server that serves several clients at once.
+    /// Serving several clients at the same time.
     Many,
-    /// A process that the suite started itself.
+    /// Access to the server's process, which the suite must have started itself.
     Process,
 }
 
-/// The test itself.
+/// The test function of a case.
 pub type Run = fn(&mut Ctx<'_>) -> Verdict;
 
 /// One case.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// The family, as in `pipelining`; set by the table of families.
+    /// The family, such as `pipelining`; set by the table of families.
     pub family: &'static str,
     /// The name within the family.
     pub name: &'static str,
-    /// How binding it is.
+    /// How binding the promise is.
     pub kind: Kind,
-    /// The section that it rests on.
+    /// The section, man page or document that the promise is based on.
     pub cite: &'static str,
-    /// What is expected, in a sentence.
-    pub says: &'static str,
-    /// What must be offered.
+    /// The promise in one sentence.
+    pub description: &'static str,
+    /// What the server must offer for the case to be tried.
     pub needs: &'static [Need],
-    /// The capability that it is about, and what holds for a server without it.
-    pub about: Option<(Capability, Run)>,
-    /// The most clients that it has at once, where these are many.
+    /// The capability that the case tests, and the test for servers without it, which asserts the
+    /// limitation.
+    pub without: Option<(Capability, Run)>,
+    /// The largest number of clients connected at the same time, if that matters.
     pub clients: usize,
-    /// The models of which it is asked; empty: of all.
+    /// The models that the case applies to; empty for all.
     pub only: &'static [Model],
-    /// The level from which on it is asked (`ch01` is 1).
+    /// The first chapter whose servers must pass it.
     pub level: u8,
-    /// Where the book explains it, if not where it explains the family.
+    /// The section of the book that explains it, if it is not the family's section.
     pub book: Option<&'static str>,
-    /// The standards leave it to whoever runs the server, and the contract chose.
-    pub chosen: bool,
-    /// Whether the server may rightly print to standard error.
-    pub may_complain: bool,
-    /// The test.
+    /// No standard requires it, whatever its kind: the book's contract chose it.
+    pub beyond_standards: bool,
+    /// Whether the server may write to standard error.
+    pub may_log: bool,
+    /// The test function.
     pub run: Run,
 }
 
-/// A case with nothing special about it.
+/// Returns a case with defaults for everything else.
 pub const fn case(
     name: &'static str,
     kind: Kind,
     cite: &'static str,
-    says: &'static str,
+    description: &'static str,
     run: Run,
 ) -> Case {
     Case {
@@ -104,115 +105,117 @@ pub const fn case(
         name,
         kind,
         cite,
-        says,
+        description,
         needs: &[],
-        about: None,
+        without: None,
         clients: 1,
         only: &[],
         level: 1,
         book: None,
-        chosen: false,
-        may_complain: false,
+        beyond_standards: false,
+        may_log: false,
         run,
     }
 }
 
 impl Case {
-    /// What must be offered for the case to be tried.
+    /// Sets what the server must offer.
     #[must_use]
     pub const fn needs(mut self, needs: &'static [Need]) -> Self {
         self.needs = needs;
         self
     }
 
-    /// The case is about a capability; `lacking` runs where it is lacking.
+    /// Names the capability that the case tests. `lacking` runs against servers without it, and
+    /// asserts the limitation.
     #[must_use]
-    pub const fn about(mut self, capability: Capability, lacking: Run) -> Self {
-        self.about = Some((capability, lacking));
+    pub const fn without(mut self, capability: Capability, lacking: Run) -> Self {
+        self.without = Some((capability, lacking));
         self
     }
 
-    /// So many clients are there at once: a server that must be told has as many workers.
+    /// Sets the number of clients connected at the same time. A server with a fixed number of
+    /// workers is started with as many.
     #[must_use]
     pub const fn clients(mut self, clients: usize) -> Self {
         self.clients = clients;
         self
     }
 
-    /// Asked only of servers of these models.
+    /// Restricts the case to servers of these models.
     #[must_use]
     pub const fn only(mut self, models: &'static [Model]) -> Self {
         self.only = models;
         self
     }
 
-    /// The first level that asks for it.
+    /// Sets the first chapter whose servers must pass it.
     #[must_use]
     pub const fn level(mut self, level: u8) -> Self {
         self.level = level;
         self
     }
 
-    /// The section of the book.
+    /// Sets the section of the book that explains it.
     #[must_use]
     pub const fn book(mut self, section: &'static str) -> Self {
         self.book = Some(section);
         self
     }
 
-    /// The standards do not ask for it, whatever its kind.
+    /// Marks the case as a choice of the book's contract, which no standard requires.
     #[must_use]
-    pub const fn chosen(mut self) -> Self {
-        self.chosen = true;
+    pub const fn beyond_standards(mut self) -> Self {
+        self.beyond_standards = true;
         self
     }
 
-    /// The server may print to standard error here.
+    /// Allows the server to write to standard error.
     #[must_use]
-    pub const fn may_complain(mut self) -> Self {
-        self.may_complain = true;
+    pub const fn may_log(mut self) -> Self {
+        self.may_log = true;
         self
     }
 
-    /// `family::name`.
+    /// Returns `family::name`.
     pub fn full_name(&self) -> String {
         format!("{}::{}", self.family, self.name)
     }
 
-    /// Where the book explains it.
+    /// Returns the section of the book that explains it.
     pub fn section(&self) -> &'static str {
         self.book.unwrap_or_else(|| crate::cases::section(self.family))
     }
 
-    /// What to run against a stage.
-    pub fn run_for(&self, stage: &Stage) -> Run {
-        match self.about {
-            Some((capability, lacking)) if !stage.has(capability) => lacking,
+    /// Returns the test function for a server with this profile.
+    pub fn run_for(&self, profile: &ServerProfile) -> Run {
+        match self.without {
+            Some((capability, lacking)) if !profile.has(capability) => lacking,
             _ => self.run,
         }
     }
 
-    /// Why the case is not asked of a stage, if it is not.
-    pub fn not_for(&self, stage: &Stage) -> Option<String> {
-        if self.level > stage.level {
-            return Some(format!("asked from chapter {} on", self.level));
+    /// Returns why the case does not apply to a server with this profile, or `None` if it does.
+    pub fn skip_reason(&self, profile: &ServerProfile) -> Option<String> {
+        if self.level > profile.level {
+            return Some(format!("applies from chapter {} on", self.level));
         }
-        if !self.only.is_empty() && !self.only.contains(&stage.model) {
-            return Some("about servers of another kind".to_owned());
+        if !self.only.is_empty() && !self.only.contains(&profile.model) {
+            return Some("applies to servers of another kind".to_owned());
         }
-        let about = self.about.map(|(capability, _)| capability);
-        if stage.model == Model::Unknown
-            && stage.level < 3
+        let about = self.without.map(|(capability, _)| capability);
+        if profile.model == Model::Unknown
+            && profile.level < 3
             && about == Some(Capability::IdleForFree)
         {
             return Some(
-                "asked from chapter 3 on: till then a server may hold a thread for each client"
+                "applies from chapter 3 on: before, a server may use a thread for each client"
                     .to_owned(),
             );
         }
-        if self.needs.contains(&Need::Many) && !stage.has(Capability::ManyClients) {
+        if self.needs.contains(&Need::Many) && !profile.has(Capability::ManyClients) {
             return Some(
-                "needs several clients at once; the limitation has cases of its own"
+                "needs several clients at once; the limitation has its own cases"
                     .to_owned(),
             );
         }

@@ -1,5 +1,5 @@
-//! A raw HTTP client that can misbehave: it sends any bytes in any pieces,
-//! half-closes, resets, stalls, never reads, and knows a clean end from a reset.
+//! A raw TCP client that can misbehave: it sends any bytes in any pieces, half-closes, resets,
+//! stalls, never reads, and distinguishes a close from a reset.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -8,27 +8,27 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use socket2::{Domain, Socket, Type};
 
-use crate::patience::{patience, timed_out};
-use crate::transcript::{Transcript, What};
-use crate::verdict::{Step, Stop, Verdict, demand};
+use crate::timeout::{timed_out, timeout};
+use crate::transcript::{EventKind, Transcript};
+use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
 /// How the server ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// In good order: every byte before it has arrived (FIN).
+    /// In good order (FIN): all bytes before it have arrived.
     Closed,
-    /// Cut (RST): bytes on their way may have been lost.
+    /// Cut off (RST): bytes on their way may have been lost.
     Reset,
 }
 
-/// What a look at the socket saw.
+/// What a client sees on its socket without reading from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    /// Bytes are there to be read.
+pub enum Peek {
+    /// There are bytes to read.
     Bytes,
     /// The connection has ended.
     End(End),
-    /// Nothing has come.
+    /// Nothing has arrived.
     Nothing,
 }
 
@@ -38,37 +38,41 @@ pub struct Client {
     pub(crate) name: String,
     pub(crate) log: Transcript,
     pub(crate) stream: TcpStream,
-    /// Received and not yet taken by a reader. There may be thousands of answers in it, and
-    /// taking the first must not move the others: a client that is busy with that does not
-    /// read, and looks to the server like one that never will.
+    /// Bytes received and not yet consumed. It may hold thousands of responses, and consuming
+    /// the first must not move the others: a client that spends its time on that does not read,
+    /// and the server takes it for one that never will.
     pub(crate) inbox: BytesMut,
     pub(crate) end: Option<End>,
-    /// Any refusal will do, whatever its status: see [`crate::ctx::Ctx::lenient`].
+    /// Accept any refusal, whatever its status: see [`crate::ctx::Ctx::lenient`].
     pub(crate) lenient: bool,
     /// See [`crate::ctx::Ctx::standards`].
     pub(crate) standards: bool,
-    /// The last answer said that the connection ends with it.
-    pub(crate) told_end: bool,
+    /// The last response announced that the server closes the connection.
+    pub(crate) announced_close: bool,
 }
 
 impl Client {
     /// Connects.
-    pub fn connect(address: SocketAddr, name: &str, log: &Transcript) -> Step<Self> {
+    pub fn connect(
+        address: SocketAddr,
+        name: &str,
+        log: &Transcript,
+    ) -> CaseResult<Self> {
         Self::connect_with(address, name, log, None)
     }
 
-    /// Connects with a receive buffer of about `receive` bytes, if given, and a
-    /// send buffer not much larger, so that it is soon felt when the server stalls.
+    /// Connects with a receive buffer of about `receive` bytes, if given, and a send buffer
+    /// that is not much larger, so that sending soon blocks when the server stops reading.
     pub fn connect_with(
         address: SocketAddr,
         name: &str,
         log: &Transcript,
         receive: Option<usize>,
-    ) -> Step<Self> {
+    ) -> CaseResult<Self> {
         let stream = Self::open(address, receive).map_err(|error| {
-            Stop::fail(format!("a connection to {address}"), format!("{error}"))
+            Abort::fail(format!("a connection to {address}"), format!("{error}"))
         })?;
-        log.add(name, What::Connected);
+        log.add(name, EventKind::Connected);
         Ok(Self {
             name: name.to_owned(),
             log: log.clone(),
@@ -77,62 +81,62 @@ impl Client {
             end: None,
             lenient: false,
             standards: false,
-            told_end: false,
+            announced_close: false,
         })
     }
 
     fn open(address: SocketAddr, receive: Option<usize>) -> std::io::Result<TcpStream> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         if let Some(size) = receive {
-            // Before connecting, so that the window is small from the first byte.
+            // Before connecting, so that the advertised window is small from the start.
             socket.set_recv_buffer_size(size)?;
             socket.set_send_buffer_size(size * 4)?;
-            // Segments as on a real network. With the 64 KiB ones of loopback, a kernel with a
-            // small buffer tells of room so seldom that even a client that reads seems stuck.
+            // Segments as on a real network. With the 64 KiB segments of loopback, a kernel with
+            // a small buffer announces room so rarely that even a client that reads seems stuck.
             socket.set_tcp_mss(1448)?;
         }
-        socket.connect_timeout(&address.into(), patience())?;
+        socket.connect_timeout(&address.into(), timeout())?;
         socket.set_tcp_nodelay(true)?;
-        socket.set_read_timeout(Some(patience()))?;
-        socket.set_write_timeout(Some(patience()))?;
+        socket.set_read_timeout(Some(timeout()))?;
+        socket.set_write_timeout(Some(timeout()))?;
         Ok(socket.into())
     }
 
-    /// The letter of this client in the transcript.
+    /// Returns the letter of this client in the transcript.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Puts a remark into the transcript.
+    /// Adds a note to the transcript.
     pub fn note(&self, note: impl Into<String>) {
-        self.log.add(&self.name, What::Note(note.into()));
+        self.log.add(&self.name, EventKind::Note(note.into()));
     }
 
-    /// Looks, for at most `wait`, whether something has come; takes nothing.
-    pub fn look(&mut self, wait: Duration) -> Seen {
+    /// Waits at most `wait` for bytes or the end of the connection; consumes nothing.
+    pub fn peek(&mut self, wait: Duration) -> Peek {
         if !self.inbox.is_empty() {
-            return Seen::Bytes;
+            return Peek::Bytes;
         }
         if let Some(end) = self.end {
-            return Seen::End(end);
+            return Peek::End(end);
         }
         let before = Instant::now();
         loop {
             let left = wait.saturating_sub(before.elapsed());
-            match self.peek(left) {
-                Ok(0) => return Seen::End(End::Closed),
-                Ok(_) => return Seen::Bytes,
+            match self.peek_socket(left) {
+                Ok(0) => return Peek::End(End::Closed),
+                Ok(_) => return Peek::Bytes,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if timed_out(&error) => return Seen::Nothing,
+                Err(error) if timed_out(&error) => return Peek::Nothing,
                 Err(_) => {
                     self.ended(End::Reset);
-                    return Seen::End(End::Reset);
+                    return Peek::End(End::Reset);
                 }
             }
         }
     }
 
-    fn peek(&self, wait: Duration) -> std::io::Result<usize> {
+    fn peek_socket(&self, wait: Duration) -> std::io::Result<usize> {
         let mut one = [0];
         if wait.is_zero() {
             self.stream.set_nonblocking(true)?;
@@ -142,50 +146,53 @@ impl Client {
         }
         self.stream.set_read_timeout(Some(wait))?;
         let result = self.stream.peek(&mut one);
-        self.stream.set_read_timeout(Some(patience()))?;
+        self.stream.set_read_timeout(Some(timeout()))?;
         result
     }
 
-    /// Whether the server ends the connection without a word where any refusal will
-    /// do: then that is one, as connections may be closed at any time (RFC 9112 section 9.5).
-    pub fn is_cut_off(&mut self) -> bool {
-        self.lenient && matches!(self.look(patience()), Seen::End(_))
+    /// Returns whether the server ends the connection without a response, where any refusal is
+    /// accepted: a server may close a connection at any time (RFC 9112 section 9.5).
+    pub fn closed_without_response(&mut self) -> bool {
+        self.lenient && matches!(self.peek(timeout()), Peek::End(_))
     }
 
-    /// By the standards alone a server may end a connection behind any answer that
-    /// says so. What a case would have tried on it next cannot be tried then.
-    pub(crate) fn may_have_ended(&self) -> Verdict {
-        if self.standards && self.told_end && self.end.is_some() {
-            return Err(Stop::skip(
-                "the server ended the connection behind an answer that said so, as it may",
+    /// Skips the case if the server has closed after a response that announced it. The
+    /// standards alone allow that, and the next step needs the connection.
+    pub(crate) fn skip_if_closed(&self) -> Verdict {
+        if self.standards && self.announced_close && self.end.is_some() {
+            return Err(Abort::skip(
+                "the server closed the connection after announcing it, as the standards allow",
             ));
         }
         Ok(())
     }
 
-    /// Demands that nothing has come so far.
-    pub fn has_nothing(&mut self, why: &str) -> Verdict {
-        let seen = self.look(Duration::ZERO);
-        if seen == Seen::End(End::Closed) {
+    /// Asserts that nothing has arrived so far. `why` says why nothing should.
+    pub fn assert_no_data(&mut self, why: &str) -> Verdict {
+        let seen = self.peek(Duration::ZERO);
+        if seen == Peek::End(End::Closed) {
             self.ended(End::Closed);
-            self.may_have_ended()?;
+            self.skip_if_closed()?;
         }
-        demand(
-            seen == Seen::Nothing,
+        ensure(
+            seen == Peek::Nothing,
             format!("nothing yet for {}: {why}", self.name),
             match seen {
-                Seen::Bytes => "bytes are there".to_owned(),
-                other => format!("{other:?}"),
+                Peek::Bytes => "bytes have arrived".to_owned(),
+                other => other.describe().to_owned(),
             },
         )
     }
 
-    /// Notes the end, the first time that it is seen.
+    /// Records the end of the connection, the first time that it is observed.
     pub(crate) fn ended(&mut self, end: End) -> End {
         if self.end.is_none() {
             self.end = Some(end);
-            let what =
-                if end == End::Closed { What::PeerClosed } else { What::PeerReset };
+            let what = if end == End::Closed {
+                EventKind::PeerClosed
+            } else {
+                EventKind::PeerReset
+            };
             self.log.add(&self.name, what);
         }
         end

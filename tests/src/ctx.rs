@@ -1,47 +1,47 @@
-//! What a case works with: a server of its own, clients, and a transcript.
+//! The context of a case: its own server, its clients, and the transcript.
 
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bounds::Bounds;
 use crate::client::{Client, End};
-use crate::patience::patience;
+use crate::profile::{ServerProfile, WORKERS};
 use crate::response::Response;
+use crate::rlimits::Rlimits;
 use crate::server::Server;
-use crate::stage::{Stage, WORKERS};
 use crate::target::Target;
+use crate::timeout::timeout;
 use crate::transcript::Transcript;
-use crate::verdict::{Step, Stop, Verdict, demand};
+use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
-/// The surroundings of one case.
+/// What a case works with.
 #[derive(Debug)]
 pub struct Ctx<'a> {
-    /// What is judged.
+    /// The server to judge.
     pub target: &'a Target,
-    /// What it is said to be.
-    pub stage: &'a Stage,
-    /// What happened so far.
+    /// The server's profile.
+    pub profile: &'a ServerProfile,
+    /// The events so far.
     pub log: Transcript,
-    /// The document root.
+    /// The server's document root.
     pub root: PathBuf,
-    /// The server is judged by the standards alone: what they leave open is no fault.
+    /// The server is judged by the standards alone, not by the book's contract.
     pub standards: bool,
-    /// The server is judged by the standards alone, and the case is about harm:
-    /// then any refusal will do, whatever status the contract wants.
+    /// The server is judged by the standards alone, and the case is about security: any
+    /// refusal is accepted, whatever status the contract demands.
     pub lenient: bool,
-    /// The most clients that the case has at once, where these are many.
+    /// The largest number of clients connected at the same time.
     pub at_once: usize,
     server: Option<Server>,
     clients: usize,
 }
 
 impl<'a> Ctx<'a> {
-    /// Surroundings without a server yet.
-    pub fn new(target: &'a Target, stage: &'a Stage, root: PathBuf) -> Self {
+    /// Returns a context whose server has not been started yet.
+    pub fn new(target: &'a Target, profile: &'a ServerProfile, root: PathBuf) -> Self {
         Self {
             target,
-            stage,
+            profile,
             log: Transcript::default(),
             root,
             standards: false,
@@ -52,57 +52,62 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// Starts the server with options; without this it starts with the defaults
-    /// when the first client connects.
+    /// Starts the server with these options, given without `--`.
+    ///
+    /// Without this call the server starts with the defaults when the first client connects.
     pub fn serve(&mut self, options: &[(&str, &str)]) -> Verdict {
-        self.serve_within(options, Bounds::default())
+        self.serve_with_rlimits(options, Rlimits::default())
     }
 
-    /// The same, within bounds that the system sets.
-    pub fn serve_within(&mut self, options: &[(&str, &str)], bounds: Bounds) -> Verdict {
+    /// Starts the server with these options and resource limits.
+    pub fn serve_with_rlimits(
+        &mut self,
+        options: &[(&str, &str)],
+        rlimits: Rlimits,
+    ) -> Verdict {
         self.server = None;
         let at_once = self.at_once.to_string();
         let mut options = options.to_vec();
-        // Where workers are made once, as many as there are clients have to be asked for.
-        if let Some(workers) = self.stage.workers()
+        // A server with a fixed number of workers needs one for each client.
+        if let Some(workers) = self.profile.workers_option()
             && self.at_once > WORKERS
         {
             options.push((workers, &at_once));
         }
-        self.server = Some(Server::start(self.target, &self.root, &options, bounds)?);
+        self.server = Some(Server::start(self.target, &self.root, &options, rlimits)?);
         Ok(())
     }
 
-    /// The server, started if need be.
-    pub fn server(&mut self) -> Step<&mut Server> {
+    /// Returns the server, and starts it first if necessary.
+    pub fn server(&mut self) -> CaseResult<&mut Server> {
         if self.server.is_none() {
             self.serve(&[])?;
         }
-        self.server.as_mut().ok_or_else(|| Stop::skip("no server"))
+        self.server.as_mut().ok_or_else(|| Abort::skip("no server"))
     }
 
-    /// The server, if one was started.
+    /// Returns the server if it has been started.
     pub fn started(&mut self) -> Option<&mut Server> {
         self.server.as_mut()
     }
 
-    /// The server's process.
-    pub fn pid(&mut self) -> Step<u32> {
+    /// Returns the process ID of the server.
+    pub fn pid(&mut self) -> CaseResult<u32> {
         self.server()?.pid()
     }
 
-    /// A new client.
-    pub fn client(&mut self) -> Step<Client> {
+    /// Connects a new client.
+    pub fn client(&mut self) -> CaseResult<Client> {
         self.client_with(None)
     }
 
-    /// A new client whose receive buffer is small.
-    pub fn small_client(&mut self) -> Step<Client> {
+    /// Connects a new client with a small receive buffer.
+    pub fn small_client(&mut self) -> CaseResult<Client> {
         self.client_with(Some(4096))
     }
 
-    /// A new client with a receive buffer of about this size.
-    pub fn client_with(&mut self, receive: Option<usize>) -> Step<Client> {
+    /// Connects a new client with a receive buffer of about `receive` bytes.
+    pub fn client_with(&mut self, receive: Option<usize>) -> CaseResult<Client> {
         let address = self.server()?.address;
         let name = letter(self.clients);
         self.clients += 1;
@@ -111,19 +116,19 @@ impl<'a> Ctx<'a> {
         Ok(client)
     }
 
-    /// Sends bytes on a new connection and reads one answer.
-    pub fn ask(&mut self, bytes: impl AsRef<[u8]>) -> Step<Response> {
+    /// Sends bytes on a new connection and reads one response.
+    pub fn ask(&mut self, bytes: impl AsRef<[u8]>) -> CaseResult<Response> {
         let mut client = self.client()?;
         client.send(bytes)?;
         client.response()
     }
 
-    /// GET on a new connection that ends with it.
-    pub fn get(&mut self, target: &str) -> Step<Response> {
+    /// Sends a GET with `Connection: close` on a new connection and reads the response.
+    pub fn get(&mut self, target: &str) -> CaseResult<Response> {
         self.ask(get_and_close(target))
     }
 
-    /// The statuses that will do: the contract's, or whatever the standards leave open.
+    /// Returns the statuses to accept: the contract's, or what the standards allow.
     pub fn either(
         &self,
         contract: &'static [u16],
@@ -132,56 +137,64 @@ impl<'a> Ctx<'a> {
         if self.standards { standards } else { contract }
     }
 
-    /// Demands a refusal that closes: this status, then the end in good order,
-    /// even though the client itself keeps its side open.
-    pub fn refuses(&mut self, bytes: impl AsRef<[u8]>, status: u16) -> Verdict {
-        self.refuses_with(bytes, &[status])
+    /// Asserts that the server refuses these bytes with this status and closes in good order,
+    /// although the client keeps its own side open.
+    pub fn assert_refused(&mut self, bytes: impl AsRef<[u8]>, status: u16) -> Verdict {
+        self.assert_refused_with(bytes, &[status])
     }
 
-    /// The same with one of several statuses.
-    pub fn refuses_with(&mut self, bytes: impl AsRef<[u8]>, statuses: &[u16]) -> Verdict {
+    /// Like [`refuses`](Self::assert_refused), with any of several statuses.
+    pub fn assert_refused_with(
+        &mut self,
+        bytes: impl AsRef<[u8]>,
+        statuses: &[u16],
+    ) -> Verdict {
         let mut client = self.client()?;
         client.send(bytes)?;
         if !self.standards {
-            return Self::is_refused(&mut client, statuses);
+            return Self::assert_refusal(&mut client, statuses);
         }
-        if client.is_cut_off() {
+        if client.closed_without_response() {
             return Ok(());
         }
-        // Whether a refusal that leaves no doubt where the next request begins
-        // ends the connection is the server's choice.
-        let answer = Self::refusal(&mut client, statuses)?;
+        // If a refusal leaves no doubt where the next request begins, the standards let the
+        // server choose whether to close.
+        let answer = Self::read_refusal(&mut client, statuses)?;
         if !(self.lenient && answer.status >= 400) {
             answer.one_of(statuses)?;
         }
         Ok(())
     }
 
-    /// Reads what should be a refusal, and says so if nothing comes.
-    fn refusal(client: &mut Client, statuses: &[u16]) -> Step<Response> {
+    /// Reads what must be a refusal.
+    fn read_refusal(client: &mut Client, statuses: &[u16]) -> CaseResult<Response> {
         let wanted = if client.lenient {
             "a refusal, status 400 or above".to_owned()
         } else {
             format!("a refusal, {}", crate::response::status_list(statuses))
         };
-        client.response().map_err(|stop| stop.awaiting(wanted))
+        client.response().map_err(|stop| stop.expecting(wanted))
     }
 
-    /// The same for a client that has sent already.
-    pub fn is_refused(client: &mut Client, statuses: &[u16]) -> Verdict {
-        if client.is_cut_off() {
+    /// Asserts the same for a client that has already sent its request.
+    pub fn assert_refusal(client: &mut Client, statuses: &[u16]) -> Verdict {
+        if client.closed_without_response() {
             return Ok(());
         }
-        let answer = Self::refusal(client, statuses)?;
+        let answer = Self::read_refusal(client, statuses)?;
         if !(client.lenient && answer.status >= 400) {
             answer.one_of(statuses)?;
         }
-        client.ends()
+        client.assert_closed()
     }
 
-    /// Demands an answer with this status on a connection that goes on: the
-    /// next request on it is answered.
-    pub fn answers(&mut self, bytes: impl AsRef<[u8]>, status: u16) -> Step<Response> {
+    /// Asserts a response with this status, after which the connection stays open: the next
+    /// request on it is answered.
+    pub fn assert_answered(
+        &mut self,
+        bytes: impl AsRef<[u8]>,
+        status: u16,
+    ) -> CaseResult<Response> {
         let mut client = self.client()?;
         client.send(bytes)?;
         let response = client.response()?;
@@ -189,19 +202,19 @@ impl<'a> Ctx<'a> {
             return Ok(response);
         }
         response.is(status)?;
-        if self.standards && (status >= 400 || response.tells_end()) {
-            // Going on is the contract's promise.
+        if self.standards && (status >= 400 || response.announces_close()) {
+            // Only the contract demands that the connection stays open.
             return Ok(response);
         }
-        response.one_length()?;
+        response.has_length()?;
         client.send(get("/plaintext"))?;
-        client.response()?.is(200)?.holds("Hello, World!")?;
+        client.response()?.is(200)?.has_content("Hello, World!")?;
         Ok(response)
     }
 
-    /// Demands that no byte sequence of this kind makes the server take what
-    /// follows a refused message for a request: one answer, then the end.
-    pub fn refuses_without_smuggling(
+    /// Asserts that the server refuses a malformed message with one response and then closes,
+    /// and does not parse the bytes that follow it as a request (request smuggling).
+    pub fn assert_refused_without_smuggling(
         &mut self,
         bytes: impl AsRef<[u8]>,
         statuses: &[u16],
@@ -210,117 +223,129 @@ impl<'a> Ctx<'a> {
         all.extend(get("/plaintext"));
         let mut client = self.client()?;
         client.send(all)?;
-        Self::is_refused(&mut client, statuses)
+        Self::assert_refusal(&mut client, statuses)
     }
 
-    /// Demands that the server is well: a new client is answered.
-    pub fn is_well(&mut self) -> Verdict {
+    /// Asserts that the server still works: a new client is answered.
+    pub fn assert_healthy(&mut self) -> Verdict {
         let mut client = self.client()?;
         client.send(get_and_close("/plaintext"))?;
-        client.response()?.is(200)?.holds("Hello, World!")?;
+        client.response()?.is(200)?.has_content("Hello, World!")?;
         client.close();
         Ok(())
     }
 
-    /// A counter of `/stats`.
-    pub fn stat(&mut self, name: &str) -> Step<u64> {
+    /// Returns a counter of `/stats`.
+    pub fn counter(&mut self, name: &str) -> CaseResult<u64> {
         let response = self.get("/stats")?;
-        stat_in(&response, name)
+        counter_in(&response, name)
     }
 
-    /// Polls until the condition holds, for as long as the suite's patience lasts.
-    pub fn until(
+    /// Polls `/stats` until a counter has this value.
+    pub fn poll_until_counter(&mut self, name: &str, value: u64) -> Verdict {
+        let note = if name == "open" { " (including the client that asks)" } else { "" };
+        self.poll_until(&format!("`{name}` in /stats is {value}{note}"), |ctx| {
+            let now = ctx.counter(name)?;
+            Ok(if now == value { Ok(()) } else { Err(format!("{name}: {now}")) })
+        })
+    }
+
+    /// Polls until `holds` returns `Ok(Ok(()))`, at most for the suite's timeout.
+    pub fn poll_until(
         &mut self,
         what: &str,
-        mut holds: impl FnMut(&mut Self) -> Step<Result<(), String>>,
+        mut holds: impl FnMut(&mut Self) -> CaseResult<Result<(), String>>,
     ) -> Verdict {
         let start = Instant::now();
         loop {
             let Err(state) = holds(self)? else { return Ok(()) };
-            if start.elapsed() > patience() {
-                let seconds = patience().as_secs();
-                return Err(Stop::fail(what, format!("for {seconds} s, still: {state}")));
+            if start.elapsed() > timeout() {
+                let seconds = timeout().as_secs();
+                return Err(Abort::fail(
+                    what,
+                    format!("after {seconds} s, still: {state}"),
+                ));
             }
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Ends the case: the server must still be there, and must not have complained.
-    pub fn finish(&mut self, may_complain: bool) -> Verdict {
+    /// Ends the case: the server must still run, and must not have written to standard error.
+    pub fn finish(&mut self, may_log: bool) -> Verdict {
         let ours = matches!(self.target, Target::Binary(_));
         let Some(server) = &mut self.server else { return Ok(()) };
         if let Some(status) = server.exited() {
-            let how = Server::describe(status);
-            return Err(Stop::fail(
-                "a server that still runs when its clients are gone",
+            let how = Server::describe_exit(status);
+            return Err(Abort::fail(
+                "a server that still runs after its clients have left",
                 how,
             ));
         }
         let mut said = server.stderr();
         if !said.is_empty() {
-            // The rest of it may be on its way.
+            // The rest of the message may still be on its way.
             thread::sleep(Duration::from_millis(50));
             said = server.stderr();
         }
-        if ours && !may_complain {
-            demand(
+        if ours && !may_log {
+            ensure(
                 said.is_empty(),
-                "nothing on standard error: no client can make the server complain",
+                "nothing on standard error: no client may cause the server to log an error",
                 said,
             )?;
         }
         Ok(())
     }
 
-    /// Gives up the server after the case itself has ended it.
-    pub fn done_with_server(&mut self) {
+    /// Drops the server, after a case has stopped it.
+    pub fn forget_server(&mut self) {
         self.server = None;
     }
 }
 
 impl Response {
-    /// Demands that the answer's length is announced.
-    pub fn one_length(&self) -> Step<&Self> {
+    /// Asserts that the response announces the length of its content.
+    pub fn has_length(&self) -> CaseResult<&Self> {
         let fine = self.length().is_some()
-            || self.lists("Transfer-Encoding", "chunked")
+            || self.list_contains("Transfer-Encoding", "chunked")
             || matches!(self.status, 204 | 304);
-        demand(
+        ensure(
             fine,
-            "an answer that says how long it is",
-            "neither Content-Length nor chunked",
+            "a response with Content-Length or Transfer-Encoding: chunked",
+            "neither of them",
         )?;
         Ok(self)
     }
 }
 
-/// A counter in an answer of `/stats`.
-pub fn stat_in(response: &Response, name: &str) -> Step<u64> {
+/// Returns a counter from a response of `/stats`.
+pub fn counter_in(response: &Response, name: &str) -> CaseResult<u64> {
     response.is(200)?;
     let json: serde_json::Value =
         serde_json::from_slice(&response.content).map_err(|error| {
-            Stop::fail("one JSON object", format!("{error}: {}", response.text()))
+            Abort::fail("one JSON object", format!("{error}: {}", response.text()))
         })?;
     let value = json.get(name).and_then(serde_json::Value::as_u64);
-    value.ok_or_else(|| Stop::fail(format!("a whole number {name:?}"), response.text()))
+    value.ok_or_else(|| Abort::fail(format!("a whole number {name:?}"), response.text()))
 }
 
-/// A minimal GET.
+/// Returns a minimal GET request.
 pub fn get(target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: suite\r\n\r\n").into_bytes()
 }
 
-/// A GET that is the last on its connection.
+/// Returns a GET request with `Connection: close`.
 pub fn get_and_close(target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: suite\r\nConnection: close\r\n\r\n")
         .into_bytes()
 }
 
-/// A request with fields (each ended by CR LF) and nothing else.
+/// Returns a request without content. Each of `fields` must end with CR LF.
 pub fn request(method: &str, target: &str, fields: &str) -> Vec<u8> {
     format!("{method} {target} HTTP/1.1\r\nHost: suite\r\n{fields}\r\n").into_bytes()
 }
 
-/// A POST to `/echo`.
+/// Returns a POST to `/echo`.
 pub fn echo(content: &[u8]) -> Vec<u8> {
     let mut all =
         request("POST", "/echo", &format!("Content-Length: {}\r\n", content.len()));
@@ -328,16 +353,16 @@ pub fn echo(content: &[u8]) -> Vec<u8> {
     all
 }
 
-/// A POST to `/echo` whose chunked body is given raw.
+/// Returns a POST to `/echo` with this chunked body, as it appears on the wire.
 pub fn chunked_echo(body: &str) -> Vec<u8> {
     let mut all = request("POST", "/echo", "Transfer-Encoding: chunked\r\n");
     all.extend_from_slice(body.as_bytes());
     all
 }
 
-/// Demands a close in good order.
-pub fn good_order(end: End) -> Verdict {
-    demand(end == End::Closed, "a close in good order", "a reset")
+/// Asserts that the connection was closed in good order, not reset.
+pub fn ensure_closed(end: End) -> Verdict {
+    ensure(end == End::Closed, "a close in good order", "a reset")
 }
 
 fn letter(number: usize) -> String {

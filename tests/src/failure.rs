@@ -1,49 +1,49 @@
-//! A failure that teaches: what was promised, what happened, how to repeat it.
+//! A failure report: the promise, what happened, and how to repeat it by hand.
 
 use std::fmt;
 
 use crate::case::Case;
 use crate::ctx::Ctx;
 use crate::show;
-use crate::verdict::Fault;
+use crate::verdict::Mismatch;
 
-/// Everything that a reader needs to understand a broken promise.
+/// Everything that explains why a case failed.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// The promise: kind and citation.
+    /// The kind of the promise, and the document it is based on.
     pub rests_on: String,
-    /// The promise in a sentence.
-    pub says: String,
-    /// What should have come.
+    /// The promise in one sentence.
+    pub description: String,
+    /// What was expected.
     pub expected: String,
-    /// What came.
-    pub came: String,
-    /// What happened, in order.
+    /// What happened instead.
+    pub actual: String,
+    /// The events of all connections, in order.
     pub transcript: String,
-    /// How to start the server for it, if it needs anything special.
+    /// The command that starts the server in the same way; empty if it was already running.
     pub start: String,
-    /// Whose part of it `by_hand` repeats, if there were several clients.
+    /// The client whose part `by_hand` repeats, if there were several.
     pub client: Option<String>,
-    /// How to repeat it.
+    /// The shell command that repeats the last client's part.
     pub by_hand: Option<String>,
-    /// Where the book explains it.
+    /// The section of the book that explains it.
     pub book: String,
-    /// What the server printed.
+    /// What the server wrote to standard error.
     pub stderr: String,
 }
 
 impl Failure {
-    /// Gathers what is known.
-    pub fn new(case: &Case, ctx: &mut Ctx<'_>, fault: Fault) -> Self {
+    /// Collects the report of a failed case.
+    pub fn new(case: &Case, ctx: &mut Ctx<'_>, mismatch: Mismatch) -> Self {
         let events = ctx.log.events();
-        let lacks = case.about.filter(|(capability, _)| !ctx.stage.has(*capability));
-        let says = match lacks {
+        let lacks = case.without.filter(|(capability, _)| !ctx.profile.has(*capability));
+        let description = match lacks {
             Some((capability, _)) => format!(
-                "This server has not the capability \"{}\", and must then show the limitation (the case is: {})",
+                "This server lacks the capability \"{}\", so the case expects the limitation instead. (With the capability, the case is: {})",
                 capability.title(),
-                case.says
+                case.description
             ),
-            None => case.says.to_owned(),
+            None => case.description.to_owned(),
         };
         let root = ctx.root.display().to_string();
         let (address, start, stderr) = match ctx.started() {
@@ -51,7 +51,7 @@ impl Failure {
                 (server.address.to_string(), String::new(), String::new())
             }
             Some(server) => {
-                // The root of this run is gone when the failure is read.
+                // The temporary root has been deleted by the time the report is read.
                 let start = server.by_hand.replace(&root, "ROOT");
                 ("127.0.0.1:8080".to_owned(), start, server.stderr())
             }
@@ -59,9 +59,9 @@ impl Failure {
         };
         Self {
             rests_on: rests_on(case),
-            says,
-            expected: fault.expected,
-            came: fault.came,
+            description,
+            expected: mismatch.expected,
+            actual: mismatch.actual,
             transcript: show::events(&events),
             start,
             client: show::last_of_several(&events).map(str::to_owned),
@@ -73,26 +73,26 @@ impl Failure {
 }
 
 fn rests_on(case: &Case) -> String {
-    let (kind, cite) = (case.kind.word(), case.cite);
+    let (kind, cite) = (case.kind.label(), case.cite);
     if cite.starts_with(kind) { cite.to_owned() } else { format!("{kind}, {cite}") }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "the promise  {} ({})", self.says, self.rests_on)?;
+        writeln!(f, "promise      {} ({})", self.description, self.rests_on)?;
         writeln!(f, "expected     {}", self.expected)?;
-        writeln!(f, "came         {}", self.came)?;
+        writeln!(f, "actual       {}", self.actual)?;
         if !self.transcript.is_empty() {
-            writeln!(f, "in order")?;
+            writeln!(f, "events")?;
             f.write_str(&self.transcript)?;
         }
         if !self.start.is_empty() {
             let files = if self.start.contains("ROOT") {
-                "   # ROOT: `client-suite files DIR`"
+                "   # create ROOT: `client-suite files DIR`"
             } else {
                 ""
             };
-            writeln!(f, "start it     {}{files}", self.start)?;
+            writeln!(f, "start        {}{files}", self.start)?;
         }
         if let Some(line) = &self.by_hand {
             let label = match &self.client {
@@ -102,12 +102,12 @@ impl fmt::Display for Failure {
             writeln!(f, "{label:13}{line}")?;
         }
         if !self.stderr.is_empty() {
-            writeln!(f, "it printed")?;
+            writeln!(f, "stderr")?;
             let lines: Vec<_> = self.stderr.lines().collect();
             for line in &lines[lines.len().saturating_sub(20)..] {
                 writeln!(f, "    {line}")?;
             }
         }
-        writeln!(f, "the book     {}", self.book)
+        writeln!(f, "book         {}", self.book)
     }
 }

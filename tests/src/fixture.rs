@@ -1,15 +1,15 @@
-//! The document root that every server under test serves, the same bytes
-//! each time; and beside it what must never be served.
+//! The document root of every server under test: always the same bytes. Files beside it must
+//! never be served.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// What stands in every file outside the root. No answer may hold it.
-pub const SECRET: &str = "outside the root: nobody must read this";
+/// The content of every file outside the root. No response may contain it.
+pub const SECRET: &str = "outside the root: no response may contain this";
 
-/// The small files inside the root: name, content.
+/// The small files inside the root: name and content.
 pub const FILES: &[(&str, &[u8])] = &[
     ("index.html", b"<!doctype html><title>root</title><p>The root.\n"),
     ("empty.txt", b""),
@@ -32,29 +32,29 @@ pub const FILES: &[(&str, &[u8])] = &[
     ("no-index/file.txt", b"here\n"),
     (".hidden", b"a dotfile\n"),
     (".git/config", b"a dot directory\n"),
-    // For servers that only serve files: the routes that can be files.
+    // For servers that only serve files: the routes that a file can stand for.
     ("plaintext", b"Hello, World!"),
 ];
 
-/// The length of `middle.bin`.
+/// The length of `middle.bin`, in bytes.
 pub const MIDDLE: usize = 100 * 1024;
-/// The length of `large.bin`: more than any socket buffer takes at once.
+/// The length of `large.bin`, in bytes: more than any socket buffer holds.
 pub const LARGE: usize = 3 * 1024 * 1024 + 7;
 
-/// The bytes of the larger files: no piece of them looks like its neighbour.
+/// Returns the bytes of the larger files: no two pieces are alike.
 pub fn pattern(length: usize) -> Vec<u8> {
     (0..length as u64)
         .map(|i| ((i * 2_654_435_761) >> 13) as u8 ^ (i >> 8) as u8)
         .collect()
 }
 
-/// What `/bytes/N` answers.
+/// Returns the content of `/bytes/N`.
 pub fn generated(length: usize) -> Vec<u8> {
     let line = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
     line.iter().copied().cycle().take(length).collect()
 }
 
-/// Makes the document root `base/root`, and its surroundings in `base`.
+/// Creates the document root `base/root`, and beside it in `base` files that are outside.
 pub fn make(base: &Path) -> io::Result<PathBuf> {
     let root = base.join("root");
     for (name, content) in FILES {
@@ -64,13 +64,13 @@ pub fn make(base: &Path) -> io::Result<PathBuf> {
     }
     fs::write(root.join("middle.bin"), pattern(MIDDLE))?;
     fs::write(root.join("large.bin"), pattern(LARGE))?;
-    // Earlier than the dates that HTTP and most programs count from.
+    // Before the Unix epoch, from which most programs count.
     let old = UNIX_EPOCH - Duration::from_secs(20 * 365 * 86_400);
     fs::write(root.join("old.txt"), b"from 1950\n")?;
     fs::File::options().append(true).open(root.join("old.txt"))?.set_modified(old)?;
 
-    // A neighbour whose name begins with the root's: a check of the path by
-    // text prefix takes it for the root.
+    // A directory whose name begins with the root's name: a check by text prefix takes it for a
+    // part of the root.
     for outside in ["root-secret", "elsewhere"] {
         fs::create_dir_all(base.join(outside))?;
         fs::write(base.join(outside).join("secret.txt"), SECRET)?;
@@ -102,10 +102,10 @@ fn special(base: &Path, root: &Path) -> io::Result<()> {
     }
     let socket = root.join("socket");
     if !socket.exists() {
-        // Dropped at once: the name stays, as a file that is no regular file.
+        // Dropping it closes the socket but leaves the name: a file that is not a regular file.
         std::os::unix::net::UnixListener::bind(socket)?;
     }
-    // Some cases run the server as another user.
+    // Some cases run the server as another user, which must be able to read the files.
     fs::set_permissions(base, fs::Permissions::from_mode(0o755))
 }
 

@@ -1,4 +1,4 @@
-//! One case against one server, from the first byte to the verdict.
+//! Runs one case against one server and returns the outcome.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -9,72 +9,77 @@ use crate::case::{Case, Kind, Need};
 use crate::ctx::{Ctx, echo, get};
 use crate::failure::Failure;
 use crate::fixture;
-use crate::stage::Stage;
+use crate::profile::ServerProfile;
 use crate::target::Target;
-use crate::verdict::{Fault, Step, Stop, Verdict};
+use crate::verdict::{Abort, CaseResult, Mismatch, Verdict};
 
-/// What a case came to.
+/// The outcome of a case.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// The promise is kept.
-    Held,
-    /// It could not be tried, and why.
+    /// The server kept the promise.
+    Passed,
+    /// The case could not be tried, for this reason.
     Skipped(String),
-    /// The promise is broken.
-    Broken(Box<Failure>),
+    /// The server broke the promise.
+    Failed(Box<Failure>),
 }
 
-/// The document root of this run; it goes when the value is dropped.
+/// The temporary document root of this run; dropping it deletes it.
 #[derive(Debug)]
-pub struct Root {
+pub struct DocumentRoot {
     _base: TempDir,
-    /// The root itself.
+    /// The path of the root.
     pub path: PathBuf,
 }
 
-impl Root {
-    /// Makes one.
+impl DocumentRoot {
+    /// Creates a document root with the fixture's files.
     pub fn new() -> std::io::Result<Self> {
         let base = tempfile::Builder::new().prefix("client-suite-").tempdir()?;
-        // A name of its own for the root and its neighbours, symbolic links resolved.
+        // The path without symbolic links, because cases compare paths with it.
         let path = fixture::make(&base.path().canonicalize()?)?;
         Ok(Self { _base: base, path })
     }
 }
 
-/// What a server is measured by.
+/// Which promises a server is held to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Measure {
-    /// The whole contract.
+pub enum Strictness {
+    /// All of the book's contract.
     Contract,
-    /// The standards alone: what the contract chose is no fault elsewhere.
+    /// The standards alone: what only the contract demands is left out.
     Standards,
 }
 
-impl Measure {
-    /// Why a case is not asked, if it is not.
-    pub fn leaves_out(self, case: &Case) -> Option<String> {
-        let own = matches!(case.kind, Kind::Contract | Kind::Book) || case.chosen;
-        (own && self == Self::Standards)
-            .then(|| "the standards do not ask for it".to_owned())
+impl Strictness {
+    /// Returns why a case is left out, or `None` if it is not.
+    pub fn skip_reason(self, case: &Case) -> Option<String> {
+        let own =
+            matches!(case.kind, Kind::Contract | Kind::Book) || case.beyond_standards;
+        (own && self == Self::Standards).then(|| "no standard requires it".to_owned())
     }
 }
 
-/// What a server was found to offer.
+/// What a server offers, as far as cases need it.
 #[derive(Debug)]
-pub struct Offer {
+pub struct Support {
     lacking: Vec<(Need, String)>,
 }
 
-impl Offer {
-    /// Everything: the book's own servers, which have no excuse.
+impl Support {
+    /// Everything: for the book's own servers, which must offer all of it.
     pub fn everything() -> Self {
         Self { lacking: Vec::new() }
     }
 
-    /// Asks a server what it offers.
-    pub fn probe(target: &Target, stage: &Stage, root: &Path, files: bool) -> Step<Self> {
-        let mut ctx = Ctx::new(target, stage, root.to_owned());
+    /// Finds out by requests what a server offers.
+    pub fn probe(
+        target: &Target,
+        profile: &ServerProfile,
+        root: &Path,
+        files: bool,
+    ) -> CaseResult<Self> {
+        let mut ctx = Ctx::new(target, profile, root.to_owned());
         ctx.server()?;
         let mut lacking = Vec::new();
         let line = "0123456789";
@@ -92,12 +97,12 @@ impl Offer {
                 {
                     continue;
                 }
-                Ok(answer) => format!("it answered {}", answer.status),
-                Err(_) => "it did not answer".to_owned(),
+                Ok(answer) => format!("it sent status {}", answer.status),
+                Err(_) => "it did not respond".to_owned(),
             };
             lacking.push((need, format!("the server does not offer {route} ({found})")));
         }
-        // The failing route is not tried before its own case: it may end a server.
+        // `/panic` is not probed: it may end a server that has no case for it.
         if lacking.iter().any(|(need, _)| *need == Need::Stats) {
             lacking.push((
                 Need::Panic,
@@ -107,20 +112,22 @@ impl Offer {
         if !target.has_root() && !files {
             lacking.push((
                 Need::Files,
-                "the server does not serve the suite's files ({root})".to_owned(),
+                "the server does not serve the suite's files ({root} or --files)"
+                    .to_owned(),
             ));
         }
         if matches!(target, Target::Url(_)) {
             lacking.push((
                 Need::Process,
-                "the server's process is not ours to look at".to_owned(),
+                "the suite did not start the server, so it cannot examine its process"
+                    .to_owned(),
             ));
         }
         Ok(Self { lacking })
     }
 
-    /// Why a case cannot be tried, if it cannot.
-    pub fn refuses(&self, case: &Case) -> Option<&str> {
+    /// Returns why a case cannot be tried, or `None` if it can.
+    pub fn skip_reason(&self, case: &Case) -> Option<&str> {
         let lacks = self.lacking.iter().find(|(need, _)| case.needs.contains(need));
         lacks.map(|(_, why)| why.as_str())
     }
@@ -129,40 +136,41 @@ impl Offer {
 /// Runs one case.
 pub fn judge(
     case: &Case,
-    stage: &Stage,
+    profile: &ServerProfile,
     target: &Target,
     root: &Path,
-    by: Measure,
+    strictness: Strictness,
 ) -> Outcome {
-    let mut ctx = Ctx::new(target, stage, root.to_owned());
-    ctx.standards = by == Measure::Standards;
+    let mut ctx = Ctx::new(target, profile, root.to_owned());
+    ctx.standards = strictness == Strictness::Standards;
     ctx.lenient = ctx.standards && case.kind == Kind::Security;
     ctx.at_once = case.clients;
-    // A case that panics is a bug of the suite's; it must not hide the transcript.
-    let run = catch_unwind(AssertUnwindSafe(|| (case.run_for(stage))(&mut ctx)));
+    // A panic is a bug in the suite, but the transcript is still reported.
+    let run = catch_unwind(AssertUnwindSafe(|| (case.run_for(profile))(&mut ctx)));
     let verdict = run.unwrap_or_else(|_| {
-        Err(Stop::fail("a case that does not panic", "a bug in the suite"))
+        Err(Abort::fail("a case that does not panic", "a bug in the suite"))
     });
-    let verdict = died(&mut ctx, verdict).and_then(|()| ctx.finish(case.may_complain));
+    let verdict =
+        with_exit_status(&mut ctx, verdict).and_then(|()| ctx.finish(case.may_log));
     match verdict {
-        Ok(()) => Outcome::Held,
-        Err(Stop::Skip(why)) => Outcome::Skipped(why),
-        Err(Stop::Fail(fault)) => {
-            Outcome::Broken(Box::new(Failure::new(case, &mut ctx, fault)))
+        Ok(()) => Outcome::Passed,
+        Err(Abort::Skip(why)) => Outcome::Skipped(why),
+        Err(Abort::Fail(mismatch)) => {
+            Outcome::Failed(Box::new(Failure::new(case, &mut ctx, mismatch)))
         }
     }
 }
 
-/// When the server has died, that is what the failure is about.
-fn died(ctx: &mut Ctx<'_>, verdict: Verdict) -> Verdict {
-    let Err(Stop::Fail(Fault { expected, came })) = verdict else { return verdict };
-    let dead = ctx.started().and_then(crate::server::Server::exits_now);
-    let came = match dead {
+/// Adds to a failure that the server has exited, if it has.
+fn with_exit_status(ctx: &mut Ctx<'_>, verdict: Verdict) -> Verdict {
+    let Err(Abort::Fail(Mismatch { expected, actual })) = verdict else { return verdict };
+    let dead = ctx.started().and_then(crate::server::Server::exits_soon);
+    let actual = match dead {
         Some(status) => format!(
-            "{came}; the server is dead: {}",
-            crate::server::Server::describe(status)
+            "{actual}; the server has exited: {}",
+            crate::server::Server::describe_exit(status)
         ),
-        None => came,
+        None => actual,
     };
-    Err(Stop::fail(expected, came))
+    Err(Abort::fail(expected, actual))
 }

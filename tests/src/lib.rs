@@ -1,18 +1,17 @@
-//! The client's side of everything: one suite that judges every server of the
-//! book, and any other, at the wire.
+//! A test suite for HTTP servers, run from the client's side of the connection. It judges every
+//! server of the book, and any other.
 //!
-//! A [`case::Case`] is one promise; [`cases::all`] is the table of them. A
-//! [`stage::Stage`] says what a server is made of. [`judge::judge`] brings one
-//! case, one stage and one running server together. Verdicts come from the
-//! order of events, never from a stopwatch, and a case is judged once: none is
-//! tried again until it holds.
+//! A [`case::Case`] tests one promise; [`cases::all`] is the table of all cases. A
+//! [`profile::ServerProfile`] says what a server can do. [`judge::judge`] runs one case against
+//! one server. Verdicts come from the order of events, never from a stopwatch, and each case is
+//! judged once: a case that fails is not retried.
 
-pub mod bounds;
 pub mod case;
 pub mod cases;
 pub mod cleanup;
 pub mod client;
 pub mod ctx;
+pub mod environment;
 pub mod failure;
 pub mod fixture;
 pub mod judge;
@@ -20,23 +19,23 @@ pub mod load;
 pub mod matrix;
 pub mod misbehave;
 mod output;
-pub mod patience;
 pub mod port;
 pub mod proc;
-pub mod programs;
+pub mod profile;
 pub mod queue;
 mod receive;
 pub mod report;
 pub mod response;
+pub mod rlimits;
 mod send;
 pub mod server;
 pub mod show;
-pub mod stage;
-pub mod surroundings;
 mod sys;
 pub mod target;
+pub mod timeout;
 pub mod transcript;
 pub mod verdict;
+pub mod wrappers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,90 +43,91 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use judge::{Measure, Outcome, Root, judge};
-use programs::Programs;
-use stage::Stage;
+use judge::{DocumentRoot, Outcome, Strictness, judge};
+use profile::ServerProfile;
 use target::Target;
+use wrappers::Wrappers;
 
-/// Judges a chapter's servers: a list of stage names and their binaries. A name may have
-/// options behind it, for a server that has several manners. Every case is a named test,
-/// as in `thread::pipelining::mixed_methods`, and the command line is that of
-/// `cargo test`.
-pub fn main_for(chapter: &str, stages: &[(&str, &str)]) -> ExitCode {
+/// Runs the suite as a chapter's test binary.
+///
+/// `servers` lists the chapter's servers: a profile's name, optionally followed by options, and
+/// the path of the binary. Every case is a named test, such as
+/// `thread::pipelining::mixed_methods`, and the command line is that of `cargo test`.
+pub fn main_for(chapter: &str, servers: &[(&str, &str)]) -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Most cases wait for a deadline or a process, so more run at once than there are processors.
+    // Most cases wait for a deadline or a process, so run more of them than there are processors.
     arguments.test_threads.get_or_insert(8);
-    if let Err(error) = surroundings::make_plain() {
+    if let Err(error) = environment::normalize() {
         eprintln!("{chapter}: {error}");
         return ExitCode::FAILURE;
     }
     if let Err(error) = cleanup::on_interrupt() {
-        eprintln!("{chapter}: an interrupted run may leave servers behind: {error}");
+        eprintln!("{chapter}: an interrupt may leave servers running: {error}");
     }
-    let root = match Root::new() {
+    let root = match DocumentRoot::new() {
         Ok(root) => Arc::new(root),
         Err(error) => {
-            eprintln!("{chapter}: cannot make a document root: {error}");
+            eprintln!("{chapter}: cannot create a document root: {error}");
             return ExitCode::FAILURE;
         }
     };
     let mut trials = Vec::new();
-    let programs = match Programs::new() {
-        Ok(programs) => programs,
+    let wrappers = match Wrappers::new() {
+        Ok(wrappers) => wrappers,
         Err(error) => {
-            eprintln!("{chapter}: cannot make a directory: {error}");
+            eprintln!("{chapter}: cannot create a directory for wrappers: {error}");
             return ExitCode::FAILURE;
         }
     };
-    for (name, binary) in stages {
+    for (name, binary) in servers {
         let (word, options) = name.split_once(' ').unwrap_or((name, ""));
-        let Some(stage) = Stage::named(word) else {
-            eprintln!("{chapter}: {word} is not in the table of servers (stage.rs)");
+        let Some(profile) = ServerProfile::by_name(word) else {
+            eprintln!("{chapter}: {word} is not in the table of servers (profile.rs)");
             return ExitCode::FAILURE;
         };
         let program = match options {
             "" => Ok(PathBuf::from(binary)),
-            options => programs.make(&name.replace([' ', '-'], "_"), binary, options),
+            options => wrappers.create(&name.replace([' ', '-'], "_"), binary, options),
         };
         match program {
-            Ok(program) => trials.extend(trials_for(name, stage, &program, &root)),
+            Ok(program) => trials.extend(trials_for(name, profile, &program, &root)),
             Err(error) => {
-                eprintln!("{chapter}: cannot make a program of {name}: {error}");
+                eprintln!("{chapter}: cannot create a wrapper for {name}: {error}");
                 return ExitCode::FAILURE;
             }
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    drop((root, programs));
+    drop((root, wrappers));
     if conclusion.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn trials_for(
     server: &str,
-    stage: &'static Stage,
+    profile: &'static ServerProfile,
     binary: &std::path::Path,
-    root: &Arc<Root>,
+    root: &Arc<DocumentRoot>,
 ) -> Vec<Trial> {
     let trial = |case: case::Case| {
         let (root, target) = (Arc::clone(root), Target::Binary(binary.to_owned()));
         let name = format!("{server}::{}", case.full_name());
         Trial::test(name, move || {
-            match judge(&case, stage, &target, &root.path, Measure::Contract) {
-                Outcome::Held => Ok(()),
-                Outcome::Broken(failure) => Err(Failed::from(failure.to_string())),
-                // The book's own servers offer everything: only the system can be an excuse.
+            match judge(&case, profile, &target, &root.path, Strictness::Contract) {
+                Outcome::Passed => Ok(()),
+                Outcome::Failed(failure) => Err(Failed::from(failure.to_string())),
+                // The book's servers must support everything, so only the system can be a reason.
                 Outcome::Skipped(why) => {
-                    eprintln!("{}::{} skipped: {why}", stage.name, case.full_name());
+                    eprintln!("{}::{} skipped: {why}", profile.name, case.full_name());
                     Ok(())
                 }
             }
         })
-        .with_kind(case.kind.word())
-        .with_ignored_flag(!stage.here())
+        .with_kind(case.kind.label())
+        .with_ignored_flag(!profile.runs_here())
     };
     cases::all()
         .into_iter()
-        .filter(|case| case.not_for(stage).is_none())
+        .filter(|case| case.skip_reason(profile).is_none())
         .map(trial)
         .collect()
 }

@@ -1,4 +1,4 @@
-//! The command: judge any server, misbehave at any server, print the matrix.
+//! The command `client-suite`: judges a server, misbehaves towards a server, generates load.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -10,67 +10,67 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use client_suite::case::Case;
-use client_suite::judge::{Measure, Offer, Outcome, Root, judge};
-use client_suite::misbehave::Manner;
-use client_suite::report::{self, Format, Line};
-use client_suite::stage::{STAGES, Stage, YOURS};
+use client_suite::judge::{DocumentRoot, Outcome, Strictness, Support, judge};
+use client_suite::misbehave::Misbehavior;
+use client_suite::profile::{PROFILES, ServerProfile, UNKNOWN};
+use client_suite::report::{self, CaseReport, Format};
 use client_suite::target::Target;
-use client_suite::verdict::Stop;
-use client_suite::{cases, cleanup, fixture, matrix, misbehave, patience, surroundings};
+use client_suite::verdict::Abort;
+use client_suite::{cases, cleanup, environment, fixture, matrix, misbehave, timeout};
 
 /// One suite that judges any HTTP server at the wire.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
     #[command(subcommand)]
-    command: Task,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum Task {
-    /// Judges a server; what it does not offer is skipped, and said to be.
+enum Command {
+    /// Judge a server; cases that it does not support are skipped, with the reason.
     Check(Check),
-    /// Misbehaves at a server, and tells what it does and what it sees.
+    /// Misbehave towards a server, and print what happens.
     Client {
-        /// How.
-        manner: Manner,
-        /// At whom, as in `http://127.0.0.1:8080/plaintext`.
+        /// The kind of misbehavior.
+        misbehavior: Misbehavior,
+        /// The URL to request, such as `http://127.0.0.1:8080/plaintext`.
         url: String,
-        /// So many connections (for flood and connect-silent).
+        /// Number of requests (flood) or connections (connect-silent).
         #[arg(long, default_value_t = 100)]
         count: usize,
-        /// Milliseconds between two pieces (for drip).
+        /// Milliseconds between two bytes (drip).
         #[arg(long, default_value_t = 1000)]
         pace: u64,
     },
-    /// Puts load on a server, and tells how it bears it.
+    /// Measure how a server behaves under load.
     Load(client_suite::load::command::Load),
-    /// Prints what each server of the book can do, as Markdown.
+    /// Print what each server of the book can do, as a Markdown table.
     Matrix {
-        /// Servers up to this chapter.
+        /// Include servers up to this chapter.
         #[arg(long, default_value = "ch06", value_parser = level)]
         level: u8,
     },
-    /// Prints every case: kind, citation, and what is expected.
+    /// Print every case: name, kind, description, and source.
     List,
-    /// Makes the document root that a server judged by --url must serve.
+    /// Create the document root that a server judged with --url must serve.
     Files {
-        /// A directory that is made; the root will be DIR/root.
+        /// The directory to create; the document root will be DIRECTORY/root.
         directory: PathBuf,
     },
 }
 
 #[derive(Debug, clap::Args)]
 #[group(id = "target", required = true, multiple = false)]
-struct Which {
-    /// A command, with {port} or {listen}, {root}, and {head-timeout} and so on
-    /// for the contract's options; {head-timeout-ms} for whole milliseconds.
+struct TargetArgs {
+    /// Start the server with this shell command. Placeholders: {port} or {listen}, {root}, and
+    /// the contract's options, such as {head-timeout}; {head-timeout-ms} in milliseconds.
     #[arg(long)]
     cmd: Option<String>,
-    /// A program that takes the contract's options itself.
+    /// Start this program, which takes the contract's options.
     #[arg(long)]
     bin: Option<PathBuf>,
-    /// A server that already runs.
+    /// Judge the server that is already running at this URL.
     #[arg(long)]
     url: Option<String>,
 }
@@ -78,32 +78,32 @@ struct Which {
 #[derive(Debug, clap::Args)]
 struct Check {
     #[command(flatten)]
-    target: Which,
-    /// What a server must do at the end of this chapter.
+    target: TargetArgs,
+    /// Judge by what a server must do at the end of this chapter.
     #[arg(long, default_value = "ch01", value_parser = level)]
     level: u8,
-    /// The server of the book that yours is like, as in `iterative` or `epoll`.
+    /// The server of the book that yours resembles, such as `iterative` or `epoll`.
     #[arg(long)]
     like: Option<String>,
-    /// Judge by the standards alone: what the contract of the book chose is left out.
+    /// Judge by the standards alone, without what only the book's contract demands.
     #[arg(long)]
     standards: bool,
-    /// Only this family (may be repeated).
+    /// Run only the cases of this family (may be repeated).
     #[arg(long)]
     family: Vec<String>,
-    /// Only cases whose name contains this.
+    /// Run only the cases whose name contains this text.
     #[arg(long)]
     name: Option<String>,
-    /// The form of the report.
+    /// The format of the report.
     #[arg(long, value_enum, default_value_t = Form::Text)]
     format: Form,
-    /// Seconds of silence that are called a hang.
+    /// Seconds without progress after which a case fails.
     #[arg(long, default_value_t = 15)]
-    patience: u64,
-    /// Cases at once (one, for a server that already runs).
+    timeout: u64,
+    /// Number of cases to run at the same time (always one with --url).
     #[arg(long, default_value_t = 8)]
     jobs: usize,
-    /// The running server serves the suite's files (see `files`).
+    /// With --url: the server serves the suite's files (created with `files`).
     #[arg(long)]
     files: bool,
 }
@@ -119,7 +119,7 @@ fn level(text: &str) -> Result<u8, String> {
     let digits = text.strip_prefix("ch").unwrap_or(text);
     match digits.parse() {
         Ok(level @ 1..=6) => Ok(level),
-        _ => Err("a level is ch01 to ch06".to_owned()),
+        _ => Err("must be one of ch01 to ch06".to_owned()),
     }
 }
 
@@ -133,27 +133,27 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(task: Task) -> anyhow::Result<ExitCode> {
-    match task {
-        Task::Check(check) => return judge_all(check),
-        Task::Client { manner, url, count, pace } => {
-            misbehave::run(manner, &url, count, pace)?
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Check(check) => return judge_all(check),
+        Command::Client { misbehavior, url, count, pace } => {
+            misbehave::run(misbehavior, &url, count, pace)?
         }
-        Task::Load(load) => load.run()?,
-        Task::Matrix { level } => print!("{}", matrix::markdown(level)),
-        Task::List => {
+        Command::Load(load) => load.run()?,
+        Command::Matrix { level } => print!("{}", matrix::markdown(level)),
+        Command::List => {
             for case in cases::all() {
                 println!(
                     "{:44} {:8}  {} ({})",
                     case.full_name(),
-                    case.kind.word(),
-                    case.says,
+                    case.kind.label(),
+                    case.description,
                     case.cite
                 );
             }
         }
-        Task::Files { directory } => {
-            surroundings::make_plain()?;
+        Command::Files { directory } => {
+            environment::normalize()?;
             std::fs::create_dir_all(&directory)?;
             let root = fixture::make(&directory.canonicalize()?)?;
             println!("{}", root.display());
@@ -163,58 +163,66 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
 }
 
 fn judge_all(check: Check) -> anyhow::Result<ExitCode> {
-    surroundings::make_plain()?;
+    environment::normalize()?;
     cleanup::on_interrupt()?;
-    patience::set_patience(check.patience);
-    let stage = match &check.like {
-        None => YOURS,
-        Some(name) => *Stage::named(name).with_context(|| {
-            let names: Vec<_> = STAGES.iter().map(|stage| stage.name).collect();
+    timeout::set_timeout(check.timeout);
+    let profile = match &check.like {
+        None => UNKNOWN,
+        Some(name) => *ServerProfile::by_name(name).with_context(|| {
+            let names: Vec<_> = PROFILES.iter().map(|profile| profile.name).collect();
             format!(
-                "no server of the book is named {name}; there are {}",
+                "unknown server {name}; the servers of the book are {}",
                 names.join(", ")
             )
         })?,
     };
-    let stage = Stage { level: check.level, ..stage };
+    let profile = ServerProfile { level: check.level, ..profile };
     let (target, jobs) = match check.target {
-        Which { cmd: Some(command), .. } => (Target::Command(command), check.jobs),
-        Which { bin: Some(path), .. } => (Target::Binary(path), check.jobs),
-        Which { url: Some(url), .. } => (Target::Url(url), 1),
-        _ => bail!("--cmd, --bin or --url"),
+        TargetArgs { cmd: Some(command), .. } => (Target::Command(command), check.jobs),
+        TargetArgs { bin: Some(path), .. } => (Target::Binary(path), check.jobs),
+        TargetArgs { url: Some(url), .. } => (Target::Url(url), 1),
+        _ => bail!("one of --cmd, --bin, --url is required"),
     };
     if let Some(unknown) =
         check.family.iter().find(|family| !cases::families().contains(&family.as_str()))
     {
-        bail!("no family is named {unknown}; there are {}", cases::families().join(", "));
+        bail!(
+            "unknown family {unknown}; the families are {}",
+            cases::families().join(", ")
+        );
     }
     let chosen = |case: &Case| {
         (check.family.is_empty()
             || check.family.iter().any(|family| family == case.family))
             && check.name.as_ref().is_none_or(|part| case.name.contains(part.as_str()))
     };
-    let measure = if check.standards { Measure::Standards } else { Measure::Contract };
-    let root = Root::new().context("cannot make a document root")?;
-    let offer = match &target {
-        // A server that says it takes the whole contract has no excuse.
-        Target::Binary(_) => Offer::everything(),
-        _ => Offer::probe(&target, &stage, &root.path, check.files).map_err(|stop| {
-            match stop {
-                Stop::Skip(why) => anyhow::anyhow!(why),
-                Stop::Fail(fault) => {
-                    anyhow::anyhow!("expected {}, but: {}", fault.expected, fault.came)
+    let strictness =
+        if check.standards { Strictness::Standards } else { Strictness::Contract };
+    let root = DocumentRoot::new().context("cannot create a document root")?;
+    let support = match &target {
+        // A server that takes the contract's options must offer everything.
+        Target::Binary(_) => Support::everything(),
+        _ => Support::probe(&target, &profile, &root.path, check.files).map_err(
+            |stop| match stop {
+                Abort::Skip(why) => anyhow::anyhow!(why),
+                Abort::Fail(mismatch) => {
+                    anyhow::anyhow!(
+                        "expected {}, but: {}",
+                        mismatch.expected,
+                        mismatch.actual
+                    )
                 }
-            }
-        })?,
+            },
+        )?,
     };
     let all: VecDeque<_> = cases::all().into_iter().filter(chosen).enumerate().collect();
     let lines = in_parallel(all, jobs, |case| {
         let skip = case
-            .not_for(&stage)
-            .or_else(|| measure.leaves_out(case))
-            .or_else(|| offer.refuses(case).map(str::to_owned));
+            .skip_reason(&profile)
+            .or_else(|| strictness.skip_reason(case))
+            .or_else(|| support.skip_reason(case).map(str::to_owned));
         skip.map_or_else(
-            || judge(case, &stage, &target, &root.path, measure),
+            || judge(case, &profile, &target, &root.path, strictness),
             Outcome::Skipped,
         )
     });
@@ -228,12 +236,12 @@ fn judge_all(check: Check) -> anyhow::Result<ExitCode> {
     Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Judges cases on several threads; the result is in the cases' order.
+/// Judges cases on `jobs` threads. The results are in the order of the cases.
 fn in_parallel(
     all: VecDeque<(usize, Case)>,
     jobs: usize,
     run: impl Fn(&Case) -> Outcome + Sync,
-) -> Vec<Line> {
+) -> Vec<CaseReport> {
     let (queue, done) = (Mutex::new(all), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
@@ -243,7 +251,7 @@ fn in_parallel(
                         queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some((at, case)) = next else { break };
                     let outcome = run(&case);
-                    let line = Line { case, outcome };
+                    let line = CaseReport { case, outcome };
                     done.lock().unwrap_or_else(PoisonError::into_inner).push((at, line));
                 }
             });

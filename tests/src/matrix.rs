@@ -1,35 +1,35 @@
-//! The capability matrix: what each server can do, as Markdown for the book.
+//! The capability matrix: what each server can do, as a Markdown table for the book.
 
 use std::fmt::Write as _;
 
 use crate::case::Case;
 use crate::cases;
-use crate::stage::{Capability, STAGES, Stage};
+use crate::profile::{Capability, PROFILES, ServerProfile};
 
-/// The whole matrix, stages up to a level.
+/// Returns the matrix of all servers up to a chapter.
 pub fn markdown(level: u8) -> String {
-    let stages: Vec<&Stage> =
-        STAGES.iter().filter(|stage| stage.level <= level).collect();
+    let servers: Vec<&ServerProfile> =
+        PROFILES.iter().filter(|profile| profile.level <= level).collect();
     let mut text = String::from("| what |");
-    for stage in &stages {
-        let _ = write!(text, " `{}` |", stage.name);
+    for profile in &servers {
+        let _ = write!(text, " `{}` |", profile.name);
     }
     text.push_str("\n|---|");
-    text.push_str(&"---|".repeat(stages.len()));
+    text.push_str(&"---|".repeat(servers.len()));
     text.push('\n');
-    row(&mut text, "chapter", &stages, |stage| stage.level.to_string());
-    row(&mut text, "how it waits", &stages, |stage| stage.about.to_owned());
+    row(&mut text, "chapter", &servers, |profile| profile.level.to_string());
+    row(&mut text, "how it waits", &servers, |profile| profile.summary.to_owned());
     for capability in Capability::ALL {
-        row(&mut text, capability.title(), &stages, |stage| can(stage, capability));
+        row(&mut text, capability.title(), &servers, |profile| can(profile, capability));
     }
     let all = cases::all();
     for family in cases::families() {
         let of: Vec<&Case> = all.iter().filter(|case| case.family == family).collect();
         let name = format!("cases: {}", family.replace('_', " "));
-        row(&mut text, &name, &stages, |stage| asked(&of, stage));
+        row(&mut text, &name, &servers, |profile| asked(&of, profile));
     }
-    row(&mut text, "**cases in all**", &stages, |stage| {
-        asked(&all.iter().collect::<Vec<_>>(), stage)
+    row(&mut text, "**cases in all**", &servers, |profile| {
+        asked(&all.iter().collect::<Vec<_>>(), profile)
     });
     text
 }
@@ -37,21 +37,21 @@ pub fn markdown(level: u8) -> String {
 fn row(
     text: &mut String,
     title: &str,
-    stages: &[&Stage],
-    cell: impl Fn(&Stage) -> String,
+    servers: &[&ServerProfile],
+    cell: impl Fn(&ServerProfile) -> String,
 ) {
     let _ = write!(text, "| {title} |");
-    for stage in stages {
-        let _ = write!(text, " {} |", cell(stage));
+    for profile in servers {
+        let _ = write!(text, " {} |", cell(profile));
     }
     text.push('\n');
 }
 
-fn can(stage: &Stage, capability: Capability) -> String {
-    if stage.has(capability) {
+fn can(profile: &ServerProfile, capability: Capability) -> String {
+    if profile.has(capability) {
         return "yes".to_owned();
     }
-    match (capability, stage.at_once(), stage.cost_of_idle()) {
+    match (capability, profile.capacity(), profile.idle_cost()) {
         (Capability::AnyNumber, Some((1, _)), _) => "no: one".to_owned(),
         (Capability::AnyNumber, Some(_), _) => "no: as many as workers".to_owned(),
         (Capability::IdleForFree, _, Some(what)) => format!("no: one {what}"),
@@ -60,6 +60,6 @@ fn can(stage: &Stage, capability: Capability) -> String {
     }
 }
 
-fn asked(of: &[&Case], stage: &Stage) -> String {
-    of.iter().filter(|case| case.not_for(stage).is_none()).count().to_string()
+fn asked(of: &[&Case], profile: &ServerProfile) -> String {
+    of.iter().filter(|case| case.skip_reason(profile).is_none()).count().to_string()
 }

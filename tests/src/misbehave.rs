@@ -1,5 +1,5 @@
-//! Misbehaving clients as commands: each aims at any server, and tells what it
-//! does and what it sees, line by line.
+//! Misbehaving clients as commands, for any server. Each prints what it does and what it
+//! observes, line by line.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
@@ -8,31 +8,31 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::client::{Client, Seen};
+use crate::client::{Client, Peek};
 use crate::ctx::{get, request};
 use crate::transcript::Transcript;
-use crate::verdict::{Step, Stop};
+use crate::verdict::{Abort, CaseResult};
 
 /// A way to misbehave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Manner {
-    /// Sends a request's head a byte at a time.
+pub enum Misbehavior {
+    /// Sends the head of a request one byte at a time.
     Drip,
-    /// Sends half a head, then nothing.
+    /// Sends half a head, then nothing more.
     Stall,
-    /// Asks, and never reads the answer.
+    /// Sends requests and never reads a response.
     NeverRead,
-    /// Asks, closes its sending side, and reads.
+    /// Sends a request, shuts down its sending side, and reads.
     HalfClose,
-    /// Asks, and resets the connection.
+    /// Sends a request and resets the connection.
     Reset,
-    /// Sends the same request again and again, without waiting for answers.
+    /// Sends the same request many times without waiting for responses.
     Flood,
-    /// Opens connections and says nothing.
+    /// Opens connections and sends nothing.
     ConnectSilent,
 }
 
-/// A URL taken apart: where to connect, what to ask for.
+/// Splits a URL into the address to connect to and the path to request.
 pub(crate) fn parse(url: &str) -> anyhow::Result<(SocketAddr, String)> {
     let rest = url.strip_prefix("http://").unwrap_or(url);
     let (authority, path) = match rest.find('/') {
@@ -45,95 +45,112 @@ pub(crate) fn parse(url: &str) -> anyhow::Result<(SocketAddr, String)> {
         format!("{authority}:80")
     };
     let address =
-        host.to_socket_addrs().with_context(|| format!("no address for {host}"))?.next();
-    Ok((address.with_context(|| format!("no address for {host}"))?, path.to_owned()))
+        host.to_socket_addrs().with_context(|| format!("cannot resolve {host}"))?.next();
+    Ok((address.with_context(|| format!("{host} has no address"))?, path.to_owned()))
 }
 
-/// Misbehaves until the server ends it (or for ever: Ctrl-C).
-pub fn run(manner: Manner, url: &str, count: usize, pace: u64) -> anyhow::Result<()> {
+/// Misbehaves until the server ends the connection (or until Ctrl-C).
+pub fn run(
+    misbehavior: Misbehavior,
+    url: &str,
+    count: usize,
+    pace: u64,
+) -> anyhow::Result<()> {
     let (address, path) = parse(url)?;
     let log = Transcript::live();
     let start = Instant::now();
-    let done = match manner {
-        Manner::Drip => drip(address, &path, &log, Duration::from_millis(pace)),
-        Manner::Stall => stall(address, &path, &log),
-        Manner::NeverRead => never_read(address, &path, &log),
-        Manner::HalfClose => half_close(address, &path, &log),
-        Manner::Reset => reset(address, &path, &log),
-        Manner::Flood => flood(address, &path, &log, count),
-        Manner::ConnectSilent => connect_silent(address, &path, &log, count),
+    let done = match misbehavior {
+        Misbehavior::Drip => drip(address, &path, &log, Duration::from_millis(pace)),
+        Misbehavior::Stall => stall(address, &path, &log),
+        Misbehavior::NeverRead => never_read(address, &path, &log),
+        Misbehavior::HalfClose => half_close(address, &path, &log),
+        Misbehavior::Reset => reset(address, &path, &log),
+        Misbehavior::Flood => flood(address, &path, &log, count),
+        Misbehavior::ConnectSilent => connect_silent(address, &path, &log, count),
     };
-    println!("{:.1} s after the start", start.elapsed().as_secs_f64());
+    println!("{:.1} s since the start", start.elapsed().as_secs_f64());
     match done {
         Ok(()) => Ok(()),
-        Err(Stop::Fail(fault)) => {
-            bail!("waited for {}, but: {}", fault.expected, fault.came)
+        Err(Abort::Fail(mismatch)) => {
+            bail!("expected {}, but: {}", mismatch.expected, mismatch.actual)
         }
-        Err(Stop::Skip(why)) => bail!(why),
+        Err(Abort::Skip(why)) => bail!(why),
     }
 }
 
-/// Waits, however long, until the server says something or ends.
+/// Waits without a timeout until the server sends something or ends the connection.
 fn wait(client: &mut Client) {
     let start = Instant::now();
     let mut told = 0;
-    while client.look(Duration::from_secs(1)) == Seen::Nothing {
+    while client.peek(Duration::from_secs(1)) == Peek::Nothing {
         let seconds = start.elapsed().as_secs();
         if seconds >= told + 5 {
             told = seconds;
-            println!("{} still holds its connection after {seconds} s", client.name());
+            println!(
+                "the server still holds {}'s connection after {seconds} s",
+                client.name()
+            );
         }
     }
 }
 
-fn drip(address: SocketAddr, path: &str, log: &Transcript, pace: Duration) -> Step<()> {
+fn drip(
+    address: SocketAddr,
+    path: &str,
+    log: &Transcript,
+    pace: Duration,
+) -> CaseResult<()> {
     let mut client = Client::connect(address, "A", log)?;
     let padding = format!("X-Padding: {}\r\n", "x".repeat(1000));
     let answered = client.drip(request("GET", path, &padding), 1, pace)?;
     println!(
         "{}",
-        if answered { "the server has had enough" } else { "the whole head was taken" }
+        if answered {
+            "the server reacted before the head was complete"
+        } else {
+            "the server read the whole head"
+        }
     );
-    client.rest().map(drop)
+    client.read_to_end().map(drop)
 }
 
-fn stall(address: SocketAddr, path: &str, log: &Transcript) -> Step<()> {
+fn stall(address: SocketAddr, path: &str, log: &Transcript) -> CaseResult<()> {
     let mut client = Client::connect(address, "A", log)?;
     client.send(format!("GET {path} HTTP/1.1\r\nHost: stal"))?;
-    println!("A now says nothing more");
+    println!("A sends nothing more");
     wait(&mut client);
-    client.rest().map(drop)
+    client.read_to_end().map(drop)
 }
 
-fn never_read(address: SocketAddr, path: &str, log: &Transcript) -> Step<()> {
+fn never_read(address: SocketAddr, path: &str, log: &Transcript) -> CaseResult<()> {
     let mut client = Client::connect_with(address, "A", log, Some(4096))?;
     let asked = get(path).repeat(1000);
     client.send_some(&asked);
-    println!("A now reads nothing");
+    println!("A reads nothing from now on");
     let start = Instant::now();
     loop {
-        // More requests are a way to notice the end without reading.
+        // Sending one more byte detects the end of the connection without reading.
         std::thread::sleep(Duration::from_secs(1));
         let peeked = client.stream.take_error().ok().flatten();
         let sent = client.send_some(&asked[..1]);
         if let Some(error) = peeked {
-            println!("the connection is broken: {error}");
+            println!("the connection has failed: {error}");
             return Ok(());
         }
         let seconds = start.elapsed().as_secs();
         if seconds.is_multiple_of(5) {
             println!(
-                "after {seconds} s the server still holds on ({sent} byte more taken)"
+                "after {seconds} s the server still holds the connection ({sent} more byte accepted)"
             );
         }
         if hung_up(&client) {
-            println!("the server has given up");
+            println!("the server has ended the connection");
             return Ok(());
         }
     }
 }
 
-/// Whether the other side has reset the connection, without reading from it.
+/// Returns whether the server has ended the connection, without reading from it.
 fn hung_up(client: &Client) -> bool {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use std::os::fd::AsFd as _;
@@ -144,25 +161,30 @@ fn hung_up(client: &Client) -> bool {
         .is_some_and(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP))
 }
 
-fn half_close(address: SocketAddr, path: &str, log: &Transcript) -> Step<()> {
+fn half_close(address: SocketAddr, path: &str, log: &Transcript) -> CaseResult<()> {
     let mut client = Client::connect(address, "A", log)?;
     client.send(get(path))?;
     client.half_close();
-    client.rest().map(drop)
+    client.read_to_end().map(drop)
 }
 
-fn reset(address: SocketAddr, path: &str, log: &Transcript) -> Step<()> {
+fn reset(address: SocketAddr, path: &str, log: &Transcript) -> CaseResult<()> {
     let mut client = Client::connect(address, "A", log)?;
     client.send(get(path))?;
     client.reset();
     let mut other = Client::connect(address, "B", log)?;
     other.send(request("GET", path, "Connection: close\r\n"))?;
     other.response()?;
-    println!("the server is still there for B");
+    println!("the server still answers B");
     Ok(())
 }
 
-fn flood(address: SocketAddr, path: &str, log: &Transcript, count: usize) -> Step<()> {
+fn flood(
+    address: SocketAddr,
+    path: &str,
+    log: &Transcript,
+    count: usize,
+) -> CaseResult<()> {
     let quiet = Transcript::default();
     let mut client = Client::connect(address, "A", &quiet)?;
     let requests = get(path).repeat(count);
@@ -177,7 +199,7 @@ fn flood(address: SocketAddr, path: &str, log: &Transcript, count: usize) -> Ste
             answers += 1;
             if answers % count.div_ceil(10) == 0 {
                 println!(
-                    "A has {answers} answers; {} bytes are still to be sent",
+                    "A has {answers} responses; {} bytes are still unsent",
                     rest.len()
                 );
             }
@@ -185,7 +207,7 @@ fn flood(address: SocketAddr, path: &str, log: &Transcript, count: usize) -> Ste
     }
     log.add(
         "A",
-        crate::transcript::What::Note("every request has its answer".to_owned()),
+        crate::transcript::EventKind::Note("every request has been answered".to_owned()),
     );
     Ok(())
 }
@@ -195,8 +217,8 @@ fn connect_silent(
     path: &str,
     log: &Transcript,
     count: usize,
-) -> Step<()> {
-    // Ten thousand clients want ten thousand descriptors; if they cannot be had, connecting says so.
+) -> CaseResult<()> {
+    // Each client needs a descriptor; if there are too few, connecting fails with a message.
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }
@@ -205,20 +227,20 @@ fn connect_silent(
     for i in 0..count {
         silent.push(Client::connect(address, &format!("S{i}"), &quiet)?);
     }
-    println!("{count} clients are connected and say nothing");
+    println!("{count} clients are connected and send nothing");
     let mut other = Client::connect(address, "B", log)?;
     other.send(request("GET", path, "Connection: close\r\n"))?;
-    println!("B asks; will it be answered?");
+    println!("B sends a request; will it be answered?");
     wait(&mut other);
     other.response()?;
-    silent.retain_mut(|client| client.look(Duration::ZERO) == Seen::Nothing);
+    silent.retain_mut(|client| client.peek(Duration::ZERO) == Peek::Nothing);
     let gone = count - silent.len();
-    println!("meanwhile the server has closed or answered {gone} of {count}");
+    println!("meanwhile the server has closed or answered {gone} of the {count}");
     if !silent.is_empty() {
-        println!("the others stay until it has had enough of them (or Ctrl-C)");
+        println!("waiting until the server closes the others (or Ctrl-C)");
     }
     while let Some(client) = silent.last_mut() {
-        if client.look(Duration::from_secs(1)) != Seen::Nothing {
+        if client.peek(Duration::from_secs(1)) != Peek::Nothing {
             silent.pop();
         }
     }

@@ -1,13 +1,13 @@
-//! What a process prints.
+//! Captures the output of a process.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// So much is kept; the rest is read and forgotten.
+/// The number of bytes to keep; the rest is read and discarded.
 const KEEP: usize = 256 * 1024;
 
-/// A pipe that is read to its end, always, so that no server ever blocks on it.
+/// A pipe that a thread reads to its end, so that the server never blocks on it.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -15,22 +15,22 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Begins to read; `keep` says whether anybody will want to know what came.
-    pub(crate) fn of(pipe: impl Read + Send + 'static, keep: bool) -> Self {
+    /// Starts reading a pipe. The bytes are kept if `keep` is set.
+    pub(crate) fn capture(pipe: impl Read + Send + 'static, keep: bool) -> Self {
         let bytes: Arc<Mutex<Vec<u8>>> = Arc::default();
         let into = if keep { Arc::clone(&bytes) } else { Arc::default() };
         let reader = thread::spawn(move || read(pipe, &into));
         Self { bytes, reader: Some(reader) }
     }
 
-    /// Everything so far.
+    /// Returns everything captured so far.
     pub(crate) fn text(&self) -> String {
         let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Whether nothing more will come.
-    pub(crate) fn is_whole(&self) -> bool {
+    /// Returns whether the pipe has been read to its end.
+    pub(crate) fn is_complete(&self) -> bool {
         self.reader.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }

@@ -1,4 +1,4 @@
-//! A port for a server that cannot choose one.
+//! Chooses a port for a server that cannot be started with port 0.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::verdict::{Step, Stop};
+use crate::verdict::{Abort, CaseResult};
 
-/// A port that nobody has. Not one that the kernel chooses: it may give the
-/// same to the next who asks, before the server has taken it. Each process of
-/// the suite walks through the ports below the kernel's range from a place of its own.
-pub fn free_port() -> Step<u16> {
+/// Returns a port that is not in use.
+///
+/// Letting the kernel choose is not safe here: it may give the same port to another process
+/// before the server has bound it. Each process of the suite instead walks through the ports
+/// below the kernel's ephemeral range, beginning at a number of its own.
+pub fn free_port() -> CaseResult<u16> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     const FIRST: u32 = 12_000;
     const COUNT: u32 = 20_000;
@@ -22,16 +24,17 @@ pub fn free_port() -> Step<u16> {
             return Ok(port);
         }
     }
-    Err(Stop::skip("no free port"))
+    Err(Abort::skip("no port is free"))
 }
 
-/// Takes a port without listening there. For another thread may be starting a server at
-/// this moment, and then its child has a copy of this socket until it is another
-/// program. If it listened, it would be the child who takes our first connection, and
-/// resets it.
+/// Binds a port without listening on it.
+///
+/// A thread that starts a server at this moment gives its child a copy of this socket, until
+/// the child calls exec. If the socket were listening, that child would accept the suite's
+/// first connection and reset it.
 fn try_port(port: u16) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.set_reuse_address(true)?; // the server that comes need not wait for the copy
+    socket.set_reuse_address(true)?; // The server can bind even while a child holds a copy.
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], port)).into())?;
     Ok(socket)
 }
@@ -42,14 +45,14 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     #[test]
-    fn while_a_port_is_tried_nobody_is_there() -> Step<()> {
+    fn a_tried_port_accepts_no_connection() -> CaseResult<()> {
         let port = free_port()?;
-        let tried = try_port(port).map_err(|error| Stop::fail("a port", error))?;
+        let tried = try_port(port).map_err(|error| Abort::fail("a port", error))?;
         assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
         if cfg!(target_os = "linux") {
             let listener = TcpListener::bind(("127.0.0.1", port));
             assert!(listener.is_ok(), "the server's bind: {listener:?}");
-            assert!(try_port(port).is_err(), "somebody listens there");
+            assert!(try_port(port).is_err(), "the port has a listener");
         }
         drop(tried);
         Ok(())

@@ -1,14 +1,14 @@
-//! What Linux tells about a process: descriptors, threads, children, memory.
-//! Elsewhere every question is answered `None`, and the case is skipped.
+//! What Linux reports about a process: descriptors, threads, children, memory. On other systems
+//! every function returns `None`, and the case is skipped.
 
 use std::fs;
 
-/// Open descriptors of a process.
+/// Returns the number of open descriptors of a process.
 pub fn descriptors(pid: u32) -> Option<usize> {
     Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
 }
 
-/// Threads of a process.
+/// Returns the number of threads of a process.
 pub fn threads(pid: u32) -> Option<usize> {
     Some(fs::read_dir(format!("/proc/{pid}/task")).ok()?.count())
 }
@@ -16,13 +16,13 @@ pub fn threads(pid: u32) -> Option<usize> {
 /// A child process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Child {
-    /// Its number.
+    /// The process ID.
     pub pid: u32,
-    /// Dead and not yet reaped.
+    /// It has exited and has not been reaped.
     pub zombie: bool,
 }
 
-/// The children of a process, zombies included.
+/// Returns the children of a process, zombies included.
 pub fn children(pid: u32) -> Option<Vec<Child>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").ok()?.flatten() {
@@ -30,7 +30,7 @@ pub fn children(pid: u32) -> Option<Vec<Child>> {
         else {
             continue;
         };
-        // Gone between the two reads: then it is no child any more.
+        // The process may have exited since the directory was read.
         let Some((state, parent)) = state_and_parent(child) else { continue };
         if parent == pid {
             found.push(Child { pid: child, zombie: state == 'Z' });
@@ -41,7 +41,7 @@ pub fn children(pid: u32) -> Option<Vec<Child>> {
 
 fn stat(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold spaces and brackets: the columns begin behind the last one.
+    // The name may contain spaces and parentheses: the columns begin after the last one.
     stat.rsplit_once(')').map(|(_, columns)| columns.to_owned())
 }
 
@@ -51,14 +51,13 @@ fn state_and_parent(pid: u32) -> Option<(char, u32)> {
     Some((columns.next()?.chars().next()?, columns.next()?.parse().ok()?))
 }
 
-/// Whether a process is stopped (SIGSTOP).
+/// Returns whether a process is stopped (SIGSTOP).
 pub fn stopped(pid: u32) -> Option<bool> {
     state_and_parent(pid).map(|(state, _)| state == 'T')
 }
 
-/// Whether any thread of a process or of its children runs, or would if it had
-/// a processor. One that spins does so at every look, however busy the machine
-/// is; one that waits does at none.
+/// Returns whether any thread of a process or of its children is runnable. A thread that spins
+/// always is, however busy the machine; a thread that waits never is.
 pub fn running(pid: u32) -> Option<bool> {
     let children = children(pid)?;
     let all = std::iter::once(pid).chain(children.iter().map(|child| child.pid));
@@ -75,7 +74,7 @@ fn any_thread_runs(pid: u32) -> Option<bool> {
     Some(states.any(|state| state == 'R'))
 }
 
-/// Resident memory in KiB of a process and its children.
+/// Returns the resident anonymous memory of a process and its children, in KiB.
 pub fn memory(pid: u32) -> Option<u64> {
     let own = resident(pid)?;
     Some(own + children(pid)?.iter().filter_map(|child| resident(child.pid)).sum::<u64>())
@@ -87,7 +86,7 @@ fn resident(pid: u32) -> Option<u64> {
     line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// Living processes of a process group (zombies are dead).
+/// Returns the number of processes in a process group, without zombies.
 pub fn group(leader: u32) -> Option<usize> {
     let mut count = 0;
     for entry in fs::read_dir("/proc").ok()?.flatten() {

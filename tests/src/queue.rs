@@ -1,20 +1,20 @@
-//! How much of what was sent the server has not read yet, asked of the kernel.
+//! Asks the kernel how many of the bytes sent the server has not read yet.
 //!
-//! A request is cut at a place for certain only when the first part has been
-//! read before the second is sent. Linux tells by `sock_diag(7)`, which looks
-//! one connection up; `/proc/net/tcp` lists all of them, and after a thousand
-//! clients that takes longer than the server's deadlines.
+//! To cut a request at a certain place, the first part must have been read before the second is
+//! sent. Linux reports the receive queue by sock_diag(7), which looks up one connection.
+//! `/proc/net/tcp` lists all of them; after a thousand clients reading it takes longer than the
+//! server's deadlines.
 
 use std::net::{SocketAddr, TcpStream};
 
-/// Bytes in the receive queue of the other end of a local connection, or
-/// `None` where nobody tells.
+/// Returns the bytes in the receive queue at the other end of a local connection, or `None` on
+/// systems that do not report it.
 pub fn unread_by_peer(stream: &TcpStream) -> Option<u32> {
     let (here, there) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
     let (SocketAddr::V4(here), SocketAddr::V4(there)) = (here, there) else {
         return None;
     };
-    // The server's socket: its own address is our peer.
+    // The socket to look up is the server's: its local address is our peer.
     imp::receive_queue(there, here)
 }
 
@@ -31,8 +31,8 @@ mod imp {
     const SOCK_DIAG_BY_FAMILY: u16 = 20;
     const NLM_F_REQUEST: u16 = 1;
     const TCP_LISTEN: u8 = 10;
-    /// Where the fields are that we want, in a `nlmsghdr` and the
-    /// `inet_diag_msg` behind it (linux/netlink.h, linux/inet_diag.h).
+    /// Offsets of the needed fields in a `nlmsghdr` followed by an `inet_diag_msg`
+    /// (linux/netlink.h, linux/inet_diag.h).
     const STATE_AT: usize = 16 + 1;
     const QUEUE_AT: usize = 16 + 4 + 48 + 4;
 
@@ -57,23 +57,23 @@ mod imp {
             return None;
         }
         if *answer.get(STATE_AT)? == TCP_LISTEN {
-            // The connection is gone, and the listener was found in its place.
+            // The connection no longer exists; the kernel found the listener instead.
             return Some(0);
         }
         let queue = answer.get(QUEUE_AT..QUEUE_AT + 4)?;
         Some(u32::from_ne_bytes(queue.try_into().ok()?))
     }
 
-    /// A `nlmsghdr` and an `inet_diag_req_v2`.
+    /// Returns a `nlmsghdr` followed by an `inet_diag_req_v2`.
     fn request(local: SocketAddrV4, remote: SocketAddrV4) -> Vec<u8> {
         const LENGTH: u32 = 16 + 8 + 48;
         let mut bytes = Vec::with_capacity(LENGTH as usize);
         bytes.extend(LENGTH.to_ne_bytes());
         bytes.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
         bytes.extend(NLM_F_REQUEST.to_ne_bytes());
-        bytes.extend([0; 8]); // sequence and sender: nobody else uses this socket
+        bytes.extend([0; 8]); // sequence number and sender: this socket has no other messages
         bytes.extend([2, 6, 0, 0]); // AF_INET, IPPROTO_TCP, no extensions, padding
-        bytes.extend(u32::MAX.to_ne_bytes()); // in any state
+        bytes.extend(u32::MAX.to_ne_bytes()); // any TCP state
         bytes.extend(local.port().to_be_bytes());
         bytes.extend(remote.port().to_be_bytes());
         for address in [local.ip(), remote.ip()] {
@@ -104,12 +104,12 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     #[test]
-    fn counts_what_the_other_end_has_not_read() -> std::io::Result<()> {
+    fn counts_bytes_that_the_other_end_has_not_read() -> std::io::Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let mut near = TcpStream::connect(listener.local_addr()?)?;
         assert_eq!(super::unread_by_peer(&near), Some(0));
         near.write_all(b"hello")?;
-        assert_eq!(super::unread_by_peer(&near), Some(5), "not even accepted");
+        assert_eq!(super::unread_by_peer(&near), Some(5), "before the accept");
         let (mut far, _) = listener.accept()?;
         far.read_exact(&mut [0; 3])?;
         assert_eq!(super::unread_by_peer(&near), Some(2));

@@ -1,27 +1,27 @@
-//! Receiving: bytes as they come, the end, and answers, exactly one at a time,
-//! whatever says where it ends.
+//! Receiving: bytes as they arrive, the end of the connection, and exactly one response at a
+//! time, however its end is marked.
 
 use std::io::{ErrorKind, Read as _};
 use std::time::Instant;
 
 use crate::client::{Client, End};
-use crate::patience::{patience, timed_out};
 use crate::response::Response;
-use crate::verdict::{Step, Stop, Verdict, demand};
+use crate::timeout::{timed_out, timeout};
+use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
-/// More than any case waits for before an end: a server that says so much will
-/// never stop.
+/// The most bytes that are read while waiting for the end of a connection; a server that sends
+/// more is taken to send without end.
 const FLOOD: usize = 64 << 20;
 
-/// What a client waits for before a head has come whole.
-const AN_ANSWER: &str = "an answer";
+/// What a client waits for until it has a complete head.
+const A_RESPONSE: &str = "a response";
 
-/// The largest head of an answer that a client should have to accept.
+/// The largest response head that is accepted, in bytes.
 const LARGEST_HEAD: usize = 64 * 1024;
 
 impl Client {
-    /// Receives once more into the inbox; `None` when bytes came.
-    pub(crate) fn fill(&mut self) -> Step<Option<End>> {
+    /// Reads once into the inbox. Returns the end of the connection, or `None` if bytes arrived.
+    pub(crate) fn fill(&mut self) -> CaseResult<Option<End>> {
         if self.end.is_some() {
             return Ok(self.end);
         }
@@ -36,11 +36,11 @@ impl Client {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if timed_out(&error) => {
-                    let seconds = patience().as_secs();
+                    let seconds = timeout().as_secs();
                     let name = &self.name;
-                    return Err(Stop::fail(
-                        format!("{name} hears from the server"),
-                        format!("the server said nothing to {name} for {seconds} s"),
+                    return Err(Abort::fail(
+                        format!("{name} receives something from the server"),
+                        format!("the server sent nothing to {name} for {seconds} s"),
                     ));
                 }
                 Err(_) => return Ok(Some(self.ended(End::Reset))),
@@ -48,8 +48,8 @@ impl Client {
         }
     }
 
-    /// Receives at most `most` bytes and throws them away; 0 at the end.
-    pub fn sip(&mut self, most: usize) -> Step<usize> {
+    /// Reads and discards at most `most` bytes. Returns how many, 0 at the end of the connection.
+    pub fn read_some(&mut self, most: usize) -> CaseResult<usize> {
         let mut scratch = vec![0; most];
         match self.stream.read(&mut scratch) {
             Ok(n) => {
@@ -61,10 +61,10 @@ impl Client {
                 Ok(n)
             }
             Err(error) if timed_out(&error) => {
-                let seconds = patience().as_secs();
-                Err(Stop::fail(
-                    "more bytes, or an end",
-                    format!("silence for {seconds} s"),
+                let seconds = timeout().as_secs();
+                Err(Abort::fail(
+                    "more bytes, or the end of the connection",
+                    format!("nothing for {seconds} s"),
                 ))
             }
             Err(_) => {
@@ -74,98 +74,101 @@ impl Client {
         }
     }
 
-    /// Reads until the connection ends; gives what came and how it ended.
-    pub fn rest(&mut self) -> Step<(Vec<u8>, End)> {
+    /// Reads until the connection ends. Returns the bytes, and how it ended.
+    pub fn read_to_end(&mut self) -> CaseResult<(Vec<u8>, End)> {
         let start = Instant::now();
         loop {
             if let Some(end) = self.fill()? {
                 return Ok((std::mem::take(&mut self.inbox).into(), end));
             }
-            if self.inbox.len() > FLOOD || start.elapsed() > 4 * patience() {
+            if self.inbox.len() > FLOOD || start.elapsed() > 4 * timeout() {
                 let expected = format!("the end of the connection for {}", self.name);
-                return Err(Stop::fail(
+                return Err(Abort::fail(
                     expected,
-                    format!("{} bytes, and no end", self.inbox.len()),
+                    format!("{} bytes so far, and no end", self.inbox.len()),
                 ));
             }
         }
     }
 
-    /// Demands that the server now closes in good order and says nothing more.
-    pub fn ends(&mut self) -> Verdict {
-        let end = self.says_nothing_more()?;
-        demand(end == End::Closed, "a close in good order", "a reset")
+    /// Asserts that the server now closes in good order, without sending anything more.
+    pub fn assert_closed(&mut self) -> Verdict {
+        let end = self.read_end()?;
+        ensure(end == End::Closed, "a close in good order", "a reset (RST)")
     }
 
-    /// Demands that the connection ends, cleanly or not, and nothing more is said.
-    pub fn is_gone(&mut self) -> Verdict {
-        self.says_nothing_more().map(drop)
+    /// Asserts that the connection ends, closed or reset, without anything more being sent.
+    pub fn assert_disconnected(&mut self) -> Verdict {
+        self.read_end().map(drop)
     }
 
-    fn says_nothing_more(&mut self) -> Step<End> {
-        // The first byte is enough: a server that is wrong may go on for ever.
+    fn read_end(&mut self) -> CaseResult<End> {
+        // One byte is enough to fail: a faulty server may send without end.
         let end = if self.inbox.is_empty() {
-            self.fill().map_err(|stop| stop.awaiting("the end of the connection"))?
+            self.fill().map_err(|stop| stop.expecting("the end of the connection"))?
         } else {
             None
         };
         end.ok_or_else(|| {
             let shown = crate::show::bytes(&self.inbox, self.inbox.len());
-            Stop::fail(
-                "the end of the connection and nothing before it",
-                format!("first {shown}"),
+            Abort::fail(
+                "the end of the connection, and no bytes before it",
+                format!("these bytes first: {shown}"),
             )
         })
     }
 
-    /// Reads the answer to a request whose method was not HEAD.
-    pub fn response(&mut self) -> Step<Response> {
+    /// Reads the response to a request whose method is not HEAD.
+    pub fn response(&mut self) -> CaseResult<Response> {
         self.response_to("GET")
     }
 
-    /// Reads exactly one final answer; interim ones (1xx) are passed over.
-    pub fn response_to(&mut self, method: &str) -> Step<Response> {
+    /// Reads exactly one final response, and skips interim ones (1xx).
+    pub fn response_to(&mut self, method: &str) -> CaseResult<Response> {
         loop {
             let response = self.any_response(method)?;
             if response.status >= 200 {
-                self.told_end = response.tells_end();
+                self.announced_close = response.announces_close();
                 return Ok(response);
             }
         }
     }
 
-    /// Reads exactly one answer, an interim one too.
-    pub fn any_response(&mut self, method: &str) -> Step<Response> {
+    /// Reads exactly one response, which may be an interim one.
+    pub fn any_response(&mut self, method: &str) -> CaseResult<Response> {
         let head = self.head()?;
         let mut response = Response::parse_head(&head).map_err(|error| {
-            Stop::fail("a well-formed head of an answer (RFC 9112 section 4)", error)
+            Abort::fail("a well-formed response head (RFC 9112 section 4)", error)
         })?;
         let empty = method == "HEAD" || matches!(response.status, 100..=199 | 204 | 304);
         if empty {
             return Ok(response);
         }
         let lengths = response.all("Content-Length");
-        if response.lists("Transfer-Encoding", "chunked") {
+        if response.list_contains("Transfer-Encoding", "chunked") {
             response.content = self.chunked()?;
         } else if lengths.len() > 1 {
-            return Err(Stop::fail("one Content-Length", format!("{lengths:?}")));
+            return Err(Abort::fail("one Content-Length", format!("{lengths:?}")));
         } else if let Some(text) = lengths.first() {
             let length = text.parse().map_err(|_| {
-                Stop::fail("a Content-Length in digits", format!("{text:?}"))
+                Abort::fail("a Content-Length of digits only", format!("{text:?}"))
             })?;
-            response.content = self.exactly(length, "the announced content")?;
+            response.content = self.read_exactly(length, "the announced content")?;
         } else {
-            // Delimited by the end of the connection (RFC 9112 section 6.3, item 8).
-            let (content, end) = self.rest()?;
+            // Delimited by the end of the connection (RFC 9112 section 6.3, rule 8).
+            let (content, end) = self.read_to_end()?;
             if end == End::Reset {
-                return Err(Stop::fail("content up to a close in good order", "a reset"));
+                return Err(Abort::fail(
+                    "content up to a close in good order",
+                    "a reset (RST)",
+                ));
             }
             response.content = content;
         }
         Ok(response)
     }
 
-    fn head(&mut self) -> Step<Vec<u8>> {
+    fn head(&mut self) -> CaseResult<Vec<u8>> {
         let mut searched = 0;
         loop {
             let from = searched;
@@ -174,19 +177,19 @@ impl Client {
             }
             searched = self.inbox.len().saturating_sub(3);
             if self.inbox.len() > LARGEST_HEAD {
-                return Err(Stop::fail("an answer's head", "64 KiB without its end"));
+                return Err(Abort::fail("a response head", "64 KiB without its end"));
             }
-            self.more(AN_ANSWER)?;
+            self.more(A_RESPONSE)?;
         }
     }
 
-    fn more(&mut self, waiting_for: &str) -> Step<()> {
+    fn more(&mut self, waiting_for: &str) -> CaseResult<()> {
         let wanted = format!("{} receives {waiting_for}", self.name());
-        let Some(end) = self.fill().map_err(|stop| stop.awaiting(&wanted))? else {
+        let Some(end) = self.fill().map_err(|stop| stop.expecting(&wanted))? else {
             return Ok(());
         };
-        if self.inbox.is_empty() && waiting_for == AN_ANSWER {
-            self.may_have_ended()?;
+        if self.inbox.is_empty() && waiting_for == A_RESPONSE {
+            self.skip_if_closed()?;
         }
         let how = match end {
             End::Closed => "the server closed the connection",
@@ -195,43 +198,43 @@ impl Client {
         let got = self.inbox.len();
         let rest = match got {
             0 => String::new(),
-            _ if waiting_for == AN_ANSWER => {
+            _ if waiting_for == A_RESPONSE => {
                 let shown = crate::show::bytes(&self.inbox[..got.min(60)], got);
-                format!(" after {got} bytes without a head's end: {shown}")
+                format!(" after {got} bytes of an incomplete head: {shown}")
             }
             _ => format!(" after {got} bytes of it"),
         };
-        Err(Stop::fail(wanted, format!("{how}{rest}")))
+        Err(Abort::fail(wanted, format!("{how}{rest}")))
     }
 
-    /// Takes exactly so many bytes.
-    pub fn exactly(&mut self, length: usize, what: &str) -> Step<Vec<u8>> {
+    /// Removes exactly `length` bytes from the inbox, and receives more as necessary.
+    pub fn read_exactly(&mut self, length: usize, what: &str) -> CaseResult<Vec<u8>> {
         while self.inbox.len() < length {
             self.more(&format!("{what} ({length} bytes)"))?;
         }
         Ok(self.inbox.split_to(length).into())
     }
 
-    fn chunked(&mut self) -> Step<Vec<u8>> {
+    fn chunked(&mut self) -> CaseResult<Vec<u8>> {
         let mut content = Vec::new();
         loop {
             let line = self.line()?;
             let digits = line.split(';').next().unwrap_or_default().trim();
             let size = usize::from_str_radix(digits, 16)
-                .map_err(|_| Stop::fail("a chunk size", format!("{line:?}")))?;
+                .map_err(|_| Abort::fail("a chunk size", format!("{line:?}")))?;
             if size == 0 {
                 while !self.line()?.is_empty() {}
                 return Ok(content);
             }
-            content.extend(self.exactly(size, "a chunk")?);
+            content.extend(self.read_exactly(size, "a chunk")?);
             let end = self.line()?;
             if !end.is_empty() {
-                return Err(Stop::fail("CR LF behind a chunk", format!("{end:?}")));
+                return Err(Abort::fail("CR LF after a chunk", format!("{end:?}")));
             }
         }
     }
 
-    fn line(&mut self) -> Step<String> {
+    fn line(&mut self) -> CaseResult<String> {
         loop {
             if let Some(at) = find(&self.inbox, b"\r\n") {
                 let line = self.inbox.split_to(at + 2);
@@ -242,7 +245,7 @@ impl Client {
     }
 }
 
-/// Where `needle` begins in `hay`.
+/// Returns the position of `needle` in `hay`.
 pub(crate) fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
     hay.windows(needle.len()).position(|window| window == needle)
 }

@@ -1,4 +1,4 @@
-//! The results of `check`: as text for people, JSON and JUnit for machines.
+//! The report of `check`: text for people, JSON and JUnit for programs.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -7,77 +7,77 @@ use std::fmt::Write as _;
 use crate::case::Case;
 use crate::judge::Outcome;
 
-/// One judged case.
+/// One case and its outcome.
 #[derive(Debug)]
-pub struct Line {
+pub struct CaseReport {
     /// The case.
     pub case: Case,
-    /// What it came to.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
-/// The form of a report.
+/// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// For people.
+    /// Plain text.
     #[default]
     Text,
-    /// One JSON object.
+    /// A JSON object.
     Json,
-    /// JUnit's XML, which most course and build systems read.
+    /// JUnit XML, which most build systems and graders read.
     Junit,
 }
 
-/// How many held, were skipped, and failed.
-pub fn counts(lines: &[Line]) -> (usize, usize, usize) {
+/// Returns how many cases passed, were skipped, and failed.
+pub fn counts(cases: &[CaseReport]) -> (usize, usize, usize) {
     let count = |test: fn(&Outcome) -> bool| {
-        lines.iter().filter(|line| test(&line.outcome)).count()
+        cases.iter().filter(|entry| test(&entry.outcome)).count()
     };
     (
-        count(|outcome| matches!(outcome, Outcome::Held)),
+        count(|outcome| matches!(outcome, Outcome::Passed)),
         count(|outcome| matches!(outcome, Outcome::Skipped(_))),
-        count(|outcome| matches!(outcome, Outcome::Broken(_))),
+        count(|outcome| matches!(outcome, Outcome::Failed(_))),
     )
 }
 
-/// Renders a report.
-pub fn render(lines: &[Line], format: Format) -> String {
+/// Returns the report as text in this format.
+pub fn render(cases: &[CaseReport], format: Format) -> String {
     match format {
-        Format::Text => text(lines),
-        Format::Json => json(lines),
-        Format::Junit => junit(lines),
+        Format::Text => text(cases),
+        Format::Json => json(cases),
+        Format::Junit => junit(cases),
     }
 }
 
-fn text(lines: &[Line]) -> String {
+fn text(cases: &[CaseReport]) -> String {
     let mut text = String::new();
-    for line in lines {
-        let name = line.case.full_name();
-        let _ = match &line.outcome {
-            Outcome::Held => writeln!(text, "ok      {name}"),
+    for entry in cases {
+        let name = entry.case.full_name();
+        let _ = match &entry.outcome {
+            Outcome::Passed => writeln!(text, "ok      {name}"),
             Outcome::Skipped(why) => writeln!(text, "skipped {name}: {why}"),
-            Outcome::Broken(_) => writeln!(text, "FAILED  {name}"),
+            Outcome::Failed(_) => writeln!(text, "FAILED  {name}"),
         };
     }
-    for line in lines {
-        if let Outcome::Broken(failure) = &line.outcome {
-            let _ = write!(text, "\n── {} ──\n{failure}", line.case.full_name());
+    for entry in cases {
+        if let Outcome::Failed(failure) = &entry.outcome {
+            let _ = write!(text, "\n── {} ──\n{failure}", entry.case.full_name());
         }
     }
-    let (held, skipped, broken) = counts(lines);
+    let (held, skipped, broken) = counts(cases);
     let _ =
         writeln!(text, "\n{held} promises kept, {broken} broken, {skipped} not tried");
-    for (count, why) in reasons(lines) {
+    for (count, why) in reasons(cases) {
         let _ = writeln!(text, "{count:7} not tried: {why}");
     }
     text
 }
 
-/// Why cases were not tried, the most frequent reason first.
-fn reasons(lines: &[Line]) -> Vec<(usize, &str)> {
+/// Returns the reasons why cases were skipped, the most frequent first.
+fn reasons(cases: &[CaseReport]) -> Vec<(usize, &str)> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for line in lines {
-        if let Outcome::Skipped(why) = &line.outcome {
+    for entry in cases {
+        if let Outcome::Skipped(why) = &entry.outcome {
             *counts.entry(why).or_default() += 1;
         }
     }
@@ -86,25 +86,25 @@ fn reasons(lines: &[Line]) -> Vec<(usize, &str)> {
     all
 }
 
-fn json(lines: &[Line]) -> String {
-    let one = |line: &Line| {
+fn json(cases: &[CaseReport]) -> String {
+    let one = |entry: &CaseReport| {
         let mut value = serde_json::json!({
-            "family": line.case.family,
-            "name": line.case.name,
-            "kind": line.case.kind.word(),
-            "cite": line.case.cite,
-            "says": line.case.says,
+            "family": entry.case.family,
+            "name": entry.case.name,
+            "kind": entry.case.kind.label(),
+            "cite": entry.case.cite,
+            "description": entry.case.description,
         });
-        match &line.outcome {
-            Outcome::Held => value["outcome"] = "held".into(),
+        match &entry.outcome {
+            Outcome::Passed => value["outcome"] = "held".into(),
             Outcome::Skipped(why) => {
                 value["outcome"] = "skipped".into();
                 value["why"] = why.as_str().into();
             }
-            Outcome::Broken(failure) => {
+            Outcome::Failed(failure) => {
                 value["outcome"] = "broken".into();
                 value["expected"] = failure.expected.as_str().into();
-                value["came"] = failure.came.as_str().into();
+                value["actual"] = failure.actual.as_str().into();
                 value["transcript"] = failure.transcript.as_str().into();
                 value["start"] = failure.start.as_str().into();
                 value["by_hand"] = failure.by_hand.clone().into();
@@ -113,36 +113,36 @@ fn json(lines: &[Line]) -> String {
         }
         value
     };
-    let (held, skipped, broken) = counts(lines);
+    let (held, skipped, broken) = counts(cases);
     let report = serde_json::json!({
         "held": held,
         "broken": broken,
         "skipped": skipped,
-        "cases": lines.iter().map(one).collect::<Vec<_>>(),
+        "cases": cases.iter().map(one).collect::<Vec<_>>(),
     });
     format!("{report:#}\n")
 }
 
-fn junit(lines: &[Line]) -> String {
-    let (_, skipped, broken) = counts(lines);
+fn junit(cases: &[CaseReport]) -> String {
+    let (_, skipped, broken) = counts(cases);
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let total = lines.len();
+    let total = cases.len();
     let _ = writeln!(
         text,
         "<testsuite name=\"client-suite\" tests=\"{total}\" failures=\"{broken}\" skipped=\"{skipped}\">"
     );
-    for line in lines {
-        let (family, name) = (line.case.family, line.case.name);
+    for entry in cases {
+        let (family, name) = (entry.case.family, entry.case.name);
         let _ = write!(text, "  <testcase classname=\"{family}\" name=\"{name}\"");
-        let _ = match &line.outcome {
-            Outcome::Held => writeln!(text, "/>"),
+        let _ = match &entry.outcome {
+            Outcome::Passed => writeln!(text, "/>"),
             Outcome::Skipped(why) => {
                 writeln!(text, "><skipped message=\"{}\"/></testcase>", xml(why))
             }
-            Outcome::Broken(failure) => writeln!(
+            Outcome::Failed(failure) => writeln!(
                 text,
                 "><failure message=\"{}\">{}</failure></testcase>",
-                xml(&failure.came),
+                xml(&failure.actual),
                 xml(&failure.to_string())
             ),
         };
@@ -159,7 +159,7 @@ fn xml(text: &str) -> String {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
-            // XML 1.0 has no other control characters, not even escaped.
+            // XML 1.0 allows no other control characters, not even as references.
             c if c.is_control() && !matches!(c, '\n' | '\t') => safe.push('\u{fffd}'),
             c => safe.push(c),
         }

@@ -1,22 +1,26 @@
-//! One answer, parsed strictly: what a client may rely on must be there.
+//! One response, parsed strictly, and assertions about it.
 
-use crate::verdict::{Step, Stop, Verdict, demand};
+use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
-/// A complete answer.
+/// A complete response.
 #[derive(Debug, Clone, Default)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// `HTTP/1.1` or `HTTP/1.0`.
+    /// The protocol version: `HTTP/1.1` or `HTTP/1.0`.
     pub version: String,
-    /// The fields, in order, as they came.
+    /// The fields in the order received.
     pub fields: Vec<(String, String)>,
-    /// The content, its transfer coding taken off.
+    /// The content, with the transfer coding removed.
     pub content: Vec<u8>,
 }
 
 impl Response {
-    /// Parses a head, the empty line included.
+    /// Parses a head, including the empty line.
+    ///
+    /// # Errors
+    ///
+    /// Describes the first violation of RFC 9112.
     pub fn parse_head(head: &[u8]) -> Result<Self, String> {
         let text: String = head.iter().map(|&byte| char::from(byte)).collect();
         let text =
@@ -24,30 +28,30 @@ impl Response {
         let mut lines = text.split("\r\n");
         let line = lines.next().unwrap_or_default();
         if text.replace("\r\n", "").contains(['\r', '\n', '\0']) {
-            return Err("a CR, LF or NUL alone within the head".to_owned());
+            return Err("a lone CR, LF or NUL within the head".to_owned());
         }
         let mut parts = line.splitn(3, ' ');
         let version = parts.next().unwrap_or_default().to_owned();
         let code = parts.next().unwrap_or_default();
         if !matches!(version.as_str(), "HTTP/1.1" | "HTTP/1.0") {
             return Err(format!(
-                "a status line that does not begin with HTTP/1.1: {line:?}"
+                "a status line that does not begin with HTTP/1.1 or HTTP/1.0: {line:?}"
             ));
         }
         if parts.next().is_none() {
             return Err(format!(
-                "a status line without the space behind the code: {line:?}"
+                "a status line without a space after the status code: {line:?}"
             ));
         }
         let status = match code.parse::<u16>() {
             Ok(status) if code.len() == 3 && (100..600).contains(&status) => status,
-            _ => return Err(format!("a status code that is none: {line:?}")),
+            _ => return Err(format!("an invalid status code: {line:?}")),
         };
         let fields = lines.map(field).collect::<Result<_, _>>()?;
         Ok(Self { status, version, fields, content: Vec::new() })
     }
 
-    /// The one value of a field.
+    /// Returns the first value of a field.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields
             .iter()
@@ -55,14 +59,14 @@ impl Response {
             .map(|(_, v)| v.as_str())
     }
 
-    /// Every value of a field.
+    /// Returns every value of a field.
     pub fn all(&self, name: &str) -> Vec<&str> {
         let same = |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
         self.fields.iter().filter(same).map(|(_, v)| v.as_str()).collect()
     }
 
-    /// Whether a list field (such as Connection or Allow) has this element.
-    pub fn lists(&self, name: &str, element: &str) -> bool {
+    /// Returns whether a list field (such as Connection or Allow) contains this element.
+    pub fn list_contains(&self, name: &str, element: &str) -> bool {
         let values = self.all(name);
         values
             .iter()
@@ -70,88 +74,89 @@ impl Response {
             .any(|e| e.trim().eq_ignore_ascii_case(element))
     }
 
-    /// Whether the connection ends with this answer (RFC 9112 section 9.3).
-    pub fn tells_end(&self) -> bool {
-        let old = self.version == "HTTP/1.0" && !self.lists("Connection", "keep-alive");
-        old || self.lists("Connection", "close")
+    /// Returns whether the connection ends after this response (RFC 9112 section 9.3).
+    pub fn announces_close(&self) -> bool {
+        let old =
+            self.version == "HTTP/1.0" && !self.list_contains("Connection", "keep-alive");
+        old || self.list_contains("Connection", "close")
     }
 
-    /// The content as text.
+    /// Returns the content as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.content).into_owned()
     }
 
-    /// The announced length, if it is one.
+    /// Returns the value of Content-Length, if it is a number.
     pub fn length(&self) -> Option<u64> {
         self.field("Content-Length").and_then(|value| value.parse().ok())
     }
 
-    /// Demands a status.
-    pub fn is(&self, status: u16) -> Step<&Self> {
+    /// Asserts the status.
+    pub fn is(&self, status: u16) -> CaseResult<&Self> {
         self.one_of(&[status])
     }
 
-    /// Demands one of several statuses.
-    pub fn one_of(&self, statuses: &[u16]) -> Step<&Self> {
+    /// Asserts that the status is one of several.
+    pub fn one_of(&self, statuses: &[u16]) -> CaseResult<&Self> {
         if statuses.contains(&self.status) {
             return Ok(self);
         }
         let expected = status_list(statuses);
-        Err(Stop::fail(expected, format!("status {} ({})", self.status, self.excerpt())))
+        Err(Abort::fail(expected, format!("status {} ({})", self.status, self.excerpt())))
     }
 
-    /// Demands this content, byte for byte.
-    pub fn holds(&self, content: impl AsRef<[u8]>) -> Step<&Self> {
+    /// Asserts the content, byte for byte.
+    pub fn has_content(&self, content: impl AsRef<[u8]>) -> CaseResult<&Self> {
         let wanted = content.as_ref();
         if self.content == wanted {
             return Ok(self);
         }
         let same = self.content.iter().zip(wanted).take_while(|(a, b)| a == b).count();
         let at = same.saturating_sub(8);
-        let came = &self.content[at.min(self.content.len())..];
+        let actual = &self.content[at.min(self.content.len())..];
         let expected =
             crate::show::bytes(&wanted[at..wanted.len().min(at + 80)], wanted.len());
-        let got = crate::show::bytes(&came[..came.len().min(80)], self.content.len());
-        Err(Stop::fail(
+        let got = crate::show::bytes(&actual[..actual.len().min(80)], self.content.len());
+        Err(Abort::fail(
             format!("content of {} bytes, from byte {at}: {expected}", wanted.len()),
             format!(
-                "content of {} bytes, the same up to byte {same}, from byte {at}: {got}",
+                "content of {} bytes, which differs at byte {same}; from byte {at}: {got}",
                 self.content.len()
             ),
         ))
     }
 
-    /// Demands a field with exactly this value.
-    pub fn has(&self, name: &str, value: &str) -> Step<&Self> {
-        let came = match self.field(name) {
+    /// Asserts that a field has exactly this value.
+    pub fn has(&self, name: &str, value: &str) -> CaseResult<&Self> {
+        let actual = match self.field(name) {
             Some(got) if got == value => return Ok(self),
             Some(got) => format!("{name}: {got}"),
             None => format!("no {name} field"),
         };
-        Err(Stop::fail(format!("{name}: {value}"), came))
+        Err(Abort::fail(format!("{name}: {value}"), actual))
     }
 
-    /// Demands that a list field has this element.
-    pub fn names(&self, name: &str, element: &str) -> Step<&Self> {
-        let came = match self.all(name) {
+    /// Asserts that a list field contains this element.
+    pub fn list_has(&self, name: &str, element: &str) -> CaseResult<&Self> {
+        let actual = match self.all(name) {
             none if none.is_empty() => format!("no {name} field"),
             all => format!("{name}: {}", all.join(", ")),
         };
-        demand(
-            self.lists(name, element),
+        ensure(
+            self.list_contains(name, element),
             format!("{name}: {element} (alone or in a list)"),
-            came,
+            actual,
         )?;
         Ok(self)
     }
 
-    /// Demands that a field is not there.
+    /// Asserts that a field is absent.
     pub fn lacks(&self, name: &str) -> Verdict {
-        let came = self.field(name).unwrap_or_default();
-        demand(
+        let actual = self.field(name).unwrap_or_default();
+        ensure(
             self.field(name).is_none(),
             format!("no {name} field"),
-            format!("{name}: {came}"),
+            format!("{name}: {actual}"),
         )
     }
 
@@ -164,7 +169,7 @@ impl Response {
     }
 }
 
-/// Statuses in words.
+/// Formats statuses for an expectation.
 pub(crate) fn status_list(statuses: &[u16]) -> String {
     let names: Vec<_> = statuses.iter().map(ToString::to_string).collect();
     format!("status {}", names.join(" or "))
@@ -172,10 +177,10 @@ pub(crate) fn status_list(statuses: &[u16]) -> String {
 
 fn field(line: &str) -> Result<(String, String), String> {
     let (name, value) =
-        line.split_once(':').ok_or(format!("a field without colon: {line:?}"))?;
+        line.split_once(':').ok_or(format!("a field line without a colon: {line:?}"))?;
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(token) {
-        return Err(format!("a field name that is no token: {line:?}"));
+        return Err(format!("a field name that is not a token: {line:?}"));
     }
     Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
 }

@@ -1,4 +1,4 @@
-//! Sending: all at once, in pieces, a little now and then; and ending that.
+//! Sending: all at once, in pieces, or slowly; and closing.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::Shutdown;
@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::client::{Client, Seen};
-use crate::patience::{patience, timed_out};
-use crate::transcript::What;
-use crate::verdict::{Step, Stop, Verdict};
+use crate::client::{Client, Peek};
+use crate::timeout::{timed_out, timeout};
+use crate::transcript::EventKind;
+use crate::verdict::{Abort, CaseResult, Verdict};
 
 impl Client {
-    /// Sends all bytes. That the server no longer takes them is noted and not
-    /// an error: what the client reads next tells whether it was right.
+    /// Sends all bytes. If the server has closed its receiving side, that is recorded and is
+    /// not an error: the response that is read next decides whether it was allowed.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> Verdict {
         let mut rest = bytes.as_ref();
         while !rest.is_empty() {
@@ -24,18 +24,18 @@ impl Client {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if timed_out(&error) => {
-                    let seconds = patience().as_secs();
-                    return Err(Stop::fail(
-                        "a server that takes what it is sent",
+                    let seconds = timeout().as_secs();
+                    return Err(Abort::fail(
+                        "a server that reads what it is sent",
                         format!(
-                            "it took nothing for {seconds} s; {} bytes are left",
+                            "it read nothing for {seconds} s; {} bytes are still unsent",
                             rest.len()
                         ),
                     ));
                 }
                 Err(_) => {
                     self.note(format!(
-                        "the server takes no more ({} bytes left)",
+                        "the server accepts no more bytes ({} unsent)",
                         rest.len()
                     ));
                     return Ok(());
@@ -45,7 +45,7 @@ impl Client {
         Ok(())
     }
 
-    /// Sends what the socket takes without waiting; says how much that was.
+    /// Sends as much as the socket takes without blocking. Returns how many bytes.
     pub fn send_some(&mut self, bytes: &[u8]) -> usize {
         let _ = self.stream.set_nonblocking(true);
         let sent = self.stream.write(bytes);
@@ -57,41 +57,41 @@ impl Client {
         sent
     }
 
-    /// Sends a byte as urgent data (send(2), MSG_OOB): a read of the server stops before it,
-    /// whatever has come behind it.
+    /// Sends a byte as urgent data (send(2), MSG_OOB). A read by the server stops in front of
+    /// it, even if more bytes have already arrived behind it.
     pub fn send_urgent(&mut self, byte: u8) -> Verdict {
         SockRef::from(&self.stream)
             .send_out_of_band(&[byte])
-            .map_err(|error| Stop::fail("urgent data sent", error.to_string()))?;
+            .map_err(|error| Abort::fail("urgent data sent", error.to_string()))?;
         self.log.sent(&self.name, &[byte]);
         self.note("the last byte was urgent data (MSG_OOB)");
         Ok(())
     }
 
-    /// Sends pieces of `size` bytes with a pause behind each, until all are
-    /// sent or the server says something first. True: it said something
-    /// (or hung up) before the last piece was sent.
+    /// Sends pieces of `size` bytes with a pause after each, until all are sent or the server
+    /// reacts. Returns `true` if the server sent something or ended the connection before the
+    /// last piece was sent.
     pub fn drip(
         &mut self,
         bytes: impl AsRef<[u8]>,
         size: usize,
         pause: Duration,
-    ) -> Step<bool> {
+    ) -> CaseResult<bool> {
         for piece in bytes.as_ref().chunks(size) {
-            if self.look(Duration::ZERO) != Seen::Nothing {
+            if self.peek(Duration::ZERO) != Peek::Nothing {
                 return Ok(true);
             }
             self.send(piece)?;
-            self.log.add(&self.name, What::Paused(pause.as_millis() as u64));
-            if self.look(pause) != Seen::Nothing {
+            self.log.add(&self.name, EventKind::Paused(pause.as_millis() as u64));
+            if self.peek(pause) != Peek::Nothing {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Sends all bytes, the last of them in one segment with the end of file: the kernel
-    /// is told that more is to come, and then that nothing is (send(2), MSG_MORE).
+    /// Sends all bytes, the last of them in one segment with the FIN: MSG_MORE holds them back
+    /// until the sending side is shut down (send(2)).
     pub fn send_and_half_close(&mut self, bytes: &[u8]) -> Verdict {
         #[cfg(target_os = "linux")]
         {
@@ -107,8 +107,8 @@ impl Client {
         Ok(())
     }
 
-    /// Sends so many bytes that mean nothing, as far as they go in half a second, and
-    /// closes the sending side.
+    /// Sends up to `bytes` bytes of padding, as many as the server reads within half a second,
+    /// and shuts down the sending side.
     pub fn send_much_and_half_close(&mut self, bytes: usize) -> Verdict {
         let start = Instant::now();
         let mut left = bytes;
@@ -122,30 +122,30 @@ impl Client {
         Ok(())
     }
 
-    /// Closes the sending side.
+    /// Shuts down the sending side.
     pub fn half_close(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);
-        self.log.add(&self.name, What::HalfClosed);
+        self.log.add(&self.name, EventKind::HalfClosed);
     }
 
-    /// Resets the connection: the server's next read or write fails.
+    /// Resets the connection, so that the server's next read or write fails.
     pub fn reset(self) {
-        // Zero linger turns close into RST (socket(7), SO_LINGER).
+        // A linger time of zero makes close send RST (socket(7), SO_LINGER).
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
-        self.log.add(&self.name, What::Reset);
+        self.log.add(&self.name, EventKind::Reset);
     }
 
-    /// Closes.
+    /// Closes the connection.
     pub fn close(self) {
-        self.log.add(&self.name, What::Closed);
+        self.log.add(&self.name, EventKind::Closed);
     }
 
-    /// Waits until the server has taken everything that was sent out of its
-    /// socket's receive queue. So a request can be cut at a place for certain.
-    pub fn drained(&self) {
-        self.log.add(&self.name, What::Cut);
+    /// Waits until the server has read everything that was sent, so that its next read begins
+    /// exactly at the bytes sent next. Gives up after half a second.
+    pub fn wait_until_read(&self) {
+        self.log.add(&self.name, EventKind::WaitedUntilRead);
         let start = Instant::now();
-        // A server may rightly leave bytes lying (it is busy with others): then go on.
+        // A server may have a reason to leave bytes unread: it is busy with other clients.
         while start.elapsed() < Duration::from_millis(500) {
             match crate::queue::unread_by_peer(&self.stream) {
                 Some(0) => return,
@@ -155,14 +155,14 @@ impl Client {
         }
     }
 
-    /// Sends the pieces and waits behind each until the server has taken it.
+    /// Sends the pieces, and waits after each until the server has read it.
     pub fn send_in_pieces<'a>(
         &mut self,
         pieces: impl IntoIterator<Item = &'a [u8]>,
     ) -> Verdict {
         for piece in pieces {
             self.send(piece)?;
-            self.drained();
+            self.wait_until_read();
         }
         Ok(())
     }

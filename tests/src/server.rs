@@ -1,4 +1,4 @@
-//! A server under test: how it is started, found, signalled, and always ended.
+//! A server under test: starts it, finds its address, sends signals, and always reaps it.
 
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -10,20 +10,20 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use crate::bounds::Bounds;
 use crate::cleanup;
 use crate::output::Output;
-use crate::patience::patience;
 use crate::port::free_port;
-use crate::target::{Target, fill};
-use crate::verdict::{Step, Stop};
+use crate::rlimits::Rlimits;
+use crate::target::{Target, fill_placeholders};
+use crate::timeout::timeout;
+use crate::verdict::{Abort, CaseResult};
 
-/// A running server.
+/// A running server; dropping it kills the whole process group.
 #[derive(Debug)]
 pub struct Server {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
-    /// The command that starts it by hand, on port 8080.
+    /// The command that starts it by hand on port 8080; empty if the suite did not start it.
     pub by_hand: String,
     child: Option<Child>,
     stdout: Output,
@@ -33,30 +33,30 @@ pub struct Server {
 type Options<'a> = &'a [(&'a str, &'a str)];
 
 impl Server {
-    /// Starts the target with a document root and options.
+    /// Starts the target with a document root, options, and resource limits.
     pub fn start(
         target: &Target,
         root: &Path,
         options: Options<'_>,
-        bounds: Bounds,
-    ) -> Step<Self> {
+        rlimits: Rlimits,
+    ) -> CaseResult<Self> {
         match target {
             Target::Url(url) => {
                 if let Some((name, _)) = options.first() {
-                    return Err(Stop::skip(format!(
-                        "a server that already runs cannot be given --{name}"
+                    return Err(Abort::skip(format!(
+                        "a server that is already running cannot be given --{name}"
                     )));
                 }
-                Self::running(url)
+                Self::existing(url)
             }
-            Target::Binary(path) => Self::spawn_ours(path, root, options, bounds),
+            Target::Binary(path) => Self::spawn_binary(path, root, options, rlimits),
             Target::Command(template) => {
-                Self::spawn_template(template, root, options, bounds)
+                Self::spawn_template(template, root, options, rlimits)
             }
         }
     }
 
-    fn running(url: &str) -> Step<Self> {
+    fn existing(url: &str) -> CaseResult<Self> {
         let authority =
             url.strip_prefix("http://").unwrap_or(url).split('/').next().unwrap_or(url);
         let with_port = if authority.contains(':') {
@@ -66,7 +66,7 @@ impl Server {
         };
         let address = with_port.to_socket_addrs().ok().and_then(|mut all| all.next());
         let address = address.ok_or_else(|| {
-            Stop::skip(format!("{url} names no host that is known here"))
+            Abort::skip(format!("the host of {url} cannot be resolved"))
         })?;
         Ok(Self {
             address,
@@ -77,12 +77,12 @@ impl Server {
         })
     }
 
-    fn spawn_ours(
+    fn spawn_binary(
         path: &Path,
         root: &Path,
         options: Options<'_>,
-        bounds: Bounds,
-    ) -> Step<Self> {
+        rlimits: Rlimits,
+    ) -> CaseResult<Self> {
         let mut args = vec!["--listen".to_owned(), "127.0.0.1:0".to_owned()];
         args.extend(["--root".to_owned(), root.display().to_string()]);
         args.extend(
@@ -93,8 +93,8 @@ impl Server {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let by_hand =
             format!("{name} {}", args.join(" ")).replace("127.0.0.1:0", "127.0.0.1:8080");
-        let mut server = Self::spawn(bounds.command(path, &args), by_hand, true)?;
-        server.address = server.announced()?;
+        let mut server = Self::spawn(rlimits.command(path, &args), by_hand, true)?;
+        server.address = server.read_address()?;
         Ok(server)
     }
 
@@ -102,121 +102,128 @@ impl Server {
         template: &str,
         root: &Path,
         options: Options<'_>,
-        bounds: Bounds,
-    ) -> Step<Self> {
+        rlimits: Rlimits,
+    ) -> CaseResult<Self> {
         let port = free_port()?;
-        let filled = fill(template, port, root, options)?;
-        let by_hand = fill(template, 8080, root, options)?;
+        let filled = fill_placeholders(template, port, root, options)?;
+        let by_hand = fill_placeholders(template, 8080, root, options)?;
         let args = ["-c".to_owned(), format!("exec {filled}")];
         let mut server =
-            Self::spawn(bounds.command(Path::new("/bin/sh"), &args), by_hand, false)?;
+            Self::spawn(rlimits.command(Path::new("/bin/sh"), &args), by_hand, false)?;
         server.address = SocketAddr::from(([127, 0, 0, 1], port));
-        server.accepting()?;
+        server.wait_until_accepting()?;
         Ok(server)
     }
 
-    /// Starts a command whose process group is its own, so that all of it can be ended.
-    pub fn spawn(mut command: Command, by_hand: String, keep_stdout: bool) -> Step<Self> {
+    /// Starts a command in a process group of its own, so that all its processes can be killed.
+    pub fn spawn(
+        mut command: Command,
+        by_hand: String,
+        keep_stdout: bool,
+    ) -> CaseResult<Self> {
         command
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| {
-            Stop::fail("a server that starts", format!("{by_hand}: {error}"))
+            Abort::fail("the server starts", format!("{by_hand}: {error}"))
         })?;
-        cleanup::started(Pid::from_raw(child.id().cast_signed()));
-        let stdout = child.stdout.take().map(|pipe| Output::of(pipe, keep_stdout));
-        let stderr = child.stderr.take().map(|pipe| Output::of(pipe, true));
+        cleanup::register(Pid::from_raw(child.id().cast_signed()));
+        let stdout = child.stdout.take().map(|pipe| Output::capture(pipe, keep_stdout));
+        let stderr = child.stderr.take().map(|pipe| Output::capture(pipe, true));
         let (stdout, stderr) = (stdout.unwrap_or_default(), stderr.unwrap_or_default());
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         Ok(Self { address, by_hand, child: Some(child), stdout, stderr })
     }
 
-    /// Waits for the line `listening on http://ADDR`.
-    fn announced(&mut self) -> Step<SocketAddr> {
+    /// Waits for the line `listening on http://ADDR` and returns the address.
+    fn read_address(&mut self) -> CaseResult<SocketAddr> {
         let start = Instant::now();
-        while start.elapsed() < patience() {
+        while start.elapsed() < timeout() {
             let text = self.stdout();
             if let Some(line) = text.lines().next().filter(|_| text.contains('\n')) {
                 let address = line
                     .strip_prefix("listening on http://")
                     .and_then(|a| a.parse().ok());
                 return address.ok_or_else(|| {
-                    Stop::fail("the line `listening on http://ADDRESS:PORT`", line)
+                    Abort::fail("the line `listening on http://ADDRESS:PORT`", line)
                 });
             }
-            self.must_run()?;
+            self.ensure_running()?;
             thread::sleep(Duration::from_millis(1));
         }
-        Err(Stop::fail(
+        Err(Abort::fail(
             "the line `listening on http://ADDRESS:PORT`",
             "nothing on standard output",
         ))
     }
 
-    /// A server that ends before it serves will not start any more.
-    fn must_run(&mut self) -> Step<()> {
+    /// Fails if the server has exited.
+    fn ensure_running(&mut self) -> CaseResult<()> {
         let Some(status) = self.exited() else { return Ok(()) };
-        self.settle();
-        let said = format!("it ended with {status}: {}", self.stderr());
-        Err(Stop::fail("a server that starts", said))
+        self.drain_output();
+        let said = format!("it exited with {status}: {}", self.stderr());
+        Err(Abort::fail("the server starts", said))
     }
 
-    /// Waits until connecting works: a server of any origin may print nothing.
-    fn accepting(&mut self) -> Step<()> {
+    /// Waits until the server accepts connections: a server of any origin may print nothing.
+    fn wait_until_accepting(&mut self) -> CaseResult<()> {
         let start = Instant::now();
-        while start.elapsed() < patience() {
+        while start.elapsed() < timeout() {
             if TcpStream::connect(self.address).is_ok() {
                 return Ok(());
             }
-            self.must_run()?;
+            self.ensure_running()?;
             thread::sleep(Duration::from_millis(5));
         }
-        Err(Stop::fail(
-            format!("a server that accepts at {}", self.address),
-            "no connection is taken",
+        Err(Abort::fail(
+            format!("a server that accepts connections at {}", self.address),
+            "connecting keeps failing",
         ))
     }
 
-    /// The process, if the suite started it.
-    pub fn pid(&self) -> Step<u32> {
-        let child = self
-            .child
-            .as_ref()
-            .ok_or_else(|| Stop::skip("the server's process is not ours to look at"))?;
+    /// Returns the process ID, if the suite started the server.
+    pub fn pid(&self) -> CaseResult<u32> {
+        let child = self.child.as_ref().ok_or_else(|| {
+            Abort::skip(
+                "the suite did not start the server, so it cannot examine its process",
+            )
+        })?;
         Ok(child.id())
     }
 
-    /// Sends a signal.
-    pub fn signal(&self, signal: Signal) -> Step<()> {
+    /// Sends a signal to the server.
+    pub fn signal(&self, signal: Signal) -> CaseResult<()> {
         let pid = Pid::from_raw(self.pid()?.cast_signed());
-        kill(pid, signal)
-            .map_err(|error| Stop::fail(format!("a server that takes {signal}"), error))
+        kill(pid, signal).map_err(|error| {
+            Abort::fail(format!("{signal} can be sent to the server"), error)
+        })
     }
 
-    /// Sends a signal to it and to all processes that it has made.
-    pub fn signal_all(&self, signal: Signal) -> Step<()> {
+    /// Sends a signal to the server and all its child processes.
+    pub fn signal_all(&self, signal: Signal) -> CaseResult<()> {
         let group = Pid::from_raw(self.pid()?.cast_signed());
-        killpg(group, signal)
-            .map_err(|error| Stop::fail(format!("a server that takes {signal}"), error))
+        killpg(group, signal).map_err(|error| {
+            Abort::fail(format!("{signal} can be sent to the server"), error)
+        })
     }
 
-    /// Its exit status, if it has ended.
+    /// Returns the exit status, if the server has exited.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())
     }
 
-    /// Its exit status, if it ends about now: a process that dies has closed its
-    /// connections a moment before it is dead.
-    pub fn exits_now(&mut self) -> Option<ExitStatus> {
+    /// Returns the exit status if the server exits within 200 ms. A process that dies closes
+    /// its connections a moment before it can be reaped.
+    pub fn exits_soon(&mut self) -> Option<ExitStatus> {
         const MOMENT: Duration = Duration::from_millis(200);
         self.child.as_ref()?;
         let start = Instant::now();
         while start.elapsed() < MOMENT {
             let status = self.exited();
             if status.is_some() {
-                self.settle();
+                self.drain_output();
                 return status;
             }
             thread::sleep(Duration::from_millis(2));
@@ -224,53 +231,53 @@ impl Server {
         None
     }
 
-    /// Waits until it has ended.
-    pub fn wait(&mut self) -> Step<ExitStatus> {
+    /// Waits until the server has exited, at most for the suite's timeout.
+    pub fn wait(&mut self) -> CaseResult<ExitStatus> {
         self.pid()?;
         let start = Instant::now();
-        while start.elapsed() < patience() {
+        while start.elapsed() < timeout() {
             if let Some(status) = self.exited() {
-                self.settle();
+                self.drain_output();
                 return Ok(status);
             }
             thread::sleep(Duration::from_millis(2));
         }
-        Err(Stop::fail(
-            "a server that ends",
-            format!("it still runs after {} s", patience().as_secs()),
+        Err(Abort::fail(
+            "the server exits",
+            format!("it still runs after {} s", timeout().as_secs()),
         ))
     }
 
-    /// Waits until what an ended server said has been read. A process that it
-    /// left behind may hold the pipes open: then what there is must do.
-    fn settle(&self) {
+    /// Waits until the output of an exited server has been read. Processes that it left behind
+    /// may keep the pipes open; then the output read so far has to do.
+    fn drain_output(&self) {
         let start = Instant::now();
-        while start.elapsed() < patience() / 2
-            && !(self.stdout.is_whole() && self.stderr.is_whole())
+        while start.elapsed() < timeout() / 2
+            && !(self.stdout.is_complete() && self.stderr.is_complete())
         {
             thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// Everything on standard output so far.
+    /// Returns everything written to standard output so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
 
-    /// Everything on standard error so far.
+    /// Returns everything written to standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
     }
 
-    /// How it died, in words.
-    pub fn describe(status: ExitStatus) -> String {
+    /// Describes an exit status.
+    pub fn describe_exit(status: ExitStatus) -> String {
         match (status.code(), status.signal()) {
             (Some(code), _) => format!("exit status {code}"),
             (None, Some(number)) => {
                 let name = Signal::try_from(number).map_or("unknown", Signal::as_str);
-                format!("death by signal {number} ({name})")
+                format!("killed by signal {number} ({name})")
             }
-            (None, None) => "an unknown end".to_owned(),
+            (None, None) => "an unknown exit status".to_owned(),
         }
     }
 }
@@ -278,18 +285,21 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
-            // The whole group: a forking server's children too, and a stopped one as well.
+            // The whole group: including children of a forking server, and stopped processes.
             let group = Pid::from_raw(child.id().cast_signed());
             let _ = killpg(group, Signal::SIGKILL);
             let _ = child.kill();
             let _ = child.wait();
-            cleanup::ended(group);
+            cleanup::unregister(group);
         }
     }
 }
 
-/// A program's output when it is expected to fail at once: status, stdout, stderr.
-pub fn run_to_end(path: &Path, args: &[&str]) -> Step<(ExitStatus, String, String)> {
+/// Runs a program that is expected to exit. Returns status, stdout, and stderr.
+pub fn run_to_end(
+    path: &Path,
+    args: &[&str],
+) -> CaseResult<(ExitStatus, String, String)> {
     let mut command = Command::new(path);
     command.args(args);
     let mut server = Server::spawn(command, String::new(), true)?;

@@ -1,11 +1,12 @@
-//! Bytes and events for human eyes, and the shell line that repeats them.
+//! Formats bytes and events for a failure's text, and the shell command that repeats them.
 
 use std::fmt::Write as _;
 
-use crate::client::{End, Seen};
-use crate::transcript::{Event, What};
+use crate::client::{End, Peek};
+use crate::transcript::{Event, EventKind};
 
-/// Bytes escaped as in a string literal, long runs and long middles cut.
+/// Escapes bytes as in a string literal, and abbreviates long runs and long middles. `all` is
+/// the number of bytes that `bytes` is the beginning of.
 pub fn bytes(bytes: &[u8], all: usize) -> String {
     const HEAD: usize = 600;
     const TAIL: usize = 120;
@@ -33,7 +34,7 @@ fn escape(bytes: &[u8], text: &mut String) {
         let shown = if run > 24 { 8 } else { run };
         for _ in 0..shown {
             for c in std::ascii::escape_default(first) {
-                // Quotes need no escape here: the text is not put between any.
+                // Undone below for quotes: the text is not quoted itself.
                 text.push(char::from(c));
             }
         }
@@ -45,39 +46,45 @@ fn escape(bytes: &[u8], text: &mut String) {
     *text = text.replace("\\\"", "\"").replace("\\'", "'");
 }
 
-impl Seen {
-    /// What was seen, as the reader of a failure should hear it.
-    pub fn in_words(self) -> &'static str {
+impl Peek {
+    /// Describes what was observed.
+    pub fn describe(self) -> &'static str {
         match self {
-            Self::Bytes => "bytes",
-            Self::End(End::Closed) => "the end: the server closed the connection",
-            Self::End(End::Reset) => "a reset of the connection",
+            Self::Bytes => "bytes arrived",
+            Self::End(End::Closed) => "the server closed the connection",
+            Self::End(End::Reset) => "the server reset the connection",
             Self::Nothing => "nothing",
         }
     }
 }
 
-/// One event on one line.
+/// Formats one event as a line.
 pub fn event(event: &Event) -> String {
-    let who = if event.who.is_empty() { "suite" } else { &event.who };
-    match &event.what {
-        What::Connected => format!("{who} connects"),
-        What::Sent(kept, all) => format!("{who} sends     {}", bytes(kept, *all)),
-        What::Received(kept, all) => format!("{who} receives  {}", bytes(kept, *all)),
-        What::HalfClosed => format!("{who} closes its sending side"),
-        What::Closed => format!("{who} closes"),
-        What::Reset => format!("{who} resets"),
-        What::PeerClosed => format!("{who} sees the end: the server has closed"),
-        What::PeerReset => {
-            format!("{who} sees a reset: the server has cut the connection")
+    let client = if event.client.is_empty() { "suite" } else { &event.client };
+    match &event.kind {
+        EventKind::Connected => format!("{client} connects"),
+        EventKind::Sent(kept, all) => format!("{client} sends     {}", bytes(kept, *all)),
+        EventKind::Received(kept, all) => {
+            format!("{client} receives  {}", bytes(kept, *all))
         }
-        What::Cut => format!("{who} waits until the server has taken that"),
-        What::Paused(ms) => format!("{who} waits {ms} ms"),
-        What::Note(note) => format!("{who}: {note}"),
+        EventKind::HalfClosed => format!("{client} shuts down its sending side"),
+        EventKind::Closed => format!("{client} closes"),
+        EventKind::Reset => format!("{client} resets the connection"),
+        EventKind::PeerClosed => {
+            format!("{client} reads end of file: the server has closed")
+        }
+        EventKind::PeerReset => {
+            format!("{client} reads a reset: the server has reset the connection")
+        }
+        EventKind::WaitedUntilRead => {
+            format!("{client} waits until the server has read it all")
+        }
+        EventKind::Paused(ms) => format!("{client} waits {ms} ms"),
+        EventKind::Note(note) => format!("{client}: {note}"),
     }
 }
 
-/// All events, numbered; a long middle is left out.
+/// Formats all events, numbered, and leaves out a long middle.
 pub fn events(events: &[Event]) -> String {
     const ENDS: usize = 14;
     let mut text = String::new();
@@ -93,33 +100,35 @@ pub fn events(events: &[Event]) -> String {
     text
 }
 
-/// A shell line that does what client `who` did: `printf` into `nc`.
+/// Returns a shell command that repeats what the last sending client did: `printf` into `nc`.
 pub fn by_hand(all: &[Event], address: &str) -> Option<String> {
     let (host, port) = address.rsplit_once(':')?;
-    let who = last_to_send(all)?;
+    let client = last_to_send(all)?;
     let mut parts: Vec<String> = Vec::new();
-    // Where an exchange begins: a request whose predecessors have their answers.
+    // Where each exchange begins: at a request whose predecessors have been answered.
     let mut begins = vec![0];
     let (mut half_closed, mut answered) = (false, false);
     let mut longest_pause = 0;
-    for event in all.iter().filter(|event| event.who == who) {
-        match &event.what {
-            What::Sent(kept, n) => {
+    for event in all.iter().filter(|event| event.client == client) {
+        match &event.kind {
+            EventKind::Sent(kept, n) => {
                 if std::mem::take(&mut answered) {
                     parts.push("sleep 0.1".to_owned());
                 }
                 shell_bytes(kept, *n, &mut parts);
             }
-            What::Cut if !half_closed => parts.push("sleep 0.1".to_owned()),
-            What::Paused(ms) if !half_closed => {
+            EventKind::WaitedUntilRead if !half_closed => {
+                parts.push("sleep 0.1".to_owned())
+            }
+            EventKind::Paused(ms) if !half_closed => {
                 longest_pause = longest_pause.max(ms / 1000);
                 parts.push(format!("sleep {}", seconds(*ms)));
             }
-            What::Received(..) => {
+            EventKind::Received(..) => {
                 begins.push(parts.len());
                 answered = !parts.is_empty();
             }
-            What::HalfClosed => half_closed = true,
+            EventKind::HalfClosed => half_closed = true,
             _ => {}
         }
     }
@@ -128,30 +137,30 @@ pub fn by_hand(all: &[Event], address: &str) -> Option<String> {
         parts.pop();
     }
     if !half_closed {
-        // Keeps the sending side open, as the suite's client did.
+        // Keep the sending side open, as the suite's client did.
         parts.push("sleep 5".to_owned());
     }
-    // nc gives up when nothing happens for so many seconds.
+    // `nc -w` gives up after this many seconds without traffic.
     let idle = 5.max(longest_pause + 1);
     let flags = if half_closed { "-N " } else { "" };
     let script = parts.join("; ");
     Some(format!("{{ {script}; }} | nc -w {idle} {flags}{host} {port}"))
 }
 
-/// The last client that sent something: the one that met the failure.
+/// Returns the last client that sent something: the one whose expectation failed.
 pub fn last_to_send(all: &[Event]) -> Option<&str> {
-    let last = all.iter().rev().find(|e| matches!(e.what, What::Sent(..)))?;
-    Some(&last.who)
+    let last = all.iter().rev().find(|e| matches!(e.kind, EventKind::Sent(..)))?;
+    Some(&last.client)
 }
 
-/// The last client that sent something, if it was not the only one.
+/// Returns the same if several clients connected, otherwise `None`.
 pub fn last_of_several(all: &[Event]) -> Option<&str> {
     let connected =
-        all.iter().filter(|event| matches!(event.what, What::Connected)).count();
+        all.iter().filter(|event| matches!(event.kind, EventKind::Connected)).count();
     last_to_send(all).filter(|_| connected > 1)
 }
 
-/// Leaves out what came before the last exchanges, then the end of a long one.
+/// Drops everything before the last exchanges, then the end of a long exchange.
 fn shorten(parts: &mut Vec<String>, begins: &[usize]) {
     const MOST: usize = 16;
     let all = parts.len();
@@ -167,12 +176,12 @@ fn shorten(parts: &mut Vec<String>, begins: &[usize]) {
         .min(last);
     if first > 0 {
         parts.drain(..first);
-        parts.insert(0, format!(": {first} steps before that are left out"));
+        parts.insert(0, format!(": {first} steps before are omitted"));
     }
     if parts.len() > MOST + 1 {
         let left_out = parts.len() - MOST;
         parts.truncate(MOST);
-        parts.push(format!(": and so on, {left_out} more steps"));
+        parts.push(format!(": {left_out} more steps are omitted"));
     }
 }
 
@@ -180,7 +189,7 @@ fn seconds(ms: u64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
 }
 
-/// `printf` for text, `head | tr` for long runs of one byte.
+/// Appends shell commands that print the bytes: `printf` for text, `head | tr` for long runs.
 fn shell_bytes(kept: &[u8], all: usize, parts: &mut Vec<String>) {
     const LONGEST: usize = 3000;
     let mut text = String::new();
@@ -196,7 +205,7 @@ fn shell_bytes(kept: &[u8], all: usize, parts: &mut Vec<String>) {
         if run > 48 {
             flush(&mut text, parts);
             if run == rest.len() && run > 4096 {
-                // Nobody could tell: what was not kept is more of the same.
+                // The transcript kept only the beginning; the rest is taken to be the same byte.
                 more = all - kept.len();
             }
             let zeros = format!("head -c {} /dev/zero", run + more);
@@ -218,7 +227,7 @@ fn shell_bytes(kept: &[u8], all: usize, parts: &mut Vec<String>) {
     flush(&mut text, parts);
     let left = all - (kept.len() - rest.len()) - more;
     if left > 0 {
-        parts.push(format!(": and {left} more bytes of the same kind"));
+        parts.push(format!(": {left} more bytes of the same kind are omitted"));
     }
 }
 

@@ -1,4 +1,4 @@
-//! What Rust cannot vouch for: descriptors that somebody else opened, and signals.
+//! Unsafe code: raw descriptors opened elsewhere, and signal dispositions.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -8,12 +8,12 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-/// Programs that this process starts do not inherit the descriptor any more. One
-/// that is not open is no error.
-pub(crate) fn keep_to_ourselves(descriptor: RawFd) -> io::Result<()> {
-    // SAFETY: it is used in this function only, and for nothing but its flags: that it
-    // was open a moment ago, and who owns it, does not matter for them. fcntl refuses
-    // a number that is not open (EBADF).
+/// Sets close-on-exec, so that programs started from here do not inherit the descriptor. A
+/// descriptor that is not open is not an error.
+pub(crate) fn set_cloexec(descriptor: RawFd) -> io::Result<()> {
+    // SAFETY: the borrow ends with this function and is used only to set a flag. Whether the
+    // descriptor is still open, and which code owns it, does not matter for that: fcntl fails
+    // with EBADF if it is closed.
     let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
     match fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)) {
         Ok(_) | Err(Errno::EBADF) => Ok(()),
@@ -21,10 +21,10 @@ pub(crate) fn keep_to_ourselves(descriptor: RawFd) -> io::Result<()> {
     }
 }
 
-/// A signal that was ignored, or handled, does again what it does by default.
-pub(crate) fn by_default(signal: Signal) -> io::Result<()> {
+/// Resets a signal to its default disposition.
+pub(crate) fn reset_to_default(signal: Signal) -> io::Result<()> {
     let action = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    // SAFETY: no handler is installed, so none can do what a handler may not.
+    // SAFETY: SIG_DFL installs no handler, so no code can run in signal context.
     unsafe { sigaction(signal, &action) }?;
     Ok(())
 }

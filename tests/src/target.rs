@@ -1,22 +1,22 @@
-//! What is judged: a binary of the book, a command of the reader's, or a URL.
+//! What to judge: a binary of the book, any command, or a URL.
 
 use std::path::{Path, PathBuf};
 
-use crate::verdict::{Step, Stop};
+use crate::verdict::{Abort, CaseResult};
 
-/// Where the server under test comes from.
+/// The origin of the server under test.
 #[derive(Debug, Clone)]
 pub enum Target {
     /// A program that takes the contract's options.
     Binary(PathBuf),
     /// A command with placeholders such as `{port}`.
     Command(String),
-    /// A server that already runs.
+    /// The URL of a server that is already running.
     Url(String),
 }
 
-/// Every option of the contract that a command may have a placeholder for,
-/// with its published default. `{NAME-ms}` gives a time in whole milliseconds.
+/// The contract's options for which a command may have a placeholder, with their defaults.
+/// `{NAME-ms}` stands for a time in whole milliseconds.
 pub const OPTIONS: &[(&str, &str)] = &[
     ("idle-timeout", "60"),
     ("head-timeout", "10"),
@@ -38,13 +38,13 @@ pub const OPTIONS: &[(&str, &str)] = &[
     ("when-busy", "wait"),
 ];
 
-/// Fills a command's placeholders; skips when an option has none.
-pub fn fill(
+/// Replaces the placeholders of a command. Skips the case if an option has none.
+pub fn fill_placeholders(
     template: &str,
     port: u16,
     root: &Path,
     options: &[(&str, &str)],
-) -> Step<String> {
+) -> CaseResult<String> {
     let root = root.display().to_string();
     let mut filled = template
         .replace("{port}", &port.to_string())
@@ -58,7 +58,7 @@ pub fn fill(
             && !template.contains(&plain)
             && !template.contains(&millis)
         {
-            return Err(Stop::skip(format!("the command has no placeholder {plain}")));
+            return Err(Abort::skip(format!("the command has no placeholder {plain}")));
         }
         let value = wanted.unwrap_or(default);
         let in_millis =
@@ -69,7 +69,7 @@ pub fn fill(
 }
 
 impl Target {
-    /// Whether the suite's document root is served.
+    /// Returns whether the server serves the suite's document root.
     pub fn has_root(&self) -> bool {
         match self {
             Self::Binary(_) => true,
@@ -79,10 +79,12 @@ impl Target {
     }
 }
 
-/// Where a program lies.
-pub fn program(target: &Target) -> Step<&PathBuf> {
+/// Returns the path of the target's binary, or skips the case if it has none.
+pub fn binary_path(target: &Target) -> CaseResult<&PathBuf> {
     match target {
         Target::Binary(path) => Ok(path),
-        _ => Err(Stop::skip("needs a server that takes the contract's own command line")),
+        _ => Err(Abort::skip(
+            "needs a server that takes the contract's own options (--bin)",
+        )),
     }
 }

@@ -1,49 +1,49 @@
-//! What was sent and what came, in order: the evidence that a failure shows.
+//! What each client sent and received, in order: the evidence for a failure.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// So much of the sent bytes is kept, enough to repeat nearly every case by hand.
+/// The number of sent bytes to keep: enough to repeat nearly every case by hand.
 const KEEP_SENT: usize = 256 * 1024;
-/// So much of the received bytes is kept; the rest is only counted.
+/// The number of received bytes to keep; the rest is only counted.
 const KEEP_RECEIVED: usize = 2048;
 
-/// One thing that happened on one connection.
+/// What happened on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
-    /// The connection was opened.
+pub enum EventKind {
+    /// The client connected.
     Connected,
-    /// Bytes left the client: the first ones, and how many in all.
+    /// The client sent bytes: the first ones, and the total number.
     Sent(Vec<u8>, usize),
-    /// Bytes came to the client: the first ones, and how many in all.
+    /// The client received bytes: the first ones, and the total number.
     Received(Vec<u8>, usize),
-    /// The client closed its sending side.
+    /// The client shut down its sending side.
     HalfClosed,
-    /// The client closed.
+    /// The client closed the connection.
     Closed,
     /// The client reset the connection.
     Reset,
-    /// The server closed its sending side in good order.
+    /// The server closed the connection in good order (FIN).
     PeerClosed,
-    /// The server reset the connection.
+    /// The server reset the connection (RST).
     PeerReset,
-    /// The client waited until the server had taken what was sent: a cut in it.
-    Cut,
-    /// The client waited for so many milliseconds, on purpose.
+    /// The client waited until the server had read everything sent so far.
+    WaitedUntilRead,
+    /// The client paused for this many milliseconds.
     Paused(u64),
-    /// Anything else worth telling.
+    /// A remark.
     Note(String),
 }
 
-/// An event and the client that saw it (empty for the suite itself).
+/// An event, and the client that it happened to (empty for the suite itself).
 #[derive(Debug, Clone)]
 pub struct Event {
     /// The client's letter.
-    pub who: String,
+    pub client: String,
     /// What happened.
-    pub what: What,
+    pub kind: EventKind,
 }
 
-/// A transcript that several clients write into; cloning shares it.
+/// The events of all clients; clones share one list.
 #[derive(Debug, Clone, Default)]
 pub struct Transcript {
     events: Arc<Mutex<Vec<Event>>>,
@@ -51,7 +51,7 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// A transcript that also prints each event as it happens.
+    /// Returns a transcript that also prints each event as it happens.
     pub fn live() -> Self {
         Self { live: true, ..Self::default() }
     }
@@ -60,59 +60,63 @@ impl Transcript {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an event. Neighbouring pieces of one direction become one, so that
-    /// the transcript does not depend on how the network cut them.
-    pub fn add(&self, who: &str, what: What) {
+    /// Adds an event. Consecutive pieces in one direction are joined, so that the transcript
+    /// does not depend on how the network cut them.
+    pub fn add(&self, client: &str, kind: EventKind) {
         if self.live {
             println!(
                 "{}",
-                crate::show::event(&Event { who: who.to_owned(), what: what.clone() })
+                crate::show::event(&Event {
+                    client: client.to_owned(),
+                    kind: kind.clone()
+                })
             );
         }
         let mut events = self.lock();
-        let last = events.last().filter(|last| last.who == who).map(|last| &last.what);
-        let told = match &what {
-            What::Cut => !matches!(last, Some(What::Sent(..))),
-            What::Note(_) => last == Some(&what),
+        let last =
+            events.last().filter(|last| last.client == client).map(|last| &last.kind);
+        let redundant = match &kind {
+            EventKind::WaitedUntilRead => !matches!(last, Some(EventKind::Sent(..))),
+            EventKind::Note(_) => last == Some(&kind),
             _ => false,
         };
-        if told {
+        if redundant {
             return;
         }
-        if let Some(last) = events.last_mut().filter(|last| last.who == who) {
-            match (&mut last.what, &what) {
-                (What::Sent(kept, all), What::Sent(more, n)) => {
+        if let Some(last) = events.last_mut().filter(|last| last.client == client) {
+            match (&mut last.kind, &kind) {
+                (EventKind::Sent(kept, all), EventKind::Sent(more, n)) => {
                     return join(kept, all, more, *n, KEEP_SENT);
                 }
-                (What::Received(kept, all), What::Received(more, n)) => {
+                (EventKind::Received(kept, all), EventKind::Received(more, n)) => {
                     return join(kept, all, more, *n, KEEP_RECEIVED);
                 }
                 _ => {}
             }
         }
-        events.push(Event { who: who.to_owned(), what });
+        events.push(Event { client: client.to_owned(), kind });
     }
 
-    /// Bytes that left.
-    pub fn sent(&self, who: &str, bytes: &[u8]) {
+    /// Adds bytes that a client sent.
+    pub fn sent(&self, client: &str, bytes: &[u8]) {
         let keep = bytes.len().min(KEEP_SENT);
-        self.add(who, What::Sent(bytes[..keep].to_vec(), bytes.len()));
+        self.add(client, EventKind::Sent(bytes[..keep].to_vec(), bytes.len()));
     }
 
-    /// Bytes that came.
-    pub fn received(&self, who: &str, bytes: &[u8]) {
+    /// Adds bytes that a client received.
+    pub fn received(&self, client: &str, bytes: &[u8]) {
         let keep = bytes.len().min(KEEP_RECEIVED);
-        self.add(who, What::Received(bytes[..keep].to_vec(), bytes.len()));
+        self.add(client, EventKind::Received(bytes[..keep].to_vec(), bytes.len()));
     }
 
-    /// Everything so far.
+    /// Returns all events so far.
     pub fn events(&self) -> Vec<Event> {
         self.lock().clone()
     }
 }
 
 fn join(kept: &mut Vec<u8>, all: &mut usize, more: &[u8], n: usize, limit: usize) {
-    // Only a gapless beginning is kept: what is shown must be what was there.
+    // Only a prefix without gaps is kept, so that what is shown really was contiguous.
     if kept.len() == *all {
         let room = limit.saturating_sub(kept.len()).min(more.len());
         kept.extend_from_slice(&more[..room]);

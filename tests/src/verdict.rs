@@ -1,72 +1,75 @@
-//! What a case can come to: it holds, it does not, or it could not be tried.
+//! How a case ends: it passes, it fails with a mismatch, or it is skipped.
 
 use std::fmt;
 
 /// Why a case ended early.
 #[derive(Debug, Clone)]
-pub enum Stop {
-    /// It could not be tried; the reason is shown and the case is counted as skipped.
+pub enum Abort {
+    /// The case cannot be tried, for this reason; it counts as skipped.
     Skip(String),
-    /// The server did not keep its promise.
-    Fail(Fault),
+    /// The server did not keep the promise.
+    Fail(Mismatch),
 }
 
-/// The heart of a failure: what should have come, and what came.
+/// What was expected, and what happened instead.
 #[derive(Debug, Clone)]
-pub struct Fault {
-    /// What the client was waiting for.
+pub struct Mismatch {
+    /// What the client expected.
     pub expected: String,
-    /// What it met.
-    pub came: String,
+    /// What actually happened.
+    pub actual: String,
 }
 
 /// The result of one step of a case.
-pub type Step<T> = Result<T, Stop>;
+pub type CaseResult<T> = Result<T, Abort>;
 
 /// The result of a whole case.
-pub type Verdict = Step<()>;
+pub type Verdict = CaseResult<()>;
 
-impl Stop {
-    /// A failure, in the reader's words.
-    pub fn fail(expected: impl fmt::Display, came: impl fmt::Display) -> Self {
-        Self::Fail(Fault { expected: expected.to_string(), came: came.to_string() })
+impl Abort {
+    /// Returns a failure.
+    pub fn fail(expected: impl fmt::Display, actual: impl fmt::Display) -> Self {
+        Self::Fail(Mismatch {
+            expected: expected.to_string(),
+            actual: actual.to_string(),
+        })
     }
 
-    /// A failure that says what the case was waiting for, where the client knows
-    /// only that it was waiting.
+    /// Replaces the expectation of a failure, for a caller that knows better than the client
+    /// what the client was waiting for.
     #[must_use]
-    pub fn awaiting(self, what: impl fmt::Display) -> Self {
+    pub fn expecting(self, what: impl fmt::Display) -> Self {
         match self {
-            Self::Fail(fault) => {
-                Self::Fail(Fault { expected: what.to_string(), ..fault })
+            Self::Fail(mismatch) => {
+                Self::Fail(Mismatch { expected: what.to_string(), ..mismatch })
             }
             skip @ Self::Skip(_) => skip,
         }
     }
 
-    /// A failure that says which of several answers it is about.
+    /// Adds to a failure which of several responses it is about.
     #[must_use]
-    pub fn in_answer(self, number: usize) -> Self {
+    pub fn in_response(self, number: usize) -> Self {
         match self {
-            Self::Fail(Fault { expected, came }) => Self::Fail(Fault {
-                expected: format!("as answer {number}: {expected}"),
-                came,
+            Self::Fail(Mismatch { expected, actual }) => Self::Fail(Mismatch {
+                expected: format!("in response {number}: {expected}"),
+                actual,
             }),
             skip @ Self::Skip(_) => skip,
         }
     }
 
-    /// A skip, with its reason.
+    /// Returns a skip with its reason.
     pub fn skip(why: impl fmt::Display) -> Self {
         Self::Skip(why.to_string())
     }
 }
 
-/// Fails with `expected` and `came` unless `holds`.
-pub fn demand(
+/// Fails with `expected` and `actual` unless `holds`.
+pub fn ensure(
     holds: bool,
     expected: impl fmt::Display,
-    came: impl fmt::Display,
+    actual: impl fmt::Display,
 ) -> Verdict {
-    if holds { Ok(()) } else { Err(Stop::fail(expected, came)) }
+    if holds { Ok(()) } else { Err(Abort::fail(expected, actual)) }
 }

@@ -1,5 +1,5 @@
-//! The load generator against a server that does as it is told: what is counted is what
-//! happened, each kind by its name.
+//! Tests of the load generator, against servers that misbehave in known ways: every request is
+//! counted, and every failure under its kind.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use client_suite::load::{Errors, Held, Outcome, Phase, Plan, hold, run};
+use client_suite::load::{Errors, HoldOutcome, Outcome, Phase, Plan, hold, run};
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -18,20 +18,20 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, Worl
 const CLOSING: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nHi";
 
-/// What is done to a request, by how many were received before it on its connection.
+/// How the server treats a request; the number is how many it received before on this connection.
 type Manner = fn(&mut TcpStream, usize) -> std::io::Result<bool>;
 
-/// Errors of some kind.
+/// Selects one kind of error.
 type Kind = fn(&Errors) -> u64;
 
-/// A server, and what it has counted.
+/// A server, and its own counters.
 struct Server {
     address: SocketAddr,
     connections: Arc<AtomicU64>,
     requests: Arc<AtomicU64>,
 }
 
-/// A thread for each client. It ends with this process.
+/// Starts a server with one thread per connection. It ends with this process.
 fn server(manner: Manner) -> Result<Server, Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let server = Server {
@@ -77,7 +77,8 @@ fn reset(client: &TcpStream) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// Four clients for a moment. The numbers are the server's own, at the beginning and the end.
+/// Runs four clients for 0.2 s. Returns the outcome, and the number of requests that the server
+/// itself counted in the measured time.
 fn measure(
     server: &Server,
     change: impl FnOnce(Plan) -> Plan,
@@ -100,7 +101,7 @@ fn measure(
     Ok((outcome, marks[1] - marks[0]))
 }
 
-/// A run in which only errors of one kind may happen, and some must.
+/// Runs until an error of the given kind occurs, and checks that no other kind does.
 fn only(manner: Manner, kind: fn(&mut Errors) -> &mut u64, timeout: u64) -> Done {
     let server = server(manner)?;
     let timeout = Duration::from_millis(timeout);
@@ -109,11 +110,11 @@ fn only(manner: Manner, kind: fn(&mut Errors) -> &mut u64, timeout: u64) -> Done
         let mut others = outcome.errors;
         let count = std::mem::take(kind(&mut others));
         assert_eq!(others, Errors::default());
-        // Every request has come to one of the two ends.
+        // Every request was either answered or failed.
         assert_eq!(outcome.requests + count, asked);
         if count > 0 {
             return Ok(());
-        } // a machine that is very busy may not have come so far
+        } // On a very busy machine the clients may not have come that far: measure again.
     }
 }
 
@@ -137,7 +138,7 @@ fn a_connection_for_each_request() -> Done {
     let (outcome, asked) = measure(&server, |plan| Plan { keep_alive: false, ..plan })?;
     assert!(asked > 0);
     assert_eq!((outcome.requests, outcome.errors), (asked, Errors::default()));
-    // And one that only looked whether there is a server. It asked for nothing.
+    // One more connection only checks that there is a server, and sends no request.
     assert_eq!(server.connections.load(SeqCst), server.requests.load(SeqCst) + 1);
     Ok(())
 }
@@ -186,7 +187,7 @@ fn another_status_is_not_good() -> Done {
 
 #[test]
 fn silence_is_timed_out() -> Done {
-    // The first answers are those by which the connections are made.
+    // The first response is the one that opening a connection waits for.
     let manner: Manner =
         |client, here| if here == 0 { well(client, here) } else { Ok(true) };
     only(manner, |errors| &mut errors.timed_out, 50)
@@ -205,7 +206,8 @@ fn gibberish_is_malformed() -> Done {
 fn more_answers_than_questions_are_malformed() -> Done {
     let manner: Manner = |client, _| client.write_all(&ANSWER.repeat(2)).map(|()| true);
     let server = server(manner)?;
-    // One that comes after the next question is taken for its answer. Not all can be.
+    // A surplus response that arrives after the next request counts as its response, so not
+    // every surplus response is detected.
     while measure(&server, |plan| plan)?.0.errors.malformed == 0 {}
     Ok(())
 }
@@ -220,7 +222,7 @@ fn idle_connections_ask_once() -> Done {
 }
 
 #[test]
-fn who_is_held_asks_at_the_start_and_at_the_end() -> Done {
+fn held_connections_send_at_the_start_and_at_the_end() -> Done {
     let server = server(well)?;
     let plan = Plan {
         idle: 30,
@@ -231,15 +233,15 @@ fn who_is_held_asks_at_the_start_and_at_the_end() -> Done {
         assert_eq!((opened, server.requests.load(SeqCst)), (30, 30));
         Ok(())
     })?;
-    assert_eq!(held, Held { opened: 30, kept: 30, errors: Errors::default() });
+    assert_eq!(held, HoldOutcome { opened: 30, kept: 30, errors: Errors::default() });
     assert_eq!(server.connections.load(SeqCst), 30);
     assert_eq!(server.requests.load(SeqCst), 60);
     Ok(())
 }
 
 #[test]
-fn who_is_lost_while_it_is_held_is_counted() -> Done {
-    // The second question of each is not answered, or not as it should be.
+fn a_connection_lost_while_held_is_counted() -> Done {
+    // The second request of each connection is not answered, or with the wrong content.
     let ends: [(Manner, Kind); 2] = [
         (
             |client, here| if here == 0 { well(client, here) } else { Ok(false) },
@@ -272,7 +274,7 @@ fn who_is_lost_while_it_is_held_is_counted() -> Done {
 }
 
 #[test]
-fn what_is_due_is_sent_or_said_not_to_have_been() -> Done {
+fn every_due_request_is_sent_or_counted_as_unsent() -> Done {
     let server = server(well)?;
     let (outcome, asked) = measure(&server, |plan| Plan { rate: Some(500.0), ..plan })?;
     assert_eq!(outcome.requests, asked);
@@ -281,7 +283,7 @@ fn what_is_due_is_sent_or_said_not_to_have_been() -> Done {
 }
 
 #[test]
-fn a_refusal_before_the_question_is_a_status() -> Done {
+fn a_rejection_before_the_request_counts_as_a_status() -> Done {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     thread::spawn(move || {
@@ -290,7 +292,7 @@ fn a_refusal_before_the_question_is_a_status() -> Done {
                 client.write_all(
                     b"HTTP/1.1 503 Full\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
                 )?;
-                // Until the client closes: what is unread would make a reset of our close.
+                // Wait until the client closes: closing with unread input would send a reset.
                 std::io::copy(&mut client, &mut std::io::sink())
             });
         }
@@ -305,7 +307,7 @@ fn a_refusal_before_the_question_is_a_status() -> Done {
 }
 
 #[test]
-fn a_stall_is_felt_by_all_who_should_have_asked_in_it() -> Done {
+fn a_stall_counts_for_every_request_due_during_it() -> Done {
     let manner: Manner = |client, here| {
         if here == 1 {
             thread::sleep(Duration::from_millis(500));
@@ -322,7 +324,7 @@ fn a_stall_is_felt_by_all_who_should_have_asked_in_it() -> Done {
         rate: Some(100.0),
         ..plan
     })?;
-    // Of those due in the first 0.4 s each waited for more than 0.1 s, as the server slept.
+    // Every request due in the first 0.4 s waited more than 0.1 s, because the server slept.
     let slow = outcome.latency.count_between(100_000_000, u64::MAX);
     assert!(slow + outcome.unsent >= 40, "{slow} slow, {} not sent", outcome.unsent);
     assert_eq!(outcome.requests + outcome.unsent, 100);
@@ -347,7 +349,7 @@ fn the_command_reports() -> Done {
     );
     assert!(report["requests"].as_u64() > Some(0), "{report}");
     assert_eq!(report["errors"]["reset"], 0);
-    assert!(output.stderr.is_empty(), "progress is for terminals");
+    assert!(output.stderr.is_empty(), "progress is drawn on terminals only");
 
     let text = String::from_utf8(command(&[])?.stdout)?;
     assert!(text.contains("errors     none"), "{text}");
@@ -355,7 +357,7 @@ fn the_command_reports() -> Done {
 }
 
 #[test]
-fn nobody_there_is_said_in_one_line() -> Done {
+fn no_server_is_reported_in_one_line() -> Done {
     let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let output = Command::new(env!("CARGO_BIN_EXE_client-suite"))
         .args(["load", &format!("http://{free}/")])
@@ -366,7 +368,7 @@ fn nobody_there_is_said_in_one_line() -> Done {
 }
 
 #[test]
-fn too_few_descriptors_are_said_in_one_line() -> Done {
+fn too_few_descriptors_are_reported_in_one_line() -> Done {
     let server = server(well)?;
     let output = Command::new("/bin/sh")
         .args(["-c", "ulimit -n 100; exec \"$0\" load \"$1\" --connections 100"])

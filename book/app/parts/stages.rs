@@ -4,7 +4,7 @@
 use super::results::{Results, cell, microseconds};
 use crate::lab::spread::{bytes, thousands};
 use client_suite::cases;
-use client_suite::stage::{STAGES, Stage};
+use client_suite::profile::{PROFILES, ServerProfile};
 
 /// In the experiment's busiest column that every server stands.
 const BUSY: usize = 1_000;
@@ -19,13 +19,13 @@ pub(super) fn table(results: &Results) -> String {
         thousands(QUIET),
     );
     let all = cases::all();
-    for stage in STAGES {
-        let asked = all.iter().filter(|case| case.not_for(stage).is_none()).count();
+    for stage in PROFILES {
+        let asked = all.iter().filter(|case| case.skip_reason(stage).is_none()).count();
         table += &format!(
             "| {}&nbsp;`{}` | {} | {} | {} | {} | {} |\n",
             stage.level,
             stage.name,
-            stage.about,
+            stage.summary,
             idle(results, stage),
             request(results, stage, "busy", BUSY),
             request(results, stage, "steady", QUIET),
@@ -39,9 +39,9 @@ pub(super) fn table(results: &Results) -> String {
 }
 
 /// Where nobody has weighed it, what it is.
-fn idle(results: &Results, stage: &Stage) -> String {
+fn idle(results: &Results, stage: &ServerProfile) -> String {
     let weighed = results.number("memory", &[("server", stage.name)], "each");
-    match (weighed, stage.cost_of_idle(), stage.at_once()) {
+    match (weighed, stage.idle_cost(), stage.capacity()) {
         (Some(weighed), ..) => bytes(weighed),
         (None, Some(what), _) => format!("a {what}"),
         (None, None, Some((1, _))) => "the server".to_owned(),
@@ -50,7 +50,7 @@ fn idle(results: &Results, stage: &Stage) -> String {
     }
 }
 
-fn request(results: &Results, stage: &Stage, manner: &str, clients: usize) -> String {
+fn request(results: &Results, stage: &ServerProfile, manner: &str, clients: usize) -> String {
     let fields =
         [("server", stage.name), ("manner", manner), ("clients", &clients.to_string())];
     let Some(row) = results.row("concurrency", &fields) else {

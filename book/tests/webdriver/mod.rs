@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use client_suite::surroundings::make_plain;
+use client_suite::environment::normalize;
 use serde_json::{Value, json};
 use served::Served;
 use tempfile::TempDir;
@@ -68,7 +68,7 @@ impl Browser {
         let browser =
             installed(&["chromium", "chromium-browser", "google-chrome", "chrome"])?;
         // With few descriptors a browser's pages crash.
-        make_plain().expect("plain surroundings");
+        normalize().expect("a normalized environment");
         let (driver, port) = (0..5)
             .find_map(|_| start_driver(&driver))
             .expect("chromedriver starts and says its port");

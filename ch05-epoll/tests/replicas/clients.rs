@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use client_suite::patience::patience;
+use client_suite::timeout::timeout;
 
 use super::NAMES;
 
@@ -131,7 +131,7 @@ pub(crate) fn exchange(
         Some(stream) => stream,
         None => {
             let stream = TcpStream::connect(to).map_err(said("connect"))?;
-            stream.set_read_timeout(Some(patience())).map_err(said("a deadline"))?;
+            stream.set_read_timeout(Some(timeout())).map_err(said("a deadline"))?;
             stream.set_nodelay(true).map_err(said("no delay"))?;
             connection.insert(BufReader::new(stream))
         }

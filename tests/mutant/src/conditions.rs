@@ -8,7 +8,7 @@ use crate::mutations::Mutation;
 use crate::ranges::{self, Range};
 use crate::switch::wrong;
 
-/// What the conditions leave to do.
+/// The outcome of evaluating the conditions.
 pub(crate) enum Verdict {
     Failed,
     NotModified,
@@ -18,7 +18,7 @@ pub(crate) enum Verdict {
 pub(crate) fn check(head: &Head, file: &Representation) -> Verdict {
     let fields = &head.fields;
     if let Some(list) = fields.list("If-Match") {
-        // Strong comparison: a weak tag never matches.
+        // Strong comparison (RFC 9110 section 8.8.3.2): a weak tag never matches.
         let found = tags(&list).any(|tag| {
             tag == "*"
                 || tag == file.etag
@@ -47,7 +47,7 @@ pub(crate) fn check(head: &Head, file: &Representation) -> Verdict {
     {
         return Verdict::NotModified;
     }
-    // GET is the only method that ranges are defined for.
+    // RFC 9110 section 14.2 defines ranges for GET only.
     let range = fields
         .only("Range")
         .filter(|_| head.method == "GET" || wrong(Mutation::RangeForHead))
@@ -56,7 +56,7 @@ pub(crate) fn check(head: &Head, file: &Representation) -> Verdict {
     Verdict::Send { range }
 }
 
-/// Is it in the list, by weak comparison?
+/// Returns whether the list contains `etag`, by weak comparison.
 fn has_tag(list: &str, etag: &str) -> bool {
     if wrong(Mutation::NoneMatchWhole) {
         return list == etag;
@@ -68,7 +68,7 @@ fn has_tag(list: &str, etag: &str) -> bool {
     })
 }
 
-/// The tags of a list; a comma inside the quotes belongs to its tag.
+/// Returns the tags of a list. A comma inside quotes is part of its tag.
 fn tags(list: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     list.split(move |character| {
@@ -82,7 +82,7 @@ fn date(text: Option<&str>) -> Option<SystemTime> {
     httpdate::parse_http_date(text?).ok()
 }
 
-/// Is the range wanted of the file as it is now?
+/// Returns whether `If-Range` allows a range of the file as it is now.
 fn if_range(condition: Option<&str>, file: &Representation) -> bool {
     match condition {
         None => true,

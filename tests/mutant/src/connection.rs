@@ -1,4 +1,4 @@
-//! One client from its first byte to its last: wait, read, answer, go on or close.
+//! One connection from its first byte to its last: wait, read, answer, go on or close.
 
 use std::net::{Shutdown, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::answer::{self, Dress, Refusal, Response};
+use crate::answer::{self, HttpError, Response, ResponseContext};
 use crate::content;
 use crate::framing::Framing;
 use crate::head::{self, Head};
 use crate::mutations::Mutation;
-use crate::server::{Held, Server, count};
+use crate::server::{Reservation, Server, count};
 use crate::site;
 use crate::switch::wrong;
-use crate::wire::{Came, Deadline, Ending, Wire};
+use crate::wire::{Deadline, End, Input, Wire};
 
-/// Counts itself among the open connections as long as it lives.
+/// Counts one open connection until it is dropped.
 struct Open<'s>(&'s AtomicUsize);
 
 impl<'s> Open<'s> {
@@ -35,7 +35,7 @@ impl Drop for Open<'_> {
     }
 }
 
-/// Serves one client until it or we have had enough.
+/// Serves one connection until the client or the server ends it.
 pub(crate) fn serve(stream: &TcpStream, server: &Server) {
     let _open = Open::new(&server.stats.open);
     if wrong(Mutation::LeaksDescriptor) {
@@ -45,18 +45,18 @@ pub(crate) fn serve(stream: &TcpStream, server: &Server) {
         std::mem::forget(vec![1_u8; 64 * 1024]);
     }
     if wrong(Mutation::PrintsToStandardOutput) {
-        println!("a client has come");
+        println!("a client has connected");
     }
-    // Answers go out in bursts of our own choice; waiting for more only delays them.
+    // Responses are already written in bursts, so Nagle's algorithm would only delay them.
     let _ = stream.set_nodelay(true);
     if !wrong(Mutation::RoomToldLate) {
-        tell_room_early(stream);
+        lower_write_watermark(stream);
     }
     let mut wire = Wire::new(stream, server);
-    match converse(&mut wire, server) {
+    match serve_requests(&mut wire, server) {
         Ok(()) => linger(&mut wire, stream, server.options.linger_timeout),
-        Err(Ending::Late) if wrong(Mutation::TimeoutsUncounted) => {}
-        Err(Ending::Late) => count(&server.stats.timeouts),
+        Err(End::TimedOut) if wrong(Mutation::TimeoutsUncounted) => {}
+        Err(End::TimedOut) => count(&server.stats.timeouts),
         Err(_) => {}
     }
     if wrong(Mutation::LeaksDescriptor) || wrong(Mutation::LeaksThread) {
@@ -64,21 +64,23 @@ pub(crate) fn serve(stream: &TcpStream, server: &Server) {
     }
 }
 
-/// A kernel that has given the socket a buffer of megabytes says that there is
-/// room only when a third of it is free, and to a slow reader that may take longer
-/// than the write deadline, though it keeps reading.
-fn tell_room_early(stream: &TcpStream) {
+/// Lowers the amount of unsent data below which the socket counts as writable.
+///
+/// The kernel reports a socket with a buffer of several megabytes as writable only when a
+/// third of the buffer is free. With a slow reader that can take longer than the write
+/// deadline, although the client keeps reading.
+fn lower_write_watermark(stream: &TcpStream) {
     const ENOUGH: u32 = 16 * 1024;
     let socket = SockRef::from(stream);
-    // Without it the deadline is coarser, not wrong.
+    // If the option cannot be set, the deadline is coarser, not wrong.
     #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_notsent_lowat(ENOUGH);
     #[cfg(not(target_os = "linux"))]
     let _ = socket.set_send_buffer_size(ENOUGH as usize);
 }
 
-/// Refuses a client that cannot be served at all.
-pub(crate) fn turn_away(
+/// Rejects a connection that cannot be served at all.
+pub(crate) fn reject(
     stream: &TcpStream,
     server: &Server,
     why: &'static str,
@@ -86,23 +88,24 @@ pub(crate) fn turn_away(
 ) {
     count(&server.stats.refused);
     let mut wire = Wire::new(stream, server);
-    let dress = Dress { head_only: false, close: true, say_keep_alive: false };
-    let refusal = Response::from(Refusal::closing(503, why));
-    if answer::push(&mut wire, refusal, dress).is_ok() && wire.flush().is_ok() {
+    let context =
+        ResponseContext { head_only: false, close: true, say_keep_alive: false };
+    let error = Response::from(HttpError::closing(503, why));
+    if answer::push(&mut wire, error, context).is_ok() && wire.flush().is_ok() {
         linger(&mut wire, stream, linger_for);
     }
 }
 
-/// One request after the other. It ends well with the last answer sent.
-fn converse(wire: &mut Wire<'_>, server: &Server) -> Result<(), Ending> {
+/// Serves one request after the other. Returns `Ok` when the last response has been sent.
+fn serve_requests(wire: &mut Wire<'_>, server: &Server) -> Result<(), End> {
     let idle = server.options.idle_timeout;
     let from_accept = Deadline::after(idle);
     let mut deferred = Vec::new();
     let mut served = 0;
     loop {
         if wire.input.is_empty() {
-            for (response, dress) in deferred.drain(..) {
-                send(wire, response, dress)?;
+            for (response, context) in deferred.drain(..) {
+                send(wire, response, context)?;
             }
             let deadline = if wrong(Mutation::NoIdleDeadline) {
                 Deadline::never()
@@ -112,47 +115,48 @@ fn converse(wire: &mut Wire<'_>, server: &Server) -> Result<(), Ending> {
                 Deadline::after(idle)
             };
             match wire.fill(deadline, !wrong(Mutation::IgnoresStopWhileIdle))? {
-                Came::Bytes => {}
-                Came::Late if wrong(Mutation::IdleDeadlineSpeaks) => {
+                Input::Bytes => {}
+                Input::TimedOut if wrong(Mutation::IdleDeadlineSpeaks) => {
                     count(&server.stats.timeouts);
-                    let refusal = Refusal::closing(408, "the client said nothing");
-                    let (response, dress) = refused(refusal, false);
-                    send(wire, response, dress)?;
+                    let error = HttpError::closing(408, "the client sent nothing");
+                    let (response, context) = refused(error, false);
+                    send(wire, response, context)?;
                     return wire.flush();
                 }
-                Came::Late => return Err(Ending::Late),
-                Came::End | Came::Stop => return Err(Ending::Gone),
+                Input::TimedOut => return Err(End::TimedOut),
+                Input::Eof | Input::Shutdown => return Err(End::Gone),
             }
         }
         let mut head_only = false;
-        let mut held = Held::new(server);
-        let (response, mut dress) = match receive(wire, server, &mut head_only, &mut held)
-        {
-            Ok((head, content)) => respond(&head, content, server)?,
-            Err(Ending::Refused(refusal)) => refused(refusal, head_only),
-            Err(ending) => return Err(ending),
-        };
-        if server.stop.asked() && !wrong(Mutation::DrainUnannounced) {
-            dress.close = true;
+        let mut reserved = Reservation::new(server);
+        let (response, mut context) =
+            match receive(wire, server, &mut head_only, &mut reserved) {
+                Ok((head, content)) => respond(&head, content, server)?,
+                Err(End::Refused(error)) => refused(error, head_only),
+                Err(ending) => return Err(ending),
+            };
+        if server.stop.requested() && !wrong(Mutation::DrainUnannounced) {
+            context.close = true;
         }
-        tally(&response, server);
+        count_response(&response, server);
         if wrong(Mutation::OutOfOrder)
             && !response.delay.is_zero()
             && !wire.input.is_empty()
         {
-            deferred.push((response, dress));
+            deferred.push((response, context));
             continue;
         }
         if !response.delay.is_zero() {
             wire.sleep(response.delay)?;
-            // The wish to stop may have come in the meantime.
-            dress.close |= server.stop.asked() && !wrong(Mutation::DrainUnannounced);
+            // A signal may have arrived during the sleep.
+            context.close |=
+                server.stop.requested() && !wrong(Mutation::DrainUnannounced);
         }
         if wrong(Mutation::HalfCloseLosesAnswer) && wire.half_closed() {
-            return Err(Ending::Gone);
+            return Err(End::Gone);
         }
-        send(wire, Response { delay: Duration::ZERO, ..response }, dress)?;
-        if dress.close {
+        send(wire, Response { delay: Duration::ZERO, ..response }, context)?;
+        if context.close {
             return wire.flush();
         }
         served += 1;
@@ -162,27 +166,31 @@ fn converse(wire: &mut Wire<'_>, server: &Server) -> Result<(), Ending> {
     }
 }
 
-fn send(wire: &mut Wire<'_>, response: Response, dress: Dress) -> Result<(), Ending> {
+fn send(
+    wire: &mut Wire<'_>,
+    response: Response,
+    context: ResponseContext,
+) -> Result<(), End> {
     if !response.delay.is_zero() {
         wire.sleep(response.delay)?;
     }
-    answer::push(wire, response, dress)
+    answer::push(wire, response, context)
 }
 
-/// One whole request.
+/// Reads one complete request.
 fn receive(
     wire: &mut Wire<'_>,
     server: &Server,
     head_only: &mut bool,
-    held: &mut Held<'_>,
-) -> Result<(Head, Vec<u8>), Ending> {
+    reserved: &mut Reservation<'_>,
+) -> Result<(Head, Vec<u8>), End> {
     let head = head::read(wire, server, head_only)?;
     let served = ["GET", "HEAD", "POST", "OPTIONS"].contains(&head.method.as_str());
     if wrong(Mutation::RefusedContentAsRequest) && !served {
         return Ok((head, Vec::new()));
     }
     let empty = matches!(head.framing, Framing::Length(0));
-    let content = content::read(wire, &head, server, held)?;
+    let content = content::read(wire, &head, server, reserved)?;
     if (empty && wrong(Mutation::ForgetsSecond))
         || (!empty && wrong(Mutation::DropsAfterContent))
     {
@@ -195,7 +203,7 @@ pub(crate) fn respond(
     head: &Head,
     content: Vec<u8>,
     server: &Server,
-) -> Result<(Response, Dress), Ending> {
+) -> Result<(Response, ResponseContext), End> {
     let answered =
         catch_unwind(AssertUnwindSafe(|| site::respond(head, content, server)));
     let response = answered.or_else(|_| {
@@ -204,34 +212,34 @@ pub(crate) fn respond(
         }
         count(&server.stats.panics);
         if wrong(Mutation::PanicUnanswered) {
-            return Err(Ending::Gone);
+            return Err(End::Gone);
         }
         let mut response =
             Response::text(500, "500 Internal Server Error: the application failed\n");
         response.close = true;
         Ok(response)
     })?;
-    let dress = Dress {
+    let context = ResponseContext {
         head_only: head.method == "HEAD"
-            && !(response.refusal && wrong(Mutation::RefusedHeadWithBody)),
+            && !(response.error && wrong(Mutation::RefusedHeadWithBody)),
         close: response.close || !head.keep_alive,
         say_keep_alive: !head.modern,
     };
-    Ok((response, dress))
+    Ok((response, context))
 }
 
-pub(crate) fn refused(refusal: Refusal, head_only: bool) -> (Response, Dress) {
-    let response = Response::from(refusal);
-    let dress = Dress {
+pub(crate) fn refused(error: HttpError, head_only: bool) -> (Response, ResponseContext) {
+    let response = Response::from(error);
+    let context = ResponseContext {
         head_only: head_only && !wrong(Mutation::RefusedHeadWithBody),
         close: response.close,
         say_keep_alive: false,
     };
-    (response, dress)
+    (response, context)
 }
 
-pub(crate) fn tally(response: &Response, server: &Server) {
-    if response.refusal {
+pub(crate) fn count_response(response: &Response, server: &Server) {
+    if response.error {
         count(&server.stats.refused);
     } else if response.status != 500 {
         count(&server.stats.requests);
@@ -241,11 +249,13 @@ pub(crate) fn tally(response: &Response, server: &Server) {
     }
 }
 
-/// Enough for a content that was on its way when we refused it.
+/// Bytes to discard while lingering: enough for a content that was under way when it was refused.
 const LINGER_AMOUNT: usize = 16 << 20;
 
-/// Closes in stages. A close with unread input would send a reset, and a reset
-/// can destroy the answer before the client has read it.
+/// Closes in stages: shuts down the sending side, then discards input until end of file.
+///
+/// Closing with unread input would send a reset, and a reset can destroy the response before
+/// the client has read it (RFC 9112 section 9.6).
 fn linger(wire: &mut Wire<'_>, stream: &TcpStream, time: Duration) {
     if wrong(Mutation::ResetsInsteadOfFinishing) {
         return;
@@ -261,7 +271,7 @@ fn linger(wire: &mut Wire<'_>, stream: &TcpStream, time: Duration) {
     let mut amount = 0;
     while amount < LINGER_AMOUNT || wrong(Mutation::LingersForEver) {
         wire.input.clear();
-        let Ok(Came::Bytes) = wire.fill(deadline, false) else {
+        let Ok(Input::Bytes) = wire.fill(deadline, false) else {
             return;
         };
         amount += wire.input.len();

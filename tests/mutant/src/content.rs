@@ -1,28 +1,28 @@
-//! A request's content, by length or by chunks, within its limits.
+//! Reads the content of a request, by length or by chunks, within its limits.
 
 use std::time::{Duration, Instant};
 
+use crate::error::refuse;
 use crate::fields;
 use crate::framing::Framing;
 use crate::head::Head;
 use crate::mutations::Mutation;
-use crate::refuse::refuse;
-use crate::server::{Held, Server};
+use crate::server::{Reservation, Server};
 use crate::switch::wrong;
-use crate::wire::{Deadline, Ending, NoLine, Wire};
+use crate::wire::{Deadline, End, LineError, Wire};
 
-/// Reads the whole content. What it holds is counted in `held`.
+/// Reads the whole content, and accounts for the bytes it buffers in `reserved`.
 pub(crate) fn read(
     wire: &mut Wire<'_>,
     head: &Head,
     server: &Server,
-    held: &mut Held<'_>,
-) -> Result<Vec<u8>, Ending> {
+    reserved: &mut Reservation<'_>,
+) -> Result<Vec<u8>, End> {
     let mut reader = Reader {
         content: Vec::new(),
         wire,
         server,
-        held,
+        reserved,
         begun: Instant::now(),
         head_size: head.size,
     };
@@ -37,7 +37,7 @@ pub(crate) fn read(
             }
             reader.wire.continue_due = head.expects;
             if wrong(Mutation::ReservesAnnounced) {
-                // All of it, for content that may never come.
+                // The mistake: memory for the whole length, before any of it has arrived.
                 reader.content.resize(usize::try_from(length).unwrap_or(0), 0);
                 reader.content.clear();
             }
@@ -51,7 +51,7 @@ pub(crate) fn read(
             reader.chunks()?;
         }
     }
-    // Everything came unasked: nobody waits for the 100 any more.
+    // The whole content has arrived, so `100 Continue` is no longer owed.
     let content = reader.content;
     wire.continue_due = false;
     Ok(content)
@@ -61,14 +61,14 @@ struct Reader<'r, 's, 'h> {
     content: Vec<u8>,
     wire: &'r mut Wire<'s>,
     server: &'r Server,
-    held: &'r mut Held<'h>,
+    reserved: &'r mut Reservation<'h>,
     begun: Instant,
     head_size: usize,
 }
 
 impl Reader<'_, '_, '_> {
-    /// Is a content of this length small enough?
-    fn fits(&self, length: u64) -> Result<(), Ending> {
+    /// Checks `length` against `--max-body`.
+    fn fits(&self, length: u64) -> Result<(), End> {
         let most =
             self.server.options.max_body - u64::from(wrong(Mutation::BodyOffByOne));
         if length > most && !wrong(Mutation::UnboundedContent) {
@@ -77,7 +77,8 @@ impl Reader<'_, '_, '_> {
         Ok(())
     }
 
-    /// The content must be complete in time, and on the way keep up its rate.
+    /// Returns the deadline for the next read: the earlier of `--body-timeout` for the whole
+    /// content and the time by which `--body-rate` demands more of it.
     fn deadline(&self) -> Deadline {
         let options = &self.server.options;
         if wrong(Mutation::NoBodyDeadline) {
@@ -95,18 +96,18 @@ impl Reader<'_, '_, '_> {
         Deadline::until(end.min(self.begun + earned.max(options.head_timeout)))
     }
 
-    /// Takes over what has come, up to `most`.
-    fn grow(&mut self, most: u64) -> Result<u64, Ending> {
+    /// Moves at most `most` bytes from the input into the content. Returns how many.
+    fn grow(&mut self, most: u64) -> Result<u64, End> {
         let now = self.wire.input.len().min(usize::try_from(most).unwrap_or(usize::MAX));
         let piece = self.wire.take(now);
         self.content.extend_from_slice(&piece);
-        if !self.held.grow_to(self.head_size + self.content.len()) {
+        if !self.reserved.grow_to(self.head_size + self.content.len()) {
             return refuse(503, "the server has no memory for more content now");
         }
         Ok(now as u64)
     }
 
-    fn exactly(&mut self, mut left: u64) -> Result<(), Ending> {
+    fn exactly(&mut self, mut left: u64) -> Result<(), End> {
         loop {
             left -= self.grow(left)?;
             if left == 0
@@ -116,7 +117,7 @@ impl Reader<'_, '_, '_> {
             }
             let deadline = self.deadline();
             match self.wire.more(deadline) {
-                Err(Ending::Refused(_))
+                Err(End::Refused(_))
                     if wrong(Mutation::TruncatedContent) && self.wire.half_closed() =>
                 {
                     return Ok(());
@@ -126,7 +127,7 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    fn line(&mut self) -> Result<Vec<u8>, Ending> {
+    fn line(&mut self) -> Result<Vec<u8>, End> {
         let deadline = self.deadline();
         let room = if wrong(Mutation::UnboundedExtensions) {
             usize::MAX
@@ -134,12 +135,12 @@ impl Reader<'_, '_, '_> {
             self.server.options.max_line + 2
         };
         self.wire.line(room, deadline).or_else(|why| match why {
-            NoLine::TooLong => refuse(400, "a chunk's line is too long"),
-            NoLine::Ending(ending) => Err(ending),
+            LineError::TooLong => refuse(400, "the chunk size line is too long"),
+            LineError::End(ending) => Err(ending),
         })
     }
 
-    fn chunks(&mut self) -> Result<(), Ending> {
+    fn chunks(&mut self) -> Result<(), End> {
         let mut extensions = 0;
         loop {
             let line = self.line()?;
@@ -165,7 +166,7 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    fn trailers(&mut self) -> Result<(), Ending> {
+    fn trailers(&mut self) -> Result<(), End> {
         let options = &self.server.options;
         if wrong(Mutation::TrailersAsRequest) {
             if self.wire.input.starts_with(b"\r\n") {
@@ -183,15 +184,15 @@ impl Reader<'_, '_, '_> {
     }
 }
 
-/// The size that a chunk's line gives, and how long the rest of the line is.
-fn chunk_size(line: &[u8]) -> Result<(u64, usize), Ending> {
+/// Returns the size in a chunk's line, and the length in bytes of the rest of the line.
+fn chunk_size(line: &[u8]) -> Result<(u64, usize), End> {
     let text = String::from_utf8_lossy(line);
     let (size, extension) = match text.split_once(';') {
         Some((size, extension)) => (size.trim_end_matches([' ', '\t']), extension),
         None => (&*text, ""),
     };
     if !extension.is_empty() && wrong(Mutation::ExtensionRefused) {
-        return refuse(400, "an extension");
+        return refuse(400, "chunk extensions are not accepted");
     }
     if extension.bytes().any(|byte| byte < b' ' && byte != b'\t') {
         return refuse(400, "a forbidden character in a chunk extension");
@@ -203,15 +204,15 @@ fn chunk_size(line: &[u8]) -> Result<(u64, usize), Ending> {
     if wrong(Mutation::LowercaseHexOnly)
         && size.bytes().any(|byte| byte.is_ascii_uppercase())
     {
-        return refuse(400, "a capital digit");
+        return refuse(400, "a chunk size must be in lowercase digits");
     }
     if size.is_empty() || !size.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return refuse(400, "a chunk's size must be a hexadecimal number");
+        return refuse(400, "a chunk size must be a hexadecimal number");
     }
     let mut value: u64 = 0;
     for digit in size.chars().filter_map(|digit| digit.to_digit(16)) {
         if value >> 60 != 0 && !wrong(Mutation::ChunkSizeOverflow) {
-            return refuse(400, "a chunk's size is beyond all measure");
+            return refuse(400, "the chunk size is too large");
         }
         value = (value << 4) | u64::from(digit);
     }

@@ -1,13 +1,15 @@
-//! The same contract by one thread that waits for nobody: for the mistakes that only
-//! event code makes. As plain as it can be: epoll(7), edge-triggered, everything watched
-//! once and for all; what is told is remembered; a request is parsed when all of it has
-//! come. Content in chunks, limits and the drain deadline are left to the threads.
+//! The contract served by one event loop, for the mistakes that only event code makes.
 //!
-//! Here is the loop: who has news, who is late. A client's turn is in `client.rs`, what it is
-//! answered in `talk.rs`.
+//! It is as plain as possible: epoll(7), edge-triggered, all events registered once. A reported
+//! event is remembered until a read or a write would block, and a request is parsed once it has
+//! arrived completely. Chunked content, most limits, and the drain deadline are left to the
+//! threaded server.
+//!
+//! This file has the loop: readiness and deadlines. `client.rs` has the state machine of one
+//! connection, `requests.rs` its requests and responses.
 
 mod client;
-mod talk;
+mod requests;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -25,11 +27,11 @@ use crate::switch::wrong;
 use client::{Client, Phase, Turn};
 
 thread_local! {
-    /// By mistake: alarms of those who have left, by their descriptors.
-    static LEFT: RefCell<Vec<(RawFd, Instant)>> = const { RefCell::new(Vec::new()) };
+    /// Timers that `events-alarm-outlives` leaves armed: descriptor and due time.
+    static STALE_TIMERS: RefCell<Vec<(RawFd, Instant)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Serves until it is time to stop.
+/// Serves until shutdown is requested.
 pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let edge = EpollFlags::EPOLLET;
@@ -39,11 +41,12 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
     epoll.add(server.stop.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
     let mut clients: BTreeMap<u64, Client> = BTreeMap::new();
     let mut next = FIRST;
-    let mut again: Vec<u64> = Vec::new();
-    let mut late_news: Vec<u64> = Vec::new();
+    let mut run_queue: Vec<u64> = Vec::new();
+    let mut closed_twice: Vec<u64> = Vec::new();
     let mut events = vec![EpollEvent::empty(); 1024];
-    while !server.stop.asked() {
-        let timeout = if again.is_empty() { until_first(&clients) } else { Some(0) };
+    while !server.stop.requested() {
+        let timeout =
+            if run_queue.is_empty() { next_timeout_ms(&clients) } else { Some(0) };
         let timeout = timeout.map_or(EpollTimeout::NONE, |ms| {
             EpollTimeout::try_from(ms).unwrap_or(EpollTimeout::MAX)
         });
@@ -53,10 +56,10 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
             Err(why) => return Err(why.into()),
         };
         if wrong(Mutation::EventsSuccessor) {
-            again.extend(late(&mut clients, server));
+            run_queue.extend(expire(&mut clients, server));
         }
-        let mut turns = std::mem::take(&mut again);
-        for number in std::mem::take(&mut late_news) {
+        let mut turns = std::mem::take(&mut run_queue);
+        for number in std::mem::take(&mut closed_twice) {
             close(&mut clients, number, server);
         }
         let found =
@@ -71,13 +74,13 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
                         let by_descriptor = wrong(Mutation::EventsSuccessor)
                             || wrong(Mutation::EventsLateNews);
                         let number = if by_descriptor {
-                            // The descriptor's number is a name too, is it not?
+                            // The mistake: a token that is only a descriptor is reused.
                             FIRST + stream.as_raw_fd() as u64
                         } else {
                             next
                         };
                         next += 1;
-                        if let Ok(client) = welcome(&epoll, stream, number, server) {
+                        if let Ok(client) = register(&epoll, stream, number, server) {
                             clients.insert(number, client);
                         }
                         if wrong(Mutation::EventsAcceptsOnce) {
@@ -87,12 +90,12 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
                 }
                 number => {
                     if let Some(client) = clients.get_mut(&number) {
-                        if client.told(event.events()) {
+                        if client.on_event(event.events()) {
                             turns.push(number);
                         } else {
                             close(&mut clients, number, server);
                             if wrong(Mutation::EventsLateNews) {
-                                late_news.push(number);
+                                closed_twice.push(number);
                             }
                         }
                     }
@@ -102,15 +105,15 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
         for number in turns {
             let Some(client) = clients.get_mut(&number) else { continue };
             match client.turn(server) {
-                Turn::Waits => {}
-                Turn::Again if wrong(Mutation::EventsYieldsForEver) => {}
-                Turn::Again => again.push(number),
-                Turn::Over => close(&mut clients, number, server),
+                Turn::Blocked => {}
+                Turn::Yielded if wrong(Mutation::EventsYieldsForEver) => {}
+                Turn::Yielded => run_queue.push(number),
+                Turn::Closed => close(&mut clients, number, server),
             }
         }
-        again.extend(late(&mut clients, server));
-        again.sort_unstable();
-        again.dedup();
+        run_queue.extend(expire(&mut clients, server));
+        run_queue.sort_unstable();
+        run_queue.dedup();
     }
     Ok(())
 }
@@ -119,7 +122,7 @@ const LISTENER: u64 = 0;
 const STOP: u64 = 1;
 const FIRST: u64 = 2;
 
-fn welcome(
+fn register(
     epoll: &Epoll,
     stream: TcpStream,
     number: u64,
@@ -130,7 +133,7 @@ fn welcome(
     let mut flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
     flags.set(EpollFlags::EPOLLPRI, !wrong(Mutation::EventsStrandsUrgent));
     if wrong(Mutation::EventsWantsRoomAlways) {
-        flags |= EpollFlags::EPOLLOUT; // as long as it is so, that is: nearly always
+        flags |= EpollFlags::EPOLLOUT; // Level-triggered: reported nearly always.
     } else if !wrong(Mutation::EventsSpinsOnHalfClose)
         && !wrong(Mutation::EventsSpinsOnHangUp)
     {
@@ -140,18 +143,18 @@ fn welcome(
     Ok(Client::new(stream, server))
 }
 
-/// When something is due first, in milliseconds from now.
-fn until_first(clients: &BTreeMap<u64, Client>) -> Option<u128> {
-    let left = LEFT.with_borrow(|left| left.iter().map(|(_, at)| *at).min());
+/// Returns the milliseconds until the first deadline, or `None` if there is none.
+fn next_timeout_ms(clients: &BTreeMap<u64, Client>) -> Option<u128> {
+    let left = STALE_TIMERS.with_borrow(|left| left.iter().map(|(_, at)| *at).min());
     let first = clients.values().map(Client::due).chain(left).min()?;
     let left = first.saturating_duration_since(Instant::now());
     Some(left.as_nanos().div_ceil(1_000_000))
 }
 
-/// Ends what has lasted too long; names those who are to have a turn.
-fn late(clients: &mut BTreeMap<u64, Client>, server: &Server) -> Vec<u64> {
+/// Closes connections whose deadline has passed. Returns those that need a turn instead.
+fn expire(clients: &mut BTreeMap<u64, Client>, server: &Server) -> Vec<u64> {
     let now = Instant::now();
-    LEFT.with_borrow_mut(|left| {
+    STALE_TIMERS.with_borrow_mut(|left| {
         for (place, _) in left.extract_if(.., |(_, at)| *at <= now) {
             for client in clients.values_mut() {
                 if client.stream.as_raw_fd() == place
@@ -190,7 +193,8 @@ fn close(clients: &mut BTreeMap<u64, Client>, number: u64, server: &Server) {
         if wrong(Mutation::EventsAlarmOutlives)
             && let Some((until, ..)) = client.sleeping
         {
-            LEFT.with_borrow_mut(|left| left.push((client.stream.as_raw_fd(), until)));
+            STALE_TIMERS
+                .with_borrow_mut(|left| left.push((client.stream.as_raw_fd(), until)));
         }
         server.stats.open.fetch_sub(1, Ordering::Relaxed);
     }

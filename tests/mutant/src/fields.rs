@@ -1,16 +1,16 @@
-//! Field lines, of a head and of trailers: read, bounded, looked up.
+//! Field lines, of a head and of trailers: parsing, limits, and lookup.
 
+use crate::error::{bad, refuse};
 use crate::mutations::Mutation;
-use crate::refuse::{bad, refuse};
 use crate::switch::wrong;
-use crate::wire::{Deadline, Ending, NoLine, Wire};
+use crate::wire::{Deadline, End, LineError, Wire};
 
-/// The fields in their order.
+/// Fields in the order in which they were received.
 #[derive(Default)]
 pub(crate) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    /// Every value of this name.
+    /// Returns every value of the field `name`.
     pub(crate) fn all<'f>(&'f self, name: &str) -> impl Iterator<Item = &'f str> {
         self.0
             .iter()
@@ -24,19 +24,19 @@ impl Fields {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The only value of this name; two are as good as none.
+    /// Returns the value of the field `name` if there is exactly one.
     pub(crate) fn only(&self, name: &str) -> Option<&str> {
         let mut all = self.all(name);
         all.next().filter(|_| all.next().is_none())
     }
 
-    /// All values as one list, as RFC 9110 section 5.3 allows.
+    /// Returns all values joined into one list, as RFC 9110 section 5.3 allows.
     pub(crate) fn list(&self, name: &str) -> Option<String> {
         let all: Vec<&str> = self.all(name).collect();
         (!all.is_empty()).then(|| all.join(","))
     }
 
-    /// Is this token an element of the list?
+    /// Returns whether the list contains `token`.
     pub(crate) fn has_token(&self, name: &str, token: &str) -> bool {
         if wrong(Mutation::ConnectionWhole) {
             return self
@@ -49,7 +49,7 @@ impl Fields {
     }
 }
 
-/// A method or a field's name.
+/// Returns whether `bytes` is a token: a valid method or field name.
 pub(crate) fn token(bytes: &[u8]) -> bool {
     !bytes.is_empty()
         && bytes
@@ -57,13 +57,13 @@ pub(crate) fn token(bytes: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
-/// Field lines up to the empty one, and how many bytes they were; for trailers too.
+/// Reads field lines up to the empty line. Returns the fields and their size in bytes.
 pub(crate) fn read(
     wire: &mut Wire<'_>,
     room: usize,
     most: usize,
     deadline: Deadline,
-) -> Result<(Fields, usize), Ending> {
+) -> Result<(Fields, usize), End> {
     let mut fields = Fields::default();
     let mut used = 0;
     loop {
@@ -73,8 +73,8 @@ pub(crate) fn read(
             (room - used).saturating_sub(usize::from(wrong(Mutation::HeadOffByOne)))
         };
         let line = wire.line(room, deadline).or_else(|why| match why {
-            NoLine::TooLong => refuse(431, "the fields are too large"),
-            NoLine::Ending(ending) => Err(ending),
+            LineError::TooLong => refuse(431, "the fields are too large"),
+            LineError::End(ending) => Err(ending),
         })?;
         used += line.len() + 2;
         if line.is_empty() {
@@ -94,9 +94,9 @@ pub(crate) fn read(
     }
 }
 
-fn field(line: &[u8]) -> Result<(String, String), Ending> {
+fn field(line: &[u8]) -> Result<(String, String), End> {
     let Some(colon) = line.iter().position(|&byte| byte == b':') else {
-        return bad("a field needs a colon");
+        return bad("a field line needs a colon");
     };
     let mut name = &line[..colon];
     if wrong(Mutation::SpaceBeforeColon) {
@@ -104,13 +104,13 @@ fn field(line: &[u8]) -> Result<(String, String), Ending> {
     }
     if !token(name) {
         return bad(
-            "a field's name has a forbidden character, or a space before the colon",
+            "a field name has a forbidden character, or a space before the colon",
         );
     }
     let value = &line[colon + 1..];
     let forbidden = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
     if value.iter().any(forbidden) && !wrong(Mutation::ControlInValue) {
-        return bad("a field's value has a forbidden character");
+        return bad("a field value has a forbidden character");
     }
     Ok((
         String::from_utf8_lossy(name).into_owned(),

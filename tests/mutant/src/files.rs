@@ -1,4 +1,4 @@
-//! Files below the root, and nothing that is not.
+//! Static files below the root, and nothing outside it.
 
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use nix::fcntl::OFlag;
 
-use crate::answer::{Body, Refusal, Response};
+use crate::answer::{Body, HttpError, Response};
 use crate::conditions::{self, Verdict};
 use crate::head::Head;
 use crate::mutations::Mutation;
@@ -17,26 +17,26 @@ use crate::server::Server;
 use crate::site::decode_part;
 use crate::switch::wrong;
 
-/// A file as a client sees it.
+/// A file as a client sees it: what conditional requests are evaluated against.
 pub(crate) struct Representation {
     pub(crate) etag: String,
-    /// In whole seconds, like the field that tells it.
+    /// The modification time, in whole seconds as in `Last-Modified`.
     pub(crate) modified: SystemTime,
     pub(crate) len: u64,
 }
 
 fn missing() -> Response {
-    Refusal::kept(404, "there is no such file").into()
+    HttpError::kept(404, "no such file").into()
 }
 
-/// Answers for the file that these decoded parts name.
+/// Responds with the file that these decoded path segments name.
 pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response {
     let Some((&last, directories)) = parts.split_last() else {
         return missing();
     };
     let harmless = |part: &str| {
         plain(part)
-            // Looked for before decoding, the dots are not there yet.
+            // The mistake: this checks the path before decoding, where `%2e%2e` has no dots yet.
             || (wrong(Mutation::DotsCheckedEncoded) && part == ".." && !head.path.contains(".."))
             || (wrong(Mutation::JoinsAbsolute) && part.is_empty())
     };
@@ -47,10 +47,10 @@ pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response 
     }
     let mut path = server.root.join(directories.join("/")).join(last);
     if wrong(Mutation::JoinsAbsolute) {
-        // `join` starts afresh at a name that begins with a slash.
+        // The mistake: `join` replaces the root when the name begins with a slash.
         path = server.root.join(parts.join("/"));
     }
-    let Some(mut path) = below_root(&path) else {
+    let Some(mut path) = resolve(&path) else {
         return missing();
     };
     if !inside(&path, server) {
@@ -60,7 +60,7 @@ pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response 
         if !last.is_empty() && !wrong(Mutation::NoRedirect) {
             return redirect(head);
         }
-        match below_root(&path.join("index.html")) {
+        match resolve(&path.join("index.html")) {
             Some(index) if inside(&index, server) => path = index,
             _ if wrong(Mutation::ListsDirectories) => return list(&path),
             _ => return missing(),
@@ -71,7 +71,7 @@ pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response 
     open(&path, head)
 }
 
-/// May this part be in a name at all?
+/// Returns whether a segment is allowed in a file name.
 fn plain(part: &str) -> bool {
     if wrong(Mutation::PrefixOfRoot) && part == ".." {
         return true;
@@ -83,8 +83,8 @@ fn plain(part: &str) -> bool {
         && (!part.contains('\0') || wrong(Mutation::NulEndsName))
 }
 
-/// The file itself, with every link resolved.
-fn below_root(path: &Path) -> Option<PathBuf> {
+/// Returns the path with every symbolic link resolved, or `None` if there is no such file.
+fn resolve(path: &Path) -> Option<PathBuf> {
     let mut path = path.to_path_buf();
     if wrong(Mutation::NulEndsName) {
         let text = path.to_str()?;
@@ -112,7 +112,7 @@ fn inside(path: &Path, server: &Server) -> bool {
         return true;
     }
     if wrong(Mutation::PrefixOfRoot) {
-        // "/srv/www-private" begins with "/srv/www".
+        // The mistake: "/srv/www-private" begins with "/srv/www".
         let (path, root) = (path.to_string_lossy(), server.root.to_string_lossy());
         return path.starts_with(&*root);
     }
@@ -141,13 +141,14 @@ fn open(path: &Path, head: &Head) -> Response {
     let mut options = OpenOptions::new();
     options.read(true);
     if wrong(Mutation::OpensFifo) {
-        // Blocks until somebody writes to it.
+        // The mistake: opening a named pipe blocks until it has a writer.
         return match options.open(path) {
             Ok(file) => file_response(file, path, head),
             Err(_) => missing(),
         };
     }
-    // A pipe must not hold us; and what was opened decides, not what was looked at.
+    // O_NONBLOCK: a named pipe must not block. The type is checked on the opened file, not on
+    // the path, which may have been replaced in between.
     let opened = options.custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
     match opened {
         Ok(file) if file.metadata().is_ok_and(|meta| meta.is_file()) => {
@@ -158,7 +159,7 @@ fn open(path: &Path, head: &Head) -> Response {
                 && out_of_descriptors(&why)
                 && !wrong(Mutation::MissingWithoutDescriptor) =>
         {
-            Refusal::closing(503, "there is no descriptor for the file").into()
+            HttpError::closing(503, "the server has run out of file descriptors").into()
         }
         _ => missing(),
     }
@@ -195,7 +196,7 @@ fn file_response(file: File, path: &Path, head: &Head) -> Response {
     let len = representation.len;
     let response = match conditions::check(head, &representation) {
         Verdict::Failed => {
-            return Refusal::kept(412, "the file is not the one you mean").into();
+            return HttpError::kept(412, "the file does not match the condition").into();
         }
         Verdict::NotModified => Response::new(304, Body::File { file, at: 0, len }),
         Verdict::Send { range: None } => {
@@ -203,7 +204,7 @@ fn file_response(file: File, path: &Path, head: &Head) -> Response {
         }
         Verdict::Send { range: Some(range) } => ranges::respond(range, file, len),
     };
-    if response.refusal {
+    if response.error {
         return response;
     }
     let mut response = response;

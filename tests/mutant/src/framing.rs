@@ -1,19 +1,19 @@
-//! Where a content ends: the place where two readings of one message are an attack.
+//! Message framing: where a content ends. Two readings of one message are request smuggling.
 
+use crate::error::{bad, refuse};
 use crate::fields::Fields;
 use crate::mutations::Mutation;
-use crate::refuse::{bad, refuse};
 use crate::switch::wrong;
-use crate::wire::Ending;
+use crate::wire::End;
 
-/// Where the content's end is.
+/// How the end of a content is found.
 pub(crate) enum Framing {
     Length(u64),
     Chunked,
 }
 
-/// What the fields say about it.
-pub(crate) fn of(fields: &Fields, modern: bool) -> Result<Framing, Ending> {
+/// Determines the framing from the fields.
+pub(crate) fn of(fields: &Fields, modern: bool) -> Result<Framing, End> {
     let lengths: Vec<&str> = fields.all("Content-Length").collect();
     let codings = fields.list("Transfer-Encoding");
     if let Some(codings) = codings {
@@ -31,25 +31,25 @@ pub(crate) fn of(fields: &Fields, modern: bool) -> Result<Framing, Ending> {
         [first, ..] if wrong(Mutation::FirstContentLength) => {
             Ok(Framing::Length(content_length(first)?))
         }
-        _ => bad("there are several Content-Lengths"),
+        _ => bad("there is more than one Content-Length"),
     }
 }
 
-fn content_length(text: &str) -> Result<u64, Ending> {
-    // What `parse` understands is more than the grammar allows: it takes a sign.
+fn content_length(text: &str) -> Result<u64, End> {
+    // `parse` accepts more than the grammar allows: a leading sign.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     if text.is_empty() || (!digits && !wrong(Mutation::SignedContentLength)) {
-        return bad("that is no Content-Length");
+        return bad("the Content-Length is not a number");
     }
     match text.parse() {
         Ok(length) => Ok(length),
-        // A number all the same, larger than any limit.
+        // All digits, but too large for a `u64`: larger than any limit.
         Err(_) if digits => Ok(u64::MAX),
-        Err(_) => bad("that is no Content-Length"),
+        Err(_) => bad("the Content-Length is not a number"),
     }
 }
 
-fn coded(codings: &str) -> Result<Framing, Ending> {
+fn coded(codings: &str) -> Result<Framing, End> {
     if wrong(Mutation::ChunkedBySubstring) && codings.contains("chunked") {
         return Ok(Framing::Chunked);
     }
@@ -66,17 +66,17 @@ fn coded(codings: &str) -> Result<Framing, Ending> {
         .filter(|coding| !coding.is_empty())
         .collect();
     let Some((last, before)) = codings.split_last() else {
-        return bad("a Transfer-Encoding without a coding");
+        return bad("the Transfer-Encoding names no coding");
     };
     if wrong(Mutation::ChunkedNotLast) && before.iter().any(|coding| coding == "chunked")
     {
         return Ok(Framing::Chunked);
     }
     if last != "chunked" || before.iter().any(|coding| coding == "chunked") {
-        return bad("the last transfer coding must be chunked, and no other");
+        return bad("the last transfer coding must be chunked, and chunked must be last");
     }
     if !before.is_empty() && !wrong(Mutation::UnknownCoding) {
-        return refuse(501, "no transfer coding but chunked is known here");
+        return refuse(501, "the only transfer coding implemented is chunked");
     }
     Ok(Framing::Chunked)
 }

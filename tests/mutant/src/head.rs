@@ -1,18 +1,18 @@
-//! The head of a request, line by line: understood in one way, or refused.
+//! Parses the head of a request, line by line: one interpretation, or a error.
 
-use crate::answer::Refusal;
+use crate::answer::HttpError;
+use crate::error::{bad, refuse};
 use crate::fields::{self, Fields, token};
 use crate::framing::{self, Framing};
 use crate::mutations::Mutation;
-use crate::refuse::{bad, refuse};
 use crate::server::Server;
 use crate::switch::wrong;
-use crate::wire::{Deadline, Ending, NoLine, Wire};
+use crate::wire::{Deadline, End, LineError, Wire};
 
-/// A request's head.
+/// The head of a request.
 pub(crate) struct Head {
     pub(crate) method: String,
-    /// The path as it was sent, or `*`.
+    /// The path, still percent-encoded, or `*`.
     pub(crate) path: String,
     pub(crate) query: Option<String>,
     pub(crate) modern: bool,
@@ -20,16 +20,17 @@ pub(crate) struct Head {
     pub(crate) framing: Framing,
     pub(crate) keep_alive: bool,
     pub(crate) expects: bool,
-    /// Its size on the wire.
+    /// The size of the head on the wire, in bytes.
     pub(crate) size: usize,
 }
 
-/// Reads one head. `head_only` is told as soon as it is known, for refusals.
+/// Reads one head. Sets `head_only` as soon as the method is known, so that an error
+/// response to HEAD has no content either.
 pub(crate) fn read(
     wire: &mut Wire<'_>,
     server: &Server,
     head_only: &mut bool,
-) -> Result<Head, Ending> {
+) -> Result<Head, End> {
     let options = &server.options;
     let deadline = if wrong(Mutation::NoHeadDeadline) {
         Deadline::never()
@@ -41,13 +42,14 @@ pub(crate) fn read(
     if wrong(Mutation::HeadInOneRead)
         && !wire.input.windows(4).any(|end| end == b"\r\n\r\n")
     {
-        return bad("half a head");
+        return bad("the head arrived in more than one read");
     }
     let mut line = request_line(wire, options.max_line, deadline)?;
     if line.is_empty() && !wrong(Mutation::EmptyLineRefused) {
-        // Some clients send one after a POST; and one that then goes has said nothing.
+        // Some old clients send an empty line after a POST (RFC 9112 section 2.2). If the
+        // client then closes, it has not begun another request.
         if wire.input.is_empty() && wire.half_closed() {
-            return Err(Ending::Gone);
+            return Err(End::Gone);
         }
         line = request_line(wire, options.max_line, deadline)?;
     }
@@ -57,7 +59,7 @@ pub(crate) fn read(
     let room = options
         .max_head
         .checked_sub(line.len() + 2)
-        .ok_or(Ending::Refused(Refusal::closing(431, "the head is too large")))?;
+        .ok_or(End::Refused(HttpError::closing(431, "the head is too large")))?;
     let (fields, used) = fields::read(wire, room, options.max_fields, deadline)?;
     check_host(&fields, modern)?;
     let framing = framing::of(&fields, modern)?;
@@ -66,7 +68,7 @@ pub(crate) fn read(
             || (wrong(Mutation::CaseSensitiveExpect) && expectation != "100-continue"))
         && !wrong(Mutation::AnyExpectation)
     {
-        return refuse(417, "the only expectation known here is 100-continue");
+        return refuse(417, "the only expectation implemented is 100-continue");
     }
     let expects = fields.has_token("Expect", "100-continue")
         && (modern || wrong(Mutation::ContinueToHttp10));
@@ -90,20 +92,20 @@ fn request_line(
     wire: &mut Wire<'_>,
     max: usize,
     deadline: Deadline,
-) -> Result<Vec<u8>, Ending> {
+) -> Result<Vec<u8>, End> {
     let room = if wrong(Mutation::UnboundedLine) {
         usize::MAX
     } else {
         max + 2 - usize::from(wrong(Mutation::LineOffByOne))
     };
     wire.line(room, deadline).or_else(|why| match why {
-        NoLine::TooLong => refuse(414, "the request line is too long"),
-        NoLine::Ending(ending) => Err(ending),
+        LineError::TooLong => refuse(414, "the request line is too long"),
+        LineError::End(ending) => Err(ending),
     })
 }
 
-/// Method, target, and whether it is HTTP/1.1.
-fn split_line(line: &[u8]) -> Result<(String, String, bool), Ending> {
+/// Splits a request line into method, target, and whether the version is HTTP/1.1.
+fn split_line(line: &[u8]) -> Result<(String, String, bool), End> {
     let text = String::from_utf8_lossy(line);
     let parts: Vec<&str> = if wrong(Mutation::LaxRequestLine) {
         text.split_whitespace().collect()
@@ -112,11 +114,11 @@ fn split_line(line: &[u8]) -> Result<(String, String, bool), Ending> {
     };
     let [method, target, version] = parts[..] else {
         return bad(
-            "a request line is a method, a target and a version, with one space between",
+            "a request line is METHOD TARGET VERSION with single spaces between them",
         );
     };
     if !token(method.as_bytes()) || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return bad("a forbidden character in the request line");
+        return bad("the request line has a forbidden character");
     }
     let modern = match version.as_bytes() {
         b"HTTP/1.1" => true,
@@ -125,11 +127,11 @@ fn split_line(line: &[u8]) -> Result<(String, String, bool), Ending> {
             if x.is_ascii_digit() && y.is_ascii_digit() =>
         {
             if !wrong(Mutation::AnyVersion) {
-                return refuse(505, "this server speaks HTTP/1.1 and HTTP/1.0");
+                return refuse(505, "only HTTP/1.1 and HTTP/1.0 are implemented");
             }
             true
         }
-        _ => return bad("that is no version of HTTP"),
+        _ => return bad("the version is not an HTTP version"),
     };
     let method = if wrong(Mutation::AnyCaseMethod) {
         method.to_ascii_uppercase()
@@ -139,10 +141,10 @@ fn split_line(line: &[u8]) -> Result<(String, String, bool), Ending> {
     Ok((method, target.to_owned(), modern))
 }
 
-/// Path and query, out of the three forms of a target.
-fn split_target(method: &str, target: &str) -> Result<(String, Option<String>), Ending> {
+/// Splits a target, in any of its three forms, into path and query.
+fn split_target(method: &str, target: &str) -> Result<(String, Option<String>), End> {
     if method == "CONNECT" {
-        return refuse(501, "this server is no proxy");
+        return refuse(501, "this server is not a proxy");
     }
     if target == "*" && method == "OPTIONS" {
         return Ok((target.to_owned(), None));
@@ -154,14 +156,14 @@ fn split_target(method: &str, target: &str) -> Result<(String, Option<String>), 
         let rest = &target[7..];
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         if !is_host(&rest[..end]) {
-            return bad("that URL names no host");
+            return bad("the target URL has no host");
         }
         format!("{}{}", if rest[end..].starts_with('/') { "" } else { "/" }, &rest[end..])
     } else {
-        return bad("a target is a path or an http:// URL");
+        return bad("a target must be a path or an http:// URL");
     };
     if origin.contains('#') {
-        return bad("a target has no fragment");
+        return bad("a target must not have a fragment");
     }
     Ok(match origin.split_once('?') {
         Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
@@ -169,19 +171,19 @@ fn split_target(method: &str, target: &str) -> Result<(String, Option<String>), 
     })
 }
 
-fn check_host(fields: &Fields, modern: bool) -> Result<(), Ending> {
+fn check_host(fields: &Fields, modern: bool) -> Result<(), End> {
     let hosts: Vec<&str> = fields.all("Host").collect();
     match hosts[..] {
         [] if modern && !wrong(Mutation::NoHost) => bad("HTTP/1.1 needs a Host"),
         [] => Ok(()),
         [host] if is_host(host) || wrong(Mutation::AnyHost) => Ok(()),
-        [_] => bad("that Host is no host"),
+        [_] => bad("the Host is not a valid host"),
         _ if wrong(Mutation::TwoHosts) => Ok(()),
-        _ => bad("there are two Hosts"),
+        _ => bad("there is more than one Host"),
     }
 }
 
-/// `host`, `host:port`, `1.2.3.4`, `[::1]`.
+/// Returns whether `text` is a valid host: `host`, `host:port`, `1.2.3.4`, or `[::1]`.
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.rfind(']') {
         Some(end) => text.split_at(end + 1),

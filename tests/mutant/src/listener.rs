@@ -1,4 +1,4 @@
-//! Accepting: one thread a client, a limit, no descriptor left, and the end.
+//! The main thread: binds, accepts, starts a thread per connection, and drains at shutdown.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -22,29 +22,30 @@ use crate::prefork;
 use crate::server::{Server, Stop, count};
 use crate::switch::wrong;
 
-/// What a thread needs at most; ten thousand of them must fit.
+/// Stack size of a connection thread, in bytes; small enough for ten thousand of them.
 pub(crate) const STACK: usize = 256 * 1024;
 
-/// How long accepting rests when there is no descriptor at all.
-pub(crate) const REST: Duration = Duration::from_millis(50);
+/// How long accepting pauses when the process has no descriptor left.
+pub(crate) const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// How many clients are turned away in good order at the same time.
-const TURNED_AWAY: usize = 64;
+/// The largest number of connections being rejected with a lingering close at the same time.
+const MAX_REJECTING: usize = 64;
 
-/// Serves until SIGTERM or SIGINT; then the exit status.
+/// Serves until SIGTERM or SIGINT. Returns the exit status.
 pub(crate) fn run(options: Options) -> Result<u8, String> {
-    // The application may fail on purpose; that is no news for standard error.
+    // `/panic` panics on purpose; standard error stays clean.
     std::panic::set_hook(Box::new(|_| {}));
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // As many descriptors as we may have; if not, we live with fewer.
+        // Raise the soft limit to the hard limit; if that fails, the soft limit has to do.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
     let stop = Stop::on_signals().map_err(|why| format!("signals: {why}"))?;
     let listen = options.listen;
     let server = Arc::new(Server::new(options, stop)?);
     if server.options.worker {
-        prefork::die_with_the_parent();
-        let listener = prefork::inherited().map_err(|why| format!("worker: {why}"))?;
+        prefork::exit_with_parent();
+        let listener =
+            prefork::inherited_listener().map_err(|why| format!("worker: {why}"))?;
         accept_all(&listener, &server, None);
         return Ok(0);
     }
@@ -74,19 +75,21 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
     });
     let pool = pool.transpose()?;
     accept_all(&listener, &server, pool.as_ref());
-    // In the mutant it stays open: clients connect, and nobody ever comes.
+    // The mistake: the socket stays open, so clients connect but are never accepted.
     let _kept = wrong(Mutation::ListensWhileDraining).then_some(listener);
     drain(&server, pool.as_deref());
     Ok(u8::from(wrong(Mutation::BadExitStatus)))
 }
 
-/// A listening socket. The standard library sets `SO_REUSEADDR`, without which
-/// the port is blocked for a minute by connections that are over.
+/// Returns a listening socket.
+///
+/// The standard library sets `SO_REUSEADDR`; without that, connections in TIME_WAIT block the
+/// port for a minute.
 fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     if !wrong(Mutation::NoReuseAddress) {
         return TcpListener::bind(listen);
     }
-    // A mutant starts no program that could inherit it; and macOS knows no SOCK_CLOEXEC.
+    // No SOCK_CLOEXEC: macOS does not have it, and this mutant starts no child process.
     let (family, flags) = (AddressFamily::Inet, SockFlag::empty());
     let socket = socket::socket(family, SockType::Stream, flags, None)?;
     let SocketAddr::V4(listen) = listen else {
@@ -97,12 +100,12 @@ fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from(socket))
 }
 
-/// Accepts until it is time to stop.
+/// Accepts connections until shutdown is requested.
 fn accept_all(listener: &TcpListener, server: &Arc<Server>, pool: Option<&Arc<Pool>>) {
-    // Given up for a moment when there is no other descriptor, so that even
-    // then a client can be told.
+    // A reserve descriptor. Closing it makes room to accept one connection and reject it
+    // with a 503, even when the process has no other descriptor left.
     let mut spare = File::open("/dev/null").ok();
-    let turned_away = Arc::new(AtomicUsize::new(0));
+    let rejecting = Arc::new(AtomicUsize::new(0));
     loop {
         if let Some(pool) = pool {
             pool.wait_for_room(server);
@@ -112,7 +115,7 @@ fn accept_all(listener: &TcpListener, server: &Arc<Server>, pool: Option<&Arc<Po
             PollFd::new(server.stop.as_fd(), PollFlags::POLLIN),
         ];
         let _ = poll(&mut fds, PollTimeout::NONE);
-        if server.stop.asked() {
+        if server.stop.requested() {
             return;
         }
         match listener.accept() {
@@ -121,12 +124,12 @@ fn accept_all(listener: &TcpListener, server: &Arc<Server>, pool: Option<&Arc<Po
                 match pool {
                     Some(pool) => {
                         let _ = stream.set_nonblocking(false);
-                        pool.put(stream, server);
+                        pool.push(stream, server);
                     }
-                    None => start(stream, server, &turned_away),
+                    None => spawn_connection(stream, server, &rejecting),
                 }
             }
-            Err(why) if without_room(&why) => {
+            Err(why) if out_of_resources(&why) => {
                 if wrong(Mutation::ExitsWithoutDescriptors) {
                     std::process::exit(1);
                 }
@@ -137,16 +140,16 @@ fn accept_all(listener: &TcpListener, server: &Arc<Server>, pool: Option<&Arc<Po
                     wait_for_stop(server);
                     return;
                 }
-                without_descriptors(listener, server, &mut spare);
+                reject_without_descriptor(listener, server, &mut spare);
             }
-            // The client has gone again.
+            // The client disconnected before it was accepted.
             Err(_) => {}
         }
     }
 }
 
-/// Is it the system that has no room for one more, and not the client's doing?
-fn without_room(why: &io::Error) -> bool {
+/// Returns whether the error reports exhausted resources of the system.
+fn out_of_resources(why: &io::Error) -> bool {
     let errno = why.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM))
 }
@@ -156,9 +159,13 @@ fn wait_for_stop(server: &Server) {
     let _ = poll(&mut fds, PollTimeout::NONE);
 }
 
-/// Gives a client its thread, or an answer why not.
-fn start(stream: TcpStream, server: &Arc<Server>, turned_away: &Arc<AtomicUsize>) {
-    // Elsewhere than on Linux it may have inherited the listener's mode.
+/// Starts a thread for a connection, or rejects it with a 503.
+fn spawn_connection(
+    stream: TcpStream,
+    server: &Arc<Server>,
+    rejecting: &Arc<AtomicUsize>,
+) {
+    // Outside Linux an accepted socket may inherit O_NONBLOCK from the listener.
     let _ = stream.set_nonblocking(false);
     let clients = if wrong(Mutation::LimitCountsAll) {
         server.stats.accepted.load(Ordering::Relaxed) - 1
@@ -170,14 +177,14 @@ fn start(stream: TcpStream, server: &Arc<Server>, turned_away: &Arc<AtomicUsize>
         if wrong(Mutation::LimitWithoutAnswer) {
             return;
         }
-        if turned_away.fetch_add(1, Ordering::Relaxed) < TURNED_AWAY {
-            let (server, counter) = (Arc::clone(server), Arc::clone(turned_away));
+        if rejecting.fetch_add(1, Ordering::Relaxed) < MAX_REJECTING {
+            let (server, counter) = (Arc::clone(server), Arc::clone(rejecting));
             let thread = thread::Builder::new().stack_size(STACK).spawn(move || {
                 let linger = server.options.linger_timeout;
-                connection::turn_away(
+                connection::reject(
                     &stream,
                     &server,
-                    "there are too many clients",
+                    "the limit on connections has been reached",
                     linger,
                 );
                 counter.fetch_sub(1, Ordering::Relaxed);
@@ -186,14 +193,14 @@ fn start(stream: TcpStream, server: &Arc<Server>, turned_away: &Arc<AtomicUsize>
                 return;
             }
         }
-        turned_away.fetch_sub(1, Ordering::Relaxed);
+        rejecting.fetch_sub(1, Ordering::Relaxed);
         return;
     }
     if server.options.worker || wrong(Mutation::Sequential) {
         connection::serve(&stream, server);
         return;
     }
-    // Shared, so that it is still ours if there is no thread for it.
+    // Shared, so that the socket is still here if the thread cannot be created.
     let stream = Arc::new(stream);
     let (theirs, shared) = (Arc::clone(&stream), Arc::clone(server));
     let thread = thread::Builder::new().stack_size(STACK).spawn(move || {
@@ -206,12 +213,12 @@ fn start(stream: TcpStream, server: &Arc<Server>, turned_away: &Arc<AtomicUsize>
         if wrong(Mutation::ExitsWithoutThread) {
             std::process::exit(1);
         }
-        connection::turn_away(&stream, server, "there is no thread for one more", REST);
+        connection::reject(&stream, server, "no thread could be created", ACCEPT_BACKOFF);
     }
 }
 
-/// Uses the spare descriptor to tell one client, then rests.
-fn without_descriptors(
+/// Closes the spare descriptor to accept and reject one connection, or pauses.
+fn reject_without_descriptor(
     listener: &TcpListener,
     server: &Server,
     spare: &mut Option<File>,
@@ -220,19 +227,19 @@ fn without_descriptors(
     if let Ok((stream, _)) = listener.accept() {
         count(&server.stats.accepted);
         let _ = stream.set_nonblocking(false);
-        connection::turn_away(
+        connection::reject(
             &stream,
             server,
-            "there is no descriptor for one more",
-            10 * REST,
+            "the server has run out of file descriptors",
+            10 * ACCEPT_BACKOFF,
         );
     } else {
-        thread::sleep(REST);
+        thread::sleep(ACCEPT_BACKOFF);
     }
     *spare = File::open("/dev/null").ok();
 }
 
-/// Lets the threads finish, for a bounded time.
+/// Waits until every connection has closed, at most until the drain deadline.
 fn drain(server: &Server, pool: Option<&Pool>) {
     if wrong(Mutation::DropsInFlight) {
         return;

@@ -1,17 +1,18 @@
-//! A server for the judge to be judged by.
+//! A small HTTP server that breaks the contract on purpose, to test the client suite.
 //!
-//! Without `--mutation` it keeps the whole contract, in the plainest way: one
-//! thread a client (or, with `--threads` or `--processes`, so many workers), blocking I/O,
-//! a parser of its own. With `--mutation NAME` it
-//! is wrong in exactly one plausible way, at the line where a programmer would
-//! have gone wrong (search for `wrong(`). The suite must pass the first and catch
-//! each of the others. It shares no code with the chapters, so that a mistake of
-//! theirs cannot hide here.
+//! Without `--mutation` it keeps the whole contract in the plainest way: blocking I/O, one
+//! thread per client (or a fixed number of workers with `--threads` or `--processes`), and a
+//! parser of its own. With `--mutation NAME` it makes exactly one plausible mistake, at the
+//! line where a programmer would have made it (search for `wrong(`).
+//!
+//! The suite must pass the correct server and catch every mutant (`tests/mutants.rs`). This
+//! server shares no code with the chapters, so that a mistake of theirs cannot hide here.
 
 mod answer;
 mod conditions;
 mod connection;
 mod content;
+mod error;
 #[cfg(target_os = "linux")]
 mod events;
 mod fields;
@@ -24,7 +25,6 @@ mod options;
 mod pool;
 mod prefork;
 mod ranges;
-mod refuse;
 mod server;
 mod site;
 mod switch;
@@ -34,20 +34,20 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use mutations::{MUTATIONS, Mutation};
-use options::{Options, Start};
+use options::{Command, Options};
 
 fn main() -> ExitCode {
     match Options::from_args(std::env::args().skip(1)) {
-        Ok(Start::List) => {
+        Ok(Command::ListMutations) => {
             let mut out = std::io::stdout().lock();
             for mutant in MUTATIONS {
                 if writeln!(out, "{:<32} {}", mutant.name, mutant.wrong).is_err() {
-                    break; // nobody reads any more
+                    break; // The reader closed standard output.
                 }
             }
             ExitCode::SUCCESS
         }
-        Ok(Start::Serve(options)) => match listener::run(*options) {
+        Ok(Command::Serve(options)) => match listener::run(*options) {
             Ok(status) => ExitCode::from(status),
             Err(why) => failed(&why),
         },

@@ -1,4 +1,4 @@
-//! The command line: the contract's options, and the mistakes to make.
+//! Command-line options: those of the contract, and the mistakes to make.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,12 +8,12 @@ use crate::mutations::{MUTATIONS, Mutation};
 use crate::switch;
 
 /// What the command line asks for.
-pub(crate) enum Start {
-    List,
+pub(crate) enum Command {
+    ListMutations,
     Serve(Box<Options>),
 }
 
-/// Every limit of the contract, with the contract's defaults.
+/// The contract's options, with the contract's defaults.
 pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
     pub(crate) root: PathBuf,
@@ -31,16 +31,16 @@ pub(crate) struct Options {
     pub(crate) max_output: usize,
     pub(crate) max_connections: usize,
     pub(crate) max_buffered: usize,
-    /// So many threads, made once.
+    /// The size of a fixed pool of threads.
     pub(crate) threads: Option<usize>,
     pub(crate) queue: usize,
-    /// 503 for whom the queue has no place.
+    /// Reject with 503 when the queue is full, instead of leaving clients in the backlog.
     pub(crate) refuse: bool,
-    /// So many processes, made once.
+    /// The number of preforked worker processes.
     pub(crate) processes: Option<usize>,
-    /// This is one of them.
+    /// This process is one of those workers.
     pub(crate) worker: bool,
-    /// One thread and events, not a thread for each client.
+    /// Serve by one event loop instead of one thread per connection.
     pub(crate) events: bool,
 }
 
@@ -74,10 +74,10 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reads `--name value` and `--name=value`.
+    /// Parses `--name value` and `--name=value`.
     pub(crate) fn from_args(
         mut args: impl Iterator<Item = String>,
-    ) -> Result<Start, String> {
+    ) -> Result<Command, String> {
         let mut options = Self::default();
         let mut mutations = Vec::new();
         while let Some(arg) = args.next() {
@@ -86,7 +86,7 @@ impl Options {
                 None => (arg, None),
             };
             match name.as_str() {
-                "--list-mutations" => return Ok(Start::List),
+                "--list-mutations" => return Ok(Command::ListMutations),
                 "--trace" => continue,
                 "--worker" => {
                     options.worker = true;
@@ -100,7 +100,7 @@ impl Options {
             }
             let value = inline
                 .or_else(|| args.next())
-                .ok_or_else(|| format!("{name} needs a value"))?;
+                .ok_or_else(|| format!("{name}: a value is missing"))?;
             if name == "--mutation" {
                 mutations.push(mutation(&value)?);
             } else {
@@ -108,7 +108,7 @@ impl Options {
             }
         }
         switch::choose(mutations);
-        Ok(Start::Serve(Box::new(options)))
+        Ok(Command::Serve(Box::new(options)))
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
@@ -133,19 +133,19 @@ impl Options {
             "--when-busy" => self.refuse = value == "refuse",
             "--processes" => self.processes = Some(parsed(name, value)?),
             "--max-buffered" => self.max_buffered = parsed(name, value)?,
-            _ => return Err(format!("there is no option {name}")),
+            _ => return Err(format!("unknown option {name}")),
         }
         Ok(())
     }
 }
 
 fn parsed<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, String> {
-    value.parse().map_err(|_| format!("{name} does not understand {value:?}"))
+    value.parse().map_err(|_| format!("{name}: invalid value {value:?}"))
 }
 
 fn seconds(name: &str, value: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(parsed(name, value)?)
-        .map_err(|_| format!("{name} needs a time in seconds, not {value:?}"))
+        .map_err(|_| format!("{name}: expected a time in seconds, not {value:?}"))
 }
 
 fn mutation(name: &str) -> Result<Mutation, String> {
@@ -153,5 +153,7 @@ fn mutation(name: &str) -> Result<Mutation, String> {
         .iter()
         .find(|mutant| mutant.name == name)
         .map(|mutant| mutant.id)
-        .ok_or_else(|| format!("there is no mutation {name:?}: see --list-mutations"))
+        .ok_or_else(|| {
+            format!("unknown mutation {name:?}; --list-mutations lists them all")
+        })
 }

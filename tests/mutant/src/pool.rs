@@ -1,4 +1,4 @@
-//! Threads that are made once and take turns, for the cases about those.
+//! A fixed pool of threads behind a bounded queue, for the `workers` cases.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,15 +9,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::connection;
-use crate::listener::{REST, STACK};
+use crate::listener::{ACCEPT_BACKOFF, STACK};
 use crate::mutations::Mutation;
 use crate::server::Server;
 use crate::switch::wrong;
 
-/// How often somebody who waits for two things looks for the other one.
-const GLANCE: Duration = Duration::from_millis(10);
+/// The interval at which a thread that waits for two conditions rechecks the second one.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The workers, and those who wait for them.
+/// The workers, and the queue of connections that wait for one.
 pub(crate) struct Pool {
     state: Mutex<State>,
     changed: Condvar,
@@ -26,28 +26,30 @@ pub(crate) struct Pool {
 
 struct State {
     waiting: VecDeque<TcpStream>,
-    /// Workers without a client.
+    /// Idle workers.
     free: usize,
-    /// Workers that have not ended.
+    /// Workers that have not exited.
     alive: usize,
-    over: bool,
+    closed: bool,
 }
 
 impl Pool {
-    /// Makes the workers.
+    /// Starts the workers.
     pub(crate) fn start(server: &Arc<Server>, workers: usize) -> io::Result<Arc<Self>> {
         let state = State {
             waiting: VecDeque::new(),
             free: workers,
             alive: workers,
-            over: false,
+            closed: false,
         };
         let queue = server.options.queue;
         let pool =
             Arc::new(Self { state: Mutex::new(state), changed: Condvar::new(), queue });
         for _ in 0..workers {
             let (pool, server) = (Arc::clone(&pool), Arc::clone(server));
-            thread::Builder::new().stack_size(STACK).spawn(move || pool.work(&server))?;
+            thread::Builder::new()
+                .stack_size(STACK)
+                .spawn(move || pool.run_worker(&server))?;
         }
         Ok(pool)
     }
@@ -64,24 +66,24 @@ impl Pool {
         state.waiting.len() < free + self.queue
     }
 
-    /// Accepts nobody for whom there is no place, unless it is to be told so.
+    /// Blocks until the queue has room, unless connections are to be rejected when it is full.
     pub(crate) fn wait_for_room(&self, server: &Server) {
         let refuses = server.options.refuse || wrong(Mutation::DropsWhenFull);
         let mut state = self.lock();
-        while !refuses && !self.has_room(&state) && !server.stop.asked() {
-            let waited = self.changed.wait_timeout(state, GLANCE);
+        while !refuses && !self.has_room(&state) && !server.stop.requested() {
+            let waited = self.changed.wait_timeout(state, RECHECK_INTERVAL);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Puts a client into the queue, or refuses it.
-    pub(crate) fn put(self: &Arc<Self>, stream: TcpStream, server: &Arc<Server>) {
+    /// Queues a connection, or rejects it if the queue is full.
+    pub(crate) fn push(self: &Arc<Self>, stream: TcpStream, server: &Arc<Server>) {
         let mut state = self.lock();
         if state.free == 0 && wrong(Mutation::GrowsWhenBusy) {
             state.free += 1;
             state.alive += 1;
             let (pool, server) = (Arc::clone(self), Arc::clone(server));
-            thread::spawn(move || pool.work(&server));
+            thread::spawn(move || pool.run_worker(&server));
         }
         if self.has_room(&state) {
             state.waiting.push_back(stream);
@@ -90,11 +92,16 @@ impl Pool {
         }
         drop(state);
         if !wrong(Mutation::DropsWhenFull) && !wrong(Mutation::FullWithoutAnswer) {
-            connection::turn_away(&stream, server, "all workers are busy", REST);
+            connection::reject(
+                &stream,
+                server,
+                "every worker is busy and the queue is full",
+                ACCEPT_BACKOFF,
+            );
         }
     }
 
-    fn work(&self, server: &Server) {
+    fn run_worker(&self, server: &Server) {
         let counted = || {
             let Server { stats, .. } = server;
             [&stats.panics, &stats.timeouts]
@@ -119,11 +126,11 @@ impl Pool {
 
     fn take(&self, server: &Server) -> Option<TcpStream> {
         let mut state = self.lock();
-        if wrong(Mutation::ForgetsQueueAtStop) && server.stop.asked() {
+        if wrong(Mutation::ForgetsQueueAtStop) && server.stop.requested() {
             state.waiting.clear();
         }
         while state.waiting.is_empty() {
-            if state.over {
+            if state.closed {
                 return None;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -135,16 +142,16 @@ impl Pool {
         state.waiting.pop_front()
     }
 
-    /// Lets everybody finish until then.
+    /// Waits until every worker has exited, at most until `end`.
     pub(crate) fn drain(&self, end: Instant) {
         let mut state = self.lock();
         if wrong(Mutation::ForgetsQueueAtStop) {
             state.waiting.clear();
         }
-        state.over = !wrong(Mutation::FreeWorkersStay);
+        state.closed = !wrong(Mutation::FreeWorkersStay);
         self.changed.notify_all();
         while state.alive > 0 && Instant::now() < end {
-            let waited = self.changed.wait_timeout(state, GLANCE);
+            let waited = self.changed.wait_timeout(state, RECHECK_INTERVAL);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }

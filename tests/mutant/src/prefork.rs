@@ -1,6 +1,8 @@
-//! Processes that are made once, for the cases about those. Each is this program again,
-//! with the listening socket for its standard input; it serves one client at a time.
-//! Counters are each process's own: the cases about them are judged with threads.
+//! Preforked worker processes, for the `workers` cases.
+//!
+//! Each worker is this program again, with the listening socket as its standard input, and
+//! serves one client at a time. Each process has its own counters, so the cases about counters
+//! are judged with threads.
 
 use std::env;
 use std::io;
@@ -18,43 +20,43 @@ use crate::mutations::Mutation;
 use crate::server::Server;
 use crate::switch::wrong;
 
-/// How often the parent looks after its children.
-const GLANCE: Duration = Duration::from_millis(5);
-/// Who lives shorter than this is not replaced at once.
-const SHORT: Duration = Duration::from_secs(1);
+/// The interval at which the parent checks its children.
+const CHECK_INTERVAL: Duration = Duration::from_millis(5);
+/// A worker that lives shorter than this is replaced only after a pause.
+const MIN_LIFETIME: Duration = Duration::from_secs(1);
 
-/// One place for a worker.
-struct Post {
+/// The slot of one worker, which outlives its processes.
+struct WorkerSlot {
     child: Option<Child>,
     since: Instant,
     pause: Duration,
 }
 
-/// Keeps so many workers alive until it is time to stop, and ends them.
+/// Keeps `workers` processes running until shutdown is requested, then drains them.
 pub(crate) fn run(
     listener: TcpListener,
     server: &Server,
     workers: usize,
 ) -> io::Result<()> {
-    let mut posts = Vec::new();
+    let mut slots = Vec::new();
     for _ in 0..workers {
-        let (child, since) = (Some(worker(&listener)?), Instant::now());
-        posts.push(Post { child, since, pause: Duration::ZERO });
+        let (child, since) = (Some(spawn_worker(&listener)?), Instant::now());
+        slots.push(WorkerSlot { child, since, pause: Duration::ZERO });
     }
-    while !server.stop.asked() {
-        for post in &mut posts {
-            look_after(post, &listener)?;
+    while !server.stop.requested() {
+        for slot in &mut slots {
+            check_worker(slot, &listener)?;
         }
-        thread::sleep(GLANCE);
+        thread::sleep(CHECK_INTERVAL);
     }
     drop(listener);
-    for child in posts.iter().filter_map(|post| post.child.as_ref()) {
+    for child in slots.iter().filter_map(|slot| slot.child.as_ref()) {
         let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
     }
     let end = Instant::now() + server.options.drain_timeout;
-    for child in posts.iter_mut().filter_map(|post| post.child.as_mut()) {
+    for child in slots.iter_mut().filter_map(|slot| slot.child.as_mut()) {
         while child.try_wait()?.is_none() && Instant::now() < end {
-            thread::sleep(GLANCE);
+            thread::sleep(CHECK_INTERVAL);
         }
         let _ = child.kill();
         child.wait()?;
@@ -62,8 +64,8 @@ pub(crate) fn run(
     Ok(())
 }
 
-fn look_after(post: &mut Post, listener: &TcpListener) -> io::Result<()> {
-    let dead = match &mut post.child {
+fn check_worker(slot: &mut WorkerSlot, listener: &TcpListener) -> io::Result<()> {
+    let dead = match &mut slot.child {
         Some(child) => child.try_wait()?.is_some(),
         None => false,
     };
@@ -71,53 +73,53 @@ fn look_after(post: &mut Post, listener: &TcpListener) -> io::Result<()> {
         if wrong(Mutation::WorkerEndsServer) {
             std::process::exit(0);
         }
-        post.child = None;
-        post.pause = match post.since.elapsed() {
-            long if long >= SHORT => Duration::ZERO,
+        slot.child = None;
+        slot.pause = match slot.since.elapsed() {
+            long if long >= MIN_LIFETIME => Duration::ZERO,
             _ if wrong(Mutation::RushesToReplace) => Duration::ZERO,
-            _ => (post.pause * 2).max(Duration::from_millis(100)),
+            _ => (slot.pause * 2).max(Duration::from_millis(100)),
         };
-        post.since = Instant::now();
+        slot.since = Instant::now();
     }
-    if post.child.is_none()
-        && post.since.elapsed() >= post.pause
+    if slot.child.is_none()
+        && slot.since.elapsed() >= slot.pause
         && !wrong(Mutation::NeverReplaces)
     {
-        post.child = Some(worker(listener)?);
-        post.since = Instant::now();
+        slot.child = Some(spawn_worker(listener)?);
+        slot.since = Instant::now();
     }
     Ok(())
 }
 
-/// Starts a worker: the same command line, without the number of workers.
-fn worker(listener: &TcpListener) -> io::Result<Child> {
-    let mut words = Vec::new();
+/// Starts a worker with the same command line, except `--processes`.
+fn spawn_worker(listener: &TcpListener) -> io::Result<Child> {
+    let mut args = Vec::new();
     let mut given = env::args().skip(1);
-    while let Some(word) = given.next() {
-        if word == "--processes" {
+    while let Some(arg) = given.next() {
+        if arg == "--processes" {
             given.next();
         } else {
-            words.push(word);
+            args.push(arg);
         }
     }
     Command::new(env::current_exe()?)
-        .args(words)
+        .args(args)
         .arg("--worker")
         .stdin(OwnedFd::from(listener.try_clone()?))
-        .stdout(Stdio::piped()) // its other end is gone when the parent is
+        .stdout(Stdio::piped()) // The other end closes when the parent dies.
         .spawn()
 }
 
-/// A worker's listening socket.
-pub(crate) fn inherited() -> io::Result<TcpListener> {
+/// Returns the listening socket that a worker inherited as its standard input.
+pub(crate) fn inherited_listener() -> io::Result<TcpListener> {
     Ok(TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 
-/// Ends this worker when its parent is dead.
-pub(crate) fn die_with_the_parent() {
+/// Exits this worker when its parent dies.
+pub(crate) fn exit_with_parent() {
     thread::spawn(|| {
         let out = io::stdout();
-        // Nobody writes to it, so all that can happen is that nobody can read it any more.
+        // The parent never reads the pipe. The only event is POLLERR: the read end is closed.
         let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
         while poll(&mut fds, PollTimeout::NONE).is_err() {}
         if !wrong(Mutation::WorkersOutliveParent) {

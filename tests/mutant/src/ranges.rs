@@ -1,20 +1,20 @@
-//! One range of bytes: understood, ignored, or beyond the end.
+//! Range requests: a single byte range is served, ignored, or unsatisfiable.
 
 use std::fs::File;
 
-use crate::answer::{Body, Refusal, Response};
+use crate::answer::{Body, HttpError, Response};
 use crate::mutations::Mutation;
 use crate::switch::wrong;
 
-/// What a `Range` field asks for.
+/// The range that a `Range` field asks for.
 #[derive(Clone, Copy)]
 pub(crate) enum Range {
-    /// From the first byte to the last, which belongs to it.
+    /// The first and the last byte, both included.
     Part(u64, u64),
     Unsatisfiable,
 }
 
-/// `None` if the field is to be ignored.
+/// Parses a `Range` field. Returns `None` if the field must be ignored.
 pub(crate) fn parse(field: &str, len: u64) -> Option<Range> {
     let (unit, spec) = field.split_once('=')?;
     if !unit.eq_ignore_ascii_case("bytes") {
@@ -26,7 +26,7 @@ pub(crate) fn parse(field: &str, len: u64) -> Option<Range> {
     if first.is_empty() && !wrong(Mutation::SuffixAsPrefix) {
         return match number(last)? {
             0 => Some(Range::Unsatisfiable),
-            // The whole of nothing is better sent as that.
+            // A suffix of an empty file is the whole file: send it as 200.
             _ if len == 0 => None,
             suffix => Some(Range::Part(len - suffix.min(len), len - 1)),
         };
@@ -45,13 +45,13 @@ pub(crate) fn parse(field: &str, len: u64) -> Option<Range> {
     Some(Range::Part(first, last.min(len - 1)))
 }
 
-/// A number too large to hold is still a number, beyond every file.
+/// Parses a number. A number too large for a `u64` is still valid, and beyond every file.
 fn number(text: &str) -> Option<u64> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
         .then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// 206 or 416.
+/// Responds with 206, or with 416 if the range is unsatisfiable.
 pub(crate) fn respond(range: Range, file: File, len: u64) -> Response {
     match range {
         Range::Part(first, last) => {
@@ -65,12 +65,14 @@ pub(crate) fn respond(range: Range, file: File, len: u64) -> Response {
             Response::new(206, body).with("Content-Range", format!("bytes */{len}"))
         }
         Range::Unsatisfiable => {
-            let refusal =
-                Response::from(Refusal::kept(416, "the file ends before that range"));
+            let error = Response::from(HttpError::kept(
+                416,
+                "the file ends before the range begins",
+            ));
             if wrong(Mutation::UnsatisfiableWithoutLength) {
-                return refusal;
+                return error;
             }
-            refusal.with("Content-Range", format!("bytes */{len}"))
+            error.with("Content-Range", format!("bytes */{len}"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What all connections share: the options, the counters, the wish to stop.
+//! What all connections share: the options, the counters, and the shutdown request.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,7 +14,7 @@ use crate::mutations::Mutation;
 use crate::options::Options;
 use crate::switch::wrong;
 
-/// The counters that `/stats` shows.
+/// The counters that `/stats` reports.
 #[derive(Default)]
 pub(crate) struct Stats {
     pub(crate) accepted: AtomicUsize,
@@ -25,7 +25,7 @@ pub(crate) struct Stats {
     pub(crate) panics: AtomicUsize,
 }
 
-/// One more of something.
+/// Increments a counter.
 pub(crate) fn count(counter: &AtomicUsize) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
@@ -45,59 +45,61 @@ impl Stats {
     }
 }
 
-/// The wish to stop, in two shapes: a flag to ask, a descriptor to wait on.
+/// The shutdown request, in two forms: a flag to check, and a descriptor to wait on.
 pub(crate) struct Stop {
-    asked: AtomicBool,
-    watched: UnixStream,
+    requested: AtomicBool,
+    read_end: UnixStream,
 }
 
 impl Stop {
-    /// Catches SIGTERM and SIGINT. They are blocked first, so that every thread
-    /// made later inherits that, and one thread waits for them: no handler, and
-    /// nothing that a handler must not do.
+    /// Waits for SIGTERM or SIGINT on a thread of its own.
+    ///
+    /// Both signals are blocked first, so that every later thread inherits the mask. That way
+    /// no signal handler is needed, with its restrictions on what it may call
+    /// (signal-safety(7)).
     pub(crate) fn on_signals() -> io::Result<Arc<Self>> {
-        let (watched, held) = UnixStream::pair()?;
-        let stop = Arc::new(Self { asked: AtomicBool::new(false), watched });
+        let (read_end, write_end) = UnixStream::pair()?;
+        let stop = Arc::new(Self { requested: AtomicBool::new(false), read_end });
         if wrong(Mutation::DiesOfSigterm) {
-            // Never closed, or the other end would become readable.
-            std::mem::forget(held);
+            // The mistake's write end is leaked, because closing it would request shutdown.
+            std::mem::forget(write_end);
             return Ok(stop);
         }
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGTERM);
         signals.add(Signal::SIGINT);
         signals.thread_block()?;
-        let told = Arc::clone(&stop);
+        let shared = Arc::clone(&stop);
         thread::spawn(move || {
             let signal = signals.wait();
-            // Not by the signal itself: who started us may have it ignored.
+            // Exits instead of re-raising the signal, which the parent may have ignored.
             if signal == Ok(Signal::SIGINT) && wrong(Mutation::DiesOfSigint) {
                 std::process::exit(130);
             }
             if signal.is_ok() {
-                told.asked.store(true, Ordering::SeqCst);
-                // Closing it makes `watched` readable for everybody, for ever.
-                drop(held);
+                shared.requested.store(true, Ordering::SeqCst);
+                // Closing the write end makes the read end readable for every waiter, forever.
+                drop(write_end);
             }
         });
         Ok(stop)
     }
 
-    pub(crate) fn asked(&self) -> bool {
-        self.asked.load(Ordering::SeqCst)
+    pub(crate) fn requested(&self) -> bool {
+        self.requested.load(Ordering::SeqCst)
     }
 }
 
 impl AsFd for Stop {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.watched.as_fd()
+        self.read_end.as_fd()
     }
 }
 
-/// Everything that the threads share.
+/// The state that all threads share.
 pub(crate) struct Server {
     pub(crate) options: Options,
-    /// The root with every link resolved, to compare with.
+    /// The root with every link resolved, to compare resolved paths with.
     pub(crate) root: PathBuf,
     pub(crate) stats: Stats,
     pub(crate) stop: Arc<Stop>,
@@ -120,23 +122,23 @@ impl Server {
     }
 }
 
-/// What one request holds beyond its free share, given back when it ends.
-pub(crate) struct Held<'s> {
+/// The bytes that one request counts against `--max-buffered`; dropping it releases them.
+pub(crate) struct Reservation<'s> {
     server: &'s Server,
     bytes: usize,
 }
 
-/// What a request may hold without being counted.
+/// Bytes that a request may buffer without being counted.
 const FREE: usize = 16 * 1024;
 
-impl<'s> Held<'s> {
+impl<'s> Reservation<'s> {
     pub(crate) fn new(server: &'s Server) -> Self {
         Self { server, bytes: 0 }
     }
 
-    /// The request now holds `total` bytes: does that fit?
+    /// Sets the request's total to `total` bytes. Returns whether that fits into the limit.
     pub(crate) fn grow_to(&mut self, total: usize) -> bool {
-        // "The next message will want as much again."
+        // The mistake: assume that the next message will need as much again.
         let total = if wrong(Mutation::PromisesKept) { total + FREE } else { total };
         let more = total.saturating_sub(FREE).saturating_sub(self.bytes);
         let before = self.server.buffered.fetch_add(more, Ordering::SeqCst);
@@ -147,7 +149,7 @@ impl<'s> Held<'s> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         if wrong(Mutation::PromisesKept) {
             return;

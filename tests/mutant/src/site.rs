@@ -1,8 +1,8 @@
-//! The application: the routes, and who may use them how.
+//! The application: its routes, and the methods each of them allows.
 
 use std::time::Duration;
 
-use crate::answer::{Body, Refusal, Response};
+use crate::answer::{Body, HttpError, Response};
 use crate::files;
 use crate::head::Head;
 use crate::mutations::Mutation;
@@ -12,12 +12,12 @@ use crate::switch::wrong;
 const READ: &str = "GET, HEAD, OPTIONS";
 const POST: &str = "POST, OPTIONS";
 
-/// Answers one whole request.
+/// Responds to one complete request.
 pub(crate) fn respond(head: &Head, content: Vec<u8>, server: &Server) -> Response {
     let method = head.method.as_str();
     let known = ["GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"];
     if !known.contains(&method) {
-        return Refusal::kept(501, "this method is not known here").into();
+        return HttpError::kept(501, "the method is not implemented").into();
     }
     if head.path == "*" {
         return Response::new(204, Body::None).with("Allow", "GET, HEAD, POST, OPTIONS");
@@ -29,7 +29,8 @@ pub(crate) fn respond(head: &Head, content: Vec<u8>, server: &Server) -> Respons
         path = format!("{path}?{query}");
     }
     let Some(parts) = decode(&path) else {
-        return Refusal::kept(400, "a percent sign needs two hexadecimal digits").into();
+        return HttpError::kept(400, "a percent sign must be followed by two hex digits")
+            .into();
     };
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let allow = if parts == ["echo"] { POST } else { READ };
@@ -38,12 +39,14 @@ pub(crate) fn respond(head: &Head, content: Vec<u8>, server: &Server) -> Respons
         "POST" if allow == POST => {}
         "GET" | "HEAD" if allow == READ => {}
         _ => {
-            let refusal =
-                Response::from(Refusal::kept(405, "this method is not allowed here"));
+            let error = Response::from(HttpError::kept(
+                405,
+                "the method is not allowed for this path",
+            ));
             return if wrong(Mutation::RefusalWithoutAllow) {
-                refusal
+                error
             } else {
-                refusal.with("Allow", allow)
+                error.with("Allow", allow)
             };
         }
     }
@@ -59,7 +62,7 @@ pub(crate) fn respond(head: &Head, content: Vec<u8>, server: &Server) -> Respons
         ["bytes", count] => bytes(count),
         ["stats"] => Response::new(200, Body::Bytes(server.stats.json().into_bytes()))
             .with("Content-Type", "application/json"),
-        ["panic"] if method != "OPTIONS" => panic!("asked for"),
+        ["panic"] if method != "OPTIONS" => panic!("the client asked for a panic"),
         ["panic"] => Response::new(200, Body::None),
         _ => files::respond(&parts, head, server),
     };
@@ -71,7 +74,8 @@ pub(crate) fn respond(head: &Head, content: Vec<u8>, server: &Server) -> Respons
 
 fn sleep(text: &str) -> Response {
     let Some(ms) = number(text, 60000) else {
-        return Refusal::kept(400, "/sleep/ needs milliseconds, at most 60000").into();
+        return HttpError::kept(400, "/sleep/MS takes milliseconds, at most 60000")
+            .into();
     };
     let mut response = Response::text(200, format!("slept {ms} ms\n"));
     response.delay = Duration::from_millis(ms);
@@ -80,7 +84,8 @@ fn sleep(text: &str) -> Response {
 
 fn bytes(text: &str) -> Response {
     let Some(count) = number(text, 1 << 30) else {
-        return Refusal::kept(400, "/bytes/ needs a number, at most 1073741824").into();
+        return HttpError::kept(400, "/bytes/N takes a number, at most 1073741824")
+            .into();
     };
     Response::new(200, Body::Pattern(count))
         .with("Content-Type", "application/octet-stream")
@@ -98,13 +103,13 @@ fn number(text: &str, most: u64) -> Option<u64> {
     (number <= most).then_some(number)
 }
 
-/// The path's parts, each decoded once: so an encoded slash stays inside its part.
-/// `None` for a percent sign that encodes nothing.
+/// Splits the path into segments and decodes each once, so that an encoded slash stays inside
+/// its segment. Returns `None` for an invalid percent-encoding.
 fn decode(path: &str) -> Option<Vec<String>> {
     path.split('/').skip(1).map(decode_part).collect()
 }
 
-/// One part, decoded.
+/// Percent-decodes one segment.
 pub(crate) fn decode_part(part: &str) -> Option<String> {
     if wrong(Mutation::NeverDecodes) {
         return Some(part.to_owned());
@@ -118,12 +123,12 @@ pub(crate) fn decode_part(part: &str) -> Option<String> {
         }
         let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
         match (digit(bytes.next()), digit(bytes.next())) {
-            // Two digits make at most 255.
+            // Two hex digits are at most 255.
             (Some(high), Some(low)) => decoded.push((high * 16 + low) as u8),
             _ if wrong(Mutation::LaxPercent) => decoded.push(b'%'),
             _ => return None,
         }
     }
-    // A name that is no UTF-8 is not found, which the replacement sees to.
+    // A name that is not UTF-8 matches no file; a NUL stands in for it.
     Some(String::from_utf8(decoded).unwrap_or_else(|_| "\0".to_owned()))
 }

@@ -1,4 +1,4 @@
-//! Which mistakes this process makes: chosen once at the start, asked everywhere.
+//! The mistakes that this process makes: chosen once at startup, queried everywhere.
 
 use std::sync::OnceLock;
 
@@ -6,13 +6,13 @@ use crate::mutations::Mutation;
 
 static CHOSEN: OnceLock<Vec<Mutation>> = OnceLock::new();
 
-/// Settles the mistakes; called before the first client.
+/// Sets the mistakes. Must be called before the first connection is accepted.
 pub(crate) fn choose(mutations: Vec<Mutation>) {
-    // A second call would be a mistake of ours; the first choice stands.
+    // Only the first call has an effect.
     let _ = CHOSEN.set(mutations);
 }
 
-/// Is this mistake to be made?
+/// Returns whether to make this mistake.
 pub(crate) fn wrong(mutation: Mutation) -> bool {
     CHOSEN.get().is_some_and(|chosen| chosen.contains(&mutation))
 }

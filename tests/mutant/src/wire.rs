@@ -1,4 +1,4 @@
-//! One client's socket: bytes in until a deadline, bytes out without losing any.
+//! One client's socket: reads up to a deadline, and buffered writes.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -9,22 +9,22 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
 
-use crate::answer::Refusal;
+use crate::answer::HttpError;
 use crate::mutations::Mutation;
 use crate::server::Server;
 use crate::switch::wrong;
 
-/// Why a connection ends before its next answer.
-pub(crate) enum Ending {
-    /// With a refusal, which is still to be sent.
-    Refused(Refusal),
-    /// The client has gone, or there is nothing to say to it.
+/// Why a connection ends without another regular response.
+pub(crate) enum End {
+    /// An error response is still to be sent.
+    Refused(HttpError),
+    /// The client has disconnected, or no response is owed.
     Gone,
-    /// A deadline passed, and there is nothing to say.
-    Late,
+    /// A deadline has passed, and no response is owed.
+    TimedOut,
 }
 
-impl From<io::Error> for Ending {
+impl From<io::Error> for End {
     fn from(why: io::Error) -> Self {
         if wrong(Mutation::DiesAtReset) {
             std::process::exit(1);
@@ -36,8 +36,8 @@ impl From<io::Error> for Ending {
     }
 }
 
-/// Until when a phase may last. `each` is the classic mistake: the time begins
-/// again with every byte.
+/// When a phase must be over. `each` is the classic mistake: a time that restarts with every
+/// byte.
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline {
     at: Instant,
@@ -66,39 +66,39 @@ impl Deadline {
     }
 }
 
-/// What waiting for input brought.
-pub(crate) enum Came {
+/// The outcome of waiting for input.
+pub(crate) enum Input {
     Bytes,
-    End,
-    Late,
-    Stop,
+    Eof,
+    TimedOut,
+    Shutdown,
 }
 
-/// How a line could not be had.
-pub(crate) enum NoLine {
+/// Why a line could not be read.
+pub(crate) enum LineError {
     TooLong,
-    Ending(Ending),
+    End(End),
 }
 
-impl From<Ending> for NoLine {
-    fn from(ending: Ending) -> Self {
-        Self::Ending(ending)
+impl From<End> for LineError {
+    fn from(ending: End) -> Self {
+        Self::End(ending)
     }
 }
 
-/// The socket with what has come and what has still to go.
+/// A socket with its input and output buffers.
 pub(crate) struct Wire<'s> {
     stream: &'s TcpStream,
     server: &'s Server,
     pub(crate) input: Vec<u8>,
     output: Vec<u8>,
-    /// `100 Continue` is owed as soon as we would have to wait.
+    /// Send `100 Continue` before the next wait for input.
     pub(crate) continue_due: bool,
-    /// For the mistake of bounding a whole answer's time.
+    /// The deadline for a whole response; only the `write-deadline-for-all` mistake sets it.
     pub(crate) all_written: Option<Deadline>,
 }
 
-/// How much is read at once, and how much must leave within the write deadline.
+/// Bytes per read, and the number of bytes that must be sent within one write deadline.
 const PIECE: usize = 16 * 1024;
 
 impl<'s> Wire<'s> {
@@ -113,13 +113,9 @@ impl<'s> Wire<'s> {
         }
     }
 
-    /// Waits for input. Whatever is owed to the client goes first: it may be
-    /// waiting for that before it sends.
-    pub(crate) fn fill(
-        &mut self,
-        deadline: Deadline,
-        watch: bool,
-    ) -> Result<Came, Ending> {
+    /// Waits for input. Flushes the output first: the client may be waiting for it before it
+    /// sends more.
+    pub(crate) fn fill(&mut self, deadline: Deadline, watch: bool) -> Result<Input, End> {
         let unbounded = wrong(Mutation::UnboundedOutput);
         let waits = wrong(Mutation::HoldsBackAnswers) && !watch && !self.input.is_empty();
         if !unbounded && !waits {
@@ -136,16 +132,16 @@ impl<'s> Wire<'s> {
             let left = at.saturating_duration_since(Instant::now());
             let left = if wrong(Mutation::BusyWhileIdle) { Duration::ZERO } else { left };
             match poll(&mut fds[..1 + usize::from(watch)], timeout(left)) {
-                Ok(0) if Instant::now() >= at => return Ok(Came::Late),
+                Ok(0) if Instant::now() >= at => return Ok(Input::TimedOut),
                 Ok(0) | Err(Errno::EINTR) => continue,
                 Ok(_) => {}
                 Err(why) => return Err(io::Error::from(why).into()),
             }
-            // A request that is there is begun, even if we are to stop.
+            // A request that has already arrived is served, even during shutdown.
             let stopped =
-                wrong(Mutation::DrainDropsHalfRequest) && self.server.stop.asked();
+                wrong(Mutation::DrainDropsHalfRequest) && self.server.stop.requested();
             if fds[0].any() != Some(true) || stopped {
-                return Ok(Came::Stop);
+                return Ok(Input::Shutdown);
             }
             if fds[0].revents() == Some(PollFlags::POLLOUT) {
                 let sent =
@@ -166,36 +162,40 @@ impl<'s> Wire<'s> {
                 self.input.pop();
             }
             self.input.extend_from_slice(&piece[..came]);
-            return Ok(if came == 0 { Came::End } else { Came::Bytes });
+            return Ok(if came == 0 { Input::Eof } else { Input::Bytes });
         }
     }
 
-    /// More of a message that has begun, or the refusal that its absence deserves.
-    pub(crate) fn more(&mut self, deadline: Deadline) -> Result<(), Ending> {
+    /// Reads more of a message that has begun.
+    ///
+    /// # Errors
+    ///
+    /// A 400 at end of file, a 408 when the deadline passes.
+    pub(crate) fn more(&mut self, deadline: Deadline) -> Result<(), End> {
         if std::mem::take(&mut self.continue_due) && !wrong(Mutation::NeverContinue) {
             self.queue(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
         match self.fill(deadline, wrong(Mutation::DrainDropsHalfRequest))? {
-            Came::Bytes => Ok(()),
-            Came::Stop if wrong(Mutation::DrainDropsHalfRequest) => Err(Ending::Gone),
-            Came::End | Came::Stop => Err(Ending::Refused(Refusal::closing(
+            Input::Bytes => Ok(()),
+            Input::Shutdown if wrong(Mutation::DrainDropsHalfRequest) => Err(End::Gone),
+            Input::Eof | Input::Shutdown => Err(End::Refused(HttpError::closing(
                 400,
                 "the input ended in the middle of a message",
             ))),
-            Came::Late if wrong(Mutation::SilentTimeout) => Err(Ending::Late),
-            Came::Late => Err(Ending::Refused(Refusal::closing(
+            Input::TimedOut if wrong(Mutation::SilentTimeout) => Err(End::TimedOut),
+            Input::TimedOut => Err(End::Refused(HttpError::closing(
                 408,
                 "the request was not complete in time",
             ))),
         }
     }
 
-    /// The next line, without its end, of at most `room` bytes with its end.
+    /// Returns the next line without its CR LF; with it, the line is at most `room` bytes.
     pub(crate) fn line(
         &mut self,
         room: usize,
         deadline: Deadline,
-    ) -> Result<Vec<u8>, NoLine> {
+    ) -> Result<Vec<u8>, LineError> {
         let mut seen = 0;
         let end = loop {
             if let Some(at) = self.input[seen..].iter().position(|&byte| byte == b'\n') {
@@ -203,19 +203,19 @@ impl<'s> Wire<'s> {
             }
             seen = self.input.len();
             if seen >= room {
-                return Err(NoLine::TooLong);
+                return Err(LineError::TooLong);
             }
             self.more(deadline)?;
         };
         if end >= room {
-            return Err(NoLine::TooLong);
+            return Err(LineError::TooLong);
         }
         let mut line = self.take(end + 1);
         line.pop();
         if line.last() == Some(&b'\r') {
             line.pop();
         } else if !wrong(Mutation::BareLf) {
-            return Err(NoLine::Ending(Ending::Refused(Refusal::closing(
+            return Err(LineError::End(End::Refused(HttpError::closing(
                 400,
                 "a line must end with CR LF",
             ))));
@@ -223,18 +223,18 @@ impl<'s> Wire<'s> {
         Ok(line)
     }
 
-    /// The first `count` bytes of the input.
+    /// Removes and returns the first `count` bytes of the input.
     pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
         self.input.drain(..count).collect()
     }
 
-    /// Owes the client these bytes.
+    /// Appends bytes to the output buffer.
     pub(crate) fn queue(&mut self, bytes: &[u8]) {
         self.output.extend_from_slice(bytes);
     }
 
-    /// Pays some of it, if much is owed.
-    pub(crate) fn relieve(&mut self) -> Result<(), Ending> {
+    /// Flushes the output if it has reached `--max-output`.
+    pub(crate) fn relieve(&mut self) -> Result<(), End> {
         if self.output.len() >= self.server.options.max_output
             && !wrong(Mutation::UnboundedOutput)
         {
@@ -243,11 +243,11 @@ impl<'s> Wire<'s> {
         Ok(())
     }
 
-    /// Sends everything that is owed.
-    pub(crate) fn flush(&mut self) -> Result<(), Ending> {
+    /// Sends all buffered output.
+    pub(crate) fn flush(&mut self) -> Result<(), End> {
         let bytes = std::mem::take(&mut self.output);
         if wrong(Mutation::ShortWrite) && !bytes.is_empty() {
-            // "It went out", believes the programmer who tried with small pages.
+            // The mistake: one write was always enough with small pages.
             let _ = send(self.stream.as_raw_fd(), &bytes, MsgFlags::MSG_DONTWAIT);
             return Ok(());
         }
@@ -257,8 +257,8 @@ impl<'s> Wire<'s> {
         Ok(())
     }
 
-    /// One piece, which must leave within the write deadline.
-    fn send(&mut self, mut piece: &[u8]) -> Result<(), Ending> {
+    /// Sends one piece, which must be written within the write deadline.
+    fn send(&mut self, mut piece: &[u8]) -> Result<(), End> {
         let time = self.server.options.write_timeout;
         let time = if wrong(Mutation::WriteDeadlineHalved) { time / 2 } else { time };
         let deadline = if wrong(Mutation::NoWriteDeadline) {
@@ -271,7 +271,7 @@ impl<'s> Wire<'s> {
         while !piece.is_empty() {
             let left = deadline.now().saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Ending::Late);
+                return Err(End::TimedOut);
             }
             self.stream.set_write_timeout(Some(left))?;
             match self.stream.write(piece) {
@@ -279,7 +279,7 @@ impl<'s> Wire<'s> {
                 Err(why) => match why.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                        return Err(Ending::Late);
+                        return Err(End::TimedOut);
                     }
                     _ => return Err(why.into()),
                 },
@@ -288,9 +288,13 @@ impl<'s> Wire<'s> {
         Ok(())
     }
 
-    /// Sleeps, unless the client goes away altogether; a client that has only
-    /// closed its sending side still waits.
-    pub(crate) fn sleep(&mut self, time: Duration) -> Result<(), Ending> {
+    /// Sleeps for `time`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the client disconnects. A client that has only shut down its sending side
+    /// still waits for the response.
+    pub(crate) fn sleep(&mut self, time: Duration) -> Result<(), End> {
         if wrong(Mutation::SleepsNot) {
             return Ok(());
         }
@@ -304,26 +308,26 @@ impl<'s> Wire<'s> {
             match poll(&mut fds, timeout(left)) {
                 Ok(0) if Instant::now() >= at => return Ok(()),
                 Ok(0) | Err(Errno::EINTR) => {}
-                Ok(_) => return Err(Ending::Gone),
+                Ok(_) => return Err(End::Gone),
                 Err(why) => return Err(io::Error::from(why).into()),
             }
         }
     }
 
-    /// Is there something to read, or the end of it?
+    /// Returns whether input or an end of file arrives within the given time.
     pub(crate) fn readable(&self, within: Duration) -> bool {
         let mut fds = [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, timeout(within)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Has the client closed its sending side, with nothing left to read?
+    /// Returns whether the client has shut down its sending side and all input has been read.
     pub(crate) fn half_closed(&self) -> bool {
         self.readable(Duration::ZERO)
             && self.stream.peek(&mut [0]).is_ok_and(|came| came == 0)
     }
 }
 
-/// Rounded up, so that a deadline is never asked about just before it.
+/// Rounds up to whole milliseconds, so that a wait never ends just before its deadline.
 fn timeout(left: Duration) -> PollTimeout {
     let millis = left.as_nanos().div_ceil(1_000_000);
     PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)

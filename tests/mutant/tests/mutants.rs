@@ -1,7 +1,8 @@
-//! The judge, judged. Each small broken server must fail the case that is named
-//! for its mistake, and the same server without a mistake must pass every case:
-//! so a case that catches a mutant catches it for its mistake. And what the case
-//! then says is compared with a recorded text.
+//! Tests the client suite with mutants.
+//!
+//! Each mutant must fail the case that its row in the table names, and the same server without
+//! a mistake must pass every case: so a case that fails for a mutant fails because of its
+//! mistake. The text of each failure is compared with a recorded one (`failures/`).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,12 +12,12 @@ use std::sync::Arc;
 use client_suite::case::Case;
 use client_suite::cases;
 use client_suite::cleanup;
-use client_suite::judge::{Measure, Outcome, Root, judge};
-use client_suite::patience::{patience, set_patience};
-use client_suite::programs::Programs;
-use client_suite::stage::{Model, Stage};
-use client_suite::surroundings;
+use client_suite::environment;
+use client_suite::judge::{DocumentRoot, Outcome, Strictness, judge};
+use client_suite::profile::{Model, ServerProfile};
 use client_suite::target::Target;
+use client_suite::timeout::{set_timeout, timeout};
+use client_suite::wrappers::Wrappers;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 #[path = "../src/mutations.rs"]
@@ -26,34 +27,33 @@ mod recorded;
 use mutations::{MUTATIONS, Mutant};
 use recorded::Recorded;
 
-/// What the server is made of, for the cases that depend on it. The level is the
-/// highest: nothing is spared.
-static STAGE: Stage = Stage {
+/// The mutant's profile: the highest level, so that all cases apply.
+static PROFILE: ServerProfile = ServerProfile {
     name: "mutant",
     level: 6,
     model: Model::ThreadPerClient,
-    about: "wrong in one way",
+    summary: "wrong in one way",
 };
 
-/// Whether the server with this mutation is one thread and events. Its name says so.
-fn is_of_events(mutant: &Mutant) -> bool {
+/// Returns whether the event-driven server makes this mistake; the name says so.
+fn is_event_driven(mutant: &Mutant) -> bool {
     mutant.name.starts_with("events-")
 }
 
-/// What a server is made of: that is what the case asks for, if it asks for something.
-fn stage_for(events: bool, case: &Case) -> Stage {
+/// Returns the profile to judge by: the model that the case is restricted to, if it is.
+fn profile_for(events: bool, case: &Case) -> ServerProfile {
     let model = match (events, case.only.first()) {
         (true, _) => Model::Events { select: false },
         (false, Some(&model)) => model,
-        (false, None) => STAGE.model,
+        (false, None) => PROFILE.model,
     };
-    Stage { model, ..STAGE }
+    ServerProfile { model, ..PROFILE }
 }
 
-/// A mutant that hangs is caught by the end of patience, and there are many: this
-/// many seconds do. Too little could only pass a mutant as caught, never the
-/// correct server as wrong, which is judged with the suite's own patience.
-const PATIENCE: u64 = 5;
+/// The suite's timeout in seconds while mutants are judged: many of them hang, and are caught
+/// only by it. Too short a timeout could catch a mutant for the wrong reason, but cannot fail the
+/// correct server, which is judged with the suite's own timeout.
+const TIMEOUT: u64 = 5;
 
 fn main() -> ExitCode {
     match run(&Arguments::from_args()) {
@@ -67,38 +67,38 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> io::Result<bool> {
-    surroundings::make_plain()?;
+    environment::normalize()?;
     cleanup::on_interrupt().map_err(io::Error::other)?;
-    let root = Arc::new(Root::new()?);
-    let programs = Programs::new()?;
-    // Most cases wait, so more run at once than there are processors; a mutant that
-    // hangs does nothing but wait.
+    let root = Arc::new(DocumentRoot::new()?);
+    let wrappers = Wrappers::new()?;
+    // Most cases wait, so run more of them than there are processors; a mutant that hangs uses
+    // no processor time at all.
     let at_once = |threads| {
         let threads = arguments.test_threads.or(Some(threads));
         Arguments { test_threads: threads, ..arguments.clone() }
     };
-    // Two runs, as patience is one for the whole process.
-    let correct = libtest_mimic::run(&at_once(8), correct(&programs, &root)?);
-    set_patience(PATIENCE.min(patience().as_secs()));
+    // Two runs, because the timeout applies to the whole process.
+    let correct = libtest_mimic::run(&at_once(8), correct(&wrappers, &root)?);
+    set_timeout(TIMEOUT.min(timeout().as_secs()));
     let recorded = Arc::new(Recorded::open()?);
-    let trials = broken(&programs, &root, &recorded)?;
+    let trials = broken(&wrappers, &root, &recorded)?;
     let broken = libtest_mimic::run(&at_once(32), trials);
     recorded.save()?;
     Ok(!correct.has_failed() && !broken.has_failed())
 }
 
-/// The correct server keeps every promise.
-fn correct(programs: &Programs, root: &Arc<Root>) -> io::Result<Vec<Trial>> {
-    let threads = programs.make("correct", PROGRAM, "")?;
-    let events = programs.make("correct-events", PROGRAM, "--events")?;
+/// Returns the tests that the correct server passes every case.
+fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Trial>> {
+    let threads = wrappers.create("correct", PROGRAM, "")?;
+    let events = wrappers.create("correct-events", PROGRAM, "--events")?;
     let trial = |name: &str, binary: &Path, events: bool, case: Case| {
         let (root, target) = (Arc::clone(root), Target::Binary(binary.to_owned()));
         let name = format!("{name}::{}", case.full_name());
         Trial::test(name.clone(), move || {
-            let stage = stage_for(events, &case);
-            match judge(&case, &stage, &target, &root.path, Measure::Contract) {
-                Outcome::Held => Ok(()),
-                Outcome::Broken(failure) => Err(Failed::from(failure.to_string())),
+            let profile = profile_for(events, &case);
+            match judge(&case, &profile, &target, &root.path, Strictness::Contract) {
+                Outcome::Passed => Ok(()),
+                Outcome::Failed(failure) => Err(Failed::from(failure.to_string())),
                 Outcome::Skipped(why) => {
                     eprintln!("{name} skipped: {why}");
                     Ok(())
@@ -108,59 +108,62 @@ fn correct(programs: &Programs, root: &Arc<Root>) -> io::Result<Vec<Trial>> {
     };
     let all = |events: bool| {
         let asked = move |case: &Case| {
-            let stage = stage_for(events, case);
-            // It makes no process for a client: such a case is for `fork` alone.
-            stage.model != Model::ProcessPerClient && case.not_for(&stage).is_none()
+            let profile = profile_for(events, case);
+            // The mutant has no process per client; those cases apply to `fork` only.
+            profile.model != Model::ProcessPerClient
+                && case.skip_reason(&profile).is_none()
         };
         cases::all().into_iter().filter(asked)
     };
-    // The cases by which its mutants are caught, and their family's.
-    let of_events = |case: &Case| {
+    // The event-driven server is judged by its own family and by the cases that catch its mutants.
+    let event_cases = |case: &Case| {
         let by = |mutant: &&Mutant| mutant.caught_by == case.full_name();
-        case.family == "events" || MUTATIONS.iter().filter(by).any(is_of_events)
+        case.family == "events" || MUTATIONS.iter().filter(by).any(is_event_driven)
     };
     let by_threads = all(false).map(|case| trial("correct", &threads, false, case));
     let by_events = all(true)
-        .filter(of_events)
+        .filter(event_cases)
         .map(|case| trial("correct-events", &events, true, case));
     Ok(by_threads.chain(by_events).collect())
 }
 
-/// Each mutant breaks its promise.
+/// Returns the tests that each mutant fails its case.
 fn broken(
-    programs: &Programs,
-    root: &Arc<Root>,
+    wrappers: &Wrappers,
+    root: &Arc<DocumentRoot>,
     recorded: &Arc<Recorded>,
 ) -> io::Result<Vec<Trial>> {
     let all = cases::all();
     let trial = |mutant: &'static Mutant| {
-        let events = if is_of_events(mutant) { "--events " } else { "" };
+        let events = if is_event_driven(mutant) { "--events " } else { "" };
         let arguments = format!("{events}--mutation {}", mutant.name);
-        let binary = programs.make(mutant.name, PROGRAM, &arguments)?;
+        let binary = wrappers.create(mutant.name, PROGRAM, &arguments)?;
         let case = all.iter().find(|case| case.full_name() == mutant.caught_by).copied();
         let (root, recorded) = (Arc::clone(root), Arc::clone(recorded));
         Ok(Trial::test(format!("mutant::{}", mutant.name), move || {
             caught(mutant, case, binary, &root.path, &recorded)
         }))
     };
-    let nothing_else = {
+    let nothing_stale = {
         let recorded = Arc::clone(recorded);
-        move || match recorded.forgotten()[..] {
+        move || match recorded.stale()[..] {
             [] => Ok(()),
             [name, ..] => Err(Failed::from(format!(
-                "A failure is recorded of {name}, which is no mutant: RECORD=1 cargo test -p mutant"
+                "A failure is recorded for {name}, which is not a mutant: run RECORD=1 cargo test -p mutant"
             ))),
         }
     };
-    let nothing_else = Trial::test("recorded::nothing_else", nothing_else);
-    let elsewhere = Trial::test("recorded::same_elsewhere", recorded::elsewhere::same);
-    MUTATIONS.iter().map(trial).chain([Ok(nothing_else), Ok(elsewhere)]).collect()
+    let nothing_stale = Trial::test("recorded::nothing_stale", nothing_stale);
+    let environment =
+        Trial::test("recorded::same_in_another_environment", recorded::environment::same);
+    MUTATIONS.iter().map(trial).chain([Ok(nothing_stale), Ok(environment)]).collect()
 }
 
-/// A case may let a mutant pass when the machine is so busy that the client itself
-/// comes late: a byte meant to put a deadline off, for instance. The same may change
-/// what a failure tells. So a mutant escapes only if it does so several times, and a
-/// text has changed only if it differs as often.
+/// Judges a mutant by its case, and compares the failure with the recorded text.
+///
+/// On a very busy machine the client itself may be late, for example with a byte that is meant to
+/// postpone a deadline. The mutant then passes, or the failure's text differs. So a mutant counts
+/// as missed, and a text as changed, only if that happens in each of several attempts.
 fn caught(
     mutant: &Mutant,
     case: Option<Case>,
@@ -168,41 +171,44 @@ fn caught(
     root: &Path,
     recorded: &Recorded,
 ) -> Result<(), Failed> {
-    const TRIES: usize = 5;
+    const ATTEMPTS: usize = 5;
     let Mutant { name, wrong, caught_by, .. } = mutant;
     let Some(case) = case else {
         return Err(Failed::from(format!(
-            "A server that {wrong} escapes: there is no case {caught_by}."
+            "A server that {wrong} is not caught: there is no case {caught_by}."
         )));
     };
     let target = Target::Binary(binary);
     let mut different = None;
-    for number in 1..=TRIES {
-        let stage = stage_for(is_of_events(mutant), &case);
-        match judge(&case, &stage, &target, root, Measure::Contract) {
-            Outcome::Held => {}
-            Outcome::Broken(failure) => {
+    for number in 1..=ATTEMPTS {
+        let profile = profile_for(is_event_driven(mutant), &case);
+        match judge(&case, &profile, &target, root, Strictness::Contract) {
+            Outcome::Passed => {}
+            Outcome::Failed(failure) => {
                 match recorded.compare(mutant, &failure.to_string()) {
                     Ok(()) if number == 1 => return Ok(()),
                     Ok(()) => {
-                        let before = different.unwrap_or_else(|| "it escaped".to_owned());
-                        eprintln!("mutant::{name} caught by try {number}, but: {before}");
+                        let before =
+                            different.unwrap_or_else(|| "it was not caught".to_owned());
+                        eprintln!(
+                            "mutant::{name} was caught at attempt {number}; before: {before}"
+                        );
                         return Ok(());
                     }
                     Err(why) => different = Some(why),
                 }
             }
             Outcome::Skipped(why) => {
-                eprintln!("mutant::{name} not tried: {why}");
+                eprintln!("mutant::{name} skipped: {why}");
                 return Ok(());
             }
         }
     }
     Err(Failed::from(different.unwrap_or_else(|| {
-        format!("A server that {wrong} escapes: {caught_by} holds for it.")
+        format!("A server that {wrong} is not caught: it passes {caught_by}.")
     })))
 }
 
-/// The program that all mutants are: the suite starts a program with the contract's options
-/// and no others, so each is a program of its own that adds its mistake.
+/// The binary of all mutants. The suite passes only the contract's options, so a wrapper for each
+/// mutant adds `--mutation NAME`.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mutant");

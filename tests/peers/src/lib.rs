@@ -1,5 +1,5 @@
-//! What the peers have in common: the command line of the book's servers, and an answer
-//! that is as long as theirs.
+//! What all peers share: the command line of the book's servers, and a response of the same
+//! length as theirs.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -13,35 +13,35 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// The content of `/plaintext`.
 pub const HELLO: &str = "Hello, World!";
-/// What kind of content that is.
+/// The Content-Type of `/plaintext`.
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
-/// For so long a connection may be idle. Their own defaults (a few seconds with some) would
-/// end those that are to be idle beside the others.
-pub const KEPT: Duration = Duration::from_secs(3600);
+/// How long an idle connection is kept open. The peers' own defaults, some only a few seconds,
+/// would close the idle connections of a measurement.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(3600);
 
-/// What a peer is told at its start.
+/// Command-line options of a peer.
 #[derive(Parser, Debug)]
 pub struct Options {
     /// Address to listen on; port 0 lets the kernel choose
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// Directory whose files are served, by those that serve files
+    /// Directory to serve files from, for peers that serve files
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub root: PathBuf,
 }
 
-/// The command line, and as many descriptors as the system grants.
+/// Parses the command line, and raises the descriptor limit to its maximum.
 pub fn options() -> Options {
     let options = Options::parse();
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard); // or what there is must do
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard); // Otherwise the soft limit stays.
     }
     options
 }
 
-/// A listening socket like those of the book's servers: the same backlog, and what it
-/// accepts sends at once (TCP_NODELAY is inherited).
+/// Returns a listening socket like those of the book's servers: the same backlog, and TCP_NODELAY,
+/// which accepted sockets inherit.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket =
         Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -53,15 +53,15 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Says where, in the words of the book's servers.
-pub fn say(address: impl Display) -> io::Result<()> {
+/// Prints the line by which the book's servers announce their address.
+pub fn announce(address: impl Display) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "listening on http://{address}")?;
     out.flush()
 }
 
-/// The port that the kernel would choose for 0, for a server that cannot tell which one it
-/// was given. (If somebody takes it in between, the server cannot start.)
-pub fn chosen(address: SocketAddr) -> io::Result<SocketAddr> {
+/// Returns a free port if `address` has port 0, for a server that cannot report the port that it
+/// was given. If another process binds the port in between, the server fails to start.
+pub fn choose_port(address: SocketAddr) -> io::Result<SocketAddr> {
     TcpListener::bind(address)?.local_addr()
 }

@@ -1,23 +1,23 @@
-//! Content in both directions: every byte of it, at every size.
+//! Request and response contents: every byte value, and every size around a boundary.
 
 use crate::case::Kind::{Contract, Must};
 use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, chunked_echo, echo, request};
 use crate::fixture::pattern;
-use crate::verdict::{Stop, Verdict, demand};
+use crate::verdict::{Abort, Verdict, ensure};
 
-/// Content of this length comes back unchanged, twice on one connection.
+/// Asserts that content of this length is echoed unchanged, twice on one connection.
 fn echoes(ctx: &mut Ctx<'_>, length: usize) -> Verdict {
     let content = pattern(length);
     let mut client = ctx.client()?;
     for _ in 0..2 {
         client.send(echo(&content))?;
-        client.response()?.is(200)?.holds(&content)?;
+        client.response()?.is(200)?.has_content(&content)?;
     }
     Ok(())
 }
 
-/// The same content in chunks of this size.
+/// Asserts the same for content sent in chunks of this size.
 fn echoes_chunks(ctx: &mut Ctx<'_>, length: usize, chunk: usize) -> Verdict {
     let content = pattern(length);
     let mut bytes = chunked_echo("");
@@ -29,7 +29,7 @@ fn echoes_chunks(ctx: &mut Ctx<'_>, length: usize, chunk: usize) -> Verdict {
     bytes.extend_from_slice(b"0\r\n\r\n");
     let mut client = ctx.client()?;
     client.send(bytes)?;
-    client.response()?.is(200)?.holds(&content).map(drop)
+    client.response()?.is(200)?.has_content(&content).map(drop)
 }
 
 const ECHO: &[Need] = &[Need::Echo];
@@ -39,20 +39,22 @@ pub(super) const CASES: &[Case] = &[
         "empty",
         Must,
         "RFC 9110 §8.6",
-        "Content-Length: 0 is content of no bytes",
+        "A request with Content-Length: 0 has empty content",
         |ctx| echoes(ctx, 0),
     )
     .needs(ECHO),
-    case("one_byte", Must, "RFC 9110 §8.6", "One byte comes back", |ctx| echoes(ctx, 1))
-        .needs(ECHO),
+    case("one_byte", Must, "RFC 9110 §8.6", "Content of one byte is echoed", |ctx| {
+        echoes(ctx, 1)
+    })
+    .needs(ECHO),
     case(
         "every_byte_value",
         Must,
         "RFC 9110 §6.4",
-        "Content is any bytes: all 256 come back",
+        "All 256 byte values are echoed",
         |ctx| {
             let content: Vec<u8> = (0..=255).collect();
-            ctx.ask(echo(&content))?.is(200)?.holds(&content).map(drop)
+            ctx.ask(echo(&content))?.is(200)?.has_content(&content).map(drop)
         },
     )
     .needs(ECHO),
@@ -60,13 +62,13 @@ pub(super) const CASES: &[Case] = &[
         "characters_are_not_bytes",
         Must,
         "RFC 9110 §8.6",
-        "A length counts bytes, not characters: text outside ASCII comes back whole",
+        "Content-Length counts bytes, not characters: text outside ASCII is echoed whole",
         |ctx| {
             let content = "gr\u{fc}n, \u{20ac} and \u{1f980}\n";
             let mut client = ctx.client()?;
             for _ in 0..2 {
                 client.send(echo(content.as_bytes()))?;
-                client.response()?.is(200)?.holds(content)?;
+                client.response()?.is(200)?.has_content(content)?;
             }
             Ok(())
         },
@@ -76,10 +78,10 @@ pub(super) const CASES: &[Case] = &[
         "more_bytes_than_characters",
         Must,
         "RFC 9110 §8.6",
-        "A length counts bytes, not characters: text outside ASCII comes back whole",
+        "Content-Length counts bytes, not characters: text outside ASCII is echoed whole",
         |ctx| {
             let content = "gr\u{fc}n \u{2014} \u{1f40c}".as_bytes();
-            ctx.ask(echo(content))?.is(200)?.holds(content).map(drop)
+            ctx.ask(echo(content))?.is(200)?.has_content(content).map(drop)
         },
     )
     .needs(ECHO),
@@ -87,7 +89,7 @@ pub(super) const CASES: &[Case] = &[
         "around_16_kib",
         Must,
         "RFC 9110 §8.6",
-        "Sizes around a buffer's end come back whole",
+        "Content whose size is close to that of a buffer is echoed whole",
         |ctx| {
             for length in [16_383, 16_384, 16_385] {
                 echoes(ctx, length)?;
@@ -100,7 +102,7 @@ pub(super) const CASES: &[Case] = &[
         "around_64_kib",
         Must,
         "RFC 9110 §8.6",
-        "Sizes around a buffer's end come back whole",
+        "Content whose size is close to that of a buffer is echoed whole",
         |ctx| {
             for length in [65_535, 65_536, 65_537] {
                 echoes(ctx, length)?;
@@ -113,7 +115,7 @@ pub(super) const CASES: &[Case] = &[
         "one_mebibyte",
         Contract,
         "RFC 9110 §15.5.14",
-        "Content of exactly the largest allowed size comes back",
+        "Content of exactly --max-body bytes (1 MiB) is echoed",
         |ctx| echoes(ctx, 1 << 20),
     )
     .needs(ECHO),
@@ -121,7 +123,7 @@ pub(super) const CASES: &[Case] = &[
         "chunks_of_one_byte",
         Must,
         "RFC 9112 §7.1",
-        "2,000 chunks of one byte are put together",
+        "2,000 chunks of one byte are joined",
         |ctx| echoes_chunks(ctx, 2000, 1),
     )
     .needs(ECHO),
@@ -129,7 +131,7 @@ pub(super) const CASES: &[Case] = &[
         "chunks_of_odd_size",
         Must,
         "RFC 9112 §7.1",
-        "100 KB in chunks of 777 bytes are put together",
+        "100 KB in chunks of 777 bytes are joined",
         |ctx| echoes_chunks(ctx, 100_000, 777),
     )
     .needs(ECHO),
@@ -137,7 +139,7 @@ pub(super) const CASES: &[Case] = &[
         "one_large_chunk",
         Must,
         "RFC 9112 §7.1",
-        "One chunk of the largest allowed size is taken",
+        "One chunk of --max-body bytes (1 MiB) is echoed",
         |ctx| echoes_chunks(ctx, 1 << 20, 1 << 20),
     )
     .needs(ECHO),
@@ -145,7 +147,7 @@ pub(super) const CASES: &[Case] = &[
         "head_has_no_content",
         Must,
         "RFC 9110 §9.3.2",
-        "HEAD has the fields of GET and no content",
+        "The response to HEAD has the fields of GET and no content",
         |ctx| {
             let got = ctx.ask(request("GET", "/plaintext", ""))?;
             let mut client = ctx.client()?;
@@ -153,7 +155,7 @@ pub(super) const CASES: &[Case] = &[
             let answer = client.response_to("HEAD")?;
             answer.is(200)?.has("Content-Length", "13")?;
             answer.has("Content-Type", got.field("Content-Type").unwrap_or_default())?;
-            client.ends()
+            client.assert_closed()
         },
     )
     .needs(&[Need::Plaintext]),
@@ -161,7 +163,7 @@ pub(super) const CASES: &[Case] = &[
         "head_of_404",
         Must,
         "RFC 9110 §9.3.2",
-        "HEAD of what is not there is 404 without content",
+        "HEAD of a missing file is 404 without content",
         |ctx| {
             let mut client = ctx.client()?;
             client.send(request(
@@ -170,19 +172,19 @@ pub(super) const CASES: &[Case] = &[
                 "Connection: close\r\n",
             ))?;
             client.response_to("HEAD")?.is(404)?;
-            client.ends()
+            client.assert_closed()
         },
     ),
     case(
         "head_of_generated",
         Must,
         "RFC 9110 §9.3.2",
-        "HEAD of a gigabyte is answered at once, with its length",
+        "HEAD of a gigabyte is answered with its length, without sending it",
         |ctx| {
             let mut client = ctx.client()?;
             client.send(request("HEAD", "/bytes/1073741824", "Connection: close\r\n"))?;
             client.response_to("HEAD")?.is(200)?.has("Content-Length", "1073741824")?;
-            client.ends()
+            client.assert_closed()
         },
     )
     .needs(&[Need::Bytes]),
@@ -190,13 +192,13 @@ pub(super) const CASES: &[Case] = &[
         "get_on_echo",
         Contract,
         "RFC 9110 §15.5.6",
-        "GET on a route for POST is 405, and Allow says POST",
+        "GET on a route for POST is 405 with Allow: POST",
         |ctx| {
-            let answer = ctx.answers(request("GET", "/echo", ""), 405)?;
-            answer.names("Allow", "POST")?;
-            demand(
-                !answer.lists("Allow", "GET"),
-                "an Allow without GET",
+            let answer = ctx.assert_answered(request("GET", "/echo", ""), 405)?;
+            answer.list_has("Allow", "POST")?;
+            ensure(
+                !answer.list_contains("Allow", "GET"),
+                "an Allow field without GET",
                 answer.all("Allow").join(", "),
             )
         },
@@ -206,10 +208,10 @@ pub(super) const CASES: &[Case] = &[
         "options_on_echo",
         Contract,
         "RFC 9110 §9.3.7",
-        "OPTIONS on a route tells its methods: 204 with Allow",
+        "OPTIONS on a route is 204 with its methods in Allow",
         |ctx| {
-            let answer = ctx.answers(request("OPTIONS", "/echo", ""), 204)?;
-            answer.names("Allow", "POST")?.lacks("Content-Length")
+            let answer = ctx.assert_answered(request("OPTIONS", "/echo", ""), 204)?;
+            answer.list_has("Allow", "POST")?.lacks("Content-Length")
         },
     )
     .needs(ECHO),
@@ -221,7 +223,9 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let answer = ctx.ask(request("OPTIONS", "/plaintext", ""))?;
             if answer.status != 204 {
-                return Err(Stop::skip("the server does not answer OPTIONS with 204"));
+                return Err(Abort::skip(
+                    "the server does not respond to OPTIONS with 204",
+                ));
             }
             answer.lacks("Content-Length")?;
             answer.lacks("Transfer-Encoding")

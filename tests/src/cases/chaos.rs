@@ -1,29 +1,26 @@
-//! Everything at once: all manners of misbehaving together, a full descriptor table, and
-//! in the midst of it a client that means well. It must not notice.
+//! Every kind of misbehavior at the same time, with a full descriptor table. A well-behaved
+//! client must be served throughout.
 
 use std::time::Duration;
 
-use crate::bounds::Bounds;
 use crate::case::Kind::Security;
 use crate::case::{Case, Need, case};
+use crate::cases::many::round_trip;
+use crate::cases::resources::known;
 use crate::client::Client;
 use crate::ctx::{Ctx, get, request};
 use crate::proc;
-use crate::verdict::{Step, Stop, Verdict};
+use crate::rlimits::Rlimits;
+use crate::verdict::{CaseResult, Verdict};
 
-/// So many of each kind.
+/// Number of clients of each kind.
 const EACH: usize = 30;
-/// So often everybody does what it does.
+/// Number of rounds in which every client misbehaves once.
 const ROUNDS: usize = 60;
-/// What the server may have: the last clients find no descriptor left.
+/// The server's limit on descriptors: not enough for the last clients.
 const DESCRIPTORS: u32 = 200;
 
-fn round_trip(client: &mut Client) -> Verdict {
-    client.send(get("/plaintext"))?;
-    client.response()?.is(200)?.holds("Hello, World!").map(drop)
-}
-
-/// Those who keep their connection, each in a manner of its own.
+/// Clients that keep their connection open, by kind of misbehavior.
 struct Crowd {
     idle: Vec<Client>,
     heads: Vec<Client>,
@@ -32,7 +29,7 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn gather(ctx: &mut Ctx<'_>) -> Step<Self> {
+    fn gather(ctx: &mut Ctx<'_>) -> CaseResult<Self> {
         let mut crowd = Self {
             idle: Vec::new(),
             heads: Vec::new(),
@@ -56,7 +53,7 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// Each sends as little as keeps hope alive.
+    /// Sends one byte on every connection with an incomplete request.
     fn drip(&mut self) {
         for client in self.heads.iter_mut().chain(&mut self.contents) {
             client.send_some(b"x");
@@ -64,7 +61,7 @@ impl Crowd {
     }
 }
 
-/// They come, ask for much, and are gone.
+/// Connects, sends a request for a long or slow response, and resets, three times.
 fn storm(ctx: &mut Ctx<'_>) -> Verdict {
     for target in ["/bytes/1000000", "/plaintext", "/sleep/100"] {
         let mut client = ctx.client()?;
@@ -78,19 +75,16 @@ pub(super) const CASES: &[Case] = &[case(
     "all_together",
     Security,
     "CWE-400; accept(2), EMFILE",
-    "Idle clients, dripped heads and contents, clients that never read, resets, and no descriptor left, all at \
-     once: one that means well is answered every time, and in the end everything is given back",
+    "With idle clients, dripped heads and contents, clients that never read, resets, and no descriptor left, \
+    a well-behaved client is answered every time, and at the end every resource is released",
     |ctx| {
-        ctx.serve_within(
+        ctx.serve_with_rlimits(
             &[("head-timeout", "1"), ("body-timeout", "1"), ("write-timeout", "1")],
-            Bounds { descriptors: Some(DESCRIPTORS), ..Bounds::default() },
+            Rlimits { descriptors: Some(DESCRIPTORS), ..Rlimits::default() },
         )?;
         let mut good = ctx.client()?;
         round_trip(&mut good)?;
         let pid = ctx.pid()?;
-        let known = |descriptors: Option<usize>| {
-            descriptors.ok_or_else(|| Stop::skip("no /proc on this system"))
-        };
         let before = known(proc::descriptors(pid))?;
         let mut crowd = Crowd::gather(ctx)?;
         for _ in 0..ROUNDS {
@@ -99,7 +93,7 @@ pub(super) const CASES: &[Case] = &[case(
             round_trip(&mut good)?;
             std::thread::sleep(Duration::from_millis(10));
         }
-        // More than there is room for: some of them wait in the backlog.
+        // More connections than descriptors: some of them stay in the backlog.
         let mut late = Vec::new();
         for _ in 0..DESCRIPTORS {
             late.push(ctx.client()?);
@@ -112,15 +106,15 @@ pub(super) const CASES: &[Case] = &[case(
             round_trip(idle)?;
         }
         drop((late, crowd));
-        ctx.until("only the one that means well, and the one that asks", |ctx| {
+        ctx.poll_until("`open` in /stats is 2: the well-behaved client, and the client that asks", |ctx| {
             let answer = ctx.get("/stats")?;
             if answer.status == 503 {
                 return Ok(Err("503".to_owned()));
             }
-            let open = crate::ctx::stat_in(&answer, "open")?;
+            let open = crate::ctx::counter_in(&answer, "open")?;
             Ok(if open == 2 { Ok(()) } else { Err(format!("open: {open}")) })
         })?;
-        ctx.until(&format!("descriptors: {before}, as before"), |_| {
+        ctx.poll_until(&format!("{before} descriptors, as before"), |_| {
             let now = known(proc::descriptors(pid))?;
             Ok(if now <= before { Ok(()) } else { Err(format!("{now} descriptors")) })
         })?;
@@ -129,4 +123,4 @@ pub(super) const CASES: &[Case] = &[case(
 )
 .clients(500)
 .needs(&[Need::Process, Need::Many, Need::Plaintext, Need::Echo, Need::Bytes, Need::Sleep, Need::Stats])
-.may_complain()];
+.may_log()];

@@ -1,27 +1,27 @@
-//! Chunked content: sizes, extensions, trailers, and what is not a chunk.
+//! Chunked content: sizes, extensions, trailers, and malformed chunks.
 
 use crate::case::Kind::{Contract, Must, Security};
 use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, chunked_echo, get};
 use crate::verdict::Verdict;
 
-/// The chunks are understood, and the next request on the connection too.
+/// Asserts that the chunks are decoded, and that the next request on the connection is answered.
 fn reads(ctx: &mut Ctx<'_>, chunks: &str, content: &str) -> Verdict {
     let mut client = ctx.client()?;
     client.send([chunked_echo(chunks), get("/plaintext")].concat())?;
-    client.response()?.is(200)?.holds(content)?;
-    client.response()?.is(200)?.holds("Hello, World!").map(drop)
+    client.response()?.is(200)?.has_content(content)?;
+    client.response()?.is(200)?.has_content("Hello, World!").map(drop)
 }
 
-/// The chunks are refused, and what follows is never answered.
+/// Asserts that the chunks are refused, and that the bytes behind them are not answered.
 fn refuses(ctx: &mut Ctx<'_>, chunks: &str, statuses: &[u16]) -> Verdict {
-    ctx.refuses_without_smuggling(chunked_echo(chunks), statuses)
+    ctx.assert_refused_without_smuggling(chunked_echo(chunks), statuses)
 }
 
 const ECHO: &[Need] = &[Need::Echo];
 
 pub(super) const CASES: &[Case] = &[
-    case("several", Must, "RFC 9112 §7.1", "Chunks are put together", |ctx| {
+    case("several", Must, "RFC 9112 §7.1", "Several chunks are joined", |ctx| {
         reads(ctx, "5\r\nhello\r\n1\r\n,\r\n6\r\n world\r\n0\r\n\r\n", "hello, world")
     })
     .needs(ECHO),
@@ -39,7 +39,7 @@ pub(super) const CASES: &[Case] = &[
         reads(ctx, "5;a=b;c=\"d;e\"\r\nhello\r\n0;last\r\n\r\n", "hello")
     })
     .needs(ECHO),
-    case("trailers", Must, "RFC 9112 §7.1.2", "Trailers are read, and are no part of the content", |ctx| {
+    case("trailers", Must, "RFC 9112 §7.1.2", "Trailers are read, and are not part of the content", |ctx| {
         reads(ctx, "5\r\nhello\r\n0\r\nX-Checksum: 1\r\nX-Other: 2\r\n\r\n", "hello")
     })
     .needs(ECHO),
@@ -47,7 +47,7 @@ pub(super) const CASES: &[Case] = &[
         "trailers_change_nothing",
         Security,
         "RFC 9110 §6.5.1",
-        "Trailers are not merged into the head: a late Connection or Content-Length means nothing",
+        "Trailers are not merged into the head: Connection or Content-Length in a trailer has no effect",
         |ctx| {
             reads(
                 ctx,
@@ -61,23 +61,23 @@ pub(super) const CASES: &[Case] = &[
         reads(ctx, "e\r\n0\r\n\r\nGET / HTT\r\n0\r\n\r\n", "0\r\n\r\nGET / HTT")
     })
     .needs(ECHO),
-    case("size_0x", Security, "RFC 9112 §7.1", "0x5 is no size", |ctx| {
+    case("size_0x", Security, "RFC 9112 §7.1", "A chunk size of 0x5 is refused", |ctx| {
         refuses(ctx, "0x5\r\nhello\r\n0\r\n\r\n", &[400])
     })
     .needs(ECHO),
-    case("size_plus", Security, "RFC 9112 §7.1", "+5 is no size", |ctx| {
+    case("size_plus", Security, "RFC 9112 §7.1", "A chunk size of +5 is refused", |ctx| {
         refuses(ctx, "+5\r\nhello\r\n0\r\n\r\n", &[400])
     })
     .needs(ECHO),
-    case("size_minus", Security, "RFC 9112 §7.1", "-1 is no size", |ctx| {
+    case("size_minus", Security, "RFC 9112 §7.1", "A chunk size of -1 is refused", |ctx| {
         refuses(ctx, "-1\r\nhello\r\n0\r\n\r\n", &[400])
     })
     .needs(ECHO),
-    case("size_empty", Security, "RFC 9112 §7.1", "A missing size is refused", |ctx| {
+    case("size_empty", Security, "RFC 9112 §7.1", "An empty chunk size is refused", |ctx| {
         refuses(ctx, "\r\nhello\r\n0\r\n\r\n", &[400])
     })
     .needs(ECHO),
-    case("size_of_letters", Security, "RFC 9112 §7.1", "A size with other letters is refused", |ctx| {
+    case("size_of_letters", Security, "RFC 9112 §7.1", "A chunk size with a letter other than a to f is refused", |ctx| {
         refuses(ctx, "5g\r\nhello\r\n0\r\n\r\n", &[400])
     })
     .needs(ECHO),
@@ -85,7 +85,7 @@ pub(super) const CASES: &[Case] = &[
         "size_with_underscore",
         Security,
         "RFC 9112 §7.1",
-        "1_0 is no size, whatever the language says",
+        "A chunk size of 1_0 is refused, though some languages parse it as a number",
         |ctx| refuses(ctx, "1_0\r\n0123456789abcdef\r\n0\r\n\r\n", &[400]),
     )
     .needs(ECHO),
@@ -93,7 +93,7 @@ pub(super) const CASES: &[Case] = &[
         "size_overflow",
         Must,
         "RFC 9112 §7.1",
-        "A size of 2^64 + 5 is not 5: overflow is anticipated",
+        "A chunk size of 2^64 + 5 is refused, not read as 5 after an overflow",
         |ctx| refuses(ctx, "10000000000000005\r\nhello\r\n0\r\n\r\n", &[400, 413]),
     )
     .needs(ECHO),
@@ -101,7 +101,7 @@ pub(super) const CASES: &[Case] = &[
         "size_largest",
         Must,
         "RFC 9112 §7.1",
-        "A size of 2^64 - 1 is refused, and nothing is reserved for it",
+        "A chunk size of 2^64 - 1 is refused, and no memory is allocated for it",
         |ctx| refuses(ctx, "ffffffffffffffff\r\nhello\r\n0\r\n\r\n", &[400, 413]),
     )
     .needs(ECHO),
@@ -109,7 +109,7 @@ pub(super) const CASES: &[Case] = &[
         "data_too_long",
         Must,
         "RFC 9112 §7.1",
-        "A chunk with more data than its size is malformed",
+        "A chunk with more data than its size is refused",
         |ctx| refuses(ctx, "5\r\nhello!\r\n0\r\n\r\n", &[400]),
     )
     .needs(ECHO),
@@ -117,7 +117,7 @@ pub(super) const CASES: &[Case] = &[
         "data_without_crlf",
         Must,
         "RFC 9112 §7.1",
-        "A chunk without CR LF behind its data is malformed",
+        "A chunk without CR LF after its data is refused",
         |ctx| refuses(ctx, "5\r\nhello0\r\n\r\n", &[400]),
     )
     .needs(ECHO),
@@ -125,7 +125,7 @@ pub(super) const CASES: &[Case] = &[
         "data_end_is_checked",
         Security,
         "RFC 9112 §7.1",
-        "What stands behind a chunk's data must be CR LF, not any two bytes",
+        "A chunk whose data is followed by two bytes other than CR LF is refused",
         |ctx| refuses(ctx, "5\r\nhelloXX0\r\n\r\n", &[400]),
     )
     .needs(ECHO),
@@ -133,7 +133,7 @@ pub(super) const CASES: &[Case] = &[
         "lf_alone_behind_size",
         Security,
         "RFC 9112 §7.1",
-        "A size that ends with LF alone is refused",
+        "A chunk size line that ends with LF alone is refused",
         |ctx| refuses(ctx, "5\nhello\r\n0\r\n\r\n", &[400]),
     )
     .needs(ECHO),
@@ -141,7 +141,7 @@ pub(super) const CASES: &[Case] = &[
         "lf_alone_behind_data",
         Security,
         "RFC 9112 §7.1",
-        "Data that ends with LF alone is refused",
+        "Chunk data followed by LF alone is refused",
         |ctx| refuses(ctx, "5\r\nhello\n0\r\n\r\n", &[400]),
     )
     .needs(ECHO),
@@ -149,7 +149,7 @@ pub(super) const CASES: &[Case] = &[
         "lf_in_extension",
         Security,
         "RFC 9112 §7.1.1",
-        "A LF alone within an extension does not end the line",
+        "An LF alone within a chunk extension does not end the line: refused",
         |ctx| refuses(ctx, "5;a\nb\r\nhello\r\n0\r\n\r\n", &[400]),
     )
     .needs(ECHO),
@@ -157,11 +157,11 @@ pub(super) const CASES: &[Case] = &[
         "cr_in_extension",
         Security,
         "RFC 9112 §7.1.1",
-        "A CR alone within an extension is refused",
+        "A CR alone within a chunk extension is refused",
         |ctx| refuses(ctx, "5;a\rb\r\nhello\r\n0\r\n\r\n", &[400]),
     )
     .needs(ECHO),
-    case("bad_trailer", Contract, "RFC 9112 §7.1.2", "A trailer that is no field is malformed", |ctx| {
+    case("bad_trailer", Contract, "RFC 9112 §7.1.2", "A trailer without a colon is refused", |ctx| {
         refuses(ctx, "5\r\nhello\r\n0\r\nnonsense\r\n\r\n", &[400])
     })
     .needs(ECHO),

@@ -1,17 +1,17 @@
-//! Conditional requests: what a cache asks, and what must not be overwritten.
+//! Conditional requests: a cache revalidates a file, or a client makes sure that it is unchanged.
 
 use crate::case::Kind::{Must, Should};
 use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, get, request};
 use crate::response::Response;
-use crate::verdict::{Step, Stop, Verdict, demand};
+use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
 const NEED: &[Need] = &[Need::Files, Need::Plaintext];
 const LONG_AGO: &str = "Sat, 01 Jan 2000 00:00:00 GMT";
 const FAR_OFF: &str = "Fri, 01 Jan 2038 00:00:00 GMT";
 
-/// The file's own answer, for its validators.
-fn plain(ctx: &mut Ctx<'_>) -> Step<(String, String)> {
+/// Returns the ETag and Last-Modified of the file.
+fn plain(ctx: &mut Ctx<'_>) -> CaseResult<(String, String)> {
     let answer = ctx.get("/hello.txt")?;
     answer.is(200)?;
     let tag = answer.field("ETag").unwrap_or_default().to_owned();
@@ -23,14 +23,15 @@ fn plain(ctx: &mut Ctx<'_>) -> Step<(String, String)> {
         (false, true) => "no Last-Modified",
     };
     if ctx.standards {
-        // Both are asked for with SHOULD: files::validators is the case for it.
-        return Err(Stop::skip(format!("the server sends {missing} with a file")));
+        // The standards require them only with SHOULD; `files::validators` tests that.
+        return Err(Abort::skip(format!("the server sends {missing} with a file")));
     }
-    Err(Stop::fail("a file with ETag and Last-Modified, to ask about", missing))
+    Err(Abort::fail("ETag and Last-Modified in the response with a file", missing))
 }
 
-/// Asks with fields in which TAG and DATE stand for the file's validators.
-fn asks(ctx: &mut Ctx<'_>, fields: &str, status: u16) -> Step<Response> {
+/// Sends a GET with these fields, in which TAG and DATE stand for the file's validators, and
+/// asserts the status.
+fn asks(ctx: &mut Ctx<'_>, fields: &str, status: u16) -> CaseResult<Response> {
     let (tag, date) = plain(ctx)?;
     let fields = fields.replace("TAG", &tag).replace("DATE", &date) + "\r\n";
     let mut client = ctx.client()?;
@@ -38,12 +39,12 @@ fn asks(ctx: &mut Ctx<'_>, fields: &str, status: u16) -> Step<Response> {
     let answer = client.response()?;
     answer.is(status)?;
     if status == 200 {
-        answer.holds("Hello, file!\n")?;
+        answer.has_content("Hello, file!\n")?;
     }
     if status != 412 {
-        // The next request on the connection shows that 304 has no content.
+        // If a 304 had content, the next response would not begin where it should.
         client.send(get("/plaintext"))?;
-        client.response()?.is(200)?.holds("Hello, World!")?;
+        client.response()?.is(200)?.has_content("Hello, World!")?;
     }
     Ok(answer)
 }
@@ -73,7 +74,7 @@ pub(super) const CASES: &[Case] = &[
         "none_match_star",
         Must,
         "RFC 9110 §13.1.2",
-        "If-None-Match: * is 304 for what exists",
+        "If-None-Match: * is 304 for an existing file",
         |ctx| gets(ctx, "If-None-Match: *", 304),
     )
     .needs(NEED),
@@ -97,7 +98,7 @@ pub(super) const CASES: &[Case] = &[
         "none_match_weak",
         Must,
         "RFC 9110 §13.1.2",
-        "If-None-Match compares weakly: W/ before the tag is 304",
+        "If-None-Match compares weakly: the tag with W/ is 304",
         |ctx| gets(ctx, "If-None-Match: W/TAG", 304),
     )
     .needs(NEED),
@@ -105,12 +106,12 @@ pub(super) const CASES: &[Case] = &[
         "not_modified_fields",
         Must,
         "RFC 9110 §15.4.5",
-        "304 has the ETag and Date that 200 would have, and no content",
+        "304 has the ETag and a Date, like 200, and no content",
         |ctx| {
             let (tag, _) = plain(ctx)?;
             let answer = asks(ctx, "If-None-Match: TAG", 304)?;
             answer.has("ETag", &tag)?;
-            demand(answer.field("Date").is_some(), "a Date", "none")
+            ensure(answer.field("Date").is_some(), "a Date field", "no Date field")
         },
     )
     .needs(NEED),
@@ -118,7 +119,7 @@ pub(super) const CASES: &[Case] = &[
         "head_not_modified",
         Must,
         "RFC 9110 §13.1.2",
-        "HEAD with the file's tag is 304 too",
+        "HEAD with If-None-Match and the file's tag is 304",
         |ctx| {
             let (tag, _) = plain(ctx)?;
             let mut client = ctx.client()?;
@@ -151,7 +152,7 @@ pub(super) const CASES: &[Case] = &[
         "modified_since_nonsense",
         Must,
         "RFC 9110 §13.1.3",
-        "If-Modified-Since that is no date is ignored",
+        "If-Modified-Since with an invalid date is ignored",
         |ctx| gets(ctx, "If-Modified-Since: yesterday", 200),
     )
     .needs(NEED),
@@ -175,7 +176,7 @@ pub(super) const CASES: &[Case] = &[
         "match_star",
         Must,
         "RFC 9110 §13.1.1",
-        "If-Match: * is 200 for what exists",
+        "If-Match: * is 200 for an existing file",
         |ctx| gets(ctx, "If-Match: *", 200),
     )
     .needs(NEED),
@@ -241,7 +242,7 @@ pub(super) const CASES: &[Case] = &[
         "match_before_none_match",
         Must,
         "RFC 9110 §13.2.2",
-        "If-Match is looked at before If-None-Match: 412, not 304",
+        "If-Match is evaluated before If-None-Match: 412, not 304",
         |ctx| gets(ctx, "If-None-Match: TAG\r\nIf-Match: \"other\"", 412),
     )
     .needs(NEED),
@@ -249,7 +250,7 @@ pub(super) const CASES: &[Case] = &[
         "conditions_of_404",
         Must,
         "RFC 9110 §13.2.1",
-        "Conditions do not hide that a file is missing",
+        "A conditional request for a missing file is 404",
         |ctx| {
             let head = request(
                 "GET",

@@ -1,7 +1,8 @@
-//! Deadlines. Each is for a whole phase, so that a byte a second defeats none.
+//! Deadlines. Each covers a whole phase, so that a client cannot extend it by sending a byte per
+//! second.
 //!
-//! No case measures time: a deadline is proved by the order of events. The
-//! server's answer came before the client, at its pace, could be done.
+//! No case measures time. The order of events proves a deadline: the server responds before a
+//! slow client has sent its last byte.
 
 mod content;
 mod head;
@@ -14,9 +15,9 @@ use std::time::Duration;
 use crate::case::{Case, Need};
 use crate::client::Client;
 use crate::ctx::Ctx;
-use crate::verdict::{Verdict, demand};
+use crate::verdict::{Verdict, ensure};
 
-/// In the order in which a connection comes to them.
+/// The cases, in the order in which a connection goes through the phases.
 pub(super) const CASES: &[&[Case]] =
     &[idle::CASES, head::CASES, content::CASES, write::CASES, linger::CASES];
 
@@ -24,14 +25,14 @@ const PACE: Duration = Duration::from_millis(50);
 
 const PLAIN: &[Need] = &[Need::Plaintext];
 
-/// Drips bytes in pieces, one each `PACE`; the server must say 408 and close
-/// before the last is sent.
+/// Sends pieces of `size` bytes, one every [`PACE`], and asserts that the server responds with
+/// 408 and closes before the last one is sent.
 fn cut_while_dripping(client: &mut Client, bytes: &[u8], size: usize) -> Verdict {
     let cut = client.drip(bytes, size, PACE)?;
-    demand(
+    ensure(
         cut,
-        "an answer before the last byte was sent",
-        "the client could finish in its own time",
+        "a response before the client has sent its last byte",
+        "no response until the client had sent its last byte",
     )?;
-    Ctx::is_refused(client, &[408])
+    Ctx::assert_refusal(client, &[408])
 }

@@ -1,16 +1,17 @@
-//! One thread, many clients, and news of them: what event code gets wrong. What is
-//! promised here holds for every server; a thread for each client keeps most of it
-//! without effort.
+//! Mistakes that event-driven servers make: one thread with many clients and their events.
+//!
+//! Every server must pass these cases; one with a thread per client passes most of them without
+//! effort.
 
-mod neighbours;
-mod news;
-mod rest;
+mod idle;
+mod isolation;
+mod readiness;
 
 use crate::case::{Case, Need};
 
-pub(super) const CASES: &[&[Case]] = &[news::CASES, neighbours::CASES, rest::CASES];
+pub(super) const CASES: &[&[Case]] = &[readiness::CASES, isolation::CASES, idle::CASES];
 
 const PLAIN: &[Need] = &[Need::Plaintext];
 
-/// Nobody is to be helped by the end of idle time.
+/// An idle timeout so long that it does not hide a missed event.
 const NEVER_IDLE: (&str, &str) = ("idle-timeout", "600");

@@ -1,25 +1,25 @@
-//! `Expect: 100-continue`: ask first, send later.
+//! `Expect: 100-continue`: the client waits for 100 before it sends the content.
 
 use std::time::Duration;
 
 use crate::case::Kind::{Contract, Must};
 use crate::case::{Case, Need, case};
-use crate::client::Seen;
+use crate::client::Peek;
 use crate::ctx::{Ctx, request};
-use crate::verdict::{Verdict, demand};
+use crate::verdict::{Verdict, ensure};
 
-/// The head of a POST that asks first.
+/// Returns the head of a POST with `Expect: 100-continue`.
 fn asking(fields: &str) -> Vec<u8> {
     request("POST", "/echo", &format!("Expect: 100-continue\r\n{fields}"))
 }
 
-/// Waits for 100, then sends, then reads the echo.
+/// Sends a head, waits for 100, sends the body, and asserts that it is echoed.
 fn asks_then_sends(ctx: &mut Ctx<'_>, fields: &str, body: &str) -> Verdict {
     let mut client = ctx.client()?;
     client.send(asking(fields))?;
     client.any_response("POST")?.is(100)?;
     client.send(body)?;
-    client.any_response("POST")?.is(200)?.holds("hello").map(drop)
+    client.any_response("POST")?.is(200)?.has_content("hello").map(drop)
 }
 
 const ECHO: &[Need] = &[Need::Echo];
@@ -29,7 +29,7 @@ pub(super) const CASES: &[Case] = &[
         "asks_first",
         Must,
         "RFC 9110 §10.1.1",
-        "A client that waits for 100 Continue gets it, then its answer",
+        "A client that waits for 100 Continue receives it, then the final response",
         |ctx| asks_then_sends(ctx, "Content-Length: 5\r\n", "hello"),
     )
     .needs(ECHO),
@@ -37,7 +37,7 @@ pub(super) const CASES: &[Case] = &[
         "asks_first_chunked",
         Must,
         "RFC 9110 §10.1.1",
-        "100 Continue comes for chunked content too",
+        "A client with chunked content receives 100 Continue",
         |ctx| asks_then_sends(ctx, "Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
     )
     .needs(ECHO),
@@ -46,28 +46,28 @@ pub(super) const CASES: &[Case] = &[
         client.send(request("POST", "/echo", "expect: 100-CONTINUE\r\nContent-Length: 5\r\n"))?;
         client.any_response("POST")?.is(100)?;
         client.send("hello")?;
-        client.any_response("POST")?.is(200)?.holds("hello").map(drop)
+        client.any_response("POST")?.is(200)?.has_content("hello").map(drop)
     })
     .needs(ECHO),
     case(
         "sends_at_once",
         Must,
         "RFC 9110 §10.1.1",
-        "A client that does not wait gets one final answer",
+        "A client that does not wait receives only the final response",
         |ctx| {
             let mut client = ctx.client()?;
             client.send([&asking("Content-Length: 5\r\n")[..], b"hello"].concat())?;
-            client.response()?.is(200)?.holds("hello").map(drop)
+            client.response()?.is(200)?.has_content("hello").map(drop)
         },
     )
     .needs(ECHO),
-    case("twice", Must, "RFC 9110 §10.1.1", "Each request on a connection may ask", |ctx| {
+    case("twice", Must, "RFC 9110 §10.1.1", "Each request on a connection may expect 100 Continue", |ctx| {
         let mut client = ctx.client()?;
         for _ in 0..2 {
             client.send(asking("Content-Length: 5\r\n"))?;
             client.any_response("POST")?.is(100)?;
             client.send("hello")?;
-            client.any_response("POST")?.is(200)?.holds("hello")?;
+            client.any_response("POST")?.is(200)?.has_content("hello")?;
         }
         Ok(())
     })
@@ -76,14 +76,14 @@ pub(super) const CASES: &[Case] = &[
         "behind_another",
         Must,
         "RFC 9112 §9.3.2",
-        "100 Continue comes behind the answer to the request before",
+        "100 Continue follows the response to the request before",
         |ctx| {
             let mut client = ctx.client()?;
             client.send([crate::ctx::get("/plaintext"), asking("Content-Length: 5\r\n")].concat())?;
-            client.any_response("GET")?.is(200)?.holds("Hello, World!")?;
+            client.any_response("GET")?.is(200)?.has_content("Hello, World!")?;
             client.any_response("POST")?.is(100)?;
             client.send("hello")?;
-            client.any_response("POST")?.is(200)?.holds("hello").map(drop)
+            client.any_response("POST")?.is(200)?.has_content("hello").map(drop)
         },
     )
     .needs(ECHO),
@@ -91,7 +91,7 @@ pub(super) const CASES: &[Case] = &[
         "no_content_to_come",
         Contract,
         "RFC 9110 §10.1.1",
-        "Without content to come there is no 100 Continue",
+        "A request without content receives no 100 Continue",
         |ctx| {
             let mut client = ctx.client()?;
             client.send(request("GET", "/plaintext", "Expect: 100-continue\r\n"))?;
@@ -108,7 +108,7 @@ pub(super) const CASES: &[Case] = &[
             let mut client = ctx.client()?;
             client.send(asking("Content-Length: 2000000\r\n"))?;
             client.any_response("POST")?.is(413)?;
-            client.ends()
+            client.assert_closed()
         },
     )
     .needs(ECHO),
@@ -125,21 +125,21 @@ pub(super) const CASES: &[Case] = &[
         },
     )
     .needs(&[Need::Plaintext]),
-    case("unknown", Contract, "RFC 9110 §10.1.1", "An expectation that nobody knows is 417", |ctx| {
+    case("unknown", Contract, "RFC 9110 §10.1.1", "An unknown expectation is 417", |ctx| {
         let head = request("POST", "/echo", "Expect: a-miracle\r\nContent-Length: 5\r\n");
-        ctx.refuses_without_smuggling([&head[..], b"hello"].concat(), &[417])
+        ctx.assert_refused_without_smuggling([&head[..], b"hello"].concat(), &[417])
     }),
-    case("http_1_0", Must, "RFC 9110 §10.1.1", "HTTP/1.0 cannot ask: no interim answer", |ctx| {
+    case("http_1_0", Must, "RFC 9110 §10.1.1", "An HTTP/1.0 request receives no 100 Continue", |ctx| {
         let mut client = ctx.client()?;
         client.send("POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")?;
-        // Now it has the head, and waits. Only a server that says nothing by itself leaves
-        // this silence; what it says is judged below, however late it comes.
-        client.drained();
-        let _ = client.look(Duration::from_millis(100)) == Seen::Nothing;
+        // The server has read the head and must wait. Give a faulty server time to send 100;
+        // the response is judged below, however late it arrives.
+        client.wait_until_read();
+        let _ = client.peek(Duration::from_millis(100)) == Peek::Nothing;
         client.send("hello")?;
         let answer = client.any_response("POST")?;
-        demand(answer.status != 100, "no 100 Continue for HTTP/1.0", "100")?;
-        answer.is(200)?.holds("hello").map(drop)
+        ensure(answer.status != 100, "no 100 Continue for HTTP/1.0", "100 Continue")?;
+        answer.is(200)?.has_content("hello").map(drop)
     })
     .needs(ECHO),
 ];

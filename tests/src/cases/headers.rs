@@ -1,18 +1,18 @@
-//! Fields: names, values, Host, and what every answer carries.
+//! Header fields: names, values, Host, and the fields of every response.
 
 use crate::case::Kind::{Contract, Must, Security};
 use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, get_and_close, request};
-use crate::verdict::{Verdict, demand};
+use crate::verdict::{Verdict, ensure};
 
-/// Refuses a request for `/plaintext` with these raw lines behind Host.
+/// Asserts that a request with these raw lines after Host is refused.
 fn refuses(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     let head = b"GET /plaintext HTTP/1.1\r\nHost: suite\r\n";
-    ctx.refuses_without_smuggling([head, lines, b"\r\n\r\n"].concat(), &[400])
+    ctx.assert_refused_without_smuggling([head, lines, b"\r\n\r\n"].concat(), &[400])
 }
 
-/// The same where the standards allow another way out: the offending bytes are
-/// replaced by spaces, and the request is answered.
+/// Asserts the same. By the standards alone the server may also replace the invalid bytes by
+/// spaces and answer.
 fn refuses_or_repairs(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     if ctx.standards {
         let head = b"GET /plaintext HTTP/1.1\r\nHost: suite\r\nConnection: close\r\n";
@@ -22,38 +22,38 @@ fn refuses_or_repairs(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     refuses(ctx, lines)
 }
 
-/// Answers a request for `/plaintext` with these raw lines behind Host.
+/// Asserts that a request with these raw lines after Host is answered.
 fn takes(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     let head = b"GET /plaintext HTTP/1.1\r\nHost: suite\r\n";
-    ctx.answers([head, lines, b"\r\n\r\n"].concat(), 200).map(drop)
+    ctx.assert_answered([head, lines, b"\r\n\r\n"].concat(), 200).map(drop)
 }
 
-/// Refuses a request with these raw lines in the place of Host.
+/// Asserts that a request with these raw lines instead of Host is refused.
 fn refuses_host(ctx: &mut Ctx<'_>, lines: &str) -> Verdict {
-    ctx.refuses(format!("GET /plaintext HTTP/1.1\r\n{lines}\r\n"), 400)
+    ctx.assert_refused(format!("GET /plaintext HTTP/1.1\r\n{lines}\r\n"), 400)
 }
 
-/// Takes a request with this Host.
+/// Asserts that a request with this Host is answered.
 fn takes_host(ctx: &mut Ctx<'_>, host: &str) -> Verdict {
     let head =
         format!("GET /plaintext HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     ctx.ask(head)?.is(200).map(drop)
 }
 
-/// Demands Date, a length, and nothing malformed.
+/// Asserts that the response has a Date and a length.
 fn complete(ctx: &mut Ctx<'_>, bytes: &[u8], status: u16) -> Verdict {
     let answer =
-        ctx.ask(bytes).map_err(|stop| stop.awaiting(format!("status {status}")))?;
+        ctx.ask(bytes).map_err(|stop| stop.expecting(format!("status {status}")))?;
     if ctx.standards {
-        // A length may be left out where the connection ends with the answer, and a
-        // server that knows DELETE nowhere says 501.
+        // A response delimited by the close needs no length, and a server without any support
+        // for DELETE may send 501.
         let also = if status == 405 { 501 } else { status };
         answer.one_of(&[status, also])?;
     } else {
-        answer.is(status)?.one_length()?;
+        answer.is(status)?.has_length()?;
     }
     let date = answer.field("Date").unwrap_or_default();
-    demand(
+    ensure(
         date.ends_with(" GMT")
             && date.len() == 29
             && httpdate::parse_http_date(date).is_ok(),
@@ -64,7 +64,7 @@ fn complete(ctx: &mut Ctx<'_>, bytes: &[u8], status: u16) -> Verdict {
             format!("Date: {date}")
         },
     )?;
-    demand(
+    ensure(
         answer.all("Date").len() == 1,
         "one Date field",
         format!("{:?}", answer.all("Date")),
@@ -89,49 +89,49 @@ pub(super) const CASES: &[Case] = &[
         "host_with_space",
         Must,
         "RFC 9112 §3.2",
-        "A Host that is no host is 400",
+        "A Host that is not a valid host is 400",
         |ctx| refuses_host(ctx, "Host: su ite\r\n"),
     ),
-    case(
-        "host_with_slash",
-        Must,
-        "RFC 9112 §3.2",
-        "A Host with a path is no host",
-        |ctx| refuses_host(ctx, "Host: suite/path\r\n"),
-    ),
+    case("host_with_slash", Must, "RFC 9112 §3.2", "A Host with a path is 400", |ctx| {
+        refuses_host(ctx, "Host: suite/path\r\n")
+    }),
     case(
         "host_with_user",
         Must,
         "RFC 9112 §3.2",
-        "A Host with user information is no host",
+        "A Host with user information is 400",
         |ctx| refuses_host(ctx, "Host: me@suite\r\n"),
     ),
     case(
         "host_with_bad_port",
         Must,
         "RFC 9112 §3.2",
-        "A Host whose port is no number is no host",
+        "A Host whose port is not a number is 400",
         |ctx| refuses_host(ctx, "Host: suite:http\r\n"),
     ),
-    case("host_with_port", Must, "RFC 9110 §7.2", "A Host with a port is taken", |ctx| {
-        takes_host(ctx, "suite:8080")
-    }),
+    case(
+        "host_with_port",
+        Must,
+        "RFC 9110 §7.2",
+        "A Host with a port is accepted",
+        |ctx| takes_host(ctx, "suite:8080"),
+    ),
     case(
         "host_ipv6",
         Must,
         "RFC 9110 §7.2",
-        "A Host that is an IPv6 address is taken",
+        "A Host that is an IPv6 address is accepted",
         |ctx| takes_host(ctx, "[::1]:8080"),
     ),
     case(
         "http_1_0_without_host",
         Must,
         "RFC 9112 §3.2",
-        "HTTP/1.0 needs no Host",
+        "HTTP/1.0 does not require Host",
         |ctx| {
             ctx.ask("GET /plaintext HTTP/1.0\r\n\r\n")?
                 .is(200)?
-                .holds("Hello, World!")
+                .has_content("Hello, World!")
                 .map(drop)
         },
     ),
@@ -157,27 +157,27 @@ pub(super) const CASES: &[Case] = &[
         Must,
         "RFC 9112 §2.2",
         "White space before the first field is refused, not skipped",
-        |ctx| ctx.refuses("GET /plaintext HTTP/1.1\r\n Host: suite\r\n\r\n", 400),
+        |ctx| ctx.assert_refused("GET /plaintext HTTP/1.1\r\n Host: suite\r\n\r\n", 400),
     ),
     case(
         "no_colon",
         Contract,
         "RFC 9112 §5",
-        "A field without colon is malformed",
+        "A field without a colon is refused",
         |ctx| refuses(ctx, b"X-Thing 1"),
     ),
     case(
         "empty_name",
         Contract,
         "RFC 9112 §5",
-        "A field without name is malformed",
+        "A field without a name is refused",
         |ctx| refuses(ctx, b": 1"),
     ),
     case(
         "name_is_no_token",
         Contract,
         "RFC 9110 §5.1",
-        "A field name with a bracket is malformed",
+        "A field name with a parenthesis is refused",
         |ctx| refuses(ctx, b"X(Thing): 1"),
     ),
     case(
@@ -198,21 +198,21 @@ pub(super) const CASES: &[Case] = &[
         "lf_alone",
         Contract,
         "RFC 9112 §11.2",
-        "A field that ends with LF alone is refused: two readers would disagree where it ends",
+        "A field that ends with LF alone is refused: servers disagree about where it ends",
         |ctx| refuses(ctx, b"X-Thing: a\nX-Other: b"),
     ),
     case(
         "lf_alone_at_end",
         Contract,
         "RFC 9112 §11.2",
-        "An empty line that is LF alone does not end a head",
-        |ctx| ctx.refuses("GET /plaintext HTTP/1.1\r\nHost: suite\r\n\n", 400),
+        "An empty line of LF alone does not end a head: refused",
+        |ctx| ctx.assert_refused("GET /plaintext HTTP/1.1\r\nHost: suite\r\n\n", 400),
     ),
     case(
         "high_bytes_in_value",
         Must,
         "RFC 9110 §5.5",
-        "Bytes above 127 in a value are opaque, and taken",
+        "Bytes above 127 in a value are opaque, and accepted",
         |ctx| takes(ctx, b"X-Thing: gr\xfcn \xe2\x82\xac"),
     )
     .needs(&[Need::Plaintext]),
@@ -220,7 +220,7 @@ pub(super) const CASES: &[Case] = &[
         "white_space_around_value",
         Must,
         "RFC 9112 §5.1",
-        "White space around a value is no part of it",
+        "White space around a value is not part of it",
         |ctx| {
             ctx.ask("GET /plaintext HTTP/1.1\r\nHost: \t suite \t\r\nConnection:close\r\n\r\n")?
                 .is(200)
@@ -242,14 +242,14 @@ pub(super) const CASES: &[Case] = &[
                 "GET /plaintext HTTP/1.1\r\nhOsT: suite\r\ncOnNeCtIoN: close\r\n\r\n",
             )?;
             client.response()?.is(200)?;
-            client.ends()
+            client.assert_closed()
         },
     ),
     case(
         "every_token_character",
         Must,
         "RFC 9110 §5.6.2",
-        "Every character of a token may be in a field name",
+        "A field name may have every character that a token may have",
         |ctx| takes(ctx, b"X!#$%&'*+-.^_`|~09: 1"),
     )
     .needs(&[Need::Plaintext]),
@@ -269,16 +269,16 @@ pub(super) const CASES: &[Case] = &[
         "refusals_explain",
         Contract,
         "RFC 9110 §15.5",
-        "A refusal is plain text with a line that says why",
+        "A refusal has a plain text content that gives the reason",
         |ctx| {
             for bytes in [&b"nonsense\r\n\r\n"[..], &get_and_close("/no-such-thing")] {
                 let answer = ctx.ask(bytes)?;
                 let kind = answer.field("Content-Type").unwrap_or_default();
-                demand(kind.starts_with("text/plain"), "Content-Type: text/plain", kind)?;
+                ensure(kind.starts_with("text/plain"), "Content-Type: text/plain", kind)?;
                 let text = answer.text();
-                demand(
+                ensure(
                     text.contains(&answer.status.to_string()) && text.ends_with('\n'),
-                    "the status and a line that says why",
+                    "a text with the status and the reason",
                     text,
                 )?;
             }
@@ -289,7 +289,7 @@ pub(super) const CASES: &[Case] = &[
         "answer_has_no_request_bytes",
         Security,
         "RFC 9112 §11.1",
-        "An answer's head never repeats what the client sent: no splitting",
+        "The head of a response never repeats bytes of the request (response splitting)",
         |ctx| {
             let answer = ctx.get("/no%0d%0aX-Injected:%20yes")?;
             if !ctx.lenient {

@@ -1,4 +1,4 @@
-//! Hostile and clumsy clients: none of them ends the server or hurts another.
+//! Hostile and faulty clients: none of them may stop the server or affect other clients.
 
 mod crowds;
 mod noise;

@@ -1,51 +1,52 @@
-//! Starting, standing still, going on.
+//! Starting the server, and stopping and continuing its process.
 
 use nix::sys::signal::Signal;
 
 use crate::case::Kind::{Contract, Security};
 use crate::case::{Case, Need, case};
+use crate::cases::many::hold;
 use crate::ctx::{Ctx, get, get_and_close};
 use crate::fixture::generated;
 use crate::proc;
 use crate::server::run_to_end;
-use crate::target::program;
-use crate::verdict::{Stop, Verdict, demand};
+use crate::target::binary_path;
+use crate::verdict::{Abort, Verdict, ensure};
 
 const PROCESS: &[Need] = &[Need::Process, Need::Plaintext];
 
-/// Starting the program like this fails, and says why.
+/// Asserts that starting the program with these arguments fails, with a message.
 fn fails_to_start(ctx: &mut Ctx<'_>, args: &[&str]) -> Verdict {
-    let (status, stdout, stderr) = run_to_end(program(ctx.target)?, args)?;
-    demand(!status.success(), "a status other than 0", format!("{status}"))?;
-    demand(stdout.is_empty(), "nothing on standard output", stdout)?;
-    demand(!stderr.trim().is_empty(), "a line on standard error", "nothing")?;
-    demand(!stderr.contains("panicked"), "a message for people", &stderr)
+    let (status, stdout, stderr) = run_to_end(binary_path(ctx.target)?, args)?;
+    ensure(!status.success(), "a status other than 0", format!("{status}"))?;
+    ensure(stdout.is_empty(), "nothing on standard output", stdout)?;
+    ensure(!stderr.trim().is_empty(), "a line on standard error", "nothing")?;
+    ensure(!stderr.contains("panicked"), "an error message, not a panic", &stderr)
 }
 
-/// The same, in one line.
+/// Asserts the same, with a message of one line.
 fn fails_in_one_line(ctx: &mut Ctx<'_>, args: &[&str]) -> Verdict {
     fails_to_start(ctx, args)?;
-    let (_, _, stderr) = run_to_end(program(ctx.target)?, args)?;
-    demand(stderr.trim_end().lines().count() == 1, "one line on standard error", stderr)
+    let (_, _, stderr) = run_to_end(binary_path(ctx.target)?, args)?;
+    ensure(stderr.trim_end().lines().count() == 1, "one line on standard error", stderr)
 }
 
-/// Lets a server that was stopped go on.
+/// Continues a stopped server (SIGCONT).
 pub(super) fn thaw(ctx: &mut Ctx<'_>) -> Verdict {
     ctx.server()?.signal_all(Signal::SIGCONT)
 }
 
-/// Stops the server, all its processes, and waits until it stands still.
+/// Stops all processes of the server (SIGSTOP), and waits until they have stopped.
 pub(super) fn freeze(ctx: &mut Ctx<'_>) -> Verdict {
     let pid = ctx.pid()?;
     ctx.server()?.signal_all(Signal::SIGSTOP)?;
-    ctx.until("a stopped server", |_| {
+    ctx.poll_until("a stopped server", |_| {
         let Some(parent) = proc::stopped(pid) else {
-            return Err(Stop::skip("no /proc on this system"));
+            return Err(Abort::skip("no /proc on this system"));
         };
         let children = proc::children(pid).unwrap_or_default();
         let still = |child: &proc::Child| proc::stopped(child.pid).unwrap_or(true);
         let all = parent && children.iter().all(|child| child.zombie || still(child));
-        Ok(if all { Ok(()) } else { Err("it runs".to_owned()) })
+        Ok(if all { Ok(()) } else { Err("it is running".to_owned()) })
     })
 }
 
@@ -54,14 +55,14 @@ pub(super) const CASES: &[Case] = &[
         "says_one_line",
         Contract,
         "contract, Starting and stopping",
-        "Standard output is the one line `listening on http://…`, whatever the clients do",
+        "The server prints the single line `listening on http://…`, whatever the clients do",
         |ctx| {
-            program(ctx.target)?;
-            ctx.is_well()?;
-            ctx.refuses("nonsense\r\n\r\n", 400)?;
+            binary_path(ctx.target)?;
+            ctx.assert_healthy()?;
+            ctx.assert_refused("nonsense\r\n\r\n", 400)?;
             let address = ctx.server()?.address;
             let said = ctx.server()?.stdout();
-            demand(
+            ensure(
                 said == format!("listening on http://{address}\n"),
                 format!("listening on http://{address}"),
                 said,
@@ -73,13 +74,13 @@ pub(super) const CASES: &[Case] = &[
         "port_in_use",
         Contract,
         "bind(2), EADDRINUSE",
-        "A port that is taken: one line on standard error, and a status other than 0",
+        "With a port in use the server prints one line on standard error and exits with a status other than 0",
         |ctx| {
-            ctx.is_well()?;
+            ctx.assert_healthy()?;
             let address = ctx.server()?.address.to_string();
             let root = ctx.root.display().to_string();
             fails_in_one_line(ctx, &["--listen", &address, "--root", &root])?;
-            ctx.is_well()
+            ctx.assert_healthy()
         },
     )
     .needs(PROCESS),
@@ -87,7 +88,7 @@ pub(super) const CASES: &[Case] = &[
         "no_such_root",
         Contract,
         "open(2), ENOENT",
-        "A root that is not there: one line on standard error, and a status other than 0",
+        "With a missing root the server prints one line on standard error and exits with a status other than 0",
         |ctx| fails_in_one_line(ctx, &["--listen", "127.0.0.1:0", "--root", "/there/is/no/such/directory"]),
     )
     .needs(PROCESS),
@@ -95,7 +96,7 @@ pub(super) const CASES: &[Case] = &[
         "unknown_option",
         Contract,
         "contract, Starting and stopping",
-        "An option that nobody knows: a message, and a status other than 0",
+        "With an unknown option the server prints a message and exits with a status other than 0",
         |ctx| fails_to_start(ctx, &["--listen", "127.0.0.1:0", "--no-such-option", "1"]),
     )
     .needs(PROCESS),
@@ -103,7 +104,7 @@ pub(super) const CASES: &[Case] = &[
         "option_is_no_number",
         Contract,
         "contract, Limits",
-        "A time that is no number, or negative: a message, and a status other than 0",
+        "With an invalid or negative time the server prints a message and exits with a status other than 0",
         |ctx| {
             let root = ctx.root.display().to_string();
             for value in ["soon", "-1", "nan"] {
@@ -120,13 +121,13 @@ pub(super) const CASES: &[Case] = &[
         "no_room_for_answers",
         Contract,
         "contract, Limits",
-        "With --max-output 0 each answer is sent by itself, and the server serves",
+        "With --max-output 0 the server still answers pipelined requests",
         |ctx| {
             ctx.serve(&[("max-output", "0")])?;
             let mut client = ctx.client()?;
             client.send(get("/plaintext").repeat(3))?;
             for _ in 0..3 {
-                client.response()?.is(200)?.holds("Hello, World!")?;
+                client.response()?.is(200)?.has_content("Hello, World!")?;
             }
             Ok(())
         },
@@ -136,32 +137,32 @@ pub(super) const CASES: &[Case] = &[
         "starts_again_at_once",
         Contract,
         "socket(7), SO_REUSEADDR",
-        "The same port can be had again at once, though old connections are still in TIME_WAIT",
+        "The server can be restarted on its port immediately, though old connections are still in TIME_WAIT",
         |ctx| {
-            let path = program(ctx.target)?.clone();
+            let path = binary_path(ctx.target)?.clone();
             let mut client = ctx.client()?;
             // The server closes first, so that TIME_WAIT is on its side.
             client.send(get_and_close("/plaintext"))?;
             client.response()?.is(200)?;
-            client.ends()?;
+            client.assert_closed()?;
             client.close();
             let address = ctx.server()?.address.to_string();
             ctx.server()?.signal(Signal::SIGTERM)?;
             ctx.server()?.wait()?;
-            ctx.done_with_server();
+            ctx.forget_server();
             let mut again = std::process::Command::new(path);
             again.args(["--listen", &address, "--root", &ctx.root.display().to_string()]);
             let mut again = crate::server::Server::spawn(again, String::new(), true)?;
-            ctx.until("a server that listens again", |_| {
+            ctx.poll_until("a second server that listens on the same port", |_| {
                 if again.stdout().contains("listening on") {
                     return Ok(Ok(()));
                 }
                 match again.exited() {
                     Some(_) => {
                         let status = again.wait()?;
-                        Err(Stop::fail("a server that starts", format!("{status}: {}", again.stderr())))
+                        Err(Abort::fail("the second server starts", format!("{status}: {}", again.stderr())))
                     }
-                    None => Ok(Err("nothing said yet".to_owned())),
+                    None => Ok(Err("no line on standard output yet".to_owned())),
                 }
             })
         },
@@ -171,11 +172,11 @@ pub(super) const CASES: &[Case] = &[
         "listens_when_it_says_so",
         Contract,
         "listen(2)",
-        "Once the line is printed a client is taken, ten starts out of ten",
+        "Once the line is printed the server accepts clients, in ten starts out of ten",
         |ctx| {
             for _ in 0..10 {
                 ctx.serve(&[])?;
-                ctx.is_well()?;
+                ctx.assert_healthy()?;
             }
             Ok(())
         },
@@ -185,9 +186,9 @@ pub(super) const CASES: &[Case] = &[
         "frozen_and_thawed",
         Contract,
         "signal(7), SIGSTOP",
-        "Clients that come while the server stands still are served when it goes on",
+        "Clients that connect while the server is stopped (SIGSTOP) are served when it continues",
         |ctx| {
-            ctx.is_well()?;
+            ctx.assert_healthy()?;
             freeze(ctx)?;
             let mut clients = Vec::new();
             for _ in 0..10 {
@@ -197,12 +198,12 @@ pub(super) const CASES: &[Case] = &[
                 clients.push(client);
             }
             for client in &mut clients {
-                client.has_nothing("the server stands still")?;
+                client.assert_no_data("the server is stopped")?;
             }
             thaw(ctx)?;
             for mut client in clients {
-                client.response()?.is(200)?.holds("Hello, World!")?;
-                client.ends()?;
+                client.response()?.is(200)?.has_content("Hello, World!")?;
+                client.assert_closed()?;
             }
             Ok(())
         },
@@ -212,26 +213,20 @@ pub(super) const CASES: &[Case] = &[
         "frozen_and_replaced",
         Contract,
         "fcntl(2), F_SETSIG; epoll(7)",
-        "What is told late of a client that has left does not end the one that got its descriptor",
+        "A late event of a closed connection does not close the connection that reuses its descriptor",
         |ctx| {
             let mut leaves = ctx.client()?;
             leaves.send(get("/plaintext"))?;
             leaves.response()?.is(200)?;
-            let mut held = Vec::new();
-            for _ in 0..250 {
-                let mut client = ctx.client()?;
-                client.send(get("/plaintext"))?;
-                client.response()?.is(200)?;
-                held.push(client);
-            }
+            let mut held = hold(ctx, 250)?;
             freeze(ctx)?;
             leaves.half_close();
-            // No more than any backlog holds,
+            // As many as every backlog holds,
             let mut comers = Vec::new();
             for _ in 0..100 {
                 comers.push(ctx.client()?);
             }
-            // and more news than a server takes at once; behind it the last of the one who left.
+            // and more events than a server fetches at once. The last event is the reset of `leaves`.
             for _ in 0..2 {
                 for client in &mut held {
                     client.send(get("/plaintext"))?;
@@ -239,10 +234,10 @@ pub(super) const CASES: &[Case] = &[
             }
             leaves.reset();
             thaw(ctx)?;
-            ctx.is_well()?;
+            ctx.assert_healthy()?;
             for comer in &mut comers {
                 comer.send(get("/plaintext"))?;
-                comer.response()?.is(200)?.holds("Hello, World!")?;
+                comer.response()?.is(200)?.has_content("Hello, World!")?;
             }
             Ok(())
         },
@@ -253,14 +248,14 @@ pub(super) const CASES: &[Case] = &[
         "frozen_in_an_answer",
         Contract,
         "signal(7), SIGCONT; EINTR",
-        "An answer that was interrupted by a stop arrives whole",
+        "A response that was interrupted by SIGSTOP and SIGCONT arrives whole",
         |ctx| {
             let mut client = ctx.small_client()?;
             client.send(get("/bytes/5000000"))?;
-            let _ = client.look(crate::patience::patience());
+            let _ = client.peek(crate::timeout::timeout());
             freeze(ctx)?;
             thaw(ctx)?;
-            client.response()?.is(200)?.holds(generated(5_000_000)).map(drop)
+            client.response()?.is(200)?.has_content(generated(5_000_000)).map(drop)
         },
     )
     .needs(&[Need::Process, Need::Bytes]),
@@ -268,7 +263,7 @@ pub(super) const CASES: &[Case] = &[
         "goes_on_after_everything",
         Security,
         "contract, Starting and stopping",
-        "After refusals of every kind the server serves",
+        "After refusals of every kind the server still works",
         |ctx| {
             let requests: [&[u8]; 6] = [
                 b"nonsense\r\n\r\n",
@@ -280,10 +275,10 @@ pub(super) const CASES: &[Case] = &[
             ];
             for bytes in requests.iter().cycle().take(120) {
                 const REFUSAL: &str = "a refusal, status 400 or above";
-                let answer = ctx.ask(bytes).map_err(|stop| stop.awaiting(REFUSAL))?;
-                demand(answer.status >= 400, REFUSAL, format!("status {}", answer.status))?;
+                let answer = ctx.ask(bytes).map_err(|stop| stop.expecting(REFUSAL))?;
+                ensure(answer.status >= 400, REFUSAL, format!("status {}", answer.status))?;
             }
-            ctx.is_well()
+            ctx.assert_healthy()
         },
     )
     .needs(&[Need::Plaintext]),
@@ -291,7 +286,7 @@ pub(super) const CASES: &[Case] = &[
         "answers_while_refusing",
         Contract,
         "contract, Starting and stopping",
-        "Good and bad clients by turns: each gets its own",
+        "Valid and malformed requests on the same connections each get their own response",
         |ctx| {
             for _ in 0..50 {
                 let mut client = ctx.client()?;
@@ -300,7 +295,7 @@ pub(super) const CASES: &[Case] = &[
                 client.response()?.is(400)?;
                 client.close();
             }
-            ctx.is_well()
+            ctx.assert_healthy()
         },
     )
     .needs(&[Need::Plaintext]),

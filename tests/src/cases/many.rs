@@ -1,22 +1,22 @@
-//! Many clients at once: what each kind of server can do, and what it cannot.
+//! Many clients at the same time: what each kind of server can do, and its limitations.
 
 use crate::case::Kind::Book;
 use crate::case::{Case, Need, case};
 use crate::client::Client;
 use crate::ctx::{Ctx, get};
+use crate::environment::require_descriptors;
 use crate::proc;
-use crate::stage::Capability::{AnyNumber, BeyondFdSetsize, IdleForFree, ManyClients};
-use crate::surroundings::room_for;
-use crate::verdict::{Step, Stop, Verdict, demand};
+use crate::profile::Capability::{AnyNumber, BeyondFdSetsize, IdleForFree, ManyClients};
+use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
-/// One round trip: proof that the server itself, not the kernel's queue of
-/// accepted connections, has this client.
+/// Sends one request and asserts the response. Afterwards the server itself has accepted the
+/// connection; before, it may be in the kernel's accept queue.
 pub(super) fn round_trip(client: &mut Client) -> Verdict {
     client.send(get("/plaintext"))?;
-    client.response()?.is(200)?.holds("Hello, World!").map(drop)
+    client.response()?.is(200)?.has_content("Hello, World!").map(drop)
 }
 
-pub(super) fn hold(ctx: &mut Ctx<'_>, count: usize) -> Step<Vec<Client>> {
+pub(super) fn hold(ctx: &mut Ctx<'_>, count: usize) -> CaseResult<Vec<Client>> {
     let mut held = Vec::with_capacity(count);
     for _ in 0..count {
         let mut client = ctx.client()?;
@@ -26,7 +26,7 @@ pub(super) fn hold(ctx: &mut Ctx<'_>, count: usize) -> Step<Vec<Client>> {
     Ok(held)
 }
 
-/// A waits in a way of its own; B must be answered meanwhile.
+/// Asserts that other clients are served while one has sent `bytes` and waits.
 fn served_beside(ctx: &mut Ctx<'_>, bytes: &[u8]) -> Verdict {
     let mut waiting = ctx.small_client()?;
     round_trip(&mut waiting)?;
@@ -39,11 +39,12 @@ fn served_beside(ctx: &mut Ctx<'_>, bytes: &[u8]) -> Verdict {
     Ok(())
 }
 
-/// As many clients as the server serves at once are held; one more has nothing
-/// while a held one completes fifty round trips; when that one goes, the other
-/// is answered.
-fn starves_one_more(ctx: &mut Ctx<'_>) -> Verdict {
-    let (workers, options) = ctx.stage.at_once().unwrap_or((1, &[]));
+/// Asserts the limitation of a server with a fixed number of workers.
+///
+/// Every worker is occupy_workers by a client. One more client gets nothing while an occupying client
+/// completes fifty round trips; when that one leaves, the other is answered.
+fn assert_one_more_starves(ctx: &mut Ctx<'_>) -> Verdict {
+    let (workers, options) = ctx.profile.capacity().unwrap_or((1, &[]));
     ctx.serve(options)?;
     let mut held = hold(ctx, workers)?;
     let mut waiting = ctx.client()?;
@@ -51,28 +52,26 @@ fn starves_one_more(ctx: &mut Ctx<'_>) -> Verdict {
     let Some(busy) = held.first_mut() else { return Ok(()) };
     for _ in 0..50 {
         round_trip(busy)?;
-        waiting.has_nothing(
-            "this server has no worker for it while the others keep theirs",
-        )?;
+        waiting.assert_no_data("every worker is occupy_workers by another client")?;
     }
     held.remove(0).close();
-    waiting.response()?.is(200)?.holds("Hello, World!").map(drop)
+    waiting.response()?.is(200)?.has_content("Hello, World!").map(drop)
 }
 
-fn processes_and_threads(pid: u32) -> Step<usize> {
+fn processes_and_threads(pid: u32) -> CaseResult<usize> {
     let counted = proc::children(pid).map(|all| all.len()).zip(proc::threads(pid));
     let (children, threads) =
-        counted.ok_or_else(|| Stop::skip("no /proc on this system"))?;
+        counted.ok_or_else(|| Abort::skip("no /proc on this system"))?;
     Ok(children + threads)
 }
 
-fn counts_up_and_down(ctx: &mut Ctx<'_>, per_client: bool) -> Verdict {
+fn assert_cost_per_client(ctx: &mut Ctx<'_>, per_client: bool) -> Verdict {
     const CLIENTS: usize = 40;
     let pid = ctx.pid()?;
     let at_start = processes_and_threads(pid)?;
     drop(hold(ctx, 1)?);
-    // The server may make what it needs once at its first client.
-    ctx.until("nothing is left of the first client", |_| {
+    // The server may create permanent threads when the first client connects.
+    ctx.poll_until("no child process of the first client is left", |_| {
         let left = proc::children(pid).map_or(0, |all| all.len());
         Ok(if left == 0 || !per_client {
             Ok(())
@@ -82,7 +81,7 @@ fn counts_up_and_down(ctx: &mut Ctx<'_>, per_client: bool) -> Verdict {
     })?;
     let mut before = processes_and_threads(pid)?;
     if per_client {
-        ctx.until("the first client's thread or process has ended", |_| {
+        ctx.poll_until("the first client's thread or process has ended", |_| {
             let now = processes_and_threads(pid)?;
             before = before.min(now);
             Ok(if now <= at_start {
@@ -99,20 +98,20 @@ fn counts_up_and_down(ctx: &mut Ctx<'_>, per_client: bool) -> Verdict {
         "{before} threads and children before, {with} with {CLIENTS} idle clients"
     );
     if per_client {
-        demand(
+        ensure(
             with >= before + CLIENTS,
             format!("at least {CLIENTS} more threads or processes"),
             note,
         )?;
     } else {
-        demand(
+        ensure(
             with < before + CLIENTS / 2,
             "no thread or process for each client",
             note,
         )?;
     }
     drop(held);
-    ctx.until("the threads and processes end with their clients", |_| {
+    ctx.poll_until("the threads and processes end with their clients", |_| {
         let now = processes_and_threads(pid)?;
         Ok(if now <= before {
             Ok(())
@@ -123,31 +122,31 @@ fn counts_up_and_down(ctx: &mut Ctx<'_>, per_client: bool) -> Verdict {
 }
 
 fn idle_costs(ctx: &mut Ctx<'_>) -> Verdict {
-    if ctx.stage.cost_of_idle().is_some() {
-        counts_up_and_down(ctx, true)
+    if ctx.profile.idle_cost().is_some() {
+        assert_cost_per_client(ctx, true)
     } else {
-        starves_one_more(ctx)
+        assert_one_more_starves(ctx)
     }
 }
 
-fn refuses_beyond(ctx: &mut Ctx<'_>) -> Verdict {
-    // Descriptors 0 to 1023 fit; the listener and a few others take theirs.
-    room_for(1100)?;
+fn assert_fd_setsize_limit(ctx: &mut Ctx<'_>) -> Verdict {
+    // `select` supports descriptors 0 to 1023; the listener and a few others use some of them.
+    require_descriptors(1100)?;
     let mut held = Vec::new();
     for _ in 0..1100 {
         let mut client = ctx.client()?;
         client.send(get("/plaintext"))?;
         let answer = client.response()?;
         if answer.status == 503 {
-            client.ends()?;
+            client.assert_closed()?;
             return held.first_mut().map_or(Ok(()), round_trip);
         }
         answer.is(200)?;
         held.push(client);
     }
-    Err(Stop::fail(
-        "503 for the client whose descriptor does not fit",
-        "1100 clients at once",
+    Err(Abort::fail(
+        "503 for the client whose descriptor is FD_SETSIZE or above",
+        "1,100 clients served at the same time",
     ))
 }
 
@@ -169,13 +168,13 @@ pub(super) const CASES: &[Case] = &[
             round_trip(&mut first)
         },
     )
-    .about(ManyClients, starves_one_more)
+    .without(ManyClients, assert_one_more_starves)
     .needs(&[Need::Plaintext]),
     case(
         "beside_a_silent_client",
         Book,
         "read(2)",
-        "Others are served while a new client says nothing",
+        "Others are served while a new client sends nothing",
         |ctx| {
             let _silent = ctx.client()?;
             let mut other = ctx.client()?;
@@ -187,7 +186,7 @@ pub(super) const CASES: &[Case] = &[
         "beside_half_a_head",
         Book,
         "read(2)",
-        "Others are served while a head is half there",
+        "Others are served while a client has sent half a head",
         |ctx| served_beside(ctx, b"GET /plaintext HT"),
     )
     .needs(MANY),
@@ -195,7 +194,7 @@ pub(super) const CASES: &[Case] = &[
         "beside_half_a_content",
         Book,
         "read(2)",
-        "Others are served while content is half there",
+        "Others are served while a client has sent half a content",
         |ctx| {
             served_beside(
                 ctx,
@@ -208,7 +207,7 @@ pub(super) const CASES: &[Case] = &[
         "beside_one_that_never_reads",
         Book,
         "write(2)",
-        "Others are served while one does not read its answer",
+        "Others are served while a client does not read its response",
         |ctx| served_beside(ctx, &get("/bytes/100000000")),
     )
     .needs(MANY),
@@ -216,7 +215,7 @@ pub(super) const CASES: &[Case] = &[
         "beside_one_that_never_reads_a_file",
         Book,
         "sendfile(2)",
-        "Others are served while one does not read its file",
+        "Others are served while a client does not read its file",
         |ctx| served_beside(ctx, &get("/large.bin").repeat(10)),
     )
     .needs(&[Need::Many, Need::Plaintext, Need::Files]),
@@ -224,14 +223,14 @@ pub(super) const CASES: &[Case] = &[
         "beside_a_sleeper",
         Book,
         "nanosleep(2)",
-        "Others are served while one answer sleeps",
+        "Others are served while one response sleeps",
         |ctx| {
             let mut sleeper = ctx.client()?;
             sleeper.send(get("/sleep/50000"))?;
-            sleeper.drained();
+            sleeper.wait_until_read();
             let mut other = ctx.client()?;
             round_trip(&mut other)?;
-            sleeper.has_nothing("it sleeps for 50 s")
+            sleeper.assert_no_data("it sleeps for 50 s")
         },
     )
     .needs(&[Need::Many, Need::Sleep, Need::Plaintext]),
@@ -239,15 +238,15 @@ pub(super) const CASES: &[Case] = &[
         "sleepers_together",
         Book,
         "nanosleep(2)",
-        "The short sleeper that came later is done first",
+        "A later request with a shorter sleep is answered first",
         |ctx| {
             let mut long = ctx.client()?;
             long.send(get("/sleep/50000"))?;
-            long.drained();
+            long.wait_until_read();
             let mut short = ctx.client()?;
             short.send(get("/sleep/100"))?;
-            short.response()?.is(200)?.holds("slept 100 ms\n")?;
-            long.has_nothing("it sleeps for 50 s")
+            short.response()?.is(200)?.has_content("slept 100 ms\n")?;
+            long.assert_no_data("it sleeps for 50 s")
         },
     )
     .needs(&[Need::Many, Need::Sleep]),
@@ -255,7 +254,7 @@ pub(super) const CASES: &[Case] = &[
         "two_hundred",
         Book,
         "accept(2)",
-        "Two hundred clients are held and served in turn, in any order",
+        "200 connected clients are served in any order",
         |ctx| {
             let mut held = hold(ctx, 200)?;
             for client in held.iter_mut().rev() {
@@ -270,7 +269,7 @@ pub(super) const CASES: &[Case] = &[
         "any_number",
         Book,
         "accept(2)",
-        "However many wait, one more is served",
+        "One more client is served, however many are connected",
         |ctx| {
             let mut held = hold(ctx, 60)?;
             let mut other = ctx.client()?;
@@ -278,29 +277,29 @@ pub(super) const CASES: &[Case] = &[
             held.first_mut().map_or(Ok(()), round_trip)
         },
     )
-    .about(AnyNumber, starves_one_more)
+    .without(AnyNumber, assert_one_more_starves)
     .needs(&[Need::Plaintext]),
     case(
         "idle_for_free",
         Book,
         "proc(5)",
-        "Forty idle clients hold no forty threads or processes",
-        |ctx| counts_up_and_down(ctx, false),
+        "Forty idle clients do not occupy forty threads or processes",
+        |ctx| assert_cost_per_client(ctx, false),
     )
-    .about(IdleForFree, idle_costs)
+    .without(IdleForFree, idle_costs)
     .needs(&[Need::Many, Need::Plaintext, Need::Process]),
     case(
         "beyond_fd_setsize",
         Book,
         "select(2)",
-        "1,100 clients at once are served",
+        "1,100 clients are served at the same time",
         |ctx| {
-            room_for(1100)?;
+            require_descriptors(1100)?;
             let mut held = hold(ctx, 1100)?;
             held.last_mut().map_or(Ok(()), round_trip)
         },
     )
-    .about(BeyondFdSetsize, refuses_beyond)
+    .without(BeyondFdSetsize, assert_fd_setsize_limit)
     .needs(MANY)
     .level(3),
 ];

@@ -1,5 +1,4 @@
-//! The table of cases, one file for each family of behaviour; a large family has a
-//! directory beside its file.
+//! The table of all cases. Each family has a file; a large one has a directory, too.
 
 mod bodies;
 mod chaos;
@@ -9,9 +8,9 @@ mod connection;
 mod deadlines;
 mod events;
 mod expect;
+mod fairness;
 mod files;
 mod framing;
-mod greedy;
 mod headers;
 mod hostile;
 mod lifecycle;
@@ -29,8 +28,8 @@ mod workers;
 
 use crate::case::Case;
 
-/// A family: its name, its cases by file, and where the book explains it: a page or a
-/// chapter, then its sections. Several places are separated by semicolons.
+/// A family: its name, its cases by file, and the sections of the book that explain it: a page or
+/// chapter and its sections; several places are separated by semicolons.
 type Family = (&'static str, &'static [&'static [Case]], &'static str);
 
 const FAMILIES: &[Family] = &[
@@ -82,14 +81,14 @@ const FAMILIES: &[Family] = &[
         "Chapter 1, \"Break it\"; The contract, \"Limits\" and \"Refusals\"",
     ),
     ("events", events::CASES, "Chapter 3, \"Who is ready?\" and \"The event loop\""),
-    ("greedy", &[greedy::CASES], "Chapter 3, \"A fair share\""),
+    ("fairness", &[fairness::CASES], "Chapter 3, \"A fair share\""),
     ("lifecycle", &[lifecycle::CASES], "The contract, \"Starting and stopping\""),
     ("resources", resources::CASES, "The contract, \"Limits\""),
     ("shutdown", &[shutdown::CASES], "The contract, \"Starting and stopping\""),
     ("workers", workers::CASES, "Chapter 2, \"The wall\""),
 ];
 
-/// Every case, in the order of the families.
+/// Returns every case, in the order of the families.
 pub fn all() -> Vec<Case> {
     let family = |(name, cases, _): &Family| {
         let name = *name;
@@ -99,12 +98,12 @@ pub fn all() -> Vec<Case> {
     FAMILIES.iter().flat_map(family).collect()
 }
 
-/// The names of the families, in order.
+/// Returns the names of all families, in order.
 pub fn families() -> Vec<&'static str> {
     FAMILIES.iter().map(|(name, ..)| *name).collect()
 }
 
-/// Where the book explains a family.
+/// Returns the section of the book that explains a family.
 pub fn section(family: &str) -> &'static str {
     FAMILIES
         .iter()

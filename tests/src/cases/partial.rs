@@ -1,4 +1,4 @@
-//! The network cuts where it likes. No cut changes an answer.
+//! Input in arbitrary pieces, and short writes: neither may change a response.
 
 use crate::case::Kind::{Book, Must};
 use crate::case::{Case, Need, case};
@@ -9,8 +9,8 @@ use crate::verdict::Verdict;
 
 const ECHO: &[Need] = &[Need::Echo];
 
-/// Sends `bytes` once for each place within them, cut there; the server has
-/// read the first part before the second is sent.
+/// Sends `bytes` once for each position, cut there. The server reads the first part before the
+/// second is sent.
 fn cut_everywhere(
     ctx: &mut Ctx<'_>,
     bytes: &[u8],
@@ -20,14 +20,14 @@ fn cut_everywhere(
     for at in 1..bytes.len() {
         let (first, second) = bytes.split_at(at);
         client.send(first)?;
-        client.drained();
+        client.wait_until_read();
         client.send(second)?;
         check(&mut client)?;
     }
     Ok(())
 }
 
-/// Sends a byte at a time, each read before the next is sent.
+/// Sends one byte at a time; the server reads each before the next is sent.
 fn byte_by_byte(
     ctx: &mut Ctx<'_>,
     bytes: &[u8],
@@ -39,11 +39,11 @@ fn byte_by_byte(
 }
 
 fn hello(client: &mut Client) -> Verdict {
-    client.response()?.is(200)?.holds("hello").map(drop)
+    client.response()?.is(200)?.has_content("hello").map(drop)
 }
 
 fn hello_world(client: &mut Client) -> Verdict {
-    client.response()?.is(200)?.holds("Hello, World!").map(drop)
+    client.response()?.is(200)?.has_content("Hello, World!").map(drop)
 }
 
 fn burst() -> Vec<u8> {
@@ -63,7 +63,7 @@ pub(super) const CASES: &[Case] = &[
         "head_cut_everywhere",
         Must,
         "RFC 9112 §2.2",
-        "A head cut at any byte is the same head",
+        "A head cut at any byte is parsed the same",
         |ctx| {
             let bytes = request("GET", "/plaintext", "X-Thing: a value\r\n");
             cut_everywhere(ctx, &bytes, hello_world)
@@ -74,7 +74,7 @@ pub(super) const CASES: &[Case] = &[
         "content_cut_everywhere",
         Must,
         "RFC 9112 §6.2",
-        "Content cut at any byte is the same content",
+        "Content cut at any byte is read the same",
         |ctx| cut_everywhere(ctx, &echo(b"hello"), hello),
     )
     .needs(ECHO),
@@ -82,7 +82,7 @@ pub(super) const CASES: &[Case] = &[
         "chunks_cut_everywhere",
         Must,
         "RFC 9112 §7.1",
-        "Chunks, extensions and trailers cut at any byte are the same",
+        "Chunks, extensions and trailers cut at any byte are parsed the same",
         |ctx| cut_everywhere(ctx, &chunked_echo(CHUNKS), hello),
     )
     .needs(ECHO),
@@ -90,7 +90,7 @@ pub(super) const CASES: &[Case] = &[
         "burst_cut_everywhere",
         Must,
         "RFC 9112 §9.3.2",
-        "A pipelined burst cut at any byte gets the same answers",
+        "A pipelined burst cut at any byte gets the same responses",
         |ctx| cut_everywhere(ctx, &burst(), burst_answers),
     )
     .needs(ECHO),
@@ -98,14 +98,14 @@ pub(super) const CASES: &[Case] = &[
         "head_byte_by_byte",
         Must,
         "RFC 9112 §2.2",
-        "A head that comes a byte at a time is a head",
+        "A head that arrives a byte at a time is answered",
         |ctx| byte_by_byte(ctx, &get("/plaintext"), hello_world),
     ),
     case(
         "chunks_byte_by_byte",
         Must,
         "RFC 9112 §7.1",
-        "Chunks that come a byte at a time are chunks",
+        "Chunks that arrive a byte at a time are decoded",
         |ctx| byte_by_byte(ctx, &chunked_echo(CHUNKS), hello),
     )
     .needs(ECHO),
@@ -113,7 +113,7 @@ pub(super) const CASES: &[Case] = &[
         "burst_byte_by_byte",
         Must,
         "RFC 9112 §9.3.2",
-        "A burst that comes a byte at a time is answered",
+        "A burst that arrives a byte at a time is answered",
         |ctx| byte_by_byte(ctx, &burst(), burst_answers),
     )
     .needs(ECHO),
@@ -127,9 +127,9 @@ pub(super) const CASES: &[Case] = &[
             for at in 1..bytes.len() {
                 let mut client = ctx.client()?;
                 client.send(&bytes[..at])?;
-                client.drained();
+                client.wait_until_read();
                 client.send(&bytes[at..])?;
-                Ctx::is_refused(&mut client, &[400])?;
+                Ctx::assert_refusal(&mut client, &[400])?;
             }
             Ok(())
         },
@@ -138,11 +138,11 @@ pub(super) const CASES: &[Case] = &[
         "short_writes_generated",
         Must,
         "write(2)",
-        "An answer larger than the socket buffer arrives whole",
+        "A response larger than the socket buffer arrives whole",
         |ctx| {
             let mut client = ctx.small_client()?;
             client.send(get("/bytes/5000001"))?;
-            client.response()?.is(200)?.holds(generated(5_000_001)).map(drop)
+            client.response()?.is(200)?.has_content(generated(5_000_001)).map(drop)
         },
     )
     .needs(&[Need::Bytes]),
@@ -154,7 +154,7 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let mut client = ctx.small_client()?;
             client.send(get("/large.bin"))?;
-            client.response()?.is(200)?.holds(pattern(LARGE)).map(drop)
+            client.response()?.is(200)?.has_content(pattern(LARGE)).map(drop)
         },
     )
     .needs(&[Need::Files]),
@@ -162,12 +162,12 @@ pub(super) const CASES: &[Case] = &[
         "short_writes_echo",
         Must,
         "write(2)",
-        "A mebibyte that comes back arrives whole",
+        "An echo of one mebibyte arrives whole",
         |ctx| {
             let content = pattern(1 << 20);
             let mut client = ctx.small_client()?;
             client.send(echo(&content))?;
-            client.response()?.is(200)?.holds(&content).map(drop)
+            client.response()?.is(200)?.has_content(&content).map(drop)
         },
     )
     .needs(ECHO),
@@ -179,10 +179,10 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let mut client = ctx.small_client()?;
             client.send(get("/bytes/5000000"))?;
-            // It has begun. It stops growing at the full buffers; then it must go on.
+            // The response has begun. The server fills all buffers, blocks, and must continue.
             client.fill()?;
             std::thread::sleep(std::time::Duration::from_millis(300));
-            client.response()?.is(200)?.holds(generated(5_000_000)).map(drop)
+            client.response()?.is(200)?.has_content(generated(5_000_000)).map(drop)
         },
     )
     .needs(&[Need::Bytes]),
@@ -190,7 +190,7 @@ pub(super) const CASES: &[Case] = &[
         "five_large_at_once",
         Book,
         "select(2)",
-        "Five clients with large answers get each their own, whole",
+        "Five clients with large responses at the same time each get their own, whole",
         |ctx| {
             let mut clients = Vec::new();
             for i in 0..5 {
@@ -198,9 +198,9 @@ pub(super) const CASES: &[Case] = &[
                 client.send(get(&format!("/bytes/{}", 1_000_000 + i)))?;
                 clients.push(client);
             }
-            // In the opposite order: nobody may depend on another's reading.
+            // In reverse order: no response may depend on another client reading first.
             for (i, client) in clients.iter_mut().enumerate().rev() {
-                client.response()?.is(200)?.holds(generated(1_000_000 + i))?;
+                client.response()?.is(200)?.has_content(generated(1_000_000 + i))?;
             }
             Ok(())
         },

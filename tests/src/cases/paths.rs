@@ -1,27 +1,28 @@
-//! The way out of the root, in every disguise that servers have fallen for.
+//! Path traversal: attempts to read files outside the root, in every encoding that has worked
+//! against some server.
 
 use crate::case::Kind::{Contract, Security};
 use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, get};
 use crate::fixture::SECRET;
 use crate::response::Response;
-use crate::verdict::{Verdict, demand};
+use crate::verdict::{Verdict, ensure};
 
 const NEED: &[Need] = &[Need::Files, Need::Plaintext];
 
 fn no_secret(answer: &Response) -> Verdict {
-    demand(
+    ensure(
         !answer.text().contains(SECRET),
         "nothing from outside the root",
         "the content of a file that lies beside the root",
     )
 }
 
-/// The target is 404, nothing leaks, and the connection goes on.
+/// Asserts that the target is 404, that nothing leaks, and that the connection stays open.
 fn hidden(ctx: &mut Ctx<'_>, target: &str) -> Verdict {
     let mut client = ctx.client()?;
     client.send([get(target), get("/plaintext")].concat())?;
-    if client.is_cut_off() {
+    if client.closed_without_response() {
         return Ok(());
     }
     let answer = client.response()?;
@@ -30,12 +31,12 @@ fn hidden(ctx: &mut Ctx<'_>, target: &str) -> Verdict {
         return Ok(());
     }
     answer.is(404)?;
-    client.response()?.is(200)?.holds("Hello, World!").map(drop)
+    client.response()?.is(200)?.has_content("Hello, World!").map(drop)
 }
 
-/// The target is 400 because its encoding is broken; the connection goes on.
+/// Asserts that the target, whose encoding is invalid, is 400 and the connection stays open.
 fn malformed(ctx: &mut Ctx<'_>, target: &str) -> Verdict {
-    ctx.answers(get(target), 400).and_then(|answer| no_secret(&answer))
+    ctx.assert_answered(get(target), 400).and_then(|answer| no_secret(&answer))
 }
 
 const TRAVERSAL: &str = "CWE-22";
@@ -43,15 +44,15 @@ const LINKS: &str = "CWE-59";
 const DECODING: &str = "RFC 3986 §2.1, §7.3";
 
 pub(super) const CASES: &[Case] = &[
-    case("dot_dot", Security, TRAVERSAL, "/../secret.txt does not lead out", |ctx| {
+    case("dot_dot", Security, TRAVERSAL, "/../secret.txt does not lead out of the root", |ctx| {
         hidden(ctx, "/../secret.txt")
     })
     .needs(NEED),
-    case("dot_dot_deep", Security, TRAVERSAL, "… nor from a directory", |ctx| {
+    case("dot_dot_deep", Security, TRAVERSAL, "/sub/../../secret.txt does not lead out of the root", |ctx| {
         hidden(ctx, "/sub/../../secret.txt")
     })
     .needs(NEED),
-    case("dot_dot_many", Security, TRAVERSAL, "… nor to the system's files", |ctx| {
+    case("dot_dot_many", Security, TRAVERSAL, "/../../…/etc/passwd does not lead to the system's files", |ctx| {
         hidden(ctx, "/../../../../../../../../../../etc/passwd")
     })
     .needs(NEED),
@@ -59,19 +60,19 @@ pub(super) const CASES: &[Case] = &[
         "dot_dot_inside",
         Contract,
         TRAVERSAL,
-        "A part that begins with a dot is 404 even when it would stay inside",
+        "A path segment that begins with a dot is 404, even if the path stays inside the root",
         |ctx| hidden(ctx, "/sub/../hello.txt"),
     )
     .needs(NEED),
-    case("dot_dot_encoded", Security, DECODING, "%2e%2e is ..", |ctx| {
+    case("dot_dot_encoded", Security, DECODING, "%2e%2e is treated as ..", |ctx| {
         hidden(ctx, "/%2e%2e/secret.txt")
     })
     .needs(NEED),
-    case("dot_dot_half_encoded", Security, DECODING, ".%2E is .. too", |ctx| {
+    case("dot_dot_half_encoded", Security, DECODING, ".%2E is treated as ..", |ctx| {
         hidden(ctx, "/.%2E/secret.txt")
     })
     .needs(NEED),
-    case("encoded_slash", Security, DECODING, "..%2f does not lead out", |ctx| {
+    case("encoded_slash", Security, DECODING, "..%2f does not lead out of the root", |ctx| {
         hidden(ctx, "/..%2fsecret.txt")
     })
     .needs(NEED),
@@ -79,11 +80,11 @@ pub(super) const CASES: &[Case] = &[
         "encoded_slash_inside",
         Contract,
         DECODING,
-        "%2F is part of a name, and no file has such a name",
+        "%2F is part of a file name, not a separator, so no such file exists",
         |ctx| hidden(ctx, "/sub%2Fpage.html"),
     )
     .needs(NEED),
-    case("all_encoded", Security, DECODING, "%2e%2e%2f does not lead out", |ctx| {
+    case("all_encoded", Security, DECODING, "%2e%2e%2f does not lead out of the root", |ctx| {
         hidden(ctx, "/%2e%2e%2fsecret.txt")
     })
     .needs(NEED),
@@ -103,15 +104,15 @@ pub(super) const CASES: &[Case] = &[
         "overlong_utf8",
         Security,
         "RFC 3629 §3",
-        "The overlong %c0%ae is no dot",
+        "The overlong UTF-8 encoding %c0%ae is not a dot",
         |ctx| hidden(ctx, "/%c0%ae%c0%ae/secret.txt"),
     )
     .needs(NEED),
-    case("backslash", Security, TRAVERSAL, "..\\ does not lead out", |ctx| {
+    case("backslash", Security, TRAVERSAL, "..\\ does not lead out of the root", |ctx| {
         hidden(ctx, "/..%5csecret.txt")
     })
     .needs(NEED),
-    case("nul", Security, "CWE-158", "%00 does not cut a name short", |ctx| {
+    case("nul", Security, "CWE-158", "%00 does not truncate a file name", |ctx| {
         hidden(ctx, "/hello.txt%00.html")
     })
     .needs(NEED),
@@ -119,11 +120,11 @@ pub(super) const CASES: &[Case] = &[
         "absolute_path",
         Security,
         TRAVERSAL,
-        "//etc/passwd is no absolute path",
+        "//etc/passwd is not an absolute path of the file system",
         |ctx| hidden(ctx, "//etc/passwd"),
     )
     .needs(NEED),
-    case("empty_part", Contract, "contract, Files", "An empty part is 404", |ctx| {
+    case("empty_part", Contract, "contract, Files", "An empty path segment is 404", |ctx| {
         hidden(ctx, "/sub//page.html")
     })
     .needs(NEED),
@@ -131,7 +132,7 @@ pub(super) const CASES: &[Case] = &[
         "single_dot",
         Contract,
         "contract, Files",
-        "A part that is a dot is 404",
+        "A path segment . is 404",
         |ctx| hidden(ctx, "/./hello.txt"),
     )
     .needs(NEED),
@@ -139,7 +140,7 @@ pub(super) const CASES: &[Case] = &[
         "dot_dot_in_absolute_form",
         Security,
         TRAVERSAL,
-        "The absolute form does not lead out either",
+        "A target in absolute form does not lead out of the root",
         |ctx| hidden(ctx, "http://suite/../secret.txt"),
     )
     .needs(NEED),
@@ -147,7 +148,7 @@ pub(super) const CASES: &[Case] = &[
         "sibling_by_prefix",
         Security,
         TRAVERSAL,
-        "A neighbour whose name begins with the root's is outside",
+        "A sibling directory whose name begins with the root's name is outside the root",
         |ctx| hidden(ctx, "/../root-secret/secret.txt"),
     )
     .needs(NEED),
@@ -155,7 +156,7 @@ pub(super) const CASES: &[Case] = &[
         "sibling_glued",
         Security,
         TRAVERSAL,
-        "… nor is it reached by a name glued to the root's",
+        "A sibling directory is not reached by a name appended to the root's name",
         |ctx| hidden(ctx, "/-secret/secret.txt"),
     )
     .needs(NEED),
@@ -163,40 +164,40 @@ pub(super) const CASES: &[Case] = &[
         "link_out",
         Security,
         LINKS,
-        "A symbolic link to a file outside is 404",
+        "A symbolic link to a file outside the root is 404",
         |ctx| hidden(ctx, "/out.txt"),
     )
     .needs(NEED)
-    .chosen(),
-    case("link_out_relative", Security, LINKS, "… a relative one too", |ctx| {
+    .beyond_standards(),
+    case("link_out_relative", Security, LINKS, "A relative symbolic link to a file outside the root is 404", |ctx| {
         hidden(ctx, "/out-relative.txt")
     })
     .needs(NEED)
-    .chosen(),
+    .beyond_standards(),
     case(
         "link_out_directory",
         Security,
         LINKS,
-        "A symbolic link to a directory outside is 404",
+        "A file below a symbolic link to a directory outside the root is 404",
         |ctx| hidden(ctx, "/out-dir/secret.txt"),
     )
     .needs(NEED)
-    .chosen(),
-    case("link_out_directory_index", Security, LINKS, "… its index too", |ctx| {
+    .beyond_standards(),
+    case("link_out_directory_index", Security, LINKS, "A symbolic link to a directory outside the root is 404", |ctx| {
         hidden(ctx, "/out-dir/")
     })
     .needs(NEED)
-    .chosen(),
+    .beyond_standards(),
     case(
         "link_to_sibling",
         Security,
         LINKS,
-        "A link to a neighbour whose name begins with the root's is 404",
+        "A symbolic link to a sibling directory whose name begins with the root's is 404",
         |ctx| hidden(ctx, "/out-sibling/secret.txt"),
     )
     .needs(NEED)
-    .chosen(),
-    case("link_loop", Security, LINKS, "A loop of links is 404", |ctx| {
+    .beyond_standards(),
+    case("link_loop", Security, LINKS, "A loop of symbolic links is 404", |ctx| {
         hidden(ctx, "/loop-a")
     })
     .needs(NEED),
@@ -204,15 +205,15 @@ pub(super) const CASES: &[Case] = &[
         "link_inside",
         Contract,
         "contract, Files",
-        "A symbolic link that stays inside is followed",
-        |ctx| ctx.get("/inside.txt")?.is(200)?.holds("Hello, file!\n").map(drop),
+        "A symbolic link to a file inside the root is followed",
+        |ctx| ctx.get("/inside.txt")?.is(200)?.has_content("Hello, file!\n").map(drop),
     )
     .needs(NEED),
     case(
         "link_inside_directory",
         Contract,
         "contract, Files",
-        "… a directory's too",
+        "A symbolic link to a directory inside the root is followed",
         |ctx| ctx.get("/inside-dir/page.html")?.is(200).map(drop),
     )
     .needs(NEED),
@@ -220,7 +221,7 @@ pub(super) const CASES: &[Case] = &[
         hidden(ctx, "/.hidden")
     })
     .needs(NEED)
-    .chosen(),
+    .beyond_standards(),
     case(
         "dotfile_encoded",
         Security,
@@ -229,7 +230,7 @@ pub(super) const CASES: &[Case] = &[
         |ctx| hidden(ctx, "/%2ehidden"),
     )
     .needs(NEED)
-    .chosen(),
+    .beyond_standards(),
     case(
         "dot_directory",
         Security,
@@ -238,16 +239,16 @@ pub(super) const CASES: &[Case] = &[
         |ctx| hidden(ctx, "/.git/config"),
     )
     .needs(NEED)
-    .chosen(),
+    .beyond_standards(),
     case(
         "fifo",
         Security,
         "open(2)",
-        "A FIFO is 404, and nobody waits for its writer",
+        "A named pipe is 404, and the server does not block until it has a writer",
         |ctx| hidden(ctx, "/pipe"),
     )
     .needs(NEED),
-    case("socket", Security, "open(2)", "A socket's name is 404", |ctx| {
+    case("socket", Security, "open(2)", "A socket is 404", |ctx| {
         hidden(ctx, "/socket")
     })
     .needs(NEED),
@@ -255,7 +256,7 @@ pub(super) const CASES: &[Case] = &[
         "slash_behind_file",
         Contract,
         "contract, Files",
-        "A slash behind a file is 404",
+        "A file name with a trailing slash is 404",
         |ctx| hidden(ctx, "/hello.txt/"),
     )
     .needs(NEED),
@@ -263,7 +264,7 @@ pub(super) const CASES: &[Case] = &[
         "part_behind_file",
         Contract,
         "contract, Files",
-        "A name below a file is 404",
+        "A path below a file is 404",
         |ctx| hidden(ctx, "/hello.txt/more"),
     )
     .needs(NEED),
@@ -271,7 +272,7 @@ pub(super) const CASES: &[Case] = &[
         "long_name",
         Contract,
         "open(2), ENAMETOOLONG",
-        "A name longer than any file's is 404",
+        "A file name longer than the system allows is 404",
         |ctx| hidden(ctx, &format!("/{}", "x".repeat(3000))),
     )
     .needs(NEED),
@@ -279,7 +280,7 @@ pub(super) const CASES: &[Case] = &[
         "long_path",
         Contract,
         "open(2), ENAMETOOLONG",
-        "A path longer than any is 404",
+        "A path longer than the system allows is 404",
         |ctx| hidden(ctx, &"/abc".repeat(1500)),
     )
     .needs(NEED),

@@ -1,4 +1,4 @@
-//! Requests sent without waiting: every one is answered, in order.
+//! Pipelining: requests sent without waiting for responses are all answered, in order.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,12 @@ use crate::client::Client;
 use crate::ctx::{Ctx, chunked_echo, echo, get, get_and_close, request};
 use crate::fixture::generated;
 use crate::proc;
-use crate::verdict::{Step, Stop, Verdict, demand};
+use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
 const PLAIN: &[Need] = &[Need::Plaintext];
 const ECHO: &[Need] = &[Need::Echo];
 
-/// One of each kind, and what must come for it.
+/// Returns a request of each kind, with its method and the expected status and content.
 fn mixed(round: usize) -> Vec<(Vec<u8>, &'static str, u16, Vec<u8>)> {
     let word = format!("round {round}");
     vec![
@@ -33,7 +33,7 @@ fn reads_mixed(client: &mut Client, rounds: usize) -> Verdict {
             let answer = client.response_to(method)?;
             answer.is(status)?;
             if status == 200 {
-                answer.holds(content)?;
+                answer.has_content(content)?;
             }
         }
     }
@@ -44,34 +44,35 @@ fn batch(rounds: usize) -> Vec<u8> {
     (0..rounds).flat_map(mixed).flat_map(|(bytes, ..)| bytes).collect()
 }
 
-/// Sends everything, however long the server refuses to take it, reading
-/// answers only when it does.
+/// Sends all bytes, and reads responses only while the socket is full.
 fn send_against_pressure(client: &mut Client, bytes: &[u8]) -> Verdict {
     let mut rest = bytes;
     while !rest.is_empty() {
         let sent = client.send_some(rest);
         rest = &rest[sent..];
         if sent == 0 && client.fill()?.is_some() {
-            return Err(Stop::fail(
-                "a server that takes every request",
-                format!("it closed the connection, {} bytes before the last", rest.len()),
+            return Err(Abort::fail(
+                "the server reads every request",
+                format!("it closed the connection with {} bytes unsent", rest.len()),
             ));
         }
     }
     Ok(())
 }
 
-/// Sends until both directions are full: the server stops reading, since its
-/// answers cannot leave, and the client's socket takes nothing any more. Says how
-/// much was sent.
-fn send_until_stuck(ctx: &mut Ctx<'_>, client: &mut Client, bytes: &[u8]) -> Step<usize> {
+/// Sends until both directions are full: the server stops reading because it cannot send its
+/// responses, and then the client's socket is full. Returns the number of bytes sent.
+fn send_until_stuck(
+    ctx: &mut Ctx<'_>,
+    client: &mut Client,
+    bytes: &[u8],
+) -> CaseResult<usize> {
     const LOOK: Duration = Duration::from_millis(10);
-    /// In vain, while the server does nothing.
+    /// Failed attempts while the server is idle, after which both directions count as full.
     const ENOUGH: usize = 20;
-    /// In vain, of a server that always does something, or cannot be looked at.
+    /// The same for a server that is always busy, or whose process cannot be examined.
     const MOST: usize = 300;
-    /// Well before the server's write deadline, by which it may give up a client that does
-    /// not read.
+    /// Less than the server's write deadline, after which it may close a client that does not read.
     const LONGEST: Duration = Duration::from_secs(10);
     let began = Instant::now();
     let server = ctx.pid().ok();
@@ -88,7 +89,7 @@ fn send_until_stuck(ctx: &mut Ctx<'_>, client: &mut Client, bytes: &[u8]) -> Ste
             continue;
         }
         in_vain += 1;
-        // A server that only waits for a processor will read on, however long that takes.
+        // A server that waits for a processor will read more, however long that takes.
         at_rest += usize::from(server.and_then(proc::running) == Some(false));
         std::thread::sleep(LOOK);
     }
@@ -96,12 +97,12 @@ fn send_until_stuck(ctx: &mut Ctx<'_>, client: &mut Client, bytes: &[u8]) -> Ste
 }
 
 pub(super) const CASES: &[Case] = &[
-    case("two", Must, "RFC 9112 §9.3.2", "Two requests in one write get two answers", |ctx| {
+    case("two", Must, "RFC 9112 §9.3.2", "Two requests in one write get two responses", |ctx| {
         let mut client = ctx.client()?;
         client.send([get("/plaintext"), get_and_close("/plaintext")].concat())?;
-        client.response()?.is(200)?.holds("Hello, World!")?;
-        client.response()?.is(200)?.holds("Hello, World!")?;
-        client.ends()
+        client.response()?.is(200)?.has_content("Hello, World!")?;
+        client.response()?.is(200)?.has_content("Hello, World!")?;
+        client.assert_closed()
     })
     .needs(PLAIN),
     case(
@@ -120,7 +121,7 @@ pub(super) const CASES: &[Case] = &[
         "mixed_methods_deep",
         Must,
         "RFC 9112 §9.3.2",
-        "Seven hundred of all kinds in one batch are answered in order",
+        "700 requests of all kinds in one batch are answered in order",
         |ctx| {
             let mut client = ctx.client()?;
             let bytes = batch(100);
@@ -133,14 +134,14 @@ pub(super) const CASES: &[Case] = &[
         "order",
         Must,
         "RFC 9112 §9.3.2",
-        "Five hundred answers come in the order of their requests",
+        "500 responses arrive in the order of their requests",
         |ctx| {
             let words: Vec<String> = (0..500).map(|i| format!("number {i}")).collect();
             let bytes: Vec<u8> = words.iter().flat_map(|word| echo(word.as_bytes())).collect();
             let mut client = ctx.client()?;
             send_against_pressure(&mut client, &bytes)?;
             for word in &words {
-                client.response()?.is(200)?.holds(word)?;
+                client.response()?.is(200)?.has_content(word)?;
             }
             client.send(get("/plaintext"))?;
             client.response()?.is(200).map(drop)
@@ -151,13 +152,13 @@ pub(super) const CASES: &[Case] = &[
         "order_with_a_slow_one",
         Must,
         "RFC 9112 §9.3.2",
-        "A quick answer does not overtake a slow one",
+        "A fast response does not overtake a slow one",
         |ctx| {
             let mut client = ctx.client()?;
             client.send([get("/sleep/200"), get("/plaintext"), get("/sleep/0")].concat())?;
-            client.response()?.is(200)?.holds("slept 200 ms\n")?;
-            client.response()?.is(200)?.holds("Hello, World!")?;
-            client.response()?.is(200)?.holds("slept 0 ms\n").map(drop)
+            client.response()?.is(200)?.has_content("slept 200 ms\n")?;
+            client.response()?.is(200)?.has_content("Hello, World!")?;
+            client.response()?.is(200)?.has_content("slept 0 ms\n").map(drop)
         },
     )
     .needs(&[Need::Sleep]),
@@ -165,12 +166,12 @@ pub(super) const CASES: &[Case] = &[
         "before_a_sleeper",
         Contract,
         "RFC 9112 §9.3.2",
-        "An answer that is ready is not held back while the next request sleeps",
+        "A response is not held back while the response to the next request sleeps",
         |ctx| {
             let mut client = ctx.client()?;
             client.send([get("/plaintext"), get("/sleep/50000")].concat())?;
-            client.response()?.is(200)?.holds("Hello, World!")?;
-            client.has_nothing("the second sleeps for 50 s")
+            client.response()?.is(200)?.has_content("Hello, World!")?;
+            client.assert_no_data("the second response sleeps for 50 s")
         },
     )
     .needs(&[Need::Sleep, Need::Plaintext]),
@@ -178,54 +179,54 @@ pub(super) const CASES: &[Case] = &[
         "long_answers",
         Must,
         "RFC 9112 §9.3.2",
-        "Answers larger than every socket buffer follow each other whole",
+        "Several responses larger than every socket buffer arrive whole",
         |ctx| {
             let mut client = ctx.small_client()?;
             let bytes: Vec<u8> = (0..8).flat_map(|i| get(&format!("/bytes/{}", 500_000 + i))).collect();
             client.send(bytes)?;
             for i in 0..8 {
-                client.response()?.is(200)?.holds(generated(500_000 + i))?;
+                client.response()?.is(200)?.has_content(generated(500_000 + i))?;
             }
             Ok(())
         },
     )
     .needs(&[Need::Bytes]),
-    case("files_between_routes", Must, "RFC 9112 §9.3.2", "Files and routes are answered in order", |ctx| {
+    case("files_between_routes", Must, "RFC 9112 §9.3.2", "Files and routes in one batch are answered in order", |ctx| {
         let mut client = ctx.client()?;
         for _ in 0..5 {
             client.send([get("/large.bin"), get("/plaintext"), get("/hello.txt")].concat())?;
         }
         for _ in 0..5 {
-            client.response()?.is(200)?.holds(crate::fixture::pattern(crate::fixture::LARGE))?;
-            client.response()?.is(200)?.holds("Hello, World!")?;
-            client.response()?.is(200)?.holds("Hello, file!\n")?;
+            client.response()?.is(200)?.has_content(crate::fixture::pattern(crate::fixture::LARGE))?;
+            client.response()?.is(200)?.has_content("Hello, World!")?;
+            client.response()?.is(200)?.has_content("Hello, file!\n")?;
         }
         Ok(())
     })
     .needs(&[Need::Files]),
     case(
-        "nobody_reads",
+        "sends_before_reading",
         Contract,
         "RFC 9112 §9.3.2",
-        "A client that sends until the server takes no more, and reads only then, gets every answer",
+        "A client that sends until the server reads no more, and only then reads, gets every response",
         |ctx| {
             let one = get("/bytes/2000");
             let mut client = ctx.small_client()?;
             let many: Vec<u8> = one.iter().copied().cycle().take(one.len() * 20_000).collect();
             let sent = send_until_stuck(ctx, &mut client, &many)?;
-            demand(
+            ensure(
                 sent < many.len(),
-                "a server that stops reading while its answers cannot leave",
-                "it took 40,000 requests",
+                "a server that stops reading while it cannot send its responses",
+                "it read 20,000 requests",
             )?;
             let asked = sent.div_ceil(one.len());
             let rest = asked * one.len() - sent;
             send_against_pressure(&mut client, &many[sent..sent + rest])?;
             let content = generated(2000);
             for _ in 0..asked {
-                client.response()?.is(200)?.holds(&content)?;
+                client.response()?.is(200)?.has_content(&content)?;
             }
-            client.has_nothing("every request has its answer")
+            client.assert_no_data("every request has been answered")
         },
     )
     .needs(&[Need::Bytes]),
@@ -233,14 +234,14 @@ pub(super) const CASES: &[Case] = &[
         "little_output_allowed",
         Contract,
         "RFC 9112 §9.3.2",
-        "With room for one answer at a time, all are answered",
+        "With --max-output for one response at a time, all requests are answered",
         |ctx| {
             ctx.serve(&[("max-output", "1024")])?;
             let mut client = ctx.client()?;
             let bytes: Vec<u8> = std::iter::repeat_n(get("/bytes/900"), 200).flatten().collect();
             client.send(bytes)?;
             for _ in 0..200 {
-                client.response()?.is(200)?.holds(generated(900))?;
+                client.response()?.is(200)?.has_content(generated(900))?;
             }
             Ok(())
         },
@@ -250,7 +251,7 @@ pub(super) const CASES: &[Case] = &[
         "refusal_in_the_middle",
         Must,
         "RFC 9112 §9.3.2",
-        "What came before a malformed request is answered, then the refusal, then nothing",
+        "Requests before a malformed one are answered, then it is refused, then the connection closed",
         |ctx| {
             let mut client = ctx.client()?;
             let good = get("/plaintext");
@@ -259,8 +260,8 @@ pub(super) const CASES: &[Case] = &[
             )?;
             client.response()?.is(200)?;
             client.response()?.is(200)?;
-            client.response()?.is(400).map_err(|stop| stop.in_answer(3))?;
-            client.ends()
+            client.response()?.is(400).map_err(|stop| stop.in_response(3))?;
+            client.assert_closed()
         },
     )
     .needs(PLAIN),
@@ -268,7 +269,7 @@ pub(super) const CASES: &[Case] = &[
         "refused_content_in_the_middle",
         Must,
         "RFC 9112 §9.3.2",
-        "A 404 with content in the middle of a batch does not lose the rest",
+        "A request with content for a missing file (404) does not lose the requests behind it",
         |ctx| {
             let mut client = ctx.client()?;
             let odd = [&request("GET", "/no-such-thing", "Content-Length: 5\r\n")[..], b"hello"].concat();
@@ -276,14 +277,14 @@ pub(super) const CASES: &[Case] = &[
             client.response()?.is(200)?;
             let answer = client.response()?;
             if ctx.standards && answer.status != 404 {
-                // A GET with content may be refused (RFC 9110 section 9.3.1).
-                answer.one_of(&[400, 411, 413]).map_err(|stop| stop.in_answer(2))?;
-                return client.ends();
+                // The standards let a server refuse a GET with content (RFC 9110 section 9.3.1).
+                answer.one_of(&[400, 411, 413]).map_err(|stop| stop.in_response(2))?;
+                return client.assert_closed();
             }
-            answer.is(404).map_err(|stop| stop.in_answer(2))?;
+            answer.is(404).map_err(|stop| stop.in_response(2))?;
             let answer = client.response()?;
-            let last = answer.is(200).and_then(|answer| answer.holds("Hello, World!"));
-            last.map_err(|stop| stop.in_answer(3)).map(drop)
+            let last = answer.is(200).and_then(|answer| answer.has_content("Hello, World!"));
+            last.map_err(|stop| stop.in_response(3)).map(drop)
         },
     )
     .needs(PLAIN),
@@ -291,7 +292,7 @@ pub(super) const CASES: &[Case] = &[
         "rest_of_a_burst",
         Must,
         "epoll(7)",
-        "Requests that came with others are not left lying until more bytes come",
+        "Requests that arrive together are all answered without further input",
         |ctx| {
             let mut client = ctx.client()?;
             for depth in [1, 2, 3, 17, 64, 129] {
@@ -299,7 +300,7 @@ pub(super) const CASES: &[Case] = &[
                 for _ in 0..depth {
                     client.response()?.is(200)?;
                 }
-                client.has_nothing("every request has its answer")?;
+                client.assert_no_data("every request has been answered")?;
             }
             Ok(())
         },
@@ -309,16 +310,16 @@ pub(super) const CASES: &[Case] = &[
         "half_a_request_behind",
         Must,
         "RFC 9112 §9.3.2",
-        "What is complete is answered before the rest of the next request comes",
+        "A complete request is answered before the rest of the next request arrives",
         |ctx| {
             let mut client = ctx.client()?;
             let next = get("/plaintext");
             let (first, second) = next.split_at(20);
             client.send([&get("/plaintext")[..], first].concat())?;
-            client.response()?.is(200)?.holds("Hello, World!")?;
-            client.has_nothing("the next request is only half there")?;
+            client.response()?.is(200)?.has_content("Hello, World!")?;
+            client.assert_no_data("only half of the next request has been sent")?;
             client.send(second)?;
-            client.response()?.is(200)?.holds("Hello, World!").map(drop)
+            client.response()?.is(200)?.has_content("Hello, World!").map(drop)
         },
     )
     .needs(PLAIN),

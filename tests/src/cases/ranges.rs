@@ -1,63 +1,68 @@
-//! Ranges: a part of a file.
+//! Range requests: part of a file.
 
 use crate::case::Kind::{Contract, Must};
 use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, get, request};
 use crate::fixture::{LARGE, pattern};
 use crate::response::Response;
-use crate::verdict::{Step, Stop, Verdict, demand};
+use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
 const NEED: &[Need] = &[Need::Files, Need::Plaintext];
 
-/// Asks for `/ten.txt` (0123456789) with fields; the connection must go on.
-fn ask(ctx: &mut Ctx<'_>, fields: &str) -> Step<Response> {
+/// Requests `/ten.txt` (0123456789) with these fields, and asserts that the connection stays open.
+fn ask(ctx: &mut Ctx<'_>, fields: &str) -> CaseResult<Response> {
     let mut client = ctx.client()?;
     let head = request("GET", "/ten.txt", &format!("{fields}\r\n"));
     client.send([head, get("/plaintext")].concat())?;
     let answer = client.response()?;
-    client.response()?.is(200)?.holds("Hello, World!")?;
+    client.response()?.is(200)?.has_content("Hello, World!")?;
     Ok(answer)
 }
 
-/// The range is answered 206 with this part.
+/// Asserts that the range is 206 with this content and Content-Range.
 fn part(ctx: &mut Ctx<'_>, range: &str, content: &str, place: &str) -> Verdict {
     let answer = ask(ctx, &format!("Range: {range}"))?;
     partial(ctx, &answer)?
-        .holds(content)?
+        .has_content(content)?
         .has("Content-Range", &format!("bytes {place}/10"))
         .map(drop)
 }
 
-/// The answer is a part. A server may ignore every Range (RFC 9110 section 14.2).
-fn partial<'r>(ctx: &Ctx<'_>, answer: &'r Response) -> Step<&'r Response> {
+/// Asserts that the response is 206. By the standards alone, skips the case if the server ignores
+/// Range (RFC 9110 section 14.2).
+fn partial<'r>(ctx: &Ctx<'_>, answer: &'r Response) -> CaseResult<&'r Response> {
     if ctx.standards && answer.status == 200 {
-        return Err(Stop::skip("the server ignores Range, as it may"));
+        return Err(Abort::skip("the server ignores Range, which is optional"));
     }
     answer.is(206)
 }
 
-/// The range is ignored.
-fn whole(ctx: &mut Ctx<'_>, range: &str) -> Verdict {
+/// Asserts that the range is ignored: 200 with the whole file.
+fn ignored(ctx: &mut Ctx<'_>, range: &str) -> Verdict {
     let answer = ask(ctx, &format!("Range: {range}"))?;
-    answer.is(200)?.holds("0123456789")?.lacks("Content-Range")
+    answer.is(200)?.has_content("0123456789")?.lacks("Content-Range")
 }
 
-/// The range cannot be satisfied.
-fn nothing(ctx: &mut Ctx<'_>, range: &str) -> Verdict {
+/// Asserts that the range cannot be satisfied: 416.
+fn unsatisfiable(ctx: &mut Ctx<'_>, range: &str) -> Verdict {
     ask(ctx, &format!("Range: {range}"))?
         .is(416)?
         .has("Content-Range", "bytes */10")
         .map(drop)
 }
 
-/// A validator of `/ten.txt`.
-fn validator(ctx: &mut Ctx<'_>, name: &str) -> Step<String> {
+/// Returns a validator of `/ten.txt`.
+fn validator(ctx: &mut Ctx<'_>, name: &str) -> CaseResult<String> {
     let answer = ctx.get("/ten.txt")?;
     let value = answer.is(200)?.field(name).unwrap_or_default().to_owned();
     if ctx.standards && value.is_empty() {
-        return Err(Stop::skip(format!("the server sends no {name} with a file")));
+        return Err(Abort::skip(format!("the server sends no {name} with a file")));
     }
-    demand(!value.is_empty(), format!("a file with {name}"), format!("no {name}"))?;
+    ensure(
+        !value.is_empty(),
+        format!("{name} in the response with a file"),
+        format!("no {name}"),
+    )?;
     Ok(value)
 }
 
@@ -66,11 +71,11 @@ pub(super) const CASES: &[Case] = &[
         "first_three",
         Contract,
         "RFC 9110 §14.1.2",
-        "bytes=0-2 is 206 with three bytes",
+        "bytes=0-2 is 206 with the first three bytes",
         |ctx| part(ctx, "bytes=0-2", "012", "0-2"),
     )
     .needs(NEED),
-    case("from_a_place", Contract, "RFC 9110 §14.1.2", "bytes=7- is the rest", |ctx| {
+    case("from_a_place", Contract, "RFC 9110 §14.1.2", "bytes=7- is 206 with everything from byte 7", |ctx| {
         part(ctx, "bytes=7-", "789", "7-9")
     })
     .needs(NEED),
@@ -78,11 +83,11 @@ pub(super) const CASES: &[Case] = &[
         "last_three",
         Contract,
         "RFC 9110 §14.1.2",
-        "bytes=-3 is the last three",
+        "bytes=-3 is 206 with the last three bytes",
         |ctx| part(ctx, "bytes=-3", "789", "7-9"),
     )
     .needs(NEED),
-    case("one_byte", Contract, "RFC 9110 §14.1.2", "bytes=0-0 is one byte", |ctx| {
+    case("one_byte", Contract, "RFC 9110 §14.1.2", "bytes=0-0 is 206 with one byte", |ctx| {
         part(ctx, "bytes=0-0", "0", "0-0")
     })
     .needs(NEED),
@@ -90,11 +95,11 @@ pub(super) const CASES: &[Case] = &[
         "last_byte",
         Contract,
         "RFC 9110 §14.1.2",
-        "bytes=9-9 is the last byte",
+        "bytes=9-9 is 206 with the last byte",
         |ctx| part(ctx, "bytes=9-9", "9", "9-9"),
     )
     .needs(NEED),
-    case("all", Contract, "RFC 9110 §14.1.2", "bytes=0- is 206 with everything", |ctx| {
+    case("all", Contract, "RFC 9110 §14.1.2", "bytes=0- is 206 with the whole file", |ctx| {
         part(ctx, "bytes=0-", "0123456789", "0-9")
     })
     .needs(NEED),
@@ -102,7 +107,7 @@ pub(super) const CASES: &[Case] = &[
         "beyond_the_end",
         Must,
         "RFC 9110 §14.1.2",
-        "An end beyond the file is the file's end",
+        "A range that ends beyond the file is 206 up to its end",
         |ctx| part(ctx, "bytes=5-1000", "56789", "5-9"),
     )
     .needs(NEED),
@@ -110,7 +115,7 @@ pub(super) const CASES: &[Case] = &[
         "long_suffix",
         Must,
         "RFC 9110 §14.1.2",
-        "A suffix longer than the file is the whole file",
+        "A suffix longer than the file is 206 with the whole file",
         |ctx| part(ctx, "bytes=-1000", "0123456789", "0-9"),
     )
     .needs(NEED),
@@ -118,7 +123,7 @@ pub(super) const CASES: &[Case] = &[
         "unit_ignores_case",
         Must,
         "RFC 9110 §14.1",
-        "The unit's name is case-insensitive",
+        "The name of the range unit is case-insensitive",
         |ctx| part(ctx, "Bytes=0-2", "012", "0-2"),
     )
     .needs(NEED),
@@ -126,27 +131,27 @@ pub(super) const CASES: &[Case] = &[
         "behind_the_end",
         Contract,
         "RFC 9110 §15.5.17",
-        "A range behind the end is 416 with the length",
-        |ctx| nothing(ctx, "bytes=10-"),
+        "A range that begins at the end of the file is 416 with the file's length",
+        |ctx| unsatisfiable(ctx, "bytes=10-"),
     )
     .needs(NEED),
-    case("far_behind_the_end", Contract, "RFC 9110 §15.5.17", "… however far", |ctx| {
-        nothing(ctx, "bytes=1000-2000")
+    case("far_behind_the_end", Contract, "RFC 9110 §15.5.17", "A range that begins far beyond the end of the file is 416", |ctx| {
+        unsatisfiable(ctx, "bytes=1000-2000")
     })
     .needs(NEED),
     case(
         "empty_suffix",
         Contract,
         "RFC 9110 §14.1.2",
-        "bytes=-0 cannot be satisfied",
-        |ctx| nothing(ctx, "bytes=-0"),
+        "bytes=-0 is 416",
+        |ctx| unsatisfiable(ctx, "bytes=-0"),
     )
     .needs(NEED),
     case(
         "of_an_empty_file",
         Contract,
         "RFC 9110 §15.5.17",
-        "No range of an empty file can be satisfied",
+        "Any range of an empty file is 416",
         |ctx| {
             let head =
                 request("GET", "/empty.txt", "Range: bytes=0-\r\nConnection: close\r\n");
@@ -155,41 +160,41 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(NEED),
     case("several", Contract, "RFC 9110 §14.2", "Several ranges are ignored", |ctx| {
-        whole(ctx, "bytes=0-1,4-5")
+        ignored(ctx, "bytes=0-1,4-5")
     })
     .needs(NEED),
-    case("other_unit", Must, "RFC 9110 §14.2", "Another unit is ignored", |ctx| {
-        whole(ctx, "lines=0-1")
+    case("other_unit", Must, "RFC 9110 §14.2", "A range with an unknown unit is ignored", |ctx| {
+        ignored(ctx, "lines=0-1")
     })
     .needs(NEED),
     case("letters", Contract, "RFC 9110 §14.2", "A range of letters is ignored", |ctx| {
-        whole(ctx, "bytes=a-b")
+        ignored(ctx, "bytes=a-b")
     })
     .needs(NEED),
     case(
         "backwards",
         Contract,
         "RFC 9110 §14.1.1",
-        "A range that ends before it begins is invalid, and ignored",
-        |ctx| whole(ctx, "bytes=5-2"),
+        "A range that ends before it begins is ignored",
+        |ctx| ignored(ctx, "bytes=5-2"),
     )
     .needs(NEED),
     case("only_a_dash", Contract, "RFC 9110 §14.1.1", "bytes=- is ignored", |ctx| {
-        whole(ctx, "bytes=-")
+        ignored(ctx, "bytes=-")
     })
     .needs(NEED),
     case("signs", Contract, "RFC 9110 §14.1.1", "bytes=+1-+2 is ignored", |ctx| {
-        whole(ctx, "bytes=+1-+2")
+        ignored(ctx, "bytes=+1-+2")
     })
     .needs(NEED),
     case(
         "overflow",
         Contract,
         "RFC 9110 §14.1.2",
-        "An end of thirty digits is beyond the end, or nonsense: never an error",
+        "A range that ends at a number of thirty digits is 206 or ignored, never an error",
         |ctx| {
             let answer = ask(ctx, "Range: bytes=0-999999999999999999999999999999")?;
-            answer.one_of(&[200, 206])?.holds("0123456789").map(drop)
+            answer.one_of(&[200, 206])?.has_content("0123456789").map(drop)
         },
     )
     .needs(NEED),
@@ -209,11 +214,11 @@ pub(super) const CASES: &[Case] = &[
         "if_range_same",
         Must,
         "RFC 9110 §13.1.5",
-        "If-Range with the file's tag gives the part",
+        "Range and If-Range with the file's ETag is 206",
         |ctx| {
             let tag = validator(ctx, "ETag")?;
             let answer = ask(ctx, &format!("Range: bytes=0-2\r\nIf-Range: {tag}"))?;
-            partial(ctx, &answer)?.holds("012").map(drop)
+            partial(ctx, &answer)?.has_content("012").map(drop)
         },
     )
     .needs(NEED),
@@ -221,11 +226,11 @@ pub(super) const CASES: &[Case] = &[
         "if_range_other",
         Must,
         "RFC 9110 §13.1.5",
-        "If-Range with another tag gives the whole",
+        "Range and If-Range with another ETag is 200 with the whole file",
         |ctx| {
             ask(ctx, "Range: bytes=0-2\r\nIf-Range: \"other\"")?
                 .is(200)?
-                .holds("0123456789")
+                .has_content("0123456789")
                 .map(drop)
         },
     )
@@ -234,12 +239,12 @@ pub(super) const CASES: &[Case] = &[
         "if_range_weak",
         Must,
         "RFC 9110 §13.1.5",
-        "If-Range with a weak tag gives the whole",
+        "Range and If-Range with a weak ETag is 200 with the whole file",
         |ctx| {
             let tag = validator(ctx, "ETag")?;
             ask(ctx, &format!("Range: bytes=0-2\r\nIf-Range: W/{tag}"))?
                 .is(200)?
-                .holds("0123456789")
+                .has_content("0123456789")
                 .map(drop)
         },
     )
@@ -248,11 +253,11 @@ pub(super) const CASES: &[Case] = &[
         "if_range_old_date",
         Must,
         "RFC 9110 §13.1.5",
-        "If-Range with another date gives the whole",
+        "Range and If-Range with another date is 200 with the whole file",
         |ctx| {
             ask(ctx, "Range: bytes=0-2\r\nIf-Range: Sat, 01 Jan 2000 00:00:00 GMT")?
                 .is(200)?
-                .holds("0123456789")
+                .has_content("0123456789")
                 .map(drop)
         },
     )
@@ -262,14 +267,16 @@ pub(super) const CASES: &[Case] = &[
         Must,
         "RFC 9110 §13.1.5",
         "If-Range without Range is ignored",
-        |ctx| ask(ctx, "If-Range: \"other\"")?.is(200)?.holds("0123456789").map(drop),
+        |ctx| {
+            ask(ctx, "If-Range: \"other\"")?.is(200)?.has_content("0123456789").map(drop)
+        },
     )
     .needs(NEED),
     case(
         "none_match_beats_range",
         Must,
         "RFC 9110 §13.2.2",
-        "If-None-Match is looked at before Range: 304",
+        "If-None-Match is evaluated before Range: 304",
         |ctx| {
             let tag = validator(ctx, "ETag")?;
             ask(ctx, &format!("Range: bytes=0-2\r\nIf-None-Match: {tag}"))?
@@ -282,7 +289,7 @@ pub(super) const CASES: &[Case] = &[
         "of_404",
         Must,
         "RFC 9110 §14.2",
-        "A range of what is not there is 404",
+        "A range of a missing file is 404",
         |ctx| {
             let head = request(
                 "GET",
@@ -297,7 +304,7 @@ pub(super) const CASES: &[Case] = &[
         "large",
         Must,
         "RFC 9110 §15.3.7",
-        "A part of two megabytes from the middle of a file is those bytes",
+        "A range of two megabytes in the middle of a file is exactly those bytes",
         |ctx| {
             let (from, to) = (500_001, 2_500_000);
             let mut client = ctx.small_client()?;
@@ -309,7 +316,7 @@ pub(super) const CASES: &[Case] = &[
             let answer = client.response()?;
             partial(ctx, &answer)?
                 .has("Content-Range", &format!("bytes {from}-{to}/{LARGE}"))?;
-            answer.holds(&pattern(LARGE)[from..=to]).map(drop)
+            answer.has_content(&pattern(LARGE)[from..=to]).map(drop)
         },
     )
     .needs(NEED),
@@ -317,7 +324,7 @@ pub(super) const CASES: &[Case] = &[
         "put_together",
         Must,
         "RFC 9110 §15.3.7",
-        "Parts put together are the file",
+        "Consecutive ranges joined are the file",
         |ctx| {
             let mut all = Vec::new();
             let mut client = ctx.client()?;
@@ -330,7 +337,7 @@ pub(super) const CASES: &[Case] = &[
                 let answer = client.response()?;
                 all.extend_from_slice(&partial(ctx, &answer)?.content);
             }
-            demand(all == b"0123456789", "0123456789", String::from_utf8_lossy(&all))
+            ensure(all == b"0123456789", "0123456789", String::from_utf8_lossy(&all))
         },
     )
     .needs(NEED),

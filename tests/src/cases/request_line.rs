@@ -1,4 +1,4 @@
-//! The first line of a request: method, target, version.
+//! The request line: method, target, version.
 
 mod form;
 mod method;

@@ -1,19 +1,19 @@
-//! What clients leave behind: nothing. And what is missing: nobody's death.
+//! Resources: clients leave nothing behind, and the server survives when something runs out.
 
-mod leftovers;
+mod exhaustion;
+pub(super) mod idle;
+mod leaks;
 mod memory;
-pub(super) mod rest;
-mod shortage;
 
 use crate::case::{Case, Need};
-use crate::verdict::{Step, Stop};
+use crate::verdict::{Abort, CaseResult};
 
 pub(super) const CASES: &[&[Case]] =
-    &[leftovers::CASES, memory::CASES, shortage::CASES, rest::CASES];
+    &[leaks::CASES, memory::CASES, exhaustion::CASES, idle::CASES];
 
 const PROCESS: &[Need] = &[Need::Process, Need::Plaintext];
 
-/// What the system says of a process, where it says it.
-pub(super) fn known<T>(value: Option<T>) -> Step<T> {
-    value.ok_or_else(|| Stop::skip("no /proc on this system"))
+/// Returns the value, or skips the case on a system that does not report it.
+pub(super) fn known<T>(value: Option<T>) -> CaseResult<T> {
+    value.ok_or_else(|| Abort::skip("no /proc on this system"))
 }

@@ -1,14 +1,15 @@
-//! The routes that make waiting visible.
+//! The contract's routes: `/plaintext`, `/sleep/MS`, `/bytes/N`, `/echo`, `/stats`.
 
 use crate::case::Kind::{Contract, Security};
 use crate::case::{Case, Need, case};
-use crate::ctx::{Ctx, get, request, stat_in};
+use crate::cases::many::hold;
+use crate::ctx::{Ctx, counter_in, get, request};
 use crate::fixture::generated;
-use crate::verdict::{Verdict, demand};
+use crate::verdict::{Verdict, ensure};
 
-/// A bad number is 400, and the connection goes on.
+/// Asserts that an invalid number is 400 and the connection stays open.
 fn bad(ctx: &mut Ctx<'_>, target: &str) -> Verdict {
-    ctx.answers(get(target), 400).map(drop)
+    ctx.assert_answered(get(target), 400).map(drop)
 }
 
 const SLEEP: &[Need] = &[Need::Sleep, Need::Plaintext];
@@ -19,7 +20,7 @@ pub(super) const CASES: &[Case] = &[
         "plaintext",
         Contract,
         "contract, Routes",
-        "/plaintext is 13 bytes of text/plain",
+        "/plaintext is answered with 13 bytes of text/plain",
         |ctx| {
             let answer = ctx.get("/plaintext")?;
             let kind = answer
@@ -27,18 +28,22 @@ pub(super) const CASES: &[Case] = &[
                 .has("Content-Length", "13")?
                 .field("Content-Type")
                 .unwrap_or_default();
-            demand(kind.starts_with("text/plain"), "text/plain", kind)
+            ensure(kind.starts_with("text/plain"), "text/plain", kind)
         },
     ),
-    case("sleep", Contract, "contract, Routes", "/sleep/20 tells that it slept", |ctx| {
-        ctx.get("/sleep/20")?.is(200)?.holds("slept 20 ms\n").map(drop)
-    })
+    case(
+        "sleep",
+        Contract,
+        "contract, Routes",
+        "/sleep/20 is answered with the time slept",
+        |ctx| ctx.get("/sleep/20")?.is(200)?.has_content("slept 20 ms\n").map(drop),
+    )
     .needs(SLEEP),
     case(
         "sleep_head",
         Contract,
         "RFC 9110 §9.3.2",
-        "HEAD of /sleep/MS has the length of GET's answer",
+        "The response to HEAD of /sleep/MS has the length of GET's response",
         |ctx| {
             let mut client = ctx.client()?;
             client.send(request("HEAD", "/sleep/20", ""))?;
@@ -74,11 +79,14 @@ pub(super) const CASES: &[Case] = &[
         "sleep_post",
         Contract,
         "RFC 9110 §15.5.6",
-        "POST to /sleep/MS is 405, at once",
+        "POST to /sleep/MS is 405, without sleeping",
         |ctx| {
-            ctx.answers(request("POST", "/sleep/60000", "Content-Length: 0\r\n"), 405)?
-                .names("Allow", "GET")
-                .map(drop)
+            ctx.assert_answered(
+                request("POST", "/sleep/60000", "Content-Length: 0\r\n"),
+                405,
+            )?
+            .list_has("Allow", "GET")
+            .map(drop)
         },
     )
     .needs(SLEEP),
@@ -86,10 +94,10 @@ pub(super) const CASES: &[Case] = &[
         "bytes",
         Contract,
         "contract, Routes",
-        "/bytes/N is the line again and again, cut at N",
+        "/bytes/N is answered with N bytes of a repeated line",
         |ctx| {
             for n in [0, 1, 63, 64, 65, 1000, 65_536, 100_001] {
-                ctx.get(&format!("/bytes/{n}"))?.is(200)?.holds(generated(n))?;
+                ctx.get(&format!("/bytes/{n}"))?.is(200)?.has_content(generated(n))?;
             }
             Ok(())
         },
@@ -124,7 +132,7 @@ pub(super) const CASES: &[Case] = &[
         "bytes_with_sign",
         Security,
         "contract, Routes",
-        "/bytes/+5 is 400: a number is digits",
+        "/bytes/+5 is 400: a number has digits only",
         |ctx| bad(ctx, "/bytes/+5"),
     )
     .needs(BYTES),
@@ -132,7 +140,7 @@ pub(super) const CASES: &[Case] = &[
         "sleep_with_sign",
         Security,
         "contract, Routes",
-        "/sleep/+5 is 400: a number is digits",
+        "/sleep/+5 is 400: a number has digits only",
         |ctx| bad(ctx, "/sleep/+5"),
     )
     .needs(SLEEP),
@@ -148,7 +156,7 @@ pub(super) const CASES: &[Case] = &[
         "echo_type",
         Contract,
         "contract, Routes",
-        "/echo is application/octet-stream, whatever came",
+        "/echo is application/octet-stream, whatever the type of the request",
         |ctx| {
             let head = request(
                 "POST",
@@ -164,14 +172,14 @@ pub(super) const CASES: &[Case] = &[
         "stats",
         Contract,
         "contract, Routes",
-        "/stats is one JSON object with every promised counter",
+        "/stats is one JSON object with every counter of the contract",
         |ctx| {
             let answer = ctx.get("/stats")?;
             let kind = answer.field("Content-Type").unwrap_or_default();
-            demand(kind.starts_with("application/json"), "application/json", kind)?;
+            ensure(kind.starts_with("application/json"), "application/json", kind)?;
             for name in ["accepted", "open", "requests", "refused", "timeouts", "panics"]
             {
-                stat_in(&answer, name)?;
+                counter_in(&answer, name)?;
             }
             Ok(())
         },
@@ -181,7 +189,7 @@ pub(super) const CASES: &[Case] = &[
         "stats_count",
         Contract,
         "contract, Routes",
-        "Ten requests on one connection are counted as ten",
+        "Ten requests on one connection are counted in `requests`",
         |ctx| {
             let mut client = ctx.client()?;
             client.send(get("/stats"))?;
@@ -191,16 +199,17 @@ pub(super) const CASES: &[Case] = &[
                 client.response()?.is(200)?;
             }
             let after = client.response()?;
-            let grown = stat_in(&after, "requests")? - stat_in(&before, "requests")?;
-            // Whether /stats counts itself before or after it answers is its choice.
-            demand(
+            let grown =
+                counter_in(&after, "requests")? - counter_in(&before, "requests")?;
+            // A request for /stats may be counted before or after its response is made.
+            ensure(
                 (10..=11).contains(&grown),
                 "10 more requests (11 with the first /stats)",
                 format!("{grown} more"),
             )?;
-            let accepted = stat_in(&after, "accepted")?;
-            demand(
-                accepted == stat_in(&before, "accepted")?,
+            let accepted = counter_in(&after, "accepted")?;
+            ensure(
+                accepted == counter_in(&before, "accepted")?,
                 "no new connection",
                 format!("accepted: {accepted}"),
             )
@@ -211,12 +220,12 @@ pub(super) const CASES: &[Case] = &[
         "stats_count_refusals",
         Contract,
         "contract, Routes",
-        "A refusal is counted as refused",
+        "A refusal is counted in `refused`",
         |ctx| {
-            let before = ctx.stat("refused")?;
-            ctx.refuses("nonsense\r\n\r\n", 400)?;
-            ctx.until("`refused` has grown by one", |ctx| {
-                let now = ctx.stat("refused")?;
+            let before = ctx.counter("refused")?;
+            ctx.assert_refused("nonsense\r\n\r\n", 400)?;
+            ctx.poll_until("`refused` has grown by one", |ctx| {
+                let now = ctx.counter("refused")?;
                 Ok(if now == before + 1 {
                     Ok(())
                 } else {
@@ -230,22 +239,17 @@ pub(super) const CASES: &[Case] = &[
         "stats_open",
         Contract,
         "contract, Routes",
-        "`open` counts the connections that are open, and no longer those that are gone",
+        "`open` counts open connections, without those that have been closed",
         |ctx| {
-            let mut held = Vec::new();
-            for _ in 0..5 {
-                let mut client = ctx.client()?;
-                client.send(get("/plaintext"))?;
-                client.response()?.is(200)?;
-                held.push(client);
-            }
-            let open = ctx.stat("open")?;
-            demand(open >= 6, "at least 6 open (5 held, and the one that asks)", open)?;
+            let held = hold(ctx, 5)?;
+            let open = ctx.counter("open")?;
+            ensure(
+                open >= 6,
+                "`open` is at least 6: five held connections, and the client that asks",
+                open,
+            )?;
             drop(held);
-            ctx.until("`open` is down to 1, the one that asks", |ctx| {
-                let now = ctx.stat("open")?;
-                Ok(if now == 1 { Ok(()) } else { Err(format!("open: {now}")) })
-            })
+            ctx.poll_until_counter("open", 1)
         },
     )
     .needs(&[Need::Stats, Need::Process, Need::Many]),
@@ -253,10 +257,11 @@ pub(super) const CASES: &[Case] = &[
         "options_on_a_file",
         Contract,
         "RFC 9110 §9.3.7",
-        "OPTIONS on a file is 204 with GET and HEAD",
+        "OPTIONS on a file is 204 with GET and HEAD in Allow",
         |ctx| {
-            let answer = ctx.answers(request("OPTIONS", "/hello.txt", ""), 204)?;
-            answer.names("Allow", "GET")?.names("Allow", "HEAD").map(drop)
+            let answer =
+                ctx.assert_answered(request("OPTIONS", "/hello.txt", ""), 204)?;
+            answer.list_has("Allow", "GET")?.list_has("Allow", "HEAD").map(drop)
         },
     )
     .needs(&[Need::Files, Need::Plaintext]),
@@ -264,11 +269,13 @@ pub(super) const CASES: &[Case] = &[
         "post_to_a_file",
         Contract,
         "RFC 9110 §15.5.6",
-        "POST to a file is 405 with GET and HEAD",
+        "POST to a file is 405 with GET and HEAD in Allow",
         |ctx| {
-            let answer =
-                ctx.answers(request("POST", "/hello.txt", "Content-Length: 0\r\n"), 405)?;
-            answer.names("Allow", "GET")?.names("Allow", "HEAD").map(drop)
+            let answer = ctx.assert_answered(
+                request("POST", "/hello.txt", "Content-Length: 0\r\n"),
+                405,
+            )?;
+            answer.list_has("Allow", "GET")?.list_has("Allow", "HEAD").map(drop)
         },
     )
     .needs(&[Need::Files, Need::Plaintext]),

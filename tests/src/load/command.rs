@@ -1,4 +1,4 @@
-//! The command: options to a plan, progress on a terminal, and the report.
+//! The `load` command: options, progress on a terminal, and the report.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -10,43 +10,43 @@ use super::plan::{Phase, Plan};
 use super::report;
 use crate::misbehave;
 
-/// Puts load on a server, and tells how it bears it.
+/// Measures how a server behaves under load.
 #[derive(Debug, clap::Args)]
 pub struct Load {
-    /// What is asked for, as in `http://127.0.0.1:8080/plaintext`.
+    /// The URL to request, such as `http://127.0.0.1:8080/plaintext`.
     url: String,
-    /// So many clients ask at once.
+    /// Number of connections that send requests.
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// Each has so many requests under way (pipelining).
+    /// Requests in flight per connection (pipelining).
     #[arg(long, default_value_t = 1, conflicts_with = "no_keep_alive")]
     depth: usize,
-    /// A connection for each request.
+    /// Open a new connection for each request.
     #[arg(long)]
     no_keep_alive: bool,
-    /// So many more clients ask once, hold their connections, and say nothing.
+    /// Number of additional connections that send one request at the start and then stay idle.
     #[arg(long, default_value_t = 0)]
     idle: usize,
-    /// So many requests a second, over all connections, whatever the answers do. Latency
-    /// then counts from when a request should have been sent.
+    /// Open loop: send this many requests per second over all connections, however fast the
+    /// server responds. Latency is then measured from when a request should have been sent.
     #[arg(long)]
     rate: Option<f64>,
-    /// Seconds that are measured.
+    /// Seconds to measure.
     #[arg(long, default_value_t = 10.0)]
     time: f64,
-    /// Seconds of the same before.
+    /// Seconds to send requests before measuring begins.
     #[arg(long, default_value_t = 1.0)]
     warm_up: f64,
-    /// Seconds without an answer, after which a client tries another connection.
+    /// Seconds without a response after which a client gives up the connection and opens another.
     #[arg(long, default_value_t = 10.0)]
     timeout: f64,
-    /// The report as JSON.
+    /// Print the report as JSON.
     #[arg(long)]
     json: bool,
 }
 
 impl Load {
-    /// Does it, and prints the report.
+    /// Runs the load and prints the report.
     pub fn run(self) -> anyhow::Result<()> {
         let plan = self.plan()?;
         let progress = progress(&plan);
@@ -63,11 +63,12 @@ impl Load {
 
     fn plan(&self) -> anyhow::Result<Plan> {
         if self.url.starts_with("https://") {
-            bail!("there is no TLS here; try an http:// URL");
+            bail!("https:// is not supported; use an http:// URL");
         }
         let seconds = |what: &str, number: f64| {
-            Duration::try_from_secs_f64(number)
-                .with_context(|| format!("{what} {number} is no time"))
+            Duration::try_from_secs_f64(number).with_context(|| {
+                format!("{what} {number}: not a valid number of seconds")
+            })
         };
         let (address, path) = misbehave::parse(&self.url)?;
         let authority = self.url.strip_prefix("http://").unwrap_or(&self.url);
@@ -84,16 +85,17 @@ impl Load {
             time: seconds("--time", self.time)?,
             ..Plan::new(address, &path)
         };
-        ensure!(plan.connections > 0, "--connections 0: somebody must ask");
-        ensure!(plan.depth > 0, "--depth 0: nothing would be asked");
-        ensure!(!plan.time.is_zero(), "--time 0: nothing would be measured");
+        ensure!(plan.connections > 0, "--connections must be at least 1");
+        ensure!(plan.depth > 0, "--depth must be at least 1");
+        ensure!(!plan.time.is_zero(), "--time must be more than 0");
         let fine = |rate: f64| rate > 0.0 && rate.is_finite();
         ensure!(plan.rate.is_none_or(fine), "--rate must be more than 0");
         Ok(plan)
     }
 }
 
-/// Drawn on a terminal only. JSON may be on its way to a file, this goes to standard error.
+/// Returns a progress bar on standard error, which leaves standard output to the report.
+/// Hidden unless standard error is a terminal.
 fn progress(plan: &Plan) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

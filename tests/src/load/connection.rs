@@ -1,5 +1,5 @@
-//! One client's connection: what it has asked, what it still has to send, and where in
-//! its answers it is.
+//! One client's connection: the requests in flight, the bytes still to be sent, and the parser
+//! of its responses.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -8,62 +8,63 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::answers::Answers;
+use super::parser::Parser;
 
-/// Connections from one address of ours: connecting is slow where most ports are taken.
-const EACH_ADDRESS: usize = 4096;
-/// Addresses that we may connect from.
-const ADDRESSES: usize = 250;
+/// Connections per source address: connecting gets slow when most ports of an address are taken.
+const CONNECTIONS_PER_ADDRESS: usize = 4096;
+/// Number of source addresses to connect from.
+const SOURCE_ADDRESSES: usize = 250;
 
-/// A client's place, with a connection or without.
+/// One client, connected or not.
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: Option<TcpStream>,
-    /// Something could be written: there is somebody at the other end.
+    /// A write has succeeded, or connecting has: the server has accepted the connection.
     pub connected: bool,
-    /// Writing is over, but what was received before may still be read.
+    /// Writing has failed, but bytes received before that can still be read.
     pub broken: bool,
-    /// It had a good answer.
+    /// The connection has had a 2xx response.
     pub served: bool,
-    /// When it asked what has not been answered: a ring of as many as it may ask.
-    asked: Box<[u64]>,
+    /// When each request in flight was sent: a ring buffer of as many as may be in flight.
+    sent_at: Box<[u64]>,
     first: usize,
-    under_way: usize,
-    /// When the last answer came, or if there was nothing to answer, the last request went.
+    in_flight: usize,
+    /// When the last response arrived, or the first request in flight was sent if that is later.
     waiting_since: u64,
-    /// Bytes of the last requests that are not sent yet.
+    /// Bytes of the requests in flight that are still to be sent.
     pub unsent: usize,
-    /// It is watched for writing, too.
+    /// The poller watches the socket for writability, too.
     pub watched_for_writing: bool,
-    pub answers: Answers,
+    pub parser: Parser,
 }
 
 impl Connection {
-    /// A place for a connection with so many requests under way.
+    /// Returns a client without a connection, for at most `depth` requests in flight.
     pub(super) fn new(depth: usize) -> Connection {
         Connection {
             socket: None,
             connected: false,
             broken: false,
             served: false,
-            asked: vec![0; depth].into(),
+            sent_at: vec![0; depth].into(),
             first: 0,
-            under_way: 0,
+            in_flight: 0,
             waiting_since: 0,
             unsent: 0,
             watched_for_writing: false,
-            answers: Answers::default(),
+            parser: Parser::default(),
         }
     }
 
-    /// Connects, without waiting until it is. `number` counts all connections.
+    /// Starts connecting, without waiting until the connection is established. `number`
+    /// determines the source address.
     pub(super) fn open(&mut self, to: SocketAddr, number: Number) -> io::Result<()> {
         let socket =
             Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         if let Some(from) = number.address(to) {
-            let _ = choose_port_late(&socket); // or connecting is slower
+            let _ = bind_port_at_connect(&socket); // Without it connecting is only slower.
             socket.bind(&SocketAddr::from((from, 0)).into())?;
         }
         match socket.connect(&to.into()) {
@@ -74,69 +75,70 @@ impl Connection {
         self.socket = Some(socket.into());
         (self.connected, self.broken, self.served) = (false, false, false);
         self.unsent = 0;
-        self.answers = Answers::default();
+        self.parser = Parser::default();
         Ok(())
     }
 
-    /// Closes it. What was under way is lost: so many.
+    /// Closes the connection. Returns the number of requests that were in flight and are lost.
     pub(super) fn close(&mut self) -> usize {
         self.socket = None;
-        std::mem::take(&mut self.under_way)
+        std::mem::take(&mut self.in_flight)
     }
 
     pub(super) fn is_open(&self) -> bool {
         self.socket.is_some()
     }
 
-    /// The descriptor, and whether it is watched for writing.
+    /// Returns the descriptor, and whether it is watched for writability.
     pub(super) fn watched(&self) -> Option<(BorrowedFd<'_>, bool)> {
         Some((self.socket.as_ref()?.as_fd(), self.watched_for_writing))
     }
 
-    pub(super) fn under_way(&self) -> usize {
-        self.under_way
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
     }
 
-    /// Since when it has been waiting for an answer, if it is.
-    pub(super) fn waits_since(&self) -> Option<u64> {
-        (self.under_way > 0).then_some(self.waiting_since)
+    /// Returns since when the client has been waiting for a response, if it is.
+    pub(super) fn waiting_since(&self) -> Option<u64> {
+        (self.in_flight > 0).then_some(self.waiting_since)
     }
 
-    /// One more request is under way, as if asked at `when`: `length` bytes are to be sent.
+    /// Adds a request of `length` bytes that counts as sent at `when`.
     #[inline]
-    pub(super) fn ask(&mut self, when: u64, now: u64, length: usize) {
-        let mut at = self.first + self.under_way;
-        if at >= self.asked.len() {
-            at -= self.asked.len();
+    pub(super) fn push_request(&mut self, when: u64, now: u64, length: usize) {
+        let mut at = self.first + self.in_flight;
+        if at >= self.sent_at.len() {
+            at -= self.sent_at.len();
         }
-        self.asked[at] = when;
-        if self.under_way == 0 {
+        self.sent_at[at] = when;
+        if self.in_flight == 0 {
             self.waiting_since = now;
         }
-        self.under_way += 1;
+        self.in_flight += 1;
         self.unsent += length;
     }
 
-    /// The oldest is answered; when it was asked. Nothing if none was.
+    /// Removes the oldest request in flight. Returns when it was sent, or `None` if there was
+    /// none.
     #[inline]
-    pub(super) fn answered(&mut self, now: u64) -> Option<u64> {
-        self.under_way = self.under_way.checked_sub(1)?;
-        let asked = self.asked[self.first];
+    pub(super) fn complete_request(&mut self, now: u64) -> Option<u64> {
+        self.in_flight = self.in_flight.checked_sub(1)?;
+        let sent_at = self.sent_at[self.first];
         self.first += 1;
-        if self.first == self.asked.len() {
+        if self.first == self.sent_at.len() {
             self.first = 0;
         }
         self.waiting_since = now;
-        Some(asked)
+        Some(sent_at)
     }
 
-    /// It has more to send, or does not know whether it is connected.
+    /// Returns whether there are bytes to send, or the connection is not established yet.
     pub(super) fn wants_to_write(&self) -> bool {
         self.unsent > 0 || !(self.connected || self.broken)
     }
 
-    /// Sends what is to be sent, as far as that goes without waiting. `requests` is
-    /// the same request, as often as there may be any under way.
+    /// Sends as much as the socket takes. `requests` is the same request repeated as often as
+    /// it may be in flight, `length` the length of one.
     pub(super) fn send(&mut self, requests: &[u8], length: usize) -> io::Result<()> {
         let Some(socket) = &mut self.socket else { return Ok(()) };
         while self.unsent > 0 {
@@ -148,7 +150,7 @@ impl Connection {
                 }
                 Err(error) if would_wait(&error) => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // What was answered before is read first.
+                // Responses received before the error are read first.
                 Err(_) if self.connected => {
                     (self.broken, self.unsent) = (true, 0);
                 }
@@ -158,7 +160,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Receives once; nothing where it would have to wait.
+    /// Receives once. Returns `None` if the socket has no data.
     #[inline]
     pub(super) fn receive(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
         let Some(socket) = &mut self.socket else { return Ok(None) };
@@ -173,8 +175,8 @@ impl Connection {
         }
     }
 
-    /// Finds out whether connecting has succeeded. Only who has nothing to send needs that.
-    pub(super) fn look(&mut self) -> io::Result<()> {
+    /// Checks whether connecting has succeeded. Needed only if there is nothing to send.
+    pub(super) fn check_connected(&mut self) -> io::Result<()> {
         if let Some(socket) = &self.socket
             && !self.connected
             && self.unsent == 0
@@ -189,43 +191,44 @@ impl Connection {
 }
 
 fn would_wait(error: &io::Error) -> bool {
-    // A socket that is not connected yet cannot be read from, on some systems.
+    // On some systems reading a socket that is still connecting fails with ENOTCONN.
     error.kind() == ErrorKind::WouldBlock || error.kind() == ErrorKind::NotConnected
 }
 
-/// A connection's number: where it comes from depends on it.
+/// The number of a connection, which determines its source address.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Number {
-    /// Of those that stay.
-    Staying(usize),
-    /// Of those that come and go. Their ports rest for a minute (TIME_WAIT).
-    Passing(usize),
+    /// A kept connection, by its index.
+    Kept(usize),
+    /// A connection for one request, numbered consecutively. Its port stays in TIME_WAIT for a
+    /// minute.
+    OneShot(usize),
 }
 
 impl Number {
-    /// One of our own addresses, where there are several and one has too few ports.
+    /// Returns the loopback address to connect from, or `None` to let the kernel choose.
     fn address(self, to: SocketAddr) -> Option<Ipv4Addr> {
         let SocketAddr::V4(to) = to else { return None };
         let which = match self {
-            Number::Staying(number) => number / EACH_ADDRESS,
-            Number::Passing(number) => number % ADDRESSES + 1,
+            Number::Kept(number) => number / CONNECTIONS_PER_ADDRESS,
+            Number::OneShot(number) => number % SOURCE_ADDRESSES + 1,
         };
-        // On Linux all of 127.0.0.0/8 is this machine.
+        // On Linux all of 127.0.0.0/8 is the local machine.
         let many = cfg!(target_os = "linux") && to.ip().is_loopback();
         (many && which > 0)
-            .then(|| Ipv4Addr::new(127, 1, 0, (which % ADDRESSES) as u8 + 1))
+            .then(|| Ipv4Addr::new(127, 1, 0, (which % SOURCE_ADDRESSES) as u8 + 1))
     }
 }
 
-/// The port is chosen with the connection, not before: then two connections to different
-/// places may have the same one (ip(7)).
+/// Lets the kernel choose the port at connect time instead of bind time, so that connections to
+/// different destinations can share it (ip(7), IP_BIND_ADDRESS_NO_PORT).
 #[cfg(target_os = "linux")]
-fn choose_port_late(socket: &Socket) -> nix::Result<()> {
+fn bind_port_at_connect(socket: &Socket) -> nix::Result<()> {
     use nix::sys::socket::{setsockopt, sockopt};
     setsockopt(socket, sockopt::IpBindAddressNoPort, &true)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn choose_port_late(_: &Socket) -> nix::Result<()> {
+fn bind_port_at_connect(_: &Socket) -> nix::Result<()> {
     Ok(())
 }

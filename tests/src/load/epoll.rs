@@ -1,5 +1,5 @@
-//! Waiting, where there is epoll(7): level-triggered, and a timer beside, since
-//! epoll_wait(2) counts in milliseconds, and what is due in the open loop does not.
+//! Waiting with epoll(7), level-triggered, plus a timer: epoll_wait(2) counts in milliseconds,
+//! the open loop's schedule in nanoseconds.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -10,61 +10,54 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
+use super::Event;
 use super::connection::Connection;
 
-/// So many events are taken with one call.
-const AT_ONCE: usize = 512;
-/// The timer's place; no connection has it.
+/// Events fetched per `epoll_wait`; any others are fetched by the next call.
+const MAX_EVENTS: usize = 512;
+/// The timer's token; no client has it.
 const TIMER: u64 = u64::MAX;
 
-/// Somebody is ready, or was: a hint.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Event {
-    pub place: usize,
-    pub readable: bool,
-    pub writable: bool,
-}
-
 #[derive(Debug)]
-pub(super) struct Waiter {
+pub(super) struct Poller {
     kernel: Epoll,
     timer: TimerFd,
     events: Vec<EpollEvent>,
 }
 
-impl Waiter {
-    pub(super) fn new() -> io::Result<Waiter> {
+impl Poller {
+    pub(super) fn new() -> io::Result<Poller> {
         let kernel = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-        // Edge-triggered: what it tells need not be read, the next setting is an answer to it.
+        // Edge-triggered: the timer need not be read, because setting it again rearms it.
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
         kernel.add(timer.as_fd(), EpollEvent::new(flags, TIMER))?;
-        Ok(Waiter { kernel, timer, events: vec![EpollEvent::empty(); AT_ONCE] })
+        Ok(Poller { kernel, timer, events: vec![EpollEvent::empty(); MAX_EVENTS] })
     }
 
-    /// Watches a connection, from now until it is closed.
+    /// Registers a connection; closing it deregisters it.
     pub(super) fn add(
         &self,
         socket: impl AsFd,
-        place: usize,
+        index: usize,
         write: bool,
     ) -> io::Result<()> {
-        Ok(self.kernel.add(socket, event(place, write))?)
+        Ok(self.kernel.add(socket, event(index, write))?)
     }
 
-    /// Watches it for something else.
+    /// Changes whether a connection is watched for writability.
     pub(super) fn change(
         &self,
         socket: impl AsFd,
-        place: usize,
+        index: usize,
         write: bool,
     ) -> io::Result<()> {
-        Ok(self.kernel.modify(socket, &mut event(place, write))?)
+        Ok(self.kernel.modify(socket, &mut event(index, write))?)
     }
 
-    /// Waits until somebody is ready or the time is over, exactly or to the millisecond. The
-    /// kernel knows whom we watch.
+    /// Waits until a socket is ready or `most` has passed; the time is exact if `exactly`,
+    /// otherwise rounded to milliseconds. Returns the number of events.
     pub(super) fn wait(
         &mut self,
         _: &[Connection],
@@ -81,19 +74,19 @@ impl Waiter {
             EpollTimeout::try_from(most.as_millis().max(1)).unwrap_or(EpollTimeout::MAX)
         };
         match self.kernel.wait(&mut self.events, timeout) {
-            Err(Errno::EINTR) => Ok(0), // stopped and continued, for instance
+            Err(Errno::EINTR) => Ok(0), // For example, stopped and continued.
             found => Ok(found?),
         }
     }
 
-    /// One of those that the last wait found; none for the timer.
+    /// Returns an event of the last wait, or `None` for the timer.
     #[inline]
     pub(super) fn event(&self, at: usize) -> Option<Event> {
         let event = self.events[at];
         let any = |flags| event.events().intersects(flags);
         (event.data() != TIMER).then(|| Event {
-            place: event.data() as usize,
-            // Errors and the end are met by reading.
+            index: event.data() as usize,
+            // Errors and the end of file are reported by the read.
             readable: any(EpollFlags::EPOLLIN
                 | EpollFlags::EPOLLERR
                 | EpollFlags::EPOLLHUP),
@@ -102,8 +95,8 @@ impl Waiter {
     }
 }
 
-fn event(place: usize, write: bool) -> EpollEvent {
+fn event(index: usize, write: bool) -> EpollEvent {
     let mut flags = EpollFlags::EPOLLIN;
     flags.set(EpollFlags::EPOLLOUT, write);
-    EpollEvent::new(flags, place as u64)
+    EpollEvent::new(flags, index as u64)
 }

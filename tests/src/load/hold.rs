@@ -1,74 +1,86 @@
-//! Holding: everybody connects and asks once, says nothing for as long as the caller likes,
-//! and asks once more on the same connection.
+//! Holding connections: every client sends one request at the start, stays idle for as long as
+//! the caller likes, and sends one more on the same connection at the end.
 
 use std::io;
 
-use super::crowd::Crowd;
+use super::clients::Clients;
 use super::plan::{Errors, Phase, Plan};
-use super::{AT_ONCE, OTHERS, STEP, descriptors, finish, open};
+use super::{
+    MAX_PENDING, REPORT_INTERVAL, RESERVED_DESCRIPTORS, drain, open,
+    raise_descriptor_limit,
+};
 
-/// What came of holding connections.
+/// The outcome of holding connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Held {
-    /// So many were answered at the start.
+pub struct HoldOutcome {
+    /// Connections that were answered at the start.
     pub opened: usize,
-    /// So many of those were answered again at the end, on the same connection.
+    /// Connections of those that were answered again at the end.
     pub kept: usize,
-    /// What became of the others.
+    /// What happened to the others.
     pub errors: Errors,
 }
 
-/// Holds [`Plan::idle`] connections; of the rest of the plan, only whom to ask for what and how
-/// long to bear without an answer matters. `progress` is told about ten times a second how many
-/// have been answered, first for the first time and then for the second. Between the
-/// two, `meanwhile` is called with the number of those that are held; what it waits for is its
-/// own business. Nobody who is lost connects again.
+/// Holds [`Plan::idle`] connections.
+///
+/// Of the rest of the plan, only the address, host, path, content, and timeout matter.
+/// `progress` is called about ten times a second with the number of clients answered, first for
+/// the opening request and then for the closing one. Between the two, `meanwhile` is called with
+/// the number of connections held, and may take as long as it likes. A lost connection is not
+/// opened again.
 ///
 /// # Errors
-/// There are too few descriptors, this system lacks what a client needs, or `meanwhile` failed.
+///
+/// Fails if there are too few descriptors, if this system lacks a facility that the clients
+/// need, or if `meanwhile` fails. Failures of connections are counted instead.
 /// What happens to connections is counted.
 pub fn hold(
     plan: &Plan,
     progress: &mut dyn FnMut(usize),
     meanwhile: impl FnOnce(usize) -> io::Result<()>,
-) -> io::Result<Held> {
+) -> io::Result<HoldOutcome> {
     let plan = Plan { connections: 0, ..plan.clone() };
-    descriptors(plan.idle + OTHERS)?;
-    let mut crowd = Crowd::new(&plan)?;
-    crowd.tally.begin();
-    open(&mut crowd, &plan, &mut |phase| {
+    raise_descriptor_limit(plan.idle + RESERVED_DESCRIPTORS)?;
+    let mut clients = Clients::new(&plan)?;
+    clients.stats.start_counting();
+    open(&mut clients, &plan, &mut |phase| {
         if let Phase::Opening { open } = phase {
             progress(*open);
         }
     })?;
-    finish(&mut crowd)?;
-    let opened = served(&crowd);
+    drain(&mut clients)?;
+    let opened = served(&clients);
     progress(opened);
     meanwhile(opened)?;
-    again(&mut crowd, progress)?;
-    let kept = served(&crowd);
+    send_to_all(&mut clients, progress)?;
+    let kept = served(&clients);
     progress(kept);
-    Ok(Held { opened, kept, errors: crowd.tally.errors })
+    Ok(HoldOutcome { opened, kept, errors: clients.stats.errors })
 }
 
-/// Everybody who is still there asks once more.
-fn again(crowd: &mut Crowd<'_>, progress: &mut dyn FnMut(usize)) -> io::Result<()> {
-    let mut told = crowd.now();
-    for place in 0..crowd.connections.len() {
-        crowd.again(place)?;
-        while crowd.under_way() >= AT_ONCE {
-            crowd.turn(crowd.now() + STEP)?;
+/// Sends one more request on every connection that is still open.
+fn send_to_all(
+    clients: &mut Clients<'_>,
+    progress: &mut dyn FnMut(usize),
+) -> io::Result<()> {
+    let mut last_report = clients.now();
+    for index in 0..clients.connections.len() {
+        clients.send_again(index)?;
+        while clients.in_flight() >= MAX_PENDING {
+            clients.poll_once(clients.now() + REPORT_INTERVAL)?;
         }
-        if crowd.now() >= told + STEP {
-            told = crowd.now();
-            // Those behind still have their first answer.
-            progress(crowd.connections[..place].iter().filter(|one| one.served).count());
+        if clients.now() >= last_report + REPORT_INTERVAL {
+            last_report = clients.now();
+            // The clients after `index` still count their opening response.
+            progress(
+                clients.connections[..index].iter().filter(|one| one.served).count(),
+            );
         }
     }
-    finish(crowd)
+    drain(clients)
 }
 
-/// How many are there and have been answered.
-fn served(crowd: &Crowd<'_>) -> usize {
-    crowd.connections.iter().filter(|one| one.served && one.is_open()).count()
+/// Returns the number of open connections that have been answered.
+fn served(clients: &Clients<'_>) -> usize {
+    clients.connections.iter().filter(|one| one.served && one.is_open()).count()
 }

@@ -1,34 +1,34 @@
-//! Load: many clients on one thread ask one server for one thing, again and again, and
-//! measure what it does.
+//! The load generator: many clients on one thread send requests to one server and measure
+//! throughput, latency, and errors.
 //!
-//! *Closed loop*: each connection asks again when it has been answered. A server that stalls
-//! is asked less, so its stall is counted once for each connection that waited, however many
-//! would have come meanwhile: such latencies describe these clients, not a world that goes
-//! on asking. *Open loop* ([`Plan::rate`]): requests are due at times that do not depend on
-//! the answers, and latency counts from the moment at which a request *should* have been
-//! sent, so that a stall is felt by everybody who would have come in it. (The error of not
-//! doing so is called coordinated omission.)
+//! *Closed loop*: each connection sends its next request when the last one has been answered.
+//! A server that stalls receives fewer requests, so its stall is counted once per connection,
+//! however many requests would have arrived meanwhile: such latencies describe these clients,
+//! not a population that keeps sending. *Open loop* ([`Plan::rate`]): requests are due at times
+//! that do not depend on the responses, and latency is measured from the moment at which a
+//! request *should* have been sent, so that a stall counts for every request due during it.
+//! (Measuring from the actual send time instead is called coordinated omission.)
 //!
 //! ```text
-//!            Crowd: who asks when                     Tally: what is counted
-//!            turn ─ wait ─ receive ─ Answers::next ─┬─ answer
-//!                     │                             └─ fault
-//!                     └── send ◄── ask ◄── carry on, or Pace: what is due
+//!            Clients: which client sends, and when      Stats: what is counted
+//!            poll ─ wait ─ receive ─ Parser::next ────┬─ record_response
+//!                    │                                └─ record_failure
+//!                    └── send ◄── request ◄── proceed, or Schedule: what is due
 //! ```
 
-mod answers;
+mod clients;
 pub mod command;
 mod connection;
-mod crowd;
 mod hold;
-mod pace;
+mod parser;
 mod plan;
-mod report;
-mod requests;
-mod tally;
 #[cfg_attr(target_os = "linux", path = "epoll.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "poll.rs")]
-mod waiter;
+mod poller;
+mod report;
+mod requests;
+mod schedule;
+mod stats;
 
 use std::io;
 use std::net::TcpStream;
@@ -36,147 +36,165 @@ use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crowd::Crowd;
-pub use hold::{Held, hold};
-use pace::Pace;
+use clients::Clients;
+pub use hold::{HoldOutcome, hold};
 pub use plan::{Errors, Outcome, Phase, Plan};
-use tally::running;
+use schedule::Schedule;
+use stats::running;
 
-/// So many clients may have connected and not been answered yet, while the connections are
-/// made: fewer than a backlog holds, or the kernel would have to ask again for some of them.
-const AT_ONCE: usize = 500;
-/// When nobody has been answered for so long, more may connect: some servers have only so
-/// many places, and the others' turn does not come before those leave.
-const QUIET: u64 = 200_000_000;
-/// From one word to the observer to the next.
-const STEP: u64 = 100_000_000;
-/// Descriptors that are no connections.
-const OTHERS: usize = 32;
+/// Connections that may be unanswered at the same time while all connections are opened: fewer
+/// than a listen backlog holds, so that no SYN is dropped and resent.
+const MAX_PENDING: usize = 500;
+/// Nanoseconds without any response after which more connections may be opened: a server with
+/// a fixed number of workers serves the others only after those in service have left.
+const STALL: u64 = 200_000_000;
+/// Nanoseconds between two calls of the observer.
+const REPORT_INTERVAL: u64 = 100_000_000;
+/// Descriptors reserved for everything that is not a connection.
+const RESERVED_DESCRIPTORS: usize = 32;
 
-/// Carries out the plan, and tells the observer of each phase as it begins.
+/// A client's socket is ready. A hint: it may no longer be.
+#[derive(Debug, Clone, Copy)]
+struct Event {
+    index: usize,
+    readable: bool,
+    writable: bool,
+}
+
+/// Carries out the plan, and reports each phase to the observer as it begins.
 ///
-/// Nothing is under way when the observer is told of the first [`Phase::Measuring`] and of
-/// [`Phase::Finished`]: before each of them nobody asks any more, and what has been asked is
-/// waited for, until it is answered or has failed. So the requests and the errors that are counted
-/// are exactly those that begin and end between the two moments, and an observer who reads
-/// the server's account of processor time at both knows what they cost. (In the open loop too;
-/// what is due and not sent by the end is never sent.)
+/// No request is in flight when the observer is called with the first [`Phase::Measuring`] and
+/// with [`Phase::Finished`]: before each of them the clients stop sending, and every request in
+/// flight is answered or fails. So the counted requests and errors are exactly those that begin
+/// and end between the two moments, and an observer that reads the server's processor time at
+/// both knows what they cost. The same holds in the open loop; requests that are due but not
+/// sent by the end are never sent.
 ///
 /// # Errors
-/// Nobody listens at the address, there are too few descriptors, or this system lacks what
-/// a client needs. What goes wrong later is counted.
+///
+/// Fails if no server listens at the address, if there are too few descriptors, or if this
+/// system lacks a facility that the clients need. Later failures of connections are counted
+/// instead.
 pub fn run(plan: &Plan, observer: &mut dyn FnMut(&Phase)) -> io::Result<Outcome> {
-    descriptors(plan.connections + plan.idle + OTHERS)?;
+    raise_descriptor_limit(plan.connections + plan.idle + RESERVED_DESCRIPTORS)?;
     drop(TcpStream::connect_timeout(&plan.address, plan.timeout)?);
-    let mut crowd = Crowd::new(plan)?;
-    open(&mut crowd, plan, observer)?;
+    let mut clients = Clients::new(plan)?;
+    open(&mut clients, plan, observer)?;
     observer(&Phase::WarmUp);
-    go_on(&mut crowd, plan, plan.warm_up, &mut |_| {})?;
-    finish(&mut crowd)?;
+    run_phase(&mut clients, plan, plan.warm_up, &mut |_| {})?;
+    drain(&mut clients)?;
 
     observer(&Phase::Measuring { done: Duration::ZERO });
-    let (begin, ran) = (crowd.now(), running()?);
-    crowd.tally.begin();
-    let tell = &mut |done| observer(&Phase::Measuring { done });
-    let unsent = go_on(&mut crowd, plan, plan.time, tell)?;
-    finish(&mut crowd)?;
+    let (begin, ran) = (clients.now(), running()?);
+    clients.stats.start_counting();
+    let report = &mut |done| observer(&Phase::Measuring { done });
+    let unsent = run_phase(&mut clients, plan, plan.time, report)?;
+    drain(&mut clients)?;
     let elapsed =
-        Duration::from_nanos(crowd.tally.last.saturating_sub(begin)).max(plan.time);
+        Duration::from_nanos(clients.stats.last.saturating_sub(begin)).max(plan.time);
     let ran = running()?.saturating_sub(ran);
     observer(&Phase::Finished);
 
-    let idle =
-        crowd.connections[plan.connections..].iter().filter(|one| one.is_open()).count();
-    let tally = crowd.tally;
+    let idle = clients.connections[plan.connections..]
+        .iter()
+        .filter(|one| one.is_open())
+        .count();
+    let stats = clients.stats;
     Ok(Outcome {
-        requests: tally.requests,
-        bytes: tally.bytes,
+        requests: stats.requests,
+        bytes: stats.bytes,
         elapsed,
-        latency: tally.latency,
-        errors: tally.errors,
+        latency: stats.latency,
+        errors: stats.errors,
         unsent,
         idle,
         client_busy: ran.as_secs_f64() / elapsed.as_secs_f64(),
     })
 }
 
-/// Makes all connections, those that are held beside first. Who closes after each answer
-/// connects when asking begins.
+/// Opens all connections, the idle ones first. Without keep-alive, a client connects only when
+/// it sends its request.
 fn open(
-    crowd: &mut Crowd<'_>,
+    clients: &mut Clients<'_>,
     plan: &Plan,
     observer: &mut dyn FnMut(&Phase),
 ) -> io::Result<()> {
-    let (all, mut allowed) = (plan.connections + plan.idle, AT_ONCE);
-    let mut places = (plan.connections..all)
+    let (all, mut allowed) = (plan.connections + plan.idle, MAX_PENDING);
+    let mut indices = (plan.connections..all)
         .chain(0..if plan.keep_alive { plan.connections } else { 0 })
         .peekable();
-    let (mut heard, mut told) = (crowd.now(), 0);
+    let (mut last_progress, mut last_report) = (clients.now(), 0);
     loop {
-        while crowd.under_way() < allowed
-            && let Some(place) = places.next()
+        while clients.in_flight() < allowed
+            && let Some(index) = indices.next()
         {
-            crowd.begin(place)?;
+            clients.connect_and_send(index)?;
         }
-        let waiting = crowd.under_way();
-        if waiting == 0 && places.peek().is_none() {
+        let waiting = clients.in_flight();
+        if waiting == 0 && indices.peek().is_none() {
             return Ok(());
         }
-        crowd.turn(heard + QUIET)?;
-        let now = crowd.now();
-        if now >= told + STEP {
-            told = now;
-            let open = crowd.connections.iter().filter(|one| one.served).count();
+        clients.poll_once(last_progress + STALL)?;
+        let now = clients.now();
+        if now >= last_report + REPORT_INTERVAL {
+            last_report = now;
+            let open = clients.connections.iter().filter(|one| one.served).count();
             observer(&Phase::Opening { open });
         }
-        if crowd.under_way() < waiting {
-            heard = now;
-        } else if now >= heard + QUIET {
-            if places.peek().is_none() {
+        if clients.in_flight() < waiting {
+            last_progress = now;
+        } else if now >= last_progress + STALL {
+            if indices.peek().is_none() {
                 return Ok(());
             }
-            (heard, allowed) = (now, allowed + AT_ONCE);
+            (last_progress, allowed) = (now, allowed + MAX_PENDING);
         }
     }
 }
 
-/// Has everybody ask for so long. What was due and not sent, in the open loop.
-fn go_on(
-    crowd: &mut Crowd<'_>,
+/// Keeps all clients sending for `time`. Returns how many requests were due but not sent (open
+/// loop only).
+fn run_phase(
+    clients: &mut Clients<'_>,
     plan: &Plan,
     time: Duration,
-    tell: &mut dyn FnMut(Duration),
+    report: &mut dyn FnMut(Duration),
 ) -> io::Result<u64> {
     if time.is_zero() {
         return Ok(0);
     }
-    let begin = crowd.now();
+    let begin = clients.now();
     let end = begin + time.as_nanos() as u64;
-    crowd.pace = plan.rate.map(|rate| Pace::new(rate, begin, end, plan.connections));
-    crowd.start_asking()?;
-    let mut now = crowd.now();
-    let mut told = now;
+    clients.schedule =
+        plan.rate.map(|rate| Schedule::new(rate, begin, end, plan.connections));
+    clients.start_sending()?;
+    let mut now = clients.now();
+    let mut last_report = now;
     while now < end {
-        crowd.turn(end.min(told + STEP))?;
-        now = crowd.now();
-        if now >= told + STEP {
-            told = now;
-            tell(Duration::from_nanos(now - begin));
+        clients.poll_once(end.min(last_report + REPORT_INTERVAL))?;
+        now = clients.now();
+        if now >= last_report + REPORT_INTERVAL {
+            last_report = now;
+            report(Duration::from_nanos(now - begin));
         }
     }
-    crowd.stop_asking()
+    clients.stop_sending()
 }
 
-/// Waits for what has been asked.
-fn finish(crowd: &mut Crowd<'_>) -> io::Result<()> {
-    while crowd.under_way() > 0 {
-        crowd.turn(crowd.now() + STEP)?;
+/// Waits until no request is in flight.
+fn drain(clients: &mut Clients<'_>) -> io::Result<()> {
+    while clients.in_flight() > 0 {
+        clients.poll_once(clients.now() + REPORT_INTERVAL)?;
     }
     Ok(())
 }
 
-/// Raises the soft limit to the hard one, and sees whether that is enough.
-fn descriptors(needed: usize) -> io::Result<()> {
+/// Raises the soft descriptor limit to at least `needed`.
+///
+/// # Errors
+///
+/// Fails if the hard limit is too low.
+fn raise_descriptor_limit(needed: usize) -> io::Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let needed = nix::libc::rlim_t::try_from(needed).unwrap_or(nix::libc::rlim_t::MAX);
     if soft >= needed {
@@ -186,8 +204,8 @@ fn descriptors(needed: usize) -> io::Result<()> {
         || setrlimit(Resource::RLIMIT_NOFILE, needed.max(soft), hard).is_err()
     {
         return Err(io::Error::other(format!(
-            "so many connections need {needed} descriptors, and this process may have {hard}; \
-             raise the limit (ulimit -Hn), or ask for fewer connections"
+            "{needed} descriptors are needed for this many connections, but the hard limit is {hard}; \
+             raise it (ulimit -Hn) or use fewer connections"
         )));
     }
     Ok(())

@@ -1,43 +1,44 @@
-//! What is to be done, what is being done, and what came of it.
+//! A load test's plan, its phases, and its outcome.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// Who asks whom for what, and how.
+/// What to request, from which server, and with how many connections.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The server.
+    /// The server's address.
     pub address: SocketAddr,
-    /// What stands in the field `Host`.
+    /// The value of the field `Host`.
     pub host: String,
-    /// What is asked for, as in `/plaintext`.
+    /// The path to request, such as `/plaintext`.
     pub path: String,
-    /// So many clients ask at once.
+    /// Number of connections that send requests.
     pub connections: usize,
-    /// So many requests each of them has under way (pipelining); 1 is one at a time.
+    /// Requests in flight per connection (pipelining); 1 is one at a time.
     pub depth: usize,
-    /// A connection serves any number of requests; otherwise one, and then it is closed.
+    /// Connections are reused; otherwise each serves one request and is closed.
     pub keep_alive: bool,
-    /// So many more clients have asked once, and hold their connections and say nothing.
+    /// Number of additional connections that send one request at the start and then stay idle.
     pub idle: usize,
-    /// Open loop: so many requests a second are due, over all connections.
+    /// Open loop: requests per second that are due, over all connections.
     pub rate: Option<f64>,
-    /// How long a client bears to have no answer. Then it gives the connection up, and
-    /// makes another.
+    /// How long a client waits for a response before it gives up the connection and opens
+    /// another.
     pub timeout: Duration,
-    /// Before measuring, the same goes on for so long.
+    /// How long requests are sent before measuring begins.
     pub warm_up: Duration,
-    /// For so long new requests are sent and counted.
+    /// How long new requests are sent and counted.
     pub time: Duration,
-    /// What every good answer must contain, sent with a Content-Length. If nothing is said,
-    /// anything will do.
+    /// The content that every 2xx response must have, delimited by Content-Length. If `None`,
+    /// contents are not compared.
     pub content: Option<Vec<u8>>,
 }
 
 impl Plan {
-    /// One request at a time on 64 connections, for ten seconds after one.
+    /// A plan with 64 connections, one request at a time, and ten seconds of measuring after one
+    /// of warm-up.
     pub fn new(address: SocketAddr, path: &str) -> Plan {
         Plan {
             address,
@@ -55,77 +56,77 @@ impl Plan {
         }
     }
 
-    /// Who closes the connection after each answer cannot ask twice.
+    /// Returns the requests in flight per connection: always 1 without keep-alive.
     pub(super) fn depth(&self) -> usize {
         if self.keep_alive { self.depth.max(1) } else { 1 }
     }
 }
 
-/// What a run is at.
+/// The phase that a run is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Connections are made. Each asks once, so that the server has it, and rests.
+    /// Connections are being opened. Each sends one request, so that the server has accepted it.
     Opening {
-        /// So many have been answered, idle ones among them.
+        /// Connections answered so far, including idle ones.
         open: usize,
     },
-    /// Nothing is counted yet.
+    /// Requests are sent, but nothing is counted yet.
     WarmUp,
-    /// Everything is counted. Told first when nothing is under way, then about ten times a
-    /// second.
+    /// Everything is counted. Reported first when no request is in flight, then about ten times
+    /// a second.
     Measuring {
-        /// Of the plan's time.
+        /// How much of [`Plan::time`] has passed.
         done: Duration,
     },
-    /// Nothing is under way any more.
+    /// No request is in flight, and none will be sent.
     Finished,
 }
 
-/// What was measured.
+/// The outcome of a run.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Asked and well answered within the measured time.
+    /// Requests sent, and answered with 2xx, during the measured time.
     pub requests: u64,
-    /// Received for them, heads and contents.
+    /// Bytes received for them, heads and contents.
     pub bytes: u64,
-    /// From the first request to the last answer, at least the plan's time.
+    /// From the first request to the last response; at least [`Plan::time`].
     pub elapsed: Duration,
-    /// In nanoseconds, of each of the requests: from its being sent, or in the open loop
-    /// from when it should have been, to the last byte of its answer.
+    /// Nanoseconds of each request, to the last byte of its response: from when it was sent, or
+    /// in the open loop from when it should have been.
     pub latency: Histogram<u64>,
-    /// What went wrong within the measured time.
+    /// Errors during the measured time.
     pub errors: Errors,
-    /// In the open loop: were due, but no connection was free to send them.
+    /// Open loop: requests that were due, but for which no connection was free.
     pub unsent: u64,
-    /// Connections held beside that were still there at the end.
+    /// Idle connections that were still open at the end.
     pub idle: usize,
-    /// The share of the measured time in which the client's thread was running. Close to 1,
-    /// the client was measured, not the server.
+    /// The share of the measured time in which this thread was running. Close to 1, the client
+    /// was the bottleneck, not the server.
     pub client_busy: f64,
 }
 
-/// What went wrong, by kind. Every kind but `status` also ended the connection, and whatever
-/// was under way on it; after a rest of a tenth of a second, there was a new one.
+/// Errors by kind. Every kind except `status` also ends the connection, with all requests in
+/// flight on it; a tenth of a second later the client opens a new one.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize,
 )]
 pub struct Errors {
-    /// No connection could be made, or not in time.
+    /// The connection could not be established, or not in time.
     pub connect: u64,
-    /// The server reset the connection while an answer was due.
+    /// The server reset the connection with a request in flight.
     pub reset: u64,
-    /// It closed the connection before the answer's end.
+    /// The server closed the connection before the end of a response.
     pub cut_short: u64,
-    /// It did not answer in time.
+    /// No response arrived in time.
     pub timed_out: u64,
-    /// It answered with a status other than 2xx.
+    /// The status was not 2xx.
     pub status: u64,
-    /// What it said is no answer, or one that nobody asked for, or not the expected one.
+    /// The bytes received were not a valid response, not requested, or not the expected content.
     pub malformed: u64,
 }
 
 impl Errors {
-    /// All kinds together.
+    /// Returns the sum of all kinds.
     pub fn total(&self) -> u64 {
         self.connect
             + self.reset

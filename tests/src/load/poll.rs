@@ -1,5 +1,5 @@
-//! Waiting, where there is no epoll: by poll(2), which is told of all of them each time.
-//! It measures the same, and costs the client more the more connections it has.
+//! Waiting with poll(2), on systems without epoll(7). Every call passes all connections, so it
+//! measures the same but costs the client more, the more connections there are.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -8,37 +8,31 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::Event;
 use super::connection::Connection;
 
-/// Somebody is ready, or was: a hint.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Event {
-    pub place: usize,
-    pub readable: bool,
-    pub writable: bool,
-}
-
 #[derive(Debug)]
-pub(super) struct Waiter {
+pub(super) struct Poller {
     events: Vec<Event>,
 }
 
-impl Waiter {
-    pub(super) fn new() -> io::Result<Waiter> {
-        Ok(Waiter { events: Vec::new() })
+impl Poller {
+    pub(super) fn new() -> io::Result<Poller> {
+        Ok(Poller { events: Vec::new() })
     }
 
-    /// Who is watched is asked of the connections themselves.
+    /// Does nothing: `wait` passes the whole list of connections.
     pub(super) fn add(&self, _: impl AsFd, _: usize, _: bool) -> io::Result<()> {
         Ok(())
     }
 
-    /// The same.
+    /// Does nothing, like [`Poller::add`].
     pub(super) fn change(&self, _: impl AsFd, _: usize, _: bool) -> io::Result<()> {
         Ok(())
     }
 
-    /// Waits until somebody is ready or the time is over, to the millisecond.
+    /// Waits until a socket is ready or `most` has passed, to the millisecond. Returns the
+    /// number of events.
     pub(super) fn wait(
         &mut self,
         connections: &[Connection],
@@ -46,35 +40,35 @@ impl Waiter {
         _: bool,
     ) -> io::Result<usize> {
         self.events.clear();
-        let open = |(place, one): (usize, _)| Some((place, Connection::watched(one)?));
-        let (places, mut polled): (Vec<usize>, Vec<PollFd<'_>>) = connections
+        let open = |(index, one): (usize, _)| Some((index, Connection::watched(one)?));
+        let (indices, mut polled): (Vec<usize>, Vec<PollFd<'_>>) = connections
             .iter()
             .enumerate()
             .filter_map(open)
-            .map(|(place, (socket, write))| {
+            .map(|(index, (socket, write))| {
                 let mut flags = PollFlags::POLLIN;
                 flags.set(PollFlags::POLLOUT, write);
-                (place, PollFd::new(socket, flags))
+                (index, PollFd::new(socket, flags))
             })
             .unzip();
-        // Rounded up, or the last millisecond would be spent asking again and again.
+        // Rounded up: rounded down, the last millisecond would be spent polling in a loop.
         let timeout = PollTimeout::try_from(most.as_nanos().div_ceil(1_000_000));
         match poll(&mut polled, timeout.unwrap_or(PollTimeout::MAX)) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let events = places.iter().zip(&polled).filter_map(|(&place, polled)| {
+        let events = indices.iter().zip(&polled).filter_map(|(&index, polled)| {
             let any = |flags| polled.revents().is_some_and(|told| told.intersects(flags));
             let readable =
                 any(PollFlags::POLLIN | PollFlags::POLLERR | PollFlags::POLLHUP);
             let writable = any(PollFlags::POLLOUT);
-            (readable || writable).then_some(Event { place, readable, writable })
+            (readable || writable).then_some(Event { index, readable, writable })
         });
         self.events.extend(events);
         Ok(self.events.len())
     }
 
-    /// One of those that the last wait found.
+    /// Returns an event of the last wait.
     pub(super) fn event(&self, at: usize) -> Option<Event> {
         self.events.get(at).copied()
     }

@@ -1,4 +1,4 @@
-//! What came of it, for people and for programs.
+//! The report of a load test, as text and as JSON.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::plan::{Errors, Outcome, Plan};
 
-/// From here on it was the client's speed that was measured.
+/// The client's processor share above which the client itself was the bottleneck.
 const TOO_BUSY: f64 = 0.95;
 const QUANTILES: [(&str, f64); 4] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
-/// A few lines.
+/// Returns the report as text.
 pub(super) fn text(plan: &Plan, outcome: &Outcome) -> String {
     let seconds = outcome.elapsed.as_secs_f64();
     let each = |count: u64| count as f64 / seconds;
@@ -21,15 +21,15 @@ pub(super) fn text(plan: &Plan, outcome: &Outcome) -> String {
     let _ = writeln!(
         text,
         "{} of http://{}{}, {seconds:.2} s",
-        manner(plan),
+        describe(plan),
         plan.host,
         plan.path
     );
     let _ = writeln!(
         text,
         "requests   {:>14}   {} a second",
-        whole(outcome.requests),
-        whole(each(outcome.requests) as u64)
+        with_commas(outcome.requests),
+        with_commas(each(outcome.requests) as u64)
     );
     let _ = writeln!(
         text,
@@ -50,7 +50,7 @@ pub(super) fn text(plan: &Plan, outcome: &Outcome) -> String {
     text
 }
 
-/// One object.
+/// Returns the report as one JSON object.
 pub(super) fn json(plan: &Plan, outcome: &Outcome) -> serde_json::Result<String> {
     let seconds = outcome.elapsed.as_secs_f64();
     let mut latency = serde_json::Map::new();
@@ -76,8 +76,8 @@ pub(super) fn json(plan: &Plan, outcome: &Outcome) -> serde_json::Result<String>
     }))
 }
 
-fn manner(plan: &Plan) -> String {
-    let mut text = format!("{} connections", whole(plan.connections as u64));
+fn describe(plan: &Plan) -> String {
+    let mut text = format!("{} connections", with_commas(plan.connections as u64));
     text += &match (plan.keep_alive, plan.depth()) {
         (false, _) => ", a new one for each request".to_owned(),
         (true, 1) => ", one request at a time".to_owned(),
@@ -87,12 +87,12 @@ fn manner(plan: &Plan) -> String {
         let _ = write!(text, ", {rate} requests a second");
     }
     if plan.idle > 0 {
-        let _ = write!(text, ", {} idle ones beside", whole(plan.idle as u64));
+        let _ = write!(text, ", {} idle ones beside", with_commas(plan.idle as u64));
     }
     text
 }
 
-/// What the figures do not say by themselves.
+/// Returns warnings that the figures alone do not give.
 fn remarks(plan: &Plan, outcome: &Outcome) -> Vec<String> {
     let mut remarks = Vec::new();
     if outcome.client_busy > TOO_BUSY {
@@ -103,19 +103,19 @@ fn remarks(plan: &Plan, outcome: &Outcome) -> Vec<String> {
     }
     if outcome.unsent > outcome.requests / 100 {
         remarks.push(format!(
-            "The server did not keep up: {} requests were due and could not be sent, for no connection was free. The latencies are too good for that.",
-            whole(outcome.unsent)
+            "The server did not keep up: {} requests were due but not sent, because no connection was free. The true latencies are higher than those above.",
+            with_commas(outcome.unsent)
         ));
     }
     if outcome.idle < plan.idle {
         remarks.push(format!(
-            "Of the idle connections the server left {} of {}.",
-            whole(outcome.idle as u64),
-            whole(plan.idle as u64)
+            "The server kept {} of the {} idle connections.",
+            with_commas(outcome.idle as u64),
+            with_commas(plan.idle as u64)
         ));
     }
     if outcome.requests == 0 {
-        remarks.push("There was no good answer at all.".to_owned());
+        remarks.push("No request was answered with 2xx.".to_owned());
     }
     remarks
 }
@@ -132,12 +132,12 @@ fn errors(errors: &Errors) -> String {
     let some: Vec<String> = kinds
         .iter()
         .filter(|(_, count)| *count > 0)
-        .map(|(name, count)| format!("{name}: {}", whole(*count)))
+        .map(|(name, count)| format!("{name}: {}", with_commas(*count)))
         .collect();
     if some.is_empty() { "none".to_owned() } else { some.join(", ") }
 }
 
-/// Nanoseconds as a reader wants them.
+/// Formats nanoseconds in a suitable unit.
 fn time(nanoseconds: u64) -> String {
     let seconds = Duration::from_nanos(nanoseconds).as_secs_f64();
     match seconds {
@@ -148,8 +148,8 @@ fn time(nanoseconds: u64) -> String {
     }
 }
 
-/// A whole number with commas.
-fn whole(number: u64) -> String {
+/// Formats a number with thousands separators.
+fn with_commas(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -1,16 +1,16 @@
-//! What is sent: made once, as text.
+//! The requests as bytes, generated once.
 
 use super::plan::Plan;
 
-/// The same request, as often as one client has it under way.
+/// A request, repeated as often as one client may have it in flight.
 #[derive(Debug)]
 pub(super) struct Requests {
     many: Vec<u8>,
-    /// Of one.
+    /// The length of one request, in bytes.
     pub length: usize,
-    /// Of those who ask once and are held: one that keeps its connection.
+    /// The request of an idle client: always keep-alive.
     held: Vec<u8>,
-    /// From this place on they are held.
+    /// Index of the first idle client.
     holding: usize,
 }
 
@@ -29,10 +29,10 @@ impl Requests {
         }
     }
 
-    /// What the client at this place sends, and the length of one.
+    /// Returns what the client at `index` sends, and the length of one request.
     #[inline]
-    pub(super) fn of(&self, place: usize) -> (&[u8], usize) {
-        if place < self.holding {
+    pub(super) fn of(&self, index: usize) -> (&[u8], usize) {
+        if index < self.holding {
             (&self.many, self.length)
         } else {
             (&self.held, self.held.len())

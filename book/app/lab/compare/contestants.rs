@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use client_suite::stage::{Model, Stage};
+use client_suite::profile::{Model, ServerProfile};
 
 use super::super::Lab;
 use super::super::running::{KEPT, Server, answered, ask};
@@ -70,7 +70,7 @@ pub(super) fn all(lab: &Lab<'_>, asked: &Options) -> Result<Vec<Contestant>> {
     };
     let mut all = Vec::new();
     for name in or(stages, &STAGES) {
-        let known = Stage::named(&name);
+        let known = ServerProfile::by_name(&name);
         let stage =
             known.with_context(|| format!("no server of the book is called {name}"))?;
         if matches!(stage.model, Model::ProcessPerClient | Model::PoolOfProcesses) {

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering::{self, Equal, Greater, Less};
 
-use client_suite::stage::Stage;
+use client_suite::profile::ServerProfile;
 use serde_json::Value;
 
 use super::super::record::Record;
@@ -93,7 +93,7 @@ fn turned(before: &[Cost<'_>], now: &[Cost<'_>]) -> (usize, Vec<String>) {
     };
     let both: Vec<_> = now.iter().filter_map(|cost| Some((cost, then(cost)?))).collect();
     let (ours, others): (Vec<_>, Vec<_>) =
-        both.into_iter().partition(|(cost, _)| Stage::named(cost.server).is_some());
+        both.into_iter().partition(|(cost, _)| ServerProfile::by_name(cost.server).is_some());
     let (mut pairs, mut turned) = (0, Vec::new());
     for (our, our_before) in &ours {
         for (other, other_before) in others.iter().filter(|(it, _)| it.cell == our.cell) {

@@ -7,7 +7,7 @@ use std::process::{ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use client_suite::load::{self, Held, Plan};
+use client_suite::load::{self, HoldOutcome, Plan};
 use serde::{Deserialize, Serialize};
 
 use super::super::child::Kept;
@@ -24,7 +24,7 @@ enum Word {
     /// Nobody else will be answered for the first time.
     Holding,
     /// It is over.
-    Over(Held),
+    Over(HoldOutcome),
 }
 
 /// The other end of it: clients that are held.
@@ -59,7 +59,7 @@ impl Clients {
     }
 
     /// Has everybody who is still there ask once more. Their process ends then.
-    pub(super) fn ask_again(mut self, progress: &mut dyn FnMut(usize)) -> Result<Held> {
+    pub(super) fn ask_again(mut self, progress: &mut dyn FnMut(usize)) -> Result<HoldOutcome> {
         let mut gate = self.process.0.stdin.take().context("no standard input")?;
         gate.write_all(b"\n").context("clients have ended")?;
         loop {

@@ -1,4 +1,5 @@
-//! One client of the events, and its turn: it goes on as far as it can without waiting.
+//! One connection of the event loop, and its state machine: it advances as far as it can
+//! without blocking.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -6,48 +7,49 @@ use std::time::{Duration, Instant};
 
 use nix::sys::epoll::EpollFlags;
 
-use crate::answer::{Dress, Response};
+use crate::answer::{Response, ResponseContext};
 use crate::mutations::Mutation;
 use crate::server::Server;
 use crate::switch::wrong;
 
-/// How much is read at once, and in one turn.
+/// Bytes per read.
 const PIECE: usize = 16 * 1024;
-const SHARE: usize = 16 * PIECE;
+/// Bytes one connection may read and write in one round of the loop.
+const IO_BUDGET: usize = 16 * PIECE;
 
-/// For the mistake of waiting for one who has just said something.
-const A_MOMENT: Duration = Duration::from_millis(200);
+/// How long the `events-reads-it-all` mistake waits for more input.
+const EXTRA_WAIT: Duration = Duration::from_millis(200);
 
 /// The line that `/bytes/N` repeats.
 const LINE: &[u8; 64] =
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
 
-/// One client.
+/// One connection.
 pub(super) struct Client {
     pub(super) stream: TcpStream,
     pub(super) input: Vec<u8>,
     pub(super) output: Vec<u8>,
-    /// Bytes of [`LINE`] that are still to be made.
+    /// Bytes of the `/bytes/N` response that are still to be generated.
     pub(super) pattern: u64,
-    /// An answer that sleeps, and until when.
-    pub(super) sleeping: Option<(Instant, Response, Dress)>,
+    /// A response that sleeps, and when it is due.
+    pub(super) sleeping: Option<(Instant, Response, ResponseContext)>,
     pub(super) deadline: Instant,
     pub(super) phase: Phase,
-    /// There may be something to read, or an end.
+    /// The socket may have input, or an end of file.
     readable: bool,
-    /// An end has come, or urgent data, before which a read stops: a short one says nothing.
-    eof: bool,
-    /// The client has closed its side, and everything before that was read.
-    ended: bool,
+    /// A hang-up or urgent data was reported: a short read then does not mean drained.
+    hangup_seen: bool,
+    /// A read has returned 0: all input has been read.
+    eof_read: bool,
     pub(super) last: bool,
-    /// Only a mistake.
+    /// Memory that only the `events-idle-keeps-*` mistakes allocate.
     _stack: Vec<u8>,
-    /// Another: nothing that is told is heard any more.
-    deaf: bool,
+    /// Ignore all events; only the `events-wakes-once` mistake sets it.
+    ignores_events: bool,
 }
 
-/// So much of an idle client is kept that is of no use: a stack, or a future.
-fn kept() -> usize {
+/// Returns the number of useless bytes to keep per idle connection: a stack's or a future's.
+fn useless_bytes() -> usize {
     match () {
         () if wrong(Mutation::EventsIdleKeepsStack) => 8192,
         () if wrong(Mutation::EventsIdleKeepsFuture) => 1240,
@@ -55,7 +57,7 @@ fn kept() -> usize {
     }
 }
 
-/// What the deadline is for.
+/// The phase that the deadline applies to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Idle,
@@ -65,11 +67,11 @@ pub(super) enum Phase {
     Linger,
 }
 
-/// What a turn ends with.
+/// The result of one turn.
 pub(super) enum Turn {
-    Waits,
-    Again,
-    Over,
+    Blocked,
+    Yielded,
+    Closed,
 }
 
 impl Client {
@@ -83,11 +85,11 @@ impl Client {
             deadline: Instant::now() + server.options.idle_timeout,
             phase: Phase::Idle,
             readable: true,
-            eof: false,
-            ended: false,
+            hangup_seen: false,
+            eof_read: false,
             last: false,
-            _stack: vec![1; kept()],
-            deaf: false,
+            _stack: vec![1; useless_bytes()],
+            ignores_events: false,
         }
     }
 
@@ -101,15 +103,15 @@ impl Client {
         }
     }
 
-    /// Remembers what is told. Says whether the connection lives.
-    pub(super) fn told(&mut self, flags: EpollFlags) -> bool {
+    /// Records an event. Returns whether the connection stays open.
+    pub(super) fn on_event(&mut self, flags: EpollFlags) -> bool {
         let broken = flags.intersects(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP);
         let asleep = self.sleeping.is_some();
         let forgets = asleep && wrong(Mutation::EventsForgetsWhileAsleep);
-        if !forgets && !self.deaf {
+        if !forgets && !self.ignores_events {
             let unsure = EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLPRI;
-            self.eof |= broken || flags.intersects(unsure);
-            self.readable |= self.eof || flags.contains(EpollFlags::EPOLLIN);
+            self.hangup_seen |= broken || flags.intersects(unsure);
+            self.readable |= self.hangup_seen || flags.contains(EpollFlags::EPOLLIN);
         }
         !broken
             || (self.phase == Phase::Linger && !wrong(Mutation::EventsHangUpLosesAnswer))
@@ -118,82 +120,88 @@ impl Client {
             || (!asleep && wrong(Mutation::EventsSleepsUnheard))
     }
 
-    /// Goes on as far as it can, and no further than its share.
+    /// Advances until the connection would block or its budget is used up.
     pub(super) fn turn(&mut self, server: &Server) -> Turn {
         let mut moved = 0;
-        let (reads_on, mut heard) = (wrong(Mutation::EventsReadsItAll), Instant::now());
+        let (reads_on, mut last_input) =
+            (wrong(Mutation::EventsReadsItAll), Instant::now());
         loop {
             match self.flush(&mut moved) {
                 Ok(()) => {}
                 Err(why) if why.kind() == ErrorKind::WouldBlock => {
-                    self.waits(Phase::Write, server.options.write_timeout, moved);
-                    return Turn::Waits;
+                    self.enter_phase(Phase::Write, server.options.write_timeout, moved);
+                    return Turn::Blocked;
                 }
-                Err(why) if why.kind() == ErrorKind::Other => return Turn::Again,
-                Err(_) => return Turn::Over,
+                Err(why) if why.kind() == ErrorKind::Other => return Turn::Yielded,
+                Err(_) => return Turn::Closed,
             }
-            if let Some((until, response, dress)) = self.sleeping.take() {
+            if let Some((until, response, context)) = self.sleeping.take() {
                 let due = if wrong(Mutation::EventsStaleDeadline) {
                     self.deadline.min(until)
                 } else {
                     until
                 };
                 if due > Instant::now() {
-                    self.sleeping = Some((until, response, dress));
-                    return Turn::Waits;
+                    self.sleeping = Some((until, response, context));
+                    return Turn::Blocked;
                 }
-                self.push(response, dress);
+                self.push(response, context);
                 continue;
             }
             if self.last && self.phase != Phase::Linger {
                 let _ = self.stream.shutdown(Shutdown::Write);
-                self.waits(Phase::Linger, server.options.linger_timeout, moved);
+                self.enter_phase(Phase::Linger, server.options.linger_timeout, moved);
             }
             if self.phase == Phase::Linger {
                 self.input.clear();
-                if self.ended {
-                    return Turn::Over;
+                if self.eof_read {
+                    return Turn::Closed;
                 }
             } else if self.answer(server) {
                 continue;
-            } else if self.ended {
+            } else if self.eof_read {
                 if self.input.is_empty() {
-                    return Turn::Over;
+                    return Turn::Closed;
                 }
                 self.refuse(400, "the input ended in the middle of a message", server);
                 continue;
             }
-            if moved >= SHARE && !wrong(Mutation::EventsNoBudget) {
-                return Turn::Again;
+            if moved >= IO_BUDGET && !wrong(Mutation::EventsNoBudget) {
+                return Turn::Yielded;
             }
             match self.receive() {
-                Ok(0) if self.ended => {}
-                Ok(0) if reads_on && heard.elapsed() < A_MOMENT => self.readable = true,
-                Ok(1..) if reads_on => heard = Instant::now(),
+                Ok(0) if self.eof_read => {}
+                Ok(0) if reads_on && last_input.elapsed() < EXTRA_WAIT => {
+                    self.readable = true
+                }
+                Ok(1..) if reads_on => last_input = Instant::now(),
                 Ok(0) => {
                     let options = &server.options;
                     match (self.phase, self.head_end()) {
                         (Phase::Linger, _) => {}
                         _ if self.input.is_empty() => {
-                            self.waits(Phase::Idle, options.idle_timeout, moved);
+                            self.enter_phase(Phase::Idle, options.idle_timeout, moved);
                         }
                         (before, None) => {
-                            self.deaf =
+                            self.ignores_events =
                                 before == Phase::Head && wrong(Mutation::EventsWakesOnce);
-                            self.waits(Phase::Head, options.head_timeout, moved);
+                            self.enter_phase(Phase::Head, options.head_timeout, moved);
                         }
-                        _ => self.waits(Phase::Content, options.body_timeout, moved),
+                        _ => {
+                            self.enter_phase(Phase::Content, options.body_timeout, moved)
+                        }
                     }
-                    return Turn::Waits;
+                    return Turn::Blocked;
                 }
                 Ok(n) => moved += n,
-                Err(_) => return Turn::Over,
+                Err(_) => return Turn::Closed,
             }
         }
     }
 
-    /// What it waits for from now on. A phase has one deadline, however much comes.
-    fn waits(&mut self, phase: Phase, time: Duration, moved: usize) {
+    /// Enters a phase and sets its deadline. Within a phase the deadline is not moved, however
+    /// much arrives, except while idle or writing.
+    fn enter_phase(&mut self, phase: Phase, time: Duration, moved: usize) {
         let anew = matches!(phase, Phase::Idle | Phase::Write)
             || wrong(Mutation::EventsDripResetsDeadline);
         if self.phase != phase || (anew && moved > 0) {
@@ -202,18 +210,18 @@ impl Client {
         }
     }
 
-    /// Reads once, if there may be something; 0 if not, or at the end.
+    /// Reads once if the socket may have input. Returns 0 if it has none, or at end of file.
     fn receive(&mut self) -> io::Result<usize> {
-        if !self.readable || self.ended {
+        if !self.readable || self.eof_read {
             return Ok(0);
         }
         let mut piece = [0; PIECE];
         match self.stream.read(&mut piece) {
             Ok(n) => {
-                self.ended = n == 0;
-                // Short: there was no more. But the end may have come with it.
+                self.eof_read = n == 0;
+                // A short read means drained, unless an end of file was reported with it.
                 self.readable = (n == PIECE && !wrong(Mutation::EventsReadsOnce))
-                    || (self.eof && !wrong(Mutation::EventsStrandsEnd));
+                    || (self.hangup_seen && !wrong(Mutation::EventsStrandsEnd));
                 self.input.extend_from_slice(&piece[..n]);
                 Ok(n)
             }
@@ -225,7 +233,11 @@ impl Client {
         }
     }
 
-    /// Sends what is owed. Its share may be used up before: that is `Other`.
+    /// Writes the output.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Other`] when the budget is used up first.
     fn flush(&mut self, moved: &mut usize) -> io::Result<()> {
         loop {
             if self.output.is_empty() {
@@ -239,7 +251,7 @@ impl Client {
             }
             let sends_on =
                 wrong(Mutation::EventsNoBudget) || wrong(Mutation::EventsSendsItAll);
-            if *moved >= SHARE && !sends_on {
+            if *moved >= IO_BUDGET && !sends_on {
                 return Err(ErrorKind::Other.into());
             }
             let sent = match self.stream.write(&self.output) {

@@ -1,4 +1,4 @@
-//! What differs between two runs of the same failure and means nothing.
+//! Masks the parts of a failure's text that differ from run to run: dates, ports, counts.
 
 use std::sync::LazyLock;
 
@@ -6,32 +6,32 @@ use regex::Regex;
 
 static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
-        // Dates of today; those of long ago are part of a case.
+        // Current dates. Dates of the past are part of a case.
         (r"\w{3}, \d\d \w{3} 20\d\d \d\d:\d\d:\d\d GMT", "DATE"),
         (r#""[0-9a-f]{4,}(-[0-9a-f]+\.[0-9a-f]+-[0-9a-f]+)?(\\?)""#, "\"TAG$2\""),
         (r"\b127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
         (r"\bos error \d+", "os error N"),
-        // How much had come when the client looked. It is shown up to a certain byte,
-        // and the tags before that differ in length: so a part is compared that is surely there.
+        // The number of bytes received so far. The excerpt has a fixed length, but the ETags in
+        // it vary in length, so only its first part is compared.
         (
             r"(?m)^( +\d+\. \w+ receives .{0,400}).* … .*\(\d+ bytes in all\)$",
             "$1 … (N bytes in all)",
         ),
-        (r"(?m)^(came +)\d+ bytes in all$", "${1}N bytes in all"),
-        // The head among them, with a tag that differs in length.
-        (r"(?m)^(came +)\d+ bytes, not all of them", "${1}N bytes, not all of them"),
-        // Counters that grow while the client asks.
+        (r"(?m)^(actual +)\d+ bytes in all$", "${1}N bytes in all"),
+        // These bytes include a head, whose ETag varies in length.
+        (r"(?m)^(actual +)\d+ bytes, not all of them", "${1}N bytes, not all of them"),
+        // Counters that grow while the client polls them.
         (r"\b\d+ KiB more", "N KiB more"),
-        (r"(?m)^(came .*still: \w+:) \d+$", "$1 N"),
-        // At nearly every look; the others fall into a moment between two waits.
+        (r"(?m)^(actual .*still: \w+:) \d+$", "$1 N"),
+        // Nearly every sample; a few fall between two waits.
         (r"\bbusy at \d+ of", "busy at N of"),
-        // The client that asked last, and how many steps it was from being the first.
+        // The last client of a loop, and the number of steps before.
         (r"(?m)^by hand, [A-Z]\d+ +", "by hand, X  "),
         (r"\b\d+ (steps before|more steps|more bytes)", "N $1"),
-        // A long transcript is that of a client that asked again and again.
+        // A long transcript comes from a loop of requests.
         (
             r"(?m)^ +\d+\. .*\n(?: +\d+\. .*\n)* +… \d+ more …\n(?: +\d+\. .*\n)*",
-            "      … more than is compared …\n",
+            "      … more events than are compared …\n",
         ),
     ]
     .into_iter()
@@ -39,8 +39,8 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     .collect()
 });
 
-/// The text with everything volatile replaced by a name for it, and each of several
-/// equal lines given once: a server may complain as often as it likes.
+/// Returns the text with every variable part replaced by a placeholder. Consecutive equal lines
+/// become one, because a server may log the same line any number of times.
 pub(super) fn mask(text: &str) -> String {
     let text = MASKS.iter().fold(text.to_owned(), |text, (pattern, with)| {
         pattern.replace_all(&text, *with).into_owned()
@@ -50,9 +50,9 @@ pub(super) fn mask(text: &str) -> String {
     lines.join("\n")
 }
 
-/// The lines that depend on no event.
-pub(super) fn heart(text: &str) -> String {
-    const HEADS: [&str; 4] = ["the promise ", "expected ", "start it ", "the book "];
+/// Returns only the lines that are the same in every run, whatever happened.
+pub(super) fn fixed_lines(text: &str) -> String {
+    const HEADS: [&str; 4] = ["promise ", "expected ", "start ", "book "];
     let fixed = |line: &&str| HEADS.iter().any(|head| line.starts_with(head));
     text.lines().filter(fixed).collect::<Vec<_>>().join("\n")
 }

@@ -1,9 +1,9 @@
-//! The text of every failure, as it was recorded: what a reader is told when a
-//! promise is broken is a promise too. `failures/FAMILY.txt` has the failures of
-//! a family; `RECORD=1 cargo test -p mutant` renews them, and the difference is
-//! then there to be read.
+//! The recorded text of every failure, because readers rely on these texts, too.
+//!
+//! `failures/FAMILY.txt` has the failures of one family. `RECORD=1 cargo test -p mutant` renews
+//! them; read the difference before you commit it.
 
-pub(crate) mod elsewhere;
+pub(crate) mod environment;
 mod mask;
 
 use std::collections::BTreeMap;
@@ -13,45 +13,54 @@ use std::{env, fs, io};
 
 use crate::mutations::{MUTATIONS, Mutant};
 
-/// Begins the line with a mutant's name.
+/// Prefix of the line with a mutant's name.
 const TITLE: &str = "======== ";
 
-/// Failures of which only the lines that depend on no event are recorded, and why.
-const NOT_WHOLE: &[(&str, &str)] = &[
-    ("joins-absolute", "what came is a file of the machine's"),
-    ("idle-deadline-from-accept", "how many requests fit into the time is chance"),
+/// Failures of which only the fixed lines are recorded, because the others vary, and why.
+const FIXED_LINES_ONLY: &[(&str, &str)] = &[
+    ("joins-absolute", "the response has a file of this machine"),
+    ("idle-deadline-from-accept", "the number of requests before the deadline varies"),
     (
         "listens-while-draining",
-        "whether it ends when its client has gone is seen by chance",
+        "whether the server exits after its client has left is a race",
     ),
-    ("dies-at-reset", "how many clients it takes is chance"),
-    ("events-hang-up-loses-answer", "how much arrives before the reset is chance"),
-    ("drain-drops-half-request", "whether the end or a reset is seen first is chance"),
+    ("dies-at-reset", "the number of clients that it takes varies"),
+    (
+        "events-hang-up-loses-answer",
+        "the number of bytes that arrive before the reset varies",
+    ),
+    (
+        "drain-drops-half-request",
+        "whether end of file or a reset is seen first is a race",
+    ),
     (
         "deadline-keeps-worker",
-        "how many its deadline has ended when patience ends is chance",
+        "the number of clients closed by the deadline until the timeout varies",
     ),
-    ("grows-when-busy", "how often the client asks meanwhile is chance"),
-    ("drops-when-full", "whom it drops, and how the client sees that, is chance"),
-    ("forgets-queue-at-stop", "how often the client asks before is chance"),
-    ("never-replaces", "whose client the dead worker had is chance"),
-    ("worker-ends-server", "whose client the dead worker had is chance"),
+    ("grows-when-busy", "the number of requests meanwhile varies"),
+    (
+        "drops-when-full",
+        "which client is dropped, and how the client observes it, varies",
+    ),
+    ("forgets-queue-at-stop", "the number of requests before varies"),
+    ("never-replaces", "which client the dead worker had varies"),
+    ("worker-ends-server", "which client the dead worker had varies"),
 ];
 
-/// Texts by the mutant's name.
+/// Failure texts by mutant name.
 type Texts = BTreeMap<String, String>;
 
-/// What is recorded.
+/// The recorded failures.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     directory: PathBuf,
-    /// The texts of this run, if they are to be the new record.
+    /// The texts of this run, if they replace the recorded ones.
     renewed: Option<Mutex<Texts>>,
     texts: Texts,
 }
 
 impl Recorded {
-    /// Reads the record.
+    /// Reads the recorded texts. With `RECORD` set, this run replaces them.
     pub(crate) fn open() -> io::Result<Self> {
         let directory =
             PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join("failures");
@@ -64,7 +73,11 @@ impl Recorded {
         Ok(Self { directory, renewed, texts })
     }
 
-    /// Compares a failure with the recorded one, or keeps it to be recorded.
+    /// Compares a failure with the recorded text, or keeps it for [`save`](Self::save).
+    ///
+    /// # Errors
+    ///
+    /// Describes the difference.
     pub(crate) fn compare(&self, mutant: &Mutant, failure: &str) -> Result<(), String> {
         let now = entry(mutant, failure);
         if let Some(renewed) = &self.renewed {
@@ -74,23 +87,21 @@ impl Recorded {
         }
         let file = format!("tests/mutant/tests/failures/{}.txt", family(mutant));
         let renew = format!(
-            "Is the new text the better one? Then RECORD=1 cargo test -p mutant {}",
+            "If the new text is the better one: RECORD=1 cargo test -p mutant {}",
             mutant.name
         );
         match self.texts.get(mutant.name) {
-            None => {
-                Err(format!("{file} has no failure of this mutant.\n{renew}\n\n{now}"))
-            }
+            None => Err(format!("{file} has no text for this mutant.\n{renew}\n\n{now}")),
             Some(text) if *text == now => Ok(()),
             Some(text) => Err(format!(
-                "The failure is not the one that is recorded in {file}.\n{renew}\n\n{}",
+                "The failure differs from the text recorded in {file}.\n{renew}\n\n{}",
                 difference(text, &now)
             )),
         }
     }
 
-    /// Writes what this run has renewed. A failure that this run did not meet stays;
-    /// one whose mutant is no more goes.
+    /// Writes the texts renewed by this run. Texts of mutants that were not run are kept, and
+    /// texts of removed mutants are deleted.
     pub(crate) fn save(&self) -> io::Result<()> {
         let Some(renewed) = &self.renewed else { return Ok(()) };
         let mut texts = self.texts.clone();
@@ -114,8 +125,8 @@ impl Recorded {
         Ok(())
     }
 
-    /// What is recorded of mutants that are no more.
-    pub(crate) fn forgotten(&self) -> Vec<&str> {
+    /// Returns the names of recorded mutants that no longer exist.
+    pub(crate) fn stale(&self) -> Vec<&str> {
         let known = |name: &str| MUTATIONS.iter().any(|mutant| mutant.name == name);
         self.texts.keys().map(String::as_str).filter(|name| !known(name)).collect()
     }
@@ -125,13 +136,13 @@ fn family(mutant: &Mutant) -> &str {
     mutant.caught_by.split("::").next().unwrap_or_default()
 }
 
-/// What is recorded of a failure.
+/// Returns the text to record for a failure.
 fn entry(mutant: &Mutant, failure: &str) -> String {
     let Mutant { name, caught_by, wrong, .. } = mutant;
     let mut text = mask::mask(failure);
-    if let Some((_, why)) = NOT_WHOLE.iter().find(|(other, _)| other == name) {
-        text = format!("{}\n({why})", mask::heart(&text));
-        // Nor does it matter which of several clients it is that has only a part.
+    if let Some((_, why)) = FIXED_LINES_ONLY.iter().find(|(other, _)| other == name) {
+        text = format!("{}\n({why})", mask::fixed_lines(&text));
+        // Any of several clients may be the one whose response is cut.
         for letter in 'B'..='Z' {
             let one = format!("{letter} receives the announced");
             text = text.replace(&one, "A receives the announced");
@@ -147,7 +158,7 @@ fn parse(file: &str, texts: &mut Texts) {
     }
 }
 
-/// The lines that differ: what is before the first and behind the last is left out.
+/// Returns the lines from the first difference to the last.
 fn difference(recorded: &str, now: &str) -> String {
     let (recorded, now): (Vec<_>, Vec<_>) =
         (recorded.lines().collect(), now.lines().collect());

@@ -1,18 +1,18 @@
-//! actix-web 4 with one worker; files by actix-files. Its accepting has a thread of its
-//! own, which shares the one core.
+//! actix-web 4 with one worker, and actix-files. It accepts connections on a thread of its own,
+//! which shares the one core.
 
 use std::io;
 
 use actix_files::NamedFile;
 use actix_web::web::{self, Data, Path};
 use actix_web::{App, HttpResponse, HttpServer};
-use peers::{HELLO, TEXT, listen, options, say};
+use peers::{HELLO, TEXT, announce, listen, options};
 
 #[actix_web::main]
 async fn main() -> io::Result<()> {
     let options = options();
     let listener = listen(options.listen)?;
-    say(listener.local_addr()?)?;
+    announce(listener.local_addr()?)?;
     let root = Data::new(options.root);
     let application = move || {
         App::new()
@@ -22,7 +22,7 @@ async fn main() -> io::Result<()> {
     };
     HttpServer::new(application)
         .workers(1)
-        .keep_alive(peers::KEPT)
+        .keep_alive(peers::KEEP_ALIVE)
         .listen(listener)?
         .run()
         .await
@@ -32,7 +32,7 @@ async fn plaintext() -> HttpResponse {
     HttpResponse::Ok().content_type(TEXT).body(HELLO)
 }
 
-/// A file right below the root, and nothing else: this is for measuring.
+/// Serves a file directly below the root, and no other: enough for measuring.
 async fn file(
     name: Path<String>,
     root: Data<std::path::PathBuf>,

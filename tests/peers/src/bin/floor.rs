@@ -1,36 +1,36 @@
 //! The floor: what the kernel alone costs.
 //!
-//! One thread, one epoll, level-triggered, and nothing that a web server has to know. It
-//! takes the length of a connection's first request (up to the first empty line) for the
-//! length of all that follow, so that it can count them without looking at them, and
-//! answers each with the same bytes. No request is parsed, none is refused; no limit, no
-//! deadline, no clock (its `Date` is that of a day long past), no files. Who does not
-//! take an answer at once is cut off.
+//! One thread, one epoll, level-triggered, and nothing that a web server needs to know. It takes
+//! the length of a connection's first request (up to the first empty line) as the length of all
+//! that follow, so that it can count them without reading them, and answers each with the same
+//! bytes. It parses no request and refuses none, has no limit, no deadline, no clock (its `Date`
+//! is constant), and no files. A client that does not read its response immediately is
+//! disconnected.
 //!
-//! No server that makes these calls for each request can be cheaper. What a real one
-//! costs beyond it is what HTTP costs, and what its author has added.
+//! No server that makes these calls for each request can be cheaper. What a real server costs
+//! beyond that is the cost of HTTP, and of what its author has added.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use peers::{HELLO, TEXT, listen, options, say};
+use peers::{HELLO, TEXT, announce, listen, options};
 
-/// So many events are taken with one call.
-const AT_ONCE: usize = 512;
-/// So many answers are sent with one call.
+/// Events fetched per `epoll_wait`; any others are fetched by the next call.
+const MAX_EVENTS: usize = 512;
+/// Responses sent per write.
 const BURST: usize = 128;
-/// So many bytes of requests are taken with one call.
+/// Bytes read per call.
 const SCRATCH: usize = 16 * 1024;
 
-/// The listener's place in the list; the others are the connections' descriptors.
+/// The listener's token; the other tokens are the connections' descriptors.
 const LISTENER: u64 = u64::MAX;
 
-/// A connection, and how much of its current request is there.
+/// A connection, and how many bytes of its current request have arrived.
 struct Client {
     socket: TcpStream,
-    /// The length of each of its requests, once the first is complete.
+    /// The length of each request in bytes, or 0 until the first one is complete.
     length: usize,
     pending: usize,
 }
@@ -38,7 +38,7 @@ struct Client {
 fn main() -> io::Result<()> {
     let options = options();
     let listener = listen(options.listen)?;
-    say(listener.local_addr()?)?;
+    announce(listener.local_addr()?)?;
     serve(&listener)
 }
 
@@ -53,7 +53,7 @@ fn serve(listener: &TcpListener) -> io::Result<()> {
     let mut clients: Vec<Option<Client>> = Vec::new();
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
-    let mut events = vec![EpollEvent::empty(); AT_ONCE];
+    let mut events = vec![EpollEvent::empty(); MAX_EVENTS];
     loop {
         let found = epoll.wait(&mut events, EpollTimeout::NONE)?;
         for event in &events[..found] {
@@ -64,7 +64,7 @@ fn serve(listener: &TcpListener) -> io::Result<()> {
             let place = &mut clients[event.data() as usize];
             let Some(client) = place else { continue };
             if client.turn(&mut scratch, &answers, answer.len()).is_err() {
-                *place = None; // closing takes it off the list (epoll(7))
+                *place = None; // Closing the socket deregisters it (epoll(7)).
             }
         }
     }
@@ -93,7 +93,7 @@ fn accept(
 
 impl Client {
     // ANCHOR: turn
-    /// One read, and one write if a request has ended. An error is this client's end.
+    /// Reads once, and writes once if a request is complete. An error closes the connection.
     fn turn(
         &mut self,
         scratch: &mut [u8],
@@ -106,7 +106,7 @@ impl Client {
         }
         if self.length == 0 {
             let end = scratch[..received].windows(4).position(|four| four == b"\r\n\r\n");
-            // A first request that comes in pieces: no client of ours does that.
+            // The first request must arrive in one read, as it does from the book's client.
             self.length = end.ok_or(ErrorKind::InvalidData)? + 4;
         }
         self.pending += received;

@@ -1,5 +1,5 @@
-//! hyper 1 on tokio, all on one thread. Files go by tokio's `File`, whose reads are done
-//! by other threads, which tokio keeps for that; they share the one core.
+//! hyper 1 on tokio, all on one thread. Files are read with tokio's `File`, whose reads run on
+//! tokio's blocking threads; these share the one core.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,12 +16,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use peers::{HELLO, TEXT, listen, options, say};
+use peers::{HELLO, TEXT, announce, listen, options};
 use tokio::fs::File;
 use tokio::net::TcpListener;
 use tokio_util::io::ReaderStream;
 
-/// So much of a file is read at once.
+/// Bytes of a file per read.
 const PIECE: usize = 64 * 1024;
 
 type Answer = Response<Either<Full<Bytes>, UnsyncBoxBody<Bytes, io::Error>>>;
@@ -29,7 +29,7 @@ type Answer = Response<Either<Full<Bytes>, UnsyncBoxBody<Bytes, io::Error>>>;
 fn main() -> io::Result<()> {
     let options = options();
     let listener = listen(options.listen)?;
-    say(listener.local_addr()?)?;
+    announce(listener.local_addr()?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, async {
         serve(TcpListener::from_std(listener)?, options.root.into()).await
@@ -42,11 +42,11 @@ async fn serve(listener: TcpListener, root: Rc<Path>) -> io::Result<()> {
         let root = Rc::clone(&root);
         tokio::task::spawn_local(async move {
             let service = service_fn(|request| answer(request, &root));
-            // `pipeline_flush`: else each of several pipelined answers is one write.
+            // Without `pipeline_flush` each of several pipelined responses is one write.
             let _ = http1::Builder::new()
                 .pipeline_flush(true)
                 .serve_connection(TokioIo::new(socket), service)
-                .await; // an error is the client's misbehaviour
+                .await; // An error is the client's misbehavior.
         });
     }
 }
@@ -68,7 +68,7 @@ fn text(text: &'static str) -> Answer {
     Response::new(Either::Left(Full::new(Bytes::from_static(text.as_bytes()))))
 }
 
-/// A file right below the root, and nothing else: this is for measuring.
+/// Serves a file directly below the root, and no other: enough for measuring.
 async fn file(path: &str, root: &Path) -> io::Result<Answer> {
     let name = path.trim_start_matches('/');
     if name.contains('/') || name.starts_with('.') {

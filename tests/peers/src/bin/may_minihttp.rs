@@ -3,10 +3,10 @@
 use std::io;
 
 use may_minihttp::{HttpServer, HttpService, Request, Response};
-use peers::{HELLO, chosen, options, say};
+use peers::{HELLO, announce, choose_port, options};
 
-/// What makes its answer as long as the others': it sends a `Server` that cannot be
-/// switched off, so the type has to be shorter.
+/// A shorter Content-Type than the others', to make the response as long as theirs: this server
+/// sends a `Server` field that cannot be switched off.
 const TYPE: &str = "Content-Type: text/plain;v=1";
 
 #[derive(Clone)]
@@ -25,10 +25,10 @@ impl HttpService for Plaintext {
 
 fn main() -> io::Result<()> {
     let options = options();
-    // The core is chosen by whoever starts it.
+    // The command that starts this peer chooses the core.
     may::config().set_workers(1).set_worker_pin(false);
-    let address = chosen(options.listen)?;
+    let address = choose_port(options.listen)?;
     let server = HttpServer(Plaintext).start(address)?;
-    say(address)?;
-    server.join().map_err(|_| io::Error::other("the server has panicked"))
+    announce(address)?;
+    server.join().map_err(|_| io::Error::other("the server panicked"))
 }

@@ -1,4 +1,4 @@
-//! nginx, as it is installed on this machine: makes its configuration, and becomes it.
+//! The nginx installed on this machine: writes a configuration and replaces itself with nginx.
 
 use std::env;
 use std::fs;
@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{self, Command};
 
 use nix::sys::resource::{Resource, getrlimit};
-use peers::{chosen, options, say};
+use peers::{announce, choose_port, options};
 
 const CONFIGURATION: &str = include_str!("nginx.conf");
 
@@ -18,7 +18,7 @@ fn main() -> io::Result<()> {
     })?;
     let directory = env::temp_dir().join(format!("peers-nginx-{}", process::id()));
     fs::create_dir_all(&directory)?;
-    let address = chosen(options.listen)?;
+    let address = choose_port(options.listen)?;
     let (descriptors, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let configuration = CONFIGURATION
         .replace("{directory}", &directory.display().to_string())
@@ -27,13 +27,13 @@ fn main() -> io::Result<()> {
         .replace("{root}", &options.root.canonicalize()?.display().to_string());
     let file = directory.join("nginx.conf");
     fs::write(&file, configuration)?;
-    say(address)?; // a moment early: after exec there is nobody to say it
+    announce(address)?; // A moment too early, because exec replaces this program.
     let error =
         Command::new(program).arg("-p").arg(&directory).arg("-c").arg(&file).exec();
     Err(error)
 }
 
-/// Debian keeps it where only root looks.
+/// Finds nginx. Debian installs it in a directory that only root's PATH has.
 fn find() -> Option<std::path::PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)

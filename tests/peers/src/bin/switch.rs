@@ -1,5 +1,5 @@
-//! A resume and a suspend in two libraries that people use, in nanoseconds of processor
-//! time: for `lab switch`, which does the same with ours.
+//! Measures one resume and one suspend with two popular coroutine libraries, in nanoseconds of
+//! processor time. `lab switch` compares them with ours.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -8,9 +8,9 @@ use std::time::Duration;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
-/// Repeats for so much processor time.
+/// Processor time after which a measurement ends.
 const ENOUGH: Duration = Duration::from_millis(20);
-/// Bytes of a stack.
+/// The size of a stack, in bytes.
 const STACK: usize = 64 * 1024;
 
 fn main() -> ExitCode {
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Some("corosensei") => corosensei(),
         Some("generator") => generator(),
         _ => {
-            eprintln!("switch: say corosensei or generator");
+            eprintln!("switch: the argument must be corosensei or generator");
             return ExitCode::FAILURE;
         }
     };
@@ -57,10 +57,10 @@ fn generator() -> f64 {
     })
 }
 
-/// Repeats something for [`ENOUGH`] processor time; what one repeat took, in nanoseconds.
+/// Repeats `batch` for [`ENOUGH`] processor time. Returns the nanoseconds of one repeat.
 fn repeat(mut batch: impl FnMut(u32)) -> f64 {
     let mut times = 1_000;
-    batch(times); // what is fetched for the first time
+    batch(times); // Warm up: page faults and caches.
     loop {
         let before = cpu();
         batch(times);
@@ -72,7 +72,7 @@ fn repeat(mut batch: impl FnMut(u32)) -> f64 {
     }
 }
 
-/// User and system time of this process.
+/// Returns the user and system time of this process.
 fn cpu() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("every process has an account");
     let microseconds =

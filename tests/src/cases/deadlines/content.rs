@@ -1,17 +1,17 @@
-//! --body-timeout and --body-rate: a content has begun and has not ended.
+//! `--body-timeout` and `--body-rate`: the time to receive a content.
 
 use std::time::Duration;
 
 use super::{PACE, PLAIN, cut_while_dripping};
 use crate::case::Kind::{Contract, Security};
 use crate::case::{Case, Need, case};
-use crate::client::Seen;
+use crate::client::Peek;
 use crate::ctx::{Ctx, echo, request};
-use crate::verdict::demand;
+use crate::verdict::ensure;
 
 const ECHO: &[Need] = &[Need::Echo];
 
-/// The head of a POST with content that takes very long.
+/// Returns the head of a POST whose content is long.
 fn long_content() -> Vec<u8> {
     request("POST", "/echo", "Content-Length: 100000\r\n")
 }
@@ -24,7 +24,7 @@ pub(super) const CASES: &[Case] = &[
         "Content that stalls is 408 at --body-timeout",
         |ctx| {
             ctx.serve(&[("body-timeout", "0.4"), ("body-rate", "0")])?;
-            ctx.refuses([&long_content()[..], b"some"].concat(), 408)
+            ctx.assert_refused([&long_content()[..], b"some"].concat(), 408)
         },
     )
     .needs(ECHO),
@@ -32,7 +32,7 @@ pub(super) const CASES: &[Case] = &[
         "content_drips",
         Security,
         "RFC 9110 §15.5.9",
-        "A byte now and then does not put --body-timeout off",
+        "A client that sends content a byte at a time does not extend --body-timeout",
         |ctx| {
             ctx.serve(&[("body-timeout", "1"), ("body-rate", "0")])?;
             let mut client = ctx.client()?;
@@ -45,7 +45,7 @@ pub(super) const CASES: &[Case] = &[
         "chunks_drip",
         Security,
         "RFC 9110 §15.5.9",
-        "… nor a chunk now and then",
+        "A client that sends a chunk at a time does not extend --body-timeout",
         |ctx| {
             ctx.serve(&[("body-timeout", "1"), ("body-rate", "0")])?;
             let mut client = ctx.client()?;
@@ -58,7 +58,7 @@ pub(super) const CASES: &[Case] = &[
         "trailers_drip",
         Security,
         "RFC 9110 §15.5.9",
-        "… nor a byte of a trailer now and then",
+        "A client that sends a trailer a byte at a time does not extend --body-timeout",
         |ctx| {
             ctx.serve(&[("body-timeout", "1"), ("body-rate", "0")])?;
             let mut client = ctx.client()?;
@@ -76,18 +76,18 @@ pub(super) const CASES: &[Case] = &[
         "unwanted_content_drips",
         Security,
         "RFC 9110 §15.5.9",
-        "Content that nobody wants has its deadline too",
+        "Content of a refused request is subject to --body-timeout, too",
         |ctx| {
             ctx.serve(&[("body-timeout", "1"), ("body-rate", "0")])?;
             let mut client = ctx.client()?;
             client.send(request("PUT", "/plaintext", "Content-Length: 100000\r\n"))?;
             let cut = client.drip([b'x'; 600], 1, PACE)?;
-            demand(
+            ensure(
                 cut,
-                "an answer before the last byte was sent",
-                "the client could drip on",
+                "a response before the client has sent its last byte",
+                "no response until the client had sent its last byte",
             )?;
-            // Refused at once, or when the time is up: both are answers.
+            // The server may refuse immediately, or at the deadline.
             client.response()?.one_of(&[405, 408])?;
             Ok(())
         },
@@ -97,7 +97,7 @@ pub(super) const CASES: &[Case] = &[
         "continue_then_stall",
         Contract,
         "RFC 9110 §15.5.9",
-        "A client that got 100 Continue and then sends nothing is 408 at --body-timeout",
+        "A client that receives 100 Continue and then sends nothing gets 408 at --body-timeout",
         |ctx| {
             ctx.serve(&[("body-timeout", "0.4"), ("body-rate", "0")])?;
             let mut client = ctx.client()?;
@@ -107,7 +107,7 @@ pub(super) const CASES: &[Case] = &[
                 "Expect: 100-continue\r\nContent-Length: 5\r\n",
             ))?;
             client.any_response("POST")?.is(100)?;
-            Ctx::is_refused(&mut client, &[408])
+            Ctx::assert_refusal(&mut client, &[408])
         },
     )
     .needs(ECHO),
@@ -124,7 +124,7 @@ pub(super) const CASES: &[Case] = &[
             ])?;
             let mut client = ctx.client()?;
             client.send(long_content())?;
-            // At most 400 bytes a second, a tenth of what is asked.
+            // At most 400 bytes per second, a tenth of `--body-rate`.
             cut_while_dripping(&mut client, &[b'x'; 12_000], 20)
         },
     )
@@ -133,14 +133,14 @@ pub(super) const CASES: &[Case] = &[
         "content_stalls_by_rate",
         Security,
         "RFC 9110 §15.5.9",
-        "Content that stops coming falls below --body-rate without another byte",
+        "Content that stalls falls below --body-rate and is 408, though no further byte arrives",
         |ctx| {
             ctx.serve(&[
                 ("head-timeout", "0.4"),
                 ("body-timeout", "3600"),
                 ("body-rate", "1000"),
             ])?;
-            ctx.refuses([&long_content()[..], b"some"].concat(), 408)
+            ctx.assert_refused([&long_content()[..], b"some"].concat(), 408)
         },
     )
     .needs(ECHO),
@@ -148,7 +148,7 @@ pub(super) const CASES: &[Case] = &[
         "content_fast_on_average",
         Contract,
         "contract, Limits",
-        "The rate is an average: a pause behind a fast beginning is no offence",
+        "--body-rate is an average: slow content after a fast beginning is accepted",
         |ctx| {
             ctx.serve(&[("head-timeout", "0.5"), ("body-rate", "100")])?;
             let content = [b'x'; 30_030];
@@ -157,12 +157,12 @@ pub(super) const CASES: &[Case] = &[
             let mut client = ctx.client()?;
             client.send(most)?;
             let cut = client.drip(rest, 1, PACE)?;
-            demand(
-                !cut || client.look(Duration::ZERO) == Seen::Bytes,
-                "no end while the average holds",
-                "an end",
+            ensure(
+                !cut || client.peek(Duration::ZERO) == Peek::Bytes,
+                "an open connection while the average rate is high enough",
+                                "the server closed the connection",
             )?;
-            client.response()?.is(200)?.holds(content).map(drop)
+            client.response()?.is(200)?.has_content(content).map(drop)
         },
     )
     .needs(ECHO),

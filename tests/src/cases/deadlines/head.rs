@@ -1,4 +1,4 @@
-//! --head-timeout: a head has begun and has not ended.
+//! `--head-timeout`: the time to receive a head.
 
 use std::thread;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::{PACE, PLAIN, cut_while_dripping};
 use crate::case::Kind::{Contract, Security};
 use crate::case::{Case, Need, case};
-use crate::client::Seen;
+use crate::client::Peek;
 use crate::ctx::{Ctx, get, request};
-use crate::verdict::demand;
+use crate::verdict::ensure;
 
-/// A head that takes more than twenty seconds, a byte each `PACE`.
+/// Returns a head that takes more than twenty seconds when a byte is sent every [`PACE`].
 fn long_head() -> Vec<u8> {
     request("GET", "/plaintext", &format!("X-Long: {}\r\n", "v".repeat(400)))
 }
@@ -18,43 +18,43 @@ fn long_head() -> Vec<u8> {
 pub(super) const CASES: &[Case] = &[
     case("head_stalls", Contract, "RFC 9110 §15.5.9", "A head that stalls is 408 at --head-timeout", |ctx| {
         ctx.serve(&[("head-timeout", "0.3")])?;
-        ctx.refuses("GET /plaintext HTTP/1.1\r\nHost: su", 408)
+        ctx.assert_refused("GET /plaintext HTTP/1.1\r\nHost: su", 408)
     }),
     case(
         "head_first_byte_only",
         Contract,
         "RFC 9110 §15.5.9",
-        "One byte of a head is enough for the deadline to run",
+        "--head-timeout begins with the first byte of a head",
         |ctx| {
             ctx.serve(&[("head-timeout", "0.3")])?;
-            ctx.refuses("G", 408)
+            ctx.assert_refused("G", 408)
         },
     ),
     case(
         "head_drips",
         Security,
         "RFC 9110 §15.5.9",
-        "A byte now and then does not put --head-timeout off",
+        "A client that sends a head a byte at a time does not extend --head-timeout",
         |ctx| {
             ctx.serve(&[("head-timeout", "1")])?;
             let mut client = ctx.client()?;
             cut_while_dripping(&mut client, &long_head(), 1)
         },
     ),
-    case("head_drips_lines", Security, "CWE-400", "… nor a whole field now and then (slowloris)", |ctx| {
+    case("head_drips_lines", Security, "CWE-400", "A client that sends a field at a time does not extend --head-timeout (slowloris)", |ctx| {
         ctx.serve(&[("head-timeout", "1"), ("max-fields", "128")])?;
         let mut client = ctx.client()?;
         client.send("GET /plaintext HTTP/1.1\r\nHost: suite\r\n")?;
-        // Twenty seconds' worth of fields.
+        // Enough fields for twenty seconds.
         let cut = client.drip("X-A: b\r\n".repeat(100), 8, PACE * 4)?;
-        demand(cut, "an answer before the last field was sent", "the client could drip on")?;
-        Ctx::is_refused(&mut client, &[408])
+        ensure(cut, "a response before the client has sent its last field", "no response until the client had sent its last field")?;
+        Ctx::assert_refusal(&mut client, &[408])
     }),
     case(
         "second_head_drips",
         Security,
         "RFC 9110 §15.5.9",
-        "… nor on the second request of a connection",
+        "On the second request of a connection, a byte at a time does not extend --head-timeout either",
         |ctx| {
             ctx.serve(&[("head-timeout", "1")])?;
             let mut client = ctx.client()?;
@@ -68,13 +68,13 @@ pub(super) const CASES: &[Case] = &[
         "pipelined_head_stalls",
         Security,
         "RFC 9110 §15.5.9",
-        "Half a head behind a whole request has its deadline too",
+        "Half a head behind a complete request is subject to --head-timeout",
         |ctx| {
             ctx.serve(&[("head-timeout", "0.4")])?;
             let mut client = ctx.client()?;
             client.send([&get("/plaintext")[..], b"GET /pl"].concat())?;
             client.response()?.is(200)?;
-            Ctx::is_refused(&mut client, &[408])
+            Ctx::assert_refusal(&mut client, &[408])
         },
     )
     .needs(PLAIN),
@@ -82,14 +82,14 @@ pub(super) const CASES: &[Case] = &[
         "empty_line_then_stall",
         Security,
         "RFC 9110 §15.5.9",
-        "An empty line and then silence is not held for ever",
+        "A client that sends an empty line and then nothing is closed",
         |ctx| {
             ctx.serve(&[("head-timeout", "0.3"), ("idle-timeout", "0.6")])?;
             let mut client = ctx.client()?;
             client.send("\r\n")?;
-            let (bytes, _) = client.rest()?;
+            let (bytes, _) = client.read_to_end()?;
             let text = String::from_utf8_lossy(&bytes).into_owned();
-            demand(text.is_empty() || text.starts_with("HTTP/1.1 408"), "408, or an end without a word", text)
+            ensure(text.is_empty() || text.starts_with("HTTP/1.1 408"), "408, or a close without a response", text)
         },
     ),
     case(
@@ -101,33 +101,33 @@ pub(super) const CASES: &[Case] = &[
             ctx.serve(&[("head-timeout", "20"), ("idle-timeout", "5")])?;
             let mut client = ctx.client()?;
             let cut = client.drip(get("/plaintext"), 2, PACE)?;
-            demand(
-                !cut || client.look(Duration::ZERO) == Seen::Bytes,
-                "no end while there is time",
-                "an end",
+            ensure(
+                !cut || client.peek(Duration::ZERO) == Peek::Bytes,
+                "an open connection until the deadline",
+                                "the server closed the connection",
             )?;
-            client.response()?.is(200)?.holds("Hello, World!").map(drop)
+            client.response()?.is(200)?.has_content("Hello, World!").map(drop)
         },
     ),
     case(
         "head_deadline_is_over_with_the_head",
         Contract,
         "contract, Limits",
-        "A deadline that was met is forgotten: what comes after it is neither cut short nor refused by it",
+        "--head-timeout ends with the head: it does not affect a response that takes longer",
         |ctx| {
             ctx.serve(&[("head-timeout", "2"), ("idle-timeout", "600")])?;
             let mut long = ctx.client()?;
             long.send("GET /sleep/20000 HTTP/1.1\r\nHo")?;
             thread::sleep(Duration::from_millis(300));
             long.send("st: suite\r\n\r\n")?;
-            // When this one wakes, the other's head would have been too late.
+            // When this response is due, the head deadline of the other client has passed.
             let mut short = ctx.client()?;
             short.send(get("/sleep/2500"))?;
-            short.response()?.is(200)?.holds("slept 2500 ms\n")?;
-            demand(
-                long.look(Duration::ZERO) == Seen::Nothing,
-                format!("nothing yet for {}, who asked for a longer sleep before", long.name()),
-                "an answer, or an end",
+            short.response()?.is(200)?.has_content("slept 2500 ms\n")?;
+            ensure(
+                long.peek(Duration::ZERO) == Peek::Nothing,
+                format!("nothing yet for {}, whose request sleeps for 20 s", long.name()),
+                "a response, or the end of the connection",
             )
         },
     )

@@ -1,4 +1,4 @@
-//! --idle-timeout: nothing is under way.
+//! `--idle-timeout`: the time between requests.
 
 use std::time::{Duration, Instant};
 
@@ -12,23 +12,23 @@ pub(super) const CASES: &[Case] = &[
         "idle_from_the_start",
         Contract,
         "RFC 9112 §9.5",
-        "A client that says nothing is closed at --idle-timeout, without a word",
+        "A client that sends nothing is closed at --idle-timeout, without a response",
         |ctx| {
             ctx.serve(&[("idle-timeout", "0.3")])?;
-            ctx.client()?.ends()
+            ctx.client()?.assert_closed()
         },
     ),
     case(
         "idle_between_requests",
         Contract,
         "RFC 9112 §9.5",
-        "A client that is idle after an answer is closed at --idle-timeout, without a word",
+        "A client that is idle after a response is closed at --idle-timeout, without another response",
         |ctx| {
             ctx.serve(&[("idle-timeout", "0.5")])?;
             let mut client = ctx.client()?;
             client.send(get("/plaintext"))?;
             client.response()?.is(200)?;
-            client.ends()
+            client.assert_closed()
         },
     )
     .needs(PLAIN),
@@ -36,7 +36,7 @@ pub(super) const CASES: &[Case] = &[
         "idle_begins_again",
         Contract,
         "contract, Limits",
-        "Idle time begins again with each request: a connection in use may grow old",
+        "Each request restarts --idle-timeout: a connection in use stays open",
         |ctx| {
             ctx.serve(&[("idle-timeout", "3")])?;
             let mut client = ctx.client()?;
@@ -54,10 +54,10 @@ pub(super) const CASES: &[Case] = &[
         "idle_is_not_busy",
         Contract,
         "contract, Limits",
-        "A client that waits for its answer is not idle",
+        "--idle-timeout does not apply to a client that waits for its response",
         |ctx| {
             ctx.serve(&[("idle-timeout", "1")])?;
-            ctx.ask(get("/sleep/2500"))?.is(200)?.holds("slept 2500 ms\n").map(drop)
+            ctx.ask(get("/sleep/2500"))?.is(200)?.has_content("slept 2500 ms\n").map(drop)
         },
     )
     .needs(&[Need::Sleep]),
@@ -68,11 +68,8 @@ pub(super) const CASES: &[Case] = &[
         "A connection closed by a deadline is counted in `timeouts`",
         |ctx| {
             ctx.serve(&[("idle-timeout", "0.3")])?;
-            ctx.client()?.ends()?;
-            ctx.until("`timeouts` is 1", |ctx| {
-                let count = ctx.stat("timeouts")?;
-                Ok(if count == 1 { Ok(()) } else { Err(format!("timeouts: {count}")) })
-            })
+            ctx.client()?.assert_closed()?;
+            ctx.poll_until_counter("timeouts", 1)
         },
     )
     .needs(&[Need::Stats, Need::Process]),

@@ -1,30 +1,30 @@
-//! --linger-timeout: the last answer is sent, and the client keeps its side open.
+//! `--linger-timeout`: the time between the last response and the end of the client's input.
 
 use std::time::{Duration, Instant};
 
 use crate::case::Kind::{Contract, Security};
 use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, get_and_close};
-use crate::verdict::Step;
+use crate::verdict::CaseResult;
 
 const THROWN_AWAY: &str =
     "Chapter 1, \"The answer that was thrown away\"; The contract, \"Limits\"";
 
-/// Is refused, then sends a byte now and then until the server has let go. The
-/// longest time between two bytes.
-fn sends_on_while_it_lingers(ctx: &mut Ctx<'_>) -> Step<Duration> {
+/// Sends a malformed request, then a byte at a time until the server has closed the connection.
+/// Returns the longest time between two bytes.
+fn sends_on_while_it_lingers(ctx: &mut Ctx<'_>) -> CaseResult<Duration> {
     let mut client = ctx.client()?;
     client.send("nonsense\r\n\r\n")?;
     client.response()?.is(400)?;
-    client.ends()?;
-    client.note("sends on, a byte at a time");
+    client.assert_closed()?;
+    client.note("keeps sending, a byte at a time");
     let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
-    ctx.until("`open` is 1, the one that asks", |ctx| {
+    ctx.poll_until("`open` in /stats is 1 (only the client that asks)", |ctx| {
         client.send("x")?;
         longest = longest.max(last.elapsed());
         last = Instant::now();
         std::thread::sleep(Duration::from_millis(20));
-        let open = ctx.stat("open")?;
+        let open = ctx.counter("open")?;
         Ok(if open == 1 { Ok(()) } else { Err(format!("open: {open}")) })
     })?;
     Ok(longest.max(last.elapsed()))
@@ -35,26 +35,23 @@ pub(super) const CASES: &[Case] = &[
         "linger_ends",
         Contract,
         "RFC 9112 §9.6",
-        "A client that keeps its side open after the last answer is let go at --linger-timeout",
+        "After the last response a client that keeps its side open is disconnected at --linger-timeout",
         |ctx| {
             ctx.serve(&[("linger-timeout", "0.3")])?;
             let mut client = ctx.client()?;
             client.send(get_and_close("/plaintext"))?;
             client.response()?.is(200)?;
-            client.ends()?;
+            client.assert_closed()?;
             client.note("keeps its side open");
-            ctx.until("`open` is 1, the one that asks", |ctx| {
-                let open = ctx.stat("open")?;
-                Ok(if open == 1 { Ok(()) } else { Err(format!("open: {open}")) })
-            })
+            ctx.poll_until_counter("open", 1)
         },
     )
     .needs(&[Need::Stats, Need::Process])
     .book(THROWN_AWAY),
-    case("linger_is_not_put_off", Security, "RFC 9112 §9.6", "… even if it goes on sending", |ctx| {
+    case("linger_is_not_put_off", Security, "RFC 9112 §9.6", "After the last response a client is disconnected at --linger-timeout, even if it keeps sending", |ctx| {
         ctx.serve(&[("linger-timeout", "0.5")])?;
-        // A client that was itself kept waiting by the machine has put nothing off,
-        // and proves nothing: then once more.
+        // If the client itself was delayed by a busy machine, the deadline was not extended, and
+        // the attempt proves nothing.
         for _ in 0..5 {
             if sends_on_while_it_lingers(ctx)? < Duration::from_millis(400) {
                 break;

@@ -1,22 +1,30 @@
-//! What a file's answer holds: its bytes, all of them.
+//! Responses with a file have exactly its bytes.
 
 use super::{NEED, is_file};
 use crate::case::Kind::{Contract, Must};
 use crate::case::{Case, case};
 use crate::ctx::{get, request};
 use crate::fixture::{LARGE, MIDDLE, pattern};
-use crate::verdict::demand;
+use crate::verdict::ensure;
 
 pub(super) const CASES: &[Case] = &[
-    case("index", Contract, "contract, Files", "/ is the root's index.html", |ctx| {
-        is_file(ctx, "/", "index.html")
-    })
+    case(
+        "index",
+        Contract,
+        "contract, Files",
+        "/ is answered with the root's index.html",
+        |ctx| is_file(ctx, "/", "index.html"),
+    )
     .needs(NEED),
-    case("index_below", Contract, "contract, Files", "/sub/ is its index.html", |ctx| {
-        is_file(ctx, "/sub/", "sub/index.html")
-    })
+    case(
+        "index_below",
+        Contract,
+        "contract, Files",
+        "/sub/ is answered with its index.html",
+        |ctx| is_file(ctx, "/sub/", "sub/index.html"),
+    )
     .needs(NEED),
-    case("below", Must, "RFC 9110 §9.3.1", "A file in a directory is found", |ctx| {
+    case("below", Must, "RFC 9110 §9.3.1", "A file in a subdirectory is found", |ctx| {
         is_file(ctx, "/sub/page.html", "sub/page.html")
     })
     .needs(NEED),
@@ -24,17 +32,17 @@ pub(super) const CASES: &[Case] = &[
         "empty",
         Must,
         "RFC 9110 §8.6",
-        "A file of no bytes is 200 with Content-Length: 0",
+        "An empty file is 200 with Content-Length: 0",
         |ctx| {
             ctx.get("/empty.txt")?
                 .is(200)?
-                .holds("")?
+                .has_content("")?
                 .has("Content-Length", "0")
                 .map(drop)
         },
     )
     .needs(NEED),
-    case("one_byte", Must, "RFC 9110 §8.6", "A file of one byte has one byte", |ctx| {
+    case("one_byte", Must, "RFC 9110 §8.6", "A file of one byte is sent whole", |ctx| {
         is_file(ctx, "/one.txt", "one.txt")
     })
     .needs(NEED),
@@ -42,7 +50,7 @@ pub(super) const CASES: &[Case] = &[
         "more_bytes_than_characters",
         Must,
         "RFC 9110 §8.6",
-        "A length counts bytes, not characters: text outside ASCII arrives whole",
+        "Content-Length counts bytes, not characters: text outside ASCII arrives whole",
         |ctx| is_file(ctx, "/utf8.txt", "utf8.txt"),
     )
     .needs(NEED),
@@ -51,7 +59,7 @@ pub(super) const CASES: &[Case] = &[
         Must,
         "RFC 9110 §8.6",
         "A file of 100 KB arrives byte for byte",
-        |ctx| ctx.get("/middle.bin")?.is(200)?.holds(pattern(MIDDLE)).map(drop),
+        |ctx| ctx.get("/middle.bin")?.is(200)?.has_content(pattern(MIDDLE)).map(drop),
     )
     .needs(NEED),
     case(
@@ -64,7 +72,7 @@ pub(super) const CASES: &[Case] = &[
             let mut client = ctx.client()?;
             for _ in 0..3 {
                 client.send(get("/large.bin"))?;
-                client.response()?.is(200)?.holds(&content)?;
+                client.response()?.is(200)?.has_content(&content)?;
             }
             Ok(())
         },
@@ -74,7 +82,7 @@ pub(super) const CASES: &[Case] = &[
         "head",
         Must,
         "RFC 9110 §9.3.2",
-        "HEAD of a file has GET's fields, its length, and no content",
+        "The response to HEAD of a file has GET's fields, its length, and no content",
         |ctx| {
             let got = ctx.get("/middle.bin")?;
             let mut client = ctx.client()?;
@@ -83,14 +91,14 @@ pub(super) const CASES: &[Case] = &[
             answer.is(200)?.has("Content-Length", &MIDDLE.to_string())?;
             for name in ["Content-Type", "Last-Modified", "ETag", "Accept-Ranges"] {
                 let same = answer.field(name) == got.field(name);
-                let (want, came) = (got.field(name), answer.field(name));
-                demand(
+                let (want, actual) = (got.field(name), answer.field(name));
+                ensure(
                     same,
                     format!("{name} as with GET: {want:?}"),
-                    format!("{came:?}"),
+                    format!("{actual:?}"),
                 )?;
             }
-            client.ends()
+            client.assert_closed()
         },
     )
     .needs(NEED),
@@ -98,12 +106,12 @@ pub(super) const CASES: &[Case] = &[
         "http_1_0",
         Must,
         "RFC 9112 §9.3",
-        "A file goes to HTTP/1.0 clients too, and ends with the connection",
+        "A file is sent to an HTTP/1.0 client, and then the connection is closed",
         |ctx| {
             let mut client = ctx.client()?;
             client.send("GET /middle.bin HTTP/1.0\r\n\r\n")?;
-            client.response()?.is(200)?.holds(pattern(MIDDLE))?;
-            client.ends()
+            client.response()?.is(200)?.has_content(pattern(MIDDLE))?;
+            client.assert_closed()
         },
     )
     .needs(NEED),

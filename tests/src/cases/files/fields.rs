@@ -1,24 +1,24 @@
-//! The fields that describe a file: its type, its time, its tag.
+//! The fields that describe a file: Content-Type, Last-Modified, ETag.
 
 use super::NEED;
 use crate::case::Kind::{Contract, Must, Should};
 use crate::case::{Case, case};
 use crate::ctx::Ctx;
-use crate::verdict::{Stop, Verdict, demand};
+use crate::verdict::{Abort, Verdict, ensure};
 
-/// The target has a content type that begins so.
+/// Asserts that the target's Content-Type begins with `wanted`.
 fn has_type(ctx: &mut Ctx<'_>, target: &str, wanted: &str) -> Verdict {
     let answer = ctx.get(target)?;
     let kind =
         answer.is(200)?.field("Content-Type").unwrap_or_default().to_ascii_lowercase();
-    demand(
+    ensure(
         kind.replace(' ', "").starts_with(wanted),
         format!("Content-Type: {wanted}"),
         kind,
     )
 }
 
-/// A strong tag in quotes.
+/// Returns whether `tag` is a strong entity tag: quoted, without `W/`.
 fn is_tag(tag: &str) -> bool {
     tag.len() > 2 && tag.starts_with('"') && tag.ends_with('"')
 }
@@ -69,7 +69,7 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let (one, two) = (ctx.get("/hello.txt")?, ctx.get("/hello.txt")?);
             let tag = one.is(200)?.field("ETag").unwrap_or_default().to_owned();
-            demand(
+            ensure(
                 is_tag(&tag)
                     || ctx.standards && tag.strip_prefix("W/").is_some_and(is_tag),
                 "a strong ETag in quotes",
@@ -77,9 +77,9 @@ pub(super) const CASES: &[Case] = &[
             )?;
             two.has("ETag", &tag)?;
             let date = one.field("Last-Modified").unwrap_or_default();
-            demand(
+            ensure(
                 httpdate::parse_http_date(date).is_ok(),
-                "a Last-Modified that is a date",
+                "a valid date in Last-Modified",
                 if date.is_empty() { "no Last-Modified field" } else { date },
             )
         },
@@ -89,16 +89,16 @@ pub(super) const CASES: &[Case] = &[
         "last_modified_is_true",
         Should,
         "RFC 9110 §8.8.2",
-        "Last-Modified is the file's own time, in whole seconds",
+        "Last-Modified is the file's modification time, in whole seconds",
         |ctx| {
             if !ctx.target.has_root() {
-                return Err(Stop::skip(
-                    "the files that a running server serves are not ours to look at",
+                return Err(Abort::skip(
+                    "the suite cannot examine the files of a server that is already running",
                 ));
             }
             let path = ctx.root.join("hello.txt");
             let time = std::fs::metadata(path).and_then(|meta| meta.modified());
-            let time = time.map_err(|error| Stop::skip(format!("no time: {error}")))?;
+            let time = time.map_err(|error| Abort::skip(format!("cannot read the modification time: {error}")))?;
             ctx.get("/hello.txt")?
                 .is(200)?
                 .has("Last-Modified", &httpdate::fmt_http_date(time))
@@ -110,9 +110,9 @@ pub(super) const CASES: &[Case] = &[
         "file_from_before_1970",
         Must,
         "RFC 9110 §8.8.2",
-        "A file that is older than the system's clock counts is served like any other",
+        "A file whose modification time is before 1970 is served like any other",
         |ctx| {
-            ctx.get("/old.txt")?.is(200)?.holds("from 1950\n")?;
+            ctx.get("/old.txt")?.is(200)?.has_content("from 1950\n")?;
             ctx.get("/hello.txt")?.is(200).map(drop)
         },
     )
@@ -121,8 +121,10 @@ pub(super) const CASES: &[Case] = &[
         "accept_ranges",
         Contract,
         "RFC 9110 §14.3",
-        "A file says that it can be had in ranges",
-        |ctx| ctx.get("/hello.txt")?.is(200)?.names("Accept-Ranges", "bytes").map(drop),
+        "A response with a file has Accept-Ranges: bytes",
+        |ctx| {
+            ctx.get("/hello.txt")?.is(200)?.list_has("Accept-Ranges", "bytes").map(drop)
+        },
     )
     .needs(NEED),
 ];

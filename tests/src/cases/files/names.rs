@@ -1,21 +1,21 @@
-//! Which file a target names: directories, encoded characters, what is not there.
+//! How a target is mapped to a file: directories, encoded characters, missing files.
 
 use super::{NEED, is_file};
 use crate::case::Kind::{Contract, Must, Security};
 use crate::case::{Case, case};
 use crate::ctx::get;
-use crate::verdict::demand;
+use crate::verdict::ensure;
 
 pub(super) const CASES: &[Case] = &[
     case(
         "directory_redirects",
         Contract,
         "RFC 9110 §15.4.2",
-        "A directory without its slash is 301 to the name with it",
+        "A directory without the trailing slash is 301 to the path with it",
         |ctx| {
-            let answer = ctx.answers(get("/sub"), 301)?;
+            let answer = ctx.assert_answered(get("/sub"), 301)?;
             let to = answer.field("Location").unwrap_or_default();
-            demand(to == "/sub/" || to.ends_with("://suite/sub/"), "Location: /sub/", to)
+            ensure(to == "/sub/" || to.ends_with("://suite/sub/"), "Location: /sub/", to)
         },
     )
     .needs(NEED),
@@ -23,11 +23,11 @@ pub(super) const CASES: &[Case] = &[
         "directory_redirect_keeps_query",
         Contract,
         "contract, Files",
-        "The redirect keeps the query",
+        "The redirect of a directory keeps the query",
         |ctx| {
             let answer = ctx.get("/sub?a=b%20c")?;
             let to = answer.is(301)?.field("Location").unwrap_or_default();
-            demand(
+            ensure(
                 to == "/sub/?a=b%20c" || to.ends_with("://suite/sub/?a=b%20c"),
                 "Location: /sub/?a=b%20c",
                 to,
@@ -39,16 +39,20 @@ pub(super) const CASES: &[Case] = &[
         "directory_without_index",
         Contract,
         "contract, Files",
-        "A directory without index.html is 404: no listing",
+        "A directory without index.html is 404 and is not listed",
         |ctx| {
             let answer = ctx.get("/no-index/")?;
             answer.is(404)?;
-            demand(!answer.text().contains("file.txt"), "no listing", answer.text())
+            ensure(
+                !answer.text().contains("file.txt"),
+                "no directory listing",
+                answer.text(),
+            )
         },
     )
     .needs(NEED),
-    case("missing", Must, "RFC 9110 §15.5.5", "What is not there is 404", |ctx| {
-        ctx.answers(get("/there-is-no-such-file.txt"), 404).map(drop)
+    case("missing", Must, "RFC 9110 §15.5.5", "A missing file is 404", |ctx| {
+        ctx.assert_answered(get("/there-is-no-such-file.txt"), 404).map(drop)
     })
     .needs(NEED),
     case("space_in_name", Must, "RFC 3986 §2.1", "%20 in a name is a space", |ctx| {
@@ -83,7 +87,7 @@ pub(super) const CASES: &[Case] = &[
         "utf8_in_name",
         Must,
         "RFC 3986 §2.5",
-        "A name in UTF-8 is found by its encoded bytes",
+        "A file name in UTF-8 is found by its percent-encoded bytes",
         |ctx| is_file(ctx, "/gr%C3%BCn.txt", "gr\u{fc}n.txt"),
     )
     .needs(NEED),
@@ -91,7 +95,7 @@ pub(super) const CASES: &[Case] = &[
         "query_ignored",
         Contract,
         "contract, Routes",
-        "A file's query is ignored",
+        "The query of a file's target is ignored",
         |ctx| is_file(ctx, "/hello.txt?v=1&x=%zz", "hello.txt"),
     )
     .needs(NEED),

@@ -1,4 +1,4 @@
-//! Many clients that keep still: in silence, with half a head, or without reading.
+//! Many clients that stall: silent, with half a head, or without reading.
 
 use crate::case::Kind::Security;
 use crate::case::{Case, Need, case};
@@ -6,7 +6,7 @@ use crate::client::Client;
 use crate::ctx::{Ctx, get};
 use crate::verdict::Verdict;
 
-/// Several clients send this and keep still; then others are served.
+/// Asserts that others are served while `count` clients have sent `bytes` and stall.
 fn served_beside_many(ctx: &mut Ctx<'_>, count: usize, bytes: &[u8]) -> Verdict {
     let mut held: Vec<Client> = Vec::new();
     for _ in 0..count {
@@ -15,10 +15,10 @@ fn served_beside_many(ctx: &mut Ctx<'_>, count: usize, bytes: &[u8]) -> Verdict 
         held.push(client);
     }
     for _ in 0..3 {
-        ctx.is_well()?;
+        ctx.assert_healthy()?;
     }
     drop(held);
-    ctx.is_well()
+    ctx.assert_healthy()
 }
 
 pub(super) const CASES: &[Case] = &[
@@ -26,7 +26,7 @@ pub(super) const CASES: &[Case] = &[
         "silent_clients",
         Security,
         "accept(2)",
-        "Fifty silent clients do not keep others waiting",
+        "Other clients are served beside fifty silent clients",
         |ctx| served_beside_many(ctx, 50, b""),
     )
     .clients(55)
@@ -36,7 +36,7 @@ pub(super) const CASES: &[Case] = &[
         "slowloris",
         Security,
         "CWE-400",
-        "Fifty clients with half a head do not keep others waiting",
+        "Other clients are served beside fifty clients with half a head",
         |ctx| served_beside_many(ctx, 50, b"GET /plaintext HTTP/1.1\r\nHost: sui"),
     )
     .clients(55)
@@ -46,7 +46,7 @@ pub(super) const CASES: &[Case] = &[
         "never_readers",
         Security,
         "CWE-400",
-        "Twenty clients that do not read do not keep others waiting",
+        "Other clients are served beside twenty clients that do not read",
         |ctx| served_beside_many(ctx, 20, &get("/bytes/50000000")),
     )
     .clients(25)

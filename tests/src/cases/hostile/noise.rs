@@ -1,12 +1,12 @@
-//! Bytes that are no request, or never end.
+//! Bytes that are not a request, or do not end.
 
 use super::PLAIN;
 use crate::case::Kind::Security;
 use crate::case::{Case, Need, case};
 use crate::ctx::request;
-use crate::verdict::demand;
+use crate::verdict::ensure;
 
-/// Bytes that look like chance and are the same each time.
+/// Returns pseudorandom bytes, the same for each seed (xorshift).
 fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = || {
@@ -18,7 +18,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// Begins as a refusal does. The version is not this family's business.
+/// Returns whether the bytes begin with the status line of an error, of either version.
 fn is_refusal(answer: &[u8]) -> bool {
     let Some(code) =
         answer.strip_prefix(b"HTTP/1.1 ").or(answer.strip_prefix(b"HTTP/1.0 "))
@@ -33,17 +33,17 @@ pub(super) const CASES: &[Case] = &[
         "noise",
         Security,
         "RFC 9112 §2.2",
-        "Random bytes end in a refusal or a close, two hundred times",
+        "Random bytes are refused or the connection closed, 200 times",
         |ctx| {
             for seed in 1..=200 {
                 let mut client = ctx.client()?;
                 client.send(noise(seed, 700))?;
                 client.half_close();
-                let (answer, _) = client.rest()?;
+                let (answer, _) = client.read_to_end()?;
                 let fine = answer.is_empty() || is_refusal(&answer);
-                demand(fine, "a refusal or nothing", crate::show::bytes(&answer, answer.len()))?;
+                ensure(fine, "a refusal or nothing", crate::show::bytes(&answer, answer.len()))?;
             }
-            ctx.is_well()
+            ctx.assert_healthy()
         },
     )
     .needs(PLAIN)
@@ -52,7 +52,7 @@ pub(super) const CASES: &[Case] = &[
         "noise_as_content",
         Security,
         "RFC 9112 §7.1",
-        "Random bytes as chunks end in a refusal, a hundred times",
+        "Random bytes instead of chunks are refused, 100 times",
         |ctx| {
             for seed in 1..=100 {
                 let mut client = ctx.client()?;
@@ -61,28 +61,28 @@ pub(super) const CASES: &[Case] = &[
                 client.response()?.is(400)?;
                 client.close();
             }
-            ctx.is_well()
+            ctx.assert_healthy()
         },
     )
     .needs(&[Need::Plaintext, Need::Echo])
     .book("The contract, \"Refusals\""),
-    case("zeros", Security, "RFC 9112 §2.2", "Sixteen kilobytes of NUL bytes are refused", |ctx| {
+    case("zeros", Security, "RFC 9112 §2.2", "16 KiB of NUL bytes are refused", |ctx| {
         let mut client = ctx.client()?;
         client.send(vec![0; 16 * 1024])?;
         if ctx.lenient {
-            // How much of a line a server takes before it looks at it is its own choice.
+            // A server may wait for the end of the line before it checks it.
             client.send("\r\n\r\n")?;
-            if client.is_cut_off() {
-                return ctx.is_well();
+            if client.closed_without_response() {
+                return ctx.assert_healthy();
             }
         }
         let answer =
-            client.response().map_err(|stop| stop.awaiting("a refusal, status 400 or 414"))?;
+            client.response().map_err(|stop| stop.expecting("a refusal, status 400 or 414"))?;
         if !(ctx.lenient && answer.status >= 400) {
             answer.one_of(&[400, 414])?;
         }
         client.close();
-        ctx.is_well()
+        ctx.assert_healthy()
     })
     .needs(PLAIN)
     .book("The contract, \"Refusals\""),
@@ -90,17 +90,17 @@ pub(super) const CASES: &[Case] = &[
         "endless_request_line",
         Security,
         "RFC 9112 §3",
-        "A megabyte without a line's end is refused; the answer may be lost, the server not",
+        "A megabyte without the end of a line is refused; the response may be lost, but the server keeps running",
         |ctx| {
             let mut client = ctx.client()?;
             client.send(vec![b'x'; 1 << 20])?;
             let (answer, _) = client
-                .rest()
-                .map_err(|stop| stop.awaiting("a refusal or the end of the connection"))?;
+                .read_to_end()
+                .map_err(|stop| stop.expecting("a refusal or the end of the connection"))?;
             let fine = answer.is_empty() || is_refusal(&answer);
-            demand(fine, "a refusal", crate::show::bytes(&answer, answer.len()))?;
+            ensure(fine, "a refusal", crate::show::bytes(&answer, answer.len()))?;
             client.close();
-            ctx.is_well()
+            ctx.assert_healthy()
         },
     )
     .needs(PLAIN)

@@ -1,4 +1,4 @@
-//! Requests that make the application fail.
+//! Requests that make the application panic.
 
 use crate::case::Kind::Contract;
 use crate::case::{Case, Need, case};
@@ -9,66 +9,63 @@ pub(super) const CASES: &[Case] = &[
         "panic_costs_one_connection",
         Contract,
         "contract, Routes",
-        "A request that makes the application fail is 500 and closes",
+        "A request that makes the application panic is answered with 500, and the connection closed",
         |ctx| {
             let mut client = ctx.client()?;
             client.send(get("/panic"))?;
-            client.response()?.is(500)?.names("Connection", "close")?;
-            client.ends()?;
+            client.response()?.is(500)?.list_has("Connection", "close")?;
+            client.assert_closed()?;
             client.close();
-            ctx.is_well()
+            ctx.assert_healthy()
         },
     )
     .needs(&[Need::Plaintext, Need::Panic])
-    .may_complain()
+    .may_log()
     .book("The contract, \"Routes\""),
     case(
         "panic_beside_others",
         Contract,
         "contract, Routes",
-        "… and nobody else notices, five times",
+        "A panic of the application does not affect other connections, five times",
         |ctx| {
             let mut other = ctx.client()?;
             for _ in 0..5 {
                 let mut client = ctx.client()?;
                 client.send(get("/panic"))?;
                 client.response()?.is(500)?;
-                client.ends()?;
+                client.assert_closed()?;
                 other.send(echo(b"still here"))?;
-                other.response()?.is(200)?.holds("still here")?;
+                other.response()?.is(200)?.has_content("still here")?;
             }
             Ok(())
         },
     )
     .needs(&[Need::Many, Need::Panic, Need::Echo])
-    .may_complain()
+    .may_log()
     .book("The contract, \"Routes\""),
-    case("panic_is_counted", Contract, "contract, Routes", "… and it is counted in `panics`", |ctx| {
+    case("panic_is_counted", Contract, "contract, Routes", "A panic of the application is counted in `panics`", |ctx| {
         for _ in 0..3 {
             ctx.ask(get_and_close("/panic"))?.is(500)?;
         }
-        ctx.until("`panics` is 3", |ctx| {
-            let count = ctx.stat("panics")?;
-            Ok(if count == 3 { Ok(()) } else { Err(format!("panics: {count}")) })
-        })
+        ctx.poll_until_counter("panics", 3)
     })
     .needs(&[Need::Stats, Need::Panic, Need::Process])
-    .may_complain()
+    .may_log()
     .book("The contract, \"Routes\""),
     case(
         "panic_in_a_burst",
         Contract,
         "contract, Routes",
-        "What was answered before the failure has arrived; what comes behind is not answered",
+        "Responses before a panic arrive; requests behind it are not answered",
         |ctx| {
             let mut client = ctx.client()?;
             client.send([get("/plaintext"), get("/panic"), get("/plaintext")].concat())?;
             client.response()?.is(200)?;
             client.response()?.is(500)?;
-            client.ends()
+            client.assert_closed()
         },
     )
     .needs(&[Need::Plaintext, Need::Panic])
-    .may_complain()
+    .may_log()
     .book("The contract, \"Routes\""),
 ];

@@ -1,4 +1,4 @@
-//! Clients that go away, at any moment.
+//! Clients that disconnect, at any moment.
 
 use super::PLAIN;
 use crate::case::Kind::Security;
@@ -6,17 +6,17 @@ use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, get, request};
 use crate::verdict::Verdict;
 
-/// Twenty clients send this and reset; then the server is well.
+/// Asserts that the server still works after twenty clients have sent `bytes` and reset.
 fn resets_after(ctx: &mut Ctx<'_>, bytes: &[u8]) -> Verdict {
     for round in 0..20 {
         let mut client = ctx.client()?;
         client.send(bytes)?;
         if round % 2 == 0 {
-            client.drained();
+            client.wait_until_read();
         }
         client.reset();
     }
-    ctx.is_well()
+    ctx.assert_healthy()
 }
 
 pub(super) const CASES: &[Case] = &[
@@ -24,7 +24,7 @@ pub(super) const CASES: &[Case] = &[
         "reset_at_once",
         Security,
         "accept(2), ECONNABORTED",
-        "Clients that reset before they say anything do no harm",
+        "Clients that reset before they send anything do no harm",
         |ctx| resets_after(ctx, b""),
     )
     .needs(PLAIN),
@@ -54,7 +54,7 @@ pub(super) const CASES: &[Case] = &[
         "reset_before_the_answer",
         Security,
         "write(2), EPIPE",
-        "Clients that reset before their answer do no harm",
+        "Clients that reset before their response do no harm",
         |ctx| resets_after(ctx, &get("/plaintext")),
     )
     .needs(PLAIN),
@@ -62,7 +62,7 @@ pub(super) const CASES: &[Case] = &[
         "reset_in_a_long_answer",
         Security,
         "write(2), EPIPE; signal(7), SIGPIPE",
-        "Clients that reset within a long answer do no harm",
+        "Clients that reset within a long response do no harm",
         |ctx| resets_after(ctx, &get("/bytes/50000000")),
     )
     .needs(&[Need::Plaintext, Need::Bytes]),
@@ -78,13 +78,13 @@ pub(super) const CASES: &[Case] = &[
         "reset_while_it_sleeps",
         Security,
         "write(2), EPIPE",
-        "A client that resets while its answer sleeps does no harm",
+        "A client that resets while its response sleeps does no harm",
         |ctx| {
             let mut client = ctx.client()?;
             client.send(get("/sleep/200"))?;
-            client.drained();
+            client.wait_until_read();
             client.reset();
-            ctx.is_well()
+            ctx.assert_healthy()
         },
     )
     .needs(&[Need::Plaintext, Need::Sleep]),
@@ -100,7 +100,7 @@ pub(super) const CASES: &[Case] = &[
                 client.response()?.is(200)?;
                 client.reset();
             }
-            ctx.is_well()
+            ctx.assert_healthy()
         },
     )
     .needs(PLAIN),
@@ -121,18 +121,18 @@ pub(super) const CASES: &[Case] = &[
             for _ in 0..20 {
                 let mut client = ctx.client()?;
                 client.send("nonsense\r\n\r\n")?;
-                if client.is_cut_off() {
+                if client.closed_without_response() {
                     continue;
                 }
                 let answer = client.response();
                 let answer =
-                    answer.map_err(|stop| stop.awaiting("a refusal, status 400"))?;
+                    answer.map_err(|stop| stop.expecting("a refusal, status 400"))?;
                 if !(ctx.lenient && answer.status >= 400) {
                     answer.is(400)?;
                 }
                 client.reset();
             }
-            ctx.is_well()
+            ctx.assert_healthy()
         },
     )
     .needs(PLAIN),
@@ -140,14 +140,14 @@ pub(super) const CASES: &[Case] = &[
         "close_without_reading",
         Security,
         "write(2), EPIPE",
-        "Clients that ask and leave do no harm",
+        "Clients that send a request and close without reading do no harm",
         |ctx| {
             for _ in 0..20 {
                 let mut client = ctx.client()?;
                 client.send(get("/bytes/5000000"))?;
                 client.close();
             }
-            ctx.is_well()
+            ctx.assert_healthy()
         },
     )
     .needs(&[Need::Plaintext, Need::Bytes]),
@@ -155,12 +155,12 @@ pub(super) const CASES: &[Case] = &[
         "knocks_and_runs",
         Security,
         "accept(2)",
-        "Three hundred connections that are closed at once do no harm",
+        "300 connections that are closed immediately do no harm",
         |ctx| {
             for _ in 0..300 {
                 ctx.client()?.close();
             }
-            ctx.is_well()
+            ctx.assert_healthy()
         },
     )
     .needs(PLAIN),

@@ -1,11 +1,11 @@
-//! The method: which are known, and which a route lacks.
+//! The method: unknown methods, and methods that a route does not allow.
 
 use crate::case::Kind::{Contract, Must, Security, Should};
 use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, request};
-use crate::verdict::{Verdict, demand};
+use crate::verdict::{Verdict, ensure};
 
-/// `/plaintext` has not this method: 405, and Allow says which it has.
+/// Asserts that `/plaintext` answers this method with 405, and lists the allowed ones in Allow.
 fn lacks_method(
     ctx: &mut Ctx<'_>,
     method: &str,
@@ -14,11 +14,11 @@ fn lacks_method(
 ) -> Verdict {
     let bytes = request(method, "/plaintext", fields);
     if ctx.standards && ctx.ask(&bytes)?.status == 501 {
-        // A server that knows the method nowhere says so (RFC 9110 section 9.1).
+        // A server without any support for the method sends 501 (RFC 9110 section 9.1).
         return Ok(());
     }
-    let answer = ctx.answers(bytes, 405)?;
-    allowed.iter().try_for_each(|name| answer.names("Allow", name).map(drop))
+    let answer = ctx.assert_answered(bytes, 405)?;
+    allowed.iter().try_for_each(|name| answer.list_has("Allow", name).map(drop))
 }
 
 pub(super) const CASES: &[Case] = &[
@@ -26,8 +26,8 @@ pub(super) const CASES: &[Case] = &[
         "unknown_method",
         Should,
         "RFC 9110 §9.1",
-        "A method that nobody knows is 501, and the connection goes on",
-        |ctx| ctx.answers(request("BREW", "/plaintext", ""), 501).map(drop),
+        "An unknown method is 501, and the connection stays open",
+        |ctx| ctx.assert_answered(request("BREW", "/plaintext", ""), 501).map(drop),
     )
     .needs(&[Need::Plaintext]),
     case(
@@ -35,26 +35,26 @@ pub(super) const CASES: &[Case] = &[
         Should,
         "RFC 9110 §9.1",
         "Methods are case-sensitive: `get` is not GET",
-        |ctx| ctx.answers(request("get", "/plaintext", ""), 501).map(drop),
+        |ctx| ctx.assert_answered(request("get", "/plaintext", ""), 501).map(drop),
     )
     .needs(&[Need::Plaintext]),
     case(
         "method_is_no_token",
         Should,
         "RFC 9110 §9.1",
-        "A method with a character that no token has is malformed",
+        "A method with a character that a token must not have is refused",
         |ctx| {
             let statuses = ctx.either(&[400], &[400, 501]);
-            ctx.refuses_with(request("G@T", "/plaintext", ""), statuses)
+            ctx.assert_refused_with(request("G@T", "/plaintext", ""), statuses)
         },
     ),
     case(
         "connect",
         Contract,
         "RFC 9110 §9.3.6",
-        "CONNECT is no proxy's business here: 501 and close",
+        "CONNECT is 501 and closes, because the server is not a proxy",
         |ctx| {
-            ctx.refuses(
+            ctx.assert_refused(
                 "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n",
                 501,
             )
@@ -88,15 +88,15 @@ pub(super) const CASES: &[Case] = &[
         "trace",
         Security,
         "RFC 9110 §9.3.8",
-        "TRACE would show what it must not: 405",
+        "TRACE is 405, because it could reveal credentials",
         |ctx| {
-            let answer = ctx.answers(
+            let answer = ctx.assert_answered(
                 request("TRACE", "/plaintext", "Cookie: tell-nobody\r\n"),
                 405,
             )?;
-            demand(
+            ensure(
                 !answer.text().contains("tell-nobody"),
-                "an answer that repeats no field",
+                "a response that repeats no field of the request",
                 answer.text(),
             )
         },
@@ -106,10 +106,10 @@ pub(super) const CASES: &[Case] = &[
         "options_star",
         Contract,
         "RFC 9110 §9.3.7",
-        "OPTIONS * asks about the server itself: 204 with Allow",
+        "OPTIONS * is 204 with Allow",
         |ctx| {
-            let answer = ctx.answers(request("OPTIONS", "*", ""), 204)?;
-            answer.names("Allow", "GET").map(drop)
+            let answer = ctx.assert_answered(request("OPTIONS", "*", ""), 204)?;
+            answer.list_has("Allow", "GET").map(drop)
         },
     )
     .needs(&[Need::Plaintext]),

@@ -1,4 +1,4 @@
-//! The target: its four forms, and the bytes that it may not have.
+//! The target: its four forms, and bytes that it must not have.
 
 use crate::case::Kind::{Contract, Must, Security, Should};
 use crate::case::{Case, Need, case};
@@ -9,25 +9,25 @@ pub(super) const CASES: &[Case] = &[
         "star_with_get",
         Should,
         "RFC 9112 §3, §3.2.4",
-        "The target * belongs to OPTIONS alone",
-        |ctx| ctx.refuses(request("GET", "*", ""), 400),
+        "The target * is refused for methods other than OPTIONS",
+        |ctx| ctx.assert_refused(request("GET", "*", ""), 400),
     ),
     case(
         "target_without_slash",
         Contract,
         "RFC 9112 §3.2.1",
-        "A path begins with a slash",
-        |ctx| ctx.refuses(request("GET", "plaintext", ""), 400),
+        "A target that does not begin with a slash is refused",
+        |ctx| ctx.assert_refused(request("GET", "plaintext", ""), 400),
     ),
     case(
         "absolute_form",
         Must,
         "RFC 9112 §3.2.2",
-        "The absolute form is understood",
+        "A target in absolute form is accepted",
         |ctx| {
             ctx.ask(get_and_close("http://suite/plaintext"))?
                 .is(200)?
-                .holds("Hello, World!")
+                .has_content("Hello, World!")
                 .map(drop)
         },
     ),
@@ -35,14 +35,14 @@ pub(super) const CASES: &[Case] = &[
         "absolute_form_upper_case",
         Must,
         "RFC 9110 §4.2.3",
-        "A scheme's name is case-insensitive",
+        "The scheme of an absolute form is case-insensitive",
         |ctx| ctx.ask(get_and_close("HTTP://suite/plaintext"))?.is(200).map(drop),
     ),
     case(
         "absolute_form_beats_host",
         Must,
         "RFC 9112 §3.2.2",
-        "With the absolute form the Host field is ignored",
+        "With a target in absolute form the Host field is ignored",
         |ctx| {
             ctx.ask("GET http://suite/plaintext HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n")?
                 .is(200)
@@ -53,14 +53,14 @@ pub(super) const CASES: &[Case] = &[
         "absolute_form_needs_host",
         Must,
         "RFC 9112 §3.2",
-        "Host is needed with the absolute form too",
-        |ctx| ctx.refuses("GET http://suite/plaintext HTTP/1.1\r\n\r\n", 400),
+        "A target in absolute form without a Host field is refused",
+        |ctx| ctx.assert_refused("GET http://suite/plaintext HTTP/1.1\r\n\r\n", 400),
     ),
     case(
         "absolute_form_without_path",
         Must,
         "RFC 9110 §4.2.3",
-        "An empty path is the same as /",
+        "An empty path in absolute form is the same as /",
         |ctx| ctx.ask(get_and_close("http://suite"))?.is(200).map(drop),
     )
     .needs(&[Need::Files]),
@@ -68,40 +68,44 @@ pub(super) const CASES: &[Case] = &[
         "absolute_form_empty_host",
         Must,
         "RFC 9110 §4.2.1",
-        "An http URL with an empty host is invalid",
+        "A target in absolute form with an empty host is refused",
         |ctx| {
-            // RFC 9110 wants it rejected, and leaves open how.
+            // RFC 9110 requires that it is rejected, with no particular status.
             let statuses = ctx.either(&[400], &[400, 403, 404, 421]);
-            ctx.refuses_with(request("GET", "http:///plaintext", ""), statuses)
+            ctx.assert_refused_with(request("GET", "http:///plaintext", ""), statuses)
         },
     ),
     case(
         "other_scheme",
         Contract,
         "RFC 9112 §3.2.2",
-        "A URL of another scheme is not this server's",
-        |ctx| ctx.refuses(request("GET", "ftp://suite/plaintext", ""), 400),
+        "A target in absolute form with another scheme is refused",
+        |ctx| ctx.assert_refused(request("GET", "ftp://suite/plaintext", ""), 400),
     ),
     case(
         "nul_in_target",
         Security,
         "RFC 9112 §3",
-        "A NUL byte in the request line is malformed",
-        |ctx| ctx.refuses("GET /plain\0text HTTP/1.1\r\nHost: suite\r\n\r\n", 400),
+        "A NUL byte in the target is refused",
+        |ctx| ctx.assert_refused("GET /plain\0text HTTP/1.1\r\nHost: suite\r\n\r\n", 400),
     ),
     case(
         "control_in_target",
         Contract,
         "RFC 9112 §3.2",
-        "A control character in the target is malformed",
-        |ctx| ctx.refuses("GET /plain\x01text HTTP/1.1\r\nHost: suite\r\n\r\n", 400),
+        "A control character in the target is refused",
+        |ctx| {
+            ctx.assert_refused("GET /plain\x01text HTTP/1.1\r\nHost: suite\r\n\r\n", 400)
+        },
     ),
     case(
         "delete_in_target",
         Contract,
         "RFC 9112 §3.2",
-        "A DEL character in the target is malformed",
-        |ctx| ctx.refuses("GET /plain\x7ftext HTTP/1.1\r\nHost: suite\r\n\r\n", 400),
+        "A DEL character in the target is refused",
+        |ctx| {
+            ctx.assert_refused("GET /plain\x7ftext HTTP/1.1\r\nHost: suite\r\n\r\n", 400)
+        },
     ),
     case(
         "query_is_ignored",
@@ -109,7 +113,10 @@ pub(super) const CASES: &[Case] = &[
         "RFC 9110 §4.2.1",
         "The query does not change the route",
         |ctx| {
-            ctx.get("/plaintext?a=b&c=../../x")?.is(200)?.holds("Hello, World!").map(drop)
+            ctx.get("/plaintext?a=b&c=../../x")?
+                .is(200)?
+                .has_content("Hello, World!")
+                .map(drop)
         },
     ),
 ];

@@ -1,4 +1,4 @@
-//! What a client costs while it is there: idle, not reading, or only announcing.
+//! Memory of open connections: idle, not reading, or with content that is only announced.
 
 use super::known;
 use crate::case::Kind::Security;
@@ -6,15 +6,15 @@ use crate::case::{Case, Need, case};
 use crate::client::Client;
 use crate::ctx::{Ctx, get, request};
 use crate::proc;
-use crate::stage::Model;
-use crate::verdict::{Step, Verdict, demand};
+use crate::profile::Model;
+use crate::verdict::{CaseResult, Verdict, ensure};
 
 const NEVER_READS: &str = "Chapter 1, \"The client that never reads\"";
 
-/// The growth of the server's own memory in KiB while `clients` hold on.
-fn growth(ctx: &mut Ctx<'_>, clients: usize, bytes: &[u8]) -> Step<u64> {
+/// Returns by how many KiB the server's memory grows while `clients` connections are open.
+fn growth(ctx: &mut Ctx<'_>, clients: usize, bytes: &[u8]) -> CaseResult<u64> {
     for _ in 0..20 {
-        ctx.is_well()?;
+        ctx.assert_healthy()?;
     }
     let pid = ctx.pid()?;
     let before = known(proc::memory(pid))?;
@@ -22,17 +22,17 @@ fn growth(ctx: &mut Ctx<'_>, clients: usize, bytes: &[u8]) -> Step<u64> {
     for _ in 0..clients {
         let mut client = ctx.small_client()?;
         client.send(bytes)?;
-        client.drained();
+        client.wait_until_read();
         held.push(client);
     }
-    // A new client is served, so the server has had its time with the others.
-    ctx.is_well()?;
+    // When a new client has been served, the server has handled the others, too.
+    ctx.assert_healthy()?;
     let after = known(proc::memory(pid))?;
     drop(held);
     Ok(after.saturating_sub(before))
 }
 
-/// As many as `select` has room for.
+/// Number of idle clients: fewer than `select` supports.
 const CROWD: usize = 900;
 
 fn grows_less_than(
@@ -41,16 +41,16 @@ fn grows_less_than(
     bytes: &[u8],
     most: u64,
 ) -> Verdict {
-    let each = match ctx.stage.model {
-        // A forked child has its parent's pages too, counted again for each child.
+    let each = match ctx.profile.model {
+        // The parent's pages are counted again for each forked child.
         Model::ProcessPerClient => 1024,
-        // Here they were counted before, but a child makes its own when it first serves.
+        // The children exist before, but copy pages when they first serve a client.
         Model::PoolOfProcesses => 512,
         _ => 128,
     };
     let most = most + each * clients as u64;
     let grown = growth(ctx, clients, bytes)?;
-    demand(
+    ensure(
         grown < most,
         format!("less than {most} KiB more with {clients} such clients"),
         format!("{grown} KiB more"),
@@ -58,38 +58,38 @@ fn grows_less_than(
 }
 
 pub(super) const CASES: &[Case] = &[
-    case("memory_of_idle_clients", Security, "CWE-770", "A hundred idle clients need little memory", |ctx| {
+    case("memory_of_idle_clients", Security, "CWE-770", "100 idle clients need little memory", |ctx| {
         grows_less_than(ctx, 100, &get("/plaintext"), 8 * 1024)
     })
     .clients(105)
     .needs(&[Need::Process, Need::Plaintext, Need::Many]),
-    case("memory_of_a_crowd_of_idle_clients", Security, "CWE-770", "Of a client that was answered and is idle, nothing is kept that is only needed to serve it: no buffer, no stack, no future", |ctx| {
+    case("memory_of_a_crowd_of_idle_clients", Security, "CWE-770", "An idle client keeps nothing that is needed only while it is served: no buffer, no stack, no future", |ctx| {
         ctx.serve(&[("idle-timeout", "600")])?;
-        // Where each has a thread or waits for one, that is what it costs.
-        if !matches!(ctx.stage.model, Model::Events { .. } | Model::Spinning | Model::Coroutines) {
-            return ctx.is_well();
+        // With a thread or process per client, an idle client costs at least that.
+        if !matches!(ctx.profile.model, Model::Events { .. } | Model::Spinning | Model::Coroutines) {
+            return ctx.assert_healthy();
         }
         let grown = growth(ctx, CROWD, &get("/plaintext"))?;
-        let most = CROWD as u64; // a KiB each: the largest of ours has an eighth of that
-        demand(grown < most, format!("less than {most} KiB more with {CROWD} such clients"), format!("{grown} KiB more"))
+        let most = CROWD as u64; // 1 KiB each; the book's servers need an eighth of that.
+        ensure(grown < most, format!("less than {most} KiB more with {CROWD} such clients"), format!("{grown} KiB more"))
     })
     .clients(CROWD + 5)
     .needs(&[Need::Process, Need::Plaintext, Need::Many])
     .level(3)
     .book("Chapter 6, \"Idle without a stack\""),
-    case("memory_of_those_that_never_read", Security, "CWE-770", "Twenty clients that ask for a gigabyte each and do not read need little memory", |ctx| {
+    case("memory_of_clients_that_never_read", Security, "CWE-770", "20 clients that each request a gigabyte and do not read need little memory", |ctx| {
         grows_less_than(ctx, 20, &get("/bytes/1073741824").repeat(100), 16 * 1024)
     })
     .clients(25)
     .needs(&[Need::Process, Need::Plaintext, Need::Bytes, Need::Many])
     .book(NEVER_READS),
-    case("memory_of_files", Security, "sendfile(2); CWE-770", "Twenty clients that do not read a large file do not bring it into memory twenty times", |ctx| {
+    case("memory_of_files", Security, "sendfile(2); CWE-770", "20 clients that do not read a large file do not make the server hold it in memory 20 times", |ctx| {
         grows_less_than(ctx, 20, &get("/large.bin"), 16 * 1024)
     })
     .clients(25)
     .needs(&[Need::Process, Need::Plaintext, Need::Files, Need::Many])
     .book(NEVER_READS),
-    case("memory_of_promises", Security, "CWE-789", "Content that is only announced needs no memory: forty times a mebibyte", |ctx| {
+    case("memory_of_promises", Security, "CWE-789", "Content that is only announced needs no memory: 40 clients with 1 MiB each", |ctx| {
         grows_less_than(ctx, 40, &request("POST", "/echo", "Content-Length: 1048576\r\n"), 8 * 1024)
     })
     .clients(45)
@@ -98,30 +98,30 @@ pub(super) const CASES: &[Case] = &[
         "one_large_promise",
         Security,
         "CWE-789",
-        "Nothing is reserved for content that is only announced: 90 gigabytes, where that is allowed",
+        "The server allocates nothing for 90 GB of content that is only announced, with a --max-body above that",
         |ctx| {
             ctx.serve(&[("max-body", "100000000000")])?;
             for _ in 0..3 {
                 let mut client = ctx.client()?;
                 client.send(request("POST", "/echo", "Content-Length: 90000000000\r\n"))?;
                 client.send("some")?;
-                client.drained();
+                client.wait_until_read();
                 client.reset();
-                ctx.is_well()?;
+                ctx.assert_healthy()?;
             }
             Ok(())
         },
     )
     .needs(&[Need::Process, Need::Plaintext, Need::Echo]),
-    case("promises_are_given_back", Security, "CWE-771", "What a request might have needed is given back when it is answered, though its connection stays", |ctx| {
+    case("promises_are_given_back", Security, "CWE-771", "Memory reserved for a request is released when it is answered, though the connection stays open", |ctx| {
         ctx.serve(&[("max-buffered", "65536")])?;
         let mut held = Vec::new();
         for _ in 0..12 {
             let mut client = ctx.client()?;
             let head = request("POST", "/echo", "Transfer-Encoding: chunked\r\n");
-            // So much that more room is claimed for what may follow, and then nothing follows.
+            // Enough that the server reserves room for more content, and then none follows.
             client.send([&head[..], b"2ee0\r\n", &[b'x'; 0x2ee0]].concat())?;
-            client.drained();
+            client.wait_until_read();
             client.send("\r\n0\r\n\r\n")?;
             client.response()?.is(200)?;
             held.push(client);

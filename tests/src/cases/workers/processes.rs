@@ -1,52 +1,53 @@
-//! Processes, one of which is stopped or killed: what its client sees, what it leaves
-//! behind, and who takes its place.
+//! Worker processes that are terminated or killed: what their client sees, what they leave behind,
+//! and how they are replaced.
 
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{NEVER, PLAIN, few, occupied, one_more};
+use super::{NEVER, PLAIN, few, occupy_workers, one_more};
 use crate::case::Kind::{Book, Contract};
 use crate::case::{Case, Need, case};
 use crate::cases::many::{hold, round_trip};
 use crate::cases::resources::known;
-use crate::client::{Client, Seen};
+use crate::cases::shutdown::wait_until_no_process;
+use crate::client::{Client, Peek};
 use crate::ctx::{Ctx, echo, get, request};
 use crate::fixture::pattern;
 use crate::proc::{self, Child};
+use crate::profile::Model;
+use crate::profile::Model::{PoolOfProcesses, ProcessPerClient};
 use crate::queue::unread_by_peer;
-use crate::stage::Model;
-use crate::stage::Model::{PoolOfProcesses, ProcessPerClient};
-use crate::verdict::{Step, Verdict, demand};
+use crate::verdict::{CaseResult, Verdict, ensure};
 
 const PROCESSES: &[Model] = &[PoolOfProcesses];
 
 const CHILDREN: &str = "Chapter 2, \"Processes made once: prefork\"";
 
-/// The worker processes that live.
-fn workers(pid: u32) -> Step<Vec<u32>> {
+/// Returns the running worker processes.
+fn workers(pid: u32) -> CaseResult<Vec<u32>> {
     let living = |child: &Child| !child.zombie;
     Ok(known(proc::children(pid))?.iter().filter(|c| living(c)).map(|c| c.pid).collect())
 }
 
 fn send_signal(pid: u32, signal: Signal) {
-    // It may have died of itself.
+    // The process may already have exited.
     let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
 }
 
-/// How often the suite looks for workers that it has not killed yet.
-const LOOKS: usize = 60;
+/// How often the suite looks for new workers to kill.
+const ROUNDS: usize = 60;
 
-/// Kills every worker as soon as it is seen. How many, and the longest time between two
-/// looks.
-fn kills_at_sight(ctx: &mut Ctx<'_>) -> Step<(usize, Duration)> {
-    let (_, options) = few(ctx.stage);
+/// Kills every worker as soon as it appears. Returns the number of workers killed, and the longest
+/// time between two looks.
+fn kill_new_workers(ctx: &mut Ctx<'_>) -> CaseResult<(usize, Duration)> {
+    let (_, options) = few(ctx.profile);
     ctx.serve(options)?;
     let pid = ctx.pid()?;
     let (mut killed, mut last, mut longest) =
         (Vec::new(), Instant::now(), Duration::ZERO);
-    for _ in 0..LOOKS {
+    for _ in 0..ROUNDS {
         for worker in workers(pid)? {
             if !killed.contains(&worker) {
                 send_signal(worker, Signal::SIGKILL);
@@ -60,30 +61,38 @@ fn kills_at_sight(ctx: &mut Ctx<'_>) -> Step<(usize, Duration)> {
     Ok((killed.len(), longest))
 }
 
-/// Every worker has a client. One worker is ended by a signal: its client sees that,
-/// nobody else does, and somebody new takes its place.
-fn replaces(ctx: &mut Ctx<'_>, signal: Signal) -> Verdict {
-    let mut held = occupied(ctx, &[("idle-timeout", NEVER)])?;
+/// Occupies every worker with a client, sends a signal to one worker, and asserts that only its
+/// client is disconnected and that a new worker replaces it.
+fn assert_replaced(ctx: &mut Ctx<'_>, signal: Signal) -> Verdict {
+    let mut held = occupy_workers(ctx, &[("idle-timeout", NEVER)])?;
     let pid = ctx.pid()?;
     let Some(&one) = workers(pid)?.first() else { return Ok(()) };
-    ctx.log
-        .add("", crate::transcript::What::Note(format!("sends {signal} to one worker")));
+    ctx.log.add(
+        "",
+        crate::transcript::EventKind::Note(format!("sends {signal} to one worker")),
+    );
     send_signal(one, signal);
-    ctx.until("the end of one connection", |_| {
-        let gone = |client: &mut Client| client.look(Duration::ZERO) != Seen::Nothing;
+    ctx.poll_until("the end of the connection that the worker served", |_| {
+        let gone = |client: &mut Client| client.peek(Duration::ZERO) != Peek::Nothing;
         let Some(at) = held.iter_mut().position(gone) else {
             return Ok(Err("all are open".to_owned()));
         };
-        held.remove(at).is_gone()?;
+        held.remove(at).assert_disconnected()?;
         Ok(Ok(()))
     })?;
     let mut new = one_more(ctx)?;
     new.response()
-        .map_err(|stop| stop.awaiting("a new worker in the place of the dead one"))?
+        .map_err(|stop| {
+            stop.expecting("a response from a new worker that replaces the dead one")
+        })?
         .is(200)?;
     held.iter_mut().try_for_each(round_trip)?;
     round_trip(&mut new)?;
-    demand(!workers(pid)?.contains(&one), "a worker that has ended", "it is there yet")
+    ensure(
+        !workers(pid)?.contains(&one),
+        "the signaled worker has exited",
+        "it is still running",
+    )
 }
 
 pub(super) const CASES: &[Case] = &[
@@ -91,58 +100,58 @@ pub(super) const CASES: &[Case] = &[
         "killed_worker_is_replaced",
         Book,
         "fork(2), wait(2)",
-        "A worker is killed: one client sees it, nobody else does, and a new worker takes its place",
-        |ctx| replaces(ctx, Signal::SIGKILL),
+        "A killed worker is replaced, and only its own client is disconnected",
+        |ctx| assert_replaced(ctx, Signal::SIGKILL),
     )
     .needs(PLAIN)
     .only(PROCESSES)
-    .may_complain()
+    .may_log()
     .book(CHILDREN),
     case(
         "stopped_worker_is_replaced",
         Book,
         "fork(2), wait(2)",
-        "SIGTERM to one worker ends that one, in order, and not the server",
-        |ctx| replaces(ctx, Signal::SIGTERM),
+        "SIGTERM to one worker stops that worker gracefully, and not the server",
+        |ctx| assert_replaced(ctx, Signal::SIGTERM),
     )
     .needs(PLAIN)
     .only(PROCESSES)
     .book(CHILDREN),
     case(
-        "half_a_request_together_with_the_stop",
+        "half_a_request_together_with_sigterm",
         Contract,
         "contract, Starting and stopping",
-        "SIGTERM and half a request find a client's process asleep, both at once: it reads the rest \
-         and answers",
+        "If SIGTERM and half a request arrive at a client's process at the same time, it reads the rest \
+        and answers",
         |ctx| {
             ctx.serve(&[("drain-timeout", NEVER)])?;
             let mut client = ctx.client()?;
             round_trip(&mut client)?;
             let server = ctx.pid()?;
             let Some(child) = workers(server)?.pop() else {
-                return demand(false, "a process for the client", "none");
+                return ensure(false, "a process for the client", "no process");
             };
-            ctx.until("a process that waits for its client", |_| {
+            ctx.poll_until("the process is blocked waiting for its client", |_| {
                 let runs = known(proc::running(server))?;
-                Ok(if runs { Err("it runs".to_owned()) } else { Ok(()) })
+                Ok(if runs { Err("it is running".to_owned()) } else { Ok(()) })
             })?;
             send_signal(child, Signal::SIGSTOP);
-            ctx.until("a process that is stopped", |_| {
+            ctx.poll_until("the process is stopped", |_| {
                 let stopped = known(proc::stopped(child))?;
-                Ok(if stopped { Ok(()) } else { Err("it is not".to_owned()) })
+                Ok(if stopped { Ok(()) } else { Err("it is not stopped".to_owned()) })
             })?;
             let bytes = get("/plaintext");
             let (first, rest) = bytes.split_at(20);
             client.send(first)?;
             send_signal(child, Signal::SIGTERM);
             send_signal(child, Signal::SIGCONT);
-            ctx.until("a process that has read the half", |_| {
+            ctx.poll_until("the process has read the first half", |_| {
                 let left = known(unread_by_peer(&client.stream))?;
-                Ok(if left == 0 { Ok(()) } else { Err(format!("{left} bytes lie in the socket")) })
+                Ok(if left == 0 { Ok(()) } else { Err(format!("{left} bytes are unread")) })
             })?;
             client.send(rest)?;
-            client.response()?.is(200)?.holds("Hello, World!")?.names("Connection", "close")?;
-            client.ends()
+            client.response()?.is(200)?.has_content("Hello, World!")?.list_has("Connection", "close")?;
+            client.assert_closed()
         },
     )
     .needs(PLAIN)
@@ -152,15 +161,15 @@ pub(super) const CASES: &[Case] = &[
         "all_workers_killed",
         Book,
         "fork(2), wait(2)",
-        "All workers are killed at once, three times, and all are replaced",
+        "All workers are replaced after they are killed at the same time, three times",
         |ctx| {
-            drop(occupied(ctx, &[])?);
+            drop(occupy_workers(ctx, &[])?);
             let pid = ctx.pid()?;
-            let all = few(ctx.stage).0;
+            let all = few(ctx.profile).0;
             for _ in 0..3 {
                 let dead = workers(pid)?;
                 dead.iter().for_each(|&worker| send_signal(worker, Signal::SIGKILL));
-                ctx.until(&format!("{all} other workers"), |_| {
+                ctx.poll_until(&format!("{all} new workers"), |_| {
                     let now = workers(pid)?;
                     let new = now.iter().filter(|worker| !dead.contains(worker)).count();
                     Ok(if new == all { Ok(()) } else { Err(format!("{new}")) })
@@ -171,31 +180,31 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(PLAIN)
     .only(PROCESSES)
-    .may_complain()
+    .may_log()
     .book(CHILDREN),
     case(
         "killed_worker_gives_back",
         Book,
         "mmap(2), MAP_SHARED",
-        "A worker that is killed in the middle of a content leaves nothing behind: not its \
-         connection in `open`, nor its part of --max-buffered",
+        "A worker that is killed while it reads a content leaves nothing behind: neither its connection \
+        in `open` nor its part of --max-buffered",
         |ctx| {
-            let (_, options) = ctx.stage.at_once().unwrap_or((1, &[]));
+            let (_, options) = ctx.profile.capacity().unwrap_or((1, &[]));
             ctx.serve(&[options, &[("max-buffered", "100000")]].concat())?;
             let pid = ctx.pid()?;
             for _ in 0..3 {
                 let mut client = ctx.client()?;
                 client.send(request("POST", "/echo", "Content-Length: 90000\r\n"))?;
                 client.send(pattern(80_000))?;
-                client.drained();
+                client.wait_until_read();
                 for worker in workers(pid)? {
                     send_signal(worker, Signal::SIGKILL);
                 }
-                client.is_gone()?;
+                client.assert_disconnected()?;
                 let content = pattern(80_000);
-                ctx.until("room for 80,000 bytes, and `open` 1", |ctx| {
+                ctx.poll_until("80,000 bytes can be buffered, and `open` is 1", |ctx| {
                     let status = ctx.ask(echo(&content))?.status;
-                    let open = ctx.stat("open")?;
+                    let open = ctx.counter("open")?;
                     let fine = status == 200 && open == 1;
                     Ok(if fine { Ok(()) } else { Err(format!("{status}, open: {open}")) })
                 })?;
@@ -205,53 +214,50 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(&[Need::Plaintext, Need::Echo, Need::Stats, Need::Process])
     .only(&[PoolOfProcesses, ProcessPerClient])
-    .may_complain()
+    .may_log()
     .book(CHILDREN),
     case(
         "no_rush_to_replace",
         Book,
         "fork(2)",
-        "Workers that die as soon as they are made are made again, but not at full speed",
+        "Workers that die immediately are replaced, with growing pauses",
         |ctx| {
-            // A suite that was itself kept waiting by the machine has let the workers live,
-            // and proves nothing: then once more.
+            // If the suite itself was delayed, the workers lived longer, and the attempt proves
+            // nothing.
             for _ in 0..5 {
-                let (killed, longest) = kills_at_sight(ctx)?;
+                let (killed, longest) = kill_new_workers(ctx)?;
                 if longest > Duration::from_millis(500) {
                     continue;
                 }
-                demand(
-                    killed < LOOKS,
-                    format!("pauses that grow: fewer than {LOOKS} workers in {LOOKS} looks"),
+                ensure(
+                    killed < ROUNDS,
+                    format!("pauses that grow: fewer than {ROUNDS} workers in {ROUNDS} looks"),
                     "more",
                 )?;
-                demand(killed > few(ctx.stage).0, "new workers", "none")?;
+                ensure(killed > few(ctx.profile).0, "new workers", "none")?;
                 break;
             }
-            ctx.is_well()
+            ctx.assert_healthy()
         },
     )
     .needs(PLAIN)
     .only(PROCESSES)
-    .may_complain()
+    .may_log()
     .book(CHILDREN),
     case(
         "workers_die_with_their_parent",
         Book,
         "prctl(2), PR_SET_PDEATHSIG",
-        "The parent is killed, and the workers do not stay behind with its port",
+        "When the parent is killed, its workers exit and release the port",
         |ctx| {
-            let held = occupied(ctx, &[("drain-timeout", "1")])?;
+            let held = occupy_workers(ctx, &[("drain-timeout", "1")])?;
             let pid = ctx.pid()?;
             known(proc::children(pid))?;
             ctx.server()?.signal(Signal::SIGKILL)?;
             ctx.server()?.wait()?;
-            ctx.until("no process of the server's is left", |_| match proc::group(pid) {
-                Some(0) | None => Ok(Ok(())),
-                Some(left) => Ok(Err(format!("{left} left"))),
-            })?;
+            wait_until_no_process(ctx, pid)?;
             drop(held);
-            ctx.done_with_server();
+            ctx.forget_server();
             Ok(())
         },
     )

@@ -1,12 +1,13 @@
-//! SIGTERM, where workers are made once: those that are free, and those who wait for one.
+//! SIGTERM to a server with a fixed number of workers: idle workers, and queued clients.
 
 use super::{
-    NEVER, PLAIN, POOLS, QUEUE, STATS, THREADS, few, occupied, one_more, until_accepted,
+    NEVER, PLAIN, POOLS, QUEUE, STATS, THREADS, few, occupy_workers, one_more,
+    wait_until_accepted,
 };
 use crate::case::Kind::Contract;
 use crate::case::{Case, case};
 use crate::cases::resources::known;
-use crate::cases::shutdown::{ends_well, terminate};
+use crate::cases::shutdown::{assert_clean_exit, terminate};
 use crate::ctx::get;
 use crate::queue::unread_by_peer;
 
@@ -15,76 +16,74 @@ pub(super) const CASES: &[Case] = &[
         "free_workers_stop",
         Contract,
         "contract, Starting and stopping",
-        "SIGTERM wakes the workers that wait for a client, those that have served and those \
-         that never have",
+        "SIGTERM wakes the workers that wait for a client, whether they have served one before or not",
         |ctx| {
-            drop(occupied(ctx, &[("drain-timeout", NEVER), ("idle-timeout", NEVER)])?);
+            drop(occupy_workers(ctx, &[("drain-timeout", NEVER), ("idle-timeout", NEVER)])?);
             terminate(ctx)?;
-            ends_well(ctx)?;
-            let (_, options) = few(ctx.stage);
+            assert_clean_exit(ctx)?;
+            let (_, options) = few(ctx.profile);
             ctx.serve(&[options, &[("drain-timeout", NEVER)]].concat())?;
             terminate(ctx)?;
-            ends_well(ctx)
+            assert_clean_exit(ctx)
         },
     )
     .needs(PLAIN)
     .only(POOLS)
     .book("Chapter 2, \"What must be got right\""),
     case(
-        "who_is_in_the_queue_is_served_at_the_stop",
+        "queued_clients_are_served_at_shutdown",
         Contract,
         "contract, Starting and stopping",
-        "SIGTERM, and those who were accepted and wait for a worker get their answers",
+        "After SIGTERM clients that were accepted and wait for a worker are still answered",
         |ctx| {
-            let mut held = occupied(ctx, &[("drain-timeout", NEVER)])?;
+            let mut held = occupy_workers(ctx, &[("drain-timeout", NEVER)])?;
             let accepted = held.len() as u64 + 2;
             let mut waiting = [one_more(ctx)?, one_more(ctx)?];
             let Some(busy) = held.first_mut() else { return Ok(()) };
-            until_accepted(ctx, busy, accepted)?;
+            wait_until_accepted(ctx, busy, accepted)?;
             terminate(ctx)?;
             for client in &mut held {
-                client.ends()?;
+                client.assert_closed()?;
             }
             for client in &mut waiting {
                 let answer = client.response();
-                let answer = answer.map_err(|stop| stop.awaiting("the queue's answers"))?;
-                answer.is(200)?.names("Connection", "close")?;
+                let answer = answer.map_err(|stop| stop.expecting("responses for the queued clients"))?;
+                answer.is(200)?.list_has("Connection", "close")?;
             }
             drop((held, waiting));
-            ends_well(ctx)
+            assert_clean_exit(ctx)
         },
     )
     .needs(STATS)
     .only(THREADS)
     .book("Chapter 2, \"What must be got right\""),
     case(
-        "half_a_request_in_the_queue_is_finished_at_the_stop",
+        "queued_half_request_is_finished_at_shutdown",
         Contract,
         "contract, Starting and stopping",
-        "SIGTERM, and a client in the queue that has sent half a request may send the rest of it, \
-         and is answered",
+        "After SIGTERM a queued client that has sent half a request may send the rest, and is answered",
         |ctx| {
-            let mut held = occupied(ctx, &[("drain-timeout", NEVER)])?;
+            let mut held = occupy_workers(ctx, &[("drain-timeout", NEVER)])?;
             let accepted = held.len() as u64 + 1;
             let mut waiting = ctx.client()?;
             let bytes = get("/plaintext");
             let (first, rest) = bytes.split_at(20);
             waiting.send(first)?;
             let Some(busy) = held.first_mut() else { return Ok(()) };
-            until_accepted(ctx, busy, accepted)?;
+            wait_until_accepted(ctx, busy, accepted)?;
             terminate(ctx)?;
             for client in &mut held {
-                client.ends()?;
+                client.assert_closed()?;
             }
-            ctx.until("a worker that has read the half", |_| {
+            ctx.poll_until("a worker has read the first half", |_| {
                 let left = known(unread_by_peer(&waiting.stream))?;
-                Ok(if left == 0 { Ok(()) } else { Err(format!("{left} bytes lie in the socket")) })
+                Ok(if left == 0 { Ok(()) } else { Err(format!("{left} bytes are unread")) })
             })?;
             waiting.send(rest)?;
-            waiting.response()?.is(200)?.holds("Hello, World!")?.names("Connection", "close")?;
+            waiting.response()?.is(200)?.has_content("Hello, World!")?.list_has("Connection", "close")?;
             waiting.close();
             drop(held);
-            ends_well(ctx)
+            assert_clean_exit(ctx)
         },
     )
     .needs(STATS)

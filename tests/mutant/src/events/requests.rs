@@ -1,24 +1,24 @@
-//! What a client of the events asks, and what it is answered.
+//! The event loop's requests and responses.
 
 use std::time::Instant;
 
 use super::client::{Client, Phase};
-use crate::answer::{self, Body, Dress, Refusal, Response};
-use crate::connection::{refused, respond, tally};
+use crate::answer::{self, Body, HttpError, Response, ResponseContext};
+use crate::connection::{count_response, refused, respond};
 use crate::content;
 use crate::framing::Framing;
 use crate::head;
 use crate::mutations::Mutation;
-use crate::server::{Held, Server};
+use crate::server::{Reservation, Server};
 use crate::switch::wrong;
-use crate::wire::{Ending, Wire};
+use crate::wire::{End, Wire};
 
 impl Client {
     pub(super) fn head_end(&self) -> Option<usize> {
         self.input.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4)
     }
 
-    /// Answers the next request, if all of it has come.
+    /// Responds to the next request if it is complete. Returns whether it was.
     pub(super) fn answer(&mut self, server: &Server) -> bool {
         if self.head_end().is_none() {
             let too_large = self.input.len() > server.options.max_head;
@@ -30,56 +30,56 @@ impl Client {
         let mut wire = Wire::new(&self.stream, server);
         wire.input = self.input.clone();
         let mut head_only = false;
-        let mut held = Held::new(server);
+        let mut reserved = Reservation::new(server);
         let answered = head::read(&mut wire, server, &mut head_only).and_then(|head| {
             let come = wire.input.len() as u64;
             match head.framing {
-                Framing::Chunked => Err(Ending::Refused(Refusal::closing(
+                Framing::Chunked => Err(End::Refused(HttpError::closing(
                     501,
-                    "only the threads understand chunks",
+                    "the event-driven mutant does not decode chunks",
                 ))),
                 Framing::Length(n) if n > come && n <= server.options.max_body => {
                     Ok(None)
                 }
                 Framing::Length(_) => {
-                    let content = content::read(&mut wire, &head, server, &mut held)?;
+                    let content = content::read(&mut wire, &head, server, &mut reserved)?;
                     respond(&head, content, server).map(Some)
                 }
             }
         });
-        let (response, dress) = match answered {
+        let (response, context) = match answered {
             Ok(Some(answer)) => answer,
             Ok(None) => return false,
-            Err(Ending::Refused(refusal)) => refused(refusal, head_only),
+            Err(End::Refused(error)) => refused(error, head_only),
             Err(_) => return false,
         };
         self.input = std::mem::take(&mut wire.input);
-        tally(&response, server);
+        count_response(&response, server);
         if !wrong(Mutation::EventsStaleDeadline) {
-            self.phase = Phase::Idle; // the next request has its own time
+            self.phase = Phase::Idle; // The next request gets its own deadline.
             self.deadline = Instant::now() + server.options.idle_timeout;
         }
         if response.delay.is_zero() {
-            self.push(response, dress);
+            self.push(response, context);
         } else if wrong(Mutation::EventsBlocksInTask) {
             std::thread::sleep(response.delay);
-            self.push(response, dress);
+            self.push(response, context);
         } else {
-            self.sleeping = Some((Instant::now() + response.delay, response, dress));
+            self.sleeping = Some((Instant::now() + response.delay, response, context));
         }
         true
     }
 
     pub(super) fn refuse(&mut self, status: u16, why: &'static str, server: &Server) {
-        let (response, dress) = refused(Refusal::closing(status, why), false);
-        tally(&response, server);
-        self.push(response, dress);
+        let (response, context) = refused(HttpError::closing(status, why), false);
+        count_response(&response, server);
+        self.push(response, context);
     }
 
-    pub(super) fn push(&mut self, response: Response, dress: Dress) {
-        self.last |= dress.close;
-        self.output.extend(answer::head(&response, dress));
-        if dress.head_only || matches!(response.status, 204 | 304) {
+    pub(super) fn push(&mut self, response: Response, context: ResponseContext) {
+        self.last |= context.close;
+        self.output.extend(answer::head(&response, context));
+        if context.head_only || matches!(response.status, 204 | 304) {
             return;
         }
         match response.body {

@@ -1,34 +1,36 @@
-//! What a server may have of the system's.
+//! Resource limits for a server under test.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-/// What the system, not the server, bounds.
+/// Limits that the kernel enforces (getrlimit(2)).
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Bounds {
-    /// Open descriptors (`RLIMIT_NOFILE`, hard and soft).
+pub struct Rlimits {
+    /// Open descriptors (`RLIMIT_NOFILE`, soft and hard).
     pub descriptors: Option<u32>,
-    /// Processes and threads (`RLIMIT_NPROC`), by running as a user of its own.
+    /// Processes and threads (`RLIMIT_NPROC`); the server then runs as an unprivileged user.
     pub processes: Option<u32>,
     /// Queued signals (`RLIMIT_SIGPENDING`).
     pub pending_signals: Option<u32>,
 }
 
-impl Bounds {
-    /// The command, behind whatever sets these bounds. A shell does it: the limits
-    /// must be set between fork and exec, and `sh` is a safe place for that.
+impl Rlimits {
+    /// Returns the command that runs `path` with these limits.
+    ///
+    /// A shell sets them: they must be set between fork and exec, where a Rust program may call
+    /// only async-signal-safe functions.
     pub(crate) fn command(self, path: &Path, args: &[String]) -> Command {
         let mut limits = String::new();
         if let Some(count) = self.descriptors {
             limits += &format!("ulimit -n {count}; ");
         }
         if let Some(count) = self.processes {
-            // dash calls it -p, bash -u.
+            // The option is -p in dash and -u in bash.
             limits += &format!("ulimit -u {count} 2>/dev/null || ulimit -p {count}; ");
         }
         if let Some(count) = self.pending_signals.filter(|_| cfg!(target_os = "linux")) {
-            // bash knows it, dash does not; every Linux has prlimit(1).
+            // bash has `ulimit -i`, dash does not; every Linux has prlimit(1).
             limits += &format!(
                 "ulimit -i {count} 2>/dev/null || prlimit --pid $$ --sigpending={count} || exit 1; "
             );
@@ -41,7 +43,7 @@ impl Bounds {
             shell
         };
         if self.processes.is_some() {
-            // The limit does not bind root, and counts all processes of a user.
+            // RLIMIT_NPROC does not apply to root, and counts all processes of the user.
             let own = 50_000 + std::process::id() % 10_000;
             command.uid(own).gid(own);
         }

@@ -1,7 +1,8 @@
-//! One client that takes, or gives, as fast as the machine can; beside it another with a
-//! small request. How long that waits is measured in what the greedy one moves meanwhile:
-//! a server that shares its time lets it move a share or two, one that does not lets it
-//! go on for ever.
+//! Fairness: a greedy client reads or sends as fast as the machine allows, while another client
+//! sends small requests.
+//!
+//! How long the other client waits is measured in the bytes that the greedy one moves meanwhile.
+//! With a fair server that is one or two budgets' worth; with an unfair one it has no bound.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -12,17 +13,17 @@ use std::time::{Duration, Instant};
 
 use crate::case::Kind::Security;
 use crate::case::{Case, Need, case};
-use crate::client::{Client, Seen};
+use crate::client::{Client, Peek};
 use crate::ctx::{Ctx, get, request};
-use crate::patience::patience;
-use crate::verdict::{Stop, Verdict, demand};
+use crate::timeout::timeout;
+use crate::verdict::{Abort, Verdict, ensure};
 
-/// So often the other asks.
+/// Number of requests of the other client.
 const ROUNDS: usize = 20;
-/// The greedy one is under way.
+/// Bytes moved by the greedy client before the other one starts.
 const BEGUN: u64 = 1 << 20;
 
-/// A client at work in threads of its own, without a pause.
+/// A client whose threads read or send without a pause.
 struct Greedy {
     client: Client,
     moved: Arc<AtomicU64>,
@@ -34,8 +35,8 @@ impl Greedy {
         Self { client, moved: Arc::default(), threads: Vec::new() }
     }
 
-    /// Does it with the connection again and again, until there is no more to do. What it
-    /// moves counts if it `counts`.
+    /// Starts a thread that repeats `act` on the connection until that returns 0 or fails. The bytes
+    /// moved are counted if `counts` is set.
     fn busy(
         &mut self,
         counts: bool,
@@ -43,7 +44,7 @@ impl Greedy {
     ) -> Verdict {
         let stream = self.client.stream.try_clone();
         let mut stream =
-            stream.map_err(|error| Stop::skip(format!("dup(2): {error}")))?;
+            stream.map_err(|error| Abort::skip(format!("dup(2): {error}")))?;
         let moved = Arc::clone(&self.moved);
         self.threads.push(thread::spawn(move || {
             while let Ok(n @ 1..) = act(&mut stream) {
@@ -55,18 +56,18 @@ impl Greedy {
         Ok(())
     }
 
-    /// Reads whatever comes.
+    /// Starts reading.
     fn reads(&mut self, counts: bool) -> Verdict {
         let mut buffer = vec![0; 1 << 18];
         self.busy(counts, move |stream| stream.read(&mut buffer))
     }
 
-    /// Sends the same again and again.
+    /// Starts sending the same bytes repeatedly.
     fn sends(&mut self, bytes: Vec<u8>) -> Verdict {
         self.busy(true, move |stream| stream.write_all(&bytes).map(|()| bytes.len()))
     }
 
-    /// Whether there is more to do.
+    /// Returns whether all threads are still running.
     fn is_at_it(&self) -> bool {
         !self.threads.iter().any(JoinHandle::is_finished)
     }
@@ -78,16 +79,17 @@ impl Greedy {
 
 impl Drop for Greedy {
     fn drop(&mut self) {
-        let _ = self.client.stream.shutdown(Shutdown::Both); // wakes the threads
+        let _ = self.client.stream.shutdown(Shutdown::Both); // Unblocks the threads.
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
 }
 
-/// The other one's requests are answered, each before the greedy one has moved so much.
+/// Asserts that each of the other client's requests is answered before the greedy client has
+/// moved `too_much` bytes.
 fn others_are_served(ctx: &mut Ctx<'_>, greedy: &Greedy, too_much: u64) -> Verdict {
-    ctx.until("the greedy one is under way", |_| {
+    ctx.poll_until("the greedy client has started", |_| {
         let moved = greedy.moved();
         Ok(if moved >= BEGUN { Ok(()) } else { Err(format!("{moved} bytes")) })
     })?;
@@ -98,25 +100,26 @@ fn others_are_served(ctx: &mut Ctx<'_>, greedy: &Greedy, too_much: u64) -> Verdi
         let (before, start) = (greedy.moved(), Instant::now());
         let heard = loop {
             let moved = greedy.moved() - before;
-            // Looked at after that: if we were kept, the answer is there all the same.
-            if other.look(Duration::from_millis(10)) != Seen::Nothing {
+            // Check after reading the counter: if this thread was preempted, the response is
+            // there anyway.
+            if other.peek(Duration::from_millis(10)) != Peek::Nothing {
                 break true;
             }
-            if moved >= too_much || start.elapsed() >= patience() {
+            if moved >= too_much || start.elapsed() >= timeout() {
                 break false;
             }
         };
-        demand(
+        ensure(
             heard,
-            format!("an answer for {name}, who asks for little"),
-            format!("more and more for {greedy_name}, and nothing for {name}"),
+            format!("a response for {name}, which sends small requests"),
+            format!("only {greedy_name} is served, and {name} gets nothing"),
         )?;
-        other.response()?.is(200)?.holds("Hello, World!")?;
+        other.response()?.is(200)?.has_content("Hello, World!")?;
     }
-    demand(
+    ensure(
         greedy.is_at_it(),
-        format!("{greedy_name} is served all the while"),
-        "it is not served any more",
+        format!("{greedy_name} is served all the time"),
+        "its connection has stopped",
     )
 }
 
@@ -125,7 +128,7 @@ pub(super) const CASES: &[Case] = &[
         "fast_reader",
         Security,
         "CWE-400; write(2)",
-        "A client that takes gigabytes as fast as they come does not keep another waiting",
+        "A client that reads gigabytes as fast as it can does not starve another client",
         |ctx| {
             let mut greedy = Greedy::new(ctx.client()?);
             greedy.client.send(get("/bytes/1073741824").repeat(64))?;
@@ -139,11 +142,11 @@ pub(super) const CASES: &[Case] = &[
         "endless_upload",
         Security,
         "CWE-400; read(2)",
-        "A client that sends content as fast as it is taken, without end, does not keep another waiting",
+        "A client that sends content as fast as it can, without end, does not starve another client",
         |ctx| {
             let mut greedy = Greedy::new(ctx.client()?);
             let mut upload = request("GET", "/plaintext", "Content-Length: 60000\r\n");
-            greedy.client.note("sends this and 60000 bytes of content, again and again:");
+            greedy.client.note("sends this and 60000 bytes of content repeatedly:");
             greedy.client.send(&upload)?;
             greedy.client.send([b'x'; 60_000])?;
             upload.extend([b'x'; 60_000]);

@@ -1,31 +1,28 @@
-//! What a client can do without making work: sleep, leave while it sleeps, not read.
+//! Clients that must not cause work: waiting for a slow response, leaving meanwhile, not reading.
 
 use crate::case::Kind::Security;
 use crate::case::{Case, Need, case};
-use crate::cases::resources::rest::waits;
+use crate::cases::resources::idle::assert_idle;
 use crate::client::Client;
 use crate::ctx::{Ctx, get};
-use crate::stage::Capability::AtRest;
+use crate::profile::Capability::AtRest;
 use crate::verdict::Verdict;
 
-/// A client that sleeps does something; that is no work, and when the sleep is over the
-/// connection is given back.
+/// Sends a request whose response sleeps, lets the client act meanwhile, and asserts that the
+/// server stays idle and closes the connection in the end.
 fn sleeps_at_rest(ctx: &mut Ctx<'_>, act: fn(Client) -> Option<Client>) -> Verdict {
     let mut client = ctx.client()?;
     client.send(get("/sleep/6000"))?;
-    client.drained();
+    client.wait_until_read();
     let client = act(client);
-    if ctx.stage.has(AtRest) {
-        waits(ctx)?;
+    if ctx.profile.has(AtRest) {
+        assert_idle(ctx)?;
     }
     if let Some(mut client) = client {
         client.response()?.is(200)?;
-        client.ends()?;
+        client.assert_closed()?;
     }
-    ctx.until("`open` is 1, the one that asks", |ctx| {
-        let open = ctx.stat("open")?;
-        Ok(if open == 1 { Ok(()) } else { Err(format!("open: {open}")) })
-    })
+    ctx.poll_until_counter("open", 1)
 }
 
 pub(super) const CASES: &[Case] = &[
@@ -33,7 +30,7 @@ pub(super) const CASES: &[Case] = &[
         "half_close_while_it_sleeps_is_no_work",
         Security,
         "poll(2), POLLRDHUP",
-        "A client that has closed its side and waits for a slow answer is no work, and gets its answer",
+        "A client that has shut down its sending side and waits for a slow response causes no work, and gets it",
         |ctx| {
             sleeps_at_rest(ctx, |mut client| {
                 client.half_close();
@@ -46,7 +43,7 @@ pub(super) const CASES: &[Case] = &[
         "reset_while_it_sleeps_is_no_work",
         Security,
         "poll(2), POLLERR and POLLHUP",
-        "A client that resets while its answer sleeps is no work, and its connection is given back",
+        "A client that resets while its response sleeps causes no work, and its connection is closed",
         |ctx| {
             sleeps_at_rest(ctx, |client| {
                 client.reset();
@@ -59,14 +56,14 @@ pub(super) const CASES: &[Case] = &[
         "no_room_is_no_work",
         Security,
         "poll(2), POLLOUT",
-        "A client that does not read its answer, and goes on speaking, is no work",
+        "A client that keeps sending but does not read its response causes no work",
         |ctx| {
             let mut client = ctx.small_client()?;
             client.send(get("/bytes/100000000"))?;
-            client.drained();
+            client.wait_until_read();
             client.send(get("/plaintext").repeat(10))?;
-            ctx.is_well()?;
-            if ctx.stage.has(AtRest) { waits(ctx) } else { Ok(()) }
+            ctx.assert_healthy()?;
+            if ctx.profile.has(AtRest) { assert_idle(ctx) } else { Ok(()) }
         },
     )
     .needs(&[Need::Plaintext, Need::Process, Need::Bytes, Need::Many]),

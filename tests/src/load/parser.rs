@@ -1,48 +1,48 @@
-//! Where one answer ends and the next begins: all that has to be known of them.
+//! Finds where one response ends and the next begins, and nothing else.
 //!
-//! The judge's `response.rs` demands everything of an answer. This demands what is needed
-//! to tell where it ends, and is quick: a server's heads are the same for a second (until
-//! its `Date` changes), so a head that equals the last one byte for byte is not parsed again.
+//! The judge's `response.rs` checks every rule for a response. This parser checks only what is
+//! needed to find its end, and is fast: a server's heads stay the same for a second (until
+//! `Date` changes), so a head that equals the last one byte for byte is not parsed again.
 
 #[cfg(test)]
 mod tests;
 
-/// More than a head may have.
+/// The largest head that is accepted, in bytes.
 const LARGEST_HEAD: usize = 64 * 1024;
-/// More digits than a chunk's size may have.
+/// The largest number of hexadecimal digits in a chunk size.
 const LONGEST_SIZE: u32 = 15;
 
-/// An answer that has come whole.
+/// A complete response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub status: u16,
-    /// Head and content, as they came.
+    /// The size of head and content on the wire, in bytes.
     pub bytes: u64,
-    /// The connection ends with it.
+    /// The connection closes after this response.
     pub last: bool,
 }
 
-/// What came is no answer.
+/// The bytes received are not a valid response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// The answers of one connection: how far they have come.
+/// Parses the responses of one connection, incrementally.
 #[derive(Debug, Default)]
-pub(super) struct Answers {
-    at: At,
-    /// A head that has not come whole.
+pub(super) struct Parser {
+    state: State,
+    /// An incomplete head.
     head: Vec<u8>,
-    /// What has come of this answer.
+    /// Bytes of the current response received so far.
     bytes: u64,
     status: u16,
     last: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum At {
+enum State {
     #[default]
     Head,
-    /// So many bytes are missing.
+    /// Within the content; the value is the number of bytes still missing.
     Content(u64),
     UntilTheEnd,
     Chunked(Chunked),
@@ -50,40 +50,40 @@ enum At {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Chunked {
-    /// In a size: what it is so far, and how many digits it has.
+    /// Within a chunk size: its value so far, and the number of its digits.
     Size(u64, u32),
-    /// In the line of a size, behind it.
+    /// Behind the size, within its line; the value is the size.
     Extension(u64),
-    /// So many bytes are missing, the line's end behind them among them.
+    /// Within a chunk; the value is the number of bytes missing, including the CR LF behind it.
     Content(u64),
-    /// At the beginning of a line of the trailers, or within one.
+    /// Within the trailers; `empty` at the beginning of a line.
     Trailer { empty: bool },
 }
 
-/// What a head says.
+/// The meaning of a head.
 #[derive(Debug, Clone, Copy)]
 struct Head {
     status: u16,
-    content: At,
+    content: State,
     last: bool,
 }
 
-/// The last head, and what it said; and what is to come behind every head.
+/// The last head and its meaning, and the content expected in every response.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct HeadCache {
     bytes: Vec<u8>,
     head: Head,
     content: Option<Vec<u8>>,
 }
 
-impl Known {
-    /// Nothing yet, but what every good answer must contain.
-    pub(super) fn new(content: Option<Vec<u8>>) -> Known {
-        let head = Head { status: 0, content: At::Head, last: true };
-        Known { bytes: Vec::new(), head, content }
+impl HeadCache {
+    /// Returns an empty cache. `content` is what every 2xx response must contain.
+    pub(super) fn new(content: Option<Vec<u8>>) -> HeadCache {
+        let head = Head { status: 0, content: State::Head, last: true };
+        HeadCache { bytes: Vec::new(), head, content }
     }
 
-    /// Whether a good answer may continue so, of whose content so many bytes are missing.
+    /// Returns whether `bytes` continue the expected content, of which `left` bytes are missing.
     #[inline]
     fn expects(&self, status: u16, left: u64, bytes: &[u8]) -> bool {
         let Some(content) = self.content.as_ref().filter(|_| status < 300) else {
@@ -94,64 +94,72 @@ impl Known {
     }
 }
 
-impl Answers {
-    /// Takes bytes as far as the end of an answer, or all of them.
+impl Parser {
+    /// Consumes bytes up to the end of a response, or all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if the bytes are not a response, or not the expected one.
     #[inline]
     pub(super) fn next(
         &mut self,
         bytes: &mut &[u8],
-        known: &mut Known,
-    ) -> Result<Option<Answer>, Malformed> {
+        cache: &mut HeadCache,
+    ) -> Result<Option<Response>, Malformed> {
         while !bytes.is_empty() {
             let before = bytes.len();
-            let whole = match self.at {
-                At::Head => self.head(bytes, known)?,
-                At::Content(left) => {
+            let whole = match self.state {
+                State::Head => self.head(bytes, cache)?,
+                State::Content(left) => {
                     let taken = left.min(bytes.len() as u64);
-                    if !known.expects(self.status, left, &bytes[..taken as usize]) {
+                    if !cache.expects(self.status, left, &bytes[..taken as usize]) {
                         return Err(Malformed);
                     }
                     *bytes = &bytes[taken as usize..];
-                    self.at = At::Content(left - taken);
+                    self.state = State::Content(left - taken);
                     left == taken
                 }
-                At::UntilTheEnd => {
+                State::UntilTheEnd => {
                     *bytes = &[];
                     false
                 }
-                At::Chunked(at) => self.chunked(at, bytes)?,
+                State::Chunked(at) => self.chunked(at, bytes)?,
             };
             self.bytes += (before - bytes.len()) as u64;
             if whole {
-                return Ok(Some(self.answer()));
+                return Ok(Some(self.finish()));
             }
         }
         Ok(None)
     }
 
-    /// The connection has ended: that may be how an answer does.
-    pub(super) fn end(&mut self) -> Option<Answer> {
-        (self.at == At::UntilTheEnd).then(|| self.answer())
+    /// Returns the response that the end of the connection completes, if there is one.
+    pub(super) fn end(&mut self) -> Option<Response> {
+        (self.state == State::UntilTheEnd).then(|| self.finish())
     }
 
-    fn answer(&mut self) -> Answer {
-        self.at = At::Head;
-        Answer {
+    fn finish(&mut self) -> Response {
+        self.state = State::Head;
+        Response {
             status: self.status,
             bytes: std::mem::take(&mut self.bytes),
             last: self.last,
         }
     }
 
-    /// Takes a head. Whether the answer has ended with it.
-    fn head(&mut self, bytes: &mut &[u8], known: &mut Known) -> Result<bool, Malformed> {
-        let known_here = self.head.is_empty()
-            && !known.bytes.is_empty()
-            && bytes.starts_with(&known.bytes);
-        if known_here {
-            *bytes = &bytes[known.bytes.len()..];
+    /// Consumes bytes of a head. Returns whether the response is complete with it.
+    fn head(
+        &mut self,
+        bytes: &mut &[u8],
+        cache: &mut HeadCache,
+    ) -> Result<bool, Malformed> {
+        let cached = self.head.is_empty()
+            && !cache.bytes.is_empty()
+            && bytes.starts_with(&cache.bytes);
+        if cached {
+            *bytes = &bytes[cache.bytes.len()..];
         } else {
-            // Not again from the beginning: the empty line may have come in pieces, though.
+            // Search only the new bytes; the empty line may straddle the boundary.
             let from = self.head.len().saturating_sub(3);
             let old = self.head.len();
             self.head.extend_from_slice(bytes);
@@ -165,31 +173,32 @@ impl Answers {
                 };
             };
             *bytes = &bytes[end - old..];
-            known.head = Head::parse(&self.head[..end - 2])?;
-            known.bytes.clear();
-            known.bytes.extend_from_slice(&self.head[..end]);
+            cache.head = Head::parse(&self.head[..end - 2])?;
+            cache.bytes.clear();
+            cache.bytes.extend_from_slice(&self.head[..end]);
             self.head.clear();
         }
-        let Head { status, content, last } = known.head;
+        let Head { status, content, last } = cache.head;
         if status < 200 {
-            return Ok(false); // an interim one; the answer is still to come
+            return Ok(false); // An interim response; the final one follows.
         }
-        (self.status, self.at, self.last) = (status, content, last);
-        let expected = known.content.as_ref().filter(|_| status < 300);
-        if expected.is_some_and(|all| content != At::Content(all.len() as u64)) {
+        (self.status, self.state, self.last) = (status, content, last);
+        let expected = cache.content.as_ref().filter(|_| status < 300);
+        if expected.is_some_and(|all| content != State::Content(all.len() as u64)) {
             return Err(Malformed);
         }
-        Ok(content == At::Content(0))
+        Ok(content == State::Content(0))
     }
 
-    /// Takes a piece of a chunked content (RFC 9112 section 7.1). Whether it has ended.
+    /// Consumes a piece of a chunked content (RFC 9112 section 7.1). Returns whether it is
+    /// complete.
     fn chunked(&mut self, at: Chunked, bytes: &mut &[u8]) -> Result<bool, Malformed> {
         let (first, rest) = bytes.split_first().ok_or(Malformed)?;
         let next = match at {
             Chunked::Content(left) => {
                 let taken = left.min(bytes.len() as u64);
                 *bytes = &bytes[taken as usize..];
-                self.at = At::Chunked(match left - taken {
+                self.state = State::Chunked(match left - taken {
                     0 => Chunked::Size(0, 0),
                     left => Chunked::Content(left),
                 });
@@ -220,13 +229,13 @@ impl Answers {
             },
         };
         *bytes = rest;
-        self.at = At::Chunked(next);
+        self.state = State::Chunked(next);
         Ok(false)
     }
 }
 
 impl Head {
-    /// Of the lines, each with its end, without the empty one.
+    /// Parses the lines of a head, each with its CR LF, without the empty line.
     fn parse(lines: &[u8]) -> Result<Head, Malformed> {
         let text = std::str::from_utf8(lines).map_err(|_| Malformed)?;
         let mut lines = text.split_terminator("\r\n");
@@ -250,11 +259,11 @@ impl Head {
             }
         }
         let content = match (status, chunked, length) {
-            (204 | 304, _, _) => At::Content(0),
-            (_, true, _) => At::Chunked(Chunked::Size(0, 0)),
-            (_, _, Some(length)) => At::Content(length),
-            _ => At::UntilTheEnd,
+            (204 | 304, _, _) => State::Content(0),
+            (_, true, _) => State::Chunked(Chunked::Size(0, 0)),
+            (_, _, Some(length)) => State::Content(length),
+            _ => State::UntilTheEnd,
         };
-        Ok(Head { status, content, last: last || content == At::UntilTheEnd })
+        Ok(Head { status, content, last: last || content == State::UntilTheEnd })
     }
 }

@@ -1,33 +1,34 @@
-//! What a client leaves behind when it is gone: no descriptor, no thread, no process, no memory.
+//! Leaks: a closed connection leaves no descriptor, thread, process, or memory behind.
 
 use std::time::Duration;
 
 use super::{PROCESS, known};
 use crate::case::Kind::Security;
 use crate::case::{Case, Need, case};
+use crate::cases::many::hold;
 use crate::ctx::{Ctx, echo, get, get_and_close, request};
 use crate::fixture::pattern;
 use crate::proc;
 use crate::verdict::Verdict;
 
-/// Waits until a number is back where it was.
-fn until_back(
+/// Waits until a count has returned to its earlier value.
+fn wait_until_back(
     ctx: &mut Ctx<'_>,
     what: &str,
     before: usize,
     now: impl Fn() -> Option<usize>,
 ) -> Verdict {
-    ctx.until(&format!("{what}: {before}, as before"), |_| {
+    ctx.poll_until(&format!("{before} {what}, as before"), |_| {
         let now = known(now())?;
         Ok(if now <= before { Ok(()) } else { Err(format!("{now} {what}")) })
     })
 }
 
-/// One client of each kind.
+/// Connects one client of each kind, one after the other.
 fn all_kinds(ctx: &mut Ctx<'_>) -> Verdict {
-    ctx.is_well()?;
+    ctx.assert_healthy()?;
     ctx.ask(get_and_close("/there-is-no-such-thing"))?.is(404)?;
-    // How it is refused is the business of other cases.
+    // Other cases test how it is refused.
     let _ = ctx.ask("nonsense\r\n\r\n");
     ctx.client()?.close();
     let mut half = ctx.client()?;
@@ -36,11 +37,11 @@ fn all_kinds(ctx: &mut Ctx<'_>) -> Verdict {
     let mut burst = ctx.client()?;
     burst.send(get("/plaintext").repeat(20))?;
     burst.half_close();
-    burst.rest()?;
+    burst.read_to_end()?;
     burst.close();
     let mut file = ctx.client()?;
     file.send(get("/large.bin"))?;
-    let _ = file.sip(1000)?;
+    let _ = file.read_some(1000)?;
     file.reset();
     let mut bytes = ctx.client()?;
     bytes.send(get("/bytes/3000000"))?;
@@ -60,13 +61,13 @@ pub(super) const CASES: &[Case] = &[
         "descriptors",
         Security,
         "close(2); CWE-772",
-        "After every kind of client the number of descriptors is what it was",
+        "After clients of every kind the server has as many descriptors as before",
         |ctx| {
             for _ in 0..2 {
                 all_kinds(ctx)?;
             }
             let pid = ctx.pid()?;
-            // The last client may not be gone yet: the least of several looks counts.
+            // The last connection may not be closed yet, so take the minimum of several samples.
             let mut before = known(proc::descriptors(pid))?;
             for _ in 0..50 {
                 std::thread::sleep(Duration::from_millis(4));
@@ -75,7 +76,7 @@ pub(super) const CASES: &[Case] = &[
             for _ in 0..10 {
                 all_kinds(ctx)?;
             }
-            until_back(ctx, "descriptors", before, || proc::descriptors(pid))
+            wait_until_back(ctx, "descriptors", before, || proc::descriptors(pid))
         },
     )
     .needs(PROCESS),
@@ -83,27 +84,27 @@ pub(super) const CASES: &[Case] = &[
         "threads_and_processes",
         Security,
         "wait(2), pthread_join(3)",
-        "After every kind of client no thread, process or zombie is left",
+        "After clients of every kind the server has no additional thread, process or zombie",
         |ctx| {
             let pid = ctx.pid()?;
-            ctx.is_well()?;
+            ctx.assert_healthy()?;
             for _ in 0..5 {
                 all_kinds(ctx)?;
             }
-            // Workers made once are not left over: they were there before.
-            if ctx.stage.cost_of_idle().is_some() {
-                until_back(ctx, "children", 0, || {
+            // A server with a fixed number of worker processes keeps them; the others must have none.
+            if ctx.profile.idle_cost().is_some() {
+                wait_until_back(ctx, "children", 0, || {
                     proc::children(pid).map(|all| all.len())
                 })?;
             }
-            until_back(ctx, "zombies", 0, || {
+            wait_until_back(ctx, "zombies", 0, || {
                 proc::children(pid).map(|all| all.iter().filter(|c| c.zombie).count())
             })?;
             let threads = known(proc::threads(pid))?;
             for _ in 0..5 {
                 all_kinds(ctx)?;
             }
-            until_back(ctx, "threads", threads, || proc::threads(pid))
+            wait_until_back(ctx, "threads", threads, || proc::threads(pid))
         },
     )
     .needs(PROCESS),
@@ -111,18 +112,12 @@ pub(super) const CASES: &[Case] = &[
         "zombies_without_new_clients",
         Security,
         "wait(2), SIGCHLD",
-        "Children are reaped when they end, not when the next client comes",
+        "Child processes are reaped when they exit, not when the next client connects",
         |ctx| {
             let pid = ctx.pid()?;
-            let mut held = Vec::new();
-            for _ in 0..10 {
-                let mut client = ctx.client()?;
-                client.send(get("/plaintext"))?;
-                client.response()?.is(200)?;
-                held.push(client);
-            }
+            let held = hold(ctx, 10)?;
             drop(held);
-            until_back(ctx, "zombies", 0, || {
+            wait_until_back(ctx, "zombies", 0, || {
                 proc::children(pid).map(|all| all.iter().filter(|c| c.zombie).count())
             })
         },
@@ -132,19 +127,19 @@ pub(super) const CASES: &[Case] = &[
         "memory_over_time",
         Security,
         "CWE-401",
-        "Two thousand clients leave no memory behind",
+        "After two thousand clients the server needs no more memory than before",
         |ctx| {
             for _ in 0..300 {
-                ctx.is_well()?;
+                ctx.assert_healthy()?;
                 ctx.ask(echo(&pattern(5000)))?.is(200)?;
             }
             let pid = ctx.pid()?;
             let before = known(proc::memory(pid))?;
             for _ in 0..1000 {
-                ctx.is_well()?;
+                ctx.assert_healthy()?;
                 ctx.ask(echo(&pattern(5000)))?.is(200)?;
             }
-            ctx.until("less than 4096 KiB more than before", |_| {
+            ctx.poll_until("less than 4096 KiB more than before", |_| {
                 let grown = known(proc::memory(pid))?.saturating_sub(before);
                 Ok(if grown < 4096 { Ok(()) } else { Err(format!("{grown} KiB more")) })
             })

@@ -1,38 +1,39 @@
-//! Several clients of one thread: each has its share, and news of one is never taken for
-//! news of another.
+//! Isolation between clients of one thread: each gets its share of the time, and an event of one
+//! connection is never applied to another.
 
 use std::thread;
 use std::time::Duration;
 
 use super::NEVER_IDLE;
-use crate::bounds::Bounds;
 use crate::case::Kind::{Book, Contract, Security};
 use crate::case::{Case, Need, case};
 use crate::cases::lifecycle::{freeze, thaw};
 use crate::cases::many::{hold, round_trip};
-use crate::ctx::{Ctx, get, stat_in};
-use crate::stage::Model;
-use crate::verdict::{Verdict, demand};
+use crate::ctx::{Ctx, counter_in, get};
+use crate::profile::Model;
+use crate::rlimits::Rlimits;
+use crate::verdict::{Verdict, ensure};
 
 const FROZEN: &[Need] = &[Need::Plaintext, Need::Process, Need::Many];
 
-/// More than a server accepts at once; as many as may wait wherever nobody has asked for
-/// more.
+/// More clients than a server accepts in one round, and fewer than the smallest default backlog
+/// (128).
 const CROWD: usize = 120;
 
-/// Of a client's many requests some are answered, then the other's one: although both lay
-/// there at the same time, and there was room for all answers.
+/// Asserts that a client with one request is answered before another client with many requests
+/// has been answered completely, although all requests arrived at the same time and there was
+/// room for all responses.
 fn share(ctx: &mut Ctx<'_>) -> Verdict {
     const MANY: u64 = 150;
-    // They are to share a thread.
-    let options: &[(&str, &str)] = match ctx.stage.name {
+    // All clients must share a thread.
+    let options: &[(&str, &str)] = match ctx.profile.name {
         "reactors" => &[("threads", "1"), ("processes", "1")],
         "coroutine" | "async" => &[("threads", "1")],
         _ => &[],
     };
     ctx.serve(options)?;
-    // One speaks before the greedy one, and one after it: whichever way the server goes through
-    // those who have something to say, it comes to one of them when it has heard that one.
+    // One client sends before the greedy one and one after it. In whichever order the server
+    // handles ready connections, it reaches one of the two after the greedy client.
     let mut clients = [ctx.client()?, ctx.client()?, ctx.client()?];
     clients.iter_mut().try_for_each(round_trip)?;
     let [early, greedy, late] = &mut clients;
@@ -42,18 +43,22 @@ fn share(ctx: &mut Ctx<'_>) -> Verdict {
     late.send(get("/stats"))?;
     thaw(ctx)?;
     for other in [late, early] {
-        // The server itself says what it has done before.
-        let before = stat_in(&other.response()?, "requests")?;
+        // The server's own counter says how many requests it has answered before.
+        let before = counter_in(&other.response()?, "requests")?;
         if !matches!(
-            ctx.stage.model,
+            ctx.profile.model,
             Model::Events { .. } | Model::Spinning | Model::Coroutines
         ) {
-            continue; // they do not share a thread: who comes first is chance
+            continue; // These servers use several threads, so the order is arbitrary.
         }
-        demand(
+        ensure(
             before < MANY / 2,
-            format!("{} answered when {} has had its share", other.name(), greedy.name()),
-            format!("more than half of what {} asked for answered first", greedy.name()),
+            format!(
+                "{} answered before most of {}'s requests",
+                other.name(),
+                greedy.name()
+            ),
+            format!("more than half of {}'s requests answered first", greedy.name()),
         )?;
     }
     Ok(())
@@ -64,7 +69,7 @@ pub(super) const CASES: &[Case] = &[
         "one_share_each",
         Security,
         "CWE-400",
-        "A client with many requests at once does not have them all answered before another's one",
+        "A client with one request is answered before most requests of a client that sends many at once",
         share,
     )
     .needs(&[Need::Plaintext, Need::Process, Need::Bytes, Need::Stats, Need::Many])
@@ -73,7 +78,7 @@ pub(super) const CASES: &[Case] = &[
         "successor",
         Contract,
         "epoll(7), \"If you use an event cache\"",
-        "What is told of a client that was reset is not taken for news of the next one, who has its descriptor",
+        "An event of a connection that was reset is not applied to the connection that reuses its descriptor",
         |ctx| {
             ctx.serve(&[("idle-timeout", "1")])?;
             let old = hold(ctx, 30)?;
@@ -87,44 +92,41 @@ pub(super) const CASES: &[Case] = &[
             for client in old {
                 client.reset();
             }
-            // Now there are two reasons to close them.
+            // Now the old connections are both reset and idle for too long.
             thread::sleep(Duration::from_millis(1200));
             thaw(ctx)?;
             for client in &mut new {
-                client.response()?.is(200)?.holds("Hello, World!")?;
+                client.response()?.is(200)?.has_content("Hello, World!")?;
             }
             Ok(())
         },
     )
     .needs(FROZEN),
     case(
-        "alarm_of_one_that_left",
+        "stale_timer",
         Contract,
         "timer_settime(2)",
-        "A client that was reset while its answer slept takes its alarm with it: the next one, who has its descriptor, sleeps as long as it asked for",
+        "The timer of a connection that was reset while its response slept does not wake the connection that reuses its descriptor",
         |ctx| {
-            ctx.is_well()?;
+            ctx.assert_healthy()?;
             for _ in 0..3 {
                 let mut left = ctx.client()?;
                 left.send(get("/sleep/500"))?;
-                left.drained();
+                left.wait_until_read();
                 left.reset();
             }
-            ctx.until("`open` is 1, the one that asks", |ctx| {
-                let open = ctx.stat("open")?;
-                Ok(if open == 1 { Ok(()) } else { Err(format!("open: {open}")) })
-            })?;
+            ctx.poll_until_counter("open", 1)?;
             let mut longs = Vec::new();
             for _ in 0..3 {
                 let mut long = ctx.client()?;
                 long.send(get("/sleep/50000"))?;
-                long.drained();
+                long.wait_until_read();
                 longs.push(long);
             }
             let mut short = ctx.client()?;
             short.send(get("/sleep/1000"))?;
-            short.response()?.is(200)?.holds("slept 1000 ms\n")?;
-            longs.iter_mut().try_for_each(|long| long.has_nothing("it sleeps for 50 s"))
+            short.response()?.is(200)?.has_content("slept 1000 ms\n")?;
+            longs.iter_mut().try_for_each(|long| long.assert_no_data("it sleeps for 50 s"))
         },
     )
     .needs(&[Need::Many, Need::Sleep, Need::Stats])
@@ -134,26 +136,23 @@ pub(super) const CASES: &[Case] = &[
         "reset_sleeper_is_gone_before_the_other",
         Security,
         "poll(2), POLLERR and POLLHUP; CWE-400",
-        "Of two whose answers sleep equally long, the one that resets is gone while the other still sleeps",
+        "Of two clients whose responses sleep equally long, one that resets is closed while the other still sleeps",
         |ctx| {
-            ctx.is_well()?;
+            ctx.assert_healthy()?;
             let mut stays = ctx.client()?;
             stays.send(get("/sleep/50000"))?;
-            stays.drained();
+            stays.wait_until_read();
             let mut left = ctx.client()?;
             left.send(get("/sleep/50000"))?;
-            left.drained();
+            left.wait_until_read();
             left.reset();
-            if matches!(ctx.stage.name, "spin" | "select") {
-                // Of a client from whom nothing is wanted these are told nothing: a row is kept for
-                // it until its answer has slept enough.
-                return stays.has_nothing("it sleeps for 50 s");
+            if matches!(ctx.profile.name, "spin" | "select") {
+                // These mechanisms report nothing about a connection with an empty interest, so it is
+                // kept until its response is due.
+                return stays.assert_no_data("it sleeps for 50 s");
             }
-            ctx.until("`open` is 2, the one that sleeps and the one that asks", |ctx| {
-                let open = ctx.stat("open")?;
-                Ok(if open == 2 { Ok(()) } else { Err(format!("open: {open}")) })
-            })?;
-            stays.has_nothing("it sleeps for 50 s")
+            ctx.poll_until_counter("open", 2)?;
+            stays.assert_no_data("it sleeps for 50 s")
         },
     )
     .needs(&[Need::Many, Need::Sleep, Need::Stats])
@@ -163,26 +162,23 @@ pub(super) const CASES: &[Case] = &[
         "reset_before_it_sleeps",
         Security,
         "epoll(7), edge-triggered; CWE-400",
-        "A client whose reset comes with its request is not served by an answer that sleeps: it is gone while another sleeps",
+        "A client whose reset arrives together with its request is closed while another client's response sleeps",
         |ctx| {
-            ctx.is_well()?;
+            ctx.assert_healthy()?;
             let mut stays = ctx.client()?;
             stays.send(get("/sleep/50000"))?;
-            stays.drained();
+            stays.wait_until_read();
             let mut left = ctx.client()?;
             round_trip(&mut left)?;
             freeze(ctx)?;
             left.send(get("/sleep/50000"))?;
             left.reset();
             thaw(ctx)?;
-            if matches!(ctx.stage.name, "spin" | "select") {
-                return stays.has_nothing("it sleeps for 50 s"); // as above
+            if matches!(ctx.profile.name, "spin" | "select") {
+                return stays.assert_no_data("it sleeps for 50 s"); // For the same reason as above.
             }
-            ctx.until("`open` is 2, the one that sleeps and the one that asks", |ctx| {
-                let open = ctx.stat("open")?;
-                Ok(if open == 2 { Ok(()) } else { Err(format!("open: {open}")) })
-            })?;
-            stays.has_nothing("it sleeps for 50 s")
+            ctx.poll_until_counter("open", 2)?;
+            stays.assert_no_data("it sleeps for 50 s")
         },
     )
     .needs(&[Need::Plaintext, Need::Process, Need::Many, Need::Sleep, Need::Stats])
@@ -192,9 +188,9 @@ pub(super) const CASES: &[Case] = &[
         "a_crowd_at_once",
         Contract,
         "accept(2); epoll(7), edge-triggered",
-        "A hundred and twenty clients that wait to be accepted are all accepted, without one more coming",
+        "120 clients in the backlog are all accepted, without another client connecting",
         |ctx| {
-            ctx.is_well()?;
+            ctx.assert_healthy()?;
             freeze(ctx)?;
             let mut clients = Vec::new();
             for _ in 0..CROWD {
@@ -204,7 +200,7 @@ pub(super) const CASES: &[Case] = &[
             }
             thaw(ctx)?;
             for client in &mut clients {
-                client.response()?.is(200)?.holds("Hello, World!")?;
+                client.response()?.is(200)?.has_content("Hello, World!")?;
             }
             Ok(())
         },
@@ -212,31 +208,31 @@ pub(super) const CASES: &[Case] = &[
     .needs(FROZEN)
     .level(3),
     case(
-        "more_news_than_signals",
+        "signal_queue_overflow",
         Book,
         "sigaction(2), SIGIO; getrlimit(2), RLIMIT_SIGPENDING",
-        "Three hundred clients that speak at once are all heard, where the system queues only eight signals",
+        "300 clients that send at the same time are all answered, with a limit of eight queued signals",
         |ctx| {
-            ctx.serve_within(&[NEVER_IDLE], Bounds { pending_signals: Some(8), ..Bounds::default() })?;
+            ctx.serve_with_rlimits(&[NEVER_IDLE], Rlimits { pending_signals: Some(8), ..Rlimits::default() })?;
             let mut held = hold(ctx, 300)?;
             let mut sleeper = ctx.client()?;
             sleeper.send(get("/sleep/1000"))?;
-            sleeper.drained();
+            sleeper.wait_until_read();
             for _ in 0..3 {
                 freeze(ctx)?;
                 for client in &mut held {
                     client.send(get("/plaintext"))?;
                 }
-                // Of whom nothing is wanted for the moment.
+                // The server has no interest in this client's input for the moment.
                 sleeper.send(get("/plaintext"))?;
                 thaw(ctx)?;
                 for client in &mut held {
-                    client.response()?.is(200)?.holds("Hello, World!")?;
+                    client.response()?.is(200)?.has_content("Hello, World!")?;
                 }
             }
-            sleeper.response()?.is(200)?.holds("slept 1000 ms\n")?;
+            sleeper.response()?.is(200)?.has_content("slept 1000 ms\n")?;
             for _ in 0..3 {
-                sleeper.response()?.is(200)?.holds("Hello, World!")?;
+                sleeper.response()?.is(200)?.has_content("Hello, World!")?;
             }
             Ok(())
         },

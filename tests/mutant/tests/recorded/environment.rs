@@ -1,14 +1,15 @@
-//! Neither verdicts nor recorded texts depend on who started the tests: some are
-//! judged once more from surroundings that are unlike any.
+//! Verdicts and failure texts do not depend on the process environment: some mutants are judged
+//! once more in an unusual one.
 
 use std::env;
 use std::process::{Command, Stdio};
 
 use libtest_mimic::Failed;
 
-/// More descriptors, no standard input, ignored signals, nothing that others may
-/// read, few descriptors (at first), another directory, and words for the runtime.
-const SURROUNDINGS: &str = "
+/// A shell script that starts the tests with inherited descriptors, without standard input, with
+/// ignored signals, a strict umask, a low soft limit on descriptors, another working directory,
+/// and environment variables that change messages.
+const ENVIRONMENT: &str = "
     exec 3</dev/null 4</dev/null 5</dev/null 7</dev/null 9</dev/null <&-
     trap '' HUP INT QUIT TERM ALRM CHLD USR1 USR2 PIPE
     umask 077
@@ -18,26 +19,26 @@ const SURROUNDINGS: &str = "
     exec \"$0\" \"$@\"
 ";
 
-/// What depends most on what a server inherits: descriptors, signals, processes,
-/// another user's rights.
+/// Filters for the tests that depend most on what a server inherits: descriptors, signals,
+/// processes, and permissions of another user.
 const JUDGED: [&str; 4] =
     ["descriptor", "mutant::dies-of-sig", "processes", "exits-without-thread"];
 
-/// The same verdicts and the same texts.
+/// Runs the filtered tests in that environment: verdicts and texts must be the same.
 pub(crate) fn same() -> Result<(), Failed> {
     let tests = env::current_exe()?;
     for filter in JUDGED {
         let output = Command::new("/bin/sh")
-            .args(["-c", SURROUNDINGS])
+            .args(["-c", ENVIRONMENT])
             .arg(&tests)
             .arg(filter)
-            // Nothing is recorded from there.
+            // Record only from the usual environment.
             .env_remove("RECORD")
             .stdin(Stdio::null())
             .output()?;
         if !output.status.success() {
             return Err(Failed::from(format!(
-                "{filter}: {} where more is inherited than here:\n{}{}",
+                "{filter}: {} in an unusual process environment:\n{}{}",
                 output.status,
                 String::from_utf8_lossy(&output.stdout),
                 String::from_utf8_lossy(&output.stderr),

@@ -1,12 +1,12 @@
-//! Whatever the answers, and wherever they are cut: the same is found.
+//! Any sequence of responses is parsed the same, wherever the stream is cut.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{Answer, Answers, Known, Malformed};
+use super::{HeadCache, Malformed, Parser, Response};
 
-/// An answer, and what is to be found of it.
-fn answer() -> impl Strategy<Value = (Vec<u8>, u16)> {
+/// A response, and the status to be found in it.
+fn response() -> impl Strategy<Value = (Vec<u8>, u16)> {
     let by_length = (0_usize..300, 200_u16..600).prop_map(|(length, status)| {
         let length = if matches!(status, 204 | 304) { 0 } else { length };
         let head = format!(
@@ -33,24 +33,24 @@ fn answer() -> impl Strategy<Value = (Vec<u8>, u16)> {
     prop_oneof![4 => by_length, 1 => without, 1 => interim, 2 => chunked]
 }
 
-/// Everything that is found, piece by piece.
-fn found(pieces: &[&[u8]]) -> Result<(Vec<Answer>, Answers), Malformed> {
+/// Parses the pieces, one by one.
+fn found(pieces: &[&[u8]]) -> Result<(Vec<Response>, Parser), Malformed> {
     found_of(pieces, None)
 }
 
-/// The same, where this is to come.
+/// The same, with an expected content.
 fn found_of(
     pieces: &[&[u8]],
     content: Option<&[u8]>,
-) -> Result<(Vec<Answer>, Answers), Malformed> {
-    let mut known = Known::new(content.map(<[u8]>::to_vec));
-    let (mut answers, mut all) = (Answers::default(), vec![]);
+) -> Result<(Vec<Response>, Parser), Malformed> {
+    let mut cache = HeadCache::new(content.map(<[u8]>::to_vec));
+    let (mut answers, mut all) = (Parser::default(), vec![]);
     for piece in pieces {
         let mut bytes = *piece;
-        while let Some(answer) = answers.next(&mut bytes, &mut known)? {
-            all.push(answer);
+        while let Some(response) = answers.next(&mut bytes, &mut cache)? {
+            all.push(response);
         }
-        assert!(bytes.is_empty(), "nothing is left over");
+        assert!(bytes.is_empty(), "the parser consumes everything");
     }
     Ok((all, answers))
 }
@@ -58,15 +58,15 @@ fn found_of(
 proptest! {
     #[test]
     fn cuts_make_no_difference(
-        // Often the same several times, as servers do it.
-        answers in vec((answer(), 1_usize..4), 1..6),
+        // Responses repeat, as they do on a real connection, so that the head cache is used.
+        answers in vec((response(), 1_usize..4), 1..6),
         mut cuts in vec(any::<prop::sample::Index>(), 0..12),
     ) {
         let repeated = answers.iter().flat_map(|(one, times)| std::iter::repeat_n(one, *times));
-        let (all, expected): (Vec<&[u8]>, Vec<Answer>) = repeated
+        let (all, expected): (Vec<&[u8]>, Vec<Response>) = repeated
             .map(|(bytes, status)| {
-                let answer = Answer { status: *status, bytes: bytes.len() as u64, last: false };
-                (&bytes[..], answer)
+                let response = Response { status: *status, bytes: bytes.len() as u64, last: false };
+                (&bytes[..], response)
             })
             .unzip();
         let all = all.concat();
@@ -83,8 +83,8 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_too_strange(bytes in vec(any::<u8>(), 0..400)) {
-        let _ = found(&[&bytes]); // it may be malformed, but that is all
+    fn any_bytes_are_safe(bytes in vec(any::<u8>(), 0..400)) {
+        let _ = found(&[&bytes]); // An error is fine; a panic is not.
         let behind = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &bytes[..]].concat();
         let _ = found(&[&behind]);
     }
@@ -94,13 +94,13 @@ proptest! {
 fn the_end_of_the_connection_ends_an_answer_without_length() -> Result<(), Malformed> {
     let (all, mut answers) = found(&[b"HTTP/1.1 200 OK\r\n\r\nabc", b"de"])?;
     assert_eq!(all, []);
-    assert_eq!(answers.end(), Some(Answer { status: 200, bytes: 24, last: true }));
+    assert_eq!(answers.end(), Some(Response { status: 200, bytes: 24, last: true }));
     assert_eq!(answers.end(), None);
     Ok(())
 }
 
 #[test]
-fn who_will_close_says_so() -> Result<(), Malformed> {
+fn a_head_that_announces_the_close_is_the_last() -> Result<(), Malformed> {
     for (head, last) in [
         ("HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 0\r\n\r\n", true),
         ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", true),
@@ -108,16 +108,16 @@ fn who_will_close_says_so() -> Result<(), Malformed> {
         ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false),
     ] {
         let (all, _) = found(&[head.as_bytes()])?;
-        assert_eq!(all.first().map(|answer| answer.last), Some(last), "{head}");
+        assert_eq!(all.first().map(|response| response.last), Some(last), "{head}");
     }
     Ok(())
 }
 
 #[test]
-fn another_content_than_the_expected_one() {
-    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello";
-    for cut in 0..answer.len() {
-        let (first, second) = answer.split_at(cut);
+fn an_unexpected_content_is_malformed() {
+    let response = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello";
+    for cut in 0..response.len() {
+        let (first, second) = response.split_at(cut);
         for (content, fine) in [
             ("Hello", true),
             ("Jello", false),
@@ -135,14 +135,14 @@ fn another_content_than_the_expected_one() {
     }
     let expected = Some(&b"Hello"[..]);
     let refusal = b"HTTP/1.1 503 Full\r\nContent-Length: 4\r\n\r\nFull";
-    assert!(found_of(&[refusal], expected).is_ok(), "its status says enough");
+    assert!(found_of(&[refusal], expected).is_ok(), "only 2xx contents are compared");
     let chunked =
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHello\r\n0\r\n\r\n";
     assert!(found_of(&[chunked], expected).is_err());
 }
 
 #[test]
-fn what_is_no_answer() {
+fn bytes_that_are_no_response_are_malformed() {
     for bytes in [
         "SSH-2.0-OpenSSH\r\n\r\n",
         "HTTP/1.1 2xx OK\r\n\r\n",

@@ -1,4 +1,4 @@
-//! News of one client, told once: all that came is read, and the end is seen.
+//! Readiness that is reported once: all input must be read, and the end of file noticed.
 
 use super::{NEVER_IDLE, PLAIN};
 use crate::case::Kind::{Contract, Security};
@@ -7,9 +7,9 @@ use crate::cases::lifecycle::{freeze, thaw};
 use crate::cases::many::round_trip;
 use crate::ctx::{Ctx, echo, get, request};
 use crate::fixture::pattern;
-use crate::verdict::{Verdict, demand};
+use crate::verdict::{Verdict, ensure};
 
-/// A request and its client's end of file come in one segment.
+/// Sends bytes and the end of file in one segment, and asserts the response and the close.
 fn ends_with(ctx: &mut Ctx<'_>, bytes: &[u8], status: Option<u16>) -> Verdict {
     ctx.serve(&[NEVER_IDLE])?;
     for _ in 0..20 {
@@ -18,7 +18,7 @@ fn ends_with(ctx: &mut Ctx<'_>, bytes: &[u8], status: Option<u16>) -> Verdict {
         if let Some(status) = status {
             client.response()?.is(status)?;
         }
-        client.ends()?;
+        client.assert_closed()?;
     }
     Ok(())
 }
@@ -28,7 +28,7 @@ pub(super) const CASES: &[Case] = &[
         "end_with_the_request",
         Contract,
         "epoll(7), EPOLLRDHUP",
-        "A request that comes in one segment with the end of file is answered, and the end is seen",
+        "A request in one segment with the end of file is answered, and the connection closed",
         |ctx| ends_with(ctx, &get("/plaintext"), Some(200)),
     )
     .needs(PLAIN),
@@ -36,7 +36,7 @@ pub(super) const CASES: &[Case] = &[
         "end_with_half_a_request",
         Contract,
         "epoll(7), EPOLLRDHUP",
-        "Half a request that comes in one segment with the end of file is refused at once",
+        "Half a request in one segment with the end of file is refused immediately",
         |ctx| ends_with(ctx, b"GET /plaintext HTTP/1.1\r\n", Some(400)),
     )
     .needs(PLAIN),
@@ -44,7 +44,7 @@ pub(super) const CASES: &[Case] = &[
         "end_with_a_content",
         Contract,
         "epoll(7), EPOLLRDHUP",
-        "The end of file is seen behind a content of any size, also where it fills a buffer exactly",
+        "The end of file behind a content is noticed, also where the request fills a buffer exactly",
         |ctx| {
             ctx.serve(&[NEVER_IDLE])?;
             let head = echo(&[0; 10_000]).len() - 10_000;
@@ -53,8 +53,8 @@ pub(super) const CASES: &[Case] = &[
                     let mut client = ctx.client()?;
                     let content = pattern(size);
                     client.send_and_half_close(&echo(&content))?;
-                    client.response()?.is(200)?.holds(&content)?;
-                    client.ends()?;
+                    client.response()?.is(200)?.has_content(&content)?;
+                    client.assert_closed()?;
                 }
             }
             Ok(())
@@ -65,7 +65,7 @@ pub(super) const CASES: &[Case] = &[
         "all_of_what_came",
         Contract,
         "epoll(7), edge-triggered",
-        "What came in one piece is read to its end, however little is read at once",
+        "Input that arrived at once is read completely, in however many reads",
         |ctx| {
             ctx.serve(&[NEVER_IDLE])?;
             let mut client = ctx.client()?;
@@ -75,7 +75,7 @@ pub(super) const CASES: &[Case] = &[
                 let content = pattern(size);
                 client.send(echo(&content))?;
                 thaw(ctx)?;
-                client.response()?.is(200)?.holds(&content)?;
+                client.response()?.is(200)?.has_content(&content)?;
             }
             Ok(())
         },
@@ -85,9 +85,9 @@ pub(super) const CASES: &[Case] = &[
         "urgent_data",
         Security,
         "send(2), MSG_OOB; RFC 6093",
-        "A request with urgent data in its middle, at which a read stops short, is answered without another word",
+        "A request with urgent data in its middle, at which a read stops, is answered without further input",
         |ctx| {
-            // No deadline is to help.
+            // No deadline may hide a missed event.
             ctx.serve(&[NEVER_IDLE, ("head-timeout", "600")])?;
             let mut client = ctx.client()?;
             for _ in 0..2 {
@@ -97,10 +97,9 @@ pub(super) const CASES: &[Case] = &[
                 client.send_urgent(b'0')?;
                 client.send("0 HTTP/1.1\r\nHost: suite\r\n\r\n")?;
                 thaw(ctx)?;
-                // With the byte where it was sent, or, as the kernel does it unless it is
-                // told otherwise, without it.
+                // With SO_OOBINLINE the byte is part of the input; by default the kernel takes it out.
                 let length = client.response()?.is(200)?.content.len();
-                demand([100, 10].contains(&length), "100 bytes, or 10", length)?;
+                ensure([100, 10].contains(&length), "100 bytes, or 10", length)?;
             }
             Ok(())
         },
@@ -111,15 +110,15 @@ pub(super) const CASES: &[Case] = &[
         "speaks_while_it_sleeps",
         Contract,
         "epoll(7)",
-        "A request that comes while the one before sleeps is answered behind it, without another word",
+        "A request that arrives while the response before sleeps is answered after it, without further input",
         |ctx| {
             let mut client = ctx.client()?;
             for _ in 0..5 {
                 client.send(get("/sleep/100"))?;
-                client.drained();
+                client.wait_until_read();
                 client.send(get("/plaintext"))?;
-                client.response()?.is(200)?.holds("slept 100 ms\n")?;
-                client.response()?.is(200)?.holds("Hello, World!")?;
+                client.response()?.is(200)?.has_content("slept 100 ms\n")?;
+                client.response()?.is(200)?.has_content("Hello, World!")?;
             }
             Ok(())
         },
@@ -129,22 +128,22 @@ pub(super) const CASES: &[Case] = &[
         "speaks_while_it_does_not_read",
         Contract,
         "epoll(7)",
-        "A request that comes while the answer before has no room is answered behind it, without another word",
+        "A request that arrives while the response before is blocked is answered after it, without further input",
         |ctx| {
             let mut client = ctx.small_client()?;
             for _ in 0..3 {
                 client.send(get("/bytes/10000000"))?;
-                client.drained();
-                // There is no room any more when others have been served.
+                client.wait_until_read();
+                // By the time that others have been served, the socket buffer is full.
                 for _ in 0..3 {
-                    if ctx.stage.has(crate::stage::Capability::ManyClients) {
-                        ctx.is_well()?;
+                    if ctx.profile.has(crate::profile::Capability::ManyClients) {
+                        ctx.assert_healthy()?;
                     }
                 }
                 client.send(get("/plaintext"))?;
                 let answer = client.response()?;
-                demand(answer.is(200)?.content.len() == 10_000_000, "10000000 bytes", answer.content.len())?;
-                client.response()?.is(200)?.holds("Hello, World!")?;
+                ensure(answer.is(200)?.content.len() == 10_000_000, "10000000 bytes", answer.content.len())?;
+                client.response()?.is(200)?.has_content("Hello, World!")?;
             }
             Ok(())
         },
@@ -154,20 +153,21 @@ pub(super) const CASES: &[Case] = &[
         "end_while_it_lingers",
         Contract,
         "RFC 9112 §9.6; poll(2), POLLHUP",
-        "A last answer arrives whole although the client has sent much more, and its end",
+        "A last response arrives whole, although the client has sent much more input and the end of file",
         |ctx| {
-            ctx.is_well()?;
+            ctx.assert_healthy()?;
             for bytes in [280_000, 300_000, 320_000, 340_000] {
                 freeze(ctx)?;
-                // The answer fits into the server's side of the kernel, not into ours.
+                // The response fits into the server's send buffer, but not into the client's
+                // receive buffer.
                 let mut client = ctx.client_with(Some(64 * 1024))?;
                 client.send(request("GET", "/bytes/400000", "Connection: close\r\n"))?;
                 client.send_much_and_half_close(bytes)?;
                 thaw(ctx)?;
-                ctx.is_well()?;
+                ctx.assert_healthy()?;
                 let answer = client.response()?;
-                demand(answer.is(200)?.content.len() == 400_000, "400000 bytes", answer.content.len())?;
-                client.ends()?;
+                ensure(answer.is(200)?.content.len() == 400_000, "400000 bytes", answer.content.len())?;
+                client.assert_closed()?;
             }
             Ok(())
         },
@@ -177,15 +177,15 @@ pub(super) const CASES: &[Case] = &[
         "empty_lines_one_by_one",
         Contract,
         "RFC 9112 §2.2",
-        "That an empty line has come is remembered while nothing else comes: a second one is refused",
+        "An empty line before a request is remembered until more input arrives: a second one is refused",
         |ctx| {
             ctx.serve(&[NEVER_IDLE, ("head-timeout", "600")])?;
             let mut client = ctx.client()?;
             round_trip(&mut client)?;
             client.send("\r\n")?;
-            client.drained();
+            client.wait_until_read();
             client.send("\r\n")?;
-            Ctx::is_refused(&mut client, &[400])
+            Ctx::assert_refusal(&mut client, &[400])
         },
     )
     .needs(PLAIN),

@@ -1,0 +1,14 @@
+//! Shorthands for an error that closes the connection.
+
+use crate::answer::HttpError;
+use crate::wire::End;
+
+/// Returns a 400 that closes the connection.
+pub(crate) fn bad<T>(why: &'static str) -> Result<T, End> {
+    refuse(400, why)
+}
+
+/// Returns an error that closes the connection.
+pub(crate) fn refuse<T>(status: u16, why: &'static str) -> Result<T, End> {
+    Err(End::Refused(HttpError::closing(status, why)))
+}

@@ -1,0 +1,231 @@
+//! Exhaustion: no descriptor, thread, or process is left. Connections that are being served must
+//! not be affected, and when resources are available again, others must be served.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::idle::{assert_busy, assert_idle};
+use crate::case::Kind::Security;
+use crate::case::{Case, Need, case};
+use crate::cases::shutdown::wait_until_no_process;
+use crate::client::{Client, Peek};
+use crate::ctx::{Ctx, get};
+use crate::profile::Capability::AtRest;
+use crate::rlimits::Rlimits;
+use crate::server::Server;
+use crate::target::Target;
+use crate::timeout::timeout;
+use crate::verdict::{Abort, CaseResult, Verdict, ensure};
+
+/// The section of the book that explains these cases.
+const BOOK_SECTION: &str =
+    "Chapter 1, \"Nobody left to serve them\"; The contract, \"Refusals\"";
+
+/// Connects clients until one is not served. Returns the served ones, and the other one unless it
+/// was closed with a 503.
+fn connect_until_not_served(
+    ctx: &mut Ctx<'_>,
+    most: usize,
+) -> CaseResult<(Vec<Client>, Option<Client>)> {
+    let mut served = Vec::new();
+    for _ in 0..most {
+        let mut client = ctx.client()?;
+        client.send(get("/plaintext"))?;
+        match client.peek(Duration::from_millis(700)) {
+            Peek::Nothing => return Ok((served, Some(client))),
+            Peek::End(_) => {
+                return Err(Abort::fail(
+                    "a response, a 503, or an open connection",
+                    "the server closed the connection without a response",
+                ));
+            }
+            Peek::Bytes => {
+                let answer = client.response()?;
+                if answer.status == 503 {
+                    ensure(
+                        answer.field("Retry-After").is_some(),
+                        "a Retry-After field",
+                        "none",
+                    )?;
+                    client.assert_closed()?;
+                    return Ok((served, None));
+                }
+                // Another case tests the status.
+                if ctx.lenient && answer.status >= 400 {
+                    return Ok((served, None));
+                }
+                answer.is(200)?;
+                served.push(client);
+            }
+        }
+    }
+    Ok((served, None))
+}
+
+/// Returns the status of a late response, or `None` if the server answers another client fifty
+/// times and this one not at all. No clock decides, because on a busy machine every client is
+/// slow.
+fn late_status(client: &mut Client, others: &mut [Client]) -> CaseResult<Option<u16>> {
+    for _ in 0..50 {
+        let timeout = match others.last_mut() {
+            None => timeout(),
+            Some(other) => {
+                other.send(get("/plaintext"))?;
+                other.response()?.is(200)?;
+                Duration::from_millis(10)
+            }
+        };
+        if client.peek(timeout) != Peek::Nothing {
+            return Ok(Some(client.response()?.one_of(&[200, 503])?.status));
+        }
+    }
+    Ok(None)
+}
+
+/// Asserts that the served clients are still served, and that others are when they have left.
+fn assert_recovers(
+    ctx: &mut Ctx<'_>,
+    served: Vec<Client>,
+    waiting: Option<Client>,
+) -> Verdict {
+    let mut served = served;
+    for client in &mut served {
+        client.send(get("/plaintext"))?;
+        client.response()?.is(200)?;
+    }
+    drop(served);
+    if let Some(mut client) = waiting {
+        client.response()?.one_of(&[200, 503])?;
+        client.close();
+    }
+    ctx.poll_until("the server serves new clients again", |ctx| {
+        let answer = ctx.get("/plaintext")?;
+        Ok(if answer.status == 200 { Ok(()) } else { Err(answer.status.to_string()) })
+    })
+}
+
+/// Asserts that a server that cannot create all its workers reports that in one line and exits.
+///
+/// If it ran with fewer, it would be exhausted later, for a reason that is hard to find.
+fn assert_does_not_start(ctx: &mut Ctx<'_>, workers: &str, few: Rlimits) -> Verdict {
+    // Whether it prints `listening on` before it creates the workers does not matter.
+    let _ = ctx.serve_with_rlimits(&[(workers, "50")], few);
+    let Some(server) = ctx.started() else { return Ok(()) };
+    let status = server.wait()?;
+    ensure(!status.success(), "a status other than 0", Server::describe_exit(status))?;
+    let said = server.stderr();
+    let helpful = said.lines().count() == 1 && said.contains(&format!("--{workers}"));
+    ensure(helpful, format!("one line that names --{workers}"), said)?;
+    let pid = server.pid()?;
+    wait_until_no_process(ctx, pid)?;
+    ctx.forget_server();
+    Ok(())
+}
+
+/// Copies the server's program to a directory where any user can run it.
+fn copy_program(target: &Target) -> CaseResult<(tempfile::TempDir, Target)> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = crate::target::binary_path(target)?;
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Abort::skip(
+            "only root can start a server as another user with a limit on processes",
+        ));
+    }
+    let skip =
+        |error: std::io::Error| Abort::skip(format!("cannot copy the program: {error}"));
+    let base = tempfile::tempdir().map_err(skip)?;
+    let closed = |directory: &&Path| {
+        std::fs::metadata(directory).is_ok_and(|m| m.permissions().mode() & 0o001 == 0)
+    };
+    if let Some(directory) = base.path().ancestors().skip(1).find(closed) {
+        let directory = directory.display();
+        return Err(Abort::skip(format!(
+            "another user cannot enter {directory}, the directory for temporary files: set TMPDIR"
+        )));
+    }
+    std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o755))
+        .map_err(skip)?;
+    let copy = base.path().join(path.file_name().unwrap_or_default());
+    // Copied by another process: a descriptor of this process would be inherited by a child that
+    // another case forks meanwhile, and a program that is open for writing cannot be executed
+    // (execve(2), ETXTBSY).
+    let cp = Command::new("cp").arg(path).arg(&copy).status().map_err(skip)?;
+    if !cp.success() {
+        return Err(Abort::skip(format!("cannot copy the program: cp, {cp}")));
+    }
+    Ok((base, Target::Binary(copy)))
+}
+
+pub(super) const CASES: &[Case] = &[
+    case("out_of_descriptors", Security, "accept(2), EMFILE", "When the server runs out of descriptors, open connections are still served, and it recovers", |ctx| {
+        ctx.serve_with_rlimits(&[], Rlimits { descriptors: Some(24), ..Rlimits::default() })?;
+        for _ in 0..2 {
+            let (served, waiting) = connect_until_not_served(ctx, 40)?;
+            assert_recovers(ctx, served, waiting)?;
+        }
+        Ok(())
+    })
+    .clients(60)
+    .needs(&[Need::Process, Need::Plaintext, Need::Many])
+    .may_log()
+    .book(BOOK_SECTION),
+    case("out_of_descriptors_for_a_file", Security, "open(2), EMFILE", "When the server runs out of descriptors, a file is 503 (or delayed), never 404, and later it is served", |ctx| {
+        ctx.serve_with_rlimits(&[], Rlimits { descriptors: Some(24), ..Rlimits::default() })?;
+        let (mut served, waiting) = connect_until_not_served(ctx, 40)?;
+        if let Some(client) = served.first_mut() {
+            client.send(get("/hello.txt"))?;
+            client.response()?.one_of(&[200, 503])?;
+        }
+        served.drain(..served.len().min(1));
+        assert_recovers(ctx, served, waiting)?;
+        ctx.poll_until("the file is served", |ctx| {
+            let answer = ctx.get("/hello.txt")?;
+            Ok(if answer.status == 200 { Ok(()) } else { Err(answer.status.to_string()) })
+        })
+    })
+    .clients(60)
+    .needs(&[Need::Process, Need::Plaintext, Need::Many, Need::Files])
+    .may_log()
+    .book(BOOK_SECTION),
+    case("out_of_descriptors_is_no_work", Security, "accept(2), EMFILE", "When the server runs out of descriptors while clients wait, it does not spin", |ctx| {
+        ctx.serve_with_rlimits(&[], Rlimits { descriptors: Some(24), ..Rlimits::default() })?;
+        let (served, waiting) = connect_until_not_served(ctx, 40)?;
+        let mut more = Vec::new();
+        for _ in 0..10 {
+            more.push(ctx.client()?);
+        }
+        assert_idle(ctx)?;
+        drop(more);
+        assert_recovers(ctx, served, waiting)
+    })
+    .without(AtRest, assert_busy)
+    .clients(60)
+    .needs(&[Need::Process, Need::Plaintext, Need::Many])
+    .may_log()
+    .book(BOOK_SECTION),
+    case("out_of_processes", Security, "fork(2), pthread_create(3), EAGAIN", "When no thread or process can be created, the client gets 503, others are still served, and the server recovers", |ctx| {
+        let (_kept, own) = copy_program(ctx.target)?;
+        let mut other = Ctx::new(&own, ctx.profile, ctx.root.clone());
+        other.log = ctx.log.clone();
+        let few = Rlimits { processes: Some(8), ..Rlimits::default() };
+        if let Some(workers) = ctx.profile.workers_option() {
+            return assert_does_not_start(&mut other, workers, few);
+        }
+        other.serve_with_rlimits(&[], few)?;
+        for _ in 0..2 {
+            let (mut served, waiting) = connect_until_not_served(&mut other, 20)?;
+            if let Some(mut waiting) = waiting {
+                match late_status(&mut waiting, &mut served)? {
+                    Some(503) => {}
+                    Some(_) => served.push(waiting),
+                    None => ensure(false, "503 for the client that cannot be served", "no response")?,
+                }
+            }
+            assert_recovers(&mut other, served, None)?;
+        }
+        other.finish(true)
+    })
+    .needs(&[Need::Process, Need::Plaintext, Need::Many])
+    .book(BOOK_SECTION),
+];

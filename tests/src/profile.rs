@@ -1,0 +1,192 @@
+//! The table of servers: each server's profile, and the capabilities that follow from it.
+//!
+//! If a server has a capability, the case for it must pass; if not, the case asserts the
+//! limitation instead. The book's matrix is generated from this table.
+
+/// An ability that some servers have and others lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    /// A client that waits does not block other clients.
+    ManyClients,
+    /// No number of waiting clients blocks other clients.
+    AnyNumber,
+    /// An idle client occupies no thread and no process.
+    IdleForFree,
+    /// Descriptors beyond `FD_SETSIZE` (1024) are served.
+    BeyondFdSetsize,
+    /// The server uses no processor time while all clients are idle.
+    AtRest,
+}
+
+impl Capability {
+    /// All capabilities, in the order of the matrix.
+    pub const ALL: [Self; 5] = [
+        Self::ManyClients,
+        Self::AnyNumber,
+        Self::IdleForFree,
+        Self::BeyondFdSetsize,
+        Self::AtRest,
+    ];
+
+    /// Returns the heading in the matrix.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::ManyClients => "serves others while one client waits",
+            Self::AnyNumber => "serves others however many wait",
+            Self::IdleForFree => "an idle client costs no thread or process",
+            Self::BeyondFdSetsize => "goes beyond 1024 descriptors",
+            Self::AtRest => "uses no CPU while clients are idle",
+        }
+    }
+}
+
+/// How a server organizes its connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Model {
+    /// One client after the other.
+    OneAtATime,
+    /// A process for each client.
+    ProcessPerClient,
+    /// A thread for each client.
+    ThreadPerClient,
+    /// A fixed pool of threads.
+    PoolOfThreads,
+    /// A fixed pool of processes.
+    PoolOfProcesses,
+    /// One thread that polls every connection in a busy loop.
+    Spinning,
+    /// An event loop.
+    Events {
+        /// It waits with `select`, and so is limited by `FD_SETSIZE`.
+        select: bool,
+    },
+    /// Coroutines or futures on few threads.
+    Coroutines,
+    /// Not a server of the book.
+    Unknown,
+}
+
+/// What the suite knows about one server of the book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerProfile {
+    /// The name of the binary.
+    pub name: &'static str,
+    /// The chapter in which it appears.
+    pub level: u8,
+    /// How it organizes its connections.
+    pub model: Model,
+    /// A description in a few words.
+    pub summary: &'static str,
+}
+
+const fn profile(
+    name: &'static str,
+    level: u8,
+    model: Model,
+    summary: &'static str,
+) -> ServerProfile {
+    ServerProfile { name, level, model, summary }
+}
+
+/// The default number of workers in a pool.
+pub const WORKERS: usize = 16;
+
+/// Every server, in the order of the book.
+pub const PROFILES: &[ServerProfile] = &[
+    profile("iterative", 1, Model::OneAtATime, "one client, then the next"),
+    profile("fork", 1, Model::ProcessPerClient, "a process for each client"),
+    profile("thread", 1, Model::ThreadPerClient, "a thread for each client"),
+    profile("pool", 2, Model::PoolOfThreads, "a fixed pool of threads"),
+    profile("prefork", 2, Model::PoolOfProcesses, "a fixed pool of processes"),
+    profile("spin", 3, Model::Spinning, "tries every socket in a loop"),
+    profile("sigio", 3, Model::Events { select: false }, "signals report readiness"),
+    profile(
+        "select",
+        4,
+        Model::Events { select: true },
+        "asks the kernel, with bit sets",
+    ),
+    profile("poll", 4, Model::Events { select: false }, "asks the kernel, with a list"),
+    profile("epoll", 5, Model::Events { select: false }, "the kernel keeps the list"),
+    profile("epoll-et", 5, Model::Events { select: false }, "… and reports only changes"),
+    profile("reactors", 5, Model::Events { select: false }, "one loop for each core"),
+    profile("kqueue", 5, Model::Events { select: false }, "the same on BSD and macOS"),
+    profile(
+        "coroutine",
+        6,
+        Model::Coroutines,
+        "looks like chapter 1, waits like chapter 5",
+    ),
+    profile(
+        "async",
+        6,
+        Model::Coroutines,
+        "looks like chapter 1, is compiled to chapter 3",
+    ),
+];
+
+/// The profile of a server that is not in the table: it is expected to have every capability.
+pub const UNKNOWN: ServerProfile =
+    profile("yours", 6, Model::Unknown, "a server of your own");
+
+impl ServerProfile {
+    /// Returns the profile with this name.
+    pub fn by_name(name: &str) -> Option<&'static Self> {
+        PROFILES.iter().find(|profile| profile.name == name)
+    }
+
+    /// Returns whether the server has a capability.
+    pub fn has(&self, capability: Capability) -> bool {
+        match capability {
+            Capability::ManyClients => self.model != Model::OneAtATime,
+            Capability::AnyNumber => self.capacity().is_none(),
+            Capability::IdleForFree => !matches!(
+                self.model,
+                Model::ProcessPerClient
+                    | Model::ThreadPerClient
+                    | Model::PoolOfThreads
+                    | Model::PoolOfProcesses
+            ),
+            Capability::BeyondFdSetsize => self.model != Model::Events { select: true },
+            Capability::AtRest => self.model != Model::Spinning,
+        }
+    }
+
+    /// Returns the option that sets the number of workers, if there is one.
+    pub fn workers_option(&self) -> Option<&'static str> {
+        match self.model {
+            Model::PoolOfThreads => Some("threads"),
+            Model::PoolOfProcesses => Some("processes"),
+            _ => None,
+        }
+    }
+
+    /// Returns how many clients are served at the same time, with the options that set that
+    /// number, or `None` if there is no limit.
+    pub fn capacity(&self) -> Option<(usize, &'static [(&'static str, &'static str)])> {
+        match self.model {
+            Model::OneAtATime => Some((1, &[])),
+            Model::PoolOfThreads => Some((4, &[("threads", "4")])),
+            Model::PoolOfProcesses => Some((4, &[("processes", "4")])),
+            _ => None,
+        }
+    }
+
+    /// Returns what an idle client occupies: a process or a thread.
+    pub fn idle_cost(&self) -> Option<&'static str> {
+        match self.model {
+            Model::ProcessPerClient => Some("process"),
+            Model::ThreadPerClient => Some("thread"),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the server runs on this platform.
+    pub fn runs_here(&self) -> bool {
+        match self.name {
+            "epoll" | "epoll-et" | "reactors" | "sigio" => cfg!(target_os = "linux"),
+            "kqueue" => cfg!(any(target_os = "macos", target_os = "freebsd")),
+            _ => true,
+        }
+    }
+}

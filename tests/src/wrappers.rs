@@ -1,0 +1,51 @@
+//! Wrapper scripts that start a program with additional arguments: the suite copy passes only
+//! the contract's options.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+/// A temporary directory of wrapper scripts; dropping it deletes them.
+#[derive(Debug)]
+pub struct Wrappers {
+    directory: TempDir,
+}
+
+impl Wrappers {
+    /// Creates an empty directory.
+    pub fn new() -> io::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("wrappers-").tempdir()?;
+        // Some cases start the server as another user, which may not be able to read the
+        // directory in which it was built.
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
+        Ok(Self { directory })
+    }
+
+    /// Creates a script `name` that runs a copy of `program` with `arguments`.
+    ///
+    /// All scripts must be created before the first one is started: a child that is being
+    /// forked inherits the descriptor of a script still open for writing, and executing that
+    /// script then fails with ETXTBSY.
+    pub fn create(
+        &self,
+        name: &str,
+        program: &str,
+        arguments: &str,
+    ) -> io::Result<PathBuf> {
+        let file = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
+        let copy = self.directory.path().join(format!("{file}-copy"));
+        if !copy.exists() {
+            fs::copy(program, &copy)?;
+        }
+        let path = self.directory.path().join(name);
+        let copy = copy.display();
+        // Without an environment: RUST_BACKTRACE, for example, changes what a panic prints.
+        let script = format!("#!/bin/sh\nexec env -i '{copy}' {arguments} \"$@\"\n");
+        fs::write(&path, script)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+        Ok(path)
+    }
+}
