@@ -65,7 +65,7 @@ impl Replica {
     }
 }
 
-fn fine<T>(step: Step<T>) -> T {
+fn fine<T>(step: CaseResult<T>) -> T {
     step.unwrap_or_else(|stop| panic!("{stop:?}"))
 }
 
