@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 use balancer::Balancer;
 use client_suite::rlimits::Rlimits;
-use client_suite::timeout::timeout;
 use client_suite::server::Server;
 use client_suite::target::Target;
+use client_suite::timeout::timeout;
 use client_suite::verdict::CaseResult;
 use clients::Clients;
 use nix::sys::signal::Signal;

@@ -50,7 +50,12 @@ fn idle(results: &Results, stage: &ServerProfile) -> String {
     }
 }
 
-fn request(results: &Results, stage: &ServerProfile, manner: &str, clients: usize) -> String {
+fn request(
+    results: &Results,
+    stage: &ServerProfile,
+    manner: &str,
+    clients: usize,
+) -> String {
     let fields =
         [("server", stage.name), ("manner", manner), ("clients", &clients.to_string())];
     let Some(row) = results.row("concurrency", &fields) else {

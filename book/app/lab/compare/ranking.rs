@@ -92,8 +92,9 @@ fn turned(before: &[Cost<'_>], now: &[Cost<'_>]) -> (usize, Vec<String>) {
         before.iter().find(same).map(|old| old.least)
     };
     let both: Vec<_> = now.iter().filter_map(|cost| Some((cost, then(cost)?))).collect();
-    let (ours, others): (Vec<_>, Vec<_>) =
-        both.into_iter().partition(|(cost, _)| ServerProfile::by_name(cost.server).is_some());
+    let (ours, others): (Vec<_>, Vec<_>) = both
+        .into_iter()
+        .partition(|(cost, _)| ServerProfile::by_name(cost.server).is_some());
     let (mut pairs, mut turned) = (0, Vec::new());
     for (our, our_before) in &ours {
         for (other, other_before) in others.iter().filter(|(it, _)| it.cell == our.cell) {

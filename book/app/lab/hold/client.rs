@@ -59,7 +59,10 @@ impl Clients {
     }
 
     /// Has everybody who is still there ask once more. Their process ends then.
-    pub(super) fn ask_again(mut self, progress: &mut dyn FnMut(usize)) -> Result<HoldOutcome> {
+    pub(super) fn ask_again(
+        mut self,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<HoldOutcome> {
         let mut gate = self.process.0.stdin.take().context("no standard input")?;
         gate.write_all(b"\n").context("clients have ended")?;
         loop {
