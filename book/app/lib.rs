@@ -1,23 +1,32 @@
 //! The book's program: renders the pages, serves them with the project's own
-//! server, makes the transcripts, and checks all of it.
+//! server, makes the transcripts, measures, and checks all of it.
 //!
 //! ```text
 //! src/*.md ── render ──> target/book/ ── serve ──> http://127.0.0.1:8080
 //!    ^  {{#include transcripts/NAME.txt}}
-//!    └── transcripts ── servers, terminal, scenario, mask
-//! serve ── live ── the lab in the page: a child process for each run ── lab
-//! checks ── what a page may not do: a broken link, pasted code, a number typed by hand
+//!    └── transcripts ── servers, terminal, scenario, normalize
+//! serve ── live ── the lab in the page: one child process per run ── lab
+//! lab ── results/*.json ── src/generated/ ── derived: tables made from results, sources and pages
+//! checks ── what a page must not contain: a broken link, pasted code, a number typed by hand
 //! ```
+//!
+//! Files depend on each other in one direction only: `paths`, `files`, `text` and `child`
+//! at the bottom, the lab's layers above them (see `lab`), and the commands at the top.
 
 pub mod checks;
-pub mod house;
+mod child;
+pub mod derived;
+pub mod files;
 pub mod lab;
 pub mod live;
-pub mod mask;
-pub mod parts;
+mod normalize;
+pub mod paths;
+mod problem;
+mod proc;
 pub mod render;
-pub mod scenario;
+mod scenario;
 pub mod serve;
 pub mod servers;
-pub mod terminal;
+mod terminal;
+mod text;
 pub mod transcripts;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use book::house::House;
-use book::{checks, lab, live, parts, render, serve, transcripts};
+use book::paths::Paths;
+use book::{checks, derived, lab, live, render, serve, transcripts};
 use clap::{Parser, Subcommand};
 
 /// Renders the book and serves it.
@@ -54,7 +54,7 @@ enum Command {
         /// The experiment; `report` makes one page of everything that you have run
         name: Option<String>,
         #[command(flatten)]
-        how: lab::How,
+        how: lab::RunArgs,
         /// Of `lab hold`: how many, and whose
         #[cfg(target_os = "linux")]
         #[command(flatten)]
@@ -105,60 +105,60 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    let house = House::find(cli.book)?;
+    let paths = Paths::find(cli.book)?;
     match cli.command {
-        None => render_and_serve(&house, cli.listen, cli.no_serve, cli.out, cli.rehearse),
+        None => render_and_serve(&paths, cli.listen, cli.no_serve, cli.out, cli.rehearse),
         Some(Command::Transcripts { names, check }) => {
-            transcripts::command(&house, &names, check)
+            transcripts::command(&paths, &names, check)
         }
         #[cfg(target_os = "linux")]
         Some(Command::Lab { name: Some(name), hold, how }) if name == "hold" => {
-            lab::hold(&house, &hold, how)?;
-            if how.record { parts::write(&house) } else { Ok(()) }
+            lab::hold(&paths, &hold, how)?;
+            if how.record { derived::write(&paths) } else { Ok(()) }
         }
         Some(Command::Lab { name, how, .. }) => {
-            lab::command(&house, name.as_deref(), how)?;
-            if how.record { parts::write(&house) } else { Ok(()) }
+            lab::command(&paths, name.as_deref(), how)?;
+            if how.record { derived::write(&paths) } else { Ok(()) }
         }
         #[cfg(target_os = "linux")]
         Some(Command::Compare { options, record }) => {
-            lab::compare(&house, &options, record)?;
-            if record { parts::write(&house) } else { Ok(()) }
+            lab::compare(&paths, &options, record)?;
+            if record { derived::write(&paths) } else { Ok(()) }
         }
         Some(Command::Measure { experiment, what, count }) => {
             lab::measure(&experiment, &what, count)
         }
-        Some(Command::Parts) => parts::write(&house),
+        Some(Command::Parts) => derived::write(&paths),
         Some(Command::Rehearse { experiment, how }) => {
-            live::rehearsal::play(&house, &experiment, &how)
+            live::fake_run::play(&paths, &experiment, &how)
         }
-        Some(Command::Check) => check(&house),
+        Some(Command::Check) => check(&paths),
     }
 }
 
 fn render_and_serve(
-    house: &House,
+    paths: &Paths,
     listen: SocketAddr,
     no_serve: bool,
     out: Option<PathBuf>,
-    rehearsal: Option<String>,
+    fake: Option<String>,
 ) -> Result<()> {
-    let out = out.unwrap_or_else(|| house.default_out());
+    let out = out.unwrap_or_else(|| paths.checkout().join("target/book"));
     if no_serve {
-        let out = render::render(house, &out)?;
+        let out = render::render(paths, &out)?;
         println!("rendered to {}", out.join("index.html").display());
         return Ok(());
     }
     // The port first: a second copy must not re-render under the feet of the one that runs.
     let listener = serve::bind(listen)?;
-    let out = render::render(house, &out)?;
-    serve::serve(house, listener, &out, rehearsal)
+    let out = render::render(paths, &out)?;
+    serve::serve(paths, listener, &out, fake)
 }
 
-fn check(house: &House) -> Result<()> {
+fn check(paths: &Paths) -> Result<()> {
     let out = tempfile::tempdir()?;
-    let rendered = render::render(house, &out.path().join("book"))?;
-    let problems = checks::all(house, &rendered)?;
+    let rendered = render::render(paths, &out.path().join("book"))?;
+    let problems = checks::all(paths, &rendered)?;
     for problem in &problems {
         eprintln!("{problem}");
     }

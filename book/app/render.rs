@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf, absolute};
 use anyhow::{Context, Result, bail};
 use mdbook_driver::MDBook;
 
-use crate::house::House;
+use crate::paths::Paths;
 
 /// Renders the book into `out` and returns that directory's full name.
-pub fn render(house: &House, out: &Path) -> Result<PathBuf> {
+pub fn render(paths: &Paths, out: &Path) -> Result<PathBuf> {
     let out = absolute(out).context("cannot tell the current directory")?;
     refuse_foreign(&out)?;
-    let mut book = MDBook::load(house.book())
-        .with_context(|| format!("cannot read the book in {}", house.book().display()))?;
+    let mut book = MDBook::load(paths.book())
+        .with_context(|| format!("cannot read the book in {}", paths.book().display()))?;
     book.config.build.build_dir.clone_from(&out);
     book.build()
         .with_context(|| format!("cannot render the book to {}", out.display()))?;

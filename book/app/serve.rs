@@ -17,10 +17,10 @@ use ch04_select_poll::poll as best;
 use ch06_coroutines::server::{self as best, Options};
 use clap::{Args, Command, FromArgMatches};
 
-use crate::house::House;
-use crate::live::Live;
+use crate::live::LabApi;
+use crate::paths::Paths;
 
-/// Whether the server knows how to wait for a live content.
+/// Whether the server can wait for a body that is made while it is sent.
 const CAN_STREAM: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
 
 /// Takes the port, or says in one line what to do about it.
@@ -37,10 +37,10 @@ pub fn bind(listen: SocketAddr) -> Result<Listener> {
 
 /// Serves the directory, and the lab, until Ctrl-C or SIGTERM.
 pub fn serve(
-    house: &House,
+    paths: &Paths,
     listener: Listener,
     root: &Path,
-    rehearsal: Option<String>,
+    fake: Option<String>,
 ) -> Result<()> {
     let options = options(root)?;
     let site = options
@@ -50,7 +50,7 @@ pub fn serve(
     program::raise_descriptor_limit();
     let stop = Stop::on_signals().context("cannot handle signals")?;
     let address = listener.address().context("cannot find out the address")?;
-    let live = Live::new(house, address, CAN_STREAM, rehearsal)?;
+    let live = LabApi::new(paths, address, CAN_STREAM, fake)?;
     let site = site.with(Box::new(live.clone()));
     let mut out = io::stdout().lock();
     writeln!(out, "The book is at http://{address}/ (Ctrl-C ends it).")
@@ -61,9 +61,9 @@ pub fn serve(
     served.context("the server had to end")
 }
 
-/// The servers' options, given as at their command line.
+/// The server's options, given as at its command line.
 fn options(root: &Path) -> Result<Options> {
-    // A browser's last answer is quick; nobody who pressed Ctrl-C wants to wait longer.
+    // A browser's last answer is quick; a reader who pressed Ctrl-C does not want to wait.
     // The lab's routes read JSON and draw charts, on the stacks of coroutines.
     let stack: &[&str] = if CAN_STREAM { &["--stack", "262144"] } else { &[] };
     let words = ["book", "--drain-timeout", "2"].iter().chain(stack).chain(&["--root"]);

@@ -1,26 +1,24 @@
-//! Finds the servers' programs, and builds the ones that are missing or out of date.
+//! Finds the servers' programs, and builds those that are missing or out of date.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 
-use crate::house::House;
-use crate::lab::child::Kept;
+use crate::child::ChildGuard;
+use crate::paths::Paths;
 
-/// The program of the server `name`: the one beside this program if it is
+/// Returns the program of the server `name`: the one beside this program if it is
 /// newer than all its sources, else one that cargo builds there now.
-pub fn find(house: &House, name: &str) -> Result<PathBuf> {
+pub fn find(paths: &Paths, name: &str) -> Result<PathBuf> {
     let profile = profile_dir()?;
     let program = profile.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    if is_fresh(&program) {
-        return Ok(program);
-    }
-    build(house, name, &profile)?;
-    if !program.is_file() {
-        bail!("cargo built {name}, but not as {}", program.display());
+    if !is_fresh(&program) {
+        build(paths, name, &profile)?;
+        let there = program.is_file();
+        ensure!(there, "cargo built {name}, but not as {}", program.display());
     }
     Ok(program)
 }
@@ -40,12 +38,8 @@ fn profile_dir() -> Result<PathBuf> {
 fn is_fresh(program: &Path) -> bool {
     let modified =
         |path: &Path| -> Option<SystemTime> { fs::metadata(path).ok()?.modified().ok() };
-    let Some(built) = modified(program) else {
-        return false;
-    };
-    let Ok(rule) = fs::read_to_string(program.with_extension("d")) else {
-        return false;
-    };
+    let rule = fs::read_to_string(program.with_extension("d"));
+    let (Some(built), Ok(rule)) = (modified(program), rule) else { return false };
     sources(&rule).iter().all(|source| modified(source).is_some_and(|at| at <= built))
 }
 
@@ -59,7 +53,7 @@ fn sources(rule: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-fn build(house: &House, name: &str, profile: &Path) -> Result<()> {
+fn build(paths: &Paths, name: &str, profile: &Path) -> Result<()> {
     let target = profile.parent().context("this program is in no target directory")?;
     let profile = match profile.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
@@ -72,15 +66,13 @@ fn build(house: &House, name: &str, profile: &Path) -> Result<()> {
     command
         .args(["build", "--quiet", "--bin", name, "--profile", profile, "--target-dir"])
         .arg(target)
-        .current_dir(house.checkout())
+        .current_dir(paths.checkout())
         .stdin(Stdio::null())
-        // What a run says on standard output is events.
+        // A run's standard output carries events.
         .stdout(Stdio::null());
-    let mut cargo = Kept::spawn(&mut command)
+    let mut cargo = ChildGuard::spawn(&mut command)
         .with_context(|| format!("cargo is needed to build {name}"))?;
-    if !cargo.0.wait()?.success() {
-        bail!("cargo could not build {name}");
-    }
+    ensure!(cargo.0.wait()?.success(), "cargo could not build {name}");
     Ok(())
 }
 

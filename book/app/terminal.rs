@@ -20,7 +20,7 @@ const LINE_END: Duration = Duration::from_millis(200);
 
 /// A running command and its screen.
 #[derive(Debug)]
-pub struct Terminal {
+pub(crate) struct Terminal {
     child: Child,
     stdin: Option<ChildStdin>,
     screen: Arc<Screen>,
@@ -45,7 +45,7 @@ struct Shown {
 impl Terminal {
     /// Starts the command in a process group of its own, so that a shell's
     /// children end with it.
-    pub fn start(command: &mut Command) -> Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let name = format!("{}", command.get_program().display());
         let (reader, writer) = io::pipe().context("no pipe")?;
         let mut child = command
@@ -65,7 +65,7 @@ impl Terminal {
     }
 
     /// Types at the command.
-    pub fn send(&mut self, text: &str) -> Result<()> {
+    pub(crate) fn send(&mut self, text: &str) -> Result<()> {
         let stdin =
             self.stdin.as_mut().context("the command's input was closed before")?;
         stdin.write_all(text.as_bytes()).context("the command no longer reads")?;
@@ -74,7 +74,7 @@ impl Terminal {
 
     /// Waits until `text` is on the screen behind what was seen before, and
     /// returns the rest of its line.
-    pub fn see(&mut self, text: &str) -> Result<String> {
+    pub(crate) fn see(&mut self, text: &str) -> Result<String> {
         let mut deadline = Instant::now() + PATIENCE;
         let mut found = false;
         let mut shown = self.lock();
@@ -105,7 +105,7 @@ impl Terminal {
     }
 
     /// What appeared since the last call.
-    pub fn fresh(&mut self) -> String {
+    pub(crate) fn fresh(&mut self) -> String {
         let shown = self.lock();
         let text = shown.text[self.taken..].to_owned();
         let end = shown.text.len();
@@ -116,7 +116,7 @@ impl Terminal {
 
     /// Waits until nothing new has appeared for a while: for the last lines
     /// of a trace, which no later event follows.
-    pub fn settle(&self, quiet: Duration) {
+    pub(crate) fn settle(&self, quiet: Duration) {
         let mut length = self.lock().text.len();
         loop {
             thread::sleep(quiet);
@@ -129,17 +129,17 @@ impl Terminal {
     }
 
     /// Closes the command's input.
-    pub fn close_input(&mut self) {
+    pub(crate) fn close_input(&mut self) {
         self.stdin = None;
     }
 
     /// The command's process number.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends a signal to the command and its children.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         if let Ok(id) = i32::try_from(self.child.id()) {
             // It may be gone already; that is what was asked for.
             let _ = killpg(Pid::from_raw(id), signal);
@@ -147,7 +147,7 @@ impl Terminal {
     }
 
     /// Waits for the command's end and for the last of its output.
-    pub fn wait(&mut self) -> Result<ExitStatus> {
+    pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
         let deadline = Instant::now() + PATIENCE;
         let mut shown = self.lock();
         while !shown.ended {

@@ -13,8 +13,8 @@ use nix::sys::signal::Signal;
 use regex::Regex;
 use tempfile::TempDir;
 
-use crate::house::House;
-use crate::mask::mask;
+use crate::normalize::normalize;
+use crate::paths::Paths;
 use crate::scenario::{End, Scenario, Step};
 use crate::servers;
 use crate::terminal::Terminal;
@@ -37,13 +37,13 @@ pub struct Transcript {
 }
 
 /// The scenarios of this book.
-pub fn scenarios(house: &House) -> Result<Vec<Scenario>> {
-    Scenario::all(&house.book().join("transcripts"))
+pub fn scenarios(paths: &Paths) -> Result<Vec<Scenario>> {
+    Scenario::all(&paths.book().join("transcripts"))
 }
 
 /// `book transcripts [NAME…] [--check]`.
-pub fn command(house: &House, names: &[String], check: bool) -> Result<()> {
-    let all = scenarios(house)?;
+pub fn command(paths: &Paths, names: &[String], check: bool) -> Result<()> {
+    let all = scenarios(paths)?;
     for name in names {
         ensure!(
             all.iter().any(|scenario| scenario.name == *name),
@@ -61,15 +61,15 @@ pub fn command(house: &House, names: &[String], check: bool) -> Result<()> {
             scenario.name,
             missing.join(", ")
         );
-        let fresh = play(house, scenario)
+        let fresh = play(paths, scenario)
             .with_context(|| format!("in the scenario {}", scenario.name))?;
-        let differences = compare(house, scenario, &fresh);
+        let differences = compare(paths, scenario, &fresh);
         stale += differences.len();
         match (differences.is_empty(), check) {
             (true, _) => println!("{}: as it was", scenario.name),
             (false, true) => println!("{}", differences.join("\n")),
             (false, false) => {
-                write(house, scenario, &fresh)?;
+                write(paths, scenario, &fresh)?;
                 println!("{}: written", scenario.name);
             }
         }
@@ -82,16 +82,16 @@ pub fn command(house: &House, names: &[String], check: bool) -> Result<()> {
 }
 
 /// Says where the committed transcript is not what happened now. Empty: nowhere.
-pub fn compare(house: &House, scenario: &Scenario, fresh: &Transcript) -> Vec<String> {
+pub fn compare(paths: &Paths, scenario: &Scenario, fresh: &Transcript) -> Vec<String> {
     let mut differences = Vec::new();
     for (file, fresh) in files(scenario, fresh) {
-        let path = house.src().join("transcripts").join(&file);
+        let path = paths.src().join("transcripts").join(&file);
         let [old, new] =
             [&fs::read_to_string(&path).unwrap_or_default(), fresh].map(|text| {
                 match scenario.concurrent {
                     // Once more, for the lines that are neighbours only now.
-                    true => mask(&by_connection(&mask(text))),
-                    false => mask(text),
+                    true => normalize(&by_connection(&normalize(text))),
+                    false => normalize(text),
                 }
             });
         if old == new {
@@ -126,8 +126,8 @@ fn by_connection(text: &str) -> String {
     lines.join("\n")
 }
 
-fn write(house: &House, scenario: &Scenario, fresh: &Transcript) -> Result<()> {
-    let dir = house.src().join("transcripts");
+fn write(paths: &Paths, scenario: &Scenario, fresh: &Transcript) -> Result<()> {
+    let dir = paths.src().join("transcripts");
     fs::create_dir_all(&dir)?;
     for (file, text) in files(scenario, fresh) {
         fs::write(dir.join(&file), text)
@@ -144,22 +144,22 @@ fn files<'t>(scenario: &Scenario, transcript: &'t Transcript) -> [(String, &'t s
 }
 
 /// Runs the scenario.
-pub fn play(house: &House, scenario: &Scenario) -> Result<Transcript> {
+pub fn play(paths: &Paths, scenario: &Scenario) -> Result<Transcript> {
     let mut words = scenario.server.split_whitespace();
     let name = words.next().context("the scenario names no server")?;
     let options: Vec<&str> = words.collect();
-    let program = servers::find(house, name)?;
+    let program = servers::find(paths, name)?;
     let mut server = Terminal::start(
         Command::new(program)
             .args(&options)
             .args(["--listen", "127.0.0.1:0"])
-            .current_dir(house.checkout())
+            .current_dir(paths.checkout())
             .env("LC_ALL", "C")
             .env("RUST_BACKTRACE", "0"),
     )?;
     let port = server.see("listening on http://127.0.0.1:")?;
     let mut stage = Stage::new(
-        house.checkout(),
+        paths.checkout(),
         port,
         server.pid().to_string(),
         scenario.has_several_terminals(),

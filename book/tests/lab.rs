@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use assert_cmd::cargo_bin;
 use book::checks;
-use book::house::House;
+use book::files::files;
 use book::lab::{self, Form, Kind};
+use book::paths::Paths;
 use book::servers;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -21,8 +22,8 @@ use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
 /// The book's own.
-fn house() -> House {
-    House::find(None).expect("the book is in the checkout")
+fn house() -> Paths {
+    Paths::find(None).expect("the book is in the checkout")
 }
 
 /// A checkout with this book in it, whose target/ is nobody's.
@@ -52,8 +53,8 @@ fn copy_into(from: &Path, to: &Path, names: &[&str]) {
     }
 }
 
-fn house_in(dir: &TempDir) -> House {
-    House::find(Some(dir.path().join("book"))).expect("a copy of the book")
+fn house_in(dir: &TempDir) -> Paths {
+    Paths::find(Some(dir.path().join("book"))).expect("a copy of the book")
 }
 
 fn run(dir: &TempDir, arguments: &[&str]) -> Child {
@@ -106,8 +107,8 @@ fn every_experiment_asks_something_and_has_it_predicted() {
 #[cfg(target_os = "linux")]
 #[test]
 fn every_recorded_result_is_of_an_experiment_and_has_its_parts() {
-    let results = lab::recorded(&house());
-    for path in checks::files(&results, "json").expect("a list") {
+    let results = house().recorded();
+    for path in files(&results, "json").expect("a list") {
         let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
         let record = lab::Record::read(&results, name).expect(name).expect(name);
         let experiment = lab::find(&record.experiment).expect(name);
@@ -146,7 +147,7 @@ fn plain(html: &str) -> String {
 fn where_a_page_asks_what_the_lab_asks_it_asks_once_and_in_the_same_words() {
     let src = house().src();
     let mut asked = BTreeSet::new();
-    for path in checks::files(&src, "md").expect("a list") {
+    for path in files(&src, "md").expect("a list") {
         let page = fs::read_to_string(&path).expect("a page");
         for box_ in page.split("<details class=\"predict\"").skip(1) {
             let (head, rest) = box_.split_once("</summary>").expect("a summary");
@@ -176,7 +177,7 @@ fn where_a_page_asks_what_the_lab_asks_it_asks_once_and_in_the_same_words() {
 #[cfg(target_os = "linux")]
 #[test]
 fn every_recorded_result_answers_what_was_asked() {
-    let results = lab::recorded(&house());
+    let results = house().recorded();
     for experiment in lab::EXPERIMENTS {
         let name = experiment.name;
         let record = lab::Record::read(&results, name).expect(name).expect(name);
@@ -196,7 +197,7 @@ fn every_recorded_result_answers_what_was_asked() {
             lab::Answer::Number(_) => "3 times too much",
             lab::Answer::Curve(_) => "times too much",
         };
-        let given = lab::Given { prediction, when: "before".to_owned() };
+        let given = lab::StoredPrediction { prediction, when: "before".to_owned() };
         let verdict = lab::Verdict::of(experiment, Some(&given), Some(&record));
         for text in [verdict.html(), verdict.text(experiment.predict.ask)] {
             for wanted in ["ou said", "his machine says", expected] {
@@ -298,8 +299,10 @@ fn a_run_tells_how_far_it_is_and_the_report_shows_what_came_of_it() {
     assert_eq!(kept["rows"].as_array().map(Vec::len), Some(steps.len()));
 
     let experiment = lab::find("closing").expect("an experiment");
-    let given =
-        lab::Given { prediction: lab::Answer::Number(77.0), when: "before".to_owned() };
+    let given = lab::StoredPrediction {
+        prediction: lab::Answer::Number(77.0),
+        when: "before".to_owned(),
+    };
     lab::predict(&house_in(&dir), experiment, given).expect("a prediction");
     assert!(run(&dir, &["report"]).wait().expect("an end").success());
     let page = fs::read_to_string(dir.path().join("target/lab/report.html")).expect("it");

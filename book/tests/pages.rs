@@ -1,12 +1,12 @@
 //! The pages keep the book's rules: links, anchors, includes, figures, numbers.
 
 use book::checks;
-use book::house::House;
+use book::paths::Paths;
 use book::render::render;
 
 #[test]
 fn nothing_is_wrong_with_the_pages() {
-    let house = House::find(None).expect("the book is in the checkout");
+    let house = Paths::find(None).expect("the book is in the checkout");
     let out = tempfile::tempdir().expect("a directory");
     let rendered =
         render(&house, &out.path().join("book")).expect("the book can be rendered");
@@ -20,7 +20,7 @@ const LEVEL: u8 = 6;
 
 #[test]
 fn the_matrix_is_the_suites_own() {
-    let house = House::find(None).expect("the book is in the checkout");
+    let house = Paths::find(None).expect("the book is in the checkout");
     let path = house.src().join("generated/matrix.md");
     let page = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
@@ -31,7 +31,7 @@ fn the_matrix_is_the_suites_own() {
 
 #[test]
 fn the_debugger_stops_where_the_page_says() {
-    let house = House::find(None).expect("the book is in the checkout");
+    let house = Paths::find(None).expect("the book is in the checkout");
     let page = std::fs::read_to_string(house.src().join("ch06-coroutines.md"))
         .expect("chapter 6");
     let program = house.checkout().join("ch06-coroutines/examples/deep.rs");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use book::house::House;
+use book::paths::Paths;
 use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
 
 /// A page: what it may be called, and its headings.
@@ -13,7 +13,7 @@ struct Page {
 }
 
 fn pages() -> Vec<Page> {
-    let house = House::find(None).expect("the book is in the checkout");
+    let house = Paths::find(None).expect("the book is in the checkout");
     let entries = fs::read_dir(house.src()).expect("the pages can be listed");
     let paths = entries.map(|entry| entry.expect("an entry").path());
     let markdown = paths.filter(|path| path.extension().is_some_and(|end| end == "md"));

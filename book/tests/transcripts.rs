@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use book::house::House;
+use book::paths::Paths;
 use book::transcripts::{compare, play, scenarios};
 use client_suite::environment::normalize;
 
 #[test]
 fn transcripts_are_what_happens() {
-    let house = House::find(None).expect("the book is in the checkout");
+    let house = Paths::find(None).expect("the book is in the checkout");
     let may_skip = std::env::var_os("NO_SKIP").is_none();
     if !cfg!(target_os = "linux") && may_skip {
         eprintln!(
@@ -43,7 +43,7 @@ fn transcripts_are_what_happens() {
 
 #[test]
 fn every_transcript_has_its_scenario() {
-    let house = House::find(None).expect("the book is in the checkout");
+    let house = Paths::find(None).expect("the book is in the checkout");
     let names: BTreeSet<String> = scenarios(&house)
         .expect("the scenarios can be read")
         .into_iter()

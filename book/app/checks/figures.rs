@@ -1,5 +1,5 @@
-//! Figures: SVG that a page can take in, that follows the theme, and that says
-//! in words what it shows.
+//! Figures: SVG that a page can include, that follows the theme, and that says in words what
+//! it shows.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::html::tags;
-use super::{Problem, files, line_of, read};
+use crate::files::{files, read};
+use crate::problem::Problem;
 
 /// Checks every SVG below src/.
 pub fn check(src: &Path) -> Result<Vec<Problem>> {
@@ -20,12 +21,10 @@ pub fn check(src: &Path) -> Result<Vec<Problem>> {
         for id in tags(&text).iter().filter_map(|tag| tag.get("id")) {
             // Two figures on one page share its ids.
             if let Some(other) = ids.insert(id.to_owned(), name.display().to_string()) {
-                problems.push(Problem::in_file(
-                    name,
-                    format!(
-                        "the id {id:?} is in {other} too: begin it with the figure's name"
-                    ),
-                ));
+                let what = format!(
+                    "the id {id:?} is in {other} too: begin it with the figure's name"
+                );
+                problems.push(Problem::in_file(name, what));
             }
         }
     }
@@ -33,50 +32,41 @@ pub fn check(src: &Path) -> Result<Vec<Problem>> {
 }
 
 fn of_figure(name: &Path, text: &str) -> Vec<Problem> {
-    let mut problems = Vec::new();
+    let mut found = Vec::new();
     if let Some(at) = text.trim_end().find("\n\n") {
         let what = "an empty line: Markdown ends the figure there; take it out";
-        problems.push(Problem::at_line(name, line_of(text, at) + 1, what));
+        found.push(Problem::at(name, text, at + 1, what));
     }
+    let mut wrong = |what: String| found.push(Problem::in_file(name, what));
     let tags = tags(text);
     let count = |wanted: &str| tags.iter().filter(|tag| tag.name == wanted).count();
     let drawings = count("svg");
     if drawings == 0 {
-        problems.push(Problem::in_file(name, "no <svg> in it"));
+        wrong("no <svg> in it".into());
     }
     for part in ["title", "desc"] {
         if count(part) < drawings {
-            problems.push(Problem::in_file(
-                name,
-                format!("every <svg> needs a <{part}>, for readers who do not see it"),
-            ));
+            wrong(format!("every <svg> needs a <{part}>, for readers who do not see it"));
         }
     }
     for tag in &tags {
-        // Both in the name would be read out, and then the description once more.
-        let named = tag.get("aria-labelledby").is_some_and(|id| !id.contains(' '));
-        if tag.name == "svg" && !(named && tag.get("aria-describedby").is_some()) {
-            problems.push(Problem::in_file(
-                name,
-                "an <svg> needs aria-labelledby (its title) and aria-describedby (its desc)",
-            ));
-        }
-        if tag.name == "svg"
-            && (tag.get("viewbox").is_none() || tag.get("role") != Some("img"))
-        {
-            problems.push(Problem::in_file(
-                name,
-                "an <svg> needs a viewBox (to scale) and role=\"img\"",
-            ));
-        }
-        if matches!(tag.name.as_str(), "style" | "script" | "image" | "foreignobject") {
-            problems.push(Problem::in_file(
-                name,
-                format!(
-                    "<{}> does not belong in a figure: use the classes of style/book.css",
-                    tag.name
-                ),
-            ));
+        match tag.name.as_str() {
+            "svg" => {
+                // Both in the name would be read out, and then the description once more.
+                let named =
+                    tag.get("aria-labelledby").is_some_and(|id| !id.contains(' '));
+                if !named || tag.get("aria-describedby").is_none() {
+                    wrong("an <svg> needs aria-labelledby (its title) and aria-describedby (its desc)".into());
+                }
+                if tag.get("viewbox").is_none() || tag.get("role") != Some("img") {
+                    wrong("an <svg> needs a viewBox (to scale) and role=\"img\"".into());
+                }
+            }
+            "style" | "script" | "image" | "foreignobject" => wrong(format!(
+                "<{}> does not belong in a figure: use the classes of style/book.css",
+                tag.name
+            )),
+            _ => {}
         }
         for (attribute, value) in &tag.attributes {
             let fixed =
@@ -84,14 +74,13 @@ fn of_figure(name: &Path, text: &str) -> Vec<Problem> {
                     && !matches!(value.as_str(), "none" | "currentColor")
                     && !value.contains("var(");
             if fixed {
-                problems.push(Problem::in_file(
-                    name,
-                    format!("{attribute}={value:?} does not follow the theme: use a class of style/book.css"),
+                wrong(format!(
+                    "{attribute}={value:?} does not follow the theme: use a class of style/book.css"
                 ));
             }
         }
     }
-    problems
+    found
 }
 
 #[cfg(test)]
@@ -116,11 +105,8 @@ mod tests {
             ("class=\"line\"", "fill=\"#000\""),
             ("<path", "<style>p{}</style><path"),
         ] {
-            assert_ne!(
-                of_figure(Path::new("x.svg"), &GOOD.replace(from, to)),
-                [],
-                "{to}"
-            );
+            let bad = GOOD.replace(from, to);
+            assert_ne!(of_figure(Path::new("x.svg"), &bad), [], "{to}");
         }
     }
 }

@@ -5,85 +5,66 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
+use percent_encoding::percent_decode_str;
 
 use super::html::{Tag, tags};
-use super::{Problem, files, read};
+use crate::files::{files, read};
+use crate::problem::Problem;
+
+/// The anchors of each page.
+type Anchors<'a> = BTreeMap<&'a Path, BTreeSet<&'a str>>;
 
 /// Checks every page and every style sheet below `rendered`.
 pub fn check(rendered: &Path) -> Result<Vec<Problem>> {
+    let below = |path: &Path| path.strip_prefix(rendered).unwrap_or(path).to_owned();
     let mut pages = BTreeMap::new();
     for path in files(rendered, "html")? {
-        let name = path.strip_prefix(rendered).unwrap_or(&path).to_owned();
-        pages.insert(name, tags(&read(&path)?));
+        pages.insert(below(&path), tags(&read(&path)?));
     }
-    let anchors: BTreeMap<&Path, BTreeSet<&str>> = pages
-        .iter()
-        .map(|(name, tags)| {
-            (
-                name.as_path(),
-                tags.iter()
-                    .flat_map(|tag| [tag.get("id"), tag.get("name")])
-                    .flatten()
-                    .collect(),
-            )
-        })
-        .collect();
+    let anchors: Anchors<'_> =
+        pages.iter().map(|(name, tags)| (name.as_path(), anchors_of(tags))).collect();
     let mut problems = Vec::new();
     for (name, tags) in &pages {
         for tag in tags {
-            problems
-                .extend(fetched(tag).into_iter().filter(|url| is_foreign(url)).map(|url| {
-                Problem::in_file(
-                    name,
-                    format!(
-                        "<{}> fetches {url} from another host: keep a copy in the book",
-                        tag.name
-                    ),
-                )
-            }));
+            for url in fetched(tag).iter().filter(|url| is_foreign(url)) {
+                let what = format!("<{}> fetches {url} {FOREIGN}", tag.name);
+                problems.push(Problem::in_file(name, what));
+            }
             for link in [tag.get("href"), tag.get("src")].into_iter().flatten() {
-                if let Some(what) = broken(rendered, name, link, &anchors) {
-                    problems.push(Problem::in_file(name, what));
-                }
+                let what = broken(rendered, name, link, &anchors);
+                problems.extend(what.map(|what| Problem::in_file(name, what)));
             }
         }
     }
     for path in files(rendered, "css")? {
-        let name = path.strip_prefix(rendered).unwrap_or(&path).to_owned();
+        let name = below(&path);
         for url in css_urls(&read(&path)?) {
-            if is_foreign(&url) {
-                problems.push(Problem::in_file(
-                    &name,
-                    format!("fetches {url} from another host: keep a copy in the book"),
-                ));
-            } else if let Some(what) = broken(rendered, &name, &url, &anchors) {
-                problems.push(Problem::in_file(&name, what));
-            }
+            let what = match is_foreign(&url) {
+                true => Some(format!("fetches {url} {FOREIGN}")),
+                false => broken(rendered, &name, &url, &anchors),
+            };
+            problems.extend(what.map(|what| Problem::in_file(&name, what)));
         }
     }
     Ok(problems)
 }
 
-/// What a browser fetches because of this tag, without a click.
+fn anchors_of(tags: &[Tag]) -> BTreeSet<&str> {
+    tags.iter().flat_map(|tag| [tag.get("id"), tag.get("name")]).flatten().collect()
+}
+
+const FOREIGN: &str = "from another host: keep a copy in the book";
+
+/// Returns what a browser fetches because of this tag, without a click.
 fn fetched(tag: &Tag) -> Vec<String> {
-    let mut urls: Vec<String> = [
-        tag.get("src"),
-        tag.get("data"),
-        tag.get("poster"),
-        tag.get("srcset"),
-        tag.get("xlink:href"),
-    ]
-    .into_iter()
-    .flatten()
-    .map(str::to_owned)
-    .collect();
+    let names = ["src", "data", "poster", "srcset", "xlink:href"];
     // A link's `href` is for the reader to follow; other tags' are fetched.
-    if !matches!(tag.name.as_str(), "a" | "area" | "base") {
-        urls.extend(tag.get("href").map(str::to_owned));
-    }
-    urls.extend(css_urls(tag.get("style").unwrap_or_default()));
-    urls.extend(css_urls(&tag.text));
-    urls
+    let href = (!matches!(tag.name.as_str(), "a" | "area" | "base")).then_some("href");
+    let urls = names.into_iter().chain(href).filter_map(|name| tag.get(name));
+    urls.map(str::to_owned)
+        .chain(css_urls(tag.get("style").unwrap_or_default()))
+        .chain(css_urls(&tag.text))
+        .collect()
 }
 
 /// A URL with a host in it, `//host/…` too.
@@ -104,22 +85,20 @@ fn css_urls(sheet: &str) -> Vec<String> {
         .collect()
 }
 
-/// Says why a relative link of the page `from` leads nowhere.
+/// Returns why a relative link of the page `from` leads nowhere.
 fn broken(
     rendered: &Path,
     from: &Path,
     link: &str,
-    anchors: &BTreeMap<&Path, BTreeSet<&str>>,
+    anchors: &Anchors<'_>,
 ) -> Option<String> {
-    if is_foreign(link)
-        || link.starts_with("mailto:")
-        || link.starts_with("data:")
-        || link.starts_with("javascript:")
-    {
+    let schemes = ["mailto:", "data:", "javascript:"];
+    if is_foreign(link) || schemes.iter().any(|scheme| link.starts_with(scheme)) {
         return None;
     }
     let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
-    let path = decoded(path.split('?').next().unwrap_or_default());
+    let [path, anchor] = [path.split('?').next().unwrap_or_default(), anchor]
+        .map(|text| percent_decode_str(text).decode_utf8_lossy());
     let target = if path.is_empty() {
         from.to_owned()
     } else {
@@ -128,9 +107,8 @@ fn broken(
     let Some(target) = target_file(rendered, target) else {
         return Some(format!("the link {link:?} leads out of the book or to no file"));
     };
-    let anchor = decoded(anchor);
     let known = anchors.get(target.as_path())?;
-    (!anchor.is_empty() && !known.contains(anchor.as_str()))
+    (!anchor.is_empty() && !known.contains(anchor.as_ref()))
         .then(|| format!("the link {link:?}: no #{anchor} in {}", target.display()))
 }
 
@@ -143,7 +121,7 @@ fn target_file(rendered: &Path, target: PathBuf) -> Option<PathBuf> {
     rendered.join(&target).is_file().then_some(target)
 }
 
-/// `dir`/`path` without `.` and `..`; a path from the root is one from the book's root.
+/// Joins without `.` and `..`; a path from the root is one from the book's root.
 fn joined(dir: &Path, path: &str) -> PathBuf {
     let mut joined = if path.starts_with('/') { PathBuf::new() } else { dir.to_owned() };
     for part in path.split('/') {
@@ -154,27 +132,6 @@ fn joined(dir: &Path, path: &str) -> PathBuf {
         }
     }
     joined
-}
-
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, behind @ ..] = rest {
-        let code = (*first == b'%')
-            .then(|| text.get(text.len() - rest.len() + 1..text.len() - rest.len() + 3))
-            .flatten();
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &rest[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use anyhow::Result;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use regex::Regex;
 
-use super::{Problem, files, line_of, read};
+use crate::files::{files, read};
+use crate::problem::Problem;
 
 static MEASURED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let number = r"\b\d[\d,.\u{202f}\u{a0}]*";
@@ -58,7 +59,7 @@ pub fn check(src: &Path) -> Result<Vec<Problem>> {
             let what = format!(
                 "{number:?} is typed by hand: include a recorded result, or, where nobody measured it, mark it `<!-- given: why -->`"
             );
-            Problem::at_line(name, line_of(&text, at), what)
+            Problem::at(name, &text, at, what)
         }));
     }
     Ok(problems)

@@ -8,7 +8,8 @@ use anyhow::Result;
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use regex::Regex;
 
-use super::{Problem, files, line_of, read};
+use crate::files::{files, read};
+use crate::problem::Problem;
 
 /// `{{#include path}}`, `{{#include path:anchor}}`; mdBook's other ways to include, too.
 static INCLUDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -42,10 +43,9 @@ fn includes(src: &Path, name: &Path, text: &str) -> Vec<Problem> {
         return problems;
     };
     for found in pattern.captures_iter(text).filter(|found| found.get(1).is_none()) {
-        let line = line_of(text, found.get(0).map_or(0, |whole| whole.start()));
-        if let Some(what) = bad_include(&src.join(name), &found[2]) {
-            problems.push(Problem::at_line(name, line, what));
-        }
+        let at = found.get(0).map_or(0, |whole| whole.start());
+        let what = bad_include(&src.join(name), &found[2]);
+        problems.extend(what.map(|what| Problem::at(name, text, at, what)));
     }
     problems
 }
@@ -85,8 +85,7 @@ fn fences(name: &Path, text: &str) -> Vec<Problem> {
     for (event, range) in Parser::new_ext(text, Options::all()).into_offset_iter() {
         match event {
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
-                block =
-                    Some((info.to_string(), line_of(text, range.start), String::new()));
+                block = Some((info.to_string(), range.start, String::new()));
             }
             Event::Text(part) => {
                 if let Some((.., code)) = &mut block {
@@ -94,21 +93,16 @@ fn fences(name: &Path, text: &str) -> Vec<Problem> {
                 }
             }
             Event::End(TagEnd::CodeBlock) => {
-                if let Some((info, line, code)) = block.take()
-                    && let Some(what) = bad_fence(&info, &code, marked)
-                {
-                    problems.push(Problem::at_line(name, line, what));
+                if let Some((info, at, code)) = block.take() {
+                    let what = bad_fence(&info, &code, marked);
+                    problems.extend(what.map(|what| Problem::at(name, text, at, what)));
                 }
                 marked = false;
             }
             Event::Start(Tag::Paragraph) => {
                 if shows_code(&text[range.clone()]) {
                     let what = "code outside of a block: it would be read as Markdown; put it into ```rust";
-                    problems.push(Problem::at_line(
-                        name,
-                        line_of(text, range.start),
-                        what,
-                    ));
+                    problems.push(Problem::at(name, text, range.start, what));
                 }
                 marked = false;
             }

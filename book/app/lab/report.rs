@@ -2,39 +2,39 @@
 //! It needs no other file, follows the browser's theme, and can be printed and handed in.
 
 use std::fmt::Write;
-use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::chart::{Series, escaped};
 use super::experiment::Experiment;
-use super::prediction::{Answer, Form, Given, predictions};
-use super::record::{Mode, Part, Record, own, recorded};
-use super::registry::EXPERIMENTS;
+use super::experiments::EXPERIMENTS;
+use super::model::chart::Series;
+use super::model::prediction::{Answer, Form, StoredPrediction, predictions};
+use super::model::record::{Mode, Part, Record};
+use super::pages;
 use super::verdict::Verdict;
-use crate::house::House;
+use crate::files::replace;
+use crate::paths::Paths;
+use crate::text::escaped;
 
-/// The figures' classes, and their colours by day and by night.
+/// The figures' classes, and their colors by day and by night.
 const BOOK: &str = include_str!("../../style/book.css");
 const OWN: &str = include_str!("report.css");
 
 /// Writes the page.
-pub(super) fn command(house: &House) -> Result<()> {
-    let page = page(house)?;
-    let path = own(house).join("report.html");
-    fs::create_dir_all(own(house))?;
-    fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
+pub(super) fn write(paths: &Paths) -> Result<()> {
+    let path = paths.own().join("report.html");
+    replace(&path, &page(paths)?)?;
     println!("written to {}", path.display());
     Ok(())
 }
 
-fn page(house: &House) -> Result<String> {
-    let predictions = predictions(house)?;
+fn page(paths: &Paths) -> Result<String> {
+    let predictions = predictions(paths)?;
     let (mut sections, mut missing, mut machine) = (String::new(), Vec::new(), None);
     for experiment in EXPERIMENTS {
-        match Record::read(&own(house), experiment.name)? {
+        match Record::read(&paths.own(), experiment.name)? {
             Some(record) => {
-                let book = Record::read(&recorded(house), experiment.name)?;
+                let book = Record::read(&paths.recorded(), experiment.name)?;
                 let given = predictions.get(experiment.name);
                 sections += &section(experiment, &record, book.as_ref(), given);
                 machine = Some(record.machine);
@@ -48,16 +48,13 @@ fn page(house: &House) -> Result<String> {
          <title>Lab report: Ten Thousand Clients</title>\n<style>\n{BOOK}\n{OWN}</style>\n</head>\n\
          <body class=\"content\">\n<h1>Lab report: Ten Thousand Clients</h1>\n"
     );
-    // Writing to a String cannot fail.
     match machine {
         Some(machine) => {
-            let _ = writeln!(page, "<table>\n<caption>The machine</caption>");
+            page += "<table>\n<caption>The machine</caption>\n";
             for (name, value) in machine.facts() {
                 let value = escaped(&value);
-                let _ = writeln!(
-                    page,
-                    "<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>"
-                );
+                page +=
+                    &format!("<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>\n");
             }
             page += "</table>\n<p>In the charts the result of this machine lies over the one that is recorded in the book, which is grey and dotted.</p>\n";
         }
@@ -67,7 +64,7 @@ fn page(house: &House) -> Result<String> {
     }
     page += &sections;
     if !missing.is_empty() {
-        let _ = writeln!(page, "<p class=\"soft\">Not run: {}.</p>", missing.join(", "));
+        page += &format!("<p class=\"soft\">Not run: {}.</p>\n", missing.join(", "));
     }
     Ok(page + "</body>\n</html>\n")
 }
@@ -76,62 +73,60 @@ fn section(
     experiment: &Experiment,
     record: &Record,
     book: Option<&Record>,
-    given: Option<&Given>,
+    given: Option<&StoredPrediction>,
 ) -> String {
+    let Experiment { name, question, predict, .. } = experiment;
+    let when = match given {
+        Some(given) => format!("Predicted: {}.", given.when),
+        None => "No prediction was made.".to_owned(),
+    };
     let mut text = format!(
-        "<section id=\"{0}\">\n<h2>{0}</h2>\n<p>{1}</p>\n",
-        experiment.name,
-        escaped(experiment.question)
+        "<section id=\"{name}\">\n<h2>{name}</h2>\n<p>{}</p>\n\
+         <div class=\"prediction\">\n<p>{}</p>\n{}<p class=\"soft\">{}</p>\n</div>\n",
+        escaped(question),
+        escaped(predict.ask),
+        Verdict::of(experiment, given, Some(record)).html(),
+        escaped(&when)
     );
-    text += &prediction(experiment, given, record);
     for part in &record.parts {
         let mut part = part.clone();
-        predicted(experiment, given, &mut part);
-        if let (Some(chart), Some(svg)) = (&part.chart, record.drawn(&part, book)) {
-            let _ = writeln!(
-                text,
-                "<figure>\n{svg}<figcaption>{}. {}</figcaption>\n</figure>",
-                escaped(&chart.title),
-                chart.caption()
+        draw_prediction(experiment, given, &mut part);
+        if let (Some(chart), Some(svg)) = (&part.chart, pages::chart(&part, book)) {
+            let (title, caption) = (escaped(&chart.title), chart.caption());
+            text += &format!(
+                "<figure>\n{svg}<figcaption>{title}. {caption}</figcaption>\n</figure>\n"
             );
         }
-        let _ = writeln!(text, "<div class=\"wide-table\">\n{}</div>", part.html());
+        text += &format!("<div class=\"wide-table\">\n{}</div>\n", pages::table(&part));
     }
     let mode = match record.mode {
         Some(Mode::Full) => "in full",
         _ => "a quick run",
     };
+    // Writing to a String cannot fail.
     let _ = writeln!(
         text,
         "<p class=\"soft\"><code>{}</code>, {mode}, {}, on {}; commit {}.</p>\n</section>",
         escaped(&record.command),
         escaped(record.when.as_deref().unwrap_or("at a time that is not known")),
         escaped(&record.machine.to_string()),
-        escaped(record.machine.commit())
+        escaped(&record.machine.commit)
     );
     text
 }
 
-/// What was asked, what the reader said, and what this machine says.
-fn prediction(experiment: &Experiment, given: Option<&Given>, record: &Record) -> String {
-    let when = match given {
-        Some(given) => format!("Predicted: {}.", given.when),
-        None => "No prediction was made.".to_owned(),
-    };
-    format!(
-        "<div class=\"prediction\">\n<p>{}</p>\n{}<p class=\"soft\">{}</p>\n</div>\n",
-        escaped(experiment.predict.ask),
-        Verdict::of(experiment, given, Some(record)).html(),
-        escaped(&when)
-    )
-}
-
-/// A curve that was predicted is drawn into its chart.
-fn predicted(experiment: &Experiment, given: Option<&Given>, part: &mut Part) {
+/// Draws a curve that was predicted into its chart.
+fn draw_prediction(
+    experiment: &Experiment,
+    given: Option<&StoredPrediction>,
+    part: &mut Part,
+) {
     let Form::Curve { chart: name, line } = experiment.predict.form else { return };
-    let Some(Given { prediction: Answer::Curve(points), .. }) = given else { return };
+    let Some(Answer::Curve(points)) = given.map(|given| &given.prediction) else {
+        return;
+    };
     if let Some(chart) = part.chart.as_mut().filter(|_| part.name == name) {
-        let drawn = Series::plain(&format!("{line}, predicted"), points.iter().copied());
-        chart.series.push(Series { published: true, ..drawn });
+        let name = format!("{line}, predicted");
+        chart.series.push(Series::published(&name, points.iter().copied()));
     }
 }

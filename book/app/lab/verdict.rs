@@ -1,34 +1,33 @@
 //! A prediction beside a result: what the reader said, and what this machine says. The page,
-//! the report and the terminal all have it from here.
+//! the report and the terminal all take it from here.
 
 use std::fmt::Write;
 
-use super::chart::escaped;
 use super::experiment::Experiment;
-use super::prediction::{Answer, Form, Given};
-use super::record::Record;
-use super::spread::thousands;
+use super::model::prediction::{Answer, Form, StoredPrediction};
+use super::model::record::Record;
+use crate::text::{escaped, in_words};
 
-/// Who is so near has said it.
+/// A guess within this factor counts as right.
 const NEAR: f64 = 1.1;
 
-/// What was said, as far as anything was, and what was measured, as far as anything was.
+/// What was predicted and what was measured, as far as there is either.
 #[derive(Debug, Default)]
 pub struct Verdict {
     said: Option<String>,
     measured: Option<String>,
     /// How far the one is from the other.
     apart: Option<String>,
-    /// The same for a curve: where, what was drawn there, and what was measured.
+    /// Of a curve: its line's name, and for each point x, the guess, and the result.
     line: &'static str,
     points: Vec<(f64, f64, f64)>,
 }
 
 impl Verdict {
-    /// Of one experiment.
+    /// Compares what was given with what was recorded.
     pub fn of(
         experiment: &Experiment,
-        given: Option<&Given>,
+        given: Option<&StoredPrediction>,
         record: Option<&Record>,
     ) -> Verdict {
         let said = given.map(|given| &given.prediction);
@@ -36,10 +35,8 @@ impl Verdict {
         match experiment.predict.form {
             Form::Choice { options, answer } => {
                 let quoted = |at: usize| format!("“{}”", options.get(at).unwrap_or(&"?"));
-                let chosen = said.and_then(|said| match said {
-                    Answer::Choice(at) => Some(*at),
-                    _ => None,
-                });
+                let chosen =
+                    if let Some(Answer::Choice(at)) = said { Some(*at) } else { None };
                 verdict.said = chosen.map(quoted);
                 if let Some((right, figure)) = record.and_then(answer) {
                     verdict.measured = Some(format!("{figure}, so {}", quoted(right)));
@@ -50,11 +47,12 @@ impl Verdict {
                 }
             }
             Form::Number { unit, answer } => {
-                let with_unit = |number| format!("{} {unit}", figure(number));
-                let number = said.and_then(|said| match said {
-                    Answer::Number(number) => Some(*number),
-                    _ => None,
-                });
+                let with_unit = |number| format!("{} {unit}", in_words(number));
+                let number = if let Some(Answer::Number(number)) = said {
+                    Some(*number)
+                } else {
+                    None
+                };
                 verdict.said = number.map(with_unit);
                 if let Some(real) = record.and_then(answer) {
                     verdict.measured = Some(with_unit(real));
@@ -68,40 +66,41 @@ impl Verdict {
                 let Some(Answer::Curve(drawn)) = said else { return verdict };
                 verdict.said = Some(format!("the line that you drew for {line}"));
                 verdict.line = line;
-                let chart = record.and_then(|record| record.part(chart)?.chart.as_ref());
+                let chart = record.and_then(|record| record.chart(chart));
                 let real = chart.and_then(|chart| {
                     chart.series.iter().find(|series| series.name == line)
                 });
                 let Some(real) = real else { return verdict };
-                verdict.points = drawn
-                    .iter()
-                    .filter_map(|&(x, guess)| {
-                        let (_, real) = real.points.iter().find(|(at, _)| *at == x)?;
-                        Some((x, guess, *real))
-                    })
-                    .collect();
-                let worst = verdict.points.iter().max_by(|a, b| {
-                    let far = |p: &(f64, f64, f64)| (p.1 / p.2).ln().abs();
-                    far(a).total_cmp(&far(b))
-                });
-                if let Some(&(x, guess, real)) = worst {
-                    let end = |at: Option<&(f64, f64, f64)>| {
-                        let &(x, _, real) = at?;
-                        Some(format!("{} at {}", figure(real), figure(x)))
-                    };
-                    let ends = [end(verdict.points.first()), end(verdict.points.last())];
-                    verdict.measured =
-                        Some(ends.into_iter().flatten().collect::<Vec<_>>().join(", "));
-                    let (apart, x) = (apart(guess, real), figure(x));
-                    verdict.apart =
-                        Some(format!("Where you are farthest off, at {x}: {apart}."));
-                }
+                let point = |&(x, guess): &(f64, f64)| {
+                    let (_, real) = real.points.iter().find(|(at, _)| *at == x)?;
+                    Some((x, guess, *real))
+                };
+                verdict.points = drawn.iter().filter_map(point).collect();
+                verdict.compare_curve();
             }
         }
         verdict
     }
 
-    /// For a page; nothing if there is nothing to say.
+    fn compare_curve(&mut self) {
+        let points = &self.points;
+        let far = |p: &(f64, f64, f64)| (p.1 / p.2).ln().abs();
+        let worst = points.iter().max_by(|a, b| far(a).total_cmp(&far(b)));
+        let (Some(first), Some(last), Some(worst)) =
+            (points.first(), points.last(), worst)
+        else {
+            return;
+        };
+        let ends = [first, last].map(|&(x, _, real)| {
+            let [real, x] = [real, x].map(in_words);
+            format!("{real} at {x}")
+        });
+        let (apart, x) = (apart(worst.1, worst.2), in_words(worst.0));
+        self.measured = Some(ends.join(", "));
+        self.apart = Some(format!("Where you are farthest off, at {x}: {apart}."));
+    }
+
+    /// Returns it for a page; empty if there is nothing to say.
     pub fn html(&self) -> String {
         let mut html = String::new();
         let mut line = |what: &str, text: &str, more: &str| {
@@ -124,7 +123,8 @@ impl Verdict {
                 escaped(self.line)
             );
             for &(x, guess, real) in &self.points {
-                let cells = [figure(x), figure(guess), figure(real), apart(guess, real)];
+                let [at, said, measured] = [x, guess, real].map(in_words);
+                let cells = [at, said, measured, apart(guess, real)];
                 let _ = writeln!(html, "<tr><td>{}</td></tr>", cells.join("</td><td>"));
             }
             html += "</tbody></table></div>\n";
@@ -132,7 +132,7 @@ impl Verdict {
         html
     }
 
-    /// For a terminal; nothing if there is nothing to say.
+    /// Returns it for a terminal; empty if nothing was measured.
     pub fn text(&self, asked: &str) -> String {
         let Some(measured) = &self.measured else { return String::new() };
         let mut text = format!("asked: {asked}\n");
@@ -140,8 +140,8 @@ impl Verdict {
             let _ = writeln!(text, "you said: {said}");
         }
         for &(x, guess, real) in &self.points {
-            let (x, apart) = (figure(x), apart(guess, real));
-            let (guess, real) = (figure(guess), figure(real));
+            let apart = apart(guess, real);
+            let [x, guess, real] = [x, guess, real].map(in_words);
             let _ = writeln!(
                 text,
                 "  at {x} you said {guess}, this machine says {real}: {apart}"
@@ -153,75 +153,23 @@ impl Verdict {
     }
 }
 
-impl Experiment {
-    /// What this result says to what the experiment asks; a curve is too much to be said.
-    pub fn answered(&self, record: &Record) -> Option<String> {
-        match self.predict.form {
-            Form::Choice { answer, .. } => Some(answer(record)?.1),
-            Form::Number { unit, answer } => {
-                Some(format!("{} {unit}", figure(answer(record)?)))
-            }
-            Form::Curve { .. } => None,
-        }
-    }
-}
-
 /// How far a number is from another.
 fn apart(guess: f64, real: f64) -> String {
-    if guess <= 0.0 || real <= 0.0 {
-        return match guess == real {
-            true => "just so".to_owned(),
-            false => format!("{} off", figure((guess - real).abs())),
-        };
-    }
-    let times = figure((guess / real).max(real / guess));
+    let times = || in_words((guess / real).max(real / guess));
     match () {
         () if guess == real => "just so".to_owned(),
-        () if guess > real * NEAR => format!("{times} times too much"),
-        () if real > guess * NEAR => format!("{times} times too little"),
+        () if guess <= 0.0 || real <= 0.0 => {
+            format!("{} off", in_words((guess - real).abs()))
+        }
+        () if guess > real * NEAR => format!("{} times too much", times()),
+        () if real > guess * NEAR => format!("{} times too little", times()),
         () => "within a tenth".to_owned(),
-    }
-}
-
-/// A number with three digits, or all that there are before the point.
-pub(super) fn figure(number: f64) -> String {
-    let size = number.abs();
-    if size >= 100.0 {
-        let sign = if number < 0.0 { "-" } else { "" };
-        return format!("{sign}{}", thousands(size.round() as usize));
-    }
-    let places = match size {
-        s if s >= 10.0 => 1,
-        s if s >= 1.0 => 2,
-        s if s > 0.0 => 2 + (-s.log10()).ceil() as usize,
-        _ => 0,
-    };
-    let text = format!("{number:.*}", places.min(12));
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_with_three_digits() {
-        for (number, text) in [
-            (0.0, "0"),
-            (0.631, "0.631"),
-            (0.00045, "0.00045"),
-            (3.0, "3"),
-            (3.456, "3.46"),
-            (34.56, "34.6"),
-            (1234.5, "1,235"),
-            (-7.0, "-7"),
-        ] {
-            assert_eq!(figure(number), text);
-        }
-    }
 
     #[test]
     fn how_far_a_guess_is() {

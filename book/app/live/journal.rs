@@ -1,6 +1,6 @@
-//! What a run has said so far, and who follows it.
+//! What a run has reported so far, and its followers.
 //!
-//! A follower owns a place in the journal and nothing else; it comes for the next entry when
+//! A follower owns an index into the journal and nothing else; it takes the next entry when
 //! its browser has taken the last. An entry that was replaced since (a newer step, a newer
 //! chart of the same name) is skipped: a slow reader sees fewer pictures, not older ones, and
 //! a journal stays as small as what there is to see.
@@ -12,18 +12,18 @@ use std::time::{Duration, Instant};
 
 use ch01_blocking::http::{BodyStream, NextPiece};
 
-/// At most so many follow one run: a browser has six connections to a server.
+/// The most followers of one run: a browser has six connections to a server.
 const FOLLOWERS: usize = 16;
-/// So much is sent at once, or more if one entry is larger.
+/// Bytes sent at once, or more if one entry is larger.
 const PIECE: usize = 16 * 1024;
-/// A run that has said so much is no experiment of ours.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
-const MOST_ENTRIES: usize = 100_000;
+/// A run that reports more is no experiment of ours.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+const MAX_ENTRIES: usize = 100_000;
 
-/// A run's journal, shared by who writes it and all who follow.
+/// A run's journal, shared by its writer and all followers.
 #[derive(Clone, Debug)]
 pub(super) struct Journal {
-    /// Which run: a browser that comes back names the last entry that it has seen.
+    /// The run's number: a browser that reconnects names the last entry that it has seen.
     pub(super) run: u64,
     inner: Arc<Mutex<Inner>>,
 }
@@ -36,15 +36,15 @@ struct Inner {
     /// Which entry shows this now.
     current: HashMap<String, usize>,
     over: bool,
-    /// Who follows: whom to wake, by their numbers.
+    /// The followers' wakers, by their numbers.
     followers: HashMap<u64, Option<Waker>>,
     next_follower: u64,
-    /// Nobody has followed since.
+    /// Since when there has been no follower.
     alone_since: Option<Instant>,
 }
 
 impl Journal {
-    /// An empty one, which nobody follows yet.
+    /// An empty journal, without followers.
     pub(super) fn new(run: u64) -> Journal {
         let inner = Inner {
             entries: Vec::new(),
@@ -58,14 +58,14 @@ impl Journal {
         Journal { run, inner: Arc::new(Mutex::new(inner)) }
     }
 
-    /// Another entry: `kind` as the page knows it, JSON in one line, and what it replaces.
-    /// False means that there is no room for it.
+    /// Appends an entry: `kind` as the page knows it, JSON in one line, and what it shows,
+    /// which it replaces. Returns false if there is no room for it.
     pub(super) fn write(&self, kind: &str, json: &str, shows: String) -> bool {
         let mut inner = self.lock();
         let entry = format!("event: {kind}\ndata: {json}\n\n");
         if inner.over
-            || inner.bytes + entry.len() > MOST_BYTES
-            || inner.entries.len() == MOST_ENTRIES
+            || inner.bytes + entry.len() > MAX_BYTES
+            || inner.entries.len() == MAX_ENTRIES
         {
             return false;
         }
@@ -80,7 +80,7 @@ impl Journal {
         true
     }
 
-    /// The last entry, for which there is always room. Nothing follows.
+    /// Appends the last entry, for which there is always room.
     pub(super) fn end(&self, kind: &str, json: &str) {
         let mut inner = self.lock();
         if !inner.over {
@@ -90,17 +90,17 @@ impl Journal {
         inner.wake_all();
     }
 
-    /// Whether the last entry is written.
+    /// Whether the last entry has been written.
     pub(super) fn is_over(&self) -> bool {
         self.lock().over
     }
 
-    /// For how long nobody has followed.
+    /// Returns for how long there has been no follower.
     pub(super) fn alone_for(&self) -> Option<Duration> {
         self.lock().alone_since.map(|since| since.elapsed())
     }
 
-    /// A follower, from the entry behind the one that the browser says it saw last.
+    /// Adds a follower, from the entry behind the one that the browser says it saw last.
     pub(super) fn follow(&self, last_seen: Option<&str>) -> Followed {
         let mut inner = self.lock();
         let seen = last_seen.and_then(|id| {
@@ -132,17 +132,17 @@ impl Inner {
     }
 }
 
-/// What becomes of who wants to follow.
+/// What a browser that wants to follow gets.
 pub(super) enum Followed {
-    /// It does.
+    /// A stream of entries.
     Source(Box<dyn BodyStream>),
-    /// It has seen everything.
+    /// Nothing: it has seen everything.
     Seen,
-    /// Too many do.
+    /// Nothing: there are too many followers.
     Crowd,
 }
 
-/// One who follows.
+/// A follower.
 struct Follower {
     journal: Journal,
     number: u64,
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_late_sees_what_there_is_and_who_comes_back_the_rest() {
+    fn a_late_follower_sees_what_there_is_and_a_returning_one_the_rest() {
         let journal = Journal::new(7);
         journal.write("step", "{\"done\":0}", "step".into());
         journal.write("chart", "{\"a\":1}", "chart a".into());
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_entry_of_a_kind_wakes_who_waits_and_nobody_waits_for_ever() {
+    fn an_entry_wakes_the_followers_that_wait_and_so_does_the_end() {
         use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
         use std::task::Wake;
         struct Count(AtomicUsize);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_has_an_end_however_much_is_said() {
+    fn a_journal_is_bounded() {
         let journal = Journal::new(1);
         let large = "x".repeat(1 << 20);
         let fits = (0..100).take_while(|n| journal.write("chart", &large, n.to_string()));

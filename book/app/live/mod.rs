@@ -2,17 +2,17 @@
 //! fills the page's charts while it goes on.
 //!
 //! ```text
-//! page ── POST /lab/run ──────────► door ──► run: a child process, `book lab NAME --events`
+//! page ── POST /lab/run ──────────► request_guard ──► run: a child process, `book lab NAME --events`
 //!      ◄─ GET /lab/events ───────── journal ◄─── a line of JSON for each step
 //!      ── POST /lab/stop, or the page is closed ──► the child is ended
 //! ```
 //!
-//! The events are streamed by chapter 6's server, as server-sent events: a live content
-//! ([`Source`](ch01_blocking::http::Source)).
+//! The events are streamed by chapter 6's server, as server-sent events
+//! ([`BodyStream`](ch01_blocking::http::BodyStream)).
 
-mod door;
+pub mod fake_run;
 mod journal;
-pub mod rehearsal;
+mod request_guard;
 mod run;
 
 use std::net::SocketAddr;
@@ -24,65 +24,66 @@ use std::time::Duration;
 use anyhow::Result;
 use ch01_blocking::app::site::Routes;
 use ch01_blocking::http::{Body, ExtraHeader, Method, Request, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use self::door::Door;
 use self::journal::Followed;
-use self::run::{Patience, Run};
-use crate::house::House;
+use self::request_guard::RequestGuard;
+use self::run::{Run, Timeouts};
 use crate::lab;
+use crate::paths::Paths;
 
-/// Longer than a quick run takes, and than it gives itself.
-const PATIENCE: Patience =
-    Patience { run: Duration::from_secs(180), alone: Duration::from_secs(8) };
+/// Longer than a quick run takes, and than its own limit.
+const TIMEOUTS: Timeouts =
+    Timeouts { run: Duration::from_secs(180), alone: Duration::from_secs(8) };
 
-/// The lab, for the server and for who stops it.
+/// The lab's routes, for the server and for the code that stops it.
 #[derive(Clone, Debug)]
-pub struct Live(Arc<Inner>);
+pub struct LabApi(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    house: House,
-    open: Result<Door, &'static str>,
-    /// What to run instead, for the tests of this.
-    rehearsal: Option<String>,
+    paths: Paths,
+    /// Checks requests; or why there is no lab.
+    guard: Result<RequestGuard, &'static str>,
+    /// What to play instead of a run, for tests.
+    fake: Option<String>,
     run: Mutex<Option<Arc<Run>>>,
-    /// Of the next run.
+    /// The number of the next run.
     number: AtomicU64,
 }
 
-impl Live {
-    /// The lab of a server that listens here and can, or cannot, send a live content.
+impl LabApi {
+    /// The lab of a server that listens at `address` and can, or cannot, stream a body.
     pub fn new(
-        house: &House,
+        paths: &Paths,
         address: SocketAddr,
         can_stream: bool,
-        rehearsal: Option<String>,
-    ) -> Result<Live> {
-        let open = match () {
+        fake: Option<String>,
+    ) -> Result<LabApi> {
+        let guard = match () {
             () if !address.ip().is_loopback() => Err(
                 "The server of this book can be reached from other machines, and they shall not start anything here. Start it with --listen 127.0.0.1:8080.",
             ),
             () if !can_stream => Err(
                 "On this processor the book's server has no coroutines to stream with.",
             ),
-            () => Ok(Door::new(address)?),
+            () => Ok(RequestGuard::new(address)?),
         };
         let first = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |time| time.as_secs());
-        Ok(Live(Arc::new(Inner {
-            house: house.clone(),
-            open,
-            rehearsal,
+        Ok(LabApi(Arc::new(Inner {
+            paths: paths.clone(),
+            guard,
+            fake,
             run: Mutex::new(None),
             // A browser that comes back after a restart must not take one run for another.
             number: AtomicU64::new(first << 16),
         })))
     }
 
-    /// Ends the run, if there is one, and waits until nothing of it is left.
+    /// Stops the run, if there is one, and waits until all its processes have ended.
     pub fn end(&self) {
         if let Some(run) = self.0.current() {
             run.stop("the server was stopped");
@@ -91,7 +92,7 @@ impl Live {
     }
 }
 
-impl Routes for Live {
+impl Routes for LabApi {
     fn respond(&self, request: &Request<'_>) -> Option<Response> {
         let path = request.path.strip_prefix("/lab/")?;
         Some(self.0.respond(path, request))
@@ -100,9 +101,9 @@ impl Routes for Live {
 
 impl Inner {
     fn respond(&self, path: &str, request: &Request<'_>) -> Response {
-        let door = match &self.open {
-            Ok(door) => door,
-            // All that it says is why not.
+        let guard = match &self.guard {
+            Ok(guard) => guard,
+            // It says only why there is none.
             Err(why) if path == "state" => return answer(200, &json!({ "closed": why })),
             Err(why) => return refuse(403, why),
         };
@@ -117,11 +118,11 @@ impl Inner {
             let extra = ExtraHeader::Allow(allowed);
             return Response { extra, ..refuse(405, "another method is needed here") };
         }
-        if let Err((status, why)) = door.admits(request) {
+        if let Err((status, why)) = guard.check(request) {
             return refuse(status, why);
         }
         match path {
-            "state" => answer(200, &self.state(door)),
+            "state" => answer(200, &self.state(guard)),
             "events" => self.events(request),
             "run" => self.run(request.body),
             "stop" => self.stop(request.body),
@@ -143,24 +144,24 @@ impl Inner {
         self.run.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Everything that a page must know at its start.
-    fn state(&self, door: &Door) -> Value {
+    /// Returns everything that a page needs at its start.
+    fn state(&self, guard: &RequestGuard) -> Value {
         let experiments: Map<String, Value> = lab::EXPERIMENTS
             .iter()
             .map(|experiment| (experiment.name.to_owned(), json!(experiment)))
             .collect();
         let run = self.current().filter(|run| !run.journal.is_over());
         json!({
-            "token": door.token,
+            "token": guard.token,
             "experiments": experiments,
             "running": run.as_ref().map(|run| run.experiment),
             "run": run.as_ref().map(|run| run.journal.run),
-            // A file that somebody has spoilt is no reason to show nothing.
-            "predictions": lab::predictions(&self.house).unwrap_or_default(),
+            // Predictions that cannot be read are no reason to show nothing.
+            "predictions": lab::predictions(&self.paths).unwrap_or_default(),
         })
     }
 
-    /// What the run says, to a browser that has perhaps seen some of it.
+    /// Streams what the run reports, to a browser that may have seen some of it.
     fn events(&self, request: &Request<'_>) -> Response {
         let last = request.field("Last-Event-ID").map(String::from_utf8_lossy);
         // To a browser, 204 means that it need not ask again.
@@ -202,7 +203,7 @@ impl Inner {
         let number = self.number.fetch_add(1, Relaxed);
         let started = self
             .command(experiment.name)
-            .and_then(|command| Run::start(experiment.name, command, number, PATIENCE));
+            .and_then(|command| Run::start(experiment.name, command, number, TIMEOUTS));
         match started {
             Ok(run) => {
                 *current = Some(Arc::new(run));
@@ -212,18 +213,18 @@ impl Inner {
         }
     }
 
-    /// This program again, as a child that measures.
+    /// Returns the command that starts this program again, as a child that measures.
     fn command(&self, experiment: &str) -> std::io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
-        match &self.rehearsal {
+        match &self.fake {
             None => command.args(["lab", experiment, "--events"]),
-            Some(play) => command.args(["rehearse", experiment, play]),
+            Some(how) => command.args(["rehearse", experiment, how]),
         };
-        command.arg("--book").arg(self.house.book());
+        command.arg("--book").arg(self.paths.book());
         Ok(command)
     }
 
-    /// Stops the run that is named, so that a page that has slept stops no other.
+    /// Stops the run of this number, so that a page that was suspended stops no other.
     fn stop(&self, body: &[u8]) -> Response {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -244,7 +245,7 @@ impl Inner {
         struct Asked {
             experiment: String,
             #[serde(flatten)]
-            given: lab::Given,
+            given: lab::StoredPrediction,
         }
         let Ok(Asked { experiment, given }) = serde_json::from_slice(body) else {
             return refuse(400, "that is no prediction");
@@ -253,8 +254,8 @@ impl Inner {
             return refuse(404, "no experiment is called that");
         };
         let verdict = || {
-            lab::predict(&self.house, experiment, given)?;
-            lab::verdict(&self.house, experiment)
+            lab::predict(&self.paths, experiment, given)?;
+            lab::verdict(&self.paths, experiment)
         };
         match verdict() {
             Ok(verdict) => answer(200, &json!({ "verdict": verdict.html() })),
@@ -262,28 +263,30 @@ impl Inner {
         }
     }
 
-    /// What the reader has measured last, on this page or at a terminal.
+    /// Returns the reader's last measurement, on this page or at a terminal.
     fn result(&self, name: &str) -> Response {
-        let Some(experiment) = lab::find(name) else {
-            return refuse(404, "no experiment is called that");
-        };
-        match lab::shown(&self.house, experiment) {
-            Ok(Some(shown)) => answer(200, &json!(shown)),
-            Ok(None) => Response::new(204),
-            Err(why) => refuse(500, &format!("{why:#}")),
-        }
+        found(name, |experiment| lab::shown(&self.paths, experiment))
     }
 
-    /// The axes into which a curve is drawn.
+    /// Returns the axes into which a curve is drawn.
     fn blank(&self, name: &str) -> Response {
-        let Some(experiment) = lab::find(name) else {
-            return refuse(404, "no experiment is called that");
-        };
-        match lab::blank(&self.house, experiment) {
-            Ok(Some(svg)) => answer(200, &json!({ "svg": svg })),
-            Ok(None) => Response::new(204),
-            Err(why) => refuse(500, &format!("{why:#}")),
-        }
+        found(name, |experiment| {
+            let svg = lab::blank(&self.paths, experiment)?;
+            Ok(svg.map(|svg| json!({ "svg": svg })))
+        })
+    }
+}
+
+/// Answers with what there is of an experiment.
+fn found<T: Serialize>(
+    name: &str,
+    of: impl FnOnce(&lab::Experiment) -> Result<Option<T>>,
+) -> Response {
+    match lab::find(name).map(of) {
+        None => refuse(404, "no experiment is called that"),
+        Some(Ok(Some(found))) => answer(200, &json!(found)),
+        Some(Ok(None)) => Response::new(204),
+        Some(Err(why)) => refuse(500, &format!("{why:#}")),
     }
 }
 
@@ -305,9 +308,9 @@ mod tests {
     use ch01_blocking::http::{Inbox, Limits, Parsed};
 
     #[test]
-    fn where_others_could_reach_it_there_is_no_lab() -> Result<()> {
-        let house = House::find(None)?;
-        let asked = |live: &Live, text: &str| {
+    fn without_loopback_there_is_no_lab() -> Result<()> {
+        let paths = Paths::find(None)?;
+        let asked = |live: &LabApi, text: &str| {
             let mut inbox = Inbox::new();
             inbox.receive(text.as_bytes());
             let Parsed::Complete(request) = inbox.next(&Limits::default()) else {
@@ -321,7 +324,7 @@ mod tests {
             (status, serde_json::from_slice::<Value>(&bytes).unwrap_or_default())
         };
         for (address, can_stream) in [("192.0.2.1:80", true), ("127.0.0.1:80", false)] {
-            let live = Live::new(&house, address.parse()?, can_stream, None)?;
+            let live = LabApi::new(&paths, address.parse()?, can_stream, None)?;
             let host = format!("Host: {address}\r\n");
             let (status, state) =
                 asked(&live, &format!("GET /lab/state HTTP/1.1\r\n{host}\r\n"));

@@ -1,11 +1,11 @@
-//! A run: a child process that measures, and who looks after it.
+//! A run: a child process that measures, and the threads that look after it.
 //!
 //! ```text
 //! keeper (a thread)          reader (a thread)
 //!   starts the child ───────► a line, an entry of the journal
-//!   waits until it is over, or asked to, or nobody watches, or its time is up
+//!   waits until it is over, or is stopped, or has no follower, or its time is up
 //!   closes its input, SIGTERM to its group, and after a while SIGKILL
-//!   buries it ◄────────────── its output has ended
+//!   reaps it  ◄────────────── its output has ended
 //! ```
 //!
 //! The child has a process group of its own, so that it is ended with all that it has
@@ -25,14 +25,14 @@ use serde_json::{Value, json};
 
 use super::journal::Journal;
 
-/// A line that is longer is no event.
-const LONGEST_LINE: u64 = 4 * 1024 * 1024;
-/// After being told, a child has so long to end by itself.
+/// A longer line is no event.
+const MAX_LINE: u64 = 4 * 1024 * 1024;
+/// How long a child may take to end by itself after SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How long a run may take, and how long without anybody who watches.
+/// How long a run may take, and how long it may go on without a follower.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct Timeouts {
     pub(super) run: Duration,
     pub(super) alone: Duration,
 }
@@ -56,7 +56,7 @@ struct State {
 struct Now {
     /// Why it is to end.
     asked: Option<&'static str>,
-    /// How it says itself that it has ended: the kind of its last event, and all of it.
+    /// Its last event: the kind, and all of it.
     last: Option<(&'static str, String)>,
     /// It has closed its output.
     silent: bool,
@@ -85,13 +85,13 @@ impl Run {
         experiment: &'static str,
         command: Command,
         number: u64,
-        patience: Patience,
+        timeouts: Timeouts,
     ) -> std::io::Result<Run> {
         let journal = Journal::new(number);
         let state = Arc::new(State::default());
         let (theirs, told) = (state.clone(), journal.clone());
         let keeper = thread::Builder::new().name("lab".into()).spawn(move || {
-            keep(command, &told, &theirs, patience);
+            keep(command, &told, &theirs, timeouts);
         })?;
         Ok(Run { experiment, journal, state, keeper: Mutex::new(Some(keeper)) })
     }
@@ -101,7 +101,7 @@ impl Run {
         self.state.change(|now| now.asked = now.asked.or(Some(why)));
     }
 
-    /// Waits until it is buried.
+    /// Waits until it is reaped.
     pub(super) fn join(&self) {
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(keeper) = keeper {
@@ -111,7 +111,7 @@ impl Run {
 }
 
 /// The keeper's work.
-fn keep(mut command: Command, journal: &Journal, state: &Arc<State>, patience: Patience) {
+fn keep(mut command: Command, journal: &Journal, state: &Arc<State>, timeouts: Timeouts) {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
     let mut child = match command.spawn() {
         Ok(child) => child,
@@ -131,12 +131,12 @@ fn keep(mut command: Command, journal: &Journal, state: &Arc<State>, patience: P
         let why = "there is no thread to listen to it";
         state.change(|now| now.asked = now.asked.or(Some(why)));
     }
-    let why = watch(journal, state, patience);
+    let why = watch(journal, state, timeouts);
     end(&mut child, state);
     if let Some(reader) = reader {
-        let _ = reader.join(); // nobody is left who could write
+        let _ = reader.join(); // no process is left that could write
     }
-    // Only now, when nothing of it is left, and the next may begin.
+    // Only now, when no process of it is left and the next run may begin.
     match state.lock().last.take() {
         Some((kind, text)) => journal.end(kind, &text),
         None => fail(journal, why),
@@ -144,7 +144,7 @@ fn keep(mut command: Command, journal: &Journal, state: &Arc<State>, patience: P
 }
 
 /// Waits until the run is over, or has to be; then says why.
-fn watch(journal: &Journal, state: &State, patience: Patience) -> &'static str {
+fn watch(journal: &Journal, state: &State, timeouts: Timeouts) -> &'static str {
     let began = Instant::now();
     let mut now = state.lock();
     loop {
@@ -154,19 +154,19 @@ fn watch(journal: &Journal, state: &State, patience: Patience) -> &'static str {
         if let Some(why) = now.asked {
             return why;
         }
-        let left = patience.run.saturating_sub(began.elapsed());
+        let left = timeouts.run.saturating_sub(began.elapsed());
         if left.is_zero() {
             return "it took too long";
         }
-        if journal.alone_for().is_some_and(|alone| alone > patience.alone) {
+        if journal.alone_for().is_some_and(|alone| alone > timeouts.alone) {
             return "nobody watched any more";
         }
-        // Followers come and go without telling: so look now and then.
-        now = state.wait(now, left.min(patience.alone / 4));
+        // Followers come and go without a notice: so look now and then.
+        now = state.wait(now, left.min(timeouts.alone / 4));
     }
 }
 
-/// Ends the child and all that it has started, and buries it.
+/// Ends the child with everything that it has started, and reaps it.
 fn end(child: &mut Child, state: &State) {
     let group = i32::try_from(child.id()).map(Pid::from_raw);
     drop(child.stdin.take());
@@ -180,36 +180,33 @@ fn end(child: &mut Child, state: &State) {
             now = state.wait(now, until.saturating_duration_since(Instant::now()));
         }
         drop(now);
-        // Before it is buried, for so long its number is nobody else's.
+        // Before it is reaped: until then its number is no other process's.
         let _ = killpg(group, Signal::SIGKILL);
     }
     let _ = child.wait();
 }
 
-/// Reads what the child says, up to its end. False means that it said too much.
+/// Reads what the child prints, up to its end. Returns false if it prints too much.
 fn read(output: ChildStdout, journal: &Journal, state: &State) -> bool {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
     loop {
         line.clear();
-        match output.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
+        match output.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return true,
-            Ok(_) if line.last() != Some(&b'\n') && line.len() as u64 == LONGEST_LINE => {
+            Ok(_) if line.last() != Some(&b'\n') && line.len() as u64 == MAX_LINE => {
                 return false;
             }
             Ok(_) => {}
         }
-        // What is no event is for a person at a terminal.
+        // A line that is no event is for a person at a terminal.
         let Ok(event) = serde_json::from_slice::<Value>(&line) else { continue };
         let kind = event["event"].as_str().unwrap_or_default();
         let text = event.to_string(); // JSON in one line, whatever it was
         let fits = match kind {
-            "done" => {
-                state.change(|now| now.last = Some(("done", text)));
-                true
-            }
-            "failed" => {
-                state.change(|now| now.last = Some(("failed", text)));
+            "done" | "failed" => {
+                let kind = if kind == "done" { "done" } else { "failed" };
+                state.change(|now| now.last = Some((kind, text)));
                 true
             }
             "begin" | "step" => journal.write(kind, &text, kind.to_owned()),

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use book::checks::files;
+use book::files::files;
 use tempfile::TempDir;
 
 /// The book, served as a reader's `cargo run` would.

@@ -1,0 +1,124 @@
+//! Child processes that must not outlive this program: servers that are measured, samples, and
+//! the cargo that builds a server.
+
+use std::fs;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
+/// The process numbers of all that run now.
+static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+fn running() -> MutexGuard<'static, Vec<u32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A child that is killed and reaped when this is dropped. (Its own children end with it:
+/// `sys::fork` asks the kernel for that.)
+pub(crate) struct ChildGuard(pub(crate) Child);
+
+impl ChildGuard {
+    /// Starts the command.
+    pub(crate) fn spawn(command: &mut Command) -> Result<ChildGuard> {
+        let mut running = running();
+        let child = command.spawn().with_context(|| {
+            format!("cannot start {}", command.get_program().display())
+        })?;
+        running.push(child.id());
+        Ok(ChildGuard(child))
+    }
+
+    /// Runs the command to its end and returns what it printed.
+    ///
+    /// # Errors
+    ///
+    /// The command cannot be started, or fails: then with what it wrote to standard error.
+    pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
+        let mut guard =
+            ChildGuard::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+        let (mut printed, mut complaint) = (Vec::new(), String::new());
+        if let Some(mut out) = guard.0.stdout.take() {
+            out.read_to_end(&mut printed)?;
+        }
+        if let Some(mut err) = guard.0.stderr.take() {
+            err.read_to_string(&mut complaint)?;
+        }
+        ensure!(guard.0.wait()?.success(), "{}", complaint.trim());
+        Ok(printed)
+    }
+}
+
+impl Drop for ChildGuard {
+    fn drop(&mut self) {
+        running().retain(|other| *other != self.0.id());
+        let _ = self.0.kill(); // fails if it has ended already
+        let _ = self.0.wait();
+    }
+}
+
+/// A process that is not our child, killed when this is dropped.
+#[cfg(target_os = "linux")]
+pub(crate) struct ProcessGuard(u32);
+
+#[cfg(target_os = "linux")]
+impl ProcessGuard {
+    /// Guards the process with this number.
+    pub(crate) fn new(pid: u32) -> ProcessGuard {
+        running().push(pid);
+        ProcessGuard(pid)
+    }
+
+    /// Forgets a process that has ended by itself: its number may be another's by now.
+    pub(crate) fn ended(self) {
+        running().retain(|other| *other != self.0);
+        std::mem::forget(self);
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for ProcessGuard {
+    fn drop(&mut self) {
+        running().retain(|other| *other != self.0);
+        if let Ok(pid) = i32::try_from(self.0) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL); // fails if it has ended already
+        }
+    }
+}
+
+/// From now on, a signal that asks this program to end ends its children first.
+pub(crate) fn end_on_signals() -> Result<()> {
+    ctrlc::set_handler(|| end(130)).context("cannot handle signals")
+}
+
+/// Ends all children, and then this process.
+pub(crate) fn end(code: i32) -> ! {
+    // The lock is kept to the end, so that nothing starts any more.
+    let running = running();
+    for child in running.iter().filter_map(|id| i32::try_from(*id).ok()) {
+        end_with_descendants(Pid::from_raw(child));
+        let _ = waitpid(Pid::from_raw(child), None);
+    }
+    std::process::exit(code)
+}
+
+/// Kills a process and everything that it has started, as cargo starts compilers. (Without
+/// Linux's `/proc`, its descendants run until they are done.)
+fn end_with_descendants(pid: Pid) {
+    let _ = kill(pid, Signal::SIGSTOP); // a stopped process starts nothing more
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    let children = threads
+        .flatten()
+        .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    for child in children.collect::<String>().split_whitespace() {
+        child
+            .parse()
+            .map(|child| end_with_descendants(Pid::from_raw(child)))
+            .unwrap_or_default();
+    }
+    let _ = kill(pid, Signal::SIGKILL);
+}

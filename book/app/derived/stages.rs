@@ -1,0 +1,73 @@
+//! Every server of the book in one table: what it keeps for an idle client, what a request
+//! costs it, and how many cases of the suite it passes.
+
+use client_suite::cases;
+use client_suite::profile::{PROFILES, ServerProfile};
+
+use super::results::{Results, cell};
+use crate::text::{bytes, table as markdown, thousands};
+
+/// The experiment's busiest column that has every server.
+const BUSY: usize = 1_000;
+/// The quietest.
+const QUIET: usize = 10_000;
+
+pub(super) fn table(results: &Results) -> String {
+    let head = format!(
+        "server | how it waits | >an idle client | >a request, {} busy | >a request, {} mostly silent | >cases",
+        thousands(BUSY),
+        thousands(QUIET),
+    );
+    let all = cases::all();
+    let row = |stage: &ServerProfile| {
+        let asked = all.iter().filter(|case| case.skip_reason(stage).is_none()).count();
+        format!(
+            "{}&nbsp;`{}` | {} | {} | {} | {} | {asked}",
+            stage.level,
+            stage.name,
+            stage.summary,
+            idle(results, stage),
+            request(results, stage, "busy", BUSY),
+            request(results, stage, "steady", QUIET),
+        )
+    };
+    markdown(&head, PROFILES.iter().map(row))
+        + "\n*From what `lab memory` and `lab concurrency` have recorded, and the suite's own tables. The number before a \
+              server is its chapter's. An idle client is weighed in the server's own memory, a request in processor time, and the cases \
+              are those of the suite that it passes. A dash: not measured.*\n"
+}
+
+/// Its memory, or what is kept where that was not measured.
+fn idle(results: &Results, stage: &ServerProfile) -> String {
+    let weighed = results.figure("memory", &[("server", stage.name)], "each");
+    match (weighed, stage.idle_cost(), stage.capacity()) {
+        (Some(weighed), ..) => bytes(weighed),
+        (None, Some(what), _) => format!("a {what}"),
+        (None, None, Some((1, _))) => "the server".to_owned(),
+        (None, None, Some(_)) => "a worker".to_owned(),
+        (None, None, None) => "–".to_owned(),
+    }
+}
+
+fn request(results: &Results, stage: &ServerProfile, manner: &str, clients: usize) -> String {
+    let clients = clients.to_string();
+    let fields = [("server", stage.name), ("manner", manner), ("clients", &clients)];
+    let figure = |name| results.figure("concurrency", &fields, name);
+    let count = |kind| figure(kind).unwrap_or_default() as usize;
+    let mut text = cell(figure("cpu_microseconds_per_request").map(|micros| {
+        if micros < 10.0 {
+            format!("{micros:.1} µs")
+        } else {
+            format!("{micros:.0} µs")
+        }
+    }));
+    for (count, what) in [
+        (count("timed_out") + count("connect"), "not served"),
+        (count("status"), "refused"),
+    ] {
+        if count > 0 {
+            text += &format!("<br>{} {what}", thousands(count));
+        }
+    }
+    text
+}

@@ -1,0 +1,91 @@
+//! An SVG that is being written: what all kinds of charts draw with.
+
+use std::fmt::{Display, Write};
+
+use crate::lab::model::chart::Chart;
+use crate::text::escaped;
+
+/// One size of a chart: wide or, for small screens, narrow.
+#[derive(Clone, Copy)]
+pub(super) struct Size<'a> {
+    pub name: &'a str,
+    pub class: &'static str,
+    pub width: f64,
+    pub height: f64,
+}
+
+/// Both sizes of the chart `name`, whose ids begin with that name.
+pub(super) fn sizes(name: &str) -> [Size<'_>; 2] {
+    [("wide", 720.0, 380.0), ("narrow", 360.0, 320.0)]
+        .map(|(class, width, height)| Size { name, class, width, height })
+}
+
+impl Size<'_> {
+    /// Whether this is the size for small screens.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.class == "narrow"
+    }
+
+    /// Begins the SVG of a chart that is drawn over the recorded one, or alone; `data` are
+    /// more attributes.
+    pub(super) fn begin(&self, chart: &Chart, over: bool, data: &str) -> Canvas {
+        let Size { name, class, width, height } = self;
+        let Chart { title, description, y, .. } = chart;
+        let short = &class[..1];
+        let over = if over { " Grey and dotted: as recorded in the book." } else { "" };
+        let [title, description, y] = [title, description, y].map(|text| escaped(text));
+        Canvas(format!(
+            "<svg class=\"{class}\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
+             aria-labelledby=\"{name}-{short}-t\" aria-describedby=\"{name}-{short}-d\"{data}>\n\
+             <title id=\"{name}-{short}-t\">{title}</title>\n<desc id=\"{name}-{short}-d\">{description}{over}</desc>\n\
+             <text class=\"small soft\" x=\"8\" y=\"20\">{y}</text>\n"
+        ))
+    }
+}
+
+/// The SVG so far, with a line for each element.
+pub(super) struct Canvas(String);
+
+impl Canvas {
+    /// Writes text at this place.
+    pub(super) fn text(
+        &mut self,
+        class: &str,
+        x: impl Display,
+        y: impl Display,
+        text: &str,
+    ) {
+        let text = escaped(text);
+        self.line(format_args!(
+            "<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{text}</text>"
+        ));
+    }
+
+    /// Draws a path.
+    pub(super) fn path(&mut self, class: &str, d: impl Display) {
+        self.line(format_args!("<path class=\"{class}\" d=\"{d}\"/>"));
+    }
+
+    /// Draws a rectangle: x, y, width and height. `more` are more attributes.
+    pub(super) fn rect(&mut self, class: &str, more: &str, place: [f64; 4]) {
+        let [x, y, width, height] = place.map(tenths);
+        self.line(format_args!(
+            "<rect class=\"{class}\"{more} x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>"
+        ));
+    }
+
+    /// Ends the SVG.
+    pub(super) fn finish(self) -> String {
+        self.0 + "</svg>\n"
+    }
+
+    fn line(&mut self, element: impl Display) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "{element}");
+    }
+}
+
+/// A coordinate to a tenth.
+pub(super) fn tenths(coordinate: f64) -> String {
+    format!("{coordinate:.1}")
+}

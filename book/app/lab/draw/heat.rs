@@ -1,0 +1,59 @@
+//! How values are distributed, over something that grows: a column for each x, a field for
+//! each range of values, the wider and the darker the more of them lie there. So it can be
+//! read without color, and needs no words in its fields.
+
+use super::axis::Axis;
+use super::canvas::{Size, tenths};
+use crate::lab::model::chart::{Chart, FIELDS, Series};
+
+/// The width of a field that holds next to nothing.
+const THINNEST: f64 = 1.5;
+
+/// Draws one size of the chart. The recorded one is not drawn beneath: neither could be read.
+pub(super) fn sized(chart: &Chart, _: Option<&Chart>, size: &Size<'_>) -> String {
+    let (left, right) = (64.0, size.width - 12.0);
+    let half = 10f64.powf(0.5 / FIELDS);
+    let values = chart.series.iter().flat_map(|column| &column.points);
+    let ends = values.flat_map(|point| [point.0 / half * 1.001, point.0 * half * 0.999]);
+    let ys = Axis::new(ends, size.height - 76.0, 40.0);
+    let mut canvas = size.begin(chart, false, "");
+    ys.vertical(&mut canvas, left, right);
+    let panels = chart.series.chunk_by(|a, b| panel(a).0 == panel(b).0);
+    let count = panels.clone().count().max(1) as f64;
+    let columns = chart.series.len().max(1) as f64;
+    let gap = 14.0;
+    let wide = (right - left - gap * count) / columns;
+    let mut x = left + gap / 2.0;
+    for columns in panels {
+        let begin = x;
+        for column in columns {
+            let middle = x + wide / 2.0;
+            for &(value, part) in &column.points {
+                let (top, bottom) = (ys.at(value * half), ys.at(value / half));
+                let field = ((wide - 2.0) * part).max(THINNEST);
+                let opacity = format!(" fill-opacity=\"{:.2}\"", 0.4 + 0.6 * part);
+                let place = [middle - field / 2.0, top, field, bottom - top];
+                canvas.rect("heat", &opacity, place);
+            }
+            let label = panel(column).1;
+            // A small chart has no room for as many zeros.
+            let short = label.replace(",000", "k");
+            let label = if size.is_narrow() { &short } else { label };
+            let at = tenths(middle);
+            canvas.text("mid small soft", at, ys.from + 18.0, label);
+            x += wide;
+        }
+        let name = columns.first().map_or("", |column| panel(column).0);
+        let middle = tenths((begin + x) / 2.0);
+        canvas.text("mid small strong", middle, ys.from + 38.0, name);
+        x += gap;
+    }
+    let middle = tenths((left + right) / 2.0);
+    canvas.text("mid small soft", middle, ys.from + 60.0, &chart.x);
+    canvas.path("axis", format_args!("M{left} {}V{}H{right}", ys.to, ys.from));
+    canvas.finish()
+}
+
+fn panel(column: &Series) -> (&str, &str) {
+    column.name.split_once('/').unwrap_or(("", &column.name))
+}

@@ -1,0 +1,210 @@
+//! Lines over something that grows.
+
+use super::axis::Axis;
+use super::canvas::{Canvas, Size, tenths};
+use crate::lab::model::chart::{Chart, Series};
+
+/// The least distance between two names, and between a name and its line.
+const APART: f64 = 16.0;
+const BESIDE: f64 = 8.0;
+/// The same for a name with a leader, which needs room.
+const LEADER: f64 = 14.0;
+/// The width of a letter, on average, at most.
+const LETTER: f64 = 7.0;
+
+/// Both axes, for everything that is drawn.
+fn axes(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) -> (Axis, Axis) {
+    let all = || {
+        chart.series.iter().chain(recorded.into_iter().flat_map(|other| &other.series))
+    };
+    let points = || all().flat_map(|line| &line.points);
+    let room = if recorded.is_some() { 106.0 } else { 76.0 };
+    let xs = Axis::new(points().map(|point| point.0), 72.0, size.width - room);
+    let ys = Axis::new(points().map(|point| point.1), size.height - 56.0, 40.0);
+    (xs, ys)
+}
+
+fn frame(chart: &Chart, over: bool, size: &Size<'_>, xs: &Axis, ys: &Axis) -> Canvas {
+    // For a script that reads values off the chart: left, top, right, bottom, and the powers
+    // of ten there.
+    let (left, top, right, bottom) = (xs.from, ys.to, xs.to, ys.from);
+    let data = format!(
+        " data-plot=\"{left} {top} {right} {bottom}\" data-x=\"{}\" data-y=\"{}\"",
+        xs.ends(),
+        ys.ends()
+    );
+    let mut canvas = size.begin(chart, over, &data);
+    ys.vertical(&mut canvas, left, right);
+    xs.horizontal(&mut canvas, bottom, &chart.x);
+    canvas.path("axis", format_args!("M{left} {top}V{bottom}H{right}"));
+    canvas
+}
+
+/// Draws one size of the chart without its lines.
+pub(super) fn blank(chart: &Chart, size: &Size<'_>) -> String {
+    let (xs, ys) = axes(chart, None, size);
+    frame(chart, false, size, &xs, &ys).finish()
+}
+
+/// Draws one size of the chart.
+pub(super) fn sized(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) -> String {
+    let (xs, ys) = axes(chart, recorded, size);
+    let mut canvas = frame(chart, recorded.is_some(), size, &xs, &ys);
+    let ghosts: Vec<&Series> = recorded
+        .iter()
+        .flat_map(|other| &other.series)
+        .filter(|line| !line.published && !line.points.is_empty())
+        .collect();
+    for line in &ghosts {
+        canvas.path("recorded", path(line, &xs, &ys));
+    }
+    // A line keeps its dash while others have no points yet.
+    for (number, line) in chart.series.iter().enumerate() {
+        if line.points.is_empty() {
+            continue;
+        }
+        let class = series(number);
+        let published = if line.published { " published" } else { "" };
+        canvas.path(&format!("{class}{published}"), path(line, &xs, &ys));
+        for (&(x, _), &(min, max)) in line.points.iter().zip(&line.ranges) {
+            let (x, top, bottom) = (xs.at(x), ys.at(max), ys.at(min));
+            if bottom - top > 6.0 {
+                let d = format!("M{x:.1} {top:.1}V{bottom:.1}");
+                canvas.path(&format!("{class} range"), d);
+            }
+        }
+        for &(x, y) in line.points.iter().filter(|_| !line.published) {
+            canvas.path(&format!("{class} mark"), mark(number, xs.at(x), ys.at(y)));
+        }
+    }
+    let own = chart.series.iter().enumerate();
+    let own = own.map(|(number, line)| (line.name.clone(), line, "", series(number)));
+    let book = ghosts
+        .iter()
+        .map(|line| (format!("{}, book", line.name), *line, " soft", "recorded".into()));
+    let labels = labels(own.chain(book), &xs, &ys);
+    for Label { leader, x, end, y, .. } in labels.iter().filter(|label| label.led) {
+        let (from, to) = (x + BESIDE - 3.0, x + LEADER - 3.0);
+        let d = format!("M{from:.1} {end:.1}L{to:.1} {y:.1}");
+        canvas.path(&format!("{leader} leader"), d);
+    }
+    for label in &labels {
+        let x = tenths(label.x + if label.led { LEADER } else { BESIDE });
+        let class = format!("small{}", label.class);
+        canvas.text(&class, x, tenths(label.y + 4.0), &label.name);
+    }
+    canvas.finish()
+}
+
+/// The class of a line's color and dash.
+fn series(number: usize) -> String {
+    format!("series-{}", number % 6 + 1)
+}
+
+fn path(line: &Series, xs: &Axis, ys: &Axis) -> String {
+    let at = |&(x, y): &(f64, f64)| format!("{:.1} {:.1}", xs.at(x), ys.at(y));
+    format!("M{}", line.points.iter().map(at).collect::<Vec<_>>().join("L"))
+}
+
+/// A small form around a point, another for each line.
+fn mark(number: usize, x: f64, y: f64) -> String {
+    let r = 3.5;
+    match number % 6 {
+        0 => format!("M{:.1} {y:.1}a{r} {r} 0 1 0 7 0a{r} {r} 0 1 0 -7 0z", x - r),
+        1 => format!("M{:.1} {:.1}h6v6h-6z", x - 3.0, y - 3.0),
+        2 => format!("M{x:.1} {:.1}l4 7h-8z", y - 4.5),
+        3 => format!("M{x:.1} {:.1}l4.5 4.5l-4.5 4.5l-4.5 -4.5z", y - 4.5),
+        4 => format!("M{x:.1} {:.1}l4 -7h-8z", y + 4.5),
+        _ => format!("M{:.1} {:.1}l7 7m0 -7l-7 7", x - r, y - r),
+    }
+}
+
+/// The name at the end of a line.
+struct Label {
+    name: String,
+    class: &'static str,
+    /// The class of its leader: its line's.
+    leader: String,
+    /// Where the line ends, and the name's height.
+    x: f64,
+    end: f64,
+    y: f64,
+    /// A leader goes from one to the other.
+    led: bool,
+}
+
+impl Label {
+    /// Whether it may be nearer to another line's end than to its own.
+    fn is_far(&self) -> bool {
+        (self.y - self.end).abs() > 0.6 * APART
+    }
+
+    fn right(&self) -> f64 {
+        self.x + LEADER + LETTER * self.name.chars().count() as f64
+    }
+}
+
+/// The names at the ends of the lines. Names that would touch are moved apart by as little
+/// as possible, and kept in the chart.
+fn labels<'a>(
+    lines: impl Iterator<Item = (String, &'a Series, &'static str, String)>,
+    xs: &Axis,
+    ys: &Axis,
+) -> Vec<Label> {
+    let mut labels: Vec<_> = lines
+        .filter_map(|(name, line, class, leader)| {
+            let &(x, y) = line.points.last()?;
+            let (x, y) = (xs.at(x), ys.at(y));
+            Some(Label { name, class, leader, x, end: y, y, led: false })
+        })
+        .collect();
+    labels.sort_by(|a, b| a.x.total_cmp(&b.x));
+    // A name that begins right of where all before it end touches none of them.
+    let mut right = f64::NEG_INFINITY;
+    let mut columns: Vec<Vec<Label>> = Vec::new();
+    for label in labels {
+        let touches = label.x + BESIDE < right;
+        right = right.max(label.right());
+        match columns.last_mut() {
+            Some(column) if touches => column.push(label),
+            _ => columns.push(vec![label]),
+        }
+    }
+    for column in &mut columns {
+        column.sort_by(|a, b| a.end.total_cmp(&b.end));
+        let ends: Vec<f64> = column.iter().map(|label| label.end).collect();
+        let places = spread_labels(&ends, ys.to, ys.from);
+        column.iter_mut().zip(places).for_each(|(label, y)| label.y = y);
+        // All names of a cluster have leaders or none, so that they begin below each other.
+        for cluster in column.chunk_by_mut(|a, b| b.y - a.y < 1.5 * APART) {
+            let led = cluster.iter().any(Label::is_far);
+            cluster.iter_mut().for_each(|label| label.led = led);
+        }
+    }
+    columns.into_iter().flatten().collect()
+}
+
+/// Returns the places nearest to these, which are sorted, that are at least [`APART`] from
+/// each other.
+///
+/// With [`APART`] subtracted for each that is above it, a place must only not be less than
+/// the one before. Where places break that, those that do share their mean (pool adjacent
+/// violators): so a cluster is moved apart around its middle, and no other name moves.
+pub(super) fn spread_labels(wishes: &[f64], top: f64, bottom: f64) -> Vec<f64> {
+    let mut clusters: Vec<(f64, usize)> = Vec::new();
+    for (at, wish) in wishes.iter().enumerate() {
+        let (mut sum, mut count) = (wish - at as f64 * APART, 1);
+        while let Some((before, many)) =
+            clusters.pop_if(|(before, many)| *before / *many as f64 > sum / count as f64)
+        {
+            (sum, count) = (sum + before, count + many);
+        }
+        clusters.push((sum, count));
+    }
+    let lowest = bottom - APART * wishes.len().saturating_sub(1) as f64;
+    let place = |(sum, count): (f64, usize)| {
+        std::iter::repeat_n((sum / count as f64).min(lowest).max(top), count)
+    };
+    let places = clusters.into_iter().flat_map(place).enumerate();
+    places.map(|(at, place)| place + at as f64 * APART).collect()
+}

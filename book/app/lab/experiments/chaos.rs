@@ -1,0 +1,244 @@
+//! `lab chaos`: everything at once, for a minute, and one well-behaved client.
+//!
+//! Fifteen thousand idle connections; heads and bodies that come a byte at a time; clients
+//! that ask for a gigabyte and read nothing; others that ask and are gone; more clients than
+//! there are descriptors. In their midst one client asks again and again: what does it
+//! notice? And afterwards: is everything released?
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use ch01_blocking::program::raise_descriptor_limit;
+use nix::sys::socket::{setsockopt, sockopt};
+use serde::Serialize;
+
+use crate::lab::prelude::*;
+use crate::lab::tools::clients::{KEPT, answered, ask, hold};
+use crate::lab::tools::server::Server;
+
+const SERVERS: [&str; 5] = ["epoll", "epoll-et", "reactors", "coroutine", "async"];
+static IDLE: Parameter =
+    Parameter { name: "idle connections", quick: &[2_000], full: &[15_000] };
+static LASTS: Parameter = Parameter { name: "seconds", quick: &[3], full: &[60] };
+/// Clients of each other kind.
+const EACH: usize = 200;
+/// What the server may open beside the idle ones: enough for all of those, and not for the
+/// late ones.
+const DESCRIPTORS: usize = 3 * EACH + 200;
+/// Late ones, in the second half: for most of them no descriptor is left.
+const TOO_MANY: usize = 500;
+/// Between two rounds.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Clients in each round that ask and reset the connection.
+const RESETS: usize = 10;
+
+const OPTIONS: [&str; 10] = [
+    "--max-connections",
+    "30000",
+    "--idle-timeout",
+    "3600",
+    "--head-timeout",
+    "2",
+    "--body-timeout",
+    "2",
+    "--write-timeout",
+    "2",
+];
+
+pub(crate) static EXPERIMENT: Experiment = Experiment {
+    name: "chaos",
+    question: "Everything that clients can do, at once: what does one that means well notice?",
+    predict: Predict {
+        ask: "Thousands are idle, hundreds send a byte at a time or read nothing, more come than there are descriptors. What becomes of the one client that asks as it should?",
+        form: Form::Choice {
+            options: &[
+                "some of its requests fail",
+                "all are answered, the median in more than a millisecond",
+                "all are answered, the median in less than a millisecond",
+            ],
+            answer: worst,
+        },
+    },
+    parameters: &[&IDLE, &LASTS],
+    parts: &[tabled("chaos")],
+    from_page: true,
+    run,
+    sample: None,
+};
+
+#[derive(Serialize)]
+struct Row {
+    server: &'static str,
+    /// Of the well-behaved client.
+    requests: usize,
+    failed: usize,
+    median_microseconds: f64,
+    slowest_microseconds: f64,
+    resets: usize,
+    /// Without the crowd, in its midst, and when it has left.
+    descriptors_before: usize,
+    descriptors_during: usize,
+    descriptors_after: usize,
+    kib_before: u64,
+    kib_during: u64,
+    kib_after: u64,
+}
+
+/// What a result says of the server that does worst.
+fn worst(record: &Record) -> Option<(usize, String)> {
+    let most = |field: &str| {
+        let figures = record.rows.iter().filter_map(|row| row.get(field)?.figure());
+        figures.max_by(f64::total_cmp)
+    };
+    let (failed, median) = (most("failed")?, most("median_microseconds")?);
+    let said = format!(
+        "in the server that does worst, {failed} fail, and half of them take longer than {} µs",
+        thousands(median as usize)
+    );
+    match () {
+        () if failed > 0.0 => Some((0, said)),
+        () if median > 1_000.0 => Some((1, said)),
+        () => Some((2, said)),
+    }
+}
+
+fn run(run: &Run<'_>) -> Result<Results> {
+    raise_descriptor_limit();
+    let name = |server: &&str| format!("{server}, {} s", run.one(&LASTS));
+    run.rows(SERVERS.into(), name, |server| row(run, server), parts)
+}
+
+fn row(run: &Run<'_>, server: &'static str) -> Result<Row> {
+    let lasts = Duration::from_secs(run.one(&LASTS) as u64);
+    let idle = run.one(&IDLE);
+    let running = Server::start_within(run, server, &OPTIONS, idle + DESCRIPTORS)?;
+    let mut good = ask(running.address, KEPT)?;
+    answered(&mut good)?;
+    let before = (running.descriptors()?, running.memory()?);
+    let idle = hold(running.address, idle)?;
+    let mut crowd = Crowd::gather(running.address)?;
+    let (mut times, mut failed, mut resets) = (Vec::new(), 0, 0);
+    let mut late = Vec::new();
+    let start = Instant::now();
+    while start.elapsed() < lasts {
+        crowd.drip(running.address);
+        for _ in 0..RESETS {
+            resets += usize::from(reset(running.address).is_ok());
+        }
+        if start.elapsed() > lasts / 2 && late.len() < TOO_MANY {
+            late.extend(TcpStream::connect(running.address));
+        }
+        let asked = Instant::now();
+        match good.write_all(KEPT).map_err(Into::into).and_then(|()| answered(&mut good))
+        {
+            Ok(_) => times.push(asked.elapsed().as_secs_f64() * 1e6),
+            Err(_) => {
+                failed += 1;
+                good = ask(running.address, KEPT)?;
+                answered(&mut good)?;
+            }
+        }
+        thread::sleep(PAUSE);
+    }
+    let during = (running.descriptors()?, running.memory()?);
+    drop((idle, crowd, late));
+    running.settle(before.0)?;
+    let after = (running.descriptors()?, running.memory()?);
+    times.sort_by(f64::total_cmp);
+    Ok(Row {
+        server,
+        requests: times.len() + failed,
+        failed,
+        median_microseconds: times.get(times.len() / 2).copied().unwrap_or_default(),
+        slowest_microseconds: times.last().copied().unwrap_or_default(),
+        resets,
+        descriptors_before: before.0,
+        descriptors_during: during.0,
+        descriptors_after: after.0,
+        kib_before: before.1,
+        kib_during: during.1,
+        kib_after: after.1,
+    })
+}
+
+/// Clients whose connections the server cuts, and who connect again.
+struct Crowd {
+    /// Each with what it sends first.
+    dripping: Vec<(TcpStream, &'static [u8])>,
+    never_read: Vec<TcpStream>,
+}
+
+const HEAD: &[u8] = b"GET /plaintext HTTP/1.1\r\nX: ";
+const CONTENT: &[u8] =
+    b"POST /echo HTTP/1.1\r\nHost: lab\r\nContent-Length: 900000\r\n\r\n";
+const GIGABYTE: &[u8] = b"GET /bytes/1073741824 HTTP/1.1\r\nHost: lab\r\n\r\n";
+
+impl Crowd {
+    fn gather(address: SocketAddr) -> Result<Crowd> {
+        let dripping = [HEAD, CONTENT]
+            .into_iter()
+            .flat_map(|first| (0..EACH).map(move |_| (first, connect(address, first))))
+            .map(|(first, client)| Ok((client?, first)))
+            .collect::<Result<_>>()?;
+        let never_read =
+            (0..EACH).map(|_| connect(address, GIGABYTE)).collect::<Result<_>>()?;
+        Ok(Crowd { dripping, never_read })
+    }
+
+    /// Each sends one byte. A client whose connection was cut begins again.
+    fn drip(&mut self, address: SocketAddr) {
+        for (client, first) in &mut self.dripping {
+            if client.write(b"x").is_err()
+                && let Ok(again) = connect(address, first)
+            {
+                *client = again;
+            }
+        }
+        for client in &mut self.never_read {
+            // It never reads, so only a failing write shows that it was cut.
+            if client.write(b"\r\n").is_err()
+                && let Ok(again) = connect(address, GIGABYTE)
+            {
+                *client = again;
+            }
+        }
+    }
+}
+
+fn connect(address: SocketAddr, first: &[u8]) -> Result<TcpStream> {
+    let mut client = TcpStream::connect(address).context("cannot connect")?;
+    setsockopt(&client, sockopt::RcvBuf, &4096)?;
+    client.write_all(first)?;
+    client.set_nonblocking(true)?; // the server may not read it, and this must not block
+    Ok(client)
+}
+
+/// Asks, and resets the connection.
+fn reset(address: SocketAddr) -> Result<()> {
+    let client = ask(address, GIGABYTE)?;
+    let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+    Ok(setsockopt(&client, sockopt::Linger, &at_once)?)
+}
+
+fn parts(rows: &[Row]) -> Vec<Part> {
+    let head = "server | >its requests | >failed | >median | >slowest | >descriptors before, during, after | >memory";
+    let row = |row: &Row| {
+        let descriptors =
+            [row.descriptors_before, row.descriptors_during, row.descriptors_after];
+        let memory = [row.kib_before, row.kib_during, row.kib_after];
+        format!(
+            "`{}` | {} | {} | {:.0} µs | {:.1} ms | {} | {}",
+            row.server,
+            thousands(row.requests),
+            row.failed,
+            row.median_microseconds,
+            row.slowest_microseconds / 1000.0,
+            descriptors.map(thousands).join(", "),
+            memory.map(|kib| bytes(kib as f64 * 1024.0)).join(", "),
+        )
+    };
+    vec![Part::once("chaos", table(head, rows.iter().map(row)), None)]
+}

@@ -1,0 +1,172 @@
+//! `lab closing`: clients wait to be accepted by several loops, one of the loops ends, and some
+//! clients are reset. Which?
+//!
+//! The listeners are those of `reactors`, without loops around them, so that all clients
+//! still wait when one listener is closed. What is counted is what the clients see.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use ch01_blocking::Listener;
+use ch01_blocking::program::raise_descriptor_limit;
+use ch01_blocking::server::listener::Mode;
+use ch05_epoll::reactors::{self, Listeners};
+use serde::Serialize;
+
+use crate::lab::prelude::*;
+
+static LOOPS: Parameter =
+    Parameter { name: "loops", quick: &[2, 4, 8], full: &[2, 4, 8] };
+static REPEATS: Parameter = Parameter { name: "repeats", quick: &[3], full: &[5] };
+
+pub(crate) static EXPERIMENT: Experiment = Experiment {
+    name: "closing",
+    question: "One of several loops goes: which of the clients that wait does it take along?",
+    predict: Predict {
+        ask: "Four loops, each with a listener of its own, and four hundred clients who are connected, have sent their request, and wait to be accepted. One of the loops dies, and its listener is closed with it. How many of the clients are reset?",
+        form: Form::Number {
+            unit: "clients",
+            answer: |record| {
+                record.figure(&[("listeners", "`each`"), ("loops", "4")], "reset")
+            },
+        },
+    },
+    parameters: &[&LOOPS, &REPEATS],
+    parts: &[tabled("closing")],
+    from_page: true,
+    run,
+    sample: None,
+};
+
+/// Fewer than any queue holds, and on loopback each is in one as soon as it is connected.
+const CLIENTS: usize = 400;
+/// Much longer than any answer takes: only a hang gets here.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How the listeners are shared out, and how one is closed.
+#[derive(Clone, Copy)]
+struct CloseMode {
+    name: &'static str,
+    listeners: Listeners,
+    /// Whether another process holds the closed socket too, for a successor.
+    kept: bool,
+}
+
+const MODES: [CloseMode; 3] = [
+    CloseMode { name: "`each`", listeners: Listeners::Each, kept: false },
+    CloseMode {
+        name: "`each`, and the parent keeps it",
+        listeners: Listeners::Each,
+        kept: true,
+    },
+    CloseMode { name: "`one`", listeners: Listeners::One, kept: false },
+];
+
+#[derive(Serialize)]
+struct Row {
+    listeners: &'static str,
+    loops: usize,
+    clients: usize,
+    by_others: Summary,
+    by_successor: Summary,
+    reset: Summary,
+}
+
+/// What the clients saw.
+#[derive(Default)]
+struct Outcome {
+    by_others: usize,
+    by_successor: usize,
+    reset: usize,
+}
+
+fn run(run: &Run<'_>) -> Result<Results> {
+    raise_descriptor_limit();
+    let of = |mode| run.list(&LOOPS).iter().map(move |&loops| (mode, loops));
+    let cells = MODES.into_iter().flat_map(of).collect();
+    let name = |(mode, loops): &(CloseMode, usize)| {
+        format!("{}, {loops} loops", mode.name.replace('`', ""))
+    };
+    run.rows(cells, name, |(mode, loops)| row(run, mode, loops), parts)
+}
+
+fn row(run: &Run<'_>, mode: CloseMode, loops: usize) -> Result<Row> {
+    let outcomes: Vec<Outcome> =
+        (0..run.one(&REPEATS)).map(|_| close_one(mode, loops)).collect::<Result<_>>()?;
+    let summary = |of: fn(&Outcome) -> usize| {
+        Summary::over(&outcomes, |outcome| of(outcome) as f64)
+    };
+    Ok(Row {
+        listeners: mode.name,
+        loops,
+        clients: CLIENTS,
+        by_others: summary(|outcome| outcome.by_others),
+        by_successor: summary(|outcome| outcome.by_successor),
+        reset: summary(|outcome| outcome.reset),
+    })
+}
+
+fn parts(rows: &[Row]) -> Vec<Part> {
+    let head = "listeners | >loops | >clients that wait | >answered by the other loops | >… by a successor | >reset";
+    let row = |row: &Row| {
+        let Row { listeners, loops, clients, by_others, by_successor, reset } = row;
+        let reset = match reset.max {
+            0.0 => "none".to_owned(),
+            _ => format!("{:.0} ({:.0} to {:.0})", reset.median, reset.min, reset.max),
+        };
+        let [others, successor] = [by_others.median, by_successor.median];
+        format!(
+            "{listeners} | {loops} | {clients} | {others:.0} | {successor:.0} | {reset}"
+        )
+    };
+    vec![Part::new("closing", table(head, rows.iter().map(row)), None)]
+}
+
+/// Clients connect and ask, one listener is closed, the others accept what waits for them;
+/// and then a successor does, if there is one.
+fn close_one(mode: CloseMode, loops: usize) -> Result<Outcome> {
+    let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let address = listener.address()?;
+    let mut others = reactors::deal(listener, mode.listeners, loops)?;
+    let mut clients = Vec::with_capacity(CLIENTS);
+    for _ in 0..CLIENTS {
+        let mut client = TcpStream::connect(address)?;
+        client.set_read_timeout(Some(TIMEOUT))?;
+        client.write_all(b"?")?;
+        clients.push(client);
+    }
+    let closed = others.pop().context("no listener")?;
+    let successor = if mode.kept { Some(closed.shared()?) } else { None };
+    drop(closed);
+    let mut served = Vec::new();
+    for listener in &others {
+        answer_all(listener, b'o', &mut served)?;
+    }
+    if let Some(listener) = &successor {
+        answer_all(listener, b's', &mut served)?;
+    }
+    let mut outcome = Outcome::default();
+    for mut client in clients {
+        let mut answer = [0];
+        match client.read(&mut answer) {
+            Ok(1) if answer == *b"o" => outcome.by_others += 1,
+            Ok(1) => outcome.by_successor += 1,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                outcome.reset += 1
+            }
+            other => bail!("a client was neither answered nor reset: {other:?}"),
+        }
+    }
+    Ok(outcome)
+}
+
+/// Accepts every client in this queue, and answers each.
+fn answer_all(listener: &Listener, with: u8, served: &mut Vec<TcpStream>) -> Result<()> {
+    while let Some(mut client) = listener.accept_now(Mode::Blocking)? {
+        client.socket.write_all(&[with])?;
+        served.push(client.socket);
+    }
+    Ok(())
+}

@@ -1,0 +1,395 @@
+//! `lab concurrency`: every server, from one client to ten thousand, all of which ask all the
+//! time.
+//!
+//! Each server is the real program, and the client is the suite's `load`. In three manners:
+//! every client keeps its connection and always has a request in flight; all clients together
+//! ask at a fixed rate, so that most of many are silent at any moment; every request is a new
+//! connection. Client and server share this machine's processors.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use client_suite::load::{self, Errors, Phase, Plan};
+use serde::Serialize;
+
+use crate::lab::prelude::*;
+use crate::lab::tools::server::Server;
+use crate::proc::family_cpu;
+
+/// In the order of the story. A server that a later chapter adds is a line here.
+const SERVERS: [&str; 14] = [
+    "iterative",
+    "fork",
+    "thread",
+    "pool",
+    "prefork",
+    "spin",
+    "sigio",
+    "select",
+    "poll",
+    "epoll",
+    "epoll-et",
+    "reactors",
+    "coroutine",
+    "async",
+];
+/// Not shorter than what is measured: so a client that is never answered fails once in
+/// each round, and such failures count clients.
+const TIMEOUT: Duration = Duration::from_millis(1_200);
+const OPTIONS: [&str; 4] = ["--max-connections", "20000", "--idle-timeout", "3600"];
+
+static CLIENTS: Parameter = Parameter {
+    name: "clients",
+    quick: &[1, 100, 1_000],
+    full: &[1, 10, 100, 1_000, 10_000],
+};
+/// All of it takes ten minutes a round.
+static ROUNDS: Parameter = Parameter { name: "rounds", quick: &[1], full: &[1] };
+static MEASURED: Parameter =
+    Parameter { name: "milliseconds measured", quick: &[300], full: &[500] };
+const WARM_UP: Duration = Duration::from_millis(100);
+
+pub(crate) static EXPERIMENT: Experiment = Experiment {
+    name: "concurrency",
+    question: "All servers, from one client to ten thousand: who still answers, and at what cost?",
+    predict: Predict {
+        ask: "All clients together ask two thousand times a second, whether they are one or ten thousand. How much processor time does a request cost poll, with more and more of them?",
+        form: Form::Curve { chart: "concurrency-steady", line: "poll" },
+    },
+    parameters: &[&CLIENTS, &ROUNDS, &MEASURED],
+    parts: &[
+        tabled("concurrency"),
+        tabled("concurrency-cpu"),
+        tabled("concurrency-p99"),
+        charted("concurrency-steady", Kind::Line),
+        tabled("concurrency-steady-p99"),
+        charted("concurrency-each", Kind::Line),
+    ],
+    from_page: true,
+    run,
+    sample: None,
+};
+
+/// In a quick run: the servers of the chart, whose clients are mostly silent; and with a
+/// connection for each request, those whose curves were published.
+const QUICK: [(Manner, &[&str]); 2] = [
+    (Manner::Steady, &["fork", "thread", "spin", "select", "poll", "epoll"]),
+    (Manner::Each, &["thread", "poll", "epoll"]),
+];
+
+/// Requests a second of all clients together, where they are mostly silent.
+const STEADY: f64 = 2_000.0;
+
+/// What the clients do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Manner {
+    /// They ask all the time, on connections that they keep.
+    Busy,
+    /// They keep their connections, and ask now and then.
+    Steady,
+    /// They ask all the time, with a new connection for each request.
+    Each,
+}
+
+impl fmt::Display for Manner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Manner::Busy => "who ask all the time",
+            Manner::Steady => "mostly silent",
+            Manner::Each => "a connection for each request",
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Row {
+    server: &'static str,
+    manner: Manner,
+    clients: usize,
+    /// Answered well.
+    requests_per_second: Summary,
+    /// Of those, from asking (with a connection for each: from connecting) to the last byte.
+    p50_microseconds: Summary,
+    p99_microseconds: Summary,
+    /// All processes of the server.
+    cpu_microseconds_per_request: Option<Summary>,
+    client_busy: Summary,
+    /// In the round with most of them.
+    #[serde(flatten)]
+    errors: Errors,
+    /// Were due, and no client was free to send them.
+    unsent: u64,
+}
+
+/// What one round measured.
+struct Round {
+    requests_per_second: f64,
+    p50: f64,
+    p99: f64,
+    cpu: Option<f64>,
+    client_busy: f64,
+    errors: Errors,
+    unsent: u64,
+}
+
+fn run(run: &Run<'_>) -> Result<Results> {
+    let all = [Manner::Busy, Manner::Steady, Manner::Each];
+    let manners = match run.full {
+        true => all.map(|manner| (manner, &SERVERS[..])).to_vec(),
+        false => QUICK.to_vec(),
+    };
+    let servers = manners
+        .into_iter()
+        .flat_map(|(manner, servers)| servers.iter().map(move |&name| (manner, name)));
+    let cells = servers.flat_map(|(manner, server)| {
+        run.list(&CLIENTS).iter().map(move |&clients| (server, manner, clients))
+    });
+    let name = |&(server, manner, clients): &(&str, Manner, usize)| {
+        format!("{server}, {}, {manner}", counted(clients, "client"))
+    };
+    let row = |(server, manner, clients)| row(run, server, manner, clients);
+    run.rows(cells.collect(), name, row, |rows| parts(run, rows))
+}
+
+fn row(
+    run: &Run<'_>,
+    server: &'static str,
+    manner: Manner,
+    clients: usize,
+) -> Result<Row> {
+    let rounds = (0..run.one(&ROUNDS))
+        .map(|_| round(run, server, manner, clients))
+        .collect::<Result<Vec<Round>>>()?;
+    let summary = |of: fn(&Round) -> f64| Summary::over(&rounds, of);
+    let cpu: Vec<f64> = rounds.iter().filter_map(|round| round.cpu).collect();
+    let worst = rounds.iter().map(|round| round.errors).max_by_key(Errors::total);
+    Ok(Row {
+        server,
+        manner,
+        clients,
+        requests_per_second: summary(|round| round.requests_per_second),
+        p50_microseconds: summary(|round| round.p50),
+        p99_microseconds: summary(|round| round.p99),
+        cpu_microseconds_per_request: (!cpu.is_empty()).then(|| Summary::of(cpu)),
+        client_busy: summary(|round| round.client_busy),
+        errors: worst.unwrap_or_default(),
+        unsent: rounds.iter().map(|round| round.unsent).max().unwrap_or(0),
+    })
+}
+
+/// Measures a fresh server, so that what one round leaves behind (clients in its backlog that
+/// gave up, for instance) does not affect the next.
+fn round(run: &Run<'_>, server: &str, manner: Manner, clients: usize) -> Result<Round> {
+    let running = Server::start(run, server, &OPTIONS)?;
+    let plan = Plan {
+        connections: clients,
+        keep_alive: manner != Manner::Each,
+        rate: (manner == Manner::Steady).then_some(STEADY),
+        timeout: TIMEOUT,
+        warm_up: WARM_UP,
+        time: Duration::from_millis(run.one(&MEASURED) as u64),
+        ..Plan::new(running.address, "/plaintext")
+    };
+    let (mut before, mut after) = (None, None);
+    let outcome = load::run(&plan, &mut |phase| match phase {
+        Phase::Measuring { .. } if before.is_none() => {
+            before = Some(family_cpu(running.id()))
+        }
+        Phase::Finished => after = Some(family_cpu(running.id())),
+        _ => {}
+    })?;
+    let account = |account: Option<Result<Duration>>| account.context("no account")?;
+    let used = account(after)?.saturating_sub(account(before)?);
+    let quantile = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1e3;
+    let requests = outcome.requests as f64;
+    Ok(Round {
+        requests_per_second: requests / outcome.elapsed.as_secs_f64(),
+        p50: quantile(0.5),
+        p99: quantile(0.99),
+        cpu: (outcome.requests > 0).then(|| used.as_secs_f64() * 1e6 / requests),
+        client_busy: outcome.client_busy,
+        errors: outcome.errors,
+        unsent: outcome.unsent,
+    })
+}
+
+/// A quick run has measured a part of it.
+fn parts(run: &Run<'_>, rows: &[Row]) -> Vec<Part> {
+    let tables = Tables { clients: run.list(&CLIENTS), rows };
+    let (busy, steady, each) = (Manner::Busy, Manner::Steady, Manner::Each);
+    let there = |manner| rows.iter().any(|row| row.manner == manner);
+    let once = run.one(&ROUNDS) == 1;
+    let part = |name, table, chart| Part { once, ..Part::new(name, table, chart) };
+    let mut parts = Vec::new();
+    if there(busy) {
+        parts.extend([
+            part("concurrency", tables.speed(busy), None),
+            part("concurrency-cpu", tables.cost(busy), None),
+            part("concurrency-p99", tables.latency(busy), None),
+        ]);
+    }
+    if there(steady) {
+        parts.extend([
+            part("concurrency-steady", tables.cost(steady), Some(tables.cost_chart())),
+            part("concurrency-steady-p99", tables.latency(steady), None),
+        ]);
+    }
+    if there(each) {
+        let table = tables.speed(each) + &published();
+        parts.push(part("concurrency-each", table, Some(tables.speed_chart())));
+    }
+    parts
+}
+
+/// The rows, and the numbers of clients that were measured.
+struct Tables<'a> {
+    clients: &'a [usize],
+    rows: &'a [Row],
+}
+
+impl Tables<'_> {
+    fn of(&self, manner: Manner, server: &str) -> impl Iterator<Item = &Row> {
+        let of = move |row: &&Row| row.server == server && row.manner == manner;
+        self.rows.iter().filter(of)
+    }
+
+    /// A line for each server that was measured, a column for each number of clients.
+    fn table(
+        &self,
+        manner: Manner,
+        title: &str,
+        cell: impl Fn(&Row) -> String,
+    ) -> String {
+        let clients: Vec<_> =
+            self.clients.iter().map(|count| thousands(*count)).collect();
+        let line = |server: &str| {
+            let cells: Vec<String> = self.of(manner, server).map(&cell).collect();
+            let line = format!("`{server}` | {}", cells.join(" | "));
+            (!cells.is_empty()).then_some(line)
+        };
+        let head = format!("{title} | >{}", clients.join(" | >"));
+        table(&head, SERVERS.into_iter().filter_map(line))
+    }
+
+    /// Requests a second, and what went wrong.
+    fn speed(&self, manner: Manner) -> String {
+        self.table(manner, "requests a second", |row| {
+            let speed = thousands(row.requests_per_second.median.round() as usize);
+            format!("{speed}{}", failures(row))
+        })
+    }
+
+    /// What one in a hundred requests exceeds.
+    fn latency(&self, manner: Manner) -> String {
+        self.table(manner, "p99", |row| match row.p99_microseconds.median {
+            0.0 => "–".to_owned(), // no client was answered
+            us if us < 1e3 => format!("{us:.0} µs"),
+            us if us < 1e4 => format!("{:.1} ms", us / 1e3),
+            us if us < 1e6 => format!("{:.0} ms", us / 1e3),
+            us => format!("{:.1} s", us / 1e6),
+        })
+    }
+
+    /// The server's processor time.
+    fn cost(&self, manner: Manner) -> String {
+        let cell = |row: &Row| match row.cpu_microseconds_per_request {
+            None => "–".to_owned(),
+            Some(us) if us.median < 100.0 => {
+                format!("{:.1} µs{}", us.median, failures(row))
+            }
+            Some(us) => format!("{} µs{}", thousands(us.median as usize), failures(row)),
+        };
+        self.table(manner, "processor time a request", cell)
+    }
+
+    /// The cost, for some of the servers, as far as they serve every client.
+    fn cost_chart(&self) -> Chart {
+        let labels = Labels {
+            title: "Processor time a request, when most clients are silent",
+            description: "Six lines over the number of clients. That of spin is high from the beginning. Those of select and poll rise with the clients; those of fork, thread and epoll stay low.",
+            x: "clients, who ask 2,000 times a second in all",
+            y: "µs of processor time a request",
+        };
+        let line = |server: &&str| {
+            let point =
+                |row: &Row| Some((row.clients as f64, row.cpu_microseconds_per_request?));
+            Series::of(server, self.well(Manner::Steady, server).filter_map(point))
+        };
+        Chart::new(Kind::Line, &labels, QUICK[0].1.iter().map(line))
+    }
+
+    /// Requests a second with a connection for each, of those that serve every client, beside
+    /// the published shape.
+    fn speed_chart(&self) -> Chart {
+        let labels = Labels {
+            title: "Requests a second, with a connection for each",
+            description: "A line each for thread, poll and epoll, over the number of clients; and the three lines published for such servers in 2019, which lie lower, as each of those requests also asks a database. The published line of poll falls steeply from a thousand clients on, that of thread slowly, and that of epoll is nearly level.",
+            x: "clients",
+            y: "requests a second",
+        };
+        let own = |server: &&str| {
+            let rows = self.well(Manner::Each, server);
+            Series::of(
+                server,
+                rows.map(|row| (row.clients as f64, row.requests_per_second)),
+            )
+        };
+        let published = |(name, column): (&str, usize)| {
+            let points = PUBLISHED.iter().filter(|row| row[column] > 0);
+            let point = |row: &[usize; 8]| (row[0] as f64, row[column] as f64);
+            Series::published(name, points.map(point))
+        };
+        let theirs = [("thread, 2019", 4), ("poll, 2019", 6), ("epoll, 2019", 7)];
+        let series = QUICK[1].1.iter().map(own).chain(theirs.map(published));
+        Chart::new(Kind::Line, &labels, series)
+    }
+
+    /// The rows of a server in which every client was served.
+    fn well(&self, manner: Manner, server: &str) -> impl Iterator<Item = &Row> {
+        self.of(manner, server).filter(|row| failures(row).is_empty())
+    }
+}
+
+/// The kinds of failures, with the number of each in one round, on a line of their own.
+fn failures(row: &Row) -> String {
+    let errors = &row.errors;
+    let kinds = [
+        // In the backlog or outside it: a client that is not accepted sees little difference.
+        (errors.timed_out + errors.connect, "not served"),
+        (errors.status, "refused"),
+        (errors.reset, "reset"),
+        (errors.cut_short, "cut short"),
+        (errors.malformed, "malformed"),
+        (row.unsent, "not sent"),
+    ];
+    let some: Vec<String> = kinds
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, kind)| format!("{} {kind}", thousands(*count as usize)))
+        .collect();
+    if some.is_empty() { String::new() } else { format!("<br>{}", some.join(", ")) }
+}
+
+/// S. Hussain, "Linux applications performance" (`ZeroHTTPd`), 2019: clients, and the requests
+/// a second of each server in [`published`], read off the author's charts; 0 where there are
+/// none. A connection for each request, which also asks a Redis.
+const PUBLISHED: [[usize; 8]; 8] = [
+    [100, 7, 245, 2_200, 1_700, 2_200, 2_150, 2_100],
+    [500, 0, 440, 2_300, 1_850, 2_700, 1_900, 2_210],
+    [1_000, 0, 475, 2_300, 1_700, 2_490, 1_150, 2_440],
+    [2_500, 0, 280, 2_100, 1_300, 2_450, 490, 2_270],
+    [5_000, 0, 0, 1_600, 1_100, 2_520, 0, 2_235],
+    [8_000, 0, 0, 1_200, 0, 2_450, 0, 2_100],
+    [11_000, 0, 0, 0, 0, 2_200, 0, 2_120],
+    [15_000, 0, 0, 0, 0, 530, 0, 1_280],
+];
+
+/// The published table.
+fn published() -> String {
+    let head = ">clients | >iterative | >fork | >prefork | >thread | >prethread | >poll | >epoll";
+    let cell = |speed| if speed == 0 { "–".to_owned() } else { thousands(speed) };
+    let rows = PUBLISHED.iter().map(|row| row.map(cell).join(" | "));
+    format!("\nPublished: S. Hussain, 2019, requests a second\n\n{}", table(head, rows))
+}

@@ -1,0 +1,267 @@
+//! `lab hold`: as many clients as this machine can hold, all at once.
+//!
+//! A process may have only so many descriptors, so there are as many servers as it takes,
+//! each with its own address and a process of clients. Every client connects, asks once, is
+//! answered, and sends nothing more. When all are connected, the memory is read: the
+//! kernel's, in which both ends of each connection are, and the servers' own. Then every
+//! client asks once more, on the same connection; a client that is not answered was lost.
+
+use std::io::IsTerminal;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use client_suite::load::Errors;
+use indicatif::{ProgressBar, ProgressStyle};
+use nix::unistd::{SysconfVar, sysconf};
+use serde::Serialize;
+
+use crate::lab::prelude::*;
+use crate::lab::tools::clients;
+use crate::lab::tools::held::{self, Clients};
+use crate::lab::tools::requirements::{Limits, Requirements};
+use crate::lab::tools::server::Server;
+use crate::proc::{field, meminfo, of_process};
+
+/// The servers that hold them. A server that a later chapter adds is a word here.
+const SERVERS: [&str; 3] = ["epoll", "coroutine", "async"];
+static CONNECTIONS: Parameter =
+    Parameter { name: "connections", quick: &[20_000], full: &[200_000] };
+
+pub(crate) static EXPERIMENT: Experiment = Experiment {
+    name: "hold",
+    question: "How many clients can this machine hold, and what does it pay for each? (`--connections N`)",
+    predict: Predict {
+        ask: "A client has been answered, keeps its connection and says nothing, and both its ends are on this machine. How much memory does the kernel hold for it?",
+        form: Form::Number {
+            unit: "KiB",
+            answer: |record| {
+                let held = |of| record.figure(&[("server", "epoll")], of);
+                Some((held("kernel")? + held("buffers")?) / 1024.0)
+            },
+        },
+    },
+    parameters: &[&CONNECTIONS],
+    parts: &[tabled("hold"), tabled("hold-needs")],
+    from_page: true,
+    run: |run| measure(run, &Options::default()),
+    sample: Some(|to, count| {
+        let to = to.parse().with_context(|| format!("{to} is no address"))?;
+        Ok(serde_json::to_value(held::run(to, count)?)?)
+    }),
+};
+
+/// Between two looks at how many sockets there still are.
+const SETTLING: Duration = Duration::from_millis(200);
+
+/// How many, and whose.
+#[derive(Args, Debug, Default)]
+pub struct Options {
+    /// Of `lab hold`: how many connections [default: 20000, or 200000 with --full]
+    #[arg(long, value_name = "N")]
+    connections: Option<usize>,
+    /// Of `lab hold`: only this server [default: epoll, coroutine and async, one after the other]
+    #[arg(long, value_name = "NAME", value_parser = SERVERS)]
+    server: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    server: String,
+    connections: usize,
+    /// Servers, and as many processes of clients.
+    processes: usize,
+    /// Answered at the start.
+    opened: usize,
+    /// Answered again at the end, on the same connection.
+    kept: usize,
+    /// What became of the others.
+    #[serde(flatten)]
+    errors: Errors,
+    /// Until all were answered.
+    opening_seconds: f64,
+    /// For each connection, in bytes.
+    #[serde(flatten)]
+    memory: MemoryUsage,
+}
+
+/// Measures this many connections of these servers.
+pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
+    let usual = run.one(&CONNECTIONS);
+    let connections = options.connections.unwrap_or(usual);
+    ensure!(connections > 0, "--connections 0: there must be something to hold");
+    let one = options.server.as_deref();
+    let requirements = Requirements::of(connections, &Limits::here()?)?;
+    if !run.progress.events {
+        eprint!("lab hold: {} connections\n{requirements}", thousands(connections));
+    }
+    let servers: Vec<_> =
+        SERVERS.into_iter().filter(|name| one.is_none_or(|one| one == *name)).collect();
+    run.begin(servers.len());
+    let mut rows = Vec::new();
+    for server in servers {
+        let row = row(run, server, connections)
+            .with_context(|| format!("{} clients of {server}", thousands(connections)))?;
+        rows.push(row);
+    }
+    for Row { server, connections, kept, errors, .. } in &rows {
+        let lost = connections - kept;
+        if lost > 0 {
+            // Figures of fewer connections than were asked for are shown, and not stored.
+            run.show(&[Part::once("hold", table_of(&rows), None)]);
+            bail!("{server} lost {} ({errors:?})", counted(lost, "connection"));
+        }
+    }
+    let mut command =
+        format!("cargo run --release -- lab hold --connections {connections}");
+    if let Some(server) = one {
+        command += &format!(" --server {server}");
+    }
+    // Another number of connections does not replace the usual one.
+    let (name, more) = match connections == usual {
+        true => ("hold", Some(Part::once("hold-needs", requirements.table(), None))),
+        false => ("hold-far", None),
+    };
+    let parts = [Part::once(name, table_of(&rows), None)].into_iter().chain(more);
+    let results = Results::new(&rows, parts.collect())?;
+    Ok(Results { stored_as: Some((command, name)), ..results })
+}
+
+fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
+    let requirements = Requirements::of(connections, &Limits::here()?)?;
+    requirements.check()?; // with what the server before has left behind
+    let shares = requirements.shares;
+    run.step(name);
+
+    let most = shares[0].to_string();
+    let options = ["--idle-timeout", "86400", "--max-connections", &most];
+    let mut servers = Vec::new();
+    for _ in &shares {
+        let server = Server::start(run, name, &options)?;
+        // What the first client causes, and stays, belongs to no client.
+        clients::hold(server.address, 1)?;
+        servers.push(server);
+    }
+    let before = MemoryUsage::now(&servers)?;
+
+    let (start, progress) = (Instant::now(), progress(connections));
+    let (mut held, mut done) = (Vec::new(), 0);
+    progress.set_message("connecting");
+    for (server, share) in servers.iter().zip(&shares) {
+        let tell = &mut |count| progress.set_position((done + count) as u64);
+        held.push(Clients::connect(server.address, *share, tell)?);
+        done += share;
+    }
+    let opening = start.elapsed();
+    let memory = MemoryUsage::now(&servers)?.each(before, connections);
+
+    let (mut opened, mut kept, mut errors, mut done) = (0, 0, Errors::default(), 0);
+    progress.set_message("asking again");
+    for (clients, share) in held.into_iter().zip(&shares) {
+        let tell = &mut |count| progress.set_position((done + count) as u64);
+        let result = clients.ask_again(tell)?;
+        done += share;
+        opened += result.opened;
+        kept += result.kept;
+        errors += result.errors;
+    }
+    progress.finish_and_clear();
+    drop(servers);
+    // The kernel takes a while to release so many, and the next server must not pay for it.
+    let mut left = u64::MAX;
+    loop {
+        let now = sockets("inuse")?;
+        if now >= left {
+            break;
+        }
+        left = now;
+        thread::sleep(SETTLING);
+    }
+    Ok(Row {
+        server: name.to_owned(),
+        connections,
+        processes: shares.len(),
+        opened,
+        kept,
+        errors,
+        opening_seconds: opening.as_secs_f64(),
+        memory,
+    })
+}
+
+/// Drawn on a terminal only.
+fn progress(connections: usize) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style =
+        ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len}");
+    ProgressBar::new(connections as u64)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn table_of(rows: &[Row]) -> String {
+    let head = "server | >connections | >servers | >lost | >in the kernel, each | >in the server, each | >all together";
+    let row = |row: &Row| {
+        let MemoryUsage { kernel, buffers, own } = row.memory;
+        format!(
+            "`{}` | {} | {} | {} | {} | {} | {}",
+            row.server,
+            thousands(row.connections),
+            row.processes,
+            thousands(row.connections - row.kept),
+            bytes(kernel + buffers),
+            bytes(own),
+            bytes((kernel + buffers + own) * row.connections as f64),
+        )
+    };
+    table(head, rows.iter().map(row))
+}
+
+/// The memory at one moment, in bytes.
+#[derive(Clone, Copy, Serialize)]
+struct MemoryUsage {
+    /// The kernel's small objects (sockets, descriptors, the entries of epolls), its page
+    /// tables and stacks.
+    kernel: f64,
+    /// What was sent and not received yet, and what sockets reserve for that. Not in `kernel`.
+    buffers: f64,
+    /// The servers' own; shared pages, such as the program's, count in parts (`Pss`).
+    own: f64,
+}
+
+impl MemoryUsage {
+    fn now(servers: &[Server]) -> Result<MemoryUsage> {
+        let kernel: u64 = ["Slab", "PageTables", "KernelStack"].map(meminfo).iter().sum();
+        let page = sysconf(SysconfVar::PAGE_SIZE)?.context("no page size")? as u64;
+        let own: u64 = servers
+            .iter()
+            .map(|server| of_process(server.id(), "smaps_rollup", "Pss"))
+            .sum::<Result<_>>()?;
+        Ok(MemoryUsage {
+            kernel: kernel as f64 * 1024.0,
+            buffers: (sockets("mem")? * page) as f64,
+            own: own as f64 * 1024.0,
+        })
+    }
+
+    /// What was added since, for each of `count`.
+    fn each(self, before: MemoryUsage, count: usize) -> MemoryUsage {
+        let each = |now: f64, before: f64| (now - before) / count as f64;
+        MemoryUsage {
+            kernel: each(self.kernel, before.kernel),
+            buffers: each(self.buffers, before.buffers),
+            own: each(self.own, before.own),
+        }
+    }
+}
+
+/// A number of the kernel's account of TCP: `inuse` sockets, `mem` in pages, and so on.
+fn sockets(name: &str) -> Result<u64> {
+    let line = field("/proc/net/sockstat", "TCP").context("no account of TCP sockets")?;
+    let mut words = line.split(' ');
+    words.find(|word| *word == name);
+    let number = words.next().with_context(|| format!("no {name} in sockstat"))?;
+    Ok(number.parse()?)
+}

@@ -1,0 +1,251 @@
+//! `lab idle`: what idle clients cost the others, and the processor.
+//!
+//! Each server runs as a process of its own beside keep-alive connections that have been
+//! served once and are now idle. First no client sends anything for a while; then one fresh
+//! client after the other connects, asks, and is answered. Processor time is the operating
+//! system's account of the server's process (`/proc/PID/schedstat`).
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use ch01_blocking::program::raise_descriptor_limit;
+use serde::Serialize;
+use socket2::{Domain, Socket, Type};
+
+use crate::lab::prelude::*;
+use crate::lab::tools::clients::{LAST, TIMEOUT, answered, hold};
+use crate::lab::tools::server::Server;
+
+/// Chapter 3's servers, and later ones. A server that a later chapter adds is a word here.
+const FIRST: [&str; 2] = ["spin", "sigio"];
+const LATER: [&str; 4] = ["select", "poll", "epoll", "coroutine"];
+/// `select` has room for fewer than 1,024 descriptors.
+const ROOM_OF_SELECT: usize = 1_000;
+/// The servers of which all answers are shown, not only their median.
+const SHOWN: [&str; 2] = ["poll", "epoll"];
+
+static IDLE: Parameter = Parameter {
+    name: "idle connections",
+    quick: &[0, 100, 1_000, 5_000],
+    full: &[0, 10, 100, 1_000, 5_000, 15_000],
+};
+static REPEATS: Parameter = Parameter { name: "repeats", quick: &[3], full: &[7] };
+/// How long fresh clients come, one after the other: the account of a process that is running
+/// is updated every few milliseconds.
+static BUSY: Parameter =
+    Parameter { name: "milliseconds of fresh clients", quick: &[80], full: &[400] };
+/// How long no client sends anything, in each repeat.
+static REST: Parameter =
+    Parameter { name: "milliseconds of silence", quick: &[50], full: &[250] };
+
+pub(crate) static EXPERIMENT: Experiment = Experiment {
+    name: "idle",
+    question: "What do idle clients cost a fresh one, and the processor?",
+    predict: Predict {
+        ask: "How long does a fresh client of spin wait for its answer: beside no idle connection, beside ten, a hundred, a thousand, ten thousand?",
+        form: Form::Curve { chart: "idle", line: "spin" },
+    },
+    parameters: &[&IDLE, &REPEATS, &BUSY, &REST],
+    parts: &[
+        charted("idle", Kind::Line),
+        charted("idle-all", Kind::Line),
+        charted("idle-spread", Kind::Heat),
+    ],
+    from_page: true,
+    run,
+    sample: None,
+};
+
+#[derive(Serialize)]
+struct Row {
+    server: &'static str,
+    idle_connections: usize,
+    /// Of the time that other programs left it, while no client sent anything.
+    at_rest_percent: Summary,
+    cpu_microseconds_per_request: Summary,
+    /// From connect to the answer's last byte; each repeat counts as its median.
+    latency_microseconds: Summary,
+    /// Quantiles of the answers of all repeats.
+    p50_microseconds: f64,
+    p90_microseconds: f64,
+    p99_microseconds: f64,
+    p99_5_microseconds: f64,
+    /// All of them.
+    #[serde(skip)]
+    times: Vec<f64>,
+}
+
+fn run(run: &Run<'_>) -> Result<Results> {
+    raise_descriptor_limit();
+    let room =
+        |server: &str| if server == "select" { ROOM_OF_SELECT } else { usize::MAX };
+    let cells = FIRST
+        .into_iter()
+        .chain(LATER)
+        .flat_map(|server| run.list(&IDLE).iter().map(move |&idle| (server, idle)))
+        .filter(|&(server, idle)| idle <= room(server))
+        .collect();
+    let name =
+        |&(server, idle): &_| format!("{server}, {} idle connections", thousands(idle));
+    run.rows(cells, name, |(server, idle)| row(run, server, idle), parts)
+}
+
+fn row(run: &Run<'_>, server: &'static str, idle: usize) -> Result<Row> {
+    let of = |parameter| Duration::from_millis(run.one(parameter) as u64);
+    let (rest, busy) = (of(&REST), of(&BUSY));
+    let options = ["--idle-timeout", "3600", "--max-connections", "20000"];
+    let running = Server::start(run, server, &options)?;
+    let held = hold(running.address, idle)?;
+    let (mut at_rest, mut cpu, mut latency) = (Vec::new(), Vec::new(), Vec::new());
+    let mut all = Vec::new();
+    for _ in 0..run.one(&REPEATS) {
+        let (before, start) = (running.account()?, Instant::now());
+        thread::sleep(rest);
+        let (after, over) = (running.account()?, start.elapsed());
+        let left = over.saturating_sub(after.waited - before.waited);
+        let used = after.used - before.used;
+        at_rest.push(100.0 * used.as_secs_f64() / left.as_secs_f64());
+
+        let (before, start) = (running.account()?, Instant::now());
+        let mut times = Vec::new();
+        while start.elapsed() < busy {
+            times.push(fresh(running.address)?);
+        }
+        let used = running.account()?.used - before.used;
+        cpu.push(used.as_secs_f64() * 1e6 / times.len() as f64);
+        all.extend(&times);
+        latency.push(Summary::of(times).median);
+    }
+    drop(held);
+    all.sort_by(f64::total_cmp);
+    let quantile = |part: f64| {
+        let at = (all.len() as f64 * part) as usize;
+        all.get(at.min(all.len().saturating_sub(1))).copied().unwrap_or_default()
+    };
+    Ok(Row {
+        server,
+        idle_connections: idle,
+        at_rest_percent: Summary::of(at_rest),
+        cpu_microseconds_per_request: Summary::of(cpu),
+        latency_microseconds: Summary::of(latency),
+        p50_microseconds: quantile(0.5),
+        p90_microseconds: quantile(0.9),
+        p99_microseconds: quantile(0.99),
+        p99_5_microseconds: quantile(0.995),
+        times: all,
+    })
+}
+
+/// Connects from an address of its own, as a client elsewhere would. From the one that has
+/// all the idle connections, more than half of the ports may be taken, and then connect(2)
+/// looks at thousands of them for a free one: half a millisecond that is not the server's.
+fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let client = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if cfg!(target_os = "linux") {
+        client.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into())?;
+    }
+    client.connect(&address.into()).context("cannot connect")?;
+    let client = TcpStream::from(client);
+    client.set_read_timeout(Some(TIMEOUT))?;
+    Ok(client)
+}
+
+/// Returns the microseconds from a fresh client's connecting to its answer.
+fn fresh(address: SocketAddr) -> Result<f64> {
+    let start = Instant::now();
+    let mut client = connect(address)?;
+    client.write_all(LAST)?;
+    answered(&mut client)?;
+    let took = start.elapsed().as_secs_f64() * 1e6;
+    // When the server has closed too, its work for this client is done.
+    client.read_to_end(&mut Vec::new())?;
+    Ok(took)
+}
+
+const LABELS: Labels<'_> = Labels {
+    title: "How long a fresh client waits beside idle ones",
+    description: "Two lines. The one for spin rises in proportion once there are more than some tens of idle connections; the one for sigio stays level.",
+    x: "idle connections",
+    y: "microseconds from connect to answer",
+};
+
+fn parts(rows: &[Row]) -> Vec<Part> {
+    let of = |servers: &[&str]| -> Vec<&Row> {
+        rows.iter().filter(|row| servers.contains(&row.server)).collect()
+    };
+    let (first, later, shown) = (of(&FIRST), of(&LATER), of(&SHOWN));
+    let later_labels = Labels {
+        description: "Four lines. Without idle connections they lie together. Those of select and poll rise with the idle connections; those of epoll and coroutine stay level.",
+        ..LABELS
+    };
+    vec![
+        Part::new("idle", costs(&first), Some(lines(&first, &LABELS))),
+        Part::new("idle-all", costs(&later), Some(lines(&later, &later_labels))),
+        // Of all answers together, and no median of repeats.
+        Part::once("idle-spread", quantiles(&shown), Some(heat(&shown))),
+    ]
+}
+
+fn costs(rows: &[&Row]) -> String {
+    // The median and, behind it, the extremes.
+    let time = |of: Summary| {
+        let [median, min, max] =
+            [of.median, of.min, of.max].map(|micros| thousands(micros as usize));
+        format!("{median} µs ({min} to {max})")
+    };
+    let head = "server | >idle connections | >processor while nobody speaks | >processor time for one request | >its client waits";
+    let row = |row: &&Row| {
+        format!(
+            "`{}` | {} | {:.0} % | {} | {}",
+            row.server,
+            thousands(row.idle_connections),
+            row.at_rest_percent.median,
+            time(row.cpu_microseconds_per_request),
+            time(row.latency_microseconds),
+        )
+    };
+    table(head, rows.iter().map(row))
+}
+
+fn lines(rows: &[&Row], labels: &Labels<'_>) -> Chart {
+    let servers = rows.chunk_by(|a, b| a.server == b.server);
+    let series = servers.map(|rows| {
+        let point = |row: &&Row| (row.idle_connections as f64, row.latency_microseconds);
+        Series::of(rows.first().map_or("", |row| row.server), rows.iter().map(point))
+    });
+    Chart::new(Kind::Line, labels, series)
+}
+
+/// Microseconds that a fraction of the answers did not exceed.
+fn quantiles(rows: &[&Row]) -> String {
+    let head = "server | >idle connections | >half of the clients wait at most | >90 % | >99 % | >99.5 %";
+    let row = |row: &&Row| {
+        let quantiles = [
+            row.p50_microseconds,
+            row.p90_microseconds,
+            row.p99_microseconds,
+            row.p99_5_microseconds,
+        ];
+        let quantiles =
+            quantiles.map(|micros| format!("{} µs", thousands(micros as usize)));
+        let idle = thousands(row.idle_connections);
+        format!("`{}` | {idle} | {}", row.server, quantiles.join(" | "))
+    };
+    table(head, rows.iter().map(row))
+}
+
+fn heat(rows: &[&Row]) -> Chart {
+    let labels = Labels {
+        title: "How the waits of fresh clients are spread, beside idle ones",
+        description: "Two panels, with a column for each number of idle connections. In that of poll the waits lie higher the more connections there are; in that of epoll they do not.",
+        ..LABELS
+    };
+    let column = |row: &&Row| {
+        let idle = thousands(row.idle_connections);
+        Series::column(row.server, &idle, row.times.iter().copied())
+    };
+    Chart::new(Kind::Heat, &labels, rows.iter().map(column))
+}

@@ -1,0 +1,67 @@
+//! All experiments, in the order of the story.
+
+pub(super) mod chaos;
+#[cfg(target_os = "linux")]
+pub(super) mod client;
+#[cfg(target_os = "linux")]
+pub(super) mod closing;
+#[cfg(target_os = "linux")]
+pub(super) mod compare;
+#[cfg(target_os = "linux")]
+pub(super) mod concurrency;
+#[cfg(target_os = "linux")]
+pub(super) mod herd;
+#[cfg(target_os = "linux")]
+pub(super) mod hold;
+pub(super) mod idle;
+pub(super) mod memory;
+pub(super) mod readiness;
+pub(super) mod request;
+pub(super) mod sizes;
+pub(super) mod slow_client;
+pub(super) mod spawn;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(super) mod switch;
+#[cfg(target_os = "linux")]
+pub(super) mod syscalls;
+pub(super) mod waiting;
+
+use super::experiment::Experiment;
+
+/// What can be measured on this system.
+pub static EXPERIMENTS: &[&Experiment] = &[
+    &spawn::EXPERIMENT,
+    &slow_client::EXPERIMENT,
+    &idle::EXPERIMENT,
+    &readiness::EXPERIMENT,
+    &memory::EXPERIMENT,
+    #[cfg(target_os = "linux")]
+    &concurrency::EXPERIMENT,
+    #[cfg(target_os = "linux")]
+    &syscalls::EXPERIMENT,
+    #[cfg(target_os = "linux")]
+    &herd::EXPERIMENT,
+    #[cfg(target_os = "linux")]
+    &closing::EXPERIMENT,
+    &chaos::EXPERIMENT,
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    &switch::EXPERIMENT,
+    &waiting::EXPERIMENT,
+    &sizes::EXPERIMENT,
+    &request::EXPERIMENT,
+    #[cfg(target_os = "linux")]
+    &hold::EXPERIMENT,
+    #[cfg(target_os = "linux")]
+    &compare::EXPERIMENT,
+    #[cfg(target_os = "linux")]
+    &client::EXPERIMENT,
+];
+
+/// Returns the experiment of this name. (`stuck` was `slow-client`'s first name.)
+pub fn find(name: &str) -> Option<&'static Experiment> {
+    let name = if name == "stuck" { "slow-client" } else { name };
+    EXPERIMENTS.iter().copied().find(|experiment| experiment.name == name)
+}

@@ -1,0 +1,411 @@
+//! `lab readiness`: what it costs to find out which descriptors are ready.
+//!
+//! Measured on the trait `Poller` itself, in three ways: the wait alone, with one of many
+//! ready; the same with the write that makes it ready and the read; and all ready at once,
+//! which is what a server without idle connections sees.
+//!
+//! The descriptors are UDP sockets on the loopback: network sockets as a server has them,
+//! one descriptor each, and a datagram of one byte makes one of them ready. The
+//! mechanisms are the servers' own, called through the same trait.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use ch01_blocking::program::raise_descriptor_limit;
+use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
+#[cfg(target_os = "linux")]
+use ch03_nonblocking::sigio::Sigio;
+use ch03_nonblocking::spin::Spin;
+use ch04_select_poll::poll::Poll;
+use ch04_select_poll::select::Select;
+#[cfg(target_os = "linux")]
+use ch05_epoll::epoll::{Epoll, Trigger};
+use serde::{Deserialize, Serialize};
+
+use crate::lab::prelude::*;
+use crate::lab::tools::sample::{self, Repeated, in_a_process};
+
+const COUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
+/// The same in all runs: the published figures are for these.
+static WATCHED: Parameter =
+    Parameter { name: "descriptors watched", quick: &COUNTS, full: &COUNTS };
+/// Of the waits alone, which the published figures are of.
+static ALONE: Parameter =
+    Parameter { name: "repeats of the wait alone", quick: &[3], full: &[5] };
+static REPEATS: Parameter = Parameter { name: "repeats", quick: &[1], full: &[5] };
+
+pub(crate) static EXPERIMENT: Experiment = Experiment {
+    name: "readiness",
+    question: "What does it cost to find out who is ready, of so many?",
+    predict: Predict {
+        ask: "One descriptor is ready, and ten, a hundred, a thousand, ten thousand are watched. What does one wait cost with poll?",
+        form: Form::Curve { chart: "readiness", line: "poll" },
+    },
+    parameters: &[&WATCHED, &ALONE, &REPEATS],
+    parts: &[
+        charted("readiness", Kind::Line),
+        tabled("readiness-one"),
+        charted("readiness-all", Kind::Line),
+    ],
+    from_page: true,
+    run,
+    sample: Some(|what, count| Ok(serde_json::to_value(sample(what, count)?)?)),
+};
+
+/// The mechanisms that report a state, and so can be asked again and again. The others report
+/// a change: without a write there is nothing to wait for.
+const LEVEL: [&str; 3] = ["select", "poll", "epoll"];
+/// All of them, and none: write and read without waiting.
+const ALL: [&str; 7] = ["none", "spin", "sigio", "select", "poll", "epoll", "epoll-et"];
+
+/// Seconds for 100,000 waits with one descriptor ready, for `select`, `poll` and `epoll`, with
+/// [`COUNTS`] watched; and where that was published.
+const PUBLISHED: [(&str, [[f64; 3]; 4]); 2] = [
+    (
+        "TLPI, Table 63-9, on Linux 2.6.25.",
+        [[0.73, 0.61, 0.41], [3.0, 2.9, 0.42], [35.0, 35.0, 0.53], [930.0, 990.0, 0.66]],
+    ),
+    (
+        "an earlier slide by the same author, linux.conf.au 2006, on another machine.",
+        [
+            [1.28, 1.12, 0.65],
+            [7.1, 6.8, 0.68],
+            [151.0, 157.0, 0.89],
+            [1087.0, 1750.0, 0.97],
+        ],
+    ),
+];
+
+/// What one process measured.
+#[derive(Serialize, Deserialize)]
+enum Sample {
+    /// Microseconds of processor time, user and system together, and on the clock.
+    Took { cpu: f64, wall: f64 },
+    /// The mechanism took this many descriptors and no more.
+    Full { after: usize },
+}
+
+#[derive(Serialize)]
+struct Row {
+    kind: &'static str,
+    mechanism: &'static str,
+    count: usize,
+    /// Microseconds of processor time: of one wait, one round, or one event.
+    cpu: Option<Summary>,
+    /// The same on the clock.
+    wall: Option<Summary>,
+    /// The mechanism took this many descriptors and no more.
+    full_after: Option<usize>,
+}
+
+fn run(run: &Run<'_>) -> Result<Results> {
+    let kinds = [("alone", &LEVEL[..]), ("one", &ALL[..]), ("all", &ALL[..])];
+    let mechanisms = kinds
+        .into_iter()
+        .flat_map(|(kind, all)| all.iter().map(move |&mechanism| (kind, mechanism)));
+    let cells = mechanisms
+        .flat_map(|(kind, mechanism)| COUNTS.map(|count| (kind, mechanism, count)))
+        .collect();
+    let name = |&(kind, mechanism, count): &_| {
+        format!("{mechanism}, {} descriptors, {kind}", thousands(count))
+    };
+    run.rows(
+        cells,
+        name,
+        |(kind, mechanism, count)| row(run, kind, mechanism, count),
+        parts,
+    )
+}
+
+fn row(
+    run: &Run<'_>,
+    kind: &'static str,
+    mechanism: &'static str,
+    count: usize,
+) -> Result<Row> {
+    let mut row = Row { kind, mechanism, count, cpu: None, wall: None, full_after: None };
+    let (mut cpus, mut walls) = (Vec::new(), Vec::new());
+    for _ in 0..run.one(if kind == "alone" { &ALONE } else { &REPEATS }) {
+        match in_a_process("readiness", &format!("{mechanism}/{kind}"), count)? {
+            Sample::Took { cpu, wall } => {
+                cpus.push(cpu);
+                walls.push(wall);
+            }
+            Sample::Full { after } => {
+                row.full_after = Some(after);
+                return Ok(row);
+            }
+        }
+    }
+    (row.cpu, row.wall) = (Some(Summary::of(cpus)), Some(Summary::of(walls)));
+    Ok(row)
+}
+
+fn parts(rows: &[Row]) -> Vec<Part> {
+    vec![
+        Part::new("readiness", alone(rows), Some(alone_chart(rows))),
+        Part::new("readiness-one", both(rows, "one", "watched, one ready"), None),
+        Part::new(
+            "readiness-all",
+            both(rows, "all", "watched, all ready"),
+            Some(all_chart(rows)),
+        ),
+    ]
+}
+
+fn find<'r>(
+    rows: &'r [Row],
+    kind: &str,
+    mechanism: &str,
+    count: usize,
+) -> Option<&'r Row> {
+    let mut rows = rows.iter().filter(|row| row.kind == kind && row.count == count);
+    rows.find(|row| row.mechanism == mechanism)
+}
+
+/// What was measured, or why nothing was.
+fn cell(row: Option<&Row>, show: &dyn Fn(Summary, Summary) -> String) -> String {
+    match row {
+        Some(Row { cpu: Some(cpu), wall: Some(wall), .. }) => show(*cpu, *wall),
+        Some(Row { full_after: Some(after), .. }) => {
+            format!("no room after {}", thousands(*after))
+        }
+        _ => "–".to_owned(),
+    }
+}
+
+/// A line on how many times as much the last figure of each mechanism is as its first.
+fn growth(ends: [Option<(f64, f64)>; 3]) -> String {
+    let times = ends.map(|ends| match ends.map(|(first, last)| last / first) {
+        None => "–".to_owned(),
+        Some(times) if times < 10.0 => format!("× {times:.1}"),
+        Some(times) => format!("× {}", thousands(times.round() as usize)),
+    });
+    format!("from 10 to 10,000 | {}", times.join(" | "))
+}
+
+/// The table of the waits alone, and the published ones.
+fn alone(rows: &[Row]) -> String {
+    let head = ">watched, one ready | >`select` | >`poll` | >`epoll`";
+    let line = |name: String, count, show: &dyn Fn(Summary, Summary) -> String| {
+        let cells = LEVEL.map(|name| cell(find(rows, "alone", name, count), show));
+        format!("{name} | {}", cells.join(" | "))
+    };
+    let processor = |cpu: Summary, _: Summary| {
+        let [median, min, max] = [cpu.median, cpu.min, cpu.max].map(measured);
+        format!("{median} µs ({min} to {max})")
+    };
+    let elapsed = |_: Summary, wall: Summary| format!("{} µs", measured(wall.median));
+    let median = |name, count| Some(find(rows, "alone", name, count)?.cpu?.median);
+    let ends = LEVEL.map(|name| Some((median(name, 10)?, median(name, 10_000)?)));
+    let own = COUNTS
+        .map(|count| line(thousands(count), count, &processor))
+        .into_iter()
+        .chain([growth(ends)])
+        .chain(COUNTS.map(|count| {
+            line(format!("elapsed, {}", thousands(count)), count, &elapsed)
+        }));
+    let mut text = table(head, own);
+    for (source, seconds) in PUBLISHED {
+        let lines = COUNTS.iter().zip(seconds).map(|(&count, seconds)| {
+            let cells = seconds.map(|seconds| format!("{} µs", measured(seconds * 10.0)));
+            format!("{} | {}", thousands(count), cells.join(" | "))
+        });
+        let ends = [0, 1, 2].map(|at| Some((seconds[0][at], seconds[3][at])));
+        let lines = lines.chain([growth(ends)]);
+        text += &format!("\nPublished: {source}\n\n{}", table(head, lines));
+    }
+    text
+}
+
+/// Processor time and elapsed time of one kind, for every mechanism.
+fn both(rows: &[Row], kind: &str, what: &str) -> String {
+    let head = format!("{what} | >{}", COUNTS.map(thousands).join(" | >"));
+    let show = |cpu: Summary, wall: Summary| {
+        format!("{} µs ({})", measured(cpu.median), measured(wall.median))
+    };
+    let line = |mechanism: &str| {
+        let name = match mechanism {
+            "none" => "write and read, nobody asked".to_owned(),
+            name => format!("`{name}`"),
+        };
+        let cells = COUNTS.map(|count| cell(find(rows, kind, mechanism, count), &show));
+        format!("{name} | {}", cells.join(" | "))
+    };
+    table(&head, ALL.map(line))
+}
+
+fn line(rows: &[Row], kind: &str, name: &str) -> Series {
+    let point = |row: &Row| Some((row.count as f64, row.cpu?));
+    let rows = rows.iter().filter(|row| row.kind == kind && row.mechanism == name);
+    Series::of(name, rows.filter_map(point))
+}
+
+fn alone_chart(rows: &[Row]) -> Chart {
+    let labels = Labels {
+        title: "What one wait costs with one descriptor ready",
+        description: "Five lines over the number of descriptors watched. Those of select and poll rise in proportion to it, that of epoll is flat. The two lines from the book of 2010 have the same shape and lie higher.",
+        x: "descriptors watched",
+        y: "µs of processor time a wait",
+    };
+    let published = |(name, mechanism): (&str, usize)| {
+        let counts = COUNTS.iter().zip(PUBLISHED[0].1);
+        let point = |(&count, seconds): (&usize, [f64; 3])| {
+            (count as f64, seconds[mechanism] * 10.0)
+        };
+        Series::published(name, counts.map(point))
+    };
+    let own = LEVEL.into_iter().map(|name| line(rows, "alone", name));
+    let theirs = [("poll, TLPI", 1), ("epoll, TLPI", 2)].map(published);
+    Chart::new(Kind::Line, &labels, own.chain(theirs))
+}
+
+fn all_chart(rows: &[Row]) -> Chart {
+    let labels = Labels {
+        title: "What each event costs when all descriptors are ready",
+        description: "Six lines over the number of descriptors watched, all of them nearly flat and close together.",
+        x: "descriptors watched, all of them ready",
+        y: "µs of processor time an event, with its write and read",
+    };
+    let series = ALL.into_iter().skip(1).map(|name| line(rows, "all", name));
+    Chart::new(Kind::Line, &labels, series)
+}
+
+/// A sample repeats its round for this much processor time.
+const ENOUGH: Duration = Duration::from_millis(50);
+
+/// Sockets, and the poller that watches them.
+struct Fixture {
+    poller: Option<Box<dyn Poller>>,
+    sender: UdpSocket,
+    sockets: Vec<UdpSocket>,
+    addresses: Vec<SocketAddr>,
+    ready: Vec<Ready>,
+}
+
+/// Takes a sample in this process, of `MECHANISM/KIND`.
+fn sample(what: &str, count: usize) -> Result<Sample> {
+    raise_descriptor_limit();
+    let (name, kind) = what.split_once('/').context("a mechanism, a slash, a kind")?;
+    let mut fixture = Fixture::new(count, mechanism(name)?)?;
+    if let Some(after) = fixture.watch()? {
+        return Ok(Sample::Full { after });
+    }
+    let mut next = count / 2;
+    match kind {
+        // One of them is ready, and stays so: nothing reads it. In the middle, since select
+        // and poll look from the beginning.
+        "alone" => {
+            fixture.send(next)?;
+            repeat(1, || fixture.wait())
+        }
+        // One becomes ready, another each time, and is read. (The step has no factor in
+        // common with the counts: in the end every socket has had its turn.)
+        "one" => repeat(1, || {
+            next = (next + 7_919) % count;
+            fixture.round(next..next + 1)
+        }),
+        // All become ready, and are read.
+        "all" => repeat(count, || fixture.round(0..count)),
+        _ => bail!("neither alone, one nor all: {kind}"),
+    }
+}
+
+/// Returns the mechanism of a server, by its name; `None` for `none`.
+fn mechanism(name: &str) -> Result<Option<Box<dyn Poller>>> {
+    Ok(Some(match name {
+        "none" => return Ok(None),
+        "spin" => Box::new(Spin::default()),
+        "select" => Box::new(Select::default()),
+        "poll" => Box::new(Poll::default()),
+        #[cfg(target_os = "linux")]
+        "sigio" => Box::new(Sigio::new()?),
+        #[cfg(target_os = "linux")]
+        "epoll" => Box::new(Epoll::new(Trigger::Level)?),
+        #[cfg(target_os = "linux")]
+        "epoll-et" => Box::new(Epoll::new(Trigger::Edge)?),
+        _ => bail!("this system has no {name}"),
+    }))
+}
+
+/// Repeats the round, and shares out what it took among its `parts`.
+fn repeat(parts: usize, mut round: impl FnMut() -> Result<()>) -> Result<Sample> {
+    let rounds = |times| (0..times).try_for_each(|_| round());
+    let Repeated { cpu, wall } = sample::repeat(1, ENOUGH, rounds)?;
+    let each = |seconds: f64| seconds * 1e6 / parts as f64;
+    Ok(Sample::Took { cpu: each(cpu), wall: each(wall) })
+}
+
+impl Fixture {
+    fn new(count: usize, poller: Option<Box<dyn Poller>>) -> Result<Fixture> {
+        let bind = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("no socket");
+        let sender = bind()?;
+        let sockets = (0..count).map(|_| bind()).collect::<Result<Vec<_>>>()?;
+        for socket in &sockets {
+            socket.set_nonblocking(true)?;
+        }
+        let addresses =
+            sockets.iter().map(UdpSocket::local_addr).collect::<Result<_, _>>()?;
+        Ok(Fixture { poller, sender, sockets, addresses, ready: Vec::new() })
+    }
+
+    /// Registers all sockets; returns how many the mechanism took, if not all.
+    fn watch(&mut self) -> Result<Option<usize>> {
+        let Some(poller) = &mut self.poller else { return Ok(None) };
+        for (index, socket) in self.sockets.iter().enumerate() {
+            let token = Token { index: u32::try_from(index)?, generation: 0 };
+            if poller.register(socket.as_fd(), token, Interest::READ).is_err() {
+                return Ok(Some(index));
+            }
+        }
+        // Takes what is reported once at the beginning; `spin` always reports all.
+        for _ in 0..100 {
+            poller.wait(&mut self.ready, Some(Duration::ZERO))?;
+            if self.ready.drain(..).len() == 0 {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    fn send(&self, to: usize) -> Result<()> {
+        self.sender.send_to(b"x", self.addresses[to])?;
+        Ok(())
+    }
+
+    /// Waits once, with something ready.
+    fn wait(&mut self) -> Result<()> {
+        if let Some(poller) = &mut self.poller {
+            self.ready.clear();
+            poller.wait(&mut self.ready, None)?;
+        }
+        Ok(())
+    }
+
+    /// Sends to each of these sockets, and reads those that are reported ready.
+    fn round(&mut self, sockets: Range<usize>) -> Result<()> {
+        for index in sockets.clone() {
+            self.send(index)?;
+        }
+        let mut byte = [0; 1];
+        if self.poller.is_none() {
+            for index in sockets {
+                self.sockets[index].recv(&mut byte)?;
+            }
+            return Ok(());
+        }
+        let mut left = sockets.len();
+        while left > 0 {
+            self.wait()?;
+            for event in &self.ready {
+                // A hint may be wrong: `spin` gives many such.
+                let received = self.sockets[event.token.index as usize].recv(&mut byte);
+                left -= usize::from(received.is_ok());
+            }
+        }
+        Ok(())
+    }
+}

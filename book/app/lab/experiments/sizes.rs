@@ -1,0 +1,109 @@
+//! `lab sizes`: the size of a connection's state, piece by piece, as the compiler lays it out.
+//!
+//! Nothing runs here. A type has the size that it has; what it points to (buffers, a stack)
+//! is measured by `lab waiting`.
+
+use anyhow::Result;
+use ch01_blocking::http::{Inbox, Outbox};
+use ch03_nonblocking::connection::Connection;
+use ch03_nonblocking::event_loop;
+use ch03_nonblocking::poller::Token;
+use ch03_nonblocking::socket::Socket;
+use ch03_nonblocking::timers::Timers;
+use ch03_nonblocking::work::Work;
+use ch06_coroutines::{Coroutine, async_server, executor, server};
+use serde::Serialize;
+
+use crate::lab::prelude::*;
+
+pub(crate) static EXPERIMENT: Experiment = Experiment {
+    name: "sizes",
+    question: "How large is a connection's state, piece by piece?",
+    predict: Predict {
+        ask: "An idle connection in the event loop's table, with its socket, its state and what the loop knows of it: how many bytes is its place?",
+        form: Form::Number {
+            unit: "B",
+            answer: |record| {
+                record.figure(&[("what", "its place in the loop's table")], "bytes")
+            },
+        },
+    },
+    parameters: &[],
+    parts: &[tabled("sizes")],
+    from_page: true,
+    run,
+    sample: None,
+};
+
+/// The row of the future, which the table of all places shows.
+pub(crate) const FUTURE: &str = "its future in `async`";
+
+#[derive(Serialize)]
+struct Row {
+    what: &'static str,
+    is: &'static str,
+    bytes: usize,
+}
+
+fn run(_: &Run<'_>) -> Result<Results> {
+    let rows = [
+        (
+            "`Connection`",
+            "the socket, where it stands, and where its `Work` is, if it has one",
+            size_of::<Connection<Socket>>(),
+        ),
+        (
+            "its place in the loop's table",
+            "the same, and what the loop knows of it",
+            event_loop::PLACE,
+        ),
+        (
+            "its entry on the timing wheel",
+            "when it is due, and its neighbours",
+            Timers::ENTRY,
+        ),
+        (
+            "`Token`",
+            "what the mechanism gives back: a place, and a generation",
+            size_of::<Token>(),
+        ),
+        (
+            "`Work`",
+            "only in the middle of something; without the bytes in its buffers",
+            size_of::<Work>(),
+        ),
+        ("… of which its `Inbox`", "what came", size_of::<Inbox>()),
+        ("… of which its `Outbox`", "what is to be sent", size_of::<Outbox>()),
+        (
+            "`Coroutine`",
+            "two addresses: where its stack was left, and what lies at its bottom",
+            size_of::<Coroutine>(),
+        ),
+        (
+            "a client's place in `coroutine`'s table",
+            "at rest, all that there is of it but its entry on a wheel",
+            server::PLACE,
+        ),
+        (
+            "its place in `async`'s table",
+            "the same, for wakers, which are twice a token",
+            async_server::PLACE,
+        ),
+        (
+            FUTURE,
+            "only in the middle of something: `serve`, and all that it waits for",
+            async_server::future_size(),
+        ),
+        (
+            "… and the task around it",
+            "where the future is, and what wakes it",
+            executor::TASK,
+        ),
+    ]
+    .map(|(what, is, bytes)| Row { what, is, bytes });
+    let row = |Row { what, is, bytes: size }: &Row| {
+        format!("{what} | {is} | {}", bytes(*size as f64))
+    };
+    let table = table("what | what it holds | >size", rows.iter().map(row));
+    Results::new(&rows, vec![Part::once("sizes", table, None)])
+}

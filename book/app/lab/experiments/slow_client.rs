@@ -1,0 +1,207 @@
+//! `lab slow-client`: how many silent clients each server bears, and how long the next one
+//! waits.
+//!
+//! Every server is the real program. Clients connect and send nothing; then one more asks,
+//! and its answer is timed.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use ch01_blocking::program::raise_descriptor_limit;
+use serde::Serialize;
+
+use crate::lab::prelude::*;
+use crate::lab::tools::clients::LAST;
+use crate::lab::tools::server::Server;
+use crate::servers;
+
+const SERVERS: [&str; 5] = ["iterative", "fork", "thread", "pool", "prefork"];
+static COUNTS: Parameter = Parameter {
+    name: "silent clients",
+    quick: &[1, 10, 100],
+    full: &[1, 10, 100, 1_000],
+};
+/// The most silent clients that a server is tried with, to see how many it bears.
+static MOST: Parameter =
+    Parameter { name: "silent clients at most", quick: &[300], full: &[1_000] };
+static REPEATS: Parameter = Parameter { name: "repeats", quick: &[1], full: &[3] };
+/// The idle timeout in seconds. The contract's minute would make this take a day.
+const IDLE: f64 = 0.1;
+/// A wait of more deadlines than this, one after another, is not tried.
+const TOO_LONG: usize = 100;
+/// An answer that takes longer than this comes only when another client leaves.
+const SOON: Duration = Duration::from_secs(1);
+
+pub(crate) static EXPERIMENT: Experiment = Experiment {
+    name: "slow-client",
+    question: "How many silent clients does a server bear, and what does the next one wait?",
+    predict: Predict {
+        ask: "A pool has sixteen workers, and a silent client is hung up on after a tenth of a second. A hundred silent clients are there before you. How long do you wait?",
+        form: Form::Number {
+            unit: "s",
+            answer: |record| {
+                record.figure(&[("server", "pool"), ("silent", "100")], "seconds")
+            },
+        },
+    },
+    parameters: &[&COUNTS, &MOST, &REPEATS],
+    parts: &[charted("slow-client", Kind::Line)],
+    from_page: true,
+    run,
+    sample: None,
+};
+
+#[derive(Clone, Serialize)]
+struct Row {
+    server: &'static str,
+    /// The silent clients beside which another is served at once; `None` if all that were
+    /// tried.
+    bears: Option<usize>,
+    silent: usize,
+    /// A client's wait for its answer; `None` if it takes too long to try.
+    seconds: Option<Summary>,
+}
+
+fn run(run: &Run<'_>) -> Result<Results> {
+    raise_descriptor_limit();
+    for server in SERVERS {
+        servers::find(run.paths, server)?; // one after another, as cargo builds them
+    }
+    run.begin(SERVERS.len() * (1 + run.list(&COUNTS).len()));
+    let all: [_; SERVERS.len()] = std::array::from_fn(|_| Mutex::new(Vec::new()));
+    let rows = || -> Vec<Row> {
+        let of = |rows: &Mutex<Vec<Row>>| {
+            rows.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        all.iter().flat_map(of).collect()
+    };
+    // All servers at once: they do nothing but wait.
+    thread::scope(|scope| {
+        let of = |(server, own)| {
+            let shown = || parts(run, &rows());
+            scope.spawn(move || measure_server(run, server, own, shown))
+        };
+        let all: Vec<_> = SERVERS.into_iter().zip(&all).map(of).collect();
+        all.into_iter()
+            .map(|server| server.join().unwrap_or_else(|_| std::process::exit(101)))
+            .collect::<Result<()>>()
+    })?;
+    Results::new(&rows(), parts(run, &rows()))
+}
+
+fn measure_server(
+    run: &Run<'_>,
+    server: &'static str,
+    rows: &Mutex<Vec<Row>>,
+    parts: impl Fn() -> Vec<Part>,
+) -> Result<()> {
+    run.step(&format!("{server}, how many it bears"));
+    let bears = bears(run, server)?;
+    for &silent in run.list(&COUNTS) {
+        run.step(&format!("{server}, behind {}", counted(silent, "silent client")));
+        // A server that serves one client per deadline would take for ever.
+        let forever = bears.is_some_and(|bears| silent / (bears + 1) > TOO_LONG);
+        let repeats = if forever { 0 } else { run.one(&REPEATS) };
+        let once = |_| behind(run, server, silent);
+        let waits = (0..repeats).map(once).collect::<Result<Vec<f64>>>()?;
+        let seconds = (!forever).then(|| Summary::of(waits));
+        let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.push(Row { server, bears, silent, seconds });
+        drop(rows);
+        run.partial(&parts);
+    }
+    Ok(())
+}
+
+/// Returns the most silent clients beside which one more is served at once.
+fn bears(run: &Run<'_>, server: &str) -> Result<Option<usize>> {
+    let server = start(run, server, 3600.0)?;
+    let mut silent = Vec::new();
+    let mut bears = None;
+    while bears.is_none() && silent.len() < run.one(&MOST) {
+        silent.push(TcpStream::connect(server.address)?);
+        if ask(server.address, Some(SOON))?.is_none() {
+            bears = Some(silent.len() - 1);
+        }
+    }
+    drop(silent);
+    server.stop()?;
+    Ok(bears)
+}
+
+/// Returns the seconds that a client waits behind silent ones.
+fn behind(run: &Run<'_>, server: &str, count: usize) -> Result<f64> {
+    let server = start(run, server, IDLE)?;
+    let silent = (0..count).map(|_| TcpStream::connect(server.address));
+    let silent = silent.collect::<Result<Vec<_>, _>>()?;
+    let waited = ask(server.address, None)?.context("no answer")?;
+    drop(silent);
+    server.stop()?;
+    Ok(waited.as_secs_f64())
+}
+
+fn start(run: &Run<'_>, server: &str, idle: f64) -> Result<Server> {
+    let idle = idle.to_string();
+    Server::start(run, server, &["--drain-timeout", "1", "--idle-timeout", &idle])
+}
+
+/// Returns how long an answer takes, if it comes in time.
+fn ask(address: SocketAddr, within: Option<Duration>) -> Result<Option<Duration>> {
+    let start = Instant::now();
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(within)?;
+    stream.write_all(LAST)?;
+    let mut answer = [0; 1024];
+    Ok(match stream.read(&mut answer) {
+        Ok(n) if answer[..n].starts_with(b"HTTP/1.1 200") => Some(start.elapsed()),
+        _ => None,
+    })
+}
+
+fn parts(run: &Run<'_>, rows: &[Row]) -> Vec<Part> {
+    let counts = run.list(&COUNTS);
+    let waits = counts
+        .iter()
+        .map(|&count| format!(" | >the next one's wait behind {}", thousands(count)));
+    let head = "server | >silent clients that it bears".to_owned();
+    let line = |rows: &[Row]| {
+        let Some(Row { server, bears, .. }) = rows.first() else { return String::new() };
+        let bears = match bears {
+            None => format!("all {} tried", thousands(run.one(&MOST))),
+            Some(0) => "none".to_owned(),
+            Some(bears) => thousands(*bears),
+        };
+        let waits = counts.iter().map(|count| {
+            let row = rows.iter().find(|row| row.silent == *count);
+            let wait = row.and_then(|row| row.seconds);
+            wait.map_or("too long to try".to_owned(), |wait| time(wait.median))
+        });
+        format!("`{server}` | {bears} | {}", waits.collect::<Vec<_>>().join(" | "))
+    };
+    let servers = || rows.chunk_by(|a, b| a.server == b.server);
+    let table = table(&(head + &waits.collect::<String>()), servers().map(line));
+    let labels = Labels {
+        title: "What the next client waits behind silent ones",
+        description: "Five lines over the number of silent clients. The line of iterative rises from one deadline in proportion to the clients. Those of pool and prefork lie flat and low while there are fewer clients than workers, and then rise likewise, a sixteenth as high. Those of fork and thread stay low.",
+        x: "silent clients before it",
+        y: "seconds until its answer",
+    };
+    let line = |name: &&str| {
+        let rows = rows.iter().filter(|row| row.server == *name);
+        Series::of(name, rows.filter_map(|row| Some((row.silent as f64, row.seconds?))))
+    };
+    let chart = Chart::new(Kind::Line, &labels, SERVERS.iter().map(line));
+    vec![Part::new("slow-client", table, Some(chart))]
+}
+
+fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.01 => format!("{:.1} ms", s * 1000.0),
+        s if s < 10.0 => format!("{s:.2} s"),
+        s => format!("{s:.1} s"),
+    }
+}

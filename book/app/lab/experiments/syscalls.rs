@@ -1,0 +1,239 @@
+//! `lab syscalls`: how many system calls a request costs, and which, by server.
+//!
+//! Each server is the real program, under `strace -f -c`, which counts the calls of all its
+//! threads and processes. It runs three times: without a client; with one client that asks
+//! again and again; with as many clients that ask once each. What the second and third run
+//! count more than the first belongs to the requests. Where there is no strace, or tracing is
+//! not permitted, nothing can be counted, and an error says so.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::Serialize;
+
+use crate::child::ProcessGuard;
+use crate::lab::prelude::*;
+use crate::lab::tools::clients::{KEPT, LAST, answered, ask};
+use crate::lab::tools::server::Server;
+use crate::servers;
+
+/// Without `spin`, which makes system calls all the time. A server that a later chapter adds
+/// is a word here.
+const SERVERS: [&str; 13] = [
+    "iterative",
+    "fork",
+    "thread",
+    "pool",
+    "prefork",
+    "sigio",
+    "select",
+    "poll",
+    "epoll",
+    "epoll-et",
+    "reactors",
+    "coroutine",
+    "async",
+];
+static REQUESTS: Parameter = Parameter { name: "requests", quick: &[50], full: &[1_000] };
+
+pub(crate) static EXPERIMENT: Experiment = Experiment {
+    name: "syscalls",
+    question: "How many system calls does a request cost, and which?",
+    predict: Predict {
+        ask: "A client keeps its connection and asks again and again. How many system calls does epoll make for each request?",
+        form: Form::Number {
+            unit: "system calls",
+            answer: |record| {
+                let kept = [("server", "epoll"), ("connections", "kept")];
+                let counts = record.rows(&kept).map(|row| row.get("count")?.figure());
+                counts.sum::<Option<f64>>().filter(|count| *count > 0.0)
+            },
+        },
+    },
+    parameters: &[&REQUESTS],
+    parts: &[charted("syscalls", Kind::Bar)],
+    from_page: true,
+    run,
+    sample: None,
+};
+
+/// System calls by name.
+type Calls = BTreeMap<String, f64>;
+
+/// The calls of one server.
+struct Counted {
+    server: &'static str,
+    /// For each request on a connection that is kept.
+    kept: Calls,
+    /// For each client that connects, asks once, and leaves.
+    each: Calls,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    server: &'static str,
+    /// `kept`, or one for `each` request.
+    connections: &'static str,
+    call: &'a str,
+    count: f64,
+}
+
+fn run(run: &Run<'_>) -> Result<Results> {
+    let there = Command::new("strace").arg("-V").output().is_ok();
+    ensure!(
+        there,
+        "there is no strace here, and the counts are its: install it (Debian: apt-get install strace)"
+    );
+    run.begin(SERVERS.len());
+    let mut all = Vec::new();
+    for server in SERVERS {
+        run.step(server);
+        all.push(count(run, server).with_context(|| format!("with {server}"))?);
+        run.partial(|| parts(&all));
+    }
+    let mut rows = Vec::new();
+    for Counted { server, kept, each } in &all {
+        for (connections, calls) in [("kept", kept), ("each", each)] {
+            rows.extend(calls.iter().map(|(call, &count)| Row {
+                server,
+                connections,
+                call,
+                count,
+            }));
+        }
+    }
+    Results::new(&rows, parts(&all))
+}
+
+fn count(run: &Run<'_>, server: &'static str) -> Result<Counted> {
+    let requests = run.one(&REQUESTS);
+    let nothing = traced(run, server, |_| Ok(()))?;
+    let more = |calls: Calls| -> Calls {
+        let less = |name: &str| nothing.get(name).copied().unwrap_or(0.0);
+        let each = |(name, count): (String, f64)| {
+            let each = (count - less(&name)) / requests as f64;
+            (each >= 0.05).then_some((name, each))
+        };
+        calls.into_iter().filter_map(each).collect()
+    };
+    let kept = traced(run, server, |address| {
+        let mut client = ask(address, KEPT)?;
+        answered(&mut client)?;
+        for _ in 1..requests {
+            client.write_all(KEPT)?;
+            answered(&mut client)?;
+        }
+        Ok(())
+    })?;
+    let each = traced(run, server, |address| {
+        for _ in 0..requests {
+            let mut client = ask(address, LAST)?;
+            client.read_to_end(&mut Vec::new())?;
+        }
+        Ok(())
+    })?;
+    Ok(Counted { server, kept: more(kept), each: more(each) })
+}
+
+/// Counts a server's calls from its start to its end, while its clients do this.
+fn traced(
+    run: &Run<'_>,
+    name: &str,
+    clients: impl FnOnce(SocketAddr) -> Result<()>,
+) -> Result<Calls> {
+    let dir = tempfile::tempdir()?;
+    let counts = dir.path().join("counts");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-c", "-o"]).arg(&counts).arg(servers::find(run.paths, name)?);
+    let tracer = Server::command(&mut strace, name)
+        .context("strace may not trace here, as in some containers")?;
+    let server = only_child(tracer.id())?;
+    // When strace is killed, the server that it traces lives on.
+    let guard = ProcessGuard::new(server);
+    clients(tracer.address)?;
+    kill(Pid::from_raw(server.try_into()?), Signal::SIGTERM)?;
+    tracer.ended()?;
+    guard.ended();
+    Ok(parse(&fs::read_to_string(&counts).context("strace has counted nothing")?))
+}
+
+fn only_child(pid: u32) -> Result<u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    let child = children.split_whitespace().next().context("strace runs nothing")?;
+    Ok(child.parse()?)
+}
+
+/// Reads strace's table: `% time, seconds, usecs/call, calls, errors, syscall`, in which
+/// errors may be blank.
+fn parse(text: &str) -> Calls {
+    let call = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let name = *words.last().filter(|name| **name != "total")?;
+        words.first()?.parse::<f64>().ok()?;
+        Some((name.to_owned(), words.get(3).filter(|_| words.len() >= 5)?.parse().ok()?))
+    };
+    text.lines().filter_map(call).collect()
+}
+
+fn parts(all: &[Counted]) -> Vec<Part> {
+    let labels = Labels {
+        title: "System calls for a client that connects, asks once, and goes",
+        description: "A bar for each server.",
+        x: "",
+        y: "system calls for each client",
+    };
+    let bar = |one: &Counted| Series::plain(one.server, [(0.0, one.each.values().sum())]);
+    let chart = Chart::new(Kind::Bar, &labels, all.iter().map(bar));
+    let head = "server | >a request on a kept connection | which | >a client with one request | which";
+    let row = |Counted { server, kept, each }: &Counted| {
+        let [kept, each] = [kept, each]
+            .map(|calls| format!("{} | {}", tenths(calls.values().sum()), names(calls)));
+        format!("`{server}` | {kept} | {each}")
+    };
+    vec![Part::once("syscalls", table(head, all.iter().map(row)), Some(chart))]
+}
+
+/// A whole number, or one with a tenth.
+fn tenths(calls: f64) -> String {
+    match (calls - calls.round()).abs() < 0.05 {
+        true => format!("{calls:.0}"),
+        false => format!("{calls:.1}"),
+    }
+}
+
+/// The most frequent first.
+fn names(calls: &Calls) -> String {
+    let mut calls: Vec<_> = calls.iter().collect();
+    calls.sort_by(|a, b| b.1.total_cmp(a.1));
+    let name = |(name, count): (&String, &f64)| match tenths(*count).as_str() {
+        "1" => format!("`{name}`"),
+        count => format!("{count} `{name}`"),
+    };
+    calls.into_iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_of_strace_is_read_with_and_without_errors() {
+        let text = "% time     seconds  usecs/call     calls    errors syscall\n\
+                    ------ ----------- ----------- --------- --------- ----------------\n \
+                    60.00    0.000300           3       100        50 accept4\n \
+                    40.00    0.000200           2       101           read\n\
+                    ------ ----------- ----------- --------- --------- ----------------\n\
+                    100.00    0.000500           2       201        50 total\n";
+        let read = parse(text);
+        assert_eq!(
+            read.into_iter().collect::<Vec<_>>(),
+            [("accept4".to_owned(), 100.0), ("read".to_owned(), 101.0)]
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! `lab waiting`: what a client costs its server, by what the two wait for.
+//!
+//! Clients are idle; or have sent half a head and no more; or wait for an answer that sleeps.
+//! Each time the server's own memory is read (`RssAnon` of proc(5)), of a fresh program. An
+//! idle client costs next to nothing. A client in the middle of something has to be
+//! remembered: by a thread's stack, by a connection's buffers, by a coroutine's stack, by a
+//! future.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use ch01_blocking::program::raise_descriptor_limit;
+use serde::Serialize;
+
+use crate::lab::prelude::*;
+use crate::lab::tools::clients::{hold, waiting};
+use crate::lab::tools::server::Server;
+
+/// Servers, and the most clients that each is tried with.
+const SERVERS: [(&str, usize); 4] =
+    [("thread", 5_000), ("epoll", 10_000), ("coroutine", 10_000), ("async", 10_000)];
+static CLIENTS: Parameter =
+    Parameter { name: "clients at most", quick: &[1_000], full: &[10_000] };
+
+pub(crate) static EXPERIMENT: Experiment = Experiment {
+    name: "waiting",
+    question: "What does a client cost its server, by what the two wait for: thread, epoll, coroutine, async?",
+    predict: Predict {
+        ask: "A client has sent half a head, and no more. Which server holds least memory for it?",
+        form: Form::Choice {
+            options: &[
+                "thread: a stack",
+                "epoll: a connection's buffers",
+                "coroutine: a small stack",
+                "async: what one function still needs",
+            ],
+            answer: |record| {
+                let each = SERVERS
+                    .iter()
+                    .map(|(name, _)| record.figure(&[("server", name)], "half_a_head"));
+                let each = each.collect::<Option<Vec<f64>>>()?;
+                let least = |&(_, a): &(_, f64), &(_, b): &(_, f64)| a.total_cmp(&b);
+                let (option, least) = each.into_iter().enumerate().min_by(least)?;
+                let server = SERVERS[option].0;
+                Some((option, format!("the least is {server}'s, {}", bytes(least))))
+            },
+        },
+    },
+    parameters: &[&CLIENTS],
+    parts: &[tabled("waiting")],
+    from_page: true,
+    run,
+    sample: None,
+};
+
+/// What the clients have sent.
+const HALF: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: la";
+const SLEEP: &[u8] = b"GET /sleep/60000 HTTP/1.1\r\nHost: lab\r\n\r\n";
+/// Between two looks at a server's memory.
+const SETTLING: Duration = Duration::from_millis(100);
+/// Longer than a server's memory takes to settle.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(Serialize)]
+struct Row {
+    server: &'static str,
+    clients: usize,
+    /// Bytes for each client that is idle, …
+    idle: f64,
+    /// … that is in the middle of a head, …
+    half_a_head: f64,
+    /// … that waits for its answer.
+    asleep: f64,
+}
+
+fn run(run: &Run<'_>) -> Result<Results> {
+    raise_descriptor_limit();
+    let cells = SERVERS.map(|(server, most)| (server, most.min(run.one(&CLIENTS))));
+    let name =
+        |&(server, clients): &_| format!("{server}, {} clients", thousands(clients));
+    let row = |(server, clients)| {
+        let each = |what| each(run, server, clients, what);
+        let (idle, half_a_head, asleep) =
+            (each(None)?, each(Some(HALF))?, each(Some(SLEEP))?);
+        Ok(Row { server, clients, idle, half_a_head, asleep })
+    };
+    run.rows(cells.into(), name, row, parts)
+}
+
+/// Returns the memory for each client that has sent this; `None`: that was served and is idle.
+fn each(run: &Run<'_>, server: &str, clients: usize, what: Option<&[u8]>) -> Result<f64> {
+    let options = [
+        "--idle-timeout",
+        "3600",
+        "--head-timeout",
+        "3600",
+        "--max-connections",
+        "20000",
+    ];
+    let running = Server::start(run, server, &options)?;
+    // What the first client causes, and stays, belongs to no client.
+    drop(hold(running.address, 1)?);
+    let alone = settled(&running)?;
+    let held = match what {
+        None => hold(running.address, clients)?,
+        Some(request) => waiting(running.address, clients, request)?,
+    };
+    let memory = settled(&running)?;
+    drop(held);
+    Ok((memory as f64 - alone as f64) * 1024.0 / clients as f64)
+}
+
+/// Returns the server's memory when it no longer changes.
+fn settled(running: &Server) -> Result<u64> {
+    let deadline = Instant::now() + TIMEOUT;
+    let mut before = running.memory()?;
+    loop {
+        hold(running.address, 1)?;
+        thread::sleep(SETTLING);
+        let now = running.memory()?;
+        if now == before {
+            return Ok(now);
+        }
+        ensure!(Instant::now() < deadline, "its memory does not settle");
+        before = now;
+    }
+}
+
+fn parts(rows: &[Row]) -> Vec<Part> {
+    let head = "server | >clients | >each that is idle | >each that has sent half a head | >each that waits for its answer";
+    let row = |Row { server, clients, idle, half_a_head, asleep }: &Row| {
+        let each = [*idle, *half_a_head, *asleep].map(bytes).join(" | ");
+        format!("`{server}` | {} | {each}", thousands(*clients))
+    };
+    vec![Part::once("waiting", table(head, rows.iter().map(row)), None)]
+}

@@ -1,0 +1,162 @@
+//! What a reader predicts before seeing a result: the question's form, and the answers,
+//! stored in target/lab/predictions.json as `{NAME: {"prediction": ANSWER, "when": "…"}}`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::record::Record;
+use crate::files;
+use crate::paths::Paths;
+
+/// A question, and the form of its answer.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Predict {
+    /// The question.
+    pub ask: &'static str,
+    /// The answer's form.
+    #[serde(flatten)]
+    pub form: Form,
+}
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(tag = "form", rename_all = "lowercase")]
+pub enum Form {
+    /// One of several options.
+    Choice {
+        /// What there is to choose from.
+        options: &'static [&'static str],
+        /// Returns the option that a result confirms, and the result in words.
+        #[serde(skip)]
+        answer: fn(&Record) -> Option<(usize, String)>,
+    },
+    /// A number.
+    Number {
+        /// Its unit, as in `µs`.
+        unit: &'static str,
+        /// Returns the number that was measured.
+        #[serde(skip)]
+        answer: fn(&Record) -> Option<f64>,
+    },
+    /// A line drawn into a chart, over its x positions.
+    Curve {
+        /// The part's name.
+        chart: &'static str,
+        /// Which of its lines is predicted.
+        line: &'static str,
+    },
+}
+
+/// Returns which range between these ends a value is in: the option of a choice.
+pub(crate) fn range(value: f64, ends: &[f64]) -> usize {
+    ends.iter().filter(|end| value >= **end).count()
+}
+
+/// What a reader predicted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// The index of an option.
+    Choice(usize),
+    /// In the unit that was asked for.
+    Number(f64),
+    /// Points in the chart's own units, from left to right.
+    Curve(Vec<(f64, f64)>),
+}
+
+/// An answer, and when it was given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredPrediction {
+    /// The answer.
+    pub prediction: Answer,
+    /// The time as the sender writes it.
+    pub when: String,
+}
+
+/// More points than any chart has positions.
+const MAX_POINTS: usize = 64;
+
+/// Two pages may send theirs at once: reading, changing and writing is one step.
+static STORING: Mutex<()> = Mutex::new(());
+
+/// Returns everything that this reader has predicted.
+pub fn predictions(paths: &Paths) -> Result<BTreeMap<String, StoredPrediction>> {
+    let path = path(paths);
+    if !path.exists() {
+        return Ok(BTreeMap::new());
+    }
+    serde_json::from_str(&files::read(&path)?)
+        .with_context(|| format!("{} is not what the lab writes", path.display()))
+}
+
+/// Stores a prediction of the experiment `name`. A later one replaces it.
+///
+/// # Errors
+///
+/// The answer is not of the form that was asked for, or the file cannot be written.
+pub(crate) fn store(
+    paths: &Paths,
+    name: &str,
+    form: &Form,
+    given: StoredPrediction,
+) -> Result<()> {
+    ensure!(fits(form, &given.prediction), "that is no answer to what was asked");
+    ensure!(given.when.len() <= 64, "that is no time");
+    let _alone = STORING.lock().unwrap_or_else(PoisonError::into_inner);
+    // A file that cannot be read is replaced: nothing could be stored otherwise.
+    let mut all = predictions(paths).unwrap_or_default();
+    all.insert(name.to_owned(), given);
+    files::replace(&path(paths), &(serde_json::to_string_pretty(&all)? + "\n"))
+}
+
+fn fits(form: &Form, answer: &Answer) -> bool {
+    match (form, answer) {
+        (Form::Choice { options, .. }, Answer::Choice(at)) => *at < options.len(),
+        (Form::Number { .. }, Answer::Number(number)) => number.is_finite(),
+        (Form::Curve { .. }, Answer::Curve(points)) => {
+            let drawn = |&(x, y): &(f64, f64)| x.is_finite() && y.is_finite() && y > 0.0;
+            (1..=MAX_POINTS).contains(&points.len()) && points.iter().all(drawn)
+        }
+        _ => false,
+    }
+}
+
+fn path(paths: &Paths) -> PathBuf {
+    paths.own().join("predictions.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_of_the_form_that_was_asked_for() {
+        let choice = Form::Choice { options: &["a", "b"], answer: |_| None };
+        let curve = Form::Curve { chart: "c", line: "l" };
+        for (form, answer, expected) in [
+            (&choice, Answer::Choice(1), true),
+            (&choice, Answer::Choice(2), false),
+            (&choice, Answer::Number(1.0), false),
+            (&curve, Answer::Curve(vec![(1.0, 2.0)]), true),
+            (&curve, Answer::Curve(vec![]), false),
+            (&curve, Answer::Curve(vec![(1.0, f64::NAN)]), false),
+        ] {
+            assert_eq!(fits(form, &answer), expected, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn answers_as_a_page_sends_them() {
+        for (text, answer) in [
+            (r#"{"choice":1}"#, Answer::Choice(1)),
+            (r#"{"number":2.5}"#, Answer::Number(2.5)),
+            (r#"{"curve":[[1,2]]}"#, Answer::Curve(vec![(1.0, 2.0)])),
+        ] {
+            assert_eq!(serde_json::from_str::<Answer>(text).ok(), Some(answer), "{text}");
+        }
+    }
+}

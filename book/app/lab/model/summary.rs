@@ -1,0 +1,45 @@
+//! Repeats of one measurement: the median, and the extremes.
+
+use serde::{Deserialize, Serialize};
+
+/// The median and the extremes of some repeats.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// Half of the repeats are below.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The most.
+    pub max: f64,
+    /// How many repeats.
+    pub repeats: usize,
+}
+
+impl Summary {
+    /// Summarizes at least one value; of none, all are NaN.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Summary {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        let last = values.len().saturating_sub(1);
+        let median = at(values.len() / 2);
+        Summary { median, min: at(0), max: at(last), repeats: values.len() }
+    }
+
+    /// Summarizes one figure of several samples.
+    pub fn over<S>(samples: &[S], figure: impl Fn(&S) -> f64) -> Summary {
+        Summary::of(samples.iter().map(figure))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_what_came_in_any_order() {
+        let expected = Summary { median: 3.0, min: 1.0, max: 5.0, repeats: 3 };
+        assert_eq!(Summary::of([5.0, 1.0, 3.0]), expected);
+    }
+}

@@ -1,0 +1,74 @@
+//! What pages show of records: book/src/generated/ is drawn from book/results/, and a check
+//! compares the two.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use pulldown_cmark::{Options, Parser, html};
+
+use super::draw;
+use super::model::record::{Part, Record};
+use crate::files::{files, replace, stem};
+use crate::paths::Paths;
+
+/// Returns a part's table in HTML.
+pub(super) fn table(part: &Part) -> String {
+    let mut out = String::new();
+    html::push_html(&mut out, Parser::new_ext(&part.table, Options::ENABLE_TABLES));
+    out
+}
+
+/// Returns a part's chart as an SVG, over that of another record.
+pub(super) fn chart(part: &Part, over: Option<&Record>) -> Option<String> {
+    let recorded = over.and_then(|other| other.chart(&part.name));
+    Some(draw::svg(part.chart.as_ref()?, &part.name, recorded))
+}
+
+/// Returns what pages include of a record: the files' names and contents.
+fn pages(record: &Record) -> Vec<(String, String)> {
+    let Record { experiment, command, machine, .. } = record;
+    let mut files = Vec::new();
+    for part in &record.parts {
+        let Part { name, table, .. } = part;
+        // The page's script finds by this which experiment a figure is of.
+        let mut page = format!(
+            "<div class=\"measured\" data-experiment=\"{experiment}\" data-part=\"{name}\">\n\n{table}\n"
+        );
+        if let Some(data) = &part.chart {
+            page += &format!(
+                "<figure>\n{{{{#include {name}.svg}}}}\n<figcaption>{}</figcaption>\n</figure>\n\n",
+                data.caption()
+            );
+            files.push((format!("{name}.svg"), draw::svg(data, name, None)));
+        }
+        let how = if part.once { "" } else { ", medians of several repeats" };
+        page += &format!(
+            "*Recorded with `{command}`{how}, on {machine}. The same command measures yours.*\n\n</div>\n"
+        );
+        files.push((format!("{name}.md"), page));
+    }
+    files
+}
+
+/// Reads every recorded result, by its name.
+pub(crate) fn records(paths: &Paths) -> Result<BTreeMap<String, Record>> {
+    let mut records = BTreeMap::new();
+    for path in files(&paths.recorded(), "json")? {
+        let name = stem(&path);
+        let record = Record::read(&paths.recorded(), name)?;
+        records.extend(record.map(|record| (name.to_owned(), record)));
+    }
+    Ok(records)
+}
+
+/// Draws everything below book/src/generated/ that comes from results: names and contents.
+pub(crate) fn drawn(paths: &Paths) -> Result<BTreeMap<String, String>> {
+    Ok(records(paths)?.values().flat_map(pages).collect())
+}
+
+/// Writes what pages show of this record.
+pub(super) fn write(paths: &Paths, record: &Record) -> Result<()> {
+    pages(record)
+        .iter()
+        .try_for_each(|(name, text)| replace(&paths.generated().join(name), text))
+}

@@ -1,0 +1,69 @@
+//! Clients that a server has served once: connected, answered, and kept.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+/// The most connections before the first of them is answered: fewer than a backlog holds.
+const AT_ONCE: usize = 100;
+/// Longer than any answer takes.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A request that keeps its connection.
+pub(crate) const KEPT: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: lab\r\n\r\n";
+/// One that ends it.
+pub(crate) const LAST: &[u8] =
+    b"GET /plaintext HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
+const ANSWER: &[u8] = b"Hello, World!";
+
+/// Opens `count` connections; each is served once and kept.
+pub(crate) fn hold(address: SocketAddr, count: usize) -> Result<Vec<TcpStream>> {
+    let mut held: Vec<TcpStream> = Vec::with_capacity(count);
+    while held.len() < count {
+        let old = held.len();
+        for _ in old..count.min(old + AT_ONCE) {
+            held.push(ask(address, KEPT)?);
+        }
+        for client in &mut held[old..] {
+            answered(client)?;
+        }
+    }
+    Ok(held)
+}
+
+/// Opens `count` connections, each of which has sent `request` and waits.
+pub(crate) fn waiting(
+    address: SocketAddr,
+    count: usize,
+    request: &[u8],
+) -> Result<Vec<TcpStream>> {
+    let mut waiting: Vec<TcpStream> = Vec::with_capacity(count);
+    while waiting.len() < count {
+        for _ in 0..AT_ONCE.min(count - waiting.len()) {
+            waiting.push(ask(address, request)?);
+        }
+        hold(address, 1)?; // all before this one have been accepted
+    }
+    Ok(waiting)
+}
+
+/// Connects and sends a request.
+pub(crate) fn ask(address: SocketAddr, request: &[u8]) -> Result<TcpStream> {
+    let mut client = TcpStream::connect(address).context("cannot connect")?;
+    client.set_read_timeout(Some(TIMEOUT))?;
+    client.write_all(request)?;
+    Ok(client)
+}
+
+/// Waits for one answer of `/plaintext`, and returns it.
+pub(crate) fn answered(client: &mut TcpStream) -> Result<Vec<u8>> {
+    let (mut answer, mut piece) = (Vec::new(), [0; 1024]);
+    while !answer.ends_with(ANSWER) {
+        let n = client.read(&mut piece).context("no answer came")?;
+        ensure!(n > 0, "the server hung up");
+        answer.extend_from_slice(&piece[..n]);
+    }
+    Ok(answer)
+}

@@ -1,0 +1,17 @@
+//! What experiments measure with.
+
+pub(super) mod clients;
+#[cfg(target_os = "linux")]
+pub(super) mod cores;
+#[cfg(target_os = "linux")]
+pub(super) mod held;
+#[cfg(target_os = "linux")]
+pub(super) mod peers;
+pub(super) mod progress;
+#[cfg(target_os = "linux")]
+pub(super) mod ranking;
+#[cfg(target_os = "linux")]
+pub(super) mod requirements;
+pub(super) mod run;
+pub(super) mod sample;
+pub(super) mod server;

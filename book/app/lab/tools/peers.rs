@@ -1,0 +1,215 @@
+//! The servers that are compared: those of the book, and the peers of tests/peers.
+
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use client_suite::profile::{Model, ServerProfile};
+
+use super::clients::{KEPT, answered, ask};
+use super::cores::Cores;
+use super::run::Run;
+use super::server::Server;
+use crate::{files, servers};
+
+const STAGES: [&str; 7] =
+    ["epoll", "epoll-et", "coroutine", "async", "poll", "thread", "reactors"];
+const PEERS: [&str; 5] = ["floor", "hyper", "actix-web", "may_minihttp", "nginx"];
+/// What some of them are made of, by cargo's names.
+const PACKAGES: [(&str, &str); 4] = [
+    ("hyper", "hyper"),
+    ("hyper", "tokio"),
+    ("actix-web", "actix-web"),
+    ("may_minihttp", "may_minihttp"),
+];
+/// Peers without files.
+const NO_FILES: [&str; 2] = ["floor", "may_minihttp"];
+/// Peers that are built without a library of others.
+const ALWAYS: [&str; 2] = ["floor", "nginx"];
+/// The peer that may not be installed.
+const OPTIONAL: &str = "nginx";
+/// Limits keep their defaults, except those that would end this comparison.
+const OPTIONS: [&str; 4] = ["--idle-timeout", "3600", "--max-connections", "20000"];
+/// Longer than any server takes to start.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A server, and how it is started.
+#[derive(Clone, Debug)]
+pub(crate) struct Entrant {
+    pub name: String,
+    program: PathBuf,
+    options: Vec<String>,
+    pub serves_files: bool,
+}
+
+impl Entrant {
+    /// Parses `NAME=PROGRAM …`, from the command line.
+    pub(crate) fn named(text: &str) -> Result<Entrant> {
+        let (name, command) = text.split_once('=').context("not NAME=PROGRAM")?;
+        let mut words = command.split_whitespace().map(str::to_owned);
+        Ok(Entrant {
+            name: name.to_owned(),
+            program: words.next().context("not NAME=PROGRAM")?.into(),
+            options: words.collect(),
+            serves_files: true,
+        })
+    }
+
+    /// Finds a server of the book, and builds it if need be.
+    fn stage(run: &Run<'_>, name: String) -> Result<Entrant> {
+        let stage = ServerProfile::by_name(&name)
+            .with_context(|| format!("no server of the book is called {name}"))?;
+        if matches!(stage.model, Model::ProcessPerClient | Model::PoolOfProcesses) {
+            bail!(
+                "{name} is several processes, and only one is measured; choose another"
+            );
+        }
+        let mut options: Vec<String> = OPTIONS.map(str::to_owned).to_vec();
+        if matches!(name.as_str(), "reactors" | "coroutine" | "async") {
+            options.extend(["--threads", "1"].map(str::to_owned));
+        }
+        let program = servers::find(run.paths, &name)?;
+        Ok(Entrant { name, program, options, serves_files: true })
+    }
+
+    /// Starts it on the server's core.
+    pub(crate) fn start(&self, site: &Path, cores: &Cores) -> Result<Server> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.options).arg("--root").arg(site);
+        command.env("TMPDIR", site); // for nginx's configuration
+        let running = cores.start(|| Server::command(&mut command, &self.name))?;
+        // A program that executes another one prints where it listens before it does.
+        let start = Instant::now();
+        while let Err(error) = TcpStream::connect(running.address) {
+            ensure!(start.elapsed() < TIMEOUT, "{} does not listen: {error}", self.name);
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(running)
+    }
+}
+
+/// Returns all that are named; where none are, the usual ones. Builds what is missing.
+pub(crate) fn all(
+    run: &Run<'_>,
+    stages: &[String],
+    beside: &[Entrant],
+    peers: &[String],
+) -> Result<Vec<Entrant>> {
+    let or = |names: &[String], usual: &[&str]| -> Vec<String> {
+        let usual = usual.iter().copied().map(str::to_owned);
+        if names.is_empty() { usual.collect() } else { names.to_vec() }
+    };
+    let stages = or(stages, &STAGES).into_iter().map(|name| Entrant::stage(run, name));
+    let mut all = stages.collect::<Result<Vec<_>>>()?;
+    all.extend_from_slice(beside);
+    let peers = or(peers, &PEERS);
+    let built = build(run, &peers)?;
+    all.extend(peers.into_iter().map(|name| Entrant {
+        program: built.join(&name),
+        options: Vec::new(),
+        serves_files: !NO_FILES.contains(&name.as_str()),
+        name,
+    }));
+    Ok(all)
+}
+
+/// Has cargo build the peers; returns where they are.
+fn build(run: &Run<'_>, names: &[String]) -> Result<PathBuf> {
+    let checkout = run.paths.checkout();
+    let target = checkout.join("target/peers");
+    for name in names {
+        let known = PEERS.contains(&name.as_str());
+        ensure!(known, "no peer is called {name}: {}", PEERS.join(", "));
+    }
+    // Each has a feature of its name, but for those that need no library.
+    let features: Vec<_> =
+        names.iter().map(String::as_str).filter(|name| !ALWAYS.contains(name)).collect();
+    eprintln!(
+        "compare: building tests/peers, which may take some minutes the first time"
+    );
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--locked", "--no-default-features"])
+        .args(["--features", &features.join(",")])
+        .arg("--manifest-path")
+        .arg(checkout.join("tests/peers/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .status()
+        .context("cannot run cargo to build the peers")?;
+    ensure!(
+        status.success(),
+        "cargo could not build tests/peers; it needs its crates from crates.io the first time"
+    );
+    Ok(target.join("release"))
+}
+
+/// Asks each of them once: all that are there must say as much as the first does. Returns
+/// them, and the versions of those that are not ours.
+pub(crate) fn inspected(
+    all: Vec<Entrant>,
+    run: &Run<'_>,
+    site: &Path,
+    cores: &Cores,
+    remarks: &mut Vec<String>,
+) -> Result<(Vec<Entrant>, Vec<String>)> {
+    let mut versions = locked(run, &all)?;
+    let mut there = Vec::new();
+    let mut first: Option<Vec<u8>> = None;
+    for entrant in all {
+        let running = match entrant.start(site, cores) {
+            Err(_) if entrant.name == OPTIONAL => {
+                remarks.push(format!("Without {OPTIONAL}, which is not installed here"));
+                continue;
+            }
+            running => running?,
+        };
+        let answer =
+            ask(running.address, KEPT).and_then(|mut asked| answered(&mut asked));
+        let answer = answer.with_context(|| entrant.name.clone())?;
+        let expected = first.get_or_insert_with(|| answer.clone());
+        ensure!(
+            answer.len() == expected.len(),
+            "{} answers with {} bytes, and the first server with {}:\n{:?}\n{:?}",
+            entrant.name,
+            answer.len(),
+            expected.len(),
+            String::from_utf8_lossy(&answer),
+            String::from_utf8_lossy(expected)
+        );
+        if entrant.name == OPTIONAL {
+            versions.push(version(&running)?);
+        }
+        there.push(entrant);
+    }
+    Ok((there, versions))
+}
+
+/// Returns the versions that cargo has built.
+fn locked(run: &Run<'_>, all: &[Entrant]) -> Result<Vec<String>> {
+    let path = run.paths.checkout().join("tests/peers/Cargo.lock");
+    let lock: toml::Table = files::read(&path)?.parse()?;
+    let version = |name: &str| {
+        let packages = lock.get("package")?.as_array()?;
+        let package = packages.iter().find(|package| {
+            package.get("name").and_then(toml::Value::as_str) == Some(name)
+        })?;
+        Some(format!("{name} {}", package.get("version")?.as_str()?))
+    };
+    Ok(PACKAGES
+        .into_iter()
+        .filter(|(peer, _)| all.iter().any(|one| one.name == *peer))
+        .filter_map(|(_, package)| version(package))
+        .collect())
+}
+
+/// Asks the program that runs for its version.
+fn version(running: &Server) -> Result<String> {
+    let output =
+        Command::new(format!("/proc/{}/exe", running.id())).arg("-v").output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    Ok(said.trim().trim_start_matches("nginx version: ").replace('/', " "))
+}

@@ -1,0 +1,263 @@
+//! What a number of connections requires, and whether this machine has it: known before they
+//! are opened.
+
+use std::fmt;
+use std::fs;
+
+use anyhow::{Result, ensure};
+use nix::sys::resource::{Resource, getrlimit};
+
+use crate::proc::meminfo;
+use crate::text::{bytes, table, thousands};
+
+/// Descriptors of a process that are no connections.
+const OTHERS: u64 = 64;
+/// The most that have connected and not been accepted yet; see `load`.
+const AT_ONCE: u64 = 500;
+/// Connections from each source address, and some that linger from before (TIME_WAIT).
+const PORTS: u64 = 4096 + 1024;
+/// What one connection may cost the kernel and the processes at both ends, generously, in
+/// bytes. The experiment measures what it does.
+const EACH: u64 = 13 * 1024;
+/// The same for a server and its process of clients.
+const EACH_PAIR: u64 = 16 * 1024 * 1024;
+
+/// What this machine allows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Of one process.
+    descriptors: u64,
+    /// Of all processes, and not yet taken.
+    files: u64,
+    processes: u64,
+    backlog: u64,
+    /// For connections from one address to another, and not yet taken.
+    ports: u64,
+    /// Descriptors in all epolls of one user.
+    watches: u64,
+    /// Connections that the firewall can still track, if there is one.
+    tracked: Option<u64>,
+    /// In bytes.
+    memory: u64,
+}
+
+impl Limits {
+    /// Asks this machine.
+    pub(crate) fn here() -> Result<Limits> {
+        let (_, descriptors) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        let ports = numbers("/proc/sys/net/ipv4/ip_local_port_range");
+        let files = numbers("/proc/sys/fs/file-nr"); // taken, free, and the most
+        // A firewall that tracks nothing now has no rules for it, and will not begin.
+        let tracked = first("/proc/sys/net/netfilter/nf_conntrack_count");
+        let tracked = tracked.filter(|count| *count > 0).and_then(|count| {
+            let most = first("/proc/sys/net/netfilter/nf_conntrack_max")?;
+            Some(most.saturating_sub(count))
+        });
+        let or_any = |path| first(path).unwrap_or(u64::MAX);
+        Ok(Limits {
+            descriptors,
+            files: match files[..] {
+                [taken, _, most] => most.saturating_sub(taken),
+                _ => u64::MAX,
+            },
+            processes: or_any("/proc/sys/kernel/pid_max"),
+            backlog: or_any("/proc/sys/net/core/somaxconn"),
+            ports: match ports[..] {
+                [low, high] => (high + 1).saturating_sub(low),
+                _ => u64::MAX,
+            },
+            watches: or_any("/proc/sys/fs/epoll/max_user_watches"),
+            tracked,
+            memory: meminfo("MemAvailable") * 1024,
+        })
+    }
+}
+
+fn numbers(path: &str) -> Vec<u64> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+}
+
+fn first(path: &str) -> Option<u64> {
+    numbers(path).first().copied()
+}
+
+/// How the connections are shared out among processes, and what that takes.
+#[derive(Debug)]
+pub(crate) struct Requirements {
+    /// Connections of each server and its process of clients.
+    pub shares: Vec<usize>,
+    rows: Vec<Requirement>,
+}
+
+/// What is needed, what there is, and which limit that is with what to do about it.
+#[derive(Debug)]
+struct Requirement(&'static str, u64, u64, &'static str);
+
+/// The one that counts bytes.
+const MEMORY: &str = "memory, at most";
+
+impl Requirements {
+    /// Of this many connections. Each process has as many of them as it may.
+    pub(crate) fn of(connections: usize, limits: &Limits) -> Result<Requirements> {
+        let room = limits.descriptors.saturating_sub(OTHERS);
+        ensure!(
+            room > 0,
+            "a process may have {} descriptors here: too few for anything; \
+             raise the limit (ulimit -Hn)",
+            limits.descriptors
+        );
+        let all = connections as u64;
+        let pairs = all.div_ceil(room).max(1);
+        let shares: Vec<usize> = (0..pairs)
+            .map(|at| (all / pairs + u64::from(at < all % pairs)) as usize)
+            .collect();
+        let largest = shares[0] as u64;
+        let mut rows = vec![
+            Requirement(
+                "processes, half of them servers",
+                2 * pairs,
+                limits.processes,
+                "kernel.pid_max: sysctl -w kernel.pid_max=N",
+            ),
+            Requirement(
+                "descriptors in each process",
+                largest + OTHERS,
+                limits.descriptors,
+                "the hard limit of a process: ulimit -Hn",
+            ),
+            Requirement(
+                "descriptors in all of them",
+                2 * (all + pairs * OTHERS),
+                limits.files,
+                "fs.file-max: sysctl -w fs.file-max=N",
+            ),
+            Requirement(
+                "descriptors watched by epolls",
+                2 * all,
+                limits.watches,
+                "fs.epoll.max_user_watches: sysctl -w fs.epoll.max_user_watches=N",
+            ),
+            Requirement(
+                "ports of each source address",
+                PORTS.min(largest),
+                limits.ports,
+                "net.ipv4.ip_local_port_range: sysctl -w net.ipv4.ip_local_port_range='32768 60999'",
+            ),
+            Requirement(
+                "places in each accept queue",
+                AT_ONCE.min(largest),
+                limits.backlog,
+                "net.core.somaxconn: sysctl -w net.core.somaxconn=4096",
+            ),
+            Requirement(
+                MEMORY,
+                all * EACH + pairs * EACH_PAIR,
+                limits.memory,
+                "the memory: ask for fewer connections, or end other programs",
+            ),
+        ];
+        if let Some(tracked) = limits.tracked {
+            let limit = "net.netfilter.nf_conntrack_max: sysctl -w net.netfilter.nf_conntrack_max=N";
+            let what = "connections that a firewall remembers";
+            rows.insert(rows.len() - 1, Requirement(what, all, tracked, limit));
+        }
+        Ok(Requirements { shares, rows })
+    }
+
+    /// Returns them for a page.
+    pub(crate) fn table(&self) -> String {
+        let row = |row: &Requirement| {
+            let [needed, there] = row.shown();
+            let limit = row.3.split(':').next().unwrap_or_default();
+            format!("{} | {needed} | {there} | {limit}", row.0)
+        };
+        table("what | >needed | >there | the limit", self.rows.iter().map(row))
+    }
+
+    /// # Errors
+    ///
+    /// There is less than is needed; says of what, and what to do about it.
+    pub(crate) fn check(&self) -> Result<()> {
+        for row @ Requirement(what, needed, there, limit) in &self.rows {
+            let enough = needed <= there;
+            let [needed, there] = row.shown();
+            ensure!(
+                enough,
+                "so many connections cannot be had here: {what}, {needed} needed and {there} there; it is {limit}"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Requirement {
+    /// What is needed and what there is, for people.
+    fn shown(&self) -> [String; 2] {
+        [self.1, self.2].map(|number| match number {
+            u64::MAX => "any number".to_owned(),
+            number if self.0 == MEMORY => bytes(number as f64),
+            number => thousands(number as usize),
+        })
+    }
+}
+
+impl fmt::Display for Requirements {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  {:<38} {:>12} {:>14}", "", "needed", "there")?;
+        for row in &self.rows {
+            let [needed, there] = row.shown();
+            writeln!(f, "  {:<38} {needed:>12} {there:>14}", row.0)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLENTY: Limits = Limits {
+        descriptors: 20_000,
+        files: 1_000_000,
+        processes: 32_768,
+        backlog: 4096,
+        ports: 28_232,
+        watches: 1_000_000,
+        tracked: None,
+        memory: 1 << 40,
+    };
+
+    #[test]
+    fn every_connection_has_a_place() -> Result<()> {
+        for (connections, pairs) in [(1, 1), (19_936, 1), (19_937, 2), (200_000, 11)] {
+            let all = Requirements::of(connections, &PLENTY)?;
+            all.check()?;
+            assert_eq!(all.shares.len(), pairs);
+            assert_eq!(all.shares.iter().sum::<usize>(), connections);
+            assert!(all.shares.iter().all(|share| *share <= 19_936));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_limit_that_forbids_it_is_named() -> Result<()> {
+        let poor: [(Limits, &str); 6] = [
+            (Limits { files: 399_999, ..PLENTY }, "fs.file-max"),
+            (Limits { processes: 20, ..PLENTY }, "kernel.pid_max"),
+            (Limits { backlog: 128, ..PLENTY }, "net.core.somaxconn"),
+            (Limits { ports: 1_000, ..PLENTY }, "net.ipv4.ip_local_port_range"),
+            (Limits { tracked: Some(65_536), ..PLENTY }, "nf_conntrack_max"),
+            (Limits { memory: 1 << 30, ..PLENTY }, "the memory"),
+        ];
+        for (limits, name) in poor {
+            let said = Requirements::of(200_000, &limits)?.check();
+            let said = said.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(said.contains(name), "{name}: {said:?}");
+            assert_eq!(said.lines().count(), 1);
+        }
+        let said = Requirements::of(10, &Limits { descriptors: 64, ..PLENTY });
+        assert!(said.is_err());
+        Ok(())
+    }
+}

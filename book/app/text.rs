@@ -1,0 +1,116 @@
+//! Numbers and tables as a reader sees them.
+
+/// Bytes in the largest unit of which there is at least one.
+pub(crate) fn bytes(bytes: f64) -> String {
+    match bytes / 1024.0 {
+        kib if kib >= 1024.0 * 1024.0 => format!("{:.1} GiB", kib / 1024.0 / 1024.0),
+        kib if kib >= 1024.0 => format!("{:.1} MiB", kib / 1024.0),
+        kib if kib >= 1.0 => format!("{kib:.1} KiB"),
+        _ => format!("{bytes:.0} B"),
+    }
+}
+
+/// A whole number with commas.
+pub(crate) fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A number of things: `1 silent client`, `10 silent clients`.
+pub(crate) fn counted(count: usize, thing: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{} {thing}{s}", thousands(count))
+}
+
+/// A measured value in a table's cell: three digits, or all that stand before the point.
+pub(crate) fn measured(value: f64) -> String {
+    match value {
+        v if v < 10.0 => format!("{v:.2}"),
+        v if v < 100.0 => format!("{v:.1}"),
+        v => thousands(v.round() as usize),
+    }
+}
+
+/// A number in a sentence: three digits without trailing zeros, or all that stand before the
+/// point.
+pub(crate) fn in_words(number: f64) -> String {
+    let size = number.abs();
+    if size >= 100.0 {
+        let sign = if number < 0.0 { "-" } else { "" };
+        return format!("{sign}{}", thousands(size.round() as usize));
+    }
+    let places = match size {
+        s if s >= 10.0 => 1,
+        s if s >= 1.0 => 2,
+        s if s > 0.0 => 2 + (-s.log10()).ceil() as usize,
+        _ => 0,
+    };
+    let text = format!("{number:.*}", places.min(12));
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+/// A Markdown table. `head` names the columns, `server | >memory`, with `>` before each that
+/// is aligned to the right; a row has the same form, without `>`.
+pub(crate) fn table(head: &str, rows: impl IntoIterator<Item = String>) -> String {
+    let names = head.split('|').map(|name| name.trim().trim_start_matches('>'));
+    let mut table = format!("| {} |\n|", names.collect::<Vec<_>>().join(" | "));
+    for name in head.split('|') {
+        table += if name.trim().starts_with('>') { "--:|" } else { "---|" };
+    }
+    table.push('\n');
+    for row in rows {
+        table += &format!("| {row} |\n");
+    }
+    table
+}
+
+/// Text in an SVG or in HTML.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(thousands(10), "10");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!([900.0, 2048.0].map(bytes), ["900 B", "2.0 KiB"]);
+        assert_eq!(bytes(3.5 * 1024.0 * 1024.0), "3.5 MiB");
+        assert_eq!(counted(1, "silent client"), "1 silent client");
+        assert_eq!(counted(1_000, "client"), "1,000 clients");
+        let values = [0.456, 5.678, 56.78, 5678.9].map(measured);
+        assert_eq!(values, ["0.46", "5.68", "56.8", "5,679"]);
+        for (number, text) in [
+            (0.0, "0"),
+            (0.631, "0.631"),
+            (0.00045, "0.00045"),
+            (3.0, "3"),
+            (3.456, "3.46"),
+            (34.56, "34.6"),
+            (1234.5, "1,235"),
+            (-7.0, "-7"),
+        ] {
+            assert_eq!(in_words(number), text);
+        }
+    }
+
+    #[test]
+    fn a_table_aligns_its_numbers() {
+        let rows = ["`a` | 1".to_owned(), "`b` | 2".to_owned()];
+        let expected = "| server | memory |\n|---|--:|\n| `a` | 1 |\n| `b` | 2 |\n";
+        assert_eq!(table("server | >memory", rows), expected);
+    }
+}
