@@ -86,9 +86,9 @@ fn run(run: &Run<'_>) -> Result<Results> {
             scope.spawn(move || measure_server(run, server, own, shown))
         };
         let all: Vec<_> = SERVERS.into_iter().zip(&all).map(of).collect();
-        all.into_iter()
-            .map(|server| server.join().unwrap_or_else(|_| std::process::exit(101)))
-            .collect::<Result<()>>()
+        all.into_iter().try_for_each(|server| {
+            server.join().unwrap_or_else(|_| std::process::exit(101))
+        })
     })?;
     Results::new(&rows(), parts(run, &rows()))
 }
