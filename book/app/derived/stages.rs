@@ -49,7 +49,12 @@ fn idle(results: &Results, stage: &ServerProfile) -> String {
     }
 }
 
-fn request(results: &Results, stage: &ServerProfile, manner: &str, clients: usize) -> String {
+fn request(
+    results: &Results,
+    stage: &ServerProfile,
+    manner: &str,
+    clients: usize,
+) -> String {
     let clients = clients.to_string();
     let fields = [("server", stage.name), ("manner", manner), ("clients", &clients)];
     let figure = |name| results.figure("concurrency", &fields, name);

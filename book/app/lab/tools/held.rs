@@ -59,7 +59,10 @@ impl Clients {
     }
 
     /// Has every client that is still connected ask once more. Their process ends then.
-    pub(crate) fn ask_again(mut self, progress: &mut dyn FnMut(usize)) -> Result<HoldOutcome> {
+    pub(crate) fn ask_again(
+        mut self,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<HoldOutcome> {
         let mut gate = self.process.0.stdin.take().context("no standard input")?;
         gate.write_all(b"\n").context("clients have ended")?;
         loop {
