@@ -88,8 +88,9 @@ pub enum Wake {
 pub enum Next {
     /// To be woken for this, or when this deadline passes.
     Wait(Interest, Instant),
-    /// To be woken when its client speaks again, or when this deadline passes.
-    Idle(Instant),
+    /// To be woken when its client sends a request, or after the idle timeout. It owns no
+    /// buffers until then.
+    Idle,
     /// What it wanted before: nothing has happened.
     Unchanged,
     /// Another turn, when the others have had theirs.
@@ -157,14 +158,17 @@ impl<T: Transport> Connection<T> {
             Err(error) => Err(error),
         };
         match next {
-            Ok(Next::Idle(_)) => {
+            Ok(Next::Idle) => {
                 let moved = work.share.moved;
                 shared.pool.give_back(work);
                 if was_idle && !moved {
                     return Ok(Next::Unchanged); // nobody spoke: no new deadline
                 }
             }
-            Ok(Next::Close) | Err(_) => shared.pool.give_back(work),
+            Ok(Next::Close) | Err(_) => {
+                work.clear();
+                shared.pool.give_back(work);
+            }
             Ok(_) => self.work = Some(work),
         }
         next
@@ -206,18 +210,12 @@ impl<T: Transport> Connection<T> {
     fn drive(&mut self, work: &mut Work, shared: &mut Shared<'_>) -> io::Result<Next> {
         loop {
             match self.state {
-                State::Receive => {
-                    let room = work.inbox.space().len();
-                    match self.fill(work)? {
-                        None => return Ok(self.wait_for_input(work, shared)),
-                        Some(0) if work.inbox.is_empty() => return Ok(Next::Close),
-                        Some(0) => self.refuse(HttpError::CUT_OFF, work, shared),
-                        Some(n) => {
-                            self.readable = n == room || self.eof;
-                            self.state = State::Decide;
-                        }
-                    }
-                }
+                State::Receive => match self.fill(work)? {
+                    None => return Ok(self.wait_for_input(work, shared)),
+                    Some(0) if work.inbox.is_empty() => return Ok(Next::Close),
+                    Some(0) => self.refuse(HttpError::CUT_OFF, work, shared),
+                    Some(_) => self.state = State::Decide,
+                },
                 State::Decide => match work.inbox.next(&shared.site.limits) {
                     Parsed::Complete(request) => {
                         let response = shared.site.respond(&request);
@@ -291,8 +289,12 @@ impl<T: Transport> Connection<T> {
         if !self.readable {
             return Ok(None);
         }
+        let room = work.inbox.space().len();
         match Turn(&mut self.transport, &mut work.share).fill(&mut work.inbox) {
-            Ok(n) => Ok(Some(n)),
+            Ok(n) => {
+                self.readable = n == room || self.eof; // or that was all
+                Ok(Some(n))
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.readable = work.share.is_used_up();
                 Ok(None)

@@ -38,6 +38,8 @@ pub struct EventLoop<'a, P> {
     again: Vec<Token>,
     /// The same of the listener.
     accept_again: bool,
+    /// Connections that have become idle in this round; their deadlines are set at its end.
+    idle: Vec<Token>,
     /// When accepting goes on, after the system was out of descriptors.
     paused: Option<Instant>,
     /// When those who are still here are cut off.
@@ -95,6 +97,7 @@ impl<P: Poller> EventLoop<'_, P> {
             for token in std::mem::take(&mut self.again) {
                 self.turn(token, Wake::Again);
             }
+            self.set_idle_deadlines(); // before the old ones are looked at
             self.timers.expired(self.shared.now, &mut late);
             for index in late.drain(..) {
                 if let Some(token) = self.guests.token(index) {
@@ -102,11 +105,28 @@ impl<P: Poller> EventLoop<'_, P> {
                 }
             }
             self.accept_on();
+            self.set_idle_deadlines();
         }
         Ok(())
     }
+    // ANCHOR_END: run
+
+    // ANCHOR: idle
+    /// Sets the deadline of each connection that has become idle in this round. The idle
+    /// time begins now, with one look at the clock for all of them.
+    fn set_idle_deadlines(&mut self) {
+        if self.idle.is_empty() {
+            return;
+        }
+        let due = self.shared.look() + self.shared.timeouts.idle;
+        let guests = &mut self.guests;
+        let idle = self.idle.drain(..).filter(|&token| {
+            guests.get_mut(token).is_some_and(|guest| guest.connection.is_idle())
+        });
+        self.timers.set_all(idle.map(|token| token.index), due);
+    }
+    // ANCHOR_END: idle
 }
-// ANCHOR_END: run
 
 impl<'a, P: Poller> EventLoop<'a, P> {
     /// A loop that has nobody yet.
@@ -137,6 +157,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
                 date: SystemTime::now(),
             },
             again: Vec::new(),
+            idle: Vec::new(),
             accept_again: false,
             paused: None,
             stopping: None,
@@ -157,8 +178,8 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     }
 
     // ANCHOR: turn
-    /// Gives a connection its turn. Its token may be worth nothing any more: then the
-    /// event was about somebody who has left.
+    /// Advances a connection, and arranges for its next turn. The token is stale if the
+    /// connection has been closed meanwhile: then the event is ignored.
     fn turn(&mut self, token: Token, wake: Wake) {
         let Some(guest) = self.guests.get_mut(token) else { return };
         trace::set_connection(guest.number.into());
@@ -169,34 +190,33 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             }
             _ => {}
         }
-        match guest.connection.advance(wake, &mut self.shared) {
-            Ok(next) => self.go_on(token, next),
-            Err(error) if error.kind() == ErrorKind::TimedOut => {
-                self.shared.site.stats.timeouts.add();
-                self.close(token, &"out of patience");
+        let interest = match guest.connection.advance(wake, &mut self.shared) {
+            Ok(Next::Unchanged) => return,
+            Ok(Next::Idle) => {
+                self.idle.push(token);
+                Interest::READ
             }
-            // The client's doing, and of no interest otherwise.
-            Err(error) => self.close(token, &error),
-        }
-    }
-
-    fn go_on(&mut self, token: Token, next: Next) {
-        let Some(guest) = self.guests.get_mut(token) else { return };
-        let (interest, due) = match next {
-            Next::Idle(due) => (Interest::READ, due),
-            Next::Wait(interest, due) => (interest, due),
-            Next::Unchanged => return,
-            Next::Again => {
+            Ok(Next::Wait(interest, due)) => {
+                self.timers.set(token.index, due);
+                interest
+            }
+            Ok(Next::Again) => {
                 self.timers.clear(token.index);
                 if !std::mem::replace(&mut guest.queued, true) {
                     self.again.push(token);
                 }
                 return;
             }
-            Next::Close => return self.close(token, &"done"),
+            Ok(Next::Close) => return self.close(token, &"done"),
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                self.shared.site.stats.timeouts.add();
+                return self.close(token, &"out of patience");
+            }
+            // Caused by the client, and of interest to a trace only.
+            Err(error) => return self.close(token, &error),
         };
-        self.timers.set(token.index, due);
-        // Only a change is told: most turns end as they began, waiting to read.
+        // Registered again only if it has changed: most turns end as they began, waiting
+        // to read.
         if guest.interest != interest {
             guest.interest = interest;
             let fd = guest.connection.transport().0.as_fd();

@@ -55,7 +55,8 @@ pub struct Timers {
     /// Milliseconds since `start` that are over and done with.
     now: u64,
     entries: Vec<Entry>,
-    slots: [[Slot; SLOTS]; DIALS],
+    /// Those of all dials, one dial after another.
+    slots: [Slot; SLOTS * DIALS],
     /// For each dial, a bit for each slot that is not empty.
     occupied: [u64; DIALS],
 }
@@ -75,7 +76,7 @@ struct Entry {
     due: u64,
     next: u32,
     previous: u32,
-    /// Dial and slot as one number.
+    /// Of all dials' slots.
     slot: u32,
 }
 
@@ -89,7 +90,7 @@ impl Timers {
             start,
             now: 0,
             entries: Vec::new(),
-            slots: [[EMPTY; SLOTS]; DIALS],
+            slots: [EMPTY; SLOTS * DIALS],
             occupied: [0; DIALS],
         }
     }
@@ -97,16 +98,21 @@ impl Timers {
     // ANCHOR: set
     /// Sets or moves the deadline of `index`, rounded up to a millisecond.
     pub fn set(&mut self, index: u32, at: Instant) {
+        self.set_all([index], at);
+    }
+
+    /// Sets or moves the deadlines of all `indices` to the same time.
+    pub fn set_all(&mut self, indices: impl IntoIterator<Item = u32>, at: Instant) {
         let at = at.saturating_duration_since(self.start);
         let due = milliseconds(at).max(self.now.saturating_add(1));
-        let at = index as usize;
-        if self.entries.len() <= at {
-            let none = Entry { due: 0, next: NONE, previous: NONE, slot: NONE };
-            self.entries.resize(at + 1, none);
+        let slot = self.slot(due);
+        for index in indices {
+            if self.entries.len() <= index as usize {
+                let none = Entry { due: 0, next: NONE, previous: NONE, slot: NONE };
+                self.entries.resize(index as usize + 1, none);
+            }
+            self.put(index, due, slot);
         }
-        self.unlink(index);
-        self.entries[at].due = due;
-        self.link(index);
     }
     // ANCHOR_END: set
 
@@ -120,28 +126,27 @@ impl Timers {
     /// When to look again: at the first deadline. It is earlier only if another that was
     /// cleared or moved would have come first, and then only once.
     pub fn next(&self) -> Option<Instant> {
-        let (_, dial, slot) = self.first_slot()?;
-        self.start.checked_add(Duration::from_millis(self.slots[dial][slot].earliest))
+        let (_, slot) = self.first_slot()?;
+        let earliest = Duration::from_millis(self.slots[slot as usize].earliest);
+        self.start.checked_add(earliest)
     }
 
     /// Takes out the deadlines that have passed, and adds their indices to the list.
     pub fn expired(&mut self, now: Instant, late: &mut Vec<u32>) {
         let now = now.saturating_duration_since(self.start).as_millis();
         let now = u64::try_from(now).unwrap_or(u64::MAX);
-        while let Some((at, dial, slot)) = self.first_slot().filter(|slot| slot.0 <= now)
-        {
+        while let Some((at, slot)) = self.first_slot().filter(|slot| slot.0 <= now) {
             // A slot that was found late is emptied as if it were found in time.
             self.now = self.now.max(at);
-            let mut index = std::mem::replace(&mut self.slots[dial][slot], EMPTY).first;
-            self.occupied[dial] &= !(1 << slot);
+            let mut index = self.empty(slot).first;
             while index != NONE {
                 let entry = &mut self.entries[index as usize];
-                let next = entry.next;
+                let Entry { due, next, .. } = *entry;
                 entry.slot = NONE;
-                if entry.due <= now {
+                if due <= now {
                     late.push(index);
                 } else {
-                    self.link(index);
+                    self.put(index, due, self.slot(due));
                 }
                 index = next;
             }
@@ -151,33 +156,50 @@ impl Timers {
 
     /// The first slot that is not empty, and its time. What is on a lower dial comes
     /// before all that is on a higher one, and on a dial a lower slot before a higher.
-    fn first_slot(&self) -> Option<(u64, usize, usize)> {
+    fn first_slot(&self) -> Option<(u64, u32)> {
         let dial = self.occupied.iter().position(|&slots| slots != 0)?;
         let slot = self.occupied[dial].trailing_zeros();
         let shift = BITS * dial as u32;
         // Above the last dial there are no digits.
         let above = u64::MAX.checked_shl(shift + BITS).unwrap_or(0);
-        Some((self.now & above | u64::from(slot) << shift, dial, slot as usize))
+        let at = self.now & above | u64::from(slot) << shift;
+        Some((at, (dial * SLOTS) as u32 + slot))
     }
 
-    fn link(&mut self, index: u32) {
-        let due = self.entries[index as usize].due;
-        // The highest digit in which it differs from now.
+    /// The slot of a deadline. Its dial is that of the highest digit in which it differs
+    /// from now.
+    fn slot(&self, due: u64) -> u32 {
         let dial = (self.now ^ due | 1).ilog2() / BITS;
-        let slot = (due >> (BITS * dial)) as usize % SLOTS;
-        let dial = dial as usize;
-        let list = &mut self.slots[dial][slot];
-        list.earliest = list.earliest.min(due);
-        let next = std::mem::replace(&mut list.first, index);
-        self.occupied[dial] |= 1 << slot;
+        let slot = (due >> (BITS * dial)) % SLOTS as u64;
+        dial * SLOTS as u32 + slot as u32
+    }
+
+    /// Puts a deadline into its slot. One that is put off by little is there already, as
+    /// most are.
+    fn put(&mut self, index: u32, due: u64, slot: u32) {
+        if self.entries[index as usize].slot != slot {
+            self.unlink(index);
+            self.link(index, slot);
+        }
         let entry = &mut self.entries[index as usize];
-        (entry.next, entry.previous) = (next, NONE);
-        entry.slot = (dial * SLOTS + slot) as u32;
+        entry.due = due;
+        let list = &mut self.slots[slot as usize];
+        let is_alone = list.first == index && entry.next == NONE;
+        list.earliest = if is_alone { due } else { list.earliest.min(due) };
+    }
+
+    /// Adds to the slot's list.
+    fn link(&mut self, index: u32, slot: u32) {
+        let next = std::mem::replace(&mut self.slots[slot as usize].first, index);
+        self.occupied[slot as usize / SLOTS] |= 1 << (slot as usize % SLOTS);
+        let entry = &mut self.entries[index as usize];
+        (entry.next, entry.previous, entry.slot) = (next, NONE, slot);
         if next != NONE {
             self.entries[next as usize].previous = index;
         }
     }
 
+    /// Takes out of the list of its slot, if it is in one.
     fn unlink(&mut self, index: u32) {
         let entry = &mut self.entries[index as usize];
         let Entry { next, previous, slot, .. } = *entry;
@@ -190,13 +212,16 @@ impl Timers {
         }
         if previous != NONE {
             self.entries[previous as usize].next = next;
-            return;
+        } else if next != NONE {
+            self.slots[slot as usize].first = next;
+        } else {
+            self.empty(slot);
         }
-        let (dial, slot) = (slot as usize / SLOTS, slot as usize % SLOTS);
-        self.slots[dial][slot].first = next;
-        if next == NONE {
-            self.slots[dial][slot] = EMPTY;
-            self.occupied[dial] &= !(1 << slot);
-        }
+    }
+
+    /// Empties a slot, and returns what it was.
+    fn empty(&mut self, slot: u32) -> Slot {
+        self.occupied[slot as usize / SLOTS] &= !(1 << (slot as usize % SLOTS));
+        std::mem::replace(&mut self.slots[slot as usize], EMPTY)
     }
 }

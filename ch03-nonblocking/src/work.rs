@@ -28,6 +28,15 @@ pub struct Work {
     pub(crate) share: Share,
 }
 
+impl Work {
+    /// Drops everything that was received and not answered, or answered and not sent.
+    pub(crate) fn clear(&mut self) {
+        self.inbox.clear();
+        self.outbox.clear();
+        self.later = None;
+    }
+}
+
 /// What all connections of a loop share, and what time it is.
 #[derive(Debug)]
 pub struct Shared<'a> {
@@ -88,11 +97,11 @@ impl Pool {
         work
     }
 
+    /// Takes back the buffers of a connection that has become idle, or has been closed and
+    /// its buffers [cleared](Work::clear).
     pub(crate) fn give_back(&mut self, mut work: Box<Work>) {
+        debug_assert!(work.inbox.is_pristine() && work.outbox.is_empty());
         if self.free.len() < KEPT {
-            work.inbox.clear();
-            work.outbox.clear();
-            work.later = None;
             work.wait = Wait::Idle;
             work.progress = Progress::default();
             work.lingered = 0;

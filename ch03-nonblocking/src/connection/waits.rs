@@ -17,10 +17,14 @@ impl<T: Transport> Connection<T> {
         let wait = match work.inbox.content_received() {
             Some(received) => Wait::Body { received },
             None if !work.inbox.is_pristine() => Wait::Head,
-            None if shared.site.is_draining() && !work.share.is_used_up() => {
-                return Next::Close;
+            None if work.share.is_used_up() => return Next::Again, // more may be there
+            None if shared.site.is_draining() => return Next::Close,
+            None => {
+                if work.share.moved {
+                    trace!("wait", "{}", Describe(Wait::Idle, shared.timeouts.idle));
+                }
+                return Next::Idle;
             }
-            None => Wait::Idle,
         };
         self.wait(wait, work, shared)
     }
@@ -39,7 +43,7 @@ impl<T: Transport> Connection<T> {
             return Next::Again;
         }
         let changed = discriminant(&wait) != discriminant(&work.wait);
-        if changed || wait == Wait::Idle {
+        if changed {
             work.since = shared.look();
         }
         work.wait = wait;
@@ -54,13 +58,11 @@ impl<T: Transport> Connection<T> {
                 Describe(wait, due.saturating_duration_since(shared.now.max(work.since)))
             );
         }
-        match wait {
-            Wait::Idle => Next::Idle(due),
-            Wait::Write => Next::Wait(Interest::WRITE, due),
-            Wait::Head | Wait::Body { .. } | Wait::Linger => {
-                Next::Wait(Interest::READ, due)
-            }
-        }
+        let interest = match wait {
+            Wait::Write => Interest::WRITE,
+            Wait::Idle | Wait::Head | Wait::Body { .. } | Wait::Linger => Interest::READ,
+        };
+        Next::Wait(interest, due)
     }
     // ANCHOR_END: wait
 
@@ -102,7 +104,7 @@ impl<T: Transport> Connection<T> {
                 self.readable = true;
                 let next = self.drive(work, shared)?;
                 let is_over = match next {
-                    Next::Idle(_) => !work.share.moved,
+                    Next::Idle => !work.share.moved,
                     Next::Wait(_, due) => due <= shared.now,
                     _ => false,
                 };

@@ -1,7 +1,7 @@
 //! Clients that arrive: how each gets its place, or a word of regret.
 
 use super::{EventLoop, Guest, LISTENER};
-use crate::connection::{Connection, Next, Wake};
+use crate::connection::{Connection, Wake};
 use crate::poller::{Interest, Poller};
 use crate::socket::Socket;
 use ch01_blocking::server::connections::Admission;
@@ -76,7 +76,7 @@ impl<P: Poller> EventLoop<'_, P> {
                 self.reject_at_once(guest.connection.into_transport());
             }
         } else if served {
-            self.go_on(token, Next::Idle(self.shared.look() + self.shared.timeouts.idle));
+            self.idle.push(token);
             trace!(
                 "wait",
                 "for a request, {:.1} s at most",

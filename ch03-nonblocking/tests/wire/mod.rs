@@ -410,7 +410,7 @@ impl Driver<'_> {
                 clock: |now| now,
                 date: SystemTime::now(),
             },
-            next: Next::Idle(now + second),
+            next: Next::Idle,
             queued: false,
         }
     }
@@ -456,14 +456,16 @@ impl Driver<'_> {
 
     /// Nothing else is to come: time passes until the deadline.
     fn timeout(&mut self) {
-        if let Next::Wait(_, due) | Next::Idle(due) = self.next {
-            assert!(
-                !matches!(self.next, Next::Wait(Interest::WRITE, _)),
-                "it waits for room, and there is room"
-            );
-            self.shared.now = due;
-            self.advance(Wake::Timeout);
-        }
+        let due = match self.next {
+            Next::Wait(Interest::WRITE, _) => {
+                panic!("it waits for room, and there is room")
+            }
+            Next::Wait(_, due) => due,
+            Next::Idle => self.shared.now + self.shared.timeouts.idle,
+            _ => return,
+        };
+        self.shared.now = due;
+        self.advance(Wake::Timeout);
     }
 
     fn advance(&mut self, wake: Wake) {
@@ -480,8 +482,8 @@ impl Driver<'_> {
             Next::Unchanged => {}
             Next::Again => self.queued = true,
             Next::Close => self.next = next,
-            Next::Wait(..) | Next::Idle(_) => {
-                let idle = matches!(next, Next::Idle(_));
+            Next::Wait(..) | Next::Idle => {
+                let idle = next == Next::Idle;
                 assert_eq!(idle, self.connection.is_idle(), "{next:?}");
                 self.next = next;
             }
