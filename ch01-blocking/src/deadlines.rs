@@ -3,6 +3,8 @@
 //! A deadline is for a whole phase, not for one read: a client that sends a byte
 //! a second must not win a new deadline with each.
 
+use crate::server::parse;
+use clap::Args;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -24,22 +26,30 @@ pub enum Wait {
     Linger,
 }
 
-/// How long each [`Wait`] may last.
-#[derive(Clone, Debug)]
+/// How long each [`Wait`] may last: the deadlines as command-line options, in seconds.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Deadlines (seconds)")]
 pub struct Timeouts {
-    /// For the first byte of a request.
+    /// For the first byte of a request
+    #[arg(long = "idle-timeout", value_name = "S", value_parser = parse::seconds, default_value = "60")]
     pub idle: Duration,
-    /// For a head, from its first byte to its last.
+    /// For a head, from its first byte to its last
+    #[arg(long = "head-timeout", value_name = "S", value_parser = parse::seconds, default_value = "10")]
     pub head: Duration,
-    /// For a content, from the end of its head.
+    /// For a request's content, from the end of its head
+    #[arg(long = "body-timeout", value_name = "S", value_parser = parse::seconds, default_value = "60")]
     pub body: Duration,
-    /// Least bytes a second of content after the first `head`; 0 asks for none.
+    /// Least bytes per second of content after the first --head-timeout; 0: any
+    #[arg(long = "body-rate", value_name = "BYTES", default_value_t = 1024)]
     pub body_rate: u64,
-    /// In this time [`WRITE_STEP`] bytes, or what is left, must leave.
+    /// Within this time 16 KiB of the answer, or the rest of it, must be taken
+    #[arg(long = "write-timeout", value_name = "S", value_parser = parse::seconds, default_value = "30")]
     pub write: Duration,
-    /// For reading on after the last answer.
+    /// For reading on after the last answer
+    #[arg(long = "linger-timeout", value_name = "S", value_parser = parse::seconds, default_value = "2")]
     pub linger: Duration,
-    /// From the signal to stop to the end.
+    /// From SIGTERM to the end
+    #[arg(long = "drain-timeout", value_name = "S", value_parser = parse::seconds, default_value = "10")]
     pub drain: Duration,
 }
 

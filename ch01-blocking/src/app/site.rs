@@ -45,8 +45,9 @@ impl Site {
     /// A site with the routes, and the files below `root` if there is one.
     /// An error is that of opening `root`,
     /// or means that there is no memory to share.
-    pub fn new(root: Option<&Path>, limits: Limits) -> io::Result<Site> {
+    pub fn new(root: Option<&Path>, mut limits: Limits) -> io::Result<Site> {
         let files = root.map(Files::open).transpose()?;
+        limits.buffered = limits.buffered.shared(sys::shared()?);
         Ok(Site {
             limits,
             stats: sys::shared()?,

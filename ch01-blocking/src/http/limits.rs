@@ -1,24 +1,33 @@
 //! Limits: a bound on everything that a client controls, in one place.
 
+use crate::server::parse;
 use crate::server::usage;
+use clap::Args;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// How much of everything one message, or all together, may take. Sizes in bytes.
-#[derive(Clone, Debug)]
+/// Limits on one message, and on all messages together, as command-line options. Sizes in
+/// bytes. (Two have an `id`, since a deadline has the same field name.)
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Sizes (bytes)")]
 pub struct Limits {
-    /// The request line, its CR LF not counted: 414.
+    /// A request line, without its CR LF; a longer one is answered 414
+    #[arg(long = "max-line", value_name = "N", value_parser = parse::size::<usize>, default_value = "8192")]
     pub line: usize,
-    /// Request line, fields and the empty line; trailers likewise: 431.
+    /// A head with its empty line, or trailers; larger ones are answered 431
+    #[arg(id = "max-head", long = "max-head", value_name = "N", value_parser = parse::size::<usize>, default_value = "16384")]
     pub head: usize,
-    /// The number of fields; trailers likewise: 431. At most [`MAX_FIELDS`].
+    /// Fields of a head, or of trailers (a number, at most 128); more are answered 431
+    #[arg(long = "max-fields", value_name = "N", value_parser = parse::fields, default_value = "64")]
     pub fields: usize,
-    /// A request's content: 413.
+    /// A request's content; more is answered 413
+    #[arg(id = "max-body", long = "max-body", value_name = "N", value_parser = parse::size::<u64>, default_value = "1048576")]
     pub body: u64,
-    /// Answers waiting to be sent on one connection, beyond which no more of its
-    /// requests are read.
+    /// Answers of one connection that wait to be sent; beyond it, no request is read
+    #[arg(long = "max-output", value_name = "N", value_parser = parse::size::<usize>, default_value = "65536")]
     pub output: usize,
-    /// What all requests in progress may hold beyond their first 16 KiB each: 503.
+    /// All requests in progress together, beyond 16 KiB each; more are answered 503
+    #[arg(long = "max-buffered", value_name = "N", value_parser = Budget::parse, default_value = "268435456")]
     pub buffered: Budget,
 }
 
@@ -57,15 +66,20 @@ enum Left {
 }
 
 impl Budget {
-    /// A budget of so many bytes.
+    /// Returns a budget of `bytes`, for one process.
     pub fn new(bytes: usize) -> Budget {
         Budget { size: bytes, left: Left::Own(Arc::new(AtomicUsize::new(bytes))) }
     }
 
-    /// The same, counted in memory that several processes share.
-    pub fn shared(bytes: usize, left: &'static AtomicUsize) -> Budget {
-        left.store(bytes, Relaxed);
-        Budget { size: bytes, left: Left::Shared(left) }
+    fn parse(text: &str) -> Result<Budget, String> {
+        parse::size(text).map(Budget::new)
+    }
+
+    /// Returns a budget of the same size that is counted in `left`, which several
+    /// processes share.
+    pub fn shared(&self, left: &'static AtomicUsize) -> Budget {
+        left.store(self.size, Relaxed);
+        Budget { size: self.size, left: Left::Shared(left) }
     }
 
     /// What nobody holds now.

@@ -10,6 +10,7 @@ pub mod children;
 pub mod connections;
 pub mod listener;
 pub mod options;
+pub(crate) mod parse;
 pub mod program;
 pub mod stop;
 pub mod sys;
