@@ -41,7 +41,7 @@ pub fn serve(
     loop {
         match stream.fill(inbox) {
             Ok(0) if inbox.is_empty() => return Ok(After::Close),
-            Ok(0) => return refuse(HttpError::CUT_OFF, stream, site, outbox),
+            Ok(0) => return refuse(inbox.cut_off(), stream, site, outbox),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 return too_late(stream, site, inbox, outbox);
@@ -98,11 +98,7 @@ fn too_late(
     outbox: &mut Outbox,
 ) -> io::Result<After> {
     site.stats.timeouts.add();
-    let why = match inbox.content_received() {
-        None if inbox.is_empty() => return Ok(After::Close),
-        None => HttpError::SLOW_HEAD,
-        Some(_) => HttpError::SLOW_BODY,
-    };
+    let Some(why) = inbox.too_late() else { return Ok(After::Close) };
     // If it does not read either, it has been counted already.
     refuse(why, stream, site, outbox).or(Ok(After::Close))
 }

@@ -213,7 +213,7 @@ impl<T: Transport> Connection<T> {
                 State::Receive => match self.fill(work)? {
                     None => return Ok(self.wait_for_input(work, shared)),
                     Some(0) if work.inbox.is_empty() => return Ok(Next::Close),
-                    Some(0) => self.refuse(HttpError::CUT_OFF, work, shared),
+                    Some(0) => self.refuse(work.inbox.cut_off(), work, shared),
                     Some(_) => self.state = State::Decide,
                 },
                 State::Decide => match work.inbox.next(&shared.site.limits) {

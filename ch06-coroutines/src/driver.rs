@@ -28,10 +28,11 @@ pub(crate) async fn serve<P: Poller + 'static>(
     let why = 'refused: loop {
         match stream.fill(&mut desk.work().inbox).await {
             Ok(0) if desk.work().inbox.is_empty() => return Ok(After::Close),
-            Ok(0) => break HttpError::CUT_OFF,
+            Ok(0) => break desk.work().inbox.cut_off(),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::TimedOut => {
-                let Some(why) = too_late(site, &desk.work().inbox) else {
+                site.stats.timeouts.add();
+                let Some(why) = desk.work().inbox.too_late() else {
                     return Ok(After::Close);
                 };
                 // If it does not read either, it has been counted already.
@@ -101,16 +102,6 @@ enum Decided {
     Refused(HttpError),
 }
 // ANCHOR_END: decide
-
-/// A deadline has passed: without a word between requests, with 408 within one.
-fn too_late(site: &Site, inbox: &Inbox) -> Option<HttpError> {
-    site.stats.timeouts.add();
-    match inbox.content_received() {
-        None if inbox.is_empty() => None,
-        None => Some(HttpError::SLOW_HEAD),
-        Some(_) => Some(HttpError::SLOW_BODY),
-    }
-}
 
 /// Says why not. It is the connection's last answer.
 pub(crate) async fn refuse<P: Poller + 'static>(

@@ -7,13 +7,17 @@
 
 use crate::app::conditional::{Precondition, evaluate};
 use crate::app::site::{READ_ONLY, allow};
-use crate::http::{Body, ExtraHeader, FileVersion, Method, Request, Response};
+use crate::http::{
+    Body, ExtraHeader, FileVersion, Method, Request, Response, percent_signs_are_fine,
+};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -21,6 +25,12 @@ use std::time::UNIX_EPOCH;
 #[derive(Debug)]
 pub(crate) struct Files {
     root: Dir,
+}
+
+/// What a name stands for.
+enum Found {
+    File(File, Metadata),
+    Directory,
 }
 
 /// Why there is no file.
@@ -37,17 +47,24 @@ enum Missing {
 
 impl Files {
     /// Serves what lies below `root`.
+    ///
+    /// # Errors
+    ///
+    /// `root` is no directory, or one in which nothing may be looked up.
     pub(crate) fn open(root: &Path) -> io::Result<Files> {
-        Ok(Files { root: Dir::open_ambient_dir(root, ambient_authority())? })
+        let root = Dir::open_ambient_dir(root, ambient_authority())?;
+        // Linux opens it without asking for any permission (open(2), O_PATH).
+        root.metadata(".")?;
+        Ok(Files { root })
     }
 
     /// Answers a request for a file.
     pub(crate) fn respond(&self, request: &Request<'_>) -> Response {
         let found = name(request.path).and_then(|name| {
-            let (file, metadata) = self.find(&name)?;
-            Ok((name, file, metadata))
+            let found = self.find(as_path(&name))?;
+            Ok((name, found))
         });
-        let (name, file, metadata) = match found {
+        let (name, found) = match found {
             Ok(found) => found,
             Err(Missing::NotFound) => return not_found(),
             Err(Missing::Malformed) => {
@@ -69,46 +86,59 @@ impl Files {
             Method::Options => return allow(204, READ_ONLY),
             _ => return allow(405, READ_ONLY),
         }
-        if metadata.is_dir() {
+        match found {
+            Found::File(file, metadata) => {
+                content(request, as_path(&name), file, &metadata)
+            }
             // An index that is a directory is none.
-            return if request.path.ends_with('/') {
-                not_found()
-            } else {
-                redirect(request)
-            };
+            Found::Directory if request.path.ends_with('/') => not_found(),
+            Found::Directory => redirect(request),
         }
-        content(request, &name, file, &metadata)
     }
 
-    /// Opens a file or a directory, but nothing else that may have a name.
-    fn find(&self, name: &str) -> Result<(File, Metadata), Missing> {
+    /// Opens a file, or finds a directory, but nothing else that may have a name.
+    fn find(&self, name: &Path) -> Result<Found, Missing> {
         // Without O_NONBLOCK, opening a FIFO waits until somebody opens its other end.
         let file = self.root.open_with(
             name,
             OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK),
         );
-        let file = file.map_err(|error| match error.raw_os_error() {
-            // The last: somebody has a lease on it, and is asked to let go (fcntl(2)).
-            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EWOULDBLOCK) => {
-                Missing::Busy
+        let file = match file {
+            Ok(file) => file.into_std(),
+            Err(error) => {
+                return match error.raw_os_error() {
+                    // A directory need not be readable for what is in it to be served.
+                    Some(libc::EACCES) if self.is_directory(name) => Ok(Found::Directory),
+                    // The last: somebody has a lease on it, and is asked to let go (fcntl(2)).
+                    Some(
+                        libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EWOULDBLOCK,
+                    ) => Err(Missing::Busy),
+                    Some(libc::EIO) => Err(Missing::Failed),
+                    _ => Err(Missing::NotFound),
+                };
             }
-            Some(libc::EIO) => Missing::Failed,
-            _ => Missing::NotFound,
-        })?;
-        let file = file.into_std();
+        };
         let metadata = file.metadata().map_err(|_| Missing::Failed)?;
-        if metadata.is_file() || metadata.is_dir() {
-            Ok((file, metadata))
-        } else {
-            Err(Missing::NotFound)
+        match metadata.file_type() {
+            kind if kind.is_file() => Ok(Found::File(file, metadata)),
+            kind if kind.is_dir() => Ok(Found::Directory),
+            _ => Err(Missing::NotFound),
         }
+    }
+
+    fn is_directory(&self, name: &Path) -> bool {
+        self.root.metadata(name).is_ok_and(|metadata| metadata.is_dir())
     }
 }
 
-/// The file name that a path means, relative to the root.
-fn name(path: &str) -> Result<Cow<'_, str>, Missing> {
+fn as_path(name: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(name))
+}
+
+/// The file name that a path means, relative to the root: any bytes, as file names are.
+fn name(path: &str) -> Result<Cow<'_, [u8]>, Missing> {
     let path = path.strip_prefix('/').ok_or(Missing::NotFound)?;
-    let mut decoded = Cow::Borrowed(path);
+    let mut decoded = Cow::Borrowed(path.as_bytes());
     if path.contains('%') {
         if !percent_signs_are_fine(path.as_bytes()) {
             return Err(Missing::Malformed);
@@ -117,36 +147,60 @@ fn name(path: &str) -> Result<Cow<'_, str>, Missing> {
         if path.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f")) {
             return Err(Missing::NotFound);
         }
-        decoded =
-            percent_decode_str(path).decode_utf8().map_err(|_| Missing::NotFound)?;
+        decoded = percent_decode_str(path).into();
     }
-    if decoded.is_empty() || decoded.ends_with('/') {
-        decoded.to_mut().push_str("index.html");
+    if decoded.is_empty() || decoded.ends_with(b"/") {
+        decoded.to_mut().extend_from_slice(b"index.html");
     }
     // `..` begins with a dot as well.
-    let hidden =
-        |part: &str| part.is_empty() || part.starts_with('.') || part.contains('\0');
-    if decoded.split('/').any(hidden) { Err(Missing::NotFound) } else { Ok(decoded) }
-}
-
-fn percent_signs_are_fine(path: &[u8]) -> bool {
-    let mut rest = path.split(|&byte| byte == b'%');
-    rest.next(); // before the first
-    rest.all(|behind| behind.len() >= 2 && behind[..2].iter().all(u8::is_ascii_hexdigit))
+    let hidden = |part: &[u8]| part.is_empty() || part[0] == b'.' || part.contains(&0);
+    let is_hidden = decoded.split(|&byte| byte == b'/').any(hidden);
+    if is_hidden { Err(Missing::NotFound) } else { Ok(decoded) }
 }
 
 /// A directory's own name has a slash at the end; relative links in its index depend on
 /// it.
 fn redirect(request: &Request<'_>) -> Response {
-    // The path is sent back as it came. It begins with one slash only, as empty parts
-    // were refused: with two it would lead to another host.
-    let query = request.query.map_or_else(String::new, |query| format!("?{query}"));
+    // The path begins with one slash only, as empty parts were refused: with two it would
+    // lead to another host.
+    let path = encoded(request.path);
+    let query =
+        request.query.map_or_else(String::new, |query| "?".to_owned() + &encoded(query));
     let mut response = Response::text(
         301,
         "301 Moved Permanently: a directory's name ends with a slash\n",
     );
-    response.extra = ExtraHeader::Location(format!("{}/{query}", request.path));
+    response.extra = ExtraHeader::Location(format!("{path}/{query}"));
     response
+}
+
+/// Percent-encodes what a URL may not have as it is (RFC 3986 section 3.3), such as the
+/// backslash, which browsers take for a slash. What is encoded already stays as it is.
+fn encoded(text: &str) -> String {
+    const NOT_IN_URLS: &AsciiSet = &CONTROLS
+        .add(b' ')
+        .add(b'"')
+        .add(b'#')
+        .add(b'<')
+        .add(b'>')
+        .add(b'[')
+        .add(b'\\')
+        .add(b']')
+        .add(b'^')
+        .add(b'`')
+        .add(b'{')
+        .add(b'|')
+        .add(b'}');
+    let mut parts = text.split('%');
+    let begin = parts.next().unwrap_or_default();
+    let mut encoded = utf8_percent_encode(begin, NOT_IN_URLS).to_string();
+    for part in parts {
+        // A percent sign without two digits is only itself.
+        let digits = part.bytes().take(2).filter(u8::is_ascii_hexdigit).count();
+        encoded += if digits == 2 { "%" } else { "%25" };
+        encoded.extend(utf8_percent_encode(part, NOT_IN_URLS));
+    }
+    encoded
 }
 
 fn not_found() -> Response {
@@ -167,12 +221,12 @@ fn busy() -> Response {
 /// A regular file, whole, in part, or not at all.
 fn content(
     request: &Request<'_>,
-    name: &str,
+    name: &Path,
     file: File,
     metadata: &Metadata,
 ) -> Response {
     let len = metadata.len();
-    let modified = metadata.modified().unwrap_or(UNIX_EPOCH).max(UNIX_EPOCH);
+    let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
     let version = FileVersion { modified, len };
     let file_with = |part| ExtraHeader::File { version, part };
     let (status, at, len, part) =

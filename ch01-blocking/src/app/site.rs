@@ -8,7 +8,8 @@
 use crate::app::files::Files;
 use crate::app::stats::Stats;
 use crate::http::{
-    Body, ExtraHeader, Limits, Method, Request, Response, decimal, reason_phrase,
+    Body, ExtraHeader, Limits, Method, Request, Response, decimal,
+    percent_signs_are_fine, reason_phrase,
 };
 use crate::server::sys;
 use crate::server::trace::trace;
@@ -157,6 +158,10 @@ impl Site {
                     look(request, || {
                         with_number(number, MOST_BYTES, |n| bytes(Body::Pattern(n)))
                     })
+                } else if let Some(path) = normalized(path) {
+                    let mut request = *request;
+                    request.path = &path;
+                    self.route(&request)
                 } else if let Some(response) = self.more(request) {
                     response
                 } else if let Some(files) = &self.files {
@@ -177,6 +182,31 @@ pub trait Routes: fmt::Debug + Send + Sync {
     /// The answer, or None if the path is not one of theirs. Like all of
     /// [`Site::respond`], it never waits.
     fn respond(&self, request: &Request<'_>) -> Option<Response>;
+}
+
+/// Decodes the characters of a path that need not have been encoded, so that `/%70laintext`
+/// is `/plaintext` (RFC 3986 section 6.2.2.2). Returns `None` if there are none, or if a
+/// percent sign means nothing: decoding could give it a meaning.
+fn normalized(path: &str) -> Option<String> {
+    if !path.contains('%') || !percent_signs_are_fine(path.as_bytes()) {
+        return None;
+    }
+    let mut parts = path.split('%');
+    let mut normalized = parts.next()?.to_owned();
+    for part in parts {
+        let (digits, rest) = part.split_at(2);
+        match u8::from_str_radix(digits, 16) {
+            Ok(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                normalized.push(char::from(byte));
+            }
+            _ => {
+                normalized.push('%');
+                normalized.push_str(digits);
+            }
+        }
+        normalized.push_str(rest);
+    }
+    (normalized != path).then_some(normalized)
 }
 
 /// A route that can only be looked at.

@@ -157,32 +157,61 @@ fn size(line: &[u8]) -> Result<(u64, usize), HttpError> {
     if digits == 0 || digits > 16 {
         return Err(BAD);
     }
-    // Space before the semicolon is bad practice, but has a name in the grammar (BWS).
-    let begins_well =
-        extensions.trim_ascii_start().first().is_none_or(|&byte| byte == b';');
-    if !begins_well
-        || (!extensions.is_empty() && !extensions.contains(&b';'))
-        || !extensions.iter().all(is_text)
-    {
-        return Err(BAD);
+    let mut rest = extensions;
+    while !rest.is_empty() {
+        rest = extension(rest).ok_or(HttpError::bad("a malformed chunk extension"))?;
     }
     let digits = std::str::from_utf8(&line[..digits]).map_err(|_| BAD)?;
     Ok((u64::from_str_radix(digits, 16).map_err(|_| BAD)?, extensions.len()))
 }
 
+/// Skips an extension at the start of `text`, `;name` or `;name=value` (RFC 9112 section
+/// 7.1.1). Returns the rest, or `None` if there is none.
+///
+/// Nothing is done with it. But where it ends is where the chunk's data begins, and a
+/// sender that breaks the grammar may see another end than we do.
+fn extension(text: &[u8]) -> Option<&[u8]> {
+    let rest = token(space(space(text).strip_prefix(b";")?))?;
+    match space(rest).strip_prefix(b"=") {
+        Some(value) => token(space(value)).or_else(|| quoted(space(value))),
+        None => Some(rest),
+    }
+}
+
+/// Skips a quoted string (RFC 9110 section 5.6.4) at the start of `text`, as
+/// [`extension`] does.
+fn quoted(text: &[u8]) -> Option<&[u8]> {
+    let mut rest = text.strip_prefix(b"\"")?;
+    loop {
+        rest = match rest {
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\\', escaped, rest @ ..] if is_text(escaped) => rest,
+            [byte, rest @ ..] if *byte != b'\\' && is_text(byte) => rest,
+            _ => return None,
+        };
+    }
+}
+
+/// Skips a token (RFC 9110 section 5.6.2) at the start of `text`, as [`extension`] does.
+fn token(text: &[u8]) -> Option<&[u8]> {
+    let is_in_token =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let end = text.iter().position(|byte| !is_in_token(byte)).unwrap_or(text.len());
+    (end > 0).then(|| &text[end..])
+}
+
+/// Skips spaces and tabs at the start of `text`: bad practice here, but the grammar has
+/// them (BWS).
+fn space(text: &[u8]) -> &[u8] {
+    let blank = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    &text[blank..]
+}
+
 /// A trailer is read and ignored, but must be a field: rubbish here is a sign that
 /// we and the sender disagree about where the message ends.
 fn trailer(line: &[u8]) -> Result<(), HttpError> {
-    let is_token =
-        |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    match memchr(b':', line) {
-        Some(colon)
-            if colon > 0
-                && line[..colon].iter().all(is_token)
-                && line.iter().all(is_text) =>
-        {
-            Ok(())
-        }
+    match token(line) {
+        Some([b':', value @ ..]) if value.iter().all(is_text) => Ok(()),
         _ => Err(HttpError::bad("a malformed trailer")),
     }
 }

@@ -9,9 +9,10 @@
 use super::line_scanner::LineScanner;
 use super::request::{Conditions, Method, Request, Version};
 use super::response::HttpError;
-use super::{Limits, decimal, limits::MAX_FIELDS};
+use super::{Limits, decimal, limits::MAX_FIELDS, percent_signs_are_fine};
 use memchr::{memchr, memchr_iter};
 use std::mem::MaybeUninit;
+use std::net::Ipv6Addr;
 
 /// How the content of a message is delimited (RFC 9112 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -313,13 +314,29 @@ fn is_host(value: &[u8]) -> bool {
     };
     if let [b'[', rest @ ..] = value {
         let Some(end) = memchr(b']', rest) else { return false };
-        let (address, port) = (&rest[..end], &rest[end + 1..]);
-        let in_address = |byte: &u8| byte.is_ascii_hexdigit() || b":.".contains(byte);
-        return end > 0 && address.iter().all(in_address) && is_port(port);
+        return is_address(&rest[..end]) && is_port(&rest[end + 1..]);
     }
     let name = value.iter().position(|&byte| !IN_NAME[usize::from(byte)]);
     let (name, port) = value.split_at(name.unwrap_or(value.len()));
-    !name.is_empty() && is_port(port)
+    !name.is_empty() && is_port(port) && percent_signs_are_fine(name)
+}
+
+/// Returns whether `text` may stand in brackets: an IPv6 address, or one of a version that
+/// is yet to come, such as `v7.name` (RFC 3986 section 3.2.2).
+fn is_address(text: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(text) else { return false };
+    match text.strip_prefix(['v', 'V']).map(|future| future.split_once('.')) {
+        None => text.parse::<Ipv6Addr>().is_ok(),
+        Some(None) => false,
+        Some(Some((version, address))) => {
+            let in_address =
+                |byte: u8| byte == b':' || byte != b'%' && IN_NAME[usize::from(byte)];
+            !version.is_empty()
+                && version.bytes().all(|byte| byte.is_ascii_hexdigit())
+                && !address.is_empty()
+                && address.bytes().all(in_address)
+        }
+    }
 }
 
 /// The bytes that a host's name may have (RFC 3986 section 3.2.2).

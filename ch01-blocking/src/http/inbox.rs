@@ -9,7 +9,7 @@ use super::chunked::Chunked;
 use super::head::{self, Framing, Head};
 use super::limits::Claim;
 use super::line_scanner::LineScanner;
-use super::{HttpError, Limits, Request};
+use super::{HttpError, Limits, Method, Request};
 
 /// A buffer begins with so many bytes; more is claimed from [`Limits::buffered`].
 const BASE: usize = 16 * 1024;
@@ -153,7 +153,45 @@ impl Inbox {
         if self.start == self.end {
             return Parsed::Partial { wants_continue: false }; // as after most requests
         }
-        self.parse(limits).unwrap_or_else(Parsed::Refused)
+        self.skip_empty_line();
+        let method = self.method(); // looked at first: what is parsed borrows the buffer
+        self.parse(limits)
+            .unwrap_or_else(|why| Parsed::Refused(HttpError { method, ..why }))
+    }
+
+    /// Returns the refusal of a request whose input has ended before the request has.
+    pub fn cut_off(&self) -> HttpError {
+        HttpError { method: self.method(), ..HttpError::CUT_OFF }
+    }
+
+    /// Returns the refusal of a request that was not complete in time, or `None` if no
+    /// request has begun.
+    pub fn too_late(&self) -> Option<HttpError> {
+        let why = match self.content_received() {
+            None if self.is_empty() => return None,
+            None => HttpError::SLOW_HEAD,
+            Some(_) => HttpError::SLOW_BODY,
+        };
+        Some(HttpError { method: self.method(), ..why })
+    }
+
+    /// Returns the method of the request at `start`, as far as its refusal depends on it:
+    /// [`Method::Head`] as soon as that much has come, [`Method::Other`] otherwise.
+    fn method(&self) -> Method {
+        match self.buffer[self.start..self.end].starts_with(b"HEAD ") {
+            true => Method::Head,
+            false => Method::Other,
+        }
+    }
+
+    /// Skips one empty line before a request: a habit of old clients (RFC 9112 section
+    /// 2.2).
+    fn skip_empty_line(&mut self) {
+        let at_start = self.message.lines.head.is_none() && !self.message.empty_line;
+        if at_start && self.buffer[self.start..self.end].starts_with(b"\r\n") {
+            self.start += 2;
+            self.message = Message { empty_line: true, ..Message::default() };
+        }
     }
 
     fn drop_answered(&mut self) {
@@ -169,13 +207,6 @@ impl Inbox {
 
     fn parse(&mut self, limits: &Limits) -> Result<Parsed<'_>, HttpError> {
         let Inbox { buffer, start, end, message, room, answered } = self;
-        let at_start = message.lines.head.is_none() && !message.empty_line;
-        if at_start && buffer[*start..*end].starts_with(b"\r\n") {
-            // One empty line before a request is a habit of old clients (RFC 9112
-            // section 2.2).
-            *start += 2;
-            *message = Message { empty_line: true, ..Message::default() };
-        }
         let received = *end - *start;
         let bytes = &mut buffer[*start..*end];
         let Some(len) = message.find_head(bytes, limits)? else {

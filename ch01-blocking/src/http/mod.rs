@@ -19,6 +19,7 @@
 
 mod body_stream;
 mod chunked;
+mod date;
 mod head;
 mod inbox;
 mod limits;
@@ -28,11 +29,20 @@ mod request;
 mod response;
 
 pub use body_stream::{BodyStream, NextPiece};
+pub(crate) use date::HttpDate;
 pub use inbox::{Inbox, Parsed};
 pub use limits::{Budget, Limits, MAX_FIELDS};
 pub use outbox::Outbox;
 pub use request::{Conditions, EntityTags, Method, Request, ResponseContext, Version};
 pub use response::{Body, ExtraHeader, FileVersion, HttpError, Response, reason_phrase};
+
+/// Returns whether every percent sign in `text` has two hexadecimal digits behind it (RFC
+/// 3986 section 2.1).
+pub(crate) fn percent_signs_are_fine(text: &[u8]) -> bool {
+    let mut rest = text.split(|&byte| byte == b'%');
+    rest.next(); // before the first
+    rest.all(|behind| behind.len() >= 2 && behind[..2].iter().all(u8::is_ascii_hexdigit))
+}
 
 /// The number that these digits are: no sign, no space, at least one. What does not fit
 /// in 64 bits is the largest that does: too large is not malformed.

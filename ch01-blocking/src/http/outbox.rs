@@ -6,6 +6,7 @@
 //! never reads can make us hold is bounded.
 
 use super::body_stream::{BodyStream, Live};
+use super::date::HttpDate;
 use super::request::{Method, ResponseContext, Version};
 use super::response::{Body, ExtraHeader, HttpError, Response, reason_phrase};
 use crate::stream::Transport;
@@ -158,7 +159,7 @@ impl Outbox {
         self.push(
             response,
             ResponseContext {
-                method: Method::Other,
+                method: why.method,
                 version: Version::Http11,
                 keep_alive: false,
             },
@@ -287,7 +288,7 @@ impl Outbox {
             }
             ExtraHeader::File { version, part } => {
                 // Never later than Date (RFC 9110 section 8.8.2.1).
-                let modified = httpdate::HttpDate::from(version.modified.min(now));
+                let modified = HttpDate::from(version.modified.min(now));
                 put(&format!("ETag: {version}\r\nLast-Modified: {modified}\r\n"));
                 put("Accept-Ranges: bytes\r\n");
                 if let Some((first, last)) = part {
@@ -329,8 +330,7 @@ impl StatusLineCache {
                 time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
             };
             if self.status != status || second(self.now) != second(now) {
-                let (reason_phrase, date) =
-                    (reason_phrase(status), httpdate::fmt_http_date(now));
+                let (reason_phrase, date) = (reason_phrase(status), HttpDate::from(now));
                 self.text =
                     format!("HTTP/1.1 {status} {reason_phrase}\r\nDate: {date}\r\n");
             }

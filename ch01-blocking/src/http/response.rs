@@ -1,7 +1,7 @@
 //! A response: what the application decided, before it becomes bytes.
 
 use super::body_stream::BodyStream;
-use super::request::{ResponseContext, Version};
+use super::request::{Method, ResponseContext, Version};
 use std::fs::File;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -132,7 +132,7 @@ pub enum ExtraHeader {
 /// within one tick of the file system's clock, goes unnoticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileVersion {
-    /// Not before 1970, which is as far back as a date of HTTP goes here.
+    /// The time of its last change, perhaps before 1970.
     pub modified: SystemTime,
     /// Bytes.
     pub len: u64,
@@ -141,8 +141,11 @@ pub struct FileVersion {
 /// As a strong entity tag (RFC 9110 section 8.8.3).
 impl std::fmt::Display for FileVersion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let modified = self.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-        write!(f, "\"{:x}-{:x}\"", modified.as_nanos(), self.len)
+        let (sign, modified) = match self.modified.duration_since(UNIX_EPOCH) {
+            Ok(time) => ("", time),
+            Err(before) => ("-", before.duration()),
+        };
+        write!(f, "\"{sign}{:x}-{:x}\"", modified.as_nanos(), self.len)
     }
 }
 
@@ -152,13 +155,16 @@ impl std::fmt::Display for FileVersion {
 pub struct HttpError {
     /// The status code.
     pub status: u16,
-    /// Why, in words for whoever sent it.
+    /// The reason, a line of text for the client.
     pub reason: &'static str,
+    /// The method of the refused request, [`Method::Other`] where it is not known: no
+    /// answer to HEAD has content (RFC 9110 section 9.3.2).
+    pub method: Method,
 }
 
 impl HttpError {
     pub(crate) const fn new(status: u16, reason: &'static str) -> HttpError {
-        HttpError { status, reason }
+        HttpError { status, reason, method: Method::Other }
     }
 
     pub(super) const fn bad(reason: &'static str) -> HttpError {

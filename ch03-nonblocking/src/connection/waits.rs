@@ -5,7 +5,6 @@ use super::{Connection, Next, State};
 use crate::poller::Interest;
 use crate::work::{Shared, Work};
 use ch01_blocking::deadlines::{Describe, Wait};
-use ch01_blocking::http::HttpError;
 use ch01_blocking::server::trace::trace;
 use ch01_blocking::stream::Transport;
 use std::io::{self, ErrorKind};
@@ -116,11 +115,7 @@ impl<T: Transport> Connection<T> {
         }
         shared.site.stats.timeouts.add();
         trace!("timeout", "{}", Describe(work.wait, Duration::ZERO));
-        let why = match work.inbox.content_received() {
-            None if work.inbox.is_empty() => return Ok(Some(Next::Close)),
-            None => HttpError::SLOW_HEAD,
-            Some(_) => HttpError::SLOW_BODY,
-        };
+        let Some(why) = work.inbox.too_late() else { return Ok(Some(Next::Close)) };
         self.refuse(why, work, shared);
         Ok(None)
     }
