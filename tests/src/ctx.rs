@@ -188,6 +188,20 @@ impl<'a> Ctx<'a> {
         client.assert_closed()
     }
 
+    /// Asserts that the response to a HEAD request that was already sent is a refusal with
+    /// this status and no content: the connection is closed after its head.
+    pub fn assert_head_refusal(client: &mut Client, status: u16) -> Verdict {
+        let answer = client
+            .response_to("HEAD")
+            .map_err(|stop| stop.expecting(format!("a refusal, status {status}")))?;
+        if !client.standards {
+            answer.is(status)?;
+        } else if !answer.announces_close() {
+            return Ok(()); // both are the server's choice
+        }
+        client.assert_closed()
+    }
+
     /// Asserts a response with this status, after which the connection stays open: the next
     /// request on it is answered.
     pub fn assert_answered(

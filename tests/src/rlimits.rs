@@ -13,6 +13,8 @@ pub struct Rlimits {
     pub processes: Option<u32>,
     /// Queued signals (`RLIMIT_SIGPENDING`).
     pub pending_signals: Option<u32>,
+    /// Whether file permissions apply, by running as another user: root bypasses them.
+    pub permissions: bool,
 }
 
 impl Rlimits {
@@ -42,8 +44,9 @@ impl Rlimits {
             shell.arg("-c").arg(format!("{limits}exec \"$0\" \"$@\"")).arg(path);
             shell
         };
-        if self.processes.is_some() {
-            // RLIMIT_NPROC does not apply to root, and counts all processes of the user.
+        // Neither applies to root, and RLIMIT_NPROC counts all processes of the user.
+        let other_user = self.processes.is_some() || self.permissions;
+        if other_user && nix::unistd::geteuid().is_root() {
             let own = 50_000 + std::process::id() % 10_000;
             command.uid(own).gid(own);
         }

@@ -295,14 +295,15 @@ impl Drop for Server {
     }
 }
 
-/// Runs a program that is expected to exit. Returns status, stdout, and stderr.
+/// Runs a program that is expected to exit, with these limits. Returns status, stdout, and
+/// stderr.
 pub fn run_to_end(
     path: &Path,
     args: &[&str],
+    rlimits: Rlimits,
 ) -> CaseResult<(ExitStatus, String, String)> {
-    let mut command = Command::new(path);
-    command.args(args);
-    let mut server = Server::spawn(command, String::new(), true)?;
+    let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+    let mut server = Server::spawn(rlimits.command(path, &args), String::new(), true)?;
     let status = server.wait()?;
     Ok((status, server.stdout(), server.stderr()))
 }

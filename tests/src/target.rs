@@ -1,6 +1,8 @@
 //! What to judge: a binary of the book, any command, or a URL.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::verdict::{Abort, CaseResult};
 
@@ -87,4 +89,48 @@ pub fn binary_path(target: &Target) -> CaseResult<&PathBuf> {
             "needs a server that takes the contract's own options (--bin)",
         )),
     }
+}
+
+/// Copies the server's program to a directory where any user can run it.
+pub(crate) fn copy_program(target: &Target) -> CaseResult<(tempfile::TempDir, Target)> {
+    let path = binary_path(target)?;
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Abort::skip(
+            "only root can start a server as another user with a limit on processes",
+        ));
+    }
+    let skip =
+        |error: std::io::Error| Abort::skip(format!("cannot copy the program: {error}"));
+    let base = tempfile::tempdir().map_err(skip)?;
+    let closed = |directory: &&Path| {
+        std::fs::metadata(directory).is_ok_and(|m| m.permissions().mode() & 0o001 == 0)
+    };
+    if let Some(directory) = base.path().ancestors().skip(1).find(closed) {
+        let directory = directory.display();
+        return Err(Abort::skip(format!(
+            "another user cannot enter {directory}, the directory for temporary files: set TMPDIR"
+        )));
+    }
+    std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o755))
+        .map_err(skip)?;
+    let copy = base.path().join(path.file_name().unwrap_or_default());
+    // Copied by another process: a descriptor of this process would be inherited by a child that
+    // another case forks meanwhile, and a program that is open for writing cannot be executed
+    // (execve(2), ETXTBSY).
+    let cp = Command::new("cp").arg(path).arg(&copy).status().map_err(skip)?;
+    if !cp.success() {
+        return Err(Abort::skip(format!("cannot copy the program: cp, {cp}")));
+    }
+    Ok((base, Target::Binary(copy)))
+}
+
+/// Returns the target so that an ordinary user can run it, with
+/// [`Rlimits::permissions`](crate::rlimits::Rlimits::permissions).
+pub(crate) fn unprivileged(
+    target: &Target,
+) -> CaseResult<(Option<tempfile::TempDir>, Target)> {
+    if nix::unistd::geteuid().is_root() {
+        return copy_program(target).map(|(kept, copy)| (Some(kept), copy));
+    }
+    Ok((None, target.clone()))
 }

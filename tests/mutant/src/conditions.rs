@@ -1,7 +1,6 @@
 //! Conditional requests, in the order of RFC 9110 section 13.2.2.
 
-use std::time::SystemTime;
-
+use crate::date;
 use crate::files::Representation;
 use crate::head::Head;
 use crate::mutations::Mutation;
@@ -28,7 +27,7 @@ pub(crate) fn check(head: &Head, file: &Representation) -> Verdict {
         if !found && !wrong(Mutation::IfMatchIgnored) {
             return Verdict::Failed;
         }
-    } else if let Some(date) = date(fields.only("If-Unmodified-Since"))
+    } else if let Some(date) = fields.only("If-Unmodified-Since").and_then(date::read)
         && file.modified > date
         && !wrong(Mutation::IfUnmodifiedSinceIgnored)
     {
@@ -41,7 +40,7 @@ pub(crate) fn check(head: &Head, file: &Representation) -> Verdict {
         return Verdict::NotModified;
     }
     if (none_match.is_none() || wrong(Mutation::DateBeatsTag))
-        && let Some(date) = date(fields.only("If-Modified-Since"))
+        && let Some(date) = fields.only("If-Modified-Since").and_then(date::read)
         && (file.modified < date
             || (file.modified == date && !wrong(Mutation::SameSecondModified)))
     {
@@ -78,16 +77,15 @@ fn tags(list: &str) -> impl Iterator<Item = &str> {
     .map(str::trim)
 }
 
-fn date(text: Option<&str>) -> Option<SystemTime> {
-    httpdate::parse_http_date(text?).ok()
-}
-
 /// Returns whether `If-Range` allows a range of the file as it is now.
 fn if_range(condition: Option<&str>, file: &Representation) -> bool {
     match condition {
         None => true,
         Some(_) if wrong(Mutation::IfRangeIgnored) => true,
         Some(tag) if tag.contains('"') => tag == file.etag,
-        some => date(some) == Some(file.modified),
+        // Two versions of a file may share a date (RFC 9110 section 8.8.2.2).
+        Some(date) => {
+            wrong(Mutation::IfRangeByDate) && date::read(date) == Some(file.modified)
+        }
     }
 }

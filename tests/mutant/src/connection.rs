@@ -230,8 +230,12 @@ pub(crate) fn respond(
 
 pub(crate) fn refused(error: HttpError, head_only: bool) -> (Response, ResponseContext) {
     let response = Response::from(error);
+    let mistake = match response.status {
+        408 => Mutation::LateHeadWithBody,
+        _ => Mutation::MalformedHeadWithBody,
+    };
     let context = ResponseContext {
-        head_only: head_only && !wrong(Mutation::RefusedHeadWithBody),
+        head_only: head_only && !wrong(Mutation::RefusedHeadWithBody) && !wrong(mistake),
         close: response.close,
         say_keep_alive: false,
     };

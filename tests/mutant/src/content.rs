@@ -184,6 +184,58 @@ impl Reader<'_, '_, '_> {
     }
 }
 
+/// Returns whether `text` is any number of extensions: `;name`, `;name=value`, `;name="quoted"`.
+fn extensions(mut text: &[u8]) -> bool {
+    let blank = |text: &mut &[u8]| {
+        while let [b' ' | b'\t', rest @ ..] = text {
+            *text = rest;
+        }
+    };
+    let token = |text: &mut &[u8]| {
+        let end = text.iter().position(|byte| !fields::token(&[*byte]));
+        let (token, rest) = text.split_at(end.unwrap_or(text.len()));
+        *text = rest;
+        !token.is_empty()
+    };
+    while !text.is_empty() {
+        blank(&mut text);
+        let [b';', rest @ ..] = text else { return false };
+        text = rest;
+        blank(&mut text);
+        if !token(&mut text) {
+            return false;
+        }
+        let mut value = text;
+        blank(&mut value);
+        let [b'=', rest @ ..] = value else { continue };
+        text = rest;
+        blank(&mut text);
+        if let [b'"', rest @ ..] = text {
+            let Some(rest) = unquoted(rest) else { return false };
+            text = rest;
+        } else if !token(&mut text) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Returns the text after the closing quote.
+fn unquoted(text: &[u8]) -> Option<&[u8]> {
+    let mut bytes = text.iter().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        let byte = match byte {
+            b'"' => return Some(&text[at + 1..]),
+            b'\\' if !wrong(Mutation::QuoteUnescaped) => bytes.next()?.1,
+            other => other,
+        };
+        if (*byte < b' ' && *byte != b'\t') || *byte == 0x7f {
+            return None;
+        }
+    }
+    None
+}
+
 /// Returns the size in a chunk's line, and the length in bytes of the rest of the line.
 fn chunk_size(line: &[u8]) -> Result<(u64, usize), End> {
     let text = String::from_utf8_lossy(line);
@@ -194,8 +246,9 @@ fn chunk_size(line: &[u8]) -> Result<(u64, usize), End> {
     if !extension.is_empty() && wrong(Mutation::ExtensionRefused) {
         return refuse(400, "chunk extensions are not accepted");
     }
-    if extension.bytes().any(|byte| byte < b' ' && byte != b'\t') {
-        return refuse(400, "a forbidden character in a chunk extension");
+    let rest = line.get(size.len()..).unwrap_or_default();
+    if !extensions(rest) && !wrong(Mutation::AnyExtension) {
+        return refuse(400, "a malformed chunk extension");
     }
     let mut size = size;
     if wrong(Mutation::PrefixedChunkSize) {

@@ -1,15 +1,17 @@
 //! Static files below the root, and nothing outside it.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use nix::fcntl::OFlag;
 
 use crate::answer::{Body, HttpError, Response};
 use crate::conditions::{self, Verdict};
+use crate::date;
 use crate::head::Head;
 use crate::mutations::Mutation;
 use crate::ranges;
@@ -20,8 +22,8 @@ use crate::switch::wrong;
 /// A file as a client sees it: what conditional requests are evaluated against.
 pub(crate) struct Representation {
     pub(crate) etag: String,
-    /// The modification time, in whole seconds as in `Last-Modified`.
-    pub(crate) modified: SystemTime,
+    /// The modification time in whole seconds since 1970, as in `Last-Modified`.
+    pub(crate) modified: i64,
     pub(crate) len: u64,
 }
 
@@ -45,10 +47,10 @@ pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response 
     {
         return missing();
     }
-    let mut path = server.root.join(directories.join("/")).join(last);
+    let mut path = server.root.join(path_of(&directories.join("/"))).join(path_of(last));
     if wrong(Mutation::JoinsAbsolute) {
         // The mistake: `join` replaces the root when the name begins with a slash.
-        path = server.root.join(parts.join("/"));
+        path = server.root.join(path_of(&parts.join("/")));
     }
     let Some(mut path) = resolve(&path) else {
         return missing();
@@ -57,6 +59,9 @@ pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response 
         return missing();
     }
     if path.is_dir() {
+        if wrong(Mutation::UnreadableMissing) && std::fs::read_dir(&path).is_err() {
+            return missing();
+        }
         if !last.is_empty() && !wrong(Mutation::NoRedirect) {
             return redirect(head);
         }
@@ -69,6 +74,15 @@ pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response 
         return missing();
     }
     open(&path, head)
+}
+
+/// Returns the name whose bytes are these characters.
+fn path_of(name: &str) -> PathBuf {
+    let bytes: Vec<u8> = name.chars().filter_map(|c| u8::try_from(c).ok()).collect();
+    if wrong(Mutation::NamesAreText) {
+        return PathBuf::from(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    PathBuf::from(OsString::from_vec(bytes))
 }
 
 /// Returns whether a segment is allowed in a file name.
@@ -124,8 +138,35 @@ fn redirect(head: &Head) -> Response {
         Some(query) if !wrong(Mutation::RedirectLosesQuery) => format!("?{query}"),
         _ => String::new(),
     };
-    let location = format!("{}/{query}", head.path);
+    let location = if wrong(Mutation::RedirectAsItCame) {
+        format!("{}/{query}", head.path)
+    } else {
+        encoded(&format!("{}/{query}", head.path))
+    };
     Response::text(301, format!("moved to {location}\n")).with("Location", location)
+}
+
+/// Percent-encodes what is not allowed in a URL, and percent signs without two hex digits.
+fn encoded(url: &str) -> String {
+    let mut encoded = String::new();
+    for (at, byte) in url.bytes().enumerate() {
+        let digits = url.get(at + 1..at + 3).unwrap_or_default();
+        let fine = match byte {
+            b'%' => {
+                digits.bytes().filter(u8::is_ascii_hexdigit).count() == 2
+                    && !wrong(Mutation::RedirectEncodesTwice)
+            }
+            other => {
+                other.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&other)
+            }
+        };
+        if fine {
+            encoded.push(char::from(byte));
+        } else {
+            encoded += &format!("%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 fn list(path: &Path) -> Response {
@@ -177,7 +218,10 @@ fn file_response(file: File, path: &Path, head: &Head) -> Response {
     if wrong(Mutation::DiesOfOldFile) && meta.mtime() < 0 {
         std::process::abort();
     }
-    let seconds = u64::try_from(meta.mtime()).unwrap_or(0);
+    let mut seconds = meta.mtime();
+    if wrong(Mutation::OldFilesAlike) {
+        seconds = seconds.max(0);
+    }
     let weak = if wrong(Mutation::WeakEtag) { "W/" } else { "" };
     let representation = Representation {
         etag: if wrong(Mutation::ConstantEtag) {
@@ -190,7 +234,7 @@ fn file_response(file: File, path: &Path, head: &Head) -> Response {
                 meta.len()
             )
         },
-        modified: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
+        modified: seconds,
         len: meta.len(),
     };
     let len = representation.len;
@@ -211,8 +255,7 @@ fn file_response(file: File, path: &Path, head: &Head) -> Response {
     if response.status != 304 || !wrong(Mutation::NotModifiedWithoutTag) {
         response = response.with("ETag", representation.etag);
     }
-    response =
-        response.with("Last-Modified", httpdate::fmt_http_date(representation.modified));
+    response = response.with("Last-Modified", date::write(representation.modified));
     if response.status != 304 {
         response = response
             .with("Content-Type", content_type(path))

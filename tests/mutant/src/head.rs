@@ -6,6 +6,7 @@ use crate::fields::{self, Fields, token};
 use crate::framing::{self, Framing};
 use crate::mutations::Mutation;
 use crate::server::Server;
+use crate::site::decode_part;
 use crate::switch::wrong;
 use crate::wire::{Deadline, End, LineError, Wire};
 
@@ -44,14 +45,17 @@ pub(crate) fn read(
     {
         return bad("the head arrived in more than one read");
     }
-    let mut line = request_line(wire, options.max_line, deadline)?;
+    // A request that is refused before its line has ended may be a HEAD.
+    let mut line = request_line(wire, options.max_line, deadline)
+        .inspect_err(|_| *head_only = wire.input.starts_with(b"HEAD "))?;
     if line.is_empty() && !wrong(Mutation::EmptyLineRefused) {
         // Some old clients send an empty line after a POST (RFC 9112 section 2.2). If the
         // client then closes, it has not begun another request.
         if wire.input.is_empty() && wire.half_closed() {
             return Err(End::Gone);
         }
-        line = request_line(wire, options.max_line, deadline)?;
+        line = request_line(wire, options.max_line, deadline)
+            .inspect_err(|_| *head_only = wire.input.starts_with(b"HEAD "))?;
     }
     *head_only = line.starts_with(b"HEAD ");
     let (method, target, modern) = split_line(&line)?;
@@ -155,7 +159,7 @@ fn split_target(method: &str, target: &str) -> Result<(String, Option<String>), 
     } else if scheme.eq_ignore_ascii_case("http://") && !wrong(Mutation::NoAbsoluteForm) {
         let rest = &target[7..];
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        if !is_host(&rest[..end]) {
+        if !is_host(&rest[..end]) && !wrong(Mutation::UrlHostUnchecked) {
             return bad("the target URL has no host");
         }
         format!("{}{}", if rest[end..].starts_with('/') { "" } else { "/" }, &rest[end..])
@@ -190,12 +194,11 @@ fn is_host(text: &str) -> bool {
         None => text.split_at(text.find(':').unwrap_or(text.len())),
     };
     let host_fits = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        Some(inner) => is_address(inner),
         None => {
             !host.is_empty()
-                && host.bytes().all(|byte| {
-                    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte)
-                })
+                && host.bytes().all(|byte| byte == b'%' || in_name(byte))
+                && (decode_part(host).is_some() || wrong(Mutation::HostPercentUnchecked))
         }
     };
     let port_fits = port.is_empty()
@@ -204,4 +207,27 @@ fn is_host(text: &str) -> bool {
                 && (port.is_empty() || port.parse::<u16>().is_ok())
         });
     host_fits && port_fits
+}
+
+/// Returns whether this is an IPv6 address, or IPvFuture such as `v7.x`.
+fn is_address(text: &str) -> bool {
+    let hexadecimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if wrong(Mutation::AnyAddress) && !text.is_empty() && hexadecimal(text) {
+        return true;
+    }
+    match text.split_once('.') {
+        Some((version, rest)) if version.starts_with(['v', 'V']) => {
+            version.len() > 1
+                && hexadecimal(&version[1..])
+                && !rest.is_empty()
+                && rest.bytes().all(|byte| byte == b':' || in_name(byte))
+                && !wrong(Mutation::FutureAddressRefused)
+        }
+        _ => text.parse::<std::net::Ipv6Addr>().is_ok(),
+    }
+}
+
+/// Returns whether a byte is allowed in a host name.
+fn in_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
 }

@@ -12,6 +12,7 @@ mod answer;
 mod conditions;
 mod connection;
 mod content;
+mod date;
 mod error;
 #[cfg(target_os = "linux")]
 mod events;

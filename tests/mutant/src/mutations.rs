@@ -116,6 +116,10 @@ mutations! {
     NoHost "no-host" "headers::no_host", "accepts HTTP/1.1 without Host";
     TwoHosts "two-hosts" "headers::two_hosts", "accepts two Hosts";
     AnyHost "any-host" "headers::host_with_space", "accepts a Host that is not a valid host";
+    AnyAddress "any-address" "headers::host_ipv6_nonsense", "accepts any hex digits in brackets as an IPv6 address";
+    FutureAddressRefused "future-address-refused" "headers::host_ip_future", "refuses an IPvFuture address";
+    HostPercentUnchecked "host-percent-unchecked" "headers::host_bad_percent", "does not check the percent signs in a Host";
+    UrlHostUnchecked "url-host-unchecked" "request_line::absolute_form_bad_host", "checks Host, but not the host of a URL";
     ConnectionWhole "connection-whole" "connection::close_in_a_list", "compares the whole Connection field instead of its list elements";
     UnboundedHead "unbounded-head" "limits::head_without_end", "does not enforce --max-head";
     HeadOffByOne "head-off-by-one" "limits::head_at_limit", "refuses a head of exactly --max-head";
@@ -138,6 +142,8 @@ mutations! {
     LowercaseHexOnly "lowercase-hex-only" "chunks::hex_of_either_case", "refuses uppercase hex digits in a chunk size";
     ChunkEndUnchecked "chunk-end-unchecked" "chunks::data_end_is_checked", "skips two bytes after a chunk without checking that they are CR LF";
     ExtensionRefused "extension-refused" "chunks::extension", "refuses chunk extensions";
+    AnyExtension "any-extension" "chunks::extension_malformed", "accepts any bytes after a chunk size as an extension";
+    QuoteUnescaped "quote-unescaped" "chunks::extension_forms", "does not recognize \\\" in a chunk extension";
     UnboundedExtensions "unbounded-extensions" "limits::extension_without_end", "reads chunk extensions without a limit";
     TrailersAsRequest "trailers-as-request" "chunks::trailers", "parses trailers as the next request";
     UnboundedTrailers "unbounded-trailers" "limits::trailers_over_limit", "reads trailers without a limit";
@@ -197,6 +203,8 @@ mutations! {
     // Responses.
     HeadWithBody "head-with-body" "bodies::head_has_no_content", "sends a content in a response to HEAD";
     RefusedHeadWithBody "refused-head-with-body" "bodies::head_of_404", "sends a content in an error response to HEAD";
+    MalformedHeadWithBody "malformed-head-with-body" "bodies::refused_head_has_no_content", "sends content when it refuses a malformed HEAD";
+    LateHeadWithBody "late-head-with-body" "deadlines::head_method_stalls", "sends content with a 408 to a HEAD";
     HeadZeroLength "head-zero-length" "files::head", "answers HEAD with Content-Length: 0";
     NotModifiedWithBody "not-modified-with-body" "conditional::not_modified_fields", "sends a content with 304";
     NotModifiedWithoutTag "not-modified-without-tag" "conditional::not_modified_fields", "sends 304 without ETag";
@@ -222,6 +230,14 @@ mutations! {
     SlashBehindFile "slash-behind-file" "paths::slash_behind_file", "serves a file whose path has a trailing slash";
     NoContentType "no-content-type" "files::type_html", "sends application/octet-stream for every file";
     DiesOfOldFile "dies-of-old-file" "files::file_from_before_1970", "exits when a file's modification time is before 1970";
+    OldFilesAlike "old-files-alike" "files::old_file_changes_tag", "treats all files from before 1970 as of the same time";
+    RedirectAsItCame "redirect-as-it-came" "files::redirect_is_encoded", "copies the target into Location without encoding it";
+    RedirectEncodesTwice "redirect-encodes-twice" "files::redirect_is_encoded", "percent-encodes in Location what is percent-encoded already";
+    NamesAreText "names-are-text" "files::name_is_not_utf8", "cannot serve a file whose name is not UTF-8";
+    UnreadableMissing "unreadable-missing" "files::unreadable_directory", "sends 404 for a directory that it may search but not read";
+    AnyRoot "any-root" "lifecycle::unreadable_root", "starts with a root that it may not search";
+    RoutesEncoded "routes-encoded" "routes::percent_encoded", "compares routes before it decodes the path";
+    SlashDecoded "slash-decoded" "routes::percent_encoded_slash", "decodes a path before it splits it into segments";
     PadsShrunkFile "pads-shrunk-file" "files::file_shrinks_while_sent", "pads with zeros when a file shrinks while it is sent";
 
     // Conditional requests and ranges.
@@ -233,6 +249,11 @@ mutations! {
     NoneMatchStar "none-match-star" "conditional::none_match_star", "does not implement If-None-Match: *";
     DateBeatsTag "date-beats-tag" "conditional::none_match_beats_modified_since", "sends 304 because of the date, though If-None-Match does not match";
     SameSecondModified "same-second-modified" "conditional::modified_since_same", "treats a file of exactly the given date as modified since";
+    DatesFrom1970 "dates-from-1970" "conditional::unmodified_since_before_1970", "does not accept a date before 1970";
+    NoLeapSecond "no-leap-second" "conditional::leap_second", "does not accept the second 60";
+    TwoDigitsFrom1970 "two-digits-from-1970" "conditional::dates_of_rfc_850", "reads a year of two digits as one from 1970 to 2069";
+    DatesInOneForm "dates-in-one-form" "conditional::dates_of_asctime", "reads dates in the preferred form only";
+    IfRangeByDate "if-range-by-date" "files::two_versions_in_a_second", "accepts a date in If-Range";
     IfRangeIgnored "if-range-ignored" "ranges::if_range_other", "sends part of a file that has changed, despite If-Range";
     WeakEtag "weak-etag" "files::validators", "sends a weak ETag";
     ConstantEtag "constant-etag" "files::changed_file_changes_tag", "keeps a file's ETag when its content changes";

@@ -112,6 +112,13 @@ impl Server {
             .root
             .canonicalize()
             .map_err(|why| format!("--root {}: {why}", options.root.display()))?;
+        // Resolving the root does not need search permission in it.
+        match std::fs::metadata(root.join(".")) {
+            Err(why) if !wrong(Mutation::AnyRoot) => {
+                return Err(format!("--root {}: {why}", root.display()));
+            }
+            _ => {}
+        }
         Ok(Self {
             options,
             root,

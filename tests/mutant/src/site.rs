@@ -28,6 +28,9 @@ pub(crate) fn respond(head: &Head, content: Vec<u8>, server: &Server) -> Respons
     {
         path = format!("{path}?{query}");
     }
+    if wrong(Mutation::SlashDecoded) {
+        path = path.replace("%2F", "/");
+    }
     let Some(parts) = decode(&path) else {
         return HttpError::kept(400, "a percent sign must be followed by two hex digits")
             .into();
@@ -50,7 +53,9 @@ pub(crate) fn respond(head: &Head, content: Vec<u8>, server: &Server) -> Respons
             };
         }
     }
-    let response = match parts[..] {
+    let route: Vec<&str> = path.split('/').skip(1).collect();
+    let route = if wrong(Mutation::RoutesEncoded) { &route } else { &parts };
+    let response = match route[..] {
         ["plaintext"] => Response::new(200, Body::Bytes(b"Hello, World!".to_vec()))
             .with("Content-Type", "text/plain"),
         ["echo"] if wrong(Mutation::EchoAsText) => {
@@ -129,6 +134,6 @@ pub(crate) fn decode_part(part: &str) -> Option<String> {
             _ => return None,
         }
     }
-    // A name that is not UTF-8 matches no file; a NUL stands in for it.
-    Some(String::from_utf8(decoded).unwrap_or_else(|_| "\0".to_owned()))
+    // Each byte becomes a character, because a file name need not be UTF-8.
+    Some(decoded.into_iter().map(char::from).collect())
 }

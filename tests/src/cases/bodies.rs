@@ -176,6 +176,51 @@ pub(super) const CASES: &[Case] = &[
         },
     ),
     case(
+        "refused_head_has_no_content",
+        Must,
+        "RFC 9110 §9.3.2",
+        "The refusal of a HEAD request has no content, whatever the reason",
+        |ctx| {
+            let long = "x".repeat(9000);
+            let fields: String = (0..65).map(|i| format!("X-{i}: {i}\r\n")).collect();
+            let head = |fields: &str| request("HEAD", "/plaintext", fields);
+            let refused = [
+                (head("Host: other\r\n"), 400),
+                (head("Content-Length: 1048577\r\n"), 413),
+                (head("Expect: something\r\n"), 417),
+                (head(&fields), 431),
+                (head("Transfer-Encoding: gzip, chunked\r\n"), 501),
+                (head("Transfer-Encoding: chunked\r\n\r\nnonsense"), 400),
+                (request("HEAD", &format!("/{long}"), ""), 414),
+                (format!("HEAD /{long}").into_bytes(), 414),
+                (b"\r\nHEAD /plaintext HTTP/1.1\r\nHost : suite\r\n\r\n".to_vec(), 400),
+                (b"HEAD /plaintext HTTP/2.0\r\n\r\n".to_vec(), 505),
+            ];
+            for (bytes, status) in refused {
+                let mut client = ctx.client()?;
+                client.send(bytes)?;
+                Ctx::assert_head_refusal(&mut client, status)?;
+            }
+            Ok(())
+        },
+    ),
+    case(
+        "unfinished_head_has_no_content",
+        Must,
+        "RFC 9110 §9.3.2",
+        "The refusal of a HEAD request that is cut short has no content",
+        |ctx| {
+            let content = request("HEAD", "/plaintext", "Content-Length: 9\r\n");
+            for bytes in [b"HEAD /plain".to_vec(), content] {
+                let mut client = ctx.client()?;
+                client.send(bytes)?;
+                client.half_close();
+                Ctx::assert_head_refusal(&mut client, 400)?;
+            }
+            Ok(())
+        },
+    ),
+    case(
         "head_of_generated",
         Must,
         "RFC 9110 §9.3.2",

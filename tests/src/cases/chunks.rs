@@ -39,6 +39,33 @@ pub(super) const CASES: &[Case] = &[
         reads(ctx, "5;a=b;c=\"d;e\"\r\nhello\r\n0;last\r\n\r\n", "hello")
     })
     .needs(ECHO),
+    case(
+        "extension_forms",
+        Must,
+        "RFC 9112 §7.1.1",
+        "An extension may have a quoted value, escapes, and whitespace around ; and =",
+        |ctx| {
+            let chunks = "5 ;a\t=\t\"\\\"b\\\\ ;\" ; c = d;e\r\nhello\r\n0;f=\"\"\r\n\r\n";
+            reads(ctx, chunks, "hello")
+        },
+    )
+    .needs(ECHO),
+    case(
+        "extension_malformed",
+        Security,
+        "RFC 9112 §7.1.1",
+        "A chunk extension without a name, or whose value is neither a token nor a quoted string, is refused",
+        |ctx| {
+            let bad = [
+                ";", ";;a", ";a;", "; ", ";a=", ";=b", ";a=;b", ";a b", ";a=b c", ";a@b", ";a=\"", ";a=\"b",
+                ";a=\"b\\\"", ";a=\"b\"c", ";a='b c'", ";a=b ", " ", "\t;", ";a=\"\x01\"", ";a=\"\\\x7f\"", ";\x0ca",
+            ];
+            bad.into_iter().try_for_each(|extension| {
+                refuses(ctx, &format!("5{extension}\r\nhello\r\n0\r\n\r\n"), &[400])
+            })
+        },
+    )
+    .needs(ECHO),
     case("trailers", Must, "RFC 9112 §7.1.2", "Trailers are read, and are not part of the content", |ctx| {
         reads(ctx, "5\r\nhello\r\n0\r\nX-Checksum: 1\r\nX-Other: 2\r\n\r\n", "hello")
     })

@@ -1,10 +1,12 @@
 //! Conditional requests: a cache revalidates a file, or a client makes sure that it is unchanged.
 
-use crate::case::Kind::{Must, Should};
+use crate::case::Kind::{Contract, Must, Should};
 use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, get, request};
 use crate::response::Response;
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
+use httpdate::fmt_http_date;
+use std::time::SystemTime;
 
 const NEED: &[Need] = &[Need::Files, Need::Plaintext];
 const LONG_AGO: &str = "Sat, 01 Jan 2000 00:00:00 GMT";
@@ -51,6 +53,26 @@ fn asks(ctx: &mut Ctx<'_>, fields: &str, status: u16) -> CaseResult<Response> {
 
 fn gets(ctx: &mut Ctx<'_>, fields: &str, status: u16) -> Verdict {
     asks(ctx, fields, status).map(drop)
+}
+
+/// Asserts the status of a request with this field for the file from 1950.
+fn asks_of_old(ctx: &mut Ctx<'_>, field: &str, status: u16) -> Verdict {
+    let fields = format!("{field}\r\nConnection: close\r\n");
+    ctx.ask(request("GET", "/old.txt", &fields))?.is(status).map(drop)
+}
+
+/// Returns the first of January `years` years from now in the form of RFC 850, with a year of two
+/// digits.
+fn rfc_850(years: i64) -> String {
+    const WEEKDAYS: [&str; 7] =
+        ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+    let now = fmt_http_date(SystemTime::now());
+    let year = now[12..16].parse::<i64>().unwrap_or_default() + years;
+    // The number of days since 1970, for the weekday.
+    let days = (year - 1970) * 365 + (year - 1969) / 4 - (year - 1901) / 100
+        + (year - 1601) / 400;
+    let weekday = WEEKDAYS[(days + 3).rem_euclid(7) as usize];
+    format!("{weekday}, 01-Jan-{:02} 00:00:00 GMT", year % 100)
 }
 
 pub(super) const CASES: &[Case] = &[
@@ -226,6 +248,72 @@ pub(super) const CASES: &[Case] = &[
         "RFC 9110 §13.1.4",
         "If-Unmodified-Since with a later date is 200",
         |ctx| gets(ctx, &format!("If-Unmodified-Since: {FAR_OFF}"), 200),
+    )
+    .needs(NEED),
+    case(
+        "unmodified_since_before_1970",
+        Must,
+        "RFC 9110 §5.6.7, §13.1.4",
+        "If-Unmodified-Since with a date before 1970 is 412",
+        |ctx| gets(ctx, "If-Unmodified-Since: Wed, 31 Dec 1969 23:59:59 GMT", 412),
+    )
+    .needs(NEED),
+    case(
+        "file_from_before_1970",
+        Must,
+        "RFC 9110 §13.1.3, §13.1.4",
+        "Dates are compared with the modification time of a file from before 1970",
+        |ctx| {
+            let (before, after) =
+                ("Sat, 01 Jan 1949 00:00:00 GMT", "Mon, 01 Jan 1951 00:00:00 GMT");
+            asks_of_old(ctx, &format!("If-Modified-Since: {before}"), 200)?;
+            asks_of_old(ctx, &format!("If-Modified-Since: {after}"), 304)?;
+            asks_of_old(ctx, &format!("If-Unmodified-Since: {before}"), 412)?;
+            asks_of_old(ctx, &format!("If-Unmodified-Since: {after}"), 200)
+        },
+    )
+    .needs(NEED),
+    case(
+        "leap_second",
+        Must,
+        "RFC 9110 §5.6.7",
+        "A leap second, 23:59:60, is a valid date",
+        |ctx| gets(ctx, "If-Unmodified-Since: Sat, 31 Dec 2016 23:59:60 GMT", 412),
+    )
+    .needs(NEED),
+    case(
+        "no_leap_second",
+        Contract,
+        "RFC 9110 §5.6.7",
+        "A second 60 elsewhere, or a second 61, is not a valid date, and is ignored",
+        |ctx| {
+            gets(ctx, "If-Unmodified-Since: Sat, 31 Dec 2016 22:59:60 GMT", 200)?;
+            gets(ctx, "If-Unmodified-Since: Sat, 31 Dec 2016 23:59:61 GMT", 200)
+        },
+    )
+    .needs(NEED),
+    case(
+        "dates_of_asctime",
+        Must,
+        "RFC 9110 §5.6.7",
+        "A date in the form of asctime() is accepted",
+        |ctx| {
+            gets(ctx, "If-Unmodified-Since: Sat Jan  1 00:00:00 2000", 412)?;
+            gets(ctx, "If-Unmodified-Since: Sat Jan 15 00:00:00 2000", 412)?;
+            gets(ctx, "If-Unmodified-Since: Fri Jan  1 00:00:00 2038", 200)
+        },
+    )
+    .needs(NEED),
+    case(
+        "dates_of_rfc_850",
+        Must,
+        "RFC 9110 §5.6.7",
+        "A year of two digits is the latest one that is not more than 50 years in the future",
+        |ctx| {
+            gets(ctx, &format!("If-Unmodified-Since: {}", rfc_850(-1)), 412)?;
+            gets(ctx, &format!("If-Modified-Since: {}", rfc_850(49)), 304)?;
+            gets(ctx, &format!("If-Unmodified-Since: {}", rfc_850(-48)), 412)
+        },
     )
     .needs(NEED),
     case(

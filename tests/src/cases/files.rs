@@ -9,11 +9,44 @@ use crate::case::{Case, Need};
 use crate::ctx::Ctx;
 use crate::fixture::FILES;
 use crate::verdict::{Abort, Verdict};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::time::SystemTime;
 
 pub(super) const CASES: &[&[Case]] =
     &[content::CASES, names::CASES, fields::CASES, changing::CASES];
 
 const NEED: &[Need] = &[Need::Files];
+
+/// Creates a separate document root, whose files the case may change.
+fn own_root(ctx: &mut Ctx<'_>) -> Result<tempfile::TempDir, Abort> {
+    let base = tempfile::tempdir()
+        .map_err(|error| Abort::skip(format!("cannot create a directory: {error}")))?;
+    ctx.root =
+        base.path().canonicalize().map_err(|error| Abort::skip(error.to_string()))?;
+    write(ctx, b"file.txt", b"bytes")?;
+    write(ctx, b"plaintext", b"Hello, World!")?;
+    Ok(base)
+}
+
+/// Writes a file below that root, and creates its directory if it is missing.
+fn write(ctx: &Ctx<'_>, name: &[u8], content: &[u8]) -> Verdict {
+    let path = ctx.root.join(OsStr::from_bytes(name));
+    let directory = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    directory
+        .and_then(|()| std::fs::write(path, content))
+        .map_err(|error| Abort::skip(format!("cannot write a file: {error}")))
+}
+
+/// Writes a file with this modification time.
+fn write_at(ctx: &Ctx<'_>, name: &str, content: &[u8], changed: SystemTime) -> Verdict {
+    write(ctx, name.as_bytes(), content)?;
+    std::fs::File::options()
+        .append(true)
+        .open(ctx.root.join(name))
+        .and_then(|file| file.set_modified(changed))
+        .map_err(|error| Abort::skip(format!("cannot set a modification time: {error}")))
+}
 
 /// Asserts that the target is answered with the content of this file.
 fn is_file(ctx: &mut Ctx<'_>, target: &str, name: &str) -> Verdict {

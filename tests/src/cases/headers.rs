@@ -124,6 +124,76 @@ pub(super) const CASES: &[Case] = &[
         |ctx| takes_host(ctx, "[::1]:8080"),
     ),
     case(
+        "host_ipv6_nonsense",
+        Must,
+        "RFC 9112 §3.2, RFC 3986 §3.2.2",
+        "A Host in brackets that is not an IP address is 400",
+        |ctx| {
+            let bad = [
+                "[12345]",
+                "[]",
+                "[::1",
+                "[:::1]",
+                "[1:2:3:4:5:6:7:8:9]",
+                "[1.2.3.4]",
+                "[::ffff:1.2.3.256]",
+                "[::1]8080",
+                "[v1]",
+                "[v.x]",
+                "[v1.]",
+                "[vg.x]",
+                "[v1.%41]",
+            ];
+            bad.into_iter()
+                .try_for_each(|host| refuses_host(ctx, &format!("Host: {host}\r\n")))
+        },
+    ),
+    case(
+        "host_ipv6_forms",
+        Must,
+        "RFC 3986 §3.2.2",
+        "A Host that is an IPv6 address in any form is accepted",
+        |ctx| {
+            let good = [
+                "[1:2:3:4:5:6:7:8]",
+                "[::]",
+                "[1::]:80",
+                "[::ffff:1.2.3.4]",
+                "[FE80::A]:",
+            ];
+            good.into_iter().try_for_each(|host| takes_host(ctx, host))
+        },
+    ),
+    case(
+        "host_ip_future",
+        Must,
+        "RFC 3986 §3.2.2",
+        "A Host that is an IPvFuture address is accepted",
+        |ctx| {
+            ["[v1.x]", "[vF.a:b-c!]:80"]
+                .into_iter()
+                .try_for_each(|host| takes_host(ctx, host))
+        },
+    ),
+    case(
+        "host_bad_percent",
+        Must,
+        "RFC 9112 §3.2, RFC 3986 §2.1",
+        "A percent sign in a Host without two hex digits is 400",
+        |ctx| {
+            let bad = ["%zz", "suite%4", "%", "%41%4g:80"];
+            bad.into_iter()
+                .try_for_each(|host| refuses_host(ctx, &format!("Host: {host}\r\n")))
+        },
+    ),
+    case(
+        "host_percent",
+        Must,
+        "RFC 3986 §3.2.2",
+        "A Host with percent-encoded bytes is accepted",
+        |ctx| takes_host(ctx, "gr%C3%BCn.suite:80"),
+    ),
+    case(
         "http_1_0_without_host",
         Must,
         "RFC 9112 §3.2",

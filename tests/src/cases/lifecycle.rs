@@ -8,25 +8,32 @@ use crate::cases::many::hold;
 use crate::ctx::{Ctx, get, get_and_close};
 use crate::fixture::generated;
 use crate::proc;
+use crate::rlimits::Rlimits;
 use crate::server::run_to_end;
-use crate::target::binary_path;
-use crate::verdict::{Abort, Verdict, ensure};
+use crate::target::{binary_path, unprivileged};
+use crate::verdict::{Abort, CaseResult, Verdict, ensure};
+use std::os::unix::fs::PermissionsExt as _;
 
 const PROCESS: &[Need] = &[Need::Process, Need::Plaintext];
 
 /// Asserts that starting the program with these arguments fails, with a message.
 fn fails_to_start(ctx: &mut Ctx<'_>, args: &[&str]) -> Verdict {
-    let (status, stdout, stderr) = run_to_end(binary_path(ctx.target)?, args)?;
+    fails_within(ctx, args, Rlimits::default()).map(drop)
+}
+
+/// Asserts the same with limits. Returns the message.
+fn fails_within(ctx: &mut Ctx<'_>, args: &[&str], bounds: Rlimits) -> CaseResult<String> {
+    let (status, stdout, stderr) = run_to_end(binary_path(ctx.target)?, args, bounds)?;
     ensure(!status.success(), "a status other than 0", format!("{status}"))?;
     ensure(stdout.is_empty(), "nothing on standard output", stdout)?;
     ensure(!stderr.trim().is_empty(), "a line on standard error", "nothing")?;
-    ensure(!stderr.contains("panicked"), "an error message, not a panic", &stderr)
+    ensure(!stderr.contains("panicked"), "an error message, not a panic", &stderr)?;
+    Ok(stderr)
 }
 
-/// Asserts the same, with a message of one line.
-fn fails_in_one_line(ctx: &mut Ctx<'_>, args: &[&str]) -> Verdict {
-    fails_to_start(ctx, args)?;
-    let (_, _, stderr) = run_to_end(binary_path(ctx.target)?, args)?;
+/// Asserts that it fails with a message of one line.
+fn fails_in_one_line(ctx: &mut Ctx<'_>, args: &[&str], bounds: Rlimits) -> Verdict {
+    let stderr = fails_within(ctx, args, bounds)?;
     ensure(stderr.trim_end().lines().count() == 1, "one line on standard error", stderr)
 }
 
@@ -79,7 +86,7 @@ pub(super) const CASES: &[Case] = &[
             ctx.assert_healthy()?;
             let address = ctx.server()?.address.to_string();
             let root = ctx.root.display().to_string();
-            fails_in_one_line(ctx, &["--listen", &address, "--root", &root])?;
+            fails_in_one_line(ctx, &["--listen", &address, "--root", &root], Rlimits::default())?;
             ctx.assert_healthy()
         },
     )
@@ -89,7 +96,27 @@ pub(super) const CASES: &[Case] = &[
         Contract,
         "open(2), ENOENT",
         "With a missing root the server prints one line on standard error and exits with a status other than 0",
-        |ctx| fails_in_one_line(ctx, &["--listen", "127.0.0.1:0", "--root", "/there/is/no/such/directory"]),
+        |ctx| {
+            let root = "/there/is/no/such/directory";
+            fails_in_one_line(ctx, &["--listen", "127.0.0.1:0", "--root", root], Rlimits::default())
+        },
+    )
+    .needs(PROCESS),
+    case(
+        "unreadable_root",
+        Contract,
+        "open(2), EACCES",
+        "With a root that it may not search the server prints one line on standard error and exits with a status other than 0",
+        |ctx| {
+            let (_kept, own) = unprivileged(ctx.target)?;
+            let root = tempfile::tempdir().map_err(|error| Abort::skip(error.to_string()))?;
+            let closed = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(root.path(), closed).map_err(|error| Abort::skip(error.to_string()))?;
+            let mut other = Ctx::new(&own, ctx.profile, root.path().to_owned());
+            let root = root.path().display().to_string();
+            let user = Rlimits { permissions: true, ..Rlimits::default() };
+            fails_in_one_line(&mut other, &["--listen", "127.0.0.1:0", "--root", &root], user)
+        },
     )
     .needs(PROCESS),
     case(

@@ -1,6 +1,6 @@
 //! The contract's routes: `/plaintext`, `/sleep/MS`, `/bytes/N`, `/echo`, `/stats`.
 
-use crate::case::Kind::{Contract, Security};
+use crate::case::Kind::{Contract, Must, Security};
 use crate::case::{Case, Need, case};
 use crate::cases::many::hold;
 use crate::ctx::{Ctx, counter_in, get, request};
@@ -32,12 +32,41 @@ pub(super) const CASES: &[Case] = &[
         },
     ),
     case(
-        "sleep",
-        Contract,
-        "contract, Routes",
-        "/sleep/20 is answered with the time slept",
-        |ctx| ctx.get("/sleep/20")?.is(200)?.has_content("slept 20 ms\n").map(drop),
+        "percent_encoded",
+        Must,
+        "RFC 3986 §6.2.2.2, RFC 9110 §4.2.3",
+        "Percent-encoding unreserved characters does not change the route",
+        |ctx| {
+            ctx.get("/%70l%61intex%74?a")?.is(200)?.has_content("Hello, World!")?;
+            ctx.get("http://suite/%70laintext")?.is(200)?.has_content("Hello, World!")?;
+            ctx.ask(request("OPTIONS", "/%65cho", ""))?.is(204)?.list_has("Allow", "POST").map(drop)
+        },
     )
+    .needs(&[Need::Echo]),
+    case(
+        "percent_encoded_number",
+        Must,
+        "RFC 3986 §6.2.2.2",
+        "Percent-encoding digits does not change a number in a route",
+        |ctx| ctx.get("/b%79tes/1%30")?.is(200)?.has_content(generated(10)).map(drop),
+    )
+    .needs(BYTES),
+    case(
+        "percent_encoded_slash",
+        Security,
+        "RFC 3986 §2.2",
+        "A percent-encoded slash is not a separator, and a path is decoded once: /bytes%2F10 and /%2570laintext are 404",
+        |ctx| {
+            ctx.get("/bytes%2F10")?.is(404)?;
+            ctx.get("/bytes%2f10")?.is(404)?;
+            ctx.get("/%2570laintext")?.is(404)?;
+            ctx.get("/%%37%30laintext")?.one_of(&[400, 404]).map(drop)
+        },
+    )
+    .needs(BYTES),
+    case("sleep", Contract, "contract, Routes", "/sleep/20 tells that it slept", |ctx| {
+        ctx.get("/sleep/20")?.is(200)?.has_content("slept 20 ms\n").map(drop)
+    })
     .needs(SLEEP),
     case(
         "sleep_head",

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{PACE, PLAIN, cut_while_dripping};
-use crate::case::Kind::{Contract, Security};
+use crate::case::Kind::{Contract, Must, Security};
 use crate::case::{Case, Need, case};
 use crate::client::Peek;
 use crate::ctx::{Ctx, get, request};
@@ -28,6 +28,22 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             ctx.serve(&[("head-timeout", "0.3")])?;
             ctx.assert_refused("G", 408)
+        },
+    ),
+    case(
+        "head_method_stalls",
+        Must,
+        "RFC 9110 §9.3.2",
+        "A HEAD request that is not complete in time is 408 without content",
+        |ctx| {
+            ctx.serve(&[("head-timeout", "0.3"), ("body-timeout", "0.3")])?;
+            let content = request("HEAD", "/plaintext", "Content-Length: 9\r\n");
+            for bytes in [b"HEAD /plain".to_vec(), content] {
+                let mut client = ctx.client()?;
+                client.send(bytes)?;
+                Ctx::assert_head_refusal(&mut client, 408)?;
+            }
+            Ok(())
         },
     ),
     case(

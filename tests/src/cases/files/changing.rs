@@ -1,26 +1,12 @@
 //! Files that change between two requests, or while they are sent.
 
+use super::{own_root, write, write_at};
 use crate::case::Kind::Must;
 use crate::case::{Case, Need, case};
-use crate::ctx::{Ctx, get_and_close};
+use crate::ctx::{get_and_close, request};
 use crate::fixture::pattern;
-use crate::verdict::{Abort, Verdict, ensure};
-
-/// Creates a separate document root, whose files the case may change.
-fn own_root(ctx: &mut Ctx<'_>) -> Result<tempfile::TempDir, Abort> {
-    let base = tempfile::tempdir()
-        .map_err(|error| Abort::skip(format!("cannot create a directory: {error}")))?;
-    ctx.root =
-        base.path().canonicalize().map_err(|error| Abort::skip(error.to_string()))?;
-    write(ctx, "file.txt", b"bytes")?;
-    write(ctx, "plaintext", b"Hello, World!")?;
-    Ok(base)
-}
-
-fn write(ctx: &Ctx<'_>, name: &str, content: &[u8]) -> Verdict {
-    std::fs::write(ctx.root.join(name), content)
-        .map_err(|error| Abort::skip(format!("cannot write a file: {error}")))
-}
+use crate::verdict::{Abort, ensure};
+use std::time::{Duration, UNIX_EPOCH};
 
 pub(super) const CASES: &[Case] = &[
     case(
@@ -31,7 +17,7 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let base = own_root(ctx)?;
             let first = ctx.get("/file.txt")?;
-            write(ctx, "file.txt", b"other bytes, other length")?;
+            write(ctx, b"file.txt", b"other bytes, other length")?;
             let second = ctx.get("/file.txt")?;
             second.is(200)?.has_content("other bytes, other length")?;
             let (old, new) = (first.field("ETag"), second.field("ETag"));
@@ -50,6 +36,49 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(&[Need::Files, Need::Process]),
     case(
+        "old_file_changes_tag",
+        Must,
+        "RFC 9110 §8.8.3",
+        "When a file from before 1970 is replaced by another, its ETag changes",
+        |ctx| {
+            let base = own_root(ctx)?;
+            let mut tags = Vec::new();
+            for (content, age) in [(b"1960", 3650), (b"1950", 7300)] {
+                let changed = UNIX_EPOCH - Duration::from_secs(age * 86_400);
+                write_at(ctx, "file.txt", content, changed)?;
+                let answer = ctx.get("/file.txt")?;
+                answer.is(200)?.has_content(content)?;
+                tags.push(answer.field("ETag").unwrap_or("no ETag").to_owned());
+            }
+            if ctx.standards && tags[0] == "no ETag" {
+                return Err(Abort::skip("the server sends no ETag"));
+            }
+            ensure(tags[0] != tags[1], "another ETag", format!("twice {}", tags[0]))?;
+            drop(base);
+            Ok(())
+        },
+    )
+    .needs(&[Need::Files, Need::Process]),
+    case(
+        "two_versions_in_a_second",
+        Must,
+        "RFC 9110 §13.1.5, §8.8.2.2",
+        "If-Range with a date that two versions of a file share is answered with the whole file, not with part of the other version",
+        |ctx| {
+            let base = own_root(ctx)?;
+            let within = |millis: u64| UNIX_EPOCH + Duration::from_millis(1_577_836_800_000 + millis);
+            write_at(ctx, "file.txt", b"the first one", within(100))?;
+            let first = ctx.get("/file.txt")?;
+            let date = first.is(200)?.field("Last-Modified").unwrap_or_default().to_owned();
+            write_at(ctx, "file.txt", b"then another!", within(600))?;
+            let fields = format!("Range: bytes=4-\r\nIf-Range: {date}\r\nConnection: close\r\n");
+            ctx.ask(request("GET", "/file.txt", &fields))?.is(200)?.has_content("then another!")?;
+            drop(base);
+            Ok(())
+        },
+    )
+    .needs(&[Need::Files, Need::Process]),
+    case(
         "file_shrinks_while_sent",
         Must,
         "RFC 9112 §8",
@@ -57,7 +86,7 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let base = own_root(ctx)?;
             let length = 8 * 1024 * 1024;
-            write(ctx, "file.txt", &pattern(length))?;
+            write(ctx, b"file.txt", &pattern(length))?;
             let mut client = ctx.small_client()?;
             client.send(get_and_close("/file.txt"))?;
             let seen = client.peek(crate::timeout::timeout());
@@ -66,7 +95,7 @@ pub(super) const CASES: &[Case] = &[
                 "the beginning of the response",
                 seen.describe(),
             )?;
-            write(ctx, "file.txt", b"short")?;
+            write(ctx, b"file.txt", b"short")?;
             let (bytes, _) = client.read_to_end()?;
             // A server that has read the whole file before may send all of it.
             ensure(

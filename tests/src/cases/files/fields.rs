@@ -118,6 +118,19 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(NEED),
     case(
+        "last_modified_before_1970",
+        Should,
+        "RFC 9110 §8.8.2",
+        "The Last-Modified of a file from before 1970 is its modification time",
+        |ctx| {
+            ctx.get("/old.txt")?
+                .is(200)?
+                .has("Last-Modified", "Fri, 06 Jan 1950 00:00:00 GMT")
+                .map(drop)
+        },
+    )
+    .needs(NEED),
+    case(
         "accept_ranges",
         Contract,
         "RFC 9110 §14.3",

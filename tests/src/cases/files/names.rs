@@ -1,10 +1,25 @@
 //! How a target is mapped to a file: directories, encoded characters, missing files.
 
-use super::{NEED, is_file};
+use super::{NEED, is_file, own_root, write};
 use crate::case::Kind::{Contract, Must, Security};
-use crate::case::{Case, case};
-use crate::ctx::get;
-use crate::verdict::ensure;
+use crate::case::{Case, Need, case};
+use crate::ctx::{Ctx, get};
+use crate::rlimits::Rlimits;
+use crate::target::unprivileged;
+use crate::verdict::{Abort, Verdict, ensure};
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
+/// Asserts that the target is redirected to this location.
+fn redirects(ctx: &mut Ctx<'_>, target: &str, place: &str) -> Verdict {
+    let answer = ctx.get(target)?;
+    if ctx.standards && answer.status == 400 {
+        return Ok(()); // it may also refuse the target
+    }
+    let to = answer.is(301)?.field("Location").unwrap_or_default();
+    let path = to.strip_prefix("http://suite").unwrap_or(to);
+    ensure(path.eq_ignore_ascii_case(place), format!("Location: {place}"), to)
+}
 
 pub(super) const CASES: &[Case] = &[
     case(
@@ -35,6 +50,56 @@ pub(super) const CASES: &[Case] = &[
         },
     )
     .needs(NEED),
+    case(
+        "redirect_is_encoded",
+        Security,
+        "RFC 9110 §10.2.2, RFC 3986 §3.3",
+        "A redirect stays on the same host whatever the name of the directory: octets that are not allowed in a URL are percent-encoded in Location",
+        |ctx| {
+            let base = own_root(ctx)?;
+            for name in ["\\evil.com", "a\"<b>[c]^`{d|}", "e%f", "g%2f"] {
+                write(ctx, format!("{name}/index.html").as_bytes(), b"here")?;
+            }
+            redirects(ctx, "/\\evil.com", "/%5Cevil.com/")?;
+            redirects(ctx, "/%5cevil.com", "/%5Cevil.com/")?;
+            redirects(ctx, "/a\"<b>[c]^`{d|}", "/a%22%3Cb%3E%5Bc%5D%5E%60%7Bd%7C%7D/")?;
+            redirects(ctx, "/e%25f?g=\"%zz%20", "/e%25f/?g=%22%25zz%20")?;
+            redirects(ctx, "/g%252f", "/g%252f/")?;
+            drop(base);
+            Ok(())
+        },
+    )
+    .needs(&[Need::Files, Need::Process]),
+    case(
+        "unreadable_directory",
+        Contract,
+        "path_resolution(7)",
+        "A directory that the server may search but not read is redirected, and its files are served",
+        |ctx| {
+            if !cfg!(target_os = "linux") {
+                return Err(Abort::skip("this system opens a directory only with read permission"));
+            }
+            let base = own_root(ctx)?;
+            write(ctx, b"dark/index.html", b"The index.")?;
+            write(ctx, b"dark/file.txt", b"A file.")?;
+            let permissions = |path, mode| {
+                set_permissions(path, Permissions::from_mode(mode)).map_err(|error| Abort::skip(error.to_string()))
+            };
+            permissions(ctx.root.join("dark"), 0o311)?;
+            permissions(ctx.root.clone(), 0o755)?;
+            let (_kept, own) = unprivileged(ctx.target)?;
+            let mut other = Ctx::new(&own, ctx.profile, ctx.root.clone());
+            other.log = ctx.log.clone();
+            other.serve_with_rlimits(&[], Rlimits { permissions: true, ..Rlimits::default() })?;
+            redirects(&mut other, "/dark", "/dark/")?;
+            other.get("/dark/")?.is(200)?.has_content("The index.")?;
+            other.get("/dark/file.txt")?.is(200)?.has_content("A file.")?;
+            permissions(ctx.root.join("dark"), 0o755)?; // so that it can be removed
+            drop(base);
+            other.finish(false)
+        },
+    )
+    .needs(&[Need::Files, Need::Process]),
     case(
         "directory_without_index",
         Contract,
@@ -91,6 +156,28 @@ pub(super) const CASES: &[Case] = &[
         |ctx| is_file(ctx, "/gr%C3%BCn.txt", "gr\u{fc}n.txt"),
     )
     .needs(NEED),
+    case(
+        "name_is_not_utf8",
+        Contract,
+        "RFC 3986 §2.1",
+        "A file whose name is not UTF-8 is found by its percent-encoded bytes, and by no others",
+        |ctx| {
+            let base = own_root(ctx)?;
+            write(ctx, b"caf\xe9.txt", b"Latin-1")?;
+            let answer = ctx.get("/caf%E9.txt")?;
+            answer.is(200)?.has_content("Latin-1")?;
+            ensure(
+                answer.field("Content-Type").is_some_and(|kind| kind.starts_with("text/plain")),
+                "Content-Type: text/plain",
+                answer.field("Content-Type").unwrap_or("no Content-Type"),
+            )?;
+            ctx.get("/caf%C3%A9.txt")?.is(404)?;
+            ctx.get("/caf%EF%BF%BD.txt")?.is(404)?;
+            drop(base);
+            Ok(())
+        },
+    )
+    .needs(&[Need::Files, Need::Process]),
     case(
         "query_ignored",
         Contract,

@@ -76,6 +76,31 @@ pub(super) const CASES: &[Case] = &[
         },
     ),
     case(
+        "absolute_form_bad_host",
+        Must,
+        "RFC 9112 §3.2, RFC 3986 §3.2.2",
+        "A URL with an invalid host is refused, as an invalid Host is",
+        |ctx| {
+            let hosts = ["[12345]", "[::1", "%zz", "me@suite", "suite:http"];
+            let statuses = ctx.either(&[400], &[400, 403, 404, 421]);
+            hosts.into_iter().try_for_each(|host| {
+                let target = format!("http://{host}/plaintext");
+                ctx.assert_refused_with(request("GET", &target, ""), statuses)
+            })
+        },
+    ),
+    case(
+        "absolute_form_addresses",
+        Must,
+        "RFC 3986 §3.2.2",
+        "A URL whose host is an IP address is accepted",
+        |ctx| {
+            ["127.0.0.1:80", "[::1]:8080", "[v1.x]"].into_iter().try_for_each(|host| {
+                ctx.get(&format!("http://{host}/plaintext"))?.is(200).map(drop)
+            })
+        },
+    ),
+    case(
         "other_scheme",
         Contract,
         "RFC 9112 §3.2.2",

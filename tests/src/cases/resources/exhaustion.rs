@@ -1,8 +1,6 @@
 //! Exhaustion: no descriptor, thread, or process is left. Connections that are being served must
 //! not be affected, and when resources are available again, others must be served.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use super::idle::{assert_busy, assert_idle};
@@ -14,7 +12,7 @@ use crate::ctx::{Ctx, get};
 use crate::profile::Capability::AtRest;
 use crate::rlimits::Rlimits;
 use crate::server::Server;
-use crate::target::Target;
+use crate::target::copy_program;
 use crate::timeout::timeout;
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
@@ -121,40 +119,6 @@ fn assert_does_not_start(ctx: &mut Ctx<'_>, workers: &str, few: Rlimits) -> Verd
     wait_until_no_process(ctx, pid)?;
     ctx.forget_server();
     Ok(())
-}
-
-/// Copies the server's program to a directory where any user can run it.
-fn copy_program(target: &Target) -> CaseResult<(tempfile::TempDir, Target)> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let path = crate::target::binary_path(target)?;
-    if !nix::unistd::geteuid().is_root() {
-        return Err(Abort::skip(
-            "only root can start a server as another user with a limit on processes",
-        ));
-    }
-    let skip =
-        |error: std::io::Error| Abort::skip(format!("cannot copy the program: {error}"));
-    let base = tempfile::tempdir().map_err(skip)?;
-    let closed = |directory: &&Path| {
-        std::fs::metadata(directory).is_ok_and(|m| m.permissions().mode() & 0o001 == 0)
-    };
-    if let Some(directory) = base.path().ancestors().skip(1).find(closed) {
-        let directory = directory.display();
-        return Err(Abort::skip(format!(
-            "another user cannot enter {directory}, the directory for temporary files: set TMPDIR"
-        )));
-    }
-    std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o755))
-        .map_err(skip)?;
-    let copy = base.path().join(path.file_name().unwrap_or_default());
-    // Copied by another process: a descriptor of this process would be inherited by a child that
-    // another case forks meanwhile, and a program that is open for writing cannot be executed
-    // (execve(2), ETXTBSY).
-    let cp = Command::new("cp").arg(path).arg(&copy).status().map_err(skip)?;
-    if !cp.success() {
-        return Err(Abort::skip(format!("cannot copy the program: cp, {cp}")));
-    }
-    Ok((base, Target::Binary(copy)))
 }
 
 pub(super) const CASES: &[Case] = &[

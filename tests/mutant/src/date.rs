@@ -1,0 +1,70 @@
+//! Dates in seconds since 1970, negative before it. The crate httpdate handles the years from
+//! 1970 to 9999; other dates are moved by 400 years, after which the calendar repeats itself.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::mutations::Mutation;
+use crate::switch::wrong;
+
+const YEARS: i64 = 400;
+const SECONDS: i64 = 146_097 * 86_400;
+
+/// Reads a date in any of its three forms.
+pub(crate) fn read(text: &str) -> Option<i64> {
+    if wrong(Mutation::DatesInOneForm) && text.get(3..5) != Some(", ") {
+        return None;
+    }
+    let text = four_digits(text)?;
+    let at = if text.contains(',') { text.len() - 17 } else { text.len() - 4 };
+    let year = text.get(at..at + 4)?.parse::<i64>().ok()?;
+    if wrong(Mutation::DatesFrom1970) && year < 1970 {
+        return None;
+    }
+    let moved = format!("{}{:04}{}", &text[..at], year + YEARS, &text[at + 4..]);
+    let (moved, leap) = if text.contains(" 23:59:60 ") && !wrong(Mutation::NoLeapSecond) {
+        (moved.replace(":60", ":59"), 1)
+    } else {
+        (moved, 0)
+    };
+    let time = httpdate::parse_http_date(&moved).ok()?;
+    let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    Some(i64::try_from(seconds).ok()? - SECONDS + leap)
+}
+
+/// Rewrites `Sunday, 06-Nov-94 08:49:37 GMT` as `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn four_digits(text: &str) -> Option<String> {
+    let Some((day, month_and_more)) = text.split_once('-') else {
+        let long_enough = text.is_ascii() && text.len() >= 24;
+        return long_enough.then(|| text.to_owned());
+    };
+    let (weekday, day) = day.split_once(", ")?;
+    let (month, year_and_time) = month_and_more.split_once('-')?;
+    let (year, time) = year_and_time.split_once(' ')?;
+    let two = year.parse::<i64>().ok().filter(|year| (0..100).contains(year))?;
+    let now = SystemTime::now();
+    let of = |year| {
+        let short = weekday.get(..3)?;
+        let text = format!("{short}, {day} {month} {year:04} {time}");
+        (text.is_ascii() && text.len() == 29).then_some(text)
+    };
+    let century = |year: i64| of(year + two);
+    if wrong(Mutation::TwoDigitsFrom1970) {
+        return century(if two < 70 { 2000 } else { 1900 });
+    }
+    let limit = now + Duration::from_secs(SECONDS.unsigned_abs() / 8);
+    let this = httpdate::fmt_http_date(now)[12..14].parse::<i64>().ok()? * 100;
+    // The latest one that is not more than 50 years in the future.
+    [this + 100, this, this - 100].into_iter().find_map(|begin| {
+        let text = century(begin)?;
+        httpdate::parse_http_date(&text).ok().filter(|date| *date <= limit)?;
+        Some(text)
+    })
+}
+
+/// Writes a date in the preferred form.
+pub(crate) fn write(seconds: i64) -> String {
+    let moved = u64::try_from(seconds + SECONDS).unwrap_or(0);
+    let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(moved));
+    let year = text[12..16].parse::<i64>().unwrap_or(YEARS) - YEARS;
+    format!("{}{year:04}{}", &text[..12], &text[16..])
+}
