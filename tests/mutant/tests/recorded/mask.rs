@@ -8,6 +8,7 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
         // Current dates. Dates of the past are part of a case.
         (r"\w{3}, \d\d \w{3} 20\d\d \d\d:\d\d:\d\d GMT", "DATE"),
+        (r"\w+day, \d\d-\w{3}-\d\d \d\d:\d\d:\d\d GMT", "DATE"),
         (r#""[0-9a-f]{4,}(-[0-9a-f]+\.[0-9a-f]+-[0-9a-f]+)?(\\?)""#, "\"TAG$2\""),
         (r"\b127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
         (r"\bos error \d+", "os error N"),
