@@ -1,7 +1,7 @@
 //! Schedulers that serve together: all of them, or none.
 #![cfg(target_os = "linux")] // others have no limit for a process's memory that they would hold to
 
-use client_suite::bounds::Bounds;
+use client_suite::rlimits::Rlimits;
 
 #[test]
 fn fewer_threads_than_it_was_told_are_none() {
@@ -11,7 +11,7 @@ fn fewer_threads_than_it_was_told_are_none() {
         let (status, _, said) = client_suite::server::run_to_end(
             "/bin/sh".as_ref(),
             &["-c", tight, server],
-            Bounds::default(),
+            Rlimits::default(),
         )
         .unwrap_or_else(|failure| panic!("{failure:?}"));
         assert_eq!(status.code(), Some(1), "{server}: {said}");
