@@ -295,9 +295,16 @@ impl Drop for Server {
     }
 }
 
-/// Runs a program that is expected to exit, with these limits. Returns status, stdout, and
-/// stderr.
+/// Runs a program that is expected to exit. Returns status, stdout, and stderr.
 pub fn run_to_end(
+    path: &Path,
+    args: &[&str],
+) -> CaseResult<(ExitStatus, String, String)> {
+    run_with_rlimits(path, args, Rlimits::default())
+}
+
+/// Runs it with these limits.
+pub fn run_with_rlimits(
     path: &Path,
     args: &[&str],
     rlimits: Rlimits,

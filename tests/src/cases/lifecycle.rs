@@ -9,7 +9,7 @@ use crate::ctx::{Ctx, get, get_and_close};
 use crate::fixture::generated;
 use crate::proc;
 use crate::rlimits::Rlimits;
-use crate::server::run_to_end;
+use crate::server::run_with_rlimits;
 use crate::target::{binary_path, unprivileged};
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,8 +22,13 @@ fn fails_to_start(ctx: &mut Ctx<'_>, args: &[&str]) -> Verdict {
 }
 
 /// Asserts the same with limits. Returns the message.
-fn fails_within(ctx: &mut Ctx<'_>, args: &[&str], bounds: Rlimits) -> CaseResult<String> {
-    let (status, stdout, stderr) = run_to_end(binary_path(ctx.target)?, args, bounds)?;
+fn fails_within(
+    ctx: &mut Ctx<'_>,
+    args: &[&str],
+    rlimits: Rlimits,
+) -> CaseResult<String> {
+    let (status, stdout, stderr) =
+        run_with_rlimits(binary_path(ctx.target)?, args, rlimits)?;
     ensure(!status.success(), "a status other than 0", format!("{status}"))?;
     ensure(stdout.is_empty(), "nothing on standard output", stdout)?;
     ensure(!stderr.trim().is_empty(), "a line on standard error", "nothing")?;
@@ -32,8 +37,8 @@ fn fails_within(ctx: &mut Ctx<'_>, args: &[&str], bounds: Rlimits) -> CaseResult
 }
 
 /// Asserts that it fails with a message of one line.
-fn fails_in_one_line(ctx: &mut Ctx<'_>, args: &[&str], bounds: Rlimits) -> Verdict {
-    let stderr = fails_within(ctx, args, bounds)?;
+fn fails_in_one_line(ctx: &mut Ctx<'_>, args: &[&str], rlimits: Rlimits) -> Verdict {
+    let stderr = fails_within(ctx, args, rlimits)?;
     ensure(stderr.trim_end().lines().count() == 1, "one line on standard error", stderr)
 }
 
