@@ -239,9 +239,6 @@ pub(crate) fn end_behind_a_short_read(poller: &mut impl Poller) {
 
 /// A read stops at urgent data; who reads whenever it is told has all of it all the same.
 pub(crate) fn urgent(poller: &mut impl Poller) {
-    if cfg!(not(target_os = "linux")) {
-        return; // see `kqueue`
-    }
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
     now(poller);

@@ -1,0 +1,28 @@
+//! Runs `kqueue.rs`, as it is, on Linux: against an emulation of kqueue(2).
+//!
+//! The emulation (`emulated/event.rs`) does what the sources of FreeBSD and XNU say. So this
+//! tests the poller's logic against a reading of those sources, on every machine; whether
+//! the reading is right, only a BSD can tell (`pollers.rs` and `suite.rs` run there).
+#![cfg(target_os = "linux")]
+#![allow(missing_docs)] // the emulation has nix's names
+
+pub extern crate nix as real;
+extern crate self as nix; // the crate that `kqueue.rs` and the contract call `nix`
+
+#[path = "emulated/event.rs"]
+pub mod event;
+pub use real::{errno, libc, unistd};
+pub mod sys {
+    pub use crate::event;
+    pub use real::sys::{socket, time};
+}
+
+#[path = "../../ch03-nonblocking/tests/contract/mod.rs"]
+mod contract;
+#[path = "../src/kqueue.rs"]
+#[allow(dead_code, unreachable_pub)] // it is a library's file, with a server in it
+mod kqueue;
+
+use contract::contract;
+
+contract!(emulated, crate::kqueue::Kqueue::new().expect("a kqueue"));
