@@ -1,4 +1,4 @@
-//! The verdict on a request never depends on how its bytes were cut.
+//! Parsing a request gives the same result, however its bytes are cut.
 
 mod verdicts;
 
@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use verdicts::{Precondition, are_the_same_however_cut, small_limits, verdicts};
 
-/// Pieces from which requests can be made, good ones and bad ones.
+/// Generates pieces of requests, valid and malformed.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let known = prop::sample::select(vec![
         "GET /plaintext HTTP/1.1\r\n",
@@ -63,22 +63,22 @@ proptest! {
     }
 }
 
-/// What the fuzzer has found worth keeping (CONTRIBUTING.md says how).
+/// Replays the fuzzer's corpus (see CONTRIBUTING.md).
 #[test]
 fn the_corpus() -> std::io::Result<()> {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/inbox");
     let mut inputs = 0;
     for input in std::fs::read_dir(corpus)? {
         let path = input?.path();
-        println!("{}", path.display()); // shown if it fails
+        println!("{}", path.display()); // Printed if the test fails.
         are_the_same_however_cut(&std::fs::read(&path)?);
         inputs += 1;
     }
-    assert!(inputs > 100, "{inputs} inputs: the corpus is not there");
+    assert!(inputs > 100, "{inputs} inputs: the corpus is missing");
     Ok(())
 }
 
-/// Every pair of cuts in a burst of all kinds of requests.
+/// Tries every pair of cuts in a pipelined burst of all kinds of requests.
 #[test]
 fn every_byte_boundary() {
     let burst = b"\r\nGET /a?b HTTP/1.1\r\nHost: h\r\n\r\nPOST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
@@ -98,7 +98,7 @@ fn every_byte_boundary() {
     }
 }
 
-/// What nobody uses is given back.
+/// An inbox that is idle or cleared releases its part of the buffer budget.
 #[test]
 fn the_budget_comes_back() {
     let limits = Limits::default();
@@ -109,16 +109,19 @@ fn the_budget_comes_back() {
         assert!(matches!(inbox.next(&limits), Parsed::Partial { .. }));
         inbox.receive(&[b'x'; 1000]);
     }
-    assert!(limits.buffered.left() < all - 900_000, "what is held counts");
+    assert!(
+        limits.buffered.left() < all - 900_000,
+        "buffered bytes count against the budget"
+    );
     assert!(
         matches!(inbox.next(&limits), Parsed::Complete(request) if request.body.len() == 1_000_000)
     );
     assert!(matches!(inbox.next(&limits), Parsed::Partial { .. }));
-    assert_eq!(limits.buffered.left(), all, "an idle connection holds nothing");
+    assert_eq!(limits.buffered.left(), all, "an idle connection uses none of the budget");
     inbox.receive(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n");
     inbox.receive(&[b'x'; 15_000]);
     assert!(matches!(inbox.next(&limits), Parsed::Partial { .. }));
-    assert!(limits.buffered.left() < all, "what is to come counts");
+    assert!(limits.buffered.left() < all, "reserved bytes count against the budget");
     inbox.clear();
-    assert_eq!(limits.buffered.left(), all, "nor does one that has been cleared");
+    assert_eq!(limits.buffered.left(), all, "a cleared inbox uses none of the budget");
 }

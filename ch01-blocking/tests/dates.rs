@@ -1,4 +1,4 @@
-//! Answers that leave together have one date, and the clock is looked at once for them.
+//! Responses that are flushed together have the same date, and the clock is read once for them.
 
 use ch01_blocking::http::{Inbox, Method, Outbox, Response, ResponseContext, Version};
 use ch01_blocking::stream::Transport;
@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A client that takes so many bytes, and no more before it is asked again.
+/// A client that accepts a fixed number of bytes before a write would block.
 struct Client {
     got: Vec<u8>,
     room: usize,
@@ -46,7 +46,7 @@ impl Transport for Client {
 #[test]
 fn one_look_for_all_that_leave_together() {
     let looks = Cell::new(0);
-    // A day passes between two looks.
+    // A day passes between two readings of the clock.
     let clock = || -> SystemTime {
         looks.set(looks.get() + 1);
         UNIX_EPOCH + Duration::from_secs(86_400 * looks.get())
@@ -65,18 +65,18 @@ fn one_look_for_all_that_leave_together() {
         }
     };
     push(&mut outbox, 3);
-    // Some has left and some has not: they still leave together, and so does a fourth.
+    // The output is partly flushed: these responses still leave together, and so does a fourth.
     client.room = 10;
     let stuck = outbox.flush(&mut client).map_err(|error| error.kind());
     assert_eq!(stuck, Err(ErrorKind::WouldBlock));
     push(&mut outbox, 1);
     client.room = usize::MAX;
     outbox.flush(&mut client).expect("there is room");
-    // And those that come when all have left are of another moment.
+    // Responses that are pushed after the output was flushed get a new date.
     push(&mut outbox, 2);
     client.room = usize::MAX;
     outbox.flush(&mut client).expect("there is room");
-    // What was dropped has no date any more.
+    // Dropping the output discards its date.
     push(&mut outbox, 1);
     outbox.clear();
     push(&mut outbox, 1);

@@ -1,9 +1,8 @@
-//! A client that was accepted in the very moment of the stop is served as the others
-//! are, and is not there for ever either.
+//! A connection that is accepted at the moment of shutdown is served like the others, and is closed
+//! by the drain deadline like the others.
 //!
-//! `iterative` accepts in one thread and drains in another, so somebody may be seated
-//! when all who were there have gone. Here the test is the thread that accepts, and takes
-//! its time.
+//! `iterative` accepts on one thread and drains on another, so a connection may be registered
+//! after the last of the others has closed. Here the test is the accepting thread, and is slow.
 
 use ch01_blocking::app::site::Site;
 use ch01_blocking::connection::handle_connection;
@@ -17,7 +16,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
-/// Nothing in here ends because its time is over.
+/// A timeout that is never reached in these tests.
 const LONG: Duration = Duration::from_secs(3600);
 const PATIENT: Timeouts = Timeouts {
     idle: LONG,
@@ -31,7 +30,7 @@ const PATIENT: Timeouts = Timeouts {
 
 /// Registers a connection whose client has already sent `said`, serves it, and returns what
 /// the client has received.
-fn seat_and_serve(
+fn register_and_serve(
     connections: &Connections<'_>,
     site: &Site,
     said: &str,
@@ -45,35 +44,35 @@ fn seat_and_serve(
             let guard = guard;
             handle_connection(&guard, Admission::Admitted, site, &PATIENT);
         });
-        let mut heard = String::new();
-        client.read_to_string(&mut heard)?;
-        drop(client); // who is served lingers until it leaves
-        Ok(heard)
+        let mut received = String::new();
+        client.read_to_string(&mut received)?;
+        drop(client); // The server lingers until the client closes.
+        Ok(received)
     })
 }
 
 #[test]
-fn who_is_seated_after_all_have_gone_is_answered() -> io::Result<()> {
+fn a_connection_registered_after_the_last_closed_is_answered() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
     let connections = Connections::new(&site);
-    let heard = thread::scope(|scope| {
-        scope.spawn(|| connections.drain(LONG)); // nobody is there
-        // It says so with the set locked, so it has found it empty before we register.
+    let received = thread::scope(|scope| {
+        scope.spawn(|| connections.drain(LONG)); // No connection is registered.
+        // The drain holds the set's lock while it reports that, so it has found the set empty.
         while !site.is_draining() {
             thread::yield_now();
         }
         let request = "GET /plaintext HTTP/1.1\r\nHost: test\r\n\r\n";
-        let heard = seat_and_serve(&connections, &site, request);
-        connections.close(); // or the drain would not end
-        heard
+        let received = register_and_serve(&connections, &site, request);
+        connections.close(); // Otherwise the drain would not end.
+        received
     })?;
-    assert!(heard.starts_with("HTTP/1.1 200 "), "an answer: {heard:?}");
+    assert!(received.starts_with("HTTP/1.1 200 "), "a response: {received:?}");
     Ok(())
 }
 
-/// Whether it is seated before the deadline or after.
+/// Whether it is registered before the deadline or after.
 #[test]
-fn who_never_finishes_is_cut_off_at_the_deadline() -> io::Result<()> {
+fn an_unfinished_request_is_closed_at_the_drain_deadline() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
     let connections = Connections::new(&site);
     let half = "GET /plaintext HTTP/1.1\r\n";
@@ -82,9 +81,9 @@ fn who_never_finishes_is_cut_off_at_the_deadline() -> io::Result<()> {
         while !site.is_draining() {
             thread::yield_now();
         }
-        assert_eq!(seat_and_serve(&connections, &site, half)?, "");
-        drain.join().expect("it ends, though nobody has said that no more will come");
-        assert_eq!(seat_and_serve(&connections, &site, half)?, "");
+        assert_eq!(register_and_serve(&connections, &site, half)?, "");
+        drain.join().expect("the drain ends although the set was not closed");
+        assert_eq!(register_and_serve(&connections, &site, half)?, "");
         let slept = connections.sleep(LONG);
         assert_eq!(
             slept.map_err(|error| error.kind()),
@@ -94,33 +93,33 @@ fn who_never_finishes_is_cut_off_at_the_deadline() -> io::Result<()> {
     })
 }
 
-/// A client that speaks just as the server hangs up, or whose thread has not yet told
-/// that it did, is not told that it was its fault.
+/// A client that sends half a request while the server closes its idle connection is closed
+/// without an error response: a 400 would blame the client.
 #[test]
-fn who_is_hung_up_on_as_it_speaks_hears_no_refusal() -> io::Result<()> {
+fn a_client_that_sends_while_it_is_closed_gets_no_error() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
     let connections = Connections::new(&site);
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let mut client = TcpStream::connect(listener.local_addr()?)?;
     let guard = connections.register(listener.accept()?.0, usize::MAX);
     guard.entry.idle.store(true, SeqCst);
-    let mut heard = String::new();
+    let mut received = String::new();
     thread::scope(|scope| {
         scope.spawn(|| connections.drain(LONG));
         while !site.is_draining() {
             thread::yield_now();
         }
-        connections.close(); // takes the lock, so the drain has hung up
+        connections.close(); // Waits for the lock, so the drain has closed it.
         client.write_all(b"GET /plaintext HTTP/1.1\r\n")?;
         scope.spawn(|| {
             let guard = guard;
             handle_connection(&guard, Admission::Admitted, &site, &PATIENT);
         });
-        client.read_to_string(&mut heard)?;
+        client.read_to_string(&mut received)?;
         drop(client);
         io::Result::Ok(())
     })?;
-    assert_eq!(heard, "");
+    assert_eq!(received, "");
     assert_eq!(site.stats.refused.get(), 0);
     Ok(())
 }

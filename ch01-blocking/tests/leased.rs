@@ -1,6 +1,6 @@
-//! A file that somebody has a lease on is not missing: it cannot be opened *now*.
-#![cfg(target_os = "linux")] // nobody else has leases
-#![allow(unsafe_code)] // nix has no call for them
+//! A file with a lease is not missing: it cannot be opened *now*, so the response is 503, not 404.
+#![cfg(target_os = "linux")] // Only Linux has file leases.
+#![allow(unsafe_code)] // nix has no wrapper for them.
 
 use ch01_blocking::app::site::Site;
 use ch01_blocking::http::{Inbox, Limits, Parsed};
@@ -8,11 +8,11 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 
-/// libc does not have it (`asm-generic/fcntl.h`).
+/// From `asm-generic/fcntl.h`; libc does not define it.
 const F_SETSIG: libc::c_int = 10;
 
 fn set(file: &File, command: libc::c_int, argument: libc::c_int) -> io::Result<()> {
-    // SAFETY: fcntl(2) with these commands takes a number, and the descriptor is open.
+    // SAFETY: these commands of fcntl(2) take an integer, and `file` keeps the descriptor open.
     match unsafe { libc::fcntl(file.as_raw_fd(), command, argument) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
@@ -35,11 +35,11 @@ fn it_is_busy_and_then_it_is_there() -> io::Result<()> {
     fs::write(&path, "held")?;
     let site = Site::new(Some(root.path()), Limits::default())?;
     let file = File::open(&path)?;
-    // Who has a lease is told by a signal that somebody wants the file. SIGIO would end this
-    // process; this one is ignored.
+    // The kernel notifies the lease holder by a signal when the file is opened. SIGIO would
+    // terminate this process; the signal set here is ignored by default.
     set(&file, F_SETSIG, libc::SIGURG)?;
     if let Err(error) = set(&file, libc::F_SETLEASE, libc::F_WRLCK) {
-        eprintln!("this file system knows no leases, so nobody has one: {error}");
+        eprintln!("skipped: this file system does not support leases: {error}");
         return Ok(());
     }
     assert_eq!(status(&site), 503);

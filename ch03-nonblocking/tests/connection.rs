@@ -1,5 +1,5 @@
-//! A connection without a socket: what it does of a story that no client can be sure to
-//! tell over a real one.
+//! The connection state machine without a socket, in situations that a client cannot reliably
+//! create over the network.
 
 use ch01_blocking::Site;
 use ch01_blocking::deadlines::Timeouts;
@@ -16,12 +16,13 @@ use std::io::{self, ErrorKind, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// What comes with each read: more can be added while the connection has its transport.
-type Comes = Rc<RefCell<VecDeque<&'static [u8]>>>;
+/// The input of each read; more can be added while the connection owns the transport.
+type Input = Rc<RefCell<VecDeque<&'static [u8]>>>;
 
-/// What comes, and what was written: at most `room` bytes, none of them acknowledged.
+/// A transport with scripted input. It accepts at most `room` bytes of output, and reports none of
+/// them as acknowledged.
 struct Script {
-    comes: Comes,
+    comes: Input,
     went: Vec<u8>,
     room: usize,
 }
@@ -61,8 +62,8 @@ impl Write for Script {
     }
 }
 
-fn connection() -> (Connection<Script>, Comes) {
-    let comes = Comes::default();
+fn connection() -> (Connection<Script>, Input) {
+    let comes = Input::default();
     let script = Script { comes: comes.clone(), went: Vec::new(), room: usize::MAX };
     (Connection::new(script), comes)
 }
@@ -96,8 +97,8 @@ const NOTHING: Ready = Ready {
     broken: false,
 };
 
-/// The loop was kept so long that the deadline of an idle connection has passed; but its
-/// request lies in the kernel, only nobody has told yet.
+/// A busy loop notices the deadline of an idle connection late. The request that has meanwhile
+/// arrived in the kernel, but not been reported, is answered.
 #[test]
 fn a_request_that_came_in_time_is_heard_though_late() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
@@ -107,13 +108,13 @@ fn a_request_that_came_in_time_is_heard_though_late() -> io::Result<()> {
     let next = connection.advance(Wake::Timeout, &mut shared)?;
     assert!(matches!(next, Next::Idle), "{next:?}");
     assert!(connection.transport().went.ends_with(b"Hello, World!"));
-    // Nothing has come since: now its time is over.
+    // Nothing more has arrived: the deadline closes the connection.
     assert_eq!(connection.advance(Wake::Timeout, &mut shared)?, Next::Close);
     Ok(())
 }
 
-/// The same of the rest of a request. But what comes late and is still not all of it puts
-/// nothing off.
+/// The same for the rest of a request. But input that arrives late and does not complete the
+/// request does not extend the deadline.
 #[test]
 fn the_rest_of_a_request_is_heard_though_late() -> io::Result<()> {
     const HEAD: &[u8] = b"GET /plaintext HTTP/1.1\r\nHo";
@@ -148,9 +149,8 @@ fn the_rest_of_a_request_is_heard_though_late() -> io::Result<()> {
     Ok(())
 }
 
-/// When we have said our last word and hung up, a hang-up that is told means that the
-/// client has too. Its last words are read all the same: closing over unread bytes is a
-/// reset, which may take the answer from the client.
+/// While lingering, a reported hang-up means that the client has closed, too. Its last bytes are
+/// still read: closing with unread input sends a reset, which may destroy the response.
 #[test]
 fn a_hang_up_while_lingering_is_read_to_the_end() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
@@ -166,7 +166,7 @@ fn a_hang_up_while_lingering_is_read_to_the_end() -> io::Result<()> {
     let broken = Ready { readable: true, eof: true, broken: true, ..NOTHING };
     let next = connection.advance(Wake::Ready(broken), &mut shared)?;
     assert_eq!(next, Next::Close);
-    assert!(comes.borrow().is_empty(), "not all was read");
+    assert!(comes.borrow().is_empty(), "all input was read");
     Ok(())
 }
 
@@ -176,7 +176,7 @@ fn a_hang_up_while_lingering_is_read_to_the_end() -> io::Result<()> {
 fn who_takes_nothing_is_closed_at_the_write_deadline() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
     let mut shared = shared(&site);
-    let comes = Comes::default();
+    let comes = Input::default();
     comes.borrow_mut().push_back(b"GET /bytes/1000000 HTTP/1.1\r\nHost: a\r\n\r\n");
     let mut connection =
         Connection::new(Script { comes, went: Vec::new(), room: 50_000 });

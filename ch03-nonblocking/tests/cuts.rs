@@ -1,5 +1,4 @@
-//! What a client gets never depends on how anything was cut, or told: not the bytes that
-//! come, not those that leave, not the news of either.
+//! What a client receives does not depend on how input, output, or readiness events are cut.
 
 mod wire;
 
@@ -7,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use wire::{Seen, blocking, driven, is_the_same_however_cut, root, site};
 
-/// Requests, good ones and bad ones, and pieces of them.
+/// Generates requests, valid and malformed, and pieces of them.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let get =
         |target: &str| format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes();
@@ -53,7 +52,7 @@ proptest! {
         let sent = pieces.concat();
         let whole = blocking(site, &sent, closes);
         if whole.has_counters() {
-            return Ok(()); // they grow
+            return Ok(()); // Their counters differ between two runs.
         }
         prop_assert_eq!(Shown(&whole), Shown(&driven(site, &sent, closes, &script)));
     }
@@ -61,7 +60,7 @@ proptest! {
 
 thread_local! {
     static SITE: &'static ch01_blocking::Site = {
-        // It fails on purpose, and that is no news.
+        // `/panic` panics on purpose; do not print its message.
         std::panic::set_hook(Box::new(|what| {
             if !what.to_string().contains("was asked for") {
                 eprintln!("{what}");
@@ -71,7 +70,7 @@ thread_local! {
     };
 }
 
-/// A failure is to be read by a human.
+/// A readable form of a failing input.
 #[derive(PartialEq)]
 struct Shown<'a>(&'a Seen);
 
@@ -83,7 +82,7 @@ impl std::fmt::Debug for Shown<'_> {
     }
 }
 
-/// What the fuzzer has found worth keeping (CONTRIBUTING.md says how).
+/// Replays the fuzzer's corpus (see CONTRIBUTING.md).
 #[test]
 fn the_corpus() -> std::io::Result<()> {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/connection");
@@ -91,15 +90,15 @@ fn the_corpus() -> std::io::Result<()> {
     let mut inputs = 0;
     for input in std::fs::read_dir(corpus)? {
         let path = input?.path();
-        println!("{}", path.display()); // shown if it fails
+        println!("{}", path.display()); // Printed if the test fails.
         is_the_same_however_cut(site, &std::fs::read(&path)?);
         inputs += 1;
     }
-    assert!(inputs > 100, "{inputs} inputs: the corpus is not there");
+    assert!(inputs > 100, "{inputs} inputs: the corpus is missing");
     Ok(())
 }
 
-/// A byte at a time, in and out, and each told by itself.
+/// Moves one byte at a time in both directions, each reported by its own event.
 #[test]
 fn byte_by_byte() {
     let site = SITE.with(|site| *site);
@@ -107,7 +106,7 @@ fn byte_by_byte() {
     for closes in [false, true] {
         let whole = blocking(site, sent, closes);
         assert!(whole.bytes.ends_with(b"\r\n\r\n"), "{:?}", Shown(&whole));
-        // One byte comes, one byte of room; told, or only every third time.
+        // One byte of input and one of room; each reported, or only every third.
         for script in [[2, 1, 3, 1, 3, 1], [2, 1, 2, 0, 3, 0], [2, 0, 3, 0, 3, 9]] {
             let seen = driven(site, sent, closes, &script.repeat(2000));
             assert_eq!(Shown(&whole), Shown(&seen));

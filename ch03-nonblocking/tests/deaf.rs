@@ -1,7 +1,7 @@
-//! A listener that was put aside, since there were no descriptors, and that the mechanism
-//! will not watch again at once, is not forgotten.
+//! A listener that was deregistered because descriptors ran out is registered again, even if the
+//! first attempt at that fails.
 //!
-//! The limit of descriptors is the whole process's, so this test has one to itself.
+//! The limit on descriptors applies to the whole process, so this test has its own.
 
 use ch01_blocking::program::Cli;
 use ch01_blocking::server::stop::Stop;
@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-/// Says no when the listener comes back for the first time. By then there are descriptors
-/// again.
+/// A poller that fails the first time that the listener is registered again, and raises the
+/// descriptor limit.
 struct Reluctant<'t> {
     poller: Spin,
     asked: &'t AtomicUsize,
@@ -64,7 +64,7 @@ impl Poller for Reluctant<'_> {
 }
 
 #[test]
-fn a_listener_that_nobody_watches_is_tried_again() -> io::Result<()> {
+fn a_failed_registration_of_the_listener_is_retried() -> io::Result<()> {
     let options: Options = Cli::parse_from(["reluctant"]).options;
     let site = options.site()?;
     let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
@@ -75,7 +75,7 @@ fn a_listener_that_nobody_watches_is_tried_again() -> io::Result<()> {
         let poller = Reluctant { poller: Spin::default(), asked: &asked };
         let server =
             scope.spawn(|| event_loop::run(poller, listener, &site, &options, &stop));
-        // One descriptor for the client, and none for the server.
+        // Leave one descriptor for the client, and none for the server.
         let free = File::open("/dev/null")?.as_raw_fd();
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, free as rlim_t + 1, hard)?;
@@ -88,7 +88,10 @@ fn a_listener_that_nobody_watches_is_tried_again() -> io::Result<()> {
         server.join().expect("the loop does not panic")?;
         visit?;
         let asked = asked.load(SeqCst);
-        assert!(asked >= 3, "the listener was put aside, and came back twice: {asked}");
+        assert!(
+            asked >= 3,
+            "the listener was deregistered, and registered twice again: {asked}"
+        );
         Ok(())
     })
 }

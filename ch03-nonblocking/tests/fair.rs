@@ -1,6 +1,7 @@
-//! One client cannot keep the thread, however fast it reads and however much it asks for.
-//! Shown on a transport that never has to wait: no real client is as fast as that, at
-//! least not every time, so the suite cannot show it.
+//! One client cannot monopolize the thread, however fast it reads and however much it requests.
+//!
+//! The test uses a transport that never blocks. No real client is reliably that fast, so the client
+//! suite cannot test this.
 
 use ch01_blocking::app::site::Site;
 use ch01_blocking::deadlines::Timeouts;
@@ -14,7 +15,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::time::{Duration, Instant, SystemTime};
 
-/// A client that takes whatever it is sent, at once, and counts it.
+/// A client that accepts all bytes immediately, and counts them.
 struct Fast {
     asks: &'static [u8],
     taken: usize,
@@ -90,6 +91,9 @@ fn a_turn_ends_before_a_long_answer_does() -> io::Result<()> {
     }
     assert!(matches!(next, Next::Idle), "{next:?}");
     assert!(connection.transport().taken > ANSWER);
-    assert!(turns > 100, "all was sent in {turns} turns: the others had to wait");
+    assert!(
+        turns > 100,
+        "the whole response was sent in {turns} turns, while other clients waited"
+    );
     Ok(())
 }

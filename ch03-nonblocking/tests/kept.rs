@@ -1,4 +1,4 @@
-//! Who is not served because the application keeps the loop is not cut off for it.
+//! A client that is not served because the application blocks the loop does not lose its idle time.
 
 #[path = "kept/mod.rs"]
 mod kept;

@@ -1,5 +1,5 @@
-//! The three lists of the event loop, each against the plainest list that does the
-//! same.
+//! Model tests: each of the event loop's three data structures against a trivial implementation of
+//! the same behavior.
 
 use ch03_nonblocking::fd_table::FdTable;
 use ch03_nonblocking::poller::{Interest, Ready, Token};
@@ -22,17 +22,17 @@ fn config() -> ProptestConfig {
 
 #[derive(Clone, Debug)]
 enum Tick {
-    /// A deadline, relative to now.
+    /// Sets a deadline this long from now.
     Set(u32, Duration),
     Clear(u32),
-    /// Time passes.
+    /// Lets this much time pass.
     Pass(Duration),
-    /// Time passes up to what the timers say is the next thing to look at.
+    /// Lets time pass until the next time that the timers report.
     PassToNext,
 }
 
 fn tick() -> impl Strategy<Value = Tick> {
-    // From microseconds to years, and now and then to millions of them: every dial.
+    // From microseconds to years, and occasionally millions of years, so that every dial is used.
     let time = (0u32..46).prop_flat_map(|bits| 0u64..=1 << bits);
     let time = time.prop_map(Duration::from_micros);
     let ages = |most| (36u32..most).prop_flat_map(|bits| 0u64..=1 << bits);
@@ -50,8 +50,8 @@ fn tick() -> impl Strategy<Value = Tick> {
     ]
 }
 
-/// A deadline in every dial, at the edges of every one: each comes in its time, and a look
-/// that finds nothing ends.
+/// Deadlines in every dial, at its edges: each is reported in time, and searching for the next one
+/// terminates even if there is none.
 #[test]
 fn timers_of_every_size() {
     let edges = (0..u64::BITS).flat_map(|bits| {
@@ -96,18 +96,18 @@ proptest! {
         let mut timers = Timers::new(start);
         let mut model = BTreeMap::new();
         let mut now = Duration::ZERO;
-        // Milliseconds that the timers have seen.
+        // The time of the timers in milliseconds.
         let mut seen = 0;
-        // Deadlines that were cleared or moved, and may still be expected.
+        // Deadlines that were cleared or moved, for which the timers may still wake up once.
         let mut ghosts = 0;
-        // Whether the last look was for one of those.
+        // Whether the last wake-up was for one of those.
         let mut in_vain = false;
         for tick in ticks {
             match tick {
                 Tick::Set(index, after) => {
                     let at = now + after;
                     timers.set(index, start + at);
-                    // Rounded up, and never in what is over.
+                    // Rounded up, and never in the past.
                     let at = at.as_micros().div_ceil(1000).max(seen + 1);
                     ghosts += u32::from(model.insert(index, at).is_some());
                     in_vain = false;
@@ -126,11 +126,11 @@ proptest! {
                     prop_assert_eq!(next.is_some(), first.is_some());
                     let (Some(next), Some(&first)) = (next, first) else { continue };
                     let next = next.saturating_duration_since(start);
-                    prop_assert!(next.as_millis() <= first, "nobody comes too late");
-                    prop_assert!(next > Duration::from_millis(seen as u64), "{:?} is over", next);
+                    prop_assert!(next.as_millis() <= first, "no deadline is reported late");
+                    prop_assert!(next > Duration::from_millis(seen as u64), "{:?} is in the past", next);
                     if next.as_millis() < first {
-                        prop_assert!(ghosts > 0, "nothing was to be expected at {:?}", next);
-                        prop_assert!(!in_vain, "twice for nothing, at {:?}", next);
+                        prop_assert!(ghosts > 0, "no deadline was set for {:?}", next);
+                        prop_assert!(!in_vain, "two needless wake-ups in a row, at {:?}", next);
                         ghosts -= 1;
                     }
                     in_vain = next.as_millis() < first;
@@ -146,7 +146,7 @@ proptest! {
             model.retain(|_, at| *at > seen);
             prop_assert_eq!(&late, &due, "at {:?}", now);
         }
-        // And nothing is lost.
+        // No deadline is lost.
         while let Some(next) = timers.next() {
             let mut late = Vec::new();
             timers.expired(next, &mut late);
@@ -169,10 +169,10 @@ proptest! {
         for (value, (insert, which)) in steps.into_iter().enumerate() {
             if insert || ever.is_empty() {
                 let token = table.insert(value);
-                prop_assert!(!ever.contains(&token), "no token is given out twice");
+                prop_assert!(!ever.contains(&token), "no token is used twice");
                 model.insert((token.index, token.generation), value);
                 most = most.max(model.len());
-                prop_assert!((token.index as usize) < most, "places are used again");
+                prop_assert!((token.index as usize) < most, "slots are reused");
                 ever.push(token);
             } else {
                 let token = ever[which.index(ever.len())];

@@ -1,10 +1,10 @@
-//! What a non-blocking socket does where another would wait. The book shows these; with
-//! `-- --nocapture` they tell what they saw.
+//! What a non-blocking socket does where a blocking one would wait. The book shows these tests; run
+//! them with `-- --nocapture` to see their output.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-/// Two ends of one connection.
+/// Returns the two ends of one connection.
 fn pair() -> io::Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let client = TcpStream::connect(listener.local_addr()?)?;
@@ -17,7 +17,7 @@ fn nothing_to_read_is_an_error() -> io::Result<()> {
     let (mut server, client) = pair()?;
     server.set_nonblocking(true)?; // O_NONBLOCK
 
-    let error = server.read(&mut [0; 100]).expect_err("nobody has said anything");
+    let error = server.read(&mut [0; 100]).expect_err("no bytes have arrived");
     println!("read from a silent client: {error}");
     assert_eq!(error.kind(), ErrorKind::WouldBlock); // EAGAIN
 

@@ -1,5 +1,5 @@
-//! The contract again, with no room in the queue of signals: everything is told by a
-//! plain SIGIO. A program of its own, since the limit is for a whole process.
+//! The contract of `Poller` with a signal queue that always overflows, so that every event is
+//! reported by a plain SIGIO. A separate program, because the limit applies to the whole process.
 #![cfg(target_os = "linux")]
 
 mod contract;

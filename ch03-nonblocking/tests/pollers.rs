@@ -1,4 +1,4 @@
-//! This chapter's mechanisms keep the contract of `Poller`.
+//! Tests this chapter's pollers against the contract of `Poller`.
 
 mod contract;
 

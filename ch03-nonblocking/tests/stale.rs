@@ -1,5 +1,5 @@
-//! An event about somebody who has left never hits whoever has the place now. A mechanism
-//! rarely tells such a thing; this one does nothing else.
+//! A stale event never affects the connection that has reused the slot. Real mechanisms report stale
+//! events rarely; the poller of this test reports them all the time.
 
 use ch01_blocking::program::Cli;
 use ch01_blocking::server::stop::Stop;
@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 // ANCHOR: gossip
-/// Says of everyone who has left that the connection is broken, again and again.
+/// A poller that keeps reporting every closed connection as broken.
 #[derive(Default)]
 struct Gossip {
     poller: Spin,
@@ -59,7 +59,7 @@ impl Poller for Gossip {
     }
 }
 
-/// Comes, asks a few times, and leaves.
+/// Connects, sends a few requests, and closes.
 fn visit(address: SocketAddr, times: usize) -> io::Result<()> {
     let mut client = TcpStream::connect(address)?;
     client.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -75,7 +75,7 @@ fn visit(address: SocketAddr, times: usize) -> io::Result<()> {
 }
 
 #[test]
-fn gossip_about_the_last_tenant_does_not_hurt_the_next() -> io::Result<()> {
+fn stale_events_do_not_affect_the_next_connection() -> io::Result<()> {
     let options: Options = Cli::parse_from(["gossip"]).options;
     let site = options.site()?;
     let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;

@@ -1,5 +1,5 @@
-//! A loop that has nothing to do makes no system call before a deadline is due: it is
-//! woken once for each, whatever its client said before it fell silent.
+//! An idle loop makes no system call before a deadline is due: it wakes up once per deadline,
+//! whatever its client sent before.
 
 use ch01_blocking::program::Cli;
 use ch01_blocking::server::stop::Stop;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-/// Counts how often it was woken though nobody was ready.
+/// Counts wake-ups without any event.
 struct Counting<'c, P> {
     poller: P,
     wakes: &'c AtomicUsize,
@@ -56,8 +56,8 @@ impl<P: Poller> Poller for Counting<'_, P> {
     }
 }
 
-/// How often the loop was woken for nobody until it closed a client that says this, and
-/// then no more.
+/// Returns the number of wake-ups without events until the loop has closed a client that sends
+/// these pieces and then nothing.
 fn wakes(poller: impl Poller + Send, says: &[&str]) -> io::Result<usize> {
     let options: Options = Cli::parse_from(["idle", "--idle-timeout", "0.7"]).options;
     let site = options.site()?;
@@ -83,7 +83,7 @@ fn wakes(poller: impl Poller + Send, says: &[&str]) -> io::Result<usize> {
                     }
                 }
             }
-            assert_eq!(client.read(&mut [0])?, 0, "it is closed");
+            assert_eq!(client.read(&mut [0])?, 0, "the server closes the connection");
             Ok(wakes.load(SeqCst))
         })();
         stopper.stop()?;

@@ -1,4 +1,4 @@
-//! This chapter's mechanisms keep the contract of `Poller`.
+//! Tests this chapter's pollers against the contract of `Poller`.
 
 #[path = "../../ch03-nonblocking/tests/contract/mod.rs"]
 mod contract;

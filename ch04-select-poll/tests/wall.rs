@@ -1,5 +1,5 @@
-//! The wall that `select` has: a descriptor without a bit is refused, and that is all
-//! that happens. A program of its own, since it takes a thousand descriptors.
+//! The limit of `select`: registering a descriptor of FD_SETSIZE or above fails, without other
+//! effects. A separate program, because it needs a thousand descriptors.
 
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use ch04_select_poll::poll::Poll;
@@ -33,7 +33,7 @@ fn a_descriptor_without_a_bit() {
         select.register(beyond.as_fd(), token(3), all).expect_err("it has no bit");
     }
 
-    // Those inside are told, the one beyond is not; and nothing else is to be seen.
+    // The descriptors below the limit are reported, the one above is not.
     let mut ready = Vec::new();
     other.write_all(b"word").expect("sent");
     select.wait(&mut ready, Some(Duration::ZERO)).expect("no error");
@@ -42,7 +42,7 @@ fn a_descriptor_without_a_bit() {
     select.wait(&mut ready, None).expect("no error");
     assert_eq!(ready.iter().map(|ready| ready.token).collect::<Vec<_>>(), [token(1)]);
 
-    // `poll` has no such wall.
+    // `poll` has no such limit.
     let mut poll = Poll::default();
     poll.register(beyond.as_fd(), token(3), Interest::READ).expect("a line in the list");
     ready.clear();

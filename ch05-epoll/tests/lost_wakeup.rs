@@ -1,5 +1,5 @@
-//! The server that is wrong on purpose is wrong in the way that the page says, and no
-//! longer so when it is mended. The verdict comes from the order of events.
+//! The deliberately faulty server loses a wake-up as the book's page says, and does not when it is
+//! fixed. The verdict comes from the order of events.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -7,15 +7,15 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Shorter than the server's piece of 64 bytes.
+/// A request shorter than the server's read of 64 bytes.
 const SHORT: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n";
-/// Longer than one piece, shorter than two.
+/// A request longer than one read, and shorter than two.
 const LONG: &[u8] =
     b"GET /plaintext HTTP/1.1\r\nHost: x\r\nUser-Agent: one with a long name/1.0\r\n\r\n";
 const ANSWER: &[u8] = b"Hello, World!";
 const PIECE: usize = 64;
 
-/// A running server; it ends with the test.
+/// A running server; dropping it kills it.
 struct Server(Child, SocketAddr);
 
 impl Server {
@@ -36,7 +36,7 @@ impl Server {
 
     fn connect(&self) -> TcpStream {
         let client = TcpStream::connect(self.1).expect("a connection");
-        // Only so that a failure is one, and no test that never ends.
+        // So that a failing test ends.
         client.set_read_timeout(Some(Duration::from_secs(60))).expect("a deadline");
         client.set_nodelay(true).expect("no delay");
         client
@@ -55,7 +55,7 @@ fn answer(client: &mut TcpStream) {
     let mut bytes = [0; 1024];
     while !got.ends_with(ANSWER) {
         let n = client.read(&mut bytes).expect("an answer");
-        assert!(n > 0, "the end, after {:?}", String::from_utf8_lossy(&got));
+        assert!(n > 0, "end of file after {:?}", String::from_utf8_lossy(&got));
         got.extend_from_slice(&bytes[..n]);
     }
     assert!(got.starts_with(b"HTTP/1.1 200 "));
@@ -74,23 +74,23 @@ fn has_nothing(client: &mut TcpStream) -> bool {
 }
 
 #[test]
-fn what_is_left_behind_an_edge_is_told_with_the_next_one() {
+fn bytes_left_unread_are_reported_with_the_next_edge() {
     assert!(SHORT.len() < PIECE && PIECE < LONG.len() && LONG.len() < 2 * PIECE);
     let server = Server::start(&[]);
     let (mut a, mut b) = (server.connect(), server.connect());
-    ask(&mut a); // both are known to the server before it begins
+    ask(&mut a); // The server has accepted both clients.
     ask(&mut b);
     a.write_all(LONG).expect("a request");
     for _ in 0..50 {
-        ask(&mut b); // it lives, and has been told of A long ago
+        ask(&mut b); // The server works, and A's event was reported long ago.
     }
-    assert!(has_nothing(&mut a), "the server is not wrong");
+    assert!(has_nothing(&mut a), "the server is not faulty: A was answered");
     a.write_all(b"G").expect("one byte more");
     answer(&mut a);
 }
 
 #[test]
-fn whoever_reads_until_it_would_wait_loses_nothing() {
+fn reading_until_eagain_loses_nothing() {
     let server = Server::start(&["--fixed"]);
     let mut a = server.connect();
     ask(&mut a);

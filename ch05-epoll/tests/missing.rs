@@ -1,4 +1,4 @@
-//! Every server is built on every system. One whose mechanism is missing says so.
+//! Every server is built on every system. A server whose mechanism is missing reports that.
 
 use std::process::Command;
 

@@ -1,6 +1,8 @@
-//! Three replicas behind a balancer: each is drained by SIGTERM, ends, and is started again
-//! while clients go on asking, and no request fails. The configurations are those that the
-//! book shows. A test is skipped where its balancer is not installed, unless NO_SKIP is set.
+//! Rolling restart of three replicas behind a load balancer: each is drained by SIGTERM, exits, and
+//! is started again while clients keep sending requests, and no request fails.
+//!
+//! The configurations are those in the book. A test is skipped if its balancer is not installed,
+//! unless NO_SKIP is set.
 #![cfg(target_os = "linux")]
 
 #[path = "replicas/balancer.rs"]
@@ -27,11 +29,11 @@ use nix::sys::signal::Signal;
 use orders::Orders;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
-/// Clients; and so many answers are a sign that they are being served.
+/// The number of clients, and of responses that show that a replica is serving them.
 const CLIENTS: usize = 8;
 const SOME: usize = 50;
 
-/// A server with files of its own: by them its answers can be told from the others'.
+/// A server with its own files, which tell its responses from the others'.
 struct Replica {
     name: &'static str,
     root: PathBuf,
@@ -53,7 +55,7 @@ impl Replica {
         fine(Server::start(&program, root, &[("listen", &listen)], Rlimits::default()))
     }
 
-    /// It finishes what it has begun, and ends.
+    /// Sends SIGTERM and waits until the server has drained and exited.
     fn drain(&mut self) {
         fine(self.server.signal(Signal::SIGTERM));
         let status = fine(self.server.wait());
@@ -69,7 +71,7 @@ fn fine<T>(step: CaseResult<T>) -> T {
     step.unwrap_or_else(|stop| panic!("{stop:?}"))
 }
 
-/// Waits, for no longer than the suite's patience.
+/// Waits until the condition holds, at most for the suite's timeout.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + timeout();
     while !holds() {
@@ -78,7 +80,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A balancer and three replicas.
+/// A load balancer and three replicas.
 struct House {
     balancer: Balancer,
     replicas: Vec<Replica>,
@@ -86,7 +88,8 @@ struct House {
 }
 
 impl House {
-    /// Nothing where the balancer is not installed. `change` may spoil its configuration.
+    /// Starts them, or returns `None` if the balancer is not installed. `change` may modify the
+    /// configuration.
     fn open(program: &str, change: impl FnOnce(String) -> String) -> Option<House> {
         let program = balancer::find(program)?;
         let directory = tempfile::tempdir().expect("a directory");
@@ -104,8 +107,8 @@ impl House {
     }
 
     // ANCHOR: roll
-    /// One replica after the other is drained and started again, while these
-    /// clients ask. What the balancer is told, is told by `before` and `after`.
+    /// Drains and restarts one replica after the other while these clients send requests. `before` and
+    /// `after` notify the balancer.
     fn roll(
         &mut self,
         clients: &Clients,
@@ -122,7 +125,7 @@ impl House {
             replica.start_again();
             after(&self.balancer, replica.name);
             let served = clients.served(at);
-            // Only then may the next one go.
+            // Only then is the next replica drained.
             until("clients are sent to it again", || clients.served(at) > served + SOME);
         }
     }
@@ -147,7 +150,7 @@ fn behind_haproxy_nobody_notices() {
     assert_eq!(clients.stop(), [""; 0]);
 }
 
-/// One that a reader has written, if BALANCER names it.
+/// The reader's own balancer, if BALANCER names it.
 #[test]
 fn behind_yours_nobody_notices() {
     let Some(mut house) = House::open(balancer::YOURS, |same| same) else { return };
@@ -156,7 +159,7 @@ fn behind_yours_nobody_notices() {
     assert_eq!(clients.stop(), [""; 0]);
 }
 
-/// What must not be sent twice is safe if the balancer knows first.
+/// Requests that must not be repeated are safe if the balancer is notified before the drain.
 #[test]
 fn behind_haproxy_that_is_told_before_nobody_notices_who_writes_either() {
     let Some(mut house) = House::open("haproxy", |same| same) else { return };
@@ -174,7 +177,7 @@ fn behind_haproxy_that_is_told_before_nobody_notices_who_writes_either() {
     assert_eq!(clients.stop(), [""; 0]);
 }
 
-/// Without the second try somebody notices: so the tests above can fail.
+/// Without retries a client sees an error, which shows that the tests above can fail.
 #[test]
 fn behind_nginx_that_tries_once_somebody_notices() {
     let Some(mut house) = House::open("nginx", |configuration| {
@@ -193,8 +196,8 @@ fn behind_nginx_that_tries_once_somebody_notices() {
     assert!(failures.iter().any(|said| said.contains("502")), "{failures:?}");
 }
 
-/// Orders, each sent once to the balancer, at replicas that take it and hang up. Those that
-/// were taken; nothing where the balancer is not installed.
+/// Sends each order once to the balancer, whose replicas accept it and close the connection.
+/// Returns the orders accepted, or `None` if the balancer is not installed.
 fn orders_taken(
     program: &str,
     change: impl FnOnce(String) -> String,
@@ -209,8 +212,8 @@ fn orders_taken(
     until("the balancer listens", || balancer.is_listening());
     for number in 0..NAMES.len() {
         let mut connection = None;
-        // So that it has connections that it keeps, and the order comes on one of them:
-        // there a failure is most easily taken for an idle connection's end.
+        // The balancer first opens a connection that it keeps, and sends the order on it. There
+        // the close is most easily mistaken for the end of an idle connection.
         for _ in NAMES {
             until("a replica is found", || {
                 clients::exchange(own, &mut connection, clients::NAME.0)
@@ -229,7 +232,7 @@ fn orders_taken(
     Some(taken)
 }
 
-/// Which of them were taken more than once.
+/// Returns the orders that were accepted more than once.
 fn twice(taken: &[String]) -> Vec<&String> {
     taken.windows(2).filter(|two| two[0] == two[1]).map(|two| &two[0]).collect()
 }
@@ -252,7 +255,7 @@ fn behind_yours_nothing_is_ordered_twice() {
     assert_eq!(twice(&taken), [""; 0]);
 }
 
-/// Nor is that for want of trying: an nginx that is told to does it.
+/// An nginx configured to retry non-idempotent requests does repeat orders.
 #[test]
 fn behind_nginx_that_may_send_an_order_again_it_is_ordered_twice() {
     let Some(taken) = orders_taken("nginx", |configuration| {

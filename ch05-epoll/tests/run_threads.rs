@@ -1,11 +1,11 @@
-//! Loops that serve together: all of them, or none.
+//! Threads that serve together: all of them, or none.
 
 use ch01_blocking::Stop;
 use ch05_epoll::run_threads::run_threads;
 use std::io;
 
 #[test]
-fn who_fails_takes_the_others_along() -> io::Result<()> {
+fn one_that_fails_stops_the_others() -> io::Result<()> {
     for failing in 1..=3 {
         let (stop, _stopper) = Stop::pipe()?;
         let ended = run_threads(vec![1, 2, 3], &stop, |number| {
@@ -21,7 +21,7 @@ fn who_fails_takes_the_others_along() -> io::Result<()> {
 }
 
 #[test]
-fn and_so_does_who_panics() -> io::Result<()> {
+fn one_that_panics_stops_the_others() -> io::Result<()> {
     let (stop, _stopper) = Stop::pipe()?;
     let ended = run_threads(vec![1, 2, 3], &stop, |number| {
         assert_ne!(number, 3, "a panic that is part of the test");
@@ -33,7 +33,7 @@ fn and_so_does_who_panics() -> io::Result<()> {
 }
 
 #[test]
-fn all_end_when_they_are_told() -> io::Result<()> {
+fn all_end_at_shutdown() -> io::Result<()> {
     let (stop, stopper) = Stop::pipe()?;
     stopper.stop()?;
     run_threads(vec![(), ()], &stop, |()| {
@@ -42,11 +42,11 @@ fn all_end_when_they_are_told() -> io::Result<()> {
     })
 }
 
-/// Others have no limit for a process's memory that they would hold to.
+/// Only Linux enforces a limit on a process's address space.
 #[cfg(target_os = "linux")]
 #[test]
 fn fewer_loops_than_it_was_told_are_none() {
-    // Room for two such stacks, and much left for what those two allocate meanwhile.
+    // Room for two such stacks, with plenty left for what the two threads allocate.
     let tight = "ulimit -v 300000 && RUST_MIN_STACK=120000000 exec \"$0\" --listen 127.0.0.1:0 --threads 8";
     let (status, _, said) = client_suite::server::run_to_end(
         "/bin/sh".as_ref(),

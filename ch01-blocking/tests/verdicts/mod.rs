@@ -1,16 +1,16 @@
-//! What an inbox makes of some bytes, however they are cut: shared by the
-//! property test and the fuzz target.
+//! Parses bytes with an inbox, in pieces of any size. Shared by the property test and the fuzz
+//! target.
 
 use ch01_blocking::http::{Budget, Inbox, Limits, Parsed};
 
-/// One thing that the inbox said, in a form that can be compared.
+/// A result of the inbox, in a form that can be compared.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
     Request { head: String, body: Vec<u8> },
     Refused(u16, &'static str),
 }
 
-/// Limits so small that short inputs reach them.
+/// Returns limits that short inputs can reach.
 pub(crate) fn small_limits() -> Limits {
     Limits {
         line: 40,
@@ -22,7 +22,8 @@ pub(crate) fn small_limits() -> Limits {
     }
 }
 
-/// One input of the fuzz target: the first bytes say where to cut, the rest is what came.
+/// Runs one input of the fuzz target: its first bytes are the sizes of the pieces, the rest is the
+/// data.
 pub(crate) fn are_the_same_however_cut(input: &[u8]) {
     let Some((cuts, bytes)) = input.split_at_checked(4) else { return };
     let cuts: Vec<usize> = cuts.iter().map(|&cut| usize::from(cut) + 1).collect();
@@ -32,8 +33,8 @@ pub(crate) fn are_the_same_however_cut(input: &[u8]) {
     assert_eq!(whole, verdicts(bytes, &[1], &limits), "byte by byte");
 }
 
-/// Feeds the bytes in pieces of the given sizes (again and again; the rest at
-/// once where there are none) and collects the verdicts.
+/// Feeds the bytes in pieces of the given sizes, repeated as necessary (all at once if there are
+/// none), and returns the results.
 pub(crate) fn verdicts(
     bytes: &[u8],
     cuts: &[usize],
@@ -47,13 +48,13 @@ pub(crate) fn verdicts(
         let size = cuts.next().map_or(rest.len(), |&cut| cut.clamp(1, rest.len()));
         let (piece, later) = rest.split_at(size);
         rest = later;
-        // As a stream does it: into the space that the inbox offers, which may be smaller.
+        // Like a stream: reads into the space that the inbox offers, which may be smaller.
         let mut piece = piece;
         while !piece.is_empty() {
             let space = inbox.space();
             assert!(
                 !space.is_empty(),
-                "an inbox that waits for more must have room for it"
+                "an inbox that needs more input must have room for it"
             );
             let n = space.len().min(piece.len());
             space[..n].copy_from_slice(&piece[..n]);

@@ -1,5 +1,5 @@
-//! What every [`Poller`] promises, as one set of tests: `contract!(spin, Spin::default())`
-//! makes them for one mechanism. Chapters 4 and 5 include this file by its path.
+//! Tests of the [`Poller`] contract: `contract!(spin, Spin::default())` generates them for one
+//! mechanism. Chapters 4 and 5 include this file by its path.
 
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
 use nix::sys::socket::MsgFlags;
@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Makes a test of each promise, for the mechanism that the expression makes.
+/// Generates one test for each promise of the contract. The expression creates the poller.
 macro_rules! contract {
     ($name:ident, $poller:expr) => {
         mod $name {
@@ -34,11 +34,11 @@ macro_rules! contract {
 }
 pub(crate) use contract;
 
-/// What no answer comes within is never told. It is only ever waited for in vain by a
-/// mechanism that is wrong.
+/// An event that is not reported within this time counts as lost. Only a faulty mechanism makes a
+/// test wait that long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A client's socket, and the server's, which does not wait.
+/// Returns a connected client socket and a non-blocking server socket.
 fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = listener.local_addr().expect("an address");
@@ -52,7 +52,7 @@ fn token(index: u32) -> Token {
     Token { index, generation: 7 }
 }
 
-/// Zero linger turns the close into a reset (socket(7), SO_LINGER).
+/// Resets the connection: a linger time of zero makes close send RST (socket(7), SO_LINGER).
 fn reset_it(client: TcpStream) {
     let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
     nix::sys::socket::setsockopt(&client, nix::sys::socket::sockopt::Linger, &linger)
@@ -60,8 +60,8 @@ fn reset_it(client: TcpStream) {
     drop(client);
 }
 
-/// The kernel carries a byte to the other end of a loopback connection before `write`
-/// returns, or a moment later: this waits until it is there.
+/// Waits until a byte has arrived. The kernel delivers it over loopback before `write` returns, or
+/// a moment later.
 fn there(server: &TcpStream) {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
@@ -73,8 +73,8 @@ fn there(server: &TcpStream) {
     panic!("nothing arrives");
 }
 
-/// Until something of this kind is told of the token. Whatever is told of nobody who
-/// is watched is a mistake.
+/// Waits until an event of this kind is reported for the token. An event for a token that is not
+/// registered fails the test.
 fn told(
     poller: &mut impl Poller,
     token: Token,
@@ -86,13 +86,13 @@ fn told(
     while start.elapsed() < PATIENCE {
         poller.wait(&mut ready, Some(Duration::from_millis(100))).expect("no error");
         for event in ready.drain(..) {
-            assert_eq!(event.token, token, "told of somebody else");
+            assert_eq!(event.token, token, "an event for another token");
             if is_it(&event) {
                 return event;
             }
         }
     }
-    panic!("never told: {what}");
+    panic!("never reported: {what}");
 }
 
 fn readable(poller: &mut impl Poller, token: Token) -> Ready {
@@ -103,7 +103,7 @@ fn writable(poller: &mut impl Poller, token: Token) -> Ready {
     told(poller, token, "writable", |ready| ready.writable)
 }
 
-/// All that is told now.
+/// Returns all events that are reported without waiting.
 fn now(poller: &mut impl Poller) -> Vec<Ready> {
     let mut ready = Vec::new();
     for _ in 0..3 {
@@ -112,17 +112,17 @@ fn now(poller: &mut impl Poller) -> Vec<Ready> {
     ready
 }
 
-/// Whether it knows nothing and says that everybody might be ready.
+/// Returns whether the mechanism guesses: it reports every descriptor as possibly ready.
 fn guesses(poller: &mut impl Poller) -> bool {
     let (_client, server) = pair();
     poller.register(server.as_fd(), token(99), Interest::READ).expect("no error");
-    now(poller); // what may have been there before
+    now(poller); // Discard earlier events.
     let guesses = !now(poller).is_empty();
     poller.deregister(server.as_fd(), token(99)).expect("no error");
     guesses
 }
 
-/// Writes until there is no more room; says how much went.
+/// Writes until the socket buffer is full. Returns the number of bytes.
 fn fill(mut server: &TcpStream) -> usize {
     let mut all = 0;
     loop {
@@ -134,8 +134,8 @@ fn fill(mut server: &TcpStream) -> usize {
     }
 }
 
-/// Reads as the contract allows it: until a read is short, and on if an end of file was
-/// told. Says how much came, and whether the end.
+/// Reads as the contract allows: until a short read, and beyond it if an end of file was
+/// reported. Returns the number of bytes, and whether the end of file was reached.
 fn drain(mut server: &TcpStream, eof: bool) -> (usize, bool) {
     let mut all = 0;
     let mut buffer = [0; 16];
@@ -173,7 +173,7 @@ pub(crate) fn arrives(poller: &mut impl Poller) {
     assert_eq!(drain(&server, ready.eof).0, 4);
 }
 
-/// Behind a short read each arrival is told anew.
+/// After a short read, each arrival is reported again.
 pub(crate) fn arrives_again(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -197,7 +197,7 @@ pub(crate) fn end_with_data(poller: &mut impl Poller) {
     until_the_end(poller, &server, 10);
 }
 
-/// Who reads whenever it is told comes to the end, with all that was before it.
+/// Reads at each event until the end of file, and checks the number of bytes before it.
 fn until_the_end(poller: &mut impl Poller, server: &TcpStream, expected: usize) {
     let mut came = 0;
     loop {
@@ -221,7 +221,7 @@ pub(crate) fn end_alone(poller: &mut impl Poller) {
     until_the_end(poller, &server, 0);
 }
 
-/// The bytes are told, the end comes while they are being read, and the read is short.
+/// The end of file arrives after the data has been reported, and the read is short.
 pub(crate) fn end_behind_a_short_read(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -237,7 +237,7 @@ pub(crate) fn end_behind_a_short_read(poller: &mut impl Poller) {
     }
 }
 
-/// A read stops at urgent data; who reads whenever it is told has all of it all the same.
+/// A read stops at urgent data, and reading at each event still returns all bytes.
 pub(crate) fn urgent(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -251,7 +251,7 @@ pub(crate) fn urgent(poller: &mut impl Poller) {
     let mut came = 0;
     while came < 12 {
         let ready = readable(poller, token(1));
-        came += drain(&server, ready.eof).0; // and the byte itself is not among them
+        came += drain(&server, ready.eof).0; // The urgent byte is not among them.
     }
     assert_eq!(came, 12);
 }
@@ -262,10 +262,13 @@ pub(crate) fn reset(poller: &mut impl Poller) {
     now(poller);
     reset_it(client);
     told(poller, token(1), "readable or broken", |ready| ready.readable || ready.broken);
-    assert!((&server).read(&mut [0]).is_err(), "it is told when it is so");
+    assert!(
+        (&server).read(&mut [0]).is_err(),
+        "the reset has happened by the time it is reported"
+    );
 }
 
-/// It may be told although nobody asked, or be found out later.
+/// A reset may be reported without interest, or later.
 pub(crate) fn reset_without_interest(poller: &mut impl Poller) {
     let (client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -292,7 +295,7 @@ pub(crate) fn room_to_write(poller: &mut impl Poller) {
     writable(poller, token(1));
 }
 
-/// There is none, and then there is.
+/// A full socket buffer is not reported as writable until it has room.
 pub(crate) fn room_again(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -300,7 +303,10 @@ pub(crate) fn room_again(poller: &mut impl Poller) {
     now(poller);
     poller.reregister(server.as_fd(), token(1), Interest::WRITE).expect("no error");
     if !guesses_about(poller) {
-        assert!(now(poller).iter().all(|ready| !ready.writable), "there is no room yet");
+        assert!(
+            now(poller).iter().all(|ready| !ready.writable),
+            "not writable while the buffer is full"
+        );
     }
     let reader = thread::spawn(move || {
         let read = client.read_exact(&mut vec![0; sent]);
@@ -311,13 +317,13 @@ pub(crate) fn room_again(poller: &mut impl Poller) {
     read.expect("all of it");
 }
 
-/// Whether it says twice what cannot have changed.
+/// Returns whether the mechanism reports the same state twice.
 fn guesses_about(poller: &mut impl Poller) -> bool {
     now(poller);
     now(poller).iter().any(|ready| ready.writable && ready.token == token(1))
 }
 
-/// What arrives while nobody is interested is told then or when somebody is.
+/// Input that arrives without interest is reported then, or when the interest is registered.
 pub(crate) fn interest_comes_back(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -335,7 +341,7 @@ pub(crate) fn interest_comes_back(poller: &mut impl Poller) {
     }
 }
 
-/// From reading to writing and back, many times, and each is told.
+/// Switching interest between reading and writing loses no event.
 pub(crate) fn interest_changes_in_time(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -359,14 +365,14 @@ pub(crate) fn deregistered(poller: &mut impl Poller) {
     there(&server);
     readable(poller, token(1));
     poller.deregister(server.as_fd(), token(1)).expect("no error");
-    now(poller); // what was on its way
+    now(poller); // Discard events under way.
     client.write_all(b"more").expect("sent");
     client.shutdown(Shutdown::Write).expect("half closed");
     there(&server);
-    assert_eq!(now(poller), [], "nobody is watched");
+    assert_eq!(now(poller), [], "no event after deregistering");
 }
 
-/// The same descriptor, and another tenant: he is told under his own name.
+/// After a descriptor is registered with another token, events have the new token.
 pub(crate) fn stale_token(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -383,13 +389,13 @@ pub(crate) fn stale_token(poller: &mut impl Poller) {
         poller.wait(&mut ready, Some(Duration::from_millis(100))).expect("no error");
         assert!(start.elapsed() < PATIENCE, "never told");
     }
-    // What was on its way may be told to the first or, as a hint, to the second: but
-    // nothing says that the second is broken.
+    // An event under way may be reported for the first token, or as a hint for the second,
+    // but it must not report the second as broken.
     assert!(ready.iter().all(|ready| !ready.broken));
 }
 
-/// The first tenant of a descriptor is reset, and nobody has been told when it is closed
-/// and the number given to another: he must not be taken for broken.
+/// A socket is reset and closed before that is reported, and its descriptor reused. The new socket
+/// must not be reported as broken.
 pub(crate) fn stale_event(poller: &mut impl Poller) {
     let (client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -402,13 +408,13 @@ pub(crate) fn stale_event(poller: &mut impl Poller) {
     for ready in now(poller) {
         assert!(
             !(ready.token == token(2) && ready.broken),
-            "it is the other who was reset"
+            "the previous socket was reset, not this one"
         );
     }
 }
 
-/// A new connection, whose server's side takes the place of this descriptor: what close,
-/// and accept afterwards, would do if no other test came in between.
+/// Returns a new connection whose server socket has the same descriptor as `server`, as after close
+/// and accept when no other test interferes.
 fn successor(server: TcpStream) -> (TcpStream, TcpStream) {
     let (client, other) = pair();
     let mut place = OwnedFd::from(server);
@@ -422,7 +428,7 @@ pub(crate) fn registered_again(poller: &mut impl Poller) {
     there(&server);
     for index in 1..5 {
         poller.register(server.as_fd(), token(index), Interest::READ).expect("no error");
-        readable(poller, token(index)); // it is still there
+        readable(poller, token(index)); // The byte is still unread.
         poller.deregister(server.as_fd(), token(index)).expect("no error");
         now(poller);
     }
@@ -441,7 +447,7 @@ pub(crate) fn to_accept(poller: &mut impl Poller) {
     listener.accept().expect("the late one");
 }
 
-/// Each is told, and under its own name.
+/// Many sockets are each reported with their own token.
 pub(crate) fn many(poller: &mut impl Poller) {
     const MANY: usize = 150;
     let stays = |index: usize| !index.is_multiple_of(3);
@@ -451,7 +457,7 @@ pub(crate) fn many(poller: &mut impl Poller) {
             .register(server.as_fd(), token(index as u32), Interest::READ)
             .expect("no error");
     }
-    // Some leave, so that lists have gaps.
+    // Deregister some, so that lists have gaps.
     for index in (0..MANY).step_by(3) {
         poller.deregister(pairs[index].1.as_fd(), token(index as u32)).expect("no error");
     }
@@ -464,11 +470,11 @@ pub(crate) fn many(poller: &mut impl Poller) {
     let start = Instant::now();
     let mut ready = Vec::new();
     while !missing.is_empty() {
-        assert!(start.elapsed() < PATIENCE, "never told of {missing:?}");
+        assert!(start.elapsed() < PATIENCE, "never reported: {missing:?}");
         poller.wait(&mut ready, Some(Duration::from_millis(100))).expect("no error");
         for event in ready.drain(..).filter(|event| event.readable) {
             let index = event.token.index as usize;
-            assert!(stays(index), "{index} has left");
+            assert!(stays(index), "{index} is deregistered");
             if drain(&pairs[index].1, event.eof).0 > 0 {
                 missing.retain(|&other| other != index);
             }
@@ -476,7 +482,7 @@ pub(crate) fn many(poller: &mut impl Poller) {
     }
 }
 
-/// One who is ready, and stays so, does not keep the others from being told.
+/// A descriptor that stays ready does not keep others from being reported.
 pub(crate) fn nobody_starves(poller: &mut impl Poller) {
     let ((mut loud, stays_ready), (mut late, server)) = (pair(), pair());
     poller.register(stays_ready.as_fd(), token(1), Interest::READ).expect("no error");
@@ -484,14 +490,14 @@ pub(crate) fn nobody_starves(poller: &mut impl Poller) {
     now(poller);
     loud.write_all(b"word").expect("sent");
     there(&stays_ready);
-    readable_of(poller, token(1), "the one who is ready");
-    now(poller); // where readiness goes on being told, it is told of this one
+    readable_of(poller, token(1), "the socket that stays ready");
+    now(poller); // Level-triggered mechanisms report the first one again.
     late.write_all(b"word").expect("sent");
     there(&server);
-    readable_of(poller, token(2), "the one behind it");
+    readable_of(poller, token(2), "the other socket");
 }
 
-/// Until this one is told of, whoever else is; in so many waits, which take no time.
+/// Polls a bounded number of times, without waiting, until this token is reported.
 fn readable_of(poller: &mut impl Poller, token: Token, who: &str) {
     let mut ready = Vec::new();
     for _ in 0..10_000 {
@@ -503,7 +509,7 @@ fn readable_of(poller: &mut impl Poller, token: Token, who: &str) {
     panic!("never told: {who}");
 }
 
-/// With no time to wait it comes back although there is nothing.
+/// With a timeout of zero, `wait` returns although nothing is ready.
 pub(crate) fn returns_at_once(poller: &mut impl Poller) {
     assert_eq!(now(poller), []);
     let (_client, server) = pair();
@@ -511,10 +517,10 @@ pub(crate) fn returns_at_once(poller: &mut impl Poller) {
     now(poller);
 }
 
-/// A deadline is rounded up: who comes back early has been told something, or spins.
+/// A timeout is rounded up: returning early without an event would make the loop spin.
 pub(crate) fn not_too_early(poller: &mut impl Poller) {
     if guesses(poller) {
-        return; // it never waits
+        return; // This mechanism never blocks.
     }
     now(poller);
     for micros in [1, 300, 999, 1_000, 1_001, 2_500, 20_300] {
@@ -527,7 +533,7 @@ pub(crate) fn not_too_early(poller: &mut impl Poller) {
     }
 }
 
-/// Without a time it waits until there is something, and does not go round and round.
+/// Without a timeout, `wait` blocks until something is ready.
 pub(crate) fn waits_for_ever(poller: &mut impl Poller) {
     let guesses = guesses(poller);
     let (mut client, server) = pair();
@@ -547,5 +553,5 @@ pub(crate) fn waits_for_ever(poller: &mut impl Poller) {
         }
     }
     writer.join().expect("no panic").expect("sent");
-    assert!(guesses || waits < 20, "{waits} waits for one word");
+    assert!(guesses || waits < 20, "{waits} calls of wait for one event");
 }

@@ -1,5 +1,5 @@
-//! An application that keeps its thread does so on nobody's account: whose time begins
-//! behind it has all of its time. Chapter 6 includes this file by its path.
+//! An application that blocks its thread does not shorten the deadlines of other clients: a
+//! deadline that begins after that has its full length. Chapter 6 includes this file by its path.
 
 use ch01_blocking::app::site::Routes;
 use ch01_blocking::http::{Request, Response};
@@ -13,17 +13,17 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Shorter than the thread is kept.
+/// The idle timeout: shorter than the time for which the application blocks the thread.
 const IDLE: Duration = Duration::from_millis(400);
 const KEPT: Duration = Duration::from_millis(600);
 
-/// `/kept` keeps the thread, `/answered` does not, and says when it was asked.
+/// An application in which `/kept` blocks the thread, and `/answered` records when it was called.
 #[derive(Debug, Default)]
 struct Keeps {
-    /// How often somebody has begun to keep it.
+    /// How many calls have begun to block the thread.
     begun: Mutex<u32>,
     more: Condvar,
-    /// When each answer was ready.
+    /// When each response was ready.
     ready: Mutex<Vec<Instant>>,
 }
 
@@ -53,8 +53,8 @@ fn ask(mut client: &TcpStream, path: &str) -> io::Result<()> {
     client.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
 }
 
-/// Two clients, of whom one makes the other wait. Each has its idle time from its answer on:
-/// none is closed before.
+/// Tests two clients, one of which delays the other: each has its full idle time after its
+/// response.
 pub(crate) fn nobody_pays(
     run: impl FnOnce(Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
 ) -> io::Result<()> {
@@ -72,11 +72,12 @@ pub(crate) fn nobody_pays(
         let (first, keeper, other) = (first?, keeper?, other?);
         ask(&first, "/kept")?;
         keeps.until_begun(1);
-        // Both are there when the thread is free again: they have their turns in one round.
+        // Both requests have arrived when the thread is free again, so both are handled in the
+        // same round.
         ask(&keeper, "/kept")?;
         ask(&other, "/answered")?;
-        // Meanwhile there is always something else to do: a thread that has nothing to do may
-        // wait longer than it must, and nobody notices.
+        // Other clients keep the loop busy: an idle loop may wait longer than necessary, which
+        // would hide a deadline that is too early.
         let talks = scope.spawn(|| {
             while !over.load(Relaxed) {
                 ask(&talker, "/plaintext")?;
@@ -100,10 +101,10 @@ pub(crate) fn nobody_pays(
         gone.sort();
         let mut ready = keeps.ready.lock().expect("whole").clone();
         ready.sort();
-        // Who was answered first may leave first; nobody before.
+        // The client that was answered first may be closed first, but not before its time.
         for (ready, gone) in ready.iter().zip(&gone) {
             let had = *gone - *ready;
-            assert!(had >= IDLE, "closed {had:?} behind its answer, before {IDLE:?}");
+            assert!(had >= IDLE, "closed {had:?} after its response, before {IDLE:?}");
         }
         stopper.stop()?;
         server.join().expect("the server does not panic")

@@ -1,8 +1,7 @@
-//! A connection without a network: a client whose bytes come in any pieces, who makes
-//! room when it likes, and a kernel that tells of it once, late, or for nothing. Shared by
-//! the property test and the fuzz target.
+//! Drives a connection without a network: input arrives in any pieces, room appears at any time, and
+//! events are reported once, late, or needlessly. Shared by the property test and the fuzz target.
 //!
-//! What the client gets must be what chapter 1's `serve` gives it when nothing is cut.
+//! The client must receive exactly what chapter 1's `serve` sends for the same input in one piece.
 
 #[path = "../../../ch01-blocking/tests/verdicts/mod.rs"]
 #[allow(dead_code, reason = "of chapter 1's tests only the limits are wanted")]
@@ -27,12 +26,12 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
-/// A client has had enough after so many bytes; so a short input is a short run.
+/// The client closes after this many bytes, so that a short input makes a short run.
 const ENOUGH: usize = 60_000;
-/// A connection may move so many in a turn: so few that most runs have several.
+/// The budget of a turn, so small that most runs have several turns.
 const SHARE: usize = 8_000;
 
-/// A directory with a small file and one that is large.
+/// Returns a directory with a small and a large file.
 pub(crate) fn root() -> &'static Path {
     static ROOT: OnceLock<TempDir> = OnceLock::new();
     let root = ROOT.get_or_init(|| {
@@ -45,25 +44,25 @@ pub(crate) fn root() -> &'static Path {
     root.path()
 }
 
-/// A site with small limits and the files of this directory.
+/// Returns a site with small limits and the files of this directory.
 pub(crate) fn site(root: &Path) -> Site {
     Site::new(Some(root), verdicts::small_limits()).expect("a directory")
 }
 
-/// What the client saw.
+/// What the client has received.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    /// Without the dates, which differ, and without `100 Continue`, which depends on the
-    /// cuts: who has sent its content already is not told to go on.
+    /// The bytes without dates, which vary, and without `100 Continue`, which depends on the cuts: it
+    /// is not sent if the content has already arrived.
     pub(crate) bytes: Vec<u8>,
-    /// Whether an end of file came behind them.
+    /// Whether the server closed after them.
     finished: bool,
-    /// Whether it had enough before the server had.
+    /// Whether the client closed first.
     enough: bool,
 }
 
-/// Of a client that had enough, how much it saw of its last answer depends on how often
-/// it was told to go on: so the shorter one counts.
+/// If the client closed first, how much it received of the last response depends on the number of
+/// `100 Continue`, so only the shorter length is compared.
 impl PartialEq for Seen {
     fn eq(&self, other: &Seen) -> bool {
         if !self.enough && !other.enough {
@@ -97,34 +96,34 @@ impl Seen {
         Seen { bytes: seen, finished, enough }
     }
 
-    /// Whether it was told numbers that grow.
+    /// Whether a response contains counters.
     pub(crate) fn has_counters(&self) -> bool {
         memmem::find(&self.bytes, b"\"accepted\":").is_some()
     }
 }
 
-/// The wire: what the client has sent and got.
+/// Both directions of the connection.
 #[derive(Debug, Default)]
 struct Wire {
-    /// Sent, and not yet at the server.
+    /// Bytes sent by the client that have not arrived yet.
     sent: Vec<u8>,
     at: usize,
-    /// So many bytes are there to be read.
+    /// Bytes that have arrived and can be read.
     arrived: usize,
-    /// Whether the client closes its side behind its last byte, and whether that is there.
+    /// Whether the client shuts down its sending side at the end, and whether that has arrived.
     closes: bool,
     closed: bool,
-    /// So many bytes may be written.
+    /// Bytes that can be written.
     room: usize,
-    /// A write found too little room.
+    /// Whether a write was short.
     blocked: bool,
     got: Vec<u8>,
     finished: bool,
-    /// What is to be told of it, once.
+    /// Events still to be reported, each once.
     news: News,
-    /// What happens while the server is busy with it.
+    /// Script steps that take effect within the server's next turn.
     meanwhile: Vec<u8>,
-    /// Bytes moved since the turn began.
+    /// Bytes moved in the current turn.
     moved: usize,
 }
 
@@ -140,7 +139,7 @@ impl Wire {
         self.at + self.arrived == self.sent.len() && self.closed == self.closes
     }
 
-    /// More bytes come in, and behind the last of them perhaps the end.
+    /// Lets bytes arrive, and after the last one the end of file if `end_with_them`.
     fn arrive(&mut self, bytes: usize, end_with_them: bool) {
         let left = self.sent.len() - self.at - self.arrived;
         let bytes = bytes.min(left);
@@ -153,7 +152,7 @@ impl Wire {
         }
     }
 
-    /// The client takes some, or will.
+    /// Lets the client read, which makes room.
     fn make_room(&mut self, bytes: usize) {
         self.room = self.room.saturating_add(bytes);
         self.news.writable |= bytes > 0 && std::mem::take(&mut self.blocked);
@@ -168,7 +167,7 @@ impl Wire {
         }
     }
 
-    /// Between two calls of the server time passes too.
+    /// Applies a script step between two calls of the server.
     fn meanwhile(&mut self) {
         if let Some(step) = self.meanwhile.pop() {
             self.act(step);
@@ -176,8 +175,8 @@ impl Wire {
     }
 
     fn take(&mut self, bytes: usize) -> io::Result<usize> {
-        assert!(!self.finished, "nothing is said behind the last word");
-        assert!(bytes > 0, "nothing to write is not written");
+        assert!(!self.finished, "no write after the sending side was shut down");
+        assert!(bytes > 0, "no write of zero bytes");
         if self.got.len() >= ENOUGH {
             return Err(ErrorKind::ConnectionReset.into());
         }
@@ -189,7 +188,7 @@ impl Wire {
     }
 }
 
-/// The server's end of the wire.
+/// The server's transport.
 #[derive(Clone, Debug)]
 struct End(Rc<RefCell<Wire>>);
 
@@ -198,7 +197,7 @@ impl Transport for End {
         let mut wire = self.0.borrow_mut();
         wire.meanwhile();
         let space = inbox.space();
-        assert!(!space.is_empty(), "an end of file would be seen that is none");
+        assert!(!space.is_empty(), "a read of zero bytes would look like an end of file");
         let n = space.len().min(wire.arrived);
         if n == 0 {
             return if wire.closed { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
@@ -253,7 +252,7 @@ impl Stream for End {
     }
 }
 
-/// A stream that waits: where nothing more will come, the time is over.
+/// A blocking stream. When all input has been read, its deadline passes.
 struct Waits(End);
 
 impl Transport for Waits {
@@ -292,8 +291,8 @@ impl Stream for Waits {
     }
 }
 
-/// One input of the fuzz target: first how it ends, then the script's length and the
-/// script, then what the client sends.
+/// Runs one input of the fuzz target: how the client ends, the length of the script, the script, and
+/// the bytes that the client sends.
 pub(crate) fn is_the_same_however_cut(site: &Site, input: &[u8]) {
     let [closes, script, rest @ ..] = input else { return };
     let (script, sent) = rest.split_at(usize::from(*script).min(rest.len()));
@@ -312,7 +311,7 @@ fn seen(wire: &RefCell<Wire>) -> Seen {
     Seen::new(&wire.got, wire.finished)
 }
 
-/// What chapter 1 says to these bytes.
+/// Returns what chapter 1's `serve` sends for these bytes.
 pub(crate) fn blocking(site: &Site, sent: &[u8], closes: bool) -> Seen {
     let wire = wire(sent, closes);
     wire.borrow_mut().arrive(usize::MAX, true);
@@ -330,20 +329,20 @@ pub(crate) fn blocking(site: &Site, sent: &[u8], closes: bool) -> Seen {
     seen(&wire)
 }
 
-/// What a connection says to them, however they are cut, whenever there is room, and
-/// whatever is told when. Each byte of the script is one thing that happens.
+/// Returns what the state machine sends for them, driven by the script. Each byte of the script is a
+/// step: input arrives, room appears, or an event is reported.
 pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> Seen {
     let wire = wire(sent, closes);
     let mut driver = Driver::new(site, End(Rc::clone(&wire)));
     for pair in script.chunks(2) {
         let (&step, more) = (&pair[0], pair.get(1).copied());
         if step & 0x40 != 0 {
-            // It happens in the middle of the next turn.
+            // The step takes effect in the middle of the next turn.
             wire.borrow_mut().meanwhile.extend(more);
         }
         wire.borrow_mut().act(step);
         let told = more.unwrap_or(0);
-        // 0: not now, and together with what comes later.
+        // 0: report later, together with later events.
         if told & 3 != 0 {
             driver.tell();
         }
@@ -357,7 +356,7 @@ pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> S
             return seen(&wire);
         }
     }
-    // And now everything comes, and everything is told.
+    // At the end all remaining input arrives, and all events are reported.
     wire.borrow_mut().make_room(usize::MAX);
     while !wire.borrow().is_all_there() {
         wire.borrow_mut().arrive(usize::MAX, false);
@@ -373,10 +372,10 @@ pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> S
             driver.timeout();
         }
     }
-    panic!("it never ends");
+    panic!("the connection never ends");
 }
 
-/// What the event loop does with one connection.
+/// Does what the event loop does with one connection.
 struct Driver<'a> {
     connection: Connection<End>,
     shared: Shared<'a>,
@@ -424,7 +423,7 @@ impl Driver<'_> {
         readable || writable || eof
     }
 
-    /// What is new is told, once.
+    /// Reports new events, once.
     fn tell(&mut self) {
         if self.has_news() {
             let News { readable, writable, eof } =
@@ -433,7 +432,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Something is told for nothing.
+    /// Reports a spurious event.
     fn hint(&mut self, what: u8) {
         self.ready(what & 1 != 0, what & 2 != 0, what & 4 != 0);
     }
@@ -454,11 +453,11 @@ impl Driver<'_> {
         }
     }
 
-    /// Nothing else is to come: time passes until the deadline.
+    /// Lets time pass until the deadline, when nothing else will happen.
     fn timeout(&mut self) {
         let due = match self.next {
             Next::Wait(Interest::WRITE, _) => {
-                panic!("it waits for room, and there is room")
+                panic!("it waits for room although there is some")
             }
             Next::Wait(_, due) => due,
             Next::Idle => self.shared.now + self.shared.timeouts.idle,
@@ -475,7 +474,7 @@ impl Driver<'_> {
         self.wire.borrow_mut().moved = 0;
         let next = self.connection.advance(wake, &mut self.shared).unwrap_or(Next::Close);
         self.wire.borrow_mut().meanwhile.clear();
-        // Its share, and what one call may move beyond.
+        // The budget, plus what one call may exceed it by.
         let moved = self.wire.borrow().moved;
         assert!(moved <= SHARE + (1 << 15), "{moved} bytes in one turn");
         match next {

@@ -1,4 +1,4 @@
-//! nginx or HAProxy, with the configuration that the book shows; or the reader's own.
+//! Starts nginx or HAProxy with the book's configuration, or the reader's own balancer.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -12,20 +12,20 @@ use client_suite::server::Server;
 const NGINX: &str = include_str!("../../../book/src/deploy/nginx.conf");
 const HAPROXY: &str = include_str!("../../../book/src/deploy/haproxy.cfg");
 
-/// A balancer that runs; it ends with this.
+/// A running balancer; dropping it kills it.
 pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
     directory: PathBuf,
     process: Server,
 }
 
-/// The name under which a program that BALANCER names is found.
+/// The name of the reader's own balancer, whose program the variable BALANCER names.
 pub(crate) const YOURS: &str = "a balancer of your own";
 
-/// Where the program is. Debian keeps both where only root looks.
+/// Finds the program. Debian installs both in a directory that only root's PATH has.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     if name == YOURS {
-        // Nobody has it before the last exercise of its page: no matter for NO_SKIP.
+        // It exists only after the last exercise of the page, so NO_SKIP does not apply.
         let program = std::env::var_os("BALANCER").map(PathBuf::from);
         match &program {
             None => eprintln!("skipped: BALANCER names no program"),
@@ -50,8 +50,8 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
 }
 
 impl Balancer {
-    /// Starts it at the first of the addresses, before those that follow. Who has no
-    /// configuration here is given the addresses as arguments.
+    /// Starts the balancer on the first address, in front of the replicas at the others. The reader's
+    /// own balancer gets the addresses as arguments.
     pub(crate) fn start(
         program: &Path,
         directory: &Path,
@@ -90,11 +90,11 @@ impl Balancer {
 
     pub(crate) fn is_listening(&mut self) -> bool {
         let ended = self.process.exited();
-        assert!(ended.is_none(), "it ended: {}", self.process.stderr());
+        assert!(ended.is_none(), "the balancer exited: {}", self.process.stderr());
         TcpStream::connect(self.address).is_ok()
     }
 
-    /// Tells HAProxy something; what it says.
+    /// Sends a command to HAProxy's control socket and returns the response.
     pub(crate) fn tell(&self, what: &str) -> String {
         let mut socket =
             UnixStream::connect(self.directory.join("haproxy.sock")).expect("its socket");
@@ -105,7 +105,7 @@ impl Balancer {
         said
     }
 
-    /// Requests that HAProxy has under way at a replica: the fifth column of its table.
+    /// Returns the number of HAProxy's requests in flight at a replica: the fifth column of its table.
     pub(crate) fn under_way(&self, name: &str) -> usize {
         let table = self.tell("show stat");
         let line =

@@ -1,5 +1,4 @@
-//! Clients that ask all the time, on connections that they keep, and write down every answer that
-//! is not the right one.
+//! Clients that send requests all the time on kept connections, and record every wrong response.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,12 +11,12 @@ use client_suite::timeout::timeout;
 
 use super::NAMES;
 
-/// A request, and what must come; where nothing is said, the name of a replica.
+/// A request and the expected content; `None` for the name of a replica.
 pub(crate) type Exchange = (&'static str, Option<&'static str>);
 
 pub(crate) const NAME: Exchange = ("GET /name.txt HTTP/1.1\r\nHost: x\r\n\r\n", None);
 
-/// What may be asked twice. Something is always under way: one answer takes its time.
+/// Requests that may be repeated. One of them takes time, so that a request is always in flight.
 pub(crate) const READING: &[Exchange] = &[
     NAME,
     ("GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n", Some("Hello, World!")),
@@ -25,13 +24,13 @@ pub(crate) const READING: &[Exchange] = &[
     ("GET /sleep/20 HTTP/1.1\r\nHost: x\r\n\r\n", Some("slept 20 ms\n")),
 ];
 
-/// What may not.
+/// A request that must not be repeated.
 pub(crate) const WRITING: &[Exchange] = &[
     NAME,
     ("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nonce", Some("once")),
 ];
 
-/// What has happened so far.
+/// The responses and failures so far.
 #[derive(Default)]
 struct Tally {
     stop: AtomicBool,
@@ -39,7 +38,7 @@ struct Tally {
     failures: Mutex<Vec<String>>,
 }
 
-/// The clients, each a thread.
+/// The clients, each with a thread.
 pub(crate) struct Clients {
     tally: Arc<Tally>,
     threads: Vec<JoinHandle<()>>,
@@ -61,12 +60,12 @@ impl Clients {
         Clients { tally, threads }
     }
 
-    /// How often a replica has said its name.
+    /// Returns how many responses a replica has sent with its name.
     pub(crate) fn served(&self, at: usize) -> usize {
         self.tally.served[at].load(SeqCst)
     }
 
-    /// All of them.
+    /// Returns the number of all responses.
     pub(crate) fn all(&self) -> usize {
         self.tally.served.iter().map(|count| count.load(SeqCst)).sum()
     }
@@ -75,7 +74,7 @@ impl Clients {
         self.tally.failures.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Ends them; what went wrong, and how often.
+    /// Stops the clients. Returns the failures, and how often each occurred.
     pub(crate) fn stop(self) -> Vec<String> {
         self.tally.stop.store(true, SeqCst);
         for thread in self.threads {
@@ -120,7 +119,7 @@ impl Tally {
     }
 }
 
-/// Asks once, and has the content of a good answer.
+/// Sends one request and returns the content of a 200 response.
 pub(crate) fn exchange(
     to: SocketAddr,
     connection: &mut Option<BufReader<TcpStream>>,

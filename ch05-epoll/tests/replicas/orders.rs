@@ -1,5 +1,5 @@
-//! Replicas that take an order, write it down and hang up: whoever sent it cannot know whether
-//! it was carried out. Everything else they answer, on connections that are kept.
+//! Replicas that accept an order, record it, and close without a response, so that the sender cannot
+//! know whether it was carried out. Other requests are answered on kept connections.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,10 +8,10 @@ use std::thread;
 
 use super::NAMES;
 
-/// What was ordered, each time that it was.
+/// Every order, as often as it was received.
 type Book = Arc<Mutex<Vec<String>>>;
 
-/// Three of them. They end with the tests.
+/// Three replicas; they end with the test process.
 pub(crate) struct Orders {
     pub(crate) addresses: [SocketAddr; NAMES.len()],
     book: Book,
@@ -27,7 +27,7 @@ impl Orders {
             thread::spawn(move || {
                 for visitor in listener.incoming().flatten() {
                     let book = book.clone();
-                    // Who leaves in the middle has ordered nothing.
+                    // A client that closes within a request has ordered nothing.
                     thread::spawn(move || serve(visitor, &book));
                 }
             });
@@ -36,7 +36,7 @@ impl Orders {
         Orders { addresses, book }
     }
 
-    /// All that were taken, in order.
+    /// Returns all accepted orders.
     pub(crate) fn taken(&self) -> Vec<String> {
         let mut taken = self.book.lock().unwrap_or_else(PoisonError::into_inner).clone();
         taken.sort();
