@@ -1,21 +1,21 @@
-//! Conditional and partial requests: what a client that has a copy, or a part of one,
-//! asks for.
+//! Conditional and range requests: requests of a client that already has a copy of a file,
+//! or a part of it.
 
 use crate::http::{Conditions, FileVersion, HttpDate, Method, decimal};
 use std::time::SystemTime;
 
-/// What is to be sent of a file.
+/// The outcome of a request's conditions: what is sent of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
-    /// All of it.
+    /// The whole file.
     Whole,
-    /// From this byte to this, both included.
+    /// The bytes from the first to the last number, both included.
     Part(u64, u64),
-    /// 304: the client's copy is good.
+    /// 304: the client's copy is current.
     NotModified,
-    /// 412: it is not the version that the client means.
+    /// 412: the file is not the version that the client requires.
     Failed,
-    /// 416: there are not so many bytes.
+    /// 416: the file has no byte of the requested range.
     Unsatisfiable,
 }
 
@@ -61,9 +61,10 @@ pub(crate) fn evaluate(
 /// Returns whether the part that the client has is of this version, so that it may have
 /// the rest (section 13.1.5).
 ///
-/// A date never says so. It is a strong validator only where the server knows that the
-/// file has not changed twice within that second (section 8.8.2.2). A file system knows the
-/// last change alone. Clients that got a tag must not send a date here, and ours all did.
+/// A date never qualifies. It is a strong validator only where the server knows that the
+/// file has not changed twice within that second (section 8.8.2.2), and a file system
+/// records the last change only. A client that has a tag must not send a date here, and
+/// every file is sent with a tag.
 fn if_range(asked: &Conditions<'_>, version: &FileVersion) -> bool {
     asked.if_range.is_none_or(|tag| tag == version.to_string().as_bytes())
 }
@@ -80,8 +81,8 @@ impl Tag<'_> {
     }
 }
 
-/// Whether a list such as `"a", W/"b"`, or `*`, has a tag that fits. A tag may contain
-/// commas.
+/// Returns whether a list such as `"a", W/"b"`, or `*`, has a tag for which `fits` holds. A
+/// tag may contain commas.
 fn any_tag(mut list: &[u8], fits: impl Fn(Tag<'_>) -> bool) -> bool {
     if list == b"*" {
         return fits(Tag { weak: false, opaque: list });
@@ -97,7 +98,7 @@ fn any_tag(mut list: &[u8], fits: impl Fn(Tag<'_>) -> bool) -> bool {
             .strip_prefix(b"\"")
             .and_then(|tag| tag.iter().position(|&byte| byte == b'"'))
         else {
-            return false; // the end of the list, or no list
+            return false; // the end of the list, or a malformed one
         };
         let (opaque, rest) = tag.split_at(end + 2);
         if fits(Tag { weak, opaque }) {
@@ -107,8 +108,8 @@ fn any_tag(mut list: &[u8], fits: impl Fn(Tag<'_>) -> bool) -> bool {
     }
 }
 
-/// One range of bytes (RFC 9110 section 14.1.2). What we do not understand, we may
-/// ignore.
+/// Evaluates a `Range` with one range of bytes (RFC 9110 section 14.1.2). Any other is
+/// ignored, as the RFC allows.
 fn part(range: &[u8], len: u64) -> Precondition {
     let ranges = match range.split_at_checked(6) {
         Some((unit, ranges)) if unit.eq_ignore_ascii_case(b"bytes=") => {
@@ -121,7 +122,7 @@ fn part(range: &[u8], len: u64) -> Precondition {
     };
     let (first, last) = (number(&ranges[..dash]), number(&ranges[dash + 1..]));
     match (first, last) {
-        (Number::Is(first), Number::Is(last)) if first > last => Precondition::Whole, // nonsense
+        (Number::Is(first), Number::Is(last)) if first > last => Precondition::Whole, // malformed: ignored
         (Number::Is(first), Number::Is(_) | Number::Missing) if first >= len => {
             Precondition::Unsatisfiable
         }
@@ -130,7 +131,7 @@ fn part(range: &[u8], len: u64) -> Precondition {
         }
         (Number::Is(first), Number::Missing) => Precondition::Part(first, len - 1),
         (Number::Missing, Number::Is(0)) => Precondition::Unsatisfiable,
-        (Number::Missing, Number::Is(_)) if len == 0 => Precondition::Whole, // all of nothing has no numbers
+        (Number::Missing, Number::Is(_)) if len == 0 => Precondition::Whole, // an empty file has no last byte to name
         (Number::Missing, Number::Is(last)) => {
             Precondition::Part(len - last.min(len), len - 1)
         }

@@ -1,12 +1,12 @@
-//! Files below the root, and no others.
+//! Files below the root directory, and no others.
 //!
-//! A name is judged part by part before it is opened, and opened through cap-std,
-//! which has the kernel itself refuse every way out of the root, symbolic links
-//! included (openat2(2), RESOLVE_BENEATH; elsewhere step by step). Comparing
-//! path names as text instead is how servers have leaked their neighbours' files.
+//! Each part of a name is checked before it is opened. It is opened through cap-std, where
+//! the kernel itself refuses every way out of the root, symbolic links included (openat2(2),
+//! RESOLVE_BENEATH; other systems go step by step). Servers that compared path names as
+//! text instead have leaked files outside their root.
 
 use crate::app::conditional::{Precondition, evaluate};
-use crate::app::site::{READ_ONLY, allow};
+use crate::app::methods::{READ_ONLY, allow};
 use crate::http::{
     Body, ExtraHeader, FileVersion, Method, Request, Response, percent_signs_are_fine,
 };
@@ -35,25 +35,25 @@ enum Found {
 
 /// Why there is no file.
 enum Missing {
-    /// No such name, or one that is nobody's business.
+    /// There is no such name, or it is hidden.
     NotFound,
-    /// A name with a percent sign that means nothing.
+    /// The name has a percent sign without two hexadecimal digits.
     Malformed,
-    /// The system cannot open it now, and perhaps no other.
+    /// The system cannot open any file at the moment.
     Busy,
-    /// The disk, most likely.
+    /// The file cannot be read, most likely because of the disk.
     Failed,
 }
 
 impl Files {
-    /// Serves what lies below `root`.
+    /// Opens the root directory.
     ///
     /// # Errors
     ///
-    /// `root` is no directory, or one in which nothing may be looked up.
+    /// `root` is not a directory, or may not be searched.
     pub(crate) fn open(root: &Path) -> io::Result<Files> {
         let root = Dir::open_ambient_dir(root, ambient_authority())?;
-        // Linux opens it without asking for any permission (open(2), O_PATH).
+        // Opening alone proves nothing: with O_PATH it needs no permission (open(2)).
         root.metadata(".")?;
         Ok(Files { root })
     }
@@ -90,15 +90,15 @@ impl Files {
             Found::File(file, metadata) => {
                 content(request, as_path(&name), file, &metadata)
             }
-            // An index that is a directory is none.
+            // `index.html` is a directory.
             Found::Directory if request.path.ends_with('/') => not_found(),
             Found::Directory => redirect(request),
         }
     }
 
-    /// Opens a file, or finds a directory, but nothing else that may have a name.
+    /// Opens a regular file, or finds a directory; everything else is not found.
     fn find(&self, name: &Path) -> Result<Found, Missing> {
-        // Without O_NONBLOCK, opening a FIFO waits until somebody opens its other end.
+        // Without O_NONBLOCK, opening a FIFO blocks until its other end is opened.
         let file = self.root.open_with(
             name,
             OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK),
@@ -107,9 +107,9 @@ impl Files {
             Ok(file) => file.into_std(),
             Err(error) => {
                 return match error.raw_os_error() {
-                    // A directory need not be readable for what is in it to be served.
+                    // A directory that may be searched but not read still serves its files.
                     Some(libc::EACCES) if self.is_directory(name) => Ok(Found::Directory),
-                    // The last: somebody has a lease on it, and is asked to let go (fcntl(2)).
+                    // EWOULDBLOCK: a lease on the file is being broken (fcntl(2)).
                     Some(
                         libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EWOULDBLOCK,
                     ) => Err(Missing::Busy),
@@ -135,7 +135,8 @@ fn as_path(name: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(name))
 }
 
-/// The file name that a path means, relative to the root: any bytes, as file names are.
+/// Returns the file name that a path stands for, relative to the root. It may be any bytes,
+/// as file names are.
 fn name(path: &str) -> Result<Cow<'_, [u8]>, Missing> {
     let path = path.strip_prefix('/').ok_or(Missing::NotFound)?;
     let mut decoded = Cow::Borrowed(path.as_bytes());
@@ -143,7 +144,7 @@ fn name(path: &str) -> Result<Cow<'_, [u8]>, Missing> {
         if !percent_signs_are_fine(path.as_bytes()) {
             return Err(Missing::Malformed);
         }
-        // A slash that is part of a name cannot be in any file's name.
+        // An encoded slash would be part of a name, and no file's name has a slash.
         if path.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f")) {
             return Err(Missing::NotFound);
         }
@@ -158,11 +159,11 @@ fn name(path: &str) -> Result<Cow<'_, [u8]>, Missing> {
     if is_hidden { Err(Missing::NotFound) } else { Ok(decoded) }
 }
 
-/// A directory's own name has a slash at the end; relative links in its index depend on
-/// it.
+/// Redirects to the directory's name with a slash at the end, which the relative links of
+/// its index depend on.
 fn redirect(request: &Request<'_>) -> Response {
-    // The path begins with one slash only, as empty parts were refused: with two it would
-    // lead to another host.
+    // The path begins with a single slash, as empty parts were refused: two would name
+    // another host.
     let path = encoded(request.path);
     let query =
         request.query.map_or_else(String::new, |query| "?".to_owned() + &encoded(query));
@@ -174,8 +175,8 @@ fn redirect(request: &Request<'_>) -> Response {
     response
 }
 
-/// Percent-encodes what a URL may not have as it is (RFC 3986 section 3.3), such as the
-/// backslash, which browsers take for a slash. What is encoded already stays as it is.
+/// Percent-encodes the characters that a URL may not contain (RFC 3986 section 3.3), such as
+/// the backslash, which browsers read as a slash. Encoded characters stay as they are.
 fn encoded(text: &str) -> String {
     const NOT_IN_URLS: &AsciiSet = &CONTROLS
         .add(b' ')
@@ -195,7 +196,7 @@ fn encoded(text: &str) -> String {
     let begin = parts.next().unwrap_or_default();
     let mut encoded = utf8_percent_encode(begin, NOT_IN_URLS).to_string();
     for part in parts {
-        // A percent sign without two digits is only itself.
+        // A percent sign without two digits stands for itself.
         let digits = part.bytes().take(2).filter(u8::is_ascii_hexdigit).count();
         encoded += if digits == 2 { "%" } else { "%25" };
         encoded.extend(utf8_percent_encode(part, NOT_IN_URLS));
@@ -207,18 +208,19 @@ fn not_found() -> Response {
     Response::text(404, "404 Not Found: no such file\n")
 }
 
-/// Out of descriptors, most likely: true for a moment, and for everybody.
+/// Returns the answer when no file can be opened for the moment, most likely because no
+/// descriptor is left.
 fn busy() -> Response {
     let mut response = Response::text(
         503,
         "503 Service Unavailable: no file can be opened now; come back in a moment\n",
     );
     response.extra = ExtraHeader::RetryAfter(1);
-    response.close = true; // and one descriptor is free again
+    response.close = true; // this frees a descriptor
     response
 }
 
-/// A regular file, whole, in part, or not at all.
+/// Answers with a regular file: whole, in part, or not at all.
 fn content(
     request: &Request<'_>,
     name: &Path,

@@ -5,5 +5,6 @@
 
 pub(crate) mod conditional;
 pub(crate) mod files;
+pub(crate) mod methods;
 pub mod site;
 pub mod stats;

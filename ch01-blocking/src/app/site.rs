@@ -6,10 +6,11 @@
 //! its own way.
 
 use crate::app::files::Files;
+use crate::app::methods::{READ_ONLY, allow};
 use crate::app::stats::Stats;
 use crate::http::{
-    Body, ExtraHeader, Limits, Method, Request, Response, decimal,
-    percent_signs_are_fine, reason_phrase,
+    Body, Limits, Method, Request, Response, decimal, percent_signs_are_fine,
+    reason_phrase,
 };
 use crate::server::sys;
 use crate::server::trace::trace;
@@ -25,9 +26,6 @@ use std::time::Duration;
 const LONGEST_SLEEP: u64 = 60_000;
 /// The most that `/bytes` makes.
 const MOST_BYTES: u64 = 1 << 30;
-
-/// The methods of what can only be looked at.
-pub(crate) const READ_ONLY: &str = "GET, HEAD, OPTIONS";
 
 /// The application.
 #[derive(Debug)]
@@ -216,16 +214,6 @@ fn look(request: &Request<'_>, answer: impl FnOnce() -> Response) -> Response {
         Method::Options => allow(204, READ_ONLY),
         _ => allow(405, READ_ONLY),
     }
-}
-
-/// What may be asked of a resource: as an answer to OPTIONS, or to what may not.
-pub(crate) fn allow(status: u16, methods: &'static str) -> Response {
-    let mut response = match status {
-        405 => Response::text(405, format!("405 Method Not Allowed: only {methods}\n")),
-        _ => Response::new(status),
-    };
-    response.extra = ExtraHeader::Allow(methods);
-    response
 }
 
 fn bytes(body: Body) -> Response {

@@ -1,0 +1,17 @@
+//! Which methods a resource supports.
+
+use crate::http::{ExtraHeader, Response};
+
+/// The methods of a resource that cannot be changed.
+pub(crate) const READ_ONLY: &str = "GET, HEAD, OPTIONS";
+
+/// Returns an answer whose `Allow` header lists the methods: `status` is 204 for an OPTIONS
+/// request, 405 for a method that the resource does not support.
+pub(crate) fn allow(status: u16, methods: &'static str) -> Response {
+    let mut response = match status {
+        405 => Response::text(405, format!("405 Method Not Allowed: only {methods}\n")),
+        _ => Response::new(status),
+    };
+    response.extra = ExtraHeader::Allow(methods);
+    response
+}
