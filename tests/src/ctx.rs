@@ -295,17 +295,17 @@ impl<'a> Ctx<'a> {
                 how,
             ));
         }
-        let mut said = server.stderr();
-        if !said.is_empty() {
+        let mut stderr = server.stderr();
+        if !stderr.is_empty() {
             // The rest of the message may still be on its way.
             thread::sleep(Duration::from_millis(50));
-            said = server.stderr();
+            stderr = server.stderr();
         }
         if ours && !may_log {
             ensure(
-                said.is_empty(),
+                stderr.is_empty(),
                 "nothing on standard error: no client may cause the server to log an error",
-                said,
+                stderr,
             )?;
         }
         Ok(())

@@ -26,10 +26,10 @@ pub fn markdown(level: u8) -> String {
     for family in cases::families() {
         let of: Vec<&Case> = all.iter().filter(|case| case.family == family).collect();
         let name = format!("cases: {}", family.replace('_', " "));
-        row(&mut text, &name, &servers, |profile| asked(&of, profile));
+        row(&mut text, &name, &servers, |profile| count_applicable(&of, profile));
     }
     row(&mut text, "**cases in all**", &servers, |profile| {
-        asked(&all.iter().collect::<Vec<_>>(), profile)
+        count_applicable(&all.iter().collect::<Vec<_>>(), profile)
     });
     text
 }
@@ -60,6 +60,6 @@ fn can(profile: &ServerProfile, capability: Capability) -> String {
     }
 }
 
-fn asked(of: &[&Case], profile: &ServerProfile) -> String {
+fn count_applicable(of: &[&Case], profile: &ServerProfile) -> String {
     of.iter().filter(|case| case.skip_reason(profile).is_none()).count().to_string()
 }

@@ -81,11 +81,11 @@ pub fn run(
 /// Waits without a timeout until the server sends something or ends the connection.
 fn wait(client: &mut Client) {
     let start = Instant::now();
-    let mut told = 0;
+    let mut reported = 0;
     while client.peek(Duration::from_secs(1)) == Peek::Nothing {
         let seconds = start.elapsed().as_secs();
-        if seconds >= told + 5 {
-            told = seconds;
+        if seconds >= reported + 5 {
+            reported = seconds;
             println!(
                 "the server still holds {}'s connection after {seconds} s",
                 client.name()
@@ -124,15 +124,15 @@ fn stall(address: SocketAddr, path: &str, log: &Transcript) -> CaseResult<()> {
 
 fn never_read(address: SocketAddr, path: &str, log: &Transcript) -> CaseResult<()> {
     let mut client = Client::connect_with(address, "A", log, Some(4096))?;
-    let asked = get(path).repeat(1000);
-    client.send_some(&asked);
+    let requests = get(path).repeat(1000);
+    client.send_some(&requests);
     println!("A reads nothing from now on");
     let start = Instant::now();
     loop {
         // Sending one more byte detects the end of the connection without reading.
         std::thread::sleep(Duration::from_secs(1));
         let peeked = client.stream.take_error().ok().flatten();
-        let sent = client.send_some(&asked[..1]);
+        let sent = client.send_some(&requests[..1]);
         if let Some(error) = peeked {
             println!("the connection has failed: {error}");
             return Ok(());

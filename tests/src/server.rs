@@ -163,8 +163,8 @@ impl Server {
     fn ensure_running(&mut self) -> CaseResult<()> {
         let Some(status) = self.exited() else { return Ok(()) };
         self.drain_output();
-        let said = format!("it exited with {status}: {}", self.stderr());
-        Err(Abort::fail("the server starts", said))
+        let actual = format!("it exited with {status}: {}", self.stderr());
+        Err(Abort::fail("the server starts", actual))
     }
 
     /// Waits until the server accepts connections: a server of any origin may print nothing.

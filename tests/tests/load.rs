@@ -19,7 +19,7 @@ const CLOSING: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nHi";
 
 /// How the server treats a request; the number is how many it received before on this connection.
-type Manner = fn(&mut TcpStream, usize) -> std::io::Result<bool>;
+type Behavior = fn(&mut TcpStream, usize) -> std::io::Result<bool>;
 
 /// Selects one kind of error.
 type Kind = fn(&Errors) -> u64;
@@ -32,7 +32,7 @@ struct Server {
 }
 
 /// Starts a server with one thread per connection. It ends with this process.
-fn server(manner: Manner) -> Result<Server, Box<dyn Error>> {
+fn server(behavior: Behavior) -> Result<Server, Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let server = Server {
         address: listener.local_addr()?,
@@ -44,19 +44,23 @@ fn server(manner: Manner) -> Result<Server, Box<dyn Error>> {
         for client in listener.incoming().flatten() {
             connections.fetch_add(1, SeqCst);
             let requests = requests.clone();
-            thread::spawn(move || serve(client, manner, &requests));
+            thread::spawn(move || serve(client, behavior, &requests));
         }
     });
     Ok(server)
 }
 
-fn serve(mut client: TcpStream, manner: Manner, all: &AtomicU64) -> std::io::Result<()> {
+fn serve(
+    mut client: TcpStream,
+    behavior: Behavior,
+    all: &AtomicU64,
+) -> std::io::Result<()> {
     let (mut inbox, mut piece, mut here) = (Vec::new(), [0; 4096], 0);
     loop {
         while let Some(end) = inbox.windows(4).position(|four| four == b"\r\n\r\n") {
             inbox.drain(..end + 4);
             all.fetch_add(1, SeqCst);
-            if !manner(&mut client, here)? {
+            if !behavior(&mut client, here)? {
                 return Ok(());
             }
             here += 1;
@@ -68,7 +72,7 @@ fn serve(mut client: TcpStream, manner: Manner, all: &AtomicU64) -> std::io::Res
     }
 }
 
-fn well(client: &mut TcpStream, _: usize) -> std::io::Result<bool> {
+fn respond(client: &mut TcpStream, _: usize) -> std::io::Result<bool> {
     client.write_all(ANSWER).map(|()| true)
 }
 
@@ -102,16 +106,20 @@ fn measure(
 }
 
 /// Runs until an error of the given kind occurs, and checks that no other kind does.
-fn only(manner: Manner, kind: fn(&mut Errors) -> &mut u64, timeout: u64) -> Done {
-    let server = server(manner)?;
+fn assert_only(
+    behavior: Behavior,
+    kind: fn(&mut Errors) -> &mut u64,
+    timeout: u64,
+) -> Done {
+    let server = server(behavior)?;
     let timeout = Duration::from_millis(timeout);
     loop {
-        let (outcome, asked) = measure(&server, |plan| Plan { timeout, ..plan })?;
+        let (outcome, received) = measure(&server, |plan| Plan { timeout, ..plan })?;
         let mut others = outcome.errors;
         let count = std::mem::take(kind(&mut others));
         assert_eq!(others, Errors::default());
         // Every request was either answered or failed.
-        assert_eq!(outcome.requests + count, asked);
+        assert_eq!(outcome.requests + count, received);
         if count > 0 {
             return Ok(());
         } // On a very busy machine the clients may not have come that far: measure again.
@@ -120,13 +128,13 @@ fn only(manner: Manner, kind: fn(&mut Errors) -> &mut u64, timeout: u64) -> Done
 
 #[test]
 fn counts_what_the_server_counts() -> Done {
-    let server = server(well)?;
+    let server = server(respond)?;
     for depth in [1, 5] {
-        let (outcome, asked) = measure(&server, |plan| Plan { depth, ..plan })?;
-        assert!(asked > 0);
-        assert_eq!(outcome.requests, asked);
-        assert_eq!(outcome.bytes, asked * ANSWER.len() as u64);
-        assert_eq!(outcome.latency.len(), asked);
+        let (outcome, received) = measure(&server, |plan| Plan { depth, ..plan })?;
+        assert!(received > 0);
+        assert_eq!(outcome.requests, received);
+        assert_eq!(outcome.bytes, received * ANSWER.len() as u64);
+        assert_eq!(outcome.latency.len(), received);
         assert_eq!(outcome.errors, Errors::default());
     }
     Ok(())
@@ -135,9 +143,10 @@ fn counts_what_the_server_counts() -> Done {
 #[test]
 fn a_connection_for_each_request() -> Done {
     let server = server(|client, _| client.write_all(CLOSING).map(|()| false))?;
-    let (outcome, asked) = measure(&server, |plan| Plan { keep_alive: false, ..plan })?;
-    assert!(asked > 0);
-    assert_eq!((outcome.requests, outcome.errors), (asked, Errors::default()));
+    let (outcome, received) =
+        measure(&server, |plan| Plan { keep_alive: false, ..plan })?;
+    assert!(received > 0);
+    assert_eq!((outcome.requests, outcome.errors), (received, Errors::default()));
     // One more connection only checks that there is a server, and sends no request.
     assert_eq!(server.connections.load(SeqCst), server.requests.load(SeqCst) + 1);
     Ok(())
@@ -145,67 +154,68 @@ fn a_connection_for_each_request() -> Done {
 
 #[test]
 fn a_server_that_closes_as_it_said_is_asked_on_a_new_connection() -> Done {
-    let manner: Manner = |client, here| match here {
-        0..3 => well(client, here),
+    let behavior: Behavior = |client, here| match here {
+        0..3 => respond(client, here),
         _ => client.write_all(CLOSING).map(|()| false),
     };
-    let server = server(manner)?;
-    let (outcome, asked) = measure(&server, |plan| plan)?;
-    assert!(asked > 0);
-    assert_eq!((outcome.requests, outcome.errors), (asked, Errors::default()));
+    let server = server(behavior)?;
+    let (outcome, received) = measure(&server, |plan| plan)?;
+    assert!(received > 0);
+    assert_eq!((outcome.requests, outcome.errors), (received, Errors::default()));
     Ok(())
 }
 
 #[test]
 fn a_reset_is_a_reset() -> Done {
-    let manner: Manner = |client, here| match here {
-        0..3 => well(client, here),
+    let behavior: Behavior = |client, here| match here {
+        0..3 => respond(client, here),
         _ => reset(client),
     };
-    only(manner, |errors| &mut errors.reset, 60_000)
+    assert_only(behavior, |errors| &mut errors.reset, 60_000)
 }
 
 #[test]
 fn half_an_answer_is_cut_short() -> Done {
-    let manner: Manner = |client, here| match here {
-        0..3 => well(client, here),
+    let behavior: Behavior = |client, here| match here {
+        0..3 => respond(client, here),
         _ => client.write_all(&ANSWER[..ANSWER.len() - 1]).map(|()| false),
     };
-    only(manner, |errors| &mut errors.cut_short, 60_000)
+    assert_only(behavior, |errors| &mut errors.cut_short, 60_000)
 }
 
 #[test]
 fn another_status_is_not_good() -> Done {
-    let manner: Manner = |client, here| match here % 2 {
-        0 => well(client, here),
+    let behavior: Behavior = |client, here| match here % 2 {
+        0 => respond(client, here),
         _ => client
             .write_all(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
             .map(|()| true),
     };
-    only(manner, |errors| &mut errors.status, 60_000)
+    assert_only(behavior, |errors| &mut errors.status, 60_000)
 }
 
 #[test]
 fn silence_is_timed_out() -> Done {
     // The first response is the one that opening a connection waits for.
-    let manner: Manner =
-        |client, here| if here == 0 { well(client, here) } else { Ok(true) };
-    only(manner, |errors| &mut errors.timed_out, 50)
+    let behavior: Behavior =
+        |client, here| if here == 0 { respond(client, here) } else { Ok(true) };
+    assert_only(behavior, |errors| &mut errors.timed_out, 50)
 }
 
 #[test]
 fn gibberish_is_malformed() -> Done {
-    let manner: Manner = |client, here| match here {
-        0..3 => well(client, here),
+    let behavior: Behavior = |client, here| match here {
+        0..3 => respond(client, here),
         _ => client.write_all(b"220 mail.example ESMTP\r\n\r\n").map(|()| true),
     };
-    only(manner, |errors| &mut errors.malformed, 60_000)
+    assert_only(behavior, |errors| &mut errors.malformed, 60_000)
 }
 
 #[test]
-fn more_answers_than_questions_are_malformed() -> Done {
-    let manner: Manner = |client, _| client.write_all(&ANSWER.repeat(2)).map(|()| true);
-    let server = server(manner)?;
+fn more_responses_than_requests_are_malformed() -> Done {
+    let behavior: Behavior =
+        |client, _| client.write_all(&ANSWER.repeat(2)).map(|()| true);
+    let server = server(behavior)?;
     // A surplus response that arrives after the next request counts as its response, so not
     // every surplus response is detected.
     while measure(&server, |plan| plan)?.0.errors.malformed == 0 {}
@@ -214,16 +224,16 @@ fn more_answers_than_questions_are_malformed() -> Done {
 
 #[test]
 fn idle_connections_ask_once() -> Done {
-    let server = server(well)?;
-    let (outcome, asked) = measure(&server, |plan| Plan { idle: 30, ..plan })?;
-    assert_eq!((outcome.idle, outcome.requests), (30, asked));
+    let server = server(respond)?;
+    let (outcome, received) = measure(&server, |plan| Plan { idle: 30, ..plan })?;
+    assert_eq!((outcome.idle, outcome.requests), (30, received));
     assert_eq!(server.connections.load(SeqCst), 30 + 4 + 1);
     Ok(())
 }
 
 #[test]
 fn held_connections_send_at_the_start_and_at_the_end() -> Done {
-    let server = server(well)?;
+    let server = server(respond)?;
     let plan = Plan {
         idle: 30,
         content: Some(b"Hello, World!".to_vec()),
@@ -242,14 +252,14 @@ fn held_connections_send_at_the_start_and_at_the_end() -> Done {
 #[test]
 fn a_connection_lost_while_held_is_counted() -> Done {
     // The second request of each connection is not answered, or with the wrong content.
-    let ends: [(Manner, Kind); 2] = [
+    let ends: [(Behavior, Kind); 2] = [
         (
-            |client, here| if here == 0 { well(client, here) } else { Ok(false) },
+            |client, here| if here == 0 { respond(client, here) } else { Ok(false) },
             |errors| errors.cut_short + errors.reset,
         ),
         (
             |client, here| match here {
-                0 => well(client, here),
+                0 => respond(client, here),
                 _ => client
                     .write_all(
                         b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, Wordl!",
@@ -259,8 +269,8 @@ fn a_connection_lost_while_held_is_counted() -> Done {
             |errors| errors.malformed,
         ),
     ];
-    for (manner, kind) in ends {
-        let server = server(manner)?;
+    for (behavior, kind) in ends {
+        let server = server(behavior)?;
         let plan = Plan {
             idle: 5,
             content: Some(b"Hello, World!".to_vec()),
@@ -275,9 +285,10 @@ fn a_connection_lost_while_held_is_counted() -> Done {
 
 #[test]
 fn every_due_request_is_sent_or_counted_as_unsent() -> Done {
-    let server = server(well)?;
-    let (outcome, asked) = measure(&server, |plan| Plan { rate: Some(500.0), ..plan })?;
-    assert_eq!(outcome.requests, asked);
+    let server = server(respond)?;
+    let (outcome, received) =
+        measure(&server, |plan| Plan { rate: Some(500.0), ..plan })?;
+    assert_eq!(outcome.requests, received);
     assert_eq!(outcome.requests + outcome.unsent, 100);
     Ok(())
 }
@@ -308,13 +319,13 @@ fn a_rejection_before_the_request_counts_as_a_status() -> Done {
 
 #[test]
 fn a_stall_counts_for_every_request_due_during_it() -> Done {
-    let manner: Manner = |client, here| {
+    let behavior: Behavior = |client, here| {
         if here == 1 {
             thread::sleep(Duration::from_millis(500));
         }
-        well(client, here)
+        respond(client, here)
     };
-    let server = server(manner)?;
+    let server = server(behavior)?;
     let time = Duration::from_secs(1);
     let (connections, warm_up) = (1, Duration::ZERO);
     let (outcome, _) = measure(&server, |plan| Plan {
@@ -333,7 +344,7 @@ fn a_stall_counts_for_every_request_due_during_it() -> Done {
 
 #[test]
 fn the_command_reports() -> Done {
-    let server = server(well)?;
+    let server = server(respond)?;
     let url = format!("http://{}/path", server.address);
     let command = |more: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_client-suite"))
@@ -362,14 +373,14 @@ fn no_server_is_reported_in_one_line() -> Done {
     let output = Command::new(env!("CARGO_BIN_EXE_client-suite"))
         .args(["load", &format!("http://{free}/")])
         .output()?;
-    let said = String::from_utf8(output.stderr)?;
-    assert_eq!((said.lines().count(), output.status.code()), (1, Some(2)), "{said}");
+    let stderr = String::from_utf8(output.stderr)?;
+    assert_eq!((stderr.lines().count(), output.status.code()), (1, Some(2)), "{stderr}");
     Ok(())
 }
 
 #[test]
 fn too_few_descriptors_are_reported_in_one_line() -> Done {
-    let server = server(well)?;
+    let server = server(respond)?;
     let output = Command::new("/bin/sh")
         .args(["-c", "ulimit -n 100; exec \"$0\" load \"$1\" --connections 100"])
         .args([
@@ -377,8 +388,8 @@ fn too_few_descriptors_are_reported_in_one_line() -> Done {
             &format!("http://{}/", server.address),
         ])
         .output()?;
-    let said = String::from_utf8(output.stderr)?;
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains("ulimit -Hn"), "{said}");
+    let stderr = String::from_utf8(output.stderr)?;
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.contains("ulimit -Hn"), "{stderr}");
     Ok(())
 }

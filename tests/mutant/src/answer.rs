@@ -221,9 +221,9 @@ pub(crate) fn push(
                     }
                     // The file has shrunk: the missing bytes can only be signaled by closing.
                     Ok(0) | Err(_) => return Err(End::Gone),
-                    Ok(came) => {
-                        wire.queue(&piece[..came]);
-                        at += came as u64;
+                    Ok(read) => {
+                        wire.queue(&piece[..read]);
+                        at += read as u64;
                     }
                 }
                 if wrong(Mutation::WholeFileInMemory) {

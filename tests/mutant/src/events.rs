@@ -40,7 +40,7 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
     epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN | only_once, LISTENER))?;
     epoll.add(server.stop.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
     let mut clients: BTreeMap<u64, Client> = BTreeMap::new();
-    let mut next = FIRST;
+    let mut next_token = FIRST_CLIENT;
     let mut run_queue: Vec<u64> = Vec::new();
     let mut closed_twice: Vec<u64> = Vec::new();
     let mut events = vec![EpollEvent::empty(); 1024];
@@ -50,8 +50,8 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
         let timeout = timeout.map_or(EpollTimeout::NONE, |ms| {
             EpollTimeout::try_from(ms).unwrap_or(EpollTimeout::MAX)
         });
-        let found = match epoll.wait(&mut events, timeout) {
-            Ok(found) => found,
+        let ready = match epoll.wait(&mut events, timeout) {
+            Ok(ready) => ready,
             Err(nix::errno::Errno::EINTR) => continue,
             Err(why) => return Err(why.into()),
         };
@@ -59,12 +59,12 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
             run_queue.extend(expire(&mut clients, server));
         }
         let mut turns = std::mem::take(&mut run_queue);
-        for number in std::mem::take(&mut closed_twice) {
-            close(&mut clients, number, server);
+        for token in std::mem::take(&mut closed_twice) {
+            close(&mut clients, token, server);
         }
-        let found =
-            if wrong(Mutation::EventsLosesOverflow) { found.min(64) } else { found };
-        for event in &events[..found] {
+        let ready =
+            if wrong(Mutation::EventsLosesOverflow) { ready.min(64) } else { ready };
+        for event in &events[..ready] {
             match event.data() {
                 STOP => {}
                 LISTENER => {
@@ -73,42 +73,42 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
                         count(&server.stats.open);
                         let by_descriptor = wrong(Mutation::EventsSuccessor)
                             || wrong(Mutation::EventsLateNews);
-                        let number = if by_descriptor {
+                        let token = if by_descriptor {
                             // The mistake: a token that is only a descriptor is reused.
-                            FIRST + stream.as_raw_fd() as u64
+                            FIRST_CLIENT + stream.as_raw_fd() as u64
                         } else {
-                            next
+                            next_token
                         };
-                        next += 1;
-                        if let Ok(client) = register(&epoll, stream, number, server) {
-                            clients.insert(number, client);
+                        next_token += 1;
+                        if let Ok(client) = register(&epoll, stream, token, server) {
+                            clients.insert(token, client);
                         }
                         if wrong(Mutation::EventsAcceptsOnce) {
                             break;
                         }
                     }
                 }
-                number => {
-                    if let Some(client) = clients.get_mut(&number) {
+                token => {
+                    if let Some(client) = clients.get_mut(&token) {
                         if client.on_event(event.events()) {
-                            turns.push(number);
+                            turns.push(token);
                         } else {
-                            close(&mut clients, number, server);
+                            close(&mut clients, token, server);
                             if wrong(Mutation::EventsLateNews) {
-                                closed_twice.push(number);
+                                closed_twice.push(token);
                             }
                         }
                     }
                 }
             }
         }
-        for number in turns {
-            let Some(client) = clients.get_mut(&number) else { continue };
+        for token in turns {
+            let Some(client) = clients.get_mut(&token) else { continue };
             match client.turn(server) {
                 Turn::Blocked => {}
                 Turn::Yielded if wrong(Mutation::EventsYieldsForEver) => {}
-                Turn::Yielded => run_queue.push(number),
-                Turn::Closed => close(&mut clients, number, server),
+                Turn::Yielded => run_queue.push(token),
+                Turn::Closed => close(&mut clients, token, server),
             }
         }
         run_queue.extend(expire(&mut clients, server));
@@ -120,12 +120,12 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
 
 const LISTENER: u64 = 0;
 const STOP: u64 = 1;
-const FIRST: u64 = 2;
+const FIRST_CLIENT: u64 = 2;
 
 fn register(
     epoll: &Epoll,
     stream: TcpStream,
-    number: u64,
+    token: u64,
     server: &Server,
 ) -> io::Result<Client> {
     stream.set_nonblocking(true)?;
@@ -139,7 +139,7 @@ fn register(
     {
         flags |= EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
     }
-    epoll.add(&stream, EpollEvent::new(flags, number))?;
+    epoll.add(&stream, EpollEvent::new(flags, token))?;
     Ok(Client::new(stream, server))
 }
 
@@ -168,10 +168,10 @@ fn expire(clients: &mut BTreeMap<u64, Client>, server: &Server) -> Vec<u64> {
     let due: Vec<u64> = clients
         .iter()
         .filter(|(_, client)| client.due() <= now)
-        .map(|(number, _)| *number)
+        .map(|(token, _)| *token)
         .collect();
-    let goes_on = |number: &u64| {
-        let Some(client) = clients.get_mut(number) else { return false };
+    let goes_on = |token: &u64| {
+        let Some(client) = clients.get_mut(token) else { return false };
         if client.sleeping.is_some() {
             return true;
         }
@@ -182,14 +182,14 @@ fn expire(clients: &mut BTreeMap<u64, Client>, server: &Server) -> Vec<u64> {
             client.refuse(408, "the request was not complete in time", server);
             return true;
         }
-        close(clients, *number, server);
+        close(clients, *token, server);
         false
     };
     due.into_iter().filter(goes_on).collect()
 }
 
-fn close(clients: &mut BTreeMap<u64, Client>, number: u64, server: &Server) {
-    if let Some(client) = clients.remove(&number) {
+fn close(clients: &mut BTreeMap<u64, Client>, token: u64, server: &Server) {
+    if let Some(client) = clients.remove(&token) {
         if wrong(Mutation::EventsAlarmOutlives)
             && let Some((until, ..)) = client.sleeping
         {

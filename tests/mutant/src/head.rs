@@ -77,10 +77,12 @@ pub(crate) fn read(
     let expects = fields.has_token("Expect", "100-continue")
         && (modern || wrong(Mutation::ContinueToHttp10));
     let close = fields.has_token("Connection", "close") && !wrong(Mutation::IgnoresClose);
-    let asked = fields.has_token("Connection", "keep-alive");
+    let keep_alive_requested = fields.has_token("Connection", "keep-alive");
     Ok(Head {
         keep_alive: !close
-            && (modern || asked || wrong(Mutation::Http10KeepAliveUnasked)),
+            && (modern
+                || keep_alive_requested
+                || wrong(Mutation::Http10KeepAliveUnasked)),
         size: line.len() + 2 + used,
         method,
         path,

@@ -150,8 +150,8 @@ impl<'s> Wire<'s> {
                 continue;
             }
             let mut piece = [0; PIECE];
-            let came = match self.stream.read(&mut piece) {
-                Ok(came) => came,
+            let read = match self.stream.read(&mut piece) {
+                Ok(read) => read,
                 Err(why) if why.kind() == ErrorKind::Interrupted => continue,
                 Err(why) => return Err(why.into()),
             };
@@ -161,8 +161,8 @@ impl<'s> Wire<'s> {
             {
                 self.input.pop();
             }
-            self.input.extend_from_slice(&piece[..came]);
-            return Ok(if came == 0 { Input::Eof } else { Input::Bytes });
+            self.input.extend_from_slice(&piece[..read]);
+            return Ok(if read == 0 { Input::Eof } else { Input::Bytes });
         }
     }
 
@@ -323,7 +323,7 @@ impl<'s> Wire<'s> {
     /// Returns whether the client has shut down its sending side and all input has been read.
     pub(crate) fn half_closed(&self) -> bool {
         self.readable(Duration::ZERO)
-            && self.stream.peek(&mut [0]).is_ok_and(|came| came == 0)
+            && self.stream.peek(&mut [0]).is_ok_and(|read| read == 0)
     }
 }
 

@@ -107,13 +107,13 @@ fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Tria
         })
     };
     let all = |events: bool| {
-        let asked = move |case: &Case| {
+        let applies = move |case: &Case| {
             let profile = profile_for(events, case);
             // The mutant has no process per client; those cases apply to `fork` only.
             profile.model != Model::ProcessPerClient
                 && case.skip_reason(&profile).is_none()
         };
-        cases::all().into_iter().filter(asked)
+        cases::all().into_iter().filter(applies)
     };
     // The event-driven server is judged by its own family and by the cases that catch its mutants.
     let event_cases = |case: &Case| {

@@ -98,7 +98,7 @@ fn others_are_served(ctx: &mut Ctx<'_>, greedy: &Greedy, too_much: u64) -> Verdi
     for _ in 0..ROUNDS {
         other.send(get("/plaintext"))?;
         let (before, start) = (greedy.moved(), Instant::now());
-        let heard = loop {
+        let answered = loop {
             let moved = greedy.moved() - before;
             // Check after reading the counter: if this thread was preempted, the response is
             // there anyway.
@@ -110,7 +110,7 @@ fn others_are_served(ctx: &mut Ctx<'_>, greedy: &Greedy, too_much: u64) -> Verdi
             }
         };
         ensure(
-            heard,
+            answered,
             format!("a response for {name}, which sends small requests"),
             format!("only {greedy_name} is served, and {name} gets nothing"),
         )?;

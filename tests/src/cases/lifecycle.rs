@@ -73,11 +73,11 @@ pub(super) const CASES: &[Case] = &[
             ctx.assert_healthy()?;
             ctx.assert_refused("nonsense\r\n\r\n", 400)?;
             let address = ctx.server()?.address;
-            let said = ctx.server()?.stdout();
+            let stdout = ctx.server()?.stdout();
             ensure(
-                said == format!("listening on http://{address}\n"),
+                stdout == format!("listening on http://{address}\n"),
                 format!("listening on http://{address}"),
-                said,
+                stdout,
             )
         },
     )

@@ -219,11 +219,11 @@ pub(super) const CASES: &[Case] = &[
                 "a server that stops reading while it cannot send its responses",
                 "it read 20,000 requests",
             )?;
-            let asked = sent.div_ceil(one.len());
-            let rest = asked * one.len() - sent;
+            let requests = sent.div_ceil(one.len());
+            let rest = requests * one.len() - sent;
             send_against_pressure(&mut client, &many[sent..sent + rest])?;
             let content = generated(2000);
-            for _ in 0..asked {
+            for _ in 0..requests {
                 client.response()?.is(200)?.has_content(&content)?;
             }
             client.assert_no_data("every request has been answered")

@@ -17,7 +17,7 @@ use super::stats::{Failure, Stats};
 /// Nanoseconds that a client pauses after an error before it connects again.
 const RETRY_DELAY: u64 = 100_000_000;
 /// Nanoseconds between two checks for timed-out clients.
-const TIMEOUT_CHECK: u64 = 100_000_000;
+const TIMEOUT_CHECK_INTERVAL: u64 = 100_000_000;
 /// Bytes per read.
 const READ_SIZE: usize = 64 * 1024;
 
@@ -40,17 +40,17 @@ pub(super) struct Clients<'a> {
     /// Requests in flight, of all clients.
     in_flight: usize,
     /// Connections opened so far.
-    number: usize,
+    opened: usize,
 }
 
 impl<'a> Clients<'a> {
     pub(super) fn new(plan: &'a Plan) -> io::Result<Clients<'a>> {
         let depth = plan.depth();
-        let index = |at| Connection::new(if at < plan.connections { depth } else { 1 });
+        let client = |at| Connection::new(if at < plan.connections { depth } else { 1 });
         Ok(Clients {
             plan,
             stats: Stats::new()?,
-            connections: (0..plan.connections + plan.idle).map(index).collect(),
+            connections: (0..plan.connections + plan.idle).map(client).collect(),
             poller: Poller::new()?,
             start: Instant::now(),
             requests: Requests::new(plan),
@@ -61,7 +61,7 @@ impl<'a> Clients<'a> {
             pausing: VecDeque::new(),
             last_check: 0,
             in_flight: 0,
-            number: 0,
+            opened: 0,
         })
     }
 
@@ -79,11 +79,11 @@ impl<'a> Clients<'a> {
     /// Waits once, at most until `end`, and handles the events.
     pub(super) fn poll_once(&mut self, end: u64) -> io::Result<()> {
         let mut now = self.now();
-        if now >= self.last_check + TIMEOUT_CHECK {
+        if now >= self.last_check + TIMEOUT_CHECK_INTERVAL {
             self.last_check = now;
             self.close_timed_out(now)?;
         }
-        let mut wake = end.min(self.last_check + TIMEOUT_CHECK);
+        let mut wake = end.min(self.last_check + TIMEOUT_CHECK_INTERVAL);
         while let Some(&(when, index)) = self.pausing.front() {
             if when > now {
                 wake = wake.min(when);

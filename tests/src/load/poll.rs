@@ -58,7 +58,9 @@ impl Poller {
             Err(error) => return Err(error.into()),
         }
         let events = indices.iter().zip(&polled).filter_map(|(&index, polled)| {
-            let any = |flags| polled.revents().is_some_and(|told| told.intersects(flags));
+            let any = |flags| {
+                polled.revents().is_some_and(|reported| reported.intersects(flags))
+            };
             let readable =
                 any(PollFlags::POLLIN | PollFlags::POLLERR | PollFlags::POLLHUP);
             let writable = any(PollFlags::POLLOUT);

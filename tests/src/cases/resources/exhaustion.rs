@@ -112,9 +112,9 @@ fn assert_does_not_start(ctx: &mut Ctx<'_>, workers: &str, few: Rlimits) -> Verd
     let Some(server) = ctx.started() else { return Ok(()) };
     let status = server.wait()?;
     ensure(!status.success(), "a status other than 0", Server::describe_exit(status))?;
-    let said = server.stderr();
-    let helpful = said.lines().count() == 1 && said.contains(&format!("--{workers}"));
-    ensure(helpful, format!("one line that names --{workers}"), said)?;
+    let stderr = server.stderr();
+    let helpful = stderr.lines().count() == 1 && stderr.contains(&format!("--{workers}"));
+    ensure(helpful, format!("one line that names --{workers}"), stderr)?;
     let pid = server.pid()?;
     wait_until_no_process(ctx, pid)?;
     ctx.forget_server();

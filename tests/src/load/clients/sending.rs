@@ -97,9 +97,9 @@ impl Clients<'_> {
     /// Connects a client and queues `asks` requests that count as sent at `when`.
     fn open(&mut self, index: usize, asks: usize, when: u64, now: u64) -> io::Result<()> {
         let stays = self.plan.keep_alive || index >= self.plan.connections;
-        self.number += 1;
+        self.opened += 1;
         let number =
-            if stays { Number::Kept(index) } else { Number::OneShot(self.number) };
+            if stays { Number::Kept(index) } else { Number::OneShot(self.opened) };
         let connection = &mut self.connections[index];
         if connection.open(self.plan.address, number).is_err() {
             return self.disconnect(index, Some(Failure::Connect));
