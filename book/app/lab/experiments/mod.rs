@@ -14,6 +14,8 @@ pub(super) mod herd;
 #[cfg(target_os = "linux")]
 pub(super) mod hold;
 pub(super) mod idle;
+#[cfg(target_os = "linux")]
+pub(super) mod instructions;
 pub(super) mod memory;
 pub(super) mod readiness;
 pub(super) mod request;
@@ -52,6 +54,8 @@ pub static EXPERIMENTS: &[&Experiment] = &[
     &waiting::EXPERIMENT,
     &sizes::EXPERIMENT,
     &request::EXPERIMENT,
+    #[cfg(target_os = "linux")]
+    &instructions::EXPERIMENT,
     #[cfg(target_os = "linux")]
     &hold::EXPERIMENT,
     #[cfg(target_os = "linux")]

@@ -77,7 +77,27 @@ impl Entrant {
 
     /// Starts it on the server's core.
     pub(crate) fn start(&self, site: &Path, cores: &Cores) -> Result<Server> {
-        let mut command = Command::new(&self.program);
+        self.start_as(Command::new(&self.program), site, cores)
+    }
+
+    /// Starts it on the server's core under `tracer`, a command that takes a program and its
+    /// arguments last and becomes that program.
+    pub(crate) fn start_under(
+        &self,
+        mut tracer: Command,
+        site: &Path,
+        cores: &Cores,
+    ) -> Result<Server> {
+        tracer.arg(&self.program);
+        self.start_as(tracer, site, cores)
+    }
+
+    fn start_as(
+        &self,
+        mut command: Command,
+        site: &Path,
+        cores: &Cores,
+    ) -> Result<Server> {
         command.args(&self.options).arg("--root").arg(site);
         command.env("TMPDIR", site); // for nginx's configuration
         let running = cores.start(|| Server::command(&mut command, &self.name))?;
