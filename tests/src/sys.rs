@@ -1,6 +1,7 @@
 //! Unsafe code: raw descriptors opened elsewhere, and signal dispositions.
 #![allow(unsafe_code)]
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 
@@ -27,4 +28,34 @@ pub(crate) fn reset_to_default(signal: Signal) -> io::Result<()> {
     // SAFETY: SIG_DFL installs no handler, so no code can run in signal context.
     unsafe { sigaction(signal, &action) }?;
     Ok(())
+}
+
+/// Takes a lease on a file, until the last descriptor of it is closed: meanwhile open(2) of it
+/// waits, or fails with `EWOULDBLOCK` if it may not wait.
+///
+/// # Errors
+///
+/// That of fcntl(2): the file system has no leases, or the file is open elsewhere.
+#[cfg(target_os = "linux")]
+pub(crate) fn lease(file: &File) -> io::Result<()> {
+    use nix::libc;
+    use std::os::fd::AsRawFd as _;
+    /// The libc crate lacks it (`asm-generic/fcntl.h`).
+    const F_SETSIG: libc::c_int = 10;
+    // The holder is asked for the lease by a signal. SIGIO would end this process; this one is
+    // ignored.
+    for (command, argument) in
+        [(F_SETSIG, libc::SIGURG), (libc::F_SETLEASE, libc::F_WRLCK)]
+    {
+        // SAFETY: the descriptor is open, and both commands take a number.
+        let done = unsafe { libc::fcntl(file.as_raw_fd(), command, argument) };
+        Errno::result(done)?;
+    }
+    Ok(())
+}
+
+/// Fails: only Linux has leases.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn lease(_: &File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }

@@ -1,6 +1,7 @@
 //! Static files: their bytes, and the fields that describe them.
 
 mod changing;
+mod cold;
 mod content;
 mod fields;
 mod names;
@@ -14,7 +15,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::time::SystemTime;
 
 pub(super) const CASES: &[&[Case]] =
-    &[content::CASES, names::CASES, fields::CASES, changing::CASES];
+    &[content::CASES, names::CASES, fields::CASES, changing::CASES, cold::CASES];
 
 const NEED: &[Need] = &[Need::Files];
 
