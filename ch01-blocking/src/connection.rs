@@ -5,9 +5,10 @@ use crate::deadlines::Timeouts;
 use crate::http::{HttpError, Inbox, Outbox};
 use crate::serve::{After, linger, refuse, serve};
 use crate::server::connections::{Admission, ConnectionGuard};
+use crate::server::sys;
 use crate::server::trace::trace;
 use crate::stream::{Blocking, Transport};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Serves a connection until it ends, or answers it 503 if it was rejected.
@@ -17,8 +18,8 @@ pub fn handle_connection(
     site: &Site,
     timeouts: &Timeouts,
 ) {
-    // A panic of the application is caught in `Site::respond`. Any other is a bug of this
-    // server, and costs this one connection.
+    // A panic of a route is caught in `Site::respond`. Any other is that of the destructor
+    // of an answer's body, or a bug of this server, and costs this one connection.
     let serve = AssertUnwindSafe(|| serve_or_reject(guard, admission, site, timeouts));
     match catch_unwind(serve) {
         Ok(Ok(())) => trace!("close", "done"),
@@ -28,7 +29,10 @@ pub fn handle_connection(
         }
         // Caused by the client or the network, so it is no error of the server.
         Ok(Err(error)) => trace!("close", "{error}"),
-        Err(_) => trace!("close", "a mistake of the server's"),
+        Err(_) => {
+            site.stats.panics.add();
+            trace!("close", "a panic");
+        }
     }
 }
 
@@ -60,9 +64,8 @@ fn serve_or_reject(
             // Closing with unread bytes would send a reset, which could destroy the answer.
             // So what has already arrived is read. What is still in flight may cause a
             // reset: to linger would occupy a worker.
-            guard.entry.socket.set_nonblocking(true)?;
             trace!("read", "what has come, without waiting");
-            let _ = (&guard.entry.socket).read(inbox.space()); // its result changes nothing
+            let _ = sys::read_now(&guard.entry.socket, inbox.space()); // its result changes nothing
             Ok(())
         }
         After::Idle | After::Close => Ok(()),

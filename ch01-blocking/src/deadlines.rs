@@ -60,23 +60,29 @@ impl Timeouts {
     // ANCHOR: due
     /// When a wait that began at `began` has lasted too long.
     pub fn due(&self, wait: Wait, began: Instant) -> Instant {
-        began
-            + match wait {
-                Wait::Idle => self.idle,
-                Wait::Head => self.head,
-                // Every byte received buys the time that it may take at the least rate.
-                Wait::Body { received } if self.body_rate > 0 => {
-                    let earned = Duration::from_millis(
-                        received.saturating_mul(1000) / self.body_rate,
-                    );
-                    self.body.min(self.head.saturating_add(earned))
-                }
-                Wait::Body { .. } => self.body,
-                Wait::Write => self.write,
-                Wait::Linger => self.linger,
+        let within = match wait {
+            Wait::Idle => self.idle,
+            Wait::Head => self.head,
+            // Every byte received buys the time that it may take at the least rate.
+            Wait::Body { received } if self.body_rate > 0 => {
+                let earned =
+                    Duration::from_millis(received.saturating_mul(1000) / self.body_rate);
+                self.body.min(self.head.saturating_add(earned))
             }
+            Wait::Body { .. } => self.body,
+            Wait::Write => self.write,
+            Wait::Linger => self.linger,
+        };
+        later(began, within)
     }
     // ANCHOR_END: due
+}
+
+/// Returns the instant `time` after `from`. A time of more than a hundred years counts as a
+/// hundred: the sum of an [`Instant`] and a [`Duration`] panics where the clock ends.
+pub fn later(from: Instant, time: Duration) -> Instant {
+    const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    from + time.min(LONGEST)
 }
 
 /// So often within a write deadline we look whether the client takes what it is sent.

@@ -22,7 +22,7 @@ mod waits;
 use crate::poller::{Interest, Ready};
 use crate::socket::{Share, Turn};
 use crate::work::{Shared, Work};
-use ch01_blocking::deadlines::{Progress, Wait};
+use ch01_blocking::deadlines::{Progress, Wait, later};
 use ch01_blocking::http::{HttpError, Parsed, Response, ResponseContext};
 use ch01_blocking::serve::{LINGER_BYTES, push_error};
 use ch01_blocking::stream::Transport;
@@ -223,8 +223,8 @@ impl<T: Transport> Connection<T> {
                         match response.delay {
                             None => self.answer(response, context, work, shared),
                             Some(time) => {
-                                work.later =
-                                    Some((response, context, shared.look() + time));
+                                let until = later(shared.look(), time);
+                                work.later = Some((response, context, until));
                                 self.state = State::Send(Then::Sleep);
                             }
                         }

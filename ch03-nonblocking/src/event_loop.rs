@@ -13,11 +13,13 @@ use crate::timers::Timers;
 use crate::work::{Pool, Shared};
 use ch01_blocking::Listener;
 use ch01_blocking::app::site::Site;
+use ch01_blocking::deadlines::later;
 use ch01_blocking::server::options::Options;
 use ch01_blocking::server::stop::Stop;
 use ch01_blocking::server::trace::{self, trace};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The tokens of what is no connection.
@@ -79,10 +81,14 @@ pub fn run(
 
 impl<P: Poller> EventLoop<'_, P> {
     /// Serves to the end.
-    /// An error is the poller's: without it nobody can be served.
+    /// An error is that of [`Listener::ready`], or the poller's: without it nobody can be
+    /// served.
     pub fn run(mut self) -> io::Result<()> {
         let mut ready = Vec::new();
         let mut late = Vec::new();
+        if let Some(listener) = &self.listener {
+            listener.ready()?;
+        }
         while !self.is_over() {
             self.poller.wait(&mut ready, self.timeout())?;
             (self.shared.now, self.shared.date) = (Instant::now(), SystemTime::now());
@@ -107,6 +113,11 @@ impl<P: Poller> EventLoop<'_, P> {
             self.accept_on();
             self.set_idle_deadlines();
         }
+        for token in self.guests.tokens() {
+            if let Some(guest) = self.guests.remove(token) {
+                self.discard(guest); // cut off
+            }
+        }
         Ok(())
     }
     // ANCHOR_END: run
@@ -118,7 +129,7 @@ impl<P: Poller> EventLoop<'_, P> {
         if self.idle.is_empty() {
             return;
         }
-        let due = self.shared.look() + self.shared.timeouts.idle;
+        let due = later(self.shared.look(), self.shared.timeouts.idle);
         let guests = &mut self.guests;
         let idle = self.idle.drain(..).filter(|&token| {
             guests.get_mut(token).is_some_and(|guest| guest.connection.is_idle())
@@ -190,7 +201,15 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             }
             _ => {}
         }
-        let interest = match guest.connection.advance(wake, &mut self.shared) {
+        let shared = &mut self.shared;
+        let advance = AssertUnwindSafe(|| guest.connection.advance(wake, shared));
+        // The destructor of an answer's body may panic, and is the application's: that costs
+        // this connection, and not the loop.
+        let advanced = catch_unwind(advance).unwrap_or_else(|_| {
+            self.shared.site.stats.panics.add();
+            Err(io::Error::other("a panic"))
+        });
+        let interest = match advanced {
             Ok(Next::Unchanged) => return,
             Ok(Next::Idle) => {
                 self.idle.push(token);
@@ -235,6 +254,15 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         let _ = self.poller.deregister(fd, token); // it is closed in a moment
         self.rejected -= usize::from(!guest.served);
         self.shared.site.stats.connection_closed();
+        self.discard(guest);
+    }
+
+    /// Drops a connection. The destructor of an answer that it holds is the application's
+    /// code, and may panic: that must not end the loop.
+    fn discard(&self, guest: Guest) {
+        if catch_unwind(AssertUnwindSafe(|| drop(guest))).is_err() {
+            self.shared.site.stats.panics.add();
+        }
     }
 
     // ANCHOR: stop
@@ -249,7 +277,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         drop(listener); // who comes now is refused by the kernel
         (self.accept_again, self.paused) = (false, None);
         let within = self.shared.timeouts.drain;
-        self.stopping = Some(self.shared.look() + within);
+        self.stopping = Some(later(self.shared.look(), within));
         self.shared.site.drain();
         trace::set_connection(0);
         trace!(

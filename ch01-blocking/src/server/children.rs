@@ -1,5 +1,6 @@
 //! The processes that a server has made, and how it buries them.
 
+use crate::deadlines::later;
 use crate::server::stop::is_readable;
 use crate::server::sys::{self, Pid, Signal};
 use crate::server::trace::{self, trace};
@@ -81,7 +82,7 @@ impl<T> Children<T> {
 
     /// Tells everybody to finish, and ends those who do not.
     pub fn drain(&mut self, within: Duration, mut on_exit: impl FnMut(T, WaitStatus)) {
-        let deadline = Instant::now() + within;
+        let deadline = later(Instant::now(), within);
         trace::set_connection(0);
         trace!(
             "stop",

@@ -10,6 +10,7 @@
 //! Draining therefore ends when the set is empty *and* closed ([`Connections::close`]).
 
 use crate::app::site::Site;
+use crate::deadlines::later;
 use crate::server::stop::is_readable;
 use crate::server::sys;
 use crate::server::trace::trace;
@@ -177,7 +178,7 @@ impl<'a> Connections<'a> {
     ///
     /// Returns when the set is [closed](Connections::close) and empty, or after `within`.
     pub fn drain(&self, within: Duration) {
-        let deadline = Instant::now() + within;
+        let deadline = later(Instant::now(), within);
         let mut state = self.lock();
         self.site.drain();
         trace!(

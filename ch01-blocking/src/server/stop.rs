@@ -16,7 +16,7 @@
 //! # std::io::Result::Ok(())
 //! ```
 
-use crate::deadlines::milliseconds;
+use crate::deadlines::{later, milliseconds};
 use crate::server::sys;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
@@ -94,7 +94,7 @@ pub fn is_readable<const N: usize>(
     descriptors: &[BorrowedFd<'_>; N],
     within: Option<Duration>,
 ) -> [bool; N] {
-    let deadline = within.map(|within| Instant::now() + within);
+    let deadline = within.map(|within| later(Instant::now(), within));
     loop {
         let mut polled =
             descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));

@@ -4,7 +4,7 @@
 use super::{Connection, Next, State};
 use crate::poller::Interest;
 use crate::work::{Shared, Work};
-use ch01_blocking::deadlines::{Describe, Wait};
+use ch01_blocking::deadlines::{Describe, Wait, later};
 use ch01_blocking::server::trace::trace;
 use ch01_blocking::stream::Transport;
 use std::io::{self, ErrorKind};
@@ -47,7 +47,7 @@ impl<T: Transport> Connection<T> {
         }
         work.wait = wait;
         let due = match wait {
-            Wait::Write => work.since + shared.timeouts.look(), // see `Progress`
+            Wait::Write => later(work.since, shared.timeouts.look()), // see `Progress`
             wait => shared.timeouts.due(wait, work.since),
         };
         if changed || work.share.moved {

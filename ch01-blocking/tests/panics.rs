@@ -1,0 +1,8 @@
+//! A panic outside a route costs one connection.
+
+mod failing;
+
+#[test]
+fn thread() -> std::io::Result<()> {
+    failing::costs_one_connection(ch01_blocking::thread::run)
+}

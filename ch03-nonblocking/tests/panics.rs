@@ -1,0 +1,15 @@
+//! A panic outside a route costs one connection, and not the loop with all of them.
+
+#[path = "../../ch01-blocking/tests/failing/mod.rs"]
+mod failing;
+
+#[test]
+fn spin() -> std::io::Result<()> {
+    failing::costs_one_connection(ch03_nonblocking::spin::run)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn sigio() -> std::io::Result<()> {
+    failing::costs_one_connection(ch03_nonblocking::sigio::run)
+}
