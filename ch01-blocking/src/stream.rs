@@ -10,10 +10,14 @@ use crate::http::{BodyStream, Inbox};
 use crate::server::connections::ConnectionGuard;
 use crate::server::sys;
 use crate::server::trace::trace;
+#[cfg(target_os = "linux")]
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, send};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
@@ -95,8 +99,8 @@ impl<'a> Blocking<'a> {
         })
     }
 
-    /// Has the kernel end the next read when the phase has lasted too long. An error is
-    /// that it has.
+    /// Has the kernel end the next read when the phase has lasted too long. Returns the
+    /// time that is left, which is zero when it has.
     fn arm_read_timeout(&mut self) -> io::Result<Duration> {
         let within = match self.wait {
             Wait::Idle => self.timeouts.idle, // one read only, so the clock need not be asked
@@ -105,11 +109,10 @@ impl<'a> Blocking<'a> {
                 .due(wait, self.began)
                 .saturating_duration_since(Instant::now()),
         };
-        if within.is_zero() {
-            return Err(self.too_late());
-        }
         // The signal to stop may have changed it: see `sys::run_connection_child`.
-        if within != self.receive_within || self.guard.connections.is_draining() {
+        if !within.is_zero()
+            && (within != self.receive_within || self.guard.connections.is_draining())
+        {
             self.guard.entry.socket.set_read_timeout(Some(within))?;
             self.receive_within = within;
         }
@@ -193,8 +196,14 @@ impl Transport for Blocking<'_> {
                     return Ok(0); // as if the client had said goodbye
                 }
             }
-            trace!("wait", "{}", Describe(self.wait, within));
-            let received = (&entry.socket).read(inbox.space());
+            // A deadline that has passed while this process was stopped, or had no processor,
+            // is not the client's fault: what has arrived meanwhile is read, without waiting.
+            let received = if within.is_zero() {
+                sys::read_now(&entry.socket, inbox.space())
+            } else {
+                trace!("wait", "{}", Describe(self.wait, within));
+                (&entry.socket).read(inbox.space())
+            };
             entry.idle.store(false, SeqCst);
             match received {
                 // It had begun to speak when the server hung up. To call its request cut
@@ -282,14 +291,20 @@ pub fn send_file(
     at: u64,
     len: usize,
 ) -> io::Result<usize> {
-    let mut at = at.try_into().map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
+    let mut from = at.try_into().map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
     // More than this in one call would keep other clients waiting where one thread
     // serves them all.
-    Ok(nix::sys::sendfile::sendfile64(socket, file, Some(&mut at), len.min(1 << 20))?)
+    match nix::sys::sendfile::sendfile64(socket, file, Some(&mut from), len.min(1 << 20))
+    {
+        // Not from this file system, or not in this sandbox.
+        Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EPERM) => {
+            copy_file(socket, file, at, len)
+        }
+        sent => Ok(sent?),
+    }
 }
 
-/// Where sendfile is another call, or none: through our memory, which is slower and
-/// always works.
+/// Where sendfile is another call, or none.
 #[cfg(not(target_os = "linux"))]
 pub fn send_file(
     socket: &impl AsFd,
@@ -297,13 +312,40 @@ pub fn send_file(
     at: u64,
     len: usize,
 ) -> io::Result<usize> {
-    use std::os::unix::fs::FileExt;
-    let mut bytes = [0; WRITE_STEP];
-    let most = len.min(bytes.len());
-    let read = file.read_at(&mut bytes[..most], at)?;
-    Ok(nix::sys::socket::send(
-        std::os::fd::AsRawFd::as_raw_fd(&socket.as_fd()),
-        &bytes[..read],
-        nix::sys::socket::MsgFlags::empty(),
-    )?)
+    copy_file(socket, file, at, len)
+}
+
+/// Sends a part of a file through our memory, which is slower and always works. The memory is
+/// not the stack's: a coroutine has little of that.
+#[cold]
+fn copy_file(socket: &impl AsFd, file: &File, at: u64, len: usize) -> io::Result<usize> {
+    let mut bytes = vec![0; len.min(WRITE_STEP)];
+    let read = uninterrupted(|| file.read_at(&mut bytes, at))?;
+    Ok(send(socket.as_fd().as_raw_fd(), &bytes[..read], MsgFlags::empty())?)
+}
+
+/// Calls again for as long as a signal has interrupted the call (EINTR, signal(7)).
+pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_made_until_no_signal_interrupts_it() {
+        let mut calls = [Err(libc::EINTR), Err(libc::EINTR), Ok(7), Ok(8)].into_iter();
+        let mut call = || {
+            let result = calls.next().expect("not so often");
+            result.map_err(io::Error::from_raw_os_error)
+        };
+        assert_eq!(uninterrupted(&mut call).expect("the third succeeds"), 7);
+        assert_eq!(uninterrupted(&mut call).expect("the fourth succeeds"), 8);
+    }
 }

@@ -3,7 +3,7 @@
 use ch01_blocking::http::Inbox;
 use ch01_blocking::server::sys;
 use ch01_blocking::server::trace::trace;
-use ch01_blocking::stream::{self, Transport};
+use ch01_blocking::stream::{self, Transport, uninterrupted};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -13,26 +13,16 @@ use std::os::fd::{AsFd, BorrowedFd};
 #[derive(Debug)]
 pub struct Socket(pub TcpStream);
 
-/// Does it again if a signal came in between.
-fn again(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    }
-}
-
 impl Transport for Socket {
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
-        let n = again(|| self.0.read(inbox.space()))?;
+        let n = uninterrupted(|| self.0.read(inbox.space()))?;
         inbox.received(n);
         Ok(n)
     }
 
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
-        again(|| stream::send_file(&self.0, file, at, len))
+        uninterrupted(|| stream::send_file(&self.0, file, at, len))
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
@@ -46,7 +36,7 @@ impl Transport for Socket {
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        again(|| self.0.write(bytes))
+        uninterrupted(|| self.0.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -10,6 +10,7 @@ use crate::app::methods::{READ_ONLY, allow};
 use crate::http::{
     Body, ExtraHeader, FileVersion, Method, Request, Response, percent_signs_are_fine,
 };
+use crate::stream::uninterrupted;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
@@ -43,6 +44,37 @@ enum Missing {
     Busy,
     /// The file cannot be read, most likely because of the disk.
     Failed,
+}
+
+impl Missing {
+    /// What it means that a file cannot be opened. Only an error that is about the name says
+    /// that there is no such file; an unknown one says nothing about it.
+    fn because(error: &io::Error) -> Missing {
+        match error.raw_os_error() {
+            // No room; a lease, whose holder is asked to let go (fcntl(2)); a file server
+            // that has replaced the file meanwhile.
+            Some(
+                libc::EMFILE
+                | libc::ENFILE
+                | libc::ENOMEM
+                | libc::EWOULDBLOCK
+                | libc::ESTALE,
+            ) => Missing::Busy,
+            Some(
+                libc::ENOENT
+                | libc::ENOTDIR
+                | libc::EACCES
+                | libc::EPERM
+                | libc::ELOOP
+                | libc::ENAMETOOLONG
+                | libc::EINVAL
+                | libc::ENXIO // a socket
+                | libc::ENODEV,
+            ) => Missing::NotFound,
+            Some(_) => Missing::Failed,
+            None => Missing::NotFound, // a way out of the root
+        }
+    }
 }
 
 impl Files {
@@ -99,24 +131,17 @@ impl Files {
     /// Opens a regular file, or finds a directory; everything else is not found.
     fn find(&self, name: &Path) -> Result<Found, Missing> {
         // Without O_NONBLOCK, opening a FIFO blocks until its other end is opened.
-        let file = self.root.open_with(
-            name,
-            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK),
-        );
-        let file = match file {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_NONBLOCK);
+        let file = match uninterrupted(|| self.root.open_with(name, &options)) {
             Ok(file) => file.into_std(),
-            Err(error) => {
-                return match error.raw_os_error() {
-                    // A directory that may be searched but not read still serves its files.
-                    Some(libc::EACCES) if self.is_directory(name) => Ok(Found::Directory),
-                    // EWOULDBLOCK: a lease on the file is being broken (fcntl(2)).
-                    Some(
-                        libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EWOULDBLOCK,
-                    ) => Err(Missing::Busy),
-                    Some(libc::EIO) => Err(Missing::Failed),
-                    _ => Err(Missing::NotFound),
-                };
+            // A directory that may be searched but not read still serves its files.
+            Err(error)
+                if error.raw_os_error() == Some(libc::EACCES) && self.is_directory(name) =>
+            {
+                return Ok(Found::Directory);
             }
+            Err(error) => return Err(Missing::because(&error)),
         };
         let metadata = file.metadata().map_err(|_| Missing::Failed)?;
         match metadata.file_type() {

@@ -1,5 +1,8 @@
 //! Starting the server, and stopping and continuing its process.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::Signal;
 
 use crate::case::Kind::{Contract, Security};
@@ -9,6 +12,7 @@ use crate::ctx::{Ctx, get, get_and_close};
 use crate::fixture::generated;
 use crate::proc;
 use crate::rlimits::Rlimits;
+use crate::response::Response;
 use crate::server::run_with_rlimits;
 use crate::target::{binary_path, unprivileged};
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
@@ -60,6 +64,37 @@ pub(super) fn freeze(ctx: &mut Ctx<'_>) -> Verdict {
         let all = parent && children.iter().all(|child| child.zombie || still(child));
         Ok(if all { Ok(()) } else { Err("it is running".to_owned()) })
     })
+}
+
+/// The deadlines of the cases below, in seconds.
+const DEADLINE: &str = "2";
+const BEYOND_IT: Duration = Duration::from_millis(2200);
+
+/// Sends one part of a request, stops the server, sends the rest, and lets the server go on
+/// when its deadline has passed: the client has kept it.
+fn stopped_beyond_a_deadline(
+    ctx: &mut Ctx<'_>,
+    options: &[(&str, &str)],
+    (first, rest): (&[u8], &[u8]),
+) -> Step<Response> {
+    // If the machine is so busy that the deadline passes before the server stands still,
+    // nothing is proved.
+    for _ in 0..5 {
+        ctx.serve(options)?;
+        let mut client = ctx.client()?;
+        let start = Instant::now();
+        client.send(first)?;
+        client.drained();
+        freeze(ctx)?;
+        if start.elapsed() > BEYOND_IT / 2 {
+            continue;
+        }
+        client.send(rest)?;
+        thread::sleep(BEYOND_IT);
+        thaw(ctx)?;
+        return client.response();
+    }
+    Err(Stop::skip("the machine is too busy"))
 }
 
 pub(super) const CASES: &[Case] = &[
@@ -276,6 +311,37 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(&[Need::Process, Need::Plaintext, Need::Many])
     .level(3),
+    case(
+        "frozen_in_a_head",
+        Contract,
+        "signal(7), SIGSTOP; RFC 9110 §15.5.9",
+        "A head that is complete in time is answered, though the server stood still beyond --head-timeout",
+        |ctx| {
+            let request = get("/plaintext");
+            let parts = request.split_at(request.len() / 2);
+            stopped_beyond_a_deadline(ctx, &[("head-timeout", DEADLINE)], parts)?
+                .is(200)?
+                .holds("Hello, World!")
+                .map(drop)
+        },
+    )
+    .needs(PROCESS),
+    case(
+        "frozen_in_a_content",
+        Contract,
+        "signal(7), SIGSTOP; RFC 9110 §15.5.9",
+        "… and so is a content, though it takes several reads and the server stood still beyond --body-timeout",
+        |ctx| {
+            let content = pattern(100_000);
+            let request = echo(&content);
+            let parts = request.split_at(request.len() - 60_000);
+            stopped_beyond_a_deadline(ctx, &[("body-timeout", DEADLINE)], parts)?
+                .is(200)?
+                .holds(&content)
+                .map(drop)
+        },
+    )
+    .needs(&[Need::Process, Need::Echo]),
     case(
         "frozen_in_an_answer",
         Contract,

@@ -1,0 +1,114 @@
+//! System calls that the kernel refuses: a filter has it refuse them to one thread, and to the
+//! threads that this one starts (seccomp(2)).
+#![cfg(target_os = "linux")] // elsewhere are other filters
+#![allow(unsafe_code)] // prctl(2) takes a pointer to the filter
+
+use ch01_blocking::http::{Inbox, Parsed};
+use ch01_blocking::program::Cli;
+use ch01_blocking::{Listener, Options, Stop, thread as server};
+use clap::Parser;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::thread;
+
+/// From now on `call` fails with `error` in this thread, and in those that it starts. Returns
+/// whether the system has such filters: an emulator has none.
+fn refuse(call: libc::c_long, error: libc::c_int) -> bool {
+    let statement =
+        |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let (load, jump, end) = (
+        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+        libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+        libc::BPF_RET | libc::BPF_K,
+    );
+    let mut filter = [
+        statement(load, 0, 0, 0), // the call's number is what `seccomp_data` begins with
+        statement(jump, 0, 1, call as u32),
+        statement(end, 0, 0, libc::SECCOMP_RET_ERRNO | error as u32),
+        statement(end, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program =
+        libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: a number, and no pointer.
+    let set = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    // SAFETY: the kernel copies the program, and both it and its statements live until then.
+    let filtered = unsafe {
+        libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
+    };
+    (set, filtered) == (0, 0)
+}
+
+fn options(root: &Path) -> Options {
+    Cli::parse_from(["refused".as_ref(), "--root".as_ref(), root.as_os_str()]).options
+}
+
+/// A large file is sent all the same.
+#[test]
+fn sendfile() -> io::Result<()> {
+    let root = tempfile::tempdir()?;
+    let content: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+    fs::write(root.path().join("large"), &content)?;
+    let options = options(root.path());
+    let site = options.site()?;
+    for error in [libc::EINVAL, libc::ENOSYS, libc::EOPNOTSUPP, libc::EPERM] {
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+        let mut client = TcpStream::connect(listener.address()?)?;
+        let (stop, stopper) = Stop::pipe()?;
+        thread::scope(|scope| {
+            let served = scope.spawn(|| {
+                if !refuse(libc::SYS_sendfile, error) {
+                    eprintln!("no filter on this system: nothing is refused");
+                }
+                server::run(listener, &site, &options, &stop)
+            });
+            client.write_all(
+                b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            )?;
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer)?;
+            drop(client);
+            assert!(answer.ends_with(&content), "error {error}: {} bytes", answer.len());
+            stopper.stop()?;
+            served.join().expect("the server does not panic")
+        })?;
+    }
+    Ok(())
+}
+
+/// What cannot be opened is missing only if the error says so.
+#[test]
+fn open() -> io::Result<()> {
+    let root = tempfile::tempdir()?;
+    fs::write(root.path().join("file"), "there")?;
+    let site = options(root.path()).site()?;
+    let expected = [
+        (libc::ENOENT, 404),
+        (libc::EACCES, 404),
+        (libc::ENAMETOOLONG, 404),
+        (libc::EMFILE, 503),
+        (libc::ENOMEM, 503),
+        (libc::ESTALE, 503),
+        (libc::EIO, 500),
+        (libc::EOVERFLOW, 500),
+    ];
+    for (error, status) in expected {
+        thread::scope(|scope| {
+            let asked = scope.spawn(|| {
+                let filtered = refuse(libc::SYS_openat2, error);
+                let mut inbox = Inbox::new();
+                inbox.receive(b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n");
+                match inbox.next(&site.limits) {
+                    Parsed::Complete(request) => {
+                        (filtered, site.respond(&request).status)
+                    }
+                    other => panic!("{other:?}"),
+                }
+            });
+            let (filtered, came) = asked.join().expect("it does not panic");
+            assert_eq!(came, if filtered { status } else { 200 }, "error {error}");
+        });
+    }
+    Ok(())
+}
