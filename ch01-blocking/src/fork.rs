@@ -28,6 +28,7 @@ pub fn run(
     sys::require_single_thread()?; // rather now than at each client's fork
     let timeouts = options.timeouts();
     let (mut children, mut rejected) = (Children::new()?, 0);
+    listener.ready()?;
     loop {
         let client = match listener.accept(stop.as_fd(), Some(children.wake_fd())) {
             Accept::Client(client) => client,

@@ -31,6 +31,7 @@ pub fn run(
             stop.wait();
             connections.drain(timeouts.drain);
         })?;
+        let ready = listener.ready().inspect_err(|_| stop.ask());
         while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
             // The others can only be another process's: see chapter 2.
             let others = site.stats.connection_opened();
@@ -43,7 +44,7 @@ pub fn run(
         connections.close(); // not before: the last client may have come together with the stop
         trace::set_connection(0);
         drop(listener);
-        Ok(())
+        ready
     })
 }
 // ANCHOR_END: run

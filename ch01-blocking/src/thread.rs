@@ -27,6 +27,7 @@ pub fn run(
     stop: &Stop,
 ) -> io::Result<()> {
     let (connections, timeouts) = (Connections::new(site), options.timeouts());
+    listener.ready()?;
     thread::scope(|scope| {
         while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
             site.stats.connection_opened();

@@ -73,6 +73,7 @@ pub fn run(
             queue.end();
         })
         .inspect_err(|_| queue.close())?;
+        let ready = listener.ready().inspect_err(|_| stop.ask());
         while own.when_busy == WhenBusy::Refuse || queue.wait_for_room() {
             let Accept::Client(client) = listener.accept(stop.as_fd(), None) else {
                 break;
@@ -94,7 +95,7 @@ pub fn run(
         site.drain();
         drop(listener); // who comes now is refused by the kernel
         connections.drain(timeouts.drain); // who is in the queue is served yet
-        Ok(())
+        ready
     })
 }
 // ANCHOR_END: run

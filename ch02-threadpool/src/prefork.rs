@@ -2,6 +2,7 @@
 
 use crate::options::With;
 use ch01_blocking::server::children::Children;
+use ch01_blocking::server::log;
 use ch01_blocking::server::stop::is_readable;
 use ch01_blocking::server::sys::{self, Signal};
 use ch01_blocking::server::trace::{self, trace};
@@ -9,9 +10,9 @@ use ch01_blocking::server::usage::Usage;
 use ch01_blocking::{Listener, Options as Common, Site, Stop, iterative};
 use clap::{Args, value_parser};
 use nix::sys::wait::WaitStatus;
-use std::fmt::{self, Arguments, Display, Formatter};
+use std::fmt::{self, Display, Formatter};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// A child that lives shorter than this has failed, and is not replaced at once.
@@ -42,32 +43,46 @@ pub fn run(
     stop: &Stop,
 ) -> io::Result<()> {
     let Options { common, own } = options;
-    supervise(vec![listener], site, common, own.processes, stop, |_, listeners| {
-        // A pipe of its own: the parent's would tell everybody.
-        let stop = Stop::on(&[Signal::SIGTERM])?;
-        let Some(listener) = listeners.into_iter().next() else { return Ok(()) };
-        // The server of chapter 1 that serves one client after another.
-        iterative::run(listener, site, common, &stop)
-    })
+    supervise(
+        vec![listener],
+        site,
+        common,
+        own.processes,
+        stop,
+        |_, listeners, parent| {
+            // A pipe of its own: the parent's would tell everybody.
+            let stop = Stop::on(&[Signal::SIGTERM])?;
+            let mut own = Listener::reported(listeners, parent);
+            let Some(listener) = own.pop() else { return Ok(()) };
+            // The server of chapter 1 that serves one client after another.
+            iterative::run(listener, site, common, &stop)
+        },
+    )
 }
 // ANCHOR_END: run
 
 // ANCHOR: supervise
-/// Keeps so many processes alive that all live the same life, until `stop`. Each is told
-/// its number, from 1, and has the listeners.
+/// Keeps `processes` child processes alive until `stop`. Each runs `life`, which is given its
+/// number, from 1, the listeners, and the pipe to which those that it serves are
+/// [reported](Listener::reported).
+///
+/// # Errors
+///
+/// One of the first children cannot be made, or ends before it is ready.
 pub fn supervise(
     listeners: Vec<Listener>,
     site: &Site,
     options: &Common,
     processes: u16,
     stop: &Stop,
-    life: impl FnOnce(u16, Vec<Listener>) -> io::Result<()>,
+    life: impl FnOnce(u16, Vec<Listener>, OwnedFd) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut children = Children::new()?;
+    let mut reports = Reports::new()?;
     let mut vacant: Vec<Post> =
         (1..=processes).map(Post::new).collect::<io::Result<_>>()?;
-    let mut starting = true;
-    loop {
+    let mut starting = processes; // children that are not ready yet
+    let ended = 'serving: loop {
         let due: Vec<Post> = vacant.extract_if(.., |post| post.is_due()).collect();
         for mut post in due {
             post.since = Instant::now();
@@ -75,32 +90,92 @@ pub fn supervise(
                 Ok(Some(child)) => children.add(child, post),
                 Ok(None) => {
                     post.usage.install();
-                    sys::run_child(|| life(post.number, listeners))
+                    sys::run_child(|| {
+                        let pipe = reports.write.try_clone();
+                        let lived =
+                            pipe.and_then(|pipe| life(post.number, listeners, pipe));
+                        lived.inspect_err(|error| {
+                            reports.error(&too_many(post.number, processes, error));
+                        })
+                    })
                 }
-                Err(error) if starting => {
-                    children.drain(Duration::ZERO, |_, _| {});
-                    return Err(too_many(post.number, processes, &error));
-                }
-                Err(error) => vacant.push(post.vacated(format_args!("fork: {error}"))),
+                Err(error) => vacant.push(post.vacated(error.to_string())),
             }
         }
-        starting = false;
+        if let Some(post) = vacant.first().filter(|_| starting > 0) {
+            break Err(io::Error::other(too_many(post.number, processes, &post.why)));
+        }
         let next = vacant.iter().map(Post::wait).min();
-        if let [true, _] = is_readable(&[stop.as_fd(), children.wake_fd()], next) {
-            break;
+        let news = [stop.as_fd(), children.wake_fd(), reports.read.as_fd()];
+        if let [true, ..] = is_readable(&news, next) {
+            break Ok(());
         }
         children.drain_wakeups();
         children.reap(|post, status| {
             site.reclaim(post.usage);
-            vacant.push(post.vacated(format_args!("{}", Ended(status))));
+            vacant.push(post.vacated(Ended(status).to_string()));
         });
-    }
+        // Behind the burials: what a child reports, it reports before it ends.
+        for report in reports.take() {
+            match report.as_str() {
+                "" if starting > 0 => {
+                    starting -= 1;
+                    let all = listeners.iter().filter(|_| starting == 0);
+                    if let Err(error) =
+                        all.map(Listener::ready).collect::<io::Result<()>>()
+                    {
+                        break 'serving Err(error);
+                    }
+                }
+                "" => {}
+                why if starting > 0 => break 'serving Err(io::Error::other(why)),
+                why => log::line(&format!("error: {why}")),
+            }
+        }
+    };
     site.drain_all();
     listeners.into_iter().for_each(Listener::close_for_all); // who comes now is refused by the kernel
-    children.drain(options.timeouts().drain, |_, _| {});
-    Ok(())
+    let within = if ended.is_ok() { options.timeouts().drain } else { Duration::ZERO };
+    children.drain(within, |_, _| {});
+    ended
 }
 // ANCHOR_END: supervise
+
+/// What child processes report to their parent, a line each: an empty one when a child is
+/// [ready](Listener::ready), or the error by which it ends.
+struct Reports {
+    read: OwnedFd,
+    write: OwnedFd,
+    /// The beginning of a line.
+    unread: Vec<u8>,
+}
+
+impl Reports {
+    fn new() -> io::Result<Reports> {
+        let (read, write) = sys::pipe()?;
+        Ok(Reports { read, write, unread: Vec::new() })
+    }
+
+    /// Reports a child's error. As many bytes as PIPE_BUF are written in one piece, so that
+    /// the lines of several children do not mix (pipe(7)).
+    fn error(&self, why: &str) {
+        let mut line: Vec<u8> = why.bytes().filter(|byte| *byte != b'\n').collect();
+        line.truncate(4095);
+        line.push(b'\n');
+        let _ = nix::unistd::write(&self.write, &line); // the parent sees the end, at least
+    }
+
+    /// Takes the reports that have come.
+    fn take(&mut self) -> Vec<String> {
+        let mut piece = [0; 4096];
+        while let Ok(n @ 1..) = nix::unistd::read(&self.read, &mut piece) {
+            self.unread.extend_from_slice(&piece[..n]);
+        }
+        let end = self.unread.iter().rposition(|byte| *byte == b'\n');
+        let whole: Vec<u8> = self.unread.drain(..end.map_or(0, |end| end + 1)).collect();
+        String::from_utf8_lossy(&whole).lines().map(str::to_owned).collect()
+    }
+}
 
 /// A place for a child.
 struct Post {
@@ -111,18 +186,20 @@ struct Post {
     since: Instant,
     /// How long it stays vacant.
     pause: Duration,
+    /// Why it is vacant.
+    why: String,
 }
 
 impl Post {
     fn new(number: u16) -> io::Result<Post> {
-        let (since, pause) = (Instant::now(), Duration::ZERO);
-        Ok(Post { number, usage: sys::shared()?, since, pause })
+        let (since, pause, why) = (Instant::now(), Duration::ZERO, String::new());
+        Ok(Post { number, usage: sys::shared()?, since, pause, why })
     }
 
     // ANCHOR: backoff
     /// Its child is dead. A child that fails as soon as it is made would be made again
     /// and again, at full speed: so each short life doubles the pause.
-    fn vacated(mut self, why: Arguments<'_>) -> Post {
+    fn vacated(mut self, why: String) -> Post {
         self.pause = if self.since.elapsed() < SHORT_LIFE {
             (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE)
         } else {
@@ -136,7 +213,7 @@ impl Post {
             self.number,
             self.pause.as_secs_f64()
         );
-        self
+        Post { why, ..self }
     }
     // ANCHOR_END: backoff
 
@@ -164,8 +241,8 @@ impl Display for Ended {
 }
 
 /// A server with fewer workers than it was told would fail later, and where nobody looks.
-fn too_many(made: u16, wanted: u16, error: &io::Error) -> io::Error {
-    io::Error::other(format!(
-        "process {made} of {wanted} cannot be made ({error}); ask for fewer with --processes"
-    ))
+fn too_many(number: u16, wanted: u16, why: &dyn Display) -> String {
+    format!(
+        "process {number} of {wanted} cannot serve ({why}); ask for fewer with --processes"
+    )
 }

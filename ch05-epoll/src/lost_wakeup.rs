@@ -64,6 +64,7 @@ pub fn run(
     epoll.register(stop.as_fd(), STOP, Interest::READ)?;
     let mut connections = Table::new();
     let mut ready = Vec::new();
+    listener.ready()?;
     loop {
         epoll.wait(&mut ready, None)?;
         for event in ready.drain(..) {

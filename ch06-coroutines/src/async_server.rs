@@ -136,6 +136,7 @@ async fn accept<'a, P: Poller + 'static>(
 ) -> io::Result<()> {
     let door =
         Descriptor::new(listener, Interest::ACCEPT, spawner).map_err(|(_, why)| why)?;
+    door.get().ready()?;
     loop {
         match house.let_in(&door) {
             Came::Crowd => yield_now().await, // and others are inside

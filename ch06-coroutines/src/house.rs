@@ -43,6 +43,7 @@ pub(crate) fn accept<P: Poller>(
     door: &Descriptor<Listener, Handle<P, OnStack<P>>>,
 ) -> io::Result<()> {
     let handle = door.handle();
+    door.get().ready()?;
     while !house.site.is_draining() {
         match house.let_in(door) {
             Came::Crowd => {}

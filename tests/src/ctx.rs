@@ -78,8 +78,26 @@ impl<'a> Ctx<'a> {
         Ok(())
     }
 
-    /// Returns the server, and starts it first if necessary.
-    pub fn server(&mut self) -> CaseResult<&mut Server> {
+    /// Starts the server where the system may not let it: `None` if it serves, or how it
+    /// ended before it said so.
+    pub fn try_serve(
+        &mut self,
+        options: &[(&str, &str)],
+        bounds: Bounds,
+    ) -> Step<Option<Ended>> {
+        self.server = None;
+        let path = program(self.target)?;
+        Ok(match Server::try_start(path, &self.root, options, bounds)? {
+            Ok(server) => {
+                self.server = Some(server);
+                None
+            }
+            Err(ended) => Some(ended),
+        })
+    }
+
+    /// The server, started if need be.
+    pub fn server(&mut self) -> Step<&mut Server> {
         if self.server.is_none() {
             self.serve(&[])?;
         }

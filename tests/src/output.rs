@@ -1,6 +1,7 @@
 //! Captures the output of a process.
 
 use std::io::{BufRead as _, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -12,6 +13,9 @@ const KEEP: usize = 256 * 1024;
 pub(crate) struct Output {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
+    /// Kept open, or writing to it would fail.
+    #[allow(dead_code, reason = "it is only kept")]
+    unread: Option<OwnedFd>,
 }
 
 impl Output {
@@ -20,7 +24,15 @@ impl Output {
         let bytes: Arc<Mutex<Vec<u8>>> = Arc::default();
         let into = if keep { Arc::clone(&bytes) } else { Arc::default() };
         let reader = thread::spawn(move || read(pipe, &into));
-        Self { bytes, reader: Some(reader) }
+        Self { bytes, reader: Some(reader), unread: None }
+    }
+
+    /// Does not read at all, and says so to nobody: the pipe is full after some 4 KiB, or
+    /// 64 where its size cannot be set.
+    pub(crate) fn unread(pipe: OwnedFd) -> Self {
+        #[cfg(target_os = "linux")]
+        let _ = nix::fcntl::fcntl(&pipe, nix::fcntl::FcntlArg::F_SETPIPE_SZ(4096));
+        Self { unread: Some(pipe), ..Self::default() }
     }
 
     /// Returns everything captured so far.

@@ -3,6 +3,7 @@
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Limits that the kernel enforces (getrlimit(2)).
 #[derive(Debug, Clone, Copy, Default)]
@@ -15,6 +16,8 @@ pub struct Rlimits {
     pub pending_signals: Option<u32>,
     /// Whether file permissions apply, by running as another user: root bypasses them.
     pub permissions: bool,
+    /// Nobody reads what the server says on standard error: a pipe, which is full soon.
+    pub unread: bool,
 }
 
 impl Rlimits {
@@ -47,7 +50,10 @@ impl Rlimits {
         // Neither applies to root, and RLIMIT_NPROC counts all processes of the user.
         let other_user = self.processes.is_some() || self.permissions;
         if other_user && nix::unistd::geteuid().is_root() {
-            let own = 50_000 + std::process::id() % 10_000;
+            // So each server runs as a user of its own.
+            static STARTED: AtomicU32 = AtomicU32::new(0);
+            let number = STARTED.fetch_add(1, Relaxed) % 1000;
+            let own = 100_000 + std::process::id() % 100_000 * 1000 + number;
             command.uid(own).gid(own);
         }
         command.args(args);

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,17 @@ pub struct Server {
     child: Option<Child>,
     stdout: Output,
     stderr: Output,
+}
+
+/// A server that ended before it said that it listens.
+#[derive(Debug)]
+pub struct Ended {
+    /// How.
+    pub status: ExitStatus,
+    /// What it said on standard error.
+    pub said: String,
+    /// The number that its process had, and its process group.
+    pub pid: u32,
 }
 
 type Options<'a> = &'a [(&'a str, &'a str)];
@@ -81,8 +92,47 @@ impl Server {
         path: &Path,
         root: &Path,
         options: Options<'_>,
-        rlimits: Rlimits,
-    ) -> CaseResult<Self> {
+        bounds: Bounds,
+    ) -> Step<Self> {
+        let (args, by_hand) = Self::arguments(path, root, options);
+        let mut server =
+            Self::spawn_within(bounds.command(path, &args), by_hand, bounds)?;
+        server.address = server.announced()?;
+        Ok(server)
+    }
+
+    /// Starts the program where the system may not let it: the server, or how it ended before
+    /// it said that it listens.
+    pub fn try_start(
+        path: &Path,
+        root: &Path,
+        options: Options<'_>,
+        bounds: Bounds,
+    ) -> Step<Result<Self, Ended>> {
+        let (args, by_hand) = Self::arguments(path, root, options);
+        let mut server =
+            Self::spawn_within(bounds.command(path, &args), by_hand, bounds)?;
+        match server.announced() {
+            Ok(address) => {
+                server.address = address;
+                Ok(Ok(server))
+            }
+            Err(stop) => match server.exited() {
+                Some(status) => {
+                    let (said, pid) = (server.stderr(), server.pid()?);
+                    Ok(Err(Ended { status, said, pid }))
+                }
+                None => Err(stop),
+            },
+        }
+    }
+
+    /// The arguments of one of our servers, and its command line.
+    fn arguments(
+        path: &Path,
+        root: &Path,
+        options: Options<'_>,
+    ) -> (Vec<String>, String) {
         let mut args = vec!["--listen".to_owned(), "127.0.0.1:0".to_owned()];
         args.extend(["--root".to_owned(), root.display().to_string()]);
         args.extend(
@@ -93,9 +143,7 @@ impl Server {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let by_hand =
             format!("{name} {}", args.join(" ")).replace("127.0.0.1:0", "127.0.0.1:8080");
-        let mut server = Self::spawn(rlimits.command(path, &args), by_hand, true)?;
-        server.address = server.read_address()?;
-        Ok(server)
+        (args, by_hand)
     }
 
     fn spawn_template(
@@ -115,12 +163,24 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts a command in a process group of its own, so that all its processes can be killed.
-    pub fn spawn(
+    fn spawn_within(command: Command, by_hand: String, bounds: Bounds) -> Step<Self> {
+        Self::spawn_with(command, by_hand, true, |pipe| match bounds.unread {
+            true => Output::unread(pipe.into()),
+            false => Output::of(pipe, true),
+        })
+    }
+
+    /// Starts a command whose process group is its own, so that all of it can be ended.
+    pub fn spawn(command: Command, by_hand: String, keep_stdout: bool) -> Step<Self> {
+        Self::spawn_with(command, by_hand, keep_stdout, |pipe| Output::of(pipe, true))
+    }
+
+    fn spawn_with(
         mut command: Command,
         by_hand: String,
         keep_stdout: bool,
-    ) -> CaseResult<Self> {
+        stderr_of: impl FnOnce(ChildStderr) -> Output,
+    ) -> Step<Self> {
         command
             .process_group(0)
             .stdin(Stdio::null())
@@ -129,9 +189,9 @@ impl Server {
         let mut child = command.spawn().map_err(|error| {
             Abort::fail("the server starts", format!("{by_hand}: {error}"))
         })?;
-        cleanup::register(Pid::from_raw(child.id().cast_signed()));
-        let stdout = child.stdout.take().map(|pipe| Output::capture(pipe, keep_stdout));
-        let stderr = child.stderr.take().map(|pipe| Output::capture(pipe, true));
+        cleanup::started(Pid::from_raw(child.id().cast_signed()));
+        let stdout = child.stdout.take().map(|pipe| Output::of(pipe, keep_stdout));
+        let stderr = child.stderr.take().map(stderr_of);
         let (stdout, stderr) = (stdout.unwrap_or_default(), stderr.unwrap_or_default());
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         Ok(Self { address, by_hand, child: Some(child), stdout, stderr })

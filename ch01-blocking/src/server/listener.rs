@@ -5,10 +5,15 @@ use crate::server::sys;
 pub use crate::server::sys::Mode;
 use crate::server::trace::{self, trace};
 use socket2::{Protocol, SockAddr, Socket, Type};
-use std::io::{self, ErrorKind};
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::time::Duration;
 
 /// How many connections the kernel may complete before we accept them. It takes
@@ -24,6 +29,27 @@ pub struct Listener {
     socket: Socket,
     /// How many clients were accepted, by all processes that share the socket.
     accepted: &'static AtomicUsize,
+    readiness: Arc<Readiness>,
+}
+
+/// Listeners that were made from one another, and the report that is due when all of them
+/// are [ready](Listener::ready).
+#[derive(Debug)]
+struct Readiness {
+    /// Listeners that are not ready yet.
+    missing: AtomicUsize,
+    report: Report,
+}
+
+/// The report that a server is ready.
+#[derive(Debug)]
+enum Report {
+    /// None: a test knows the address.
+    Nothing,
+    /// A line on standard output, with the address.
+    Line,
+    /// An empty line for the parent, which waits for its children before it prints.
+    Parent(File),
 }
 
 /// A client that has just arrived.
@@ -51,8 +77,56 @@ impl Listener {
     /// (bind(2)).
     pub fn bind(address: SocketAddr) -> io::Result<Listener> {
         let socket = Listener::open(&address.into(), |_| Ok(()))?;
-        Ok(Listener { socket, accepted: sys::shared()? })
+        let readiness = Readiness::of(1, Report::Nothing);
+        Ok(Listener { socket, accepted: sys::shared()?, readiness })
     }
+
+    /// Has [`ready`](Listener::ready) print the address on standard output.
+    pub fn announced(self) -> Listener {
+        Listener { readiness: Readiness::of(1, Report::Line), ..self }
+    }
+
+    /// The listeners of a child process, which report to its parent when all are
+    /// [ready](Listener::ready): by an empty line in this pipe.
+    pub fn reported(listeners: Vec<Listener>, parent: OwnedFd) -> Vec<Listener> {
+        let readiness = Readiness::of(listeners.len(), Report::Parent(parent.into()));
+        let reported = |listener| Listener { readiness: readiness.clone(), ..listener };
+        listeners.into_iter().map(reported).collect()
+    }
+
+    // ANCHOR: ready
+    /// Reports that this listener's clients can be served: all that a start needs exists. The
+    /// last of the listeners that were made from one another says so to the outside.
+    ///
+    /// # Errors
+    ///
+    /// There is no descriptor left for a first client, or the report cannot be made.
+    pub fn ready(&self) -> io::Result<()> {
+        if self.readiness.missing.fetch_sub(1, SeqCst) != 1 {
+            return Ok(());
+        }
+        drop(self.socket.try_clone()?);
+        match &self.readiness.report {
+            Report::Nothing => Ok(()),
+            Report::Parent(pipe) => {
+                let mut pipe = pipe;
+                pipe.write_all(b"\n")
+            }
+            Report::Line => {
+                let line = format!("listening on http://{}\n", self.address()?);
+                let mut out = io::stdout().lock();
+                out.write_all(line.as_bytes()).and_then(|()| out.flush()).map_err(
+                    |error| {
+                        io::Error::new(
+                            error.kind(),
+                            format!("cannot print the address: {error}"),
+                        )
+                    },
+                )
+            }
+        }
+    }
+    // ANCHOR_END: ready
 
     fn open(
         address: &SockAddr,
@@ -86,7 +160,7 @@ impl Listener {
     /// The same socket once more, for another thread.
     /// An error means that there are no descriptors left.
     pub fn shared(&self) -> io::Result<Listener> {
-        Ok(Listener { socket: self.socket.try_clone()?, accepted: self.accepted })
+        Ok(self.with(self.socket.try_clone()?))
     }
 
     /// Another socket at the same address, with a queue of its own; the kernel deals
@@ -98,7 +172,14 @@ impl Listener {
         let socket = Listener::open(&self.socket.local_addr()?, |socket| {
             socket.set_reuse_port(true)
         })?;
-        Ok(Listener { socket, accepted: self.accepted })
+        Ok(self.with(socket))
+    }
+
+    /// One more listener of the same server.
+    fn with(&self, socket: Socket) -> Listener {
+        self.readiness.missing.fetch_add(1, SeqCst);
+        let (accepted, readiness) = (self.accepted, self.readiness.clone());
+        Listener { socket, accepted, readiness }
     }
 
     /// Stops listening for every process that shares the socket: shutdown(2) does, on
@@ -171,6 +252,12 @@ impl Listener {
     }
 }
 
+impl Readiness {
+    fn of(listeners: usize, report: Report) -> Arc<Readiness> {
+        Arc::new(Readiness { missing: AtomicUsize::new(listeners), report })
+    }
+}
+
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -180,7 +267,7 @@ impl AsFd for Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Read, Write};
+    use std::io::Read;
 
     /// What is sent is what is read, and in that order.
     #[test]

@@ -1,5 +1,5 @@
 //! What every server needs around its connections: options, a listening socket, an
-//! orderly stop, child processes, the trace. A first reading may skip it.
+//! orderly stop, child processes, the log and the trace. A first reading may skip it.
 //!
 //! [`program`] is what a binary's `main` calls. [`listener`] accepts, [`connections`]
 //! lists the open connections so that [`stop`] can end them in order, [`children`] reaps
@@ -9,6 +9,7 @@
 pub mod children;
 pub mod connections;
 pub mod listener;
+pub mod log;
 pub mod options;
 pub(crate) mod parse;
 pub mod program;

@@ -3,13 +3,14 @@
 
 use crate::app::site::Site;
 use crate::server::listener::Listener;
+use crate::server::log;
 use crate::server::options::Options;
 use crate::server::stop::Stop;
 use crate::server::trace;
 use clap::{Args, Parser};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io;
 use std::panic;
 use std::process::ExitCode;
 
@@ -27,8 +28,9 @@ pub struct Cli<O: Args = Options> {
     pub options: O,
 }
 
-/// Starts a server and runs it to its end. Prints where it listens on standard
-/// output, or on standard error one line that says why it does not.
+/// Starts a server and runs it to its end. `run` says when it is [ready](Listener::ready):
+/// then the address is printed on standard output. If that is never, one line on standard
+/// error says why.
 pub fn start<O: AsRef<Options>>(
     options: &O,
     run: impl FnOnce(Listener, &Site, &O, &Stop) -> io::Result<()>,
@@ -36,12 +38,14 @@ pub fn start<O: AsRef<Options>>(
     // One line, and no backtrace: a panic costs one connection, and who reads our
     // standard error is not to pay more.
     panic::set_hook(Box::new(|panic| {
-        let _ = writeln!(io::stderr(), "{}", panic.to_string().replace('\n', " "));
+        log::line(&panic.to_string().replace('\n', " "));
     }));
     match prepare(options.as_ref()) {
         Ok((listener, site, stop)) => match run(listener, &site, options, &stop) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&format!("the server had to end: {error}")),
+            Err(error) => {
+                fail(&format!("the server cannot serve: {error}{}", advice(&error)))
+            }
         },
         Err(why) => fail(&why),
     }
@@ -58,28 +62,38 @@ fn prepare(options: &Options) -> Result<(Listener, Site, Stop), String> {
     if options.trace {
         trace::start();
     }
-    let site = options.site().map_err(|error| match &options.root {
-        Some(root) => {
-            format!("cannot open the directory {}: {error}; check --root", root.display())
-        }
-        None => format!("cannot start: {error}"),
-    })?;
-    let listener = Listener::bind(options.listen).map_err(|error| {
-        format!(
-            "cannot listen on {}: {error}; choose another address with --listen (port 0: any)",
-            options.listen
-        )
-    })?;
-    let failed =
-        |what: &'static str| move |error: io::Error| format!("cannot {what}: {error}");
     raise_descriptor_limit();
-    let stop = Stop::on_signals().map_err(failed("handle signals"))?;
-    let address = listener.address().map_err(failed("find out the address"))?;
-    let mut out = io::stdout().lock();
-    writeln!(out, "listening on http://{address}")
-        .and_then(|()| out.flush())
-        .map_err(failed("print the address"))?;
-    Ok((listener, site, stop))
+    let failed = |what: String, or: &'static str| {
+        move |error: io::Error| match advice(&error) {
+            "" => format!("cannot {what}: {error}{or}"),
+            advice => format!("cannot {what}: {error}{advice}"),
+        }
+    };
+    let site = options.site().map_err(match &options.root {
+        Some(root) => {
+            failed(format!("open the directory {}", root.display()), "; check --root")
+        }
+        None => failed("start".into(), ""),
+    })?;
+    let listener = Listener::bind(options.listen).map_err(failed(
+        format!("listen on {}", options.listen),
+        "; choose another address with --listen (port 0: any)",
+    ))?;
+    let stop = Stop::on_signals().map_err(failed("handle signals".into(), ""))?;
+    Ok((listener.announced(), site, stop))
+}
+
+/// What can be done about an error, where the system has refused something for want of it.
+fn advice(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => "; allow it more descriptors (ulimit -n)",
+        Some(libc::ENFILE) => {
+            "; the whole system is out of descriptors: end other programs"
+        }
+        Some(libc::ENOMEM) => "; allow it more memory (ulimit -v)",
+        Some(libc::EAGAIN) => "; allow it more processes and threads (ulimit -u)",
+        _ => "",
+    }
 }
 
 /// The soft limit (often 1024) is for programs that still use select. The hard one is
@@ -99,15 +113,13 @@ pub fn options<C: Parser>() -> C {
             error.exit(); // --help
         }
         let text = error.to_string();
-        eprintln!(
-            "{} (--help lists the options)",
-            text.lines().next().unwrap_or_default()
-        );
+        let why = text.lines().next().unwrap_or_default();
+        log::line(&format!("{why} (--help lists the options)"));
         std::process::exit(2);
     })
 }
 
 fn fail(why: &dyn Display) -> ExitCode {
-    eprintln!("error: {why}");
+    log::line(&format!("error: {why}"));
     ExitCode::FAILURE
 }

@@ -278,6 +278,50 @@ extern "C" fn terminate(_: libc::c_int) {
     }
 }
 
+/// Reads what has arrived on a socket, whatever its mode. Where that is nothing, the error is
+/// [`WouldBlock`](io::ErrorKind::WouldBlock).
+pub fn read_now(socket: &impl AsRawFd, into: &mut [u8]) -> io::Result<usize> {
+    use nix::sys::socket::{MsgFlags, recv};
+    Ok(recv(socket.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT)?)
+}
+
+/// Writes what fits into a pipe, a terminal, a socket or a file without waiting, whatever its
+/// mode. Where nothing fits, the error is [`WouldBlock`](io::ErrorKind::WouldBlock).
+///
+/// A terminal has no such call, nor has a pipe before Linux 6.5 or elsewhere. There the look
+/// at the room and the write are two calls, and another process may take the room in between.
+pub fn write_now(to: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let mut room = [PollFd::new(to, PollFlags::POLLOUT)];
+    if matches!(poll(&mut room, PollTimeout::ZERO), Ok(0)) {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    #[cfg(target_os = "linux")]
+    {
+        let (iov_base, iov_len) = (bytes.as_ptr().cast_mut().cast(), bytes.len());
+        let part = libc::iovec { iov_base, iov_len };
+        // SAFETY: one part, which is only read, and lives until the call is over. The offset
+        // -1 stands for the file's own.
+        let wrote = unsafe {
+            libc::pwritev2(to.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT)
+        };
+        match usize::try_from(wrote).map_err(|_| Errno::last()) {
+            // No such call for this kind; or a file, for which memory is short at the moment.
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => {}
+            Err(Errno::EAGAIN) if is_file(to) => {}
+            wrote => return Ok(wrote?),
+        }
+    }
+    Ok(nix::unistd::write(to, bytes)?)
+}
+
+#[cfg(target_os = "linux")]
+fn is_file(descriptor: BorrowedFd<'_>) -> bool {
+    use nix::sys::stat::{SFlag, fstat};
+    fstat(descriptor)
+        .is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits())
+}
+
 /// Bytes that were sent on this connection and that the other side has not
 /// acknowledged. Where the system cannot tell, 0.
 pub fn unacked_bytes(socket: BorrowedFd<'_>) -> usize {

@@ -7,9 +7,10 @@
 //!    0.001  #1  read     83 bytes
 //! ```
 
+use crate::server::log;
 use std::cell::Cell;
 use std::fmt::{Arguments, Write as _};
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
@@ -42,8 +43,7 @@ pub fn set_connection(number: u64) {
     CONNECTION.set(number);
 }
 
-/// Writes one line. One write to standard error a line, so that the lines of many
-/// threads and processes do not mix. Use the [`trace!`] macro.
+/// Writes one line to the [`log`](crate::server::log). Use the [`trace!`] macro.
 pub fn line(verb: &str, what: Arguments<'_>) {
     let number = CONNECTION.get();
     let time = START.get().map_or(0.0, |start| start.elapsed().as_secs_f64());
@@ -55,8 +55,10 @@ pub fn line(verb: &str, what: Arguments<'_>) {
     }
     let who = if number > 0 { format!("#{number}") } else { "server".into() };
     let _ = write!(line, "{time:>8.3}  {who:<6}  {verb:<8} {what}");
-    line.push_str(if colour.is_some() { "\x1b[0m\n" } else { "\n" });
-    let _ = std::io::stderr().write_all(line.as_bytes()); // nobody is left to tell
+    if colour.is_some() {
+        line.push_str("\x1b[0m");
+    }
+    log::line(&line);
 }
 
 /// `trace!("read", "{n} bytes")`: tells if anybody listens, and costs next to nothing

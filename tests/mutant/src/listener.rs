@@ -33,8 +33,12 @@ const MAX_REJECTING: usize = 64;
 
 /// Serves until SIGTERM or SIGINT. Returns the exit status.
 pub(crate) fn run(options: Options) -> Result<u8, String> {
-    // `/panic` panics on purpose; standard error stays clean.
-    std::panic::set_hook(Box::new(|_| {}));
+    // The application may fail on purpose; that is no news for standard error.
+    std::panic::set_hook(Box::new(|panic| {
+        if wrong(Mutation::WaitsForTheLog) {
+            eprintln!("{panic}");
+        }
+    }));
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         // Raise the soft limit to the hard limit; if that fails, the soft limit has to do.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
@@ -53,6 +57,10 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
         .and_then(|listener| {
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
+            if !wrong(Mutation::AnnouncesTooEarly) {
+                // Two for whatever the server makes for itself, and one for a client.
+                (0..3).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
+            }
             Ok((listener, address))
         })
         .map_err(|why| format!("--listen {listen}: {why}; choose another port, or 0"))?;

@@ -1,10 +1,39 @@
 //! Requests that make the application panic.
 
-use crate::case::Kind::Contract;
+use nix::sys::signal::Signal;
+
+use crate::bounds::Bounds;
+use crate::case::Kind::{Contract, Security};
 use crate::case::{Case, Need, case};
 use crate::ctx::{echo, get, get_and_close};
+use crate::server::Server;
+use crate::verdict::demand;
+
+/// So many failures fill the pipe that nobody reads.
+const MANY: usize = if cfg!(target_os = "linux") { 100 } else { 1100 };
 
 pub(super) const CASES: &[Case] = &[
+    case(
+        "panics_that_nobody_reads",
+        Security,
+        "pipe(7); CWE-833",
+        "Standard error is a pipe that nobody reads: when it is full, clients are served on, and SIGTERM ends the server",
+        |ctx| {
+            ctx.serve_within(&[], Bounds { unread: true, ..Bounds::default() })?;
+            for _ in 0..MANY {
+                ctx.get("/panic")?.is(500)?;
+            }
+            ctx.is_well()?;
+            let server = ctx.server()?;
+            server.signal(Signal::SIGTERM)?;
+            let status = server.wait()?;
+            demand(status.success(), "exit status 0", Server::describe(status))?;
+            ctx.done_with_server();
+            Ok(())
+        },
+    )
+    .needs(&[Need::Plaintext, Need::Panic, Need::Process])
+    .book("The contract, \"Starting and stopping\""),
     case(
         "panic_costs_one_connection",
         Contract,
