@@ -77,6 +77,34 @@ fn sendfile() -> io::Result<()> {
     Ok(())
 }
 
+/// Without poll(2) a client is accepted and served all the same, and the stop is heard.
+#[test]
+fn poll() -> io::Result<()> {
+    let options: Options = Cli::parse_from(["refused"]).options;
+    let site = options.site()?;
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+    let address = listener.address()?;
+    let (stop, stopper) = Stop::pipe()?;
+    thread::scope(|scope| {
+        let served = scope.spawn(|| {
+            refuse(libc::SYS_ppoll, libc::ENOMEM);
+            #[cfg(target_arch = "x86_64")] // elsewhere poll(3) is ppoll(2)
+            refuse(libc::SYS_poll, libc::ENOMEM);
+            server::run(listener, &site, &options, &stop)
+        });
+        let mut client = TcpStream::connect(address)?;
+        client.write_all(
+            b"GET /plaintext HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        )?;
+        let mut answer = String::new();
+        client.read_to_string(&mut answer)?;
+        drop(client);
+        assert!(answer.ends_with("Hello, World!"), "{answer:?}");
+        stopper.stop()?;
+        served.join().expect("the server does not panic")
+    })
+}
+
 /// What cannot be opened is missing only if the error says so.
 #[test]
 fn open() -> io::Result<()> {

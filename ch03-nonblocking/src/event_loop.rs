@@ -6,7 +6,7 @@
 mod arrivals;
 
 use crate::connection::{Connection, Next, Wake};
-use crate::poller::{Interest, Poller, Token};
+use crate::poller::{Interest, Poller, Ready, Token};
 use crate::socket::{SHARE, Socket};
 use crate::table::Table;
 use crate::timers::Timers;
@@ -14,17 +14,20 @@ use crate::work::{Pool, Shared};
 use ch01_blocking::Listener;
 use ch01_blocking::app::site::Site;
 use ch01_blocking::deadlines::later;
+use ch01_blocking::server::listener::ACCEPT_BACKOFF;
 use ch01_blocking::server::options::Options;
 use ch01_blocking::server::stop::Stop;
 use ch01_blocking::server::trace::{self, trace};
 use std::io::{self, ErrorKind};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The tokens of what is no connection.
 const LISTENER: Token = Token { index: u32::MAX, generation: 0 };
 const STOP: Token = Token { index: u32::MAX, generation: 1 };
+const SIBLINGS: Token = Token { index: u32::MAX, generation: 2 };
 
 /// One thread's connections, and what it takes to serve them.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub struct EventLoop<'a, P> {
     accept_again: bool,
     /// Connections that have become idle in this round; their deadlines are set at its end.
     idle: Vec<Token>,
+    /// Wakes the other loops that accept from the same socket, and this one.
+    siblings: Option<BorrowedFd<'a>>,
     /// When accepting goes on, after the system was out of descriptors.
     paused: Option<Instant>,
     /// When those who are still here are cut off.
@@ -81,8 +86,7 @@ pub fn run(
 
 impl<P: Poller> EventLoop<'_, P> {
     /// Serves to the end.
-    /// An error is that of [`Listener::ready`], or the poller's: without it nobody can be
-    /// served.
+    /// An error is that of [`Listener::ready`].
     pub fn run(mut self) -> io::Result<()> {
         let mut ready = Vec::new();
         let mut late = Vec::new();
@@ -90,13 +94,15 @@ impl<P: Poller> EventLoop<'_, P> {
             listener.ready()?;
         }
         while !self.is_over() {
-            self.poller.wait(&mut ready, self.timeout())?;
+            if let Err(error) = self.poller.wait(&mut ready, self.timeout()) {
+                self.ask_everyone(&error, &mut ready);
+            }
             (self.shared.now, self.shared.date) = (Instant::now(), SystemTime::now());
 
             for event in ready.drain(..) {
                 match event.token {
-                    LISTENER => self.accept(),
-                    STOP => self.stop()?,
+                    LISTENER | SIBLINGS => self.accept(),
+                    STOP => self.stop(),
                     token => self.turn(token, Wake::Ready(event)),
                 }
             }
@@ -170,11 +176,24 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             again: Vec::new(),
             idle: Vec::new(),
             accept_again: false,
+            siblings: None,
             paused: None,
             stopping: None,
             rejected: 0,
             options,
         })
+    }
+
+    /// A loop that accepts from the same socket as others do, in other processes. The kernel
+    /// wakes one of them for a client. If that one has no descriptor left, the client would
+    /// wait though another has many: so the loop wakes all, by `siblings`, an eventfd(2).
+    ///
+    /// # Errors
+    ///
+    /// The poller's.
+    pub fn sharing(mut self, siblings: BorrowedFd<'a>) -> io::Result<EventLoop<'a, P>> {
+        self.poller.register(siblings, SIBLINGS, Interest::READ)?;
+        Ok(EventLoop { siblings: Some(siblings), ..self })
     }
 
     /// How long the poller may wait: not at all if somebody wants another turn, for
@@ -186,6 +205,23 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         let next = [self.timers.next(), self.paused, self.stopping];
         let next = next.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(self.shared.now))
+    }
+
+    /// The poller has failed: the kernel has no memory for the moment, or the limit of
+    /// descriptors was lowered below the number that is watched (poll(2)). That is no reason to
+    /// end every connection. Until the poller works again the loop asks everyone, as `spin`
+    /// does, after a pause: the error may last.
+    fn ask_everyone(&mut self, error: &io::Error, ready: &mut Vec<Ready>) {
+        trace::set_connection(0);
+        trace!("poller", "{error}: everyone is asked");
+        thread::sleep(ACCEPT_BACKOFF);
+        ready.push(Ready::maybe(LISTENER, Interest::ACCEPT));
+        ready.push(Ready::maybe(STOP, Interest::READ));
+        for token in self.guests.tokens() {
+            if let Some(guest) = self.guests.get_mut(token) {
+                ready.push(Ready::maybe(token, guest.interest));
+            }
+        }
     }
 
     // ANCHOR: turn
@@ -267,13 +303,13 @@ impl<'a, P: Poller> EventLoop<'a, P> {
 
     // ANCHOR: stop
     /// Lets nobody in any more, and lets those who are here finish.
-    fn stop(&mut self) -> io::Result<()> {
+    fn stop(&mut self) {
         if !self.stop.is_asked() {
-            return Ok(()); // events are hints, and this one is not to be had back
+            return; // events are hints, and this one is not to be had back
         }
-        let Some(listener) = self.listener.take() else { return Ok(()) };
+        let Some(listener) = self.listener.take() else { return };
         let _ = self.poller.deregister(listener.as_fd(), LISTENER); // or it is paused
-        self.poller.deregister(self.stop.as_fd(), STOP)?;
+        let _ = self.poller.deregister(self.stop.as_fd(), STOP); // or it is told again and again
         drop(listener); // who comes now is refused by the kernel
         (self.accept_again, self.paused) = (false, None);
         let within = self.shared.timeouts.drain;
@@ -292,7 +328,6 @@ impl<'a, P: Poller> EventLoop<'a, P> {
                 self.turn(token, Wake::Stop);
             }
         }
-        Ok(())
     }
 
     /// Whether everybody has gone, or had the time to.

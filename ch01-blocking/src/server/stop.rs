@@ -17,11 +17,14 @@
 //! ```
 
 use crate::deadlines::{later, milliseconds};
+use crate::server::listener::ACCEPT_BACKOFF;
 use crate::server::sys;
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The end that is watched: readable from when the server is to stop.
@@ -89,7 +92,8 @@ impl StopTrigger {
 }
 
 /// Waits until one of the descriptors is readable, or `within` is over, and says
-/// which are. poll(2) does it; chapter 4 is about how.
+/// which are. poll(2) does it; chapter 4 is about how. A listener that is said to be readable
+/// may have no client.
 pub fn is_readable<const N: usize>(
     descriptors: &[BorrowedFd<'_>; N],
     within: Option<Duration>,
@@ -106,8 +110,18 @@ pub fn is_readable<const N: usize>(
         match poll(&mut polled, timeout) {
             Ok(0) if left.is_some_and(|left| left.is_zero()) => return [false; N],
             Ok(n) if n > 0 => return polled.map(|polled| polled.any().unwrap_or(true)),
-            // A signal, or no memory in the kernel for a moment: ask again.
-            Ok(_) | Err(_) => {}
+            Ok(_) | Err(Errno::EINTR) => {} // a signal, or the time is not quite over
+            // No memory in the kernel, or a limit of descriptors that was lowered below their
+            // number (poll(2)). Each is asked by itself; the pause is for an error that lasts.
+            Err(_) => {
+                thread::sleep(
+                    left.map_or(ACCEPT_BACKOFF, |left| left.min(ACCEPT_BACKOFF)),
+                );
+                let readable = descriptors.map(sys::may_be_readable);
+                if readable.contains(&true) || left.is_some_and(|left| left.is_zero()) {
+                    return readable;
+                }
+            }
         }
     }
 }

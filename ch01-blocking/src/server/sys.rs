@@ -322,6 +322,16 @@ fn is_file(descriptor: BorrowedFd<'_>) -> bool {
         .is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits())
 }
 
+/// Whether bytes can be read, as far as the system can tell without poll(2): of a listener it
+/// cannot, and `true` means that accepting is worth a try.
+pub fn may_be_readable(descriptor: BorrowedFd<'_>) -> bool {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: FIONREAD (ioctl_list(2)) writes one int through the pointer.
+    let told =
+        unsafe { libc::ioctl(descriptor.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+    told != 0 || bytes > 0
+}
+
 /// Bytes that were sent on this connection and that the other side has not
 /// acknowledged. Where the system cannot tell, 0.
 pub fn unacked_bytes(socket: BorrowedFd<'_>) -> usize {
