@@ -14,7 +14,9 @@ use ch02_threadpool::options::With;
 use ch02_threadpool::prefork::supervise;
 use ch03_nonblocking::event_loop::EventLoop;
 use clap::{Args, ValueEnum, value_parser};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::thread::available_parallelism;
 
 /// What `reactors` is told at its start.
@@ -60,16 +62,20 @@ pub fn run(
     let threads = threads.map_or_else(cores, usize::from);
     if *processes == 1 {
         let own = deal(listener, *listeners, threads)?;
-        return run_loops(own, site, common, *listeners, stop);
+        return run_loops(own, site, common, *listeners, None, stop);
     }
     // All are made before the first child: if one dies, its queue waits for the next.
     let all = deal(listener, *listeners, threads * usize::from(*processes))?;
-    supervise(all, site, common, *processes, stop, |number, mut all| {
+    // Where processes share a socket, one that is out of descriptors wakes the others.
+    let siblings = (*listeners == Listeners::One).then(siblings).transpose()?;
+    let siblings = siblings.as_ref().map(AsFd::as_fd);
+    supervise(all, site, common, *processes, stop, |number, mut all, parent| {
         let first = threads * (usize::from(number) - 1);
         let own = all.drain(first..first + threads).collect();
+        let own = Listener::reported(own, parent);
         drop(all); // the others' own
         let stop = Stop::on(&[Signal::SIGTERM])?;
-        run_loops(own, site, common, *listeners, &stop)
+        run_loops(own, site, common, *listeners, siblings, &stop)
     })
 }
 
@@ -79,6 +85,7 @@ fn run_loops(
     site: &Site,
     options: &Common,
     how: Listeners,
+    siblings: Option<BorrowedFd<'_>>,
     stop: &Stop,
 ) -> io::Result<()> {
     // Made here, so that a failure is one of the start.
@@ -86,7 +93,11 @@ fn run_loops(
         .into_iter()
         .map(|listener| {
             let epoll = Epoll::new(Trigger::Edge)?.non_exclusive(how == Listeners::Herd);
-            EventLoop::new(epoll, listener, site, options, stop)
+            let own = EventLoop::new(epoll, listener, site, options, stop)?;
+            match siblings {
+                Some(siblings) => own.sharing(siblings),
+                None => Ok(own),
+            }
         })
         .collect::<io::Result<_>>()?;
     run_threads(loops, stop, EventLoop::run)
@@ -112,6 +123,11 @@ pub fn deal(
     Ok(all)
 }
 // ANCHOR_END: deal
+
+/// What wakes all loops that watch it, each time it is written to: nobody reads it.
+fn siblings() -> io::Result<EventFd> {
+    Ok(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?)
+}
 
 fn cores() -> usize {
     available_parallelism().map_or(1, usize::from)

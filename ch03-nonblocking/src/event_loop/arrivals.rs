@@ -31,6 +31,10 @@ impl<P: Poller> EventLoop<'_, P> {
                     // Or the poller would go on telling us.
                     let _ = self.poller.deregister(listener.as_fd(), LISTENER);
                     self.paused = Some(self.shared.now + ACCEPT_BACKOFF);
+                    if let Some(siblings) = self.siblings {
+                        // An eventfd that is full wakes them as well.
+                        let _ = nix::unistd::write(siblings, &1_u64.to_ne_bytes());
+                    }
                     return;
                 }
             }
@@ -97,15 +101,20 @@ impl<P: Poller> EventLoop<'_, P> {
 
     /// Accepts on, where accepting had to stop for a while.
     pub(super) fn accept_on(&mut self) {
-        if self.paused.is_some_and(|until| until <= self.shared.now) {
-            self.paused = None;
-            if let Some(listener) = &self.listener {
-                let told =
-                    self.poller.register(listener.as_fd(), LISTENER, Interest::ACCEPT);
-                if told.is_err() {
-                    // Nobody would tell us: we try again.
-                    self.paused = Some(self.shared.now + ACCEPT_BACKOFF);
-                }
+        if self.paused.is_some_and(|until| until <= self.shared.now)
+            && let Some(listener) = &self.listener
+        {
+            // Not registered before accepting works again: until then a client's arrival is to
+            // wake a sibling.
+            let accepted = listener.accept_now(Mode::NonBlocking);
+            self.accept_again = accepted.is_ok()
+                && self
+                    .poller
+                    .register(listener.as_fd(), LISTENER, Interest::ACCEPT)
+                    .is_ok();
+            self.paused = (!self.accept_again).then(|| self.shared.now + ACCEPT_BACKOFF);
+            if let Ok(Some(client)) = accepted {
+                self.arrive(client);
             }
         }
         if self.accept_again {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::known;
 use super::rest::{never_rests, waits};
 use crate::bounds::Bounds;
 use crate::case::Kind::{Contract, Security};
@@ -16,7 +17,8 @@ use crate::ctx::{Ctx, get};
 use crate::patience::patience;
 use crate::proc;
 use crate::server::{Ended, Server};
-use crate::stage::Capability::AtRest;
+use crate::stage::Capability::{AtRest, ManyClients};
+use crate::stage::Model;
 use crate::target::Target;
 use crate::verdict::{Step, Stop, Verdict, demand};
 
@@ -26,6 +28,17 @@ const NOBODY_LEFT: &str =
 
 /// Where the book says what a start is.
 const READY: &str = "The contract, \"Starting and stopping\"";
+
+/// Lowers a process's limit of descriptors to none: it keeps those that it has.
+fn allow_no_descriptor(pid: u32) -> Verdict {
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args([&format!("--pid={pid}"), "--nofile=0:"]);
+    match prlimit.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Stop::skip(format!("prlimit: {status}"))),
+        Err(error) => Err(Stop::skip(format!("prlimit: {error}"))),
+    }
+}
 
 /// Opens clients until one is not served at once; gives the served ones and it.
 fn until_one_is_not_served(
@@ -215,6 +228,41 @@ pub(super) const CASES: &[Case] = &[
     .needs(&[Need::Process, Need::Plaintext])
     .may_complain()
     .book(READY),
+    case("fewer_descriptors_allowed", Security, "poll(2), EINVAL; setrlimit(2)", "The limit of descriptors is lowered below those in use: those that are served are served on, at rest, and SIGTERM is heard", |ctx| {
+        // Beyond the standard streams a server has a few descriptors of its own.
+        let count = if ctx.stage.has(ManyClients) { 12 } else { 1 };
+        let mut held = Vec::new();
+        for _ in 0..count {
+            let mut client = ctx.client()?;
+            client.send(get("/plaintext"))?;
+            client.response()?.is(200)?;
+            held.push(client);
+        }
+        let pid = ctx.pid()?;
+        let children = known(proc::children(pid))?;
+        for process in children.iter().map(|child| child.pid).chain([pid]) {
+            allow_no_descriptor(process)?;
+        }
+        for client in &mut held {
+            client.send(get("/plaintext"))?;
+            client.response()?.is(200)?.holds("Hello, World!")?;
+        }
+        if ctx.stage.has(AtRest) {
+            waits(ctx)?;
+        }
+        let server = ctx.server()?;
+        server.signal(Signal::SIGTERM)?;
+        for client in &mut held {
+            client.ends()?;
+        }
+        let status = server.wait()?;
+        demand(status.success(), "exit status 0", Server::describe(status))?;
+        ctx.done_with_server();
+        Ok(())
+    })
+    .needs(&[Need::Process, Need::Plaintext])
+    .may_complain()
+    .book(NOBODY_LEFT),
     case("out_of_descriptors", Security, "accept(2), EMFILE", "Out of descriptors, those that are served are served on, and the server recovers", |ctx| {
         ctx.serve_within(&[], Bounds { descriptors: Some(24), ..Bounds::default() })?;
         for _ in 0..2 {
@@ -225,6 +273,35 @@ pub(super) const CASES: &[Case] = &[
     })
     .clients(60)
     .needs(&[Need::Process, Need::Plaintext, Need::Many])
+    .may_complain()
+    .book(NOBODY_LEFT),
+    case("out_of_descriptors_everywhere", Security, "accept(2), EMFILE; epoll_ctl(2), EPOLLEXCLUSIVE", "A client that is not served for want of descriptors: no process of the server's has one left", |ctx| {
+        const FEW: u32 = 24;
+        ctx.serve_within(&[], Bounds { descriptors: Some(FEW), ..Bounds::default() })?;
+        let (served, waiting) = until_one_is_not_served(ctx, 60)?;
+        if waiting.is_some() {
+            let pid = ctx.pid()?;
+            let children: Vec<_> = known(proc::children(pid))?.iter().map(|c| c.pid).collect();
+            let serving = if children.is_empty() { vec![pid] } else { children };
+            for process in serving {
+                let used = known(proc::descriptors(process))?;
+                demand(
+                    used >= FEW as usize,
+                    format!("{FEW} descriptors in use in each process that serves"),
+                    format!("{used} in one of them, and a client waits"),
+                )?;
+            }
+        }
+        recovers(ctx, served, waiting)
+    })
+    .clients(60)
+    .needs(&[Need::Process, Need::Plaintext, Need::Many])
+    .only(&[
+        Model::Events { select: false },
+        Model::Events { select: true },
+        Model::Spinning,
+        Model::Coroutines,
+    ])
     .may_complain()
     .book(NOBODY_LEFT),
     case("out_of_descriptors_for_a_file", Security, "open(2), EMFILE", "Out of descriptors a file is 503 (or waits), never 404; and later it is served", |ctx| {
