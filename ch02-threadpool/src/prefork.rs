@@ -50,7 +50,7 @@ pub fn run(
         own.processes,
         stop,
         |_, listeners, parent| {
-            // A pipe of its own: the parent's would tell everybody.
+            // A pipe of its own: the parent's would stop all processes.
             let stop = Stop::on(&[Signal::SIGTERM])?;
             let mut own = Listener::reported(listeners, parent);
             let Some(listener) = own.pop() else { return Ok(()) };
@@ -120,10 +120,8 @@ pub fn supervise(
             match report.as_str() {
                 "" if starting > 0 => {
                     starting -= 1;
-                    let all = listeners.iter().filter(|_| starting == 0);
-                    if let Err(error) =
-                        all.map(Listener::ready).collect::<io::Result<()>>()
-                    {
+                    let mut all = listeners.iter().filter(|_| starting == 0);
+                    if let Err(error) = all.try_for_each(Listener::ready) {
                         break 'serving Err(error);
                     }
                 }

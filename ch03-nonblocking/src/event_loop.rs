@@ -305,11 +305,11 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     /// Lets nobody in any more, and lets those who are here finish.
     fn stop(&mut self) {
         if !self.stop.is_asked() {
-            return; // events are hints, and this one is not to be had back
+            return; // events are hints, and a stop cannot be undone
         }
         let Some(listener) = self.listener.take() else { return };
         let _ = self.poller.deregister(listener.as_fd(), LISTENER); // or it is paused
-        let _ = self.poller.deregister(self.stop.as_fd(), STOP); // or it is told again and again
+        let _ = self.poller.deregister(self.stop.as_fd(), STOP); // it stays readable, and would be reported again and again
         drop(listener); // who comes now is refused by the kernel
         (self.accept_again, self.paused) = (false, None);
         let within = self.shared.timeouts.drain;

@@ -124,7 +124,7 @@ pub fn deal(
 }
 // ANCHOR_END: deal
 
-/// What wakes all loops that watch it, each time it is written to: nobody reads it.
+/// A descriptor whose every write wakes all loops that watch it. It is never read.
 fn siblings() -> io::Result<EventFd> {
     Ok(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?)
 }

@@ -8,8 +8,8 @@ use crate::client::{Client, End};
 use crate::profile::{ServerProfile, WORKERS};
 use crate::response::Response;
 use crate::rlimits::Rlimits;
-use crate::server::Server;
-use crate::target::Target;
+use crate::server::{FailedStart, Server};
+use crate::target::{Target, binary_path};
 use crate::timeout::timeout;
 use crate::transcript::Transcript;
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
@@ -78,26 +78,26 @@ impl<'a> Ctx<'a> {
         Ok(())
     }
 
-    /// Starts the server where the system may not let it: `None` if it serves, or how it
-    /// ended before it said so.
+    /// Starts a server that may not be able to serve with these limits. Returns `None` if it
+    /// prints `listening on`, or how it exited before.
     pub fn try_serve(
         &mut self,
         options: &[(&str, &str)],
-        bounds: Bounds,
-    ) -> Step<Option<Ended>> {
+        rlimits: Rlimits,
+    ) -> CaseResult<Option<FailedStart>> {
         self.server = None;
-        let path = program(self.target)?;
-        Ok(match Server::try_start(path, &self.root, options, bounds)? {
+        let path = binary_path(self.target)?;
+        Ok(match Server::try_start(path, &self.root, options, rlimits)? {
             Ok(server) => {
                 self.server = Some(server);
                 None
             }
-            Err(ended) => Some(ended),
+            Err(failed) => Some(failed),
         })
     }
 
-    /// The server, started if need be.
-    pub fn server(&mut self) -> Step<&mut Server> {
+    /// Returns the server, and starts it first if necessary.
+    pub fn server(&mut self) -> CaseResult<&mut Server> {
         if self.server.is_none() {
             self.serve(&[])?;
         }

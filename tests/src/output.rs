@@ -13,7 +13,7 @@ const KEEP: usize = 256 * 1024;
 pub(crate) struct Output {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
-    /// Kept open, or writing to it would fail.
+    /// A pipe that is not read, kept open so that writing to it does not fail.
     #[allow(dead_code, reason = "it is only kept")]
     unread: Option<OwnedFd>,
 }
@@ -27,8 +27,8 @@ impl Output {
         Self { bytes, reader: Some(reader), unread: None }
     }
 
-    /// Does not read at all, and says so to nobody: the pipe is full after some 4 KiB, or
-    /// 64 where its size cannot be set.
+    /// Keeps a pipe open and does not read it. It is full after 4 KiB, or after 64 KiB where
+    /// its size cannot be set.
     pub(crate) fn unread(pipe: OwnedFd) -> Self {
         #[cfg(target_os = "linux")]
         let _ = nix::fcntl::fcntl(&pipe, nix::fcntl::FcntlArg::F_SETPIPE_SZ(4096));

@@ -16,8 +16,8 @@ pub struct Rlimits {
     pub pending_signals: Option<u32>,
     /// Whether file permissions apply, by running as another user: root bypasses them.
     pub permissions: bool,
-    /// Nobody reads what the server says on standard error: a pipe, which is full soon.
-    pub unread: bool,
+    /// Standard error is a small pipe that is not read.
+    pub stderr_unread: bool,
 }
 
 impl Rlimits {

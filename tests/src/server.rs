@@ -30,14 +30,14 @@ pub struct Server {
     stderr: Output,
 }
 
-/// A server that ended before it said that it listens.
+/// A server that exited before it printed `listening on`.
 #[derive(Debug)]
-pub struct Ended {
-    /// How.
+pub struct FailedStart {
+    /// Its exit status.
     pub status: ExitStatus,
-    /// What it said on standard error.
-    pub said: String,
-    /// The number that its process had, and its process group.
+    /// Its standard error.
+    pub stderr: String,
+    /// The process ID that it had; also that of its process group.
     pub pid: u32,
 }
 
@@ -92,42 +92,43 @@ impl Server {
         path: &Path,
         root: &Path,
         options: Options<'_>,
-        bounds: Bounds,
-    ) -> Step<Self> {
+        rlimits: Rlimits,
+    ) -> CaseResult<Self> {
         let (args, by_hand) = Self::arguments(path, root, options);
         let mut server =
-            Self::spawn_within(bounds.command(path, &args), by_hand, bounds)?;
-        server.address = server.announced()?;
+            Self::spawn_within(rlimits.command(path, &args), by_hand, rlimits)?;
+        server.address = server.read_address()?;
         Ok(server)
     }
 
-    /// Starts the program where the system may not let it: the server, or how it ended before
-    /// it said that it listens.
+    /// Starts a program that may not be able to serve with these limits. Returns the server, or
+    /// how it exited before it printed `listening on`.
     pub fn try_start(
         path: &Path,
         root: &Path,
         options: Options<'_>,
-        bounds: Bounds,
-    ) -> Step<Result<Self, Ended>> {
+        rlimits: Rlimits,
+    ) -> CaseResult<Result<Self, FailedStart>> {
         let (args, by_hand) = Self::arguments(path, root, options);
         let mut server =
-            Self::spawn_within(bounds.command(path, &args), by_hand, bounds)?;
-        match server.announced() {
+            Self::spawn_within(rlimits.command(path, &args), by_hand, rlimits)?;
+        match server.read_address() {
             Ok(address) => {
                 server.address = address;
                 Ok(Ok(server))
             }
-            Err(stop) => match server.exited() {
+            Err(abort) => match server.exited() {
                 Some(status) => {
-                    let (said, pid) = (server.stderr(), server.pid()?);
-                    Ok(Err(Ended { status, said, pid }))
+                    let (stderr, pid) = (server.stderr(), server.pid()?);
+                    Ok(Err(FailedStart { status, stderr, pid }))
                 }
-                None => Err(stop),
+                None => Err(abort),
             },
         }
     }
 
-    /// The arguments of one of our servers, and its command line.
+    /// Returns the arguments of a server that takes the contract's options, and the command
+    /// that starts it by hand.
     fn arguments(
         path: &Path,
         root: &Path,
@@ -163,16 +164,26 @@ impl Server {
         Ok(server)
     }
 
-    fn spawn_within(command: Command, by_hand: String, bounds: Bounds) -> Step<Self> {
-        Self::spawn_with(command, by_hand, true, |pipe| match bounds.unread {
+    fn spawn_within(
+        command: Command,
+        by_hand: String,
+        rlimits: Rlimits,
+    ) -> CaseResult<Self> {
+        Self::spawn_with(command, by_hand, true, |pipe| match rlimits.stderr_unread {
             true => Output::unread(pipe.into()),
-            false => Output::of(pipe, true),
+            false => Output::capture(pipe, true),
         })
     }
 
-    /// Starts a command whose process group is its own, so that all of it can be ended.
-    pub fn spawn(command: Command, by_hand: String, keep_stdout: bool) -> Step<Self> {
-        Self::spawn_with(command, by_hand, keep_stdout, |pipe| Output::of(pipe, true))
+    /// Starts a command in a process group of its own, so that all its processes can be killed.
+    pub fn spawn(
+        command: Command,
+        by_hand: String,
+        keep_stdout: bool,
+    ) -> CaseResult<Self> {
+        Self::spawn_with(command, by_hand, keep_stdout, |pipe| {
+            Output::capture(pipe, true)
+        })
     }
 
     fn spawn_with(
@@ -180,7 +191,7 @@ impl Server {
         by_hand: String,
         keep_stdout: bool,
         stderr_of: impl FnOnce(ChildStderr) -> Output,
-    ) -> Step<Self> {
+    ) -> CaseResult<Self> {
         command
             .process_group(0)
             .stdin(Stdio::null())
@@ -189,8 +200,8 @@ impl Server {
         let mut child = command.spawn().map_err(|error| {
             Abort::fail("the server starts", format!("{by_hand}: {error}"))
         })?;
-        cleanup::started(Pid::from_raw(child.id().cast_signed()));
-        let stdout = child.stdout.take().map(|pipe| Output::of(pipe, keep_stdout));
+        cleanup::register(Pid::from_raw(child.id().cast_signed()));
+        let stdout = child.stdout.take().map(|pipe| Output::capture(pipe, keep_stdout));
         let stderr = child.stderr.take().map(stderr_of);
         let (stdout, stderr) = (stdout.unwrap_or_default(), stderr.unwrap_or_default());
         let address = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -137,7 +137,8 @@ impl Files {
             Ok(file) => file.into_std(),
             // A directory that may be searched but not read still serves its files.
             Err(error)
-                if error.raw_os_error() == Some(libc::EACCES) && self.is_directory(name) =>
+                if error.raw_os_error() == Some(libc::EACCES)
+                    && self.is_directory(name) =>
             {
                 return Ok(Found::Directory);
             }

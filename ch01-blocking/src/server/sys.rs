@@ -300,7 +300,7 @@ pub fn write_now(to: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     {
         let (iov_base, iov_len) = (bytes.as_ptr().cast_mut().cast(), bytes.len());
         let part = libc::iovec { iov_base, iov_len };
-        // SAFETY: one part, which is only read, and lives until the call is over. The offset
+        // SAFETY: one part, which is only read, and outlives the call. The offset
         // -1 stands for the file's own.
         let wrote = unsafe {
             libc::pwritev2(to.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT)

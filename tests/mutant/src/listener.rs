@@ -33,7 +33,7 @@ const MAX_REJECTING: usize = 64;
 
 /// Serves until SIGTERM or SIGINT. Returns the exit status.
 pub(crate) fn run(options: Options) -> Result<u8, String> {
-    // The application may fail on purpose; that is no news for standard error.
+    // `/panic` panics on purpose; standard error stays clean.
     std::panic::set_hook(Box::new(|panic| {
         if wrong(Mutation::WaitsForTheLog) {
             eprintln!("{panic}");
@@ -43,6 +43,9 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
         // Raise the soft limit to the hard limit; if that fails, the soft limit has to do.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
+    // `ctrlc` panics where it cannot have its thread.
+    let thread = thread::Builder::new().spawn(|| ());
+    let _ = thread.map_err(|why| format!("no thread for signals: {why}"))?.join();
     let stop = Stop::on_signals().map_err(|why| format!("signals: {why}"))?;
     let listen = options.listen;
     let server = Arc::new(Server::new(options, stop)?);
@@ -58,8 +61,7 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
             if !wrong(Mutation::AnnouncesTooEarly) {
-                // Two for whatever the server makes for itself, and one for a client.
-                (0..3).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
+                ensure_descriptors(&listener)?;
             }
             Ok((listener, address))
         })
@@ -68,6 +70,9 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
     writeln!(out, "listening on http://{address}")
         .and_then(|()| out.flush())
         .map_err(|why| format!("standard output: {why}"))?;
+    if wrong(Mutation::AnnouncesTooEarly) {
+        ensure_descriptors(&listener).map_err(|why| format!("descriptors: {why}"))?;
+    }
     #[cfg(target_os = "linux")]
     if server.options.events {
         let served = crate::events::serve(&listener, &server);
@@ -106,6 +111,11 @@ fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     socket::bind(socket.as_raw_fd(), &SockaddrIn::from(listen))?;
     socket::listen(&socket, Backlog::MAXCONN)?;
     Ok(TcpListener::from(socket))
+}
+
+/// Checks that there are enough descriptors for a start and a first client.
+fn ensure_descriptors(listener: &TcpListener) -> io::Result<()> {
+    (0..12).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>().map(drop)
 }
 
 /// Accepts connections until shutdown is requested.

@@ -65,9 +65,9 @@ mutations! {
     WholeFileInMemory "whole-file-in-memory" "resources::memory_of_files", "reads a whole file into memory before it sends any of it";
     NoRetryAfter "no-retry-after" "limits::connections_over_limit", "answers 503 without Retry-After";
 
-    // starting and stopping
-    AnnouncesTooEarly "announces-too-early" "resources::start_with_few_descriptors", "says that it listens, though there is no descriptor left for a client";
-    WaitsForTheLog "waits-for-the-log" "hostile::panics_that_nobody_reads", "waits until what it prints about a panic is read";
+    // Startup and shutdown.
+    AnnouncesTooEarly "announces-too-early" "resources::start_with_few_descriptors", "says that it listens before it has the descriptors that it needs";
+    WaitsForTheLog "waits-for-the-log" "hostile::panics_with_standard_error_full", "waits until what it prints about a panic is read";
     FailsWithSuccess "fails-with-success" "lifecycle::port_in_use", "exits with status 0 when it cannot start";
     NoReuseAddress "no-reuse-address" "lifecycle::starts_again_at_once", "cannot start while old connections are in TIME_WAIT";
     DiesOfSigterm "dies-of-sigterm" "shutdown::at_rest", "does not catch SIGTERM";

@@ -4,12 +4,13 @@ mod exhaustion;
 pub(super) mod idle;
 mod leaks;
 mod memory;
+mod startup;
 
 use crate::case::{Case, Need};
 use crate::verdict::{Abort, CaseResult};
 
 pub(super) const CASES: &[&[Case]] =
-    &[leaks::CASES, memory::CASES, exhaustion::CASES, idle::CASES];
+    &[leaks::CASES, memory::CASES, exhaustion::CASES, startup::CASES, idle::CASES];
 
 const PROCESS: &[Need] = &[Need::Process, Need::Plaintext];
 

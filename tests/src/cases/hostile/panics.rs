@@ -2,34 +2,30 @@
 
 use nix::sys::signal::Signal;
 
-use crate::bounds::Bounds;
 use crate::case::Kind::{Contract, Security};
 use crate::case::{Case, Need, case};
+use crate::cases::shutdown::assert_clean_exit;
 use crate::ctx::{echo, get, get_and_close};
-use crate::server::Server;
-use crate::verdict::demand;
+use crate::rlimits::Rlimits;
 
-/// So many failures fill the pipe that nobody reads.
+/// Panics whose lines fill a pipe that is not read.
 const MANY: usize = if cfg!(target_os = "linux") { 100 } else { 1100 };
 
 pub(super) const CASES: &[Case] = &[
     case(
-        "panics_that_nobody_reads",
+        "panics_with_standard_error_full",
         Security,
         "pipe(7); CWE-833",
-        "Standard error is a pipe that nobody reads: when it is full, clients are served on, and SIGTERM ends the server",
+        "When standard error is a full pipe that is not read, clients are still served, and SIGTERM ends the server",
         |ctx| {
-            ctx.serve_within(&[], Bounds { unread: true, ..Bounds::default() })?;
+            let rlimits = Rlimits { stderr_unread: true, ..Rlimits::default() };
+            ctx.serve_with_rlimits(&[], rlimits)?;
             for _ in 0..MANY {
                 ctx.get("/panic")?.is(500)?;
             }
-            ctx.is_well()?;
-            let server = ctx.server()?;
-            server.signal(Signal::SIGTERM)?;
-            let status = server.wait()?;
-            demand(status.success(), "exit status 0", Server::describe(status))?;
-            ctx.done_with_server();
-            Ok(())
+            ctx.assert_healthy()?;
+            ctx.server()?.signal(Signal::SIGTERM)?;
+            assert_clean_exit(ctx)
         },
     )
     .needs(&[Need::Plaintext, Need::Panic, Need::Process])

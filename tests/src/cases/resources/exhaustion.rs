@@ -1,17 +1,24 @@
 //! Exhaustion: no descriptor, thread, or process is left. Connections that are being served must
 //! not be affected, and when resources are available again, others must be served.
 
+use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::idle::{assert_busy, assert_idle};
+use super::known;
+use super::startup::assert_reported;
 use crate::case::Kind::Security;
 use crate::case::{Case, Need, case};
-use crate::cases::shutdown::wait_until_no_process;
+use crate::cases::many::hold;
+use crate::cases::shutdown::assert_clean_exit;
 use crate::client::{Client, Peek};
 use crate::ctx::{Ctx, get};
-use crate::profile::Capability::AtRest;
+use crate::proc;
+use crate::profile::Capability::{AtRest, ManyClients};
+use crate::profile::Model;
 use crate::rlimits::Rlimits;
-use crate::server::Server;
 use crate::target::copy_program;
 use crate::timeout::timeout;
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
@@ -107,18 +114,23 @@ fn assert_recovers(
 ///
 /// If it ran with fewer, it would be exhausted later, for a reason that is hard to find.
 fn assert_does_not_start(ctx: &mut Ctx<'_>, workers: &str, few: Rlimits) -> Verdict {
-    // Whether it prints `listening on` before it creates the workers does not matter.
-    let _ = ctx.serve_with_rlimits(&[(workers, "50")], few);
-    let Some(server) = ctx.started() else { return Ok(()) };
-    let status = server.wait()?;
-    ensure(!status.success(), "a status other than 0", Server::describe_exit(status))?;
-    let stderr = server.stderr();
-    let helpful = stderr.lines().count() == 1 && stderr.contains(&format!("--{workers}"));
-    ensure(helpful, format!("one line that names --{workers}"), stderr)?;
-    let pid = server.pid()?;
-    wait_until_no_process(ctx, pid)?;
-    ctx.forget_server();
-    Ok(())
+    let Some(failed) = ctx.try_serve(&[(workers, "50")], few)? else {
+        return ensure(false, "a server that does not start", "it prints `listening on`");
+    };
+    let helpful = failed.stderr.contains(&format!("--{workers}"));
+    ensure(helpful, format!("a line that names --{workers}"), &failed.stderr)?;
+    assert_reported(ctx, &failed)
+}
+
+/// Sets a process's limit of descriptors to zero. Those that are open stay open.
+fn allow_no_descriptor(pid: u32) -> Verdict {
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args([&format!("--pid={pid}"), "--nofile=0:"]);
+    match prlimit.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Abort::skip(format!("prlimit: {status}"))),
+        Err(error) => Err(Abort::skip(format!("prlimit: {error}"))),
+    }
 }
 
 pub(super) const CASES: &[Case] = &[
@@ -132,6 +144,59 @@ pub(super) const CASES: &[Case] = &[
     })
     .clients(60)
     .needs(&[Need::Process, Need::Plaintext, Need::Many])
+    .may_log()
+    .book(BOOK_SECTION),
+    case("out_of_descriptors_everywhere", Security, "accept(2), EMFILE; epoll_ctl(2), EPOLLEXCLUSIVE", "When a client waits because a process has run out of descriptors, every process of the server has", |ctx| {
+        const FEW: u32 = 24;
+        ctx.serve_with_rlimits(&[], Rlimits { descriptors: Some(FEW), ..Rlimits::default() })?;
+        let (served, waiting) = connect_until_not_served(ctx, 60)?;
+        if waiting.is_some() {
+            let pid = ctx.pid()?;
+            let children: Vec<_> = known(proc::children(pid))?.iter().map(|c| c.pid).collect();
+            let serving = if children.is_empty() { vec![pid] } else { children };
+            for process in serving {
+                let used = known(proc::descriptors(process))?;
+                ensure(
+                    used >= FEW as usize,
+                    format!("{FEW} open descriptors in each process that serves"),
+                    format!("a client waits, and a process has only {used}"),
+                )?;
+            }
+        }
+        assert_recovers(ctx, served, waiting)
+    })
+    .clients(60)
+    .needs(&[Need::Process, Need::Plaintext, Need::Many])
+    .only(&[
+        Model::Events { select: false },
+        Model::Events { select: true },
+        Model::Spinning,
+        Model::Coroutines,
+    ])
+    .may_log()
+    .book(BOOK_SECTION),
+    case("fewer_descriptors_allowed", Security, "poll(2), EINVAL; setrlimit(2)", "When the limit of descriptors is set below those in use, open connections are still served, the server does not spin, and SIGTERM ends it", |ctx| {
+        let count = if ctx.profile.has(ManyClients) { 12 } else { 1 };
+        let mut held = hold(ctx, count)?;
+        let pid = ctx.pid()?;
+        let children = known(proc::children(pid))?;
+        for process in children.iter().map(|child| child.pid).chain([pid]) {
+            allow_no_descriptor(process)?;
+        }
+        for client in &mut held {
+            client.send(get("/plaintext"))?;
+            client.response()?.is(200)?.has_content("Hello, World!")?;
+        }
+        if ctx.profile.has(AtRest) {
+            assert_idle(ctx)?;
+        }
+        ctx.server()?.signal(Signal::SIGTERM)?;
+        for client in &mut held {
+            client.assert_closed()?;
+        }
+        assert_clean_exit(ctx)
+    })
+    .needs(&[Need::Process, Need::Plaintext])
     .may_log()
     .book(BOOK_SECTION),
     case("out_of_descriptors_for_a_file", Security, "open(2), EMFILE", "When the server runs out of descriptors, a file is 503 (or delayed), never 404, and later it is served", |ctx| {
