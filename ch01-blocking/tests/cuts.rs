@@ -1,5 +1,6 @@
 //! Parsing a request gives the same result, however its bytes are cut.
 
+#[path = "verdicts/mod.rs"]
 mod verdicts;
 
 use ch01_blocking::http::{Inbox, Limits, Parsed};

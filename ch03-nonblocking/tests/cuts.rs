@@ -1,5 +1,6 @@
 //! What a client receives does not depend on how input, output, or readiness events are cut.
 
+#[path = "wire/mod.rs"]
 mod wire;
 
 use proptest::collection::vec;

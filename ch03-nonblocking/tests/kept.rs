@@ -1,7 +1,7 @@
 //! A client that is not served because the application blocks the loop does not lose its idle time.
 
 #[path = "kept/mod.rs"]
-mod kept;
+mod busy;
 
 use ch03_nonblocking::event_loop;
 use ch03_nonblocking::spin::Spin;
@@ -9,7 +9,7 @@ use std::io;
 
 #[test]
 fn by_the_loop() -> io::Result<()> {
-    kept::nobody_pays(|listener, site, options, stop| {
+    busy::nobody_pays(|listener, site, options, stop| {
         event_loop::run(Spin::default(), listener, site, options, stop)
     })
 }

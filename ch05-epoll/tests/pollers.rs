@@ -1,9 +1,6 @@
 //! Tests this chapter's pollers against the contract of `Poller`.
 
-#[path = "../../ch03-nonblocking/tests/contract/mod.rs"]
-mod contract;
-
-use contract::contract;
+use crate::contract::contract;
 
 #[cfg(target_os = "linux")]
 use ch05_epoll::epoll::{Epoll, Trigger};

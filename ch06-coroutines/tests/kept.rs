@@ -1,7 +1,7 @@
 //! Who is not served because the application keeps the thread is not cut off for it.
 
 #[path = "../../ch03-nonblocking/tests/kept/mod.rs"]
-mod kept;
+mod busy;
 
 use ch04_select_poll::poll::Poll;
 use ch06_coroutines::{Stacks, async_server, server};
@@ -9,7 +9,7 @@ use std::io;
 
 #[test]
 fn by_coroutines() -> io::Result<()> {
-    kept::nobody_pays(|listener, site, options, stop| {
+    busy::nobody_pays(|listener, site, options, stop| {
         let size = Stacks::DEFAULT_SIZE;
         server::run_one(Poll::default(), listener, site, options, size, stop)
     })
@@ -17,7 +17,7 @@ fn by_coroutines() -> io::Result<()> {
 
 #[test]
 fn by_futures() -> io::Result<()> {
-    kept::nobody_pays(|listener, site, options, stop| {
+    busy::nobody_pays(|listener, site, options, stop| {
         async_server::run_one(Poll::default(), listener, site, options, stop)
     })
 }
