@@ -78,6 +78,9 @@ pub struct Case {
     pub without: Option<(Capability, Run)>,
     /// The largest number of clients connected at the same time, if that matters.
     pub clients: usize,
+    /// About how long the case takes, in whole seconds. The longest cases are started first, so
+    /// that none of them begins when all others have ended.
+    pub seconds: u8,
     /// The models that the case applies to; empty for all.
     pub only: &'static [Model],
     /// The first chapter whose servers must pass it.
@@ -109,6 +112,7 @@ pub const fn case(
         needs: &[],
         without: None,
         clients: 1,
+        seconds: 0,
         only: &[],
         level: 1,
         book: None,
@@ -131,6 +135,13 @@ impl Case {
     #[must_use]
     pub const fn without(mut self, capability: Capability, lacking: Run) -> Self {
         self.without = Some((capability, lacking));
+        self
+    }
+
+    /// Sets how long the case takes, in whole seconds. Only cases that take two or more say so.
+    #[must_use]
+    pub const fn lasts(mut self, seconds: u8) -> Self {
+        self.seconds = seconds;
         self
     }
 

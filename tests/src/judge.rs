@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
 
@@ -133,6 +134,11 @@ impl Support {
     }
 }
 
+/// A case with more clients than this runs alone among such cases: the descriptors of all clients
+/// of all cases are those of one process.
+const MANY_CLIENTS: usize = 200;
+static MANY: Mutex<()> = Mutex::new(());
+
 /// Runs one case.
 pub fn judge(
     case: &Case,
@@ -141,6 +147,8 @@ pub fn judge(
     root: &Path,
     strictness: Strictness,
 ) -> Outcome {
+    let _many = (case.clients > MANY_CLIENTS)
+        .then(|| MANY.lock().unwrap_or_else(PoisonError::into_inner));
     let mut ctx = Ctx::new(target, profile, root.to_owned());
     ctx.standards = strictness == Strictness::Standards;
     ctx.lenient = ctx.standards && case.kind == Kind::Security;

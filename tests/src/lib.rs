@@ -37,6 +37,7 @@ pub mod transcript;
 pub mod verdict;
 pub mod wrappers;
 
+use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -48,6 +49,10 @@ use profile::ServerProfile;
 use target::Target;
 use wrappers::Wrappers;
 
+/// The number of cases that run at the same time. Most of them wait for a deadline or a process,
+/// so there are many more than processors.
+const CASES_AT_ONCE: usize = 32;
+
 /// Runs the suite as a chapter's test binary.
 ///
 /// `servers` lists the chapter's servers: a profile's name, optionally followed by options, and
@@ -55,8 +60,7 @@ use wrappers::Wrappers;
 /// `thread::pipelining::mixed_methods`, and the command line is that of `cargo test`.
 pub fn main_for(chapter: &str, servers: &[(&str, &str)]) -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Most cases wait for a deadline or a process, so run more of them than there are processors.
-    arguments.test_threads.get_or_insert(8);
+    arguments.test_threads.get_or_insert(CASES_AT_ONCE);
     if let Err(error) = environment::normalize() {
         eprintln!("{chapter}: {error}");
         return ExitCode::FAILURE;
@@ -97,21 +101,25 @@ pub fn main_for(chapter: &str, servers: &[(&str, &str)]) -> ExitCode {
             }
         }
     }
+    // Longest first. Otherwise each case runs on all servers at about the same time.
+    trials.sort_by_key(|&(seconds, index, _)| (Reverse(seconds), index));
+    let trials = trials.into_iter().map(|(.., trial)| trial).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop((root, wrappers));
     if conclusion.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+/// The cases for one server as trials, each with its length in seconds and its index.
 fn trials_for(
     server: &str,
     profile: &'static ServerProfile,
     binary: &std::path::Path,
     root: &Arc<DocumentRoot>,
-) -> Vec<Trial> {
-    let trial = |case: case::Case| {
+) -> Vec<(u8, usize, Trial)> {
+    let trial = |(index, case): (usize, case::Case)| {
         let (root, target) = (Arc::clone(root), Target::Binary(binary.to_owned()));
         let name = format!("{server}::{}", case.full_name());
-        Trial::test(name, move || {
+        let trial = Trial::test(name, move || {
             match judge(&case, profile, &target, &root.path, Strictness::Contract) {
                 Outcome::Passed => Ok(()),
                 Outcome::Failed(failure) => Err(Failed::from(failure.to_string())),
@@ -123,11 +131,13 @@ fn trials_for(
             }
         })
         .with_kind(case.kind.label())
-        .with_ignored_flag(!profile.runs_here())
+        .with_ignored_flag(!profile.runs_here());
+        (case.seconds, index, trial)
     };
     cases::all()
         .into_iter()
-        .filter(|case| case.skip_reason(profile).is_none())
+        .enumerate()
+        .filter(|(_, case)| case.skip_reason(profile).is_none())
         .map(trial)
         .collect()
 }

@@ -1,5 +1,6 @@
 //! The command `client-suite`: judges a server, misbehaves towards a server, generates load.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -215,8 +216,9 @@ fn judge_all(check: Check) -> anyhow::Result<ExitCode> {
             },
         )?,
     };
-    let all: VecDeque<_> = cases::all().into_iter().filter(chosen).enumerate().collect();
-    let lines = in_parallel(all, jobs, |case| {
+    let mut all: Vec<_> = cases::all().into_iter().filter(chosen).enumerate().collect();
+    all.sort_by_key(|(_, case)| Reverse(case.seconds));
+    let lines = in_parallel(all.into(), jobs, |case| {
         let skip = case
             .skip_reason(&profile)
             .or_else(|| strictness.skip_reason(case))
@@ -236,7 +238,7 @@ fn judge_all(check: Check) -> anyhow::Result<ExitCode> {
     Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Judges cases on `jobs` threads. The results are in the order of the cases.
+/// Judges cases on `jobs` threads, in this order. The results are in the order of the cases.
 fn in_parallel(
     all: VecDeque<(usize, Case)>,
     jobs: usize,

@@ -301,5 +301,6 @@ pub(super) const CASES: &[Case] = &[
     )
     .without(BeyondFdSetsize, assert_fd_setsize_limit)
     .needs(MANY)
+    .clients(1101)
     .level(3),
 ];

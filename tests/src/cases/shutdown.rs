@@ -202,6 +202,7 @@ pub(super) const CASES: &[Case] = &[
             assert_clean_exit(ctx)
         },
     )
+    .lasts(3)
     .needs(&[Need::Process, Need::Sleep]),
     case("in_a_head", Contract, CITE, "After SIGTERM a head that has begun is read to its end and answered", |ctx| {
         let bytes = get("/plaintext");

@@ -165,5 +165,6 @@ pub(super) const CASES: &[Case] = &[
             client.response()?.is(200)?.has_content(content).map(drop)
         },
     )
+    .lasts(2)
     .needs(ECHO),
 ];

@@ -147,5 +147,6 @@ pub(super) const CASES: &[Case] = &[
             )
         },
     )
+    .lasts(3)
     .needs(&[Need::Sleep, Need::Many]),
 ];

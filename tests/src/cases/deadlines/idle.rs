@@ -49,6 +49,7 @@ pub(super) const CASES: &[Case] = &[
             Ok(())
         },
     )
+    .lasts(5)
     .needs(PLAIN),
     case(
         "idle_is_not_busy",
@@ -60,6 +61,7 @@ pub(super) const CASES: &[Case] = &[
             ctx.ask(get("/sleep/2500"))?.is(200)?.has_content("slept 2500 ms\n").map(drop)
         },
     )
+    .lasts(3)
     .needs(&[Need::Sleep]),
     case(
         "idle_is_counted",

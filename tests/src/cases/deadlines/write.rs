@@ -105,6 +105,7 @@ pub(super) const CASES: &[Case] = &[
             takes_the_rest(&mut client, got)
         },
     )
+    .lasts(8)
     .needs(&[Need::Bytes])
     .book(NEVER_READS),
     case(
@@ -127,6 +128,7 @@ pub(super) const CASES: &[Case] = &[
             takes_the_rest(&mut client, got)
         },
     )
+    .lasts(10)
     .needs(&[Need::Bytes])
     .book(NEVER_READS),
 ];

@@ -38,6 +38,7 @@ pub(super) const CASES: &[Case] = &[
             })
         },
     )
+    .lasts(6)
     .needs(&[Need::Plaintext, Need::Process, Need::Sleep, Need::Stats, Need::Many]),
     case(
         "reset_while_it_sleeps_is_no_work",

@@ -148,6 +148,7 @@ pub(super) const CASES: &[Case] = &[
             Ok(())
         },
     )
+    .lasts(2)
     .needs(&[Need::Plaintext, Need::Bytes]),
     case(
         "end_while_it_lingers",

@@ -228,6 +228,7 @@ pub(super) const CASES: &[Case] = &[
         drop(more);
         assert_recovers(ctx, served, waiting)
     })
+    .lasts(2)
     .without(AtRest, assert_busy)
     .clients(60)
     .needs(&[Need::Process, Need::Plaintext, Need::Many])
