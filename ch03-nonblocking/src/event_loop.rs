@@ -14,6 +14,7 @@ use crate::work::{Pool, Shared};
 use ch01_blocking::Listener;
 use ch01_blocking::app::site::Site;
 use ch01_blocking::deadlines::later;
+use ch01_blocking::server::free_memory::FreeMemory;
 use ch01_blocking::server::listener::ACCEPT_BACKOFF;
 use ch01_blocking::server::options::Options;
 use ch01_blocking::server::stop::Stop;
@@ -52,6 +53,7 @@ pub struct EventLoop<'a, P> {
     /// When those who are still here are cut off.
     stopping: Option<Instant>,
     rejected: usize,
+    memory: FreeMemory,
     options: &'a Options,
 }
 
@@ -118,6 +120,7 @@ impl<P: Poller> EventLoop<'_, P> {
             }
             self.accept_on();
             self.set_idle_deadlines();
+            self.memory.release(self.shared.now);
         }
         for token in self.guests.tokens() {
             if let Some(guest) = self.guests.remove(token) {
@@ -180,6 +183,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             paused: None,
             stopping: None,
             rejected: 0,
+            memory: FreeMemory::default(),
             options,
         })
     }
@@ -202,7 +206,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         if self.accept_again || !self.again.is_empty() {
             return Some(Duration::ZERO);
         }
-        let next = [self.timers.next(), self.paused, self.stopping];
+        let next = [self.timers.next(), self.paused, self.stopping, self.memory.due()];
         let next = next.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(self.shared.now))
     }
@@ -289,6 +293,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         let fd = guest.connection.transport().0.as_fd();
         let _ = self.poller.deregister(fd, token); // it is closed in a moment
         self.rejected -= usize::from(!guest.served);
+        self.memory.connection_closed(self.shared.now);
         self.shared.site.stats.connection_closed();
         self.discard(guest);
     }

@@ -3,11 +3,13 @@
 //!
 //! [`program`] is what a binary's `main` calls. [`listener`] accepts, [`connections`]
 //! lists the open connections so that [`stop`] can end them in order, [`children`] reaps
-//! processes and [`usage`] records what a killed one still held. [`sys`] has all of the
+//! processes and [`usage`] records what a killed one still held. [`free_memory`] says when
+//! to return memory to the system. [`sys`] has all of the
 //! chapter's unsafe code.
 
 pub mod children;
 pub mod connections;
+pub mod free_memory;
 pub mod listener;
 pub mod log;
 pub mod options;

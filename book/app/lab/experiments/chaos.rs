@@ -33,6 +33,8 @@ const TOO_MANY: usize = 500;
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Clients in each round that ask and reset the connection.
+/// Longer than a server waits after the last close before it returns memory.
+const CALM: Duration = Duration::from_secs(3);
 const RESETS: usize = 10;
 
 const OPTIONS: [&str; 10] = [
@@ -146,6 +148,7 @@ fn row(run: &Run<'_>, server: &'static str) -> Result<Row> {
     let during = (running.descriptors()?, running.memory()?);
     drop((idle, crowd, late));
     running.settle(before.0)?;
+    thread::sleep(CALM);
     let after = (running.descriptors()?, running.memory()?);
     times.sort_by(f64::total_cmp);
     Ok(Row {

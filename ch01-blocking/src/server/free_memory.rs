@@ -1,0 +1,74 @@
+//! Memory that many clients leave behind, and when to return it to the system.
+//!
+//! What free(3) gets back it keeps for the next malloc(3): a heap shrinks at its top only,
+//! and one small allocation there holds everything below. So the memory of thousands of
+//! clients stays with a server for good. malloc_trim(3) returns free pages wherever they
+//! lie. It takes a millisecond or two, during which a loop serves nobody, and the pages
+//! have to be taken anew by the next crowd: so it is called once, when a crowd has left and
+//! a moment has passed without another connection being closed.
+
+use crate::server::sys;
+use crate::server::trace::{self, trace};
+use std::time::{Duration, Instant};
+
+/// Connections that are closed before it is worth the time.
+const CROWD: usize = 1024;
+/// How long none must be closed.
+const CALM: Duration = Duration::from_secs(1);
+
+/// Counts connections that are closed.
+#[derive(Debug, Default)]
+pub struct FreeMemory {
+    closed: usize,
+    due: Option<Instant>,
+}
+
+impl FreeMemory {
+    /// Counts a connection that is closed.
+    pub fn connection_closed(&mut self, now: Instant) {
+        self.closed += 1;
+        if self.closed >= CROWD {
+            self.due = Some(now + CALM);
+        }
+    }
+
+    /// When to call [`release`](FreeMemory::release), if ever.
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Returns free memory to the system, if it is time.
+    pub fn release(&mut self, now: Instant) {
+        if self.due.is_some_and(|due| due <= now) {
+            *self = FreeMemory::default();
+            trace::set_connection(0);
+            trace!("memory", "what is free goes back to the system");
+            sys::release_free_memory();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_for_each_crowd_and_not_before_it_is_calm() {
+        let start = Instant::now();
+        let mut memory = FreeMemory::default();
+        (1..CROWD).for_each(|_| memory.connection_closed(start));
+        assert_eq!(memory.due(), None);
+        memory.connection_closed(start);
+        memory.connection_closed(start + CALM);
+        memory.release(start + CALM);
+        assert_eq!(
+            memory.due(),
+            Some(start + 2 * CALM),
+            "the last one was closed just now"
+        );
+        memory.release(start + 2 * CALM);
+        assert_eq!(memory.due(), None);
+        memory.connection_closed(start + 3 * CALM);
+        assert_eq!(memory.due(), None);
+    }
+}
