@@ -70,9 +70,9 @@ impl fmt::Debug for Tap {
 impl Routes for Tap {
     fn respond(&self, request: &Request<'_>) -> Option<Response> {
         let (quiet, endless) = match request.path {
-            "/live" => (3600.0, false),
-            "/quiet" => (0.005, false),
-            "/endless" => (3600.0, true),
+            b"/live" => (3600.0, false),
+            b"/quiet" => (0.005, false),
+            b"/endless" => (3600.0, true),
             _ => return None,
         };
         let quiet = Duration::from_secs_f64(quiet);

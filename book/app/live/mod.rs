@@ -94,7 +94,7 @@ impl LabApi {
 
 impl Routes for LabApi {
     fn respond(&self, request: &Request<'_>) -> Option<Response> {
-        let path = request.path.strip_prefix("/lab/")?;
+        let path = std::str::from_utf8(request.path.strip_prefix(b"/lab/")?).ok()?;
         Some(self.0.respond(path, request))
     }
 }

@@ -8,12 +8,13 @@
 use crate::app::conditional::{Precondition, evaluate};
 use crate::app::methods::{READ_ONLY, allow};
 use crate::http::{
-    Body, ExtraHeader, FileVersion, Method, Request, Response, percent_signs_are_fine,
+    Body, ExtraHeader, FileVersion, Method, Request, Response, percent_digits,
+    percent_signs_are_fine,
 };
 use crate::stream::uninterrupted;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
@@ -123,7 +124,7 @@ impl Files {
                 content(request, as_path(&name), file, &metadata)
             }
             // `index.html` is a directory.
-            Found::Directory if request.path.ends_with('/') => not_found(),
+            Found::Directory if request.path.ends_with(b"/") => not_found(),
             Found::Directory => redirect(request),
         }
     }
@@ -163,18 +164,18 @@ fn as_path(name: &[u8]) -> &Path {
 
 /// Returns the file name that a path stands for, relative to the root. It may be any bytes,
 /// as file names are.
-fn name(path: &str) -> Result<Cow<'_, [u8]>, Missing> {
-    let path = path.strip_prefix('/').ok_or(Missing::NotFound)?;
-    let mut decoded = Cow::Borrowed(path.as_bytes());
-    if path.contains('%') {
-        if !percent_signs_are_fine(path.as_bytes()) {
+fn name(path: &[u8]) -> Result<Cow<'_, [u8]>, Missing> {
+    let path = path.strip_prefix(b"/").ok_or(Missing::NotFound)?;
+    let mut decoded = Cow::Borrowed(path);
+    if path.contains(&b'%') {
+        if !percent_signs_are_fine(path) {
             return Err(Missing::Malformed);
         }
         // An encoded slash would be part of a name, and no file's name has a slash.
-        if path.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f")) {
+        if path.windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f")) {
             return Err(Missing::NotFound);
         }
-        decoded = percent_decode_str(path).into();
+        decoded = percent_decode(path).into();
     }
     if decoded.is_empty() || decoded.ends_with(b"/") {
         decoded.to_mut().extend_from_slice(b"index.html");
@@ -203,7 +204,7 @@ fn redirect(request: &Request<'_>) -> Response {
 
 /// Percent-encodes the characters that a URL may not contain (RFC 3986 section 3.3), such as
 /// the backslash, which browsers read as a slash. Encoded characters stay as they are.
-fn encoded(text: &str) -> String {
+fn encoded(text: &[u8]) -> String {
     const NOT_IN_URLS: &AsciiSet = &CONTROLS
         .add(b' ')
         .add(b'"')
@@ -218,14 +219,13 @@ fn encoded(text: &str) -> String {
         .add(b'{')
         .add(b'|')
         .add(b'}');
-    let mut parts = text.split('%');
+    let mut parts = text.split(|&byte| byte == b'%');
     let begin = parts.next().unwrap_or_default();
-    let mut encoded = utf8_percent_encode(begin, NOT_IN_URLS).to_string();
+    let mut encoded = percent_encode(begin, NOT_IN_URLS).to_string();
     for part in parts {
         // A percent sign without two digits stands for itself.
-        let digits = part.bytes().take(2).filter(u8::is_ascii_hexdigit).count();
-        encoded += if digits == 2 { "%" } else { "%25" };
-        encoded.extend(utf8_percent_encode(part, NOT_IN_URLS));
+        encoded += if percent_digits(part) { "%" } else { "%25" };
+        encoded.extend(percent_encode(part, NOT_IN_URLS));
     }
     encoded
 }
@@ -256,11 +256,11 @@ fn content(
     let len = metadata.len();
     let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
     let version = FileVersion { modified, len };
-    let file_with = |part| ExtraHeader::File { version, part };
-    let (status, at, len, part) =
+    let extra = ExtraHeader::File(version);
+    let (status, at, len) =
         match evaluate(&request.conditions(), request.method, &version) {
             Precondition::NotModified => {
-                return Response { extra: file_with(None), ..Response::new(304) };
+                return Response { extra, ..Response::new(304) };
             }
             Precondition::Failed => {
                 return Response::text(
@@ -276,15 +276,13 @@ fn content(
                 response.extra = ExtraHeader::NoSuchRange { len };
                 return response;
             }
-            Precondition::Part(first, last) => {
-                (206, first, last - first + 1, Some((first, last)))
-            }
-            Precondition::Whole => (200, 0, len, None),
+            Precondition::Part(first, last) => (206, first, last - first + 1),
+            Precondition::Whole => (200, 0, len),
         };
     let kind = mime_guess::from_path(name).first_raw();
     Response {
         content_type: Some(kind.unwrap_or("application/octet-stream")),
-        extra: file_with(part),
+        extra,
         body: Body::File { file, at, len },
         ..Response::new(status)
     }

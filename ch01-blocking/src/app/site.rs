@@ -15,6 +15,7 @@ use crate::http::{
 use crate::server::sys;
 use crate::server::trace::trace;
 use crate::server::usage::{Held, Usage};
+use percent_encoding::percent_decode;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -94,7 +95,7 @@ impl Site {
     /// Answers a request. A panic of the application is its own affair: it
     /// costs this one connection, in every server, since all of them come through here.
     pub fn respond(&self, request: &Request<'_>) -> Response {
-        trace!("request", "{} {}", request.method.name(), request.path);
+        trace!("request", "{} {}", request.method.name(), request.path.escape_ascii());
         // The routes hold no lock and leave nothing half done, so nothing broken can be
         // seen afterwards.
         let response = catch_unwind(AssertUnwindSafe(|| self.route(request)))
@@ -127,32 +128,32 @@ impl Site {
         }
         let path = request.path;
         match path {
-            "*" => allow(204, "GET, HEAD, POST, OPTIONS"),
-            "/plaintext" => look(request, || Response {
+            b"*" => allow(204, "GET, HEAD, POST, OPTIONS"),
+            b"/plaintext" => look(request, || Response {
                 content_type: Some("text/plain"),
                 body: Body::Static(b"Hello, World!"),
                 ..Response::new(200)
             }),
-            "/echo" => match request.method {
+            b"/echo" => match request.method {
                 Method::Post => bytes(Body::Bytes(request.body.to_vec())),
                 Method::Options => allow(204, "POST, OPTIONS"),
                 _ => allow(405, "POST, OPTIONS"),
             },
-            "/stats" => look(request, || Response {
+            b"/stats" => look(request, || Response {
                 content_type: Some("application/json"),
                 body: Body::Bytes(self.stats.json().into_bytes()),
                 ..Response::new(200)
             }),
-            "/panic" => look(request, || panic!("/panic was asked for")),
+            b"/panic" => look(request, || panic!("/panic was asked for")),
             _ => {
-                if let Some(number) = path.strip_prefix("/sleep/") {
+                if let Some(number) = path.strip_prefix(b"/sleep/") {
                     look(request, || {
                         with_number(number, LONGEST_SLEEP, |ms| Response {
                             delay: Some(Duration::from_millis(ms)),
                             ..Response::text(200, format!("slept {ms} ms\n"))
                         })
                     })
-                } else if let Some(number) = path.strip_prefix("/bytes/") {
+                } else if let Some(number) = path.strip_prefix(b"/bytes/") {
                     look(request, || {
                         with_number(number, MOST_BYTES, |n| bytes(Body::Pattern(n)))
                     })
@@ -185,24 +186,21 @@ pub trait Routes: fmt::Debug + Send + Sync {
 /// Decodes the characters of a path that need not have been encoded, so that `/%70laintext`
 /// is `/plaintext` (RFC 3986 section 6.2.2.2). Returns `None` if there are none, or if a
 /// percent sign means nothing: decoding could give it a meaning.
-fn normalized(path: &str) -> Option<String> {
-    if !path.contains('%') || !percent_signs_are_fine(path.as_bytes()) {
+fn normalized(path: &[u8]) -> Option<Vec<u8>> {
+    if !path.contains(&b'%') || !percent_signs_are_fine(path) {
         return None;
     }
-    let mut parts = path.split('%');
-    let mut normalized = parts.next()?.to_owned();
+    let mut parts = path.split(|&byte| byte == b'%');
+    let mut normalized = parts.next()?.to_vec();
     for part in parts {
-        let (digits, rest) = part.split_at(2);
-        match u8::from_str_radix(digits, 16) {
-            Ok(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
-                normalized.push(char::from(byte));
-            }
-            _ => {
-                normalized.push('%');
-                normalized.push_str(digits);
-            }
+        let byte = percent_decode(&[b'%', part[0], part[1]]).next()?;
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            normalized.push(byte);
+            normalized.extend_from_slice(&part[2..]);
+        } else {
+            normalized.push(b'%');
+            normalized.extend_from_slice(part);
         }
-        normalized.push_str(rest);
     }
     (normalized != path).then_some(normalized)
 }
@@ -222,8 +220,8 @@ fn bytes(body: Body) -> Response {
 }
 
 /// A route with a number in it, at most `most`.
-fn with_number(text: &str, most: u64, answer: impl FnOnce(u64) -> Response) -> Response {
-    match decimal(text.as_bytes()) {
+fn with_number(text: &[u8], most: u64, answer: impl FnOnce(u64) -> Response) -> Response {
+    match decimal(text) {
         Some(number) if number <= most => answer(number),
         _ => Response::text(
             400,

@@ -6,13 +6,13 @@
 //! answer is 400: a proxy in front of us may have chosen the other one, and the
 //! difference is how requests are smuggled.
 
-use super::line_scanner::LineScanner;
 use super::request::{Conditions, Method, Request, Version};
 use super::response::HttpError;
 use super::{Limits, decimal, limits::MAX_FIELDS, percent_signs_are_fine};
 use memchr::{memchr, memchr_iter};
 use std::mem::MaybeUninit;
 use std::net::Ipv6Addr;
+use std::ops::Range;
 
 /// How the content of a message is delimited (RFC 9112 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +22,34 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// A complete head.
-pub(super) struct Head<'b> {
+/// A complete head. It says where things are instead of borrowing them, so that it can be
+/// kept while the content arrives.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) len: usize,
     pub(super) framing: Framing,
     /// `Expect: 100-continue`: the client waits for a word before it sends its content.
     pub(super) expects_continue: bool,
-    /// The request, its content still missing.
-    pub(super) request: Request<'b>,
+    method: Method,
+    version: Version,
+    keep_alive: bool,
+    path: Range<usize>,
+    query: Option<Range<usize>>,
+}
+
+impl Head {
+    /// Returns the request that has this head, which is in `head`, and this content.
+    pub(super) fn request<'b>(&self, head: &'b [u8], body: &'b [u8]) -> Request<'b> {
+        Request {
+            method: self.method,
+            path: &head[self.path.clone()],
+            query: self.query.clone().map(|query| &head[query]),
+            version: self.version,
+            keep_alive: self.keep_alive,
+            head,
+            body,
+        }
+    }
 }
 
 /// Parses the head at the start of `bytes`, or says `None` if its end has not come.
@@ -36,35 +57,39 @@ pub(super) struct Head<'b> {
 /// The verdict must not depend on how the bytes were cut. So each limit is
 /// checked before the bytes beyond it are looked at, and an error counts only
 /// where every longer input has it too.
-pub(super) fn parse<'b>(
-    bytes: &'b [u8],
-    lines: &LineScanner,
-    limits: &Limits,
-) -> Result<Option<Head<'b>>, HttpError> {
-    if lines.first.unwrap_or(bytes.len()) >= limits.line + 2 {
-        return Err(HttpError::new(414, "the request line is too long"));
-    }
-    let Some(line_end) = lines.first else { return Ok(None) };
-    if line_end <= 1 {
+pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, HttpError> {
+    if bytes.starts_with(b"\r\n") || bytes.starts_with(b"\n") {
         return Err(HttpError::bad("an empty line where a request should begin"));
     }
     let window = &bytes[..bytes.len().min(limits.head + 1)];
-
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let fields = &mut fields[..limits.fields.min(MAX_FIELDS)];
     let mut parsed = httparse::Request::new(&mut []);
-    let len = match parsed.parse_with_uninit_headers(window, fields) {
+    let outcome = parsed.parse_with_uninit_headers(window, fields);
+
+    // The fields begin behind the request line: no search where it is found already.
+    let line = match (outcome, &*parsed.headers) {
+        (Ok(httparse::Status::Complete(_)), [first, ..]) => {
+            Some(offset(first.name, window) - 1)
+        }
+        _ => memchr(b'\n', bytes),
+    };
+    if line.unwrap_or(bytes.len()) >= limits.line + 2 {
+        return Err(HttpError::new(414, "the request line is too long"));
+    }
+    let Some(line) = line else { return Ok(None) };
+    let len = match outcome {
         Ok(httparse::Status::Complete(len)) if len <= limits.head => len,
         Ok(httparse::Status::Partial) if window.len() <= limits.head => return Ok(None),
         Ok(_) => return Err(HttpError::new(431, "the request's head is too large")),
-        Err(error) => return Err(explain(error, &window[..line_end.min(window.len())])),
+        Err(error) => return Err(explain(error, &window[..line.min(window.len())])),
     };
     // httparse takes LF alone for the end of a line, as RFC 9112 section 2.2 allows.
     // Not everybody does, so it is ambiguous.
-    if lines.bare_lf {
-        return Err(HttpError::bad(
-            "a line ends with LF alone; HTTP ends its lines with CR LF",
-        ));
+    const BARE_LF: HttpError =
+        HttpError::bad("a line ends with LF alone; HTTP ends its lines with CR LF");
+    if !window[..len].ends_with(b"\r\n\r\n") {
+        return Err(BARE_LF);
     }
 
     let version =
@@ -74,23 +99,41 @@ pub(super) fn parse<'b>(
         return Err(HttpError::new(501, "this is no proxy"));
     }
     let method = Method::from_name(method);
-    let (path, query) = target(method, parsed.path.unwrap_or_default())?;
-    let semantics = HeadSemantics::of(parsed.headers, version)?;
+    let (path, query) = target(method, parsed.path.unwrap_or_default())
+        .ok_or(HttpError::bad("the target is no path and no http:// URL"))?;
+    let place = |part: &str| {
+        let begin = offset(part, window);
+        begin..begin + part.len()
+    };
+    let mut semantics = HeadSemantics::default();
+    for field in &*parsed.headers {
+        if !window[..offset(field.name, window)].ends_with(b"\r\n") {
+            return Err(BARE_LF);
+        }
+        semantics.take(field.name, field.value)?;
+    }
+    match (version, semantics.hosts) {
+        (Version::Http11, 0) => return Err(HttpError::bad("no Host field")),
+        (_, 0 | 1) => {}
+        _ => return Err(HttpError::bad("more than one Host field")),
+    }
     let keep_alive =
         !semantics.close && (version == Version::Http11 || semantics.keep_alive);
     Ok(Some(Head {
+        len,
         framing: semantics.framing(version, limits)?,
         expects_continue: semantics.expects_continue && version == Version::Http11,
-        request: Request {
-            method,
-            path,
-            query,
-            version,
-            keep_alive,
-            head: &window[..len],
-            body: &[],
-        },
+        method,
+        version,
+        keep_alive,
+        path: place(path),
+        query: query.map(place),
     }))
+}
+
+/// Returns where in `window` a part of it begins.
+fn offset(part: &str, window: &[u8]) -> usize {
+    part.as_ptr() as usize - window.as_ptr() as usize
 }
 
 /// Turns what httparse found into a refusal that helps whoever sent it.
@@ -117,31 +160,27 @@ fn explain(error: httparse::Error, request_line: &[u8]) -> HttpError {
 }
 
 /// Path and query of a request target (RFC 9112 section 3.2).
-fn target(method: Method, target: &str) -> Result<(&str, Option<&str>), HttpError> {
-    const BAD: HttpError = HttpError::bad("the target is no path and no http:// URL");
-    if target == "*" && method == Method::Options {
-        return Ok((target, None));
-    }
-    let is_bad = |&byte: &u8| byte == b'#' || !byte.is_ascii();
-    let special = target.bytes().position(|byte| byte == b'?' || is_bad(&byte));
-    let (path, query) = match special {
-        None => (target, None),
-        Some(at) if target.as_bytes()[at..].iter().any(is_bad) => return Err(BAD),
-        Some(at) => (&target[..at], Some(&target[at + 1..])),
+fn target(method: Method, target: &str) -> Option<(&str, Option<&str>)> {
+    let (path, query) = match kinds(target.as_bytes()) & (QUERY | NOT_IN_TARGET) {
+        0 => (target, None),
+        QUERY => (target.split_once('?')).map(|(path, query)| (path, Some(query)))?,
+        _ => return None,
     };
     if path.starts_with('/') {
-        return Ok((path, query));
+        return Some((path, query));
+    }
+    if target == "*" && method == Method::Options {
+        return Some((target, None));
     }
     // The absolute form is for proxies, but every server must understand it.
-    let rest = match path.split_at_checked(7) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http://") => rest,
-        _ => return Err(BAD),
-    };
+    let (scheme, rest) = path.split_at_checked(7)?;
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    if !is_host(authority.as_bytes()) {
-        return Err(BAD);
+    if !scheme.eq_ignore_ascii_case("http://") || !is_host(authority.as_bytes()) {
+        return None;
     }
-    Ok((if path.is_empty() { "/" } else { path }, query))
+    // An empty path is the same as a slash (RFC 9110 section 4.2.3), such as the second of
+    // `http://`.
+    Some((if path.is_empty() { &target[6..7] } else { path }, query))
 }
 
 /// What the fields say together.
@@ -164,21 +203,6 @@ struct Codings {
 }
 
 impl HeadSemantics {
-    fn of(
-        fields: &[httparse::Header<'_>],
-        version: Version,
-    ) -> Result<HeadSemantics, HttpError> {
-        let mut semantics = HeadSemantics::default();
-        for field in fields {
-            semantics.take(field.name, field.value.trim_ascii())?;
-        }
-        match (version, semantics.hosts) {
-            (Version::Http11, 0) => Err(HttpError::bad("no Host field")),
-            (_, 0 | 1) => Ok(semantics),
-            _ => Err(HttpError::bad("more than one Host field")),
-        }
-    }
-
     fn take(&mut self, name: &str, value: &[u8]) -> Result<(), HttpError> {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         // Most fields mean nothing to us, and the length alone tells that of most of
@@ -308,17 +332,20 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Whether this is `uri-host [ ":" port ]` (RFC 9110 section 7.2), and there is a host
 /// in it (section 4.2.1).
 fn is_host(value: &[u8]) -> bool {
-    let is_port = |port: &[u8]| match port {
-        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
-        rest => rest.is_empty(),
+    let digits = value.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let host = match &value[..value.len() - digits] {
+        [host @ .., b':'] => host,
+        _ => value,
     };
-    if let [b'[', rest @ ..] = value {
-        let Some(end) = memchr(b']', rest) else { return false };
-        return is_address(&rest[..end]) && is_port(&rest[end + 1..]);
+    match host {
+        [] => false,
+        [b'[', address @ .., b']'] => is_address(address),
+        name => match kinds(name) & (NOT_IN_NAME | PERCENT) {
+            0 => true,
+            PERCENT => percent_signs_are_fine(name),
+            _ => false,
+        },
     }
-    let name = value.iter().position(|&byte| !IN_NAME[usize::from(byte)]);
-    let (name, port) = value.split_at(name.unwrap_or(value.len()));
-    !name.is_empty() && is_port(port) && percent_signs_are_fine(name)
 }
 
 /// Returns whether `text` may stand in brackets: an IPv6 address, or one of a version that
@@ -329,25 +356,42 @@ fn is_address(text: &[u8]) -> bool {
         None => text.parse::<Ipv6Addr>().is_ok(),
         Some(None) => false,
         Some(Some((version, address))) => {
-            let in_address =
-                |byte: u8| byte == b':' || byte != b'%' && IN_NAME[usize::from(byte)];
+            let in_name =
+                |part: &str| kinds(part.as_bytes()) & (NOT_IN_NAME | PERCENT) == 0;
             !version.is_empty()
                 && version.bytes().all(|byte| byte.is_ascii_hexdigit())
                 && !address.is_empty()
-                && address.bytes().all(in_address)
+                && address.split(':').all(in_name)
         }
     }
 }
 
-/// The bytes that a host's name may have (RFC 3986 section 3.2.2).
-const IN_NAME: [bool; 256] = {
-    let mut table = [false; 256];
+/// Kinds of bytes, by which a target and a host are judged (RFC 3986 section 3).
+const QUERY: u8 = 1; // begins a query
+const NOT_IN_TARGET: u8 = 2;
+const PERCENT: u8 = 4;
+const NOT_IN_NAME: u8 = 8;
+
+static KINDS: [u8; 256] = {
+    let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
-        table[byte] = matches!(byte as u8,
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' | b'%'
-            | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=');
+        table[byte] = match byte as u8 {
+            b'?' => QUERY | NOT_IN_NAME,
+            b'%' => PERCENT,
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => 0,
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';'
+            | b'=' => 0,
+            b'#' | 128.. => NOT_IN_TARGET | NOT_IN_NAME,
+            _ => NOT_IN_NAME,
+        };
         byte += 1;
     }
     table
 };
+
+/// Returns the kinds of bytes that `text` has. It looks at all of them, which takes a third of
+/// the instructions of a search that may end early.
+fn kinds(text: &[u8]) -> u8 {
+    text.iter().fold(0, |kinds, &byte| kinds | KINDS[usize::from(byte)])
+}

@@ -8,8 +8,8 @@
 use super::chunked::Chunked;
 use super::head::{self, Framing, Head};
 use super::limits::Claim;
-use super::line_scanner::LineScanner;
 use super::{HttpError, Limits, Method, Request};
+use memchr::memrchr;
 
 /// A buffer begins with so many bytes; more is claimed from [`Limits::buffered`].
 const BASE: usize = 16 * 1024;
@@ -55,8 +55,12 @@ struct Room {
 struct Message {
     /// Whether an empty line stood before it.
     empty_line: bool,
-    lines: LineScanner,
-    content: Option<Content>,
+    /// The number of its bytes that have been searched for ends of lines.
+    searched: usize,
+    /// The length of its lines that are complete, if its head is not.
+    lines: usize,
+    /// Its head, and what has come of its content.
+    begun: Option<(Head, Content)>,
 }
 
 #[derive(Debug)]
@@ -85,8 +89,8 @@ impl Inbox {
     /// Content received so far, if the head of a request is complete and its content is
     /// not.
     pub fn content_received(&self) -> Option<u64> {
-        let content = self.end - self.start - self.message.lines.head.unwrap_or(0);
-        self.message.content.is_some().then_some(content as u64)
+        let (head, _) = self.message.begun.as_ref()?;
+        Some((self.end - self.start - head.len) as u64)
     }
 
     /// Where the next bytes go; never empty after a [`Parsed::Partial`].
@@ -187,7 +191,7 @@ impl Inbox {
     /// Skips one empty line before a request: a habit of old clients (RFC 9112 section
     /// 2.2).
     fn skip_empty_line(&mut self) {
-        let at_start = self.message.lines.head.is_none() && !self.message.empty_line;
+        let at_start = self.message.begun.is_none() && !self.message.empty_line;
         if at_start && self.buffer[self.start..self.end].starts_with(b"\r\n") {
             self.start += 2;
             self.message = Message { empty_line: true, ..Message::default() };
@@ -209,72 +213,69 @@ impl Inbox {
         let Inbox { buffer, start, end, message, room, answered } = self;
         let received = *end - *start;
         let bytes = &mut buffer[*start..*end];
-        let Some(len) = message.find_head(bytes, limits)? else {
-            room.grow(limits.head + 2, received, limits)?;
-            return Ok(Parsed::Partial { wants_continue: false });
-        };
-        let (head, rest) = bytes.split_at_mut(len);
-        let head: &[u8] = head;
-        let mut parsed = None;
         let mut wants_continue = false;
-        let content = match &mut message.content {
-            Some(content) => content,
-            None => {
-                let head = parsed.insert(complete(head, &message.lines, limits)?);
-                wants_continue = head.expects_continue && rest.is_empty();
-                message.content.insert(Content::framed(head.framing))
-            }
+        let (head, mut content) = match message.begun.take() {
+            Some(begun) => begun,
+            None => match message.find_head(bytes, limits)? {
+                Some(head) => {
+                    wants_continue = head.expects_continue && head.len == received;
+                    let content = Content::framed(head.framing);
+                    (head, content)
+                }
+                None => {
+                    room.grow(limits.head + 2, received, limits)?;
+                    return Ok(Parsed::Partial { wants_continue });
+                }
+            },
         };
-        if !content.advance(rest, end, limits)? {
-            room.grow(content.need(len, limits), received, limits)?;
+        if !content.advance(&mut bytes[head.len..], end, limits)? {
+            room.grow(content.need(head.len, limits), received, limits)?;
+            message.begun = Some((head, content));
             return Ok(Parsed::Partial { wants_continue });
         }
-        // The request borrows from its head, so a head whose content came later is
-        // parsed once more when all is there; but not for every piece of content.
-        let head = match parsed {
-            Some(head) => head,
-            None => complete(head, &message.lines, limits)?,
-        };
-        let content = content.received();
-        *answered = len + content;
+        *answered = head.len + content.received();
         *message = Message::default();
-        Ok(Parsed::Complete(Request { body: &rest[..content], ..head.request }))
+        let (in_head, body) = bytes[..*answered].split_at(head.len);
+        Ok(Parsed::Complete(head.request(in_head, body)))
     }
 }
 
-/// Parses a head whose end has been found.
-fn complete<'b>(
-    head: &'b [u8],
-    lines: &LineScanner,
-    limits: &Limits,
-) -> Result<Head<'b>, HttpError> {
-    head::parse(head, lines, limits)?.ok_or(HttpError::CUT_OFF) // the parser does not say so of what has an end
-}
-
 impl Message {
-    /// The length of the head, if its end has come. If not, the lines that are complete
-    /// are parsed all the same, so that nonsense is refused before its end comes (it may
-    /// never): at most once for each line, however slowly the bytes come.
+    /// Parses the head, if its end has come. If not, the lines that are complete are parsed
+    /// all the same, so that nonsense is refused before its end comes (it may never): at
+    /// most once for each line, however slowly the bytes come.
     fn find_head(
         &mut self,
         bytes: &[u8],
         limits: &Limits,
-    ) -> Result<Option<usize>, HttpError> {
-        let lines = &mut self.lines;
-        if lines.head.is_some() {
-            return Ok(lines.head);
+    ) -> Result<Option<Head>, HttpError> {
+        // Nearly always all of it has come at once. If not, an error counts only where a
+        // line has ended.
+        if self.searched == 0
+            && let Ok(Some(head)) = head::parse(bytes, limits)
+        {
+            return Ok(Some(head));
         }
-        let before = lines.complete;
-        lines.search(bytes);
-        if lines.head.is_none() {
-            let no_line = lines.first.is_none() && bytes.len() > limits.line;
-            if bytes.len() > limits.head || no_line {
-                head::parse(bytes, lines, limits)?;
-            } else if lines.complete > before {
-                head::parse(&bytes[..lines.complete], lines, limits)?;
-            }
+        self.find_head_by_lines(bytes, limits)
+    }
+
+    #[cold]
+    fn find_head_by_lines(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+    ) -> Result<Option<Head>, HttpError> {
+        let before = self.lines;
+        if let Some(newline) = memrchr(b'\n', &bytes[self.searched..]) {
+            self.lines = self.searched + newline + 1;
         }
-        Ok(lines.head)
+        self.searched = bytes.len();
+        let no_line = self.lines == 0 && bytes.len() > limits.line;
+        match bytes.len() > limits.head || no_line {
+            true => head::parse(bytes, limits),
+            false if self.lines > before => head::parse(&bytes[..self.lines], limits),
+            false => Ok(None),
+        }
     }
 }
 

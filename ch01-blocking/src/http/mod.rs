@@ -14,7 +14,7 @@
 //! assert!(matches!(inbox.next(&limits), Parsed::Partial { .. }));
 //! inbox.receive(b"st: example\r\n\r\n");
 //! let Parsed::Complete(request) = inbox.next(&limits) else { panic!() };
-//! assert_eq!(request.path, "/plaintext");
+//! assert_eq!(request.path, b"/plaintext");
 //! ```
 
 mod body_stream;
@@ -23,7 +23,6 @@ mod date;
 mod head;
 mod inbox;
 mod limits;
-mod line_scanner;
 mod outbox;
 mod request;
 mod response;
@@ -41,7 +40,12 @@ pub use response::{Body, ExtraHeader, FileVersion, HttpError, Response, reason_p
 pub(crate) fn percent_signs_are_fine(text: &[u8]) -> bool {
     let mut rest = text.split(|&byte| byte == b'%');
     rest.next(); // before the first
-    rest.all(|behind| behind.len() >= 2 && behind[..2].iter().all(u8::is_ascii_hexdigit))
+    rest.all(percent_digits)
+}
+
+/// Returns whether `text` begins as it must behind a percent sign.
+pub(crate) fn percent_digits(text: &[u8]) -> bool {
+    text.len() >= 2 && text[..2].iter().all(u8::is_ascii_hexdigit)
 }
 
 /// The number that these digits are: no sign, no space, at least one. What does not fit

@@ -261,48 +261,51 @@ impl Outbox {
         put(self.status_line_cache.of(response.status, now));
         if response.body.is_live() {
             if context.version == Version::Http11 {
-                put("Transfer-Encoding: chunked\r\n");
+                put("\r\nTransfer-Encoding: chunked");
             }
         } else if !matches!(response.status, 204 | 304) {
-            put("Content-Length: ");
+            put("\r\nContent-Length: ");
             put(digits.format(response.body.len()));
-            put("\r\n");
         }
         if let Some(kind) = response.content_type {
-            let text = kind.starts_with("text/")
-                || kind.ends_with("javascript")
-                || kind.ends_with("json");
-            put("Content-Type: ");
+            put("\r\nContent-Type: ");
             put(kind);
-            put(if text { "; charset=utf-8\r\n" } else { "\r\n" });
+            if kind.starts_with("text/")
+                || kind.ends_with("javascript")
+                || kind.ends_with("json")
+            {
+                put("; charset=utf-8");
+            }
         }
         match &response.extra {
             ExtraHeader::None => {}
-            ExtraHeader::Location(target) => put(&format!("Location: {target}\r\n")),
-            ExtraHeader::Allow(methods) => put(&format!("Allow: {methods}\r\n")),
+            ExtraHeader::Location(target) => put(&format!("\r\nLocation: {target}")),
+            ExtraHeader::Allow(methods) => put(&format!("\r\nAllow: {methods}")),
             ExtraHeader::RetryAfter(seconds) => {
-                put(&format!("Retry-After: {seconds}\r\n"))
+                put(&format!("\r\nRetry-After: {seconds}"))
             }
             ExtraHeader::NoSuchRange { len } => {
-                put(&format!("Content-Range: bytes */{len}\r\n"))
+                put(&format!("\r\nContent-Range: bytes */{len}"))
             }
-            ExtraHeader::File { version, part } => {
+            ExtraHeader::File(version) => {
                 // Never later than Date (RFC 9110 section 8.8.2.1).
                 let modified = HttpDate::from(version.modified.min(now));
-                put(&format!("ETag: {version}\r\nLast-Modified: {modified}\r\n"));
-                put("Accept-Ranges: bytes\r\n");
-                if let Some((first, last)) = part {
-                    let len = version.len;
-                    put(&format!("Content-Range: bytes {first}-{last}/{len}\r\n"));
+                put(&format!("\r\nETag: {version}\r\nLast-Modified: {modified}"));
+                put("\r\nAccept-Ranges: bytes");
+                if let (206, Body::File { at, len, .. }) =
+                    (response.status, &response.body)
+                {
+                    let (last, all) = (at + len - 1, version.len);
+                    put(&format!("\r\nContent-Range: bytes {at}-{last}/{all}"));
                 }
             }
         }
         if !context.keep_alive {
-            put("Connection: close\r\n");
+            put("\r\nConnection: close");
         } else if context.version == Version::Http10 {
-            put("Connection: keep-alive\r\n");
+            put("\r\nConnection: keep-alive");
         }
-        put("\r\n");
+        put("\r\n\r\n");
     }
     // ANCHOR_END: head
 }
@@ -331,8 +334,7 @@ impl StatusLineCache {
             };
             if self.status != status || second(self.now) != second(now) {
                 let (reason_phrase, date) = (reason_phrase(status), HttpDate::from(now));
-                self.text =
-                    format!("HTTP/1.1 {status} {reason_phrase}\r\nDate: {date}\r\n");
+                self.text = format!("HTTP/1.1 {status} {reason_phrase}\r\nDate: {date}");
             }
             (self.status, self.now) = (status, now);
         }

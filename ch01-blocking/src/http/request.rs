@@ -64,10 +64,10 @@ pub enum Version {
 pub struct Request<'b> {
     /// What to do.
     pub method: Method,
-    /// The target's path as sent, not yet percent-decoded; `*` for `OPTIONS *`.
-    pub path: &'b str,
-    /// What follows the `?`, if there is one.
-    pub query: Option<&'b str>,
+    /// The target's path as sent: ASCII, not yet percent-decoded; `*` for `OPTIONS *`.
+    pub path: &'b [u8],
+    /// What follows the `?`, if there is one. ASCII.
+    pub query: Option<&'b [u8]>,
     /// The sender's version.
     pub version: Version,
     /// Whether the sender wants the connection to go on (RFC 9112 section 9.3).

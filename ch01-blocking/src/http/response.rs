@@ -114,13 +114,9 @@ pub enum ExtraHeader {
     Allow(&'static str),
     /// `Retry-After`, in seconds.
     RetryAfter(u32),
-    /// `ETag`, `Last-Modified` and `Accept-Ranges`; with a part, `Content-Range` too.
-    File {
-        /// What is sent, or is not sent since the client has it.
-        version: FileVersion,
-        /// The first and the last byte of a part.
-        part: Option<(u64, u64)>,
-    },
+    /// `ETag`, `Last-Modified` and `Accept-Ranges` of what is sent, or is not sent since the
+    /// client has it; with 206, `Content-Range` too.
+    File(FileVersion),
     /// `Content-Range` with 416.
     NoSuchRange {
         /// The length of all of it.

@@ -66,8 +66,8 @@ pub(crate) fn verdicts(
                         head: format!(
                             "{:?} {} {:?} {:?} {} {:?}",
                             request.method,
-                            request.path,
-                            request.query,
+                            request.path.escape_ascii(),
+                            request.query.map(|query| query.escape_ascii().to_string()),
                             request.version,
                             request.keep_alive,
                             request.conditions()

@@ -39,7 +39,7 @@ struct Kept(Arc<Keeps>);
 
 impl Routes for Kept {
     fn respond(&self, request: &Request<'_>) -> Option<Response> {
-        if request.path == "/kept" {
+        if request.path == b"/kept" {
             *self.0.begun.lock().expect("whole") += 1;
             self.0.more.notify_all();
             thread::sleep(KEPT);
