@@ -1,28 +1,28 @@
-//! What a connection can be waiting for, and how long it may.
+//! What a connection can wait for, and how long.
 //!
-//! A deadline is for a whole phase, not for one read: a client that sends a byte
-//! a second must not win a new deadline with each.
+//! A deadline covers a whole phase, not one read: a client that sends one byte per second
+//! must not extend its deadline with each.
 
 use crate::server::parse;
 use clap::Args;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// What a connection waits for. Nearly all of its life is one of these.
+/// What a connection waits for. A connection spends nearly all of its time in one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// The first byte of a request: where a keep-alive connection spends its time.
     Idle,
     /// The rest of a head.
     Head,
-    /// The rest of a content, of which so many bytes have come.
+    /// The rest of a request's content.
     Body {
-        /// Bytes of content so far.
+        /// Bytes of content received so far.
         received: u64,
     },
-    /// The client to take what we send.
+    /// The client to take what the server sends.
     Write,
-    /// The client to notice that we have said our last word.
+    /// The client to close, after the last answer.
     Linger,
 }
 
@@ -53,17 +53,17 @@ pub struct Timeouts {
     pub drain: Duration,
 }
 
-/// Progress, for the write deadline. One byte a second is none.
+/// Bytes that a client must take within one write deadline.
 pub const WRITE_STEP: usize = 16 * 1024;
 
 impl Timeouts {
     // ANCHOR: due
-    /// When a wait that began at `began` has lasted too long.
+    /// Returns the deadline of a wait that began at `began`.
     pub fn due(&self, wait: Wait, began: Instant) -> Instant {
         let within = match wait {
             Wait::Idle => self.idle,
             Wait::Head => self.head,
-            // Every byte received buys the time that it may take at the least rate.
+            // Each byte received extends the time as the lowest allowed rate demands.
             Wait::Body { received } if self.body_rate > 0 => {
                 let earned =
                     Duration::from_millis(received.saturating_mul(1000) / self.body_rate);
@@ -85,58 +85,60 @@ pub fn later(from: Instant, time: Duration) -> Instant {
     from + time.min(LONGEST)
 }
 
-/// Looks within a write deadline. A client stops taking bytes some time between two looks,
-/// and is closed a write deadline after the second: at most a sixteenth late. (At first its
-/// own kernel goes on taking until its buffer is full, so that the first look finds progress.)
-const LOOKS: u32 = 16;
+/// Checks within one write deadline of whether the client takes what it is sent. A client
+/// that stops between two checks is closed one write deadline after the second: at most a
+/// sixteenth late. (At first its kernel takes more until its buffer is full, so the first
+/// check finds progress.)
+const CHECKS: u32 = 16;
 
 impl Timeouts {
-    /// From one look at a client that does not take what it is sent to the next: see
-    /// [`Progress`].
+    /// Returns the time between two checks of a client that does not take what it is sent:
+    /// see [`Progress`].
     pub fn look(&self) -> Duration {
-        self.write / LOOKS
+        self.write / CHECKS
     }
 }
 
-/// Whether a client takes what it is sent.
+/// Measures whether a client takes what it is sent.
 ///
-/// That a write succeeds says little, since the kernel takes much that the client has
-/// not; and that none succeeds says little too, since a writer is woken only when a
-/// third of the kernel's buffer has become free, which for a slow client may be minutes.
-/// So while we cannot write we look now and then how much it has really taken
-/// ([`Transport::unacked_bytes`](crate::stream::Transport::unacked_bytes)). It may come in lumps: a
-/// client's kernel, too, tells of room only when there is a good piece of it.
+/// A successful write proves little, because the kernel buffers much that the client has
+/// not taken. A write that blocks proves little either, because a writer is woken only when
+/// a third of the kernel's buffer is free, which may take minutes for a slow client. So
+/// while a write blocks, the server checks from time to time how much the client has
+/// acknowledged ([`Transport::unacked_bytes`](crate::stream::Transport::unacked_bytes)).
+/// Acknowledgments may arrive in lumps: the client's kernel, too, reports room only when
+/// there is a good deal of it.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// What the client has to fall below, and how many looks ago that was settled.
+    /// The number of unacknowledged bytes to fall below, and the checks since it was set.
     mark: Option<(usize, u32)>,
-    /// Handed to the kernel since the last look.
+    /// Bytes written since the last check.
     wrote: usize,
 }
 
 impl Progress {
-    /// Begins the count, unless it has begun: a write has to wait, while `unacked_bytes`
-    /// lie with the kernel.
+    /// Starts the clock, unless it is running: a write blocks, and `unacked_bytes` are not
+    /// acknowledged.
     pub fn begin(&mut self, unacked_bytes: impl FnOnce() -> usize) {
         if self.mark.is_none() {
             *self = Progress { mark: Some((unacked_bytes(), 0)), wrote: 0 };
         }
     }
 
-    /// So many bytes were handed to the kernel.
+    /// Records that `bytes` were written.
     pub fn wrote(&mut self, bytes: usize) {
         self.wrote += bytes;
     }
 
-    /// It is time for a look: `unacked_bytes` bytes lie with the kernel. Says whether there
-    /// is hope: not if for a whole write deadline less than [`WRITE_STEP`] was taken.
+    /// Checks the client, which has not acknowledged `unacked_bytes`. Returns `false` if it
+    /// has taken fewer than [`WRITE_STEP`] bytes during a whole write deadline.
     pub fn is_enough(&mut self, unacked_bytes: usize) -> bool {
         let wrote = std::mem::take(&mut self.wrote);
         match &mut self.mark {
-            Some((mark, looks)) if *mark + wrote < unacked_bytes + WRITE_STEP => {
+            Some((mark, checks)) if *mark + wrote < unacked_bytes + WRITE_STEP => {
                 *mark += wrote;
-                *looks += 1;
-                *looks < LOOKS
+                *checks += 1;
+                *checks < CHECKS
             }
             mark => {
                 *mark = Some((unacked_bytes, 0));
@@ -146,14 +148,14 @@ impl Progress {
     }
 }
 
-/// A time in whole milliseconds, as most mechanisms take it: rounded up, or the last
-/// millisecond would be spent asking again and again.
+/// Returns a time in whole milliseconds, as most mechanisms take it. It is rounded up:
+/// otherwise the last millisecond would be spent polling again and again.
 pub fn milliseconds(time: Duration) -> u64 {
     let rest = time.subsec_nanos().div_ceil(1_000_000);
     time.as_secs().saturating_mul(1000).saturating_add(rest.into())
 }
 
-/// What is waited for and for how long at most, in words; no time if that is zero.
+/// Describes a wait and its limit in words, for the trace; no limit if it is zero.
 #[derive(Debug)]
 pub struct Describe(pub Wait, pub Duration);
 
@@ -167,7 +169,7 @@ impl fmt::Display for Describe {
                 write!(f, "for more content ({received} bytes so far)")?
             }
             Wait::Write => f.write_str("for room to send")?,
-            Wait::Linger => f.write_str("for the client to leave")?,
+            Wait::Linger => f.write_str("for the client to close")?,
         }
         if within.is_zero() {
             Ok(())
@@ -183,33 +185,33 @@ mod tests {
 
     const FULL: usize = 1_000_000;
 
-    /// Whether a connection is cut off, given the unacknowledged bytes at each look.
-    fn is_cut(looks: &[usize]) -> bool {
+    /// Returns whether a connection is cut off, given the unacknowledged bytes at each check.
+    fn is_cut(checks: &[usize]) -> bool {
         let mut progress = Progress::default();
         progress.begin(|| FULL);
-        looks.iter().any(|&unacked| !progress.is_enough(unacked))
+        checks.iter().any(|&unacked| !progress.is_enough(unacked))
     }
 
     #[test]
     fn nothing_taken_for_a_whole_deadline_is_too_little() {
-        assert!(!is_cut(&[FULL; LOOKS as usize - 1]));
-        assert!(is_cut(&[FULL; LOOKS as usize]));
+        assert!(!is_cut(&[FULL; CHECKS as usize - 1]));
+        assert!(is_cut(&[FULL; CHECKS as usize]));
     }
 
     #[test]
     fn what_is_taken_at_the_last_look_is_enough() {
-        let mut looks = [FULL; LOOKS as usize];
-        looks[LOOKS as usize - 1] -= WRITE_STEP;
+        let mut looks = [FULL; CHECKS as usize];
+        looks[CHECKS as usize - 1] -= WRITE_STEP;
         assert!(!is_cut(&looks));
-        looks[LOOKS as usize - 1] += 1;
+        looks[CHECKS as usize - 1] += 1;
         assert!(is_cut(&looks));
     }
 
     #[test]
     fn a_whole_deadline_follows_what_was_taken() {
-        let mut looks = [FULL - WRITE_STEP; LOOKS as usize + 1]; // taken before the first look
+        let mut looks = [FULL - WRITE_STEP; CHECKS as usize + 1]; // taken before the first look
         assert!(is_cut(&looks));
-        looks[LOOKS as usize] -= WRITE_STEP;
+        looks[CHECKS as usize] -= WRITE_STEP;
         assert!(!is_cut(&looks));
     }
 }

@@ -1,14 +1,13 @@
-//! A process for each client: what Unix servers did first, and the best isolation there
-//! is.
+//! `fork`: a process for each client, as the first Unix servers did it. No other server
+//! isolates its clients as well.
 //!
-//! The parent accepts, forks, and buries its children. It hardly ever speaks to a client.
+//! The parent accepts, forks, and reaps its children. It answers a client only to reject it.
 
 use crate::app::site::Site;
 use crate::connection::handle_connection;
 use crate::deadlines::Timeouts;
 use crate::server::children::Children;
-use crate::server::connections::Admission;
-use crate::server::connections::Connections;
+use crate::server::connections::{Admission, Connections};
 use crate::server::listener::{Accept, Client, Listener};
 use crate::server::options::Options;
 use crate::server::stop::Stop;
@@ -18,14 +17,19 @@ use std::io;
 use std::os::fd::AsFd;
 
 // ANCHOR: run
-/// Serves until `stop`. Only from a process with one thread: see [`sys::fork`].
+/// Serves until `stop`.
+///
+/// # Errors
+///
+/// This process has more than one thread ([`sys::fork`]), a pipe cannot be created, or the
+/// server cannot report that it is ready.
 pub fn run(
     listener: Listener,
     site: &Site,
     options: &Options,
     stop: &Stop,
 ) -> io::Result<()> {
-    sys::require_single_thread()?; // rather now than at each client's fork
+    sys::require_single_thread()?; // report it now, not at the first fork
     let timeouts = options.timeouts();
     let (mut children, mut rejected) = (Children::new()?, 0);
     listener.ready()?;
@@ -38,7 +42,7 @@ pub fn run(
                     on_child_exit(number, site);
                 });
                 if children.count() == 0 {
-                    // A child that was killed has given nothing back.
+                    // A child that was killed has returned nothing to the budget.
                     site.limits.buffered.refill();
                 }
                 continue;
@@ -54,7 +58,7 @@ pub fn run(
         }
         trace!("fork", "a process for it");
         match sys::fork() {
-            // Our copy of the socket is closed with this round.
+            // The parent's copy of the socket is closed at the end of this iteration.
             Ok(Some(child)) => {
                 rejected += usize::from(admission == Admission::Rejected);
                 children.add(child, (client.number, admission));
@@ -63,7 +67,7 @@ pub fn run(
                 drop(listener);
                 run_child(client, admission, site, &timeouts);
             }
-            // No more processes, for now. Those who have one are served on.
+            // No further process for now; existing ones continue.
             Err(error) => {
                 trace!("fork", "failed: {error}");
                 reject_at_once(client, site, &timeouts);
@@ -71,14 +75,14 @@ pub fn run(
         }
     }
     site.drain_all();
-    drop(listener); // who comes now is refused by the kernel
+    drop(listener); // the kernel refuses further connections
     children.drain(timeouts.drain, |(number, _), _| on_child_exit(number, site));
     Ok(())
 }
 // ANCHOR_END: run
 
 // ANCHOR: child
-/// The child's whole life. Its copies of everything end with the process.
+/// Serves one connection in the child process, and exits.
 fn run_child(
     client: Client,
     admission: Admission,
@@ -94,14 +98,14 @@ fn run_child(
 }
 // ANCHOR_END: child
 
-/// The parent's part, when the child is dead.
+/// Counts the connection of a child that has exited as closed.
 fn on_child_exit(number: u64, site: &Site) {
     site.stats.connection_closed();
     trace::set_connection(number);
     trace!("reap", "its process has ended");
 }
 
-/// The parent's one word to a client: it waits for nothing.
+/// Answers 503 from the parent, without waiting for anything.
 fn reject_at_once(client: Client, site: &Site, timeouts: &Timeouts) {
     let connections = Connections::new(site);
     handle_connection(

@@ -1,12 +1,11 @@
-//! One client after another: the simplest server there is, and what it costs.
+//! `iterative`: one client after another.
 //!
-//! While it waits for one client, nobody else is served, not even accepted. They
-//! queue in the kernel's backlog until the one in front leaves.
+//! While the server waits for one client, no other is served, or even accepted: further
+//! connections queue in the kernel's backlog until the first one ends.
 
 use crate::app::site::Site;
 use crate::connection::handle_connection;
-use crate::server::connections::Admission;
-use crate::server::connections::Connections;
+use crate::server::connections::{Admission, Connections};
 use crate::server::listener::{Accept, Listener};
 use crate::server::options::Options;
 use crate::server::stop::Stop;
@@ -17,6 +16,11 @@ use std::thread;
 
 // ANCHOR: run
 /// Serves until `stop`.
+///
+/// # Errors
+///
+/// The thread that waits for the stop cannot be created, or the server cannot report that it
+/// is ready.
 pub fn run(
     listener: Listener,
     site: &Site,
@@ -25,15 +29,15 @@ pub fn run(
 ) -> io::Result<()> {
     let (connections, timeouts) = (Connections::new(site), options.timeouts());
     thread::scope(|scope| {
-        // This thread will be waiting for some client when the time comes to stop, so
-        // another one has to hang up. It never serves.
+        // This thread will be blocked in a read when the stop is requested, so another one
+        // has to shut the connection down. That thread never serves.
         thread::Builder::new().spawn_scoped(scope, || {
             stop.wait();
             connections.drain(timeouts.drain);
         })?;
-        let ready = listener.ready().inspect_err(|_| stop.ask());
+        let ready = listener.ready().inspect_err(|_| stop.request());
         while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
-            // The others can only be another process's: see chapter 2.
+            // Other connections can only be those of other processes: see chapter 2.
             let others = site.stats.connection_opened();
             let admission =
                 Admission::decide(others, usize::MAX, options.max_connections);
@@ -41,7 +45,7 @@ pub fn run(
             handle_connection(&guard, admission, site, &timeouts);
             site.stats.connection_closed();
         }
-        connections.close(); // not before: the last client may have come together with the stop
+        connections.close(); // not earlier: the last connection may have arrived together with the stop
         trace::set_connection(0);
         drop(listener);
         ready

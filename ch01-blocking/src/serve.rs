@@ -1,9 +1,9 @@
-//! The blocking server's heart: one connection, one request after another.
+//! The core of a blocking server: one connection, one request after another.
 //!
-//! It contains nothing but waits. What the bytes mean is decided by
-//! [`Inbox::next`], what to answer by [`Site::respond`], how the answer looks by
-//! [`Outbox::push`]; none of them ever waits. So this function can be laid beside
-//! chapter 3's state machine and chapter 6's `async fn`, which drive the same three.
+//! [`serve`] contains nothing but waits. [`Inbox::next`] decides what the bytes mean,
+//! [`Site::respond`] what to answer, [`Outbox::push`] how the answer looks; none of them ever
+//! waits. Chapter 3's state machine and chapter 6's `async fn` drive the same three, so the
+//! three versions can be compared line by line.
 
 use crate::app::site::Site;
 use crate::deadlines::Wait;
@@ -13,24 +13,26 @@ use crate::stream::Stream;
 use std::io::{self, ErrorKind};
 use std::time::SystemTime;
 
-/// What becomes of a connection when [`serve`] returns.
+/// What happens to a connection after [`serve`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
-    /// Everything is answered, nothing is buffered: it may stay, and whoever serves it may
-    /// take its buffers away until it speaks again.
+    /// Every request is answered and nothing is buffered: the connection stays open, and its
+    /// buffers are free until the next request arrives.
     Idle,
-    /// It got its last answer. Close in stages: see [`linger`].
+    /// The last answer was sent. Close in stages: see [`linger`].
     Linger,
-    /// Nothing is left to say: close.
+    /// Nothing is left to send: close.
     Close,
 }
 
 // ANCHOR: serve
-/// Serves requests until none is left in the buffer, and waits for what it needs for
-/// that.
+/// Serves requests until the buffer holds none, and waits for whatever that needs.
 ///
-/// A client's misbehaviour ends as a refusal or a close. An error means that
-/// the connection is broken, and is of interest to nobody but a trace.
+/// A client's misbehavior leads to a refusal or a close, never to an error.
+///
+/// # Errors
+///
+/// The connection is broken; only the trace reports it.
 pub fn serve(
     stream: &mut impl Stream,
     site: &Site,
@@ -90,7 +92,8 @@ pub fn serve(
 }
 // ANCHOR_END: serve
 
-/// A deadline has passed: without a word between requests, with 408 within one.
+/// Handles a deadline that has passed: closes without an answer between requests, and
+/// answers 408 within one.
 fn too_late(
     stream: &mut impl Stream,
     site: &Site,
@@ -99,13 +102,15 @@ fn too_late(
 ) -> io::Result<After> {
     site.stats.timeouts.add();
     let Some(why) = inbox.too_late() else { return Ok(After::Close) };
-    // If it does not read either, it has been counted already.
+    // A client that does not read either has been counted already.
     refuse(why, stream, site, outbox).or(Ok(After::Close))
 }
 
-/// Says why not. It is the connection's last answer.
-/// An error means that the connection is
-/// broken.
+/// Sends a refusal, the connection's last answer.
+///
+/// # Errors
+///
+/// The connection is broken.
 pub fn refuse(
     why: HttpError,
     stream: &mut impl Stream,
@@ -117,21 +122,22 @@ pub fn refuse(
     Ok(After::Linger)
 }
 
-/// Queues a refusal, and counts it.
+/// Queues a refusal and counts it.
 pub fn push_error(why: HttpError, site: &Site, outbox: &mut Outbox) {
     trace!("refuse", "{}: {}", why.status, why.reason);
     site.stats.refused.add();
     outbox.push_error(why, &SystemTime::now);
 }
 
-/// At most so much is read from a client that has had its last answer.
+/// At most this many bytes are read and dropped after the last answer.
 pub const LINGER_BYTES: usize = 8 << 20;
 
 // ANCHOR: linger
-/// Closes in stages (RFC 9112 section 9.6): stop sending, read on for a bounded
-/// time and amount, and only then let go. Closing a socket while the client still
-/// sends makes the kernel answer with a reset, and a reset may throw away the answer
-/// that the client has not read yet.
+/// Closes in stages (RFC 9112 section 9.6): shuts down the sending side, reads on for a
+/// bounded time and amount, and returns so that the socket can be closed.
+///
+/// If a socket is closed while the client still sends, the kernel sends a reset, and a
+/// reset may destroy the answer that the client has not read yet.
 pub fn linger(stream: &mut impl Stream, inbox: &mut Inbox) -> io::Result<()> {
     stream.shutdown_write()?;
     stream.deadline(Wait::Linger);
@@ -141,7 +147,7 @@ pub fn linger(stream: &mut impl Stream, inbox: &mut Inbox) -> io::Result<()> {
         match stream.fill(inbox) {
             Ok(n) if n > 0 => read += n,
             Err(error) if error.kind() != ErrorKind::TimedOut => return Err(error),
-            Ok(_) | Err(_) => break, // it has left, or it had its time
+            Ok(_) | Err(_) => break, // the client has closed, or the deadline has passed
         }
     }
     Ok(())

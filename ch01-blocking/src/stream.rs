@@ -1,9 +1,9 @@
 //! A connection as `serve` sees it: everything that can wait.
 //!
-//! [`Transport`] moves bytes; later chapters use it without waiting. [`Stream`] adds
-//! waits, and is what chapter 1's [`serve`](crate::serve()) is written against. Here it
-//! is implemented by [`Blocking`], which makes the thread wait; chapter 6 implements it
-//! by parking a coroutine instead, and `serve` does not notice.
+//! [`Transport`] moves bytes; later chapters use it without waiting. [`Stream`] adds the
+//! waits, and chapter 1's [`serve`](crate::serve()) is written against it. Here
+//! [`Blocking`] implements it by blocking the thread. Chapter 6 implements it by parking a
+//! coroutine, and `serve` stays the same.
 
 use crate::deadlines::{Describe, Progress, Timeouts, WRITE_STEP, Wait};
 use crate::http::{BodyStream, Inbox};
@@ -22,25 +22,25 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 // ANCHOR: stream
-/// What moves the bytes of one connection. Where a call would have to wait, it waits,
-/// or fails with [`ErrorKind::WouldBlock`]: that is up to the socket's mode.
+/// Moves the bytes of one connection. A call that cannot make progress blocks or fails
+/// with [`ErrorKind::WouldBlock`], depending on the socket's mode.
 pub trait Transport: Write {
-    /// Receives into the buffer. Says how many bytes came; 0 means that no more will.
+    /// Receives into the buffer. Returns the number of bytes; 0 means end of file.
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize>;
 
-    /// Sends a part of a file, without a copy through our memory where the system can.
-    /// Says how many bytes went; 0 means that the file ends before `at`.
+    /// Sends a part of a file, without a copy through user space where the system can.
+    /// Returns the number of bytes sent; 0 means that the file ends before `at`.
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize>;
 
-    /// Says the last word: the client reads an end of file behind what was sent.
+    /// Shuts down the sending side: the client reads an end of file after what was sent.
     fn shutdown_write(&mut self) -> io::Result<()>;
 
-    /// Bytes that were sent and that the client has not taken yet.
+    /// Returns the number of bytes that were sent and that the client has not acknowledged.
     fn unacked_bytes(&self) -> usize;
 
-    /// Waits for the next piece of a live content. Nothing means that it is over. Only
-    /// chapter 6 knows how to wait for two at once, the client and the source; other
-    /// servers cut such an answer off behind its head.
+    /// Waits for the next piece of a streamed body, and appends it to `_content`; an empty
+    /// piece means the end. Only chapter 6 can wait for two at once, the client and the
+    /// source. Other servers end such an answer after its head.
     fn more(
         &mut self,
         _source: &mut dyn BodyStream,
@@ -50,39 +50,43 @@ pub trait Transport: Write {
     }
 }
 
-/// A connection whose every call may wait. One that has waited too long fails with
+/// A connection whose calls may all wait. A call that has waited too long fails with
 /// [`ErrorKind::TimedOut`].
 pub trait Stream: Transport {
-    /// Says what the next [`fill`](Transport::fill) waits for. The clock starts when the
-    /// kind of wait changes, and goes on as long as it stays the same.
+    /// Sets what the next [`fill`](Transport::fill) waits for. The clock starts when the
+    /// kind of wait changes, and keeps running while it stays the same.
     fn deadline(&mut self, wait: Wait);
 
-    /// Lets time pass, for `/sleep`.
+    /// Waits for `time`, for `/sleep`.
     fn sleep(&mut self, time: Duration) -> io::Result<()>;
 }
 
 // ANCHOR_END: stream
 
-/// A stream that makes its thread wait: a socket in the mode in which it was born.
+/// A stream that blocks its thread, over a blocking socket.
 ///
-/// The kernel keeps the deadlines, by SO_RCVTIMEO and SO_SNDTIMEO (socket(7)).
-/// They are for one call, so within a phase of several reads the time that is left
-/// is set anew before each: one more system call, but only for those who dawdle.
-/// A request that comes in one piece costs one read and one write.
+/// The kernel keeps the deadlines, by SO_RCVTIMEO and SO_SNDTIMEO (socket(7)). They apply
+/// to one call, so within a phase of several reads the remaining time is set before each:
+/// one more system call, but only for a client that sends in pieces. A request that
+/// arrives in one piece costs one read and one write.
 #[derive(Debug)]
 pub struct Blocking<'a> {
     guard: &'a ConnectionGuard<'a>,
     timeouts: &'a Timeouts,
     wait: Wait,
     began: Instant,
-    /// The SO_RCVTIMEO that is set now.
+    /// The SO_RCVTIMEO that is set at present.
     receive_within: Duration,
     /// Whether the client takes what it is sent.
     progress: Progress,
 }
 
 impl<'a> Blocking<'a> {
-    /// A stream for an accepted connection, waiting for its first request.
+    /// Returns a stream for an accepted connection, which waits for its first request.
+    ///
+    /// # Errors
+    ///
+    /// Those of setsockopt(2).
     pub fn new(
         guard: &'a ConnectionGuard<'a>,
         timeouts: &'a Timeouts,
@@ -99,11 +103,11 @@ impl<'a> Blocking<'a> {
         })
     }
 
-    /// Has the kernel end the next read when the phase has lasted too long. Returns the
-    /// time that is left, which is zero when it has.
+    /// Makes the kernel end the next read at the deadline of the phase. Returns the time
+    /// that is left, which is zero when the deadline has passed.
     fn arm_read_timeout(&mut self) -> io::Result<Duration> {
         let within = match self.wait {
-            Wait::Idle => self.timeouts.idle, // one read only, so the clock need not be asked
+            Wait::Idle => self.timeouts.idle, // a single read, so the clock is not needed
             wait => self
                 .timeouts
                 .due(wait, self.began)
@@ -124,17 +128,17 @@ impl<'a> Blocking<'a> {
         ErrorKind::TimedOut.into()
     }
 
-    /// Writes, up to `most` bytes, until the client has taken some or has taken too
-    /// long.
+    /// Writes at most `most` bytes. Blocks until the kernel has accepted some, or until the
+    /// write deadline.
     fn write_with(
         &mut self,
         most: usize,
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            // A long write may have to wait, and costs enough that this call does not count.
-            // Where a short one has to wait, the first look begins the count, so that the
-            // deadline is a look late.
+            // A long write may block, and costs so much that this call does not matter. For a
+            // short one that blocks, the first check starts the clock, so its deadline is
+            // one check late.
             if most > WRITE_STEP {
                 let socket = self.guard.entry.socket.as_fd();
                 self.progress.begin(|| sys::unacked_bytes(socket));
@@ -151,10 +155,11 @@ impl<'a> Blocking<'a> {
         }
     }
 
-    /// What a write reports, unless the client has taken too little for too long.
+    /// Returns the number of bytes written, or `TimedOut` if the client has taken too little
+    /// for a whole write deadline.
     ///
-    /// A blocking write that falls short was ended by SO_SNDTIMEO, which is set to the
-    /// time between two looks. Only then [`Progress`] is asked.
+    /// A blocking write that falls short was ended by SO_SNDTIMEO, which is set to the time
+    /// between two checks. Only then is [`Progress`] consulted.
     fn written(
         &mut self,
         wrote: io::Result<usize>,
@@ -185,15 +190,15 @@ impl<'a> Blocking<'a> {
 impl Transport for Blocking<'_> {
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         loop {
-            let within = self.arm_read_timeout()?; // before we are idle: then the signal may change it
+            let within = self.arm_read_timeout()?; // before `idle` is set: a signal may change it then
             let (entry, idle) = (&self.guard.entry, self.wait == Wait::Idle);
-            // First say that we are idle, then look whether the server stops; the
-            // roster does it the other way round. So one of the two sees the other.
+            // First set `idle`, then check whether the server stops; `Connections::drain`
+            // does it in the other order. So one of the two sees the other.
             entry.idle.store(idle, SeqCst);
             if idle && self.guard.connections.is_draining() {
                 entry.idle.store(false, SeqCst);
                 if entry.no_pending_input() {
-                    return Ok(0); // as if the client had said goodbye
+                    return Ok(0); // as if the client had closed
                 }
             }
             // A deadline that has passed while this process was stopped, or had no processor,
@@ -206,9 +211,9 @@ impl Transport for Blocking<'_> {
             };
             entry.idle.store(false, SeqCst);
             match received {
-                // It had begun to speak when the server hung up. To call its request cut
-                // off would be a lie, and without an answer it may ask again (RFC 9112
-                // section 9.3.1).
+                // The server shut the socket down in the middle of a request. The client did
+                // not cut it off, so 400 would be false; without an answer it may retry
+                // (RFC 9112 section 9.3.1).
                 Ok(0) if !idle && entry.closed_by_server.load(SeqCst) => {
                     return Err(ErrorKind::ConnectionAborted.into());
                 }
@@ -232,7 +237,7 @@ impl Transport for Blocking<'_> {
                     if !(idle && self.guard.connections.is_draining()) {
                         return Err(self.too_late());
                     }
-                    // It was not its deadline, but the stop.
+                    // The stop has ended the read, not the deadline.
                 }
                 Err(error) => return Err(error),
             }
@@ -240,8 +245,7 @@ impl Transport for Blocking<'_> {
     }
 
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
-        // The kernel sends a file in pieces of this size, and SO_SNDTIMEO is for each
-        // of them.
+        // The kernel sends a file in pieces of this size, and SO_SNDTIMEO applies to each.
         let len = len.min(64 * 1024) as usize;
         self.write_with(len, |socket| send_file(socket, file, at, len))
     }
@@ -273,8 +277,8 @@ impl Stream for Blocking<'_> {
 
 impl Write for Blocking<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // The Rust runtime ignores SIGPIPE, so a client that has gone is an error
-        // (EPIPE) and not a signal that ends the process (send(2)).
+        // The Rust runtime ignores SIGPIPE, so a write to a closed connection is an error
+        // (EPIPE) and not a signal that kills the process (send(2)).
         self.write_with(bytes.len(), |mut socket| socket.write(bytes))
     }
 
@@ -283,7 +287,13 @@ impl Write for Blocking<'_> {
     }
 }
 
-/// sendfile(2): the kernel moves the pages of the file to the socket by itself.
+/// Sends at most `len` bytes of a file from offset `at`, with sendfile(2): the kernel moves
+/// the pages to the socket itself. Returns the number of bytes sent.
+///
+/// # Errors
+///
+/// Those of sendfile(2). Where it does not support the file or is not allowed, the bytes are
+/// copied instead.
 #[cfg(target_os = "linux")]
 pub fn send_file(
     socket: &impl AsFd,
@@ -292,11 +302,10 @@ pub fn send_file(
     len: usize,
 ) -> io::Result<usize> {
     let mut from = at.try_into().map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
-    // More than this in one call would keep other clients waiting where one thread
-    // serves them all.
+    // Where one thread serves all connections, a larger piece would delay the others.
     match nix::sys::sendfile::sendfile64(socket, file, Some(&mut from), len.min(1 << 20))
     {
-        // Not from this file system, or not in this sandbox.
+        // Not supported for this file system, or not allowed in this sandbox.
         Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EPERM) => {
             copy_file(socket, file, at, len)
         }
@@ -304,7 +313,7 @@ pub fn send_file(
     }
 }
 
-/// Where sendfile is another call, or none.
+/// Sends at most `len` bytes of a file from offset `at`: on this system by copying.
 #[cfg(not(target_os = "linux"))]
 pub fn send_file(
     socket: &impl AsFd,
@@ -315,8 +324,8 @@ pub fn send_file(
     copy_file(socket, file, at, len)
 }
 
-/// Sends a part of a file through our memory, which is slower and always works. The memory is
-/// not the stack's: a coroutine has little of that.
+/// Sends a part of a file by way of a buffer, which is slower and always works. The buffer is
+/// on the heap, because a coroutine's stack is small.
 #[cold]
 fn copy_file(socket: &impl AsFd, file: &File, at: u64, len: usize) -> io::Result<usize> {
     let mut bytes = vec![0; len.min(WRITE_STEP)];
@@ -324,7 +333,7 @@ fn copy_file(socket: &impl AsFd, file: &File, at: u64, len: usize) -> io::Result
     Ok(send(socket.as_fd().as_raw_fd(), &bytes[..read], MsgFlags::empty())?)
 }
 
-/// Calls again for as long as a signal has interrupted the call (EINTR, signal(7)).
+/// Repeats a call until it is not interrupted by a signal (EINTR, signal(7)).
 pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
@@ -342,7 +351,7 @@ mod tests {
     fn a_call_is_made_until_no_signal_interrupts_it() {
         let mut calls = [Err(libc::EINTR), Err(libc::EINTR), Ok(7), Ok(8)].into_iter();
         let mut call = || {
-            let result = calls.next().expect("not so often");
+            let result = calls.next().expect("at most four calls");
             result.map_err(io::Error::from_raw_os_error)
         };
         assert_eq!(uninterrupted(&mut call).expect("the third succeeds"), 7);

@@ -1,10 +1,8 @@
-//! A thread for each client: each may wait as long as it likes, and only its own thread
-//! waits with it.
+//! `thread`: a thread for each client. A slow client blocks its own thread only.
 
 use crate::app::site::Site;
 use crate::connection::handle_connection;
-use crate::server::connections::Admission;
-use crate::server::connections::Connections;
+use crate::server::connections::{Admission, Connections};
 use crate::server::listener::{Accept, Listener};
 use crate::server::options::Options;
 use crate::server::stop::Stop;
@@ -14,12 +12,16 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread;
 
-/// Address space for a thread's stack; memory is only taken for the pages that are
+/// Address space of a thread's stack, in bytes. Memory is used only for pages that are
 /// touched.
 pub const STACK: usize = 256 * 1024;
 
 // ANCHOR: run
 /// Serves until `stop`.
+///
+/// # Errors
+///
+/// The server cannot report that it is ready.
 pub fn run(
     listener: Listener,
     site: &Site,
@@ -46,9 +48,9 @@ pub fn run(
                     handle_connection(&theirs, theirs.admission, site, timeouts);
                     site.stats.connection_closed();
                 });
-            // No more threads, for now. Those who have one are served on.
+            // No further thread for now; existing ones continue.
             if let Err(error) = spawned {
-                trace!("thread", "none to be had: {error}");
+                trace!("thread", "cannot be created: {error}");
                 handle_connection(&guard, Admission::RejectedAtOnce, site, timeouts);
                 site.stats.connection_closed();
             }
@@ -56,7 +58,7 @@ pub fn run(
         trace::set_connection(0);
         connections.close();
         site.drain();
-        drop(listener); // who comes now is refused by the kernel
+        drop(listener); // the kernel refuses further connections
         connections.drain(timeouts.drain);
     });
     Ok(())

@@ -73,7 +73,7 @@ pub fn run(
             queue.end();
         })
         .inspect_err(|_| queue.close())?;
-        let ready = listener.ready().inspect_err(|_| stop.ask());
+        let ready = listener.ready().inspect_err(|_| stop.request());
         while own.when_busy == WhenBusy::Refuse || queue.wait_for_room() {
             let Accept::Client(client) = listener.accept(stop.as_fd(), None) else {
                 break;

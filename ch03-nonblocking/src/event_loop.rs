@@ -309,7 +309,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     // ANCHOR: stop
     /// Lets nobody in any more, and lets those who are here finish.
     fn stop(&mut self) {
-        if !self.stop.is_asked() {
+        if !self.stop.is_requested() {
             return; // events are hints, and a stop cannot be undone
         }
         let Some(listener) = self.listener.take() else { return };

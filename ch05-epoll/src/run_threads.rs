@@ -58,7 +58,7 @@ struct StopOnDrop<'s>(&'s Stop);
 
 impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.ask();
+        self.0.request();
     }
 }
 // ANCHOR_END: run_threads

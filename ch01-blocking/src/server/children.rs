@@ -1,4 +1,4 @@
-//! The processes that a server has made, and how it buries them.
+//! The child processes of a server: how it notices their exit, reaps and stops them.
 
 use crate::deadlines::later;
 use crate::server::stop::is_readable;
@@ -10,95 +10,99 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// Processes that serve, and a pipe that SIGCHLD rings.
+/// A set of child processes, and a pipe that SIGCHLD writes to.
 #[derive(Debug)]
 pub struct Children<T> {
-    /// Each with what its parent knows of it.
-    living: HashMap<Pid, T>,
+    /// Each child with the value that its parent attached to it.
+    running: HashMap<Pid, T>,
     wake_read: OwnedFd,
 }
 
 impl<T> Children<T> {
-    /// Nobody yet.
+    /// Returns an empty set.
+    ///
+    /// # Errors
+    ///
+    /// Those of pipe(2) and sigaction(2).
     pub fn new() -> io::Result<Children<T>> {
         let (wake_read, wake_write) = sys::pipe()?;
         sys::write_on_signals(wake_write, &[Signal::SIGCHLD])?;
-        Ok(Children { living: HashMap::new(), wake_read })
+        Ok(Children { running: HashMap::new(), wake_read })
     }
 
-    /// Readable when a child has ended.
+    /// Returns the descriptor that becomes readable when a child has exited.
     pub fn wake_fd(&self) -> BorrowedFd<'_> {
         self.wake_read.as_fd()
     }
 
-    /// How many live.
+    /// Returns the number of children that have not been reaped.
     pub fn count(&self) -> usize {
-        self.living.len()
+        self.running.len()
     }
 
-    /// A child has been made.
+    /// Adds a child.
     pub fn add(&mut self, child: Pid, known: T) {
-        self.living.insert(child, known);
+        self.running.insert(child, known);
     }
 
-    /// Empties the wake-up pipe, and returns whether a child has died. Call this first, then
-    /// [`reap`](Children::reap): a child that dies in between makes the pipe readable again.
+    /// Empties the wake-up pipe, and returns whether a child has exited. Call this first, then
+    /// [`reap`](Children::reap): a child that exits in between makes the pipe readable again.
     pub fn drain_wakeups(&self) -> bool {
-        let mut rings = [0; 64];
-        let mut rang = false;
-        while matches!(nix::unistd::read(&self.wake_read, &mut rings), Ok(n) if n > 0) {
-            rang = true;
+        let mut bytes = [0; 64];
+        let mut woken = false;
+        while matches!(nix::unistd::read(&self.wake_read, &mut bytes), Ok(n) if n > 0) {
+            woken = true;
         }
-        rang
+        woken
     }
 
     // ANCHOR: reap
-    /// Reaps the children that have ended. One SIGCHLD may stand for several: signals do
-    /// not queue.
+    /// Reaps the children that have exited, and calls `on_exit` for each. One SIGCHLD may
+    /// stand for several exits: signals do not queue.
     pub fn reap(&mut self, mut on_exit: impl FnMut(T, WaitStatus)) {
         while let Some((child, status)) = self.reap_one() {
-            if let Some(known) = self.living.remove(&child) {
+            if let Some(known) = self.running.remove(&child) {
                 on_exit(known, status);
             }
         }
     }
 
-    /// Reaps one child that this set knows, and none that it does not: a process keeps the
-    /// children of the program that it was before (execve(2)), and a library waits for its
-    /// own.
+    /// Reaps one child of this set, and none that does not belong to it: a process keeps its
+    /// children across execve(2), and a library may wait for children of its own.
     fn reap_one(&self) -> Option<(Pid, WaitStatus)> {
         let reap = |&child: &Pid| match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
             Ok(status) => Some((status.pid()?, status)),
             Err(_) => None,
         };
         match sys::ended_child() {
-            Some(child) if self.living.contains_key(&child) => reap(&child),
-            // An unknown child hides the known ones that ended after it: each is asked.
-            Some(_) => self.living.keys().find_map(reap),
+            Some(child) if self.running.contains_key(&child) => reap(&child),
+            // An unknown child hides the known ones that exited after it, so each is tried.
+            Some(_) => self.running.keys().find_map(reap),
             None => None,
         }
     }
     // ANCHOR_END: reap
 
-    /// Tells everybody to finish, and ends those who do not.
+    /// Sends SIGTERM to all children, waits for them for at most `within`, and kills the
+    /// rest. Calls `on_exit` for each child that exits in time.
     pub fn drain(&mut self, within: Duration, mut on_exit: impl FnMut(T, WaitStatus)) {
         let deadline = later(Instant::now(), within);
         trace::set_connection(0);
         trace!(
             "stop",
             "{} processes, {:.1} s to finish",
-            self.living.len(),
+            self.running.len(),
             within.as_secs_f64()
         );
         self.signal(Signal::SIGTERM);
         self.reap(&mut on_exit);
-        while !self.living.is_empty() {
+        while !self.running.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                trace!("stop", "{} processes cut off", self.living.len());
+                trace!("stop", "{} processes cut off", self.running.len());
                 self.signal(Signal::SIGKILL);
-                for &child in self.living.keys() {
-                    let _ = waitpid(child, None); // it cannot have been reaped before
+                for &child in self.running.keys() {
+                    let _ = waitpid(child, None); // it cannot have been reaped yet
                 }
                 return;
             }
@@ -109,8 +113,8 @@ impl<T> Children<T> {
     }
 
     fn signal(&self, signal: Signal) {
-        for &child in self.living.keys() {
-            // Not reaped yet, so the number is still its own.
+        for &child in self.running.keys() {
+            // The child is not reaped yet, so its process ID has not been reused.
             let _ = sys::kill(child, signal);
         }
     }

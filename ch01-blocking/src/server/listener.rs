@@ -1,5 +1,6 @@
-//! The listening socket, and everything that can go wrong when a client arrives.
+//! The listening socket, and everything that can go wrong when a client connects.
 
+pub use crate::server::stop::ACCEPT_BACKOFF;
 use crate::server::stop::is_readable;
 use crate::server::sys;
 pub use crate::server::sys::Mode;
@@ -14,20 +15,16 @@ use std::sync::atomic::{
     AtomicUsize,
     Ordering::{Relaxed, SeqCst},
 };
-use std::time::Duration;
 
-/// How many connections the kernel may complete before we accept them. It takes
-/// the smaller of this and `net.core.somaxconn` (listen(2)).
+/// The backlog: connections that the kernel completes before the server accepts them. The
+/// kernel uses the smaller of this and `net.core.somaxconn` (listen(2)).
 const BACKLOG: i32 = 4096;
-
-/// How long accepting rests when the system is out of descriptors.
-pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// A socket that clients connect to.
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
-    /// How many clients were accepted, by all processes that share the socket.
+    /// Connections accepted so far, by all processes that share the socket.
     accepted: &'static AtomicUsize,
     readiness: Arc<Readiness>,
 }
@@ -52,7 +49,7 @@ enum Report {
     Parent(File),
 }
 
-/// A client that has just arrived.
+/// A connection that was just accepted.
 #[derive(Debug)]
 pub struct Client {
     /// The connection.
@@ -61,10 +58,10 @@ pub struct Client {
     pub number: u64,
 }
 
-/// What [`Listener::accept`] has met.
+/// The outcome of [`Listener::accept`].
 #[derive(Debug)]
 pub enum Accept {
-    /// A client.
+    /// A connection.
     Client(Client),
     /// One of the other descriptors is readable.
     Other,
@@ -73,15 +70,16 @@ pub enum Accept {
 impl Listener {
     /// Listens on an address; port 0 lets the kernel choose.
     ///
-    /// An error is the system's: the address is taken, not this machine's, or not for us
-    /// (bind(2)).
+    /// # Errors
+    ///
+    /// Those of bind(2): the address is in use, not of this machine, or not permitted.
     pub fn bind(address: SocketAddr) -> io::Result<Listener> {
         let socket = Listener::open(&address.into(), |_| Ok(()))?;
         let readiness = Readiness::of(1, Report::Nothing);
         Ok(Listener { socket, accepted: sys::shared()?, readiness })
     }
 
-    /// Has [`ready`](Listener::ready) print the address on standard output.
+    /// Makes [`ready`](Listener::ready) print the address on standard output.
     pub fn announced(self) -> Listener {
         Listener { readiness: Readiness::of(1, Report::Line), ..self }
     }
@@ -95,8 +93,8 @@ impl Listener {
     }
 
     // ANCHOR: ready
-    /// Reports that this listener's clients can be served: all that a start needs exists. The
-    /// last of the listeners that were made from one another says so to the outside.
+    /// Reports that this listener's connections can be served: everything that a start needs
+    /// exists. The last of the listeners that were made from one another makes the report.
     ///
     /// # Errors
     ///
@@ -136,36 +134,39 @@ impl Listener {
         // A server that restarts must not wait for old connections in TIME_WAIT (TLPI
         // 61.10).
         socket.set_reuse_address(true)?;
-        // An answer is one write; there is nothing that Nagle's algorithm could gather,
-        // only something that it could delay. Accepted sockets inherit this.
+        // An answer is one write: Nagle's algorithm would have nothing to gather and could
+        // only delay it. Accepted sockets inherit the option.
         socket.set_tcp_nodelay(true)?;
-        // A byte sent as urgent data stays where it was sent. Taken out, as is the default,
-        // the same bytes would be one request to us and another to whoever looks on (RFC
-        // 6093 section 6). Accepted sockets inherit this, too.
+        // Urgent data stays in its place in the stream. By default it is taken out, and the
+        // same bytes could be one request to this server and another to a proxy or firewall
+        // in front of it (RFC 6093 section 6). Accepted sockets inherit the option.
         socket.set_out_of_band_inline(true)?;
         before_bind(&socket)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)?;
-        // A client may leave between poll and accept; then a blocking accept would
-        // hang.
+        // A client may close between poll and accept; a blocking accept would then hang.
         socket.set_nonblocking(true)?;
         Ok(socket)
     }
 
-    /// The address that clients connect to.
+    /// Returns the address that clients connect to.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()?.as_socket().ok_or_else(|| ErrorKind::Unsupported.into())
     }
 
-    /// The same socket once more, for another thread.
-    /// An error means that there are no descriptors left.
+    /// Returns another handle to the same socket, for another thread.
+    ///
+    /// # Errors
+    ///
+    /// No descriptor is left.
     pub fn shared(&self) -> io::Result<Listener> {
         Ok(self.with(self.socket.try_clone()?))
     }
 
-    /// Another socket at the same address, with a queue of its own; the kernel deals
-    /// clients out among all that have been made so (SO_REUSEPORT, socket(7)). Only after
-    /// the first was bound alone: so a second server at this address still fails to start.
+    /// Returns another socket at the same address with an accept queue of its own; the
+    /// kernel distributes connections over all such sockets (SO_REUSEPORT, socket(7)). The
+    /// first was bound without the option, so a second server at this address still fails
+    /// to start.
     #[cfg(target_os = "linux")]
     pub fn sibling(&self) -> io::Result<Listener> {
         self.socket.set_reuse_port(true)?;
@@ -175,28 +176,28 @@ impl Listener {
         Ok(self.with(socket))
     }
 
-    /// One more listener of the same server.
+    /// Returns one more listener of the same server.
     fn with(&self, socket: Socket) -> Listener {
         self.readiness.missing.fetch_add(1, SeqCst);
         let (accepted, readiness) = (self.accepted, self.readiness.clone());
         Listener { socket, accepted, readiness }
     }
 
-    /// Stops listening for every process that shares the socket: shutdown(2) does, on
-    /// Linux. Elsewhere the kernel lets clients in until the last process has closed it.
+    /// Stops listening for every process that shares the socket: on Linux shutdown(2) does
+    /// this. Elsewhere the kernel accepts connections until the last process has closed it.
     pub fn close_for_all(self) {
         let _ = self.socket.shutdown(Shutdown::Read);
     }
 
-    /// Waits for a client, or for one of the other descriptors to become readable,
-    /// which goes first. It never fails: whatever accept(2) reports is the
-    /// misfortune of one client, or passes.
+    /// Blocks until a client connects or one of the other descriptors becomes readable,
+    /// which has precedence. Never fails: an error of accept(2) concerns one client, or is
+    /// temporary.
     pub fn accept(
         &self,
         stop: BorrowedFd<'_>,
         wake_read: Option<BorrowedFd<'_>>,
     ) -> Accept {
-        let wake_read = wake_read.unwrap_or(stop); // asking twice about the same one does no harm
+        let wake_read = wake_read.unwrap_or(stop); // polling one descriptor twice does no harm
         loop {
             if let [true, ..] | [_, true, _] =
                 is_readable(&[stop, wake_read, self.socket.as_fd()], None)
@@ -206,7 +207,7 @@ impl Listener {
             match self.accept_now(Mode::Blocking) {
                 Ok(Some(client)) => return Accept::Client(client),
                 Ok(None) => {}
-                // Another process has closed it for all: a stop that will be told soon.
+                // Another process has closed the listener for all: the stop will follow.
                 Err(error) if error.kind() == ErrorKind::InvalidInput => {
                     return Accept::Other;
                 }
@@ -222,17 +223,20 @@ impl Listener {
         }
     }
 
-    /// The next client whose connection is complete, if there is one. It never waits.
+    /// Accepts the next completed connection, or returns `None` if there is none. Never
+    /// blocks.
     ///
-    /// An error means that every place which connections are kept in is full (EMFILE,
-    /// ENFILE, ENOBUFS, ENOMEM). The client stays in the backlog, so that trying again
-    /// at once would only burn the processor: rest for a [`ACCEPT_BACKOFF`].
+    /// # Errors
+    ///
+    /// EMFILE, ENFILE, ENOBUFS or ENOMEM: descriptors or memory are exhausted. The
+    /// connection stays in the backlog, so trying again at once would only burn the
+    /// processor: pause for [`ACCEPT_BACKOFF`].
     pub fn accept_now(&self, mode: Mode) -> io::Result<Option<Client>> {
         let socket = loop {
             match sys::accept(self.socket.as_fd(), mode) {
                 Ok(socket) => break socket,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-                // Interrupted; or a client that left while it waited (accept(2)).
+                // Interrupted, or the client closed while it was queued (accept(2)).
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -269,7 +273,7 @@ mod tests {
     use super::*;
     use std::io::Read;
 
-    /// What is sent is what is read, and in that order.
+    /// Bytes are read in the order in which they were sent.
     #[test]
     fn urgent_data_stays_in_its_place() -> io::Result<()> {
         let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
@@ -278,10 +282,10 @@ mod tests {
         socket2::SockRef::from(&client).send_out_of_band(b"t")?;
         client.write_all(b"wo")?;
         drop(client);
-        let mut came = String::new();
+        let mut received = String::new();
         let accepted = listener.accept_now(Mode::Blocking)?.expect("it has connected");
-        (&accepted.socket).read_to_string(&mut came)?;
-        assert_eq!(came, "one, two");
+        (&accepted.socket).read_to_string(&mut received)?;
+        assert_eq!(received, "one, two");
         Ok(())
     }
 }

@@ -1,23 +1,23 @@
-//! The log: lines on standard error, none of which is waited for.
+//! The log: lines on standard error, written without ever blocking.
 //!
 //! Standard error may be a pipe whose reader is slow, or has stopped. write(2) to a full pipe
-//! blocks (pipe(7)), and a thread that blocks there serves no client and hears no signal to
-//! stop; if it is an event loop's, no client is served at all. So a line for which there is no
-//! room is dropped, and the next one that fits says how many were.
+//! blocks (pipe(7)), and a thread that blocks there neither serves its connection nor notices
+//! the stop; an event loop that blocks there serves no connection at all. So a line for which
+//! there is no room is dropped, and the next line that fits says how many were dropped.
 //!
-//! The usual way not to block, O_NONBLOCK, is closed: that flag belongs to the open file, which
-//! the shell and its other programs share (fcntl(2), F_SETFL).
+//! O_NONBLOCK, the usual way to avoid blocking, is no option: the flag belongs to the open
+//! file, which the shell and its other programs share (fcntl(2), F_SETFL).
 
 use crate::server::sys;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Lines that were dropped since the last one that was written.
+/// Lines dropped since the last line that was written.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Writes one line, or drops it. One write for each line, so that the lines of many threads and
-/// processes do not mix.
+/// Writes one line, or drops it if there is no room. Each line is one write, so that the lines
+/// of several threads and processes do not mix.
 pub fn line(text: &str) {
     let dropped = DROPPED.swap(0, Relaxed);
     let text = match dropped {

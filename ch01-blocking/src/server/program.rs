@@ -1,4 +1,4 @@
-//! What every server binary does before it serves: options, descriptors, a socket,
+//! The start of every server binary: options, the descriptor limit, the listening socket,
 //! signals.
 
 use crate::app::site::Site;
@@ -23,20 +23,20 @@ use std::process::ExitCode;
     max_term_width = 100
 )]
 pub struct Cli<O: Args = Options> {
-    /// The options that every server has, or those and its own.
+    /// The options that every server has, or those and the server's own.
     #[command(flatten)]
     pub options: O,
 }
 
-/// Starts a server and runs it to its end. `run` says when it is [ready](Listener::ready):
-/// then the address is printed on standard output. If that is never, one line on standard
-/// error says why.
+/// Starts a server, runs it to its end, and returns the program's exit status.
+///
+/// When `run` reports that it is [ready](Listener::ready), the address is printed on standard
+/// output. If it fails, one line on standard error says why.
 pub fn start<O: AsRef<Options>>(
     options: &O,
     run: impl FnOnce(Listener, &Site, &O, &Stop) -> io::Result<()>,
 ) -> ExitCode {
-    // One line, and no backtrace: a panic costs one connection, and who reads our
-    // standard error is not to pay more.
+    // One line and no backtrace: a panic costs one connection, so it is worth one line.
     panic::set_hook(Box::new(|panic| {
         log::line(&panic.to_string().replace('\n', " "));
     }));
@@ -51,7 +51,7 @@ pub fn start<O: AsRef<Options>>(
     }
 }
 
-/// A server whose mechanism this system does not have says so, and ends.
+/// Reports that this system lacks the server's mechanism, and returns a failure.
 pub fn missing(mechanism: &str, system: &str) -> ExitCode {
     fail(&format!(
         "this system has no {mechanism}: that is for {system}; try another server of the book"
@@ -83,7 +83,7 @@ fn prepare(options: &Options) -> Result<(Listener, Site, Stop), String> {
     Ok((listener.announced(), site, stop))
 }
 
-/// What can be done about an error, where the system has refused something for want of it.
+/// Returns advice about an error that means that a resource is exhausted, or nothing.
 fn advice(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EMFILE) => "; allow it more descriptors (ulimit -n)",
@@ -96,9 +96,11 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// The soft limit (often 1024) is for programs that still use select. The hard one is
-/// what the system means; where that is no number (macOS), 10240 is what it takes. If
-/// neither is granted, the server makes do with what it has.
+/// Raises the soft limit on descriptors to the hard limit.
+///
+/// The soft limit (often 1024) protects programs that still use select. Where the hard limit
+/// is unlimited (macOS), 10240 is the most that is granted. If neither is granted, the limit
+/// stays as it is.
 pub fn raise_descriptor_limit() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
@@ -106,7 +108,8 @@ pub fn raise_descriptor_limit() {
     }
 }
 
-/// The command line, or one line that says what is wrong with it and the end.
+/// Returns the parsed command line. If it is wrong, prints one line that says why and exits
+/// with status 2.
 pub fn options<C: Parser>() -> C {
     C::try_parse().unwrap_or_else(|error| {
         if !error.use_stderr() {

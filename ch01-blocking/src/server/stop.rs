@@ -1,23 +1,22 @@
-//! Stopping: a pipe that everything which waits can wait for as well.
+//! The orderly stop: a pipe that every waiting mechanism can watch.
 //!
-//! A signal handler may do next to nothing, but it may write a byte to a pipe
-//! (TLPI 63.5.2, the self-pipe trick). Whoever waits, by whatever
-//! mechanism, watches the other end beside its sockets. Nobody reads the byte, so
-//! the pipe stays readable, for every thread and every process.
+//! A signal handler may do very little, but it may write a byte to a pipe (TLPI 63.5.2, the
+//! self-pipe trick). Every thread that waits, by whatever mechanism, watches the other end
+//! beside its sockets. The byte is never read, so the pipe stays readable for every thread
+//! and every process.
 //!
 //! ```
 //! use ch01_blocking::Stop;
 //!
-//! let (stop, stopper) = Stop::pipe()?;
-//! assert!(!stop.is_asked());
-//! stopper.stop()?;
-//! assert!(stop.is_asked()); // and it stays so, for whoever looks
+//! let (stop, trigger) = Stop::pipe()?;
+//! assert!(!stop.is_requested());
+//! trigger.stop()?;
+//! assert!(stop.is_requested()); // and it stays requested
 //! stop.wait();
 //! # std::io::Result::Ok(())
 //! ```
 
 use crate::deadlines::{later, milliseconds};
-use crate::server::listener::ACCEPT_BACKOFF;
 use crate::server::sys;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -27,52 +26,64 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The end that is watched: readable from when the server is to stop.
+/// How long a server pauses when the system is out of descriptors or memory.
+pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// The end that is watched: readable as soon as the stop is requested.
 #[derive(Debug)]
 pub struct Stop {
-    watched: OwnedFd,
-    /// For those who have to ask from within.
-    written: File,
+    read: OwnedFd,
+    /// For a request from within the server.
+    write: File,
 }
 
-/// The end that stops the server.
+/// The end that requests the stop.
 #[derive(Debug)]
 pub struct StopTrigger(File);
 
 impl Stop {
-    /// A fresh pipe.
-    /// An error means that there are no descriptors left.
+    /// Creates a pipe.
+    ///
+    /// # Errors
+    ///
+    /// No descriptor is left.
     pub fn pipe() -> io::Result<(Stop, StopTrigger)> {
-        let (watched, write) = sys::pipe()?;
-        let written = File::from(write.try_clone()?);
-        Ok((Stop { watched, written }, StopTrigger(File::from(write))))
+        let (read, write) = sys::pipe()?;
+        let trigger = StopTrigger(File::from(write.try_clone()?));
+        Ok((Stop { read, write: File::from(write) }, trigger))
     }
 
-    /// A pipe into which SIGTERM and SIGINT write from now on.
+    /// Creates a pipe that SIGTERM and SIGINT write to.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Stop::on`].
     pub fn on_signals() -> io::Result<Stop> {
         Stop::on(&[sys::Signal::SIGTERM, sys::Signal::SIGINT])
     }
 
-    /// A pipe into which these signals write from now on, and into no other.
-    /// An error is that of
-    /// pipe(2) or sigaction(2).
+    /// Creates a pipe that these signals write to from now on, instead of any earlier one.
+    ///
+    /// # Errors
+    ///
+    /// Those of pipe(2) and sigaction(2).
     pub fn on(signals: &[sys::Signal]) -> io::Result<Stop> {
         let (stop, StopTrigger(write)) = Stop::pipe()?;
         sys::write_on_signals(write.into(), signals)?;
         Ok(stop)
     }
 
-    /// Whether it is time to stop.
-    pub fn is_asked(&self) -> bool {
+    /// Returns whether the stop has been requested.
+    pub fn is_requested(&self) -> bool {
         is_readable(&[self.as_fd()], Some(Duration::ZERO))[0]
     }
 
-    /// Asks for it, from within the server. It does not wait for it.
-    pub fn ask(&self) {
-        let _ = (&self.written).write(b"!"); // a pipe that is full is readable
+    /// Requests the stop from within the server, and does not wait for it.
+    pub fn request(&self) {
+        let _ = (&self.write).write(b"!"); // a full pipe is readable, too
     }
 
-    /// Waits until it is time to stop.
+    /// Blocks until the stop is requested.
     pub fn wait(&self) {
         while !is_readable(&[self.as_fd()], None)[0] {}
     }
@@ -80,20 +91,24 @@ impl Stop {
 
 impl AsFd for Stop {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.watched.as_fd()
+        self.read.as_fd()
     }
 }
 
 impl StopTrigger {
-    /// Stops the server.
+    /// Requests the stop.
+    ///
+    /// # Errors
+    ///
+    /// Those of write(2).
     pub fn stop(mut self) -> io::Result<()> {
         self.0.write_all(b"!")
     }
 }
 
-/// Waits until one of the descriptors is readable, or `within` is over, and says
-/// which are. poll(2) does it; chapter 4 is about how. A listener that is said to be readable
-/// may have no client.
+/// Blocks until one of the descriptors is readable or `within` has elapsed, and returns which
+/// are. Uses poll(2), the subject of chapter 4. A listener may be reported as readable
+/// although no client is waiting.
 pub fn is_readable<const N: usize>(
     descriptors: &[BorrowedFd<'_>; N],
     within: Option<Duration>,
@@ -110,7 +125,7 @@ pub fn is_readable<const N: usize>(
         match poll(&mut polled, timeout) {
             Ok(0) if left.is_some_and(|left| left.is_zero()) => return [false; N],
             Ok(n) if n > 0 => return polled.map(|polled| polled.any().unwrap_or(true)),
-            Ok(_) | Err(Errno::EINTR) => {} // a signal, or the time is not quite over
+            Ok(_) | Err(Errno::EINTR) => {} // a signal, or a wake-up slightly too early
             // No memory in the kernel, or a limit of descriptors that was lowered below their
             // number (poll(2)). Each is asked by itself; the pause is for an error that lasts.
             Err(_) => {

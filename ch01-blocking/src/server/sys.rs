@@ -1,4 +1,5 @@
-//! What Rust cannot vouch for: fork, signal handlers, memory that processes share.
+//! All unsafe code of this chapter: fork, signal handlers, memory that processes share, and
+//! calls that the libraries lack.
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;
@@ -18,12 +19,12 @@ use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering::SeqCst,
 };
 
-/// A pipe that is closed on exec, and whose write end never blocks: a signal handler
-/// writes to it, and a full pipe says enough.
+/// Creates a pipe that is closed on exec and never blocks. A signal handler writes to it; if
+/// the pipe is full, it is readable, which is all that matters.
 ///
 /// # Errors
 ///
-/// `EMFILE` and `ENFILE`, if there are no descriptors left.
+/// `EMFILE` or `ENFILE` if no descriptor is left.
 #[cfg(not(target_vendor = "apple"))]
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     use nix::fcntl::OFlag;
@@ -32,8 +33,8 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?)
 }
 
-/// The same in several steps, for macOS, which has no pipe2(2): a program that another
-/// thread starts in between inherits the pipe.
+/// Creates the same pipe in several steps, on macOS, which has no pipe2(2). A program that
+/// another thread starts in between inherits it.
 #[cfg(target_vendor = "apple")]
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -48,14 +49,18 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 /// The mode in which an accepted socket is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Calls on it wait.
+    /// Calls block.
     Blocking,
-    /// Calls on it that would have to wait fail with [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Calls that would block fail with [`WouldBlock`](io::ErrorKind::WouldBlock).
     NonBlocking,
 }
 
-/// accept4(2): the next connection, in the mode asked for from its birth on, and not
-/// inherited by programs that we might start. The listener must not block.
+/// Accepts the next connection with accept4(2): in `mode` and closed on exec from the start.
+/// The listener must be non-blocking.
+///
+/// # Errors
+///
+/// Those of accept(2), `WouldBlock` among them.
 #[cfg(target_os = "linux")]
 pub fn accept(listener: BorrowedFd<'_>, mode: Mode) -> io::Result<TcpStream> {
     use nix::sys::socket::{SockFlag, accept4};
@@ -65,11 +70,15 @@ pub fn accept(listener: BorrowedFd<'_>, mode: Mode) -> io::Result<TcpStream> {
         Mode::NonBlocking => SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
     };
     let socket = accept4(listener.as_raw_fd(), flags)?;
-    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+    // SAFETY: the kernel has just created this descriptor, and nothing else owns it.
     Ok(unsafe { TcpStream::from_raw_fd(socket) })
 }
 
-/// accept(2) and what accept4(2) would have done, for systems without it.
+/// Accepts the next connection, on systems without accept4(2).
+///
+/// # Errors
+///
+/// Those of accept(2) and fcntl(2).
 #[cfg(not(target_os = "linux"))]
 pub fn accept(listener: BorrowedFd<'_>, mode: Mode) -> io::Result<TcpStream> {
     let socket: TcpStream = SockRef::from(&listener).accept()?.0.into();
@@ -80,7 +89,11 @@ pub fn accept(listener: BorrowedFd<'_>, mode: Mode) -> io::Result<TcpStream> {
 /// For each signal number, the descriptor that its handler writes to.
 static PIPES: [AtomicI32; 32] = [const { AtomicI32::new(0) }; 32];
 
-/// From now on each of the signals writes a byte to `pipe`, which stays open for ever.
+/// Makes each of the signals write a byte to `pipe`, which is never closed.
+///
+/// # Errors
+///
+/// Those of sigaction(2).
 pub fn write_on_signals(pipe: OwnedFd, signals: &[Signal]) -> io::Result<()> {
     let pipe: RawFd = pipe.into_raw_fd();
     for &signal in signals {
@@ -92,25 +105,25 @@ pub fn write_on_signals(pipe: OwnedFd, signals: &[Signal]) -> io::Result<()> {
 
 extern "C" fn write_byte(signal: libc::c_int) {
     let pipe = PIPES[signal as usize].load(SeqCst);
-    // errno, which write may change, belongs to the code that we interrupt.
+    // write may change errno, which belongs to the interrupted code.
     let errno = Errno::last_raw();
     // SAFETY: write is async-signal-safe (signal-safety(7)); the buffer is one static
-    // byte; the descriptor was given up to us and is never closed. A full pipe is fine,
-    // as a byte is waiting in it already.
+    // byte; the descriptor is owned by this table and never closed. A full pipe is fine,
+    // because it is readable already.
     unsafe { libc::write(pipe, b"!".as_ptr().cast(), 1) };
     Errno::set_raw(errno);
 }
 
 fn handle(signal: Signal, handler: SigHandler) -> io::Result<()> {
     let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handlers passed here are this file's, and do only what a handler may:
-    // see each.
+    // SAFETY: the handlers passed here are those of this file, and each does only what is
+    // async-signal-safe: see there.
     unsafe { sigaction(signal, &action) }?;
-    // In a forked child it was blocked until now: see `fork`.
+    // In a forked child the signal was blocked until now: see `fork`.
     Ok(SigSet::from_iter([signal]).thread_unblock()?)
 }
 
-/// Whether the calling thread is the only one of this process.
+/// Returns whether the calling thread is the only one of this process.
 ///
 /// # Errors
 ///
@@ -120,7 +133,8 @@ fn is_single_threaded() -> io::Result<bool> {
     Ok(std::fs::read_dir("/proc/self/task")?.take(2).count() == 1)
 }
 
-/// Whether this process has never had a second thread, which is all that the system says.
+/// Returns whether this process has never had a second thread, which is all that the system
+/// reports.
 #[cfg(not(target_os = "linux"))]
 fn is_single_threaded() -> io::Result<bool> {
     #[cfg(target_vendor = "apple")]
@@ -146,7 +160,7 @@ fn is_single_threaded() -> io::Result<bool> {
 ///
 /// # Errors
 ///
-/// An error whose message says so, if it has more; that of reading `/proc` on Linux.
+/// An error that says so if the process has more threads; on Linux, that of reading `/proc`.
 pub fn require_single_thread() -> io::Result<()> {
     if is_single_threaded()? {
         return Ok(());
@@ -157,18 +171,18 @@ pub fn require_single_thread() -> io::Result<()> {
 /// Starts a copy of this process. Returns the child's number to the parent, and `None` to
 /// the child.
 ///
-/// A forked child has only the thread that forked, and a lock that another held at that
-/// moment would stay locked in it for ever (fork(2)). So each call counts the threads,
-/// which costs a few microseconds: a check made once would say nothing of a thread that is
-/// started afterwards.
+/// A forked child has only the thread that forked; a lock that another thread held at that
+/// moment would stay locked in the child forever (fork(2)). So each call counts the threads,
+/// which costs a few microseconds: an earlier check would miss a thread that was started
+/// since.
 ///
 /// # Errors
 ///
-/// That of [`require_single_thread`]; `EAGAIN` or `ENOMEM`, if the system has no room for
+/// Those of [`require_single_thread`]; `EAGAIN` or `ENOMEM` if the system cannot create
 /// another process.
 pub fn fork() -> io::Result<Option<Pid>> {
     require_single_thread()?;
-    // SIGTERM waits until the child has its own handler: see `handle`.
+    // SIGTERM stays blocked until the child has its own handler: see `handle`.
     terminate_signal().thread_block()?;
     PARENT.store(Pid::this().as_raw(), SeqCst);
     // SAFETY: the process has one thread, as checked above; only that thread could have
@@ -184,7 +198,7 @@ pub fn fork() -> io::Result<Option<Pid>> {
     }
 }
 
-/// Returns a child that has ended and is not reaped yet, without reaping it. If there are
+/// Returns a child that has exited and is not reaped yet, without reaping it. If there are
 /// several, each call returns the same one.
 pub fn ended_child() -> Option<Pid> {
     // SAFETY: a `siginfo_t` is made of numbers and pointers, for which zero is valid.
@@ -206,33 +220,32 @@ static IDLE: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
 static DRAINING: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
 static SOCKET: AtomicI32 = AtomicI32::new(-1);
 
-/// A forked child's life: `work`, and then the end of the process, whatever happens in
-/// it.
+/// Runs `work` in a forked child, and ends the process afterwards, whatever happens in it.
 ///
-/// SIGINT is ignored: a Ctrl-C reaches the parent too, which will send SIGTERM. So does
-/// the kernel, where it can, if the parent dies: nobody else would stop this process.
+/// SIGINT is ignored: Ctrl-C reaches the parent too, which then sends SIGTERM. On Linux the
+/// kernel sends SIGTERM when the parent dies, since no other process would stop this one.
 pub fn run_child(work: impl FnOnce() -> io::Result<()>) -> ! {
-    let life = || {
+    let run = || {
         handle(Signal::SIGINT, SigHandler::SigIgn)?;
         #[cfg(target_os = "linux")]
         {
             nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
-            // It may have died before we asked to be told (prctl(2)).
+            // The parent may have died before this request (prctl(2)).
             if Pid::parent().as_raw() != PARENT.load(SeqCst) {
                 kill(Pid::this(), Signal::SIGTERM)?;
             }
         }
         work()
     };
-    // A panic must not leave this function: the parent's stack is not ours.
-    let worked = matches!(catch_unwind(AssertUnwindSafe(life)), Ok(Ok(())));
-    // SAFETY: _exit has no preconditions. It does not run what the parent has left to
-    // run at its exit.
+    // A panic must not leave this function: the frames below it are copies of the parent's.
+    let worked = matches!(catch_unwind(AssertUnwindSafe(run)), Ok(Ok(())));
+    // SAFETY: _exit has no preconditions. It does not run the exit handlers that the
+    // parent has registered.
     unsafe { libc::_exit(if worked { 0 } else { 101 }) }
 }
 
-/// The life of a [`run_child`] that is there for one client: SIGTERM sets `draining`, and
-/// ends the wait, or the next one, while `idle` is set.
+/// Runs a child that serves one connection ([`run_child`]). SIGTERM sets `draining`, and, while
+/// `idle` is set, ends the current or the next read of `socket`.
 pub fn run_connection_child(
     socket: BorrowedFd<'_>,
     idle: &AtomicBool,
@@ -242,7 +255,7 @@ pub fn run_connection_child(
     SOCKET.store(socket.as_raw_fd(), SeqCst);
     IDLE.store(std::ptr::from_ref(idle).cast_mut(), SeqCst);
     DRAINING.store(std::ptr::from_ref(draining).cast_mut(), SeqCst);
-    // The borrows above never end: `run_child` does not return.
+    // The borrows above stay valid: `run_child` does not return.
     run_child(|| {
         handle(Signal::SIGTERM, SigHandler::Handler(terminate))?;
         work();
@@ -260,11 +273,11 @@ extern "C" fn terminate(_: libc::c_int) {
     draining.store(true, SeqCst);
     if idle.load(SeqCst) {
         let errno = Errno::last_raw();
-        // No shutdown: a read may have brought half a request just now, and not have
+        // No shutdown: a read may have received half a request just now and not have
         // returned from the kernel yet.
         let at_once = libc::timeval { tv_sec: 0, tv_usec: 1 };
-        // SAFETY: setsockopt is async-signal-safe; the descriptor was borrowed by `run_connection_child`,
-        // so it is open; the option takes a timeval of this size.
+        // SAFETY: setsockopt is async-signal-safe; `run_connection_child` borrows the
+        // descriptor, so it is open; the option takes a timeval of this size.
         unsafe {
             libc::setsockopt(
                 SOCKET.load(SeqCst),
@@ -278,18 +291,27 @@ extern "C" fn terminate(_: libc::c_int) {
     }
 }
 
-/// Reads what has arrived on a socket, whatever its mode. Where that is nothing, the error is
-/// [`WouldBlock`](io::ErrorKind::WouldBlock).
+/// Reads what has arrived on a socket, without blocking, whatever its mode. Returns the number
+/// of bytes.
+///
+/// # Errors
+///
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived; else those of recv(2).
 pub fn read_now(socket: &impl AsRawFd, into: &mut [u8]) -> io::Result<usize> {
     use nix::sys::socket::{MsgFlags, recv};
     Ok(recv(socket.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT)?)
 }
 
-/// Writes what fits into a pipe, a terminal, a socket or a file without waiting, whatever its
-/// mode. Where nothing fits, the error is [`WouldBlock`](io::ErrorKind::WouldBlock).
+/// Writes as much as fits to a pipe, terminal, socket or file, without blocking, whatever its
+/// mode. Returns the number of bytes.
 ///
-/// A terminal has no such call, nor has a pipe before Linux 6.5 or elsewhere. There the look
-/// at the room and the write are two calls, and another process may take the room in between.
+/// A terminal has no call for this, nor has a pipe before Linux 6.5 or on other systems. There
+/// the check for room and the write are two calls, and another process may take the room in
+/// between.
+///
+/// # Errors
+///
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing fits; else those of write(2).
 pub fn write_now(to: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     let mut room = [PollFd::new(to, PollFlags::POLLOUT)];
@@ -300,13 +322,13 @@ pub fn write_now(to: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     {
         let (iov_base, iov_len) = (bytes.as_ptr().cast_mut().cast(), bytes.len());
         let part = libc::iovec { iov_base, iov_len };
-        // SAFETY: one part, which is only read, and outlives the call. The offset
+        // SAFETY: one buffer, which is only read, and outlives the call. The offset
         // -1 stands for the file's own.
         let wrote = unsafe {
             libc::pwritev2(to.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT)
         };
         match usize::try_from(wrote).map_err(|_| Errno::last()) {
-            // No such call for this kind; or a file, for which memory is short at the moment.
+            // Not supported for this kind; or a file, while memory is short.
             Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => {}
             Err(Errno::EAGAIN) if is_file(to) => {}
             wrote => return Ok(wrote?),
@@ -322,18 +344,18 @@ fn is_file(descriptor: BorrowedFd<'_>) -> bool {
         .is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits())
 }
 
-/// Whether bytes can be read, as far as the system can tell without poll(2): of a listener it
-/// cannot, and `true` means that accepting is worth a try.
+/// Returns whether bytes can be read, as far as the system can tell without poll(2). For a
+/// listener it cannot tell, and `true` means that accepting is worth a try.
 pub fn may_be_readable(descriptor: BorrowedFd<'_>) -> bool {
     let mut bytes: libc::c_int = 0;
     // SAFETY: FIONREAD (ioctl_list(2)) writes one int through the pointer.
-    let told =
+    let result =
         unsafe { libc::ioctl(descriptor.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
-    told != 0 || bytes > 0
+    result != 0 || bytes > 0
 }
 
-/// Bytes that were sent on this connection and that the other side has not
-/// acknowledged. Where the system cannot tell, 0.
+/// Returns the number of bytes that were sent on this connection and that the peer has not
+/// acknowledged; 0 where the system cannot tell.
 pub fn unacked_bytes(socket: BorrowedFd<'_>) -> usize {
     let mut bytes: libc::c_int = 0;
     // SAFETY: SIOCOUTQ (the number is TIOCOUTQ's; tcp(7)) writes one int through the
@@ -345,8 +367,8 @@ pub fn unacked_bytes(socket: BorrowedFd<'_>) -> usize {
     if told == 0 { usize::try_from(std::mem::take(&mut bytes)).unwrap_or(0) } else { 0 }
 }
 
-/// Bytes that this connection has received, whether they have been read or not; an end of
-/// file counts as one. `None` where the system does not say.
+/// Returns the number of bytes that this connection has received, read or unread; an end of
+/// file counts as one. Returns `None` where the system does not report it.
 #[cfg(target_os = "linux")]
 pub fn received(socket: BorrowedFd<'_>) -> Option<u64> {
     // SAFETY: a `tcp_info` is made of numbers, for which zero is valid.

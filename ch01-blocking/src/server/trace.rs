@@ -1,5 +1,4 @@
-//! `--trace`: the server thinks aloud, a line for each thing that happens to a
-//! connection.
+//! `--trace`: a line on standard error for each thing that happens to a connection.
 //!
 //! ```text
 //!    0.000  #1  accept   127.0.0.1:50412
@@ -16,24 +15,24 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 static ON: AtomicBool = AtomicBool::new(false);
-static COLOURS: AtomicBool = AtomicBool::new(false);
+static COLORS: AtomicBool = AtomicBool::new(false);
 static START: OnceLock<Instant> = OnceLock::new();
 
 thread_local! {
-    /// The connection that this thread is busy with; 0 for none.
+    /// The connection that this thread is handling; 0 for none.
     static CONNECTION: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Starts to tell, on standard error.
+/// Switches the trace on.
 pub fn start() {
     START.get_or_init(Instant::now);
-    let colours =
+    let colors =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    COLOURS.store(colours, Relaxed);
+    COLORS.store(colors, Relaxed);
     ON.store(true, Relaxed);
 }
 
-/// Whether anybody listens.
+/// Returns whether the trace is on.
 pub fn is_on() -> bool {
     ON.load(Relaxed)
 }
@@ -48,21 +47,21 @@ pub fn line(verb: &str, what: Arguments<'_>) {
     let number = CONNECTION.get();
     let time = START.get().map_or(0.0, |start| start.elapsed().as_secs_f64());
     let mut line = String::with_capacity(80);
-    // A connection keeps its colour, so that the eye can follow it among others.
-    let colour = (COLOURS.load(Relaxed) && number > 0).then_some(31 + number % 6);
-    if let Some(colour) = colour {
-        let _ = write!(line, "\x1b[{colour}m"); // a String takes everything
+    // A connection keeps its color, so that it stands out among the others.
+    let color = (COLORS.load(Relaxed) && number > 0).then_some(31 + number % 6);
+    if let Some(color) = color {
+        let _ = write!(line, "\x1b[{color}m"); // writing to a String cannot fail
     }
-    let who = if number > 0 { format!("#{number}") } else { "server".into() };
-    let _ = write!(line, "{time:>8.3}  {who:<6}  {verb:<8} {what}");
-    if colour.is_some() {
+    let subject = if number > 0 { format!("#{number}") } else { "server".into() };
+    let _ = write!(line, "{time:>8.3}  {subject:<6}  {verb:<8} {what}");
+    if color.is_some() {
         line.push_str("\x1b[0m");
     }
     log::line(&line);
 }
 
-/// `trace!("read", "{n} bytes")`: tells if anybody listens, and costs next to nothing
-/// if not.
+/// Writes a trace line if the trace is on, as in `trace!("read", "{n} bytes")`. Otherwise it
+/// costs one load and one branch.
 #[macro_export]
 macro_rules! trace {
     ($verb:expr, $($what:tt)+) => {
