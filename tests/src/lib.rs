@@ -101,12 +101,16 @@ pub fn main_for(chapter: &str, servers: &[(&str, &str)]) -> ExitCode {
             }
         }
     }
-    // Longest first. Otherwise each case runs on all servers at about the same time.
-    trials.sort_by_key(|&(seconds, index, _)| (Reverse(seconds), index));
-    let trials = trials.into_iter().map(|(.., trial)| trial).collect();
-    let conclusion = libtest_mimic::run(&arguments, trials);
+    let conclusion = libtest_mimic::run(&arguments, longest_first(trials));
     drop((root, wrappers));
     if conclusion.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Sorts trials that have a length in seconds and an index: the longest are first, and trials of
+/// the same length and index (a case on several servers) are neighbors.
+pub fn longest_first(mut trials: Vec<(u8, usize, Trial)>) -> Vec<Trial> {
+    trials.sort_by_key(|&(seconds, index, _)| (Reverse(seconds), index));
+    trials.into_iter().map(|(.., trial)| trial).collect()
 }
 
 /// The cases for one server as trials, each with its length in seconds and its index.

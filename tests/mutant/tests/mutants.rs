@@ -14,6 +14,7 @@ use client_suite::cases;
 use client_suite::cleanup;
 use client_suite::environment;
 use client_suite::judge::{DocumentRoot, Outcome, Strictness, judge};
+use client_suite::longest_first;
 use client_suite::profile::{Model, ServerProfile};
 use client_suite::target::Target;
 use client_suite::timeout::{set_timeout, timeout};
@@ -78,11 +79,11 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
         Arguments { test_threads: threads, ..arguments.clone() }
     };
     // Two runs, because the timeout applies to the whole process.
-    let correct = libtest_mimic::run(&at_once(8), correct(&wrappers, &root)?);
+    let correct = libtest_mimic::run(&at_once(32), correct(&wrappers, &root)?);
     set_timeout(TIMEOUT.min(timeout().as_secs()));
     let recorded = Arc::new(Recorded::open()?);
     let trials = broken(&wrappers, &root, &recorded)?;
-    let broken = libtest_mimic::run(&at_once(32), trials);
+    let broken = libtest_mimic::run(&at_once(64), trials);
     recorded.save()?;
     Ok(!correct.has_failed() && !broken.has_failed())
 }
@@ -91,32 +92,34 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
 fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Trial>> {
     let threads = wrappers.create("correct", PROGRAM, "")?;
     let events = wrappers.create("correct-events", PROGRAM, "--events")?;
-    let trial = |name: &str, binary: &Path, events: bool, case: Case| {
-        let (root, target) = (Arc::clone(root), Target::Binary(binary.to_owned()));
-        let name = format!("{name}::{}", case.full_name());
-        Trial::test(name.clone(), move || {
-            let profile = profile_for(events, &case);
-            match judge(&case, &profile, &target, &root.path, Strictness::Contract) {
-                Outcome::Passed => Ok(()),
-                Outcome::Failed(failure) => Err(Failed::from(failure.to_string())),
-                Outcome::Skipped(why) => {
-                    eprintln!("{name} skipped: {why}");
-                    Ok(())
+    let trial =
+        |name: &str, binary: &Path, events: bool, (index, case): (usize, Case)| {
+            let (root, target) = (Arc::clone(root), Target::Binary(binary.to_owned()));
+            let name = format!("{name}::{}", case.full_name());
+            let trial = Trial::test(name.clone(), move || {
+                let profile = profile_for(events, &case);
+                match judge(&case, &profile, &target, &root.path, Strictness::Contract) {
+                    Outcome::Passed => Ok(()),
+                    Outcome::Failed(failure) => Err(Failed::from(failure.to_string())),
+                    Outcome::Skipped(why) => {
+                        eprintln!("{name} skipped: {why}");
+                        Ok(())
+                    }
                 }
-            }
-        })
-    };
+            });
+            (case.seconds, index, trial)
+        };
     let all = |events: bool| {
-        let applies = move |case: &Case| {
+        let applies = move |(_, case): &(usize, Case)| {
             let profile = profile_for(events, case);
             // The mutant has no process per client; those cases apply to `fork` only.
             profile.model != Model::ProcessPerClient
                 && case.skip_reason(&profile).is_none()
         };
-        cases::all().into_iter().filter(applies)
+        cases::all().into_iter().enumerate().filter(applies)
     };
     // The event-driven server is judged by its own family and by the cases that catch its mutants.
-    let event_cases = |case: &Case| {
+    let event_cases = |(_, case): &(usize, Case)| {
         let by = |mutant: &&Mutant| mutant.caught_by == case.full_name();
         case.family == "events" || MUTATIONS.iter().filter(by).any(is_event_driven)
     };
@@ -124,7 +127,7 @@ fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Tria
     let by_events = all(true)
         .filter(event_cases)
         .map(|case| trial("correct-events", &events, true, case));
-    Ok(by_threads.chain(by_events).collect())
+    Ok(longest_first(by_threads.chain(by_events).collect()))
 }
 
 /// Returns the tests that each mutant fails its case.
@@ -134,15 +137,16 @@ fn broken(
     recorded: &Arc<Recorded>,
 ) -> io::Result<Vec<Trial>> {
     let all = cases::all();
-    let trial = |mutant: &'static Mutant| {
+    let trial = |(index, mutant): (usize, &'static Mutant)| {
         let events = if is_event_driven(mutant) { "--events " } else { "" };
         let arguments = format!("{events}--mutation {}", mutant.name);
         let binary = wrappers.create(mutant.name, PROGRAM, &arguments)?;
         let case = all.iter().find(|case| case.full_name() == mutant.caught_by).copied();
         let (root, recorded) = (Arc::clone(root), Arc::clone(recorded));
-        Ok(Trial::test(format!("mutant::{}", mutant.name), move || {
+        let trial = Trial::test(format!("mutant::{}", mutant.name), move || {
             caught(mutant, case, binary, &root.path, &recorded)
-        }))
+        });
+        Ok((case.map_or(0, |case| case.seconds), index, trial))
     };
     let nothing_stale = {
         let recorded = Arc::clone(recorded);
@@ -156,7 +160,8 @@ fn broken(
     let nothing_stale = Trial::test("recorded::nothing_stale", nothing_stale);
     let environment =
         Trial::test("recorded::same_in_another_environment", recorded::environment::same);
-    MUTATIONS.iter().map(trial).chain([Ok(nothing_stale), Ok(environment)]).collect()
+    let trials: io::Result<_> = MUTATIONS.iter().enumerate().map(trial).collect();
+    Ok(longest_first(trials?).into_iter().chain([nothing_stale, environment]).collect())
 }
 
 /// Judges a mutant by its case, and compares the failure with the recorded text.
