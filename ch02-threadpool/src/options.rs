@@ -1,16 +1,16 @@
-//! The options of a server that takes more than those that every server takes.
+//! Options of a server that has more than the common ones.
 
 use ch01_blocking::Options;
 use clap::Args;
 
-/// The common options, and a server's own.
+/// The common options and a server's own.
 #[derive(Args, Clone, Debug)]
-#[group(skip)] // its name is the common options'
+#[group(skip)] // its name would be that of the common options
 pub struct With<Own: Args> {
-    /// What every server takes.
+    /// The options that every server has.
     #[command(flatten)]
     pub common: Options,
-    /// What only this one takes.
+    /// The options that only this server has.
     #[command(flatten)]
     pub own: Own,
 }

@@ -1,10 +1,9 @@
-//! Threads that are made once: they take turns at the clients.
+//! `pool`: a fixed number of threads, which take accepted connections from a queue.
 
 use crate::options::With;
 use crate::queue::Queue;
 use ch01_blocking::connection::handle_connection;
-use ch01_blocking::server::connections::Admission;
-use ch01_blocking::server::connections::{ConnectionGuard, Connections};
+use ch01_blocking::server::connections::{Admission, ConnectionGuard, Connections};
 use ch01_blocking::server::listener::{Accept, Listener};
 use ch01_blocking::server::trace::{self, trace};
 use ch01_blocking::{Site, Stop, thread::STACK};
@@ -13,25 +12,25 @@ use std::io;
 use std::os::fd::AsFd;
 use std::thread::{self, Scope};
 
-/// What a pool is told at its start.
-pub type Options = With<Own>;
+/// The options of `pool`.
+pub type Options = With<ServerArgs>;
 
-/// What only a pool is told.
+/// The options that only `pool` has.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Workers")]
-pub struct Own {
+pub struct ServerArgs {
     /// Threads, each with one client at a time
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..), default_value = "16")]
     threads: u16,
     /// Accepted clients that may wait for a thread
     #[arg(long, value_name = "N", default_value_t = 64)]
     queue: u16,
-    /// What becomes of a client for whom there is no thread and no place in the queue
+    /// What happens when no thread is free and the queue is full
     #[arg(long, value_enum, default_value = "wait")]
     when_busy: WhenBusy,
 }
 
-/// What becomes of a client that comes when everybody is busy.
+/// What happens to a client when no thread is free and the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum WhenBusy {
     /// It waits in the kernel's backlog, not accepted
@@ -42,6 +41,10 @@ enum WhenBusy {
 
 // ANCHOR: run
 /// Serves until `stop`.
+///
+/// # Errors
+///
+/// A thread cannot be created, or the server cannot report that it is ready.
 pub fn run(
     listener: Listener,
     site: &Site,
@@ -61,13 +64,13 @@ pub fn run(
     thread::scope(|scope| {
         for worker in 1..=own.threads {
             let (queue, serve) = (&queue, &serve);
-            let life = move || queue.work(|client| serve(worker, client));
-            if let Err(error) = spawn(scope, life) {
-                queue.close(); // for those that there are
+            let worker_main = move || queue.work(|client| serve(worker, client));
+            if let Err(error) = spawn(scope, worker_main) {
+                queue.close(); // ends the workers that exist already
                 return Err(too_many(worker.into(), own.threads.into(), &error));
             }
         }
-        // Who waits for room in the queue does not hear the stop: somebody else has to.
+        // A thread that waits for room in the queue does not notice the stop, so another does.
         spawn(scope, || {
             stop.wait();
             queue.end();
@@ -84,17 +87,17 @@ pub fn run(
                 handle_connection(&guard, Admission::RejectedAtOnce, site, &timeouts);
                 site.stats.connection_closed();
             } else {
-                trace!("queue", "it waits for a worker");
+                trace!("queue", "waits for a worker");
                 queue.put((guard, client.number));
             }
         }
-        // Not before: the last client may have come together with the stop.
+        // Not earlier: the last connection may have arrived together with the stop.
         queue.close();
         connections.close();
         trace::set_connection(0);
         site.drain();
-        drop(listener); // who comes now is refused by the kernel
-        connections.drain(timeouts.drain); // who is in the queue is served yet
+        drop(listener); // the kernel refuses further connections
+        connections.drain(timeouts.drain); // queued connections are still served
         ready
     })
 }
@@ -102,12 +105,13 @@ pub fn run(
 
 fn spawn<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    life: impl FnOnce() + Send + 'scope,
+    main: impl FnOnce() + Send + 'scope,
 ) -> io::Result<()> {
-    thread::Builder::new().stack_size(STACK).spawn_scoped(scope, life).map(drop)
+    thread::Builder::new().stack_size(STACK).spawn_scoped(scope, main).map(drop)
 }
 
-/// A server with fewer workers than it was told would fail later, and where nobody looks.
+/// Returns the error that a server has fewer threads than requested. To go on with fewer would
+/// hide the problem until the load is high.
 pub fn too_many(made: usize, wanted: usize, error: &io::Error) -> io::Error {
     io::Error::other(format!(
         "thread {made} of {wanted} cannot be made ({error}); ask for fewer with --threads"

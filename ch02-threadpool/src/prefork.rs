@@ -1,4 +1,4 @@
-//! Processes that are made once: all of them accept on one socket.
+//! `prefork`: a fixed number of processes, all of which accept on one socket.
 
 use crate::options::With;
 use ch01_blocking::server::children::Children;
@@ -15,27 +15,31 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// A child that lives shorter than this has failed, and is not replaced at once.
+/// A child that exits sooner than this has failed, and is not replaced at once.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
-/// The first pause before it is; each further failure doubles it,
+/// The pause before a failed child is replaced; each further failure doubles it,
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// What `prefork` is told at its start.
-pub type Options = With<Own>;
+/// The options of `prefork`.
+pub type Options = With<ServerArgs>;
 
-/// What only `prefork` is told.
+/// The options that only `prefork` has.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Workers")]
-pub struct Own {
+pub struct ServerArgs {
     /// Processes, each with one client at a time
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..), default_value = "16")]
     processes: u16,
 }
 
 // ANCHOR: run
-/// Serves until `stop`. Only from a process with one thread: see [`sys::fork`].
+/// Serves until `stop`.
+///
+/// # Errors
+///
+/// Those of [`supervise`].
 pub fn run(
     listener: Listener,
     site: &Site,
@@ -54,7 +58,7 @@ pub fn run(
             let stop = Stop::on(&[Signal::SIGTERM])?;
             let mut own = Listener::reported(listeners, parent);
             let Some(listener) = own.pop() else { return Ok(()) };
-            // The server of chapter 1 that serves one client after another.
+            // Each child is chapter 1's server that serves one client after another.
             iterative::run(listener, site, common, &stop)
         },
     )
@@ -62,60 +66,61 @@ pub fn run(
 // ANCHOR_END: run
 
 // ANCHOR: supervise
-/// Keeps `processes` child processes alive until `stop`. Each runs `life`, which is given its
-/// number, from 1, the listeners, and the pipe to which those that it serves are
-/// [reported](Listener::reported).
+/// Keeps `processes` child processes running until `stop`. Each calls `worker_main` with its
+/// number, from 1, the listeners, and the pipe for the reports of [`Listener::reported`].
 ///
 /// # Errors
 ///
-/// One of the first children cannot be made, or ends before it is ready.
+/// This process has more than one thread ([`sys::fork`]), one of the first children cannot be
+/// created, or one exits before it is ready.
 pub fn supervise(
     listeners: Vec<Listener>,
     site: &Site,
     options: &Common,
     processes: u16,
     stop: &Stop,
-    life: impl FnOnce(u16, Vec<Listener>, OwnedFd) -> io::Result<()>,
+    worker_main: impl FnOnce(u16, Vec<Listener>, OwnedFd) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut children = Children::new()?;
     let mut reports = Reports::new()?;
-    let mut vacant: Vec<Post> =
-        (1..=processes).map(Post::new).collect::<io::Result<_>>()?;
+    let mut empty_slots: Vec<WorkerSlot> =
+        (1..=processes).map(WorkerSlot::new).collect::<io::Result<_>>()?;
     let mut starting = processes; // children that are not ready yet
     let ended = 'serving: loop {
-        let due: Vec<Post> = vacant.extract_if(.., |post| post.is_due()).collect();
-        for mut post in due {
-            post.since = Instant::now();
+        let due: Vec<WorkerSlot> =
+            empty_slots.extract_if(.., |slot| slot.is_due()).collect();
+        for mut slot in due {
+            slot.since = Instant::now();
             match sys::fork() {
-                Ok(Some(child)) => children.add(child, post),
+                Ok(Some(child)) => children.add(child, slot),
                 Ok(None) => {
-                    post.usage.install();
+                    slot.usage.install();
                     sys::run_child(|| {
                         let pipe = reports.write.try_clone();
-                        let lived =
-                            pipe.and_then(|pipe| life(post.number, listeners, pipe));
-                        lived.inspect_err(|error| {
-                            reports.error(&too_many(post.number, processes, error));
+                        let ended = pipe
+                            .and_then(|pipe| worker_main(slot.number, listeners, pipe));
+                        ended.inspect_err(|error| {
+                            reports.error(&too_few(slot.number, processes, error));
                         })
                     })
                 }
-                Err(error) => vacant.push(post.vacated(error.to_string())),
+                Err(error) => empty_slots.push(slot.emptied(error.to_string())),
             }
         }
-        if let Some(post) = vacant.first().filter(|_| starting > 0) {
-            break Err(io::Error::other(too_many(post.number, processes, &post.why)));
+        if let Some(slot) = empty_slots.first().filter(|_| starting > 0) {
+            break Err(io::Error::other(too_few(slot.number, processes, &slot.why)));
         }
-        let next = vacant.iter().map(Post::wait).min();
+        let next = empty_slots.iter().map(WorkerSlot::wait).min();
         let news = [stop.as_fd(), children.wake_fd(), reports.read.as_fd()];
         if let [true, ..] = is_readable(&news, next) {
             break Ok(());
         }
         children.drain_wakeups();
-        children.reap(|post, status| {
-            site.reclaim(post.usage);
-            vacant.push(post.vacated(Ended(status).to_string()));
+        children.reap(|slot, status| {
+            site.reclaim(slot.usage);
+            empty_slots.push(slot.emptied(Exit(status).to_string()));
         });
-        // Behind the burials: what a child reports, it reports before it ends.
+        // After reaping: a child reports before it exits.
         for report in reports.take() {
             match report.as_str() {
                 "" if starting > 0 => {
@@ -132,19 +137,19 @@ pub fn supervise(
         }
     };
     site.drain_all();
-    listeners.into_iter().for_each(Listener::close_for_all); // who comes now is refused by the kernel
+    listeners.into_iter().for_each(Listener::close_for_all); // the kernel refuses further connections
     let within = if ended.is_ok() { options.timeouts().drain } else { Duration::ZERO };
     children.drain(within, |_, _| {});
     ended
 }
 // ANCHOR_END: supervise
 
-/// What child processes report to their parent, a line each: an empty one when a child is
-/// [ready](Listener::ready), or the error by which it ends.
+/// The reports of child processes to their parent, one line each: an empty line when a child
+/// is [ready](Listener::ready), or the error with which it exits.
 struct Reports {
     read: OwnedFd,
     write: OwnedFd,
-    /// The beginning of a line.
+    /// An incomplete line.
     unread: Vec<u8>,
 }
 
@@ -154,16 +159,16 @@ impl Reports {
         Ok(Reports { read, write, unread: Vec::new() })
     }
 
-    /// Reports a child's error. As many bytes as PIPE_BUF are written in one piece, so that
-    /// the lines of several children do not mix (pipe(7)).
+    /// Reports a child's error. At most PIPE_BUF bytes are written in one piece, so that the
+    /// lines of several children do not mix (pipe(7)).
     fn error(&self, why: &str) {
         let mut line: Vec<u8> = why.bytes().filter(|byte| *byte != b'\n').collect();
         line.truncate(4095);
         line.push(b'\n');
-        let _ = nix::unistd::write(&self.write, &line); // the parent sees the end, at least
+        let _ = nix::unistd::write(&self.write, &line); // the parent notices the exit in any case
     }
 
-    /// Takes the reports that have come.
+    /// Returns the complete reports that have arrived.
     fn take(&mut self) -> Vec<String> {
         let mut piece = [0; 4096];
         while let Ok(n @ 1..) = nix::unistd::read(&self.read, &mut piece) {
@@ -175,29 +180,29 @@ impl Reports {
     }
 }
 
-/// A place for a child.
-struct Post {
+/// The slot of one worker process.
+struct WorkerSlot {
     number: u16,
-    /// What the child holds.
+    /// What the worker holds.
     usage: &'static Usage,
-    /// When its child was made, or died.
+    /// When the worker was created or exited.
     since: Instant,
-    /// How long it stays vacant.
+    /// How long the slot stays empty.
     pause: Duration,
-    /// Why it is vacant.
+    /// Why the slot is empty.
     why: String,
 }
 
-impl Post {
-    fn new(number: u16) -> io::Result<Post> {
+impl WorkerSlot {
+    fn new(number: u16) -> io::Result<WorkerSlot> {
         let (since, pause, why) = (Instant::now(), Duration::ZERO, String::new());
-        Ok(Post { number, usage: sys::shared()?, since, pause, why })
+        Ok(WorkerSlot { number, usage: sys::shared()?, since, pause, why })
     }
 
     // ANCHOR: backoff
-    /// Its child is dead. A child that fails as soon as it is made would be made again
-    /// and again, at full speed: so each short life doubles the pause.
-    fn vacated(mut self, why: String) -> Post {
+    /// Marks the slot as empty: its worker has exited. A worker that fails at once would be
+    /// replaced again and again at full speed, so each early exit doubles the pause.
+    fn emptied(mut self, why: String) -> WorkerSlot {
         self.pause = if self.since.elapsed() < SHORT_LIFE {
             (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE)
         } else {
@@ -211,11 +216,11 @@ impl Post {
             self.number,
             self.pause.as_secs_f64()
         );
-        Post { why, ..self }
+        WorkerSlot { why, ..self }
     }
     // ANCHOR_END: backoff
 
-    /// How long it stays vacant yet.
+    /// Returns how long the slot must still stay empty.
     fn wait(&self) -> Duration {
         self.pause.saturating_sub(self.since.elapsed())
     }
@@ -225,10 +230,10 @@ impl Post {
     }
 }
 
-/// How a child has ended, in words.
-struct Ended(WaitStatus);
+/// Describes how a child has exited.
+struct Exit(WaitStatus);
 
-impl Display for Ended {
+impl Display for Exit {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
             WaitStatus::Exited(_, status) => write!(f, "status {status}"),
@@ -238,8 +243,9 @@ impl Display for Ended {
     }
 }
 
-/// A server with fewer workers than it was told would fail later, and where nobody looks.
-fn too_many(number: u16, wanted: u16, why: &dyn Display) -> String {
+/// Returns the error that a worker cannot serve. To go on with fewer would hide the problem
+/// until the load is high.
+fn too_few(number: u16, wanted: u16, why: &dyn Display) -> String {
     format!(
         "process {number} of {wanted} cannot serve ({why}); ask for fewer with --processes"
     )

@@ -11,7 +11,7 @@
 //!         scope.spawn(|| queue.work(|n: u32| squares.lock().unwrap().push(n * n)));
 //!     }
 //!     (1..=3).for_each(|n| queue.put(n));
-//!     queue.close(); // what is in it is still done
+//!     queue.close(); // jobs in the queue are still done
 //! });
 //! assert_eq!(squares.into_inner().unwrap().iter().sum::<u32>(), 1 + 4 + 9);
 //! ```
@@ -19,72 +19,73 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Jobs that wait for a worker, and how many workers wait for a job.
+/// A bounded queue of jobs.
 #[derive(Debug)]
 pub struct Queue<T> {
     state: Mutex<State<T>>,
-    /// Jobs that may be in the queue or under way: one for each worker, and those that
-    /// may wait.
+    /// Jobs that may be queued or running: one for each worker, and those that may wait.
     capacity: usize,
-    /// There is a job, or there never will be one.
+    /// Notified when a job is queued, and when the queue is closed.
     job: Condvar,
-    /// There is room, or nobody needs any more.
+    /// Notified when there is room, and when the wait for room ends.
     room: Condvar,
 }
 
 #[derive(Debug)]
 struct State<T> {
     jobs: VecDeque<T>,
-    /// Jobs that are being done.
+    /// Jobs that are running.
     running: usize,
-    /// Nobody is to wait for room any more.
+    /// Waits for room return `false`.
     ending: bool,
-    /// No job will come any more.
+    /// No further job will be queued.
     closed: bool,
 }
 
 impl<T> Queue<T> {
-    /// A queue for `workers` workers, in which at most `most` jobs wait. A worker more does
-    /// no harm, but a job that it could do counts as one that waits.
-    pub fn new(workers: usize, most: usize) -> Queue<T> {
+    /// Returns a queue for `workers` workers, in which at most `waiting` jobs wait.
+    ///
+    /// Additional workers do no harm, but a job that one of them could run counts as
+    /// waiting.
+    pub fn new(workers: usize, waiting: usize) -> Queue<T> {
         let state =
             State { jobs: VecDeque::new(), running: 0, ending: false, closed: false };
         Queue {
             state: Mutex::new(state),
-            capacity: workers.saturating_add(most),
+            capacity: workers.saturating_add(waiting),
             job: Condvar::new(),
             room: Condvar::new(),
         }
     }
 
-    /// Whether a job would find neither a worker nor a place.
+    /// Returns whether a further job would find neither a free worker nor a place.
     pub fn is_full(&self) -> bool {
         !self.has_room(&self.lock())
     }
 
-    /// A job for which a worker is free does not have to wait, so it takes no place.
+    /// Returns whether a job can be queued. A job for which a worker is free needs no place.
     fn has_room(&self, state: &State<T>) -> bool {
         state.jobs.len() + state.running < self.capacity
     }
 
     // ANCHOR: put
-    /// Waits until there is room for a job. Says `false` when the end has come instead.
-    /// Only the one thread that puts jobs in may rely on the answer.
+    /// Blocks until there is room for a job. Returns `false` if [`end`](Queue::end) was
+    /// called. Only a single thread that queues jobs can rely on the result.
     pub fn wait_for_room(&self) -> bool {
         let full = |state: &mut State<T>| !self.has_room(state) && !state.ending;
         let state = self.room.wait_while(self.lock(), full);
         !state.unwrap_or_else(PoisonError::into_inner).ending
     }
 
-    /// Nobody is to wait for room any more. A job that is on its way may still be put
-    /// in, and the workers stay for it until the queue is closed.
+    /// Ends all waits for room. A job may still be queued afterwards: the workers run until
+    /// the queue is closed.
     pub fn end(&self) {
         self.lock().ending = true;
         self.room.notify_all();
     }
 
-    /// Puts a job in. It waits for nothing: see [`wait_for_room`](Queue::wait_for_room)
-    /// and [`is_full`](Queue::is_full).
+    /// Queues a job. Never waits: see [`wait_for_room`](Queue::wait_for_room) and
+    /// [`is_full`](Queue::is_full).
     pub fn put(&self, job: T) {
         self.lock().jobs.push_back(job);
         self.job.notify_one();
@@ -92,8 +93,8 @@ impl<T> Queue<T> {
     // ANCHOR_END: put
 
     // ANCHOR: work
-    /// A worker's life: takes one job after another, the oldest first, until the queue
-    /// is closed and empty. A worker that waits here costs no processor time.
+    /// Runs a worker: takes one job after another, the oldest first, until the queue is
+    /// closed and empty. A worker that waits here costs no processor time.
     pub fn work(&self, mut work: impl FnMut(T)) {
         while let Some(job) = self.take() {
             work(job);
@@ -102,6 +103,7 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Blocks until a job can be taken, or returns `None` when the queue is closed and empty.
     fn take(&self) -> Option<T> {
         let nothing = |state: &mut State<T>| state.jobs.is_empty() && !state.closed;
         let state = self.job.wait_while(self.lock(), nothing);
@@ -111,7 +113,7 @@ impl<T> Queue<T> {
         Some(job)
     }
 
-    /// No more jobs: wakes all who wait for one. Those that are in the queue are done.
+    /// Closes the queue, and wakes the workers. Jobs that are queued are still run.
     pub fn close(&self) {
         self.end();
         self.lock().closed = true;
@@ -120,7 +122,7 @@ impl<T> Queue<T> {
     // ANCHOR_END: work
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // Nothing in here can be left half done by a panic.
+        // A panic cannot leave the state half changed, so a poisoned lock is still good.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,9 +1,8 @@
-//! The application that every server of this book serves: a few routes that make
-//! waiting visible, and files.
+//! The application that every server of this book serves: a few routes that make waiting
+//! visible, and files.
 //!
-//! [`Site::respond`] decides and never waits; an answer that is to come later says
-//! so ([`Response::delay`]), and whoever serves the connection lets the time pass in
-//! its own way.
+//! [`Site::respond`] decides and never waits. An answer that must be sent later carries a
+//! delay ([`Response::delay`]), and each server waits for it in its own way.
 
 use crate::app::files::Files;
 use crate::app::methods::{READ_ONLY, allow};
@@ -25,15 +24,15 @@ use std::time::Duration;
 
 /// The longest `/sleep`, in milliseconds.
 const LONGEST_SLEEP: u64 = 60_000;
-/// The most that `/bytes` makes.
+/// The longest body of `/bytes`, in bytes.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// The application.
 #[derive(Debug)]
 pub struct Site {
-    /// The bounds of a message.
+    /// Limits on messages.
     pub limits: Limits,
-    /// What `/stats` shows.
+    /// The counters that `/stats` shows.
     pub stats: &'static Stats,
     files: Option<Files>,
     more: Option<Box<dyn Routes>>,
@@ -42,9 +41,11 @@ pub struct Site {
 }
 
 impl Site {
-    /// A site with the routes, and the files below `root` if there is one.
-    /// An error is that of opening `root`,
-    /// or means that there is no memory to share.
+    /// Returns a site with the routes, and with the files below `root` if it is given.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening `root`, and of mapping memory that processes share.
     pub fn new(root: Option<&Path>, mut limits: Limits) -> io::Result<Site> {
         let files = root.map(Files::open).transpose()?;
         limits.buffered = limits.buffered.shared(sys::shared()?);
@@ -58,22 +59,23 @@ impl Site {
         })
     }
 
-    /// The same with more routes.
+    /// Adds further routes.
     pub fn with(self, routes: Box<dyn Routes>) -> Site {
         Site { more: Some(routes), ..self }
     }
 
-    /// From now on every answer is the last on its connection.
+    /// Makes every further answer the last on its connection.
     pub fn drain(&self) {
         self.draining.store(true, SeqCst);
     }
 
-    /// The same for this process and all that it has forked, before any of them is told.
+    /// Does the same in this process and all its children, before the stop reaches any of
+    /// them.
     pub fn drain_all(&self) {
         self.all_drain.store(true, SeqCst);
     }
 
-    /// Whether the server is stopping.
+    /// Returns whether the server is stopping.
     pub fn is_draining(&self) -> bool {
         self.draining.load(SeqCst) || self.all_drain.load(SeqCst)
     }
@@ -92,12 +94,12 @@ impl Site {
     }
 
     // ANCHOR: respond
-    /// Answers a request. A panic of the application is its own affair: it
-    /// costs this one connection, in every server, since all of them come through here.
+    /// Answers a request. A panic of a route costs this one connection and is answered 500,
+    /// in every server, since all of them call this function.
     pub fn respond(&self, request: &Request<'_>) -> Response {
         trace!("request", "{} {}", request.method.name(), request.path.escape_ascii());
-        // The routes hold no lock and leave nothing half done, so nothing broken can be
-        // seen afterwards.
+        // The routes hold no lock and leave nothing half done, so a panic breaks no
+        // invariant.
         let response = catch_unwind(AssertUnwindSafe(|| self.route(request)))
             .unwrap_or_else(|_| {
                 self.stats.panics.add();
@@ -129,7 +131,7 @@ impl Site {
         let path = request.path;
         match path {
             b"*" => allow(204, "GET, HEAD, POST, OPTIONS"),
-            b"/plaintext" => look(request, || Response {
+            b"/plaintext" => read_only(request, || Response {
                 content_type: Some("text/plain"),
                 body: Body::Static(b"Hello, World!"),
                 ..Response::new(200)
@@ -139,22 +141,22 @@ impl Site {
                 Method::Options => allow(204, "POST, OPTIONS"),
                 _ => allow(405, "POST, OPTIONS"),
             },
-            b"/stats" => look(request, || Response {
+            b"/stats" => read_only(request, || Response {
                 content_type: Some("application/json"),
                 body: Body::Bytes(self.stats.json().into_bytes()),
                 ..Response::new(200)
             }),
-            b"/panic" => look(request, || panic!("/panic was asked for")),
+            b"/panic" => read_only(request, || panic!("/panic was asked for")),
             _ => {
                 if let Some(number) = path.strip_prefix(b"/sleep/") {
-                    look(request, || {
+                    read_only(request, || {
                         with_number(number, LONGEST_SLEEP, |ms| Response {
                             delay: Some(Duration::from_millis(ms)),
                             ..Response::text(200, format!("slept {ms} ms\n"))
                         })
                     })
                 } else if let Some(number) = path.strip_prefix(b"/bytes/") {
-                    look(request, || {
+                    read_only(request, || {
                         with_number(number, MOST_BYTES, |n| bytes(Body::Pattern(n)))
                     })
                 } else if let Some(path) = normalized(path) {
@@ -176,16 +178,16 @@ impl Site {
     }
 }
 
-/// Routes beside those that every server of the book has.
+/// Routes in addition to those that every server of the book has.
 pub trait Routes: fmt::Debug + Send + Sync {
-    /// The answer, or None if the path is not one of theirs. Like all of
-    /// [`Site::respond`], it never waits.
+    /// Answers a request, or returns `None` if the path belongs to none of these routes.
+    /// Must not wait.
     fn respond(&self, request: &Request<'_>) -> Option<Response>;
 }
 
 /// Decodes the characters of a path that need not have been encoded, so that `/%70laintext`
 /// is `/plaintext` (RFC 3986 section 6.2.2.2). Returns `None` if there are none, or if a
-/// percent sign means nothing: decoding could give it a meaning.
+/// percent sign is not followed by two digits: decoding could complete it.
 fn normalized(path: &[u8]) -> Option<Vec<u8>> {
     if !path.contains(&b'%') || !percent_signs_are_fine(path) {
         return None;
@@ -205,8 +207,8 @@ fn normalized(path: &[u8]) -> Option<Vec<u8>> {
     (normalized != path).then_some(normalized)
 }
 
-/// A route that can only be looked at.
-fn look(request: &Request<'_>, answer: impl FnOnce() -> Response) -> Response {
+/// Answers a request for a read-only resource.
+fn read_only(request: &Request<'_>, answer: impl FnOnce() -> Response) -> Response {
     match request.method {
         Method::Get | Method::Head => answer(),
         Method::Options => allow(204, READ_ONLY),
@@ -219,7 +221,7 @@ fn bytes(body: Body) -> Response {
     Response { content_type, body, ..Response::new(200) }
 }
 
-/// A route with a number in it, at most `most`.
+/// Answers a route that ends with a number, at most `most`.
 fn with_number(text: &[u8], most: u64, answer: impl FnOnce(u64) -> Response) -> Response {
     match decimal(text) {
         Some(number) if number <= most => answer(number),

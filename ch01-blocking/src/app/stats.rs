@@ -1,13 +1,12 @@
 //! Counters for `/stats`, in memory that parent and children share.
 //!
-//! A server of several processes has one set of counters: the page that holds
-//! them is mapped before the first fork, and a fork shares such a page instead of
-//! copying it (mmap(2), MAP_SHARED).
+//! A server of several processes has one set of counters: their page is mapped before the
+//! first fork, and a fork shares such a page instead of copying it (mmap(2), MAP_SHARED).
 
 use crate::server::usage;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-/// What a server counts, over all its processes.
+/// The counters of a server, over all its processes.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Stats {
@@ -21,7 +20,7 @@ pub struct Stats {
     pub refused: Counter,
     /// Connections closed by a deadline.
     pub timeouts: Counter,
-    /// Failures of the application.
+    /// Panics of the application.
     pub panics: Counter,
 }
 
@@ -41,10 +40,10 @@ impl Stats {
         usage::connection_closed();
     }
 
-    /// The counters as JSON.
+    /// Returns the counters as JSON.
     pub fn json(&self) -> String {
         let Stats { accepted, closed, requests, refused, timeouts, panics } = self;
-        // Read in this order, so that a connection which comes and goes meanwhile does
+        // `closed` is read first, so that a connection that opens and closes meanwhile does
         // not make `open` negative.
         let closed = closed.get();
         let accepted = accepted.get();
@@ -63,18 +62,18 @@ impl Stats {
     }
 }
 
-/// A number that only grows.
+/// A counter that only grows.
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// One more. Says how many there were before.
+    /// Adds one. Returns the value before.
     pub fn add(&self) -> u64 {
         self.0.fetch_add(1, SeqCst)
     }
 
-    /// How many so far.
+    /// Returns the value.
     pub fn get(&self) -> u64 {
         self.0.load(SeqCst)
     }

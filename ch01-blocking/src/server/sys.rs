@@ -361,10 +361,11 @@ pub fn unacked_bytes(socket: BorrowedFd<'_>) -> usize {
     // SAFETY: SIOCOUTQ (the number is TIOCOUTQ's; tcp(7)) writes one int through the
     // pointer.
     #[cfg(target_os = "linux")]
-    let told = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    let result =
+        unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     #[cfg(not(target_os = "linux"))]
-    let told = (-1, socket).0;
-    if told == 0 { usize::try_from(std::mem::take(&mut bytes)).unwrap_or(0) } else { 0 }
+    let result = (-1, socket).0;
+    if result == 0 { usize::try_from(std::mem::take(&mut bytes)).unwrap_or(0) } else { 0 }
 }
 
 /// Returns the number of bytes that this connection has received, read or unread; an end of
@@ -376,7 +377,7 @@ pub fn received(socket: BorrowedFd<'_>) -> Option<u64> {
     let mut size = size_of_val(&info) as libc::socklen_t;
     // SAFETY: TCP_INFO writes at most `size` bytes through the pointer, and how many they
     // were through the other (tcp(7)).
-    let told = unsafe {
+    let result = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
             libc::IPPROTO_TCP,
@@ -385,13 +386,13 @@ pub fn received(socket: BorrowedFd<'_>) -> Option<u64> {
             &raw mut size,
         )
     };
-    // A kernel before 4.1 writes less.
+    // A kernel before 4.1 writes fewer bytes.
     let end =
         std::mem::offset_of!(libc::tcp_info, tcpi_bytes_received) + size_of::<u64>();
-    (told == 0 && size as usize >= end).then_some(info.tcpi_bytes_received)
+    (result == 0 && size as usize >= end).then_some(info.tcpi_bytes_received)
 }
 
-/// `None`: the system does not say.
+/// Returns `None`: the system does not report it.
 #[cfg(not(target_os = "linux"))]
 pub fn received(_: BorrowedFd<'_>) -> Option<u64> {
     None
@@ -408,10 +409,12 @@ pub fn release_free_memory() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn release_free_memory() {}
 
-/// Memory for a `T` of zeroes that this process and all that it forks share. It is
-/// never given back.
+/// Returns a zeroed `T` in memory that this process shares with all its children. The memory
+/// is never unmapped.
 ///
-/// `T` must be made of atomics only: several processes change it at once.
+/// # Errors
+///
+/// Those of mmap(2).
 pub fn shared<T: Zeroed>() -> io::Result<&'static T> {
     let length = NonZeroUsize::new(size_of::<T>()).ok_or(io::ErrorKind::InvalidInput)?;
     // SAFETY: an anonymous mapping at an address of the kernel's choice touches no
@@ -425,14 +428,15 @@ pub fn shared<T: Zeroed>() -> io::Result<&'static T> {
         )
     }?;
     // SAFETY: the mapping is at least as large as a T, aligned to a page, filled with
-    // zeroes, which `Zeroed` says is a valid T, and never unmapped.
+    // zeros, which `Zeroed` says is a valid T, and never unmapped.
     Ok(unsafe { memory.cast::<T>().as_ref() })
 }
 
 /// A type for which all bytes zero is a valid value, and which is made of atomics only.
 ///
 /// # Safety
-/// Both must be true.
+///
+/// Both must hold: several processes change such a value at once.
 pub unsafe trait Zeroed: Sync + 'static {}
 
 // SAFETY: an `AtomicUsize` is one, and zero is valid for it.
