@@ -112,7 +112,7 @@ fn count(
 ) -> Result<Count> {
     let file = tempfile::NamedTempFile::new()?;
     let mut valgrind = Command::new("valgrind");
-    // What callgrind has to say of itself would be taken for the server's words.
+    // Without valgrind's own messages, which would appear among the server's.
     valgrind.args(["--tool=callgrind", "--log-file=/dev/null"]);
     valgrind.arg(format!("--callgrind-out-file={}", file.path().display()));
     let running = server.start_under(valgrind, site, cores)?;
