@@ -285,6 +285,7 @@ impl<T: Transport> Connection<T> {
 
     // ANCHOR: fill
     /// Receives, if there may be something; `None` if not.
+    #[inline]
     fn fill(&mut self, work: &mut Work) -> io::Result<Option<usize>> {
         if !self.readable {
             return Ok(None);

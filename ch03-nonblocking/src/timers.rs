@@ -176,6 +176,7 @@ impl Timers {
 
     /// Puts a deadline into its slot. One that is put off by little is there already, as
     /// most are.
+    #[inline]
     fn put(&mut self, index: u32, due: u64, slot: u32) {
         if self.entries[index as usize].slot != slot {
             self.unlink(index);

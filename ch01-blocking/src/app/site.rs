@@ -76,6 +76,7 @@ impl Site {
     }
 
     /// Returns whether the server is stopping.
+    #[inline]
     pub fn is_draining(&self) -> bool {
         self.draining.load(SeqCst) || self.all_drain.load(SeqCst)
     }

@@ -33,6 +33,7 @@ pub fn start() {
 }
 
 /// Returns whether the trace is on.
+#[inline]
 pub fn is_on() -> bool {
     ON.load(Relaxed)
 }
