@@ -6,3 +6,5 @@ mod cuts;
 mod dates;
 mod late;
 mod leased;
+mod panics;
+mod refused;

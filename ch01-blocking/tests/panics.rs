@@ -1,5 +1,6 @@
 //! A panic outside a route costs one connection.
 
+#[path = "failing/mod.rs"]
 mod failing;
 
 #[test]

@@ -122,11 +122,6 @@ impl<P: Poller> EventLoop<'_, P> {
             self.set_idle_deadlines();
             self.memory.release(self.shared.now);
         }
-        for token in self.guests.tokens() {
-            if let Some(guest) = self.guests.remove(token) {
-                self.discard(guest); // cut off
-            }
-        }
         Ok(())
     }
     // ANCHOR_END: run
@@ -243,8 +238,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         }
         let shared = &mut self.shared;
         let advance = AssertUnwindSafe(|| guest.connection.advance(wake, shared));
-        // The destructor of an answer's body may panic, and is the application's: that costs
-        // this connection, and not the loop.
+        // A panic costs this connection, and not the loop.
         let advanced = catch_unwind(advance).unwrap_or_else(|_| {
             self.shared.site.stats.panics.add();
             Err(io::Error::other("a panic"))
@@ -295,15 +289,6 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         self.rejected -= usize::from(!guest.served);
         self.memory.connection_closed(self.shared.now);
         self.shared.site.stats.connection_closed();
-        self.discard(guest);
-    }
-
-    /// Drops a connection. The destructor of an answer that it holds is the application's
-    /// code, and may panic: that must not end the loop.
-    fn discard(&self, guest: Guest) {
-        if catch_unwind(AssertUnwindSafe(|| drop(guest))).is_err() {
-            self.shared.site.stats.panics.add();
-        }
     }
 
     // ANCHOR: stop

@@ -5,6 +5,7 @@
 
 pub(crate) mod conditional;
 pub(crate) mod files;
+pub(crate) mod guarded;
 pub(crate) mod methods;
 pub mod site;
 pub mod stats;

@@ -5,6 +5,7 @@
 //! delay ([`Response::delay`]), and each server waits for it in its own way.
 
 use crate::app::files::Files;
+use crate::app::guarded::Guarded;
 use crate::app::methods::{READ_ONLY, allow};
 use crate::app::stats::Stats;
 use crate::http::{
@@ -101,7 +102,7 @@ impl Site {
         trace!("request", "{} {}", request.method.name(), request.path.escape_ascii());
         // The routes hold no lock and leave nothing half done, so a panic breaks no
         // invariant.
-        let response = catch_unwind(AssertUnwindSafe(|| self.route(request)))
+        let mut response = catch_unwind(AssertUnwindSafe(|| self.route(request)))
             .unwrap_or_else(|_| {
                 self.stats.panics.add();
                 Response {
@@ -109,6 +110,10 @@ impl Site {
                     ..Response::text(500, "the application failed; the server did not\n")
                 }
             });
+        if let Body::Live(stream) = response.body {
+            let guarded = Guarded::new(stream, &self.stats.panics);
+            response.body = Body::Live(Box::new(guarded));
+        }
         self.stats.requests.add();
         trace!(
             "answer",

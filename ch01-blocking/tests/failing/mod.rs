@@ -18,7 +18,7 @@ struct Failing;
 
 impl BodyStream for Failing {
     fn more(&mut self, _: &Waker, _: &mut Vec<u8>) -> NextPiece {
-        NextPiece::Pending
+        NextPiece::End
     }
 
     fn heartbeat(&self) -> &'static [u8] {
@@ -38,8 +38,8 @@ struct Fails;
 impl Routes for Fails {
     fn respond(&self, request: &Request<'_>) -> Option<Response> {
         let delay = match request.path {
-            "/fails" => None,
-            "/fails-later" => Some(Duration::MAX),
+            b"/fails" => None,
+            b"/fails-later" => Some(Duration::MAX),
             _ => return None,
         };
         let body = Body::Live(Box::new(Failing));

@@ -1,0 +1,51 @@
+//! A body stream whose destructor cannot panic.
+//!
+//! The stream is the application's code, and a server drops it wherever the connection ends:
+//! in an event loop, or while a coroutine's stack is being unwound, where a second panic
+//! aborts the process. So the destructor's panic is caught where it happens.
+
+use crate::app::stats::Counter;
+use crate::http::{BodyStream, NextPiece};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
+use std::time::Duration;
+
+/// A body stream of the application's.
+pub(crate) struct Guarded {
+    /// `None` only while it is dropped.
+    stream: Option<Box<dyn BodyStream>>,
+    panics: &'static Counter,
+}
+
+impl Guarded {
+    /// Guards `stream`, and counts a panic of its destructor.
+    pub(crate) fn new(stream: Box<dyn BodyStream>, panics: &'static Counter) -> Guarded {
+        Guarded { stream: Some(stream), panics }
+    }
+}
+
+impl BodyStream for Guarded {
+    fn more(&mut self, waker: &Waker, content: &mut Vec<u8>) -> NextPiece {
+        match &mut self.stream {
+            Some(stream) => stream.more(waker, content),
+            None => NextPiece::End,
+        }
+    }
+
+    fn heartbeat(&self) -> &'static [u8] {
+        self.stream.as_ref().map_or(b"", |stream| stream.heartbeat())
+    }
+
+    fn heartbeat_interval(&self) -> Duration {
+        self.stream.as_ref().map_or(Duration::MAX, |stream| stream.heartbeat_interval())
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let stream = self.stream.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(stream))).is_err() {
+            self.panics.add();
+        }
+    }
+}
