@@ -1,9 +1,9 @@
 //! One connection as a state machine: chapter 1's `serve`, cut open at each of its
-//! waits.
+//! blocking calls.
 //!
-//! Where `serve` waits, its place in the code says what for, and its thread's stack
-//! remembers the rest. Here nobody waits. So the place becomes a `State`, the rest
-//! becomes a `Work`, and a call of [`Connection::advance`] goes on as far as it can.
+//! When `serve` blocks, its position in the code is what it waits for, and its thread's
+//! stack holds the rest. Here no call blocks. So the position becomes a `State`, the rest
+//! becomes a `Work`, and [`Connection::advance`] runs until it would have to block.
 //!
 //! ```text
 //!            ┌──────────────────────────────────────────────┐
@@ -21,7 +21,7 @@ mod waits;
 
 use crate::poller::{Interest, Ready};
 use crate::socket::{Share, Turn};
-use crate::work::{Shared, Work};
+use crate::work::{LoopContext, Work};
 use ch01_blocking::deadlines::{Progress, Wait, later};
 use ch01_blocking::http::{HttpError, Parsed, Response, ResponseContext};
 use ch01_blocking::serve::{LINGER_BYTES, push_error};
@@ -29,22 +29,22 @@ use ch01_blocking::stream::Transport;
 use std::io::{self, ErrorKind};
 use std::time::Instant;
 
-/// Where `serve` would be waiting.
+/// The step that a connection is at; in chapter 1, the call in which `serve` blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// For more of the client's words.
+    /// Waits for input.
     Receive,
-    /// For nothing: there are bytes to be looked at.
+    /// Parses received bytes; never waits.
     Decide,
-    /// For the client to take what it is told; and then?
+    /// Sends the output, then goes to the next step.
     Send(Then),
-    /// For time to pass.
+    /// Waits until a delayed response is due.
     Sleep,
-    /// For the client to leave.
+    /// Has sent the last response; reads and discards input until the peer closes.
     Linger,
 }
 
-/// What follows when all is sent.
+/// The step that follows once the output is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     Receive,
@@ -55,17 +55,18 @@ enum Then {
 }
 
 // ANCHOR: connection
-/// One client.
+/// One client's connection.
 #[derive(Debug)]
 pub struct Connection<T> {
     transport: T,
     state: State,
-    /// There may be something to read: nothing has said since that there is not. Told
-    /// once, remembered here.
+    /// Whether there may be something to read. Readiness may be reported only once, so it
+    /// is recorded here until a read shows that the socket is drained.
     readable: bool,
-    /// So a short read does not mean that nothing is left: the end may come behind it.
+    /// Whether end of file may follow the received bytes, so that a short read does not mean
+    /// that the socket is drained.
     eof: bool,
-    /// None while it is idle.
+    /// The buffers; `None` while the connection is idle.
     work: Option<Box<Work>>,
 }
 // ANCHOR_END: connection
@@ -73,34 +74,34 @@ pub struct Connection<T> {
 /// Why a connection is woken.
 #[derive(Clone, Copy, Debug)]
 pub enum Wake {
-    /// Its descriptor is ready, or so it is said.
+    /// The poller has reported its descriptor.
     Ready(Ready),
     /// Its deadline has passed.
     Timeout,
-    /// Its last turn was over before it was done.
+    /// Its last turn ended before it was done.
     Again,
-    /// The server stops: who is idle is to go.
+    /// The server is stopping: an idle connection closes.
     Stop,
 }
 
 /// What a connection wants after its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// To be woken for this, or when this deadline passes.
+    /// To be woken when it is ready for this interest, or when the deadline passes.
     Wait(Interest, Instant),
-    /// To be woken when its client sends a request, or after the idle timeout. It owns no
-    /// buffers until then.
+    /// To be woken when its client sends a request, or after the idle timeout. Until then it
+    /// owns no buffers.
     Idle,
-    /// What it wanted before: nothing has happened.
+    /// The same as after its last turn: nothing has happened.
     Unchanged,
-    /// Another turn, when the others have had theirs.
+    /// Another turn, once every other ready connection has had one.
     Again,
     /// To be closed.
     Close,
 }
 
 impl<T: Transport> Connection<T> {
-    /// A client that has just arrived, and waits to be heard.
+    /// Returns an idle connection, which waits for its first request.
     pub fn new(transport: T) -> Connection<T> {
         Connection {
             transport,
@@ -111,12 +112,12 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// A client for whom there is no room. It is told so in its first turn; if
-    /// `patient`, it is given the time to hear it.
-    pub fn rejected(transport: T, patient: bool, shared: &mut Shared<'_>) -> Self {
+    /// Returns a connection that the server has no room for. Its first turn sends 503; if
+    /// `lingers`, it then waits for the client to read the response and close.
+    pub fn rejected(transport: T, lingers: bool, shared: &mut LoopContext<'_>) -> Self {
         let mut work = shared.pool.take(shared.now);
         push_error(HttpError::BUSY, shared.site, &mut work.outbox);
-        let then = if patient { Then::Linger } else { Then::Close };
+        let then = if lingers { Then::Linger } else { Then::Close };
         Connection {
             state: State::Send(then),
             work: Some(work),
@@ -124,35 +125,44 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// The transport.
+    /// Returns the transport.
     pub fn transport(&self) -> &T {
         &self.transport
     }
 
-    /// The transport, without the connection.
+    /// Drops the connection's state, and returns its transport.
     pub fn into_transport(self) -> T {
         self.transport
     }
 
-    /// Remembers what is told only once, for a turn that comes anyway.
-    pub fn note(&mut self, ready: &Ready) {
+    /// Records an event for the next turn, without advancing the connection: the poller may
+    /// not report it again.
+    pub fn record(&mut self, ready: &Ready) {
         self.readable |= ready.readable || ready.eof || ready.broken;
         self.eof |= ready.eof || ready.broken;
     }
 
-    /// Whether it is between requests, and owns nothing.
+    /// Returns whether the connection is between requests, and owns no buffers.
     pub fn is_idle(&self) -> bool {
         self.work.is_none()
     }
 
     // ANCHOR: advance
-    /// Goes on as far as it can without waiting. An error means that the connection is
-    /// broken.
-    pub fn advance(&mut self, wake: Wake, shared: &mut Shared<'_>) -> io::Result<Next> {
+    /// Advances the connection as far as possible without blocking, and returns what it needs
+    /// next.
+    ///
+    /// # Errors
+    ///
+    /// The connection has failed, or has missed its write deadline (`TimedOut`).
+    pub fn advance(
+        &mut self,
+        wake: Wake,
+        shared: &mut LoopContext<'_>,
+    ) -> io::Result<Next> {
         let was_idle = self.is_idle();
         let mut work = self.work.take().unwrap_or_else(|| shared.pool.take(shared.now));
         work.share = Share::new(shared.share);
-        let next = match self.wake(wake, &mut work, shared) {
+        let next = match self.apply(wake, &mut work, shared) {
             Ok(None) => self.drive(&mut work, shared),
             Ok(Some(next)) => Ok(next),
             Err(error) => Err(error),
@@ -162,7 +172,7 @@ impl<T: Transport> Connection<T> {
                 let moved = work.share.moved;
                 shared.pool.give_back(work);
                 if was_idle && !moved {
-                    return Ok(Next::Unchanged); // nobody spoke: no new deadline
+                    return Ok(Next::Unchanged); // no input: the deadline stays
                 }
             }
             Ok(Next::Close) | Err(_) => {
@@ -175,39 +185,44 @@ impl<T: Transport> Connection<T> {
     }
     // ANCHOR_END: advance
 
-    /// What follows from the reason alone, if that settles it.
-    fn wake(
+    /// Applies the reason of the turn. Returns what the connection needs next if the reason
+    /// alone determines it, `None` if the connection is to be driven.
+    fn apply(
         &mut self,
         wake: Wake,
         work: &mut Work,
-        shared: &mut Shared<'_>,
+        shared: &mut LoopContext<'_>,
     ) -> io::Result<Option<Next>> {
         match wake {
-            // While we linger, both sides may have ended in good order. Some mechanisms
-            // tell that as broken, and there may be much to read before it (to close now
-            // would be a reset, and could cost our last answer).
+            // While the connection lingers, both sides may have shut down in good order.
+            // Some mechanisms report that as broken, although input is still unread. Closing
+            // now would send a reset, and the client could lose the last response.
             Wake::Ready(ready) if ready.broken && self.state != State::Linger => {
                 return Err(ErrorKind::ConnectionReset.into());
             }
             Wake::Ready(ready) => {
-                self.note(&ready);
-                let in_vain = match self.state {
+                self.record(&ready);
+                let is_spurious = match self.state {
                     State::Send(_) => !ready.writable,
                     State::Sleep => true,
                     State::Receive | State::Decide | State::Linger => false,
                 };
-                return Ok(in_vain.then_some(Next::Unchanged));
+                return Ok(is_spurious.then_some(Next::Unchanged));
             }
-            Wake::Timeout => return self.too_late(work, shared),
-            Wake::Stop => self.readable = true, // what came before the stop is answered
+            Wake::Timeout => return self.on_deadline(work, shared),
+            Wake::Stop => self.readable = true, // requests received before the stop are answered
             Wake::Again => {}
         }
         Ok(None)
     }
 
     // ANCHOR: drive
-    /// `serve` without its waits. Lay the two side by side.
-    fn drive(&mut self, work: &mut Work, shared: &mut Shared<'_>) -> io::Result<Next> {
+    /// Runs `serve` without its blocking calls. Compare the two side by side.
+    fn drive(
+        &mut self,
+        work: &mut Work,
+        shared: &mut LoopContext<'_>,
+    ) -> io::Result<Next> {
         loop {
             match self.state {
                 State::Receive => match self.fill(work)? {
@@ -249,8 +264,8 @@ impl<T: Transport> Connection<T> {
                     work.progress = Progress::default();
                     self.state = match then {
                         Then::Receive => {
-                            // While it waited for room, nobody told it of input. At a
-                            // stop it looks: to close with something unread is a reset.
+                            // While it waited to write, input was not reported. At a stop
+                            // it tries a read: closing with unread input sends a reset.
                             self.readable |= shared.site.is_draining();
                             State::Receive
                         }
@@ -284,7 +299,8 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: drive
 
     // ANCHOR: fill
-    /// Receives, if there may be something; `None` if not.
+    /// Reads into the inbox, and returns the number of bytes (0 at end of file), or `None` if
+    /// there is nothing to read or the share is used up.
     #[inline]
     fn fill(&mut self, work: &mut Work) -> io::Result<Option<usize>> {
         if !self.readable {
@@ -293,7 +309,7 @@ impl<T: Transport> Connection<T> {
         let room = work.inbox.space().len();
         match Turn(&mut self.transport, &mut work.share).fill(&mut work.inbox) {
             Ok(n) => {
-                self.readable = n == room || self.eof; // or that was all
+                self.readable = n == room || self.eof; // a short read has drained the socket
                 Ok(Some(n))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -305,12 +321,13 @@ impl<T: Transport> Connection<T> {
     }
     // ANCHOR_END: fill
 
+    /// Queues a response, and continues with the next step.
     fn answer(
         &mut self,
         response: Response,
         context: ResponseContext,
         work: &mut Work,
-        shared: &Shared<'_>,
+        shared: &LoopContext<'_>,
     ) {
         let last = response.is_last(context) || shared.site.is_draining();
         let context = ResponseContext { keep_alive: !last, ..context };
@@ -323,7 +340,8 @@ impl<T: Transport> Connection<T> {
         };
     }
 
-    fn refuse(&mut self, why: HttpError, work: &mut Work, shared: &Shared<'_>) {
+    /// Queues an error response, after which the connection lingers and closes.
+    fn refuse(&mut self, why: HttpError, work: &mut Work, shared: &LoopContext<'_>) {
         push_error(why, shared.site, &mut work.outbox);
         self.state = State::Send(Then::Linger);
     }

@@ -1,16 +1,16 @@
-//! The event loop: one thread, all clients, and one place to wait in.
+//! The event loop: one thread, all connections, and one call that blocks.
 //!
-//! It waits for whoever is ready, gives each a turn, and waits again. Which
-//! mechanism tells who is ready is not its business: see [`Poller`].
+//! The loop waits for descriptors to become ready, gives each ready connection a turn, and
+//! waits again. How readiness is found out is up to the mechanism: see [`Poller`].
 
-mod arrivals;
+mod accept;
 
 use crate::connection::{Connection, Next, Wake};
 use crate::poller::{Interest, Poller, Ready, Token};
 use crate::socket::{SHARE, Socket};
 use crate::table::Table;
 use crate::timers::Timers;
-use crate::work::{Pool, Shared};
+use crate::work::{LoopContext, Pool};
 use ch01_blocking::Listener;
 use ch01_blocking::app::site::Site;
 use ch01_blocking::deadlines::later;
@@ -25,57 +25,64 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// The tokens of what is no connection.
+/// The tokens of descriptors that are not connections.
 const LISTENER: Token = Token { index: u32::MAX, generation: 0 };
 const STOP: Token = Token { index: u32::MAX, generation: 1 };
 const SIBLINGS: Token = Token { index: u32::MAX, generation: 2 };
 
-/// One thread's connections, and what it takes to serve them.
+/// The connections of one thread, and everything that serves them.
 #[derive(Debug)]
 pub struct EventLoop<'a, P> {
     poller: P,
     stop: &'a Stop,
-    /// None when it stops.
+    /// `None` once the server is stopping.
     listener: Option<Listener>,
-    guests: Table<Guest>,
+    connections: Table<Entry>,
     timers: Timers,
-    shared: Shared<'a>,
-    /// Whose last turn was over before they were done. Nobody will tell of them again.
-    again: Vec<Token>,
-    /// The same of the listener.
+    shared: LoopContext<'a>,
+    /// Connections whose last turn ended before they were done. The poller may not report
+    /// them again.
+    run_queue: Vec<Token>,
+    /// Whether the listener may have more clients, and may not be reported again.
     accept_again: bool,
     /// Connections that have become idle in this round; their deadlines are set at its end.
     idle: Vec<Token>,
-    /// Wakes the other loops that accept from the same socket, and this one.
+    /// An eventfd(2) that wakes all loops that accept from the same socket.
     siblings: Option<BorrowedFd<'a>>,
-    /// When accepting goes on, after the system was out of descriptors.
+    /// When accepting resumes, after the process ran out of descriptors.
     paused: Option<Instant>,
-    /// When those who are still here are cut off.
+    /// The drain deadline, at which the remaining connections are cut off.
     stopping: Option<Instant>,
+    /// Connections that are only being rejected.
     rejected: usize,
     memory: FreeMemory,
     options: &'a Options,
 }
 
-/// A connection, and what the loop knows of it.
+/// A connection, and what the loop records about it.
 #[derive(Debug)]
-struct Guest {
+struct Entry {
     connection: Connection<Socket>,
-    /// For the trace.
+    /// The connection's number in the trace.
     number: u32,
-    /// What the poller was told.
+    /// The interest that is registered with the poller.
     interest: Interest,
-    /// Whether it is in `again`.
+    /// Whether it is in the run queue.
     queued: bool,
-    /// Whether it takes a place; those who are only being turned away do not.
+    /// Whether it counts toward `--max-connections`; a connection that is being rejected
+    /// does not.
     served: bool,
 }
 
 /// Bytes of a connection's place in the table.
-pub const PLACE: usize = Table::<Guest>::PLACE;
+pub const PLACE: usize = Table::<Entry>::PLACE;
 
 // ANCHOR: run
-/// Serves until `stop`, with this mechanism.
+/// Serves until `stop` is requested and the connections are drained.
+///
+/// # Errors
+///
+/// Those of [`EventLoop::new`] and of [`Listener::ready`].
 pub fn run(
     poller: impl Poller,
     listener: Listener,
@@ -87,17 +94,20 @@ pub fn run(
 }
 
 impl<P: Poller> EventLoop<'_, P> {
-    /// Serves to the end.
-    /// An error is that of [`Listener::ready`].
+    /// Serves until a stop is requested and the connections are drained.
+    ///
+    /// # Errors
+    ///
+    /// That of [`Listener::ready`].
     pub fn run(mut self) -> io::Result<()> {
         let mut ready = Vec::new();
         let mut late = Vec::new();
         if let Some(listener) = &self.listener {
             listener.ready()?;
         }
-        while !self.is_over() {
+        while !self.is_finished() {
             if let Err(error) = self.poller.wait(&mut ready, self.timeout()) {
-                self.ask_everyone(&error, &mut ready);
+                self.try_all(&error, &mut ready);
             }
             (self.shared.now, self.shared.date) = (Instant::now(), SystemTime::now());
 
@@ -108,17 +118,17 @@ impl<P: Poller> EventLoop<'_, P> {
                     token => self.turn(token, Wake::Ready(event)),
                 }
             }
-            for token in std::mem::take(&mut self.again) {
+            for token in std::mem::take(&mut self.run_queue) {
                 self.turn(token, Wake::Again);
             }
-            self.set_idle_deadlines(); // before the old ones are looked at
+            self.set_idle_deadlines(); // before expired ones are taken out
             self.timers.expired(self.shared.now, &mut late);
             for index in late.drain(..) {
-                if let Some(token) = self.guests.token(index) {
+                if let Some(token) = self.connections.token(index) {
                     self.turn(token, Wake::Timeout);
                 }
             }
-            self.accept_on();
+            self.resume_accepting();
             self.set_idle_deadlines();
             self.memory.release(self.shared.now);
         }
@@ -128,15 +138,15 @@ impl<P: Poller> EventLoop<'_, P> {
 
     // ANCHOR: idle
     /// Sets the deadline of each connection that has become idle in this round. The idle
-    /// time begins now, with one look at the clock for all of them.
+    /// time begins now: the clock is read once for all of them.
     fn set_idle_deadlines(&mut self) {
         if self.idle.is_empty() {
             return;
         }
         let due = later(self.shared.look(), self.shared.timeouts.idle);
-        let guests = &mut self.guests;
+        let connections = &mut self.connections;
         let idle = self.idle.drain(..).filter(|&token| {
-            guests.get_mut(token).is_some_and(|guest| guest.connection.is_idle())
+            connections.get_mut(token).is_some_and(|entry| entry.connection.is_idle())
         });
         self.timers.set_all(idle.map(|token| token.index), due);
     }
@@ -144,8 +154,11 @@ impl<P: Poller> EventLoop<'_, P> {
 }
 
 impl<'a, P: Poller> EventLoop<'a, P> {
-    /// A loop that has nobody yet.
-    /// An error is the poller's.
+    /// Returns a loop without connections.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Poller::register`].
     pub fn new(
         mut poller: P,
         listener: Listener,
@@ -160,9 +173,9 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             poller,
             stop,
             listener: Some(listener),
-            guests: Table::new(),
+            connections: Table::new(),
             timers: Timers::new(now),
-            shared: Shared {
+            shared: LoopContext {
                 site,
                 timeouts: options.timeouts(),
                 pool: Pool::new(site.limits.output),
@@ -171,7 +184,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
                 clock: |_| Instant::now(),
                 date: SystemTime::now(),
             },
-            again: Vec::new(),
+            run_queue: Vec::new(),
             idle: Vec::new(),
             accept_again: false,
             siblings: None,
@@ -183,22 +196,24 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         })
     }
 
-    /// A loop that accepts from the same socket as others do, in other processes. The kernel
-    /// wakes one of them for a client. If that one has no descriptor left, the client would
-    /// wait though another has many: so the loop wakes all, by `siblings`, an eventfd(2).
+    /// Returns a loop that accepts from the same socket as loops in other processes.
+    ///
+    /// The kernel wakes one of them for a client. If that one has no descriptor left, the
+    /// client would wait although another process has many: so the loop then wakes all of
+    /// them by `siblings`, an eventfd(2).
     ///
     /// # Errors
     ///
-    /// The poller's.
+    /// Those of [`Poller::register`].
     pub fn sharing(mut self, siblings: BorrowedFd<'a>) -> io::Result<EventLoop<'a, P>> {
         self.poller.register(siblings, SIBLINGS, Interest::READ)?;
         Ok(EventLoop { siblings: Some(siblings), ..self })
     }
 
-    /// How long the poller may wait: not at all if somebody wants another turn, for
-    /// ever if there is no deadline.
+    /// Returns how long the poller may block: not at all if a connection wants another turn,
+    /// without limit (`None`) if there is no deadline.
     fn timeout(&self) -> Option<Duration> {
-        if self.accept_again || !self.again.is_empty() {
+        if self.accept_again || !self.run_queue.is_empty() {
             return Some(Duration::ZERO);
         }
         let next = [self.timers.next(), self.paused, self.stopping, self.memory.due()];
@@ -206,39 +221,40 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         Some(next.saturating_duration_since(self.shared.now))
     }
 
-    /// The poller has failed: the kernel has no memory for the moment, or the limit of
-    /// descriptors was lowered below the number that is watched (poll(2)). That is no reason to
-    /// end every connection. Until the poller works again the loop asks everyone, as `spin`
-    /// does, after a pause: the error may last.
-    fn ask_everyone(&mut self, error: &io::Error, ready: &mut Vec<Ready>) {
+    /// Reports every descriptor as perhaps ready, as `spin` does, because the poller failed.
+    ///
+    /// The kernel may be out of memory for the moment, or the limit of descriptors was
+    /// lowered below the number of registered ones (poll(2)). That is no reason to end every
+    /// connection. The error may last, so there is a pause before each attempt.
+    fn try_all(&mut self, error: &io::Error, ready: &mut Vec<Ready>) {
         trace::set_connection(0);
-        trace!("poller", "{error}: everyone is asked");
+        trace!("poller", "{error}: trying every connection");
         thread::sleep(ACCEPT_BACKOFF);
         ready.push(Ready::maybe(LISTENER, Interest::ACCEPT));
         ready.push(Ready::maybe(STOP, Interest::READ));
-        for token in self.guests.tokens() {
-            if let Some(guest) = self.guests.get_mut(token) {
-                ready.push(Ready::maybe(token, guest.interest));
+        for token in self.connections.tokens() {
+            if let Some(entry) = self.connections.get_mut(token) {
+                ready.push(Ready::maybe(token, entry.interest));
             }
         }
     }
 
     // ANCHOR: turn
-    /// Advances a connection, and arranges for its next turn. The token is stale if the
-    /// connection has been closed meanwhile: then the event is ignored.
+    /// Advances a connection, and arranges its next turn. If the connection has been closed
+    /// since the event, the token is stale and the event is ignored.
     fn turn(&mut self, token: Token, wake: Wake) {
-        let Some(guest) = self.guests.get_mut(token) else { return };
-        trace::set_connection(guest.number.into());
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        trace::set_connection(entry.number.into());
         match wake {
-            Wake::Again => guest.queued = false,
-            Wake::Ready(ready) if guest.queued => {
-                return guest.connection.note(&ready); // its turn comes
+            Wake::Again => entry.queued = false,
+            Wake::Ready(ready) if entry.queued => {
+                return entry.connection.record(&ready); // its turn comes from the run queue
             }
             _ => {}
         }
         let shared = &mut self.shared;
-        let advance = AssertUnwindSafe(|| guest.connection.advance(wake, shared));
-        // A panic costs this connection, and not the loop.
+        let advance = AssertUnwindSafe(|| entry.connection.advance(wake, shared));
+        // A panic ends this connection, but not the loop.
         let advanced = catch_unwind(advance).unwrap_or_else(|_| {
             self.shared.site.stats.panics.add();
             Err(io::Error::other("a panic"))
@@ -255,8 +271,8 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             }
             Ok(Next::Again) => {
                 self.timers.clear(token.index);
-                if !std::mem::replace(&mut guest.queued, true) {
-                    self.again.push(token);
+                if !std::mem::replace(&mut entry.queued, true) {
+                    self.run_queue.push(token);
                 }
                 return;
             }
@@ -265,14 +281,14 @@ impl<'a, P: Poller> EventLoop<'a, P> {
                 self.shared.site.stats.timeouts.add();
                 return self.close(token, &"out of patience");
             }
-            // Caused by the client, and of interest to a trace only.
+            // Caused by the peer, so it is traced but not logged.
             Err(error) => return self.close(token, &error),
         };
-        // Registered again only if it has changed: most turns end as they began, waiting
-        // to read.
-        if guest.interest != interest {
-            guest.interest = interest;
-            let fd = guest.connection.transport().0.as_fd();
+        // Reregistered only if the interest has changed: most turns end as they began,
+        // waiting to read.
+        if entry.interest != interest {
+            entry.interest = interest;
+            let fd = entry.connection.transport().0.as_fd();
             if let Err(error) = self.poller.reregister(fd, token, interest) {
                 self.close(token, &error);
             }
@@ -280,27 +296,28 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     }
     // ANCHOR_END: turn
 
+    /// Closes a connection and releases everything that belongs to it.
     fn close(&mut self, token: Token, why: &dyn std::fmt::Display) {
-        let Some(guest) = self.guests.remove(token) else { return };
+        let Some(entry) = self.connections.remove(token) else { return };
         trace!("close", "{why}");
         self.timers.clear(token.index);
-        let fd = guest.connection.transport().0.as_fd();
-        let _ = self.poller.deregister(fd, token); // it is closed in a moment
-        self.rejected -= usize::from(!guest.served);
+        let fd = entry.connection.transport().0.as_fd();
+        let _ = self.poller.deregister(fd, token); // an error has no effect: the descriptor is closed next
+        self.rejected -= usize::from(!entry.served);
         self.memory.connection_closed(self.shared.now);
         self.shared.site.stats.connection_closed();
     }
 
     // ANCHOR: stop
-    /// Lets nobody in any more, and lets those who are here finish.
+    /// Stops accepting, closes idle connections, and sets the drain deadline for the others.
     fn stop(&mut self) {
         if !self.stop.is_requested() {
-            return; // events are hints, and a stop cannot be undone
+            return; // the event was spurious, and a stop cannot be undone
         }
         let Some(listener) = self.listener.take() else { return };
-        let _ = self.poller.deregister(listener.as_fd(), LISTENER); // or it is paused
-        let _ = self.poller.deregister(self.stop.as_fd(), STOP); // it stays readable, and would be reported again and again
-        drop(listener); // who comes now is refused by the kernel
+        let _ = self.poller.deregister(listener.as_fd(), LISTENER); // may fail: not registered while accepting pauses
+        let _ = self.poller.deregister(self.stop.as_fd(), STOP); // it stays readable, and would be reported in every round
+        drop(listener); // from now on the kernel refuses connections
         (self.accept_again, self.paused) = (false, None);
         let within = self.shared.timeouts.drain;
         self.stopping = Some(later(self.shared.look(), within));
@@ -309,21 +326,22 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         trace!(
             "stop",
             "{} connections, {:.1} s to finish",
-            self.guests.len(),
+            self.connections.len(),
             within.as_secs_f64()
         );
-        for token in self.guests.tokens() {
-            if self.guests.get_mut(token).is_some_and(|guest| guest.connection.is_idle())
-            {
+        for token in self.connections.tokens() {
+            let entry = self.connections.get_mut(token);
+            if entry.is_some_and(|entry| entry.connection.is_idle()) {
                 self.turn(token, Wake::Stop);
             }
         }
     }
 
-    /// Whether everybody has gone, or had the time to.
-    fn is_over(&self) -> bool {
+    /// Returns whether the server is stopping and either all connections have ended or the
+    /// drain deadline has passed.
+    fn is_finished(&self) -> bool {
         let Some(deadline) = self.stopping else { return false };
-        let left = self.guests.len();
+        let left = self.connections.len();
         if left > 0 && self.shared.now >= deadline {
             trace::set_connection(0);
             trace!("stop", "{left} connections cut off");

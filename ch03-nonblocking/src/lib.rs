@@ -1,16 +1,16 @@
 //! Chapter 3: what if the server never waits for one client?
 //!
 //! ```text
-//!            ┌───────────────► EventLoop: the one place that waits
+//!            ┌───────────────► EventLoop: the one place that blocks
 //!            │                     │
-//!            │            Poller::wait: what is ready?   spin   perhaps everything
-//!            │                     │                     sigio  what a signal names
+//!            │            Poller::wait: what is ready?   spin   perhaps all of them
+//!            │                     │                     sigio  the descriptor of each signal
 //!            │      ┌──────────────┼──────────────┐
 //!            │      ▼              ▼              ▼
 //!            │   accept      Connection::advance  a deadline has passed (Timers)
 //!            │                     │
 //!            │    fill ──► Inbox::next ──► Site::respond ──► Outbox::push ──► flush
-//!            │      none of these waits: the connection says what it would wait for
+//!            │      none of these blocks: the connection returns what to wait for
 //!            │                     │
 //!            └──── interest, deadline, another turn, or close
 //! ```

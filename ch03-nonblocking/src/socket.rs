@@ -1,4 +1,4 @@
-//! A connection whose calls never wait, and a turn with it: a bounded share.
+//! The transport of a non-blocking connection, and the limit on what one turn may move.
 
 use ch01_blocking::http::Inbox;
 use ch01_blocking::server::sys;
@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// A non-blocking socket: what would have to wait fails with [`ErrorKind::WouldBlock`].
+/// A non-blocking socket: a call that would block fails with [`ErrorKind::WouldBlock`].
 #[derive(Debug)]
 pub struct Socket(pub TcpStream);
 
@@ -51,13 +51,14 @@ impl AsFd for Socket {
 }
 
 // ANCHOR: share
-/// In one turn a connection may move so many bytes; then it is the others' turn.
-/// Without this bound, one client that reads as fast as we write would have the loop
-/// to itself for a gigabyte.
+/// The most bytes that a connection moves in one turn, before the loop serves the others.
+///
+/// Without this limit, one client that reads as fast as the server writes would keep the
+/// loop to itself for a whole file of a gigabyte.
 pub const SHARE: usize = 256 * 1024;
 // ANCHOR_END: share
 
-/// What is left of a connection's share, and what became of the rest.
+/// How many bytes a connection may still move in this turn, and what it has moved.
 #[derive(Debug)]
 pub struct Share {
     left: usize,
@@ -68,19 +69,21 @@ pub struct Share {
 }
 
 impl Share {
-    /// For a whole turn, so many bytes.
+    /// Returns the share of a whole turn: `bytes`.
     pub fn new(bytes: usize) -> Share {
         Share { left: bytes, wrote: 0, moved: false }
     }
 
-    /// Whether the turn is over.
+    /// Returns whether nothing is left of the share, so that the turn ends.
     pub fn is_used_up(&self) -> bool {
         self.left == 0
     }
 
-    /// Moves at most so many bytes as are left, and counts them.
-    /// `WouldBlock` if there are none;
-    /// any other error is that of `moves`.
+    /// Calls `moves` with the number of bytes left, and subtracts the number that it moved.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if nothing is left; otherwise the error of `moves`.
     pub fn take(
         &mut self,
         moves: impl FnOnce(usize) -> io::Result<usize>,
@@ -94,6 +97,7 @@ impl Share {
         Ok(n)
     }
 
+    /// Like [`take`](Share::take), for bytes that are sent.
     fn send(
         &mut self,
         moves: impl FnOnce(usize) -> io::Result<usize>,
@@ -105,7 +109,8 @@ impl Share {
     }
 }
 
-/// A connection's turn: when its share is used up, every call would have to wait.
+/// A transport within a share: when the share is used up, reads and writes fail with
+/// [`ErrorKind::WouldBlock`].
 #[derive(Debug)]
 pub struct Turn<'t, T>(pub &'t mut T, pub &'t mut Share);
 

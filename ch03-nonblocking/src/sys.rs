@@ -1,5 +1,5 @@
-//! Signal-driven I/O: the fcntl(2) commands and the signal queue, which the libraries leave
-//! out.
+//! Signal-driven I/O: the fcntl(2) commands and the signal queue, for which nix and libc
+//! have no safe functions.
 #![allow(unsafe_code)]
 
 use std::io;

@@ -1,11 +1,11 @@
-//! Deadlines: a timing wheel, which sets, moves and clears one in the same few steps
+//! Deadlines: a timing wheel, which sets, moves and clears a deadline in constant time,
 //! however many there are.
 //!
 //! Think of a counter of milliseconds that has 64 instead of ten digits, and for each of
 //! its positions a dial with 64 slots. A deadline whose number differs from now in
 //! the last digit only lies on the first dial, in the slot of that digit. One that
-//! differs in the second digit lies on the second dial, and so on. When time comes to a
-//! slot of a higher dial, what lies in it is laid out anew, one dial lower.
+//! differs in the second digit lies on the second dial, and so on. When the time of a slot
+//! on a higher dial comes, its deadlines are distributed over the slots of lower dials.
 //!
 //! ```text
 //!            now   …  7  3 12          the dials' slots, each a list
@@ -14,14 +14,14 @@
 //!  in a minute     … 21 44 44   ──►    dial 2, slot 21
 //! ```
 //!
-//! A slot is four seconds wide on dial 2, and four minutes on dial 3: too wide to be woken
-//! by. So each also knows the earliest deadline in it, and who waits until then is woken
-//! once, for a reason. What left a slot may have been its earliest, and that it does not
-//! know: to find the next one would mean to look at all. So it may be that somebody is
-//! woken for nothing, once; then the slot is laid out anew, and known exactly.
+//! A slot is four seconds wide on dial 2, and four minutes on dial 3: too wide to wake the
+//! loop at its beginning. So each slot also stores its earliest deadline, and the loop wakes
+//! up then. The stored value is a lower bound: if the earliest deadline leaves the slot,
+//! finding the next one would take a search of the whole list. So the loop may wake up once
+//! in vain; then the slot is distributed anew, and its values are exact again.
 //!
 //! (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987. A sorted tree
-//! would do too, at a few more steps for each request.)
+//! would also do, at a few more steps per request.)
 //!
 //! ```
 //! use ch03_nonblocking::timers::Timers;
@@ -40,51 +40,54 @@
 use ch01_blocking::deadlines::milliseconds;
 use std::time::{Duration, Instant};
 
-/// Slots of a dial, and bits of a digit.
+/// Slots of a dial.
 const SLOTS: usize = 64;
+/// Bits of a digit.
 const BITS: u32 = SLOTS.ilog2();
 /// Digits of the largest number of milliseconds, so that every deadline has a slot.
 const DIALS: usize = u64::BITS.div_ceil(BITS) as usize;
-/// The end of a list, and the place of what is on none.
+/// The end of a list; as a slot, that of an entry that is in no list.
 const NONE: u32 = u32::MAX;
 
 /// At most one deadline for each index.
 #[derive(Debug)]
 pub struct Timers {
     start: Instant,
-    /// Milliseconds since `start` that are over and done with.
+    /// The time up to which deadlines have been taken out, in milliseconds since `start`.
     now: u64,
     entries: Vec<Entry>,
-    /// Those of all dials, one dial after another.
+    /// The slots of all dials, one dial after another.
     slots: [Slot; SLOTS * DIALS],
-    /// For each dial, a bit for each slot that is not empty.
+    /// For each dial, one bit per slot: set if the slot is not empty.
     occupied: [u64; DIALS],
 }
 
-/// The first entry of a list, and not later than the earliest deadline in it.
+/// A list of deadlines.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
+    /// The index of the first entry.
     first: u32,
+    /// A lower bound of the deadlines in the list, in milliseconds since `start`.
     earliest: u64,
 }
 
 const EMPTY: Slot = Slot { first: NONE, earliest: u64::MAX };
 
-/// A deadline, and its neighbours in its slot's list.
+/// A deadline in milliseconds since `start`, and its neighbors in its slot's list.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     due: u64,
     next: u32,
     previous: u32,
-    /// Of all dials' slots.
+    /// The index into the slots of all dials.
     slot: u32,
 }
 
 impl Timers {
-    /// Bytes for each index, whether it has a deadline or not.
+    /// Bytes per index, with a deadline or without.
     pub const ENTRY: usize = size_of::<Entry>();
 
-    /// No deadlines; time begins at `start`.
+    /// Returns timers without deadlines, whose time begins at `start`.
     pub fn new(start: Instant) -> Timers {
         Timers {
             start,
@@ -116,27 +119,27 @@ impl Timers {
     }
     // ANCHOR_END: set
 
-    /// Forgets the deadline of `index`, if it has one.
+    /// Removes the deadline of `index`, if it has one.
     pub fn clear(&mut self, index: u32) {
         if (index as usize) < self.entries.len() {
             self.unlink(index);
         }
     }
 
-    /// When to look again: at the first deadline. It is earlier only if another that was
-    /// cleared or moved would have come first, and then only once.
+    /// Returns the time at which to call [`expired`](Timers::expired) next: the earliest
+    /// deadline. The time may be too early, once, if the earliest was cleared or moved.
     pub fn next(&self) -> Option<Instant> {
         let (_, slot) = self.first_slot()?;
         let earliest = Duration::from_millis(self.slots[slot as usize].earliest);
         self.start.checked_add(earliest)
     }
 
-    /// Takes out the deadlines that have passed, and adds their indices to the list.
+    /// Removes the deadlines that have passed, and appends their indices to `late`.
     pub fn expired(&mut self, now: Instant, late: &mut Vec<u32>) {
         let now = now.saturating_duration_since(self.start).as_millis();
         let now = u64::try_from(now).unwrap_or(u64::MAX);
         while let Some((at, slot)) = self.first_slot().filter(|slot| slot.0 <= now) {
-            // A slot that was found late is emptied as if it were found in time.
+            // A slot that is found late is emptied as if it were found in time.
             self.now = self.now.max(at);
             let mut index = self.empty(slot).first;
             while index != NONE {
@@ -154,8 +157,9 @@ impl Timers {
         self.now = self.now.max(now);
     }
 
-    /// The first slot that is not empty, and its time. What is on a lower dial comes
-    /// before all that is on a higher one, and on a dial a lower slot before a higher.
+    /// Returns the time and the index of the first slot that is not empty. All deadlines on
+    /// a lower dial are before those on a higher one, and on one dial those in a lower slot
+    /// before those in a higher one.
     fn first_slot(&self) -> Option<(u64, u32)> {
         let dial = self.occupied.iter().position(|&slots| slots != 0)?;
         let slot = self.occupied[dial].trailing_zeros();
@@ -166,16 +170,16 @@ impl Timers {
         Some((at, (dial * SLOTS) as u32 + slot))
     }
 
-    /// The slot of a deadline. Its dial is that of the highest digit in which it differs
-    /// from now.
+    /// Returns the slot of a deadline. Its dial is that of the highest digit in which the
+    /// deadline differs from `now`.
     fn slot(&self, due: u64) -> u32 {
         let dial = (self.now ^ due | 1).ilog2() / BITS;
         let slot = (due >> (BITS * dial)) % SLOTS as u64;
         dial * SLOTS as u32 + slot as u32
     }
 
-    /// Puts a deadline into its slot. One that is put off by little is there already, as
-    /// most are.
+    /// Puts a deadline into its slot. A deadline that moves by little, as most do, stays in
+    /// the slot that it has.
     #[inline]
     fn put(&mut self, index: u32, due: u64, slot: u32) {
         if self.entries[index as usize].slot != slot {
@@ -189,7 +193,7 @@ impl Timers {
         list.earliest = if is_alone { due } else { list.earliest.min(due) };
     }
 
-    /// Adds to the slot's list.
+    /// Adds an entry at the front of a slot's list.
     fn link(&mut self, index: u32, slot: u32) {
         let next = std::mem::replace(&mut self.slots[slot as usize].first, index);
         self.occupied[slot as usize / SLOTS] |= 1 << (slot as usize % SLOTS);
@@ -200,7 +204,7 @@ impl Timers {
         }
     }
 
-    /// Takes out of the list of its slot, if it is in one.
+    /// Removes an entry from its slot's list, if it is in one.
     fn unlink(&mut self, index: u32) {
         let entry = &mut self.entries[index as usize];
         let Entry { next, previous, slot, .. } = *entry;
@@ -220,7 +224,7 @@ impl Timers {
         }
     }
 
-    /// Empties a slot, and returns what it was.
+    /// Empties a slot, and returns its old value.
     fn empty(&mut self, slot: u32) -> Slot {
         self.occupied[slot as usize / SLOTS] &= !(1 << (slot as usize % SLOTS));
         std::mem::replace(&mut self.slots[slot as usize], EMPTY)

@@ -1,5 +1,7 @@
-//! What a connection needs while it is in the middle of something, and not while it
-//! is idle: its buffers. So an idle connection owns next to nothing.
+//! The state of a connection that is not idle: its buffers, and what it waits for.
+//!
+//! An idle connection gives its [`Work`] back to the [`Pool`] of its loop, so that it owns
+//! almost no memory.
 
 use crate::socket::Share;
 use ch01_blocking::app::site::Site;
@@ -7,29 +9,30 @@ use ch01_blocking::deadlines::{Progress, Timeouts, Wait};
 use ch01_blocking::http::{Inbox, Outbox, Response, ResponseContext};
 use std::time::{Instant, SystemTime};
 
-/// At most so many are kept for the next ones who need them.
+/// The most unused buffers that a pool keeps; further ones are freed.
 const KEPT: usize = 64;
 
-/// The buffers of one connection, and where it stands.
+/// The buffers and the progress of one connection that is not idle.
 #[derive(Debug)]
 pub struct Work {
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
-    /// An answer that is to come later, and when.
+    /// A response that is delayed, and the time at which it is sent.
     pub(crate) later: Option<(Response, ResponseContext, Instant)>,
-    /// What it waits for, and since when.
+    /// The kind of wait.
     pub(crate) wait: Wait,
+    /// When this kind of wait began.
     pub(crate) since: Instant,
-    /// Whether the client takes what it is sent.
+    /// How much of the response the peer has acknowledged, for the write deadline.
     pub(crate) progress: Progress,
-    /// Bytes read since the last answer, to be thrown away.
+    /// Bytes read and discarded since the last response.
     pub(crate) lingered: usize,
-    /// What it may move in this turn.
+    /// What is left of this turn's I/O.
     pub(crate) share: Share,
 }
 
 impl Work {
-    /// Drops everything that was received and not answered, or answered and not sent.
+    /// Discards requests that were not answered and responses that were not sent.
     pub(crate) fn clear(&mut self) {
         self.inbox.clear();
         self.outbox.clear();
@@ -37,49 +40,51 @@ impl Work {
     }
 }
 
-/// What all connections of a loop share, and what time it is.
+/// What all connections of an event loop share, and the loop's time.
 #[derive(Debug)]
-pub struct Shared<'a> {
+pub struct LoopContext<'a> {
     /// The application.
     pub site: &'a Site,
-    /// How long each wait may last.
+    /// The longest duration of each kind of wait.
     pub timeouts: Timeouts,
-    /// Buffers.
+    /// The buffers that no connection uses.
     pub pool: Pool,
-    /// What a connection may move in one turn, in bytes: see [`SHARE`](crate::socket::SHARE).
+    /// The most bytes that a connection may move in one turn: see
+    /// [`SHARE`](crate::socket::SHARE).
     pub share: usize,
-    /// When this round began: now, if nobody has kept the loop since.
+    /// When this round of the loop began.
     pub now: Instant,
-    /// Looks at the clock again, for who begins to wait: if the application has kept the
-    /// loop for a second, that second is not the client's. Is given `now`, for a world in
-    /// which no time passes meanwhile.
+    /// Reads the clock, for a connection that begins to wait: if the application has kept
+    /// the loop busy for a second, that second does not count against the client. Receives
+    /// `now`, so that a test can stop the clock.
     pub clock: fn(Instant) -> Instant,
-    /// The same for people.
+    /// The wall-clock time at which this round began, for `Date` headers.
     pub date: SystemTime,
 }
 
-impl Shared<'_> {
-    /// Now, for whose time begins now.
+impl LoopContext<'_> {
+    /// Returns the current time, for a deadline that starts now.
     pub(crate) fn look(&self) -> Instant {
         (self.clock)(self.now)
     }
 }
 
-/// Buffers that nobody uses at the moment.
+/// Buffers that no connection uses at the moment.
 #[derive(Debug)]
 pub struct Pool {
-    #[allow(clippy::vec_box)] // boxes go in and out; what is in them never moves
+    #[allow(clippy::vec_box)] // only the boxes move in and out, never their contents
     free: Vec<Box<Work>>,
-    /// `--max-output`
+    /// Bytes of each output buffer: `--max-output`.
     output: usize,
 }
 
 impl Pool {
-    /// An empty pool of buffers that hold so many bytes of answers.
+    /// Returns an empty pool, whose output buffers hold at most `output` bytes.
     pub fn new(output: usize) -> Pool {
         Pool { free: Vec::new(), output }
     }
 
+    /// Returns cleared buffers, from the pool or new ones.
     pub(crate) fn take(&mut self, now: Instant) -> Box<Work> {
         let mut work = self.free.pop().unwrap_or_else(|| {
             Box::new(Work {
@@ -97,8 +102,8 @@ impl Pool {
         work
     }
 
-    /// Takes back the buffers of a connection that has become idle, or has been closed and
-    /// its buffers [cleared](Work::clear).
+    /// Returns buffers to the pool. They must be empty: the connection has become idle, or
+    /// has been closed and its buffers [cleared](Work::clear).
     pub(crate) fn give_back(&mut self, mut work: Box<Work>) {
         debug_assert!(work.inbox.is_pristine() && work.outbox.is_empty());
         if self.free.len() < KEPT {

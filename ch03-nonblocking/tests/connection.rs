@@ -8,7 +8,7 @@ use ch01_blocking::stream::Transport;
 use ch03_nonblocking::connection::{Connection, Next, Wake};
 use ch03_nonblocking::poller::{Ready, Token};
 use ch03_nonblocking::socket::SHARE;
-use ch03_nonblocking::work::{Pool, Shared};
+use ch03_nonblocking::work::{LoopContext, Pool};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -68,9 +68,9 @@ fn connection() -> (Connection<Script>, Input) {
     (Connection::new(script), comes)
 }
 
-fn shared(site: &Site) -> Shared<'_> {
+fn shared(site: &Site) -> LoopContext<'_> {
     let second = Duration::from_secs(1);
-    Shared {
+    LoopContext {
         site,
         timeouts: Timeouts {
             idle: second,

@@ -10,7 +10,7 @@ use ch01_blocking::stream::Transport;
 use ch03_nonblocking::connection::{Connection, Next, Wake};
 use ch03_nonblocking::poller::{Interest, Ready, Token};
 use ch03_nonblocking::socket::SHARE;
-use ch03_nonblocking::work::{Pool, Shared};
+use ch03_nonblocking::work::{LoopContext, Pool};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::time::{Duration, Instant, SystemTime};
@@ -67,7 +67,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 fn a_turn_ends_before_a_long_answer_does() -> io::Result<()> {
     const ANSWER: usize = 100_000_000;
     let site = Site::new(None, Limits::default())?;
-    let mut shared = Shared {
+    let mut shared = LoopContext {
         site: &site,
         timeouts: TIMEOUTS,
         pool: Pool::new(site.limits.output),

@@ -1,16 +1,15 @@
-//! `kqueue`: the same idea on the BSDs and on macOS, where it was born.
+//! `kqueue`: the counterpart of `epoll` on the BSDs and macOS (it began in FreeBSD).
 //!
-//! The kernel keeps the list, one entry for a descriptor *and a filter*: to read and to
-//! write are watched apart. And one call does everything: kevent(2) takes a list of
-//! changes, and gives a list of events (kqueue(2); TLPI, which is about Linux, only
+//! The kernel keeps the interest list, with one entry per descriptor *and filter*: readable
+//! and writable are registered separately. One call does everything: kevent(2) takes a list
+//! of changes and returns a list of events (kqueue(2); TLPI, which is about Linux, only
 //! mentions it).
 //!
-//! Here everything is watched with `EV_CLEAR`, which is what edge-triggered is for
-//! `epoll`: an event is reported when something happens, and not again for as long as it
-//! is so.
+//! Here every filter has `EV_CLEAR`, which corresponds to edge-triggered `epoll`: an event
+//! is reported when the condition begins, and not again while it merely lasts.
 //!
 //! Two things are reported less clearly than by `epoll`:
-//! - Urgent data (send(2), MSG_OOB), at which a read stops short of what is behind it.
+//! - Urgent data (send(2), MSG_OOB), at which a read stops, short of the bytes behind it.
 //!   macOS and OpenBSD have a filter for it (`EVFILT_EXCEPT` with `NOTE_OOB`), FreeBSD has
 //!   none. So a short read does not prove that a socket is drained, and each request costs
 //!   one more read, which fails with `EWOULDBLOCK`.
@@ -27,14 +26,14 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-/// So many events are taken with one call; the others with the next.
-const AT_ONCE: usize = 512;
+/// The most events per kevent(2); any others are returned by the next call.
+const MAX_EVENTS: usize = 512;
 
-/// The kernel keeps a number as wide as a pointer for us: a token fits into 64 bits.
+// The kernel stores a number as wide as a pointer with each entry: a token needs 64 bits.
 const _: () = assert!(usize::BITS >= 64);
 
 // ANCHOR: kqueue
-/// A mechanism that has the kernel remember.
+/// A poller whose interest list is kept by the kernel.
 #[derive(Debug)]
 pub struct Kqueue {
     kernel: event::Kqueue,
@@ -42,15 +41,20 @@ pub struct Kqueue {
 }
 
 impl Kqueue {
-    /// An empty list in the kernel.
+    /// Returns a poller with an empty interest list.
+    ///
+    /// # Errors
+    ///
+    /// That of kqueue(2).
     pub fn new() -> io::Result<Kqueue> {
-        let nobody = Token { index: 0, generation: 0 };
-        let empty = entry(0, EventFilter::EVFILT_READ, EvFlags::empty(), nobody);
-        Ok(Kqueue { kernel: event::Kqueue::new()?, events: vec![empty; AT_ONCE] })
+        let unused = Token { index: 0, generation: 0 };
+        let empty = entry(0, EventFilter::EVFILT_READ, EvFlags::empty(), unused);
+        Ok(Kqueue { kernel: event::Kqueue::new()?, events: vec![empty; MAX_EVENTS] })
     }
 
+    /// Applies changes to the interest list.
     fn change(&self, changes: &[KEvent]) -> io::Result<()> {
-        self.kernel.kevent(changes, &mut [], None)?; // without room for events it waits for none
+        self.kernel.kevent(changes, &mut [], None)?; // no room for events: returns at once
         Ok(())
     }
 }
@@ -62,7 +66,8 @@ impl Poller for Kqueue {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        // What is watched already, and is watched again, is told again if it is so.
+        // `EV_ADD` on a filter that is already registered re-arms it: if the condition still
+        // holds, it is reported again.
         let add = EvFlags::EV_ADD | EvFlags::EV_CLEAR;
         if interest.has(Interest::READ) {
             self.change(&[entry(fd.as_raw_fd(), EventFilter::EVFILT_READ, add, token)])?;
@@ -79,7 +84,8 @@ impl Poller for Kqueue {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        // What is not wanted any more stays: being told once costs less than to say so.
+        // A filter that is no longer wanted stays: one spurious event costs less than a call
+        // to remove it.
         self.register(fd, token, interest)
     }
 
@@ -87,7 +93,7 @@ impl Poller for Kqueue {
         for filter in [EventFilter::EVFILT_READ, EventFilter::EVFILT_WRITE] {
             let delete = entry(fd.as_raw_fd(), filter, EvFlags::EV_DELETE, token);
             match self.kernel.kevent(&[delete], &mut [], None) {
-                Ok(_) | Err(Errno::ENOENT) => {} // it was not watched for that
+                Ok(_) | Err(Errno::ENOENT) => {} // this filter was not registered
                 Err(error) => return Err(error.into()),
             }
         }
@@ -100,36 +106,36 @@ impl Poller for Kqueue {
         timeout: Option<Duration>,
     ) -> io::Result<()> {
         let timeout = timeout.map(|timeout| *TimeSpec::from_duration(timeout).as_ref());
-        let found = match self.kernel.kevent(&[], &mut self.events, timeout) {
-            Err(Errno::EINTR) => 0, // a signal came in between
-            found => found?,
+        let count = match self.kernel.kevent(&[], &mut self.events, timeout) {
+            Err(Errno::EINTR) => 0, // interrupted by a signal
+            count => count?,
         };
-        ready.extend(self.events[..found].iter().map(|event| {
+        ready.extend(self.events[..count].iter().map(|event| {
             let is = |filter| event.filter() == Ok(filter);
-            let over = event.flags().contains(EvFlags::EV_EOF);
+            let has_ended = event.flags().contains(EvFlags::EV_EOF);
             Ready {
                 token: Token::from_bits(event.udata() as u64),
                 readable: is(EventFilter::EVFILT_READ),
                 writable: is(EventFilter::EVFILT_WRITE),
-                // Also where it is not the end: a read may stop short at urgent data.
+                // Set without an end of file too: a read may stop short at urgent data.
                 eof: is(EventFilter::EVFILT_READ),
-                // The end of a connection that failed brings the error with it. That
-                // of the sending side only means that writing fails.
-                broken: over && !event.fflags().is_empty(),
+                // A connection that failed ends with an error in `fflags`. Without one, for
+                // the write filter, the end only means that writing fails.
+                broken: has_ended && !event.fflags().is_empty(),
             }
         }));
         Ok(())
     }
 }
 
-/// An entry of the list: to be changed, or that something has happened to.
+/// Returns an entry of the interest list, as a change to apply.
 fn entry(fd: i32, filter: EventFilter, flags: EvFlags, token: Token) -> KEvent {
     let bits = token.to_bits() as isize;
     KEvent::new(fd as usize, filter, flags, FilterFlag::empty(), 0, bits)
 }
 // ANCHOR_END: kqueue
 
-/// Serves until `stop`.
+/// Serves until `stop` is requested and the connections are drained.
 pub fn run(
     listener: Listener,
     site: &Site,

@@ -1,9 +1,8 @@
-//! `reactors`: a loop for each core, and nothing shared between them but the clients
-//! that have yet to come.
+//! `reactors`: one event loop per core; the loops share nothing but the waiting clients.
 //!
-//! A loop that never waits uses one core, and a machine has several. So run several
-//! loops, each with connections of its own, in threads or, where descriptors are
-//! limited for each process, in processes too. What remains is to deal out the clients:
+//! An event loop uses one core, and a machine has several. So this server runs several
+//! loops, each with its own connections, in threads and, since descriptors are limited per
+//! process, also in processes. What remains is to distribute new clients among the loops:
 //! see [`Listeners`].
 
 use crate::epoll::{Epoll, Trigger};
@@ -19,10 +18,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread::available_parallelism;
 
-/// What `reactors` is told at its start.
+/// The command-line options of `reactors`.
 pub type Options = With<Own>;
 
-/// What only `reactors` is told.
+/// The options that only `reactors` has.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Loops")]
 pub struct Own {
@@ -38,7 +37,7 @@ pub struct Own {
 }
 
 // ANCHOR: listeners
-/// How clients are dealt out among the loops.
+/// How clients are distributed among the loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Listeners {
     /// A listening socket for each loop; the kernel deals out by a hash (SO_REUSEPORT)
@@ -51,7 +50,12 @@ pub enum Listeners {
 // ANCHOR_END: listeners
 
 // ANCHOR: run
-/// Serves until `stop`. With several processes, only from one that has one thread.
+/// Serves until `stop` is requested and the connections are drained. With several processes,
+/// the caller must have only one thread, because fork(2) copies only one.
+///
+/// # Errors
+///
+/// Those of creating the listeners, pollers, threads and processes.
 pub fn run(
     listener: Listener,
     site: &Site,
@@ -64,22 +68,23 @@ pub fn run(
         let own = deal(listener, *listeners, threads)?;
         return run_loops(own, site, common, *listeners, None, stop);
     }
-    // All are made before the first child: if one dies, its queue waits for the next.
+    // All listeners are created before the first child: if a child dies, the backlogs of its
+    // listeners wait for its replacement.
     let all = deal(listener, *listeners, threads * usize::from(*processes))?;
-    // Where processes share a socket, one that is out of descriptors wakes the others.
+    // Where processes share a socket, a process that is out of descriptors wakes the others.
     let siblings = (*listeners == Listeners::One).then(siblings).transpose()?;
     let siblings = siblings.as_ref().map(AsFd::as_fd);
     supervise(all, site, common, *processes, stop, |number, mut all, parent| {
         let first = threads * (usize::from(number) - 1);
         let own = all.drain(first..first + threads).collect();
         let own = Listener::reported(own, parent);
-        drop(all); // the others' own
+        drop(all); // those of the other processes
         let stop = Stop::on(&[Signal::SIGTERM])?;
         run_loops(own, site, common, *listeners, siblings, &stop)
     })
 }
 
-/// A loop for each of the listeners, in a thread each.
+/// Runs an event loop for each listener, each in its own thread.
 fn run_loops(
     listeners: Vec<Listener>,
     site: &Site,
@@ -88,7 +93,7 @@ fn run_loops(
     siblings: Option<BorrowedFd<'_>>,
     stop: &Stop,
 ) -> io::Result<()> {
-    // Made here, so that a failure is one of the start.
+    // Created before any thread starts, so that an error ends the start.
     let loops: Vec<_> = listeners
         .into_iter()
         .map(|listener| {
@@ -105,8 +110,13 @@ fn run_loops(
 // ANCHOR_END: run
 
 // ANCHOR: deal
-/// A listener for each loop: a socket, or another descriptor of the same socket.
-/// An error means that there are no descriptors left.
+/// Returns a listener for each loop: its own socket, or another descriptor of the same
+/// socket.
+///
+/// # Errors
+///
+/// The socket or the descriptor cannot be created, for example because the process has
+/// reached its limit of descriptors.
 pub fn deal(
     listener: Listener,
     how: Listeners,
@@ -124,11 +134,13 @@ pub fn deal(
 }
 // ANCHOR_END: deal
 
-/// A descriptor whose every write wakes all loops that watch it. It is never read.
+/// Returns an eventfd(2) that wakes all loops in which it is registered when it is written.
+/// It is never read.
 fn siblings() -> io::Result<EventFd> {
     Ok(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?)
 }
 
+/// Returns the number of cores that this process may use, 1 if it is unknown.
 fn cores() -> usize {
     available_parallelism().map_or(1, usize::from)
 }

@@ -1,4 +1,4 @@
-//! `sigio`: one thread that is told by signals.
+//! `sigio`: one thread, notified of ready descriptors by signals.
 
 use std::process::ExitCode;
 
@@ -10,5 +10,5 @@ fn main() -> ExitCode {
 
 #[cfg(not(target_os = "linux"))]
 fn main() -> ExitCode {
-    ch01_blocking::program::missing("signals that tell of descriptors", "Linux")
+    ch01_blocking::program::missing("signal-driven I/O", "Linux")
 }

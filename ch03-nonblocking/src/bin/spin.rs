@@ -1,4 +1,4 @@
-//! `spin`: one thread that asks everyone, always.
+//! `spin`: one thread that tries every descriptor in a loop.
 
 use ch01_blocking::program;
 use ch03_nonblocking::spin;

@@ -1,9 +1,8 @@
-//! What a connection waits for, until when, and what follows when it has waited too
-//! long.
+//! What a connection waits for, its deadline, and what follows when the deadline passes.
 
 use super::{Connection, Next, State};
 use crate::poller::Interest;
-use crate::work::{Shared, Work};
+use crate::work::{LoopContext, Work};
 use ch01_blocking::deadlines::{Describe, Wait, later};
 use ch01_blocking::server::trace::trace;
 use ch01_blocking::stream::Transport;
@@ -12,11 +11,17 @@ use std::mem::discriminant;
 use std::time::Duration;
 
 impl<T: Transport> Connection<T> {
-    pub(super) fn wait_for_input(&self, work: &mut Work, shared: &Shared<'_>) -> Next {
+    /// Returns what a connection that waits for input needs: the idle, head or body timeout
+    /// applies.
+    pub(super) fn wait_for_input(
+        &self,
+        work: &mut Work,
+        shared: &LoopContext<'_>,
+    ) -> Next {
         let wait = match work.inbox.content_received() {
             Some(received) => Wait::Body { received },
             None if !work.inbox.is_pristine() => Wait::Head,
-            None if work.share.is_used_up() => return Next::Again, // more may be there
+            None if work.share.is_used_up() => return Next::Again, // there may be more input
             None if shared.site.is_draining() => return Next::Close,
             None => {
                 if work.share.moved {
@@ -28,16 +33,26 @@ impl<T: Transport> Connection<T> {
         self.wait(wait, work, shared)
     }
 
-    pub(super) fn wait_for_room(&self, work: &mut Work, shared: &Shared<'_>) -> Next {
+    /// Returns what a connection with unsent output needs.
+    pub(super) fn wait_for_room(
+        &self,
+        work: &mut Work,
+        shared: &LoopContext<'_>,
+    ) -> Next {
         work.progress.wrote(work.share.wrote);
         work.progress.begin(|| self.transport.unacked_bytes());
         self.wait(Wait::Write, work, shared)
     }
 
     // ANCHOR: wait
-    /// What to be woken for. The clock starts when the kind of wait changes, and goes
-    /// on as long as it stays the same.
-    pub(super) fn wait(&self, wait: Wait, work: &mut Work, shared: &Shared<'_>) -> Next {
+    /// Returns the interest and the deadline of a wait. The time starts when the kind of wait
+    /// changes, and continues while the kind stays the same.
+    pub(super) fn wait(
+        &self,
+        wait: Wait,
+        work: &mut Work,
+        shared: &LoopContext<'_>,
+    ) -> Next {
         if work.share.is_used_up() {
             return Next::Again;
         }
@@ -65,7 +80,8 @@ impl<T: Transport> Connection<T> {
     }
     // ANCHOR_END: wait
 
-    pub(super) fn sleep(&self, work: &Work, shared: &Shared<'_>) -> Next {
+    /// Returns what a connection whose response is delayed needs.
+    pub(super) fn sleep(&self, work: &Work, shared: &LoopContext<'_>) -> Next {
         let (time, until) = match &work.later {
             Some((response, _, until)) => (response.delay.unwrap_or_default(), *until),
             None => (Duration::ZERO, shared.now),
@@ -74,11 +90,12 @@ impl<T: Transport> Connection<T> {
         Next::Wait(Interest::NONE, until)
     }
 
-    /// A deadline has passed. Says what follows, or lets it go on.
-    pub(super) fn too_late(
+    /// Handles a deadline that has passed: returns what the connection needs next, or `None`
+    /// if it is to be driven.
+    pub(super) fn on_deadline(
         &mut self,
         work: &mut Work,
-        shared: &mut Shared<'_>,
+        shared: &mut LoopContext<'_>,
     ) -> io::Result<Option<Next>> {
         match self.state {
             State::Sleep => {
@@ -97,17 +114,17 @@ impl<T: Transport> Connection<T> {
             }
             State::Linger => return Ok(Some(Next::Close)),
             State::Receive => {
-                // If the loop was kept, what is waited for may be here and only not yet
-                // told of. If that is not all of it, the deadline remains: a drip
-                // defeats none.
+                // If the loop was late, the awaited input may have arrived without being
+                // reported yet. If a part of it is still missing, the deadline stands: a
+                // client that sends byte by byte does not extend it.
                 self.readable = true;
                 let next = self.drive(work, shared)?;
-                let is_over = match next {
+                let is_late = match next {
                     Next::Idle => !work.share.moved,
                     Next::Wait(_, due) => due <= shared.now,
                     _ => false,
                 };
-                if !is_over {
+                if !is_late {
                     return Ok(Some(next));
                 }
             }

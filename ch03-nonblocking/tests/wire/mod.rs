@@ -1,5 +1,5 @@
 //! Drives a connection without a network: input arrives in any pieces, room appears at any time, and
-//! events are reported once, late, or needlessly. Shared by the property test and the fuzz target.
+//! events are reported once, late, or needlessly. LoopContext by the property test and the fuzz target.
 //!
 //! The client must receive exactly what chapter 1's `serve` sends for the same input in one piece.
 
@@ -14,7 +14,7 @@ use ch01_blocking::serve::{After, linger, serve};
 use ch01_blocking::stream::{Stream, Transport};
 use ch03_nonblocking::connection::{Connection, Next, Wake};
 use ch03_nonblocking::poller::{Interest, Ready, Token};
-use ch03_nonblocking::work::{Pool, Shared};
+use ch03_nonblocking::work::{LoopContext, Pool};
 use memchr::{memchr2, memmem};
 use std::cell::RefCell;
 use std::fs::File;
@@ -378,7 +378,7 @@ pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> S
 /// Does what the event loop does with one connection.
 struct Driver<'a> {
     connection: Connection<End>,
-    shared: Shared<'a>,
+    shared: LoopContext<'a>,
     wire: Rc<RefCell<Wire>>,
     next: Next,
     queued: bool,
@@ -400,7 +400,7 @@ impl Driver<'_> {
         Driver {
             wire: Rc::clone(&end.0),
             connection: Connection::new(end),
-            shared: Shared {
+            shared: LoopContext {
                 site,
                 timeouts,
                 pool: Pool::new(site.limits.output),
@@ -441,7 +441,7 @@ impl Driver<'_> {
         let token = Token { index: 0, generation: 0 };
         let ready = Ready { token, readable, writable, eof, broken: false };
         if self.queued {
-            self.connection.note(&ready);
+            self.connection.record(&ready);
         } else {
             self.advance(Wake::Ready(ready));
         }

@@ -1,4 +1,4 @@
-//! `select`: one thread that asks the kernel.
+//! `select`: one thread that asks the kernel with sets of descriptors.
 
 use ch01_blocking::program;
 use ch04_select_poll::select;

@@ -1,4 +1,4 @@
-//! `epoll-et`: one thread, and the kernel keeps the list.
+//! `epoll-et`: `epoll`, edge-triggered.
 
 use std::process::ExitCode;
 

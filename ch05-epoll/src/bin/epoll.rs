@@ -1,4 +1,4 @@
-//! `epoll`: one thread, and the kernel keeps the list.
+//! `epoll`: one thread; the kernel keeps the interest list.
 
 use std::process::ExitCode;
 

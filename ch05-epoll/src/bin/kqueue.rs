@@ -1,4 +1,4 @@
-//! `kqueue`: one thread, and the kernel keeps the list, on macOS and the BSDs.
+//! `kqueue`: one thread; the kernel keeps the interest list, on macOS and the BSDs.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `lost-wakeup`: edge-triggered, and wrong on purpose.
+//! `lost-wakeup`: an edge-triggered server with deliberate mistakes.
 
 use std::process::ExitCode;
 

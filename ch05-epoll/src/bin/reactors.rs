@@ -1,4 +1,4 @@
-//! `reactors`: a loop for each core.
+//! `reactors`: one event loop per core.
 
 use std::process::ExitCode;
 

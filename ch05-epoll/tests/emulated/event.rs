@@ -203,7 +203,7 @@ fn fd_of(epoll: &Epoll) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(epoll.0.as_raw_fd()) }
 }
 
-/// Returns whether the connection can send no more (`SBS_CANTSENDMORE`), by TCP's state.
+/// Returns whether the sending side is shut down (`SBS_CANTSENDMORE`), by TCP's state.
 fn is_shut_for_writing(fd: RawFd) -> bool {
     // SAFETY: a `tcp_info` is made of numbers, for which zero is valid.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };

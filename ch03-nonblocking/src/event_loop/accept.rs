@@ -1,6 +1,6 @@
-//! Clients that arrive: how each gets its place, or a word of regret.
+//! Accepting clients: each is admitted, or rejected with 503.
 
-use super::{EventLoop, Guest, LISTENER};
+use super::{Entry, EventLoop, LISTENER};
 use crate::connection::{Connection, Wake};
 use crate::poller::{Interest, Poller};
 use crate::socket::Socket;
@@ -9,30 +9,31 @@ use ch01_blocking::server::listener::{ACCEPT_BACKOFF, Client, Mode};
 use ch01_blocking::server::trace::{self, trace};
 use std::os::fd::AsFd;
 
-/// At most so many clients are accepted before the others have their turn.
-const ACCEPTS: usize = 64;
+/// The most clients that are accepted before the connections have their turns.
+const MAX_ACCEPTS: usize = 64;
 
 impl<P: Poller> EventLoop<'_, P> {
     // ANCHOR: accept
-    /// Accepts whoever is waiting.
+    /// Accepts waiting clients, at most `MAX_ACCEPTS`. If the process is out of descriptors,
+    /// accepting pauses.
     pub(super) fn accept(&mut self) {
         self.accept_again = false;
         if self.paused.is_some() {
-            return; // its time comes
+            return; // `resume_accepting` ends the pause
         }
-        for _ in 0..ACCEPTS {
+        for _ in 0..MAX_ACCEPTS {
             let Some(listener) = &self.listener else { return };
             match listener.accept_now(Mode::NonBlocking) {
-                Ok(Some(client)) => self.arrive(client),
+                Ok(Some(client)) => self.admit(client),
                 Ok(None) => return,
                 Err(error) => {
                     trace::set_connection(0);
                     trace!("pause", "{error}");
-                    // Or the poller would go on telling us.
+                    // Otherwise the poller would keep reporting the listener.
                     let _ = self.poller.deregister(listener.as_fd(), LISTENER);
                     self.paused = Some(self.shared.now + ACCEPT_BACKOFF);
                     if let Some(siblings) = self.siblings {
-                        // An eventfd that is full wakes them as well.
+                        // This fails only if the counter is full, after 2^64 pauses.
                         let _ = nix::unistd::write(siblings, &1_u64.to_ne_bytes());
                     }
                     return;
@@ -43,11 +44,11 @@ impl<P: Poller> EventLoop<'_, P> {
     }
     // ANCHOR_END: accept
 
-    /// Gives a client its place, or a word of regret.
-    fn arrive(&mut self, client: Client) {
+    /// Registers a client's connection, or rejects it.
+    fn admit(&mut self, client: Client) {
         let Client { socket, number } = client;
         let site = self.shared.site;
-        // Counted over all loops and processes that serve the same site.
+        // Counts all loops and processes that serve the same site.
         let others = site.stats.connection_opened();
         let admission = Admission::decide(
             others.saturating_sub(self.rejected),
@@ -62,7 +63,7 @@ impl<P: Poller> EventLoop<'_, P> {
             }
             Admission::RejectedAtOnce => return self.reject_at_once(Socket(socket)),
         };
-        let token = self.guests.insert(Guest {
+        let token = self.connections.insert(Entry {
             connection,
             number: number as u32,
             interest: Interest::READ,
@@ -70,14 +71,14 @@ impl<P: Poller> EventLoop<'_, P> {
             served,
         });
         self.rejected += usize::from(!served);
-        let Some(guest) = self.guests.get_mut(token) else { return };
-        let fd = guest.connection.transport().0.as_fd();
+        let Some(entry) = self.connections.get_mut(token) else { return };
+        let fd = entry.connection.transport().0.as_fd();
         if let Err(error) = self.poller.register(fd, token, Interest::READ) {
-            // There is no room for it in the mechanism: `select` knows such a wall.
+            // The mechanism has no room for the descriptor: `select` has such a limit.
             trace!("poller", "{error}");
             self.rejected -= usize::from(!served);
-            if let Some(guest) = self.guests.remove(token) {
-                self.reject_at_once(guest.connection.into_transport());
+            if let Some(entry) = self.connections.remove(token) {
+                self.reject_at_once(entry.connection.into_transport());
             }
         } else if served {
             self.idle.push(token);
@@ -91,21 +92,22 @@ impl<P: Poller> EventLoop<'_, P> {
         }
     }
 
-    /// One attempt to say why; nothing is waited for.
+    /// Tries once to send 503, and closes the connection without waiting.
     fn reject_at_once(&mut self, socket: Socket) {
         let mut connection = Connection::rejected(socket, false, &mut self.shared);
-        let _ = connection.advance(Wake::Again, &mut self.shared); // or it does not hear it
+        let _ = connection.advance(Wake::Again, &mut self.shared); // if this fails, only the 503 is lost
         trace!("close", "done");
         self.shared.site.stats.connection_closed();
     }
 
-    /// Accepts on, where accepting had to stop for a while.
-    pub(super) fn accept_on(&mut self) {
+    /// Accepts the clients that are left from the last round, and ends a pause whose time has
+    /// come.
+    pub(super) fn resume_accepting(&mut self) {
         if self.paused.is_some_and(|until| until <= self.shared.now)
             && let Some(listener) = &self.listener
         {
-            // Not registered before accepting works again: until then a client's arrival is to
-            // wake a sibling.
+            // The listener is registered only once accepting works again: until then the
+            // kernel shall wake another loop for a client.
             let accepted = listener.accept_now(Mode::NonBlocking);
             self.accept_again = accepted.is_ok()
                 && self
@@ -114,7 +116,7 @@ impl<P: Poller> EventLoop<'_, P> {
                     .is_ok();
             self.paused = (!self.accept_again).then(|| self.shared.now + ACCEPT_BACKOFF);
             if let Ok(Some(client)) = accepted {
-                self.arrive(client);
+                self.admit(client);
             }
         }
         if self.accept_again {
