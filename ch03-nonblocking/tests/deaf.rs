@@ -15,15 +15,17 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-/// A poller that fails the first time that the listener is registered again, and raises the
-/// descriptor limit.
+/// A poller that raises the descriptor limit when the listener is deregistered, and fails the
+/// first time that it is registered again.
 struct Reluctant<'t> {
     poller: Spin,
     asked: &'t AtomicUsize,
+    /// Set when the loop waits: all its descriptors are open.
+    waits: &'t AtomicBool,
 }
 
 impl Poller for Reluctant<'_> {
@@ -34,8 +36,6 @@ impl Poller for Reluctant<'_> {
         interest: Interest,
     ) -> io::Result<()> {
         if interest == Interest::ACCEPT && self.asked.fetch_add(1, SeqCst) == 1 {
-            let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-            setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         self.poller.register(fd, token, interest)
@@ -51,6 +51,8 @@ impl Poller for Reluctant<'_> {
     }
 
     fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
         self.poller.deregister(fd, token)
     }
 
@@ -59,6 +61,7 @@ impl Poller for Reluctant<'_> {
         ready: &mut Vec<Ready>,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
+        self.waits.store(true, SeqCst);
         self.poller.wait(ready, timeout)
     }
 }
@@ -70,23 +73,29 @@ fn a_failed_registration_of_the_listener_is_retried() -> io::Result<()> {
     let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
     let address = listener.address()?;
     let (stop, stopper) = Stop::pipe()?;
-    let asked = AtomicUsize::new(0);
+    let (asked, waits) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
-        let poller = Reluctant { poller: Spin::default(), asked: &asked };
+        let poller = Reluctant { poller: Spin::default(), asked: &asked, waits: &waits };
         let server =
             scope.spawn(|| event_loop::run(poller, listener, &site, &options, &stop));
+        while !waits.load(SeqCst) && !server.is_finished() {
+            thread::yield_now();
+        }
         // Leave one descriptor for the client, and none for the server.
         let free = File::open("/dev/null")?.as_raw_fd();
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, free as rlim_t + 1, hard)?;
-        let visit = TcpStream::connect(address).and_then(|mut client| {
+        let visit = || {
+            let mut client = TcpStream::connect(address)?;
             client.set_read_timeout(Some(Duration::from_secs(30)))?;
             client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
             client.read_exact(&mut [0; 12])
-        });
+        };
+        // The first is accepted before the attempt that fails, the second with the next one.
+        let visits = visit().and_then(|()| visit());
         stopper.stop()?;
         server.join().expect("the loop does not panic")?;
-        visit?;
+        visits?;
         let asked = asked.load(SeqCst);
         assert!(
             asked >= 3,
