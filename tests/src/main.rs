@@ -45,7 +45,7 @@ enum Command {
         pace: u64,
     },
     /// Measure how a server behaves under load.
-    Load(client_suite::load::command::Load),
+    Load(client_suite::load::Load),
     /// Print what each server of the book can do, as a Markdown table.
     Matrix {
         /// Include servers up to this chapter.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use client_suite::load::{Errors, HoldOutcome, Outcome, Phase, Plan, hold, run};
+use load_generator::{Errors, HoldOutcome, Outcome, Phase, Plan, hold, run};
 
 type Done = Result<(), Box<dyn Error>>;
 

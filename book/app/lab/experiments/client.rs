@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use client_suite::load::{self, Plan};
+use load_generator::{self as load, Plan};
 use serde::Serialize;
 
 use crate::lab::prelude::*;

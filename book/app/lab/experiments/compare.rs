@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result, ensure};
 use ch01_blocking::program::raise_descriptor_limit;
 use clap::Args;
-use client_suite::load::{self, Errors, Outcome, Phase, Plan};
+use load_generator::{self as load, Errors, Outcome, Phase, Plan};
 use serde::Serialize;
 
 use crate::lab::prelude::*;

@@ -10,7 +10,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use client_suite::load::{self, Errors, Phase, Plan};
+use load_generator::{self as load, Errors, Phase, Plan};
 use serde::Serialize;
 
 use crate::lab::prelude::*;

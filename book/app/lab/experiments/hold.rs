@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use client_suite::load::Errors;
 use indicatif::{ProgressBar, ProgressStyle};
+use load_generator::Errors;
 use nix::unistd::{SysconfVar, sysconf};
 use serde::Serialize;
 

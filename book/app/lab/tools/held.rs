@@ -7,7 +7,7 @@ use std::process::{ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use client_suite::load::{self, HoldOutcome, Plan};
+use load_generator::{self as load, HoldOutcome, Plan};
 use serde::{Deserialize, Serialize};
 
 use crate::child::ChildGuard;

@@ -17,7 +17,6 @@
 //! ```
 
 mod clients;
-pub mod command;
 mod connection;
 mod hold;
 mod parser;
@@ -25,7 +24,7 @@ mod plan;
 #[cfg_attr(target_os = "linux", path = "epoll.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "poll.rs")]
 mod poller;
-mod report;
+pub mod report;
 mod requests;
 mod schedule;
 mod stats;

@@ -13,7 +13,7 @@ const QUANTILES: [(&str, f64); 4] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
 /// Returns the report as text.
-pub(super) fn text(plan: &Plan, outcome: &Outcome) -> String {
+pub fn text(plan: &Plan, outcome: &Outcome) -> String {
     let seconds = outcome.elapsed.as_secs_f64();
     let each = |count: u64| count as f64 / seconds;
     let mut text = String::new();
@@ -51,7 +51,7 @@ pub(super) fn text(plan: &Plan, outcome: &Outcome) -> String {
 }
 
 /// Returns the report as one JSON object.
-pub(super) fn json(plan: &Plan, outcome: &Outcome) -> serde_json::Result<String> {
+pub fn json(plan: &Plan, outcome: &Outcome) -> serde_json::Result<String> {
     let seconds = outcome.elapsed.as_secs_f64();
     let mut latency = serde_json::Map::new();
     for (name, quantile) in QUANTILES {

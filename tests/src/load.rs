@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::plan::{Phase, Plan};
-use super::report;
+use load_generator::{Phase, Plan, report};
+
 use crate::misbehave;
 
 /// Measures how a server behaves under load.
@@ -50,7 +50,7 @@ impl Load {
     pub fn run(self) -> anyhow::Result<()> {
         let plan = self.plan()?;
         let progress = progress(&plan);
-        let outcome = super::run(&plan, &mut |phase| show(&progress, phase))
+        let outcome = load_generator::run(&plan, &mut |phase| show(&progress, phase))
             .with_context(|| format!("cannot put load on {}", plan.address))?;
         progress.finish_and_clear();
         if self.json {
