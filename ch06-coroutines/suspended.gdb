@@ -1,7 +1,7 @@
 # For gdb: where a suspended coroutine stands.
 #
 #   (gdb) source ch06-coroutines/suspended.gdb
-#   (gdb) suspended coroutine.bottom.left
+#   (gdb) suspended coroutine.left
 #
 # It looks as if the thread were there, prints the calls, and puts the registers back. What lies at
 # `left` is drawn in src/context/x86_64.rs.

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -14,7 +15,7 @@ use ch01_blocking::{Listener, Stop};
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 use ch04_select_poll::poll as best;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-use ch06_coroutines::server::{self as best, Options};
+use ch06_coroutines::coroutine_server::{self as best, Options};
 use clap::{Args, Command, FromArgMatches};
 
 use crate::live::LabApi;
@@ -51,7 +52,7 @@ pub fn serve(
     let stop = Stop::on_signals().context("cannot handle signals")?;
     let address = listener.address().context("cannot find out the address")?;
     let live = LabApi::new(paths, address, CAN_STREAM, fake)?;
-    let site = site.with(Box::new(live.clone()));
+    let site = Arc::new(site.with(Box::new(live.clone())));
     let mut out = io::stdout().lock();
     writeln!(out, "The book is at http://{address}/ (Ctrl-C ends it).")
         .and_then(|()| out.flush())?;

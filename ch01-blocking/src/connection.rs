@@ -7,9 +7,9 @@ use crate::serve::{After, linger, refuse, serve};
 use crate::server::connections::{Admission, ConnectionGuard};
 use crate::server::sys;
 use crate::server::trace::trace;
+use crate::server::unwind;
 use crate::stream::{Blocking, Transport};
 use std::io::{self, ErrorKind};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Serves a connection until it ends, or answers it 503 if it was rejected.
 pub fn handle_connection(
@@ -20,8 +20,7 @@ pub fn handle_connection(
 ) {
     // A panic of a route is caught in `Site::respond`. Any other is that of the destructor
     // of an answer's body, or a bug of this server, and costs this one connection.
-    let serve = AssertUnwindSafe(|| serve_or_reject(guard, admission, site, timeouts));
-    match catch_unwind(serve) {
+    match unwind::catch(|| serve_or_reject(guard, admission, site, timeouts)) {
         Ok(Ok(())) => trace!("close", "done"),
         Ok(Err(error)) if error.kind() == ErrorKind::TimedOut => {
             site.stats.timeouts.add();

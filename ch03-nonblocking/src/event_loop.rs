@@ -19,9 +19,9 @@ use ch01_blocking::server::listener::ACCEPT_BACKOFF;
 use ch01_blocking::server::options::Options;
 use ch01_blocking::server::stop::Stop;
 use ch01_blocking::server::trace::{self, trace};
+use ch01_blocking::server::unwind;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -253,9 +253,9 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             _ => {}
         }
         let shared = &mut self.shared;
-        let advance = AssertUnwindSafe(|| entry.connection.advance(wake, shared));
+        let advance = || entry.connection.advance(wake, shared);
         // A panic ends this connection, but not the loop.
-        let advanced = catch_unwind(advance).unwrap_or_else(|_| {
+        let advanced = unwind::catch(advance).unwrap_or_else(|_| {
             self.shared.site.stats.panics.add();
             Err(io::Error::other("a panic"))
         });

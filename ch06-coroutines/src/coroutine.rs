@@ -1,44 +1,115 @@
-//! A coroutine: a function that can stop in the middle, and go on there later.
+//! A coroutine: a function on a stack of its own, which can stop in the middle and continue
+//! there later.
 //!
 //! ```
-//! use ch06_coroutines::{Coroutine, Resumed, Stacks, suspend};
+//! use ch06_coroutines::{Coroutine, Resumed, StackPool, suspend};
 //!
-//! let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE)?;
-//! let mut greeter = Coroutine::new(stacks.take()?, 1, || {
+//! let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+//! let body = || {
 //!     println!("Hello,");
 //!     suspend();
 //!     println!("world!");
-//! });
+//! };
+//! // SAFETY: the body uses no thread-local across its `suspend`, and nothing leaks it.
+//! let mut greeter = unsafe { Coroutine::new(stacks.take()?, 1, body) };
 //! assert!(matches!(greeter.resume(), Resumed::Suspended));
-//! println!("whoever you are,");
+//! println!("dear");
 //! assert!(matches!(greeter.resume(), Resumed::Finished));
 //! stacks.give_back(greeter.into_stack());
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! It stays on the thread that made it. Its stack holds whatever the compiler put there,
-//! and nobody can know whether that may move to another thread.
+//! A coroutine stays on the thread that created it: its stack holds whatever the compiler
+//! put there, and nothing says whether that may move to another thread.
 //!
-//! One thing here is safe only by convention, and neither the compiler nor this crate sees
-//! to it: **do not keep a suspended coroutine in a thread-local.** The thread's other locals
-//! may be destroyed before it. If it stands in the middle of a
-//! [`with`](std::thread::LocalKey::with) of one of these, it has a reference to that, and
-//! a destructor on its stack may use it. (The [scheduler](crate::scheduler) keeps none so.)
+//! # What lies on the stack
+//!
+//! Addresses grow upwards in this drawing, and the stack grows downwards:
+//!
+//! ```text
+//!   Stack::top ──► ┌───────────────────────────────┐
+//!                  │ Control: the Stack, the panic │
+//!                  ├───────────────────────────────┤
+//!                  │ the body, a closure, until it │
+//!                  │   is called                   │
+//!                  ├───────────────────────────────┤
+//!                  │ frames: start, run, the body… │
+//!                  │               ▼               │
+//!                  ╎                               ╎
+//!                  └───────────────────────────────┘
+//!                    the guard
+//! ```
+//!
+//! So a coroutine needs no memory but its stack, and creating one allocates nothing.
+#![allow(unsafe_code)]
 
-use crate::context::bottom::{self, Bottom, FINISHED, GO_ON, SUSPENDED};
+use crate::context::processor::{prepare, switch};
+use crate::context::{SavedSp, Switched};
 use crate::stack::Stack;
+use ch01_blocking::server::unwind::Cancelled;
 use std::any::Any;
-use std::mem;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::{self, NonNull};
+use std::{mem, process, thread};
+
+/// A message into a coroutine: continue.
+const RESUME: usize = 0;
+/// A message into a coroutine: drop everything on the stack, and finish.
+const UNWIND: usize = 1;
+/// A message into a coroutine: it was resumed by something else than what it suspended for.
+const REFUSED: usize = 2;
+
+/// Messages out of a coroutine: it has finished; it has panicked. Any other is what it has
+/// suspended for: an [`Owner`].
+const FINISHED: usize = 1;
+const PANICKED: usize = 2;
+
+/// What resumes a coroutine, and what a coroutine expects to be resumed by: code that calls
+/// [`Coroutine::resume`], or a runtime's scheduler, named by its address. Only a match
+/// suspends; so a coroutine of one runtime cannot park in another, where no wake-up would
+/// reach it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner(usize);
+
+impl Owner {
+    /// Code that calls [`Coroutine::resume`].
+    const CALLER: Owner = Owner(0);
+
+    /// A scheduler.
+    #[inline]
+    pub(crate) fn scheduler<T>(scheduler: &T) -> Owner {
+        Owner(ptr::from_ref(scheduler).addr())
+    }
+}
+
+/// What lies at the top of the stack.
+struct Control {
+    /// The number that names it in messages.
+    id: u64,
+    /// The stack that this lies on.
+    stack: Option<Stack>,
+    /// What it panicked with.
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+thread_local! {
+    /// Where the stack was left that has resumed the running coroutine; null outside of
+    /// coroutines.
+    static RESUMER: Cell<SavedSp> = const { Cell::new(ptr::null_mut()) };
+}
 
 /// A function on a stack of its own.
 ///
-/// To drop one that is suspended unwinds its stack first: every destructor there runs,
-/// as if its `suspend` had panicked. A body that catches this and suspends again is told
-/// again, so one that does so for ever is never dropped. The stack itself is lost to its pool
-/// then; who wants it back takes it by [`into_stack`](Coroutine::into_stack).
+/// Dropping a suspended coroutine unwinds its stack first: every destructor there runs, as
+/// if its `suspend` had panicked. A body that catches this and suspends again is unwound
+/// again, so one that does so forever is never dropped. The stack itself is then lost to its
+/// pool; [`into_stack`](Coroutine::into_stack) returns it.
 #[derive(Debug)]
 pub struct Coroutine {
-    bottom: Bottom,
+    /// Where the coroutine was left; null when it has finished.
+    left: SavedSp,
+    control: NonNull<Control>,
 }
 
 /// How a [`resume`](Coroutine::resume) ended.
@@ -53,90 +124,306 @@ pub enum Resumed {
 }
 
 impl Coroutine {
-    /// Puts a body onto a stack. It does not run yet.
-    ///
-    /// The id names it where its stack overflows. To make one allocates nothing: the
-    /// closure itself is moved to its stack.
+    /// Puts a body onto a stack. It does not run yet. `id` names the coroutine in messages,
+    /// for example when its stack overflows.
     ///
     /// # Panics
-    /// When the closure is larger than a quarter of the stack.
+    ///
+    /// If the closure is larger than a quarter of the stack.
+    ///
+    /// # Safety
+    ///
+    /// While a coroutine is suspended, other code of its thread runs *in the middle of*
+    /// whatever has called `suspend`. Rust promises to safe code that some things are never
+    /// left in the middle, so it is the caller who has to see to these:
+    ///
+    /// - Nothing suspends inside the initializer or the destructor of a thread-local
+    ///   variable. (Another coroutine could initialize the variable meanwhile; when the
+    ///   first one continues, `std` replaces the value under the other's reference.)
+    /// - The coroutine is not suspended any more when its thread ends, if it holds a
+    ///   reference to a thread-local, as inside of
+    ///   [`LocalKey::with`](std::thread::LocalKey::with), or has lent one to another
+    ///   thread. So it must not be leaked, nor be kept in a thread-local itself: it is to be
+    ///   resumed to its end, or dropped.
     #[inline]
-    pub fn new(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
-        Coroutine { bottom: Bottom::lay(stack, id, body) }
+    pub unsafe fn new<F: FnOnce() + 'static>(
+        mut stack: Stack,
+        id: u64,
+        body: F,
+    ) -> Coroutine {
+        assert!(
+            size_of::<F>() + align_of::<F>() <= stack.size() / 4, // it is moved when called
+            "a closure of {} bytes on a stack of {}",
+            size_of::<F>(),
+            stack.size()
+        );
+        stack.set_label(id);
+        let control: NonNull<Control> = below(stack.top());
+        let place: NonNull<F> = below(control.cast());
+        let frames: NonNull<[u128; 0]> = below(place.cast());
+        // SAFETY: all three are within the stack, whose upper half has room for them, and
+        // aligned by `below`; the stack is owned, so nothing else refers to them.
+        unsafe { place.write(body) };
+        let words = Control { id, stack: Some(stack), panic: None };
+        // SAFETY: as above.
+        unsafe { control.write(words) };
+        // SAFETY: as above; `frames` is 16-byte aligned, and the lower half of the stack is
+        // still below it.
+        let left =
+            unsafe { prepare(frames.as_ptr().cast(), run::<F>, control.as_ptr().cast()) };
+        Coroutine { left, control }
     }
 
-    /// Runs the body, from where it stopped, until it stops again. A panic in it comes
-    /// back as a value, and goes no further.
+    /// Runs the body from where it stopped until it stops again. A panic in it is returned
+    /// as a value.
     ///
     /// # Panics
-    /// When the body has finished.
+    ///
+    /// If the body has finished.
     #[inline]
     pub fn resume(&mut self) -> Resumed {
-        match self.bottom.resume(GO_ON) {
-            SUSPENDED => Resumed::Suspended,
-            FINISHED => Resumed::Finished,
-            _ => match self.bottom.take_panic() {
-                Some(panic) => Resumed::Panicked(panic),
-                None => Resumed::Finished,
-            },
+        self.resume_as(Owner::CALLER)
+    }
+
+    /// Does the same on behalf of `owner`. If the coroutine suspends for another one, its
+    /// [`suspend_for`] returns [`Refused`] at once.
+    #[inline]
+    pub(crate) fn resume_as(&mut self, owner: Owner) -> Resumed {
+        let mut message = self.switch_to(RESUME);
+        loop {
+            match message {
+                _ if message == owner.0 => return Resumed::Suspended,
+                FINISHED => return Resumed::Finished,
+                PANICKED => match self.take_panic() {
+                    Some(panic) => return Resumed::Panicked(panic),
+                    None => return Resumed::Finished,
+                },
+                _ => message = self.refuse(),
+            }
         }
     }
 
-    /// Whether the body has come to its end.
+    #[cold]
+    fn refuse(&mut self) -> usize {
+        self.switch_to(REFUSED)
+    }
+
+    // ANCHOR: resume
+    /// Continues the coroutine until it suspends or ends. Returns its message.
+    #[inline]
+    fn switch_to(&mut self, message: usize) -> usize {
+        assert!(!self.left.is_null(), "a coroutine that has finished was resumed");
+        let outer = RESUMER.get();
+        let Switched { from, message } = if outer.is_null() {
+            // SAFETY: `left` was made by `prepare`, or is where `suspend` has left this
+            // stack last: each switch back renews it. The stack exists, as its owner is
+            // here. This value is not Send, so it is the same thread.
+            let switched = unsafe { switch(self.left, message) };
+            RESUMER.set(ptr::null_mut());
+            switched
+        } else {
+            // SAFETY: as above.
+            unsafe { nested(self.left, message, outer) }
+        };
+        let ended = matches!(message, FINISHED | PANICKED);
+        self.left = if ended { ptr::null_mut() } else { from };
+        message
+    }
+    // ANCHOR_END: resume
+
+    /// Returns whether the body has come to its end.
+    #[inline]
     pub fn has_finished(&self) -> bool {
-        self.bottom.has_finished()
+        self.left.is_null()
     }
 
-    /// The id that it was given.
+    /// Returns the id that it was given.
     pub fn id(&self) -> u64 {
-        self.bottom.id()
+        // SAFETY: the control block lives as long as this owns its stack. The coroutine does
+        // not run now: while it does, `switch_to` has this by `&mut`.
+        unsafe { self.control.as_ref() }.id
     }
 
-    /// Ends it, if it has not finished, as dropping it would, and takes its stack.
+    /// Ends the coroutine, if it has not finished, as dropping it would, and returns its
+    /// stack.
     #[inline]
     pub fn into_stack(mut self) -> Stack {
-        self.shutdown_write();
-        match self.bottom.take_stack() {
-            Some(stack) => {
-                mem::forget(self); // what it refers to lies on that stack
-                stack
-            }
-            None => unreachable!("it has finished, and has its stack"),
+        self.finish();
+        // SAFETY: as in `id`, and this is by `&mut`.
+        let stack = unsafe { self.control.as_mut() }.stack.take();
+        mem::forget(self); // what it refers to lies on that stack
+        let Some(stack) = stack else { unreachable!("only this takes the stack") };
+        stack
+    }
+
+    #[inline]
+    fn take_panic(&mut self) -> Option<Box<dyn Any + Send>> {
+        // SAFETY: as in `id`, and this is by `&mut`.
+        unsafe { self.control.as_mut() }.panic.take()
+    }
+
+    /// Leaves nothing on the stack.
+    #[inline]
+    fn finish(&mut self) {
+        if !self.has_finished() {
+            self.unwind();
         }
     }
 
-    /// Sees that nothing is left on the stack.
-    #[inline]
-    fn shutdown_write(&mut self) {
-        if !self.bottom.has_finished() {
-            self.bottom.unwind();
+    /// Makes the coroutine drop everything on its stack, and finish.
+    #[cold]
+    fn unwind(&mut self) {
+        let before = thread::panicking();
+        // One that catches the unwinding, and suspends again, is unwound again.
+        while !matches!(self.switch_to(UNWIND), FINISHED | PANICKED) {
+            if thread::panicking() && !before {
+                // Nothing will bring about what this destructor waits for, and no panic may
+                // leave it. (With `before` Rust detects the latter, and aborts too.)
+                eprintln!(
+                    "coroutine {} is dropped, and a destructor on its stack has suspended it",
+                    self.id()
+                );
+                process::abort();
+            }
         }
+        // If it has panicked on the way, the hook has reported that, and it ends here.
+        drop_quietly(self.take_panic());
     }
 }
 
 impl Drop for Coroutine {
     #[inline]
     fn drop(&mut self) {
-        self.shutdown_write();
+        self.finish();
     }
 }
 
-/// Stops the coroutine that runs here: its [`resume`](Coroutine::resume) returns. This
-/// returns when it is resumed again; it unwinds if the coroutine is dropped instead.
-///
-/// A destructor should not call it. If it runs because the coroutine is dropped, nobody is
-/// there to wait for, and the process is aborted with a message. If it runs because of a
-/// panic, this works, but meanwhile the whole thread counts as panicking.
-///
-/// # Panics
-/// Outside of a coroutine.
-#[inline]
-pub fn suspend() {
-    bottom::suspend();
+/// Drops a value whose destructor may panic: that panic ends here.
+pub(crate) fn drop_quietly<T>(value: T) {
+    quietly(|| drop(value));
 }
 
-/// Whether this runs in a coroutine.
+/// Calls foreign code, whose panic ends here. The cancellation of a coroutine passes.
+pub(crate) fn quietly(call: impl FnOnce()) {
+    if let Err(panic) = ch01_blocking::server::unwind::catch(call) {
+        mem::forget(panic); // its destructor could panic in turn
+    }
+}
+
+/// Returns the highest place for a `T`, aligned for it and for the stack, below an address.
+#[inline]
+fn below<T>(address: NonNull<u8>) -> NonNull<T> {
+    let align = align_of::<T>().max(16);
+    let spare = (address.addr().get() - size_of::<T>()) % align;
+    // SAFETY: called only with addresses in the upper half of a stack, for something that
+    // the assertion in `Coroutine::new` has found to fit.
+    unsafe { address.sub(size_of::<T>() + spare) }.cast()
+}
+
+/// The switch where a coroutine resumes another. It stands by itself so that the usual one
+/// has nothing to remember; and it is `extern "C"`, which does not unwind, so that nothing
+/// need be in memory in case it does.
+///
+/// # Safety
+///
+/// As `switch`.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn nested(left: SavedSp, message: usize, outer: SavedSp) -> Switched {
+    // SAFETY: by the caller's promise.
+    let switched = unsafe { switch(left, message) };
+    RESUMER.set(outer);
+    switched
+}
+
+/// Returns whether a coroutine runs on this thread.
 #[inline]
 pub fn is_inside() -> bool {
-    bottom::is_inside()
+    !RESUMER.get().is_null()
 }
+
+/// Stops the running coroutine: its [`resume`](Coroutine::resume) returns. Returns when the
+/// coroutine is resumed again; unwinds if it is dropped instead.
+///
+/// A destructor should not call it. One that runs because the coroutine is dropped has
+/// nothing to wait for, and the process is aborted with a message. One that runs because of
+/// a panic may wait, but meanwhile the whole thread counts as panicking.
+///
+/// # Panics
+///
+/// Outside of a coroutine, and in a coroutine of a [`Runtime`](crate::Runtime), which would
+/// never be woken: there, [`park`](crate::runtime::Scheduler::park).
+#[inline]
+pub fn suspend() {
+    let suspended = suspend_for(Owner::CALLER);
+    assert!(suspended.is_ok(), "a coroutine of a runtime parks, and does not suspend");
+}
+
+/// The coroutine was resumed by something else than the owner that it has suspended for.
+#[derive(Debug)]
+pub(crate) struct Refused;
+
+// ANCHOR: suspend
+/// Switches to what has resumed the running coroutine; returns when it is resumed again.
+///
+/// # Errors
+///
+/// [`Refused`], at once, if it was not resumed by `owner`.
+///
+/// # Panics
+///
+/// Outside of a coroutine.
+#[inline]
+pub(crate) fn suspend_for(owner: Owner) -> Result<(), Refused> {
+    let resumer = RESUMER.get();
+    assert!(!resumer.is_null(), "only a coroutine can be suspended");
+    // SAFETY: a coroutine runs, and its resumer was left there by the switch in `switch_to`,
+    // on this thread, and waits for this.
+    let Switched { from, message } = unsafe { switch(resumer, owner.0) };
+    RESUMER.set(from);
+    match message {
+        RESUME => Ok(()),
+        UNWIND => unwind(),
+        _ => Err(Refused),
+    }
+}
+// ANCHOR_END: suspend
+
+/// Drops all that is on this stack: `run` catches it.
+#[cold]
+fn unwind() -> ! {
+    resume_unwind(Box::new(Cancelled)) // no hook, and a box of nothing allocates nothing
+}
+
+// ANCHOR: run
+/// The first function on a coroutine's stack, and the last.
+unsafe extern "C" fn run<F: FnOnce()>(
+    from: SavedSp,
+    message: usize,
+    control: *mut u8,
+) -> ! {
+    RESUMER.set(from);
+    // SAFETY: `new` has passed its control block, and it is not null.
+    let mut control: NonNull<Control> = unsafe { NonNull::new_unchecked(control) }.cast();
+    let place: NonNull<F> = below(control.cast());
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `new` has put the body there, and this runs once.
+        let body = unsafe { place.read() };
+        if message == UNWIND { drop(body) } else { body() }
+    }));
+    let message = match ended {
+        Ok(()) => FINISHED,
+        Err(payload) if payload.is::<Cancelled>() => FINISHED,
+        Err(payload) => {
+            // SAFETY: the coroutine runs, so the control block is its own.
+            unsafe { control.as_mut() }.panic = Some(payload);
+            PANICKED
+        }
+    };
+    // SAFETY: what has resumed this last waits there, on this thread. Nothing switches back:
+    // `switch_to` refuses one that has finished. And nothing on this stack is needed any
+    // more: every local is moved out or dropped.
+    unsafe { switch(RESUMER.get(), message) };
+    unreachable!("a coroutine that has finished was resumed")
+}
+// ANCHOR_END: run

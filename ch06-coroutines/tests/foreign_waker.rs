@@ -4,9 +4,7 @@
 
 use ch03_nonblocking::poller::Interest;
 use ch04_select_poll::poll::Poll as Asks;
-use ch06_coroutines::scheduler::Nobody;
-use ch06_coroutines::source::{Descriptor, Until};
-use ch06_coroutines::{Executor, Spawner};
+use ch06_coroutines::{Handle, Readiness, Runtime};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, Write};
@@ -16,10 +14,8 @@ use std::ptr;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::{Duration, Instant};
 
-type OnPoll = Spawner<'static, Asks, Nobody>;
-
 thread_local! {
-    static SPAWNER: RefCell<Option<OnPoll>> = const { RefCell::new(None) };
+    static HANDLE: RefCell<Option<Handle>> = const { RefCell::new(None) };
     /// Whom it wakes.
     static TASK: RefCell<Option<Waker>> = const { RefCell::new(None) };
     static USES: Cell<usize> = const { Cell::new(0) };
@@ -27,8 +23,8 @@ thread_local! {
 
 /// Has a task run; for that the executor's tasks and its run queue are needed.
 fn use_it() {
-    let spawner = SPAWNER.with_borrow(Clone::clone).expect("there is an executor");
-    spawner.spawn(async {});
+    let handle = HANDLE.with_borrow(Clone::clone).expect("there is an executor");
+    handle.spawn_future(async {});
     USES.set(USES.get() + 1);
 }
 
@@ -66,36 +62,38 @@ async fn by_a_foreign_waker<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn a_waker_may_use_the_executor() -> io::Result<()> {
-    let ran = Executor::new(Asks::default())?.run(|spawner: OnPoll| async move {
-        SPAWNER.set(Some(spawner.clone()));
-        let (ours, mut theirs) = UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let ours = Descriptor::new(ours, Interest::READ, &spawner).map_err(|it| it.1)?;
-        let other = theirs.try_clone()?;
-        spawner.spawn(async move {
-            theirs.write_all(b"!").expect("it is open");
-        });
-        by_a_foreign_waker(ours.ready(Until::Readable)).await?;
-        ours.read_would_block();
+    let ran = Runtime::new(Box::new(Asks::default()))?.run_future(
+        |handle: Handle| async move {
+            HANDLE.set(Some(handle.clone()));
+            let (ours, mut theirs) = UnixStream::pair()?;
+            ours.set_nonblocking(true)?;
+            let ours = handle.register(ours, Interest::READ).map_err(|it| it.1)?;
+            let other = theirs.try_clone()?;
+            handle.spawn_future(async move {
+                theirs.write_all(b"!").expect("it is open");
+            });
+            by_a_foreign_waker(ours.ready(Readiness::Readable)).await?;
+            ours.would_block(Readiness::Readable);
 
-        // In vain, since somebody waits already.
-        let mut first = pin!(ours.ready(Until::Readable));
-        let mut second = pin!(ours.ready(Until::Readable));
-        let waker = foreign();
-        let context = &mut Context::from_waker(&waker);
-        assert!(first.as_mut().poll(context).is_pending());
-        let Poll::Ready(Err(error)) = second.as_mut().poll(context) else {
-            panic!("there are two at one place");
-        };
-        assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+            // In vain, since somebody waits already.
+            let mut first = pin!(ours.ready(Readiness::Readable));
+            let mut second = pin!(ours.ready(Readiness::Readable));
+            let waker = foreign();
+            let context = &mut Context::from_waker(&waker);
+            assert!(first.as_mut().poll(context).is_pending());
+            let Poll::Ready(Err(error)) = second.as_mut().poll(context) else {
+                panic!("there are two at one place");
+            };
+            assert_eq!(error.kind(), ErrorKind::ResourceBusy);
 
-        let soon = Instant::now() + Duration::from_millis(20);
-        by_a_foreign_waker(spawner.sleep(soon)).await;
-        drop(other);
-        io::Result::Ok(())
-    })?;
+            let soon = Instant::now() + Duration::from_millis(20);
+            by_a_foreign_waker(handle.sleep_until(soon)).await;
+            drop(other);
+            io::Result::Ok(())
+        },
+    )?;
     ran.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     assert!(USES.get() > 10, "it was used {} times only", USES.get());
-    drop((SPAWNER.take(), TASK.take()));
+    drop((HANDLE.take(), TASK.take()));
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! Every form of the switch keeps what is in the registers.
 #![cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 
-use ch06_coroutines::Stacks;
-use ch06_coroutines::context::slow::{ByJump, ByReturn, Form, Inlined, Pair};
+use ch06_coroutines::StackPool;
+use ch06_coroutines::context::variants::{ByJump, ByReturn, Form, Inlined, Pair};
 use std::hint::black_box;
 
 fn keeps<F: Form>() {
-    let mut stacks = Stacks::new(Stacks::LEAST_SIZE).expect("stacks");
+    let mut stacks = StackPool::new(StackPool::LEAST_SIZE).expect("stacks");
     let mut pair = Pair::<F>::new(stacks.take().expect("a stack"));
     let mut words: [u64; 12] = std::array::from_fn(|at| black_box(at as u64));
     let mut numbers: [f64; 12] = std::array::from_fn(|at| black_box(at as f64));

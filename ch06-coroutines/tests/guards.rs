@@ -2,7 +2,7 @@
 //! are all used up.
 #![cfg(target_os = "linux")]
 
-use ch06_coroutines::Stacks;
+use ch06_coroutines::StackPool;
 use ch06_coroutines::stack::Guard;
 
 /// Without the newer guards there is an end, and it is said before malloc meets it.
@@ -15,7 +15,7 @@ fn protected_guards_run_out_politely() {
         return;
     }
     let mut stacks =
-        Stacks::guarded(Stacks::LEAST_SIZE, Guard::Protected).expect("stacks");
+        StackPool::guarded(StackPool::LEAST_SIZE, Guard::Protected).expect("stacks");
     let mut taken = Vec::new();
     let error = loop {
         match stacks.take() {

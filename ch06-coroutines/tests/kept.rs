@@ -4,20 +4,27 @@
 mod busy;
 
 use ch04_select_poll::poll::Poll;
-use ch06_coroutines::{Stacks, async_server, server};
+use ch06_coroutines::{StackPool, async_server, coroutine_server};
 use std::io;
 
 #[test]
 fn by_coroutines() -> io::Result<()> {
     busy::nobody_pays(|listener, site, options, stop| {
-        let size = Stacks::DEFAULT_SIZE;
-        server::run_one(Poll::default(), listener, site, options, size, stop)
+        let size = StackPool::DEFAULT_SIZE;
+        coroutine_server::run_one(
+            Box::new(Poll::default()),
+            listener,
+            site,
+            options,
+            size,
+            stop,
+        )
     })
 }
 
 #[test]
 fn by_futures() -> io::Result<()> {
     busy::nobody_pays(|listener, site, options, stop| {
-        async_server::run_one(Poll::default(), listener, site, options, stop)
+        async_server::run_one(Box::new(Poll::default()), listener, site, options, stop)
     })
 }

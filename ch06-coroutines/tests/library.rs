@@ -3,12 +3,15 @@
 //! the mappings of its process, or may crash it, has a program of its own.
 
 mod by_hand;
-mod executor;
 mod foreign_waker;
+mod futures;
 mod kept;
 mod live;
 mod model;
 mod no_second_loop;
+mod no_stack;
+mod orders;
 mod pollers;
 mod scheduler;
+mod sound;
 mod together;

@@ -7,7 +7,7 @@ use ch01_blocking::program::Cli;
 use ch01_blocking::{Listener, Options, Site, Stop};
 use ch03_nonblocking::poller::Poller;
 use ch04_select_poll::poll::Poll;
-use ch06_coroutines::{Stacks, async_server, server};
+use ch06_coroutines::{StackPool, async_server, coroutine_server};
 use clap::Parser;
 use std::collections::VecDeque;
 use std::fmt;
@@ -174,16 +174,23 @@ fn chunk(client: &mut TcpStream) -> io::Result<String> {
 }
 
 /// Plays the scene on both servers of the chapter, over this poller and with these options.
-fn play<P: Poller + 'static>(
+fn play<P: Poller + Send + 'static>(
     poller: impl Fn() -> P + Sync,
     options: &[&str],
     scene: impl Fn(Scene) -> io::Result<()>,
 ) -> io::Result<()> {
     play_on(options, &scene, |listener, site, options, stop| {
-        server::run_one(poller(), listener, site, options, Stacks::DEFAULT_SIZE, stop)
+        coroutine_server::run_one(
+            Box::new(poller()),
+            listener,
+            site,
+            options,
+            StackPool::DEFAULT_SIZE,
+            stop,
+        )
     })?;
     play_on(options, &scene, |listener, site, options, stop| {
-        async_server::run_one(poller(), listener, site, options, stop)
+        async_server::run_one(Box::new(poller()), listener, site, options, stop)
     })
 }
 
@@ -191,13 +198,13 @@ fn play<P: Poller + 'static>(
 fn play_on(
     options: &[&str],
     scene: impl FnOnce(Scene) -> io::Result<()>,
-    serve: impl FnOnce(Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
+    serve: impl FnOnce(Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
 ) -> io::Result<()> {
     let words = ["server"].iter().chain(options);
     let options: Options = Cli::parse_from(words).options;
     let (let_go, hears) = channel();
     let tap = Tap { pieces: Arc::default(), let_go };
-    let site = options.site()?.with(Box::new(tap.clone()));
+    let site = Arc::new(options.site()?.with(Box::new(tap.clone())));
     let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
     let address = listener.address()?;
     let (stop, stopper) = Stop::pipe()?;
@@ -296,7 +303,7 @@ fn a_piece_for_a_client_that_does_not_read_stays_at_its_source() -> io::Result<(
     })
 }
 
-fn a_client_who_leaves<P: Poller + 'static>(
+fn a_client_who_leaves<P: Poller + Send + 'static>(
     poller: impl Fn() -> P + Sync,
 ) -> io::Result<()> {
     play(poller, &[], |scene| {

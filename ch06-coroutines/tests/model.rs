@@ -3,10 +3,10 @@
 //!
 //! A program is a tree of small scripts. It runs once on the scheduler, with a stack for
 //! each script, and once in the model, which keeps for each the number of its next step.
+#![allow(unsafe_code)]
 
 use ch03_nonblocking::spin::Spin;
-use ch06_coroutines::scheduler::Nobody;
-use ch06_coroutines::{Handle, Scheduler, Stacks};
+use ch06_coroutines::{Handle, Runtime, StackPool};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -48,15 +48,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// What happens, and whether it ends because all wait for each other.
 fn real(script: Vec<Step>) -> (Log, bool) {
-    type Spinning = Handle<Spin, Nobody>;
-
     #[derive(Default)]
     struct Shared {
         log: RefCell<Log>,
         tokens: RefCell<Vec<Option<ch03_nonblocking::poller::Token>>>,
     }
 
-    fn body(handle: &Spinning, shared: &Rc<Shared>, number: usize, script: Vec<Step>) {
+    fn body(handle: &Handle, shared: &Rc<Shared>, number: usize, script: Vec<Step>) {
         let mut children = Vec::new();
         shared.tokens.borrow_mut()[number] = handle.current();
         let end = script.len();
@@ -75,11 +73,10 @@ fn real(script: Vec<Step>) -> (Log, bool) {
                     let child = shared.tokens.borrow().len();
                     shared.tokens.borrow_mut().push(None);
                     let theirs = shared.clone();
-                    children.push(
-                        handle
-                            .spawn(move |handle| body(handle, &theirs, child, script))
-                            .expect("a stack"),
-                    );
+                    let run = move |handle: &Handle| body(handle, &theirs, child, script);
+                    // SAFETY: no script uses a thread-local.
+                    let spawned = unsafe { handle.spawn_coroutine(run) };
+                    children.push(spawned.expect("a stack"));
                 }
                 Step::Join => {
                     if let Some(child) = children.pop() {
@@ -95,9 +92,11 @@ fn real(script: Vec<Step>) -> (Log, bool) {
     let shared = Rc::new(Shared::default());
     shared.tokens.borrow_mut().push(None);
     let theirs = shared.clone();
-    let stacks = Stacks::new(64 * 1024).expect("stacks");
-    let ran = Scheduler::new(Spin::default(), stacks)
-        .run(move |handle: &Spinning| body(handle, &theirs, 0, script));
+    let stacks = StackPool::new(64 * 1024).expect("stacks");
+    let runtime = Runtime::with_stacks(Box::new(Spin::default()), stacks);
+    let first = move |handle: &Handle| body(handle, &theirs, 0, script);
+    // SAFETY: no script uses a thread-local.
+    let ran = unsafe { runtime.expect("a runtime").run_coroutine(first) };
     let stuck = match ran {
         Ok(_) => false,
         Err(error) => {

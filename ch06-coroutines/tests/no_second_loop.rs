@@ -1,5 +1,5 @@
 //! The coroutines drive chapter 1's `serve`, and have no loop of their own that reads requests
-//! and answers them. The futures cannot do without one: it is in `driver.rs`, and nowhere else.
+//! and answers them. The futures cannot do without one: it is in `async_serve.rs`, and nowhere else.
 
 use std::fs;
 use std::io;
@@ -12,7 +12,7 @@ fn sources(directory: &Path, all: &mut Vec<(String, String)>) -> io::Result<()> 
         if path.is_dir() {
             sources(&path, all)?;
         } else {
-            if path.ends_with("driver.rs") {
+            if path.ends_with("async_serve.rs") {
                 continue; // the `async fn`
             }
             let text = fs::read_to_string(&path)?;

@@ -1,12 +1,21 @@
 //! What ends the process, and what is said then. Each test runs itself again, as a child,
 //! and looks at how that ended.
+#![allow(unsafe_code)]
 
-use ch06_coroutines::{Coroutine, Resumed, Stacks, suspend};
+use ch06_coroutines::{Coroutine, Resumed, Stack, StackPool, suspend};
 use nix::sys::signal::Signal;
 use std::hint::black_box;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::ptr;
 use std::thread;
+
+/// Creates a coroutine.
+fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
+    // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or
+    // holds a reference to one, and none of the coroutines is leaked.
+    unsafe { Coroutine::new(stack, id, body) }
+}
 
 /// How the child ended, and what it said on standard error. None: this is the child.
 fn child(test: &str) -> Option<(Option<i32>, String)> {
@@ -43,8 +52,8 @@ fn descend(level: u64) -> u64 {
 }
 
 fn overflow(size: usize, id: u64) {
-    let mut stacks = Stacks::new(size).expect("stacks");
-    let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), id, || {
+    let mut stacks = StackPool::new(size).expect("stacks");
+    let mut coroutine = new_coroutine(stacks.take().expect("a stack"), id, || {
         suspend();
         black_box(descend(0));
     });
@@ -61,7 +70,7 @@ fn assert_says(ended: &(Option<i32>, String), message: &str) {
 #[test]
 fn an_overflow_is_named() {
     let Some(ended) = child("an_overflow_is_named") else {
-        return overflow(Stacks::DEFAULT_SIZE, 4711);
+        return overflow(StackPool::DEFAULT_SIZE, 4711);
     };
     let message = "coroutine 4711 has overflowed its stack of 64 KiB; --stack SIZE ";
     assert_says(&ended, message);
@@ -80,20 +89,43 @@ fn on_any_thread() {
 #[test]
 fn the_inner_one_is_named() {
     let Some(ended) = child("the_inner_one_is_named") else {
-        let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+        let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
         let mut others: Vec<Coroutine> = (100..110)
-            .map(|id| Coroutine::new(stacks.take().expect("a stack"), id, suspend))
+            .map(|id| new_coroutine(stacks.take().expect("a stack"), id, suspend))
             .collect();
         for other in &mut others {
             assert!(matches!(other.resume(), Resumed::Suspended));
         }
-        let mut outer = Coroutine::new(stacks.take().expect("a stack"), 1, || {
-            overflow(Stacks::DEFAULT_SIZE, 2);
+        let mut outer = new_coroutine(stacks.take().expect("a stack"), 1, || {
+            overflow(StackPool::DEFAULT_SIZE, 2);
         });
         outer.resume();
         return;
     };
     assert_says(&ended, "coroutine 2 has overflowed");
+}
+
+/// A frame of C code is not probed page by page: its first touch may lie far below the stack. It
+/// must lie in the guard all the same, and not in the next stack.
+#[test]
+fn a_large_frame_meets_the_guard() {
+    let Some(ended) = child("a_large_frame_meets_the_guard") else {
+        const SIZE: usize = StackPool::DEFAULT_SIZE;
+        let mut stacks = StackPool::new(SIZE).expect("stacks");
+        let [below, above] = [(); 2].map(|()| stacks.take().expect("a stack"));
+        let mut next = new_coroutine(below, 1, suspend);
+        assert!(matches!(next.resume(), Resumed::Suspended));
+        let mut coroutine = new_coroutine(above, 2, || {
+            let near_the_top = black_box(0_u8);
+            // Below the end of this stack, by nearly as much as the guard is large.
+            let below = (&raw const near_the_top).addr() - SIZE - (60 << 10);
+            // SAFETY: an address in the guard, so the write faults and the process ends.
+            unsafe { ptr::without_provenance_mut::<u8>(below).write_volatile(1) };
+        });
+        coroutine.resume();
+        return;
+    };
+    assert_says(&ended, "coroutine 2 has overflowed its stack");
 }
 
 /// What is not ours goes to who was there before: Rust knows the overflow of a thread.
@@ -108,7 +140,7 @@ fn a_threads_own_overflow_is_rusts() {
 }
 
 fn overflow_of_a_thread() {
-    let _stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+    let _stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
     black_box(descend(0));
 }
 
@@ -125,8 +157,8 @@ impl Drop for Waits {
 #[test]
 fn a_dropped_coroutine_may_not_wait() {
     let Some(ended) = child("a_dropped_coroutine_may_not_wait") else {
-        let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
-        let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), 12, || {
+        let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
+        let mut coroutine = new_coroutine(stacks.take().expect("a stack"), 12, || {
             let _waits = Waits;
             suspend();
         });
@@ -143,8 +175,8 @@ fn a_dropped_coroutine_may_not_wait() {
 #[test]
 fn nor_amid_a_panic() {
     let Some(ended) = child("nor_amid_a_panic") else {
-        let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
-        let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), 12, || {
+        let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
+        let mut coroutine = new_coroutine(stacks.take().expect("a stack"), 12, || {
             let _waits = Waits;
             suspend();
         });
@@ -158,8 +190,8 @@ fn nor_amid_a_panic() {
 /// One that panics by itself may wait in a destructor: it is resumed as ever.
 #[test]
 fn a_destructor_may_wait_amid_its_own_panic() {
-    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
-    let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), 1, || {
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
+    let mut coroutine = new_coroutine(stacks.take().expect("a stack"), 1, || {
         let _waits = Waits;
         std::panic::resume_unwind(Box::new("because"));
     });

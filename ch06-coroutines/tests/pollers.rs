@@ -4,8 +4,7 @@
 use ch01_blocking::program::Cli;
 use ch01_blocking::{Listener, Options, Site, Stop};
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
-use ch06_coroutines::Stacks;
-use ch06_coroutines::{async_server, server};
+use ch06_coroutines::{StackPool, async_server, coroutine_server};
 use clap::Parser;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -69,20 +68,27 @@ fn converse(address: SocketAddr) -> io::Result<()> {
 }
 
 /// Both servers.
-fn serve<P: Poller + 'static>(make: impl Fn() -> P + Sync) -> io::Result<()> {
+fn serve<P: Poller + Send + 'static>(make: impl Fn() -> P + Sync) -> io::Result<()> {
     serves(|listener, site, options, stop| {
-        server::run_one(make(), listener, site, options, Stacks::DEFAULT_SIZE, stop)
+        coroutine_server::run_one(
+            Box::new(make()),
+            listener,
+            site,
+            options,
+            StackPool::DEFAULT_SIZE,
+            stop,
+        )
     })?;
     serves(|listener, site, options, stop| {
-        async_server::run_one(make(), listener, site, options, stop)
+        async_server::run_one(Box::new(make()), listener, site, options, stop)
     })
 }
 
 fn serves(
-    run: impl FnOnce(Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
+    run: impl FnOnce(Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
 ) -> io::Result<()> {
     let options: Options = Cli::parse_from(["coroutine"]).options;
-    let site = options.site()?;
+    let site = Arc::new(options.site()?);
     let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
     let address = listener.address()?;
     let (stop, stopper) = Stop::pipe()?;
@@ -173,16 +179,25 @@ impl Poller for Probe {
 #[test]
 fn a_stop_is_heard_once() -> io::Result<()> {
     hears_once(|poller, listener, site, options, stop| {
-        server::run_one(poller, listener, site, options, Stacks::DEFAULT_SIZE, stop)
+        coroutine_server::run_one(
+            Box::new(poller),
+            listener,
+            site,
+            options,
+            StackPool::DEFAULT_SIZE,
+            stop,
+        )
     })?;
-    hears_once(async_server::run_one)
+    hears_once(|poller, listener, site, options, stop| {
+        async_server::run_one(Box::new(poller), listener, site, options, stop)
+    })
 }
 
 fn hears_once(
-    run: impl FnOnce(Probe, Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
+    run: impl FnOnce(Probe, Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
 ) -> io::Result<()> {
     let options: Options = Cli::parse_from(["coroutine"]).options;
-    let site = options.site()?;
+    let site = Arc::new(options.site()?);
     let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
     let address = listener.address()?;
     let (stop, stopper) = Stop::pipe()?;
@@ -210,16 +225,25 @@ fn hears_once(
 #[test]
 fn a_panic_at_the_door_is_an_error_of_the_server() -> io::Result<()> {
     panics_at_the_door(|poller, listener, site, options, stop| {
-        server::run_one(poller, listener, site, options, Stacks::DEFAULT_SIZE, stop)
+        coroutine_server::run_one(
+            Box::new(poller),
+            listener,
+            site,
+            options,
+            StackPool::DEFAULT_SIZE,
+            stop,
+        )
     })?;
-    panics_at_the_door(async_server::run_one)
+    panics_at_the_door(|poller, listener, site, options, stop| {
+        async_server::run_one(Box::new(poller), listener, site, options, stop)
+    })
 }
 
 fn panics_at_the_door(
-    run: impl FnOnce(Probe, Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
+    run: impl FnOnce(Probe, Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
 ) -> io::Result<()> {
     let options: Options = Cli::parse_from(["coroutine"]).options;
-    let site = options.site()?;
+    let site = Arc::new(options.site()?);
     let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
     let address = listener.address()?;
     let (stop, _stopper) = Stop::pipe()?;

@@ -1,14 +1,22 @@
 //! What is in the registers and on the stack is the same after a switch as before.
+#![allow(unsafe_code)]
 
-use ch06_coroutines::{Coroutine, Resumed, Stacks, suspend};
+use ch06_coroutines::{Coroutine, Resumed, Stack, StackPool, suspend};
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+/// Creates a coroutine.
+fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
+    // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or
+    // holds a reference to one, and none of the coroutines is leaked.
+    unsafe { Coroutine::new(stack, id, body) }
+}
+
 fn coroutine(size: usize, body: impl FnOnce() + 'static) -> Coroutine {
-    let mut stacks = Stacks::new(size).expect("stacks");
-    Coroutine::new(stacks.take().expect("a stack"), 1, body)
+    let mut stacks = StackPool::new(size).expect("stacks");
+    new_coroutine(stacks.take().expect("a stack"), 1, body)
 }
 
 fn finish(coroutine: &mut Coroutine) -> usize {
@@ -24,7 +32,7 @@ fn finish(coroutine: &mut Coroutine) -> usize {
 fn floating_point_survives() {
     let mut coroutines: Vec<Coroutine> = (0..8_u8)
         .map(|seed| {
-            coroutine(Stacks::DEFAULT_SIZE, move || numbers(f64::from(seed) + 0.5))
+            coroutine(StackPool::DEFAULT_SIZE, move || numbers(f64::from(seed) + 0.5))
         })
         .collect();
     for _ in 0..100 {
@@ -60,7 +68,7 @@ fn numbers(seed: f64) {
 
 #[test]
 fn integers_survive() {
-    let mut coroutine = coroutine(Stacks::DEFAULT_SIZE, || {
+    let mut coroutine = coroutine(StackPool::DEFAULT_SIZE, || {
         let mut words: [u64; 20] = std::array::from_fn(|at| black_box(at as u64));
         for round in 0..50 {
             words.iter_mut().for_each(|word| *word = word.rotate_left(7) ^ round);
@@ -90,7 +98,7 @@ fn formatting_finds_room() {
     let numbers = [1.0 / 3.0, f64::MAX, f64::MIN_POSITIVE];
     let text = Rc::new(RefCell::new(String::new()));
     let writes = Rc::clone(&text);
-    let mut coroutine = coroutine(Stacks::LEAST_SIZE, move || {
+    let mut coroutine = coroutine(StackPool::LEAST_SIZE, move || {
         for number in numbers {
             *writes.borrow_mut() += &format!("{number:.30} {number:e} {number:?}\n");
             suspend();
@@ -112,12 +120,12 @@ fn descend(levels: usize) -> usize {
 #[test]
 fn recursion_may_use_nearly_all() {
     const SIZE: usize = 512 * 1024;
-    let mut stacks = Stacks::new(SIZE).expect("stacks");
-    let depth = |stacks: &mut Stacks, levels: usize| {
+    let mut stacks = StackPool::new(SIZE).expect("stacks");
+    let depth = |stacks: &mut StackPool, levels: usize| {
         let counted = Rc::new(Cell::new(0));
         let counts = Rc::clone(&counted);
         let stack = stacks.take().expect("a stack");
-        let mut coroutine = Coroutine::new(stack, 1, move || {
+        let mut coroutine = new_coroutine(stack, 1, move || {
             counts.set(descend(levels));
             suspend();
             counts.set(counts.get() + descend(levels));
@@ -145,7 +153,7 @@ fn bodies_of_any_alignment_and_size() {
     let aligned = Aligned([3; 300]);
     let sum = Rc::new(Cell::new(0));
     let sums = Rc::clone(&sum);
-    let mut odd = coroutine(Stacks::DEFAULT_SIZE, move || {
+    let mut odd = coroutine(StackPool::DEFAULT_SIZE, move || {
         let aligned = aligned;
         assert_eq!((&raw const aligned).addr() % 256, 0);
         suspend();
@@ -155,7 +163,7 @@ fn bodies_of_any_alignment_and_size() {
     assert_eq!(sum.get(), 900);
     let large = [1u8; 40_000];
     let refused = catch_unwind(AssertUnwindSafe(|| {
-        coroutine(Stacks::DEFAULT_SIZE, move || {
+        coroutine(StackPool::DEFAULT_SIZE, move || {
             black_box(&large);
         })
     }));

@@ -1,12 +1,13 @@
-//! What a scheduler promises to its coroutines.
+//! What a runtime promises to its coroutines.
+#![allow(unsafe_code)]
 
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
 use ch03_nonblocking::spin::Spin;
 use ch04_select_poll::poll::Poll;
-use ch06_coroutines::injector::Injector;
-use ch06_coroutines::scheduler::Nobody;
-use ch06_coroutines::source::{Descriptor, Until};
-use ch06_coroutines::{Coroutine, Handle, Resumed, Scheduler, Stacks, Woken, suspend};
+use ch06_coroutines::{
+    Coroutine, Descriptor, Handle, Join, Readiness, Resumed, Runtime, StackPool, Woken,
+    suspend,
+};
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::BorrowedFd;
@@ -17,16 +18,42 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-type OnPoll = Handle<Poll, Nobody>;
-
 const SMALL: usize = 32 * 1024;
 
+/// Spawning, for the bodies of this file.
+trait Spawn {
+    /// Spawns a coroutine.
+    fn spawn<T: 'static>(
+        &self,
+        body: impl FnOnce(&Handle) -> T + 'static,
+    ) -> io::Result<Join<T>>;
+}
+
+impl Spawn for Handle {
+    fn spawn<T: 'static>(
+        &self,
+        body: impl FnOnce(&Handle) -> T + 'static,
+    ) -> io::Result<Join<T>> {
+        // SAFETY: no body in this file uses a thread-local.
+        unsafe { self.spawn_coroutine(body) }
+    }
+}
+
+/// Runs a first coroutine over this poller.
+fn run_on<T: 'static>(
+    poller: Box<dyn Poller>,
+    first: impl FnOnce(&Handle) -> T + 'static,
+) -> io::Result<thread::Result<T>> {
+    let runtime = Runtime::with_stacks(poller, StackPool::new(SMALL)?)?;
+    // SAFETY: no body in this file uses a thread-local.
+    unsafe { runtime.run_coroutine(first) }
+}
+
 /// Runs a first coroutine, whose panic is the test's.
-fn run<T: 'static>(first: impl FnOnce(&OnPoll) -> T + 'static) -> io::Result<T> {
-    let scheduler = Scheduler::new(Poll::default(), Stacks::new(SMALL)?);
-    match scheduler.run(first)? {
+fn run<T: 'static>(first: impl FnOnce(&Handle) -> T + 'static) -> io::Result<T> {
+    match run_on(Box::new(Poll::default()), first)? {
         Ok(result) => Ok(result),
-        Err(panic) => std::panic::resume_unwind(panic),
+        Err(panic) => resume_unwind(panic),
     }
 }
 
@@ -47,8 +74,8 @@ fn ten_thousand_sleep_at_once() -> io::Result<()> {
             let slept = sleeper.join().expect("it does not panic");
             assert!(slept >= TIME, "{slept:?}");
         }
-        let used = handle.stacks(Stacks::most_used);
-        assert_eq!(used, 10_001, "all slept at once, each on its stack");
+        let used = handle.stacks(StackPool::most_used);
+        assert_eq!(used, Some(10_001), "all slept at once, each on its stack");
         Ok(())
     })?
 }
@@ -58,12 +85,12 @@ fn a_stack_is_given_back_at_every_kind_of_end() -> io::Result<()> {
     run(|handle| {
         for round in 0..300 {
             let ends = handle.spawn(|_| ())?;
-            let sleeps = handle.spawn(Handle::yield_now)?;
+            let sleeps = handle.spawn(|handle| handle.yield_now())?;
             let panics = handle.spawn(|_| panic_any(7))?;
             ends.join().expect("no panic");
             sleeps.join().expect("no panic");
             panics.join().expect_err("a panic");
-            assert!(handle.stacks(Stacks::most_used) <= 4, "in round {round}");
+            assert!(handle.stacks(StackPool::most_used) <= Some(4), "in round {round}");
         }
         Ok(())
     })?
@@ -103,7 +130,7 @@ fn join_of_what_has_ended_does_not_park() -> io::Result<()> {
 }
 
 /// Writes down that it was dropped, and uses the scheduler while at it.
-struct Witness(OnPoll, Rc<RefCell<Vec<&'static str>>>, &'static str);
+struct Witness(Handle, Rc<RefCell<Vec<&'static str>>>, &'static str);
 
 impl Drop for Witness {
     fn drop(&mut self) {
@@ -137,8 +164,7 @@ fn who_is_suspended_at_the_end_is_unwound_in_order() -> io::Result<()> {
 
 #[test]
 fn nobody_left_who_could_wake_anybody_is_an_error() -> io::Result<()> {
-    let scheduler = Scheduler::new(Poll::default(), Stacks::new(SMALL)?);
-    let waits = scheduler.run(|handle: &OnPoll| handle.park(None));
+    let waits = run_on(Box::new(Poll::default()), |handle| handle.park(None));
     assert_eq!(waits.expect_err("a deadlock").kind(), ErrorKind::Deadlock);
     Ok(())
 }
@@ -152,7 +178,7 @@ fn park_ends_at_its_deadline_or_when_somebody_wakes() -> io::Result<()> {
         let me = handle.current().expect("inside");
         handle.spawn(move |handle| handle.wake(me))?;
         let far = handle.now() + Duration::from_secs(3600);
-        assert_eq!(handle.park(Some(far)), Woken::Up);
+        assert_eq!(handle.park(Some(far)), Woken::Notified);
         // The deadline that was not needed is forgotten, and the next one counts.
         let late = handle.now() + Duration::from_millis(20);
         assert_eq!(handle.park(Some(late)), Woken::TimedOut);
@@ -160,10 +186,10 @@ fn park_ends_at_its_deadline_or_when_somebody_wakes() -> io::Result<()> {
     })?
 }
 
-fn pair(handle: &OnPoll) -> io::Result<(Descriptor<UnixStream, OnPoll>, UnixStream)> {
+fn pair(handle: &Handle) -> io::Result<(Descriptor<UnixStream>, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let ours = Descriptor::new(ours, Interest::READ, handle).map_err(|(_, why)| why)?;
+    let ours = handle.register(ours, Interest::READ).map_err(|(_, why)| why)?;
     Ok((ours, theirs))
 }
 
@@ -188,8 +214,8 @@ fn one_reads_while_another_writes_the_same_descriptor() -> io::Result<()> {
                     match ours.get().write(&vec![7; left]) {
                         Ok(n) => left -= n,
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                            ours.write_would_block();
-                            ours.wait(Until::Writable, None)?;
+                            ours.would_block(Readiness::Writable);
+                            ours.wait(Readiness::Writable, None)?;
                         }
                         Err(error) => return Err(error),
                     }
@@ -199,7 +225,7 @@ fn one_reads_while_another_writes_the_same_descriptor() -> io::Result<()> {
         };
         let mut heard = Vec::new();
         while heard.len() < 5 {
-            ours.wait(Until::Readable, None)?;
+            ours.wait(Readiness::Readable, None)?;
             let mut bytes = [0; 5];
             match ours.get().read(&mut bytes) {
                 Ok(n) => heard.extend_from_slice(&bytes[..n]),
@@ -226,40 +252,39 @@ fn one_that_never_waits_keeps_nobody_from_the_descriptors() -> io::Result<()> {
                 handle.yield_now(); // always in the run queue, never parked
             }
         })?;
-        let reader = handle.spawn(move |_| ours.wait(Until::Readable, None))?;
+        let reader = handle.spawn(move |_| ours.wait(Readiness::Readable, None))?;
         handle.yield_now();
         theirs.write_all(b"!")?;
-        assert_eq!(reader.join().expect("no panic")?, Woken::Up);
+        assert_eq!(reader.join().expect("no panic")?, Woken::Notified);
         over.set(true);
         Ok(())
     })?
 }
 // ANCHOR_END: hog
 
+/// A thread that has something for a task leaves it where the task looks, and wakes it.
 #[test]
-fn work_is_handed_in_from_outside() -> io::Result<()> {
+fn work_comes_from_other_threads() -> io::Result<()> {
     run(|handle| {
-        let injector = Injector::new(handle)?;
         let (sender, receiver) = mpsc::channel();
+        let waker = handle.waker();
         let threads: Vec<_> = (0..4)
             .map(|number| {
-                let (injector, sender) = (injector.clone(), sender.clone());
+                let (waker, sender) = (waker.clone(), sender.clone());
                 thread::spawn(move || {
                     for work in 0..500 {
-                        let sender = sender.clone();
-                        let work = move |handle: &OnPoll| {
-                            handle.sleep(Duration::from_millis(1));
-                            sender.send((number, work)).expect("somebody listens");
-                        };
-                        injector.hand_in(work).expect("the scheduler lives");
+                        sender.send((number, work)).expect("the receiver lives");
+                        waker.wake_by_ref();
                     }
                 })
             })
             .collect();
         let mut done = Vec::new();
         while done.len() < 2000 {
-            handle.sleep(Duration::from_millis(1));
             done.extend(receiver.try_iter());
+            if done.len() < 2000 {
+                handle.park(None); // a wake-up that is lost would be waited for forever
+            }
         }
         for thread in threads {
             thread.join().expect("no panic");
@@ -271,37 +296,33 @@ fn work_is_handed_in_from_outside() -> io::Result<()> {
     })?
 }
 
-/// The bell rings before the coroutine that is to hear it has had its first turn; and this
-/// poller tells once.
+/// The wake-up comes before the runtime has ever asked its poller; and this poller reports
+/// once.
 #[cfg(target_os = "linux")]
 #[test]
-fn work_is_heard_that_was_handed_in_before_anybody_listened() -> io::Result<()> {
+fn a_wake_up_before_the_first_wait_is_not_lost() -> io::Result<()> {
     use ch05_epoll::epoll::{Epoll, Trigger};
     let epoll = Epoll::new(Trigger::Edge)?;
-    let scheduler: Scheduler<_, Nobody> = Scheduler::new(epoll, Stacks::new(SMALL)?);
-    let done = scheduler.run(|handle| {
-        let injector = Injector::new(handle)?;
-        let (sender, receiver) = mpsc::channel();
-        let other = thread::spawn(move || {
-            injector.hand_in(move |_| sender.send(()).expect("somebody listens"))?;
-            io::Result::Ok(injector) // or the end of all who can ring would be heard
-        });
-        let _injector = other.join().expect("no panic")?;
-        (0..10).for_each(|_| handle.yield_now()); // each asks the poller
-        io::Result::Ok(receiver.try_recv())
+    let woken = run_on(Box::new(epoll), |handle| {
+        let waker = handle.waker();
+        thread::spawn(move || waker.wake()).join().expect("no panic");
+        let due = handle.now() + Duration::from_secs(3600);
+        handle.park(Some(due))
     })?;
-    assert_eq!(done.expect("no panic")?, Ok(()), "nobody came for it");
+    assert_eq!(woken.expect("no panic"), Woken::Notified);
     Ok(())
 }
 
 #[test]
-fn after_the_end_nothing_can_be_handed_in() -> io::Result<()> {
-    let injector = run(|handle| {
-        let injector = Injector::new(handle)?;
+fn a_waker_may_be_used_after_the_end() -> io::Result<()> {
+    let waker = run(|handle| {
+        let asleep = handle.spawn(|handle| handle.park(None))?;
         handle.yield_now();
-        io::Result::Ok(injector)
+        drop(asleep);
+        io::Result::Ok(handle.waker())
     })??;
-    assert!(injector.hand_in(|_| ()).is_err());
+    waker.wake_by_ref();
+    thread::spawn(move || waker.wake()).join().expect("no panic");
     Ok(())
 }
 
@@ -345,19 +366,16 @@ impl Poller for Gossip {
 
 #[test]
 fn news_of_who_has_left_wakes_no_successor() -> io::Result<()> {
-    let scheduler = Scheduler::new(Gossip::default(), Stacks::new(SMALL)?);
-    let ran = scheduler.run(|handle: &Handle<Gossip, Nobody>| -> io::Result<()> {
+    let ran = run_on(Box::new(Gossip::default()), |handle| -> io::Result<()> {
         for _ in 0..10 {
             let (gone, _) = UnixStream::pair()?;
-            let gone =
-                Descriptor::new(gone, Interest::READ, handle).map_err(|(_, why)| why)?;
+            let gone = handle.register(gone, Interest::READ).map_err(|(_, why)| why)?;
             drop(gone);
             let (next, _kept) = UnixStream::pair()?;
-            let next =
-                Descriptor::new(next, Interest::READ, handle).map_err(|(_, why)| why)?;
+            let next = handle.register(next, Interest::READ).map_err(|(_, why)| why)?;
             let due = Instant::now() + Duration::from_millis(5);
-            assert_eq!(next.wait(Until::Readable, Some(due))?, Woken::TimedOut);
-            assert!(!next.is_readable());
+            assert_eq!(next.wait(Readiness::Readable, Some(due))?, Woken::TimedOut);
+            assert!(!next.is(Readiness::Readable));
         }
         Ok(())
     })?;
@@ -368,12 +386,12 @@ fn news_of_who_has_left_wakes_no_successor() -> io::Result<()> {
 fn a_wake_for_who_has_ended_wakes_no_successor() -> io::Result<()> {
     run(|handle| {
         let gone = handle.spawn(|_| ())?;
-        let stale = gone.token();
+        let stale = gone.task();
         gone.join().expect("no panic");
         let next = handle.spawn(|handle| {
             handle.park(Some(handle.now() + Duration::from_millis(20)))
         })?;
-        assert_eq!(next.token().index, stale.index, "it has the place");
+        assert_eq!(next.task().index, stale.index, "it has the place");
         handle.yield_now();
         handle.wake(stale);
         assert_eq!(next.join().expect("no panic"), Woken::TimedOut);
@@ -445,7 +463,7 @@ fn at_the_end_nobody_waits_for_who_will_not_come() -> io::Result<()> {
             let _scope = Finally(|| {
                 let ended = child.take().map(|child| child.join().is_ok());
                 assert_eq!(ended, Some(false));
-                while ours.wait(Until::Readable, None).is_ok() {}
+                while ours.wait(Readiness::Readable, None).is_ok() {}
             });
             handle.park(None)
         })?;
@@ -460,12 +478,12 @@ fn at_the_end_nobody_waits_for_who_will_not_come() -> io::Result<()> {
 /// Who catches what unwinds him may let it go on elsewhere.
 #[test]
 fn a_join_of_who_was_unwound_ends() -> io::Result<()> {
-    let mut stacks = Stacks::new(SMALL)?;
+    let mut stacks = StackPool::new(SMALL)?;
     let caught = Rc::new(Cell::new(None));
     let catches = caught.clone();
-    let mut coroutine = Coroutine::new(stacks.take()?, 1, move || {
-        catches.set(catch_unwind(suspend).err());
-    });
+    let body = move || catches.set(catch_unwind(suspend).err());
+    // SAFETY: it uses no thread-local.
+    let mut coroutine = unsafe { Coroutine::new(stacks.take()?, 1, body) };
     assert!(matches!(coroutine.resume(), Resumed::Suspended));
     drop(coroutine);
     let unwinds = caught.take().expect("it was told to unwind");
@@ -476,25 +494,6 @@ fn a_join_of_who_was_unwound_ends() -> io::Result<()> {
     })?
 }
 
-#[test]
-fn work_that_nobody_takes_is_dropped() -> io::Result<()> {
-    let (sender, receiver) = mpsc::channel::<()>();
-    let last = sender.clone();
-    let injector = run(move |handle| {
-        let injector = Injector::new(handle)?;
-        handle.yield_now();
-        injector.hand_in(move |_| drop(last))?;
-        io::Result::Ok(injector) // and it has had no turn
-    })??;
-    for _ in 0..2 {
-        let sender = sender.clone();
-        assert!(injector.hand_in(move |_| drop(sender)).is_err());
-    }
-    drop(sender);
-    assert!(receiver.recv().is_err(), "whoever waits can tell");
-    Ok(())
-}
-
 /// There is room for one; a second would be waited for in vain.
 #[test]
 fn two_cannot_wait_for_the_same() -> io::Result<()> {
@@ -502,30 +501,18 @@ fn two_cannot_wait_for_the_same() -> io::Result<()> {
         let (ours, mut theirs) = pair(handle)?;
         let ours = Rc::new(ours);
         let also = ours.clone();
-        let first = handle.spawn(move |_| also.wait(Until::Readable, None))?;
+        let first = handle.spawn(move |_| also.wait(Readiness::Readable, None))?;
         handle.yield_now();
         let due = handle.now() + Duration::from_secs(3600);
-        let second = ours.wait(Until::Readable, Some(due));
+        let second = ours.wait(Readiness::Readable, Some(due));
         assert_eq!(second.expect_err("a refusal").kind(), ErrorKind::ResourceBusy);
         theirs.write_all(b"!")?;
-        assert_eq!(first.join().expect("no panic")?, Woken::Up);
-        assert_eq!(ours.wait(Until::Readable, Some(due))?, Woken::Up, "it has not read");
-        Ok(())
-    })?
-}
-
-/// Within a coroutine of the scheduler another, which yields: only that one stops.
-#[test]
-fn a_turn_too_many_wakes_nobody() -> io::Result<()> {
-    run(|handle| {
-        let mut stacks = Stacks::new(SMALL)?;
-        let yields = handle.clone();
-        let mut inner = Coroutine::new(stacks.take()?, 1, move || yields.yield_now());
-        assert!(matches!(inner.resume(), Resumed::Suspended));
-        let due = Instant::now() + Duration::from_millis(20);
-        assert_eq!(handle.park(Some(due)), Woken::TimedOut);
-        assert!(Instant::now() >= due, "the turn was not meant for this");
-        assert!(matches!(inner.resume(), Resumed::Finished));
+        assert_eq!(first.join().expect("no panic")?, Woken::Notified);
+        assert_eq!(
+            ours.wait(Readiness::Readable, Some(due))?,
+            Woken::Notified,
+            "it has not read"
+        );
         Ok(())
     })?
 }

@@ -1,17 +1,25 @@
-//! Stacks are reserved, guarded, used again, and given back.
+//! StackPool are reserved, guarded, used again, and given back.
+#![allow(unsafe_code)]
 
-use ch06_coroutines::{Coroutine, Resumed, Stacks, suspend};
+use ch06_coroutines::{Coroutine, Resumed, Stack, StackPool, suspend};
 use nix::unistd::{SysconfVar, sysconf};
 use std::hint::black_box;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// Creates a coroutine.
+fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
+    // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or
+    // holds a reference to one, and none of the coroutines is leaked.
+    unsafe { Coroutine::new(stack, id, body) }
+}
+
 #[test]
 fn ten_thousand_at_once() {
-    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
     let mut coroutines: Vec<Coroutine> = (0..10_000_u64)
         .map(|id| {
-            Coroutine::new(stacks.take().expect("a stack"), id, move || {
+            new_coroutine(stacks.take().expect("a stack"), id, move || {
                 let mine = black_box([id; 8]);
                 suspend();
                 assert!(mine.iter().all(|&word| word == id));
@@ -34,9 +42,9 @@ fn ten_thousand_at_once() {
 
 #[test]
 fn the_last_one_given_back_is_the_next_one_taken() {
-    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
     for id in 0..1_000 {
-        let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), id, suspend);
+        let mut coroutine = new_coroutine(stacks.take().expect("a stack"), id, suspend);
         assert!(matches!(coroutine.resume(), Resumed::Suspended));
         assert!(matches!(coroutine.resume(), Resumed::Finished));
         stacks.give_back(coroutine.into_stack());
@@ -46,8 +54,8 @@ fn the_last_one_given_back_is_the_next_one_taken() {
 
 #[test]
 fn a_shallow_coroutine_touches_two_pages_at_most() {
-    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
-    let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), 1, suspend);
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
+    let mut coroutine = new_coroutine(stacks.take().expect("a stack"), 1, suspend);
     assert!(matches!(coroutine.resume(), Resumed::Suspended));
     let page = sysconf(SysconfVar::PAGE_SIZE).expect("asked").expect("it has pages");
     assert!(stacks.high_water() <= 2 * page as usize, "{} bytes", stacks.high_water());
@@ -55,26 +63,26 @@ fn a_shallow_coroutine_touches_two_pages_at_most() {
 
 #[test]
 fn sizes_have_bounds() {
-    for size in [0, Stacks::LEAST_SIZE - 1, Stacks::MOST_SIZE + 1, usize::MAX] {
-        let error = Stacks::new(size).expect_err("no such stack");
+    for size in [0, StackPool::LEAST_SIZE - 1, StackPool::MOST_SIZE + 1, usize::MAX] {
+        let error = StackPool::new(size).expect_err("no such stack");
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{size}");
     }
-    let stacks = Stacks::new(Stacks::LEAST_SIZE + 1).expect("stacks");
-    assert!(stacks.size() > Stacks::LEAST_SIZE, "rounded up");
+    let stacks = StackPool::new(StackPool::LEAST_SIZE + 1).expect("stacks");
+    assert!(stacks.size() > StackPool::LEAST_SIZE, "rounded up");
 }
 
 #[test]
 fn a_stack_goes_back_to_its_own_pool() {
-    let mut one = Stacks::new(Stacks::LEAST_SIZE).expect("stacks");
-    let mut other = Stacks::new(Stacks::LEAST_SIZE).expect("stacks");
+    let mut one = StackPool::new(StackPool::LEAST_SIZE).expect("stacks");
+    let mut other = StackPool::new(StackPool::LEAST_SIZE).expect("stacks");
     let stack = one.take().expect("a stack");
     assert!(catch_unwind(AssertUnwindSafe(|| other.give_back(stack))).is_err());
 }
 
 #[test]
 fn a_coroutine_may_outlive_its_pool() {
-    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
-    let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), 1, suspend);
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
+    let mut coroutine = new_coroutine(stacks.take().expect("a stack"), 1, suspend);
     assert!(matches!(coroutine.resume(), Resumed::Suspended));
     drop(stacks);
     assert!(matches!(coroutine.resume(), Resumed::Finished));
@@ -84,12 +92,12 @@ fn a_coroutine_may_outlive_its_pool() {
 /// they were is remembered.
 #[test]
 fn a_crowd_leaves_little_behind() {
-    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
     for _ in 0..2 {
         let mut crowd: Vec<Coroutine> = (0..2_000)
             .map(|id| {
                 let stack = stacks.take().expect("a stack");
-                Coroutine::new(stack, id, || {
+                new_coroutine(stack, id, || {
                     black_box([1u8; 40_000]);
                     suspend();
                 })
@@ -107,16 +115,16 @@ fn a_crowd_leaves_little_behind() {
     assert_eq!(stacks.most_used(), 2_000);
     assert!(stacks.high_water() >= 40_000);
     #[cfg(target_os = "linux")] // elsewhere they are only marked as free
-    assert!(stacks.resident() <= Stacks::WARM * 64_000, "{}", stacks.resident());
+    assert!(stacks.resident() <= StackPool::WARM * 64_000, "{}", stacks.resident());
 }
 
 /// A body may be as large as it is said to be, and then there is room to call it.
 #[test]
 fn a_large_body_runs() {
-    const LARGE: usize = Stacks::DEFAULT_SIZE / 4 - 64;
-    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE).expect("stacks");
+    const LARGE: usize = StackPool::DEFAULT_SIZE / 4 - 64;
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
     let large = [1u8; LARGE];
-    let mut coroutine = Coroutine::new(stacks.take().expect("a stack"), 1, move || {
+    let mut coroutine = new_coroutine(stacks.take().expect("a stack"), 1, move || {
         suspend();
         assert_eq!(black_box(&large).iter().filter(|&&byte| byte == 1).count(), LARGE);
     });
@@ -126,7 +134,7 @@ fn a_large_body_runs() {
     let larger = [1u8; LARGE + 64];
     let stack = coroutine.into_stack();
     let refused = AssertUnwindSafe(|| {
-        Coroutine::new(stack, 1, move || assert_eq!(black_box(&larger)[0], 1));
+        new_coroutine(stack, 1, move || assert_eq!(black_box(&larger)[0], 1));
     });
     assert!(catch_unwind(refused).is_err());
 }

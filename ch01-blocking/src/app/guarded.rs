@@ -6,7 +6,7 @@
 
 use crate::app::stats::Counter;
 use crate::http::{BodyStream, NextPiece};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::server::unwind;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ impl BodyStream for Guarded {
 impl Drop for Guarded {
     fn drop(&mut self) {
         let stream = self.stream.take();
-        if catch_unwind(AssertUnwindSafe(|| drop(stream))).is_err() {
+        if unwind::catch(|| drop(stream)).is_err() {
             self.panics.add();
         }
     }

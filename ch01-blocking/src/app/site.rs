@@ -14,11 +14,11 @@ use crate::http::{
 };
 use crate::server::sys;
 use crate::server::trace::trace;
+use crate::server::unwind;
 use crate::server::usage::{Held, Usage};
 use percent_encoding::percent_decode;
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
@@ -102,14 +102,13 @@ impl Site {
         trace!("request", "{} {}", request.method.name(), request.path.escape_ascii());
         // The routes hold no lock and leave nothing half done, so a panic breaks no
         // invariant.
-        let mut response = catch_unwind(AssertUnwindSafe(|| self.route(request)))
-            .unwrap_or_else(|_| {
-                self.stats.panics.add();
-                Response {
-                    close: true,
-                    ..Response::text(500, "the application failed; the server did not\n")
-                }
-            });
+        let mut response = unwind::catch(|| self.route(request)).unwrap_or_else(|_| {
+            self.stats.panics.add();
+            Response {
+                close: true,
+                ..Response::text(500, "the application failed; the server did not\n")
+            }
+        });
         if let Body::Live(stream) = response.body {
             let guarded = Guarded::new(stream, &self.stats.panics);
             response.body = Body::Live(Box::new(guarded));

@@ -18,4 +18,5 @@ pub mod program;
 pub mod stop;
 pub mod sys;
 pub mod trace;
+pub mod unwind;
 pub mod usage;

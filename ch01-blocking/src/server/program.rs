@@ -9,10 +9,12 @@ use crate::server::stop::Stop;
 use crate::server::trace;
 use clap::{Args, Parser};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::borrow::Borrow;
 use std::fmt::Display;
 use std::io;
 use std::panic;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// The command line of a server.
 #[derive(Parser, Debug)]
@@ -32,21 +34,28 @@ pub struct Cli<O: Args = Options> {
 ///
 /// When `run` reports that it is [ready](Listener::ready), the address is printed on standard
 /// output. If it fails, one line on standard error says why.
-pub fn start<O: AsRef<Options>>(
+///
+/// `run` takes the site as `&Site`, or as `&Arc<Site>` if it needs to share it.
+pub fn start<O: AsRef<Options>, S>(
     options: &O,
-    run: impl FnOnce(Listener, &Site, &O, &Stop) -> io::Result<()>,
-) -> ExitCode {
+    run: impl FnOnce(Listener, &S, &O, &Stop) -> io::Result<()>,
+) -> ExitCode
+where
+    Arc<Site>: Borrow<S>,
+{
     // One line and no backtrace: a panic costs one connection, so it is worth one line.
     panic::set_hook(Box::new(|panic| {
         log::line(&panic.to_string().replace('\n', " "));
     }));
     match prepare(options.as_ref()) {
-        Ok((listener, site, stop)) => match run(listener, &site, options, &stop) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                fail(&format!("the server cannot serve: {error}{}", advice(&error)))
+        Ok((listener, site, stop)) => {
+            match run(listener, Arc::new(site).borrow(), options, &stop) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    fail(&format!("the server cannot serve: {error}{}", advice(&error)))
+                }
             }
-        },
+        }
         Err(why) => fail(&why),
     }
 }

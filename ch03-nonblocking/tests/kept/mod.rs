@@ -56,12 +56,12 @@ fn ask(mut client: &TcpStream, path: &str) -> io::Result<()> {
 /// Tests two clients, one of which delays the other: each has its full idle time after its
 /// response.
 pub(crate) fn nobody_pays(
-    run: impl FnOnce(Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
+    run: impl FnOnce(Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
 ) -> io::Result<()> {
     let idle = IDLE.as_secs_f64().to_string();
     let options: Options = Cli::parse_from(["kept", "--idle-timeout", &idle]).options;
     let keeps = Arc::new(Keeps::default());
-    let site = options.site()?.with(Box::new(Kept(keeps.clone())));
+    let site = Arc::new(options.site()?.with(Box::new(Kept(keeps.clone()))));
     let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
     let address = listener.address()?;
     let (stop, stopper) = Stop::pipe()?;

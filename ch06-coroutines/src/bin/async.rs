@@ -1,10 +1,10 @@
 //! `async`: chapter 1's code with marks, of which the compiler makes chapter 3's.
 
-use ch06_coroutines::async_server;
+use ch01_blocking::program::{self, Cli};
+use ch06_coroutines::async_server::{Options, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli: ch01_blocking::program::Cli<async_server::Options> =
-        ch01_blocking::program::options();
-    ch01_blocking::program::start(&cli.options, async_server::run)
+    let cli: Cli<Options> = program::options();
+    program::start(&cli.options, run)
 }

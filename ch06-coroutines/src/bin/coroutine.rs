@@ -1,10 +1,10 @@
 //! `coroutine`: looks like chapter 1, waits like chapter 5.
 
-use ch06_coroutines::server;
+use ch01_blocking::program::{self, Cli};
+use ch06_coroutines::coroutine_server::{Options, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli: ch01_blocking::program::Cli<server::Options> =
-        ch01_blocking::program::options();
-    ch01_blocking::program::start(&cli.options, server::run)
+    let cli: Cli<Options> = program::options();
+    program::start(&cli.options, run)
 }

@@ -1,48 +1,53 @@
-//! The context switch: from one stack to another, within one thread.
+//! The context switch: leaves one stack for another, within one thread.
 //!
-//! What is written for each processor is as little as there can be: `prepare` makes a
-//! fresh stack look as if somebody had left it by a switch, and `switch` leaves one
-//! stack and goes on with another. What a coroutine is made of beside that lies at the
-//! `bottom` of its stack.
+//! Each processor has a file with three functions: `prepare` makes a fresh stack look like
+//! one that was left by a switch, `switch` leaves the current stack and continues another,
+//! and `start` is the first frame of every fresh stack. [`variants`] holds the forms of the
+//! switch that the book compares with this one; nothing else uses it.
 //!
 //! Not saved, on purpose: the control words of floating point (x86 MXCSR and x87 CW, ARM
-//! FPCR). Rust allows nobody to change them, so they are the same on both sides. And
-//! the signal mask, which is the thread's.
+//! FPCR), which Rust does not allow to be changed, and the signal mask, which belongs to
+//! the thread.
 #![allow(unsafe_code)]
 
-#[cfg(target_arch = "aarch64")]
-mod aarch64;
-pub(crate) mod bottom;
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-mod missing;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-pub mod slow;
-#[cfg(target_arch = "x86_64")]
-mod x86_64;
+#[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "aarch64.rs")]
+pub(crate) mod processor;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub mod variants;
 
-#[cfg(target_arch = "aarch64")]
-use aarch64 as processor;
+/// A processor without a switch. Everything compiles, and `StackPool::new` reports what is
+/// missing, so nothing here is ever reached.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-use missing as processor;
-#[cfg(target_arch = "x86_64")]
-use x86_64 as processor;
+pub(crate) mod processor {
+    use super::{Entry, SavedSp, Switched};
 
-pub(crate) use processor::{SUPPORTED, prepare, switch};
+    pub(crate) const SUPPORTED: bool = false;
 
-/// Where a stack was left: its stack pointer, below which nothing is kept, and at which
-/// lies what [`switch`] needs to go on there.
-pub(crate) type Left = *mut u8;
+    pub(crate) unsafe fn prepare(_: *mut u8, _: Entry, _: *mut u8) -> SavedSp {
+        unreachable!("there are no stacks on this processor")
+    }
 
-/// Somebody has come from another stack.
+    pub(crate) unsafe fn switch(_: SavedSp, _: usize) -> Switched {
+        unreachable!("there are no stacks on this processor")
+    }
+}
+
+/// The stack pointer of a stack that is not running. Nothing below it is kept; at it lies
+/// what `switch` needs to continue there.
+pub(crate) type SavedSp = *mut u8;
+
+/// What a switch to this stack hands over.
 #[repr(C)]
-pub(crate) struct Arrival {
-    /// Where he has left it.
-    pub(crate) from: Left,
-    /// What he says.
+pub(crate) struct Switched {
+    /// Where the stack that switched here was left.
+    pub(crate) from: SavedSp,
+    /// Its message.
     pub(crate) message: usize,
 }
 
-/// What runs first on a fresh stack. It is given where the stack was left from which the
-/// first switch came, the message, and `prepare`'s argument; it has nowhere to return to.
+/// The function that runs first on a fresh stack. Receives where the stack of the first
+/// switch was left, the message, and `prepare`'s argument. It has nowhere to return to.
 pub(crate) type Entry =
-    unsafe extern "C" fn(from: Left, message: usize, argument: *mut u8) -> !;
+    unsafe extern "C" fn(from: SavedSp, message: usize, argument: *mut u8) -> !;

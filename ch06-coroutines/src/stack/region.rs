@@ -1,49 +1,107 @@
-//! Address space for many stacks: what the system is asked for, and asked about.
+//! Address space for many stacks: the system calls that reserve, guard and inspect it.
 #![allow(unsafe_code)]
 
-use super::{Guard, Stack};
-use crate::overflow::{self, Watched};
+use super::overflow::{self, Watched};
 use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// madvise(2): a page that nobody may touch, without splitting the mapping (Linux 6.13).
+/// madvise(2): makes pages inaccessible without splitting the mapping (Linux 6.13).
 #[cfg(target_os = "linux")]
 const MADV_GUARD_INSTALL: libc::c_int = 102;
-/// Mappings that are left to everybody else, where guards use them up.
+/// Mappings that are left to the rest of the process where guards use them up.
 #[cfg(target_os = "linux")]
 const SPARE_MAPPINGS: usize = 2_000;
 
-/// A mapping with room for so many stacks, each with its guard below it.
+/// Bytes of the guard below each stack, at least: more than any single frame of the C code
+/// that a coroutine may reasonably call. It costs address space, and no memory.
+pub const GUARD: usize = 64 * 1024;
+
+/// How the pages of a guard are made inaccessible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Marks in the page table (`MADV_GUARD_INSTALL`, Linux 6.13): no mapping of its own.
+    Marked,
+    /// mprotect(2): splits the mapping, and the system limits the number of mappings.
+    Protected,
+}
+
+/// A stack from a [`StackPool`](super::StackPool), with a single owner.
+#[derive(Debug)]
+pub struct Stack {
+    /// Just above its highest byte; a multiple of the page size.
+    top: NonNull<u8>,
+    /// Bytes, without the guard.
+    size: u32,
+    /// The pool that it belongs to.
+    pool: u32,
+}
+
+impl Stack {
+    /// Returns the address just above its highest usable byte, a multiple of 16. The
+    /// [`size`](Stack::size) bytes below can be read and written by the owner. Above lies
+    /// the label.
+    #[inline]
+    pub(crate) fn top(&self) -> NonNull<u8> {
+        // SAFETY: every stack is larger than its label.
+        unsafe { self.top.sub(overflow::LABEL) }
+    }
+
+    /// Returns the number of usable bytes.
+    #[inline]
+    pub fn size(&self) -> usize {
+        self.size as usize - overflow::LABEL
+    }
+
+    /// Labels the stack with the number by which a message about an overflow names its
+    /// coroutine.
+    #[inline]
+    pub(crate) fn set_label(&mut self, label: u64) {
+        // SAFETY: reserved for the label, aligned, and owned.
+        unsafe { self.top().cast::<u64>().write(label) }
+    }
+
+    #[inline]
+    pub(super) fn pool(&self) -> u32 {
+        self.pool
+    }
+}
+
+/// A mapping with room for `stacks` stacks, each with its guard below it.
 #[derive(Debug)]
 pub(super) struct Region {
     start: NonNull<u8>,
     stacks: usize,
-    /// Bytes of a stack; of a guard below each.
+    /// Bytes of a stack.
     size: usize,
-    page: usize,
+    /// Bytes of the guard below each.
+    gap: usize,
     guard: Guard,
     /// Stacks that were handed out at least once, and have their guards.
     used: usize,
-    watched: &'static Watched,
+    watched: Option<&'static Watched>,
 }
 
 impl Region {
-    /// Reserves the addresses.
+    /// Reserves the addresses of `stacks` stacks of `size` bytes.
+    ///
+    /// # Errors
+    ///
+    /// mmap(2)'s, usually that there is no more address space.
     pub(super) fn reserve(
         size: usize,
         stacks: usize,
         guard: Guard,
     ) -> io::Result<Region> {
-        let page = page_size()?;
-        let slot = size + page;
+        let gap = GUARD.next_multiple_of(page_size()?);
+        let slot = size + gap;
         let start = map(slot * stacks).map_err(|error| {
             io::Error::new(error.kind(), format!("no room for {stacks} stacks: {error}"))
         })?;
         // Exposed, since the handler of overflows makes a pointer of an address.
         let address = start.as_ptr().expose_provenance();
-        let watched = overflow::watch(address, slot * stacks, slot, page);
-        Ok(Region { start, stacks, size, page, guard, used: 0, watched })
+        let watched = overflow::watch(address, slot * stacks, slot, gap);
+        Ok(Region { start, stacks, size, gap, guard, used: 0, watched })
     }
 
     pub(super) fn stacks(&self) -> usize {
@@ -54,31 +112,32 @@ impl Region {
         self.used
     }
 
-    /// The top of a stack that was never used, below which lies a guard from now on.
-    pub(super) fn next(&mut self) -> io::Result<NonNull<u8>> {
+    /// Returns a stack that was never used, for the pool of this id, and installs its guard.
+    pub(super) fn next(&mut self, pool: u32) -> io::Result<Stack> {
         assert!(self.used < self.stacks);
-        let slot = self.size + self.page;
+        let slot = self.size + self.gap;
         // SAFETY: the slot is one of this region's, as was checked.
         let guard = unsafe { self.start.add(self.used * slot) };
-        protect(guard, self.page, self.guard)?;
+        protect(guard, self.gap, self.guard)?;
         self.used += 1;
         // SAFETY: the end of the same slot.
-        Ok(unsafe { guard.add(slot) })
+        let top = unsafe { guard.add(slot) };
+        Ok(Stack { top, size: self.size as u32, pool })
     }
 
-    /// How deep the deepest of its stacks is, and was not cooled since.
+    /// Returns how deep any of its stacks was used whose pages were not discarded since.
     pub(super) fn depth(&self) -> usize {
-        self.tops().map(|top| pages(top, self.size, self.page).0).max().unwrap_or(0)
+        self.tops().map(|top| pages(top, self.size).0).max().unwrap_or(0)
     }
 
-    /// Bytes that are in memory.
+    /// Returns the bytes that are in memory.
     pub(super) fn resident(&self) -> usize {
-        self.tops().map(|top| pages(top, self.size, self.page).1).sum()
+        self.tops().map(|top| pages(top, self.size).1).sum()
     }
 
-    /// The tops of all stacks that were handed out at least once.
+    /// Returns the tops of all stacks that were handed out at least once.
     fn tops(&self) -> impl Iterator<Item = NonNull<u8>> {
-        let slot = self.size + self.page;
+        let slot = self.size + self.gap;
         // SAFETY: at most the end of the region, as no more stacks than it has were used.
         (1..=self.used).map(move |slots| unsafe { self.start.add(slots * slot) })
     }
@@ -86,37 +145,40 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        self.watched.forget();
+        if let Some(watched) = self.watched {
+            watched.forget();
+        }
         if self.guard == Guard::Protected {
             PROTECTED.fetch_sub(self.used, Relaxed);
         }
-        let bytes = (self.size + self.page) * self.stacks;
-        // SAFETY: this region's mapping. The pool drops it only when all of its stacks
-        // have come home, so nobody has a reference into it.
+        let bytes = (self.size + self.gap) * self.stacks;
+        // SAFETY: this region's mapping. The pool drops it only when all of its stacks were
+        // given back, so there is no reference into it.
         unsafe { libc::munmap(self.start.as_ptr().cast(), bytes) };
     }
 }
 
-/// Gives the pages of a stack back to the system. Says how deep it was.
-pub(super) fn cool(stack: &Stack) -> usize {
-    let Ok(page) = page_size() else { return 0 };
-    let (depth, _) = pages(stack.top, stack.size(), page);
-    // SAFETY: the whole of this stack, which begins so far below its top.
-    let bottom = unsafe { stack.top.sub(stack.size()) };
+/// Gives the pages of a stack back to the system. Returns how deep it was used.
+pub(super) fn discard_pages(stack: &Stack) -> usize {
+    let (top, size) = (stack.top, stack.size as usize);
+    let (depth, _) = pages(top, size);
+    // SAFETY: the whole of this stack, which begins `size` bytes below its top.
+    let bottom = unsafe { top.sub(size) };
     // SAFETY: the stack is in the pool, so nothing on it is needed; what it reads as
-    // afterwards does not matter. If it fails, nothing has happened: the pages stay.
-    unsafe { libc::madvise(bottom.as_ptr().cast(), stack.size(), libc::MADV_DONTNEED) };
+    // afterwards does not matter. A failure changes nothing: the pages stay.
+    unsafe { libc::madvise(bottom.as_ptr().cast(), size, libc::MADV_DONTNEED) };
     depth
 }
 
-/// Of a stack with this top: the bytes down to the lowest page that is in memory, and
-/// how many of them are (mincore(2)).
-fn pages(top: NonNull<u8>, size: usize, page: usize) -> (usize, usize) {
-    // SAFETY: the whole of a stack, which begins so far below its top.
+/// Returns, of a stack with this top, the bytes down to the lowest page that is in memory,
+/// and the bytes of all pages that are (mincore(2)).
+fn pages(top: NonNull<u8>, size: usize) -> (usize, usize) {
+    let Ok(page) = page_size() else { return (0, 0) };
+    // SAFETY: the whole of a stack, which begins `size` bytes below its top.
     let bottom = unsafe { top.sub(size) };
     let mut pages = vec![0u8; size / page];
     // SAFETY: it writes a byte for each page of the range, for which there is room, and
-    // only asks about the pages.
+    // only inspects the pages.
     let asked =
         unsafe { libc::mincore(bottom.as_ptr().cast(), size, pages.as_mut_ptr().cast()) };
     if asked != 0 {
@@ -128,23 +190,29 @@ fn pages(top: NonNull<u8>, size: usize, page: usize) -> (usize, usize) {
     ((pages.len() - absent) * page, resident * page)
 }
 
-/// Pages that mprotect(2) guards in this process.
+/// Guards of mprotect(2) in this process.
 static PROTECTED: AtomicUsize = AtomicUsize::new(0);
 
-/// Reserves address space. No memory yet, and none is promised.
+/// Reserves address space: no memory yet, and none is promised.
 fn map(bytes: usize) -> io::Result<NonNull<u8>> {
     // FreeBSD has no such flag: it promises no memory anyway.
     #[cfg(target_os = "freebsd")]
     const NO_PROMISE: libc::c_int = 0;
     #[cfg(not(target_os = "freebsd"))]
     const NO_PROMISE: libc::c_int = libc::MAP_NORESERVE;
+    // OpenBSD kills a process whose stack pointer is anywhere else. (The flag of that name
+    // means something else on FreeBSD, and nothing on Linux.)
+    #[cfg(target_os = "openbsd")]
+    const STACK: libc::c_int = libc::MAP_STACK;
+    #[cfg(not(target_os = "openbsd"))]
+    const STACK: libc::c_int = 0;
     // SAFETY: a new mapping, wherever the kernel likes; nothing is replaced.
     let start = unsafe {
         libc::mmap(
             ptr::null_mut(),
             bytes,
             libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANON | NO_PROMISE,
+            libc::MAP_PRIVATE | libc::MAP_ANON | NO_PROMISE | STACK,
             -1,
             0,
         )
@@ -154,20 +222,22 @@ fn map(bytes: usize) -> io::Result<NonNull<u8>> {
     }
     // A huge page would make the first touch of a stack cost two megabytes.
     #[cfg(target_os = "linux")]
-    // SAFETY: advice about our own mapping; it may be refused, and then nothing has happened.
+    // SAFETY: advice about our own mapping; a refusal changes nothing.
     unsafe {
         libc::madvise(start, bytes, libc::MADV_NOHUGEPAGE)
     };
     NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mmap at address zero"))
 }
 
-/// Makes a page untouchable.
-fn protect(page: NonNull<u8>, size: usize, guard: Guard) -> io::Result<()> {
+/// Makes the `size` bytes at `pages` inaccessible.
+fn protect(pages: NonNull<u8>, size: usize, guard: Guard) -> io::Result<()> {
     match guard {
         #[cfg(target_os = "linux")]
         Guard::Marked => {
-            // SAFETY: a page of a region that nobody uses.
-            done(unsafe { libc::madvise(page.as_ptr().cast(), size, MADV_GUARD_INSTALL) })
+            // SAFETY: pages of a region that no stack uses.
+            done(unsafe {
+                libc::madvise(pages.as_ptr().cast(), size, MADV_GUARD_INSTALL)
+            })
         }
         #[cfg(not(target_os = "linux"))]
         Guard::Marked => Err(io::ErrorKind::Unsupported.into()),
@@ -177,22 +247,24 @@ fn protect(page: NonNull<u8>, size: usize, guard: Guard) -> io::Result<()> {
                 return Err(io::Error::new(
                     io::ErrorKind::OutOfMemory,
                     format!(
-                        "no more than {guards} stacks: each guard page takes two mappings, and \
-                         the system grants so many to a process (vm.max_map_count); Linux 6.13 has guards \
-                         that take none"
+                        "no more than {guards} stacks: each guard takes two mappings, and the \
+                         system limits those of a process (vm.max_map_count); Linux 6.13 has \
+                         guards that take none"
                     ),
                 ));
             }
-            // SAFETY: a page of a region that nobody uses.
-            done(unsafe { libc::mprotect(page.as_ptr().cast(), size, libc::PROT_NONE) })?;
+            // SAFETY: pages of a region that no stack uses.
+            done(unsafe {
+                libc::mprotect(pages.as_ptr().cast(), size, libc::PROT_NONE)
+            })?;
             PROTECTED.fetch_add(1, Relaxed);
             Ok(())
         }
     }
 }
 
-/// How many guards of mprotect(2) leave enough mappings for everybody else. When
-/// they have run out, even malloc fails, so it is better not to come near.
+/// Returns how many guards of mprotect(2) leave enough mappings to the rest of the process.
+/// When the mappings have run out, even malloc fails.
 #[cfg(target_os = "linux")]
 fn most_protected() -> usize {
     use std::sync::LazyLock;
@@ -209,14 +281,14 @@ fn most_protected() -> usize {
     usize::MAX
 }
 
-/// The best guard that this system has.
+/// Returns the best kind of guard that this system has.
 pub(super) fn best_guard() -> io::Result<Guard> {
     #[cfg(target_os = "linux")]
     {
         let size = page_size()?;
         let page = map(size)?;
-        let marked = protect(page, size, Guard::Marked).is_ok() && is_untouchable(page);
-        // SAFETY: the mapping of three lines above, which nobody has.
+        let marked = protect(page, size, Guard::Marked).is_ok() && is_inaccessible(page);
+        // SAFETY: the mapping of three lines above, to which there is no reference.
         unsafe { libc::munmap(page.as_ptr().cast(), size) };
         if marked {
             return Ok(Guard::Marked);
@@ -225,11 +297,11 @@ pub(super) fn best_guard() -> io::Result<Guard> {
     Ok(Guard::Protected)
 }
 
-/// Whether the kernel refuses to write there. An emulator may accept an advice that it
-/// does not know, since an advice need not be followed; but a guard has to be one.
+/// Returns whether the kernel refuses to write there. An emulator may accept advice that it
+/// does not know, since advice need not be followed; but a guard has to be one.
 #[cfg(target_os = "linux")]
-fn is_untouchable(page: NonNull<u8>) -> bool {
-    // SAFETY: one byte into a page that is ours, and that nobody uses; or EFAULT.
+fn is_inaccessible(page: NonNull<u8>) -> bool {
+    // SAFETY: one byte into an unused page of ours; or EFAULT.
     unsafe { libc::getrandom(page.as_ptr().cast(), 1, 0) == -1 }
 }
 

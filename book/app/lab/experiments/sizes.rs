@@ -11,7 +11,7 @@ use ch03_nonblocking::poller::Token;
 use ch03_nonblocking::socket::Socket;
 use ch03_nonblocking::timers::Timers;
 use ch03_nonblocking::work::Work;
-use ch06_coroutines::{Coroutine, async_server, executor, server};
+use ch06_coroutines::{Coroutine, async_server, runtime, server};
 use serde::Serialize;
 
 use crate::lab::prelude::*;
@@ -76,18 +76,13 @@ fn run(_: &Run<'_>) -> Result<Results> {
         ("… of which its `Outbox`", "what is to be sent", size_of::<Outbox>()),
         (
             "`Coroutine`",
-            "two addresses: where its stack was left, and what lies at its bottom",
+            "two addresses: where its stack was left, and what lies at the top of that",
             size_of::<Coroutine>(),
         ),
         (
-            "a client's place in `coroutine`'s table",
-            "at rest, all that there is of it but its entry on a wheel",
-            server::PLACE,
-        ),
-        (
-            "its place in `async`'s table",
-            "the same, for wakers, which are twice a token",
-            async_server::PLACE,
+            "an idle connection of `coroutine` or `async`",
+            "its places in the slab and at the reactor, and its timer: it has no task",
+            server::IDLE_CONNECTION,
         ),
         (
             FUTURE,
@@ -97,7 +92,7 @@ fn run(_: &Run<'_>) -> Result<Results> {
         (
             "… and the task around it",
             "where the future is, and what wakes it",
-            executor::TASK,
+            runtime::TASK,
         ),
     ]
     .map(|(what, is, bytes)| Row { what, is, bytes });

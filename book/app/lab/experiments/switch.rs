@@ -9,6 +9,7 @@
 //! ```
 //!
 //! And what many coroutines hold that do nothing.
+#![allow(unsafe_code)]
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -21,8 +22,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use ch05_epoll::epoll::{Epoll, Trigger};
-use ch06_coroutines::context::slow::{self, ByJump, ByReturn, Inlined, Pair};
-use ch06_coroutines::{Coroutine, Resumed, Scheduler, Stacks, suspend};
+use ch06_coroutines::context::variants::{self, ByJump, ByReturn, Inlined, Pair};
+use ch06_coroutines::{Coroutine, Handle, Resumed, Runtime, Stack, StackPool, suspend};
 use serde::{Deserialize, Serialize};
 
 use crate::lab::prelude::*;
@@ -207,8 +208,8 @@ fn repeat(mut batch: impl FnMut(u32)) -> Result<Sample> {
 }
 
 // ANCHOR: pair
-fn pair<F: slow::Form>() -> Result<Sample> {
-    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE)?;
+fn pair<F: variants::Form>() -> Result<Sample> {
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
     let mut pair = Pair::<F>::new(stacks.take()?);
     repeat(|times| {
         for _ in 0..times {
@@ -218,9 +219,15 @@ fn pair<F: slow::Form>() -> Result<Sample> {
 }
 // ANCHOR_END: pair
 
+/// Creates a coroutine.
+fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
+    // SAFETY: no body in this file uses a thread-local.
+    unsafe { Coroutine::new(stack, id, body) }
+}
+
 fn coroutine() -> Result<Sample> {
-    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE)?;
-    let mut coroutine = Coroutine::new(stacks.take()?, 1, || {
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+    let mut coroutine = new_coroutine(stacks.take()?, 1, || {
         loop {
             suspend();
         }
@@ -233,7 +240,7 @@ fn coroutine() -> Result<Sample> {
 }
 
 fn spawn() -> Result<Sample> {
-    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE)?;
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
     let stack = stacks.take()?;
     stacks.give_back(stack);
     repeat(|times| {
@@ -241,7 +248,7 @@ fn spawn() -> Result<Sample> {
             let Ok(stack) = stacks.take() else { unreachable!("one was given back") };
             // As much as the scheduler gives one along.
             let luggage = black_box([u64::from(id); 6]);
-            let mut coroutine = Coroutine::new(stack, id.into(), move || {
+            let mut coroutine = new_coroutine(stack, id.into(), move || {
                 black_box(&luggage);
             });
             assert!(matches!(coroutine.resume(), Resumed::Finished));
@@ -253,17 +260,20 @@ fn spawn() -> Result<Sample> {
 /// The scheduler runs each of these in turn, and polls the kernel once a round.
 fn yields() -> Result<Sample> {
     const TOGETHER: u32 = 64;
-    let stacks = Stacks::new(Stacks::DEFAULT_SIZE)?;
-    let scheduler: Scheduler<Epoll> = Scheduler::new(Epoll::new(Trigger::Level)?, stacks);
-    let sample = scheduler.run(|handle| -> Result<Sample> {
+    let stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+    let poller = Box::new(Epoll::new(Trigger::Level)?);
+    let runtime = Runtime::with_stacks(poller, stacks)?;
+    let first = |handle: &Handle| -> Result<Sample> {
         let over = Rc::new(Cell::new(false));
         for _ in 1..TOGETHER {
             let over = Rc::clone(&over);
-            drop(handle.spawn(move |handle| {
+            let yields = move |handle: &Handle| {
                 while !over.get() {
                     handle.yield_now();
                 }
-            })?);
+            };
+            // SAFETY: it uses no thread-local.
+            drop(unsafe { handle.spawn_coroutine(yields) }?);
         }
         let sample = repeat(|times| {
             for _ in 0..times / TOGETHER {
@@ -272,7 +282,9 @@ fn yields() -> Result<Sample> {
         });
         over.set(true);
         sample
-    })?;
+    };
+    // SAFETY: nor does this.
+    let sample = unsafe { runtime.run_coroutine(first) }?;
     sample.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
@@ -312,11 +324,11 @@ fn threads() -> Result<Sample> {
 /// Makes coroutines that begin and suspend, and measures what they hold.
 fn park(count: usize) -> Result<Sample> {
     let kib = |name| of_process("self", "status", name);
-    let mut stacks = Stacks::new(Stacks::DEFAULT_SIZE)?;
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
     let mut parked = Vec::with_capacity(count);
     let before = (kib("RssAnon")?, kib("VmPTE")?, cpu()?);
     for id in 0..count {
-        let mut coroutine = Coroutine::new(stacks.take()?, id as u64, suspend);
+        let mut coroutine = new_coroutine(stacks.take()?, id as u64, suspend);
         coroutine.resume();
         parked.push(coroutine);
     }

@@ -1,64 +1,63 @@
 //! Chapter 1's `serve` once more, as an `async fn`.
 //!
-//! It drives the same three that decide and never wait. Every line that may wait has been
-//! marked, and so has every function that contains one, up to the task. What the compiler
-//! makes of it is chapter 3's state machine: a place for each `await`, and what is still
-//! needed after it.
+//! It drives the same three that decide and never wait. Every line that may wait is marked,
+//! and so is every function that contains one, up to the task. What the compiler makes of it
+//! is chapter 3's state machine: a variant for each `await`, with what is still needed after
+//! it.
 
-use crate::awaiting::Awaiting;
-use crate::buffers::{Desk, Work};
+use super::async_stream::AsyncStream;
+use super::{LeasedBuffers, Work};
 use ch01_blocking::app::site::Site;
 use ch01_blocking::deadlines::Wait;
 use ch01_blocking::http::{HttpError, Inbox, Parsed, Response, ResponseContext};
 use ch01_blocking::serve::{After, LINGER_BYTES, push_error};
 use ch01_blocking::stream::Transport;
-use ch03_nonblocking::poller::Poller;
 use std::io::{self, ErrorKind};
 use std::time::SystemTime;
 
 // ANCHOR: serve
-/// Serves requests until none is left in the buffer, and waits for what it needs for that.
-/// Lay it beside chapter 1's [`serve`](ch01_blocking::serve()).
-pub(crate) async fn serve<P: Poller + 'static>(
-    stream: &mut Awaiting<'_, P>,
+/// Serves requests until none is left in the inbox, and waits for what it needs for that. Lay
+/// it beside chapter 1's [`serve`](ch01_blocking::serve()).
+pub(crate) async fn serve(
+    stream: &mut AsyncStream,
     site: &Site,
-    desk: &mut Desk<'_>,
+    buffers: &mut LeasedBuffers<'_>,
 ) -> io::Result<After> {
     stream.deadline(Wait::Idle);
     let why = 'refused: loop {
-        match stream.fill(&mut desk.work().inbox).await {
-            Ok(0) if desk.work().inbox.is_empty() => return Ok(After::Close),
-            Ok(0) => break desk.work().inbox.cut_off(),
+        match stream.fill(&mut buffers.work().inbox).await {
+            Ok(0) if buffers.work().inbox.is_empty() => return Ok(After::Close),
+            Ok(0) => break buffers.work().inbox.cut_off(),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 site.stats.timeouts.add();
-                let Some(why) = desk.work().inbox.too_late() else {
+                let Some(why) = buffers.work().inbox.too_late() else {
                     return Ok(After::Close);
                 };
                 // If it does not read either, it has been counted already.
-                return refuse(why, stream, site, desk).await.or(Ok(After::Close));
+                return refuse(why, stream, site, buffers).await.or(Ok(After::Close));
             }
             Err(error) => return Err(error),
         }
         loop {
-            let (response, context) = match decide(site, &mut desk.work().inbox) {
+            let (response, context) = match decide(site, &mut buffers.work().inbox) {
                 Decided::Answer(response, context) => (response, context),
                 Decided::Partial { wants_continue } => {
                     if wants_continue {
-                        desk.work().outbox.push_continue();
+                        buffers.work().outbox.push_continue();
                     }
                     break;
                 }
                 Decided::Refused(why) => break 'refused why,
             };
             if let Some(time) = response.delay {
-                stream.flush(&mut desk.work().outbox).await?;
-                desk.clear(); // who only waits for a time needs no buffers
+                stream.flush(&mut buffers.work().outbox).await?;
+                buffers.clear(); // a task that only waits for a time needs no buffers
                 stream.sleep(time).await?;
             }
             let last = response.is_last(context) || site.is_draining();
             let context = ResponseContext { keep_alive: !last, ..context };
-            let outbox = &mut desk.work().outbox;
+            let outbox = &mut buffers.work().outbox;
             outbox.push(response, context, &SystemTime::now);
             if last {
                 stream.flush(outbox).await?;
@@ -69,7 +68,7 @@ pub(crate) async fn serve<P: Poller + 'static>(
             }
             stream.deadline(Wait::Idle); // the next request has its own time
         }
-        let Work { inbox, outbox } = desk.work();
+        let Work { inbox, outbox } = buffers.work();
         stream.flush(outbox).await?; // one write for a burst of requests
         if inbox.is_pristine() {
             return Ok(After::Idle);
@@ -79,13 +78,13 @@ pub(crate) async fn serve<P: Poller + 'static>(
             Some(received) => Wait::Body { received },
         });
     };
-    refuse(why, stream, site, desk).await
+    refuse(why, stream, site, buffers).await
 }
 // ANCHOR_END: serve
 
 // ANCHOR: decide
-/// What is to be done next, without the request: it borrows the inbox, and is large. What
-/// lives across an `await` is part of the future, for as long as it waits.
+/// Returns what is to be done next, without the request, which borrows the inbox and is large:
+/// what lives across an `await` is part of the future for as long as it waits.
 fn decide(site: &Site, inbox: &mut Inbox) -> Decided {
     match inbox.next(&site.limits) {
         Parsed::Complete(request) => {
@@ -103,34 +102,34 @@ enum Decided {
 }
 // ANCHOR_END: decide
 
-/// Says why not. It is the connection's last answer.
-pub(crate) async fn refuse<P: Poller + 'static>(
+/// Refuses, with the connection's last answer.
+pub(crate) async fn refuse(
     why: HttpError,
-    stream: &mut Awaiting<'_, P>,
+    stream: &mut AsyncStream,
     site: &Site,
-    desk: &mut Desk<'_>,
+    buffers: &mut LeasedBuffers<'_>,
 ) -> io::Result<After> {
-    let outbox = &mut desk.work().outbox;
+    let outbox = &mut buffers.work().outbox;
     push_error(why, site, outbox);
     stream.flush(outbox).await?;
     Ok(After::Linger)
 }
 
 /// Closes in stages: see chapter 1's [`linger`](ch01_blocking::serve::linger).
-pub(crate) async fn linger<P: Poller + 'static>(
-    stream: &mut Awaiting<'_, P>,
-    desk: &mut Desk<'_>,
+pub(crate) async fn linger(
+    stream: &mut AsyncStream,
+    buffers: &mut LeasedBuffers<'_>,
 ) -> io::Result<()> {
     stream.0.shutdown_write()?;
     stream.deadline(Wait::Linger);
-    let inbox = &mut desk.work().inbox;
+    let inbox = &mut buffers.work().inbox;
     let mut read = 0;
     while read < LINGER_BYTES {
         inbox.clear();
         match stream.fill(inbox).await {
             Ok(n) if n > 0 => read += n,
             Err(error) if error.kind() != ErrorKind::TimedOut => return Err(error),
-            Ok(_) | Err(_) => break, // it has left, or it had its time
+            Ok(_) | Err(_) => break, // it has closed, or had its time
         }
     }
     Ok(())

@@ -1,28 +1,29 @@
-//! The switch as one would write it first, and as one would mend it: for the book, which
-//! asks why they are slower than the one that coroutines use, and for `lab switch`,
-//! which measures them beside it.
+//! Only for the book: two forms of the switch that coroutines do not use. The page asks why
+//! they are slower, `lab switch` measures them, and `tests/forms.rs` checks them. A reader
+//! of the runtime may skip this file.
 //!
-//! Both are *functions*. So the compiler expects of them what it expects of any function: that
-//! the callee-saved registers are kept. Since it is another stack's code that runs
-//! meanwhile, they have to be saved, all of them, whether anybody uses them or not.
+//! Both are *functions*, so the compiler expects of them what it expects of any function:
+//! that the callee-saved registers are preserved. Another stack's code runs in between, so
+//! all of them have to be saved, whether the caller uses them or not.
 #![allow(unsafe_code)]
 
-use super::{Entry, Left};
+use crate::context::processor::{prepare, switch};
+use crate::context::{Entry, SavedSp};
 use crate::stack::Stack;
-use processor::{begin_at, by_jump, by_return};
+use forms::{begin_at, by_jump, by_return};
 use std::marker::PhantomData;
 use std::ptr;
 
 #[cfg(target_arch = "x86_64")]
-mod processor {
-    use super::{Entry, Left};
+mod forms {
+    use crate::context::{Entry, SavedSp};
     use std::arch::naked_asm;
 
     // ANCHOR: return
-    /// Leaves this stack, goes on with the one that was left at `to`, and returns there: what it
-    /// returns is where this one was left.
+    /// Leaves this stack, continues the one that was left at `to`, and returns there. The
+    /// returned value is where this stack was left.
     #[unsafe(naked)]
-    pub(super) unsafe extern "sysv64" fn by_return(to: Left) -> Left {
+    pub(super) unsafe extern "sysv64" fn by_return(to: SavedSp) -> SavedSp {
         naked_asm!(
             // rdi = to; rsp points to our return address
             "push rbp",
@@ -39,15 +40,15 @@ mod processor {
             "pop r12",
             "pop rbx",
             "pop rbp",
-            "ret", // to whoever called this there
+            "ret", // to the caller on the other stack
         )
     }
     // ANCHOR_END: return
 
     // ANCHOR: jump
-    /// The same, with the last line in two.
+    /// As `by_return`, with the last instruction in two.
     #[unsafe(naked)]
-    pub(super) unsafe extern "sysv64" fn by_jump(to: Left) -> Left {
+    pub(super) unsafe extern "sysv64" fn by_jump(to: SavedSp) -> SavedSp {
         naked_asm!(
             "push rbp",
             "push rbx",
@@ -69,13 +70,13 @@ mod processor {
     }
     // ANCHOR_END: jump
 
-    /// Where a fresh stack begins: rax = from, rbx = the argument, r12 = the entry.
+    /// The first frame of a fresh stack: rax = from, rbx = the argument, r12 = the entry.
     #[unsafe(naked)]
     unsafe extern "sysv64" fn begin() -> ! {
         naked_asm!("mov rdi, rax", "xor esi, esi", "mov rdx, rbx", "call r12", "ud2")
     }
 
-    /// What the two of them would have left: six registers and a return address.
+    /// The words that either form leaves behind: six registers and a return address.
     pub(super) fn begin_at(entry: Entry, argument: *mut u8) -> [usize; 7] {
         let [r15, r14, r13, rbp] = [0; 4];
         let begin = begin as *const () as usize;
@@ -84,14 +85,14 @@ mod processor {
 }
 
 #[cfg(target_arch = "aarch64")]
-mod processor {
-    use super::{Entry, Left};
+mod forms {
+    use crate::context::{Entry, SavedSp};
     use std::arch::naked_asm;
 
-    /// Leaves this stack, goes on with the one that was left at `to`, and returns there: what it
-    /// returns is where this one was left.
+    /// Leaves this stack, continues the one that was left at `to`, and returns there. The
+    /// returned value is where this stack was left.
     #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn by_return(to: Left) -> Left {
+    pub(super) unsafe extern "C" fn by_return(to: SavedSp) -> SavedSp {
         naked_asm!(
             "stp d8, d9, [sp, #-160]!",
             "stp d10, d11, [sp, #16]",
@@ -116,13 +117,13 @@ mod processor {
             "ldp d12, d13, [sp, #32]",
             "ldp d10, d11, [sp, #16]",
             "ldp d8, d9, [sp], #160",
-            "ret", // to whoever called this there: x30 says where
+            "ret", // to the caller on the other stack: x30 holds its address
         )
     }
 
-    /// The same, with another last line: a jump, of which nobody thinks that it is a return.
+    /// As `by_return`, ending in a jump that the processor does not take for a return.
     #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn by_jump(to: Left) -> Left {
+    pub(super) unsafe extern "C" fn by_jump(to: SavedSp) -> SavedSp {
         naked_asm!(
             "stp d8, d9, [sp, #-160]!",
             "stp d10, d11, [sp, #16]",
@@ -151,13 +152,13 @@ mod processor {
         )
     }
 
-    /// Where a fresh stack begins: x0 = from, x19 = the entry, x20 = the argument.
+    /// The first frame of a fresh stack: x0 = from, x19 = the entry, x20 = the argument.
     #[unsafe(naked)]
     unsafe extern "C" fn begin() -> ! {
         naked_asm!("mov x1, xzr", "mov x2, x20", "blr x19", "brk #1")
     }
 
-    /// What the two of them would have left: twenty registers.
+    /// The words that either form leaves behind: twenty registers.
     pub(super) fn begin_at(entry: Entry, argument: *mut u8) -> [usize; 20] {
         let mut registers = [0; 20];
         registers[8] = entry as usize;
@@ -168,8 +169,8 @@ mod processor {
 }
 
 mod sealed {
-    /// Only the forms of this file: the book compares these, and [`Pair`](super::Pair)
-    /// relies on what they do.
+    /// Implemented by the forms of this file only: [`Pair`](super::Pair) relies on what they
+    /// do.
     pub trait Sealed {}
 
     impl Sealed for super::ByReturn {}
@@ -177,29 +178,31 @@ mod sealed {
     impl Sealed for super::Inlined {}
 }
 
-/// A way to switch; there are these three.
+/// A form of the switch.
 pub trait Form: sealed::Sealed {
-    /// Makes a fresh stack as if it had been left by this form.
+    /// Makes a fresh stack look as if this form had left it.
     ///
     /// # Safety
-    /// As [`super::prepare`], with room for twenty words.
+    ///
+    /// As `prepare` of [`context`](crate::context), with room for twenty words.
     #[doc(hidden)]
-    unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> Left {
+    unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> SavedSp {
         let words = begin_at(entry, argument);
         // SAFETY: within the twenty words that the caller promises.
-        let left = unsafe { top.sub(size_of_val(&words)) };
+        let sp = unsafe { top.sub(size_of_val(&words)) };
         // SAFETY: they are the caller's to write, and aligned, as `top` is.
-        unsafe { ptr::write(left.cast(), words) };
-        left
+        unsafe { ptr::write(sp.cast(), words) };
+        sp
     }
 
-    /// Leaves this stack for the one that was left at `to`; returns where whoever comes back
-    /// here has left.
+    /// Leaves this stack for the one that was left at `to`. Returns where the stack that
+    /// switches back was left.
     ///
     /// # Safety
-    /// As [`super::switch`]; and `to` is of the same form.
+    ///
+    /// As `switch` of [`context`](crate::context); `to` was left by the same form.
     #[doc(hidden)]
-    unsafe fn switch(to: Left) -> Left;
+    unsafe fn switch(to: SavedSp) -> SavedSp;
 }
 
 /// A function that saves the registers and returns.
@@ -208,7 +211,7 @@ pub struct ByReturn;
 
 impl Form for ByReturn {
     #[inline(always)]
-    unsafe fn switch(to: Left) -> Left {
+    unsafe fn switch(to: SavedSp) -> SavedSp {
         // SAFETY: by the caller's promise.
         unsafe { by_return(to) }
     }
@@ -220,40 +223,40 @@ pub struct ByJump;
 
 impl Form for ByJump {
     #[inline(always)]
-    unsafe fn switch(to: Left) -> Left {
+    unsafe fn switch(to: SavedSp) -> SavedSp {
         // SAFETY: by the caller's promise.
         unsafe { by_jump(to) }
     }
 }
 
-/// No function: the switch of the coroutines.
+/// The switch that coroutines use, which is no function.
 #[derive(Debug)]
 pub struct Inlined;
 
 impl Form for Inlined {
-    unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> Left {
+    unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> SavedSp {
         // SAFETY: by the caller's promise.
-        unsafe { super::prepare(top, entry, argument) }
+        unsafe { prepare(top, entry, argument) }
     }
 
     #[inline(always)]
-    unsafe fn switch(to: Left) -> Left {
+    unsafe fn switch(to: SavedSp) -> SavedSp {
         // SAFETY: by the caller's promise.
-        unsafe { super::switch(to, 0) }.from
+        unsafe { switch(to, 0) }.from
     }
 }
 
 // ANCHOR: pair
-/// Two stacks, this one and another, that go back and forth and do nothing else.
+/// Two stacks that switch back and forth and do nothing else: this one and another.
 #[derive(Debug)]
 pub struct Pair<F> {
-    there: Left,
+    there: SavedSp,
     stack: Stack,
     form: PhantomData<F>,
 }
 
 impl<F: Form> Pair<F> {
-    /// The other side stands ready on this stack.
+    /// Prepares the other side on this stack.
     pub fn new(stack: Stack) -> Pair<F> {
         let top = stack.top().as_ptr();
         // SAFETY: the stack is ours alone, and much larger than twenty words.
@@ -261,24 +264,24 @@ impl<F: Form> Pair<F> {
         Pair { there, stack, form: PhantomData }
     }
 
-    /// Goes to the other side, and comes back.
+    /// Switches to the other side and back.
     #[inline(always)]
     pub fn round_trip(&mut self) {
-        // SAFETY: made by `prepare`, or left by the other side, which does nothing but
-        // come back; on this thread, as this is not Send.
+        // SAFETY: made by `prepare`, or left by the other side, which only switches back; on
+        // this thread, since `Pair` is not Send.
         self.there = unsafe { F::switch(self.there) };
     }
 
-    /// The stack again. On the other side nothing needs to be dropped.
+    /// Returns the stack. Nothing on the other side needs to be dropped.
     pub fn into_stack(self) -> Stack {
         self.stack
     }
 }
 
-/// The other side.
-unsafe extern "C" fn echo<F: Form>(mut from: Left, _: usize, _: *mut u8) -> ! {
+/// The other side: switches back, forever.
+unsafe extern "C" fn echo<F: Form>(mut from: SavedSp, _: usize, _: *mut u8) -> ! {
     loop {
-        // SAFETY: whoever came here has left there, and waits.
+        // SAFETY: handed over by the switch that came here, whose stack waits for this.
         from = unsafe { F::switch(from) };
     }
 }

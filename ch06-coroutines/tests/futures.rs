@@ -1,12 +1,13 @@
-//! The executor: who is woken is polled, whoever wakes, and who is dropped leaves nothing.
+//! What a runtime promises to its futures: one that is woken is polled, whatever wakes it, and
+//! one that is dropped leaves nothing behind.
+#![allow(unsafe_code)]
 
 use ch03_nonblocking::poller::Interest;
 use ch04_select_poll::poll::Poll as Asks;
-use ch06_coroutines::executor::yield_now;
-use ch06_coroutines::race::{Either, race};
-use ch06_coroutines::scheduler::Nobody;
-use ch06_coroutines::source::{Descriptor, Until};
-use ch06_coroutines::{Coroutine, Executor, Resumed, Spawner, Stacks, Woken, suspend};
+use ch06_coroutines::{
+    Coroutine, Descriptor, Either, Handle, Readiness, Resumed, Runtime, StackPool, Woken,
+    race, suspend, yield_now,
+};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::io::{self, Read};
@@ -20,13 +21,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-type OnPoll<'a> = Spawner<'a, Asks, Nobody>;
-
 /// Runs a first future to its end.
-fn run<'a, T: 'a, F: Future<Output = T> + 'a>(
-    first: impl FnOnce(OnPoll<'a>) -> F,
+fn run<T: 'static, F: Future<Output = T> + 'static>(
+    first: impl FnOnce(Handle) -> F,
 ) -> io::Result<T> {
-    let ran = Executor::new(Asks::default())?.run(first)?;
+    let ran = Runtime::new(Box::new(Asks::default()))?.run_future(first)?;
     Ok(ran.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 
@@ -44,48 +43,20 @@ async fn hand_out(to: impl FnOnce(Waker)) {
     .await;
 }
 
-fn pair(
-    spawner: &OnPoll<'static>,
-) -> io::Result<(Descriptor<UnixStream, OnPoll<'static>>, UnixStream)> {
+fn pair(handle: &Handle) -> io::Result<(Descriptor<UnixStream>, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let ours = Descriptor::new(ours, Interest::READ, spawner).map_err(|(_, why)| why)?;
+    let ours = handle.register(ours, Interest::READ).map_err(|(_, why)| why)?;
     Ok((ours, theirs))
 }
 
-// ANCHOR: borrows
-#[test]
-fn a_task_may_borrow_what_outlives_its_executor() -> io::Result<()> {
-    let words = vec!["one", "two"];
-    let count = run(|spawner| {
-        let words = &words;
-        async move {
-            let total = Rc::new(Cell::new(0));
-            for word in words {
-                let total = total.clone();
-                spawner.spawn(async move {
-                    yield_now().await;
-                    total.set(total.get() + word.len());
-                });
-            }
-            while total.get() < 6 {
-                yield_now().await;
-            }
-            total.get()
-        }
-    })?;
-    assert_eq!(count, 6);
-    Ok(())
-}
-// ANCHOR_END: borrows
-
 #[test]
 fn whoever_is_queued_has_a_turn_before_the_second_of_another() -> io::Result<()> {
-    let log = run(|spawner: OnPoll<'static>| async move {
+    let log = run(|handle| async move {
         let log = Rc::new(RefCell::new(Vec::new()));
         for id in 0..3 {
             let log = log.clone();
-            spawner.spawn(async move {
+            handle.spawn_future(async move {
                 for _ in 0..2 {
                     log.borrow_mut().push(id);
                     yield_now().await;
@@ -169,10 +140,10 @@ fn a_wake_during_the_poll_is_one_more_poll() -> io::Result<()> {
 /// A waker outlives its task, and its task's place is another's.
 #[test]
 fn a_waker_that_was_kept_wakes_no_stranger() -> io::Result<()> {
-    run(|spawner: OnPoll<'static>| async move {
+    run(|handle| async move {
         let kept = Rc::new(RefCell::new(None));
         let theirs = kept.clone();
-        spawner.spawn(async move {
+        handle.spawn_future(async move {
             hand_out(|waker| {
                 waker.wake_by_ref();
                 *theirs.borrow_mut() = Some(waker);
@@ -183,10 +154,10 @@ fn a_waker_that_was_kept_wakes_no_stranger() -> io::Result<()> {
             yield_now().await;
         }
         let kept = kept.take().expect("it has run");
-        let before = spawner.tasks();
+        let before = handle.tasks();
         let polls = Rc::new(Cell::new(0));
         let theirs = polls.clone();
-        spawner.spawn(poll_fn(move |_| {
+        handle.spawn_future(poll_fn(move |_| {
             theirs.set(theirs.get() + 1);
             Poll::<()>::Pending
         }));
@@ -196,31 +167,28 @@ fn a_waker_that_was_kept_wakes_no_stranger() -> io::Result<()> {
             thread::spawn(move || abroad.wake()).join().expect("it only wakes");
             yield_now().await;
         }
-        assert_eq!(spawner.tasks(), before + 1);
+        assert_eq!(handle.tasks(), before + 1);
         assert_eq!(polls.get(), 1, "the stranger was polled for somebody else's news");
     })
 }
 
 #[test]
 fn a_waker_may_be_used_when_all_is_over() -> io::Result<()> {
-    let mut kept = None;
-    let mut of_first = None;
-    run(|spawner| {
-        let (kept, of_first) = (&mut kept, &mut of_first);
-        spawner.spawn(async {
-            hand_out(|waker| *kept = Some(waker)).await;
+    let (sender, receiver) = mpsc::channel();
+    run(|handle| async move {
+        let of_first = sender.clone();
+        handle.spawn_future(async move {
+            hand_out(|waker| sender.send(waker).expect("it listens")).await;
             unreachable!("nobody wakes it");
         });
-        async {
-            hand_out(|waker| {
-                waker.wake_by_ref();
-                *of_first = Some(waker);
-            })
-            .await;
-            yield_now().await;
-        }
+        hand_out(|waker| {
+            waker.wake_by_ref();
+            of_first.send(waker).expect("it listens");
+        })
+        .await;
+        yield_now().await;
     })?;
-    let (kept, of_first) = (kept.expect("it ran"), of_first.expect("it ran"));
+    let [of_first, kept] = [(); 2].map(|()| receiver.recv().expect("it ran"));
     kept.wake_by_ref();
     thread::spawn(move || (kept.wake(), of_first.wake())).join().expect("no panic");
     Ok(())
@@ -236,9 +204,9 @@ fn the_waker_of_the_last_poll_is_woken() -> io::Result<()> {
             self.1.wake_by_ref();
         }
     }
-    let counted = run(|spawner: OnPoll<'static>| async move {
-        let (ours, theirs) = pair(&spawner)?;
-        let mut ready = pin!(ours.ready(Until::Readable));
+    let counted = run(|handle| async move {
+        let (ours, theirs) = pair(&handle)?;
+        let mut ready = pin!(ours.ready(Readiness::Readable));
         let mut counting = None;
         let mut theirs = Some(theirs);
         poll_fn(|context| {
@@ -265,24 +233,24 @@ fn ready_is_pending(ready: std::pin::Pin<&mut impl Future>, waker: &Waker) -> bo
 
 #[test]
 fn what_was_told_while_nobody_waited_is_remembered() -> io::Result<()> {
-    run(|spawner: OnPoll<'static>| async move {
-        let (ours, theirs) = pair(&spawner)?;
+    run(|handle| async move {
+        let (ours, theirs) = pair(&handle)?;
         drop(theirs);
-        spawner.sleep(Instant::now() + Duration::from_millis(5)).await;
+        handle.sleep_until(Instant::now() + Duration::from_millis(5)).await;
         let due = Instant::now() + Duration::from_secs(30);
-        assert_eq!(ours.ready_by(Until::Readable, due).await?, Woken::Up);
+        assert_eq!(ours.ready_by(Readiness::Readable, due).await?, Woken::Notified);
         Ok(())
     })?
 }
 
 #[test]
 fn time_passes() -> io::Result<()> {
-    run(|spawner: OnPoll<'static>| async move {
-        let (ours, _theirs) = pair(&spawner)?;
+    run(|handle| async move {
+        let (ours, _theirs) = pair(&handle)?;
         let due = Instant::now() + Duration::from_millis(20);
-        assert_eq!(ours.ready_by(Until::Readable, due).await?, Woken::TimedOut);
+        assert_eq!(ours.ready_by(Readiness::Readable, due).await?, Woken::TimedOut);
         assert!(Instant::now() >= due);
-        assert_eq!(spawner.alarms_set(), 0);
+        assert_eq!(handle.timers_set(), 0);
         Ok(())
     })?
 }
@@ -291,17 +259,17 @@ fn time_passes() -> io::Result<()> {
 /// Whoever loses a race is dropped in the middle of its waits, and gives back all it has.
 #[test]
 fn cancelled_by_being_dropped() -> io::Result<()> {
-    run(|spawner: OnPoll<'static>| async move {
-        let (ours, mut theirs) = pair(&spawner)?;
+    run(|handle| async move {
+        let (ours, mut theirs) = pair(&handle)?;
         let far = Instant::now() + Duration::from_secs(3600);
         let waits = async {
             let owned = ours; // the descriptor is the block's own
-            let _ = owned.ready_by(Until::Readable, far).await;
+            let _ = owned.ready_by(Readiness::Readable, far).await;
             unreachable!("nobody writes");
         };
         let lost = race(pin!(waits), pin!(yield_now())).await;
         assert_eq!(lost, Either::<(), ()>::Second(()));
-        assert_eq!(spawner.alarms_set(), 0, "its alarm is still set");
+        assert_eq!(handle.timers_set(), 0, "its alarm is still set");
         theirs.set_nonblocking(true)?;
         assert_eq!(theirs.read(&mut [0])?, 0, "its descriptor is still open");
         Ok(())
@@ -311,20 +279,21 @@ fn cancelled_by_being_dropped() -> io::Result<()> {
 
 #[test]
 fn who_waits_no_more_leaves_room_for_another() -> io::Result<()> {
-    run(|spawner: OnPoll<'static>| async move {
-        let (ours, theirs) = pair(&spawner)?;
-        let first = ours.ready(Until::Readable);
+    run(|handle| async move {
+        let (ours, theirs) = pair(&handle)?;
+        let first = ours.ready(Readiness::Readable);
         let lost = race(first, pin!(yield_now())).await;
         assert!(matches!(lost, Either::Second(())));
         drop(lost);
         // Two at once are one too many, …
-        let both = race(ours.ready(Until::Readable), ours.ready(Until::Readable)).await;
+        let both =
+            race(ours.ready(Readiness::Readable), ours.ready(Readiness::Readable)).await;
         assert!(
             matches!(both, Either::Second(Err(error)) if error.kind() == io::ErrorKind::ResourceBusy)
         );
         // … and one after the other are not.
         drop(theirs);
-        ours.ready(Until::Readable).await
+        ours.ready(Readiness::Readable).await
     })?
 }
 
@@ -348,13 +317,13 @@ impl Drop for Alive {
 fn at_the_end_all_are_dropped() -> io::Result<()> {
     let alive = Rc::new(Cell::new(0));
     let count = alive.clone();
-    run(|spawner: OnPoll<'static>| async move {
+    run(|handle| async move {
         for _ in 0..10 {
-            let (one, theirs) = (Alive::new(&count), spawner.clone());
-            spawner.spawn(async move {
+            let (one, theirs) = (Alive::new(&count), handle.clone());
+            handle.spawn_future(async move {
                 let _one = one;
                 let late = Alive::new(&_one.0);
-                theirs.spawn(async move {
+                theirs.spawn_future(async move {
                     let _late = late;
                     pending::<()>().await;
                 });
@@ -371,17 +340,17 @@ fn at_the_end_all_are_dropped() -> io::Result<()> {
 #[test]
 fn a_panic_costs_one_task() -> io::Result<()> {
     let alive = Rc::new(Cell::new(0));
-    run(|spawner: OnPoll<'static>| {
+    run(|handle| {
         let alive = alive.clone();
         async move {
             let one = Alive::new(&alive);
-            spawner.spawn(async move {
+            handle.spawn_future(async move {
                 let _one = one;
                 yield_now().await;
                 std::panic::resume_unwind(Box::new("on purpose"));
             });
-            let before = spawner.tasks();
-            while spawner.tasks() == before {
+            let before = handle.tasks();
+            while handle.tasks() == before {
                 yield_now().await;
             }
             assert_eq!(alive.get(), 0);
@@ -391,7 +360,7 @@ fn a_panic_costs_one_task() -> io::Result<()> {
 
 #[test]
 fn the_first_ones_panic_comes_out() -> io::Result<()> {
-    let ran = Executor::<Asks>::new(Asks::default())?.run(|_| async {
+    let ran = Runtime::new(Box::new(Asks::default()))?.run_future(|_| async {
         yield_now().await;
         std::panic::resume_unwind(Box::new("on purpose"));
     })?;
@@ -434,12 +403,12 @@ fn an_executor_in_a_task() -> io::Result<()> {
 /// the order in which they have begun.
 #[test]
 fn executors_that_take_turns_lose_nobody() -> io::Result<()> {
-    let mut stacks = Stacks::new(256 * 1024)?;
+    let mut stacks = StackPool::new(256 * 1024)?;
     let body = || {
-        let ran = run(|spawner: OnPoll<'static>| async move {
+        let ran = run(|handle| async move {
             let (kept, woken) = (Rc::new(RefCell::new(None)), Rc::new(Cell::new(false)));
             let (theirs, says) = (kept.clone(), woken.clone());
-            spawner.spawn(async move {
+            handle.spawn_future(async move {
                 hand_out(|waker| *theirs.borrow_mut() = Some(waker)).await;
                 says.set(true);
             });
@@ -457,7 +426,9 @@ fn executors_that_take_turns_lose_nobody() -> io::Result<()> {
     };
     let mut both = Vec::new();
     for id in 1..=2 {
-        both.push(Coroutine::new(stacks.take()?, id, body));
+        // SAFETY: neither suspends in a thread-local's initializer or destructor, and both are
+        // resumed to their end.
+        both.push(unsafe { Coroutine::new(stacks.take()?, id, body) });
     }
     let mut turns = 0;
     while both.iter().any(|one| !one.has_finished()) {
@@ -482,12 +453,12 @@ fn a_waker_that_panics_costs_nobody_else() -> io::Result<()> {
             std::panic::resume_unwind(Box::new("on purpose"));
         }
     }
-    run(|spawner: OnPoll<'static>| async move {
+    run(|handle| async move {
         let soon = Instant::now() + Duration::from_millis(5);
-        let mut first = pin!(spawner.sleep(soon));
+        let mut first = pin!(handle.sleep_until(soon));
         let panics = Waker::from(Arc::new(Panics));
         assert!(first.as_mut().poll(&mut Context::from_waker(&panics)).is_pending());
-        spawner.sleep(soon).await;
+        handle.sleep_until(soon).await;
         assert!(first.as_mut().poll(&mut Context::from_waker(&panics)).is_ready());
     })
 }

@@ -1,43 +1,36 @@
-//! The line to a client, by awaiting: where [`Parking`](crate::stream::Parking) suspends its
-//! coroutine, this says `Pending`, and everybody up to the executor with it.
+//! A connection's stream, by awaiting: where [`ParkingStream`](super::stream::ParkingStream)
+//! parks its coroutine, this returns `Pending`, and so does every caller up to the task.
 
-use crate::executor::{Spawner, yield_now};
-use crate::line::{Line, Tried};
-use crate::race::{Either, race};
-use crate::source::Until;
-use crate::task::Woken;
-use crate::visitor::Visitor;
+use super::stream::{ActiveConnection, ReadAttempt};
+use crate::runtime::{Either, Readiness, Woken, race, yield_now};
 use ch01_blocking::deadlines::Wait;
 use ch01_blocking::http::{BodyStream, Inbox, NextPiece, Outbox};
 use ch01_blocking::server::trace::trace;
-use ch03_nonblocking::poller::Poller;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// A stream that makes its task wait.
-pub(crate) struct Awaiting<'a, P: Poller + 'static>(
-    pub(crate) Line<'a, Spawner<'a, P, Visitor<'a, P>>>,
-);
+/// A stream whose every call may make its task wait.
+pub(crate) struct AsyncStream(pub(super) ActiveConnection);
 
-impl<P: Poller + 'static> Awaiting<'_, P> {
-    /// Says what the next [`fill`](Awaiting::fill) waits for.
+impl AsyncStream {
+    /// Sets what the next [`fill`](AsyncStream::fill) waits for.
     pub(crate) fn deadline(&mut self, wait: Wait) {
         self.0.deadline(wait);
     }
 
     // ANCHOR: fill
-    /// Receives into the buffer, and waits for that.
+    /// Reads into the inbox, and waits for that.
     pub(crate) async fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         let mut late = self.0.is_late();
         loop {
-            self.take_turns().await;
+            self.yield_if_over_budget().await;
             match self.0.try_fill(inbox, late)? {
-                Tried::Received(n) => return Ok(n),
-                Tried::Wait(due) => {
-                    late = self.wait(Until::Readable, due).await? == Woken::TimedOut;
+                ReadAttempt::Received(n) => return Ok(n),
+                ReadAttempt::Wait(due) => {
+                    late = self.wait(Readiness::Readable, due).await? == Woken::TimedOut;
                 }
             }
         }
@@ -45,40 +38,40 @@ impl<P: Poller + 'static> Awaiting<'_, P> {
     // ANCHOR_END: fill
 
     // ANCHOR: flush
-    /// Sends all of it, and waits until the client has taken so much, or has taken too
-    /// little for too long.
+    /// Sends everything, and waits until the client has taken it, or has taken too little for
+    /// too long.
     pub(crate) async fn flush(&mut self, outbox: &mut Outbox) -> io::Result<()> {
         loop {
-            self.take_turns().await;
+            self.yield_if_over_budget().await;
             match outbox.flush(&mut self.0) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 flushed => return flushed,
             }
-            if self.0.has_had_its_turn() {
+            if self.0.is_over_budget() {
                 continue;
             }
             if let Some(source) = outbox.source() {
-                // In a box, or whoever is sent anything would be as large as this.
+                // In a box, or every future that sends something would be as large as this.
                 let content = Box::pin(self.more(source)).await?;
                 outbox.push_piece(&content);
                 continue;
             }
-            let look = self.0.next_look();
-            if self.wait(Until::Writable, look).await? == Woken::TimedOut {
-                self.0.look()?;
+            let next_check = self.0.next_check();
+            if self.wait(Readiness::Writable, next_check).await? == Woken::TimedOut {
+                self.0.check_progress()?;
             }
         }
     }
     // ANCHOR_END: flush
 
     // ANCHOR: more
-    /// Waits for the next piece of a live content, and meanwhile for the client, who may
-    /// leave. Nothing means that it is over.
+    /// Waits for the next piece of a live content, and meanwhile for the client, which may
+    /// leave. An empty piece means that the content has ended.
     async fn more(&mut self, source: &mut dyn BodyStream) -> io::Result<Vec<u8>> {
-        self.0.sent();
+        self.0.all_sent();
         let quiet = source.heartbeat_interval();
         let due = self.0.now() + quiet;
-        let site = self.0.guest.house.site;
+        let site = self.0.connection.server.site.clone();
         let mut content = Vec::new();
         while let Some(until) = self.0.until_it_leaves()? {
             let piece = poll_fn(|context| {
@@ -93,7 +86,7 @@ impl<P: Poller + 'static> Awaiting<'_, P> {
             match race(piece, pin!(self.wait(until, due))).await {
                 Either::First(()) => return Ok(content),
                 Either::Second(woken) => match woken? {
-                    Woken::Up => {}
+                    Woken::Notified => {}
                     Woken::TimedOut => break,
                 },
             }
@@ -103,32 +96,31 @@ impl<P: Poller + 'static> Awaiting<'_, P> {
     // ANCHOR_END: more
 
     // ANCHOR: sleep
-    /// Lets time pass, for `/sleep`, unless the connection is over before.
+    /// Waits for `time` to pass, for `/sleep`, unless the connection is closed before.
     pub(crate) async fn sleep(&mut self, time: Duration) -> io::Result<()> {
-        self.0.sent();
+        self.0.all_sent();
         trace!("park", "{} ms, and only this task", time.as_millis());
         let until = Instant::now() + time; // the round may have begun a while ago
-        match self.wait(Until::Over, until).await? {
-            Woken::Up => Err(ErrorKind::ConnectionReset.into()),
+        match self.wait(Readiness::Closed, until).await? {
+            Woken::Notified => Err(ErrorKind::ConnectionReset.into()),
             Woken::TimedOut => Ok(()),
         }
     }
     // ANCHOR_END: sleep
 
-    async fn wait(&self, until: Until, due: Instant) -> io::Result<Woken> {
-        let woken = self.0.guest.descriptor.ready_by(until, due).await?;
+    async fn wait(&self, until: Readiness, due: Instant) -> io::Result<Woken> {
+        let woken = self.0.connection.socket.ready_by(until, due).await?;
         match woken {
-            Woken::Up => trace!("poll", "woken"),
+            Woken::Notified => trace!("poll", "woken"),
             Woken::TimedOut => trace!("poll", "its time is over"),
         }
         Ok(woken)
     }
 
-    /// Whoever has moved its share lets the others run first.
-    async fn take_turns(&mut self) {
-        if self.0.has_had_its_turn() {
+    async fn yield_if_over_budget(&mut self) {
+        if self.0.is_over_budget() {
             yield_now().await;
-            self.0.new_turn();
+            self.0.renew_budget();
         }
     }
 }

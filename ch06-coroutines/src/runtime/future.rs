@@ -1,0 +1,116 @@
+//! Leaf futures that need no descriptor: a time, a turn, and whichever of two is first.
+//!
+//! ```
+//! use ch04_select_poll::poll::Poll;
+//! use ch06_coroutines::{Either, Runtime, race};
+//! use std::future::pending;
+//! use std::time::{Duration, Instant};
+//!
+//! let runtime = Runtime::new(Box::new(Poll::default()))?;
+//! let first = runtime.run_future(|handle| async move {
+//!     let too_late = Instant::now() + Duration::from_millis(1);
+//!     race(pending::<()>(), handle.sleep_until(too_late)).await
+//! })?;
+//! assert_eq!(first.expect("no panic"), Either::Second(()));
+//! # std::io::Result::Ok(())
+//! ```
+
+use super::scheduler::Scheduler;
+use ch03_nonblocking::poller::Token;
+use std::future::{Future, poll_fn};
+use std::mem::replace;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+// ANCHOR: sleep
+/// A future that is ready when its time has come.
+pub struct Sleep<'s> {
+    at: Instant,
+    timer: Option<Token>,
+    scheduler: &'s Scheduler,
+}
+
+pub(crate) fn sleep(scheduler: &Scheduler, at: Instant) -> Sleep<'_> {
+    Sleep { at, timer: None, scheduler }
+}
+
+impl Sleep<'_> {
+    fn clear(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            self.scheduler.clear_timer(timer);
+        }
+    }
+}
+
+impl Future for Sleep<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.clear(); // it may be another waker this time
+        if self.scheduler.now() >= self.at {
+            return Poll::Ready(());
+        }
+        let waiter = self.scheduler.waiter(context.waker());
+        self.timer = Some(self.scheduler.timers().set(waiter, self.at));
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep<'_> {
+    /// A future that does not wait any more leaves no timer behind.
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+// ANCHOR_END: sleep
+
+// ANCHOR: yield_now
+/// Lets all queued tasks run first.
+pub async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+// ANCHOR_END: yield_now
+
+/// Which of two futures was ready first, and its output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Either<A, B> {
+    /// The first of the two, or both at once.
+    First(A),
+    /// The second.
+    Second(B),
+}
+
+// ANCHOR: race
+/// Waits for two futures at once. When one of them is ready, the other is dropped with this,
+/// in the middle of its wait: it is cancelled.
+///
+/// Both must be movable (`Unpin`), which spares this file all unsafe code. An `async` block
+/// is not; pass it by [`pin!`](std::pin::pin).
+pub fn race<A: Future + Unpin, B: Future + Unpin>(a: A, b: B) -> Race<A, B> {
+    Race(a, b)
+}
+
+/// See [`race`].
+#[derive(Debug)]
+pub struct Race<A, B>(A, B);
+
+impl<A: Future + Unpin, B: Future + Unpin> Future for Race<A, B> {
+    type Output = Either<A::Output, B::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(a) = Pin::new(&mut self.0).poll(context) {
+            return Poll::Ready(Either::First(a));
+        }
+        Pin::new(&mut self.1).poll(context).map(Either::Second)
+    }
+}
+// ANCHOR_END: race

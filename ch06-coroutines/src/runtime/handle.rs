@@ -1,0 +1,344 @@
+//! A runtime, and what its tasks ask of it.
+//!
+//! ```
+//! use ch04_select_poll::poll::Poll;
+//! use ch06_coroutines::{Runtime, StackPool};
+//! use std::time::Duration;
+//!
+//! let stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+//! let runtime = Runtime::with_stacks(Box::new(Poll::default()), stacks)?;
+//! let body = |handle: &ch06_coroutines::Handle| {
+//!     // SAFETY: it uses no thread-local.
+//!     let slow = unsafe {
+//!         handle.spawn_coroutine(|handle| {
+//!             handle.sleep(Duration::from_millis(1)); // the thread is free meanwhile
+//!             42
+//!         })
+//!     };
+//!     slow.expect("a stack").join().expect("no panic")
+//! };
+//! // SAFETY: nor does this.
+//! let result = unsafe { runtime.run_coroutine(body) }?;
+//! assert_eq!(result.expect("no panic"), 42);
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! And the same with futures, which need no stacks, and no promise:
+//!
+//! ```
+//! use ch04_select_poll::poll::Poll;
+//! use ch06_coroutines::Runtime;
+//! use std::time::{Duration, Instant};
+//!
+//! let runtime = Runtime::new(Box::new(Poll::default()))?;
+//! let result = runtime.run_future(|handle| async move {
+//!     handle.spawn_future(async { println!("meanwhile") });
+//!     handle.sleep_until(Instant::now() + Duration::from_millis(1)).await;
+//!     42
+//! })?;
+//! assert_eq!(result.expect("no panic"), 42);
+//! # std::io::Result::Ok(())
+//! ```
+
+use super::future::{Sleep, sleep};
+use super::reactor::{Descriptor, Reactor};
+use super::remote::Inbox;
+use super::scheduler::{OnExit, Scheduler, Task};
+use super::waker::Woken;
+use crate::stack::StackPool;
+use ch03_nonblocking::poller::{Interest, Poller, Token};
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::ops::Deref;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The tasks, descriptors and timers of one thread. They end with it: a coroutine that is
+/// still suspended is unwound, a future is dropped.
+pub struct Runtime {
+    handle: Handle,
+}
+
+impl Runtime {
+    /// Creates a runtime for futures.
+    ///
+    /// # Errors
+    ///
+    /// The poller's; or there are no descriptors left for a pipe.
+    pub fn new(poller: Box<dyn Poller>) -> io::Result<Runtime> {
+        Runtime::with_inbox(poller, Arc::new(Inbox::new()?), None)
+    }
+
+    /// Creates a runtime for coroutines and futures.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Runtime::new).
+    pub fn with_stacks(
+        poller: Box<dyn Poller>,
+        stacks: StackPool,
+    ) -> io::Result<Runtime> {
+        Runtime::with_inbox(poller, Arc::new(Inbox::new()?), Some(stacks))
+    }
+
+    /// Creates a runtime on an inbox that was made before, by another thread.
+    pub(crate) fn with_inbox(
+        poller: Box<dyn Poller>,
+        inbox: Arc<Inbox>,
+        stacks: Option<StackPool>,
+    ) -> io::Result<Runtime> {
+        Ok(Runtime { handle: Handle(Reactor::new(poller, inbox, stacks)?) })
+    }
+
+    /// Runs a first coroutine, and all tasks that are spawned, until the first has ended.
+    /// Returns its value, or what it has panicked with.
+    ///
+    /// # Errors
+    ///
+    /// The poller's; no stack is to be had; or every task waits, and nothing is left that
+    /// could wake one.
+    ///
+    /// # Safety
+    ///
+    /// As [`Handle::spawn_coroutine`].
+    #[allow(unsafe_code)]
+    pub unsafe fn run_coroutine<T: 'static>(
+        self,
+        first: impl FnOnce(&Handle) -> T + 'static,
+    ) -> io::Result<thread::Result<T>> {
+        // SAFETY: by the caller's promise.
+        let first = unsafe { self.handle.spawn_coroutine(first) }?;
+        self.run(&first.packet)
+    }
+
+    /// Polls a first future, and runs all tasks that are spawned, until the first is ready.
+    /// Returns its value, or what it has panicked with.
+    ///
+    /// # Errors
+    ///
+    /// The poller's; or every task waits, and nothing is left that could wake one.
+    pub fn run_future<T: 'static, F: Future<Output = T> + 'static>(
+        self,
+        first: impl FnOnce(Handle) -> F,
+    ) -> io::Result<thread::Result<T>> {
+        let packet = Packet::new();
+        let (result, first) = (packet.clone(), first(self.handle.clone()));
+        let first = Box::pin(async move { result.put(first.await) });
+        let task = self.handle.add(Task::Future(first), 0, Some(packet.clone()));
+        self.handle.enqueue(task);
+        self.run(&packet)
+    }
+
+    fn run<T>(&self, first: &Packet<T>) -> io::Result<thread::Result<T>> {
+        let reactor = &self.handle.0;
+        let has_ended = || first.has_ended();
+        reactor.scheduler.run(&has_ended, &mut |timeout| reactor.wait(timeout))?;
+        Ok(first.take().unwrap_or_else(|| unreachable!("it has ended")))
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.handle.end();
+    }
+}
+
+/// A runtime, as its tasks see it: what they ask of the [`Scheduler`], and what follows here.
+#[derive(Clone)]
+pub struct Handle(Rc<Reactor>);
+
+impl Deref for Handle {
+    type Target = Scheduler;
+
+    fn deref(&self) -> &Scheduler {
+        &self.0.scheduler
+    }
+}
+
+impl Handle {
+    // ANCHOR: spawn
+    /// Spawns a coroutine, at the end of the run queue.
+    ///
+    /// # Errors
+    ///
+    /// No stack is to be had, or the runtime has ended.
+    ///
+    /// # Safety
+    ///
+    /// The body, and whatever it calls, suspends in no initializer and in no destructor of a
+    /// thread-local variable: the first part of the contract of
+    /// [`Coroutine::new`](crate::Coroutine::new). The runtime keeps the second part, as none
+    /// of its coroutines outlives it.
+    #[allow(unsafe_code)]
+    pub unsafe fn spawn_coroutine<T: 'static>(
+        &self,
+        body: impl FnOnce(&Handle) -> T + 'static,
+    ) -> io::Result<Join<T>> {
+        let packet = Packet::new();
+        let (handle, result) = (self.clone(), packet.clone());
+        let body = move || result.put(body(&handle));
+        let (stack, on_exit): (_, Rc<dyn OnExit>) = (self.take_stack()?, packet.clone());
+        // SAFETY: by the caller's promise.
+        let task = unsafe { self.add_coroutine(stack, 0, body, Some(on_exit)) };
+        self.enqueue(task);
+        Ok(Join { task, packet, reactor: self.0.clone() })
+    }
+
+    /// Spawns a future, at the end of the run queue. If the runtime has ended, the future is
+    /// dropped.
+    pub fn spawn_future(&self, future: impl Future<Output = ()> + 'static) {
+        if !self.is_over() {
+            self.enqueue(self.add(Task::Future(Box::pin(future)), 0, None));
+        }
+    }
+    // ANCHOR_END: spawn
+
+    /// Registers a descriptor, which must be non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// The poller's; the descriptor is returned with it.
+    pub fn register<F: AsFd>(
+        &self,
+        fd: F,
+        interest: Interest,
+    ) -> Result<Descriptor<F>, (F, io::Error)> {
+        Descriptor::new(fd, interest, &self.0)
+    }
+
+    /// Parks the running coroutine for `time`.
+    ///
+    /// # Panics
+    ///
+    /// As [`park`](Scheduler::park).
+    pub fn sleep(&self, time: Duration) {
+        // The round may have begun a while ago.
+        let until = Instant::now() + time;
+        while self.now() < until && self.park(Some(until)) == Woken::Notified {}
+    }
+
+    /// Returns a future that is ready when this time has come.
+    pub fn sleep_until(&self, at: Instant) -> Sleep<'_> {
+        sleep(self, at)
+    }
+
+    /// Returns a waker of the running task, for any thread and any time. After the task's
+    /// end, or the runtime's, it does nothing.
+    ///
+    /// # Panics
+    ///
+    /// Outside a task of this runtime.
+    pub fn waker(&self) -> Waker {
+        match self.current() {
+            Some(task) => self.waker_of(task),
+            None if self.is_over() => Waker::noop().clone(), // in a destructor
+            None => panic!("only a task can be woken"),
+        }
+    }
+
+    /// Wakes every task that waits to read or for an end, and activates every idle
+    /// connection, for each to see what has changed.
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+/// A task's result, and what waits for it.
+struct Packet<T> {
+    result: Cell<Option<thread::Result<T>>>,
+    has_ended: Cell<bool>,
+    waiter: Cell<Option<Token>>,
+}
+
+impl<T> Packet<T> {
+    fn new() -> Rc<Packet<T>> {
+        Rc::new(Packet {
+            result: Cell::new(None),
+            has_ended: Cell::new(false),
+            waiter: Cell::new(None),
+        })
+    }
+
+    /// Stores what the task returns.
+    fn put(&self, value: T) {
+        self.result.set(Some(Ok(value)));
+    }
+
+    fn has_ended(&self) -> bool {
+        self.has_ended.get()
+    }
+
+    /// Takes the result, if the task has ended.
+    fn take(&self) -> Option<thread::Result<T>> {
+        match self.result.take() {
+            None if self.has_ended.get() => Some(Err(Box::new("it was unwound"))),
+            result => result,
+        }
+    }
+}
+
+impl<T> OnExit for Packet<T> {
+    fn exited(&self, how: thread::Result<()>) -> Option<Token> {
+        if let Err(panic) = how {
+            self.result.set(Some(Err(panic)));
+        }
+        self.has_ended.set(true);
+        self.waiter.take()
+    }
+}
+
+/// A coroutine whose end can be waited for.
+pub struct Join<T> {
+    task: Token,
+    packet: Rc<Packet<T>>,
+    reactor: Rc<Reactor>,
+}
+
+impl<T> Join<T> {
+    /// Returns the coroutine's token, to wake it by.
+    pub fn task(&self) -> Token {
+        self.task
+    }
+
+    /// Returns whether the coroutine has ended.
+    pub fn has_ended(&self) -> bool {
+        self.packet.has_ended()
+    }
+
+    /// Wakes `task` when the coroutine ends, by returning or by a panic. Only one task is
+    /// woken; a later [`join`](Join::join) takes the place.
+    pub fn wake_at_end(&self, task: Token) {
+        self.packet.waiter.set(Some(task));
+    }
+
+    // ANCHOR: join
+    /// Parks until the coroutine has ended. Returns its value.
+    ///
+    /// # Errors
+    ///
+    /// What it has panicked with; or, as if it had, that the runtime has ended.
+    ///
+    /// # Panics
+    ///
+    /// As [`park`](Scheduler::park).
+    pub fn join(self) -> thread::Result<T> {
+        let scheduler = &self.reactor.scheduler;
+        loop {
+            if let Some(result) = self.packet.take() {
+                return result;
+            }
+            if scheduler.is_over() {
+                return Err(Box::new("the runtime has ended"));
+            }
+            // Nothing can happen between the look and the park: nothing else runs.
+            self.packet.waiter.set(scheduler.current());
+            scheduler.park(None);
+        }
+    }
+    // ANCHOR_END: join
+}

@@ -1,0 +1,598 @@
+//! The scheduler: which task runs next, and how one waits.
+//!
+//! ```text
+//!                 ┌──────────── run queue ◄────────────┬─────────────────┐
+//!                 ▼                                    │ wake            │ yield_now
+//!    spawn ──► run_task ──► resume │ poll ──► park │ Pending             │
+//!                                  │                                     │
+//!                                  ├─────────────────────────────────────┘
+//!                                  └──► ended: a stack is given back, a box is dropped
+//! ```
+//!
+//! A task runs until it parks, yields or ends; nothing takes the thread from it. So between
+//! two of these nothing else happens on the thread, and most of what threads need locks for
+//! needs none here. It knows of no descriptors: how the thread waits is passed to
+//! [`run`](Scheduler::run).
+
+use super::remote::Inbox;
+use super::timers::Timers;
+use super::waker::{Signal, Waiter, Woken};
+use crate::coroutine::{Coroutine, Owner, Resumed, drop_quietly, quietly, suspend_for};
+use crate::stack::{Stack, StackPool};
+use ch01_blocking::server::{trace, unwind};
+use ch03_nonblocking::poller::Token;
+use ch03_nonblocking::table::Table;
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::ptr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, RawWakerVTable, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A future in a box: its place in memory is fixed, and all have the same type.
+pub(crate) type BoxedFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+// ANCHOR: task
+/// What runs.
+pub(crate) enum Task {
+    /// A function on a stack of its own. It is resumed, and parks in the middle.
+    Coroutine(Coroutine),
+    /// A value. It is polled, and returns `Pending` to wait.
+    Future(BoxedFuture),
+}
+
+/// A task, and what the scheduler knows of it.
+struct Entry {
+    /// `None` while it runs.
+    task: Option<Task>,
+    state: State,
+    /// Why it was woken last.
+    woken: Woken,
+    /// The connection that the trace names; 0 for none.
+    number: u64,
+    /// What its wakers share, if it ever needed one.
+    signal: Option<Arc<Signal>>,
+    /// What is notified of its end.
+    on_exit: Option<Rc<dyn OnExit>>,
+}
+
+/// Where a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// On the processor.
+    Running,
+    /// On the processor, and woken since: a future will be polled once more.
+    RunningWoken,
+    /// In the run queue.
+    Queued,
+    /// Waiting to be woken.
+    Parked,
+}
+// ANCHOR_END: task
+
+/// Bytes of a task's place in the table. Its stack or future lies elsewhere.
+pub const TASK: usize = Table::<Entry>::PLACE;
+
+/// Notified of a task's end.
+pub(crate) trait OnExit {
+    /// The task has returned, or panicked. Returns the task that waits for this.
+    fn exited(&self, how: thread::Result<()>) -> Option<Token>;
+}
+
+/// What the thread is to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Run a task.
+    Run(Token),
+    /// Activate the idle connection of this source.
+    Activate(Token),
+}
+
+/// Which task runs.
+#[derive(Clone, Copy, Debug)]
+enum Running {
+    Nothing,
+    Coroutine(Token),
+    /// A future, and the two words of the waker that it is polled with.
+    Future(Token, *const (), *const RawWakerVTable),
+}
+
+/// Gives an idle connection a task, which runs at once.
+pub(crate) type Activate = Rc<dyn Fn(Token) -> Option<Token>>;
+
+/// One thread's tasks. Each cell is borrowed for a moment at a time, and never while a task
+/// runs.
+pub struct Scheduler {
+    tasks: RefCell<Table<Entry>>,
+    queue: RefCell<VecDeque<Turn>>,
+    /// Turns that are left of this round.
+    round: Cell<usize>,
+    timers: RefCell<Timers>,
+    running: Cell<Running>,
+    stacks: RefCell<Option<StackPool>>,
+    activate: RefCell<Option<Activate>>,
+    inbox: Arc<Inbox>,
+    /// When this round began.
+    now: Cell<Instant>,
+    spawned: Cell<u64>,
+    /// The runtime has ended: nothing runs any more but destructors.
+    is_over: Cell<bool>,
+}
+
+impl Scheduler {
+    pub(crate) fn new(stacks: Option<StackPool>, inbox: Arc<Inbox>) -> Scheduler {
+        let now = Instant::now();
+        Scheduler {
+            tasks: RefCell::default(),
+            queue: RefCell::default(),
+            round: Cell::new(0),
+            timers: RefCell::new(Timers::new(now)),
+            running: Cell::new(Running::Nothing),
+            stacks: RefCell::new(stacks),
+            activate: RefCell::default(),
+            inbox,
+            now: Cell::new(now),
+            spawned: Cell::new(0),
+            is_over: Cell::new(false),
+        }
+    }
+
+    // ANCHOR: run
+    /// Runs tasks until `has_ended`. Between two rounds, `wait` waits at most so long for
+    /// something to happen; this is the only place where the thread waits.
+    ///
+    /// # Errors
+    ///
+    /// Those of `wait`.
+    pub(crate) fn run(
+        &self,
+        has_ended: &dyn Fn() -> bool,
+        wait: &mut dyn FnMut(Option<Duration>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut late = Vec::new();
+        loop {
+            self.begin_round();
+            while let Some(turn) = self.next_turn() {
+                match turn {
+                    Turn::Run(task) => self.run_task(task),
+                    Turn::Activate(source) => self.activate(source),
+                }
+                if has_ended() {
+                    return Ok(());
+                }
+            }
+            wait(self.timeout())?;
+            self.inbox.claim_wakeup(); // it does not sleep any more
+            self.now.set(Instant::now());
+            self.timers.borrow_mut().expire(self.now.get(), &mut late);
+            late.drain(..).for_each(|waiter| self.notify(waiter, Woken::TimedOut));
+        }
+    }
+    // ANCHOR_END: run
+
+    // ANCHOR: round
+    /// Begins a round: every turn that is queued now is taken. What is queued meanwhile, if
+    /// only by itself, waits for the next round, and before that the poller is context. So no
+    /// task keeps the thread from the others.
+    fn begin_round(&self) {
+        self.take_wakeups();
+        self.round.set(self.queue.borrow().len());
+    }
+
+    /// Returns the next turn of this round.
+    fn next_turn(&self) -> Option<Turn> {
+        self.round.set(self.round.get().checked_sub(1)?);
+        self.queue.borrow_mut().pop_front()
+    }
+    // ANCHOR_END: round
+
+    fn take_wakeups(&self) {
+        self.inbox.take(|task| self.wake(task));
+    }
+
+    /// Returns how long the thread may wait: not at all if a task is queued, forever if no
+    /// timer is set.
+    fn timeout(&self) -> Option<Duration> {
+        self.inbox.announce_sleep();
+        self.take_wakeups(); // after that
+        self.timers.borrow_mut().end_round();
+        if !self.queue.borrow().is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let next = self.timers.borrow().next()?;
+        Some(next.saturating_duration_since(self.now.get()))
+    }
+
+    // ANCHOR: run_task
+    /// Gives a task its turn: until it parks, yields or ends.
+    fn run_task(&self, token: Token) {
+        let mut tasks = self.tasks.borrow_mut();
+        let Some(entry) = tasks.get_mut(token) else { return };
+        let (State::Queued, Some(task)) = (entry.state, entry.task.take()) else {
+            return;
+        };
+        entry.state = State::Running;
+        trace::set_connection(entry.number);
+        if let Some(signal) = &entry.signal {
+            signal.clear(); // before it runs
+        }
+        drop(tasks); // what runs now may use the scheduler
+        let outcome = match task {
+            Task::Coroutine(coroutine) => self.resume(token, coroutine),
+            Task::Future(future) => self.poll(token, future),
+        };
+        self.running.set(Running::Nothing);
+        match outcome {
+            ControlFlow::Continue(task) => self.put_back(token, task),
+            ControlFlow::Break(how) => {
+                let entry = self.tasks.borrow_mut().remove(token);
+                self.exited(entry.and_then(|entry| entry.on_exit), how);
+            }
+        }
+    }
+    // ANCHOR_END: run_task
+
+    // ANCHOR: resume
+    /// Resumes a coroutine. It comes back when it has suspended itself, by `park` or
+    /// `yield_now`, or has ended; then its stack is the next one's.
+    fn resume(&self, token: Token, mut coroutine: Coroutine) -> Outcome {
+        self.running.set(Running::Coroutine(token));
+        let how = match coroutine.resume_as(Owner::scheduler(self)) {
+            Resumed::Suspended => {
+                return ControlFlow::Continue(Task::Coroutine(coroutine));
+            }
+            Resumed::Finished => Ok(()),
+            Resumed::Panicked(panic) => Err(panic), // it has cost this task, and no other
+        };
+        self.give_back(coroutine);
+        ControlFlow::Break(how)
+    }
+    // ANCHOR_END: resume
+
+    // ANCHOR: poll
+    /// Polls a future. It comes back when `poll` has returned, and the future has kept its
+    /// waker if that was `Pending`; when it has ended, its box is freed.
+    fn poll(&self, token: Token, mut future: BoxedFuture) -> Outcome {
+        let waker = Waker::from(self.signal(token));
+        self.running.set(Running::Future(token, waker.data(), waker.vtable()));
+        let context = &mut Context::from_waker(&waker);
+        let how = match unwind::catch(|| future.as_mut().poll(context)) {
+            Ok(Poll::Pending) => return ControlFlow::Continue(Task::Future(future)),
+            Ok(Poll::Ready(())) => Ok(()),
+            Err(panic) => Err(panic), // it has cost this task, and no other
+        };
+        drop_quietly(future);
+        ControlFlow::Break(how)
+    }
+    // ANCHOR_END: poll
+
+    /// Puts a task that waits back into its place, or into the run queue if it was woken
+    /// while it ran.
+    fn put_back(&self, token: Token, task: Task) {
+        let mut tasks = self.tasks.borrow_mut();
+        let Some(entry) = tasks.get_mut(token) else { return };
+        entry.task = Some(task);
+        match entry.state {
+            State::Running => entry.state = State::Parked,
+            State::RunningWoken => {
+                entry.state = State::Queued;
+                self.queue.borrow_mut().push_back(Turn::Run(token));
+            }
+            State::Queued | State::Parked => {} // a coroutine has chosen
+        }
+    }
+
+    /// Notifies what waits for a task's end.
+    fn exited(&self, on_exit: Option<Rc<dyn OnExit>>, how: thread::Result<()>) {
+        let Some(on_exit) = on_exit else { return drop_quietly(how) };
+        let waiter = on_exit.exited(how);
+        drop_quietly(on_exit); // and its result, if nothing will read it
+        if let Some(waiter) = waiter {
+            self.wake(waiter);
+        }
+    }
+
+    // ANCHOR: park
+    /// Suspends the running coroutine until [`wake`](Scheduler::wake) is called for it, or
+    /// `due` has passed, or for no reason. After the runtime's end, in a destructor, it
+    /// returns [`Woken::TimedOut`] at once; a loop around it asks whether it
+    /// [`is_over`](Scheduler::is_over).
+    ///
+    /// # Panics
+    ///
+    /// Outside a coroutine of this runtime, or in one that something else has resumed.
+    pub fn park(&self, due: Option<Instant>) -> Woken {
+        if self.is_over.get() {
+            return Woken::TimedOut;
+        }
+        let me = self.running_coroutine();
+        let timer = due.map(|due| self.timers().set(Waiter::Task(me), due));
+        let _timer = OnDrop(|| {
+            if let Some(timer) = timer {
+                self.clear_timer(timer); // or it has expired
+            }
+        });
+        self.suspend(me, State::Parked);
+        self.tasks.borrow_mut().get_mut(me).map_or(Woken::Notified, |entry| entry.woken)
+    }
+
+    // ANCHOR_END: park
+
+    // ANCHOR: wake
+    /// Wakes a task that is parked: puts it into the run queue. A coroutine that runs need
+    /// not be woken, since it looks before it parks; a future that runs is polled once more.
+    pub fn wake(&self, token: Token) {
+        self.wake_for(token, Woken::Notified);
+    }
+
+    fn wake_for(&self, token: Token, why: Woken) {
+        let mut tasks = self.tasks.borrow_mut();
+        let Some(entry) = tasks.get_mut(token) else { return };
+        match entry.state {
+            State::Parked => {
+                (entry.state, entry.woken) = (State::Queued, why);
+                self.queue.borrow_mut().push_back(Turn::Run(token));
+            }
+            State::Running => entry.state = State::RunningWoken,
+            State::RunningWoken | State::Queued => {}
+        }
+    }
+    // ANCHOR_END: wake
+
+    /// Suspends the running coroutine, and lets all queued tasks run first. (A future awaits
+    /// [`yield_now`](super::yield_now).)
+    ///
+    /// # Panics
+    ///
+    /// As [`park`](Scheduler::park).
+    pub fn yield_now(&self) {
+        if self.is_over.get() {
+            return;
+        }
+        let me = self.running_coroutine();
+        self.queue.borrow_mut().push_back(Turn::Run(me));
+        self.suspend(me, State::Queued);
+    }
+
+    fn suspend(&self, me: Token, state: State) {
+        self.set_state(me, state);
+        if suspend_for(Owner::scheduler(self)).is_err() {
+            // It was not this scheduler that has resumed it, and would not be again.
+            self.set_state(me, State::Running);
+            self.queue.borrow_mut().retain(|&turn| turn != Turn::Run(me));
+            panic!("a coroutine can wait only in the runtime that runs it");
+        }
+    }
+
+    fn set_state(&self, task: Token, state: State) {
+        if let Some(entry) = self.tasks.borrow_mut().get_mut(task) {
+            entry.state = state;
+        }
+    }
+
+    fn running_coroutine(&self) -> Token {
+        match self.running.get() {
+            Running::Coroutine(me) => me,
+            Running::Nothing | Running::Future(..) => {
+                panic!("a coroutine can wait only in the runtime that runs it")
+            }
+        }
+    }
+
+    /// Returns the task that runs.
+    pub fn current(&self) -> Option<Token> {
+        match self.running.get() {
+            Running::Nothing => None,
+            Running::Coroutine(task) | Running::Future(task, ..) => Some(task),
+        }
+    }
+
+    /// Returns what to notify where a future waits: the running task, if it is polled with
+    /// this runtime's own waker, as nearly always; otherwise the waker that it was given.
+    pub(crate) fn waiter(&self, waker: &Waker) -> Waiter {
+        match self.running.get() {
+            Running::Future(task, data, vtable)
+                if waker.data() == data && ptr::eq(waker.vtable(), vtable) =>
+            {
+                Waiter::Task(task)
+            }
+            _ => Waiter::Waker(Box::new(waker.clone())),
+        }
+    }
+
+    /// Notifies whatever waits. To be called where nothing is borrowed.
+    pub(crate) fn notify(&self, waiter: Waiter, why: Woken) {
+        match waiter {
+            Waiter::Task(task) => self.wake_for(task, why),
+            Waiter::Idle(source) => self.queue_idle(source),
+            Waiter::Waker(waker) => quietly(|| waker.wake()),
+        }
+    }
+
+    /// Queues an idle connection, to be activated.
+    pub(crate) fn queue_idle(&self, source: Token) {
+        self.queue.borrow_mut().push_back(Turn::Activate(source));
+    }
+
+    /// Gives an idle connection a task, and the task its first turn.
+    fn activate(&self, source: Token) {
+        let activate = self.activate.borrow().clone();
+        if let Some(task) = activate.and_then(|activate| activate(source)) {
+            self.run_task(task);
+        }
+    }
+
+    /// Says how idle connections are given their tasks.
+    pub(crate) fn on_activate(&self, activate: Activate) {
+        self.activate.replace(Some(activate));
+    }
+
+    pub(crate) fn timers(&self) -> RefMut<'_, Timers> {
+        self.timers.borrow_mut()
+    }
+
+    /// Clears a timer, if it has not expired.
+    pub(crate) fn clear_timer(&self, timer: Token) {
+        let waiter = self.timers.borrow_mut().clear(timer);
+        drop(waiter); // a waker's destructor is foreign code
+    }
+
+    /// Returns the number of timers that are set.
+    pub fn timers_set(&self) -> usize {
+        self.timers.borrow().len()
+    }
+
+    /// Returns the number of tasks.
+    pub fn tasks(&self) -> usize {
+        self.tasks.borrow().len()
+    }
+
+    /// Returns when this round began: the time, to within the turns of this round.
+    pub fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    /// Returns whether the runtime has ended: only destructors run any more.
+    pub fn is_over(&self) -> bool {
+        self.is_over.get()
+    }
+
+    /// Returns what the wakers of a task share.
+    fn signal(&self, task: Token) -> Arc<Signal> {
+        let mut tasks = self.tasks.borrow_mut();
+        let new = || Signal::new(task, self.inbox.clone());
+        match tasks.get_mut(task) {
+            Some(entry) => entry.signal.get_or_insert_with(new).clone(),
+            None => new(), // it has ended, and wakes nothing
+        }
+    }
+
+    /// Returns a waker of a task.
+    pub(crate) fn waker_of(&self, task: Token) -> Waker {
+        Waker::from(self.signal(task))
+    }
+
+    /// Returns whether anything outside of the scheduler holds a waker of a task.
+    pub(crate) fn has_wakers(&self) -> bool {
+        let mut tasks = self.tasks.borrow_mut();
+        tasks.tokens().into_iter().any(|token| {
+            let signal = tasks.get_mut(token).and_then(|entry| entry.signal.as_ref());
+            signal.is_some_and(|signal| Arc::strong_count(signal) > 1)
+        })
+    }
+
+    /// Passes the pool of stacks to `of`, if the runtime has one.
+    pub fn stacks<T>(&self, of: impl FnOnce(&StackPool) -> T) -> Option<T> {
+        self.stacks.borrow().as_ref().map(of)
+    }
+
+    // ANCHOR: spawn
+    /// Takes a stack for a new coroutine.
+    ///
+    /// # Errors
+    ///
+    /// There is none to be had, or the runtime has ended.
+    pub(crate) fn take_stack(&self) -> io::Result<Stack> {
+        if self.is_over.get() {
+            return Err(io::Error::other("the runtime has ended"));
+        }
+        match &mut *self.stacks.borrow_mut() {
+            Some(stacks) => stacks.take(),
+            None => Err(io::Error::other("a runtime without stacks")),
+        }
+    }
+
+    /// Adds a coroutine on a stack that was taken here. It is not in the run queue yet.
+    /// `number` is that of a connection, or 0.
+    ///
+    /// # Safety
+    ///
+    /// The body suspends in no initializer or destructor of a thread-local. (That it ends
+    /// before its thread is the scheduler's part of [`Coroutine::new`]'s contract.)
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn add_coroutine(
+        &self,
+        stack: Stack,
+        number: u64,
+        body: impl FnOnce() + 'static,
+        on_exit: Option<Rc<dyn OnExit>>,
+    ) -> Token {
+        self.spawned.update(|count| count + 1);
+        let id = if number > 0 { number } else { self.spawned.get() };
+        // SAFETY: by the caller's promise. `end` drops every coroutine that is left, at the
+        // latest when `Runtime`'s `run` returns or unwinds, and so before the thread ends.
+        let coroutine = unsafe { Coroutine::new(stack, id, body) };
+        self.add(Task::Coroutine(coroutine), number, on_exit)
+    }
+
+    /// Adds a task. It is not in the run queue yet.
+    pub(crate) fn add(
+        &self,
+        task: Task,
+        number: u64,
+        on_exit: Option<Rc<dyn OnExit>>,
+    ) -> Token {
+        self.tasks.borrow_mut().insert(Entry {
+            task: Some(task),
+            state: State::Queued,
+            woken: Woken::Notified,
+            number,
+            signal: None,
+            on_exit,
+        })
+    }
+
+    /// Puts an added task at the end of the run queue.
+    pub(crate) fn enqueue(&self, task: Token) {
+        self.queue.borrow_mut().push_back(Turn::Run(task));
+    }
+    // ANCHOR_END: spawn
+
+    /// Ends a coroutine, if it has not ended by itself, and takes its stack back.
+    fn give_back(&self, coroutine: Coroutine) {
+        let stack = coroutine.into_stack();
+        if let Some(stacks) = &mut *self.stacks.borrow_mut() {
+            stacks.give_back(stack);
+        }
+    }
+
+    // ANCHOR: end
+    /// Ends the tasks that are left. A coroutine is unwound, as by a panic: what lies on its
+    /// stack is dropped in order. A future is dropped, and nothing but destructors runs.
+    pub(crate) fn end(&self) {
+        self.is_over.set(true);
+        let tokens = self.tasks.borrow().tokens();
+        for token in tokens {
+            // Not while anything is borrowed: what is dropped there may use it.
+            let entry = self.tasks.borrow_mut().remove(token);
+            let Some(Entry { task, on_exit, .. }) = entry else { continue };
+            match task {
+                Some(Task::Coroutine(coroutine)) => self.give_back(coroutine),
+                future => drop_quietly(future),
+            }
+            drop_quietly(on_exit);
+        }
+        self.queue.borrow_mut().clear();
+        let activate = self.activate.take();
+        drop_quietly(activate);
+    }
+    // ANCHOR_END: end
+}
+
+/// How a turn ended: the task waits, or it has ended, by returning or by a panic.
+type Outcome = ControlFlow<thread::Result<()>, Task>;
+
+/// Calls a function when it is dropped, also by unwinding.
+pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}

@@ -1,0 +1,200 @@
+//! `async`: chapter 1's code with marks, of which the compiler makes chapter 3's.
+//!
+//! Lay it beside [`coroutine_server`](super::coroutine_server). One task waits for the signal
+//! to stop and accepts, and each connection has one while it is active.
+
+use super::async_serve::{linger, refuse, serve};
+use super::async_stream::AsyncStream;
+use super::stream::ActiveConnection;
+use super::threads::{Share, run_on_threads};
+use super::{AcceptBatch, CloseIdle, Connection, LeasedBuffers, ServerState};
+use crate::runtime::{Either, Handle, Readiness, Runtime, Task, race, yield_now};
+use ch01_blocking::http::HttpError;
+use ch01_blocking::serve::After;
+use ch01_blocking::server::listener::ACCEPT_BACKOFF;
+use ch01_blocking::server::stop::is_readable;
+use ch01_blocking::server::trace::trace;
+use ch01_blocking::{Listener, Options as Common, Site, Stop};
+use ch02_threadpool::options::With;
+use ch03_nonblocking::poller::{Interest, Poller, Token};
+use clap::{Args, value_parser};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// The options of `async`.
+pub type Options = With<Own>;
+
+/// The options that only `async` has.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Futures")]
+pub struct Own {
+    /// Runtimes, a thread each [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+// ANCHOR: run
+/// Serves until `stop`, with a runtime for each thread.
+///
+/// # Errors
+///
+/// A poller's; or there are no descriptors or threads left.
+pub fn run(
+    listener: Listener,
+    site: &Arc<Site>,
+    options: &Options,
+    stop: &Stop,
+) -> io::Result<()> {
+    let Options { common, own: Own { threads } } = options;
+    run_on_threads(listener, *threads, stop, |share| serve_on(share, site, common))
+}
+
+/// Serves until `stop`, on this thread, with this poller.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_one(
+    poller: Box<dyn Poller + Send>,
+    listener: Listener,
+    site: &Arc<Site>,
+    options: &Common,
+    stop: &Stop,
+) -> io::Result<()> {
+    serve_on(Share::new(poller, listener, stop)?, site, options)
+}
+
+fn serve_on(share: Share, site: &Arc<Site>, options: &Common) -> io::Result<()> {
+    let Share { poller, inbox, listener, stop } = share;
+    let main = |handle: Handle| {
+        let (server, close_idle) = ServerState::new(site, options, &handle, make_task);
+        main_task(server, close_idle, listener, stop)
+    };
+    Runtime::with_inbox(poller, inbox, None)?
+        .run_future(main)?
+        .unwrap_or_else(|_| Err(io::Error::other("a task of the server panicked")))
+}
+// ANCHOR_END: run
+
+// ANCHOR: main
+/// The first task: accepts connections, waits for the stop, and lets them finish. When it
+/// ends, every task that is left is dropped.
+async fn main_task(
+    server: Rc<ServerState>,
+    _close_idle: CloseIdle,
+    listener: Listener,
+    stop: OwnedFd,
+) -> io::Result<()> {
+    let handle = &server.handle;
+    {
+        let accepting = pin!(accept(&server, listener));
+        let stopped = pin!(stopped(stop, handle));
+        match race(accepting, stopped).await {
+            Either::First(failed) | Either::Second(failed) => failed?,
+        }
+    } // both are dropped, and the listener with them: the kernel refuses new connections
+    server.begin_drain();
+    let due = Instant::now() + server.timeouts.drain;
+    let all_closed = poll_fn(|_| match server.open.get() {
+        0 => Poll::Ready(()),
+        _ => {
+            server.draining.set(handle.current());
+            Poll::Pending
+        }
+    });
+    if let Either::Second(()) = race(all_closed, handle.sleep_until(due)).await {
+        trace!("stop", "{} connections cut off", server.open.get());
+    }
+    Ok(())
+}
+
+/// Accepts connections until it is dropped.
+async fn accept(server: &Rc<ServerState>, listener: Listener) -> io::Result<()> {
+    let handle = &server.handle;
+    let listener =
+        handle.register(listener, Interest::ACCEPT).map_err(|(_, error)| error)?;
+    listener.get().ready()?;
+    loop {
+        match server.accept_batch(listener.get()) {
+            AcceptBatch::More => yield_now().await, // others have been accepted
+            AcceptBatch::Empty => {
+                listener.would_block(Readiness::Readable);
+                listener.ready(Readiness::Readable).await?;
+            }
+            AcceptBatch::OutOfDescriptors => {
+                // Not a sleep: the poller would go on reporting the backlog.
+                listener
+                    .ready_by(Readiness::Closed, handle.now() + ACCEPT_BACKOFF)
+                    .await?;
+            }
+        }
+    }
+}
+
+/// Ready when the server is to stop.
+async fn stopped(stop: OwnedFd, handle: &Handle) -> io::Result<()> {
+    let stop = handle.register(stop, Interest::READ).map_err(|(_, error)| error)?;
+    while !is_readable(&[stop.get().as_fd()], Some(Duration::ZERO))[0] {
+        stop.would_block(Readiness::Readable);
+        stop.ready(Readiness::Readable).await?;
+    }
+    Ok(())
+}
+// ANCHOR_END: main
+
+// ANCHOR: make_task
+/// Makes a future that serves a connection.
+fn make_task(connection: Connection) -> Option<Token> {
+    let (number, server) = (connection.number.into(), connection.server.clone());
+    let future = handle_connection(AsyncStream(ActiveConnection::new(connection)));
+    trace!("begin", "a future of {} bytes", size_of_val(&future));
+    let task = Task::Future(Box::pin(future));
+    Some(server.handle.add(task, number, None))
+}
+// ANCHOR_END: make_task
+
+// ANCHOR: handle_connection
+/// Serves a connection until it is idle, or ends.
+///
+/// Not an `async fn`: that would keep its argument twice, once as it came and once as the
+/// variable. What a block captures, it keeps in one place.
+#[allow(clippy::manual_async_fn)]
+fn handle_connection(mut stream: AsyncStream) -> impl Future<Output = ()> {
+    async move {
+        let server = stream.0.connection.server.clone();
+        let mut buffers = LeasedBuffers::new(&server.buffers);
+        let after = match stream.0.connection.served {
+            true => serve(&mut stream, &server.site, &mut buffers).await,
+            false => {
+                refuse(HttpError::BUSY, &mut stream, &server.site, &mut buffers).await
+            }
+        };
+        let ended = match after {
+            Ok(After::Linger) => linger(&mut stream, &mut buffers).await,
+            Ok(After::Close) => Ok(()),
+            Ok(After::Idle) => return stream.0.park_idle(true),
+            // Nothing has come: it was activated for nothing.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                return stream.0.park_idle(false);
+            }
+            Err(error) => Err(error),
+        };
+        server.log_close(ended);
+    }
+}
+// ANCHOR_END: handle_connection
+
+/// Returns the bytes of the future that serves a connection, which it has only while it is
+/// active.
+pub fn future_size() -> usize {
+    fn returned<A, F>(_: fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+    returned(handle_connection)
+}

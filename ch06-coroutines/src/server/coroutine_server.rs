@@ -1,0 +1,219 @@
+//! `coroutine`: chapter 1's code, and chapter 5's way to wait.
+//!
+//! Everything here is a coroutine that reads like chapter 1: one accepts, one waits for the
+//! signal to stop, and each connection has one while it is active. They wait by parking, and
+//! one thread runs them all.
+
+use super::stream::{ActiveConnection, ParkingStream};
+use super::threads::{Share, run_on_threads};
+use super::{AcceptBatch, CloseIdle, Connection, LeasedBuffers, ServerState, Work};
+use crate::runtime::{Descriptor, Handle, Readiness, Runtime};
+use crate::stack::StackPool;
+use ch01_blocking::http::HttpError;
+use ch01_blocking::serve;
+use ch01_blocking::serve::{After, linger, refuse};
+use ch01_blocking::server::listener::ACCEPT_BACKOFF;
+use ch01_blocking::server::stop::is_readable;
+use ch01_blocking::server::trace::{self, trace};
+use ch01_blocking::{Listener, Options as Common, Site, Stop};
+use ch02_threadpool::options::With;
+use ch03_nonblocking::poller::{Interest, Poller, Token};
+use clap::{Args, value_parser};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The options of `coroutine`.
+pub type Options = With<Own>;
+
+/// The options that only `coroutine` has.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Coroutines")]
+pub struct Own {
+    /// Runtimes, a thread each [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// A coroutine's stack, in bytes; only pages that are touched cost memory
+    #[arg(long, value_name = "SIZE", default_value_t = StackPool::DEFAULT_SIZE)]
+    stack: usize,
+}
+
+// ANCHOR: run
+/// Serves until `stop`, with a runtime for each thread.
+///
+/// # Errors
+///
+/// A poller's; or there are no descriptors, threads or stacks left.
+pub fn run(
+    listener: Listener,
+    site: &Arc<Site>,
+    options: &Options,
+    stop: &Stop,
+) -> io::Result<()> {
+    let Options { common, own: Own { threads, stack } } = options;
+    run_on_threads(listener, *threads, stop, |share| {
+        serve_on(share, site, common, *stack)
+    })
+}
+
+/// Serves until `stop`, on this thread, with this poller and stacks of this size.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_one(
+    poller: Box<dyn Poller + Send>,
+    listener: Listener,
+    site: &Arc<Site>,
+    options: &Common,
+    stack: usize,
+    stop: &Stop,
+) -> io::Result<()> {
+    serve_on(Share::new(poller, listener, stop)?, site, options, stack)
+}
+
+#[allow(unsafe_code)]
+fn serve_on(
+    share: Share,
+    site: &Arc<Site>,
+    options: &Common,
+    stack: usize,
+) -> io::Result<()> {
+    let Share { poller, inbox, listener, stop } = share;
+    let runtime = Runtime::with_inbox(poller, inbox, Some(StackPool::new(stack)?))?;
+    let (site, options) = (site.clone(), options.clone());
+    let main = move |handle: &Handle| {
+        let (server, close_idle) = ServerState::new(&site, &options, handle, make_task);
+        main_task(&server, close_idle, listener, stop)
+    };
+    // SAFETY: the coroutines of this file suspend in `main_task`, in `accept` and in the calls
+    // of `ParkingStream`, none of which is called from a thread-local's initializer or
+    // destructor. The application is called from all of them, and cannot suspend: it has no
+    // handle, and `suspend` refuses a coroutine of a runtime.
+    unsafe { runtime.run_coroutine(main) }?
+        .unwrap_or_else(|_| Err(io::Error::other("a coroutine of the server panicked")))
+}
+// ANCHOR_END: run
+
+// ANCHOR: main
+/// The first coroutine: has connections accepted, waits for the stop, and lets them finish.
+/// When it ends, every coroutine that is left is unwound.
+#[allow(unsafe_code)]
+fn main_task(
+    server: &Rc<ServerState>,
+    _close_idle: CloseIdle,
+    listener: Listener,
+    stop: OwnedFd,
+) -> io::Result<()> {
+    let handle = &server.handle;
+    let stop = handle.register(stop, Interest::READ).map_err(|(_, error)| error)?;
+    let listener =
+        handle.register(listener, Interest::ACCEPT).map_err(|(_, error)| error)?;
+    let accepting = {
+        let server = server.clone();
+        let accept = move |_: &Handle| accept(&server, &listener); // and closes the listener
+        // SAFETY: see `serve_on`.
+        unsafe { handle.spawn_coroutine(accept) }?
+    };
+    if let Some(me) = handle.current() {
+        accepting.wake_at_end(me); // it ends early only if it has failed
+    }
+    while !is_readable(&[stop.get().as_fd()], Some(Duration::ZERO))[0] {
+        stop.wait(Readiness::Readable, None)?;
+        if accepting.has_ended() {
+            break;
+        }
+    }
+    drop(stop); // it stays readable, and some pollers would report that again and again
+    server.begin_drain();
+    handle.wake(accepting.task());
+    accepting.join().unwrap_or_else(|_| Err(io::Error::other("accepting panicked")))?;
+
+    server.draining.set(handle.current());
+    let deadline = Instant::now() + server.timeouts.drain;
+    while server.open.get() > 0 && handle.now() < deadline {
+        handle.park(Some(deadline));
+    }
+    if server.open.get() > 0 {
+        trace!("stop", "{} connections cut off", server.open.get());
+    }
+    if trace::is_on() {
+        let used = |stacks: &StackPool| (stacks.most_used(), stacks.high_water());
+        let (most, deepest) = handle.stacks(used).unwrap_or_default();
+        trace!("stacks", "{most} in use at most, {deepest} bytes of one touched at most");
+    }
+    Ok(())
+}
+// ANCHOR_END: main
+
+// ANCHOR: accept
+/// Accepts connections until the server stops.
+fn accept(server: &Rc<ServerState>, listener: &Descriptor<Listener>) -> io::Result<()> {
+    let handle = &server.handle;
+    listener.get().ready()?;
+    while !server.site.is_draining() {
+        match server.accept_batch(listener.get()) {
+            AcceptBatch::More => {}
+            AcceptBatch::Empty => drop(listener.wait(Readiness::Readable, None)?),
+            AcceptBatch::OutOfDescriptors => {
+                listener.wait(Readiness::Closed, Some(handle.now() + ACCEPT_BACKOFF))?;
+            }
+        }
+        handle.yield_now(); // many may be waiting, and others have been accepted
+    }
+    Ok(())
+}
+// ANCHOR_END: accept
+
+// ANCHOR: make_task
+/// Makes a coroutine that serves a connection. Without a stack the connection is refused in
+/// one attempt, since a longer answer would have to wait, which is what stacks are for.
+#[allow(unsafe_code)]
+fn make_task(connection: Connection) -> Option<Token> {
+    let number = connection.number.into();
+    trace!("begin", "a coroutine, with a stack");
+    let server = connection.server.clone();
+    let scheduler = &server.handle;
+    let stack = match scheduler.take_stack() {
+        Ok(stack) => stack,
+        Err(error) => {
+            trace!("stack", "none to be had: {error}");
+            connection.refuse_now();
+            return None;
+        }
+    };
+    let body = move || handle_connection(connection);
+    // SAFETY: see `serve_on`.
+    Some(unsafe { scheduler.add_coroutine(stack, number, body, None) })
+}
+// ANCHOR_END: make_task
+
+// ANCHOR: handle_connection
+/// Serves a connection until it is idle, or ends. Lay this beside chapter 1's `attend`: there
+/// a thread goes round and round, here a coroutine ends when it has nothing to do, and
+/// another begins when there is something.
+fn handle_connection(connection: Connection) {
+    let server = connection.server.clone();
+    let served = connection.served;
+    let mut stream = ParkingStream(ActiveConnection::new(connection));
+    let mut buffers = LeasedBuffers::new(&server.buffers);
+    let Work { inbox, outbox } = buffers.work();
+    let after = match served {
+        true => serve(&mut stream, &server.site, inbox, outbox),
+        false => refuse(HttpError::BUSY, &mut stream, &server.site, outbox),
+    };
+    let ended = match after {
+        Ok(After::Idle) => return stream.0.park_idle(true),
+        Ok(After::Linger) => linger(&mut stream, inbox),
+        Ok(After::Close) => Ok(()),
+        // Nothing has come: it was activated for nothing.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            return stream.0.park_idle(false);
+        }
+        Err(error) => Err(error),
+    };
+    server.log_close(ended);
+}
+// ANCHOR_END: handle_connection

@@ -1,0 +1,423 @@
+//! An active connection: what can be moved now, and until when to wait. And the stream on
+//! which chapter 1's `serve` runs: where [`Blocking`](ch01_blocking::stream::Blocking) blocks
+//! its thread, [`ParkingStream`] parks its coroutine. `serve` does not notice.
+
+use super::Connection;
+use crate::runtime::{Readiness, Woken};
+use ch01_blocking::deadlines::{Describe, Progress, Wait};
+use ch01_blocking::http::{BodyStream, Inbox, NextPiece};
+use ch01_blocking::server::trace::trace;
+use ch01_blocking::stream::{Stream, Transport};
+use ch03_nonblocking::socket::{SHARE, Share, Socket, Turn};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::mem::discriminant;
+use std::time::{Duration, Instant};
+
+/// A connection that has a task. Nothing here waits; both servers use it.
+pub(crate) struct ActiveConnection {
+    pub(super) connection: Connection,
+    wait: Wait,
+    /// When that wait began.
+    began: Instant,
+    /// Whether the client takes what it is sent.
+    progress: Progress,
+    /// When to check that next, if there was no room to write.
+    next_check: Option<Instant>,
+    /// What may be moved before it is the other tasks' turn.
+    budget: Share,
+    /// The client has finished sending, and was context whether it still listens.
+    peer_half_closed: bool,
+}
+
+/// What came of an attempt to read.
+pub(crate) enum ReadAttempt {
+    /// This many bytes; 0 means that no more will come.
+    Received(usize),
+    /// Nothing yet: wait, at most until then.
+    Wait(Instant),
+}
+
+impl ActiveConnection {
+    pub(super) fn new(connection: Connection) -> ActiveConnection {
+        ActiveConnection {
+            began: connection.server.handle.now(),
+            connection,
+            wait: Wait::Idle,
+            progress: Progress::default(),
+            next_check: None,
+            budget: Share::new(SHARE),
+            peer_half_closed: false,
+        }
+    }
+
+    /// Leaves the connection in the slab of idle connections.
+    pub(super) fn park_idle(self, served_one: bool) {
+        self.connection.park_idle(served_one);
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.connection.server.handle.now()
+    }
+
+    /// Returns whether it has moved its share, and it is the other tasks' turn.
+    pub(super) fn is_over_budget(&self) -> bool {
+        self.budget.is_used_up()
+    }
+
+    /// Renews its share: the other tasks have had their turns.
+    pub(super) fn renew_budget(&mut self) {
+        self.budget = Share::new(SHARE);
+    }
+
+    /// Sets what the next [`try_fill`](ActiveConnection::try_fill) waits for.
+    pub(super) fn deadline(&mut self, wait: Wait) {
+        self.all_sent();
+        if discriminant(&wait) != discriminant(&self.wait) && wait != Wait::Idle {
+            self.began = Instant::now();
+        }
+        self.wait = wait;
+    }
+
+    /// Returns whether it may not even begin to wait: it is between requests, and late.
+    pub(super) fn is_late(&mut self) -> bool {
+        self.all_sent();
+        self.wait == Wait::Idle && !self.connection.may_be_idle()
+    }
+
+    // ANCHOR: try_fill
+    /// Reads, if there may be something to read. A connection that is late reads all the
+    /// same: if the application kept the thread, bytes may have come that were not reported
+    /// yet.
+    pub(super) fn try_fill(
+        &mut self,
+        inbox: &mut Inbox,
+        late: bool,
+    ) -> io::Result<ReadAttempt> {
+        if late || self.connection.socket.is(Readiness::Readable) {
+            match self.receive(inbox) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                received => return received.map(ReadAttempt::Received),
+            }
+        }
+        if self.wait == Wait::Idle {
+            return self.nothing_yet();
+        }
+        if late {
+            trace!("timeout", "{}", Describe(self.wait, Duration::ZERO));
+            return Err(ErrorKind::TimedOut.into());
+        }
+        inbox.shrink();
+        let due = self.connection.server.timeouts.due(self.wait, self.began);
+        let within = due.saturating_duration_since(self.now().max(self.began));
+        trace!("park", "{}", Describe(self.wait, within));
+        Ok(ReadAttempt::Wait(due))
+    }
+    // ANCHOR_END: try_fill
+
+    // ANCHOR: receive
+    /// Reads by way of the thread's scratch buffer, so that a connection that waits holds no
+    /// empty buffer.
+    fn receive(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
+        let Connection { socket: descriptor, server, .. } = &mut self.connection;
+        let scratch = &mut *server.buffers.scratch.borrow_mut();
+        let space = scratch.len().min(inbox.room());
+        let socket = &mut descriptor.get_mut().0;
+        match self.budget.take(|_| again(|| socket.read(&mut scratch[..space]))) {
+            Ok(n) => {
+                trace!("read", "{}", amount(n));
+                if n < space {
+                    descriptor.read_short();
+                }
+                inbox.receive(&scratch[..n]);
+                Ok(n)
+            }
+            Err(error) => {
+                if error.kind() == ErrorKind::WouldBlock {
+                    descriptor.would_block(Readiness::Readable);
+                }
+                Err(error)
+            }
+        }
+    }
+    // ANCHOR_END: receive
+
+    /// Nothing has come between requests. No task waits for that: the connection becomes
+    /// idle ([`ErrorKind::WouldBlock`]), or is closed.
+    fn nothing_yet(&self) -> io::Result<ReadAttempt> {
+        let Connection { server, late, .. } = &self.connection;
+        match () {
+            // As if the client had closed: what it has sent before is answered.
+            () if server.site.is_draining() => Ok(ReadAttempt::Received(0)),
+            () if *late => {
+                trace!("timeout", "{}", Describe(self.wait, Duration::ZERO));
+                Err(ErrorKind::TimedOut.into())
+            }
+            () => Err(ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn write_with(
+        &mut self,
+        write: impl FnOnce(&mut Turn<'_, Socket>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let socket = &mut self.connection.socket;
+        if !socket.is(Readiness::Writable) {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let wrote = write(&mut Turn(socket.get_mut(), &mut self.budget));
+        match &wrote {
+            // Or it is over its budget.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if !self.budget.is_used_up() {
+                    socket.would_block(Readiness::Writable);
+                }
+            }
+            wrote => self.progress.wrote(*wrote.as_ref().unwrap_or(&0)),
+        }
+        wrote
+    }
+
+    // ANCHOR: room
+    /// Returns when to check whether the client takes what it is sent, now that there is no
+    /// room to write.
+    pub(super) fn next_check(&mut self) -> Instant {
+        let within = self.connection.server.timeouts.look();
+        if self.next_check.is_none() {
+            let unacked = self.unacked_bytes();
+            self.progress.begin(|| unacked);
+        }
+        trace!("park", "{}", Describe(Wait::Write, within));
+        *self.next_check.get_or_insert_with(|| Instant::now() + within)
+    }
+
+    /// Checks whether the client takes what it is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TimedOut`] if it has taken too little for too long.
+    pub(super) fn check_progress(&mut self) -> io::Result<()> {
+        if !self.progress.is_enough(self.unacked_bytes()) {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.next_check = None;
+        Ok(())
+    }
+    // ANCHOR_END: room
+
+    // ANCHOR: leaving
+    /// Returns what to wait for to notice that a client leaves which only listens; `None` if
+    /// it has finished sending just now. It may still listen; so it is to be sent something,
+    /// and if it has closed its socket, its kernel answers with a reset.
+    pub(super) fn until_it_leaves(&mut self) -> io::Result<Option<Readiness>> {
+        let socket = &mut self.connection.socket;
+        if socket.is(Readiness::Closed) {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        if !socket.is(Readiness::Readable) {
+            return Ok(Some(Readiness::Readable));
+        }
+        match socket.get().0.peek(&mut [0]) {
+            Ok(0) if !self.peer_half_closed => {
+                self.peer_half_closed = true;
+                Ok(None)
+            }
+            Ok(_) => Ok(Some(Readiness::Closed)), // its next request can wait
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                socket.would_block(Readiness::Readable);
+                Ok(Some(Readiness::Readable))
+            }
+            Err(error) => Err(error),
+        }
+    }
+    // ANCHOR_END: leaving
+
+    /// Notes that everything was sent: there is no progress to check any more.
+    pub(super) fn all_sent(&mut self) {
+        if self.next_check.take().is_some() {
+            self.progress = Progress::default();
+        }
+    }
+}
+
+/// Moves what can be moved now. Fails with [`ErrorKind::WouldBlock`] where it would block, or
+/// is over its budget.
+impl Transport for ActiveConnection {
+    fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
+        self.receive(inbox)
+    }
+
+    fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
+        self.write_with(|turn| turn.send_file(file, at, len))
+    }
+
+    /// The caller waits for this, too.
+    fn more(&mut self, _: &mut dyn BodyStream, _: &mut Vec<u8>) -> io::Result<()> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.all_sent();
+        self.connection.socket.get_mut().shutdown_write()
+    }
+
+    fn unacked_bytes(&self) -> usize {
+        self.connection.socket.get().unacked_bytes()
+    }
+}
+
+impl Write for ActiveConnection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_with(|turn| turn.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A stream whose every call may park the running coroutine.
+pub(crate) struct ParkingStream(pub(super) ActiveConnection);
+
+impl ParkingStream {
+    fn yield_if_over_budget(&mut self) {
+        if self.0.is_over_budget() {
+            self.0.connection.server.handle.yield_now();
+            self.0.renew_budget();
+        }
+    }
+
+    // ANCHOR: write
+    /// Writes until the client has taken some, or has taken too little for too long.
+    fn write_with(
+        &mut self,
+        mut write: impl FnMut(&mut ActiveConnection) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            self.yield_if_over_budget();
+            match write(&mut self.0) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                wrote => return wrote,
+            }
+            let next_check = self.0.next_check();
+            if self.park(Readiness::Writable, next_check)? == Woken::TimedOut {
+                self.0.check_progress()?;
+            }
+        }
+    }
+    // ANCHOR_END: write
+
+    fn park(&self, until: Readiness, due: Instant) -> io::Result<Woken> {
+        let woken = self.0.connection.socket.wait(until, Some(due))?;
+        match woken {
+            Woken::Notified => trace!("resume", "woken"),
+            Woken::TimedOut => trace!("resume", "its time is over"),
+        }
+        Ok(woken)
+    }
+}
+
+impl Transport for ParkingStream {
+    // ANCHOR: fill
+    fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
+        let mut late = self.0.is_late();
+        loop {
+            self.yield_if_over_budget();
+            match self.0.try_fill(inbox, late)? {
+                ReadAttempt::Received(n) => return Ok(n),
+                ReadAttempt::Wait(due) => {
+                    late = self.park(Readiness::Readable, due)? == Woken::TimedOut;
+                }
+            }
+        }
+    }
+    // ANCHOR_END: fill
+
+    fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
+        self.write_with(|connection| connection.send_file(file, at, len))
+    }
+
+    // ANCHOR: more
+    fn more(
+        &mut self,
+        source: &mut dyn BodyStream,
+        content: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        self.0.all_sent();
+        let server = self.0.connection.server.clone();
+        let waker = server.handle.waker();
+        let quiet = source.heartbeat_interval();
+        let due = self.0.now() + quiet;
+        while !server.site.is_draining() {
+            // Between this answer and the park nothing else runs on this thread, and the
+            // waker's wake-up is taken by the scheduler: it cannot come too early.
+            if source.more(&waker, content) != NextPiece::Pending {
+                return Ok(());
+            }
+            let Some(until) = self.0.until_it_leaves()? else { break };
+            trace!("park", "for more to send, {:.1} s at most", quiet.as_secs_f64());
+            if self.park(until, due)? == Woken::TimedOut {
+                break;
+            }
+        }
+        if !server.site.is_draining() {
+            content.extend_from_slice(source.heartbeat());
+        }
+        Ok(())
+    }
+    // ANCHOR_END: more
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.0.shutdown_write()
+    }
+
+    fn unacked_bytes(&self) -> usize {
+        self.0.unacked_bytes()
+    }
+}
+
+impl Stream for ParkingStream {
+    fn deadline(&mut self, wait: Wait) {
+        self.0.deadline(wait);
+    }
+
+    // ANCHOR: sleep
+    fn sleep(&mut self, time: Duration) -> io::Result<()> {
+        self.0.all_sent();
+        trace!("park", "{} ms, and only this coroutine", time.as_millis());
+        let until = Instant::now() + time; // the round may have begun a while ago
+        while self.0.now() < until {
+            // Before the first wait, too: it may have been reported with the request.
+            if self.0.connection.socket.is(Readiness::Closed) {
+                return Err(ErrorKind::ConnectionReset.into());
+            }
+            self.park(Readiness::Closed, until)?;
+        }
+        Ok(())
+    }
+    // ANCHOR_END: sleep
+}
+
+impl Write for ParkingStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_with(|connection| connection.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Calls again if a signal interrupted the call.
+fn again(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+fn amount(n: usize) -> String {
+    if n > 0 { format!("{n} bytes") } else { "the end".into() }
+}

@@ -1,0 +1,228 @@
+//! Stacks for coroutines: reserved many at once, guarded, and reused.
+//!
+//! ```text
+//!   a region:  ║ guard │ stack ║ guard │ stack ║ guard │ stack ║ …
+//!                        ◄── grows downwards, into its guard
+//! ```
+//!
+//! A region is address space and nothing else. A page of it becomes memory when it is first
+//! touched, so a large stack costs no more than what is used of it. Below each stack lies a
+//! guard of at least [`GUARD`] bytes: a coroutine that overflows its stack faults there
+//! before it reaches the next stack.
+//!
+//! Compiled Rust touches every page of a large frame in order (it is *stack-probed*), so one
+//! page would be guard enough for it. C code is not: a C function with a frame larger than
+//! the guard can step over it. glibc's resolver, for one, has frames of several pages.
+
+mod overflow;
+mod region;
+
+pub use region::{GUARD, Guard, Stack};
+
+use crate::context::processor::SUPPORTED;
+use region::Region;
+use std::io;
+use std::mem;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Stacks in the first region. Each further region has twice as many as the one before.
+const FIRST: usize = 64;
+
+/// A pool of stacks of one size, for one thread.
+#[derive(Debug)]
+pub struct StackPool {
+    size: usize,
+    guard: Guard,
+    id: u32,
+    regions: Vec<Region>,
+    /// Returned stacks that keep the pages they have touched; the last one first.
+    warm: Vec<Stack>,
+    /// Returned stacks whose pages went back to the system.
+    cold: Vec<Stack>,
+    /// Stacks that were taken and not given back.
+    outstanding: usize,
+    /// The deepest use of any stack that is cold now.
+    deepest: usize,
+}
+
+impl StackPool {
+    /// Enough for a connection of this book's servers, many times over.
+    pub const DEFAULT_SIZE: usize = 64 * 1024;
+    /// The smallest stack, on which a panic still finds room. (Its backtrace may not.)
+    pub const LEAST_SIZE: usize = 16 * 1024;
+    /// The largest stack.
+    pub const MOST_SIZE: usize = 1 << 30;
+    /// The number of returned stacks that keep the pages they have touched. More would be
+    /// faster after a burst of coroutines, and hold more memory after it.
+    pub const WARM: usize = 256;
+
+    /// Creates an empty pool of stacks of `size` bytes, rounded up to pages. Nothing is
+    /// reserved yet.
+    ///
+    /// From now on an overflow of any of its stacks ends the process with a message that
+    /// names the coroutine. Other faults are passed to the handler that was installed
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a size out of range;
+    /// [`Unsupported`](io::ErrorKind::Unsupported) on a processor without a context switch;
+    /// whatever sigaltstack(2) and sigaction(2) report.
+    pub fn new(size: usize) -> io::Result<StackPool> {
+        StackPool::guarded(size, region::best_guard()?)
+    }
+
+    /// Creates an empty pool whose guards are of a given kind, for comparison.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](StackPool::new); `Unsupported` also for a guard that this system does not
+    /// have.
+    pub fn guarded(size: usize, guard: Guard) -> io::Result<StackPool> {
+        static POOLS: AtomicU32 = AtomicU32::new(0);
+        if !(StackPool::LEAST_SIZE..=StackPool::MOST_SIZE).contains(&size) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "a stack of {size} bytes: it takes {} to {}",
+                    StackPool::LEAST_SIZE,
+                    StackPool::MOST_SIZE
+                ),
+            ));
+        }
+        if !SUPPORTED {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "coroutines need a switch written for the processor: there is one for x86-64 and one for 64-bit ARM",
+            ));
+        }
+        if guard == Guard::Marked && region::best_guard()? != guard {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this system cannot mark a page as a guard",
+            ));
+        }
+        overflow::prepare_thread()?;
+        // No number is used twice: it tells whether a stack belongs to the pool that will
+        // unmap it.
+        let id = POOLS.fetch_update(Relaxed, Relaxed, |id| id.checked_add(1));
+        Ok(StackPool {
+            size: size.next_multiple_of(region::page_size()?),
+            guard,
+            id: id.map_err(|_| io::Error::other("no more pools of stacks"))?,
+            regions: Vec::new(),
+            warm: Vec::new(),
+            cold: Vec::new(),
+            outstanding: 0,
+            deepest: 0,
+        })
+    }
+
+    /// Returns the bytes of each stack, without its guard.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    // ANCHOR: take
+    /// Takes a stack: the one that was given back last, or a fresh one.
+    ///
+    /// # Errors
+    ///
+    /// The system's, when there is no more address space, or no more guards (only
+    /// [`Guard::Protected`]).
+    #[inline]
+    pub fn take(&mut self) -> io::Result<Stack> {
+        let stack = match self.warm.pop() {
+            Some(stack) => stack,
+            None => self.take_cold()?,
+        };
+        self.outstanding += 1;
+        Ok(stack)
+    }
+
+    /// Takes a stack back. Up to [`WARM`](StackPool::WARM) of them keep the pages that they
+    /// have touched, because they will be used again soon; the pages of the others go back
+    /// to the system.
+    ///
+    /// # Panics
+    ///
+    /// If the stack belongs to another pool.
+    #[inline]
+    pub fn give_back(&mut self, stack: Stack) {
+        assert_eq!(
+            stack.pool(),
+            self.id,
+            "a stack was given to a pool that it is not of"
+        );
+        self.outstanding -= 1;
+        if self.warm.len() < StackPool::WARM {
+            self.warm.push(stack);
+        } else {
+            self.discard_pages(stack);
+        }
+    }
+    // ANCHOR_END: take
+
+    /// Returns how deep any stack of this pool has been used, in bytes, rounded up to pages.
+    /// Asks the kernel about each stack that was ever used (mincore(2)).
+    pub fn high_water(&self) -> usize {
+        self.regions.iter().map(Region::depth).max().unwrap_or(0).max(self.deepest)
+    }
+
+    /// Returns how much memory the stacks of this pool occupy now, in bytes. Asks the kernel
+    /// likewise.
+    pub fn resident(&self) -> usize {
+        self.regions.iter().map(Region::resident).sum()
+    }
+
+    /// Returns the largest number of stacks that were in use at once.
+    pub fn most_used(&self) -> usize {
+        self.regions.iter().map(Region::used).sum()
+    }
+
+    fn take_cold(&mut self) -> io::Result<Stack> {
+        match self.cold.pop() {
+            Some(stack) => Ok(stack),
+            None => self.take_fresh(),
+        }
+    }
+
+    /// Takes a stack that was never used, and installs its guard.
+    fn take_fresh(&mut self) -> io::Result<Stack> {
+        if self.regions.last().is_none_or(|region| region.used() == region.stacks()) {
+            let region = self.reserve_region()?;
+            self.regions.push(region);
+        }
+        let Some(region) = self.regions.last_mut() else { unreachable!("there is one") };
+        region.next(self.id)
+    }
+
+    /// Reserves twice as many stacks as last time, or as many as there is address space for.
+    fn reserve_region(&self) -> io::Result<Region> {
+        let mut stacks = self.regions.last().map_or(FIRST, |last| last.stacks() * 2);
+        loop {
+            match Region::reserve(self.size, stacks, self.guard) {
+                Err(_) if stacks > 1 => stacks /= 2,
+                reserved => return reserved,
+            }
+        }
+    }
+
+    /// Gives the pages of a stack back to the system, but not its addresses.
+    #[cold]
+    fn discard_pages(&mut self, stack: Stack) {
+        let depth = region::discard_pages(&stack);
+        self.deepest = self.deepest.max(depth);
+        self.cold.push(stack);
+    }
+}
+
+impl Drop for StackPool {
+    /// Unmaps the regions, unless a stack is outstanding or was leaked: then they stay
+    /// mapped forever, since references into that stack may exist.
+    fn drop(&mut self) {
+        if self.outstanding > 0 {
+            mem::forget(mem::take(&mut self.regions));
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Reports which coroutine's stack has overflowed, and ends the process.
+//!
+//! A coroutine that goes deeper than its stack touches the guard, and the kernel sends
+//! SIGSEGV (or SIGBUS, on some systems). The handler runs on a stack of its own, since the
+//! other one has no room (sigaltstack(2), TLPI 21.3). It calls only what a signal handler
+//! may call (signal-safety(7)): it takes no lock, and allocates nothing.
+#![allow(unsafe_code)]
+
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use std::io::{self, Write};
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes at the top of each stack that hold its label, the number by which the report names
+/// the coroutine on it.
+pub(super) const LABEL: usize = 16;
+
+/// Regions that can be watched at once; an overflow in any further one ends the process
+/// without a name. A pool's regions double in size, so this is enough for many pools.
+const REGIONS: usize = 1024;
+
+/// A region of stacks, as the handler sees it.
+#[derive(Debug)]
+pub(super) struct Watched {
+    /// Its address, or zero if the entry is free.
+    start: AtomicUsize,
+    bytes: AtomicUsize,
+    /// From one stack's guard to the next one's.
+    slot: AtomicUsize,
+    /// Of the guard, at the lower end of the slot.
+    guard: AtomicUsize,
+}
+
+static WATCHED: [Watched; REGIONS] = [const { Watched::free() }; REGIONS];
+
+/// Registers a region, so that a fault in one of its guards is reported as an overflow.
+pub(super) fn watch(
+    start: usize,
+    bytes: usize,
+    slot: usize,
+    guard: usize,
+) -> Option<&'static Watched> {
+    let entry = WATCHED.iter().find(|entry| {
+        // A value that is no region's start hides it from the handler and other threads.
+        entry.start.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    })?;
+    entry.bytes.store(bytes, Ordering::Relaxed);
+    entry.slot.store(slot, Ordering::Relaxed);
+    entry.guard.store(guard, Ordering::Relaxed);
+    entry.start.store(start, Ordering::Release);
+    Some(entry)
+}
+
+impl Watched {
+    const fn free() -> Watched {
+        let [start, bytes, slot, guard] = [const { AtomicUsize::new(0) }; 4];
+        Watched { start, bytes, slot, guard }
+    }
+
+    /// Removes the region, which is about to be unmapped.
+    pub(super) fn forget(&self) {
+        self.start.store(0, Ordering::Release);
+    }
+
+    /// Returns the address of the label, and the size, of the stack whose guard has this
+    /// address.
+    ///
+    /// If another thread unmaps its region meanwhile and this entry is reused, the values may
+    /// be of both. The stack that has overflowed is in neither, and the process ends in any
+    /// case; only the message can be wrong.
+    fn overflowed(&self, address: usize) -> Option<(*const u64, usize)> {
+        let start = self.start.load(Ordering::Acquire);
+        let slot = self.slot.load(Ordering::Relaxed);
+        let guard = self.guard.load(Ordering::Relaxed);
+        let offset = address.checked_sub(start)?;
+        if start <= 1 || offset >= self.bytes.load(Ordering::Relaxed) {
+            return None;
+        }
+        let top = start + (offset / slot + 1) * slot;
+        let label = ptr::with_exposed_provenance(top - LABEL);
+        (offset % slot < guard).then_some((label, slot - guard))
+    }
+}
+
+/// The handlers of SIGSEGV and SIGBUS that were installed before ours.
+static BEFORE: OnceLock<nix::Result<[SigAction; 2]>> = OnceLock::new();
+
+/// Makes sure that an overflow on this thread is reported: installs the handler (once), and
+/// gives the thread an alternate stack for it. Rust's own threads have one already.
+pub(super) fn prepare_thread() -> io::Result<()> {
+    (*BEFORE.get_or_init(|| {
+        let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK;
+        let ours = SigAction::new(SigHandler::SigAction(handle), flags, SigSet::empty());
+        let install = |signal| {
+            // SAFETY: `handle` does only what a signal handler may.
+            unsafe { sigaction(signal, &ours) }
+        };
+        Ok([install(Signal::SIGSEGV)?, install(Signal::SIGBUS)?])
+    }))?;
+    alternate_stack()
+}
+
+/// Gives this thread a stack for its signal handlers, if it has none. It is never freed: a
+/// few pages for each thread that ever ran coroutines.
+fn alternate_stack() -> io::Result<()> {
+    const SIZE: usize = 64 * 1024;
+    let mut now = MaybeUninit::<libc::stack_t>::uninit();
+    // SAFETY: asks only; the kernel writes one stack_t.
+    done(unsafe { libc::sigaltstack(ptr::null(), now.as_mut_ptr()) })?;
+    // SAFETY: written by the kernel, since the call has succeeded.
+    if unsafe { now.assume_init() }.ss_flags & libc::SS_DISABLE == 0 {
+        return Ok(());
+    }
+    let stack = Box::leak(vec![0u8; SIZE].into_boxed_slice());
+    let stack =
+        libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: SIZE };
+    // SAFETY: memory that is leaked, so that it is there as long as the thread.
+    done(unsafe { libc::sigaltstack(&raw const stack, ptr::null_mut()) })
+}
+
+// ANCHOR: handle
+/// Handles SIGSEGV and SIGBUS: reports a fault in one of our guards, passes on any other.
+extern "C" fn handle(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    // SAFETY: SA_SIGINFO: the kernel hands over a valid siginfo_t.
+    let fault = unsafe { &*info };
+    // SAFETY: the signal is one of those that have an address. If a process has sent it, the
+    // number is meaningless, and not used.
+    let address = unsafe { fault.si_addr() } as usize;
+    let is_the_kernels = fault.si_code > 0;
+    let overflowed = WATCHED.iter().find_map(|region| region.overflowed(address));
+    let Some((label, size)) = overflowed.filter(|_| is_the_kernels) else {
+        return chain_handler(signal, info, context);
+    };
+    // SAFETY: the label of a stack of ours: a number, this coroutine's if it has touched its
+    // own guard, otherwise zero or stale.
+    let coroutine = unsafe { label.read() };
+    report(coroutine, size);
+    // SAFETY: async-signal-safe, and does not return.
+    unsafe { libc::abort() }
+}
+// ANCHOR_END: handle
+
+/// Writes one line to standard error. Formatting numbers into an array allocates nothing.
+fn report(coroutine: u64, size: usize) {
+    let mut line = [0; 160];
+    let mut rest = &mut line[..];
+    let _ = writeln!(
+        rest,
+        "\ncoroutine {coroutine} has overflowed its stack of {} KiB; --stack SIZE gives every coroutine a larger one",
+        size / 1024
+    ); // it fits
+    let length = 160 - rest.len();
+    // SAFETY: pointer and length of a live array. A failure cannot be reported anywhere.
+    unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), length) };
+}
+
+/// Passes a fault that is not ours to the previous handler: usually Rust's, which reports
+/// the overflows of threads.
+fn chain_handler(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    // If there is none yet, another thread is just installing ours: the fault comes again.
+    let Some(Ok([segv, bus])) = BEFORE.get() else { return };
+    let before = if signal == libc::SIGBUS { bus } else { segv };
+    match before.handler() {
+        SigHandler::SigDfl | SigHandler::SigIgn => {
+            // Returning faults again; this time the default action ends the process.
+            // SAFETY: async-signal-safe.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        SigHandler::Handler(handler) => handler(signal),
+        SigHandler::SigAction(handler) => handler(signal, info, context),
+    }
+}
+
+fn done(returned: libc::c_int) -> io::Result<()> {
+    if returned < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

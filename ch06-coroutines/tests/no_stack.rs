@@ -1,0 +1,81 @@
+//! Where the address space is nearly used up, the pool makes do with what is left, and a client
+//! for which there is no stack is told so.
+#![cfg(target_os = "linux")] // others have no limit for a process's addresses that they keep
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A server that has room for some stacks of this size, and not for the sixty-four that a pool
+/// would like to begin with.
+const STACK: &str = "16000000";
+const ADDRESSES: usize = 700_000; // KiB, of which the program itself takes a part
+/// More clients than there is room for.
+const CLIENTS: usize = 64;
+
+/// Killed when it is dropped.
+struct Server(Child, String);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill(); // or it has ended
+        let _ = self.0.wait();
+    }
+}
+
+fn start() -> io::Result<Server> {
+    let program = env!("CARGO_BIN_EXE_coroutine");
+    let script = format!(
+        "ulimit -v {ADDRESSES} && exec {program} --listen 127.0.0.1:0 --threads 1 --stack {STACK}"
+    );
+    let mut child =
+        Command::new("/bin/sh").args(["-c", &script]).stdout(Stdio::piped()).spawn()?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line)?;
+    let address = line.trim().rsplit('/').next().unwrap_or_default().to_owned();
+    Ok(Server(child, address))
+}
+
+/// Sends a request, and returns the answer's status.
+fn ask(client: &mut TcpStream, request: &str) -> io::Result<String> {
+    client.write_all(request.as_bytes())?;
+    let mut status = [0; 12];
+    client.read_exact(&mut status)?;
+    Ok(String::from_utf8_lossy(&status[9..]).into_owned())
+}
+
+#[test]
+fn a_client_without_a_stack_is_told_so() -> io::Result<()> {
+    let server = start()?;
+    let connect = || -> io::Result<TcpStream> {
+        let client = TcpStream::connect(&server.1)?;
+        client.set_read_timeout(Some(Duration::from_secs(30)))?;
+        Ok(client)
+    };
+    // Each keeps its stack, if it gets one: the rest of its request does not come.
+    let mut stalled = Vec::new();
+    let (mut served, mut refused) = (0, 0);
+    for _ in 0..CLIENTS {
+        let mut client = connect()?;
+        let both = "GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\nGET /plain";
+        match ask(&mut client, both)?.as_str() {
+            "200" => served += 1,
+            "503" => refused += 1,
+            other => return Err(io::Error::other(format!("answered {other}"))),
+        }
+        stalled.push(client);
+    }
+    assert!(served >= 8, "only {served} of {CLIENTS} were served");
+    assert!(refused > 0, "there was room for all: nothing was tested");
+    drop(stalled);
+    loop {
+        let mut client = connect()?;
+        match ask(&mut client, "GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n") {
+            Ok(status) if status == "200" => return Ok(()),
+            Ok(_) => {} // the others' stacks are not given back yet
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

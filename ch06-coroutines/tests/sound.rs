@@ -1,0 +1,287 @@
+//! What a hostile reading has found, each as a test that failed before it was fixed.
+#![allow(unsafe_code)]
+
+use ch01_blocking::Site;
+use ch01_blocking::app::site::Routes;
+use ch01_blocking::http::{Inbox, Limits, Parsed, Request, Response};
+use ch03_nonblocking::poller::Interest;
+use ch04_select_poll::poll::Poll;
+use ch06_coroutines::{
+    Coroutine, Descriptor, Handle, Join, Readiness, Resumed, Runtime, Stack, StackPool,
+    Woken, suspend, yield_now,
+};
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use std::task::{self, Waker};
+use std::time::{Duration, Instant};
+
+/// Creates a coroutine.
+fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
+    // SAFETY: no body in this file uses a thread-local, and none of the coroutines is leaked.
+    unsafe { Coroutine::new(stack, id, body) }
+}
+
+fn spawn<T: 'static>(
+    handle: &Handle,
+    body: impl FnOnce(&Handle) -> T + 'static,
+) -> io::Result<Join<T>> {
+    // SAFETY: as above.
+    unsafe { handle.spawn_coroutine(body) }
+}
+
+fn run<T: 'static>(first: impl FnOnce(&Handle) -> T + 'static) -> io::Result<T> {
+    let stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+    let runtime = Runtime::with_stacks(Box::new(Poll::default()), stacks)?;
+    // SAFETY: as above.
+    let ran = unsafe { runtime.run_coroutine(first) }?;
+    Ok(ran.unwrap_or_else(|panic| resume_unwind(panic)))
+}
+
+fn pair(handle: &Handle) -> io::Result<(Descriptor<UnixStream>, UnixStream)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let ours = handle.register(ours, Interest::READ).map_err(|(_, error)| error)?;
+    Ok((ours, theirs))
+}
+
+/// Sets a flag when it is dropped.
+struct Sets(Rc<Cell<bool>>);
+
+impl Drop for Sets {
+    fn drop(&mut self) {
+        self.0.set(true);
+    }
+}
+
+/// A coroutine that is dropped in the middle of a poll ends there: the runtime that polls
+/// does not take the unwinding for the future's panic, and goes on with other tasks.
+#[test]
+fn a_poll_does_not_swallow_a_cancellation() -> io::Result<()> {
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+    let (went_on, dropped) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
+    let (goes_on, dropped_sets) = (went_on.clone(), Sets(dropped.clone()));
+    let mut coroutine = new_coroutine(stacks.take()?, 1, move || {
+        let runtime = Runtime::new(Box::new(Poll::default())).expect("a runtime");
+        let sets = goes_on.clone();
+        let _ = runtime.run_future(|handle| async move {
+            handle.spawn_future(async move {
+                let _sets = dropped_sets;
+                suspend(); // in the middle of its poll
+            });
+            for _ in 0..3 {
+                yield_now().await;
+            }
+            sets.set(true);
+        });
+        goes_on.set(true);
+    });
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    stacks.give_back(coroutine.into_stack());
+    assert!(dropped.get(), "what is on the stack is dropped");
+    assert!(!went_on.get(), "it went on after it had been cancelled");
+    Ok(())
+}
+
+/// The same where a foreign waker is called.
+#[test]
+fn a_waker_does_not_swallow_a_cancellation() -> io::Result<()> {
+    struct SuspendsWaker;
+    impl task::Wake for SuspendsWaker {
+        fn wake(self: std::sync::Arc<Self>) {
+            suspend();
+        }
+    }
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+    let went_on = Rc::new(Cell::new(false));
+    let goes_on = went_on.clone();
+    let mut coroutine = new_coroutine(stacks.take()?, 1, move || {
+        let runtime = Runtime::new(Box::new(Poll::default())).expect("a runtime");
+        let sets = goes_on.clone();
+        let _ = runtime.run_future(|handle| async move {
+            let mut sleep = std::pin::pin!(handle.sleep_until(Instant::now()));
+            let suspends = Waker::from(std::sync::Arc::new(SuspendsWaker));
+            let context = &mut task::Context::from_waker(&suspends);
+            let _ = sleep.as_mut().poll(context);
+            handle.sleep_until(Instant::now() + Duration::from_millis(5)).await;
+            sets.set(true);
+        });
+        goes_on.set(true);
+    });
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    stacks.give_back(coroutine.into_stack());
+    assert!(!went_on.get(), "it went on after it had been cancelled");
+    Ok(())
+}
+
+/// A route that suspends the coroutine that it is called in.
+#[derive(Debug)]
+struct Suspends;
+
+impl Routes for Suspends {
+    fn respond(&self, _: &Request<'_>) -> Option<Response> {
+        suspend();
+        None
+    }
+}
+
+/// The application is called with its panics caught; a cancellation is none of them.
+#[test]
+fn the_application_does_not_swallow_a_cancellation() -> io::Result<()> {
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+    let site = Site::new(None, Limits::default())?.with(Box::new(Suspends));
+    let panics = site.stats;
+    let went_on = Rc::new(Cell::new(false));
+    let goes_on = went_on.clone();
+    let mut coroutine = new_coroutine(stacks.take()?, 1, move || {
+        let mut inbox = Inbox::new();
+        inbox.receive(b"GET /suspends HTTP/1.1\r\nHost: x\r\n\r\n");
+        if let Parsed::Complete(request) = inbox.next(&site.limits) {
+            site.respond(&request);
+        }
+        goes_on.set(true);
+    });
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    stacks.give_back(coroutine.into_stack());
+    assert!(!went_on.get(), "it was answered 500");
+    assert_eq!(panics.panics.get(), 0);
+    Ok(())
+}
+
+/// Calls a function when it is dropped.
+struct Finally<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Finally<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// In a destructor that runs because the runtime has ended, there is nothing to be woken.
+#[test]
+fn a_waker_after_the_end_wakes_nothing() -> io::Result<()> {
+    let asked = Rc::new(Cell::new(false));
+    let asks = asked.clone();
+    run(move |handle| -> io::Result<()> {
+        spawn(handle, move |handle| {
+            let _finally = Finally(|| {
+                handle.waker().wake();
+                asks.set(true);
+            });
+            handle.park(None)
+        })?;
+        handle.yield_now();
+        Ok(())
+    })??;
+    assert!(asked.get());
+    Ok(())
+}
+
+/// A coroutine that waits by another runtime's handle would never be woken: it panics, and
+/// both runtimes go on.
+#[test]
+fn another_runtimes_handle_is_refused() -> io::Result<()> {
+    run(|outer| -> io::Result<()> {
+        let (ours, _theirs) = pair(outer)?;
+        let ours = Rc::new(ours);
+        for wrong in 0..4 {
+            let (theirs, descriptor) = (outer.clone(), ours.clone());
+            let refused = run(move |_| {
+                let waits = AssertUnwindSafe(|| match wrong {
+                    0 => drop(theirs.park(None)),
+                    1 => theirs.yield_now(),
+                    2 => theirs.sleep(Duration::from_secs(3600)),
+                    _ => drop(descriptor.wait(Readiness::Readable, None)),
+                });
+                catch_unwind(waits).is_err()
+            })?;
+            assert!(refused, "{wrong}");
+        }
+        // What it was in the middle of has left nothing behind.
+        let due = Instant::now() + Duration::from_millis(5);
+        assert_eq!(ours.wait(Readiness::Readable, Some(due))?, Woken::TimedOut);
+        assert_eq!(outer.timers_set(), 0);
+        Ok(())
+    })?
+}
+
+/// And so does one that it has resumed itself, on a stack of its own.
+#[test]
+fn a_nested_coroutine_cannot_park() -> io::Result<()> {
+    run(|handle| -> io::Result<()> {
+        let (ours, _theirs) = pair(handle)?;
+        let ours = Rc::new(ours);
+        let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+        for wrong in 0..3 {
+            let (parks, descriptor) = (handle.clone(), ours.clone());
+            let body = move || match wrong {
+                0 => drop(parks.park(None)),
+                1 => parks.yield_now(),
+                _ => drop(descriptor.wait(Readiness::Readable, None)),
+            };
+            let mut nested = new_coroutine(stacks.take()?, 1, body);
+            assert!(matches!(nested.resume(), Resumed::Panicked(_)), "{wrong}");
+            stacks.give_back(nested.into_stack());
+        }
+        let due = Instant::now() + Duration::from_millis(5);
+        assert_eq!(ours.wait(Readiness::Readable, Some(due))?, Woken::TimedOut);
+        handle.yield_now();
+        Ok(())
+    })?
+}
+
+/// A bare `suspend` in a coroutine of a runtime, which nothing would wake.
+#[test]
+fn a_bare_suspend_is_refused() -> io::Result<()> {
+    run(|handle| -> io::Result<()> {
+        let suspends = spawn(handle, |_| suspend())?;
+        assert!(suspends.join().is_err(), "it panics");
+        assert!(catch_unwind(suspend).is_err(), "and so does the first");
+        Ok(())
+    })?
+}
+
+/// In a future there is no stack to park on.
+#[test]
+fn a_future_cannot_park() -> io::Result<()> {
+    let runtime = Runtime::new(Box::new(Poll::default()))?;
+    let refused = runtime.run_future(|handle| async move {
+        catch_unwind(AssertUnwindSafe(|| handle.park(None))).is_err()
+    })?;
+    assert!(refused.expect("no panic"));
+    Ok(())
+}
+
+/// A wait that is unwound leaves its place to the next one.
+#[test]
+fn an_unwound_wait_leaves_room() -> io::Result<()> {
+    run(|handle| -> io::Result<()> {
+        let (ours, _theirs) = pair(handle)?;
+        let ours = Rc::new(ours);
+        let waits = ours.clone();
+        let late = Rc::new(RefCell::new(None));
+        let kept = late.clone();
+        spawn(handle, move |_| {
+            // Unwound at the runtime's end, it finds the descriptor free.
+            let _finally = Finally(|| {
+                let again = ours.wait(Readiness::Readable, None);
+                *kept.borrow_mut() = again.err().map(|error| error.kind());
+            });
+            let _ = waits.wait(Readiness::Readable, None);
+        })?;
+        handle.yield_now();
+        Ok(())
+    })?
+}
+
+/// A runtime whose futures all wait, and that nothing can wake, says so.
+#[test]
+fn futures_that_all_wait_are_an_error() -> io::Result<()> {
+    let runtime = Runtime::new(Box::new(Poll::default()))?;
+    let waits = runtime.run_future(|_| poll_fn(|_| task::Poll::<()>::Pending));
+    assert_eq!(waits.expect_err("a deadlock").kind(), io::ErrorKind::Deadlock);
+    Ok(())
+}
