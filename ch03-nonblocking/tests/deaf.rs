@@ -10,8 +10,10 @@ use ch03_nonblocking::event_loop;
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
 use ch03_nonblocking::spin::Spin;
 use clap::Parser;
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
-use std::fs::File;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket,
+};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -81,18 +83,15 @@ fn a_failed_registration_of_the_listener_is_retried() -> io::Result<()> {
         while !waits.load(SeqCst) && !server.is_finished() {
             thread::yield_now();
         }
-        // Leave one descriptor for the client, and none for the server.
-        let free = File::open("/dev/null")?.as_raw_fd();
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let client = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
+        // What is open stays open; from now on the server cannot accept.
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-        setrlimit(Resource::RLIMIT_NOFILE, free as rlim_t + 1, hard)?;
-        let visit = || {
-            let mut client = TcpStream::connect(address)?;
-            client.set_read_timeout(Some(Duration::from_secs(30)))?;
-            client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
-            client.read_exact(&mut [0; 12])
-        };
+        setrlimit(Resource::RLIMIT_NOFILE, 3, hard)?;
+        connect(client.as_raw_fd(), &SockaddrStorage::from(address))?;
         // The first is accepted before the attempt that fails, the second with the next one.
-        let visits = visit().and_then(|()| visit());
+        let visits =
+            visit(client.into()).and_then(|()| visit(TcpStream::connect(address)?));
         stopper.stop()?;
         server.join().expect("the loop does not panic")?;
         visits?;
@@ -103,4 +102,10 @@ fn a_failed_registration_of_the_listener_is_retried() -> io::Result<()> {
         );
         Ok(())
     })
+}
+
+fn visit(mut client: TcpStream) -> io::Result<()> {
+    client.set_read_timeout(Some(Duration::from_secs(30)))?;
+    client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
+    client.read_exact(&mut [0; 12])
 }
