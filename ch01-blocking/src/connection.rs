@@ -24,7 +24,7 @@ pub fn handle_connection(
         Ok(Ok(())) => trace!("close", "done"),
         Ok(Err(error)) if error.kind() == ErrorKind::TimedOut => {
             site.stats.timeouts.add();
-            trace!("close", "out of patience");
+            trace!("close", "write timeout");
         }
         // Caused by the client or the network, so it is no error of the server.
         Ok(Err(error)) => trace!("close", "{error}"),

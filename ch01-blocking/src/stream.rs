@@ -177,7 +177,7 @@ impl<'a> Blocking<'a> {
             self.progress = Progress::default();
             return Ok(wrote);
         }
-        trace!("wait", "for the client to take what is sent");
+        trace!("wait", "for the client to acknowledge what is sent");
         self.progress.wrote(wrote);
         if self.progress.is_enough(self.unacked_bytes()) {
             Ok(wrote)

@@ -279,7 +279,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             Ok(Next::Close) => return self.close(token, &"done"),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 self.shared.site.stats.timeouts.add();
-                return self.close(token, &"out of patience");
+                return self.close(token, &"write timeout");
             }
             // Caused by the peer, so it is traced but not logged.
             Err(error) => return self.close(token, &error),

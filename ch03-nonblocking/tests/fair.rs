@@ -80,8 +80,8 @@ fn a_turn_ends_before_a_long_answer_does() -> io::Result<()> {
     let mut connection = Connection::new(Fast { asks, taken: 0 });
 
     let token = Token { index: 0, generation: 0 };
-    let told = Wake::Ready(Ready::maybe(token, Interest::READ));
-    let mut next = connection.advance(told, &mut shared)?;
+    let wake = Wake::Ready(Ready::maybe(token, Interest::READ));
+    let mut next = connection.advance(wake, &mut shared)?;
     let mut turns = 1;
     while next == Next::Again {
         let before = connection.transport().taken;

@@ -25,13 +25,13 @@ pub type Options = With<Own>;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Loops")]
 pub struct Own {
-    /// Loops in each process, a thread each [default: one for each core]
+    /// Event loops per process, each in its own thread [default: one per core]
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// Processes
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..), default_value = "1")]
     processes: u16,
-    /// How clients are dealt out
+    /// How clients are distributed among the loops
     #[arg(long, value_enum, default_value = "each")]
     listeners: Listeners,
 }
@@ -40,11 +40,11 @@ pub struct Own {
 /// How clients are distributed among the loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Listeners {
-    /// A listening socket for each loop; the kernel deals out by a hash (SO_REUSEPORT)
+    /// One listening socket per loop; the kernel picks one by a hash (SO_REUSEPORT)
     Each,
-    /// One for all; the kernel wakes one loop that waits (EPOLLEXCLUSIVE)
+    /// One socket for all loops; the kernel wakes one that waits (EPOLLEXCLUSIVE)
     One,
-    /// One for all; the kernel wakes every loop that waits, and all but one in vain
+    /// One socket for all loops; the kernel wakes all that wait, all but one in vain
     Herd,
 }
 // ANCHOR_END: listeners

@@ -105,7 +105,7 @@ impl<T: Transport> Connection<T> {
                 return Ok(None);
             }
             State::Send(_) => {
-                trace!("wait", "for the client to take what is sent");
+                trace!("wait", "for the client to acknowledge what is sent");
                 if !work.progress.is_enough(self.transport.unacked_bytes()) {
                     return Err(ErrorKind::TimedOut.into());
                 }

@@ -20,7 +20,7 @@ macro_rules! contract {
                 there_before, arrives, arrives_again, end_with_data, end_alone,
                 end_behind_a_short_read, urgent, reset, reset_without_interest, room_to_write,
                 room_again, interest_comes_back, interest_changes_in_time, deregistered,
-                stale_token, stale_event, registered_again, to_accept, many, nobody_starves,
+                stale_token, stale_event, registered_again, to_accept, many, no_starvation,
                 returns_at_once, not_too_early, waits_for_ever,
             }
         }
@@ -75,7 +75,7 @@ fn there(server: &TcpStream) {
 
 /// Waits until an event of this kind is reported for the token. An event for a token that is not
 /// registered fails the test.
-fn told(
+fn reported(
     poller: &mut impl Poller,
     token: Token,
     what: &str,
@@ -96,11 +96,11 @@ fn told(
 }
 
 fn readable(poller: &mut impl Poller, token: Token) -> Ready {
-    told(poller, token, "readable", |ready| ready.readable)
+    reported(poller, token, "readable", |ready| ready.readable)
 }
 
 fn writable(poller: &mut impl Poller, token: Token) -> Ready {
-    told(poller, token, "writable", |ready| ready.writable)
+    reported(poller, token, "writable", |ready| ready.writable)
 }
 
 /// Returns all events that are reported without waiting.
@@ -201,7 +201,7 @@ pub(crate) fn end_with_data(poller: &mut impl Poller) {
 fn until_the_end(poller: &mut impl Poller, server: &TcpStream, expected: usize) {
     let mut came = 0;
     loop {
-        let ready = told(poller, token(1), "the end", |ready| {
+        let ready = reported(poller, token(1), "the end", |ready| {
             ready.readable || ready.eof || ready.broken
         });
         let (n, ended) = drain(server, ready.eof);
@@ -261,7 +261,9 @@ pub(crate) fn reset(poller: &mut impl Poller) {
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
     now(poller);
     reset_it(client);
-    told(poller, token(1), "readable or broken", |ready| ready.readable || ready.broken);
+    reported(poller, token(1), "readable or broken", |ready| {
+        ready.readable || ready.broken
+    });
     assert!(
         (&server).read(&mut [0]).is_err(),
         "the reset has happened by the time it is reported"
@@ -282,7 +284,7 @@ pub(crate) fn reset_without_interest(poller: &mut impl Poller) {
     });
     poller.reregister(server.as_fd(), token(1), Interest::READ).expect("no error");
     if !told_already {
-        told(poller, token(1), "readable or broken", |ready| {
+        reported(poller, token(1), "readable or broken", |ready| {
             ready.readable || ready.broken
         });
     }
@@ -387,7 +389,7 @@ pub(crate) fn stale_token(poller: &mut impl Poller) {
     let start = Instant::now();
     while !ready.iter().any(|ready: &Ready| ready.token == token(2) && ready.readable) {
         poller.wait(&mut ready, Some(Duration::from_millis(100))).expect("no error");
-        assert!(start.elapsed() < PATIENCE, "never told");
+        assert!(start.elapsed() < PATIENCE, "never reported");
     }
     // An event under way may be reported for the first token, or as a hint for the second,
     // but it must not report the second as broken.
@@ -483,7 +485,7 @@ pub(crate) fn many(poller: &mut impl Poller) {
 }
 
 /// A descriptor that stays ready does not keep others from being reported.
-pub(crate) fn nobody_starves(poller: &mut impl Poller) {
+pub(crate) fn no_starvation(poller: &mut impl Poller) {
     let ((mut loud, stays_ready), (mut late, server)) = (pair(), pair());
     poller.register(stays_ready.as_fd(), token(1), Interest::READ).expect("no error");
     poller.register(server.as_fd(), token(2), Interest::READ).expect("no error");
@@ -498,7 +500,7 @@ pub(crate) fn nobody_starves(poller: &mut impl Poller) {
 }
 
 /// Polls a bounded number of times, without waiting, until this token is reported.
-fn readable_of(poller: &mut impl Poller, token: Token, who: &str) {
+fn readable_of(poller: &mut impl Poller, token: Token, what: &str) {
     let mut ready = Vec::new();
     for _ in 0..10_000 {
         poller.wait(&mut ready, Some(Duration::ZERO)).expect("no error");
@@ -506,7 +508,7 @@ fn readable_of(poller: &mut impl Poller, token: Token, who: &str) {
             return;
         }
     }
-    panic!("never told: {who}");
+    panic!("never reported: {what}");
 }
 
 /// With a timeout of zero, `wait` returns although nothing is ready.

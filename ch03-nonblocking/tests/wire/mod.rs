@@ -1,5 +1,5 @@
 //! Drives a connection without a network: input arrives in any pieces, room appears at any time, and
-//! events are reported once, late, or needlessly. LoopContext by the property test and the fuzz target.
+//! events are reported once, late, or needlessly. Shared by the property test and the fuzz target.
 //!
 //! The client must receive exactly what chapter 1's `serve` sends for the same input in one piece.
 
@@ -341,15 +341,15 @@ pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> S
             wire.borrow_mut().meanwhile.extend(more);
         }
         wire.borrow_mut().act(step);
-        let told = more.unwrap_or(0);
+        let bits = more.unwrap_or(0);
         // 0: report later, together with later events.
-        if told & 3 != 0 {
+        if bits & 3 != 0 {
             driver.tell();
         }
-        if told & 0x30 == 0x30 {
-            driver.hint(told);
+        if bits & 0x30 == 0x30 {
+            driver.hint(bits);
         }
-        if told & 8 != 0 {
+        if bits & 8 != 0 {
             driver.again();
         }
         if driver.is_over() {

@@ -209,7 +209,7 @@ fn is_shut_for_writing(fd: RawFd) -> bool {
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut size = size_of_val(&info) as libc::socklen_t;
     // SAFETY: TCP_INFO writes at most `size` bytes through the pointer (tcp(7)).
-    let told = unsafe {
+    let result = unsafe {
         libc::getsockopt(
             fd,
             libc::IPPROTO_TCP,
@@ -219,5 +219,5 @@ fn is_shut_for_writing(fd: RawFd) -> bool {
         )
     };
     // FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, LAST_ACK, CLOSING.
-    told == 0 && matches!(info.tcpi_state, 4..=7 | 9 | 11)
+    result == 0 && matches!(info.tcpi_state, 4..=7 | 9 | 11)
 }
