@@ -65,12 +65,12 @@ pub fn run(
     let Options { common, own: Own { threads, processes, listeners } } = options;
     let threads = threads.map_or_else(cores, usize::from);
     if *processes == 1 {
-        let own = deal(listener, *listeners, threads)?;
+        let own = split_listener(listener, *listeners, threads)?;
         return run_loops(own, site, common, *listeners, None, stop);
     }
     // All listeners are created before the first child: if a child dies, the backlogs of its
     // listeners wait for its replacement.
-    let all = deal(listener, *listeners, threads * usize::from(*processes))?;
+    let all = split_listener(listener, *listeners, threads * usize::from(*processes))?;
     // Where processes share a socket, a process that is out of descriptors wakes the others.
     let siblings = (*listeners == Listeners::One).then(siblings).transpose()?;
     let siblings = siblings.as_ref().map(AsFd::as_fd);
@@ -109,7 +109,7 @@ fn run_loops(
 }
 // ANCHOR_END: run
 
-// ANCHOR: deal
+// ANCHOR: split_listener
 /// Returns a listener for each loop: its own socket, or another descriptor of the same
 /// socket.
 ///
@@ -117,7 +117,7 @@ fn run_loops(
 ///
 /// The socket or the descriptor cannot be created, for example because the process has
 /// reached its limit of descriptors.
-pub fn deal(
+pub fn split_listener(
     listener: Listener,
     how: Listeners,
     loops: usize,
@@ -132,7 +132,7 @@ pub fn deal(
     }
     Ok(all)
 }
-// ANCHOR_END: deal
+// ANCHOR_END: split_listener
 
 /// Returns an eventfd(2) that wakes all loops in which it is registered when it is written.
 /// It is never read.

@@ -59,7 +59,7 @@ pub(super) fn run_on_threads(
 /// A listener for each thread.
 fn split_listener(listener: Listener, threads: usize) -> io::Result<Vec<Listener>> {
     #[cfg(target_os = "linux")]
-    return ch05_epoll::reactors::deal(
+    return ch05_epoll::reactors::split_listener(
         listener,
         ch05_epoll::reactors::Listeners::Each,
         threads,

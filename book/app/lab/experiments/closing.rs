@@ -129,7 +129,7 @@ fn parts(rows: &[Row]) -> Vec<Part> {
 fn close_one(mode: CloseMode, loops: usize) -> Result<Outcome> {
     let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let address = listener.address()?;
-    let mut others = reactors::deal(listener, mode.listeners, loops)?;
+    let mut others = reactors::split_listener(listener, mode.listeners, loops)?;
     let mut clients = Vec::with_capacity(CLIENTS);
     for _ in 0..CLIENTS {
         let mut client = TcpStream::connect(address)?;

@@ -165,7 +165,7 @@ fn sample(what: &str, loops: usize) -> Result<Sample> {
     let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let address = listener.address()?;
     let (send, tallies) = mpsc::channel();
-    let loops: Vec<_> = reactors::deal(listener, way, loops)?
+    let loops: Vec<_> = reactors::split_listener(listener, way, loops)?
         .into_iter()
         .map(|listener| {
             let counting = Counting::new(way, send.clone())?;
