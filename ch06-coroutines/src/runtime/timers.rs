@@ -64,11 +64,14 @@ impl Timers {
             return;
         }
         let now = Instant::now();
-        for (timer, within) in self.begin.drain(..) {
-            if self.waiters.token(timer.index) == Some(timer) {
-                self.wheel.set(timer.index, now + within);
-            }
+        // Nearly always all are for the same time.
+        for timers in self.begin.chunk_by(|a, b| a.1 == b.1) {
+            let running = timers.iter().map(|(timer, _)| *timer);
+            let running =
+                running.filter(|timer| self.waiters.token(timer.index) == Some(*timer));
+            self.wheel.set_all(running.map(|timer| timer.index), now + timers[0].1);
         }
+        self.begin.clear();
     }
 
     /// Returns whether a timer has not expired.
