@@ -10,6 +10,7 @@ use crate::http::{BodyStream, Inbox};
 use crate::server::connections::ConnectionGuard;
 use crate::server::sys;
 use crate::server::trace::trace;
+use crate::server::uninterrupted::uninterrupted;
 #[cfg(target_os = "linux")]
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, send};
@@ -331,30 +332,4 @@ fn copy_file(socket: &impl AsFd, file: &File, at: u64, len: usize) -> io::Result
     let mut bytes = vec![0; len.min(WRITE_STEP)];
     let read = uninterrupted(|| file.read_at(&mut bytes, at))?;
     Ok(send(socket.as_fd().as_raw_fd(), &bytes[..read], MsgFlags::empty())?)
-}
-
-/// Repeats a call until it is not interrupted by a signal (EINTR, signal(7)).
-pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_call_is_made_until_no_signal_interrupts_it() {
-        let mut calls = [Err(libc::EINTR), Err(libc::EINTR), Ok(7), Ok(8)].into_iter();
-        let mut call = || {
-            let result = calls.next().expect("at most four calls");
-            result.map_err(io::Error::from_raw_os_error)
-        };
-        assert_eq!(uninterrupted(&mut call).expect("the third succeeds"), 7);
-        assert_eq!(uninterrupted(&mut call).expect("the fourth succeeds"), 8);
-    }
 }

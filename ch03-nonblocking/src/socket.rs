@@ -3,7 +3,8 @@
 use ch01_blocking::http::Inbox;
 use ch01_blocking::server::sys;
 use ch01_blocking::server::trace::trace;
-use ch01_blocking::stream::{self, Transport, uninterrupted};
+use ch01_blocking::server::uninterrupted::uninterrupted;
+use ch01_blocking::stream::{self, Transport};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -11,7 +11,7 @@ use crate::http::{
     Body, ExtraHeader, FileVersion, Method, Request, Response, percent_digits,
     percent_signs_are_fine,
 };
-use crate::stream::uninterrupted;
+use crate::server::uninterrupted::uninterrupted;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};

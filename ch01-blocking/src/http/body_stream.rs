@@ -1,9 +1,9 @@
-//! A content that comes into being while it is sent: a stream of events, say.
+//! A body that is generated while it is sent, such as a stream of events.
 //!
-//! Nobody knows its length, so every piece says its own (chunked, RFC 9112 section 7.1);
-//! HTTP/1.0 does not know that, and there the end of the connection ends it. It is pulled,
-//! never pushed: whoever sends asks for more when the client has taken what was there. So
-//! nothing is queued for a slow client, who gets less often what is by then newer.
+//! Its length is not known, so each piece carries its own length (chunked, RFC 9112 section
+//! 7.1). HTTP/1.0 has no chunks; there the end of the connection ends the body. The body is
+//! pulled, never pushed: the sender asks for more when the client has taken what was there. So
+//! nothing is queued for a slow client, which gets fewer and more recent pieces.
 
 use crate::stream::Transport;
 use std::fmt;
@@ -11,54 +11,57 @@ use std::io;
 use std::task::Waker;
 use std::time::Duration;
 
-/// Where a live content comes from. It never waits.
+/// The source of a streamed body. It never waits.
 pub trait BodyStream: Send {
-    /// Puts the next piece into `content`: some 16 KiB, or more if one thing is larger. If
-    /// there is nothing, the waker is to be kept, and called when there is; the one of an
-    /// earlier call need not be.
+    /// Appends the next piece to `content`: about 16 KiB, or more if a single item is larger.
+    ///
+    /// If there is none yet, the source keeps the waker and calls it when there is. Only the
+    /// waker of the latest call must be called.
     fn more(&mut self, waker: &Waker, content: &mut Vec<u8>) -> NextPiece;
 
-    /// What to send when there has been nothing for [`heartbeat_interval`](BodyStream::heartbeat_interval), so that a
-    /// client who is gone is noticed. Means nothing to one who is not.
+    /// Returns what to send after a silent
+    /// [`heartbeat_interval`](BodyStream::heartbeat_interval), so that a client that has gone is
+    /// noticed. It must have no meaning to the client.
     fn heartbeat(&self) -> &'static [u8];
 
-    /// How long nothing may be sent.
+    /// Returns the longest time without sending anything.
     fn heartbeat_interval(&self) -> Duration {
         Duration::from_secs(10)
     }
 }
 
-/// What [`BodyStream::more`] has found.
+/// The outcome of [`BodyStream::more`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextPiece {
-    /// A piece.
+    /// A piece was appended.
     Ready,
-    /// Nothing; but there will be.
+    /// There is none yet.
     Pending,
-    /// Nothing, and there will not be.
+    /// The body has ended.
     End,
 }
 
-/// What is left of a live content: that is, its source.
+/// The rest of a streamed body.
 pub(super) struct Live {
     pub(super) source: Box<dyn BodyStream>,
     pub(super) chunked: bool,
 }
 
 impl Live {
-    /// Waits for the next bytes to send, into what is empty. Says whether there will be more.
+    /// Waits for the next bytes to send, and writes them to `bytes`, which must be empty. Returns
+    /// whether more will follow.
     pub(super) fn next(
         &mut self,
         stream: &mut impl Transport,
         bytes: &mut Vec<u8>,
     ) -> io::Result<bool> {
         let mut content = Vec::new();
-        *bytes = Vec::new(); // who waits owns no buffer meanwhile
+        *bytes = Vec::new(); // no buffer is kept during the wait
         stream.more(&mut *self.source, &mut content)?;
         Ok(self.frame(&content, bytes))
     }
 
-    /// Frames a piece. Says whether there will be more: an empty one is how the end looks.
+    /// Frames a piece. Returns whether more will follow: an empty piece marks the end.
     pub(super) fn frame(&self, content: &[u8], bytes: &mut Vec<u8>) -> bool {
         if self.chunked {
             bytes.extend_from_slice(format!("{:x}\r\n", content.len()).as_bytes());

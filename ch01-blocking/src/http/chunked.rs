@@ -1,22 +1,22 @@
 //! Chunked content (RFC 9112 section 7.1), decoded in place: the data of each chunk
-//! moves down to where the last one ended, over the framing that came between.
+//! moves down to the end of the previous one, over the framing between them.
 
 use super::Limits;
 use super::head::TOO_LARGE;
 use super::response::HttpError;
 use memchr::memchr;
 
-/// A line that announces a chunk, with its extensions, may be so long.
+/// The longest line that announces a chunk, with its extensions, in bytes.
 const SIZE_LINE: usize = 256;
 
-/// Where in the chunks we are.
+/// The position within the chunks.
 #[derive(Clone, Copy, Debug)]
 enum At {
     /// A chunk's size.
     Size,
-    /// Its data, so many bytes still to come.
+    /// A chunk's data, with the number of bytes still to come.
     Data(u64),
-    /// The CR LF behind the data.
+    /// The CR LF after the data.
     DataEnd,
     /// The trailer fields, after the last chunk.
     Trailers,
@@ -30,8 +30,7 @@ pub(super) struct Chunked {
     at: At,
     /// Bytes of content decoded so far.
     pub(super) decoded: usize,
-    /// Bytes of extensions, and then of trailers, which cost us time and give us
-    /// nothing.
+    /// Bytes of extensions, and then of trailers; both are limited, as they are ignored.
     overhead: usize,
     /// Trailer fields.
     fields: usize,
@@ -46,8 +45,8 @@ impl Chunked {
         matches!(self.at, At::Done)
     }
 
-    /// Decodes what can be decoded of `bytes`: the content so far, then bytes as
-    /// received. Says how many bytes behind the content are now rubbish.
+    /// Decodes as much as possible of `bytes`, which hold the content so far and then bytes as
+    /// received. Returns how many bytes after the content are now meaningless.
     pub(super) fn decode(
         &mut self,
         bytes: &mut [u8],
@@ -130,8 +129,8 @@ impl Chunked {
     }
 }
 
-/// The line at the start of `bytes` without its CR LF, or `None` if its end has not
-/// come.
+/// Returns the line at the start of `bytes` without its CR LF, or `None` if its end has not
+/// arrived.
 fn line(
     bytes: &[u8],
     longest: usize,
@@ -147,13 +146,13 @@ fn line(
     }
 }
 
-/// `chunk-size [ chunk-ext ]`: the size, and the length of the rest.
+/// Parses `chunk-size [ chunk-ext ]`. Returns the size, and the length of the rest.
 fn size(line: &[u8]) -> Result<(u64, usize), HttpError> {
     const BAD: HttpError = HttpError::bad("a malformed chunk size");
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let extensions = &line[digits..];
-    // Sixteen digits fill 64 bits: more would overflow, and an overflow has smuggled
-    // requests before.
+    // Sixteen digits fill 64 bits. More would overflow, and servers that let a size overflow
+    // have had requests smuggled past them.
     if digits == 0 || digits > 16 {
         return Err(BAD);
     }
@@ -168,8 +167,8 @@ fn size(line: &[u8]) -> Result<(u64, usize), HttpError> {
 /// Skips an extension at the start of `text`, `;name` or `;name=value` (RFC 9112 section
 /// 7.1.1). Returns the rest, or `None` if there is none.
 ///
-/// Nothing is done with it. But where it ends is where the chunk's data begins, and a
-/// sender that breaks the grammar may see another end than we do.
+/// The extension is ignored. But the chunk's data begins at its end, and a sender that breaks
+/// the grammar may see a different end.
 fn extension(text: &[u8]) -> Option<&[u8]> {
     let rest = token(space(space(text).strip_prefix(b";")?))?;
     match space(rest).strip_prefix(b"=") {
@@ -200,15 +199,15 @@ fn token(text: &[u8]) -> Option<&[u8]> {
     (end > 0).then(|| &text[end..])
 }
 
-/// Skips spaces and tabs at the start of `text`: bad practice here, but the grammar has
-/// them (BWS).
+/// Skips spaces and tabs at the start of `text`, which the grammar allows here as bad
+/// whitespace (BWS).
 fn space(text: &[u8]) -> &[u8] {
     let blank = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     &text[blank..]
 }
 
-/// A trailer is read and ignored, but must be a field: rubbish here is a sign that
-/// we and the sender disagree about where the message ends.
+/// Checks a trailer, which is otherwise ignored. It must be a field: anything else means that
+/// sender and server disagree about where the message ends.
 fn trailer(line: &[u8]) -> Result<(), HttpError> {
     match token(line) {
         Some([b':', value @ ..]) if value.iter().all(is_text) => Ok(()),

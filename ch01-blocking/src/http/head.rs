@@ -1,10 +1,10 @@
-//! The head of a request: everything up to the empty line, and what it means for
-//! the bytes behind it.
+//! The head of a request: everything up to the empty line, and what it means for the bytes
+//! after it.
 //!
-//! httparse knows the grammar of the lines. What they mean together is decided
-//! here (RFC 9112 sections 3, 6 and 9), and wherever two readings are possible the
-//! answer is 400: a proxy in front of us may have chosen the other one, and the
-//! difference is how requests are smuggled.
+//! httparse checks the grammar of the lines. This file decides what they mean together (RFC
+//! 9112 sections 3, 6 and 9). Wherever two readings are possible, the answer is 400: a proxy
+//! in front of the server may have chosen the other one, and such differences are how
+//! requests are smuggled.
 
 use super::request::{Conditions, Method, Request, Version};
 use super::response::HttpError;
@@ -22,13 +22,13 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// A complete head. It says where things are instead of borrowing them, so that it can be
-/// kept while the content arrives.
+/// A complete head. It stores positions instead of borrows, so that it can be kept while the
+/// content arrives.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) len: usize,
     pub(super) framing: Framing,
-    /// `Expect: 100-continue`: the client waits for a word before it sends its content.
+    /// `Expect: 100-continue`: the client waits for an interim answer before it sends content.
     pub(super) expects_continue: bool,
     method: Method,
     version: Version,
@@ -52,11 +52,10 @@ impl Head {
     }
 }
 
-/// Parses the head at the start of `bytes`, or says `None` if its end has not come.
+/// Parses the head at the start of `bytes`. Returns `None` if its end has not arrived.
 ///
-/// The verdict must not depend on how the bytes were cut. So each limit is
-/// checked before the bytes beyond it are looked at, and an error counts only
-/// where every longer input has it too.
+/// The result must not depend on how the bytes were split. So each limit is checked before the
+/// bytes beyond it are examined, and an error counts only if every longer input has it, too.
 pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, HttpError> {
     if bytes.starts_with(b"\r\n") || bytes.starts_with(b"\n") {
         return Err(HttpError::bad("an empty line where a request should begin"));
@@ -67,7 +66,7 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, HttpE
     let mut parsed = httparse::Request::new(&mut []);
     let outcome = parsed.parse_with_uninit_headers(window, fields);
 
-    // The fields begin behind the request line: no search where it is found already.
+    // The fields begin after the request line: no search where its end is known already.
     let line = match (outcome, &*parsed.headers) {
         (Ok(httparse::Status::Complete(_)), [first, ..]) => {
             Some(offset(first.name, window) - 1)
@@ -84,8 +83,8 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, HttpE
         Ok(_) => return Err(HttpError::new(431, "the request's head is too large")),
         Err(error) => return Err(explain(error, &window[..line.min(window.len())])),
     };
-    // httparse takes LF alone for the end of a line, as RFC 9112 section 2.2 allows.
-    // Not everybody does, so it is ambiguous.
+    // httparse accepts LF alone as the end of a line, as RFC 9112 section 2.2 allows. Other
+    // parsers do not, so it is ambiguous.
     const BARE_LF: HttpError =
         HttpError::bad("a line ends with LF alone; HTTP ends its lines with CR LF");
     if !window[..len].ends_with(b"\r\n\r\n") {
@@ -136,7 +135,7 @@ fn offset(part: &str, window: &[u8]) -> usize {
     part.as_ptr() as usize - window.as_ptr() as usize
 }
 
-/// Turns what httparse found into a refusal that helps whoever sent it.
+/// Turns an error of httparse into a refusal that tells the sender what is wrong.
 fn explain(error: httparse::Error, request_line: &[u8]) -> HttpError {
     match error {
         httparse::Error::TooManyHeaders => HttpError::new(431, "too many fields"),
@@ -159,7 +158,7 @@ fn explain(error: httparse::Error, request_line: &[u8]) -> HttpError {
     }
 }
 
-/// Path and query of a request target (RFC 9112 section 3.2).
+/// Splits a request target into path and query (RFC 9112 section 3.2).
 fn target(method: Method, target: &str) -> Option<(&str, Option<&str>)> {
     let (path, query) = match kinds(target.as_bytes()) & (QUERY | NOT_IN_TARGET) {
         0 => (target, None),
@@ -183,7 +182,7 @@ fn target(method: Method, target: &str) -> Option<(&str, Option<&str>)> {
     Some((if path.is_empty() { &target[6..7] } else { path }, query))
 }
 
-/// What the fields say together.
+/// What the header fields mean together.
 #[derive(Default)]
 struct HeadSemantics {
     hosts: usize,
@@ -194,7 +193,7 @@ struct HeadSemantics {
     expects_continue: bool,
 }
 
-/// What `Transfer-Encoding` lists, on however many lines (RFC 9112 section 6.1).
+/// The codings that `Transfer-Encoding` lists, over all its lines (RFC 9112 section 6.1).
 #[derive(Clone, Copy, Default)]
 struct Codings {
     all: usize,
@@ -205,8 +204,7 @@ struct Codings {
 impl HeadSemantics {
     fn take(&mut self, name: &str, value: &[u8]) -> Result<(), HttpError> {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
-        // Most fields mean nothing to us, and the length alone tells that of most of
-        // them.
+        // Most fields are irrelevant here, and for most of those the length alone shows it.
         match name.len() {
             4 if is("host") => {
                 self.hosts += 1;
@@ -277,8 +275,22 @@ const BAD_LENGTH: HttpError = HttpError::bad("a malformed Content-Length");
 pub(super) const TOO_LARGE: HttpError =
     HttpError::new(413, "the request's content is too large");
 
-/// The conditions in a head that was parsed before.
-pub(super) fn conditions(head: &[u8]) -> Conditions<'_> {
+impl<'b> Request<'b> {
+    /// Returns the request's conditions. Few requests have any, and only files evaluate
+    /// them, so they are searched for here and not whenever a head is parsed.
+    pub fn conditions(&self) -> Conditions<'b> {
+        conditions(self.head)
+    }
+
+    /// Returns the value of a field that may occur only once; if it occurs twice, an empty
+    /// value.
+    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
+        field(self.head, name)
+    }
+}
+
+/// Returns the conditions in a head that was parsed before.
+fn conditions(head: &[u8]) -> Conditions<'_> {
     let mut conditions = Conditions::default();
     each(head, |name, value| match name.to_ascii_lowercase().as_str() {
         "range" => once(&mut conditions.range, value),
@@ -292,8 +304,8 @@ pub(super) fn conditions(head: &[u8]) -> Conditions<'_> {
     conditions
 }
 
-/// A field of a head that was parsed before, one that may stand only once.
-pub(super) fn field<'b>(head: &'b [u8], wanted: &str) -> Option<&'b [u8]> {
+/// Returns a field of a head that was parsed before, one that may occur only once.
+fn field<'b>(head: &'b [u8], wanted: &str) -> Option<&'b [u8]> {
     let mut found = None;
     each(head, |name, value| {
         if name.eq_ignore_ascii_case(wanted) {
@@ -303,12 +315,12 @@ pub(super) fn field<'b>(head: &'b [u8], wanted: &str) -> Option<&'b [u8]> {
     found
 }
 
-/// The fields of a head that was parsed before.
+/// Returns the fields of a head that was parsed before.
 fn each<'b>(head: &'b [u8], mut take: impl FnMut(&'b str, &'b [u8])) {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Request::new(&mut []);
     if parsed.parse_with_uninit_headers(head, &mut fields).is_ok() {
-        // Always so: it is the same parser.
+        // The same parser has accepted it before.
         parsed
             .headers
             .iter()
@@ -316,12 +328,12 @@ fn each<'b>(head: &'b [u8], mut take: impl FnMut(&'b str, &'b [u8])) {
     }
 }
 
-/// A field that may stand only once. Twice, it says nothing.
+/// Returns a field that may occur only once; if it occurs twice, it is treated as empty.
 fn once<'b>(field: &mut Option<&'b [u8]>, value: &'b [u8]) {
     *field = Some(if field.is_some() { b"" } else { value });
 }
 
-/// The members of a comma-separated list, empty ones left out (RFC 9110 section 5.6.1).
+/// Returns the members of a comma-separated list, without empty ones (RFC 9110 section 5.6.1).
 fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|&byte| byte == b',')
@@ -329,8 +341,8 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|member| !member.is_empty())
 }
 
-/// Whether this is `uri-host [ ":" port ]` (RFC 9110 section 7.2), and there is a host
-/// in it (section 4.2.1).
+/// Returns whether `text` is `uri-host [ ":" port ]` (RFC 9110 section 7.2) with a host that
+/// is not empty (section 4.2.1).
 fn is_host(value: &[u8]) -> bool {
     let digits = value.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let host = match &value[..value.len() - digits] {
@@ -366,7 +378,7 @@ fn is_address(text: &[u8]) -> bool {
     }
 }
 
-/// Kinds of bytes, by which a target and a host are judged (RFC 3986 section 3).
+/// Kinds of bytes, by which a target and a host are checked (RFC 3986 section 3).
 const QUERY: u8 = 1; // begins a query
 const NOT_IN_TARGET: u8 = 2;
 const PERCENT: u8 = 4;

@@ -1,4 +1,4 @@
-//! The input buffer: bytes as they came, and what they amount to.
+//! The input buffer: bytes as received, and the requests that they form.
 //!
 //! ```text
 //!  start              start + head                          end
@@ -11,55 +11,55 @@ use super::limits::Claim;
 use super::{HttpError, Limits, Method, Request};
 use memchr::memrchr;
 
-/// A buffer begins with so many bytes; more is claimed from [`Limits::buffered`].
+/// The initial size of a buffer, in bytes; more is claimed from [`Limits::buffered`].
 const BASE: usize = 16 * 1024;
 
-/// What the bytes so far amount to.
+/// What the bytes received so far form.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // it lives for a moment, on the stack; a Box would be an allocation a request
 pub enum Parsed<'b> {
-    /// A whole request. It counts as answered when [`Inbox::next`] is called again.
+    /// A complete request. It counts as answered when [`Inbox::next`] is called again.
     Complete(Request<'b>),
-    /// Not yet.
+    /// No complete request yet.
     Partial {
-        /// Said once: the client will not send its content before it has read `100
-        /// Continue`.
+        /// The client does not send its content before it has read `100 Continue`. Set once
+        /// for each request.
         wants_continue: bool,
     },
-    /// No request, and never will be one: answer so, and close.
+    /// The bytes cannot become a request: answer with the error, and close.
     Refused(HttpError),
 }
 
 /// The bytes received on one connection that are not answered yet.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    /// All of it may be written to; `start..end` has been.
+    /// The whole buffer is writable; `start..end` holds received bytes.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// The length of the request that was handed out last.
+    /// The length of the request that was returned last.
     answered: usize,
     message: Message,
     room: Room,
 }
 
-/// How large the buffer may become for what is expected next.
+/// The size that the buffer may reach for what is expected next.
 #[derive(Debug, Default)]
 struct Room {
     bytes: usize,
     claim: Claim,
 }
 
-/// What is known of the message at `start`.
+/// What is known about the message at `start`.
 #[derive(Debug, Default)]
 struct Message {
-    /// Whether an empty line stood before it.
+    /// Whether an empty line preceded it.
     empty_line: bool,
-    /// The number of its bytes that have been searched for ends of lines.
+    /// The number of its bytes that have been searched for line ends.
     searched: usize,
-    /// The length of its lines that are complete, if its head is not.
+    /// The length of its complete lines, as long as its head is not complete.
     lines: usize,
-    /// Its head, and what has come of its content.
+    /// Its head, and what has arrived of its content.
     begun: Option<(Head, Content)>,
 }
 
@@ -70,55 +70,55 @@ enum Content {
 }
 
 impl Inbox {
-    /// An empty buffer, which owns no memory yet.
+    /// Returns an empty buffer, which owns no memory yet.
     pub fn new() -> Inbox {
         Inbox::default()
     }
 
-    /// Whether everything received has been answered.
+    /// Returns whether everything received has been answered.
     pub fn is_empty(&self) -> bool {
         self.end - self.start == self.answered
     }
 
-    /// Whether a new buffer would do as well. An empty line that was passed over is
-    /// remembered: it is the only one.
+    /// Returns whether the buffer is in its initial state. After an empty line before a
+    /// request it is not: only one such line is skipped.
     pub fn is_pristine(&self) -> bool {
         self.is_empty() && !self.message.empty_line
     }
 
-    /// Content received so far, if the head of a request is complete and its content is
-    /// not.
+    /// Returns the bytes of content received so far, if the head of a request is complete and
+    /// its content is not.
     pub fn content_received(&self) -> Option<u64> {
         let (head, _) = self.message.begun.as_ref()?;
         Some((self.end - self.start - head.len) as u64)
     }
 
-    /// Where the next bytes go; never empty after a [`Parsed::Partial`].
+    /// Returns the space for the next bytes; never empty after a [`Parsed::Partial`].
     pub fn space(&mut self) -> &mut [u8] {
         self.reserve(1, self.room.bytes.max(BASE));
         &mut self.buffer[self.end..]
     }
 
-    /// So many bytes were written to [`Inbox::space`].
+    /// Records that bytes were written to [`Inbox::space`].
     pub fn received(&mut self, bytes: usize) {
         self.end += bytes;
         debug_assert!(self.end <= self.buffer.len());
     }
 
-    /// How many bytes may be [received](Inbox::receive) now: at least one after a
-    /// [`Parsed::Partial`], and no more than is claimed.
+    /// Returns how many bytes may be [received](Inbox::receive) now: at least one after a
+    /// [`Parsed::Partial`], and at most what is claimed.
     pub fn room(&self) -> usize {
         self.room.bytes.max(BASE).saturating_sub(self.end - self.start).max(1)
     }
 
-    /// Copies bytes in, and makes as much room as they need.
+    /// Appends bytes, and makes room for them.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len(), 0);
         self.buffer[self.end..self.end + bytes.len()].copy_from_slice(bytes);
         self.end += bytes.len();
     }
 
-    /// Gives back what has no use while nothing comes, if that is more than what came.
+    /// Releases unused memory while the connection waits, if it is more than what is in use.
     pub fn shrink(&mut self) {
         let held = self.end - self.start;
         if self.buffer.capacity() > 2 * held {
@@ -129,7 +129,7 @@ impl Inbox {
         }
     }
 
-    /// Room for so many bytes; where the buffer has to grow, to `size` at least.
+    /// Makes room for further bytes; if the buffer has to grow, to at least `size`.
     fn reserve(&mut self, bytes: usize, size: usize) {
         if self.buffer.len() - self.end >= bytes {
             return;
@@ -144,14 +144,14 @@ impl Inbox {
         }
     }
 
-    /// Drops everything that came.
+    /// Drops everything received.
     pub fn clear(&mut self) {
         self.answered = self.end - self.start;
         self.message = Message::default();
         self.drop_answered();
     }
 
-    /// What the bytes amount to. The request that was returned before is dropped.
+    /// Returns what the bytes form. Drops the request that was returned before.
     pub fn next(&mut self, limits: &Limits) -> Parsed<'_> {
         self.drop_answered();
         if self.start == self.end {
@@ -241,15 +241,15 @@ impl Inbox {
 }
 
 impl Message {
-    /// Parses the head, if its end has come. If not, the lines that are complete are parsed
-    /// all the same, so that nonsense is refused before its end comes (it may never): at
-    /// most once for each line, however slowly the bytes come.
+    /// Parses the head, if its end has arrived. If not, the complete lines are parsed all the
+    /// same, so that a malformed head is refused before its end, which may never arrive: at
+    /// most once for each line, however slowly the bytes arrive.
     fn find_head(
         &mut self,
         bytes: &[u8],
         limits: &Limits,
     ) -> Result<Option<Head>, HttpError> {
-        // Nearly always all of it has come at once. If not, an error counts only where a
+        // Nearly always the whole head arrives at once. If not, an error counts only where a
         // line has ended.
         if self.searched == 0
             && let Ok(Some(head)) = head::parse(bytes, limits)
@@ -280,8 +280,8 @@ impl Message {
 }
 
 impl Room {
-    /// Claims room for what is to come. The buffer doubles as bytes come, up to what is
-    /// needed: who only announces much costs little.
+    /// Claims room for what is expected. The buffer doubles as bytes arrive, up to what is
+    /// needed: a client that only announces much content costs little.
     fn grow(
         &mut self,
         need: usize,
@@ -316,16 +316,16 @@ impl Content {
         }
     }
 
-    /// The most that the message can become, with its head.
+    /// Returns the largest size that the message can reach, with its head.
     fn need(&self, head: usize, limits: &Limits) -> usize {
         match self {
             Content::Length(length) => head + length,
-            // Content at its largest, and behind it the largest line of framing.
+            // The largest content, and after it the largest line of framing.
             Content::Chunked(_) => head + limits.body as usize + limits.head + 1024,
         }
     }
 
-    /// Takes what has come, and says whether that is all.
+    /// Takes what has arrived. Returns whether the content is complete.
     fn advance(
         &mut self,
         bytes: &mut [u8],

@@ -58,7 +58,7 @@ pub struct Budget {
     left: Left,
 }
 
-/// What nobody holds now: one process's own, or a place that several share.
+/// The counter of unclaimed bytes: of one process, or shared by several.
 #[derive(Clone, Debug)]
 enum Left {
     Own(Arc<AtomicUsize>),
@@ -82,17 +82,17 @@ impl Budget {
         Budget { size: self.size, left: Left::Shared(left) }
     }
 
-    /// What nobody holds now.
+    /// Returns the number of unclaimed bytes.
     pub fn left(&self) -> usize {
         self.counter().load(Relaxed)
     }
 
-    /// Takes it all back, when nobody is left who could hold any.
+    /// Resets the budget, when no process is left that could hold any of it.
     pub fn refill(&self) {
         self.counter().store(self.size, Relaxed);
     }
 
-    /// Takes back what a process held that is dead.
+    /// Returns what a dead process still held to the budget.
     pub fn give_back(&self, bytes: usize) {
         self.counter().fetch_add(bytes, Relaxed);
     }
@@ -113,8 +113,8 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Holds `bytes` in all from now on. Says `false`, and holds what it held
-    /// before, if the budget has not so much left.
+    /// Grows the claim to `bytes` in all. Returns `false`, and leaves the claim as it was, if
+    /// the budget has too few left.
     pub(super) fn grow_to(&mut self, bytes: usize, budget: &Budget) -> bool {
         let more = bytes.saturating_sub(self.bytes);
         if more == 0 {

@@ -1,9 +1,9 @@
 //! HTTP/1.1 without input, output or a clock: bytes in, decisions out.
 //!
-//! Everything here is decided from bytes that have already arrived, so it never
-//! waits, and it serves a blocking thread, an event loop and a coroutine alike.
-//! An [`Inbox`] collects what was received and says whether a request is
-//! complete, partial or refused; an [`Outbox`] collects what is to be sent.
+//! Everything here is decided from bytes that have already arrived, so it never waits, and a
+//! blocking thread, an event loop and a coroutine can all use it. An [`Inbox`] collects what
+//! was received and returns a request as complete, partial or refused; an [`Outbox`] collects
+//! what is to be sent.
 //!
 //! ```
 //! use ch01_blocking::http::{Inbox, Limits, Parsed};
@@ -35,7 +35,7 @@ pub use outbox::Outbox;
 pub use request::{Conditions, EntityTags, Method, Request, ResponseContext, Version};
 pub use response::{Body, ExtraHeader, FileVersion, HttpError, Response, reason_phrase};
 
-/// Returns whether every percent sign in `text` has two hexadecimal digits behind it (RFC
+/// Returns whether every percent sign in `text` is followed by two hexadecimal digits (RFC
 /// 3986 section 2.1).
 pub(crate) fn percent_signs_are_fine(text: &[u8]) -> bool {
     let mut rest = text.split(|&byte| byte == b'%');
@@ -48,8 +48,8 @@ pub(crate) fn percent_digits(text: &[u8]) -> bool {
     text.len() >= 2 && text[..2].iter().all(u8::is_ascii_hexdigit)
 }
 
-/// The number that these digits are: no sign, no space, at least one. What does not fit
-/// in 64 bits is the largest that does: too large is not malformed.
+/// Parses a decimal number: at least one digit, no sign, no space. A number that does not fit
+/// in 64 bits becomes the largest that does: it is too large, but not malformed.
 pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     let digit = |number: u64, &byte: &u8| {
         number.saturating_mul(10).saturating_add(u64::from(byte - b'0'))

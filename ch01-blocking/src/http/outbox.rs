@@ -1,9 +1,8 @@
-//! The output buffer: answers as bytes, until the client has taken them.
+//! The output buffer: answers as bytes, until they are sent.
 //!
-//! Heads and small contents are gathered here and leave with one write for a whole
-//! burst of pipelined requests. At most one content that is large waits behind
-//! them as itself (a file, or bytes still to be made), so what a client that
-//! never reads can make us hold is bounded.
+//! Heads and small bodies are gathered here and leave in one write for a whole burst of
+//! pipelined requests. At most one large body (a file, or bytes to be generated) waits after
+//! them and is not copied. So a client that never reads occupies a bounded amount of memory.
 
 use super::body_stream::{BodyStream, Live};
 use super::date::HttpDate;
@@ -16,8 +15,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Contents up to this size are copied behind their heads: one write is
-/// cheaper than two, and a small file is cheaper to read than to send by itself.
+/// Bodies up to this size, in bytes, are copied after their heads: one write is cheaper than
+/// two, and a small file is cheaper to read than to send by itself.
 const SMALL: u64 = 16 * 1024;
 
 /// One line of [`Body::Pattern`].
@@ -25,13 +24,13 @@ const LINE: &[u8; 64] =
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
 
 thread_local! {
-    /// An empty buffer that belongs to no connection at the moment. A thread writes one
-    /// answer at a time, and nearly always it leaves at once: so one buffer will do for
-    /// all of its connections, and who waits holds none.
+    /// An empty buffer that no connection uses at the moment. A thread writes one answer at a
+    /// time, and nearly always it is sent at once. So one buffer is enough for all of its
+    /// connections, and a waiting connection holds none.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// The answers on one connection that are not sent yet.
+/// The answers of one connection that are not sent yet.
 #[derive(Debug)]
 pub struct Outbox {
     bytes: Vec<u8>,
@@ -39,12 +38,12 @@ pub struct Outbox {
     tail: Tail,
     /// [`Limits::output`](super::Limits::output).
     limit: usize,
-    /// When the answers were made that are here: a burst of them has one date.
+    /// When the queued answers were made: a burst of them has one date.
     date: Option<SystemTime>,
     status_line_cache: StatusLineCache,
 }
 
-/// A large content behind the bytes, or one that comes into being meanwhile.
+/// A large body after the bytes, or one that is generated while it is sent.
 #[derive(Debug)]
 enum Tail {
     None,
@@ -55,7 +54,8 @@ enum Tail {
 }
 
 impl Outbox {
-    /// An empty buffer that is full at so many bytes, but never while it is empty.
+    /// Returns an empty buffer that counts as full at `limit` bytes, but never while it is
+    /// empty.
     pub fn new(limit: usize) -> Outbox {
         Outbox {
             bytes: Vec::new(),
@@ -71,12 +71,12 @@ impl Outbox {
         }
     }
 
-    /// Whether everything was sent.
+    /// Returns whether everything was sent.
     pub fn is_empty(&self) -> bool {
         self.sent == self.bytes.len() && matches!(self.tail, Tail::None)
     }
 
-    /// Whether no answer may be pushed before a [`flush`](Outbox::flush).
+    /// Returns whether a [`flush`](Outbox::flush) is needed before the next answer.
     pub fn is_full(&self) -> bool {
         self.bytes.len() - self.sent >= self.limit || !matches!(self.tail, Tail::None)
     }
@@ -89,7 +89,7 @@ impl Outbox {
         self.tail = Tail::None;
     }
 
-    /// Queues an answer. The first of those that leave together looks at the clock.
+    /// Queues an answer. The first answer of a burst reads the clock for all.
     pub fn push(
         &mut self,
         response: Response,
@@ -104,7 +104,7 @@ impl Outbox {
         let begin = self.bytes.len();
         self.head(&response, context, now);
         if context.method == Method::Head || matches!(response.status, 204 | 304) {
-            return; // RFC 9110 sections 9.3.2, 15.3.5 and 15.4.5: the fields, and no content
+            return; // RFC 9110 sections 9.3.2, 15.3.5 and 15.4.5: header fields without content
         }
         match response.body {
             Body::Empty => {}
@@ -121,8 +121,8 @@ impl Outbox {
                 let content = self.bytes.len();
                 self.bytes.resize(content + len as usize, 0);
                 if file.read_exact_at(&mut self.bytes[content..], at).is_err() {
-                    // It shrank since we looked at its length. Nothing is sent yet, so
-                    // we may still say so.
+                    // The file has shrunk since its length was read. Nothing is sent yet, so
+                    // the answer can still say so.
                     self.bytes.truncate(begin);
                     self.push(
                         Response::text(500, "the file changed while it was read\n"),
@@ -146,7 +146,7 @@ impl Outbox {
         self.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
     }
 
-    /// Queues a refusal, the last answer on this connection.
+    /// Queues a refusal, the last answer of this connection.
     pub fn push_error(&mut self, why: HttpError, clock: &dyn Fn() -> SystemTime) {
         let mut response = Response::text(
             why.status,
@@ -168,9 +168,12 @@ impl Outbox {
     }
 
     // ANCHOR: flush
-    /// Sends all of it, or as much as goes before the stream says that it cannot.
-    /// An error is the
-    /// stream's; who comes back later goes on where it stopped.
+    /// Sends everything, or as much as the stream accepts.
+    ///
+    /// # Errors
+    ///
+    /// Those of the stream. After `WouldBlock` the next call continues where this one
+    /// stopped.
     pub fn flush(&mut self, stream: &mut impl Transport) -> io::Result<()> {
         loop {
             while self.sent < self.bytes.len() {
@@ -181,7 +184,7 @@ impl Outbox {
             self.date = None;
             match &mut self.tail {
                 Tail::None => {
-                    // Who waits for its next request owns no buffer meanwhile.
+                    // A connection that waits for its next request owns no buffer.
                     let bytes = std::mem::take(&mut self.bytes);
                     if (1..=2 * SMALL as usize).contains(&bytes.capacity()) {
                         SPARE.set(bytes);
@@ -200,7 +203,7 @@ impl Outbox {
                     self.make(SMALL.max(self.limit as u64))
                 }
                 Tail::Live(live) => {
-                    // Waits for more of it: chapter 6 knows how.
+                    // Waits for the next piece, which only chapter 6 can do.
                     if !live.next(stream, &mut self.bytes)? {
                         self.tail = Tail::None;
                     }
@@ -213,8 +216,8 @@ impl Outbox {
     }
     // ANCHOR_END: flush
 
-    /// The source of a live content, if all before it was sent: for a driver whose stream
-    /// cannot wait for it, and which waits by itself.
+    /// Returns the source of a streamed body, if everything before it was sent: for a caller
+    /// that waits for the source itself.
     pub fn source(&mut self) -> Option<&mut dyn BodyStream> {
         match &mut self.tail {
             Tail::Live(live) if self.sent == self.bytes.len() => Some(&mut *live.source),
@@ -222,7 +225,7 @@ impl Outbox {
         }
     }
 
-    /// Queues what that source had. Nothing means that it is over.
+    /// Queues a piece from that source. An empty one ends the body.
     pub fn push_piece(&mut self, content: &[u8]) {
         if let Tail::Live(live) = &self.tail
             && !live.frame(content, &mut self.bytes)
@@ -231,11 +234,11 @@ impl Outbox {
         }
     }
 
-    /// Makes the next bytes of a pattern.
+    /// Generates the next bytes of a pattern.
     fn make(&mut self, most: u64) {
         if let Tail::Pattern { at, left } = &mut self.tail {
             let now = most.min(*left);
-            // Whole lines, of which the first may have begun before.
+            // Whole lines; the first may be continued from the previous piece.
             let from = (*at % 64) as usize;
             let begin = self.bytes.len();
             self.bytes.extend_from_slice(&LINE[from..]);
@@ -252,8 +255,8 @@ impl Outbox {
     }
 
     // ANCHOR: head
-    /// Piece by piece, and not with `write!`: formatting looks at every piece through a
-    /// pointer, and took several times as long (`lab request`).
+    /// Writes the head piece by piece, and not with `write!`: formatting handles every piece
+    /// through a pointer, and took several times as long (`lab request`).
     fn head(&mut self, response: &Response, context: ResponseContext, now: SystemTime) {
         let mut digits = itoa::Buffer::new();
         let bytes = &mut self.bytes;
@@ -310,13 +313,13 @@ impl Outbox {
     // ANCHOR_END: head
 }
 
-/// Something must have gone; nothing at all means that there is no more: a file that
-/// shrank after its length was promised.
+/// Returns the number of bytes sent, or an error if it is 0: then a file has become shorter
+/// than the length that was promised.
 fn nonzero(sent: usize) -> io::Result<usize> {
     if sent == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(sent) }
 }
 
-/// The lines that all answers of one status and second begin with.
+/// The first lines of an answer, which are the same for all of one status and second.
 #[derive(Debug)]
 struct StatusLineCache {
     status: u16,
@@ -326,8 +329,8 @@ struct StatusLineCache {
 
 impl StatusLineCache {
     fn of(&mut self, status: u16, now: SystemTime) -> &str {
-        // Nearly always nothing has changed, and where one loop answers many, not even
-        // the nanosecond.
+        // Nearly always nothing has changed; within one turn of an event loop, not even the
+        // nanosecond.
         if (self.status, self.now) != (status, now) {
             let second = |time: SystemTime| {
                 time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())

@@ -1,6 +1,4 @@
-//! A request: what a complete message asks for, borrowed from the input buffer.
-
-use super::head;
+//! A request: a complete message, borrowed from the input buffer.
 
 /// A request method (RFC 9110 section 9). Names are case-sensitive: `get` is
 /// [`Method::Other`].
@@ -34,7 +32,7 @@ impl Method {
         }
     }
 
-    /// The name as it stands in a request line.
+    /// Returns the name as written in a request line.
     pub fn name(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -50,7 +48,7 @@ impl Method {
     }
 }
 
-/// The two versions that share this syntax.
+/// The two versions of HTTP that share this syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Version {
@@ -58,39 +56,27 @@ pub enum Version {
     Http11,
 }
 
-/// A complete request. It borrows from the [`Inbox`](super::Inbox) that it came
-/// from, so nothing is copied, and it is gone when the next one is asked for.
+/// A complete request. It borrows from its [`Inbox`](super::Inbox), so nothing is copied, and
+/// it is valid until the next one is parsed.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'b> {
-    /// What to do.
+    /// The method.
     pub method: Method,
     /// The target's path as sent: ASCII, not yet percent-decoded; `*` for `OPTIONS *`.
     pub path: &'b [u8],
-    /// What follows the `?`, if there is one. ASCII.
+    /// The part after `?`, if there is one; ASCII.
     pub query: Option<&'b [u8]>,
-    /// The sender's version.
+    /// The client's version of HTTP.
     pub version: Version,
-    /// Whether the sender wants the connection to go on (RFC 9112 section 9.3).
+    /// Whether the client wants to keep the connection open (RFC 9112 section 9.3).
     pub keep_alive: bool,
-    /// The head that all of this stood in.
+    /// The bytes of the head.
     pub(super) head: &'b [u8],
-    /// The content, decoded from its chunks; empty where there is none.
+    /// The content, decoded from its chunks; empty if there is none.
     pub body: &'b [u8],
 }
 
 impl<'b> Request<'b> {
-    /// What a client may ask of a file. Few do, and only files are asked, so it is looked
-    /// for here and not whenever a head is parsed.
-    pub fn conditions(&self) -> Conditions<'b> {
-        head::conditions(self.head)
-    }
-
-    /// The value of a field that may stand only once. Where it stands twice, it says
-    /// nothing: an empty one.
-    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
-        head::field(self.head, name)
-    }
-
     /// Returns what the answer depends on, without the borrow.
     pub fn response_context(&self) -> ResponseContext {
         ResponseContext {
@@ -101,7 +87,7 @@ impl<'b> Request<'b> {
     }
 }
 
-/// What shapes the answer to a request: see [`Request::response_context`].
+/// What the answer depends on besides the response: see [`Request::response_context`].
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs)] // as in `Request`
 pub struct ResponseContext {
@@ -111,7 +97,8 @@ pub struct ResponseContext {
 }
 
 /// Fields that make a request conditional or partial (RFC 9110 sections 13 and 14),
-/// as sent. A list may stand on several lines; the others say nothing if they do.
+/// as sent. A list may be split over several lines; any other field that occurs twice is
+/// ignored.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs)] // each is the field of its name
 pub struct Conditions<'b> {
@@ -124,8 +111,8 @@ pub struct Conditions<'b> {
 }
 
 /// The lines of a field whose value is a list (RFC 9110 section 5.3), up to four of
-/// them, so that they need no allocation. EntityTags beyond that are not looked at, which
-/// errs on the safe side: more is sent, or less is done.
+/// them, so that they need no allocation. Further lines are ignored, which is safe: more is
+/// sent, or less is done.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EntityTags<'b>([&'b [u8]; 4]);
 

@@ -12,7 +12,7 @@ pub struct Response {
     pub status: u16,
     /// A media type; text gets `charset=utf-8` added.
     pub content_type: Option<&'static str>,
-    /// The fields that only this kind of answer has.
+    /// The header fields that only this kind of answer has.
     pub extra: ExtraHeader,
     /// The content.
     pub body: Body,
@@ -24,7 +24,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer without content.
+    /// Returns an answer without content.
     pub fn new(status: u16) -> Response {
         Response {
             status,
@@ -36,7 +36,7 @@ impl Response {
         }
     }
 
-    /// An answer in plain text.
+    /// Returns an answer in plain text.
     pub fn text(status: u16, text: impl Into<String>) -> Response {
         Response {
             content_type: Some("text/plain"),
@@ -45,9 +45,9 @@ impl Response {
         }
     }
 
-    /// Whether the connection ends with it, if `context` is what was asked.
+    /// Returns whether the connection ends with this answer to a request of `context`.
     pub fn is_last(&self, context: ResponseContext) -> bool {
-        // To HTTP/1.0 it is the connection's end that ends a live content.
+        // In HTTP/1.0 the end of the connection ends a streamed body.
         let ends_with_it = self.body.is_live() && context.version == Version::Http10;
         self.close || !context.keep_alive || ends_with_it
     }
@@ -58,11 +58,11 @@ impl Response {
 pub enum Body {
     /// None.
     Empty,
-    /// Bytes that live as long as the program.
+    /// Bytes that exist as long as the program.
     Static(&'static [u8]),
     /// Bytes made for this answer.
     Bytes(Vec<u8>),
-    /// So many bytes of a repeating 64-byte line, made as they are sent.
+    /// This many bytes of a repeating 64-byte line, generated while they are sent.
     Pattern(u64),
     /// A part of a file, sent without passing through user space where that is
     /// possible.
@@ -71,16 +71,16 @@ pub enum Body {
         file: File,
         /// The first byte to send.
         at: u64,
-        /// How many.
+        /// The number of bytes.
         len: u64,
     },
-    /// What comes into being while it is sent. Its length is not known, and only chapter 6
-    /// knows how to wait for it ([`Transport::more`](crate::stream::Transport::more)).
+    /// A body that is generated while it is sent. Its length is not known, and only chapter 6
+    /// can wait for it ([`Transport::more`](crate::stream::Transport::more)).
     Live(Box<dyn BodyStream>),
 }
 
 impl Body {
-    /// The content's length in bytes; 0 for one that is live.
+    /// Returns the content's length in bytes; 0 for a streamed body.
     pub fn len(&self) -> u64 {
         match self {
             Body::Empty | Body::Live(_) => 0,
@@ -90,27 +90,27 @@ impl Body {
         }
     }
 
-    /// Whether its length is not known.
+    /// Returns whether the body is streamed, so that its length is not known.
     pub fn is_live(&self) -> bool {
         matches!(self, Body::Live(_))
     }
 
-    /// Whether there is none.
+    /// Returns whether there is no content.
     pub fn is_empty(&self) -> bool {
         self.len() == 0 && !self.is_live()
     }
 }
 
-/// What an answer says beside its type and length. No answer has two of these, so there
-/// is one place for them all: an answer is made and moved for every request, and should
-/// be small.
+/// A header field beyond type and length. No answer has two of these, so one field of
+/// [`Response`] holds any of them: a response is created and moved for every request, and
+/// should be small.
 #[derive(Debug)]
 pub enum ExtraHeader {
     /// Nothing.
     None,
-    /// `Location`: where it is instead.
+    /// `Location`: where the resource is instead.
     Location(String),
-    /// `Allow`: the methods that can be used.
+    /// `Allow`: the supported methods.
     Allow(&'static str),
     /// `Retry-After`, in seconds.
     RetryAfter(u32),
@@ -119,22 +119,22 @@ pub enum ExtraHeader {
     File(FileVersion),
     /// `Content-Range` with 416.
     NoSuchRange {
-        /// The length of all of it.
+        /// The length of the whole file.
         len: u64,
     },
 }
 
-/// Which version of a file: its time of change and its length. A change that keeps both,
-/// within one tick of the file system's clock, goes unnoticed.
+/// The version of a file: its modification time and length. A change that keeps both, within
+/// one tick of the file system's clock, goes unnoticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileVersion {
     /// The time of its last change, perhaps before 1970.
     pub modified: SystemTime,
-    /// Bytes.
+    /// The length in bytes.
     pub len: u64,
 }
 
-/// As a strong entity tag (RFC 9110 section 8.8.3).
+/// Formats the version as a strong entity tag (RFC 9110 section 8.8.3).
 impl std::fmt::Display for FileVersion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (sign, modified) = match self.modified.duration_since(UNIX_EPOCH) {
@@ -145,8 +145,8 @@ impl std::fmt::Display for FileVersion {
     }
 }
 
-/// A message or a connection that is not served: the status and why. The
-/// connection ends with it, as where the next request begins would be a guess.
+/// The refusal of a message or a connection: a status and a reason. The connection ends with
+/// it, because it is unknown where the next request would begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpError {
     /// The status code.
@@ -167,8 +167,8 @@ impl HttpError {
         HttpError::new(400, reason)
     }
 
-    /// More clients than `--max-connections`, or than the system can give descriptors
-    /// or processes to.
+    /// More connections than `--max-connections`, or than there are descriptors or processes
+    /// for.
     pub const BUSY: HttpError =
         HttpError::new(503, "all places are taken; come back in a moment");
     /// A head that was not complete in time.
@@ -181,7 +181,7 @@ impl HttpError {
     pub const CUT_OFF: HttpError = HttpError::new(400, "the request ended in the middle");
 }
 
-/// The phrase that goes with a status code (RFC 9110 section 15).
+/// Returns the reason phrase of a status code (RFC 9110 section 15).
 pub fn reason_phrase(status: u16) -> &'static str {
     match status {
         100 => "Continue",

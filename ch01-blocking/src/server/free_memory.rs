@@ -1,22 +1,22 @@
-//! Memory that many clients leave behind, and when to return it to the system.
+//! Returns the memory of many closed connections to the system.
 //!
-//! What free(3) gets back it keeps for the next malloc(3): a heap shrinks at its top only,
-//! and one small allocation there holds everything below. So the memory of thousands of
-//! clients stays with a server for good. malloc_trim(3) returns free pages wherever they
-//! lie. It takes a millisecond or two, during which a loop serves nobody, and the pages
-//! have to be taken anew by the next crowd: so it is called once, when a crowd has left and
-//! a moment has passed without another connection being closed.
+//! free(3) keeps memory for the next malloc(3): a heap shrinks at its top only, and one small
+//! allocation there holds everything below it. So the memory of thousands of connections
+//! would stay with the server for good. malloc_trim(3) returns free pages anywhere in the
+//! heap. It takes a millisecond or two, during which an event loop serves no connection, and
+//! later connections must obtain the pages again. So it is called once, after many
+//! connections were closed and none was for a moment.
 
 use crate::server::sys;
 use crate::server::trace::{self, trace};
 use std::time::{Duration, Instant};
 
-/// Connections that are closed before it is worth the time.
+/// Closed connections after which the call is worth its time.
 const CROWD: usize = 1024;
-/// How long none must be closed.
+/// The time without a closed connection before the call.
 const CALM: Duration = Duration::from_secs(1);
 
-/// Counts connections that are closed.
+/// Counts closed connections, and calls malloc_trim(3) when it is due.
 #[derive(Debug, Default)]
 pub struct FreeMemory {
     closed: usize,
@@ -24,7 +24,7 @@ pub struct FreeMemory {
 }
 
 impl FreeMemory {
-    /// Counts a connection that is closed.
+    /// Counts a closed connection.
     pub fn connection_closed(&mut self, now: Instant) {
         self.closed += 1;
         if self.closed >= CROWD {

@@ -18,5 +18,6 @@ pub mod program;
 pub mod stop;
 pub mod sys;
 pub mod trace;
+pub mod uninterrupted;
 pub mod unwind;
 pub mod usage;

@@ -1,0 +1,29 @@
+//! System calls that a signal may interrupt.
+
+use std::io::{self, ErrorKind};
+
+/// Repeats a call until it is not interrupted by a signal (EINTR, signal(7)).
+pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_made_until_no_signal_interrupts_it() {
+        let mut calls = [Err(libc::EINTR), Err(libc::EINTR), Ok(7), Ok(8)].into_iter();
+        let mut call = || {
+            let result = calls.next().expect("at most four calls");
+            result.map_err(io::Error::from_raw_os_error)
+        };
+        assert_eq!(uninterrupted(&mut call).expect("the third succeeds"), 7);
+        assert_eq!(uninterrupted(&mut call).expect("the fourth succeeds"), 8);
+    }
+}
