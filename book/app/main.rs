@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use book::paths::Paths;
-use book::{checks, derived, lab, live, render, serve, transcripts};
+use book::{checks, derived, lab, render, serve, transcripts};
 use clap::{Parser, Subcommand};
 
 /// Renders the book and serves it.
@@ -30,9 +30,9 @@ struct Cli {
     #[arg(long, value_name = "DIR", global = true)]
     book: Option<PathBuf>,
 
-    /// Run no experiment from a page, but play one: for tests of the pages
-    #[arg(long, value_name = "HOW", hide = true)]
-    rehearse: Option<String>,
+    /// Run this program instead of an experiment from a page: for tests of the pages
+    #[arg(long, value_name = "PROGRAM", hide = true)]
+    rehearse: Option<PathBuf>,
 
     #[command(subcommand)]
     command: Option<Command>,
@@ -81,14 +81,6 @@ enum Command {
     },
     /// Write again what follows from results and sources: the table of all stages, the index of system calls, minutes
     Parts,
-    /// Play a run of an experiment that measures nothing
-    #[command(hide = true)]
-    Rehearse {
-        /// The experiment
-        experiment: String,
-        /// How it goes
-        how: String,
-    },
     /// Check the pages: links, includes, pasted code, numbers typed by hand
     Check,
 }
@@ -106,34 +98,34 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     let paths = Paths::find(cli.book)?;
-    match cli.command {
-        None => render_and_serve(&paths, cli.listen, cli.no_serve, cli.out, cli.rehearse),
-        Some(Command::Transcripts { names, check }) => {
-            transcripts::command(&paths, &names, check)
+    let Some(command) = cli.command else {
+        return render_and_serve(&paths, cli.listen, cli.no_serve, cli.out, cli.rehearse);
+    };
+    let recorded = match command {
+        Command::Transcripts { names, check } => {
+            return transcripts::command(&paths, &names, check);
         }
         #[cfg(target_os = "linux")]
-        Some(Command::Lab { name: Some(name), hold, how }) if name == "hold" => {
+        Command::Lab { name: Some(name), hold, how } if name == "hold" => {
             lab::hold(&paths, &hold, how)?;
-            if how.record { derived::write(&paths) } else { Ok(()) }
+            how.record
         }
-        Some(Command::Lab { name, how, .. }) => {
+        Command::Lab { name, how, .. } => {
             lab::command(&paths, name.as_deref(), how)?;
-            if how.record { derived::write(&paths) } else { Ok(()) }
+            how.record
         }
         #[cfg(target_os = "linux")]
-        Some(Command::Compare { options, record }) => {
+        Command::Compare { options, record } => {
             lab::compare(&paths, &options, record)?;
-            if record { derived::write(&paths) } else { Ok(()) }
+            record
         }
-        Some(Command::Measure { experiment, what, count }) => {
-            lab::measure(&experiment, &what, count)
+        Command::Measure { experiment, what, count } => {
+            return lab::measure(&experiment, &what, count);
         }
-        Some(Command::Parts) => derived::write(&paths),
-        Some(Command::Rehearse { experiment, how }) => {
-            live::fake_run::play(&paths, &experiment, &how)
-        }
-        Some(Command::Check) => check(&paths),
-    }
+        Command::Parts => true,
+        Command::Check => return check(&paths),
+    };
+    if recorded { derived::write(&paths) } else { Ok(()) }
 }
 
 fn render_and_serve(
@@ -141,7 +133,7 @@ fn render_and_serve(
     listen: SocketAddr,
     no_serve: bool,
     out: Option<PathBuf>,
-    fake: Option<String>,
+    fake: Option<PathBuf>,
 ) -> Result<()> {
     let out = out.unwrap_or_else(|| paths.checkout().join("target/book"));
     if no_serve {

@@ -2,10 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf, absolute};
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail};
 use mdbook_driver::MDBook;
+use mdbook_driver::builtin_renderers::MarkdownRenderer;
+use regex::Regex;
+use serde_json::Value;
 
+use crate::files::{files, read};
 use crate::paths::Paths;
 
 /// Renders the book into `out` and returns that directory's full name.
@@ -17,7 +22,81 @@ pub fn render(paths: &Paths, out: &Path) -> Result<PathBuf> {
     book.config.build.build_dir.clone_from(&out);
     book.build()
         .with_context(|| format!("cannot render the book to {}", out.display()))?;
+    replace_index(&book, &out).context("cannot make the search index")?;
     Ok(out)
+}
+
+/// Listings, drawings, and tables of figures.
+static NOT_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r#"(?ms)^ *```.*?^ *```[ \t]*$|<svg.*?</svg>|<div class="measured".*?^</div>"#,
+    )
+    .ok()
+});
+
+/// Replaces the search index by one of the texts alone, packed. Listings and figures would
+/// double it, and are not what a reader searches for.
+fn replace_index(book: &MDBook, out: &Path) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut config = book.config.clone();
+    dir.path().clone_into(&mut config.build.build_dir);
+    config.build.use_default_preprocessors = false; // they have run
+    let (mut texts, _) = book.preprocess_book(&MarkdownRenderer::new())?;
+    texts.for_each_chapter_mut(|chapter| {
+        if let Some(pattern) = NOT_TEXT.as_ref() {
+            chapter.content = pattern.replace_all(&chapter.content, "").into_owned();
+        }
+    });
+    let mut plain = MDBook::load_with_config(&book.root, config)?;
+    plain.book = texts;
+    plain.build()?;
+    let script = read(&index_in(dir.path())?)?;
+    // `… JSON.parse('…'));`
+    let (_, rest) = script.split_once('\'').context("no JSON in it")?;
+    let (json, _) = rest.rsplit_once('\'').context("no end of it")?;
+    let mut index: Value =
+        serde_json::from_str(&json.replace("\\'", "'").replace("\\\\", "\\"))?;
+    let fields = index["index"]["index"].as_object_mut().context("no fields")?;
+    for field in fields.values_mut() {
+        let mut words = Vec::new();
+        pack(&field["root"], "", &mut words);
+        *field = words.join("\n").into();
+    }
+    let json = index.to_string().replace('\\', "\\\\").replace('\'', "\\'");
+    let assign = "window.search = Object.assign(window.search, unpack";
+    let script = format!("{UNPACK}{assign}(JSON.parse('{json}')));\n");
+    Ok(fs::write(index_in(out)?, script)?)
+}
+
+/// Undoes [`pack`] in the browser.
+const UNPACK: &str = include_str!("search_index.js");
+
+fn index_in(rendered: &Path) -> Result<PathBuf> {
+    let is_index = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("searchindex"))
+    };
+    files(rendered, "js")?.into_iter().find(is_index).context("mdBook has written none")
+}
+
+/// Collects the words of a tree of letters, each with the sections that have it.
+fn pack(node: &Value, word: &str, words: &mut Vec<String>) {
+    let mut line = word.to_owned();
+    for (section, frequency) in node["docs"].as_object().into_iter().flatten() {
+        let tenths = (frequency["tf"].as_f64().unwrap_or(1.0) * 10.0).round() / 10.0;
+        line += &match tenths {
+            1.0 => format!(" {section}"),
+            _ => format!(" {section}:{tenths}"),
+        };
+    }
+    if line.len() > word.len() {
+        words.push(line);
+    }
+    for (letter, next) in node.as_object().into_iter().flatten() {
+        if letter != "docs" && letter != "df" {
+            pack(next, &format!("{word}{letter}"), words);
+        }
+    }
 }
 
 /// Rendering empties its directory first, so `--out ~` would be a disaster:

@@ -1,11 +1,12 @@
 //! A scenario: which server is started, and what is typed at which terminal.
 //! One TOML file each, transcripts/NAME.toml.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+
+use crate::files::{files, read, stem};
 
 /// One file of transcripts/.
 #[derive(Debug, Deserialize)]
@@ -65,40 +66,26 @@ pub enum End {
 }
 
 impl Scenario {
-    /// Every scenario of the directory, by name.
+    /// Reads every scenario of the directory, by name.
     pub fn all(dir: &Path) -> Result<Vec<Self>> {
-        let mut found = Vec::new();
-        let entries = fs::read_dir(dir)
-            .with_context(|| format!("no scenarios in {}", dir.display()))?;
-        for entry in entries {
-            let path = entry?.path();
-            if path.extension().is_some_and(|ending| ending == "toml") {
-                found.push(Self::read(&path)?);
-            }
-        }
-        found.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(found)
+        files(dir, "toml")?.iter().map(|path| Self::read(path)).collect()
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        let mut scenario: Self =
-            toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
-        scenario.name =
-            path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        for (number, step) in scenario.steps.iter().enumerate() {
-            ensure!(
-                step.run.is_none() || step.start.is_none(),
-                "in {}: step {} has both `run` and `start`",
-                path.display(),
-                number + 1
-            );
+        let place = || format!("in {}", path.display());
+        let mut scenario: Self = toml::from_str(&read(path)?).with_context(place)?;
+        stem(path).clone_into(&mut scenario.name);
+        let both = scenario
+            .steps
+            .iter()
+            .position(|step| step.run.is_some() && step.start.is_some());
+        match both {
+            None => Ok(scenario),
+            Some(at) => bail!("{}: step {} has both `run` and `start`", place(), at + 1),
         }
-        Ok(scenario)
     }
 
-    /// The commands of this scenario that are not on this machine.
+    /// Returns the commands of this scenario that are not on this machine.
     pub fn missing_tools(&self) -> Vec<String> {
         let commands = self
             .steps
@@ -123,10 +110,7 @@ impl Scenario {
 
 fn is_installed(tool: &str) -> bool {
     // What the shell itself knows.
-    if matches!(
-        tool,
-        "printf" | "echo" | "sleep" | "cat" | "for" | "do" | "done" | "(" | ")"
-    ) {
+    if "printf echo sleep cat for do done ( )".split(' ').any(|own| own == tool) {
         return true;
     }
     let path = std::env::var_os("PATH").unwrap_or_default();

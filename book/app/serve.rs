@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -41,7 +41,7 @@ pub fn serve(
     paths: &Paths,
     listener: Listener,
     root: &Path,
-    fake: Option<String>,
+    fake: Option<PathBuf>,
 ) -> Result<()> {
     let options = options(root)?;
     let site = options

@@ -1,21 +1,21 @@
-//! A command that runs, with everything that it shows: standard output and
-//! standard error through one pipe, in the order in which they were written.
+//! A command that runs, with everything that it shows: standard output and standard error
+//! through one pipe, in the order in which they were written.
 
 use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-/// Longer than any step of a scenario may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than any step of a scenario takes on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What does not end its line within this time does not mean to.
+/// A line that is not ended within this time has no end.
 const LINE_END: Duration = Duration::from_millis(200);
 
 /// A running command and its screen.
@@ -23,23 +23,13 @@ const LINE_END: Duration = Duration::from_millis(200);
 pub(crate) struct Terminal {
     child: Child,
     stdin: Option<ChildStdin>,
-    screen: Arc<Screen>,
-    /// How much of the screen `fresh` has handed out.
+    /// Pieces of its output; disconnected when the output has ended.
+    output: Receiver<String>,
+    shown: String,
+    /// How much of the screen `fresh` has returned.
     taken: usize,
     /// How much of the screen `see` has passed.
     seen: usize,
-}
-
-#[derive(Debug, Default)]
-struct Screen {
-    shown: Mutex<Shown>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Shown {
-    text: String,
-    ended: bool,
 }
 
 impl Terminal {
@@ -55,13 +45,12 @@ impl Terminal {
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
-        // `command` still holds the pipe's writing ends: without them the end of the output is seen.
+        // `command` still holds the pipe's writing ends: the output would have no end.
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let screen = Arc::new(Screen::default());
-        let filling = Arc::clone(&screen);
-        thread::spawn(move || fill(reader, &filling));
+        let (show, output) = channel();
+        thread::spawn(move || fill(reader, &show));
         let stdin = child.stdin.take();
-        Ok(Self { child, stdin, screen, taken: 0, seen: 0 })
+        Ok(Self { child, stdin, output, shown: String::new(), taken: 0, seen: 0 })
     }
 
     /// Types at the command.
@@ -75,57 +64,40 @@ impl Terminal {
     /// Waits until `text` is on the screen behind what was seen before, and
     /// returns the rest of its line.
     pub(crate) fn see(&mut self, text: &str) -> Result<String> {
-        let mut deadline = Instant::now() + PATIENCE;
-        let mut found = false;
-        let mut shown = self.lock();
+        let mut deadline = Instant::now() + TIMEOUT;
+        let (mut found, mut late) = (None, false);
         loop {
-            let new = &shown.text[self.seen..];
-            let late = shown.ended || Instant::now() >= deadline;
-            match new.find(text).map(|at| at + text.len()) {
-                Some(behind) => {
+            let new = &self.shown[self.seen..];
+            if found.is_none() && new.contains(text) {
+                found = new.find(text).map(|at| at + text.len());
+                deadline = Instant::now() + LINE_END;
+            }
+            match found {
+                // The whole line, so that what follows starts on a fresh one.
+                Some(behind) if late || new[behind..].contains('\n') => {
                     let line = new[behind..].split('\n').next().unwrap_or_default();
-                    // The whole line, so that what follows starts on a fresh one.
-                    if late || new[behind..].contains('\n') {
-                        let (line, seen) =
-                            (line.to_owned(), self.seen + behind + line.len());
-                        drop(shown);
-                        self.seen = seen;
-                        return Ok(line);
-                    }
-                    if !found {
-                        (found, deadline) = (true, Instant::now() + LINE_END);
-                    }
+                    let line = line.to_owned();
+                    self.seen += behind + line.len();
+                    return Ok(line);
                 }
                 None if late => bail!("never saw {text:?}, but\n{new}"),
-                None => {}
+                _ => late = !self.receive(deadline),
             }
-            shown =
-                self.changed(shown, deadline.saturating_duration_since(Instant::now()));
         }
     }
 
-    /// What appeared since the last call.
+    /// Returns what appeared since the last call.
     pub(crate) fn fresh(&mut self) -> String {
-        let shown = self.lock();
-        let text = shown.text[self.taken..].to_owned();
-        let end = shown.text.len();
-        drop(shown);
-        self.taken = end;
+        while self.receive(Instant::now()) {}
+        let text = self.shown[self.taken..].to_owned();
+        self.taken = self.shown.len();
         text
     }
 
     /// Waits until nothing new has appeared for a while: for the last lines
     /// of a trace, which no later event follows.
-    pub(crate) fn settle(&self, quiet: Duration) {
-        let mut length = self.lock().text.len();
-        loop {
-            thread::sleep(quiet);
-            let now = self.lock().text.len();
-            if now == length {
-                return;
-            }
-            length = now;
-        }
+    pub(crate) fn settle(&mut self, quiet: Duration) {
+        while self.receive(Instant::now() + quiet) {}
     }
 
     /// Closes the command's input.
@@ -133,7 +105,7 @@ impl Terminal {
         self.stdin = None;
     }
 
-    /// The command's process number.
+    /// Returns the command's process number.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -141,40 +113,23 @@ impl Terminal {
     /// Sends a signal to the command and its children.
     pub(crate) fn signal(&self, signal: Signal) {
         if let Ok(id) = i32::try_from(self.child.id()) {
-            // It may be gone already; that is what was asked for.
-            let _ = killpg(Pid::from_raw(id), signal);
+            let _ = killpg(Pid::from_raw(id), signal); // fails if it has ended already
         }
     }
 
     /// Waits for the command's end and for the last of its output.
     pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut shown = self.lock();
-        while !shown.ended {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                bail!("did not end; it shows\n{}", shown.text);
-            }
-            shown = self.changed(shown, left);
-        }
-        drop(shown);
+        let deadline = Instant::now() + TIMEOUT;
+        while self.receive(deadline) {}
+        ensure!(Instant::now() < deadline, "did not end; it shows\n{}", self.shown);
         self.child.wait().context("cannot wait for the command")
     }
 
-    fn changed<'s>(
-        &'s self,
-        shown: MutexGuard<'s, Shown>,
-        within: Duration,
-    ) -> MutexGuard<'s, Shown> {
-        self.screen
-            .changed
-            .wait_timeout(shown, within)
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Shown> {
-        self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits for more on the screen. Returns false at the deadline, or at the output's end.
+    fn receive(&mut self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let more = self.output.recv_timeout(left);
+        more.map(|text| self.shown += &text).is_ok()
     }
 }
 
@@ -185,9 +140,10 @@ impl Drop for Terminal {
     }
 }
 
-fn fill(mut reader: PipeReader, screen: &Screen) {
+/// Sends what is read, up to its end.
+fn fill(mut reader: PipeReader, show: &Sender<String>) {
     let mut buffer = [0; 4096];
-    // A character may be cut in two between reads: keep the part for the next one.
+    // A character may be cut in two between reads: its first part waits for the next.
     let mut rest = Vec::new();
     loop {
         let count = reader.read(&mut buffer).unwrap_or(0);
@@ -197,11 +153,8 @@ fn fill(mut reader: PipeReader, screen: &Screen) {
             _ => rest.len(),
         };
         let text: Vec<u8> = rest.drain(..whole).collect();
-        let mut shown = screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.text.push_str(&String::from_utf8_lossy(&text).replace('\r', ""));
-        shown.ended = count == 0;
-        screen.changed.notify_all();
-        if count == 0 {
+        let text = String::from_utf8_lossy(&text).replace('\r', "");
+        if show.send(text).is_err() || count == 0 {
             return;
         }
     }

@@ -12,15 +12,7 @@ pub(crate) fn bytes(bytes: f64) -> String {
 
 /// A whole number with commas.
 pub(crate) fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    indicatif::HumanCount(number as u64).to_string()
 }
 
 /// A number of things: `1 silent client`, `10 silent clients`.

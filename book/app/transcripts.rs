@@ -13,6 +13,7 @@ use nix::sys::signal::Signal;
 use regex::Regex;
 use tempfile::TempDir;
 
+use crate::files::replace;
 use crate::normalize::normalize;
 use crate::paths::Paths;
 use crate::scenario::{End, Scenario, Step};
@@ -69,7 +70,9 @@ pub fn command(paths: &Paths, names: &[String], check: bool) -> Result<()> {
             (true, _) => println!("{}: as it was", scenario.name),
             (false, true) => println!("{}", differences.join("\n")),
             (false, false) => {
-                write(paths, scenario, &fresh)?;
+                for (file, text) in files(scenario, &fresh) {
+                    replace(&paths.src().join("transcripts").join(file), text)?;
+                }
                 println!("{}: written", scenario.name);
             }
         }
@@ -86,14 +89,12 @@ pub fn compare(paths: &Paths, scenario: &Scenario, fresh: &Transcript) -> Vec<St
     let mut differences = Vec::new();
     for (file, fresh) in files(scenario, fresh) {
         let path = paths.src().join("transcripts").join(&file);
-        let [old, new] =
-            [&fs::read_to_string(&path).unwrap_or_default(), fresh].map(|text| {
-                match scenario.concurrent {
-                    // Once more, for the lines that are neighbours only now.
-                    true => normalize(&by_connection(&normalize(text))),
-                    false => normalize(text),
-                }
-            });
+        let old = fs::read_to_string(&path).unwrap_or_default();
+        let [old, new] = [&old, fresh].map(|text| match scenario.concurrent {
+            // Once more, for the lines that are neighbors only now.
+            true => normalize(&by_connection(&normalize(text))),
+            false => normalize(text),
+        });
         if old == new {
             continue;
         }
@@ -124,16 +125,6 @@ fn by_connection(text: &str) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_by_key(|line| who(line));
     lines.join("\n")
-}
-
-fn write(paths: &Paths, scenario: &Scenario, fresh: &Transcript) -> Result<()> {
-    let dir = paths.src().join("transcripts");
-    fs::create_dir_all(&dir)?;
-    for (file, text) in files(scenario, fresh) {
-        fs::write(dir.join(&file), text)
-            .with_context(|| format!("cannot write {file}"))?;
-    }
-    Ok(())
 }
 
 fn files<'t>(scenario: &Scenario, transcript: &'t Transcript) -> [(String, &'t str); 2] {
@@ -216,7 +207,7 @@ impl<'c> Stage<'c> {
     }
 
     fn play(&mut self, step: &Step, server: &mut Terminal) -> Result<()> {
-        let label = if self.several { step.at.clone() } else { String::new() };
+        let label = if self.several { step.at.as_str() } else { "" };
         if let Some(command) = step.run.as_ref().or(step.start.as_ref()) {
             self.text += &format!("{label}$ {command}\n");
             let mut terminal = self.start(command)?;

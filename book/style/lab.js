@@ -284,25 +284,40 @@
             show(at, Boolean(given));
             return at;
         };
-        const chart = (part, svg) => {
-            if (!figures.has(part)) {
-                const at = place(part);
-                if (!at) return;
-                figures.set(part, make("figure"));
-                at.append(figures.get(part));
+        const slot = (all, part, name, attributes) => {
+            if (!all.has(part) && place(part)) {
+                all.set(part, make(name, attributes));
+                own.get(part).append(all.get(part));
             }
-            figures.get(part).innerHTML = svg;
+            return all.get(part);
+        };
+        const figure = (part) => slot(figures, part, "figure");
+        const wrapper = (part) => slot(tables, part, "div", { class: "table-wrapper" });
+        const chart = (part, svg) => {
+            if (!figure(part)) return;
+            figure(part).innerHTML = svg;
             overlay(part);
         };
         const table = (part, html) => {
-            if (!tables.has(part)) {
-                const at = place(part);
-                if (!at) return;
-                tables.set(part, make("div", { class: "table-wrapper" }));
-                at.append(tables.get(part));
-            }
-            tables.get(part).innerHTML = html;
+            if (wrapper(part)) wrapper(part).innerHTML = html;
         };
+        // When a run begins there is room for what it will bring, as much as what was recorded takes
+        // up: nothing that is being read moves when it comes.
+        const reserve = () => {
+            for (const element of parts) {
+                const { part } = element.dataset;
+                const height = (inside) => [...element.querySelectorAll(inside)].reduce((sum, one) => sum + one.getBoundingClientRect().height, 0);
+                if (element.querySelector("figure")) figure(part).style.minHeight = `${height("figure svg")}px`;
+                wrapper(part).style.minHeight = `${height(".table-wrapper")}px`;
+            }
+            const points = given?.prediction?.curve?.length;
+            compared.style.minHeight = `calc(${compared.offsetHeight}px + ${points ? 8 + 3 * points : 5}em)`;
+        };
+        // What a quick run has not measured has no place.
+        const release = () => own.forEach((at, part) => {
+            const filled = figures.get(part)?.hasChildNodes() || tables.get(part)?.hasChildNodes();
+            if (!filled) show(at, false);
+        });
         const overlay = (part) => {
             const curve = given?.prediction?.curve;
             if (!curve || about.predict.chart !== part) return;
@@ -326,14 +341,14 @@
 
         // Following a run: also one that another page has begun, or this one before it was loaded again.
         let quarter = -1;
-        const busy = (is) => {
+        const busy = (is, stays = is) => {
             const [goes, comes] = is ? [run, stop] : [stop, run];
             const held = document.activeElement === goes;
             show(run, !is && about.from_page);
             show(stop, is);
             if (held) comes.focus(); // who came with the keyboard stays here
-            show(bar, is);
-            show(step, is);
+            show(bar, stays);
+            show(step, stays);
             busyElsewhere(name, is);
         };
         const follow = (run) => {
@@ -351,9 +366,10 @@
                 over("The run is over, and another was begun since.");
                 load();
             };
-            const over = (text) => {
+            const over = (text, stays = false) => {
                 events.close();
-                busy(false);
+                busy(false, stays);
+                release();
                 say(text);
             };
             on("step", ({ done, of, what }) => {
@@ -370,7 +386,9 @@
             on("done", async () => {
                 events.close();
                 await load(); // it has the verdict, too
-                over("Done. Your figures are below; they are kept in target/lab.");
+                bar.value = bar.max;
+                step.textContent = "";
+                over("Done. Your figures are below; they are kept in target/lab.", true);
             });
             on("failed", ({ why }) => over(`No result: ${why}.`));
             events.onopen = () => { if (quarter < 0) say("Measuring…"); };
@@ -387,10 +405,15 @@
             };
         };
         const start = async () => {
-            say("");
+            say("Starting…");
+            show(bar, true);
+            show(step, true);
+            reserve();
             try {
                 follow((await ask("run", { experiment: name })).run);
             } catch (error) {
+                busy(false);
+                release();
                 say(`Not started: ${error.message}.`);
             }
         };

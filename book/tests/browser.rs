@@ -95,6 +95,84 @@ fn boxes_open_and_the_search_finds() {
     }
 }
 
+/// The most that a page loads before the search is used, and the search index, in bytes.
+const PAGE: u64 = 500_000;
+const INDEX: u64 = 600_000;
+/// The URLs and the sizes of everything that a page has loaded.
+const LOADED: &str = "return ['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind))
+    .map((entry) => [entry.name, entry.decodedBodySize])";
+
+#[test]
+fn pages_are_light_and_the_search_index_comes_when_it_is_needed() {
+    let Some(browser) = browser() else { return };
+    let served = Served::start();
+    let loaded = || -> Vec<(String, u64)> {
+        serde_json::from_value(browser.run(LOADED)).expect("names and sizes")
+    };
+    let index = |loaded: &[(String, u64)]| {
+        let found = loaded.iter().find(|(name, _)| name.contains("searchindex"));
+        found.map(|(_, size)| *size)
+    };
+    browser.look(1280, "light");
+    for page in served.pages() {
+        problems(&browser, &served, &page);
+        let loaded = loaded();
+        let size: u64 = loaded.iter().map(|(_, size)| size).sum();
+        assert!(size <= PAGE, "{page} loads {size} bytes: {loaded:#?}");
+        assert_eq!(index(&loaded), None, "{page} loads the index unasked");
+    }
+    browser.run("document.activeElement.blur()");
+    browser.press(&["/"]);
+    let is_there = format!(
+        "{LOADED}.some(([name, size]) => name.includes('searchindex') && size > 0)"
+    );
+    browser.wait_until(&is_there);
+    let size = index(&loaded()).expect("an index");
+    assert!(size <= INDEX, "the index has {size} bytes");
+    // What stands in a listing only is not in it; what a text says is.
+    let found = |words: &str| {
+        browser.open(&served.url(&format!("index.html?search={words}")));
+        browser.wait_until("return /results? /.test(document.querySelector('#mdbook-searchresults-header').innerText)");
+        browser.run(
+            "return document.querySelectorAll('#mdbook-searchresults li').length > 0",
+        )
+    };
+    assert_eq!(found("edge-triggered"), true);
+}
+
+#[test]
+fn nothing_moves_while_a_run_replaces_a_recorded_figure() {
+    let Some(browser) = browser() else { return };
+    let served = Served::with_fake_runs("whole");
+    for width in [1280, 400] {
+        browser.look(width, "light");
+        browser.open(&served.url("ch04-select-poll.html"));
+        let lab = "[aria-label=\"Your machine: readiness\"]";
+        let predict = "[aria-label=\"Predict: readiness\"] [type=button]";
+        browser
+            .wait_until(&format!("return document.querySelector('{predict}') !== null"));
+        browser.run(&format!("document.querySelector('{predict}').click()"));
+        browser.run(&format!("document.querySelector('{lab} .lab-main').focus()"));
+        std::thread::sleep(Duration::from_millis(300)); // what the click moved has moved
+        browser.run(
+            "window.shifts = [];
+             new PerformanceObserver((list) => list.getEntries().filter((entry) => !entry.hadRecentInput)
+                 .forEach((entry) => window.shifts.push([entry.value, ...entry.sources.map(({ node }) => node?.className ?? '')])))
+                 .observe({ type: 'layout-shift' })",
+        );
+        browser.press(&["\u{e007}"]);
+        browser.wait_until(&format!(
+            "return document.querySelector('{lab} .lab-status').innerText.includes('Done')"
+        ));
+        std::thread::sleep(Duration::from_millis(300)); // until the observer has heard of it
+        assert_eq!(
+            browser.run("return window.shifts"),
+            serde_json::json!([]),
+            "{width} px"
+        );
+    }
+}
+
 #[test]
 fn without_a_mouse_one_gets_everywhere() {
     const TAB: &str = "\u{e004}";

@@ -158,7 +158,7 @@ fn until(events: &mut BufReader<TcpStream>, wanted: &str) -> Vec<String> {
 
 #[test]
 fn only_a_page_of_this_book_may_start_a_run() {
-    let served = Served::start_with(&["--rehearse", "stuck"]);
+    let served = Served::with_fake_runs("stuck");
     let right = post(&served, "/lab/run", READINESS);
     let port = served.address.rsplit(':').next().expect("a port");
     let foreign = || Some("http://example.org".to_owned());
@@ -221,7 +221,7 @@ fn only_a_page_of_this_book_may_start_a_run() {
 
 #[test]
 fn one_run_at_a_time_and_it_can_be_stopped() {
-    let served = Served::start_with(&["--rehearse", "stuck"]);
+    let served = Served::with_fake_runs("stuck");
     let child = start(&served);
     let (status, why) = ask(&served, &post(&served, "/lab/run", READINESS));
     assert_eq!(status, 409, "{why}");
@@ -250,7 +250,7 @@ fn one_run_at_a_time_and_it_can_be_stopped() {
 
 #[test]
 fn a_whole_run_is_told_to_all_who_follow_and_again_to_who_comes_late() {
-    let served = Served::start_with(&["--rehearse", "whole"]);
+    let served = Served::with_fake_runs("whole");
     start(&served);
     let [mut one, mut other] =
         [(); 2].map(|()| send(&served, &get(&served, "/lab/events")).expect("a stream"));
@@ -268,7 +268,7 @@ fn a_whole_run_is_told_to_all_who_follow_and_again_to_who_comes_late() {
 #[test]
 fn how_a_run_fails_is_told() {
     for (how, why) in [("failing", "this was to fail"), ("dying", "without a result")] {
-        let served = Served::start_with(&["--rehearse", how]);
+        let served = Served::with_fake_runs(how);
         start(&served);
         let mut events = send(&served, &get(&served, "/lab/events")).expect("a stream");
         until(&mut events, "event: failed");
@@ -280,7 +280,7 @@ fn how_a_run_fails_is_told() {
 
 #[test]
 fn a_run_that_nobody_watches_is_ended() {
-    let served = Served::start_with(&["--rehearse", "stuck"]);
+    let served = Served::with_fake_runs("stuck");
     let child = start(&served);
     let mut events = send(&served, &get(&served, "/lab/events")).expect("a stream");
     until(&mut events, "event: chart");
@@ -295,7 +295,7 @@ fn with_the_server_goes_what_it_started() {
         ("stubborn", Signal::SIGTERM),
         ("stuck", Signal::SIGKILL), // its input ends then
     ] {
-        let mut served = Served::start_with(&["--rehearse", how]);
+        let mut served = Served::with_fake_runs(how);
         let child = start(&served);
         let mut events = send(&served, &get(&served, "/lab/events")).expect("a stream");
         until(&mut events, "event: chart");
@@ -308,7 +308,7 @@ fn with_the_server_goes_what_it_started() {
 
 #[test]
 fn predictions_are_kept_if_they_fit_what_was_asked() {
-    let served = Served::start_with(&["--rehearse", "whole"]);
+    let served = Served::with_fake_runs("whole");
     let good = r#"{"experiment": "readiness", "prediction": {"curve": [[10, 1], [100, 2]]}, "when": "now"}"#;
     assert_eq!(ask(&served, &post(&served, "/lab/predictions", good)).0, 200);
     for bad in [

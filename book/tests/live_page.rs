@@ -55,7 +55,7 @@ fn run(browser: &Browser) {
 #[test]
 fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     let Some(browser) = browser() else { return };
-    let served = Served::start_with(&["--rehearse", "whole"]);
+    let served = Served::with_fake_runs("whole");
     browser.look(1280, "light");
     browser.open(&served.url(PAGE));
     browser.wait_until(&is_seen(&format!("{PREDICT} .lab-curve svg .handle")));
@@ -111,7 +111,7 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
 #[test]
 fn a_page_that_is_loaded_again_in_the_middle_goes_on_and_a_run_can_be_stopped() {
     let Some(browser) = browser() else { return };
-    let served = Served::start_with(&["--rehearse", "stuck"]);
+    let served = Served::with_fake_runs("stuck");
     browser.look(1280, "light");
     open(&browser, &served);
     run(&browser);
@@ -134,7 +134,7 @@ fn a_page_that_is_loaded_again_in_the_middle_goes_on_and_a_run_can_be_stopped() 
 #[test]
 fn who_came_with_the_keyboard_stays_at_the_run_and_hears_of_it() {
     let Some(browser) = browser() else { return };
-    let served = Served::start_with(&["--rehearse", "stuck"]);
+    let served = Served::with_fake_runs("stuck");
     browser.look(1280, "light");
     open(&browser, &served);
     // A screen reader hears what changes in a place that it knows, and that is not busy.
@@ -163,7 +163,7 @@ fn who_came_with_the_keyboard_stays_at_the_run_and_hears_of_it() {
 #[test]
 fn a_server_that_is_stopped_in_the_middle_is_missed() {
     let Some(browser) = browser() else { return };
-    let served = Served::start_with(&["--rehearse", "stuck"]);
+    let served = Served::with_fake_runs("stuck");
     browser.look(1280, "light");
     open(&browser, &served);
     run(&browser);
@@ -175,7 +175,7 @@ fn a_server_that_is_stopped_in_the_middle_is_missed() {
 #[test]
 fn why_a_run_failed_is_said() {
     let Some(browser) = browser() else { return };
-    let served = Served::start_with(&["--rehearse", "failing"]);
+    let served = Served::with_fake_runs("failing");
     browser.look(1280, "light");
     open(&browser, &served);
     run(&browser);
@@ -185,7 +185,7 @@ fn why_a_run_failed_is_said() {
 #[test]
 fn the_lab_is_well_in_light_and_dark_wide_and_narrow() {
     let Some(browser) = browser() else { return };
-    let served = Served::start_with(&["--rehearse", "whole"]);
+    let served = Served::with_fake_runs("whole");
     browser.look(1280, "light");
     open(&browser, &served);
     run(&browser);
@@ -207,7 +207,7 @@ fn the_lab_is_well_in_light_and_dark_wide_and_narrow() {
 #[test]
 fn without_the_books_server_or_without_scripts_it_is_a_plain_book() {
     let Some(browser) = browser() else { return };
-    let served = Served::start_with(&["--rehearse", "whole"]);
+    let served = Served::with_fake_runs("whole");
     browser.look(1280, "light");
     browser.open(&format!("file://{}", served.dir().join(PAGE).display()));
     browser.wait_until(&is_seen(RUN));

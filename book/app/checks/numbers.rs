@@ -90,7 +90,7 @@ fn in_page(page: &str) -> Vec<(usize, String)> {
                 }
                 depth += 1;
                 code |= matches!(tag, Tag::CodeBlock(_));
-                if begins_block(tag) {
+                if is_block(tag.to_end()) {
                     flush(&mut block, given_depth.is_some(), &mut found);
                     block.start = range.start;
                 }
@@ -101,7 +101,7 @@ fn in_page(page: &str) -> Vec<(usize, String)> {
                 if matches!(tag, TagEnd::TableCell) {
                     block.text.push('|');
                 }
-                if ends_block(*tag) {
+                if is_block(*tag) {
                     flush(&mut block, given_depth.is_some(), &mut found);
                     block.start = range.end;
                 }
@@ -128,22 +128,10 @@ fn in_page(page: &str) -> Vec<(usize, String)> {
     found
 }
 
-fn begins_block(tag: &Tag<'_>) -> bool {
-    matches!(
-        tag,
-        Tag::Paragraph | Tag::Heading { .. } | Tag::Item | Tag::TableRow | Tag::TableHead
-    )
-}
-
-fn ends_block(tag: TagEnd) -> bool {
-    matches!(
-        tag,
-        TagEnd::Paragraph
-            | TagEnd::Heading(_)
-            | TagEnd::Item
-            | TagEnd::TableRow
-            | TagEnd::TableHead
-    )
+/// Whether numbers on both sides of this tag are apart.
+fn is_block(tag: TagEnd) -> bool {
+    use TagEnd::{Heading, Item, Paragraph, TableHead, TableRow};
+    matches!(tag, Paragraph | Heading(_) | Item | TableRow | TableHead)
 }
 
 fn flush(block: &mut Block, given: bool, found: &mut Vec<(usize, String)>) {

@@ -1,23 +1,15 @@
 //! The Markdown: every page is in SUMMARY.md, every include finds its file and
 //! its anchor, and code and transcripts are included, never pasted.
 
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::path::Path;
 
 use anyhow::Result;
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
-use regex::Regex;
+use regex::Captures;
 
 use crate::files::{files, read};
+use crate::includes::{INCLUDE, anchored};
 use crate::problem::Problem;
-
-/// `{{#include path}}`, `{{#include path:anchor}}`; mdBook's other ways to include, too.
-static INCLUDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"(\\)?\{\{\s*#(?:include|rustdoc_include|playground)\s+([^}\s]+)[^}]*\}\}",
-    )
-    .ok()
-});
 
 /// Checks every page below `src`.
 pub fn check(src: &Path) -> Result<Vec<Problem>> {
@@ -38,21 +30,17 @@ pub fn check(src: &Path) -> Result<Vec<Problem>> {
 }
 
 fn includes(src: &Path, name: &Path, text: &str) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let Some(pattern) = INCLUDE.as_ref() else {
-        return problems;
+    let problem = |found: Captures<'_>| {
+        let anchor = found.get(3).map_or("", |anchor| anchor.as_str());
+        let what = bad_include(&src.join(name), &found[2], anchor);
+        Some(Problem::at(name, text, found.get(0)?.start(), what?))
     };
-    for found in pattern.captures_iter(text).filter(|found| found.get(1).is_none()) {
-        let at = found.get(0).map_or(0, |whole| whole.start());
-        let what = bad_include(&src.join(name), &found[2]);
-        problems.extend(what.map(|what| Problem::at(name, text, at, what)));
-    }
-    problems
+    let found = INCLUDE.iter().flat_map(|pattern| pattern.captures_iter(text));
+    found.filter(|found| found.get(1).is_none()).filter_map(problem).collect()
 }
 
-fn bad_include(page: &Path, what: &str) -> Option<String> {
-    let (file, anchor) = what.split_once(':').unwrap_or((what, ""));
-    let path: PathBuf = page.parent()?.join(file);
+fn bad_include(page: &Path, file: &str, anchor: &str) -> Option<String> {
+    let path = page.parent()?.join(file);
     let Ok(text) = read(&path) else {
         return Some(format!("the include finds no file {file}"));
     };
@@ -62,18 +50,11 @@ fn bad_include(page: &Path, what: &str) -> Option<String> {
     }
     if anchor.starts_with(|first: char| first.is_ascii_digit() || first == ':') {
         return Some(format!(
-            "{what}: line numbers go out of date; put `// ANCHOR: name` into {file}"
+            "{file}:{anchor}: line numbers go out of date; put `// ANCHOR: name` into {file}"
         ));
     }
-    let has = |mark: &str| {
-        text.lines().any(|line| {
-            line.split(mark)
-                .nth(1)
-                .is_some_and(|rest| rest.split_whitespace().next() == Some(anchor))
-        })
-    };
-    (!has("ANCHOR:") || !has("ANCHOR_END:"))
-        .then(|| format!("no `ANCHOR: {anchor}` and `ANCHOR_END: {anchor}` in {file}"))
+    let missing = anchored(&text, anchor).is_none();
+    missing.then(|| format!("no `ANCHOR: {anchor}` and `ANCHOR_END: {anchor}` in {file}"))
 }
 
 /// Rust comes from the sources and output from the transcripts; a sketch that
@@ -116,10 +97,8 @@ fn fences(name: &Path, text: &str) -> Vec<Problem> {
 
 /// Whether Rust is included here.
 fn shows_code(text: &str) -> bool {
-    let Some(pattern) = INCLUDE.as_ref() else { return false };
-    pattern
-        .captures_iter(text)
-        .any(|found| found.get(1).is_none() && found[2].contains(".rs"))
+    let mut found = INCLUDE.iter().flat_map(|pattern| pattern.captures_iter(text));
+    found.any(|found| found.get(1).is_none() && found[2].ends_with(".rs"))
 }
 
 fn bad_fence(info: &str, code: &str, marked: bool) -> Option<String> {

@@ -2,16 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::LazyLock;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
-use regex::{Captures, Regex};
+use regex::Captures;
 
-/// `{{#include path}}` and `{{#include path:anchor}}`.
-static INCLUDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"\{\{\s*#include\s+([^}:\s]+)(?::([^}\s]+))?\s*\}\}").ok()
-});
+use crate::files::read;
+use crate::includes::{INCLUDE, anchored};
 
 /// A page of the book.
 pub(super) struct Page {
@@ -37,22 +34,14 @@ pub(super) struct Pages(pub Vec<Page>);
 
 impl Pages {
     pub(super) fn read(src: &Path) -> Result<Pages> {
-        let read = |file: &str| {
-            fs::read_to_string(src.join(file))
-                .with_context(|| format!("cannot read {file}"))
-        };
-        let summary = read("SUMMARY.md")?;
         let mut pages = Vec::new();
-        for event in Parser::new(&summary) {
+        for event in Parser::new(&read(&src.join("SUMMARY.md"))?) {
             if let Event::Start(Tag::Link { dest_url, .. }) = event {
-                let text = read(&dest_url)?;
+                let text = read(&src.join(&*dest_url))?;
+                let title = sections(&text).into_iter().next().map(|first| first.title);
                 pages.push(Page {
                     file: dest_url.to_string(),
-                    title: sections(&text)
-                        .into_iter()
-                        .next()
-                        .map(|s| s.title)
-                        .unwrap_or_default(),
+                    title: title.unwrap_or_default(),
                     whole: expand(src, &text),
                     text,
                 });
@@ -62,42 +51,24 @@ impl Pages {
     }
 }
 
-/// The text with what it includes, and what that includes. How long the pages take is left
-/// out: else it would depend on itself.
+/// Returns the text with what it includes, and what that includes; except how long the pages
+/// take, which would depend on itself.
 fn expand(dir: &Path, text: &str) -> String {
-    let Some(pattern) = INCLUDE.as_ref() else {
-        return text.to_owned();
+    let Some(pattern) = INCLUDE.as_ref() else { return text.to_owned() };
+    let included = |found: &Captures<'_>| {
+        let path = dir.join(&found[2]);
+        let ending = path.extension().unwrap_or_default();
+        if found[2].contains("minutes") || ending == "svg" {
+            return String::new();
+        }
+        let whole = fs::read_to_string(&path).unwrap_or_default();
+        match found.get(3) {
+            Some(anchor) => anchored(&whole, anchor.as_str()).unwrap_or_default(),
+            None if ending == "md" => expand(path.parent().unwrap_or(dir), &whole),
+            None => whole,
+        }
     };
-    pattern
-        .replace_all(text, |found: &Captures<'_>| {
-            let path = dir.join(&found[1]);
-            let ending = path.extension().unwrap_or_default();
-            if found[1].contains("minutes") || ending == "svg" {
-                return String::new();
-            }
-            let whole = fs::read_to_string(&path).unwrap_or_default();
-            match found.get(2) {
-                Some(anchor) => anchored(&whole, anchor.as_str()),
-                None if ending == "md" => expand(path.parent().unwrap_or(dir), &whole),
-                None => whole,
-            }
-        })
-        .into_owned()
-}
-
-fn anchored(text: &str, anchor: &str) -> String {
-    let names = |line: &str, mark: &str| {
-        line.split(mark)
-            .nth(1)
-            .is_some_and(|rest| rest.split_whitespace().next() == Some(anchor))
-    };
-    text.lines()
-        .skip_while(|line| !names(line, "ANCHOR:"))
-        .skip(1)
-        .take_while(|line| !names(line, "ANCHOR_END:"))
-        .filter(|line| !line.contains("ANCHOR"))
-        .map(|line| format!("{line}\n"))
-        .collect()
+    pattern.replace_all(text, included).into_owned()
 }
 
 /// The sections of a page.
@@ -154,12 +125,5 @@ mod tests {
         let ids: Vec<&str> = found.iter().map(|section| section.id.as_str()).collect();
         assert_eq!(ids, ["page", "what-poll-is", "more"]);
         assert!(found[1].text.contains("two") && !found[0].text.contains("two"));
-    }
-
-    #[test]
-    fn only_what_is_between_the_anchors() {
-        let text = "no\n// ANCHOR: a\nyes\n// ANCHOR: b\ntoo\n// ANCHOR_END: b\n// ANCHOR_END: a\nno\n";
-        assert_eq!(anchored(text, "a"), "yes\ntoo\n");
-        assert_eq!(anchored(text, "b"), "too\n");
     }
 }

@@ -3,6 +3,7 @@
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 use super::pages::{Page, Pages};
+use crate::text::table as markdown;
 
 /// Words of prose, and lines of code and of transcripts, that are read in a minute, with
 /// understanding.
@@ -12,24 +13,13 @@ const LINES: f64 = 12.0;
 /// prediction.
 const BLOCK: f64 = 3.0;
 const PREDICTION: f64 = 1.0;
-/// Nobody believes a minute.
+/// More precision than this would not be believed.
 const ROUND: f64 = 5.0;
 /// Not to be read from front to back.
 const REFERENCE: [&str; 4] =
     ["contract.md", "matrix.md", "glossary.md", "system-calls.md"];
 /// How a command begins that the reader is to type.
-const COMMANDS: [&str; 10] = [
-    "cargo ",
-    "curl ",
-    "nc ",
-    "strace ",
-    "ps ",
-    "top ",
-    "target/",
-    "grep ",
-    "(",
-    "my-server",
-];
+const COMMANDS: &str = "cargo |curl |nc |strace |ps |top |target/|grep |(|my-server";
 
 /// What is on a page.
 #[derive(Default)]
@@ -54,7 +44,7 @@ impl Load {
                     load.lines += code.lines().count();
                     let typed = code
                         .lines()
-                        .any(|line| COMMANDS.iter().any(|c| line.starts_with(c)));
+                        .any(|line| COMMANDS.split('|').any(|c| line.starts_with(c)));
                     load.blocks += usize::from(typed);
                 }
                 Event::Text(text) | Event::Code(text) => match &mut block {
@@ -68,12 +58,11 @@ impl Load {
         load
     }
 
-    fn reading(&self) -> f64 {
-        self.words as f64 / WORDS + self.lines as f64 / LINES
-    }
-
-    fn with_experiments(&self) -> f64 {
-        self.reading() + self.blocks as f64 * BLOCK + self.predictions as f64 * PREDICTION
+    /// Minutes to read it, and with its experiments.
+    fn minutes(&self) -> [u64; 2] {
+        let reading = self.words as f64 / WORDS + self.lines as f64 / LINES;
+        let doing = self.blocks as f64 * BLOCK + self.predictions as f64 * PREDICTION;
+        [reading, reading + doing].map(rounded)
     }
 }
 
@@ -81,55 +70,41 @@ fn rounded(minutes: f64) -> u64 {
     ((minutes / ROUND).ceil() * ROUND) as u64
 }
 
-/// All pages with their minutes.
+/// Returns all pages with their minutes.
 pub(super) fn table(pages: &Pages) -> String {
-    let mut table =
-        String::from("| page | to read it | with its experiments |\n|---|--:|--:|\n");
-    let (mut reading, mut doing) = (0, 0);
-    for page in pages.0.iter().filter(|page| !REFERENCE.contains(&page.file.as_str())) {
-        let load = Load::of(page);
-        let (read, done) = (rounded(load.reading()), rounded(load.with_experiments()));
-        reading += read;
-        doing += done;
-        table += &format!(
-            "| [{}]({}) | {} | {} |\n",
-            page.title,
-            page.file,
-            time(read),
-            time(done)
-        );
+    let to_read = |page: &&Page| !REFERENCE.contains(&page.file.as_str());
+    let mut all = [0, 0];
+    let mut rows = Vec::new();
+    for page in pages.0.iter().filter(to_read) {
+        let minutes = Load::of(page).minutes();
+        all = [0, 1].map(|at| all[at] + minutes[at]);
+        let times = minutes.map(time).join(" | ");
+        rows.push(format!("[{}]({}) | {times}", page.title, page.file));
     }
     // In whole hours, or every edit of a page would change it.
-    let hours = |minutes: u64| time(minutes.next_multiple_of(60));
-    table += &format!(
-        "| **all of it** | {} | {} |
-",
-        hours(reading),
-        hours(doing)
-    );
-    table += &format!(
-        "\n*Counted, not measured: {WORDS} words or {LINES} lines of code a minute; {BLOCK} minutes for each block of \
+    let hours = all.map(|minutes: u64| time(minutes.next_multiple_of(60)));
+    rows.push(format!("**all of it** | {}", hours.join(" | ")));
+    markdown("page | >to read it | >with its experiments", rows)
+        + &format!(
+            "\n*Counted, not measured: {WORDS} words or {LINES} lines of code a minute; {BLOCK} minutes for each block of \
          commands, {PREDICTION} for each prediction. Exercises come on top.*\n"
-    );
-    table
+        )
 }
 
-/// For the head of each page.
+/// Returns a line for the head of each page.
 pub(super) fn each(pages: &Pages) -> String {
-    let mut text = String::new();
-    for page in &pages.0 {
+    let line = |page: &Page| {
         let name = page.file.trim_end_matches(".md");
-        let load = Load::of(page);
-        let (read, done) = (rounded(load.reading()), rounded(load.with_experiments()));
-        let line = if read == done {
-            format!("About {}.", time(read))
-        } else {
-            format!("About {} to read, {} with the experiments.", time(read), time(done))
+        let line = match Load::of(page).minutes() {
+            [read, done] if read == done => format!("About {}.", time(read)),
+            both => {
+                let [read, done] = both.map(time);
+                format!("About {read} to read, {done} with the experiments.")
+            }
         };
-        text +=
-            &format!("<!-- ANCHOR: {name} -->\n{line}\n<!-- ANCHOR_END: {name} -->\n");
-    }
-    text
+        format!("<!-- ANCHOR: {name} -->\n{line}\n<!-- ANCHOR_END: {name} -->\n")
+    };
+    pages.0.iter().map(line).collect()
 }
 
 /// Minutes, or hours and minutes.

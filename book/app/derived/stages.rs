@@ -59,7 +59,7 @@ fn request(
     let fields = [("server", stage.name), ("manner", manner), ("clients", &clients)];
     let figure = |name| results.figure("concurrency", &fields, name);
     let count = |kind| figure(kind).unwrap_or_default() as usize;
-    let mut text = cell(figure("cpu_microseconds_per_request").map(|micros| {
+    let mut text = cell(figure("cpu").map(|micros| {
         if micros < 10.0 {
             format!("{micros:.1} µs")
         } else {

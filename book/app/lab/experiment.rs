@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::model::parameter::{Output, Parameter, by_name};
-use super::model::prediction::{Form, Predict};
+use super::model::prediction::{Form, Predict, curve};
 use super::model::record::{Record, Results};
 use super::tools::run::Run;
 use crate::text::in_words;
@@ -34,6 +34,21 @@ pub struct Experiment {
     /// Takes one sample, in a process of its own: of what, and how many.
     #[serde(skip)]
     pub sample: Option<fn(&str, usize) -> Result<Value>>,
+}
+
+/// An experiment that is measured by `run`, may be run from the pages, and takes no samples in
+/// processes of their own. The rest is for its file to say.
+pub(crate) const fn measured_by(run: fn(&Run<'_>) -> Result<Results>) -> Experiment {
+    Experiment {
+        name: "",
+        question: "",
+        predict: curve("", "", ""),
+        parameters: &[],
+        parts: &[],
+        from_page: true,
+        run,
+        sample: None,
+    }
 }
 
 impl Experiment {

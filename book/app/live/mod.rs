@@ -10,12 +10,12 @@
 //! The events are streamed by chapter 6's server, as server-sent events
 //! ([`BodyStream`](ch01_blocking::http::BodyStream)).
 
-pub mod fake_run;
 mod journal;
 mod request_guard;
 mod run;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,13 +24,14 @@ use std::time::Duration;
 use anyhow::Result;
 use ch01_blocking::app::site::Routes;
 use ch01_blocking::http::{Body, ExtraHeader, Method, Request, Response};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use self::journal::Followed;
 use self::request_guard::RequestGuard;
 use self::run::{Run, Timeouts};
-use crate::lab;
+use crate::lab::{self, Experiment};
 use crate::paths::Paths;
 
 /// Longer than a quick run takes, and than its own limit.
@@ -39,15 +40,15 @@ const TIMEOUTS: Timeouts =
 
 /// The lab's routes, for the server and for the code that stops it.
 #[derive(Clone, Debug)]
-pub struct LabApi(Arc<Inner>);
+pub(crate) struct LabApi(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     paths: Paths,
     /// Checks requests; or why there is no lab.
     guard: Result<RequestGuard, &'static str>,
-    /// What to play instead of a run, for tests.
-    fake: Option<String>,
+    /// What to run instead of an experiment, for tests.
+    fake: Option<PathBuf>,
     run: Mutex<Option<Arc<Run>>>,
     /// The number of the next run.
     number: AtomicU64,
@@ -55,11 +56,11 @@ struct Inner {
 
 impl LabApi {
     /// The lab of a server that listens at `address` and can, or cannot, stream a body.
-    pub fn new(
+    pub(crate) fn new(
         paths: &Paths,
         address: SocketAddr,
         can_stream: bool,
-        fake: Option<String>,
+        fake: Option<PathBuf>,
     ) -> Result<LabApi> {
         let guard = match () {
             () if !address.ip().is_loopback() => Err(
@@ -84,7 +85,7 @@ impl LabApi {
     }
 
     /// Stops the run, if there is one, and waits until all its processes have ended.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         if let Some(run) = self.0.current() {
             run.stop("the server was stopped");
             run.join();
@@ -121,23 +122,15 @@ impl Inner {
         if let Err((status, why)) = guard.check(request) {
             return refuse(status, why);
         }
-        match path {
-            "state" => answer(200, &self.state(guard)),
-            "events" => self.events(request),
+        let answered = match path {
+            "state" => Ok(answer(200, &self.state(guard))),
+            "events" => Ok(self.events(request)),
             "run" => self.run(request.body),
             "stop" => self.stop(request.body),
             "predictions" => self.predict(request.body),
-            _ => {
-                let of = |prefix, suffix| path.strip_prefix(prefix)?.strip_suffix(suffix);
-                if let Some(name) = of("results/", ".json") {
-                    self.result(name)
-                } else if let Some(name) = of("blank/", ".json") {
-                    self.blank(name)
-                } else {
-                    refuse(404, "the lab has no such thing")
-                }
-            }
-        }
+            path => self.of_experiment(path),
+        };
+        answered.unwrap_or_else(|refused| refused)
     }
 
     fn current(&self) -> Option<Arc<Run>> {
@@ -180,114 +173,95 @@ impl Inner {
         }
     }
 
-    fn run(&self, body: &[u8]) -> Response {
+    fn run(&self, body: &[u8]) -> Result<Response, Response> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Asked {
             experiment: String,
         }
-        let Ok(Asked { experiment }) = serde_json::from_slice(body) else {
-            return refuse(400, "that is no request for a run");
-        };
-        let Some(experiment) = lab::find(&experiment) else {
-            return refuse(404, "no experiment is called that");
-        };
-        if !experiment.from_page {
-            return refuse(403, "this one is for a terminal");
+        let Asked { experiment } = parse(body, "that is no request for a run")?;
+        let Experiment { name, from_page, .. } = *find(&experiment)?;
+        if !from_page {
+            return Err(refuse(403, "this one is for a terminal"));
         }
         let mut current = self.run.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(run) = current.as_ref().filter(|run| !run.journal.is_over()) {
             let why = format!("{} is running: one at a time", run.experiment);
-            return refuse(409, &why);
+            return Err(refuse(409, &why));
         }
         let number = self.number.fetch_add(1, Relaxed);
-        let started = self
-            .command(experiment.name)
-            .and_then(|command| Run::start(experiment.name, command, number, TIMEOUTS));
-        match started {
-            Ok(run) => {
-                *current = Some(Arc::new(run));
-                answer(200, &json!({ "running": experiment.name, "run": number }))
-            }
-            Err(error) => refuse(503, &format!("it cannot be started: {error}")),
-        }
+        let command = self.command(name);
+        let run = command.and_then(|command| Run::start(name, command, number, TIMEOUTS));
+        let run =
+            run.map_err(|error| refuse(503, &format!("it cannot be started: {error}")))?;
+        *current = Some(Arc::new(run));
+        Ok(answer(200, &json!({ "running": name, "run": number })))
     }
 
     /// Returns the command that starts this program again, as a child that measures.
     fn command(&self, experiment: &str) -> std::io::Result<Command> {
-        let mut command = Command::new(std::env::current_exe()?);
-        match &self.fake {
-            None => command.args(["lab", experiment, "--events"]),
-            Some(how) => command.args(["rehearse", experiment, how]),
+        let mut command = match &self.fake {
+            Some(program) => Command::new(program),
+            None => Command::new(std::env::current_exe()?),
         };
+        if self.fake.is_none() {
+            command.args(["lab", "--events"]);
+        }
+        command.arg(experiment);
         command.arg("--book").arg(self.paths.book());
         Ok(command)
     }
 
     /// Stops the run of this number, so that a page that was suspended stops no other.
-    fn stop(&self, body: &[u8]) -> Response {
+    fn stop(&self, body: &[u8]) -> Result<Response, Response> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Asked {
             run: u64,
         }
-        let Ok(Asked { run: number }) = serde_json::from_slice(body) else {
-            return refuse(400, "that names no run");
-        };
+        let Asked { run: number } = parse(body, "that names no run")?;
         let run = self.current().filter(|run| run.journal.run == number);
-        let Some(run) = run else { return refuse(409, "that run is over") };
-        run.stop("you have stopped it");
-        answer(200, &json!({}))
+        run.ok_or_else(|| refuse(409, "that run is over"))?.stop("you have stopped it");
+        Ok(answer(200, &json!({})))
     }
 
-    fn predict(&self, body: &[u8]) -> Response {
+    fn predict(&self, body: &[u8]) -> Result<Response, Response> {
         #[derive(Deserialize)]
         struct Asked {
             experiment: String,
             #[serde(flatten)]
             given: lab::StoredPrediction,
         }
-        let Ok(Asked { experiment, given }) = serde_json::from_slice(body) else {
-            return refuse(400, "that is no prediction");
-        };
-        let Some(experiment) = lab::find(&experiment) else {
-            return refuse(404, "no experiment is called that");
-        };
-        let verdict = || {
-            lab::predict(&self.paths, experiment, given)?;
-            lab::verdict(&self.paths, experiment)
-        };
-        match verdict() {
-            Ok(verdict) => answer(200, &json!({ "verdict": verdict.html() })),
-            Err(why) => refuse(400, &format!("{why:#}")),
-        }
+        let Asked { experiment, given } = parse(body, "that is no prediction")?;
+        let experiment = find(&experiment)?;
+        let verdict = lab::predict(&self.paths, experiment, given)
+            .and_then(|()| lab::verdict(&self.paths, experiment));
+        let verdict = verdict.map_err(|why| refuse(400, &format!("{why:#}")))?;
+        Ok(answer(200, &json!({ "verdict": verdict.html() })))
     }
 
-    /// Returns the reader's last measurement, on this page or at a terminal.
-    fn result(&self, name: &str) -> Response {
-        found(name, |experiment| lab::shown(&self.paths, experiment))
-    }
-
-    /// Returns the axes into which a curve is drawn.
-    fn blank(&self, name: &str) -> Response {
-        found(name, |experiment| {
-            let svg = lab::blank(&self.paths, experiment)?;
-            Ok(svg.map(|svg| json!({ "svg": svg })))
-        })
+    /// Returns the reader's last measurement, on this page or at a terminal, from `results/`;
+    /// or the axes into which a curve is drawn, from `blank/`.
+    fn of_experiment(&self, path: &str) -> Result<Response, Response> {
+        let of = |directory| path.strip_prefix(directory)?.strip_suffix(".json");
+        let found = match (of("results/"), of("blank/")) {
+            (Some(name), _) => lab::shown(&self.paths, find(name)?)
+                .map(|shown| shown.map(|it| json!(it))),
+            (_, Some(name)) => lab::blank(&self.paths, find(name)?)
+                .map(|svg| svg.map(|svg| json!({ "svg": svg }))),
+            _ => return Err(refuse(404, "the lab has no such thing")),
+        };
+        let found = found.map_err(|why| refuse(500, &format!("{why:#}")))?;
+        Ok(found.map_or_else(|| Response::new(204), |found| answer(200, &found)))
     }
 }
 
-/// Answers with what there is of an experiment.
-fn found<T: Serialize>(
-    name: &str,
-    of: impl FnOnce(&lab::Experiment) -> Result<Option<T>>,
-) -> Response {
-    match lab::find(name).map(of) {
-        None => refuse(404, "no experiment is called that"),
-        Some(Ok(Some(found))) => answer(200, &json!(found)),
-        Some(Ok(None)) => Response::new(204),
-        Some(Err(why)) => refuse(500, &format!("{why:#}")),
-    }
+fn parse<T: DeserializeOwned>(body: &[u8], otherwise: &str) -> Result<T, Response> {
+    serde_json::from_slice(body).map_err(|_| refuse(400, otherwise))
+}
+
+fn find(name: &str) -> Result<&'static Experiment, Response> {
+    lab::find(name).ok_or_else(|| refuse(404, "no experiment is called that"))
 }
 
 fn answer(status: u16, value: &Value) -> Response {

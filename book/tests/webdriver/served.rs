@@ -17,11 +17,16 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn start() -> Self {
-        Self::start_with(&[])
+        Self::start_with(&[], "")
     }
 
-    /// With more options.
-    pub(crate) fn start_with(options: &[&str]) -> Self {
+    /// With runs that measure nothing; `how` they go, fake_run.sh says.
+    pub(crate) fn with_fake_runs(how: &str) -> Self {
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake_run.sh");
+        Self::start_with(&["--rehearse", program], how)
+    }
+
+    fn start_with(options: &[&str], fake_run: &str) -> Self {
         let out = tempfile::tempdir().expect("a directory");
         let book = checkout(out.path());
         let mut child = Command::new(env!("CARGO_BIN_EXE_book"))
@@ -30,6 +35,7 @@ impl Served {
             .arg("--book")
             .arg(book)
             .args(options)
+            .env("FAKE_RUN", fake_run)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the book starts");

@@ -20,9 +20,8 @@ use crate::lab::tools::clients::{KEPT, answered, ask, hold};
 use crate::lab::tools::server::Server;
 
 const SERVERS: [&str; 5] = ["epoll", "epoll-et", "reactors", "coroutine", "async"];
-static IDLE: Parameter =
-    Parameter { name: "idle connections", quick: &[2_000], full: &[15_000] };
-static LASTS: Parameter = Parameter { name: "seconds", quick: &[3], full: &[60] };
+static IDLE: Parameter = parameter("idle connections", &[2_000], &[15_000]);
+static LASTS: Parameter = parameter("seconds", &[3], &[60]);
 /// Clients of each other kind.
 const EACH: usize = 200;
 /// What the server may open beside the idle ones: enough for all of those, and not for the
@@ -37,38 +36,24 @@ const PAUSE: Duration = Duration::from_millis(10);
 const CALM: Duration = Duration::from_secs(3);
 const RESETS: usize = 10;
 
-const OPTIONS: [&str; 10] = [
-    "--max-connections",
-    "30000",
-    "--idle-timeout",
-    "3600",
-    "--head-timeout",
-    "2",
-    "--body-timeout",
-    "2",
-    "--write-timeout",
-    "2",
-];
+const OPTIONS: &str = "--max-connections 30000 --idle-timeout 3600 \
+    --head-timeout 2 --body-timeout 2 --write-timeout 2";
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "chaos",
     question: "Everything that clients can do, at once: what does one that means well notice?",
-    predict: Predict {
-        ask: "Thousands are idle, hundreds send a byte at a time or read nothing, more come than there are descriptors. What becomes of the one client that asks as it should?",
-        form: Form::Choice {
-            options: &[
-                "some of its requests fail",
-                "all are answered, the median in more than a millisecond",
-                "all are answered, the median in less than a millisecond",
-            ],
-            answer: worst,
-        },
-    },
+    predict: choice(
+        "Thousands are idle, hundreds send a byte at a time or read nothing, more come than there are descriptors. What becomes of the one client that asks as it should?",
+        &[
+            "some of its requests fail",
+            "all are answered, the median in more than a millisecond",
+            "all are answered, the median in less than a millisecond",
+        ],
+        worst,
+    ),
     parameters: &[&IDLE, &LASTS],
     parts: &[tabled("chaos")],
-    from_page: true,
-    run,
-    sample: None,
+    ..measured_by(run)
 };
 
 #[derive(Serialize)]
@@ -116,7 +101,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
 fn row(run: &Run<'_>, server: &'static str) -> Result<Row> {
     let lasts = Duration::from_secs(run.one(&LASTS) as u64);
     let idle = run.one(&IDLE);
-    let running = Server::start_within(run, server, &OPTIONS, idle + DESCRIPTORS)?;
+    let running = Server::start_within(run, server, OPTIONS, idle + DESCRIPTORS)?;
     let mut good = ask(running.address, KEPT)?;
     answered(&mut good)?;
     let before = (running.descriptors()?, running.memory()?);
@@ -167,43 +152,32 @@ fn row(run: &Run<'_>, server: &'static str) -> Result<Row> {
     })
 }
 
-/// Clients whose connections the server cuts, and who connect again.
-struct Crowd {
-    /// Each with what it sends first.
-    dripping: Vec<(TcpStream, &'static [u8])>,
-    never_read: Vec<TcpStream>,
-}
+/// What a client sends first, and what it sends in each round. Those that ask for a gigabyte
+/// never read it, so only a failing write shows them that they were cut off.
+type Kind = (&'static [u8], &'static [u8]);
 
-const HEAD: &[u8] = b"GET /plaintext HTTP/1.1\r\nX: ";
-const CONTENT: &[u8] =
-    b"POST /echo HTTP/1.1\r\nHost: lab\r\nContent-Length: 900000\r\n\r\n";
+const KINDS: [Kind; 3] = [
+    (b"GET /plaintext HTTP/1.1\r\nX: ", b"x"),
+    (b"POST /echo HTTP/1.1\r\nHost: lab\r\nContent-Length: 900000\r\n\r\n", b"x"),
+    (GIGABYTE, b"\r\n"),
+];
 const GIGABYTE: &[u8] = b"GET /bytes/1073741824 HTTP/1.1\r\nHost: lab\r\n\r\n";
+
+/// Clients whose connections the server cuts, and who connect again.
+struct Crowd(Vec<(TcpStream, Kind)>);
 
 impl Crowd {
     fn gather(address: SocketAddr) -> Result<Crowd> {
-        let dripping = [HEAD, CONTENT]
-            .into_iter()
-            .flat_map(|first| (0..EACH).map(move |_| (first, connect(address, first))))
-            .map(|(first, client)| Ok((client?, first)))
-            .collect::<Result<_>>()?;
-        let never_read =
-            (0..EACH).map(|_| connect(address, GIGABYTE)).collect::<Result<_>>()?;
-        Ok(Crowd { dripping, never_read })
+        let all = KINDS.into_iter().flat_map(|kind| (0..EACH).map(move |_| kind));
+        let all = all.map(|kind| Ok((connect(address, kind.0)?, kind)));
+        Ok(Crowd(all.collect::<Result<_>>()?))
     }
 
-    /// Each sends one byte. A client whose connection was cut begins again.
+    /// Each sends a little. A client whose connection was cut begins again.
     fn drip(&mut self, address: SocketAddr) {
-        for (client, first) in &mut self.dripping {
-            if client.write(b"x").is_err()
+        for (client, (first, more)) in &mut self.0 {
+            if client.write(more).is_err()
                 && let Ok(again) = connect(address, first)
-            {
-                *client = again;
-            }
-        }
-        for client in &mut self.never_read {
-            // It never reads, so only a failing write shows that it was cut.
-            if client.write(b"\r\n").is_err()
-                && let Ok(again) = connect(address, GIGABYTE)
             {
                 *client = again;
             }

@@ -24,42 +24,39 @@ const LOADS: [(&str, &str); 3] = [
     ("the client is at its limit", "/plaintext"),
 ];
 const CONNECTIONS: usize = 64;
-static REPEATS: Parameter = Parameter { name: "repeats", quick: &[2], full: &[7] };
-static SECONDS: Parameter = Parameter { name: "seconds", quick: &[1], full: &[2] };
+static REPEATS: Parameter = parameter("repeats", &[2], &[7]);
+static SECONDS: Parameter = parameter("seconds", &[1], &[2]);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "client",
     question: "Does the client that measures here say the same as wrk?",
-    predict: Predict {
-        ask: "Two clients ask the same server for the same thing, each as fast as it can. When will they disagree on how many requests a second it serves?",
-        form: Form::Choice {
-            options: &[
-                "when every answer takes its time",
-                "when the server is at its limit",
-                "when the client is at its limit",
-            ],
-            answer: |record| {
-                let apart = |(title, _): &(&str, &str)| {
-                    let rate = |client| {
-                        let row = [("load", *title), ("client", client)];
-                        record.figure(&row, "requests_per_second")
-                    };
-                    let (ours, wrks) = (rate("this one")?, rate("wrk")?);
-                    Some((ours - wrks).abs() / ours.max(wrks))
+    predict: choice(
+        "Two clients ask the same server for the same thing, each as fast as it can. When will they disagree on how many requests a second it serves?",
+        &[
+            "when every answer takes its time",
+            "when the server is at its limit",
+            "when the client is at its limit",
+        ],
+        |record| {
+            let apart = |(title, _): &(&str, &str)| {
+                let rate = |client| {
+                    let row = [("load", *title), ("client", client)];
+                    record.figure(&row, "requests_per_second")
                 };
-                let all = LOADS.iter().map(apart).collect::<Option<Vec<f64>>>()?;
-                let most = (0..all.len()).max_by(|a, b| all[*a].total_cmp(&all[*b]))?;
-                let percent: Vec<_> =
-                    all.iter().map(|apart| format!("{:.0}", apart * 100.0)).collect();
-                Some((most, format!("{} % apart, in this order", percent.join(", "))))
-            },
+                let (ours, wrks) = (rate("this one")?, rate("wrk")?);
+                Some((ours - wrks).abs() / ours.max(wrks))
+            };
+            let all = LOADS.iter().map(apart).collect::<Option<Vec<f64>>>()?;
+            let most = (0..all.len()).max_by(|a, b| all[*a].total_cmp(&all[*b]))?;
+            let percent: Vec<_> =
+                all.iter().map(|apart| format!("{:.0}", apart * 100.0)).collect();
+            Some((most, format!("{} % apart, in this order", percent.join(", "))))
         },
-    },
+    ),
     parameters: &[&REPEATS, &SECONDS],
     parts: &[tabled("client")],
     from_page: false, // wrk must be installed first
-    run,
-    sample: None,
+    ..measured_by(run)
 };
 
 /// What one client measured once. Times in milliseconds.
@@ -90,7 +87,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
     run.begin(LOADS.len() * repeats);
     let mut rows = Vec::new();
     for (load, path) in LOADS {
-        let server = cores.start(|| Server::start(run, "epoll", &[]))?;
+        let server = cores.start(|| Server::start(run, "epoll", ""))?;
         let (mut ours, mut wrks) = (Vec::new(), Vec::new());
         for round in 1..=repeats {
             run.step(&format!("{load}, round {round} of {repeats}"));

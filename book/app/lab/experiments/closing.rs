@@ -17,27 +17,20 @@ use serde::Serialize;
 
 use crate::lab::prelude::*;
 
-static LOOPS: Parameter =
-    Parameter { name: "loops", quick: &[2, 4, 8], full: &[2, 4, 8] };
-static REPEATS: Parameter = Parameter { name: "repeats", quick: &[3], full: &[5] };
+static LOOPS: Parameter = parameter("loops", &[2, 4, 8], &[2, 4, 8]);
+static REPEATS: Parameter = parameter("repeats", &[3], &[5]);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "closing",
     question: "One of several loops goes: which of the clients that wait does it take along?",
-    predict: Predict {
-        ask: "Four loops, each with a listener of its own, and four hundred clients who are connected, have sent their request, and wait to be accepted. One of the loops dies, and its listener is closed with it. How many of the clients are reset?",
-        form: Form::Number {
-            unit: "clients",
-            answer: |record| {
-                record.figure(&[("listeners", "`each`"), ("loops", "4")], "reset")
-            },
-        },
-    },
+    predict: number(
+        "Four loops, each with a listener of its own, and four hundred clients who are connected, have sent their request, and wait to be accepted. One of the loops dies, and its listener is closed with it. How many of the clients are reset?",
+        "clients",
+        |record| record.figure(&[("listeners", "`each`"), ("loops", "4")], "reset"),
+    ),
     parameters: &[&LOOPS, &REPEATS],
     parts: &[tabled("closing")],
-    from_page: true,
-    run,
-    sample: None,
+    ..measured_by(run)
 };
 
 /// Fewer than any queue holds, and on loopback each is in one as soon as it is connected.
@@ -45,23 +38,14 @@ const CLIENTS: usize = 400;
 /// Much longer than any answer takes: only a hang gets here.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How the listeners are shared out, and how one is closed.
-#[derive(Clone, Copy)]
-struct CloseMode {
-    name: &'static str,
-    listeners: Listeners,
-    /// Whether another process holds the closed socket too, for a successor.
-    kept: bool,
-}
+/// How the listeners are shared out, and whether another process holds the closed socket too,
+/// for a successor.
+type CloseMode = (&'static str, Listeners, bool);
 
 const MODES: [CloseMode; 3] = [
-    CloseMode { name: "`each`", listeners: Listeners::Each, kept: false },
-    CloseMode {
-        name: "`each`, and the parent keeps it",
-        listeners: Listeners::Each,
-        kept: true,
-    },
-    CloseMode { name: "`one`", listeners: Listeners::One, kept: false },
+    ("`each`", Listeners::Each, false),
+    ("`each`, and the parent keeps it", Listeners::Each, true),
+    ("`one`", Listeners::One, false),
 ];
 
 #[derive(Serialize)]
@@ -87,7 +71,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
     let of = |mode| run.list(&LOOPS).iter().map(move |&loops| (mode, loops));
     let cells = MODES.into_iter().flat_map(of).collect();
     let name = |(mode, loops): &(CloseMode, usize)| {
-        format!("{}, {loops} loops", mode.name.replace('`', ""))
+        format!("{}, {loops} loops", mode.0.replace('`', ""))
     };
     run.rows(cells, name, |(mode, loops)| row(run, mode, loops), parts)
 }
@@ -99,7 +83,7 @@ fn row(run: &Run<'_>, mode: CloseMode, loops: usize) -> Result<Row> {
         Summary::over(&outcomes, |outcome| of(outcome) as f64)
     };
     Ok(Row {
-        listeners: mode.name,
+        listeners: mode.0,
         loops,
         clients: CLIENTS,
         by_others: summary(|outcome| outcome.by_others),
@@ -126,10 +110,10 @@ fn parts(rows: &[Row]) -> Vec<Part> {
 
 /// Clients connect and ask, one listener is closed, the others accept what waits for them;
 /// and then a successor does, if there is one.
-fn close_one(mode: CloseMode, loops: usize) -> Result<Outcome> {
+fn close_one((_, listeners, kept): CloseMode, loops: usize) -> Result<Outcome> {
     let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let address = listener.address()?;
-    let mut others = reactors::split_listener(listener, mode.listeners, loops)?;
+    let mut others = reactors::split_listener(listener, listeners, loops)?;
     let mut clients = Vec::with_capacity(CLIENTS);
     for _ in 0..CLIENTS {
         let mut client = TcpStream::connect(address)?;
@@ -138,7 +122,7 @@ fn close_one(mode: CloseMode, loops: usize) -> Result<Outcome> {
         clients.push(client);
     }
     let closed = others.pop().context("no listener")?;
-    let successor = if mode.kept { Some(closed.shared()?) } else { None };
+    let successor = if kept { Some(closed.shared()?) } else { None };
     drop(closed);
     let mut served = Vec::new();
     for listener in &others {

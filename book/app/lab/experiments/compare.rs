@@ -5,7 +5,6 @@
 //! whatever else the machine does meanwhile affects all of them. Processor time is the
 //! operating system's account of the server's process.
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,16 +12,16 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result, ensure};
 use ch01_blocking::program::raise_descriptor_limit;
 use clap::Args;
-use load_generator::{self as load, Errors, Outcome, Phase, Plan};
+use load_generator::Plan;
 use serde::Serialize;
 
 use crate::lab::prelude::*;
 use crate::lab::tools::cores::Cores;
+use crate::lab::tools::load::{Load, Round};
 use crate::lab::tools::peers::{self, Entrant};
 use crate::lab::tools::ranking::{Cost, order, since};
 use crate::lab::tools::server::IdleMemory;
 use crate::paths::Paths;
-use crate::proc::{family_cpu, ticks};
 
 /// One kind of load.
 #[derive(Debug)]
@@ -139,52 +138,43 @@ const FULL: Workload = Workload { rounds: 11, measured: 0.5, warm_up: 0.2 };
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "compare",
     question: "What does a request cost, here and in the servers that people run? (`compare` has options)",
-    predict: Predict {
-        ask: "Beside a program that answers every read with the same bytes and knows no HTTP at all, epoll parses, decides and writes. How many times the processor time does it take for a request?",
-        form: Form::Choice {
-            options: &[
-                "nearly the same",
-                "about one and a half times as much",
-                "several times as much",
-            ],
-            answer: |record| {
-                let cpu = |server| {
-                    record.figure(&[("cell", "64x1"), ("server", server)], "cpu")
-                };
-                let times = cpu("epoll")? / cpu("floor")?;
-                let option = range(times, &[1.25, 2.0]);
-                Some((option, format!("{times:.2} times as much, one request at a time")))
-            },
+    predict: choice(
+        "Beside a program that answers every read with the same bytes and knows no HTTP at all, epoll parses, decides and writes. How many times the processor time does it take for a request?",
+        &[
+            "nearly the same",
+            "about one and a half times as much",
+            "several times as much",
+        ],
+        |record| {
+            let cpu =
+                |server| record.figure(&[("cell", "64x1"), ("server", server)], "cpu");
+            let times = cpu("epoll")? / cpu("floor")?;
+            let option = range(times, &[1.25, 2.0]);
+            Some((option, format!("{times:.2} times as much, one request at a time")))
         },
-    },
+    ),
     parameters: &[],
     parts: &[tabled("compare"), tabled("compare-order"), tabled("compare-cells")],
     from_page: false, // the others must be built first
-    run,
-    sample: None,
+    ..measured_by(run)
 };
 
-/// All turns of one server in one cell. Times in microseconds.
+/// All turns of one server in one cell.
 #[derive(Serialize)]
 struct Row {
     cell: &'static str,
     #[serde(skip)]
     title: &'static str,
     server: String,
-    /// Processor time for each request.
-    cpu: Summary,
-    /// The parts of its median outside and inside the kernel: as among all turns' ticks, since
-    /// one turn has too few of them.
-    user: f64,
-    system: f64,
-    requests_per_second: Summary,
-    p50: Summary,
-    p99: Summary,
-    p999: Summary,
-    /// The fraction of the time in which the client's thread was running.
-    client_busy: Summary,
     #[serde(flatten)]
-    failures: Failures,
+    load: Load,
+}
+
+impl Row {
+    fn cost(&self) -> Cost<'_> {
+        let least = self.load.cpu.map_or(f64::NAN, |cpu| cpu.min);
+        Cost { cell: self.cell, server: &self.server, least }
+    }
 }
 
 /// The memory of one server.
@@ -300,14 +290,17 @@ fn rounds(
     failed: &mut Vec<String>,
 ) -> Vec<Row> {
     let able = all.iter().filter(|one| one.serves_files || cell.path == HELLO);
-    let mut turns: Vec<(&Entrant, Vec<Turn>)> =
-        able.map(|one| (one, Vec::new())).collect();
+    let mut turns: Vec<_> = able.map(|one| (one, Vec::new())).collect();
     for round in 1..=workload.rounds {
         run.step(&format!("{}, round {round} of {}", cell.title, workload.rounds));
         for (entrant, turns) in &mut turns {
-            match Turn::take(entrant, cell, site, cores, workload) {
+            match turn(entrant, cell, site, cores, workload) {
                 Ok(turn) => {
-                    eprintln!("    {:<13} {turn}", entrant.name);
+                    let Round { cpu, requests_per_second: rate, failures, .. } = &turn;
+                    let name = &entrant.name;
+                    eprintln!(
+                        "    {name:<13} {cpu:>8.2} µs of processor a request, {rate:>7.0} requests/s, errors: {failures}"
+                    );
                     turns.push(turn);
                 }
                 Err(error) => note(failed, entrant, cell.title, &error),
@@ -315,7 +308,36 @@ fn rounds(
         }
     }
     turns.retain(|(_, turns)| !turns.is_empty());
-    turns.iter().map(|(entrant, turns)| Row::of(cell, entrant, turns)).collect()
+    let row = |(entrant, turns): &(&Entrant, Vec<Round>)| Row {
+        cell: cell.name,
+        title: cell.title,
+        server: entrant.name.clone(),
+        load: Load::of(turns),
+    };
+    turns.iter().map(row).collect()
+}
+
+/// Starts a server, and measures it once.
+fn turn(
+    entrant: &Entrant,
+    cell: &Cell,
+    site: &Path,
+    cores: &Cores,
+    workload: &Workload,
+) -> Result<Round> {
+    let running = entrant.start(site, cores)?;
+    let plan = Plan {
+        connections: cell.connections,
+        depth: cell.depth,
+        idle: cell.idle,
+        warm_up: Duration::from_secs_f64(workload.warm_up),
+        time: Duration::from_secs_f64(workload.measured),
+        ..Plan::new(running.address, cell.path)
+    };
+    let round = Round::measure(&running, &plan)?;
+    let answered = !round.cpu.is_nan();
+    ensure!(answered, "no request was answered well, and {}", round.failures);
+    Ok(round)
 }
 
 /// A server that fails does not end the comparison; the failure is noted below the table.
@@ -323,135 +345,6 @@ fn note(failed: &mut Vec<String>, who: &Entrant, at: &str, error: &Error) {
     let failure = format!("`{}` in {at}: {error:#}", who.name);
     eprintln!("compare: {failure}");
     failed.push(failure);
-}
-
-/// What was measured in one turn. Times in microseconds.
-#[derive(Debug)]
-struct Turn {
-    cpu: f64,
-    /// Of its processor time, outside and inside the kernel.
-    ticks: [u64; 2],
-    requests_per_second: f64,
-    /// The median, and what 1 in 100 and 1 in 1,000 exceed.
-    latency: [f64; 3],
-    client_busy: f64,
-    failures: Failures,
-}
-
-impl Turn {
-    /// Starts the server, and measures it once.
-    fn take(
-        entrant: &Entrant,
-        cell: &Cell,
-        site: &Path,
-        cores: &Cores,
-        workload: &Workload,
-    ) -> Result<Turn> {
-        let running = entrant.start(site, cores)?;
-        let plan = Plan {
-            connections: cell.connections,
-            depth: cell.depth,
-            idle: cell.idle,
-            warm_up: Duration::from_secs_f64(workload.warm_up),
-            time: Duration::from_secs_f64(workload.measured),
-            ..Plan::new(running.address, cell.path)
-        };
-        // Processor time, and the ticks outside and inside the kernel.
-        let account = || -> Result<(Duration, [u64; 2])> {
-            let [user, system, ..] = ticks(running.id())?;
-            Ok((family_cpu(running.id())?, [user, system]))
-        };
-        let (mut before, mut after) = (None, None);
-        let outcome = load::run(&plan, &mut |phase| match phase {
-            Phase::Measuring { .. } if before.is_none() => before = Some(account()),
-            Phase::Finished => after = Some(account()),
-            _ => {}
-        })?;
-        let before = before.context("nothing was measured")??;
-        let after = after.context("measuring had no end")??;
-        let Outcome { requests, errors, ref latency, elapsed, client_busy, .. } = outcome;
-        let idle_lost = cell.idle.saturating_sub(outcome.idle) as u64;
-        let failures = Failures { errors, idle_lost };
-        ensure!(requests > 0, "no request was answered well, and {failures}");
-        let used = after.0.saturating_sub(before.0);
-        let quantile = |q| latency.value_at_quantile(q) as f64 / 1000.0;
-        Ok(Turn {
-            cpu: used.as_secs_f64() * 1e6 / requests as f64,
-            ticks: [0, 1].map(|at| after.1[at] - before.1[at]),
-            requests_per_second: requests as f64 / elapsed.as_secs_f64(),
-            latency: [0.5, 0.99, 0.999].map(quantile),
-            client_busy,
-            failures,
-        })
-    }
-}
-
-impl fmt::Display for Turn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:>8.2} µs of processor a request, {:>7.0} requests/s, errors: {}",
-            self.cpu, self.requests_per_second, self.failures
-        )
-    }
-}
-
-impl Row {
-    fn of(cell: &Cell, entrant: &Entrant, turns: &[Turn]) -> Row {
-        let summary = |of: fn(&Turn) -> f64| Summary::over(turns, of);
-        let cpu = summary(|turn| turn.cpu);
-        let ticks =
-            |at: usize| turns.iter().map(|turn| turn.ticks[at]).sum::<u64>() as f64;
-        let user = cpu.median * ticks(0) / (ticks(0) + ticks(1)).max(1.0);
-        let mut failures = Failures::default();
-        for turn in turns {
-            failures.errors += turn.failures.errors;
-            failures.idle_lost += turn.failures.idle_lost;
-        }
-        Row {
-            cell: cell.name,
-            title: cell.title,
-            server: entrant.name.clone(),
-            cpu,
-            user,
-            system: cpu.median - user,
-            requests_per_second: summary(|turn| turn.requests_per_second),
-            p50: summary(|turn| turn.latency[0]),
-            p99: summary(|turn| turn.latency[1]),
-            p999: summary(|turn| turn.latency[2]),
-            client_busy: summary(|turn| turn.client_busy),
-            failures,
-        }
-    }
-}
-
-/// What went wrong.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-struct Failures {
-    #[serde(flatten)]
-    errors: Errors,
-    /// Idle connections that the server has ended.
-    idle_lost: u64,
-}
-
-impl fmt::Display for Failures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Errors { connect, reset, cut_short, timed_out, status, malformed } =
-            self.errors;
-        let kinds = [
-            (connect, "not connected"),
-            (reset, "reset"),
-            (cut_short, "cut short"),
-            (timed_out, "timed out"),
-            (status, "refused"),
-            (malformed, "malformed"),
-            (self.idle_lost, "idle ones lost"),
-        ];
-        let some = kinds.iter().filter(|(count, _)| *count > 0);
-        let some: Vec<_> = some.map(|(count, what)| format!("{count} {what}")).collect();
-        f.write_str(if some.is_empty() { "none" } else { "" })?;
-        f.write_str(&some.join(", "))
-    }
 }
 
 /// Everything that was measured, for the tables.
@@ -471,11 +364,7 @@ impl Tables {
     fn parts(&self, name: &'static str, earlier: Option<&Record>) -> Vec<Part> {
         let mut parts = vec![Part::new(name, self.overview() + &self.foot(), None)];
         if name == "compare" {
-            let cost = |row| {
-                let Row { cell, server, cpu, .. }: &Row = row;
-                Cost { cell, server, least: cpu.min }
-            };
-            let costs: Vec<_> = self.rows.iter().map(cost).collect();
+            let costs: Vec<_> = self.rows.iter().map(Row::cost).collect();
             let title = |name: &str| {
                 CELLS.iter().find(|cell| cell.name == name).map_or("", |cell| cell.title)
             };
@@ -508,7 +397,8 @@ impl Tables {
                 for title in *titles {
                     let is = |row: &&Row| row.server == **server && row.title == *title;
                     let row = self.rows.iter().find(is);
-                    let cpu = row.map_or("–".into(), |row| measured(row.cpu.median));
+                    let cpu = row.and_then(|row| row.load.cpu);
+                    let cpu = cpu.map_or("–".into(), |cpu| measured(cpu.median));
                     line += &format!(" | {cpu}");
                 }
                 let weighed = self.memory.iter().find(|one| one.server == **server);
@@ -531,12 +421,11 @@ impl Tables {
         for remark in &self.remarks {
             foot += &format!(" *{remark}.*");
         }
-        let some = self.rows.iter().filter(|row| {
-            let Failures { errors, idle_lost } = row.failures;
-            errors.total() + idle_lost > 0
-        });
+        let some = self.rows.iter().filter(|row| !row.load.failures.are_none());
         let failed: Vec<String> = some
-            .map(|row| format!("`{}` in {}: {}", row.server, row.title, row.failures))
+            .map(|row| {
+                format!("`{}` in {}: {}", row.server, row.title, row.load.failures)
+            })
             .chain(self.failed.iter().cloned())
             .collect();
         foot + &match failed.len() {
@@ -549,21 +438,21 @@ impl Tables {
     fn cells(&self) -> String {
         let head = "server | >processor, µs a request | >user | >system | >requests/s | >p50, µs | >p99 | >p99.9 | >client busy | >errors";
         let median = |summary: Summary| measured(summary.median);
-        let line = |row: &Row| {
+        let line = |Row { server, load, .. }: &Row| {
+            let cpu = load.cpu.map_or("–".to_owned(), |cpu| {
+                let [median, min, max] = [cpu.median, cpu.min, cpu.max].map(measured);
+                format!("{median} ({min} to {max})")
+            });
+            let [user, system] =
+                [load.user, load.system].map(|time| measured(time.unwrap_or(0.0)));
             format!(
-                "`{}` | {} ({} to {}) | {} | {} | {} | {} | {} | {} | {:.0} % | {}",
-                row.server,
-                median(row.cpu),
-                measured(row.cpu.min),
-                measured(row.cpu.max),
-                measured(row.user),
-                measured(row.system),
-                thousands(row.requests_per_second.median as usize),
-                median(row.p50),
-                median(row.p99),
-                median(row.p999),
-                row.client_busy.median * 100.0,
-                row.failures,
+                "`{server}` | {cpu} | {user} | {system} | {} | {} | {} | {} | {:.0} % | {}",
+                thousands(load.requests_per_second.median as usize),
+                median(load.p50),
+                median(load.p99),
+                median(load.p999),
+                load.client_busy.median * 100.0,
+                load.failures,
             )
         };
         let cells = self.rows.chunk_by(|a, b| a.cell == b.cell).map(|cell| {

@@ -9,54 +9,35 @@
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use load_generator::{self as load, Errors, Phase, Plan};
+use anyhow::Result;
+use client_suite::profile::PROFILES;
+use load_generator::Plan;
 use serde::Serialize;
 
 use crate::lab::prelude::*;
+use crate::lab::tools::load::{Load, Round};
 use crate::lab::tools::server::Server;
-use crate::proc::family_cpu;
 
-/// In the order of the story. A server that a later chapter adds is a line here.
-const SERVERS: [&str; 14] = [
-    "iterative",
-    "fork",
-    "thread",
-    "pool",
-    "prefork",
-    "spin",
-    "sigio",
-    "select",
-    "poll",
-    "epoll",
-    "epoll-et",
-    "reactors",
-    "coroutine",
-    "async",
-];
 /// Not shorter than what is measured: so a client that is never answered fails once in
 /// each round, and such failures count clients.
 const TIMEOUT: Duration = Duration::from_millis(1_200);
-const OPTIONS: [&str; 4] = ["--max-connections", "20000", "--idle-timeout", "3600"];
+const OPTIONS: &str = "--max-connections 20000 --idle-timeout 3600";
 
-static CLIENTS: Parameter = Parameter {
-    name: "clients",
-    quick: &[1, 100, 1_000],
-    full: &[1, 10, 100, 1_000, 10_000],
-};
+static CLIENTS: Parameter =
+    parameter("clients", &[1, 100, 1_000], &[1, 10, 100, 1_000, 10_000]);
 /// All of it takes ten minutes a round.
-static ROUNDS: Parameter = Parameter { name: "rounds", quick: &[1], full: &[1] };
-static MEASURED: Parameter =
-    Parameter { name: "milliseconds measured", quick: &[300], full: &[500] };
+static ROUNDS: Parameter = parameter("rounds", &[1], &[1]);
+static MEASURED: Parameter = parameter("milliseconds measured", &[300], &[500]);
 const WARM_UP: Duration = Duration::from_millis(100);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "concurrency",
     question: "All servers, from one client to ten thousand: who still answers, and at what cost?",
-    predict: Predict {
-        ask: "All clients together ask two thousand times a second, whether they are one or ten thousand. How much processor time does a request cost poll, with more and more of them?",
-        form: Form::Curve { chart: "concurrency-steady", line: "poll" },
-    },
+    predict: curve(
+        "All clients together ask two thousand times a second, whether they are one or ten thousand. How much processor time does a request cost poll, with more and more of them?",
+        "concurrency-steady",
+        "poll",
+    ),
     parameters: &[&CLIENTS, &ROUNDS, &MEASURED],
     parts: &[
         tabled("concurrency"),
@@ -66,9 +47,7 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
         tabled("concurrency-steady-p99"),
         charted("concurrency-each", Kind::Line),
     ],
-    from_page: true,
-    run,
-    sample: None,
+    ..measured_by(run)
 };
 
 /// In a quick run: the servers of the chart, whose clients are mostly silent; and with a
@@ -77,6 +56,11 @@ const QUICK: [(Manner, &[&str]); 2] = [
     (Manner::Steady, &["fork", "thread", "spin", "select", "poll", "epoll"]),
     (Manner::Each, &["thread", "poll", "epoll"]),
 ];
+
+/// All servers of the book that run here, in the order of the story.
+fn servers() -> impl Iterator<Item = &'static str> {
+    PROFILES.iter().map(|profile| profile.name).filter(|name| *name != "kqueue")
+}
 
 /// Requests a second of all clients together, where they are mostly silent.
 const STEADY: f64 = 2_000.0;
@@ -108,36 +92,15 @@ struct Row {
     server: &'static str,
     manner: Manner,
     clients: usize,
-    /// Answered well.
-    requests_per_second: Summary,
-    /// Of those, from asking (with a connection for each: from connecting) to the last byte.
-    p50_microseconds: Summary,
-    p99_microseconds: Summary,
-    /// All processes of the server.
-    cpu_microseconds_per_request: Option<Summary>,
-    client_busy: Summary,
-    /// In the round with most of them.
     #[serde(flatten)]
-    errors: Errors,
-    /// Were due, and no client was free to send them.
-    unsent: u64,
-}
-
-/// What one round measured.
-struct Round {
-    requests_per_second: f64,
-    p50: f64,
-    p99: f64,
-    cpu: Option<f64>,
-    client_busy: f64,
-    errors: Errors,
-    unsent: u64,
+    load: Load,
 }
 
 fn run(run: &Run<'_>) -> Result<Results> {
     let all = [Manner::Busy, Manner::Steady, Manner::Each];
+    let names: Vec<_> = servers().collect();
     let manners = match run.full {
-        true => all.map(|manner| (manner, &SERVERS[..])).to_vec(),
+        true => all.map(|manner| (manner, &names[..])).to_vec(),
         false => QUICK.to_vec(),
     };
     let servers = manners
@@ -153,66 +116,29 @@ fn run(run: &Run<'_>) -> Result<Results> {
     run.rows(cells.collect(), name, row, |rows| parts(run, rows))
 }
 
+/// Measures a fresh server each time, so that what one round leaves behind (clients in its
+/// backlog that gave up, for instance) does not affect the next.
 fn row(
     run: &Run<'_>,
     server: &'static str,
     manner: Manner,
     clients: usize,
 ) -> Result<Row> {
-    let rounds = (0..run.one(&ROUNDS))
-        .map(|_| round(run, server, manner, clients))
-        .collect::<Result<Vec<Round>>>()?;
-    let summary = |of: fn(&Round) -> f64| Summary::over(&rounds, of);
-    let cpu: Vec<f64> = rounds.iter().filter_map(|round| round.cpu).collect();
-    let worst = rounds.iter().map(|round| round.errors).max_by_key(Errors::total);
-    Ok(Row {
-        server,
-        manner,
-        clients,
-        requests_per_second: summary(|round| round.requests_per_second),
-        p50_microseconds: summary(|round| round.p50),
-        p99_microseconds: summary(|round| round.p99),
-        cpu_microseconds_per_request: (!cpu.is_empty()).then(|| Summary::of(cpu)),
-        client_busy: summary(|round| round.client_busy),
-        errors: worst.unwrap_or_default(),
-        unsent: rounds.iter().map(|round| round.unsent).max().unwrap_or(0),
-    })
-}
-
-/// Measures a fresh server, so that what one round leaves behind (clients in its backlog that
-/// gave up, for instance) does not affect the next.
-fn round(run: &Run<'_>, server: &str, manner: Manner, clients: usize) -> Result<Round> {
-    let running = Server::start(run, server, &OPTIONS)?;
-    let plan = Plan {
-        connections: clients,
-        keep_alive: manner != Manner::Each,
-        rate: (manner == Manner::Steady).then_some(STEADY),
-        timeout: TIMEOUT,
-        warm_up: WARM_UP,
-        time: Duration::from_millis(run.one(&MEASURED) as u64),
-        ..Plan::new(running.address, "/plaintext")
+    let round = |_| {
+        let running = Server::start(run, server, OPTIONS)?;
+        let plan = Plan {
+            connections: clients,
+            keep_alive: manner != Manner::Each,
+            rate: (manner == Manner::Steady).then_some(STEADY),
+            timeout: TIMEOUT,
+            warm_up: WARM_UP,
+            time: Duration::from_millis(run.one(&MEASURED) as u64),
+            ..Plan::new(running.address, "/plaintext")
+        };
+        Round::measure(&running, &plan)
     };
-    let (mut before, mut after) = (None, None);
-    let outcome = load::run(&plan, &mut |phase| match phase {
-        Phase::Measuring { .. } if before.is_none() => {
-            before = Some(family_cpu(running.id()))
-        }
-        Phase::Finished => after = Some(family_cpu(running.id())),
-        _ => {}
-    })?;
-    let account = |account: Option<Result<Duration>>| account.context("no account")?;
-    let used = account(after)?.saturating_sub(account(before)?);
-    let quantile = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1e3;
-    let requests = outcome.requests as f64;
-    Ok(Round {
-        requests_per_second: requests / outcome.elapsed.as_secs_f64(),
-        p50: quantile(0.5),
-        p99: quantile(0.99),
-        cpu: (outcome.requests > 0).then(|| used.as_secs_f64() * 1e6 / requests),
-        client_busy: outcome.client_busy,
-        errors: outcome.errors,
-        unsent: outcome.unsent,
-    })
+    let rounds = (0..run.one(&ROUNDS)).map(round).collect::<Result<Vec<Round>>>()?;
+    Ok(Row { server, manner, clients, load: Load::of(&rounds) })
 }
 
 /// A quick run has measured a part of it.
@@ -270,20 +196,20 @@ impl Tables<'_> {
             (!cells.is_empty()).then_some(line)
         };
         let head = format!("{title} | >{}", clients.join(" | >"));
-        table(&head, SERVERS.into_iter().filter_map(line))
+        table(&head, servers().filter_map(line))
     }
 
     /// Requests a second, and what went wrong.
     fn speed(&self, manner: Manner) -> String {
         self.table(manner, "requests a second", |row| {
-            let speed = thousands(row.requests_per_second.median.round() as usize);
+            let speed = thousands(row.load.requests_per_second.median.round() as usize);
             format!("{speed}{}", failures(row))
         })
     }
 
     /// What one in a hundred requests exceeds.
     fn latency(&self, manner: Manner) -> String {
-        self.table(manner, "p99", |row| match row.p99_microseconds.median {
+        self.table(manner, "p99", |row| match row.load.p99.median {
             0.0 => "–".to_owned(), // no client was answered
             us if us < 1e3 => format!("{us:.0} µs"),
             us if us < 1e4 => format!("{:.1} ms", us / 1e3),
@@ -294,7 +220,7 @@ impl Tables<'_> {
 
     /// The server's processor time.
     fn cost(&self, manner: Manner) -> String {
-        let cell = |row: &Row| match row.cpu_microseconds_per_request {
+        let cell = |row: &Row| match row.load.cpu {
             None => "–".to_owned(),
             Some(us) if us.median < 100.0 => {
                 format!("{:.1} µs{}", us.median, failures(row))
@@ -313,8 +239,7 @@ impl Tables<'_> {
             y: "µs of processor time a request",
         };
         let line = |server: &&str| {
-            let point =
-                |row: &Row| Some((row.clients as f64, row.cpu_microseconds_per_request?));
+            let point = |row: &Row| Some((row.clients as f64, row.load.cpu?));
             Series::of(server, self.well(Manner::Steady, server).filter_map(point))
         };
         Chart::new(Kind::Line, &labels, QUICK[0].1.iter().map(line))
@@ -333,7 +258,7 @@ impl Tables<'_> {
             let rows = self.well(Manner::Each, server);
             Series::of(
                 server,
-                rows.map(|row| (row.clients as f64, row.requests_per_second)),
+                rows.map(|row| (row.clients as f64, row.load.requests_per_second)),
             )
         };
         let published = |(name, column): (&str, usize)| {
@@ -348,28 +273,14 @@ impl Tables<'_> {
 
     /// The rows of a server in which every client was served.
     fn well(&self, manner: Manner, server: &str) -> impl Iterator<Item = &Row> {
-        self.of(manner, server).filter(|row| failures(row).is_empty())
+        self.of(manner, server).filter(|row| row.load.failures.are_none())
     }
 }
 
-/// The kinds of failures, with the number of each in one round, on a line of their own.
+/// The failures, on a line of their own.
 fn failures(row: &Row) -> String {
-    let errors = &row.errors;
-    let kinds = [
-        // In the backlog or outside it: a client that is not accepted sees little difference.
-        (errors.timed_out + errors.connect, "not served"),
-        (errors.status, "refused"),
-        (errors.reset, "reset"),
-        (errors.cut_short, "cut short"),
-        (errors.malformed, "malformed"),
-        (row.unsent, "not sent"),
-    ];
-    let some: Vec<String> = kinds
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, kind)| format!("{} {kind}", thousands(*count as usize)))
-        .collect();
-    if some.is_empty() { String::new() } else { format!("<br>{}", some.join(", ")) }
+    let failures = row.load.failures;
+    if failures.are_none() { String::new() } else { format!("<br>{failures}") }
 }
 
 /// S. Hussain, "Linux applications performance" (`ZeroHTTPd`), 2019: clients, and the requests

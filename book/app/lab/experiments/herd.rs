@@ -28,10 +28,9 @@ use crate::proc::cpu_time;
 const WAYS: [&str; 3] = ["each", "one", "herd"];
 /// How clients come: one at a time, or in bursts.
 const ARRIVALS: [&str; 2] = ["single", "bursts"];
-static LOOPS: Parameter =
-    Parameter { name: "loops", quick: &[2, 8], full: &[2, 4, 8, 16] };
-static REPEATS: Parameter = Parameter { name: "repeats", quick: &[3], full: &[5] };
-static CLIENTS: Parameter = Parameter { name: "clients", quick: &[400], full: &[800] };
+static LOOPS: Parameter = parameter("loops", &[2, 8], &[2, 4, 8, 16]);
+static REPEATS: Parameter = parameter("repeats", &[3], &[5]);
+static CLIENTS: Parameter = parameter("clients", &[400], &[800]);
 /// Clients in a burst.
 const BURST: usize = 40;
 /// Between two looks at whether all loops sleep again.
@@ -40,27 +39,24 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "herd",
     question: "How often are several loops woken for one client, and who gets it?",
-    predict: Predict {
-        ask: "Eight loops are asleep, all on one listener, with EPOLLEXCLUSIVE. Clients come one at a time. Who gets them?",
-        form: Form::Choice {
-            options: &[
-                "each loop about as many",
-                "some loops many more than others",
-                "always the same loop",
-            ],
-            answer: |record| {
-                let row = [("listeners", "one"), ("loops", "8"), ("arrival", "single")];
-                let busiest = record.figure(&row, "busiest")?;
-                let option = range(busiest, &[0.2, 0.9]);
-                Some((option, format!("one loop gets {:.0} % of them", busiest * 100.0)))
-            },
+    predict: choice(
+        "Eight loops are asleep, all on one listener, with EPOLLEXCLUSIVE. Clients come one at a time. Who gets them?",
+        &[
+            "each loop about as many",
+            "some loops many more than others",
+            "always the same loop",
+        ],
+        |record| {
+            let row = [("listeners", "one"), ("loops", "8"), ("arrival", "single")];
+            let busiest = record.figure(&row, "busiest")?;
+            let option = range(busiest, &[0.2, 0.9]);
+            Some((option, format!("one loop gets {:.0} % of them", busiest * 100.0)))
         },
-    },
+    ),
     parameters: &[&LOOPS, &REPEATS, &CLIENTS],
     parts: &[charted("herd", Kind::Line)],
-    from_page: true,
-    run,
     sample: Some(|what, loops| Ok(serde_json::to_value(sample(what, loops)?)?)),
+    ..measured_by(run)
 };
 
 /// What one process counted, over all its loops.

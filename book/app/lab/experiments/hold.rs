@@ -26,30 +26,26 @@ use crate::proc::{field, meminfo, of_process};
 
 /// The servers that hold them. A server that a later chapter adds is a word here.
 const SERVERS: [&str; 3] = ["epoll", "coroutine", "async"];
-static CONNECTIONS: Parameter =
-    Parameter { name: "connections", quick: &[20_000], full: &[200_000] };
+static CONNECTIONS: Parameter = parameter("connections", &[20_000], &[200_000]);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "hold",
     question: "How many clients can this machine hold, and what does it pay for each? (`--connections N`)",
-    predict: Predict {
-        ask: "A client has been answered, keeps its connection and says nothing, and both its ends are on this machine. How much memory does the kernel hold for it?",
-        form: Form::Number {
-            unit: "KiB",
-            answer: |record| {
-                let held = |of| record.figure(&[("server", "epoll")], of);
-                Some((held("kernel")? + held("buffers")?) / 1024.0)
-            },
+    predict: number(
+        "A client has been answered, keeps its connection and says nothing, and both its ends are on this machine. How much memory does the kernel hold for it?",
+        "KiB",
+        |record| {
+            let held = |of| record.figure(&[("server", "epoll")], of);
+            Some((held("kernel")? + held("buffers")?) / 1024.0)
         },
-    },
+    ),
     parameters: &[&CONNECTIONS],
     parts: &[tabled("hold"), tabled("hold-needs")],
-    from_page: true,
-    run: |run| measure(run, &Options::default()),
     sample: Some(|to, count| {
         let to = to.parse().with_context(|| format!("{to} is no address"))?;
         Ok(serde_json::to_value(held::run(to, count)?)?)
     }),
+    ..measured_by(|run| measure(run, &Options::default()))
 };
 
 /// Between two looks at how many sockets there still are.
@@ -134,8 +130,7 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
     let shares = requirements.shares;
     run.step(name);
 
-    let most = shares[0].to_string();
-    let options = ["--idle-timeout", "86400", "--max-connections", &most];
+    let options = format!("--idle-timeout 86400 --max-connections {}", shares[0]);
     let mut servers = Vec::new();
     for _ in &shares {
         let server = Server::start(run, name, &options)?;

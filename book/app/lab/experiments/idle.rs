@@ -27,36 +27,33 @@ const ROOM_OF_SELECT: usize = 1_000;
 /// The servers of which all answers are shown, not only their median.
 const SHOWN: [&str; 2] = ["poll", "epoll"];
 
-static IDLE: Parameter = Parameter {
-    name: "idle connections",
-    quick: &[0, 100, 1_000, 5_000],
-    full: &[0, 10, 100, 1_000, 5_000, 15_000],
-};
-static REPEATS: Parameter = Parameter { name: "repeats", quick: &[3], full: &[7] };
+static IDLE: Parameter = parameter(
+    "idle connections",
+    &[0, 100, 1_000, 5_000],
+    &[0, 10, 100, 1_000, 5_000, 15_000],
+);
+static REPEATS: Parameter = parameter("repeats", &[3], &[7]);
 /// How long fresh clients come, one after the other: the account of a process that is running
 /// is updated every few milliseconds.
-static BUSY: Parameter =
-    Parameter { name: "milliseconds of fresh clients", quick: &[80], full: &[400] };
+static BUSY: Parameter = parameter("milliseconds of fresh clients", &[80], &[400]);
 /// How long no client sends anything, in each repeat.
-static REST: Parameter =
-    Parameter { name: "milliseconds of silence", quick: &[50], full: &[250] };
+static REST: Parameter = parameter("milliseconds of silence", &[50], &[250]);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "idle",
     question: "What do idle clients cost a fresh one, and the processor?",
-    predict: Predict {
-        ask: "How long does a fresh client of spin wait for its answer: beside no idle connection, beside ten, a hundred, a thousand, ten thousand?",
-        form: Form::Curve { chart: "idle", line: "spin" },
-    },
+    predict: curve(
+        "How long does a fresh client of spin wait for its answer: beside no idle connection, beside ten, a hundred, a thousand, ten thousand?",
+        "idle",
+        "spin",
+    ),
     parameters: &[&IDLE, &REPEATS, &BUSY, &REST],
     parts: &[
         charted("idle", Kind::Line),
         charted("idle-all", Kind::Line),
         charted("idle-spread", Kind::Heat),
     ],
-    from_page: true,
-    run,
-    sample: None,
+    ..measured_by(run)
 };
 
 #[derive(Serialize)]
@@ -96,8 +93,8 @@ fn run(run: &Run<'_>) -> Result<Results> {
 fn row(run: &Run<'_>, server: &'static str, idle: usize) -> Result<Row> {
     let of = |parameter| Duration::from_millis(run.one(parameter) as u64);
     let (rest, busy) = (of(&REST), of(&BUSY));
-    let options = ["--idle-timeout", "3600", "--max-connections", "20000"];
-    let running = Server::start(run, server, &options)?;
+    let options = "--idle-timeout 3600 --max-connections 20000";
+    let running = Server::start(run, server, options)?;
     let held = hold(running.address, idle)?;
     let (mut at_rest, mut cpu, mut latency) = (Vec::new(), Vec::new(), Vec::new());
     let mut all = Vec::new();

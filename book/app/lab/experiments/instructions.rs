@@ -36,26 +36,20 @@ const FULL: [&[&str]; 2] = [
     &["floor", "may_minihttp", "hyper", "actix-web"],
 ];
 
-static MILLISECONDS: Parameter =
-    Parameter { name: "milliseconds", quick: &[1_000], full: &[3_000] };
+static MILLISECONDS: Parameter = parameter("milliseconds", &[1_000], &[3_000]);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "instructions",
     question: "How many instructions does a request cost outside the kernel?",
-    predict: Predict {
-        ask: "Sixteen clients ask epoll, each for one answer at a time. How many instructions does it execute for a request, outside the kernel?",
-        form: Form::Number {
-            unit: "instructions",
-            answer: |record| {
-                record.figure(&[("server", "epoll"), ("depth", "1")], "instructions")
-            },
-        },
-    },
+    predict: number(
+        "Sixteen clients ask epoll, each for one answer at a time. How many instructions does it execute for a request, outside the kernel?",
+        "instructions",
+        |record| record.figure(&[("server", "epoll"), ("depth", "1")], "instructions"),
+    ),
     parameters: &[&MILLISECONDS],
     parts: &[tabled("instructions")],
     from_page: false, // the peers must be built first
-    run,
-    sample: None,
+    ..measured_by(run)
 };
 
 #[derive(Serialize)]

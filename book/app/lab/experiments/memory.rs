@@ -27,33 +27,23 @@ const SERVERS: [(&str, usize); 10] = [
     ("coroutine", 15_000),
     ("async", 15_000),
 ];
-static CLIENTS: Parameter =
-    Parameter { name: "idle clients at most", quick: &[1_000], full: &[15_000] };
+static CLIENTS: Parameter = parameter("idle clients at most", &[1_000], &[15_000]);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "memory",
     question: "What does a server own for each client that says nothing?",
-    predict: Predict {
-        ask: "A client has been served, keeps its connection, and says nothing. How much memory of its own does the server poll hold for it?",
-        form: Form::Choice {
-            options: &[
-                "some hundred bytes",
-                "a page, four KiB",
-                "a read buffer, sixteen KiB",
-                "more",
-            ],
-            answer: |record| {
-                let each = record.figure(&[("server", "poll")], "each")?;
-                let option = range(each, &[2_048.0, 8_192.0, 24_576.0]);
-                Some((option, format!("{} for each", bytes(each))))
-            },
+    predict: choice(
+        "A client has been served, keeps its connection, and says nothing. How much memory of its own does the server poll hold for it?",
+        &["some hundred bytes", "a page, four KiB", "a read buffer, sixteen KiB", "more"],
+        |record| {
+            let each = record.figure(&[("server", "poll")], "each")?;
+            let option = range(each, &[2_048.0, 8_192.0, 24_576.0]);
+            Some((option, format!("{} for each", bytes(each))))
         },
-    },
+    ),
     parameters: &[&CLIENTS],
     parts: &[charted("memory", Kind::Bar)],
-    from_page: true,
-    run,
-    sample: None,
+    ..measured_by(run)
 };
 
 #[derive(Serialize)]
@@ -77,8 +67,8 @@ fn run(run: &Run<'_>) -> Result<Results> {
 }
 
 fn row(run: &Run<'_>, server: &'static str, clients: usize) -> Result<Row> {
-    let options = ["--idle-timeout", "3600", "--max-connections", "20000"];
-    let running = Server::start(run, server, &options)?;
+    let options = "--idle-timeout 3600 --max-connections 20000";
+    let running = Server::start(run, server, options)?;
     let IdleMemory { alone, each, second } = IdleMemory::of(&running, clients)?;
     Ok(Row { server, clients, alone, each, second })
 }

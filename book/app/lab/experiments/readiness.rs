@@ -30,29 +30,27 @@ use crate::lab::tools::sample::{self, Repeated, in_a_process};
 
 const COUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
 /// The same in all runs: the published figures are for these.
-static WATCHED: Parameter =
-    Parameter { name: "descriptors watched", quick: &COUNTS, full: &COUNTS };
+static WATCHED: Parameter = parameter("descriptors watched", &COUNTS, &COUNTS);
 /// Of the waits alone, which the published figures are of.
-static ALONE: Parameter =
-    Parameter { name: "repeats of the wait alone", quick: &[3], full: &[5] };
-static REPEATS: Parameter = Parameter { name: "repeats", quick: &[1], full: &[5] };
+static ALONE: Parameter = parameter("repeats of the wait alone", &[3], &[5]);
+static REPEATS: Parameter = parameter("repeats", &[1], &[5]);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "readiness",
     question: "What does it cost to find out who is ready, of so many?",
-    predict: Predict {
-        ask: "One descriptor is ready, and ten, a hundred, a thousand, ten thousand are watched. What does one wait cost with poll?",
-        form: Form::Curve { chart: "readiness", line: "poll" },
-    },
+    predict: curve(
+        "One descriptor is ready, and ten, a hundred, a thousand, ten thousand are watched. What does one wait cost with poll?",
+        "readiness",
+        "poll",
+    ),
     parameters: &[&WATCHED, &ALONE, &REPEATS],
     parts: &[
         charted("readiness", Kind::Line),
         tabled("readiness-one"),
         charted("readiness-all", Kind::Line),
     ],
-    from_page: true,
-    run,
     sample: Some(|what, count| Ok(serde_json::to_value(sample(what, count)?)?)),
+    ..measured_by(run)
 };
 
 /// The mechanisms that report a state, and so can be asked again and again. The others report

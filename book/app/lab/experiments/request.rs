@@ -35,7 +35,7 @@ const KINDS: [(&str, &str); 9] = [
 ];
 /// Requests in one burst, as a client that pipelines sends them.
 const BURST: usize = 16;
-static REPEATS: Parameter = Parameter { name: "repeats", quick: &[5], full: &[9] };
+static REPEATS: Parameter = parameter("repeats", &[5], &[9]);
 /// A sample takes this much processor time.
 const ENOUGH: Duration = Duration::from_millis(100);
 
@@ -46,18 +46,15 @@ const ASKED: ResponseContext =
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "request",
     question: "What does a request cost outside of the kernel?",
-    predict: Predict {
-        ask: "Reading a request, deciding on the answer, writing it: without sockets, how long do all three take?",
-        form: Form::Number {
-            unit: "ns",
-            answer: |record| record.figure(&[("kind", "all")], "cpu"),
-        },
-    },
+    predict: number(
+        "Reading a request, deciding on the answer, writing it: without sockets, how long do all three take?",
+        "ns",
+        |record| record.figure(&[("kind", "all")], "cpu"),
+    ),
     parameters: &[&REPEATS],
     parts: &[tabled("request")],
-    from_page: true,
-    run,
     sample: Some(|kind, burst| Ok(sample(kind, burst)?.into())),
+    ..measured_by(run)
 };
 
 #[derive(Serialize)]

@@ -19,20 +19,14 @@ use crate::lab::prelude::*;
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "sizes",
     question: "How large is a connection's state, piece by piece?",
-    predict: Predict {
-        ask: "An idle connection in the event loop's table, with its socket, its state and what the loop knows of it: how many bytes is its place?",
-        form: Form::Number {
-            unit: "B",
-            answer: |record| {
-                record.figure(&[("what", "its place in the loop's table")], "bytes")
-            },
-        },
-    },
+    predict: number(
+        "An idle connection in the event loop's table, with its socket, its state and what the loop knows of it: how many bytes is its place?",
+        "B",
+        |record| record.figure(&[("what", "its place in the loop's table")], "bytes"),
+    ),
     parameters: &[],
     parts: &[tabled("sizes")],
-    from_page: true,
-    run,
-    sample: None,
+    ..measured_by(run)
 };
 
 /// The row of the future, which the table of all places shows.

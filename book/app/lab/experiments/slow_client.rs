@@ -20,15 +20,11 @@ use crate::lab::tools::server::Server;
 use crate::servers;
 
 const SERVERS: [&str; 5] = ["iterative", "fork", "thread", "pool", "prefork"];
-static COUNTS: Parameter = Parameter {
-    name: "silent clients",
-    quick: &[1, 10, 100],
-    full: &[1, 10, 100, 1_000],
-};
+static COUNTS: Parameter =
+    parameter("silent clients", &[1, 10, 100], &[1, 10, 100, 1_000]);
 /// The most silent clients that a server is tried with, to see how many it bears.
-static MOST: Parameter =
-    Parameter { name: "silent clients at most", quick: &[300], full: &[1_000] };
-static REPEATS: Parameter = Parameter { name: "repeats", quick: &[1], full: &[3] };
+static MOST: Parameter = parameter("silent clients at most", &[300], &[1_000]);
+static REPEATS: Parameter = parameter("repeats", &[1], &[3]);
 /// The idle timeout in seconds. The contract's minute would make this take a day.
 const IDLE: f64 = 0.1;
 /// A wait of more deadlines than this, one after another, is not tried.
@@ -39,20 +35,14 @@ const SOON: Duration = Duration::from_secs(1);
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "slow-client",
     question: "How many silent clients does a server bear, and what does the next one wait?",
-    predict: Predict {
-        ask: "A pool has sixteen workers, and a silent client is hung up on after a tenth of a second. A hundred silent clients are there before you. How long do you wait?",
-        form: Form::Number {
-            unit: "s",
-            answer: |record| {
-                record.figure(&[("server", "pool"), ("silent", "100")], "seconds")
-            },
-        },
-    },
+    predict: number(
+        "A pool has sixteen workers, and a silent client is hung up on after a tenth of a second. A hundred silent clients are there before you. How long do you wait?",
+        "s",
+        |record| record.figure(&[("server", "pool"), ("silent", "100")], "seconds"),
+    ),
     parameters: &[&COUNTS, &MOST, &REPEATS],
     parts: &[charted("slow-client", Kind::Line)],
-    from_page: true,
-    run,
-    sample: None,
+    ..measured_by(run)
 };
 
 #[derive(Clone, Serialize)]
@@ -145,8 +135,7 @@ fn behind(run: &Run<'_>, server: &str, count: usize) -> Result<f64> {
 }
 
 fn start(run: &Run<'_>, server: &str, idle: f64) -> Result<Server> {
-    let idle = idle.to_string();
-    Server::start(run, server, &["--drain-timeout", "1", "--idle-timeout", &idle])
+    Server::start(run, server, &format!("--drain-timeout 1 --idle-timeout {idle}"))
 }
 
 /// Returns how long an answer takes, if it comes in time.

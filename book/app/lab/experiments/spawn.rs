@@ -18,42 +18,31 @@ use crate::lab::prelude::*;
 use crate::lab::tools::sample::in_a_process;
 use crate::proc::{cpu, meminfo, of_process};
 
-static COUNTS: Parameter = Parameter {
-    name: "at once",
-    quick: &[10, 100, 1_000],
-    full: &[10, 100, 1_000, 10_000],
-};
-static REPEATS: Parameter = Parameter { name: "repeats", quick: &[3], full: &[7] };
+static COUNTS: Parameter =
+    parameter("at once", &[10, 100, 1_000], &[10, 100, 1_000, 10_000]);
+static REPEATS: Parameter = parameter("repeats", &[3], &[7]);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "spawn",
     question: "What does it cost to make a process or a thread, and to keep it while it sleeps?",
-    predict: Predict {
-        ask: "A process for each client, or a thread for each: how many times the threads' memory do a thousand sleeping processes hold, their own and the kernel's together?",
-        form: Form::Choice {
-            options: &[
-                "as much",
-                "about twice as much",
-                "three to ten times as much",
-                "more",
-            ],
-            answer: |record| {
-                let holds = |what| {
-                    let row = [("what", what), ("count", "1000")];
-                    let part = |of| record.figure(&row, of);
-                    Some(part("user_bytes")? + part("kernel_bytes")?)
-                };
-                let times = holds("process")? / holds("thread")?;
-                let option = range(times, &[1.5, 3.0, 12.0]);
-                Some((option, format!("{times:.1} times as much")))
-            },
+    predict: choice(
+        "A process for each client, or a thread for each: how many times the threads' memory do a thousand sleeping processes hold, their own and the kernel's together?",
+        &["as much", "about twice as much", "three to ten times as much", "more"],
+        |record| {
+            let holds = |what| {
+                let row = [("what", what), ("count", "1000")];
+                let part = |of| record.figure(&row, of);
+                Some(part("user_bytes")? + part("kernel_bytes")?)
+            };
+            let times = holds("process")? / holds("thread")?;
+            let option = range(times, &[1.5, 3.0, 12.0]);
+            Some((option, format!("{times:.1} times as much")))
         },
-    },
+    ),
     parameters: &[&COUNTS, &REPEATS],
     parts: &[charted("spawn", Kind::Line)],
-    from_page: true,
-    run,
     sample: Some(|what, count| Ok(serde_json::to_value(sample(what, count)?)?)),
+    ..measured_by(run)
 };
 
 /// As much as the `thread` server reserves.

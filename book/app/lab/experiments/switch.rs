@@ -48,44 +48,37 @@ const PEERS: [(&str, &str); 2] = [
     ("generator", "generator 0.8: `resume` and `yield`"),
 ];
 /// Every kind is measured once a round, so that a noisy moment affects all of them.
-static ROUNDS: Parameter = Parameter { name: "rounds", quick: &[7], full: &[15] };
+static ROUNDS: Parameter = parameter("rounds", &[7], &[15]);
 /// A sample repeats for this much processor time.
 const ENOUGH: Duration = Duration::from_millis(20);
 /// Coroutines at once.
-static PARKED: Parameter = Parameter {
-    name: "coroutines at once",
-    quick: &[1_000, 100_000],
-    full: &[1_000, 100_000, 1_000_000],
-};
+static PARKED: Parameter =
+    parameter("coroutines at once", &[1_000, 100_000], &[1_000, 100_000, 1_000_000]);
 /// A million of them need at least this much memory, in KiB.
 const ROOM: u64 = 8 * 1024 * 1024;
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "switch",
     question: "What does it cost to go to another stack and back, and to have so many?",
-    predict: Predict {
-        ask: "Two threads hand each other the turn, and two coroutines do. How many times as long does it take the threads, there and back?",
-        form: Form::Choice {
-            options: &[
-                "about as long",
-                "ten times as long",
-                "a hundred times as long",
-                "a thousand times as long, or more",
-            ],
-            answer: |record| {
-                let there_and_back =
-                    |what| record.figure(&[("what", what)], "nanoseconds");
-                let times = there_and_back(THREADS)? / there_and_back(COROUTINES)?;
-                let option = range(times, &[3.0, 30.0, 300.0]);
-                Some((option, format!("{} times as long", in_words(times))))
-            },
+    predict: choice(
+        "Two threads hand each other the turn, and two coroutines do. How many times as long does it take the threads, there and back?",
+        &[
+            "about as long",
+            "ten times as long",
+            "a hundred times as long",
+            "a thousand times as long, or more",
+        ],
+        |record| {
+            let there_and_back = |what| record.figure(&[("what", what)], "nanoseconds");
+            let times = there_and_back(THREADS)? / there_and_back(COROUTINES)?;
+            let option = range(times, &[3.0, 30.0, 300.0]);
+            Some((option, format!("{} times as long", in_words(times))))
         },
-    },
+    ),
     parameters: &[&ROUNDS, &PARKED],
     parts: &[tabled("switch"), tabled("parked")],
-    from_page: true,
-    run,
     sample: Some(|what, count| Ok(serde_json::to_value(sample(what, count)?)?)),
+    ..measured_by(run)
 };
 
 #[derive(Serialize)]

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use client_suite::profile::PROFILES;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Serialize;
@@ -23,44 +24,25 @@ use crate::lab::tools::clients::{KEPT, LAST, answered, ask};
 use crate::lab::tools::server::Server;
 use crate::servers;
 
-/// Without `spin`, which makes system calls all the time. A server that a later chapter adds
-/// is a word here.
-const SERVERS: [&str; 13] = [
-    "iterative",
-    "fork",
-    "thread",
-    "pool",
-    "prefork",
-    "sigio",
-    "select",
-    "poll",
-    "epoll",
-    "epoll-et",
-    "reactors",
-    "coroutine",
-    "async",
-];
-static REQUESTS: Parameter = Parameter { name: "requests", quick: &[50], full: &[1_000] };
+/// `spin` makes system calls all the time, and `kqueue` does not run here.
+const LEFT_OUT: [&str; 2] = ["spin", "kqueue"];
+static REQUESTS: Parameter = parameter("requests", &[50], &[1_000]);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "syscalls",
     question: "How many system calls does a request cost, and which?",
-    predict: Predict {
-        ask: "A client keeps its connection and asks again and again. How many system calls does epoll make for each request?",
-        form: Form::Number {
-            unit: "system calls",
-            answer: |record| {
-                let kept = [("server", "epoll"), ("connections", "kept")];
-                let counts = record.rows(&kept).map(|row| row.get("count")?.figure());
-                counts.sum::<Option<f64>>().filter(|count| *count > 0.0)
-            },
+    predict: number(
+        "A client keeps its connection and asks again and again. How many system calls does epoll make for each request?",
+        "system calls",
+        |record| {
+            let kept = [("server", "epoll"), ("connections", "kept")];
+            let counts = record.rows(&kept).map(|row| row.get("count")?.figure());
+            counts.sum::<Option<f64>>().filter(|count| *count > 0.0)
         },
-    },
+    ),
     parameters: &[&REQUESTS],
     parts: &[charted("syscalls", Kind::Bar)],
-    from_page: true,
-    run,
-    sample: None,
+    ..measured_by(run)
 };
 
 /// System calls by name.
@@ -90,9 +72,11 @@ fn run(run: &Run<'_>) -> Result<Results> {
         there,
         "there is no strace here, and the counts are its: install it (Debian: apt-get install strace)"
     );
-    run.begin(SERVERS.len());
+    let servers = PROFILES.iter().map(|profile| profile.name);
+    let servers: Vec<_> = servers.filter(|name| !LEFT_OUT.contains(name)).collect();
+    run.begin(servers.len());
     let mut all = Vec::new();
-    for server in SERVERS {
+    for server in servers {
         run.step(server);
         all.push(count(run, server).with_context(|| format!("with {server}"))?);
         run.partial(|| parts(&all));

@@ -20,38 +20,33 @@ use crate::lab::tools::server::Server;
 /// Servers, and the most clients that each is tried with.
 const SERVERS: [(&str, usize); 4] =
     [("thread", 5_000), ("epoll", 10_000), ("coroutine", 10_000), ("async", 10_000)];
-static CLIENTS: Parameter =
-    Parameter { name: "clients at most", quick: &[1_000], full: &[10_000] };
+static CLIENTS: Parameter = parameter("clients at most", &[1_000], &[10_000]);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "waiting",
     question: "What does a client cost its server, by what the two wait for: thread, epoll, coroutine, async?",
-    predict: Predict {
-        ask: "A client has sent half a head, and no more. Which server holds least memory for it?",
-        form: Form::Choice {
-            options: &[
-                "thread: a stack",
-                "epoll: a connection's buffers",
-                "coroutine: a small stack",
-                "async: what one function still needs",
-            ],
-            answer: |record| {
-                let each = SERVERS
-                    .iter()
-                    .map(|(name, _)| record.figure(&[("server", name)], "half_a_head"));
-                let each = each.collect::<Option<Vec<f64>>>()?;
-                let least = |&(_, a): &(_, f64), &(_, b): &(_, f64)| a.total_cmp(&b);
-                let (option, least) = each.into_iter().enumerate().min_by(least)?;
-                let server = SERVERS[option].0;
-                Some((option, format!("the least is {server}'s, {}", bytes(least))))
-            },
+    predict: choice(
+        "A client has sent half a head, and no more. Which server holds least memory for it?",
+        &[
+            "thread: a stack",
+            "epoll: a connection's buffers",
+            "coroutine: a small stack",
+            "async: what one function still needs",
+        ],
+        |record| {
+            let each = SERVERS
+                .iter()
+                .map(|(name, _)| record.figure(&[("server", name)], "half_a_head"));
+            let each = each.collect::<Option<Vec<f64>>>()?;
+            let least = |&(_, a): &(_, f64), &(_, b): &(_, f64)| a.total_cmp(&b);
+            let (option, least) = each.into_iter().enumerate().min_by(least)?;
+            let server = SERVERS[option].0;
+            Some((option, format!("the least is {server}'s, {}", bytes(least))))
         },
-    },
+    ),
     parameters: &[&CLIENTS],
     parts: &[tabled("waiting")],
-    from_page: true,
-    run,
-    sample: None,
+    ..measured_by(run)
 };
 
 /// What the clients have sent.
@@ -90,15 +85,8 @@ fn run(run: &Run<'_>) -> Result<Results> {
 
 /// Returns the memory for each client that has sent this; `None`: that was served and is idle.
 fn each(run: &Run<'_>, server: &str, clients: usize, what: Option<&[u8]>) -> Result<f64> {
-    let options = [
-        "--idle-timeout",
-        "3600",
-        "--head-timeout",
-        "3600",
-        "--max-connections",
-        "20000",
-    ];
-    let running = Server::start(run, server, &options)?;
+    let options = "--idle-timeout 3600 --head-timeout 3600 --max-connections 20000";
+    let running = Server::start(run, server, options)?;
     // What the first client causes, and stays, belongs to no client.
     drop(hold(running.address, 1)?);
     let alone = settled(&running)?;

@@ -17,6 +17,15 @@ pub struct Parameter {
     pub full: &'static [usize],
 }
 
+/// A parameter with its values in a quick run and in a full one.
+pub(crate) const fn parameter(
+    name: &'static str,
+    quick: &'static [usize],
+    full: &'static [usize],
+) -> Parameter {
+    Parameter { name, quick, full }
+}
+
 /// Serializes parameters as a map from their names.
 pub(crate) fn by_name<S: Serializer>(
     all: &&[&Parameter],

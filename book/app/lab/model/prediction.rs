@@ -51,6 +51,33 @@ pub enum Form {
     },
 }
 
+/// Asks for one of several options.
+pub(crate) const fn choice(
+    ask: &'static str,
+    options: &'static [&'static str],
+    answer: fn(&Record) -> Option<(usize, String)>,
+) -> Predict {
+    Predict { ask, form: Form::Choice { options, answer } }
+}
+
+/// Asks for a number.
+pub(crate) const fn number(
+    ask: &'static str,
+    unit: &'static str,
+    answer: fn(&Record) -> Option<f64>,
+) -> Predict {
+    Predict { ask, form: Form::Number { unit, answer } }
+}
+
+/// Asks for a line in a chart.
+pub(crate) const fn curve(
+    ask: &'static str,
+    chart: &'static str,
+    line: &'static str,
+) -> Predict {
+    Predict { ask, form: Form::Curve { chart, line } }
+}
+
 /// Returns which range between these ends a value is in: the option of a choice.
 pub(crate) fn range(value: f64, ends: &[f64]) -> usize {
     ends.iter().filter(|end| value >= **end).count()

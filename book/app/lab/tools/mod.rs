@@ -6,6 +6,8 @@ pub(super) mod cores;
 #[cfg(target_os = "linux")]
 pub(super) mod held;
 #[cfg(target_os = "linux")]
+pub(super) mod load;
+#[cfg(target_os = "linux")]
 pub(super) mod peers;
 pub(super) mod progress;
 #[cfg(target_os = "linux")]

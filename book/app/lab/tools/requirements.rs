@@ -90,10 +90,39 @@ pub(crate) struct Requirements {
     rows: Vec<Requirement>,
 }
 
-/// What is needed, what there is, and which limit that is with what to do about it.
+/// What is needed, and what there is.
 #[derive(Debug)]
-struct Requirement(&'static str, u64, u64, &'static str);
+struct Requirement {
+    what: &'static str,
+    needed: u64,
+    there: u64,
+    /// The limit's name, and what to do about it.
+    limit: &'static str,
+}
 
+/// What connections take, and the limits of it with what to do about them.
+const LIMITS: [[&str; 2]; 8] = [
+    ["processes, half of them servers", "kernel.pid_max: sysctl -w kernel.pid_max=N"],
+    ["descriptors in each process", "the hard limit of a process: ulimit -Hn"],
+    ["descriptors in all of them", "fs.file-max: sysctl -w fs.file-max=N"],
+    [
+        "descriptors watched by epolls",
+        "fs.epoll.max_user_watches: sysctl -w fs.epoll.max_user_watches=N",
+    ],
+    [
+        "ports of each source address",
+        "net.ipv4.ip_local_port_range: sysctl -w net.ipv4.ip_local_port_range='32768 60999'",
+    ],
+    [
+        "places in each accept queue",
+        "net.core.somaxconn: sysctl -w net.core.somaxconn=4096",
+    ],
+    [
+        "connections that a firewall remembers",
+        "net.netfilter.nf_conntrack_max: sysctl -w net.netfilter.nf_conntrack_max=N",
+    ],
+    [MEMORY, "the memory: ask for fewer connections, or end other programs"],
+];
 /// The one that counts bytes.
 const MEMORY: &str = "memory, at most";
 
@@ -113,55 +142,21 @@ impl Requirements {
             .map(|at| (all / pairs + u64::from(at < all % pairs)) as usize)
             .collect();
         let largest = shares[0] as u64;
-        let mut rows = vec![
-            Requirement(
-                "processes, half of them servers",
-                2 * pairs,
-                limits.processes,
-                "kernel.pid_max: sysctl -w kernel.pid_max=N",
-            ),
-            Requirement(
-                "descriptors in each process",
-                largest + OTHERS,
-                limits.descriptors,
-                "the hard limit of a process: ulimit -Hn",
-            ),
-            Requirement(
-                "descriptors in all of them",
-                2 * (all + pairs * OTHERS),
-                limits.files,
-                "fs.file-max: sysctl -w fs.file-max=N",
-            ),
-            Requirement(
-                "descriptors watched by epolls",
-                2 * all,
-                limits.watches,
-                "fs.epoll.max_user_watches: sysctl -w fs.epoll.max_user_watches=N",
-            ),
-            Requirement(
-                "ports of each source address",
-                PORTS.min(largest),
-                limits.ports,
-                "net.ipv4.ip_local_port_range: sysctl -w net.ipv4.ip_local_port_range='32768 60999'",
-            ),
-            Requirement(
-                "places in each accept queue",
-                AT_ONCE.min(largest),
-                limits.backlog,
-                "net.core.somaxconn: sysctl -w net.core.somaxconn=4096",
-            ),
-            Requirement(
-                MEMORY,
-                all * EACH + pairs * EACH_PAIR,
-                limits.memory,
-                "the memory: ask for fewer connections, or end other programs",
-            ),
+        let rows = [
+            (2 * pairs, Some(limits.processes)),
+            (largest + OTHERS, Some(limits.descriptors)),
+            (2 * (all + pairs * OTHERS), Some(limits.files)),
+            (2 * all, Some(limits.watches)),
+            (PORTS.min(largest), Some(limits.ports)),
+            (AT_ONCE.min(largest), Some(limits.backlog)),
+            (all, limits.tracked),
+            (all * EACH + pairs * EACH_PAIR, Some(limits.memory)),
         ];
-        if let Some(tracked) = limits.tracked {
-            let limit = "net.netfilter.nf_conntrack_max: sysctl -w net.netfilter.nf_conntrack_max=N";
-            let what = "connections that a firewall remembers";
-            rows.insert(rows.len() - 1, Requirement(what, all, tracked, limit));
-        }
+        let row = |([what, limit], (needed, there)): (
+            [&'static str; 2],
+            (u64, Option<u64>),
+        )| { Some(Requirement { what, needed, there: there?, limit }) };
+        let rows = LIMITS.into_iter().zip(rows).filter_map(row).collect();
         Ok(Requirements { shares, rows })
     }
 
@@ -169,8 +164,8 @@ impl Requirements {
     pub(crate) fn table(&self) -> String {
         let row = |row: &Requirement| {
             let [needed, there] = row.shown();
-            let limit = row.3.split(':').next().unwrap_or_default();
-            format!("{} | {needed} | {there} | {limit}", row.0)
+            let limit = row.limit.split(':').next().unwrap_or_default();
+            format!("{} | {needed} | {there} | {limit}", row.what)
         };
         table("what | >needed | >there | the limit", self.rows.iter().map(row))
     }
@@ -179,11 +174,10 @@ impl Requirements {
     ///
     /// There is less than is needed; says of what, and what to do about it.
     pub(crate) fn check(&self) -> Result<()> {
-        for row @ Requirement(what, needed, there, limit) in &self.rows {
-            let enough = needed <= there;
+        for row @ Requirement { what, limit, .. } in &self.rows {
             let [needed, there] = row.shown();
             ensure!(
-                enough,
+                row.needed <= row.there,
                 "so many connections cannot be had here: {what}, {needed} needed and {there} there; it is {limit}"
             );
         }
@@ -194,9 +188,9 @@ impl Requirements {
 impl Requirement {
     /// What is needed and what there is, for people.
     fn shown(&self) -> [String; 2] {
-        [self.1, self.2].map(|number| match number {
+        [self.needed, self.there].map(|number| match number {
             u64::MAX => "any number".to_owned(),
-            number if self.0 == MEMORY => bytes(number as f64),
+            number if self.what == MEMORY => bytes(number as f64),
             number => thousands(number as usize),
         })
     }
@@ -207,7 +201,7 @@ impl fmt::Display for Requirements {
         writeln!(f, "  {:<38} {:>12} {:>14}", "", "needed", "there")?;
         for row in &self.rows {
             let [needed, there] = row.shown();
-            writeln!(f, "  {:<38} {needed:>12} {there:>14}", row.0)?;
+            writeln!(f, "  {:<38} {needed:>12} {there:>14}", row.what)?;
         }
         Ok(())
     }

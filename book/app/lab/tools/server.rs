@@ -36,22 +36,24 @@ pub(crate) struct Account {
 }
 
 impl Server {
-    /// Starts a server of the book, with these options.
-    pub(crate) fn start(run: &Run<'_>, name: &str, options: &[&str]) -> Result<Server> {
-        Server::command(Command::new(servers::find(run.paths, name)?).args(options), name)
+    /// Starts a server of the book, with these options as one would type them.
+    pub(crate) fn start(run: &Run<'_>, name: &str, options: &str) -> Result<Server> {
+        let mut command = Command::new(servers::find(run.paths, name)?);
+        Server::command(command.args(options.split_whitespace()), name)
     }
 
     /// The same with a limit of descriptors.
     pub(crate) fn start_within(
         run: &Run<'_>,
         name: &str,
-        options: &[&str],
+        options: &str,
         descriptors: usize,
     ) -> Result<Server> {
         let limit = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
         let program = servers::find(run.paths, name)?;
         let mut shell = Command::new("/bin/sh");
-        Server::command(shell.args(["-c", &limit]).arg(program).args(options), name)
+        shell.args(["-c", &limit]).arg(program).args(options.split_whitespace());
+        Server::command(&mut shell, name)
     }
 
     /// Starts a program that takes `--listen` and prints where it listens.
