@@ -145,7 +145,7 @@ pub fn supervise(
 // ANCHOR_END: supervise
 
 /// The reports of child processes to their parent, one line each: an empty line when a child
-/// is [ready](Listener::ready), or the error with which it exits.
+/// is [ready](Listener::ready), or the error that makes it exit.
 struct Reports {
     read: OwnedFd,
     write: OwnedFd,

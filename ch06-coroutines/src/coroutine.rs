@@ -140,7 +140,7 @@ impl Coroutine {
     /// - Nothing suspends inside the initializer or the destructor of a thread-local
     ///   variable. (Another coroutine could initialize the variable meanwhile; when the
     ///   first one continues, `std` replaces the value under the other's reference.)
-    /// - The coroutine is not suspended any more when its thread ends, if it holds a
+    /// - The coroutine is no longer suspended when its thread ends, if it holds a
     ///   reference to a thread-local, as inside of
     ///   [`LocalKey::with`](std::thread::LocalKey::with), or has lent one to another
     ///   thread. So it must not be leaked, nor be kept in a thread-local itself: it is to be

@@ -1,5 +1,5 @@
-//! What a future is, by hand and by the compiler: the same two words, one after the other,
-//! with somebody's news in between.
+//! A future by hand and by the compiler: the same two words, one after the other, with an
+//! event from outside between them.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// A place for one piece of news, and for who waits for it.
+/// A place for one event, and for the waker of the task that waits for it.
 #[derive(Default)]
 struct Letterbox {
     news: Cell<Option<&'static str>>,
@@ -106,7 +106,7 @@ fn the_compilers_is_little_larger_than_ours() {
     assert!(theirs <= 3 * ours, "{theirs} bytes, and {ours} by hand");
 }
 
-/// Not a word of it is carried out before the first poll, nor after the last.
+/// None of its code runs before the first poll, or after the last.
 #[test]
 fn who_is_not_polled_does_nothing() {
     let letterbox = Rc::new(Letterbox::default());

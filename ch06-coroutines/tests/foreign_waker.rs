@@ -1,4 +1,4 @@
-//! A waker is anybody's code: one that uses the executor whenever it is copied, woken or
+//! A waker may be foreign code: one that uses the executor whenever it is copied, woken or
 //! dropped finds it free to be used.
 #![allow(unsafe_code)]
 
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 thread_local! {
     static HANDLE: RefCell<Option<Handle>> = const { RefCell::new(None) };
-    /// Whom it wakes.
+    /// The waker of the task that it wakes.
     static TASK: RefCell<Option<Waker>> = const { RefCell::new(None) };
     static USES: Cell<usize> = const { Cell::new(0) };
 }
@@ -40,7 +40,7 @@ static USES_IT: RawWakerVTable = RawWakerVTable::new(
 
 fn wake() {
     use_it();
-    TASK.with_borrow(Clone::clone).expect("somebody waits").wake();
+    TASK.with_borrow(Clone::clone).expect("a task waits").wake();
 }
 
 fn foreign() -> Waker {
@@ -75,7 +75,7 @@ fn a_waker_may_use_the_executor() -> io::Result<()> {
             by_a_foreign_waker(ours.ready(Readiness::Readable)).await?;
             ours.would_block(Readiness::Readable);
 
-            // In vain, since somebody waits already.
+            // In vain, because a task waits already.
             let mut first = pin!(ours.ready(Readiness::Readable));
             let mut second = pin!(ours.ready(Readiness::Readable));
             let waker = foreign();

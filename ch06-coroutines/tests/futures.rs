@@ -194,7 +194,7 @@ fn a_waker_may_be_used_when_all_is_over() -> io::Result<()> {
     Ok(())
 }
 
-/// Others put their own waker around ours; whoever is told must tell that one.
+/// Combinators wrap the waker in their own; a wake-up must reach that one.
 #[test]
 fn the_waker_of_the_last_poll_is_woken() -> io::Result<()> {
     struct Counting(AtomicUsize, Waker);
@@ -256,7 +256,7 @@ fn time_passes() -> io::Result<()> {
 }
 
 // ANCHOR: cancelled
-/// Whoever loses a race is dropped in the middle of its waits, and gives back all it has.
+/// The loser of a race is dropped in the middle of its waits, and releases everything.
 #[test]
 fn cancelled_by_being_dropped() -> io::Result<()> {
     run(|handle| async move {
@@ -444,7 +444,7 @@ fn executors_that_take_turns_lose_nobody() -> io::Result<()> {
     Ok(())
 }
 
-/// A waker is anybody's code, and may panic: the others are woken, and all goes on.
+/// A waker may be foreign code, and may panic: the other tasks are woken and continue.
 #[test]
 fn a_waker_that_panics_costs_nobody_else() -> io::Result<()> {
     struct Panics;

@@ -25,7 +25,7 @@ fn protected_guards_run_out_politely() {
     };
     assert!(error.to_string().contains("vm.max_map_count"), "{error}");
     assert!(taken.len() > granted / 3, "{error}");
-    drop(vec![vec![0u8; 1 << 20]; 8]); // there is still room for everybody else
+    drop(vec![vec![0u8; 1 << 20]; 8]); // there is still room for other allocations
     for stack in taken {
         stacks.give_back(stack);
     }

@@ -17,7 +17,7 @@ fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Corout
 /// What happens to the coroutines.
 #[derive(Clone, Debug)]
 enum Event {
-    /// A new one, that will suspend so often and then end, perhaps by a panic.
+    /// A new coroutine, which suspends this many times and then ends, perhaps by a panic.
     Spawn { suspensions: u8, panics: bool },
     /// One of those that there are goes on.
     Resume(prop::sample::Index),

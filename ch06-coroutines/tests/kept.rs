@@ -1,4 +1,4 @@
-//! Who is not served because the application keeps the thread is not cut off for it.
+//! A client that is not served because the application keeps the thread is not cut off.
 
 #[path = "../../ch03-nonblocking/tests/kept/mod.rs"]
 mod busy;

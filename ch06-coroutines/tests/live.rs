@@ -1,5 +1,5 @@
-//! A content that comes into being while it is sent, at the wire: how it is framed, who
-//! waits for whom, and that everything is given back, whoever leaves first.
+//! A streamed body at the wire: how it is framed, which side waits for which, and that
+//! everything is released, whichever side ends first.
 
 use ch01_blocking::app::site::Routes;
 use ch01_blocking::http::{Body, BodyStream, NextPiece, Request, Response};
@@ -33,12 +33,12 @@ struct Pieces {
     ready: VecDeque<&'static str>,
     over: bool,
     wakers: Vec<Waker>,
-    /// Of the source that never ends: so many pieces were taken.
+    /// The number of pieces taken from the source that never ends.
     taken: usize,
 }
 
-/// The routes of the tests: `/live` ends when it is told, `/quiet` says often that it is
-/// still there, `/endless` has always more.
+/// The routes of the tests: `/live` ends on request, `/quiet` sends frequent heartbeats,
+/// `/endless` never ends.
 #[derive(Clone)]
 struct Tap {
     pieces: Arc<Mutex<Pieces>>,
@@ -258,7 +258,7 @@ fn chunks_are_framed_and_the_next_request_is_answered_behind_them() -> io::Resul
 #[test]
 fn what_is_there_already_is_sent_and_nobody_has_to_wake() -> io::Result<()> {
     play(poll, &[], |scene| {
-        scene.tap.hand_in("first"); // nobody has asked yet: there is no waker to call
+        scene.tap.hand_in("first"); // no client has asked yet, so there is no waker to call
         let mut client = scene.get("/live")?;
         until(&mut client, "\r\n\r\n")?;
         assert_eq!(chunk(&mut client)?, "first");
@@ -439,7 +439,7 @@ fn a_slow_client_is_sent_no_more_than_it_takes() -> io::Result<()> {
 
 #[test]
 fn a_stop_ends_it_where_it_is() -> io::Result<()> {
-    // Who had to wait for the deadline would wait for an hour.
+    // Waiting for the deadline would take an hour.
     play(poll, &["--drain-timeout", "3600"], |scene| {
         let mut client = scene.get("/live")?;
         scene.tap.hand_in("one");

@@ -18,7 +18,7 @@ use std::rc::Rc;
 enum Step {
     Yield,
     Park,
-    /// Wakes the one of this number, or nobody.
+    /// Wakes the coroutine of this number, if there is one.
     Wake(usize),
     /// Begins another.
     Spawn(Vec<Step>),
@@ -28,7 +28,7 @@ enum Step {
     Panic,
 }
 
-/// Who did what: a coroutine's number and its step; the last is its end.
+/// The order of steps: a coroutine's number and its step; the last step is its end.
 type Log = Vec<(usize, usize)>;
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -121,7 +121,7 @@ struct Script {
     at: usize,
     state: State,
     children: Vec<usize>,
-    /// Who is to be woken by its end.
+    /// The coroutine to wake when it ends.
     waiter: Option<usize>,
     begun: bool,
 }

@@ -1,5 +1,5 @@
-//! Where the address space is nearly used up, the pool makes do with what is left, and a client
-//! for which there is no stack is told so.
+//! Where the address space is nearly used up, the pool uses what is left, and a client for
+//! which there is no stack is answered 503.
 #![cfg(target_os = "linux")] // others have no limit for a process's addresses that they keep
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};

@@ -87,7 +87,7 @@ mod inbox {
                 Some(Step::Announce) => self.inbox.announce_sleep(),
                 Some(Step::Take) => self.inbox.take(|_| self.found += 1),
                 None => {
-                    self.inbox.claim_wakeup(); // it does not sleep any more
+                    self.inbox.claim_wakeup(); // it no longer sleeps
                     self.inbox.drain_wakeups();
                     self.runtime = 0;
                     return;

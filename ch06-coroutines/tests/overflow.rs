@@ -128,7 +128,7 @@ fn a_large_frame_meets_the_guard() {
     assert_says(&ended, "coroutine 2 has overflowed its stack");
 }
 
-/// What is not ours goes to who was there before: Rust knows the overflow of a thread.
+/// Other faults go to the previous handler: Rust reports the overflow of a thread.
 #[test]
 fn a_threads_own_overflow_is_rusts() {
     let Some(ended) = child("a_threads_own_overflow_is_rusts") else {
@@ -153,7 +153,7 @@ impl Drop for Waits {
     }
 }
 
-/// Nobody would ever resume it.
+/// It would never be resumed.
 #[test]
 fn a_dropped_coroutine_may_not_wait() {
     let Some(ended) = child("a_dropped_coroutine_may_not_wait") else {

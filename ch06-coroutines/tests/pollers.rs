@@ -38,7 +38,7 @@ fn converse(address: SocketAddr) -> io::Result<()> {
         client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
         until(&mut client, b"Hello, World!")?;
     }
-    // A head in two pieces, with somebody served in between.
+    // A head in two pieces, with another client served in between.
     client.write_all(b"GET /plain")?;
     idle.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
     until(&mut idle, b"Hello, World!")?;
@@ -132,8 +132,8 @@ fn epoll_edge() -> io::Result<()> {
     serve(|| Epoll::new(Trigger::Edge).expect("an epoll"))
 }
 
-/// `poll`, and how often it was asked. It has room for so many; who comes then makes it
-/// panic.
+/// `poll`, with a count of its calls. It accepts a limited number of registrations; a further
+/// one makes it panic.
 #[derive(Default)]
 struct Probe {
     poll: ch04_select_poll::poll::Poll,

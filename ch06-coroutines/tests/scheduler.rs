@@ -326,7 +326,7 @@ fn a_waker_may_be_used_after_the_end() -> io::Result<()> {
     Ok(())
 }
 
-/// Says of everybody who has left that there is something to read, again and again.
+/// Reports every connection that has ended as readable, again and again.
 #[derive(Default)]
 struct Gossip {
     poller: Spin,
@@ -408,8 +408,8 @@ impl Drop for Bomb {
     }
 }
 
-/// What a coroutine came to or panicked with, and nobody joins it: to drop that is the
-/// scheduler's business, but if it fails, that is not its end.
+/// A result or a panic that is never joined is dropped by the runtime; if its destructor
+/// panics, the runtime goes on.
 #[test]
 fn what_nobody_wants_to_know_harms_nobody() -> io::Result<()> {
     run(|handle| {
@@ -459,7 +459,7 @@ fn at_the_end_nobody_waits_for_who_will_not_come() -> io::Result<()> {
         let child = handle.spawn(|handle| handle.park(None))?;
         let mut child = Some(child);
         let waits = handle.spawn(move |handle| {
-            // As a scope would, or who has yet to write something.
+            // As a scope would, or code that has yet to write something.
             let _scope = Finally(|| {
                 let ended = child.take().map(|child| child.join().is_ok());
                 assert_eq!(ended, Some(false));
@@ -475,7 +475,7 @@ fn at_the_end_nobody_waits_for_who_will_not_come() -> io::Result<()> {
     Ok(())
 }
 
-/// Who catches what unwinds him may let it go on elsewhere.
+/// Code that catches the unwinding may resume it elsewhere.
 #[test]
 fn a_join_of_who_was_unwound_ends() -> io::Result<()> {
     let mut stacks = StackPool::new(SMALL)?;

@@ -58,7 +58,7 @@ impl Future for Sleep<'_> {
 }
 
 impl Drop for Sleep<'_> {
-    /// A future that does not wait any more leaves no timer behind.
+    /// A future that has stopped waiting leaves no timer behind.
     fn drop(&mut self) {
         self.clear();
     }

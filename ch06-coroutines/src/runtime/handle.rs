@@ -100,7 +100,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// The poller's; no stack is to be had; or every task waits, and nothing is left that
+    /// The poller's; no stack is available; or every task waits, and nothing is left that
     /// could wake one.
     ///
     /// # Safety
@@ -166,7 +166,7 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// No stack is to be had, or the runtime has ended.
+    /// No stack is available, or the runtime has ended.
     ///
     /// # Safety
     ///

@@ -35,7 +35,7 @@ pub enum Readiness {
     Readable,
     /// There may be room to write.
     Writable,
-    /// The connection is over, in both directions.
+    /// The connection has ended in both directions.
     Closed,
 }
 

@@ -121,7 +121,7 @@ pub struct Scheduler {
     /// When this round began.
     now: Cell<Instant>,
     spawned: Cell<u64>,
-    /// The runtime has ended: nothing runs any more but destructors.
+    /// The runtime has ended: only destructors still run.
     is_over: Cell<bool>,
 }
 
@@ -144,8 +144,8 @@ impl Scheduler {
     }
 
     // ANCHOR: run
-    /// Runs tasks until `has_ended`. Between two rounds, `wait` waits at most so long for
-    /// something to happen; this is the only place where the thread waits.
+    /// Runs tasks until `has_ended`. Between two rounds, `wait` blocks until something happens, for
+    /// at most the time that it is given; this is the only place where the thread waits.
     ///
     /// # Errors
     ///
@@ -168,7 +168,7 @@ impl Scheduler {
                 }
             }
             wait(self.timeout())?;
-            self.inbox.claim_wakeup(); // it does not sleep any more
+            self.inbox.claim_wakeup(); // it no longer sleeps
             self.now.set(Instant::now());
             self.timers.borrow_mut().expire(self.now.get(), &mut late);
             late.drain(..).for_each(|waiter| self.notify(waiter, Woken::TimedOut));
@@ -458,7 +458,7 @@ impl Scheduler {
         self.now.get()
     }
 
-    /// Returns whether the runtime has ended: only destructors run any more.
+    /// Returns whether the runtime has ended: only destructors still run.
     pub fn is_over(&self) -> bool {
         self.is_over.get()
     }
@@ -497,7 +497,7 @@ impl Scheduler {
     ///
     /// # Errors
     ///
-    /// There is none to be had, or the runtime has ended.
+    /// There is none available, or the runtime has ended.
     pub(crate) fn take_stack(&self) -> io::Result<Stack> {
         if self.is_over.get() {
             return Err(io::Error::other("the runtime has ended"));

@@ -83,7 +83,7 @@ pub(crate) struct ServerState {
 enum AcceptBatch {
     /// Some were accepted, and there may be more.
     More,
-    /// There are no more.
+    /// None is left.
     Empty,
     /// There are no descriptors to accept them with: pause.
     OutOfDescriptors,

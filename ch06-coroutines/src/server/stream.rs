@@ -32,7 +32,7 @@ pub(crate) struct ActiveConnection {
 
 /// What came of an attempt to read.
 pub(crate) enum ReadAttempt {
-    /// This many bytes; 0 means that no more will come.
+    /// This many bytes; 0 means end of file.
     Received(usize),
     /// Nothing yet: wait, at most until then.
     Wait(Instant),
@@ -167,7 +167,7 @@ impl ActiveConnection {
         }
         let wrote = write(&mut Turn(socket.get_mut(), &mut self.budget));
         match &wrote {
-            // Or it is over its budget.
+            // Or it has used up its budget.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if !self.budget.is_used_up() {
                     socket.would_block(Readiness::Writable);
@@ -232,7 +232,7 @@ impl ActiveConnection {
     }
     // ANCHOR_END: leaving
 
-    /// Notes that everything was sent: there is no progress to check any more.
+    /// Records that everything was sent: there is no progress left to check.
     pub(super) fn all_sent(&mut self) {
         if self.next_check.take().is_some() {
             self.progress = Progress::default();
@@ -241,7 +241,7 @@ impl ActiveConnection {
 }
 
 /// Moves what can be moved now. Fails with [`ErrorKind::WouldBlock`] where it would block, or
-/// is over its budget.
+/// has used up its budget.
 impl Transport for ActiveConnection {
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         self.receive(inbox)

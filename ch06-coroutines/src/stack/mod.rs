@@ -128,7 +128,7 @@ impl StackPool {
     ///
     /// # Errors
     ///
-    /// The system's, when there is no more address space, or no more guards (only
+    /// The system's, when the address space is exhausted, or the number of mappings (only
     /// [`Guard::Protected`]).
     #[inline]
     pub fn take(&mut self) -> io::Result<Stack> {
@@ -197,7 +197,7 @@ impl StackPool {
         region.next(self.id)
     }
 
-    /// Reserves twice as many stacks as last time, or as many as there is address space for.
+    /// Reserves twice as many stacks as last time; fewer if the address space is short.
     fn reserve_region(&self) -> io::Result<Region> {
         let mut stacks = self.regions.last().map_or(FIRST, |last| last.stacks() * 2);
         loop {

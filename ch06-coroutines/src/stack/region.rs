@@ -87,7 +87,7 @@ impl Region {
     ///
     /// # Errors
     ///
-    /// mmap(2)'s, usually that there is no more address space.
+    /// Those of mmap(2), usually that the address space is exhausted.
     pub(super) fn reserve(
         size: usize,
         stacks: usize,
@@ -138,7 +138,7 @@ impl Region {
     /// Returns the tops of all stacks that were handed out at least once.
     fn tops(&self) -> impl Iterator<Item = NonNull<u8>> {
         let slot = self.size + self.gap;
-        // SAFETY: at most the end of the region, as no more stacks than it has were used.
+        // SAFETY: at most the end of the region, because `used` is at most its number of stacks.
         (1..=self.used).map(move |slots| unsafe { self.start.add(slots * slot) })
     }
 }
