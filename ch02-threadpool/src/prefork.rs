@@ -95,12 +95,14 @@ pub fn supervise(
                 Ok(Some(child)) => children.add(child, slot),
                 Ok(None) => {
                     slot.usage.install();
+                    let Reports { read, write, .. } = reports;
+                    drop(read); // the parent's end
                     sys::run_child(|| {
-                        let pipe = reports.write.try_clone();
+                        let pipe = write.try_clone();
                         let ended = pipe
                             .and_then(|pipe| worker_main(slot.number, listeners, pipe));
                         ended.inspect_err(|error| {
-                            reports.error(&too_few(slot.number, processes, error));
+                            report_error(&write, &too_few(slot.number, processes, error));
                         })
                     })
                 }
@@ -144,6 +146,15 @@ pub fn supervise(
 }
 // ANCHOR_END: supervise
 
+/// Reports a child's error to its parent. At most PIPE_BUF bytes are written in one piece, so
+/// that the lines of several children do not mix (pipe(7)).
+fn report_error(parent: &OwnedFd, why: &str) {
+    let mut line: Vec<u8> = why.bytes().filter(|byte| *byte != b'\n').collect();
+    line.truncate(4095);
+    line.push(b'\n');
+    let _ = nix::unistd::write(parent, &line); // the parent notices the exit in any case
+}
+
 /// The reports of child processes to their parent, one line each: an empty line when a child
 /// is [ready](Listener::ready), or the error that makes it exit.
 struct Reports {
@@ -157,15 +168,6 @@ impl Reports {
     fn new() -> io::Result<Reports> {
         let (read, write) = sys::pipe()?;
         Ok(Reports { read, write, unread: Vec::new() })
-    }
-
-    /// Reports a child's error. At most PIPE_BUF bytes are written in one piece, so that the
-    /// lines of several children do not mix (pipe(7)).
-    fn error(&self, why: &str) {
-        let mut line: Vec<u8> = why.bytes().filter(|byte| *byte != b'\n').collect();
-        line.truncate(4095);
-        line.push(b'\n');
-        let _ = nix::unistd::write(&self.write, &line); // the parent notices the exit in any case
     }
 
     /// Returns the complete reports that have arrived.
