@@ -1,4 +1,43 @@
-//! Chapter 6.
+//! Chapter 6: what if the code could look like chapter 1 again?
+//!
+//! A [`Coroutine`] is a function that can be suspended in the middle and resumed later. It
+//! needs a stack of its own ([`stack`]) and a switch between stacks ([`context`]). The
+//! [`runtime`] runs the coroutines of one thread, and its futures too. On top of it, the
+//! server [`coroutine_server`] calls chapter 1's [`serve`](ch01_blocking::serve()), unchanged,
+//! with a stream that parks; the server [`async_server`] has the same code as an `async fn`.
+//!
+//! The way of a `read` that must wait, in a coroutine and in a future:
+//!
+//! ```text
+//!   server/stream.rs          ParkingStream::fill            async_stream.rs: fill
+//!     read: WouldBlock          ActiveConnection::try_fill     ActiveConnection::try_fill
+//!                                 Descriptor::would_block        Descriptor::would_block
+//!                                  │                              │
+//!   runtime/reactor.rs        Descriptor::wait               Descriptor::ready_by, Ready::poll
+//!     name the waiter           Reactor::subscribe             Reactor::subscribe
+//!                                  │                              │
+//!   runtime/scheduler.rs      Scheduler::park                Poll::Pending
+//!     leave the thread          Scheduler::suspend             return from Scheduler::poll
+//!                                  │                              │
+//!                                  ▼                              ▼
+//!                             Scheduler::run: the other tasks of this round, then
+//!                             Reactor::wait: the poller, the only place that waits
+//!                                  │
+//!                             Source::report ──► Scheduler::notify ──► run queue
+//!                                  │
+//!                             Scheduler::run_task
+//!                                  ├──► resume: fill goes on behind its call of wait
+//!                                  └──► poll:   fill goes on behind its .await
+//! ```
+//!
+//! No wake-up is lost between the failed read and the wait: the poller runs only when no task
+//! does, and an event is remembered in its `Source` until a read would block again. Wake-ups
+//! from other threads arrive in the runtime's `Inbox` (`runtime/remote.rs`).
+//!
+//! An idle connection has no task, no stack and no buffers: it lies in the server's slab
+//! (`server/mod.rs`: `park_idle`, `activate`), where a timer closes it when it is late.
+//! `context/variants.rs` contains forms of the switch that only the book compares.
+
 pub mod context;
 mod coroutine;
 pub mod runtime;

@@ -178,7 +178,7 @@ impl Scheduler {
 
     // ANCHOR: round
     /// Begins a round: every turn that is queued now is taken. What is queued meanwhile, if
-    /// only by itself, waits for the next round, and before that the poller is context. So no
+    /// only by itself, waits for the next round, and before that the poller is asked. So no
     /// task keeps the thread from the others.
     fn begin_round(&self) {
         self.take_wakeups();

@@ -26,7 +26,7 @@ pub(crate) struct ActiveConnection {
     next_check: Option<Instant>,
     /// What may be moved before it is the other tasks' turn.
     budget: Share,
-    /// The client has finished sending, and was context whether it still listens.
+    /// The client has finished sending, and was probed for whether it still listens.
     peer_half_closed: bool,
 }
 
