@@ -17,6 +17,7 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b(127\.0\.0\.1):\d+\b", "$1:PORT"),
         // The compiler's choice, from version to version.
         (r"\ba future of \d+ bytes", "a future of N bytes"),
+        (r"\b\d+ bytes of one touched", "N bytes of one touched"),
         // The clock of a trace, at the start of its line.
         (r"(?m)^ *\d+\.\d{3}  ", "TIME  "),
         (r"\b(pid|process|thread|worker) +\d+\b", "$1 N"),

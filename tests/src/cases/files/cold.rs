@@ -108,7 +108,7 @@ pub(super) const CASES: &[Case] = &[
     .needs(NEEDS)
     .clients(3 * CLIENTS)
     .level(3)
-    .book("Chapter 5, exercise 6"),
+    .book("Chapter 5, \"Exercises\""),
     case(
         "cold_files_all_at_once",
         Book,
@@ -134,7 +134,7 @@ pub(super) const CASES: &[Case] = &[
     .needs(NEEDS)
     .clients(CLIENTS)
     .level(3)
-    .book("Chapter 5, exercise 6"),
+    .book("Chapter 5, \"Exercises\""),
     case(
         "stop_before_a_cold_file",
         Book,
@@ -154,5 +154,5 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(NEEDS)
     .level(3)
-    .book("Chapter 5, exercise 6"),
+    .book("Chapter 5, \"Exercises\""),
 ];
