@@ -202,6 +202,10 @@ fn open(path: &Path, head: &Head) -> Response {
         {
             HttpError::closing(503, "the server has run out of file descriptors").into()
         }
+        // Another process holds a lease on the file (fcntl(2), F_SETLEASE).
+        Err(why) if why.kind() == ErrorKind::WouldBlock => {
+            HttpError::closing(503, "the file cannot be opened at the moment").into()
+        }
         _ => missing(),
     }
 }
