@@ -5,6 +5,8 @@
 //! mix up responses, or lose one.
 
 use std::fs::File;
+use std::io::{Error, ErrorKind};
+use std::thread;
 
 use super::{own_root, write};
 use crate::case::Kind::{Book, Security};
@@ -21,13 +23,24 @@ const CITE: &str = "fcntl(2), F_SETLEASE; open(2), O_NONBLOCK";
 /// More than a server has workers for files, and few enough for one that has a worker for each
 /// client.
 const CLIENTS: usize = 12;
+/// Attempts to lease a file.
+const TRIES: usize = 100_000;
 
 /// Creates a file, and holds a lease on it until the returned descriptor is closed.
+///
+/// The lease is refused with EAGAIN while the file is open for writing elsewhere: a process that
+/// another case is starting may hold a copy of the descriptor until its exec. So it is tried again.
 fn cold(ctx: &Ctx<'_>, name: &str, content: &str) -> CaseResult<File> {
     write(ctx, name.as_bytes(), content.as_bytes())?;
-    let held = File::open(ctx.root.join(name));
-    held.and_then(|file| lease(&file).map(|()| file))
-        .map_err(|error| Abort::skip(format!("cannot lease a file: {error}")))
+    let failed = |error: Error| Abort::skip(format!("cannot lease a file: {error}"));
+    let file = File::open(ctx.root.join(name)).map_err(failed)?;
+    for _ in 0..TRIES {
+        match lease(&file) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
+            leased => return leased.map(|()| file).map_err(failed),
+        }
+    }
+    lease(&file).map(|()| file).map_err(failed)
 }
 
 /// Connects a client that asks for the file and waits until the server has read that.
