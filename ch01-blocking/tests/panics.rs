@@ -5,5 +5,7 @@ mod failing;
 
 #[test]
 fn thread() -> std::io::Result<()> {
-    failing::costs_one_connection(ch01_blocking::thread::run)
+    failing::costs_one_connection(|listener, site, options, stop| {
+        ch01_blocking::thread::run(listener, site, options, stop)
+    })
 }

@@ -8,7 +8,7 @@ mod fair;
 #[path = "kept.rs"]
 mod kept;
 mod model;
-mod no_wait;
 mod nonblocking;
 mod panics;
 mod stale;
+mod wait_fails;

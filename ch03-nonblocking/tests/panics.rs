@@ -5,11 +5,15 @@ mod failing;
 
 #[test]
 fn spin() -> std::io::Result<()> {
-    failing::costs_one_connection(ch03_nonblocking::spin::run)
+    failing::costs_one_connection(|listener, site, options, stop| {
+        ch03_nonblocking::spin::run(listener, site, options, stop)
+    })
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn sigio() -> std::io::Result<()> {
-    failing::costs_one_connection(ch03_nonblocking::sigio::run)
+    failing::costs_one_connection(|listener, site, options, stop| {
+        ch03_nonblocking::sigio::run(listener, site, options, stop)
+    })
 }

@@ -32,11 +32,29 @@
 //!
 //! No wake-up is lost between the failed read and the wait: the poller runs only when no task
 //! does, and an event is remembered in its `Source` until a read would block again. Wake-ups
-//! from other threads arrive in the runtime's `Inbox` (`runtime/remote.rs`).
+//! from other threads arrive in the runtime's `Inbox` (`runtime/remote.rs`): the runtime
+//! announces that it will sleep before it looks for them, and a task's flag is cleared before
+//! the task runs.
 //!
-//! An idle connection has no task, no stack and no buffers: it lies in the server's slab
-//! (`server/mod.rs`: `park_idle`, `activate`), where a timer closes it when it is late.
-//! `context/variants.rs` contains forms of the switch that only the book compares.
+//! An idle connection has no task, no stack and no buffers. It lies in the server's slab, and
+//! its descriptor and a timer name it to the runtime:
+//!
+//! ```text
+//!   server/mod.rs             serve returns After::Idle ──► Connection::park_idle ──► slab
+//!
+//!   runtime/reactor.rs        Source::report: there is something to read  ─┐
+//!   runtime/timers.rs         Timers::expire: it is late                  ─┤
+//!                                                                          ▼
+//!   runtime/scheduler.rs      Scheduler::notify ──► run queue ──► Scheduler::activate
+//!                                                                          │
+//!   server/mod.rs             ServerState::activate, from the slab ◄───────┘
+//!   server/*_server.rs        make_task: a coroutine or a future, which serves the
+//!                             connection, or closes it because it is late
+//! ```
+//!
+//! A stack is taken and given back by [`StackPool::take`] and [`StackPool::give_back`], which
+//! only the scheduler calls. `context/variants.rs` contains forms of the switch that only the
+//! book compares.
 
 pub mod context;
 mod coroutine;

@@ -15,3 +15,4 @@ mod pollers;
 mod scheduler;
 mod sound;
 mod together;
+mod trouble;

@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Bodies up to this size, in bytes, are copied after their heads: one write is cheaper than
 /// two, and a small file is cheaper to read than to send by itself.
@@ -65,7 +65,7 @@ impl Outbox {
             date: None,
             status_line_cache: StatusLineCache {
                 status: 0,
-                now: UNIX_EPOCH,
+                second: UNIX_EPOCH,
                 text: String::new(),
             },
         }
@@ -323,23 +323,24 @@ fn nonzero(sent: usize) -> io::Result<usize> {
 #[derive(Debug)]
 struct StatusLineCache {
     status: u16,
-    now: SystemTime,
+    /// When this second began.
+    second: SystemTime,
     text: String,
 }
 
 impl StatusLineCache {
     fn of(&mut self, status: u16, now: SystemTime) -> &str {
-        // Nearly always nothing has changed; within one turn of an event loop, not even the
-        // nanosecond.
-        if (self.status, self.now) != (status, now) {
-            let second = |time: SystemTime| {
-                time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
-            };
-            if self.status != status || second(self.now) != second(now) {
-                let (reason_phrase, date) = (reason_phrase(status), HttpDate::from(now));
-                self.text = format!("HTTP/1.1 {status} {reason_phrase}\r\nDate: {date}");
-            }
-            (self.status, self.now) = (status, now);
+        // Nearly always nothing has changed. A clock that was set back is before the second.
+        let same_second = now
+            .duration_since(self.second)
+            .is_ok_and(|since| since < Duration::from_secs(1));
+        if self.status != status || !same_second {
+            let (reason_phrase, date) = (reason_phrase(status), HttpDate::from(now));
+            self.text = format!("HTTP/1.1 {status} {reason_phrase}\r\nDate: {date}");
+            self.status = status;
+            let seconds =
+                now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            self.second = UNIX_EPOCH + Duration::from_secs(seconds);
         }
         &self.text
     }

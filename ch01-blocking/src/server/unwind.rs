@@ -19,6 +19,7 @@ pub struct Cancelled;
 /// # Errors
 ///
 /// The panic's payload.
+#[inline]
 pub fn catch<T>(call: impl FnOnce() -> T) -> thread::Result<T> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Err(payload) if payload.is::<Cancelled>() => resume_unwind(payload),

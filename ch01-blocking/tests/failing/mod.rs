@@ -9,6 +9,7 @@ use ch01_blocking::{Listener, Options, Site, Stop};
 use clap::Parser;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::task::Waker;
 use std::thread;
 use std::time::Duration;
@@ -64,10 +65,10 @@ fn ask(address: SocketAddr, method: &str, path: &str) -> io::Result<String> {
 /// Asks a server for everything that panics; it answers others all the same, stops in order,
 /// and has counted each panic.
 pub(crate) fn costs_one_connection(
-    run: impl FnOnce(Listener, &Site, &Options, &Stop) -> io::Result<()> + Send,
+    run: impl FnOnce(Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
 ) -> io::Result<()> {
     let options: Options = Cli::parse_from(["failing", "--drain-timeout", "0.2"]).options;
-    let site = options.site()?.with(Box::new(Fails));
+    let site = Arc::new(options.site()?.with(Box::new(Fails)));
     let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
     let address = listener.address()?;
     let (stop, stopper) = Stop::pipe()?;

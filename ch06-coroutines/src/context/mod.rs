@@ -21,7 +21,7 @@ pub mod variants;
 /// missing, so nothing here is ever reached.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) mod processor {
-    use super::{Entry, SavedSp, Switched};
+    use crate::context::{Entry, SavedSp, Switched};
 
     pub(crate) const SUPPORTED: bool = false;
 

@@ -11,6 +11,8 @@ use super::remote::Inbox;
 use super::scheduler::{OnDrop, Scheduler};
 use super::waker::{Waiter, Woken};
 use crate::stack::StackPool;
+use ch01_blocking::server::stop::ACCEPT_BACKOFF;
+use ch01_blocking::server::trace::trace;
 use ch03_nonblocking::poller::{Interest, Poller, Ready as Event, Token};
 use ch03_nonblocking::table::Table;
 use std::cell::RefCell;
@@ -23,6 +25,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering::Acquire, fence};
 use std::task::{Context, Poll};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The token of the pipe into which other threads write their wake-ups.
@@ -157,7 +160,7 @@ impl Reactor {
     ///
     /// # Errors
     ///
-    /// The poller's; or [`ErrorKind::Deadlock`] if nothing is left that could wake a task.
+    /// [`ErrorKind::Deadlock`] if nothing is left that could wake a task.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         let scheduler = &self.scheduler;
         if timeout.is_none() && self.sources.borrow().is_empty() && !self.can_be_woken() {
@@ -167,7 +170,9 @@ impl Reactor {
             ));
         }
         let (events, woken) = &mut *self.scratch.borrow_mut();
-        self.poller.borrow_mut().wait(events, timeout)?;
+        if let Err(error) = self.poller.borrow_mut().wait(events, timeout) {
+            self.try_every_source(&error, events);
+        }
         for event in events.drain(..) {
             if event.token == WAKEUPS {
                 self.inbox.drain_wakeups(); // the scheduler takes the tasks
@@ -179,6 +184,21 @@ impl Reactor {
         Ok(())
     }
     // ANCHOR_END: poll
+
+    /// Fills in for a poller that has failed, as chapter 3's event loop does: reports after a
+    /// pause that everything may be ready. The pause is for an error that lasts.
+    #[cold]
+    fn try_every_source(&self, error: &io::Error, events: &mut Vec<Event>) {
+        trace!("poller", "{error}: trying every connection");
+        thread::sleep(ACCEPT_BACKOFF);
+        events.push(Event::maybe(WAKEUPS, Interest::READ));
+        let mut sources = self.sources.borrow_mut();
+        for token in sources.tokens() {
+            if let Some(source) = sources.get_mut(token) {
+                events.push(Event::maybe(token, source.wanted()));
+            }
+        }
+    }
 
     /// Returns whether another thread can wake a task, or has. One that wakes a task drops its
     /// waker afterwards; so this looks for wakers first.
@@ -217,7 +237,7 @@ impl Reactor {
     }
 
     /// Writes down what waits for a descriptor, and asks the poller for it if it has not
-    /// been asked yet. On an error, `slot` is dropped after the table's borrow has ended: a
+    /// been asked yet. Returns whether it was reported before. On an error, `slot` is dropped after the table's borrow has ended: a
     /// foreign waker may be in it.
     fn subscribe(
         &self,
@@ -225,7 +245,7 @@ impl Reactor {
         token: Token,
         until: Readiness,
         mut slot: Slot,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let mut sources = self.sources.borrow_mut();
         let source = sources.get_mut(token).ok_or(ErrorKind::NotFound)?;
         if !matches!(source.slots[until as usize], Slot::Empty) {
@@ -241,7 +261,7 @@ impl Reactor {
             }
             source.interest = wanted;
         }
-        Ok(())
+        Ok(source.reported[until as usize])
     }
 }
 
@@ -308,7 +328,7 @@ impl<F: AsFd> Descriptor<F> {
     }
 
     /// Writes down what is to be notified.
-    pub(crate) fn subscribe(&self, until: Readiness, waiter: Waiter) -> io::Result<()> {
+    pub(crate) fn subscribe(&self, until: Readiness, waiter: Waiter) -> io::Result<bool> {
         self.reactor.subscribe(self.fd.as_fd(), self.token, until, Slot::Waits(waiter))
     }
 
@@ -399,7 +419,7 @@ impl<F: AsFd> Future for Ready<'_, F> {
         }
         let waiter = descriptor.scheduler().waiter(context.waker());
         match descriptor.subscribe(until, waiter) {
-            Ok(()) => self.subscribed = true,
+            Ok(_) => self.subscribed = true,
             Err(error) => return Poll::Ready(Err(error)),
         }
         Poll::Pending

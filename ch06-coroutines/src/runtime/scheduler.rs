@@ -118,6 +118,8 @@ pub struct Scheduler {
     stacks: RefCell<Option<StackPool>>,
     activate: RefCell<Option<Activate>>,
     inbox: Arc<Inbox>,
+    /// The signal of the task that ended last, for the next one.
+    spare: Cell<Option<Arc<Signal>>>,
     /// When this round began.
     now: Cell<Instant>,
     spawned: Cell<u64>,
@@ -137,6 +139,7 @@ impl Scheduler {
             stacks: RefCell::new(stacks),
             activate: RefCell::default(),
             inbox,
+            spare: Cell::default(),
             now: Cell::new(now),
             spawned: Cell::new(0),
             is_over: Cell::new(false),
@@ -232,7 +235,9 @@ impl Scheduler {
             ControlFlow::Continue(task) => self.put_back(token, task),
             ControlFlow::Break(how) => {
                 let entry = self.tasks.borrow_mut().remove(token);
-                self.exited(entry.and_then(|entry| entry.on_exit), how);
+                let (signal, on_exit) = entry.map(|it| (it.signal, it.on_exit)).unzip();
+                self.spare.set(signal.flatten());
+                self.exited(on_exit.flatten(), how);
             }
         }
     }
@@ -466,7 +471,9 @@ impl Scheduler {
     /// Returns what the wakers of a task share.
     fn signal(&self, task: Token) -> Arc<Signal> {
         let mut tasks = self.tasks.borrow_mut();
-        let new = || Signal::new(task, self.inbox.clone());
+        // The one that an ended task has left, if it can be had, or a new one.
+        let spare = || self.spare.take().and_then(|spare| spare.renew(task));
+        let new = || spare().unwrap_or_else(|| Signal::new(task, self.inbox.clone()));
         match tasks.get_mut(task) {
             Some(entry) => entry.signal.get_or_insert_with(new).clone(),
             None => new(), // it has ended, and wakes nothing

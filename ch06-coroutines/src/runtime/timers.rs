@@ -63,13 +63,11 @@ impl Timers {
         if self.begin.is_empty() {
             return;
         }
-        let now = Instant::now();
-        // Nearly always all are for the same time.
-        for timers in self.begin.chunk_by(|a, b| a.1 == b.1) {
-            let running = timers.iter().map(|(timer, _)| *timer);
-            let running =
-                running.filter(|timer| self.waiters.token(timer.index) == Some(*timer));
-            self.wheel.set_all(running.map(|timer| timer.index), now + timers[0].1);
+        let (now, waiters) = (Instant::now(), &self.waiters);
+        for alike in self.begin.chunk_by(|one, other| one.1 == other.1) {
+            let runs = |timer: &Token| waiters.token(timer.index) == Some(*timer);
+            let timers = alike.iter().map(|(timer, _)| *timer).filter(runs);
+            self.wheel.set_all(timers.map(|timer| timer.index), now + alike[0].1);
         }
         self.begin.clear();
     }

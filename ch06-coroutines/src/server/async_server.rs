@@ -9,6 +9,7 @@ use super::stream::ActiveConnection;
 use super::threads::{Share, run_on_threads};
 use super::{AcceptBatch, CloseIdle, Connection, LeasedBuffers, ServerState};
 use crate::runtime::{Either, Handle, Readiness, Runtime, Task, race, yield_now};
+use ch01_blocking::deadlines::later;
 use ch01_blocking::http::HttpError;
 use ch01_blocking::serve::After;
 use ch01_blocking::server::listener::ACCEPT_BACKOFF;
@@ -24,6 +25,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -71,10 +73,10 @@ pub fn run_one(
 }
 
 fn serve_on(share: Share, site: &Arc<Site>, options: &Common) -> io::Result<()> {
-    let Share { poller, inbox, listener, stop } = share;
+    let Share { poller, inbox, listener, stop, serves } = share;
     let main = |handle: Handle| {
         let (server, close_idle) = ServerState::new(site, options, &handle, make_task);
-        main_task(server, close_idle, listener, stop)
+        main_task(server, close_idle, listener, stop, serves)
     };
     Runtime::with_inbox(poller, inbox, None)?
         .run_future(main)?
@@ -90,17 +92,18 @@ async fn main_task(
     _close_idle: CloseIdle,
     listener: Listener,
     stop: OwnedFd,
+    serves: Arc<AtomicBool>,
 ) -> io::Result<()> {
     let handle = &server.handle;
     {
-        let accepting = pin!(accept(&server, listener));
+        let accepting = pin!(accept(&server, listener, &serves));
         let stopped = pin!(stopped(stop, handle));
         match race(accepting, stopped).await {
             Either::First(failed) | Either::Second(failed) => failed?,
         }
     } // both are dropped, and the listener with them: the kernel refuses new connections
     server.begin_drain();
-    let due = Instant::now() + server.timeouts.drain;
+    let due = later(Instant::now(), server.timeouts.drain);
     let all_closed = poll_fn(|_| match server.open.get() {
         0 => Poll::Ready(()),
         _ => {
@@ -115,11 +118,16 @@ async fn main_task(
 }
 
 /// Accepts connections until it is dropped.
-async fn accept(server: &Rc<ServerState>, listener: Listener) -> io::Result<()> {
+async fn accept(
+    server: &Rc<ServerState>,
+    listener: Listener,
+    serves: &AtomicBool,
+) -> io::Result<()> {
     let handle = &server.handle;
     let listener =
         handle.register(listener, Interest::ACCEPT).map_err(|(_, error)| error)?;
     listener.get().ready()?;
+    serves.store(true, Relaxed);
     loop {
         match server.accept_batch(listener.get()) {
             AcceptBatch::More => yield_now().await, // others have been accepted
@@ -152,9 +160,9 @@ async fn stopped(stop: OwnedFd, handle: &Handle) -> io::Result<()> {
 /// Makes a future that serves a connection.
 fn make_task(connection: Connection) -> Option<Token> {
     let (number, server) = (connection.number.into(), connection.server.clone());
-    let future = handle_connection(AsyncStream(ActiveConnection::new(connection)));
-    trace!("begin", "a future of {} bytes", size_of_val(&future));
-    let task = Task::Future(Box::pin(future));
+    trace!("begin", "a future of {} bytes", future_size());
+    let stream = AsyncStream(ActiveConnection::new(connection));
+    let task = Task::Future(Box::pin(handle_connection(stream)));
     Some(server.handle.add(task, number, None))
 }
 // ANCHOR_END: make_task

@@ -3,7 +3,7 @@
 
 use super::stream::{ActiveConnection, ReadAttempt};
 use crate::runtime::{Either, Readiness, Woken, race, yield_now};
-use ch01_blocking::deadlines::Wait;
+use ch01_blocking::deadlines::{Wait, later};
 use ch01_blocking::http::{BodyStream, Inbox, NextPiece, Outbox};
 use ch01_blocking::server::trace::trace;
 use std::future::poll_fn;
@@ -70,7 +70,7 @@ impl AsyncStream {
     async fn more(&mut self, source: &mut dyn BodyStream) -> io::Result<Vec<u8>> {
         self.0.all_sent();
         let quiet = source.heartbeat_interval();
-        let due = self.0.now() + quiet;
+        let due = later(self.0.now(), quiet);
         let site = self.0.connection.server.site.clone();
         let mut content = Vec::new();
         while let Some(until) = self.0.until_it_leaves()? {
@@ -100,7 +100,7 @@ impl AsyncStream {
     pub(crate) async fn sleep(&mut self, time: Duration) -> io::Result<()> {
         self.0.all_sent();
         trace!("park", "{} ms, and only this task", time.as_millis());
-        let until = Instant::now() + time; // the round may have begun a while ago
+        let until = later(Instant::now(), time); // the round may have begun a while ago
         match self.wait(Readiness::Closed, until).await? {
             Woken::Notified => Err(ErrorKind::ConnectionReset.into()),
             Woken::TimedOut => Ok(()),

@@ -9,6 +9,7 @@ use super::threads::{Share, run_on_threads};
 use super::{AcceptBatch, CloseIdle, Connection, LeasedBuffers, ServerState, Work};
 use crate::runtime::{Descriptor, Handle, Readiness, Runtime};
 use crate::stack::StackPool;
+use ch01_blocking::deadlines::later;
 use ch01_blocking::http::HttpError;
 use ch01_blocking::serve;
 use ch01_blocking::serve::{After, linger, refuse};
@@ -23,6 +24,7 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// The options of `coroutine`.
@@ -81,12 +83,12 @@ fn serve_on(
     options: &Common,
     stack: usize,
 ) -> io::Result<()> {
-    let Share { poller, inbox, listener, stop } = share;
+    let Share { poller, inbox, listener, stop, serves } = share;
     let runtime = Runtime::with_inbox(poller, inbox, Some(StackPool::new(stack)?))?;
     let (site, options) = (site.clone(), options.clone());
     let main = move |handle: &Handle| {
         let (server, close_idle) = ServerState::new(&site, &options, handle, make_task);
-        main_task(&server, close_idle, listener, stop)
+        main_task(&server, close_idle, listener, stop, serves)
     };
     // SAFETY: the coroutines of this file suspend in `main_task`, in `accept` and in the calls
     // of `ParkingStream`, none of which is called from a thread-local's initializer or
@@ -106,6 +108,7 @@ fn main_task(
     _close_idle: CloseIdle,
     listener: Listener,
     stop: OwnedFd,
+    serves: Arc<AtomicBool>,
 ) -> io::Result<()> {
     let handle = &server.handle;
     let stop = handle.register(stop, Interest::READ).map_err(|(_, error)| error)?;
@@ -113,7 +116,11 @@ fn main_task(
         handle.register(listener, Interest::ACCEPT).map_err(|(_, error)| error)?;
     let accepting = {
         let server = server.clone();
-        let accept = move |_: &Handle| accept(&server, &listener); // and closes the listener
+        let accept = move |_: &Handle| {
+            listener.get().ready()?;
+            serves.store(true, Relaxed);
+            accept(&server, &listener) // and close the listener
+        };
         // SAFETY: see `serve_on`.
         unsafe { handle.spawn_coroutine(accept) }?
     };
@@ -123,16 +130,16 @@ fn main_task(
     while !is_readable(&[stop.get().as_fd()], Some(Duration::ZERO))[0] {
         stop.wait(Readiness::Readable, None)?;
         if accepting.has_ended() {
-            break;
+            return accepting.join().unwrap_or_else(|_| Err(accepting_panicked()));
         }
     }
     drop(stop); // it stays readable, and some pollers would report that again and again
     server.begin_drain();
     handle.wake(accepting.task());
-    accepting.join().unwrap_or_else(|_| Err(io::Error::other("accepting panicked")))?;
+    accepting.join().unwrap_or_else(|_| Err(accepting_panicked()))?;
 
     server.draining.set(handle.current());
-    let deadline = Instant::now() + server.timeouts.drain;
+    let deadline = later(Instant::now(), server.timeouts.drain);
     while server.open.get() > 0 && handle.now() < deadline {
         handle.park(Some(deadline));
     }
@@ -148,11 +155,14 @@ fn main_task(
 }
 // ANCHOR_END: main
 
+fn accepting_panicked() -> io::Error {
+    io::Error::other("accepting panicked")
+}
+
 // ANCHOR: accept
 /// Accepts connections until the server stops.
 fn accept(server: &Rc<ServerState>, listener: &Descriptor<Listener>) -> io::Result<()> {
     let handle = &server.handle;
-    listener.get().ready()?;
     while !server.site.is_draining() {
         match server.accept_batch(listener.get()) {
             AcceptBatch::More => {}

@@ -258,17 +258,18 @@ impl Connection {
         let scheduler = &server.handle;
         let source = self.socket.token();
         let waiter = || Waiter::Idle(source);
-        if let Err(error) = self.socket.subscribe(Readiness::Readable, waiter()) {
-            return trace!("close", "{error}"); // which is all there is to do with it
-        }
+        let readable = match self.socket.subscribe(Readiness::Readable, waiter()) {
+            Ok(reported) => reported,
+            Err(error) => return trace!("close", "{error}"), // it is closed
+        };
         if served_one {
             let within = server.timeouts.idle;
             trace!("rest", "{}, and owns next to nothing", Describe(Wait::Idle, within));
             let mut timers = scheduler.timers();
             self.timer = timers.set_after_round(self.timer, waiter(), within);
         }
-        let is_late = !scheduler.timers().runs(self.timer);
-        if is_late || self.socket.is(Readiness::Readable) || server.site.is_draining() {
+        let is_late = || !scheduler.timers().runs(self.timer);
+        if readable || server.site.is_draining() || !served_one && is_late() {
             scheduler.queue_idle(source); // nothing will report that
         }
         let mut idle = server.idle.borrow_mut();

@@ -4,7 +4,7 @@
 
 use super::Connection;
 use crate::runtime::{Readiness, Woken};
-use ch01_blocking::deadlines::{Describe, Progress, Wait};
+use ch01_blocking::deadlines::{Describe, Progress, Wait, later};
 use ch01_blocking::http::{BodyStream, Inbox, NextPiece};
 use ch01_blocking::server::trace::trace;
 use ch01_blocking::stream::{Stream, Transport};
@@ -188,7 +188,7 @@ impl ActiveConnection {
             self.progress.begin(|| unacked);
         }
         trace!("park", "{}", Describe(Wait::Write, within));
-        *self.next_check.get_or_insert_with(|| Instant::now() + within)
+        *self.next_check.get_or_insert_with(|| later(Instant::now(), within))
     }
 
     /// Checks whether the client takes what it is sent.
@@ -347,7 +347,7 @@ impl Transport for ParkingStream {
         let server = self.0.connection.server.clone();
         let waker = server.handle.waker();
         let quiet = source.heartbeat_interval();
-        let due = self.0.now() + quiet;
+        let due = later(self.0.now(), quiet);
         while !server.site.is_draining() {
             // Between this answer and the park nothing else runs on this thread, and the
             // waker's wake-up is taken by the scheduler: it cannot come too early.
@@ -385,7 +385,7 @@ impl Stream for ParkingStream {
     fn sleep(&mut self, time: Duration) -> io::Result<()> {
         self.0.all_sent();
         trace!("park", "{} ms, and only this coroutine", time.as_millis());
-        let until = Instant::now() + time; // the round may have begun a while ago
+        let until = later(Instant::now(), time); // the round may have begun a while ago
         while self.0.now() < until {
             // Before the first wait, too: it may have been reported with the request.
             if self.0.connection.socket.is(Readiness::Closed) {

@@ -1,12 +1,14 @@
 //! A server on several threads: a listener and a poller for each.
 
 use crate::runtime::Inbox;
+use ch01_blocking::server::log;
 use ch01_blocking::{Listener, Stop};
 use ch03_nonblocking::poller::Poller;
 use ch05_epoll::run_threads::run_threads;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::available_parallelism;
 
 /// What one thread of a server begins with.
@@ -16,6 +18,8 @@ pub(super) struct Share {
     pub(super) listener: Listener,
     /// Readable when the server is to stop.
     pub(super) stop: OwnedFd,
+    /// Set when the thread serves: a failure before that is one of the start.
+    pub(super) serves: Arc<AtomicBool>,
 }
 
 impl Share {
@@ -28,7 +32,8 @@ impl Share {
         stop: &Stop,
     ) -> io::Result<Share> {
         let stop = stop.as_fd().try_clone_to_owned()?;
-        Ok(Share { poller, inbox: Arc::new(Inbox::new()?), listener, stop })
+        let inbox = Arc::new(Inbox::new()?);
+        Ok(Share { poller, inbox, listener, stop, serves: Arc::default() })
     }
 }
 
@@ -50,6 +55,17 @@ pub(super) fn run_on_threads(
     for listener in split_listener(listener, threads)? {
         shares.push(Share::new(default_poller()?, listener, stop)?);
     }
+    let serve = |share: Share| {
+        let serves = share.serves.clone();
+        let served = serve(share);
+        if let Err(error) = &served
+            && serves.load(Relaxed)
+        {
+            // At once: the other threads may take the whole drain timeout to end.
+            log::line(&format!("a thread of {threads} has failed, all stop: {error}"));
+        }
+        served
+    };
     match shares.pop() {
         Some(share) if shares.is_empty() => serve(share), // on this thread
         last => run_threads(shares.into_iter().chain(last).collect(), stop, serve),

@@ -1,18 +1,18 @@
 //! A poller whose every wait fails: the connections are served all the same, and the server
-//! stops in order.
+//! stops in order. Chapter 6 includes this file by its path.
 
 use ch01_blocking::program::Cli;
-use ch01_blocking::{Listener, Options, Stop};
-use ch03_nonblocking::event_loop;
+use ch01_blocking::{Listener, Options, Site, Stop};
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
 use clap::Parser;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-struct Failing;
+pub(crate) struct Failing;
 
 impl Poller for Failing {
     fn register(&mut self, _: BorrowedFd<'_>, _: Token, _: Interest) -> io::Result<()> {
@@ -32,16 +32,17 @@ impl Poller for Failing {
     }
 }
 
-#[test]
-fn everyone_is_asked() -> io::Result<()> {
+/// Serves two connections, and stops.
+pub(crate) fn every_connection_is_tried(
+    run: impl FnOnce(Failing, Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
+) -> io::Result<()> {
     let options: Options = Cli::parse_from(["no_wait"]).options;
-    let site = options.site()?;
+    let site = Arc::new(options.site()?);
     let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
     let address = listener.address()?;
     let (stop, stopper) = Stop::pipe()?;
     thread::scope(|scope| {
-        let server =
-            scope.spawn(|| event_loop::run(Failing, listener, &site, &options, &stop));
+        let server = scope.spawn(|| run(Failing, listener, &site, &options, &stop));
         let mut clients = [TcpStream::connect(address)?, TcpStream::connect(address)?];
         for _ in 0..2 {
             for client in &mut clients {

@@ -1,0 +1,11 @@
+//! A poller's error does not end the event loop.
+
+#[path = "no_wait/mod.rs"]
+mod no_wait;
+
+#[test]
+fn by_the_loop() -> std::io::Result<()> {
+    no_wait::every_connection_is_tried(|poller, listener, site, options, stop| {
+        ch03_nonblocking::event_loop::run(poller, listener, site, options, stop)
+    })
+}
