@@ -23,7 +23,6 @@ mod live;
 mod normalize;
 pub mod paths;
 mod problem;
-mod proc;
 pub mod render;
 mod scenario;
 pub mod serve;

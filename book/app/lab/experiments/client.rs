@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::lab::prelude::*;
 use crate::lab::tools::cores::Cores;
 use crate::lab::tools::server::Server;
-use crate::proc::children_cpu;
+use samples::proc::children_cpu;
 
 /// What is asked of `epoll`: a title, and a path. One request is in flight on each connection.
 const LOADS: [(&str, &str); 3] = [

@@ -4,26 +4,12 @@
 //! mechanism that counts. Clients connect and send nothing, so everything that the loops do
 //! is for accepting.
 
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::BorrowedFd;
-use std::sync::mpsc::{self, Sender};
-use std::time::Duration;
-use std::{fs, io, thread};
-
-use anyhow::{Context, Result, bail, ensure};
-use ch01_blocking::program::{Cli, raise_descriptor_limit};
-use ch01_blocking::{Listener, Stop};
-use ch03_nonblocking::event_loop::EventLoop;
-use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
-use ch05_epoll::epoll::{Epoll, Trigger};
-use ch05_epoll::reactors::{self, Listeners};
-use clap::{Parser, ValueEnum};
-use nix::sys::resource::{Usage, UsageWho, getrusage};
-use serde::{Deserialize, Serialize};
+use anyhow::Result;
+use samples::herd::{Sample, sample};
+use serde::Serialize;
 
 use crate::lab::prelude::*;
 use crate::lab::tools::sample::in_a_process;
-use crate::proc::cpu_time;
 
 const WAYS: [&str; 3] = ["each", "one", "herd"];
 /// How clients come: one at a time, or in bursts.
@@ -31,11 +17,6 @@ const ARRIVALS: [&str; 2] = ["single", "bursts"];
 static LOOPS: Parameter = parameter("loops", &[2, 8], &[2, 4, 8, 16]);
 static REPEATS: Parameter = parameter("repeats", &[3], &[5]);
 static CLIENTS: Parameter = parameter("clients", &[400], &[800]);
-/// Clients in a burst.
-const BURST: usize = 40;
-/// Between two looks at whether all loops sleep again.
-const PAUSE: Duration = Duration::from_millis(1);
-
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "herd",
     question: "How often are several loops woken for one client, and who gets it?",
@@ -58,19 +39,6 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     sample: Some(|what, loops| Ok(serde_json::to_value(sample(what, loops)?)?)),
     ..measured_by(run)
 };
-
-/// What one process counted, over all its loops.
-#[derive(Serialize, Deserialize)]
-struct Sample {
-    /// How often a loop slept and was woken, for each client.
-    wakes: f64,
-    /// How often a client was reported to a loop that found none, for each client.
-    in_vain: f64,
-    /// Processor time of the loops, for each client.
-    cpu_microseconds: f64,
-    /// The fraction of all clients that went to the loop with the most.
-    busiest: f64,
-}
 
 #[derive(Serialize)]
 struct Row {
@@ -143,176 +111,4 @@ fn parts(rows: &[Row]) -> Vec<Part> {
         Series::of(name, rows.map(|row| (row.loops as f64, row.wakes)))
     });
     vec![Part::new("herd", table, Some(Chart::new(Kind::Line, &labels, series)))]
-}
-
-/// Takes one sample in this process, which should have done nothing else. `what` is how
-/// the listeners are shared out, how clients come, and how many, as in `one-single-800`.
-fn sample(what: &str, loops: usize) -> Result<Sample> {
-    let mut words = what.split('-');
-    let mut word = || words.next().context("not three words");
-    let (way, arrival, clients) = (word()?, word()?, word()?.parse::<usize>()?);
-    let Ok(way) = Listeners::from_str(way, false) else { bail!("no way: {way}") };
-    let together = if arrival == "single" { 1 } else { BURST };
-    raise_descriptor_limit();
-
-    let options: Cli = Cli::try_parse_from(["lab"])?;
-    let site = options.options.site()?;
-    let (stop, stopper) = Stop::pipe()?;
-    let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    let address = listener.address()?;
-    let (send, tallies) = mpsc::channel();
-    let loops: Vec<_> = reactors::split_listener(listener, way, loops)?
-        .into_iter()
-        .map(|listener| {
-            let counting = Counting::new(way, send.clone())?;
-            EventLoop::new(counting, listener, &site, &options.options, &stop)
-        })
-        .collect::<io::Result<_>>()?;
-    thread::scope(|scope| {
-        for reactor in loops {
-            scope.spawn(|| reactor.run());
-        }
-        rest()?;
-        let mut silent = Vec::with_capacity(clients);
-        while silent.len() < clients {
-            for _ in 0..together {
-                silent.push(TcpStream::connect(address)?);
-            }
-            rest()?;
-        }
-        stopper.stop()
-    })?;
-    drop(send);
-    let tallies: Vec<Tally> = tallies.iter().collect();
-    let accepted: usize = tallies.iter().map(|tally| tally.accepted).sum();
-    ensure!(accepted == clients, "{accepted} of {clients} clients were accepted");
-    let each =
-        |of: fn(&Tally) -> f64| tallies.iter().map(of).sum::<f64>() / clients as f64;
-    let busiest = tallies.iter().map(|tally| tally.accepted).max().unwrap_or(0);
-    Ok(Sample {
-        wakes: each(|tally| tally.wakes as f64),
-        in_vain: each(|tally| tally.in_vain as f64),
-        cpu_microseconds: each(|tally| tally.cpu.as_secs_f64() * 1e6),
-        busiest: busiest as f64 / clients as f64,
-    })
-}
-
-/// Waits until every thread but this one sleeps: on a busy machine one that was woken may not
-/// have run yet.
-fn rest() -> io::Result<()> {
-    let own = std::process::id().to_string();
-    loop {
-        thread::sleep(PAUSE);
-        let mut asleep = true;
-        for task in fs::read_dir("/proc/self/task")? {
-            let task = task?;
-            let stat = fs::read_to_string(task.path().join("stat"))?;
-            // Behind the name in parentheses (proc_pid_stat(5)).
-            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-            asleep &= task.file_name() == *own || state == Some('S');
-        }
-        if asleep {
-            return Ok(());
-        }
-    }
-}
-
-/// What one loop did until it was asked to stop.
-#[derive(Default)]
-struct Tally {
-    accepted: usize,
-    wakes: i64,
-    in_vain: usize,
-    cpu: Duration,
-}
-
-/// An [`Epoll`] that counts calls and events.
-struct Counting {
-    epoll: Epoll,
-    listener: Option<Token>,
-    /// Registered until the loop is asked to stop. (The listener may come and go.)
-    stop: Option<Token>,
-    tally: Tally,
-    /// Whether it reported a client, and none has been registered since.
-    reported: bool,
-    /// What this thread used before it waited for the first time.
-    before: Option<Usage>,
-    send: Sender<Tally>,
-}
-
-impl Counting {
-    fn new(way: Listeners, send: Sender<Tally>) -> io::Result<Counting> {
-        Ok(Counting {
-            epoll: Epoll::new(Trigger::Edge)?.non_exclusive(way == Listeners::Herd),
-            listener: None,
-            stop: None,
-            tally: Tally::default(),
-            reported: false,
-            before: None,
-            send,
-        })
-    }
-
-    /// Reports what was counted: the loop stops, and nothing after this counts.
-    fn finish(&mut self) -> io::Result<()> {
-        let now = getrusage(UsageWho::RUSAGE_THREAD)?;
-        if let Some(before) = &self.before {
-            self.tally.cpu = cpu_time(&now).saturating_sub(cpu_time(before));
-            // The last wake-up was for the stop, not for a client.
-            self.tally.wakes = now.voluntary_context_switches()
-                - before.voluntary_context_switches()
-                - 1;
-        }
-        let _ = self.send.send(std::mem::take(&mut self.tally)); // the receiver may be gone
-        Ok(())
-    }
-}
-
-impl Poller for Counting {
-    fn register(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        if interest == Interest::ACCEPT {
-            self.listener = Some(token);
-        } else if self.before.is_some() {
-            self.tally.accepted += 1;
-            self.reported = false;
-        } else {
-            self.stop = Some(token);
-        }
-        self.epoll.register(fd, token, interest)
-    }
-
-    fn reregister(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.epoll.reregister(fd, token, interest)
-    }
-
-    fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        if self.stop == Some(token) {
-            self.finish()?;
-        }
-        self.epoll.deregister(fd, token)
-    }
-
-    fn wait(
-        &mut self,
-        ready: &mut Vec<Ready>,
-        timeout: Option<Duration>,
-    ) -> io::Result<()> {
-        if self.before.is_none() {
-            self.before = Some(getrusage(UsageWho::RUSAGE_THREAD)?);
-        }
-        self.tally.in_vain += usize::from(std::mem::take(&mut self.reported));
-        self.epoll.wait(ready, timeout)?;
-        self.reported = ready.iter().any(|event| Some(event.token) == self.listener);
-        Ok(())
-    }
 }

@@ -22,7 +22,7 @@ use crate::lab::tools::clients;
 use crate::lab::tools::held::{self, Clients};
 use crate::lab::tools::requirements::{Limits, Requirements};
 use crate::lab::tools::server::Server;
-use crate::proc::{field, meminfo, of_process};
+use samples::proc::{field, meminfo, of_process};
 
 /// The servers that hold them. A server that a later chapter adds is a word here.
 const SERVERS: [&str; 3] = ["epoll", "coroutine", "async"];

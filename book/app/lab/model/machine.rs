@@ -9,7 +9,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::paths::Paths;
-use crate::proc::{field, meminfo};
+use samples::proc::{field, meminfo};
 
 /// The facts of a machine that matter for what we measure. What is null was not recorded.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::server::Server;
 use crate::lab::model::summary::Summary;
-use crate::proc::{family_cpu, ticks};
 use crate::text::thousands;
+use samples::proc::{family_cpu, ticks};
 
 /// What one round measured. Times in microseconds.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use std::fs;
 use anyhow::{Result, ensure};
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::proc::meminfo;
 use crate::text::{bytes, table, thousands};
+use samples::proc::meminfo;
 
 /// Descriptors of a process that are no connections.
 const OTHERS: u64 = 64;

@@ -14,8 +14,8 @@ use nix::unistd::Pid;
 use super::clients::hold;
 use super::run::Run;
 use crate::child::ChildGuard;
-use crate::proc::of_process;
 use crate::servers;
+use samples::proc::of_process;
 
 /// Longer than a server takes to release what its clients held.
 const TIMEOUT: Duration = Duration::from_secs(60);

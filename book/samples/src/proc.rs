@@ -8,48 +8,44 @@ use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
 /// Returns the value of the line `name: value` in the file `path`.
-pub(crate) fn field(path: &str, name: &str) -> Option<String> {
+pub fn field(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let mut lines = text.lines().filter_map(|line| line.split_once(':'));
     Some(lines.find(|(key, _)| key.trim() == name)?.1.trim().to_owned())
 }
 
 /// The same as a number, without its unit (KiB where the kernel says kB).
-pub(crate) fn number(path: &str, name: &str) -> Option<u64> {
+pub fn number(path: &str, name: &str) -> Option<u64> {
     field(path, name)?.split_whitespace().next()?.parse().ok()
 }
 
 /// A line of /proc/meminfo, in KiB; 0 where there is none.
-pub(crate) fn meminfo(name: &str) -> u64 {
+pub fn meminfo(name: &str) -> u64 {
     number("/proc/meminfo", name).unwrap_or(0)
 }
 
 /// Returns the number `name` of the process `pid`, or of `self`: from its `status`, or from
 /// another of its files, in KiB.
-pub(crate) fn of_process(
-    pid: impl std::fmt::Display,
-    file: &str,
-    name: &str,
-) -> Result<u64> {
+pub fn of_process(pid: impl std::fmt::Display, file: &str, name: &str) -> Result<u64> {
     let path = format!("/proc/{pid}/{file}");
     number(&path, name).with_context(|| format!("no {name} in {path}"))
 }
 
 /// User and system time together.
-pub(crate) fn cpu_time(usage: &Usage) -> Duration {
+pub fn cpu_time(usage: &Usage) -> Duration {
     let micros = [usage.user_time(), usage.system_time()]
         .map(|time| u64::try_from(time.num_microseconds()).unwrap_or(0));
     Duration::from_micros(micros.iter().sum())
 }
 
 /// Processor time of this process and of the children that it has reaped.
-pub(crate) fn cpu() -> Result<Duration> {
+pub fn cpu() -> Result<Duration> {
     let own = cpu_time(&getrusage(UsageWho::RUSAGE_SELF)?);
     Ok(own + children_cpu()?)
 }
 
 /// Processor time of the children that have been reaped.
-pub(crate) fn children_cpu() -> Result<Duration> {
+pub fn children_cpu() -> Result<Duration> {
     Ok(cpu_time(&getrusage(UsageWho::RUSAGE_CHILDREN)?))
 }
 
@@ -57,7 +53,7 @@ pub(crate) fn children_cpu() -> Result<Duration> {
 /// children that it has reaped, in ticks of the clock (proc(5), `cutime` and `cstime`); and
 /// the same of each child that lives.
 #[cfg(target_os = "linux")]
-pub(crate) fn family_cpu(pid: u32) -> Result<Duration> {
+pub fn family_cpu(pid: u32) -> Result<Duration> {
     use nix::time::clock_getcpuclockid;
     use nix::unistd::{Pid, SysconfVar, sysconf};
 
@@ -78,7 +74,7 @@ pub(crate) fn family_cpu(pid: u32) -> Result<Duration> {
 
 /// User and system time of a process, and of the children that it has reaped, in ticks.
 #[cfg(target_os = "linux")]
-pub(crate) fn ticks(pid: u32) -> Result<[u64; 4]> {
+pub fn ticks(pid: u32) -> Result<[u64; 4]> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The program's name may hold spaces and brackets. Columns 14 to 17 (proc(5)).
     let columns = stat.rsplit(')').next().unwrap_or_default().split_whitespace();

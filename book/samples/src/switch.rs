@@ -1,0 +1,198 @@
+//! Samples of `lab switch`.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::hint::black_box;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use ch05_epoll::epoll::{Epoll, Trigger};
+use ch06_coroutines::context::variants::{self, ByJump, ByReturn, Inlined, Pair};
+use ch06_coroutines::{Coroutine, Handle, Resumed, Runtime, Stack, StackPool, suspend};
+use serde::{Deserialize, Serialize};
+
+use crate::proc::{cpu, of_process};
+
+/// A sample repeats for this much processor time.
+const ENOUGH: Duration = Duration::from_millis(20);
+
+/// What one process measured.
+#[derive(Serialize, Deserialize)]
+pub enum Sample {
+    /// Processor time for one repeat, in nanoseconds.
+    Took(f64),
+    /// What parked coroutines hold.
+    Holds {
+        /// Bytes of memory of each.
+        own: f64,
+        /// Bytes of page tables for each.
+        tables: f64,
+        /// Nanoseconds of processor time to make one.
+        nanoseconds: f64,
+        /// Mappings of the whole process.
+        mappings: usize,
+    },
+}
+
+/// Takes one sample in this process.
+pub fn sample(what: &str, count: usize) -> Result<Sample> {
+    match what {
+        "return" => pair::<ByReturn>(),
+        "jump" => pair::<ByJump>(),
+        "inlined" => pair::<Inlined>(),
+        "coroutine" => coroutine(),
+        "spawn" => spawn(),
+        "yield" => yields(),
+        "threads" => threads(),
+        "parked" => park(count),
+        _ => bail!("nothing of `lab switch` is called {what}"),
+    }
+}
+
+/// Repeats something for [`ENOUGH`] processor time; returns what one repeat took.
+fn repeat(mut batch: impl FnMut(u32)) -> Result<Sample> {
+    let taken = crate::repeat(1_024, ENOUGH, |times| {
+        batch(times);
+        Ok(())
+    })?;
+    Ok(Sample::Took(taken.cpu * 1e9))
+}
+
+fn pair<F: variants::Form>() -> Result<Sample> {
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+    let mut pair = Pair::<F>::new(stacks.take()?);
+    repeat(|times| {
+        for _ in 0..times {
+            pair.round_trip();
+        }
+    })
+}
+
+/// Creates a coroutine.
+fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
+    // SAFETY: no body in this file uses a thread-local.
+    unsafe { Coroutine::new(stack, id, body) }
+}
+
+fn coroutine() -> Result<Sample> {
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+    let mut coroutine = new_coroutine(stacks.take()?, 1, || {
+        loop {
+            suspend();
+        }
+    });
+    repeat(|times| {
+        for _ in 0..times {
+            assert!(matches!(coroutine.resume(), Resumed::Suspended));
+        }
+    })
+}
+
+fn spawn() -> Result<Sample> {
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+    let stack = stacks.take()?;
+    stacks.give_back(stack);
+    repeat(|times| {
+        for id in 0..times {
+            let Ok(stack) = stacks.take() else { unreachable!("one was given back") };
+            // As much as the scheduler gives one along.
+            let luggage = black_box([u64::from(id); 6]);
+            let mut coroutine = new_coroutine(stack, id.into(), move || {
+                black_box(&luggage);
+            });
+            assert!(matches!(coroutine.resume(), Resumed::Finished));
+            stacks.give_back(coroutine.into_stack());
+        }
+    })
+}
+
+/// The scheduler runs each of these in turn, and polls the kernel once a round.
+fn yields() -> Result<Sample> {
+    const TOGETHER: u32 = 64;
+    let stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+    let poller = Box::new(Epoll::new(Trigger::Level)?);
+    let runtime = Runtime::with_stacks(poller, stacks)?;
+    let first = |handle: &Handle| -> Result<Sample> {
+        let over = Rc::new(Cell::new(false));
+        for _ in 1..TOGETHER {
+            let over = Rc::clone(&over);
+            let yields = move |handle: &Handle| {
+                while !over.get() {
+                    handle.yield_now();
+                }
+            };
+            // SAFETY: it uses no thread-local.
+            drop(unsafe { handle.spawn_coroutine(yields) }?);
+        }
+        let sample = repeat(|times| {
+            for _ in 0..times / TOGETHER {
+                handle.yield_now(); // and all the others do
+            }
+        });
+        over.set(true);
+        sample
+    };
+    // SAFETY: nor does this.
+    let sample = unsafe { runtime.run_coroutine(first) }?;
+    sample.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Even: this thread's turn; odd: the other's.
+fn threads() -> Result<Sample> {
+    const OVER: u32 = u32::MAX;
+    let turn = Arc::new(AtomicU32::new(0));
+    let (here, turns) = (thread::current(), Arc::clone(&turn));
+    let other = thread::spawn(move || {
+        loop {
+            match turns.load(SeqCst) {
+                OVER => return,
+                now if now % 2 == 1 => {
+                    turns.store(now.wrapping_add(1) % (OVER - 1), SeqCst);
+                    here.unpark();
+                }
+                _ => thread::park(),
+            }
+        }
+    });
+    let sample = repeat(|times| {
+        for _ in 0..times {
+            let mine = turn.load(SeqCst);
+            turn.store(mine + 1, SeqCst);
+            other.thread().unpark();
+            while turn.load(SeqCst) == mine + 1 {
+                thread::park();
+            }
+        }
+    });
+    turn.store(OVER, SeqCst);
+    other.thread().unpark();
+    let _ = other.join(); // it cannot have panicked
+    sample
+}
+
+/// Makes coroutines that begin and suspend, and measures what they hold.
+fn park(count: usize) -> Result<Sample> {
+    let kib = |name| of_process("self", "status", name);
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+    let mut parked = Vec::with_capacity(count);
+    let before = (kib("RssAnon")?, kib("VmPTE")?, cpu()?);
+    for id in 0..count {
+        let mut coroutine = new_coroutine(stacks.take()?, id as u64, suspend);
+        coroutine.resume();
+        parked.push(coroutine);
+    }
+    let nanoseconds = (cpu()? - before.2).as_nanos() as f64;
+    let each =
+        |kib: u64, before: u64| (kib as f64 - before as f64) * 1024.0 / count as f64;
+    let mappings = std::fs::read_to_string("/proc/self/maps")?.lines().count();
+    Ok(Sample::Holds {
+        own: each(kib("RssAnon")?, before.0),
+        tables: each(kib("VmPTE")?, before.1),
+        nanoseconds: nanoseconds / count as f64,
+        mappings,
+    })
+}
