@@ -83,7 +83,7 @@ fn a_failed_registration_of_the_listener_is_retried() -> io::Result<()> {
         while !waits.load(SeqCst) && !server.is_finished() {
             thread::yield_now();
         }
-        let flags = SockFlag::SOCK_CLOEXEC;
+        let flags = SockFlag::empty();
         let client = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
         // What is open stays open; from now on the server cannot accept.
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;

@@ -43,7 +43,7 @@ pub fn set_connection(number: u64) {
     CONNECTION.set(number);
 }
 
-/// Writes one line to the [`log`](crate::server::log). Use the [`trace!`] macro.
+/// Writes one line to the [`log`]. Use the [`trace!`] macro.
 pub fn line(verb: &str, what: Arguments<'_>) {
     let number = CONNECTION.get();
     let time = START.get().map_or(0.0, |start| start.elapsed().as_secs_f64());

@@ -42,7 +42,7 @@ pub enum Mode {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// Of the schema: [`VERSION`].
+    /// The version of the schema.
     pub version: u64,
     /// The experiment's name.
     pub experiment: String,
