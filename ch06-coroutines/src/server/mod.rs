@@ -1,9 +1,9 @@
 //! What the two servers share: the connections of one thread, and how each arrives, becomes
 //! idle, becomes active again, and leaves.
 //!
-//! An idle connection has no task. It lies in the slab of [`ServerState`]; its descriptor
+//! An idle connection has no task. It lies in the slab of `ServerState`; its descriptor
 //! and a timer name it to the runtime. When there is something to read, or when it is late,
-//! the runtime calls [`ServerState::activate`], which makes a task for it.
+//! the runtime calls `ServerState::activate`, which makes a task for it.
 
 mod async_serve;
 pub mod async_server;
