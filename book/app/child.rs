@@ -97,7 +97,7 @@ pub(crate) fn end_on_signals() -> Result<()> {
 
 /// Ends all children, and then this process.
 pub(crate) fn end(code: i32) -> ! {
-    // The lock is kept to the end, so that nothing starts any more.
+    // The lock is held until the exit, so that no further child starts.
     let running = running();
     for child in running.iter().filter_map(|id| i32::try_from(*id).ok()) {
         end_with_descendants(Pid::from_raw(child));

@@ -134,8 +134,8 @@ fn shorter(name: &Path) -> String {
     }
 }
 
-/// Returns what the sources call by `libc` or `nix` and the list does not have; and what it
-/// has and no source calls any more.
+/// Returns the calls by `libc` or `nix` that are missing in the list, and the entries of the
+/// list that no source calls.
 pub(super) fn unknown(paths: &Paths) -> Result<Vec<Problem>> {
     const LIST: &str = "book/app/derived/syscalls.toml";
     let sources = sources(paths)?;

@@ -3,7 +3,7 @@
 //! ```text
 //! keeper (a thread)          reader (a thread)
 //!   starts the child ───────► a line, an entry of the journal
-//!   waits until it is over, or is stopped, or has no follower, or its time is up
+//!   waits until it ends, is stopped, has no follower, or reaches its time limit
 //!   closes its input, SIGTERM to its group, and after a while SIGKILL
 //!   reaps it  ◄────────────── its output has ended
 //! ```

@@ -29,7 +29,7 @@ pub enum Sample {
         /// Microseconds on the clock.
         wall: f64,
     },
-    /// The mechanism took no more descriptors.
+    /// The mechanism refused a further descriptor.
     Full {
         /// The number that it took.
         after: usize,

@@ -163,7 +163,7 @@ const KINDS: [Kind; 3] = [
 ];
 const GIGABYTE: &[u8] = b"GET /bytes/1073741824 HTTP/1.1\r\nHost: lab\r\n\r\n";
 
-/// Clients whose connections the server cuts, and who connect again.
+/// Clients that reconnect when the server cuts their connections.
 struct Crowd(Vec<(TcpStream, Kind)>);
 
 impl Crowd {

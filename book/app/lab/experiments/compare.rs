@@ -131,7 +131,7 @@ struct Workload {
 }
 
 // A neighbor on the machine makes a turn dearer, never cheaper, and stays for a second or
-// so. So many short turns show more than a few long ones: most of them are undisturbed.
+// so. Short turns are better than long ones: most of them are undisturbed.
 const QUICK: Workload = Workload { rounds: 5, measured: 0.3, warm_up: 0.1 };
 const FULL: Workload = Workload { rounds: 11, measured: 0.5, warm_up: 0.2 };
 

@@ -1,6 +1,6 @@
 //! `lab hold`: as many clients as this machine can hold, all at once.
 //!
-//! A process may have only so many descriptors, so there are as many servers as it takes,
+//! Descriptors are limited for each process, so there are as many servers as it takes,
 //! each with its own address and a process of clients. Every client connects, asks once, is
 //! answered, and sends nothing more. When all are connected, the memory is read: the
 //! kernel's, in which both ends of each connection are, and the servers' own. Then every
@@ -163,7 +163,7 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
     }
     progress.finish_and_clear();
     drop(servers);
-    // The kernel takes a while to release so many, and the next server must not pay for it.
+    // The kernel releases the connections slowly, and the next server must not pay for it.
     let mut left = u64::MAX;
     loop {
         let now = sockets("inuse")?;

@@ -73,7 +73,7 @@ struct Row {
     cpu: Option<Summary>,
     /// The same on the clock.
     wall: Option<Summary>,
-    /// The mechanism took this many descriptors and no more.
+    /// The number of descriptors at which the mechanism was full, if it was.
     full_after: Option<usize>,
 }
 

@@ -1,6 +1,6 @@
 //! `lab waiting`: what a client costs its server, by what the two wait for.
 //!
-//! Clients are idle; or have sent half a head and no more; or wait for an answer that sleeps.
+//! Clients are idle, or have sent half a head, or wait for an answer that is delayed.
 //! Each time the server's own memory is read (`RssAnon` of proc(5)), of a fresh program. An
 //! idle client costs next to nothing. A client in the middle of something has to be
 //! remembered: by a thread's stack, by a connection's buffers, by a coroutine's stack, by a

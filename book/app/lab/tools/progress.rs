@@ -58,7 +58,7 @@ pub struct Progress {
 
 impl Progress {
     /// Reports as events or in lines on standard error. With events, this process ends when
-    /// its standard input does or its time is over, whichever is sooner.
+    /// its standard input does or its time limit passes, whichever is sooner.
     pub fn new(experiment: &'static str, events: bool, full: bool) -> Progress {
         let limit = LIMITS[usize::from(full)];
         if events {

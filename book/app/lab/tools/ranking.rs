@@ -61,8 +61,8 @@ fn side(one: f64, other: f64) -> Ordering {
     }
 }
 
-/// Returns which servers of the book have changed sides with which others since the earlier
-/// record: were ahead and are behind, or the other way round.
+/// Returns the pairs of a server of the book and another whose order has changed since the
+/// earlier record.
 pub(crate) fn since(earlier: &Record, now: &[Cost<'_>]) -> Option<String> {
     let before: Vec<_> = earlier.rows.iter().filter_map(recorded).collect();
     let (pairs, turned) = turned(&before, now);
