@@ -2,7 +2,7 @@
 //! server, makes the transcripts, measures, and checks all of it.
 //!
 //! ```text
-//! src/*.md ── render ──> target/book/ ── serve ──> http://127.0.0.1:8080
+//! src/*.md ── render ──> target/book/ ── serve ──> http://127.0.0.1:3000
 //!    ^  {{#include transcripts/NAME.txt}}
 //!    └── transcripts ── servers, terminal, scenario, normalize
 //! serve ── live ── the lab in the page: one child process per run ── lab

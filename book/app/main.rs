@@ -5,18 +5,36 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use book::paths::Paths;
 use book::{checks, derived, lab, render, serve, transcripts};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// Renders the book and serves it.
 #[derive(Parser)]
 #[command(name = "book", version, args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(flatten)]
+    how: Serve,
+
+    /// The book's own directory, the one with book.toml [default: where it was when this program was compiled]
+    #[arg(long, value_name = "DIR", global = true)]
+    book: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// The options without a subcommand.
+#[derive(Args)]
+struct Serve {
     /// Where to serve the book; port 0 lets the system choose
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
+
+    /// Open the book in a web browser
+    #[arg(short, long)]
+    open: bool,
 
     /// Render only
     #[arg(long)]
@@ -26,16 +44,9 @@ struct Cli {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// The book's own directory, the one with book.toml [default: where it was when this program was compiled]
-    #[arg(long, value_name = "DIR", global = true)]
-    book: Option<PathBuf>,
-
     /// Run this program instead of an experiment from a page: for tests of the pages
     #[arg(long, value_name = "PROGRAM", hide = true)]
     rehearse: Option<PathBuf>,
-
-    #[command(subcommand)]
-    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
@@ -99,7 +110,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     let paths = Paths::find(cli.book)?;
     let Some(command) = cli.command else {
-        return render_and_serve(&paths, cli.listen, cli.no_serve, cli.out, cli.rehearse);
+        return render_and_serve(&paths, cli.how);
     };
     let recorded = match command {
         Command::Transcripts { names, check } => {
@@ -128,23 +139,20 @@ fn run(cli: Cli) -> Result<()> {
     if recorded { derived::write(&paths) } else { Ok(()) }
 }
 
-fn render_and_serve(
-    paths: &Paths,
-    listen: SocketAddr,
-    no_serve: bool,
-    out: Option<PathBuf>,
-    fake: Option<PathBuf>,
-) -> Result<()> {
-    let out = out.unwrap_or_else(|| paths.checkout().join("target/book"));
-    if no_serve {
-        let out = render::render(paths, &out)?;
-        println!("rendered to {}", out.join("index.html").display());
+fn render_and_serve(paths: &Paths, how: Serve) -> Result<()> {
+    let out = how.out.unwrap_or_else(|| paths.checkout().join("target/book"));
+    if how.no_serve {
+        let index = render::render(paths, &out)?.join("index.html");
+        println!("rendered to {}", index.display());
+        if how.open {
+            opener::open(&index).context("cannot open a browser")?;
+        }
         return Ok(());
     }
     // The port first: a second copy must not re-render under the feet of the one that runs.
-    let listener = serve::bind(listen)?;
+    let listener = serve::bind(how.listen)?;
     let out = render::render(paths, &out)?;
-    serve::serve(paths, listener, &out, fake)
+    serve::serve(paths, listener, &out, how.open, how.rehearse)
 }
 
 fn check(paths: &Paths) -> Result<()> {

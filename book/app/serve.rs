@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -28,19 +29,21 @@ const CAN_STREAM: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64
 pub fn bind(listen: SocketAddr) -> Result<Listener> {
     Listener::bind(listen).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => anyhow!(
-            "{listen} is taken: stop the program that holds it, or choose another port with \
-             --listen {}",
-            SocketAddr::new(listen.ip(), 0)
+            "{listen} is taken, perhaps by another copy of the book: stop the program that \
+             holds it, or choose another port with --listen {} (0: any)",
+            SocketAddr::new(listen.ip(), listen.port().checked_add(1).unwrap_or(0))
         ),
         _ => anyhow!("cannot listen on {listen}: {error}; choose another address with --listen"),
     })
 }
 
-/// Serves the directory, and the lab, until Ctrl-C or SIGTERM.
+/// Serves the directory, and the lab, until Ctrl-C or SIGTERM; opens it in a browser if `open`
+/// is set.
 pub fn serve(
     paths: &Paths,
     listener: Listener,
     root: &Path,
+    open: bool,
     fake: Option<PathBuf>,
 ) -> Result<()> {
     let options = options(root)?;
@@ -57,9 +60,27 @@ pub fn serve(
     writeln!(out, "The book is at http://{address}/ (Ctrl-C ends it).")
         .and_then(|()| out.flush())?;
     drop(out);
+    if open {
+        open_in_browser(format!("http://{address}/"));
+    }
     let served = best::run(listener, &site, &options, &stop);
     live.end(); // whatever the reason
     served.context("the server had to end")
+}
+
+/// Opens the book in a browser; a failure is one line, and the book is served all the same.
+///
+/// The command that opens a browser may block until the browser ends, so it has a thread. The
+/// browser may connect before the server accepts: the connection waits in the backlog.
+fn open_in_browser(url: String) {
+    let open = move || {
+        if let Err(error) = opener::open(&url) {
+            eprintln!("book: cannot open a browser: {error}; open {url} yourself");
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("browser".into()).spawn(open) {
+        eprintln!("book: cannot open a browser: {error}");
+    }
 }
 
 /// The server's options, given as at its command line.

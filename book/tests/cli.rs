@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -62,6 +63,53 @@ fn a_taken_port_is_one_clear_line() {
     );
     assert!(said.contains(&address) && said.contains("--listen"), "{said}");
     assert!(!dir.path().join("book").exists(), "it rendered although it cannot serve");
+}
+
+/// Every command in the book talks to port 8080, so the book must not answer there.
+#[test]
+fn the_book_and_the_servers_have_ports_of_their_own() {
+    let help = book().arg("--help").assert().success().get_output().stdout.clone();
+    let help = String::from_utf8(help).expect("text");
+    assert!(help.contains("[default: 127.0.0.1:3000]"), "{help}");
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the checkout");
+    for page in ["README.md", "book/src/how-to-use.md"] {
+        let text = fs::read_to_string(top.join(page)).expect("a page");
+        assert!(text.contains("serves it on http://127.0.0.1:3000"), "{page}");
+    }
+}
+
+/// A stand-in for `xdg-open` records what it was asked to open.
+#[cfg(target_os = "linux")]
+#[test]
+fn open_opens_the_page_that_is_served() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempdir().expect("a directory");
+    let (browser, opened) = (dir.path().join("xdg-open"), dir.path().join("opened"));
+    let script =
+        format!("#!/bin/sh\necho \"$1\" > {0}.new && mv {0}.new {0}\n", opened.display());
+    fs::write(&browser, script).expect("a script");
+    fs::set_permissions(&browser, fs::Permissions::from_mode(0o755)).expect("a program");
+    let path =
+        format!("{}:{}", dir.path().display(), std::env::var("PATH").expect("a path"));
+    let mut child = std::process::Command::new(cargo_bin!("book"))
+        .args(["--open", "--listen", "127.0.0.1:0", "--out"])
+        .arg(dir.path().join("book"))
+        .env("PATH", path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let address = announced(&mut child);
+    while !opened.exists() {
+        assert!(child.try_wait().expect("its state").is_none(), "it has ended");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(
+        fs::read_to_string(&opened).expect("what was opened").trim(),
+        format!("http://{address}/")
+    );
+    let id = i32::try_from(child.id()).expect("a process number");
+    kill(Pid::from_raw(id), Signal::SIGTERM).expect("a signal");
+    assert!(child.wait().expect("an end").success());
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl LabApi {
     ) -> Result<LabApi> {
         let guard = match () {
             () if !address.ip().is_loopback() => Err(
-                "The server of this book can be reached from other machines, and they shall not start anything here. Start it with --listen 127.0.0.1:8080.",
+                "The server of this book can be reached from other machines, and they shall not start anything here. Start it with --listen 127.0.0.1:3000.",
             ),
             () if !can_stream => Err(
                 "On this processor the book's server has no coroutines to stream with.",

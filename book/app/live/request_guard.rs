@@ -30,7 +30,7 @@ const MAX_BYTES: usize = 16 * 1024;
 /// What a request must bring.
 #[derive(Debug)]
 pub(super) struct RequestGuard {
-    /// The names by which a browser may call this server: `127.0.0.1:8080`.
+    /// The names by which a browser may call this server: `127.0.0.1:3000`.
     names: Vec<String>,
     /// Random, new at every start.
     pub(super) token: String,
