@@ -7,6 +7,7 @@ pub mod links;
 pub mod numbers;
 pub mod results;
 pub mod sources;
+mod terminals;
 
 use std::path::Path;
 
@@ -21,6 +22,7 @@ pub use crate::problem::Problem;
 pub fn all(paths: &Paths, rendered: &Path) -> Result<Vec<Problem>> {
     let src = paths.src();
     let mut problems = sources::check(&src)?;
+    problems.extend(terminals::check(&src)?);
     problems.extend(numbers::check(&src)?);
     problems.extend(results::check(paths)?);
     problems.extend(figures::check(&src)?);
