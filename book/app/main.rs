@@ -70,6 +70,10 @@ enum Command {
         #[cfg(target_os = "linux")]
         #[command(flatten)]
         hold: lab::HoldOptions,
+        /// Of `lab chaos`: how long
+        #[cfg(target_os = "linux")]
+        #[command(flatten)]
+        chaos: lab::ChaosOptions,
     },
     /// Compare servers of the book with others that people run, side by side on this machine
     #[cfg(target_os = "linux")]
@@ -117,8 +121,13 @@ fn run(cli: Cli) -> Result<()> {
             return transcripts::command(&paths, &names, check);
         }
         #[cfg(target_os = "linux")]
-        Command::Lab { name: Some(name), hold, how } if name == "hold" => {
+        Command::Lab { name: Some(name), hold, how, .. } if name == "hold" => {
             lab::hold(&paths, &hold, how)?;
+            how.record
+        }
+        #[cfg(target_os = "linux")]
+        Command::Lab { name: Some(name), chaos, how, .. } if name == "chaos" => {
+            lab::chaos(&paths, &chaos, how)?;
             how.record
         }
         Command::Lab { name, how, .. } => {

@@ -10,7 +10,7 @@ use super::draw;
 use super::experiment::Experiment;
 use super::experiments::{EXPERIMENTS, find};
 #[cfg(target_os = "linux")]
-use super::experiments::{compare, hold};
+use super::experiments::{chaos, compare, hold};
 use super::model::machine::Machine;
 use super::model::prediction::{Form, StoredPrediction, predictions, store};
 use super::model::record::{Mode, Record, Results, VERSION};
@@ -64,6 +64,12 @@ pub fn command(paths: &Paths, name: Option<&str>, args: RunArgs) -> Result<()> {
 #[cfg(target_os = "linux")]
 pub fn hold(paths: &Paths, options: &hold::Options, args: RunArgs) -> Result<()> {
     run(paths, &hold::EXPERIMENT, args, |run| hold::measure(run, options))
+}
+
+/// `lab chaos` with an option of its own.
+#[cfg(target_os = "linux")]
+pub fn chaos(paths: &Paths, options: &chaos::Options, args: RunArgs) -> Result<()> {
+    run(paths, &chaos::EXPERIMENT, args, |run| chaos::measure(run, options))
 }
 
 /// `compare`.

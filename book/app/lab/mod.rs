@@ -28,12 +28,15 @@ mod verdict;
 
 pub use commands::{RunArgs, Shown, blank, command, measure, predict, shown, verdict};
 #[cfg(target_os = "linux")]
-pub use commands::{compare, hold};
+pub use commands::{chaos, compare, hold};
 pub use experiment::Experiment;
 pub(crate) use experiments::sizes::FUTURE;
 pub use experiments::{EXPERIMENTS, find};
 #[cfg(target_os = "linux")]
-pub use experiments::{compare::Options as CompareOptions, hold::Options as HoldOptions};
+pub use experiments::{
+    chaos::Options as ChaosOptions, compare::Options as CompareOptions,
+    hold::Options as HoldOptions,
+};
 pub use model::chart::Kind;
 pub use model::prediction::{Answer, Form, Predict, StoredPrediction, predictions};
 pub use model::record::{Mode, Part, Record};

@@ -4,14 +4,18 @@
 //! that ask for a gigabyte and read nothing; others that ask and are gone; more clients than
 //! there are descriptors. In their midst one client asks again and again: what does it
 //! notice? And afterwards: is everything released?
+//!
+//! `lab chaos --minutes N` does so for longer, to two servers side by side.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use ch01_blocking::program::raise_descriptor_limit;
+use clap::Args;
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{setsockopt, sockopt};
 use serde::Serialize;
 
@@ -20,6 +24,8 @@ use crate::lab::tools::clients::{KEPT, answered, ask, hold};
 use crate::lab::tools::server::Server;
 
 const SERVERS: [&str; 5] = ["epoll", "epoll-et", "reactors", "coroutine", "async"];
+/// The servers of a longer run.
+const LONGER: [&str; 2] = ["epoll", "coroutine"];
 static IDLE: Parameter = parameter("idle connections", &[2_000], &[15_000]);
 static LASTS: Parameter = parameter("seconds", &[3], &[60]);
 /// Clients of each other kind.
@@ -32,11 +38,11 @@ const TOO_MANY: usize = 500;
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Clients in each round that ask and reset the connection.
+const RESETS: usize = 10;
 /// Longer than a server waits after the last close before it returns memory.
 const CALM: Duration = Duration::from_secs(3);
-const RESETS: usize = 10;
 
-const OPTIONS: &str = "--max-connections 30000 --idle-timeout 3600 \
+const OPTIONS: &str = "--max-connections 30000 --idle-timeout 86400 \
     --head-timeout 2 --body-timeout 2 --write-timeout 2";
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
@@ -53,17 +59,30 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ),
     parameters: &[&IDLE, &LASTS],
     parts: &[tabled("chaos")],
-    ..measured_by(run)
+    ..measured_by(|run| measure(run, &Options::default()))
 };
+
+/// How long.
+#[derive(Args, Debug, Default)]
+pub struct Options {
+    /// Of `lab chaos`: for this many minutes, epoll and coroutine side by side, as in --full
+    #[arg(long, value_name = "N")]
+    minutes: Option<usize>,
+}
 
 #[derive(Serialize)]
 struct Row {
     server: &'static str,
+    seconds: u64,
     /// Of the well-behaved client.
     requests: usize,
     failed: usize,
     median_microseconds: f64,
     slowest_microseconds: f64,
+    /// Of the others: all their connections, and among them those that the server cut off and
+    /// that their clients reset.
+    others: usize,
+    cut_off: usize,
     resets: usize,
     /// Without the crowd, in its midst, and when it has left.
     descriptors_before: usize,
@@ -92,26 +111,48 @@ fn worst(record: &Record) -> Option<(usize, String)> {
     }
 }
 
-fn run(run: &Run<'_>) -> Result<Results> {
+/// Measures all servers one after the other, or two for this many minutes.
+pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     raise_descriptor_limit();
-    let name = |server: &&str| format!("{server}, {} s", run.one(&LASTS));
-    run.rows(SERVERS.into(), name, |server| row(run, server), parts)
+    let Some(minutes) = options.minutes else {
+        let lasts = Duration::from_secs(run.one(&LASTS) as u64);
+        let name = |server: &&str| format!("{server}, {} s", lasts.as_secs());
+        let row = |server| row(run, server, run.one(&IDLE), lasts);
+        return run.rows(SERVERS.into(), name, row, |rows| parts("chaos", rows));
+    };
+    let lasts = Duration::from_secs(60 * minutes as u64);
+    run.begin(LONGER.len());
+    let row = |server| {
+        // A process's descriptors are not enough for the clients of both servers.
+        unshare(CloneFlags::CLONE_FILES)?;
+        run.step(&format!("{server}, {minutes} minutes"));
+        row(run, server, IDLE.full[0], lasts).with_context(|| format!("with {server}"))
+    };
+    let rows: Result<Vec<Row>> = thread::scope(|scope| {
+        let threads = LONGER.map(|server| scope.spawn(move || row(server)));
+        let joined =
+            threads.map(|thread| thread.join().map_err(|_| anyhow!("a panic"))?);
+        joined.into_iter().collect()
+    });
+    let command = format!("cargo run --release -- lab chaos --minutes {minutes}");
+    let rows = rows?;
+    let results = Results::new(&rows, parts("chaos-long", &rows))?;
+    Ok(Results { stored_as: Some((command, "chaos-long")), ..results })
 }
 
-fn row(run: &Run<'_>, server: &'static str) -> Result<Row> {
-    let lasts = Duration::from_secs(run.one(&LASTS) as u64);
-    let idle = run.one(&IDLE);
+fn row(run: &Run<'_>, server: &'static str, idle: usize, lasts: Duration) -> Result<Row> {
     let running = Server::start_within(run, server, OPTIONS, idle + DESCRIPTORS)?;
     let mut good = ask(running.address, KEPT)?;
     answered(&mut good)?;
     let before = (running.descriptors()?, running.memory()?);
+    let mut others = idle + KINDS.len() * EACH;
     let idle = hold(running.address, idle)?;
     let mut crowd = Crowd::gather(running.address)?;
-    let (mut times, mut failed, mut resets) = (Vec::new(), 0, 0);
+    let (mut times, mut failed, mut cut_off, mut resets) = (Vec::new(), 0, 0, 0);
     let mut late = Vec::new();
     let start = Instant::now();
     while start.elapsed() < lasts {
-        crowd.drip(running.address);
+        cut_off += crowd.drip(running.address);
         for _ in 0..RESETS {
             resets += usize::from(reset(running.address).is_ok());
         }
@@ -131,6 +172,7 @@ fn row(run: &Run<'_>, server: &'static str) -> Result<Row> {
         thread::sleep(PAUSE);
     }
     let during = (running.descriptors()?, running.memory()?);
+    others += cut_off + resets + late.len();
     drop((idle, crowd, late));
     running.settle(before.0)?;
     thread::sleep(CALM);
@@ -138,10 +180,13 @@ fn row(run: &Run<'_>, server: &'static str) -> Result<Row> {
     times.sort_by(f64::total_cmp);
     Ok(Row {
         server,
+        seconds: lasts.as_secs(),
         requests: times.len() + failed,
         failed,
         median_microseconds: times.get(times.len() / 2).copied().unwrap_or_default(),
         slowest_microseconds: times.last().copied().unwrap_or_default(),
+        others,
+        cut_off,
         resets,
         descriptors_before: before.0,
         descriptors_during: during.0,
@@ -173,15 +218,19 @@ impl Crowd {
         Ok(Crowd(all.collect::<Result<_>>()?))
     }
 
-    /// Each sends a little. A client whose connection was cut begins again.
-    fn drip(&mut self, address: SocketAddr) {
+    /// Each sends a little. A client whose connection was cut begins again; returns how many
+    /// did.
+    fn drip(&mut self, address: SocketAddr) -> usize {
+        let mut cut_off = 0;
         for (client, (first, more)) in &mut self.0 {
             if client.write(more).is_err()
                 && let Ok(again) = connect(address, first)
             {
                 *client = again;
+                cut_off += 1;
             }
         }
+        cut_off
     }
 }
 
@@ -200,22 +249,24 @@ fn reset(address: SocketAddr) -> Result<()> {
     Ok(setsockopt(&client, sockopt::Linger, &at_once)?)
 }
 
-fn parts(rows: &[Row]) -> Vec<Part> {
-    let head = "server | >its requests | >failed | >median | >slowest | >descriptors before, during, after | >memory";
+fn parts(name: &str, rows: &[Row]) -> Vec<Part> {
+    let head = "server | >its requests | >failed | >median | >slowest | >other clients | >cut off | >descriptors before, during, after | >memory";
     let row = |row: &Row| {
         let descriptors =
             [row.descriptors_before, row.descriptors_during, row.descriptors_after];
         let memory = [row.kib_before, row.kib_during, row.kib_after];
         format!(
-            "`{}` | {} | {} | {:.0} µs | {:.1} ms | {} | {}",
+            "`{}` | {} | {} | {:.0} µs | {:.1} ms | {} | {} | {} | {}",
             row.server,
             thousands(row.requests),
             row.failed,
             row.median_microseconds,
             row.slowest_microseconds / 1000.0,
+            thousands(row.others),
+            thousands(row.cut_off),
             descriptors.map(thousands).join(", "),
             memory.map(|kib| bytes(kib as f64 * 1024.0)).join(", "),
         )
     };
-    vec![Part::once("chaos", table(head, rows.iter().map(row)), None)]
+    vec![Part::once(name, table(head, rows.iter().map(row)), None)]
 }

@@ -1,5 +1,6 @@
 //! All experiments, in the order of the story.
 
+#[cfg(target_os = "linux")]
 pub(super) mod chaos;
 #[cfg(target_os = "linux")]
 pub(super) mod client;
@@ -45,6 +46,7 @@ pub static EXPERIMENTS: &[&Experiment] = &[
     &herd::EXPERIMENT,
     #[cfg(target_os = "linux")]
     &closing::EXPERIMENT,
+    #[cfg(target_os = "linux")]
     &chaos::EXPERIMENT,
     #[cfg(all(
         target_os = "linux",
