@@ -21,6 +21,9 @@
 //! Everything that waits is in [`serve()`] and its [`stream`], with the [`deadlines`].
 //! Everything that decides is in [`http`] and [`app`] and never waits; later chapters drive
 //! the same decisions in other ways. [`server`] holds what surrounds a connection.
+//!
+//! Before these come the small servers, which share nothing with them: `src/bin/small-*.rs`,
+//! and [`small`].
 
 pub mod app;
 pub mod connection;
@@ -30,6 +33,7 @@ pub mod http;
 pub mod iterative;
 pub mod serve;
 pub mod server;
+pub mod small;
 pub mod stream;
 pub mod thread;
 

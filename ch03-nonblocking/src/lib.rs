@@ -18,6 +18,9 @@
 //! The connection's decisions are chapter 1's, unchanged. New are the [`connection`] as a
 //! state machine, one trait for "which descriptors are ready?" ([`poller`]), and the
 //! [`event_loop`]. Chapters 4 and 5 add other pollers and nothing else.
+//!
+//! Before these comes a small server, which shares nothing with them: `src/bin/small-spin.rs`,
+//! and the connections of [`small`].
 
 pub mod connection;
 pub mod event_loop;
@@ -25,6 +28,7 @@ pub mod fd_table;
 pub mod poller;
 #[cfg(target_os = "linux")]
 pub mod sigio;
+pub mod small;
 pub mod socket;
 pub mod spin;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,66 @@
+// ANCHOR: head
+//! A thread for each client, a deadline for each request, and an orderly stop.
+//!
+//! It leaves out a limit on the number of threads, a deadline for the stop, and the difference
+//! between an idle connection and one in the middle of a request: at the stop, half a request
+//! is cut off.
+
+use ch01_blocking::small::{self, deadline::DeadlineStream, signals};
+use nix::sys::signal::Signal;
+use std::collections::HashMap;
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+// ANCHOR_END: head
+// ANCHOR: connections
+/// The open connections, by descriptor.
+#[derive(Default)]
+struct Connections(Mutex<HashMap<i32, Arc<TcpStream>>>);
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, HashMap<i32, Arc<TcpStream>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner) // no lock is held in a panic
+    }
+
+    /// Serves a client to its end.
+    fn serve(&self, client: &TcpStream) {
+        let stream = DeadlineStream::new(client);
+        // An error is the client's or the network's, and ends this connection only.
+        let _ = stream.and_then(|mut stream| small::serve(&mut stream, thread::sleep));
+        self.lock().remove(&client.as_raw_fd());
+    }
+
+    /// Ends every connection after the requests that have arrived: each further read returns
+    /// 0, as if the client had finished.
+    fn hang_up(&self) {
+        for client in self.lock().values() {
+            let _ = client.shutdown(Shutdown::Read);
+        }
+    }
+}
+
+// ANCHOR_END: connections
+// ANCHOR: main
+fn main() -> io::Result<()> {
+    let stop = signals::pipe_of(&[Signal::SIGTERM, Signal::SIGINT])?;
+    let listener = small::listen()?;
+    listener.set_nonblocking(true)?;
+    let connections = &Connections::default();
+    thread::scope(|scope| {
+        while let Some(client) = signals::accept(&listener, &[&stop])? {
+            let (fd, client) = (client.as_raw_fd(), Arc::new(client));
+            connections.lock().insert(fd, client.clone());
+            let serve = move || connections.serve(&client);
+            if thread::Builder::new().spawn_scoped(scope, serve).is_err() {
+                connections.lock().remove(&fd); // no thread left: closes the connection
+            }
+        }
+        drop(listener); // further connections are refused
+        connections.hang_up();
+        Ok(())
+    }) // the scope ends when every thread has ended
+}
+// ANCHOR_END: main

@@ -1,0 +1,302 @@
+// ANCHOR: head
+//! The small HTTP that all small servers use: one request out of a buffer, one answer into
+//! another, and the conversation between them.
+//!
+//! Small is not unsafe: a message that it does not understand is refused, and the connection
+//! is closed. It leaves out chunked content, `100 Continue`, keep-alive for HTTP/1.0, the
+//! absolute form of a target, percent-encoding, dates, files, and closing in stages. Its
+//! limits are constants.
+
+use std::env;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpListener;
+use std::time::Duration;
+
+pub mod deadline;
+pub mod signals;
+
+/// The largest head, in bytes.
+pub const MAX_HEAD: usize = 16 * 1024;
+
+/// The largest content of a request, in bytes.
+pub const MAX_CONTENT: usize = 1024 * 1024;
+
+/// The largest number for `/bytes/N`: an answer is held in memory as a whole.
+pub const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// The most answers that are collected before they are sent, in bytes.
+pub const MAX_OUTPUT: usize = 64 * 1024;
+
+// ANCHOR_END: head
+// ANCHOR: parsed
+/// A complete request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Request<'b> {
+    /// The method, such as `GET`.
+    pub method: &'b str,
+    /// The path, without the query.
+    pub path: &'b str,
+    /// The content, which may be empty.
+    pub content: &'b [u8],
+    /// Whether the connection stays open after the answer.
+    pub keep_alive: bool,
+}
+
+impl Request<'_> {
+    /// Returns whether the answer has no content (RFC 9110 section 9.3.2).
+    pub fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+}
+
+/// What the bytes at the start of a buffer are.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Parsed<'b> {
+    /// A request, and its length in bytes.
+    Complete(Request<'b>, usize),
+    /// The beginning of a request.
+    Partial,
+    /// No request that is understood here: the status, and why.
+    Refused(u16, &'static str),
+}
+
+// ANCHOR_END: parsed
+// ANCHOR: parse
+/// Parses the request at the start of `bytes`.
+pub fn parse(bytes: &[u8]) -> Parsed<'_> {
+    use Parsed::{Partial, Refused};
+    let mut fields = [httparse::EMPTY_HEADER; 64];
+    let mut head = httparse::Request::new(&mut fields);
+    let length = match head.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => length,
+        Ok(httparse::Status::Partial) if bytes.len() <= MAX_HEAD => return Partial,
+        Ok(_) => return Refused(431, "the head is too large"),
+        Err(httparse::Error::TooManyHeaders) => return Refused(431, "too many fields"),
+        Err(_) => return Refused(400, "a malformed head"),
+    };
+    // httparse accepts LF alone as the end of a line. Other parsers do not.
+    let bare = |at: usize| bytes[at] == b'\n' && (at == 0 || bytes[at - 1] != b'\r');
+    if (0..length).any(bare) {
+        return Refused(400, "a line that ends with LF alone");
+    }
+    let target = head.path.unwrap_or_default();
+    if !target.starts_with('/') {
+        return Refused(400, "the target is no path");
+    }
+    let (mut keep_alive, mut hosts, mut content) = (head.version == Some(1), 0, None);
+    for field in head.headers.iter() {
+        let value = field.value.trim_ascii();
+        match field.name.to_ascii_lowercase().as_str() {
+            "host" if !value.is_empty() && value.iter().all(is_host) => hosts += 1,
+            "host" => return Refused(400, "a malformed Host"),
+            "connection" => {
+                let mut options =
+                    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+                keep_alive &=
+                    !options.any(|option| option.eq_ignore_ascii_case(b"close"));
+            }
+            "content-length" => match (content, decimal(value)) {
+                (None, Some(n)) if n <= MAX_CONTENT => content = Some(n),
+                (None, Some(_)) => return Refused(413, "the content is too large"),
+                _ => return Refused(400, "Content-Length is not one number"),
+            },
+            "transfer-encoding" => return Refused(501, "content by its length only"),
+            "expect" => return Refused(417, "no expectation can be met"),
+            _ => {}
+        }
+    }
+    if hosts > 1 || (hosts == 0 && head.version == Some(1)) {
+        return Refused(400, "not exactly one Host field");
+    }
+    let end = length + content.unwrap_or(0);
+    let Some(content) = bytes.get(length..end) else { return Partial };
+    let (method, path) = (head.method.unwrap_or_default(), path_of(target));
+    Parsed::Complete(Request { method, path, content, keep_alive }, end)
+}
+
+/// Returns whether a host or a port may contain this byte. Percent-encoding is left out.
+fn is_host(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~:[]".contains(byte)
+}
+
+/// Returns the number that these digits mean, if nothing else is among them.
+fn decimal(digits: &[u8]) -> Option<usize> {
+    // `parse` alone would accept `+5`.
+    let text = str::from_utf8(digits).ok()?;
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// Returns a target without its query.
+fn path_of(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
+}
+
+// ANCHOR_END: parse
+// ANCHOR: response
+/// An answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Response {
+    status: u16,
+    /// Complete lines.
+    fields: &'static str,
+    content: Vec<u8>,
+    /// How long the answer is held back.
+    pub delay: Duration,
+}
+
+const TEXT: &str = "Content-Type: text/plain\r\n";
+const BYTES: &str = "Content-Type: application/octet-stream\r\n";
+const CLOSE: &str = "Connection: close\r\n";
+
+impl Response {
+    fn ok(fields: &'static str, content: impl Into<Vec<u8>>) -> Response {
+        Response { status: 200, fields, content: content.into(), delay: Duration::ZERO }
+    }
+
+    /// Returns an answer that says what is wrong.
+    pub fn error(status: u16, why: &str) -> Response {
+        Response { status, ..Response::ok(TEXT, format!("{status} {why}\n")) }
+    }
+
+    /// Appends the answer's bytes to `out`. The answer to HEAD has no content.
+    pub fn write(&self, out: &mut Vec<u8>, is_head: bool, keep_alive: bool) {
+        let Response { status, fields, content, .. } = self;
+        let (length, end) = (content.len(), if keep_alive { "" } else { CLOSE });
+        // The phrase behind the status may be empty (RFC 9112 section 4).
+        let line = format!("HTTP/1.1 {status} \r\n");
+        let head = format!("{line}{fields}{end}Content-Length: {length}\r\n\r\n");
+        out.extend_from_slice(head.as_bytes());
+        if !is_head {
+            out.extend_from_slice(content);
+        }
+    }
+}
+
+// ANCHOR_END: response
+// ANCHOR: respond
+/// Decides what to answer. Never waits: a delay is for the caller to wait.
+pub fn respond(request: &Request<'_>) -> Response {
+    let is_get = matches!(request.method, "GET" | "HEAD");
+    // `/sleep/20` is the route `/sleep/` and the number 20.
+    let end = request.path[1..].find('/').map_or(request.path.len(), |at| at + 2);
+    let (route, number) = request.path.split_at(end);
+    match (route, decimal(number.as_bytes())) {
+        ("/plaintext" | "/sleep/" | "/bytes/", _) if !is_get => Response {
+            fields: "Allow: GET, HEAD\r\n",
+            ..Response::error(405, "GET and HEAD only")
+        },
+        ("/echo", _) if request.method != "POST" => {
+            Response { fields: "Allow: POST\r\n", ..Response::error(405, "POST only") }
+        }
+        ("/plaintext", _) => Response::ok(TEXT, "Hello, World!"),
+        ("/echo", _) => Response::ok(BYTES, request.content),
+        ("/sleep/", Some(ms @ ..=60_000)) => {
+            let delay = Duration::from_millis(ms as u64);
+            Response { delay, ..Response::ok(TEXT, format!("slept {ms} ms\n")) }
+        }
+        ("/bytes/", Some(n @ ..=MAX_BYTES)) => {
+            let bytes = LINE.iter().copied().cycle().take(n);
+            Response::ok(BYTES, bytes.collect::<Vec<_>>())
+        }
+        ("/sleep/" | "/bytes/", _) => Response::error(400, "no number, or too large"),
+        _ => Response::error(404, "no such route"),
+    }
+}
+
+/// What `/bytes/N` repeats.
+const LINE: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
+
+// ANCHOR_END: respond
+// ANCHOR: serve
+/// Serves one connection to its end: reads, answers every complete request, and sends the
+/// answers to a burst of requests with one write. `sleep` waits before an answer that is
+/// held back.
+///
+/// # Errors
+///
+/// The connection is broken.
+pub fn serve(
+    stream: &mut (impl Read + Write),
+    sleep: impl Fn(Duration),
+) -> io::Result<()> {
+    let (mut inbox, mut outbox, mut buffer) = (Vec::new(), Vec::new(), [0; 16 * 1024]);
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) if inbox.is_empty() => return Ok(()),
+            Ok(0) => return refuse(stream, &inbox, 400, "the request has no end"),
+            Ok(n) => inbox.extend_from_slice(&buffer[..n]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::TimedOut && !inbox.is_empty() => {
+                return refuse(stream, &inbox, 408, "the request took too long");
+            }
+            Err(error) => return Err(error),
+        }
+        loop {
+            match parse(&inbox) {
+                Parsed::Complete(request, length) => {
+                    let response = respond(&request);
+                    if !response.delay.is_zero() {
+                        send(stream, &mut outbox)?;
+                        sleep(response.delay);
+                    }
+                    let (is_head, keep_alive) = (request.is_head(), request.keep_alive);
+                    response.write(&mut outbox, is_head, keep_alive);
+                    if !keep_alive {
+                        return send(stream, &mut outbox);
+                    }
+                    inbox.drain(..length);
+                    if outbox.len() >= MAX_OUTPUT {
+                        send(stream, &mut outbox)?;
+                    }
+                }
+                Parsed::Partial => break,
+                Parsed::Refused(status, why) => {
+                    send(stream, &mut outbox)?;
+                    return refuse(stream, &inbox, status, why);
+                }
+            }
+        }
+        send(stream, &mut outbox)?;
+    }
+}
+
+/// Sends what has been collected. Makes no system call if that is nothing.
+fn send(stream: &mut impl Write, outbox: &mut Vec<u8>) -> io::Result<()> {
+    stream.write_all(outbox)?;
+    outbox.clear();
+    Ok(())
+}
+
+/// Sends a refusal, the last answer of a connection.
+fn refuse(
+    stream: &mut impl Write,
+    inbox: &[u8],
+    status: u16,
+    why: &str,
+) -> io::Result<()> {
+    let mut outbox = Vec::new();
+    Response::error(status, why).write(&mut outbox, inbox.starts_with(b"HEAD "), false);
+    stream.write_all(&outbox)
+}
+
+// ANCHOR_END: serve
+// ANCHOR: listen
+/// Returns the value of a command-line option, such as `--listen ADDR`. Options that a small
+/// server does not know are ignored, so that it can be started like a finished one.
+pub fn option(name: &str) -> Option<String> {
+    env::args().skip_while(|word| word != name).nth(1)
+}
+
+/// Listens at the address that `--listen` gives, and prints it.
+///
+/// # Errors
+///
+/// The address is malformed or taken.
+pub fn listen() -> io::Result<TcpListener> {
+    let address = option("--listen").unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let listener = TcpListener::bind(&address)
+        .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
+    println!("listening on http://{}", listener.local_addr()?);
+    Ok(listener)
+}
+// ANCHOR_END: listen

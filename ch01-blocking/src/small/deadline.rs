@@ -1,0 +1,62 @@
+// ANCHOR: deadline
+//! A deadline for a whole request.
+//!
+//! It leaves out deadlines for the phases of a request (idle, head, content), and a least rate
+//! for a client that takes its answer in tiny pieces.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// How long a client may take to send its next request, from when the server begins to wait
+/// for it until its last byte; and to take any part of an answer.
+pub const TIME: Duration = Duration::from_secs(10);
+
+/// A blocking socket. All reads between two writes have one deadline together, so a client
+/// gains nothing by sending a byte now and then.
+#[derive(Debug)]
+pub struct DeadlineStream<'s> {
+    socket: &'s TcpStream,
+    deadline: Option<Instant>,
+}
+
+impl<'s> DeadlineStream<'s> {
+    /// Returns a stream over a socket.
+    ///
+    /// # Errors
+    ///
+    /// Those of setsockopt(2).
+    pub fn new(socket: &'s TcpStream) -> io::Result<DeadlineStream<'s>> {
+        socket.set_write_timeout(Some(TIME))?;
+        socket.set_nodelay(true)?; // an answer is one write: there is nothing to gather
+        Ok(DeadlineStream { socket, deadline: None })
+    }
+}
+
+impl Read for DeadlineStream<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let now = Instant::now();
+        let left = self.deadline.get_or_insert(now + TIME).saturating_duration_since(now);
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.socket.set_read_timeout(Some(left))?;
+        // The kernel reports a timeout as if the socket were non-blocking (socket(7)).
+        self.socket.read(buffer).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
+            _ => error,
+        })
+    }
+}
+
+impl Write for DeadlineStream<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.deadline = None; // the next request has its own time
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+// ANCHOR_END: deadline

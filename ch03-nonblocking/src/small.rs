@@ -1,0 +1,209 @@
+// ANCHOR: head
+//! A connection that never waits, for the small servers of chapters 3 to 5.
+//!
+//! What a blocked thread keeps on its stack is kept in a struct. A server drives a connection
+//! whenever something may have changed, and learns what it waits for next.
+//!
+//! It leaves out a fair share: a client that sends without pause is served without pause, and
+//! the others wait. A client that takes any byte of its answer in time keeps its connection.
+
+use ch01_blocking::small::deadline::TIME;
+use ch01_blocking::small::{MAX_OUTPUT, Parsed, Response, parse, respond};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+// ANCHOR_END: head
+// ANCHOR: connection
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    socket: TcpStream,
+    /// Bytes of requests that have no answer yet.
+    inbox: Vec<u8>,
+    /// Answers, and how many of their bytes have been sent.
+    outbox: Vec<u8>,
+    sent: usize,
+    state: State,
+    /// When the client's time for its next request, or for the next part of an answer, ends.
+    deadline: Instant,
+}
+
+/// Where in its life a connection is.
+#[derive(Debug)]
+enum State {
+    /// Requests are read and answered.
+    Open,
+    /// The answer to the first request in the inbox is held back until this time.
+    Sleeping(Instant),
+    /// The last answer is being sent.
+    Closing,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Bytes from the client, until [`Connection::due`].
+    Read,
+    /// Room for bytes to the client, until [`Connection::due`].
+    Write,
+    /// The time [`Connection::due`], whatever the client does.
+    Time,
+}
+
+// ANCHOR_END: connection
+// ANCHOR: new
+impl Connection {
+    /// Makes a socket non-blocking, and waits for its first request.
+    ///
+    /// # Errors
+    ///
+    /// Those of fcntl(2) and setsockopt(2).
+    pub fn new(socket: TcpStream, now: Instant) -> io::Result<Connection> {
+        socket.set_nonblocking(true)?;
+        socket.set_nodelay(true)?;
+        let (inbox, outbox, state) = (Vec::new(), Vec::new(), State::Open);
+        Ok(Connection { socket, inbox, outbox, sent: 0, state, deadline: now + TIME })
+    }
+
+    /// Returns when the connection must be driven even if nothing arrives.
+    pub fn due(&self) -> Instant {
+        match self.state {
+            State::Sleeping(until) => until,
+            State::Open | State::Closing => self.deadline,
+        }
+    }
+
+    /// Ends the connection after the requests that have arrived: each further read returns 0,
+    /// as if the client had finished.
+    pub fn hang_up(&self) {
+        let _ = self.socket.shutdown(Shutdown::Read);
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+// ANCHOR_END: new
+// ANCHOR: drive
+impl Connection {
+    /// Does everything that is possible without waiting. Returns what the connection waits
+    /// for, or `None` when it has ended.
+    pub fn drive(&mut self, now: Instant) -> Option<Wait> {
+        // An error is the client's or the network's, and ends this connection only.
+        self.advance(now).unwrap_or(None)
+    }
+
+    fn advance(&mut self, now: Instant) -> io::Result<Option<Wait>> {
+        loop {
+            if !self.send(now)? {
+                return Ok((now < self.deadline).then_some(Wait::Write));
+            }
+            match self.state {
+                State::Closing => return Ok(None),
+                State::Sleeping(until) if now < until => return Ok(Some(Wait::Time)),
+                State::Sleeping(_) | State::Open => {}
+            }
+            if !self.answer(now) {
+                match self.read() {
+                    Ok(true) => continue,
+                    Ok(false) if self.inbox.is_empty() => return Ok(None),
+                    Ok(false) => self.refuse(400, "the request has no end"),
+                    Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                        return Err(error);
+                    }
+                    Err(_) if now < self.deadline => return Ok(Some(Wait::Read)),
+                    Err(_) if self.inbox.is_empty() => return Ok(None),
+                    Err(_) => self.refuse(408, "the request took too long"),
+                }
+            }
+            self.deadline = now + TIME; // for the answer, and then for the next request
+        }
+    }
+
+    // ANCHOR_END: drive
+    // ANCHOR: send
+    /// Sends what the socket has room for. Returns whether that was everything.
+    fn send(&mut self, now: Instant) -> io::Result<bool> {
+        while self.sent < self.outbox.len() {
+            match self.socket.write(&self.outbox[self.sent..]) {
+                Ok(n) => self.sent += n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            self.deadline = now + TIME;
+        }
+        self.outbox.clear();
+        self.sent = 0;
+        Ok(true)
+    }
+
+    /// Reads once. Returns whether there was something, or the client has finished.
+    fn read(&mut self) -> io::Result<bool> {
+        let mut buffer = [0; 4 * 1024];
+        loop {
+            match self.socket.read(&mut buffer) {
+                Ok(n) => {
+                    self.inbox.extend_from_slice(&buffer[..n]);
+                    return Ok(n > 0);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    // ANCHOR_END: send
+    // ANCHOR: answer
+    /// Answers complete requests until one has to wait, or there is enough to send. Returns
+    /// whether anything has changed.
+    fn answer(&mut self, now: Instant) -> bool {
+        let mut used = 0;
+        while self.outbox.len() < MAX_OUTPUT {
+            match parse(&self.inbox[used..]) {
+                Parsed::Complete(request, length) => {
+                    let (response, is_open) = (respond(&request), self.is_open());
+                    if is_open && !response.delay.is_zero() {
+                        // What is ready is sent before the delay begins.
+                        if self.outbox.is_empty() {
+                            self.state = State::Sleeping(now + response.delay);
+                        }
+                        break;
+                    }
+                    used += length;
+                    let keep_alive = request.keep_alive;
+                    response.write(&mut self.outbox, request.is_head(), keep_alive);
+                    self.state = if keep_alive { State::Open } else { State::Closing };
+                    if !keep_alive {
+                        break;
+                    }
+                }
+                Parsed::Partial => break,
+                Parsed::Refused(status, why) => {
+                    self.inbox.drain(..used);
+                    self.refuse(status, why);
+                    return true;
+                }
+            }
+        }
+        self.inbox.drain(..used);
+        used > 0 || !self.is_open()
+    }
+
+    /// Queues a refusal, the connection's last answer.
+    fn refuse(&mut self, status: u16, why: &str) {
+        let is_head = self.inbox.starts_with(b"HEAD ");
+        Response::error(status, why).write(&mut self.outbox, is_head, false);
+        self.state = State::Closing;
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+}
+// ANCHOR_END: answer
