@@ -1,4 +1,5 @@
-//! One connection from accept to close, as a thread or a process of its own serves it.
+//! One connection from accept to close, served by a thread or process that does nothing
+//! else in the meantime.
 
 use crate::app::site::Site;
 use crate::deadlines::Timeouts;
@@ -18,8 +19,8 @@ pub fn handle_connection(
     site: &Site,
     timeouts: &Timeouts,
 ) {
-    // A panic of a route is caught in `Site::respond`. Any other is that of the destructor
-    // of an answer's body, or a bug of this server, and costs this one connection.
+    // A panic of a route is caught in `Site::respond`. Any other panic is a bug of this
+    // server, and costs this one connection.
     match unwind::catch(|| serve_or_reject(guard, admission, site, timeouts)) {
         Ok(Ok(())) => trace!("close", "done"),
         Ok(Err(error)) if error.kind() == ErrorKind::TimedOut => {
@@ -61,10 +62,10 @@ fn serve_or_reject(
         After::Linger => {
             stream.shutdown_write()?;
             // Closing with unread bytes would send a reset, which could destroy the answer.
-            // So what has already arrived is read. What is still in flight may cause a
-            // reset: to linger would occupy a worker.
+            // So the bytes that have already arrived are read. Bytes still in flight may
+            // cause a reset; waiting for them would occupy a worker.
             trace!("read", "what has come, without waiting");
-            let _ = sys::read_now(&guard.entry.socket, inbox.space()); // its result changes nothing
+            let _ = sys::read_now(&guard.entry.socket, inbox.space()); // the connection is closed whatever the result
             Ok(())
         }
         After::Idle | After::Close => Ok(()),

@@ -1,4 +1,4 @@
-//! What a connection can wait for, and how long.
+//! The phases in which a connection waits for its client, and the deadline of each.
 //!
 //! A deadline covers a whole phase, not one read: a client that sends one byte per second
 //! must not extend its deadline with each.
@@ -8,25 +8,26 @@ use clap::Args;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// What a connection waits for. A connection spends nearly all of its time in one of these.
+/// A phase in which a connection waits. A connection spends nearly all of its time waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// The first byte of a request: where a keep-alive connection spends its time.
+    /// Waits for the first byte of a request, as a keep-alive connection does most of the
+    /// time.
     Idle,
-    /// The rest of a head.
+    /// Waits for the rest of a request's head.
     Head,
-    /// The rest of a request's content.
+    /// Waits for the rest of a request's content.
     Body {
         /// Bytes of content received so far.
         received: u64,
     },
-    /// The client to take what the server sends.
+    /// Waits until the client takes more of an answer.
     Write,
-    /// The client to close, after the last answer.
+    /// Waits until the client closes, after the last answer.
     Linger,
 }
 
-/// How long each [`Wait`] may last: the deadlines as command-line options, in seconds.
+/// The longest duration of each [`Wait`], as command-line options in seconds.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Deadlines (seconds)")]
 pub struct Timeouts {
@@ -39,16 +40,17 @@ pub struct Timeouts {
     /// For a request's content, from the end of its head
     #[arg(long = "body-timeout", value_name = "S", value_parser = parse::seconds, default_value = "60")]
     pub body: Duration,
-    /// Least bytes per second of content after the first --head-timeout; 0: any
+    /// Minimum rate of content in bytes per second, beyond an allowance of --head-timeout;
+    /// 0: no minimum
     #[arg(long = "body-rate", value_name = "BYTES", default_value_t = 1024)]
     pub body_rate: u64,
-    /// Within this time 16 KiB of the answer, or the rest of it, must be taken
+    /// For the client to take 16 KiB of an answer, or the rest of it
     #[arg(long = "write-timeout", value_name = "S", value_parser = parse::seconds, default_value = "30")]
     pub write: Duration,
-    /// For reading on after the last answer
+    /// For reading on after the last answer, until the client closes
     #[arg(long = "linger-timeout", value_name = "S", value_parser = parse::seconds, default_value = "2")]
     pub linger: Duration,
-    /// From SIGTERM to the end
+    /// From SIGTERM until the remaining connections are cut off
     #[arg(long = "drain-timeout", value_name = "S", value_parser = parse::seconds, default_value = "10")]
     pub drain: Duration,
 }
@@ -63,7 +65,8 @@ impl Timeouts {
         let within = match wait {
             Wait::Idle => self.idle,
             Wait::Head => self.head,
-            // Each byte received extends the time as the lowest allowed rate demands.
+            // Each byte received extends the deadline by the time that it takes at the
+            // minimum rate.
             Wait::Body { received } if self.body_rate > 0 => {
                 let earned =
                     Duration::from_millis(received.saturating_mul(1000) / self.body_rate);
@@ -85,21 +88,21 @@ pub fn later(from: Instant, time: Duration) -> Instant {
     from + time.min(LONGEST)
 }
 
-/// Checks within one write deadline of whether the client takes what it is sent. A client
-/// that stops between two checks is closed one write deadline after the second: at most a
-/// sixteenth late. (At first its kernel takes more until its buffer is full, so the first
-/// check finds progress.)
+/// Number of checks, within one write deadline, whether the client takes the bytes sent to
+/// it. A client that stops between two checks is closed one write deadline after the second
+/// of them: at most a sixteenth late. (At first the client's kernel takes bytes until its
+/// buffer is full, so the first check finds progress.)
 const CHECKS: u32 = 16;
 
 impl Timeouts {
-    /// Returns the time between two checks of a client that does not take what it is sent:
-    /// see [`Progress`].
-    pub fn look(&self) -> Duration {
+    /// Returns the interval at which a blocked write is checked for progress: see
+    /// [`Progress`].
+    pub fn check_interval(&self) -> Duration {
         self.write / CHECKS
     }
 }
 
-/// Measures whether a client takes what it is sent.
+/// Measures whether a client takes the bytes that are sent to it.
 ///
 /// A successful write proves little, because the kernel buffers much that the client has
 /// not taken. A write that blocks proves little either, because a writer is woken only when
@@ -110,15 +113,16 @@ impl Timeouts {
 /// there is a good deal of it.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// The number of unacknowledged bytes to fall below, and the checks since it was set.
+    /// The number of unacknowledged bytes that progress is measured from, and the checks
+    /// made since that number was set. `None` while no write blocks.
     mark: Option<(usize, u32)>,
     /// Bytes written since the last check.
     wrote: usize,
 }
 
 impl Progress {
-    /// Starts the clock, unless it is running: a write blocks, and `unacked_bytes` are not
-    /// acknowledged.
+    /// Starts measuring because a write blocks, unless the measurement runs already.
+    /// `unacked_bytes` returns the number of bytes that the client has not acknowledged.
     pub fn begin(&mut self, unacked_bytes: impl FnOnce() -> usize) {
         if self.mark.is_none() {
             *self = Progress { mark: Some((unacked_bytes(), 0)), wrote: 0 };
@@ -130,8 +134,8 @@ impl Progress {
         self.wrote += bytes;
     }
 
-    /// Checks the client, which has not acknowledged `unacked_bytes`. Returns `false` if it
-    /// has taken fewer than [`WRITE_STEP`] bytes during a whole write deadline.
+    /// Returns `false` if the client, which has not acknowledged `unacked_bytes` bytes, has
+    /// taken fewer than [`WRITE_STEP`] bytes during a whole write deadline.
     pub fn is_enough(&mut self, unacked_bytes: usize) -> bool {
         let wrote = std::mem::take(&mut self.wrote);
         match &mut self.mark {
@@ -148,14 +152,14 @@ impl Progress {
     }
 }
 
-/// Returns a time in whole milliseconds, as most mechanisms take it. It is rounded up:
-/// otherwise the last millisecond would be spent polling again and again.
+/// Converts a time to whole milliseconds, the unit of poll(2) and most other mechanisms.
+/// Rounds up: otherwise the last millisecond would be spent polling again and again.
 pub fn milliseconds(time: Duration) -> u64 {
     let rest = time.subsec_nanos().div_ceil(1_000_000);
     time.as_secs().saturating_mul(1000).saturating_add(rest.into())
 }
 
-/// Describes a wait and its limit in words, for the trace; no limit if it is zero.
+/// Formats a wait and its limit for the trace; a limit of zero is left out.
 #[derive(Debug)]
 pub struct Describe(pub Wait, pub Duration);
 

@@ -1,5 +1,5 @@
-//! `fork`: a process for each client, as the first Unix servers did it. No other server
-//! isolates its clients as well.
+//! `fork`: one process per client, as in the first Unix servers. No other server of the
+//! book isolates its clients as well.
 //!
 //! The parent accepts, forks, and reaps its children. It answers a client only to reject it.
 
@@ -17,7 +17,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 // ANCHOR: run
-/// Serves until `stop`.
+/// Serves clients until `stop` is requested.
 ///
 /// # Errors
 ///
@@ -29,7 +29,7 @@ pub fn run(
     options: &Options,
     stop: &Stop,
 ) -> io::Result<()> {
-    sys::require_single_thread()?; // report it now, not at the first fork
+    sys::require_single_thread()?; // report the error now, not at the first fork
     let timeouts = options.timeouts();
     let (mut children, mut rejected) = (Children::new()?, 0);
     listener.ready()?;
@@ -42,7 +42,7 @@ pub fn run(
                     on_child_exit(number, site);
                 });
                 if children.count() == 0 {
-                    // A child that was killed has returned nothing to the budget.
+                    // A child that was killed did not return the bytes it had claimed.
                     site.limits.buffered.refill();
                 }
                 continue;
@@ -67,7 +67,7 @@ pub fn run(
                 drop(listener);
                 run_child(client, admission, site, &timeouts);
             }
-            // No further process for now; existing ones continue.
+            // The system creates no further process for now; existing children continue.
             Err(error) => {
                 trace!("fork", "failed: {error}");
                 reject_at_once(client, site, &timeouts);

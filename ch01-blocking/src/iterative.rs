@@ -15,7 +15,7 @@ use std::os::fd::AsFd;
 use std::thread;
 
 // ANCHOR: run
-/// Serves until `stop`.
+/// Serves clients until `stop` is requested.
 ///
 /// # Errors
 ///
@@ -29,15 +29,15 @@ pub fn run(
 ) -> io::Result<()> {
     let (connections, timeouts) = (Connections::new(site), options.timeouts());
     thread::scope(|scope| {
-        // This thread will be blocked in a read when the stop is requested, so another one
-        // has to shut the connection down. That thread never serves.
+        // This thread will be blocked in a read when the stop is requested, so another
+        // thread has to shut the connection down. That other thread never serves.
         thread::Builder::new().spawn_scoped(scope, || {
             stop.wait();
             connections.drain(timeouts.drain);
         })?;
         let ready = listener.ready().inspect_err(|_| stop.request());
         while let Accept::Client(client) = listener.accept(stop.as_fd(), None) {
-            // Other connections can only be those of other processes: see chapter 2.
+            // Other open connections can only belong to other processes: see chapter 2.
             let others = site.stats.connection_opened();
             let admission =
                 Admission::decide(others, usize::MAX, options.max_connections);

@@ -20,7 +20,7 @@
 //! The three servers differ in one file each: [`iterative`], [`fork`], [`thread`].
 //! Everything that waits is in [`serve()`] and its [`stream`], with the [`deadlines`].
 //! Everything that decides is in [`http`] and [`app`] and never waits; later chapters drive
-//! the same decisions in other ways. [`server`] holds what surrounds a connection.
+//! the same decisions in other ways. [`server`] holds the parts around a connection.
 //!
 //! Before these come the small servers, which share nothing with them: `src/bin/small-*.rs`,
 //! and [`small`].

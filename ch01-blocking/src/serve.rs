@@ -1,9 +1,9 @@
 //! The core of a blocking server: one connection, one request after another.
 //!
 //! [`serve`] contains nothing but waits. [`Inbox::next`] decides what the bytes mean,
-//! [`Site::respond`] what to answer, [`Outbox::push`] how the answer looks; none of them ever
-//! waits. Chapter 3's state machine and chapter 6's `async fn` drive the same three, so the
-//! three versions can be compared line by line.
+//! [`Site::respond`] what to answer, [`Outbox::push`] how the answer is written; none of
+//! them ever waits. Chapter 3's state machine and chapter 6's `async fn` drive the same
+//! three, so the three versions can be compared line by line.
 
 use crate::app::site::Site;
 use crate::deadlines::Wait;
@@ -13,7 +13,7 @@ use crate::stream::Stream;
 use std::io::{self, ErrorKind};
 use std::time::SystemTime;
 
-/// What happens to a connection after [`serve`] returns.
+/// The state of a connection when [`serve`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// Every request is answered and nothing is buffered: the connection stays open, and its
@@ -26,7 +26,7 @@ pub enum After {
 }
 
 // ANCHOR: serve
-/// Serves requests until the buffer holds none, and waits for whatever that needs.
+/// Reads and answers requests until none is buffered, and waits for the client as needed.
 ///
 /// A client's misbehavior leads to a refusal or a close, never to an error.
 ///
@@ -69,7 +69,7 @@ pub fn serve(
                     if outbox.is_full() {
                         outbox.flush(stream)?;
                     }
-                    stream.deadline(Wait::Idle); // the next request has its own time
+                    stream.deadline(Wait::Idle); // the next request has its own deadline
                 }
                 Parsed::Partial { wants_continue } => {
                     if wants_continue {
@@ -93,7 +93,7 @@ pub fn serve(
 // ANCHOR_END: serve
 
 /// Handles a deadline that has passed: closes without an answer between requests, and
-/// answers 408 within one.
+/// answers 408 in the middle of a request.
 fn too_late(
     stream: &mut impl Stream,
     site: &Site,
@@ -102,7 +102,7 @@ fn too_late(
 ) -> io::Result<After> {
     site.stats.timeouts.add();
     let Some(why) = inbox.too_late() else { return Ok(After::Close) };
-    // A client that does not read either has been counted already.
+    // If the client does not read this answer either, its timeout has been counted already.
     refuse(why, stream, site, outbox).or(Ok(After::Close))
 }
 
@@ -129,7 +129,7 @@ pub fn push_error(why: HttpError, site: &Site, outbox: &mut Outbox) {
     outbox.push_error(why, &SystemTime::now);
 }
 
-/// At most this many bytes are read and dropped after the last answer.
+/// Maximum number of bytes read and dropped after the last answer.
 pub const LINGER_BYTES: usize = 8 << 20;
 
 // ANCHOR: linger

@@ -1,4 +1,4 @@
-//! A connection as `serve` sees it: everything that can wait.
+//! A connection as `serve` sees it: the operations that can wait.
 //!
 //! [`Transport`] moves bytes; later chapters use it without waiting. [`Stream`] adds the
 //! waits, and chapter 1's [`serve`](crate::serve()) is written against it. Here
@@ -26,11 +26,12 @@ use std::time::{Duration, Instant};
 /// Moves the bytes of one connection. A call that cannot make progress blocks or fails
 /// with [`ErrorKind::WouldBlock`], depending on the socket's mode.
 pub trait Transport: Write {
-    /// Receives into the buffer. Returns the number of bytes; 0 means end of file.
+    /// Receives bytes into `inbox`. Returns their number; 0 means end of file.
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize>;
 
-    /// Sends a part of a file, without a copy through user space where the system can.
-    /// Returns the number of bytes sent; 0 means that the file ends before `at`.
+    /// Sends at most `len` bytes of a file from offset `at`, without a copy through user
+    /// space where the system supports that. Returns the number of bytes sent; 0 means that
+    /// the file ends before `at`.
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize>;
 
     /// Shuts down the sending side: the client reads an end of file after what was sent.
@@ -40,8 +41,8 @@ pub trait Transport: Write {
     fn unacked_bytes(&self) -> usize;
 
     /// Waits for the next piece of a streamed body, and appends it to `_content`; an empty
-    /// piece means the end. Only chapter 6 can wait for two at once, the client and the
-    /// source. Other servers end such an answer after its head.
+    /// piece means the end. Only chapter 6 can wait for the client and the source at once.
+    /// Other servers close the connection after the answer's head.
     fn more(
         &mut self,
         _source: &mut dyn BodyStream,
@@ -51,14 +52,14 @@ pub trait Transport: Write {
     }
 }
 
-/// A connection whose calls may all wait. A call that has waited too long fails with
-/// [`ErrorKind::TimedOut`].
+/// A connection whose operations may all wait. An operation that has waited too long fails
+/// with [`ErrorKind::TimedOut`].
 pub trait Stream: Transport {
     /// Sets what the next [`fill`](Transport::fill) waits for. The clock starts when the
     /// kind of wait changes, and keeps running while it stays the same.
     fn deadline(&mut self, wait: Wait);
 
-    /// Waits for `time`, for `/sleep`.
+    /// Waits for `time`, before a delayed answer is sent (`/sleep`).
     fn sleep(&mut self, time: Duration) -> io::Result<()>;
 }
 
@@ -66,9 +67,9 @@ pub trait Stream: Transport {
 
 /// A stream that blocks its thread, over a blocking socket.
 ///
-/// The kernel keeps the deadlines, by SO_RCVTIMEO and SO_SNDTIMEO (socket(7)). They apply
-/// to one call, so within a phase of several reads the remaining time is set before each:
-/// one more system call, but only for a client that sends in pieces. A request that
+/// The kernel enforces the deadlines, by SO_RCVTIMEO and SO_SNDTIMEO (socket(7)). They
+/// apply to one call, so within a phase of several reads the remaining time is set before
+/// each: one more system call, but only for a client that sends in pieces. A request that
 /// arrives in one piece costs one read and one write.
 #[derive(Debug)]
 pub struct Blocking<'a> {
@@ -76,9 +77,9 @@ pub struct Blocking<'a> {
     timeouts: &'a Timeouts,
     wait: Wait,
     began: Instant,
-    /// The SO_RCVTIMEO that is set at present.
+    /// The socket's current SO_RCVTIMEO.
     receive_within: Duration,
-    /// Whether the client takes what it is sent.
+    /// Measures whether the client takes the bytes sent to it.
     progress: Progress,
 }
 
@@ -93,7 +94,7 @@ impl<'a> Blocking<'a> {
         timeouts: &'a Timeouts,
     ) -> io::Result<Blocking<'a>> {
         guard.entry.socket.set_read_timeout(Some(timeouts.idle))?;
-        guard.entry.socket.set_write_timeout(Some(timeouts.look()))?;
+        guard.entry.socket.set_write_timeout(Some(timeouts.check_interval()))?;
         Ok(Blocking {
             guard,
             timeouts,
@@ -114,7 +115,8 @@ impl<'a> Blocking<'a> {
                 .due(wait, self.began)
                 .saturating_duration_since(Instant::now()),
         };
-        // The signal to stop may have changed it: see `sys::run_connection_child`.
+        // The handler of the stop signal may have changed the socket's timeout: see
+        // `sys::run_connection_child`.
         if !within.is_zero()
             && (within != self.receive_within || self.guard.connections.is_draining())
         {
@@ -129,17 +131,17 @@ impl<'a> Blocking<'a> {
         ErrorKind::TimedOut.into()
     }
 
-    /// Writes at most `most` bytes. Blocks until the kernel has accepted some, or until the
-    /// write deadline.
+    /// Writes at most `most` bytes with `write`, and returns their number. Blocks until the
+    /// kernel has accepted at least one byte, or until the write deadline.
     fn write_with(
         &mut self,
         most: usize,
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            // A long write may block, and costs so much that this call does not matter. For a
-            // short one that blocks, the first check starts the clock, so its deadline is
-            // one check late.
+            // A long write may block, and costs so much that asking for the unacknowledged
+            // bytes does not matter. For a short write that blocks, the first check starts
+            // the clock, so its deadline is one check late.
             if most > WRITE_STEP {
                 let socket = self.guard.entry.socket.as_fd();
                 self.progress.begin(|| sys::unacked_bytes(socket));
@@ -159,8 +161,8 @@ impl<'a> Blocking<'a> {
     /// Returns the number of bytes written, or `TimedOut` if the client has taken too little
     /// for a whole write deadline.
     ///
-    /// A blocking write that falls short was ended by SO_SNDTIMEO, which is set to the time
-    /// between two checks. Only then is [`Progress`] consulted.
+    /// A blocking write of fewer than `of` bytes was ended by SO_SNDTIMEO, which is set to
+    /// the time between two checks. Only then is [`Progress`] consulted.
     fn written(
         &mut self,
         wrote: io::Result<usize>,
@@ -174,7 +176,7 @@ impl<'a> Blocking<'a> {
         if wrote > 0 {
             trace!("write", "{wrote} bytes");
         }
-        if wrote == of || began.elapsed() < self.timeouts.look() {
+        if wrote == of || began.elapsed() < self.timeouts.check_interval() {
             self.progress = Progress::default();
             return Ok(wrote);
         }
@@ -191,10 +193,11 @@ impl<'a> Blocking<'a> {
 impl Transport for Blocking<'_> {
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         loop {
-            let within = self.arm_read_timeout()?; // before `idle` is set: a signal may change it then
+            let within = self.arm_read_timeout()?; // before `idle` is set: then the signal handler may change the timeout
             let (entry, idle) = (&self.guard.entry, self.wait == Wait::Idle);
             // First set `idle`, then check whether the server stops; `Connections::drain`
-            // does it in the other order. So one of the two sees the other.
+            // does the two in the other order. So at least one of the two threads sees the
+            // other.
             entry.idle.store(idle, SeqCst);
             if idle && self.guard.connections.is_draining() {
                 entry.idle.store(false, SeqCst);
@@ -202,8 +205,9 @@ impl Transport for Blocking<'_> {
                     return Ok(0); // as if the client had closed
                 }
             }
-            // A deadline that has passed while this process was stopped, or had no processor,
-            // is not the client's fault: what has arrived meanwhile is read, without waiting.
+            // A deadline that has passed while this process was stopped, or had no
+            // processor, is not the client's fault: bytes that have arrived meanwhile are
+            // read, without waiting.
             let received = if within.is_zero() {
                 sys::read_now(&entry.socket, inbox.space())
             } else {
@@ -212,14 +216,14 @@ impl Transport for Blocking<'_> {
             };
             entry.idle.store(false, SeqCst);
             match received {
-                // The server shut the socket down in the middle of a request. The client did
-                // not cut it off, so 400 would be false; without an answer it may retry
-                // (RFC 9112 section 9.3.1).
+                // The server shut the socket down in the middle of a request. The client
+                // did not cut the request off, so 400 would be wrong; a client without an
+                // answer may retry (RFC 9112 section 9.3.1).
                 Ok(0) if !idle && entry.closed_by_server.load(SeqCst) => {
                     return Err(ErrorKind::ConnectionAborted.into());
                 }
                 Ok(n) => {
-                    entry.count(n); // after `idle`: see `Entry`
+                    entry.count(n); // after `idle` is cleared: see `Entry`
                     trace!(
                         "read",
                         "{}",

@@ -12,12 +12,12 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread;
 
-/// Address space of a thread's stack, in bytes. Memory is used only for pages that are
-/// touched.
+/// The size of a thread's stack, in bytes of address space. Only pages that are touched
+/// take memory.
 pub const STACK: usize = 256 * 1024;
 
 // ANCHOR: run
-/// Serves until `stop`.
+/// Serves clients until `stop` is requested.
 ///
 /// # Errors
 ///
@@ -48,7 +48,7 @@ pub fn run(
                     handle_connection(&theirs, theirs.admission, site, timeouts);
                     site.stats.connection_closed();
                 });
-            // No further thread for now; existing ones continue.
+            // The system creates no further thread for now; existing threads continue.
             if let Err(error) = spawned {
                 trace!("thread", "cannot be created: {error}");
                 handle_connection(&guard, Admission::RejectedAtOnce, site, timeouts);

@@ -1,21 +1,20 @@
 //! Chapter 2: what if workers are made once?
 //!
 //! ```text
-//!   pool                                      prefork
+//!   pool                                   prefork
 //!
-//!   listener.accept                           the parent makes children, replaces those
-//!        │                                    that die, and tells all of them to stop
+//!   listener.accept                        the parent creates the children, replaces any
+//!        │                                 that dies, and signals all of them to stop
 //!        ▼
-//!      Queue ── full? ──► wait, or 503          child       child       child
-//!        │                                        │           │           │
-//!   ┌────┴────┬─────────┐                      accept      accept      accept
-//!   ▼         ▼         ▼                         │           │           │
-//!   worker    worker    worker                    ▼           ▼           ▼
-//!   │         │         │                       handle_connection      handle_connection      handle_connection
-//!   handle_connection    handle_connection    handle_connection                    │           │           │
-//!   └─────────┴────┬────┘                         └───────────┴─────┬─────┘
-//!                  ▼                                                ▼
-//!                      serve, again and again: chapter 1's, unchanged
+//!      Queue ── full? ──► wait, or 503       child       child       child
+//!        │                                     │           │           │
+//!   ┌────┴────┬─────────┐                   accept      accept      accept
+//!   ▼         ▼         ▼                      │           │           │
+//!   worker    worker    worker                 │           │           │
+//!   └─────────┼─────────┘                      └───────────┼───────────┘
+//!             ▼                                            ▼
+//!     handle_connection                            handle_connection
+//!             └─────── chapter 1's serve, unchanged ───────┘
 //! ```
 //!
 //! Threads ([`pool`]) share one acceptor and one [`queue`]. Processes ([`prefork`]) share

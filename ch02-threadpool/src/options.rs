@@ -1,9 +1,9 @@
-//! Options of a server that has more than the common ones.
+//! Options of a server that has some besides the common ones.
 
 use ch01_blocking::Options;
 use clap::Args;
 
-/// The common options and a server's own.
+/// The common options, and those that only one server has.
 #[derive(Args, Clone, Debug)]
 #[group(skip)] // its name would be that of the common options
 pub struct With<Own: Args> {

@@ -30,17 +30,17 @@ pub struct ServerArgs {
     when_busy: WhenBusy,
 }
 
-/// What happens to a client when no thread is free and the queue is full.
+/// The treatment of a client when no thread is free and the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum WhenBusy {
-    /// It waits in the kernel's backlog, not accepted
+    /// Leave the client in the kernel's backlog, not accepted
     Wait,
-    /// It is answered 503 at once
+    /// Accept the client, and answer 503 at once
     Refuse,
 }
 
 // ANCHOR: run
-/// Serves until `stop`.
+/// Serves clients until `stop` is requested.
 ///
 /// # Errors
 ///
@@ -70,7 +70,8 @@ pub fn run(
                 return Err(too_many(worker.into(), own.threads.into(), &error));
             }
         }
-        // A thread that waits for room in the queue does not notice the stop, so another does.
+        // This thread may wait for room in the queue and not notice the stop, so another
+        // thread waits for the stop.
         spawn(scope, || {
             stop.wait();
             queue.end();
@@ -110,10 +111,10 @@ fn spawn<'scope, 'env>(
     thread::Builder::new().stack_size(STACK).spawn_scoped(scope, main).map(drop)
 }
 
-/// Returns the error that a server has fewer threads than requested. To go on with fewer would
-/// hide the problem until the load is high.
+/// Returns the error for a server whose thread number `made` of `wanted` cannot be created.
+/// Continuing with fewer threads would hide the problem until the load is high.
 pub fn too_many(made: usize, wanted: usize, error: &io::Error) -> io::Error {
     io::Error::other(format!(
-        "thread {made} of {wanted} cannot be made ({error}); ask for fewer with --threads"
+        "thread {made} of {wanted} cannot be created ({error}); ask for fewer with --threads"
     ))
 }

@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 /// A child that exits sooner than this has failed, and is not replaced at once.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
-/// The pause before a failed child is replaced; each further failure doubles it,
+/// The first pause before a failed child is replaced; each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// up to this.
+/// The longest pause before a failed child is replaced.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// The options of `prefork`.
@@ -35,7 +35,7 @@ pub struct ServerArgs {
 }
 
 // ANCHOR: run
-/// Serves until `stop`.
+/// Serves clients until `stop` is requested.
 ///
 /// # Errors
 ///
@@ -54,7 +54,8 @@ pub fn run(
         own.processes,
         stop,
         |_, listeners, parent| {
-            // A pipe of its own: the parent's would stop all processes.
+            // Each child has its own stop pipe: a byte in the parent's would stop all
+            // processes.
             let stop = Stop::on(&[Signal::SIGTERM])?;
             let mut own = Listener::reported(listeners, parent);
             let Some(listener) = own.pop() else { return Ok(()) };
@@ -66,8 +67,9 @@ pub fn run(
 // ANCHOR_END: run
 
 // ANCHOR: supervise
-/// Keeps `processes` child processes running until `stop`. Each calls `worker_main` with its
-/// number, from 1, the listeners, and the pipe for the reports of [`Listener::reported`].
+/// Keeps `processes` child processes running until `stop` is requested. Each child calls
+/// `worker_main` with its number, counted from 1, the listeners, and the pipe for the
+/// reports of [`Listener::reported`].
 ///
 /// # Errors
 ///
@@ -122,7 +124,7 @@ pub fn supervise(
             site.reclaim(slot.usage);
             empty_slots.push(slot.emptied(Exit(status).to_string()));
         });
-        // After reaping: a child reports before it exits.
+        // The reports are read after reaping, because a child reports before it exits.
         for report in reports.take() {
             match report.as_str() {
                 "" if starting > 0 => {
@@ -146,8 +148,8 @@ pub fn supervise(
 }
 // ANCHOR_END: supervise
 
-/// Reports a child's error to its parent. At most PIPE_BUF bytes are written in one piece, so
-/// that the lines of several children do not mix (pipe(7)).
+/// Reports a child's error to its parent. At most PIPE_BUF bytes are written, which the
+/// kernel keeps together, so that the lines of several children do not mix (pipe(7)).
 fn report_error(parent: &OwnedFd, why: &str) {
     let mut line: Vec<u8> = why.bytes().filter(|byte| *byte != b'\n').collect();
     line.truncate(4095);
@@ -160,7 +162,7 @@ fn report_error(parent: &OwnedFd, why: &str) {
 struct Reports {
     read: OwnedFd,
     write: OwnedFd,
-    /// An incomplete line.
+    /// The beginning of a line whose end has not arrived.
     unread: Vec<u8>,
 }
 
@@ -182,16 +184,16 @@ impl Reports {
     }
 }
 
-/// The slot of one worker process.
+/// The slot of one worker process; a worker that exits is replaced in the same slot.
 struct WorkerSlot {
     number: u16,
-    /// What the worker holds.
+    /// The resources that the worker holds.
     usage: &'static Usage,
-    /// When the worker was created or exited.
+    /// The time at which the worker was created or exited.
     since: Instant,
-    /// How long the slot stays empty.
+    /// The time for which the slot stays empty.
     pause: Duration,
-    /// Why the slot is empty.
+    /// The reason why the slot is empty.
     why: String,
 }
 
@@ -222,7 +224,7 @@ impl WorkerSlot {
     }
     // ANCHOR_END: backoff
 
-    /// Returns how long the slot must still stay empty.
+    /// Returns the remaining time for which the slot stays empty.
     fn wait(&self) -> Duration {
         self.pause.saturating_sub(self.since.elapsed())
     }
@@ -232,7 +234,7 @@ impl WorkerSlot {
     }
 }
 
-/// Describes how a child has exited.
+/// Formats the exit status of a child.
 struct Exit(WaitStatus);
 
 impl Display for Exit {
@@ -245,8 +247,8 @@ impl Display for Exit {
     }
 }
 
-/// Returns the error that a worker cannot serve. To go on with fewer would hide the problem
-/// until the load is high.
+/// Returns the error for worker `number` of `wanted`, which cannot serve. Continuing with
+/// fewer workers would hide the problem until the load is high.
 fn too_few(number: u16, wanted: u16, why: &dyn Display) -> String {
     format!(
         "process {number} of {wanted} cannot serve ({why}); ask for fewer with --processes"

@@ -23,7 +23,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub struct Queue<T> {
     state: Mutex<State<T>>,
-    /// Jobs that may be queued or running: one for each worker, and those that may wait.
+    /// Maximum number of jobs that are queued or running: one for each worker, and the jobs
+    /// that may wait.
     capacity: usize,
     /// Notified when a job is queued, and when the queue is closed.
     job: Condvar,
@@ -34,19 +35,19 @@ pub struct Queue<T> {
 #[derive(Debug)]
 struct State<T> {
     jobs: VecDeque<T>,
-    /// Jobs that are running.
+    /// Number of running jobs.
     running: usize,
-    /// Waits for room return `false`.
+    /// Whether [`Queue::end`] was called: waits for room return `false`.
     ending: bool,
-    /// No further job will be queued.
+    /// Whether [`Queue::close`] was called: no further job will be queued.
     closed: bool,
 }
 
 impl<T> Queue<T> {
     /// Returns a queue for `workers` workers, in which at most `waiting` jobs wait.
     ///
-    /// Additional workers do no harm, but a job that one of them could run counts as
-    /// waiting.
+    /// More than `workers` workers do no harm, but a job that one of them could run counts
+    /// as waiting.
     pub fn new(workers: usize, waiting: usize) -> Queue<T> {
         let state =
             State { jobs: VecDeque::new(), running: 0, ending: false, closed: false };
@@ -58,19 +59,20 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Returns whether a further job would find neither a free worker nor a place.
+    /// Returns whether a further job would find neither a free worker nor room to wait.
     pub fn is_full(&self) -> bool {
         !self.has_room(&self.lock())
     }
 
-    /// Returns whether a job can be queued. A job for which a worker is free needs no place.
+    /// Returns whether a further job can be queued. Each free worker makes room for one.
     fn has_room(&self, state: &State<T>) -> bool {
         state.jobs.len() + state.running < self.capacity
     }
 
     // ANCHOR: put
     /// Blocks until there is room for a job. Returns `false` if [`end`](Queue::end) was
-    /// called. Only a single thread that queues jobs can rely on the result.
+    /// called. The room is not reserved: the result is reliable only if a single thread
+    /// queues jobs.
     pub fn wait_for_room(&self) -> bool {
         let full = |state: &mut State<T>| !self.has_room(state) && !state.ending;
         let state = self.room.wait_while(self.lock(), full);

@@ -71,32 +71,32 @@ pub struct Connection<T> {
 }
 // ANCHOR_END: connection
 
-/// Why a connection is woken.
+/// The reason why a connection gets a turn.
 #[derive(Clone, Copy, Debug)]
 pub enum Wake {
-    /// The poller has reported its descriptor.
+    /// The poller has reported the connection's descriptor.
     Ready(Ready),
-    /// Its deadline has passed.
+    /// The connection's deadline has passed.
     Timeout,
-    /// Its last turn ended before it was done.
+    /// The connection's last turn ended before all its work was done.
     Again,
     /// The server is stopping: an idle connection closes.
     Stop,
 }
 
-/// What a connection wants after its turn.
+/// The next step of a connection after its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// To be woken when it is ready for this interest, or when the deadline passes.
+    /// Wait until the descriptor is ready for this interest, or the deadline passes.
     Wait(Interest, Instant),
-    /// To be woken when its client sends a request, or after the idle timeout. Until then it
-    /// owns no buffers.
+    /// Wait until the client sends a request, or the idle timeout passes. Until then the
+    /// connection owns no buffers.
     Idle,
-    /// The same as after its last turn: nothing has happened.
+    /// Wait as before this turn: nothing has happened.
     Unchanged,
-    /// Another turn, once every other ready connection has had one.
+    /// Have another turn, after every other ready connection has had one.
     Again,
-    /// To be closed.
+    /// Close the connection.
     Close,
 }
 
@@ -113,7 +113,7 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Returns a connection that the server has no room for. Its first turn sends 503; if
-    /// `lingers`, it then waits for the client to read the response and close.
+    /// `lingers`, the connection then waits for the client to read the response and close.
     pub fn rejected(transport: T, lingers: bool, shared: &mut LoopContext<'_>) -> Self {
         let mut work = shared.pool.take(shared.now);
         push_error(HttpError::BUSY, shared.site, &mut work.outbox);
@@ -185,8 +185,8 @@ impl<T: Transport> Connection<T> {
     }
     // ANCHOR_END: advance
 
-    /// Applies the reason of the turn. Returns what the connection needs next if the reason
-    /// alone determines it, `None` if the connection is to be driven.
+    /// Applies the reason for the turn. Returns the next step if the reason alone
+    /// determines it, or `None` if `drive` must run.
     fn apply(
         &mut self,
         wake: Wake,
@@ -217,7 +217,7 @@ impl<T: Transport> Connection<T> {
     }
 
     // ANCHOR: drive
-    /// Runs `serve` without its blocking calls. Compare the two side by side.
+    /// Runs chapter 1's `serve` without its blocking calls. Compare the two side by side.
     fn drive(
         &mut self,
         work: &mut Work,
@@ -238,7 +238,7 @@ impl<T: Transport> Connection<T> {
                         match response.delay {
                             None => self.answer(response, context, work, shared),
                             Some(time) => {
-                                let until = later(shared.look(), time);
+                                let until = later(shared.current_time(), time);
                                 work.later = Some((response, context, until));
                                 self.state = State::Send(Then::Sleep);
                             }
@@ -264,8 +264,9 @@ impl<T: Transport> Connection<T> {
                     work.progress = Progress::default();
                     self.state = match then {
                         Then::Receive => {
-                            // While it waited to write, input was not reported. At a stop
-                            // it tries a read: closing with unread input sends a reset.
+                            // While the connection waited to write, input was not reported.
+                            // At a stop it tries a read: closing with unread input sends a
+                            // reset.
                             self.readable |= shared.site.is_draining();
                             State::Receive
                         }
@@ -321,7 +322,7 @@ impl<T: Transport> Connection<T> {
     }
     // ANCHOR_END: fill
 
-    /// Queues a response, and continues with the next step.
+    /// Queues a response, and sets the state that follows.
     fn answer(
         &mut self,
         response: Response,
@@ -332,7 +333,7 @@ impl<T: Transport> Connection<T> {
         let last = response.is_last(context) || shared.site.is_draining();
         let context = ResponseContext { keep_alive: !last, ..context };
         work.outbox.push(response, context, &|| shared.date);
-        work.wait = Wait::Idle; // the next request has its own time
+        work.wait = Wait::Idle; // the next request has its own deadline
         self.state = match () {
             () if last => State::Send(Then::Linger),
             () if work.outbox.is_full() => State::Send(Then::Decide),

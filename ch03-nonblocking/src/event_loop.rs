@@ -1,7 +1,8 @@
 //! The event loop: one thread, all connections, and one call that blocks.
 //!
-//! The loop waits for descriptors to become ready, gives each ready connection a turn, and
-//! waits again. How readiness is found out is up to the mechanism: see [`Poller`].
+//! The loop waits for descriptors to become ready, gives each ready connection a turn (a
+//! call of [`Connection::advance`]), and waits again. The way to find out about readiness
+//! differs from mechanism to mechanism: see [`Poller`].
 
 mod accept;
 
@@ -25,7 +26,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// The tokens of descriptors that are not connections.
+/// The token of the listener. No connection has the index of this token and the two that
+/// follow.
 const LISTENER: Token = Token { index: u32::MAX, generation: 0 };
 const STOP: Token = Token { index: u32::MAX, generation: 1 };
 const SIBLINGS: Token = Token { index: u32::MAX, generation: 2 };
@@ -40,8 +42,8 @@ pub struct EventLoop<'a, P> {
     connections: Table<Entry>,
     timers: Timers,
     shared: LoopContext<'a>,
-    /// Connections whose last turn ended before they were done. The poller may not report
-    /// them again.
+    /// Connections whose last turn ended before all their work was done. The poller may not
+    /// report them again.
     run_queue: Vec<Token>,
     /// Whether the listener may have more clients, and may not be reported again.
     accept_again: bool,
@@ -49,17 +51,19 @@ pub struct EventLoop<'a, P> {
     idle: Vec<Token>,
     /// An eventfd(2) that wakes all loops that accept from the same socket.
     siblings: Option<BorrowedFd<'a>>,
-    /// When accepting resumes, after the process ran out of descriptors.
+    /// The time at which accepting resumes after the process ran out of descriptors; `None`
+    /// unless accepting pauses.
     paused: Option<Instant>,
-    /// The drain deadline, at which the remaining connections are cut off.
+    /// The drain deadline, at which the remaining connections are cut off; `None` until the
+    /// stop.
     stopping: Option<Instant>,
-    /// Connections that are only being rejected.
+    /// Number of open connections that are being rejected.
     rejected: usize,
     memory: FreeMemory,
     options: &'a Options,
 }
 
-/// A connection, and what the loop records about it.
+/// A connection, and the loop's records about it.
 #[derive(Debug)]
 struct Entry {
     connection: Connection<Socket>,
@@ -67,14 +71,14 @@ struct Entry {
     number: u32,
     /// The interest that is registered with the poller.
     interest: Interest,
-    /// Whether it is in the run queue.
+    /// Whether the connection is in the run queue.
     queued: bool,
-    /// Whether it counts toward `--max-connections`; a connection that is being rejected
+    /// Whether the connection counts toward `--max-connections`; one that is being rejected
     /// does not.
     served: bool,
 }
 
-/// Bytes of a connection's place in the table.
+/// The size of a connection's place in the table, in bytes.
 pub const PLACE: usize = Table::<Entry>::PLACE;
 
 // ANCHOR: run
@@ -143,7 +147,7 @@ impl<P: Poller> EventLoop<'_, P> {
         if self.idle.is_empty() {
             return;
         }
-        let due = later(self.shared.look(), self.shared.timeouts.idle);
+        let due = later(self.shared.current_time(), self.shared.timeouts.idle);
         let connections = &mut self.connections;
         let idle = self.idle.drain(..).filter(|&token| {
             connections.get_mut(token).is_some_and(|entry| entry.connection.is_idle())
@@ -154,7 +158,7 @@ impl<P: Poller> EventLoop<'_, P> {
 }
 
 impl<'a, P: Poller> EventLoop<'a, P> {
-    /// Returns a loop without connections.
+    /// Returns a loop without connections, which accepts from `listener`.
     ///
     /// # Errors
     ///
@@ -198,9 +202,9 @@ impl<'a, P: Poller> EventLoop<'a, P> {
 
     /// Returns a loop that accepts from the same socket as loops in other processes.
     ///
-    /// The kernel wakes one of them for a client. If that one has no descriptor left, the
-    /// client would wait although another process has many: so the loop then wakes all of
-    /// them by `siblings`, an eventfd(2).
+    /// The kernel wakes one of these loops for a client. If that loop's process has no
+    /// descriptor left, the client would wait although another process has many: so the
+    /// loop then wakes all of them by `siblings`, an eventfd(2).
     ///
     /// # Errors
     ///
@@ -210,8 +214,8 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         Ok(EventLoop { siblings: Some(siblings), ..self })
     }
 
-    /// Returns how long the poller may block: not at all if a connection wants another turn,
-    /// without limit (`None`) if there is no deadline.
+    /// Returns the longest time for which the poller may block: zero if a connection or the
+    /// listener needs another turn, `None` (no limit) if there is no deadline.
     fn timeout(&self) -> Option<Duration> {
         if self.accept_again || !self.run_queue.is_empty() {
             return Some(Duration::ZERO);
@@ -320,7 +324,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         drop(listener); // from now on the kernel refuses connections
         (self.accept_again, self.paused) = (false, None);
         let within = self.shared.timeouts.drain;
-        self.stopping = Some(later(self.shared.look(), within));
+        self.stopping = Some(later(self.shared.current_time(), within));
         self.shared.site.drain();
         trace::set_connection(0);
         trace!(

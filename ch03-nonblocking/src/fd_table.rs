@@ -1,4 +1,4 @@
-//! A table of the registered descriptors, for mechanisms where the kernel keeps none.
+//! A table of the registered descriptors, for mechanisms in which the kernel keeps none.
 //!
 //! ```
 //! use ch03_nonblocking::fd_table::FdTable;
@@ -27,7 +27,7 @@ pub struct FdTable {
 }
 
 impl FdTable {
-    /// Enters a descriptor, or changes its token and interest.
+    /// Adds a descriptor, or changes its token and interest.
     pub fn set(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) {
         let index = fd.as_raw_fd() as usize; // a borrowed descriptor is not negative
         if self.entries.len() <= index {
@@ -54,8 +54,8 @@ impl FdTable {
         self.entries.len() as RawFd
     }
 
-    /// Returns an event for each descriptor, as ready as its interest allows: what a
-    /// mechanism reports when it does not know which descriptors are ready.
+    /// Returns an event for each descriptor, with every readiness that its interest
+    /// includes: the events of a mechanism that does not know which descriptors are ready.
     pub fn maybe_ready(&self) -> impl Iterator<Item = Ready> {
         self.entries
             .iter()

@@ -15,9 +15,10 @@
 //!            └──── interest, deadline, another turn, or close
 //! ```
 //!
-//! The connection's decisions are chapter 1's, unchanged. New are the [`connection`] as a
-//! state machine, one trait for "which descriptors are ready?" ([`poller`]), and the
-//! [`event_loop`]. Chapters 4 and 5 add other pollers and nothing else.
+//! The connection's decisions are chapter 1's, unchanged. This chapter adds the
+//! [`connection`] as a state machine, one trait for "which descriptors are ready?"
+//! ([`poller`]), and the [`event_loop`]. Chapters 4 and 5 add other pollers and nothing
+//! else.
 //!
 //! Before these comes a small server, which shares nothing with them: `src/bin/small-spin.rs`,
 //! and the connections of [`small`].

@@ -31,7 +31,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 // ANCHOR: token
-/// Names the connection that an event is about: an index into a table, and a generation.
+/// The name of a connection in its events: an index into a table, and a generation.
 ///
 /// Indexes are reused, as descriptors are. An event may still be pending when its
 /// connection has been closed and the index given to another one. The generation tells
@@ -40,7 +40,7 @@ use std::time::Duration;
 pub struct Token {
     /// The index into the table.
     pub index: u32,
-    /// How many connections had this index before.
+    /// The number of connections that had this index before.
     pub generation: u32,
 }
 // ANCHOR_END: token
@@ -62,15 +62,15 @@ impl Token {
 pub struct Interest(u8);
 
 impl Interest {
-    /// None; a broken connection may be reported all the same.
+    /// No readiness; a broken connection may be reported all the same.
     pub const NONE: Interest = Interest(0);
-    /// There is something to read, or an end of file, or a connection to accept.
+    /// Readiness to read: bytes, an end of file, or a connection to accept.
     pub const READ: Interest = Interest(1);
-    /// There is room to write.
+    /// Readiness to write: there is room in the send buffer.
     pub const WRITE: Interest = Interest(2);
 
-    /// There is a connection to accept. Where several pollers wait for the same listener,
-    /// one of them is enough, and a mechanism that can do so wakes only one.
+    /// Readiness to accept a connection. If several pollers wait for the same listener, it
+    /// is enough to wake one of them, and a mechanism that can do so wakes only one.
     pub const ACCEPT: Interest = Interest(1 | 4);
 
     /// Returns whether the interest includes all of `other`.
@@ -87,7 +87,7 @@ impl BitOr for Interest {
     }
 }
 
-/// An event: what a descriptor is ready for.
+/// An event: the readiness of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ready {
     /// The token that the descriptor was registered with.
@@ -104,8 +104,8 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Returns an event with everything that a descriptor with this interest could be
-    /// ready for: what a mechanism reports that does not know better.
+    /// Returns an event with every readiness that this interest includes, for a mechanism
+    /// that does not know which of them there is.
     pub fn maybe(token: Token, interest: Interest) -> Ready {
         Ready {
             token,

@@ -10,8 +10,8 @@
 //!   of them when thousands of clients send something.
 //! - The queue is bounded (RLIMIT_SIGPENDING). When it is full, the kernel sends a plain
 //!   SIGIO, which names no descriptor: then every descriptor must be tried.
-//! - It reports what *happens*, never what *is*: what happened before the descriptor was
-//!   set up is never reported.
+//! - It reports *changes*, never the *state*: a change before the descriptor was set up is
+//!   never reported.
 //! - A signal may name a descriptor that was closed, and reused for another connection,
 //!   since the signal was queued. Even `broken` is only a hint here.
 
@@ -27,8 +27,8 @@ use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// At most this many signals are taken in one [`wait`](Poller::wait), before the
-/// connections that they name have their turn.
+/// Maximum number of signals taken in one [`wait`](Poller::wait), before the connections
+/// that they name have their turns.
 const MAX_EVENTS: usize = 512;
 
 // ANCHOR: sigio
@@ -61,7 +61,7 @@ impl Sigio {
         })
     }
 
-    /// Appends what a signal reports.
+    /// Appends the events that a signal stands for to `ready`.
     fn push_event(&self, event: SignalEvent, ready: &mut Vec<Ready>) {
         if event.signal == libc::SIGIO {
             trace::set_connection(0);
@@ -128,7 +128,7 @@ impl Poller for Sigio {
 }
 // ANCHOR_END: sigio
 
-/// Serves until `stop`.
+/// Serves until `stop` is requested and the connections are drained.
 pub fn run(
     listener: Listener,
     site: &Site,

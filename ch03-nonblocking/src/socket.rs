@@ -1,4 +1,5 @@
-//! The transport of a non-blocking connection, and the limit on what one turn may move.
+//! The transport of a non-blocking connection, and the limit on the bytes that it moves in
+//! one turn.
 
 use ch01_blocking::http::Inbox;
 use ch01_blocking::server::sys;
@@ -52,14 +53,16 @@ impl AsFd for Socket {
 }
 
 // ANCHOR: share
-/// The most bytes that a connection moves in one turn, before the loop serves the others.
+/// Maximum number of bytes that a connection moves in one turn, that is, before the loop
+/// serves the other connections.
 ///
 /// Without this limit, one client that reads as fast as the server writes would keep the
 /// loop to itself for a whole file of a gigabyte.
 pub const SHARE: usize = 256 * 1024;
 // ANCHOR_END: share
 
-/// How many bytes a connection may still move in this turn, and what it has moved.
+/// The number of bytes that a connection may still move in its turn, and a record of the
+/// bytes moved.
 #[derive(Debug)]
 pub struct Share {
     left: usize,
@@ -70,7 +73,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// Returns the share of a whole turn: `bytes`.
+    /// Returns the share of a turn that begins: `bytes` bytes.
     pub fn new(bytes: usize) -> Share {
         Share { left: bytes, wrote: 0, moved: false }
     }
@@ -80,7 +83,8 @@ impl Share {
         self.left == 0
     }
 
-    /// Calls `moves` with the number of bytes left, and subtracts the number that it moved.
+    /// Calls `moves` with the number of bytes left, subtracts the number that it moved, and
+    /// returns that number.
     ///
     /// # Errors
     ///
@@ -110,8 +114,8 @@ impl Share {
     }
 }
 
-/// A transport within a share: when the share is used up, reads and writes fail with
-/// [`ErrorKind::WouldBlock`].
+/// A transport whose reads and writes are limited to a [`Share`]: when it is used up, they
+/// fail with [`ErrorKind::WouldBlock`].
 #[derive(Debug)]
 pub struct Turn<'t, T>(pub &'t mut T, pub &'t mut Share);
 

@@ -1,7 +1,7 @@
 //! `spin`: try every descriptor, again and again.
 //!
 //! The simplest answer to "which descriptors are ready?" is not to know, and to try. Each
-//! might be ready, so each is reported, in every turn of the loop. The server never waits
+//! might be ready, so each is reported, in every round of the loop. The server never waits
 //! for one client, and the processor never rests.
 
 use crate::event_loop;
@@ -52,7 +52,7 @@ impl Poller for Spin {
 }
 // ANCHOR_END: spin
 
-/// Serves until `stop`.
+/// Serves until `stop` is requested and the connections are drained.
 pub fn run(
     listener: Listener,
     site: &Site,

@@ -21,14 +21,14 @@ struct Owner {
 }
 const F_OWNER_TID: libc::c_int = 0;
 
-/// What a queued signal says about a descriptor.
+/// The report of a queued signal about a descriptor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignalEvent {
     /// The signal's number.
     pub(crate) signal: libc::c_int,
-    /// The descriptor that it is about.
+    /// The descriptor that the signal is about.
     pub(crate) fd: RawFd,
-    /// What happened, as event bits of poll(2).
+    /// The event, as bits of poll(2).
     pub(crate) band: libc::c_short,
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn enable_signal(fd: BorrowedFd<'_>, signal: libc::c_int) -> io::Resu
 
 /// Undoes [`enable_signal`].
 pub(crate) fn disable_signal(fd: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: as above.
+    // SAFETY: F_SETFL takes flags.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })
 }
 

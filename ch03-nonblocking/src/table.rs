@@ -14,7 +14,8 @@
 
 use crate::poller::Token;
 
-/// Values at indices that are reused, each with a generation that tells its users apart.
+/// Values at indices that are reused. A generation tells the successive values at an index
+/// apart.
 #[derive(Debug)]
 pub struct Table<T> {
     places: Vec<Place<T>>,
@@ -29,7 +30,7 @@ struct Place<T> {
 }
 
 impl<T> Table<T> {
-    /// Bytes of a place, occupied or free.
+    /// The size of a place, occupied or free, in bytes.
     pub const PLACE: usize = size_of::<Place<T>>();
 
     /// Returns an empty table.
@@ -64,7 +65,8 @@ impl<T> Table<T> {
         place.value.as_mut().filter(|_| place.generation == token.generation)
     }
 
-    /// Removes and returns the value with this token, which becomes stale.
+    /// Removes and returns the value with this token, which becomes stale. Returns `None`
+    /// if the token is stale already.
     pub fn remove(&mut self, token: Token) -> Option<T> {
         let place = self.places.get_mut(token.index as usize)?;
         if place.generation != token.generation {
@@ -76,7 +78,8 @@ impl<T> Table<T> {
         Some(value)
     }
 
-    /// Returns the token of the value that has this index now.
+    /// Returns the token of the value that has this index now, or `None` if the place is
+    /// free.
     pub fn token(&self, index: u32) -> Option<Token> {
         let place = self.places.get(index as usize)?;
         place.value.as_ref().map(|_| Token { index, generation: place.generation })

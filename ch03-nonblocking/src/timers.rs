@@ -2,10 +2,10 @@
 //! however many there are.
 //!
 //! Think of a counter of milliseconds that has 64 instead of ten digits, and for each of
-//! its positions a dial with 64 slots. A deadline whose number differs from now in
-//! the last digit only lies on the first dial, in the slot of that digit. One that
-//! differs in the second digit lies on the second dial, and so on. When the time of a slot
-//! on a higher dial comes, its deadlines are distributed over the slots of lower dials.
+//! its positions a dial with 64 slots. A deadline that differs from the current time only
+//! in the last digit lies on the first dial, in the slot of that digit. One that differs in
+//! the second digit lies on the second dial, and so on. When the time of a slot on a higher
+//! dial comes, its deadlines are distributed over the slots of lower dials.
 //!
 //! ```text
 //!            now   …  7  3 12          the dials' slots, each a list
@@ -40,16 +40,17 @@
 use ch01_blocking::deadlines::milliseconds;
 use std::time::{Duration, Instant};
 
-/// Slots of a dial.
+/// Number of slots per dial.
 const SLOTS: usize = 64;
-/// Bits of a digit.
+/// Number of bits per digit.
 const BITS: u32 = SLOTS.ilog2();
-/// Digits of the largest number of milliseconds, so that every deadline has a slot.
+/// Number of dials: one for each digit of the largest number of milliseconds, so that every
+/// deadline has a slot.
 const DIALS: usize = u64::BITS.div_ceil(BITS) as usize;
-/// The end of a list; as a slot, that of an entry that is in no list.
+/// Marks the end of a list; as a slot number, an entry that is in no list.
 const NONE: u32 = u32::MAX;
 
-/// At most one deadline for each index.
+/// A set of deadlines, at most one for each index.
 #[derive(Debug)]
 pub struct Timers {
     start: Instant,

@@ -1,4 +1,4 @@
-//! The state of a connection that is not idle: its buffers, and what it waits for.
+//! The state of a connection that is not idle: its buffers, and the wait that it is in.
 //!
 //! An idle connection gives its [`Work`] back to the [`Pool`] of its loop, so that it owns
 //! almost no memory.
@@ -9,7 +9,7 @@ use ch01_blocking::deadlines::{Progress, Timeouts, Wait};
 use ch01_blocking::http::{Inbox, Outbox, Response, ResponseContext};
 use std::time::{Instant, SystemTime};
 
-/// The most unused buffers that a pool keeps; further ones are freed.
+/// Maximum number of unused [`Work`]s that a pool keeps; further ones are freed.
 const KEPT: usize = 64;
 
 /// The buffers and the progress of one connection that is not idle.
@@ -19,15 +19,15 @@ pub struct Work {
     pub(crate) outbox: Outbox,
     /// A response that is delayed, and the time at which it is sent.
     pub(crate) later: Option<(Response, ResponseContext, Instant)>,
-    /// The kind of wait.
+    /// The kind of wait that the connection is in.
     pub(crate) wait: Wait,
-    /// When this kind of wait began.
+    /// The time at which this kind of wait began.
     pub(crate) since: Instant,
-    /// How much of the response the peer has acknowledged, for the write deadline.
+    /// The peer's progress in acknowledging the response, for the write deadline.
     pub(crate) progress: Progress,
     /// Bytes read and discarded since the last response.
     pub(crate) lingered: usize,
-    /// What is left of this turn's I/O.
+    /// The number of bytes that the connection may still move in this turn.
     pub(crate) share: Share,
 }
 
@@ -40,19 +40,19 @@ impl Work {
     }
 }
 
-/// What all connections of an event loop share, and the loop's time.
+/// The state that all connections of an event loop share, and the loop's time.
 #[derive(Debug)]
 pub struct LoopContext<'a> {
     /// The application.
     pub site: &'a Site,
     /// The longest duration of each kind of wait.
     pub timeouts: Timeouts,
-    /// The buffers that no connection uses.
+    /// The buffers that no connection uses at the moment.
     pub pool: Pool,
-    /// The most bytes that a connection may move in one turn: see
+    /// Maximum number of bytes that a connection may move in one turn: see
     /// [`SHARE`](crate::socket::SHARE).
     pub share: usize,
-    /// When this round of the loop began.
+    /// The time at which this round of the loop began.
     pub now: Instant,
     /// Reads the clock, for a connection that begins to wait: if the application has kept
     /// the loop busy for a second, that second does not count against the client. Receives
@@ -64,7 +64,7 @@ pub struct LoopContext<'a> {
 
 impl LoopContext<'_> {
     /// Returns the current time, for a deadline that starts now.
-    pub(crate) fn look(&self) -> Instant {
+    pub(crate) fn current_time(&self) -> Instant {
         (self.clock)(self.now)
     }
 }

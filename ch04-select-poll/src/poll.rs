@@ -14,19 +14,19 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
-/// The peer has finished sending. Only Linux and FreeBSD report it; elsewhere a read
-/// finds out.
+/// The event that the peer has finished sending. Only Linux and FreeBSD report it;
+/// elsewhere a read finds out.
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
 const POLLRDHUP: libc::c_short = libc::POLLRDHUP;
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 const POLLRDHUP: libc::c_short = 0;
 
-/// The bits that may mean no more than that the peer has finished sending: macOS reports
-/// POLLHUP already then, so there it means "try to read and to write".
+/// The bits that may mean no more than that the peer has finished sending. macOS sets
+/// POLLHUP in that case, so there the bit means "try to read and to write".
 const HUP_IS_EOF: libc::c_short = if cfg!(target_vendor = "apple") { POLLHUP } else { 0 };
 
 // ANCHOR: poll
-/// A poller that asks the kernel with a list.
+/// A poller that passes the kernel a list of descriptors.
 #[derive(Debug, Default)]
 pub struct Poll {
     /// The list that the kernel checks.
@@ -120,7 +120,7 @@ fn events(interest: Interest) -> libc::c_short {
     events
 }
 
-/// Serves until `stop`.
+/// Serves until `stop` is requested and the connections are drained.
 pub fn run(
     listener: Listener,
     site: &Site,

@@ -2,8 +2,8 @@
 //!
 //! The oldest way to ask about many descriptors at once. A descriptor is a bit in a set,
 //! and the set has 1024 bits. That is a hard limit: descriptor 1024 has no bit, and in C,
-//! setting it anyway writes beyond the end of the set. Here it is refused, and its client
-//! is answered 503.
+//! setting it anyway writes beyond the end of the set. Here such a descriptor is refused,
+//! and its client is answered 503.
 
 use crate::sys::{self, FdSet};
 use ch01_blocking::{Listener, Options, Site, Stop};
@@ -15,7 +15,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 // ANCHOR: select
-/// A poller that asks the kernel with bit sets.
+/// A poller that passes the kernel bit sets of descriptors.
 #[derive(Debug)]
 pub struct Select {
     table: FdTable,
@@ -94,7 +94,7 @@ impl Default for Select {
     }
 }
 
-/// Serves until `stop`.
+/// Serves until `stop` is requested and the connections are drained.
 pub fn run(
     listener: Listener,
     site: &Site,

@@ -12,8 +12,8 @@ use std::os::fd::RawFd;
 use std::ptr;
 use std::time::Duration;
 
-/// Calls poll(2), and returns the number of descriptors with a mark. Without a timeout it
-/// blocks without limit.
+/// Calls poll(2), and returns the number of ready descriptors. Without a timeout it blocks
+/// without limit.
 pub(crate) fn poll(
     fds: &mut [libc::pollfd],
     timeout: Option<Duration>,
@@ -33,8 +33,8 @@ pub(crate) fn poll(
 pub(crate) struct FdSet(libc::fd_set);
 
 impl FdSet {
-    /// `FD_SETSIZE`. The set is an array of that many bits, and `FD_SET` does not check
-    /// where it writes: beyond the end it changes whatever memory lies there.
+    /// The number of bits in a set, `FD_SETSIZE`. `FD_SET` does not check its argument: for
+    /// a larger descriptor it changes whatever memory lies beyond the set.
     pub(crate) const SIZE: usize = libc::FD_SETSIZE;
 
     /// Returns an empty set.
@@ -51,7 +51,8 @@ impl FdSet {
         usize::try_from(fd).is_ok_and(|fd| fd < FdSet::SIZE)
     }
 
-    /// Adds a descriptor to the set or removes it; does nothing if it does not fit.
+    /// Adds a descriptor to the set if `included`, otherwise removes it. Does nothing if
+    /// the set has no bit for it.
     pub(crate) fn set(&mut self, fd: RawFd, included: bool) {
         if FdSet::fits(fd) {
             if included {
@@ -66,7 +67,7 @@ impl FdSet {
 
     /// Returns whether the descriptor is in the set.
     pub(crate) fn has(&self, fd: RawFd) -> bool {
-        // SAFETY: as above.
+        // SAFETY: the bit is within the set, as is checked first.
         FdSet::fits(fd) && unsafe { libc::FD_ISSET(fd, &raw const self.0) }
     }
 }
@@ -104,8 +105,8 @@ pub(crate) fn select(
     })
 }
 
-/// Turns the result of either call into a count. A call that a signal interrupts has found
-/// nothing.
+/// Converts the result of poll(2) or select(2) to a number of ready descriptors. A call
+/// that a signal interrupts has found none.
 fn ready_count(n: libc::c_int) -> io::Result<usize> {
     match usize::try_from(n) {
         Ok(n) => Ok(n),

@@ -44,22 +44,23 @@ use std::time::Duration;
 const MAX_EVENTS: usize = 512;
 
 // ANCHOR: epoll
-/// A poller whose list of descriptors the kernel keeps.
+/// A poller whose interest list is kept by the kernel.
 #[derive(Debug)]
 pub struct Epoll {
     kernel: epoll::Epoll,
     events: Vec<EpollEvent>,
     trigger: Trigger,
-    /// Wake every loop that waits on a listener (the thundering herd), for measurement.
+    /// Whether every loop that waits on a shared listener is woken (the thundering herd),
+    /// for measurement.
     non_exclusive: bool,
 }
 
-/// When the kernel reports a descriptor.
+/// The condition under which the kernel reports a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// As long as it is ready.
+    /// As long as the descriptor is ready.
     Level,
-    /// Once, when it becomes ready.
+    /// Once, when the descriptor becomes ready.
     Edge,
 }
 
@@ -90,7 +91,7 @@ impl Epoll {
             flags |= EpollFlags::EPOLLIN;
             flags.set(EpollFlags::EPOLLEXCLUSIVE, !self.non_exclusive);
         } else if self.trigger == Trigger::Edge {
-            // Everything is registered once: the loop remembers what is reported.
+            // All events are registered once: the loop remembers those that are reported.
             flags |= EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLOUT;
             flags |= EpollFlags::EPOLLPRI;
         } else {
@@ -161,8 +162,8 @@ impl Poller for Epoll {
                 token: Token::from_bits(event.data()),
                 readable: any(EpollFlags::EPOLLIN),
                 writable: any(EpollFlags::EPOLLOUT),
-                // A read stops at urgent data (send(2), MSG_OOB), so a short one does
-                // not mean that nothing is left behind it.
+                // A read stops at urgent data (send(2), MSG_OOB), so a short read does not
+                // mean that no bytes follow.
                 eof: any(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLPRI),
                 broken: any(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP),
             }
@@ -173,7 +174,7 @@ impl Poller for Epoll {
 // ANCHOR_END: epoll
 
 // ANCHOR: server
-/// Serves until `stop`, level-triggered.
+/// Serves until `stop` is requested and the connections are drained; level-triggered.
 pub fn run(
     listener: Listener,
     site: &Site,
@@ -183,7 +184,7 @@ pub fn run(
     event_loop::run(Epoll::new(Trigger::Level)?, listener, site, options, stop)
 }
 
-/// Serves until `stop`, edge-triggered.
+/// Serves until `stop` is requested and the connections are drained; edge-triggered.
 pub fn run_edge_triggered(
     listener: Listener,
     site: &Site,

@@ -26,7 +26,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-/// The most events per kevent(2); any others are returned by the next call.
+/// Maximum number of events per kevent(2); any others are returned by the next call.
 const MAX_EVENTS: usize = 512;
 
 // The kernel stores a number as wide as a pointer with each entry: a token needs 64 bits.
@@ -45,7 +45,7 @@ impl Kqueue {
     ///
     /// # Errors
     ///
-    /// That of kqueue(2).
+    /// Those of kqueue(2).
     pub fn new() -> io::Result<Kqueue> {
         let unused = Token { index: 0, generation: 0 };
         let empty = entry(0, EventFilter::EVFILT_READ, EvFlags::empty(), unused);

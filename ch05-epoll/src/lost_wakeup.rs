@@ -21,7 +21,7 @@ use std::time::SystemTime;
 const LISTENER: Token = Token { index: u32::MAX, generation: 0 };
 const STOP: Token = Token { index: u32::MAX, generation: 1 };
 
-/// At most this many bytes are read at once. Few, so that even curl's request is longer:
+/// Maximum number of bytes read at once. It is small so that even curl's request is longer:
 /// with a buffer of the usual size the same mistake shows only in uploads.
 const PIECE: usize = 64;
 
@@ -45,14 +45,15 @@ struct Connection {
     outbox: Outbox,
 }
 
-/// Whether a connection stays open.
+/// The decision whether a connection stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Open,
     Close,
 }
 
-/// Serves until `stop`, or forgets to.
+/// Serves until `stop` is requested. Without `--fixed`, a lost wake-up can leave a client
+/// without its answer.
 pub fn run(
     listener: Listener,
     site: &Site,
@@ -115,7 +116,7 @@ impl Connection {
     }
 
     // ANCHOR: on_readable
-    /// Handles the event, reported once, that there is something to read.
+    /// Handles the event that the socket is readable, which is reported only once.
     fn on_readable(&mut self, site: &Site, options: &Options) -> io::Result<Next> {
         let mut piece = [0; PIECE];
         loop {
@@ -145,7 +146,7 @@ impl Connection {
     }
     // ANCHOR_END: on_readable
 
-    /// Answers all requests that are complete.
+    /// Answers all complete requests in the buffer.
     fn answer(&mut self, site: &Site) -> io::Result<Next> {
         let mut next = Next::Open;
         while next == Next::Open {

@@ -28,7 +28,7 @@ pub struct Own {
     /// Event loops per process, each in its own thread [default: one per core]
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Processes
+    /// Processes, each with --threads event loops
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..), default_value = "1")]
     processes: u16,
     /// How clients are distributed among the loops
@@ -37,14 +37,14 @@ pub struct Own {
 }
 
 // ANCHOR: listeners
-/// How clients are distributed among the loops.
+/// The distribution of clients among the loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Listeners {
     /// One listening socket per loop; the kernel picks one by a hash (SO_REUSEPORT)
     Each,
-    /// One socket for all loops; the kernel wakes one that waits (EPOLLEXCLUSIVE)
+    /// One socket for all loops; the kernel wakes one waiting loop (EPOLLEXCLUSIVE)
     One,
-    /// One socket for all loops; the kernel wakes all that wait, all but one in vain
+    /// One socket for all loops; the kernel wakes all waiting loops, all but one in vain
     Herd,
 }
 // ANCHOR_END: listeners
@@ -93,7 +93,7 @@ fn run_loops(
     siblings: Option<BorrowedFd<'_>>,
     stop: &Stop,
 ) -> io::Result<()> {
-    // Created before any thread starts, so that an error ends the start.
+    // Created before any thread starts, so that an error prevents the start.
     let loops: Vec<_> = listeners
         .into_iter()
         .map(|listener| {
@@ -110,8 +110,8 @@ fn run_loops(
 // ANCHOR_END: run
 
 // ANCHOR: split_listener
-/// Returns a listener for each loop: its own socket, or another descriptor of the same
-/// socket.
+/// Returns a listener for each of `loops` loops: its own socket, or another descriptor of
+/// the same socket.
 ///
 /// # Errors
 ///

@@ -19,14 +19,15 @@ use std::io;
 use std::thread;
 
 // ANCHOR: run_threads
-/// Runs `serve` on one thread for each of the shares, and returns when all have ended.
+/// Calls `serve` with each of the `shares`, each on its own thread, and returns when all
+/// threads have ended.
 ///
 /// A thread that fails stops the others: a server that went on with fewer loops would lose
-/// the clients in one loop's accept queue without a word.
+/// the clients in one loop's accept queue, unnoticed.
 ///
 /// # Errors
 ///
-/// The first error in the order of the shares, or that a thread cannot be created.
+/// The first error in the order of `shares`, or the error of creating a thread.
 pub fn run_threads<T: Send>(
     shares: Vec<T>,
     stop: &Stop,

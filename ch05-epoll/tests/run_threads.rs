@@ -54,7 +54,7 @@ fn fewer_loops_than_it_was_told_are_none() {
     )
     .unwrap_or_else(|failure| panic!("{failure:?}"));
     assert_eq!(status.code(), Some(1), "{said}");
-    assert!(said.contains(" of 8 cannot be made ("), "{said}");
+    assert!(said.contains(" of 8 cannot be created ("), "{said}");
     assert!(said.ends_with("ask for fewer with --threads\n"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
 }

@@ -10,7 +10,7 @@ fn fewer_threads_than_it_was_told_are_none() {
             client_suite::server::run_to_end("/bin/sh".as_ref(), &["-c", tight, server])
                 .unwrap_or_else(|failure| panic!("{failure:?}"));
         assert_eq!(status.code(), Some(1), "{server}: {said}");
-        assert!(said.contains(" of 8 cannot be made ("), "{server}: {said}");
+        assert!(said.contains(" of 8 cannot be created ("), "{server}: {said}");
         assert_eq!(said.lines().count(), 1, "{server}: {said}");
     }
 }

@@ -1,15 +1,15 @@
-//! Conditional and range requests: requests of a client that already has a copy of a file,
-//! or a part of it.
+//! Conditional and range requests: requests from a client that already has a copy of a
+//! file, or of a part of it.
 
 use crate::http::{Conditions, FileVersion, HttpDate, Method, decimal};
 use std::time::SystemTime;
 
-/// The outcome of a request's conditions: what is sent of the file.
+/// The result of a request's conditions: which part of the file the answer contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
     /// The whole file.
     Whole,
-    /// The bytes from the first to the last number, both included.
+    /// The bytes from the first offset to the second, both included.
     Part(u64, u64),
     /// 304: the client's copy is current.
     NotModified,
@@ -19,7 +19,8 @@ pub(crate) enum Precondition {
     Unsatisfiable,
 }
 
-/// Evaluates the conditions in the order of RFC 9110 section 13.2.2.
+/// Evaluates the conditions of a request for a file of this version, in the order of RFC
+/// 9110 section 13.2.2.
 pub(crate) fn evaluate(
     asked: &Conditions<'_>,
     method: Method,
@@ -58,18 +59,18 @@ pub(crate) fn evaluate(
     }
 }
 
-/// Returns whether the part that the client has is of this version, so that it may have
-/// the rest (section 13.1.5).
+/// Returns whether `If-Range` permits a partial answer: the field is absent, or it is this
+/// version's tag (RFC 9110 section 13.1.5).
 ///
-/// A date never qualifies. It is a strong validator only where the server knows that the
-/// file has not changed twice within that second (section 8.8.2.2), and a file system
-/// records the last change only. A client that has a tag must not send a date here, and
-/// every file is sent with a tag.
+/// A date in `If-Range` never matches. A date is a strong validator only if the server
+/// knows that the file has not changed twice within that second (section 8.8.2.2), and a
+/// file system records only the last change. No client depends on it: every file is sent
+/// with a tag, and a client that has a tag must not send a date.
 fn if_range(asked: &Conditions<'_>, version: &FileVersion) -> bool {
     asked.if_range.is_none_or(|tag| tag == version.to_string().as_bytes())
 }
 
-/// One tag of a list.
+/// An entity tag from a list.
 struct Tag<'a> {
     weak: bool,
     opaque: &'a [u8],
@@ -108,8 +109,8 @@ fn any_tag(mut list: &[u8], fits: impl Fn(Tag<'_>) -> bool) -> bool {
     }
 }
 
-/// Evaluates a `Range` with one range of bytes (RFC 9110 section 14.1.2). Any other is
-/// ignored, as the RFC allows.
+/// Evaluates a `Range` field with one range of bytes, for a file of `len` bytes (RFC 9110
+/// section 14.1.2). Any other `Range` is ignored, as the RFC allows.
 fn part(range: &[u8], len: u64) -> Precondition {
     let ranges = match range.split_at_checked(6) {
         Some((unit, ranges)) if unit.eq_ignore_ascii_case(b"bytes=") => {
@@ -154,5 +155,5 @@ fn number(digits: &[u8]) -> Number {
 }
 
 fn date(value: &[u8]) -> Option<HttpDate> {
-    HttpDate::parse(value, SystemTime::now()) // for years of two digits
+    HttpDate::parse(value, SystemTime::now()) // the century of a two-digit year
 }

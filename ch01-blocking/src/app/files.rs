@@ -1,9 +1,9 @@
-//! Files below the root directory, and no others.
+//! Serves the files below the root directory, and no others.
 //!
-//! Each part of a name is checked before it is opened. It is opened through cap-std, where
-//! the kernel itself refuses every way out of the root, symbolic links included (openat2(2),
-//! RESOLVE_BENEATH; other systems go step by step). Servers that compared path names as
-//! text instead have leaked files outside their root.
+//! Each component of a path is checked before the file is opened. It is opened through
+//! cap-std, where the kernel itself refuses every way out of the root, symbolic links
+//! included (openat2(2), RESOLVE_BENEATH; other systems go step by step). Servers that
+//! compared path names as text instead have leaked files outside their root.
 
 use crate::app::conditional::{Precondition, evaluate};
 use crate::app::methods::{READ_ONLY, allow};
@@ -29,15 +29,15 @@ pub(crate) struct Files {
     root: Dir,
 }
 
-/// What a name stands for.
+/// A file or directory found by its name.
 enum Found {
     File(File, Metadata),
     Directory,
 }
 
-/// Why there is no file.
+/// The reason why no file was opened.
 enum Missing {
-    /// There is no such name, or it is hidden.
+    /// No file has this name, or the name is hidden.
     NotFound,
     /// The name has a percent sign without two hexadecimal digits.
     Malformed,
@@ -48,12 +48,13 @@ enum Missing {
 }
 
 impl Missing {
-    /// What it means that a file cannot be opened. Only an error that is about the name says
-    /// that there is no such file; an unknown one says nothing about it.
+    /// Classifies an error of open(2). Only an error about the name means that there is no
+    /// such file; an unknown error says nothing about the name.
     fn because(error: &io::Error) -> Missing {
         match error.raw_os_error() {
-            // No room; a lease, whose holder is asked to let go (fcntl(2)); a file server
-            // that has replaced the file meanwhile.
+            // Descriptors or memory are exhausted; another process holds a lease and is
+            // asked to release it (fcntl(2)); a file server has replaced the file
+            // meanwhile.
             Some(
                 libc::EMFILE
                 | libc::ENFILE
@@ -129,7 +130,8 @@ impl Files {
         }
     }
 
-    /// Opens a regular file, or finds a directory; everything else is not found.
+    /// Opens a regular file, or finds a directory; any other kind of file counts as not
+    /// found.
     fn find(&self, name: &Path) -> Result<Found, Missing> {
         // Without O_NONBLOCK, opening a FIFO blocks until its other end is opened.
         let mut options = OpenOptions::new();
@@ -162,8 +164,8 @@ fn as_path(name: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(name))
 }
 
-/// Returns the file name that a path stands for, relative to the root. It may be any bytes,
-/// as file names are.
+/// Returns the decoded file name for a request path, relative to the root. The name may
+/// contain any bytes, as file names on Unix may.
 fn name(path: &[u8]) -> Result<Cow<'_, [u8]>, Missing> {
     let path = path.strip_prefix(b"/").ok_or(Missing::NotFound)?;
     let mut decoded = Cow::Borrowed(path);
@@ -186,11 +188,11 @@ fn name(path: &[u8]) -> Result<Cow<'_, [u8]>, Missing> {
     if is_hidden { Err(Missing::NotFound) } else { Ok(decoded) }
 }
 
-/// Redirects to the directory's name with a slash at the end, which the relative links of
-/// its index depend on.
+/// Redirects a request for a directory to the same path with a slash at the end, which the
+/// relative links of its index depend on.
 fn redirect(request: &Request<'_>) -> Response {
-    // The path begins with a single slash, as empty parts were refused: two would name
-    // another host.
+    // The path begins with a single slash, because empty components were refused. A path
+    // that begins with two would name another host.
     let path = encoded(request.path);
     let query =
         request.query.map_or_else(String::new, |query| "?".to_owned() + &encoded(query));
@@ -234,8 +236,8 @@ fn not_found() -> Response {
     Response::text(404, "404 Not Found: no such file\n")
 }
 
-/// Returns the answer when no file can be opened for the moment, most likely because no
-/// descriptor is left.
+/// Returns the 503 answer for when no file can be opened at the moment, most likely because
+/// no descriptor is left.
 fn busy() -> Response {
     let mut response = Response::text(
         503,
@@ -246,7 +248,8 @@ fn busy() -> Response {
     response
 }
 
-/// Answers with a regular file: whole, in part, or not at all.
+/// Answers a request for a regular file with the whole file, a part of it, or no content,
+/// as the request's conditions demand.
 fn content(
     request: &Request<'_>,
     name: &Path,

@@ -10,15 +10,15 @@ use crate::server::unwind;
 use std::task::Waker;
 use std::time::Duration;
 
-/// A body stream of the application's.
+/// A body stream of the application, whose destructor's panics are caught.
 pub(crate) struct Guarded {
-    /// `None` only while it is dropped.
+    /// The wrapped stream; `None` only while it is being dropped.
     stream: Option<Box<dyn BodyStream>>,
     panics: &'static Counter,
 }
 
 impl Guarded {
-    /// Guards `stream`, and counts a panic of its destructor.
+    /// Wraps `stream`. A panic of its destructor is counted in `panics`.
     pub(crate) fn new(stream: Box<dyn BodyStream>, panics: &'static Counter) -> Guarded {
         Guarded { stream: Some(stream), panics }
     }

@@ -1,8 +1,8 @@
-//! Which methods a resource supports.
+//! Answers that list the methods a resource supports.
 
 use crate::http::{ExtraHeader, Response};
 
-/// The methods of a resource that cannot be changed.
+/// The methods of a read-only resource.
 pub(crate) const READ_ONLY: &str = "GET, HEAD, OPTIONS";
 
 /// Returns an answer whose `Allow` header lists the methods: `status` is 204 for an OPTIONS

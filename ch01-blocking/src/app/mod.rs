@@ -1,7 +1,8 @@
 //! The application: the routes and files that every server of the book serves.
 //!
-//! It decides what to answer and never waits. [`site::Site`] is its entrance; `files` and
-//! `conditional` are the part that reads below `--root`; [`stats`] counts for `/stats`.
+//! The application decides what to answer and never waits. [`site::Site`] is its entry
+//! point; `files` and `conditional` serve files below `--root`; [`stats`] has the counters
+//! of `/stats`.
 
 pub(crate) mod conditional;
 pub(crate) mod files;

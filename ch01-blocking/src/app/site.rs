@@ -28,7 +28,7 @@ const LONGEST_SLEEP: u64 = 60_000;
 /// The longest body of `/bytes`, in bytes.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// The application.
+/// The application: its routes, files, counters and limits.
 #[derive(Debug)]
 pub struct Site {
     /// Limits on messages.
@@ -42,7 +42,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Returns a site with the routes, and with the files below `root` if it is given.
+    /// Returns an application with the built-in routes, and with the files below `root` if
+    /// it is given.
     ///
     /// # Errors
     ///
@@ -70,8 +71,8 @@ impl Site {
         self.draining.store(true, SeqCst);
     }
 
-    /// Does the same in this process and all its children, before the stop reaches any of
-    /// them.
+    /// Makes every further answer the last on its connection, in this process and in all
+    /// its children: also in a child that the stop signal has not reached yet.
     pub fn drain_all(&self) {
         self.all_drain.store(true, SeqCst);
     }
@@ -82,7 +83,8 @@ impl Site {
         self.draining.load(SeqCst) || self.all_drain.load(SeqCst)
     }
 
-    /// Takes back what a dead process held of the shared counters and budgets.
+    /// Counts the connections of a dead process as closed, and returns the bytes that it
+    /// had claimed to the shared budget.
     pub fn reclaim(&self, usage: &Usage) {
         let Held { connections, bytes } = usage.take();
         for _ in 0..connections {
@@ -96,7 +98,7 @@ impl Site {
     }
 
     // ANCHOR: respond
-    /// Answers a request. A panic of a route costs this one connection and is answered 500,
+    /// Answers a request. A panic of a route is answered 500 and costs this one connection,
     /// in every server, since all of them call this function.
     pub fn respond(&self, request: &Request<'_>) -> Response {
         trace!("request", "{} {}", request.method.name(), request.path.escape_ascii());
@@ -191,8 +193,9 @@ pub trait Routes: fmt::Debug + Send + Sync {
 }
 
 /// Decodes the characters of a path that need not have been encoded, so that `/%70laintext`
-/// is `/plaintext` (RFC 3986 section 6.2.2.2). Returns `None` if there are none, or if a
-/// percent sign is not followed by two digits: decoding could complete it.
+/// is `/plaintext` (RFC 3986 section 6.2.2.2). Returns `None` if the path has no such
+/// character, or if a percent sign is not followed by two hexadecimal digits: decoding
+/// could complete such a sequence.
 fn normalized(path: &[u8]) -> Option<Vec<u8>> {
     if !path.contains(&b'%') || !percent_signs_are_fine(path) {
         return None;
@@ -212,7 +215,7 @@ fn normalized(path: &[u8]) -> Option<Vec<u8>> {
     (normalized != path).then_some(normalized)
 }
 
-/// Answers a request for a read-only resource.
+/// Answers a request for a read-only resource; `answer` returns the answer to GET and HEAD.
 fn read_only(request: &Request<'_>, answer: impl FnOnce() -> Response) -> Response {
     match request.method {
         Method::Get | Method::Head => answer(),
@@ -226,7 +229,8 @@ fn bytes(body: Body) -> Response {
     Response { content_type, body, ..Response::new(200) }
 }
 
-/// Answers a route that ends with a number, at most `most`.
+/// Answers a request whose path ends with a number from 0 to `most`; any other ending is
+/// answered 400.
 fn with_number(text: &[u8], most: u64, answer: impl FnOnce(u64) -> Response) -> Response {
     match decimal(text) {
         Some(number) if number <= most => answer(number),

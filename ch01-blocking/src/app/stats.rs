@@ -25,8 +25,9 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Counts a connection that was accepted. Returns how many others are open, over all
-    /// processes; one that closes at this moment may be included, an open one always is.
+    /// Counts an accepted connection. Returns the number of other open connections over all
+    /// processes. The number is never too low, but may include a connection that closes at
+    /// this moment.
     pub fn connection_opened(&self) -> usize {
         usage::connection_opened();
         let closed = self.closed.get();
@@ -68,12 +69,12 @@ impl Stats {
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds one. Returns the value before.
+    /// Adds 1, and returns the previous value.
     pub fn add(&self) -> u64 {
         self.0.fetch_add(1, SeqCst)
     }
 
-    /// Returns the value.
+    /// Returns the current value.
     pub fn get(&self) -> u64 {
         self.0.load(SeqCst)
     }

@@ -2,8 +2,9 @@
 //!
 //! Its length is not known, so each piece carries its own length (chunked, RFC 9112 section
 //! 7.1). HTTP/1.0 has no chunks; there the end of the connection ends the body. The body is
-//! pulled, never pushed: the sender asks for more when the client has taken what was there. So
-//! nothing is queued for a slow client, which gets fewer and more recent pieces.
+//! pulled, never pushed: the sender asks for the next piece when the client has taken the
+//! previous one. So nothing is queued for a slow client, which gets fewer and more recent
+//! pieces.
 
 use crate::stream::Transport;
 use std::fmt;
@@ -11,20 +12,20 @@ use std::io;
 use std::task::Waker;
 use std::time::Duration;
 
-/// The source of a streamed body. It never waits.
+/// The source of a streamed body. Its methods never wait.
 pub trait BodyStream: Send {
     /// Appends the next piece to `content`: about 16 KiB, or more if a single item is larger.
     ///
-    /// If there is none yet, the source keeps the waker and calls it when there is. Only the
-    /// waker of the latest call must be called.
+    /// If no piece is available yet, the source keeps the waker and calls it as soon as one
+    /// is. Only the waker of the latest call must be called.
     fn more(&mut self, waker: &Waker, content: &mut Vec<u8>) -> NextPiece;
 
-    /// Returns what to send after a silent
-    /// [`heartbeat_interval`](BodyStream::heartbeat_interval), so that a client that has gone is
-    /// noticed. It must have no meaning to the client.
+    /// Returns the bytes to send after a
+    /// [`heartbeat_interval`](BodyStream::heartbeat_interval) without output, so that a
+    /// closed connection is noticed. They must have no meaning to the client.
     fn heartbeat(&self) -> &'static [u8];
 
-    /// Returns the longest time without sending anything.
+    /// Returns the longest time without output, after which a heartbeat is sent.
     fn heartbeat_interval(&self) -> Duration {
         Duration::from_secs(10)
     }
@@ -35,13 +36,13 @@ pub trait BodyStream: Send {
 pub enum NextPiece {
     /// A piece was appended.
     Ready,
-    /// There is none yet.
+    /// No piece is available yet.
     Pending,
     /// The body has ended.
     End,
 }
 
-/// The rest of a streamed body.
+/// The part of a streamed body that is not sent yet.
 pub(super) struct Live {
     pub(super) source: Box<dyn BodyStream>,
     pub(super) chunked: bool,
@@ -61,7 +62,8 @@ impl Live {
         Ok(self.frame(&content, bytes))
     }
 
-    /// Frames a piece. Returns whether more will follow: an empty piece marks the end.
+    /// Appends `content` to `bytes`, as a chunk if the body is chunked. Returns whether
+    /// more pieces will follow: an empty `content` marks the end.
     pub(super) fn frame(&self, content: &[u8], bytes: &mut Vec<u8>) -> bool {
         if self.chunked {
             bytes.extend_from_slice(format!("{:x}\r\n", content.len()).as_bytes());

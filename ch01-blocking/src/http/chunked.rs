@@ -9,10 +9,10 @@ use memchr::memchr;
 /// The longest line that announces a chunk, with its extensions, in bytes.
 const SIZE_LINE: usize = 256;
 
-/// The position within the chunks.
+/// The element of the chunked coding that is expected next.
 #[derive(Clone, Copy, Debug)]
 enum At {
-    /// A chunk's size.
+    /// The line with a chunk's size.
     Size,
     /// A chunk's data, with the number of bytes still to come.
     Data(u64),
@@ -20,7 +20,7 @@ enum At {
     DataEnd,
     /// The trailer fields, after the last chunk.
     Trailers,
-    /// The end.
+    /// Nothing: the message is complete.
     Done,
 }
 
@@ -30,9 +30,10 @@ pub(super) struct Chunked {
     at: At,
     /// Bytes of content decoded so far.
     pub(super) decoded: usize,
-    /// Bytes of extensions, and then of trailers; both are limited, as they are ignored.
+    /// Bytes of chunk extensions, and later of trailers. Both are ignored, and therefore
+    /// limited.
     overhead: usize,
-    /// Trailer fields.
+    /// Number of trailer fields.
     fields: usize,
 }
 
@@ -45,8 +46,9 @@ impl Chunked {
         matches!(self.at, At::Done)
     }
 
-    /// Decodes as much as possible of `bytes`, which hold the content so far and then bytes as
-    /// received. Returns how many bytes after the content are now meaningless.
+    /// Decodes as much as possible of `bytes`, which begin with the content decoded so far,
+    /// followed by bytes as received. Returns the number of bytes after the decoded content
+    /// that are used up.
     pub(super) fn decode(
         &mut self,
         bytes: &mut [u8],
@@ -130,7 +132,7 @@ impl Chunked {
 }
 
 /// Returns the line at the start of `bytes` without its CR LF, or `None` if its end has not
-/// arrived.
+/// arrived. A line of more than `longest` bytes is the error `too_long`.
 fn line(
     bytes: &[u8],
     longest: usize,
@@ -146,7 +148,8 @@ fn line(
     }
 }
 
-/// Parses `chunk-size [ chunk-ext ]`. Returns the size, and the length of the rest.
+/// Parses `chunk-size [ chunk-ext ]`. Returns the chunk's size and the length of the
+/// extensions, both in bytes.
 fn size(line: &[u8]) -> Result<(u64, usize), HttpError> {
     const BAD: HttpError = HttpError::bad("a malformed chunk size");
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
@@ -165,10 +168,10 @@ fn size(line: &[u8]) -> Result<(u64, usize), HttpError> {
 }
 
 /// Skips an extension at the start of `text`, `;name` or `;name=value` (RFC 9112 section
-/// 7.1.1). Returns the rest, or `None` if there is none.
+/// 7.1.1). Returns the text after it, or `None` if `text` does not begin with an extension.
 ///
-/// The extension is ignored. But the chunk's data begins at its end, and a sender that breaks
-/// the grammar may see a different end.
+/// The extension is ignored, but checked: the chunk's data begins at the end of the line,
+/// and a sender that breaks the grammar may see a different end.
 fn extension(text: &[u8]) -> Option<&[u8]> {
     let rest = token(space(space(text).strip_prefix(b";")?))?;
     match space(rest).strip_prefix(b"=") {
@@ -177,8 +180,8 @@ fn extension(text: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Skips a quoted string (RFC 9110 section 5.6.4) at the start of `text`, as
-/// [`extension`] does.
+/// Skips a quoted string (RFC 9110 section 5.6.4) at the start of `text`. Returns the text
+/// after it, or `None` if there is no quoted string.
 fn quoted(text: &[u8]) -> Option<&[u8]> {
     let mut rest = text.strip_prefix(b"\"")?;
     loop {
@@ -191,7 +194,8 @@ fn quoted(text: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Skips a token (RFC 9110 section 5.6.2) at the start of `text`, as [`extension`] does.
+/// Skips a token (RFC 9110 section 5.6.2) at the start of `text`. Returns the text after
+/// it, or `None` if there is no token.
 fn token(text: &[u8]) -> Option<&[u8]> {
     let is_in_token =
         |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
@@ -200,7 +204,7 @@ fn token(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// Skips spaces and tabs at the start of `text`, which the grammar allows here as bad
-/// whitespace (BWS).
+/// whitespace (BWS). Returns the text after them.
 fn space(text: &[u8]) -> &[u8] {
     let blank = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     &text[blank..]

@@ -1,13 +1,15 @@
-//! Dates as HTTP writes them (RFC 9110 section 5.6.7): whole seconds, written in one form
-//! and read in three.
+//! HTTP dates (RFC 9110 section 5.6.7), in whole seconds: one format is written, three are
+//! read.
 //!
-//! The crate httpdate begins at 1970, knows no leap second, and places a year of two digits
-//! before or after 1970 for ever. A file may be older, and the standard says otherwise.
+//! The crate httpdate rejects dates before 1970 and leap seconds, and reads every two-digit
+//! year as one from 1970 to 2069. But a file may be older than 1970, and the RFC interprets
+//! a two-digit year relative to the current one.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A moment of the years 0000 to 9999, in seconds since the beginning of the year 0000.
+/// A point in time in the years 0000 to 9999, in seconds since the beginning of the year
+/// 0000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct HttpDate(i64);
 
@@ -25,7 +27,7 @@ const fn days_before(year: i64) -> i64 {
     365 * year + (year + 3) / 4 - (year + 99) / 100 + (year + 399) / 400
 }
 
-/// Returns the number of days of a month; months count from 0.
+/// Returns the number of days of a month; 0 is January.
 fn days_of(month: usize, year: i64) -> i64 {
     match month {
         1 => days_before(year + 1) - days_before(year) - 337,
@@ -35,10 +37,11 @@ fn days_of(month: usize, year: i64) -> i64 {
 }
 
 impl HttpDate {
-    /// Reads a date in any of the three forms, or returns `None` if it is none.
+    /// Parses a date in any of the three formats. Returns `None` if `text` has none of
+    /// them, or if the calendar has no such date.
     ///
-    /// `now` decides which century a year of two digits is of: the last in which the date
-    /// is not more than 50 years in the future.
+    /// A two-digit year stands for the latest year in which the date is at most 50 years
+    /// after `now`.
     pub(crate) fn parse(text: &[u8], now: SystemTime) -> Option<HttpDate> {
         let words: Vec<&str> = std::str::from_utf8(text).ok()?.split(' ').collect();
         let short = |name: &str| WEEKDAYS.iter().any(|day| day[..3] == *name);
@@ -71,7 +74,8 @@ impl HttpDate {
         }
     }
 
-    /// Returns the date of these parts, if the calendar has it.
+    /// Returns the date with these parts, or `None` if the calendar has no such date.
+    /// `time` is `HH:MM:SS`.
     fn new(year: i64, month: &str, day: i64, time: &str) -> Option<HttpDate> {
         let month = MONTHS.iter().position(|name| *name == month)?;
         let (hour, time) = time.split_once(':')?;
@@ -79,7 +83,8 @@ impl HttpDate {
         let (hour, minute) = (number(hour, 2)?, number(minute, 2)?);
         let second = number(second, 2)?;
         let is_time = hour < 24 && minute < 60 && second < 60;
-        // A leap second is the same moment as the next, as it is in the system's clock.
+        // A leap second is the same point in time as the second after it, as in the
+        // system's clock.
         let is_leap_second = (hour, minute, second) == (23, 59, 60);
         if !(1..=days_of(month, year)).contains(&day) || !(is_time || is_leap_second) {
             return None;
@@ -91,20 +96,21 @@ impl HttpDate {
 
     fn year(self) -> i64 {
         let days = self.0 / DAY;
-        let about = days * 400 / days_before(400); // years differ in length
+        let about = days * 400 / days_before(400); // an estimate: years differ in length
         let year = if days_before(about) > days { about - 1 } else { about };
         if days_before(year + 1) <= days { year + 1 } else { year }
     }
 }
 
-/// Returns the number that exactly `len` digits are.
+/// Parses a number of exactly `len` digits. Returns `None` for anything else.
 fn number(digits: &str, len: usize) -> Option<i64> {
     let is_number =
         digits.len() == len && digits.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { digits.parse().ok() } else { None }
 }
 
-/// What is beyond the years that can be written is the first or the last moment of them.
+/// Converts a time, rounded down to a whole second. A time outside the years 0000 to 9999
+/// becomes the first or the last second of them.
 impl From<SystemTime> for HttpDate {
     fn from(time: SystemTime) -> HttpDate {
         let seconds = match time.duration_since(UNIX_EPOCH) {
@@ -119,7 +125,7 @@ impl From<SystemTime> for HttpDate {
     }
 }
 
-/// The preferred form, the only one that is sent.
+/// Formats the date in the preferred format (IMF-fixdate), the only one that is sent.
 impl fmt::Display for HttpDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, second) = (self.0 / DAY, self.0 % DAY);

@@ -1,4 +1,4 @@
-//! The head of a request: everything up to the empty line, and what it means for the bytes
+//! The head of a request: everything up to the empty line, and how it delimits the bytes
 //! after it.
 //!
 //! httparse checks the grammar of the lines. This file decides what they mean together (RFC
@@ -38,7 +38,8 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Returns the request that has this head, which is in `head`, and this content.
+    /// Returns the request with this head, whose bytes are `head`, and with the content
+    /// `body`.
     pub(super) fn request<'b>(&self, head: &'b [u8], body: &'b [u8]) -> Request<'b> {
         Request {
             method: self.method,
@@ -54,8 +55,9 @@ impl Head {
 
 /// Parses the head at the start of `bytes`. Returns `None` if its end has not arrived.
 ///
-/// The result must not depend on how the bytes were split. So each limit is checked before the
-/// bytes beyond it are examined, and an error counts only if every longer input has it, too.
+/// The result must not depend on how the bytes were split into reads. So each limit is
+/// checked before the bytes beyond it are examined, and an error counts only if every
+/// longer input has it, too.
 pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, HttpError> {
     if bytes.starts_with(b"\r\n") || bytes.starts_with(b"\n") {
         return Err(HttpError::bad("an empty line where a request should begin"));
@@ -66,7 +68,8 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, HttpE
     let mut parsed = httparse::Request::new(&mut []);
     let outcome = parsed.parse_with_uninit_headers(window, fields);
 
-    // The fields begin after the request line: no search where its end is known already.
+    // The first field begins right after the request line, so if there is one, the end of
+    // that line needs no search.
     let line = match (outcome, &*parsed.headers) {
         (Ok(httparse::Status::Complete(_)), [first, ..]) => {
             Some(offset(first.name, window) - 1)
@@ -130,7 +133,7 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, HttpE
     }))
 }
 
-/// Returns where in `window` a part of it begins.
+/// Returns the offset of `part` in `window`, which contains it.
 fn offset(part: &str, window: &[u8]) -> usize {
     part.as_ptr() as usize - window.as_ptr() as usize
 }
@@ -139,8 +142,8 @@ fn offset(part: &str, window: &[u8]) -> usize {
 fn explain(error: httparse::Error, request_line: &[u8]) -> HttpError {
     match error {
         httparse::Error::TooManyHeaders => HttpError::new(431, "too many fields"),
-        // Three words, of which the last is a version? A fourth means a space in the
-        // target.
+        // The line should have three words, the last a version. A fourth word means a space
+        // in the target.
         httparse::Error::Version => match request_line.trim_ascii_end() {
             line if memchr_iter(b' ', line).count() != 2 => {
                 HttpError::bad("a request line has three words")
@@ -158,7 +161,8 @@ fn explain(error: httparse::Error, request_line: &[u8]) -> HttpError {
     }
 }
 
-/// Splits a request target into path and query (RFC 9112 section 3.2).
+/// Splits a request target into path and query (RFC 9112 section 3.2). Returns `None` if
+/// the target is malformed.
 fn target(method: Method, target: &str) -> Option<(&str, Option<&str>)> {
     let (path, query) = match kinds(target.as_bytes()) & (QUERY | NOT_IN_TARGET) {
         0 => (target, None),
@@ -182,7 +186,7 @@ fn target(method: Method, target: &str) -> Option<(&str, Option<&str>)> {
     Some((if path.is_empty() { &target[6..7] } else { path }, query))
 }
 
-/// What the header fields mean together.
+/// The combined meaning of the header fields.
 #[derive(Default)]
 struct HeadSemantics {
     hosts: usize,
@@ -247,7 +251,8 @@ impl HeadSemantics {
     }
 
     // ANCHOR: framing
-    /// RFC 9112 section 6.3, with "ought to be handled as an error" read as "is one".
+    /// Returns how the content is delimited (RFC 9112 section 6.3). Where the RFC says
+    /// "ought to be handled as an error", it is one here.
     fn framing(&self, version: Version, limits: &Limits) -> Result<Framing, HttpError> {
         match (self.codings, self.length) {
             (Some(_), Some(_)) => {
@@ -282,8 +287,8 @@ impl<'b> Request<'b> {
         conditions(self.head)
     }
 
-    /// Returns the value of a field that may occur only once; if it occurs twice, an empty
-    /// value.
+    /// Returns the value of the field `name`, which may occur only once; if it occurs
+    /// twice, an empty value.
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
         field(self.head, name)
     }
@@ -304,7 +309,8 @@ fn conditions(head: &[u8]) -> Conditions<'_> {
     conditions
 }
 
-/// Returns a field of a head that was parsed before, one that may occur only once.
+/// Returns the value of the field `wanted`, which may occur only once, in a head that was
+/// parsed before.
 fn field<'b>(head: &'b [u8], wanted: &str) -> Option<&'b [u8]> {
     let mut found = None;
     each(head, |name, value| {
@@ -315,7 +321,7 @@ fn field<'b>(head: &'b [u8], wanted: &str) -> Option<&'b [u8]> {
     found
 }
 
-/// Returns the fields of a head that was parsed before.
+/// Calls `take` with the name and value of each field in a head that was parsed before.
 fn each<'b>(head: &'b [u8], mut take: impl FnMut(&'b str, &'b [u8])) {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Request::new(&mut []);
@@ -328,7 +334,8 @@ fn each<'b>(head: &'b [u8], mut take: impl FnMut(&'b str, &'b [u8])) {
     }
 }
 
-/// Returns a field that may occur only once; if it occurs twice, it is treated as empty.
+/// Stores the value of a field that may occur only once. A second occurrence makes the
+/// value empty.
 fn once<'b>(field: &mut Option<&'b [u8]>, value: &'b [u8]) {
     *field = Some(if field.is_some() { b"" } else { value });
 }
@@ -341,8 +348,8 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|member| !member.is_empty())
 }
 
-/// Returns whether `text` is `uri-host [ ":" port ]` (RFC 9110 section 7.2) with a host that
-/// is not empty (section 4.2.1).
+/// Returns whether `value` is `uri-host [ ":" port ]` (RFC 9110 section 7.2) with a host
+/// that is not empty (section 4.2.1).
 fn is_host(value: &[u8]) -> bool {
     let digits = value.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let host = match &value[..value.len() - digits] {
@@ -360,8 +367,8 @@ fn is_host(value: &[u8]) -> bool {
     }
 }
 
-/// Returns whether `text` may stand in brackets: an IPv6 address, or one of a version that
-/// is yet to come, such as `v7.name` (RFC 3986 section 3.2.2).
+/// Returns whether `text` is an address that may stand in brackets: an IPv6 address, or one
+/// of a future version, such as `v7.name` (RFC 3986 section 3.2.2).
 fn is_address(text: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(text) else { return false };
     match text.strip_prefix(['v', 'V']).map(|future| future.split_once('.')) {
@@ -378,7 +385,8 @@ fn is_address(text: &[u8]) -> bool {
     }
 }
 
-/// Kinds of bytes, by which a target and a host are checked (RFC 3986 section 3).
+// The kinds of bytes that decide whether a target or a host is valid (RFC 3986 section 3),
+// one bit each.
 const QUERY: u8 = 1; // begins a query
 const NOT_IN_TARGET: u8 = 2;
 const PERCENT: u8 = 4;
@@ -402,8 +410,8 @@ static KINDS: [u8; 256] = {
     table
 };
 
-/// Returns the kinds of bytes that `text` has. It looks at all of them, which takes a third of
-/// the instructions of a search that may end early.
+/// Returns the kinds of all bytes of `text`, combined. Examining every byte takes a third
+/// of the instructions of a search that may end early.
 fn kinds(text: &[u8]) -> u8 {
     text.iter().fold(0, |kinds, &byte| kinds | KINDS[usize::from(byte)])
 }

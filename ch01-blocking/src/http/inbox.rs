@@ -14,16 +14,16 @@ use memchr::memrchr;
 /// The initial size of a buffer, in bytes; more is claimed from [`Limits::buffered`].
 const BASE: usize = 16 * 1024;
 
-/// What the bytes received so far form.
+/// The result of parsing the bytes received so far.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant)] // it lives for a moment, on the stack; a Box would be an allocation a request
+#[allow(clippy::large_enum_variant)] // short-lived, on the stack; a Box would cost an allocation per request
 pub enum Parsed<'b> {
     /// A complete request. It counts as answered when [`Inbox::next`] is called again.
     Complete(Request<'b>),
-    /// No complete request yet.
+    /// The request is not complete yet.
     Partial {
-        /// The client does not send its content before it has read `100 Continue`. Set once
-        /// for each request.
+        /// Whether the client waits for `100 Continue` before it sends its content. Set at
+        /// most once for each request.
         wants_continue: bool,
     },
     /// The bytes cannot become a request: answer with the error, and close.
@@ -37,29 +37,30 @@ pub struct Inbox {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// The length of the request that was returned last.
+    /// The length in bytes of the request that was returned last.
     answered: usize,
     message: Message,
     room: Room,
 }
 
-/// The size that the buffer may reach for what is expected next.
+/// The size in bytes that the buffer may grow to while a message arrives, and the claim
+/// that covers it.
 #[derive(Debug, Default)]
 struct Room {
     bytes: usize,
     claim: Claim,
 }
 
-/// What is known about the message at `start`.
+/// The parsing state of the message at `start`.
 #[derive(Debug, Default)]
 struct Message {
-    /// Whether an empty line preceded it.
+    /// Whether an empty line preceded the message.
     empty_line: bool,
-    /// The number of its bytes that have been searched for line ends.
+    /// The number of bytes that have been searched for line ends.
     searched: usize,
-    /// The length of its complete lines, as long as its head is not complete.
+    /// The length in bytes of the complete lines, as long as the head is not complete.
     lines: usize,
-    /// Its head, and what has arrived of its content.
+    /// The head, once it is complete, and the state of its content.
     begun: Option<(Head, Content)>,
 }
 
@@ -80,14 +81,14 @@ impl Inbox {
         self.end - self.start == self.answered
     }
 
-    /// Returns whether the buffer is in its initial state. After an empty line before a
-    /// request it is not: only one such line is skipped.
+    /// Returns whether the buffer is in its initial state. It no longer is after an empty
+    /// line before a request, because only one such line is skipped.
     pub fn is_pristine(&self) -> bool {
         self.is_empty() && !self.message.empty_line
     }
 
-    /// Returns the bytes of content received so far, if the head of a request is complete and
-    /// its content is not.
+    /// Returns the number of content bytes received so far if the head of a request is
+    /// complete and its content is not; otherwise `None`.
     pub fn content_received(&self) -> Option<u64> {
         let (head, _) = self.message.begun.as_ref()?;
         Some((self.end - self.start - head.len) as u64)
@@ -105,8 +106,8 @@ impl Inbox {
         debug_assert!(self.end <= self.buffer.len());
     }
 
-    /// Returns how many bytes may be [received](Inbox::receive) now: at least one after a
-    /// [`Parsed::Partial`], and at most what is claimed.
+    /// Returns the number of bytes that may be [received](Inbox::receive) now, given the
+    /// memory that is claimed; at least 1.
     pub fn room(&self) -> usize {
         self.room.bytes.max(BASE).saturating_sub(self.end - self.start).max(1)
     }
@@ -118,7 +119,7 @@ impl Inbox {
         self.end += bytes.len();
     }
 
-    /// Releases unused memory while the connection waits, if it is more than what is in use.
+    /// Releases unused memory if it exceeds the memory in use, for a connection that waits.
     pub fn shrink(&mut self) {
         let held = self.end - self.start;
         if self.buffer.capacity() > 2 * held {
@@ -129,7 +130,8 @@ impl Inbox {
         }
     }
 
-    /// Makes room for further bytes; if the buffer has to grow, to at least `size`.
+    /// Makes room for `bytes` more bytes. If the buffer has to grow, it grows to at least
+    /// `size` bytes.
     fn reserve(&mut self, bytes: usize, size: usize) {
         if self.buffer.len() - self.end >= bytes {
             return;
@@ -151,19 +153,19 @@ impl Inbox {
         self.drop_answered();
     }
 
-    /// Returns what the bytes form. Drops the request that was returned before.
+    /// Parses the next request, and drops the one that was returned before.
     pub fn next(&mut self, limits: &Limits) -> Parsed<'_> {
         self.drop_answered();
         if self.start == self.end {
-            return Parsed::Partial { wants_continue: false }; // as after most requests
+            return Parsed::Partial { wants_continue: false }; // the usual case after a request
         }
         self.skip_empty_line();
-        let method = self.method(); // looked at first: what is parsed borrows the buffer
+        let method = self.method(); // determined first: a parsed request borrows the buffer
         self.parse(limits)
             .unwrap_or_else(|why| Parsed::Refused(HttpError { method, ..why }))
     }
 
-    /// Returns the refusal of a request whose input has ended before the request has.
+    /// Returns the refusal of a request that the end of input has cut off.
     pub fn cut_off(&self) -> HttpError {
         HttpError { method: self.method(), ..HttpError::CUT_OFF }
     }
@@ -179,8 +181,8 @@ impl Inbox {
         Some(HttpError { method: self.method(), ..why })
     }
 
-    /// Returns the method of the request at `start`, as far as its refusal depends on it:
-    /// [`Method::Head`] as soon as that much has come, [`Method::Other`] otherwise.
+    /// Returns [`Method::Head`] if the request at `start` begins with `HEAD `, otherwise
+    /// [`Method::Other`]: the refusal of a request depends on nothing else.
     fn method(&self) -> Method {
         match self.buffer[self.start..self.end].starts_with(b"HEAD ") {
             true => Method::Head,
@@ -241,16 +243,16 @@ impl Inbox {
 }
 
 impl Message {
-    /// Parses the head, if its end has arrived. If not, the complete lines are parsed all the
-    /// same, so that a malformed head is refused before its end, which may never arrive: at
-    /// most once for each line, however slowly the bytes arrive.
+    /// Parses the head if it is complete. Otherwise returns `None`, but parses the complete
+    /// lines all the same, so that a malformed head is refused before its end, which may
+    /// never arrive: at most once for each line, however slowly the bytes arrive.
     fn find_head(
         &mut self,
         bytes: &[u8],
         limits: &Limits,
     ) -> Result<Option<Head>, HttpError> {
-        // Nearly always the whole head arrives at once. If not, an error counts only where a
-        // line has ended.
+        // Nearly always the whole head arrives at once. If not, only an error in a complete
+        // line counts.
         if self.searched == 0
             && let Ok(Some(head)) = head::parse(bytes, limits)
         {
@@ -280,8 +282,9 @@ impl Message {
 }
 
 impl Room {
-    /// Claims room for what is expected. The buffer doubles as bytes arrive, up to what is
-    /// needed: a client that only announces much content costs little.
+    /// Lets the buffer grow to twice the bytes `received`, but not beyond `need`, and
+    /// claims the growth from the budget: a client that only announces much content costs
+    /// little.
     fn grow(
         &mut self,
         need: usize,
@@ -308,7 +311,7 @@ impl Content {
         }
     }
 
-    /// Bytes of content, decoded.
+    /// Returns the length of the complete content in bytes, decoded.
     fn received(&self) -> usize {
         match self {
             Content::Length(length) => *length,
@@ -316,7 +319,8 @@ impl Content {
         }
     }
 
-    /// Returns the largest size that the message can reach, with its head.
+    /// Returns the largest size in bytes that the message can reach, including its `head`
+    /// bytes of head.
     fn need(&self, head: usize, limits: &Limits) -> usize {
         match self {
             Content::Length(length) => head + length,
@@ -325,7 +329,8 @@ impl Content {
         }
     }
 
-    /// Takes what has arrived. Returns whether the content is complete.
+    /// Decodes the content that has arrived, and lowers `end` by the bytes of framing that
+    /// it removes. Returns whether the content is complete.
     fn advance(
         &mut self,
         bytes: &mut [u8],

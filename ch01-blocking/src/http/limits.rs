@@ -1,4 +1,4 @@
-//! Limits: a bound on everything that a client controls, in one place.
+//! The limits on everything that a client controls.
 
 use crate::server::parse;
 use crate::server::usage;
@@ -6,8 +6,8 @@ use clap::Args;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Limits on one message, and on all messages together, as command-line options. Sizes in
-/// bytes. (Two have an `id`, since a deadline has the same field name.)
+/// Limits on one message, and on all messages together, as command-line options. Sizes are
+/// in bytes. (Two options have an `id`, since a deadline has the same field name.)
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Sizes (bytes)")]
 pub struct Limits {
@@ -31,8 +31,8 @@ pub struct Limits {
     pub buffered: Budget,
 }
 
-/// The most fields that a head may have whatever [`Limits::fields`] says: parsing
-/// wants a place for each on the stack.
+/// The upper bound of [`Limits::fields`]: parsing reserves space for this many fields on
+/// the stack.
 pub const MAX_FIELDS: usize = 128;
 
 impl Default for Limits {
@@ -48,7 +48,7 @@ impl Default for Limits {
     }
 }
 
-/// A number of bytes that all connections share.
+/// A budget of bytes that all connections share.
 ///
 /// A limit for each connection is not enough: ten thousand clients, each within
 /// its own mebibyte, are ten gibibytes.
@@ -66,7 +66,7 @@ enum Left {
 }
 
 impl Budget {
-    /// Returns a budget of `bytes`, for one process.
+    /// Returns a budget of `bytes` bytes, for one process.
     pub fn new(bytes: usize) -> Budget {
         Budget { size: bytes, left: Left::Own(Arc::new(AtomicUsize::new(bytes))) }
     }
@@ -87,12 +87,13 @@ impl Budget {
         self.counter().load(Relaxed)
     }
 
-    /// Resets the budget, when no process is left that could hold any of it.
+    /// Makes all bytes unclaimed again. Only for when no process is left that could hold a
+    /// claim.
     pub fn refill(&self) {
         self.counter().store(self.size, Relaxed);
     }
 
-    /// Returns what a dead process still held to the budget.
+    /// Returns `bytes` bytes that a dead process had claimed to the budget.
     pub fn give_back(&self, bytes: usize) {
         self.counter().fetch_add(bytes, Relaxed);
     }
@@ -105,7 +106,7 @@ impl Budget {
     }
 }
 
-/// A part of a [`Budget`], given back when it is dropped.
+/// Bytes claimed from a [`Budget`]; dropping the claim returns them.
 #[derive(Debug, Default)]
 pub(super) struct Claim {
     bytes: usize,
@@ -113,8 +114,8 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Grows the claim to `bytes` in all. Returns `false`, and leaves the claim as it was, if
-    /// the budget has too few left.
+    /// Grows the claim to `bytes` in all. Returns `false`, and leaves the claim as it was,
+    /// if the budget has too few bytes left.
     pub(super) fn grow_to(&mut self, bytes: usize, budget: &Budget) -> bool {
         let more = bytes.saturating_sub(self.bytes);
         if more == 0 {

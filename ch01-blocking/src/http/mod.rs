@@ -1,9 +1,9 @@
 //! HTTP/1.1 without input, output or a clock: bytes in, decisions out.
 //!
-//! Everything here is decided from bytes that have already arrived, so it never waits, and a
-//! blocking thread, an event loop and a coroutine can all use it. An [`Inbox`] collects what
-//! was received and returns a request as complete, partial or refused; an [`Outbox`] collects
-//! what is to be sent.
+//! Everything here is decided from bytes that have already arrived, so it never waits, and
+//! a blocking thread, an event loop and a coroutine can all use it. An [`Inbox`] collects
+//! the received bytes and returns a request as complete, partial or refused; an [`Outbox`]
+//! collects the answers to send.
 //!
 //! ```
 //! use ch01_blocking::http::{Inbox, Limits, Parsed};
@@ -39,17 +39,19 @@ pub use response::{Body, ExtraHeader, FileVersion, HttpError, Response, reason_p
 /// 3986 section 2.1).
 pub(crate) fn percent_signs_are_fine(text: &[u8]) -> bool {
     let mut rest = text.split(|&byte| byte == b'%');
-    rest.next(); // before the first
+    rest.next(); // the text before the first percent sign
     rest.all(percent_digits)
 }
 
-/// Returns whether `text` begins as it must behind a percent sign.
+/// Returns whether `text` begins with two hexadecimal digits, as it must after a percent
+/// sign.
 pub(crate) fn percent_digits(text: &[u8]) -> bool {
     text.len() >= 2 && text[..2].iter().all(u8::is_ascii_hexdigit)
 }
 
-/// Parses a decimal number: at least one digit, no sign, no space. A number that does not fit
-/// in 64 bits becomes the largest that does: it is too large, but not malformed.
+/// Parses a decimal number of at least one digit, without sign or space. Returns `None` for
+/// anything else. A number that does not fit in 64 bits becomes `u64::MAX`: it is too
+/// large, but not malformed.
 pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     let digit = |number: u64, &byte: &u8| {
         number.saturating_mul(10).saturating_add(u64::from(byte - b'0'))

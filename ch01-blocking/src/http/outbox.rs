@@ -24,8 +24,8 @@ const LINE: &[u8; 64] =
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
 
 thread_local! {
-    /// An empty buffer that no connection uses at the moment. A thread writes one answer at a
-    /// time, and nearly always it is sent at once. So one buffer is enough for all of its
+    /// An empty buffer that no connection uses at the moment. A thread writes one answer at
+    /// a time, and nearly always sends it at once. So one buffer is enough for all of its
     /// connections, and a waiting connection holds none.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
@@ -36,14 +36,16 @@ pub struct Outbox {
     bytes: Vec<u8>,
     sent: usize,
     tail: Tail,
+    /// The number of unsent bytes from which the buffer counts as full:
     /// [`Limits::output`](super::Limits::output).
     limit: usize,
-    /// When the queued answers were made: a burst of them has one date.
+    /// The date of the queued answers: a burst of them has one.
     date: Option<SystemTime>,
     status_line_cache: StatusLineCache,
 }
 
-/// A large body after the bytes, or one that is generated while it is sent.
+/// The body that follows the buffered bytes: one too large to copy, or one that is
+/// generated while it is sent.
 #[derive(Debug)]
 enum Tail {
     None,
@@ -54,8 +56,8 @@ enum Tail {
 }
 
 impl Outbox {
-    /// Returns an empty buffer that counts as full at `limit` bytes, but never while it is
-    /// empty.
+    /// Returns an empty buffer that counts as full at `limit` bytes. An empty buffer is
+    /// never full, even if `limit` is 0.
     pub fn new(limit: usize) -> Outbox {
         Outbox {
             bytes: Vec::new(),
@@ -89,7 +91,8 @@ impl Outbox {
         self.tail = Tail::None;
     }
 
-    /// Queues an answer. The first answer of a burst reads the clock for all.
+    /// Queues an answer. Only the first answer of a burst reads the `clock`; the others get
+    /// the same date.
     pub fn push(
         &mut self,
         response: Response,
@@ -216,8 +219,8 @@ impl Outbox {
     }
     // ANCHOR_END: flush
 
-    /// Returns the source of a streamed body, if everything before it was sent: for a caller
-    /// that waits for the source itself.
+    /// Returns the source of the streamed body if everything before it was sent, for a
+    /// caller that waits for the source itself.
     pub fn source(&mut self) -> Option<&mut dyn BodyStream> {
         match &mut self.tail {
             Tail::Live(live) if self.sent == self.bytes.len() => Some(&mut *live.source),
@@ -225,7 +228,7 @@ impl Outbox {
         }
     }
 
-    /// Queues a piece from that source. An empty one ends the body.
+    /// Queues a piece of the streamed body. An empty piece ends the body.
     pub fn push_piece(&mut self, content: &[u8]) {
         if let Tail::Live(live) = &self.tail
             && !live.frame(content, &mut self.bytes)
@@ -234,11 +237,11 @@ impl Outbox {
         }
     }
 
-    /// Generates the next bytes of a pattern.
+    /// Appends the next bytes of a [`Body::Pattern`], at most `most` of them.
     fn make(&mut self, most: u64) {
         if let Tail::Pattern { at, left } = &mut self.tail {
             let now = most.min(*left);
-            // Whole lines; the first may be continued from the previous piece.
+            // Whole lines are appended, the first from where the previous piece ended.
             let from = (*at % 64) as usize;
             let begin = self.bytes.len();
             self.bytes.extend_from_slice(&LINE[from..]);
@@ -255,8 +258,8 @@ impl Outbox {
     }
 
     // ANCHOR: head
-    /// Writes the head piece by piece, and not with `write!`: formatting handles every piece
-    /// through a pointer, and took several times as long (`lab request`).
+    /// Writes the head piece by piece, and not with `write!`: formatting calls a function
+    /// through a pointer for every piece, and took several times as long (`lab request`).
     fn head(&mut self, response: &Response, context: ResponseContext, now: SystemTime) {
         let mut digits = itoa::Buffer::new();
         let bytes = &mut self.bytes;
@@ -314,23 +317,25 @@ impl Outbox {
 }
 
 /// Returns the number of bytes sent, or an error if it is 0: then a file has become shorter
-/// than the length that was promised.
+/// than the length in the head.
 fn nonzero(sent: usize) -> io::Result<usize> {
     if sent == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(sent) }
 }
 
-/// The first lines of an answer, which are the same for all of one status and second.
+/// The status line and `Date` field of the latest answer, for further answers with the same
+/// status in the same second.
 #[derive(Debug)]
 struct StatusLineCache {
     status: u16,
-    /// When this second began.
+    /// The beginning of the second that the date names.
     second: SystemTime,
     text: String,
 }
 
 impl StatusLineCache {
     fn of(&mut self, status: u16, now: SystemTime) -> &str {
-        // Nearly always nothing has changed. A clock that was set back is before the second.
+        // Nearly always neither has changed. If the clock was set back, `duration_since`
+        // fails.
         let same_second = now
             .duration_since(self.second)
             .is_ok_and(|since| since < Duration::from_secs(1));

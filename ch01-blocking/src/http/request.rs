@@ -32,7 +32,7 @@ impl Method {
         }
     }
 
-    /// Returns the name as written in a request line.
+    /// Returns the name as written in a request line; `(other)` for [`Method::Other`].
     pub fn name(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -48,7 +48,7 @@ impl Method {
     }
 }
 
-/// The two versions of HTTP that share this syntax.
+/// A version of HTTP/1; both share one syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Version {
@@ -56,8 +56,8 @@ pub enum Version {
     Http11,
 }
 
-/// A complete request. It borrows from its [`Inbox`](super::Inbox), so nothing is copied, and
-/// it is valid until the next one is parsed.
+/// A complete request. It borrows from its [`Inbox`](super::Inbox), so nothing is copied,
+/// and it is valid until the next request is parsed.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'b> {
     /// The method.
@@ -77,7 +77,8 @@ pub struct Request<'b> {
 }
 
 impl<'b> Request<'b> {
-    /// Returns what the answer depends on, without the borrow.
+    /// Returns the properties that the answer depends on, without the borrow from the
+    /// buffer.
     pub fn response_context(&self) -> ResponseContext {
         ResponseContext {
             method: self.method,
@@ -87,7 +88,8 @@ impl<'b> Request<'b> {
     }
 }
 
-/// What the answer depends on besides the response: see [`Request::response_context`].
+/// The properties of a request that the head of its answer depends on: see
+/// [`Request::response_context`].
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs)] // as in `Request`
 pub struct ResponseContext {
@@ -96,8 +98,8 @@ pub struct ResponseContext {
     pub keep_alive: bool,
 }
 
-/// Fields that make a request conditional or partial (RFC 9110 sections 13 and 14),
-/// as sent. A list may be split over several lines; any other field that occurs twice is
+/// The fields that make a request conditional or partial (RFC 9110 sections 13 and 14), as
+/// sent. A list may be split over several lines; any other field that occurs twice is
 /// ignored.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs)] // each is the field of its name
@@ -110,9 +112,10 @@ pub struct Conditions<'b> {
     pub range: Option<&'b [u8]>,
 }
 
-/// The lines of a field whose value is a list (RFC 9110 section 5.3), up to four of
-/// them, so that they need no allocation. Further lines are ignored, which is safe: more is
-/// sent, or less is done.
+/// The values of a field that is a list of entity tags, one value per line (RFC 9110
+/// section 5.3). At most four lines are kept, so that no allocation is needed. Ignoring
+/// further lines is safe: the answer is the file instead of 304, or 412 instead of the
+/// file.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EntityTags<'b>([&'b [u8]; 4]);
 
@@ -123,12 +126,12 @@ impl<'b> EntityTags<'b> {
         }
     }
 
-    /// Whether the field is absent, or says nothing.
+    /// Returns whether the field is absent or empty.
     pub fn is_empty(&self) -> bool {
         self.0[0].is_empty()
     }
 
-    /// The values, a line each.
+    /// Returns the field's values, one for each line.
     pub fn iter(&self) -> impl Iterator<Item = &'b [u8]> {
         self.0.into_iter().filter(|line| !line.is_empty())
     }

@@ -5,19 +5,19 @@ use super::request::{Method, ResponseContext, Version};
 use std::fs::File;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What the application answers.
+/// The application's answer to a request.
 #[derive(Debug)]
 pub struct Response {
     /// The status code, such as 200.
     pub status: u16,
-    /// A media type; text gets `charset=utf-8` added.
+    /// The media type of the content; `charset=utf-8` is added to text.
     pub content_type: Option<&'static str>,
-    /// The header fields that only this kind of answer has.
+    /// Header fields beyond `Content-Type` and `Content-Length`.
     pub extra: ExtraHeader,
     /// The content.
     pub body: Body,
-    /// How long to wait before the answer is sent (`/sleep`): a blocked thread
-    /// here, a timer in an event loop, a parked coroutine later.
+    /// The time to wait before the answer is sent (`/sleep`): in this chapter the thread
+    /// blocks, in an event loop a timer runs, in chapter 6 the coroutine is parked.
     pub delay: Option<Duration>,
     /// Whether the connection ends with this answer.
     pub close: bool,
@@ -45,7 +45,8 @@ impl Response {
         }
     }
 
-    /// Returns whether the connection ends with this answer to a request of `context`.
+    /// Returns whether the connection closes after this answer to a request of which
+    /// `context` is known.
     pub fn is_last(&self, context: ResponseContext) -> bool {
         // In HTTP/1.0 the end of the connection ends a streamed body.
         let ends_with_it = self.body.is_live() && context.version == Version::Http10;
@@ -56,9 +57,9 @@ impl Response {
 /// The content of a response.
 #[derive(Debug)]
 pub enum Body {
-    /// None.
+    /// No content.
     Empty,
-    /// Bytes that exist as long as the program.
+    /// Bytes with static lifetime.
     Static(&'static [u8]),
     /// Bytes made for this answer.
     Bytes(Vec<u8>),
@@ -69,9 +70,9 @@ pub enum Body {
     File {
         /// The open file.
         file: File,
-        /// The first byte to send.
+        /// The offset of the first byte to send.
         at: u64,
-        /// The number of bytes.
+        /// The number of bytes to send.
         len: u64,
     },
     /// A body that is generated while it is sent. Its length is not known, and only chapter 6
@@ -101,9 +102,9 @@ impl Body {
     }
 }
 
-/// A header field beyond type and length. No answer has two of these, so one field of
-/// [`Response`] holds any of them: a response is created and moved for every request, and
-/// should be small.
+/// Header fields beyond `Content-Type` and `Content-Length`. No answer has two of these
+/// variants, so one field of [`Response`] holds any of them: a response is created and
+/// moved for every request, and should be small.
 #[derive(Debug)]
 pub enum ExtraHeader {
     /// Nothing.
@@ -114,8 +115,8 @@ pub enum ExtraHeader {
     Allow(&'static str),
     /// `Retry-After`, in seconds.
     RetryAfter(u32),
-    /// `ETag`, `Last-Modified` and `Accept-Ranges` of what is sent, or is not sent since the
-    /// client has it; with 206, `Content-Range` too.
+    /// `ETag`, `Last-Modified` and `Accept-Ranges` of a file that is sent, or that is not
+    /// sent because the client has it; with 206, `Content-Range` too.
     File(FileVersion),
     /// `Content-Range` with 416.
     NoSuchRange {
@@ -128,7 +129,7 @@ pub enum ExtraHeader {
 /// one tick of the file system's clock, goes unnoticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileVersion {
-    /// The time of its last change, perhaps before 1970.
+    /// The time of the file's last change, perhaps before 1970.
     pub modified: SystemTime,
     /// The length in bytes.
     pub len: u64,
@@ -145,8 +146,8 @@ impl std::fmt::Display for FileVersion {
     }
 }
 
-/// The refusal of a message or a connection: a status and a reason. The connection ends with
-/// it, because it is unknown where the next request would begin.
+/// The refusal of a message or a connection: a status and a reason. The connection closes
+/// after it, because it is unknown where the next request would begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpError {
     /// The status code.
@@ -167,17 +168,17 @@ impl HttpError {
         HttpError::new(400, reason)
     }
 
-    /// More connections than `--max-connections`, or than there are descriptors or processes
-    /// for.
+    /// Refuses a connection beyond `--max-connections`, or beyond the descriptors,
+    /// processes or threads that the system allows.
     pub const BUSY: HttpError =
         HttpError::new(503, "all places are taken; come back in a moment");
-    /// A head that was not complete in time.
+    /// Refuses a head that was not complete in time.
     pub const SLOW_HEAD: HttpError =
         HttpError::new(408, "the request's head took too long");
-    /// Content that was not complete in time, or too slow.
+    /// Refuses content that was not complete in time, or arrived too slowly.
     pub const SLOW_BODY: HttpError =
         HttpError::new(408, "the request's content came too slowly");
-    /// The end of input in the middle of a message (RFC 9112 section 8).
+    /// Refuses a message that the end of input has cut off (RFC 9112 section 8).
     pub const CUT_OFF: HttpError = HttpError::new(400, "the request ended in the middle");
 }
 

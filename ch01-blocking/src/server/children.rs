@@ -19,7 +19,7 @@ pub struct Children<T> {
 }
 
 impl<T> Children<T> {
-    /// Returns an empty set.
+    /// Returns an empty set, and makes SIGCHLD write to its pipe.
     ///
     /// # Errors
     ///
@@ -40,7 +40,7 @@ impl<T> Children<T> {
         self.running.len()
     }
 
-    /// Adds a child.
+    /// Adds a child, and attaches the value `known` to it.
     pub fn add(&mut self, child: Pid, known: T) {
         self.running.insert(child, known);
     }
@@ -67,8 +67,8 @@ impl<T> Children<T> {
         }
     }
 
-    /// Reaps one child of this set, and none that does not belong to it: a process keeps its
-    /// children across execve(2), and a library may wait for children of its own.
+    /// Reaps one child of this set that has exited. Other children stay unreaped: a process
+    /// keeps its children across execve(2), and a library may wait for its own.
     fn reap_one(&self) -> Option<(Pid, WaitStatus)> {
         let reap = |&child: &Pid| match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
             Ok(status) => Some((status.pid()?, status)),

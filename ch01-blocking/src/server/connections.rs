@@ -22,18 +22,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Connections that are rejected and linger at the same time; each takes a thread or a
-/// process meanwhile. Further ones are rejected at once.
+/// The largest number of rejected connections that linger at the same time; each takes a
+/// thread or a process meanwhile. Further connections are rejected at once.
 const MAX_LINGERING_REJECTIONS: usize = 32;
 
-/// What happens to a connection that was just accepted.
+/// The decision about a connection that was just accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It is served.
+    /// The connection is served.
     Admitted,
-    /// It is answered 503, and the close lingers until the client has read the answer.
+    /// The connection is answered 503, and its close lingers until the client has read the
+    /// answer.
     Rejected,
-    /// It is answered 503 and closed without waiting for anything.
+    /// The connection is answered 503 and closed without waiting for anything.
     RejectedAtOnce,
 }
 
@@ -42,7 +43,7 @@ impl Admission {
     /// ones linger, and at most `capacity` are served at once.
     ///
     /// A rejected connection does not count against `capacity`: otherwise connections that
-    /// come in vain would keep the server full.
+    /// are rejected would keep the server full.
     pub fn decide(admitted: usize, rejected: usize, capacity: usize) -> Admission {
         match () {
             () if admitted < capacity => Admission::Admitted,
@@ -59,7 +60,7 @@ pub struct Connections<'a> {
     state: Mutex<State>,
     /// Notified when a connection is removed, and when the set is closed.
     removed: Condvar,
-    /// Notified when all connections are cut off. Apart from `removed`, so that a
+    /// Notified when all connections are cut off. Separate from `removed`, so that a
     /// connection that ends does not wake every thread that sleeps.
     cut_off: Condvar,
 }
@@ -80,10 +81,11 @@ pub struct Entry {
     pub socket: TcpStream,
     /// Whether the connection waits for a request, so that closing it breaks nothing.
     pub idle: AtomicBool,
-    /// Whether the server has shut the socket down. An end of file is then not the
-    /// client's.
+    /// Whether the server has shut the socket down. An end of file then does not mean that
+    /// the client has closed.
     pub closed_by_server: AtomicBool,
-    /// Bytes that the connection's thread has read and counted.
+    /// The number of bytes that the connection's thread has read and
+    /// [counted](Entry::count).
     counted: AtomicU64,
 }
 
@@ -94,17 +96,21 @@ impl Entry {
         !is_readable(&[self.socket.as_fd()], Some(Duration::ZERO))[0]
     }
 
-    /// Counts bytes that the connection's thread has read, after it has cleared `idle`.
+    /// Adds to the number of bytes that the connection's thread has read. The thread must
+    /// have cleared `idle` before.
     pub fn count(&self, bytes: usize) {
         self.counted.fetch_add(bytes as u64, SeqCst);
     }
 
-    /// Returns whether the connection is idle and its thread knows all that has arrived. A
-    /// thread that has just read something has not cleared `idle` yet; but the kernel has
-    /// counted the bytes, and the thread has not.
+    /// Returns whether the connection is idle and its thread has counted all bytes that
+    /// arrived.
+    ///
+    /// The flag alone is not enough: a thread that has just read something has not cleared
+    /// `idle` yet. But then the kernel has counted the bytes, and the thread has not.
     fn is_at_rest(&self) -> bool {
-        // The thread clears `idle` first and counts afterwards. So this order, the other way
-        // round, cannot meet bytes that are counted and a flag that is still set for them.
+        // The thread clears `idle` and then counts the bytes; here the counter is loaded
+        // first and `idle` afterwards. So bytes that are counted are never seen together
+        // with a flag that is still set for them.
         let counted = self.counted.load(SeqCst);
         match sys::received(self.socket.as_fd()) {
             Some(received) => received == counted && self.idle.load(SeqCst),
@@ -114,7 +120,7 @@ impl Entry {
 
     fn shut_down(&self, how: Shutdown) {
         self.closed_by_server.store(true, SeqCst);
-        let _ = self.socket.shutdown(how); // an error means that the client was faster
+        let _ = self.socket.shutdown(how); // an error means that the client has closed already
     }
 }
 
@@ -174,7 +180,8 @@ impl<'a> Connections<'a> {
         self.removed.notify_all();
     }
 
-    /// Ends all connections in order: see the top of this file.
+    /// Closes the idle connections, waits for the busy ones, and cuts off the rest after
+    /// `within`.
     ///
     /// Returns when the set is [closed](Connections::close) and empty, or after `within`.
     pub fn drain(&self, within: Duration) {
@@ -188,10 +195,10 @@ impl<'a> Connections<'a> {
             within.as_secs_f64()
         );
         for entry in state.open.values() {
-            // A shutdown cannot be undone. A request whose first bytes arrive after this look
-            // gets no answer, as one that arrives a moment later gets none: to be sure, a
-            // thread would have to poll(2) the socket and the stop before each read, one
-            // more system call a request.
+            // A shutdown cannot be undone. A request whose first bytes arrive after this
+            // check gets no answer, just like one that arrives a moment later. To avoid
+            // this, a thread would have to poll(2) the socket and the stop before each
+            // read: one more system call per request.
             if entry.is_at_rest() {
                 entry.shut_down(Shutdown::Read);
             }
@@ -241,7 +248,7 @@ impl Drop for ConnectionGuard<'_> {
         state.open.remove(&self.id);
         state.rejected -= usize::from(self.admission != Admission::Admitted);
         drop(state);
-        // Only `drain` waits for this.
+        // Only `drain` waits on `removed`.
         if self.connections.is_draining() {
             self.connections.removed.notify_all();
         }

@@ -11,9 +11,9 @@ use crate::server::sys;
 use crate::server::trace::{self, trace};
 use std::time::{Duration, Instant};
 
-/// Closed connections after which the call is worth its time.
+/// The number of closed connections from which malloc_trim(3) is worth its time.
 const CROWD: usize = 1024;
-/// The time without a closed connection before the call.
+/// The time without a closed connection after which malloc_trim(3) is called.
 const CALM: Duration = Duration::from_secs(1);
 
 /// Counts closed connections, and calls malloc_trim(3) when it is due.
@@ -32,12 +32,13 @@ impl FreeMemory {
         }
     }
 
-    /// When to call [`release`](FreeMemory::release), if ever.
+    /// Returns the time at which to call [`release`](FreeMemory::release); `None` while too
+    /// few connections have closed.
     pub fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Returns free memory to the system, if it is time.
+    /// Returns free memory to the system, if the [due](FreeMemory::due) time has come.
     pub fn release(&mut self, now: Instant) {
         if self.due.is_some_and(|due| due <= now) {
             *self = FreeMemory::default();

@@ -29,8 +29,8 @@ pub struct Listener {
     readiness: Arc<Readiness>,
 }
 
-/// Listeners that were made from one another, and the report that is due when all of them
-/// are [ready](Listener::ready).
+/// The state of a group of listeners that were made from one another: when all of them are
+/// [ready](Listener::ready), the report is made.
 #[derive(Debug)]
 struct Readiness {
     /// Listeners that are not ready yet.
@@ -41,7 +41,7 @@ struct Readiness {
 /// The report that a server is ready.
 #[derive(Debug)]
 enum Report {
-    /// None: a test knows the address.
+    /// No report: a test knows the address.
     Nothing,
     /// A line on standard output, with the address.
     Line,
@@ -54,7 +54,7 @@ enum Report {
 pub struct Client {
     /// The connection.
     pub socket: TcpStream,
-    /// Its number, counted from 1, for the trace.
+    /// The connection's number in the trace, counted from 1.
     pub number: u64,
 }
 
@@ -63,7 +63,7 @@ pub struct Client {
 pub enum Accept {
     /// A connection.
     Client(Client),
-    /// One of the other descriptors is readable.
+    /// One of the other descriptors given to [`Listener::accept`] is readable.
     Other,
 }
 
@@ -84,8 +84,8 @@ impl Listener {
         Listener { readiness: Readiness::of(1, Report::Line), ..self }
     }
 
-    /// The listeners of a child process, which report to its parent when all are
-    /// [ready](Listener::ready): by an empty line in this pipe.
+    /// Returns the listeners of a child process, which write an empty line to the pipe
+    /// `parent` when all of them are [ready](Listener::ready).
     pub fn reported(listeners: Vec<Listener>, parent: OwnedFd) -> Vec<Listener> {
         let readiness = Readiness::of(listeners.len(), Report::Parent(parent.into()));
         let reported = |listener| Listener { readiness: readiness.clone(), ..listener };
@@ -93,8 +93,9 @@ impl Listener {
     }
 
     // ANCHOR: ready
-    /// Reports that this listener's connections can be served: everything that a start needs
-    /// exists. The last of the listeners that were made from one another makes the report.
+    /// Declares that connections of this listener can be served, because everything that a
+    /// start needs exists. When all listeners that were made from one another are ready,
+    /// the report is made.
     ///
     /// # Errors
     ///
@@ -176,7 +177,7 @@ impl Listener {
         Ok(self.with(socket))
     }
 
-    /// Returns one more listener of the same server.
+    /// Returns a listener on `socket` in the same group as this one.
     fn with(&self, socket: Socket) -> Listener {
         self.readiness.missing.fetch_add(1, SeqCst);
         let (accepted, readiness) = (self.accepted, self.readiness.clone());
@@ -184,14 +185,15 @@ impl Listener {
     }
 
     /// Stops listening for every process that shares the socket: on Linux shutdown(2) does
-    /// this. Elsewhere the kernel accepts connections until the last process has closed it.
+    /// this. Elsewhere the kernel accepts connections until the last process has closed the
+    /// socket.
     pub fn close_for_all(self) {
         let _ = self.socket.shutdown(Shutdown::Read);
     }
 
-    /// Blocks until a client connects or one of the other descriptors becomes readable,
-    /// which has precedence. Never fails: an error of accept(2) concerns one client, or is
-    /// temporary.
+    /// Blocks until a client connects, or until `stop` or `wake_read` becomes readable,
+    /// which takes precedence. Never fails: an error of accept(2) concerns one client, or
+    /// is temporary.
     pub fn accept(
         &self,
         stop: BorrowedFd<'_>,

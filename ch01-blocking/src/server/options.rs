@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// The command-line options that every server takes. Times in seconds, sizes in bytes.
+/// The command-line options that every server takes. Times are in seconds, sizes in bytes.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Address to listen on; port 0 lets the kernel choose
@@ -37,7 +37,7 @@ impl AsRef<Options> for Options {
 }
 
 impl Options {
-    /// Returns how long each wait may last.
+    /// Returns the longest duration of each wait.
     pub fn timeouts(&self) -> Timeouts {
         self.timeouts.clone()
     }

@@ -1,4 +1,4 @@
-//! Parsers of option values. An error completes clap's "invalid value …: ".
+//! Parsers of option values. Their errors complete clap's message "invalid value …: ".
 
 use crate::http::MAX_FIELDS;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Parses a size, at most 2^40: beyond that arithmetic could overflow.
+/// Parses a whole number of at most 2^40, beyond which arithmetic could overflow.
 pub(crate) fn size<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     let size = text.parse().ok().filter(|size: &u64| *size <= 1 << 40);
     size.and_then(|size| T::try_from(size).ok())

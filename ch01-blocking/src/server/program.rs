@@ -21,19 +21,19 @@ use std::sync::Arc;
 #[command(
     about = "An HTTP server of the book. What it promises is on the page \"The contract\".",
     disable_version_flag = true,
-    args_override_self = true, // of an option given twice, the last counts
+    args_override_self = true, // if an option is given twice, the last one counts
     max_term_width = 100
 )]
 pub struct Cli<O: Args = Options> {
-    /// The options that every server has, or those and the server's own.
+    /// The options of this server: [`Options`], or a type that contains them.
     #[command(flatten)]
     pub options: O,
 }
 
 /// Starts a server, runs it to its end, and returns the program's exit status.
 ///
-/// When `run` reports that it is [ready](Listener::ready), the address is printed on standard
-/// output. If it fails, one line on standard error says why.
+/// When `run` reports that it is [ready](Listener::ready), the address is printed on
+/// standard output. If `run` fails, one line on standard error says why.
 ///
 /// `run` takes the site as `&Site`, or as `&Arc<Site>` if it needs to share it.
 pub fn start<O: AsRef<Options>, S>(
@@ -92,7 +92,8 @@ fn prepare(options: &Options) -> Result<(Listener, Site, Stop), String> {
     Ok((listener.announced(), site, stop))
 }
 
-/// Returns advice about an error that means that a resource is exhausted, or nothing.
+/// Returns advice about an error that means that a resource is exhausted; empty for other
+/// errors.
 fn advice(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EMFILE) => "; allow it more descriptors (ulimit -n)",

@@ -26,23 +26,23 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a server pauses when the system is out of descriptors or memory.
+/// The pause before the next attempt when the system is out of descriptors or memory.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// The end that is watched: readable as soon as the stop is requested.
+/// The read end of the stop pipe: readable as soon as the stop is requested.
 #[derive(Debug)]
 pub struct Stop {
     read: OwnedFd,
-    /// For a request from within the server.
+    /// The write end, for a request from within the server.
     write: File,
 }
 
-/// The end that requests the stop.
+/// The write end of the stop pipe, which requests the stop.
 #[derive(Debug)]
 pub struct StopTrigger(File);
 
 impl Stop {
-    /// Creates a pipe.
+    /// Creates a pipe, and returns its two ends.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl Stop {
         Stop::on(&[sys::Signal::SIGTERM, sys::Signal::SIGINT])
     }
 
-    /// Creates a pipe that these signals write to from now on, instead of any earlier one.
+    /// Creates a pipe that these signals write to from now on, instead of any earlier pipe.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl Stop {
         is_readable(&[self.as_fd()], Some(Duration::ZERO))[0]
     }
 
-    /// Requests the stop from within the server, and does not wait for it.
+    /// Requests the stop from within the server, without waiting for the server to end.
     pub fn request(&self) {
         let _ = (&self.write).write(b"!"); // a full pipe is readable, too
     }
@@ -106,9 +106,9 @@ impl StopTrigger {
     }
 }
 
-/// Blocks until one of the descriptors is readable or `within` has elapsed, and returns which
-/// are. Uses poll(2), the subject of chapter 4. A listener may be reported as readable
-/// although no client is waiting.
+/// Blocks until one of the descriptors is readable or `within` has elapsed, and returns
+/// which of them are. Uses poll(2), the subject of chapter 4. A listener may be reported as
+/// readable although no client is waiting.
 pub fn is_readable<const N: usize>(
     descriptors: &[BorrowedFd<'_>; N],
     within: Option<Duration>,
@@ -126,8 +126,9 @@ pub fn is_readable<const N: usize>(
             Ok(0) if left.is_some_and(|left| left.is_zero()) => return [false; N],
             Ok(n) if n > 0 => return polled.map(|polled| polled.any().unwrap_or(true)),
             Ok(_) | Err(Errno::EINTR) => {} // a signal, or a wake-up slightly too early
-            // No memory in the kernel, or a limit of descriptors that was lowered below their
-            // number (poll(2)). Each is asked by itself; the pause is for an error that lasts.
+            // The kernel has no memory, or the limit on descriptors was lowered below their
+            // number (poll(2)). Each descriptor is checked by itself; the pause is for an
+            // error that lasts.
             Err(_) => {
                 thread::sleep(
                     left.map_or(ACCEPT_BACKOFF, |left| left.min(ACCEPT_BACKOFF)),

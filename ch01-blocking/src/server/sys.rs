@@ -33,8 +33,8 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?)
 }
 
-/// Creates the same pipe in several steps, on macOS, which has no pipe2(2). A program that
-/// another thread starts in between inherits it.
+/// Creates a pipe that is closed on exec and never blocks, in several steps: macOS has no
+/// pipe2(2). A program that another thread starts in between inherits the pipe.
 #[cfg(target_vendor = "apple")]
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -49,9 +49,10 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 /// The mode in which an accepted socket is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Calls block.
+    /// Calls on the socket block.
     Blocking,
-    /// Calls that would block fail with [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Calls on the socket that would block fail with
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock).
     NonBlocking,
 }
 
@@ -133,8 +134,8 @@ fn is_single_threaded() -> io::Result<bool> {
     Ok(std::fs::read_dir("/proc/self/task")?.take(2).count() == 1)
 }
 
-/// Returns whether this process has never had a second thread, which is all that the system
-/// reports.
+/// Returns whether this process has never had a second thread: the system reports no more
+/// than that.
 #[cfg(not(target_os = "linux"))]
 fn is_single_threaded() -> io::Result<bool> {
     #[cfg(target_vendor = "apple")]
@@ -160,7 +161,7 @@ fn is_single_threaded() -> io::Result<bool> {
 ///
 /// # Errors
 ///
-/// An error that says so if the process has more threads; on Linux, that of reading `/proc`.
+/// The process has more threads, or (on Linux) `/proc` cannot be read.
 pub fn require_single_thread() -> io::Result<()> {
     if is_single_threaded()? {
         return Ok(());
@@ -168,8 +169,8 @@ pub fn require_single_thread() -> io::Result<()> {
     Err(io::Error::other("a process that forks must have one thread"))
 }
 
-/// Starts a copy of this process. Returns the child's number to the parent, and `None` to
-/// the child.
+/// Starts a copy of this process. Returns the child's process ID to the parent, and `None`
+/// to the child.
 ///
 /// A forked child has only the thread that forked; a lock that another thread held at that
 /// moment would stay locked in the child forever (fork(2)). So each call counts the threads,
@@ -186,7 +187,8 @@ pub fn fork() -> io::Result<Option<Pid>> {
     terminate_signal().thread_block()?;
     PARENT.store(Pid::this().as_raw(), SeqCst);
     // SAFETY: the process has one thread, as checked above; only that thread could have
-    // started another since, and it is here. So the child may do all that the parent might.
+    // started another since, and it is executing this function. So the child may do all
+    // that the parent may.
     let forked = unsafe { nix::unistd::fork() };
     if let Ok(ForkResult::Child) = forked {
         return Ok(None);
@@ -206,7 +208,8 @@ pub fn ended_child() -> Option<Pid> {
     let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     // SAFETY: waitid writes one `siginfo_t` through the pointer, or nothing.
     unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, flags) };
-    // SAFETY: the field is of a child's state, and still zero if waitid reported none.
+    // SAFETY: waitid sets this field for a child that has exited; it is still zero if there
+    // is none.
     let pid = unsafe { info.si_pid() };
     (pid > 0).then(|| Pid::from_raw(pid))
 }
@@ -220,7 +223,8 @@ static IDLE: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
 static DRAINING: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
 static SOCKET: AtomicI32 = AtomicI32::new(-1);
 
-/// Runs `work` in a forked child, and ends the process afterwards, whatever happens in it.
+/// Runs `work` in a forked child, and exits the process afterwards, even if `work` fails or
+/// panics.
 ///
 /// SIGINT is ignored: Ctrl-C reaches the parent too, which then sends SIGTERM. On Linux the
 /// kernel sends SIGTERM when the parent dies, since no other process would stop this one.
@@ -273,8 +277,8 @@ extern "C" fn terminate(_: libc::c_int) {
     draining.store(true, SeqCst);
     if idle.load(SeqCst) {
         let errno = Errno::last_raw();
-        // No shutdown: a read may have received half a request just now and not have
-        // returned from the kernel yet.
+        // The socket is not shut down: a read may just have received half a request and not
+        // have returned from the kernel yet.
         let at_once = libc::timeval { tv_sec: 0, tv_usec: 1 };
         // SAFETY: setsockopt is async-signal-safe; `run_connection_child` borrows the
         // descriptor, so it is open; the option takes a timeval of this size.
@@ -291,8 +295,8 @@ extern "C" fn terminate(_: libc::c_int) {
     }
 }
 
-/// Reads what has arrived on a socket, without blocking, whatever its mode. Returns the number
-/// of bytes.
+/// Reads the bytes that have arrived on a socket, without blocking, whatever the socket's
+/// mode. Returns the number of bytes.
 ///
 /// # Errors
 ///
@@ -302,12 +306,12 @@ pub fn read_now(socket: &impl AsRawFd, into: &mut [u8]) -> io::Result<usize> {
     Ok(recv(socket.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT)?)
 }
 
-/// Writes as much as fits to a pipe, terminal, socket or file, without blocking, whatever its
-/// mode. Returns the number of bytes.
+/// Writes as much as fits to a pipe, terminal, socket or file, without blocking, whatever
+/// the descriptor's mode. Returns the number of bytes.
 ///
-/// A terminal has no call for this, nor has a pipe before Linux 6.5 or on other systems. There
-/// the check for room and the write are two calls, and another process may take the room in
-/// between.
+/// Terminals do not support such a write, nor do pipes before Linux 6.5 or on other
+/// systems. There the check for room and the write are two calls; if another process takes
+/// the room in between, the write blocks.
 ///
 /// # Errors
 ///
@@ -322,13 +326,14 @@ pub fn write_now(to: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     {
         let (iov_base, iov_len) = (bytes.as_ptr().cast_mut().cast(), bytes.len());
         let part = libc::iovec { iov_base, iov_len };
-        // SAFETY: one buffer, which is only read, and outlives the call. The offset
-        // -1 stands for the file's own.
+        // SAFETY: the call only reads the one buffer, which outlives it. The offset -1
+        // stands for the file's current one.
         let wrote = unsafe {
             libc::pwritev2(to.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT)
         };
         match usize::try_from(wrote).map_err(|_| Errno::last()) {
-            // Not supported for this kind; or a file, while memory is short.
+            // Not supported for this kind of file; or a regular file, while memory is
+            // short.
             Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => {}
             Err(Errno::EAGAIN) if is_file(to) => {}
             wrote => return Ok(wrote?),
@@ -392,7 +397,7 @@ pub fn received(socket: BorrowedFd<'_>) -> Option<u64> {
     (result == 0 && size as usize >= end).then_some(info.tcpi_bytes_received)
 }
 
-/// Returns `None`: the system does not report it.
+/// Returns `None`: this system does not report the number of received bytes.
 #[cfg(not(target_os = "linux"))]
 pub fn received(_: BorrowedFd<'_>) -> Option<u64> {
     None
@@ -405,7 +410,7 @@ pub fn release_free_memory() {
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Does nothing: other allocators return memory by themselves, or not at all.
+/// Does nothing: other C libraries have no malloc_trim(3).
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn release_free_memory() {}
 
@@ -432,17 +437,17 @@ pub fn shared<T: Zeroed>() -> io::Result<&'static T> {
     Ok(unsafe { memory.cast::<T>().as_ref() })
 }
 
-/// A type for which all bytes zero is a valid value, and which is made of atomics only.
+/// A type that consists of atomics only, and for which all bytes zero is a valid value.
 ///
 /// # Safety
 ///
-/// Both must hold: several processes change such a value at once.
+/// Both properties must hold: several processes change such a value at once.
 pub unsafe trait Zeroed: Sync + 'static {}
 
-// SAFETY: an `AtomicUsize` is one, and zero is valid for it.
+// SAFETY: an `AtomicUsize` is an atomic, and zero is valid for it.
 unsafe impl Zeroed for AtomicUsize {}
 
-// SAFETY: an `AtomicBool` is one, and zero is valid for it: false.
+// SAFETY: an `AtomicBool` is an atomic, and zero is valid for it: false.
 unsafe impl Zeroed for AtomicBool {}
 
 // SAFETY: `Stats` is a `repr(C)` struct of `AtomicU64`s, for which zero is valid.

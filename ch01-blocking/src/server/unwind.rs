@@ -2,19 +2,20 @@
 //!
 //! A server catches the panics of its application, so that each costs one connection. Not
 //! everything that unwinds a stack is a panic: chapter 6 ends a suspended coroutine by
-//! unwinding it with [`Cancelled`]. Code that catches and continues would keep such a
-//! coroutine alive, so whatever catches here lets that pass.
+//! unwinding it with [`Cancelled`]. Code that catches it and continues would keep such a
+//! coroutine alive, so [`catch`] lets a cancellation pass.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
-/// The payload of an unwinding that is no panic: the stack is being dropped.
+/// The payload of an unwinding that is no panic: the stack of a suspended coroutine is
+/// being dropped.
 #[derive(Debug)]
 pub struct Cancelled;
 
-/// Calls a function. Returns its panic as a value, and passes a cancellation on.
+/// Calls a function, and returns its panic as an error. A cancellation continues to unwind.
 ///
-/// The caller vouches for what the function may leave half done.
+/// The caller vouches that a panic of the function leaves no broken state behind.
 ///
 /// # Errors
 ///

@@ -1,15 +1,16 @@
-//! What one worker process holds, in memory that its parent can read after its death.
+//! The resources that a worker process holds, recorded in memory that its parent can read
+//! after the worker's death.
 //!
-//! A process that serves one connection and exits needs none of this: its parent knows
-//! that exactly one connection has ended. A process that serves many connections, and
-//! shares counters and budgets with its siblings, records here what it holds. It records
-//! first and takes afterwards, so if it is killed in between, slightly too much is given
+//! A process that serves one connection and exits needs none of this: its parent knows that
+//! exactly one connection has ended. A process that serves many connections, and shares
+//! counters and budgets with its siblings, records here what it holds. It records a
+//! resource before it takes it, so if it is killed in between, slightly too much is given
 //! back, never too little.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-/// What one process holds.
+/// The numbers of connections and of budgeted bytes that one process holds.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Usage {
@@ -17,7 +18,7 @@ pub struct Usage {
     bytes: AtomicUsize,
 }
 
-/// What a dead process still held: see [`Usage::take`].
+/// The resources that a dead process still held: see [`Usage::take`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Open connections.
@@ -30,15 +31,16 @@ pub struct Held {
 static INSTALLED: OnceLock<&'static Usage> = OnceLock::new();
 
 impl Usage {
-    /// Makes this process keep its record here, in memory shared with its parent
+    /// Makes this process record its resources here, in memory shared with its parent
     /// ([`shared`](crate::server::sys::shared)).
     pub fn install(&'static self) {
         INSTALLED.get_or_init(|| self);
     }
 
-    /// Returns what the process held, and resets the record for its successor.
+    /// Returns the resources that the process held, and resets the record for its
+    /// successor.
     ///
-    /// Only for a process that has been reaped.
+    /// Call this only after the process has been reaped.
     pub fn take(&self) -> Held {
         Held {
             connections: self.connections.swap(0, SeqCst),

@@ -1,4 +1,5 @@
-//! What a connection waits for, its deadline, and what follows when the deadline passes.
+//! The waits of a connection: interest, deadline, and the step that follows when the
+//! deadline passes.
 
 use super::{Connection, Next, State};
 use crate::poller::Interest;
@@ -11,8 +12,8 @@ use std::mem::discriminant;
 use std::time::Duration;
 
 impl<T: Transport> Connection<T> {
-    /// Returns what a connection that waits for input needs: the idle, head or body timeout
-    /// applies.
+    /// Returns the next step of a connection that waits for input, with the idle, head or
+    /// body timeout.
     pub(super) fn wait_for_input(
         &self,
         work: &mut Work,
@@ -33,7 +34,7 @@ impl<T: Transport> Connection<T> {
         self.wait(wait, work, shared)
     }
 
-    /// Returns what a connection with unsent output needs.
+    /// Returns the next step of a connection with unsent output, with the write timeout.
     pub(super) fn wait_for_room(
         &self,
         work: &mut Work,
@@ -58,11 +59,11 @@ impl<T: Transport> Connection<T> {
         }
         let changed = discriminant(&wait) != discriminant(&work.wait);
         if changed {
-            work.since = shared.look();
+            work.since = shared.current_time();
         }
         work.wait = wait;
         let due = match wait {
-            Wait::Write => later(work.since, shared.timeouts.look()), // see `Progress`
+            Wait::Write => later(work.since, shared.timeouts.check_interval()), // see `Progress`
             wait => shared.timeouts.due(wait, work.since),
         };
         if changed || work.share.moved {
@@ -80,7 +81,8 @@ impl<T: Transport> Connection<T> {
     }
     // ANCHOR_END: wait
 
-    /// Returns what a connection whose response is delayed needs.
+    /// Returns the next step of a connection whose response is delayed: to wait until it is
+    /// due.
     pub(super) fn sleep(&self, work: &Work, shared: &LoopContext<'_>) -> Next {
         let (time, until) = match &work.later {
             Some((response, _, until)) => (response.delay.unwrap_or_default(), *until),
@@ -90,8 +92,8 @@ impl<T: Transport> Connection<T> {
         Next::Wait(Interest::NONE, until)
     }
 
-    /// Handles a deadline that has passed: returns what the connection needs next, or `None`
-    /// if it is to be driven.
+    /// Handles a deadline that has passed. Returns the next step, or `None` if `drive` must
+    /// run.
     pub(super) fn on_deadline(
         &mut self,
         work: &mut Work,
@@ -109,7 +111,7 @@ impl<T: Transport> Connection<T> {
                 if !work.progress.is_enough(self.transport.unacked_bytes()) {
                     return Err(ErrorKind::TimedOut.into());
                 }
-                work.since = shared.look();
+                work.since = shared.current_time();
                 return Ok(Some(self.wait(Wait::Write, work, shared)));
             }
             State::Linger => return Ok(Some(Next::Close)),

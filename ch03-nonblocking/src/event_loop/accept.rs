@@ -9,13 +9,14 @@ use ch01_blocking::server::listener::{ACCEPT_BACKOFF, Client, Mode};
 use ch01_blocking::server::trace::{self, trace};
 use std::os::fd::AsFd;
 
-/// The most clients that are accepted before the connections have their turns.
+/// Maximum number of clients accepted in one round of the loop, before the connections have
+/// their turns.
 const MAX_ACCEPTS: usize = 64;
 
 impl<P: Poller> EventLoop<'_, P> {
     // ANCHOR: accept
-    /// Accepts waiting clients, at most `MAX_ACCEPTS`. If the process is out of descriptors,
-    /// accepting pauses.
+    /// Accepts waiting clients, at most `MAX_ACCEPTS`. If descriptors or memory are
+    /// exhausted, accepting pauses.
     pub(super) fn accept(&mut self) {
         self.accept_again = false;
         if self.paused.is_some() {
@@ -100,14 +101,14 @@ impl<P: Poller> EventLoop<'_, P> {
         self.shared.site.stats.connection_closed();
     }
 
-    /// Accepts the clients that are left from the last round, and ends a pause whose time has
-    /// come.
+    /// Accepts the clients that are left from the last round, and ends a pause of accepting
+    /// that is over.
     pub(super) fn resume_accepting(&mut self) {
         if self.paused.is_some_and(|until| until <= self.shared.now)
             && let Some(listener) = &self.listener
         {
             // The listener is registered only once accepting works again: until then the
-            // kernel shall wake another loop for a client.
+            // kernel should wake another loop for a client.
             let accepted = listener.accept_now(Mode::NonBlocking);
             self.accept_again = accepted.is_ok()
                 && self

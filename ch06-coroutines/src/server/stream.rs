@@ -182,7 +182,7 @@ impl ActiveConnection {
     /// Returns when to check whether the client takes what it is sent, now that there is no
     /// room to write.
     pub(super) fn next_check(&mut self) -> Instant {
-        let within = self.connection.server.timeouts.look();
+        let within = self.connection.server.timeouts.check_interval();
         if self.next_check.is_none() {
             let unacked = self.unacked_bytes();
             self.progress.begin(|| unacked);
