@@ -1,5 +1,5 @@
-//! Child processes that must not outlive this program: servers that are measured, samples, and
-//! the cargo that builds a server.
+//! Child processes that must not outlive this program: servers under measurement, samples,
+//! and the cargo that builds a server.
 
 use std::fs;
 use std::io::Read;
@@ -11,19 +11,19 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
-/// The process numbers of all that run now.
+/// The process IDs of all guarded processes that are running.
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
 fn running() -> MutexGuard<'static, Vec<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A child that is killed and reaped when this is dropped. (Its own children end with it:
-/// `sys::fork` asks the kernel for that.)
+/// A child process that is killed and reaped when the guard is dropped. (A server's own
+/// children end with it: `sys::fork` asks the kernel for that.)
 pub(crate) struct ChildGuard(pub(crate) Child);
 
 impl ChildGuard {
-    /// Starts the command.
+    /// Starts the command and guards its process.
     pub(crate) fn spawn(command: &mut Command) -> Result<ChildGuard> {
         let mut running = running();
         let child = command.spawn().with_context(|| {
@@ -33,11 +33,12 @@ impl ChildGuard {
         Ok(ChildGuard(child))
     }
 
-    /// Runs the command to its end and returns what it printed.
+    /// Runs the command to its end and returns its standard output.
     ///
     /// # Errors
     ///
-    /// The command cannot be started, or fails: then with what it wrote to standard error.
+    /// The command cannot be started, or it fails. The error of a failed command is the text
+    /// that it wrote to standard error.
     pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
         let mut guard =
             ChildGuard::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
@@ -61,19 +62,20 @@ impl Drop for ChildGuard {
     }
 }
 
-/// A process that is not our child, killed when this is dropped.
+/// A process that another process has started, killed when the guard is dropped.
 #[cfg(target_os = "linux")]
 pub(crate) struct ProcessGuard(u32);
 
 #[cfg(target_os = "linux")]
 impl ProcessGuard {
-    /// Guards the process with this number.
+    /// Guards the process with the ID `pid`.
     pub(crate) fn new(pid: u32) -> ProcessGuard {
         running().push(pid);
         ProcessGuard(pid)
     }
 
-    /// Forgets a process that has ended by itself: its number may be another's by now.
+    /// Releases the guard of a process that has ended by itself. Killing would be wrong: the
+    /// ID may belong to another process by now.
     pub(crate) fn ended(self) {
         running().retain(|other| *other != self.0);
         std::mem::forget(self);
@@ -90,12 +92,13 @@ impl Drop for ProcessGuard {
     }
 }
 
-/// From now on, a signal that asks this program to end ends its children first.
+/// Handles SIGINT, SIGTERM and SIGHUP from now on: they kill all guarded processes and then
+/// end this one.
 pub(crate) fn end_on_signals() -> Result<()> {
     ctrlc::set_handler(|| end(130)).context("cannot handle signals")
 }
 
-/// Ends all children, and then this process.
+/// Kills all guarded processes with their descendants, then exits with status `code`.
 pub(crate) fn end(code: i32) -> ! {
     // The lock is held until the exit, so that no further child starts.
     let running = running();
@@ -106,8 +109,8 @@ pub(crate) fn end(code: i32) -> ! {
     std::process::exit(code)
 }
 
-/// Kills a process and everything that it has started, as cargo starts compilers. (Without
-/// Linux's `/proc`, its descendants run until they are done.)
+/// Kills a process and its descendants, such as the compilers that cargo has started.
+/// (Without Linux's `/proc`, the descendants run until they finish.)
 fn end_with_descendants(pid: Pid) {
     let _ = kill(pid, Signal::SIGSTOP); // a stopped process starts nothing more
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();

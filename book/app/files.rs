@@ -1,11 +1,12 @@
-//! Files: listed, read with an error that names them, and replaced as a whole.
+//! File access: lists files, reads them with errors that name the file, and replaces them
+//! atomically.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Returns the files below `dir` whose names end in `.ending`, sorted.
+/// Returns the paths of all files below `dir` whose names end in `.ending`, sorted.
 pub fn files(dir: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut dirs = vec![dir.to_owned()];
@@ -25,19 +26,19 @@ pub fn files(dir: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Reads a text file.
+/// Reads a text file. The error names the file.
 pub fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Returns a file's name without its ending.
+/// Returns a file's name without its extension; empty if the name is not UTF-8.
 pub(crate) fn stem(path: &Path) -> &str {
     path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
 }
 
-/// Replaces the whole file, and makes its directory if there is none. A concurrent reader,
-/// or one that comes after this process was killed, finds the old text or the new one, never
-/// a part of it.
+/// Replaces the file's content by `text`, atomically, and creates its directory if needed. A
+/// concurrent reader, or one after this process was killed, finds either the old text or the
+/// new one, never a part.
 pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
     let new = path.with_extension(format!("{}.new", std::process::id()));
     fs::create_dir_all(path.parent().unwrap_or(path))

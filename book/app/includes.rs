@@ -1,11 +1,11 @@
-//! What pages include: `{{#include PATH}}` and `{{#include PATH:ANCHOR}}`.
+//! The include directives of pages: `{{#include PATH}}` and `{{#include PATH:ANCHOR}}`.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// The groups are a backslash that makes it plain text, the path, and the anchor. mdBook's
-/// other ways to include count, too.
+/// Matches an include directive, in any of mdBook's forms. Its groups are: 1, a backslash
+/// that makes the directive plain text; 2, the path; 3, the anchor.
 pub(crate) static INCLUDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let ways = "include|rustdoc_include|playground";
     Regex::new(&format!(
@@ -14,8 +14,8 @@ pub(crate) static INCLUDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// Returns what is between the marks of an anchor, without other marks; or nothing if one of
-/// its marks is missing.
+/// Returns the lines of `text` between the two marks of `anchor`, without the marks of other
+/// anchors. `None` if either mark is missing.
 pub(crate) fn anchored(text: &str, anchor: &str) -> Option<String> {
     let marks = |line: &str, mark: &str| {
         let mut behind = line.split(mark).skip(1);

@@ -17,7 +17,7 @@ struct Cli {
     #[command(flatten)]
     how: Serve,
 
-    /// The book's own directory, the one with book.toml [default: where it was when this program was compiled]
+    /// The book's source directory, which contains book.toml [default: where it was when this program was compiled]
     #[arg(long, value_name = "DIR", global = true)]
     book: Option<PathBuf>,
 
@@ -25,10 +25,10 @@ struct Cli {
     command: Option<Command>,
 }
 
-/// The options without a subcommand.
+/// The options of the program without a subcommand, which renders and serves the book.
 #[derive(Args)]
 struct Serve {
-    /// Where to serve the book; port 0 lets the system choose
+    /// Address and port to serve the book on; port 0 lets the system choose the port
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
 
@@ -36,65 +36,65 @@ struct Serve {
     #[arg(short, long)]
     open: bool,
 
-    /// Render only
+    /// Render the book and exit, without serving it
     #[arg(long)]
     no_serve: bool,
 
-    /// Where the rendered book goes [default: target/book in the checkout]
+    /// Directory for the rendered book [default: target/book in the checkout]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// Run this program instead of an experiment from a page: for tests of the pages
+    /// Program to run in place of any experiment that a page starts, for tests of the pages
     #[arg(long, value_name = "PROGRAM", hide = true)]
     rehearse: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the transcripts' scenarios again and write what changed
+    /// Run the scenarios again and write the transcripts that have changed
     Transcripts {
-        /// Only these [default: all]
+        /// Scenarios to run [default: all]
         names: Vec<String>,
 
-        /// Write nothing; fail if a transcript is no longer what really happens
+        /// Write nothing; fail if the output of a scenario differs from its transcript
         #[arg(long)]
         check: bool,
     },
-    /// Measure a figure of the book on this machine; without a name, list what can be measured
+    /// Measure a figure of the book on this machine; without a name, list the experiments
     Lab {
-        /// The experiment; `report` makes one page of everything that you have run
+        /// Name of the experiment; `report` makes one page of all your own results
         name: Option<String>,
         #[command(flatten)]
         how: lab::RunArgs,
-        /// Of `lab hold`: how many, and whose
+        /// Options of `lab hold`
         #[cfg(target_os = "linux")]
         #[command(flatten)]
         hold: lab::HoldOptions,
-        /// Of `lab chaos`: how long
+        /// Options of `lab chaos`
         #[cfg(target_os = "linux")]
         #[command(flatten)]
         chaos: lab::ChaosOptions,
     },
-    /// Compare servers of the book with others that people run, side by side on this machine
+    /// Compare the book's servers with servers in common use, side by side on this machine
     #[cfg(target_os = "linux")]
     Compare {
         #[command(flatten)]
         options: lab::CompareOptions,
-        /// Make this the result that the book shows, instead of keeping it in target/lab
+        /// Store the result as the one that the book shows, instead of in target/lab
         #[arg(long)]
         record: bool,
     },
-    /// One measurement of an experiment, in a process of its own
+    /// Take one sample for an experiment, in this process
     #[command(hide = true)]
     Measure {
-        /// The experiment
+        /// Name of the experiment
         experiment: String,
-        /// What
+        /// Kind of object to measure, such as `thread`
         what: String,
-        /// How many
+        /// Number of objects, or of repetitions
         count: usize,
     },
-    /// Write again what follows from results and sources: the table of all stages, the index of system calls, minutes
+    /// Write the parts derived from results, sources and pages: the tables of all servers, the index of system calls, reading times
     Parts,
     /// Check the pages: links, includes, pasted code, numbers typed by hand
     Check,
@@ -103,7 +103,7 @@ enum Command {
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        // One line: the chain of causes behind what the reader can do about it.
+        // `{:#}` prints the error and the chain of its causes in one line.
         Err(error) => {
             eprintln!("book: {error:#}");
             ExitCode::FAILURE
@@ -158,7 +158,8 @@ fn render_and_serve(paths: &Paths, how: Serve) -> Result<()> {
         }
         return Ok(());
     }
-    // The port first: a second copy must not re-render under the feet of the one that runs.
+    // Bind before rendering: if another copy of this program runs already, this one fails
+    // here, before it replaces the files that the other one serves.
     let listener = serve::bind(how.listen)?;
     let out = render::render(paths, &out)?;
     serve::serve(paths, listener, &out, how.open, how.rehearse)

@@ -1,28 +1,30 @@
-//! What differs between two runs of the same scenario and means nothing:
-//! times, dates, ports that the kernel chose, process numbers; and whether a client's end
-//! was there already when a server that never waits looked again.
+//! Masks everything in a transcript that may differ between two runs of the same scenario:
+//! times, dates, ports that the kernel chose, process IDs; and the line about waiting that a
+//! trace shows only if the client's end of file has not arrived yet.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
+/// Patterns with their replacements, applied one after the other.
 static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
-        // A field of an answer, at the terminal of a client that may have a name.
+        // Fields of a response, behind the name of the client's terminal if it has one.
         (r"(?m)^((?:\w+\| )?(?:Date|Last-Modified|ETag)): .*$", "$1: …"),
-        // A panic: the line of the source.
+        // The line and column of a panic.
         (r"(?m)^panicked at (\S+?\.rs):\d+:\d+:", "panicked at $1:"),
-        // What a shell says of a program that was aborted, where its memory is kept.
+        // A shell adds this to "Aborted" on systems that write core dumps.
         (r" \(core dumped\)", ""),
         (r"\b(127\.0\.0\.1):\d+\b", "$1:PORT"),
-        // The compiler's choice, from version to version.
+        // Sizes that depend on the compiler's version.
         (r"\ba future of \d+ bytes", "a future of N bytes"),
         (r"\b\d+ bytes of one touched", "N bytes of one touched"),
-        // The clock of a trace, at the start of its line.
+        // The time at the start of a trace's line.
         (r"(?m)^ *\d+\.\d{3}  ", "TIME  "),
         (r"\b(pid|process|thread|worker) +\d+\b", "$1 N"),
         // A time with its unit, and the spaces that right-align it.
         (r"[ +]*\b\d+(\.\d+)? ?(ns|µs|us|ms|milliseconds|seconds|s)\b", " TIME"),
+        // A wait before the end of file, which does not happen if the end has arrived.
         (r"(?m)^TIME  #\d+ +wait .*\n(TIME  #\d+ +read +the end)$", "$1"),
     ]
     .into_iter()
@@ -30,7 +32,7 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     .collect()
 });
 
-/// The text with everything volatile replaced by a name for it.
+/// Returns `text` with everything that differs from run to run replaced by a placeholder.
 pub(crate) fn normalize(text: &str) -> String {
     MASKS.iter().fold(text.to_owned(), |text, (pattern, with)| {
         pattern.replace_all(&text, *with).into_owned()

@@ -1,4 +1,4 @@
-//! Where things are: the book's directory and the checkout around it.
+//! The directories of the book and of the checkout around it.
 
 use std::path::{Path, PathBuf};
 
@@ -11,12 +11,13 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// Uses the directory `named`, or else the one that this program was compiled from, so
-    /// that the program can be started from anywhere.
+    /// Returns the paths of the book in the directory `named`. `None` stands for the
+    /// directory that this program was compiled from, so that the program can be started
+    /// from anywhere.
     ///
     /// # Errors
     ///
-    /// The directory has no book.toml, or cannot be opened.
+    /// The directory has no book.toml, or its path cannot be resolved.
     pub fn find(named: Option<PathBuf>) -> Result<Self> {
         let book = named.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
         ensure!(
@@ -30,32 +31,32 @@ impl Paths {
         Ok(Self { book })
     }
 
-    /// The directory with book.toml.
+    /// Returns the book's directory, which contains book.toml.
     pub fn book(&self) -> &Path {
         &self.book
     }
 
-    /// The pages.
+    /// Returns the directory of the pages' Markdown.
     pub fn src(&self) -> PathBuf {
         self.book.join("src")
     }
 
-    /// What the program writes for pages to include.
+    /// Returns the directory of the files that this program writes for pages to include.
     pub fn generated(&self) -> PathBuf {
         self.book.join("src/generated")
     }
 
-    /// The results that the book shows.
+    /// Returns the directory of the recorded results, which the book shows.
     pub fn recorded(&self) -> PathBuf {
         self.book.join("results")
     }
 
-    /// The reader's own results and predictions.
+    /// Returns the directory of the reader's own results and predictions.
     pub fn own(&self) -> PathBuf {
         self.checkout().join("target/lab")
     }
 
-    /// The workspace around the book: what a reader would call "the checkout".
+    /// Returns the root of the checkout: the Cargo workspace that contains the book.
     pub fn checkout(&self) -> &Path {
         self.book.parent().unwrap_or(&self.book)
     }

@@ -1,19 +1,19 @@
-//! Something that is wrong with a page, as the checks report it.
+//! A problem that the checks have found in a page.
 
 use std::fmt;
 use std::path::Path;
 
-/// A problem: where, and what.
+/// A problem found by a check: its place and its description.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The file, and the line in it where one can be named.
+    /// The file's path, followed by `:LINE` if the problem is in one line.
     pub place: String,
     /// What is wrong, and what to do about it.
     pub what: String,
 }
 
 impl Problem {
-    /// A problem at the line of byte `at` of the file's text.
+    /// Returns a problem in the line that contains byte `at` of `text`, the file's content.
     pub(crate) fn at(
         file: &Path,
         text: &str,
@@ -24,7 +24,7 @@ impl Problem {
         Self { place: format!("{}:{line}", file.display()), what: what.into() }
     }
 
-    /// A problem of the whole file.
+    /// Returns a problem that concerns the whole file.
     pub(crate) fn in_file(file: &Path, what: impl Into<String>) -> Self {
         Self { place: file.display().to_string(), what: what.into() }
     }

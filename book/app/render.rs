@@ -1,4 +1,4 @@
-//! From Markdown to HTML, through mdBook's library: nothing to install, nothing fetched.
+//! Renders Markdown to HTML through mdBook's library: nothing to install, nothing fetched.
 
 use std::fs;
 use std::path::{Path, PathBuf, absolute};
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::files::{files, read};
 use crate::paths::Paths;
 
-/// Renders the book into `out` and returns that directory's full name.
+/// Renders the book into `out` and returns that directory's absolute path.
 pub fn render(paths: &Paths, out: &Path) -> Result<PathBuf> {
     let out = absolute(out).context("cannot tell the current directory")?;
     refuse_foreign(&out)?;
@@ -26,7 +26,8 @@ pub fn render(paths: &Paths, out: &Path) -> Result<PathBuf> {
     Ok(out)
 }
 
-/// Listings, drawings, and tables of figures.
+/// Matches the parts of a page that the search index leaves out: listings, drawings, and
+/// tables of figures.
 static NOT_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r#"(?ms)^ *```.*?^ *```[ \t]*$|<svg.*?</svg>|<div class="measured".*?^</div>"#,
@@ -34,13 +35,13 @@ static NOT_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// Replaces the search index by one of the texts alone, packed. Listings and figures would
-/// double it, and are not what a reader searches for.
+/// Replaces the search index by a smaller one: of the pages' prose alone, and packed. Listings
+/// and figures would double its size, and readers do not search for them.
 fn replace_index(book: &MDBook, out: &Path) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut config = book.config.clone();
     dir.path().clone_into(&mut config.build.build_dir);
-    config.build.use_default_preprocessors = false; // they have run
+    config.build.use_default_preprocessors = false; // the texts are preprocessed already
     let (mut texts, _) = book.preprocess_book(&MarkdownRenderer::new())?;
     texts.for_each_chapter_mut(|chapter| {
         if let Some(pattern) = NOT_TEXT.as_ref() {
@@ -51,12 +52,14 @@ fn replace_index(book: &MDBook, out: &Path) -> Result<()> {
     plain.book = texts;
     plain.build()?;
     let script = read(&index_in(dir.path())?)?;
-    // `… JSON.parse('…'));`
-    let (_, rest) = script.split_once('\'').context("no JSON in it")?;
-    let (json, _) = rest.rsplit_once('\'').context("no end of it")?;
+    // The script ends in `… JSON.parse('…'));`.
+    let (_, rest) = script.split_once('\'').context("mdBook's script has no JSON")?;
+    let (json, _) = rest.rsplit_once('\'').context("mdBook's JSON has no end")?;
     let mut index: Value =
         serde_json::from_str(&json.replace("\\'", "'").replace("\\\\", "\\"))?;
-    let fields = index["index"]["index"].as_object_mut().context("no fields")?;
+    let fields = index["index"]["index"]
+        .as_object_mut()
+        .context("mdBook's index has no fields")?;
     for field in fields.values_mut() {
         let mut words = Vec::new();
         pack(&field["root"], "", &mut words);
@@ -68,7 +71,7 @@ fn replace_index(book: &MDBook, out: &Path) -> Result<()> {
     Ok(fs::write(index_in(out)?, script)?)
 }
 
-/// Undoes [`pack`] in the browser.
+/// The JavaScript function that undoes [`pack`] in the browser.
 const UNPACK: &str = include_str!("search_index.js");
 
 fn index_in(rendered: &Path) -> Result<PathBuf> {
@@ -76,10 +79,15 @@ fn index_in(rendered: &Path) -> Result<PathBuf> {
         path.file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with("searchindex"))
     };
-    files(rendered, "js")?.into_iter().find(is_index).context("mdBook has written none")
+    files(rendered, "js")?
+        .into_iter()
+        .find(is_index)
+        .context("mdBook has written no index")
 }
 
-/// Collects the words of a tree of letters, each with the sections that have it.
+/// Appends a line to `words` for each word of mdBook's letter tree below `node`, whose own
+/// letters spell `word`. A line lists the sections that contain the word, each with the
+/// word's frequency unless that is 1.
 fn pack(node: &Value, word: &str, words: &mut Vec<String>) {
     let mut line = word.to_owned();
     for (section, frequency) in node["docs"].as_object().into_iter().flatten() {
@@ -99,19 +107,19 @@ fn pack(node: &Value, word: &str, words: &mut Vec<String>) {
     }
 }
 
-/// Rendering empties its directory first, so `--out ~` would be a disaster:
-/// only an empty directory, or one that holds a rendered book, will do.
+/// Refuses a directory that holds anything but a rendered book. Rendering empties its
+/// directory first, so `--out ~` would be a disaster.
 fn refuse_foreign(out: &Path) -> Result<()> {
     if !out.exists() {
         return Ok(());
     }
     let mut entries = fs::read_dir(out).with_context(|| {
-        format!("{} is no directory that a book can go to", out.display())
+        format!("cannot render into {}: it is not a readable directory", out.display())
     })?;
     let ours = out.join(".nojekyll").is_file() && out.join("print.html").is_file();
     if entries.next().is_some() && !ours {
         bail!(
-            "{} holds something that is no rendered book, and rendering would delete it: \
+            "{} holds files that are not a rendered book, and rendering would delete them: \
              choose an empty directory with --out",
             out.display()
         );

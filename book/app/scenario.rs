@@ -1,5 +1,5 @@
-//! A scenario: which server is started, and what is typed at which terminal.
-//! One TOML file each, transcripts/NAME.toml.
+//! A scenario: which server is started, and what is typed at which terminal. Each scenario
+//! is a TOML file, transcripts/NAME.toml.
 
 use std::path::Path;
 
@@ -8,48 +8,49 @@ use serde::Deserialize;
 
 use crate::files::{files, read, stem};
 
-/// One file of transcripts/.
+/// A scenario, read from transcripts/NAME.toml.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// The file's name without its ending.
     #[serde(skip)]
     pub name: String,
-    /// The server's program and its options, as a reader would type them behind
-    /// `cargo run --release --bin`; `--listen` is added. It runs in the checkout.
+    /// The server's program and its options, as a reader would type them after
+    /// `cargo run --release --bin`; `--listen` is added. The server runs in the root of
+    /// the checkout.
     pub server: String,
-    /// The server tells of several clients at once: which of two connections' lines
-    /// came first is chance, and a fresh run may differ from the committed one in that.
+    /// Whether the server traces several clients at once. The order between the lines of two
+    /// connections is then a matter of chance, and comparisons ignore it.
     #[serde(default)]
     pub concurrent: bool,
-    /// Show how the server is stopped, too.
+    /// Whether the transcript also shows how the server is stopped.
     #[serde(default)]
     pub stop: bool,
-    /// What happens, in this order.
+    /// The steps, in order.
     #[serde(rename = "step")]
     pub steps: Vec<Step>,
 }
 
-/// One thing that happens at one terminal. What it waits for, it waits for
-/// before the next step begins: the order is the scenario's, never the clock's.
+/// One step, at one terminal. The next step begins when everything that this one waits for
+/// has happened, so the order of events never depends on timing.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Step {
-    /// The terminal, for scenarios that need several.
+    /// Name of the terminal, in scenarios that need several.
     pub at: String,
-    /// Type this command and wait for its end. `8080` stands for the server's port,
-    /// `PID` for its process number.
+    /// Command to type; the step waits for its end. `8080` stands for the server's port,
+    /// `PID` for its process ID.
     pub run: Option<String>,
-    /// Type this command and leave it running.
+    /// Command to type and leave running, with the same placeholders as `run`.
     pub start: Option<String>,
-    /// Type this at the running command, a line end behind every line.
+    /// Text to send to the running command; each line is ended with CR LF.
     pub send: Option<String>,
-    /// Wait until this terminal shows this text (again).
+    /// Text to wait for at this terminal. Text that an earlier step waited for does not count.
     pub see: Option<String>,
-    /// Wait until the server's terminal shows this text (again).
+    /// Text to wait for at the server's terminal. Text that an earlier step waited for does
+    /// not count.
     pub trace: Option<String>,
-    /// Wait until the running command is gone: "eof" after Ctrl-D (nothing more
-    /// to send), "interrupt" after Ctrl-C, "itself" when it likes.
+    /// How to end the running command; the step waits for its end.
     pub end: Option<End>,
 }
 
@@ -57,16 +58,16 @@ pub struct Step {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum End {
-    /// Ctrl-D.
+    /// Closes the command's input, as Ctrl-D does.
     Eof,
-    /// Ctrl-C.
+    /// Sends a signal; the transcript shows Ctrl-C.
     Interrupt,
-    /// Not at all: it ends by itself.
+    /// Waits until the command ends by itself.
     Itself,
 }
 
 impl Scenario {
-    /// Reads every scenario of the directory, by name.
+    /// Reads all scenarios in `dir`, sorted by name.
     pub fn all(dir: &Path) -> Result<Vec<Self>> {
         files(dir, "toml")?.iter().map(|path| Self::read(path)).collect()
     }
@@ -85,7 +86,7 @@ impl Scenario {
         }
     }
 
-    /// Returns the commands of this scenario that are not on this machine.
+    /// Returns the commands of this scenario that are not installed on this machine.
     pub fn missing_tools(&self) -> Vec<String> {
         let commands = self
             .steps
@@ -102,14 +103,15 @@ impl Scenario {
         missing
     }
 
-    /// Several terminals need names in the transcript; one does not.
+    /// Whether the scenario uses more than one terminal. The transcript then begins each line
+    /// with its terminal's name.
     pub fn has_several_terminals(&self) -> bool {
         self.steps.iter().any(|step| step.at != self.steps[0].at)
     }
 }
 
 fn is_installed(tool: &str) -> bool {
-    // What the shell itself knows.
+    // The shell's own words, and tools that every system has.
     if "printf echo sleep cat for do done ( )".split(' ').any(|own| own == tool) {
         return true;
     }

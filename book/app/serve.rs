@@ -1,5 +1,5 @@
-//! Serves the rendered book with the project's own best server: chapter 6's `coroutine`, and
-//! `poll` on a processor for which there is no switch.
+//! Serves the rendered book with the project's own best server: chapter 6's `coroutine`, or
+//! chapter 4's `poll` on processors for which chapter 6 has no context switch.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -22,10 +22,14 @@ use clap::{Args, Command, FromArgMatches};
 use crate::live::LabApi;
 use crate::paths::Paths;
 
-/// Whether the server can wait for a body that is made while it is sent.
+/// Whether the server can stream a body that is produced while it is sent.
 const CAN_STREAM: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
 
-/// Takes the port, or says in one line what to do about it.
+/// Binds a listener to the address.
+///
+/// # Errors
+///
+/// The address cannot be bound; the error's text says what to do about it.
 pub fn bind(listen: SocketAddr) -> Result<Listener> {
     Listener::bind(listen).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => anyhow!(
@@ -37,8 +41,8 @@ pub fn bind(listen: SocketAddr) -> Result<Listener> {
     })
 }
 
-/// Serves the directory, and the lab, until Ctrl-C or SIGTERM; opens it in a browser if `open`
-/// is set.
+/// Serves the lab and the files in `root` until SIGINT or SIGTERM. `open` opens the book in a
+/// web browser; `fake` is a program to run in place of the lab's experiments.
 pub fn serve(
     paths: &Paths,
     listener: Listener,
@@ -53,7 +57,8 @@ pub fn serve(
         .with_context(|| format!("cannot open {}", root.display()))?;
     program::raise_descriptor_limit();
     let stop = Stop::on_signals().context("cannot handle signals")?;
-    let address = listener.address().context("cannot find out the address")?;
+    let address =
+        listener.address().context("cannot determine the listener's address")?;
     let live = LabApi::new(paths, address, CAN_STREAM, fake)?;
     let site = Arc::new(site.with(Box::new(live.clone())));
     let mut out = io::stdout().lock();
@@ -64,14 +69,16 @@ pub fn serve(
         open_in_browser(format!("http://{address}/"));
     }
     let served = best::run(listener, &site, &options, &stop);
-    live.end(); // whatever the reason
-    served.context("the server had to end")
+    live.end(); // even if the server has failed
+    served.context("the server has failed")
 }
 
-/// Opens the book in a browser; a failure is one line, and the book is served all the same.
+/// Opens the book in a web browser. A failure is printed in one line, and the book is served
+/// all the same.
 ///
-/// The command that opens a browser may block until the browser ends, so it has a thread. The
-/// browser may connect before the server accepts: the connection waits in the backlog.
+/// The command that opens a browser may block until the browser ends, so it has its own
+/// thread. The browser may connect before the server accepts: its connection then waits in the
+/// backlog.
 fn open_in_browser(url: String) {
     let open = move || {
         if let Err(error) = opener::open(&url) {
@@ -83,10 +90,10 @@ fn open_in_browser(url: String) {
     }
 }
 
-/// The server's options, given as at its command line.
+/// Returns the server's options, parsed as from its command line.
 fn options(root: &Path) -> Result<Options> {
-    // A browser's last answer is quick; a reader who pressed Ctrl-C does not want to wait.
-    // The lab's routes read JSON and draw charts, on the stacks of coroutines.
+    // The drain timeout is short, because a reader who pressed Ctrl-C is waiting. The stacks
+    // are large, because the lab's routes parse JSON and draw charts on them.
     let stack: &[&str] = if CAN_STREAM { &["--stack", "262144"] } else { &[] };
     let words = ["book", "--drain-timeout", "2"].iter().chain(stack).chain(&["--root"]);
     let words = words.map(OsString::from).chain([root.as_os_str().to_owned()]);

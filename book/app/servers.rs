@@ -10,8 +10,8 @@ use anyhow::{Context, Result, ensure};
 use crate::child::ChildGuard;
 use crate::paths::Paths;
 
-/// Returns the program of the server `name`: the one beside this program if it is
-/// newer than all its sources, else one that cargo builds there now.
+/// Returns the path of the server's program, in the same directory as this program. If the
+/// program is missing or older than one of its sources, cargo builds it first.
 pub fn find(paths: &Paths, name: &str) -> Result<PathBuf> {
     let profile = profile_dir()?;
     let program = profile.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
@@ -23,10 +23,11 @@ pub fn find(paths: &Paths, name: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// target/PROFILE, where this program is; a test's program is in deps/ below it.
+/// Returns target/PROFILE, the directory of this program. (A test's program is in deps/
+/// below that.)
 fn profile_dir() -> Result<PathBuf> {
     let own = std::env::current_exe().context("cannot tell where this program is")?;
-    let dir = own.parent().context("this program is nowhere")?;
+    let dir = own.parent().context("this program's path names no directory")?;
     let dir = match dir.file_name() {
         Some(name) if name == "deps" => dir.parent().unwrap_or(dir),
         _ => dir,
@@ -34,7 +35,8 @@ fn profile_dir() -> Result<PathBuf> {
     Ok(dir.to_owned())
 }
 
-/// Cargo leaves the names of a program's sources beside it, in a `.d` file.
+/// Whether the program is newer than all its sources, which cargo lists in a `.d` file
+/// beside it.
 fn is_fresh(program: &Path) -> bool {
     let modified =
         |path: &Path| -> Option<SystemTime> { fs::metadata(path).ok()?.modified().ok() };
@@ -43,7 +45,7 @@ fn is_fresh(program: &Path) -> bool {
     sources(&rule).iter().all(|source| modified(source).is_some_and(|at| at <= built))
 }
 
-/// The sources in a make rule, `target: a b\ c`.
+/// Returns the sources in a make rule such as `target: a b\ c`.
 fn sources(rule: &str) -> Vec<PathBuf> {
     let list = rule.split_once(": ").map_or("", |(_, list)| list.trim_end());
     let list = list.replace("\\ ", "\0");
@@ -60,15 +62,15 @@ fn build(paths: &Paths, name: &str, profile: &Path) -> Result<()> {
         Some(other) => other,
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // Not `-p`: over the whole workspace, features are chosen as in `cargo test`,
-    // and what that has built is not built once more.
+    // No `-p`: over the whole workspace, cargo chooses features as in `cargo test`, and
+    // uses the libraries that were built for the tests.
     let mut command = Command::new(cargo);
     command
         .args(["build", "--quiet", "--bin", name, "--profile", profile, "--target-dir"])
         .arg(target)
         .current_dir(paths.checkout())
         .stdin(Stdio::null())
-        // A run's standard output carries events.
+        // The standard output of `lab --events` carries events and nothing else.
         .stdout(Stdio::null());
     let mut cargo = ChildGuard::spawn(&mut command)
         .with_context(|| format!("cargo is needed to build {name}"))?;

@@ -1,5 +1,5 @@
-//! A command that runs, with everything that it shows: standard output and standard error
-//! through one pipe, in the order in which they were written.
+//! A running command with its output: standard output and standard error through one pipe,
+//! in the order in which they were written.
 
 use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -12,29 +12,31 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-/// Longer than any step of a scenario takes on a busy machine.
+/// How long to wait for a text, or for a command's end: longer than any step of a scenario
+/// takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A line that is not ended within this time has no end.
+/// How long to wait for the end of a line; then the line is taken to be complete without one.
 const LINE_END: Duration = Duration::from_millis(200);
 
-/// A running command and its screen.
+/// A running command, its input, and the output it has shown so far.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     child: Child,
     stdin: Option<ChildStdin>,
-    /// Pieces of its output; disconnected when the output has ended.
+    /// Pieces of the command's output; disconnected when the output has ended.
     output: Receiver<String>,
+    /// All output received so far.
     shown: String,
-    /// How much of the screen `fresh` has returned.
+    /// Number of bytes of `shown` that `fresh` has returned.
     taken: usize,
-    /// How much of the screen `see` has passed.
+    /// Number of bytes of `shown` that `see` has searched and passed.
     seen: usize,
 }
 
 impl Terminal {
-    /// Starts the command in a process group of its own, so that a shell's
-    /// children end with it.
+    /// Starts the command in its own process group, so that signals reach a shell's children
+    /// too.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let name = format!("{}", command.get_program().display());
         let (reader, writer) = io::pipe().context("no pipe")?;
@@ -45,7 +47,7 @@ impl Terminal {
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
-        // `command` still holds the pipe's writing ends: the output would have no end.
+        // `command` still holds the pipe's write ends, and would keep the output open.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let (show, output) = channel();
         thread::spawn(move || fill(reader, &show));
@@ -53,16 +55,20 @@ impl Terminal {
         Ok(Self { child, stdin, output, shown: String::new(), taken: 0, seen: 0 })
     }
 
-    /// Types at the command.
+    /// Writes `text` to the command's standard input.
     pub(crate) fn send(&mut self, text: &str) -> Result<()> {
         let stdin =
-            self.stdin.as_mut().context("the command's input was closed before")?;
+            self.stdin.as_mut().context("the command's input is closed already")?;
         stdin.write_all(text.as_bytes()).context("the command no longer reads")?;
         stdin.flush().context("the command no longer reads")
     }
 
-    /// Waits until `text` is on the screen behind what was seen before, and
+    /// Waits until `text` appears in the output after all that earlier calls have found, and
     /// returns the rest of its line.
+    ///
+    /// # Errors
+    ///
+    /// The output ended, or 30 seconds passed, and `text` has not appeared.
     pub(crate) fn see(&mut self, text: &str) -> Result<String> {
         let mut deadline = Instant::now() + TIMEOUT;
         let (mut found, mut late) = (None, false);
@@ -73,7 +79,7 @@ impl Terminal {
                 deadline = Instant::now() + LINE_END;
             }
             match found {
-                // The whole line, so that what follows starts on a fresh one.
+                // Wait for the line's end, so that the next output begins a new line.
                 Some(behind) if late || new[behind..].contains('\n') => {
                     let line = new[behind..].split('\n').next().unwrap_or_default();
                     let line = line.to_owned();
@@ -86,7 +92,7 @@ impl Terminal {
         }
     }
 
-    /// Returns what appeared since the last call.
+    /// Returns the output that has appeared since the last call.
     pub(crate) fn fresh(&mut self) -> String {
         while self.receive(Instant::now()) {}
         let text = self.shown[self.taken..].to_owned();
@@ -94,7 +100,7 @@ impl Terminal {
         text
     }
 
-    /// Waits until nothing new has appeared for a while: for the last lines
+    /// Waits until no output has appeared for the duration `quiet`. This is for the last lines
     /// of a trace, which no later event follows.
     pub(crate) fn settle(&mut self, quiet: Duration) {
         while self.receive(Instant::now() + quiet) {}
@@ -105,7 +111,7 @@ impl Terminal {
         self.stdin = None;
     }
 
-    /// Returns the command's process number.
+    /// Returns the command's process ID.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -117,7 +123,11 @@ impl Terminal {
         }
     }
 
-    /// Waits for the command's end and for the last of its output.
+    /// Waits until the command has ended and all its output has been received.
+    ///
+    /// # Errors
+    ///
+    /// The command is still running after 30 seconds.
     pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
         let deadline = Instant::now() + TIMEOUT;
         while self.receive(deadline) {}
@@ -125,7 +135,7 @@ impl Terminal {
         self.child.wait().context("cannot wait for the command")
     }
 
-    /// Waits for more on the screen. Returns false at the deadline, or at the output's end.
+    /// Waits for more output. Returns false at the deadline, or at the output's end.
     fn receive(&mut self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let more = self.output.recv_timeout(left);
@@ -140,10 +150,10 @@ impl Drop for Terminal {
     }
 }
 
-/// Sends what is read, up to its end.
+/// Reads to the end of the pipe and sends each piece of text to `show`.
 fn fill(mut reader: PipeReader, show: &Sender<String>) {
     let mut buffer = [0; 4096];
-    // A character may be cut in two between reads: its first part waits for the next.
+    // A read may end inside a character, whose first bytes are kept here for the next read.
     let mut rest = Vec::new();
     loop {
         let count = reader.read(&mut buffer).unwrap_or(0);

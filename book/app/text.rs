@@ -1,6 +1,6 @@
-//! Numbers and tables as a reader sees them.
+//! Formats numbers and tables for readers.
 
-/// Bytes in the largest unit of which there is at least one.
+/// Formats a number of bytes in the largest unit (B, KiB, MiB, GiB) that it reaches.
 pub(crate) fn bytes(bytes: f64) -> String {
     match bytes / 1024.0 {
         kib if kib >= 1024.0 * 1024.0 => format!("{:.1} GiB", kib / 1024.0 / 1024.0),
@@ -10,18 +10,19 @@ pub(crate) fn bytes(bytes: f64) -> String {
     }
 }
 
-/// A whole number with commas.
+/// Formats a whole number with commas between the thousands.
 pub(crate) fn thousands(number: usize) -> String {
     indicatif::HumanCount(number as u64).to_string()
 }
 
-/// A number of things: `1 silent client`, `10 silent clients`.
+/// Formats a count with its noun: `1 silent client`, `10 silent clients`.
 pub(crate) fn counted(count: usize, thing: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{} {thing}{s}", thousands(count))
 }
 
-/// A measured value in a table's cell: three digits, or all that stand before the point.
+/// Formats a measured value for a table's cell: with three significant digits, or, from 100
+/// on, rounded to a whole number.
 pub(crate) fn measured(value: f64) -> String {
     match value {
         v if v < 10.0 => format!("{v:.2}"),
@@ -30,8 +31,8 @@ pub(crate) fn measured(value: f64) -> String {
     }
 }
 
-/// A number in a sentence: three digits without trailing zeros, or all that stand before the
-/// point.
+/// Formats a number for a sentence: with three significant digits and no trailing zeros, or,
+/// from 100 on, rounded to a whole number.
 pub(crate) fn in_words(number: f64) -> String {
     let size = number.abs();
     if size >= 100.0 {
@@ -51,8 +52,8 @@ pub(crate) fn in_words(number: f64) -> String {
     }
 }
 
-/// A Markdown table. `head` names the columns, `server | >memory`, with `>` before each that
-/// is aligned to the right; a row has the same form, without `>`.
+/// Returns a Markdown table. `head` names the columns, as in `server | >memory`, where `>`
+/// aligns a column to the right. Each row has the same form, without `>`.
 pub(crate) fn table(head: &str, rows: impl IntoIterator<Item = String>) -> String {
     let names = head.split('|').map(|name| name.trim().trim_start_matches('>'));
     let mut table = format!("| {} |\n|", names.collect::<Vec<_>>().join(" | "));
@@ -66,7 +67,7 @@ pub(crate) fn table(head: &str, rows: impl IntoIterator<Item = String>) -> Strin
     table
 }
 
-/// Text in an SVG or in HTML.
+/// Escapes `&`, `<` and `>` for text in SVG or HTML.
 pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

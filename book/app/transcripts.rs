@@ -1,6 +1,6 @@
-//! Transcripts: what a reader would see at the terminals, made by running the
-//! real programs. For every transcripts/NAME.toml: src/transcripts/NAME.txt,
-//! the clients' side, and NAME.server.txt, the server's.
+//! Transcripts: the output that a reader would see at the terminals, made by running the
+//! real programs. Each scenario transcripts/NAME.toml has two: src/transcripts/NAME.txt for
+//! the clients' terminals, and NAME.server.txt for the server's.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,29 +20,29 @@ use crate::scenario::{End, Scenario, Step};
 use crate::servers;
 use crate::terminal::Terminal;
 
-/// The port that the reader's own server would have.
+/// The port that transcripts show in place of the real one: a server's default.
 const SHOWN_PORT: &str = "8080";
 
-/// So that a transcript does not depend on curl's version or its user's habits:
-/// no progress meter, errors shown, and requests as long as the reader's would be.
+/// Configuration of curl that makes transcripts independent of curl's version and of the
+/// user's own settings: no progress meter, errors shown, and requests of a fixed length.
 const CURLRC: &str =
     "silent\nshow-error\nuser-agent = \"curl/8\"\nheader = \"Host: 127.0.0.1:8080\"\n";
 
-/// What a scenario showed.
+/// The output of one run of a scenario.
 #[derive(Debug)]
 pub struct Transcript {
-    /// The clients' terminals, in the order of events.
+    /// Text of the clients' terminals, in the order of events.
     pub client: String,
-    /// The server's terminal.
+    /// Text of the server's terminal.
     pub server: String,
 }
 
-/// The scenarios of this book.
+/// Returns all scenarios of the book, sorted by name.
 pub fn scenarios(paths: &Paths) -> Result<Vec<Scenario>> {
     Scenario::all(&paths.book().join("transcripts"))
 }
 
-/// `book transcripts [NAME…] [--check]`.
+/// Runs the command `book transcripts [NAME…] [--check]`.
 pub fn command(paths: &Paths, names: &[String], check: bool) -> Result<()> {
     let all = scenarios(paths)?;
     for name in names {
@@ -67,7 +67,7 @@ pub fn command(paths: &Paths, names: &[String], check: bool) -> Result<()> {
         let differences = compare(paths, scenario, &fresh);
         stale += differences.len();
         match (differences.is_empty(), check) {
-            (true, _) => println!("{}: as it was", scenario.name),
+            (true, _) => println!("{}: unchanged", scenario.name),
             (false, true) => println!("{}", differences.join("\n")),
             (false, false) => {
                 for (file, text) in files(scenario, &fresh) {
@@ -84,14 +84,16 @@ pub fn command(paths: &Paths, names: &[String], check: bool) -> Result<()> {
     Ok(())
 }
 
-/// Says where the committed transcript is not what happened now. Empty: nowhere.
+/// Compares the committed transcript with a fresh one, both normalized. Returns a line for
+/// each file that differs, which names the first difference.
 pub fn compare(paths: &Paths, scenario: &Scenario, fresh: &Transcript) -> Vec<String> {
     let mut differences = Vec::new();
     for (file, fresh) in files(scenario, fresh) {
         let path = paths.src().join("transcripts").join(&file);
         let old = fs::read_to_string(&path).unwrap_or_default();
         let [old, new] = [&old, fresh].map(|text| match scenario.concurrent {
-            // Once more, for the lines that are neighbors only now.
+            // Normalized once more, for masks that match two lines which only sorting has
+            // made neighbors.
             true => normalize(&by_connection(&normalize(text))),
             false => normalize(text),
         });
@@ -113,17 +115,17 @@ pub fn compare(paths: &Paths, scenario: &Scenario, fresh: &Transcript) -> Vec<St
     differences
 }
 
-/// The same lines, those of each connection (`#1`) together, in their order: all
-/// that is certain where several threads or processes tell their stories at once.
+/// Returns the lines sorted by connection (`#1`); the lines of one connection stay in order.
+/// Where several threads or processes write at once, no other order is certain.
 fn by_connection(text: &str) -> String {
-    let who = |line: &str| {
+    let connection = |line: &str| {
         line.split_whitespace()
             .nth(1)
             .filter(|word| word.starts_with('#'))
             .map(str::to_owned)
     };
     let mut lines: Vec<&str> = text.lines().collect();
-    lines.sort_by_key(|line| who(line));
+    lines.sort_by_key(|line| connection(line));
     lines.join("\n")
 }
 
@@ -134,7 +136,7 @@ fn files<'t>(scenario: &Scenario, transcript: &'t Transcript) -> [(String, &'t s
     ]
 }
 
-/// Runs the scenario.
+/// Runs the scenario and returns its transcript.
 pub fn play(paths: &Paths, scenario: &Scenario) -> Result<Transcript> {
     let mut words = scenario.server.split_whitespace();
     let name = words.next().context("the scenario names no server")?;
@@ -166,7 +168,7 @@ pub fn play(paths: &Paths, scenario: &Scenario) -> Result<Transcript> {
     shown += "\n";
     shown += &server.fresh();
     server.signal(Signal::SIGINT);
-    let status = server.wait().context("the server, told to stop,")?;
+    let status = server.wait().context("the server after SIGINT")?;
     let last = server.fresh();
     if !status.success() {
         bail!("the server ended with {status}:\n{shown}{last}");
@@ -184,7 +186,7 @@ struct Stage<'c> {
     checkout: &'c Path,
     port: String,
     pid: String,
-    /// Holds .curlrc.
+    /// Directory that contains [`CURLRC`] as .curlrc.
     home: TempDir,
     several: bool,
     running: BTreeMap<String, Terminal>,
@@ -224,8 +226,8 @@ impl<'c> Stage<'c> {
                 let prompt =
                     if self.several { format!("{label}> ") } else { String::new() };
                 self.text += &format!("{prompt}{line}\n");
-                // A terminal ends a line with LF; HTTP wants CR LF. `nc -C` would
-                // add it, where nc knows the option: here it is simply sent.
+                // A terminal ends a line with LF, but HTTP requires CR LF. (`nc -C`
+                // would add the CR, but not every nc has this option.)
                 terminal.send(&format!("{line}\r\n"))?;
             }
         }
@@ -236,8 +238,8 @@ impl<'c> Stage<'c> {
             let terminal = self.running.get_mut(&step.at).with_context(missing)?;
             match how {
                 End::Eof => terminal.close_input(),
-                // To the program it makes no difference, and it works where whoever
-                // started us has SIGINT ignored, which programs inherit.
+                // SIGTERM, because SIGINT may be ignored: a program inherits that from the
+                // process that started this one.
                 End::Interrupt => terminal.signal(Signal::SIGTERM),
                 End::Itself => {}
             }
@@ -247,7 +249,7 @@ impl<'c> Stage<'c> {
             server.see(text).context("in the server's trace")?;
         }
         if let Some(terminal) = self.running.get_mut(&step.at) {
-            // With several terminals every line says whose it is.
+            // With several terminals, each line begins with its terminal's name.
             let bar = if self.several { format!("{label}| ") } else { String::new() };
             for line in terminal.fresh().lines() {
                 self.text += format!("{bar}{line}").trim_end();
@@ -275,7 +277,7 @@ impl<'c> Stage<'c> {
         )
     }
 
-    /// The real port becomes the one that the reader's server has.
+    /// Replaces the server's real port by [`SHOWN_PORT`].
     fn disguise(&self, text: &str) -> String {
         whole_word(text, &self.port, SHOWN_PORT)
     }

@@ -1,5 +1,5 @@
-//! The tags of our own pages with their attributes, the style sheets among them, and nothing
-//! of their nesting.
+//! The start tags of an HTML page with their attributes, and the text of its style sheets.
+//! Nesting is ignored.
 
 use std::cell::RefCell;
 
@@ -9,31 +9,31 @@ use html5ever::tokenizer::{
     BufferQueue, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer,
 };
 
-/// One start tag.
+/// A start tag.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Tag {
-    /// Its name, in lower case.
+    /// The tag's name, in lower case.
     pub name: String,
-    /// Its attributes, their names in lower case, entities resolved.
+    /// Names, in lower case, and values of the attributes, with entities resolved.
     pub attributes: Vec<(String, String)>,
-    /// What is in it, for `<style>`; empty for all others.
+    /// The content of a `<style>` element; empty for all other tags.
     pub text: String,
 }
 
 impl Tag {
-    /// Returns the value of an attribute.
+    /// Returns the value of the attribute `name`, if the tag has it.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let mut attributes = self.attributes.iter();
         attributes.find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// Returns all start tags of a page. Those in comments and scripts do not count.
+/// Returns all start tags of a page, except those inside comments and scripts.
 pub(super) fn tags(page: &str) -> Vec<Tag> {
     let input = BufferQueue::default();
     input.push_back(StrTendril::from(page));
     let tokenizer = Tokenizer::new(Tags::default(), Default::default());
-    let _ = tokenizer.feed(&input); // it never asks for a script to be run
+    let _ = tokenizer.feed(&input); // `Tags` never asks to run a script
     tokenizer.end();
     tokenizer.sink.0.into_inner()
 }

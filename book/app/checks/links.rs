@@ -1,5 +1,5 @@
-//! The rendered book: every link and every anchor leads somewhere, and no page
-//! makes the browser ask another host for anything.
+//! Checks the rendered book: every link leads to a file and an anchor that exist, and no page
+//! makes the browser fetch anything from another host.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -11,7 +11,7 @@ use super::html::{Tag, tags};
 use crate::files::{files, read};
 use crate::problem::Problem;
 
-/// The anchors of each page.
+/// The anchors of each page, by the page's path below the rendered book.
 type Anchors<'a> = BTreeMap<&'a Path, BTreeSet<&'a str>>;
 
 /// Checks every page and every style sheet below `rendered`.
@@ -55,7 +55,7 @@ fn anchors_of(tags: &[Tag]) -> BTreeSet<&str> {
 
 const FOREIGN: &str = "from another host: keep a copy in the book";
 
-/// Returns what a browser fetches because of this tag, without a click.
+/// Returns the URLs that a browser fetches because of this tag, without a click.
 fn fetched(tag: &Tag) -> Vec<String> {
     let names = ["src", "data", "poster", "srcset", "xlink:href"];
     // A link's `href` is for the reader to follow; other tags' are fetched.
@@ -67,7 +67,7 @@ fn fetched(tag: &Tag) -> Vec<String> {
         .collect()
 }
 
-/// A URL with a host in it, `//host/…` too.
+/// Whether the URL names a host; `//host/…` does, too.
 fn is_foreign(url: &str) -> bool {
     let url = url.trim();
     url.starts_with("//") || url.contains("://")
@@ -85,7 +85,8 @@ fn css_urls(sheet: &str) -> Vec<String> {
         .collect()
 }
 
-/// Returns why a relative link of the page `from` leads nowhere.
+/// Returns a message if `link`, on the page `from`, leads to no file or no anchor of the book.
+/// `None` if both exist, or if the link leads to another host.
 fn broken(
     rendered: &Path,
     from: &Path,
@@ -121,7 +122,8 @@ fn target_file(rendered: &Path, target: PathBuf) -> Option<PathBuf> {
     rendered.join(&target).is_file().then_some(target)
 }
 
-/// Joins without `.` and `..`; a path from the root is one from the book's root.
+/// Joins `dir` and `path`, and resolves `.` and `..`. A `path` that begins with `/` is relative
+/// to the book's root.
 fn joined(dir: &Path, path: &str) -> PathBuf {
     let mut joined = if path.starts_with('/') { PathBuf::new() } else { dir.to_owned() };
     for part in path.split('/') {

@@ -1,5 +1,5 @@
-//! What a page of this book must not contain. Each check returns what it found, a line each;
-//! the tests want none.
+//! Checks of the book's pages. Each check returns the problems that it has found; the tests
+//! require that there are none.
 
 pub mod figures;
 mod html;

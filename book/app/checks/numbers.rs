@@ -1,6 +1,6 @@
-//! Measured numbers enter the text only through recorded results. So a number
-//! with a unit of measurement that somebody typed into a page is a problem,
-//! unless it is marked as given: a limit, a setting, a published figure.
+//! Finds measured numbers that were typed into a page. They must come from recorded results,
+//! so a number with a unit of measurement is a problem unless it is marked as given: a limit,
+//! a setting, a published figure.
 //!
 //! ```text
 //! It waits 10 s <!-- given: --head-timeout --> and closes.   this paragraph, list item or table row
@@ -20,9 +20,9 @@ use crate::problem::Problem;
 
 static MEASURED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let number = r"\b\d[\d,.\u{202f}\u{a0}]*";
-    // A tag between the two is a space or two more.
+    // Up to three spaces: each tag between number and unit was replaced by one.
     let gap = r"(?:[\s\u{202f}\u{a0}]|&nbsp;){0,3}";
-    // Numbers in words, for what is never counted but only measured.
+    // Numbers in words, which count only before units that are never used for given numbers.
     let words = r"\b(?i:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|sixteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million)";
     let measures = r"(?:(?:nano|micro|milli)?seconds|(?:kilo|mega|giga)bytes|[KMG]iB|per\s?cent|percent)\b";
     let compared = r"(?:as|faster|slower|more|less|fewer|longer|cheaper|dearer|larger|smaller|lighter|heavier|better|worse|higher|lower|the\s(?:memory|time|cost|price|size))\b";
@@ -40,8 +40,8 @@ static MEASURED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static TAGS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?s)<!--.*?-->|<[^>]*>|(?m)^.*\{\{#.*$").ok());
 
-/// Checks every page and every hand-drawn figure below `src`; what the
-/// project's commands wrote is in generated/ and transcripts/, and passes.
+/// Checks every page and every hand-drawn figure below `src`. Files in generated/ and
+/// transcripts/ are skipped, because this program writes them.
 pub fn check(src: &Path) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for path in files(src, "md")?.into_iter().chain(files(src, "svg")?) {
@@ -57,7 +57,7 @@ pub fn check(src: &Path) -> Result<Vec<Problem>> {
         };
         problems.extend(found.into_iter().map(|(at, number)| {
             let what = format!(
-                "{number:?} is typed by hand: include a recorded result, or, where nobody measured it, mark it `<!-- given: why -->`"
+                "{number:?} is typed by hand: include a recorded result, or, if it was not measured, mark it `<!-- given: why -->`"
             );
             Problem::at(name, &text, at, what)
         }));
@@ -65,7 +65,8 @@ pub fn check(src: &Path) -> Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// What runs through a page: the text of one block, until the block ends.
+/// The block of a page that is being read: its text so far, the byte where it starts, and
+/// whether it contains a mark `<!-- given -->`.
 #[derive(Default)]
 struct Block {
     text: String,
@@ -73,11 +74,11 @@ struct Block {
     given: bool,
 }
 
-/// The numbers in a page, with the places of the blocks that they are in.
+/// Returns the unmarked numbers in a page, each with the byte where its block starts.
 fn in_page(page: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut block = Block::default();
-    // `<!-- given -->` alone on a line: the next block, down to its end.
+    // Set by a mark `<!-- given -->` alone on a line, which covers the whole next block.
     let mut next_given = false;
     let (mut depth, mut given_depth) = (0_usize, None);
     let mut code = false;
@@ -111,7 +112,7 @@ fn in_page(page: &str) -> Vec<(usize, String)> {
             }
             Event::Text(text) if !code => block.text.push_str(text),
             Event::SoftBreak | Event::HardBreak => block.text.push(' '),
-            // Something stands between the number and what follows.
+            // Code must not join a number before it with a unit after it.
             Event::Code(_) => block.text.push('`'),
             Event::InlineHtml(html) => block.given |= html.starts_with("<!-- given"),
             Event::Html(html) if html.starts_with("<!-- given page") => {
@@ -128,7 +129,7 @@ fn in_page(page: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Whether numbers on both sides of this tag are apart.
+/// Whether the tag ends a block: a number and its unit are never in different blocks.
 fn is_block(tag: TagEnd) -> bool {
     use TagEnd::{Heading, Item, Paragraph, TableHead, TableRow};
     matches!(tag, Paragraph | Heading(_) | Item | TableRow | TableHead)
@@ -141,7 +142,8 @@ fn flush(block: &mut Block, given: bool, found: &mut Vec<(usize, String)>) {
     }
 }
 
-/// The numbers between the tags of a piece of HTML or SVG, if it has no mark.
+/// Returns the numbers between the tags of a piece of HTML or SVG, each with `start`; none if
+/// the piece contains a mark `<!-- given -->`.
 fn in_html(html: &str, start: usize) -> Vec<(usize, String)> {
     match TAGS.as_ref() {
         Some(tags) if !html.contains("<!-- given") => {
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_nobody_measured_pass() {
+    fn numbers_that_were_not_measured_pass() {
         for page in [
             "Ten thousand clients, 10,000 of them, in 2025, chapter 3.",
             "HTTP/1.1, RFC 9112 section 2, `sleep 12 ms`, port 8080.",

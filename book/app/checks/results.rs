@@ -1,5 +1,5 @@
-//! What is in generated/ was drawn from a recorded result of an experiment that can be run
-//! again, and from nothing else.
+//! Checks that every file in generated/ is drawn from a recorded result, and every recorded
+//! result comes from an experiment that can be run again.
 
 use std::fs;
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::paths::Paths;
 use crate::problem::Problem;
 use crate::{derived, lab};
 
-/// Checks every file in results/ and in src/generated/.
+/// Checks all files in results/ and in src/generated/.
 pub fn check(paths: &Paths) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for (name, record) in records(paths)? {
-        // Some can be run on Linux only.
+        // Some experiments exist on Linux only.
         if lab::find(&record.experiment).is_none() && cfg!(target_os = "linux") {
             let what = format!("there is no experiment called {:?}", record.experiment);
             problems.push(Problem::in_file(Path::new(&name), what));
@@ -26,14 +26,14 @@ pub fn check(paths: &Paths) -> Result<Vec<Problem>> {
     for (name, text) in &drawn {
         let file = generated.join(name);
         if fs::read_to_string(&file).ok().as_ref() != Some(text) {
-            let what = "not what the recorded result says: `cargo run --release -- lab --redraw`";
+            let what = "not as the recorded result is drawn now: renew it with `cargo run --release -- lab --redraw`";
             problems.push(Problem::in_file(&file, what));
         }
     }
     let pages = files(&generated, "md")?.into_iter().chain(files(&generated, "svg")?);
     for path in pages {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        // The suite's own `matrix` has a test.
+        // matrix.md is written and checked by the client suite.
         let known = name == "matrix.md" || derived::FILES.contains(&name);
         if !drawn.contains_key(name) && !known {
             let what =

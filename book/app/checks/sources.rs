@@ -1,5 +1,5 @@
-//! The Markdown: every page is in SUMMARY.md, every include finds its file and
-//! its anchor, and code and transcripts are included, never pasted.
+//! Checks the Markdown: every page is in SUMMARY.md, every include finds its file and its
+//! anchor, and code and transcripts are included, never pasted.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub fn check(src: &Path) -> Result<Vec<Problem>> {
         let a_part = name.starts_with("generated") || name == Path::new("SUMMARY.md");
         if !a_part && !summary.contains(&format!("({})", name.display())) {
             problems
-                .push(Problem::in_file(name, "not in SUMMARY.md: nobody would find it"));
+                .push(Problem::in_file(name, "not in SUMMARY.md, so mdBook omits it"));
         }
     }
     Ok(problems)
@@ -57,8 +57,9 @@ fn bad_include(page: &Path, file: &str, anchor: &str) -> Option<String> {
     missing.then(|| format!("no `ANCHOR: {anchor}` and `ANCHOR_END: {anchor}` in {file}"))
 }
 
-/// Rust comes from the sources and output from the transcripts; a sketch that
-/// is neither says so: `<!-- sketch -->` on the line above, and ```` ```rust,ignore ````.
+/// Returns a problem for each code block with pasted content. Rust must come from the sources,
+/// and output from the transcripts. A sketch, which is neither, has a mark `<!-- sketch -->` on
+/// the line above and begins with ```` ```rust,ignore ````.
 fn fences(name: &Path, text: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut marked = false;
@@ -95,7 +96,7 @@ fn fences(name: &Path, text: &str) -> Vec<Problem> {
     problems
 }
 
-/// Whether Rust is included here.
+/// Whether `text` includes a file of Rust.
 fn shows_code(text: &str) -> bool {
     let mut found = INCLUDE.iter().flat_map(|pattern| pattern.captures_iter(text));
     found.any(|found| found.get(1).is_none() && found[2].ends_with(".rs"))
@@ -110,7 +111,7 @@ fn bad_fence(info: &str, code: &str, marked: bool) -> Option<String> {
         "rust" => (!lines.all(is_include)).then(|| {
             "pasted Rust: include it from the sources by anchor, or mark it: `<!-- sketch -->` above and ```rust,ignore".into()
         }),
-        // Commands for the reader to type may stand in the page; what they print may not.
+        // Commands for the reader to type may be in the page itself; their output may not.
         "console" if !marked => {
             (!lines.all(|line| is_include(line) || line.starts_with("$ ") || line.starts_with("# "))).then(|| {
                 "output typed by hand: make it with a scenario in transcripts/ and include it, or put `<!-- sketch -->` above".into()

@@ -1,10 +1,10 @@
-//! Parts of pages that are derived from what is there already, so that nothing has to be kept
-//! right by hand: the table of all stages, where each keeps its clients' state (from the
-//! recorded results), the index of system calls (from the sources and the pages), and how
-//! long a page takes (from its words).
+//! Parts of pages that are derived from results, sources and pages, so that no table has to
+//! be kept right by hand: all servers, and where each keeps its clients' state (from the
+//! recorded results), the index of system calls (from the sources and the pages), and the
+//! reading times (from the pages).
 //!
-//! `cargo run --release -- parts` writes them into `src/generated/`; so does every `--record`
-//! of the lab. The checks fail if one of them is not what would be written now.
+//! `cargo run --release -- parts` writes these files into `src/generated/`; so does every
+//! `--record` of the lab. The checks fail if a file is out of date.
 
 mod pages;
 mod reading_time;
@@ -23,11 +23,12 @@ use crate::files::replace;
 use crate::paths::Paths;
 use crate::problem::Problem;
 
-/// All of them.
+/// The names of all derived files, in `src/generated/`.
 pub const FILES: [&str; 6] =
     ["stages.md", "state.md", "calls.md", "minutes.md", "minutes-each.md", "answers.md"];
 
-/// Returns the names and contents of those that are not as they should be.
+/// Returns the names of the derived files that are missing or out of date, with the contents
+/// they should have.
 fn stale(paths: &Paths) -> Result<BTreeMap<&'static str, String>> {
     let results = results::Results::read(paths)?;
     let pages = pages::Pages::read(&paths.src())?;
@@ -41,7 +42,7 @@ fn stale(paths: &Paths) -> Result<BTreeMap<&'static str, String>> {
     ];
     let mut parts: BTreeMap<_, _> = FILES.into_iter().zip(texts).collect();
     if cfg!(not(target_os = "linux")) {
-        parts.remove("answers.md"); // those of some experiments are missing
+        parts.remove("answers.md"); // some experiments exist on Linux only
     }
     parts.retain(|file, text| {
         fs::read_to_string(paths.generated().join(file)).ok().as_ref() != Some(text)
@@ -49,9 +50,9 @@ fn stale(paths: &Paths) -> Result<BTreeMap<&'static str, String>> {
     Ok(parts)
 }
 
-/// Writes what has changed, and says so.
+/// Writes the derived files that are out of date, and prints their names.
 pub fn write(paths: &Paths) -> Result<()> {
-    // The time that a page takes may include parts that are written here.
+    // Twice, because a page's reading time also counts the parts written in the first round.
     for _ in 0..2 {
         for (file, text) in stale(paths)? {
             replace(&paths.generated().join(file), &text)?;
@@ -61,7 +62,8 @@ pub fn write(paths: &Paths) -> Result<()> {
     Ok(())
 }
 
-/// Returns what is out of date, and what the index of system calls does not know.
+/// Returns a problem for each derived file that is out of date, and for each difference
+/// between the list of system calls and the sources.
 pub(crate) fn check(paths: &Paths) -> Result<Vec<Problem>> {
     let mut problems = syscall_index::unknown(paths)?;
     problems.extend(stale(paths)?.keys().map(|file| {

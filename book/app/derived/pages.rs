@@ -1,4 +1,4 @@
-//! The pages in the order of the table of contents, with what they include.
+//! The pages in the order of the table of contents, with their includes expanded.
 
 use std::fs;
 use std::path::Path;
@@ -12,19 +12,19 @@ use crate::includes::{INCLUDE, anchored};
 
 /// A page of the book.
 pub(super) struct Page {
-    /// Its file below `src`.
+    /// Path of the page's file, relative to `src`.
     pub file: String,
-    /// What its first heading says.
+    /// Text of the first heading.
     pub title: String,
-    /// Its Markdown, as it is written.
+    /// The Markdown as it is written, with include directives.
     pub text: String,
-    /// The same with what it includes.
+    /// The Markdown with its includes expanded, except for drawings and reading times.
     pub whole: String,
 }
 
-/// A piece of a page, from one heading to the next.
+/// A section of a page: the text from one heading to the next.
 pub(super) struct Section {
-    /// The heading, as a link has it.
+    /// The heading's anchor, for links.
     pub id: String,
     pub title: String,
     pub text: String,
@@ -51,8 +51,8 @@ impl Pages {
     }
 }
 
-/// Returns the text with what it includes, and what that includes; except how long the pages
-/// take, which would depend on itself.
+/// Returns `text` with its includes expanded, those of included pages too. Drawings are left
+/// out, and so are the reading times, which would depend on themselves.
 fn expand(dir: &Path, text: &str) -> String {
     let Some(pattern) = INCLUDE.as_ref() else { return text.to_owned() };
     let included = |found: &Captures<'_>| {
@@ -71,7 +71,7 @@ fn expand(dir: &Path, text: &str) -> String {
     pattern.replace_all(text, included).into_owned()
 }
 
-/// The sections of a page.
+/// Splits a page into its sections.
 pub(super) fn sections(text: &str) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     let mut heading: Option<(usize, String)> = None;
@@ -101,7 +101,8 @@ pub(super) fn sections(text: &str) -> Vec<Section> {
     sections
 }
 
-/// As mdBook makes it; the check of links in the rendered book would notice if not.
+/// Returns the anchor that mdBook makes from a heading. (The check of links in the rendered
+/// book would find a difference.)
 fn id(title: &str) -> String {
     title
         .chars()

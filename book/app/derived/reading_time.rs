@@ -1,31 +1,34 @@
-//! How long a page takes, by what is on it.
+//! Estimates how long a page takes, from its words, listings, commands and predictions.
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 use super::pages::{Page, Pages};
 use crate::text::table as markdown;
 
-/// Words of prose, and lines of code and of transcripts, that are read in a minute, with
-/// understanding.
+/// Words of prose that are read, and understood, in a minute.
 const WORDS: f64 = 160.0;
+/// Lines of code or of transcripts that are read, and understood, in a minute.
 const LINES: f64 = 12.0;
-/// What it takes to type a block of commands, to wait, and to look; and to decide on a
-/// prediction.
+/// Minutes for a block of commands: to type them, to wait, and to look at the output.
 const BLOCK: f64 = 3.0;
+/// Minutes to decide on a prediction.
 const PREDICTION: f64 = 1.0;
-/// More precision than this would not be believed.
+/// Every time is rounded up to a multiple of this many minutes.
 const ROUND: f64 = 5.0;
-/// Not to be read from front to back.
+/// The pages for looking things up, which have no row in the table of times.
 const REFERENCE: [&str; 4] =
     ["contract.md", "matrix.md", "glossary.md", "system-calls.md"];
-/// How a command begins that the reader is to type.
+/// Beginnings of lines that are commands for the reader to type, separated by `|`.
 const COMMANDS: &str = "cargo |curl |nc |strace |ps |top |target/|grep |(|my-server";
 
-/// What is on a page.
+/// Counts of everything on a page that takes a reader's time.
 #[derive(Default)]
 struct Load {
+    /// Words of prose.
     words: usize,
+    /// Lines in code blocks.
     lines: usize,
+    /// Code blocks with commands for the reader to type.
     blocks: usize,
     predictions: usize,
 }
@@ -58,7 +61,7 @@ impl Load {
         load
     }
 
-    /// Minutes to read it, and with its experiments.
+    /// Returns the minutes for the page, first without its experiments and then with them.
     fn minutes(&self) -> [u64; 2] {
         let reading = self.words as f64 / WORDS + self.lines as f64 / LINES;
         let doing = self.blocks as f64 * BLOCK + self.predictions as f64 * PREDICTION;
@@ -70,7 +73,7 @@ fn rounded(minutes: f64) -> u64 {
     ((minutes / ROUND).ceil() * ROUND) as u64
 }
 
-/// Returns all pages with their minutes.
+/// Returns a table of all pages that are read from front to back, with their times.
 pub(super) fn table(pages: &Pages) -> String {
     let to_read = |page: &&Page| !REFERENCE.contains(&page.file.as_str());
     let mut all = [0, 0];
@@ -81,7 +84,7 @@ pub(super) fn table(pages: &Pages) -> String {
         let times = minutes.map(time).join(" | ");
         rows.push(format!("[{}]({}) | {times}", page.title, page.file));
     }
-    // In whole hours, or every edit of a page would change it.
+    // The sum is rounded up to whole hours, so that few edits of a page change it.
     let hours = all.map(|minutes: u64| time(minutes.next_multiple_of(60)));
     rows.push(format!("**all of it** | {}", hours.join(" | ")));
     markdown("page | >to read it | >with its experiments", rows)
@@ -91,7 +94,8 @@ pub(super) fn table(pages: &Pages) -> String {
         )
 }
 
-/// Returns a line for the head of each page.
+/// Returns, for each page, the line about its time that stands below its title; each line is
+/// between the marks of an anchor with the page's name.
 pub(super) fn each(pages: &Pages) -> String {
     let line = |page: &Page| {
         let name = page.file.trim_end_matches(".md");
@@ -107,7 +111,7 @@ pub(super) fn each(pages: &Pages) -> String {
     pages.0.iter().map(line).collect()
 }
 
-/// Minutes, or hours and minutes.
+/// Formats minutes; from one hour on, as hours and minutes.
 fn time(minutes: u64) -> String {
     match (minutes / 60, minutes % 60) {
         (0, minutes) => format!("{minutes} minutes"),

@@ -1,5 +1,5 @@
-//! The recorded results, to be looked things up in. What is not recorded is `None`: a table
-//! has a dash there.
+//! Looks up figures in the recorded results. A figure that is not recorded is `None`, for
+//! which a table shows a dash.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use crate::lab::pages::records;
 use crate::lab::{EXPERIMENTS, Experiment, Record};
 use crate::paths::Paths;
 
-/// Every recorded result, by its name.
+/// All recorded results, by the name of their experiment.
 pub(super) struct Results(BTreeMap<String, Record>);
 
 impl Results {
-    /// Reads all of them.
+    /// Reads all recorded results.
     pub(super) fn read(paths: &Paths) -> Result<Results> {
         records(paths).map(Results)
     }
 
-    /// Returns what the recorded results answer to the lab's questions, each under its
-    /// experiment's name.
+    /// Returns the answers that the recorded results give to the experiments' questions. Each
+    /// is between the marks of an anchor with the experiment's name.
     pub(super) fn answers(&self) -> String {
         let answer = |experiment: &Experiment| {
             let name = experiment.name;
@@ -31,7 +31,8 @@ impl Results {
         EXPERIMENTS.iter().copied().filter_map(answer).collect()
     }
 
-    /// Returns a figure of the last row of an experiment in which all these fields are so.
+    /// Returns the figure `name` from the last row of the experiment's result in which every
+    /// one of `fields` has the given value. `None` if there is no such result, row or figure.
     pub(super) fn figure(
         &self,
         experiment: &str,
@@ -42,7 +43,7 @@ impl Results {
     }
 }
 
-/// A cell of a table.
+/// Returns a table's cell: the text, or a dash for `None`.
 pub(super) fn cell(text: Option<String>) -> String {
     text.unwrap_or_else(|| "–".to_owned())
 }

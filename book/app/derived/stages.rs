@@ -1,5 +1,5 @@
-//! Every server of the book in one table: what it keeps for an idle client, what a request
-//! costs it, and how many cases of the suite it passes.
+//! The table of all servers of the book: the memory of an idle client, the processor time of
+//! a request, and the number of the suite's cases that a server passes.
 
 use client_suite::cases;
 use client_suite::profile::{PROFILES, ServerProfile};
@@ -7,9 +7,9 @@ use client_suite::profile::{PROFILES, ServerProfile};
 use super::results::{Results, cell};
 use crate::text::{bytes, table as markdown, thousands};
 
-/// The experiment's busiest column that has every server.
+/// Number of busy clients in the column shown: the most for which every server was measured.
 const BUSY: usize = 1_000;
-/// The quietest.
+/// Number of mostly silent clients in the column shown: the most that were measured.
 const QUIET: usize = 10_000;
 
 pub(super) fn table(results: &Results) -> String {
@@ -37,7 +37,8 @@ pub(super) fn table(results: &Results) -> String {
               are those of the suite that it passes. A dash: not measured.*\n"
 }
 
-/// Its memory, or what is kept where that was not measured.
+/// Returns the server's memory for an idle client or, where that was not measured, the name
+/// of the thing that the server keeps for it.
 fn idle(results: &Results, stage: &ServerProfile) -> String {
     let weighed = results.figure("memory", &[("server", stage.name)], "each");
     match (weighed, stage.idle_cost(), stage.capacity()) {

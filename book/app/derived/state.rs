@@ -1,11 +1,11 @@
-//! Where each server keeps what it knows of a client, and how much memory that is.
+//! The table of where each server keeps the state of a client, and how much memory it takes.
 
 use super::results::{Results, cell};
 use crate::lab::FUTURE;
 use crate::text::{bytes, table as markdown};
 
-/// A server's chapter and name; where its state is in the middle of a request; and what sleeps
-/// in the kernel for it, as `lab spawn` calls it.
+/// A server's chapter; its name; where the state of a request lives; and the kernel's object
+/// that sleeps for a client (a process, a thread), by its name in `lab spawn`.
 type Place = (&'static str, &'static str, &'static str, Option<&'static str>);
 
 const PLACES: [Place; 10] = [
@@ -21,7 +21,7 @@ const PLACES: [Place; 10] = [
     ("6", "async", "in a future, laid out by the compiler", None),
 ];
 
-/// These keep the same for a request: the same loop, the same `Work`.
+/// Servers with the same state for a request as `epoll`: the same loop, the same `Work`.
 const LIKE_EPOLL: [&str; 4] = ["spin", "sigio", "select", "poll"];
 
 pub(super) fn table(results: &Results) -> String {
@@ -31,8 +31,7 @@ pub(super) fn table(results: &Results) -> String {
         let waiting = |what| {
             cell(results.figure("waiting", &fields, what).map(bytes).or(like.clone()))
         };
-        // What the kernel keeps for it; and a sleeping process was measured as such, without
-        // a client.
+        // `lab spawn` measured a sleeping process or thread, without a client.
         let spawned = |name| {
             let fields = [("what", kernel?), ("count", "10000")];
             results.figure("spawn", &fields, name)
@@ -46,7 +45,7 @@ pub(super) fn table(results: &Results) -> String {
         if server == "pool" {
             idle = "a worker".to_owned();
         }
-        // The compiler knows how large a future is.
+        // The size of a future is fixed at compile time.
         let size = (server == "async")
             .then(|| results.figure("sizes", &[("what", FUTURE)], "bytes"))
             .flatten()

@@ -1,6 +1,7 @@
-//! The index of system calls: what the servers call, in which file, and where the book speaks
-//! of it. The places are looked up each time, so they cannot stay wrong; and a call in the
-//! sources that the list does not have is a problem of the check.
+//! The index of system calls: the calls that the servers make, the source files with each
+//! call, and the sections of the book about it. Files and sections are found by a search each
+//! time, so they cannot go out of date. A call in the sources that the list lacks is reported
+//! by the check.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::paths::Paths;
 use crate::problem::Problem;
 use crate::text::table as markdown;
 
-/// The list; see its head for the fields.
+/// The list of system calls, in TOML. Comments at its top explain the fields.
 const CALLS: &str = include_str!("syscalls.toml");
 
 #[derive(Deserialize)]
@@ -30,15 +31,15 @@ struct Call {
 }
 
 impl Call {
-    /// Returns the expressions by which the sources are searched.
+    /// Returns the regular expressions that find the call in the sources.
     fn code(&self) -> Result<Vec<Regex>> {
         Ok(self.code.iter().map(|code| Regex::new(code)).collect::<Result<_, _>>()?)
     }
 
-    /// Returns the expression by which the pages are searched: in code, alone or with what it
-    /// is given, or with its manual's section.
+    /// Returns the regular expression that finds the call `name` in a page: as code, with or
+    /// without arguments, or followed by its section of the manual.
     fn page(&self, name: &str) -> Result<Regex> {
-        // The kernel's newer forms are named like the older ones.
+        // A page may also name the older form of a call.
         let name = match name {
             "accept4" => "accept4?",
             "openat2" => "open(?:at2)?",
@@ -56,7 +57,7 @@ fn calls() -> Result<BTreeMap<String, Call>> {
     toml::from_str(CALLS).context("in book/app/derived/syscalls.toml")
 }
 
-/// A source of a chapter, without its comments and its tests.
+/// A source file of a chapter, without comments and tests.
 struct Source {
     name: PathBuf,
     code: String,
@@ -85,12 +86,12 @@ fn sources(paths: &Paths) -> Result<Vec<Source>> {
     Ok(sources)
 }
 
-/// Whether a directory or a page is a chapter's.
+/// Whether the directory or page called `name` belongs to a chapter.
 fn is_chapter(name: &str) -> bool {
     name.starts_with("ch0")
 }
 
-/// Returns the index.
+/// Returns the index, as a Markdown table.
 pub(super) fn table(paths: &Paths, pages: &Pages) -> Result<String> {
     let sources = sources(paths)?;
     let row = |(name, call): (&String, &Call)| -> Result<String> {
@@ -99,7 +100,7 @@ pub(super) fn table(paths: &Paths, pages: &Pages) -> Result<String> {
         let is_meant =
             |file: &str| is_chapter(file) && !call.but.iter().any(|but| but == file);
         for chapter in pages.0.iter().filter(|page| is_meant(&page.file)) {
-            // Once a page, where it is first: the reader goes on from there.
+            // Only the first section of each page that mentions the call.
             if let Some(section) = sections(&chapter.text)
                 .iter()
                 .find(|section| page.is_match(&section.text))
@@ -125,7 +126,7 @@ pub(super) fn table(paths: &Paths, pages: &Pages) -> Result<String> {
     Ok(markdown(head, rows))
 }
 
-/// `ch01-blocking/src/server/sys.rs` is `ch01/server/sys.rs` here.
+/// Shortens a source's path: `ch01-blocking/src/server/sys.rs` becomes `ch01/server/sys.rs`.
 fn shorter(name: &Path) -> String {
     let name = name.display().to_string();
     match name.split_once("/src/") {
@@ -134,8 +135,8 @@ fn shorter(name: &Path) -> String {
     }
 }
 
-/// Returns the calls by `libc` or `nix` that are missing in the list, and the entries of the
-/// list that no source calls.
+/// Returns a problem for each call through `libc` or `nix` that the list lacks, and for each
+/// entry of the list that no source calls.
 pub(super) fn unknown(paths: &Paths) -> Result<Vec<Problem>> {
     const LIST: &str = "book/app/derived/syscalls.toml";
     let sources = sources(paths)?;
@@ -147,7 +148,7 @@ pub(super) fn unknown(paths: &Paths) -> Result<Vec<Problem>> {
         let called =
             |code: &Regex| sources.iter().any(|source| code.is_match(&source.code));
         if !code.iter().any(called) {
-            let what = format!("nothing in the chapters calls {name} any more ({LIST})");
+            let what = format!("no chapter calls {name}: remove it from {LIST}");
             problems.push(Problem::in_file(Path::new("system-calls.md"), what));
         }
         known.extend(code);
@@ -157,7 +158,7 @@ pub(super) fn unknown(paths: &Paths) -> Result<Vec<Problem>> {
         for found in raw.find_iter(&source.code).map(|found| found.as_str()) {
             if !known.iter().any(|code| code.is_match(found)) && seen.insert(found) {
                 let what = format!(
-                    "calls {found}…), which the index of system calls ({LIST}) does not know"
+                    "calls {found}…), which the index of system calls lacks: add it to {LIST}"
                 );
                 problems.push(Problem::in_file(&source.name, what));
             }

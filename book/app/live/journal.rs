@@ -1,9 +1,9 @@
-//! What a run has reported so far, and its followers.
+//! The journal of a run: the events that the run has reported so far, and its followers.
 //!
 //! A follower owns an index into the journal and nothing else; it takes the next entry when
-//! its browser has taken the last. An entry that was replaced since (a newer step, a newer
-//! chart of the same name) is skipped: a slow reader sees fewer pictures, not older ones, and
-//! a journal stays as small as what there is to see.
+//! its browser has received the previous one. An entry that has been replaced in the meantime
+//! (by a newer step, or a newer chart of the same name) is skipped: a slow browser shows fewer
+//! pictures, not older ones, and a journal does not grow with the number of updates.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,39 +12,42 @@ use std::time::{Duration, Instant};
 
 use ch01_blocking::http::{BodyStream, NextPiece};
 
-/// The most followers of one run: a browser has six connections to a server.
+/// The most followers of one run. (A browser opens at most six connections to a server.)
 const FOLLOWERS: usize = 16;
-/// Bytes sent at once, or more if one entry is larger.
+/// A follower is sent whole entries until they are at least this many bytes.
 const PIECE: usize = 16 * 1024;
-/// A run that reports more is no experiment of ours.
+/// The most bytes of entries in a journal, far more than an experiment reports.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// The most entries in a journal, replaced ones included.
 const MAX_ENTRIES: usize = 100_000;
 
 /// A run's journal, shared by its writer and all followers.
 #[derive(Clone, Debug)]
 pub(super) struct Journal {
-    /// The run's number: a browser that reconnects names the last entry that it has seen.
+    /// The run's number. It is part of each entry's ID, by which a browser that reconnects
+    /// names the last entry that it has received.
     pub(super) run: u64,
     inner: Arc<Mutex<Inner>>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    /// None where a newer one took its place.
+    /// The entries, as sent; `None` for an entry that a newer one has replaced.
     entries: Vec<Option<String>>,
+    /// Total length of the entries.
     bytes: usize,
-    /// Which entry shows this now.
+    /// Indices of the entries in force, by the thing they show (`step`, `chart NAME`).
     current: HashMap<String, usize>,
     over: bool,
-    /// The followers' wakers, by their numbers.
+    /// The followers by number, each with its waker while it waits for an entry.
     followers: HashMap<u64, Option<Waker>>,
     next_follower: u64,
-    /// Since when there has been no follower.
+    /// When the last follower left; `None` while there is a follower.
     alone_since: Option<Instant>,
 }
 
 impl Journal {
-    /// An empty journal, without followers.
+    /// Returns an empty journal for the run with the number `run`.
     pub(super) fn new(run: u64) -> Journal {
         let inner = Inner {
             entries: Vec::new(),
@@ -58,8 +61,9 @@ impl Journal {
         Journal { run, inner: Arc::new(Mutex::new(inner)) }
     }
 
-    /// Appends an entry: `kind` as the page knows it, JSON in one line, and what it shows,
-    /// which it replaces. Returns false if there is no room for it.
+    /// Appends an entry of the event type `kind`, with one line of JSON as its data, and
+    /// removes the earlier entry with the same `shows`. Returns false, and appends nothing, if
+    /// the journal is full or over.
     pub(super) fn write(&self, kind: &str, json: &str, shows: String) -> bool {
         let mut inner = self.lock();
         let entry = format!("event: {kind}\ndata: {json}\n\n");
@@ -80,7 +84,7 @@ impl Journal {
         true
     }
 
-    /// Appends the last entry, for which there is always room.
+    /// Appends the last entry, even if the journal is full.
     pub(super) fn end(&self, kind: &str, json: &str) {
         let mut inner = self.lock();
         if !inner.over {
@@ -95,12 +99,13 @@ impl Journal {
         self.lock().over
     }
 
-    /// Returns for how long there has been no follower.
+    /// Returns how long there has been no follower, or `None` while there is one.
     pub(super) fn alone_for(&self) -> Option<Duration> {
         self.lock().alone_since.map(|since| since.elapsed())
     }
 
-    /// Adds a follower, from the entry behind the one that the browser says it saw last.
+    /// Adds a follower for a browser whose last received entry has the ID `last_seen`. It
+    /// starts at the next entry, or at the first one if the ID is missing or not of this run.
     pub(super) fn follow(&self, last_seen: Option<&str>) -> Followed {
         let mut inner = self.lock();
         let seen = last_seen.and_then(|id| {
@@ -132,17 +137,17 @@ impl Inner {
     }
 }
 
-/// What a browser that wants to follow gets.
+/// Result of [`Journal::follow`].
 pub(super) enum Followed {
-    /// A stream of entries.
+    /// A stream of the entries that the browser has not received.
     Source(Box<dyn BodyStream>),
-    /// Nothing: it has seen everything.
+    /// No stream: the run is over, and the browser has received every entry.
     Seen,
-    /// Nothing: there are too many followers.
+    /// No stream: the run has as many followers as are allowed.
     Crowd,
 }
 
-/// A follower.
+/// A browser's event stream: the entries from the index `next` on.
 struct Follower {
     journal: Journal,
     number: u64,
@@ -171,7 +176,7 @@ impl BodyStream for Follower {
         }
     }
 
-    /// A comment: every browser skips it.
+    /// Returns an empty comment of an event stream, which browsers ignore.
     fn heartbeat(&self) -> &'static [u8] {
         b":\n\n"
     }
@@ -221,7 +226,7 @@ mod tests {
         assert_eq!(all(&mut *late), (String::new(), NextPiece::End));
         assert_eq!(all(&mut *follow(&journal, Some("7.2"))).0, end);
         assert!(matches!(journal.follow(Some("7.3")), Followed::Seen));
-        // Of another run, it has seen nothing of this one.
+        // After an ID of another run, the stream begins with the first entry.
         assert!(all(&mut *follow(&journal, Some("6.3"))).0.starts_with("id: 7.0\n"));
         for nonsense in ["", "7", "7.", "7.x", "7.-1", "7.99999999999999999999"] {
             assert!(
@@ -263,13 +268,13 @@ mod tests {
         let large = "x".repeat(1 << 20);
         let fits = (0..100).take_while(|n| journal.write("chart", &large, n.to_string()));
         assert!(fits.count() < 20);
-        // Of one and the same there is always one only.
+        // An entry takes no room once it has been replaced.
         let journal = Journal::new(1);
         assert!((0..100).all(|_| journal.write("chart", &large, "a".into())));
     }
 
     #[test]
-    fn the_seventeenth_is_one_too_many() {
+    fn the_seventeenth_follower_is_refused() {
         let journal = Journal::new(1);
         let _all: Vec<_> = (0..FOLLOWERS).map(|_| follow(&journal, None)).collect();
         assert!(matches!(journal.follow(None), Followed::Crowd));

@@ -1,5 +1,5 @@
-//! The lab in the page: what a reader predicts, and a run on the reader's own machine that
-//! fills the page's charts while it goes on.
+//! The lab in the page: the reader's predictions, and runs on the reader's own machine that
+//! fill the page's charts as they proceed.
 //!
 //! ```text
 //! page ── POST /lab/run ──────────► request_guard ──► run: a child process, `book lab NAME --events`
@@ -34,28 +34,31 @@ use self::run::{Run, Timeouts};
 use crate::lab::{self, Experiment};
 use crate::paths::Paths;
 
-/// Longer than a quick run takes, and than its own limit.
+/// Limits on a run from a page. `run` is more than a quick run takes, and more than its own
+/// limit.
 const TIMEOUTS: Timeouts =
     Timeouts { run: Duration::from_secs(180), alone: Duration::from_secs(8) };
 
-/// The lab's routes, for the server and for the code that stops it.
+/// The lab's routes. Clones share one state, so that a run can be ended after the server.
 #[derive(Clone, Debug)]
 pub(crate) struct LabApi(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     paths: Paths,
-    /// Checks requests; or why there is no lab.
+    /// Checks requests. An error is the reason why the lab is closed.
     guard: Result<RequestGuard, &'static str>,
-    /// What to run instead of an experiment, for tests.
+    /// Program to run in place of any experiment, for tests.
     fake: Option<PathBuf>,
+    /// The latest run, which may be over.
     run: Mutex<Option<Arc<Run>>>,
     /// The number of the next run.
     number: AtomicU64,
 }
 
 impl LabApi {
-    /// The lab of a server that listens at `address` and can, or cannot, stream a body.
+    /// Returns the lab of a server that listens at `address`. The lab is closed if the address
+    /// is not loopback, or if the server cannot stream a body.
     pub(crate) fn new(
         paths: &Paths,
         address: SocketAddr,
@@ -64,7 +67,7 @@ impl LabApi {
     ) -> Result<LabApi> {
         let guard = match () {
             () if !address.ip().is_loopback() => Err(
-                "The server of this book can be reached from other machines, and they shall not start anything here. Start it with --listen 127.0.0.1:3000.",
+                "The server of this book can be reached from other machines, which must not be able to start experiments here. Start it with --listen 127.0.0.1:3000.",
             ),
             () if !can_stream => Err(
                 "On this processor the book's server has no coroutines to stream with.",
@@ -79,7 +82,8 @@ impl LabApi {
             guard,
             fake,
             run: Mutex::new(None),
-            // A browser that comes back after a restart must not take one run for another.
+            // Numbers start at the current time, so that a browser which reconnects after a
+            // restart does not confuse two runs.
             number: AtomicU64::new(first << 16),
         })))
     }
@@ -104,7 +108,7 @@ impl Inner {
     fn respond(&self, path: &str, request: &Request<'_>) -> Response {
         let guard = match &self.guard {
             Ok(guard) => guard,
-            // It says only why there is none.
+            // The only answer of a closed lab is the reason.
             Err(why) if path == "state" => return answer(200, &json!({ "closed": why })),
             Err(why) => return refuse(403, why),
         };
@@ -117,7 +121,7 @@ impl Inner {
         };
         if !fits {
             let extra = ExtraHeader::Allow(allowed);
-            return Response { extra, ..refuse(405, "another method is needed here") };
+            return Response { extra, ..refuse(405, "this path needs another method") };
         }
         if let Err((status, why)) = guard.check(request) {
             return refuse(status, why);
@@ -137,7 +141,7 @@ impl Inner {
         self.run.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns everything that a page needs at its start.
+    /// Returns everything that a page needs when it is loaded.
     fn state(&self, guard: &RequestGuard) -> Value {
         let experiments: Map<String, Value> = lab::EXPERIMENTS
             .iter()
@@ -149,12 +153,12 @@ impl Inner {
             "experiments": experiments,
             "running": run.as_ref().map(|run| run.experiment),
             "run": run.as_ref().map(|run| run.journal.run),
-            // Predictions that cannot be read are no reason to show nothing.
+            // A page is still useful if the predictions cannot be read.
             "predictions": lab::predictions(&self.paths).unwrap_or_default(),
         })
     }
 
-    /// Streams what the run reports, to a browser that may have seen some of it.
+    /// Streams the run's events, from the first that the browser has not received.
     fn events(&self, request: &Request<'_>) -> Response {
         let last = request.field("Last-Event-ID").map(String::from_utf8_lossy);
         // To a browser, 204 means that it need not ask again.
@@ -179,10 +183,10 @@ impl Inner {
         struct Asked {
             experiment: String,
         }
-        let Asked { experiment } = parse(body, "that is no request for a run")?;
+        let Asked { experiment } = parse(body, "this request names no experiment")?;
         let Experiment { name, from_page, .. } = *find(&experiment)?;
         if !from_page {
-            return Err(refuse(403, "this one is for a terminal"));
+            return Err(refuse(403, "this experiment runs only from a terminal"));
         }
         let mut current = self.run.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(run) = current.as_ref().filter(|run| !run.journal.is_over()) {
@@ -193,12 +197,12 @@ impl Inner {
         let command = self.command(name);
         let run = command.and_then(|command| Run::start(name, command, number, TIMEOUTS));
         let run =
-            run.map_err(|error| refuse(503, &format!("it cannot be started: {error}")))?;
+            run.map_err(|error| refuse(503, &format!("cannot start it: {error}")))?;
         *current = Some(Arc::new(run));
         Ok(answer(200, &json!({ "running": name, "run": number })))
     }
 
-    /// Returns the command that starts this program again, as a child that measures.
+    /// Returns the command of the child process that measures: this program again.
     fn command(&self, experiment: &str) -> std::io::Result<Command> {
         let mut command = match &self.fake {
             Some(program) => Command::new(program),
@@ -212,14 +216,15 @@ impl Inner {
         Ok(command)
     }
 
-    /// Stops the run of this number, so that a page that was suspended stops no other.
+    /// Stops the run whose number is in the request. The number keeps a page that was
+    /// suspended from stopping a later run.
     fn stop(&self, body: &[u8]) -> Result<Response, Response> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Asked {
             run: u64,
         }
-        let Asked { run: number } = parse(body, "that names no run")?;
+        let Asked { run: number } = parse(body, "this request names no run")?;
         let run = self.current().filter(|run| run.journal.run == number);
         run.ok_or_else(|| refuse(409, "that run is over"))?.stop("you have stopped it");
         Ok(answer(200, &json!({})))
@@ -232,7 +237,7 @@ impl Inner {
             #[serde(flatten)]
             given: lab::StoredPrediction,
         }
-        let Asked { experiment, given } = parse(body, "that is no prediction")?;
+        let Asked { experiment, given } = parse(body, "this is not a prediction")?;
         let experiment = find(&experiment)?;
         let verdict = lab::predict(&self.paths, experiment, given)
             .and_then(|()| lab::verdict(&self.paths, experiment));
@@ -240,8 +245,8 @@ impl Inner {
         Ok(answer(200, &json!({ "verdict": verdict.html() })))
     }
 
-    /// Returns the reader's last measurement, on this page or at a terminal, from `results/`;
-    /// or the axes into which a curve is drawn, from `blank/`.
+    /// Answers `results/NAME.json` with the reader's last result of the experiment, and
+    /// `blank/NAME.json` with the axes into which a predicted curve is drawn.
     fn of_experiment(&self, path: &str) -> Result<Response, Response> {
         let of = |directory| path.strip_prefix(directory)?.strip_suffix(".json");
         let found = match (of("results/"), of("blank/")) {
@@ -249,7 +254,7 @@ impl Inner {
                 .map(|shown| shown.map(|it| json!(it))),
             (_, Some(name)) => lab::blank(&self.paths, find(name)?)
                 .map(|svg| svg.map(|svg| json!({ "svg": svg }))),
-            _ => return Err(refuse(404, "the lab has no such thing")),
+            _ => return Err(refuse(404, "the lab has no such path")),
         };
         let found = found.map_err(|why| refuse(500, &format!("{why:#}")))?;
         Ok(found.map_or_else(|| Response::new(204), |found| answer(200, &found)))

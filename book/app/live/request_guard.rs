@@ -1,21 +1,21 @@
-//! Admits requests of pages that this server has served, and of no others.
+//! Admits requests from pages that this server has served, and refuses all others.
 //!
 //! An experiment takes the whole machine for a while, so a page of another site must not be
-//! able to start one, though the reader's browser would carry its request here. So:
+//! able to start one, although the reader's browser would send its request here. Therefore:
 //!
-//! - the server must listen on loopback, or there is no lab;
-//! - `Host` must name it as it listens, or as localhost: a foreign name that was made to point
-//!   here (DNS rebinding) is refused, and with it everything that the browser would treat as
-//!   that name's own;
+//! - the server must listen on loopback, or the lab is closed;
+//! - `Host` must be the address at which the server listens, or localhost: a foreign name that
+//!   resolves to this machine (DNS rebinding) is refused, because the browser would treat its
+//!   pages as being of the same origin;
 //! - `Origin` and `Sec-Fetch-Site`, which no script can forge, must name this server;
-//! - a request that changes something must be JSON and bring a token that only a page of this
-//!   origin can have read: without CORS fields, a browser lets no other read our answers.
+//! - a request that changes something must be JSON and carry a token that only a page of this
+//!   origin can read: the answers have no CORS fields, so a browser shows them to no other page.
 //!
-//! All this is against pages. It is not against people: a user with an account on the same
-//! machine can connect to loopback, read the token as a page would, and start or stop an
-//! experiment of the list, or replace the reader's prediction. Nothing else can be run. To
-//! keep them out would take a secret in the address that the reader opens, which every link
-//! and bookmark would then have to carry; the book says so instead.
+//! All this protects against pages, not against other users: a user with an account on the
+//! same machine can connect to loopback, read the token as a page would, and start or stop an
+//! experiment of the list, or replace the reader's prediction. Nothing else can be run. Keeping
+//! other users out would take a secret in the book's address, which every link and bookmark
+//! would have to contain; the book mentions this limit instead.
 
 use std::fs::File;
 use std::io::Read;
@@ -24,41 +24,41 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result};
 use ch01_blocking::http::{Method, Request};
 
-/// More than any prediction needs.
+/// The largest body of a request, in bytes: more than any prediction needs.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// What a request must bring.
+/// The conditions on which a request is admitted.
 #[derive(Debug)]
 pub(super) struct RequestGuard {
-    /// The names by which a browser may call this server: `127.0.0.1:3000`.
+    /// The values of `Host` that name this server, such as `127.0.0.1:3000`.
     names: Vec<String>,
-    /// Random, new at every start.
+    /// The token that a request must carry to change something: random, new at every start.
     pub(super) token: String,
 }
 
 impl RequestGuard {
-    /// For a server that listens at this address.
+    /// Returns the guard of a server that listens at `address`, with a new token.
     pub(super) fn new(address: SocketAddr) -> Result<RequestGuard> {
         let mut names =
             vec![address.to_string(), format!("localhost:{}", address.port())];
         if address.port() == 80 {
-            // A browser leaves it out.
+            // A browser omits the default port.
             names.extend([format!("{}", address.ip()), "localhost".to_owned()]);
         }
         Ok(RequestGuard { names, token: token()? })
     }
 
-    /// Checks a request.
+    /// Admits or refuses a request.
     ///
     /// # Errors
     ///
-    /// Why it is refused: a status and a line.
+    /// The request is refused: the status of the response, and the reason in one line.
     pub(super) fn check(&self, request: &Request<'_>) -> Result<(), (u16, &'static str)> {
         let field =
             |name| request.field(name).map(|value| String::from_utf8_lossy(value));
         let is_ours = |name: &str| self.names.iter().any(|own| own == name);
         if !field("Host").is_some_and(|host| is_ours(&host)) {
-            return Err((403, "this server is not called that"));
+            return Err((403, "this server has another name"));
         }
         let origin = field("Origin");
         let is_own_origin = origin
@@ -83,17 +83,17 @@ impl RequestGuard {
             return Err((403, "the token is missing or old: load the page again"));
         }
         if request.body.len() > MAX_BYTES {
-            return Err((413, "that is too large"));
+            return Err((413, "the request is too large"));
         }
         Ok(())
     }
 }
 
-/// 128 random bits.
+/// Returns 128 random bits, in hexadecimal.
 fn token() -> Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")
         .and_then(|mut random| random.read_exact(&mut bytes))
-        .context("no random numbers are to be had")?;
+        .context("cannot read random bytes from /dev/urandom")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

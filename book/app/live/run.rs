@@ -1,16 +1,16 @@
-//! A run: a child process that measures, and the threads that look after it.
+//! A run: a child process that measures, and the two threads that supervise it.
 //!
 //! ```text
 //! keeper (a thread)          reader (a thread)
-//!   starts the child ───────► a line, an entry of the journal
-//!   waits until it ends, is stopped, has no follower, or reaches its time limit
-//!   closes its input, SIGTERM to its group, and after a while SIGKILL
-//!   reaps it  ◄────────────── its output has ended
+//!   starts the child ───────► appends each line of its output to the journal
+//!   waits until the child ends, is stopped, has no follower, or reaches its time limit
+//!   closes the child's input, sends SIGTERM to its group, and after a while SIGKILL
+//!   reaps the child  ◄─────── the output has ended
 //! ```
 //!
-//! The child has a process group of its own, so that it is ended with all that it has
-//! started, and so that a Ctrl-C for the server is the server's alone: the server then ends
-//! the child. If the server is killed, the child's input ends, and with it the child.
+//! The child has its own process group, so that it is ended together with all its descendants,
+//! and so that a Ctrl-C reaches only the server, which then ends the child. If the server is
+//! killed, the child's standard input is closed, and the child ends itself.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
@@ -25,19 +25,21 @@ use serde_json::{Value, json};
 
 use super::journal::Journal;
 
-/// A longer line is no event.
+/// The longest line of a child's output, in bytes. A child with a longer one is ended.
 const MAX_LINE: u64 = 4 * 1024 * 1024;
-/// How long a child may take to end by itself after SIGTERM.
+/// How long a child may take to exit after SIGTERM, before SIGKILL is sent.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How long a run may take, and how long it may go on without a follower.
+/// Time limits of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
+    /// How long the run may take.
     pub(super) run: Duration,
+    /// How long the run may go on without a follower.
     pub(super) alone: Duration,
 }
 
-/// A run, which may be over.
+/// A run, in progress or over.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) experiment: &'static str,
@@ -46,41 +48,53 @@ pub(super) struct Run {
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// The progress of a run, shared by its threads and the code that stops it.
 #[derive(Debug, Default)]
 struct State {
-    now: Mutex<Now>,
+    progress: Mutex<Progress>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Now {
-    /// Why it is to end.
-    asked: Option<&'static str>,
-    /// Its last event: the kind, and all of it.
-    last: Option<(&'static str, String)>,
-    /// It has closed its output.
-    silent: bool,
+struct Progress {
+    /// The reason to end the run; `None` until it is to be stopped.
+    stop_reason: Option<&'static str>,
+    /// The child's last event, `done` or `failed`: its type and its JSON.
+    outcome: Option<(&'static str, String)>,
+    /// Whether the child's output has ended: all processes that could write it are gone.
+    output_ended: bool,
 }
 
 impl State {
-    fn change(&self, change: impl FnOnce(&mut Now)) {
+    /// Changes the progress and wakes the threads that wait for a change.
+    fn change(&self, change: impl FnOnce(&mut Progress)) {
         change(&mut self.lock());
         self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Makes the run end, for the reason `why` unless another was given before.
+    fn stop(&self, why: &'static str) {
+        self.change(|now| now.stop_reason = now.stop_reason.or(Some(why)));
     }
 
-    /// Waits for a change, and not longer than this.
-    fn wait<'a>(&self, now: MutexGuard<'a, Now>, time: Duration) -> MutexGuard<'a, Now> {
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a change, for at most the duration `time`.
+    fn wait<'a>(
+        &self,
+        now: MutexGuard<'a, Progress>,
+        time: Duration,
+    ) -> MutexGuard<'a, Progress> {
         let waited = self.changed.wait_timeout(now, time);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
 impl Run {
-    /// Begins to run the command, on threads of its own.
+    /// Starts the threads that run the command. If the command itself cannot be started, the
+    /// journal ends with the event `failed`.
     pub(super) fn start(
         experiment: &'static str,
         command: Command,
@@ -89,69 +103,69 @@ impl Run {
     ) -> std::io::Result<Run> {
         let journal = Journal::new(number);
         let state = Arc::new(State::default());
-        let (theirs, told) = (state.clone(), journal.clone());
+        let (shared, entries) = (state.clone(), journal.clone());
         let keeper = thread::Builder::new().name("lab".into()).spawn(move || {
-            keep(command, &told, &theirs, timeouts);
+            keep(command, &entries, &shared, timeouts);
         })?;
         Ok(Run { experiment, journal, state, keeper: Mutex::new(Some(keeper)) })
     }
 
-    /// Asks it to end, and says why.
+    /// Makes the run end soon, for the reason `why`, which the page shows.
     pub(super) fn stop(&self, why: &'static str) {
-        self.state.change(|now| now.asked = now.asked.or(Some(why)));
+        self.state.stop(why);
     }
 
-    /// Waits until it is reaped.
+    /// Waits until the child has been reaped and the journal is over.
     pub(super) fn join(&self) {
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(keeper) = keeper {
-            let _ = keeper.join(); // if it panicked, it has said so
+            let _ = keeper.join(); // a panic has printed its message already
         }
     }
 }
 
-/// The keeper's work.
+/// Runs the command from its start to its end, on the keeper's thread.
 fn keep(mut command: Command, journal: &Journal, state: &Arc<State>, timeouts: Timeouts) {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(error) => return fail(journal, &format!("it cannot be started: {error}")),
+        Err(error) => return fail(journal, &format!("cannot start it: {error}")),
     };
     let reader = child.stdout.take().and_then(|output| {
         let (journal, state) = (journal.clone(), state.clone());
         let listen = move || {
             if !read(output, &journal, &state) {
-                state.change(|now| now.asked = now.asked.or(Some("it said too much")));
+                state.stop("it printed too much");
             }
-            state.change(|now| now.silent = true);
+            state.change(|now| now.output_ended = true);
         };
         thread::Builder::new().spawn(listen).ok()
     });
     if reader.is_none() {
-        let why = "there is no thread to listen to it";
-        state.change(|now| now.asked = now.asked.or(Some(why)));
+        state.stop("no thread could be started to read its output");
     }
     let why = watch(journal, state, timeouts);
     end(&mut child, state);
     if let Some(reader) = reader {
         let _ = reader.join(); // no process is left that could write
     }
-    // Only now, when no process of it is left and the next run may begin.
-    match state.lock().last.take() {
+    // The last entry lets the next run begin, so no process of this run may be left.
+    match state.lock().outcome.take() {
         Some((kind, text)) => journal.end(kind, &text),
         None => fail(journal, why),
     }
 }
 
-/// Waits until the run is over, or has to be; then says why.
+/// Waits until the child's output has ended, or until there is a reason to end the run.
+/// Returns the message to show if the child has reported no outcome.
 fn watch(journal: &Journal, state: &State, timeouts: Timeouts) -> &'static str {
     let began = Instant::now();
     let mut now = state.lock();
     loop {
-        if now.silent {
+        if now.output_ended {
             return "it ended without a result; the terminal may say why";
         }
-        if let Some(why) = now.asked {
+        if let Some(why) = now.stop_reason {
             return why;
         }
         let left = timeouts.run.saturating_sub(began.elapsed());
@@ -159,34 +173,35 @@ fn watch(journal: &Journal, state: &State, timeouts: Timeouts) -> &'static str {
             return "it took too long";
         }
         if journal.alone_for().is_some_and(|alone| alone > timeouts.alone) {
-            return "nobody watched any more";
+            return "no page was following it";
         }
-        // Followers come and go without a notice: so look now and then.
+        // Followers leave without a notification, so check from time to time.
         now = state.wait(now, left.min(timeouts.alone / 4));
     }
 }
 
-/// Ends the child with everything that it has started, and reaps it.
+/// Ends the child with all its descendants, and reaps it.
 fn end(child: &mut Child, state: &State) {
     let group = i32::try_from(child.id()).map(Pid::from_raw);
     drop(child.stdin.take());
     if let Ok(group) = group {
-        if !state.lock().silent {
-            let _ = killpg(group, Signal::SIGTERM); // or it has just ended
+        if !state.lock().output_ended {
+            let _ = killpg(group, Signal::SIGTERM); // fails if it has just ended
         }
         let until = Instant::now() + GRACE;
         let mut now = state.lock();
-        while !now.silent && Instant::now() < until {
+        while !now.output_ended && Instant::now() < until {
             now = state.wait(now, until.saturating_duration_since(Instant::now()));
         }
         drop(now);
-        // Before it is reaped: until then its number is no other process's.
+        // Before the child is reaped: until then, no other process can get its ID.
         let _ = killpg(group, Signal::SIGKILL);
     }
     let _ = child.wait();
 }
 
-/// Reads what the child prints, up to its end. Returns false if it prints too much.
+/// Writes the child's events into the journal until its output ends. Returns false if the
+/// child prints too much.
 fn read(output: ChildStdout, journal: &Journal, state: &State) -> bool {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
@@ -199,14 +214,14 @@ fn read(output: ChildStdout, journal: &Journal, state: &State) -> bool {
             }
             Ok(_) => {}
         }
-        // A line that is no event is for a person at a terminal.
+        // Any other line is meant for a terminal.
         let Ok(event) = serde_json::from_slice::<Value>(&line) else { continue };
         let kind = event["event"].as_str().unwrap_or_default();
-        let text = event.to_string(); // JSON in one line, whatever it was
+        let text = event.to_string(); // in one line, however the child formatted it
         let fits = match kind {
             "done" | "failed" => {
                 let kind = if kind == "done" { "done" } else { "failed" };
-                state.change(|now| now.last = Some((kind, text)));
+                state.change(|now| now.outcome = Some((kind, text)));
                 true
             }
             "begin" | "step" => journal.write(kind, &text, kind.to_owned()),
@@ -222,6 +237,7 @@ fn read(output: ChildStdout, journal: &Journal, state: &State) -> bool {
     }
 }
 
+/// Ends the journal with an event that says why the run has failed.
 fn fail(journal: &Journal, why: &str) {
     journal.end("failed", &json!({ "event": "failed", "why": why }).to_string());
 }
