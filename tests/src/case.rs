@@ -1,26 +1,26 @@
-//! A case: one promise, the document it is based on, and the test of it.
+//! A case: one promise about a server, the document it is based on, and the test of it.
 
 use crate::ctx::Ctx;
 use crate::profile::{Capability, Model, ServerProfile};
 use crate::verdict::Verdict;
 
-/// How binding a promise is, and where it comes from.
+/// The kind of a promise: how binding it is, and which document demands it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A standard says MUST.
+    /// A standard demands it (MUST).
     Must,
-    /// A standard says SHOULD.
+    /// A standard recommends it (SHOULD).
     Should,
-    /// A server without it can be harmed by a client.
+    /// A server that breaks the promise can be harmed by a client.
     Security,
-    /// The standards leave a choice, and the book's contract made it.
+    /// The standards leave a choice, and the book's contract makes it.
     Contract,
-    /// What the book teaches about this kind of server.
+    /// The book teaches it about this kind of server.
     Book,
 }
 
 impl Kind {
-    /// The name used in reports.
+    /// Returns the kind's name in reports.
     pub fn label(self) -> &'static str {
         match self {
             Self::Must => "MUST",
@@ -32,7 +32,7 @@ impl Kind {
     }
 }
 
-/// Something that a server may not offer; cases that need it are then skipped.
+/// A feature that a server may lack; the cases that need it are then skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// `/plaintext`.
@@ -47,7 +47,7 @@ pub enum Need {
     Stats,
     /// `/panic`.
     Panic,
-    /// The files of the suite's document root.
+    /// Serving the files of the suite's document root.
     Files,
     /// Serving several clients at the same time.
     Many,
@@ -58,10 +58,10 @@ pub enum Need {
 /// The test function of a case.
 pub type Run = fn(&mut Ctx<'_>) -> Verdict;
 
-/// One case.
+/// One promise about a server, and the test of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// The family, such as `pipelining`; set by the table of families.
+    /// The family of cases, such as `pipelining`; set by the table of families.
     pub family: &'static str,
     /// The name within the family.
     pub name: &'static str,
@@ -71,23 +71,24 @@ pub struct Case {
     pub cite: &'static str,
     /// The promise in one sentence.
     pub description: &'static str,
-    /// What the server must offer for the case to be tried.
+    /// The features without which the case is skipped.
     pub needs: &'static [Need],
     /// The capability that the case tests, and the test for servers without it, which asserts the
     /// limitation.
     pub without: Option<(Capability, Run)>,
-    /// The largest number of clients connected at the same time, if that matters.
+    /// The largest number of clients connected at the same time; 1 for most cases.
     pub clients: usize,
     /// About how long the case takes, in whole seconds. The longest cases are started first, so
     /// that none of them begins when all others have ended.
     pub seconds: u8,
     /// The models that the case applies to; empty for all.
     pub only: &'static [Model],
-    /// The first chapter whose servers must pass it.
+    /// The first chapter whose servers must pass the case.
     pub level: u8,
-    /// The section of the book that explains it, if it is not the family's section.
+    /// The section of the book that explains the promise, if it is not the family's section.
     pub book: Option<&'static str>,
-    /// No standard requires it, whatever its kind: the book's contract chose it.
+    /// Whether no standard requires the promise, whatever its kind: then the book's contract chose
+    /// it.
     pub beyond_standards: bool,
     /// Whether the server may write to standard error.
     pub may_log: bool,
@@ -95,7 +96,7 @@ pub struct Case {
     pub run: Run,
 }
 
-/// Returns a case with defaults for everything else.
+/// Returns a case with these properties, and defaults for all others.
 pub const fn case(
     name: &'static str,
     kind: Kind,
@@ -123,22 +124,22 @@ pub const fn case(
 }
 
 impl Case {
-    /// Sets what the server must offer.
+    /// Sets the features without which the case is skipped.
     #[must_use]
     pub const fn needs(mut self, needs: &'static [Need]) -> Self {
         self.needs = needs;
         self
     }
 
-    /// Names the capability that the case tests. `lacking` runs against servers without it, and
-    /// asserts the limitation.
+    /// Sets the capability that the case tests. `lacking` runs instead against servers without it,
+    /// and asserts the limitation.
     #[must_use]
     pub const fn without(mut self, capability: Capability, lacking: Run) -> Self {
         self.without = Some((capability, lacking));
         self
     }
 
-    /// Sets how long the case takes, in whole seconds. Only cases that take two or more say so.
+    /// Sets the duration of the case, in whole seconds. Needed only from two seconds on.
     #[must_use]
     pub const fn lasts(mut self, seconds: u8) -> Self {
         self.seconds = seconds;
@@ -146,7 +147,7 @@ impl Case {
     }
 
     /// Sets the number of clients connected at the same time. A server with a fixed number of
-    /// workers is started with as many.
+    /// workers is started with at least as many workers.
     #[must_use]
     pub const fn clients(mut self, clients: usize) -> Self {
         self.clients = clients;
@@ -160,14 +161,14 @@ impl Case {
         self
     }
 
-    /// Sets the first chapter whose servers must pass it.
+    /// Sets the first chapter whose servers must pass the case.
     #[must_use]
     pub const fn level(mut self, level: u8) -> Self {
         self.level = level;
         self
     }
 
-    /// Sets the section of the book that explains it.
+    /// Sets the section of the book that explains the promise.
     #[must_use]
     pub const fn book(mut self, section: &'static str) -> Self {
         self.book = Some(section);
@@ -193,7 +194,7 @@ impl Case {
         format!("{}::{}", self.family, self.name)
     }
 
-    /// Returns the section of the book that explains it.
+    /// Returns the section of the book that explains the promise.
     pub fn section(&self) -> &'static str {
         self.book.unwrap_or_else(|| crate::cases::section(self.family))
     }
@@ -206,7 +207,8 @@ impl Case {
         }
     }
 
-    /// Returns why the case does not apply to a server with this profile, or `None` if it does.
+    /// Returns the reason why the case does not apply to a server with this profile, or `None` if
+    /// it applies.
     pub fn skip_reason(&self, profile: &ServerProfile) -> Option<String> {
         if self.level > profile.level {
             return Some(format!("applies from chapter {} on", self.level));

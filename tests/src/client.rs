@@ -12,7 +12,7 @@ use crate::timeout::{timed_out, timeout};
 use crate::transcript::{EventKind, Transcript};
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
-/// How the server ended a connection.
+/// The way in which the server ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// In good order (FIN): all bytes before it have arrived.
@@ -21,7 +21,7 @@ pub enum End {
     Reset,
 }
 
-/// What a client sees on its socket without reading from it.
+/// The state of a client's socket, observed without reading from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peek {
     /// There are bytes to read.
@@ -38,21 +38,21 @@ pub struct Client {
     pub(crate) name: String,
     pub(crate) log: Transcript,
     pub(crate) stream: TcpStream,
-    /// Bytes received and not yet consumed. It may hold thousands of responses, and consuming
-    /// the first must not move the others: a client that spends its time on that does not read,
-    /// and the server takes it for one that never will.
+    /// Bytes received and not yet consumed. There may be thousands of responses, and consuming the
+    /// first must not move the others: while a client is busy moving bytes it does not read, and
+    /// the server takes it for one that never will.
     pub(crate) inbox: BytesMut,
     pub(crate) end: Option<End>,
-    /// Accept any refusal, whatever its status: see [`crate::ctx::Ctx::lenient`].
+    /// Whether any refusal is accepted, whatever its status: see [`crate::ctx::Ctx::lenient`].
     pub(crate) lenient: bool,
-    /// See [`crate::ctx::Ctx::standards`].
+    /// Whether the server is judged by the standards alone: see [`crate::ctx::Ctx::standards`].
     pub(crate) standards: bool,
-    /// The last response announced that the server closes the connection.
+    /// Whether the last response announced that the server closes the connection.
     pub(crate) announced_close: bool,
 }
 
 impl Client {
-    /// Connects.
+    /// Connects to the server. The transcript calls the client `name`.
     pub fn connect(
         address: SocketAddr,
         name: &str,
@@ -61,8 +61,8 @@ impl Client {
         Self::connect_with(address, name, log, None)
     }
 
-    /// Connects with a receive buffer of about `receive` bytes, if given, and a send buffer
-    /// that is not much larger, so that sending soon blocks when the server stops reading.
+    /// Connects with a receive buffer of about `receive` bytes, if given, and a send buffer that is
+    /// not much larger, so that sending blocks soon after the server stops reading.
     pub fn connect_with(
         address: SocketAddr,
         name: &str,
@@ -112,7 +112,8 @@ impl Client {
         self.log.add(&self.name, EventKind::Note(note.into()));
     }
 
-    /// Waits at most `wait` for bytes or the end of the connection; consumes nothing.
+    /// Waits at most `wait` for bytes or the end of the connection, and returns which was observed.
+    /// Consumes nothing.
     pub fn peek(&mut self, wait: Duration) -> Peek {
         if !self.inbox.is_empty() {
             return Peek::Bytes;
@@ -150,14 +151,14 @@ impl Client {
         result
     }
 
-    /// Returns whether the server ends the connection without a response, where any refusal is
-    /// accepted: a server may close a connection at any time (RFC 9112 section 9.5).
+    /// Waits, and returns whether the server ends the connection without a response. Always `false`
+    /// unless any refusal is accepted: then it counts as one (RFC 9112 section 9.5).
     pub fn closed_without_response(&mut self) -> bool {
         self.lenient && matches!(self.peek(timeout()), Peek::End(_))
     }
 
-    /// Skips the case if the server has closed after a response that announced it. The
-    /// standards alone allow that, and the next step needs the connection.
+    /// Skips the case if the server has closed the connection after a response that announced it.
+    /// The standards alone allow the close, and the case's next step needs the connection.
     pub(crate) fn skip_if_closed(&self) -> Verdict {
         if self.standards && self.announced_close && self.end.is_some() {
             return Err(Abort::skip(
@@ -167,7 +168,8 @@ impl Client {
         Ok(())
     }
 
-    /// Asserts that nothing has arrived so far. `why` says why nothing should.
+    /// Asserts that nothing has arrived so far. `why` is the reason why nothing should, for the
+    /// failure report.
     pub fn assert_no_data(&mut self, why: &str) -> Verdict {
         let seen = self.peek(Duration::ZERO);
         if seen == Peek::End(End::Closed) {
@@ -184,7 +186,8 @@ impl Client {
         )
     }
 
-    /// Records the end of the connection, the first time that it is observed.
+    /// Records the end of the connection if it is observed for the first time. Returns the end that
+    /// was recorded first.
     pub(crate) fn ended(&mut self, end: End) -> End {
         if self.end.is_none() {
             self.end = Some(end);

@@ -14,20 +14,20 @@ use crate::timeout::timeout;
 use crate::transcript::Transcript;
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
-/// What a case works with.
+/// The context of a case: its server, its clients, and the transcript.
 #[derive(Debug)]
 pub struct Ctx<'a> {
     /// The server to judge.
     pub target: &'a Target,
     /// The server's profile.
     pub profile: &'a ServerProfile,
-    /// The events so far.
+    /// The transcript of all clients' events so far.
     pub log: Transcript,
     /// The server's document root.
     pub root: PathBuf,
-    /// The server is judged by the standards alone, not by the book's contract.
+    /// Whether the server is judged by the standards alone, not by the book's contract.
     pub standards: bool,
-    /// The server is judged by the standards alone, and the case is about security: any
+    /// Whether the server is judged by the standards alone and the case is about security: then any
     /// refusal is accepted, whatever status the contract demands.
     pub lenient: bool,
     /// The largest number of clients connected at the same time.
@@ -68,7 +68,7 @@ impl<'a> Ctx<'a> {
         self.server = None;
         let at_once = self.at_once.to_string();
         let mut options = options.to_vec();
-        // A server with a fixed number of workers needs one for each client.
+        // A server with a fixed number of workers needs one worker for each client.
         if let Some(workers) = self.profile.workers_option()
             && self.at_once > WORKERS
         {
@@ -78,8 +78,8 @@ impl<'a> Ctx<'a> {
         Ok(())
     }
 
-    /// Starts a server that may not be able to serve with these limits. Returns `None` if it
-    /// prints `listening on`, or how it exited before.
+    /// Starts a server that may not be able to serve with these limits. Returns `None` if it prints
+    /// `listening on`, otherwise how it exited.
     pub fn try_serve(
         &mut self,
         options: &[(&str, &str)],
@@ -146,7 +146,8 @@ impl<'a> Ctx<'a> {
         self.ask(get_and_close(target))
     }
 
-    /// Returns the statuses to accept: the contract's, or what the standards allow.
+    /// Returns the statuses to accept: `contract`, or `standards` if the server is judged by the
+    /// standards alone.
     pub fn either(
         &self,
         contract: &'static [u16],
@@ -161,7 +162,7 @@ impl<'a> Ctx<'a> {
         self.assert_refused_with(bytes, &[status])
     }
 
-    /// Like [`refuses`](Self::assert_refused), with any of several statuses.
+    /// Like [`assert_refused`](Self::assert_refused), with any of several statuses.
     pub fn assert_refused_with(
         &mut self,
         bytes: impl AsRef<[u8]>,
@@ -184,7 +185,7 @@ impl<'a> Ctx<'a> {
         Ok(())
     }
 
-    /// Reads what must be a refusal.
+    /// Reads a response, and fails with the expected statuses if none arrives.
     fn read_refusal(client: &mut Client, statuses: &[u16]) -> CaseResult<Response> {
         let wanted = if client.lenient {
             "a refusal, status 400 or above".to_owned()
@@ -194,7 +195,8 @@ impl<'a> Ctx<'a> {
         client.response().map_err(|stop| stop.expecting(wanted))
     }
 
-    /// Asserts the same for a client that has already sent its request.
+    /// Asserts that a client that has already sent its request is refused with one of the statuses,
+    /// and that the server closes the connection in good order.
     pub fn assert_refusal(client: &mut Client, statuses: &[u16]) -> Verdict {
         if client.closed_without_response() {
             return Ok(());
@@ -215,7 +217,7 @@ impl<'a> Ctx<'a> {
         if !client.standards {
             answer.is(status)?;
         } else if !answer.announces_close() {
-            return Ok(()); // both are the server's choice
+            return Ok(()); // the status and the close are the server's choice
         }
         client.assert_closed()
     }
@@ -258,7 +260,7 @@ impl<'a> Ctx<'a> {
         Self::assert_refusal(&mut client, statuses)
     }
 
-    /// Asserts that the server still works: a new client is answered.
+    /// Asserts that the server still works: a new client gets a correct response.
     pub fn assert_healthy(&mut self) -> Verdict {
         let mut client = self.client()?;
         client.send(get_and_close("/plaintext"))?;
@@ -267,7 +269,7 @@ impl<'a> Ctx<'a> {
         Ok(())
     }
 
-    /// Returns a counter of `/stats`.
+    /// Requests `/stats`, and returns one of its counters.
     pub fn counter(&mut self, name: &str) -> CaseResult<u64> {
         let response = self.get("/stats")?;
         counter_in(&response, name)
@@ -282,7 +284,8 @@ impl<'a> Ctx<'a> {
         })
     }
 
-    /// Polls until `holds` returns `Ok(Ok(()))`, at most for the suite's timeout.
+    /// Polls until `holds` returns `Ok(Ok(()))`, at most for the suite's timeout. `Ok(Err(state))`
+    /// describes the state for the failure report; an outer `Err` ends the polling.
     pub fn poll_until(
         &mut self,
         what: &str,
@@ -302,7 +305,8 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// Ends the case: the server must still run, and must not have written to standard error.
+    /// Ends the case: asserts that the server still runs and, unless `may_log`, has not written to
+    /// standard error.
     pub fn finish(&mut self, may_log: bool) -> Verdict {
         let ours = matches!(self.target, Target::Binary(_));
         let Some(server) = &mut self.server else { return Ok(()) };
@@ -329,7 +333,7 @@ impl<'a> Ctx<'a> {
         Ok(())
     }
 
-    /// Drops the server, after a case has stopped it.
+    /// Drops the server, for a case that has stopped it.
     pub fn forget_server(&mut self) {
         self.server = None;
     }
@@ -350,7 +354,7 @@ impl Response {
     }
 }
 
-/// Returns a counter from a response of `/stats`.
+/// Returns the counter `name` from a response to `/stats`.
 pub fn counter_in(response: &Response, name: &str) -> CaseResult<u64> {
     response.is(200)?;
     let json: serde_json::Value =
@@ -372,12 +376,12 @@ pub fn get_and_close(target: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Returns a request without content. Each of `fields` must end with CR LF.
+/// Returns a request without content. Each line of `fields` must end with CR LF.
 pub fn request(method: &str, target: &str, fields: &str) -> Vec<u8> {
     format!("{method} {target} HTTP/1.1\r\nHost: suite\r\n{fields}\r\n").into_bytes()
 }
 
-/// Returns a POST to `/echo`.
+/// Returns a POST to `/echo` with this content.
 pub fn echo(content: &[u8]) -> Vec<u8> {
     let mut all =
         request("POST", "/echo", &format!("Content-Length: {}\r\n", content.len()));

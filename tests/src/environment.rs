@@ -62,8 +62,8 @@ pub fn normalize() -> io::Result<()> {
     Ok(())
 }
 
-/// Returns every open descriptor except the three standard streams. The descriptor by which the
-/// directory is read is among them, and closed by then.
+/// Returns every open descriptor except the three standard streams. The descriptor that was used to
+/// read the directory is among them, but already closed.
 fn inherited_descriptors() -> io::Result<Vec<RawFd>> {
     let mut open = Vec::new();
     // If the system has no /dev/fd, inherited descriptors stay open.

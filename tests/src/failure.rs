@@ -26,9 +26,9 @@ pub struct Failure {
     pub client: Option<String>,
     /// The shell command that repeats the last client's part.
     pub by_hand: Option<String>,
-    /// The section of the book that explains it.
+    /// The section of the book that explains the promise.
     pub book: String,
-    /// What the server wrote to standard error.
+    /// The server's output on standard error.
     pub stderr: String,
 }
 

@@ -1,5 +1,5 @@
-//! The document root of every server under test: always the same bytes. Files beside it must
-//! never be served.
+//! The document root of every server under test: always the same bytes. The files beside the root
+//! must never be served.
 
 use std::fs;
 use std::io;
@@ -32,7 +32,7 @@ pub const FILES: &[(&str, &[u8])] = &[
     ("no-index/file.txt", b"here\n"),
     (".hidden", b"a dotfile\n"),
     (".git/config", b"a dot directory\n"),
-    // For servers that only serve files: the routes that a file can stand for.
+    // For servers that only serve files: a file in place of the route.
     ("plaintext", b"Hello, World!"),
 ];
 
@@ -41,20 +41,20 @@ pub const MIDDLE: usize = 100 * 1024;
 /// The length of `large.bin`, in bytes: more than any socket buffer holds.
 pub const LARGE: usize = 3 * 1024 * 1024 + 7;
 
-/// Returns the bytes of the larger files: no two pieces are alike.
+/// Returns the content of a larger file: `length` bytes, of which no two pieces are alike.
 pub fn pattern(length: usize) -> Vec<u8> {
     (0..length as u64)
         .map(|i| ((i * 2_654_435_761) >> 13) as u8 ^ (i >> 8) as u8)
         .collect()
 }
 
-/// Returns the content of `/bytes/N`.
+/// Returns the content of `/bytes/N`, where N is `length`.
 pub fn generated(length: usize) -> Vec<u8> {
     let line = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
     line.iter().copied().cycle().take(length).collect()
 }
 
-/// Creates the document root `base/root`, and beside it in `base` files that are outside.
+/// Creates the document root `base/root`, and files beside it in `base`. Returns the root's path.
 pub fn make(base: &Path) -> io::Result<PathBuf> {
     let root = base.join("root");
     for (name, content) in FILES {
@@ -64,7 +64,7 @@ pub fn make(base: &Path) -> io::Result<PathBuf> {
     }
     fs::write(root.join("middle.bin"), pattern(MIDDLE))?;
     fs::write(root.join("large.bin"), pattern(LARGE))?;
-    // Before the Unix epoch, from which most programs count.
+    // A time before the Unix epoch, from which most programs count.
     let old = UNIX_EPOCH - Duration::from_secs(20 * 365 * 86_400);
     fs::write(root.join("old.txt"), b"from 1950\n")?;
     fs::File::options().append(true).open(root.join("old.txt"))?.set_modified(old)?;

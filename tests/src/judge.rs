@@ -19,7 +19,7 @@ use crate::verdict::{Abort, CaseResult, Mismatch, Verdict};
 pub enum Outcome {
     /// The server kept the promise.
     Passed,
-    /// The case could not be tried, for this reason.
+    /// The case could not be tried; the string is the reason.
     Skipped(String),
     /// The server broke the promise.
     Failed(Box<Failure>),
@@ -43,17 +43,17 @@ impl DocumentRoot {
     }
 }
 
-/// Which promises a server is held to.
+/// The set of promises that a server is held to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strictness {
     /// All of the book's contract.
     Contract,
-    /// The standards alone: what only the contract demands is left out.
+    /// The standards alone, without promises that only the contract demands.
     Standards,
 }
 
 impl Strictness {
-    /// Returns why a case is left out, or `None` if it is not.
+    /// Returns the reason why a case is left out, or `None` if it is not.
     pub fn skip_reason(self, case: &Case) -> Option<String> {
         let own =
             matches!(case.kind, Kind::Contract | Kind::Book) || case.beyond_standards;
@@ -61,19 +61,20 @@ impl Strictness {
     }
 }
 
-/// What a server offers, as far as cases need it.
+/// The features that a server lacks, among those that cases need.
 #[derive(Debug)]
 pub struct Support {
     lacking: Vec<(Need, String)>,
 }
 
 impl Support {
-    /// Everything: for the book's own servers, which must offer all of it.
+    /// Returns full support, for the book's own servers, which must offer every feature.
     pub fn everything() -> Self {
         Self { lacking: Vec::new() }
     }
 
-    /// Finds out by requests what a server offers.
+    /// Finds out by requests which features a server offers. `files` means that it serves the
+    /// suite's files.
     pub fn probe(
         target: &Target,
         profile: &ServerProfile,
@@ -127,19 +128,19 @@ impl Support {
         Ok(Self { lacking })
     }
 
-    /// Returns why a case cannot be tried, or `None` if it can.
+    /// Returns the reason why a case cannot be tried, or `None` if it can.
     pub fn skip_reason(&self, case: &Case) -> Option<&str> {
         let lacks = self.lacking.iter().find(|(need, _)| case.needs.contains(need));
         lacks.map(|(_, why)| why.as_str())
     }
 }
 
-/// A case with more clients than this runs alone among such cases: the descriptors of all clients
-/// of all cases are those of one process.
+/// A case with more clients than this holds a lock, so that such cases run one after another: all
+/// clients take their descriptors from one process.
 const MANY_CLIENTS: usize = 200;
 static MANY: Mutex<()> = Mutex::new(());
 
-/// Runs one case.
+/// Runs one case against one server, and returns the outcome.
 pub fn judge(
     case: &Case,
     profile: &ServerProfile,

@@ -1,10 +1,10 @@
 //! A test suite for HTTP servers, run from the client's side of the connection. It judges every
-//! server of the book, and any other.
+//! server of the book, and any other HTTP server.
 //!
 //! A [`case::Case`] tests one promise; [`cases::all`] is the table of all cases. A
-//! [`profile::ServerProfile`] says what a server can do. [`judge::judge`] runs one case against
-//! one server. Verdicts come from the order of events, never from a stopwatch, and each case is
-//! judged once: a case that fails is not retried.
+//! [`profile::ServerProfile`] lists the capabilities of a server. [`judge::judge`] runs one case
+//! against one server. Verdicts come from the order of events, never from a stopwatch, and each
+//! case is judged once: a case that fails is not retried.
 
 pub mod case;
 pub mod cases;
@@ -106,14 +106,14 @@ pub fn main_for(chapter: &str, servers: &[(&str, &str)]) -> ExitCode {
     if conclusion.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Sorts trials that have a length in seconds and an index: the longest are first, and trials of
-/// the same length and index (a case on several servers) are neighbors.
+/// Sorts trials, given with their duration in seconds and an index: the longest come first, and
+/// trials with the same duration and index (a case on several servers) are neighbors.
 pub fn longest_first(mut trials: Vec<(u8, usize, Trial)>) -> Vec<Trial> {
     trials.sort_by_key(|&(seconds, index, _)| (Reverse(seconds), index));
     trials.into_iter().map(|(.., trial)| trial).collect()
 }
 
-/// The cases for one server as trials, each with its length in seconds and its index.
+/// Returns the cases for one server as trials, each with its duration in seconds and its index.
 fn trials_for(
     server: &str,
     profile: &'static ServerProfile,

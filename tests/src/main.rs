@@ -31,7 +31,7 @@ struct Cli {
 enum Command {
     /// Judge a server; cases that it does not support are skipped, with the reason.
     Check(Check),
-    /// Misbehave towards a server, and print what happens.
+    /// Misbehave towards a server, and print each event.
     Client {
         /// The kind of misbehavior.
         misbehavior: Misbehavior,
@@ -238,7 +238,8 @@ fn judge_all(check: Check) -> anyhow::Result<ExitCode> {
     Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Judges cases on `jobs` threads, in this order. The results are in the order of the cases.
+/// Judges cases on `jobs` threads, started in the order of the queue. The results are in the order
+/// of the cases' numbers.
 fn in_parallel(
     all: VecDeque<(usize, Case)>,
     jobs: usize,

@@ -1,5 +1,5 @@
-//! Misbehaving clients as commands, for any server. Each prints what it does and what it
-//! observes, line by line.
+//! Misbehaving clients as commands, for any server. Each prints its actions and observations, line
+//! by line.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
@@ -78,7 +78,7 @@ pub fn run(
     }
 }
 
-/// Waits without a timeout until the server sends something or ends the connection.
+/// Waits, without a timeout, until the server sends bytes or ends the connection.
 fn wait(client: &mut Client) {
     let start = Instant::now();
     let mut reported = 0;

@@ -5,10 +5,11 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// The number of bytes to keep; the rest is read and discarded.
+/// Maximum number of bytes kept of a pipe; the rest is read and discarded.
 const KEEP: usize = 256 * 1024;
 
-/// A pipe that a thread reads to its end, so that the server never blocks on it.
+/// The output of a process: a pipe that a thread reads to its end, so that the process never blocks
+/// on it.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -27,7 +28,7 @@ impl Output {
         Self { bytes, reader: Some(reader), unread: None }
     }
 
-    /// Keeps a pipe open and does not read it. It is full after 4 KiB, or after 64 KiB where
+    /// Keeps a pipe open and does not read it. The pipe is full after 4 KiB, or after 64 KiB where
     /// its size cannot be set.
     pub(crate) fn unread(pipe: OwnedFd) -> Self {
         #[cfg(target_os = "linux")]

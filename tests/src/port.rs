@@ -10,9 +10,9 @@ use crate::verdict::{Abort, CaseResult};
 
 /// Returns a port that is not in use.
 ///
-/// Letting the kernel choose is not safe here: it may give the same port to another process
-/// before the server has bound it. Each process of the suite instead walks through the ports
-/// below the kernel's ephemeral range, beginning at a number of its own.
+/// Letting the kernel choose is not safe here: it may give the same port to another process before
+/// the server has bound it. Each process of the suite instead walks through the ports below the
+/// kernel's ephemeral range, beginning at a number that depends on its process ID.
 pub fn free_port() -> CaseResult<u16> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     const FIRST: u32 = 12_000;
@@ -27,7 +27,7 @@ pub fn free_port() -> CaseResult<u16> {
     Err(Abort::skip("no port is free"))
 }
 
-/// Binds a port without listening on it.
+/// Binds a port without listening on it, and returns the socket.
 ///
 /// A thread that starts a server at this moment gives its child a copy of this socket, until
 /// the child calls exec. If the socket were listening, that child would accept the suite's

@@ -1,5 +1,5 @@
-//! What Linux reports about a process: descriptors, threads, children, memory. On other systems
-//! every function returns `None`, and the case is skipped.
+//! Facts that Linux reports about a process: descriptors, threads, children, memory. On other
+//! systems every function returns `None`, and the case is skipped.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ pub fn threads(pid: u32) -> Option<usize> {
 pub struct Child {
     /// The process ID.
     pub pid: u32,
-    /// It has exited and has not been reaped.
+    /// Whether the child has exited and has not been reaped.
     pub zombie: bool,
 }
 
@@ -41,7 +41,8 @@ pub fn children(pid: u32) -> Option<Vec<Child>> {
 
 fn stat(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may contain spaces and parentheses: the columns begin after the last one.
+    // The process's name may contain spaces and parentheses: the columns begin after the last
+    // parenthesis.
     stat.rsplit_once(')').map(|(_, columns)| columns.to_owned())
 }
 
@@ -56,8 +57,8 @@ pub fn stopped(pid: u32) -> Option<bool> {
     state_and_parent(pid).map(|(state, _)| state == 'T')
 }
 
-/// Returns whether any thread of a process or of its children is runnable. A thread that spins
-/// always is, however busy the machine; a thread that waits never is.
+/// Returns whether any thread of a process or of its children is runnable. A thread that spins is
+/// always runnable, however busy the machine is; a thread that waits never is.
 pub fn running(pid: u32) -> Option<bool> {
     let children = children(pid)?;
     let all = std::iter::once(pid).chain(children.iter().map(|child| child.pid));

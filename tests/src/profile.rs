@@ -1,18 +1,18 @@
 //! The table of servers: each server's profile, and the capabilities that follow from it.
 //!
-//! If a server has a capability, the case for it must pass; if not, the case asserts the
+//! If a server has a capability, it must pass the capability's case; if not, the case asserts the
 //! limitation instead. The book's matrix is generated from this table.
 
 /// An ability that some servers have and others lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
-    /// A client that waits does not block other clients.
+    /// A waiting client does not block other clients.
     ManyClients,
-    /// No number of waiting clients blocks other clients.
+    /// Other clients are served however many clients wait.
     AnyNumber,
     /// An idle client occupies no thread and no process.
     IdleForFree,
-    /// Descriptors beyond `FD_SETSIZE` (1024) are served.
+    /// Clients with descriptors beyond `FD_SETSIZE` (1024) are served.
     BeyondFdSetsize,
     /// The server uses no processor time while all clients are idle.
     AtRest,
@@ -28,7 +28,7 @@ impl Capability {
         Self::AtRest,
     ];
 
-    /// Returns the heading in the matrix.
+    /// Returns the capability's heading in the matrix.
     pub fn title(self) -> &'static str {
         match self {
             Self::ManyClients => "serves others while one client waits",
@@ -40,10 +40,10 @@ impl Capability {
     }
 }
 
-/// How a server organizes its connections.
+/// The way in which a server organizes its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Model {
-    /// One client after the other.
+    /// One client is served after another.
     OneAtATime,
     /// A process for each client.
     ProcessPerClient,
@@ -57,7 +57,7 @@ pub enum Model {
     Spinning,
     /// An event loop.
     Events {
-        /// It waits with `select`, and so is limited by `FD_SETSIZE`.
+        /// Whether the loop waits with `select`, and so is limited by `FD_SETSIZE`.
         select: bool,
     },
     /// Coroutines or futures on few threads.
@@ -66,14 +66,14 @@ pub enum Model {
     Unknown,
 }
 
-/// What the suite knows about one server of the book.
+/// A server of the book, as the suite knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerProfile {
     /// The name of the binary.
     pub name: &'static str,
-    /// The chapter in which it appears.
+    /// The chapter in which the server appears.
     pub level: u8,
-    /// How it organizes its connections.
+    /// The way in which the server organizes its connections.
     pub model: Model,
     /// A description in a few words.
     pub summary: &'static str,
@@ -161,8 +161,8 @@ impl ServerProfile {
         }
     }
 
-    /// Returns how many clients are served at the same time, with the options that set that
-    /// number, or `None` if there is no limit.
+    /// Returns the number of clients that are served at the same time, with the options that set
+    /// the number, or `None` if there is no limit.
     pub fn capacity(&self) -> Option<(usize, &'static [(&'static str, &'static str)])> {
         match self.model {
             Model::OneAtATime => Some((1, &[])),
@@ -172,7 +172,8 @@ impl ServerProfile {
         }
     }
 
-    /// Returns what an idle client occupies: a process or a thread.
+    /// Returns the kind of resource that each idle client occupies, `"process"` or `"thread"`, or
+    /// `None` if it occupies neither.
     pub fn idle_cost(&self) -> Option<&'static str> {
         match self.model {
             Model::ProcessPerClient => Some("process"),

@@ -1,14 +1,14 @@
-//! Asks the kernel how many of the bytes sent the server has not read yet.
+//! Reports how many of the bytes sent to a server are still unread.
 //!
-//! To cut a request at a certain place, the first part must have been read before the second is
-//! sent. Linux reports the receive queue by sock_diag(7), which looks up one connection.
-//! `/proc/net/tcp` lists all of them; after a thousand clients reading it takes longer than the
-//! server's deadlines.
+//! To cut a request in two at a certain place, a client must not send the second part before the
+//! server has read the first. Linux reports the receive queue by sock_diag(7), which looks up one
+//! connection. `/proc/net/tcp` lists all connections; with a thousand clients, reading it takes
+//! longer than the server's deadlines.
 
 use std::net::{SocketAddr, TcpStream};
 
-/// Returns the bytes in the receive queue at the other end of a local connection, or `None` on
-/// systems that do not report it.
+/// Returns the number of bytes in the receive queue at the other end of a local connection, or
+/// `None` on systems that do not report it.
 pub fn unread_by_peer(stream: &TcpStream) -> Option<u32> {
     let (here, there) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
     let (SocketAddr::V4(here), SocketAddr::V4(there)) = (here, there) else {

@@ -1,5 +1,5 @@
-//! Receiving: bytes as they arrive, the end of the connection, and exactly one response at a
-//! time, however its end is marked.
+//! Receiving: bytes as they arrive, the end of the connection, and exactly one response at a time,
+//! however the end of its content is marked.
 
 use std::io::{ErrorKind, Read as _};
 use std::time::Instant;
@@ -9,11 +9,11 @@ use crate::response::Response;
 use crate::timeout::{timed_out, timeout};
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
-/// The most bytes that are read while waiting for the end of a connection; a server that sends
-/// more is taken to send without end.
+/// Maximum number of bytes read while waiting for the end of a connection. A server that sends more
+/// is assumed to send without end.
 const FLOOD: usize = 64 << 20;
 
-/// What a client waits for until it has a complete head.
+/// The expectation of a client that does not have a complete head yet.
 const A_RESPONSE: &str = "a response";
 
 /// The largest response head that is accepted, in bytes.
@@ -48,7 +48,8 @@ impl Client {
         }
     }
 
-    /// Reads and discards at most `most` bytes. Returns how many, 0 at the end of the connection.
+    /// Reads and discards at most `most` bytes. Returns the number of bytes, 0 at the end of the
+    /// connection.
     pub fn read_some(&mut self, most: usize) -> CaseResult<usize> {
         let mut scratch = vec![0; most];
         match self.stream.read(&mut scratch) {
@@ -74,7 +75,7 @@ impl Client {
         }
     }
 
-    /// Reads until the connection ends. Returns the bytes, and how it ended.
+    /// Reads until the connection ends. Returns the bytes, and the way in which it ended.
     pub fn read_to_end(&mut self) -> CaseResult<(Vec<u8>, End)> {
         let start = Instant::now();
         loop {
@@ -245,7 +246,7 @@ impl Client {
     }
 }
 
-/// Returns the position of `needle` in `hay`.
+/// Returns the position of `needle` in `hay`, if it occurs.
 pub(crate) fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
     hay.windows(needle.len()).position(|window| window == needle)
 }

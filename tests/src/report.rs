@@ -28,7 +28,7 @@ pub enum Format {
     Junit,
 }
 
-/// Returns how many cases passed, were skipped, and failed.
+/// Returns the numbers of cases that passed, were skipped, and failed.
 pub fn counts(cases: &[CaseReport]) -> (usize, usize, usize) {
     let count = |test: fn(&Outcome) -> bool| {
         cases.iter().filter(|entry| test(&entry.outcome)).count()
@@ -73,7 +73,8 @@ fn text(cases: &[CaseReport]) -> String {
     text
 }
 
-/// Returns the reasons why cases were skipped, the most frequent first.
+/// Returns the reasons why cases were skipped, with the number of cases for each; the most frequent
+/// first.
 fn reasons(cases: &[CaseReport]) -> Vec<(usize, &str)> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for entry in cases {

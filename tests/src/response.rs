@@ -59,7 +59,7 @@ impl Response {
             .map(|(_, v)| v.as_str())
     }
 
-    /// Returns every value of a field.
+    /// Returns every value of a field, in the order received.
     pub fn all(&self, name: &str) -> Vec<&str> {
         let same = |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
         self.fields.iter().filter(same).map(|(_, v)| v.as_str()).collect()

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// Limits that the kernel enforces (getrlimit(2)).
+/// Resource limits of a process, which the kernel enforces (getrlimit(2)).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rlimits {
     /// Open descriptors (`RLIMIT_NOFILE`, soft and hard).
@@ -14,17 +14,18 @@ pub struct Rlimits {
     pub processes: Option<u32>,
     /// Queued signals (`RLIMIT_SIGPENDING`).
     pub pending_signals: Option<u32>,
-    /// Whether file permissions apply, by running as another user: root bypasses them.
+    /// Whether file permissions apply to the server: it then runs as an unprivileged user, because
+    /// root bypasses them.
     pub permissions: bool,
-    /// Standard error is a small pipe that is not read.
+    /// Whether standard error is a small pipe that is not read.
     pub stderr_unread: bool,
 }
 
 impl Rlimits {
     /// Returns the command that runs `path` with these limits.
     ///
-    /// A shell sets them: they must be set between fork and exec, where a Rust program may call
-    /// only async-signal-safe functions.
+    /// A shell sets the limits, because they must be set between fork and exec, where a Rust
+    /// program may call only async-signal-safe functions.
     pub(crate) fn command(self, path: &Path, args: &[String]) -> Command {
         let mut limits = String::new();
         if let Some(count) = self.descriptors {
@@ -47,10 +48,11 @@ impl Rlimits {
             shell.arg("-c").arg(format!("{limits}exec \"$0\" \"$@\"")).arg(path);
             shell
         };
-        // Neither applies to root, and RLIMIT_NPROC counts all processes of the user.
+        // Neither this limit nor permissions apply to root, and RLIMIT_NPROC counts all processes
+        // of a user.
         let other_user = self.processes.is_some() || self.permissions;
         if other_user && nix::unistd::geteuid().is_root() {
-            // So each server runs as a user of its own.
+            // So each server runs as a different user.
             static STARTED: AtomicU32 = AtomicU32::new(0);
             let number = STARTED.fetch_add(1, Relaxed) % 1000;
             let own = 100_000 + std::process::id() % 100_000 * 1000 + number;

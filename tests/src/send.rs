@@ -12,8 +12,8 @@ use crate::transcript::EventKind;
 use crate::verdict::{Abort, CaseResult, Verdict};
 
 impl Client {
-    /// Sends all bytes. If the server has closed its receiving side, that is recorded and is
-    /// not an error: the response that is read next decides whether it was allowed.
+    /// Sends all bytes. If the server no longer accepts them, that is recorded and is not an error:
+    /// the response that is read next decides whether it was allowed.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> Verdict {
         let mut rest = bytes.as_ref();
         while !rest.is_empty() {
@@ -45,7 +45,7 @@ impl Client {
         Ok(())
     }
 
-    /// Sends as much as the socket takes without blocking. Returns how many bytes.
+    /// Sends as many bytes as the socket takes without blocking. Returns their number.
     pub fn send_some(&mut self, bytes: &[u8]) -> usize {
         let _ = self.stream.set_nonblocking(true);
         let sent = self.stream.write(bytes);
@@ -57,8 +57,8 @@ impl Client {
         sent
     }
 
-    /// Sends a byte as urgent data (send(2), MSG_OOB). A read by the server stops in front of
-    /// it, even if more bytes have already arrived behind it.
+    /// Sends a byte as urgent data (send(2), MSG_OOB). A read by the server stops before this byte,
+    /// even if more bytes have already arrived after it.
     pub fn send_urgent(&mut self, byte: u8) -> Verdict {
         SockRef::from(&self.stream)
             .send_out_of_band(&[byte])
@@ -107,8 +107,8 @@ impl Client {
         Ok(())
     }
 
-    /// Sends up to `bytes` bytes of padding, as many as the server reads within half a second,
-    /// and shuts down the sending side.
+    /// Sends up to `bytes` bytes of padding, as many as the socket takes within half a second, and
+    /// shuts down the sending side.
     pub fn send_much_and_half_close(&mut self, bytes: usize) -> Verdict {
         let start = Instant::now();
         let mut left = bytes;
@@ -145,7 +145,8 @@ impl Client {
     pub fn wait_until_read(&self) {
         self.log.add(&self.name, EventKind::WaitedUntilRead);
         let start = Instant::now();
-        // A server may have a reason to leave bytes unread: it is busy with other clients.
+        // A server may have a reason to leave bytes unread, for example that it is busy with other
+        // clients.
         while start.elapsed() < Duration::from_millis(500) {
             match crate::queue::unread_by_peer(&self.stream) {
                 Some(0) => return,

@@ -21,9 +21,10 @@ use crate::verdict::{Abort, CaseResult};
 /// A running server; dropping it kills the whole process group.
 #[derive(Debug)]
 pub struct Server {
-    /// The address that it listens on.
+    /// The address that the server listens on.
     pub address: SocketAddr,
-    /// The command that starts it by hand on port 8080; empty if the suite did not start it.
+    /// The shell command that starts the server by hand on port 8080; empty if the suite did not
+    /// start it.
     pub by_hand: String,
     child: Option<Child>,
     stdout: Output,
@@ -33,11 +34,11 @@ pub struct Server {
 /// A server that exited before it printed `listening on`.
 #[derive(Debug)]
 pub struct FailedStart {
-    /// Its exit status.
+    /// The exit status.
     pub status: ExitStatus,
-    /// Its standard error.
+    /// The output on standard error.
     pub stderr: String,
-    /// The process ID that it had; also that of its process group.
+    /// The process ID that the server had, which is also the ID of its process group.
     pub pid: u32,
 }
 
@@ -101,8 +102,8 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts a program that may not be able to serve with these limits. Returns the server, or
-    /// how it exited before it printed `listening on`.
+    /// Starts a program that may not be able to serve with these limits. Returns the server, or the
+    /// way in which it exited before it printed `listening on`.
     pub fn try_start(
         path: &Path,
         root: &Path,
@@ -175,7 +176,7 @@ impl Server {
         })
     }
 
-    /// Starts a command in a process group of its own, so that all its processes can be killed.
+    /// Starts a command in a new process group, so that all its processes can be killed.
     pub fn spawn(
         command: Command,
         by_hand: String,
@@ -238,7 +239,7 @@ impl Server {
         Err(Abort::fail("the server starts", actual))
     }
 
-    /// Waits until the server accepts connections: a server of any origin may print nothing.
+    /// Waits until the server accepts connections, for a server that may print nothing.
     fn wait_until_accepting(&mut self) -> CaseResult<()> {
         let start = Instant::now();
         while start.elapsed() < timeout() {
@@ -319,8 +320,8 @@ impl Server {
         ))
     }
 
-    /// Waits until the output of an exited server has been read. Processes that it left behind
-    /// may keep the pipes open; then the output read so far has to do.
+    /// Waits until the output of an exited server has been read. Processes that the server left
+    /// behind may keep the pipes open; then the output read so far must be enough.
     fn drain_output(&self) {
         let start = Instant::now();
         while start.elapsed() < timeout() / 2
@@ -356,7 +357,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
-            // The whole group: including children of a forking server, and stopped processes.
+            // The whole group is killed: it includes children of a forking server, and stopped
+            // processes.
             let group = Pid::from_raw(child.id().cast_signed());
             let _ = killpg(group, Signal::SIGKILL);
             let _ = child.kill();
@@ -366,7 +368,8 @@ impl Drop for Server {
     }
 }
 
-/// Runs a program that is expected to exit. Returns status, stdout, and stderr.
+/// Runs a program that is expected to exit. Returns its status, standard output, and standard
+/// error.
 pub fn run_to_end(
     path: &Path,
     args: &[&str],
@@ -374,7 +377,8 @@ pub fn run_to_end(
     run_with_rlimits(path, args, Rlimits::default())
 }
 
-/// Runs it with these limits.
+/// Runs a program that is expected to exit, with these limits. Returns its status, standard output,
+/// and standard error.
 pub fn run_with_rlimits(
     path: &Path,
     args: &[&str],

@@ -1,12 +1,12 @@
-//! Formats bytes and events for a failure's text, and the shell command that repeats them.
+//! Formats bytes and events for a failure report, and the shell command that repeats them.
 
 use std::fmt::Write as _;
 
 use crate::client::{End, Peek};
 use crate::transcript::{Event, EventKind};
 
-/// Escapes bytes as in a string literal, and abbreviates long runs and long middles. `all` is
-/// the number of bytes that `bytes` is the beginning of.
+/// Escapes bytes as in a string literal, and abbreviates long runs and a long middle. `all` is the
+/// total number of bytes, of which `bytes` is the beginning.
 pub fn bytes(bytes: &[u8], all: usize) -> String {
     const HEAD: usize = 600;
     const TAIL: usize = 120;
@@ -47,7 +47,7 @@ fn escape(bytes: &[u8], text: &mut String) {
 }
 
 impl Peek {
-    /// Describes what was observed.
+    /// Describes the observation in a few words.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Bytes => "bytes arrived",
@@ -84,7 +84,7 @@ pub fn event(event: &Event) -> String {
     }
 }
 
-/// Formats all events, numbered, and leaves out a long middle.
+/// Formats all events, numbered, without the middle of a long list.
 pub fn events(events: &[Event]) -> String {
     const ENDS: usize = 14;
     let mut text = String::new();
@@ -100,12 +100,13 @@ pub fn events(events: &[Event]) -> String {
     text
 }
 
-/// Returns a shell command that repeats what the last sending client did: `printf` into `nc`.
+/// Returns a shell command (`printf` into `nc`) that repeats the actions of the client that sent
+/// last, or `None` if no client has sent anything.
 pub fn by_hand(all: &[Event], address: &str) -> Option<String> {
     let (host, port) = address.rsplit_once(':')?;
     let client = last_to_send(all)?;
     let mut parts: Vec<String> = Vec::new();
-    // Where each exchange begins: at a request whose predecessors have been answered.
+    // The beginning of each exchange: a request whose predecessors have been answered.
     let mut begins = vec![0];
     let (mut half_closed, mut answered) = (false, false);
     let mut longest_pause = 0;
@@ -147,20 +148,20 @@ pub fn by_hand(all: &[Event], address: &str) -> Option<String> {
     Some(format!("{{ {script}; }} | nc -w {idle} {flags}{host} {port}"))
 }
 
-/// Returns the last client that sent something: the one whose expectation failed.
+/// Returns the client that sent bytes last, which is the one whose expectation failed.
 pub fn last_to_send(all: &[Event]) -> Option<&str> {
     let last = all.iter().rev().find(|e| matches!(e.kind, EventKind::Sent(..)))?;
     Some(&last.client)
 }
 
-/// Returns the same if several clients connected, otherwise `None`.
+/// Returns the client that sent bytes last if several clients connected, otherwise `None`.
 pub fn last_of_several(all: &[Event]) -> Option<&str> {
     let connected =
         all.iter().filter(|event| matches!(event.kind, EventKind::Connected)).count();
     last_to_send(all).filter(|_| connected > 1)
 }
 
-/// Drops everything before the last exchanges, then the end of a long exchange.
+/// Drops the steps before the last exchanges, then the end of an exchange that is still too long.
 fn shorten(parts: &mut Vec<String>, begins: &[usize]) {
     const MOST: usize = 16;
     let all = parts.len();
@@ -190,6 +191,7 @@ fn seconds(ms: u64) -> String {
 }
 
 /// Appends shell commands that print the bytes: `printf` for text, `head | tr` for long runs.
+/// `kept` is the beginning of `all` bytes.
 fn shell_bytes(kept: &[u8], all: usize, parts: &mut Vec<String>) {
     const LONGEST: usize = 3000;
     let mut text = String::new();
@@ -205,7 +207,8 @@ fn shell_bytes(kept: &[u8], all: usize, parts: &mut Vec<String>) {
         if run > 48 {
             flush(&mut text, parts);
             if run == rest.len() && run > 4096 {
-                // The transcript kept only the beginning; the rest is taken to be the same byte.
+                // The transcript kept only the beginning; the rest is assumed to repeat the same
+                // byte.
                 more = all - kept.len();
             }
             let zeros = format!("head -c {} /dev/zero", run + more);

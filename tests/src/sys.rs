@@ -30,19 +30,19 @@ pub(crate) fn reset_to_default(signal: Signal) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes a lease on a file, until the last descriptor of it is closed: meanwhile open(2) of it
-/// waits, or fails with `EWOULDBLOCK` if it may not wait.
+/// Takes a lease on a file, until the last descriptor of the file is closed. Meanwhile, open(2) of
+/// the file blocks, or fails with `EWOULDBLOCK` if it may not block.
 ///
 /// # Errors
 ///
-/// That of fcntl(2): the file system has no leases, or the file is open elsewhere.
+/// Those of fcntl(2): the file system has no leases, or the file is open elsewhere.
 #[cfg(target_os = "linux")]
 pub(crate) fn lease(file: &File) -> io::Result<()> {
     use nix::libc;
     use std::os::fd::AsRawFd as _;
-    /// The libc crate lacks it (`asm-generic/fcntl.h`).
+    /// The fcntl(2) command, which the libc crate lacks (`asm-generic/fcntl.h`).
     const F_SETSIG: libc::c_int = 10;
-    // The holder is asked for the lease by a signal. SIGIO would end this process; this one is
+    // A signal asks the holder to release the lease. SIGIO would end this process; SIGURG is
     // ignored.
     for (command, argument) in
         [(F_SETSIG, libc::SIGURG), (libc::F_SETLEASE, libc::F_WRLCK)]

@@ -1,4 +1,4 @@
-//! What to judge: a binary of the book, any command, or a URL.
+//! The server to judge: a binary of the book, any command, or a URL.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub const OPTIONS: &[(&str, &str)] = &[
     ("when-busy", "wait"),
 ];
 
-/// Replaces the placeholders of a command. Skips the case if an option has none.
+/// Replaces the placeholders of a command. Skips the case if an option has no placeholder.
 pub fn fill_placeholders(
     template: &str,
     port: u16,
@@ -81,7 +81,7 @@ impl Target {
     }
 }
 
-/// Returns the path of the target's binary, or skips the case if it has none.
+/// Returns the path of the target's binary, or skips the case if the target is not a binary.
 pub fn binary_path(target: &Target) -> CaseResult<&PathBuf> {
     match target {
         Target::Binary(path) => Ok(path),
@@ -91,7 +91,8 @@ pub fn binary_path(target: &Target) -> CaseResult<&PathBuf> {
     }
 }
 
-/// Copies the server's program to a directory where any user can run it.
+/// Copies the server's program to a directory where any user can run it. The copy is deleted with
+/// the returned directory.
 pub(crate) fn copy_program(target: &Target) -> CaseResult<(tempfile::TempDir, Target)> {
     let path = binary_path(target)?;
     if !nix::unistd::geteuid().is_root() {
@@ -124,8 +125,9 @@ pub(crate) fn copy_program(target: &Target) -> CaseResult<(tempfile::TempDir, Ta
     Ok((base, Target::Binary(copy)))
 }
 
-/// Returns the target so that an ordinary user can run it, with
-/// [`Rlimits::permissions`](crate::rlimits::Rlimits::permissions).
+/// Returns the target as an unprivileged user can run it, for
+/// [`Rlimits::permissions`](crate::rlimits::Rlimits::permissions): a copy, which is deleted with
+/// the returned directory, if the suite runs as root.
 pub(crate) fn unprivileged(
     target: &Target,
 ) -> CaseResult<(Option<tempfile::TempDir>, Target)> {

@@ -1,4 +1,4 @@
-//! The suite's timeout: how long a client waits for progress.
+//! The suite's timeout: the longest time for which a client waits for progress.
 
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU64, Ordering};

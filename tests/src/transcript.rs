@@ -1,13 +1,13 @@
-//! What each client sent and received, in order: the evidence for a failure.
+//! The events of all clients, in order: the evidence for a failure.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The number of sent bytes to keep: enough to repeat nearly every case by hand.
+/// Maximum number of bytes kept of one sending event: enough to repeat nearly every case by hand.
 const KEEP_SENT: usize = 256 * 1024;
-/// The number of received bytes to keep; the rest is only counted.
+/// Maximum number of bytes kept of one receiving event; the rest is only counted.
 const KEEP_RECEIVED: usize = 2048;
 
-/// What happened on a connection.
+/// An event on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventKind {
     /// The client connected.
@@ -30,16 +30,16 @@ pub enum EventKind {
     WaitedUntilRead,
     /// The client paused for this many milliseconds.
     Paused(u64),
-    /// A remark.
+    /// A remark, for the reader of the transcript.
     Note(String),
 }
 
-/// An event, and the client that it happened to (empty for the suite itself).
+/// An event, and the client that it happened to.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// The client's letter.
+    /// The client's letter; empty for the suite itself.
     pub client: String,
-    /// What happened.
+    /// The event.
     pub kind: EventKind,
 }
 
@@ -116,7 +116,7 @@ impl Transcript {
 }
 
 fn join(kept: &mut Vec<u8>, all: &mut usize, more: &[u8], n: usize, limit: usize) {
-    // Only a prefix without gaps is kept, so that what is shown really was contiguous.
+    // Only a prefix without gaps is kept, so that the bytes shown were contiguous.
     if kept.len() == *all {
         let room = limit.saturating_sub(kept.len()).min(more.len());
         kept.extend_from_slice(&more[..room]);

@@ -1,22 +1,22 @@
-//! How a case ends: it passes, it fails with a mismatch, or it is skipped.
+//! The verdict on a server: a case passes, fails with a mismatch, or is skipped.
 
 use std::fmt;
 
-/// Why a case ended early.
+/// The reason why a case ended early.
 #[derive(Debug, Clone)]
 pub enum Abort {
-    /// The case cannot be tried, for this reason; it counts as skipped.
+    /// The case cannot be tried and counts as skipped; the string is the reason.
     Skip(String),
     /// The server did not keep the promise.
     Fail(Mismatch),
 }
 
-/// What was expected, and what happened instead.
+/// The expectation of a client, and the observation that contradicts it.
 #[derive(Debug, Clone)]
 pub struct Mismatch {
-    /// What the client expected.
+    /// The client's expectation.
     pub expected: String,
-    /// What actually happened.
+    /// The actual observation.
     pub actual: String,
 }
 
@@ -35,8 +35,8 @@ impl Abort {
         })
     }
 
-    /// Replaces the expectation of a failure, for a caller that knows better than the client
-    /// what the client was waiting for.
+    /// Replaces the expectation of a failure, for a caller that can describe it better than the
+    /// client.
     #[must_use]
     pub fn expecting(self, what: impl fmt::Display) -> Self {
         match self {
@@ -47,7 +47,7 @@ impl Abort {
         }
     }
 
-    /// Adds to a failure which of several responses it is about.
+    /// Adds the number of the response that a failure is about, where several are expected.
     #[must_use]
     pub fn in_response(self, number: usize) -> Self {
         match self {

@@ -1,5 +1,5 @@
-//! Wrapper scripts that start a program with additional arguments: the suite copy passes only
-//! the contract's options.
+//! Wrapper scripts that start a program with additional arguments: the suite itself passes only the
+//! contract's options.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -15,7 +15,7 @@ pub struct Wrappers {
 }
 
 impl Wrappers {
-    /// Creates an empty directory.
+    /// Creates a temporary directory without scripts.
     pub fn new() -> io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("wrappers-").tempdir()?;
         // Some cases start the server as another user, which may not be able to read the
@@ -24,7 +24,8 @@ impl Wrappers {
         Ok(Self { directory })
     }
 
-    /// Creates a script `name` that runs a copy of `program` with `arguments`.
+    /// Creates a script `name` that runs a copy of `program` with `arguments`. Returns the script's
+    /// path.
     ///
     /// All scripts must be created before the first one is started: a child that is being
     /// forked inherits the descriptor of a script still open for writing, and executing that
@@ -42,7 +43,8 @@ impl Wrappers {
         }
         let path = self.directory.path().join(name);
         let copy = copy.display();
-        // Without an environment: RUST_BACKTRACE, for example, changes what a panic prints.
+        // The program runs without an environment: RUST_BACKTRACE, for example, would change what a
+        // panic prints.
         let script = format!("#!/bin/sh\nexec env -i '{copy}' {arguments} \"$@\"\n");
         fs::write(&path, script)?;
         fs::set_permissions(&path, Permissions::from_mode(0o755))?;

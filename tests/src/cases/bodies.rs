@@ -17,7 +17,7 @@ fn echoes(ctx: &mut Ctx<'_>, length: usize) -> Verdict {
     Ok(())
 }
 
-/// Asserts the same for content sent in chunks of this size.
+/// Asserts that content of this length, sent in chunks of `chunk` bytes, is echoed unchanged.
 fn echoes_chunks(ctx: &mut Ctx<'_>, length: usize, chunk: usize) -> Verdict {
     let content = pattern(length);
     let mut bytes = chunked_echo("");

@@ -1,5 +1,5 @@
-//! Every kind of misbehavior at the same time, with a full descriptor table. A well-behaved
-//! client must be served throughout.
+//! Every kind of misbehavior at the same time, while the server runs out of descriptors. A
+//! well-behaved client must be served throughout.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::verdict::{CaseResult, Verdict};
 const EACH: usize = 30;
 /// Number of rounds in which every client misbehaves once.
 const ROUNDS: usize = 60;
-/// The server's limit on descriptors: not enough for the last clients.
+/// The server's limit on descriptors: too low for the last clients.
 const DESCRIPTORS: u32 = 200;
 
-/// Clients that keep their connection open, by kind of misbehavior.
+/// Misbehaving clients that keep their connections open, by kind of misbehavior.
 struct Crowd {
     idle: Vec<Client>,
     heads: Vec<Client>,
@@ -61,7 +61,8 @@ impl Crowd {
     }
 }
 
-/// Connects, sends a request for a long or slow response, and resets, three times.
+/// Connects three clients, one after another; each requests a long or slow response and resets the
+/// connection.
 fn storm(ctx: &mut Ctx<'_>) -> Verdict {
     for target in ["/bytes/1000000", "/plaintext", "/sleep/100"] {
         let mut client = ctx.client()?;

@@ -13,7 +13,8 @@ fn reads(ctx: &mut Ctx<'_>, chunks: &str, content: &str) -> Verdict {
     client.response()?.is(200)?.has_content("Hello, World!").map(drop)
 }
 
-/// Asserts that the chunks are refused, and that the bytes behind them are not answered.
+/// Asserts that the chunks are refused, and that the bytes after them are not answered as a
+/// request.
 fn refuses(ctx: &mut Ctx<'_>, chunks: &str, statuses: &[u16]) -> Verdict {
     ctx.assert_refused_without_smuggling(chunked_echo(chunks), statuses)
 }

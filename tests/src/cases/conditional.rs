@@ -12,7 +12,7 @@ const NEED: &[Need] = &[Need::Files, Need::Plaintext];
 const LONG_AGO: &str = "Sat, 01 Jan 2000 00:00:00 GMT";
 const FAR_OFF: &str = "Fri, 01 Jan 2038 00:00:00 GMT";
 
-/// Returns the ETag and Last-Modified of the file.
+/// Returns the ETag and Last-Modified of `/hello.txt`.
 fn plain(ctx: &mut Ctx<'_>) -> CaseResult<(String, String)> {
     let answer = ctx.get("/hello.txt")?;
     answer.is(200)?;
@@ -25,14 +25,14 @@ fn plain(ctx: &mut Ctx<'_>) -> CaseResult<(String, String)> {
         (false, true) => "no Last-Modified",
     };
     if ctx.standards {
-        // The standards require them only with SHOULD; `files::validators` tests that.
+        // The standards only recommend both fields (SHOULD); `files::validators` tests that.
         return Err(Abort::skip(format!("the server sends {missing} with a file")));
     }
     Err(Abort::fail("ETag and Last-Modified in the response with a file", missing))
 }
 
-/// Sends a GET with these fields, in which TAG and DATE stand for the file's validators, and
-/// asserts the status.
+/// Sends a GET for `/hello.txt` with these fields, in which TAG and DATE stand for the file's
+/// validators, and asserts the status.
 fn asks(ctx: &mut Ctx<'_>, fields: &str, status: u16) -> CaseResult<Response> {
     let (tag, date) = plain(ctx)?;
     let fields = fields.replace("TAG", &tag).replace("DATE", &date) + "\r\n";
@@ -55,7 +55,7 @@ fn gets(ctx: &mut Ctx<'_>, fields: &str, status: u16) -> Verdict {
     asks(ctx, fields, status).map(drop)
 }
 
-/// Asserts the status of a request with this field for the file from 1950.
+/// Asserts the status of a request for `/old.txt`, a file from 1950, with this field.
 fn asks_of_old(ctx: &mut Ctx<'_>, field: &str, status: u16) -> Verdict {
     let fields = format!("{field}\r\nConnection: close\r\n");
     ctx.ask(request("GET", "/old.txt", &fields))?.is(status).map(drop)

@@ -1,5 +1,5 @@
-//! Deadlines. Each covers a whole phase, so that a client cannot extend it by sending a byte per
-//! second.
+//! Deadlines. Each covers a whole phase of a connection, so that a client cannot extend it by
+//! sending a byte per second.
 //!
 //! No case measures time. The order of events proves a deadline: the server responds before a
 //! slow client has sent its last byte.
@@ -25,8 +25,8 @@ const PACE: Duration = Duration::from_millis(50);
 
 const PLAIN: &[Need] = &[Need::Plaintext];
 
-/// Sends pieces of `size` bytes, one every [`PACE`], and asserts that the server responds with
-/// 408 and closes before the last one is sent.
+/// Sends pieces of `size` bytes, one every [`PACE`], and asserts that the server responds with 408
+/// and closes before the last piece is sent.
 fn cut_while_dripping(client: &mut Client, bytes: &[u8], size: usize) -> Verdict {
     let cut = client.drip(bytes, size, PACE)?;
     ensure(

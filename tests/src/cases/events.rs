@@ -1,7 +1,7 @@
 //! Mistakes that event-driven servers make: one thread with many clients and their events.
 //!
-//! Every server must pass these cases; one with a thread per client passes most of them without
-//! effort.
+//! Every server must pass these cases; a server with a thread per client passes most of them
+//! without effort.
 
 mod idle;
 mod isolation;

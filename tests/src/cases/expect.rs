@@ -13,7 +13,7 @@ fn asking(fields: &str) -> Vec<u8> {
     request("POST", "/echo", &format!("Expect: 100-continue\r\n{fields}"))
 }
 
-/// Sends a head, waits for 100, sends the body, and asserts that it is echoed.
+/// Sends a head, waits for 100, sends the body, and asserts that the content `hello` is echoed.
 fn asks_then_sends(ctx: &mut Ctx<'_>, fields: &str, body: &str) -> Verdict {
     let mut client = ctx.client()?;
     client.send(asking(fields))?;

@@ -1,8 +1,9 @@
 //! Fairness: a greedy client reads or sends as fast as the machine allows, while another client
 //! sends small requests.
 //!
-//! How long the other client waits is measured in the bytes that the greedy one moves meanwhile.
-//! With a fair server that is one or two budgets' worth; with an unfair one it has no bound.
+//! The other client's waiting time is measured in the bytes that the greedy client moves meanwhile.
+//! With a fair server, it is once or twice the number of bytes that a connection may move in a row;
+//! with an unfair server, it has no bound.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -18,9 +19,9 @@ use crate::ctx::{Ctx, get, request};
 use crate::timeout::timeout;
 use crate::verdict::{Abort, Verdict, ensure};
 
-/// Number of requests of the other client.
+/// Number of requests that the other client sends.
 const ROUNDS: usize = 20;
-/// Bytes moved by the greedy client before the other one starts.
+/// Bytes that the greedy client must have moved before the other one starts.
 const BEGUN: u64 = 1 << 20;
 
 /// A client whose threads read or send without a pause.
@@ -35,8 +36,8 @@ impl Greedy {
         Self { client, moved: Arc::default(), threads: Vec::new() }
     }
 
-    /// Starts a thread that repeats `act` on the connection until that returns 0 or fails. The bytes
-    /// moved are counted if `counts` is set.
+    /// Starts a thread that repeats `act` on the connection until it returns 0 or fails. The bytes
+    /// that it moves are counted if `counts` is set.
     fn busy(
         &mut self,
         counts: bool,
@@ -56,13 +57,13 @@ impl Greedy {
         Ok(())
     }
 
-    /// Starts reading.
+    /// Starts a thread that reads without a pause. The bytes are counted if `counts` is set.
     fn reads(&mut self, counts: bool) -> Verdict {
         let mut buffer = vec![0; 1 << 18];
         self.busy(counts, move |stream| stream.read(&mut buffer))
     }
 
-    /// Starts sending the same bytes repeatedly.
+    /// Starts a thread that sends the same bytes again and again.
     fn sends(&mut self, bytes: Vec<u8>) -> Verdict {
         self.busy(true, move |stream| stream.write_all(&bytes).map(|()| bytes.len()))
     }
@@ -79,7 +80,7 @@ impl Greedy {
 
 impl Drop for Greedy {
     fn drop(&mut self) {
-        let _ = self.client.stream.shutdown(Shutdown::Both); // Unblocks the threads.
+        let _ = self.client.stream.shutdown(Shutdown::Both); // unblocks the threads
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -100,8 +101,8 @@ fn others_are_served(ctx: &mut Ctx<'_>, greedy: &Greedy, too_much: u64) -> Verdi
         let (before, start) = (greedy.moved(), Instant::now());
         let answered = loop {
             let moved = greedy.moved() - before;
-            // Check after reading the counter: if this thread was preempted, the response is
-            // there anyway.
+            // Check after reading the counter: if this thread was preempted in between, the
+            // response is there by now.
             if other.peek(Duration::from_millis(10)) != Peek::Nothing {
                 break true;
             }

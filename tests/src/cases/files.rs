@@ -30,7 +30,7 @@ fn own_root(ctx: &mut Ctx<'_>) -> Result<tempfile::TempDir, Abort> {
     Ok(base)
 }
 
-/// Writes a file below that root, and creates its directory if it is missing.
+/// Writes a file below the case's document root, and creates its directory if it is missing.
 fn write(ctx: &Ctx<'_>, name: &[u8], content: &[u8]) -> Verdict {
     let path = ctx.root.join(OsStr::from_bytes(name));
     let directory = path.parent().map_or(Ok(()), std::fs::create_dir_all);
@@ -39,7 +39,7 @@ fn write(ctx: &Ctx<'_>, name: &[u8], content: &[u8]) -> Verdict {
         .map_err(|error| Abort::skip(format!("cannot write a file: {error}")))
 }
 
-/// Writes a file with this modification time.
+/// Writes a file below the case's document root, with this modification time.
 fn write_at(ctx: &Ctx<'_>, name: &str, content: &[u8], changed: SystemTime) -> Verdict {
     write(ctx, name.as_bytes(), content)?;
     std::fs::File::options()
@@ -49,7 +49,7 @@ fn write_at(ctx: &Ctx<'_>, name: &str, content: &[u8], changed: SystemTime) -> V
         .map_err(|error| Abort::skip(format!("cannot set a modification time: {error}")))
 }
 
-/// Asserts that the target is answered with the content of this file.
+/// Asserts that a request for `target` is answered with the content of the fixture's file `name`.
 fn is_file(ctx: &mut Ctx<'_>, target: &str, name: &str) -> Verdict {
     let content =
         FILES.iter().find(|(file, _)| *file == name).map(|(_, content)| *content);

@@ -1,7 +1,7 @@
 //! Message framing: where a request ends.
 //!
-//! If two servers disagree about that, the one that sees an earlier end parses the remaining bytes
-//! as another request (request smuggling). So an ambiguous message must be refused.
+//! If two servers disagree about the end, the one that sees an earlier end parses the remaining
+//! bytes as another request (request smuggling). So an ambiguous message must be refused.
 
 use crate::case::Kind::{Contract, Must, Security, Should};
 use crate::case::{Case, Need, case};
@@ -10,7 +10,7 @@ use crate::ctx::{Ctx, echo, get, request};
 use crate::verdict::{Abort, Verdict, ensure};
 
 /// Asserts that a POST with these framing fields and a small body is refused with one of the
-/// statuses, and that the request behind it is not answered.
+/// statuses, and that the bytes after it are not answered as a request.
 fn refused(ctx: &mut Ctx<'_>, fields: &str, statuses: &[u16]) -> Verdict {
     let mut bytes = request("POST", "/echo", fields);
     bytes.extend_from_slice(b"5\r\nhello\r\n0\r\n\r\n");
@@ -26,14 +26,14 @@ fn refused(ctx: &mut Ctx<'_>, fields: &str, statuses: &[u16]) -> Verdict {
     ctx.assert_refused_without_smuggling(bytes, statuses)
 }
 
-/// Asserts the same for a last coding other than chunked: 400 because the content has no end, or
-/// by the standards alone also 501 because the coding is unknown.
+/// Asserts that a POST whose last coding is not chunked is refused: with 400 because the content
+/// has no end, or by the standards alone also with 501 because the coding is unknown.
 fn refused_coding(ctx: &mut Ctx<'_>, fields: &str) -> Verdict {
     let statuses = ctx.either(&[400], &[400, 501]);
     refused(ctx, fields, statuses)
 }
 
-/// Asserts that the next response belongs to the request behind the content, not to bytes of the
+/// Asserts that the next response belongs to the request after the content, not to bytes of the
 /// content.
 fn next_is_behind_the_content(client: &mut Client) -> Verdict {
     const EXPECTED: &str = "the response to the request behind the content (200, Hello, World!), or the end of the connection";
@@ -49,8 +49,8 @@ fn next_is_behind_the_content(client: &mut Client) -> Verdict {
     )
 }
 
-/// Asserts that content of a request whose method or route does not use it is read (or the
-/// connection closed), but never parsed as a request.
+/// Asserts that the content of a request whose method or route ignores it is read (or the
+/// connection is closed), but never parsed as a request.
 fn content_is_no_request(
     ctx: &mut Ctx<'_>,
     method: &str,
@@ -66,8 +66,8 @@ fn content_is_no_request(
     if !ctx.lenient {
         answer.is(status)?;
     }
-    // The server may close. If it does not, the next response must belong to the request
-    // behind the content.
+    // The server may close the connection. If it does not, the next response must belong to the
+    // request after the content.
     let wait = crate::timeout::timeout();
     if client.peek(wait) == Peek::Bytes {
         next_is_behind_the_content(&mut client)

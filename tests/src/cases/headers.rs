@@ -11,8 +11,8 @@ fn refuses(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     ctx.assert_refused_without_smuggling([head, lines, b"\r\n\r\n"].concat(), &[400])
 }
 
-/// Asserts the same. By the standards alone the server may also replace the invalid bytes by
-/// spaces and answer.
+/// Asserts that a request with these raw lines after Host is refused. By the standards alone, the
+/// server may also replace the invalid bytes by spaces and answer.
 fn refuses_or_repairs(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     if ctx.standards {
         let head = b"GET /plaintext HTTP/1.1\r\nHost: suite\r\nConnection: close\r\n";
@@ -40,7 +40,7 @@ fn takes_host(ctx: &mut Ctx<'_>, host: &str) -> Verdict {
     ctx.ask(head)?.is(200).map(drop)
 }
 
-/// Asserts that the response has a Date and a length.
+/// Asserts that the response to `bytes` has this status, a Date, and a length.
 fn complete(ctx: &mut Ctx<'_>, bytes: &[u8], status: u16) -> Verdict {
     let answer =
         ctx.ask(bytes).map_err(|stop| stop.expecting(format!("status {status}")))?;

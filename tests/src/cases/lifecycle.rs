@@ -25,7 +25,8 @@ fn fails_to_start(ctx: &mut Ctx<'_>, args: &[&str]) -> Verdict {
     fails_within(ctx, args, Rlimits::default()).map(drop)
 }
 
-/// Asserts the same with limits. Returns the message.
+/// Asserts that starting the program with these arguments and limits fails, with a message. Returns
+/// the message.
 fn fails_within(
     ctx: &mut Ctx<'_>,
     args: &[&str],
@@ -40,7 +41,8 @@ fn fails_within(
     Ok(stderr)
 }
 
-/// Asserts that it fails with a message of one line.
+/// Asserts that starting the program with these arguments and limits fails, with a message of one
+/// line.
 fn fails_in_one_line(ctx: &mut Ctx<'_>, args: &[&str], rlimits: Rlimits) -> Verdict {
     let stderr = fails_within(ctx, args, rlimits)?;
     ensure(stderr.trim_end().lines().count() == 1, "one line on standard error", stderr)
@@ -66,19 +68,19 @@ pub(super) fn freeze(ctx: &mut Ctx<'_>) -> Verdict {
     })
 }
 
-/// The deadlines of the cases below, in seconds.
+/// The deadline in the cases that stop the server's process, in seconds.
 const DEADLINE: &str = "2";
 const BEYOND_IT: Duration = Duration::from_millis(2200);
 
-/// Sends one part of a request, stops the server, sends the rest, and lets the server go on
-/// when its deadline has passed: the client has kept it.
+/// Sends one part of a request, stops the server's process, sends the rest, and continues the
+/// process after the deadline has passed. The client has kept the deadline. Returns the response.
 fn stopped_beyond_a_deadline(
     ctx: &mut Ctx<'_>,
     options: &[(&str, &str)],
     (first, rest): (&[u8], &[u8]),
 ) -> CaseResult<Response> {
-    // If the machine is so busy that the deadline passes before the server stands still,
-    // nothing is proved.
+    // If the machine is so busy that the deadline passes before the process is stopped, nothing is
+    // proved.
     for _ in 0..5 {
         ctx.serve(options)?;
         let mut client = ctx.client()?;
@@ -288,7 +290,7 @@ pub(super) const CASES: &[Case] = &[
             let mut held = hold(ctx, 250)?;
             freeze(ctx)?;
             leaves.half_close();
-            // As many as every backlog holds,
+            // As many new clients as every backlog holds,
             let mut comers = Vec::new();
             for _ in 0..100 {
                 comers.push(ctx.client()?);

@@ -1,5 +1,5 @@
-//! Limits on sizes and counts: a value exactly at the limit is accepted, one more is refused, and
-//! a message need not be complete to be too large.
+//! Limits on sizes and counts: a value exactly at the limit is accepted, a value one larger is
+//! refused, and a message need not be complete to be refused.
 
 use std::time::Duration;
 
@@ -33,8 +33,9 @@ fn fields_of(count: usize) -> Vec<u8> {
     request("GET", "/plaintext", &fields)
 }
 
-/// Asserts that an endless element of a head is refused: at the contract's limit, or by the
-/// standards alone before a megabyte has been sent (and then the refusal may be lost).
+/// Asserts that an endless element of a head is refused: with one of the statuses after `count`
+/// bytes, or by the standards alone before a megabyte has been sent (and then the refusal may be
+/// lost).
 fn without_end(
     ctx: &mut Ctx<'_>,
     head: &str,
@@ -202,7 +203,7 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let mut client = ctx.client()?;
             client.send(request("GET", "/plaintext", "Content-Length: 1048577\r\n"))?;
-            // By the standards alone any refusal that closes is accepted.
+            // By the standards alone, any refusal that closes the connection is accepted.
             Ctx::assert_refusal(&mut client, &[413])
         },
     )

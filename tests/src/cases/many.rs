@@ -1,4 +1,4 @@
-//! Many clients at the same time: what each kind of server can do, and its limitations.
+//! Many clients at the same time: the capabilities and limitations of each kind of server.
 
 use crate::case::Kind::Book;
 use crate::case::{Case, Need, case};
@@ -9,8 +9,8 @@ use crate::proc;
 use crate::profile::Capability::{AnyNumber, BeyondFdSetsize, IdleForFree, ManyClients};
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
-/// Sends one request and asserts the response. Afterwards the server itself has accepted the
-/// connection; before, it may be in the kernel's accept queue.
+/// Sends one request and asserts the response. Afterwards the server has certainly accepted the
+/// connection; before, it may still be in the kernel's accept queue.
 pub(super) fn round_trip(client: &mut Client) -> Verdict {
     client.send(get("/plaintext"))?;
     client.response()?.is(200)?.has_content("Hello, World!").map(drop)
@@ -26,7 +26,7 @@ pub(super) fn hold(ctx: &mut Ctx<'_>, count: usize) -> CaseResult<Vec<Client>> {
     Ok(held)
 }
 
-/// Asserts that other clients are served while one has sent `bytes` and waits.
+/// Asserts that other clients are served while one client has sent `bytes` and waits.
 fn served_beside(ctx: &mut Ctx<'_>, bytes: &[u8]) -> Verdict {
     let mut waiting = ctx.small_client()?;
     round_trip(&mut waiting)?;
@@ -41,8 +41,8 @@ fn served_beside(ctx: &mut Ctx<'_>, bytes: &[u8]) -> Verdict {
 
 /// Asserts the limitation of a server with a fixed number of workers.
 ///
-/// Every worker is occupy_workers by a client. One more client gets nothing while an occupying client
-/// completes fifty round trips; when that one leaves, the other is answered.
+/// Every worker is occupied by a client. One more client gets nothing while an occupying client
+/// completes fifty round trips; when that client leaves, the additional one is answered.
 fn assert_one_more_starves(ctx: &mut Ctx<'_>) -> Verdict {
     let (workers, options) = ctx.profile.capacity().unwrap_or((1, &[]));
     ctx.serve(options)?;
@@ -52,7 +52,7 @@ fn assert_one_more_starves(ctx: &mut Ctx<'_>) -> Verdict {
     let Some(busy) = held.first_mut() else { return Ok(()) };
     for _ in 0..50 {
         round_trip(busy)?;
-        waiting.assert_no_data("every worker is occupy_workers by another client")?;
+        waiting.assert_no_data("every worker is occupied by another client")?;
     }
     held.remove(0).close();
     waiting.response()?.is(200)?.has_content("Hello, World!").map(drop)

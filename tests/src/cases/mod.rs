@@ -1,4 +1,4 @@
-//! The table of all cases. Each family has a file; a large one has a directory, too.
+//! The table of all cases. Each family has a file; a large family has a directory, too.
 
 mod bodies;
 mod chaos;
@@ -28,8 +28,8 @@ mod workers;
 
 use crate::case::Case;
 
-/// A family: its name, its cases by file, and the sections of the book that explain it: a page or
-/// chapter and its sections; several places are separated by semicolons.
+/// A family: its name, its cases by file, and the places in the book that explain it. A place is a
+/// page or chapter with its sections; places are separated by semicolons.
 type Family = (&'static str, &'static [&'static [Case]], &'static str);
 
 const FAMILIES: &[Family] = &[
@@ -103,7 +103,7 @@ pub fn families() -> Vec<&'static str> {
     FAMILIES.iter().map(|(name, ..)| *name).collect()
 }
 
-/// Returns the section of the book that explains a family.
+/// Returns the places in the book that explain a family.
 pub fn section(family: &str) -> &'static str {
     FAMILIES
         .iter()

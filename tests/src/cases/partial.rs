@@ -9,8 +9,8 @@ use crate::verdict::Verdict;
 
 const ECHO: &[Need] = &[Need::Echo];
 
-/// Sends `bytes` once for each position, cut there. The server reads the first part before the
-/// second is sent.
+/// Sends `bytes` once for each position, cut in two there, and calls `check`. The server reads the
+/// first part before the second is sent.
 fn cut_everywhere(
     ctx: &mut Ctx<'_>,
     bytes: &[u8],
@@ -27,7 +27,7 @@ fn cut_everywhere(
     Ok(())
 }
 
-/// Sends one byte at a time; the server reads each before the next is sent.
+/// Sends one byte at a time, each after the server has read the previous one, and calls `check`.
 fn byte_by_byte(
     ctx: &mut Ctx<'_>,
     bytes: &[u8],

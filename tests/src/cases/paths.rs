@@ -18,7 +18,8 @@ fn no_secret(answer: &Response) -> Verdict {
     )
 }
 
-/// Asserts that the target is 404, that nothing leaks, and that the connection stays open.
+/// Asserts that a request for the target is answered 404 without the content of a file outside the
+/// root, and that the connection stays open.
 fn hidden(ctx: &mut Ctx<'_>, target: &str) -> Verdict {
     let mut client = ctx.client()?;
     client.send([get(target), get("/plaintext")].concat())?;
@@ -34,7 +35,8 @@ fn hidden(ctx: &mut Ctx<'_>, target: &str) -> Verdict {
     client.response()?.is(200)?.has_content("Hello, World!").map(drop)
 }
 
-/// Asserts that the target, whose encoding is invalid, is 400 and the connection stays open.
+/// Asserts that the target, whose encoding is invalid, is answered 400 and the connection stays
+/// open.
 fn malformed(ctx: &mut Ctx<'_>, target: &str) -> Verdict {
     ctx.assert_answered(get(target), 400).and_then(|answer| no_secret(&answer))
 }

@@ -70,9 +70,11 @@ fn send_until_stuck(
     const LOOK: Duration = Duration::from_millis(10);
     /// Failed attempts while the server is idle, after which both directions count as full.
     const ENOUGH: usize = 20;
-    /// The same for a server that is always busy, or whose process cannot be examined.
+    /// Failed attempts after which both directions count as full if the server is always busy, or
+    /// its process cannot be examined.
     const MOST: usize = 300;
-    /// Less than the server's write deadline, after which it may close a client that does not read.
+    /// The longest time for sending: less than the server's write deadline, after which it may
+    /// close a connection whose client does not read.
     const LONGEST: Duration = Duration::from_secs(10);
     let began = Instant::now();
     let server = ctx.pid().ok();
@@ -89,7 +91,7 @@ fn send_until_stuck(
             continue;
         }
         in_vain += 1;
-        // A server that waits for a processor will read more, however long that takes.
+        // A server that waits for a processor will read more later, so only an idle one counts.
         at_rest += usize::from(server.and_then(proc::running) == Some(false));
         std::thread::sleep(LOOK);
     }

@@ -19,7 +19,7 @@ fn ask(ctx: &mut Ctx<'_>, fields: &str) -> CaseResult<Response> {
     Ok(answer)
 }
 
-/// Asserts that the range is 206 with this content and Content-Range.
+/// Asserts that the range is answered 206, with this content and Content-Range.
 fn part(ctx: &mut Ctx<'_>, range: &str, content: &str, place: &str) -> Verdict {
     let answer = ask(ctx, &format!("Range: {range}"))?;
     partial(ctx, &answer)?
@@ -28,8 +28,8 @@ fn part(ctx: &mut Ctx<'_>, range: &str, content: &str, place: &str) -> Verdict {
         .map(drop)
 }
 
-/// Asserts that the response is 206. By the standards alone, skips the case if the server ignores
-/// Range (RFC 9110 section 14.2).
+/// Asserts that the status is 206, and returns the response. By the standards alone, skips the case
+/// if the server ignores Range (RFC 9110 section 14.2).
 fn partial<'r>(ctx: &Ctx<'_>, answer: &'r Response) -> CaseResult<&'r Response> {
     if ctx.standards && answer.status == 200 {
         return Err(Abort::skip("the server ignores Range, which is optional"));
@@ -37,13 +37,13 @@ fn partial<'r>(ctx: &Ctx<'_>, answer: &'r Response) -> CaseResult<&'r Response> 
     answer.is(206)
 }
 
-/// Asserts that the range is ignored: 200 with the whole file.
+/// Asserts that the range is ignored: the response is 200 with the whole file.
 fn ignored(ctx: &mut Ctx<'_>, range: &str) -> Verdict {
     let answer = ask(ctx, &format!("Range: {range}"))?;
     answer.is(200)?.has_content("0123456789")?.lacks("Content-Range")
 }
 
-/// Asserts that the range cannot be satisfied: 416.
+/// Asserts that the range is answered 416 because it cannot be satisfied.
 fn unsatisfiable(ctx: &mut Ctx<'_>, range: &str) -> Verdict {
     ask(ctx, &format!("Range: {range}"))?
         .is(416)?
@@ -51,7 +51,7 @@ fn unsatisfiable(ctx: &mut Ctx<'_>, range: &str) -> Verdict {
         .map(drop)
 }
 
-/// Returns a validator of `/ten.txt`.
+/// Returns the validator (ETag or Last-Modified) that `/ten.txt` is sent with.
 fn validator(ctx: &mut Ctx<'_>, name: &str) -> CaseResult<String> {
     let answer = ctx.get("/ten.txt")?;
     let value = answer.is(200)?.field(name).unwrap_or_default().to_owned();

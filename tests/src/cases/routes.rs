@@ -7,7 +7,7 @@ use crate::ctx::{Ctx, counter_in, get, request};
 use crate::fixture::generated;
 use crate::verdict::{Verdict, ensure};
 
-/// Asserts that an invalid number is 400 and the connection stays open.
+/// Asserts that a target with an invalid number is answered 400 and the connection stays open.
 fn bad(ctx: &mut Ctx<'_>, target: &str) -> Verdict {
     ctx.assert_answered(get(target), 400).map(drop)
 }

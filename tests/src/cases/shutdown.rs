@@ -50,8 +50,8 @@ pub(super) fn terminate(ctx: &mut Ctx<'_>) -> Verdict {
 /// Sends SIGTERM and waits until the server refuses connections, which proves that it has handled
 /// the signal.
 ///
-/// A server that serves one client at a time handles it only after that client, and the kernel
-/// completes connections meanwhile; for such a server the signal is only sent.
+/// A server that serves one client at a time handles the signal only after that client, and the
+/// kernel completes connections meanwhile; for such a server the function returns at once.
 fn terminate_and_wait_until_closed(ctx: &mut Ctx<'_>) -> Verdict {
     terminate(ctx)?;
     if !ctx.profile.has(Capability::ManyClients) {
@@ -59,7 +59,8 @@ fn terminate_and_wait_until_closed(ctx: &mut Ctx<'_>) -> Verdict {
     }
     let address = ctx.server()?.address;
     ctx.poll_until("the server refuses new connections", |_| {
-        // A timeout is not enough: a listener whose accept queue is full does not respond.
+        // A connection attempt that times out is not enough: a listener whose accept queue is full
+        // does not respond either.
         let tried = TcpStream::connect_timeout(&address, Duration::from_secs(1));
         let refused =
             tried.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
@@ -67,7 +68,8 @@ fn terminate_and_wait_until_closed(ctx: &mut Ctx<'_>) -> Verdict {
     })
 }
 
-/// Waits until the server has read what the client has sent, before the signal is sent.
+/// Waits until the server has read everything that the client has sent, skipping the case if the
+/// system does not report that.
 fn wait_until_server_read(ctx: &mut Ctx<'_>, client: &Client) -> Verdict {
     ctx.poll_until("the server has read everything that was sent", |_| {
         match unread_by_peer(&client.stream) {
@@ -246,7 +248,7 @@ pub(super) const CASES: &[Case] = &[
             client.send(get("/plaintext"))?;
             terminate_and_wait_until_closed(ctx)?;
             client.response()?.is(200)?.has_content(generated(6_000_000))?;
-            // Whether the second request is answered is a race, and either is allowed.
+            // The second request may or may not be answered, depending on a race; both are allowed.
             ensure_closed(client.read_to_end()?.1)?;
             client.close();
             assert_clean_exit(ctx)

@@ -1,5 +1,5 @@
-//! Servers with a fixed number of workers: what happens when all workers are occupy_workers, how they
-//! become free again, and how failed ones are replaced.
+//! Servers with a fixed number of workers: clients that find all workers occupied, workers that
+//! become free again, and workers that fail and are replaced.
 
 mod processes;
 mod queue;
@@ -33,7 +33,7 @@ fn few(profile: &ServerProfile) -> (usize, &'static [(&'static str, &'static str
     profile.capacity().unwrap_or((1, &[]))
 }
 
-/// Starts the server with few workers and more options, and occupies every worker with a client
+/// Starts the server with few workers and `more` options, and occupies every worker with a client
 /// that has been answered once.
 fn occupy_workers(ctx: &mut Ctx<'_>, more: &[(&str, &str)]) -> CaseResult<Vec<Client>> {
     let (workers, options) = few(ctx.profile);

@@ -1,4 +1,4 @@
-//! `--body-timeout` and `--body-rate`: the time to receive a content.
+//! `--body-timeout` and `--body-rate`: the time to receive a request's content.
 
 use std::time::Duration;
 

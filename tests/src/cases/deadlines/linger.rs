@@ -10,8 +10,8 @@ use crate::verdict::CaseResult;
 const THROWN_AWAY: &str =
     "Chapter 1, \"The answer that was thrown away\"; The contract, \"Limits\"";
 
-/// Sends a malformed request, then a byte at a time until the server has closed the connection.
-/// Returns the longest time between two bytes.
+/// Sends a malformed request, then one byte after another until the server has closed the
+/// connection. Returns the longest time between two bytes.
 fn sends_on_while_it_lingers(ctx: &mut Ctx<'_>) -> CaseResult<Duration> {
     let mut client = ctx.client()?;
     client.send("nonsense\r\n\r\n")?;

@@ -13,13 +13,13 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 const NEVER_READS: &str =
     "Chapter 1, \"The client that never reads\"; The contract, \"Limits\"";
 
-/// The size of the response to a slow reader: more than all buffers hold.
+/// The size of the response to a slow reader, in bytes: more than all buffers hold.
 const MUCH: usize = 12_000_000;
 
 /// Returns a client that has requested [`MUCH`] bytes, with large buffers in the kernel.
 fn asks_for_much(ctx: &mut Ctx<'_>) -> CaseResult<Client> {
-    // A receive buffer of 64 KiB announces room whenever about as much has been read. A larger
-    // one announces it too rarely for the server to notice before its deadline.
+    // A receive buffer of 64 KiB announces room whenever about 64 KiB have been read. A larger one
+    // announces room too rarely for the server to notice before its deadline.
     let mut client = ctx.client_with(Some(64 * 1024))?;
     // After a fast transfer the server's kernel gives the connection its largest send buffer.
     client.send(get("/bytes/6000000"))?;
@@ -28,7 +28,8 @@ fn asks_for_much(ctx: &mut Ctx<'_>) -> CaseResult<Client> {
     Ok(client)
 }
 
-/// Reads the rest without a pause, and asserts that with the `got` bytes before it is complete.
+/// Reads the rest of the response without a pause, and asserts that the response, of which `got`
+/// bytes were read before, is complete.
 fn takes_the_rest(client: &mut Client, mut got: usize) -> Verdict {
     while client.end.is_none() {
         got += client.read_some(65_536)?;

@@ -1,4 +1,5 @@
-//! Clients that must not cause work: waiting for a slow response, leaving meanwhile, not reading.
+//! Clients that must not keep the server busy: they wait for a slow response, leave in the
+//! meantime, or do not read.
 
 use crate::case::Kind::Security;
 use crate::case::{Case, Need, case};
@@ -8,8 +9,8 @@ use crate::ctx::{Ctx, get};
 use crate::profile::Capability::AtRest;
 use crate::verdict::Verdict;
 
-/// Sends a request whose response sleeps, lets the client act meanwhile, and asserts that the
-/// server stays idle and closes the connection in the end.
+/// Sends a request for a delayed response, calls `act` with the client meanwhile, and asserts that
+/// the server stays idle and closes the connection in the end.
 fn sleeps_at_rest(ctx: &mut Ctx<'_>, act: fn(Client) -> Option<Client>) -> Verdict {
     let mut client = ctx.client()?;
     client.send(get("/sleep/6000"))?;

@@ -1,5 +1,5 @@
-//! Isolation between clients of one thread: each gets its share of the time, and an event of one
-//! connection is never applied to another.
+//! Isolation between clients of one thread: each gets its share of the server's time, and an event
+//! of one connection is never applied to another.
 
 use std::thread;
 use std::time::Duration;
@@ -147,8 +147,8 @@ pub(super) const CASES: &[Case] = &[
             left.wait_until_read();
             left.reset();
             if matches!(ctx.profile.name, "spin" | "select") {
-                // These mechanisms report nothing about a connection with an empty interest, so it is
-                // kept until its response is due.
+                // These mechanisms report nothing about a connection with an empty interest, so the
+                // server keeps the connection until its response is due.
                 return stays.assert_no_data("it sleeps for 50 s");
             }
             ctx.poll_until_counter("open", 2)?;
@@ -175,7 +175,7 @@ pub(super) const CASES: &[Case] = &[
             left.reset();
             thaw(ctx)?;
             if matches!(ctx.profile.name, "spin" | "select") {
-                return stays.assert_no_data("it sleeps for 50 s"); // For the same reason as above.
+                return stays.assert_no_data("it sleeps for 50 s"); // their empty interest reports no close
             }
             ctx.poll_until_counter("open", 2)?;
             stays.assert_no_data("it sleeps for 50 s")
@@ -223,7 +223,7 @@ pub(super) const CASES: &[Case] = &[
                 for client in &mut held {
                     client.send(get("/plaintext"))?;
                 }
-                // The server has no interest in this client's input for the moment.
+                // The server has no interest in this client's input while the response is delayed.
                 sleeper.send(get("/plaintext"))?;
                 thaw(ctx)?;
                 for client in &mut held {

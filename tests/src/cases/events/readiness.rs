@@ -134,7 +134,7 @@ pub(super) const CASES: &[Case] = &[
             for _ in 0..3 {
                 client.send(get("/bytes/10000000"))?;
                 client.wait_until_read();
-                // By the time that others have been served, the socket buffer is full.
+                // By the time the other clients have been served, the socket buffer is full.
                 for _ in 0..3 {
                     if ctx.profile.has(crate::profile::Capability::ManyClients) {
                         ctx.assert_healthy()?;

@@ -20,16 +20,17 @@ use crate::verdict::{Abort, CaseResult, Verdict};
 
 const NEEDS: &[Need] = &[Need::Files, Need::Plaintext, Need::Process, Need::Many];
 const CITE: &str = "fcntl(2), F_SETLEASE; open(2), O_NONBLOCK";
-/// More than a server has workers for files, and few enough for one that has a worker for each
-/// client.
+/// Number of clients: more than a server has workers for files, and few enough for a server that
+/// has a worker for each client.
 const CLIENTS: usize = 12;
-/// Attempts to lease a file.
+/// Maximum number of attempts to lease a file.
 const TRIES: usize = 100_000;
 
 /// Creates a file, and holds a lease on it until the returned descriptor is closed.
 ///
 /// The lease is refused with EAGAIN while the file is open for writing elsewhere: a process that
-/// another case is starting may hold a copy of the descriptor until its exec. So it is tried again.
+/// another case is starting may hold a copy of the descriptor until its exec. So the lease is tried
+/// again.
 fn cold(ctx: &Ctx<'_>, name: &str, content: &str) -> CaseResult<File> {
     write(ctx, name.as_bytes(), content.as_bytes())?;
     let failed = |error: Error| Abort::skip(format!("cannot lease a file: {error}"));
@@ -43,7 +44,7 @@ fn cold(ctx: &Ctx<'_>, name: &str, content: &str) -> CaseResult<File> {
     lease(&file).map(|()| file).map_err(failed)
 }
 
-/// Connects a client that asks for the file and waits until the server has read that.
+/// Connects a client that requests `target`, and waits until the server has read the request.
 fn asks(ctx: &mut Ctx<'_>, target: &str) -> CaseResult<Client> {
     let mut client = ctx.client()?;
     client.send(get(target))?;
@@ -51,7 +52,7 @@ fn asks(ctx: &mut Ctx<'_>, target: &str) -> CaseResult<Client> {
     Ok(client)
 }
 
-/// Asserts that the response is the file's content, or that the file is not available.
+/// Asserts that the response is the file's content, or 503 because the file is not available.
 fn is_content_or_503(client: &mut Client, content: &str) -> Verdict {
     let response = client.response()?;
     if response.one_of(&[200, 503])?.status == 200 {

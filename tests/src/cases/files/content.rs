@@ -1,4 +1,4 @@
-//! Responses with a file have exactly its bytes.
+//! Responses with a file: their content is exactly the file's bytes.
 
 use super::{NEED, is_file};
 use crate::case::Kind::{Contract, Must};

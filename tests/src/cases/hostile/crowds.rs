@@ -6,7 +6,7 @@ use crate::client::Client;
 use crate::ctx::{Ctx, get};
 use crate::verdict::Verdict;
 
-/// Asserts that others are served while `count` clients have sent `bytes` and stall.
+/// Asserts that other clients are served while `count` clients have sent `bytes` and stall.
 fn served_beside_many(ctx: &mut Ctx<'_>, count: usize, bytes: &[u8]) -> Verdict {
     let mut held: Vec<Client> = Vec::new();
     for _ in 0..count {

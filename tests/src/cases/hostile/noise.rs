@@ -1,4 +1,4 @@
-//! Bytes that are not a request, or do not end.
+//! Input that is not a request, or that does not end.
 
 use super::PLAIN;
 use crate::case::Kind::Security;
@@ -18,7 +18,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// Returns whether the bytes begin with the status line of an error, of either version.
+/// Returns whether the bytes begin with the status line of an error, in HTTP/1.1 or HTTP/1.0.
 fn is_refusal(answer: &[u8]) -> bool {
     let Some(code) =
         answer.strip_prefix(b"HTTP/1.1 ").or(answer.strip_prefix(b"HTTP/1.0 "))

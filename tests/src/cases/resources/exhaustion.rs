@@ -27,8 +27,8 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 const BOOK_SECTION: &str =
     "Chapter 1, \"Nobody left to serve them\"; The contract, \"Refusals\"";
 
-/// Connects clients until one is not served. Returns the served ones, and the other one unless it
-/// was closed with a 503.
+/// Connects clients until one is not served. Returns the served clients, and the other one unless
+/// it was closed with a 503.
 fn connect_until_not_served(
     ctx: &mut Ctx<'_>,
     most: usize,
@@ -56,7 +56,7 @@ fn connect_until_not_served(
                     client.assert_closed()?;
                     return Ok((served, None));
                 }
-                // Another case tests the status.
+                // The status of a refusal is tested by another case.
                 if ctx.lenient && answer.status >= 400 {
                     return Ok((served, None));
                 }
@@ -69,8 +69,7 @@ fn connect_until_not_served(
 }
 
 /// Returns the status of a late response, or `None` if the server answers another client fifty
-/// times and this one not at all. No clock decides, because on a busy machine every client is
-/// slow.
+/// times and this client never. No clock decides, because on a busy machine every client is slow.
 fn late_status(client: &mut Client, others: &mut [Client]) -> CaseResult<Option<u16>> {
     for _ in 0..50 {
         let timeout = match others.last_mut() {
@@ -88,7 +87,8 @@ fn late_status(client: &mut Client, others: &mut [Client]) -> CaseResult<Option<
     Ok(None)
 }
 
-/// Asserts that the served clients are still served, and that others are when they have left.
+/// Asserts that the served clients are still served, and that other clients are served after those
+/// have left.
 fn assert_recovers(
     ctx: &mut Ctx<'_>,
     served: Vec<Client>,
@@ -112,7 +112,8 @@ fn assert_recovers(
 
 /// Asserts that a server that cannot create all its workers reports that in one line and exits.
 ///
-/// If it ran with fewer, it would be exhausted later, for a reason that is hard to find.
+/// If the server ran with fewer workers, it would be exhausted later, for a reason that is hard to
+/// find.
 fn assert_does_not_start(ctx: &mut Ctx<'_>, workers: &str, few: Rlimits) -> Verdict {
     let Some(failed) = ctx.try_serve(&[(workers, "50")], few)? else {
         return ensure(false, "a server that does not start", "it prints `listening on`");
@@ -122,7 +123,8 @@ fn assert_does_not_start(ctx: &mut Ctx<'_>, workers: &str, few: Rlimits) -> Verd
     assert_reported(ctx, &failed)
 }
 
-/// Sets a process's limit of descriptors, as in prlimit(1). Those that are open stay open.
+/// Sets a process's limit on descriptors (`soft:hard`, as in prlimit(1)). Descriptors that are open
+/// stay open.
 fn limit_descriptors(pid: u32, limit: &str) -> Verdict {
     let mut prlimit = Command::new("prlimit");
     prlimit.args([format!("--pid={pid}"), format!("--nofile={limit}")]);
@@ -150,10 +152,10 @@ pub(super) const CASES: &[Case] = &[
         ctx.assert_healthy()?;
         let pid = ctx.pid()?;
         let children: Vec<_> = known(proc::children(pid))?.iter().map(|c| c.pid).collect();
-        // With fewer than two there is no other.
+        // With fewer than two processes there is no other one that could serve.
         for &process in children.iter().filter(|_| children.len() > 1) {
             limit_descriptors(process, "0:")?;
-            // The second comes when the process that cannot accept has tried again.
+            // The second client connects when the process that cannot accept has tried again.
             ctx.assert_healthy()?;
             std::thread::sleep(Duration::from_millis(200));
             ctx.assert_healthy()?;

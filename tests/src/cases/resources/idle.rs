@@ -13,7 +13,8 @@ use crate::verdict::{CaseResult, Verdict, ensure};
 
 const SAMPLES: usize = 60;
 
-/// Samples the server's threads. Returns in how many of [`SAMPLES`] samples one was running.
+/// Samples the server's threads [`SAMPLES`] times. Returns the number of samples in which a thread
+/// was running.
 fn busy_samples(ctx: &mut Ctx<'_>) -> CaseResult<usize> {
     let pid = ctx.pid()?;
     let mut busy = 0;
@@ -34,7 +35,7 @@ pub(in crate::cases) fn assert_idle(ctx: &mut Ctx<'_>) -> Verdict {
     )
 }
 
-/// Asserts the limitation of a spinning server: it is busy though no client sends anything.
+/// Asserts the limitation of a spinning server: it is busy although no client sends anything.
 pub(super) fn assert_busy(ctx: &mut Ctx<'_>) -> Verdict {
     ctx.assert_healthy()?;
     let busy = busy_samples(ctx)?;

@@ -11,7 +11,7 @@ use crate::fixture::pattern;
 use crate::proc;
 use crate::verdict::Verdict;
 
-/// Waits until a count has returned to its earlier value.
+/// Waits until the count `now` has returned to its earlier value `before`.
 fn wait_until_back(
     ctx: &mut Ctx<'_>,
     what: &str,
@@ -28,7 +28,7 @@ fn wait_until_back(
 fn all_kinds(ctx: &mut Ctx<'_>) -> Verdict {
     ctx.assert_healthy()?;
     ctx.ask(get_and_close("/there-is-no-such-thing"))?.is(404)?;
-    // Other cases test how it is refused.
+    // The refusal is tested by other cases.
     let _ = ctx.ask("nonsense\r\n\r\n");
     ctx.client()?.close();
     let mut half = ctx.client()?;
@@ -91,7 +91,8 @@ pub(super) const CASES: &[Case] = &[
             for _ in 0..5 {
                 all_kinds(ctx)?;
             }
-            // A server with a fixed number of worker processes keeps them; the others must have none.
+            // A server with a fixed number of worker processes keeps its children; other servers
+            // must have none left.
             if ctx.profile.idle_cost().is_some() {
                 wait_until_back(ctx, "children", 0, || {
                     proc::children(pid).map(|all| all.len())

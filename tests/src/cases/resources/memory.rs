@@ -1,4 +1,4 @@
-//! Memory of open connections: idle, not reading, or with content that is only announced.
+//! Memory of open connections: of clients that are idle, do not read, or only announce content.
 
 use super::known;
 use crate::case::Kind::Security;
@@ -11,7 +11,8 @@ use crate::verdict::{CaseResult, Verdict, ensure};
 
 const NEVER_READS: &str = "Chapter 1, \"The client that never reads\"";
 
-/// Returns by how many KiB the server's memory grows while `clients` connections are open.
+/// Returns the growth of the server's memory, in KiB, while `clients` connections are open that
+/// have each sent `bytes`.
 fn growth(ctx: &mut Ctx<'_>, clients: usize, bytes: &[u8]) -> CaseResult<u64> {
     for _ in 0..20 {
         ctx.assert_healthy()?;
@@ -25,7 +26,7 @@ fn growth(ctx: &mut Ctx<'_>, clients: usize, bytes: &[u8]) -> CaseResult<u64> {
         client.wait_until_read();
         held.push(client);
     }
-    // When a new client has been served, the server has handled the others, too.
+    // When a new client has been served, the server has handled the earlier clients, too.
     ctx.assert_healthy()?;
     let after = known(proc::memory(pid))?;
     drop(held);
@@ -44,7 +45,7 @@ fn grows_less_than(
     let each = match ctx.profile.model {
         // The parent's pages are counted again for each forked child.
         Model::ProcessPerClient => 1024,
-        // The children exist before, but copy pages when they first serve a client.
+        // The children exist before the clients, but copy pages when they first serve one.
         Model::PoolOfProcesses => 512,
         _ => 128,
     };
@@ -65,7 +66,7 @@ pub(super) const CASES: &[Case] = &[
     .needs(&[Need::Process, Need::Plaintext, Need::Many]),
     case("memory_of_a_crowd_of_idle_clients", Security, "CWE-770", "An idle client keeps nothing that is needed only while it is served: no buffer, no stack, no future", |ctx| {
         ctx.serve(&[("idle-timeout", "600")])?;
-        // With a thread or process per client, an idle client costs at least that.
+        // With a thread or process per client, an idle client costs at least a thread or process.
         if !matches!(ctx.profile.model, Model::Events { .. } | Model::Spinning | Model::Coroutines) {
             return ctx.assert_healthy();
         }
@@ -119,7 +120,8 @@ pub(super) const CASES: &[Case] = &[
         for _ in 0..12 {
             let mut client = ctx.client()?;
             let head = request("POST", "/echo", "Transfer-Encoding: chunked\r\n");
-            // Enough that the server reserves room for more content, and then none follows.
+            // Enough bytes that the server reserves room for more content, which then does not
+            // follow.
             client.send([&head[..], b"2ee0\r\n", &[b'x'; 0x2ee0]].concat())?;
             client.wait_until_read();
             client.send("\r\n0\r\n\r\n")?;

@@ -25,8 +25,8 @@ pub(super) fn assert_reported(ctx: &mut Ctx<'_>, failed: &FailedStart) -> Verdic
     wait_until_no_process(ctx, *pid)
 }
 
-/// Starts the server. If it prints `listening on`, asserts that a client gets one of these
-/// statuses and that SIGTERM ends the server; if it does not, that it reported why. Returns
+/// Starts the server. If it prints `listening on`, asserts that a client gets one of the statuses
+/// and that SIGTERM ends the server; otherwise, asserts that it reported the reason. Returns
 /// whether it serves.
 fn serves(ctx: &mut Ctx<'_>, rlimits: Rlimits, statuses: &[u16]) -> CaseResult<bool> {
     let workers = ctx.profile.workers_option().map(|workers| (workers, "4"));
@@ -43,8 +43,8 @@ fn serves(ctx: &mut Ctx<'_>, rlimits: Rlimits, statuses: &[u16]) -> CaseResult<b
 
 pub(super) const CASES: &[Case] = &[
     case("start_with_few_descriptors", Contract, "contract, Starting and stopping; EMFILE", "However few descriptors a process may have, a server that prints `listening on` serves a client; any other exits with one line that says why", |ctx| {
-        // Before a process is made for a client, the threads are counted, which takes a
-        // descriptor more.
+        // Before `fork` creates a process for a client, it counts its threads, which takes one more
+        // descriptor.
         let process = ctx.profile.model == Model::ProcessPerClient;
         let statuses: &[u16] = if process { &[200, 503] } else { &[200] };
         for count in 5..40 {

@@ -1,5 +1,5 @@
-//! Worker processes that are terminated or killed: what their client sees, what they leave behind,
-//! and how they are replaced.
+//! Worker processes that are terminated or killed: the effect on their client, their remains, and
+//! their replacement.
 
 use std::time::{Duration, Instant};
 
@@ -36,11 +36,11 @@ fn send_signal(pid: u32, signal: Signal) {
     let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
 }
 
-/// How often the suite looks for new workers to kill.
+/// Number of times that the suite looks for new workers to kill.
 const ROUNDS: usize = 60;
 
 /// Kills every worker as soon as it appears. Returns the number of workers killed, and the longest
-/// time between two looks.
+/// time between two searches for new ones.
 fn kill_new_workers(ctx: &mut Ctx<'_>) -> CaseResult<(usize, Duration)> {
     let (_, options) = few(ctx.profile);
     ctx.serve(options)?;
@@ -61,8 +61,8 @@ fn kill_new_workers(ctx: &mut Ctx<'_>) -> CaseResult<(usize, Duration)> {
     Ok((killed.len(), longest))
 }
 
-/// Occupies every worker with a client, sends a signal to one worker, and asserts that only its
-/// client is disconnected and that a new worker replaces it.
+/// Occupies every worker with a client, sends a signal to one worker, and asserts that only that
+/// worker's client is disconnected and that a new worker replaces the old one.
 fn assert_replaced(ctx: &mut Ctx<'_>, signal: Signal) -> Verdict {
     let mut held = occupy_workers(ctx, &[("idle-timeout", NEVER)])?;
     let pid = ctx.pid()?;

@@ -1,5 +1,5 @@
-//! Clients without a free worker: where they wait, in which order they are served, and which are
-//! refused.
+//! Clients without a free worker: their place of waiting, the order in which they are served, and
+//! refusals.
 
 use super::{
     PLAIN, POOLS, QUEUE, STATS, THREADS, counter, few, occupy_workers, one_more,
@@ -48,10 +48,10 @@ pub(super) const CASES: &[Case] = &[
             let mut held = occupy_workers(ctx, &[])?;
             let (mut first, mut second) = (one_more(ctx)?, one_more(ctx)?);
             let Some(mut busy) = held.pop() else { return Ok(()) };
-            // After that many round trips both clients are in the queue, if there is one.
+            // After fifty round trips both clients are in the queue, if the server has one.
             for _ in 0..50 {
                 round_trip(&mut busy)?;
-                first.assert_no_data("every worker is occupy_workers by another client")?;
+                first.assert_no_data("every worker is occupied by another client")?;
             }
             busy.close();
             first.response()?.is(200)?;
@@ -118,7 +118,7 @@ pub(super) const CASES: &[Case] = &[
                 refused.close();
             }
             for client in &mut waiting {
-                client.assert_no_data("every worker is occupy_workers by another client")?;
+                client.assert_no_data("every worker is occupied by another client")?;
             }
             held.iter_mut().try_for_each(round_trip)?;
             drop(held);
