@@ -46,6 +46,7 @@
 use crate::context::processor::{prepare, switch};
 use crate::context::{SavedSp, Switched};
 use crate::stack::Stack;
+use ch01_blocking::server::log;
 use ch01_blocking::server::unwind::Cancelled;
 use std::any::Any;
 use std::cell::Cell;
@@ -57,19 +58,16 @@ use std::{mem, process, thread};
 const RESUME: usize = 0;
 /// A message into a coroutine: drop everything on the stack, and finish.
 const UNWIND: usize = 1;
-/// A message into a coroutine: it was resumed by something else than what it suspended for.
-const REFUSED: usize = 2;
+/// A message out of a coroutine: it has suspended.
+const SUSPENDED: usize = 0;
+/// A message out of a coroutine: its body has returned or panicked.
+const ENDED: usize = 1;
 
-/// Messages out of a coroutine: it has finished; it has panicked. Any other is what it has
-/// suspended for: an [`Owner`].
-const FINISHED: usize = 1;
-const PANICKED: usize = 2;
-
-/// What resumes a coroutine, and what a coroutine expects to be resumed by: code that calls
-/// [`Coroutine::resume`], or a runtime's scheduler, named by its address. Only a match
-/// suspends; so a coroutine of one runtime cannot park in another, where no wake-up would
-/// reach it.
+/// What resumes a coroutine: code that calls [`Coroutine::resume`], or a runtime's scheduler,
+/// named by its address. A coroutine suspends only for its own; so one of a runtime cannot
+/// park in another, where no wake-up would reach it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)] // it is passed to an `extern "C"` function
 pub(crate) struct Owner(usize);
 
 impl Owner {
@@ -97,6 +95,8 @@ thread_local! {
     /// Where the stack was left that has resumed the running coroutine; null outside of
     /// coroutines.
     static RESUMER: Cell<SavedSp> = const { Cell::new(ptr::null_mut()) };
+    /// What has resumed it.
+    static OWNER: Cell<Owner> = const { Cell::new(Owner::CALLER) };
 }
 
 /// A function on a stack of its own.
@@ -185,36 +185,26 @@ impl Coroutine {
         self.resume_as(Owner::CALLER)
     }
 
-    /// Does the same on behalf of `owner`. If the coroutine suspends for another one, its
-    /// [`suspend_for`] returns [`Refused`] at once.
+    /// Does the same on behalf of `owner`.
     #[inline]
     pub(crate) fn resume_as(&mut self, owner: Owner) -> Resumed {
-        let mut message = self.switch_to(RESUME);
-        loop {
-            match message {
-                _ if message == owner.0 => return Resumed::Suspended,
-                FINISHED => return Resumed::Finished,
-                PANICKED => match self.take_panic() {
-                    Some(panic) => return Resumed::Panicked(panic),
-                    None => return Resumed::Finished,
-                },
-                _ => message = self.refuse(),
-            }
+        match self.switch_to(RESUME, owner) {
+            SUSPENDED => Resumed::Suspended,
+            _ => match self.take_panic() {
+                Some(panic) => Resumed::Panicked(panic),
+                None => Resumed::Finished,
+            },
         }
-    }
-
-    #[cold]
-    fn refuse(&mut self) -> usize {
-        self.switch_to(REFUSED)
     }
 
     // ANCHOR: resume
     /// Continues the coroutine until it suspends or ends. Returns its message.
     #[inline]
-    fn switch_to(&mut self, message: usize) -> usize {
+    fn switch_to(&mut self, message: usize, owner: Owner) -> usize {
         assert!(!self.left.is_null(), "a coroutine that has finished was resumed");
         let outer = RESUMER.get();
         let Switched { from, message } = if outer.is_null() {
+            OWNER.set(owner);
             // SAFETY: `left` was made by `prepare`, or is where `suspend` has left this
             // stack last: each switch back renews it. The stack exists, as its owner is
             // here. This value is not Send, so it is the same thread.
@@ -223,10 +213,9 @@ impl Coroutine {
             switched
         } else {
             // SAFETY: as above.
-            unsafe { nested(self.left, message, outer) }
+            unsafe { nested(self.left, message, owner, outer) }
         };
-        let ended = matches!(message, FINISHED | PANICKED);
-        self.left = if ended { ptr::null_mut() } else { from };
+        self.left = if message == ENDED { ptr::null_mut() } else { from };
         message
     }
     // ANCHOR_END: resume
@@ -275,14 +264,14 @@ impl Coroutine {
     fn unwind(&mut self) {
         let before = thread::panicking();
         // One that catches the unwinding, and suspends again, is unwound again.
-        while !matches!(self.switch_to(UNWIND), FINISHED | PANICKED) {
+        while self.switch_to(UNWIND, Owner::CALLER) == SUSPENDED {
             if thread::panicking() && !before {
                 // Nothing will bring about what this destructor waits for, and no panic may
                 // leave it. (With `before` Rust detects the latter, and aborts too.)
-                eprintln!(
+                log::line(&format!(
                     "coroutine {} is dropped, and a destructor on its stack has suspended it",
                     self.id()
-                );
+                ));
                 process::abort();
             }
         }
@@ -329,10 +318,17 @@ fn below<T>(address: NonNull<u8>) -> NonNull<T> {
 /// As `switch`.
 #[cold]
 #[inline(never)]
-unsafe extern "C" fn nested(left: SavedSp, message: usize, outer: SavedSp) -> Switched {
+unsafe extern "C" fn nested(
+    left: SavedSp,
+    message: usize,
+    owner: Owner,
+    outer: SavedSp,
+) -> Switched {
+    let outer_owner = OWNER.replace(owner);
     // SAFETY: by the caller's promise.
     let switched = unsafe { switch(left, message) };
     RESUMER.set(outer);
+    OWNER.set(outer_owner);
     switched
 }
 
@@ -355,36 +351,30 @@ pub fn is_inside() -> bool {
 /// never be woken: there, [`park`](crate::runtime::Scheduler::park).
 #[inline]
 pub fn suspend() {
-    let suspended = suspend_for(Owner::CALLER);
-    assert!(suspended.is_ok(), "a coroutine of a runtime parks, and does not suspend");
+    suspend_for(Owner::CALLER);
 }
 
-/// The coroutine was resumed by something else than the owner that it has suspended for.
-#[derive(Debug)]
-pub(crate) struct Refused;
+/// Returns whether a coroutine runs that this owner has resumed.
+#[inline]
+pub(crate) fn is_resumed_by(owner: Owner) -> bool {
+    is_inside() && OWNER.get() == owner
+}
 
 // ANCHOR: suspend
 /// Switches to what has resumed the running coroutine; returns when it is resumed again.
 ///
-/// # Errors
-///
-/// [`Refused`], at once, if it was not resumed by `owner`.
-///
 /// # Panics
 ///
-/// Outside of a coroutine.
+/// Outside of a coroutine, and in one that something else than `owner` has resumed.
 #[inline]
-pub(crate) fn suspend_for(owner: Owner) -> Result<(), Refused> {
-    let resumer = RESUMER.get();
-    assert!(!resumer.is_null(), "only a coroutine can be suspended");
+pub(crate) fn suspend_for(owner: Owner) {
+    assert!(is_resumed_by(owner), "a coroutine can wait only for what has resumed it");
     // SAFETY: a coroutine runs, and its resumer was left there by the switch in `switch_to`,
     // on this thread, and waits for this.
-    let Switched { from, message } = unsafe { switch(resumer, owner.0) };
+    let Switched { from, message } = unsafe { switch(RESUMER.get(), SUSPENDED) };
     RESUMER.set(from);
-    match message {
-        RESUME => Ok(()),
-        UNWIND => unwind(),
-        _ => Err(Refused),
+    if message == UNWIND {
+        unwind();
     }
 }
 // ANCHOR_END: suspend
@@ -411,19 +401,16 @@ unsafe extern "C" fn run<F: FnOnce()>(
         let body = unsafe { place.read() };
         if message == UNWIND { drop(body) } else { body() }
     }));
-    let message = match ended {
-        Ok(()) => FINISHED,
-        Err(payload) if payload.is::<Cancelled>() => FINISHED,
-        Err(payload) => {
-            // SAFETY: the coroutine runs, so the control block is its own.
-            unsafe { control.as_mut() }.panic = Some(payload);
-            PANICKED
-        }
-    };
+    if let Err(payload) = ended
+        && !payload.is::<Cancelled>()
+    {
+        // SAFETY: the coroutine runs, so the control block is its own.
+        unsafe { control.as_mut() }.panic = Some(payload);
+    }
     // SAFETY: what has resumed this last waits there, on this thread. Nothing switches back:
     // `switch_to` refuses one that has finished. And nothing on this stack is needed any
     // more: every local is moved out or dropped.
-    unsafe { switch(RESUMER.get(), message) };
+    unsafe { switch(RESUMER.get(), ENDED) };
     unreachable!("a coroutine that has finished was resumed")
 }
 // ANCHOR_END: run

@@ -42,19 +42,19 @@
 
 use super::future::{Sleep, sleep};
 use super::reactor::{Descriptor, Reactor};
-use super::remote::Inbox;
-use super::scheduler::{OnExit, Scheduler, Task};
+use super::scheduler::{OnDrop, Scheduler, Task};
 use super::waker::Woken;
 use crate::stack::StackPool;
+use ch01_blocking::server::unwind;
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::ops::Deref;
 use std::os::fd::AsFd;
+use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -71,7 +71,7 @@ impl Runtime {
     ///
     /// The poller's; or there are no descriptors left for a pipe.
     pub fn new(poller: Box<dyn Poller>) -> io::Result<Runtime> {
-        Runtime::with_inbox(poller, Arc::new(Inbox::new()?), None)
+        Ok(Runtime { handle: Handle(Reactor::new(poller, None)?) })
     }
 
     /// Creates a runtime for coroutines and futures.
@@ -83,16 +83,7 @@ impl Runtime {
         poller: Box<dyn Poller>,
         stacks: StackPool,
     ) -> io::Result<Runtime> {
-        Runtime::with_inbox(poller, Arc::new(Inbox::new()?), Some(stacks))
-    }
-
-    /// Creates a runtime on an inbox that was made before, by another thread.
-    pub(crate) fn with_inbox(
-        poller: Box<dyn Poller>,
-        inbox: Arc<Inbox>,
-        stacks: Option<StackPool>,
-    ) -> io::Result<Runtime> {
-        Ok(Runtime { handle: Handle(Reactor::new(poller, inbox, stacks)?) })
+        Ok(Runtime { handle: Handle(Reactor::new(poller, Some(stacks))?) })
     }
 
     /// Runs a first coroutine, and all tasks that are spawned, until the first has ended.
@@ -128,9 +119,16 @@ impl Runtime {
     ) -> io::Result<thread::Result<T>> {
         let packet = Packet::new();
         let (result, first) = (packet.clone(), first(self.handle.clone()));
-        let first = Box::pin(async move { result.put(first.await) });
-        let task = self.handle.add(Task::Future(first), 0, Some(packet.clone()));
-        self.handle.enqueue(task);
+        let first = Box::pin(async move {
+            let mut first = pin!(first);
+            let caught =
+                poll_fn(|context| match unwind::catch(|| first.as_mut().poll(context)) {
+                    Ok(polled) => polled.map(Ok),
+                    Err(panic) => Poll::Ready(Err(panic)),
+                });
+            result.put(caught.await);
+        });
+        self.handle.enqueue(self.handle.add(Task::Future(first), 0));
         self.run(&packet)
     }
 
@@ -181,10 +179,17 @@ impl Handle {
     ) -> io::Result<Join<T>> {
         let packet = Packet::new();
         let (handle, result) = (self.clone(), packet.clone());
-        let body = move || result.put(body(&handle));
-        let (stack, on_exit): (_, Rc<dyn OnExit>) = (self.take_stack()?, packet.clone());
+        let body = move || {
+            // Also if it is unwound.
+            let _ended = OnDrop(|| {
+                result.has_ended.set(true);
+                result.waiter.take().into_iter().for_each(|task| handle.wake(task));
+            });
+            result.put(unwind::catch(|| body(&handle)));
+        };
+        let stack = self.take_stack()?;
         // SAFETY: by the caller's promise.
-        let task = unsafe { self.add_coroutine(stack, 0, body, Some(on_exit)) };
+        let task = unsafe { self.add_coroutine(stack, 0, body) };
         self.enqueue(task);
         Ok(Join { task, packet, reactor: self.0.clone() })
     }
@@ -193,7 +198,7 @@ impl Handle {
     /// dropped.
     pub fn spawn_future(&self, future: impl Future<Output = ()> + 'static) {
         if !self.is_over() {
-            self.enqueue(self.add(Task::Future(Box::pin(future)), 0, None));
+            self.enqueue(self.add(Task::Future(Box::pin(future)), 0));
         }
     }
     // ANCHOR_END: spawn
@@ -240,12 +245,6 @@ impl Handle {
             None => panic!("only a task can be woken"),
         }
     }
-
-    /// Wakes every task that waits to read or for an end, and activates every idle
-    /// connection, for each to see what has changed.
-    pub(crate) fn notify_all(&self) {
-        self.0.notify_all();
-    }
 }
 
 /// A task's result, and what waits for it.
@@ -264,9 +263,10 @@ impl<T> Packet<T> {
         })
     }
 
-    /// Stores what the task returns.
-    fn put(&self, value: T) {
-        self.result.set(Some(Ok(value)));
+    /// Stores what the task has returned, or panicked with.
+    fn put(&self, result: thread::Result<T>) {
+        self.result.set(Some(result));
+        self.has_ended.set(true);
     }
 
     fn has_ended(&self) -> bool {
@@ -279,16 +279,6 @@ impl<T> Packet<T> {
             None if self.has_ended.get() => Some(Err(Box::new("it was unwound"))),
             result => result,
         }
-    }
-}
-
-impl<T> OnExit for Packet<T> {
-    fn exited(&self, how: thread::Result<()>) -> Option<Token> {
-        if let Err(panic) = how {
-            self.result.set(Some(Err(panic)));
-        }
-        self.has_ended.set(true);
-        self.waiter.take()
     }
 }
 
@@ -308,12 +298,6 @@ impl<T> Join<T> {
     /// Returns whether the coroutine has ended.
     pub fn has_ended(&self) -> bool {
         self.packet.has_ended()
-    }
-
-    /// Wakes `task` when the coroutine ends, by returning or by a panic. Only one task is
-    /// woken; a later [`join`](Join::join) takes the place.
-    pub fn wake_at_end(&self, task: Token) {
-        self.packet.waiter.set(Some(task));
     }
 
     // ANCHOR: join
@@ -336,7 +320,7 @@ impl<T> Join<T> {
                 return Err(Box::new("the runtime has ended"));
             }
             // Nothing can happen between the look and the park: nothing else runs.
-            self.packet.waiter.set(scheduler.current());
+            self.packet.waiter.set(Some(scheduler.running_coroutine()));
             scheduler.park(None);
         }
     }

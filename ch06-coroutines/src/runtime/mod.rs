@@ -25,7 +25,6 @@ pub use future::{Either, Race, Sleep, race, yield_now};
 pub use handle::{Handle, Join, Runtime};
 pub(crate) use reactor::SOURCE;
 pub use reactor::{Descriptor, Readiness, Ready};
-pub(crate) use remote::Inbox;
 pub(crate) use scheduler::Task;
 pub use scheduler::{Scheduler, TASK};
 pub(crate) use timers::{NO_TIMER, TIMER};

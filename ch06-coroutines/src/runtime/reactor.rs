@@ -11,6 +11,7 @@ use super::remote::Inbox;
 use super::scheduler::{OnDrop, Scheduler};
 use super::waker::{Waiter, Woken};
 use crate::stack::StackPool;
+use ch01_blocking::server::free_memory::FreeMemory;
 use ch01_blocking::server::stop::ACCEPT_BACKOFF;
 use ch01_blocking::server::trace::trace;
 use ch03_nonblocking::poller::{Interest, Poller, Ready as Event, Token};
@@ -128,6 +129,7 @@ pub(crate) struct Reactor {
     poller: RefCell<Box<dyn Poller>>,
     sources: RefCell<Table<Source>>,
     inbox: Arc<Inbox>,
+    memory: RefCell<FreeMemory>,
     /// Filled and emptied by each [`wait`](Reactor::wait).
     scratch: RefCell<(Vec<Event>, Vec<Waiter>)>,
 }
@@ -137,18 +139,19 @@ impl Reactor {
     ///
     /// # Errors
     ///
-    /// The poller's.
+    /// The poller's; or there are no descriptors left for a pipe.
     pub(crate) fn new(
         mut poller: Box<dyn Poller>,
-        inbox: Arc<Inbox>,
         stacks: Option<StackPool>,
     ) -> io::Result<Rc<Reactor>> {
+        let inbox = Arc::new(Inbox::new()?);
         poller.register(inbox.as_fd(), WAKEUPS, Interest::READ)?;
         Ok(Rc::new(Reactor {
             scheduler: Scheduler::new(stacks, inbox.clone()),
             poller: RefCell::new(poller),
             sources: RefCell::default(),
             inbox,
+            memory: RefCell::default(),
             scratch: RefCell::default(),
         }))
     }
@@ -169,6 +172,7 @@ impl Reactor {
                 "every task waits, and nothing is left that could wake one",
             ));
         }
+        let timeout = self.release_memory(timeout);
         let (events, woken) = &mut *self.scratch.borrow_mut();
         if let Err(error) = self.poller.borrow_mut().wait(events, timeout) {
             self.try_every_source(&error, events);
@@ -180,10 +184,19 @@ impl Reactor {
                 source.report(&event, woken);
             }
         }
-        woken.drain(..).for_each(|waiter| scheduler.notify(waiter, Woken::Notified));
+        woken.drain(..).for_each(|waiter| scheduler.notify(waiter));
         Ok(())
     }
     // ANCHOR_END: poll
+
+    /// Returns the memory of a crowd that has left to the system, if it is time. Returns how
+    /// long to wait at most, so that it is done in time.
+    fn release_memory(&self, timeout: Option<Duration>) -> Option<Duration> {
+        let (mut memory, now) = (self.memory.borrow_mut(), self.scheduler.now());
+        memory.release(now);
+        let due = memory.due().map(|due| due.saturating_duration_since(now));
+        timeout.into_iter().chain(due).min()
+    }
 
     /// Fills in for a poller that has failed, as chapter 3's event loop does: reports after a
     /// pause that everything may be ready. The pause is for an error that lasts.
@@ -208,24 +221,6 @@ impl Reactor {
         has_wakers || !self.inbox.is_empty()
     }
 
-    /// Wakes everything that waits to read or for an end, and activates every idle
-    /// connection, for each to see what has changed.
-    pub(crate) fn notify_all(&self) {
-        let mut woken = Vec::new();
-        {
-            let mut sources = self.sources.borrow_mut();
-            for token in sources.tokens() {
-                if let Some(source) = sources.get_mut(token) {
-                    let [reader, _, watcher] = &mut source.slots;
-                    woken.extend([reader, watcher].into_iter().filter_map(Slot::notify));
-                }
-            }
-        }
-        woken
-            .into_iter()
-            .for_each(|waiter| self.scheduler.notify(waiter, Woken::Notified));
-    }
-
     fn register(&self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<Token> {
         let token = self.sources.borrow_mut().insert(Source::new(interest));
         let registered = self.poller.borrow_mut().register(fd, token, interest);
@@ -237,8 +232,8 @@ impl Reactor {
     }
 
     /// Writes down what waits for a descriptor, and asks the poller for it if it has not
-    /// been asked yet. Returns whether it was reported before. On an error, `slot` is dropped after the table's borrow has ended: a
-    /// foreign waker may be in it.
+    /// been asked yet. Returns whether it was reported before. On an error, `slot` is dropped
+    /// after the table's borrow has ended: a foreign waker may be in it.
     fn subscribe(
         &self,
         fd: BorrowedFd<'_>,
@@ -354,9 +349,7 @@ impl<F: AsFd> Descriptor<F> {
         if scheduler.is_over() {
             return Err(io::Error::other("the runtime has ended"));
         }
-        if let Some(me) = scheduler.current() {
-            self.subscribe(until, Waiter::Task(me))?;
-        }
+        self.subscribe(until, Waiter::Task(scheduler.running_coroutine()))?;
         let _subscribed = OnDrop(|| self.unsubscribe(until)); // also if it is unwound
         Ok(scheduler.park(due))
     }
@@ -394,6 +387,7 @@ impl<F: AsFd> Drop for Descriptor<F> {
         let _ = self.reactor.poller.borrow_mut().deregister(self.fd.as_fd(), self.token);
         let source = self.reactor.sources.borrow_mut().remove(self.token);
         drop(source); // not while the table is borrowed: it may hold a foreign waker
+        self.reactor.memory.borrow_mut().connection_closed(self.scheduler().now());
     }
 }
 

@@ -17,7 +17,8 @@
 use super::remote::Inbox;
 use super::timers::Timers;
 use super::waker::{Signal, Waiter, Woken};
-use crate::coroutine::{Coroutine, Owner, Resumed, drop_quietly, quietly, suspend_for};
+use crate::coroutine::{Coroutine, Owner, Resumed, drop_quietly, is_resumed_by};
+use crate::coroutine::{quietly, suspend_for};
 use crate::stack::{Stack, StackPool};
 use ch01_blocking::server::{trace, unwind};
 use ch03_nonblocking::poller::Token;
@@ -26,13 +27,11 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, RawWakerVTable, Waker};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// A future in a box: its place in memory is fixed, and all have the same type.
@@ -52,14 +51,10 @@ struct Entry {
     /// `None` while it runs.
     task: Option<Task>,
     state: State,
-    /// Why it was woken last.
-    woken: Woken,
     /// The connection that the trace names; 0 for none.
     number: u64,
     /// What its wakers share, if it ever needed one.
     signal: Option<Arc<Signal>>,
-    /// What is notified of its end.
-    on_exit: Option<Rc<dyn OnExit>>,
 }
 
 /// Where a task is.
@@ -78,12 +73,6 @@ enum State {
 
 /// Bytes of a task's place in the table. Its stack or future lies elsewhere.
 pub const TASK: usize = Table::<Entry>::PLACE;
-
-/// Notified of a task's end.
-pub(crate) trait OnExit {
-    /// The task has returned, or panicked. Returns the task that waits for this.
-    fn exited(&self, how: thread::Result<()>) -> Option<Token>;
-}
 
 /// What the thread is to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +163,7 @@ impl Scheduler {
             self.inbox.claim_wakeup(); // it no longer sleeps
             self.now.set(Instant::now());
             self.timers.borrow_mut().expire(self.now.get(), &mut late);
-            late.drain(..).for_each(|waiter| self.notify(waiter, Woken::TimedOut));
+            late.drain(..).for_each(|waiter| self.notify(waiter));
         }
     }
     // ANCHOR_END: run
@@ -226,18 +215,16 @@ impl Scheduler {
             signal.clear(); // before it runs
         }
         drop(tasks); // what runs now may use the scheduler
-        let outcome = match task {
+        let waits = match task {
             Task::Coroutine(coroutine) => self.resume(token, coroutine),
             Task::Future(future) => self.poll(token, future),
         };
         self.running.set(Running::Nothing);
-        match outcome {
-            ControlFlow::Continue(task) => self.put_back(token, task),
-            ControlFlow::Break(how) => {
-                let entry = self.tasks.borrow_mut().remove(token);
-                let (signal, on_exit) = entry.map(|it| (it.signal, it.on_exit)).unzip();
-                self.spare.set(signal.flatten());
-                self.exited(on_exit.flatten(), how);
+        match waits {
+            Some(task) => self.put_back(token, task),
+            None => {
+                let ended = self.tasks.borrow_mut().remove(token);
+                self.spare.set(ended.and_then(|entry| entry.signal));
             }
         }
     }
@@ -246,34 +233,32 @@ impl Scheduler {
     // ANCHOR: resume
     /// Resumes a coroutine. It comes back when it has suspended itself, by `park` or
     /// `yield_now`, or has ended; then its stack is the next one's.
-    fn resume(&self, token: Token, mut coroutine: Coroutine) -> Outcome {
+    fn resume(&self, token: Token, mut coroutine: Coroutine) -> Option<Task> {
         self.running.set(Running::Coroutine(token));
-        let how = match coroutine.resume_as(Owner::scheduler(self)) {
-            Resumed::Suspended => {
-                return ControlFlow::Continue(Task::Coroutine(coroutine));
-            }
-            Resumed::Finished => Ok(()),
-            Resumed::Panicked(panic) => Err(panic), // it has cost this task, and no other
-        };
+        match coroutine.resume_as(Owner::scheduler(self)) {
+            Resumed::Suspended => return Some(Task::Coroutine(coroutine)),
+            Resumed::Finished => {}
+            Resumed::Panicked(panic) => drop_quietly(panic), // it has cost no other task
+        }
         self.give_back(coroutine);
-        ControlFlow::Break(how)
+        None
     }
     // ANCHOR_END: resume
 
     // ANCHOR: poll
     /// Polls a future. It comes back when `poll` has returned, and the future has kept its
     /// waker if that was `Pending`; when it has ended, its box is freed.
-    fn poll(&self, token: Token, mut future: BoxedFuture) -> Outcome {
+    fn poll(&self, token: Token, mut future: BoxedFuture) -> Option<Task> {
         let waker = Waker::from(self.signal(token));
         self.running.set(Running::Future(token, waker.data(), waker.vtable()));
         let context = &mut Context::from_waker(&waker);
-        let how = match unwind::catch(|| future.as_mut().poll(context)) {
-            Ok(Poll::Pending) => return ControlFlow::Continue(Task::Future(future)),
-            Ok(Poll::Ready(())) => Ok(()),
-            Err(panic) => Err(panic), // it has cost this task, and no other
-        };
+        match unwind::catch(|| future.as_mut().poll(context)) {
+            Ok(Poll::Pending) => return Some(Task::Future(future)),
+            Ok(Poll::Ready(())) => {}
+            Err(panic) => drop_quietly(panic), // it has cost no other task
+        }
         drop_quietly(future);
-        ControlFlow::Break(how)
+        None
     }
     // ANCHOR_END: poll
 
@@ -290,16 +275,6 @@ impl Scheduler {
                 self.queue.borrow_mut().push_back(Turn::Run(token));
             }
             State::Queued | State::Parked => {} // a coroutine has chosen
-        }
-    }
-
-    /// Notifies what waits for a task's end.
-    fn exited(&self, on_exit: Option<Rc<dyn OnExit>>, how: thread::Result<()>) {
-        let Some(on_exit) = on_exit else { return drop_quietly(how) };
-        let waiter = on_exit.exited(how);
-        drop_quietly(on_exit); // and its result, if nothing will read it
-        if let Some(waiter) = waiter {
-            self.wake(waiter);
         }
     }
 
@@ -324,24 +299,22 @@ impl Scheduler {
             }
         });
         self.suspend(me, State::Parked);
-        self.tasks.borrow_mut().get_mut(me).map_or(Woken::Notified, |entry| entry.woken)
+        match timer {
+            Some(timer) if !self.timers().runs(timer) => Woken::TimedOut,
+            _ => Woken::Notified,
+        }
     }
-
     // ANCHOR_END: park
 
     // ANCHOR: wake
     /// Wakes a task that is parked: puts it into the run queue. A coroutine that runs need
     /// not be woken, since it looks before it parks; a future that runs is polled once more.
     pub fn wake(&self, token: Token) {
-        self.wake_for(token, Woken::Notified);
-    }
-
-    fn wake_for(&self, token: Token, why: Woken) {
         let mut tasks = self.tasks.borrow_mut();
         let Some(entry) = tasks.get_mut(token) else { return };
         match entry.state {
             State::Parked => {
-                (entry.state, entry.woken) = (State::Queued, why);
+                entry.state = State::Queued;
                 self.queue.borrow_mut().push_back(Turn::Run(token));
             }
             State::Running => entry.state = State::RunningWoken,
@@ -366,27 +339,17 @@ impl Scheduler {
     }
 
     fn suspend(&self, me: Token, state: State) {
-        self.set_state(me, state);
-        if suspend_for(Owner::scheduler(self)).is_err() {
-            // It was not this scheduler that has resumed it, and would not be again.
-            self.set_state(me, State::Running);
-            self.queue.borrow_mut().retain(|&turn| turn != Turn::Run(me));
-            panic!("a coroutine can wait only in the runtime that runs it");
-        }
-    }
-
-    fn set_state(&self, task: Token, state: State) {
-        if let Some(entry) = self.tasks.borrow_mut().get_mut(task) {
+        if let Some(entry) = self.tasks.borrow_mut().get_mut(me) {
             entry.state = state;
         }
+        suspend_for(Owner::scheduler(self));
     }
 
-    fn running_coroutine(&self) -> Token {
+    /// Returns the coroutine that runs, if it is one that this has resumed.
+    pub(crate) fn running_coroutine(&self) -> Token {
         match self.running.get() {
-            Running::Coroutine(me) => me,
-            Running::Nothing | Running::Future(..) => {
-                panic!("a coroutine can wait only in the runtime that runs it")
-            }
+            Running::Coroutine(me) if is_resumed_by(Owner::scheduler(self)) => me,
+            _ => panic!("a coroutine can wait only in the runtime that runs it"),
         }
     }
 
@@ -412,12 +375,18 @@ impl Scheduler {
     }
 
     /// Notifies whatever waits. To be called where nothing is borrowed.
-    pub(crate) fn notify(&self, waiter: Waiter, why: Woken) {
+    pub(crate) fn notify(&self, waiter: Waiter) {
         match waiter {
-            Waiter::Task(task) => self.wake_for(task, why),
+            Waiter::Task(task) => self.wake(task),
             Waiter::Idle(source) => self.queue_idle(source),
             Waiter::Waker(waker) => quietly(|| waker.wake()),
         }
+    }
+
+    /// Wakes every task, for each to see what has changed.
+    pub(crate) fn wake_all(&self) {
+        let tasks = self.tasks.borrow().tokens();
+        tasks.into_iter().for_each(|task| self.wake(task));
     }
 
     /// Queues an idle connection, to be activated.
@@ -528,30 +497,22 @@ impl Scheduler {
         stack: Stack,
         number: u64,
         body: impl FnOnce() + 'static,
-        on_exit: Option<Rc<dyn OnExit>>,
     ) -> Token {
         self.spawned.update(|count| count + 1);
         let id = if number > 0 { number } else { self.spawned.get() };
         // SAFETY: by the caller's promise. `end` drops every coroutine that is left, at the
         // latest when `Runtime`'s `run` returns or unwinds, and so before the thread ends.
         let coroutine = unsafe { Coroutine::new(stack, id, body) };
-        self.add(Task::Coroutine(coroutine), number, on_exit)
+        self.add(Task::Coroutine(coroutine), number)
     }
 
     /// Adds a task. It is not in the run queue yet.
-    pub(crate) fn add(
-        &self,
-        task: Task,
-        number: u64,
-        on_exit: Option<Rc<dyn OnExit>>,
-    ) -> Token {
+    pub(crate) fn add(&self, task: Task, number: u64) -> Token {
         self.tasks.borrow_mut().insert(Entry {
             task: Some(task),
             state: State::Queued,
-            woken: Woken::Notified,
             number,
             signal: None,
-            on_exit,
         })
     }
 
@@ -578,12 +539,10 @@ impl Scheduler {
         for token in tokens {
             // Not while anything is borrowed: what is dropped there may use it.
             let entry = self.tasks.borrow_mut().remove(token);
-            let Some(Entry { task, on_exit, .. }) = entry else { continue };
-            match task {
+            match entry.and_then(|entry| entry.task) {
                 Some(Task::Coroutine(coroutine)) => self.give_back(coroutine),
                 future => drop_quietly(future),
             }
-            drop_quietly(on_exit);
         }
         self.queue.borrow_mut().clear();
         let activate = self.activate.take();
@@ -591,9 +550,6 @@ impl Scheduler {
     }
     // ANCHOR_END: end
 }
-
-/// How a turn ended: the task waits, or it has ended, by returning or by a panic.
-type Outcome = ControlFlow<thread::Result<()>, Task>;
 
 /// Calls a function when it is dropped, also by unwinding.
 pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);

@@ -23,7 +23,7 @@ pub(crate) enum Waiter {
 /// Why a parked coroutine continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
-    /// It was woken: what it waits for may have happened.
+    /// It was woken before: what it waits for may have happened.
     Notified,
     /// Its deadline has passed.
     TimedOut,

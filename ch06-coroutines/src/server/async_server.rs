@@ -6,9 +6,11 @@
 use super::async_serve::{linger, refuse, serve};
 use super::async_stream::AsyncStream;
 use super::stream::ActiveConnection;
-use super::threads::{Share, run_on_threads};
-use super::{AcceptBatch, CloseIdle, Connection, LeasedBuffers, ServerState};
-use crate::runtime::{Either, Handle, Readiness, Runtime, Task, race, yield_now};
+use super::threads::{default_poller, run_on_threads};
+use super::{AcceptBatch, Connection, LeasedBuffers, ServerState, log_failure};
+use crate::runtime::{
+    Descriptor, Either, Handle, Readiness, Runtime, Task, race, yield_now,
+};
 use ch01_blocking::deadlines::later;
 use ch01_blocking::http::HttpError;
 use ch01_blocking::serve::After;
@@ -25,7 +27,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -54,7 +55,9 @@ pub fn run(
     stop: &Stop,
 ) -> io::Result<()> {
     let Options { common, own: Own { threads } } = options;
-    run_on_threads(listener, *threads, stop, |share| serve_on(share, site, common))
+    run_on_threads(listener, *threads, stop, |listener| {
+        run_one(default_poller()?, listener, site, common, stop)
+    })
 }
 
 /// Serves until `stop`, on this thread, with this poller.
@@ -63,22 +66,17 @@ pub fn run(
 ///
 /// As [`run`].
 pub fn run_one(
-    poller: Box<dyn Poller + Send>,
+    poller: Box<dyn Poller>,
     listener: Listener,
     site: &Arc<Site>,
     options: &Common,
     stop: &Stop,
 ) -> io::Result<()> {
-    serve_on(Share::new(poller, listener, stop)?, site, options)
-}
-
-fn serve_on(share: Share, site: &Arc<Site>, options: &Common) -> io::Result<()> {
-    let Share { poller, inbox, listener, stop, serves } = share;
+    let stop = stop.as_fd().try_clone_to_owned()?;
     let main = |handle: Handle| {
-        let (server, close_idle) = ServerState::new(site, options, &handle, make_task);
-        main_task(server, close_idle, listener, stop, serves)
+        main_task(ServerState::new(site, options, &handle, make_task), listener, stop)
     };
-    Runtime::with_inbox(poller, inbox, None)?
+    Runtime::new(poller)?
         .run_future(main)?
         .unwrap_or_else(|_| Err(io::Error::other("a task of the server panicked")))
 }
@@ -89,17 +87,20 @@ fn serve_on(share: Share, site: &Arc<Site>, options: &Common) -> io::Result<()> 
 /// ends, every task that is left is dropped.
 async fn main_task(
     server: Rc<ServerState>,
-    _close_idle: CloseIdle,
     listener: Listener,
     stop: OwnedFd,
-    serves: Arc<AtomicBool>,
 ) -> io::Result<()> {
     let handle = &server.handle;
     {
-        let accepting = pin!(accept(&server, listener, &serves));
+        let listener =
+            handle.register(listener, Interest::ACCEPT).map_err(|(_, error)| error)?;
+        listener.get().ready()?;
+        let accepting = pin!(accept(&server, &listener));
         let stopped = pin!(stopped(stop, handle));
         match race(accepting, stopped).await {
-            Either::First(failed) | Either::Second(failed) => failed?,
+            Either::First(ended) | Either::Second(ended) => {
+                ended.inspect_err(log_failure)?;
+            }
         }
     } // both are dropped, and the listener with them: the kernel refuses new connections
     server.begin_drain();
@@ -120,14 +121,9 @@ async fn main_task(
 /// Accepts connections until it is dropped.
 async fn accept(
     server: &Rc<ServerState>,
-    listener: Listener,
-    serves: &AtomicBool,
+    listener: &Descriptor<Listener>,
 ) -> io::Result<()> {
     let handle = &server.handle;
-    let listener =
-        handle.register(listener, Interest::ACCEPT).map_err(|(_, error)| error)?;
-    listener.get().ready()?;
-    serves.store(true, Relaxed);
     loop {
         match server.accept_batch(listener.get()) {
             AcceptBatch::More => yield_now().await, // others have been accepted
@@ -163,7 +159,7 @@ fn make_task(connection: Connection) -> Option<Token> {
     trace!("begin", "a future of {} bytes", future_size());
     let stream = AsyncStream(ActiveConnection::new(connection));
     let task = Task::Future(Box::pin(handle_connection(stream)));
-    Some(server.handle.add(task, number, None))
+    Some(server.handle.add(task, number))
 }
 // ANCHOR_END: make_task
 

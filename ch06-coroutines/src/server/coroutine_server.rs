@@ -5,8 +5,8 @@
 //! one thread runs them all.
 
 use super::stream::{ActiveConnection, ParkingStream};
-use super::threads::{Share, run_on_threads};
-use super::{AcceptBatch, CloseIdle, Connection, LeasedBuffers, ServerState, Work};
+use super::threads::{default_poller, run_on_threads};
+use super::{AcceptBatch, Connection, LeasedBuffers, ServerState, Work, log_failure};
 use crate::runtime::{Descriptor, Handle, Readiness, Runtime};
 use crate::stack::StackPool;
 use ch01_blocking::deadlines::later;
@@ -24,7 +24,6 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// The options of `coroutine`.
@@ -55,8 +54,8 @@ pub fn run(
     stop: &Stop,
 ) -> io::Result<()> {
     let Options { common, own: Own { threads, stack } } = options;
-    run_on_threads(listener, *threads, stop, |share| {
-        serve_on(share, site, common, *stack)
+    run_on_threads(listener, *threads, stop, |listener| {
+        run_one(default_poller()?, listener, site, common, *stack, stop)
     })
 }
 
@@ -65,34 +64,24 @@ pub fn run(
 /// # Errors
 ///
 /// As [`run`].
+#[allow(unsafe_code)]
 pub fn run_one(
-    poller: Box<dyn Poller + Send>,
+    poller: Box<dyn Poller>,
     listener: Listener,
     site: &Arc<Site>,
     options: &Common,
     stack: usize,
     stop: &Stop,
 ) -> io::Result<()> {
-    serve_on(Share::new(poller, listener, stop)?, site, options, stack)
-}
-
-#[allow(unsafe_code)]
-fn serve_on(
-    share: Share,
-    site: &Arc<Site>,
-    options: &Common,
-    stack: usize,
-) -> io::Result<()> {
-    let Share { poller, inbox, listener, stop, serves } = share;
-    let runtime = Runtime::with_inbox(poller, inbox, Some(StackPool::new(stack)?))?;
+    let runtime = Runtime::with_stacks(poller, StackPool::new(stack)?)?;
     let (site, options) = (site.clone(), options.clone());
+    let stop = stop.as_fd().try_clone_to_owned()?;
     let main = move |handle: &Handle| {
-        let (server, close_idle) = ServerState::new(&site, &options, handle, make_task);
-        main_task(&server, close_idle, listener, stop, serves)
+        main_task(&ServerState::new(&site, &options, handle, make_task), listener, stop)
     };
-    // SAFETY: the coroutines of this file suspend in `main_task`, in `accept` and in the calls
-    // of `ParkingStream`, none of which is called from a thread-local's initializer or
-    // destructor. The application is called from all of them, and cannot suspend: it has no
+    // SAFETY: the coroutines of this file suspend in `main_task`, `accept`, `await_stop` and
+    // the calls of `ParkingStream`, none of which is called from a thread-local's initializer
+    // or destructor. The application is called from all of them, and cannot suspend: it has no
     // handle, and `suspend` refuses a coroutine of a runtime.
     unsafe { runtime.run_coroutine(main) }?
         .unwrap_or_else(|_| Err(io::Error::other("a coroutine of the server panicked")))
@@ -100,44 +89,24 @@ fn serve_on(
 // ANCHOR_END: run
 
 // ANCHOR: main
-/// The first coroutine: has connections accepted, waits for the stop, and lets them finish.
+/// The first coroutine: accepts connections until the server stops, and lets them finish.
 /// When it ends, every coroutine that is left is unwound.
 #[allow(unsafe_code)]
 fn main_task(
     server: &Rc<ServerState>,
-    _close_idle: CloseIdle,
     listener: Listener,
     stop: OwnedFd,
-    serves: Arc<AtomicBool>,
 ) -> io::Result<()> {
     let handle = &server.handle;
     let stop = handle.register(stop, Interest::READ).map_err(|(_, error)| error)?;
+    let stops = server.clone();
+    // SAFETY: see `run_one`.
+    unsafe { handle.spawn_coroutine(move |_| await_stop(&stops, &stop)) }?;
     let listener =
         handle.register(listener, Interest::ACCEPT).map_err(|(_, error)| error)?;
-    let accepting = {
-        let server = server.clone();
-        let accept = move |_: &Handle| {
-            listener.get().ready()?;
-            serves.store(true, Relaxed);
-            accept(&server, &listener) // and close the listener
-        };
-        // SAFETY: see `serve_on`.
-        unsafe { handle.spawn_coroutine(accept) }?
-    };
-    if let Some(me) = handle.current() {
-        accepting.wake_at_end(me); // it ends early only if it has failed
-    }
-    while !is_readable(&[stop.get().as_fd()], Some(Duration::ZERO))[0] {
-        stop.wait(Readiness::Readable, None)?;
-        if accepting.has_ended() {
-            return accepting.join().unwrap_or_else(|_| Err(accepting_panicked()));
-        }
-    }
-    drop(stop); // it stays readable, and some pollers would report that again and again
-    server.begin_drain();
-    handle.wake(accepting.task());
-    accepting.join().unwrap_or_else(|_| Err(accepting_panicked()))?;
-
+    listener.get().ready()?;
+    accept(server, &listener).inspect_err(log_failure)?;
+    drop(listener); // from now on the kernel refuses connections
     server.draining.set(handle.current());
     let deadline = later(Instant::now(), server.timeouts.drain);
     while server.open.get() > 0 && handle.now() < deadline {
@@ -153,11 +122,15 @@ fn main_task(
     }
     Ok(())
 }
-// ANCHOR_END: main
 
-fn accepting_panicked() -> io::Error {
-    io::Error::other("accepting panicked")
+/// The second coroutine: waits for the signal to stop.
+fn await_stop(server: &ServerState, stop: &Descriptor<OwnedFd>) {
+    while !is_readable(&[stop.get().as_fd()], Some(Duration::ZERO))[0]
+        && stop.wait(Readiness::Readable, None).is_ok()
+    {}
+    server.begin_drain();
 }
+// ANCHOR_END: main
 
 // ANCHOR: accept
 /// Accepts connections until the server stops.
@@ -195,8 +168,8 @@ fn make_task(connection: Connection) -> Option<Token> {
         }
     };
     let body = move || handle_connection(connection);
-    // SAFETY: see `serve_on`.
-    Some(unsafe { scheduler.add_coroutine(stack, number, body, None) })
+    // SAFETY: see `run_one`.
+    Some(unsafe { scheduler.add_coroutine(stack, number, body) })
 }
 // ANCHOR_END: make_task
 

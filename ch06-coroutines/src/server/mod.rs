@@ -18,6 +18,7 @@ use ch01_blocking::http::{HttpError, Inbox, Outbox};
 use ch01_blocking::serve::push_error;
 use ch01_blocking::server::connections::Admission;
 use ch01_blocking::server::listener::{Client, Mode};
+use ch01_blocking::server::log;
 use ch01_blocking::server::trace::{self, trace};
 use ch01_blocking::stream::Transport;
 use ch01_blocking::{Listener, Options, Site};
@@ -89,7 +90,7 @@ enum AcceptBatch {
     OutOfDescriptors,
 }
 
-/// Closes the idle connections when the main task ends, however it does.
+/// Closes the idle connections when the runtime ends, which drops what would activate them.
 struct CloseIdle(Rc<ServerState>);
 
 impl Drop for CloseIdle {
@@ -105,7 +106,7 @@ impl ServerState {
         options: &Options,
         handle: &Handle,
         make_task: MakeTask,
-    ) -> (Rc<ServerState>, CloseIdle) {
+    ) -> Rc<ServerState> {
         let server = Rc::new(ServerState {
             site: site.clone(),
             timeouts: options.timeouts(),
@@ -118,10 +119,9 @@ impl ServerState {
             refusing: Cell::new(0),
             draining: Cell::new(None),
         });
-        let theirs = server.clone();
-        handle.on_activate(Rc::new(move |source| theirs.activate(source)));
-        let close_idle = CloseIdle(server.clone());
-        (server, close_idle)
+        let idle = CloseIdle(server.clone());
+        handle.on_activate(Rc::new(move |source| idle.0.activate(source)));
+        server
     }
 
     // ANCHOR: accept_batch
@@ -235,7 +235,7 @@ impl ServerState {
         }
     }
 
-    /// Begins to stop: every connection ends with its current request.
+    /// Begins to stop: every connection ends with its current request, and an idle one now.
     fn begin_drain(&self) {
         self.site.drain();
         trace::set_connection(0);
@@ -245,8 +245,17 @@ impl ServerState {
             self.open.get(),
             self.timeouts.drain.as_secs_f64()
         );
-        self.handle.notify_all();
+        self.handle.wake_all();
+        let idle = self.idle.borrow();
+        let sources = idle.iter().flatten().map(|connection| connection.socket.token());
+        sources.for_each(|source| self.handle.queue_idle(source));
     }
+}
+
+/// Logs at once that a thread has failed, which stops all: the others may take the whole drain
+/// timeout to end.
+fn log_failure(error: &io::Error) {
+    log::line(&format!("a thread of the server has failed, and all stop: {error}"));
 }
 
 impl Connection {

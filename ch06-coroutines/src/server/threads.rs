@@ -1,44 +1,14 @@
 //! A server on several threads: a listener and a poller for each.
 
-use crate::runtime::Inbox;
-use ch01_blocking::server::log;
 use ch01_blocking::{Listener, Stop};
 use ch03_nonblocking::poller::Poller;
 use ch05_epoll::run_threads::run_threads;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::available_parallelism;
 
-/// What one thread of a server begins with.
-pub(super) struct Share {
-    pub(super) poller: Box<dyn Poller + Send>,
-    pub(super) inbox: Arc<Inbox>,
-    pub(super) listener: Listener,
-    /// Readable when the server is to stop.
-    pub(super) stop: OwnedFd,
-    /// Set when the thread serves: a failure before that is one of the start.
-    pub(super) serves: Arc<AtomicBool>,
-}
-
-impl Share {
-    /// # Errors
-    ///
-    /// There are no descriptors left.
-    pub(super) fn new(
-        poller: Box<dyn Poller + Send>,
-        listener: Listener,
-        stop: &Stop,
-    ) -> io::Result<Share> {
-        let stop = stop.as_fd().try_clone_to_owned()?;
-        let inbox = Arc::new(Inbox::new()?);
-        Ok(Share { poller, inbox, listener, stop, serves: Arc::default() })
-    }
-}
-
-/// Serves on `threads` threads, or one for each core, until `stop`. All shares are made
-/// here, so that a failure is one of the start.
+/// Serves on `threads` threads, or one for each core, until `stop`. All listeners are made
+/// here, and what a thread cannot make is an error before its listener is ready: so either
+/// the server starts with all of its threads, or not at all.
 ///
 /// # Errors
 ///
@@ -47,28 +17,14 @@ pub(super) fn run_on_threads(
     listener: Listener,
     threads: Option<u16>,
     stop: &Stop,
-    serve: impl Fn(Share) -> io::Result<()> + Sync,
+    serve: impl Fn(Listener) -> io::Result<()> + Sync,
 ) -> io::Result<()> {
     let cores = || available_parallelism().map_or(1, usize::from);
-    let threads = threads.map_or_else(cores, usize::from);
-    let mut shares = Vec::new();
-    for listener in split_listener(listener, threads)? {
-        shares.push(Share::new(default_poller()?, listener, stop)?);
-    }
-    let serve = |share: Share| {
-        let serves = share.serves.clone();
-        let served = serve(share);
-        if let Err(error) = &served
-            && serves.load(Relaxed)
-        {
-            // At once: the other threads may take the whole drain timeout to end.
-            log::line(&format!("a thread of {threads} has failed, all stop: {error}"));
-        }
-        served
-    };
-    match shares.pop() {
-        Some(share) if shares.is_empty() => serve(share), // on this thread
-        last => run_threads(shares.into_iter().chain(last).collect(), stop, serve),
+    let mut listeners =
+        split_listener(listener, threads.map_or_else(cores, usize::from))?;
+    match listeners.pop() {
+        Some(only) if listeners.is_empty() => serve(only), // on this thread
+        last => run_threads(listeners.into_iter().chain(last).collect(), stop, serve),
     }
 }
 
@@ -91,7 +47,7 @@ fn split_listener(listener: Listener, threads: usize) -> io::Result<Vec<Listener
 }
 
 /// The best poller of this system: epoll, with edges; kqueue; or poll, which is everywhere.
-fn default_poller() -> io::Result<Box<dyn Poller + Send>> {
+pub(super) fn default_poller() -> io::Result<Box<dyn Poller>> {
     #[cfg(target_os = "linux")]
     use ch05_epoll::epoll::{Epoll, Trigger};
     #[cfg(target_os = "linux")]

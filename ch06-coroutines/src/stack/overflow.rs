@@ -6,9 +6,11 @@
 //! may call (signal-safety(7)): it takes no lock, and allocates nothing.
 #![allow(unsafe_code)]
 
+use ch01_blocking::server::sys;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -156,8 +158,8 @@ fn report(coroutine: u64, size: usize) {
         size / 1024
     ); // it fits
     let length = 160 - rest.len();
-    // SAFETY: pointer and length of a live array. A failure cannot be reported anywhere.
-    unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), length) };
+    // Without waiting for room: the process is to end. A failure cannot be reported anywhere.
+    let _ = sys::write_now(io::stderr().as_fd(), &line[..length]);
 }
 
 /// Passes a fault that is not ours to the previous handler: usually Rust's, which reports
