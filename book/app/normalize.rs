@@ -22,6 +22,7 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // The time at the start of a trace's line.
         (r"(?m)^ *\d+\.\d{3}  ", "TIME  "),
         (r"\b(pid|process|thread|worker) +\d+\b", "$1 N"),
+        (r"\bPid\(\d+\)", "Pid(N)"),
         // A time with its unit, and the spaces that right-align it.
         (r"[ +]*\b\d+(\.\d+)? ?(ns|µs|us|ms|milliseconds|seconds|s)\b", " TIME"),
         // A wait before the end of file, which does not happen if the end has arrived.

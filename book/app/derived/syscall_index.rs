@@ -88,8 +88,11 @@ fn sources(paths: &Paths) -> Result<Vec<Source>> {
 
 /// Whether the directory or page called `name` belongs to a chapter.
 fn is_chapter(name: &str) -> bool {
-    name.starts_with("ch0")
+    name.starts_with("ch0") || name == PROCESSES
 }
+
+/// The page that explains chapter 1's processes and signals.
+const PROCESSES: &str = "processes-and-signals.md";
 
 /// Returns the index, as a Markdown table.
 pub(super) fn table(paths: &Paths, pages: &Pages) -> Result<String> {
@@ -105,7 +108,8 @@ pub(super) fn table(paths: &Paths, pages: &Pages) -> Result<String> {
                 .iter()
                 .find(|section| page.is_match(&section.text))
             {
-                let number = &chapter.file[3..4];
+                let number =
+                    chapter.file.strip_prefix("ch0").map_or("1", |rest| &rest[..1]);
                 let (title, file, id) = (&section.title, &chapter.file, &section.id);
                 places.push(format!("[{number}: {title}]({file}#{id})"));
             }

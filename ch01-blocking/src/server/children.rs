@@ -45,6 +45,7 @@ impl<T> Children<T> {
         self.running.insert(child, known);
     }
 
+    // ANCHOR: drain_wakeups
     /// Empties the wake-up pipe, and returns whether a child has exited. Call this first, then
     /// [`reap`](Children::reap): a child that exits in between makes the pipe readable again.
     pub fn drain_wakeups(&self) -> bool {
@@ -55,6 +56,7 @@ impl<T> Children<T> {
         }
         woken
     }
+    // ANCHOR_END: drain_wakeups
 
     // ANCHOR: reap
     /// Reaps the children that have exited, and calls `on_exit` for each. One SIGCHLD may

@@ -62,7 +62,12 @@ impl Stop {
         Stop::on(&[sys::Signal::SIGTERM, sys::Signal::SIGINT])
     }
 
+<<<<<<< HEAD
     /// Creates a pipe that these signals write to from now on, instead of any earlier pipe.
+=======
+    // ANCHOR: on
+    /// Creates a pipe that these signals write to from now on, instead of any earlier one.
+>>>>>>> ae2c341 (A page on processes and signals: fork, zombies, handlers, the self-pipe, EINTR, SIGPIPE, with three programs that run)
     ///
     /// # Errors
     ///
@@ -72,6 +77,7 @@ impl Stop {
         sys::write_on_signals(write.into(), signals)?;
         Ok(stop)
     }
+    // ANCHOR_END: on
 
     /// Returns whether the stop has been requested.
     pub fn is_requested(&self) -> bool {

@@ -87,6 +87,7 @@ pub fn accept(listener: BorrowedFd<'_>, mode: Mode) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
+// ANCHOR: self_pipe
 /// For each signal number, the descriptor that its handler writes to.
 static PIPES: [AtomicI32; 32] = [const { AtomicI32::new(0) }; 32];
 
@@ -123,6 +124,7 @@ fn handle(signal: Signal, handler: SigHandler) -> io::Result<()> {
     // In a forked child the signal was blocked until now: see `fork`.
     Ok(SigSet::from_iter([signal]).thread_unblock()?)
 }
+// ANCHOR_END: self_pipe
 
 /// Returns whether the calling thread is the only one of this process.
 ///

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
+// ANCHOR: uninterrupted
 /// Repeats a call until it is not interrupted by a signal (EINTR, signal(7)).
 pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
@@ -11,6 +12,7 @@ pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T
         }
     }
 }
+// ANCHOR_END: uninterrupted
 
 #[cfg(test)]
 mod tests {
