@@ -62,12 +62,8 @@ impl Stop {
         Stop::on(&[sys::Signal::SIGTERM, sys::Signal::SIGINT])
     }
 
-<<<<<<< HEAD
-    /// Creates a pipe that these signals write to from now on, instead of any earlier pipe.
-=======
     // ANCHOR: on
-    /// Creates a pipe that these signals write to from now on, instead of any earlier one.
->>>>>>> ae2c341 (A page on processes and signals: fork, zombies, handlers, the self-pipe, EINTR, SIGPIPE, with three programs that run)
+    /// Creates a pipe that these signals write to from now on, instead of any earlier pipe.
     ///
     /// # Errors
     ///
