@@ -1,4 +1,4 @@
-//! `lab …`: runs experiments, stores what they measured, and shows it.
+//! The command `lab`: runs experiments, stores their results, and shows them.
 
 use std::time::SystemTime;
 
@@ -22,24 +22,25 @@ use crate::child;
 use crate::files::replace;
 use crate::paths::Paths;
 
-/// How an experiment is run.
+/// The command-line options of all experiments.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct RunArgs {
     /// Measure as much as the book shows: minutes instead of seconds
     #[arg(long)]
     full: bool,
-    /// Make this the result that the book shows, instead of keeping it in target/lab; in full
+    /// Store the result as the one that the book shows, instead of in target/lab; implies --full
     #[arg(long)]
     pub record: bool,
-    /// Print JSON, a line for each step, chart and table, and end with standard input
+    /// Print a line of JSON for each step, chart and table; end when standard input ends
     #[arg(long, conflicts_with = "record")]
     events: bool,
-    /// Measure nothing: draw what the book shows again, from its recorded results
+    /// Measure nothing; draw the book's charts and tables again, from its recorded results
     #[arg(long, conflicts_with_all = ["full", "record", "events"])]
     redraw: bool,
 }
 
-/// Runs an experiment by its name, or lists them all.
+/// Runs the experiment `name`, or writes the report if `name` is `report`. Without a name, lists
+/// all experiments.
 pub fn command(paths: &Paths, name: Option<&str>, args: RunArgs) -> Result<()> {
     if args.redraw {
         let records = pages::records(paths)?;
@@ -60,19 +61,19 @@ pub fn command(paths: &Paths, name: Option<&str>, args: RunArgs) -> Result<()> {
     run(paths, experiment, args, experiment.run)
 }
 
-/// `lab hold` with options of its own.
+/// Runs `lab hold`, which has more options than other experiments.
 #[cfg(target_os = "linux")]
 pub fn hold(paths: &Paths, options: &hold::Options, args: RunArgs) -> Result<()> {
     run(paths, &hold::EXPERIMENT, args, |run| hold::measure(run, options))
 }
 
-/// `lab chaos` with an option of its own.
+/// Runs `lab chaos`, which has one more option than other experiments.
 #[cfg(target_os = "linux")]
 pub fn chaos(paths: &Paths, options: &chaos::Options, args: RunArgs) -> Result<()> {
     run(paths, &chaos::EXPERIMENT, args, |run| chaos::measure(run, options))
 }
 
-/// `compare`.
+/// Runs the command `compare`.
 #[cfg(target_os = "linux")]
 pub fn compare(paths: &Paths, options: &compare::Options, record: bool) -> Result<()> {
     if options.lists_cells() {
@@ -82,7 +83,8 @@ pub fn compare(paths: &Paths, options: &compare::Options, record: bool) -> Resul
     run(paths, &compare::EXPERIMENT, args, |run| compare::measure(run, options))
 }
 
-/// Runs an experiment, or this function instead of its own.
+/// Runs an experiment with the function `measure`, stores its result, and shows it. An error is
+/// also reported as an event.
 fn run(
     paths: &Paths,
     experiment: &'static Experiment,
@@ -100,7 +102,7 @@ fn run(
     })
 }
 
-/// Stores what was measured, and shows it.
+/// Stores the results of a run as a record, and shows them.
 fn finish(
     run: &Run<'_>,
     experiment: &'static Experiment,
@@ -138,14 +140,15 @@ fn finish(
         run.progress.say(&Event::Done { result: &record });
         return Ok(());
     }
-    println!("kept in {}", path.display());
+    println!("stored in {}", path.display());
     if !run.record && name == experiment.name {
         print!("{}", verdict(run.paths, experiment)?.text(experiment.predict.ask));
     }
     Ok(())
 }
 
-/// Takes one sample of an experiment, for which it starts this program again, and prints it.
+/// Takes one sample for an experiment, and prints it as JSON. The experiment starts this program
+/// again for each sample.
 pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
     let sample = find(experiment).and_then(|experiment| experiment.sample);
     let sample = sample
@@ -154,20 +157,20 @@ pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// The reader's own result, as a page shows it again.
+/// The reader's own result of an experiment, in the forms that a page shows.
 #[derive(Serialize)]
 pub struct Shown {
-    /// The record.
+    /// The record of the reader's last run.
     pub result: Record,
-    /// The charts, over the recorded ones: names, and SVG.
+    /// Name and SVG of each chart, drawn over the book's recorded chart.
     pub charts: Vec<(String, String)>,
-    /// The tables: names, and HTML.
+    /// Name and HTML of each table.
     pub tables: Vec<(String, String)>,
-    /// The result beside the prediction, in HTML.
+    /// The reader's prediction beside the result, in HTML.
     pub verdict: String,
 }
 
-/// Returns the reader's last measurement, if there is one.
+/// Returns the reader's last result of the experiment, or `None` if it has not been run.
 pub fn shown(paths: &Paths, experiment: &Experiment) -> Result<Option<Shown>> {
     let Some(result) = Record::read(&paths.own(), experiment.name)? else {
         return Ok(None);
@@ -182,7 +185,11 @@ pub fn shown(paths: &Paths, experiment: &Experiment) -> Result<Option<Shown>> {
     Ok(Some(Shown { charts, tables, result, verdict }))
 }
 
-/// Stores a prediction, if it is of the form that was asked for.
+/// Stores the reader's prediction for an experiment.
+///
+/// # Errors
+///
+/// The prediction does not have the form that the experiment asks for, or cannot be stored.
 pub fn predict(
     paths: &Paths,
     experiment: &Experiment,
@@ -191,16 +198,16 @@ pub fn predict(
     store(paths, experiment.name, &experiment.predict.form, given)
 }
 
-/// Returns what the reader predicted beside what the reader measured last.
+/// Compares the reader's prediction with the reader's last result. Either may be missing.
 pub fn verdict(paths: &Paths, experiment: &Experiment) -> Result<Verdict> {
     let record = Record::read(&paths.own(), experiment.name)?;
-    // Predictions that cannot be read are no reason to show nothing.
+    // The result is worth showing even if the predictions cannot be read.
     let given = predictions(paths).unwrap_or_default().remove(experiment.name);
     Ok(Verdict::of(experiment, given.as_ref(), record.as_ref()))
 }
 
-/// Returns the axes on which a curve is predicted, without its lines; if that is the form,
-/// and the book has such a chart.
+/// Returns the SVG of the axes into which the reader draws a predicted curve. `None` if the
+/// experiment does not ask for a curve, or the book has no recorded chart of it.
 pub fn blank(paths: &Paths, experiment: &Experiment) -> Result<Option<String>> {
     let Form::Curve { chart, .. } = experiment.predict.form else { return Ok(None) };
     let book = Record::read(&paths.recorded(), experiment.name)?;

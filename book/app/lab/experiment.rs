@@ -1,5 +1,5 @@
-//! What an experiment is: a question, something to predict, how much is measured, and the
-//! function that measures it. Each file of an experiment has one of these.
+//! An experiment: a question, a prediction to make, parameters, and a function that measures.
+//! Each file in `experiments` defines one.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -11,33 +11,34 @@ use super::model::record::{Record, Results};
 use super::tools::run::Run;
 use crate::text::in_words;
 
-/// Something that can be measured.
+/// An experiment of the lab.
 #[derive(Serialize)]
 pub struct Experiment {
-    /// As in `lab NAME`, target/lab/NAME.json and book/results/NAME.json.
+    /// The name in `lab NAME`, target/lab/NAME.json and book/results/NAME.json.
     pub name: &'static str,
-    /// The question that it answers.
+    /// The question that the experiment answers.
     pub question: &'static str,
-    /// What to predict before it answers.
+    /// The prediction that the reader is asked for.
     pub predict: Predict,
-    /// How much is measured.
+    /// The quantities that differ between a quick run and a full one.
     #[serde(serialize_with = "by_name")]
     pub parameters: &'static [&'static Parameter],
-    /// The parts of its result, each with a table.
+    /// The parts of the result: tables, some with a chart.
     pub parts: &'static [Output],
-    /// Whether it may be run from the book's pages. One that takes minutes however little it
-    /// measures, or needs programs that a reader must build, is for a terminal.
+    /// Whether the experiment may be run from a page. An experiment whose quick run takes
+    /// minutes, or which needs programs that the reader must build, runs only from a terminal.
     pub from_page: bool,
-    /// Measures everything.
+    /// Runs the experiment.
     #[serde(skip)]
     pub run: fn(&Run<'_>) -> Result<Results>,
-    /// Takes one sample, in a process of its own: of what, and how many.
+    /// Takes one sample in a process that does nothing else. The arguments are the kind of
+    /// object to measure and the number of objects.
     #[serde(skip)]
     pub sample: Option<fn(&str, usize) -> Result<Value>>,
 }
 
-/// An experiment that is measured by `run`, may be run from the pages, and takes no samples in
-/// processes of their own. The rest is for its file to say.
+/// Returns an experiment that is measured by `run`, may be run from a page, and takes no samples
+/// in other processes. All other fields are empty; the experiment's file sets them.
 pub(crate) const fn measured_by(run: fn(&Run<'_>) -> Result<Results>) -> Experiment {
     Experiment {
         name: "",
@@ -52,7 +53,8 @@ pub(crate) const fn measured_by(run: fn(&Run<'_>) -> Result<Results>) -> Experim
 }
 
 impl Experiment {
-    /// Returns what this result answers, in words; a curve has none.
+    /// Returns the answer that the record gives to the prediction's question, in words. `None`
+    /// if the question asks for a curve, or the record lacks the figures.
     pub fn answered(&self, record: &Record) -> Option<String> {
         match self.predict.form {
             Form::Choice { answer, .. } => Some(answer(record)?.1),

@@ -1,19 +1,19 @@
 //! The lab: every measured figure of the book, made again by one command.
 //!
 //! ```text
-//! model        what is predicted, recorded and drawn: data, and how it is stored
-//! tools        start servers, open connections, weigh, repeat, report progress
-//! experiment   what an experiment is: model data and a function that measures with the tools
-//! experiments  one file each, and the list of all
-//! prelude      what every experiment is made of, under one name
-//! pages, verdict, report      how a record looks on a page and beside a prediction
-//! commands     `lab …`: runs an experiment, stores its record, shows it
+//! model        data: predictions, records, charts, and how they are stored
+//! tools        start servers, open connections, measure memory and load, report progress
+//! experiment   the type of an experiment: model data, and a function that uses the tools
+//! experiments  a file for each experiment, and the list of all
+//! prelude      the names that the experiments import
+//! pages, verdict, report      show a record on a page, and beside a prediction
+//! commands     the command `lab`: runs an experiment, stores its record, shows it
 //! ```
 //!
-//! Each layer uses only those above it in this list. A record is JSON with the machine's
-//! facts, in `target/lab/`. With `--record` it is in `book/results/`, and what the pages show
-//! of it in `book/src/generated/`, from where they include it: so no measured number is ever
-//! typed.
+//! Each layer uses only the layers above it in this list. A record is stored as JSON, with the
+//! machine's properties, in `target/lab/`. With `--record` it is stored in `book/results/`
+//! instead, and its tables and charts in `book/src/generated/`, from where pages include them:
+//! so no measured number is ever typed.
 
 mod commands;
 mod draw;

@@ -1,5 +1,5 @@
-//! What pages show of records: book/src/generated/ is drawn from book/results/, and a check
-//! compares the two.
+//! Tables and charts of records, for pages. The files in book/src/generated/ are drawn from
+//! the records in book/results/, and a check compares the two.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +11,27 @@ use super::model::record::{Part, Record};
 use crate::files::{files, replace, stem};
 use crate::paths::Paths;
 
-/// Returns a part's table in HTML.
+/// Returns the table of a result's part, in HTML.
 pub(super) fn table(part: &Part) -> String {
     let mut out = String::new();
     html::push_html(&mut out, Parser::new_ext(&part.table, Options::ENABLE_TABLES));
     out
 }
 
-/// Returns a part's chart as an SVG, over that of another record.
+/// Returns the chart of a result's part as SVG, drawn over the same chart of the record `over`.
+/// `None` if the part has no chart.
 pub(super) fn chart(part: &Part, over: Option<&Record>) -> Option<String> {
     let recorded = over.and_then(|other| other.chart(&part.name));
     Some(draw::svg(part.chart.as_ref()?, &part.name, recorded))
 }
 
-/// Returns what pages include of a record: the files' names and contents.
+/// Returns the names and contents of the files that pages include for a record.
 fn pages(record: &Record) -> Vec<(String, String)> {
     let Record { experiment, command, machine, .. } = record;
     let mut files = Vec::new();
     for part in &record.parts {
         let Part { name, table, .. } = part;
-        // The page's script finds by this which experiment a figure is of.
+        // The page's script reads the experiment of a figure from these attributes.
         let mut page = format!(
             "<div class=\"measured\" data-experiment=\"{experiment}\" data-part=\"{name}\">\n\n{table}\n"
         );
@@ -50,7 +51,7 @@ fn pages(record: &Record) -> Vec<(String, String)> {
     files
 }
 
-/// Reads every recorded result, by its name.
+/// Reads all recorded results. The keys are the names of their files, without `.json`.
 pub(crate) fn records(paths: &Paths) -> Result<BTreeMap<String, Record>> {
     let mut records = BTreeMap::new();
     for path in files(&paths.recorded(), "json")? {
@@ -61,12 +62,13 @@ pub(crate) fn records(paths: &Paths) -> Result<BTreeMap<String, Record>> {
     Ok(records)
 }
 
-/// Draws everything below book/src/generated/ that comes from results: names and contents.
+/// Returns the names and contents of all files in book/src/generated/ that are drawn from
+/// recorded results.
 pub(crate) fn drawn(paths: &Paths) -> Result<BTreeMap<String, String>> {
     Ok(records(paths)?.values().flat_map(pages).collect())
 }
 
-/// Writes what pages show of this record.
+/// Writes the files that pages include for this record.
 pub(super) fn write(paths: &Paths, record: &Record) -> Result<()> {
     pages(record)
         .iter()

@@ -1,4 +1,4 @@
-//! What every experiment is made of.
+//! The names that the experiments import.
 
 pub(crate) use super::experiment::{Experiment, measured_by};
 pub(crate) use super::model::chart::{Chart, Kind, Labels, Series};

@@ -1,5 +1,5 @@
-//! `lab report`: one page of everything that the reader has run, in target/lab/report.html.
-//! It needs no other file, follows the browser's theme, and can be printed and handed in.
+//! `lab report`: one page with all of the reader's own results, in target/lab/report.html. The
+//! page needs no other file, follows the browser's theme, and can be printed and handed in.
 
 use std::fmt::Write;
 
@@ -16,11 +16,12 @@ use crate::files::replace;
 use crate::paths::Paths;
 use crate::text::escaped;
 
-/// The figures' classes, and their colors by day and by night.
+/// The book's style sheet, which has the charts' classes with their light and dark colors.
 const BOOK: &str = include_str!("../../style/book.css");
+/// The report's own style sheet.
 const OWN: &str = include_str!("report.css");
 
-/// Writes the page.
+/// Writes the report, and prints its path.
 pub(super) fn write(paths: &Paths) -> Result<()> {
     let path = paths.own().join("report.html");
     replace(&path, &page(paths)?)?;
@@ -115,7 +116,8 @@ fn section(
     text
 }
 
-/// Draws a curve that was predicted into its chart.
+/// Adds the predicted curve to the part's chart. Without a prediction of a line in this chart,
+/// the part stays unchanged.
 fn draw_prediction(
     experiment: &Experiment,
     given: Option<&StoredPrediction>,

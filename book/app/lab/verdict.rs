@@ -1,5 +1,5 @@
-//! A prediction beside a result: what the reader said, and what this machine says. The page,
-//! the report and the terminal all take it from here.
+//! A verdict: the reader's prediction beside this machine's result. The page, the report and
+//! the terminal all show the same one.
 
 use std::fmt::Write;
 
@@ -8,23 +8,26 @@ use super::model::prediction::{Answer, Form, StoredPrediction};
 use super::model::record::Record;
 use crate::text::{escaped, in_words};
 
-/// A guess within this factor counts as right.
+/// A guess within this factor of the result counts as right.
 const NEAR: f64 = 1.1;
 
-/// What was predicted and what was measured, as far as there is either.
+/// A prediction, a result, and the difference between them, as far as each exists.
 #[derive(Debug, Default)]
 pub struct Verdict {
+    /// The prediction, in words.
     said: Option<String>,
+    /// The result, in words.
     measured: Option<String>,
-    /// How far the one is from the other.
+    /// The difference between prediction and result, in words.
     apart: Option<String>,
-    /// Of a curve: its line's name, and for each point x, the guess, and the result.
+    /// The name of the predicted line, if the prediction is a curve.
     line: &'static str,
+    /// The points of a curve: x, the predicted value, and the measured value.
     points: Vec<(f64, f64, f64)>,
 }
 
 impl Verdict {
-    /// Compares what was given with what was recorded.
+    /// Compares the prediction `given` with the result in `record`.
     pub fn of(
         experiment: &Experiment,
         given: Option<&StoredPrediction>,
@@ -100,7 +103,7 @@ impl Verdict {
         self.apart = Some(format!("Where you are farthest off, at {x}: {apart}."));
     }
 
-    /// Returns it for a page; empty if there is nothing to say.
+    /// Returns the verdict as HTML. Empty without a prediction and without a result.
     pub fn html(&self) -> String {
         let mut html = String::new();
         let mut line = |what: &str, text: &str, more: &str| {
@@ -132,7 +135,8 @@ impl Verdict {
         html
     }
 
-    /// Returns it for a terminal; empty if nothing was measured.
+    /// Returns the verdict as plain text, which begins with the question `asked`. Empty without
+    /// a result.
     pub fn text(&self, asked: &str) -> String {
         let Some(measured) = &self.measured else { return String::new() };
         let mut text = format!("asked: {asked}\n");
@@ -153,7 +157,7 @@ impl Verdict {
     }
 }
 
-/// How far a number is from another.
+/// Returns in words how far the guess is from the measured value.
 fn apart(guess: f64, real: f64) -> String {
     let times = || in_words((guess / real).max(real / guess));
     match () {

@@ -1,25 +1,30 @@
-//! A logarithmic axis: whole decades that hold all values, and a place for zero.
+//! A logarithmic axis: whole decades that contain all values, and a place for zero.
 
 use super::canvas::{Canvas, tenths};
 use crate::text::thousands;
 
-/// Where decades are closer than this, six digits touch their neighbors.
+/// The length of a decade, in the units of the drawing, below which labels are shortened:
+/// labels of six digits would touch each other.
 const ROOM: f64 = 50.0;
 
 /// Maps values to coordinates.
 pub(super) struct Axis {
-    /// The powers of ten at both ends. Zero, if it occurs, lies at the lower end, which
-    /// is then one decade below the least of the others.
+    /// The exponent of ten at the lower end. If zero occurs among the values, it lies at this
+    /// end, which is then one decade lower than the other values need.
     low: i32,
+    /// The exponent of ten at the upper end.
     high: i32,
+    /// Whether the lower end stands for zero.
     zero: bool,
-    /// The coordinates of both ends.
+    /// The coordinate of the lower end.
     pub from: f64,
+    /// The coordinate of the upper end.
     pub to: f64,
 }
 
 impl Axis {
-    /// Makes an axis for these values, none of which is negative.
+    /// Returns an axis for `values`, none of which is negative, between the coordinates `from`
+    /// and `to`.
     pub(super) fn new(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Axis {
         let (mut least, mut most, mut zero) = (f64::INFINITY, 0.0_f64, false);
         for value in values {
@@ -33,15 +38,15 @@ impl Axis {
         Axis { low, high, zero, from, to }
     }
 
-    /// Returns the coordinate of a value.
+    /// Returns the coordinate of a value. A value outside the axis has that of the nearer end.
     pub(super) fn at(&self, value: f64) -> f64 {
         let [low, high] = [self.low, self.high].map(f64::from);
-        // The repeats' extremes may lie beyond what the lines need.
+        // The extremes of repeats may lie outside: the axis is made for the medians.
         let power = if value > 0.0 { value.log10().clamp(low, high) } else { low };
         self.from + (self.to - self.from) * ((power - low) / (high - low))
     }
 
-    /// The values that are marked, and their labels.
+    /// Returns the value of each power of ten on the axis, with its label.
     fn decades(&self) -> impl Iterator<Item = (f64, String)> {
         (self.low..=self.high).map(|power| {
             let label = match power {
@@ -56,14 +61,14 @@ impl Axis {
         })
     }
 
-    /// The powers at both ends, for a script that reads values off a chart; with `zero` if
-    /// the lower end is zero.
+    /// Returns the exponents at both ends, followed by `zero` if the lower end stands for zero.
+    /// A script reads values off a chart by means of this.
     pub(super) fn ends(&self) -> String {
         let zero = if self.zero { " zero" } else { "" };
         format!("{} {}{zero}", self.low, self.high)
     }
 
-    /// Draws the guides and labels of a vertical axis, up to `right`.
+    /// Draws a vertical axis: labels beside `left`, and guides from there to `right`.
     pub(super) fn vertical(&self, canvas: &mut Canvas, left: f64, right: f64) {
         for (value, label) in self.decades() {
             let at = self.at(value);
@@ -72,7 +77,7 @@ impl Axis {
         }
     }
 
-    /// Draws the labels of a horizontal axis, and its name below them.
+    /// Draws a horizontal axis: labels below `bottom`, and the axis's name below them.
     pub(super) fn horizontal(&self, canvas: &mut Canvas, bottom: f64, name: &str) {
         let decade = (self.to - self.from) / f64::from(self.high - self.low);
         for (value, mut label) in self.decades() {

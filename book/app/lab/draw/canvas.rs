@@ -1,11 +1,11 @@
-//! An SVG that is being written: what all kinds of charts draw with.
+//! An SVG under construction, into which all kinds of charts are drawn.
 
 use std::fmt::{Display, Write};
 
 use crate::lab::model::chart::Chart;
 use crate::text::escaped;
 
-/// One size of a chart: wide or, for small screens, narrow.
+/// A size in which a chart is drawn: wide or, for small screens, narrow.
 #[derive(Clone, Copy)]
 pub(super) struct Size<'a> {
     pub name: &'a str,
@@ -14,7 +14,7 @@ pub(super) struct Size<'a> {
     pub height: f64,
 }
 
-/// Both sizes of the chart `name`, whose ids begin with that name.
+/// Returns both sizes of the chart `name`. All ids in the SVG begin with that name.
 pub(super) fn sizes(name: &str) -> [Size<'_>; 2] {
     [("wide", 720.0, 380.0), ("narrow", 360.0, 320.0)]
         .map(|(class, width, height)| Size { name, class, width, height })
@@ -26,8 +26,8 @@ impl Size<'_> {
         self.class == "narrow"
     }
 
-    /// Begins the SVG of a chart that is drawn over the recorded one, or alone; `data` are
-    /// more attributes.
+    /// Begins the SVG of a chart. `over` tells whether the chart is drawn over the recorded
+    /// one; `data` is the text of further attributes.
     pub(super) fn begin(&self, chart: &Chart, over: bool, data: &str) -> Canvas {
         let Size { name, class, width, height } = self;
         let Chart { title, description, y, .. } = chart;
@@ -43,11 +43,11 @@ impl Size<'_> {
     }
 }
 
-/// The SVG so far, with a line for each element.
+/// The SVG so far, with one element on each line.
 pub(super) struct Canvas(String);
 
 impl Canvas {
-    /// Writes text at this place.
+    /// Draws a text at the point (`x`, `y`).
     pub(super) fn text(
         &mut self,
         class: &str,
@@ -61,12 +61,13 @@ impl Canvas {
         ));
     }
 
-    /// Draws a path.
+    /// Draws a path, with the path commands `d`.
     pub(super) fn path(&mut self, class: &str, d: impl Display) {
         self.line(format_args!("<path class=\"{class}\" d=\"{d}\"/>"));
     }
 
-    /// Draws a rectangle: x, y, width and height. `more` are more attributes.
+    /// Draws a rectangle. `place` is its x, y, width and height; `more` is the text of further
+    /// attributes.
     pub(super) fn rect(&mut self, class: &str, more: &str, place: [f64; 4]) {
         let [x, y, width, height] = place.map(tenths);
         self.line(format_args!(
@@ -74,7 +75,7 @@ impl Canvas {
         ));
     }
 
-    /// Ends the SVG.
+    /// Ends the SVG and returns its text.
     pub(super) fn finish(self) -> String {
         self.0 + "</svg>\n"
     }
@@ -85,7 +86,7 @@ impl Canvas {
     }
 }
 
-/// A coordinate to a tenth.
+/// Formats a coordinate with one decimal.
 pub(super) fn tenths(coordinate: f64) -> String {
     format!("{coordinate:.1}")
 }

@@ -1,15 +1,16 @@
-//! How values are distributed, over something that grows: a column for each x, a field for
-//! each range of values, the wider and the darker the more of them lie there. So it can be
-//! read without color, and needs no words in its fields.
+//! Draws the distribution of values at each step of a growing quantity. Each step has a column,
+//! and each range of values has a field in it: the more values the range contains, the wider
+//! and darker the field. So the chart can be read without color, and fields need no text.
 
 use super::axis::Axis;
 use super::canvas::{Size, tenths};
 use crate::lab::model::chart::{Chart, FIELDS, Series};
 
-/// The width of a field that holds next to nothing.
+/// The least width of a field, for a range with almost no values.
 const THINNEST: f64 = 1.5;
 
-/// Draws one size of the chart. The recorded one is not drawn beneath: neither could be read.
+/// Draws the chart in one size. The recorded chart is not drawn beneath, because neither could
+/// then be read.
 pub(super) fn sized(chart: &Chart, _: Option<&Chart>, size: &Size<'_>) -> String {
     let (left, right) = (64.0, size.width - 12.0);
     let half = 10f64.powf(0.5 / FIELDS);
@@ -36,7 +37,7 @@ pub(super) fn sized(chart: &Chart, _: Option<&Chart>, size: &Size<'_>) -> String
                 canvas.rect("heat", &opacity, place);
             }
             let label = panel(column).1;
-            // A small chart has no room for as many zeros.
+            // A narrow chart has no room for all the zeros.
             let short = label.replace(",000", "k");
             let label = if size.is_narrow() { &short } else { label };
             let at = tenths(middle);

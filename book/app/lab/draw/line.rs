@@ -1,18 +1,19 @@
-//! Lines over something that grows.
+//! Draws lines over a growing quantity, with their names at their ends.
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Size, tenths};
 use crate::lab::model::chart::{Chart, Series};
 
-/// The least distance between two names, and between a name and its line.
+/// The least vertical distance between two names, in the units of the drawing.
 const APART: f64 = 16.0;
+/// The distance between the end of a line and its name beside it.
 const BESIDE: f64 = 8.0;
-/// The same for a name with a leader, which needs room.
+/// The distance between the end of a line and its name if a leader connects the two.
 const LEADER: f64 = 14.0;
-/// The width of a letter, on average, at most.
+/// An upper bound on the average width of a letter.
 const LETTER: f64 = 7.0;
 
-/// Both axes, for everything that is drawn.
+/// Returns the horizontal and the vertical axis for all lines, those of `recorded` included.
 fn axes(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) -> (Axis, Axis) {
     let all = || {
         chart.series.iter().chain(recorded.into_iter().flat_map(|other| &other.series))
@@ -25,8 +26,8 @@ fn axes(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) -> (Axis, Axis
 }
 
 fn frame(chart: &Chart, over: bool, size: &Size<'_>, xs: &Axis, ys: &Axis) -> Canvas {
-    // For a script that reads values off the chart: left, top, right, bottom, and the powers
-    // of ten there.
+    // For a script that reads values off the chart: the coordinates of its left, top, right
+    // and bottom edges, and the exponents of ten at both ends of each axis.
     let (left, top, right, bottom) = (xs.from, ys.to, xs.to, ys.from);
     let data = format!(
         " data-plot=\"{left} {top} {right} {bottom}\" data-x=\"{}\" data-y=\"{}\"",
@@ -40,13 +41,13 @@ fn frame(chart: &Chart, over: bool, size: &Size<'_>, xs: &Axis, ys: &Axis) -> Ca
     canvas
 }
 
-/// Draws one size of the chart without its lines.
+/// Draws the chart in one size, without its lines.
 pub(super) fn blank(chart: &Chart, size: &Size<'_>) -> String {
     let (xs, ys) = axes(chart, None, size);
     frame(chart, false, size, &xs, &ys).finish()
 }
 
-/// Draws one size of the chart.
+/// Draws the chart in one size, over the recorded chart if there is one.
 pub(super) fn sized(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) -> String {
     let (xs, ys) = axes(chart, recorded, size);
     let mut canvas = frame(chart, recorded.is_some(), size, &xs, &ys);
@@ -58,7 +59,8 @@ pub(super) fn sized(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) ->
     for line in &ghosts {
         canvas.path("recorded", path(line, &xs, &ys));
     }
-    // A line keeps its dash while others have no points yet.
+    // Lines without points are skipped but numbered, so that no line changes its dash when
+    // another gets its first point.
     for (number, line) in chart.series.iter().enumerate() {
         if line.points.is_empty() {
             continue;
@@ -96,7 +98,7 @@ pub(super) fn sized(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) ->
     canvas.finish()
 }
 
-/// The class of a line's color and dash.
+/// Returns the CSS class of the line with this number, for its color and dash.
 fn series(number: usize) -> String {
     format!("series-{}", number % 6 + 1)
 }
@@ -106,7 +108,7 @@ fn path(line: &Series, xs: &Axis, ys: &Axis) -> String {
     format!("M{}", line.points.iter().map(at).collect::<Vec<_>>().join("L"))
 }
 
-/// A small form around a point, another for each line.
+/// Returns the path of a small mark around a point; its shape depends on the line's number.
 fn mark(number: usize, x: f64, y: f64) -> String {
     let r = 3.5;
     match number % 6 {
@@ -123,29 +125,32 @@ fn mark(number: usize, x: f64, y: f64) -> String {
 struct Label {
     name: String,
     class: &'static str,
-    /// The class of its leader: its line's.
+    /// The CSS class of the leader, which is that of the line.
     leader: String,
-    /// Where the line ends, and the name's height.
+    /// The horizontal coordinate of the line's end.
     x: f64,
+    /// The vertical coordinate of the line's end.
     end: f64,
+    /// The vertical coordinate of the name.
     y: f64,
-    /// A leader goes from one to the other.
+    /// Whether a leader connects the line's end and the name.
     led: bool,
 }
 
 impl Label {
-    /// Whether it may be nearer to another line's end than to its own.
+    /// Whether the name may be nearer to another line's end than to its own line's.
     fn is_far(&self) -> bool {
         (self.y - self.end).abs() > 0.6 * APART
     }
 
+    /// Returns an upper bound on the horizontal coordinate of the name's right edge.
     fn right(&self) -> f64 {
         self.x + LEADER + LETTER * self.name.chars().count() as f64
     }
 }
 
-/// The names at the ends of the lines. Names that would touch are moved apart by as little
-/// as possible, and kept in the chart.
+/// Places the names at the ends of the lines. Names that would touch are moved apart by as
+/// little as possible, and stay within the chart.
 fn labels<'a>(
     lines: impl Iterator<Item = (String, &'a Series, &'static str, String)>,
     xs: &Axis,
@@ -159,7 +164,8 @@ fn labels<'a>(
         })
         .collect();
     labels.sort_by(|a, b| a.x.total_cmp(&b.x));
-    // A name that begins right of where all before it end touches none of them.
+    // A name that begins to the right of all earlier names' ends touches none of them, and so
+    // begins a new column.
     let mut right = f64::NEG_INFINITY;
     let mut columns: Vec<Vec<Label>> = Vec::new();
     for label in labels {
@@ -175,7 +181,7 @@ fn labels<'a>(
         let ends: Vec<f64> = column.iter().map(|label| label.end).collect();
         let places = spread_labels(&ends, ys.to, ys.from);
         column.iter_mut().zip(places).for_each(|(label, y)| label.y = y);
-        // All names of a cluster have leaders or none, so that they begin below each other.
+        // Either all names of a cluster have leaders or none has, so that they are aligned.
         for cluster in column.chunk_by_mut(|a, b| b.y - a.y < 1.5 * APART) {
             let led = cluster.iter().any(Label::is_far);
             cluster.iter_mut().for_each(|label| label.led = led);
@@ -184,11 +190,11 @@ fn labels<'a>(
     columns.into_iter().flatten().collect()
 }
 
-/// Returns the places nearest to these, which are sorted, that are at least [`APART`] from
-/// each other.
+/// Returns positions between `top` and `bottom` that are at least [`APART`] from each other and
+/// as near as possible to `wishes`, which are sorted.
 ///
-/// With [`APART`] subtracted for each that is above it, a place must only not be less than
-/// the one before. Where places break that, those that do share their mean (pool adjacent
+/// After subtracting [`APART`] once for each position above, the only condition left is that
+/// positions do not decrease. Wishes that violate it are replaced by their mean (pool adjacent
 /// violators): so a cluster is moved apart around its middle, and no other name moves.
 pub(super) fn spread_labels(wishes: &[f64], top: f64, bottom: f64) -> Vec<f64> {
     let mut clusters: Vec<(f64, usize)> = Vec::new();

@@ -1,4 +1,4 @@
-//! What a chart must hold, however it looks.
+//! Tests of properties that every chart must have.
 
 use super::*;
 use crate::lab::model::chart::{Labels, Series};
@@ -25,7 +25,7 @@ fn every_kind_says_in_words_what_it_shows_and_names_its_series() {
 }
 
 #[test]
-fn the_recorded_lines_lie_beneath_and_are_told_apart() {
+fn the_recorded_lines_lie_beneath_and_have_other_names() {
     let svg = svg(&chart(Kind::Line), "x", Some(&chart(Kind::Line)));
     assert_eq!(svg.matches("class=\"recorded\"").count(), 4, "{svg}");
     assert!(svg.contains("epoll/1, book"), "{svg}");
@@ -39,7 +39,7 @@ fn zero_has_a_place_on_a_logarithmic_axis() {
 }
 
 #[test]
-fn axes_to_draw_into_do_not_tell_what_there_is_to_predict() {
+fn axes_to_draw_into_do_not_reveal_the_lines() {
     let svg = blank(&chart(Kind::Line), "x");
     assert!(svg.contains("a &lt; b") && !svg.contains("two lines"), "{svg}");
 }

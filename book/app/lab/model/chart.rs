@@ -1,4 +1,4 @@
-//! A chart as data, which a record keeps. How it is drawn is in `draw`.
+//! A chart as data, in the form that a record stores. Module `draw` turns it into SVG.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,12 @@ use super::summary::Summary;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Lines over something that grows, both axes logarithmic.
+    /// Lines over a growing quantity; both axes are logarithmic.
     Line,
     /// A bar for each of several things.
     Bar,
-    /// How values are distributed, over something that grows: the darker, the more.
+    /// The distribution of values at each step of a growing quantity: the darker a field, the
+    /// more values it stands for.
     Heat,
 }
 
@@ -22,40 +23,40 @@ pub enum Kind {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chart {
-    /// How it is drawn.
+    /// The kind of chart.
     pub kind: Kind,
-    /// What it shows.
+    /// The title.
     pub title: String,
-    /// What there is to see, for readers who do not see it.
+    /// A description for readers who do not see the chart.
     pub description: String,
-    /// The horizontal axis.
+    /// The name of the horizontal axis.
     pub x: String,
-    /// The vertical axis.
+    /// The name of the vertical axis.
     pub y: String,
-    /// The lines, bars or columns. At most six lines.
+    /// The lines (at most six), bars or columns.
     pub series: Vec<Series>,
 }
 
-/// One line, one bar (its value is the only y), or one column (the middles of ranges of
-/// values, and the fraction of all values in each).
+/// One line, one bar or one column of a chart. A bar's value is its only y. In a column, each
+/// point stands for a range of values: its middle, and the fraction of all values in it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Series {
-    /// Its name in the chart. A column's is `PANEL/X`.
+    /// The name that the chart shows. For a column, this is `PANEL/X`.
     pub name: String,
-    /// x and y, from left to right.
+    /// The points (x, y), from left to right.
     pub points: Vec<(f64, f64)>,
-    /// The least and the most y of the repeats, for each point; or empty.
+    /// The least and the greatest y of the repeats at each point. Empty without repeats.
     pub ranges: Vec<(f64, f64)>,
-    /// Measured elsewhere, and published.
+    /// Whether the values were measured elsewhere and published.
     pub published: bool,
 }
 
-/// Ranges of values to a decade, in a column.
+/// The number of ranges into which a column divides each decade of values.
 pub(crate) const FIELDS: f64 = 4.0;
 
 impl Series {
-    /// Repeats at each x, shown by their median and their extremes.
+    /// Returns a series with the median of the repeats at each x, and their extremes.
     pub fn of(name: &str, points: impl IntoIterator<Item = (f64, Summary)>) -> Series {
         let mut series = Series { name: name.to_owned(), ..Series::default() };
         for (x, y) in points {
@@ -65,18 +66,19 @@ impl Series {
         series
     }
 
-    /// Values measured once, or derived from measured ones.
+    /// Returns a series of values that were measured once, or derived from measured ones.
     pub fn plain(name: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Series {
         let points = points.into_iter().collect();
         Series { name: name.to_owned(), points, ..Series::default() }
     }
 
-    /// A line that was published elsewhere.
+    /// Returns a series of values that were published elsewhere, or predicted by the reader.
     pub fn published(name: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Series {
         Series { published: true, ..Series::plain(name, points) }
     }
 
-    /// A column of positive values.
+    /// Returns the column `PANEL/X` with the distribution of `values`. Values that are not
+    /// positive are left out.
     pub fn column(panel: &str, x: &str, values: impl IntoIterator<Item = f64>) -> Series {
         let mut fields: BTreeMap<i64, usize> = BTreeMap::new();
         let mut all = 0;
@@ -84,7 +86,7 @@ impl Series {
             *fields.entry((value.log10() * FIELDS).floor() as i64).or_default() += 1;
             all += 1;
         }
-        // The range's geometric middle, and the fraction of all that it holds.
+        // The geometric middle of a range, and the fraction of all values in it.
         let middle = |field: i64| 10f64.powf((field as f64 + 0.5) / FIELDS);
         let part = |count: usize| count as f64 / f64::from(all);
         let points =
@@ -93,7 +95,7 @@ impl Series {
     }
 }
 
-/// The words of a chart.
+/// The title, description and axis names of a chart.
 #[derive(Clone, Copy, Default)]
 pub struct Labels<'a> {
     pub title: &'a str,
@@ -103,7 +105,7 @@ pub struct Labels<'a> {
 }
 
 impl Chart {
-    /// A chart of these series.
+    /// Returns a chart of the given series.
     pub fn new(
         kind: Kind,
         labels: &Labels<'_>,
@@ -114,7 +116,7 @@ impl Chart {
         Chart { kind, title, description, x, y, series: series.into_iter().collect() }
     }
 
-    /// Returns the line under the chart, on how to read it.
+    /// Returns the line below the chart that explains how to read it.
     pub fn caption(&self) -> &'static str {
         let once = self.series.iter().all(|series| series.ranges.is_empty());
         match self.kind {

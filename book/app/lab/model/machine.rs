@@ -1,4 +1,4 @@
-//! The machine on which a result was measured: without it, a number says nothing.
+//! The machine on which a result was measured.
 
 use std::fmt;
 use std::fs;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::paths::Paths;
 use samples::proc::{field, meminfo};
 
-/// The facts of a machine that matter for what we measure. What is null was not recorded.
+/// The properties of a machine that influence measurements. `None` means not recorded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
@@ -19,24 +19,25 @@ pub struct Machine {
     processor: String,
     cores: usize,
     memory_kib: u64,
+    /// The hard limit on open descriptors in a process.
     open_files: rlim_t,
-    /// The most processes and threads of this user.
+    /// The soft limit on this user's processes and threads.
     processes: Option<rlim_t>,
     /// The longest backlog that the kernel grants.
     backlog: Option<u64>,
     rustc: String,
-    /// Of this project.
+    /// The version of this project.
     version: Option<String>,
-    /// Of the checkout.
+    /// The commit of the checkout, abbreviated.
     pub commit: String,
 }
 
 impl Machine {
-    /// Describes this machine, as far as it tells.
+    /// Returns the properties of this machine, as far as they can be read.
     pub fn this(paths: &Paths) -> Machine {
         let kernel = nix::sys::utsname::uname().map(|name| {
             let release = name.release().to_string_lossy().into_owned();
-            // The version, without a distributor's name for its build.
+            // The kernel's version, without the suffix of a distribution.
             let version = release.split('-').next().unwrap_or_default();
             format!("{} {version}", name.sysname().display())
         });
@@ -57,7 +58,7 @@ impl Machine {
         }
     }
 
-    /// Returns all facts, by name.
+    /// Returns the properties as pairs of name and value, for a table.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let known =
             |fact: Option<String>| fact.unwrap_or_else(|| "not recorded".to_owned());
@@ -98,7 +99,8 @@ fn output_of(program: &str, arguments: &[&str]) -> String {
     )
 }
 
-/// Returns how many processes and threads this user may have, where nix can ask.
+/// Returns the soft limit on this user's processes and threads. `None` on Apple's systems, for
+/// which nix does not offer this limit.
 fn most_processes() -> Option<rlim_t> {
     #[cfg(target_vendor = "apple")]
     return None;

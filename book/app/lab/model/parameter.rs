@@ -1,4 +1,4 @@
-//! How much an experiment measures, and what it yields.
+//! The parameters of an experiment, and the parts of its result.
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -8,16 +8,16 @@ use super::chart::Kind;
 /// A quantity that differs between a quick run and a full one.
 #[derive(Debug, Serialize)]
 pub struct Parameter {
-    /// What it counts.
+    /// The name of the things counted, such as `clients`.
     #[serde(skip)]
     pub name: &'static str,
-    /// In a quick run, which takes less than twenty seconds.
+    /// The values in a quick run, which takes less than twenty seconds.
     pub quick: &'static [usize],
-    /// In a full one, as the book shows it.
+    /// The values in a full run, whose results the book shows.
     pub full: &'static [usize],
 }
 
-/// A parameter with its values in a quick run and in a full one.
+/// Returns a parameter with its values in a quick run and in a full one.
 pub(crate) const fn parameter(
     name: &'static str,
     quick: &'static [usize],
@@ -38,21 +38,21 @@ pub(crate) fn by_name<S: Serializer>(
     map.end()
 }
 
-/// A part of a result: a table, and perhaps a chart.
+/// A part of an experiment's result: a table, with or without a chart.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Output {
-    /// As in book/src/generated/NAME.md.
+    /// The name in book/src/generated/NAME.md.
     pub name: &'static str,
-    /// What is drawn beside its table.
+    /// The kind of chart beside the table, or `None` without a chart.
     pub chart: Option<Kind>,
 }
 
-/// A part with a chart.
+/// Returns a part with a table and a chart.
 pub(crate) const fn charted(name: &'static str, chart: Kind) -> Output {
     Output { name, chart: Some(chart) }
 }
 
-/// A part that is only a table.
+/// Returns a part with only a table.
 pub(crate) const fn tabled(name: &'static str) -> Output {
     Output { name, chart: None }
 }

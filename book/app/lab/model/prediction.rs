@@ -1,5 +1,6 @@
-//! What a reader predicts before seeing a result: the question's form, and the answers,
-//! stored in target/lab/predictions.json as `{NAME: {"prediction": ANSWER, "when": "…"}}`.
+//! Predictions that a reader makes before seeing a result: the forms of questions, and the
+//! answers, which are stored in target/lab/predictions.json as
+//! `{NAME: {"prediction": ANSWER, "when": "…"}}`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,12 +13,12 @@ use super::record::Record;
 use crate::files;
 use crate::paths::Paths;
 
-/// A question, and the form of its answer.
+/// A question to the reader, and the form of its answer.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Predict {
     /// The question.
     pub ask: &'static str,
-    /// The answer's form.
+    /// The form of the answer.
     #[serde(flatten)]
     pub form: Form,
 }
@@ -28,30 +29,31 @@ pub struct Predict {
 pub enum Form {
     /// One of several options.
     Choice {
-        /// What there is to choose from.
+        /// The texts of the options.
         options: &'static [&'static str],
-        /// Returns the option that a result confirms, and the result in words.
+        /// Returns the index of the option that a record confirms, and the result in words.
+        /// `None` if the record lacks the figures.
         #[serde(skip)]
         answer: fn(&Record) -> Option<(usize, String)>,
     },
     /// A number.
     Number {
-        /// Its unit, as in `µs`.
+        /// The number's unit, such as `µs`.
         unit: &'static str,
-        /// Returns the number that was measured.
+        /// Returns the number in a record, or `None` if the record lacks it.
         #[serde(skip)]
         answer: fn(&Record) -> Option<f64>,
     },
-    /// A line drawn into a chart, over its x positions.
+    /// A line drawn into a chart, with a value for each x of the chart.
     Curve {
-        /// The part's name.
+        /// The name of the part that has the chart.
         chart: &'static str,
-        /// Which of its lines is predicted.
+        /// The name of the line to predict.
         line: &'static str,
     },
 }
 
-/// Asks for one of several options.
+/// Returns a question that asks for one of several options.
 pub(crate) const fn choice(
     ask: &'static str,
     options: &'static [&'static str],
@@ -60,7 +62,7 @@ pub(crate) const fn choice(
     Predict { ask, form: Form::Choice { options, answer } }
 }
 
-/// Asks for a number.
+/// Returns a question that asks for a number.
 pub(crate) const fn number(
     ask: &'static str,
     unit: &'static str,
@@ -69,7 +71,7 @@ pub(crate) const fn number(
     Predict { ask, form: Form::Number { unit, answer } }
 }
 
-/// Asks for a line in a chart.
+/// Returns a question that asks for a line in a chart.
 pub(crate) const fn curve(
     ask: &'static str,
     chart: &'static str,
@@ -78,63 +80,65 @@ pub(crate) const fn curve(
     Predict { ask, form: Form::Curve { chart, line } }
 }
 
-/// Returns which range between these ends a value is in: the option of a choice.
+/// Returns the index of the range that contains `value`, for use as the index of an option.
+/// The ranges lie below, between and above `ends`, which are sorted.
 pub(crate) fn range(value: f64, ends: &[f64]) -> usize {
     ends.iter().filter(|end| value >= **end).count()
 }
 
-/// What a reader predicted.
+/// A reader's answer to a question.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
     /// The index of an option.
     Choice(usize),
-    /// In the unit that was asked for.
+    /// A number in the question's unit.
     Number(f64),
-    /// Points in the chart's own units, from left to right.
+    /// Points (x, y) in the units of the chart, from left to right.
     Curve(Vec<(f64, f64)>),
 }
 
-/// An answer, and when it was given.
+/// A reader's answer, and the time at which it was given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredPrediction {
     /// The answer.
     pub prediction: Answer,
-    /// The time as the sender writes it.
+    /// The time, as the page that sent the answer writes it.
     pub when: String,
 }
 
-/// More points than any chart has positions.
+/// The most points of a curve, more than any chart has values of x.
 const MAX_POINTS: usize = 64;
 
-/// Two pages may send theirs at once: reading, changing and writing is one step.
+/// Held while the file of predictions is read, changed and written, because two pages may send
+/// predictions at the same time.
 static STORING: Mutex<()> = Mutex::new(());
 
-/// Returns everything that this reader has predicted.
+/// Returns all stored predictions, by the name of their experiment.
 pub fn predictions(paths: &Paths) -> Result<BTreeMap<String, StoredPrediction>> {
     let path = path(paths);
     if !path.exists() {
         return Ok(BTreeMap::new());
     }
     serde_json::from_str(&files::read(&path)?)
-        .with_context(|| format!("{} is not what the lab writes", path.display()))
+        .with_context(|| format!("{} is not a file of predictions", path.display()))
 }
 
-/// Stores a prediction of the experiment `name`. A later one replaces it.
+/// Stores a prediction for the experiment `name`, in place of an earlier one.
 ///
 /// # Errors
 ///
-/// The answer is not of the form that was asked for, or the file cannot be written.
+/// The answer does not have the form that was asked for, or the file cannot be written.
 pub(crate) fn store(
     paths: &Paths,
     name: &str,
     form: &Form,
     given: StoredPrediction,
 ) -> Result<()> {
-    ensure!(fits(form, &given.prediction), "that is no answer to what was asked");
-    ensure!(given.when.len() <= 64, "that is no time");
+    ensure!(fits(form, &given.prediction), "this does not answer the question");
+    ensure!(given.when.len() <= 64, "this is not a time");
     let _alone = STORING.lock().unwrap_or_else(PoisonError::into_inner);
-    // A file that cannot be read is replaced: nothing could be stored otherwise.
+    // A file that cannot be read is replaced; otherwise, nothing could be stored again.
     let mut all = predictions(paths).unwrap_or_default();
     all.insert(name.to_owned(), given);
     files::replace(&path(paths), &(serde_json::to_string_pretty(&all)? + "\n"))

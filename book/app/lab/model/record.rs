@@ -1,6 +1,6 @@
-//! A result as it is stored: the reader's own in target/lab/NAME.json, the book's in
-//! book/results/NAME.json, all in one schema. Everything that a page shows of a result is
-//! drawn from its record.
+//! A record: a result in the form in which it is stored. The reader's own records are in
+//! target/lab/NAME.json, the book's in book/results/NAME.json, all in one schema. Everything
+//! that a page shows of a result is drawn from its record.
 //!
 //! ```text
 //! {"version": 1, "experiment": "idle", "command": "cargo run --release -- lab idle --full",
@@ -10,8 +10,8 @@
 //!  "parts": [{"name": "idle", "table": "| server | …", "chart": {"kind": "line", …}, "once": false}]}
 //! ```
 //!
-//! Every field is there in every record; what was not recorded is null. A row is flat: each
-//! of its fields is a text, a number, the summary of several repeats, or null.
+//! Every record has every field; a value that was not recorded is null. A row is flat: each of
+//! its fields is a text, a number, the summary of several repeats, or null.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,64 +25,65 @@ use super::machine::Machine;
 use super::summary::Summary;
 use crate::files;
 
-/// The schema that this program writes, and the only one that it reads.
+/// The version of the schema that this program writes, and the only one that it reads.
 pub(crate) const VERSION: u64 = 1;
 
-/// How much was measured.
+/// How much a run measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// So much that it takes less than twenty seconds.
+    /// A quick run, of less than twenty seconds.
     Quick,
-    /// As much as the book shows.
+    /// A full run, as the book shows it.
     Full,
 }
 
-/// A result.
+/// A stored result of an experiment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// The version of the schema.
     pub version: u64,
-    /// The experiment's name.
+    /// The name of the experiment.
     pub experiment: String,
-    /// What a reader types to repeat it.
+    /// The command that repeats the run.
     pub command: String,
-    /// How much was measured.
+    /// Whether the run was quick or full.
     pub mode: Option<Mode>,
-    /// When, as in `Tue, 24 Nov 2026 12:00:00 GMT`.
+    /// The time of the run, as in `Tue, 24 Nov 2026 12:00:00 GMT`.
     pub when: Option<String>,
-    /// How much in detail.
+    /// The values of the experiment's parameters.
     pub parameters: BTreeMap<String, Vec<usize>>,
-    /// Where.
+    /// The machine on which the run took place.
     pub machine: Machine,
-    /// What else there is to say of it, such as versions.
+    /// Remarks on the run, such as the versions of programs.
     pub notes: Vec<String>,
-    /// What was measured.
+    /// The measured figures.
     pub rows: Vec<Row>,
-    /// What pages show of it.
+    /// The tables and charts that pages show.
     pub parts: Vec<Part>,
 }
 
-/// One line of what was measured.
+/// One row of measured figures: fields by name.
 pub(crate) type Row = BTreeMap<String, Field>;
 
 /// A field of a row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Field {
-    /// Several repeats.
+    /// The summary of several repeats.
     Summary(Summary),
-    /// One figure.
+    /// A single figure.
     Number(Number),
-    /// A name.
+    /// A text, such as the name of a server.
     Text(String),
-    /// Not measured.
+    /// A figure that was not measured.
     Nothing,
 }
 
 impl Field {
-    /// Returns the number, or the median of the repeats.
+    /// Returns the number, or the median of several repeats. `None` for a text, and for a
+    /// figure that was not measured.
     pub fn figure(&self) -> Option<f64> {
         match self {
             Field::Summary(summary) => Some(summary.median),
@@ -91,6 +92,7 @@ impl Field {
         }
     }
 
+    /// Whether the field is this text, or this number in decimal digits.
     fn is(&self, text: &str) -> bool {
         match self {
             Field::Text(own) => own == text,
@@ -100,88 +102,95 @@ impl Field {
     }
 }
 
-/// What pages show of a result: a table, and perhaps a chart.
+/// A part of a result as pages show it: a table, with or without a chart.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Part {
-    /// Of the file that a page includes.
+    /// The name of the part, which is also that of the file that a page includes.
     pub name: String,
-    /// In Markdown.
+    /// The table, in Markdown.
     pub table: String,
-    /// Beside it.
+    /// The chart beside the table.
     pub chart: Option<Chart>,
-    /// Measured once, or without figures; else these are medians of several repeats.
+    /// Whether each figure was measured once, or there is none. Otherwise the figures are
+    /// medians of several repeats.
     pub once: bool,
 }
 
 impl Part {
-    /// A part of medians.
+    /// Returns a part whose figures are medians of several repeats.
     pub fn new(name: &str, table: String, chart: Option<Chart>) -> Part {
         Part { name: name.to_owned(), table, chart, once: false }
     }
 
-    /// A part that was measured once, or has no figures.
+    /// Returns a part whose figures were measured once, or which has none.
     pub fn once(name: &str, table: String, chart: Option<Chart>) -> Part {
         Part { once: true, ..Part::new(name, table, chart) }
     }
 }
 
-/// What a run of an experiment measured, before it is a record.
+/// The results of a run, from which its record is made.
 #[derive(Debug)]
 pub struct Results {
-    /// What was measured.
+    /// The measured figures.
     pub rows: Vec<Row>,
-    /// What is shown of it.
+    /// The tables and charts to show.
     pub parts: Vec<Part>,
-    /// What else there is to say.
+    /// Remarks on the run, such as the versions of programs.
     pub notes: Vec<String>,
-    /// The command and the record's name, where they are not the experiment's own.
+    /// The command to repeat the run and the name of its record. `None` stands for
+    /// `lab EXPERIMENT` and the experiment's name.
     pub stored_as: Option<(String, &'static str)>,
 }
 
 impl Results {
-    /// Makes rows of anything that serializes to flat objects.
+    /// Returns results without remarks. Each of `rows` must serialize to a flat object.
+    ///
+    /// # Errors
+    ///
+    /// A row serializes to something that is not a row of a record.
     pub fn new<R: Serialize>(rows: &[R], parts: Vec<Part>) -> Result<Results> {
         let rows = serde_json::from_value(serde_json::to_value(rows)?)
-            .context("a row is not as records have it")?;
+            .context("a row is not a flat object")?;
         Ok(Results { rows, parts, notes: Vec::new(), stored_as: None })
     }
 }
 
 impl Record {
-    /// Reads the record called `name` in this directory, if there is one.
+    /// Reads the record called `name` in `directory`. `None` if there is no such file.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or is of another schema.
+    /// The file cannot be read, or its schema has another version.
     pub fn read(directory: &Path, name: &str) -> Result<Option<Record>> {
         let path = directory.join(format!("{name}.json"));
         if !path.exists() {
             return Ok(None);
         }
-        let is_none = || format!("{} is no result of the lab", path.display());
+        let not_one = || format!("{} is not a result of the lab", path.display());
         let record: Value =
-            serde_json::from_str(&files::read(&path)?).with_context(is_none)?;
+            serde_json::from_str(&files::read(&path)?).with_context(not_one)?;
         if record["version"] != VERSION {
             bail!(
                 "{} was written by another version of this program: measure it again, or remove it",
                 path.display()
             );
         }
-        serde_json::from_value(record).with_context(is_none).map(Some)
+        serde_json::from_value(record).with_context(not_one).map(Some)
     }
 
-    /// Returns the part of this name.
+    /// Returns the part called `name`, if there is one.
     pub fn part(&self, name: &str) -> Option<&Part> {
         self.parts.iter().find(|part| part.name == name)
     }
 
-    /// Returns the chart of the part of this name.
+    /// Returns the chart of the part called `name`. `None` if there is no such part, or the part
+    /// has no chart.
     pub fn chart(&self, name: &str) -> Option<&Chart> {
         self.part(name)?.chart.as_ref()
     }
 
-    /// Returns the rows in which all these fields have these values.
+    /// Returns the rows in which every one of `fields`, pairs of name and value, has the value.
     pub fn rows<'a>(
         &'a self,
         fields: &'a [(&str, &str)],
@@ -194,7 +203,8 @@ impl Record {
             .filter(move |row| fields.iter().all(|(name, value)| has(row, name, value)))
     }
 
-    /// Returns the figure `name` of the last such row.
+    /// Returns the figure `name` from the last row in which every one of `fields`, pairs of name
+    /// and value, has the value. `None` if there is no such row or figure.
     pub fn figure(&self, fields: &[(&str, &str)], name: &str) -> Option<f64> {
         self.rows(fields).next_back()?.get(name)?.figure()
     }

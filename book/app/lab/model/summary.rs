@@ -1,23 +1,23 @@
-//! Repeats of one measurement: the median, and the extremes.
+//! A summary of repeated measurements: the median and the extremes.
 
 use serde::{Deserialize, Serialize};
 
-/// The median and the extremes of some repeats.
+/// The median and the extremes of several repeats of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Summary {
-    /// Half of the repeats are below.
+    /// The median. Of an even number of values, this is the greater of the two in the middle.
     pub median: f64,
-    /// The least.
+    /// The least value.
     pub min: f64,
-    /// The most.
+    /// The greatest value.
     pub max: f64,
-    /// How many repeats.
+    /// The number of repeats.
     pub repeats: usize,
 }
 
 impl Summary {
-    /// Summarizes at least one value; of none, all are NaN.
+    /// Summarizes the values. Without values, the median and the extremes are NaN.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Summary {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -27,7 +27,7 @@ impl Summary {
         Summary { median, min: at(0), max: at(last), repeats: values.len() }
     }
 
-    /// Summarizes one figure of several samples.
+    /// Summarizes the values of `figure` over several samples.
     pub fn over<S>(samples: &[S], figure: impl Fn(&S) -> f64) -> Summary {
         Summary::of(samples.iter().map(figure))
     }

@@ -1,4 +1,4 @@
-//! Clients that a server has served once: connected, answered, and kept.
+//! Clients of a server under measurement, which connect, are served once, and stay connected.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-/// The most connections before the first of them is answered: fewer than a backlog holds.
+/// The most connections opened before the first of them is answered: fewer than a backlog holds.
 const AT_ONCE: usize = 100;
-/// Longer than any answer takes.
+/// How long to wait for an answer: longer than any answer takes.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A request that keeps its connection.
+/// A request after which the server keeps the connection.
 pub(crate) const KEPT: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: lab\r\n\r\n";
-/// One that ends it.
+/// A request after which the server closes the connection.
 pub(crate) const LAST: &[u8] =
     b"GET /plaintext HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
+/// The body of the answer to both requests.
 const ANSWER: &[u8] = b"Hello, World!";
 
-/// Opens `count` connections; each is served once and kept.
+/// Opens `count` connections. Each has been served once when this returns, and stays open.
 pub(crate) fn hold(address: SocketAddr, count: usize) -> Result<Vec<TcpStream>> {
     let mut held: Vec<TcpStream> = Vec::with_capacity(count);
     while held.len() < count {
@@ -33,7 +34,8 @@ pub(crate) fn hold(address: SocketAddr, count: usize) -> Result<Vec<TcpStream>> 
     Ok(held)
 }
 
-/// Opens `count` connections, each of which has sent `request` and waits.
+/// Opens `count` connections and sends `request` on each, without reading the answers. When this
+/// returns, the server has accepted all of them.
 pub(crate) fn waiting(
     address: SocketAddr,
     count: usize,
@@ -49,7 +51,7 @@ pub(crate) fn waiting(
     Ok(waiting)
 }
 
-/// Connects and sends a request.
+/// Connects to a server and sends a request.
 pub(crate) fn ask(address: SocketAddr, request: &[u8]) -> Result<TcpStream> {
     let mut client = TcpStream::connect(address).context("cannot connect")?;
     client.set_read_timeout(Some(TIMEOUT))?;
@@ -57,12 +59,12 @@ pub(crate) fn ask(address: SocketAddr, request: &[u8]) -> Result<TcpStream> {
     Ok(client)
 }
 
-/// Waits for one answer of `/plaintext`, and returns it.
+/// Waits for the answer to a request for `/plaintext`, and returns its bytes, head included.
 pub(crate) fn answered(client: &mut TcpStream) -> Result<Vec<u8>> {
     let (mut answer, mut piece) = (Vec::new(), [0; 1024]);
     while !answer.ends_with(ANSWER) {
         let n = client.read(&mut piece).context("no answer came")?;
-        ensure!(n > 0, "the server hung up");
+        ensure!(n > 0, "the server closed the connection");
         answer.extend_from_slice(&piece[..n]);
     }
     Ok(answer)

@@ -4,19 +4,21 @@ use anyhow::Result;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// The calling thread, for the kernel.
+/// The process ID by which sched_setaffinity(2) means the calling thread.
 const THIS: Pid = Pid::from_raw(0);
 
-/// Two cores, where the system lets us choose. Dropping it lets this process use all of its
-/// cores again.
+/// Two cores, one for the server and one for the client, if the system allows a choice. Dropping
+/// this lets the process use all its cores again.
 pub(crate) struct Cores {
-    /// The server's and the client's.
+    /// The server's core and the client's; `None` if there is no choice.
     chosen: Option<[usize; 2]>,
+    /// The cores that this process could use before.
     before: Option<CpuSet>,
 }
 
 impl Cores {
-    /// Chooses the first two that this process may use; where it cannot, a remark says so.
+    /// Chooses the first two cores that this process may use. If that is not possible, appends
+    /// a remark that says why.
     pub(crate) fn of_this_process(remarks: &mut Vec<String>) -> Cores {
         let before = sched_getaffinity(THIS).ok();
         let mut allowed = (0..CpuSet::count())
@@ -35,8 +37,8 @@ impl Cores {
         Cores { chosen, before }
     }
 
-    /// Starts something on the server's core, and continues on the client's. (A child
-    /// inherits its parent's cores, and so do its threads.)
+    /// Calls `start` on the server's core, then moves the calling thread to the client's. (A
+    /// child process inherits its parent's cores, and so do the child's threads.)
     pub(crate) fn start<T>(&self, start: impl FnOnce() -> Result<T>) -> Result<T> {
         let Some([server, client]) = self.chosen else { return start() };
         move_to(server)?;

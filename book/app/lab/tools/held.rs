@@ -1,5 +1,5 @@
-//! Clients that are held, in a process of their own: it reports how far it is, a line of JSON
-//! at a time, and waits for a line before it asks again.
+//! Idle clients in a separate process. The process reports its progress in lines of JSON, and
+//! waits for a line on its standard input before every client asks once more.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -12,29 +12,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::ChildGuard;
 
-/// Longer than any answer takes, on a machine that is busy with nothing else.
+/// How long a client waits for an answer: longer than any takes on an otherwise idle machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// The body of every answer.
 const CONTENT: &[u8] = b"Hello, World!";
 
-/// What such a process reports.
+/// A message from the clients' process.
 #[derive(Serialize, Deserialize)]
 enum Message {
-    /// This many have been answered, for the first time or for the second.
+    /// The number of clients that have been answered so far, in the first round or the second.
     Answered(usize),
-    /// No other client will be answered for the first time.
+    /// The first round is over, and the clients are idle.
     Holding,
-    /// All is done.
+    /// The second round is over, and the process ends.
     Over(HoldOutcome),
 }
 
-/// The other end of it: clients that are held.
+/// A process of idle clients, as the process that started it sees it.
 pub(crate) struct Clients {
     process: ChildGuard,
     messages: BufReader<ChildStdout>,
 }
 
 impl Clients {
-    /// Connects `count` clients, each of which asks once and is answered.
+    /// Starts a process of `count` clients, and returns when each has been answered once or has
+    /// failed. `progress` is called with the number of clients answered so far.
     pub(crate) fn connect(
         to: SocketAddr,
         count: usize,
@@ -53,36 +55,37 @@ impl Clients {
             match clients.next()? {
                 Message::Answered(count) => progress(count),
                 Message::Holding => return Ok(clients),
-                Message::Over(_) => bail!("clients ended before they were told to"),
+                Message::Over(_) => bail!("the clients' process ended too early"),
             }
         }
     }
 
-    /// Has every client that is still connected ask once more. Their process ends then.
+    /// Makes every client that is still connected ask once more, and returns the outcome of
+    /// both rounds. The clients' process then ends.
     pub(crate) fn ask_again(
         mut self,
         progress: &mut dyn FnMut(usize),
     ) -> Result<HoldOutcome> {
         let mut gate = self.process.0.stdin.take().context("no standard input")?;
-        gate.write_all(b"\n").context("clients have ended")?;
+        gate.write_all(b"\n").context("the clients' process has ended")?;
         loop {
             match self.next()? {
                 Message::Answered(count) => progress(count),
                 Message::Over(held) => return Ok(held),
-                Message::Holding => bail!("clients hold twice"),
+                Message::Holding => bail!("the clients' first round ended twice"),
             }
         }
     }
 
     fn next(&mut self) -> Result<Message> {
         let mut line = String::new();
-        // Its complaints go to standard error, which is ours.
+        // The process prints error messages to standard error, which it has inherited.
         self.messages.read_line(&mut line)?;
-        serde_json::from_str(&line).context("clients have ended")
+        serde_json::from_str(&line).context("the clients' process has ended")
     }
 }
 
-/// What such a process does.
+/// Runs `count` clients in this process, and prints all messages but the last, which it returns.
 pub(crate) fn run(to: SocketAddr, count: usize) -> Result<impl Serialize> {
     let plan = Plan {
         idle: count,

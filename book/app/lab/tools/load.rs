@@ -1,4 +1,4 @@
-//! Requests of the suite's client, and what they cost the server.
+//! Load from the suite's load generator, and its cost to the server.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,30 +12,33 @@ use crate::lab::model::summary::Summary;
 use crate::text::thousands;
 use samples::proc::{family_cpu, ticks};
 
-/// What one round measured. Times in microseconds.
+/// The figures of one round. Times are in microseconds.
 #[derive(Debug)]
 pub(crate) struct Round {
     pub(crate) requests_per_second: f64,
-    /// Processor time of all processes of the server, for each request; NaN without any.
+    /// Processor time per request, of all processes of the server. NaN without requests.
     pub(crate) cpu: f64,
-    /// Of the server's processor time, in ticks: outside and inside the kernel.
+    /// Processor time of the server in clock ticks: outside the kernel, and inside.
     ticks: [u64; 2],
-    /// Of requests that were answered well, from asking (with a connection for each: from
-    /// connecting) to the last byte: the median, and what 1 in 100 and 1 in 1,000 exceed.
+    /// Latency of the successful requests: the median, and the values that 1 in 100 and 1 in
+    /// 1,000 exceed. It is the time from sending the request (or from connecting, if every
+    /// request has its own connection) to the last byte of the answer.
     latency: [f64; 3],
+    /// The fraction of the time in which the client's thread was running.
     client_busy: f64,
     pub(crate) failures: Failures,
 }
 
-/// All rounds of one server under one load. Times in microseconds.
+/// The figures of all rounds of one server under one load. Times are in microseconds.
 #[derive(Serialize)]
 pub(crate) struct Load {
     pub(crate) requests_per_second: Summary,
-    /// Processor time for each request, if any was answered.
+    /// Processor time per request. `None` if no request was answered.
     pub(crate) cpu: Option<Summary>,
-    /// The parts of its median outside and inside the kernel: as among all rounds' ticks,
-    /// since one round has too few of them.
+    /// The part of the median of `cpu` outside the kernel. It is computed from the ticks of all
+    /// rounds together, since a single round has too few.
     pub(crate) user: Option<f64>,
+    /// The part of the median of `cpu` inside the kernel.
     pub(crate) system: Option<f64>,
     pub(crate) p50: Summary,
     pub(crate) p99: Summary,
@@ -46,21 +49,21 @@ pub(crate) struct Load {
     pub(crate) failures: Failures,
 }
 
-/// What went wrong.
+/// The numbers of failures in one or more rounds, by kind.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Failures {
     #[serde(flatten)]
     errors: Errors,
     /// Requests that were due while no client was free to send them.
     unsent: u64,
-    /// Idle connections that the server has ended.
+    /// Idle connections that the server has closed.
     idle_lost: u64,
 }
 
 impl Round {
-    /// Measures a server that runs.
+    /// Applies the load described by `plan` to a running server, and measures it.
     pub(crate) fn measure(server: &Server, plan: &Plan) -> Result<Round> {
-        // Processor time, and the ticks outside and inside the kernel.
+        // Returns the processor time so far, and its ticks outside and inside the kernel.
         let account = || -> Result<(Duration, [u64; 2])> {
             let [user, system, ..] = ticks(server.id())?;
             Ok((family_cpu(server.id())?, [user, system]))
@@ -72,7 +75,7 @@ impl Round {
             _ => {}
         })?;
         let before = before.context("nothing was measured")??;
-        let after = after.context("measuring had no end")??;
+        let after = after.context("the measurement did not finish")??;
         let Outcome { requests, errors, unsent, ref latency, .. } = outcome;
         let idle_lost = plan.idle.saturating_sub(outcome.idle) as u64;
         let used = after.0.saturating_sub(before.0);
@@ -92,7 +95,7 @@ impl Round {
 }
 
 impl Load {
-    /// Summarizes rounds.
+    /// Summarizes the rounds of one server under one load.
     pub(crate) fn of(rounds: &[Round]) -> Load {
         let summary = |of: fn(&Round) -> f64| Summary::over(rounds, of);
         let cpu =
@@ -122,7 +125,7 @@ impl Load {
 }
 
 impl Failures {
-    /// Whether there are none.
+    /// Whether all requests succeeded and no idle connection was closed.
     pub(crate) fn are_none(&self) -> bool {
         self.errors.total() + self.unsent + self.idle_lost == 0
     }
@@ -132,7 +135,8 @@ impl fmt::Display for Failures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Failures { errors, unsent, idle_lost } = self;
         let kinds = [
-            // In the backlog or outside it: a client that is not accepted sees little difference.
+            // A client that is not accepted either times out in the backlog or fails to
+            // connect; the two are the same failure.
             (errors.timed_out + errors.connect, "not served"),
             (errors.status, "refused"),
             (errors.reset, "reset"),

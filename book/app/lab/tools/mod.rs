@@ -1,4 +1,4 @@
-//! What experiments measure with.
+//! The tools with which experiments measure: servers, clients, loads, progress.
 
 pub(super) mod clients;
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! The servers that are compared: those of the book, and the peers of tests/peers.
+//! The servers that `compare` measures: those of the book, and the peers in tests/peers.
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -15,28 +15,30 @@ use super::run::Run;
 use super::server::Server;
 use crate::{files, servers};
 
+/// The book's servers that take part unless others are named.
 const STAGES: [&str; 7] =
     ["epoll", "epoll-et", "coroutine", "async", "poll", "thread", "reactors"];
+/// All peers, which take part unless some are named.
 const PEERS: [&str; 5] = ["floor", "hyper", "actix-web", "may_minihttp", "nginx"];
-/// What some of them are made of, by cargo's names.
+/// Peers with the packages they are built from, whose versions are recorded.
 const PACKAGES: [(&str, &str); 4] = [
     ("hyper", "hyper"),
     ("hyper", "tokio"),
     ("actix-web", "actix-web"),
     ("may_minihttp", "may_minihttp"),
 ];
-/// Peers without files.
+/// Peers that serve no files.
 const NO_FILES: [&str; 2] = ["floor", "may_minihttp"];
-/// Peers that are built without a library of others.
+/// Peers that need no other package, and so have no cargo feature.
 const ALWAYS: [&str; 2] = ["floor", "nginx"];
 /// The peer that may not be installed.
 const OPTIONAL: &str = "nginx";
-/// Limits keep their defaults, except those that would end this comparison.
+/// Options of the book's servers: raises the limits that the comparison would reach.
 const OPTIONS: [&str; 4] = ["--idle-timeout", "3600", "--max-connections", "20000"];
-/// Longer than any server takes to start.
+/// How long to wait until a server accepts connections: longer than any takes to start.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server, and how it is started.
+/// A server that takes part in the comparison, and the command that starts it.
 #[derive(Clone, Debug)]
 pub(crate) struct Entrant {
     pub name: String,
@@ -46,7 +48,11 @@ pub(crate) struct Entrant {
 }
 
 impl Entrant {
-    /// Parses `NAME=PROGRAM …`, from the command line.
+    /// Parses `NAME=PROGRAM [OPTION…]`, from the command line.
+    ///
+    /// # Errors
+    ///
+    /// The text has no `=`, or no program after it.
     pub(crate) fn named(text: &str) -> Result<Entrant> {
         let (name, command) = text.split_once('=').context("not NAME=PROGRAM")?;
         let mut words = command.split_whitespace().map(str::to_owned);
@@ -58,7 +64,11 @@ impl Entrant {
         })
     }
 
-    /// Finds a server of the book, and builds it if need be.
+    /// Returns the server of the book called `name`, after building its program if needed.
+    ///
+    /// # Errors
+    ///
+    /// There is no such server, it consists of several processes, or it cannot be built.
     fn stage(run: &Run<'_>, name: String) -> Result<Entrant> {
         let stage = ServerProfile::by_name(&name)
             .with_context(|| format!("no server of the book is called {name}"))?;
@@ -75,13 +85,13 @@ impl Entrant {
         Ok(Entrant { name, program, options, serves_files: true })
     }
 
-    /// Starts it on the server's core.
+    /// Starts the server on the server's core, with the files in `site`.
     pub(crate) fn start(&self, site: &Path, cores: &Cores) -> Result<Server> {
         self.start_as(Command::new(&self.program), site, cores)
     }
 
-    /// Starts it on the server's core under `tracer`, a command that takes a program and its
-    /// arguments last and becomes that program.
+    /// Starts the server like [`start`](Entrant::start), but under `tracer`: a command that
+    /// takes a program with its arguments last, and executes it in the same process.
     pub(crate) fn start_under(
         &self,
         mut tracer: Command,
@@ -101,7 +111,7 @@ impl Entrant {
         command.args(&self.options).arg("--root").arg(site);
         command.env("TMPDIR", site); // for nginx's configuration
         let running = cores.start(|| Server::command(&mut command, &self.name))?;
-        // A program that executes another one prints where it listens before it does.
+        // The program for nginx prints the address and then executes nginx, which binds it.
         let start = Instant::now();
         while let Err(error) = TcpStream::connect(running.address) {
             ensure!(start.elapsed() < TIMEOUT, "{} does not listen: {error}", self.name);
@@ -111,7 +121,8 @@ impl Entrant {
     }
 }
 
-/// Returns all that are named; where none are, the usual ones. Builds what is missing.
+/// Returns the servers that take part: `stages` and `peers`, or the usual ones where these are
+/// empty, and `beside`. Builds programs that are missing or out of date.
 pub(crate) fn all(
     run: &Run<'_>,
     stages: &[String],
@@ -136,7 +147,7 @@ pub(crate) fn all(
     Ok(all)
 }
 
-/// Has cargo build the peers; returns where they are.
+/// Builds the peers with cargo, and returns the directory of their programs.
 fn build(run: &Run<'_>, names: &[String]) -> Result<PathBuf> {
     let checkout = run.paths.checkout();
     let target = checkout.join("target/peers");
@@ -144,7 +155,7 @@ fn build(run: &Run<'_>, names: &[String]) -> Result<PathBuf> {
         let known = PEERS.contains(&name.as_str());
         ensure!(known, "no peer is called {name}: {}", PEERS.join(", "));
     }
-    // Each has a feature of its name, but for those that need no library.
+    // A peer that needs other packages has a feature of the same name.
     let features: Vec<_> =
         names.iter().map(String::as_str).filter(|name| !ALWAYS.contains(name)).collect();
     eprintln!(
@@ -167,8 +178,13 @@ fn build(run: &Run<'_>, names: &[String]) -> Result<PathBuf> {
     Ok(target.join("release"))
 }
 
-/// Asks each of them once: all that are there must say as much as the first does. Returns
-/// them, and the versions of those that are not ours.
+/// Starts each server and sends it one request. Returns the servers that can be started, and the
+/// versions of the peers; a missing [`OPTIONAL`] one is left out, with a remark.
+///
+/// # Errors
+///
+/// A server cannot be started, does not answer, or answers with more or fewer bytes than the
+/// first one.
 pub(crate) fn inspected(
     all: Vec<Entrant>,
     run: &Run<'_>,
@@ -208,7 +224,7 @@ pub(crate) fn inspected(
     Ok((there, versions))
 }
 
-/// Returns the versions that cargo has built.
+/// Returns the versions of the peers' packages, from cargo's lock file.
 fn locked(run: &Run<'_>, all: &[Entrant]) -> Result<Vec<String>> {
     let path = run.paths.checkout().join("tests/peers/Cargo.lock");
     let lock: toml::Table = files::read(&path)?.parse()?;
@@ -226,7 +242,7 @@ fn locked(run: &Run<'_>, all: &[Entrant]) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Asks the program that runs for its version.
+/// Returns the version of a running nginx, by executing its program with the option `-v`.
 fn version(running: &Server) -> Result<String> {
     let output =
         Command::new(format!("/proc/{}/exe", running.id())).arg("-v").output()?;

@@ -1,25 +1,25 @@
-//! Reports how far a run is: to a person at a terminal, or to a program.
+//! Reports the progress of a run, to a person at a terminal or to a program.
 //!
-//! `book lab NAME --events` is what the page's server starts. It prints one JSON object per
-//! line on standard output and nothing else, in this order:
+//! The server of the pages starts `book lab NAME --events`. This command prints one JSON object
+//! per line on standard output and nothing else, in this order:
 //!
 //! ```text
 //! {"event":"begin","experiment":"idle","steps":8,"limit_seconds":120}
-//! {"event":"step","done":0,"of":8,"what":"poll, 1,000 idle connections"}    before each step, never in one
-//! {"event":"chart","name":"idle","svg":"<svg …>…"}      what there is so far, over the recorded one
-//! {"event":"step","done":1,"of":8,"what":"…"}           … and so on, and at last everything:
-//! {"event":"chart","name":"idle","svg":"…"}             one for each part that has a chart
-//! {"event":"table","name":"idle","html":"<table>…"}     one for each part
+//! {"event":"step","done":0,"of":8,"what":"poll, 1,000 idle connections"}    before each step, never during one
+//! {"event":"chart","name":"idle","svg":"<svg …>…"}      the chart so far, over the recorded one
+//! {"event":"step","done":1,"of":8,"what":"…"}           … and so on; after the last step:
+//! {"event":"chart","name":"idle","svg":"…"}             the chart of each part that has one
+//! {"event":"table","name":"idle","html":"<table>…"}     the table of each part
 //! {"event":"done","result":{…}}                         the record as it was stored (see `record.rs`)
 //! {"event":"failed","why":"one line"}                   instead of `done`
 //! ```
 //!
-//! `done` or `failed` is the last line. The exit code is 0 after `done`, 1 after `failed`,
-//! and 130 where the run was asked to end: by the end of its standard input (so the other end
-//! of that pipe stays open), by SIGTERM or SIGINT, or by its time limit. Its servers and
-//! samples end before it. An `svg` or `html` replaces what was shown under the same name.
+//! `done` or `failed` is the last line. The exit code is 0 after `done`; 1 after `failed`, also
+//! at the time limit; and 130 if the run was ended by SIGTERM, by SIGINT, or by the end of its
+//! standard input (so the parent keeps the other end of that pipe open). The run's servers and
+//! samples are ended first. An `svg` or `html` replaces an earlier one of the same name.
 //!
-//! Without `--events` the steps are lines on standard error.
+//! Without `--events`, each step is a line on standard error.
 
 use std::io::{self, Read, Write};
 use std::sync::{Mutex, PoisonError};
@@ -31,10 +31,10 @@ use serde::Serialize;
 use crate::child;
 use crate::lab::model::record::Record;
 
-/// A run is given up after this time: a quick one, and a full one.
+/// The time limits of a quick run and of a full one, if they print events.
 const LIMITS: [Duration; 2] = [Duration::from_secs(120), Duration::from_secs(7_200)];
 
-/// What is said in a line.
+/// An event, which is printed as one line of JSON.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event<'a> {
@@ -46,19 +46,19 @@ pub enum Event<'a> {
     Failed { why: &'a str },
 }
 
-/// How far a run is, and how that is reported.
+/// The progress of a run, and the way in which it is reported.
 pub struct Progress {
     experiment: &'static str,
     limit: Duration,
-    /// A program reads; else a person at a terminal.
+    /// Whether events are printed for a program, instead of lines for a person.
     pub events: bool,
-    /// Steps done, and all of them.
+    /// The number of steps announced so far, and the number of all steps.
     steps: Mutex<(usize, usize)>,
 }
 
 impl Progress {
-    /// Reports as events or in lines on standard error. With events, this process ends when
-    /// its standard input does or its time limit passes, whichever is sooner.
+    /// Returns the progress of a new run of `experiment`. With `events`, this process ends as
+    /// soon as its standard input ends or the time limit passes.
     pub fn new(experiment: &'static str, events: bool, full: bool) -> Progress {
         let limit = LIMITS[usize::from(full)];
         if events {
@@ -96,7 +96,7 @@ impl Progress {
         steps.0 += 1;
     }
 
-    /// Reports an event, if a program reads.
+    /// Prints an event, if the run prints events.
     pub fn say(&self, event: &Event<'_>) {
         if self.events {
             say(event);
@@ -104,7 +104,7 @@ impl Progress {
     }
 }
 
-/// Prints one line. Without a reader, the run has no purpose and ends.
+/// Prints an event. If that fails, this process ends: without a reader, the run is useless.
 fn say(event: &Event<'_>) {
     let Ok(line) = serde_json::to_string(event) else { return };
     let mut out = io::stdout().lock();

@@ -1,8 +1,8 @@
-//! An order of servers by cost, and whether an earlier record has the same.
+//! Ranks servers by cost, and compares the ranking with that of an earlier record.
 //!
-//! Both go by each server's cheapest round. Whatever else a machine does makes a round
-//! dearer and never cheaper, so of several rounds the least is the one that was disturbed
-//! least; the median, which the other tables show, is what a round usually was.
+//! The cost of a server is that of its cheapest round. Other work on the machine makes a round
+//! dearer and never cheaper, so the cheapest round is the least disturbed one. The median, which
+//! other tables show, is the cost of a typical round.
 
 use std::cmp::Ordering::{self, Equal, Greater, Less};
 
@@ -11,18 +11,20 @@ use client_suite::profile::ServerProfile;
 use crate::lab::model::record::{Field, Record, Row};
 use crate::text::{counted, table, thousands};
 
-/// Two costs within this factor are level.
+/// Two costs that differ by less than this factor are level.
 const LEVEL: f64 = 1.03;
 
-/// The cheapest round of a server in a cell.
+/// The cost of a server in a cell of the comparison.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost<'a> {
     pub cell: &'a str,
     pub server: &'a str,
+    /// The processor time per request in the cheapest round, in microseconds.
     pub least: f64,
 }
 
-/// Returns a line for each cell, from the cheapest to the dearest.
+/// Returns a table with a row for each cell, in which the servers are sorted by cost. `title`
+/// returns the title of the cell with the given name.
 pub(crate) fn order(costs: &[Cost<'_>], title: impl Fn(&str) -> &'static str) -> String {
     let line = |cell: &[Cost<'_>]| {
         let of = |cost: &Cost<'_>| (cost.server.to_owned(), cost.least);
@@ -33,7 +35,8 @@ pub(crate) fn order(costs: &[Cost<'_>], title: impl Fn(&str) -> &'static str) ->
     table("manner | from the cheapest to the dearest", cells.map(line))
 }
 
-/// As `a < b, c < d`, where c is level with b.
+/// Returns the names from the cheapest to the dearest, as in `a < b, c < d`, where c is level
+/// with b.
 fn ranked(mut costs: Vec<(String, f64)>) -> String {
     costs.sort_by(|a, b| a.1.total_cmp(&b.1));
     let (mut text, mut first) = (String::new(), f64::NEG_INFINITY);
@@ -52,7 +55,7 @@ fn ranked(mut costs: Vec<(String, f64)>) -> String {
     text
 }
 
-/// Returns whether the first is ahead of the second, or level with it, or behind.
+/// Compares two costs. `Less` means that `one` is cheaper, and `Equal` that the two are level.
 fn side(one: f64, other: f64) -> Ordering {
     match () {
         () if other > one * LEVEL => Less,
@@ -61,8 +64,9 @@ fn side(one: f64, other: f64) -> Ordering {
     }
 }
 
-/// Returns the pairs of a server of the book and another whose order has changed since the
-/// earlier record.
+/// Returns a sentence that names the pairs, each of a server of the book and another server,
+/// whose order has changed since the earlier record. `None` if no pair is in both results, or
+/// the time of the earlier record is not known.
 pub(crate) fn since(earlier: &Record, now: &[Cost<'_>]) -> Option<String> {
     let before: Vec<_> = earlier.rows.iter().filter_map(recorded).collect();
     let (pairs, turned) = turned(&before, now);
@@ -80,7 +84,7 @@ pub(crate) fn since(earlier: &Record, now: &[Cost<'_>]) -> Option<String> {
     ))
 }
 
-/// The cost in a row that was recorded, if it is one of a load.
+/// Returns the cost in a recorded row. `None` if the row has no processor time.
 fn recorded(row: &Row) -> Option<Cost<'_>> {
     match (row.get("cell")?, row.get("server")?, row.get("cpu")?) {
         (Field::Text(cell), Field::Text(server), Field::Summary(cpu)) => {
@@ -90,7 +94,8 @@ fn recorded(row: &Row) -> Option<Cost<'_>> {
     }
 }
 
-/// Returns how many pairs are in both, and those that have changed sides.
+/// Returns the number of pairs that are in both results, and the names of the pairs whose order
+/// has changed.
 fn turned(before: &[Cost<'_>], now: &[Cost<'_>]) -> (usize, Vec<String>) {
     let then = |cost: &Cost<'_>| {
         let same = |old: &&Cost<'_>| (old.cell, old.server) == (cost.cell, cost.server);

@@ -1,5 +1,5 @@
-//! What a number of connections requires, and whether this machine has it: known before they
-//! are opened.
+//! The resources that a number of connections requires, and a check that this machine has them,
+//! before any connection is opened.
 
 use std::fmt;
 use std::fs;
@@ -10,44 +10,45 @@ use nix::sys::resource::{Resource, getrlimit};
 use crate::text::{bytes, table, thousands};
 use samples::proc::meminfo;
 
-/// Descriptors of a process that are no connections.
+/// An upper bound on a process's descriptors that are not connections.
 const OTHERS: u64 = 64;
-/// The most that have connected and not been accepted yet; see `load`.
+/// The most connections that wait to be accepted at a time. The load generator opens no more.
 const AT_ONCE: u64 = 500;
-/// Connections from each source address, and some that linger from before (TIME_WAIT).
+/// Ports needed for each source address: its connections, and some that linger in TIME_WAIT.
 const PORTS: u64 = 4096 + 1024;
-/// What one connection may cost the kernel and the processes at both ends, generously, in
-/// bytes. The experiment measures what it does.
+/// A generous estimate of the memory of one connection, in the kernel and in the processes at
+/// both ends, in bytes. The experiment measures the real figure.
 const EACH: u64 = 13 * 1024;
-/// The same for a server and its process of clients.
+/// A generous estimate of the memory of a server and its process of clients, without any
+/// connections, in bytes.
 const EACH_PAIR: u64 = 16 * 1024 * 1024;
 
-/// What this machine allows.
+/// The resources that this machine offers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Of one process.
+    /// The hard limit on descriptors in one process.
     descriptors: u64,
-    /// Of all processes, and not yet taken.
+    /// The number of files that all processes together can still open.
     files: u64,
     processes: u64,
     backlog: u64,
-    /// For connections from one address to another, and not yet taken.
+    /// The number of ephemeral ports of each source address.
     ports: u64,
-    /// Descriptors in all epolls of one user.
+    /// The most descriptors in all epoll instances of one user.
     watches: u64,
-    /// Connections that the firewall can still track, if there is one.
+    /// The number of connections that the firewall can still track. `None` if it tracks none.
     tracked: Option<u64>,
-    /// In bytes.
+    /// The available memory, in bytes.
     memory: u64,
 }
 
 impl Limits {
-    /// Asks this machine.
+    /// Reads the limits of this machine.
     pub(crate) fn here() -> Result<Limits> {
         let (_, descriptors) = getrlimit(Resource::RLIMIT_NOFILE)?;
         let ports = numbers("/proc/sys/net/ipv4/ip_local_port_range");
-        let files = numbers("/proc/sys/fs/file-nr"); // taken, free, and the most
-        // A firewall that tracks nothing now has no rules for it, and will not begin.
+        let files = numbers("/proc/sys/fs/file-nr"); // allocated, unused, maximum
+        // A firewall that tracks no connection now has no rule that makes it track any.
         let tracked = first("/proc/sys/net/netfilter/nf_conntrack_count");
         let tracked = tracked.filter(|count| *count > 0).and_then(|count| {
             let most = first("/proc/sys/net/netfilter/nf_conntrack_max")?;
@@ -82,25 +83,25 @@ fn first(path: &str) -> Option<u64> {
     numbers(path).first().copied()
 }
 
-/// How the connections are shared out among processes, and what that takes.
+/// The distribution of connections over processes, and the resources that they require.
 #[derive(Debug)]
 pub(crate) struct Requirements {
-    /// Connections of each server and its process of clients.
+    /// The number of connections between each server and its process of clients.
     pub shares: Vec<usize>,
     rows: Vec<Requirement>,
 }
 
-/// What is needed, and what there is.
+/// A resource: the amount that is needed, and the amount that this machine has.
 #[derive(Debug)]
 struct Requirement {
     what: &'static str,
     needed: u64,
     there: u64,
-    /// The limit's name, and what to do about it.
+    /// The name of the limit, and how to raise it.
     limit: &'static str,
 }
 
-/// What connections take, and the limits of it with what to do about them.
+/// The name of each resource, and of its limit with the way to raise it.
 const LIMITS: [[&str; 2]; 8] = [
     ["processes, half of them servers", "kernel.pid_max: sysctl -w kernel.pid_max=N"],
     ["descriptors in each process", "the hard limit of a process: ulimit -Hn"],
@@ -123,16 +124,21 @@ const LIMITS: [[&str; 2]; 8] = [
     ],
     [MEMORY, "the memory: ask for fewer connections, or end other programs"],
 ];
-/// The one that counts bytes.
+/// The name of the resource that is counted in bytes.
 const MEMORY: &str = "memory, at most";
 
 impl Requirements {
-    /// Of this many connections. Each process has as many of them as it may.
+    /// Distributes the connections evenly over as few servers as the limit on descriptors
+    /// allows, and returns the requirements.
+    ///
+    /// # Errors
+    ///
+    /// The limit on descriptors is too low for a single connection.
     pub(crate) fn of(connections: usize, limits: &Limits) -> Result<Requirements> {
         let room = limits.descriptors.saturating_sub(OTHERS);
         ensure!(
             room > 0,
-            "a process may have {} descriptors here: too few for anything; \
+            "a process may have {} descriptors here, too few for any connection: \
              raise the limit (ulimit -Hn)",
             limits.descriptors
         );
@@ -160,7 +166,7 @@ impl Requirements {
         Ok(Requirements { shares, rows })
     }
 
-    /// Returns them for a page.
+    /// Returns the requirements as a Markdown table.
     pub(crate) fn table(&self) -> String {
         let row = |row: &Requirement| {
             let [needed, there] = row.shown();
@@ -170,15 +176,17 @@ impl Requirements {
         table("what | >needed | >there | the limit", self.rows.iter().map(row))
     }
 
+    /// Checks that this machine has enough of every resource.
+    ///
     /// # Errors
     ///
-    /// There is less than is needed; says of what, and what to do about it.
+    /// A resource is short. The error names it, and says how to raise its limit.
     pub(crate) fn check(&self) -> Result<()> {
         for row @ Requirement { what, limit, .. } in &self.rows {
             let [needed, there] = row.shown();
             ensure!(
                 row.needed <= row.there,
-                "so many connections cannot be had here: {what}, {needed} needed and {there} there; it is {limit}"
+                "too many connections for this machine: {what}: {needed} needed, {there} available; the limit is {limit}"
             );
         }
         Ok(())
@@ -186,7 +194,7 @@ impl Requirements {
 }
 
 impl Requirement {
-    /// What is needed and what there is, for people.
+    /// Formats the amount that is needed and the amount that this machine has.
     fn shown(&self) -> [String; 2] {
         [self.needed, self.there].map(|number| match number {
             u64::MAX => "any number".to_owned(),

@@ -1,4 +1,4 @@
-//! A run of an experiment: how much it measures, and how it shows what there is so far.
+//! A run of an experiment: the values of its parameters, and the output of its results.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -9,14 +9,14 @@ use crate::lab::model::record::{Part, Record, Results};
 use crate::lab::pages;
 use crate::paths::Paths;
 
-/// A run that goes on.
+/// A run of an experiment that is in progress.
 pub struct Run<'a> {
     pub paths: &'a Paths,
     /// The experiment's name.
     pub name: &'static str,
-    /// It measures as much as the book shows.
+    /// Whether the run is a full one, which measures as much as the book shows.
     pub full: bool,
-    /// Its result goes into the book, and not into target/lab.
+    /// Whether the result is stored as the one that the book shows, instead of in target/lab.
     pub record: bool,
     pub progress: Progress,
 }
@@ -27,7 +27,7 @@ impl Run<'_> {
         if self.full { parameter.full } else { parameter.quick }
     }
 
-    /// Returns the value of a parameter that has one.
+    /// Returns the first value of a parameter in this run, for parameters with a single value.
     pub fn one(&self, parameter: &'static Parameter) -> usize {
         self.list(parameter).first().copied().unwrap_or(1)
     }
@@ -37,12 +37,13 @@ impl Run<'_> {
         self.progress.begin(steps);
     }
 
-    /// Announces the step that begins now. Nothing is measured at this moment.
+    /// Announces the step that begins now. To be called between measurements.
     pub fn step(&self, what: &str) {
         self.progress.step(what);
     }
 
-    /// Measures a row in each cell, a step each, and shows the charts after every one.
+    /// Measures a row for each cell, as a step with the name that `name` returns, and shows the
+    /// charts after each step. `parts` makes tables and charts of the rows measured so far.
     pub fn rows<C, R: Serialize>(
         &self,
         cells: Vec<C>,
@@ -61,11 +62,11 @@ impl Run<'_> {
         Results::new(&rows, parts(&rows))
     }
 
-    /// Shows the charts so far, if a program reads. Nothing is measured at this moment.
+    /// Shows the charts so far, if the run prints events. To be called between measurements.
     pub fn partial(&self, parts: impl FnOnce() -> Vec<Part>) {
         if self.progress.events {
             let mut parts = parts();
-            // A chart in which nothing has been measured shows nothing yet.
+            // A chart without a measured point would show nothing.
             parts.retain(|part| {
                 let mut series = part.chart.iter().flat_map(|chart| &chart.series);
                 series.any(|series| !series.published && !series.points.is_empty())
@@ -74,7 +75,7 @@ impl Run<'_> {
         }
     }
 
-    /// Shows everything: charts and tables, or only the tables at a terminal.
+    /// Shows the result: charts and tables as events, or only the tables at a terminal.
     pub fn show(&self, parts: &[Part]) {
         self.charts(parts);
         for part in parts {
@@ -88,7 +89,8 @@ impl Run<'_> {
         }
     }
 
-    /// Sends the charts, each over what the book has recorded.
+    /// Prints each chart as an event, drawn over the book's recorded one. Prints nothing if the
+    /// run does not print events.
     fn charts(&self, parts: &[Part]) {
         if !self.progress.events {
             return;

@@ -1,5 +1,5 @@
-//! One sample of a measurement, in a process of its own, so that nothing else in the process
-//! is measured too.
+//! Takes a sample of a measurement in a separate process, so that nothing else that this
+//! process does is measured with it.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::child::ChildGuard;
 
-/// Starts this program again to take one sample, and returns the sample.
+/// Starts this program again to take one sample for `experiment`, and returns the sample.
 pub(crate) fn in_a_process<S: DeserializeOwned>(
     experiment: &str,
     what: &str,

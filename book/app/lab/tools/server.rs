@@ -1,4 +1,4 @@
-//! A server that runs as a process of its own, and the operating system's account of it.
+//! A server in a separate process, and the operating system's figures about that process.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -17,32 +17,32 @@ use crate::child::ChildGuard;
 use crate::servers;
 use samples::proc::of_process;
 
-/// Longer than a server takes to release what its clients held.
+/// How long to wait until a server has closed its clients' descriptors.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A server that runs, and is killed when this is dropped.
+/// A running server, which is killed when this is dropped.
 pub(crate) struct Server {
     child: ChildGuard,
-    /// Where it listens.
+    /// The address at which the server listens.
     pub address: SocketAddr,
 }
 
-/// A process's share of the processors.
+/// A process's use of the processors.
 pub(crate) struct Account {
-    /// It ran.
+    /// The time during which the process was running.
     pub used: Duration,
-    /// It could have run, but others did.
+    /// The time during which the process could have run, but waited for a processor.
     pub waited: Duration,
 }
 
 impl Server {
-    /// Starts a server of the book, with these options as one would type them.
+    /// Starts the server of the book called `name`. `options` are separated by spaces.
     pub(crate) fn start(run: &Run<'_>, name: &str, options: &str) -> Result<Server> {
         let mut command = Command::new(servers::find(run.paths, name)?);
         Server::command(command.args(options.split_whitespace()), name)
     }
 
-    /// The same with a limit of descriptors.
+    /// Starts a server like [`start`](Server::start), with a limit on its open descriptors.
     pub(crate) fn start_within(
         run: &Run<'_>,
         name: &str,
@@ -56,7 +56,8 @@ impl Server {
         Server::command(&mut shell, name)
     }
 
-    /// Starts a program that takes `--listen` and prints where it listens.
+    /// Starts a server by a command, to which `--listen` is added, and reads its address from
+    /// the line `listening on` that it prints.
     pub(crate) fn command(command: &mut Command, name: &str) -> Result<Server> {
         command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
         let mut child =
@@ -66,28 +67,28 @@ impl Server {
         BufReader::new(stdout).read_line(&mut line)?;
         let address = line.trim().strip_prefix("listening on http://");
         let address =
-            address.with_context(|| format!("{name} said {line:?}"))?.parse()?;
+            address.with_context(|| format!("{name} printed {line:?}"))?.parse()?;
         Ok(Server { child, address })
     }
 
-    /// Returns the number of its process.
+    /// Returns the ID of the server's process.
     pub(crate) fn id(&self) -> u32 {
         self.child.0.id()
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Sends SIGTERM to the server, and waits until it has ended.
     pub(crate) fn stop(self) -> Result<()> {
         kill(Pid::from_raw(self.id().try_into()?), Signal::SIGTERM)?;
         self.ended()
     }
 
-    /// Waits until it has stopped, as it was asked to.
+    /// Waits until the server has ended, after something else has made it end.
     pub(crate) fn ended(mut self) -> Result<()> {
         self.child.0.wait()?;
         Ok(())
     }
 
-    /// Returns its share of the processors so far, of all its threads.
+    /// Returns the use of the processors by all threads of the server so far.
     pub(crate) fn account(&self) -> Result<Account> {
         let mut account = Account { used: Duration::ZERO, waited: Duration::ZERO };
         let threads = format!("/proc/{}/task", self.id());
@@ -104,17 +105,18 @@ impl Server {
         Ok(account)
     }
 
-    /// Returns its own memory, in KiB: what no file and no other process backs.
+    /// Returns the server's anonymous resident memory (`RssAnon`), in KiB: its own memory,
+    /// without the pages of files such as the program.
     pub(crate) fn memory(&self) -> Result<u64> {
         of_process(self.id(), "status", "RssAnon")
     }
 
-    /// Returns how many descriptors it has open.
+    /// Returns the number of descriptors that the server has open.
     pub(crate) fn descriptors(&self) -> Result<usize> {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.id()))?.count())
     }
 
-    /// Waits until it has at most this many descriptors open, or for a minute.
+    /// Waits until the server has at most this many descriptors open, or one minute has passed.
     pub(crate) fn settle(&self, descriptors: usize) -> Result<()> {
         let deadline = Instant::now() + TIMEOUT;
         while self.descriptors()? > descriptors && Instant::now() < deadline {
@@ -124,27 +126,27 @@ impl Server {
     }
 }
 
-/// The memory of idle connections.
+/// The memory of a server with idle connections.
 pub(crate) struct IdleMemory {
-    /// Without clients, in bytes.
+    /// The server's memory without clients, in bytes.
     pub alone: f64,
-    /// For each client, in bytes.
+    /// The additional memory for each client, in bytes.
     pub each: f64,
-    /// How much more a second round of clients held than the first, in percent of what was
-    /// resident.
+    /// The growth of the resident memory from a first round of clients to a second, in percent.
     pub second: f64,
 }
 
 impl IdleMemory {
-    /// Measures a server that has just been started.
+    /// Measures the memory of a server that has just been started, in two rounds of `clients`
+    /// idle clients.
     ///
     /// # Errors
     ///
     /// A client is not served, or its descriptor is not released.
     pub(crate) fn of(server: &Server, clients: usize) -> Result<IdleMemory> {
-        // What the first client causes, and stays, belongs to no client.
+        // Memory that the server allocates for its first client and keeps is not counted.
         let first = hold(server.address, 1)?;
-        // A process that has just been killed has none.
+        // A process that has just been killed has no descriptors: the difference must not wrap.
         let before = server.descriptors()?.saturating_sub(first.len());
         let released = || -> Result<()> {
             server.settle(before)?;
