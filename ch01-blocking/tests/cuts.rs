@@ -1,4 +1,4 @@
-//! Parsing a request gives the same result, however its bytes are cut.
+//! Tests that parsing requests gives the same result, however their bytes are cut.
 
 #[path = "verdicts/mod.rs"]
 mod verdicts;
@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use verdicts::{Precondition, are_the_same_however_cut, small_limits, verdicts};
 
-/// Generates pieces of requests, valid and malformed.
+/// Returns a strategy for pieces of requests, valid and malformed.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let known = prop::sample::select(vec![
         "GET /plaintext HTTP/1.1\r\n",
@@ -71,7 +71,7 @@ fn the_corpus() -> std::io::Result<()> {
     let mut inputs = 0;
     for input in std::fs::read_dir(corpus)? {
         let path = input?.path();
-        println!("{}", path.display()); // Printed if the test fails.
+        println!("{}", path.display()); // printed if the test fails
         are_the_same_however_cut(&std::fs::read(&path)?);
         inputs += 1;
     }
@@ -99,7 +99,7 @@ fn every_byte_boundary() {
     }
 }
 
-/// An inbox that is idle or cleared releases its part of the buffer budget.
+/// An inbox that is idle or cleared returns the bytes it has claimed to the budget.
 #[test]
 fn the_budget_comes_back() {
     let limits = Limits::default();

@@ -1,8 +1,9 @@
-//! A connection that is accepted at the moment of shutdown is served like the others, and is closed
-//! by the drain deadline like the others.
+//! Tests that a connection that is accepted at the moment of shutdown is served, and is
+//! closed by the drain deadline, like every other connection.
 //!
-//! `iterative` accepts on one thread and drains on another, so a connection may be registered
-//! after the last of the others has closed. Here the test is the accepting thread, and is slow.
+//! `iterative` accepts on one thread and drains on another, so a connection may be
+//! registered after the last of the others has closed. In these tests the accepting thread
+//! is deliberately slow.
 
 use ch01_blocking::app::site::Site;
 use ch01_blocking::connection::handle_connection;
@@ -28,8 +29,8 @@ const PATIENT: Timeouts = Timeouts {
     drain: LONG,
 };
 
-/// Registers a connection whose client has already sent `said`, serves it, and returns what
-/// the client has received.
+/// Registers and serves a connection whose client has already sent `said`. Returns the
+/// bytes that the client has received, as text.
 fn register_and_serve(
     connections: &Connections<'_>,
     site: &Site,
@@ -46,7 +47,7 @@ fn register_and_serve(
         });
         let mut received = String::new();
         client.read_to_string(&mut received)?;
-        drop(client); // The server lingers until the client closes.
+        drop(client); // the server lingers until the client closes
         Ok(received)
     })
 }
@@ -56,21 +57,23 @@ fn a_connection_registered_after_the_last_closed_is_answered() -> io::Result<()>
     let site = Site::new(None, Limits::default())?;
     let connections = Connections::new(&site);
     let received = thread::scope(|scope| {
-        scope.spawn(|| connections.drain(LONG)); // No connection is registered.
-        // The drain holds the set's lock while it reports that, so it has found the set empty.
+        scope.spawn(|| connections.drain(LONG)); // no connection is registered
+        // The drain holds the set's lock while it sets this flag, so it has found the set
+        // empty.
         while !site.is_draining() {
             thread::yield_now();
         }
         let request = "GET /plaintext HTTP/1.1\r\nHost: test\r\n\r\n";
         let received = register_and_serve(&connections, &site, request);
-        connections.close(); // Otherwise the drain would not end.
+        connections.close(); // otherwise the drain would not end
         received
     })?;
     assert!(received.starts_with("HTTP/1.1 200 "), "a response: {received:?}");
     Ok(())
 }
 
-/// Whether it is registered before the deadline or after.
+/// The connection of an unfinished request is closed at the drain deadline, whether it is
+/// registered before the deadline or after it.
 #[test]
 fn an_unfinished_request_is_closed_at_the_drain_deadline() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
@@ -109,7 +112,7 @@ fn a_client_that_sends_while_it_is_closed_gets_no_error() -> io::Result<()> {
         while !site.is_draining() {
             thread::yield_now();
         }
-        connections.close(); // Waits for the lock, so the drain has closed it.
+        connections.close(); // waits for the lock, so the drain has closed the connection
         client.write_all(b"GET /plaintext HTTP/1.1\r\n")?;
         scope.spawn(|| {
             let guard = guard;
@@ -124,10 +127,10 @@ fn a_client_that_sends_while_it_is_closed_gets_no_error() -> io::Result<()> {
     Ok(())
 }
 
-/// A read has returned half a request, and its thread has not cleared `idle` yet when the
-/// stop comes. The connection stays open for the other half.
+/// A connection stays open for the rest of a request whose first half was read just before
+/// the stop, so that its thread has not cleared `idle` yet.
 #[test]
-#[cfg(target_os = "linux")] // elsewhere the kernel does not count what it has received
+#[cfg(target_os = "linux")] // elsewhere the kernel does not count received bytes
 fn half_a_request_that_is_not_counted_yet_is_not_hung_up_on() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
     let connections = Connections::new(&site);
@@ -146,7 +149,7 @@ fn half_a_request_that_is_not_counted_yet_is_not_hung_up_on() -> io::Result<()> 
         while !site.is_draining() {
             thread::yield_now();
         }
-        connections.close(); // takes the lock, so the drain has looked at both
+        connections.close(); // waits for the lock, so the drain has checked both connections
         let closed = guards.map(|guard| guard.entry.closed_by_server.load(SeqCst));
         assert_eq!(closed, [false, true], "half a request, and none");
         Ok(())

@@ -1,6 +1,7 @@
-//! A file with a lease is not missing: it cannot be opened *now*, so the response is 503, not 404.
-#![cfg(target_os = "linux")] // Only Linux has file leases.
-#![allow(unsafe_code)] // nix has no wrapper for them.
+//! Tests that a file with a lease is not reported as missing: it cannot be opened *now*, so
+//! the response is 503, not 404.
+#![cfg(target_os = "linux")] // only Linux has file leases
+#![allow(unsafe_code)] // nix has no wrapper for leases
 
 use ch01_blocking::app::site::Site;
 use ch01_blocking::http::{Inbox, Limits, Parsed};
@@ -8,7 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 
-/// From `asm-generic/fcntl.h`; libc does not define it.
+/// The fcntl(2) command, from `asm-generic/fcntl.h`; libc does not define it.
 const F_SETSIG: libc::c_int = 10;
 
 fn set(file: &File, command: libc::c_int, argument: libc::c_int) -> io::Result<()> {

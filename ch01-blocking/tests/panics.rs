@@ -1,4 +1,4 @@
-//! A panic outside a route costs one connection.
+//! Tests that a panic outside a route costs one connection.
 
 #[path = "failing/mod.rs"]
 mod failing;

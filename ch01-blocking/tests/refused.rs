@@ -1,6 +1,6 @@
-//! System calls that the kernel refuses: a filter has it refuse them to one thread, and to the
-//! threads that this one starts (seccomp(2)).
-#![cfg(target_os = "linux")] // elsewhere are other filters
+//! Tests of system calls that fail: a filter makes the kernel refuse them to one thread,
+//! and to the threads that it starts (seccomp(2)).
+#![cfg(target_os = "linux")] // other systems have other filters
 #![allow(unsafe_code)] // prctl(2) takes a pointer to the filter
 
 use ch01_blocking::http::{Inbox, Parsed};
@@ -13,8 +13,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::thread;
 
-/// From now on `call` fails with `error` in this thread, and in those that it starts. Returns
-/// whether the system has such filters: an emulator has none.
+/// Makes the system call `call` fail with `error` in this thread, and in threads that it
+/// starts, from now on. Returns whether the system has such filters: an emulator has none.
 fn refuse(call: libc::c_long, error: libc::c_int) -> bool {
     let statement =
         |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
@@ -24,16 +24,17 @@ fn refuse(call: libc::c_long, error: libc::c_int) -> bool {
         libc::BPF_RET | libc::BPF_K,
     );
     let mut filter = [
-        statement(load, 0, 0, 0), // the call's number is what `seccomp_data` begins with
+        statement(load, 0, 0, 0), // the call's number is the first field of `seccomp_data`
         statement(jump, 0, 1, call as u32),
         statement(end, 0, 0, libc::SECCOMP_RET_ERRNO | error as u32),
         statement(end, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
     let program =
         libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: a number, and no pointer.
+    // SAFETY: this command takes numbers, no pointer.
     let set = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-    // SAFETY: the kernel copies the program, and both it and its statements live until then.
+    // SAFETY: the kernel copies the program, which lives until the call returns, as its
+    // statements do.
     let filtered = unsafe {
         libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
     };
@@ -44,7 +45,7 @@ fn options(root: &Path) -> Options {
     Cli::parse_from(["refused".as_ref(), "--root".as_ref(), root.as_os_str()]).options
 }
 
-/// A large file is sent all the same.
+/// A large file is sent even if sendfile(2) fails.
 #[test]
 fn sendfile() -> io::Result<()> {
     let root = tempfile::tempdir()?;
@@ -77,7 +78,7 @@ fn sendfile() -> io::Result<()> {
     Ok(())
 }
 
-/// Without poll(2) a client is accepted and served all the same, and the stop is heard.
+/// Even if poll(2) fails, a client is accepted and served, and the stop is noticed.
 #[test]
 fn poll() -> io::Result<()> {
     let options: Options = Cli::parse_from(["refused"]).options;
@@ -105,7 +106,7 @@ fn poll() -> io::Result<()> {
     })
 }
 
-/// What cannot be opened is missing only if the error says so.
+/// A file that cannot be opened is reported as missing only if the error says so.
 #[test]
 fn open() -> io::Result<()> {
     let root = tempfile::tempdir()?;

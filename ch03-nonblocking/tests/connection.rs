@@ -1,5 +1,5 @@
-//! The connection state machine without a socket, in situations that a client cannot reliably
-//! create over the network.
+//! Tests of the connection state machine without a socket, in situations that a client
+//! cannot reliably create over the network.
 
 use ch01_blocking::Site;
 use ch01_blocking::deadlines::Timeouts;
@@ -16,11 +16,11 @@ use std::io::{self, ErrorKind, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// The input of each read; more can be added while the connection owns the transport.
+/// The input of each read; more input can be added while the connection owns the transport.
 type Input = Rc<RefCell<VecDeque<&'static [u8]>>>;
 
-/// A transport with scripted input. It accepts at most `room` bytes of output, and reports none of
-/// them as acknowledged.
+/// A transport with scripted input. It accepts at most `room` bytes of output, and reports
+/// none of these bytes as acknowledged.
 struct Script {
     comes: Input,
     went: Vec<u8>,
@@ -97,8 +97,8 @@ const NOTHING: Ready = Ready {
     broken: false,
 };
 
-/// A busy loop notices the deadline of an idle connection late. The request that has meanwhile
-/// arrived in the kernel, but not been reported, is answered.
+/// If a busy loop notices the deadline of an idle connection late, a request is answered
+/// that has meanwhile arrived in the kernel without being reported.
 #[test]
 fn a_request_that_came_in_time_is_heard_though_late() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
@@ -113,8 +113,9 @@ fn a_request_that_came_in_time_is_heard_though_late() -> io::Result<()> {
     Ok(())
 }
 
-/// The same for the rest of a request. But input that arrives late and does not complete the
-/// request does not extend the deadline.
+/// If a busy loop notices a request's deadline late, the rest of the request is read if it
+/// has arrived in the kernel. But input that does not complete the request does not extend
+/// the deadline.
 #[test]
 fn the_rest_of_a_request_is_heard_though_late() -> io::Result<()> {
     const HEAD: &[u8] = b"GET /plaintext HTTP/1.1\r\nHo";
@@ -149,8 +150,9 @@ fn the_rest_of_a_request_is_heard_though_late() -> io::Result<()> {
     Ok(())
 }
 
-/// While lingering, a reported hang-up means that the client has closed, too. Its last bytes are
-/// still read: closing with unread input sends a reset, which may destroy the response.
+/// While a connection lingers, a reported hang-up means that the client has closed, too.
+/// The client's last bytes are still read: closing with unread input sends a reset, which
+/// may destroy the response.
 #[test]
 fn a_hang_up_while_lingering_is_read_to_the_end() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
@@ -170,8 +172,8 @@ fn a_hang_up_while_lingering_is_read_to_the_end() -> io::Result<()> {
     Ok(())
 }
 
-/// A client that takes nothing is there for as long as the write deadline says, from when
-/// there was no room: no look less, and none more.
+/// The connection of a client that takes no bytes is closed exactly one write deadline
+/// after the send buffer was full, neither a check earlier nor a check later.
 #[test]
 fn who_takes_nothing_is_closed_at_the_write_deadline() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;

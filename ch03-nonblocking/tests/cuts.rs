@@ -1,4 +1,5 @@
-//! What a client receives does not depend on how input, output, or readiness events are cut.
+//! Tests that a client receives the same bytes, however input, output and readiness events
+//! are cut.
 
 #[path = "wire/mod.rs"]
 mod wire;
@@ -7,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use wire::{Seen, blocking, driven, is_the_same_however_cut, root, site};
 
-/// Generates requests, valid and malformed, and pieces of them.
+/// Returns a strategy for requests, valid and malformed, and for pieces of them.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let get =
         |target: &str| format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes();
@@ -53,7 +54,7 @@ proptest! {
         let sent = pieces.concat();
         let whole = blocking(site, &sent, closes);
         if whole.has_counters() {
-            return Ok(()); // Their counters differ between two runs.
+            return Ok(()); // the counters differ between two runs
         }
         prop_assert_eq!(Shown(&whole), Shown(&driven(site, &sent, closes, &script)));
     }
@@ -91,7 +92,7 @@ fn the_corpus() -> std::io::Result<()> {
     let mut inputs = 0;
     for input in std::fs::read_dir(corpus)? {
         let path = input?.path();
-        println!("{}", path.display()); // Printed if the test fails.
+        println!("{}", path.display()); // printed if the test fails
         is_the_same_however_cut(site, &std::fs::read(&path)?);
         inputs += 1;
     }
@@ -107,7 +108,8 @@ fn byte_by_byte() {
     for closes in [false, true] {
         let whole = blocking(site, sent, closes);
         assert!(whole.bytes.ends_with(b"\r\n\r\n"), "{:?}", Shown(&whole));
-        // One byte of input and one of room; each reported, or only every third.
+        // One byte of input and one byte of room at a time; each step is reported, or only
+        // every third.
         for script in [[2, 1, 3, 1, 3, 1], [2, 1, 2, 0, 3, 0], [2, 0, 3, 0, 3, 9]] {
             let seen = driven(site, sent, closes, &script.repeat(2000));
             assert_eq!(Shown(&whole), Shown(&seen));

@@ -1,7 +1,7 @@
-//! A listener that was deregistered because descriptors ran out is registered again, even if the
-//! first attempt at that fails.
+//! Tests that a listener that was deregistered because descriptors ran out is registered
+//! again, even if the first attempt to do so fails.
 //!
-//! The limit on descriptors applies to the whole process, so this test has its own.
+//! The limit on descriptors applies to the whole process, so this test has its own program.
 
 use ch01_blocking::program::Cli;
 use ch01_blocking::server::stop::Stop;
@@ -21,8 +21,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-/// A poller that raises the descriptor limit when the listener is deregistered, and fails the
-/// first time that it is registered again.
+/// A poller that raises the descriptor limit when the listener is deregistered, and fails
+/// the first attempt to register the listener again.
 struct Reluctant<'t> {
     poller: Spin,
     asked: &'t AtomicUsize,
@@ -85,11 +85,12 @@ fn a_failed_registration_of_the_listener_is_retried() -> io::Result<()> {
         }
         let flags = SockFlag::empty();
         let client = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
-        // What is open stays open; from now on the server cannot accept.
+        // Open descriptors stay open, but from now on the server cannot accept.
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, 3, hard)?;
         connect(client.as_raw_fd(), &SockaddrStorage::from(address))?;
-        // The first is accepted before the attempt that fails, the second with the next one.
+        // The first client is accepted before the attempt that fails, the second after the
+        // next attempt.
         let visits =
             visit(client.into()).and_then(|()| visit(TcpStream::connect(address)?));
         stopper.stop()?;

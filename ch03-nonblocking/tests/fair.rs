@@ -1,4 +1,5 @@
-//! One client cannot monopolize the thread, however fast it reads and however much it requests.
+//! Tests that one client cannot monopolize the thread, however fast it reads and however
+//! much it requests.
 //!
 //! The test uses a transport that never blocks. No real client is reliably that fast, so the client
 //! suite cannot test this.
@@ -15,7 +16,8 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::time::{Duration, Instant, SystemTime};
 
-/// A client that accepts all bytes immediately, and counts them.
+/// A client that accepts all bytes immediately, and counts them; its first read returns
+/// `asks`.
 struct Fast {
     asks: &'static [u8],
     taken: usize,

@@ -1,4 +1,5 @@
-//! A client that is not served because the application blocks the loop does not lose its idle time.
+//! Tests that a client that is not served because the application blocks the loop does not
+//! lose its idle time.
 
 #[path = "kept/mod.rs"]
 mod busy;

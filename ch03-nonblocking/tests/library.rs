@@ -1,6 +1,6 @@
-//! The chapter's library, each part by itself: a module is a file beside this one. They share a
-//! program because each program takes its time to link. What changes the limits, the signals or
-//! the mappings of its process, or may crash it, has a program of its own.
+//! Tests of the chapter's library: each module is a file beside this one. They share one
+//! program because each program takes time to link. A test that changes the limits, signals
+//! or mappings of its process, or may crash it, has its own program.
 
 mod connection;
 mod cuts;

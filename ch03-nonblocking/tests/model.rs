@@ -22,12 +22,12 @@ fn config() -> ProptestConfig {
 
 #[derive(Clone, Debug)]
 enum Tick {
-    /// Sets a deadline this long from now.
+    /// Sets the deadline of an index, this long from now.
     Set(u32, Duration),
     Clear(u32),
     /// Lets this much time pass.
     Pass(Duration),
-    /// Lets time pass until the next time that the timers report.
+    /// Lets time pass until the next deadline that the timers report.
     PassToNext,
 }
 
@@ -50,8 +50,8 @@ fn tick() -> impl Strategy<Value = Tick> {
     ]
 }
 
-/// Deadlines in every dial, at its edges: each is reported in time, and searching for the next one
-/// terminates even if there is none.
+/// Deadlines in every dial, at the dial's edges, are each reported in time, and the search
+/// for the next deadline terminates even if there is none.
 #[test]
 fn timers_of_every_size() {
     let edges = (0..u64::BITS).flat_map(|bits| {
@@ -82,7 +82,8 @@ fn timers_of_every_size() {
         late.clear();
     }
     assert_eq!(timers.next(), None);
-    // A time beyond `u64::MAX` milliseconds expires the last of them.
+    // A deadline beyond `u64::MAX` milliseconds counts as `u64::MAX`, and so does the
+    // current time: the deadline expires.
     timers.set(0, start + Duration::from_secs(u64::MAX / 1000 + 1));
     timers.expired(start + Duration::from_secs(u64::MAX / 500), &mut late);
     assert_eq!(late, [0]);
@@ -98,16 +99,17 @@ proptest! {
         let mut now = Duration::ZERO;
         // The time of the timers in milliseconds.
         let mut seen = 0;
-        // Deadlines that were cleared or moved, for which the timers may still wake up once.
+        // Number of deadlines that were cleared or moved, for each of which the timers may
+        // still wake up once.
         let mut ghosts = 0;
-        // Whether the last wake-up was for one of those.
+        // Whether the last wake-up was for a deadline that was cleared or moved.
         let mut in_vain = false;
         for tick in ticks {
             match tick {
                 Tick::Set(index, after) => {
                     let at = now + after;
                     timers.set(index, start + at);
-                    // Rounded up, and never in the past.
+                    // A deadline is rounded up, and is never in the past.
                     let at = at.as_micros().div_ceil(1000).max(seen + 1);
                     ghosts += u32::from(model.insert(index, at).is_some());
                     in_vain = false;

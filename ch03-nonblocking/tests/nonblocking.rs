@@ -1,5 +1,5 @@
-//! What a non-blocking socket does where a blocking one would wait. The book shows these tests; run
-//! them with `-- --nocapture` to see their output.
+//! Tests of a non-blocking socket where a blocking one would wait. The book shows these
+//! tests; run them with `-- --nocapture` to see their output.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -21,7 +21,7 @@ fn nothing_to_read_is_an_error() -> io::Result<()> {
     println!("read from a silent client: {error}");
     assert_eq!(error.kind(), ErrorKind::WouldBlock); // EAGAIN
 
-    drop(client); // it has gone, which is something else
+    drop(client); // a client that has closed is a different case
     server.set_nonblocking(false)?;
     assert_eq!(server.read(&mut [0; 100])?, 0);
     Ok(())

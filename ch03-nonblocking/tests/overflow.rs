@@ -1,5 +1,6 @@
-//! The contract of `Poller` with a signal queue that always overflows, so that every event is
-//! reported by a plain SIGIO. A separate program, because the limit applies to the whole process.
+//! Tests the contract of `Poller` with a signal queue that always overflows, so that every
+//! event is reported by a plain SIGIO. A separate program, because the limit applies to the
+//! whole process.
 #![cfg(target_os = "linux")]
 
 mod contract;

@@ -1,4 +1,4 @@
-//! A panic outside a route costs one connection, and not the loop with all of them.
+//! Tests that a panic outside a route costs one connection, not the loop with all of them.
 
 #[path = "../../ch01-blocking/tests/failing/mod.rs"]
 mod failing;

@@ -1,5 +1,6 @@
-//! A stale event never affects the connection that has reused the slot. Real mechanisms report stale
-//! events rarely; the poller of this test reports them all the time.
+//! Tests that a stale event never affects the connection that has reused the slot. Real
+//! mechanisms report stale events rarely; the poller of this test reports them all the
+//! time.
 
 use ch01_blocking::program::Cli;
 use ch01_blocking::server::stop::Stop;
@@ -59,7 +60,7 @@ impl Poller for Gossip {
     }
 }
 
-/// Connects, sends a few requests, and closes.
+/// Connects, sends `times` requests, and closes.
 fn visit(address: SocketAddr, times: usize) -> io::Result<()> {
     let mut client = TcpStream::connect(address)?;
     client.set_read_timeout(Some(Duration::from_secs(30)))?;

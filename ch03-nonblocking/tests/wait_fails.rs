@@ -1,4 +1,4 @@
-//! A poller's error does not end the event loop.
+//! Tests that a poller's error does not end the event loop.
 
 #[path = "no_wait/mod.rs"]
 mod no_wait;

@@ -1,5 +1,5 @@
-//! An idle loop makes no system call before a deadline is due: it wakes up once per deadline,
-//! whatever its client sent before.
+//! Tests that an idle loop makes no system call before a deadline is due: it wakes up once
+//! per deadline, whatever its client sent before.
 
 use ch01_blocking::program::Cli;
 use ch01_blocking::server::stop::Stop;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-/// Counts wake-ups without any event.
+/// A poller that counts its wake-ups without any event.
 struct Counting<'c, P> {
     poller: P,
     wakes: &'c AtomicUsize,
@@ -56,8 +56,8 @@ impl<P: Poller> Poller for Counting<'_, P> {
     }
 }
 
-/// Returns the number of wake-ups without events until the loop has closed a client that sends
-/// these pieces and then nothing.
+/// Returns the number of wake-ups without events until the loop has closed the connection
+/// of a client that sends these pieces and then nothing.
 fn wakes(poller: impl Poller + Send, says: &[&str]) -> io::Result<usize> {
     let options: Options = Cli::parse_from(["idle", "--idle-timeout", "0.7"]).options;
     let site = options.site()?;

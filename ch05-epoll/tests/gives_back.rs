@@ -1,5 +1,5 @@
-//! A crowd's memory is returned to the system when the crowd has left, though one client
-//! stays.
+//! Tests that the memory of many connections is returned to the system after they have
+//! closed, even if one client stays.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 use ch01_blocking::server::program::raise_descriptor_limit;
@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 
 const IDLE: usize = 900;
 const NEVER_READ: usize = 300;
-/// Of 64 KiB for each client that does not read its answer.
+/// The memory that the server must exceed while the clients are connected, in KiB: it takes
+/// 64 KiB for each client that does not read its answer.
 const MUCH: u64 = 12 * 1024;
+/// The memory that the server must fall below when the clients have left, in KiB.
 const LITTLE: u64 = 8 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Ended and reaped, however the test ends.
+/// A running server; dropping it kills and reaps it.
 struct Server(Child);
 
 impl Drop for Server {
@@ -27,7 +29,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Its own memory, in KiB.
+    /// Returns the server's resident anonymous memory, in KiB.
     fn memory(&self) -> io::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
@@ -79,7 +81,8 @@ fn memory_goes_back_when_the_crowd_has_left() -> io::Result<()> {
             crowd.push(idle);
         }
     }
-    // It is busy with something of its own, and its memory lies behind the crowd's.
+    // This client keeps the server busy, and the memory of its connection lies behind that
+    // of the others.
     stays.push(ask(&address, "/bytes/1000000000")?);
     server.memory_becomes("much", |kib| kib > MUCH)?;
     drop(crowd);

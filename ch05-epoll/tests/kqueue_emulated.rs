@@ -1,8 +1,8 @@
-//! Runs `kqueue.rs`, as it is, on Linux: against an emulation of kqueue(2).
+//! Tests the unchanged `kqueue.rs` on Linux, against an emulation of kqueue(2).
 //!
-//! The emulation (`emulated/event.rs`) does what the sources of FreeBSD and XNU say. So this
-//! tests the poller's logic against a reading of those sources, on every machine; whether
-//! the reading is right, only a BSD can tell (`pollers.rs` and `suite.rs` run there).
+//! The emulation (`emulated/event.rs`) follows the sources of FreeBSD and XNU. So every
+//! machine can test the poller's logic against a reading of those sources. Only a BSD can
+//! test whether the reading is right (`pollers.rs` and `suite.rs` run there).
 #![cfg(target_os = "linux")]
 #![allow(missing_docs)] // the emulation has nix's names
 
@@ -20,7 +20,8 @@ pub mod sys {
 #[path = "../../ch03-nonblocking/tests/contract/mod.rs"]
 mod contract;
 #[path = "../src/kqueue.rs"]
-#[allow(dead_code, unreachable_pub)] // it is a library's file, with a server in it
+#[allow(dead_code, unreachable_pub)]
+// the file belongs to the library, and contains a server
 mod kqueue;
 
 use contract::contract;

@@ -1,5 +1,5 @@
-//! The deliberately faulty server loses a wake-up as the book's page says, and does not when it is
-//! fixed. The verdict comes from the order of events.
+//! Tests that the deliberately faulty server loses a wake-up as the book's page says, and
+//! loses none with `--fixed`. The verdict comes from the order of events.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -36,7 +36,7 @@ impl Server {
 
     fn connect(&self) -> TcpStream {
         let client = TcpStream::connect(self.1).expect("a connection");
-        // So that a failing test ends.
+        // The timeout lets a failing test end.
         client.set_read_timeout(Some(Duration::from_secs(60))).expect("a deadline");
         client.set_nodelay(true).expect("no delay");
         client
@@ -78,11 +78,11 @@ fn bytes_left_unread_are_reported_with_the_next_edge() {
     assert!(SHORT.len() < PIECE && PIECE < LONG.len() && LONG.len() < 2 * PIECE);
     let server = Server::start(&[]);
     let (mut a, mut b) = (server.connect(), server.connect());
-    ask(&mut a); // The server has accepted both clients.
+    ask(&mut a); // the server has accepted both clients
     ask(&mut b);
     a.write_all(LONG).expect("a request");
     for _ in 0..50 {
-        ask(&mut b); // The server works, and A's event was reported long ago.
+        ask(&mut b); // the server works, and A's event was reported long ago
     }
     assert!(has_nothing(&mut a), "the server is not faulty: A was answered");
     a.write_all(b"G").expect("one byte more");

@@ -1,4 +1,5 @@
-//! Every server is built on every system. A server whose mechanism is missing reports that.
+//! Tests that every server is built on every system, and reports if its mechanism is
+//! missing.
 
 use std::process::Command;
 

@@ -1,5 +1,6 @@
-//! Rolling restart of three replicas behind a load balancer: each is drained by SIGTERM, exits, and
-//! is started again while clients keep sending requests, and no request fails.
+//! Tests a rolling restart of three replicas behind a load balancer: each is drained by
+//! SIGTERM, exits, and is started again while clients keep sending requests, and no request
+//! fails.
 //!
 //! The configurations are those in the book. A test is skipped if its balancer is not installed,
 //! unless NO_SKIP is set.
@@ -29,11 +30,13 @@ use nix::sys::signal::Signal;
 use orders::Orders;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
-/// The number of clients, and of responses that show that a replica is serving them.
+/// The number of clients.
 const CLIENTS: usize = 8;
+/// The number of responses that show that a replica serves clients.
 const SOME: usize = 50;
 
-/// A server with its own files, which tell its responses from the others'.
+/// A server with its own files, by which its responses are told apart from those of other
+/// replicas.
 struct Replica {
     name: &'static str,
     root: PathBuf,
@@ -81,16 +84,16 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// A load balancer and three replicas.
-struct House {
+struct Deployment {
     balancer: Balancer,
     replicas: Vec<Replica>,
     _directory: tempfile::TempDir,
 }
 
-impl House {
-    /// Starts them, or returns `None` if the balancer is not installed. `change` may modify the
-    /// configuration.
-    fn open(program: &str, change: impl FnOnce(String) -> String) -> Option<House> {
+impl Deployment {
+    /// Starts the balancer and the replicas, or returns `None` if the balancer is not
+    /// installed. `change` may modify the balancer's configuration.
+    fn open(program: &str, change: impl FnOnce(String) -> String) -> Option<Deployment> {
         let program = balancer::find(program)?;
         let directory = tempfile::tempdir().expect("a directory");
         let addresses: [SocketAddr; 4] = std::array::from_fn(|_| {
@@ -103,12 +106,12 @@ impl House {
         let mut balancer =
             Balancer::start(&program, directory.path(), &addresses, change);
         until("the balancer listens", || balancer.is_listening());
-        Some(House { balancer, replicas, _directory: directory })
+        Some(Deployment { balancer, replicas, _directory: directory })
     }
 
     // ANCHOR: roll
-    /// Drains and restarts one replica after the other while these clients send requests. `before` and
-    /// `after` notify the balancer.
+    /// Drains and restarts one replica after the other while these clients send requests.
+    /// `before` and `after` notify the balancer of each restart.
     fn roll(
         &mut self,
         clients: &Clients,
@@ -125,7 +128,7 @@ impl House {
             replica.start_again();
             after(&self.balancer, replica.name);
             let served = clients.served(at);
-            // Only then is the next replica drained.
+            // The next replica is drained only when clients are sent to this one again.
             until("clients are sent to it again", || clients.served(at) > served + SOME);
         }
     }
@@ -136,35 +139,38 @@ fn nothing(_: &Balancer, _: &str) {}
 
 #[test]
 fn behind_nginx_nobody_notices() {
-    let Some(mut house) = House::open("nginx", |same| same) else { return };
-    let clients = Clients::start(house.balancer.address, CLIENTS, clients::READING);
-    house.roll(&clients, nothing, nothing);
+    let Some(mut deployment) = Deployment::open("nginx", |same| same) else { return };
+    let clients = Clients::start(deployment.balancer.address, CLIENTS, clients::READING);
+    deployment.roll(&clients, nothing, nothing);
     assert_eq!(clients.stop(), [""; 0]);
 }
 
 #[test]
 fn behind_haproxy_nobody_notices() {
-    let Some(mut house) = House::open("haproxy", |same| same) else { return };
-    let clients = Clients::start(house.balancer.address, CLIENTS, clients::READING);
-    house.roll(&clients, nothing, nothing);
+    let Some(mut deployment) = Deployment::open("haproxy", |same| same) else { return };
+    let clients = Clients::start(deployment.balancer.address, CLIENTS, clients::READING);
+    deployment.roll(&clients, nothing, nothing);
     assert_eq!(clients.stop(), [""; 0]);
 }
 
-/// The reader's own balancer, if BALANCER names it.
+/// No client notices a rolling restart behind the reader's own balancer, if BALANCER names
+/// one.
 #[test]
 fn behind_yours_nobody_notices() {
-    let Some(mut house) = House::open(balancer::YOURS, |same| same) else { return };
-    let clients = Clients::start(house.balancer.address, CLIENTS, clients::READING);
-    house.roll(&clients, nothing, nothing);
+    let Some(mut deployment) = Deployment::open(balancer::YOURS, |same| same) else {
+        return;
+    };
+    let clients = Clients::start(deployment.balancer.address, CLIENTS, clients::READING);
+    deployment.roll(&clients, nothing, nothing);
     assert_eq!(clients.stop(), [""; 0]);
 }
 
 /// Requests that must not be repeated are safe if the balancer is notified before the drain.
 #[test]
 fn behind_haproxy_that_is_told_before_nobody_notices_who_writes_either() {
-    let Some(mut house) = House::open("haproxy", |same| same) else { return };
-    let clients = Clients::start(house.balancer.address, CLIENTS, clients::WRITING);
-    house.roll(
+    let Some(mut deployment) = Deployment::open("haproxy", |same| same) else { return };
+    let clients = Clients::start(deployment.balancer.address, CLIENTS, clients::WRITING);
+    deployment.roll(
         &clients,
         |balancer, name| {
             balancer.tell(&format!("set server replicas/{name} state drain"));
@@ -180,7 +186,7 @@ fn behind_haproxy_that_is_told_before_nobody_notices_who_writes_either() {
 /// Without retries a client sees an error, which shows that the tests above can fail.
 #[test]
 fn behind_nginx_that_tries_once_somebody_notices() {
-    let Some(mut house) = House::open("nginx", |configuration| {
+    let Some(mut deployment) = Deployment::open("nginx", |configuration| {
         let spoiled = configuration
             .replace("proxy_next_upstream error timeout", "proxy_next_upstream off");
         assert_ne!(spoiled, configuration);
@@ -188,9 +194,9 @@ fn behind_nginx_that_tries_once_somebody_notices() {
     }) else {
         return;
     };
-    let clients = Clients::start(house.balancer.address, CLIENTS, clients::READING);
+    let clients = Clients::start(deployment.balancer.address, CLIENTS, clients::READING);
     until("clients are served", || clients.all() > SOME);
-    house.replicas[0].drain();
+    deployment.replicas[0].drain();
     until("a client receives 502", || clients.failures() > 0);
     let failures = clients.stop();
     assert!(failures.iter().any(|said| said.contains("502")), "{failures:?}");
@@ -212,8 +218,9 @@ fn orders_taken(
     until("the balancer listens", || balancer.is_listening());
     for number in 0..NAMES.len() {
         let mut connection = None;
-        // The balancer first opens a connection that it keeps, and sends the order on it. There
-        // the close is most easily mistaken for the end of an idle connection.
+        // The balancer first opens a connection that it keeps, and sends the order on it.
+        // On such a connection, the replica's close is most easily mistaken for the end of
+        // an idle connection.
         for _ in NAMES {
             until("a replica is found", || {
                 clients::exchange(own, &mut connection, clients::NAME.0)
@@ -255,7 +262,8 @@ fn behind_yours_nothing_is_ordered_twice() {
     assert_eq!(twice(&taken), [""; 0]);
 }
 
-/// An nginx configured to retry non-idempotent requests does repeat orders.
+/// An nginx that is configured to retry non-idempotent requests does repeat orders, which
+/// shows that the tests above can fail.
 #[test]
 fn behind_nginx_that_may_send_an_order_again_it_is_ordered_twice() {
     let Some(taken) = orders_taken("nginx", |configuration| {

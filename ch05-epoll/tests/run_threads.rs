@@ -1,4 +1,4 @@
-//! Threads that serve together: all of them, or none.
+//! Tests that threads serve together: all of them, or none.
 
 use ch01_blocking::Stop;
 use ch05_epoll::run_threads::run_threads;
@@ -46,7 +46,8 @@ fn all_end_at_shutdown() -> io::Result<()> {
 #[cfg(target_os = "linux")]
 #[test]
 fn fewer_loops_than_it_was_told_are_none() {
-    // Room for two such stacks, with plenty left for what the two threads allocate.
+    // The limit leaves room for two such stacks, and for the other allocations of two
+    // threads.
     let tight = "ulimit -v 300000 && RUST_MIN_STACK=120000000 exec \"$0\" --listen 127.0.0.1:0 --threads 8";
     let (status, _, said) = client_suite::server::run_to_end(
         "/bin/sh".as_ref(),

@@ -1,13 +1,14 @@
-//! A server started by the suite gets the same process environment, whatever the suite was started
-//! from. The "server" of these tests is a script that records its environment.
+//! Tests that a server started by the suite gets the same process environment, whatever the suite
+//! was started from. The "server" of these tests is a script that records its environment.
 #![cfg(target_os = "linux")] // The script reads /proc.
 
 use std::error::Error;
 use std::fs;
 use std::process::{Command, Stdio};
 
-/// Prints open descriptors, ignored and blocked signals, the umask, and the descriptor limit. The
-/// signals are those that grep inherits, because a shell blocks some while it starts a program.
+/// A script that records open descriptors, ignored and blocked signals, the umask, and the
+/// descriptor limit. The signals are those that grep inherits, because a shell blocks some while it
+/// starts a program.
 const SCRIPT: &str = r#"#!/bin/sh
 {
     ls "/proc/$$/fd"
@@ -17,7 +18,7 @@ const SCRIPT: &str = r#"#!/bin/sh
 } >"$1"
 "#;
 
-/// Runs the suite from a shell after the commands `before`. Returns what the script printed.
+/// Runs the suite from a shell after the commands `before`. Returns the script's output.
 fn recorded_environment(before: &str) -> Result<String, Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let (script, facts) =

@@ -1,4 +1,4 @@
-//! Every test of a chapter runs. The chapters list their test programs themselves
+//! Tests that every test of a chapter runs. The chapters list their test programs themselves
 //! (`autotests = false`), and most tests are modules of one program, `library.rs`: a file that
 //! neither names is never compiled.
 

@@ -18,10 +18,11 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, Worl
 const CLOSING: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nHi";
 
-/// How the server treats a request; the number is how many it received before on this connection.
+/// The server's treatment of a request; the number is that of the requests received before on this
+/// connection. Returns whether the connection stays open.
 type Behavior = fn(&mut TcpStream, usize) -> std::io::Result<bool>;
 
-/// Selects one kind of error.
+/// Returns the number of errors of one kind.
 type Kind = fn(&Errors) -> u64;
 
 /// A server, and its own counters.
@@ -82,7 +83,7 @@ fn reset(client: &TcpStream) -> std::io::Result<bool> {
 }
 
 /// Runs four clients for 0.2 s. Returns the outcome, and the number of requests that the server
-/// itself counted in the measured time.
+/// counted in the measured time.
 fn measure(
     server: &Server,
     change: impl FnOnce(Plan) -> Plan,
@@ -105,7 +106,8 @@ fn measure(
     Ok((outcome, marks[1] - marks[0]))
 }
 
-/// Runs until an error of the given kind occurs, and checks that no other kind does.
+/// Repeats the measurement until an error of the given kind occurs, and checks that no error of
+/// another kind does.
 fn assert_only(
     behavior: Behavior,
     kind: fn(&mut Errors) -> &mut u64,

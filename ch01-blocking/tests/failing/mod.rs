@@ -1,6 +1,6 @@
-//! A panic of the application outside its routes costs one connection: a content whose
-//! destructor panics, wherever the server drops it, and a time beyond the clock's end. Later
-//! chapters include this file by its path.
+//! Tests that a panic of the application outside its routes costs one connection: a content
+//! whose destructor panics, wherever the server drops it, also while a delay without end
+//! runs. Later chapters include this file by its path.
 
 use ch01_blocking::app::site::Routes;
 use ch01_blocking::http::{Body, BodyStream, NextPiece, Request, Response};
@@ -62,8 +62,8 @@ fn ask(address: SocketAddr, method: &str, path: &str) -> io::Result<String> {
     }
 }
 
-/// Asks a server for everything that panics; it answers others all the same, stops in order,
-/// and has counted each panic.
+/// Sends a server requests whose contents panic, and asserts that it still answers other
+/// requests, stops in order, and has counted each panic.
 pub(crate) fn costs_one_connection(
     run: impl FnOnce(Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
 ) -> io::Result<()> {

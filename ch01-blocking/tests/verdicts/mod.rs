@@ -3,7 +3,7 @@
 
 use ch01_blocking::http::{Budget, Inbox, Limits, Parsed};
 
-/// A result of the inbox, in a form that can be compared.
+/// A result of the inbox, in a form that can be compared with another.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
     Request { head: String, body: Vec<u8> },
@@ -22,8 +22,8 @@ pub(crate) fn small_limits() -> Limits {
     }
 }
 
-/// Runs one input of the fuzz target: its first bytes are the sizes of the pieces, the rest is the
-/// data.
+/// Runs one input of the fuzz target: its first bytes are the sizes of the pieces, the rest
+/// is the data to parse. The results must be the same for all ways to cut the data.
 pub(crate) fn are_the_same_however_cut(input: &[u8]) {
     let Some((cuts, bytes)) = input.split_at_checked(4) else { return };
     let cuts: Vec<usize> = cuts.iter().map(|&cut| usize::from(cut) + 1).collect();
@@ -33,8 +33,8 @@ pub(crate) fn are_the_same_however_cut(input: &[u8]) {
     assert_eq!(whole, verdicts(bytes, &[1], &limits), "byte by byte");
 }
 
-/// Feeds the bytes in pieces of the given sizes, repeated as necessary (all at once if there are
-/// none), and returns the results.
+/// Feeds the bytes to an inbox in pieces of the given sizes, repeated as necessary (all at
+/// once if there are none), and returns the results.
 pub(crate) fn verdicts(
     bytes: &[u8],
     cuts: &[usize],
@@ -48,7 +48,8 @@ pub(crate) fn verdicts(
         let size = cuts.next().map_or(rest.len(), |&cut| cut.clamp(1, rest.len()));
         let (piece, later) = rest.split_at(size);
         rest = later;
-        // Like a stream: reads into the space that the inbox offers, which may be smaller.
+        // Like a stream, read into the space that the inbox offers, which may be smaller
+        // than the piece.
         let mut piece = piece;
         while !piece.is_empty() {
             let space = inbox.space();

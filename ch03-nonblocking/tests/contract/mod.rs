@@ -9,7 +9,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Generates one test for each promise of the contract. The expression creates the poller.
+/// Generates one test for each promise of the contract. The expression `$poller` creates
+/// the poller.
 macro_rules! contract {
     ($name:ident, $poller:expr) => {
         mod $name {
@@ -34,8 +35,8 @@ macro_rules! contract {
 }
 pub(crate) use contract;
 
-/// An event that is not reported within this time counts as lost. Only a faulty mechanism makes a
-/// test wait that long.
+/// The time after which an event that was not reported counts as lost. Only a faulty
+/// mechanism makes a test wait that long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Returns a connected client socket and a non-blocking server socket.
@@ -52,7 +53,8 @@ fn token(index: u32) -> Token {
     Token { index, generation: 7 }
 }
 
-/// Resets the connection: a linger time of zero makes close send RST (socket(7), SO_LINGER).
+/// Resets the connection: with a linger time of zero, close sends RST (socket(7),
+/// SO_LINGER).
 fn reset_it(client: TcpStream) {
     let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
     nix::sys::socket::setsockopt(&client, nix::sys::socket::sockopt::Linger, &linger)
@@ -73,8 +75,8 @@ fn there(server: &TcpStream) {
     panic!("nothing arrives");
 }
 
-/// Waits until an event of this kind is reported for the token. An event for a token that is not
-/// registered fails the test.
+/// Waits until an event for which `is_it` holds is reported for the token, and returns the
+/// event. An event for a token that is not registered fails the test.
 fn reported(
     poller: &mut impl Poller,
     token: Token,
@@ -112,17 +114,18 @@ fn now(poller: &mut impl Poller) -> Vec<Ready> {
     ready
 }
 
-/// Returns whether the mechanism guesses: it reports every descriptor as possibly ready.
+/// Returns whether the mechanism guesses, that is, reports every descriptor as possibly
+/// ready.
 fn guesses(poller: &mut impl Poller) -> bool {
     let (_client, server) = pair();
     poller.register(server.as_fd(), token(99), Interest::READ).expect("no error");
-    now(poller); // Discard earlier events.
+    now(poller); // discards earlier events
     let guesses = !now(poller).is_empty();
     poller.deregister(server.as_fd(), token(99)).expect("no error");
     guesses
 }
 
-/// Writes until the socket buffer is full. Returns the number of bytes.
+/// Writes until the socket buffer is full. Returns the number of bytes written.
 fn fill(mut server: &TcpStream) -> usize {
     let mut all = 0;
     loop {
@@ -134,7 +137,7 @@ fn fill(mut server: &TcpStream) -> usize {
     }
 }
 
-/// Reads as the contract allows: until a short read, and beyond it if an end of file was
+/// Reads as the contract permits: until a short read, or until the end of file if `eof` was
 /// reported. Returns the number of bytes, and whether the end of file was reached.
 fn drain(mut server: &TcpStream, eof: bool) -> (usize, bool) {
     let mut all = 0;
@@ -251,7 +254,7 @@ pub(crate) fn urgent(poller: &mut impl Poller) {
     let mut came = 0;
     while came < 12 {
         let ready = readable(poller, token(1));
-        came += drain(&server, ready.eof).0; // The urgent byte is not among them.
+        came += drain(&server, ready.eof).0; // the urgent byte is not among them
     }
     assert_eq!(came, 12);
 }
@@ -270,7 +273,7 @@ pub(crate) fn reset(poller: &mut impl Poller) {
     );
 }
 
-/// A reset may be reported without interest, or later.
+/// A reset is reported without interest, or once the interest is registered.
 pub(crate) fn reset_without_interest(poller: &mut impl Poller) {
     let (client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -319,13 +322,14 @@ pub(crate) fn room_again(poller: &mut impl Poller) {
     read.expect("all of it");
 }
 
-/// Returns whether the mechanism reports the same state twice.
+/// Returns whether the mechanism reports token 1 as writable again without a change.
 fn guesses_about(poller: &mut impl Poller) -> bool {
     now(poller);
     now(poller).iter().any(|ready| ready.writable && ready.token == token(1))
 }
 
-/// Input that arrives without interest is reported then, or when the interest is registered.
+/// Input that arrives without interest is reported at that time, or when the interest is
+/// registered.
 pub(crate) fn interest_comes_back(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -367,7 +371,7 @@ pub(crate) fn deregistered(poller: &mut impl Poller) {
     there(&server);
     readable(poller, token(1));
     poller.deregister(server.as_fd(), token(1)).expect("no error");
-    now(poller); // Discard events under way.
+    now(poller); // discards events under way
     client.write_all(b"more").expect("sent");
     client.shutdown(Shutdown::Write).expect("half closed");
     there(&server);
@@ -391,13 +395,13 @@ pub(crate) fn stale_token(poller: &mut impl Poller) {
         poller.wait(&mut ready, Some(Duration::from_millis(100))).expect("no error");
         assert!(start.elapsed() < PATIENCE, "never reported");
     }
-    // An event under way may be reported for the first token, or as a hint for the second,
-    // but it must not report the second as broken.
+    // An event under way may be reported for the first token, or as a hint for the second
+    // token, but it must not report the second as broken.
     assert!(ready.iter().all(|ready| !ready.broken));
 }
 
-/// A socket is reset and closed before that is reported, and its descriptor reused. The new socket
-/// must not be reported as broken.
+/// If a socket is reset and closed before the reset is reported, and its descriptor is
+/// reused, the new socket must not be reported as broken.
 pub(crate) fn stale_event(poller: &mut impl Poller) {
     let (client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -430,7 +434,7 @@ pub(crate) fn registered_again(poller: &mut impl Poller) {
     there(&server);
     for index in 1..5 {
         poller.register(server.as_fd(), token(index), Interest::READ).expect("no error");
-        readable(poller, token(index)); // The byte is still unread.
+        readable(poller, token(index)); // the byte is still unread
         poller.deregister(server.as_fd(), token(index)).expect("no error");
         now(poller);
     }
@@ -459,7 +463,7 @@ pub(crate) fn many(poller: &mut impl Poller) {
             .register(server.as_fd(), token(index as u32), Interest::READ)
             .expect("no error");
     }
-    // Deregister some, so that lists have gaps.
+    // Deregister every third descriptor, so that the mechanisms' lists have gaps.
     for index in (0..MANY).step_by(3) {
         poller.deregister(pairs[index].1.as_fd(), token(index as u32)).expect("no error");
     }
@@ -493,13 +497,14 @@ pub(crate) fn no_starvation(poller: &mut impl Poller) {
     loud.write_all(b"word").expect("sent");
     there(&stays_ready);
     readable_of(poller, token(1), "the socket that stays ready");
-    now(poller); // Level-triggered mechanisms report the first one again.
+    now(poller); // level-triggered mechanisms report the first socket again
     late.write_all(b"word").expect("sent");
     there(&server);
     readable_of(poller, token(2), "the other socket");
 }
 
-/// Polls a bounded number of times, without waiting, until this token is reported.
+/// Polls a bounded number of times, without waiting, until this token is reported as
+/// readable.
 fn readable_of(poller: &mut impl Poller, token: Token, what: &str) {
     let mut ready = Vec::new();
     for _ in 0..10_000 {
@@ -522,7 +527,7 @@ pub(crate) fn returns_at_once(poller: &mut impl Poller) {
 /// A timeout is rounded up: returning early without an event would make the loop spin.
 pub(crate) fn not_too_early(poller: &mut impl Poller) {
     if guesses(poller) {
-        return; // This mechanism never blocks.
+        return; // this mechanism never blocks
     }
     now(poller);
     for micros in [1, 300, 999, 1_000, 1_001, 2_500, 20_300] {
@@ -535,7 +540,7 @@ pub(crate) fn not_too_early(poller: &mut impl Poller) {
     }
 }
 
-/// Without a timeout, `wait` blocks until something is ready.
+/// Without a timeout, `wait` blocks until a descriptor is ready.
 pub(crate) fn waits_for_ever(poller: &mut impl Poller) {
     let guesses = guesses(poller);
     let (mut client, server) = pair();

@@ -1,5 +1,6 @@
-//! An application that blocks its thread does not shorten the deadlines of other clients: a
-//! deadline that begins after that has its full length. Chapter 6 includes this file by its path.
+//! Tests that an application that blocks its thread does not shorten the deadlines of other
+//! clients: a deadline that begins after the block has its full length. Chapter 6 includes
+//! this file by its path.
 
 use ch01_blocking::app::site::Routes;
 use ch01_blocking::http::{Request, Response};
@@ -17,13 +18,14 @@ use std::time::{Duration, Instant};
 const IDLE: Duration = Duration::from_millis(400);
 const KEPT: Duration = Duration::from_millis(600);
 
-/// An application in which `/kept` blocks the thread, and `/answered` records when it was called.
+/// An application in which `/kept` blocks the thread, and `/answered` records the time of
+/// each call.
 #[derive(Debug, Default)]
 struct Keeps {
-    /// How many calls have begun to block the thread.
+    /// The number of calls that have begun to block the thread.
     begun: Mutex<u32>,
     more: Condvar,
-    /// When each response was ready.
+    /// The time at which each response was ready.
     ready: Mutex<Vec<Instant>>,
 }
 
@@ -101,7 +103,8 @@ pub(crate) fn nobody_pays(
         gone.sort();
         let mut ready = keeps.ready.lock().expect("whole").clone();
         ready.sort();
-        // The client that was answered first may be closed first, but not before its time.
+        // The client that was answered first may be closed first, but not before its idle
+        // timeout.
         for (ready, gone) in ready.iter().zip(&gone) {
             let had = *gone - *ready;
             assert!(had >= IDLE, "closed {had:?} after its response, before {IDLE:?}");

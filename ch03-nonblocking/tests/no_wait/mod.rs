@@ -1,5 +1,5 @@
-//! A poller whose every wait fails: the connections are served all the same, and the server
-//! stops in order. Chapter 6 includes this file by its path.
+//! Tests that if every wait of the poller fails, connections are still served and the
+//! server stops in order. Chapter 6 includes this file by its path.
 
 use ch01_blocking::program::Cli;
 use ch01_blocking::{Listener, Options, Site, Stop};
@@ -32,7 +32,7 @@ impl Poller for Failing {
     }
 }
 
-/// Serves two connections, and stops.
+/// Tests that a server with a failing poller serves two connections, and stops.
 pub(crate) fn every_connection_is_tried(
     run: impl FnOnce(Failing, Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
 ) -> io::Result<()> {

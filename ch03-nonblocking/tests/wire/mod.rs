@@ -1,5 +1,6 @@
-//! Drives a connection without a network: input arrives in any pieces, room appears at any time, and
-//! events are reported once, late, or needlessly. Shared by the property test and the fuzz target.
+//! Drives a connection without a network: input arrives in any pieces, the send buffer gets
+//! room at any time, and events are reported once, late, or needlessly. Shared by the
+//! property test and the fuzz target.
 //!
 //! The client must receive exactly what chapter 1's `serve` sends for the same input in one piece.
 
@@ -26,9 +27,10 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
-/// The client closes after this many bytes, so that a short input makes a short run.
+/// Number of bytes after which the client closes, so that a short input makes a short run.
 const ENOUGH: usize = 60_000;
-/// The budget of a turn, so small that most runs have several turns.
+/// Maximum number of bytes that a connection moves in one turn: so small that most runs
+/// take several turns.
 const SHARE: usize = 8_000;
 
 /// Returns a directory with a small and a large file.
@@ -44,25 +46,25 @@ pub(crate) fn root() -> &'static Path {
     root.path()
 }
 
-/// Returns a site with small limits and the files of this directory.
+/// Returns an application with small limits, which serves the files below `root`.
 pub(crate) fn site(root: &Path) -> Site {
     Site::new(Some(root), verdicts::small_limits()).expect("a directory")
 }
 
-/// What the client has received.
+/// The output that a client has received.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    /// The bytes without dates, which vary, and without `100 Continue`, which depends on the cuts: it
-    /// is not sent if the content has already arrived.
+    /// The bytes without dates, which vary, and without `100 Continue`, which depends on
+    /// how the input is cut: it is not sent if the content has already arrived.
     pub(crate) bytes: Vec<u8>,
-    /// Whether the server closed after them.
+    /// Whether the server closed the connection after these bytes.
     finished: bool,
     /// Whether the client closed first.
     enough: bool,
 }
 
-/// If the client closed first, how much it received of the last response depends on the number of
-/// `100 Continue`, so only the shorter length is compared.
+/// If the client closed first, the part of the last response that it received depends on
+/// the number of `100 Continue`, so only the shorter length is compared.
 impl PartialEq for Seen {
     fn eq(&self, other: &Seen) -> bool {
         if !self.enough && !other.enough {
@@ -96,26 +98,27 @@ impl Seen {
         Seen { bytes: seen, finished, enough }
     }
 
-    /// Whether a response contains counters.
+    /// Returns whether a response contains the counters of `/stats`, which differ between
+    /// two runs.
     pub(crate) fn has_counters(&self) -> bool {
         memmem::find(&self.bytes, b"\"accepted\":").is_some()
     }
 }
 
-/// Both directions of the connection.
+/// The connection between client and server: both directions, and the events about them.
 #[derive(Debug, Default)]
 struct Wire {
-    /// Bytes sent by the client that have not arrived yet.
+    /// All bytes that the client sends; those before `at` have been read by the server.
     sent: Vec<u8>,
     at: usize,
-    /// Bytes that have arrived and can be read.
+    /// Number of bytes that have arrived and can be read.
     arrived: usize,
-    /// Whether the client shuts down its sending side at the end, and whether that has arrived.
+    /// Whether the client shuts down its sending side after the last byte.
     closes: bool,
     closed: bool,
-    /// Bytes that can be written.
+    /// Number of bytes that can be written without blocking.
     room: usize,
-    /// Whether a write was short.
+    /// Whether a write has found no room, so that room must be reported.
     blocked: bool,
     got: Vec<u8>,
     finished: bool,
@@ -123,7 +126,7 @@ struct Wire {
     news: News,
     /// Script steps that take effect within the server's next turn.
     meanwhile: Vec<u8>,
-    /// Bytes moved in the current turn.
+    /// Number of bytes moved in the server's current turn.
     moved: usize,
 }
 
@@ -139,7 +142,8 @@ impl Wire {
         self.at + self.arrived == self.sent.len() && self.closed == self.closes
     }
 
-    /// Lets bytes arrive, and after the last one the end of file if `end_with_them`.
+    /// Lets at most `bytes` bytes arrive, and after the last one the end of file if
+    /// `end_with_them`.
     fn arrive(&mut self, bytes: usize, end_with_them: bool) {
         let left = self.sent.len() - self.at - self.arrived;
         let bytes = bytes.min(left);
@@ -152,7 +156,7 @@ impl Wire {
         }
     }
 
-    /// Lets the client read, which makes room.
+    /// Lets the client read, so that the server can write `bytes` more bytes.
     fn make_room(&mut self, bytes: usize) {
         self.room = self.room.saturating_add(bytes);
         self.news.writable |= bytes > 0 && std::mem::take(&mut self.blocked);
@@ -167,7 +171,7 @@ impl Wire {
         }
     }
 
-    /// Applies a script step between two calls of the server.
+    /// Applies a script step between two system calls of the server.
     fn meanwhile(&mut self) {
         if let Some(step) = self.meanwhile.pop() {
             self.act(step);
@@ -252,7 +256,7 @@ impl Stream for End {
     }
 }
 
-/// A blocking stream. When all input has been read, its deadline passes.
+/// A blocking stream over the wire. When all input has been read, its deadline passes.
 struct Waits(End);
 
 impl Transport for Waits {
@@ -291,8 +295,8 @@ impl Stream for Waits {
     }
 }
 
-/// Runs one input of the fuzz target: how the client ends, the length of the script, the script, and
-/// the bytes that the client sends.
+/// Runs one input of the fuzz target: its bytes are the way in which the client ends, the
+/// length of the script, the script, and the bytes that the client sends.
 pub(crate) fn is_the_same_however_cut(site: &Site, input: &[u8]) {
     let [closes, script, rest @ ..] = input else { return };
     let (script, sent) = rest.split_at(usize::from(*script).min(rest.len()));
@@ -311,14 +315,14 @@ fn seen(wire: &RefCell<Wire>) -> Seen {
     Seen::new(&wire.got, wire.finished)
 }
 
-/// Returns what chapter 1's `serve` sends for these bytes.
+/// Returns the output that chapter 1's `serve` sends for these bytes.
 pub(crate) fn blocking(site: &Site, sent: &[u8], closes: bool) -> Seen {
     let wire = wire(sent, closes);
     wire.borrow_mut().arrive(usize::MAX, true);
     wire.borrow_mut().make_room(usize::MAX);
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(site.limits.output));
     let mut stream = Waits(End(Rc::clone(&wire)));
-    // As `handle_connection` does it.
+    // the same loop as in `handle_connection`
     loop {
         match serve(&mut stream, site, &mut inbox, &mut outbox) {
             Ok(After::Idle) => {}
@@ -329,8 +333,8 @@ pub(crate) fn blocking(site: &Site, sent: &[u8], closes: bool) -> Seen {
     seen(&wire)
 }
 
-/// Returns what the state machine sends for them, driven by the script. Each byte of the script is a
-/// step: input arrives, room appears, or an event is reported.
+/// Returns the output that the state machine sends for these bytes, driven by the script.
+/// Each byte of the script is a step: input arrives, room appears, or an event is reported.
 pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> Seen {
     let wire = wire(sent, closes);
     let mut driver = Driver::new(site, End(Rc::clone(&wire)));
@@ -375,7 +379,7 @@ pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> S
     panic!("the connection never ends");
 }
 
-/// Does what the event loop does with one connection.
+/// Drives one connection as the event loop does.
 struct Driver<'a> {
     connection: Connection<End>,
     shared: LoopContext<'a>,
@@ -423,7 +427,7 @@ impl Driver<'_> {
         readable || writable || eof
     }
 
-    /// Reports new events, once.
+    /// Reports the new events to the connection, each once.
     fn tell(&mut self) {
         if self.has_news() {
             let News { readable, writable, eof } =
@@ -432,7 +436,8 @@ impl Driver<'_> {
         }
     }
 
-    /// Reports a spurious event.
+    /// Reports a spurious event to the connection; bits 0 to 2 of `what` select readable,
+    /// writable, and end of file.
     fn hint(&mut self, what: u8) {
         self.ready(what & 1 != 0, what & 2 != 0, what & 4 != 0);
     }
@@ -453,7 +458,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Lets time pass until the deadline, when nothing else will happen.
+    /// Lets time pass until the connection's deadline, for when nothing else will happen.
     fn timeout(&mut self) {
         let due = match self.next {
             Next::Wait(Interest::WRITE, _) => {
@@ -474,7 +479,7 @@ impl Driver<'_> {
         self.wire.borrow_mut().moved = 0;
         let next = self.connection.advance(wake, &mut self.shared).unwrap_or(Next::Close);
         self.wire.borrow_mut().meanwhile.clear();
-        // The budget, plus what one call may exceed it by.
+        // The limit of a turn may be exceeded by the bytes of one call.
         let moved = self.wire.borrow().moved;
         assert!(moved <= SHARE + (1 << 15), "{moved} bytes in one turn");
         match next {

@@ -1,10 +1,11 @@
-//! An emulation of kqueue(2) on Linux, as far as `kqueue.rs` uses it.
+//! An emulation of the part of kqueue(2) that `kqueue.rs` uses, for Linux.
 //!
-//! It follows FreeBSD's `filt_soread` and `filt_sowrite` (sys/kern/uipc_socket.c), which
-//! XNU has in nearly the same words. Each filter is an epoll instance of its own,
-//! edge-triggered. Like a knote with `EV_CLEAR`, a descriptor in it is activated by what
-//! wakes that side of the socket and by nothing else, and its condition is evaluated once
-//! more when the event is fetched. The read filter does not report urgent data.
+//! The emulation follows FreeBSD's `filt_soread` and `filt_sowrite`
+//! (sys/kern/uipc_socket.c), which are nearly the same in XNU. Each filter is a separate
+//! epoll instance, edge-triggered. Like a knote with `EV_CLEAR`, a descriptor in it is
+//! activated only by events that wake that side of the socket, and its condition is
+//! evaluated once more when the event is fetched. The read filter does not report urgent
+//! data.
 //!
 //! Known differences: the error in `fflags` is always `ECONNRESET`, since Linux returns the
 //! number only by clearing it, and an error is gone once a `recv` with `MSG_PEEK` has
@@ -56,7 +57,7 @@ impl BitOr for EvFlags {
     }
 }
 
-/// What a filter adds: for a socket at its end, the number of its error.
+/// The error number that a filter adds for a socket at its end of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FilterFlag(u32);
 
@@ -110,9 +111,10 @@ impl KEvent {
 
 #[derive(Debug)]
 pub struct Kqueue {
-    /// For reading and for writing.
+    /// The epoll instance of each filter.
     filters: [(EventFilter, Epoll); 2],
-    /// What the caller gets back with an event.
+    /// The value that the caller has attached to each registration, which is returned with
+    /// its events.
     udata: Mutex<HashMap<(RawFd, EventFilter), isize>>,
 }
 
@@ -181,7 +183,8 @@ impl Kqueue {
         }
     }
 
-    /// Evaluates the filter once more, for the event that is returned.
+    /// Evaluates the filter once more. Returns the event to report, or `None` if the
+    /// descriptor is no longer registered.
     fn fetch(&self, filter: EventFilter, event: &EpollEvent) -> Option<KEvent> {
         let fd = event.data() as RawFd;
         let udata = *self.udata.lock().expect("no panic").get(&(fd, filter))?;
@@ -203,7 +206,8 @@ fn fd_of(epoll: &Epoll) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(epoll.0.as_raw_fd()) }
 }
 
-/// Returns whether the sending side is shut down (`SBS_CANTSENDMORE`), by TCP's state.
+/// Returns whether the sending side of a socket is shut down (`SBS_CANTSENDMORE`), judging
+/// by its TCP state.
 fn is_shut_for_writing(fd: RawFd) -> bool {
     // SAFETY: a `tcp_info` is made of numbers, for which zero is valid.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
@@ -218,6 +222,6 @@ fn is_shut_for_writing(fd: RawFd) -> bool {
             &raw mut size,
         )
     };
-    // FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, LAST_ACK, CLOSING.
+    // The states FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, LAST_ACK, CLOSING.
     result == 0 && matches!(info.tcpi_state, 4..=7 | 9 | 11)
 }

@@ -12,7 +12,7 @@ use client_suite::server::Server;
 const NGINX: &str = include_str!("../../../book/src/deploy/nginx.conf");
 const HAPROXY: &str = include_str!("../../../book/src/deploy/haproxy.cfg");
 
-/// A running balancer; dropping it kills it.
+/// A running balancer; dropping it kills the process.
 pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
     directory: PathBuf,
@@ -22,10 +22,12 @@ pub(crate) struct Balancer {
 /// The name of the reader's own balancer, whose program the variable BALANCER names.
 pub(crate) const YOURS: &str = "a balancer of your own";
 
-/// Finds the program. Debian installs both in a directory that only root's PATH has.
+/// Returns the path of a balancer's program, or `None` if it is not installed. Debian
+/// installs nginx and HAProxy in a directory that only root's PATH has.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     if name == YOURS {
-        // It exists only after the last exercise of the page, so NO_SKIP does not apply.
+        // The reader's balancer exists only after the last exercise of the page, so NO_SKIP
+        // does not apply to it.
         let program = std::env::var_os("BALANCER").map(PathBuf::from);
         match &program {
             None => eprintln!("skipped: BALANCER names no program"),

@@ -11,12 +11,13 @@ use client_suite::timeout::timeout;
 
 use super::NAMES;
 
-/// A request and the expected content; `None` for the name of a replica.
+/// A request and the expected content; `None` expects the name of a replica.
 pub(crate) type Exchange = (&'static str, Option<&'static str>);
 
 pub(crate) const NAME: Exchange = ("GET /name.txt HTTP/1.1\r\nHost: x\r\n\r\n", None);
 
-/// Requests that may be repeated. One of them takes time, so that a request is always in flight.
+/// Requests that may be repeated. One of them takes 20 ms, so that a request is always in
+/// flight.
 pub(crate) const READING: &[Exchange] = &[
     NAME,
     ("GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n", Some("Hello, World!")),
@@ -24,7 +25,7 @@ pub(crate) const READING: &[Exchange] = &[
     ("GET /sleep/20 HTTP/1.1\r\nHost: x\r\n\r\n", Some("slept 20 ms\n")),
 ];
 
-/// A request that must not be repeated.
+/// Requests of which one must not be repeated.
 pub(crate) const WRITING: &[Exchange] = &[
     NAME,
     ("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nonce", Some("once")),
@@ -38,7 +39,7 @@ struct Tally {
     failures: Mutex<Vec<String>>,
 }
 
-/// The clients, each with a thread.
+/// Running clients, each on its own thread.
 pub(crate) struct Clients {
     tally: Arc<Tally>,
     threads: Vec<JoinHandle<()>>,
@@ -60,7 +61,7 @@ impl Clients {
         Clients { tally, threads }
     }
 
-    /// Returns how many responses a replica has sent with its name.
+    /// Returns the number of responses that replica number `at` has sent with its name.
     pub(crate) fn served(&self, at: usize) -> usize {
         self.tally.served[at].load(SeqCst)
     }
@@ -74,7 +75,8 @@ impl Clients {
         self.tally.failures.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Stops the clients. Returns the failures, and how often each occurred.
+    /// Stops the clients. Returns the failures, each with the number of times that it
+    /// occurred.
     pub(crate) fn stop(self) -> Vec<String> {
         self.tally.stop.store(true, SeqCst);
         for thread in self.threads {

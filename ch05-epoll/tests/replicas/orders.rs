@@ -1,5 +1,6 @@
-//! Replicas that accept an order, record it, and close without a response, so that the sender cannot
-//! know whether it was carried out. Other requests are answered on kept connections.
+//! Replicas that accept an order, record it, and close without a response, so that the
+//! sender cannot know whether the order was carried out. Other requests are answered on
+//! kept connections.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,10 +9,10 @@ use std::thread;
 
 use super::NAMES;
 
-/// Every order, as often as it was received.
+/// The orders received; an order that was received several times occurs as often.
 type Book = Arc<Mutex<Vec<String>>>;
 
-/// Three replicas; they end with the test process.
+/// Three replicas that accept orders; they end with the test process.
 pub(crate) struct Orders {
     pub(crate) addresses: [SocketAddr; NAMES.len()],
     book: Book,
@@ -27,7 +28,7 @@ impl Orders {
             thread::spawn(move || {
                 for visitor in listener.incoming().flatten() {
                     let book = book.clone();
-                    // A client that closes within a request has ordered nothing.
+                    // A client that closes in the middle of a request has ordered nothing.
                     thread::spawn(move || serve(visitor, &book));
                 }
             });

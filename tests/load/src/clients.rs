@@ -1,4 +1,5 @@
-//! All clients, on one thread: when each sends, and what happens at a response or an error.
+//! All clients, on one thread: the time at which each sends, and the handling of responses and
+//! errors.
 
 mod sending;
 
@@ -14,11 +15,11 @@ use super::requests::Requests;
 use super::schedule::Schedule;
 use super::stats::{Failure, Stats};
 
-/// Nanoseconds that a client pauses after an error before it connects again.
+/// The pause of a client after an error before it connects again, in nanoseconds.
 const RETRY_DELAY: u64 = 100_000_000;
-/// Nanoseconds between two checks for timed-out clients.
+/// The interval between two checks for timed-out clients, in nanoseconds.
 const TIMEOUT_CHECK_INTERVAL: u64 = 100_000_000;
-/// Bytes per read.
+/// Maximum number of bytes per read.
 const READ_SIZE: usize = 64 * 1024;
 
 /// The clients: first those that send requests, then the idle ones.
@@ -31,15 +32,15 @@ pub(super) struct Clients<'a> {
     requests: Requests,
     cache: HeadCache,
     buffer: Box<[u8]>,
-    /// A client that has been answered sends again.
+    /// Whether a client that has been answered sends again.
     sending: bool,
     pub schedule: Option<Schedule>,
-    /// Clients that may connect again, each with the time.
+    /// Clients that pause, each with the time at which it may connect again.
     pausing: VecDeque<(u64, usize)>,
     last_check: u64,
-    /// Requests in flight, of all clients.
+    /// Number of requests in flight, of all clients.
     in_flight: usize,
-    /// Connections opened so far.
+    /// Number of connections opened so far.
     opened: usize,
 }
 
@@ -65,7 +66,7 @@ impl<'a> Clients<'a> {
         })
     }
 
-    /// Nanoseconds since the start.
+    /// Returns the time since the start, in nanoseconds.
     #[inline]
     pub(super) fn now(&self) -> u64 {
         self.start.elapsed().as_nanos() as u64
@@ -76,7 +77,7 @@ impl<'a> Clients<'a> {
         self.in_flight
     }
 
-    /// Waits once, at most until `end`, and handles the events.
+    /// Waits once for events, at most until `end` (nanoseconds since the start), and handles them.
     pub(super) fn poll_once(&mut self, end: u64) -> io::Result<()> {
         let mut now = self.now();
         if now >= self.last_check + TIMEOUT_CHECK_INTERVAL {
@@ -115,7 +116,7 @@ impl<'a> Clients<'a> {
         Ok(())
     }
 
-    /// Reads once, records the responses, and sends the next requests.
+    /// Reads once from a client's connection, records the responses, and sends the next requests.
     #[inline]
     fn receive(&mut self, index: usize) -> io::Result<()> {
         let connection = &mut self.connections[index];
@@ -172,8 +173,8 @@ impl<'a> Clients<'a> {
         self.disconnect(index, failure)
     }
 
-    /// Closes a connection, because of a failure or without one. The client connects again: at
-    /// once if this connection was useful, otherwise after a pause.
+    /// Closes a client's connection, because of a failure if one is given. The client connects
+    /// again: at once if the connection was useful, otherwise after a pause.
     fn disconnect(&mut self, index: usize, failure: Option<Failure>) -> io::Result<()> {
         let now = self.now();
         let connection = &mut self.connections[index];
@@ -188,7 +189,7 @@ impl<'a> Clients<'a> {
         self.proceed(index, now)
     }
 
-    /// Gives up every connection that has waited longer than the timeout.
+    /// Closes every connection that has waited longer than the timeout.
     fn close_timed_out(&mut self, now: u64) -> io::Result<()> {
         let timeout = self.plan.timeout.as_nanos() as u64;
         for index in 0..self.connections.len() {
@@ -207,8 +208,8 @@ impl<'a> Clients<'a> {
     }
 }
 
-/// Classifies a response without a request. A full server may reject a client before it sends
-/// its request, and close.
+/// Classifies a response that no request preceded. A full server may reject a client, and close,
+/// before the client has sent its request.
 fn unrequested(response: Response) -> Failure {
     if response.last && response.status >= 400 {
         Failure::Status

@@ -10,30 +10,33 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::parser::Parser;
 
-/// Connections per source address: connecting gets slow when most ports of an address are taken.
+/// Number of connections per source address: connecting gets slow when most ports of an address are
+/// taken.
 const CONNECTIONS_PER_ADDRESS: usize = 4096;
 /// Number of source addresses to connect from.
 const SOURCE_ADDRESSES: usize = 250;
 
-/// One client, connected or not.
+/// One client, whether connected or not.
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: Option<TcpStream>,
-    /// A write has succeeded, or connecting has: the server has accepted the connection.
+    /// Whether the server has accepted the connection: connecting, or a write, has succeeded.
     pub connected: bool,
-    /// Writing has failed, but bytes received before that can still be read.
+    /// Whether writing has failed. Bytes received before that can still be read.
     pub broken: bool,
-    /// The connection has had a 2xx response.
+    /// Whether the connection has had a 2xx response.
     pub served: bool,
-    /// When each request in flight was sent: a ring buffer of as many as may be in flight.
+    /// The time at which each request in flight was sent, in nanoseconds: a ring buffer with a
+    /// place for each request that may be in flight.
     sent_at: Box<[u64]>,
     first: usize,
     in_flight: usize,
-    /// When the last response arrived, or the first request in flight was sent if that is later.
+    /// The time at which the last response arrived, or the first request in flight was sent if that
+    /// is later.
     waiting_since: u64,
-    /// Bytes of the requests in flight that are still to be sent.
+    /// Number of bytes of the requests in flight that are still to be sent.
     pub unsent: usize,
-    /// The poller watches the socket for writability, too.
+    /// Whether the poller watches the socket for writability, in addition to readability.
     pub watched_for_writing: bool,
     pub parser: Parser,
 }
@@ -56,15 +59,15 @@ impl Connection {
         }
     }
 
-    /// Starts connecting, without waiting until the connection is established. `number`
-    /// determines the source address.
+    /// Starts connecting, without waiting until the connection to the server is established.
+    /// `number` determines the source address.
     pub(super) fn open(&mut self, to: SocketAddr, number: Number) -> io::Result<()> {
         let socket =
             Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         if let Some(from) = number.address(to) {
-            let _ = bind_port_at_connect(&socket); // Without it connecting is only slower.
+            let _ = bind_port_at_connect(&socket); // if this fails, connecting is only slower
             socket.bind(&SocketAddr::from((from, 0)).into())?;
         }
         match socket.connect(&to.into()) {
@@ -89,7 +92,8 @@ impl Connection {
         self.socket.is_some()
     }
 
-    /// Returns the descriptor, and whether it is watched for writability.
+    /// Returns the descriptor of the connection, and whether it is watched for writability; `None`
+    /// if there is no connection.
     pub(super) fn watched(&self) -> Option<(BorrowedFd<'_>, bool)> {
         Some((self.socket.as_ref()?.as_fd(), self.watched_for_writing))
     }
@@ -98,12 +102,13 @@ impl Connection {
         self.in_flight
     }
 
-    /// Returns since when the client has been waiting for a response, if it is.
+    /// Returns the time since which the client has been waiting for a response, or `None` if no
+    /// request is in flight.
     pub(super) fn waiting_since(&self) -> Option<u64> {
         (self.in_flight > 0).then_some(self.waiting_since)
     }
 
-    /// Adds a request of `length` bytes that counts as sent at `when`.
+    /// Adds a request of `length` bytes, which counts as sent at the time `when`.
     #[inline]
     pub(super) fn push_request(&mut self, when: u64, now: u64, length: usize) {
         let mut at = self.first + self.in_flight;
@@ -118,8 +123,8 @@ impl Connection {
         self.unsent += length;
     }
 
-    /// Removes the oldest request in flight. Returns when it was sent, or `None` if there was
-    /// none.
+    /// Removes the oldest request in flight. Returns the time at which it was sent, or `None` if no
+    /// request was in flight.
     #[inline]
     pub(super) fn complete_request(&mut self, now: u64) -> Option<u64> {
         self.in_flight = self.in_flight.checked_sub(1)?;
@@ -137,8 +142,8 @@ impl Connection {
         self.unsent > 0 || !(self.connected || self.broken)
     }
 
-    /// Sends as much as the socket takes. `requests` is the same request repeated as often as
-    /// it may be in flight, `length` the length of one.
+    /// Sends as many bytes as the socket takes. `requests` is one request of `length` bytes,
+    /// repeated as often as it may be in flight.
     pub(super) fn send(&mut self, requests: &[u8], length: usize) -> io::Result<()> {
         let Some(socket) = &mut self.socket else { return Ok(()) };
         while self.unsent > 0 {
@@ -160,7 +165,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Receives once. Returns `None` if the socket has no data.
+    /// Receives once. Returns the number of bytes, 0 at end of file, or `None` if the socket has no
+    /// data.
     #[inline]
     pub(super) fn receive(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
         let Some(socket) = &mut self.socket else { return Ok(None) };

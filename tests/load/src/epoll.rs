@@ -1,5 +1,5 @@
-//! Waiting with epoll(7), level-triggered, plus a timer: epoll_wait(2) counts in milliseconds,
-//! the open loop's schedule in nanoseconds.
+//! Waiting with epoll(7), level-triggered, plus a timer, because epoll_wait(2) counts in
+//! milliseconds and the open loop's schedule in nanoseconds.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -56,7 +56,7 @@ impl Poller {
         Ok(self.kernel.modify(socket, &mut event(index, write))?)
     }
 
-    /// Waits until a socket is ready or `most` has passed; the time is exact if `exactly`,
+    /// Waits until a socket is ready or `most` has passed. The time is exact if `exactly`,
     /// otherwise rounded to milliseconds. Returns the number of events.
     pub(super) fn wait(
         &mut self,
@@ -74,12 +74,12 @@ impl Poller {
             EpollTimeout::try_from(most.as_millis().max(1)).unwrap_or(EpollTimeout::MAX)
         };
         match self.kernel.wait(&mut self.events, timeout) {
-            Err(Errno::EINTR) => Ok(0), // For example, stopped and continued.
+            Err(Errno::EINTR) => Ok(0), // for example, stopped and continued
             found => Ok(found?),
         }
     }
 
-    /// Returns an event of the last wait, or `None` for the timer.
+    /// Returns event number `at` of the last wait, or `None` if it is the timer's.
     #[inline]
     pub(super) fn event(&self, at: usize) -> Option<Event> {
         let event = self.events[at];

@@ -13,11 +13,11 @@ use super::{
 /// The outcome of holding connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HoldOutcome {
-    /// Connections that were answered at the start.
+    /// Number of connections that were answered at the start.
     pub opened: usize,
-    /// Connections of those that were answered again at the end.
+    /// Number of the opened connections that were answered again at the end.
     pub kept: usize,
-    /// What happened to the others.
+    /// The failures of the other connections.
     pub errors: Errors,
 }
 
@@ -31,9 +31,8 @@ pub struct HoldOutcome {
 ///
 /// # Errors
 ///
-/// Fails if there are too few descriptors, if this system lacks a facility that the clients
-/// need, or if `meanwhile` fails. Failures of connections are counted instead.
-/// What happens to connections is counted.
+/// Fails if there are too few descriptors, if this system lacks a facility that the clients need,
+/// or if `meanwhile` fails. Failures of connections are counted in the outcome instead.
 pub fn hold(
     plan: &Plan,
     progress: &mut dyn FnMut(usize),

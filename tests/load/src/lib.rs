@@ -1,13 +1,13 @@
 //! The load generator: many clients on one thread send requests to one server and measure
 //! throughput, latency, and errors.
 //!
-//! *Closed loop*: each connection sends its next request when the last one has been answered.
-//! A server that stalls receives fewer requests, so its stall is counted once per connection,
-//! however many requests would have arrived meanwhile: such latencies describe these clients,
-//! not a population that keeps sending. *Open loop* ([`Plan::rate`]): requests are due at times
-//! that do not depend on the responses, and latency is measured from the moment at which a
-//! request *should* have been sent, so that a stall counts for every request due during it.
-//! (Measuring from the actual send time instead is called coordinated omission.)
+//! *Closed loop*: each connection sends its next request when the last one has been answered. A
+//! server that stalls receives fewer requests, so its stall is counted once per connection, however
+//! many requests would have arrived meanwhile: such latencies describe clients that wait, not a
+//! population that keeps sending. *Open loop* ([`Plan::rate`]): requests are due at times that do
+//! not depend on the responses, and latency is measured from the moment at which a request *should*
+//! have been sent, so that a stall counts for every request due during it. (Measuring from the
+//! actual send time instead is called coordinated omission.)
 //!
 //! ```text
 //!            Clients: which client sends, and when      Stats: what is counted
@@ -41,18 +41,20 @@ pub use plan::{Errors, Outcome, Phase, Plan};
 use schedule::Schedule;
 use stats::running;
 
-/// Connections that may be unanswered at the same time while all connections are opened: fewer
-/// than a listen backlog holds, so that no SYN is dropped and resent.
+/// Number of connections that may be unanswered at the same time while all connections are opened:
+/// fewer than a listen backlog holds, so that no SYN is dropped and resent.
 const MAX_PENDING: usize = 500;
-/// Nanoseconds without any response after which more connections may be opened: a server with
-/// a fixed number of workers serves the others only after those in service have left.
+/// The time without any response after which more connections may be opened, in nanoseconds: a
+/// server with a fixed number of workers serves the others only after the clients in service have
+/// left.
 const STALL: u64 = 200_000_000;
-/// Nanoseconds between two calls of the observer.
+/// The interval between two calls of the observer, in nanoseconds.
 const REPORT_INTERVAL: u64 = 100_000_000;
-/// Descriptors reserved for everything that is not a connection.
+/// Number of descriptors reserved for everything that is not a connection.
 const RESERVED_DESCRIPTORS: usize = 32;
 
-/// A client's socket is ready. A hint: it may no longer be.
+/// An event: the socket of the client `index` is ready. A hint, since the readiness may be over
+/// already.
 #[derive(Debug, Clone, Copy)]
 struct Event {
     index: usize,
@@ -62,12 +64,12 @@ struct Event {
 
 /// Carries out the plan, and reports each phase to the observer as it begins.
 ///
-/// No request is in flight when the observer is called with the first [`Phase::Measuring`] and
-/// with [`Phase::Finished`]: before each of them the clients stop sending, and every request in
-/// flight is answered or fails. So the counted requests and errors are exactly those that begin
-/// and end between the two moments, and an observer that reads the server's processor time at
-/// both knows what they cost. The same holds in the open loop; requests that are due but not
-/// sent by the end are never sent.
+/// No request is in flight when the observer is called with the first [`Phase::Measuring`] and with
+/// [`Phase::Finished`]: before each of them the clients stop sending, and every request in flight
+/// is answered or fails. So the counted requests and errors are exactly those that begin and end
+/// between the two moments, and an observer that reads the server's processor time at both knows
+/// what the requests cost. The same holds in the open loop; requests that are due but not sent by
+/// the end are never sent.
 ///
 /// # Errors
 ///
@@ -151,8 +153,8 @@ fn open(
     }
 }
 
-/// Keeps all clients sending for `time`. Returns how many requests were due but not sent (open
-/// loop only).
+/// Keeps all clients sending for `time`. Returns the number of requests that were due but not sent
+/// (open loop only).
 fn run_phase(
     clients: &mut Clients<'_>,
     plan: &Plan,

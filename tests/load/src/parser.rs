@@ -1,15 +1,15 @@
-//! Finds where one response ends and the next begins, and nothing else.
+//! A parser that finds the end of each response, and nothing else.
 //!
-//! The judge's `response.rs` checks every rule for a response. This parser checks only what is
-//! needed to find its end, and is fast: a server's heads stay the same for a second (until
-//! `Date` changes), so a head that equals the last one byte for byte is not parsed again.
+//! The judge's `response.rs` checks every rule for a response. This parser checks only the parts
+//! that determine the end, and is fast: a server's heads stay the same for a second (until `Date`
+//! changes), so a head that equals the last one byte for byte is not parsed again.
 
 #[cfg(test)]
 mod tests;
 
 /// The largest head that is accepted, in bytes.
 const LARGEST_HEAD: usize = 64 * 1024;
-/// The largest number of hexadecimal digits in a chunk size.
+/// The largest number of hexadecimal digits that is accepted in a chunk size.
 const LONGEST_SIZE: u32 = 15;
 
 /// A complete response.
@@ -18,11 +18,11 @@ pub(super) struct Response {
     pub status: u16,
     /// The size of head and content on the wire, in bytes.
     pub bytes: u64,
-    /// The connection closes after this response.
+    /// Whether the connection closes after this response.
     pub last: bool,
 }
 
-/// The bytes received are not a valid response.
+/// An error: the bytes received are not a valid response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
@@ -30,9 +30,9 @@ pub(super) struct Malformed;
 #[derive(Debug, Default)]
 pub(super) struct Parser {
     state: State,
-    /// An incomplete head.
+    /// The part of an incomplete head that has arrived.
     head: Vec<u8>,
-    /// Bytes of the current response received so far.
+    /// Number of bytes of the current response received so far.
     bytes: u64,
     status: u16,
     last: bool,
@@ -50,11 +50,11 @@ enum State {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Chunked {
-    /// Within a chunk size: its value so far, and the number of its digits.
+    /// Within a chunk size: the value so far, and the number of digits.
     Size(u64, u32),
-    /// Behind the size, within its line; the value is the size.
+    /// After the size, within its line; the value is the size.
     Extension(u64),
-    /// Within a chunk; the value is the number of bytes missing, including the CR LF behind it.
+    /// Within a chunk; the value is the number of bytes missing, including the CR LF after it.
     Content(u64),
     /// Within the trailers; `empty` at the beginning of a line.
     Trailer { empty: bool },
@@ -77,7 +77,8 @@ pub(super) struct HeadCache {
 }
 
 impl HeadCache {
-    /// Returns an empty cache. `content` is what every 2xx response must contain.
+    /// Returns an empty cache. `content` is the content that every 2xx response must have; `None`
+    /// accepts any.
     pub(super) fn new(content: Option<Vec<u8>>) -> HeadCache {
         let head = Head { status: 0, content: State::Head, last: true };
         HeadCache { bytes: Vec::new(), head, content }
@@ -95,7 +96,8 @@ impl HeadCache {
 }
 
 impl Parser {
-    /// Consumes bytes up to the end of a response, or all of them.
+    /// Consumes bytes up to the end of a response, which is then returned, or consumes all and
+    /// returns `None`.
     ///
     /// # Errors
     ///
@@ -180,7 +182,7 @@ impl Parser {
         }
         let Head { status, content, last } = cache.head;
         if status < 200 {
-            return Ok(false); // An interim response; the final one follows.
+            return Ok(false); // an interim response; the final one follows
         }
         (self.status, self.state, self.last) = (status, content, last);
         let expected = cache.content.as_ref().filter(|_| status < 300);
@@ -190,7 +192,7 @@ impl Parser {
         Ok(content == State::Content(0))
     }
 
-    /// Consumes a piece of a chunked content (RFC 9112 section 7.1). Returns whether it is
+    /// Consumes a piece of a chunked content (RFC 9112 section 7.1). Returns whether the content is
     /// complete.
     fn chunked(&mut self, at: Chunked, bytes: &mut &[u8]) -> Result<bool, Malformed> {
         let (first, rest) = bytes.split_first().ok_or(Malformed)?;

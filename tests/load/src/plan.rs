@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// What to request, from which server, and with how many connections.
+/// The plan of a load test: the server, the requests, and the connections.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The server's address.
@@ -16,20 +16,20 @@ pub struct Plan {
     pub path: String,
     /// Number of connections that send requests.
     pub connections: usize,
-    /// Requests in flight per connection (pipelining); 1 is one at a time.
+    /// Number of requests in flight per connection (pipelining); 1 means no pipelining.
     pub depth: usize,
-    /// Connections are reused; otherwise each serves one request and is closed.
+    /// Whether connections are reused; otherwise each serves one request and is closed.
     pub keep_alive: bool,
     /// Number of additional connections that send one request at the start and then stay idle.
     pub idle: usize,
-    /// Open loop: requests per second that are due, over all connections.
+    /// Open loop: the number of requests per second that are due, over all connections. `None` is
+    /// the closed loop.
     pub rate: Option<f64>,
-    /// How long a client waits for a response before it gives up the connection and opens
-    /// another.
+    /// The time without a response after which a client gives up the connection and opens another.
     pub timeout: Duration,
-    /// How long requests are sent before measuring begins.
+    /// The time for which requests are sent before measuring begins.
     pub warm_up: Duration,
-    /// How long new requests are sent and counted.
+    /// The time for which new requests are sent and counted.
     pub time: Duration,
     /// The content that every 2xx response must have, delimited by Content-Length. If `None`,
     /// contents are not compared.
@@ -37,8 +37,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A plan with 64 connections, one request at a time, and ten seconds of measuring after one
-    /// of warm-up.
+    /// Returns a plan with 64 connections, one request at a time, and ten seconds of measuring
+    /// after one second of warm-up.
     pub fn new(address: SocketAddr, path: &str) -> Plan {
         Plan {
             address,
@@ -56,7 +56,7 @@ impl Plan {
         }
     }
 
-    /// Returns the requests in flight per connection: always 1 without keep-alive.
+    /// Returns the number of requests in flight per connection: always 1 without keep-alive.
     pub(super) fn depth(&self) -> usize {
         if self.keep_alive { self.depth.max(1) } else { 1 }
     }
@@ -65,17 +65,18 @@ impl Plan {
 /// The phase that a run is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Connections are being opened. Each sends one request, so that the server has accepted it.
+    /// Connections are being opened. Each connection sends one request, so that the server has
+    /// certainly accepted it.
     Opening {
-        /// Connections answered so far, including idle ones.
+        /// Number of connections answered so far, including idle ones.
         open: usize,
     },
     /// Requests are sent, but nothing is counted yet.
     WarmUp,
-    /// Everything is counted. Reported first when no request is in flight, then about ten times
-    /// a second.
+    /// Requests and errors are counted. Reported first when no request is in flight, then about ten
+    /// times a second.
     Measuring {
-        /// How much of [`Plan::time`] has passed.
+        /// The part of [`Plan::time`] that has passed.
         done: Duration,
     },
     /// No request is in flight, and none will be sent.
@@ -85,28 +86,28 @@ pub enum Phase {
 /// The outcome of a run.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Requests sent, and answered with 2xx, during the measured time.
+    /// Number of requests sent, and answered with 2xx, during the measured time.
     pub requests: u64,
-    /// Bytes received for them, heads and contents.
+    /// Number of bytes received for these requests, heads and contents.
     pub bytes: u64,
-    /// From the first request to the last response; at least [`Plan::time`].
+    /// The time from the first request to the last response; at least [`Plan::time`].
     pub elapsed: Duration,
-    /// Nanoseconds of each request, to the last byte of its response: from when it was sent, or
-    /// in the open loop from when it should have been.
+    /// The latency of each request in nanoseconds, to the last byte of its response: from the time
+    /// at which it was sent, or in the open loop from the time at which it was due.
     pub latency: Histogram<u64>,
     /// Errors during the measured time.
     pub errors: Errors,
-    /// Open loop: requests that were due, but for which no connection was free.
+    /// Open loop: the number of requests that were due, but for which no connection was free.
     pub unsent: u64,
-    /// Idle connections that were still open at the end.
+    /// Number of idle connections that were still open at the end.
     pub idle: usize,
-    /// The share of the measured time in which this thread was running. Close to 1, the client
-    /// was the bottleneck, not the server.
+    /// The share of the measured time in which this thread was running. If it is close to 1, the
+    /// client was the bottleneck, not the server.
     pub client_busy: f64,
 }
 
-/// Errors by kind. Every kind except `status` also ends the connection, with all requests in
-/// flight on it; a tenth of a second later the client opens a new one.
+/// Numbers of errors by kind. An error of any kind except `status` also ends the connection, with
+/// all requests in flight on it; a tenth of a second later the client opens a new one.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize,
 )]

@@ -1,5 +1,5 @@
-//! Waiting with poll(2), on systems without epoll(7). Every call passes all connections, so it
-//! measures the same but costs the client more, the more connections there are.
+//! Waiting with poll(2), on systems without epoll(7). The figures mean the same as with epoll, but
+//! every call passes all connections, so the client's own cost grows with their number.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -31,7 +31,7 @@ impl Poller {
         Ok(())
     }
 
-    /// Waits until a socket is ready or `most` has passed, to the millisecond. Returns the
+    /// Waits until a socket is ready or `most` has passed, rounded up to milliseconds. Returns the
     /// number of events.
     pub(super) fn wait(
         &mut self,
@@ -70,7 +70,7 @@ impl Poller {
         Ok(self.events.len())
     }
 
-    /// Returns an event of the last wait.
+    /// Returns event number `at` of the last wait.
     pub(super) fn event(&self, at: usize) -> Option<Event> {
         self.events.get(at).copied()
     }

@@ -92,7 +92,7 @@ fn describe(plan: &Plan) -> String {
     text
 }
 
-/// Returns warnings that the figures alone do not give.
+/// Returns warnings about circumstances that distort the figures.
 fn remarks(plan: &Plan, outcome: &Outcome) -> Vec<String> {
     let mut remarks = Vec::new();
     if outcome.client_busy > TOO_BUSY {

@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 
-/// A request, repeated as often as one client may have it in flight.
+/// The bytes that clients send: a request, repeated as often as one client may have it in flight.
 #[derive(Debug)]
 pub(super) struct Requests {
     many: Vec<u8>,
@@ -29,7 +29,8 @@ impl Requests {
         }
     }
 
-    /// Returns what the client at `index` sends, and the length of one request.
+    /// Returns the repeated request of the client at `index`, and the length of one request in
+    /// bytes.
     #[inline]
     pub(super) fn of(&self, index: usize) -> (&[u8], usize) {
         if index < self.holding {

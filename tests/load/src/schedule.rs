@@ -1,16 +1,17 @@
-//! The open loop's schedule: when requests are due, whatever the server does, and which client
-//! is free to send them.
+//! The open loop's schedule: the times at which requests are due, whatever the server does, and the
+//! clients that are free to send them.
 
 use std::collections::VecDeque;
 
-/// A constant rate of requests, from one moment to another. All times are in nanoseconds.
+/// Requests at a constant rate, from the time `begin` to the time `end`. All times are in
+/// nanoseconds.
 #[derive(Debug)]
 pub(super) struct Schedule {
     begin: u64,
     end: u64,
     /// Nanoseconds between two requests.
     interval: f64,
-    /// Requests sent so far.
+    /// Number of requests sent so far.
     sent: u64,
     free: VecDeque<usize>,
     /// For each client, whether it is in `free`.
@@ -37,13 +38,15 @@ impl Schedule {
         }
     }
 
-    /// Returns when the next request is due, or `None` if no client could send it.
+    /// Returns the time at which the next request is due, or `None` if no request is left or no
+    /// client is free to send it.
     pub(super) fn next(&self) -> Option<u64> {
         let due = self.begin + (self.sent as f64 * self.interval) as u64;
         (due < self.end && !self.free.is_empty()).then_some(due)
     }
 
-    /// Returns the time of a request that is due by now, and the client that was free longest.
+    /// Returns the due time of a request that is due by `now`, and the client that has been free
+    /// longest to send it.
     pub(super) fn due(&mut self, now: u64) -> Option<(u64, usize)> {
         let due = self.next().filter(|&due| due <= now)?;
         let client = self.free.pop_front()?;
@@ -51,12 +54,12 @@ impl Schedule {
         Some((due, client))
     }
 
-    /// Records that the request has been sent.
+    /// Records that the request returned by [`due`](Schedule::due) has been sent.
     pub(super) fn mark_sent(&mut self) {
         self.sent += 1;
     }
 
-    /// Returns how many requests were due but found no client free.
+    /// Returns the number of requests that were due but found no client free.
     pub(super) fn unsent(&self) -> u64 {
         let all = (self.end - self.begin) as f64 / self.interval;
         (all.ceil() as u64).saturating_sub(self.sent)
@@ -70,7 +73,7 @@ mod tests {
     #[test]
     fn a_late_request_counts_from_when_it_was_due() {
         let mut schedule = Schedule::new(1e9, 100, 104, 2);
-        assert_eq!(schedule.next(), None); // No client is free.
+        assert_eq!(schedule.next(), None); // no client is free
         schedule.mark_free(1);
         schedule.mark_free(1);
         assert_eq!(schedule.next(), Some(100));
@@ -82,6 +85,6 @@ mod tests {
         assert_eq!(schedule.due(200), Some((101, 0)));
         schedule.mark_sent();
         schedule.mark_free(0);
-        assert_eq!(schedule.unsent(), 2); // The requests due at 102 and 103.
+        assert_eq!(schedule.unsent(), 2); // the requests due at 102 and 103
     }
 }

@@ -13,7 +13,7 @@ const LONGEST: u64 = 3_600_000_000_000;
 /// Significant decimal digits of a recorded latency.
 const DIGITS: u8 = 3;
 
-/// What has been counted since counting began.
+/// The counters of responses and errors since counting began.
 #[derive(Debug)]
 pub(super) struct Stats {
     counting: bool,
@@ -21,7 +21,7 @@ pub(super) struct Stats {
     pub bytes: u64,
     pub latency: Histogram<u64>,
     pub errors: Errors,
-    /// When the last response arrived.
+    /// The time at which the last response arrived, in nanoseconds since the start.
     pub last: u64,
 }
 
@@ -37,7 +37,7 @@ pub(super) enum Failure {
 }
 
 impl Stats {
-    /// Allocates everything, so that recording does not allocate.
+    /// Returns counters of 0. All memory is allocated here, so that recording does not allocate.
     pub(super) fn new() -> io::Result<Stats> {
         let latency =
             Histogram::new_with_bounds(1, LONGEST, DIGITS).map_err(io::Error::other)?;
@@ -51,7 +51,7 @@ impl Stats {
         })
     }
 
-    /// Starts counting.
+    /// Starts counting: responses and failures recorded before are ignored.
     pub(super) fn start_counting(&mut self) {
         self.counting = true;
     }

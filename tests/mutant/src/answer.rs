@@ -1,4 +1,4 @@
-//! Responses: the head and the content, and how they are written to the connection.
+//! Responses: the head, the content, and the way in which both are written to the connection.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -119,12 +119,12 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// What the request determines about the form of its response.
+/// The properties of a request that determine the form of its response.
 #[derive(Clone, Copy)]
 pub(crate) struct ResponseContext {
     pub(crate) head_only: bool,
     pub(crate) close: bool,
-    /// Announce keep-alive: only for an HTTP/1.0 client that asked for it.
+    /// Whether to announce keep-alive: only for an HTTP/1.0 client that asked for it.
     pub(crate) say_keep_alive: bool,
 }
 
@@ -176,10 +176,10 @@ fn length(response: &Response) -> u64 {
 const LINE: &[u8; 64] =
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
 
-/// Bytes per write of generated content and of files: a multiple of the line's length.
+/// Number of bytes per write of generated content and of files: a multiple of the line's length.
 const PIECE: usize = 16 * 1024;
 
-/// Queues a response, and flushes it on the way once the output buffer is full.
+/// Queues a response, and flushes the output buffer whenever it is full.
 pub(crate) fn push(
     wire: &mut Wire<'_>,
     response: Response,

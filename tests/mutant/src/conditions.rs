@@ -77,7 +77,7 @@ fn tags(list: &str) -> impl Iterator<Item = &str> {
     .map(str::trim)
 }
 
-/// Returns whether `If-Range` allows a range of the file as it is now.
+/// Returns whether `If-Range` allows a range of the file's current version.
 fn if_range(condition: Option<&str>, file: &Representation) -> bool {
     match condition {
         None => true,

@@ -1,4 +1,4 @@
-//! One connection from its first byte to its last: wait, read, answer, go on or close.
+//! One connection from its first byte to its last: wait, read, answer, then continue or close.
 
 use std::net::{Shutdown, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -79,7 +79,7 @@ fn lower_write_watermark(stream: &TcpStream) {
     let _ = socket.set_send_buffer_size(ENOUGH as usize);
 }
 
-/// Rejects a connection that cannot be served at all.
+/// Rejects a connection that cannot be served: sends 503 and lingers for at most `linger_for`.
 pub(crate) fn reject(
     stream: &TcpStream,
     server: &Server,
@@ -253,7 +253,8 @@ pub(crate) fn count_response(response: &Response, server: &Server) {
     }
 }
 
-/// Bytes to discard while lingering: enough for a content that was under way when it was refused.
+/// Maximum number of bytes discarded while lingering: enough for a content that was on its way when
+/// it was refused.
 const LINGER_AMOUNT: usize = 16 << 20;
 
 /// Closes in stages: shuts down the sending side, then discards input until end of file.

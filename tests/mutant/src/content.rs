@@ -1,4 +1,4 @@
-//! Reads the content of a request, by length or by chunks, within its limits.
+//! Reads the content of a request, delimited by length or by chunks, within the limits.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::server::{Reservation, Server};
 use crate::switch::wrong;
 use crate::wire::{Deadline, End, LineError, Wire};
 
-/// Reads the whole content, and accounts for the bytes it buffers in `reserved`.
+/// Reads the whole content, and accounts for the buffered bytes in `reserved`.
 pub(crate) fn read(
     wire: &mut Wire<'_>,
     head: &Head,
@@ -37,7 +37,8 @@ pub(crate) fn read(
             }
             reader.wire.continue_due = head.expects;
             if wrong(Mutation::ReservesAnnounced) {
-                // The mistake: memory for the whole length, before any of it has arrived.
+                // The mistake: memory for the whole length is allocated before any content has
+                // arrived.
                 reader.content.resize(usize::try_from(length).unwrap_or(0), 0);
                 reader.content.clear();
             }
@@ -78,7 +79,7 @@ impl Reader<'_, '_, '_> {
     }
 
     /// Returns the deadline for the next read: the earlier of `--body-timeout` for the whole
-    /// content and the time by which `--body-rate` demands more of it.
+    /// content and the time by which `--body-rate` demands more bytes.
     fn deadline(&self) -> Deadline {
         let options = &self.server.options;
         if wrong(Mutation::NoBodyDeadline) {
@@ -96,7 +97,7 @@ impl Reader<'_, '_, '_> {
         Deadline::until(end.min(self.begun + earned.max(options.head_timeout)))
     }
 
-    /// Moves at most `most` bytes from the input into the content. Returns how many.
+    /// Moves at most `most` bytes from the input into the content. Returns their number.
     fn grow(&mut self, most: u64) -> Result<u64, End> {
         let now = self.wire.input.len().min(usize::try_from(most).unwrap_or(usize::MAX));
         let piece = self.wire.take(now);
@@ -184,7 +185,8 @@ impl Reader<'_, '_, '_> {
     }
 }
 
-/// Returns whether `text` is any number of extensions: `;name`, `;name=value`, `;name="quoted"`.
+/// Returns whether `text` consists of chunk extensions, of which there may be none: `;name`,
+/// `;name=value`, `;name="quoted"`.
 fn extensions(mut text: &[u8]) -> bool {
     let blank = |text: &mut &[u8]| {
         while let [b' ' | b'\t', rest @ ..] = text {
@@ -220,7 +222,7 @@ fn extensions(mut text: &[u8]) -> bool {
     true
 }
 
-/// Returns the text after the closing quote.
+/// Returns the text after the closing quote, or `None` if the quoted string is malformed.
 fn unquoted(text: &[u8]) -> Option<&[u8]> {
     let mut bytes = text.iter().enumerate();
     while let Some((at, byte)) = bytes.next() {
@@ -236,7 +238,8 @@ fn unquoted(text: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// Returns the size in a chunk's line, and the length in bytes of the rest of the line.
+/// Returns the size that a chunk's line announces, and the length of the rest of the line, both in
+/// bytes.
 fn chunk_size(line: &[u8]) -> Result<(u64, usize), End> {
     let text = String::from_utf8_lossy(line);
     let (size, extension) = match text.split_once(';') {

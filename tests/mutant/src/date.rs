@@ -9,7 +9,7 @@ use crate::switch::wrong;
 const YEARS: i64 = 400;
 const SECONDS: i64 = 146_097 * 86_400;
 
-/// Reads a date in any of its three forms.
+/// Parses a date in any of HTTP's three formats. Returns the seconds since 1970.
 pub(crate) fn read(text: &str) -> Option<i64> {
     if wrong(Mutation::DatesInOneForm) && text.get(3..5) != Some(", ") {
         return None;
@@ -53,7 +53,7 @@ fn four_digits(text: &str) -> Option<String> {
     }
     let limit = now + Duration::from_secs(SECONDS.unsigned_abs() / 8);
     let this = httpdate::fmt_http_date(now)[12..14].parse::<i64>().ok()? * 100;
-    // The latest one that is not more than 50 years in the future.
+    // The latest century in which the date is not more than 50 years in the future.
     [this + 100, this, this - 100].into_iter().find_map(|begin| {
         let text = century(begin)?;
         httpdate::parse_http_date(&text).ok().filter(|date| *date <= limit)?;
@@ -61,7 +61,7 @@ fn four_digits(text: &str) -> Option<String> {
     })
 }
 
-/// Writes a date in the preferred form.
+/// Formats a date in the preferred format.
 pub(crate) fn write(seconds: i64) -> String {
     let moved = u64::try_from(seconds + SECONDS).unwrap_or(0);
     let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(moved));

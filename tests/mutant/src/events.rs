@@ -1,8 +1,8 @@
 //! The contract served by one event loop, for the mistakes that only event code makes.
 //!
-//! It is as plain as possible: epoll(7), edge-triggered, all events registered once. A reported
-//! event is remembered until a read or a write would block, and a request is parsed once it has
-//! arrived completely. Chunked content, most limits, and the drain deadline are left to the
+//! The loop is as plain as possible: epoll(7), edge-triggered, all events registered once. A
+//! reported event is remembered until a read or a write would block, and a request is parsed once
+//! it has arrived completely. Chunked content, most limits, and the drain deadline are left to the
 //! threaded server.
 //!
 //! This file has the loop: readiness and deadlines. `client.rs` has the state machine of one
@@ -74,7 +74,8 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
                         let by_descriptor = wrong(Mutation::EventsSuccessor)
                             || wrong(Mutation::EventsLateNews);
                         let token = if by_descriptor {
-                            // The mistake: a token that is only a descriptor is reused.
+                            // The mistake: the token is derived from the descriptor alone, which is
+                            // reused.
                             FIRST_CLIENT + stream.as_raw_fd() as u64
                         } else {
                             next_token
@@ -133,7 +134,7 @@ fn register(
     let mut flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
     flags.set(EpollFlags::EPOLLPRI, !wrong(Mutation::EventsStrandsUrgent));
     if wrong(Mutation::EventsWantsRoomAlways) {
-        flags |= EpollFlags::EPOLLOUT; // Level-triggered: reported nearly always.
+        flags |= EpollFlags::EPOLLOUT; // level-triggered: reported nearly always
     } else if !wrong(Mutation::EventsSpinsOnHalfClose)
         && !wrong(Mutation::EventsSpinsOnHangUp)
     {
@@ -151,7 +152,8 @@ fn next_timeout_ms(clients: &BTreeMap<u64, Client>) -> Option<u128> {
     Some(left.as_nanos().div_ceil(1_000_000))
 }
 
-/// Closes connections whose deadline has passed. Returns those that need a turn instead.
+/// Closes connections whose deadline has passed. Returns the tokens of connections that must
+/// advance instead: their delayed response is due, or a 408 is queued.
 fn expire(clients: &mut BTreeMap<u64, Client>, server: &Server) -> Vec<u64> {
     let now = Instant::now();
     STALE_TIMERS.with_borrow_mut(|left| {

@@ -1,4 +1,4 @@
-//! Field lines, of a head and of trailers: parsing, limits, and lookup.
+//! The field lines of heads and trailers: parsing, limits, and lookup.
 
 use crate::error::{bad, refuse};
 use crate::mutations::Mutation;
@@ -24,19 +24,20 @@ impl Fields {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Returns the value of the field `name` if there is exactly one.
+    /// Returns the value of the field `name` if it occurs exactly once, otherwise `None`.
     pub(crate) fn only(&self, name: &str) -> Option<&str> {
         let mut all = self.all(name);
         all.next().filter(|_| all.next().is_none())
     }
 
-    /// Returns all values joined into one list, as RFC 9110 section 5.3 allows.
+    /// Returns all values of the field `name`, joined into one list as RFC 9110 section 5.3 allows;
+    /// `None` if the field is absent.
     pub(crate) fn list(&self, name: &str) -> Option<String> {
         let all: Vec<&str> = self.all(name).collect();
         (!all.is_empty()).then(|| all.join(","))
     }
 
-    /// Returns whether the list contains `token`.
+    /// Returns whether the list field `name` contains `token`.
     pub(crate) fn has_token(&self, name: &str, token: &str) -> bool {
         if wrong(Mutation::ConnectionWhole) {
             return self
@@ -57,7 +58,8 @@ pub(crate) fn token(bytes: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
-/// Reads field lines up to the empty line. Returns the fields and their size in bytes.
+/// Reads field lines up to the empty line: at most `most` fields and `room` bytes. Returns the
+/// fields and their size in bytes.
 pub(crate) fn read(
     wire: &mut Wire<'_>,
     room: usize,

@@ -19,7 +19,7 @@ use crate::server::Server;
 use crate::site::decode_part;
 use crate::switch::wrong;
 
-/// A file as a client sees it: what conditional requests are evaluated against.
+/// The properties of a file that clients see, which conditional requests are evaluated against.
 pub(crate) struct Representation {
     pub(crate) etag: String,
     /// The modification time in whole seconds since 1970, as in `Last-Modified`.
@@ -31,14 +31,15 @@ fn missing() -> Response {
     HttpError::kept(404, "no such file").into()
 }
 
-/// Responds with the file that these decoded path segments name.
+/// Responds with the file whose path below the root consists of these decoded segments.
 pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response {
     let Some((&last, directories)) = parts.split_last() else {
         return missing();
     };
     let harmless = |part: &str| {
         plain(part)
-            // The mistake: this checks the path before decoding, where `%2e%2e` has no dots yet.
+            // The mistake: the path is checked before it is decoded, while `%2e%2e` has no dots
+            // yet.
             || (wrong(Mutation::DotsCheckedEncoded) && part == ".." && !head.path.contains(".."))
             || (wrong(Mutation::JoinsAbsolute) && part.is_empty())
     };
@@ -76,7 +77,7 @@ pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response 
     open(&path, head)
 }
 
-/// Returns the name whose bytes are these characters.
+/// Returns the file name whose bytes are the characters of `name`.
 fn path_of(name: &str) -> PathBuf {
     let bytes: Vec<u8> = name.chars().filter_map(|c| u8::try_from(c).ok()).collect();
     if wrong(Mutation::NamesAreText) {
@@ -146,7 +147,8 @@ fn redirect(head: &Head) -> Response {
     Response::text(301, format!("moved to {location}\n")).with("Location", location)
 }
 
-/// Percent-encodes what is not allowed in a URL, and percent signs without two hex digits.
+/// Percent-encodes the characters that are not allowed in a URL, and percent signs without two hex
+/// digits.
 fn encoded(url: &str) -> String {
     let mut encoded = String::new();
     for (at, byte) in url.bytes().enumerate() {
@@ -188,8 +190,8 @@ fn open(path: &Path, head: &Head) -> Response {
             Err(_) => missing(),
         };
     }
-    // O_NONBLOCK: a named pipe must not block. The type is checked on the opened file, not on
-    // the path, which may have been replaced in between.
+    // With O_NONBLOCK, opening a named pipe does not block. The type is checked on the opened file,
+    // not on the path, which may have been replaced in between.
     let opened = options.custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
     match opened {
         Ok(file) if file.metadata().is_ok_and(|meta| meta.is_file()) => {

@@ -1,4 +1,5 @@
-//! Message framing: where a content ends. Two readings of one message are request smuggling.
+//! Message framing: the position at which a content ends. If two programs disagree on it, requests
+//! can be smuggled.
 
 use crate::error::{bad, refuse};
 use crate::fields::Fields;
@@ -6,13 +7,14 @@ use crate::mutations::Mutation;
 use crate::switch::wrong;
 use crate::wire::End;
 
-/// How the end of a content is found.
+/// The way in which the end of a content is determined.
 pub(crate) enum Framing {
     Length(u64),
     Chunked,
 }
 
-/// Determines the framing from the fields.
+/// Returns the framing that the fields determine, or the refusal if they are invalid. `modern`
+/// means HTTP/1.1.
 pub(crate) fn of(fields: &Fields, modern: bool) -> Result<Framing, End> {
     let lengths: Vec<&str> = fields.all("Content-Length").collect();
     let codings = fields.list("Transfer-Encoding");

@@ -1,4 +1,4 @@
-//! Parses the head of a request, line by line: one interpretation, or a error.
+//! Parses the head of a request, line by line: it has one interpretation, or it is an error.
 
 use crate::answer::HttpError;
 use crate::error::{bad, refuse};
@@ -110,7 +110,7 @@ fn request_line(
     })
 }
 
-/// Splits a request line into method, target, and whether the version is HTTP/1.1.
+/// Splits a request line into the method, the target, and whether the version is HTTP/1.1.
 fn split_line(line: &[u8]) -> Result<(String, String, bool), End> {
     let text = String::from_utf8_lossy(line);
     let parts: Vec<&str> = if wrong(Mutation::LaxRequestLine) {

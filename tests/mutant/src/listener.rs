@@ -25,10 +25,10 @@ use crate::switch::wrong;
 /// Stack size of a connection thread, in bytes; small enough for ten thousand of them.
 pub(crate) const STACK: usize = 256 * 1024;
 
-/// How long accepting pauses when the process has no descriptor left.
+/// The pause of accepting when the process has no descriptor left.
 pub(crate) const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// The largest number of connections being rejected with a lingering close at the same time.
+/// The largest number of rejected connections whose close lingers at the same time.
 const MAX_REJECTING: usize = 64;
 
 /// Serves until SIGTERM or SIGINT. Returns the exit status.
@@ -40,10 +40,10 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
         }
     }));
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Raise the soft limit to the hard limit; if that fails, the soft limit has to do.
+        // Raise the soft limit to the hard limit; if that fails, the soft limit must be enough.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
-    // `ctrlc` panics where it cannot have its thread.
+    // `Stop::on_signals` panics if its thread cannot be created, so try that first.
     let thread = thread::Builder::new().spawn(|| ());
     let _ = thread.map_err(|why| format!("no thread for signals: {why}"))?.join();
     let stop = Stop::on_signals().map_err(|why| format!("signals: {why}"))?;
@@ -102,7 +102,7 @@ fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     if !wrong(Mutation::NoReuseAddress) {
         return TcpListener::bind(listen);
     }
-    // No SOCK_CLOEXEC: macOS does not have it, and this mutant starts no child process.
+    // Without SOCK_CLOEXEC: macOS does not have it, and this mutant starts no child process.
     let (family, flags) = (AddressFamily::Inet, SockFlag::empty());
     let socket = socket::socket(family, SockType::Stream, flags, None)?;
     let SocketAddr::V4(listen) = listen else {
@@ -113,15 +113,15 @@ fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from(socket))
 }
 
-/// Checks that there are enough descriptors for a start and a first client.
+/// Checks that there are enough descriptors for the start and for a first client.
 fn ensure_descriptors(listener: &TcpListener) -> io::Result<()> {
     (0..12).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>().map(drop)
 }
 
 /// Accepts connections until shutdown is requested.
 fn accept_all(listener: &TcpListener, server: &Arc<Server>, pool: Option<&Arc<Pool>>) {
-    // A reserve descriptor. Closing it makes room to accept one connection and reject it
-    // with a 503, even when the process has no other descriptor left.
+    // A reserve descriptor. Closing it frees a descriptor, with which one connection can be
+    // accepted and rejected with a 503 even when the process has no other left.
     let mut spare = File::open("/dev/null").ok();
     let rejecting = Arc::new(AtomicUsize::new(0));
     loop {
@@ -166,7 +166,7 @@ fn accept_all(listener: &TcpListener, server: &Arc<Server>, pool: Option<&Arc<Po
     }
 }
 
-/// Returns whether the error reports exhausted resources of the system.
+/// Returns whether the error means that descriptors or memory are exhausted.
 fn out_of_resources(why: &io::Error) -> bool {
     let errno = why.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM))
@@ -218,7 +218,7 @@ fn spawn_connection(
         connection::serve(&stream, server);
         return;
     }
-    // Shared, so that the socket is still here if the thread cannot be created.
+    // The socket is shared, so that it still exists here if the thread cannot be created.
     let stream = Arc::new(stream);
     let (theirs, shared) = (Arc::clone(&stream), Arc::clone(server));
     let thread = thread::Builder::new().stack_size(STACK).spawn(move || {

@@ -6,7 +6,7 @@
 /// One mutant: a mistake, and the case that catches it.
 #[derive(Debug)]
 pub(crate) struct Mutant {
-    /// The mistake, as the code asks for it in `wrong(…)`.
+    /// The mistake, as code passes it to `wrong(…)`.
     #[allow(dead_code, reason = "the test that shares this file knows mutants by name")]
     pub(crate) id: Mutation,
     /// The name on the command line: `--mutation NAME`.
@@ -14,7 +14,7 @@ pub(crate) struct Mutant {
     /// The case that must fail, as `family::name`.
     #[allow(dead_code, reason = "only the test reads it")]
     pub(crate) caught_by: &'static str,
-    /// What this server does wrong: completes "a server that …".
+    /// The description of the mistake; completes "a server that …".
     pub(crate) wrong: &'static str,
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::mutations::{MUTATIONS, Mutation};
 use crate::switch;
 
-/// What the command line asks for.
+/// The action that the command line requests.
 pub(crate) enum Command {
     ListMutations,
     Serve(Box<Options>),
@@ -34,13 +34,14 @@ pub(crate) struct Options {
     /// The size of a fixed pool of threads.
     pub(crate) threads: Option<usize>,
     pub(crate) queue: usize,
-    /// Reject with 503 when the queue is full, instead of leaving clients in the backlog.
+    /// Whether to reject with 503 when the queue is full, instead of leaving clients in the
+    /// backlog.
     pub(crate) refuse: bool,
     /// The number of preforked worker processes.
     pub(crate) processes: Option<usize>,
-    /// This process is one of those workers.
+    /// Whether this process is one of the preforked worker processes.
     pub(crate) worker: bool,
-    /// Serve by one event loop instead of one thread per connection.
+    /// Whether to serve by one event loop instead of one thread per connection.
     pub(crate) events: bool,
 }
 

@@ -17,7 +17,7 @@ use crate::switch::wrong;
 /// The interval at which a thread that waits for two conditions rechecks the second one.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The workers, and the queue of connections that wait for one.
+/// The worker threads, and the queue of connections that wait for a free worker.
 pub(crate) struct Pool {
     state: Mutex<State>,
     changed: Condvar,
@@ -26,9 +26,9 @@ pub(crate) struct Pool {
 
 struct State {
     waiting: VecDeque<TcpStream>,
-    /// Idle workers.
+    /// Number of idle workers.
     free: usize,
-    /// Workers that have not exited.
+    /// Number of workers that have not exited.
     alive: usize,
     closed: bool,
 }

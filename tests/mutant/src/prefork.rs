@@ -22,7 +22,7 @@ use crate::switch::wrong;
 
 /// The interval at which the parent checks its children.
 const CHECK_INTERVAL: Duration = Duration::from_millis(5);
-/// A worker that lives shorter than this is replaced only after a pause.
+/// A worker that exits sooner than this is replaced only after a pause.
 const MIN_LIFETIME: Duration = Duration::from_secs(1);
 
 /// The slot of one worker, which outlives its processes.
@@ -91,7 +91,7 @@ fn check_worker(slot: &mut WorkerSlot, listener: &TcpListener) -> io::Result<()>
     Ok(())
 }
 
-/// Starts a worker with the same command line, except `--processes`.
+/// Starts a worker with this process's command line, except `--processes`.
 fn spawn_worker(listener: &TcpListener) -> io::Result<Child> {
     let mut args = Vec::new();
     let mut given = env::args().skip(1);
@@ -106,7 +106,7 @@ fn spawn_worker(listener: &TcpListener) -> io::Result<Child> {
         .args(args)
         .arg("--worker")
         .stdin(OwnedFd::from(listener.try_clone()?))
-        .stdout(Stdio::piped()) // The other end closes when the parent dies.
+        .stdout(Stdio::piped()) // the read end closes when the parent dies
         .spawn()
 }
 

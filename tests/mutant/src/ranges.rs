@@ -6,15 +6,15 @@ use crate::answer::{Body, HttpError, Response};
 use crate::mutations::Mutation;
 use crate::switch::wrong;
 
-/// The range that a `Range` field asks for.
+/// The range of bytes that a `Range` field requests.
 #[derive(Clone, Copy)]
 pub(crate) enum Range {
-    /// The first and the last byte, both included.
+    /// The offsets of the first and the last byte, both included.
     Part(u64, u64),
     Unsatisfiable,
 }
 
-/// Parses a `Range` field. Returns `None` if the field must be ignored.
+/// Parses a `Range` field for a file of `len` bytes. Returns `None` if the field must be ignored.
 pub(crate) fn parse(field: &str, len: u64) -> Option<Range> {
     let (unit, spec) = field.split_once('=')?;
     if !unit.eq_ignore_ascii_case("bytes") {
@@ -45,7 +45,8 @@ pub(crate) fn parse(field: &str, len: u64) -> Option<Range> {
     Some(Range::Part(first, last.min(len - 1)))
 }
 
-/// Parses a number. A number too large for a `u64` is still valid, and beyond every file.
+/// Parses a number. A number too large for a `u64` is still valid, and lies beyond the end of every
+/// file.
 fn number(text: &str) -> Option<u64> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
         .then(|| text.parse().unwrap_or(u64::MAX))

@@ -1,4 +1,4 @@
-//! What all connections share: the options, the counters, and the shutdown request.
+//! The state that all connections share: the options, the counters, and the shutdown request.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -52,11 +52,10 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Waits for SIGTERM or SIGINT on a thread of its own.
+    /// Returns a shutdown request that SIGTERM or SIGINT triggers. A thread waits for the signals.
     ///
-    /// Both signals are blocked first, so that every later thread inherits the mask. That way
-    /// no signal handler is needed, with its restrictions on what it may call
-    /// (signal-safety(7)).
+    /// Both signals are blocked first, so that every later thread inherits the mask. So no signal
+    /// handler is needed, which could call only few functions (signal-safety(7)).
     pub(crate) fn on_signals() -> io::Result<Arc<Self>> {
         let (read_end, write_end) = UnixStream::pair()?;
         let stop = Arc::new(Self { requested: AtomicBool::new(false), read_end });
@@ -99,7 +98,7 @@ impl AsFd for Stop {
 /// The state that all threads share.
 pub(crate) struct Server {
     pub(crate) options: Options,
-    /// The root with every link resolved, to compare resolved paths with.
+    /// The document root with every symbolic link resolved, to compare resolved paths with.
     pub(crate) root: PathBuf,
     pub(crate) stats: Stats,
     pub(crate) stop: Arc<Stop>,
@@ -143,7 +142,7 @@ impl<'s> Reservation<'s> {
         Self { server, bytes: 0 }
     }
 
-    /// Sets the request's total to `total` bytes. Returns whether that fits into the limit.
+    /// Raises the request's buffered bytes to `total`. Returns whether they fit into the limit.
     pub(crate) fn grow_to(&mut self, total: usize) -> bool {
         // The mistake: assume that the next message will need as much again.
         let total = if wrong(Mutation::PromisesKept) { total + FREE } else { total };

@@ -14,7 +14,7 @@ use crate::mutations::Mutation;
 use crate::server::Server;
 use crate::switch::wrong;
 
-/// Why a connection ends without another regular response.
+/// The reason why a connection ends without another regular response.
 pub(crate) enum End {
     /// An error response is still to be sent.
     Refused(HttpError),
@@ -36,8 +36,8 @@ impl From<io::Error> for End {
     }
 }
 
-/// When a phase must be over. `each` is the classic mistake: a time that restarts with every
-/// byte.
+/// The time at which a phase must have ended. With `each`, the classic mistake, the time restarts
+/// with every byte.
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline {
     at: Instant,
@@ -74,7 +74,7 @@ pub(crate) enum Input {
     Shutdown,
 }
 
-/// Why a line could not be read.
+/// The reason why a line could not be read.
 pub(crate) enum LineError {
     TooLong,
     End(End),
@@ -92,13 +92,14 @@ pub(crate) struct Wire<'s> {
     server: &'s Server,
     pub(crate) input: Vec<u8>,
     output: Vec<u8>,
-    /// Send `100 Continue` before the next wait for input.
+    /// Whether to send `100 Continue` before the next wait for input.
     pub(crate) continue_due: bool,
     /// The deadline for a whole response; only the `write-deadline-for-all` mistake sets it.
     pub(crate) all_written: Option<Deadline>,
 }
 
-/// Bytes per read, and the number of bytes that must be sent within one write deadline.
+/// Maximum number of bytes per read, and the number of bytes that must be sent within one write
+/// deadline.
 const PIECE: usize = 16 * 1024;
 
 impl<'s> Wire<'s> {
@@ -113,8 +114,8 @@ impl<'s> Wire<'s> {
         }
     }
 
-    /// Waits for input. Flushes the output first: the client may be waiting for it before it
-    /// sends more.
+    /// Waits for input, at most until the deadline, and reads it. Flushes the output first, because
+    /// the client may wait for it before it sends more.
     pub(crate) fn fill(&mut self, deadline: Deadline, watch: bool) -> Result<Input, End> {
         let unbounded = wrong(Mutation::UnboundedOutput);
         let waits = wrong(Mutation::HoldsBackAnswers) && !watch && !self.input.is_empty();
@@ -137,7 +138,7 @@ impl<'s> Wire<'s> {
                 Ok(_) => {}
                 Err(why) => return Err(io::Error::from(why).into()),
             }
-            // A request that has already arrived is served, even during shutdown.
+            // A request that has arrived before shutdown is served, even during shutdown.
             let stopped =
                 wrong(Mutation::DrainDropsHalfRequest) && self.server.stop.requested();
             if fds[0].any() != Some(true) || stopped {
@@ -190,7 +191,8 @@ impl<'s> Wire<'s> {
         }
     }
 
-    /// Returns the next line without its CR LF; with it, the line is at most `room` bytes.
+    /// Returns the next line without its CR LF. The line may have at most `room` bytes, including
+    /// the CR LF.
     pub(crate) fn line(
         &mut self,
         room: usize,
@@ -247,7 +249,7 @@ impl<'s> Wire<'s> {
     pub(crate) fn flush(&mut self) -> Result<(), End> {
         let bytes = std::mem::take(&mut self.output);
         if wrong(Mutation::ShortWrite) && !bytes.is_empty() {
-            // The mistake: one write was always enough with small pages.
+            // The mistake: to assume that one write sends everything, as it does for small pages.
             let _ = send(self.stream.as_raw_fd(), &bytes, MsgFlags::MSG_DONTWAIT);
             return Ok(());
         }
@@ -327,7 +329,8 @@ impl<'s> Wire<'s> {
     }
 }
 
-/// Rounds up to whole milliseconds, so that a wait never ends just before its deadline.
+/// Converts a time to a timeout for poll(2). Rounds up to whole milliseconds, so that a wait never
+/// ends just before its deadline.
 fn timeout(left: Duration) -> PollTimeout {
     let millis = left.as_nanos().div_ceil(1_000_000);
     PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)

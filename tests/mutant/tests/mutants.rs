@@ -1,4 +1,4 @@
-//! Tests the client suite with mutants.
+//! Tests that the client suite catches every mutant.
 //!
 //! Each mutant must fail the case that its row in the table names, and the same server without
 //! a mistake must pass every case: so a case that fails for a mutant fails because of its
@@ -28,7 +28,7 @@ mod recorded;
 use mutations::{MUTATIONS, Mutant};
 use recorded::Recorded;
 
-/// The mutant's profile: the highest level, so that all cases apply.
+/// The profile of every mutant: the highest level, so that all cases apply.
 static PROFILE: ServerProfile = ServerProfile {
     name: "mutant",
     level: 6,
@@ -36,12 +36,12 @@ static PROFILE: ServerProfile = ServerProfile {
     summary: "wrong in one way",
 };
 
-/// Returns whether the event-driven server makes this mistake; the name says so.
+/// Returns whether the mistake is made by the event-driven server, as the mutant's name says.
 fn is_event_driven(mutant: &Mutant) -> bool {
     mutant.name.starts_with("events-")
 }
 
-/// Returns the profile to judge by: the model that the case is restricted to, if it is.
+/// Returns the profile to judge by: with the model that the case is restricted to, if it is.
 fn profile_for(events: bool, case: &Case) -> ServerProfile {
     let model = match (events, case.only.first()) {
         (true, _) => Model::Events { select: false },
@@ -51,9 +51,9 @@ fn profile_for(events: bool, case: &Case) -> ServerProfile {
     ServerProfile { model, ..PROFILE }
 }
 
-/// The suite's timeout in seconds while mutants are judged: many of them hang, and are caught
-/// only by it. Too short a timeout could catch a mutant for the wrong reason, but cannot fail the
-/// correct server, which is judged with the suite's own timeout.
+/// The suite's timeout in seconds while mutants are judged: many of them hang, and are caught only
+/// by the timeout. Too short a timeout could catch a mutant for the wrong reason, but cannot fail
+/// the correct server, which is judged with the suite's own timeout.
 const TIMEOUT: u64 = 5;
 
 fn main() -> ExitCode {
@@ -72,8 +72,8 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
     cleanup::on_interrupt().map_err(io::Error::other)?;
     let root = Arc::new(DocumentRoot::new()?);
     let wrappers = Wrappers::new()?;
-    // Most cases wait, so run more of them than there are processors; a mutant that hangs uses
-    // no processor time at all.
+    // Most cases wait, so run more of them than there are processors; a mutant that hangs uses no
+    // processor time.
     let at_once = |threads| {
         let threads = arguments.test_threads.or(Some(threads));
         Arguments { test_threads: threads, ..arguments.clone() }
@@ -88,7 +88,7 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
     Ok(!correct.has_failed() && !broken.has_failed())
 }
 
-/// Returns the tests that the correct server passes every case.
+/// Returns the trials of the correct server: it must pass every case.
 fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Trial>> {
     let threads = wrappers.create("correct", PROGRAM, "")?;
     let events = wrappers.create("correct-events", PROGRAM, "--events")?;
@@ -130,7 +130,7 @@ fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Tria
     Ok(longest_first(by_threads.chain(by_events).collect()))
 }
 
-/// Returns the tests that each mutant fails its case.
+/// Returns the trials of the mutants: each must fail the case named in its row.
 fn broken(
     wrappers: &Wrappers,
     root: &Arc<DocumentRoot>,
@@ -214,6 +214,6 @@ fn caught(
     })))
 }
 
-/// The binary of all mutants. The suite passes only the contract's options, so a wrapper for each
-/// mutant adds `--mutation NAME`.
+/// The path of the mutants' program. The suite passes only the contract's options, so a wrapper
+/// script for each mutant adds `--mutation NAME`.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mutant");

@@ -1,4 +1,4 @@
-//! Sending: which client connects, what it sends, and when.
+//! Sending: the steps by which clients connect and send requests.
 
 use std::io;
 
@@ -36,15 +36,15 @@ impl Clients<'_> {
         Ok(())
     }
 
-    /// Stops sending; requests in flight stay in flight. Returns how many requests were due but
-    /// had no free connection (open loop only).
+    /// Stops sending; requests in flight stay in flight. Returns the number of requests that were
+    /// due but had no free connection (open loop only).
     pub(in super::super) fn stop_sending(&mut self) -> io::Result<u64> {
-        self.send_due()?; // The client itself may be late.
+        self.send_due()?; // the client itself may be late
         self.sending = false;
         Ok(self.schedule.take().map_or(0, |schedule| schedule.unsent()))
     }
 
-    /// Lets a client take its next step: connect, send, or wait for the schedule.
+    /// Lets a client take its next step: to connect, to send, or to wait for the schedule.
     #[inline]
     pub(super) fn proceed(&mut self, index: usize, now: u64) -> io::Result<()> {
         if !self.sending || index >= self.plan.connections {
@@ -71,8 +71,8 @@ impl Clients<'_> {
         self.send(index)
     }
 
-    /// Open loop: sends every request that is due, as long as a client is free. The latency of
-    /// a late request is measured from when it was due.
+    /// Open loop: sends every request that is due, as long as a client is free. The latency of a
+    /// late request is measured from the time at which it was due.
     pub(super) fn send_due(&mut self) -> io::Result<()> {
         loop {
             let now = self.now();
@@ -90,11 +90,11 @@ impl Clients<'_> {
                     schedule.mark_free(index);
                 }
                 self.send(index)?;
-            } // Otherwise the client was free once, and has lost its connection since.
+            } // otherwise the client was free once, and has lost its connection since
         }
     }
 
-    /// Connects a client and queues `asks` requests that count as sent at `when`.
+    /// Connects a client and queues `asks` requests, which count as sent at the time `when`.
     fn open(&mut self, index: usize, asks: usize, when: u64, now: u64) -> io::Result<()> {
         let stays = self.plan.keep_alive || index >= self.plan.connections;
         self.opened += 1;

@@ -1,11 +1,11 @@
-//! Any sequence of responses is parsed the same, wherever the stream is cut.
+//! Tests that any sequence of responses is parsed the same, wherever the stream is cut.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{HeadCache, Malformed, Parser, Response};
 
-/// A response, and the status to be found in it.
+/// A strategy for a response as bytes, and its status.
 fn response() -> impl Strategy<Value = (Vec<u8>, u16)> {
     let by_length = (0_usize..300, 200_u16..600).prop_map(|(length, status)| {
         let length = if matches!(status, 204 | 304) { 0 } else { length };
@@ -33,12 +33,12 @@ fn response() -> impl Strategy<Value = (Vec<u8>, u16)> {
     prop_oneof![4 => by_length, 1 => without, 1 => interim, 2 => chunked]
 }
 
-/// Parses the pieces, one by one.
+/// Parses the pieces, one by one. Returns the responses, and the parser.
 fn found(pieces: &[&[u8]]) -> Result<(Vec<Response>, Parser), Malformed> {
     found_of(pieces, None)
 }
 
-/// The same, with an expected content.
+/// Parses the pieces, one by one, with an expected content. Returns the responses, and the parser.
 fn found_of(
     pieces: &[&[u8]],
     content: Option<&[u8]>,
@@ -84,7 +84,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_safe(bytes in vec(any::<u8>(), 0..400)) {
-        let _ = found(&[&bytes]); // An error is fine; a panic is not.
+        let _ = found(&[&bytes]); // an error is fine; a panic is not
         let behind = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &bytes[..]].concat();
         let _ = found(&[&behind]);
     }

@@ -12,12 +12,12 @@ use crate::mutations::Mutation;
 use crate::server::Server;
 use crate::switch::wrong;
 
-/// Bytes per read.
+/// Maximum number of bytes per read.
 const PIECE: usize = 16 * 1024;
-/// Bytes one connection may read and write in one round of the loop.
+/// Maximum number of bytes that one connection may read and write in one round of the loop.
 const IO_BUDGET: usize = 16 * PIECE;
 
-/// How long the `events-reads-it-all` mistake waits for more input.
+/// The time for which the `events-reads-it-all` mistake waits for more input.
 const EXTRA_WAIT: Duration = Duration::from_millis(200);
 
 /// The line that `/bytes/N` repeats.
@@ -29,26 +29,28 @@ pub(super) struct Client {
     pub(super) stream: TcpStream,
     pub(super) input: Vec<u8>,
     pub(super) output: Vec<u8>,
-    /// Bytes of the `/bytes/N` response that are still to be generated.
+    /// Number of bytes of the `/bytes/N` response that are still to be generated.
     pub(super) pattern: u64,
-    /// A response that sleeps, and when it is due.
+    /// A delayed response, and the time at which it is due.
     pub(super) sleeping: Option<(Instant, Response, ResponseContext)>,
     pub(super) deadline: Instant,
     pub(super) phase: Phase,
-    /// The socket may have input, or an end of file.
+    /// Whether the socket may have input, or an end of file.
     readable: bool,
-    /// A hang-up or urgent data was reported: a short read then does not mean drained.
+    /// Whether a hang-up or urgent data was reported: then a short read does not mean that the
+    /// socket is drained.
     hangup_seen: bool,
-    /// A read has returned 0: all input has been read.
+    /// Whether a read has returned 0: all input has been read.
     eof_read: bool,
     pub(super) last: bool,
     /// Memory that only the `events-idle-keeps-*` mistakes allocate.
     _stack: Vec<u8>,
-    /// Ignore all events; only the `events-wakes-once` mistake sets it.
+    /// Whether all events are ignored; only the `events-wakes-once` mistake sets it.
     ignores_events: bool,
 }
 
-/// Returns the number of useless bytes to keep per idle connection: a stack's or a future's.
+/// Returns the number of useless bytes that a mistake keeps per idle connection: the size of a
+/// stack or of a future.
 fn useless_bytes() -> usize {
     match () {
         () if wrong(Mutation::EventsIdleKeepsStack) => 8192,
@@ -57,7 +59,7 @@ fn useless_bytes() -> usize {
     }
 }
 
-/// The phase that the deadline applies to.
+/// The phase of a connection that its deadline applies to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Idle,
@@ -67,7 +69,7 @@ pub(super) enum Phase {
     Linger,
 }
 
-/// The result of one turn.
+/// The result of advancing a connection once.
 pub(super) enum Turn {
     Blocked,
     Yielded,
@@ -219,7 +221,8 @@ impl Client {
         match self.stream.read(&mut piece) {
             Ok(n) => {
                 self.eof_read = n == 0;
-                // A short read means drained, unless an end of file was reported with it.
+                // A short read means that the socket is drained, unless an end of file was reported
+                // with it.
                 self.readable = (n == PIECE && !wrong(Mutation::EventsReadsOnce))
                     || (self.hangup_seen && !wrong(Mutation::EventsStrandsEnd));
                 self.input.extend_from_slice(&piece[..n]);
@@ -233,7 +236,7 @@ impl Client {
         }
     }
 
-    /// Writes the output.
+    /// Writes the buffered output, and generated content after it.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The event loop's requests and responses.
+//! Parsing requests and queuing responses for the event loop.
 
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ impl Client {
         self.input.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4)
     }
 
-    /// Responds to the next request if it is complete. Returns whether it was.
+    /// Responds to the next request if it is complete. Returns whether a request was answered.
     pub(super) fn answer(&mut self, server: &Server) -> bool {
         if self.head_end().is_none() {
             let too_large = self.input.len() > server.options.max_head;
@@ -56,7 +56,7 @@ impl Client {
         self.input = std::mem::take(&mut wire.input);
         count_response(&response, server);
         if !wrong(Mutation::EventsStaleDeadline) {
-            self.phase = Phase::Idle; // The next request gets its own deadline.
+            self.phase = Phase::Idle; // the next request gets its own deadline
             self.deadline = Instant::now() + server.options.idle_timeout;
         }
         if response.delay.is_zero() {

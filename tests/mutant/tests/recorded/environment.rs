@@ -1,5 +1,5 @@
-//! Verdicts and failure texts do not depend on the process environment: some mutants are judged
-//! once more in an unusual one.
+//! Tests that verdicts and failure texts do not depend on the process environment: some mutants are
+//! judged once more in an unusual one.
 
 use std::env;
 use std::process::{Command, Stdio};
@@ -19,12 +19,13 @@ const ENVIRONMENT: &str = "
     exec \"$0\" \"$@\"
 ";
 
-/// Filters for the tests that depend most on what a server inherits: descriptors, signals,
-/// processes, and permissions of another user.
+/// Filters for the tests whose results depend most on the descriptors, signals, processes, and
+/// permissions that a server inherits.
 const JUDGED: [&str; 4] =
     ["descriptor", "mutant::dies-of-sig", "processes", "exits-without-thread"];
 
-/// Runs the filtered tests in that environment: verdicts and texts must be the same.
+/// Runs the tests that the filters select in an unusual environment: verdicts and texts must be the
+/// same.
 pub(crate) fn same() -> Result<(), Failed> {
     let tests = env::current_exe()?;
     for filter in JUDGED {

@@ -19,12 +19,12 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             "$1 … (N bytes in all)",
         ),
         (r"(?m)^(actual +)\d+ bytes in all$", "${1}N bytes in all"),
-        // These bytes include a head, whose ETag varies in length.
+        // The number of bytes includes a head, whose ETag varies in length.
         (r"(?m)^(actual +)\d+ bytes, not all of them", "${1}N bytes, not all of them"),
         // Counters that grow while the client polls them.
         (r"\b\d+ KiB more", "N KiB more"),
         (r"(?m)^(actual .*still: \w+:) \d+$", "$1 N"),
-        // Nearly every sample; a few fall between two waits.
+        // The number of busy samples: nearly all of them, except a few between two waits.
         (r"\bbusy at \d+ of", "busy at N of"),
         // The last client of a loop, and the number of steps before.
         (r"(?m)^by hand, [A-Z]\d+ +", "by hand, X  "),

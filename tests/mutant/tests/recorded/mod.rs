@@ -1,4 +1,4 @@
-//! The recorded text of every failure, because readers rely on these texts, too.
+//! The recorded texts of all failures. Readers rely on these texts, so they are compared, too.
 //!
 //! `failures/FAMILY.txt` has the failures of one family. `RECORD=1 cargo test -p mutant` renews
 //! them; read the difference before you commit it.
@@ -16,7 +16,8 @@ use crate::mutations::{MUTATIONS, Mutant};
 /// Prefix of the line with a mutant's name.
 const TITLE: &str = "======== ";
 
-/// Failures of which only the fixed lines are recorded, because the others vary, and why.
+/// Mutants of whose failures only the fixed lines are recorded, each with the reason why the others
+/// vary.
 const FIXED_LINES_ONLY: &[(&str, &str)] = &[
     ("joins-absolute", "the response has a file of this machine"),
     ("idle-deadline-from-accept", "the number of requests before the deadline varies"),
@@ -54,7 +55,7 @@ type Texts = BTreeMap<String, String>;
 #[derive(Debug)]
 pub(crate) struct Recorded {
     directory: PathBuf,
-    /// The texts of this run, if they replace the recorded ones.
+    /// The texts of this run if they replace the recorded ones, otherwise `None`.
     renewed: Option<Mutex<Texts>>,
     texts: Texts,
 }
@@ -73,7 +74,7 @@ impl Recorded {
         Ok(Self { directory, renewed, texts })
     }
 
-    /// Compares a failure with the recorded text, or keeps it for [`save`](Self::save).
+    /// Compares a failure with the recorded text, or stores it for [`save`](Self::save).
     ///
     /// # Errors
     ///
@@ -142,7 +143,7 @@ fn entry(mutant: &Mutant, failure: &str) -> String {
     let mut text = mask::mask(failure);
     if let Some((_, why)) = FIXED_LINES_ONLY.iter().find(|(other, _)| other == name) {
         text = format!("{}\n({why})", mask::fixed_lines(&text));
-        // Any of several clients may be the one whose response is cut.
+        // The client whose response is cut off may be any of several.
         for letter in 'B'..='Z' {
             let one = format!("{letter} receives the announced");
             text = text.replace(&one, "A receives the announced");
@@ -158,7 +159,7 @@ fn parse(file: &str, texts: &mut Texts) {
     }
 }
 
-/// Returns the lines from the first difference to the last.
+/// Returns the recorded and the current lines from the first difference to the last.
 fn difference(recorded: &str, now: &str) -> String {
     let (recorded, now): (Vec<_>, Vec<_>) =
         (recorded.lines().collect(), now.lines().collect());
