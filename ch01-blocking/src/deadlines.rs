@@ -1,7 +1,7 @@
 //! The phases in which a connection waits for its client, and the deadline of each.
 //!
 //! A deadline covers a whole phase, not one read: a client that sends one byte per second
-//! must not extend its deadline with each.
+//! must not extend its deadline with each byte.
 
 use crate::server::parse;
 use clap::Args;
@@ -129,7 +129,7 @@ impl Progress {
         }
     }
 
-    /// Records that `bytes` were written.
+    /// Records that `bytes` bytes were written.
     pub fn wrote(&mut self, bytes: usize) {
         self.wrote += bytes;
     }

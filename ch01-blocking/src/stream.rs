@@ -34,7 +34,8 @@ pub trait Transport: Write {
     /// the file ends before `at`.
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize>;
 
-    /// Shuts down the sending side: the client reads an end of file after what was sent.
+    /// Shuts down the sending side: the client reads an end of file after the bytes sent
+    /// before.
     fn shutdown_write(&mut self) -> io::Result<()>;
 
     /// Returns the number of bytes that were sent and that the client has not acknowledged.
@@ -55,8 +56,8 @@ pub trait Transport: Write {
 /// A connection whose operations may all wait. An operation that has waited too long fails
 /// with [`ErrorKind::TimedOut`].
 pub trait Stream: Transport {
-    /// Sets what the next [`fill`](Transport::fill) waits for. The clock starts when the
-    /// kind of wait changes, and keeps running while it stays the same.
+    /// Sets the kind of wait of the next [`fill`](Transport::fill). The clock starts when
+    /// the kind changes, and keeps running while it stays the same.
     fn deadline(&mut self, wait: Wait);
 
     /// Waits for `time`, before a delayed answer is sent (`/sleep`).
@@ -67,7 +68,7 @@ pub trait Stream: Transport {
 
 /// A stream that blocks its thread, over a blocking socket.
 ///
-/// The kernel enforces the deadlines, by SO_RCVTIMEO and SO_SNDTIMEO (socket(7)). They
+/// The kernel enforces the deadlines, by SO_RCVTIMEO and SO_SNDTIMEO (socket(7)). These
 /// apply to one call, so within a phase of several reads the remaining time is set before
 /// each: one more system call, but only for a client that sends in pieces. A request that
 /// arrives in one piece costs one read and one write.
@@ -329,8 +330,9 @@ pub fn send_file(
     copy_file(socket, file, at, len)
 }
 
-/// Sends a part of a file by way of a buffer, which is slower and always works. The buffer is
-/// on the heap, because a coroutine's stack is small.
+/// Sends at most `len` bytes of a file from offset `at` through a buffer, which is slower
+/// and always works. Returns the number of bytes sent. The buffer is on the heap, because a
+/// coroutine's stack is small.
 #[cold]
 fn copy_file(socket: &impl AsFd, file: &File, at: u64, len: usize) -> io::Result<usize> {
     let mut bytes = vec![0; len.min(WRITE_STEP)];

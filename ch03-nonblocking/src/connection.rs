@@ -148,8 +148,8 @@ impl<T: Transport> Connection<T> {
     }
 
     // ANCHOR: advance
-    /// Advances the connection as far as possible without blocking, and returns what it needs
-    /// next.
+    /// Advances the connection as far as possible without blocking, and returns the next
+    /// step.
     ///
     /// # Errors
     ///

@@ -18,8 +18,8 @@ use crate::verdict::{Abort, Verdict};
 /// The soft limit on descriptors: many more than the suite's clients need at the same time, and
 /// few enough that a program which closes all of them in a loop is not slow.
 const DESCRIPTORS: rlim_t = 16_384;
-/// The smallest hard limit on descriptors that is enough for the suite's clients: a case has up
-/// to two hundred of them, and several cases run at the same time.
+/// The smallest hard limit on descriptors that is enough for the suite's clients: a case has up to
+/// two hundred clients, and several cases run at the same time.
 const MIN_DESCRIPTORS: rlim_t = 1024;
 
 /// Signals that control a server or report its children. SIGPIPE is not among them: Rust

@@ -7,24 +7,24 @@ use crate::ctx::Ctx;
 use crate::show;
 use crate::verdict::Mismatch;
 
-/// Everything that explains why a case failed.
+/// The report of a failed case.
 #[derive(Debug, Clone)]
 pub struct Failure {
     /// The kind of the promise, and the document it is based on.
     pub rests_on: String,
     /// The promise in one sentence.
     pub description: String,
-    /// What was expected.
+    /// The client's expectation.
     pub expected: String,
-    /// What happened instead.
+    /// The observation that contradicts the expectation.
     pub actual: String,
     /// The events of all connections, in order.
     pub transcript: String,
     /// The command that starts the server in the same way; empty if it was already running.
     pub start: String,
-    /// The client whose part `by_hand` repeats, if there were several.
+    /// The client whose actions `by_hand` repeats, or `None` if there was only one client.
     pub client: Option<String>,
-    /// The shell command that repeats the last client's part.
+    /// The shell command that repeats the actions of the client that sent last.
     pub by_hand: Option<String>,
     /// The section of the book that explains the promise.
     pub book: String,
@@ -33,7 +33,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Collects the report of a failed case.
+    /// Returns the report of a failed case.
     pub fn new(case: &Case, ctx: &mut Ctx<'_>, mismatch: Mismatch) -> Self {
         let events = ctx.log.events();
         let lacks = case.without.filter(|(capability, _)| !ctx.profile.has(*capability));

@@ -102,7 +102,8 @@ fn special(base: &Path, root: &Path) -> io::Result<()> {
     }
     let socket = root.join("socket");
     if !socket.exists() {
-        // Dropping it closes the socket but leaves the name: a file that is not a regular file.
+        // Dropping the listener closes the socket but leaves its name: a file that is not a regular
+        // file.
         std::os::unix::net::UnixListener::bind(socket)?;
     }
     // Some cases run the server as another user, which must be able to read the files.

@@ -208,7 +208,8 @@ impl Client {
         Err(Abort::fail(wanted, format!("{how}{rest}")))
     }
 
-    /// Removes exactly `length` bytes from the inbox, and receives more as necessary.
+    /// Removes and returns the first `length` bytes of the inbox, and receives more as necessary.
+    /// `what` names them in a failure report.
     pub fn read_exactly(&mut self, length: usize, what: &str) -> CaseResult<Vec<u8>> {
         while self.inbox.len() < length {
             self.more(&format!("{what} ({length} bytes)"))?;

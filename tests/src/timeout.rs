@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Seconds without progress after which a case fails. Generous, because it is not a deadline
-/// of the protocol: it only decides that a server hangs.
+/// Seconds without progress after which a case fails. Generous, because it is not a deadline of the
+/// protocol: it only detects a server that hangs.
 static TIMEOUT: AtomicU64 = AtomicU64::new(30);
 
 /// Returns the suite's timeout.

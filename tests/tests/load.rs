@@ -253,7 +253,7 @@ fn held_connections_send_at_the_start_and_at_the_end() -> Done {
 
 #[test]
 fn a_connection_lost_while_held_is_counted() -> Done {
-    // The second request of each connection is not answered, or with the wrong content.
+    // The second request of each connection is not answered, or answered with the wrong content.
     let ends: [(Behavior, Kind); 2] = [
         (
             |client, here| if here == 0 { respond(client, here) } else { Ok(false) },

@@ -1,4 +1,5 @@
-//! The verdict never depends on how the bytes were cut, whatever the bytes.
+//! Fuzz target: the results of parsing never depend on how the bytes are cut into pieces,
+//! whatever the bytes.
 #![no_main]
 
 #[path = "../../tests/verdicts/mod.rs"]

@@ -243,9 +243,11 @@ impl Inbox {
 }
 
 impl Message {
-    /// Parses the head if it is complete. Otherwise returns `None`, but parses the complete
-    /// lines all the same, so that a malformed head is refused before its end, which may
-    /// never arrive: at most once for each line, however slowly the bytes arrive.
+    /// Parses the head if it is complete, otherwise returns `None`.
+    ///
+    /// The complete lines of an incomplete head are parsed too, so that a malformed head is
+    /// refused before its end, which may never arrive. This happens at most once for each
+    /// line, however slowly the bytes arrive.
     fn find_head(
         &mut self,
         bytes: &[u8],

@@ -294,7 +294,7 @@ impl Outbox {
                 put(&format!("\r\nContent-Range: bytes */{len}"))
             }
             ExtraHeader::File(version) => {
-                // Never later than Date (RFC 9110 section 8.8.2.1).
+                // Last-Modified must not be later than Date (RFC 9110 section 8.8.2.1).
                 let modified = HttpDate::from(version.modified.min(now));
                 put(&format!("\r\nETag: {version}\r\nLast-Modified: {modified}"));
                 put("\r\nAccept-Ranges: bytes");

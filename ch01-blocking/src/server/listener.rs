@@ -24,7 +24,7 @@ const BACKLOG: i32 = 4096;
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
-    /// Connections accepted so far, by all processes that share the socket.
+    /// Number of connections accepted so far, by all processes that share the socket.
     accepted: &'static AtomicUsize,
     readiness: Arc<Readiness>,
 }
@@ -33,7 +33,7 @@ pub struct Listener {
 /// [ready](Listener::ready), the report is made.
 #[derive(Debug)]
 struct Readiness {
-    /// Listeners that are not ready yet.
+    /// Number of listeners that are not ready yet.
     missing: AtomicUsize,
     report: Report,
 }

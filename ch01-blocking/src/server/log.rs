@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Lines dropped since the last line that was written.
+/// Number of lines dropped since the last line that was written.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
 /// Writes one line, or drops it if there is no room. Each line is one write, so that the lines

@@ -152,8 +152,8 @@ fn is_single_threaded() -> io::Result<bool> {
         unsafe extern "C" {
             static __isthreaded: libc::c_int; // of the BSDs' C libraries
         }
-        // SAFETY: only the thread that starts the second one writes it. If that is this
-        // thread, it does so in no other moment than this one.
+        // SAFETY: only the thread that starts the second thread writes the variable. If
+        // that is this thread, it cannot do so during this read.
         unsafe { __isthreaded }
     };
     Ok(threads == 0)
@@ -393,7 +393,7 @@ pub fn received(socket: BorrowedFd<'_>) -> Option<u64> {
             &raw mut size,
         )
     };
-    // A kernel before 4.1 writes fewer bytes.
+    // A kernel before 4.1 writes fewer bytes, without this field.
     let end =
         std::mem::offset_of!(libc::tcp_info, tcpi_bytes_received) + size_of::<u64>();
     (result == 0 && size as usize >= end).then_some(info.tcpi_bytes_received)

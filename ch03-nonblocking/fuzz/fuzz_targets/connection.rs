@@ -1,5 +1,5 @@
-//! The bytes of the answers never depend on how anything was cut, or told, whatever the
-//! bytes of the requests.
+//! Fuzz target: the bytes of the answers never depend on how input, output and events are
+//! cut, whatever the bytes of the requests.
 #![no_main]
 
 #[path = "../../tests/wire/mod.rs"]
@@ -16,7 +16,7 @@ fn site() -> &'static Site {
 
 fuzz_target!(
     init: {
-        // That the application fails when it is asked to is no finding.
+        // A panic that a request asks for (`/panic`) is no finding.
         let finding = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |what| {
             if !what.to_string().contains("was asked for") {

@@ -346,7 +346,7 @@ pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> S
         }
         wire.borrow_mut().act(step);
         let bits = more.unwrap_or(0);
-        // 0: report later, together with later events.
+        // If both bits are 0, the events are reported later, together with later ones.
         if bits & 3 != 0 {
             driver.tell();
         }

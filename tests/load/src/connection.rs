@@ -204,10 +204,10 @@ fn would_wait(error: &io::Error) -> bool {
 /// The number of a connection, which determines its source address.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Number {
-    /// A kept connection, by its index.
+    /// A kept connection; the value is its index.
     Kept(usize),
-    /// A connection for one request, numbered consecutively. Its port stays in TIME_WAIT for a
-    /// minute.
+    /// A connection for one request; the value counts such connections. Its port stays in TIME_WAIT
+    /// for a minute.
     OneShot(usize),
 }
 

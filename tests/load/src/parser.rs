@@ -60,7 +60,7 @@ enum Chunked {
     Trailer { empty: bool },
 }
 
-/// The meaning of a head.
+/// The properties of a response that its head determines.
 #[derive(Debug, Clone, Copy)]
 struct Head {
     status: u16,
@@ -68,7 +68,7 @@ struct Head {
     last: bool,
 }
 
-/// The last head and its meaning, and the content expected in every response.
+/// The last head as bytes and parsed, and the content expected in every response.
 #[derive(Debug)]
 pub(super) struct HeadCache {
     bytes: Vec<u8>,

@@ -235,7 +235,7 @@ fn spawn_connection(
     }
 }
 
-/// Closes the spare descriptor to accept and reject one connection, or pauses.
+/// Closes the spare descriptor to accept and reject one connection, or pauses if there is none.
 fn reject_without_descriptor(
     listener: &TcpListener,
     server: &Server,

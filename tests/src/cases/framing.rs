@@ -1,4 +1,4 @@
-//! Message framing: where a request ends.
+//! Message framing: the position at which a request ends.
 //!
 //! If two servers disagree about the end, the one that sees an earlier end parses the remaining
 //! bytes as another request (request smuggling). So an ambiguous message must be refused.

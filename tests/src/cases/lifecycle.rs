@@ -290,12 +290,13 @@ pub(super) const CASES: &[Case] = &[
             let mut held = hold(ctx, 250)?;
             freeze(ctx)?;
             leaves.half_close();
-            // As many new clients as every backlog holds,
+            // As many new clients connect as every backlog holds.
             let mut comers = Vec::new();
             for _ in 0..100 {
                 comers.push(ctx.client()?);
             }
-            // and more events than a server fetches at once. The last event is the reset of `leaves`.
+            // There are more events than a server fetches at once. The last one is the reset of
+            // `leaves`.
             for _ in 0..2 {
                 for client in &mut held {
                     client.send(get("/plaintext"))?;

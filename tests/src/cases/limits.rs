@@ -286,7 +286,7 @@ pub(super) const CASES: &[Case] = &[
             ctx.serve(&[("max-connections", "3")])?;
             for _ in 0..3 {
                 let mut held = Vec::new();
-                // Until the server has closed all connections of the round before.
+                // Wait until the server has closed all connections of the previous round.
                 ctx.poll_until("three clients can be served again", |ctx| {
                     held.clear();
                     for _ in 0..3 {

@@ -1,4 +1,5 @@
-//! Resources: clients leave nothing behind, and the server survives when something runs out.
+//! Resources: clients leave nothing behind, and the server survives when descriptors, threads or
+//! processes run out.
 
 mod exhaustion;
 pub(super) mod idle;

@@ -68,7 +68,7 @@ fn terminate_and_wait_until_closed(ctx: &mut Ctx<'_>) -> Verdict {
     })
 }
 
-/// Waits until the server has read everything that the client has sent, skipping the case if the
+/// Waits until the server has read everything that the client has sent. Skips the case if the
 /// system does not report that.
 fn wait_until_server_read(ctx: &mut Ctx<'_>, client: &Client) -> Verdict {
     ctx.poll_until("the server has read everything that was sent", |_| {

@@ -43,7 +43,7 @@ fn share(ctx: &mut Ctx<'_>) -> Verdict {
     late.send(get("/stats"))?;
     thaw(ctx)?;
     for other in [late, early] {
-        // The server's own counter says how many requests it has answered before.
+        // The server's own counter says how many requests it has answered before this one.
         let before = counter_in(&other.response()?, "requests")?;
         if !matches!(
             ctx.profile.model,

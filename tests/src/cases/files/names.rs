@@ -1,4 +1,4 @@
-//! How a target is mapped to a file: directories, encoded characters, missing files.
+//! The mapping of targets to files: directories, encoded characters, missing files.
 
 use super::{NEED, is_file, own_root, write};
 use crate::case::Kind::{Contract, Must, Security};

@@ -70,7 +70,7 @@ pub(super) const CASES: &[Case] = &[
         "RFC 9110 §4.2.1",
         "A target in absolute form with an empty host is refused",
         |ctx| {
-            // RFC 9110 requires that it is rejected, with no particular status.
+            // RFC 9110 requires that such a target is rejected, with no particular status.
             let statuses = ctx.either(&[400], &[400, 403, 404, 421]);
             ctx.assert_refused_with(request("GET", "http:///plaintext", ""), statuses)
         },
