@@ -4,7 +4,7 @@
 //! A program that runs until it is stopped takes what is pasted behind it for its own input, or
 //! leaves it to be typed again. So such a command is the last of its block; and where another
 //! block of commands follows in the same section, both name their terminals
-//! (```` ```text,terminal-A ````).
+//! (```` ```text,terminal-server ````, and `terminal-A` to `C` for clients, as in the transcripts).
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -73,13 +73,13 @@ fn in_page(page: &str) -> Vec<(usize, &'static str)> {
                 let lines = commands(&code);
                 let Some((last, others)) = lines.split_last() else { continue };
                 if others.iter().any(|line| holds(line)) {
-                    found.push((at, "a command that runs until it is stopped, and others behind it: give each terminal a block of its own, ```text,terminal-A"));
+                    found.push((at, "a command that runs until it is stopped, and others behind it: give each terminal a block of its own, ```text,terminal-server, ```text,terminal-A"));
                 }
                 let this = Block { at, named, holds: holds(last) };
                 if let Some(before) =
                     before.filter(|before| before.holds && !(before.named && named))
                 {
-                    found.push((before.at, "this block's command runs on while the next block is typed: name the terminal of both, ```text,terminal-A"));
+                    found.push((before.at, "this block's command runs on while the next block is typed: name the terminal of both, ```text,terminal-server, ```text,terminal-A"));
                 }
                 before = Some(this);
             }
