@@ -203,7 +203,8 @@
             make("fieldset", {}, make("legend", {}, about.predict.ask), form.element), missing,
             make("p", { class: "lab-buttons" },
                 make("button", { type: "submit", class: "lab-main" }, "Keep my prediction"),
-                make("button", { type: "button", onclick: () => decide({ skipped: true }) }, "Show the figure")));
+                make("button", { type: "button", onclick: () => decide({ skipped: true }) }, "Show the figure")),
+            make("p", { class: "lab-hint" }, "The figure, and what the page says about it, come when you have decided."));
         asking.addEventListener("submit", (event) => {
             event.preventDefault();
             const prediction = form.answer();

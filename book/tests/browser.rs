@@ -25,7 +25,8 @@ fn every_page_is_well_in_light_and_dark_wide_and_narrow() {
                 wrong.push(format!("{page}, {width} px, {scheme}: {what}"));
             }
             browser.run(
-                "document.querySelectorAll('.lab-predict [type=button]').forEach((button) => button.click())",
+                "document.querySelectorAll('.lab-predict [type=button]').forEach((button) => button.click());
+                 document.querySelectorAll('details').forEach((box) => { box.open = true; })",
             );
             for what in looked(&browser, &served) {
                 wrong.push(format!("{page}, {width} px, {scheme}, figures: {what}"));
@@ -70,6 +71,40 @@ fn every_page_can_be_read_in_the_other_themes() {
         assert_eq!(browser.run(&format!("{chosen}('{theme}')")), true, "{page}");
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// While a prediction is open, the figure and the text that give its answer away are hidden:
+/// with the lab, and without scripts.
+#[test]
+fn what_tells_an_answer_comes_with_it() {
+    let Some(browser) = browser() else { return };
+    let served = Served::start();
+    browser.look(1280, "light");
+    let seen = |which: &str| {
+        let found = browser.run(&format!(
+            "return [...document.querySelectorAll('.told, .measured')].filter((e) => e.closest('.told') !== null
+                 && e.checkVisibility() {which}).map((e) => e.innerText.slice(0, 60))"
+        ));
+        serde_json::from_value::<Vec<String>>(found).expect("texts")
+    };
+    let none: [String; 0] = [];
+    let mut pages = 0;
+    for page in served.pages() {
+        browser.scripts(false);
+        browser.open(&served.url(&page));
+        assert_eq!(seen(""), none, "{page}: seen before the prediction, without scripts");
+        browser.scripts(true);
+        problems(&browser, &served, &page); // waits for the lab
+        assert_eq!(seen(""), none, "{page}: seen before the prediction");
+        browser.run(
+            "document.querySelectorAll('.lab-predict [type=button]').forEach((button) => button.click());
+             document.querySelectorAll('details').forEach((box) => { box.open = true; })",
+        );
+        assert_eq!(seen("=== false"), none, "{page}: not seen after it");
+        pages += usize::from(!seen("").is_empty());
+        browser.run("localStorage.clear()");
+    }
+    assert!(pages >= 6, "only {pages} pages have figures to predict");
 }
 
 #[test]

@@ -209,7 +209,10 @@ fn without_the_books_server_or_without_scripts_it_is_a_plain_book() {
     let Some(browser) = browser() else { return };
     let served = Served::with_fake_runs("whole");
     browser.look(1280, "light");
+    let open = "details.predict[data-lab=readiness]";
+    let open = format!("document.querySelector('{open} > summary').click()");
     browser.open(&format!("file://{}", served.dir().join(PAGE).display()));
+    browser.run(&open);
     browser.wait_until(&is_seen(RUN));
     assert_eq!(browser.run(&is_seen(".measured[data-part=readiness] figure svg")), true);
     browser.run(&format!("document.querySelector('{RUN} .lab-main').click()"));
@@ -220,6 +223,7 @@ fn without_the_books_server_or_without_scripts_it_is_a_plain_book() {
     browser.open(&served.url(PAGE));
     let nothing = "return document.querySelectorAll('.lab-predict, .lab-run').length";
     assert_eq!(browser.run(nothing), Value::from(0));
+    browser.run(&open);
     assert_eq!(browser.run(&is_seen(".measured[data-part=readiness] figure svg")), true);
     // Nobody has chosen a theme then: the system's colours are followed all the same.
     for scheme in ["light", "dark"] {

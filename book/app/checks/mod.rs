@@ -5,6 +5,7 @@ pub mod figures;
 mod html;
 pub mod links;
 pub mod numbers;
+mod predictions;
 pub mod results;
 pub mod sources;
 mod terminals;
@@ -23,6 +24,7 @@ pub fn all(paths: &Paths, rendered: &Path) -> Result<Vec<Problem>> {
     let src = paths.src();
     let mut problems = sources::check(&src)?;
     problems.extend(terminals::check(&src)?);
+    problems.extend(predictions::check(&src)?);
     problems.extend(numbers::check(&src)?);
     problems.extend(results::check(paths)?);
     problems.extend(figures::check(&src)?);
