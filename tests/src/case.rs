@@ -55,6 +55,34 @@ pub enum Need {
     Process,
 }
 
+impl Need {
+    /// The needs that the contract demands of every server, and `--allow-missing` by name.
+    pub const DEMANDED: [Self; 7] = [
+        Self::Plaintext,
+        Self::Echo,
+        Self::Sleep,
+        Self::Bytes,
+        Self::Stats,
+        Self::Panic,
+        Self::Files,
+    ];
+
+    /// Returns the name that `--allow-missing` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::Echo => "echo",
+            Self::Sleep => "sleep",
+            Self::Bytes => "bytes",
+            Self::Stats => "stats",
+            Self::Panic => "panic",
+            Self::Files => "files",
+            Self::Many => "many",
+            Self::Process => "process",
+        }
+    }
+}
+
 /// The test function of a case.
 pub type Run = fn(&mut Ctx<'_>) -> Verdict;
 

@@ -9,7 +9,7 @@ use crate::profile::{ServerProfile, WORKERS};
 use crate::response::Response;
 use crate::rlimits::Rlimits;
 use crate::server::{FailedStart, Server};
-use crate::target::{Target, binary_path};
+use crate::target::{Target, binary};
 use crate::timeout::timeout;
 use crate::transcript::Transcript;
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
@@ -86,8 +86,8 @@ impl<'a> Ctx<'a> {
         rlimits: Rlimits,
     ) -> CaseResult<Option<FailedStart>> {
         self.server = None;
-        let path = binary_path(self.target)?;
-        Ok(match Server::try_start(path, &self.root, options, rlimits)? {
+        let program = binary(self.target)?;
+        Ok(match Server::try_start(program, &self.root, options, rlimits)? {
             Ok(server) => {
                 self.server = Some(server);
                 None

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::case::Case;
 use crate::ctx::Ctx;
 use crate::show;
+use crate::target::Target;
 use crate::verdict::Mismatch;
 
 /// The report of a failed case.
@@ -28,6 +29,8 @@ pub struct Failure {
     pub by_hand: Option<String>,
     /// The section of the book that explains the promise.
     pub book: String,
+    /// The file that has the server's own part, if it is a server of the book.
+    pub code: Option<&'static str>,
     /// The server's output on standard error.
     pub stderr: String,
 }
@@ -67,6 +70,10 @@ impl Failure {
             client: show::last_of_several(&events).map(str::to_owned),
             by_hand: show::by_hand(&events, &address),
             book: case.section().to_owned(),
+            code: match ctx.target {
+                Target::Binary(program) => program.source,
+                _ => None,
+            },
             stderr,
         }
     }
@@ -108,6 +115,10 @@ impl fmt::Display for Failure {
                 writeln!(f, "    {line}")?;
             }
         }
-        writeln!(f, "book         {}", self.book)
+        writeln!(f, "book         {}", self.book)?;
+        match self.code {
+            Some(file) => writeln!(f, "this server  {file}"),
+            None => Ok(()),
+        }
     }
 }

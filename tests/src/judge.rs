@@ -1,8 +1,10 @@
 //! Runs one case against one server and returns the outcome.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -12,15 +14,22 @@ use crate::failure::Failure;
 use crate::fixture;
 use crate::profile::ServerProfile;
 use crate::target::Target;
-use crate::verdict::{Abort, CaseResult, Mismatch, Verdict};
+use crate::timeout::timeout;
+use crate::verdict::{Abort, CaseResult, Mismatch, Missing, Verdict};
 
 /// The outcome of a case.
 #[derive(Debug, Clone)]
 pub enum Outcome {
     /// The server kept the promise.
     Passed,
-    /// The case could not be tried; the string is the reason.
+    /// The case does not apply, or could not be tried here; the string is the reason, which lies
+    /// outside the server.
     Skipped(String),
+    /// The case was not tried, because the server does not offer what the contract demands.
+    /// That is a failure.
+    Missing(Missing),
+    /// The case was not tried, because too many of its family had hung. That is a failure.
+    NotReached,
     /// The server broke the promise.
     Failed(Box<Failure>),
 }
@@ -64,17 +73,24 @@ impl Strictness {
 /// The features that a server lacks, among those that cases need.
 #[derive(Debug)]
 pub struct Support {
-    lacking: Vec<(Need, String)>,
+    /// What the server lacks.
+    missing: Vec<(Need, Missing)>,
+    /// What cannot be examined here, with the reason.
+    impossible: Vec<(Need, String)>,
 }
 
 impl Support {
     /// Returns full support, for the book's own servers, which must offer every feature.
     pub fn everything() -> Self {
-        Self { lacking: Vec::new() }
+        Self { missing: Vec::new(), impossible: Vec::new() }
     }
 
     /// Finds out by requests which features a server offers. `files` means that it serves the
-    /// suite's files.
+    /// suite's files. After some requests that hang, the others are not sent.
+    ///
+    /// # Errors
+    ///
+    /// The server cannot be started.
     pub fn probe(
         target: &Target,
         profile: &ServerProfile,
@@ -83,7 +99,9 @@ impl Support {
     ) -> CaseResult<Self> {
         let mut ctx = Ctx::new(target, profile, root.to_owned());
         ctx.server()?;
-        let mut lacking = Vec::new();
+        let (mut missing, mut impossible) = (Vec::new(), Vec::new());
+        let lack = |need: Need, why: String| (need, Missing { name: need.name(), why });
+        let mut hangs = 0;
         let line = "0123456789";
         let probes: [(Need, &str, Vec<u8>, &str); 5] = [
             (Need::Plaintext, "/plaintext", get("/plaintext"), "Hello, World!"),
@@ -93,6 +111,11 @@ impl Support {
             (Need::Stats, "/stats", get("/stats"), ""),
         ];
         for (need, route, bytes, content) in probes {
+            if hangs == MOST_HANGS {
+                missing.push(lack(need, format!("the server does not offer {route} (not asked, as others have hung)")));
+                continue;
+            }
+            let start = Instant::now();
             let found = match ctx.ask(bytes) {
                 Ok(answer)
                     if answer.status == 200 && answer.text().starts_with(content) =>
@@ -102,36 +125,62 @@ impl Support {
                 Ok(answer) => format!("it sent status {}", answer.status),
                 Err(_) => "it did not respond".to_owned(),
             };
-            lacking.push((need, format!("the server does not offer {route} ({found})")));
+            hangs += usize::from(start.elapsed() >= timeout());
+            missing
+                .push(lack(need, format!("the server does not offer {route} ({found})")));
         }
         // `/panic` is not probed: it may end a server that has no case for it.
-        if lacking.iter().any(|(need, _)| *need == Need::Stats) {
-            lacking.push((
-                Need::Panic,
-                "the server does not offer /stats, so /panic is not tried".to_owned(),
-            ));
+        if missing.iter().any(|(need, _)| *need == Need::Stats) {
+            let why = "the server does not offer /stats, so /panic is not tried";
+            missing.push(lack(Need::Panic, why.to_owned()));
         }
         if !target.has_root() && !files {
-            lacking.push((
-                Need::Files,
-                "the server does not serve the suite's files ({root} or --files)"
-                    .to_owned(),
-            ));
+            let why = "the server does not serve the suite's files (say {root} in --cmd, or --files beside --url)";
+            missing.push(lack(Need::Files, why.to_owned()));
         }
         if matches!(target, Target::Url(_)) {
-            lacking.push((
+            impossible.push((
                 Need::Process,
                 "the suite did not start the server, so it cannot examine its process"
                     .to_owned(),
             ));
         }
-        Ok(Self { lacking })
+        Ok(Self { missing, impossible })
     }
 
-    /// Returns the reason why a case cannot be tried, or `None` if it can.
-    pub fn skip_reason(&self, case: &Case) -> Option<&str> {
-        let lacks = self.lacking.iter().find(|(need, _)| case.needs.contains(need));
-        lacks.map(|(_, why)| why.as_str())
+    /// Returns the outcome of a case that cannot be tried, or `None` if it can.
+    pub fn obstacle(&self, case: &Case) -> Option<Outcome> {
+        let needed = |need: &Need| case.needs.contains(need);
+        let impossible = self.impossible.iter().find(|(need, _)| needed(need));
+        if let Some((_, why)) = impossible {
+            return Some(Outcome::Skipped(why.clone()));
+        }
+        let missing = self.missing.iter().find(|(need, _)| needed(need));
+        missing.map(|(_, missing)| Outcome::Missing(missing.clone()))
+    }
+}
+
+/// So many hangs, and the rest is not tried: of the probes, or of a family of cases.
+const MOST_HANGS: usize = 3;
+
+/// The hangs of each family: failures that took the suite's timeout to become known. A server
+/// that accepts and stays silent would otherwise cost the timeout in each of hundreds of cases.
+#[derive(Debug, Default)]
+pub struct Hangs(Mutex<BTreeMap<&'static str, usize>>);
+
+impl Hangs {
+    /// Returns whether the rest of the case's family is not to be tried.
+    pub fn exhausted(&self, case: &Case) -> bool {
+        let hangs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hangs.get(case.family).is_some_and(|count| *count >= MOST_HANGS)
+    }
+
+    /// Counts the case if it has hung.
+    pub fn record(&self, case: &Case, outcome: &Outcome, time: Duration) {
+        if matches!(outcome, Outcome::Failed(_)) && time >= timeout() {
+            let mut hangs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *hangs.entry(case.family).or_default() += 1;
+        }
     }
 }
 
@@ -164,6 +213,7 @@ pub fn judge(
     match verdict {
         Ok(()) => Outcome::Passed,
         Err(Abort::Skip(why)) => Outcome::Skipped(why),
+        Err(Abort::Missing(missing)) => Outcome::Missing(missing),
         Err(Abort::Fail(mismatch)) => {
             Outcome::Failed(Box::new(Failure::new(case, &mut ctx, mismatch)))
         }

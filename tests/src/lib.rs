@@ -46,7 +46,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use judge::{DocumentRoot, Outcome, Strictness, judge};
 use profile::ServerProfile;
-use target::Target;
+use target::{Program, Target};
 use wrappers::Wrappers;
 
 /// The number of cases that run at the same time. Most of them wait for a deadline or a process,
@@ -89,12 +89,18 @@ pub fn main_for(chapter: &str, servers: &[(&str, &str)]) -> ExitCode {
             eprintln!("{chapter}: {word} is not in the table of servers (profile.rs)");
             return ExitCode::FAILURE;
         };
-        let program = match options {
-            "" => Ok(PathBuf::from(binary)),
-            options => wrappers.create(&name.replace([' ', '-'], "_"), binary, options),
+        let (path, command) = match options {
+            "" => (Ok(PathBuf::from(binary)), format!("cargo run --bin {word} --")),
+            options => (
+                wrappers.create(&name.replace([' ', '-'], "_"), binary, options),
+                format!("cargo run --bin {word} -- {options}"),
+            ),
         };
-        match program {
-            Ok(program) => trials.extend(trials_for(name, profile, &program, &root)),
+        match path {
+            Ok(path) => {
+                let program = Program { path, command, source: profile.source() };
+                trials.extend(trials_for(name, profile, &program, &root));
+            }
             Err(error) => {
                 eprintln!("{chapter}: cannot create a wrapper for {name}: {error}");
                 return ExitCode::FAILURE;
@@ -117,16 +123,18 @@ pub fn longest_first(mut trials: Vec<(u8, usize, Trial)>) -> Vec<Trial> {
 fn trials_for(
     server: &str,
     profile: &'static ServerProfile,
-    binary: &std::path::Path,
+    program: &Program,
     root: &Arc<DocumentRoot>,
 ) -> Vec<(u8, usize, Trial)> {
     let trial = |(index, case): (usize, case::Case)| {
-        let (root, target) = (Arc::clone(root), Target::Binary(binary.to_owned()));
+        let (root, target) = (Arc::clone(root), Target::Binary(program.clone()));
         let name = format!("{server}::{}", case.full_name());
         let trial = Trial::test(name, move || {
             match judge(&case, profile, &target, &root.path, Strictness::Contract) {
                 Outcome::Passed => Ok(()),
                 Outcome::Failed(failure) => Err(Failed::from(failure.to_string())),
+                Outcome::Missing(missing) => Err(Failed::from(missing.why)),
+                Outcome::NotReached => Err(Failed::from("not reached")),
                 // The book's servers must support everything, so only the system can be a reason.
                 Outcome::Skipped(why) => {
                     eprintln!("{}::{} skipped: {why}", profile.name, case.full_name());

@@ -6,17 +6,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use client_suite::case::Case;
-use client_suite::judge::{DocumentRoot, Outcome, Strictness, Support, judge};
+use client_suite::case::{Case, Need};
+use client_suite::judge::{DocumentRoot, Hangs, Outcome, Strictness, Support, judge};
 use client_suite::misbehave::Misbehavior;
 use client_suite::profile::{PROFILES, ServerProfile, UNKNOWN};
-use client_suite::report::{self, CaseReport, Format};
-use client_suite::target::Target;
-use client_suite::verdict::Abort;
+use client_suite::report::{self, CaseReport, Counts, Format};
+use client_suite::target::{OPTIONS, Program, Target};
+use client_suite::verdict::{Abort, Missing};
 use client_suite::{cases, cleanup, environment, fixture, matrix, misbehave, timeout};
 
 /// One suite that judges any HTTP server at the wire.
@@ -29,7 +30,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Judge a server; cases that it does not support are skipped, with the reason.
+    /// Judge a server. What it does not offer is a failure, unless --allow-missing names it.
     Check(Check),
     /// Misbehave towards a server, and print each event.
     Client {
@@ -61,7 +62,7 @@ enum Command {
     },
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[group(id = "target", required = true, multiple = false)]
 struct TargetArgs {
     /// Start the server with this shell command. Placeholders: {port} or {listen}, {root}, and
@@ -104,6 +105,14 @@ struct Check {
     /// Number of cases to run at the same time (always one with --url).
     #[arg(long, default_value_t = 8)]
     jobs: usize,
+    /// What the server may lack (may be repeated, or separated by commas): plaintext, echo, sleep,
+    /// bytes, stats, panic, files, an option of the contract such as head-timeout, or `options`
+    /// for all of these.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = missing)]
+    allow_missing: Vec<String>,
+    /// Print this many of the slowest cases at the end of a plain-text report.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    slowest: usize,
     /// With --url: the server serves the suite's files (created with `files`).
     #[arg(long)]
     files: bool,
@@ -124,6 +133,30 @@ fn level(text: &str) -> Result<u8, String> {
     }
 }
 
+/// Every option of the contract, as `--allow-missing` takes it.
+const ALL_OPTIONS: &str = "options";
+
+fn missing(name: &str) -> Result<String, String> {
+    let needs = Need::DEMANDED.map(Need::name);
+    let options = OPTIONS.iter().map(|(option, _)| *option);
+    let known: Vec<_> = needs.into_iter().chain([ALL_OPTIONS]).chain(options).collect();
+    if known.contains(&name) {
+        return Ok(name.to_owned());
+    }
+    Err(format!("must be one of {}", known.join(", ")))
+}
+
+impl Check {
+    /// Returns whether the server may lack this: the standards demand none of it.
+    fn may_lack(&self, missing: &Missing) -> bool {
+        let is_option = OPTIONS.iter().any(|(option, _)| *option == missing.name);
+        self.standards
+            || self.allow_missing.iter().any(|allowed| {
+                allowed == missing.name || allowed == ALL_OPTIONS && is_option
+            })
+    }
+}
+
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(code) => code,
@@ -136,7 +169,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Check(check) => return judge_all(check),
+        Command::Check(check) => return judge_all(&check),
         Command::Client { misbehavior, url, count, pace } => {
             misbehave::run(misbehavior, &url, count, pace)?
         }
@@ -163,7 +196,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn judge_all(check: Check) -> anyhow::Result<ExitCode> {
+fn judge_all(check: &Check) -> anyhow::Result<ExitCode> {
     environment::normalize()?;
     cleanup::on_interrupt()?;
     timeout::set_timeout(check.timeout);
@@ -178,9 +211,12 @@ fn judge_all(check: Check) -> anyhow::Result<ExitCode> {
         })?,
     };
     let profile = ServerProfile { level: check.level, ..profile };
-    let (target, jobs) = match check.target {
+    let (target, jobs) = match check.target.clone() {
         TargetArgs { cmd: Some(command), .. } => (Target::Command(command), check.jobs),
-        TargetArgs { bin: Some(path), .. } => (Target::Binary(path), check.jobs),
+        TargetArgs { bin: Some(path), .. } => {
+            let command = path.display().to_string();
+            (Target::Binary(Program { path, command, source: None }), check.jobs)
+        }
         TargetArgs { url: Some(url), .. } => (Target::Url(url), 1),
         _ => bail!("one of --cmd, --bin, --url is required"),
     };
@@ -205,7 +241,9 @@ fn judge_all(check: Check) -> anyhow::Result<ExitCode> {
         Target::Binary(_) => Support::everything(),
         _ => Support::probe(&target, &profile, &root.path, check.files).map_err(
             |stop| match stop {
-                Abort::Skip(why) => anyhow::anyhow!(why),
+                Abort::Skip(why) | Abort::Missing(Missing { why, .. }) => {
+                    anyhow::anyhow!(why)
+                }
                 Abort::Fail(mismatch) => {
                     anyhow::anyhow!(
                         "expected {}, but: {}",
@@ -217,25 +255,43 @@ fn judge_all(check: Check) -> anyhow::Result<ExitCode> {
         )?,
     };
     let mut all: Vec<_> = cases::all().into_iter().filter(chosen).enumerate().collect();
+    if all.is_empty() {
+        bail!(
+            "no case has this name in these families; `client-suite list` prints all cases"
+        );
+    }
     all.sort_by_key(|(_, case)| Reverse(case.seconds));
+    let hangs = Hangs::default();
     let lines = in_parallel(all.into(), jobs, |case| {
-        let skip = case
-            .skip_reason(&profile)
-            .or_else(|| strictness.skip_reason(case))
-            .or_else(|| support.skip_reason(case).map(str::to_owned));
-        skip.map_or_else(
-            || judge(case, &profile, &target, &root.path, strictness),
-            Outcome::Skipped,
-        )
+        let skip = case.skip_reason(&profile).or_else(|| strictness.skip_reason(case));
+        let obstacle = skip.map(Outcome::Skipped).or_else(|| support.obstacle(case));
+        let obstacle =
+            obstacle.or_else(|| hangs.exhausted(case).then_some(Outcome::NotReached));
+        let (outcome, time) = match obstacle {
+            Some(outcome) => (outcome, Duration::ZERO),
+            None => {
+                let start = Instant::now();
+                let outcome = judge(case, &profile, &target, &root.path, strictness);
+                let time = start.elapsed();
+                hangs.record(case, &outcome, time);
+                (outcome, time)
+            }
+        };
+        let outcome = match outcome {
+            Outcome::Missing(missing) if check.may_lack(&missing) => {
+                Outcome::Skipped(missing.why)
+            }
+            outcome => outcome,
+        };
+        CaseReport { case: *case, outcome, time }
     });
     let format = match check.format {
         Form::Text => Format::Text,
         Form::Json => Format::Json,
         Form::Junit => Format::Junit,
     };
-    print!("{}", report::render(&lines, format));
-    let (_, _, broken) = report::counts(&lines);
-    Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    print!("{}", report::render(&lines, format, check.slowest));
+    Ok(if Counts::of(&lines).pass() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Judges cases on `jobs` threads, started in the order of the queue. The results are in the order
@@ -243,7 +299,7 @@ fn judge_all(check: Check) -> anyhow::Result<ExitCode> {
 fn in_parallel(
     all: VecDeque<(usize, Case)>,
     jobs: usize,
-    run: impl Fn(&Case) -> Outcome + Sync,
+    run: impl Fn(&Case) -> CaseReport + Sync,
 ) -> Vec<CaseReport> {
     let (queue, done) = (Mutex::new(all), Mutex::new(Vec::new()));
     thread::scope(|scope| {
@@ -253,8 +309,7 @@ fn in_parallel(
                     let next =
                         queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some((at, case)) = next else { break };
-                    let outcome = run(&case);
-                    let line = CaseReport { case, outcome };
+                    let line = run(&case);
                     done.lock().unwrap_or_else(PoisonError::into_inner).push((at, line));
                 }
             });

@@ -75,6 +75,7 @@ pub fn run(
             bail!("expected {}, but: {}", mismatch.expected, mismatch.actual)
         }
         Err(Abort::Skip(why)) => bail!(why),
+        Err(Abort::Missing(missing)) => bail!(missing.why),
     }
 }
 

@@ -182,6 +182,28 @@ impl ServerProfile {
         }
     }
 
+    /// Returns the file that has the server's own part, in the repository; `None` for a server
+    /// that is not of the book.
+    pub fn source(&self) -> Option<&'static str> {
+        Some(match self.name {
+            "iterative" => "ch01-blocking/src/iterative.rs",
+            "fork" => "ch01-blocking/src/fork.rs",
+            "thread" => "ch01-blocking/src/thread.rs",
+            "pool" => "ch02-threadpool/src/pool.rs",
+            "prefork" => "ch02-threadpool/src/prefork.rs",
+            "spin" => "ch03-nonblocking/src/spin.rs",
+            "sigio" => "ch03-nonblocking/src/sigio.rs",
+            "select" => "ch04-select-poll/src/select.rs",
+            "poll" => "ch04-select-poll/src/poll.rs",
+            "epoll" | "epoll-et" => "ch05-epoll/src/epoll.rs",
+            "reactors" => "ch05-epoll/src/reactors.rs",
+            "kqueue" => "ch05-epoll/src/kqueue.rs",
+            "coroutine" => "ch06-coroutines/src/server/coroutine_server.rs",
+            "async" => "ch06-coroutines/src/server/async_server.rs",
+            _ => return None,
+        })
+    }
+
     /// Returns whether the server runs on this platform.
     pub fn runs_here(&self) -> bool {
         match self.name {

@@ -3,17 +3,20 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use crate::case::Case;
 use crate::judge::Outcome;
 
-/// One case and its outcome.
+/// One case, its outcome, and how long it took.
 #[derive(Debug)]
 pub struct CaseReport {
     /// The case.
     pub case: Case,
     /// The outcome.
     pub outcome: Outcome,
+    /// The time from the start of its server to its verdict; zero if it was not tried.
+    pub time: Duration,
 }
 
 /// The format of a report.
@@ -28,34 +31,74 @@ pub enum Format {
     Junit,
 }
 
-/// Returns the numbers of cases that passed, were skipped, and failed.
-pub fn counts(cases: &[CaseReport]) -> (usize, usize, usize) {
-    let count = |test: fn(&Outcome) -> bool| {
-        cases.iter().filter(|entry| test(&entry.outcome)).count()
-    };
-    (
-        count(|outcome| matches!(outcome, Outcome::Passed)),
-        count(|outcome| matches!(outcome, Outcome::Skipped(_))),
-        count(|outcome| matches!(outcome, Outcome::Failed(_))),
-    )
+/// The number of cases with each outcome.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Promises kept.
+    pub kept: usize,
+    /// Promises broken.
+    pub broken: usize,
+    /// Not tried, because the server does not offer what the contract demands.
+    pub missing: usize,
+    /// Not tried, because too many cases of the family had hung.
+    pub not_reached: usize,
+    /// Not tried, and no fault of the server.
+    pub skipped: usize,
 }
 
-/// Returns the report as text in this format.
-pub fn render(cases: &[CaseReport], format: Format) -> String {
+impl Counts {
+    /// Counts the outcomes.
+    pub fn of(cases: &[CaseReport]) -> Self {
+        let mut counts = Self::default();
+        for entry in cases {
+            *match entry.outcome {
+                Outcome::Passed => &mut counts.kept,
+                Outcome::Failed(_) => &mut counts.broken,
+                Outcome::Missing(_) => &mut counts.missing,
+                Outcome::NotReached => &mut counts.not_reached,
+                Outcome::Skipped(_) => &mut counts.skipped,
+            } += 1;
+        }
+        counts
+    }
+
+    /// Returns the number of cases that are failures, whatever their reason.
+    fn failures(self) -> usize {
+        self.broken + self.missing + self.not_reached
+    }
+
+    /// Returns whether the server passes: it fails nothing, and keeps something.
+    pub fn pass(self) -> bool {
+        self.failures() == 0 && self.kept > 0
+    }
+}
+
+/// Why a server that fails no case has not passed.
+const NOTHING_KEPT: &str = "no promise was kept, so the server has not passed";
+/// Why a case was not reached.
+const NOT_REACHED: &str = "too many cases of its family have hung before it";
+
+/// Returns the report as text in this format. As plain text it ends with the `slowest` slowest
+/// cases; the other formats have the time of each.
+pub fn render(cases: &[CaseReport], format: Format, slowest: usize) -> String {
     match format {
-        Format::Text => text(cases),
+        Format::Text => text(cases, slowest),
         Format::Json => json(cases),
         Format::Junit => junit(cases),
     }
 }
 
-fn text(cases: &[CaseReport]) -> String {
+fn text(cases: &[CaseReport], slowest: usize) -> String {
     let mut text = String::new();
     for entry in cases {
         let name = entry.case.full_name();
         let _ = match &entry.outcome {
             Outcome::Passed => writeln!(text, "ok      {name}"),
             Outcome::Skipped(why) => writeln!(text, "skipped {name}: {why}"),
+            Outcome::Missing(missing) => {
+                writeln!(text, "MISSING {name}: {}", missing.why)
+            }
+            Outcome::NotReached => writeln!(text, "MISSED  {name}: {NOT_REACHED}"),
             Outcome::Failed(_) => writeln!(text, "FAILED  {name}"),
         };
     }
@@ -64,23 +107,48 @@ fn text(cases: &[CaseReport]) -> String {
             let _ = write!(text, "\n── {} ──\n{failure}", entry.case.full_name());
         }
     }
-    let (held, skipped, broken) = counts(cases);
-    let _ =
-        writeln!(text, "\n{held} promises kept, {broken} broken, {skipped} not tried");
+    let Counts { kept, broken, missing, not_reached, skipped } = Counts::of(cases);
+    let _ = write!(text, "\n{kept} promises kept, {broken} broken");
+    for (count, what) in [(missing, "not offered"), (not_reached, "not reached")] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {what}");
+        }
+    }
+    let _ = writeln!(text, ", {skipped} not tried");
     for (count, why) in reasons(cases) {
-        let _ = writeln!(text, "{count:7} not tried: {why}");
+        let _ = writeln!(text, "{count:7} {why}");
+    }
+    if kept == 0 {
+        let _ = writeln!(text, "{NOTHING_KEPT}");
+    }
+    if slowest > 0 {
+        let mut by_time: Vec<_> =
+            cases.iter().filter(|entry| !entry.time.is_zero()).collect();
+        by_time.sort_by_key(|entry| Reverse(entry.time));
+        text.push_str("\nThe slowest:\n");
+        for entry in by_time.iter().take(slowest) {
+            let (time, name) = (entry.time.as_secs_f64(), entry.case.full_name());
+            let _ = writeln!(text, "{time:7.2} s  {name}");
+        }
     }
     text
 }
 
-/// Returns the reasons why cases were skipped, with the number of cases for each; the most frequent
-/// first.
-fn reasons(cases: &[CaseReport]) -> Vec<(usize, &str)> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+/// Returns the reasons why cases were not tried, with the number of cases for each; the most
+/// frequent first.
+fn reasons(cases: &[CaseReport]) -> Vec<(usize, String)> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for entry in cases {
-        if let Outcome::Skipped(why) = &entry.outcome {
-            *counts.entry(why).or_default() += 1;
-        }
+        let reason = match &entry.outcome {
+            Outcome::Skipped(why) => format!("not tried: {why}"),
+            Outcome::Missing(missing) => format!(
+                "not offered: {} (--allow-missing {} if that is meant)",
+                missing.why, missing.name
+            ),
+            Outcome::NotReached => format!("not reached: {NOT_REACHED}"),
+            Outcome::Passed | Outcome::Failed(_) => continue,
+        };
+        *counts.entry(reason).or_default() += 1;
     }
     let mut all: Vec<_> = counts.into_iter().map(|(why, count)| (count, why)).collect();
     all.sort_by_key(|(count, _)| Reverse(*count));
@@ -95,12 +163,22 @@ fn json(cases: &[CaseReport]) -> String {
             "kind": entry.case.kind.label(),
             "cite": entry.case.cite,
             "description": entry.case.description,
+            "seconds": entry.time.as_secs_f64(),
         });
         match &entry.outcome {
             Outcome::Passed => value["outcome"] = "held".into(),
             Outcome::Skipped(why) => {
                 value["outcome"] = "skipped".into();
                 value["why"] = why.as_str().into();
+            }
+            Outcome::Missing(missing) => {
+                value["outcome"] = "missing".into();
+                value["missing"] = missing.name.into();
+                value["why"] = missing.why.as_str().into();
+            }
+            Outcome::NotReached => {
+                value["outcome"] = "not reached".into();
+                value["why"] = NOT_REACHED.into();
             }
             Outcome::Failed(failure) => {
                 value["outcome"] = "broken".into();
@@ -114,42 +192,65 @@ fn json(cases: &[CaseReport]) -> String {
         }
         value
     };
-    let (held, skipped, broken) = counts(cases);
+    let counts = Counts::of(cases);
     let report = serde_json::json!({
-        "held": held,
-        "broken": broken,
-        "skipped": skipped,
+        "passed": counts.pass(),
+        "held": counts.kept,
+        "broken": counts.broken,
+        "missing": counts.missing,
+        "not_reached": counts.not_reached,
+        "skipped": counts.skipped,
         "cases": cases.iter().map(one).collect::<Vec<_>>(),
     });
     format!("{report:#}\n")
 }
 
 fn junit(cases: &[CaseReport]) -> String {
-    let (_, skipped, broken) = counts(cases);
+    let counts = Counts::of(cases);
+    // A suite without a failure is green, so nothing kept needs one of its own.
+    let nothing = usize::from(counts.kept == 0);
+    let (tests, failures) = (cases.len() + nothing, counts.failures() + nothing);
+    let skipped = counts.skipped;
+    let time: Duration = cases.iter().map(|entry| entry.time).sum();
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let total = cases.len();
     let _ = writeln!(
         text,
-        "<testsuite name=\"client-suite\" tests=\"{total}\" failures=\"{broken}\" skipped=\"{skipped}\">"
+        "<testsuite name=\"client-suite\" tests=\"{tests}\" failures=\"{failures}\" skipped=\"{skipped}\" time=\"{:.3}\">",
+        time.as_secs_f64()
     );
     for entry in cases {
-        let (family, name) = (entry.case.family, entry.case.name);
-        let _ = write!(text, "  <testcase classname=\"{family}\" name=\"{name}\"");
-        let _ = match &entry.outcome {
-            Outcome::Passed => writeln!(text, "/>"),
+        let (family, name, time) =
+            (entry.case.family, entry.case.name, entry.time.as_secs_f64());
+        let _ = write!(
+            text,
+            "  <testcase classname=\"{family}\" name=\"{name}\" time=\"{time:.3}\""
+        );
+        text += &match &entry.outcome {
+            Outcome::Passed => "/>\n".to_owned(),
             Outcome::Skipped(why) => {
-                writeln!(text, "><skipped message=\"{}\"/></testcase>", xml(why))
+                format!("><skipped message=\"{}\"/></testcase>\n", xml(why))
             }
-            Outcome::Failed(failure) => writeln!(
-                text,
-                "><failure message=\"{}\">{}</failure></testcase>",
-                xml(&failure.actual),
-                xml(&failure.to_string())
-            ),
+            Outcome::Missing(missing) => failed("missing", &missing.why, ""),
+            Outcome::NotReached => failed("not reached", NOT_REACHED, ""),
+            Outcome::Failed(failure) => {
+                failed("broken", &failure.actual, &failure.to_string())
+            }
         };
+    }
+    if nothing == 1 {
+        text += "  <testcase classname=\"suite\" name=\"something_is_kept\" time=\"0\"";
+        text += &failed("nothing kept", NOTHING_KEPT, "");
     }
     text.push_str("</testsuite>\n");
     text
+}
+
+/// Returns the rest of a test case in JUnit's format that has failed.
+fn failed(kind: &str, message: &str, details: &str) -> String {
+    let (message, details) = (xml(message), xml(details));
+    format!(
+        "><failure type=\"{kind}\" message=\"{message}\">{details}</failure></testcase>\n"
+    )
 }
 
 fn xml(text: &str) -> String {

@@ -14,7 +14,7 @@ use crate::cleanup;
 use crate::output::Output;
 use crate::port::free_port;
 use crate::rlimits::Rlimits;
-use crate::target::{Target, fill_placeholders};
+use crate::target::{Program, Target, fill_placeholders};
 use crate::timeout::timeout;
 use crate::verdict::{Abort, CaseResult};
 
@@ -61,7 +61,9 @@ impl Server {
                 }
                 Self::existing(url)
             }
-            Target::Binary(path) => Self::spawn_binary(path, root, options, rlimits),
+            Target::Binary(program) => {
+                Self::spawn_binary(program, root, options, rlimits)
+            }
             Target::Command(template) => {
                 Self::spawn_template(template, root, options, rlimits)
             }
@@ -90,14 +92,14 @@ impl Server {
     }
 
     fn spawn_binary(
-        path: &Path,
+        program: &Program,
         root: &Path,
         options: Options<'_>,
         rlimits: Rlimits,
     ) -> CaseResult<Self> {
-        let (args, by_hand) = Self::arguments(path, root, options);
-        let mut server =
-            Self::spawn_within(rlimits.command(path, &args), by_hand, rlimits)?;
+        let (args, by_hand) = Self::arguments(program, root, options);
+        let command = rlimits.command(&program.path, &args);
+        let mut server = Self::spawn_within(command, by_hand, rlimits)?;
         server.address = server.read_address()?;
         Ok(server)
     }
@@ -105,14 +107,14 @@ impl Server {
     /// Starts a program that may not be able to serve with these limits. Returns the server, or the
     /// way in which it exited before it printed `listening on`.
     pub fn try_start(
-        path: &Path,
+        program: &Program,
         root: &Path,
         options: Options<'_>,
         rlimits: Rlimits,
     ) -> CaseResult<Result<Self, FailedStart>> {
-        let (args, by_hand) = Self::arguments(path, root, options);
-        let mut server =
-            Self::spawn_within(rlimits.command(path, &args), by_hand, rlimits)?;
+        let (args, by_hand) = Self::arguments(program, root, options);
+        let command = rlimits.command(&program.path, &args);
+        let mut server = Self::spawn_within(command, by_hand, rlimits)?;
         match server.read_address() {
             Ok(address) => {
                 server.address = address;
@@ -131,7 +133,7 @@ impl Server {
     /// Returns the arguments of a server that takes the contract's options, and the command
     /// that starts it by hand.
     fn arguments(
-        path: &Path,
+        program: &Program,
         root: &Path,
         options: Options<'_>,
     ) -> (Vec<String>, String) {
@@ -142,9 +144,8 @@ impl Server {
                 .iter()
                 .flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]),
         );
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let by_hand =
-            format!("{name} {}", args.join(" ")).replace("127.0.0.1:0", "127.0.0.1:8080");
+        let by_hand = format!("{} {}", program.command, args.join(" "))
+            .replace("127.0.0.1:0", "127.0.0.1:8080");
         (args, by_hand)
     }
 

@@ -10,11 +10,31 @@ use crate::verdict::{Abort, CaseResult};
 #[derive(Debug, Clone)]
 pub enum Target {
     /// A program that takes the contract's options.
-    Binary(PathBuf),
+    Binary(Program),
     /// A command with placeholders such as `{port}`.
     Command(String),
     /// The URL of a server that is already running.
     Url(String),
+}
+
+/// A program that takes the contract's options.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// The executable.
+    pub path: PathBuf,
+    /// The command that starts it by hand; failures show it, with the case's options.
+    pub command: String,
+    /// The file that has the server's own part, if it is a server of the book.
+    pub source: Option<&'static str>,
+}
+
+impl<P: Into<PathBuf>> From<P> for Program {
+    /// The program at this path, which is started by its file's name.
+    fn from(path: P) -> Self {
+        let path = path.into();
+        let command = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Self { path, command, source: None }
+    }
 }
 
 /// The contract's options for which a command may have a placeholder, with their defaults.
@@ -40,7 +60,11 @@ pub const OPTIONS: &[(&str, &str)] = &[
     ("when-busy", "wait"),
 ];
 
-/// Replaces the placeholders of a command. Skips the case if an option has no placeholder.
+/// Replaces the placeholders of a command.
+///
+/// # Errors
+///
+/// An option that the case sets has no placeholder: [`Abort::Missing`], by the option's name.
 pub fn fill_placeholders(
     template: &str,
     port: u16,
@@ -60,7 +84,12 @@ pub fn fill_placeholders(
             && !template.contains(&plain)
             && !template.contains(&millis)
         {
-            return Err(Abort::skip(format!("the command has no placeholder {plain}")));
+            return Err(Abort::missing(
+                name,
+                format!(
+                    "the command has no placeholder for --{name}: add `--{name} {plain}` to it, in your server's own words"
+                ),
+            ));
         }
         let value = wanted.unwrap_or(default);
         let in_millis =
@@ -81,10 +110,10 @@ impl Target {
     }
 }
 
-/// Returns the path of the target's binary, or skips the case if the target is not a binary.
-pub fn binary_path(target: &Target) -> CaseResult<&PathBuf> {
+/// Returns the target's program, or skips the case if it has none.
+pub fn binary(target: &Target) -> CaseResult<&Program> {
     match target {
-        Target::Binary(path) => Ok(path),
+        Target::Binary(program) => Ok(program),
         _ => Err(Abort::skip(
             "needs a server that takes the contract's own options (--bin)",
         )),
@@ -94,7 +123,7 @@ pub fn binary_path(target: &Target) -> CaseResult<&PathBuf> {
 /// Copies the server's program to a directory where any user can run it. The copy is deleted with
 /// the returned directory.
 pub(crate) fn copy_program(target: &Target) -> CaseResult<(tempfile::TempDir, Target)> {
-    let path = binary_path(target)?;
+    let Program { path, command, source } = binary(target)?;
     if !nix::unistd::geteuid().is_root() {
         return Err(Abort::skip(
             "only root can start a server as another user with a limit on processes",
@@ -122,7 +151,10 @@ pub(crate) fn copy_program(target: &Target) -> CaseResult<(tempfile::TempDir, Ta
     if !cp.success() {
         return Err(Abort::skip(format!("cannot copy the program: cp, {cp}")));
     }
-    Ok((base, Target::Binary(copy)))
+    Ok((
+        base,
+        Target::Binary(Program { path: copy, command: command.clone(), source: *source }),
+    ))
 }
 
 /// Returns the target as an unprivileged user can run it, for

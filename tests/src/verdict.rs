@@ -5,10 +5,22 @@ use std::fmt;
 /// The reason why a case ended early.
 #[derive(Debug, Clone)]
 pub enum Abort {
-    /// The case cannot be tried and counts as skipped; the string is the reason.
+    /// The case cannot be tried and counts as skipped; the string is the reason, which lies
+    /// outside the server.
     Skip(String),
+    /// The case cannot be tried, because the server lacks something that the contract demands.
+    Missing(Missing),
     /// The server did not keep the promise.
     Fail(Mismatch),
+}
+
+/// Something that the contract demands and the server does not offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Its name, as `--allow-missing` takes it: `echo`, `files`, `head-timeout`.
+    pub name: &'static str,
+    /// How that became known, and how the server is made to offer it.
+    pub why: String,
 }
 
 /// The expectation of a client, and the observation that contradicts it.
@@ -43,7 +55,7 @@ impl Abort {
             Self::Fail(mismatch) => {
                 Self::Fail(Mismatch { expected: what.to_string(), ..mismatch })
             }
-            skip @ Self::Skip(_) => skip,
+            other @ (Self::Skip(_) | Self::Missing(_)) => other,
         }
     }
 
@@ -55,8 +67,13 @@ impl Abort {
                 expected: format!("in response {number}: {expected}"),
                 actual,
             }),
-            skip @ Self::Skip(_) => skip,
+            other @ (Self::Skip(_) | Self::Missing(_)) => other,
         }
+    }
+
+    /// Returns that the server does not offer something.
+    pub fn missing(name: &'static str, why: impl fmt::Display) -> Self {
+        Self::Missing(Missing { name, why: why.to_string() })
     }
 
     /// Returns a skip with its reason.

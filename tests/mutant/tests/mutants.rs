@@ -94,13 +94,15 @@ fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Tria
     let events = wrappers.create("correct-events", PROGRAM, "--events")?;
     let trial =
         |name: &str, binary: &Path, events: bool, (index, case): (usize, Case)| {
-            let (root, target) = (Arc::clone(root), Target::Binary(binary.to_owned()));
+            let (root, target) = (Arc::clone(root), Target::Binary(binary.into()));
             let name = format!("{name}::{}", case.full_name());
             let trial = Trial::test(name.clone(), move || {
                 let profile = profile_for(events, &case);
                 match judge(&case, &profile, &target, &root.path, Strictness::Contract) {
                     Outcome::Passed => Ok(()),
                     Outcome::Failed(failure) => Err(Failed::from(failure.to_string())),
+                    Outcome::Missing(missing) => Err(Failed::from(missing.why)),
+                    Outcome::NotReached => Err(Failed::from("not reached")),
                     Outcome::Skipped(why) => {
                         eprintln!("{name} skipped: {why}");
                         Ok(())
@@ -183,7 +185,7 @@ fn caught(
             "A server that {wrong} is not caught: there is no case {caught_by}."
         )));
     };
-    let target = Target::Binary(binary);
+    let target = Target::Binary(binary.into());
     let mut different = None;
     for number in 1..=ATTEMPTS {
         let profile = profile_for(is_event_driven(mutant), &case);
@@ -203,6 +205,8 @@ fn caught(
                     Err(why) => different = Some(why),
                 }
             }
+            Outcome::Missing(missing) => return Err(Failed::from(missing.why)),
+            Outcome::NotReached => return Err(Failed::from("not reached")),
             Outcome::Skipped(why) => {
                 eprintln!("mutant::{name} skipped: {why}");
                 return Ok(());

@@ -14,7 +14,7 @@ use crate::proc;
 use crate::response::Response;
 use crate::rlimits::Rlimits;
 use crate::server::run_with_rlimits;
-use crate::target::{binary_path, unprivileged};
+use crate::target::{binary, unprivileged};
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -33,7 +33,7 @@ fn fails_within(
     rlimits: Rlimits,
 ) -> CaseResult<String> {
     let (status, stdout, stderr) =
-        run_with_rlimits(binary_path(ctx.target)?, args, rlimits)?;
+        run_with_rlimits(&binary(ctx.target)?.path, args, rlimits)?;
     ensure(!status.success(), "a status other than 0", format!("{status}"))?;
     ensure(stdout.is_empty(), "nothing on standard output", stdout)?;
     ensure(!stderr.trim().is_empty(), "a line on standard error", "nothing")?;
@@ -106,7 +106,7 @@ pub(super) const CASES: &[Case] = &[
         "contract, Starting and stopping",
         "The server prints the single line `listening on http://…`, whatever the clients do",
         |ctx| {
-            binary_path(ctx.target)?;
+            binary(ctx.target)?;
             ctx.assert_healthy()?;
             ctx.assert_refused("nonsense\r\n\r\n", 400)?;
             let address = ctx.server()?.address;
@@ -208,7 +208,7 @@ pub(super) const CASES: &[Case] = &[
         "socket(7), SO_REUSEADDR",
         "The server can be restarted on its port immediately, though old connections are still in TIME_WAIT",
         |ctx| {
-            let path = binary_path(ctx.target)?.clone();
+            let path = binary(ctx.target)?.path.clone();
             let mut client = ctx.client()?;
             // The server closes first, so that TIME_WAIT is on its side.
             client.send(get_and_close("/plaintext"))?;
