@@ -269,7 +269,7 @@
             parts.slice(from).forEach((element) => show(element, may));
             if (told) {
                 show(told, may);
-                told.open = true;
+                told.open = may; // what stands behind it comes and goes with it
             }
             show(panel, may);
             own.forEach((place) => show(place, may && place.hasChildNodes()));
