@@ -1,4 +1,4 @@
-//! Samples of `lab herd`.
+//! Samples of `lab herd`: the wake-ups of several event loops when clients connect.
 
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::BorrowedFd;
@@ -19,31 +19,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::proc::cpu_time;
 
-/// Clients in a burst.
+/// The number of clients in a burst.
 const BURST: usize = 40;
-/// Between two looks at whether all loops sleep again.
+/// The pause between two checks whether all loops sleep again.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What one process counted, over all its loops.
+/// The figures of all event loops in one process, per client.
 #[derive(Serialize, Deserialize)]
 pub struct Sample {
-    /// How often a loop slept and was woken, for each client.
+    /// The number of times that a sleeping loop was woken.
     pub wakes: f64,
-    /// How often a client was reported to a loop that found none, for each client.
+    /// The number of times that a client was reported to a loop that could then accept none.
     pub in_vain: f64,
-    /// Processor time of the loops, for each client.
+    /// Processor time of the loops, in microseconds.
     pub cpu_microseconds: f64,
-    /// The fraction of all clients that went to the loop with the most.
+    /// The fraction of all clients that the busiest loop accepted.
     pub busiest: f64,
 }
 
-/// Takes one sample in this process, which should have done nothing else. `what` is how
-/// the listeners are shared out, how clients come, and how many, as in `one-single-800`.
+/// Takes one sample in this process, which should have done nothing else. `what` names the kind
+/// of listeners, the way in which clients arrive, and their number, as in `one-single-800`.
 pub fn sample(what: &str, loops: usize) -> Result<Sample> {
     let mut words = what.split('-');
     let mut word = || words.next().context("not three words");
     let (way, arrival, clients) = (word()?, word()?, word()?.parse::<usize>()?);
-    let Ok(way) = Listeners::from_str(way, false) else { bail!("no way: {way}") };
+    let Ok(way) = Listeners::from_str(way, false) else { bail!("no listeners: {way}") };
     let together = if arrival == "single" { 1 } else { BURST };
     raise_descriptor_limit();
 
@@ -89,8 +89,8 @@ pub fn sample(what: &str, loops: usize) -> Result<Sample> {
     })
 }
 
-/// Waits until every thread but this one sleeps: on a busy machine one that was woken may not
-/// have run yet.
+/// Waits until every thread but this one sleeps. (On a busy machine, a thread that was woken may
+/// not have run yet; it counts as awake.)
 fn rest() -> io::Result<()> {
     let own = std::process::id().to_string();
     loop {
@@ -99,7 +99,7 @@ fn rest() -> io::Result<()> {
         for task in fs::read_dir("/proc/self/task")? {
             let task = task?;
             let stat = fs::read_to_string(task.path().join("stat"))?;
-            // Behind the name in parentheses (proc_pid_stat(5)).
+            // The state follows the name in parentheses (proc_pid_stat(5)).
             let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
             asleep &= task.file_name() == *own || state == Some('S');
         }
@@ -109,7 +109,7 @@ fn rest() -> io::Result<()> {
     }
 }
 
-/// What one loop did until it was asked to stop.
+/// The counts of one event loop, until it was asked to stop.
 #[derive(Default)]
 struct Tally {
     accepted: usize,
@@ -122,12 +122,12 @@ struct Tally {
 struct Counting {
     epoll: Epoll,
     listener: Option<Token>,
-    /// Registered until the loop is asked to stop. (The listener may come and go.)
+    /// The token of the stop pipe, which the loop deregisters only when it is asked to stop.
     stop: Option<Token>,
     tally: Tally,
-    /// Whether it reported a client, and none has been registered since.
+    /// Whether the last wait reported a client, and none has been registered since.
     reported: bool,
-    /// What this thread used before it waited for the first time.
+    /// The resource usage of this thread before its first wait.
     before: Option<Usage>,
     send: Sender<Tally>,
 }
@@ -145,7 +145,7 @@ impl Counting {
         })
     }
 
-    /// Reports what was counted: the loop stops, and nothing after this counts.
+    /// Sends the counts, because the loop stops; nothing is counted after this.
     fn finish(&mut self) -> io::Result<()> {
         let now = getrusage(UsageWho::RUSAGE_THREAD)?;
         if let Some(before) = &self.before {

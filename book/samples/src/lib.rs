@@ -1,8 +1,8 @@
-//! What the lab measures within a process: samples of experiments that call the chapters' code
-//! themselves. Each is taken in a fresh process, for which the book's program starts itself again.
+//! Samples of experiments that call the chapters' code directly, without a server. Each sample is
+//! taken in a fresh process, for which the book's program starts itself again.
 //!
-//! A package of its own, because this code must be fully optimized, and the program that renders,
-//! draws and serves need not be (`[profile.release]`).
+//! This is a separate package because the code must be fully optimized, and the rest of the book's
+//! program need not be (`[profile.release]`).
 
 #[cfg(target_os = "linux")]
 pub mod herd;
@@ -19,23 +19,24 @@ use anyhow::Result;
 
 use proc::cpu;
 
-/// What repeats took, in seconds each.
+/// The time of one repeat, in seconds.
 pub struct Repeated {
-    /// Of processor time, user and system together.
+    /// Processor time, user and system together.
     pub cpu: f64,
-    /// On the clock.
+    /// Elapsed time.
     pub wall: f64,
 }
 
-/// Calls `round` with ever larger numbers of repeats, from `times` on, until these take
-/// `enough` processor time: so looking at the clock costs next to nothing. Returns what a
-/// repeat of the last call took.
+/// Measures the time of one repeat. `round` is called with a number of repeats to make, first
+/// with `times`, then with twice as many each time, until a call takes at least `enough`
+/// processor time; so the cost of reading the clocks is negligible. Returns the time per repeat
+/// in the last call.
 pub fn repeat(
     mut times: u32,
     enough: Duration,
     mut round: impl FnMut(u32) -> Result<()>,
 ) -> Result<Repeated> {
-    round(times)?; // what is done or fetched for the first time is not measured
+    round(times)?; // a first call, not measured: it fills caches and makes allocations
     loop {
         let (before, start) = (cpu()?, Instant::now());
         round(times)?;

@@ -1,4 +1,4 @@
-//! The operating system's accounts of processes and memory, from `/proc` and getrusage(2).
+//! The operating system's figures about processes and memory, from `/proc` and getrusage(2).
 
 use std::fs;
 use std::time::Duration;
@@ -7,51 +7,57 @@ use anyhow::{Context, Result};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
-/// Returns the value of the line `name: value` in the file `path`.
+/// Returns the value of the line `name: value` in the file `path`. `None` if the file cannot be
+/// read, or has no such line.
 pub fn field(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let mut lines = text.lines().filter_map(|line| line.split_once(':'));
     Some(lines.find(|(key, _)| key.trim() == name)?.1.trim().to_owned())
 }
 
-/// The same as a number, without its unit (KiB where the kernel says kB).
+/// Returns the number in the line `name: number unit` of the file `path`. `None` if the file
+/// cannot be read, or has no such line. (The kernel's unit kB means KiB.)
 pub fn number(path: &str, name: &str) -> Option<u64> {
     field(path, name)?.split_whitespace().next()?.parse().ok()
 }
 
-/// A line of /proc/meminfo, in KiB; 0 where there is none.
+/// Returns the figure `name` from /proc/meminfo, in KiB, or 0 if it is missing.
 pub fn meminfo(name: &str) -> u64 {
     number("/proc/meminfo", name).unwrap_or(0)
 }
 
-/// Returns the number `name` of the process `pid`, or of `self`: from its `status`, or from
-/// another of its files, in KiB.
+/// Returns the figure `name`, in KiB, from the file `file` (such as `status`) of the process
+/// `pid` in /proc. The `pid` may be `self`.
+///
+/// # Errors
+///
+/// The file cannot be read, or has no such figure.
 pub fn of_process(pid: impl std::fmt::Display, file: &str, name: &str) -> Result<u64> {
     let path = format!("/proc/{pid}/{file}");
     number(&path, name).with_context(|| format!("no {name} in {path}"))
 }
 
-/// User and system time together.
+/// Returns the user and system time together.
 pub fn cpu_time(usage: &Usage) -> Duration {
     let micros = [usage.user_time(), usage.system_time()]
         .map(|time| u64::try_from(time.num_microseconds()).unwrap_or(0));
     Duration::from_micros(micros.iter().sum())
 }
 
-/// Processor time of this process and of the children that it has reaped.
+/// Returns the processor time of this process and of the children that it has reaped.
 pub fn cpu() -> Result<Duration> {
     let own = cpu_time(&getrusage(UsageWho::RUSAGE_SELF)?);
     Ok(own + children_cpu()?)
 }
 
-/// Processor time of the children that have been reaped.
+/// Returns the processor time of the children that this process has reaped.
 pub fn children_cpu() -> Result<Duration> {
     Ok(cpu_time(&getrusage(UsageWho::RUSAGE_CHILDREN)?))
 }
 
-/// Processor time of a process with all threads that it has or had, to the nanosecond; of
-/// children that it has reaped, in ticks of the clock (proc(5), `cutime` and `cstime`); and
-/// the same of each child that lives.
+/// Returns the processor time of a process and its descendants. That of running processes, with
+/// all their current and former threads, has a resolution of nanoseconds; that of children that
+/// have been reaped is counted in clock ticks (proc(5), `cutime` and `cstime`).
 #[cfg(target_os = "linux")]
 pub fn family_cpu(pid: u32) -> Result<Duration> {
     use nix::time::clock_getcpuclockid;
@@ -63,7 +69,7 @@ pub fn family_cpu(pid: u32) -> Result<Duration> {
     let mut used: Duration = clock.now()?.into();
     used += Duration::from_secs_f64((user + system) as f64 / second as f64);
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // Threads and children may end meanwhile.
+        // A thread or child that ends at this moment is left out.
         let children = fs::read_to_string(thread?.path().join("children"));
         for child in children.unwrap_or_default().split_whitespace() {
             used += family_cpu(child.parse()?).unwrap_or_default();
@@ -72,11 +78,13 @@ pub fn family_cpu(pid: u32) -> Result<Duration> {
     Ok(used)
 }
 
-/// User and system time of a process, and of the children that it has reaped, in ticks.
+/// Returns the user and system time of a process, then those of the children that it has
+/// reaped, in clock ticks.
 #[cfg(target_os = "linux")]
 pub fn ticks(pid: u32) -> Result<[u64; 4]> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The program's name may hold spaces and brackets. Columns 14 to 17 (proc(5)).
+    // Columns 14 to 17 (proc(5)), counted from behind the program's name, which may contain
+    // spaces and parentheses.
     let columns = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: Vec<u64> =
         columns.skip(11).take(4).map(str::parse).collect::<Result<_, _>>()?;

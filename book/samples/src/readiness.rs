@@ -1,4 +1,4 @@
-//! Samples of `lab readiness`.
+//! Samples of `lab readiness`: the time of a wait on a poller.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::Range;
@@ -19,27 +19,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::Repeated;
 
-/// What one process measured.
+/// The result of one sample.
 #[derive(Serialize, Deserialize)]
 pub enum Sample {
-    /// It was measured.
+    /// The times that were measured.
     Took {
         /// Microseconds of processor time, user and system together.
         cpu: f64,
-        /// Microseconds on the clock.
+        /// Microseconds of elapsed time.
         wall: f64,
     },
-    /// The mechanism refused a further descriptor.
+    /// The poller did not accept all descriptors, and nothing was measured.
     Full {
-        /// The number that it took.
+        /// The number of descriptors that the poller accepted.
         after: usize,
     },
 }
 
-/// A sample repeats its round for this much processor time.
+/// The processor time for which a sample repeats its round, at least.
 const ENOUGH: Duration = Duration::from_millis(50);
 
-/// Sockets, and the poller that watches them.
+/// Sockets, and the poller that watches them, if there is one.
 struct Fixture {
     poller: Option<Box<dyn Poller>>,
     sender: UdpSocket,
@@ -48,7 +48,8 @@ struct Fixture {
     ready: Vec<Ready>,
 }
 
-/// Takes a sample in this process, of `MECHANISM/KIND`.
+/// Takes one sample in this process. `what` is `MECHANISM/KIND`, and `count` the number of
+/// descriptors.
 pub fn sample(what: &str, count: usize) -> Result<Sample> {
     raise_descriptor_limit();
     let (name, kind) = what.split_once('/').context("a mechanism, a slash, a kind")?;
@@ -58,25 +59,25 @@ pub fn sample(what: &str, count: usize) -> Result<Sample> {
     }
     let mut next = count / 2;
     match kind {
-        // One of them is ready, and stays so: nothing reads it. In the middle, since select
-        // and poll look from the beginning.
+        // One descriptor is ready, and stays so because nothing reads it. It is in the middle,
+        // since select and poll search from the beginning.
         "alone" => {
             fixture.send(next)?;
             repeat(1, || fixture.wait())
         }
-        // One becomes ready, another each time, and is read. (The step has no factor in
-        // common with the counts: in the end every socket has had its turn.)
+        // One descriptor becomes ready and is read, another one each time. (The step and the
+        // counts have no common factor, so all descriptors are used.)
         "one" => repeat(1, || {
             next = (next + 7_919) % count;
             fixture.round(next..next + 1)
         }),
-        // All become ready, and are read.
+        // All descriptors become ready and are read.
         "all" => repeat(count, || fixture.round(0..count)),
         _ => bail!("neither alone, one nor all: {kind}"),
     }
 }
 
-/// Returns the mechanism of a server, by its name; `None` for `none`.
+/// Returns a new poller of the mechanism `name`; `None` if that is `none`.
 fn mechanism(name: &str) -> Result<Option<Box<dyn Poller>>> {
     Ok(Some(match name {
         "none" => return Ok(None),
@@ -93,7 +94,7 @@ fn mechanism(name: &str) -> Result<Option<Box<dyn Poller>>> {
     }))
 }
 
-/// Repeats the round, and shares out what it took among its `parts`.
+/// Repeats the round, and returns its time divided by the number `parts`.
 fn repeat(parts: usize, mut round: impl FnMut() -> Result<()>) -> Result<Sample> {
     let rounds = |times| (0..times).try_for_each(|_| round());
     let Repeated { cpu, wall } = crate::repeat(1, ENOUGH, rounds)?;
@@ -114,7 +115,8 @@ impl Fixture {
         Ok(Fixture { poller, sender, sockets, addresses, ready: Vec::new() })
     }
 
-    /// Registers all sockets; returns how many the mechanism took, if not all.
+    /// Registers all sockets with the poller. Returns the number that the poller accepted, or
+    /// `None` if it accepted all.
     fn watch(&mut self) -> Result<Option<usize>> {
         let Some(poller) = &mut self.poller else { return Ok(None) };
         for (index, socket) in self.sockets.iter().enumerate() {
@@ -123,7 +125,8 @@ impl Fixture {
                 return Ok(Some(index));
             }
         }
-        // Takes what is reported once at the beginning; `spin` always reports all.
+        // Some pollers report every new descriptor once; these reports are consumed here.
+        // (`spin` reports all descriptors every time, hence the limit.)
         for _ in 0..100 {
             poller.wait(&mut self.ready, Some(Duration::ZERO))?;
             if self.ready.drain(..).len() == 0 {
@@ -138,7 +141,7 @@ impl Fixture {
         Ok(())
     }
 
-    /// Waits once, with something ready.
+    /// Waits once for the poller; does nothing without one. A descriptor must be ready.
     fn wait(&mut self) -> Result<()> {
         if let Some(poller) = &mut self.poller {
             self.ready.clear();
@@ -147,7 +150,8 @@ impl Fixture {
         Ok(())
     }
 
-    /// Sends to each of these sockets, and reads those that are reported ready.
+    /// Makes each of these sockets ready, waits, and reads the sockets that are reported, until
+    /// all have been read.
     fn round(&mut self, sockets: Range<usize>) -> Result<()> {
         for index in sockets.clone() {
             self.send(index)?;
@@ -163,7 +167,7 @@ impl Fixture {
         while left > 0 {
             self.wait()?;
             for event in &self.ready {
-                // A hint may be wrong: `spin` gives many such.
+                // A report may be wrong, as most of `spin`'s are.
                 let received = self.sockets[event.token.index as usize].recv(&mut byte);
                 left -= usize::from(received.is_ok());
             }

@@ -1,4 +1,4 @@
-//! Samples of `lab request`.
+//! Samples of `lab request`: the processor time of a request outside the kernel.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -12,14 +12,14 @@ use ch01_blocking::http::{
 };
 use ch01_blocking::stream::Transport;
 
-/// A sample takes this much processor time.
+/// The processor time for which a sample repeats a burst, at least.
 const ENOUGH: Duration = Duration::from_millis(100);
 
 const HEAD: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
 const ASKED: ResponseContext =
     ResponseContext { method: Method::Get, version: Version::Http11, keep_alive: true };
 
-/// Nowhere.
+/// A transport that discards everything written to it.
 struct Sink;
 
 impl Write for Sink {
@@ -50,7 +50,8 @@ impl Transport for Sink {
     }
 }
 
-/// Takes a sample in this process: nanoseconds for each of a burst.
+/// Takes one sample in this process. Returns the nanoseconds of processor time per request, in
+/// bursts of `burst` requests.
 pub fn sample(kind: &str, burst: usize) -> Result<f64> {
     let site = Site::new(None, Limits::default())?;
     let bytes = HEAD.repeat(burst);
@@ -84,8 +85,8 @@ pub fn sample(kind: &str, burst: usize) -> Result<f64> {
                     Ok(())
                 });
             }
-            // An answer can be written once only, so each is made here too: what it takes to
-            // make one is in this figure.
+            // An answer can be written only once, so each must also be made here, and the time
+            // for that is part of the figure.
             let mut answers = Vec::new();
             repeat(burst, || {
                 answers.extend((0..burst).map(|_| site.respond(&request)));
@@ -135,7 +136,7 @@ pub fn sample(kind: &str, burst: usize) -> Result<f64> {
     }
 }
 
-/// What a head says that is not always the same.
+/// The variable parts of a response's head.
 #[derive(Clone, Copy)]
 struct Answer {
     status: u16,
@@ -144,7 +145,8 @@ struct Answer {
     kind: &'static str,
 }
 
-/// Writes the lines of a head into a buffer that is there already.
+/// Measures `head`, a function that writes the lines of a head into a buffer. The buffer is
+/// allocated before.
 fn lines(burst: usize, head: fn(&mut Vec<u8>, Answer) -> io::Result<()>) -> Result<f64> {
     let answer = Answer { status: 200, phrase: "OK", length: 13, kind: "text/plain" };
     let mut bytes = Vec::with_capacity(256);
@@ -158,7 +160,7 @@ fn lines(burst: usize, head: fn(&mut Vec<u8>, Answer) -> io::Result<()>) -> Resu
     })
 }
 
-/// An answer of N words: made word by word, and then moved as a whole, twice.
+/// Makes an answer of N words, word by word, and then moves it as a whole, twice.
 fn hand_on<const N: usize>(status: usize) {
     #[inline(never)]
     fn make<const N: usize>(status: usize) -> [usize; N] {
@@ -175,6 +177,8 @@ fn hand_on<const N: usize>(status: usize) {
     black_box(pass::<N>(status).map(|answer| (status, answer)));
 }
 
+/// Repeats the burst, and returns the nanoseconds of processor time for each of its `each`
+/// requests.
 fn repeat(each: usize, mut burst: impl FnMut() -> Result<()>) -> Result<f64> {
     let bursts = |bursts| (0..bursts).try_for_each(|_| burst());
     let taken = crate::repeat(1_024, ENOUGH, bursts)?;

@@ -1,4 +1,4 @@
-//! Samples of `lab spawn`.
+//! Samples of `lab spawn`: the cost of processes and threads.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -12,21 +12,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::proc::{cpu, meminfo, of_process};
 
-/// As much as the `thread` server reserves.
+/// The size of a thread's stack, in bytes, which is that of the server `thread`.
 const STACK: usize = 256 * 1024;
 
-/// What one process measured, for each thread or process.
+/// The cost of one thread or process.
 #[derive(Serialize, Deserialize)]
 pub struct Sample {
-    /// Processor time to make one and end it, in microseconds.
+    /// Processor time to create the thread or process and to end it, in microseconds.
     pub cpu_microseconds: f64,
-    /// Its own memory.
+    /// The thread's or process's own memory.
     pub user_bytes: f64,
-    /// The kernel's memory for it.
+    /// The kernel's memory for the thread or process.
     pub kernel_bytes: f64,
 }
 
-/// Takes one sample in this process, which should have done nothing else.
+/// Takes one sample in this process, which should have done nothing else. `what` is `process` or
+/// `thread`, and `count` the number of them.
 pub fn sample(what: &str, count: usize) -> Result<Sample> {
     let before = (cpu()?, kernel_kib());
     let (user_bytes, kernel_kib_held) = match what {
@@ -42,7 +43,8 @@ pub fn sample(what: &str, count: usize) -> Result<Sample> {
     })
 }
 
-/// Makes processes, measures what they and the kernel hold while they sleep, and ends them.
+/// Creates `count` processes, measures memory while they sleep, and ends them. Returns the bytes
+/// of all processes, and the KiB in use by the kernel.
 fn processes(count: usize) -> Result<(f64, i64)> {
     let mut children: Vec<Pid> = Vec::with_capacity(count);
     let mut failed = None;
@@ -59,7 +61,7 @@ fn processes(count: usize) -> Result<(f64, i64)> {
         }
     }
     let held = kernel_kib();
-    // All children are alike, and reading this costs time: a hundred are enough.
+    // All children are alike, and reading their memory takes time: a hundred are enough.
     let some: Vec<f64> =
         children.iter().take(100).filter_map(|child| private_bytes(child).ok()).collect();
     let user = some.iter().sum::<f64>() / some.len().max(1) as f64 * count as f64;
@@ -69,14 +71,14 @@ fn processes(count: usize) -> Result<(f64, i64)> {
     }
     match failed {
         None => Ok((user, held)),
-        Some(error) => bail!(
-            "the system has no more than {} processes for us: {error}",
-            children.len()
-        ),
+        Some(error) => {
+            bail!("the system allowed only {} processes: {error}", children.len())
+        }
     }
 }
 
-/// The same for threads.
+/// Creates `count` threads, measures memory while they sleep, and ends them. Returns the bytes of
+/// all threads, and the KiB in use by the kernel.
 fn threads(count: usize) -> Result<(f64, i64)> {
     let asleep = Arc::new(AtomicUsize::new(0));
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
@@ -111,19 +113,19 @@ fn threads(count: usize) -> Result<(f64, i64)> {
     match failed {
         None => Ok((user, held)),
         Some(error) => {
-            bail!("the system has no more than {made} threads for us: {error}")
+            bail!("the system allowed only {made} threads: {error}")
         }
     }
 }
 
-/// Memory that no other process shares, in bytes.
+/// Returns the memory of a process that it shares with no other process, in bytes.
 fn private_bytes(pid: impl std::fmt::Display + Copy) -> Result<f64> {
     let kib = |name| of_process(pid, "smaps_rollup", name);
     Ok((kib("Private_Clean")? + kib("Private_Dirty")?) as f64 * 1024.0)
 }
 
-/// The kernel's memory that grows with processes and threads: their kernel stacks,
-/// page tables, and entries in its tables. For the whole machine, so it takes a quiet one.
+/// Returns the kernel's memory that grows with processes and threads, in KiB: kernel stacks, page
+/// tables, and other objects. It is that of the whole machine, so other programs disturb it.
 fn kernel_kib() -> i64 {
     ["KernelStack", "PageTables", "SUnreclaim"]
         .iter()

@@ -1,4 +1,4 @@
-//! Samples of `lab switch`.
+//! Samples of `lab switch`: the cost of coroutines and of switching between stacks.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -17,28 +17,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::proc::{cpu, of_process};
 
-/// A sample repeats for this much processor time.
+/// The processor time for which a sample is repeated, at least.
 const ENOUGH: Duration = Duration::from_millis(20);
 
-/// What one process measured.
+/// The result of one sample.
 #[derive(Serialize, Deserialize)]
 pub enum Sample {
-    /// Processor time for one repeat, in nanoseconds.
+    /// Processor time of one repeat, in nanoseconds.
     Took(f64),
-    /// What parked coroutines hold.
+    /// Memory of many suspended coroutines.
     Holds {
-        /// Bytes of memory of each.
+        /// Bytes of memory per coroutine.
         own: f64,
-        /// Bytes of page tables for each.
+        /// Bytes of page tables per coroutine.
         tables: f64,
-        /// Nanoseconds of processor time to make one.
+        /// Nanoseconds of processor time to create a coroutine and suspend it.
         nanoseconds: f64,
-        /// Mappings of the whole process.
+        /// The number of mappings of the whole process.
         mappings: usize,
     },
 }
 
-/// Takes one sample in this process.
+/// Takes one sample in this process. `count` is the number of coroutines for `parked`; other
+/// kinds of samples ignore it.
 pub fn sample(what: &str, count: usize) -> Result<Sample> {
     match what {
         "return" => pair::<ByReturn>(),
@@ -49,11 +50,12 @@ pub fn sample(what: &str, count: usize) -> Result<Sample> {
         "yield" => yields(),
         "threads" => threads(),
         "parked" => park(count),
-        _ => bail!("nothing of `lab switch` is called {what}"),
+        _ => bail!("no sample of `lab switch` is called {what}"),
     }
 }
 
-/// Repeats something for [`ENOUGH`] processor time; returns what one repeat took.
+/// Measures the processor time of one repeat. `batch` is called with the number of repeats to
+/// make.
 fn repeat(mut batch: impl FnMut(u32)) -> Result<Sample> {
     let taken = crate::repeat(1_024, ENOUGH, |times| {
         batch(times);
@@ -72,7 +74,7 @@ fn pair<F: variants::Form>() -> Result<Sample> {
     })
 }
 
-/// Creates a coroutine.
+/// Creates a coroutine with the given stack. `body` must use no thread-local.
 fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
     // SAFETY: no body in this file uses a thread-local.
     unsafe { Coroutine::new(stack, id, body) }
@@ -99,10 +101,10 @@ fn spawn() -> Result<Sample> {
     repeat(|times| {
         for id in 0..times {
             let Ok(stack) = stacks.take() else { unreachable!("one was given back") };
-            // As much as the scheduler gives one along.
-            let luggage = black_box([u64::from(id); 6]);
+            // The closure captures as many bytes as one that the scheduler spawns.
+            let captured = black_box([u64::from(id); 6]);
             let mut coroutine = new_coroutine(stack, id.into(), move || {
-                black_box(&luggage);
+                black_box(&captured);
             });
             assert!(matches!(coroutine.resume(), Resumed::Finished));
             stacks.give_back(coroutine.into_stack());
@@ -110,38 +112,40 @@ fn spawn() -> Result<Sample> {
     })
 }
 
-/// The scheduler runs each of these in turn, and polls the kernel once a round.
+/// Measures `yield_now` of 64 coroutines. The scheduler runs each of them in turn, and polls the
+/// kernel once per round.
 fn yields() -> Result<Sample> {
-    const TOGETHER: u32 = 64;
+    const COROUTINES: u32 = 64;
     let stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
     let poller = Box::new(Epoll::new(Trigger::Level)?);
     let runtime = Runtime::with_stacks(poller, stacks)?;
     let first = |handle: &Handle| -> Result<Sample> {
         let over = Rc::new(Cell::new(false));
-        for _ in 1..TOGETHER {
+        for _ in 1..COROUTINES {
             let over = Rc::clone(&over);
             let yields = move |handle: &Handle| {
                 while !over.get() {
                     handle.yield_now();
                 }
             };
-            // SAFETY: it uses no thread-local.
+            // SAFETY: the coroutine uses no thread-local.
             drop(unsafe { handle.spawn_coroutine(yields) }?);
         }
         let sample = repeat(|times| {
-            for _ in 0..times / TOGETHER {
-                handle.yield_now(); // and all the others do
+            for _ in 0..times / COROUTINES {
+                handle.yield_now(); // every other coroutine yields before this returns
             }
         });
         over.set(true);
         sample
     };
-    // SAFETY: nor does this.
+    // SAFETY: the first coroutine uses no thread-local either.
     let sample = unsafe { runtime.run_coroutine(first) }?;
     sample.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Even: this thread's turn; odd: the other's.
+/// Measures two threads that wake each other in turn. This thread runs while the shared number is
+/// even, and the other while it is odd.
 fn threads() -> Result<Sample> {
     const OVER: u32 = u32::MAX;
     let turn = Arc::new(AtomicU32::new(0));
@@ -174,7 +178,7 @@ fn threads() -> Result<Sample> {
     sample
 }
 
-/// Makes coroutines that begin and suspend, and measures what they hold.
+/// Creates coroutines that suspend at once, and measures their memory.
 fn park(count: usize) -> Result<Sample> {
     let kib = |name| of_process("self", "status", name);
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;

@@ -1,11 +1,12 @@
-//! `lab chaos`: everything at once, for a minute, and one well-behaved client.
+//! `lab chaos`: one well-behaved client among all kinds of bad ones, for a minute.
 //!
-//! Fifteen thousand idle connections; heads and bodies that come a byte at a time; clients
-//! that ask for a gigabyte and read nothing; others that ask and are gone; more clients than
-//! there are descriptors. In their midst one client asks again and again: what does it
-//! notice? And afterwards: is everything released?
+//! The bad clients are all there at once: fifteen thousand idle connections; heads and bodies
+//! that arrive a byte at a time; clients that ask for a gigabyte and read nothing; clients that
+//! ask and reset the connection; more clients than the server has descriptors. Among them, one
+//! client sends a request after each answer. Is it served, and how fast? And does the server
+//! release everything afterwards?
 //!
-//! `lab chaos --minutes N` does so for longer, to two servers side by side.
+//! `lab chaos --minutes N` runs longer, with two servers side by side.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -28,18 +29,20 @@ const SERVERS: [&str; 5] = ["epoll", "epoll-et", "reactors", "coroutine", "async
 const LONGER: [&str; 2] = ["epoll", "coroutine"];
 static IDLE: Parameter = parameter("idle connections", &[2_000], &[15_000]);
 static LASTS: Parameter = parameter("seconds", &[3], &[60]);
-/// Clients of each other kind.
+/// The number of clients of each of the [`KINDS`].
 const EACH: usize = 200;
-/// What the server may open beside the idle ones: enough for all of those, and not for the
-/// late ones.
+/// The descriptors that the server may open besides those of idle connections: enough for all
+/// [`KINDS`], but not for the late clients.
 const DESCRIPTORS: usize = 3 * EACH + 200;
-/// Late ones, in the second half: for most of them no descriptor is left.
+/// The number of late clients, which connect in the second half of a run. The server has no
+/// descriptors left for most of them.
 const TOO_MANY: usize = 500;
-/// Between two rounds.
+/// The pause between two rounds.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Clients in each round that ask and reset the connection.
+/// The number of clients in each round that send a request and reset the connection.
 const RESETS: usize = 10;
-/// Longer than a server waits after the last close before it returns memory.
+/// How long to wait after the last close before the memory is read: longer than a server waits
+/// before it returns memory to the kernel.
 const CALM: Duration = Duration::from_secs(3);
 
 const OPTIONS: &str = "--max-connections 30000 --idle-timeout 86400 \
@@ -62,10 +65,10 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(|run| measure(run, &Options::default()))
 };
 
-/// How long.
+/// The command-line options that only `lab chaos` has.
 #[derive(Args, Debug, Default)]
 pub struct Options {
-    /// Of `lab chaos`: for this many minutes, epoll and coroutine side by side, as in --full
+    /// Only for `lab chaos`: minutes to run, with epoll and coroutine side by side, as in --full
     #[arg(long, value_name = "N")]
     minutes: Option<usize>,
 }
@@ -74,26 +77,30 @@ pub struct Options {
 struct Row {
     server: &'static str,
     seconds: u64,
-    /// Of the well-behaved client.
+    /// Requests of the well-behaved client.
     requests: usize,
+    /// Requests of the well-behaved client that were not answered.
     failed: usize,
     median_microseconds: f64,
     slowest_microseconds: f64,
-    /// Of the others: all their connections, and among them those that the server cut off and
-    /// that their clients reset.
+    /// All connections of other clients.
     others: usize,
+    /// Connections of other clients that the server cut off.
     cut_off: usize,
+    /// Connections of other clients that the client reset.
     resets: usize,
-    /// Without the crowd, in its midst, and when it has left.
+    /// Descriptors that the server had open before the other clients came.
     descriptors_before: usize,
     descriptors_during: usize,
     descriptors_after: usize,
+    /// The server's own memory before the other clients came, in KiB.
     kib_before: u64,
     kib_during: u64,
     kib_after: u64,
 }
 
-/// What a result says of the server that does worst.
+/// Returns the index of the option that the record confirms, and the figures of the server that
+/// does worst, in words.
 fn worst(record: &Record) -> Option<(usize, String)> {
     let most = |field: &str| {
         let figures = record.rows.iter().filter_map(|row| row.get(field)?.figure());
@@ -111,7 +118,8 @@ fn worst(record: &Record) -> Option<(usize, String)> {
     }
 }
 
-/// Measures all servers one after the other, or two for this many minutes.
+/// Measures all servers, one after the other. With `minutes` in the options, measures the
+/// servers in [`LONGER`] instead, side by side, for that many minutes.
 pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     raise_descriptor_limit();
     let Some(minutes) = options.minutes else {
@@ -123,7 +131,8 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     let lasts = Duration::from_secs(60 * minutes as u64);
     run.begin(LONGER.len());
     let row = |server| {
-        // A process's descriptors are not enough for the clients of both servers.
+        // Each thread gets its own table of descriptors: one table is too small for the clients
+        // of both servers.
         unshare(CloneFlags::CLONE_FILES)?;
         run.step(&format!("{server}, {minutes} minutes"));
         row(run, server, IDLE.full[0], lasts).with_context(|| format!("with {server}"))
@@ -197,10 +206,11 @@ fn row(run: &Run<'_>, server: &'static str, idle: usize, lasts: Duration) -> Res
     })
 }
 
-/// What a client sends first, and what it sends in each round. Those that ask for a gigabyte
-/// never read it, so only a failing write shows them that they were cut off.
+/// A kind of bad client: the bytes that it sends first, and those that it sends in each round.
+/// Bad clients never read, so only a failing write shows that the server has cut one off.
 type Kind = (&'static [u8], &'static [u8]);
 
+/// A head and a body that arrive a byte at a time, and a request for a gigabyte.
 const KINDS: [Kind; 3] = [
     (b"GET /plaintext HTTP/1.1\r\nX: ", b"x"),
     (b"POST /echo HTTP/1.1\r\nHost: lab\r\nContent-Length: 900000\r\n\r\n", b"x"),
@@ -208,7 +218,7 @@ const KINDS: [Kind; 3] = [
 ];
 const GIGABYTE: &[u8] = b"GET /bytes/1073741824 HTTP/1.1\r\nHost: lab\r\n\r\n";
 
-/// Clients that reconnect when the server cuts their connections.
+/// Bad clients of all [`KINDS`], which reconnect when the server cuts their connections.
 struct Crowd(Vec<(TcpStream, Kind)>);
 
 impl Crowd {
@@ -218,8 +228,8 @@ impl Crowd {
         Ok(Crowd(all.collect::<Result<_>>()?))
     }
 
-    /// Each sends a little. A client whose connection was cut begins again; returns how many
-    /// did.
+    /// Makes each client send a little. Clients whose connections were cut off connect again.
+    /// Returns the number of these.
     fn drip(&mut self, address: SocketAddr) -> usize {
         let mut cut_off = 0;
         for (client, (first, more)) in &mut self.0 {
@@ -238,11 +248,11 @@ fn connect(address: SocketAddr, first: &[u8]) -> Result<TcpStream> {
     let mut client = TcpStream::connect(address).context("cannot connect")?;
     setsockopt(&client, sockopt::RcvBuf, &4096)?;
     client.write_all(first)?;
-    client.set_nonblocking(true)?; // the server may not read it, and this must not block
+    client.set_nonblocking(true)?; // the server may stop reading, and writes must not block
     Ok(client)
 }
 
-/// Asks, and resets the connection.
+/// Connects, sends a request for a gigabyte, and resets the connection.
 fn reset(address: SocketAddr) -> Result<()> {
     let client = ask(address, GIGABYTE)?;
     let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };

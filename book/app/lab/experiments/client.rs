@@ -1,9 +1,9 @@
-//! `lab client`: whether the client that measures can be trusted. The same load, on the same
-//! server, from the suite's client and from wrk.
+//! `lab client`: checks the load generator, by the same load on the same server from it and from
+//! wrk.
 //!
-//! Where the server is at its limit, or an answer takes its time, two good clients must
-//! report the same. Where the client is at its limit, they differ: each of them has then
-//! measured itself.
+//! If the server is the bottleneck, or answers are delayed, two good clients must report the
+//! same figures. If the client is the bottleneck, they differ, because each has then measured
+//! itself.
 
 use std::process::Command;
 use std::time::Duration;
@@ -17,7 +17,8 @@ use crate::lab::tools::cores::Cores;
 use crate::lab::tools::server::Server;
 use samples::proc::children_cpu;
 
-/// What is asked of `epoll`: a title, and a path. One request is in flight on each connection.
+/// The loads on `epoll`: a title, and the path of all requests. Each connection has one request
+/// in flight.
 const LOADS: [(&str, &str); 3] = [
     ("the answer takes its time", "/sleep/10"),
     ("the server is at its limit", "/bytes/262144"),
@@ -59,7 +60,7 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// What one client measured once. Times in milliseconds.
+/// The figures that one client reports for one round. Times are in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct ClientReport {
     requests_per_second: f64,
@@ -108,7 +109,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
             });
         }
     }
-    drop(cores); // the machine's facts are those of all cores
+    drop(cores); // the record describes the machine with all its cores
     Results::new(&rows, parts(&rows))
 }
 
@@ -138,14 +139,14 @@ fn by_wrk(path: &str, server: &Server, time: Duration) -> Result<ClientReport> {
         .args(["--duration", &format!("{}s", time.as_secs())])
         .arg(format!("http://{}{path}", server.address))
         .output()
-        .context("wrk, which this is about, cannot be started; is it installed?")?;
+        .context("cannot start wrk, which this experiment needs; is it installed?")?;
     let used = children_cpu()?.saturating_sub(before);
     let text = String::from_utf8_lossy(&output.stdout);
     let report = parse(&text, used.as_secs_f64() / time.as_secs_f64());
-    report.with_context(|| format!("wrk said {text:?}"))
+    report.with_context(|| format!("wrk printed {text:?}"))
 }
 
-/// Reads wrk's report. `None` where it is none, or reports errors.
+/// Parses the text that wrk prints. `None` if it is not a report, or if it reports errors.
 fn parse(report: &str, busy: f64) -> Option<ClientReport> {
     if report.contains("Socket errors") || report.contains("Non-2xx") {
         return None;

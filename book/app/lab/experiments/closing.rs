@@ -1,8 +1,8 @@
-//! `lab closing`: clients wait to be accepted by several loops, one of the loops ends, and some
-//! clients are reset. Which?
+//! `lab closing`: clients that wait to be accepted by several event loops, when one loop closes
+//! its listener. How many of the clients are reset?
 //!
-//! The listeners are those of `reactors`, without loops around them, so that all clients
-//! still wait when one listener is closed. What is counted is what the clients see.
+//! The listeners are those of `reactors`, but without event loops, so that all clients still
+//! wait when one listener is closed. The figures are counted by the clients.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -33,13 +33,14 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// Fewer than any queue holds, and on loopback each is in one as soon as it is connected.
+/// The number of clients, all of which fit into a single accept queue. On loopback a client is
+/// in a queue as soon as connect(2) returns.
 const CLIENTS: usize = 400;
-/// Much longer than any answer takes: only a hang gets here.
+/// How long a client waits for its answer or reset; only a hang takes longer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How the listeners are shared out, and whether another process holds the closed socket too,
-/// for a successor.
+/// The name of a way to close a listener; whether all loops share one listener or each has its
+/// own; and whether a successor still holds the closed one.
 type CloseMode = (&'static str, Listeners, bool);
 
 const MODES: [CloseMode; 3] = [
@@ -58,7 +59,7 @@ struct Row {
     reset: Summary,
 }
 
-/// What the clients saw.
+/// The numbers of clients that were answered by another loop, answered by a successor, or reset.
 #[derive(Default)]
 struct Outcome {
     by_others: usize,
@@ -108,8 +109,8 @@ fn parts(rows: &[Row]) -> Vec<Part> {
     vec![Part::new("closing", table(head, rows.iter().map(row)), None)]
 }
 
-/// Clients connect and ask, one listener is closed, the others accept what waits for them;
-/// and then a successor does, if there is one.
+/// Connects all clients, closes one listener, and accepts and answers the clients that wait at
+/// the others; then at the successor's, if there is one.
 fn close_one((_, listeners, kept): CloseMode, loops: usize) -> Result<Outcome> {
     let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let address = listener.address()?;
@@ -146,7 +147,7 @@ fn close_one((_, listeners, kept): CloseMode, loops: usize) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Accepts every client in this queue, and answers each.
+/// Accepts every client in the listener's queue, and answers each with the byte `with`.
 fn answer_all(listener: &Listener, with: u8, served: &mut Vec<TcpStream>) -> Result<()> {
     while let Some(mut client) = listener.accept_now(Mode::Blocking)? {
         client.socket.write_all(&[with])?;

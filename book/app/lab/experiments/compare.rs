@@ -1,9 +1,9 @@
-//! `compare`: the book's servers beside those in wide use, and beside a floor.
+//! `compare`: the book's servers beside servers in wide use, and beside a floor.
 //!
-//! Each server runs as a process of its own on one core, the client on another. In every
-//! cell of the comparison all servers have a turn, then all have another, and so on: so
-//! whatever else the machine does meanwhile affects all of them. Processor time is the
-//! operating system's account of the server's process.
+//! Each server runs in a separate process on one core, and the client on another. A cell of the
+//! comparison is one kind of load. In each cell, every server is measured in a first round, then
+//! every server in a second, and so on: so whatever else the machine does affects all of them.
+//! Processor time is the operating system's figure for the server's process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,18 +23,18 @@ use crate::lab::tools::ranking::{Cost, order, since};
 use crate::lab::tools::server::IdleMemory;
 use crate::paths::Paths;
 
-/// One kind of load.
+/// A cell of the comparison: one kind of load.
 #[derive(Debug)]
 struct Cell {
-    /// On the command line and in the record.
+    /// The name on the command line and in the record.
     name: &'static str,
-    /// In the tables.
+    /// The name in the tables.
     title: &'static str,
     path: &'static str,
     connections: usize,
-    /// Requests in flight on each connection.
+    /// The number of requests in flight on each connection.
     depth: usize,
-    /// Idle connections beside these.
+    /// The number of additional connections, which are idle.
     idle: usize,
 }
 
@@ -59,37 +59,38 @@ const CELLS: [Cell; 8] = [
     Cell { path: "/small.bin", ..hello("small", "64 × 1, 10 KiB file", [64, 1, 0]) },
     Cell { path: "/large.bin", ..hello("large", "64 × 1, 1 MiB file", [64, 1, 0]) },
 ];
-/// The cell that is no load: the memory of idle connections, and how many of them.
+/// The name of the cell that is not a load: the memory of idle connections.
 const MEMORY: &str = "memory";
+/// The number of idle connections in that cell.
 const HELD: usize = 10_000;
 
-/// The servers that are compared, in which cells, and how long.
+/// The command-line options of `compare`: servers, cells, and duration.
 #[derive(Args, Debug, Default)]
 pub struct Options {
     /// Servers of the book [default: epoll epoll-et coroutine async poll thread reactors]
     #[arg(value_name = "SERVER")]
     stages: Vec<String>,
 
-    /// Those beside them [default: floor,hyper,actix-web,may_minihttp,nginx]
+    /// Other servers to compare with [default: floor,hyper,actix-web,may_minihttp,nginx]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     peers: Vec<String>,
 
-    /// What they are compared in; `list` lists it [default: all]
+    /// Kinds of load to compare; `list` prints their names [default: all]
     #[arg(long, value_name = "CELL,…", value_delimiter = ',')]
     cells: Vec<String>,
 
-    /// A program of your own, or another build of one of these, perhaps with options behind
-    /// it; it is started with `--listen` and `--root`, too
+    /// A program of your own, or another build of one of these, with any options; `--listen`
+    /// and `--root` are added
     #[arg(long, value_name = "NAME=PROGRAM …", value_parser = Entrant::named)]
     beside: Vec<Entrant>,
 
-    /// More and longer turns: twenty minutes instead of six
+    /// More and longer rounds: twenty minutes instead of six
     #[arg(long)]
     full: bool,
 }
 
 impl Options {
-    /// Lists the cells, if that is what was asked for.
+    /// Prints the cells if `--cells list` was given, and returns whether it was.
     pub fn lists_cells(&self) -> bool {
         let lists = self.cells.iter().any(|cell| cell == "list");
         let memory = (MEMORY, "memory of an idle connection");
@@ -100,11 +101,12 @@ impl Options {
         lists
     }
 
+    /// Whether the cell takes part: it is named, or none is.
     fn names(&self, cell: &str) -> bool {
         self.cells.is_empty() || self.cells.iter().any(|name| name == cell)
     }
 
-    /// Returns the command that repeats it.
+    /// Returns the command that repeats the comparison.
     fn command(&self) -> String {
         let mut command = String::from("cargo run --release -- compare");
         for stage in &self.stages {
@@ -122,16 +124,17 @@ impl Options {
     }
 }
 
-/// How often and how long every server has a turn.
+/// The number of rounds in each cell, and the length of each.
 struct Workload {
     rounds: usize,
-    /// Seconds of each turn that are measured, and before.
+    /// Seconds of each round that are measured.
     measured: f64,
+    /// Seconds of load before that.
     warm_up: f64,
 }
 
-// A neighbor on the machine makes a turn dearer, never cheaper, and stays for a second or
-// so. Short turns are better than long ones: most of them are undisturbed.
+// Other work on the machine makes a round dearer, never cheaper, and lasts for a second or so.
+// Short rounds are better than long ones, because most of them are undisturbed.
 const QUICK: Workload = Workload { rounds: 5, measured: 0.3, warm_up: 0.1 };
 const FULL: Workload = Workload { rounds: 11, measured: 0.5, warm_up: 0.2 };
 
@@ -155,11 +158,11 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ),
     parameters: &[],
     parts: &[tabled("compare"), tabled("compare-order"), tabled("compare-cells")],
-    from_page: false, // the others must be built first
+    from_page: false, // the peers must be built first
     ..measured_by(run)
 };
 
-/// All turns of one server in one cell.
+/// All rounds of one server in one cell.
 #[derive(Serialize)]
 struct Row {
     cell: &'static str,
@@ -177,7 +180,7 @@ impl Row {
     }
 }
 
-/// The memory of one server.
+/// The memory of one server for each idle connection.
 #[derive(Serialize)]
 struct Memory {
     cell: &'static str,
@@ -186,35 +189,36 @@ struct Memory {
     bytes_each: f64,
 }
 
-/// As `lab compare`: all of it in full, else a look that takes seconds.
+/// Runs `lab compare`, without options: a full run compares everything, a quick one takes
+/// seconds.
 fn run(run: &Run<'_>) -> Result<Results> {
     let words = |words: &[&str]| words.iter().copied().map(str::to_owned).collect();
-    let look = Options {
+    let quick = Options {
         stages: words(&["epoll", "coroutine", "thread"]),
         peers: words(&["floor"]),
         cells: words(&["64x1", "64x16"]),
         ..Options::default()
     };
-    measure(run, &if run.full { Options::default() } else { look })
+    measure(run, &if run.full { Options::default() } else { quick })
 }
 
-/// Compares the servers that were named.
+/// Compares the servers in the cells that `options` name.
 pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     for name in &options.cells {
         let known = name == MEMORY || CELLS.iter().any(|cell| cell.name == name);
         ensure!(
             known,
-            "nothing is called {name}; `compare --cells list` lists what there is"
+            "no cell is called {name}; `compare --cells list` prints their names"
         );
     }
     let whole = options.cells.is_empty() && options.peers.is_empty();
     ensure!(
         whole || !run.record || !options.beside.is_empty(),
-        "the book shows the whole comparison: with --record, leave --cells and --peers away"
+        "the book shows the whole comparison: leave out --cells and --peers with --record"
     );
-    // A comparison with the reader's own programs does not replace what the book shows.
+    // A comparison with the reader's own programs does not replace the book's result.
     let name = if options.beside.is_empty() { "compare" } else { "beside" };
-    // Read now: if it cannot be read after the measurement, the result would be lost.
+    // Read before the measurement: a failure afterwards would lose the result.
     let earlier = Record::read(&run.paths.recorded(), name)?;
     raise_descriptor_limit();
     let workload = if options.full { FULL } else { QUICK };
@@ -248,22 +252,23 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
                         bytes_each,
                     });
                 }
-                Err(error) => note(&mut failed, entrant, "being weighed", &error),
+                Err(error) => note(&mut failed, entrant, MEMORY, &error),
             }
         }
     }
-    drop(cores); // the machine's facts are those of all cores
+    drop(cores); // the record describes the machine with all its cores
     let Workload { rounds, measured, warm_up } = workload;
-    let turns = format!("{rounds} rounds of {measured} s each, after {warm_up} s");
+    let rounds = format!("{rounds} rounds of {measured} s each, after {warm_up} s");
     let tables = Tables { versions, remarks, failed, rows, memory };
     let mut results = Results::new(&tables.rows, tables.parts(name, earlier.as_ref()))?;
     results.rows.extend(Results::new(&tables.memory, Vec::new())?.rows);
     let Tables { versions, remarks, failed, .. } = tables;
-    results.notes = [vec![turns], versions, remarks, failed].concat();
+    results.notes = [vec![rounds], versions, remarks, failed].concat();
     Ok(Results { stored_as: Some((options.command(), name)), ..results })
 }
 
-/// Makes the directory with the files that are asked for, anew.
+/// Creates the directory with the files that clients request, in place of an earlier one, and
+/// returns its path.
 fn site(paths: &Paths) -> Result<PathBuf> {
     let site = paths.own().join("site");
     let made = || -> std::io::Result<()> {
@@ -279,7 +284,8 @@ fn site(paths: &Paths) -> Result<PathBuf> {
     Ok(site)
 }
 
-/// Every server's turns in one cell, one after the other, and again.
+/// Measures all rounds of every server in one cell. A server that fails is added to `failed`,
+/// and its other rounds are measured all the same.
 fn rounds(
     run: &Run<'_>,
     cell: &'static Cell,
@@ -290,35 +296,35 @@ fn rounds(
     failed: &mut Vec<String>,
 ) -> Vec<Row> {
     let able = all.iter().filter(|one| one.serves_files || cell.path == HELLO);
-    let mut turns: Vec<_> = able.map(|one| (one, Vec::new())).collect();
+    let mut measured: Vec<_> = able.map(|one| (one, Vec::new())).collect();
     for round in 1..=workload.rounds {
         run.step(&format!("{}, round {round} of {}", cell.title, workload.rounds));
-        for (entrant, turns) in &mut turns {
-            match turn(entrant, cell, site, cores, workload) {
-                Ok(turn) => {
-                    let Round { cpu, requests_per_second: rate, failures, .. } = &turn;
+        for (entrant, rounds) in &mut measured {
+            match measure_round(entrant, cell, site, cores, workload) {
+                Ok(round) => {
+                    let Round { cpu, requests_per_second: rate, failures, .. } = &round;
                     let name = &entrant.name;
                     eprintln!(
                         "    {name:<13} {cpu:>8.2} µs of processor a request, {rate:>7.0} requests/s, errors: {failures}"
                     );
-                    turns.push(turn);
+                    rounds.push(round);
                 }
                 Err(error) => note(failed, entrant, cell.title, &error),
             }
         }
     }
-    turns.retain(|(_, turns)| !turns.is_empty());
-    let row = |(entrant, turns): &(&Entrant, Vec<Round>)| Row {
+    measured.retain(|(_, rounds)| !rounds.is_empty());
+    let row = |(entrant, rounds): &(&Entrant, Vec<Round>)| Row {
         cell: cell.name,
         title: cell.title,
         server: entrant.name.clone(),
-        load: Load::of(turns),
+        load: Load::of(rounds),
     };
-    turns.iter().map(row).collect()
+    measured.iter().map(row).collect()
 }
 
-/// Starts a server, and measures it once.
-fn turn(
+/// Starts a server, and measures it for one round.
+fn measure_round(
     entrant: &Entrant,
     cell: &Cell,
     site: &Path,
@@ -340,27 +346,29 @@ fn turn(
     Ok(round)
 }
 
-/// A server that fails does not end the comparison; the failure is noted below the table.
-fn note(failed: &mut Vec<String>, who: &Entrant, at: &str, error: &Error) {
-    let failure = format!("`{}` in {at}: {error:#}", who.name);
+/// Prints the failure of a server in the cell `at`, and adds it to `failed`, which is shown below
+/// the table. The comparison goes on.
+fn note(failed: &mut Vec<String>, entrant: &Entrant, at: &str, error: &Error) {
+    let failure = format!("`{}` in {at}: {error:#}", entrant.name);
     eprintln!("compare: {failure}");
     failed.push(failure);
 }
 
-/// Everything that was measured, for the tables.
+/// All figures and remarks of a comparison, for its tables.
 struct Tables {
-    /// Of the servers that are not ours.
+    /// The versions of the peers.
     versions: Vec<String>,
-    /// On how they were measured.
+    /// Remarks on the circumstances of the measurement.
     remarks: Vec<String>,
-    /// The turns that failed, and why.
+    /// The rounds that failed, and why.
     failed: Vec<String>,
     rows: Vec<Row>,
     memory: Vec<Memory>,
 }
 
 impl Tables {
-    /// What the pages show of it; its order beside that of an earlier record.
+    /// Returns the parts of the result: the tables, and the order of the servers, compared with
+    /// that in the earlier record.
     fn parts(&self, name: &'static str, earlier: Option<&Record>) -> Vec<Part> {
         let mut parts = vec![Part::new(name, self.overview() + &self.foot(), None)];
         if name == "compare" {
@@ -376,7 +384,8 @@ impl Tables {
         parts
     }
 
-    /// A row for each server, a column for each cell, and as many columns as a page is wide.
+    /// Returns the median processor times, with a row for each server and a column for each cell,
+    /// in several tables with as many columns as fit a page.
     fn overview(&self) -> String {
         let (mut titles, mut servers) = (Vec::new(), Vec::new());
         for Row { title, server, .. } in &self.rows {
@@ -412,7 +421,7 @@ impl Tables {
         text
     }
 
-    /// What is to be said below the overview.
+    /// Returns the text below the overview: versions, remarks, and failures.
     fn foot(&self) -> String {
         let mut foot = String::new();
         if !self.versions.is_empty() {
@@ -434,7 +443,7 @@ impl Tables {
         }
     }
 
-    /// A table for each cell.
+    /// Returns a table of all figures for each cell.
     fn cells(&self) -> String {
         let head = "server | >processor, µs a request | >user | >system | >requests/s | >p50, µs | >p99 | >p99.9 | >client busy | >errors";
         let median = |summary: Summary| measured(summary.median);

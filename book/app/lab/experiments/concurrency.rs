@@ -1,10 +1,10 @@
-//! `lab concurrency`: every server, from one client to ten thousand, all of which ask all the
-//! time.
+//! `lab concurrency`: the speed and cost of every server, with one client to ten thousand.
 //!
-//! Each server is the real program, and the client is the suite's `load`. In three manners:
-//! every client keeps its connection and always has a request in flight; all clients together
-//! ask at a fixed rate, so that most of many are silent at any moment; every request is a new
-//! connection. Client and server share this machine's processors.
+//! Each server is the real program, and its clients are the suite's load generator. There are
+//! three manners of load: every client keeps its connection and always has a request in flight;
+//! clients keep their connections, and all of them together send requests at a fixed rate, so
+//! that most are silent at any moment; every request has a new connection. Clients and server
+//! share this machine's processors.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::lab::prelude::*;
 use crate::lab::tools::load::{Load, Round};
 use crate::lab::tools::server::Server;
 
-/// Not shorter than what is measured: so a client that is never answered fails once in
-/// each round, and such failures count clients.
+/// How long a client waits for an answer. This is longer than a round, so a client that is never
+/// answered fails exactly once in it, and the number of failures is a number of clients.
 const TIMEOUT: Duration = Duration::from_millis(1_200);
 const OPTIONS: &str = "--max-connections 20000 --idle-timeout 3600";
 
 static CLIENTS: Parameter =
     parameter("clients", &[1, 100, 1_000], &[1, 10, 100, 1_000, 10_000]);
-/// All of it takes ten minutes a round.
+/// A single round, because one round of all servers takes ten minutes.
 static ROUNDS: Parameter = parameter("rounds", &[1], &[1]);
 static MEASURED: Parameter = parameter("milliseconds measured", &[300], &[500]);
 const WARM_UP: Duration = Duration::from_millis(100);
@@ -50,30 +50,30 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// In a quick run: the servers of the chart, whose clients are mostly silent; and with a
-/// connection for each request, those whose curves were published.
+/// The loads and servers of a quick run: with mostly silent clients, the servers in the chart;
+/// with a connection for each request, the servers for which there are published figures.
 const QUICK: [(Manner, &[&str]); 2] = [
     (Manner::Steady, &["fork", "thread", "spin", "select", "poll", "epoll"]),
     (Manner::Each, &["thread", "poll", "epoll"]),
 ];
 
-/// All servers of the book that run here, in the order of the story.
+/// Returns the names of all servers of the book that run on Linux, in the order of the chapters.
 fn servers() -> impl Iterator<Item = &'static str> {
     PROFILES.iter().map(|profile| profile.name).filter(|name| *name != "kqueue")
 }
 
-/// Requests a second of all clients together, where they are mostly silent.
+/// Requests per second of all clients together, when most of them are silent.
 const STEADY: f64 = 2_000.0;
 
-/// What the clients do.
+/// The manner in which clients send requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Manner {
-    /// They ask all the time, on connections that they keep.
+    /// Each client keeps its connection, and always has a request in flight.
     Busy,
-    /// They keep their connections, and ask now and then.
+    /// Each client keeps its connection, and sends a request now and then.
     Steady,
-    /// They ask all the time, with a new connection for each request.
+    /// Each client always has a request in flight, on a new connection each time.
     Each,
 }
 
@@ -116,8 +116,9 @@ fn run(run: &Run<'_>) -> Result<Results> {
     run.rows(cells.collect(), name, row, |rows| parts(run, rows))
 }
 
-/// Measures a fresh server each time, so that what one round leaves behind (clients in its
-/// backlog that gave up, for instance) does not affect the next.
+/// Measures one server with one number of clients. Each round starts a fresh server, so that the
+/// state left by a round (connections in the backlog whose clients gave up, for instance) does
+/// not affect the next.
 fn row(
     run: &Run<'_>,
     server: &'static str,
@@ -141,7 +142,7 @@ fn row(
     Ok(Row { server, manner, clients, load: Load::of(&rounds) })
 }
 
-/// A quick run has measured a part of it.
+/// Returns the parts of the result for which there are rows. A quick run measures only some.
 fn parts(run: &Run<'_>, rows: &[Row]) -> Vec<Part> {
     let tables = Tables { clients: run.list(&CLIENTS), rows };
     let (busy, steady, each) = (Manner::Busy, Manner::Steady, Manner::Each);
@@ -181,7 +182,8 @@ impl Tables<'_> {
         self.rows.iter().filter(of)
     }
 
-    /// A line for each server that was measured, a column for each number of clients.
+    /// Returns a table with a row for each server that was measured and a column for each number
+    /// of clients. `cell` formats the figures of a row.
     fn table(
         &self,
         manner: Manner,
@@ -199,7 +201,7 @@ impl Tables<'_> {
         table(&head, servers().filter_map(line))
     }
 
-    /// Requests a second, and what went wrong.
+    /// Returns a table of requests per second, with the failures.
     fn speed(&self, manner: Manner) -> String {
         self.table(manner, "requests a second", |row| {
             let speed = thousands(row.load.requests_per_second.median.round() as usize);
@@ -207,7 +209,7 @@ impl Tables<'_> {
         })
     }
 
-    /// What one in a hundred requests exceeds.
+    /// Returns a table of the latency that one in a hundred requests exceeds.
     fn latency(&self, manner: Manner) -> String {
         self.table(manner, "p99", |row| match row.load.p99.median {
             0.0 => "–".to_owned(), // no client was answered
@@ -218,7 +220,7 @@ impl Tables<'_> {
         })
     }
 
-    /// The server's processor time.
+    /// Returns a table of the server's processor time per request, with the failures.
     fn cost(&self, manner: Manner) -> String {
         let cell = |row: &Row| match row.load.cpu {
             None => "–".to_owned(),
@@ -230,7 +232,8 @@ impl Tables<'_> {
         self.table(manner, "processor time a request", cell)
     }
 
-    /// The cost, for some of the servers, as far as they serve every client.
+    /// Returns a chart of the processor time per request of some servers, as far as they serve
+    /// every client.
     fn cost_chart(&self) -> Chart {
         let labels = Labels {
             title: "Processor time a request, when most clients are silent",
@@ -245,8 +248,8 @@ impl Tables<'_> {
         Chart::new(Kind::Line, &labels, QUICK[0].1.iter().map(line))
     }
 
-    /// Requests a second with a connection for each, of those that serve every client, beside
-    /// the published shape.
+    /// Returns a chart of requests per second with a connection for each request, as far as the
+    /// servers serve every client, beside the published figures.
     fn speed_chart(&self) -> Chart {
         let labels = Labels {
             title: "Requests a second, with a connection for each",
@@ -271,21 +274,22 @@ impl Tables<'_> {
         Chart::new(Kind::Line, &labels, series)
     }
 
-    /// The rows of a server in which every client was served.
+    /// Returns the rows of a server in which every client was served.
     fn well(&self, manner: Manner, server: &str) -> impl Iterator<Item = &Row> {
         self.of(manner, server).filter(|row| row.load.failures.are_none())
     }
 }
 
-/// The failures, on a line of their own.
+/// Formats the failures of a row as a second line in a table's cell; empty without failures.
 fn failures(row: &Row) -> String {
     let failures = row.load.failures;
     if failures.are_none() { String::new() } else { format!("<br>{failures}") }
 }
 
-/// S. Hussain, "Linux applications performance" (`ZeroHTTPd`), 2019: clients, and the requests
-/// a second of each server in [`published`], read off the author's charts; 0 where there are
-/// none. A connection for each request, which also asks a Redis.
+/// Published figures: S. Hussain, "Linux applications performance" (`ZeroHTTPd`), 2019. Each row
+/// has a number of clients and the requests per second of each server in [`published`], read off
+/// the author's charts; 0 means that the chart has no such point. Each request had its own
+/// connection, and made the server query Redis.
 const PUBLISHED: [[usize; 8]; 8] = [
     [100, 7, 245, 2_200, 1_700, 2_200, 2_150, 2_100],
     [500, 0, 440, 2_300, 1_850, 2_700, 1_900, 2_210],
@@ -297,7 +301,7 @@ const PUBLISHED: [[usize; 8]; 8] = [
     [15_000, 0, 0, 0, 0, 530, 0, 1_280],
 ];
 
-/// The published table.
+/// Returns a table of the published figures.
 fn published() -> String {
     let head = ">clients | >iterative | >fork | >prefork | >thread | >prethread | >poll | >epoll";
     let cell = |speed| if speed == 0 { "–".to_owned() } else { thousands(speed) };

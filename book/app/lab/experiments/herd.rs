@@ -1,8 +1,7 @@
-//! `lab herd`: how often several loops are woken for one client, and which of them gets it.
+//! `lab herd`: how often several event loops are woken for one client, and which loop gets it.
 //!
-//! Each sample is taken in a fresh process: its loops are those of `reactors`, around a
-//! mechanism that counts. Clients connect and send nothing, so everything that the loops do
-//! is for accepting.
+//! Each sample is taken in a fresh process, with the event loops of `reactors` on a poller that
+//! counts. Clients connect and send nothing, so the loops do nothing but accept.
 
 use anyhow::Result;
 use samples::herd::{Sample, sample};
@@ -12,7 +11,7 @@ use crate::lab::prelude::*;
 use crate::lab::tools::sample::in_a_process;
 
 const WAYS: [&str; 3] = ["each", "one", "herd"];
-/// How clients come: one at a time, or in bursts.
+/// The ways in which clients arrive: one at a time, or in bursts.
 const ARRIVALS: [&str; 2] = ["single", "bursts"];
 static LOOPS: Parameter = parameter("loops", &[2, 8], &[2, 4, 8, 16]);
 static REPEATS: Parameter = parameter("repeats", &[3], &[5]);

@@ -1,10 +1,10 @@
-//! `lab hold`: as many clients as this machine can hold, all at once.
+//! `lab hold`: the memory of very many idle connections, and whether they all still work.
 //!
-//! Descriptors are limited for each process, so there are as many servers as it takes,
-//! each with its own address and a process of clients. Every client connects, asks once, is
-//! answered, and sends nothing more. When all are connected, the memory is read: the
-//! kernel's, in which both ends of each connection are, and the servers' own. Then every
-//! client asks once more, on the same connection; a client that is not answered was lost.
+//! Each process has a limited number of descriptors, so there are as many servers as needed,
+//! each with its own address and its own process of clients. Every client connects, asks once,
+//! is answered, and sends nothing more. When all are connected, the memory is read: that of the
+//! kernel, which has both ends of each connection, and that of the servers. Then every client
+//! asks once more, on the same connection; a client that is not answered counts as lost.
 
 use std::io::IsTerminal;
 use std::thread;
@@ -24,7 +24,7 @@ use crate::lab::tools::requirements::{Limits, Requirements};
 use crate::lab::tools::server::Server;
 use samples::proc::{field, meminfo, of_process};
 
-/// The servers that hold them. A server that a later chapter adds is a word here.
+/// The servers that are measured, unless an option names one.
 const SERVERS: [&str; 3] = ["epoll", "coroutine", "async"];
 static CONNECTIONS: Parameter = parameter("connections", &[20_000], &[200_000]);
 
@@ -42,22 +42,22 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     parameters: &[&CONNECTIONS],
     parts: &[tabled("hold"), tabled("hold-needs")],
     sample: Some(|to, count| {
-        let to = to.parse().with_context(|| format!("{to} is no address"))?;
+        let to = to.parse().with_context(|| format!("{to} is not an address"))?;
         Ok(serde_json::to_value(held::run(to, count)?)?)
     }),
     ..measured_by(|run| measure(run, &Options::default()))
 };
 
-/// Between two looks at how many sockets there still are.
+/// The pause between two readings of the number of sockets that the kernel still has.
 const SETTLING: Duration = Duration::from_millis(200);
 
-/// How many, and whose.
+/// The command-line options that only `lab hold` has.
 #[derive(Args, Debug, Default)]
 pub struct Options {
-    /// Of `lab hold`: how many connections [default: 20000, or 200000 with --full]
+    /// Only for `lab hold`: number of connections [default: 20000, or 200000 with --full]
     #[arg(long, value_name = "N")]
     connections: Option<usize>,
-    /// Of `lab hold`: only this server [default: epoll, coroutine and async, one after the other]
+    /// Only for `lab hold`: server to measure [default: epoll, coroutine and async, one after the other]
     #[arg(long, value_name = "NAME", value_parser = SERVERS)]
     server: Option<String>,
 }
@@ -66,27 +66,27 @@ pub struct Options {
 struct Row {
     server: String,
     connections: usize,
-    /// Servers, and as many processes of clients.
+    /// The number of servers, which is also that of processes of clients.
     processes: usize,
-    /// Answered at the start.
+    /// The number of clients answered at the start.
     opened: usize,
-    /// Answered again at the end, on the same connection.
+    /// The number of clients answered again at the end, on the same connection.
     kept: usize,
-    /// What became of the others.
+    /// The failures of the other clients, by kind.
     #[serde(flatten)]
     errors: Errors,
-    /// Until all were answered.
+    /// Seconds until all clients had been answered for the first time.
     opening_seconds: f64,
-    /// For each connection, in bytes.
+    /// Memory per connection, in bytes.
     #[serde(flatten)]
     memory: MemoryUsage,
 }
 
-/// Measures this many connections of these servers.
+/// Measures the servers with the number of connections that `options` and `run` determine.
 pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     let usual = run.one(&CONNECTIONS);
     let connections = options.connections.unwrap_or(usual);
-    ensure!(connections > 0, "--connections 0: there must be something to hold");
+    ensure!(connections > 0, "--connections 0: there must be at least one connection");
     let one = options.server.as_deref();
     let requirements = Requirements::of(connections, &Limits::here()?)?;
     if !run.progress.events {
@@ -104,7 +104,7 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     for Row { server, connections, kept, errors, .. } in &rows {
         let lost = connections - kept;
         if lost > 0 {
-            // Figures of fewer connections than were asked for are shown, and not stored.
+            // Figures of fewer connections than asked for are shown, but not stored.
             run.show(&[Part::once("hold", table_of(&rows), None)]);
             bail!("{server} lost {} ({errors:?})", counted(lost, "connection"));
         }
@@ -114,7 +114,7 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     if let Some(server) = one {
         command += &format!(" --server {server}");
     }
-    // Another number of connections does not replace the usual one.
+    // A result for another number of connections does not replace the usual one.
     let (name, more) = match connections == usual {
         true => ("hold", Some(Part::once("hold-needs", requirements.table(), None))),
         false => ("hold-far", None),
@@ -126,7 +126,7 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
 
 fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
     let requirements = Requirements::of(connections, &Limits::here()?)?;
-    requirements.check()?; // with what the server before has left behind
+    requirements.check()?; // anew for each server: the previous one may have left sockets behind
     let shares = requirements.shares;
     run.step(name);
 
@@ -134,7 +134,7 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
     let mut servers = Vec::new();
     for _ in &shares {
         let server = Server::start(run, name, &options)?;
-        // What the first client causes, and stays, belongs to no client.
+        // Memory that a server allocates for its first client and keeps is not counted.
         clients::hold(server.address, 1)?;
         servers.push(server);
     }
@@ -163,7 +163,8 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
     }
     progress.finish_and_clear();
     drop(servers);
-    // The kernel releases the connections slowly, and the next server must not pay for it.
+    // The kernel releases the connections slowly, and their memory must not count for the next
+    // server.
     let mut left = u64::MAX;
     loop {
         let now = sockets("inuse")?;
@@ -185,7 +186,7 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
     })
 }
 
-/// Drawn on a terminal only.
+/// Returns a progress bar, which is hidden unless standard error is a terminal.
 fn progress(connections: usize) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -214,19 +215,21 @@ fn table_of(rows: &[Row]) -> String {
     table(head, rows.iter().map(row))
 }
 
-/// The memory at one moment, in bytes.
+/// Memory in use, or memory per connection, in bytes.
 #[derive(Clone, Copy, Serialize)]
 struct MemoryUsage {
-    /// The kernel's small objects (sockets, descriptors, the entries of epolls), its page
-    /// tables and stacks.
+    /// The kernel's small objects (sockets, descriptors, entries of epoll instances), page
+    /// tables and kernel stacks.
     kernel: f64,
-    /// What was sent and not received yet, and what sockets reserve for that. Not in `kernel`.
+    /// The buffers of sockets, for data that was sent and not yet received. Not in `kernel`.
     buffers: f64,
-    /// The servers' own; shared pages, such as the program's, count in parts (`Pss`).
+    /// The servers' own memory. A page shared by n processes, such as one of the program,
+    /// counts as 1/n of a page for each (`Pss`).
     own: f64,
 }
 
 impl MemoryUsage {
+    /// Returns the memory in use now. The kernel's is that of the whole machine.
     fn now(servers: &[Server]) -> Result<MemoryUsage> {
         let kernel: u64 = ["Slab", "PageTables", "KernelStack"].map(meminfo).iter().sum();
         let page = sysconf(SysconfVar::PAGE_SIZE)?.context("no page size")? as u64;
@@ -241,7 +244,7 @@ impl MemoryUsage {
         })
     }
 
-    /// What was added since, for each of `count`.
+    /// Returns the growth since `before`, divided by `count`.
     fn each(self, before: MemoryUsage, count: usize) -> MemoryUsage {
         let each = |now: f64, before: f64| (now - before) / count as f64;
         MemoryUsage {
@@ -252,7 +255,8 @@ impl MemoryUsage {
     }
 }
 
-/// A number of the kernel's account of TCP: `inuse` sockets, `mem` in pages, and so on.
+/// Returns a figure about TCP from /proc/net/sockstat: `inuse` for the number of sockets, `mem`
+/// for pages of memory, and so on.
 fn sockets(name: &str) -> Result<u64> {
     let line = field("/proc/net/sockstat", "TCP").context("no account of TCP sockets")?;
     let mut words = line.split(' ');

@@ -1,9 +1,9 @@
-//! `lab idle`: what idle clients cost the others, and the processor.
+//! `lab idle`: the cost of idle clients, in processor time and in other clients' latency.
 //!
-//! Each server runs as a process of its own beside keep-alive connections that have been
-//! served once and are now idle. First no client sends anything for a while; then one fresh
-//! client after the other connects, asks, and is answered. Processor time is the operating
-//! system's account of the server's process (`/proc/PID/schedstat`).
+//! Each server runs in a separate process, with keep-alive connections that have been served
+//! once and are now idle. First no client sends anything for a while; then one fresh client
+//! after the other connects, asks, and is answered. Processor time is the operating system's
+//! figure for the server's process (`/proc/PID/schedstat`).
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -19,12 +19,13 @@ use crate::lab::prelude::*;
 use crate::lab::tools::clients::{LAST, TIMEOUT, answered, hold};
 use crate::lab::tools::server::Server;
 
-/// Chapter 3's servers, and later ones. A server that a later chapter adds is a word here.
+/// Chapter 3's servers, which have the first chart.
 const FIRST: [&str; 2] = ["spin", "sigio"];
+/// Servers of later chapters, which have the second chart.
 const LATER: [&str; 4] = ["select", "poll", "epoll", "coroutine"];
-/// `select` has room for fewer than 1,024 descriptors.
+/// The most idle connections for `select`, which can watch at most 1,024 descriptors.
 const ROOM_OF_SELECT: usize = 1_000;
-/// The servers of which all answers are shown, not only their median.
+/// The servers of which the third chart shows the distribution of all latencies.
 const SHOWN: [&str; 2] = ["poll", "epoll"];
 
 static IDLE: Parameter = parameter(
@@ -33,8 +34,8 @@ static IDLE: Parameter = parameter(
     &[0, 10, 100, 1_000, 5_000, 15_000],
 );
 static REPEATS: Parameter = parameter("repeats", &[3], &[7]);
-/// How long fresh clients come, one after the other: the account of a process that is running
-/// is updated every few milliseconds.
+/// How long fresh clients connect, one after the other, in each repeat. This must be many times
+/// the few milliseconds in which the kernel updates the times of a running process.
 static BUSY: Parameter = parameter("milliseconds of fresh clients", &[80], &[400]);
 /// How long no client sends anything, in each repeat.
 static REST: Parameter = parameter("milliseconds of silence", &[50], &[250]);
@@ -60,17 +61,18 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 struct Row {
     server: &'static str,
     idle_connections: usize,
-    /// Of the time that other programs left it, while no client sent anything.
+    /// The server's processor time while no client sends anything, in percent of the time in
+    /// which it could run.
     at_rest_percent: Summary,
     cpu_microseconds_per_request: Summary,
-    /// From connect to the answer's last byte; each repeat counts as its median.
+    /// The time from connect to the answer's last byte: a summary of the medians of all repeats.
     latency_microseconds: Summary,
-    /// Quantiles of the answers of all repeats.
+    /// The median latency of all repeats' requests together; the next fields are other quantiles.
     p50_microseconds: f64,
     p90_microseconds: f64,
     p99_microseconds: f64,
     p99_5_microseconds: f64,
-    /// All of them.
+    /// The latencies of all repeats' requests, in microseconds, sorted.
     #[serde(skip)]
     times: Vec<f64>,
 }
@@ -136,9 +138,9 @@ fn row(run: &Run<'_>, server: &'static str, idle: usize) -> Result<Row> {
     })
 }
 
-/// Connects from an address of its own, as a client elsewhere would. From the one that has
-/// all the idle connections, more than half of the ports may be taken, and then connect(2)
-/// looks at thousands of them for a free one: half a millisecond that is not the server's.
+/// Connects from another address than the idle clients. On theirs, more than half of the ports
+/// may be in use, and connect(2) would then try thousands of ports until it finds a free one:
+/// half a millisecond that is not the server's.
 fn connect(address: SocketAddr) -> Result<TcpStream> {
     let client = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if cfg!(target_os = "linux") {
@@ -150,14 +152,15 @@ fn connect(address: SocketAddr) -> Result<TcpStream> {
     Ok(client)
 }
 
-/// Returns the microseconds from a fresh client's connecting to its answer.
+/// Connects a fresh client, and returns the microseconds from there to the last byte of its
+/// answer.
 fn fresh(address: SocketAddr) -> Result<f64> {
     let start = Instant::now();
     let mut client = connect(address)?;
     client.write_all(LAST)?;
     answered(&mut client)?;
     let took = start.elapsed().as_secs_f64() * 1e6;
-    // When the server has closed too, its work for this client is done.
+    // When the server has closed its end, all its work for this client is done.
     client.read_to_end(&mut Vec::new())?;
     Ok(took)
 }
@@ -181,13 +184,13 @@ fn parts(rows: &[Row]) -> Vec<Part> {
     vec![
         Part::new("idle", costs(&first), Some(lines(&first, &LABELS))),
         Part::new("idle-all", costs(&later), Some(lines(&later, &later_labels))),
-        // Of all answers together, and no median of repeats.
+        // Quantiles of all repeats' requests together, not medians of repeats.
         Part::once("idle-spread", quantiles(&shown), Some(heat(&shown))),
     ]
 }
 
 fn costs(rows: &[&Row]) -> String {
-    // The median and, behind it, the extremes.
+    // Formats the median, followed by the extremes.
     let time = |of: Summary| {
         let [median, min, max] =
             [of.median, of.min, of.max].map(|micros| thousands(micros as usize));
@@ -216,7 +219,7 @@ fn lines(rows: &[&Row], labels: &Labels<'_>) -> Chart {
     Chart::new(Kind::Line, labels, series)
 }
 
-/// Microseconds that a fraction of the answers did not exceed.
+/// Returns a table of the quantiles of latency.
 fn quantiles(rows: &[&Row]) -> String {
     let head = "server | >idle connections | >half of the clients wait at most | >90 % | >99 % | >99.5 %";
     let row = |row: &&Row| {

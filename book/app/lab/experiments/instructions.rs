@@ -1,15 +1,14 @@
-//! `lab instructions`: how many instructions a server executes outside the kernel for one
-//! request.
+//! `lab instructions`: the number of instructions that a server executes outside the kernel for
+//! one request.
 //!
 //! Each server runs under `valgrind --tool=callgrind`, which counts the instructions of all
-//! its threads. It runs twice: in the first run all clients connect and are answered once,
-//! in the second they go on asking under the load of the suite's own client. What the second
-//! run counts more than the first is divided by its additional requests, so that starting,
-//! connecting and stopping cancel out. Unlike a time, the count does not depend on what else
-//! the machine does.
+//! its threads. Each runs twice: in the first run all clients connect and are answered once; in
+//! the second, they then go on sending requests. The difference between the two counts is
+//! divided by the number of additional requests, so that starting, connecting and stopping
+//! cancel out. Unlike a time, the count does not depend on other work of the machine.
 //!
-//! An instruction is not a unit of time: one that waits for memory takes as long as a
-//! hundred others, and what the kernel does for a request is not counted at all.
+//! An instruction is not a unit of time: one that waits for memory takes as long as a hundred
+//! others. And the kernel's work for a request is not counted.
 
 use std::path::Path;
 use std::process::Command;
@@ -24,13 +23,14 @@ use crate::lab::prelude::*;
 use crate::lab::tools::cores::Cores;
 use crate::lab::tools::peers::{self, Entrant};
 
-/// Clients that keep their connections and ask again as soon as they are answered.
+/// The number of clients, which keep their connections and send a request after each answer.
 const CLIENTS: usize = 16;
-/// Requests in flight on each connection.
+/// The numbers of requests in flight on each connection.
 const DEPTHS: [usize; 2] = [1, 16];
 
-/// The book's servers and the peers, in a quick run and in a full one.
+/// The book's servers and the peers that a quick run measures.
 const QUICK: [&[&str]; 2] = [&["epoll", "coroutine"], &["floor"]];
+/// The book's servers and the peers that a full run measures.
 const FULL: [&[&str]; 2] = [
     &["epoll", "epoll-et", "poll", "select", "sigio", "coroutine", "async", "thread"],
     &["floor", "may_minihttp", "hyper", "actix-web"],
@@ -56,21 +56,22 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 struct Row {
     server: String,
     depth: usize,
-    /// For each request.
+    /// Instructions per request.
     instructions: f64,
 }
 
-/// What a server executed from its start to its stop, and the requests that it answered
-/// beyond the first ones.
+/// The counts of one run of a server.
 struct Count {
+    /// Instructions from the server's start to its stop.
     instructions: u64,
+    /// Requests answered after the first one of each client.
     requests: u64,
 }
 
 fn run(run: &Run<'_>) -> Result<Results> {
     ensure!(
         Command::new("valgrind").arg("--version").output().is_ok(),
-        "there is no valgrind here, and the counts are its: install it (Debian: apt-get install valgrind)"
+        "valgrind, which counts the instructions, is not installed (Debian: apt-get install valgrind)"
     );
     let names = |names: &[&str]| -> Vec<String> {
         names.iter().map(|&name| name.into()).collect()
@@ -96,7 +97,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
     )
 }
 
-/// Runs the server under a load of this time.
+/// Runs the server under callgrind, with a load that lasts for the duration `time`.
 fn count(
     server: &Entrant,
     depth: usize,
@@ -106,7 +107,7 @@ fn count(
 ) -> Result<Count> {
     let file = tempfile::NamedTempFile::new()?;
     let mut valgrind = Command::new("valgrind");
-    // Without valgrind's own messages, which would appear among the server's.
+    // valgrind's own messages would appear among the server's.
     valgrind.args(["--tool=callgrind", "--log-file=/dev/null"]);
     valgrind.arg(format!("--callgrind-out-file={}", file.path().display()));
     let running = server.start_under(valgrind, site, cores)?;
@@ -126,13 +127,13 @@ fn count(
     Ok(Count { instructions, requests: outcome.requests })
 }
 
-/// Returns the instructions of the whole run, from the file that callgrind writes.
+/// Returns the number of instructions of the whole run, from the text that callgrind writes.
 fn total(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("totals: "))?;
     line.trim().parse().ok()
 }
 
-/// A line for each server, the one with the fewest instructions first.
+/// Returns a table with a row for each server, the one with the fewest instructions first.
 fn parts(rows: &[Row]) -> Vec<Part> {
     let mut servers: Vec<_> = rows.chunks(DEPTHS.len()).collect();
     servers.sort_by(|a, b| a[0].instructions.total_cmp(&b[0].instructions));

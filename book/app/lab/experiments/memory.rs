@@ -1,10 +1,10 @@
-//! `lab memory`: the memory of its own that a server holds for each idle client.
+//! `lab memory`: a server's own memory for each idle client.
 //!
 //! Every server is the real program. Clients connect, ask once, are answered, keep their
 //! connection, and send nothing more. Then the server's own memory is read (`RssAnon` of
 //! proc(5): the pages it wrote itself, not its program and not the kernel's sockets), a fresh
-//! client is served, all leave, every descriptor must be released, and the same is done
-//! once more.
+//! client is served, all clients leave, and every descriptor must be closed. All this is done
+//! twice.
 
 use anyhow::Result;
 use ch01_blocking::program::raise_descriptor_limit;
@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::lab::prelude::*;
 use crate::lab::tools::server::{IdleMemory, Server};
 
-/// Each server, and the most clients that it is tried with: `select` has no room for more. A
-/// server that a later chapter adds is a line here.
+/// The servers, each with the most clients that it is measured with. (`select` can watch at most
+/// 1,024 descriptors.)
 const SERVERS: [(&str, usize); 10] = [
     ("thread", 10_000),
     ("spin", 10_000),
@@ -50,11 +50,11 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 struct Row {
     server: &'static str,
     clients: usize,
-    /// Memory without clients, in bytes.
+    /// The server's memory without clients, in bytes.
     alone: f64,
-    /// For each client, in bytes.
+    /// The additional memory for each client, in bytes.
     each: f64,
-    /// How much more the second round held than the first, in percent of what was resident.
+    /// The growth of the resident memory from a first round of clients to a second, in percent.
     second: f64,
 }
 

@@ -1,4 +1,4 @@
-//! All experiments, in the order of the story.
+//! All experiments, in the order in which the book uses them.
 
 #[cfg(target_os = "linux")]
 pub(super) mod chaos;
@@ -31,7 +31,7 @@ pub(super) mod waiting;
 
 use super::experiment::Experiment;
 
-/// What can be measured on this system.
+/// The experiments that this system can run.
 pub static EXPERIMENTS: &[&Experiment] = &[
     &spawn::EXPERIMENT,
     &slow_client::EXPERIMENT,
@@ -66,7 +66,8 @@ pub static EXPERIMENTS: &[&Experiment] = &[
     &client::EXPERIMENT,
 ];
 
-/// Returns the experiment of this name. (`stuck` was `slow-client`'s first name.)
+/// Returns the experiment called `name`, if there is one. (`stuck` is an old name of
+/// `slow-client`.)
 pub fn find(name: &str) -> Option<&'static Experiment> {
     let name = if name == "stuck" { "slow-client" } else { name };
     EXPERIMENTS.iter().copied().find(|experiment| experiment.name == name)

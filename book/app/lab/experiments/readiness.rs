@@ -1,12 +1,12 @@
-//! `lab readiness`: what it costs to find out which descriptors are ready.
+//! `lab readiness`: the cost of finding out which descriptors are ready.
 //!
-//! Measured on the trait `Poller` itself, in three ways: the wait alone, with one of many
-//! ready; the same with the write that makes it ready and the read; and all ready at once,
-//! which is what a server without idle connections sees.
+//! The trait `Poller` itself is measured, in three ways: the wait alone, with one of many
+//! descriptors ready; the wait together with the write that makes one descriptor ready and the
+//! read; and both with all descriptors ready at once, as in a server without idle connections.
 //!
-//! The descriptors are UDP sockets on the loopback: network sockets as a server has them,
-//! one descriptor each, and a datagram of one byte makes one of them ready. The
-//! mechanisms are the servers' own, called through the same trait.
+//! The descriptors are UDP sockets on loopback: network sockets, as a server has them, and a
+//! datagram of one byte makes one ready. The pollers are those of the servers, called through
+//! the same trait.
 
 use anyhow::Result;
 use samples::readiness::{Sample, sample};
@@ -16,9 +16,9 @@ use crate::lab::prelude::*;
 use crate::lab::tools::sample::in_a_process;
 
 const COUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
-/// The same in all runs: the published figures are for these.
+/// The numbers of descriptors, which are the same in all runs: those of the published figures.
 static WATCHED: Parameter = parameter("descriptors watched", &COUNTS, &COUNTS);
-/// Of the waits alone, which the published figures are of.
+/// Repeats of the wait alone, which is compared with published figures.
 static ALONE: Parameter = parameter("repeats of the wait alone", &[3], &[5]);
 static REPEATS: Parameter = parameter("repeats", &[1], &[5]);
 
@@ -40,14 +40,14 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// The mechanisms that report a state, and so can be asked again and again. The others report
-/// a change: without a write there is nothing to wait for.
+/// The pollers by level, which report a ready descriptor in every wait. Other pollers report
+/// changes, so waiting again without a write would block.
 const LEVEL: [&str; 3] = ["select", "poll", "epoll"];
-/// All of them, and none: write and read without waiting.
+/// All pollers, and `none`: the write and the read without a wait.
 const ALL: [&str; 7] = ["none", "spin", "sigio", "select", "poll", "epoll", "epoll-et"];
 
-/// Seconds for 100,000 waits with one descriptor ready, for `select`, `poll` and `epoll`, with
-/// [`COUNTS`] watched; and where that was published.
+/// Published figures, each with its source: seconds for 100,000 waits with one descriptor ready.
+/// A row is for one of the [`COUNTS`], and its columns for `select`, `poll` and `epoll`.
 const PUBLISHED: [(&str, [[f64; 3]; 4]); 2] = [
     (
         "TLPI, Table 63-9, on Linux 2.6.25.",
@@ -69,11 +69,12 @@ struct Row {
     kind: &'static str,
     mechanism: &'static str,
     count: usize,
-    /// Microseconds of processor time: of one wait, one round, or one event.
+    /// Microseconds of processor time, of one wait, one round, or one event, by `kind`.
     cpu: Option<Summary>,
-    /// The same on the clock.
+    /// Microseconds of elapsed time.
     wall: Option<Summary>,
-    /// The number of descriptors at which the mechanism was full, if it was.
+    /// The number of descriptors after which the poller accepted no more, if it did not accept
+    /// all.
     full_after: Option<usize>,
 }
 
@@ -142,7 +143,8 @@ fn find<'r>(
     rows.find(|row| row.mechanism == mechanism)
 }
 
-/// What was measured, or why nothing was.
+/// Returns a table's cell: the figures of the row as `show` formats them, or the reason why there
+/// are none.
 fn cell(row: Option<&Row>, show: &dyn Fn(Summary, Summary) -> String) -> String {
     match row {
         Some(Row { cpu: Some(cpu), wall: Some(wall), .. }) => show(*cpu, *wall),
@@ -153,7 +155,8 @@ fn cell(row: Option<&Row>, show: &dyn Fn(Summary, Summary) -> String) -> String 
     }
 }
 
-/// A line on how many times as much the last figure of each mechanism is as its first.
+/// Returns a table's row with the growth of each poller's figure, from the pair of its first and
+/// last figure.
 fn growth(ends: [Option<(f64, f64)>; 3]) -> String {
     let times = ends.map(|ends| match ends.map(|(first, last)| last / first) {
         None => "–".to_owned(),
@@ -163,7 +166,7 @@ fn growth(ends: [Option<(f64, f64)>; 3]) -> String {
     format!("from 10 to 10,000 | {}", times.join(" | "))
 }
 
-/// The table of the waits alone, and the published ones.
+/// Returns the table of the waits alone, followed by the tables of published figures.
 fn alone(rows: &[Row]) -> String {
     let head = ">watched, one ready | >`select` | >`poll` | >`epoll`";
     let line = |name: String, count, show: &dyn Fn(Summary, Summary) -> String| {
@@ -197,7 +200,7 @@ fn alone(rows: &[Row]) -> String {
     text
 }
 
-/// Processor time and elapsed time of one kind, for every mechanism.
+/// Returns a table of the processor time and elapsed time of one kind, for every poller.
 fn both(rows: &[Row], kind: &str, what: &str) -> String {
     let head = format!("{what} | >{}", COUNTS.map(thousands).join(" | >"));
     let show = |cpu: Summary, wall: Summary| {

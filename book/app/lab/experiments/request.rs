@@ -1,9 +1,9 @@
-//! `lab request`: what one request costs outside of the kernel, and in which of the three
-//! places where things are decided.
+//! `lab request`: the processor time of one request outside the kernel, and of its three steps:
+//! parsing, deciding, writing.
 //!
-//! In a process of its own, without sockets: bytes go into an `Inbox`, what comes out
-//! of an `Outbox` goes nowhere. Beside it, two things that were slow once, as they were
-//! and as they are.
+//! A sample is taken in a fresh process, without sockets: bytes go into an `Inbox`, and the
+//! bytes from an `Outbox` are discarded. Two pieces of code that were once too slow are measured
+//! as well, each in its old form and its new one.
 
 use anyhow::Result;
 use samples::request::sample;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::lab::prelude::*;
 use crate::lab::tools::sample::in_a_process;
 
-/// As `lab request` names them, and what each is.
+/// The kinds of samples: the name of each in the record, and its description in the table.
 const KINDS: [(&str, &str); 9] = [
     ("all", "a request: read, decided on, answered"),
     ("read", "what do the bytes mean? `Inbox::next`"),
@@ -24,7 +24,7 @@ const KINDS: [(&str, &str); 9] = [
     ("move-240", "an answer of 240 bytes, made and handed on twice"),
     ("move-120", "an answer of 120 bytes, made and handed on twice"),
 ];
-/// Requests in one burst, as a client that pipelines sends them.
+/// The number of requests in one burst, as a client that pipelines sends them.
 const BURST: usize = 16;
 static REPEATS: Parameter = parameter("repeats", &[5], &[9]);
 pub(crate) static EXPERIMENT: Experiment = Experiment {
@@ -44,7 +44,7 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 #[derive(Serialize)]
 struct Row {
     kind: &'static str,
-    /// Nanoseconds of processor time for each.
+    /// Nanoseconds of processor time per request.
     cpu: Summary,
 }
 

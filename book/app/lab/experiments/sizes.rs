@@ -1,7 +1,7 @@
-//! `lab sizes`: the size of a connection's state, piece by piece, as the compiler lays it out.
+//! `lab sizes`: the sizes of the types that make up a connection's state.
 //!
-//! Nothing runs here. A type has the size that it has; what it points to (buffers, a stack)
-//! is measured by `lab waiting`.
+//! Nothing is run: the compiler has fixed the size of every type. Memory that a type points to
+//! (buffers, a stack) is not included; `lab waiting` measures it.
 
 use anyhow::Result;
 use ch01_blocking::http::{Inbox, Outbox};
@@ -29,7 +29,7 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// The row of the future, which the table of all places shows.
+/// The name of the future's row, whose size is also shown in the table of all servers' state.
 pub(crate) const FUTURE: &str = "its future in `async`";
 
 #[derive(Serialize)]

@@ -1,8 +1,8 @@
-//! `lab slow-client`: how many silent clients each server bears, and how long the next one
-//! waits.
+//! `lab slow-client`: how many silent clients a server has room for, and how long the next client
+//! waits for its answer.
 //!
-//! Every server is the real program. Clients connect and send nothing; then one more asks,
-//! and its answer is timed.
+//! Every server is the real program. Clients connect and send nothing; then one more client
+//! sends a request, and its answer is timed.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -22,14 +22,15 @@ use crate::servers;
 const SERVERS: [&str; 5] = ["iterative", "fork", "thread", "pool", "prefork"];
 static COUNTS: Parameter =
     parameter("silent clients", &[1, 10, 100], &[1, 10, 100, 1_000]);
-/// The most silent clients that a server is tried with, to see how many it bears.
+/// The most silent clients with which a server is tried, to see how many it has room for.
 static MOST: Parameter = parameter("silent clients at most", &[300], &[1_000]);
 static REPEATS: Parameter = parameter("repeats", &[1], &[3]);
-/// The idle timeout in seconds. The contract's minute would make this take a day.
+/// The idle timeout in seconds. With the usual minute, the experiment would take a day.
 const IDLE: f64 = 0.1;
-/// A wait of more deadlines than this, one after another, is not tried.
+/// The most idle timeouts, one after another, for which a client may have to wait. A longer wait
+/// is not measured.
 const TOO_LONG: usize = 100;
-/// An answer that takes longer than this comes only when another client leaves.
+/// A client that is not answered within this time waits for another client to leave.
 const SOON: Duration = Duration::from_secs(1);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
@@ -48,18 +49,19 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 #[derive(Clone, Serialize)]
 struct Row {
     server: &'static str,
-    /// The silent clients beside which another is served at once; `None` if all that were
-    /// tried.
+    /// The most silent clients beside which another client is served at once; `None` if that
+    /// works with as many as were tried.
     bears: Option<usize>,
     silent: usize,
-    /// A client's wait for its answer; `None` if it takes too long to try.
+    /// How long a client waits for its answer behind the silent ones; `None` if that would take
+    /// too long to measure.
     seconds: Option<Summary>,
 }
 
 fn run(run: &Run<'_>) -> Result<Results> {
     raise_descriptor_limit();
     for server in SERVERS {
-        servers::find(run.paths, server)?; // one after another, as cargo builds them
+        servers::find(run.paths, server)?; // before the threads: cargo builds one at a time
     }
     run.begin(SERVERS.len() * (1 + run.list(&COUNTS).len()));
     let all: [_; SERVERS.len()] = std::array::from_fn(|_| Mutex::new(Vec::new()));
@@ -69,7 +71,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
         };
         all.iter().flat_map(of).collect()
     };
-    // All servers at once: they do nothing but wait.
+    // All servers are measured at once: they do nothing but wait.
     thread::scope(|scope| {
         let of = |(server, own)| {
             let shown = || parts(run, &rows());
@@ -89,11 +91,11 @@ fn measure_server(
     rows: &Mutex<Vec<Row>>,
     parts: impl Fn() -> Vec<Part>,
 ) -> Result<()> {
-    run.step(&format!("{server}, how many it bears"));
+    run.step(&format!("{server}, room for silent clients"));
     let bears = bears(run, server)?;
     for &silent in run.list(&COUNTS) {
         run.step(&format!("{server}, behind {}", counted(silent, "silent client")));
-        // A server that serves one client per deadline would take for ever.
+        // A server with room for `bears` clients serves `bears + 1` per idle timeout.
         let forever = bears.is_some_and(|bears| silent / (bears + 1) > TOO_LONG);
         let repeats = if forever { 0 } else { run.one(&REPEATS) };
         let once = |_| behind(run, server, silent);
@@ -107,7 +109,8 @@ fn measure_server(
     Ok(())
 }
 
-/// Returns the most silent clients beside which one more is served at once.
+/// Returns the most silent clients beside which one more client is served at once, or `None` if
+/// that works with as many as are tried.
 fn bears(run: &Run<'_>, server: &str) -> Result<Option<usize>> {
     let server = start(run, server, 3600.0)?;
     let mut silent = Vec::new();
@@ -123,7 +126,7 @@ fn bears(run: &Run<'_>, server: &str) -> Result<Option<usize>> {
     Ok(bears)
 }
 
-/// Returns the seconds that a client waits behind silent ones.
+/// Returns the seconds that a client waits for its answer behind `count` silent ones.
 fn behind(run: &Run<'_>, server: &str, count: usize) -> Result<f64> {
     let server = start(run, server, IDLE)?;
     let silent = (0..count).map(|_| TcpStream::connect(server.address));
@@ -138,7 +141,8 @@ fn start(run: &Run<'_>, server: &str, idle: f64) -> Result<Server> {
     Server::start(run, server, &format!("--drain-timeout 1 --idle-timeout {idle}"))
 }
 
-/// Returns how long an answer takes, if it comes in time.
+/// Sends a request on a new connection, and returns how long its answer takes. `None` if no
+/// answer comes within the time `within`, or the connection is closed.
 fn ask(address: SocketAddr, within: Option<Duration>) -> Result<Option<Duration>> {
     let start = Instant::now();
     let mut stream = TcpStream::connect(address)?;

@@ -1,8 +1,8 @@
-//! `lab spawn`: what a process and a thread cost, to make and to keep.
+//! `lab spawn`: the processor time to create and end a process or a thread, and its memory.
 //!
-//! Each sample is taken in a fresh process, which makes processes or threads that do nothing
-//! but sleep, measures their memory, and ends them. Processor time is the operating system's
-//! account, user and system together, from the first one made to the last one gone.
+//! Each sample is taken in a fresh process, which creates processes or threads that only sleep,
+//! measures their memory, and ends them. Processor time is the operating system's figure, user
+//! and system together, from the creation of the first to the end of the last.
 
 use anyhow::Result;
 use samples::spawn::{Sample, sample};
@@ -48,7 +48,7 @@ struct Row {
 }
 
 impl Row {
-    /// Its own memory and the kernel's, of all together.
+    /// Returns the memory of all processes or threads together, their own and the kernel's.
     fn all_bytes(&self) -> f64 {
         (self.user_bytes.median + self.kernel_bytes.median) * self.count as f64
     }

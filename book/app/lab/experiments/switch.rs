@@ -1,14 +1,14 @@
-//! `lab switch`: what it costs to go from one stack to another and back.
+//! `lab switch`: the time to switch from one stack to another and back.
 //!
-//! The three forms of the switch that the book shows, a coroutine's `resume` and `suspend`, the
-//! making of one, and two threads that hand each other the turn. Beside them, if
+//! It measures the three context switches that the book shows, a coroutine's `resume` and
+//! `suspend`, the creation of a coroutine, and two threads that wake each other in turn; and, if
 //! tests/peers has been built, two libraries in wide use:
 //!
 //! ```text
 //! cargo build --release --manifest-path tests/peers/Cargo.toml --target-dir target/peers --bin switch
 //! ```
 //!
-//! And what many coroutines hold that do nothing.
+//! It also measures the memory of many suspended coroutines.
 
 use std::process::Command;
 
@@ -20,10 +20,11 @@ use serde::Serialize;
 use crate::lab::prelude::*;
 use crate::lab::tools::sample::in_a_process;
 
-/// What the prediction is about.
+/// The name of the coroutines' row, which the prediction compares with the threads'.
 const COROUTINES: &str = "a coroutine: `resume` and `suspend`";
+/// The name of the threads' row, which the prediction compares with the coroutines'.
 const THREADS: &str = "two threads that hand each other the turn";
-/// What is measured here, and what it is called in the table.
+/// The kinds of samples of the book's own code: the name of each, and its name in the table.
 const OURS: [(&str, &str); 7] = [
     ("return", "a function that saves the registers and returns"),
     ("jump", "the same, but it jumps"),
@@ -33,16 +34,17 @@ const OURS: [(&str, &str); 7] = [
     ("yield", "`yield_now` of many coroutines, through the scheduler's run queue"),
     ("threads", THREADS),
 ];
+/// The libraries: the name of each for the program in tests/peers, and its name in the table.
 const PEERS: [(&str, &str); 2] = [
     ("corosensei", "corosensei 0.3: `resume` and `suspend`"),
     ("generator", "generator 0.8: `resume` and `yield`"),
 ];
-/// Every kind is measured once a round, so that a noisy moment affects all of them.
+/// In each round every kind is measured once, so that a disturbance affects all kinds.
 static ROUNDS: Parameter = parameter("rounds", &[7], &[15]);
-/// Coroutines at once.
+/// The numbers of suspended coroutines whose memory is measured.
 static PARKED: Parameter =
     parameter("coroutines at once", &[1_000, 100_000], &[1_000, 100_000, 1_000_000]);
-/// A million of them need at least this much memory, in KiB.
+/// The memory, in KiB, that must be available for a million suspended coroutines.
 const ROOM: u64 = 8 * 1024 * 1024;
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
@@ -72,7 +74,7 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 #[derive(Serialize)]
 struct Row {
     what: &'static str,
-    /// Processor time there and back.
+    /// Processor time of a switch there and back, in nanoseconds.
     nanoseconds: Summary,
 }
 
@@ -83,7 +85,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
         kinds.splice(4..4, PEERS);
     } else {
         eprintln!(
-            "lab switch: without corosensei and generator, as tests/peers is not built"
+            "lab switch: corosensei and generator are left out, because tests/peers is not built"
         );
     }
     let rounds = run.one(&ROUNDS);
@@ -99,7 +101,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
             } else {
                 match in_a_process("switch", kind, 0)? {
                     Sample::Took(nanoseconds) => nanoseconds,
-                    Sample::Holds { .. } => bail!("{kind} was to be timed"),
+                    Sample::Holds { .. } => bail!("the sample {kind} has no time"),
                 }
             });
         }
@@ -119,7 +121,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
 fn times(rows: &[Row]) -> String {
     let row = |Row { what, nanoseconds }: &Row| {
         let Summary { median, min, max, .. } = *nanoseconds;
-        // One digit behind the point in all figures of a row, or in none.
+        // One decimal in all figures of a row, or in none.
         let [median, min, max] = [median, min, max].map(|time| match median < 100.0 {
             true => format!("{time:.1}"),
             false => thousands(time.round() as usize),
@@ -129,7 +131,7 @@ fn times(rows: &[Row]) -> String {
     table("there and back | >processor time", rows.iter().map(row))
 }
 
-/// Measures coroutines that are suspended: what they hold.
+/// Measures the memory of suspended coroutines, and returns the table.
 fn parked(run: &Run<'_>) -> Result<String> {
     let head = ">coroutines | >memory of each | >page tables for it | >all together | >mappings of the process | >processor time to make one";
     let mut rows = Vec::new();
@@ -141,7 +143,7 @@ fn parked(run: &Run<'_>) -> Result<String> {
         }
         let sample = in_a_process("switch", "parked", count)?;
         let Sample::Holds { own, tables, nanoseconds, mappings } = sample else {
-            bail!("they were to be weighed");
+            bail!("the sample has no memory");
         };
         rows.push(format!(
             "{} | {} | {} | {} | {mappings} | {:.1} µs",

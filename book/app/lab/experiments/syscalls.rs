@@ -1,10 +1,10 @@
-//! `lab syscalls`: how many system calls a request costs, and which, by server.
+//! `lab syscalls`: the number of system calls that each server makes for a request, by name.
 //!
 //! Each server is the real program, under `strace -f -c`, which counts the calls of all its
-//! threads and processes. It runs three times: without a client; with one client that asks
-//! again and again; with as many clients that ask once each. What the second and third run
-//! count more than the first belongs to the requests. Where there is no strace, or tracing is
-//! not permitted, nothing can be counted, and an error says so.
+//! threads and processes. It runs three times: without a client; with one client that sends
+//! many requests; and with as many clients that send one request each. The additional calls of
+//! the second and third run belong to the requests. If strace is missing, or tracing is not
+//! permitted, the experiment fails.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,7 +24,8 @@ use crate::lab::tools::clients::{KEPT, LAST, answered, ask};
 use crate::lab::tools::server::Server;
 use crate::servers;
 
-/// `spin` makes system calls all the time, and `kqueue` does not run here.
+/// The servers that are not measured: `spin` makes system calls all the time, and `kqueue` does
+/// not run on Linux.
 const LEFT_OUT: [&str; 2] = ["spin", "kqueue"];
 static REQUESTS: Parameter = parameter("requests", &[50], &[1_000]);
 
@@ -45,22 +46,22 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// System calls by name.
+/// Numbers of system calls, by the call's name.
 type Calls = BTreeMap<String, f64>;
 
-/// The calls of one server.
+/// The system calls of one server.
 struct Counted {
     server: &'static str,
-    /// For each request on a connection that is kept.
+    /// Calls per request on a connection that is kept.
     kept: Calls,
-    /// For each client that connects, asks once, and leaves.
+    /// Calls per client that connects, sends one request, and leaves.
     each: Calls,
 }
 
 #[derive(Serialize)]
 struct Row<'a> {
     server: &'static str,
-    /// `kept`, or one for `each` request.
+    /// `kept` if all requests use one connection, `each` if every request has its own.
     connections: &'static str,
     call: &'a str,
     count: f64,
@@ -70,7 +71,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
     let there = Command::new("strace").arg("-V").output().is_ok();
     ensure!(
         there,
-        "there is no strace here, and the counts are its: install it (Debian: apt-get install strace)"
+        "strace, which counts the system calls, is not installed (Debian: apt-get install strace)"
     );
     let servers = PROFILES.iter().map(|profile| profile.name);
     let servers: Vec<_> = servers.filter(|name| !LEFT_OUT.contains(name)).collect();
@@ -125,7 +126,8 @@ fn count(run: &Run<'_>, server: &'static str) -> Result<Counted> {
     Ok(Counted { server, kept: more(kept), each: more(each) })
 }
 
-/// Counts a server's calls from its start to its end, while its clients do this.
+/// Counts a server's system calls from its start to its end. `clients` is called while the server
+/// runs.
 fn traced(
     run: &Run<'_>,
     name: &str,
@@ -138,7 +140,7 @@ fn traced(
     let tracer = Server::command(&mut strace, name)
         .context("strace may not trace here, as in some containers")?;
     let server = only_child(tracer.id())?;
-    // When strace is killed, the server that it traces lives on.
+    // If strace is killed, the server that it traces goes on running.
     let guard = ProcessGuard::new(server);
     clients(tracer.address)?;
     kill(Pid::from_raw(server.try_into()?), Signal::SIGTERM)?;
@@ -147,14 +149,15 @@ fn traced(
     Ok(parse(&fs::read_to_string(&counts).context("strace has counted nothing")?))
 }
 
+/// Returns the process ID of the first child of strace, which is the server.
 fn only_child(pid: u32) -> Result<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
     let child = children.split_whitespace().next().context("strace runs nothing")?;
     Ok(child.parse()?)
 }
 
-/// Reads strace's table: `% time, seconds, usecs/call, calls, errors, syscall`, in which
-/// errors may be blank.
+/// Parses strace's table, whose columns are `% time, seconds, usecs/call, calls, errors, syscall`.
+/// The column of errors may be blank.
 fn parse(text: &str) -> Calls {
     let call = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -183,7 +186,7 @@ fn parts(all: &[Counted]) -> Vec<Part> {
     vec![Part::once("syscalls", table(head, all.iter().map(row)), Some(chart))]
 }
 
-/// A whole number, or one with a tenth.
+/// Formats a number with one decimal, or with none if that would be 0.
 fn tenths(calls: f64) -> String {
     match (calls - calls.round()).abs() < 0.05 {
         true => format!("{calls:.0}"),
@@ -191,7 +194,8 @@ fn tenths(calls: f64) -> String {
     }
 }
 
-/// The most frequent first.
+/// Returns the names of the calls, the most frequent first, each with its number unless that is
+/// 1.
 fn names(calls: &Calls) -> String {
     let mut calls: Vec<_> = calls.iter().collect();
     calls.sort_by(|a, b| b.1.total_cmp(a.1));

@@ -1,10 +1,9 @@
-//! `lab waiting`: what a client costs its server, by what the two wait for.
+//! `lab waiting`: a server's memory for each client, by the client's state.
 //!
-//! Clients are idle, or have sent half a head, or wait for an answer that is delayed.
-//! Each time the server's own memory is read (`RssAnon` of proc(5)), of a fresh program. An
-//! idle client costs next to nothing. A client in the middle of something has to be
-//! remembered: by a thread's stack, by a connection's buffers, by a coroutine's stack, by a
-//! future.
+//! Clients are idle, or have sent half a head, or wait for a delayed answer. For each of these
+//! states, the own memory of a fresh server is read (`RssAnon` of proc(5)). An idle client costs
+//! next to nothing. For a client in the middle of a request, the server has to keep state: on a
+//! thread's stack, in a connection's buffers, on a coroutine's stack, or in a future.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use crate::lab::prelude::*;
 use crate::lab::tools::clients::{hold, waiting};
 use crate::lab::tools::server::Server;
 
-/// Servers, and the most clients that each is tried with.
+/// The servers, each with the most clients that it is measured with.
 const SERVERS: [(&str, usize); 4] =
     [("thread", 5_000), ("epoll", 10_000), ("coroutine", 10_000), ("async", 10_000)];
 static CLIENTS: Parameter = parameter("clients at most", &[1_000], &[10_000]);
@@ -49,23 +48,24 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// What the clients have sent.
+/// The bytes of clients in the middle of a head.
 const HALF: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: la";
+/// The bytes of clients that wait for an answer, which comes after a minute.
 const SLEEP: &[u8] = b"GET /sleep/60000 HTTP/1.1\r\nHost: lab\r\n\r\n";
-/// Between two looks at a server's memory.
+/// The pause between two readings of a server's memory.
 const SETTLING: Duration = Duration::from_millis(100);
-/// Longer than a server's memory takes to settle.
+/// How long to wait until a server's memory stops changing.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Serialize)]
 struct Row {
     server: &'static str,
     clients: usize,
-    /// Bytes for each client that is idle, …
+    /// Bytes for each idle client.
     idle: f64,
-    /// … that is in the middle of a head, …
+    /// Bytes for each client that has sent half a head.
     half_a_head: f64,
-    /// … that waits for its answer.
+    /// Bytes for each client that waits for its answer.
     asleep: f64,
 }
 
@@ -83,11 +83,12 @@ fn run(run: &Run<'_>) -> Result<Results> {
     run.rows(cells.into(), name, row, parts)
 }
 
-/// Returns the memory for each client that has sent this; `None`: that was served and is idle.
+/// Returns the server's memory, in bytes, for each client that has sent `what` and waits. `None`
+/// stands for a client that was served and is idle.
 fn each(run: &Run<'_>, server: &str, clients: usize, what: Option<&[u8]>) -> Result<f64> {
     let options = "--idle-timeout 3600 --head-timeout 3600 --max-connections 20000";
     let running = Server::start(run, server, options)?;
-    // What the first client causes, and stays, belongs to no client.
+    // Memory that the server allocates for its first client and keeps is not counted.
     drop(hold(running.address, 1)?);
     let alone = settled(&running)?;
     let held = match what {
@@ -99,7 +100,7 @@ fn each(run: &Run<'_>, server: &str, clients: usize, what: Option<&[u8]>) -> Res
     Ok((memory as f64 - alone as f64) * 1024.0 / clients as f64)
 }
 
-/// Returns the server's memory when it no longer changes.
+/// Waits until the server's memory no longer changes, and returns it in KiB.
 fn settled(running: &Server) -> Result<u64> {
     let deadline = Instant::now() + TIMEOUT;
     let mut before = running.memory()?;
