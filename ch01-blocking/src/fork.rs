@@ -36,7 +36,7 @@ pub fn run(
     loop {
         let client = match listener.accept(stop.as_fd(), Some(children.wake_fd())) {
             Accept::Client(client) => client,
-            Accept::Other if children.drain_wakeups() => {
+            Accept::Woken if children.drain_wakeups() => {
                 children.reap(|(number, admission), _| {
                     rejected -= usize::from(admission == Admission::Rejected);
                     on_child_exit(number, site);
@@ -47,7 +47,7 @@ pub fn run(
                 }
                 continue;
             }
-            Accept::Other => break, // the stop
+            Accept::Woken => break, // the stop
         };
         site.stats.connection_opened();
         let served = children.count() - rejected;

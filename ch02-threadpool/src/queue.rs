@@ -139,7 +139,7 @@ mod tests {
     fn free_workers_count_as_room() {
         let queue = Queue::new(2, 1);
         for job in 0..3 {
-            assert!(!queue.is_full(), "two workers and one guard, {job} jobs");
+            assert!(!queue.is_full(), "two workers and one place, {job} jobs");
             queue.put(job);
         }
         assert!(queue.is_full());

@@ -20,7 +20,7 @@
 mod waits;
 
 use crate::poller::{Interest, Ready};
-use crate::socket::{Share, Turn};
+use crate::socket::{BudgetedIo, IoBudget};
 use crate::work::{LoopContext, Work};
 use ch01_blocking::deadlines::{Progress, Wait, later};
 use ch01_blocking::http::{HttpError, Parsed, Response, ResponseContext};
@@ -151,6 +151,9 @@ impl<T: Transport> Connection<T> {
     /// Advances the connection as far as possible without blocking, and returns the next
     /// step.
     ///
+    /// A turn ends at the latest when [`IO_BUDGET`](crate::socket::IO_BUDGET) bytes have been
+    /// moved: further reads and writes fail with `WouldBlock`, and [`Next::Again`] is returned.
+    ///
     /// # Errors
     ///
     /// The connection has failed, or has missed its write deadline (`TimedOut`).
@@ -161,7 +164,7 @@ impl<T: Transport> Connection<T> {
     ) -> io::Result<Next> {
         let was_idle = self.is_idle();
         let mut work = self.work.take().unwrap_or_else(|| shared.pool.take(shared.now));
-        work.share = Share::new(shared.share);
+        work.budget = IoBudget::new(shared.io_budget);
         let next = match self.apply(wake, &mut work, shared) {
             Ok(None) => self.drive(&mut work, shared),
             Ok(Some(next)) => Ok(next),
@@ -169,7 +172,7 @@ impl<T: Transport> Connection<T> {
         };
         match next {
             Ok(Next::Idle) => {
-                let moved = work.share.moved;
+                let moved = work.budget.moved;
                 shared.pool.give_back(work);
                 if was_idle && !moved {
                     return Ok(Next::Unchanged); // no input: the deadline stays
@@ -253,7 +256,7 @@ impl<T: Transport> Connection<T> {
                     Parsed::Refused(why) => self.refuse(why, work, shared),
                 },
                 State::Send(then) => {
-                    let mut turn = Turn(&mut self.transport, &mut work.share);
+                    let mut turn = BudgetedIo(&mut self.transport, &mut work.budget);
                     match work.outbox.flush(&mut turn) {
                         Ok(()) => {}
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -301,20 +304,20 @@ impl<T: Transport> Connection<T> {
 
     // ANCHOR: fill
     /// Reads into the inbox, and returns the number of bytes (0 at end of file), or `None` if
-    /// there is nothing to read or the share is used up.
+    /// there is nothing to read or the budget is used up.
     #[inline]
     fn fill(&mut self, work: &mut Work) -> io::Result<Option<usize>> {
         if !self.readable {
             return Ok(None);
         }
         let room = work.inbox.space().len();
-        match Turn(&mut self.transport, &mut work.share).fill(&mut work.inbox) {
+        match BudgetedIo(&mut self.transport, &mut work.budget).fill(&mut work.inbox) {
             Ok(n) => {
                 self.readable = n == room || self.eof; // a short read has drained the socket
                 Ok(Some(n))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.readable = work.share.is_used_up();
+                self.readable = work.budget.is_used_up();
                 Ok(None)
             }
             Err(error) => Err(error),

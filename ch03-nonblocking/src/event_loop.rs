@@ -8,7 +8,7 @@ mod accept;
 
 use crate::connection::{Connection, Next, Wake};
 use crate::poller::{Interest, Poller, Ready, Token};
-use crate::socket::{SHARE, Socket};
+use crate::socket::{IO_BUDGET, Socket};
 use crate::table::Table;
 use crate::timers::Timers;
 use crate::work::{LoopContext, Pool};
@@ -53,10 +53,10 @@ pub struct EventLoop<'a, P> {
     siblings: Option<BorrowedFd<'a>>,
     /// The time at which accepting resumes after the process ran out of descriptors; `None`
     /// unless accepting pauses.
-    paused: Option<Instant>,
+    accept_resumes: Option<Instant>,
     /// The drain deadline, at which the remaining connections are cut off; `None` until the
     /// stop.
-    stopping: Option<Instant>,
+    drain_deadline: Option<Instant>,
     /// Number of open connections that are being rejected.
     rejected: usize,
     memory: FreeMemory,
@@ -183,7 +183,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
                 site,
                 timeouts: options.timeouts(),
                 pool: Pool::new(site.limits.output),
-                share: SHARE,
+                io_budget: IO_BUDGET,
                 now,
                 clock: |_| Instant::now(),
                 date: SystemTime::now(),
@@ -192,8 +192,8 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             idle: Vec::new(),
             accept_again: false,
             siblings: None,
-            paused: None,
-            stopping: None,
+            accept_resumes: None,
+            drain_deadline: None,
             rejected: 0,
             memory: FreeMemory::default(),
             options,
@@ -220,7 +220,12 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         if self.accept_again || !self.run_queue.is_empty() {
             return Some(Duration::ZERO);
         }
-        let next = [self.timers.next(), self.paused, self.stopping, self.memory.due()];
+        let next = [
+            self.timers.next(),
+            self.accept_resumes,
+            self.drain_deadline,
+            self.memory.due(),
+        ];
         let next = next.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(self.shared.now))
     }
@@ -322,9 +327,9 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         let _ = self.poller.deregister(listener.as_fd(), LISTENER); // may fail: not registered while accepting pauses
         let _ = self.poller.deregister(self.stop.as_fd(), STOP); // it stays readable, and would be reported in every round
         drop(listener); // from now on the kernel refuses connections
-        (self.accept_again, self.paused) = (false, None);
+        (self.accept_again, self.accept_resumes) = (false, None);
         let within = self.shared.timeouts.drain;
-        self.stopping = Some(later(self.shared.current_time(), within));
+        self.drain_deadline = Some(later(self.shared.current_time(), within));
         self.shared.site.drain();
         trace::set_connection(0);
         trace!(
@@ -344,7 +349,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     /// Returns whether the server is stopping and either all connections have ended or the
     /// drain deadline has passed.
     fn is_finished(&self) -> bool {
-        let Some(deadline) = self.stopping else { return false };
+        let Some(deadline) = self.drain_deadline else { return false };
         let left = self.connections.len();
         if left > 0 && self.shared.now >= deadline {
             trace::set_connection(0);

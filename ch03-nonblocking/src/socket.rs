@@ -52,19 +52,19 @@ impl AsFd for Socket {
     }
 }
 
-// ANCHOR: share
+// ANCHOR: io_budget
 /// Maximum number of bytes that a connection moves in one turn, that is, before the loop
 /// serves the other connections.
 ///
 /// Without this limit, one client that reads as fast as the server writes would keep the
 /// loop to itself for a whole file of a gigabyte.
-pub const SHARE: usize = 256 * 1024;
-// ANCHOR_END: share
+pub const IO_BUDGET: usize = 256 * 1024;
+// ANCHOR_END: io_budget
 
 /// The number of bytes that a connection may still move in its turn, and a record of the
 /// bytes moved.
 #[derive(Debug)]
-pub struct Share {
+pub struct IoBudget {
     left: usize,
     /// Bytes sent in this turn.
     pub wrote: usize,
@@ -72,13 +72,13 @@ pub struct Share {
     pub moved: bool,
 }
 
-impl Share {
-    /// Returns the share of a turn that begins: `bytes` bytes.
-    pub fn new(bytes: usize) -> Share {
-        Share { left: bytes, wrote: 0, moved: false }
+impl IoBudget {
+    /// Returns the budget of a new turn: `bytes` bytes.
+    pub fn new(bytes: usize) -> IoBudget {
+        IoBudget { left: bytes, wrote: 0, moved: false }
     }
 
-    /// Returns whether nothing is left of the share, so that the turn ends.
+    /// Returns whether the budget is used up, so that the turn ends.
     pub fn is_used_up(&self) -> bool {
         self.left == 0
     }
@@ -102,7 +102,7 @@ impl Share {
         Ok(n)
     }
 
-    /// Like [`take`](Share::take), for bytes that are sent.
+    /// Like [`take`](IoBudget::take), for bytes that are sent.
     fn send(
         &mut self,
         moves: impl FnOnce(usize) -> io::Result<usize>,
@@ -114,12 +114,12 @@ impl Share {
     }
 }
 
-/// A transport whose reads and writes are limited to a [`Share`]: when it is used up, they
+/// A transport whose reads and writes are limited to a [`IoBudget`]: when it is used up, they
 /// fail with [`ErrorKind::WouldBlock`].
 #[derive(Debug)]
-pub struct Turn<'t, T>(pub &'t mut T, pub &'t mut Share);
+pub struct BudgetedIo<'t, T>(pub &'t mut T, pub &'t mut IoBudget);
 
-impl<T: Transport> Transport for Turn<'_, T> {
+impl<T: Transport> Transport for BudgetedIo<'_, T> {
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         let n = self.1.take(|_| self.0.fill(inbox))?;
         trace!("read", "{}", if n > 0 { format!("{n} bytes") } else { "the end".into() });
@@ -139,7 +139,7 @@ impl<T: Transport> Transport for Turn<'_, T> {
     }
 }
 
-impl<T: Transport> Write for Turn<'_, T> {
+impl<T: Transport> Write for BudgetedIo<'_, T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.1.send(|_| self.0.write(bytes))
     }

@@ -3,7 +3,7 @@
 //! An idle connection gives its [`Work`] back to the [`Pool`] of its loop, so that it owns
 //! almost no memory.
 
-use crate::socket::Share;
+use crate::socket::IoBudget;
 use ch01_blocking::app::site::Site;
 use ch01_blocking::deadlines::{Progress, Timeouts, Wait};
 use ch01_blocking::http::{Inbox, Outbox, Response, ResponseContext};
@@ -28,7 +28,7 @@ pub struct Work {
     /// Bytes read and discarded since the last response.
     pub(crate) lingered: usize,
     /// The number of bytes that the connection may still move in this turn.
-    pub(crate) share: Share,
+    pub(crate) budget: IoBudget,
 }
 
 impl Work {
@@ -50,8 +50,8 @@ pub struct LoopContext<'a> {
     /// The buffers that no connection uses at the moment.
     pub pool: Pool,
     /// Maximum number of bytes that a connection may move in one turn: see
-    /// [`SHARE`](crate::socket::SHARE).
-    pub share: usize,
+    /// [`IO_BUDGET`](crate::socket::IO_BUDGET).
+    pub io_budget: usize,
     /// The time at which this round of the loop began.
     pub now: Instant,
     /// Reads the clock, for a connection that begins to wait: if the application has kept
@@ -95,7 +95,7 @@ impl Pool {
                 since: now,
                 progress: Progress::default(),
                 lingered: 0,
-                share: Share::new(0),
+                budget: IoBudget::new(0),
             })
         });
         work.since = now;

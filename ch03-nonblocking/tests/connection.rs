@@ -7,7 +7,7 @@ use ch01_blocking::http::{Inbox, Limits};
 use ch01_blocking::stream::Transport;
 use ch03_nonblocking::connection::{Connection, Next, Wake};
 use ch03_nonblocking::poller::{Ready, Token};
-use ch03_nonblocking::socket::SHARE;
+use ch03_nonblocking::socket::IO_BUDGET;
 use ch03_nonblocking::work::{LoopContext, Pool};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -82,7 +82,7 @@ fn shared(site: &Site) -> LoopContext<'_> {
             drain: second,
         },
         pool: Pool::new(1 << 16),
-        share: SHARE,
+        io_budget: IO_BUDGET,
         now: Instant::now(),
         clock: |now| now,
         date: SystemTime::now(),

@@ -10,7 +10,7 @@ use ch01_blocking::http::{Inbox, Limits};
 use ch01_blocking::stream::Transport;
 use ch03_nonblocking::connection::{Connection, Next, Wake};
 use ch03_nonblocking::poller::{Interest, Ready, Token};
-use ch03_nonblocking::socket::SHARE;
+use ch03_nonblocking::socket::IO_BUDGET;
 use ch03_nonblocking::work::{LoopContext, Pool};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -73,7 +73,7 @@ fn a_turn_ends_before_a_long_answer_does() -> io::Result<()> {
         site: &site,
         timeouts: TIMEOUTS,
         pool: Pool::new(site.limits.output),
-        share: SHARE,
+        io_budget: IO_BUDGET,
         now: Instant::now(),
         clock: |now| now,
         date: SystemTime::now(),

@@ -3,9 +3,10 @@
 //! ```text
 //! model        data: predictions, records, charts, and how they are stored
 //! tools        start servers, open connections, measure memory and load, report progress
+//! draw         charts as SVG
 //! experiment   the type of an experiment: model data, and a function that uses the tools
-//! experiments  a file for each experiment, and the list of all
 //! prelude      the names that the experiments import
+//! experiments  a file for each experiment, and the list of all
 //! pages, verdict, report      show a record on a page, and beside a prediction
 //! commands     the command `lab`: runs an experiment, stores its record, shows it
 //! ```

@@ -2,7 +2,10 @@
 //!
 //! Heads and small bodies are gathered here and leave in one write for a whole burst of
 //! pipelined requests. At most one large body (a file, or bytes to be generated) waits after
-//! them and is not copied. So a client that never reads occupies a bounded amount of memory.
+//! them and is not copied. So a client that never reads occupies a bounded amount of memory:
+//! `--max-output`, one more head with a small body, and one large body. While the buffer is
+//! full, the servers answer no further request (`serve` in chapter 1, `Connection::advance` in
+//! chapter 3), and so read nothing.
 
 use super::body_stream::{BodyStream, Live};
 use super::date::HttpDate;

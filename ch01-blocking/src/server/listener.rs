@@ -64,7 +64,7 @@ pub enum Accept {
     /// A connection.
     Client(Client),
     /// One of the other descriptors given to [`Listener::accept`] is readable.
-    Other,
+    Woken,
 }
 
 impl Listener {
@@ -204,21 +204,21 @@ impl Listener {
             if let [true, ..] | [_, true, _] =
                 is_readable(&[stop, wake_read, self.socket.as_fd()], None)
             {
-                return Accept::Other;
+                return Accept::Woken;
             }
             match self.accept_now(Mode::Blocking) {
                 Ok(Some(client)) => return Accept::Client(client),
                 Ok(None) => {}
                 // Another process has closed the listener for all: the stop will follow.
                 Err(error) if error.kind() == ErrorKind::InvalidInput => {
-                    return Accept::Other;
+                    return Accept::Woken;
                 }
                 Err(error) => {
                     trace!("pause", "{error}");
                     if is_readable(&[stop, wake_read], Some(ACCEPT_BACKOFF))
                         .contains(&true)
                     {
-                        return Accept::Other;
+                        return Accept::Woken;
                     }
                 }
             }

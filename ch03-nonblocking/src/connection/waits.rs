@@ -22,10 +22,10 @@ impl<T: Transport> Connection<T> {
         let wait = match work.inbox.content_received() {
             Some(received) => Wait::Body { received },
             None if !work.inbox.is_pristine() => Wait::Head,
-            None if work.share.is_used_up() => return Next::Again, // there may be more input
+            None if work.budget.is_used_up() => return Next::Again, // there may be more input
             None if shared.site.is_draining() => return Next::Close,
             None => {
-                if work.share.moved {
+                if work.budget.moved {
                     trace!("wait", "{}", Describe(Wait::Idle, shared.timeouts.idle));
                 }
                 return Next::Idle;
@@ -40,7 +40,7 @@ impl<T: Transport> Connection<T> {
         work: &mut Work,
         shared: &LoopContext<'_>,
     ) -> Next {
-        work.progress.wrote(work.share.wrote);
+        work.progress.wrote(work.budget.wrote);
         work.progress.begin(|| self.transport.unacked_bytes());
         self.wait(Wait::Write, work, shared)
     }
@@ -54,7 +54,7 @@ impl<T: Transport> Connection<T> {
         work: &mut Work,
         shared: &LoopContext<'_>,
     ) -> Next {
-        if work.share.is_used_up() {
+        if work.budget.is_used_up() {
             return Next::Again;
         }
         let changed = discriminant(&wait) != discriminant(&work.wait);
@@ -66,7 +66,7 @@ impl<T: Transport> Connection<T> {
             Wait::Write => later(work.since, shared.timeouts.check_interval()), // see `Progress`
             wait => shared.timeouts.due(wait, work.since),
         };
-        if changed || work.share.moved {
+        if changed || work.budget.moved {
             trace!(
                 "wait",
                 "{}",
@@ -122,7 +122,7 @@ impl<T: Transport> Connection<T> {
                 self.readable = true;
                 let next = self.drive(work, shared)?;
                 let is_late = match next {
-                    Next::Idle => !work.share.moved,
+                    Next::Idle => !work.budget.moved,
                     Next::Wait(_, due) => due <= shared.now,
                     _ => false,
                 };

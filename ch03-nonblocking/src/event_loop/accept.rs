@@ -19,7 +19,7 @@ impl<P: Poller> EventLoop<'_, P> {
     /// exhausted, accepting pauses.
     pub(super) fn accept(&mut self) {
         self.accept_again = false;
-        if self.paused.is_some() {
+        if self.accept_resumes.is_some() {
             return; // `resume_accepting` ends the pause
         }
         for _ in 0..MAX_ACCEPTS {
@@ -32,7 +32,7 @@ impl<P: Poller> EventLoop<'_, P> {
                     trace!("pause", "{error}");
                     // Otherwise the poller would keep reporting the listener.
                     let _ = self.poller.deregister(listener.as_fd(), LISTENER);
-                    self.paused = Some(self.shared.now + ACCEPT_BACKOFF);
+                    self.accept_resumes = Some(self.shared.now + ACCEPT_BACKOFF);
                     if let Some(siblings) = self.siblings {
                         // This fails only if the counter is full, after 2^64 pauses.
                         let _ = nix::unistd::write(siblings, &1_u64.to_ne_bytes());
@@ -104,7 +104,7 @@ impl<P: Poller> EventLoop<'_, P> {
     /// Accepts the clients that are left from the last round, and ends a pause of accepting
     /// that is over.
     pub(super) fn resume_accepting(&mut self) {
-        if self.paused.is_some_and(|until| until <= self.shared.now)
+        if self.accept_resumes.is_some_and(|until| until <= self.shared.now)
             && let Some(listener) = &self.listener
         {
             // The listener is registered only once accepting works again: until then the
@@ -115,7 +115,8 @@ impl<P: Poller> EventLoop<'_, P> {
                     .poller
                     .register(listener.as_fd(), LISTENER, Interest::ACCEPT)
                     .is_ok();
-            self.paused = (!self.accept_again).then(|| self.shared.now + ACCEPT_BACKOFF);
+            self.accept_resumes =
+                (!self.accept_again).then(|| self.shared.now + ACCEPT_BACKOFF);
             if let Ok(Some(client)) = accepted {
                 self.admit(client);
             }

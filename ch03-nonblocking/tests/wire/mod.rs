@@ -31,7 +31,7 @@ use tempfile::TempDir;
 const ENOUGH: usize = 60_000;
 /// Maximum number of bytes that a connection moves in one turn: so small that most runs
 /// take several turns.
-const SHARE: usize = 8_000;
+const IO_BUDGET: usize = 8_000;
 
 /// Returns a directory with a small and a large file.
 pub(crate) fn root() -> &'static Path {
@@ -408,7 +408,7 @@ impl Driver<'_> {
                 site,
                 timeouts,
                 pool: Pool::new(site.limits.output),
-                share: SHARE,
+                io_budget: IO_BUDGET,
                 now,
                 clock: |now| now,
                 date: SystemTime::now(),
@@ -481,7 +481,7 @@ impl Driver<'_> {
         self.wire.borrow_mut().meanwhile.clear();
         // The limit of a turn may be exceeded by the bytes of one call.
         let moved = self.wire.borrow().moved;
-        assert!(moved <= SHARE + (1 << 15), "{moved} bytes in one turn");
+        assert!(moved <= IO_BUDGET + (1 << 15), "{moved} bytes in one turn");
         match next {
             Next::Unchanged => {}
             Next::Again => self.queued = true,

@@ -8,7 +8,7 @@ use ch01_blocking::deadlines::{Describe, Progress, Wait, later};
 use ch01_blocking::http::{BodyStream, Inbox, NextPiece};
 use ch01_blocking::server::trace::trace;
 use ch01_blocking::stream::{Stream, Transport};
-use ch03_nonblocking::socket::{SHARE, Share, Socket, Turn};
+use ch03_nonblocking::socket::{BudgetedIo, IO_BUDGET, IoBudget, Socket};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem::discriminant;
@@ -25,7 +25,7 @@ pub(crate) struct ActiveConnection {
     /// When to check that next, if there was no room to write.
     next_check: Option<Instant>,
     /// What may be moved before it is the other tasks' turn.
-    budget: Share,
+    budget: IoBudget,
     /// The client has finished sending, and was probed for whether it still listens.
     peer_half_closed: bool,
 }
@@ -46,7 +46,7 @@ impl ActiveConnection {
             wait: Wait::Idle,
             progress: Progress::default(),
             next_check: None,
-            budget: Share::new(SHARE),
+            budget: IoBudget::new(IO_BUDGET),
             peer_half_closed: false,
         }
     }
@@ -60,14 +60,14 @@ impl ActiveConnection {
         self.connection.server.handle.now()
     }
 
-    /// Returns whether it has moved its share, and it is the other tasks' turn.
+    /// Returns whether the connection has used up its budget, so that it is the other tasks' turn.
     pub(super) fn is_over_budget(&self) -> bool {
         self.budget.is_used_up()
     }
 
-    /// Renews its share: the other tasks have had their turns.
+    /// Renews the budget: the other tasks have had their turns.
     pub(super) fn renew_budget(&mut self) {
-        self.budget = Share::new(SHARE);
+        self.budget = IoBudget::new(IO_BUDGET);
     }
 
     /// Sets what the next [`try_fill`](ActiveConnection::try_fill) waits for.
@@ -159,13 +159,13 @@ impl ActiveConnection {
 
     fn write_with(
         &mut self,
-        write: impl FnOnce(&mut Turn<'_, Socket>) -> io::Result<usize>,
+        write: impl FnOnce(&mut BudgetedIo<'_, Socket>) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let socket = &mut self.connection.socket;
         if !socket.is(Readiness::Writable) {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let wrote = write(&mut Turn(socket.get_mut(), &mut self.budget));
+        let wrote = write(&mut BudgetedIo(socket.get_mut(), &mut self.budget));
         match &wrote {
             // Or it has used up its budget.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
