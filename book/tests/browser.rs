@@ -1,6 +1,6 @@
-//! The book in a real browser, served by our own server: no error, no request
-//! to another host, nothing that does not fit, in light and dark, wide and narrow.
-//! BOOK_SCREENS=1 leaves a picture of every page in target/book-screens/.
+//! The book in a real browser, served by the project's own server: no error, no request to
+//! another host, nothing wider than the window, in light and dark, wide and narrow. With
+//! BOOK_SCREENS=1, a picture of every page is stored in target/book-screens/.
 
 mod webdriver;
 
@@ -11,7 +11,7 @@ use webdriver::served::Served;
 use webdriver::{browser, keep, looked, problems};
 
 #[test]
-fn every_page_is_well_in_light_and_dark_wide_and_narrow() {
+fn no_page_has_a_problem_in_light_and_dark_wide_and_narrow() {
     let Some(browser) = browser() else { return };
     let served = Served::start();
     let mut wrong = Vec::new();
@@ -20,7 +20,7 @@ fn every_page_is_well_in_light_and_dark_wide_and_narrow() {
     {
         browser.look(width, scheme);
         for page in served.pages() {
-            // First with what is to be predicted, then with the figures.
+            // First with the forms for predictions, then with the figures.
             for what in problems(&browser, &served, &page) {
                 wrong.push(format!("{page}, {width} px, {scheme}: {what}"));
             }
@@ -60,7 +60,7 @@ fn every_page_can_be_read_in_the_other_themes() {
     let mut wrong = Vec::new();
     browser.look(1280, "light");
     browser.open(&served.url("index.html"));
-    // Each page in one of them: what has a colour has it on several pages.
+    // Each page in one theme is enough, because every colored element is on several pages.
     for (page, theme) in served.pages().iter().zip(["rust", "coal", "ayu"].iter().cycle())
     {
         browser.run(&format!("localStorage.setItem('mdbook-theme', '{theme}')"));
@@ -114,11 +114,7 @@ fn boxes_open_and_the_search_finds() {
     browser.look(1280, "light");
     browser.open(&served.url("how-to-use.html"));
     let hidden = "return document.querySelector('details.predict > :not(summary)').checkVisibility() === false";
-    assert_eq!(
-        browser.run(hidden),
-        true,
-        "the answer is in sight before anybody predicted"
-    );
+    assert_eq!(browser.run(hidden), true, "the answer is visible before a prediction");
     browser.run("document.querySelector('details.predict > summary').click()");
     assert_eq!(browser.run(hidden), false, "the answer does not come");
     browser.open(&served.url("index.html?search=contract"));
@@ -130,10 +126,11 @@ fn boxes_open_and_the_search_finds() {
     }
 }
 
-/// The most that a page loads before the search is used, and the search index, in bytes.
+/// The most bytes that a page may load before the search is used.
 const PAGE: u64 = 500_000;
+/// The largest size of the search index, in bytes.
 const INDEX: u64 = 600_000;
-/// The URLs and the sizes of everything that a page has loaded.
+/// A script that returns the URL and size of everything that a page has loaded.
 const LOADED: &str = "return ['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind))
     .map((entry) => [entry.name, entry.decodedBodySize])";
 
@@ -164,7 +161,7 @@ fn pages_are_light_and_the_search_index_comes_when_it_is_needed() {
     browser.wait_until(&is_there);
     let size = index(&loaded()).expect("an index");
     assert!(size <= INDEX, "the index has {size} bytes");
-    // What stands in a listing only is not in it; what a text says is.
+    // The index contains the words of the text.
     let found = |words: &str| {
         browser.open(&served.url(&format!("index.html?search={words}")));
         browser.wait_until("return /results? /.test(document.querySelector('#mdbook-searchresults-header').innerText)");
@@ -209,7 +206,7 @@ fn nothing_moves_while_a_run_replaces_a_recorded_figure() {
 }
 
 #[test]
-fn without_a_mouse_one_gets_everywhere() {
+fn everything_can_be_reached_without_a_mouse() {
     const TAB: &str = "\u{e004}";
     const ENTER: &str = "\u{e007}";
     const RIGHT: &str = "\u{e014}";
@@ -222,14 +219,14 @@ fn without_a_mouse_one_gets_everywhere() {
     assert_eq!(browser.run(first), "Skip to the text");
     browser.press(&[ENTER]);
     browser.wait_until("return document.activeElement.querySelector('main') !== null && document.activeElement !== document.body");
-    // The table of contents goes and comes.
+    // The table of contents can be hidden and shown.
     let contents = "document.documentElement.classList.contains('sidebar-visible')";
     for (key, is_open) in [(" ", false), (ENTER, true)] {
         browser.run("document.getElementById('mdbook-sidebar-toggle').focus()");
         browser.press(&[key]);
         browser.wait_until(&format!("return {contents} === {is_open}"));
     }
-    // A wide table is moved by the key that turns the page elsewhere.
+    // In a wide table, the key scrolls the table; elsewhere, it goes to the next page.
     browser.look(400, "light");
     browser.open(&served.url("contract.html"));
     let wide = "[...document.querySelectorAll('main .table-wrapper')].find((e) => e.scrollWidth > e.clientWidth)";
@@ -245,7 +242,7 @@ fn without_a_mouse_one_gets_everywhere() {
 fn a_bad_page_is_caught() {
     let Some(browser) = browser() else { return };
     let served = Served::start();
-    // Another host, and nobody is there: nothing leaves this machine.
+    // The other host is a loopback address, so no request leaves this machine.
     let bad = "<!doctype html><style>html { background: #fff } p a { text-decoration: none }</style><link rel=icon href='data:,'><main>\
                <h1>one</h1><h3>three</h3><p style='color: #999'>grey <a href='#'>link</a></p><div style='width: 2000px'>wide</div>\
                <img src='http://127.0.0.2:47999/x.png'><figure><svg viewBox='0 0 1000 10' width='100'>\

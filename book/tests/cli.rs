@@ -1,4 +1,4 @@
-//! The program `book`, as somebody at a terminal meets it.
+//! The program `book` at a terminal: its commands, messages and exit codes.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,7 +18,7 @@ fn book() -> Command {
     command
 }
 
-/// Runs it, wants it to fail, and returns the one line that it says.
+/// Runs the command, which must fail with a single line on standard error, and returns that line.
 fn complaint(command: &mut Command) -> String {
     let output = command.assert().failure().stdout("").get_output().stderr.clone();
     let text = String::from_utf8(output).expect("text");
@@ -36,7 +36,7 @@ fn it_renders_from_anywhere() {
         .success();
     let index = fs::read_to_string(dir.path().join("pages/index.html")).expect("a page");
     assert!(index.contains("Ten Thousand Clients"));
-    // And again into the same place.
+    // Rendering again replaces the pages.
     book()
         .args(["--no-serve", "--out", "pages"])
         .current_dir(dir.path())
@@ -45,7 +45,7 @@ fn it_renders_from_anywhere() {
 }
 
 #[test]
-fn it_deletes_nothing_that_is_no_book() {
+fn it_refuses_to_replace_anything_but_a_rendered_book() {
     let dir = tempdir().expect("a directory");
     fs::write(dir.path().join("letter.txt"), "dear").expect("a file");
     let said = complaint(book().args(["--no-serve", "--out"]).arg(dir.path()));
@@ -65,7 +65,7 @@ fn a_taken_port_is_one_clear_line() {
     assert!(!dir.path().join("book").exists(), "it rendered although it cannot serve");
 }
 
-/// Every command in the book talks to port 8080, so the book must not answer there.
+// The book's commands send requests to port 8080, where the book itself must not answer.
 #[test]
 fn the_book_and_the_servers_have_ports_of_their_own() {
     let help = book().arg("--help").assert().success().get_output().stdout.clone();
@@ -78,7 +78,7 @@ fn the_book_and_the_servers_have_ports_of_their_own() {
     }
 }
 
-/// A stand-in for `xdg-open` records what it was asked to open.
+// A substitute for `xdg-open` records the URL that it is given.
 #[cfg(target_os = "linux")]
 #[test]
 fn open_opens_the_page_that_is_served() {
@@ -107,7 +107,7 @@ fn open_opens_the_page_that_is_served() {
         fs::read_to_string(&opened).expect("what was opened").trim(),
         format!("http://{address}/")
     );
-    let id = i32::try_from(child.id()).expect("a process number");
+    let id = i32::try_from(child.id()).expect("a process ID");
     kill(Pid::from_raw(id), Signal::SIGTERM).expect("a signal");
     assert!(child.wait().expect("an end").success());
 }
@@ -136,7 +136,7 @@ fn it_serves_until_interrupted() {
             .spawn()
             .expect("it starts");
         let address = announced(&mut child);
-        // A browser opens connections that it never uses; they must not hold up the end.
+        // A browser opens connections that it never uses; they must not delay the stop.
         let _silent = TcpStream::connect(&address).expect("a connection");
         let mut client = TcpStream::connect(&address).expect("a connection");
         write!(client, "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
@@ -145,13 +145,13 @@ fn it_serves_until_interrupted() {
         client.read_to_string(&mut answer).expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert!(answer.contains("Ten Thousand Clients"));
-        let id = i32::try_from(child.id()).expect("a process number");
+        let id = i32::try_from(child.id()).expect("a process ID");
         kill(Pid::from_raw(id), signal).expect("a signal");
         assert!(child.wait().expect("an end").success(), "{signal}");
     }
 }
 
-/// The address in the line that it prints when it is ready.
+/// Waits for the line that the program prints when it is ready, and returns the address in it.
 fn announced(child: &mut Child) -> String {
     let mut line = String::new();
     let out = child.stdout.take().expect("its output");

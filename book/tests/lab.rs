@@ -1,6 +1,6 @@
-//! The lab, as somebody at a terminal and as the page's server meet it; and what holds of
-//! every experiment.
-#![cfg_attr(not(target_os = "linux"), allow(unused))] // most experiments are there on Linux only
+//! The lab at a terminal and as the server of the pages runs it; and properties of every
+//! experiment.
+#![cfg_attr(not(target_os = "linux"), allow(unused))] // most experiments exist on Linux only
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,20 +21,21 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-/// The book's own.
-fn house() -> Paths {
+/// Returns the paths of the checkout that the tests belong to.
+fn paths() -> Paths {
     Paths::find(None).expect("the book is in the checkout")
 }
 
-/// A checkout with this book in it, whose target/ is nobody's.
+/// Returns a new checkout that contains a copy of the book and has no results in target/.
 fn copy() -> TempDir {
     let dir = tempdir().expect("a directory");
-    copy_into(house().book(), &dir.path().join("book"), &["results", "src", "style"]);
-    fs::copy(house().book().join("book.toml"), dir.path().join("book/book.toml"))
+    copy_into(paths().book(), &dir.path().join("book"), &["results", "src", "style"]);
+    fs::copy(paths().book().join("book.toml"), dir.path().join("book/book.toml"))
         .expect("a copy");
     dir
 }
 
+/// Copies the files and directories called `names` from one directory into another.
 fn copy_into(from: &Path, to: &Path, names: &[&str]) {
     fs::create_dir_all(to).expect("a directory");
     for name in names {
@@ -53,10 +54,11 @@ fn copy_into(from: &Path, to: &Path, names: &[&str]) {
     }
 }
 
-fn house_in(dir: &TempDir) -> Paths {
+fn paths_in(dir: &TempDir) -> Paths {
     Paths::find(Some(dir.path().join("book"))).expect("a copy of the book")
 }
 
+/// Starts `lab` with these arguments, for the copy of the book in `dir`.
 fn run(dir: &TempDir, arguments: &[&str]) -> Child {
     Command::new(cargo_bin!("book"))
         .arg("lab")
@@ -70,7 +72,7 @@ fn run(dir: &TempDir, arguments: &[&str]) -> Child {
 }
 
 #[test]
-fn every_experiment_asks_something_and_has_it_predicted() {
+fn every_experiment_has_a_question_and_asks_for_a_prediction() {
     let mut parts = BTreeSet::new();
     for experiment in lab::EXPERIMENTS {
         let name = experiment.name;
@@ -103,11 +105,11 @@ fn every_experiment_asks_something_and_has_it_predicted() {
     }
 }
 
-/// Some experiments are there on Linux only.
+// Some experiments exist on Linux only.
 #[cfg(target_os = "linux")]
 #[test]
 fn every_recorded_result_is_of_an_experiment_and_has_its_parts() {
-    let results = house().recorded();
+    let results = paths().recorded();
     for path in files(&results, "json").expect("a list") {
         let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
         let record = lab::Record::read(&results, name).expect(name).expect(name);
@@ -128,12 +130,12 @@ fn every_recorded_result_is_of_an_experiment_and_has_its_parts() {
             let drawn = record.part(chart).and_then(|part| part.chart.as_ref());
             let lines = &drawn.expect("the chart in which to predict").series;
             assert!(lines.iter().any(|there| there.name == line), "{name}: no {line}");
-            assert!(lab::blank(&house(), experiment).expect("axes").is_some(), "{name}");
+            assert!(lab::blank(&paths(), experiment).expect("axes").is_some(), "{name}");
         }
     }
 }
 
-/// What of a page is text.
+/// Returns a page's text without its HTML tags.
 fn plain(html: &str) -> String {
     let mut inside = false;
     let text = html.chars().filter(|c| {
@@ -145,7 +147,7 @@ fn plain(html: &str) -> String {
 
 #[test]
 fn where_a_page_asks_what_the_lab_asks_it_asks_once_and_in_the_same_words() {
-    let src = house().src();
+    let src = paths().src();
     let mut asked = BTreeSet::new();
     for path in files(&src, "md").expect("a list") {
         let page = fs::read_to_string(&path).expect("a page");
@@ -154,14 +156,15 @@ fn where_a_page_asks_what_the_lab_asks_it_asks_once_and_in_the_same_words() {
             let (attributes, summary) = head.split_once("<summary>").expect("a summary");
             let (_, behind) = rest.split_once("</details>").expect("an end");
             let Some(name) = attributes.split('"').nth(1) else {
-                // Directly before a figure, it would be a second question.
+                // A box without a name must not stand directly before an experiment's figure:
+                // the page would ask twice.
                 let next = behind.trim_start().lines().next().unwrap_or_default();
                 let part = next.trim_start_matches("{{#include generated/");
                 let part = part.trim_end_matches(".md}}");
                 let asks = lab::EXPERIMENTS.iter().find(|experiment| {
                     experiment.parts.first().is_some_and(|first| first.name == part)
                 });
-                let busy = part == "concurrency"; // asks later, where its curve is
+                let busy = part == "concurrency"; // its question comes later, with the curve
                 assert!(asks.is_none() || busy, "{}: {part}", path.display());
                 continue;
             };
@@ -173,11 +176,11 @@ fn where_a_page_asks_what_the_lab_asks_it_asks_once_and_in_the_same_words() {
     assert!(asked.len() > 8, "{asked:?}");
 }
 
-/// What the reader has said is laid beside what was measured, whatever its form is.
+// A verdict shows the prediction beside the result, for every form of prediction.
 #[cfg(target_os = "linux")]
 #[test]
-fn every_recorded_result_answers_what_was_asked() {
-    let results = house().recorded();
+fn every_recorded_result_answers_its_question() {
+    let results = paths().recorded();
     for experiment in lab::EXPERIMENTS {
         let name = experiment.name;
         let record = lab::Record::read(&results, name).expect(name).expect(name);
@@ -204,7 +207,7 @@ fn every_recorded_result_answers_what_was_asked() {
                 assert!(text.contains(wanted), "{name}: no {wanted:?} in\n{text}");
             }
         }
-        // Where nothing was measured, there is only what was said; where nothing was said, …
+        // Without a result, only the prediction is shown; without a prediction, only the result.
         let unmeasured = lab::Verdict::of(experiment, Some(&given), None);
         assert!(unmeasured.html().contains("You said"), "{name}");
         assert!(unmeasured.text("?").is_empty(), "{name}");
@@ -216,11 +219,11 @@ fn every_recorded_result_answers_what_was_asked() {
 #[test]
 fn a_planted_number_and_a_planted_result_are_found() {
     let dir = copy();
-    let house = house_in(&dir);
-    let page = house.src().join("ch04-select-poll.md");
+    let paths = paths_in(&dir);
+    let page = paths.src().join("ch04-select-poll.md");
     let found = || {
-        let mut problems = checks::numbers::check(&house.src()).expect("numbers");
-        problems.extend(checks::results::check(&house).expect("results"));
+        let mut problems = checks::numbers::check(&paths.src()).expect("numbers");
+        problems.extend(checks::results::check(&paths).expect("results"));
         problems.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(found(), [""; 0]);
@@ -229,7 +232,7 @@ fn a_planted_number_and_a_planted_result_are_found() {
     let one = found();
     assert!(one.len() == 1 && one[0].contains("12 ms"), "{one:?}");
 
-    // As many kinds as there are, wherever they stand in a page: each is found.
+    // Numbers of every kind are found, in every part of a page.
     for planted in [
         "It takes 40 µs.",
         "About 9.1 KiB each.",
@@ -250,23 +253,23 @@ fn a_planted_number_and_a_planted_result_are_found() {
         fs::write(&page, text).expect("as it was");
     }
 
-    let table = house.src().join("generated/readiness.md");
+    let table = paths.src().join("generated/readiness.md");
     let text = fs::read_to_string(&table).expect("a table").replacen("µs", "ns", 1);
     fs::write(&table, text).expect("planted");
     let two = found();
     assert!(two.len() == 2 && two[1].contains("readiness.md"), "{two:?}");
 
-    fs::write(house.src().join("generated/own.md"), "12 ms\n").expect("planted");
+    fs::write(paths.src().join("generated/own.md"), "12 ms\n").expect("planted");
     let three = found();
     assert!(three.len() == 3 && three[2].contains("own.md"), "{three:?}");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_run_tells_how_far_it_is_and_the_report_shows_what_came_of_it() {
+fn a_run_reports_its_progress_and_the_report_shows_its_result() {
     let dir = copy();
     let mut child = run(&dir, &["closing", "--events"]);
-    let input = child.stdin.take(); // open until it has ended
+    let input = child.stdin.take(); // kept open until the child has ended
     let out = BufReader::new(child.stdout.take().expect("its output"));
     let events: Vec<Value> = out
         .lines()
@@ -290,20 +293,20 @@ fn a_run_tells_how_far_it_is_and_the_report_shows_what_came_of_it() {
     assert_eq!(tables.len(), 1);
     assert!(tables[0]["html"].as_str().expect("HTML").starts_with("<table>"));
 
-    // What was said is what was kept.
+    // The reported result is the stored one.
     let result = &events[events.len() - 1]["result"];
-    let kept = fs::read_to_string(dir.path().join("target/lab/closing.json"));
-    let kept: Value = serde_json::from_str(&kept.expect("kept")).expect("JSON");
-    assert_eq!(result, &kept);
-    assert_eq!(kept["mode"], "quick");
-    assert_eq!(kept["rows"].as_array().map(Vec::len), Some(steps.len()));
+    let stored = fs::read_to_string(dir.path().join("target/lab/closing.json"));
+    let stored: Value = serde_json::from_str(&stored.expect("a file")).expect("JSON");
+    assert_eq!(result, &stored);
+    assert_eq!(stored["mode"], "quick");
+    assert_eq!(stored["rows"].as_array().map(Vec::len), Some(steps.len()));
 
     let experiment = lab::find("closing").expect("an experiment");
     let given = lab::StoredPrediction {
         prediction: lab::Answer::Number(77.0),
         when: "before".to_owned(),
     };
-    lab::predict(&house_in(&dir), experiment, given).expect("a prediction");
+    lab::predict(&paths_in(&dir), experiment, given).expect("a prediction");
     assert!(run(&dir, &["report"]).wait().expect("an end").success());
     let page = fs::read_to_string(dir.path().join("target/lab/report.html")).expect("it");
     let html = tables[0]["html"].as_str().expect("HTML");
@@ -316,7 +319,7 @@ fn a_run_tells_how_far_it_is_and_the_report_shows_what_came_of_it() {
     );
 }
 
-/// The processes of a group.
+/// Returns the /proc/PID/stat of every process in the process group, without zombies.
 #[cfg(target_os = "linux")]
 fn members(group: u32) -> Vec<String> {
     let processes = fs::read_dir("/proc").expect("/proc").flatten();
@@ -324,7 +327,7 @@ fn members(group: u32) -> Vec<String> {
         processes.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
     stats
         .filter(|stat| {
-            // NUMBER (NAME) STATE PARENT GROUP: and a name may have anything in it.
+            // ID (NAME) STATE PARENT GROUP: the name may contain any character.
             let rest = stat.rsplit(')').next().unwrap_or_default();
             let columns: Vec<&str> = rest.split_whitespace().collect();
             columns.first() != Some(&"Z")
@@ -333,10 +336,10 @@ fn members(group: u32) -> Vec<String> {
         .collect()
 }
 
-/// Waits until nobody is left. All are killed before their run has ended; but who is not its
-/// own child is buried by somebody else, and a little later.
+/// Waits until the process group has no member left. A run kills all its processes before it
+/// ends; but those that are not its own children end a little later.
 #[cfg(target_os = "linux")]
-fn gone(group: u32, name: &str) {
+fn wait_until_empty(group: u32, name: &str) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !members(group).is_empty() {
         assert!(Instant::now() < deadline, "{name} has left {:?}", members(group));
@@ -344,9 +347,15 @@ fn gone(group: u32, name: &str) {
     }
 }
 
-/// A run in a process group of its own, by which all that it starts is known.
+/// Starts a run in its own process group, so that all its descendants can be found. `cargo` is
+/// the program that it executes in place of cargo.
 #[cfg(target_os = "linux")]
-fn run_apart(program: &Path, dir: &TempDir, name: &str, cargo: Option<&Path>) -> Child {
+fn run_in_group(
+    program: &Path,
+    dir: &TempDir,
+    name: &str,
+    cargo: Option<&Path>,
+) -> Child {
     use std::os::unix::process::CommandExt;
     let mut command = Command::new(program);
     command.args(["lab", name, "--events", "--book"]).arg(dir.path().join("book"));
@@ -355,52 +364,50 @@ fn run_apart(program: &Path, dir: &TempDir, name: &str, cargo: Option<&Path>) ->
     command.spawn().expect("it starts")
 }
 
-/// Whoever stops it in the middle, and wherever it is then: nothing is left of it.
 #[cfg(target_os = "linux")]
 #[test]
-fn an_experiment_that_is_stopped_in_the_middle_leaves_nobody_behind() {
+fn an_experiment_that_is_stopped_in_the_middle_leaves_no_process_behind() {
     let dir = copy();
-    // So that nothing is built meanwhile.
+    // Build all servers first, so that no run has to.
     for stage in client_suite::profile::PROFILES {
-        servers::find(&house(), stage.name).expect(stage.name);
+        servers::find(&paths(), stage.name).expect(stage.name);
     }
     let program = cargo_bin!("book").to_owned();
     for experiment in lab::EXPERIMENTS.iter().filter(|experiment| experiment.from_page) {
         let name = experiment.name;
-        let mut child = run_apart(&program, &dir, name, None);
+        let mut child = run_in_group(&program, &dir, name, None);
         let (input, group) = (child.stdin.take(), child.id());
         let out = BufReader::new(child.stdout.take().expect("its output"));
         let mut lines = out.lines().map_while(Result::ok);
-        // What measures nothing that takes time, like `sizes`, is over without one.
+        // Wait for the first step. (A run without steps, such as `sizes`, ends instead.)
         lines.by_ref().any(|line| line.contains("\"event\":\"step\""));
-        // Until there is something that could be left, or the run is over.
+        // Wait until the run has a child that could be left behind, or has ended.
         while members(group).len() < 2 && child.try_wait().expect("a state").is_none() {
             thread::yield_now();
         }
         drop(input);
         let ended = child.wait().expect("an end");
         assert!(matches!(ended.code(), Some(130 | 0 | 1)), "{name}: {ended}");
-        gone(group, name);
+        wait_until_empty(group, name);
     }
 }
 
-/// A server that is not built yet is built by cargo, which starts compilers.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_that_is_stopped_while_a_server_is_built_ends_cargo_and_its_compilers() {
     use std::os::unix::fs::PermissionsExt;
     let dir = copy();
-    // A program beside which there are no servers, and a cargo that has a lot to do.
+    // The program is in a directory without servers, and its cargo never finishes.
     let program = dir.path().join("target/debug/book");
     fs::create_dir_all(dir.path().join("target/debug")).expect("a directory");
-    // By cp, for a program that is open for writing cannot be started, and what we have open
-    // is inherited by what another test forks.
+    // Copied by cp: a program that is open for writing cannot be started, and a child forked by
+    // another test could inherit a descriptor that this process has open.
     let cp = Command::new("cp").arg(cargo_bin!("book")).arg(&program).status();
     assert!(cp.expect("cp").success());
     let cargo = dir.path().join("cargo");
     fs::write(&cargo, "#!/bin/sh\nsleep 1000 & sleep 1000\n").expect("a script");
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("a mode");
-    let mut child = run_apart(&program, &dir, "slow-client", Some(&cargo));
+    let mut child = run_in_group(&program, &dir, "slow-client", Some(&cargo));
     let (input, group) = (child.stdin.take(), child.id());
     while members(group).len() < 4 {
         assert!(child.try_wait().expect("a state").is_none(), "it has ended");
@@ -408,13 +415,13 @@ fn a_run_that_is_stopped_while_a_server_is_built_ends_cargo_and_its_compilers() 
     }
     drop(input);
     assert_eq!(child.wait().expect("an end").code(), Some(130));
-    gone(group, "slow-client");
+    wait_until_empty(group, "slow-client");
 }
 
-/// Whose end is noticed by what: standard input, or a signal.
+// A run ends when its standard input does (`None`), or by a signal.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_run_that_nobody_watches_any_more_ends_with_its_samples() {
+fn a_run_without_a_reader_ends_with_its_samples() {
     for signal in [None, Some(Signal::SIGTERM)] {
         let dir = copy();
         let mut child = run(&dir, &["readiness", "--events"]);
@@ -440,7 +447,7 @@ fn a_run_that_nobody_watches_any_more_ends_with_its_samples() {
             None => drop(input.take()),
         }
         assert_eq!(child.wait().expect("an end").code(), Some(130), "{signal:?}");
-        // A number is not given to another process so soon.
+        // The kernel does not reuse a process ID so soon.
         assert!(!Path::new(&format!("/proc/{sample}")).exists(), "{signal:?}");
         assert!(!dir.path().join("target/lab/readiness.json").exists(), "{signal:?}");
     }

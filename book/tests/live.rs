@@ -1,6 +1,7 @@
-//! The lab in the page, at the wire: who may start a run, how it is followed, and that
-//! nothing of it is left, whoever goes first. The runs measure nothing (`--rehearse`).
-#![cfg(target_os = "linux")] // /proc says who runs
+//! The lab in the page, at the wire: which requests may start a run, how a run is followed, and
+//! that no process of it is left, whether page, server or run ends first. The runs are fake ones
+//! that measure nothing (`--rehearse`).
+#![cfg(target_os = "linux")] // processes are found in /proc
 
 mod webdriver;
 
@@ -14,10 +15,10 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use webdriver::served::Served;
 
-/// Longer than anything takes here.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait for any event of a test: longer than it takes on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What is sent: everything right, unless a test says otherwise.
+/// A request. [`get`] and [`post`] make correct ones, in which a test changes a field.
 #[derive(Clone, Debug)]
 struct Ask<'a> {
     method: &'a str,
@@ -56,10 +57,10 @@ fn post<'a>(served: &Served, path: &'a str, body: &'a str) -> Ask<'a> {
     }
 }
 
-/// A connection that has sent this.
+/// Connects to the server and sends the request. Returns the connection, for reading the answer.
 fn send(served: &Served, ask: &Ask<'_>) -> io::Result<BufReader<TcpStream>> {
     let mut stream = TcpStream::connect(&served.address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     let mut text =
         format!("{} {} HTTP/1.1\r\nConnection: close\r\n", ask.method, ask.path);
     let mut field = |name: &str, value: Option<&str>| {
@@ -82,7 +83,8 @@ fn send(served: &Served, ask: &Ask<'_>) -> io::Result<BufReader<TcpStream>> {
     Ok(BufReader::new(stream))
 }
 
-/// The status, and the content as JSON if it is some.
+/// Sends the request, and returns the answer's status and its content as JSON. The content is
+/// null if it is not JSON.
 fn ask(served: &Served, ask: &Ask<'_>) -> (u16, Value) {
     let mut text = String::new();
     send(served, ask)
@@ -93,6 +95,7 @@ fn ask(served: &Served, ask: &Ask<'_>) -> (u16, Value) {
     (status.expect("a status"), serde_json::from_str(content).unwrap_or_default())
 }
 
+/// Returns the token that a request must carry to change something.
 fn token(served: &Served) -> String {
     let (status, state) = ask(served, &get(served, "/lab/state"));
     assert_eq!(status, 200, "{state}");
@@ -101,14 +104,14 @@ fn token(served: &Served) -> String {
 
 const READINESS: &str = r#"{"experiment": "readiness"}"#;
 
-/// Starts a run, and returns its process.
+/// Starts a run, and returns the ID of its process.
 fn start(served: &Served) -> i32 {
     let (status, why) = ask(served, &post(served, "/lab/run", READINESS));
     assert_eq!(status, 200, "{why}");
     wait(|| children(served).first().copied()).expect("a child")
 }
 
-/// The server's child processes.
+/// Returns the IDs of the server's child processes.
 fn children(served: &Served) -> Vec<i32> {
     let parent = served.child.id().to_string();
     let processes = fs::read_dir("/proc").expect("/proc").flatten();
@@ -116,7 +119,7 @@ fn children(served: &Served) -> Vec<i32> {
     processes
         .filter_map(number)
         .filter(|process| {
-            // NUMBER (NAME) STATE PARENT: and a name may have anything in it.
+            // ID (NAME) STATE PARENT: the name may contain any character.
             let stat =
                 fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
             let rest = stat.rsplit(')').next().unwrap_or_default();
@@ -125,9 +128,9 @@ fn children(served: &Served) -> Vec<i32> {
         .collect()
 }
 
-/// Waits until there is something.
+/// Calls `look` until it returns something, and returns that; `None` after one minute.
 fn wait<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
         match look() {
             None if Instant::now() < until => {
@@ -138,12 +141,13 @@ fn wait<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     }
 }
 
+/// Waits until there is no such process. Returns false if there still is one after a minute.
 fn is_gone(process: i32) -> bool {
     let path = format!("/proc/{process}");
     wait(|| (!fs::exists(&path).expect("/proc")).then_some(())).is_some()
 }
 
-/// Reads the stream of events up to this line, and returns what came before it.
+/// Reads the stream of events up to the line `wanted`, and returns the lines before it.
 fn until(events: &mut BufReader<TcpStream>, wanted: &str) -> Vec<String> {
     let mut before = Vec::new();
     for line in events.lines() {
@@ -189,7 +193,7 @@ fn only_a_page_of_this_book_may_start_a_run() {
         let (status, why) = ask(&served, wrong);
         assert_eq!(status, 403, "{what}: {why}");
     }
-    // And nobody else may read what a page must know, or watch.
+    // Nor may another page read the lab's state or follow a run.
     for path in ["/lab/state", "/lab/events", "/lab/results/readiness.json"] {
         let right = get(&served, path);
         for wrong in [
@@ -214,7 +218,7 @@ fn only_a_page_of_this_book_may_start_a_run() {
         assert_eq!(status, expected, "{body}: {why}");
     }
     assert_eq!(children(&served), [] as [i32; 0]);
-    // Localhost is a name of this machine too, but not one for both at once.
+    // `localhost` names this server too, even if `Origin` has its address.
     let local = Ask { host: Some(format!("localhost:{port}")), ..right.clone() };
     assert_eq!(ask(&served, &local).0, 200);
 }
@@ -233,7 +237,8 @@ fn one_run_at_a_time_and_it_can_be_stopped() {
         "{head:?}"
     );
     until(&mut events, "event: chart");
-    // Only by its number: a page that has slept since another run stops nobody else's.
+    // A run is stopped only by its number, so that a page that was suspended during an earlier
+    // run cannot stop a later one.
     let number = &ask(&served, &get(&served, "/lab/state")).1["run"];
     let this = format!(r#"{{"run": {number}}}"#);
     let other = format!(r#"{{"run": {}}}"#, number.as_u64().expect("a number") - 1);
@@ -243,13 +248,13 @@ fn one_run_at_a_time_and_it_can_be_stopped() {
     assert!(fs::exists(format!("/proc/{child}")).expect("/proc"));
     assert_eq!(ask(&served, &post(&served, "/lab/stop", &this)).0, 200);
     until(&mut events, "event: failed");
-    assert!(is_gone(child), "the end is told when nothing is left");
-    // Then there is room for another.
+    assert!(is_gone(child), "the end was reported before the process had ended");
+    // Then another run can begin.
     start(&served);
 }
 
 #[test]
-fn a_whole_run_is_told_to_all_who_follow_and_again_to_who_comes_late() {
+fn every_follower_is_sent_the_whole_run_even_a_late_one() {
     let served = Served::with_fake_runs("whole");
     start(&served);
     let [mut one, mut other] =
@@ -259,14 +264,14 @@ fn a_whole_run_is_told_to_all_who_follow_and_again_to_who_comes_late() {
     let id = seen.iter().rev().find_map(|line| line.strip_prefix("id: ")).expect("an id");
     let mut late = send(&served, &get(&served, "/lab/events")).expect("a stream");
     until(&mut late, "event: table");
-    // A browser that has seen everything is told that there is no more.
+    // A browser that has received all events gets 204, and does not ask again.
     let field = format!("Last-Event-ID: {id}\r\n");
     assert_eq!(ask(&served, &Ask { more: &field, ..get(&served, "/lab/events") }).0, 204);
     assert_eq!(children(&served), [] as [i32; 0]);
 }
 
 #[test]
-fn how_a_run_fails_is_told() {
+fn the_reason_of_a_failure_is_reported() {
     for (how, why) in [("failing", "this was to fail"), ("dying", "without a result")] {
         let served = Served::with_fake_runs(how);
         start(&served);
@@ -279,7 +284,7 @@ fn how_a_run_fails_is_told() {
 }
 
 #[test]
-fn a_run_that_nobody_watches_is_ended() {
+fn a_run_without_followers_is_ended() {
     let served = Served::with_fake_runs("stuck");
     let child = start(&served);
     let mut events = send(&served, &get(&served, "/lab/events")).expect("a stream");
@@ -289,11 +294,11 @@ fn a_run_that_nobody_watches_is_ended() {
 }
 
 #[test]
-fn with_the_server_goes_what_it_started() {
+fn a_run_ends_with_its_server() {
     for (how, signal) in [
         ("stuck", Signal::SIGTERM),
         ("stubborn", Signal::SIGTERM),
-        ("stuck", Signal::SIGKILL), // its input ends then
+        ("stuck", Signal::SIGKILL), // the run's standard input ends with the server
     ] {
         let mut served = Served::with_fake_runs(how);
         let child = start(&served);
@@ -307,7 +312,7 @@ fn with_the_server_goes_what_it_started() {
 }
 
 #[test]
-fn predictions_are_kept_if_they_fit_what_was_asked() {
+fn a_prediction_is_stored_if_it_fits_the_question() {
     let served = Served::with_fake_runs("whole");
     let good = r#"{"experiment": "readiness", "prediction": {"curve": [[10, 1], [100, 2]]}, "when": "now"}"#;
     assert_eq!(ask(&served, &post(&served, "/lab/predictions", good)).0, 200);
@@ -321,7 +326,7 @@ fn predictions_are_kept_if_they_fit_what_was_asked() {
     }
     let kept = &ask(&served, &get(&served, "/lab/state")).1["predictions"]["readiness"];
     assert_eq!(kept["prediction"]["curve"][1][1], 2.0, "{kept}");
-    // And it is laid beside the result, as soon as there is one.
+    // As soon as there is a result, the verdict shows both.
     let (_, said) = ask(&served, &post(&served, "/lab/predictions", good));
     let text = said["verdict"].as_str().expect("a verdict").to_owned();
     assert!(text.contains("You said") && !text.contains("This machine says"), "{text}");

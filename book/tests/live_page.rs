@@ -1,5 +1,6 @@
 //! The lab in a real browser: predict, run, watch, see the result, and see it again. The runs
-//! measure nothing (`--rehearse`). BOOK_SCREENS=1 leaves pictures in target/book-screens/.
+//! are fake ones that measure nothing (`--rehearse`). With BOOK_SCREENS=1, pictures are stored in
+//! target/book-screens/.
 
 mod webdriver;
 
@@ -10,25 +11,29 @@ use webdriver::served::Served;
 use webdriver::{Browser, browser, keep, looked};
 
 const PAGE: &str = "ch04-select-poll.html";
-/// As WebDriver calls these keys.
+// Keys, as WebDriver encodes them.
 const UP: &str = "\u{e013}";
 const ENTER: &str = "\u{e007}";
 const TAB: &str = "\u{e004}";
 
-/// What of the lab is meant: the experiment `readiness` has its own, among others.
+/// The CSS selector of the form for a prediction about the experiment `readiness`.
 const PREDICT: &str = "[aria-label=\"Predict: readiness\"]";
+/// The CSS selector of the box that runs the experiment `readiness`.
 const RUN: &str = "[aria-label=\"Your machine: readiness\"]";
 
+/// Returns the visible text of an element.
 fn text(browser: &Browser, element: &str) -> String {
     let said =
         browser.run(&format!("return document.querySelector('{element}').innerText"));
     said.as_str().unwrap_or_default().to_owned()
 }
 
+/// Returns a script that tests whether an element is visible.
 fn is_seen(element: &str) -> String {
     format!("return document.querySelector('{element}')?.checkVisibility() === true")
 }
 
+/// Returns a script that tests whether an element's text contains `what`.
 fn says(element: &str, what: &str) -> String {
     format!(
         "return document.querySelector('{element}')?.innerText.includes('{what}') === true"
@@ -39,7 +44,7 @@ fn focus(browser: &Browser, element: &str) {
     browser.run(&format!("document.querySelector('{element}').focus()"));
 }
 
-/// Opens the page, and goes past the prediction.
+/// Opens the page, and skips the prediction.
 fn open(browser: &Browser, served: &Served) {
     browser.open(&served.url(PAGE));
     browser.wait_until(&is_seen(PREDICT));
@@ -47,6 +52,7 @@ fn open(browser: &Browser, served: &Served) {
     browser.wait_until(&is_seen(RUN));
 }
 
+/// Starts a run by a click, and waits for its first chart.
 fn run(browser: &Browser) {
     browser.run(&format!("document.querySelector('{RUN} .lab-main').click()"));
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg"));
@@ -60,8 +66,8 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     browser.open(&served.url(PAGE));
     browser.wait_until(&is_seen(&format!("{PREDICT} .lab-curve svg .handle")));
     let figure = ".measured[data-part=readiness]";
-    assert_eq!(browser.run(&is_seen(figure)), false, "seen before anybody predicted");
-    // Nothing drawn is no prediction.
+    assert_eq!(browser.run(&is_seen(figure)), false, "visible before a prediction");
+    // A curve that was not drawn is not accepted as a prediction.
     focus(&browser, &format!("{PREDICT} .lab-main"));
     browser.press(&[ENTER]);
     browser.wait_until(&says(&format!("{PREDICT} .lab-missing"), "Decide first"));
@@ -77,7 +83,7 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     let before = value(&handle);
     browser.press(&[UP, UP, TAB, UP]);
     assert!(value(&handle) > before);
-    // It says what it is of, and how much in words that can be spoken.
+    // For a screen reader, the handle has a label, and its value in words.
     let spoken = browser.run(&format!(
         "const at = document.querySelector('{handle}'); return at.ariaLabel + ' – ' + at.ariaValueText"
     ));
@@ -91,7 +97,7 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     let is_kept =
         || fs::read_to_string(&kept).is_ok_and(|text| text.contains("\"curve\""));
     webdriver::wait_for("the prediction is kept", is_kept);
-    // And now it runs.
+    // Start a run.
     focus(&browser, &format!("{RUN} .lab-main"));
     browser.press(&[ENTER]);
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg"));
@@ -99,7 +105,7 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     let compared = text(&browser, &format!("{RUN} .lab-compared"));
     assert!(compared.contains("You said") && compared.contains("too much"), "{compared}");
     keep_if_asked(&browser, "lab-done");
-    // It is there again, and so is what was predicted.
+    // After loading the page again, the result and the prediction are there.
     browser.open(&served.url(PAGE));
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg.wide"));
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] .predicted"));
@@ -109,7 +115,7 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
 }
 
 #[test]
-fn a_page_that_is_loaded_again_in_the_middle_goes_on_and_a_run_can_be_stopped() {
+fn a_page_that_is_loaded_again_during_a_run_follows_it_and_can_stop_it() {
     let Some(browser) = browser() else { return };
     let served = Served::with_fake_runs("stuck");
     browser.look(1280, "light");
@@ -119,7 +125,7 @@ fn a_page_that_is_loaded_again_in_the_middle_goes_on_and_a_run_can_be_stopped() 
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg"));
     browser.wait_until(&says(&format!("{RUN} .lab-step"), "3 of 4"));
     assert_eq!(browser.run(&is_seen(&format!("{RUN} progress"))), true);
-    // One at a time.
+    // Only one experiment can run at a time.
     let other = "[aria-label=\"Your machine: memory\"] .lab-main";
     let is_off = format!("return document.querySelector('{other}').disabled");
     browser.wait_until(&is_off);
@@ -132,12 +138,13 @@ fn a_page_that_is_loaded_again_in_the_middle_goes_on_and_a_run_can_be_stopped() 
 }
 
 #[test]
-fn who_came_with_the_keyboard_stays_at_the_run_and_hears_of_it() {
+fn the_keyboard_focus_stays_at_the_run_and_a_screen_reader_hears_its_status() {
     let Some(browser) = browser() else { return };
     let served = Served::with_fake_runs("stuck");
     browser.look(1280, "light");
     open(&browser, &served);
-    // A screen reader hears what changes in a place that it knows, and that is not busy.
+    // A screen reader announces changes only in an element that was there before and is not
+    // busy.
     let status = format!("{RUN} .lab-status");
     assert_eq!(text(&browser, &status), "");
     let is_known = format!(
@@ -161,7 +168,7 @@ fn who_came_with_the_keyboard_stays_at_the_run_and_hears_of_it() {
 }
 
 #[test]
-fn a_server_that_is_stopped_in_the_middle_is_missed() {
+fn a_page_reports_that_the_server_has_stopped() {
     let Some(browser) = browser() else { return };
     let served = Served::with_fake_runs("stuck");
     browser.look(1280, "light");
@@ -173,7 +180,7 @@ fn a_server_that_is_stopped_in_the_middle_is_missed() {
 }
 
 #[test]
-fn why_a_run_failed_is_said() {
+fn a_page_shows_why_a_run_failed() {
     let Some(browser) = browser() else { return };
     let served = Served::with_fake_runs("failing");
     browser.look(1280, "light");
@@ -183,7 +190,7 @@ fn why_a_run_failed_is_said() {
 }
 
 #[test]
-fn the_lab_is_well_in_light_and_dark_wide_and_narrow() {
+fn the_lab_has_no_problem_in_light_and_dark_wide_and_narrow() {
     let Some(browser) = browser() else { return };
     let served = Served::with_fake_runs("whole");
     browser.look(1280, "light");
@@ -225,7 +232,7 @@ fn without_the_books_server_or_without_scripts_it_is_a_plain_book() {
     assert_eq!(browser.run(nothing), Value::from(0));
     browser.run(&open);
     assert_eq!(browser.run(&is_seen(".measured[data-part=readiness] figure svg")), true);
-    // Nobody has chosen a theme then: the system's colours are followed all the same.
+    // Without scripts no theme can be chosen, and the page follows the system's colors.
     for scheme in ["light", "dark"] {
         browser.look(1280, scheme);
         assert_eq!(looked(&browser, &served), [] as [String; 0], "{scheme}");
@@ -233,6 +240,7 @@ fn without_the_books_server_or_without_scripts_it_is_a_plain_book() {
     browser.scripts(true);
 }
 
+/// Stores a picture of the page if `BOOK_SCREENS` is set.
 fn keep_if_asked(browser: &Browser, name: &str) {
     if std::env::var_os("BOOK_SCREENS").is_some() {
         keep(browser, name);

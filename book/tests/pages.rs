@@ -1,27 +1,27 @@
-//! The pages keep the book's rules: links, anchors, includes, figures, numbers.
+//! The pages obey the book's rules for links, anchors, includes, figures and numbers.
 
 use book::checks;
 use book::paths::Paths;
 use book::render::render;
 
 #[test]
-fn nothing_is_wrong_with_the_pages() {
-    let house = Paths::find(None).expect("the book is in the checkout");
+fn the_checks_find_no_problem() {
+    let paths = Paths::find(None).expect("the book is in the checkout");
     let out = tempfile::tempdir().expect("a directory");
     let rendered =
-        render(&house, &out.path().join("book")).expect("the book can be rendered");
-    let problems = checks::all(&house, &rendered).expect("the pages can be read");
+        render(&paths, &out.path().join("book")).expect("the book can be rendered");
+    let problems = checks::all(&paths, &rendered).expect("the pages can be read");
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert!(lines.is_empty(), "\n{}\n", lines.join("\n"));
 }
 
-/// The servers that this edition has: those of all chapters.
+/// The last chapter whose servers are in the matrix.
 const LEVEL: u8 = 6;
 
 #[test]
 fn the_matrix_is_the_suites_own() {
-    let house = Paths::find(None).expect("the book is in the checkout");
-    let path = house.src().join("generated/matrix.md");
+    let paths = Paths::find(None).expect("the book is in the checkout");
+    let path = paths.src().join("generated/matrix.md");
     let page = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         page == client_suite::matrix::markdown(LEVEL),
@@ -31,10 +31,10 @@ fn the_matrix_is_the_suites_own() {
 
 #[test]
 fn the_debugger_stops_where_the_page_says() {
-    let house = Paths::find(None).expect("the book is in the checkout");
-    let page = std::fs::read_to_string(house.src().join("ch06-coroutines.md"))
+    let paths = Paths::find(None).expect("the book is in the checkout");
+    let page = std::fs::read_to_string(paths.src().join("ch06-coroutines.md"))
         .expect("chapter 6");
-    let program = house.checkout().join("ch06-coroutines/examples/deep.rs");
+    let program = paths.checkout().join("ch06-coroutines/examples/deep.rs");
     let program = std::fs::read_to_string(program).expect("chapter 6's example");
     let (_, number) = page.split_once("(gdb) break deep.rs:").expect("a breakpoint");
     let number: usize = number

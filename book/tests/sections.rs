@@ -1,4 +1,5 @@
-//! A failure names the section of the book that explains it. So there must be one.
+//! Every failure of the client suite names a section of the book; these tests check that the
+//! section exists.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,15 +7,15 @@ use std::fs;
 use book::paths::Paths;
 use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
 
-/// A page: what it may be called, and its headings.
+/// A page: the names by which it may be referred to, and its headings.
 struct Page {
     names: Vec<String>,
     headings: BTreeSet<String>,
 }
 
 fn pages() -> Vec<Page> {
-    let house = Paths::find(None).expect("the book is in the checkout");
-    let entries = fs::read_dir(house.src()).expect("the pages can be listed");
+    let book = Paths::find(None).expect("the book is in the checkout");
+    let entries = fs::read_dir(book.src()).expect("the pages can be listed");
     let paths = entries.map(|entry| entry.expect("an entry").path());
     let markdown = paths.filter(|path| path.extension().is_some_and(|end| end == "md"));
     let page = |path: std::path::PathBuf| {
@@ -26,7 +27,7 @@ fn pages() -> Vec<Page> {
             }
             headings.insert(heading);
         }
-        // ch01-blocking.md is chapter 1, whatever its title.
+        // ch01-blocking.md can be referred to as Chapter 1.
         let file = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let number = file.strip_prefix("ch").and_then(|rest| rest.get(..2));
         let number: Option<u8> = number.and_then(|digits| digits.parse().ok());
@@ -55,7 +56,9 @@ fn all_headings(markdown: &str) -> Vec<(HeadingLevel, String)> {
     found
 }
 
-/// What is wrong with `Chapter 1, "One section" and "Another"; The contract, "A third"`.
+/// Returns the problem of a reference such as
+/// `Chapter 1, "One section" and "Another"; The contract, "A third"`: the page or section that
+/// does not exist. `None` if all exist.
 fn wrong(place: &str, pages: &[Page]) -> Option<String> {
     for part in place.split("; ") {
         let (name, sections) = part.split_once(", ").unwrap_or((part, ""));
@@ -65,7 +68,7 @@ fn wrong(place: &str, pages: &[Page]) -> Option<String> {
         if pages.is_empty() {
             return Some(format!("no page is called {name:?}"));
         }
-        // What is between quotes.
+        // The names of sections are between quotation marks.
         let sections: Vec<&str> = sections.split('"').skip(1).step_by(2).collect();
         if sections.is_empty() {
             return Some(format!("{part:?} names no section"));

@@ -1,4 +1,4 @@
-//! The committed transcripts are what happens today.
+//! The committed transcripts show the output that the programs have today.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,19 +8,19 @@ use book::transcripts::{compare, play, scenarios};
 use client_suite::environment::normalize;
 
 #[test]
-fn transcripts_are_what_happens() {
-    let house = Paths::find(None).expect("the book is in the checkout");
+fn transcripts_show_the_output_of_today() {
+    let paths = Paths::find(None).expect("the book is in the checkout");
     let may_skip = std::env::var_os("NO_SKIP").is_none();
     if !cfg!(target_os = "linux") && may_skip {
         eprintln!(
-            "SKIPPED: the transcripts were made on Linux; elsewhere nc, curl and errors speak differently"
+            "SKIPPED: the transcripts were made on Linux; elsewhere nc, curl and errors print other texts"
         );
         return;
     }
-    // What the commands inherit must not show: an ignored signal, say.
+    // The output must not depend on inherited state, such as an ignored signal.
     normalize().expect("a normalized environment");
     let mut wrong = Vec::new();
-    for scenario in scenarios(&house).expect("the scenarios can be read") {
+    for scenario in scenarios(&paths).expect("the scenarios can be read") {
         let missing = scenario.missing_tools();
         if !missing.is_empty() {
             assert!(may_skip, "{} needs {}", scenario.name, missing.join(", "));
@@ -31,8 +31,8 @@ fn transcripts_are_what_happens() {
             );
             continue;
         }
-        match play(&house, &scenario) {
-            Ok(fresh) => wrong.extend(compare(&house, &scenario, &fresh)),
+        match play(&paths, &scenario) {
+            Ok(fresh) => wrong.extend(compare(&paths, &scenario, &fresh)),
             Err(error) => wrong.push(format!("{}: {error:#}", scenario.name)),
         }
     }
@@ -43,15 +43,15 @@ fn transcripts_are_what_happens() {
 
 #[test]
 fn every_transcript_has_its_scenario() {
-    let house = Paths::find(None).expect("the book is in the checkout");
-    let names: BTreeSet<String> = scenarios(&house)
+    let paths = Paths::find(None).expect("the book is in the checkout");
+    let names: BTreeSet<String> = scenarios(&paths)
         .expect("the scenarios can be read")
         .into_iter()
         .flat_map(|scenario| {
             [format!("{}.txt", scenario.name), format!("{}.server.txt", scenario.name)]
         })
         .collect();
-    let found: BTreeSet<String> = fs::read_dir(house.src().join("transcripts"))
+    let found: BTreeSet<String> = fs::read_dir(paths.src().join("transcripts"))
         .expect("there are transcripts")
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();

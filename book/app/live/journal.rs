@@ -141,7 +141,7 @@ impl Inner {
 pub(super) enum Followed {
     /// A stream of the entries that the browser has not received.
     Source(Box<dyn BodyStream>),
-    /// No stream: the run is over, and the browser has received every entry.
+    /// No stream: the run has ended, and the browser has received every entry.
     Seen,
     /// No stream: the run has as many followers as are allowed.
     Crowd,

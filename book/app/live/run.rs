@@ -115,7 +115,7 @@ impl Run {
         self.state.stop(why);
     }
 
-    /// Waits until the child has been reaped and the journal is over.
+    /// Waits until the child has been reaped and the journal has ended.
     pub(super) fn join(&self) {
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(keeper) = keeper {

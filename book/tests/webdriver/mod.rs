@@ -1,5 +1,5 @@
-//! A small WebDriver client: a real browser, driven over HTTP on loopback.
-#![allow(dead_code, reason = "each test takes what it needs")]
+//! A small WebDriver client, which controls a real browser over HTTP on loopback.
+#![allow(dead_code, reason = "each test uses only some functions")]
 
 pub(crate) mod served;
 
@@ -15,22 +15,23 @@ use serde_json::{Value, json};
 use served::Served;
 use tempfile::TempDir;
 
+/// The script that returns the problems of the page on which it runs.
 const PAGE: &str = include_str!("page.js");
 
-/// A browser with one window. It ends when this is dropped.
+/// A browser with one window. Dropping this ends the browser.
 #[derive(Debug)]
 pub(crate) struct Browser {
     driver: Child,
     port: u16,
     session: String,
-    /// The browser's profile.
+    /// The directory of the browser's profile, which exists as long as the browser.
     _profile: TempDir,
 }
 
-/// The first of these programs that is installed.
+/// Returns the path of the first of these programs that is installed.
 fn installed(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Where GitHub's machines keep it.
+    // GitHub's machines have chromedriver in this directory.
     let beside_path = std::env::var_os("CHROMEWEBDRIVER").map(PathBuf::from);
     let dirs: Vec<PathBuf> = std::env::split_paths(&path).chain(beside_path).collect();
     names
@@ -39,8 +40,8 @@ fn installed(names: &[&str]) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Starts chromedriver, and hears its port. It looks for a free one, and when two do that at
-/// the same moment, one of them fails.
+/// Starts chromedriver, and returns it with its port. `None` if chromedriver ended: it searches
+/// for a free port, and fails if another one takes that port at the same moment.
 fn start_driver(program: &Path) -> Option<(Child, u16)> {
     let mut driver = Command::new(program)
         .arg("--port=0")
@@ -56,13 +57,13 @@ fn start_driver(program: &Path) -> Option<(Child, u16)> {
         driver.wait().expect("its end");
         return None;
     };
-    // Whatever it says later must find a reader, or it would block one day.
+    // Without a reader, later output would fill the pipe and block chromedriver.
     std::thread::spawn(move || lines.for_each(drop));
     Some((driver, port))
 }
 
 impl Browser {
-    /// Starts Chromium through chromedriver; `None` where they are not installed.
+    /// Starts Chromium through chromedriver. `None` if one of them is not installed.
     pub(crate) fn start() -> Option<Self> {
         let driver = installed(&["chromedriver"])?;
         let browser =
@@ -76,7 +77,7 @@ impl Browser {
         let mut this = Self { driver, port, session: String::new(), _profile: profile };
         let session = this.call("POST", "", &this.capabilities(&browser));
         this.session = session["sessionId"].as_str().expect("a session").to_owned();
-        // The browser's own first page is none of ours.
+        // Discard the log of the browser's own first page.
         this.open("about:blank");
         this.logs();
         Some(this)
@@ -104,21 +105,25 @@ impl Browser {
         }}})
     }
 
-    /// Goes to a page and waits until it has loaded.
+    /// Opens a page, and waits until it has loaded.
     pub(crate) fn open(&self, url: &str) {
         self.post("url", &json!({"url": url}));
     }
 
-    /// Runs a function's body in the page.
+    /// Runs a script in the page, as the body of a function, and returns the function's result.
     pub(crate) fn run(&self, script: &str) -> Value {
         self.post("execute/sync", &json!({"script": script, "args": []}))
     }
 
-    /// Waits until this says true.
+    /// Runs the script again and again until it returns true.
+    ///
+    /// # Panics
+    ///
+    /// The script has not returned true within a minute.
     pub(crate) fn wait_until(&self, script: &str) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.run(script) != true {
-            assert!(Instant::now() < deadline, "it does not become so: {script}");
+            assert!(Instant::now() < deadline, "does not become true: {script}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -134,12 +139,12 @@ impl Browser {
         self.post("actions", &json!({"actions": [keyboard]}));
     }
 
-    /// Has no script run on the pages that come, or has them run again.
+    /// Enables or disables scripts on the pages opened from now on.
     pub(crate) fn scripts(&self, run: bool) {
         self.devtools("Emulation.setScriptExecutionDisabled", &json!({"value": !run}));
     }
 
-    /// The window's width, and the colour scheme that the reader's system prefers.
+    /// Sets the window's width in pixels, and the color scheme that the system prefers.
     pub(crate) fn look(&self, width: u32, scheme: &str) {
         let screen = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", &screen);
@@ -148,7 +153,7 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", &media);
     }
 
-    /// A PNG of the whole page, in base64.
+    /// Returns a PNG of the whole page, in base64.
     pub(crate) fn picture(&self) -> String {
         let size =
             self.devtools("Page.getLayoutMetrics", &json!({}))["cssContentSize"].clone();
@@ -160,7 +165,7 @@ impl Browser {
         shot["data"].as_str().expect("a picture").to_owned()
     }
 
-    /// What the console said since the last call, and every URL that was asked for.
+    /// Returns the console's messages since the last call, and all URLs requested since then.
     pub(crate) fn logs(&self) -> (Vec<String>, Vec<String>) {
         let entries = |kind: &str| self.post("se/log", &json!({"type": kind}));
         let console = entries("browser");
@@ -182,14 +187,17 @@ impl Browser {
         (console, urls)
     }
 
+    /// Sends a command of the Chrome DevTools Protocol.
     fn devtools(&self, command: &str, params: &Value) -> Value {
         self.post("goog/cdp/execute", &json!({"cmd": command, "params": params}))
     }
 
+    /// Sends a command of the browser's session.
     fn post(&self, command: &str, body: &Value) -> Value {
         self.call("POST", &format!("/{}/{command}", self.session), body)
     }
 
+    /// Sends a request to chromedriver, and returns the value in its answer.
     fn call(&self, method: &str, path: &str, body: &Value) -> Value {
         let body = body.to_string();
         let mut stream =
@@ -240,7 +248,11 @@ impl Drop for Browser {
     }
 }
 
-/// A browser; where none is installed, nothing, and a word about it.
+/// Starts a browser. If none is installed, returns `None` after printing that the test is skipped.
+///
+/// # Panics
+///
+/// No browser is installed, and the environment variable `NO_SKIP` is set.
 pub(crate) fn browser() -> Option<Browser> {
     let browser = Browser::start();
     if browser.is_none() {
@@ -255,7 +267,7 @@ pub(crate) fn browser() -> Option<Browser> {
     browser
 }
 
-/// Leaves a picture of the page.
+/// Stores a picture of the page as target/book-screens/NAME.png.
 pub(crate) fn keep(browser: &Browser, name: &str) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/book-screens");
     fs::create_dir_all(&dir).expect("a directory");
@@ -263,7 +275,7 @@ pub(crate) fn keep(browser: &Browser, name: &str) {
         .expect("a file");
 }
 
-/// Base64, as the browser sends pictures.
+/// Decodes base64, in which the browser sends pictures.
 fn decoded(text: &str) -> Vec<u8> {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
@@ -278,19 +290,20 @@ fn decoded(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Opens a page and returns what is wrong with it.
+/// Opens a page of the book, waits for its lab, and returns the page's problems.
 pub(crate) fn problems(browser: &Browser, served: &Served, page: &str) -> Vec<String> {
     browser.open(&served.url(page));
     browser.wait_until(LAB_IS_THERE);
     looked(browser, served)
 }
 
-/// Whether the page's script has put the lab around what was measured.
+/// A script that tests whether the lab's script has added its boxes to the page's figures.
 const LAB_IS_THERE: &str = "return [...document.querySelectorAll('.measured')].length === 0 \
     || document.querySelector('.lab-run') !== null \
     && [...document.querySelectorAll('.lab-curve')].every((curve) => curve.querySelector('svg'))";
 
-/// What is wrong with the page as it is.
+/// Returns the problems of the open page: those that [`PAGE`] finds, messages on the console, and
+/// requests to other hosts.
 pub(crate) fn looked(browser: &Browser, served: &Served) -> Vec<String> {
     let looked = browser.run(PAGE);
     let mut found: Vec<String> = looked
@@ -302,7 +315,7 @@ pub(crate) fn looked(browser: &Browser, served: &Served) -> Vec<String> {
     let (console, urls) = browser.logs();
     found.extend(console.into_iter().map(|line| format!("the console says {line}")));
     let own = format!("http://{}/", served.address);
-    // What has no host (data:, chrome: for the browser's own parts) leaves nobody's machine.
+    // A URL without a host (data:, or chrome: for the browser's own parts) causes no request.
     let has_host =
         |url: &String| ["http", "ws"].iter().any(|scheme| url.starts_with(scheme));
     let foreign = urls.into_iter().filter(|url| has_host(url) && !url.starts_with(&own));
@@ -310,7 +323,11 @@ pub(crate) fn looked(browser: &Browser, served: &Served) -> Vec<String> {
     found
 }
 
-/// Waits until it is so.
+/// Waits until `is_so` returns true.
+///
+/// # Panics
+///
+/// `is_so` has not returned true within a minute. The message contains `what`.
 pub(crate) fn wait_for(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !is_so() {

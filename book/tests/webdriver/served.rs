@@ -1,4 +1,4 @@
-//! The book, served for a test: with results and predictions of its own.
+//! The book, served for one test, in a copy of the checkout with its own results and predictions.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use book::files::files;
 use tempfile::TempDir;
 
-/// The book, served as a reader's `cargo run` would.
+/// A server of the book, started like a reader's by `cargo run`. Dropping this kills the server.
 pub(crate) struct Served {
     pub(crate) child: Child,
     pub(crate) address: String,
@@ -20,7 +20,8 @@ impl Served {
         Self::start_with(&[], "")
     }
 
-    /// With runs that measure nothing; `how` they go, fake_run.sh says.
+    /// Starts a server whose runs execute fake_run.sh, and so measure nothing. `how` names the
+    /// course of the runs, as that script explains.
     pub(crate) fn with_fake_runs(how: &str) -> Self {
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake_run.sh");
         Self::start_with(&["--rehearse", program], how)
@@ -49,16 +50,17 @@ impl Served {
         Self { child, address, out }
     }
 
+    /// Returns the directory of the rendered pages.
     pub(crate) fn dir(&self) -> std::path::PathBuf {
         self.out.path().join("rendered")
     }
 
-    /// Beside which results are kept.
+    /// Returns the root of the copied checkout, in whose target/lab results are stored.
     pub(crate) fn checkout(&self) -> &Path {
         self.out.path()
     }
 
-    /// The pages that a reader opens; print.html would open the print dialogue.
+    /// Returns the names of all pages that a reader opens. (print.html would open a dialog.)
     pub(crate) fn pages(&self) -> Vec<String> {
         let dir = self.dir();
         let names = files(&dir, "html").expect("pages").into_iter().map(|path| {
@@ -79,8 +81,9 @@ impl Drop for Served {
     }
 }
 
-/// A copy of the book with the sources beside it that it includes: what a reader predicts and
-/// measures is kept beside the book, and what a test does is nobody's result.
+/// Copies the book into the directory `at`, links the rest of the checkout there, and returns the
+/// path of the copied book. Predictions and results are stored beside the book, and those of a
+/// test must not appear in the real checkout.
 fn checkout(at: &Path) -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     let real = own.parent().expect("a checkout");

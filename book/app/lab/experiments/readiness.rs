@@ -73,8 +73,7 @@ struct Row {
     cpu: Option<Summary>,
     /// Microseconds of elapsed time.
     wall: Option<Summary>,
-    /// The number of descriptors after which the poller accepted no more, if it did not accept
-    /// all.
+    /// The number of descriptors that the poller accepted, if it refused the next one.
     full_after: Option<usize>,
 }
 

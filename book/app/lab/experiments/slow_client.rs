@@ -22,7 +22,7 @@ use crate::servers;
 const SERVERS: [&str; 5] = ["iterative", "fork", "thread", "pool", "prefork"];
 static COUNTS: Parameter =
     parameter("silent clients", &[1, 10, 100], &[1, 10, 100, 1_000]);
-/// The most silent clients with which a server is tried, to see how many it has room for.
+/// The most silent clients that a server is tried with, to see how many it has room for.
 static MOST: Parameter = parameter("silent clients at most", &[300], &[1_000]);
 static REPEATS: Parameter = parameter("repeats", &[1], &[3]);
 /// The idle timeout in seconds. With the usual minute, the experiment would take a day.

@@ -22,9 +22,9 @@ const CONTENT: &[u8] = b"Hello, World!";
 enum Message {
     /// The number of clients that have been answered so far, in the first round or the second.
     Answered(usize),
-    /// The first round is over, and the clients are idle.
+    /// The first round has ended, and the clients are idle.
     Holding,
-    /// The second round is over, and the process ends.
+    /// The second round has ended, and so does the process.
     Over(HoldOutcome),
 }
 

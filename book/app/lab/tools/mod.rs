@@ -1,4 +1,4 @@
-//! The tools with which experiments measure: servers, clients, loads, progress.
+//! The tools of experiments: servers, clients, loads, progress.
 
 pub(super) mod clients;
 #[cfg(target_os = "linux")]

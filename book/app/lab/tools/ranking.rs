@@ -64,9 +64,9 @@ fn side(one: f64, other: f64) -> Ordering {
     }
 }
 
-/// Returns a sentence that names the pairs, each of a server of the book and another server,
-/// whose order has changed since the earlier record. `None` if no pair is in both results, or
-/// the time of the earlier record is not known.
+/// Returns a sentence about the pairs of servers that have changed their order since the earlier
+/// record; a pair is a server of the book and another server. `None` if no pair is in both
+/// results, or the time of the earlier record is not known.
 pub(crate) fn since(earlier: &Record, now: &[Cost<'_>]) -> Option<String> {
     let before: Vec<_> = earlier.rows.iter().filter_map(recorded).collect();
     let (pairs, turned) = turned(&before, now);

@@ -12,7 +12,7 @@ use samples::proc::meminfo;
 
 /// An upper bound on a process's descriptors that are not connections.
 const OTHERS: u64 = 64;
-/// The most connections that wait to be accepted at a time. The load generator opens no more.
+/// The most connections that the load generator lets wait to be accepted at a time.
 const AT_ONCE: u64 = 500;
 /// Ports needed for each source address: its connections, and some that linger in TIME_WAIT.
 const PORTS: u64 = 4096 + 1024;
