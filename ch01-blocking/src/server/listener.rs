@@ -177,7 +177,8 @@ impl Listener {
         Ok(self.with(socket))
     }
 
-    /// Returns a listener on `socket` in the same group as this one.
+    /// Returns a listener on `socket` that must be [ready](Listener::ready), too, before
+    /// the report is made.
     fn with(&self, socket: Socket) -> Listener {
         self.readiness.missing.fetch_add(1, SeqCst);
         let (accepted, readiness) = (self.accepted, self.readiness.clone());
