@@ -64,7 +64,7 @@ fn serve_or_reject(
             // Closing with unread bytes would send a reset, which could destroy the answer.
             // So the bytes that have already arrived are read. Bytes still in flight may
             // cause a reset; waiting for them would occupy a worker.
-            trace!("read", "what has come, without waiting");
+            trace!("read", "the bytes that have arrived, without waiting");
             let _ = sys::read_now(&guard.entry.socket, inbox.space()); // the connection is closed whatever the result
             Ok(())
         }

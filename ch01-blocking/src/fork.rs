@@ -56,7 +56,7 @@ pub fn run(
             reject_at_once(client, site, &timeouts);
             continue;
         }
-        trace!("fork", "a process for it");
+        trace!("fork", "a new process");
         match sys::fork() {
             // The parent's copy of the socket is closed at the end of this iteration.
             Ok(Some(child)) => {

@@ -40,7 +40,7 @@ pub fn run(
                 site.stats.connection_closed();
                 continue;
             }
-            trace!("thread", "one for it");
+            trace!("thread", "a new one");
             let (theirs, timeouts) = (guard.clone(), &timeouts);
             let spawned =
                 thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {

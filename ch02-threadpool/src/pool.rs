@@ -56,7 +56,7 @@ pub fn run(
     let queue = Queue::new(own.threads.into(), own.queue.into());
     let serve = |worker: u16, (guard, number): (ConnectionGuard<'_>, u64)| {
         trace::set_connection(number);
-        trace!("worker", "{worker} takes it");
+        trace!("worker", "{worker} serves it");
         handle_connection(&guard, Admission::Admitted, site, &timeouts);
         site.stats.connection_closed();
         trace!("worker", "{worker} is free");

@@ -43,7 +43,7 @@ impl FreeMemory {
         if self.due.is_some_and(|due| due <= now) {
             *self = FreeMemory::default();
             trace::set_connection(0);
-            trace!("memory", "what is free goes back to the system");
+            trace!("memory", "free pages are returned to the system");
             sys::release_free_memory();
         }
     }
