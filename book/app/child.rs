@@ -62,7 +62,7 @@ impl Drop for ChildGuard {
     }
 }
 
-/// A process that another process has started, killed when the guard is dropped.
+/// A process that is not a child of this one. It is killed when the guard is dropped.
 #[cfg(target_os = "linux")]
 pub(crate) struct ProcessGuard(u32);
 

@@ -12,7 +12,7 @@ use crate::files::{files, read, stem};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// The file's name without its ending.
+    /// The scenario's name, which is that of its file without the extension.
     #[serde(skip)]
     pub name: String,
     /// The server's program and its options, as a reader would type them after

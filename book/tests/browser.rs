@@ -185,7 +185,7 @@ fn nothing_moves_while_a_run_replaces_a_recorded_figure() {
             .wait_until(&format!("return document.querySelector('{predict}') !== null"));
         browser.run(&format!("document.querySelector('{predict}').click()"));
         browser.run(&format!("document.querySelector('{lab} .lab-main').focus()"));
-        std::thread::sleep(Duration::from_millis(300)); // what the click moved has moved
+        std::thread::sleep(Duration::from_millis(300)); // the click's own layout shifts have ended
         browser.run(
             "window.shifts = [];
              new PerformanceObserver((list) => list.getEntries().filter((entry) => !entry.hadRecentInput)
@@ -196,7 +196,7 @@ fn nothing_moves_while_a_run_replaces_a_recorded_figure() {
         browser.wait_until(&format!(
             "return document.querySelector('{lab} .lab-status').innerText.includes('Done')"
         ));
-        std::thread::sleep(Duration::from_millis(300)); // until the observer has heard of it
+        std::thread::sleep(Duration::from_millis(300)); // the observer has been called
         assert_eq!(
             browser.run("return window.shifts"),
             serde_json::json!([]),

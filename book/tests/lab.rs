@@ -2,6 +2,8 @@
 //! experiment.
 #![cfg_attr(not(target_os = "linux"), allow(unused))] // most experiments exist on Linux only
 
+mod webdriver;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -20,6 +22,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
+use webdriver::served::checkout;
 
 /// Returns the paths of the checkout that the tests belong to.
 fn paths() -> Paths {
@@ -29,29 +32,8 @@ fn paths() -> Paths {
 /// Returns a new checkout that contains a copy of the book and has no results in target/.
 fn copy() -> TempDir {
     let dir = tempdir().expect("a directory");
-    copy_into(paths().book(), &dir.path().join("book"), &["results", "src", "style"]);
-    fs::copy(paths().book().join("book.toml"), dir.path().join("book/book.toml"))
-        .expect("a copy");
+    checkout(dir.path());
     dir
-}
-
-/// Copies the files and directories called `names` from one directory into another.
-fn copy_into(from: &Path, to: &Path, names: &[&str]) {
-    fs::create_dir_all(to).expect("a directory");
-    for name in names {
-        let (from, to) = (from.join(name), to.join(name));
-        if from.is_dir() {
-            let entries = fs::read_dir(&from).expect("a list");
-            let names: Vec<String> = entries
-                .map(|entry| entry.expect("an entry").file_name().into_string())
-                .collect::<Result<_, _>>()
-                .expect("names");
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            copy_into(&from, &to, &names);
-        } else {
-            fs::copy(&from, &to).expect("a copy");
-        }
-    }
 }
 
 fn paths_in(dir: &TempDir) -> Paths {

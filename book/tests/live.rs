@@ -8,12 +8,13 @@ mod webdriver;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use webdriver::served::Served;
+use webdriver::wait;
 
 /// How long to wait for any event of a test: longer than it takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -126,19 +127,6 @@ fn children(served: &Served) -> Vec<i32> {
             rest.split_whitespace().nth(1) == Some(&parent)
         })
         .collect()
-}
-
-/// Calls `look` until it returns something, and returns that; `None` after one minute.
-fn wait<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let until = Instant::now() + TIMEOUT;
-    loop {
-        match look() {
-            None if Instant::now() < until => {
-                std::thread::sleep(Duration::from_millis(20))
-            }
-            seen => return seen,
-        }
-    }
 }
 
 /// Waits until there is no such process. Returns false if there still is one after a minute.

@@ -94,9 +94,9 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     browser.wait_until(&is_seen(figure));
     assert_eq!(browser.run(&is_seen(PREDICT)), false);
     let kept = served.checkout().join("target/lab/predictions.json");
-    let is_kept =
-        || fs::read_to_string(&kept).is_ok_and(|text| text.contains("\"curve\""));
-    webdriver::wait_for("the prediction is kept", is_kept);
+    let kept =
+        || fs::read_to_string(&kept).ok().filter(|text| text.contains("\"curve\""));
+    webdriver::wait(kept).expect("the prediction is stored");
     // Start a run.
     focus(&browser, &format!("{RUN} .lab-main"));
     browser.press(&[ENTER]);

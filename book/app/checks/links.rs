@@ -58,7 +58,7 @@ const FOREIGN: &str = "from another host: keep a copy in the book";
 /// Returns the URLs that a browser fetches because of this tag, without a click.
 fn fetched(tag: &Tag) -> Vec<String> {
     let names = ["src", "data", "poster", "srcset", "xlink:href"];
-    // A link's `href` is for the reader to follow; other tags' are fetched.
+    // The `href` of a link is for the reader to follow; that of any other tag is fetched.
     let href = (!matches!(tag.name.as_str(), "a" | "area" | "base")).then_some("href");
     let urls = names.into_iter().chain(href).filter_map(|name| tag.get(name));
     urls.map(str::to_owned)

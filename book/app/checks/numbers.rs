@@ -22,7 +22,7 @@ static MEASURED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let number = r"\b\d[\d,.\u{202f}\u{a0}]*";
     // Up to three spaces: each tag between number and unit was replaced by one.
     let gap = r"(?:[\s\u{202f}\u{a0}]|&nbsp;){0,3}";
-    // Numbers in words, which count only before units that are never used for given numbers.
+    // Numbers in words, which count only before a unit of measurement or in a comparison.
     let words = r"\b(?i:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|sixteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million)";
     let measures = r"(?:(?:nano|micro|milli)?seconds|(?:kilo|mega|giga)bytes|[KMG]iB|per\s?cent|percent)\b";
     let compared = r"(?:as|faster|slower|more|less|fewer|longer|cheaper|dearer|larger|smaller|lighter|heavier|better|worse|higher|lower|the\s(?:memory|time|cost|price|size))\b";

@@ -1,34 +1,15 @@
-//! No prediction stands above its answer: what gives it away is behind it, in a
-//! `<div class="told">`, which is in sight only while the prediction is open.
-
-use std::path::Path;
-
-use anyhow::Result;
-
-use crate::files::{files, read};
-use crate::problem::Problem;
+//! Checks that no page shows an answer below its prediction. Everything that gives the answer
+//! away must follow the prediction directly, in a `<div class="told">`, which stays hidden until
+//! the reader has predicted.
 
 const BEGINS: &str = "<details class=\"predict\"";
 const ENDS: &str = "</details>\n";
 const TOLD: &str = "<div class=\"told\">";
 
-/// Checks every page below `src`.
-pub(super) fn check(src: &Path) -> Result<Vec<Problem>> {
-    let mut problems = Vec::new();
-    for path in files(src, "md")? {
-        let name = path.strip_prefix(src).unwrap_or(&path);
-        let text = read(&path)?;
-        let found = in_page(&text);
-        problems.extend(
-            found.into_iter().map(|(at, what)| Problem::at(name, &text, at, what)),
-        );
-    }
-    Ok(problems)
-}
-
-fn in_page(page: &str) -> Vec<(usize, &'static str)> {
+/// Returns the problems of a page, each with the byte at which it begins.
+pub(super) fn in_page(page: &str) -> Vec<(usize, &'static str)> {
     let mut found = Vec::new();
-    // Where a `told` may begin.
+    // The ends of predictions, where a `<div class="told">` may begin.
     let mut ends = Vec::new();
     for (at, _) in page.match_indices(BEGINS) {
         let Some(end) = page[at..].find(ENDS).map(|end| at + end + ENDS.len()) else {
@@ -38,7 +19,7 @@ fn in_page(page: &str) -> Vec<(usize, &'static str)> {
         ends.push(page.len() - behind.len());
         let measured =
             page[at..].lines().next().is_some_and(|line| line.contains("data-lab="));
-        // What shows itself: a transcript, a figure, a table.
+        // A transcript, a figure or a table directly after the prediction shows the answer.
         let shows = ["```text", "{{#include generated", "<figure", "|"];
         let shows = shows.iter().any(|begin| behind.starts_with(begin));
         let typed = behind.starts_with("```text")

@@ -1,59 +1,44 @@
-//! Commands for several terminals: each block can be pasted by itself, and says which terminal it
-//! is for.
+//! Checks commands for several terminals: a reader must be able to paste each block as a whole,
+//! and to see which terminal it is for.
 //!
-//! A program that runs until it is stopped takes what is pasted behind it for its own input, or
-//! leaves it to be typed again. So such a command is the last of its block; and where another
-//! block of commands follows in the same section, both name their terminals
+//! A program that runs until it is stopped reads lines pasted after its command as input, or
+//! leaves them to be typed again. So such a command must be the last of its block; and if another
+//! block of commands follows in the same section, both blocks must name their terminals
 //! (```` ```text,terminal-server ````, and `terminal-A` to `C` for clients, as in the transcripts).
 
-use std::path::Path;
 use std::sync::LazyLock;
 
-use anyhow::Result;
 use client_suite::profile::PROFILES;
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use regex::Regex;
 
-use crate::files::{files, read};
-use crate::problem::Problem;
-
-/// Commands that run until they are stopped, apart from servers.
+/// Beginnings of commands that run until they are stopped, apart from the book's servers.
 const ENDLESS: &str = r"strace (?:.* )?-p |top |nc |nginx |haproxy ";
 
-/// A line that starts a program which runs until it is stopped, in the foreground.
+/// Matches a line that starts a program in the foreground which runs until it is stopped.
 static HOLDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let names: Vec<&str> = PROFILES.iter().map(|profile| profile.name).collect();
     let server = format!("(?:{}|lost-wakeup)", names.join("|"));
     let starts = format!(r"cargo run .*--bin {server}|(?:strace .*)?target/\w+/{server}");
     Regex::new(&format!(r"^(?:\(.*)?(?:(?:{starts})(?: |$)|{ENDLESS})")).ok()
 });
-/// How a line begins that is typed at a shell.
+/// Matches the beginning of a line that is typed at a shell.
 static TYPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^(?:\(.*)?(?:cargo|curl|nc|strace|ps|top|grep|ask|printf|for|kill|nginx|haproxy|target/\S+) ").ok()
 });
 
-/// A block of commands: where it begins, and whether it names a terminal and holds it.
+/// A block of commands for the reader to type.
 struct Block {
+    /// The byte of the page at which the block begins.
     at: usize,
+    /// Whether the block names its terminal.
     named: bool,
+    /// Whether the terminal is in use until the block's last command is stopped.
     holds: bool,
 }
 
-/// Checks every page below `src`.
-pub(super) fn check(src: &Path) -> Result<Vec<Problem>> {
-    let mut problems = Vec::new();
-    for path in files(src, "md")? {
-        let name = path.strip_prefix(src).unwrap_or(&path);
-        let text = read(&path)?;
-        let found = in_page(&text);
-        problems.extend(
-            found.into_iter().map(|(at, what)| Problem::at(name, &text, at, what)),
-        );
-    }
-    Ok(problems)
-}
-
-fn in_page(page: &str) -> Vec<(usize, &'static str)> {
+/// Returns the problems of a page, each with the byte at which it begins.
+pub(super) fn in_page(page: &str) -> Vec<(usize, &'static str)> {
     let mut found = Vec::new();
     let mut before: Option<Block> = None;
     let mut block: Option<(bool, usize, String)> = None;

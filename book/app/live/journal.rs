@@ -14,7 +14,8 @@ use ch01_blocking::http::{BodyStream, NextPiece};
 
 /// The most followers of one run. (A browser opens at most six connections to a server.)
 const FOLLOWERS: usize = 16;
-/// A follower is sent whole entries until they are at least this many bytes.
+/// The number of bytes after which a piece of an event stream ends. Entries are never split, so
+/// a piece may be longer.
 const PIECE: usize = 16 * 1024;
 /// The most bytes of entries in a journal, far more than an experiment reports.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -63,7 +64,7 @@ impl Journal {
 
     /// Appends an entry of the event type `kind`, with one line of JSON as its data, and
     /// removes the earlier entry with the same `shows`. Returns false, and appends nothing, if
-    /// the journal is full or over.
+    /// the journal is full or has ended.
     pub(super) fn write(&self, kind: &str, json: &str, shows: String) -> bool {
         let mut inner = self.lock();
         let entry = format!("event: {kind}\ndata: {json}\n\n");

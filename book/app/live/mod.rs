@@ -50,7 +50,7 @@ struct Inner {
     guard: Result<RequestGuard, &'static str>,
     /// Program to run in place of any experiment, for tests.
     fake: Option<PathBuf>,
-    /// The latest run, which may be over.
+    /// The latest run, in progress or ended.
     run: Mutex<Option<Arc<Run>>>,
     /// The number of the next run.
     number: AtomicU64,

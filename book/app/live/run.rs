@@ -39,7 +39,7 @@ pub(super) struct Timeouts {
     pub(super) alone: Duration,
 }
 
-/// A run, in progress or over.
+/// A run, in progress or ended.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) experiment: &'static str,

@@ -121,11 +121,8 @@ impl Browser {
     ///
     /// The script has not returned true within a minute.
     pub(crate) fn wait_until(&self, script: &str) {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while self.run(script) != true {
-            assert!(Instant::now() < deadline, "does not become true: {script}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let is_true = wait(|| (self.run(script) == true).then_some(()));
+        is_true.unwrap_or_else(|| panic!("does not become true: {script}"));
     }
 
     /// Presses these keys, one after another.
@@ -323,15 +320,15 @@ pub(crate) fn looked(browser: &Browser, served: &Served) -> Vec<String> {
     found
 }
 
-/// Waits until `is_so` returns true.
-///
-/// # Panics
-///
-/// `is_so` has not returned true within a minute. The message contains `what`.
-pub(crate) fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+/// Calls `look` until it returns something, and returns that; `None` after one minute.
+pub(crate) fn wait<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+    loop {
+        match look() {
+            None if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(20))
+            }
+            seen => return seen,
+        }
     }
 }

@@ -84,7 +84,7 @@ impl Drop for Served {
 /// Copies the book into the directory `at`, links the rest of the checkout there, and returns the
 /// path of the copied book. Predictions and results are stored beside the book, and those of a
 /// test must not appear in the real checkout.
-fn checkout(at: &Path) -> PathBuf {
+pub(crate) fn checkout(at: &Path) -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     let real = own.parent().expect("a checkout");
     for entry in fs::read_dir(real).expect("the checkout") {

@@ -67,6 +67,7 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 
 /// The command-line options that only `lab chaos` has.
 #[derive(Args, Debug, Default)]
+#[group(skip)] // clap names groups after types, and `hold` has one of the same name
 pub struct Options {
     /// Only for `lab chaos`: minutes to run, with epoll and coroutine side by side, as in --full
     #[arg(long, value_name = "N")]

@@ -162,7 +162,7 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// All rounds of one server in one cell.
+/// The figures of all rounds of one server in one cell.
 #[derive(Serialize)]
 struct Row {
     cell: &'static str,

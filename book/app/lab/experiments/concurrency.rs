@@ -25,7 +25,7 @@ const OPTIONS: &str = "--max-connections 20000 --idle-timeout 3600";
 
 static CLIENTS: Parameter =
     parameter("clients", &[1, 100, 1_000], &[1, 10, 100, 1_000, 10_000]);
-/// A single round, because one round of all servers takes ten minutes.
+/// The number of rounds: only one, because a round of all servers takes ten minutes.
 static ROUNDS: Parameter = parameter("rounds", &[1], &[1]);
 static MEASURED: Parameter = parameter("milliseconds measured", &[300], &[500]);
 const WARM_UP: Duration = Duration::from_millis(100);

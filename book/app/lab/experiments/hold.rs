@@ -53,6 +53,7 @@ const SETTLING: Duration = Duration::from_millis(200);
 
 /// The command-line options that only `lab hold` has.
 #[derive(Args, Debug, Default)]
+#[group(skip)] // clap names groups after types, and `chaos` has one of the same name
 pub struct Options {
     /// Only for `lab hold`: number of connections [default: 20000, or 200000 with --full]
     #[arg(long, value_name = "N")]

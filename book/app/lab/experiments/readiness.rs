@@ -18,7 +18,7 @@ use crate::lab::tools::sample::in_a_process;
 const COUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
 /// The numbers of descriptors, which are the same in all runs: those of the published figures.
 static WATCHED: Parameter = parameter("descriptors watched", &COUNTS, &COUNTS);
-/// Repeats of the wait alone, which is compared with published figures.
+/// The number of repeats of the wait alone, which is compared with published figures.
 static ALONE: Parameter = parameter("repeats of the wait alone", &[3], &[5]);
 static REPEATS: Parameter = parameter("repeats", &[1], &[5]);
 

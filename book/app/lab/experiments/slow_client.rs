@@ -30,7 +30,8 @@ const IDLE: f64 = 0.1;
 /// The most idle timeouts, one after another, for which a client may have to wait. A longer wait
 /// is not measured.
 const TOO_LONG: usize = 100;
-/// A client that is not answered within this time waits for another client to leave.
+/// An answer within this time counts as immediate. A later one had to wait for another client to
+/// leave.
 const SOON: Duration = Duration::from_secs(1);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {

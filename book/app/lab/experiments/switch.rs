@@ -39,7 +39,7 @@ const PEERS: [(&str, &str); 2] = [
     ("corosensei", "corosensei 0.3: `resume` and `suspend`"),
     ("generator", "generator 0.8: `resume` and `yield`"),
 ];
-/// In each round every kind is measured once, so that a disturbance affects all kinds.
+/// The number of rounds. In each, every kind is measured once, so that a disturbance affects all.
 static ROUNDS: Parameter = parameter("rounds", &[7], &[15]);
 /// The numbers of suspended coroutines whose memory is measured.
 static PARKED: Parameter =

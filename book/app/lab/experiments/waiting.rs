@@ -1,8 +1,8 @@
 //! `lab waiting`: a server's memory for each client, by the client's state.
 //!
 //! Clients are idle, or have sent half a head, or wait for a delayed answer. For each of these
-//! states, the own memory of a fresh server is read (`RssAnon` of proc(5)). An idle client costs
-//! next to nothing. For a client in the middle of a request, the server has to keep state: on a
+//! states, a fresh server's own memory is read (`RssAnon` of proc(5)). An idle client costs next
+//! to nothing. For a client in the middle of a request, the server has to keep state: on a
 //! thread's stack, in a connection's buffers, on a coroutine's stack, or in a future.
 
 use std::thread;

@@ -48,7 +48,7 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
     /// The least and the greatest y of the repeats at each point. Empty without repeats.
     pub ranges: Vec<(f64, f64)>,
-    /// Whether the values were measured elsewhere and published.
+    /// Whether the values were not measured here, but published elsewhere or predicted.
     pub published: bool,
 }
 

@@ -73,7 +73,7 @@ pub(crate) type Row = BTreeMap<String, Field>;
 pub enum Field {
     /// The summary of several repeats.
     Summary(Summary),
-    /// A single figure.
+    /// A figure that was measured once.
     Number(Number),
     /// A text, such as the name of a server.
     Text(String),

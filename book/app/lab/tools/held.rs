@@ -3,13 +3,14 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::process::{ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use load_generator::{self as load, HoldOutcome, Plan};
 use serde::{Deserialize, Serialize};
 
+use super::sample::command;
 use crate::child::ChildGuard;
 
 /// How long a client waits for an answer: longer than any takes on an otherwise idle machine.
@@ -42,13 +43,9 @@ impl Clients {
         count: usize,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Clients> {
-        let program = std::env::current_exe().context("cannot find this program")?;
-        let mut process = ChildGuard::spawn(
-            Command::new(program)
-                .args(["measure", "hold", &to.to_string(), &count.to_string()])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped()),
-        )?;
+        let mut command = command("hold", &to.to_string(), count)?;
+        let mut process =
+            ChildGuard::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
         let messages = process.0.stdout.take().context("no standard output")?;
         let mut clients = Clients { process, messages: BufReader::new(messages) };
         loop {

@@ -11,7 +11,7 @@ use client_suite::profile::ServerProfile;
 use crate::lab::model::record::{Field, Record, Row};
 use crate::text::{counted, table, thousands};
 
-/// Two costs that differ by less than this factor are level.
+/// Two costs that differ by less than this factor count as equal.
 const LEVEL: f64 = 1.03;
 
 /// The cost of a server in a cell of the comparison.
@@ -35,8 +35,8 @@ pub(crate) fn order(costs: &[Cost<'_>], title: impl Fn(&str) -> &'static str) ->
     table("manner | from the cheapest to the dearest", cells.map(line))
 }
 
-/// Returns the names from the cheapest to the dearest, as in `a < b, c < d`, where c is level
-/// with b.
+/// Returns the names from the cheapest to the dearest, as in `a < b, c < d`, where the costs of b
+/// and c count as equal.
 fn ranked(mut costs: Vec<(String, f64)>) -> String {
     costs.sort_by(|a, b| a.1.total_cmp(&b.1));
     let (mut text, mut first) = (String::new(), f64::NEG_INFINITY);
@@ -55,7 +55,7 @@ fn ranked(mut costs: Vec<(String, f64)>) -> String {
     text
 }
 
-/// Compares two costs. `Less` means that `one` is cheaper, and `Equal` that the two are level.
+/// Compares two costs: `Less` if `one` is cheaper, and `Equal` if the two count as equal.
 fn side(one: f64, other: f64) -> Ordering {
     match () {
         () if other > one * LEVEL => Less,

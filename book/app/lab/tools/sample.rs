@@ -14,8 +14,14 @@ pub(crate) fn in_a_process<S: DeserializeOwned>(
     what: &str,
     count: usize,
 ) -> Result<S> {
+    let output = ChildGuard::output(&mut command(experiment, what, count)?)?;
+    Ok(serde_json::from_slice(&output)?)
+}
+
+/// Returns the command that starts this program again to take one sample for `experiment`.
+pub(crate) fn command(experiment: &str, what: &str, count: usize) -> Result<Command> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let mut command = Command::new(program);
     command.args(["measure", experiment, what, &count.to_string()]);
-    Ok(serde_json::from_slice(&ChildGuard::output(&mut command)?)?)
+    Ok(command)
 }
