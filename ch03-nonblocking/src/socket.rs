@@ -114,8 +114,8 @@ impl IoBudget {
     }
 }
 
-/// A transport whose reads and writes are limited to a [`IoBudget`]: when it is used up, they
-/// fail with [`ErrorKind::WouldBlock`].
+/// A transport whose reads and writes are limited to an [`IoBudget`]: when it is used up,
+/// they fail with [`ErrorKind::WouldBlock`].
 #[derive(Debug)]
 pub struct BudgetedIo<'t, T>(pub &'t mut T, pub &'t mut IoBudget);
 

@@ -56,7 +56,7 @@ pub enum Need {
 }
 
 impl Need {
-    /// The needs that the contract demands of every server, and `--allow-missing` by name.
+    /// The features that the contract demands of every server; `--allow-missing` takes their names.
     pub const DEMANDED: [Self; 7] = [
         Self::Plaintext,
         Self::Echo,
@@ -67,7 +67,7 @@ impl Need {
         Self::Files,
     ];
 
-    /// Returns the name that `--allow-missing` takes.
+    /// Returns the feature's name, as `--allow-missing` takes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plaintext => "plaintext",

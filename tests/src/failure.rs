@@ -29,7 +29,7 @@ pub struct Failure {
     pub by_hand: Option<String>,
     /// The section of the book that explains the promise.
     pub book: String,
-    /// The file that has the server's own part, if it is a server of the book.
+    /// The path of the source file that is specific to the server, if it is one of the book's.
     pub code: Option<&'static str>,
     /// The server's output on standard error.
     pub stderr: String,

@@ -25,10 +25,10 @@ pub enum Outcome {
     /// The case does not apply, or could not be tried here; the string is the reason, which lies
     /// outside the server.
     Skipped(String),
-    /// The case was not tried, because the server does not offer what the contract demands.
-    /// That is a failure.
+    /// The case was not tried, because the server lacks a feature that the contract demands. That
+    /// is a failure.
     Missing(Missing),
-    /// The case was not tried, because too many of its family had hung. That is a failure.
+    /// The case was not tried, because too many cases of its family had hung. That is a failure.
     NotReached,
     /// The server broke the promise.
     Failed(Box<Failure>),
@@ -70,12 +70,12 @@ impl Strictness {
     }
 }
 
-/// The features that a server lacks, among those that cases need.
+/// The features that a server lacks or that cannot be examined, among those that cases need.
 #[derive(Debug)]
 pub struct Support {
-    /// What the server lacks.
+    /// The features that the server lacks.
     missing: Vec<(Need, Missing)>,
-    /// What cannot be examined here, with the reason.
+    /// The features that the suite cannot examine, each with the reason.
     impossible: Vec<(Need, String)>,
 }
 
@@ -86,7 +86,7 @@ impl Support {
     }
 
     /// Finds out by requests which features a server offers. `files` means that it serves the
-    /// suite's files. After some requests that hang, the others are not sent.
+    /// suite's files. After a few requests that hang, no further ones are sent.
     ///
     /// # Errors
     ///
@@ -160,22 +160,22 @@ impl Support {
     }
 }
 
-/// So many hangs, and the rest is not tried: of the probes, or of a family of cases.
+/// The number of hangs after which the rest is not tried: of the probes, or of a family of cases.
 const MOST_HANGS: usize = 3;
 
-/// The hangs of each family: failures that took the suite's timeout to become known. A server
+/// The number of hangs in each family. A hang is a failure that took the suite's timeout. A server
 /// that accepts and stays silent would otherwise cost the timeout in each of hundreds of cases.
 #[derive(Debug, Default)]
 pub struct Hangs(Mutex<BTreeMap<&'static str, usize>>);
 
 impl Hangs {
-    /// Returns whether the rest of the case's family is not to be tried.
+    /// Returns whether the case's family has hung too often, so that the rest of it is not tried.
     pub fn exhausted(&self, case: &Case) -> bool {
         let hangs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         hangs.get(case.family).is_some_and(|count| *count >= MOST_HANGS)
     }
 
-    /// Counts the case if it has hung.
+    /// Counts a hang if the case has failed after at least the suite's timeout.
     pub fn record(&self, case: &Case, outcome: &Outcome, time: Duration) {
         if matches!(outcome, Outcome::Failed(_)) && time >= timeout() {
             let mut hangs = self.0.lock().unwrap_or_else(PoisonError::into_inner);

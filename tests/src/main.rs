@@ -30,7 +30,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Judge a server. What it does not offer is a failure, unless --allow-missing names it.
+    /// Judge a server. A missing feature is a failure, unless --allow-missing names it.
     Check(Check),
     /// Misbehave towards a server, and print each event.
     Client {
@@ -105,9 +105,9 @@ struct Check {
     /// Number of cases to run at the same time (always one with --url).
     #[arg(long, default_value_t = 8)]
     jobs: usize,
-    /// What the server may lack (may be repeated, or separated by commas): plaintext, echo, sleep,
-    /// bytes, stats, panic, files, an option of the contract such as head-timeout, or `options`
-    /// for all of these.
+    /// A feature that the server may lack (may be repeated, or separated by commas): plaintext,
+    /// echo, sleep, bytes, stats, panic, files, an option of the contract such as head-timeout, or
+    /// `options` for all of these.
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = missing)]
     allow_missing: Vec<String>,
     /// Print this many of the slowest cases at the end of a plain-text report.
@@ -133,7 +133,7 @@ fn level(text: &str) -> Result<u8, String> {
     }
 }
 
-/// Every option of the contract, as `--allow-missing` takes it.
+/// The name in `--allow-missing` that stands for every option of the contract.
 const ALL_OPTIONS: &str = "options";
 
 fn missing(name: &str) -> Result<String, String> {
@@ -147,7 +147,8 @@ fn missing(name: &str) -> Result<String, String> {
 }
 
 impl Check {
-    /// Returns whether the server may lack this: the standards demand none of it.
+    /// Returns whether the server may lack this feature. The standards alone demand none of the
+    /// features.
     fn may_lack(&self, missing: &Missing) -> bool {
         let is_option = OPTIONS.iter().any(|(option, _)| *option == missing.name);
         self.standards

@@ -182,8 +182,8 @@ impl ServerProfile {
         }
     }
 
-    /// Returns the file that has the server's own part, in the repository; `None` for a server
-    /// that is not of the book.
+    /// Returns the path in the repository of the source file that is specific to this server, or
+    /// `None` if the server is not one of the book's.
     pub fn source(&self) -> Option<&'static str> {
         Some(match self.name {
             "iterative" => "ch01-blocking/src/iterative.rs",

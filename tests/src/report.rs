@@ -8,14 +8,14 @@ use std::time::Duration;
 use crate::case::Case;
 use crate::judge::Outcome;
 
-/// One case, its outcome, and how long it took.
+/// One case, its outcome, and its duration.
 #[derive(Debug)]
 pub struct CaseReport {
     /// The case.
     pub case: Case,
     /// The outcome.
     pub outcome: Outcome,
-    /// The time from the start of its server to its verdict; zero if it was not tried.
+    /// The time from the start of the case's server to the verdict; zero if the case was not tried.
     pub time: Duration,
 }
 
@@ -34,20 +34,20 @@ pub enum Format {
 /// The number of cases with each outcome.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
-    /// Promises kept.
+    /// Number of promises kept.
     pub kept: usize,
-    /// Promises broken.
+    /// Number of promises broken.
     pub broken: usize,
-    /// Not tried, because the server does not offer what the contract demands.
+    /// Number of cases not tried because the server lacks a feature that the contract demands.
     pub missing: usize,
-    /// Not tried, because too many cases of the family had hung.
+    /// Number of cases not tried because too many cases of their family had hung.
     pub not_reached: usize,
-    /// Not tried, and no fault of the server.
+    /// Number of cases not tried for a reason outside the server.
     pub skipped: usize,
 }
 
 impl Counts {
-    /// Counts the outcomes.
+    /// Returns the number of cases with each outcome.
     pub fn of(cases: &[CaseReport]) -> Self {
         let mut counts = Self::default();
         for entry in cases {
@@ -67,19 +67,19 @@ impl Counts {
         self.broken + self.missing + self.not_reached
     }
 
-    /// Returns whether the server passes: it fails nothing, and keeps something.
+    /// Returns whether the server passes: it fails no case, and keeps at least one promise.
     pub fn pass(self) -> bool {
         self.failures() == 0 && self.kept > 0
     }
 }
 
-/// Why a server that fails no case has not passed.
+/// The reason why a server that fails no case may not have passed.
 const NOTHING_KEPT: &str = "no promise was kept, so the server has not passed";
-/// Why a case was not reached.
+/// The reason why a case was not reached.
 const NOT_REACHED: &str = "too many cases of its family have hung before it";
 
-/// Returns the report as text in this format. As plain text it ends with the `slowest` slowest
-/// cases; the other formats have the time of each.
+/// Returns the report in this format. Plain text ends with the `slowest` slowest cases; the other
+/// formats have the time of each case.
 pub fn render(cases: &[CaseReport], format: Format, slowest: usize) -> String {
     match format {
         Format::Text => text(cases, slowest),
@@ -207,7 +207,8 @@ fn json(cases: &[CaseReport]) -> String {
 
 fn junit(cases: &[CaseReport]) -> String {
     let counts = Counts::of(cases);
-    // A suite without a failure is green, so nothing kept needs one of its own.
+    // JUnit tools show a suite without failures as passed, so "no promise kept" is added as a
+    // failing test.
     let nothing = usize::from(counts.kept == 0);
     let (tests, failures) = (cases.len() + nothing, counts.failures() + nothing);
     let skipped = counts.skipped;
@@ -245,7 +246,7 @@ fn junit(cases: &[CaseReport]) -> String {
     text
 }
 
-/// Returns the rest of a test case in JUnit's format that has failed.
+/// Returns the rest of a failed test case in JUnit's format, after its attributes.
 fn failed(kind: &str, message: &str, details: &str) -> String {
     let (message, details) = (xml(message), xml(details));
     format!(

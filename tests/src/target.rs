@@ -22,14 +22,15 @@ pub enum Target {
 pub struct Program {
     /// The executable.
     pub path: PathBuf,
-    /// The command that starts it by hand; failures show it, with the case's options.
+    /// The command that starts the program by hand. Failure reports show it, with the case's
+    /// options.
     pub command: String,
-    /// The file that has the server's own part, if it is a server of the book.
+    /// The path of the source file that is specific to the server, if it is one of the book's.
     pub source: Option<&'static str>,
 }
 
 impl<P: Into<PathBuf>> From<P> for Program {
-    /// The program at this path, which is started by its file's name.
+    /// Returns the program at this path, which is started by hand by its file name.
     fn from(path: P) -> Self {
         let path = path.into();
         let command = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -64,7 +65,7 @@ pub const OPTIONS: &[(&str, &str)] = &[
 ///
 /// # Errors
 ///
-/// An option that the case sets has no placeholder: [`Abort::Missing`], by the option's name.
+/// [`Abort::Missing`] with the name of an option that the case sets and that has no placeholder.
 pub fn fill_placeholders(
     template: &str,
     port: u16,
@@ -110,7 +111,7 @@ impl Target {
     }
 }
 
-/// Returns the target's program, or skips the case if it has none.
+/// Returns the target's program, or skips the case if the target is not a program.
 pub fn binary(target: &Target) -> CaseResult<&Program> {
     match target {
         Target::Binary(program) => Ok(program),

@@ -8,18 +8,19 @@ pub enum Abort {
     /// The case cannot be tried and counts as skipped; the string is the reason, which lies
     /// outside the server.
     Skip(String),
-    /// The case cannot be tried, because the server lacks something that the contract demands.
+    /// The case cannot be tried, because the server lacks a feature that the contract demands.
     Missing(Missing),
     /// The server did not keep the promise.
     Fail(Mismatch),
 }
 
-/// Something that the contract demands and the server does not offer.
+/// A feature that the contract demands and the server does not offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// Its name, as `--allow-missing` takes it: `echo`, `files`, `head-timeout`.
+    /// The feature's name, as `--allow-missing` takes it: `echo`, `files`, `head-timeout`.
     pub name: &'static str,
-    /// How that became known, and how the server is made to offer it.
+    /// The observation that shows that the feature is missing, and the way to make the server offer
+    /// it.
     pub why: String,
 }
 
@@ -71,7 +72,7 @@ impl Abort {
         }
     }
 
-    /// Returns that the server does not offer something.
+    /// Returns a missing feature with its name and the reason.
     pub fn missing(name: &'static str, why: impl fmt::Display) -> Self {
         Self::Missing(Missing { name, why: why.to_string() })
     }

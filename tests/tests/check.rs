@@ -1,5 +1,5 @@
-//! The command `check` on servers that offer little or nothing: what is not offered is not
-//! passed, and a server that hangs costs minutes at most.
+//! Tests the command `check` on servers that offer little or nothing: a case whose feature is
+//! missing does not pass, and a server that hangs costs minutes at most.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,7 +14,8 @@ use client_suite::target::fill_placeholders;
 use client_suite::verdict::Abort;
 use serde_json::Value;
 
-/// Serves each connection on a thread of its own for as long as the test runs.
+/// Starts a server that calls `handle` with each connection, on a separate thread, as long as the
+/// test runs. Returns its address.
 fn serve(handle: fn(TcpStream)) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
@@ -26,7 +27,7 @@ fn serve(handle: fn(TcpStream)) -> SocketAddr {
     address
 }
 
-/// Answers `/plaintext` only; every other target is not found. Closes after one answer.
+/// Answers one request: `/plaintext` with its content, every other target with 404. Then closes.
 fn plaintext_only(mut stream: TcpStream) {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -113,7 +114,7 @@ fn what_may_be_missing_is_named() {
     let address = serve(plaintext_only);
     let case = ["--family", "routes", "--name", "plaintext"];
     let kept = check(address, &case);
-    // Of these cases one needs /plaintext alone, which is there.
+    // One of these cases needs only /plaintext, which the server offers.
     let said = text(&kept);
     assert!(said.contains("ok      routes::plaintext"), "{said}");
     let echo = ["--family", "bodies"];
@@ -142,7 +143,7 @@ fn a_filter_that_finds_no_case_is_an_error() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("client-suite list"));
 }
 
-/// Accepts, and never says anything.
+/// Keeps a connection open without sending anything.
 fn silent(stream: TcpStream) {
     thread::sleep(Duration::from_secs(600));
     drop(stream);
@@ -156,7 +157,7 @@ fn after_three_hangs_the_rest_of_a_family_is_not_reached() {
     let report = json(&output);
     assert_eq!(report["broken"], 3, "{report}");
     assert!(report["not_reached"].as_u64() > Some(0), "{report}");
-    // Only what was tried took time: the suite's timeout, and a little more.
+    // Only the cases that were tried took time: the suite's timeout, and a little more.
     for case in report["cases"].as_array().expect("cases") {
         let seconds = case["seconds"].as_f64().expect("a time");
         assert_eq!(seconds >= 1.0, case["outcome"] == "broken", "{case}");

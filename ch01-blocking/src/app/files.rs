@@ -258,7 +258,7 @@ fn content(
 ) -> Response {
     let len = metadata.len();
     let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
-    // Displayed, it is the file's strong entity tag.
+    // Formatted with `Display`, the version is the file's strong entity tag.
     let version = FileVersion { modified, len };
     let extra = ExtraHeader::File(version);
     let (status, at, len) =
