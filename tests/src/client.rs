@@ -47,6 +47,9 @@ pub struct Client {
     pub(crate) lenient: bool,
     /// Whether the server is judged by the standards alone: see [`crate::ctx::Ctx::standards`].
     pub(crate) standards: bool,
+    /// Whether a refusal that ends the connection ends the case: see
+    /// [`crate::judge::Strictness::Refusal`].
+    pub(crate) refusal_ends_case: bool,
     /// Whether the last response announced that the server closes the connection.
     pub(crate) announced_close: bool,
 }
@@ -81,6 +84,7 @@ impl Client {
             end: None,
             lenient: false,
             standards: false,
+            refusal_ends_case: false,
             announced_close: false,
         })
     }

@@ -27,9 +27,13 @@ pub struct Ctx<'a> {
     pub root: PathBuf,
     /// Whether the server is judged by the standards alone, not by the book's contract.
     pub standards: bool,
-    /// Whether the server is judged by the standards alone and the case is about security: then any
-    /// refusal is accepted, whatever status the contract demands.
+    /// Whether any refusal is accepted, whatever status the contract demands: when the server is
+    /// judged by the standards alone and the case is about security, and when it is judged by
+    /// its refusals.
     pub lenient: bool,
+    /// Whether a refusal that ends the connection ends the case: see
+    /// [`crate::judge::Strictness::Refusal`].
+    pub refusal_ends_case: bool,
     /// The largest number of clients connected at the same time.
     pub at_once: usize,
     server: Option<Server>,
@@ -46,6 +50,7 @@ impl<'a> Ctx<'a> {
             root,
             standards: false,
             lenient: false,
+            refusal_ends_case: false,
             at_once: 1,
             server: None,
             clients: 0,
@@ -131,6 +136,7 @@ impl<'a> Ctx<'a> {
         self.clients += 1;
         let mut client = Client::connect_with(address, &name, &self.log, receive)?;
         (client.lenient, client.standards) = (self.lenient, self.standards);
+        client.refusal_ends_case = self.refusal_ends_case;
         Ok(client)
     }
 

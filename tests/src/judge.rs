@@ -59,6 +59,11 @@ pub enum Strictness {
     Contract,
     /// The standards alone, without promises that only the contract demands.
     Standards,
+    /// The contract, but any refusal is accepted, whatever its status, and a close without a
+    /// response. A case is skipped as soon as a refusal has ended its connection, and nothing
+    /// behind the refused request was answered. This tells a server that offers less from one
+    /// that reads a message in another way than the contract.
+    Refusal,
 }
 
 impl Strictness {
@@ -201,7 +206,8 @@ pub fn judge(
         .then(|| MANY.lock().unwrap_or_else(PoisonError::into_inner));
     let mut ctx = Ctx::new(target, profile, root.to_owned());
     ctx.standards = strictness == Strictness::Standards;
-    ctx.lenient = ctx.standards && case.kind == Kind::Security;
+    ctx.refusal_ends_case = strictness == Strictness::Refusal;
+    ctx.lenient = ctx.refusal_ends_case || (ctx.standards && case.kind == Kind::Security);
     ctx.at_once = case.clients;
     // A panic is a bug in the suite, but the transcript is still reported.
     let run = catch_unwind(AssertUnwindSafe(|| (case.run_for(profile))(&mut ctx)));

@@ -30,6 +30,7 @@ pub mod rlimits;
 mod send;
 pub mod server;
 pub mod show;
+pub mod small;
 mod sys;
 pub mod target;
 pub mod timeout;
@@ -51,7 +52,7 @@ use wrappers::Wrappers;
 
 /// The number of cases that run at the same time. Most of them wait for a deadline or a process,
 /// so there are many more than processors.
-const CASES_AT_ONCE: usize = 32;
+pub const CASES_AT_ONCE: usize = 32;
 
 /// Runs the suite as a chapter's test binary.
 ///

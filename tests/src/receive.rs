@@ -137,6 +137,16 @@ impl Client {
 
     /// Reads exactly one response, which may be an interim one.
     pub fn any_response(&mut self, method: &str) -> CaseResult<Response> {
+        let response = self.read_response(method)?;
+        if self.refusal_ends_case && response.status >= 400 && response.announces_close()
+        {
+            self.assert_disconnected()?; // nothing behind the refusal is answered
+            return Err(Abort::skip(format!("refused with status {}", response.status)));
+        }
+        Ok(response)
+    }
+
+    fn read_response(&mut self, method: &str) -> CaseResult<Response> {
         let head = self.head()?;
         let mut response = Response::parse_head(&head).map_err(|error| {
             Abort::fail("a well-formed response head (RFC 9112 section 4)", error)
@@ -191,6 +201,9 @@ impl Client {
         };
         if self.inbox.is_empty() && waiting_for == A_RESPONSE {
             self.skip_if_closed()?;
+            if self.refusal_ends_case {
+                return Err(Abort::skip("closed without a response"));
+            }
         }
         let how = match end {
             End::Closed => "the server closed the connection",

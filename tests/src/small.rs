@@ -1,0 +1,264 @@
+//! Judges small servers: programs that keep some promises of the contract, and are known not to
+//! keep others.
+//!
+//! Each has a list, `tests/small/NAME.txt` in its chapter, with a line for every case: `pass`,
+//! or how it fails and why, in a few words. A case that does not end as the list says makes the
+//! test fail, whichever way it has moved. A failing case is judged once more, with
+//! [`Strictness::Refusal`]:
+//!
+//! - `refused`: the server refuses what the case asks for, or closes, and the case finds nothing
+//!   else wrong;
+//! - `fail`: anything else.
+//!
+//! A line may also say `varies`: the case is a race between the client and a server that is
+//! missing something, and passes now and then.
+//!
+//! A message whose end is in doubt may be refused with the wrong status, but never be read in a
+//! second way. So no case of the families about the end of a message may be a `fail`.
+//!
+//! With `RECORD` set, the lists are renewed. A new failure is recorded with the reason `?`, which
+//! no test accepts.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{env, fs, io};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::case::{Case, Need};
+use crate::judge::{DocumentRoot, Outcome, Strictness, judge};
+use crate::profile::ServerProfile;
+use crate::target::{Program, Target};
+use crate::verdict::Missing;
+use crate::{cases, cleanup, environment, longest_first, timeout};
+
+/// The families about the end of a message.
+const FRAMING: &[&str] = &["framing", "chunks"];
+
+/// Seconds without progress after which a case fails: more than the deadlines of the small
+/// servers, which are constants.
+const TIMEOUT: u64 = 15;
+
+/// What no small server offers.
+pub const NOT_OFFERED: &[Need] = &[Need::Files, Need::Stats, Need::Panic];
+
+/// A small server.
+#[derive(Clone, Copy, Debug)]
+pub struct SmallServer {
+    /// The name of the program, and of its list.
+    pub name: &'static str,
+    /// The server of the book that works like it.
+    pub like: &'static str,
+    /// The path of the program.
+    pub binary: &'static str,
+    /// What it does not offer: cases that need it are left out.
+    pub lacks: &'static [Need],
+}
+
+impl SmallServer {
+    fn program(&self) -> Program {
+        Program {
+            path: PathBuf::from(self.binary),
+            command: format!("cargo run --bin {} --", self.name),
+            source: None,
+        }
+    }
+}
+
+/// How a case ends, and why, unless it passes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
+    verdict: String,
+    reason: String,
+}
+
+/// A server's list, by case.
+type List = BTreeMap<String, Line>;
+
+/// Runs the suite on small servers as a test binary. `lists` is the directory of the lists,
+/// `at_once` the number of cases that run at the same time.
+pub fn main_for(
+    chapter: &str,
+    lists: &str,
+    at_once: usize,
+    servers: &[SmallServer],
+) -> ExitCode {
+    match run(Path::new(lists), at_once, servers) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{chapter}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(lists: &Path, at_once: usize, servers: &[SmallServer]) -> io::Result<bool> {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(at_once);
+    environment::normalize().map_err(io::Error::other)?;
+    cleanup::on_interrupt().map_err(io::Error::other)?;
+    timeout::set_timeout(TIMEOUT);
+    let root = Arc::new(DocumentRoot::new()?);
+    let recording = env::var_os("RECORD").is_some();
+    let mut recorded = Vec::new();
+    let mut trials = Vec::new();
+    for server in servers {
+        let file = lists.join(server.name).with_extension("txt");
+        let list = read(&file).or_else(|error| match recording {
+            true => Ok(List::new()),
+            false => Err(io::Error::new(
+                error.kind(),
+                format!("{}: {error} (RECORD=1 creates it)", file.display()),
+            )),
+        })?;
+        let new = recording.then(|| Arc::new(Mutex::new(List::new())));
+        trials.extend(trials_for(server, &list, new.as_ref(), &root)?);
+        recorded.extend(new.map(|new| (file, list, new)));
+    }
+    let conclusion = libtest_mimic::run(&arguments, longest_first(trials));
+    for (file, mut list, new) in recorded {
+        list.append(&mut new.lock().unwrap_or_else(PoisonError::into_inner));
+        write(&file, &list)?;
+    }
+    Ok(!conclusion.has_failed())
+}
+
+/// Returns a trial for each case that applies to the server, and one for the list itself.
+fn trials_for(
+    server: &SmallServer,
+    list: &List,
+    new: Option<&Arc<Mutex<List>>>,
+    root: &Arc<DocumentRoot>,
+) -> io::Result<Vec<(u8, usize, Trial)>> {
+    let profile = ServerProfile::by_name(server.like)
+        .ok_or_else(|| io::Error::other(format!("{} is no server", server.like)))?;
+    let lacks = |case: &Case| case.needs.iter().any(|need| server.lacks.contains(need));
+    let applies = |case: &Case| case.skip_reason(profile).is_none() && !lacks(case);
+    let cases: Vec<Case> = cases::all().into_iter().filter(applies).collect();
+    let stale = list.keys().find(|name| !cases.iter().any(|c| c.full_name() == **name));
+    let stale = stale.map(|name| format!("{name} is in the list, but does not apply"));
+    let whole = Trial::test(format!("{}::list", server.name), move || {
+        stale.map_or(Ok(()), |stale| Err(stale.into()))
+    });
+    let mut trials = vec![(0, usize::MAX, whole)];
+    for (index, case) in cases.into_iter().enumerate() {
+        let (root, new) = (Arc::clone(root), new.cloned());
+        let target = Target::Binary(server.program());
+        let expected = list.get(&case.full_name()).cloned();
+        let name = format!("{}::{}", server.name, case.full_name());
+        let trial = Trial::test(name, move || {
+            let known = expected.as_ref().filter(|_| new.is_none());
+            let fails = known.is_some_and(|line| line.verdict == "fail");
+            let judged = verdict(&case, profile, &target, &root.path, fails);
+            let Some((verdict, text)) = judged else {
+                return Ok(()); // this machine cannot try it
+            };
+            if let Some(new) = new {
+                let same = |line: &Line| [verdict, "varies"].contains(&&*line.verdict);
+                let kept = expected.filter(same);
+                if env::var("RECORD").is_ok_and(|value| value == "why") {
+                    eprintln!("{verdict} {}\n{text}", case.full_name());
+                }
+                let reason = if verdict == "pass" { "" } else { "?" };
+                let line = kept.unwrap_or_else(|| Line {
+                    verdict: verdict.to_owned(),
+                    reason: reason.to_owned(),
+                });
+                let mut new = new.lock().unwrap_or_else(PoisonError::into_inner);
+                new.insert(case.full_name(), line);
+                return Ok(());
+            }
+            compare(&case, expected.as_ref(), verdict, &text)
+        });
+        trials.push((case.seconds, index, trial.with_kind(case.kind.label())));
+    }
+    Ok(trials)
+}
+
+/// Judges a case. Returns how it ends, with the text of a failure, or `None` if it cannot be
+/// tried here. With `fails`, every failure is a `fail`, and the case is judged only once.
+fn verdict(
+    case: &Case,
+    profile: &ServerProfile,
+    target: &Target,
+    root: &Path,
+    fails: bool,
+) -> Option<(&'static str, String)> {
+    let failure = match judge(case, profile, target, root, Strictness::Contract) {
+        Outcome::Passed => return Some(("pass", String::new())),
+        Outcome::Skipped(why) => {
+            eprintln!("{} skipped: {why}", case.full_name());
+            return None;
+        }
+        Outcome::Failed(failure) => failure,
+        Outcome::Missing(Missing { why, .. }) => return Some(("fail", why)),
+        Outcome::NotReached => return None,
+    };
+    if fails && !FRAMING.contains(&case.family) {
+        return Some(("fail", failure.to_string()));
+    }
+    Some(match judge(case, profile, target, root, Strictness::Refusal) {
+        Outcome::Failed(second) => ("fail", second.to_string()),
+        _ => ("refused", failure.to_string()),
+    })
+}
+
+/// Compares how a case ended with the list.
+fn compare(
+    case: &Case,
+    expected: Option<&Line>,
+    verdict: &str,
+    text: &str,
+) -> Result<(), Failed> {
+    if verdict == "fail" && FRAMING.contains(&case.family) {
+        return Err(format!("a message is read in a second way:\n{text}").into());
+    }
+    let Some(line) = expected else {
+        return Err(
+            format!("it ends with `{verdict}`, and is not in the list\n{text}").into()
+        );
+    };
+    if line.verdict != verdict && line.verdict != "varies" {
+        let listed = &line.verdict;
+        return Err(format!(
+            "the list says `{listed}`, it ends with `{verdict}`\n{text}"
+        )
+        .into());
+    }
+    if line.verdict != "pass" && matches!(line.reason.as_str(), "" | "?") {
+        return Err(format!("the list has no reason for `{verdict}`\n{text}").into());
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> io::Result<List> {
+    let text = fs::read_to_string(file)?;
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    Ok(lines
+        .filter_map(|line| {
+            let (verdict, rest) = line.split_once(' ')?;
+            let (name, reason) = rest.trim().split_once(' ').unwrap_or((rest.trim(), ""));
+            let reason = reason.trim().to_owned();
+            Some((name.to_owned(), Line { verdict: verdict.to_owned(), reason }))
+        })
+        .collect())
+}
+
+/// Writes a list, in the order of the cases.
+fn write(file: &Path, list: &List) -> io::Result<()> {
+    let mut text = String::from("# RECORD=1 cargo test --test small renews this list.\n");
+    for case in cases::all() {
+        let name = case.full_name();
+        let Some(Line { verdict, reason }) = list.get(&name) else { continue };
+        let line = format!("{verdict:8}{name:48}{reason}");
+        let _ = writeln!(text, "{}", line.trim_end()); // a String takes everything
+    }
+    if let Some(directory) = file.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    fs::write(file, text)
+}
