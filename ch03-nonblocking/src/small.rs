@@ -7,7 +7,7 @@
 //! It leaves out a fair share: a client that sends without pause is served without pause, and
 //! the others wait. A client that takes any byte of its answer in time keeps its connection.
 
-use ch01_blocking::small::deadline::TIME;
+use ch01_blocking::small::deadline::{IDLE_TIME, TIME};
 use ch01_blocking::small::{MAX_OUTPUT, Parsed, Response, parse, respond};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -26,8 +26,8 @@ pub struct Connection {
     outbox: Vec<u8>,
     sent: usize,
     state: State,
-    /// When the client's time for its next request, or for the next part of an answer, ends.
-    deadline: Instant,
+    /// When it began to wait for what it waits for.
+    since: Instant,
 }
 
 /// Where in its life a connection is.
@@ -64,14 +64,18 @@ impl Connection {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
         let (inbox, outbox, state) = (Vec::new(), Vec::new(), State::Open);
-        Ok(Connection { socket, inbox, outbox, sent: 0, state, deadline: now + TIME })
+        Ok(Connection { socket, inbox, outbox, sent: 0, state, since: now })
     }
 
-    /// Returns when the connection must be driven even if nothing arrives.
+    /// Returns when the connection must be driven even if nothing has happened: the end of a
+    /// delay, or the deadline for the client.
     pub fn due(&self) -> Instant {
         match self.state {
             State::Sleeping(until) => until,
-            State::Open | State::Closing => self.deadline,
+            _ if self.outbox.is_empty() && self.inbox.is_empty() => {
+                self.since + IDLE_TIME
+            }
+            _ => self.since + TIME,
         }
     }
 
@@ -101,7 +105,7 @@ impl Connection {
     fn advance(&mut self, now: Instant) -> io::Result<Option<Wait>> {
         loop {
             if !self.send(now)? {
-                return Ok((now < self.deadline).then_some(Wait::Write));
+                return Ok((now < self.due()).then_some(Wait::Write));
             }
             match self.state {
                 State::Closing => return Ok(None),
@@ -109,19 +113,21 @@ impl Connection {
                 State::Sleeping(_) | State::Open => {}
             }
             if !self.answer(now) {
+                let is_idle = self.inbox.is_empty();
                 match self.read() {
-                    Ok(true) => continue,
+                    Ok(true) if is_idle => {}
+                    Ok(true) => continue, // the deadline is for the whole request
                     Ok(false) if self.inbox.is_empty() => return Ok(None),
                     Ok(false) => self.refuse(400, "the request has no end"),
                     Err(error) if error.kind() != ErrorKind::WouldBlock => {
                         return Err(error);
                     }
-                    Err(_) if now < self.deadline => return Ok(Some(Wait::Read)),
+                    Err(_) if now < self.due() => return Ok(Some(Wait::Read)),
                     Err(_) if self.inbox.is_empty() => return Ok(None),
                     Err(_) => self.refuse(408, "the request took too long"),
                 }
             }
-            self.deadline = now + TIME; // for the answer, and then for the next request
+            self.since = now; // an answer, or a request, has begun
         }
     }
 
@@ -136,7 +142,7 @@ impl Connection {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
-            self.deadline = now + TIME;
+            self.since = now;
         }
         self.outbox.clear();
         self.sent = 0;

@@ -1,19 +1,22 @@
 // ANCHOR: deadline
 //! A deadline for a whole request.
 //!
-//! It leaves out deadlines for the phases of a request (idle, head, content), and a least rate
-//! for a client that takes its answer in tiny pieces.
+//! It leaves out deadlines of their own for head and content, and a least rate for a client that
+//! takes its answer in tiny pieces.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// How long a client may take to send its next request, from when the server begins to wait
-/// for it until its last byte; and to take any part of an answer.
+/// How long a connection may be idle between two requests.
+pub const IDLE_TIME: Duration = Duration::from_secs(60);
+
+/// How long a client may take to send a request, from its first byte to its last, and to take
+/// any part of an answer.
 pub const TIME: Duration = Duration::from_secs(10);
 
-/// A blocking socket. All reads between two writes have one deadline together, so a client
-/// gains nothing by sending a byte now and then.
+/// A blocking socket. The first read after a write may wait for [`IDLE_TIME`]. All further
+/// reads have one deadline together, so a client gains nothing by sending a byte now and then.
 #[derive(Debug)]
 pub struct DeadlineStream<'s> {
     socket: &'s TcpStream,
@@ -36,16 +39,19 @@ impl<'s> DeadlineStream<'s> {
 impl Read for DeadlineStream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let now = Instant::now();
-        let left = self.deadline.get_or_insert(now + TIME).saturating_duration_since(now);
+        let deadline = self.deadline.unwrap_or(now + IDLE_TIME);
+        let left = deadline.saturating_duration_since(now);
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
         self.socket.set_read_timeout(Some(left))?;
         // The kernel reports a timeout as if the socket were non-blocking (socket(7)).
-        self.socket.read(buffer).map_err(|error| match error.kind() {
+        let n = self.socket.read(buffer).map_err(|error| match error.kind() {
             ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
             _ => error,
-        })
+        })?;
+        self.deadline.get_or_insert(Instant::now() + TIME);
+        Ok(n)
     }
 }
 
