@@ -12,9 +12,6 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
-pub mod deadline;
-pub mod signals;
-
 /// The largest head, in bytes.
 pub const MAX_HEAD: usize = 16 * 1024;
 
@@ -300,3 +297,35 @@ pub fn listen() -> io::Result<TcpListener> {
     Ok(listener)
 }
 // ANCHOR_END: listen
+
+// ANCHOR: modules
+pub mod deadline;
+pub mod signals;
+// ANCHOR_END: modules
+
+// ANCHOR: tests
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_request_out_of_a_buffer() {
+        let bytes =
+            b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGET";
+        let Parsed::Complete(request, length) = parse(bytes) else { panic!("complete") };
+        assert_eq!((request.method, request.path), ("POST", "/echo"));
+        assert_eq!((request.content, &bytes[length..]), (&b"hello"[..], &b"GET"[..]));
+        for cut in 0..length {
+            assert_eq!(parse(&bytes[..cut]), Parsed::Partial, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn two_meanings_are_refused() {
+        for fields in ["Content-Length: +5", "Transfer-Encoding: chunked", "Host: y"] {
+            let head = format!("POST /echo HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n");
+            assert!(matches!(parse(head.as_bytes()), Parsed::Refused(..)), "{fields}");
+        }
+    }
+}
+// ANCHOR_END: tests
