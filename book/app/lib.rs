@@ -19,6 +19,7 @@ pub mod derived;
 pub mod files;
 mod includes;
 pub mod lab;
+mod listings;
 mod live;
 mod normalize;
 pub mod paths;

@@ -11,6 +11,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use crate::files::{files, read};
+use crate::listings::Listings;
 use crate::paths::Paths;
 
 /// Renders the book into `out` and returns that directory's absolute path.
@@ -20,8 +21,15 @@ pub fn render(paths: &Paths, out: &Path) -> Result<PathBuf> {
     let mut book = MDBook::load(paths.book())
         .with_context(|| format!("cannot read the book in {}", paths.book().display()))?;
     book.config.build.build_dir.clone_from(&out);
+    let mut listings = Listings::new(paths.checkout());
+    book.book.for_each_chapter_mut(|chapter| {
+        if let Some(page) = chapter.path.clone() {
+            chapter.content = listings.rewrite(&page, &chapter.content);
+        }
+    });
     book.build()
         .with_context(|| format!("cannot render the book to {}", out.display()))?;
+    listings.write_sources(&out)?;
     replace_index(&book, &out).context("cannot make the search index")?;
     Ok(out)
 }

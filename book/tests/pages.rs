@@ -3,6 +3,7 @@
 use book::checks;
 use book::paths::Paths;
 use book::render::render;
+use client_suite::matrix::Layout;
 
 #[test]
 fn the_checks_find_no_problem() {
@@ -21,12 +22,16 @@ const LEVEL: u8 = 6;
 #[test]
 fn the_matrix_is_the_suites_own() {
     let paths = Paths::find(None).expect("the book is in the checkout");
-    let path = paths.src().join("generated/matrix.md");
-    let page = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        page == client_suite::matrix::markdown(LEVEL),
-        "renew it: cargo run -q -p client-suite -- matrix --level ch06 > book/src/generated/matrix.md"
-    );
+    for (file, layout, option) in
+        [("matrix.md", Layout::Columns, ""), ("matrix-rows.md", Layout::Rows, " --rows")]
+    {
+        let path = paths.src().join("generated").join(file);
+        let page = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            page == client_suite::matrix::markdown(LEVEL, layout),
+            "renew it: cargo run -q -p client-suite -- matrix --level ch06{option} > book/src/generated/{file}"
+        );
+    }
 }
 
 #[test]

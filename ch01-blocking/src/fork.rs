@@ -21,8 +21,8 @@ use std::os::fd::AsFd;
 ///
 /// # Errors
 ///
-/// This process has more than one thread ([`sys::fork`]), a pipe cannot be created, or the
-/// server cannot report that it is ready.
+/// This process has more than one thread ([`sys::fork`]), a pipe cannot be created, or
+/// the server cannot report that it is ready.
 pub fn run(
     listener: Listener,
     site: &Site,
@@ -67,7 +67,8 @@ pub fn run(
                 drop(listener);
                 run_child(client, admission, site, &timeouts);
             }
-            // The system creates no further process for now; existing children continue.
+            // The system creates no further process for now; existing children
+            // continue.
             Err(error) => {
                 trace!("fork", "failed: {error}");
                 reject_at_once(client, site, &timeouts);

@@ -19,8 +19,8 @@ use std::thread;
 ///
 /// # Errors
 ///
-/// The thread that waits for the stop cannot be created, or the server cannot report that it
-/// is ready.
+/// The thread that waits for the stop cannot be created, or the server cannot report
+/// that it is ready.
 pub fn run(
     listener: Listener,
     site: &Site,
@@ -45,7 +45,8 @@ pub fn run(
             handle_connection(&guard, admission, site, &timeouts);
             site.stats.connection_closed();
         }
-        connections.close(); // not earlier: the last connection may have arrived together with the stop
+        // Not earlier: the last connection may have arrived together with the stop.
+        connections.close();
         trace::set_connection(0);
         drop(listener);
         ready

@@ -26,7 +26,8 @@ pub enum After {
 }
 
 // ANCHOR: serve
-/// Reads and answers requests until none is buffered, and waits for the client as needed.
+/// Reads and answers requests until none is buffered, and waits for the client as
+/// needed.
 ///
 /// A client's misbehavior leads to a refusal or a close, never to an error.
 ///
@@ -69,7 +70,8 @@ pub fn serve(
                     if outbox.is_full() {
                         outbox.flush(stream)?;
                     }
-                    stream.deadline(Wait::Idle); // the next request has its own deadline
+                    // The next request has its own deadline.
+                    stream.deadline(Wait::Idle);
                 }
                 Parsed::Partial { wants_continue } => {
                     if wants_continue {
@@ -147,7 +149,8 @@ pub fn linger(stream: &mut impl Stream, inbox: &mut Inbox) -> io::Result<()> {
         match stream.fill(inbox) {
             Ok(n) if n > 0 => read += n,
             Err(error) if error.kind() != ErrorKind::TimedOut => return Err(error),
-            Ok(_) | Err(_) => break, // the client has closed, or the deadline has passed
+            // The client has closed, or the deadline has passed.
+            Ok(_) | Err(_) => break,
         }
     }
     Ok(())

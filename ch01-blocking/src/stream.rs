@@ -29,21 +29,22 @@ pub trait Transport: Write {
     /// Receives bytes into `inbox`. Returns their number; 0 means end of file.
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize>;
 
-    /// Sends at most `len` bytes of a file from offset `at`, without a copy through user
-    /// space where the system supports that. Returns the number of bytes sent; 0 means that
-    /// the file ends before `at`.
+    /// Sends at most `len` bytes of a file from offset `at`, without a copy through
+    /// user space where the system supports that. Returns the number of bytes sent; 0
+    /// means that the file ends before `at`.
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize>;
 
-    /// Shuts down the sending side: the client reads an end of file after the bytes sent
-    /// before.
+    /// Shuts down the sending side: the client reads an end of file after the bytes
+    /// sent before.
     fn shutdown_write(&mut self) -> io::Result<()>;
 
-    /// Returns the number of bytes that were sent and that the client has not acknowledged.
+    /// Returns the number of bytes that were sent and that the client has not
+    /// acknowledged.
     fn unacked_bytes(&self) -> usize;
 
-    /// Waits for the next piece of a streamed body, and appends it to `_content`; an empty
-    /// piece means the end. Only chapter 6 can wait for the client and the source at once.
-    /// Other servers close the connection after the answer's head.
+    /// Waits for the next piece of a streamed body, and appends it to `_content`; an
+    /// empty piece means the end. Only chapter 6 can wait for the client and the source
+    /// at once. Other servers close the connection after the answer's head.
     fn more(
         &mut self,
         _source: &mut dyn BodyStream,
@@ -53,11 +54,11 @@ pub trait Transport: Write {
     }
 }
 
-/// A connection whose operations may all wait. An operation that has waited too long fails
-/// with [`ErrorKind::TimedOut`].
+/// A connection whose operations may all wait. An operation that has waited too long
+/// fails with [`ErrorKind::TimedOut`].
 pub trait Stream: Transport {
-    /// Sets the kind of wait of the next [`fill`](Transport::fill). The clock starts when
-    /// the kind changes, and keeps running while it stays the same.
+    /// Sets the kind of wait of the next [`fill`](Transport::fill). The clock starts
+    /// when the kind changes, and keeps running while it stays the same.
     fn deadline(&mut self, wait: Wait);
 
     /// Waits for `time`, before a delayed answer is sent (`/sleep`).

@@ -36,7 +36,8 @@ pub fn run(
             let guard =
                 Arc::new(connections.register(client.socket, options.max_connections));
             if guard.admission == Admission::RejectedAtOnce {
-                handle_connection(&guard, guard.admission, site, &timeouts); // waits for nothing
+                // Waits for nothing.
+                handle_connection(&guard, guard.admission, site, &timeouts);
                 site.stats.connection_closed();
                 continue;
             }

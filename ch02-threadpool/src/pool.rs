@@ -70,8 +70,8 @@ pub fn run(
                 return Err(too_many(worker.into(), own.threads.into(), &error));
             }
         }
-        // This thread may wait for room in the queue and not notice the stop, so another
-        // thread waits for the stop.
+        // This thread may wait for room in the queue and not notice the stop, so
+        // another thread waits for the stop.
         spawn(scope, || {
             stop.wait();
             queue.end();

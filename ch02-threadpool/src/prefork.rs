@@ -67,14 +67,15 @@ pub fn run(
 // ANCHOR_END: run
 
 // ANCHOR: supervise
-/// Keeps `processes` child processes running until `stop` is requested. Each child calls
+/// Keeps `processes` child processes running until `stop` is requested. Each child
+/// calls
 /// `worker_main` with its number, counted from 1, the listeners, and the pipe for the
 /// reports of [`Listener::reported`].
 ///
 /// # Errors
 ///
-/// This process has more than one thread ([`sys::fork`]), one of the first children cannot be
-/// created, or one exits before it is ready.
+/// This process has more than one thread ([`sys::fork`]), one of the first children
+/// cannot be created, or one exits before it is ready.
 pub fn supervise(
     listeners: Vec<Listener>,
     site: &Site,
@@ -104,7 +105,8 @@ pub fn supervise(
                         let ended = pipe
                             .and_then(|pipe| worker_main(slot.number, listeners, pipe));
                         ended.inspect_err(|error| {
-                            report_error(&write, &too_few(slot.number, processes, error));
+                            let error = too_few(slot.number, processes, error);
+                            report_error(&write, &error);
                         })
                     })
                 }
@@ -141,7 +143,8 @@ pub fn supervise(
         }
     };
     site.drain_all();
-    listeners.into_iter().for_each(Listener::close_for_all); // the kernel refuses further connections
+    // The kernel refuses further connections.
+    listeners.into_iter().for_each(Listener::close_for_all);
     let within = if ended.is_ok() { options.timeouts().drain } else { Duration::ZERO };
     children.drain(within, |_, _| {});
     ended

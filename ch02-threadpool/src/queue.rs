@@ -105,7 +105,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Blocks until a job can be taken, or returns `None` when the queue is closed and empty.
+    /// Blocks until a job can be taken, or returns `None` when the queue is closed and
+    /// empty.
     fn take(&self) -> Option<T> {
         let nothing = |state: &mut State<T>| state.jobs.is_empty() && !state.closed;
         let state = self.job.wait_while(self.lock(), nothing);

@@ -60,11 +60,11 @@ enum Then {
 pub struct Connection<T> {
     transport: T,
     state: State,
-    /// Whether there may be something to read. Readiness may be reported only once, so it
-    /// is recorded here until a read shows that the socket is drained.
+    /// Whether there may be something to read. Readiness may be reported only once, so
+    /// it is recorded here until a read shows that the socket is drained.
     readable: bool,
-    /// Whether end of file may follow the received bytes, so that a short read does not mean
-    /// that the socket is drained.
+    /// Whether end of file may follow the received bytes, so that a short read does not
+    /// mean that the socket is drained.
     eof: bool,
     /// The buffers; `None` while the connection is idle.
     work: Option<Box<Work>>,
@@ -151,8 +151,9 @@ impl<T: Transport> Connection<T> {
     /// Advances the connection as far as possible without blocking, and returns the next
     /// step.
     ///
-    /// A turn ends at the latest when [`IO_BUDGET`](crate::socket::IO_BUDGET) bytes have been
-    /// moved: further reads and writes fail with `WouldBlock`, and [`Next::Again`] is returned.
+    /// A turn ends at the latest when [`IO_BUDGET`](crate::socket::IO_BUDGET) bytes have
+    /// been moved: further reads and writes fail with `WouldBlock`, and [`Next::Again`] is
+    /// returned.
     ///
     /// # Errors
     ///
@@ -303,8 +304,8 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: drive
 
     // ANCHOR: fill
-    /// Reads into the inbox, and returns the number of bytes (0 at end of file), or `None` if
-    /// there is nothing to read or the budget is used up.
+    /// Reads into the inbox, and returns the number of bytes (0 at end of file), or `None`
+    /// if there is nothing to read or the budget is used up.
     #[inline]
     fn fill(&mut self, work: &mut Work) -> io::Result<Option<usize>> {
         if !self.readable {
@@ -313,7 +314,8 @@ impl<T: Transport> Connection<T> {
         let room = work.inbox.space().len();
         match BudgetedIo(&mut self.transport, &mut work.budget).fill(&mut work.inbox) {
             Ok(n) => {
-                self.readable = n == room || self.eof; // a short read has drained the socket
+                // A short read has drained the socket.
+                self.readable = n == room || self.eof;
                 Ok(Some(n))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {

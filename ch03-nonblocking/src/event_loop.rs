@@ -318,14 +318,17 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     }
 
     // ANCHOR: stop
-    /// Stops accepting, closes idle connections, and sets the drain deadline for the others.
+    /// Stops accepting, closes idle connections, and sets the drain deadline for the
+    /// others.
     fn stop(&mut self) {
         if !self.stop.is_requested() {
             return; // the event was spurious, and a stop cannot be undone
         }
         let Some(listener) = self.listener.take() else { return };
-        let _ = self.poller.deregister(listener.as_fd(), LISTENER); // may fail: not registered while accepting pauses
-        let _ = self.poller.deregister(self.stop.as_fd(), STOP); // it stays readable, and would be reported in every round
+        // May fail: not registered while accepting pauses.
+        let _ = self.poller.deregister(listener.as_fd(), LISTENER);
+        // It stays readable, and would be reported in every round.
+        let _ = self.poller.deregister(self.stop.as_fd(), STOP);
         drop(listener); // from now on the kernel refuses connections
         (self.accept_again, self.accept_resumes) = (false, None);
         let within = self.shared.timeouts.drain;

@@ -121,17 +121,20 @@ impl Ready {
 /// A mechanism that reports which descriptors are ready.
 ///
 /// # What it promises
-/// - Events are **hints**. An event may be spurious or stale, so a read or a write after
+/// - Events are **hints**. An event may be spurious or stale, so a read or a write
+///   after
 ///   it may still fail with `WouldBlock`; every descriptor is non-blocking.
 /// - Readiness is reported **at least once**: when it begins, or, if it exists already,
 ///   after the descriptor is registered. A mechanism may go on reporting it until it is
-///   used up (`poll`), or not (signals, `epoll` with edges); callers must not rely on the
+/// used up (`poll`), or not (signals, `epoll` with edges); callers must not rely on the
 ///   former. So a caller remembers each event, and tries before it waits for another.
-/// - Where `eof` is not set, a read that returned less than was asked for has drained the
-///   descriptor, and the next arrival is reported anew. Where it is set, the caller reads
+/// - Where `eof` is not set, a read that returned less than was asked for has drained
+///   the
+/// descriptor, and the next arrival is reported anew. Where it is set, the caller reads
 ///   until end of file or `WouldBlock`: an end of file that arrived with the last bytes
 ///   may not be reported again.
-/// - `broken` is reported whatever the interest, perhaps repeatedly: the connection must
+/// - `broken` is reported whatever the interest, perhaps repeatedly: the connection
+///   must
 ///   be closed. Where both sides have shut down, it may mean no more than that.
 ///
 /// # What it may expect
@@ -157,11 +160,11 @@ pub trait Poller {
     /// Deregisters a descriptor.
     fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()>;
 
-    /// Blocks until a descriptor is ready or `timeout` has elapsed, and appends the events
-    /// to `ready`.
+    /// Blocks until a descriptor is ready or `timeout` has elapsed, and appends the
+    /// events to `ready`.
     ///
-    /// `None` waits without limit. The timeout is rounded up to the mechanism's unit. The
-    /// call may also return early with no events.
+    /// `None` waits without limit. The timeout is rounded up to the mechanism's unit.
+    /// The call may also return early with no events.
     fn wait(
         &mut self,
         ready: &mut Vec<Ready>,

@@ -45,7 +45,8 @@ pub struct Sigio {
 }
 
 impl Sigio {
-    /// Returns a poller for this thread, and blocks its signals in this thread for good.
+    /// Returns a poller for this thread, and blocks its signals in this thread for
+    /// good.
     ///
     /// # Errors
     ///
@@ -68,9 +69,9 @@ impl Sigio {
             trace!("overflow", "the signal queue was full: every descriptor is tried");
             return ready.extend(self.table.maybe_ready());
         }
-        // The token is that of the connection which has this descriptor now; the signal may
-        // be about an earlier one. A spurious hint does no harm, but `broken` closes the
-        // connection, so it is checked.
+        // The token is that of the connection which has this descriptor now; the signal
+        // may be about an earlier one. A spurious hint does no harm, but `broken`
+        // closes the connection, so it is checked.
         if let Some((token, _)) = self.table.get(event.fd) {
             let any = |bits| event.band & bits != 0;
             ready.push(Ready {
@@ -93,13 +94,18 @@ impl Poller for Sigio {
     ) -> io::Result<()> {
         sys::enable_signal(fd, self.signal)?;
         self.unreported.push(Ready::maybe(token, interest));
-        // Signals arrive once for each event, whatever the interest. So after an overflow
-        // anything may have been missed.
+        // Signals arrive once for each event, whatever the interest. So after an
+        // overflow anything may have been missed.
         self.table.set(fd, token, Interest::READ | Interest::WRITE);
         Ok(())
     }
 
-    fn reregister(&mut self, _: BorrowedFd<'_>, _: Token, _: Interest) -> io::Result<()> {
+    fn reregister(
+        &mut self,
+        _fd: BorrowedFd<'_>,
+        _token: Token,
+        _interest: Interest,
+    ) -> io::Result<()> {
         Ok(()) // signals arrive for everything, whatever the interest
     }
 
@@ -121,7 +127,8 @@ impl Poller for Sigio {
                 Some(event) => self.push_event(event, ready),
                 None => break,
             }
-            within = Some(Duration::ZERO); // further ones only if they are queued already
+            // Further ones only if they are queued already.
+            within = Some(Duration::ZERO);
         }
         Ok(())
     }

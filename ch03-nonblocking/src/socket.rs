@@ -53,11 +53,11 @@ impl AsFd for Socket {
 }
 
 // ANCHOR: io_budget
-/// Maximum number of bytes that a connection moves in one turn, that is, before the loop
-/// serves the other connections.
+/// Maximum number of bytes that a connection moves in one turn, that is, before the
+/// loop serves the other connections.
 ///
-/// Without this limit, one client that reads as fast as the server writes would keep the
-/// loop to itself for a whole file of a gigabyte.
+/// Without this limit, one client that reads as fast as the server writes would keep
+/// the loop to itself for a whole file of a gigabyte.
 pub const IO_BUDGET: usize = 256 * 1024;
 // ANCHOR_END: io_budget
 

@@ -69,10 +69,12 @@ impl Poller for Select {
                 break;
             }
             let (readable, writable) = (read.has(fd), write.has(fd));
-            ready_count =
-                ready_count.saturating_sub(usize::from(readable) + usize::from(writable));
-            if let Some((token, _)) = self.table.get(fd).filter(|_| readable || writable)
-            {
+            if !(readable || writable) {
+                continue;
+            }
+            let bits = usize::from(readable) + usize::from(writable);
+            ready_count = ready_count.saturating_sub(bits);
+            if let Some((token, _)) = self.table.get(fd) {
                 // A broken connection is reported as readable: the read fails.
                 ready.push(Ready {
                     token,

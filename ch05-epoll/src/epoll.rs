@@ -50,8 +50,8 @@ pub struct Epoll {
     kernel: epoll::Epoll,
     events: Vec<EpollEvent>,
     trigger: Trigger,
-    /// Whether every loop that waits on a shared listener is woken (the thundering herd),
-    /// for measurement.
+    /// Whether every loop that waits on a shared listener is woken (the thundering
+    /// herd), for measurement.
     non_exclusive: bool,
 }
 
@@ -91,9 +91,10 @@ impl Epoll {
             flags |= EpollFlags::EPOLLIN;
             flags.set(EpollFlags::EPOLLEXCLUSIVE, !self.non_exclusive);
         } else if self.trigger == Trigger::Edge {
-            // All events are registered once: the loop remembers those that are reported.
-            flags |= EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLOUT;
-            flags |= EpollFlags::EPOLLPRI;
+            // All events are registered once: the loop remembers those that are
+            // reported.
+            flags |= EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
+            flags |= EpollFlags::EPOLLOUT | EpollFlags::EPOLLPRI;
         } else {
             if interest.has(Interest::READ) {
                 flags |= EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
@@ -126,7 +127,8 @@ impl Poller for Epoll {
         interest: Interest,
     ) -> io::Result<()> {
         match self.trigger {
-            Trigger::Edge => Ok(()), // all events are registered once, so there is nothing to change
+            // All events are registered once, so there is nothing to change.
+            Trigger::Edge => Ok(()),
             Trigger::Level => {
                 match self.kernel.modify(fd, &mut self.event(token, interest)) {
                     // An exclusive registration cannot be modified (epoll_ctl(2)).
@@ -162,8 +164,8 @@ impl Poller for Epoll {
                 token: Token::from_bits(event.data()),
                 readable: any(EpollFlags::EPOLLIN),
                 writable: any(EpollFlags::EPOLLOUT),
-                // A read stops at urgent data (send(2), MSG_OOB), so a short read does not
-                // mean that no bytes follow.
+                // A read stops at urgent data (send(2), MSG_OOB), so a short read does
+                // not mean that no bytes follow.
                 eof: any(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLPRI),
                 broken: any(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP),
             }

@@ -54,7 +54,8 @@ impl Kqueue {
 
     /// Applies changes to the interest list.
     fn change(&self, changes: &[KEvent]) -> io::Result<()> {
-        self.kernel.kevent(changes, &mut [], None)?; // no room for events: returns at once
+        // No room for events: returns at once.
+        self.kernel.kevent(changes, &mut [], None)?;
         Ok(())
     }
 }
@@ -66,14 +67,15 @@ impl Poller for Kqueue {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        // `EV_ADD` on a filter that is already registered re-arms it: if the condition still
-        // holds, it is reported again.
+        // `EV_ADD` on a filter that is already registered re-arms it: if the condition
+        // still holds, it is reported again.
         let add = EvFlags::EV_ADD | EvFlags::EV_CLEAR;
+        let fd = fd.as_raw_fd();
         if interest.has(Interest::READ) {
-            self.change(&[entry(fd.as_raw_fd(), EventFilter::EVFILT_READ, add, token)])?;
+            self.change(&[entry(fd, EventFilter::EVFILT_READ, add, token)])?;
         }
         if interest.has(Interest::WRITE) {
-            self.change(&[entry(fd.as_raw_fd(), EventFilter::EVFILT_WRITE, add, token)])?;
+            self.change(&[entry(fd, EventFilter::EVFILT_WRITE, add, token)])?;
         }
         Ok(())
     }
@@ -84,8 +86,8 @@ impl Poller for Kqueue {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        // A filter that is no longer wanted stays: one spurious event costs less than a call
-        // to remove it.
+        // A filter that is no longer wanted stays: one spurious event costs less than a
+        // call to remove it.
         self.register(fd, token, interest)
     }
 
@@ -119,8 +121,8 @@ impl Poller for Kqueue {
                 writable: is(EventFilter::EVFILT_WRITE),
                 // Set without an end of file too: a read may stop short at urgent data.
                 eof: is(EventFilter::EVFILT_READ),
-                // A connection that failed ends with an error in `fflags`. Without one, for
-                // the write filter, the end only means that writing fails.
+                // A connection that failed ends with an error in `fflags`. Without one,
+                // for the write filter, the end only means that writing fails.
                 broken: has_ended && !event.fflags().is_empty(),
             }
         }));

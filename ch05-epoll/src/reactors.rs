@@ -44,14 +44,15 @@ pub enum Listeners {
     Each,
     /// One socket for all loops; the kernel wakes one waiting loop (EPOLLEXCLUSIVE)
     One,
-    /// One socket for all loops; the kernel wakes all waiting loops, all but one in vain
+    /// One socket for all loops; the kernel wakes all waiting loops, all but one in
+    /// vain
     Herd,
 }
 // ANCHOR_END: listeners
 
 // ANCHOR: run
-/// Serves until `stop` is requested and the connections are drained. With several processes,
-/// the caller must have only one thread, because fork(2) copies only one.
+/// Serves until `stop` is requested and the connections are drained. With several
+/// processes, the caller must have only one thread, because fork(2) copies only one.
 ///
 /// # Errors
 ///
@@ -68,10 +69,11 @@ pub fn run(
         let own = split_listener(listener, *listeners, threads)?;
         return run_loops(own, site, common, *listeners, None, stop);
     }
-    // All listeners are created before the first child: if a child dies, the backlogs of its
-    // listeners wait for its replacement.
+    // All listeners are created before the first child: if a child dies, the backlogs
+    // of its listeners wait for its replacement.
     let all = split_listener(listener, *listeners, threads * usize::from(*processes))?;
-    // Where processes share a socket, a process that is out of descriptors wakes the others.
+    // Where processes share a socket, a process that is out of descriptors wakes the
+    // others.
     let siblings = (*listeners == Listeners::One).then(siblings).transpose()?;
     let siblings = siblings.as_ref().map(AsFd::as_fd);
     supervise(all, site, common, *processes, stop, |number, mut all, parent| {
@@ -97,7 +99,8 @@ fn run_loops(
     let loops: Vec<_> = listeners
         .into_iter()
         .map(|listener| {
-            let epoll = Epoll::new(Trigger::Edge)?.non_exclusive(how == Listeners::Herd);
+            let herd = how == Listeners::Herd;
+            let epoll = Epoll::new(Trigger::Edge)?.non_exclusive(herd);
             let own = EventLoop::new(epoll, listener, site, options, stop)?;
             match siblings {
                 Some(siblings) => own.sharing(siblings),
@@ -110,8 +113,8 @@ fn run_loops(
 // ANCHOR_END: run
 
 // ANCHOR: split_listener
-/// Returns a listener for each of `loops` loops: its own socket, or another descriptor of
-/// the same socket.
+/// Returns a listener for each of `loops` loops: its own socket, or another descriptor
+/// of the same socket.
 ///
 /// # Errors
 ///

@@ -19,11 +19,11 @@ use std::io;
 use std::thread;
 
 // ANCHOR: run_threads
-/// Calls `serve` with each of the `shares`, each on its own thread, and returns when all
-/// threads have ended.
+/// Calls `serve` with each of the `shares`, each on its own thread, and returns when
+/// all threads have ended.
 ///
-/// A thread that fails stops the others: a server that went on with fewer loops would lose
-/// the clients in one loop's accept queue, unnoticed.
+/// A thread that fails stops the others: a server that went on with fewer loops would
+/// lose the clients in one loop's accept queue, unnoticed.
 ///
 /// # Errors
 ///
@@ -53,8 +53,8 @@ pub fn run_threads<T: Send>(
     })
 }
 
-/// Requests the stop when it is dropped, so that a thread that returns or panics stops the
-/// others. In an orderly stop, the request has been made before.
+/// Requests the stop when it is dropped, so that a thread that returns or panics stops
+/// the others. In an orderly stop, the request has been made before.
 struct StopOnDrop<'s>(&'s Stop);
 
 impl Drop for StopOnDrop<'_> {

@@ -361,7 +361,8 @@ pub(crate) fn is_resumed_by(owner: Owner) -> bool {
 }
 
 // ANCHOR: suspend
-/// Switches to what has resumed the running coroutine; returns when it is resumed again.
+/// Switches to what has resumed the running coroutine; returns when it is resumed
+/// again.
 ///
 /// # Panics
 ///
@@ -369,8 +370,8 @@ pub(crate) fn is_resumed_by(owner: Owner) -> bool {
 #[inline]
 pub(crate) fn suspend_for(owner: Owner) {
     assert!(is_resumed_by(owner), "a coroutine can wait only for what has resumed it");
-    // SAFETY: a coroutine runs, and its resumer was left there by the switch in `switch_to`,
-    // on this thread, and waits for this.
+    // SAFETY: a coroutine runs, and its resumer was left there by the switch in
+    // `switch_to`, on this thread, and waits for this.
     let Switched { from, message } = unsafe { switch(RESUMER.get(), SUSPENDED) };
     RESUMER.set(from);
     if message == UNWIND {
@@ -394,7 +395,8 @@ unsafe extern "C" fn run<F: FnOnce()>(
 ) -> ! {
     RESUMER.set(from);
     // SAFETY: `new` has passed its control block, and it is not null.
-    let mut control: NonNull<Control> = unsafe { NonNull::new_unchecked(control) }.cast();
+    let control = unsafe { NonNull::new_unchecked(control) };
+    let mut control: NonNull<Control> = control.cast();
     let place: NonNull<F> = below(control.cast());
     let ended = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: `new` has put the body there, and this runs once.
@@ -407,9 +409,10 @@ unsafe extern "C" fn run<F: FnOnce()>(
         // SAFETY: the coroutine runs, so the control block is its own.
         unsafe { control.as_mut() }.panic = Some(payload);
     }
-    // SAFETY: what has resumed this last waits there, on this thread. Nothing switches back:
-    // `switch_to` refuses one that has finished. And nothing on this stack is needed any
-    // more: every local is moved out or dropped.
+    // SAFETY: what has resumed this last waits there, on this thread. Nothing switches
+    // back:
+    // `switch_to` refuses one that has finished. And nothing on this stack is needed
+    // any more: every local is moved out or dropped.
     unsafe { switch(RESUMER.get(), ENDED) };
     unreachable!("a coroutine that has finished was resumed")
 }

@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use client_suite::case::{Case, Need};
 use client_suite::judge::{DocumentRoot, Hangs, Outcome, Strictness, Support, judge};
+use client_suite::matrix::Layout;
 use client_suite::misbehave::Misbehavior;
 use client_suite::profile::{PROFILES, ServerProfile, UNKNOWN};
 use client_suite::report::{self, CaseReport, Counts, Format};
@@ -52,6 +53,9 @@ enum Command {
         /// Include servers up to this chapter.
         #[arg(long, default_value = "ch06", value_parser = level)]
         level: u8,
+        /// Print a row for each server, not a column.
+        #[arg(long)]
+        rows: bool,
     },
     /// Print every case: name, kind, description, and source.
     List,
@@ -175,7 +179,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             misbehave::run(misbehavior, &url, count, pace)?
         }
         Command::Load(load) => load.run()?,
-        Command::Matrix { level } => print!("{}", matrix::markdown(level)),
+        Command::Matrix { level, rows } => {
+            let layout = if rows { Layout::Rows } else { Layout::Columns };
+            print!("{}", matrix::markdown(level, layout));
+        }
         Command::List => {
             for case in cases::all() {
                 println!(

@@ -6,45 +6,65 @@ use crate::case::Case;
 use crate::cases;
 use crate::profile::{Capability, PROFILES, ServerProfile};
 
+/// Which way the matrix lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// A column for each server: for a wide page.
+    Columns,
+    /// A row for each server: for a narrow page.
+    Rows,
+}
+
 /// Returns the matrix of all servers up to a chapter.
-pub fn markdown(level: u8) -> String {
+pub fn markdown(level: u8, layout: Layout) -> String {
     let servers: Vec<&ServerProfile> =
         PROFILES.iter().filter(|profile| profile.level <= level).collect();
-    let mut text = String::from("| what |");
-    for profile in &servers {
-        let _ = write!(text, " `{}` |", profile.name);
-    }
-    text.push_str("\n|---|");
-    text.push_str(&"---|".repeat(servers.len()));
-    text.push('\n');
-    row(&mut text, "chapter", &servers, |profile| profile.level.to_string());
-    row(&mut text, "how it waits", &servers, |profile| profile.summary.to_owned());
-    for capability in Capability::ALL {
-        row(&mut text, capability.title(), &servers, |profile| can(profile, capability));
-    }
     let all = cases::all();
+    // A line for each property: its title, and each server's cell.
+    let line = |title: &str, cell: &dyn Fn(&ServerProfile) -> String| -> Vec<String> {
+        let cells = servers.iter().map(|profile| cell(profile));
+        [title.to_owned()].into_iter().chain(cells).collect()
+    };
+    let what = match layout {
+        Layout::Columns => "what",
+        Layout::Rows => "server",
+    };
+    let mut lines = vec![
+        line(what, &|profile| format!("`{}`", profile.name)),
+        line("chapter", &|profile| profile.level.to_string()),
+        line("how it waits", &|profile| profile.summary.to_owned()),
+    ];
+    for capability in Capability::ALL {
+        lines.push(line(capability.title(), &|profile| can(profile, capability)));
+    }
     for family in cases::families() {
         let of: Vec<&Case> = all.iter().filter(|case| case.family == family).collect();
         let name = format!("cases: {}", family.replace('_', " "));
-        row(&mut text, &name, &servers, |profile| count_applicable(&of, profile));
+        lines.push(line(&name, &|profile| count_applicable(&of, profile)));
     }
-    row(&mut text, "**cases in all**", &servers, |profile| {
-        count_applicable(&all.iter().collect::<Vec<_>>(), profile)
-    });
-    text
+    let of: Vec<&Case> = all.iter().collect();
+    lines.push(line("**cases in all**", &|profile| count_applicable(&of, profile)));
+    match layout {
+        Layout::Columns => table(&lines),
+        Layout::Rows => table(&transposed(&lines)),
+    }
 }
 
-fn row(
-    text: &mut String,
-    title: &str,
-    servers: &[&ServerProfile],
-    cell: impl Fn(&ServerProfile) -> String,
-) {
-    let _ = write!(text, "| {title} |");
-    for profile in servers {
-        let _ = write!(text, " {} |", cell(profile));
+fn transposed(lines: &[Vec<String>]) -> Vec<Vec<String>> {
+    let width = lines.first().map_or(0, Vec::len);
+    let column = |at: usize| lines.iter().map(|line| line[at].clone()).collect();
+    (0..width).map(column).collect()
+}
+
+fn table(lines: &[Vec<String>]) -> String {
+    let mut text = String::new();
+    for (at, line) in lines.iter().enumerate() {
+        let _ = writeln!(text, "| {} |", line.join(" | "));
+        if at == 0 {
+            let _ = writeln!(text, "|{}", "---|".repeat(line.len()));
+        }
     }
-    text.push('\n');
+    text
 }
 
 fn can(profile: &ServerProfile, capability: Capability) -> String {

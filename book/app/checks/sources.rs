@@ -9,6 +9,7 @@ use regex::Captures;
 
 use crate::files::{files, read};
 use crate::includes::{INCLUDE, anchored};
+use crate::listings::{COLUMNS, columns};
 use crate::problem::Problem;
 
 /// Checks every page below `src`.
@@ -53,8 +54,16 @@ fn bad_include(page: &Path, file: &str, anchor: &str) -> Option<String> {
             "{file}:{anchor}: line numbers go out of date; put `// ANCHOR: name` into {file}"
         ));
     }
-    let missing = anchored(&text, anchor).is_none();
-    missing.then(|| format!("no `ANCHOR: {anchor}` and `ANCHOR_END: {anchor}` in {file}"))
+    let Some(code) = anchored(&text, anchor) else {
+        return Some(format!(
+            "no `ANCHOR: {anchor}` and `ANCHOR_END: {anchor}` in {file}"
+        ));
+    };
+    let (wide, code_file) =
+        (columns(&code), path.extension().is_some_and(|it| it == "rs"));
+    (code_file && wide > COLUMNS).then(|| {
+        format!("{file}:{anchor} has a line of {wide} columns; a page shows {COLUMNS}")
+    })
 }
 
 /// Returns a problem for each code block with pasted content. Rust must come from the sources,

@@ -66,7 +66,11 @@ impl Served {
         let names = files(&dir, "html").expect("pages").into_iter().map(|path| {
             path.strip_prefix(&dir).expect("below").to_string_lossy().into_owned()
         });
-        names.filter(|name| !matches!(name.as_str(), "print.html" | "toc.html")).collect()
+        let is_page = |name: &String| {
+            !matches!(name.as_str(), "print.html" | "toc.html")
+                && !name.starts_with("sources/")
+        };
+        names.filter(is_page).collect()
     }
 
     pub(crate) fn url(&self, page: &str) -> String {

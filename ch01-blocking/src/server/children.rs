@@ -46,8 +46,9 @@ impl<T> Children<T> {
     }
 
     // ANCHOR: drain_wakeups
-    /// Empties the wake-up pipe, and returns whether a child has exited. Call this first, then
-    /// [`reap`](Children::reap): a child that exits in between makes the pipe readable again.
+    /// Empties the wake-up pipe, and returns whether a child has exited. Call this first,
+    /// then [`reap`](Children::reap): a child that exits in between makes the pipe readable
+    /// again.
     pub fn drain_wakeups(&self) -> bool {
         let mut bytes = [0; 64];
         let mut woken = false;

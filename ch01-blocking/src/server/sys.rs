@@ -110,16 +110,16 @@ extern "C" fn write_byte(signal: libc::c_int) {
     // write may change errno, which belongs to the interrupted code.
     let errno = Errno::last_raw();
     // SAFETY: write is async-signal-safe (signal-safety(7)); the buffer is one static
-    // byte; the descriptor is owned by this table and never closed. A full pipe is fine,
-    // because it is readable already.
+    // byte; the descriptor is owned by this table and never closed. A full pipe is
+    // fine, because it is readable already.
     unsafe { libc::write(pipe, b"!".as_ptr().cast(), 1) };
     Errno::set_raw(errno);
 }
 
 fn handle(signal: Signal, handler: SigHandler) -> io::Result<()> {
     let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handlers passed here are those of this file, and each does only what is
-    // async-signal-safe: see there.
+    // SAFETY: the handlers passed here are those of this file, and each does only what
+    // is async-signal-safe: see there.
     unsafe { sigaction(signal, &action) }?;
     // In a forked child the signal was blocked until now: see `fork`.
     Ok(SigSet::from_iter([signal]).thread_unblock()?)

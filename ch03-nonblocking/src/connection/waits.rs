@@ -46,8 +46,8 @@ impl<T: Transport> Connection<T> {
     }
 
     // ANCHOR: wait
-    /// Returns the interest and the deadline of a wait. The time starts when the kind of wait
-    /// changes, and continues while the kind stays the same.
+    /// Returns the interest and the deadline of a wait. The time starts when the kind of
+    /// wait changes, and continues while the kind stays the same.
     pub(super) fn wait(
         &self,
         wait: Wait,
@@ -63,7 +63,8 @@ impl<T: Transport> Connection<T> {
         }
         work.wait = wait;
         let due = match wait {
-            Wait::Write => later(work.since, shared.timeouts.check_interval()), // see `Progress`
+            // See `Progress`.
+            Wait::Write => later(work.since, shared.timeouts.check_interval()),
             wait => shared.timeouts.due(wait, work.since),
         };
         if changed || work.budget.moved {

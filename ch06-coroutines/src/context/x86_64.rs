@@ -39,9 +39,9 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> S
 // ANCHOR_END: prepare
 
 // ANCHOR: switch
-/// Leaves this stack and continues the one that was left at `to`, handing over `message`.
-/// Returns when another switch continues this stack, with where that switch left its own
-/// stack and with its message.
+/// Leaves this stack and continues the one that was left at `to`, handing over
+/// `message`. Returns when another switch continues this stack, with where that switch
+/// left its own stack and with its message.
 ///
 /// All registers but two are declared lost, so the *compiler* saves those that hold
 /// something where this is inlined: mostly none. The two are rbx and rbp, which the
@@ -54,10 +54,11 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> S
 #[inline(always)]
 pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
     let (from, answer);
-    // SAFETY: the block pushes three words onto this stack. Nothing below them is in use:
-    // without `nostack` the compiler keeps nothing there. Whatever continues at 2 has taken
-    // rsp from where this stack was left and popped one word, by this function's contract;
-    // so rbx and rbp are restored, and everything else is declared lost.
+    // SAFETY: the block pushes three words onto this stack. Nothing below them is in
+    // use: without `nostack` the compiler keeps nothing there. Whatever continues at 2
+    // has taken rsp from where this stack was left and popped one word, by this
+    // function's contract; so rbx and rbp are restored, and everything else is declared
+    // lost.
     unsafe {
         asm!(
             // rdi = to, rsi = message
@@ -70,8 +71,9 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
             "mov rdi, rax",
             "pop rax",              // the resume address; not `ret`, see `variants.rs`
             "jmp rax",
-            // Continued. rsp = just above the word at the saved sp, rdi = where the other
-            // stack was left, rsi = its message, all others = whatever they were there.
+            // Continued. rsp = just above the word at the saved sp, rdi = where the
+            // other stack was left, rsi = its message, all others = whatever they were
+            // there.
             "2:",
             "pop rbx",
             "pop rbp",
@@ -90,9 +92,9 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
 // ANCHOR_END: switch
 
 // ANCHOR: start
-/// The first frame of a fresh stack: calls the entry. A debugger or a panic's backtrace that
-/// walks the stack ends here: there is no return address (`.cfi_undefined`), and the chain
-/// of frame pointers ends (rbp is zero).
+/// The first frame of a fresh stack: calls the entry. A debugger or a panic's backtrace
+/// that walks the stack ends here: there is no return address (`.cfi_undefined`), and
+/// the chain of frame pointers ends (rbp is zero).
 #[unsafe(naked)]
 unsafe extern "C" fn start() -> ! {
     naked_asm!(

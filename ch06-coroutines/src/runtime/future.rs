@@ -90,11 +90,11 @@ pub enum Either<A, B> {
 }
 
 // ANCHOR: race
-/// Waits for two futures at once. When one of them is ready, the other is dropped with this,
-/// in the middle of its wait: it is cancelled.
+/// Waits for two futures at once. When one of them is ready, the other is dropped with
+/// this, in the middle of its wait: it is cancelled.
 ///
-/// Both must be movable (`Unpin`), which spares this file all unsafe code. An `async` block
-/// is not; pass it by [`pin!`](std::pin::pin).
+/// Both must be movable (`Unpin`), which spares this file all unsafe code. An `async`
+/// block is not; pass it by [`pin!`](std::pin::pin).
 pub fn race<A: Future + Unpin, B: Future + Unpin>(a: A, b: B) -> Race<A, B> {
     Race(a, b)
 }

@@ -64,8 +64,9 @@ enum Slot {
     #[default]
     Empty,
     Waits(Waiter),
-    /// It was notified, and has not run since. The slot stays taken: if another waiter took
-    /// it now, the first one would empty it when it runs, and the other would be forgotten.
+    /// It was notified, and has not run since. The slot stays taken: if another waiter
+    /// took it now, the first one would empty it when it runs, and the other would be
+    /// forgotten.
     Notified,
 }
 // ANCHOR_END: source
@@ -333,13 +334,14 @@ impl<F: AsFd> Descriptor<F> {
     }
 
     // ANCHOR: wait
-    /// Parks the running coroutine until the descriptor may be ready, or `due` has passed, or
-    /// for no reason: the caller has tried first, and tries again.
+    /// Parks the running coroutine until the descriptor may be ready, or `due` has passed,
+    /// or for no reason: the caller has tried first, and tries again.
     ///
     /// # Errors
     ///
-    /// The poller's. [`ErrorKind::ResourceBusy`] if another task waits for the same: one may
-    /// read while another writes, but there is room for one of each. The runtime has ended.
+    /// The poller's. [`ErrorKind::ResourceBusy`] if another task waits for the same: one
+    /// may read while another writes, but there is room for one of each. The runtime has
+    /// ended.
     ///
     /// # Panics
     ///
@@ -406,8 +408,8 @@ impl<F: AsFd> Future for Ready<'_, F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Ready { descriptor, until, .. } = *self;
         self.unsubscribe(); // it may be another waker this time
-        // What was reported before is remembered. This look, and the waiter that is left
-        // after it, are one step: the poller is asked only when no task runs.
+        // What was reported before is remembered. This look, and the waiter that is
+        // left after it, are one step: the poller is asked only when no task runs.
         if descriptor.is(until) {
             return Poll::Ready(Ok(()));
         }

@@ -63,8 +63,8 @@ impl Inbox {
     }
 
     /// Announces that the runtime is about to sleep. **After this**, it has to take what is
-    /// there. In the other order, a task that is pushed in between would stay there, and its
-    /// push would find that the runtime does not sleep yet.
+    /// there. In the other order, a task that is pushed in between would stay there, and
+    /// its push would find that the runtime does not sleep yet.
     pub(crate) fn announce_sleep(&self) {
         self.sleeping.swap(true, AcqRel);
     }
@@ -98,7 +98,8 @@ impl AsFd for Inbox {
 
 // ANCHOR: flag
 /// Whether a task was woken since it last began to run. What is written before
-/// [`set`](ScheduledFlag::set) is visible to the run after [`clear`](ScheduledFlag::clear).
+/// [`set`](ScheduledFlag::set) is visible to the run after
+/// [`clear`](ScheduledFlag::clear).
 #[derive(Debug, Default)]
 pub(crate) struct ScheduledFlag(AtomicBool);
 
@@ -109,8 +110,8 @@ impl ScheduledFlag {
         !self.0.swap(true, AcqRel)
     }
 
-    /// Clears the flag, before the task runs. **Not after**: a wake-up between the task's
-    /// last look and the clearing would be erased.
+    /// Clears the flag, before the task runs. **Not after**: a wake-up between the
+    /// task's last look and the clearing would be erased.
     pub(crate) fn clear(&self) {
         self.0.swap(false, AcqRel);
     }

@@ -136,8 +136,9 @@ impl Scheduler {
     }
 
     // ANCHOR: run
-    /// Runs tasks until `has_ended`. Between two rounds, `wait` blocks until something happens, for
-    /// at most the time that it is given; this is the only place where the thread waits.
+    /// Runs tasks until `has_ended`. Between two rounds, `wait` blocks until something
+    /// happens, for at most the time that it is given; this is the only place where the
+    /// thread waits.
     ///
     /// # Errors
     ///
@@ -308,7 +309,8 @@ impl Scheduler {
 
     // ANCHOR: wake
     /// Wakes a task that is parked: puts it into the run queue. A coroutine that runs need
-    /// not be woken, since it looks before it parks; a future that runs is polled once more.
+    /// not be woken, since it looks before it parks; a future that runs is polled once
+    /// more.
     pub fn wake(&self, token: Token) {
         let mut tasks = self.tasks.borrow_mut();
         let Some(entry) = tasks.get_mut(token) else { return };
@@ -531,8 +533,9 @@ impl Scheduler {
     }
 
     // ANCHOR: end
-    /// Ends the tasks that are left. A coroutine is unwound, as by a panic: what lies on its
-    /// stack is dropped in order. A future is dropped, and nothing but destructors runs.
+    /// Ends the tasks that are left. A coroutine is unwound, as by a panic: what lies on
+    /// its stack is dropped in order. A future is dropped, and nothing but destructors
+    /// runs.
     pub(crate) fn end(&self) {
         self.is_over.set(true);
         let tokens = self.tasks.borrow().tokens();

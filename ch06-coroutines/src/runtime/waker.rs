@@ -30,8 +30,8 @@ pub enum Woken {
 }
 
 // ANCHOR: signal
-/// What a task's wakers share. A waker may be kept for any time, and used on any thread; so
-/// this names the task by its token only, and outlives it.
+/// What a task's wakers share. A waker may be kept for any time, and used on any
+/// thread; so this names the task by its token only, and outlives it.
 pub(crate) struct Signal {
     scheduled: ScheduledFlag,
     task: Token,

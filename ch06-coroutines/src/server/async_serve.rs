@@ -16,8 +16,8 @@ use std::io::{self, ErrorKind};
 use std::time::SystemTime;
 
 // ANCHOR: serve
-/// Serves requests until none is left in the inbox, and waits for what it needs for that. Lay
-/// it beside chapter 1's [`serve`](ch01_blocking::serve()).
+/// Serves requests until none is left in the inbox, and waits for what it needs for
+/// that. Lay it beside chapter 1's [`serve`](ch01_blocking::serve()).
 pub(crate) async fn serve(
     stream: &mut AsyncStream,
     site: &Site,
@@ -83,8 +83,8 @@ pub(crate) async fn serve(
 // ANCHOR_END: serve
 
 // ANCHOR: decide
-/// Returns what is to be done next, without the request, which borrows the inbox and is large:
-/// what lives across an `await` is part of the future for as long as it waits.
+/// Returns what is to be done next, without the request, which borrows the inbox and is
+/// large: what lives across an `await` is part of the future for as long as it waits.
 fn decide(site: &Site, inbox: &mut Inbox) -> Decided {
     match inbox.next(&site.limits) {
         Parsed::Complete(request) => {

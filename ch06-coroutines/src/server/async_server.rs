@@ -83,8 +83,8 @@ pub fn run_one(
 // ANCHOR_END: run
 
 // ANCHOR: main
-/// The first task: accepts connections, waits for the stop, and lets them finish. When it
-/// ends, every task that is left is dropped.
+/// The first task: accepts connections, waits for the stop, and lets them finish. When
+/// it ends, every task that is left is dropped.
 async fn main_task(
     server: Rc<ServerState>,
     listener: Listener,
@@ -102,7 +102,8 @@ async fn main_task(
                 ended.inspect_err(log_failure)?;
             }
         }
-    } // both are dropped, and the listener with them: the kernel refuses new connections
+    }
+    // Both are dropped, and the listener with them: the kernel refuses new connections.
     server.begin_drain();
     let due = later(Instant::now(), server.timeouts.drain);
     let all_closed = poll_fn(|_| match server.open.get() {
@@ -166,8 +167,8 @@ fn make_task(connection: Connection) -> Option<Token> {
 // ANCHOR: handle_connection
 /// Serves a connection until it is idle, or ends.
 ///
-/// Not an `async fn`: that would keep its argument twice, once as it came and once as the
-/// variable. What a block captures, it keeps in one place.
+/// Not an `async fn`: that would keep its argument twice, once as it came and once as
+/// the variable. What a block captures, it keeps in one place.
 #[allow(clippy::manual_async_fn)]
 fn handle_connection(mut stream: AsyncStream) -> impl Future<Output = ()> {
     async move {

@@ -79,18 +79,19 @@ pub fn run_one(
     let main = move |handle: &Handle| {
         main_task(&ServerState::new(&site, &options, handle, make_task), listener, stop)
     };
-    // SAFETY: the coroutines of this file suspend in `main_task`, `accept`, `await_stop` and
-    // the calls of `ParkingStream`, none of which is called from a thread-local's initializer
-    // or destructor. The application is called from all of them, and cannot suspend: it has no
-    // handle, and `suspend` refuses a coroutine of a runtime.
+    // SAFETY: the coroutines of this file suspend in `main_task`, `accept`,
+    // `await_stop` and the calls of `ParkingStream`, none of which is called from a
+    // thread-local's initializer or destructor. The application is called from all of
+    // them, and cannot suspend: it has no handle, and `suspend` refuses a coroutine of
+    // a runtime.
     unsafe { runtime.run_coroutine(main) }?
         .unwrap_or_else(|_| Err(io::Error::other("a coroutine of the server panicked")))
 }
 // ANCHOR_END: run
 
 // ANCHOR: main
-/// The first coroutine: accepts connections until the server stops, and lets them finish.
-/// When it ends, every coroutine that is left is unwound.
+/// The first coroutine: accepts connections until the server stops, and lets them
+/// finish. When it ends, every coroutine that is left is unwound.
 #[allow(unsafe_code)]
 fn main_task(
     server: &Rc<ServerState>,
@@ -117,8 +118,8 @@ fn main_task(
     }
     if trace::is_on() {
         let used = |stacks: &StackPool| (stacks.most_used(), stacks.high_water());
-        let (most, deepest) = handle.stacks(used).unwrap_or_default();
-        trace!("stacks", "{most} in use at most, {deepest} bytes of one touched at most");
+        let (most, depth) = handle.stacks(used).unwrap_or_default();
+        trace!("stacks", "{most} in use at most, {depth} bytes of one touched at most");
     }
     Ok(())
 }
@@ -151,8 +152,9 @@ fn accept(server: &Rc<ServerState>, listener: &Descriptor<Listener>) -> io::Resu
 // ANCHOR_END: accept
 
 // ANCHOR: make_task
-/// Makes a coroutine that serves a connection. Without a stack the connection is refused in
-/// one attempt, since a longer answer would have to wait, which is what stacks are for.
+/// Makes a coroutine that serves a connection. Without a stack the connection is
+/// refused in one attempt, since a longer answer would have to wait, which is what
+/// stacks are for.
 #[allow(unsafe_code)]
 fn make_task(connection: Connection) -> Option<Token> {
     let number = connection.number.into();
@@ -174,9 +176,9 @@ fn make_task(connection: Connection) -> Option<Token> {
 // ANCHOR_END: make_task
 
 // ANCHOR: handle_connection
-/// Serves a connection until it is idle, or ends. Lay this beside chapter 1's `attend`: there
-/// a thread goes round and round, here a coroutine ends when it has nothing to do, and
-/// another begins when there is something.
+/// Serves a connection until it is idle, or ends. Lay this beside chapter 1's `attend`:
+/// there a thread goes round and round, here a coroutine ends when it has nothing to
+/// do, and another begins when there is something.
 fn handle_connection(connection: Connection) {
     let server = connection.server.clone();
     let served = connection.served;

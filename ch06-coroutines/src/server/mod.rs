@@ -42,8 +42,8 @@ const SCRATCH: usize = 64 * 1024;
 pub const IDLE_CONNECTION: usize = size_of::<Option<Connection>>() + SOURCE + TIMER;
 
 // ANCHOR: connection
-/// An open connection. While it is idle, this is all that there is of it; a task that serves
-/// it has it on its stack, or in its future.
+/// An open connection. While it is idle, this is all that there is of it; a task that
+/// serves it has it on its stack, or in its future.
 pub(crate) struct Connection {
     socket: Descriptor<Socket>,
     server: Rc<ServerState>,
@@ -369,8 +369,8 @@ impl Buffers {
 }
 
 // ANCHOR: leased
-/// The buffers of one connection, taken when it needs them. They are returned when this is
-/// dropped.
+/// The buffers of one connection, taken when it needs them. They are returned when this
+/// is dropped.
 pub(crate) struct LeasedBuffers<'b> {
     buffers: &'b Buffers,
     work: Option<Box<Work>>,

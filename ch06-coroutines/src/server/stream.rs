@@ -116,8 +116,8 @@ impl ActiveConnection {
     // ANCHOR_END: try_fill
 
     // ANCHOR: receive
-    /// Reads by way of the thread's scratch buffer, so that a connection that waits holds no
-    /// empty buffer.
+    /// Reads by way of the thread's scratch buffer, so that a connection that waits holds
+    /// no empty buffer.
     fn receive(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         let Connection { socket: descriptor, server, .. } = &mut self.connection;
         let scratch = &mut *server.buffers.scratch.borrow_mut();
@@ -206,9 +206,9 @@ impl ActiveConnection {
     // ANCHOR_END: room
 
     // ANCHOR: leaving
-    /// Returns what to wait for to notice that a client leaves which only listens; `None` if
-    /// it has finished sending just now. It may still listen; so it is to be sent something,
-    /// and if it has closed its socket, its kernel answers with a reset.
+    /// Returns what to wait for to notice that a client leaves which only listens; `None`
+    /// if it has finished sending just now. It may still listen; so it is to be sent
+    /// something, and if it has closed its socket, its kernel answers with a reset.
     pub(super) fn until_it_leaves(&mut self) -> io::Result<Option<Readiness>> {
         let socket = &mut self.connection.socket;
         if socket.is(Readiness::Closed) {

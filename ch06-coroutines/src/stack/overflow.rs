@@ -123,7 +123,8 @@ fn alternate_stack() -> io::Result<()> {
 }
 
 // ANCHOR: handle
-/// Handles SIGSEGV and SIGBUS: reports a fault in one of our guards, passes on any other.
+/// Handles SIGSEGV and SIGBUS: reports a fault in one of our guards, passes on any
+/// other.
 extern "C" fn handle(
     signal: libc::c_int,
     info: *mut libc::siginfo_t,
@@ -131,16 +132,16 @@ extern "C" fn handle(
 ) {
     // SAFETY: SA_SIGINFO: the kernel hands over a valid siginfo_t.
     let fault = unsafe { &*info };
-    // SAFETY: the signal is one of those that have an address. If a process has sent it, the
-    // number is meaningless, and not used.
+    // SAFETY: the signal is one of those that have an address. If a process has sent
+    // it, the number is meaningless, and not used.
     let address = unsafe { fault.si_addr() } as usize;
     let is_the_kernels = fault.si_code > 0;
     let overflowed = WATCHED.iter().find_map(|region| region.overflowed(address));
     let Some((label, size)) = overflowed.filter(|_| is_the_kernels) else {
         return chain_handler(signal, info, context);
     };
-    // SAFETY: the label of a stack of ours: a number, this coroutine's if it has touched its
-    // own guard, otherwise zero or stale.
+    // SAFETY: the label of a stack of ours: a number, this coroutine's if it has
+    // touched its own guard, otherwise zero or stale.
     let coroutine = unsafe { label.read() };
     report(coroutine, size);
     // SAFETY: async-signal-safe, and does not return.

@@ -93,7 +93,8 @@ fn accept(
 
 impl Client {
     // ANCHOR: turn
-    /// Reads once, and writes once if a request is complete. An error closes the connection.
+    /// Reads once, and writes once if a request is complete. An error closes the
+    /// connection.
     fn turn(
         &mut self,
         scratch: &mut [u8],
