@@ -165,7 +165,7 @@ fn trials_for(
                 new.insert(case.full_name(), line);
                 return Ok(());
             }
-            compare(&case, expected.as_ref(), verdict, &text)
+            compare(expected.as_ref(), verdict, &text)
         });
         trials.push((case.seconds, index, trial.with_kind(case.kind.label())));
     }
@@ -204,12 +204,7 @@ fn verdict(
 }
 
 /// Compares how a case ended with the list.
-fn compare(
-    case: &Case,
-    expected: Option<&Line>,
-    verdict: &str,
-    text: &str,
-) -> Result<(), Failed> {
+fn compare(expected: Option<&Line>, verdict: &str, text: &str) -> Result<(), Failed> {
     let Some(line) = expected else {
         return Err(
             format!("it ends with `{verdict}`, and is not in the list\n{text}").into()
