@@ -10,17 +10,17 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Stats {
-    /// Connections accepted.
+    /// Number of connections accepted.
     pub accepted: Counter,
-    /// Connections that have ended.
+    /// Number of connections that have ended.
     pub closed: Counter,
-    /// Requests answered by a route or a file.
+    /// Number of requests answered by a route or a file.
     pub requests: Counter,
-    /// Messages and connections refused.
+    /// Number of messages and connections refused.
     pub refused: Counter,
-    /// Connections closed by a deadline.
+    /// Number of connections closed by a deadline.
     pub timeouts: Counter,
-    /// Panics of the application.
+    /// Number of panics of the application.
     pub panics: Counter,
 }
 

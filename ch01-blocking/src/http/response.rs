@@ -107,7 +107,7 @@ impl Body {
 /// moved for every request, and should be small.
 #[derive(Debug)]
 pub enum ExtraHeader {
-    /// Nothing.
+    /// No further field.
     None,
     /// `Location`: where the resource is instead.
     Location(String),

@@ -112,17 +112,18 @@ pub struct Outcome {
     Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize,
 )]
 pub struct Errors {
-    /// The connection could not be established, or not in time.
+    /// Connections that could not be established, or not in time.
     pub connect: u64,
-    /// The server reset the connection with a request in flight.
+    /// Connections that the server reset with a request in flight.
     pub reset: u64,
-    /// The server closed the connection before the end of a response.
+    /// Connections that the server closed before the end of a response.
     pub cut_short: u64,
-    /// No response arrived in time.
+    /// Connections on which no response arrived in time.
     pub timed_out: u64,
-    /// The status was not 2xx.
+    /// Responses whose status was not 2xx.
     pub status: u64,
-    /// The bytes received were not a valid response, not requested, or not the expected content.
+    /// Connections on which the bytes received were not a valid response, not requested, or not the
+    /// expected content.
     pub malformed: u64,
 }
 
