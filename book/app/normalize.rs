@@ -9,7 +9,7 @@ use regex::Regex;
 /// Patterns with their replacements, applied one after the other.
 static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
-        // Fields of a response, behind the name of the client's terminal if it has one.
+        // Header fields, which follow the name of the client's terminal if it has one.
         (r"(?m)^((?:\w+\| )?(?:Date|Last-Modified|ETag)): .*$", "$1: …"),
         // The line and column of a panic.
         (r"(?m)^panicked at (\S+?\.rs):\d+:\d+:", "panicked at $1:"),

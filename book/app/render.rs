@@ -16,7 +16,7 @@ use crate::paths::Paths;
 
 /// Renders the book into `out` and returns that directory's absolute path.
 pub fn render(paths: &Paths, out: &Path) -> Result<PathBuf> {
-    let out = absolute(out).context("cannot tell the current directory")?;
+    let out = absolute(out).context("cannot determine the current directory")?;
     refuse_foreign(&out)?;
     let mut book = MDBook::load(paths.book())
         .with_context(|| format!("cannot read the book in {}", paths.book().display()))?;

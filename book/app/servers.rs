@@ -26,7 +26,7 @@ pub fn find(paths: &Paths, name: &str) -> Result<PathBuf> {
 /// Returns target/PROFILE, the directory of this program. (A test's program is in deps/
 /// below that.)
 fn profile_dir() -> Result<PathBuf> {
-    let own = std::env::current_exe().context("cannot tell where this program is")?;
+    let own = std::env::current_exe().context("cannot determine this program's path")?;
     let dir = own.parent().context("this program's path names no directory")?;
     let dir = match dir.file_name() {
         Some(name) if name == "deps" => dir.parent().unwrap_or(dir),

@@ -39,10 +39,10 @@ impl Terminal {
     /// too.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let name = format!("{}", command.get_program().display());
-        let (reader, writer) = io::pipe().context("no pipe")?;
+        let (reader, writer) = io::pipe().context("cannot create a pipe")?;
         let mut child = command
             .stdin(Stdio::piped())
-            .stdout(writer.try_clone().context("no pipe")?)
+            .stdout(writer.try_clone().context("cannot create a pipe")?)
             .stderr(writer)
             .process_group(0)
             .spawn()
@@ -86,7 +86,7 @@ impl Terminal {
                     self.seen += behind + line.len();
                     return Ok(line);
                 }
-                None if late => bail!("never saw {text:?}, but\n{new}"),
+                None if late => bail!("{text:?} did not appear in the output:\n{new}"),
                 _ => late = !self.receive(deadline),
             }
         }

@@ -226,7 +226,7 @@ impl Inner {
         }
         let Asked { run: number } = parse(body, "this request names no run")?;
         let run = self.current().filter(|run| run.journal.run == number);
-        run.ok_or_else(|| refuse(409, "that run is over"))?.stop("you have stopped it");
+        run.ok_or_else(|| refuse(409, "that run has ended"))?.stop("you have stopped it");
         Ok(answer(200, &json!({})))
     }
 

@@ -41,7 +41,7 @@ pub struct Sample {
 /// of listeners, the way in which clients arrive, and their number, as in `one-single-800`.
 pub fn sample(what: &str, loops: usize) -> Result<Sample> {
     let mut words = what.split('-');
-    let mut word = || words.next().context("not three words");
+    let mut word = || words.next().context("expected LISTENERS-ARRIVAL-CLIENTS");
     let (way, arrival, clients) = (word()?, word()?, word()?.parse::<usize>()?);
     let Ok(way) = Listeners::from_str(way, false) else { bail!("no listeners: {way}") };
     let together = if arrival == "single" { 1 } else { BURST };

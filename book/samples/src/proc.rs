@@ -64,7 +64,8 @@ pub fn family_cpu(pid: u32) -> Result<Duration> {
     use nix::unistd::{Pid, SysconfVar, sysconf};
 
     let [_, _, user, system] = ticks(pid)?;
-    let second = sysconf(SysconfVar::CLK_TCK)?.context("no ticks in a second")?;
+    let second = sysconf(SysconfVar::CLK_TCK)?
+        .context("the system reports no clock ticks per second")?;
     let clock = clock_getcpuclockid(Pid::from_raw(pid.try_into()?))?;
     let mut used: Duration = clock.now()?.into();
     used += Duration::from_secs_f64((user + system) as f64 / second as f64);

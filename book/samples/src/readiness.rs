@@ -52,7 +52,7 @@ struct Fixture {
 /// descriptors.
 pub fn sample(what: &str, count: usize) -> Result<Sample> {
     raise_descriptor_limit();
-    let (name, kind) = what.split_once('/').context("a mechanism, a slash, a kind")?;
+    let (name, kind) = what.split_once('/').context("expected MECHANISM/KIND")?;
     let mut fixture = Fixture::new(count, mechanism(name)?)?;
     if let Some(after) = fixture.watch()? {
         return Ok(Sample::Full { after });

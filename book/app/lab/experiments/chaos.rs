@@ -140,8 +140,8 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     };
     let rows: Result<Vec<Row>> = thread::scope(|scope| {
         let threads = LONGER.map(|server| scope.spawn(move || row(server)));
-        let joined =
-            threads.map(|thread| thread.join().map_err(|_| anyhow!("a panic"))?);
+        let joined = threads
+            .map(|thread| thread.join().map_err(|_| anyhow!("a thread has panicked"))?);
         joined.into_iter().collect()
     });
     let command = format!("cargo run --release -- lab chaos --minutes {minutes}");

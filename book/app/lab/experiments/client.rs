@@ -121,7 +121,7 @@ fn by_ours(path: &str, server: &Server, time: Duration) -> Result<ClientReport> 
         ..Plan::new(server.address, path)
     };
     let outcome = load::run(&plan, &mut |_| {})?;
-    ensure!(outcome.errors.total() == 0, "some requests were not answered well");
+    ensure!(outcome.errors.total() == 0, "some requests failed: {:?}", outcome.errors);
     let quantile = |q| outcome.latency.value_at_quantile(q) as f64 / 1e6;
     Ok(ClientReport {
         requests_per_second: outcome.requests as f64 / outcome.elapsed.as_secs_f64(),

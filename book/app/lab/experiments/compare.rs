@@ -101,7 +101,7 @@ impl Options {
         lists
     }
 
-    /// Whether the cell takes part: it is named, or none is.
+    /// Whether the cell takes part, because it was named or no cell was.
     fn names(&self, cell: &str) -> bool {
         self.cells.is_empty() || self.cells.iter().any(|name| name == cell)
     }
@@ -342,7 +342,7 @@ fn measure_round(
     };
     let round = Round::measure(&running, &plan)?;
     let answered = !round.cpu.is_nan();
-    ensure!(answered, "no request was answered well, and {}", round.failures);
+    ensure!(answered, "no request succeeded: {}", round.failures);
     Ok(round)
 }
 

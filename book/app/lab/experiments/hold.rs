@@ -233,7 +233,8 @@ impl MemoryUsage {
     /// Returns the memory in use now. The kernel's is that of the whole machine.
     fn now(servers: &[Server]) -> Result<MemoryUsage> {
         let kernel: u64 = ["Slab", "PageTables", "KernelStack"].map(meminfo).iter().sum();
-        let page = sysconf(SysconfVar::PAGE_SIZE)?.context("no page size")? as u64;
+        let page = sysconf(SysconfVar::PAGE_SIZE)?
+            .context("the system reports no page size")? as u64;
         let own: u64 = servers
             .iter()
             .map(|server| of_process(server.id(), "smaps_rollup", "Pss"))
@@ -259,7 +260,8 @@ impl MemoryUsage {
 /// Returns a figure about TCP from /proc/net/sockstat: `inuse` for the number of sockets, `mem`
 /// for pages of memory, and so on.
 fn sockets(name: &str) -> Result<u64> {
-    let line = field("/proc/net/sockstat", "TCP").context("no account of TCP sockets")?;
+    let line = field("/proc/net/sockstat", "TCP")
+        .context("/proc/net/sockstat has no line about TCP")?;
     let mut words = line.split(' ');
     words.find(|word| *word == name);
     let number = words.next().with_context(|| format!("no {name} in sockstat"))?;

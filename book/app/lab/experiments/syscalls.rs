@@ -138,7 +138,7 @@ fn traced(
     let mut strace = Command::new("strace");
     strace.args(["-f", "-c", "-o"]).arg(&counts).arg(servers::find(run.paths, name)?);
     let tracer = Server::command(&mut strace, name)
-        .context("strace may not trace here, as in some containers")?;
+        .context("strace cannot trace here, as in some containers")?;
     let server = only_child(tracer.id())?;
     // If strace is killed, the server that it traces goes on running.
     let guard = ProcessGuard::new(server);

@@ -111,7 +111,7 @@ fn settled(running: &Server) -> Result<u64> {
         if now == before {
             return Ok(now);
         }
-        ensure!(Instant::now() < deadline, "its memory does not settle");
+        ensure!(Instant::now() < deadline, "the server's memory does not settle");
         before = now;
     }
 }

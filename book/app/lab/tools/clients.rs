@@ -63,7 +63,7 @@ pub(crate) fn ask(address: SocketAddr, request: &[u8]) -> Result<TcpStream> {
 pub(crate) fn answered(client: &mut TcpStream) -> Result<Vec<u8>> {
     let (mut answer, mut piece) = (Vec::new(), [0; 1024]);
     while !answer.ends_with(ANSWER) {
-        let n = client.read(&mut piece).context("no answer came")?;
+        let n = client.read(&mut piece).context("no answer")?;
         ensure!(n > 0, "the server closed the connection");
         answer.extend_from_slice(&piece[..n]);
     }

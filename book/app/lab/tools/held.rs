@@ -25,7 +25,7 @@ enum Message {
     Answered(usize),
     /// The first round has ended, and the clients are idle.
     Holding,
-    /// The second round has ended, and so does the process.
+    /// The outcome of both rounds. This is the last message, and the process ends.
     Over(HoldOutcome),
 }
 

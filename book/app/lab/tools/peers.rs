@@ -153,7 +153,7 @@ fn build(run: &Run<'_>, names: &[String]) -> Result<PathBuf> {
     let target = checkout.join("target/peers");
     for name in names {
         let known = PEERS.contains(&name.as_str());
-        ensure!(known, "no peer is called {name}: {}", PEERS.join(", "));
+        ensure!(known, "no peer is called {name}; there are {}", PEERS.join(", "));
     }
     // A peer that needs other packages has a feature of the same name.
     let features: Vec<_> =

@@ -160,7 +160,7 @@ impl IdleMemory {
         for _ in 0..2 {
             let held = hold(server.address, clients)?;
             rounds.push((server.memory()?, of_process(server.id(), "status", "VmRSS")?));
-            hold(server.address, 1).context("a fresh client beside them")?;
+            hold(server.address, 1).context("a fresh client beside the idle ones")?;
             drop(held);
             released()?;
         }
