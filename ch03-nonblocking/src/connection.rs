@@ -2,8 +2,9 @@
 //! blocking calls.
 //!
 //! When `serve` blocks, its position in the code is what it waits for, and its thread's
-//! stack holds the rest. Here no call blocks. So the position becomes a `State`, the rest
-//! becomes a `Work`, and [`Connection::advance`] runs until it would have to block.
+//! stack holds the rest. Here no call blocks. So the position becomes a `State`, the
+//! rest becomes a `Work`, and [`Connection::advance`] runs until it would have to
+//! block.
 //!
 //! ```text
 //!            ┌──────────────────────────────────────────────┐
@@ -29,6 +30,7 @@ use ch01_blocking::stream::Transport;
 use std::io::{self, ErrorKind};
 use std::time::Instant;
 
+// ANCHOR: state
 /// The step that a connection is at; in chapter 1, the call in which `serve` blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -53,6 +55,7 @@ enum Then {
     Linger,
     Close,
 }
+// ANCHOR_END: state
 
 // ANCHOR: connection
 /// One client's connection.
@@ -71,6 +74,7 @@ pub struct Connection<T> {
 }
 // ANCHOR_END: connection
 
+// ANCHOR: wake_next
 /// The reason why a connection gets a turn.
 #[derive(Clone, Copy, Debug)]
 pub enum Wake {
@@ -89,8 +93,8 @@ pub enum Wake {
 pub enum Next {
     /// Wait until the descriptor is ready for this interest, or the deadline passes.
     Wait(Interest, Instant),
-    /// Wait until the client sends a request, or the idle timeout passes. Until then the
-    /// connection owns no buffers.
+    /// Wait until the client sends a request, or the idle timeout passes. Until then
+    /// the connection owns no buffers.
     Idle,
     /// Wait as before this turn: nothing has happened.
     Unchanged,
@@ -99,6 +103,7 @@ pub enum Next {
     /// Close the connection.
     Close,
 }
+// ANCHOR_END: wake_next
 
 impl<T: Transport> Connection<T> {
     /// Returns an idle connection, which waits for its first request.
@@ -112,8 +117,9 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Returns a connection that the server has no room for. Its first turn sends 503; if
-    /// `lingers`, the connection then waits for the client to read the response and close.
+    /// Returns a connection that the server has no room for. Its first turn sends 503;
+    /// if `lingers`, the connection then waits for the client to read the response and
+    /// close.
     pub fn rejected(transport: T, lingers: bool, shared: &mut LoopContext<'_>) -> Self {
         let mut work = shared.pool.take(shared.now);
         push_error(HttpError::BUSY, shared.site, &mut work.outbox);
@@ -135,8 +141,8 @@ impl<T: Transport> Connection<T> {
         self.transport
     }
 
-    /// Records an event for the next turn, without advancing the connection: the poller may
-    /// not report it again.
+    /// Records an event for the next turn, without advancing the connection: the poller
+    /// may not report it again.
     pub fn record(&mut self, ready: &Ready) {
         self.readable |= ready.readable || ready.eof || ready.broken;
         self.eof |= ready.eof || ready.broken;
@@ -148,12 +154,12 @@ impl<T: Transport> Connection<T> {
     }
 
     // ANCHOR: advance
-    /// Advances the connection as far as possible without blocking, and returns the next
-    /// step.
+    /// Advances the connection as far as possible without blocking, and returns the
+    /// next step.
     ///
-    /// A turn ends at the latest when [`IO_BUDGET`](crate::socket::IO_BUDGET) bytes have
-    /// been moved: further reads and writes fail with `WouldBlock`, and [`Next::Again`] is
-    /// returned.
+    /// A turn ends at the latest when [`IO_BUDGET`](crate::socket::IO_BUDGET) bytes
+    /// have been moved: further reads and writes fail with `WouldBlock`, and
+    /// [`Next::Again`] is returned.
     ///
     /// # Errors
     ///
@@ -189,6 +195,7 @@ impl<T: Transport> Connection<T> {
     }
     // ANCHOR_END: advance
 
+    // ANCHOR: apply
     /// Applies the reason for the turn. Returns the next step if the reason alone
     /// determines it, or `None` if `drive` must run.
     fn apply(
@@ -198,9 +205,10 @@ impl<T: Transport> Connection<T> {
         shared: &mut LoopContext<'_>,
     ) -> io::Result<Option<Next>> {
         match wake {
-            // While the connection lingers, both sides may have shut down in good order.
-            // Some mechanisms report that as broken, although input is still unread. Closing
-            // now would send a reset, and the client could lose the last response.
+            // While the connection lingers, both sides may have shut down in good
+            // order. Some mechanisms report that as broken, although input is still
+            // unread. Closing now would send a reset, and the client could lose the
+            // last response.
             Wake::Ready(ready) if ready.broken && self.state != State::Linger => {
                 return Err(ErrorKind::ConnectionReset.into());
             }
@@ -214,14 +222,17 @@ impl<T: Transport> Connection<T> {
                 return Ok(is_spurious.then_some(Next::Unchanged));
             }
             Wake::Timeout => return self.on_deadline(work, shared),
-            Wake::Stop => self.readable = true, // requests received before the stop are answered
+            // Requests received before the stop are answered.
+            Wake::Stop => self.readable = true,
             Wake::Again => {}
         }
         Ok(None)
     }
+    // ANCHOR_END: apply
 
     // ANCHOR: drive
-    /// Runs chapter 1's `serve` without its blocking calls. Compare the two side by side.
+    /// Runs chapter 1's `serve` without its blocking calls. Compare the two side by
+    /// side.
     fn drive(
         &mut self,
         work: &mut Work,
@@ -268,9 +279,9 @@ impl<T: Transport> Connection<T> {
                     work.progress = Progress::default();
                     self.state = match then {
                         Then::Receive => {
-                            // While the connection waited to write, input was not reported.
-                            // At a stop it tries a read: closing with unread input sends a
-                            // reset.
+                            // While the connection waited to write, input was not
+                            // reported. At a stop it tries a read: closing with unread
+                            // input sends a reset.
                             self.readable |= shared.site.is_draining();
                             State::Receive
                         }
@@ -304,8 +315,8 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: drive
 
     // ANCHOR: fill
-    /// Reads into the inbox, and returns the number of bytes (0 at end of file), or `None`
-    /// if there is nothing to read or the budget is used up.
+    /// Reads into the inbox, and returns the number of bytes (0 at end of file), or
+    /// `None` if there is nothing to read or the budget is used up.
     #[inline]
     fn fill(&mut self, work: &mut Work) -> io::Result<Option<usize>> {
         if !self.readable {
@@ -327,6 +338,7 @@ impl<T: Transport> Connection<T> {
     }
     // ANCHOR_END: fill
 
+    // ANCHOR: answer
     /// Queues a response, and sets the state that follows.
     fn answer(
         &mut self,
@@ -351,4 +363,5 @@ impl<T: Transport> Connection<T> {
         push_error(why, shared.site, &mut work.outbox);
         self.state = State::Send(Then::Linger);
     }
+    // ANCHOR_END: answer
 }

@@ -1,8 +1,8 @@
 //! The event loop: one thread, all connections, and one call that blocks.
 //!
-//! The loop waits for descriptors to become ready, gives each ready connection a turn (a
-//! call of [`Connection::advance`]), and waits again. The way to find out about readiness
-//! differs from mechanism to mechanism: see [`Poller`].
+//! The loop waits for descriptors to become ready, gives each ready connection a turn
+//! (a call of [`Connection::advance`]), and waits again. The way to find out about
+//! readiness differs from mechanism to mechanism: see [`Poller`].
 
 mod accept;
 
@@ -26,12 +26,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// The token of the listener. No connection has the index of this token and the two that
-/// follow.
+/// The token of the listener. No connection has the index of this token and the two
+/// that follow.
 const LISTENER: Token = Token { index: u32::MAX, generation: 0 };
 const STOP: Token = Token { index: u32::MAX, generation: 1 };
 const SIBLINGS: Token = Token { index: u32::MAX, generation: 2 };
 
+// ANCHOR: fields
 /// The connections of one thread, and everything that serves them.
 #[derive(Debug)]
 pub struct EventLoop<'a, P> {
@@ -42,20 +43,21 @@ pub struct EventLoop<'a, P> {
     connections: Table<Entry>,
     timers: Timers,
     shared: LoopContext<'a>,
-    /// Connections whose last turn ended before all their work was done. The poller may not
-    /// report them again.
+    /// Connections whose last turn ended before all their work was done. The poller may
+    /// not report them again.
     run_queue: Vec<Token>,
     /// Whether the listener may have more clients, and may not be reported again.
     accept_again: bool,
-    /// Connections that have become idle in this round; their deadlines are set at its end.
+    /// Connections that have become idle in this round; their deadlines are set at its
+    /// end.
     idle: Vec<Token>,
     /// An eventfd(2) that wakes all loops that accept from the same socket.
     siblings: Option<BorrowedFd<'a>>,
-    /// The time at which accepting resumes after the process ran out of descriptors; `None`
-    /// unless accepting pauses.
+    /// The time at which accepting resumes after the process ran out of descriptors;
+    /// `None` unless accepting pauses.
     accept_resumes: Option<Instant>,
-    /// The drain deadline, at which the remaining connections are cut off; `None` until the
-    /// stop.
+    /// The drain deadline, at which the remaining connections are cut off; `None` until
+    /// the stop.
     drain_deadline: Option<Instant>,
     /// Number of open connections that are being rejected.
     rejected: usize,
@@ -73,10 +75,11 @@ struct Entry {
     interest: Interest,
     /// Whether the connection is in the run queue.
     queued: bool,
-    /// Whether the connection counts toward `--max-connections`; one that is being rejected
-    /// does not.
+    /// Whether the connection counts toward `--max-connections`; one that is being
+    /// rejected does not.
     served: bool,
 }
+// ANCHOR_END: fields
 
 /// The size of a connection's place in the table, in bytes.
 pub const PLACE: usize = Table::<Entry>::PLACE;
@@ -141,8 +144,8 @@ impl<P: Poller> EventLoop<'_, P> {
     // ANCHOR_END: run
 
     // ANCHOR: idle
-    /// Sets the deadline of each connection that has become idle in this round. The idle
-    /// time begins now: the clock is read once for all of them.
+    /// Sets the deadline of each connection that has become idle in this round. The
+    /// idle time begins now: the clock is read once for all of them.
     fn set_idle_deadlines(&mut self) {
         if self.idle.is_empty() {
             return;
@@ -214,8 +217,9 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         Ok(EventLoop { siblings: Some(siblings), ..self })
     }
 
-    /// Returns the longest time for which the poller may block: zero if a connection or the
-    /// listener needs another turn, `None` (no limit) if there is no deadline.
+    // ANCHOR: timeout
+    /// Returns the longest time for which the poller may block: zero if a connection or
+    /// the listener needs another turn, `None` (no limit) if there is no deadline.
     fn timeout(&self) -> Option<Duration> {
         if self.accept_again || !self.run_queue.is_empty() {
             return Some(Duration::ZERO);
@@ -229,12 +233,15 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         let next = next.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(self.shared.now))
     }
+    // ANCHOR_END: timeout
 
-    /// Reports every descriptor as perhaps ready, as `spin` does, because the poller failed.
+    // ANCHOR: try_all
+    /// Reports every descriptor as perhaps ready, as `spin` does, because the poller
+    /// failed.
     ///
     /// The kernel may be out of memory for the moment, or the limit of descriptors was
-    /// lowered below the number of registered ones (poll(2)). That is no reason to end every
-    /// connection. The error may last, so there is a pause before each attempt.
+    /// lowered below the number of registered ones (poll(2)). That is no reason to end
+    /// every connection. The error may last, so there is a pause before each attempt.
     fn try_all(&mut self, error: &io::Error, ready: &mut Vec<Ready>) {
         trace::set_connection(0);
         trace!("poller", "{error}: trying every connection");
@@ -247,10 +254,11 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             }
         }
     }
+    // ANCHOR_END: try_all
 
     // ANCHOR: turn
-    /// Advances a connection, and arranges its next turn. If the connection has been closed
-    /// since the event, the token is stale and the event is ignored.
+    /// Advances a connection, and arranges its next turn. If the connection has been
+    /// closed since the event, the token is stale and the event is ignored.
     fn turn(&mut self, token: Token, wake: Wake) {
         let Some(entry) = self.connections.get_mut(token) else { return };
         trace::set_connection(entry.number.into());
@@ -305,6 +313,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     }
     // ANCHOR_END: turn
 
+    // ANCHOR: close
     /// Closes a connection and releases everything that belongs to it.
     fn close(&mut self, token: Token, why: &dyn std::fmt::Display) {
         let Some(entry) = self.connections.remove(token) else { return };
@@ -316,6 +325,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         self.memory.connection_closed(self.shared.now);
         self.shared.site.stats.connection_closed();
     }
+    // ANCHOR_END: close
 
     // ANCHOR: stop
     /// Stops accepting, closes idle connections, and sets the drain deadline for the
@@ -349,8 +359,8 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         }
     }
 
-    /// Returns whether the server is stopping and either all connections have ended or the
-    /// drain deadline has passed.
+    /// Returns whether the server is stopping and either all connections have ended or
+    /// the drain deadline has passed.
     fn is_finished(&self) -> bool {
         let Some(deadline) = self.drain_deadline else { return false };
         let left = self.connections.len();

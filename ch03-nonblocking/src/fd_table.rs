@@ -54,6 +54,7 @@ impl FdTable {
         self.entries.len() as RawFd
     }
 
+    // ANCHOR: maybe
     /// Returns an event for each descriptor, with every readiness that its interest
     /// includes: the events of a mechanism that does not know which descriptors are ready.
     pub fn maybe_ready(&self) -> impl Iterator<Item = Ready> {
@@ -62,4 +63,5 @@ impl FdTable {
             .flatten()
             .map(|&(token, interest)| Ready::maybe(token, interest))
     }
+    // ANCHOR_END: maybe
 }

@@ -1,9 +1,10 @@
-//! Which descriptors are ready? Every mechanism of chapters 3 to 5 answers this question.
+//! Which descriptors are ready? Every mechanism of chapters 3 to 5 answers this
+//! question.
 //!
-//! The caller registers the descriptors that it cares about, and [`Poller::wait`] returns
-//! the ones that are ready. `spin` guesses, `sigio` is notified by signals, `select`,
-//! `poll` and `epoll` ask the kernel in better and better ways. Each is one file that
-//! implements [`Poller`], and one event loop drives them all.
+//! The caller registers the descriptors that it cares about, and [`Poller::wait`]
+//! returns the ones that are ready. `spin` guesses, `sigio` is notified by signals,
+//! `select`, `poll` and `epoll` ask the kernel in better and better ways. Each is one
+//! file that implements [`Poller`], and one event loop drives them all.
 //!
 //! ```
 //! use ch03_nonblocking::poller::{Interest, Poller, Token};
@@ -46,7 +47,8 @@ pub struct Token {
 // ANCHOR_END: token
 
 impl Token {
-    /// Returns the token as one number, for a kernel that stores one with each descriptor.
+    /// Returns the token as one number, for a kernel that stores one with each
+    /// descriptor.
     pub const fn to_bits(self) -> u64 {
         (self.generation as u64) << 32 | self.index as u64
     }
@@ -57,6 +59,7 @@ impl Token {
     }
 }
 
+// ANCHOR: interest
 /// The kinds of readiness to report for a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interest(u8);
@@ -69,8 +72,8 @@ impl Interest {
     /// Readiness to write: there is room in the send buffer.
     pub const WRITE: Interest = Interest(2);
 
-    /// Readiness to accept a connection. If several pollers wait for the same listener, it
-    /// is enough to wake one of them, and a mechanism that can do so wakes only one.
+    /// Readiness to accept a connection. If several pollers wait for the same listener,
+    /// it is enough to wake one of them, and a mechanism that can do so wakes only one.
     pub const ACCEPT: Interest = Interest(1 | 4);
 
     /// Returns whether the interest includes all of `other`.
@@ -78,6 +81,7 @@ impl Interest {
         self.0 & other.0 == other.0
     }
 }
+// ANCHOR_END: interest
 
 impl BitOr for Interest {
     type Output = Interest;
@@ -87,6 +91,7 @@ impl BitOr for Interest {
     }
 }
 
+// ANCHOR: ready
 /// An event: the readiness of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ready {
@@ -96,16 +101,18 @@ pub struct Ready {
     pub readable: bool,
     /// A write would not block.
     pub writable: bool,
-    /// The peer may have finished sending; there may be bytes to read before the end. Also
-    /// set for a descriptor with urgent data: a read stops there, short of what follows.
+    /// The peer may have finished sending; there may be bytes to read before the end.
+    /// Also set for a descriptor with urgent data: a read stops there, short of what
+    /// follows.
     pub eof: bool,
     /// The connection has ended in both directions.
     pub broken: bool,
 }
+// ANCHOR_END: ready
 
 impl Ready {
-    /// Returns an event with every readiness that this interest includes, for a mechanism
-    /// that does not know which of them there is.
+    /// Returns an event with every readiness that this interest includes, for a
+    /// mechanism that does not know which of them there is.
     pub fn maybe(token: Token, interest: Interest) -> Ready {
         Ready {
             token,

@@ -1,11 +1,12 @@
 // ANCHOR: head
 //! A connection that never waits, for the small servers of chapters 3 to 5.
 //!
-//! What a blocked thread keeps on its stack is kept in a struct. A server drives a connection
-//! whenever something may have changed, and learns what it waits for next.
+//! What a blocked thread keeps on its stack is kept in a struct. A server drives a
+//! connection whenever something may have changed, and learns what it waits for next.
 //!
-//! It leaves out a fair share: a client that sends without pause is served without pause, and
-//! the others wait. A client that takes any byte of its answer in time keeps its connection.
+//! It leaves out a fair share: a client that sends without pause is served without
+//! pause, and the others wait. A client that takes any byte of its answer in time keeps
+//! its connection.
 
 use ch01_blocking::small::deadline::{IDLE_TIME, TIME};
 use ch01_blocking::small::{MAX_OUTPUT, Parsed, Response, parse, respond};
@@ -67,8 +68,8 @@ impl Connection {
         Ok(Connection { socket, inbox, outbox, sent: 0, state, since: now })
     }
 
-    /// Returns when the connection must be driven even if nothing has happened: the end of a
-    /// delay, or the deadline for the client.
+    /// Returns when the connection must be driven even if nothing has happened: the end
+    /// of a delay, or the deadline for the client.
     pub fn due(&self) -> Instant {
         match self.state {
             State::Sleeping(until) => until,
@@ -79,8 +80,8 @@ impl Connection {
         }
     }
 
-    /// Ends the connection after the requests that have arrived: each further read returns 0,
-    /// as if the client had finished.
+    /// Ends the connection after the requests that have arrived: each further read
+    /// returns 0, as if the client had finished.
     pub fn hang_up(&self) {
         let _ = self.socket.shutdown(Shutdown::Read);
     }
@@ -95,8 +96,8 @@ impl AsFd for Connection {
 // ANCHOR_END: new
 // ANCHOR: drive
 impl Connection {
-    /// Does everything that is possible without waiting. Returns what the connection waits
-    /// for, or `None` when it has ended.
+    /// Does everything that is possible without waiting. Returns what the connection
+    /// waits for, or `None` when it has ended.
     pub fn drive(&mut self, now: Instant) -> Option<Wait> {
         // An error is the client's or the network's, and ends this connection only.
         self.advance(now).unwrap_or(None)
@@ -166,8 +167,8 @@ impl Connection {
 
     // ANCHOR_END: send
     // ANCHOR: answer
-    /// Answers complete requests until one has to wait, or there is enough to send. Returns
-    /// whether anything has changed.
+    /// Answers complete requests until one has to wait, or there is enough to send.
+    /// Returns whether anything has changed.
     fn answer(&mut self, now: Instant) -> bool {
         let mut used = 0;
         while self.outbox.len() < MAX_OUTPUT {

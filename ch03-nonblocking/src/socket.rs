@@ -1,5 +1,5 @@
-//! The transport of a non-blocking connection, and the limit on the bytes that it moves in
-//! one turn.
+//! The transport of a non-blocking connection, and the limit on the bytes that it moves
+//! in one turn.
 
 use ch01_blocking::http::Inbox;
 use ch01_blocking::server::sys;
@@ -61,8 +61,9 @@ impl AsFd for Socket {
 pub const IO_BUDGET: usize = 256 * 1024;
 // ANCHOR_END: io_budget
 
-/// The number of bytes that a connection may still move in its turn, and a record of the
-/// bytes moved.
+// ANCHOR: turn
+/// The number of bytes that a connection may still move in its turn, and a record of
+/// the bytes moved.
 #[derive(Debug)]
 pub struct IoBudget {
     left: usize,
@@ -83,8 +84,8 @@ impl IoBudget {
         self.left == 0
     }
 
-    /// Calls `moves` with the number of bytes left, subtracts the number that it moved, and
-    /// returns that number.
+    /// Calls `moves` with the number of bytes left, subtracts the number that it moved,
+    /// and returns that number.
     ///
     /// # Errors
     ///
@@ -113,9 +114,10 @@ impl IoBudget {
         Ok(n)
     }
 }
+// ANCHOR_END: turn
 
-/// A transport whose reads and writes are limited to an [`IoBudget`]: when it is used up,
-/// they fail with [`ErrorKind::WouldBlock`].
+/// A transport whose reads and writes are limited to an [`IoBudget`]: when it is used
+/// up, they fail with [`ErrorKind::WouldBlock`].
 #[derive(Debug)]
 pub struct BudgetedIo<'t, T>(pub &'t mut T, pub &'t mut IoBudget);
 

@@ -59,6 +59,7 @@ impl Signals {
         }
     }
 
+    // ANCHOR: take
     /// Takes the next of these signals from the queue, and blocks for at most `within`
     /// until one arrives; `None` blocks without limit (sigtimedwait(2)).
     ///
@@ -94,6 +95,7 @@ impl Signals {
         let band = unsafe { info.si_band() };
         Ok(Some(SignalEvent { signal, fd, band: band as libc::c_short }))
     }
+    // ANCHOR_END: take
 }
 
 impl std::fmt::Debug for Signals {

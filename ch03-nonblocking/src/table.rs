@@ -14,8 +14,9 @@
 
 use crate::poller::Token;
 
-/// Values at indices that are reused. A generation tells the successive values at an index
-/// apart.
+// ANCHOR: table
+/// Values at indices that are reused. A generation tells the successive values at an
+/// index apart.
 #[derive(Debug)]
 pub struct Table<T> {
     places: Vec<Place<T>>,
@@ -28,6 +29,7 @@ struct Place<T> {
     generation: u32,
     value: Option<T>,
 }
+// ANCHOR_END: table
 
 impl<T> Table<T> {
     /// The size of a place, occupied or free, in bytes.
@@ -48,6 +50,7 @@ impl<T> Table<T> {
         self.len() == 0
     }
 
+    // ANCHOR: lookup
     /// Inserts a value, and returns its token.
     pub fn insert(&mut self, value: T) -> Token {
         let index = self.free.pop().unwrap_or_else(|| {
@@ -65,8 +68,8 @@ impl<T> Table<T> {
         place.value.as_mut().filter(|_| place.generation == token.generation)
     }
 
-    /// Removes and returns the value with this token, which becomes stale. Returns `None`
-    /// if the token is stale already.
+    /// Removes and returns the value with this token, which becomes stale. Returns
+    /// `None` if the token is stale already.
     pub fn remove(&mut self, token: Token) -> Option<T> {
         let place = self.places.get_mut(token.index as usize)?;
         if place.generation != token.generation {
@@ -77,9 +80,10 @@ impl<T> Table<T> {
         self.free.push(token.index);
         Some(value)
     }
+    // ANCHOR_END: lookup
 
-    /// Returns the token of the value that has this index now, or `None` if the place is
-    /// free.
+    /// Returns the token of the value that has this index now, or `None` if the place
+    /// is free.
     pub fn token(&self, index: u32) -> Option<Token> {
         let place = self.places.get(index as usize)?;
         place.value.as_ref().map(|_| Token { index, generation: place.generation })

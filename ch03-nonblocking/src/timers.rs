@@ -1,11 +1,12 @@
 //! Deadlines: a timing wheel, which sets, moves and clears a deadline in constant time,
 //! however many there are.
 //!
-//! Think of a counter of milliseconds that has 64 instead of ten digits, and for each of
-//! its positions a dial with 64 slots. A deadline that differs from the current time only
-//! in the last digit lies on the first dial, in the slot of that digit. One that differs in
-//! the second digit lies on the second dial, and so on. When the time of a slot on a higher
-//! dial comes, its deadlines are distributed over the slots of lower dials.
+//! Think of a counter of milliseconds that has 64 instead of ten digits, and for each
+//! of its positions a dial with 64 slots. A deadline that differs from the current time
+//! only in the last digit lies on the first dial, in the slot of that digit. One that
+//! differs in the second digit lies on the second dial, and so on. When the time of a
+//! slot on a higher dial comes, its deadlines are distributed over the slots of lower
+//! dials.
 //!
 //! ```text
 //!            now   …  7  3 12          the dials' slots, each a list
@@ -14,14 +15,15 @@
 //!  in a minute     … 21 44 44   ──►    dial 2, slot 21
 //! ```
 //!
-//! A slot is four seconds wide on dial 2, and four minutes on dial 3: too wide to wake the
-//! loop at its beginning. So each slot also stores its earliest deadline, and the loop wakes
-//! up then. The stored value is a lower bound: if the earliest deadline leaves the slot,
-//! finding the next one would take a search of the whole list. So the loop may wake up once
-//! in vain; then the slot is distributed anew, and its values are exact again.
+//! A slot is four seconds wide on dial 2, and four minutes on dial 3: too wide to wake
+//! the loop at its beginning. So each slot also stores its earliest deadline, and the
+//! loop wakes up then. The stored value is a lower bound: if the earliest deadline
+//! leaves the slot, finding the next one would take a search of the whole list. So the
+//! loop may wake up once in vain; then the slot is distributed anew, and its values are
+//! exact again.
 //!
-//! (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987. A sorted tree
-//! would also do, at a few more steps per request.)
+//! (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987. A sorted
+//! tree would also do, at a few more steps per request.)
 //!
 //! ```
 //! use ch03_nonblocking::timers::Timers;
@@ -44,17 +46,19 @@ use std::time::{Duration, Instant};
 const SLOTS: usize = 64;
 /// Number of bits per digit.
 const BITS: u32 = SLOTS.ilog2();
-/// Number of dials: one for each digit of the largest number of milliseconds, so that every
-/// deadline has a slot.
+/// Number of dials: one for each digit of the largest number of milliseconds, so that
+/// every deadline has a slot.
 const DIALS: usize = u64::BITS.div_ceil(BITS) as usize;
 /// Marks the end of a list; as a slot number, an entry that is in no list.
 const NONE: u32 = u32::MAX;
 
+// ANCHOR: fields
 /// A set of deadlines, at most one for each index.
 #[derive(Debug)]
 pub struct Timers {
     start: Instant,
-    /// The time up to which deadlines have been taken out, in milliseconds since `start`.
+    /// The time up to which deadlines have been taken out, in milliseconds since
+    /// `start`.
     now: u64,
     entries: Vec<Entry>,
     /// The slots of all dials, one dial after another.
@@ -83,6 +87,7 @@ struct Entry {
     /// The index into the slots of all dials.
     slot: u32,
 }
+// ANCHOR_END: fields
 
 impl Timers {
     /// Bytes per index, with a deadline or without.
@@ -127,14 +132,16 @@ impl Timers {
         }
     }
 
-    /// Returns the time at which to call [`expired`](Timers::expired) next: the earliest
-    /// deadline. The time may be too early, once, if the earliest was cleared or moved.
+    /// Returns the time at which to call [`expired`](Timers::expired) next: the
+    /// earliest deadline. The time may be too early, once, if the earliest was cleared
+    /// or moved.
     pub fn next(&self) -> Option<Instant> {
         let (_, slot) = self.first_slot()?;
         let earliest = Duration::from_millis(self.slots[slot as usize].earliest);
         self.start.checked_add(earliest)
     }
 
+    // ANCHOR: expired
     /// Removes the deadlines that have passed, and appends their indices to `late`.
     pub fn expired(&mut self, now: Instant, late: &mut Vec<u32>) {
         let now = now.saturating_duration_since(self.start).as_millis();
@@ -157,10 +164,11 @@ impl Timers {
         }
         self.now = self.now.max(now);
     }
+    // ANCHOR_END: expired
 
-    /// Returns the time and the index of the first slot that is not empty. All deadlines on
-    /// a lower dial are before those on a higher one, and on one dial those in a lower slot
-    /// before those in a higher one.
+    /// Returns the time and the index of the first slot that is not empty. All
+    /// deadlines on a lower dial are before those on a higher one, and on one dial
+    /// those in a lower slot before those in a higher one.
     fn first_slot(&self) -> Option<(u64, u32)> {
         let dial = self.occupied.iter().position(|&slots| slots != 0)?;
         let slot = self.occupied[dial].trailing_zeros();
@@ -171,16 +179,19 @@ impl Timers {
         Some((at, (dial * SLOTS) as u32 + slot))
     }
 
-    /// Returns the slot of a deadline. Its dial is that of the highest digit in which the
-    /// deadline differs from `now`.
+    // ANCHOR: slot
+    /// Returns the slot of a deadline. Its dial is that of the highest digit in which
+    /// the deadline differs from `now`.
     fn slot(&self, due: u64) -> u32 {
         let dial = (self.now ^ due | 1).ilog2() / BITS;
         let slot = (due >> (BITS * dial)) % SLOTS as u64;
         dial * SLOTS as u32 + slot as u32
     }
+    // ANCHOR_END: slot
 
-    /// Puts a deadline into its slot. A deadline that moves by little, as most do, stays in
-    /// the slot that it has.
+    // ANCHOR: put
+    /// Puts a deadline into its slot. A deadline that moves by little, as most do,
+    /// stays in the slot that it has.
     #[inline]
     fn put(&mut self, index: u32, due: u64, slot: u32) {
         if self.entries[index as usize].slot != slot {
@@ -204,7 +215,9 @@ impl Timers {
             self.entries[next as usize].previous = index;
         }
     }
+    // ANCHOR_END: put
 
+    // ANCHOR: unlink
     /// Removes an entry from its slot's list, if it is in one.
     fn unlink(&mut self, index: u32) {
         let entry = &mut self.entries[index as usize];
@@ -230,4 +243,5 @@ impl Timers {
         self.occupied[slot as usize / SLOTS] &= !(1 << (slot as usize % SLOTS));
         std::mem::replace(&mut self.slots[slot as usize], EMPTY)
     }
+    // ANCHOR_END: unlink
 }

@@ -12,6 +12,7 @@ use std::time::{Instant, SystemTime};
 /// Maximum number of unused [`Work`]s that a pool keeps; further ones are freed.
 const KEPT: usize = 64;
 
+// ANCHOR: work
 /// The buffers and the progress of one connection that is not idle.
 #[derive(Debug)]
 pub struct Work {
@@ -30,6 +31,7 @@ pub struct Work {
     /// The number of bytes that the connection may still move in this turn.
     pub(crate) budget: IoBudget,
 }
+// ANCHOR_END: work
 
 impl Work {
     /// Discards requests that were not answered and responses that were not sent.
@@ -40,6 +42,7 @@ impl Work {
     }
 }
 
+// ANCHOR: context
 /// The state that all connections of an event loop share, and the loop's time.
 #[derive(Debug)]
 pub struct LoopContext<'a> {
@@ -61,6 +64,7 @@ pub struct LoopContext<'a> {
     /// The wall-clock time at which this round began, for `Date` headers.
     pub date: SystemTime,
 }
+// ANCHOR_END: context
 
 impl LoopContext<'_> {
     /// Returns the current time, for a deadline that starts now.

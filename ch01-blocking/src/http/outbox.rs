@@ -182,9 +182,11 @@ impl Outbox {
     /// stopped.
     pub fn flush(&mut self, stream: &mut impl Transport) -> io::Result<()> {
         loop {
+            // ANCHOR: flush_bytes
             while self.sent < self.bytes.len() {
                 self.sent += nonzero(stream.write(&self.bytes[self.sent..])?)?;
             }
+            // ANCHOR_END: flush_bytes
             self.bytes.clear();
             self.sent = 0;
             self.date = None;
@@ -200,11 +202,13 @@ impl Outbox {
                 Tail::Bytes { bytes, at } if *at < bytes.len() => {
                     *at += nonzero(stream.write(&bytes[*at..])?)?
                 }
+                // ANCHOR: flush_file
                 Tail::File { file, at, left } if *left > 0 => {
                     let sent = nonzero(stream.send_file(file, *at, *left)?)? as u64;
                     *at += sent;
                     *left -= sent;
                 }
+                // ANCHOR_END: flush_file
                 Tail::Pattern { left, .. } if *left > 0 => {
                     self.make(SMALL.max(self.limit as u64))
                 }

@@ -12,8 +12,9 @@ use std::mem::discriminant;
 use std::time::Duration;
 
 impl<T: Transport> Connection<T> {
-    /// Returns the next step of a connection that waits for input, with the idle, head or
-    /// body timeout.
+    // ANCHOR: wait_for
+    /// Returns the next step of a connection that waits for input, with the idle, head
+    /// or body timeout.
     pub(super) fn wait_for_input(
         &self,
         work: &mut Work,
@@ -22,7 +23,8 @@ impl<T: Transport> Connection<T> {
         let wait = match work.inbox.content_received() {
             Some(received) => Wait::Body { received },
             None if !work.inbox.is_pristine() => Wait::Head,
-            None if work.budget.is_used_up() => return Next::Again, // there may be more input
+            // There may be more input.
+            None if work.budget.is_used_up() => return Next::Again,
             None if shared.site.is_draining() => return Next::Close,
             None => {
                 if work.budget.moved {
@@ -34,7 +36,8 @@ impl<T: Transport> Connection<T> {
         self.wait(wait, work, shared)
     }
 
-    /// Returns the next step of a connection with unsent output, with the write timeout.
+    /// Returns the next step of a connection with unsent output, with the write
+    /// timeout.
     pub(super) fn wait_for_room(
         &self,
         work: &mut Work,
@@ -44,10 +47,11 @@ impl<T: Transport> Connection<T> {
         work.progress.begin(|| self.transport.unacked_bytes());
         self.wait(Wait::Write, work, shared)
     }
+    // ANCHOR_END: wait_for
 
     // ANCHOR: wait
-    /// Returns the interest and the deadline of a wait. The time starts when the kind of
-    /// wait changes, and continues while the kind stays the same.
+    /// Returns the interest and the deadline of a wait. The time starts when the kind
+    /// of wait changes, and continues while the kind stays the same.
     pub(super) fn wait(
         &self,
         wait: Wait,
@@ -82,8 +86,9 @@ impl<T: Transport> Connection<T> {
     }
     // ANCHOR_END: wait
 
-    /// Returns the next step of a connection whose response is delayed: to wait until it is
-    /// due.
+    // ANCHOR: sleep
+    /// Returns the next step of a connection whose response is delayed: to wait until
+    /// it is due.
     pub(super) fn sleep(&self, work: &Work, shared: &LoopContext<'_>) -> Next {
         let (time, until) = match &work.later {
             Some((response, _, until)) => (response.delay.unwrap_or_default(), *until),
@@ -92,9 +97,11 @@ impl<T: Transport> Connection<T> {
         trace!("sleep", "{} ms, and only this connection", time.as_millis());
         Next::Wait(Interest::NONE, until)
     }
+    // ANCHOR_END: sleep
 
-    /// Handles a deadline that has passed. Returns the next step, or `None` if `drive` must
-    /// run.
+    // ANCHOR: on_deadline
+    /// Handles a deadline that has passed. Returns the next step, or `None` if `drive`
+    /// must run.
     pub(super) fn on_deadline(
         &mut self,
         work: &mut Work,
@@ -117,9 +124,9 @@ impl<T: Transport> Connection<T> {
             }
             State::Linger => return Ok(Some(Next::Close)),
             State::Receive => {
-                // If the loop was late, the awaited input may have arrived without being
-                // reported yet. If a part of it is still missing, the deadline stands: a
-                // client that sends byte by byte does not extend it.
+                // If the loop was late, the awaited input may have arrived without
+                // being reported yet. If a part of it is still missing, the deadline
+                // stands: a client that sends byte by byte does not extend it.
                 self.readable = true;
                 let next = self.drive(work, shared)?;
                 let is_late = match next {
@@ -139,4 +146,5 @@ impl<T: Transport> Connection<T> {
         self.refuse(why, work, shared);
         Ok(None)
     }
+    // ANCHOR_END: on_deadline
 }

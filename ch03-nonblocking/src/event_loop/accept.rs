@@ -45,6 +45,7 @@ impl<P: Poller> EventLoop<'_, P> {
     }
     // ANCHOR_END: accept
 
+    // ANCHOR: admit
     /// Registers a client's connection, or rejects it.
     fn admit(&mut self, client: Client) {
         let Client { socket, number } = client;
@@ -92,6 +93,7 @@ impl<P: Poller> EventLoop<'_, P> {
             self.turn(token, Wake::Again);
         }
     }
+    // ANCHOR_END: admit
 
     /// Tries once to send 503, and closes the connection without waiting.
     fn reject_at_once(&mut self, socket: Socket) {
@@ -101,6 +103,7 @@ impl<P: Poller> EventLoop<'_, P> {
         self.shared.site.stats.connection_closed();
     }
 
+    // ANCHOR: resume
     /// Accepts the clients that are left from the last round, and ends a pause of accepting
     /// that is over.
     pub(super) fn resume_accepting(&mut self) {
@@ -125,4 +128,5 @@ impl<P: Poller> EventLoop<'_, P> {
             self.accept();
         }
     }
+    // ANCHOR_END: resume
 }

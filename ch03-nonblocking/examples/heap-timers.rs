@@ -1,0 +1,62 @@
+//! Deadlines in a binary heap: what a timing wheel is compared with.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::{Duration, Instant};
+
+// ANCHOR: heap
+/// At most one deadline for each index, in a heap whose top is the earliest.
+#[derive(Default)]
+struct HeapTimers {
+    heap: BinaryHeap<Reverse<(Instant, u32)>>,
+    /// The deadline of each index. An entry of the heap with another one is out of
+    /// date.
+    due: Vec<Option<Instant>>,
+}
+
+impl HeapTimers {
+    /// Sets or moves the deadline of `index`. The old entry stays in the heap.
+    fn set(&mut self, index: u32, at: Instant) {
+        if self.due.len() <= index as usize {
+            self.due.resize(index as usize + 1, None);
+        }
+        self.due[index as usize] = Some(at);
+        self.heap.push(Reverse((at, index)));
+    }
+
+    /// Returns the earliest deadline, and drops entries above it that are out of date.
+    fn next(&mut self) -> Option<Instant> {
+        while let Some(&Reverse((at, index))) = self.heap.peek() {
+            if self.due[index as usize] == Some(at) {
+                return Some(at);
+            }
+            self.heap.pop();
+        }
+        None
+    }
+
+    /// Removes the deadlines that have passed, and appends their indices to `late`.
+    fn expired(&mut self, now: Instant, late: &mut Vec<u32>) {
+        while self.next().is_some_and(|at| at <= now) {
+            let Some(Reverse((_, index))) = self.heap.pop() else { return };
+            self.due[index as usize] = None;
+            late.push(index);
+        }
+    }
+}
+// ANCHOR_END: heap
+
+// ANCHOR: main
+fn main() {
+    let (mut timers, start) = (HeapTimers::default(), Instant::now());
+    let idle = Duration::from_secs(60);
+    // One connection, 100,000 requests in ten seconds. Each answer moves its deadline.
+    for request in 1..=100_000 {
+        timers.set(0, start + Duration::from_micros(100 * request) + idle);
+    }
+    println!("1 connection, {} entries in the heap", timers.heap.len());
+    let mut late = Vec::new();
+    timers.expired(start + Duration::from_secs(70), &mut late);
+    println!("after 70 seconds {late:?} is late, {} entries", timers.heap.len());
+}
+// ANCHOR_END: main
