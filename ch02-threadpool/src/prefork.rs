@@ -68,9 +68,8 @@ pub fn run(
 
 // ANCHOR: supervise
 /// Keeps `processes` child processes running until `stop` is requested. Each child
-/// calls
-/// `worker_main` with its number, counted from 1, the listeners, and the pipe for the
-/// reports of [`Listener::reported`].
+/// calls `worker_main` with its number, counted from 1, the listeners, and the pipe for
+/// the reports of [`Listener::reported`].
 ///
 /// # Errors
 ///

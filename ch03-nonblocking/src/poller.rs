@@ -129,20 +129,18 @@ impl Ready {
 ///
 /// # What it promises
 /// - Events are **hints**. An event may be spurious or stale, so a read or a write
-///   after
-///   it may still fail with `WouldBlock`; every descriptor is non-blocking.
+///   after it may still fail with `WouldBlock`; every descriptor is non-blocking.
 /// - Readiness is reported **at least once**: when it begins, or, if it exists already,
 ///   after the descriptor is registered. A mechanism may go on reporting it until it is
-/// used up (`poll`), or not (signals, `epoll` with edges); callers must not rely on the
-///   former. So a caller remembers each event, and tries before it waits for another.
+///   used up (`poll`), or not (signals, `epoll` with edges); callers must not rely on
+///   the former. So a caller remembers each event, and tries before it waits for
+///   another.
 /// - Where `eof` is not set, a read that returned less than was asked for has drained
-///   the
-/// descriptor, and the next arrival is reported anew. Where it is set, the caller reads
-///   until end of file or `WouldBlock`: an end of file that arrived with the last bytes
-///   may not be reported again.
+///   the descriptor, and the next arrival is reported anew. Where it is set, the caller
+///   reads until end of file or `WouldBlock`: an end of file that arrived with the last
+///   bytes may not be reported again.
 /// - `broken` is reported whatever the interest, perhaps repeatedly: the connection
-///   must
-///   be closed. Where both sides have shut down, it may mean no more than that.
+///   must be closed. Where both sides have shut down, it may mean no more than that.
 ///
 /// # What it may expect
 /// - A descriptor is registered once, reregistered only while it is registered, and

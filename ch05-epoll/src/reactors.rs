@@ -44,8 +44,7 @@ pub enum Listeners {
     Each,
     /// One socket for all loops; the kernel wakes one waiting loop (EPOLLEXCLUSIVE)
     One,
-    /// One socket for all loops; the kernel wakes all waiting loops, all but one in
-    /// vain
+    /// One socket for all loops; the kernel wakes all waiting loops, though one is enough
     Herd,
 }
 // ANCHOR_END: listeners
