@@ -44,7 +44,7 @@ pub enum Listeners {
     Each,
     /// One socket for all loops; the kernel wakes one waiting loop (EPOLLEXCLUSIVE)
     One,
-    /// One socket for all loops; the kernel wakes all waiting loops, though one is enough
+    /// One socket for all loops; the kernel wakes them all, although one is enough
     Herd,
 }
 // ANCHOR_END: listeners
