@@ -5,11 +5,13 @@ use crate::queue::Queue;
 use ch01_blocking::connection::handle_connection;
 use ch01_blocking::server::connections::{Admission, ConnectionGuard, Connections};
 use ch01_blocking::server::listener::{Accept, Listener};
+use ch01_blocking::server::sys;
 use ch01_blocking::server::trace::{self, trace};
 use ch01_blocking::{Site, Stop, thread::STACK};
 use clap::{Args, ValueEnum, value_parser};
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::mpsc;
 use std::thread::{self, Scope};
 
 /// The options of `pool`.
@@ -108,7 +110,16 @@ fn spawn<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     main: impl FnOnce() + Send + 'scope,
 ) -> io::Result<()> {
-    thread::Builder::new().stack_size(STACK).spawn_scoped(scope, main).map(drop)
+    sys::check_memory()?;
+    let (begun, has_begun) = mpsc::channel::<()>();
+    let main = move || {
+        drop(begun);
+        main();
+    };
+    thread::Builder::new().stack_size(STACK).spawn_scoped(scope, main)?;
+    // A thread takes memory when it begins, which the next check must see.
+    let _ = has_begun.recv();
+    Ok(())
 }
 
 /// Returns the error for a server whose thread number `made` of `wanted` cannot be created.

@@ -161,6 +161,17 @@ impl ServerProfile {
         }
     }
 
+    /// Returns the options that set the number of threads or processes in which workers or
+    /// event loops run; none for a server with one thread, or one for each client.
+    pub fn size_options(&self) -> &'static [&'static str] {
+        match self.name {
+            "pool" | "coroutine" | "async" => &["threads"],
+            "prefork" => &["processes"],
+            "reactors" => &["threads", "processes"],
+            _ => &[],
+        }
+    }
+
     /// Returns the number of clients that are served at the same time, with the options that set
     /// the number, or `None` if there is no limit.
     pub fn capacity(&self) -> Option<(usize, &'static [(&'static str, &'static str)])> {

@@ -12,6 +12,8 @@ pub struct Rlimits {
     pub descriptors: Option<u32>,
     /// Processes and threads (`RLIMIT_NPROC`); the server then runs as an unprivileged user.
     pub processes: Option<u32>,
+    /// Address space in KiB (`RLIMIT_AS`).
+    pub memory: Option<u32>,
     /// Queued signals (`RLIMIT_SIGPENDING`).
     pub pending_signals: Option<u32>,
     /// Whether file permissions apply to the server: it then runs as an unprivileged user, because
@@ -34,6 +36,9 @@ impl Rlimits {
         if let Some(count) = self.processes {
             // The option is -p in dash and -u in bash.
             limits += &format!("ulimit -u {count} 2>/dev/null || ulimit -p {count}; ");
+        }
+        if let Some(kib) = self.memory {
+            limits += &format!("ulimit -v {kib}; ");
         }
         if let Some(count) = self.pending_signals.filter(|_| cfg!(target_os = "linux")) {
             // bash has `ulimit -i`, dash does not; every Linux has prlimit(1).

@@ -99,12 +99,14 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// There is no descriptor left for a first client, or the report cannot be made.
+    /// There is no descriptor or no memory left for a first client, or the report cannot be
+    /// made.
     pub fn ready(&self) -> io::Result<()> {
         if self.readiness.missing.fetch_sub(1, SeqCst) != 1 {
             return Ok(());
         }
         drop(self.socket.try_clone()?);
+        sys::check_memory()?;
         match &self.readiness.report {
             Report::Nothing => Ok(()),
             Report::Parent(pipe) => {

@@ -6,6 +6,7 @@ use crate::server::listener::Listener;
 use crate::server::log;
 use crate::server::options::Options;
 use crate::server::stop::Stop;
+use crate::server::sys;
 use crate::server::trace;
 use clap::{Args, Parser};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -119,8 +120,12 @@ pub fn raise_descriptor_limit() {
 }
 
 /// Returns the parsed command line. If it is wrong, prints one line that says why and exits
-/// with status 2.
+/// with status 2; without memory to start with, the same with status 1.
 pub fn options<C: Parser>() -> C {
+    if let Err(error) = sys::check_memory() {
+        log::line(&format!("error: cannot start: {error}{}", advice(&error)));
+        std::process::exit(1);
+    }
     C::try_parse().unwrap_or_else(|error| {
         if !error.use_stderr() {
             error.exit(); // --help

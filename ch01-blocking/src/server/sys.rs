@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
 pub use nix::sys::signal::{Signal, kill};
 use nix::unistd::ForkResult;
@@ -415,6 +415,30 @@ pub fn release_free_memory() {
 /// Does nothing: other C libraries have no malloc_trim(3).
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn release_free_memory() {}
+
+/// Bytes that [`check_memory`] demands: more than a thread of the standard library and its
+/// first request take.
+const SPARE: NonZeroUsize = NonZeroUsize::new(4 << 20).unwrap();
+
+// ANCHOR: check_memory
+/// Checks that a few MiB of memory can still be allocated, by mapping and unmapping them.
+///
+/// An allocation that fails ends the process in the middle of whatever it does (RLIMIT_AS,
+/// getrlimit(2)). So a server calls this where it can still report an error: at its start,
+/// before it creates a thread, and before it says that it is ready.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub fn check_memory() -> io::Result<()> {
+    let (access, flags) =
+        (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
+    // SAFETY: an anonymous mapping at an address of the kernel's choice touches no other.
+    let start = unsafe { mmap_anonymous(None, SPARE, access, flags) }?;
+    // SAFETY: exactly that mapping, of which no reference exists.
+    Ok(unsafe { munmap(start, SPARE.get()) }?)
+}
+// ANCHOR_END: check_memory
 
 /// Returns a zeroed `T` in memory that this process shares with all its children. The memory
 /// is never unmapped.

@@ -20,6 +20,7 @@ mod region;
 pub use region::{GUARD, Guard, Stack};
 
 use crate::context::processor::SUPPORTED;
+use ch01_blocking::server::sys::check_memory;
 use region::Region;
 use std::io;
 use std::mem;
@@ -27,6 +28,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Stacks in the first region. Each further region has twice as many as the one before.
 const FIRST: usize = 64;
+/// Stacks in a region at least: a server's own two, and more than one client's.
+const FEWEST: usize = 4;
 
 /// A pool of stacks of one size, for one thread.
 #[derive(Debug)]
@@ -197,12 +200,14 @@ impl StackPool {
         region.next(self.id)
     }
 
-    /// Reserves twice as many stacks as last time; fewer if the address space is short.
+    /// Reserves twice as many stacks as last time; fewer if the address space is short. Some
+    /// of it stays free in any case, because an allocation that failed would end the process.
     fn reserve_region(&self) -> io::Result<Region> {
         let mut stacks = self.regions.last().map_or(FIRST, |last| last.stacks() * 2);
         loop {
-            match Region::reserve(self.size, stacks, self.guard) {
-                Err(_) if stacks > 1 => stacks /= 2,
+            let region = Region::reserve(self.size, stacks, self.guard);
+            match region.and_then(|region| check_memory().map(|()| region)) {
+                Err(_) if stacks > FEWEST => stacks /= 2,
                 reserved => return reserved,
             }
         }

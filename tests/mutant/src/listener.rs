@@ -60,19 +60,24 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
         .and_then(|listener| {
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
-            if !wrong(Mutation::AnnouncesTooEarly) {
-                ensure_descriptors(&listener)?;
-            }
             Ok((listener, address))
         })
         .map_err(|why| format!("--listen {listen}: {why}; choose another port, or 0"))?;
-    let mut out = io::stdout();
-    writeln!(out, "listening on http://{address}")
-        .and_then(|()| out.flush())
-        .map_err(|why| format!("standard output: {why}"))?;
-    if wrong(Mutation::AnnouncesTooEarly) {
-        ensure_descriptors(&listener).map_err(|why| format!("descriptors: {why}"))?;
+    let checks = [
+        (Mutation::AnnouncesTooEarly, ensure_descriptors(&listener)),
+        (Mutation::AnnouncesWithoutMemory, ensure_memory()),
+    ];
+    for (mistake, result) in checks {
+        let Err(why) = result else { continue };
+        if wrong(mistake) {
+            // The socket is closed first, so that every client is refused: a connection that
+            // is open when the process ends is reset, and which of them depends on timing.
+            drop(listener);
+            announce(address)?;
+        }
+        return Err(format!("cannot serve: {why}"));
     }
+    announce(address)?;
     #[cfg(target_os = "linux")]
     if server.options.events {
         let served = crate::events::serve(&listener, &server);
@@ -92,6 +97,14 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
     let _kept = wrong(Mutation::ListensWhileDraining).then_some(listener);
     drain(&server, pool.as_deref());
     Ok(u8::from(wrong(Mutation::BadExitStatus)))
+}
+
+/// Prints where the server listens.
+fn announce(address: SocketAddr) -> Result<(), String> {
+    let mut out = io::stdout();
+    writeln!(out, "listening on http://{address}")
+        .and_then(|()| out.flush())
+        .map_err(|why| format!("standard output: {why}"))
 }
 
 /// Returns a listening socket.
@@ -116,6 +129,14 @@ fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
 /// Checks that there are enough descriptors for the start and for a first client.
 fn ensure_descriptors(listener: &TcpListener) -> io::Result<()> {
     (0..12).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>().map(drop)
+}
+
+/// Checks that there is enough memory for a start and a first client.
+fn ensure_memory() -> io::Result<()> {
+    let mut memory: Vec<u8> = Vec::new();
+    memory.try_reserve_exact(4 << 20).map_err(io::Error::other)?;
+    std::hint::black_box(&memory); // an allocation that is not used may be optimized away
+    Ok(())
 }
 
 /// Accepts connections until shutdown is requested.

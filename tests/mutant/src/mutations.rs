@@ -67,6 +67,7 @@ mutations! {
 
     // Startup and shutdown.
     AnnouncesTooEarly "announces-too-early" "resources::start_with_few_descriptors", "says that it listens before it has the descriptors that it needs";
+    AnnouncesWithoutMemory "announces-without-memory" "resources::start_with_little_memory", "says that it listens before it has the memory that it needs";
     WaitsForTheLog "waits-for-the-log" "hostile::panics_with_standard_error_full", "waits until what it prints about a panic is read";
     FailsWithSuccess "fails-with-success" "lifecycle::port_in_use", "exits with status 0 when it cannot start";
     NoReuseAddress "no-reuse-address" "lifecycle::starts_again_at_once", "cannot start while old connections are in TIME_WAIT";

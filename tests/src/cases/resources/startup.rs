@@ -25,21 +25,46 @@ pub(super) fn assert_reported(ctx: &mut Ctx<'_>, failed: &FailedStart) -> Verdic
     wait_until_no_process(ctx, *pid)
 }
 
-/// Starts the server. If it prints `listening on`, asserts that a client gets one of the statuses
-/// and that SIGTERM ends the server; otherwise, asserts that it reported the reason. Returns
-/// whether it serves.
-fn serves(ctx: &mut Ctx<'_>, rlimits: Rlimits, statuses: &[u16]) -> CaseResult<bool> {
-    let workers = ctx.profile.workers_option().map(|workers| (workers, "4"));
-    match ctx.try_serve(workers.as_slice(), rlimits)? {
-        Some(failed) => assert_reported(ctx, &failed).map(|()| false),
-        None => {
+/// Starts the server. If it prints `listening on`, asserts that a client gets one of these
+/// statuses and that SIGTERM ends the server; if it does not, returns how it exited.
+fn serves(
+    ctx: &mut Ctx<'_>,
+    options: &[(&str, &str)],
+    rlimits: Rlimits,
+    statuses: &[u16],
+) -> CaseResult<Option<FailedStart>> {
+    let failed = ctx.try_serve(options, rlimits)?;
+    if failed.is_none() {
+        for _ in 0..2 {
             ctx.get("/plaintext")?.one_of(statuses)?;
-            ctx.server()?.signal(Signal::SIGTERM)?;
-            assert_clean_exit(ctx)?;
-            Ok(true)
         }
+        ctx.server()?.signal(Signal::SIGTERM)?;
+        assert_clean_exit(ctx)?;
+    }
+    Ok(failed)
+}
+
+/// The same, but asserts that a server that does not serve has reported why. Returns whether
+/// it serves.
+fn serves_or_reports(
+    ctx: &mut Ctx<'_>,
+    options: &[(&str, &str)],
+    rlimits: Rlimits,
+    statuses: &[u16],
+) -> CaseResult<bool> {
+    match serves(ctx, options, rlimits, statuses)? {
+        Some(failed) => assert_reported(ctx, &failed).map(|()| false),
+        None => Ok(true),
     }
 }
+
+/// Returns the option for a small number of workers, if the server has workers.
+fn few_workers(ctx: &Ctx<'_>) -> Option<(&'static str, &'static str)> {
+    ctx.profile.workers_option().map(|workers| (workers, "4"))
+}
+
+/// With this many KiB every program can be loaded.
+const LOADED: u32 = 16 * 1024;
 
 pub(super) const CASES: &[Case] = &[
     case("start_with_few_descriptors", Contract, "contract, Starting and stopping; EMFILE", "However few descriptors a process may have, a server that prints `listening on` serves a client; any other exits with one line that says why", |ctx| {
@@ -49,7 +74,7 @@ pub(super) const CASES: &[Case] = &[
         let statuses: &[u16] = if process { &[200, 503] } else { &[200] };
         for count in 5..40 {
             let few = Rlimits { descriptors: Some(count), ..Rlimits::default() };
-            if serves(ctx, few, statuses)? {
+            if serves_or_reports(ctx, few_workers(ctx).as_slice(), few, statuses)? {
                 return Ok(());
             }
         }
@@ -64,12 +89,60 @@ pub(super) const CASES: &[Case] = &[
         other.log = ctx.log.clone();
         for count in 1..8 {
             let few = Rlimits { processes: Some(count), ..Rlimits::default() };
-            if serves(&mut other, few, &[200, 503])? {
+            if serves_or_reports(&mut other, few_workers(ctx).as_slice(), few, &[200, 503])? {
                 break;
             }
         }
         Ok(())
     })
+    .needs(&[Need::Process, Need::Plaintext])
+    .may_log()
+    .book(BOOK_SECTION),
+    case("start_with_little_memory", Contract, "contract, Starting and stopping; getrlimit(2), RLIMIT_AS", "However little memory a process may have, a server that prints `listening on` serves a client; any other exits with one line that says why", |ctx| {
+        let (mut judged, mut served) = (false, 0);
+        for step in 0..64 {
+            let kib = 4096 + step * 523;
+            let few = Rlimits { memory: Some(kib), ..Rlimits::default() };
+            let Some(failed) = serves(ctx, few_workers(ctx).as_slice(), few, &[200])? else {
+                (judged, served) = (true, served + 1);
+                // Not the first only: what is larger when there is more memory may fail then.
+                if served == 16 {
+                    return Ok(());
+                }
+                continue;
+            };
+            // A program that cannot be loaded reports nothing, or the loader does.
+            judged |= kib >= LOADED || failed.status.code().is_some_and(|code| code != 127);
+            if judged {
+                assert_reported(ctx, &failed)?;
+            }
+        }
+        ensure(served > 0, "a server that starts with 36 MiB", "it does not start")
+    })
+    .lasts(2)
+    .needs(&[Need::Process, Need::Plaintext])
+    .may_log()
+    .book(BOOK_SECTION),
+    case("start_with_too_many_workers", Contract, "contract, Starting and stopping; EMFILE, EAGAIN, ENOMEM", "However many threads or processes a server is told to start, and however little it may have for them: if it prints `listening on` it serves a client; if not, it exits with one line that says why", |ctx| {
+        let (_kept, own) = copy_program(ctx.target)?;
+        let mut other = Ctx::new(&own, ctx.profile, ctx.root.clone());
+        other.log = ctx.log.clone();
+        for option in ctx.profile.size_options() {
+            let many = [(*option, "100")];
+            for count in [8, 40, 120, 200] {
+                let few = Rlimits { descriptors: Some(count), ..Rlimits::default() };
+                serves_or_reports(ctx, &many, few, &[200])?;
+            }
+            for mib in [12, 25, 40] {
+                let few = Rlimits { memory: Some(mib * 1024), ..Rlimits::default() };
+                serves_or_reports(ctx, &many, few, &[200])?;
+            }
+            let few = Rlimits { processes: Some(30), ..Rlimits::default() };
+            serves_or_reports(&mut other, &many, few, &[200])?;
+        }
+        Ok(())
+    })
+    .lasts(2)
     .needs(&[Need::Process, Need::Plaintext])
     .may_log()
     .book(BOOK_SECTION),
