@@ -119,6 +119,14 @@
     };
     const line = (points, { x, y }) => "M" + points.map(([a, b]) => `${x.at(a).toFixed(1)} ${y.at(b).toFixed(1)}`).join("L");
 
+    // The reader's line is called "you", where it begins: the others have their names at their ends.
+    const label = (points, { x, y }) => {
+        const [at, value] = points[0];
+        const text = svgElement("text", { class: "you small", x: x.at(at) + 6, y: y.at(value) - 10 });
+        text.textContent = "you";
+        return text;
+    };
+
     const drawInto = (curve, text) => {
         const figure = make("figure");
         figure.innerHTML = text;
@@ -137,6 +145,7 @@
             // The picture is for the eye; what can be changed in it, for everybody.
             for (const attribute of ["role", "aria-labelledby", "aria-describedby"]) svg.removeAttribute(attribute);
             const path = svgElement("path", { class: "predicted" });
+            const name = label(points, { x, y });
             svg.append(path);
             // A chart without lines begins with what its y axis is called, and ends with x's.
             const words = svg.querySelectorAll("text");
@@ -155,9 +164,10 @@
                 });
                 return handle;
             });
-            svg.append(...handles);
+            svg.append(name, ...handles);
             redraws.push(() => {
                 path.setAttribute("d", line(points, { x, y }));
+                name.setAttribute("y", y.at(points[0][1]) - 10);
                 handles.forEach((handle, n) => {
                     handle.setAttribute("cy", y.at(points[n][1]));
                     handle.setAttribute("aria-valuenow", Number(points[n][1].toPrecision(3)));
@@ -324,7 +334,7 @@
             if (!curve || about.predict.chart !== part) return;
             for (const svg of figures.get(part).querySelectorAll("svg")) {
                 const at = plane(svg);
-                if (at) svg.append(svgElement("path", { class: "predicted", d: line(curve, at) }));
+                if (at) svg.append(svgElement("path", { class: "predicted", d: line(curve, at) }), label(curve, at));
             }
         };
         // The server lays the prediction beside the result, here as in the report.
@@ -384,12 +394,13 @@
             });
             on("chart", ({ name: part, svg }) => chart(part, svg));
             on("table", ({ name: part, html }) => table(part, html));
-            on("done", async () => {
+            on("done", async ({ result }) => {
                 events.close();
                 await load(); // it has the verdict, too
                 bar.value = bar.max;
                 step.textContent = "";
-                over("Done. Your figures are below; they are kept in target/lab.", true);
+                const notes = (result?.notes ?? []).map((note) => ` Note: ${note}.`).join("");
+                over(`Done. Your figures are below; they are kept in target/lab.${notes}`, true);
             });
             on("failed", ({ why }) => over(`No result: ${why}.`));
             events.onopen = () => { if (quarter < 0) say("Measuring…"); };

@@ -109,6 +109,16 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     browser.open(&served.url(PAGE));
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg.wide"));
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] .predicted"));
+    let own = browser.run(
+        "const [line, name] = ['.predicted', 'text.you'].map((which) => document.querySelector(`.lab-own[data-of=readiness] svg.wide ${which}`));
+         const colors = [...document.querySelectorAll('.lab-own[data-of=readiness] svg.wide [class*=series-]')].map((other) => getComputedStyle(other).stroke);
+         return [name.textContent, getComputedStyle(line).stroke === getComputedStyle(name).fill, colors.includes(getComputedStyle(line).stroke)]",
+    );
+    assert_eq!(
+        own,
+        serde_json::json!(["you", true, false]),
+        "the line, its name, its color"
+    );
     assert_eq!(browser.run(&is_seen(PREDICT)), false);
     assert_eq!(text(&browser, &format!("{RUN} .lab-compared")), compared);
     assert_eq!(browser.logs().0, [] as [String; 0]);

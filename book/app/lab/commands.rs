@@ -140,6 +140,9 @@ fn finish(
         run.progress.say(&Event::Done { result: &record });
         return Ok(());
     }
+    for note in &record.notes {
+        println!("note: {note}");
+    }
     println!("stored in {}", path.display());
     if !run.record && name == experiment.name {
         print!("{}", verdict(run.paths, experiment)?.text(experiment.predict.ask));

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::experiment::Experiment;
 use super::experiments::EXPERIMENTS;
-use super::model::chart::Series;
+use super::model::chart::{Series, YOU};
 use super::model::prediction::{Answer, Form, StoredPrediction, predictions};
 use super::model::record::{Mode, Part, Record};
 use super::pages;
@@ -123,12 +123,11 @@ fn draw_prediction(
     given: Option<&StoredPrediction>,
     part: &mut Part,
 ) {
-    let Form::Curve { chart: name, line } = experiment.predict.form else { return };
+    let Form::Curve { chart: name, .. } = experiment.predict.form else { return };
     let Some(Answer::Curve(points)) = given.map(|given| &given.prediction) else {
         return;
     };
     if let Some(chart) = part.chart.as_mut().filter(|_| part.name == name) {
-        let name = format!("{line}, predicted");
-        chart.series.push(Series::published(&name, points.iter().copied()));
+        chart.series.push(Series::published(YOU, points.iter().copied()));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Size, tenths};
-use crate::lab::model::chart::{Chart, Series};
+use crate::lab::model::chart::{Chart, Series, YOU};
 
 /// The least vertical distance between two names, in the units of the drawing.
 const APART: f64 = 16.0;
@@ -65,7 +65,7 @@ pub(super) fn sized(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) ->
         if line.points.is_empty() {
             continue;
         }
-        let class = series(number);
+        let class = class_of(number, line);
         let published = if line.published { " published" } else { "" };
         canvas.path(&format!("{class}{published}"), path(line, &xs, &ys));
         for (&(x, _), &(min, max)) in line.points.iter().zip(&line.ranges) {
@@ -80,7 +80,10 @@ pub(super) fn sized(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) ->
         }
     }
     let own = chart.series.iter().enumerate();
-    let own = own.map(|(number, line)| (line.name.clone(), line, "", series(number)));
+    let own = own.map(|(number, line)| match line.name.as_str() {
+        YOU => (line.name.clone(), line, " you", class_of(number, line)),
+        _ => (line.name.clone(), line, "", class_of(number, line)),
+    });
     let book = ghosts
         .iter()
         .map(|line| (format!("{}, book", line.name), *line, " soft", "recorded".into()));
@@ -98,9 +101,13 @@ pub(super) fn sized(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) ->
     canvas.finish()
 }
 
-/// Returns the CSS class of the line with this number, for its color and dash.
-fn series(number: usize) -> String {
-    format!("series-{}", number % 6 + 1)
+/// Returns the CSS class of the line with this number, for its color and dash. The reader's
+/// own has a color that no other line has.
+fn class_of(number: usize, line: &Series) -> String {
+    match line.name.as_str() {
+        YOU => "predicted".to_owned(),
+        _ => format!("series-{}", number % 6 + 1),
+    }
 }
 
 fn path(line: &Series, xs: &Axis, ys: &Axis) -> String {

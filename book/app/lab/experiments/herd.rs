@@ -18,7 +18,7 @@ static REPEATS: Parameter = parameter("repeats", &[3], &[5]);
 static CLIENTS: Parameter = parameter("clients", &[400], &[800]);
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "herd",
-    question: "How often are several loops woken for one client, and who gets it?",
+    question: "Several loops wait for clients: who gets one, and how many are woken for it?",
     predict: choice(
         "Eight loops are asleep, all on one listener, with EPOLLEXCLUSIVE. Clients come one at a time. Who gets them?",
         &[
@@ -99,15 +99,15 @@ fn parts(rows: &[Row]) -> Vec<Part> {
     };
     let table = table(head, rows.chunks(ARRIVALS.len()).filter_map(row));
     let labels = Labels {
-        title: "Wake-ups for one client",
-        description: "Three lines over the number of loops. Those of each and one lie on each other, flat, near one wake-up for a client. That of herd rises with the number of loops.",
+        title: "Who gets the clients",
+        description: "Three lines over the number of loops: the part of the clients that the busiest loop gets, if they come one at a time. That of one stays at all of them. That of each falls as the number of loops rises, and that of herd falls too, from higher up.",
         x: "loops",
-        y: "loops woken for one client",
+        y: "clients of the busiest loop, %",
     };
     let series = WAYS.map(|name| {
         let single = |row: &&Row| row.listeners == name && row.arrival == ARRIVALS[0];
         let rows = rows.iter().filter(single);
-        Series::of(name, rows.map(|row| (row.loops as f64, row.wakes)))
+        Series::of(name, rows.map(|row| (row.loops as f64, row.busiest.times(100.0))))
     });
     vec![Part::new("herd", table, Some(Chart::new(Kind::Line, &labels, series)))]
 }

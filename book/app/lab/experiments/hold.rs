@@ -5,6 +5,11 @@
 //! is answered, and sends nothing more. When all are connected, the memory is read: that of the
 //! kernel, which has both ends of each connection, and that of the servers. Then every client
 //! asks once more, on the same connection; a client that is not answered counts as lost.
+//!
+//! The kernel's account is that of the whole machine: another program that opens files or
+//! connections meanwhile changes it by as much as twenty thousand connections take. So it is
+//! read once more when all connections are gone. The mean of the first and the last reading is
+//! what the connections' memory is compared with, and a note says if the two lie far apart.
 
 use std::io::IsTerminal;
 use std::thread;
@@ -48,6 +53,10 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(|run| measure(run, &Options::default()))
 };
 
+/// The largest change of the kernel's other memory, as a part of what was measured, without a
+/// note about it.
+const MOST_DRIFT: f64 = 0.1;
+
 /// The pause between two readings of the number of sockets that the kernel still has.
 const SETTLING: Duration = Duration::from_millis(200);
 
@@ -81,6 +90,10 @@ struct Row {
     /// Memory per connection, in bytes.
     #[serde(flatten)]
     memory: MemoryUsage,
+    /// What the kernel's memory without the connections has changed by meanwhile, as a part of
+    /// what they took.
+    #[serde(skip)]
+    drift: f64,
 }
 
 /// Measures the servers with the number of connections that `options` and `run` determine.
@@ -122,7 +135,15 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     };
     let parts = [Part::once(name, table_of(&rows), None)].into_iter().chain(more);
     let results = Results::new(&rows, parts.collect())?;
-    Ok(Results { stored_as: Some((command, name)), ..results })
+    let disturbed = rows.iter().filter(|row| row.drift > MOST_DRIFT).map(|row| {
+        format!(
+            "{}: other programs have changed the kernel's memory by {:.0} % of this figure meanwhile, so trust it no further",
+            row.server,
+            row.drift * 100.0
+        )
+    });
+    let notes = disturbed.collect();
+    Ok(Results { stored_as: Some((command, name)), notes, ..results })
 }
 
 fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
@@ -150,7 +171,7 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
         done += share;
     }
     let opening = start.elapsed();
-    let memory = MemoryUsage::now(&servers)?.each(before, connections);
+    let during = MemoryUsage::now(&servers)?;
 
     let (mut opened, mut kept, mut errors, mut done) = (0, 0, Errors::default(), 0);
     progress.set_message("asking again");
@@ -175,6 +196,10 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
         left = now;
         thread::sleep(SETTLING);
     }
+    let after = MemoryUsage::of_kernel()?;
+    let memory = during.each(before.mean_of_kernel(after), connections);
+    let change = (after.kernel - before.kernel).abs();
+    let drift = change / (memory.kernel.abs() * connections as f64).max(1.0);
     Ok(Row {
         server: name.to_owned(),
         connections,
@@ -184,6 +209,7 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
         errors,
         opening_seconds: opening.as_secs_f64(),
         memory,
+        drift,
     })
 }
 
@@ -232,18 +258,32 @@ struct MemoryUsage {
 impl MemoryUsage {
     /// Returns the memory in use now. The kernel's is that of the whole machine.
     fn now(servers: &[Server]) -> Result<MemoryUsage> {
-        let kernel: u64 = ["Slab", "PageTables", "KernelStack"].map(meminfo).iter().sum();
-        let page = sysconf(SysconfVar::PAGE_SIZE)?
-            .context("the system reports no page size")? as u64;
         let own: u64 = servers
             .iter()
             .map(|server| of_process(server.id(), "smaps_rollup", "Pss"))
             .sum::<Result<_>>()?;
+        Ok(MemoryUsage { own: own as f64 * 1024.0, ..MemoryUsage::of_kernel()? })
+    }
+
+    /// Returns the kernel's memory in use now; `own` is 0.
+    fn of_kernel() -> Result<MemoryUsage> {
+        let kernel: u64 = ["Slab", "PageTables", "KernelStack"].map(meminfo).iter().sum();
+        let page = sysconf(SysconfVar::PAGE_SIZE)?
+            .context("the system reports no page size")? as u64;
         Ok(MemoryUsage {
             kernel: kernel as f64 * 1024.0,
             buffers: (sockets("mem")? * page) as f64,
-            own: own as f64 * 1024.0,
+            own: 0.0,
         })
+    }
+
+    /// Returns the same, with the mean of the kernel's memory here and `after`.
+    fn mean_of_kernel(self, after: MemoryUsage) -> MemoryUsage {
+        MemoryUsage {
+            kernel: f64::midpoint(self.kernel, after.kernel),
+            buffers: f64::midpoint(self.buffers, after.buffers),
+            ..self
+        }
     }
 
     /// Returns the growth since `before`, divided by `count`.

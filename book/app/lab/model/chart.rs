@@ -55,6 +55,9 @@ pub struct Series {
 /// The number of ranges into which a column divides each decade of values.
 pub(crate) const FIELDS: f64 = 4.0;
 
+/// The name of the line that the reader has drawn as a prediction.
+pub(crate) const YOU: &str = "you";
+
 impl Series {
     /// Returns a series with the median of the repeats at each x, and their extremes.
     pub fn of(name: &str, points: impl IntoIterator<Item = (f64, Summary)>) -> Series {

@@ -27,6 +27,12 @@ impl Summary {
         Summary { median, min: at(0), max: at(last), repeats: values.len() }
     }
 
+    /// Returns the summary of the same values in a unit that is `factor` times smaller.
+    pub fn times(self, factor: f64) -> Summary {
+        let Summary { median, min, max, repeats } = self;
+        Summary { median: median * factor, min: min * factor, max: max * factor, repeats }
+    }
+
     /// Summarizes the values of `figure` over several samples.
     pub fn over<S>(samples: &[S], figure: impl Fn(&S) -> f64) -> Summary {
         Summary::of(samples.iter().map(figure))
