@@ -320,7 +320,8 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         trace!("close", "{why}");
         self.timers.clear(token.index);
         let fd = entry.connection.transport().0.as_fd();
-        let _ = self.poller.deregister(fd, token); // an error has no effect: the descriptor is closed next
+        // An error has no effect: the descriptor is closed next.
+        let _ = self.poller.deregister(fd, token);
         self.rejected -= usize::from(!entry.served);
         self.memory.connection_closed(self.shared.now);
         self.shared.site.stats.connection_closed();

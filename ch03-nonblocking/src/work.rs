@@ -1,7 +1,7 @@
 //! The state of a connection that is not idle: its buffers, and the wait that it is in.
 //!
-//! An idle connection gives its [`Work`] back to the [`Pool`] of its loop, so that it owns
-//! almost no memory.
+//! An idle connection gives its [`Work`] back to the [`Pool`] of its loop, so that it
+//! owns almost no memory.
 
 use crate::socket::IoBudget;
 use ch01_blocking::app::site::Site;
@@ -57,9 +57,9 @@ pub struct LoopContext<'a> {
     pub io_budget: usize,
     /// The time at which this round of the loop began.
     pub now: Instant,
-    /// Reads the clock, for a connection that begins to wait: if the application has kept
-    /// the loop busy for a second, that second does not count against the client. Receives
-    /// `now`, so that a test can stop the clock.
+    /// Reads the clock, for a connection that begins to wait: if the application has
+    /// kept the loop busy for a second, that second does not count against the client.
+    /// Receives `now`, so that a test can stop the clock.
     pub clock: fn(Instant) -> Instant,
     /// The wall-clock time at which this round began, for `Date` headers.
     pub date: SystemTime,
@@ -106,8 +106,8 @@ impl Pool {
         work
     }
 
-    /// Returns buffers to the pool. They must be empty: the connection has become idle, or
-    /// has been closed and its buffers [cleared](Work::clear).
+    /// Returns buffers to the pool. They must be empty: the connection has become idle,
+    /// or has been closed and its buffers [cleared](Work::clear).
     pub(crate) fn give_back(&mut self, mut work: Box<Work>) {
         debug_assert!(work.inbox.is_pristine() && work.outbox.is_empty());
         if self.free.len() < KEPT {
