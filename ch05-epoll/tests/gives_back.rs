@@ -2,89 +2,9 @@
 //! closed, even if one client stays.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
-use ch01_blocking::server::program::raise_descriptor_limit;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
-
-const IDLE: usize = 900;
-const NEVER_READ: usize = 300;
-/// The memory that the server must exceed while the clients are connected, in KiB: it takes
-/// 64 KiB for each client that does not read its answer.
-const MUCH: u64 = 12 * 1024;
-/// The memory that the server must fall below when the clients have left, in KiB.
-const LITTLE: u64 = 8 * 1024;
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A running server; dropping it kills and reaps it.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Server {
-    /// Returns the server's resident anonymous memory, in KiB.
-    fn memory(&self) -> io::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        kib.ok_or_else(|| io::Error::other("no RssAnon in /proc"))
-    }
-
-    fn memory_becomes(&self, what: &str, is_it: impl Fn(u64) -> bool) -> io::Result<()> {
-        let start = Instant::now();
-        loop {
-            let memory = self.memory()?;
-            if is_it(memory) {
-                return Ok(());
-            }
-            assert!(start.elapsed() < PATIENCE, "{memory} KiB, and never {what}");
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-fn ask(address: &str, target: &str) -> io::Result<TcpStream> {
-    let mut client = TcpStream::connect(address)?;
-    write!(client, "GET {target} HTTP/1.1\r\nHost: test\r\n\r\n")?;
-    Ok(client)
-}
+mod crowd;
 
 #[test]
-fn memory_goes_back_when_the_crowd_has_left() -> io::Result<()> {
-    raise_descriptor_limit();
-    let mut server = Server(
-        Command::new(env!("CARGO_BIN_EXE_epoll"))
-            .args(["--listen", "127.0.0.1:0", "--max-connections", "5000"])
-            .args(["--idle-timeout", "3600", "--write-timeout", "3600"])
-            .stdout(Stdio::piped())
-            .spawn()?,
-    );
-    let mut line = String::new();
-    let output = server.0.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-    BufReader::new(output).read_line(&mut line)?;
-    let address = line.trim().rsplit('/').next().unwrap_or_default().to_owned();
-    let mut crowd = Vec::new();
-    let mut stays = Vec::new();
-    for n in 0..IDLE + NEVER_READ {
-        if n % (IDLE / NEVER_READ + 1) == 0 {
-            crowd.push(ask(&address, "/bytes/1000000000")?);
-        } else {
-            let mut idle = ask(&address, "/plaintext")?;
-            idle.read_exact(&mut [0; 64])?;
-            crowd.push(idle);
-        }
-    }
-    // This client keeps the server busy, and the memory of its connection lies behind that
-    // of the others.
-    stays.push(ask(&address, "/bytes/1000000000")?);
-    server.memory_becomes("much", |kib| kib > MUCH)?;
-    drop(crowd);
-    server.memory_becomes("little", |kib| kib < LITTLE)
+fn memory_goes_back_when_the_crowd_has_left() -> std::io::Result<()> {
+    crowd::memory_goes_back(env!("CARGO_BIN_EXE_epoll"), &[])
 }

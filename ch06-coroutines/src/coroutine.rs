@@ -83,9 +83,7 @@ impl Owner {
 
 /// What lies at the top of the stack.
 struct Control {
-    /// The number that names it in messages.
-    id: u64,
-    /// The stack that this lies on.
+    /// The stack that this lies on, labeled with the number that names the coroutine.
     stack: Option<Stack>,
     /// What it panicked with.
     panic: Option<Box<dyn Any + Send>>,
@@ -164,9 +162,8 @@ impl Coroutine {
         // SAFETY: all three are within the stack, whose upper half has room for them, and
         // aligned by `below`; the stack is owned, so nothing else refers to them.
         unsafe { place.write(body) };
-        let words = Control { id, stack: Some(stack), panic: None };
         // SAFETY: as above.
-        unsafe { control.write(words) };
+        unsafe { control.write(Control { stack: Some(stack), panic: None }) };
         // SAFETY: as above; `frames` is 16-byte aligned, and the lower half of the stack is
         // still below it.
         let left =
@@ -190,7 +187,7 @@ impl Coroutine {
     pub(crate) fn resume_as(&mut self, owner: Owner) -> Resumed {
         match self.switch_to(RESUME, owner) {
             SUSPENDED => Resumed::Suspended,
-            _ => match self.take_panic() {
+            _ => match self.control().panic.take() {
                 Some(panic) => Resumed::Panicked(panic),
                 None => Resumed::Finished,
             },
@@ -226,11 +223,9 @@ impl Coroutine {
         self.left.is_null()
     }
 
-    /// Returns the id that it was given.
-    pub fn id(&self) -> u64 {
-        // SAFETY: the control block lives as long as this owns its stack. The coroutine does
-        // not run now: while it does, `switch_to` has this by `&mut`.
-        unsafe { self.control.as_ref() }.id
+    /// Gives it another id.
+    pub(crate) fn set_id(&mut self, id: u64) {
+        self.control().stack.iter_mut().for_each(|stack| stack.set_label(id));
     }
 
     /// Ends the coroutine, if it has not finished, as dropping it would, and returns its
@@ -238,17 +233,17 @@ impl Coroutine {
     #[inline]
     pub fn into_stack(mut self) -> Stack {
         self.finish();
-        // SAFETY: as in `id`, and this is by `&mut`.
-        let stack = unsafe { self.control.as_mut() }.stack.take();
+        let stack = self.control().stack.take();
         mem::forget(self); // what it refers to lies on that stack
         let Some(stack) = stack else { unreachable!("only this takes the stack") };
         stack
     }
 
     #[inline]
-    fn take_panic(&mut self) -> Option<Box<dyn Any + Send>> {
-        // SAFETY: as in `id`, and this is by `&mut`.
-        unsafe { self.control.as_mut() }.panic.take()
+    fn control(&mut self) -> &mut Control {
+        // SAFETY: the control block lives as long as this owns its stack, and this is by `&mut`.
+        // The coroutine does not run now: while it does, `switch_to` has this by `&mut`.
+        unsafe { self.control.as_mut() }
     }
 
     /// Leaves nothing on the stack.
@@ -270,13 +265,13 @@ impl Coroutine {
                 // leave it. (With `before` Rust detects the latter, and aborts too.)
                 log::line(&format!(
                     "coroutine {} is dropped, and a destructor on its stack has suspended it",
-                    self.id()
+                    self.control().stack.as_ref().map_or(0, Stack::label)
                 ));
                 process::abort();
             }
         }
         // If it has panicked on the way, the hook has reported that, and it ends here.
-        drop_quietly(self.take_panic());
+        drop_quietly(self.control().panic.take());
     }
 }
 
@@ -332,12 +327,6 @@ unsafe extern "C" fn nested(
     switched
 }
 
-/// Returns whether a coroutine runs on this thread.
-#[inline]
-pub fn is_inside() -> bool {
-    !RESUMER.get().is_null()
-}
-
 /// Stops the running coroutine: its [`resume`](Coroutine::resume) returns. Returns when the
 /// coroutine is resumed again; unwinds if it is dropped instead.
 ///
@@ -357,7 +346,7 @@ pub fn suspend() {
 /// Returns whether a coroutine runs that this owner has resumed.
 #[inline]
 pub(crate) fn is_resumed_by(owner: Owner) -> bool {
-    is_inside() && OWNER.get() == owner
+    !RESUMER.get().is_null() && OWNER.get() == owner
 }
 
 // ANCHOR: suspend

@@ -14,7 +14,7 @@
 //!                                 Descriptor::would_block        Descriptor::would_block
 //!                                  │                              │
 //!   runtime/reactor.rs        Descriptor::wait               Descriptor::ready_by, Ready::poll
-//!     name the waiter           Reactor::subscribe             Reactor::subscribe
+//!     name the waiter           Descriptor::subscribe          Descriptor::subscribe
 //!                                  │                              │
 //!   runtime/scheduler.rs      Scheduler::park                Poll::Pending
 //!     leave the thread          Scheduler::suspend             return from Scheduler::poll
@@ -48,8 +48,9 @@
 //!   runtime/scheduler.rs      Scheduler::notify ──► run queue ──► Scheduler::activate
 //!                                                                          │
 //!   server/mod.rs             ServerState::activate, from the slab ◄───────┘
-//!   server/*_server.rs        make_task: a coroutine or a future, which serves the
-//!                             connection, or closes it because it is late
+//!                               to a free worker, which runs at once
+//!   server/*_server.rs        worker: a coroutine or a future that serves the connection until
+//!                             it is idle again, or closes it because it is late
 //! ```
 //!
 //! A stack is taken and given back by [`StackPool::take`] and [`StackPool::give_back`], which
@@ -62,10 +63,10 @@ pub mod runtime;
 pub mod server;
 pub mod stack;
 
-pub use coroutine::{Coroutine, Resumed, is_inside, suspend};
+pub use coroutine::{Coroutine, Resumed, suspend};
 pub use runtime::{
     Descriptor, Either, Handle, Join, Race, Readiness, Ready, Runtime, Sleep, Woken,
     race, yield_now,
 };
 pub use server::{async_server, coroutine_server};
-pub use stack::{Guard, Stack, StackPool};
+pub use stack::{Stack, StackPool};

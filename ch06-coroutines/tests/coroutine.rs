@@ -1,7 +1,7 @@
 //! What a coroutine does, and what becomes of it.
 #![allow(unsafe_code)]
 
-use ch06_coroutines::{Coroutine, Resumed, Stack, StackPool, is_inside, suspend};
+use ch06_coroutines::{Coroutine, Resumed, Stack, StackPool, suspend};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -61,18 +61,13 @@ fn stops_and_goes_on() {
 // ANCHOR_END: stops
 
 #[test]
-fn knows_whether_it_is_inside() {
-    assert!(!is_inside());
-    let mut coroutine = coroutine(|| {
-        assert!(is_inside());
-        suspend();
-        assert!(is_inside());
-    });
+fn outside_of_a_coroutine_nothing_is_suspended() {
+    assert!(catch_unwind(suspend).is_err());
+    let mut coroutine = coroutine(suspend);
     assert!(matches!(coroutine.resume(), Resumed::Suspended));
-    assert!(!is_inside());
+    assert!(catch_unwind(suspend).is_err(), "the coroutine does not run");
     assert!(matches!(coroutine.resume(), Resumed::Finished));
-    assert!(!is_inside());
-    assert!(catch_unwind(suspend).is_err(), "outside there is nobody to go back to");
+    assert!(catch_unwind(suspend).is_err());
 }
 
 #[test]

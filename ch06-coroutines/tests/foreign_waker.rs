@@ -67,7 +67,7 @@ fn a_waker_may_use_the_executor() -> io::Result<()> {
             HANDLE.set(Some(handle.clone()));
             let (ours, mut theirs) = UnixStream::pair()?;
             ours.set_nonblocking(true)?;
-            let ours = handle.register(ours, Interest::READ).map_err(|it| it.1)?;
+            let ours = handle.register(ours, Interest::READ)?;
             let other = theirs.try_clone()?;
             handle.spawn_future(async move {
                 theirs.write_all(b"!").expect("it is open");

@@ -46,7 +46,7 @@ async fn hand_out(to: impl FnOnce(Waker)) {
 fn pair(handle: &Handle) -> io::Result<(Descriptor<UnixStream>, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let ours = handle.register(ours, Interest::READ).map_err(|(_, why)| why)?;
+    let ours = handle.register(ours, Interest::READ)?;
     Ok((ours, theirs))
 }
 

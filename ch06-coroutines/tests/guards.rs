@@ -3,7 +3,6 @@
 #![cfg(target_os = "linux")]
 
 use ch06_coroutines::StackPool;
-use ch06_coroutines::stack::Guard;
 
 /// Without the newer guards there is an end, and it is said before malloc meets it.
 #[test]
@@ -14,8 +13,7 @@ fn protected_guards_run_out_politely() {
         eprintln!("this system grants {granted} mappings: nothing to see");
         return;
     }
-    let mut stacks =
-        StackPool::guarded(StackPool::LEAST_SIZE, Guard::Protected).expect("stacks");
+    let mut stacks = StackPool::protected(StackPool::LEAST_SIZE).expect("stacks");
     let mut taken = Vec::new();
     let error = loop {
         match stacks.take() {

@@ -44,7 +44,7 @@ fn run<T: 'static>(first: impl FnOnce(&Handle) -> T + 'static) -> io::Result<T> 
 fn pair(handle: &Handle) -> io::Result<(Descriptor<UnixStream>, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let ours = handle.register(ours, Interest::READ).map_err(|(_, error)| error)?;
+    let ours = handle.register(ours, Interest::READ)?;
     Ok((ours, theirs))
 }
 

@@ -179,8 +179,18 @@ impl Listener {
         Ok(self.with(socket))
     }
 
-    /// Returns a listener on `socket` that must be [ready](Listener::ready), too, before
-    /// the report is made.
+    /// Returns another handle to the same socket: on this system the kernel would not
+    /// distribute connections over several sockets.
+    ///
+    /// # Errors
+    ///
+    /// No descriptor is left.
+    #[cfg(not(target_os = "linux"))]
+    pub fn sibling(&self) -> io::Result<Listener> {
+        self.shared()
+    }
+
+    /// Returns a listener on `socket` in the same group as this one.
     fn with(&self, socket: Socket) -> Listener {
         self.readiness.missing.fetch_add(1, SeqCst);
         let (accepted, readiness) = (self.accepted, self.readiness.clone());

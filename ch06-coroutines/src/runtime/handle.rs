@@ -42,12 +42,12 @@
 
 use super::future::{Sleep, sleep};
 use super::reactor::{Descriptor, Reactor};
-use super::scheduler::{OnDrop, Scheduler, Task};
+use super::scheduler::{OnDrop, Scheduler, Task, Turn};
 use super::waker::Woken;
 use crate::stack::StackPool;
 use ch01_blocking::server::unwind;
 use ch03_nonblocking::poller::{Interest, Poller, Token};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::ops::Deref;
@@ -104,7 +104,7 @@ impl Runtime {
     ) -> io::Result<thread::Result<T>> {
         // SAFETY: by the caller's promise.
         let first = unsafe { self.handle.spawn_coroutine(first) }?;
-        self.run(&first.packet)
+        self.run(&first.result)
     }
 
     /// Polls a first future, and runs all tasks that are spawned, until the first is ready.
@@ -117,8 +117,8 @@ impl Runtime {
         self,
         first: impl FnOnce(Handle) -> F,
     ) -> io::Result<thread::Result<T>> {
-        let packet = Packet::new();
-        let (result, first) = (packet.clone(), first(self.handle.clone()));
+        let result = Outcome::default();
+        let (put, first) = (result.clone(), first(self.handle.clone()));
         let first = Box::pin(async move {
             let mut first = pin!(first);
             let caught =
@@ -126,15 +126,16 @@ impl Runtime {
                     Ok(polled) => polled.map(Ok),
                     Err(panic) => Poll::Ready(Err(panic)),
                 });
-            result.put(caught.await);
+            put.replace(Some(caught.await));
         });
-        self.handle.enqueue(self.handle.add(Task::Future(first), 0));
-        self.run(&packet)
+        let task = self.handle.add(Task::Future(first));
+        self.handle.enqueue(Turn::Run(task));
+        self.run(&result)
     }
 
-    fn run<T>(&self, first: &Packet<T>) -> io::Result<thread::Result<T>> {
+    fn run<T>(&self, first: &Outcome<T>) -> io::Result<thread::Result<T>> {
         let reactor = &self.handle.0;
-        let has_ended = || first.has_ended();
+        let has_ended = || first.borrow().is_some();
         reactor.scheduler.run(&has_ended, &mut |timeout| reactor.wait(timeout))?;
         Ok(first.take().unwrap_or_else(|| unreachable!("it has ended")))
     }
@@ -177,28 +178,28 @@ impl Handle {
         &self,
         body: impl FnOnce(&Handle) -> T + 'static,
     ) -> io::Result<Join<T>> {
-        let packet = Packet::new();
-        let (handle, result) = (self.clone(), packet.clone());
+        let result: Outcome<T> = Rc::default();
+        let waiter: Rc<Cell<Option<Token>>> = Rc::default();
+        let (handle, put, wake) = (self.clone(), result.clone(), waiter.clone());
         let body = move || {
-            // Also if it is unwound.
             let _ended = OnDrop(|| {
-                result.has_ended.set(true);
-                result.waiter.take().into_iter().for_each(|task| handle.wake(task));
+                put.borrow_mut().get_or_insert_with(|| Err(Box::new("it was unwound")));
+                wake.take().into_iter().for_each(|task| handle.wake(task));
             });
-            result.put(unwind::catch(|| body(&handle)));
+            let ended = unwind::catch(|| body(&handle));
+            put.replace(Some(ended));
         };
-        let stack = self.take_stack()?;
         // SAFETY: by the caller's promise.
-        let task = unsafe { self.add_coroutine(stack, 0, body) };
-        self.enqueue(task);
-        Ok(Join { task, packet, reactor: self.0.clone() })
+        let task = unsafe { self.add_coroutine(body) }?;
+        self.enqueue(Turn::Run(task));
+        Ok(Join { task, result, waiter, reactor: self.0.clone() })
     }
 
     /// Spawns a future, at the end of the run queue. If the runtime has ended, the future is
     /// dropped.
     pub fn spawn_future(&self, future: impl Future<Output = ()> + 'static) {
         if !self.is_over() {
-            self.enqueue(self.add(Task::Future(Box::pin(future)), 0));
+            self.enqueue(Turn::Run(self.add(Task::Future(Box::pin(future)))));
         }
     }
     // ANCHOR_END: spawn
@@ -207,12 +208,12 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// The poller's; the descriptor is returned with it.
+    /// The poller's; the descriptor is closed.
     pub fn register<F: AsFd>(
         &self,
         fd: F,
         interest: Interest,
-    ) -> Result<Descriptor<F>, (F, io::Error)> {
+    ) -> io::Result<Descriptor<F>> {
         Descriptor::new(fd, interest, &self.0)
     }
 
@@ -247,45 +248,15 @@ impl Handle {
     }
 }
 
-/// A task's result, and what waits for it.
-struct Packet<T> {
-    result: Cell<Option<thread::Result<T>>>,
-    has_ended: Cell<bool>,
-    waiter: Cell<Option<Token>>,
-}
-
-impl<T> Packet<T> {
-    fn new() -> Rc<Packet<T>> {
-        Rc::new(Packet {
-            result: Cell::new(None),
-            has_ended: Cell::new(false),
-            waiter: Cell::new(None),
-        })
-    }
-
-    /// Stores what the task has returned, or panicked with.
-    fn put(&self, result: thread::Result<T>) {
-        self.result.set(Some(result));
-        self.has_ended.set(true);
-    }
-
-    fn has_ended(&self) -> bool {
-        self.has_ended.get()
-    }
-
-    /// Takes the result, if the task has ended.
-    fn take(&self) -> Option<thread::Result<T>> {
-        match self.result.take() {
-            None if self.has_ended.get() => Some(Err(Box::new("it was unwound"))),
-            result => result,
-        }
-    }
-}
+/// What a task has returned, or panicked with, once it has ended.
+type Outcome<T> = Rc<RefCell<Option<thread::Result<T>>>>;
 
 /// A coroutine whose end can be waited for.
 pub struct Join<T> {
     task: Token,
-    packet: Rc<Packet<T>>,
+    result: Outcome<T>,
+    /// The task that waits for the end.
+    waiter: Rc<Cell<Option<Token>>>,
     reactor: Rc<Reactor>,
 }
 
@@ -293,11 +264,6 @@ impl<T> Join<T> {
     /// Returns the coroutine's token, to wake it by.
     pub fn task(&self) -> Token {
         self.task
-    }
-
-    /// Returns whether the coroutine has ended.
-    pub fn has_ended(&self) -> bool {
-        self.packet.has_ended()
     }
 
     // ANCHOR: join
@@ -313,14 +279,14 @@ impl<T> Join<T> {
     pub fn join(self) -> thread::Result<T> {
         let scheduler = &self.reactor.scheduler;
         loop {
-            if let Some(result) = self.packet.take() {
+            if let Some(result) = self.result.take() {
                 return result;
             }
             if scheduler.is_over() {
                 return Err(Box::new("the runtime has ended"));
             }
             // Nothing can happen between the look and the park: nothing else runs.
-            self.packet.waiter.set(Some(scheduler.running_coroutine()));
+            self.waiter.set(Some(scheduler.running_coroutine()));
             scheduler.park(None);
         }
     }

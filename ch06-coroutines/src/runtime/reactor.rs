@@ -20,7 +20,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::mem::{replace, swap, take};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -74,19 +74,6 @@ enum Slot {
 /// Bytes of a descriptor's place in the table.
 pub(crate) const SOURCE: usize = Table::<Source>::PLACE;
 
-impl Slot {
-    /// Takes the waiter out, to be notified.
-    fn notify(&mut self) -> Option<Waiter> {
-        if !matches!(self, Slot::Waits(_)) {
-            return None;
-        }
-        match replace(self, Slot::Notified) {
-            Slot::Waits(waiter) => Some(waiter),
-            Slot::Empty | Slot::Notified => None,
-        }
-    }
-}
-
 impl Source {
     fn new(to_read: Interest) -> Source {
         Source {
@@ -116,8 +103,12 @@ impl Source {
         let reported = [readable, event.writable || event.broken, event.broken];
         for (until, reported) in reported.into_iter().enumerate() {
             self.reported[until] |= reported;
-            if self.reported[until] {
-                woken.extend(self.slots[until].notify());
+            let slot = &mut self.slots[until];
+            if self.reported[until]
+                && matches!(slot, Slot::Waits(_))
+                && let Slot::Waits(waiter) = replace(slot, Slot::Notified)
+            {
+                woken.push(waiter);
             }
         }
     }
@@ -221,44 +212,6 @@ impl Reactor {
         fence(Acquire); // what was pushed before a waker was dropped is visible now
         has_wakers || !self.inbox.is_empty()
     }
-
-    fn register(&self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<Token> {
-        let token = self.sources.borrow_mut().insert(Source::new(interest));
-        let registered = self.poller.borrow_mut().register(fd, token, interest);
-        if let Err(error) = registered {
-            self.sources.borrow_mut().remove(token);
-            return Err(error);
-        }
-        Ok(token)
-    }
-
-    /// Writes down what waits for a descriptor, and asks the poller for it if it has not
-    /// been asked yet. Returns whether it was reported before. On an error, `slot` is dropped
-    /// after the table's borrow has ended: a foreign waker may be in it.
-    fn subscribe(
-        &self,
-        fd: BorrowedFd<'_>,
-        token: Token,
-        until: Readiness,
-        mut slot: Slot,
-    ) -> io::Result<bool> {
-        let mut sources = self.sources.borrow_mut();
-        let source = sources.get_mut(token).ok_or(ErrorKind::NotFound)?;
-        if !matches!(source.slots[until as usize], Slot::Empty) {
-            return Err(ErrorKind::ResourceBusy.into());
-        }
-        swap(&mut source.slots[until as usize], &mut slot);
-        let wanted = source.wanted();
-        if source.interest != wanted {
-            let asked = self.poller.borrow_mut().reregister(fd, token, wanted);
-            if let Err(error) = asked {
-                swap(&mut source.slots[until as usize], &mut slot);
-                return Err(error);
-            }
-            source.interest = wanted;
-        }
-        Ok(source.reported[until as usize])
-    }
 }
 
 /// A registered descriptor, which is closed when this is dropped.
@@ -269,17 +222,20 @@ pub struct Descriptor<F: AsFd> {
 }
 
 impl<F: AsFd> Descriptor<F> {
-    /// Registers a descriptor, which must be non-blocking. If the poller has no room for it,
-    /// it is returned with the error.
+    /// Registers a descriptor, which must be non-blocking.
     pub(crate) fn new(
         fd: F,
         interest: Interest,
         reactor: &Rc<Reactor>,
-    ) -> Result<Descriptor<F>, (F, io::Error)> {
-        match reactor.register(fd.as_fd(), interest) {
-            Ok(token) => Ok(Descriptor { fd, token, reactor: reactor.clone() }),
-            Err(error) => Err((fd, error)),
+    ) -> io::Result<Descriptor<F>> {
+        let token = reactor.sources.borrow_mut().insert(Source::new(interest));
+        let registered =
+            reactor.poller.borrow_mut().register(fd.as_fd(), token, interest);
+        if let Err(error) = registered {
+            reactor.sources.borrow_mut().remove(token);
+            return Err(error);
         }
+        Ok(Descriptor { fd, token, reactor: reactor.clone() })
     }
 
     /// Returns the descriptor itself.
@@ -323,9 +279,27 @@ impl<F: AsFd> Descriptor<F> {
         self.source(|source| source.reported[Readiness::Readable as usize] = source.eof);
     }
 
-    /// Writes down what is to be notified.
+    /// Writes down what waits for the descriptor, and asks the poller for it if it has not
+    /// been asked yet. Returns whether it was reported before.
     pub(crate) fn subscribe(&self, until: Readiness, waiter: Waiter) -> io::Result<bool> {
-        self.reactor.subscribe(self.fd.as_fd(), self.token, until, Slot::Waits(waiter))
+        // On an error it is dropped after the table's borrow: it may be a foreign waker.
+        let mut slot = Slot::Waits(waiter);
+        let mut sources = self.reactor.sources.borrow_mut();
+        let source = sources.get_mut(self.token).ok_or(ErrorKind::NotFound)?;
+        if !matches!(source.slots[until as usize], Slot::Empty) {
+            return Err(ErrorKind::ResourceBusy.into());
+        }
+        swap(&mut source.slots[until as usize], &mut slot);
+        let wanted = source.wanted();
+        if source.interest != wanted {
+            let mut poller = self.reactor.poller.borrow_mut();
+            if let Err(error) = poller.reregister(self.fd.as_fd(), self.token, wanted) {
+                swap(&mut source.slots[until as usize], &mut slot);
+                return Err(error);
+            }
+            source.interest = wanted;
+        }
+        Ok(source.reported[until as usize])
     }
 
     pub(crate) fn unsubscribe(&self, until: Readiness) {

@@ -19,7 +19,7 @@ use super::timers::Timers;
 use super::waker::{Signal, Waiter, Woken};
 use crate::coroutine::{Coroutine, Owner, Resumed, drop_quietly, is_resumed_by};
 use crate::coroutine::{quietly, suspend_for};
-use crate::stack::{Stack, StackPool};
+use crate::stack::StackPool;
 use ch01_blocking::server::{trace, unwind};
 use ch03_nonblocking::poller::Token;
 use ch03_nonblocking::table::Table;
@@ -28,10 +28,9 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, RawWakerVTable, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// A future in a box: its place in memory is fixed, and all have the same type.
@@ -62,7 +61,7 @@ struct Entry {
 enum State {
     /// On the processor.
     Running,
-    /// On the processor, and woken since: a future will be polled once more.
+    /// On the processor, and woken since: it will be queued again.
     RunningWoken,
     /// In the run queue.
     Queued,
@@ -76,24 +75,16 @@ pub const TASK: usize = Table::<Entry>::PLACE;
 
 /// What the thread is to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
+pub(crate) enum Turn {
     /// Run a task.
     Run(Token),
     /// Activate the idle connection of this source.
     Activate(Token),
 }
 
-/// Which task runs.
-#[derive(Clone, Copy, Debug)]
-enum Running {
-    Nothing,
-    Coroutine(Token),
-    /// A future, and the two words of the waker that it is polled with.
-    Future(Token, *const (), *const RawWakerVTable),
-}
-
-/// Gives an idle connection a task, which runs at once.
-pub(crate) type Activate = Rc<dyn Fn(Token) -> Option<Token>>;
+/// Gives an idle connection, named by its source, to a task, which runs at once. Returns the
+/// task, and the connection's number.
+pub(crate) type Activate = Rc<dyn Fn(Token) -> Option<(Token, u64)>>;
 
 /// One thread's tasks. Each cell is borrowed for a moment at a time, and never while a task
 /// runs.
@@ -103,12 +94,11 @@ pub struct Scheduler {
     /// Turns that are left of this round.
     round: Cell<usize>,
     timers: RefCell<Timers>,
-    running: Cell<Running>,
+    /// The task that runs.
+    running: Cell<Option<Token>>,
     stacks: RefCell<Option<StackPool>>,
     activate: RefCell<Option<Activate>>,
     inbox: Arc<Inbox>,
-    /// The signal of the task that ended last, for the next one.
-    spare: Cell<Option<Arc<Signal>>>,
     /// When this round began.
     now: Cell<Instant>,
     spawned: Cell<u64>,
@@ -124,11 +114,10 @@ impl Scheduler {
             queue: RefCell::default(),
             round: Cell::new(0),
             timers: RefCell::new(Timers::new(now)),
-            running: Cell::new(Running::Nothing),
+            running: Cell::new(None),
             stacks: RefCell::new(stacks),
             activate: RefCell::default(),
             inbox,
-            spare: Cell::default(),
             now: Cell::new(now),
             spawned: Cell::new(0),
             is_over: Cell::new(false),
@@ -216,17 +205,15 @@ impl Scheduler {
             signal.clear(); // before it runs
         }
         drop(tasks); // what runs now may use the scheduler
+        self.running.set(Some(token));
         let waits = match task {
-            Task::Coroutine(coroutine) => self.resume(token, coroutine),
+            Task::Coroutine(coroutine) => self.resume(coroutine),
             Task::Future(future) => self.poll(token, future),
         };
-        self.running.set(Running::Nothing);
+        self.running.set(None);
         match waits {
             Some(task) => self.put_back(token, task),
-            None => {
-                let ended = self.tasks.borrow_mut().remove(token);
-                self.spare.set(ended.and_then(|entry| entry.signal));
-            }
+            None => drop(self.tasks.borrow_mut().remove(token)),
         }
     }
     // ANCHOR_END: run_task
@@ -234,8 +221,7 @@ impl Scheduler {
     // ANCHOR: resume
     /// Resumes a coroutine. It comes back when it has suspended itself, by `park` or
     /// `yield_now`, or has ended; then its stack is the next one's.
-    fn resume(&self, token: Token, mut coroutine: Coroutine) -> Option<Task> {
-        self.running.set(Running::Coroutine(token));
+    fn resume(&self, mut coroutine: Coroutine) -> Option<Task> {
         match coroutine.resume_as(Owner::scheduler(self)) {
             Resumed::Suspended => return Some(Task::Coroutine(coroutine)),
             Resumed::Finished => {}
@@ -250,8 +236,7 @@ impl Scheduler {
     /// Polls a future. It comes back when `poll` has returned, and the future has kept its
     /// waker if that was `Pending`; when it has ended, its box is freed.
     fn poll(&self, token: Token, mut future: BoxedFuture) -> Option<Task> {
-        let waker = Waker::from(self.signal(token));
-        self.running.set(Running::Future(token, waker.data(), waker.vtable()));
+        let waker = self.waker_of(token);
         let context = &mut Context::from_waker(&waker);
         match unwind::catch(|| future.as_mut().poll(context)) {
             Ok(Poll::Pending) => return Some(Task::Future(future)),
@@ -263,19 +248,16 @@ impl Scheduler {
     }
     // ANCHOR_END: poll
 
-    /// Puts a task that waits back into its place, or into the run queue if it was woken
-    /// while it ran.
+    /// Puts a task that waits back into its place, and into the run queue if it was woken
+    /// while it ran, or yields.
     fn put_back(&self, token: Token, task: Task) {
         let mut tasks = self.tasks.borrow_mut();
         let Some(entry) = tasks.get_mut(token) else { return };
+        let woken = entry.state == State::RunningWoken;
         entry.task = Some(task);
-        match entry.state {
-            State::Running => entry.state = State::Parked,
-            State::RunningWoken => {
-                entry.state = State::Queued;
-                self.queue.borrow_mut().push_back(Turn::Run(token));
-            }
-            State::Queued | State::Parked => {} // a coroutine has chosen
+        entry.state = if woken { State::Queued } else { State::Parked };
+        if woken {
+            self.enqueue(Turn::Run(token));
         }
     }
 
@@ -294,12 +276,9 @@ impl Scheduler {
         }
         let me = self.running_coroutine();
         let timer = due.map(|due| self.timers().set(Waiter::Task(me), due));
-        let _timer = OnDrop(|| {
-            if let Some(timer) = timer {
-                self.clear_timer(timer); // or it has expired
-            }
-        });
-        self.suspend(me, State::Parked);
+        let clear = |timer| self.clear_timer(timer); // or it has expired
+        let _timer = OnDrop(|| timer.into_iter().for_each(clear));
+        self.suspend(me, State::Running); // a wake-up that came before is forgotten
         match timer {
             Some(timer) if !self.timers().runs(timer) => Woken::TimedOut,
             _ => Woken::Notified,
@@ -317,7 +296,7 @@ impl Scheduler {
         match entry.state {
             State::Parked => {
                 entry.state = State::Queued;
-                self.queue.borrow_mut().push_back(Turn::Run(token));
+                self.enqueue(Turn::Run(token));
             }
             State::Running => entry.state = State::RunningWoken,
             State::RunningWoken | State::Queued => {}
@@ -335,9 +314,7 @@ impl Scheduler {
         if self.is_over.get() {
             return;
         }
-        let me = self.running_coroutine();
-        self.queue.borrow_mut().push_back(Turn::Run(me));
-        self.suspend(me, State::Queued);
+        self.suspend(self.running_coroutine(), State::RunningWoken);
     }
 
     fn suspend(&self, me: Token, state: State) {
@@ -350,37 +327,28 @@ impl Scheduler {
     /// Returns the coroutine that runs, if it is one that this has resumed.
     pub(crate) fn running_coroutine(&self) -> Token {
         match self.running.get() {
-            Running::Coroutine(me) if is_resumed_by(Owner::scheduler(self)) => me,
+            Some(me) if is_resumed_by(Owner::scheduler(self)) => me,
             _ => panic!("a coroutine can wait only in the runtime that runs it"),
         }
     }
 
     /// Returns the task that runs.
     pub fn current(&self) -> Option<Token> {
-        match self.running.get() {
-            Running::Nothing => None,
-            Running::Coroutine(task) | Running::Future(task, ..) => Some(task),
-        }
+        self.running.get()
     }
 
     /// Returns what to notify where a future waits: the running task, if it is polled with
-    /// this runtime's own waker, as nearly always; otherwise the waker that it was given.
+    /// its own waker, as nearly always; otherwise the waker that it was given.
     pub(crate) fn waiter(&self, waker: &Waker) -> Waiter {
-        match self.running.get() {
-            Running::Future(task, data, vtable)
-                if waker.data() == data && ptr::eq(waker.vtable(), vtable) =>
-            {
-                Waiter::Task(task)
-            }
-            _ => Waiter::Waker(Box::new(waker.clone())),
-        }
+        let own = self.current().filter(|&me| self.waker_of(me).will_wake(waker));
+        own.map_or_else(|| Waiter::Waker(Box::new(waker.clone())), Waiter::Task)
     }
 
     /// Notifies whatever waits. To be called where nothing is borrowed.
     pub(crate) fn notify(&self, waiter: Waiter) {
         match waiter {
             Waiter::Task(task) => self.wake(task),
-            Waiter::Idle(source) => self.queue_idle(source),
+            Waiter::Idle(source) => self.enqueue(Turn::Activate(source)),
             Waiter::Waker(waker) => quietly(|| waker.wake()),
         }
     }
@@ -391,20 +359,29 @@ impl Scheduler {
         tasks.into_iter().for_each(|task| self.wake(task));
     }
 
-    /// Queues an idle connection, to be activated.
-    pub(crate) fn queue_idle(&self, source: Token) {
-        self.queue.borrow_mut().push_back(Turn::Activate(source));
+    /// Puts a turn at the end of the run queue.
+    pub(crate) fn enqueue(&self, turn: Turn) {
+        self.queue.borrow_mut().push_back(turn);
     }
 
-    /// Gives an idle connection a task, and the task its first turn.
+    // ANCHOR: activate
+    /// Gives an idle connection to a task, and the task its turn.
     fn activate(&self, source: Token) {
         let activate = self.activate.borrow().clone();
-        if let Some(task) = activate.and_then(|activate| activate(source)) {
-            self.run_task(task);
+        let Some((task, number)) = activate.and_then(|activate| activate(source)) else {
+            return;
+        };
+        if let Some(entry) = self.tasks.borrow_mut().get_mut(task) {
+            (entry.state, entry.number) = (State::Queued, number);
+            if let Some(Task::Coroutine(coroutine)) = &mut entry.task {
+                coroutine.set_id(number); // for a message about its stack
+            }
         }
+        self.run_task(task);
     }
+    // ANCHOR_END: activate
 
-    /// Says how idle connections are given their tasks.
+    /// Sets what gives idle connections to tasks.
     pub(crate) fn on_activate(&self, activate: Activate) {
         self.activate.replace(Some(activate));
     }
@@ -439,21 +416,13 @@ impl Scheduler {
         self.is_over.get()
     }
 
-    /// Returns what the wakers of a task share.
-    fn signal(&self, task: Token) -> Arc<Signal> {
-        let mut tasks = self.tasks.borrow_mut();
-        // The one that an ended task has left, if it can be had, or a new one.
-        let spare = || self.spare.take().and_then(|spare| spare.renew(task));
-        let new = || spare().unwrap_or_else(|| Signal::new(task, self.inbox.clone()));
-        match tasks.get_mut(task) {
-            Some(entry) => entry.signal.get_or_insert_with(new).clone(),
-            None => new(), // it has ended, and wakes nothing
-        }
-    }
-
     /// Returns a waker of a task.
     pub(crate) fn waker_of(&self, task: Token) -> Waker {
-        Waker::from(self.signal(task))
+        let new = || Signal::new(task, self.inbox.clone());
+        Waker::from(match self.tasks.borrow_mut().get_mut(task) {
+            Some(entry) => entry.signal.get_or_insert_with(new).clone(),
+            None => new(), // it has ended, and wakes nothing
+        })
     }
 
     /// Returns whether anything outside of the scheduler holds a waker of a task.
@@ -471,23 +440,11 @@ impl Scheduler {
     }
 
     // ANCHOR: spawn
-    /// Takes a stack for a new coroutine.
+    /// Adds a coroutine. It is not in the run queue yet.
     ///
     /// # Errors
     ///
-    /// There is none available, or the runtime has ended.
-    pub(crate) fn take_stack(&self) -> io::Result<Stack> {
-        if self.is_over.get() {
-            return Err(io::Error::other("the runtime has ended"));
-        }
-        match &mut *self.stacks.borrow_mut() {
-            Some(stacks) => stacks.take(),
-            None => Err(io::Error::other("a runtime without stacks")),
-        }
-    }
-
-    /// Adds a coroutine on a stack that was taken here. It is not in the run queue yet.
-    /// `number` is that of a connection, or 0.
+    /// No stack is available, or the runtime has ended.
     ///
     /// # Safety
     ///
@@ -496,32 +453,32 @@ impl Scheduler {
     #[allow(unsafe_code)]
     pub(crate) unsafe fn add_coroutine(
         &self,
-        stack: Stack,
-        number: u64,
         body: impl FnOnce() + 'static,
-    ) -> Token {
+    ) -> io::Result<Token> {
+        if self.is_over.get() {
+            return Err(io::Error::other("the runtime has ended"));
+        }
+        let stack = match &mut *self.stacks.borrow_mut() {
+            Some(stacks) => stacks.take()?,
+            None => return Err(io::Error::other("a runtime without stacks")),
+        };
         self.spawned.update(|count| count + 1);
-        let id = if number > 0 { number } else { self.spawned.get() };
         // SAFETY: by the caller's promise. `end` drops every coroutine that is left, at the
         // latest when `Runtime`'s `run` returns or unwinds, and so before the thread ends.
-        let coroutine = unsafe { Coroutine::new(stack, id, body) };
-        self.add(Task::Coroutine(coroutine), number)
+        let coroutine = unsafe { Coroutine::new(stack, self.spawned.get(), body) };
+        Ok(self.add(Task::Coroutine(coroutine)))
     }
 
     /// Adds a task. It is not in the run queue yet.
-    pub(crate) fn add(&self, task: Task, number: u64) -> Token {
+    pub(crate) fn add(&self, task: Task) -> Token {
         self.tasks.borrow_mut().insert(Entry {
             task: Some(task),
             state: State::Queued,
-            number,
+            number: 0,
             signal: None,
         })
     }
 
-    /// Puts an added task at the end of the run queue.
-    pub(crate) fn enqueue(&self, task: Token) {
-        self.queue.borrow_mut().push_back(Turn::Run(task));
-    }
     // ANCHOR_END: spawn
 
     /// Ends a coroutine, if it has not ended by itself, and takes its stack back.

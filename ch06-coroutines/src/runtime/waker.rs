@@ -56,14 +56,6 @@ impl Signal {
         Arc::new(Signal { scheduled: ScheduledFlag::default(), task, inbox })
     }
 
-    /// Makes the signal of an ended task that of another one, unless a waker of the ended task
-    /// is kept, which must not wake the other.
-    pub(crate) fn renew(mut self: Arc<Self>, task: Token) -> Option<Arc<Signal>> {
-        let signal = Arc::get_mut(&mut self)?;
-        (signal.scheduled, signal.task) = (ScheduledFlag::default(), task);
-        Some(self)
-    }
-
     /// The task is about to run.
     pub(crate) fn clear(&self) {
         self.scheduled.clear();

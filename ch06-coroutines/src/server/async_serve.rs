@@ -6,10 +6,9 @@
 //! it.
 
 use super::async_stream::AsyncStream;
-use super::{LeasedBuffers, Work};
 use ch01_blocking::app::site::Site;
 use ch01_blocking::deadlines::Wait;
-use ch01_blocking::http::{HttpError, Inbox, Parsed, Response, ResponseContext};
+use ch01_blocking::http::{HttpError, Inbox, Outbox, Parsed, Response, ResponseContext};
 use ch01_blocking::serve::{After, LINGER_BYTES, push_error};
 use ch01_blocking::stream::Transport;
 use std::io::{self, ErrorKind};
@@ -21,43 +20,43 @@ use std::time::SystemTime;
 pub(crate) async fn serve(
     stream: &mut AsyncStream,
     site: &Site,
-    buffers: &mut LeasedBuffers<'_>,
+    inbox: &mut Inbox,
+    outbox: &mut Outbox,
 ) -> io::Result<After> {
     stream.deadline(Wait::Idle);
     let why = 'refused: loop {
-        match stream.fill(&mut buffers.work().inbox).await {
-            Ok(0) if buffers.work().inbox.is_empty() => return Ok(After::Close),
-            Ok(0) => break buffers.work().inbox.cut_off(),
+        match stream.fill(inbox).await {
+            Ok(0) if inbox.is_empty() => return Ok(After::Close),
+            Ok(0) => break inbox.cut_off(),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 site.stats.timeouts.add();
-                let Some(why) = buffers.work().inbox.too_late() else {
+                let Some(why) = inbox.too_late() else {
                     return Ok(After::Close);
                 };
                 // If it does not read either, it has been counted already.
-                return refuse(why, stream, site, buffers).await.or(Ok(After::Close));
+                return refuse(why, stream, site, outbox).await.or(Ok(After::Close));
             }
             Err(error) => return Err(error),
         }
         loop {
-            let (response, context) = match decide(site, &mut buffers.work().inbox) {
+            let (response, context) = match decide(site, inbox) {
                 Decided::Answer(response, context) => (response, context),
                 Decided::Partial { wants_continue } => {
                     if wants_continue {
-                        buffers.work().outbox.push_continue();
+                        outbox.push_continue();
                     }
                     break;
                 }
                 Decided::Refused(why) => break 'refused why,
             };
             if let Some(time) = response.delay {
-                stream.flush(&mut buffers.work().outbox).await?;
-                buffers.clear(); // a task that only waits for a time needs no buffers
+                stream.flush(outbox).await?;
+                inbox.shrink(); // a task that only waits for a time needs no buffer
                 stream.sleep(time).await?;
             }
             let last = response.is_last(context) || site.is_draining();
             let context = ResponseContext { keep_alive: !last, ..context };
-            let outbox = &mut buffers.work().outbox;
             outbox.push(response, context, &SystemTime::now);
             if last {
                 stream.flush(outbox).await?;
@@ -68,7 +67,6 @@ pub(crate) async fn serve(
             }
             stream.deadline(Wait::Idle); // the next request has its own time
         }
-        let Work { inbox, outbox } = buffers.work();
         stream.flush(outbox).await?; // one write for a burst of requests
         if inbox.is_pristine() {
             return Ok(After::Idle);
@@ -78,7 +76,7 @@ pub(crate) async fn serve(
             Some(received) => Wait::Body { received },
         });
     };
-    refuse(why, stream, site, buffers).await
+    refuse(why, stream, site, outbox).await
 }
 // ANCHOR_END: serve
 
@@ -107,9 +105,8 @@ pub(crate) async fn refuse(
     why: HttpError,
     stream: &mut AsyncStream,
     site: &Site,
-    buffers: &mut LeasedBuffers<'_>,
+    outbox: &mut Outbox,
 ) -> io::Result<After> {
-    let outbox = &mut buffers.work().outbox;
     push_error(why, site, outbox);
     stream.flush(outbox).await?;
     Ok(After::Linger)
@@ -118,11 +115,10 @@ pub(crate) async fn refuse(
 /// Closes in stages: see chapter 1's [`linger`](ch01_blocking::serve::linger).
 pub(crate) async fn linger(
     stream: &mut AsyncStream,
-    buffers: &mut LeasedBuffers<'_>,
+    inbox: &mut Inbox,
 ) -> io::Result<()> {
     stream.0.shutdown_write()?;
     stream.deadline(Wait::Linger);
-    let inbox = &mut buffers.work().inbox;
     let mut read = 0;
     while read < LINGER_BYTES {
         inbox.clear();

@@ -7,12 +7,12 @@ use super::async_serve::{linger, refuse, serve};
 use super::async_stream::AsyncStream;
 use super::stream::ActiveConnection;
 use super::threads::{default_poller, run_on_threads};
-use super::{AcceptBatch, Connection, LeasedBuffers, ServerState, log_failure};
+use super::{Connection, ServerState, log_failure};
 use crate::runtime::{
     Descriptor, Either, Handle, Readiness, Runtime, Task, race, yield_now,
 };
 use ch01_blocking::deadlines::later;
-use ch01_blocking::http::HttpError;
+use ch01_blocking::http::{HttpError, Inbox, Outbox};
 use ch01_blocking::serve::After;
 use ch01_blocking::server::listener::ACCEPT_BACKOFF;
 use ch01_blocking::server::stop::is_readable;
@@ -74,7 +74,7 @@ pub fn run_one(
 ) -> io::Result<()> {
     let stop = stop.as_fd().try_clone_to_owned()?;
     let main = |handle: Handle| {
-        main_task(ServerState::new(site, options, &handle, make_task), listener, stop)
+        main_task(ServerState::new(site, options, &handle, make_worker), listener, stop)
     };
     Runtime::new(poller)?
         .run_future(main)?
@@ -92,18 +92,14 @@ async fn main_task(
 ) -> io::Result<()> {
     let handle = &server.handle;
     {
-        let listener =
-            handle.register(listener, Interest::ACCEPT).map_err(|(_, error)| error)?;
+        let listener = handle.register(listener, Interest::ACCEPT)?;
         listener.get().ready()?;
         let accepting = pin!(accept(&server, &listener));
         let stopped = pin!(stopped(stop, handle));
-        match race(accepting, stopped).await {
-            Either::First(ended) | Either::Second(ended) => {
-                ended.inspect_err(log_failure)?;
-            }
-        }
-    }
-    // Both are dropped, and the listener with them: the kernel refuses new connections.
+        let (Either::First(ended) | Either::Second(ended)) =
+            race(accepting, stopped).await;
+        ended.inspect_err(log_failure)?;
+    } // both are dropped, and the listener with them: the kernel refuses new connections
     server.begin_drain();
     let due = later(Instant::now(), server.timeouts.drain);
     let all_closed = poll_fn(|_| match server.open.get() {
@@ -127,12 +123,12 @@ async fn accept(
     let handle = &server.handle;
     loop {
         match server.accept_batch(listener.get()) {
-            AcceptBatch::More => yield_now().await, // others have been accepted
-            AcceptBatch::Empty => {
+            Ok(true) => yield_now().await, // others have been accepted
+            Ok(false) => {
                 listener.would_block(Readiness::Readable);
                 listener.ready(Readiness::Readable).await?;
             }
-            AcceptBatch::OutOfDescriptors => {
+            Err(_) => {
                 // Not a sleep: the poller would go on reporting the backlog.
                 listener
                     .ready_by(Readiness::Closed, handle.now() + ACCEPT_BACKOFF)
@@ -144,7 +140,7 @@ async fn accept(
 
 /// Ready when the server is to stop.
 async fn stopped(stop: OwnedFd, handle: &Handle) -> io::Result<()> {
-    let stop = handle.register(stop, Interest::READ).map_err(|(_, error)| error)?;
+    let stop = handle.register(stop, Interest::READ)?;
     while !is_readable(&[stop.get().as_fd()], Some(Duration::ZERO))[0] {
         stop.would_block(Readiness::Readable);
         stop.ready(Readiness::Readable).await?;
@@ -153,53 +149,68 @@ async fn stopped(stop: OwnedFd, handle: &Handle) -> io::Result<()> {
 }
 // ANCHOR_END: main
 
-// ANCHOR: make_task
-/// Makes a future that serves a connection.
-fn make_task(connection: Connection) -> Option<Token> {
-    let (number, server) = (connection.number.into(), connection.server.clone());
-    trace!("begin", "a future of {} bytes", future_size());
-    let stream = AsyncStream(ActiveConnection::new(connection));
-    let task = Task::Future(Box::pin(handle_connection(stream)));
-    Some(server.handle.add(task, number))
+// ANCHOR: worker
+/// Makes a future that serves one connection after another.
+fn make_worker(server: &Rc<ServerState>) -> io::Result<Token> {
+    Ok(server.handle.add(Task::Future(Box::pin(worker(server.clone())))))
 }
-// ANCHOR_END: make_task
+
+/// Serves the connection that was handed over, and then the next ones, as long as there are not
+/// enough others that wait for one.
+async fn worker(server: Rc<ServerState>) {
+    let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(server.site.limits.output));
+    loop {
+        let handed = poll_fn(|_| match server.handed.take() {
+            None => Poll::Pending,
+            Some(connection) => Poll::Ready(connection),
+        });
+        handle_connection(&server, handed.await, &mut inbox, &mut outbox).await;
+        if !server.keeps_worker() {
+            return;
+        }
+    }
+}
+// ANCHOR_END: worker
 
 // ANCHOR: handle_connection
 /// Serves a connection until it is idle, or ends.
 ///
-/// Not an `async fn`: that would keep its argument twice, once as it came and once as
-/// the variable. What a block captures, it keeps in one place.
-#[allow(clippy::manual_async_fn)]
-fn handle_connection(mut stream: AsyncStream) -> impl Future<Output = ()> {
+/// Not an `async fn`: that would keep its argument twice, once as it came and once as the
+/// variable. What a block captures, it keeps in one place.
+fn handle_connection(
+    server: &ServerState,
+    connection: Connection,
+    inbox: &mut Inbox,
+    outbox: &mut Outbox,
+) -> impl Future<Output = ()> {
+    trace!("begin", "a future of {} bytes", future_size());
+    let mut stream = AsyncStream(ActiveConnection::new(connection));
     async move {
-        let server = stream.0.connection.server.clone();
-        let mut buffers = LeasedBuffers::new(&server.buffers);
         let after = match stream.0.connection.served {
-            true => serve(&mut stream, &server.site, &mut buffers).await,
-            false => {
-                refuse(HttpError::BUSY, &mut stream, &server.site, &mut buffers).await
-            }
+            true => serve(&mut stream, &server.site, inbox, outbox).await,
+            false => refuse(HttpError::BUSY, &mut stream, &server.site, outbox).await,
         };
         let ended = match after {
-            Ok(After::Linger) => linger(&mut stream, &mut buffers).await,
+            Ok(After::Linger) => linger(&mut stream, inbox).await,
             Ok(After::Close) => Ok(()),
-            Ok(After::Idle) => return stream.0.park_idle(true),
+            Ok(After::Idle) => return stream.0.connection.park_idle(true),
             // Nothing has come: it was activated for nothing.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                return stream.0.park_idle(false);
+                return stream.0.connection.park_idle(false);
             }
             Err(error) => Err(error),
         };
         server.log_close(ended);
+        // What a client that never reads has left here is freed.
+        (*inbox, *outbox) = (Inbox::new(), Outbox::new(server.site.limits.output));
     }
 }
 // ANCHOR_END: handle_connection
 
-/// Returns the bytes of the future that serves a connection, which it has only while it is
-/// active.
+/// Returns the bytes of the future that serves connections.
 pub fn future_size() -> usize {
     fn returned<A, F>(_: fn(A) -> F) -> usize {
         size_of::<F>()
     }
-    returned(handle_connection)
+    returned(worker)
 }

@@ -6,6 +6,7 @@ use crate::runtime::{Either, Readiness, Woken, race, yield_now};
 use ch01_blocking::deadlines::{Wait, later};
 use ch01_blocking::http::{BodyStream, Inbox, NextPiece, Outbox};
 use ch01_blocking::server::trace::trace;
+use ch03_nonblocking::socket::{IO_BUDGET, IoBudget};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
@@ -24,7 +25,7 @@ impl AsyncStream {
     // ANCHOR: fill
     /// Reads into the inbox, and waits for that.
     pub(crate) async fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
-        let mut late = self.0.is_late();
+        let mut late = false;
         loop {
             self.yield_if_over_budget().await;
             match self.0.try_fill(inbox, late)? {
@@ -47,7 +48,7 @@ impl AsyncStream {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 flushed => return flushed,
             }
-            if self.0.is_over_budget() {
+            if self.0.budget.is_used_up() {
                 continue;
             }
             if let Some(source) = outbox.source() {
@@ -118,9 +119,9 @@ impl AsyncStream {
     }
 
     async fn yield_if_over_budget(&mut self) {
-        if self.0.is_over_budget() {
+        if self.0.budget.is_used_up() {
             yield_now().await;
-            self.0.renew_budget();
+            self.0.budget = IoBudget::new(IO_BUDGET);
         }
     }
 }

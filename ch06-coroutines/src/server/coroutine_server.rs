@@ -6,11 +6,11 @@
 
 use super::stream::{ActiveConnection, ParkingStream};
 use super::threads::{default_poller, run_on_threads};
-use super::{AcceptBatch, Connection, LeasedBuffers, ServerState, Work, log_failure};
+use super::{Connection, ServerState, log_failure};
 use crate::runtime::{Descriptor, Handle, Readiness, Runtime};
 use crate::stack::StackPool;
 use ch01_blocking::deadlines::later;
-use ch01_blocking::http::HttpError;
+use ch01_blocking::http::{HttpError, Inbox, Outbox};
 use ch01_blocking::serve;
 use ch01_blocking::serve::{After, linger, refuse};
 use ch01_blocking::server::listener::ACCEPT_BACKOFF;
@@ -77,7 +77,7 @@ pub fn run_one(
     let (site, options) = (site.clone(), options.clone());
     let stop = stop.as_fd().try_clone_to_owned()?;
     let main = move |handle: &Handle| {
-        main_task(&ServerState::new(&site, &options, handle, make_task), listener, stop)
+        main_task(&ServerState::new(&site, &options, handle, make_worker), listener, stop)
     };
     // SAFETY: the coroutines of this file suspend in `main_task`, `accept`,
     // `await_stop` and the calls of `ParkingStream`, none of which is called from a
@@ -99,12 +99,11 @@ fn main_task(
     stop: OwnedFd,
 ) -> io::Result<()> {
     let handle = &server.handle;
-    let stop = handle.register(stop, Interest::READ).map_err(|(_, error)| error)?;
+    let stop = handle.register(stop, Interest::READ)?;
     let stops = server.clone();
     // SAFETY: see `run_one`.
     unsafe { handle.spawn_coroutine(move |_| await_stop(&stops, &stop)) }?;
-    let listener =
-        handle.register(listener, Interest::ACCEPT).map_err(|(_, error)| error)?;
+    let listener = handle.register(listener, Interest::ACCEPT)?;
     listener.get().ready()?;
     accept(server, &listener).inspect_err(log_failure)?;
     drop(listener); // from now on the kernel refuses connections
@@ -139,9 +138,10 @@ fn accept(server: &Rc<ServerState>, listener: &Descriptor<Listener>) -> io::Resu
     let handle = &server.handle;
     while !server.site.is_draining() {
         match server.accept_batch(listener.get()) {
-            AcceptBatch::More => {}
-            AcceptBatch::Empty => drop(listener.wait(Readiness::Readable, None)?),
-            AcceptBatch::OutOfDescriptors => {
+            Ok(true) => {}
+            Ok(false) => drop(listener.wait(Readiness::Readable, None)?),
+            Err(_) => {
+                // Not a sleep: the poller would go on reporting the backlog.
                 listener.wait(Readiness::Closed, Some(handle.now() + ACCEPT_BACKOFF))?;
             }
         }
@@ -151,54 +151,62 @@ fn accept(server: &Rc<ServerState>, listener: &Descriptor<Listener>) -> io::Resu
 }
 // ANCHOR_END: accept
 
-// ANCHOR: make_task
-/// Makes a coroutine that serves a connection. Without a stack the connection is
-/// refused in one attempt, since a longer answer would have to wait, which is what
-/// stacks are for.
+// ANCHOR: worker
+/// Makes a coroutine that serves one connection after another.
 #[allow(unsafe_code)]
-fn make_task(connection: Connection) -> Option<Token> {
-    let number = connection.number.into();
-    trace!("begin", "a coroutine, with a stack");
-    let server = connection.server.clone();
-    let scheduler = &server.handle;
-    let stack = match scheduler.take_stack() {
-        Ok(stack) => stack,
-        Err(error) => {
-            trace!("stack", "none to be had: {error}");
-            connection.refuse_now();
-            return None;
-        }
-    };
-    let body = move || handle_connection(connection);
+fn make_worker(server: &Rc<ServerState>) -> io::Result<Token> {
+    let theirs = server.clone();
     // SAFETY: see `run_one`.
-    Some(unsafe { scheduler.add_coroutine(stack, number, body) })
+    unsafe { server.handle.add_coroutine(move || worker(&theirs)) }
 }
-// ANCHOR_END: make_task
+
+/// Serves the connection that was handed over, and then the next ones. It parks meanwhile, and
+/// what its buffers need is kept, unless there are enough such workers.
+fn worker(server: &ServerState) {
+    let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(server.site.limits.output));
+    loop {
+        match server.handed.take() {
+            None => drop(server.handle.park(None)),
+            Some(connection) => {
+                handle_connection(server, connection, &mut inbox, &mut outbox);
+                if !server.keeps_worker() {
+                    return;
+                }
+            }
+        }
+    }
+}
+// ANCHOR_END: worker
 
 // ANCHOR: handle_connection
-/// Serves a connection until it is idle, or ends. Lay this beside chapter 1's `attend`:
-/// there a thread goes round and round, here a coroutine ends when it has nothing to
-/// do, and another begins when there is something.
-fn handle_connection(connection: Connection) {
-    let server = connection.server.clone();
+/// Serves a connection until it is idle, or ends. Lay this beside chapter 1's
+/// `handle_connection`: there a thread goes round and round, here the worker serves others
+/// while there is nothing to do.
+fn handle_connection(
+    server: &ServerState,
+    connection: Connection,
+    inbox: &mut Inbox,
+    outbox: &mut Outbox,
+) {
+    trace!("begin", "a coroutine, with a stack");
     let served = connection.served;
     let mut stream = ParkingStream(ActiveConnection::new(connection));
-    let mut buffers = LeasedBuffers::new(&server.buffers);
-    let Work { inbox, outbox } = buffers.work();
     let after = match served {
         true => serve(&mut stream, &server.site, inbox, outbox),
         false => refuse(HttpError::BUSY, &mut stream, &server.site, outbox),
     };
     let ended = match after {
-        Ok(After::Idle) => return stream.0.park_idle(true),
+        Ok(After::Idle) => return stream.0.connection.park_idle(true),
         Ok(After::Linger) => linger(&mut stream, inbox),
         Ok(After::Close) => Ok(()),
         // Nothing has come: it was activated for nothing.
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            return stream.0.park_idle(false);
+            return stream.0.connection.park_idle(false);
         }
         Err(error) => Err(error),
     };
     server.log_close(ended);
+    // What a client that never reads has left here is freed.
+    (*inbox, *outbox) = (Inbox::new(), Outbox::new(server.site.limits.output));
 }
 // ANCHOR_END: handle_connection

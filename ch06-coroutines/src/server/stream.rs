@@ -10,7 +10,7 @@ use ch01_blocking::server::trace::trace;
 use ch01_blocking::stream::{Stream, Transport};
 use ch03_nonblocking::socket::{BudgetedIo, IO_BUDGET, IoBudget, Socket};
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::mem::discriminant;
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ pub(crate) struct ActiveConnection {
     /// When to check that next, if there was no room to write.
     next_check: Option<Instant>,
     /// What may be moved before it is the other tasks' turn.
-    budget: IoBudget,
+    pub(super) budget: IoBudget,
     /// The client has finished sending, and was probed for whether it still listens.
     peer_half_closed: bool,
 }
@@ -51,23 +51,8 @@ impl ActiveConnection {
         }
     }
 
-    /// Leaves the connection in the slab of idle connections.
-    pub(super) fn park_idle(self, served_one: bool) {
-        self.connection.park_idle(served_one);
-    }
-
     pub(super) fn now(&self) -> Instant {
         self.connection.server.handle.now()
-    }
-
-    /// Returns whether the connection has used up its budget, so that it is the other tasks' turn.
-    pub(super) fn is_over_budget(&self) -> bool {
-        self.budget.is_used_up()
-    }
-
-    /// Renews the budget: the other tasks have had their turns.
-    pub(super) fn renew_budget(&mut self) {
-        self.budget = IoBudget::new(IO_BUDGET);
     }
 
     /// Sets what the next [`try_fill`](ActiveConnection::try_fill) waits for.
@@ -79,33 +64,37 @@ impl ActiveConnection {
         self.wait = wait;
     }
 
-    /// Returns whether it may not even begin to wait: it is between requests, and late.
-    pub(super) fn is_late(&mut self) -> bool {
-        self.all_sent();
-        self.wait == Wait::Idle && !self.connection.may_be_idle()
-    }
-
     // ANCHOR: try_fill
     /// Reads, if there may be something to read. A connection that is late reads all the
     /// same: if the application kept the thread, bytes may have come that were not reported
     /// yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WouldBlock`] between requests: the connection becomes idle.
     pub(super) fn try_fill(
         &mut self,
         inbox: &mut Inbox,
         late: bool,
     ) -> io::Result<ReadAttempt> {
-        if late || self.connection.socket.is(Readiness::Readable) {
-            match self.receive(inbox) {
+        let idle = self.wait == Wait::Idle;
+        let late = late || idle && self.connection.late;
+        let drains = idle && self.connection.server.site.is_draining();
+        if late || drains || self.connection.socket.is(Readiness::Readable) {
+            match self.fill(inbox) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 received => return received.map(ReadAttempt::Received),
             }
         }
-        if self.wait == Wait::Idle {
-            return self.nothing_yet();
+        if drains {
+            return Ok(ReadAttempt::Received(0)); // as if the client had closed
         }
         if late {
             trace!("timeout", "{}", Describe(self.wait, Duration::ZERO));
             return Err(ErrorKind::TimedOut.into());
+        }
+        if idle {
+            return Err(ErrorKind::WouldBlock.into()); // no task waits for this
         }
         inbox.shrink();
         let due = self.connection.server.timeouts.due(self.wait, self.began);
@@ -114,48 +103,6 @@ impl ActiveConnection {
         Ok(ReadAttempt::Wait(due))
     }
     // ANCHOR_END: try_fill
-
-    // ANCHOR: receive
-    /// Reads by way of the thread's scratch buffer, so that a connection that waits holds
-    /// no empty buffer.
-    fn receive(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
-        let Connection { socket: descriptor, server, .. } = &mut self.connection;
-        let scratch = &mut *server.buffers.scratch.borrow_mut();
-        let space = scratch.len().min(inbox.room());
-        let socket = &mut descriptor.get_mut().0;
-        match self.budget.take(|_| again(|| socket.read(&mut scratch[..space]))) {
-            Ok(n) => {
-                trace!("read", "{}", amount(n));
-                if n < space {
-                    descriptor.read_short();
-                }
-                inbox.receive(&scratch[..n]);
-                Ok(n)
-            }
-            Err(error) => {
-                if error.kind() == ErrorKind::WouldBlock {
-                    descriptor.would_block(Readiness::Readable);
-                }
-                Err(error)
-            }
-        }
-    }
-    // ANCHOR_END: receive
-
-    /// Nothing has come between requests. No task waits for that: the connection becomes
-    /// idle ([`ErrorKind::WouldBlock`]), or is closed.
-    fn nothing_yet(&self) -> io::Result<ReadAttempt> {
-        let Connection { server, late, .. } = &self.connection;
-        match () {
-            // As if the client had closed: what it has sent before is answered.
-            () if server.site.is_draining() => Ok(ReadAttempt::Received(0)),
-            () if *late => {
-                trace!("timeout", "{}", Describe(self.wait, Duration::ZERO));
-                Err(ErrorKind::TimedOut.into())
-            }
-            () => Err(ErrorKind::WouldBlock.into()),
-        }
-    }
 
     fn write_with(
         &mut self,
@@ -243,9 +190,21 @@ impl ActiveConnection {
 /// Moves what can be moved now. Fails with [`ErrorKind::WouldBlock`] where it would block, or
 /// has used up its budget.
 impl Transport for ActiveConnection {
+    // ANCHOR: receive
+    /// Reads what has come, and remembers whether that was all.
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
-        self.receive(inbox)
+        let (socket, space) = (&mut self.connection.socket, inbox.space().len());
+        let received = BudgetedIo(socket.get_mut(), &mut self.budget).fill(inbox);
+        match &received {
+            Ok(n) if *n < space => socket.read_short(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                socket.would_block(Readiness::Readable);
+            }
+            _ => {}
+        }
+        received
     }
+    // ANCHOR_END: receive
 
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
         self.write_with(|turn| turn.send_file(file, at, len))
@@ -281,9 +240,9 @@ pub(crate) struct ParkingStream(pub(super) ActiveConnection);
 
 impl ParkingStream {
     fn yield_if_over_budget(&mut self) {
-        if self.0.is_over_budget() {
+        if self.0.budget.is_used_up() {
             self.0.connection.server.handle.yield_now();
-            self.0.renew_budget();
+            self.0.budget = IoBudget::new(IO_BUDGET);
         }
     }
 
@@ -320,7 +279,7 @@ impl ParkingStream {
 impl Transport for ParkingStream {
     // ANCHOR: fill
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
-        let mut late = self.0.is_late();
+        let mut late = false;
         loop {
             self.yield_if_over_budget();
             match self.0.try_fill(inbox, late)? {
@@ -406,18 +365,4 @@ impl Write for ParkingStream {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Calls again if a signal interrupted the call.
-fn again(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    }
-}
-
-fn amount(n: usize) -> String {
-    if n > 0 { format!("{n} bytes") } else { "the end".into() }
 }

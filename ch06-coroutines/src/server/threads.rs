@@ -2,6 +2,8 @@
 
 use ch01_blocking::{Listener, Stop};
 use ch03_nonblocking::poller::Poller;
+#[cfg(target_os = "linux")]
+use ch05_epoll::epoll;
 use ch05_epoll::run_threads::run_threads;
 use std::io;
 use std::thread::available_parallelism;
@@ -20,38 +22,21 @@ pub(super) fn run_on_threads(
     serve: impl Fn(Listener) -> io::Result<()> + Sync,
 ) -> io::Result<()> {
     let cores = || available_parallelism().map_or(1, usize::from);
-    let mut listeners =
-        split_listener(listener, threads.map_or_else(cores, usize::from))?;
+    let threads = threads.map_or_else(cores, usize::from);
+    let mut listeners = vec![listener];
+    while listeners.len() < threads {
+        listeners.push(listeners[0].sibling()?);
+    }
     match listeners.pop() {
         Some(only) if listeners.is_empty() => serve(only), // on this thread
         last => run_threads(listeners.into_iter().chain(last).collect(), stop, serve),
     }
 }
 
-/// A listener for each thread.
-fn split_listener(listener: Listener, threads: usize) -> io::Result<Vec<Listener>> {
-    #[cfg(target_os = "linux")]
-    return ch05_epoll::reactors::split_listener(
-        listener,
-        ch05_epoll::reactors::Listeners::Each,
-        threads,
-    );
-    #[cfg(not(target_os = "linux"))]
-    {
-        let mut all = vec![listener];
-        while all.len() < threads {
-            all.push(all[0].shared()?);
-        }
-        Ok(all)
-    }
-}
-
 /// The best poller of this system: epoll, with edges; kqueue; or poll, which is everywhere.
 pub(super) fn default_poller() -> io::Result<Box<dyn Poller>> {
     #[cfg(target_os = "linux")]
-    use ch05_epoll::epoll::{Epoll, Trigger};
-    #[cfg(target_os = "linux")]
-    return Ok(Box::new(Epoll::new(Trigger::Edge)?));
+    return Ok(Box::new(epoll::Epoll::new(epoll::Trigger::Edge)?));
     #[cfg(any(
         target_vendor = "apple",
         target_os = "freebsd",

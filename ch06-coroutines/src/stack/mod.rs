@@ -17,11 +17,11 @@
 mod overflow;
 mod region;
 
-pub use region::{GUARD, Guard, Stack};
+pub use region::{GUARD, Stack};
 
 use crate::context::processor::SUPPORTED;
 use ch01_blocking::server::sys::check_memory;
-use region::Region;
+use region::{Guard, Region};
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -70,18 +70,21 @@ impl StackPool {
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a size out of range;
     /// [`Unsupported`](io::ErrorKind::Unsupported) on a processor without a context switch;
-    /// whatever sigaltstack(2) and sigaction(2) report.
+    /// whatever sigaction(2) reports.
     pub fn new(size: usize) -> io::Result<StackPool> {
         StackPool::guarded(size, region::best_guard()?)
     }
 
-    /// Creates an empty pool whose guards are of a given kind, for comparison.
+    /// Creates an empty pool with guards of mprotect(2), as on a system that has no others.
     ///
     /// # Errors
     ///
-    /// As [`new`](StackPool::new); `Unsupported` also for a guard that this system does not
-    /// have.
-    pub fn guarded(size: usize, guard: Guard) -> io::Result<StackPool> {
+    /// As [`new`](StackPool::new).
+    pub fn protected(size: usize) -> io::Result<StackPool> {
+        StackPool::guarded(size, Guard::Protected)
+    }
+
+    fn guarded(size: usize, guard: Guard) -> io::Result<StackPool> {
         static POOLS: AtomicU32 = AtomicU32::new(0);
         if !(StackPool::LEAST_SIZE..=StackPool::MOST_SIZE).contains(&size) {
             return Err(io::Error::new(
@@ -99,18 +102,12 @@ impl StackPool {
                 "coroutines need a switch written for the processor: there is one for x86-64 and one for 64-bit ARM",
             ));
         }
-        if guard == Guard::Marked && region::best_guard()? != guard {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "this system cannot mark a page as a guard",
-            ));
-        }
-        overflow::prepare_thread()?;
+        overflow::install()?;
         // No number is used twice: it tells whether a stack belongs to the pool that will
         // unmap it.
         let id = POOLS.fetch_update(Relaxed, Relaxed, |id| id.checked_add(1));
         Ok(StackPool {
-            size: size.next_multiple_of(region::page_size()?),
+            size: size.next_multiple_of(region::page_size()),
             guard,
             id: id.map_err(|_| io::Error::other("no more pools of stacks"))?,
             regions: Vec::new(),
@@ -132,12 +129,12 @@ impl StackPool {
     /// # Errors
     ///
     /// The system's, when the address space is exhausted, or the number of mappings (only
-    /// [`Guard::Protected`]).
+    /// [`protected`](StackPool::protected)).
     #[inline]
     pub fn take(&mut self) -> io::Result<Stack> {
         let stack = match self.warm.pop() {
             Some(stack) => stack,
-            None => self.take_cold()?,
+            None => self.cold.pop().map_or_else(|| self.take_fresh(), Ok)?,
         };
         self.outstanding += 1;
         Ok(stack)
@@ -152,11 +149,7 @@ impl StackPool {
     /// If the stack belongs to another pool.
     #[inline]
     pub fn give_back(&mut self, stack: Stack) {
-        assert_eq!(
-            stack.pool(),
-            self.id,
-            "a stack was given to a pool that it is not of"
-        );
+        assert_eq!(stack.pool, self.id, "a stack was given to a pool that it is not of");
         self.outstanding -= 1;
         if self.warm.len() < StackPool::WARM {
             self.warm.push(stack);
@@ -169,30 +162,27 @@ impl StackPool {
     /// Returns how deep any stack of this pool has been used, in bytes, rounded up to pages.
     /// Asks the kernel about each stack that was ever used (mincore(2)).
     pub fn high_water(&self) -> usize {
-        self.regions.iter().map(Region::depth).max().unwrap_or(0).max(self.deepest)
+        self.usage().map(|(depth, _)| depth).max().unwrap_or(0).max(self.deepest)
     }
 
     /// Returns how much memory the stacks of this pool occupy now, in bytes. Asks the kernel
     /// likewise.
     pub fn resident(&self) -> usize {
-        self.regions.iter().map(Region::resident).sum()
+        self.usage().map(|(_, resident)| resident).sum()
+    }
+
+    fn usage(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.regions.iter().flat_map(Region::usage)
     }
 
     /// Returns the largest number of stacks that were in use at once.
     pub fn most_used(&self) -> usize {
-        self.regions.iter().map(Region::used).sum()
-    }
-
-    fn take_cold(&mut self) -> io::Result<Stack> {
-        match self.cold.pop() {
-            Some(stack) => Ok(stack),
-            None => self.take_fresh(),
-        }
+        self.regions.iter().map(|region| region.used).sum()
     }
 
     /// Takes a stack that was never used, and installs its guard.
     fn take_fresh(&mut self) -> io::Result<Stack> {
-        if self.regions.last().is_none_or(|region| region.used() == region.stacks()) {
+        if self.regions.last().is_none_or(|region| region.used == region.stacks) {
             let region = self.reserve_region()?;
             self.regions.push(region);
         }
@@ -203,7 +193,7 @@ impl StackPool {
     /// Reserves twice as many stacks as last time; fewer if the address space is short. Some
     /// of it stays free in any case, because an allocation that failed would end the process.
     fn reserve_region(&self) -> io::Result<Region> {
-        let mut stacks = self.regions.last().map_or(FIRST, |last| last.stacks() * 2);
+        let mut stacks = self.regions.last().map_or(FIRST, |last| last.stacks * 2);
         loop {
             let region = Region::reserve(self.size, stacks, self.guard);
             match region.and_then(|region| check_memory().map(|()| region)) {

@@ -9,7 +9,6 @@
 use ch01_blocking::server::sys;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use std::io::{self, Write};
-use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::ptr;
 use std::sync::OnceLock;
@@ -89,9 +88,11 @@ impl Watched {
 /// The handlers of SIGSEGV and SIGBUS that were installed before ours.
 static BEFORE: OnceLock<nix::Result<[SigAction; 2]>> = OnceLock::new();
 
-/// Makes sure that an overflow on this thread is reported: installs the handler (once), and
-/// gives the thread an alternate stack for it. Rust's own threads have one already.
-pub(super) fn prepare_thread() -> io::Result<()> {
+/// Installs the handler, once.
+///
+/// Rust gives each of its threads an alternate stack, on which the handler runs. In a thread
+/// that C code has created, which has none, an overflow ends the process without the message.
+pub(super) fn install() -> io::Result<()> {
     (*BEFORE.get_or_init(|| {
         let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK;
         let ours = SigAction::new(SigHandler::SigAction(handle), flags, SigSet::empty());
@@ -101,25 +102,7 @@ pub(super) fn prepare_thread() -> io::Result<()> {
         };
         Ok([install(Signal::SIGSEGV)?, install(Signal::SIGBUS)?])
     }))?;
-    alternate_stack()
-}
-
-/// Gives this thread a stack for its signal handlers, if it has none. It is never freed: a
-/// few pages for each thread that ever ran coroutines.
-fn alternate_stack() -> io::Result<()> {
-    const SIZE: usize = 64 * 1024;
-    let mut now = MaybeUninit::<libc::stack_t>::uninit();
-    // SAFETY: asks only; the kernel writes one stack_t.
-    done(unsafe { libc::sigaltstack(ptr::null(), now.as_mut_ptr()) })?;
-    // SAFETY: written by the kernel, since the call has succeeded.
-    if unsafe { now.assume_init() }.ss_flags & libc::SS_DISABLE == 0 {
-        return Ok(());
-    }
-    let stack = Box::leak(vec![0u8; SIZE].into_boxed_slice());
-    let stack =
-        libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: SIZE };
-    // SAFETY: memory that is leaked, so that it is there as long as the thread.
-    done(unsafe { libc::sigaltstack(&raw const stack, ptr::null_mut()) })
+    Ok(())
 }
 
 // ANCHOR: handle
@@ -182,8 +165,4 @@ fn chain_handler(
         SigHandler::Handler(handler) => handler(signal),
         SigHandler::SigAction(handler) => handler(signal, info, context),
     }
-}
-
-fn done(returned: libc::c_int) -> io::Result<()> {
-    if returned < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

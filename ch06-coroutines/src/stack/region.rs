@@ -2,15 +2,15 @@
 #![allow(unsafe_code)]
 
 use super::overflow::{self, Watched};
-use std::io;
 use std::ptr::{self, NonNull};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::{fs, io};
 
 /// madvise(2): makes pages inaccessible without splitting the mapping (Linux 6.13).
 #[cfg(target_os = "linux")]
 const MADV_GUARD_INSTALL: libc::c_int = 102;
 /// Mappings that are left to the rest of the process where guards use them up.
-#[cfg(target_os = "linux")]
 const SPARE_MAPPINGS: usize = 2_000;
 
 /// Bytes of the guard below each stack, at least: more than any single frame of the C code
@@ -19,7 +19,7 @@ pub const GUARD: usize = 64 * 1024;
 
 /// How the pages of a guard are made inaccessible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
+pub(super) enum Guard {
     /// Marks in the page table (`MADV_GUARD_INSTALL`, Linux 6.13): no mapping of its own.
     Marked,
     /// mprotect(2): splits the mapping, and the system limits the number of mappings.
@@ -34,7 +34,7 @@ pub struct Stack {
     /// Bytes, without the guard.
     size: u32,
     /// The pool that it belongs to.
-    pool: u32,
+    pub(super) pool: u32,
 }
 
 impl Stack {
@@ -61,9 +61,10 @@ impl Stack {
         unsafe { self.top().cast::<u64>().write(label) }
     }
 
-    #[inline]
-    pub(super) fn pool(&self) -> u32 {
-        self.pool
+    /// Returns the label.
+    pub(crate) fn label(&self) -> u64 {
+        // SAFETY: as above; written before a coroutine is on the stack.
+        unsafe { self.top().cast::<u64>().read() }
     }
 }
 
@@ -71,14 +72,14 @@ impl Stack {
 #[derive(Debug)]
 pub(super) struct Region {
     start: NonNull<u8>,
-    stacks: usize,
+    pub(super) stacks: usize,
     /// Bytes of a stack.
     size: usize,
     /// Bytes of the guard below each.
     gap: usize,
     guard: Guard,
     /// Stacks that were handed out at least once, and have their guards.
-    used: usize,
+    pub(super) used: usize,
     watched: Option<&'static Watched>,
 }
 
@@ -93,7 +94,7 @@ impl Region {
         stacks: usize,
         guard: Guard,
     ) -> io::Result<Region> {
-        let gap = GUARD.next_multiple_of(page_size()?);
+        let gap = GUARD.next_multiple_of(page_size());
         let slot = size + gap;
         let start = map(slot * stacks).map_err(|error| {
             io::Error::new(error.kind(), format!("no room for {stacks} stacks: {error}"))
@@ -102,14 +103,6 @@ impl Region {
         let address = start.as_ptr().expose_provenance();
         let watched = overflow::watch(address, slot * stacks, slot, gap);
         Ok(Region { start, stacks, size, gap, guard, used: 0, watched })
-    }
-
-    pub(super) fn stacks(&self) -> usize {
-        self.stacks
-    }
-
-    pub(super) fn used(&self) -> usize {
-        self.used
     }
 
     /// Returns a stack that was never used, for the pool of this id, and installs its guard.
@@ -125,21 +118,13 @@ impl Region {
         Ok(Stack { top, size: self.size as u32, pool })
     }
 
-    /// Returns how deep any of its stacks was used whose pages were not discarded since.
-    pub(super) fn depth(&self) -> usize {
-        self.tops().map(|top| pages(top, self.size).0).max().unwrap_or(0)
-    }
-
-    /// Returns the bytes that are in memory.
-    pub(super) fn resident(&self) -> usize {
-        self.tops().map(|top| pages(top, self.size).1).sum()
-    }
-
-    /// Returns the tops of all stacks that were handed out at least once.
-    fn tops(&self) -> impl Iterator<Item = NonNull<u8>> {
+    /// Returns what [`pages`] says of each stack that was handed out at least once.
+    pub(super) fn usage(&self) -> impl Iterator<Item = (usize, usize)> {
         let slot = self.size + self.gap;
         // SAFETY: at most the end of the region, because `used` is at most its number of stacks.
-        (1..=self.used).map(move |slots| unsafe { self.start.add(slots * slot) })
+        let tops =
+            (1..=self.used).map(move |slots| unsafe { self.start.add(slots * slot) });
+        tops.map(|top| pages(top, self.size))
     }
 }
 
@@ -173,7 +158,7 @@ pub(super) fn discard_pages(stack: &Stack) -> usize {
 /// Returns, of a stack with this top, the bytes down to the lowest page that is in memory,
 /// and the bytes of all pages that are (mincore(2)).
 fn pages(top: NonNull<u8>, size: usize) -> (usize, usize) {
-    let Ok(page) = page_size() else { return (0, 0) };
+    let page = page_size();
     // SAFETY: the whole of a stack, which begins `size` bytes below its top.
     let bottom = unsafe { top.sub(size) };
     let mut pages = vec![0u8; size / page];
@@ -190,29 +175,34 @@ fn pages(top: NonNull<u8>, size: usize) -> (usize, usize) {
     ((pages.len() - absent) * page, resident * page)
 }
 
+/// How many guards of mprotect(2) leave enough mappings to the rest of the process. When the
+/// mappings have run out, even malloc fails.
+static MOST_PROTECTED: LazyLock<usize> = LazyLock::new(|| {
+    let granted = fs::read_to_string("/proc/sys/vm/max_map_count");
+    let granted = granted.ok().and_then(|granted| granted.trim().parse().ok());
+    granted.unwrap_or(65_530_usize).saturating_sub(SPARE_MAPPINGS) / 2 // Linux's default
+});
+
 /// Guards of mprotect(2) in this process.
 static PROTECTED: AtomicUsize = AtomicUsize::new(0);
 
 /// Reserves address space: no memory yet, and none is promised.
 fn map(bytes: usize) -> io::Result<NonNull<u8>> {
-    // FreeBSD has no such flag: it promises no memory anyway.
+    // FreeBSD has no MAP_NORESERVE: it promises no memory anyway. OpenBSD kills a process whose
+    // stack pointer is not in a MAP_STACK (which means something else on FreeBSD).
     #[cfg(target_os = "freebsd")]
-    const NO_PROMISE: libc::c_int = 0;
-    #[cfg(not(target_os = "freebsd"))]
-    const NO_PROMISE: libc::c_int = libc::MAP_NORESERVE;
-    // OpenBSD kills a process whose stack pointer is anywhere else. (The flag of that name
-    // means something else on FreeBSD, and nothing on Linux.)
+    const MORE: libc::c_int = 0;
     #[cfg(target_os = "openbsd")]
-    const STACK: libc::c_int = libc::MAP_STACK;
-    #[cfg(not(target_os = "openbsd"))]
-    const STACK: libc::c_int = 0;
+    const MORE: libc::c_int = libc::MAP_NORESERVE | libc::MAP_STACK;
+    #[cfg(not(any(target_os = "freebsd", target_os = "openbsd")))]
+    const MORE: libc::c_int = libc::MAP_NORESERVE;
     // SAFETY: a new mapping, wherever the kernel likes; nothing is replaced.
     let start = unsafe {
         libc::mmap(
             ptr::null_mut(),
             bytes,
             libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANON | NO_PROMISE | STACK,
+            libc::MAP_PRIVATE | libc::MAP_ANON | MORE,
             -1,
             0,
         )
@@ -243,7 +233,7 @@ fn protect(pages: NonNull<u8>, size: usize, guard: Guard) -> io::Result<()> {
         Guard::Marked => Err(io::ErrorKind::Unsupported.into()),
         Guard::Protected => {
             let guards = PROTECTED.load(Relaxed);
-            if guards >= most_protected() {
+            if guards >= *MOST_PROTECTED {
                 return Err(io::Error::new(
                     io::ErrorKind::OutOfMemory,
                     format!(
@@ -263,29 +253,11 @@ fn protect(pages: NonNull<u8>, size: usize, guard: Guard) -> io::Result<()> {
     }
 }
 
-/// Returns how many guards of mprotect(2) leave enough mappings to the rest of the process.
-/// When the mappings have run out, even malloc fails.
-#[cfg(target_os = "linux")]
-fn most_protected() -> usize {
-    use std::sync::LazyLock;
-    static MOST: LazyLock<usize> = LazyLock::new(|| {
-        let granted = std::fs::read_to_string("/proc/sys/vm/max_map_count");
-        let granted = granted.ok().and_then(|granted| granted.trim().parse().ok());
-        granted.unwrap_or(65_530_usize).saturating_sub(SPARE_MAPPINGS) / 2
-    });
-    *MOST
-}
-
-#[cfg(not(target_os = "linux"))]
-fn most_protected() -> usize {
-    usize::MAX
-}
-
 /// Returns the best kind of guard that this system has.
 pub(super) fn best_guard() -> io::Result<Guard> {
     #[cfg(target_os = "linux")]
     {
-        let size = page_size()?;
+        let size = page_size();
         let page = map(size)?;
         let marked = protect(page, size, Guard::Marked).is_ok() && is_inaccessible(page);
         // SAFETY: the mapping of three lines above, to which there is no reference.
@@ -305,10 +277,9 @@ fn is_inaccessible(page: NonNull<u8>) -> bool {
     unsafe { libc::getrandom(page.as_ptr().cast(), 1, 0) == -1 }
 }
 
-pub(super) fn page_size() -> io::Result<usize> {
-    // SAFETY: sysconf has no preconditions.
-    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(size).map_err(|_| io::Error::last_os_error())
+pub(super) fn page_size() -> usize {
+    // SAFETY: sysconf has no preconditions, and every system has pages.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }
 
 fn done(returned: libc::c_int) -> io::Result<()> {
