@@ -57,7 +57,7 @@ fn ask(address: &str, target: &str) -> io::Result<TcpStream> {
 
 /// Connects a crowd to the server, lets it leave, and waits until the server's memory has gone
 /// back to the system.
-pub fn memory_goes_back(program: &str, options: &[&str]) -> io::Result<()> {
+pub(crate) fn memory_goes_back(program: &str, options: &[&str]) -> io::Result<()> {
     raise_descriptor_limit();
     let mut server = Server(
         Command::new(program)

@@ -99,7 +99,7 @@ async fn main_task(
         let (Either::First(ended) | Either::Second(ended)) =
             race(accepting, stopped).await;
         ended.inspect_err(log_failure)?;
-    } // both are dropped, and the listener with them: the kernel refuses new connections
+    } // both are dropped, and the listener: now the kernel refuses new connections
     server.begin_drain();
     let due = later(Instant::now(), server.timeouts.drain);
     let all_closed = poll_fn(|_| match server.open.get() {
@@ -155,10 +155,11 @@ fn make_worker(server: &Rc<ServerState>) -> io::Result<Token> {
     Ok(server.handle.add(Task::Future(Box::pin(worker(server.clone())))))
 }
 
-/// Serves the connection that was handed over, and then the next ones, as long as there are not
-/// enough others that wait for one.
+/// Serves the connection that was handed over, and then the next ones, as long as there
+/// are not enough others that wait for one.
 async fn worker(server: Rc<ServerState>) {
-    let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(server.site.limits.output));
+    let mut inbox = Inbox::new();
+    let mut outbox = Outbox::new(server.site.limits.output);
     loop {
         let handed = poll_fn(|_| match server.handed.take() {
             None => Poll::Pending,
@@ -175,8 +176,8 @@ async fn worker(server: Rc<ServerState>) {
 // ANCHOR: handle_connection
 /// Serves a connection until it is idle, or ends.
 ///
-/// Not an `async fn`: that would keep its argument twice, once as it came and once as the
-/// variable. What a block captures, it keeps in one place.
+/// Not an `async fn`: that would keep its argument twice, once as it came and once as
+/// the variable. What a block captures, it keeps in one place.
 fn handle_connection(
     server: &ServerState,
     connection: Connection,

@@ -39,8 +39,8 @@ impl AsyncStream {
     // ANCHOR_END: fill
 
     // ANCHOR: flush
-    /// Sends everything, and waits until the client has taken it, or has taken too little for
-    /// too long.
+    /// Sends everything, and waits until the client has taken it, or has taken too little
+    /// for too long.
     pub(crate) async fn flush(&mut self, outbox: &mut Outbox) -> io::Result<()> {
         loop {
             self.yield_if_over_budget().await;

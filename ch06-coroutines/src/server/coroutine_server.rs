@@ -77,7 +77,8 @@ pub fn run_one(
     let (site, options) = (site.clone(), options.clone());
     let stop = stop.as_fd().try_clone_to_owned()?;
     let main = move |handle: &Handle| {
-        main_task(&ServerState::new(&site, &options, handle, make_worker), listener, stop)
+        let server = ServerState::new(&site, &options, handle, make_worker);
+        main_task(&server, listener, stop)
     };
     // SAFETY: the coroutines of this file suspend in `main_task`, `accept`,
     // `await_stop` and the calls of `ParkingStream`, none of which is called from a
@@ -160,10 +161,11 @@ fn make_worker(server: &Rc<ServerState>) -> io::Result<Token> {
     unsafe { server.handle.add_coroutine(move || worker(&theirs)) }
 }
 
-/// Serves the connection that was handed over, and then the next ones. It parks meanwhile, and
-/// what its buffers need is kept, unless there are enough such workers.
+/// Serves the connection that was handed over, and then the next ones. It parks
+/// meanwhile, and what its buffers need is kept, unless there are enough such workers.
 fn worker(server: &ServerState) {
-    let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(server.site.limits.output));
+    let mut inbox = Inbox::new();
+    let mut outbox = Outbox::new(server.site.limits.output);
     loop {
         match server.handed.take() {
             None => drop(server.handle.park(None)),
@@ -180,8 +182,8 @@ fn worker(server: &ServerState) {
 
 // ANCHOR: handle_connection
 /// Serves a connection until it is idle, or ends. Lay this beside chapter 1's
-/// `handle_connection`: there a thread goes round and round, here the worker serves others
-/// while there is nothing to do.
+/// `handle_connection`: there a thread goes round and round, here the worker serves
+/// others while there is nothing to do.
 fn handle_connection(
     server: &ServerState,
     connection: Connection,

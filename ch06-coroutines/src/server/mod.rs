@@ -119,8 +119,8 @@ impl ServerState {
     }
 
     // ANCHOR: accept_batch
-    /// Accepts as many connections as may be accepted in one turn. Returns whether there may be
-    /// more.
+    /// Accepts as many connections as may be accepted in one turn. Returns whether there
+    /// may be more.
     ///
     /// # Errors
     ///
@@ -175,9 +175,9 @@ impl ServerState {
     }
 
     // ANCHOR: activate
-    /// Hands the idle connection of this source to a worker: it has something to read, or is
-    /// late, or has to see that the server stops. Returns the worker, and the connection's
-    /// number.
+    /// Hands the idle connection of this source to a worker: it has something to read, or
+    /// is late, or has to see that the server stops. Returns the worker, and the
+    /// connection's number.
     fn activate(self: &Rc<Self>, source: Token) -> Option<(Token, u64)> {
         let mut idle = self.idle.borrow_mut();
         let entry = idle.get_mut(source.index as usize)?;
