@@ -90,8 +90,9 @@ struct Row {
     /// Memory per connection, in bytes.
     #[serde(flatten)]
     memory: MemoryUsage,
-    /// What the kernel's memory without the connections has changed by meanwhile, as a part of
-    /// what they took.
+    /// The greater of two signs that other programs took part: the change of the kernel's memory
+    /// without the connections, as a part of what they took; and the number of sockets that are
+    /// not theirs, as a part of those that are.
     #[serde(skip)]
     drift: f64,
 }
@@ -137,7 +138,7 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     let results = Results::new(&rows, parts.collect())?;
     let disturbed = rows.iter().filter(|row| row.drift > MOST_DRIFT).map(|row| {
         format!(
-            "{}: other programs have changed the kernel's memory by {:.0} % of this figure meanwhile, so trust it no further",
+            "{}: other programs have changed the kernel's memory or its sockets meanwhile, by {:.0} % of what was measured, so the figure may be off by as much",
             row.server,
             row.drift * 100.0
         )
@@ -161,6 +162,7 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
         servers.push(server);
     }
     let before = MemoryUsage::now(&servers)?;
+    let sockets_before = sockets("inuse")? as f64;
 
     let (start, progress) = (Instant::now(), progress(connections));
     let (mut held, mut done) = (Vec::new(), 0);
@@ -172,6 +174,7 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
     }
     let opening = start.elapsed();
     let during = MemoryUsage::now(&servers)?;
+    let new_sockets = sockets("inuse")? as f64 - sockets_before;
 
     let (mut opened, mut kept, mut errors, mut done) = (0, 0, Errors::default(), 0);
     progress.set_message("asking again");
@@ -200,6 +203,9 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
     let memory = during.each(before.mean_of_kernel(after), connections);
     let change = (after.kernel - before.kernel).abs();
     let drift = change / (memory.kernel.abs() * connections as f64).max(1.0);
+    // Both ends of each connection are sockets of this machine.
+    let expected = 2.0 * connections as f64;
+    let drift = drift.max((new_sockets - expected).abs() / expected);
     Ok(Row {
         server: name.to_owned(),
         connections,
