@@ -14,23 +14,29 @@ pub(crate) static INCLUDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// Returns the lines of `text` between the two marks of `anchor`, without the marks of other
-/// anchors. `None` if either mark is missing.
+/// Returns the text between the marks of an anchor, without lines that mark other anchors, or
+/// `None` if one of its marks is missing.
 pub(crate) fn anchored(text: &str, anchor: &str) -> Option<String> {
+    let numbers = anchored_lines(text, anchor)?;
+    let lines: Vec<&str> = text.lines().collect();
+    Some(numbers.into_iter().flat_map(|number| [lines[number], "\n"]).collect())
+}
+
+/// Returns the numbers of the same lines, counted from 0.
+pub(crate) fn anchored_lines(text: &str, anchor: &str) -> Option<Vec<usize>> {
     let marks = |line: &str, mark: &str| {
         let mut behind = line.split(mark).skip(1);
         behind.next().is_some_and(|rest| rest.split_whitespace().next() == Some(anchor))
     };
-    let mut lines = text.lines();
-    lines.find(|line| marks(line, "ANCHOR:"))?;
-    let mut inside = String::new();
-    for line in lines {
+    let mut lines = text.lines().enumerate();
+    lines.find(|(_, line)| marks(line, "ANCHOR:"))?;
+    let mut inside = Vec::new();
+    for (number, line) in lines {
         if marks(line, "ANCHOR_END:") {
             return Some(inside);
         }
         if !line.contains("ANCHOR") {
-            inside += line;
-            inside.push('\n');
+            inside.push(number);
         }
     }
     None

@@ -26,6 +26,9 @@ pub struct Scenario {
     /// Whether the transcript also shows how the server is stopped.
     #[serde(default)]
     pub stop: bool,
+    /// Whether the server has no orderly stop, so that the signal ends its process.
+    #[serde(default)]
+    pub killed: bool,
     /// The steps, in order.
     #[serde(rename = "step")]
     pub steps: Vec<Step>,

@@ -12,6 +12,7 @@ use crate::server::unwind;
 use crate::stream::{Blocking, Transport};
 use std::io::{self, ErrorKind};
 
+// ANCHOR: handle
 /// Serves a connection until it ends, or answers it 503 if it was rejected.
 pub fn handle_connection(
     guard: &ConnectionGuard<'_>,
@@ -61,13 +62,15 @@ fn serve_or_reject(
         }
         After::Linger => {
             stream.shutdown_write()?;
-            // Closing with unread bytes would send a reset, which could destroy the answer.
-            // So the bytes that have already arrived are read. Bytes still in flight may
-            // cause a reset; waiting for them would occupy a worker.
+            // Closing with unread bytes would send a reset, which could destroy the
+            // answer. So the bytes that have already arrived are read. Bytes still in
+            // flight may cause a reset; waiting for them would occupy a worker.
             trace!("read", "the bytes that have arrived, without waiting");
-            let _ = sys::read_now(&guard.entry.socket, inbox.space()); // the connection is closed whatever the result
+            // The connection is closed whatever the result.
+            let _ = sys::read_now(&guard.entry.socket, inbox.space());
             Ok(())
         }
         After::Idle | After::Close => Ok(()),
     }
 }
+// ANCHOR_END: handle

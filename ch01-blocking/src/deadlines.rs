@@ -8,11 +8,13 @@ use clap::Args;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// A phase in which a connection waits. A connection spends nearly all of its time waiting.
+// ANCHOR: wait
+/// A phase in which a connection waits. A connection spends nearly all of its time
+/// waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// Waits for the first byte of a request, as a keep-alive connection does most of the
-    /// time.
+    /// Waits for the first byte of a request, as a keep-alive connection does most of
+    /// the time.
     Idle,
     /// Waits for the rest of a request's head.
     Head,
@@ -26,6 +28,7 @@ pub enum Wait {
     /// Waits until the client closes, after the last answer.
     Linger,
 }
+// ANCHOR_END: wait
 
 /// The longest duration of each [`Wait`], as command-line options in seconds.
 #[derive(Args, Clone, Debug)]

@@ -13,17 +13,19 @@ use crate::stream::Stream;
 use std::io::{self, ErrorKind};
 use std::time::SystemTime;
 
+// ANCHOR: after
 /// The state of a connection when [`serve`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
-    /// Every request is answered and nothing is buffered: the connection stays open, and its
-    /// buffers are free until the next request arrives.
+    /// Every request is answered and nothing is buffered: the connection stays open,
+    /// and its buffers are free until the next request arrives.
     Idle,
     /// The last answer was sent. Close in stages: see [`linger`].
     Linger,
     /// Nothing is left to send: close.
     Close,
 }
+// ANCHOR_END: after
 
 // ANCHOR: serve
 /// Reads and answers requests until none is buffered, and waits for the client as
@@ -94,6 +96,7 @@ pub fn serve(
 }
 // ANCHOR_END: serve
 
+// ANCHOR: refuse
 /// Handles a deadline that has passed: closes without an answer between requests, and
 /// answers 408 in the middle of a request.
 fn too_late(
@@ -104,7 +107,8 @@ fn too_late(
 ) -> io::Result<After> {
     site.stats.timeouts.add();
     let Some(why) = inbox.too_late() else { return Ok(After::Close) };
-    // If the client does not read this answer either, its timeout has been counted already.
+    // If the client does not read this answer either, its timeout has been counted
+    // already.
     refuse(why, stream, site, outbox).or(Ok(After::Close))
 }
 
@@ -123,6 +127,7 @@ pub fn refuse(
     outbox.flush(stream)?;
     Ok(After::Linger)
 }
+// ANCHOR_END: refuse
 
 /// Queues a refusal and counts it.
 pub fn push_error(why: HttpError, site: &Site, outbox: &mut Outbox) {

@@ -1,11 +1,11 @@
 // ANCHOR: head
-//! The small HTTP that all small servers use: one request out of a buffer, one answer into
-//! another, and the conversation between them.
+//! The small HTTP that all small servers use: one request out of a buffer, one answer
+//! into another, and the conversation between them.
 //!
-//! Small is not unsafe: a message that it does not understand is refused, and the connection
-//! is closed. It leaves out chunked content, `100 Continue`, keep-alive for HTTP/1.0, the
-//! absolute form of a target, percent-encoding, dates, files, and closing in stages. Its
-//! limits are constants.
+//! Small is not unsafe: a message that it does not understand is refused, and the
+//! connection is closed. It leaves out chunked content, `100 Continue`, keep-alive
+//! for HTTP/1.0, the absolute form of a target, percent-encoding, dates, files, and
+//! closing in stages. Its limits are constants.
 
 use std::env;
 use std::io::{self, ErrorKind, Read, Write};
@@ -111,7 +111,8 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     Parsed::Complete(Request { method, path, content, keep_alive }, end)
 }
 
-/// Returns whether a host or a port may contain this byte. Percent-encoding is left out.
+/// Returns whether a host or a port may contain this byte. Percent-encoding is left
+/// out.
 fn is_host(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:[]".contains(byte)
 }
@@ -201,13 +202,14 @@ pub fn respond(request: &Request<'_>) -> Response {
 }
 
 /// What `/bytes/N` repeats.
-const LINE: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
+const LINE: &[u8; 64] =
+    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
 
 // ANCHOR_END: respond
 // ANCHOR: serve
-/// Serves one connection to its end: reads, answers every complete request, and sends the
-/// answers to a burst of requests with one write. `sleep` waits before an answer that is
-/// held back.
+/// Serves one connection to its end: reads, answers every complete request, and sends
+/// the answers to a burst of requests with one write. `sleep` waits before an answer
+/// that is held back.
 ///
 /// # Errors
 ///
@@ -278,8 +280,9 @@ fn refuse(
 
 // ANCHOR_END: serve
 // ANCHOR: listen
-/// Returns the value of a command-line option, such as `--listen ADDR`. Options that a small
-/// server does not know are ignored, so that it can be started like a finished one.
+/// Returns the value of a command-line option, such as `--listen ADDR`. Options that
+/// a small server does not know are ignored, so that it can be started like a
+/// finished one.
 pub fn option(name: &str) -> Option<String> {
     env::args().skip_while(|word| word != name).nth(1)
 }
@@ -312,7 +315,7 @@ mod tests {
     fn one_request_out_of_a_buffer() {
         let bytes =
             b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGET";
-        let Parsed::Complete(request, length) = parse(bytes) else { panic!("complete") };
+        let Parsed::Complete(request, length) = parse(bytes) else { panic!() };
         assert_eq!((request.method, request.path), ("POST", "/echo"));
         assert_eq!((request.content, &bytes[length..]), (&b"hello"[..], &b"GET"[..]));
         for cut in 0..length {

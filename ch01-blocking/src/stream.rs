@@ -107,11 +107,13 @@ impl<'a> Blocking<'a> {
         })
     }
 
-    /// Makes the kernel end the next read at the deadline of the phase. Returns the time
-    /// that is left, which is zero when the deadline has passed.
+    // ANCHOR: arm
+    /// Makes the kernel end the next read at the deadline of the phase. Returns the
+    /// time that is left, which is zero when the deadline has passed.
     fn arm_read_timeout(&mut self) -> io::Result<Duration> {
         let within = match self.wait {
-            Wait::Idle => self.timeouts.idle, // a single read, so the clock is not needed
+            // A single read, so the clock is not needed.
+            Wait::Idle => self.timeouts.idle,
             wait => self
                 .timeouts
                 .due(wait, self.began)
@@ -127,6 +129,7 @@ impl<'a> Blocking<'a> {
         }
         Ok(within)
     }
+    // ANCHOR_END: arm
 
     fn too_late(&self) -> io::Error {
         trace!("timeout", "{}", Describe(self.wait, Duration::ZERO));
@@ -193,13 +196,15 @@ impl<'a> Blocking<'a> {
 }
 
 impl Transport for Blocking<'_> {
+    // ANCHOR: fill
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         loop {
-            let within = self.arm_read_timeout()?; // before `idle` is set: then the signal handler may change the timeout
+            // Before `idle` is set: then the signal handler may change the timeout.
+            let within = self.arm_read_timeout()?;
             let (entry, idle) = (&self.guard.entry, self.wait == Wait::Idle);
-            // First set `idle`, then check whether the server stops; `Connections::drain`
-            // does the two in the other order. So at least one of the two threads sees the
-            // other.
+            // First set `idle`, then check whether the server stops;
+            // `Connections::drain` does the two in the other order. So at least one of
+            // the two threads sees the other.
             entry.idle.store(idle, SeqCst);
             if idle && self.guard.connections.is_draining() {
                 entry.idle.store(false, SeqCst);
@@ -208,8 +213,8 @@ impl Transport for Blocking<'_> {
                 }
             }
             // A deadline that has passed while this process was stopped, or had no
-            // processor, is not the client's fault: bytes that have arrived meanwhile are
-            // read, without waiting.
+            // processor, is not the client's fault: bytes that have arrived meanwhile
+            // are read, without waiting.
             let received = if within.is_zero() {
                 sys::read_now(&entry.socket, inbox.space())
             } else {
@@ -218,9 +223,9 @@ impl Transport for Blocking<'_> {
             };
             entry.idle.store(false, SeqCst);
             match received {
-                // The server shut the socket down in the middle of a request. The client
-                // did not cut the request off, so 400 would be wrong; a client without an
-                // answer may retry (RFC 9112 section 9.3.1).
+                // The server shut the socket down in the middle of a request. The
+                // client did not cut the request off, so 400 would be wrong; a client
+                // without an answer may retry (RFC 9112 section 9.3.1).
                 Ok(0) if !idle && entry.closed_by_server.load(SeqCst) => {
                     return Err(ErrorKind::ConnectionAborted.into());
                 }
@@ -250,6 +255,7 @@ impl Transport for Blocking<'_> {
             }
         }
     }
+    // ANCHOR_END: fill
 
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
         // The kernel sends a file in pieces of this size, and SO_SNDTIMEO applies to each.
@@ -267,6 +273,7 @@ impl Transport for Blocking<'_> {
 }
 
 impl Stream for Blocking<'_> {
+    // ANCHOR: deadline
     fn deadline(&mut self, wait: Wait) {
         if std::mem::discriminant(&wait) != std::mem::discriminant(&self.wait)
             && wait != Wait::Idle
@@ -275,6 +282,7 @@ impl Stream for Blocking<'_> {
         }
         self.wait = wait;
     }
+    // ANCHOR_END: deadline
 
     fn sleep(&mut self, time: Duration) -> io::Result<()> {
         trace!("sleep", "{} ms, and the thread with it", time.as_millis());

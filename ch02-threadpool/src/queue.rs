@@ -19,12 +19,13 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+// ANCHOR: state
 /// A bounded queue of jobs.
 #[derive(Debug)]
 pub struct Queue<T> {
     state: Mutex<State<T>>,
-    /// Maximum number of jobs that are queued or running: one for each worker, and the jobs
-    /// that may wait.
+    /// Maximum number of jobs that are queued or running: one for each worker, and the
+    /// jobs that may wait.
     capacity: usize,
     /// Notified when a job is queued, and when the queue is closed.
     job: Condvar,
@@ -42,6 +43,7 @@ struct State<T> {
     /// Whether [`Queue::close`] was called: no further job will be queued.
     closed: bool,
 }
+// ANCHOR_END: state
 
 impl<T> Queue<T> {
     /// Returns a queue for `workers` workers, in which at most `waiting` jobs wait.
@@ -64,10 +66,13 @@ impl<T> Queue<T> {
         !self.has_room(&self.lock())
     }
 
-    /// Returns whether a further job can be queued. Each free worker makes room for one.
+    // ANCHOR: has_room
+    /// Returns whether a further job can be queued. Each free worker makes room for
+    /// one.
     fn has_room(&self, state: &State<T>) -> bool {
         state.jobs.len() + state.running < self.capacity
     }
+    // ANCHOR_END: has_room
 
     // ANCHOR: put
     /// Blocks until there is room for a job. Returns `false` if [`end`](Queue::end) was

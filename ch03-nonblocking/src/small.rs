@@ -5,8 +5,8 @@
 //! connection whenever something may have changed, and learns what it waits for next.
 //!
 //! It leaves out a fair share: a client that sends without pause is served without
-//! pause, and the others wait. A client that takes any byte of its answer in time keeps
-//! its connection.
+//! pause, and the others wait. A client that takes any byte of its answer in time
+//! keeps its connection.
 
 use ch01_blocking::small::deadline::{IDLE_TIME, TIME};
 use ch01_blocking::small::{MAX_OUTPUT, Parsed, Response, parse, respond};
@@ -68,8 +68,8 @@ impl Connection {
         Ok(Connection { socket, inbox, outbox, sent: 0, state, since: now })
     }
 
-    /// Returns when the connection must be driven even if nothing has happened: the end
-    /// of a delay, or the deadline for the client.
+    /// Returns when the connection must be driven even if nothing has happened: the
+    /// end of a delay, or the deadline for the client.
     pub fn due(&self) -> Instant {
         match self.state {
             State::Sleeping(until) => until,

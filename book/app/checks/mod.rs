@@ -7,6 +7,7 @@ pub mod links;
 pub mod numbers;
 mod predictions;
 pub mod results;
+mod small;
 pub mod sources;
 mod terminals;
 
@@ -26,6 +27,7 @@ pub fn all(paths: &Paths, rendered: &Path) -> Result<Vec<Problem>> {
     let mut problems = sources::check(&src)?;
     problems.extend(in_pages(&src, terminals::in_page)?);
     problems.extend(in_pages(&src, predictions::in_page)?);
+    problems.extend(small::check(&src, paths.checkout())?);
     problems.extend(numbers::check(&src)?);
     problems.extend(results::check(paths)?);
     problems.extend(figures::check(&src)?);

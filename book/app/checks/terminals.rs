@@ -18,7 +18,7 @@ const ENDLESS: &str = r"strace (?:.* )?-p |top |nc |nginx |haproxy ";
 /// Matches a line that starts a program in the foreground which runs until it is stopped.
 static HOLDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let names: Vec<&str> = PROFILES.iter().map(|profile| profile.name).collect();
-    let server = format!("(?:{}|lost-wakeup)", names.join("|"));
+    let server = format!(r"(?:{}|lost-wakeup|small-\w+)", names.join("|"));
     let starts = format!(r"cargo run .*--bin {server}|(?:strace .*)?target/\w+/{server}");
     Regex::new(&format!(r"^(?:\(.*)?(?:(?:{starts})(?: |$)|{ENDLESS})")).ok()
 });

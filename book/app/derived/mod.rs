@@ -1,7 +1,7 @@
 //! Parts of pages that are derived from results, sources and pages, so that no table has to
 //! be kept right by hand: all servers, and where each keeps its clients' state (from the
 //! recorded results), the index of system calls (from the sources and the pages), and the
-//! reading times (from the pages).
+//! reading times (from the pages), and what the small servers cannot do (from their tests' lists).
 //!
 //! `cargo run --release -- parts` writes these files into `src/generated/`; so does every
 //! `--record` of the lab. The checks fail if a file is out of date.
@@ -9,6 +9,7 @@
 mod pages;
 mod reading_time;
 mod results;
+mod small;
 mod stages;
 mod state;
 mod syscall_index;
@@ -23,9 +24,14 @@ use crate::files::replace;
 use crate::paths::Paths;
 use crate::problem::Problem;
 
-/// The names of all derived files, in `src/generated/`.
-pub const FILES: [&str; 6] =
+/// The names of the derived files that are made from results and pages.
+const FILES: [&str; 6] =
     ["stages.md", "state.md", "calls.md", "minutes.md", "minutes-each.md", "answers.md"];
+
+/// Returns whether a file in `src/generated/` is derived.
+pub(crate) fn writes(name: &str) -> bool {
+    FILES.contains(&name) || small::SERVERS.iter().any(|(.., file)| *file == name)
+}
 
 /// Returns the names of the derived files that are missing or out of date, with the contents
 /// they should have.
@@ -43,6 +49,9 @@ fn stale(paths: &Paths) -> Result<BTreeMap<&'static str, String>> {
     let mut parts: BTreeMap<_, _> = FILES.into_iter().zip(texts).collect();
     if cfg!(not(target_os = "linux")) {
         parts.remove("answers.md"); // some experiments exist on Linux only
+    }
+    for (chapter, server, file) in small::SERVERS {
+        parts.insert(file, small::table(paths, chapter, server)?);
     }
     parts.retain(|file, text| {
         fs::read_to_string(paths.generated().join(file)).ok().as_ref() != Some(text)

@@ -2,8 +2,8 @@
 //! A process for each client, a deadline for each request, and an orderly stop.
 //!
 //! It leaves out a limit on the number of processes, a deadline for the stop, and the
-//! difference between an idle connection and one in the middle of a request: at the stop, half
-//! a request is cut off.
+//! difference between an idle connection and one in the middle of a request: at the
+//! stop, half a request is cut off.
 #![allow(unsafe_code)] // fork, and a signal handler
 
 use ch01_blocking::small::{self, deadline::DeadlineStream, signals};
@@ -25,8 +25,8 @@ use std::thread;
 /// The socket of a child's client.
 static CLIENT: AtomicI32 = AtomicI32::new(-1);
 
-/// Ends the connection after the requests that have arrived: each further read returns 0, as
-/// if the client had finished.
+/// Ends the connection after the requests that have arrived: each further read
+/// returns 0, as if the client had finished.
 extern "C" fn hang_up(_: c_int) {
     let errno = Errno::last_raw(); // belongs to the code that was interrupted
     // SAFETY: shutdown(2) is async-signal-safe, and the descriptor is never closed.
@@ -56,7 +56,8 @@ fn main() -> io::Result<()> {
     loop {
         match signals::accept(&listener, &[&stop, &exits])? {
             Some(client) => {
-                // The child must not miss a signal between `fork` and its own handler.
+                // The child must not miss a signal between `fork` and its own
+                // handler.
                 sigterm.thread_block()?;
                 // SAFETY: this process has one thread, so the child has all there is.
                 match unsafe { fork() } {

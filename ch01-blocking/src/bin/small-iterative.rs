@@ -1,8 +1,8 @@
 // ANCHOR: all
 //! One client after the other, each with as many requests as it likes.
 //!
-//! It leaves out deadlines and an orderly stop: a client that says nothing occupies the server
-//! for as long as it likes, and a signal ends the process at once.
+//! It leaves out deadlines and an orderly stop: a client that says nothing occupies
+//! the server for as long as it likes, and a signal ends the process at once.
 
 use ch01_blocking::small;
 use std::io;

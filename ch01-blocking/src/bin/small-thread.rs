@@ -1,9 +1,9 @@
 // ANCHOR: head
 //! A thread for each client, a deadline for each request, and an orderly stop.
 //!
-//! It leaves out a limit on the number of threads, a deadline for the stop, and the difference
-//! between an idle connection and one in the middle of a request: at the stop, half a request
-//! is cut off.
+//! It leaves out a limit on the number of threads, a deadline for the stop, and the
+//! difference between an idle connection and one in the middle of a request: at the
+//! stop, half a request is cut off.
 
 use ch01_blocking::small::{self, deadline::DeadlineStream, signals};
 use nix::sys::signal::Signal;
@@ -22,7 +22,8 @@ struct Connections(Mutex<HashMap<i32, Arc<TcpStream>>>);
 
 impl Connections {
     fn lock(&self) -> MutexGuard<'_, HashMap<i32, Arc<TcpStream>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner) // no lock is held in a panic
+        // No lock is held in a panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Serves a client to its end.
@@ -33,8 +34,8 @@ impl Connections {
         self.lock().remove(&client.as_raw_fd());
     }
 
-    /// Ends every connection after the requests that have arrived: each further read returns
-    /// 0, as if the client had finished.
+    /// Ends every connection after the requests that have arrived: each further read
+    /// returns 0, as if the client had finished.
     fn hang_up(&self) {
         for client in self.lock().values() {
             let _ = client.shutdown(Shutdown::Read);

@@ -14,21 +14,24 @@ use memchr::memrchr;
 /// The initial size of a buffer, in bytes; more is claimed from [`Limits::buffered`].
 const BASE: usize = 16 * 1024;
 
+// ANCHOR: parsed
 /// The result of parsing the bytes received so far.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant)] // short-lived, on the stack; a Box would cost an allocation per request
+// Short-lived, on the stack; a Box would cost an allocation per request.
+#[allow(clippy::large_enum_variant)]
 pub enum Parsed<'b> {
     /// A complete request. It counts as answered when [`Inbox::next`] is called again.
     Complete(Request<'b>),
     /// The request is not complete yet.
     Partial {
-        /// Whether the client waits for `100 Continue` before it sends its content. Set at
-        /// most once for each request.
+        /// Whether the client waits for `100 Continue` before it sends its content. Set
+        /// at most once for each request.
         wants_continue: bool,
     },
     /// The bytes cannot become a request: answer with the error, and close.
     Refused(HttpError),
 }
+// ANCHOR_END: parsed
 
 /// The bytes received on one connection that are not answered yet.
 #[derive(Debug, Default)]
@@ -153,17 +156,21 @@ impl Inbox {
         self.drop_answered();
     }
 
+    // ANCHOR: next
     /// Parses the next request, and drops the one that was returned before.
     pub fn next(&mut self, limits: &Limits) -> Parsed<'_> {
         self.drop_answered();
         if self.start == self.end {
-            return Parsed::Partial { wants_continue: false }; // the usual case after a request
+            // The usual case after a request.
+            return Parsed::Partial { wants_continue: false };
         }
         self.skip_empty_line();
-        let method = self.method(); // determined first: a parsed request borrows the buffer
+        // Determined first: a parsed request borrows the buffer.
+        let method = self.method();
         self.parse(limits)
             .unwrap_or_else(|why| Parsed::Refused(HttpError { method, ..why }))
     }
+    // ANCHOR_END: next
 
     /// Returns the refusal of a request that the end of input has cut off.
     pub fn cut_off(&self) -> HttpError {

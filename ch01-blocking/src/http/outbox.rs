@@ -94,8 +94,9 @@ impl Outbox {
         self.tail = Tail::None;
     }
 
-    /// Queues an answer. Only the first answer of a burst reads the `clock`; the others get
-    /// the same date.
+    // ANCHOR: push
+    /// Queues an answer. Only the first answer of a burst reads the `clock`; the others
+    /// get the same date.
     pub fn push(
         &mut self,
         response: Response,
@@ -110,7 +111,9 @@ impl Outbox {
         let begin = self.bytes.len();
         self.head(&response, context, now);
         if context.method == Method::Head || matches!(response.status, 204 | 304) {
-            return; // RFC 9110 sections 9.3.2, 15.3.5 and 15.4.5: header fields without content
+            // RFC 9110 sections 9.3.2, 15.3.5 and 15.4.5: header fields without
+            // content.
+            return;
         }
         match response.body {
             Body::Empty => {}
@@ -127,8 +130,8 @@ impl Outbox {
                 let content = self.bytes.len();
                 self.bytes.resize(content + len as usize, 0);
                 if file.read_exact_at(&mut self.bytes[content..], at).is_err() {
-                    // The file has shrunk since its length was read. Nothing is sent yet, so
-                    // the answer can still say so.
+                    // The file has shrunk since its length was read. Nothing is sent
+                    // yet, so the answer can still say so.
                     self.bytes.truncate(begin);
                     self.push(
                         Response::text(500, "the file changed while it was read\n"),
@@ -146,6 +149,7 @@ impl Outbox {
             }
         }
     }
+    // ANCHOR_END: push
 
     /// Queues `100 Continue`.
     pub fn push_continue(&mut self) {

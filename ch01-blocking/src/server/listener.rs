@@ -68,6 +68,7 @@ pub enum Accept {
 }
 
 impl Listener {
+    // ANCHOR: bind
     /// Listens on an address; port 0 lets the kernel choose.
     ///
     /// # Errors
@@ -78,6 +79,7 @@ impl Listener {
         let readiness = Readiness::of(1, Report::Nothing);
         Ok(Listener { socket, accepted: sys::shared()?, readiness })
     }
+    // ANCHOR_END: bind
 
     /// Makes [`ready`](Listener::ready) print the address on standard output.
     pub fn announced(self) -> Listener {
@@ -129,6 +131,7 @@ impl Listener {
     }
     // ANCHOR_END: ready
 
+    // ANCHOR: open
     fn open(
         address: &SockAddr,
         before_bind: impl FnOnce(&Socket) -> io::Result<()>,
@@ -137,20 +140,23 @@ impl Listener {
         // A server that restarts must not wait for old connections in TIME_WAIT (TLPI
         // 61.10).
         socket.set_reuse_address(true)?;
-        // An answer is one write: Nagle's algorithm would have nothing to gather and could
-        // only delay it. Accepted sockets inherit the option.
+        // An answer is one write: Nagle's algorithm would have nothing to gather and
+        // could only delay it. Accepted sockets inherit the option.
         socket.set_tcp_nodelay(true)?;
-        // Urgent data stays in its place in the stream. By default it is taken out, and the
-        // same bytes could be one request to this server and another to a proxy or firewall
-        // in front of it (RFC 6093 section 6). Accepted sockets inherit the option.
+        // Urgent data stays in its place in the stream. By default it is taken out, and
+        // the same bytes could be one request to this server and another to a proxy or
+        // firewall in front of it (RFC 6093 section 6). Accepted sockets inherit the
+        // option.
         socket.set_out_of_band_inline(true)?;
         before_bind(&socket)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)?;
-        // A client may close between poll and accept; a blocking accept would then hang.
+        // A client may close between poll and accept; a blocking accept would then
+        // hang.
         socket.set_nonblocking(true)?;
         Ok(socket)
     }
+    // ANCHOR_END: open
 
     /// Returns the address that clients connect to.
     pub fn address(&self) -> io::Result<SocketAddr> {
@@ -204,15 +210,17 @@ impl Listener {
         let _ = self.socket.shutdown(Shutdown::Read);
     }
 
+    // ANCHOR: accept
     /// Blocks until a client connects, or until `stop` or `wake_read` becomes readable,
-    /// which takes precedence. Never fails: an error of accept(2) concerns one client, or
-    /// is temporary.
+    /// which takes precedence. Never fails: an error of accept(2) concerns one client,
+    /// or is temporary.
     pub fn accept(
         &self,
         stop: BorrowedFd<'_>,
         wake_read: Option<BorrowedFd<'_>>,
     ) -> Accept {
-        let wake_read = wake_read.unwrap_or(stop); // polling one descriptor twice does no harm
+        // Polling one descriptor twice does no harm.
+        let wake_read = wake_read.unwrap_or(stop);
         loop {
             if let [true, ..] | [_, true, _] =
                 is_readable(&[stop, wake_read, self.socket.as_fd()], None)
@@ -222,7 +230,8 @@ impl Listener {
             match self.accept_now(Mode::Blocking) {
                 Ok(Some(client)) => return Accept::Client(client),
                 Ok(None) => {}
-                // Another process has closed the listener for all: the stop will follow.
+                // Another process has closed the listener for all: the stop will
+                // follow.
                 Err(error) if error.kind() == ErrorKind::InvalidInput => {
                     return Accept::Woken;
                 }
@@ -237,7 +246,9 @@ impl Listener {
             }
         }
     }
+    // ANCHOR_END: accept
 
+    // ANCHOR: accept_now
     /// Accepts the next completed connection, or returns `None` if there is none. Never
     /// blocks.
     ///
@@ -269,6 +280,7 @@ impl Listener {
         );
         Ok(Some(Client { socket, number }))
     }
+    // ANCHOR_END: accept_now
 }
 
 impl Readiness {

@@ -1,8 +1,8 @@
 // ANCHOR: deadline
 //! A deadline for a whole request.
 //!
-//! It leaves out deadlines of their own for head and content, and a least rate for a client that
-//! takes its answer in tiny pieces.
+//! It leaves out deadlines of their own for head and content, and a least rate for a
+//! client that takes its answer in tiny pieces.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 /// How long a connection may be idle between two requests.
 pub const IDLE_TIME: Duration = Duration::from_secs(60);
 
-/// How long a client may take to send a request, from its first byte to its last, and to take
-/// any part of an answer.
+/// How long a client may take to send a request, from its first byte to its last, and
+/// to take any part of an answer.
 pub const TIME: Duration = Duration::from_secs(10);
 
-/// A blocking socket. The first read after a write may wait for [`IDLE_TIME`]. All further
-/// reads have one deadline together, so a client gains nothing by sending a byte now and then.
+/// A blocking socket. The first read after a write may wait for [`IDLE_TIME`]. All
+/// further reads have one deadline together, so a client gains nothing by sending a
+/// byte now and then.
 #[derive(Debug)]
 pub struct DeadlineStream<'s> {
     socket: &'s TcpStream,
@@ -45,7 +46,8 @@ impl Read for DeadlineStream<'_> {
             return Err(ErrorKind::TimedOut.into());
         }
         self.socket.set_read_timeout(Some(left))?;
-        // The kernel reports a timeout as if the socket were non-blocking (socket(7)).
+        // The kernel reports a timeout as if the socket were non-blocking
+        // (socket(7)).
         let n = self.socket.read(buffer).map_err(|error| match error.kind() {
             ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
             _ => error,

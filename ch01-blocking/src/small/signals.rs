@@ -1,6 +1,6 @@
 // ANCHOR: pipe
-//! Signals as bytes in a pipe (TLPI 63.5.2, the self-pipe trick), and an accept that watches
-//! such pipes.
+//! Signals as bytes in a pipe (TLPI 63.5.2, the self-pipe trick), and an accept that
+//! watches such pipes.
 #![allow(unsafe_code)] // a signal handler
 
 use nix::errno::Errno;
@@ -21,14 +21,14 @@ static PIPES: [AtomicI32; 32] = [const { AtomicI32::new(-1) }; 32];
 extern "C" fn write_byte(signal: libc::c_int) {
     let errno = Errno::last_raw(); // belongs to the code that was interrupted
     let pipe = PIPES[signal as usize].load(SeqCst);
-    // SAFETY: write is async-signal-safe (signal-safety(7)), the byte is static, and the
-    // descriptor is never closed. If the pipe is full, it is readable already.
+    // SAFETY: write is async-signal-safe (signal-safety(7)), the byte is static, and
+    // the descriptor is never closed. If the pipe is full, it is readable already.
     unsafe { libc::write(pipe, b"!".as_ptr().cast(), 1) };
     Errno::set_raw(errno);
 }
 
-/// Returns a pipe into which each of these signals writes a byte from now on. Reading it
-/// never blocks.
+/// Returns a pipe into which each of these signals writes a byte from now on. Reading
+/// it never blocks.
 ///
 /// # Errors
 ///
@@ -59,8 +59,8 @@ pub fn take(mut pipe: &PipeReader) -> bool {
 /// How long to wait when the process is out of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Returns the next client of a non-blocking listener, or `None` when one of the pipes has
-/// bytes.
+/// Returns the next client of a non-blocking listener, or `None` when one of the
+/// pipes has bytes.
 ///
 /// # Errors
 ///
@@ -86,8 +86,8 @@ pub fn accept(
             }
             // The client has gone again, or a signal came instead.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            // Mostly EMFILE: the client waits in the backlog. Trying again at once would
-            // only use up the processor.
+            // Mostly EMFILE: the client waits in the backlog. Trying again at once
+            // would only use up the processor.
             Err(_) => thread::sleep(PAUSE),
         }
     }

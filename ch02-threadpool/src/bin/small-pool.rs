@@ -1,9 +1,10 @@
 // ANCHOR: head
 //! A fixed number of threads that take clients from a bounded queue.
 //!
-//! It leaves out a refusal for the client that finds the queue full (it waits in the kernel's
-//! backlog), a deadline for the stop, and the difference between an idle connection and one
-//! in the middle of a request: at the stop, half a request is cut off.
+//! It leaves out a refusal for the client that finds the queue full (it waits in the
+//! kernel's backlog), a deadline for the stop, and the difference between an idle
+//! connection and one in the middle of a request: at the stop, half a request is cut
+//! off.
 
 use ch01_blocking::small::{self, deadline::DeadlineStream, signals};
 use nix::sys::signal::Signal;
@@ -38,7 +39,8 @@ struct Queue {
 
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner) // no lock is held in a panic
+        // No lock is held in a panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends a client. Blocks while the queue is full.
@@ -50,8 +52,8 @@ impl Queue {
         self.client.notify_one();
     }
 
-    /// Takes the client that has waited longest. Blocks while none waits, and returns `None`
-    /// when the queue is closed and empty.
+    /// Takes the client that has waited longest. Blocks while none waits, and returns
+    /// `None` when the queue is closed and empty.
     fn take(&self) -> Option<Arc<TcpStream>> {
         let empty = |state: &mut State| state.waiting.is_empty() && !state.closed;
         let state = self.client.wait_while(self.lock(), empty);
@@ -62,7 +64,8 @@ impl Queue {
         Some(client)
     }
 
-    /// Closes the queue, and ends every connection after the requests that have arrived.
+    /// Closes the queue, and ends every connection after the requests that have
+    /// arrived.
     fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -97,7 +100,7 @@ fn main() -> io::Result<()> {
         let worker = || thread::Builder::new().spawn_scoped(scope, || work(&queue));
         let started = (0..workers).try_for_each(|_| worker().map(drop));
         let result = started.and_then(|()| accept_clients(&queue, &stop));
-        queue.close(); // after an error, too: the scope ends when every worker has ended
+        queue.close(); // after an error, too: the scope waits for the workers
         result
     })
 }

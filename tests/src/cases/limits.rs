@@ -276,7 +276,7 @@ pub(super) const CASES: &[Case] = &[
         },
     )
     .needs(&[Need::Many, Need::Plaintext])
-    .book("Chapter 1, \"Nobody left to serve them\"; The contract, \"Limits\""),
+    .book("Chapter 1, \"No descriptor left\"; The contract, \"Limits\""),
     case(
         "connections_free_again",
         Contract,

@@ -25,7 +25,7 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
 /// The section of the book that explains these cases.
 const BOOK_SECTION: &str =
-    "Chapter 1, \"Nobody left to serve them\"; The contract, \"Refusals\"";
+    "Chapter 1, \"No descriptor left\"; The contract, \"Refusals\"";
 
 /// Connects clients until one is not served. Returns the served clients, and the other one unless
 /// it was closed with a 503.

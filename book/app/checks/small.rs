@@ -1,0 +1,221 @@
+//! What the pages must show: every line of every small server exactly once, and the path of a
+//! connection through the finished ones.
+//!
+//! A reader builds the small servers from the page alone, so a line that is missing there is a
+//! program that does not compile, and a line that is there twice is a program that the reader
+//! cannot put together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::files::{files, read};
+use crate::includes::{INCLUDE, anchored_lines};
+use crate::problem::Problem;
+
+/// A file, and how the line begins on which an item of it begins.
+type Item = (&'static str, &'static str);
+
+/// What is shown of the finished servers, on the page or folded. An item that is defined several
+/// times is shown each time.
+const PATH: &[Item] = &[
+    ("ch01-blocking/src/server/listener.rs", "pub fn bind("),
+    ("ch01-blocking/src/server/listener.rs", "fn open("),
+    ("ch01-blocking/src/server/listener.rs", "pub fn accept("),
+    ("ch01-blocking/src/server/listener.rs", "pub fn accept_now("),
+    ("ch01-blocking/src/stream.rs", "fn fill("),
+    ("ch01-blocking/src/stream.rs", "fn arm_read_timeout("),
+    ("ch01-blocking/src/stream.rs", "fn deadline("),
+    ("ch01-blocking/src/connection.rs", "pub fn handle_connection("),
+    ("ch01-blocking/src/serve.rs", "pub enum After"),
+    ("ch01-blocking/src/serve.rs", "pub fn serve("),
+    ("ch01-blocking/src/serve.rs", "fn too_late("),
+    ("ch01-blocking/src/serve.rs", "pub fn refuse("),
+    ("ch01-blocking/src/serve.rs", "pub fn linger("),
+    ("ch01-blocking/src/deadlines.rs", "pub enum Wait"),
+    ("ch01-blocking/src/http/inbox.rs", "pub enum Parsed"),
+    ("ch01-blocking/src/http/inbox.rs", "pub fn next("),
+    ("ch01-blocking/src/http/outbox.rs", "pub fn push("),
+];
+
+/// Pairs of a type and a function that matches on it: the page shows the type first.
+const FIRST: &[(Item, Item)] = &[
+    (
+        ("ch01-blocking/src/http/inbox.rs", "pub enum Parsed"),
+        ("ch01-blocking/src/serve.rs", "pub fn serve("),
+    ),
+    (
+        ("ch01-blocking/src/serve.rs", "pub enum After"),
+        ("ch01-blocking/src/serve.rs", "pub fn serve("),
+    ),
+    (
+        ("ch01-blocking/src/deadlines.rs", "pub enum Wait"),
+        ("ch01-blocking/src/serve.rs", "pub fn serve("),
+    ),
+];
+
+/// One line of a source on a page: the page's place in the book, and where in its text.
+type Place = (usize, usize);
+
+/// For each source, from the checkout's directory on, where each of its lines is shown.
+type Shown = BTreeMap<String, BTreeMap<usize, Vec<Place>>>;
+
+/// Checks the pages in `src` against the sources in `checkout`.
+pub(super) fn check(src: &Path, checkout: &Path) -> Result<Vec<Problem>> {
+    let pages = pages(src)?;
+    let shown = shown(src, checkout, &pages)?;
+    let mut problems = Vec::new();
+    // Chapters 2 and 3 follow.
+    let files = small_servers(checkout)?.into_iter();
+    for file in files.filter(|file| file.starts_with("ch01")) {
+        let text = read(&checkout.join(&file))?;
+        problems.extend(each_line_once(&file, &text, shown.get(&file), &pages));
+    }
+    let find = |&(file, begin): &Item| -> Result<Vec<Option<Place>>> {
+        let text = read(&checkout.join(file))?;
+        let lines = text.lines().enumerate();
+        let begins = lines.filter(|(_, line)| line.trim_start().starts_with(begin));
+        let place = |number| Some(*shown.get(file)?.get(&number)?.first()?);
+        Ok(begins.map(|(number, _)| place(number)).collect())
+    };
+    for item in PATH {
+        let places = find(item)?;
+        let (file, begin) = item;
+        if places.is_empty() {
+            problems.push(Problem::in_file(Path::new(file), format!("no `{begin}`")));
+        } else if places.contains(&None) {
+            let what = format!("no page shows `{begin}`");
+            problems.push(Problem::in_file(Path::new(file), what));
+        }
+    }
+    for (first, then) in FIRST {
+        if find(first)?.first() > find(then)?.first() {
+            let what = format!("`{}` is shown behind `{}`", first.1, then.1);
+            problems.push(Problem::in_file(Path::new(first.0), what));
+        }
+    }
+    Ok(problems)
+}
+
+/// Returns the names of the pages, in the order of the book.
+fn pages(src: &Path) -> Result<Vec<String>> {
+    let summary = read(&src.join("SUMMARY.md"))?;
+    let names = summary.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    Ok(names.map(|(name, _)| name.to_owned()).collect())
+}
+
+/// Returns the sources of all small servers, and of what only they share.
+fn small_servers(checkout: &Path) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(checkout)? {
+        let src = entry?.path().join("src");
+        if !src.is_dir() {
+            continue;
+        }
+        for path in files(&src, "rs")? {
+            let inside = path.strip_prefix(&src).unwrap_or(&path);
+            let name =
+                path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let is_small = inside.starts_with("small")
+                || inside == Path::new("small.rs")
+                || inside.starts_with("bin") && name.starts_with("small-");
+            // The suite has a file of that name, which judges them.
+            if is_small && !src.starts_with(checkout.join("tests")) {
+                let path = path.strip_prefix(checkout).unwrap_or(&path);
+                found.insert(path.display().to_string());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Finds every included line of every source.
+fn shown(src: &Path, checkout: &Path, pages: &[String]) -> Result<Shown> {
+    let mut shown = Shown::new();
+    for (number, name) in pages.iter().enumerate() {
+        let page = read(&src.join(name))?;
+        let found = INCLUDE.iter().flat_map(|pattern| pattern.captures_iter(&page));
+        for include in found.filter(|include| include.get(1).is_none()) {
+            let path = normal(&src.join(&include[2]));
+            let (Ok(file), Some(anchor)) = (path.strip_prefix(checkout), include.get(3))
+            else {
+                continue;
+            };
+            let Ok(text) = read(&path) else { continue }; // another check's problem
+            let place = (number, include.get(0).map_or(0, |whole| whole.start()));
+            let lines = shown.entry(file.display().to_string()).or_default();
+            for line in anchored_lines(&text, anchor.as_str()).unwrap_or_default() {
+                lines.entry(line).or_default().push(place);
+            }
+        }
+    }
+    Ok(shown)
+}
+
+/// Removes `..` from a path, without looking at the files.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(normal.pop()),
+            part => normal.push(part),
+        }
+    }
+    normal
+}
+
+fn each_line_once(
+    file: &str,
+    text: &str,
+    shown: Option<&BTreeMap<usize, Vec<Place>>>,
+    pages: &[String],
+) -> Vec<Problem> {
+    let nowhere = BTreeMap::new();
+    let shown = shown.unwrap_or(&nowhere);
+    let mut problems = Vec::new();
+    let problem = |number: usize, what: String| {
+        Problem::in_file(Path::new(file), format!("line {}: {what}", number + 1))
+    };
+    let is_on_page = |line: &str| !line.trim().is_empty() && !line.contains("ANCHOR");
+    let lines = text.lines().enumerate().filter(|(_, line)| is_on_page(line));
+    for (number, line) in lines {
+        match shown.get(&number).map_or(&[][..], Vec::as_slice) {
+            [_] => {}
+            [] => {
+                problems.push(problem(number, format!("no page shows `{}`", line.trim())))
+            }
+            [(first, _), .., (last, _)] => {
+                let (first, last) = (&pages[*first], &pages[*last]);
+                let what = format!("shown more than once, in {first} and {last}");
+                problems.push(problem(number, what));
+            }
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(shown: &[(usize, &[Place])]) -> Vec<String> {
+        let shown = shown.iter().map(|(line, places)| (*line, places.to_vec())).collect();
+        let pages = ["a.md".to_owned(), "b.md".to_owned()];
+        let text = "// ANCHOR: a\none\n\ntwo\n// ANCHOR_END: a\n";
+        let problems = each_line_once("x.rs", text, Some(&shown), &pages);
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_line_is_shown_once() {
+        assert!(found(&[(1, &[(0, 5)]), (3, &[(0, 9)])]).is_empty());
+        assert_eq!(found(&[(1, &[(0, 5)])]).len(), 1); // one is missing
+        assert_eq!(found(&[(1, &[(0, 5), (1, 7)]), (3, &[(0, 9)])]).len(), 1); // shown twice
+    }
+
+    #[test]
+    fn paths_lose_their_dots() {
+        assert_eq!(normal(Path::new("/a/b/../../c.rs")), Path::new("/c.rs"));
+    }
+}
