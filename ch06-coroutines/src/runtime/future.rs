@@ -17,7 +17,7 @@
 
 use super::scheduler::Scheduler;
 use ch03_nonblocking::poller::Token;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::mem::replace;
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -48,7 +48,7 @@ use crate::stack::StackPool;
 use ch01_blocking::server::unwind;
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::ops::Deref;
 use std::os::fd::AsFd;

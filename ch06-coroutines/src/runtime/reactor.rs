@@ -17,7 +17,6 @@ use ch01_blocking::server::trace::trace;
 use ch03_nonblocking::poller::{Interest, Poller, Ready as Event, Token};
 use ch03_nonblocking::table::Table;
 use std::cell::RefCell;
-use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::mem::{replace, swap, take};
 use std::os::fd::AsFd;
@@ -90,7 +89,7 @@ impl Source {
         let [reader, writer, _] = &self.slots;
         let if_waits = |slot, interest| match slot {
             &Slot::Empty => Interest::NONE,
-            Slot::Waits(_) | Slot::Notified => interest,
+            _ => interest,
         };
         if_waits(reader, self.to_read) | if_waits(writer, Interest::WRITE)
     }
@@ -199,9 +198,8 @@ impl Reactor {
         events.push(Event::maybe(WAKEUPS, Interest::READ));
         let mut sources = self.sources.borrow_mut();
         for token in sources.tokens() {
-            if let Some(source) = sources.get_mut(token) {
-                events.push(Event::maybe(token, source.wanted()));
-            }
+            let wanted = sources.get_mut(token).map(|source| source.wanted());
+            events.extend(wanted.map(|wanted| Event::maybe(token, wanted)));
         }
     }
 
@@ -217,7 +215,7 @@ impl Reactor {
 /// A registered descriptor, which is closed when this is dropped.
 pub struct Descriptor<F: AsFd> {
     fd: F,
-    token: Token,
+    pub(crate) token: Token,
     reactor: Rc<Reactor>,
 }
 
@@ -246,14 +244,6 @@ impl<F: AsFd> Descriptor<F> {
     /// Returns the descriptor itself, to read from or write to.
     pub fn get_mut(&mut self) -> &mut F {
         &mut self.fd
-    }
-
-    pub(crate) fn token(&self) -> Token {
-        self.token
-    }
-
-    pub(crate) fn scheduler(&self) -> &Scheduler {
-        &self.reactor.scheduler
     }
 
     /// Reads or changes what is known of the descriptor.
@@ -321,7 +311,7 @@ impl<F: AsFd> Descriptor<F> {
     ///
     /// As [`Scheduler::park`].
     pub fn wait(&self, until: Readiness, due: Option<Instant>) -> io::Result<Woken> {
-        let scheduler = self.scheduler();
+        let scheduler = &self.reactor.scheduler;
         if scheduler.is_over() {
             return Err(io::Error::other("the runtime has ended"));
         }
@@ -349,7 +339,7 @@ impl<F: AsFd> Descriptor<F> {
     ///
     /// As [`wait`](Descriptor::wait).
     pub async fn ready_by(&self, until: Readiness, due: Instant) -> io::Result<Woken> {
-        match race(self.ready(until), sleep(self.scheduler(), due)).await {
+        match race(self.ready(until), sleep(&self.reactor.scheduler, due)).await {
             Either::First(ready) => ready.map(|()| Woken::Notified),
             Either::Second(()) => Ok(Woken::TimedOut),
         }
@@ -363,7 +353,7 @@ impl<F: AsFd> Drop for Descriptor<F> {
         let _ = self.reactor.poller.borrow_mut().deregister(self.fd.as_fd(), self.token);
         let source = self.reactor.sources.borrow_mut().remove(self.token);
         drop(source); // not while the table is borrowed: it may hold a foreign waker
-        self.reactor.memory.borrow_mut().connection_closed(self.scheduler().now());
+        self.reactor.memory.borrow_mut().connection_closed(self.reactor.scheduler.now());
     }
 }
 
@@ -387,7 +377,7 @@ impl<F: AsFd> Future for Ready<'_, F> {
         if descriptor.is(until) {
             return Poll::Ready(Ok(()));
         }
-        let waiter = descriptor.scheduler().waiter(context.waker());
+        let waiter = descriptor.reactor.scheduler.waiter(context.waker());
         match descriptor.subscribe(until, waiter) {
             Ok(_) => self.subscribed = true,
             Err(error) => return Poll::Ready(Err(error)),

@@ -25,7 +25,6 @@ use ch03_nonblocking::poller::Token;
 use ch03_nonblocking::table::Table;
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -163,7 +162,7 @@ impl Scheduler {
     /// only by itself, waits for the next round, and before that the poller is asked. So no
     /// task keeps the thread from the others.
     fn begin_round(&self) {
-        self.take_wakeups();
+        self.inbox.take(|task| self.wake(task));
         self.round.set(self.queue.borrow().len());
     }
 
@@ -174,15 +173,11 @@ impl Scheduler {
     }
     // ANCHOR_END: round
 
-    fn take_wakeups(&self) {
-        self.inbox.take(|task| self.wake(task));
-    }
-
     /// Returns how long the thread may wait: not at all if a task is queued, forever if no
     /// timer is set.
     fn timeout(&self) -> Option<Duration> {
         self.inbox.announce_sleep();
-        self.take_wakeups(); // after that
+        self.inbox.take(|task| self.wake(task)); // after that
         self.timers.borrow_mut().end_round();
         if !self.queue.borrow().is_empty() {
             return Some(Duration::ZERO);

@@ -31,9 +31,7 @@ pub(crate) async fn serve(
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 site.stats.timeouts.add();
-                let Some(why) = inbox.too_late() else {
-                    return Ok(After::Close);
-                };
+                let Some(why) = inbox.too_late() else { return Ok(After::Close) };
                 // If it does not read either, it has been counted already.
                 return refuse(why, stream, site, outbox).await.or(Ok(After::Close));
             }

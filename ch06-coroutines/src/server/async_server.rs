@@ -102,12 +102,9 @@ async fn main_task(
     } // both are dropped, and the listener: now the kernel refuses new connections
     server.begin_drain();
     let due = later(Instant::now(), server.timeouts.drain);
-    let all_closed = poll_fn(|_| match server.open.get() {
-        0 => Poll::Ready(()),
-        _ => {
-            server.draining.set(handle.current());
-            Poll::Pending
-        }
+    let all_closed = poll_fn(|_| {
+        server.draining.set(handle.current());
+        if server.open.get() == 0 { Poll::Ready(()) } else { Poll::Pending }
     });
     if let Either::Second(()) = race(all_closed, handle.sleep_until(due)).await {
         trace!("stop", "{} connections cut off", server.open.get());

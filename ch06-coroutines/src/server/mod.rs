@@ -36,6 +36,8 @@ use std::sync::Arc;
 const ACCEPT_BATCH: usize = 64;
 /// Workers that are kept while there is no connection for them, at most.
 const KEPT_WORKERS: usize = 64;
+/// Bytes received by one read, at most.
+const SCRATCH: usize = 64 * 1024;
 
 /// Bytes of an idle connection: its places in the slab and in the reactor's table, and its
 /// timer. It has nothing else.
@@ -74,6 +76,8 @@ pub(crate) struct ServerState {
     workers: RefCell<Vec<Token>>,
     /// The connection that the worker takes that runs next.
     handed: Cell<Option<Connection>>,
+    /// Where bytes arrive, before they are copied to the connection that they belong to.
+    scratch: RefCell<Vec<u8>>,
     /// Connections served at once, at most, on all threads together.
     capacity: usize,
     open: Cell<usize>,
@@ -108,6 +112,7 @@ impl ServerState {
             make_worker,
             workers: RefCell::default(),
             handed: Cell::default(),
+            scratch: RefCell::new(vec![0; SCRATCH]),
             capacity: options.max_connections,
             open: Cell::new(0),
             refusing: Cell::new(0),
@@ -181,7 +186,7 @@ impl ServerState {
     fn activate(self: &Rc<Self>, source: Token) -> Option<(Token, u64)> {
         let mut idle = self.idle.borrow_mut();
         let entry = idle.get_mut(source.index as usize)?;
-        let mut connection = entry.take_if(|it| it.socket.token() == source)?;
+        let mut connection = entry.take_if(|it| it.socket.token == source)?;
         drop(idle);
         let number = connection.number.into();
         trace::set_connection(number);
@@ -247,7 +252,7 @@ impl ServerState {
         );
         self.handle.wake_all();
         let idle = self.idle.borrow();
-        let sources = idle.iter().flatten().map(|connection| connection.socket.token());
+        let sources = idle.iter().flatten().map(|connection| connection.socket.token);
         sources.for_each(|source| self.handle.enqueue(Turn::Activate(source)));
     }
 }
@@ -266,7 +271,7 @@ impl Connection {
     fn park_idle(mut self, served_one: bool) {
         let server = self.server.clone();
         let scheduler = &server.handle;
-        let source = self.socket.token();
+        let source = self.socket.token;
         let waiter = || Waiter::Idle(source);
         let readable = match self.socket.subscribe(Readiness::Readable, waiter()) {
             Ok(reported) => reported,

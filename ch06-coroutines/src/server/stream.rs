@@ -7,10 +7,11 @@ use crate::runtime::{Readiness, Woken};
 use ch01_blocking::deadlines::{Describe, Progress, Wait, later};
 use ch01_blocking::http::{BodyStream, Inbox, NextPiece};
 use ch01_blocking::server::trace::trace;
+use ch01_blocking::server::uninterrupted::uninterrupted;
 use ch01_blocking::stream::{Stream, Transport};
 use ch03_nonblocking::socket::{BudgetedIo, IO_BUDGET, IoBudget, Socket};
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::mem::discriminant;
 use std::time::{Duration, Instant};
 
@@ -191,16 +192,29 @@ impl ActiveConnection {
 /// has used up its budget.
 impl Transport for ActiveConnection {
     // ANCHOR: receive
-    /// Reads what has come, and remembers whether that was all.
+    /// Reads by way of the thread's scratch buffer, so that a connection that waits holds
+    /// no empty buffer.
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
-        let (socket, space) = (&mut self.connection.socket, inbox.space().len());
-        let received = BudgetedIo(socket.get_mut(), &mut self.budget).fill(inbox);
+        let Connection { socket, server, .. } = &mut self.connection;
+        let scratch = &mut *server.scratch.borrow_mut();
+        let space = scratch.len().min(inbox.room());
+        let read = || socket.get_mut().0.read(&mut scratch[..space]);
+        let received = self.budget.take(|_| uninterrupted(read));
         match &received {
-            Ok(n) if *n < space => socket.read_short(),
+            Ok(n) => {
+                match n {
+                    0 => trace!("read", "the end"),
+                    _ => trace!("read", "{n} bytes"),
+                }
+                inbox.receive(&scratch[..*n]);
+                if *n < space {
+                    socket.read_short();
+                }
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 socket.would_block(Readiness::Readable);
             }
-            _ => {}
+            Err(_) => {}
         }
         received
     }

@@ -22,9 +22,8 @@ pub use region::{GUARD, Stack};
 use crate::context::processor::SUPPORTED;
 use ch01_blocking::server::sys::check_memory;
 use region::{Guard, Region};
-use std::io;
-use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::{io, mem};
 
 /// Stacks in the first region. Each further region has twice as many as the one before.
 const FIRST: usize = 64;
@@ -162,17 +161,14 @@ impl StackPool {
     /// Returns how deep any stack of this pool has been used, in bytes, rounded up to pages.
     /// Asks the kernel about each stack that was ever used (mincore(2)).
     pub fn high_water(&self) -> usize {
-        self.usage().map(|(depth, _)| depth).max().unwrap_or(0).max(self.deepest)
+        let usage = self.regions.iter().flat_map(Region::usage);
+        usage.map(|(depth, _)| depth).max().unwrap_or(0).max(self.deepest)
     }
 
     /// Returns how much memory the stacks of this pool occupy now, in bytes. Asks the kernel
     /// likewise.
     pub fn resident(&self) -> usize {
-        self.usage().map(|(_, resident)| resident).sum()
-    }
-
-    fn usage(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.regions.iter().flat_map(Region::usage)
+        self.regions.iter().flat_map(Region::usage).map(|(_, resident)| resident).sum()
     }
 
     /// Returns the largest number of stacks that were in use at once.
