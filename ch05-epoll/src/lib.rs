@@ -27,3 +27,5 @@ pub mod lost_wakeup;
 #[cfg(target_os = "linux")]
 pub mod reactors;
 pub mod run_threads;
+#[cfg(target_os = "linux")]
+pub mod small;

@@ -57,7 +57,7 @@ pub fn take(mut pipe: &PipeReader) -> bool {
 // ANCHOR_END: pipe
 // ANCHOR: accept
 /// How long to wait when the process is out of descriptors.
-const PAUSE: Duration = Duration::from_millis(50);
+pub const PAUSE: Duration = Duration::from_millis(50);
 
 /// Returns the next client of a non-blocking listener, or `None` when one of the
 /// pipes has bytes.

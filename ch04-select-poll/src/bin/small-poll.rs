@@ -1,0 +1,142 @@
+// ANCHOR: head
+//! One thread that sleeps in poll(2) until at least one connection can go on.
+//!
+//! It keeps no list between the calls: each round makes a list of all connections,
+//! the kernel checks all of it, and the thread searches all of it for marks. It leaves
+//! out a limit on the number of connections and a deadline for the stop.
+#![allow(unsafe_code)] // poll
+
+use ch01_blocking::small::{self, signals};
+use ch03_nonblocking::small::{Connection, Wait};
+use nix::errno::Errno;
+use nix::libc::{self, POLLIN, POLLOUT, pollfd};
+use nix::sys::signal::Signal;
+use std::io::{self, ErrorKind, PipeReader};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+// ANCHOR_END: head
+// ANCHOR: poll
+/// Returns an entry of the list: a descriptor, and what to look for. The kernel writes
+/// what it finds into `revents`, and skips an entry without a descriptor.
+fn entry(fd: Option<BorrowedFd<'_>>, events: libc::c_short) -> pollfd {
+    pollfd { fd: fd.map_or(-1, |fd| fd.as_raw_fd()), events, revents: 0 }
+}
+
+/// Blocks until the kernel has marked an entry, a signal has come, or the timeout has
+/// passed. Without a timeout it blocks without limit.
+///
+/// # Errors
+///
+/// Those of poll(2), except EINTR.
+fn poll(list: &mut [pollfd], timeout: Option<Duration>) -> io::Result<()> {
+    // Rounded up: a call that returns too early is followed by the same call again.
+    let milliseconds = |time: Duration| time.as_nanos().div_ceil(1_000_000);
+    let timeout = timeout.map_or(-1, |time| milliseconds(time) as libc::c_int);
+    let length = list.len() as libc::nfds_t;
+    // SAFETY: address and length are those of a slice borrowed during the call.
+    match Errno::result(unsafe { libc::poll(list.as_mut_ptr(), length, timeout) }) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+// ANCHOR_END: poll
+// ANCHOR: list
+/// Everything that the thread remembers between two calls.
+struct Server {
+    /// `None` after the stop.
+    listener: Option<TcpListener>,
+    /// The end of a pause in which no client is accepted.
+    pause: Option<Instant>,
+    connections: Vec<(Connection, Wait)>,
+}
+
+impl Server {
+    /// Returns the list for the next call: the stop, the listener, each connection.
+    fn list(&self, stop: &PipeReader) -> Vec<pollfd> {
+        let accepting = self.listener.as_ref().filter(|_| self.pause.is_none());
+        let mut list = vec![
+            entry(Some(stop.as_fd()), POLLIN),
+            entry(accepting.map(AsFd::as_fd), POLLIN),
+        ];
+        list.extend(self.connections.iter().map(|(connection, wait)| match wait {
+            Wait::Read => entry(Some(connection.as_fd()), POLLIN),
+            Wait::Write => entry(Some(connection.as_fd()), POLLOUT),
+            // A reset is marked even where `events` is 0, and would be in every round.
+            Wait::Time => entry(None, 0),
+        }));
+        list
+    }
+
+    /// Returns how long the next call may block: until the first connection is due.
+    fn timeout(&self) -> Option<Duration> {
+        let due = self.connections.iter().map(|(connection, _)| connection.due());
+        let first = due.chain(self.pause).min()?;
+        Some(first.saturating_duration_since(Instant::now()))
+    }
+}
+
+// ANCHOR_END: list
+// ANCHOR: drive
+impl Server {
+    /// Drives each connection whose entry is marked, or whose time has come.
+    fn drive(&mut self, entries: &[pollfd], now: Instant) {
+        let mut entries = entries.iter();
+        self.connections.retain_mut(|(connection, wait)| {
+            let marked = entries.next().is_some_and(|entry| entry.revents != 0);
+            if !marked && now < connection.due() {
+                return true;
+            }
+            let next = connection.drive(now);
+            *wait = next.unwrap_or(*wait);
+            next.is_some()
+        });
+    }
+
+    /// Accepts clients, at most 64. If more wait, the listener is marked again.
+    fn accept(&mut self, now: Instant) {
+        for _ in 0..64 {
+            match self.listener.as_ref().map(TcpListener::accept) {
+                Some(Ok((socket, _))) => {
+                    let connection = Connection::new(socket, now).ok();
+                    self.connections.extend(connection.map(|new| (new, Wait::Read)));
+                }
+                Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
+                    // Mostly EMFILE: the client waits in the backlog, and the listener
+                    // would be marked in every round. So it is left out for a moment.
+                    self.pause = Some(now + signals::PAUSE);
+                    return;
+                }
+                Some(Err(_)) | None => return,
+            }
+        }
+    }
+}
+
+// ANCHOR_END: drive
+// ANCHOR: main
+fn main() -> io::Result<()> {
+    let stop = signals::pipe_of(&[Signal::SIGTERM, Signal::SIGINT])?;
+    let listener = small::listen()?;
+    listener.set_nonblocking(true)?;
+    let (listener, connections) = (Some(listener), Vec::new());
+    let mut server = Server { listener, pause: None, connections };
+    while server.listener.is_some() || !server.connections.is_empty() {
+        let mut list = server.list(&stop);
+        poll(&mut list, server.timeout())?;
+        let now = Instant::now();
+        if list[0].revents != 0 && signals::take(&stop) {
+            server.listener = None; // further connections are refused
+            server.connections.iter().for_each(|(connection, _)| connection.hang_up());
+        }
+        server.drive(&list[2..], now);
+        if list[1].revents != 0 {
+            server.accept(now);
+        }
+        server.pause = server.pause.filter(|&end| now < end);
+    }
+    Ok(())
+}
+// ANCHOR_END: main

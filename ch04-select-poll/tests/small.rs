@@ -1,0 +1,19 @@
+//! Judges this chapter's small server by its list of cases.
+
+use client_suite::CASES_AT_ONCE;
+use client_suite::small::{NOT_OFFERED, SmallServer, main_for};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    main_for(
+        "ch04",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/small"),
+        CASES_AT_ONCE,
+        &[SmallServer {
+            name: "small-poll",
+            like: "poll",
+            binary: env!("CARGO_BIN_EXE_small-poll"),
+            lacks: NOT_OFFERED,
+        }],
+    )
+}

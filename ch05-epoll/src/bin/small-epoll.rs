@@ -1,0 +1,13 @@
+// ANCHOR: all
+//! The small epoll server, level-triggered.
+
+#[cfg(target_os = "linux")]
+fn main() -> std::io::Result<()> {
+    ch05_epoll::small::run(ch05_epoll::small::level)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> std::io::Result<()> {
+    Err(std::io::Error::other("only Linux has epoll"))
+}
+// ANCHOR_END: all
