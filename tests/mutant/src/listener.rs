@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::FlockArg;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrIn};
@@ -145,6 +146,8 @@ fn accept_all(listener: &TcpListener, server: &Arc<Server>, pool: Option<&Arc<Po
     // accepted and rejected with a 503 even when the process has no other left.
     let mut spare = File::open("/dev/null").ok();
     let rejecting = Arc::new(AtomicUsize::new(0));
+    let _turn =
+        wrong(Mutation::KeepsTheTurn).then(|| prefork::turn(FlockArg::LockExclusive));
     loop {
         if let Some(pool) = pool {
             pool.wait_for_room(server);
@@ -153,7 +156,12 @@ fn accept_all(listener: &TcpListener, server: &Arc<Server>, pool: Option<&Arc<Po
             PollFd::new(listener.as_fd(), PollFlags::POLLIN),
             PollFd::new(server.stop.as_fd(), PollFlags::POLLIN),
         ];
-        let _ = poll(&mut fds, PollTimeout::NONE);
+        if poll(&mut fds, PollTimeout::NONE).is_err() {
+            if wrong(Mutation::SpinsWhenPollFails) && !server.stop.requested() {
+                continue;
+            }
+            thread::sleep(ACCEPT_BACKOFF);
+        }
         if server.stop.requested() {
             return;
         }

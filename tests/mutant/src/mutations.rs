@@ -53,6 +53,9 @@ mutations! {
     SpinsWithoutDescriptors "spins-without-descriptors" "resources::out_of_descriptors_is_no_work", "retries accept in a busy loop when it runs out of descriptors";
     DeafAfterNoDescriptors "deaf-after-no-descriptors" "resources::out_of_descriptors", "never accepts again after it has run out of descriptors";
     MissingWithoutDescriptor "missing-without-descriptor" "resources::out_of_descriptors_for_a_file", "answers 404 for a file when it runs out of descriptors";
+    DeafAfterPollFails "deaf-after-poll-fails" "resources::fewer_descriptors_allowed", "never reads from a connection again when it could not wait for its input";
+    SpinsWhenPollFails "spins-when-poll-fails" "resources::fewer_descriptors_allowed", "retries in a busy loop when it cannot wait for clients";
+    KeepsTheTurn "keeps-the-turn" "resources::one_process_out_of_descriptors", "has its processes accept by turns, and a process that has no descriptor left keeps its turn";
     ExitsWithoutThread "exits-without-thread" "resources::out_of_processes", "exits when it cannot create a thread";
     BusyWhileIdle "busy-while-idle" "resources::at_rest_is_no_work", "polls each idle client in a busy loop";
     IgnoresConnectionLimit "ignores-connection-limit" "limits::connections_over_limit", "accepts more clients than --max-connections";
@@ -194,6 +197,7 @@ mutations! {
     IdleDeadlineSpeaks "idle-deadline-speaks" "deadlines::idle_from_the_start", "sends 408 to a client that has sent nothing";
     NoHeadDeadline "no-head-deadline" "deadlines::head_stalls", "waits forever for the rest of a head";
     HeadDeadlinePerByte "head-deadline-per-byte" "deadlines::head_drips", "restarts the head's deadline with every byte";
+    LateIsTooLate "late-is-too-late" "lifecycle::frozen_in_a_head", "looks at the clock before it looks for input, so that a client pays for a pause of the server";
     SilentTimeout "silent-timeout" "deadlines::head_stalls", "closes without a 408 when a request is not complete in time";
     NoBodyDeadline "no-body-deadline" "deadlines::content_stalls", "waits forever for the rest of a content";
     BodyDeadlinePerByte "body-deadline-per-byte" "deadlines::content_drips", "restarts the content's deadline with every byte";

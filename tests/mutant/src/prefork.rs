@@ -5,6 +5,7 @@
 //! are judged with threads.
 
 use std::env;
+use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -42,6 +44,12 @@ pub(crate) fn run(
     for _ in 0..workers {
         let (child, since) = (Some(spawn_worker(&listener)?), Instant::now());
         slots.push(WorkerSlot { child, since, pause: Duration::ZERO });
+        // The first worker has the turn, always, so that each run fails in the same way.
+        while wrong(Mutation::KeepsTheTurn)
+            && turn(FlockArg::LockExclusiveNonblock).is_some()
+        {
+            thread::sleep(CHECK_INTERVAL);
+        }
     }
     while !server.stop.requested() {
         for slot in &mut slots {
@@ -113,6 +121,12 @@ fn spawn_worker(listener: &TcpListener) -> io::Result<Child> {
 /// Returns the listening socket that a worker inherited as its standard input.
 pub(crate) fn inherited_listener() -> io::Result<TcpListener> {
     Ok(TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?))
+}
+
+/// Returns the turn to accept clients, which one worker at a time can have, until it is dropped:
+/// a lock of this program's file. Only a mistake needs it.
+pub(crate) fn turn(how: FlockArg) -> Option<Flock<File>> {
+    Flock::lock(File::open(env::current_exe().ok()?).ok()?, how).ok()
 }
 
 /// Exits this worker when its parent dies.

@@ -3,13 +3,15 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, send};
+use nix::sys::socket::{MsgFlags, recv, send};
 
 use crate::answer::HttpError;
+use crate::listener::ACCEPT_BACKOFF;
 use crate::mutations::Mutation;
 use crate::server::Server;
 use crate::switch::wrong;
@@ -135,7 +137,33 @@ impl<'s> Wire<'s> {
             match poll(&mut fds[..1 + usize::from(watch)], timeout(left)) {
                 Ok(0) if Instant::now() >= at => return Ok(Input::TimedOut),
                 Ok(0) | Err(Errno::EINTR) => continue,
+                Ok(_) if Instant::now() >= at && wrong(Mutation::LateIsTooLate) => {
+                    return Ok(Input::TimedOut);
+                }
                 Ok(_) => {}
+                // More descriptors than RLIMIT_NOFILE allows by now, or no memory. Without
+                // poll, it has to look again and again.
+                Err(Errno::EINVAL | Errno::ENOMEM) => {
+                    while wrong(Mutation::DeafAfterPollFails) {
+                        thread::park();
+                    }
+                    thread::sleep(ACCEPT_BACKOFF);
+                    if watch && self.server.stop.requested() {
+                        return Ok(Input::Shutdown);
+                    }
+                    let mut byte = [0];
+                    let (socket, look) = (
+                        self.stream.as_raw_fd(),
+                        MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT,
+                    );
+                    match recv(socket, &mut byte, look) {
+                        Err(Errno::EAGAIN) if Instant::now() >= at => {
+                            return Ok(Input::TimedOut);
+                        }
+                        Err(Errno::EAGAIN) => continue,
+                        _ => return self.read(),
+                    }
+                }
                 Err(why) => return Err(io::Error::from(why).into()),
             }
             // A request that has arrived before shutdown is served, even during shutdown.
@@ -150,21 +178,28 @@ impl<'s> Wire<'s> {
                 self.output.drain(..sent.unwrap_or(0));
                 continue;
             }
-            let mut piece = [0; PIECE];
-            let read = match self.stream.read(&mut piece) {
-                Ok(read) => read,
-                Err(why) if why.kind() == ErrorKind::Interrupted => continue,
-                Err(why) => return Err(why.into()),
-            };
-            if wrong(Mutation::SplitLineEnd)
-                && self.input.last() == Some(&b'\r')
-                && piece[0] == b'\n'
-            {
-                self.input.pop();
-            }
-            self.input.extend_from_slice(&piece[..read]);
-            return Ok(if read == 0 { Input::Eof } else { Input::Bytes });
+            return self.read();
         }
+    }
+
+    /// Reads input that has arrived.
+    fn read(&mut self) -> Result<Input, End> {
+        let mut piece = [0; PIECE];
+        let read = loop {
+            match self.stream.read(&mut piece) {
+                Ok(read) => break read,
+                Err(why) if why.kind() == ErrorKind::Interrupted => {}
+                Err(why) => return Err(why.into()),
+            }
+        };
+        if wrong(Mutation::SplitLineEnd)
+            && self.input.last() == Some(&b'\r')
+            && piece[0] == b'\n'
+        {
+            self.input.pop();
+        }
+        self.input.extend_from_slice(&piece[..read]);
+        Ok(if read == 0 { Input::Eof } else { Input::Bytes })
     }
 
     /// Reads more of a message that has begun.

@@ -149,6 +149,14 @@ pub(super) const CASES: &[Case] = &[
     .may_log()
     .book(BOOK_SECTION),
     case("one_process_out_of_descriptors", Security, "accept(2), EMFILE; epoll_ctl(2), EPOLLEXCLUSIVE", "When one process of the server has no descriptor left for a client, another one accepts it", |ctx| {
+        if let Some(workers) = ctx.profile.workers_option() {
+            ctx.serve(&[(workers, "4")])?;
+            let pid = ctx.pid()?;
+            ctx.poll_until("the server has 4 child processes", |_| {
+                let count = known(proc::children(pid))?.len();
+                Ok(if count == 4 { Ok(()) } else { Err(format!("it has {count}")) })
+            })?;
+        }
         ctx.assert_healthy()?;
         let pid = ctx.pid()?;
         let children: Vec<_> = known(proc::children(pid))?.iter().map(|c| c.pid).collect();
@@ -164,7 +172,7 @@ pub(super) const CASES: &[Case] = &[
         Ok(())
     })
     .needs(&[Need::Process, Need::Plaintext])
-    .only(&[Model::Events { select: false }, Model::PoolOfProcesses, Model::Coroutines])
+    .only(&[Model::PoolOfProcesses, Model::Events { select: false }, Model::Coroutines])
     .may_log()
     .book(BOOK_SECTION),
     case("fewer_descriptors_allowed", Security, "poll(2), EINVAL; setrlimit(2)", "When the limit of descriptors is set below those in use, open connections are still served, the server does not spin, and SIGTERM ends it", |ctx| {
@@ -175,13 +183,18 @@ pub(super) const CASES: &[Case] = &[
         for process in children.iter().map(|child| child.pid).chain([pid]) {
             limit_descriptors(process, "0:")?;
         }
-        for client in &mut held {
-            client.send(get("/plaintext"))?;
-            client.response()?.is(200)?.has_content("Hello, World!")?;
+        // Twice: what waits now began to wait before the limit was lowered.
+        for _ in 0..2 {
+            for client in &mut held {
+                client.send(get("/plaintext"))?;
+                client.response()?.is(200)?.has_content("Hello, World!")?;
+            }
         }
+        let waiting = ctx.client()?; // there is no descriptor for it
         if ctx.profile.has(AtRest) {
             assert_idle(ctx)?;
         }
+        drop(waiting);
         ctx.server()?.signal(Signal::SIGTERM)?;
         for client in &mut held {
             client.assert_closed()?;
