@@ -84,11 +84,13 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// `root` is not a directory, or may not be searched.
+    /// `root` is not a directory, or may not be read or searched.
     pub(crate) fn open(root: &Path) -> io::Result<Files> {
         let root = Dir::open_ambient_dir(root, ambient_authority())?;
-        // Opening alone proves nothing: with O_PATH it needs no permission (open(2)).
+        // Opening alone proves nothing: with O_PATH it needs no permission (open(2)). To
+        // search it and to read it are two permissions (path_resolution(7)).
         root.metadata(".")?;
+        root.entries()?;
         Ok(Files { root })
     }
 

@@ -242,7 +242,7 @@ mutations! {
     RedirectEncodesTwice "redirect-encodes-twice" "files::redirect_is_encoded", "percent-encodes in Location what is percent-encoded already";
     NamesAreText "names-are-text" "files::name_is_not_utf8", "cannot serve a file whose name is not UTF-8";
     UnreadableMissing "unreadable-missing" "files::unreadable_directory", "sends 404 for a directory that it may search but not read";
-    AnyRoot "any-root" "lifecycle::unreadable_root", "starts with a root that it may not search";
+    AnyRoot "any-root" "lifecycle::unreadable_root", "starts with a root that it may not read";
     RoutesEncoded "routes-encoded" "routes::percent_encoded", "compares routes before it decodes the path";
     SlashDecoded "slash-decoded" "routes::percent_encoded_slash", "decodes a path before it splits it into segments";
     PadsShrunkFile "pads-shrunk-file" "files::file_shrinks_while_sent", "pads with zeros when a file shrinks while it is sent";

@@ -111,12 +111,12 @@ impl Server {
             .root
             .canonicalize()
             .map_err(|why| format!("--root {}: {why}", options.root.display()))?;
-        // Resolving the root does not need search permission in it.
-        match std::fs::metadata(root.join(".")) {
-            Err(why) if !wrong(Mutation::AnyRoot) => {
-                return Err(format!("--root {}: {why}", root.display()));
-            }
-            _ => {}
+        // Resolving the root needs no permission to search or read it.
+        let searched = std::fs::metadata(root.join("."));
+        if let Err(why) = searched.and_then(|_| std::fs::read_dir(&root))
+            && !wrong(Mutation::AnyRoot)
+        {
+            return Err(format!("--root {}: {why}", root.display()));
         }
         Ok(Self {
             options,

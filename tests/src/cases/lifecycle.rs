@@ -148,16 +148,24 @@ pub(super) const CASES: &[Case] = &[
         "unreadable_root",
         Contract,
         "open(2), EACCES",
-        "With a root that it may not search the server prints one line on standard error and exits with a status other than 0",
+        "With a root that it may not read, or not search, the server prints one line on standard error and exits with a status other than 0",
         |ctx| {
             let (_kept, own) = unprivileged(ctx.target)?;
             let root = tempfile::tempdir().map_err(|error| Abort::skip(error.to_string()))?;
-            let closed = std::fs::Permissions::from_mode(0o600);
-            std::fs::set_permissions(root.path(), closed).map_err(|error| Abort::skip(error.to_string()))?;
             let mut other = Ctx::new(&own, ctx.profile, root.path().to_owned());
-            let root = root.path().display().to_string();
+            let path = root.path().display().to_string();
             let user = Rlimits { permissions: true, ..Rlimits::default() };
-            fails_in_one_line(&mut other, &["--listen", "127.0.0.1:0", "--root", &root], user)
+            let set_mode = |mode| {
+                let mode = std::fs::Permissions::from_mode(mode);
+                std::fs::set_permissions(root.path(), mode).map_err(|error| Abort::skip(error.to_string()))
+            };
+            // To read it is to list it, to search it is to open what is in it.
+            for mode in [0o644, 0o311, 0o200] {
+                set_mode(mode)?;
+                fails_in_one_line(&mut other, &["--listen", "127.0.0.1:0", "--root", &path], user)?;
+            }
+            set_mode(0o755)?; // so that it can be removed
+            Ok(())
         },
     )
     .needs(PROCESS),
