@@ -420,7 +420,6 @@ pub fn release_free_memory() {}
 /// first request take.
 const SPARE: NonZeroUsize = NonZeroUsize::new(4 << 20).unwrap();
 
-// ANCHOR: check_memory
 /// Checks that a few MiB of memory can still be allocated, by mapping and unmapping them.
 ///
 /// An allocation that fails ends the process in the middle of whatever it does (RLIMIT_AS,
@@ -438,7 +437,6 @@ pub fn check_memory() -> io::Result<()> {
     // SAFETY: exactly that mapping, of which no reference exists.
     Ok(unsafe { munmap(start, SPARE.get()) }?)
 }
-// ANCHOR_END: check_memory
 
 /// Returns a zeroed `T` in memory that this process shares with all its children. The memory
 /// is never unmapped.
