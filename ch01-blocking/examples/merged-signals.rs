@@ -47,5 +47,7 @@ fn wait_until_exited(child: Pid) {
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let flags = libc::WEXITED | libc::WNOWAIT;
     // SAFETY: waitid writes one `siginfo_t` through the pointer.
-    unsafe { libc::waitid(libc::P_PID, child.as_raw() as u32, &raw mut info, flags) };
+    unsafe {
+        libc::waitid(libc::P_PID, child.as_raw() as libc::id_t, &raw mut info, flags)
+    };
 }
