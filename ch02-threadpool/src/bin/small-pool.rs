@@ -18,7 +18,7 @@ use std::thread;
 const WAITING: usize = 64;
 
 // ANCHOR_END: head
-// ANCHOR: queue
+// ANCHOR: state
 /// The clients that wait, and those that are served.
 #[derive(Default)]
 struct State {
@@ -37,6 +37,8 @@ struct Queue {
     room: Condvar,
 }
 
+// ANCHOR_END: state
+// ANCHOR: put
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No lock is held in a panic.
@@ -52,6 +54,8 @@ impl Queue {
         self.client.notify_one();
     }
 
+    // ANCHOR_END: put
+    // ANCHOR: take
     /// Takes the client that has waited longest. Blocks while none waits, and returns
     /// `None` when the queue is closed and empty.
     fn take(&self) -> Option<Arc<TcpStream>> {
@@ -64,6 +68,8 @@ impl Queue {
         Some(client)
     }
 
+    // ANCHOR_END: take
+    // ANCHOR: close
     /// Closes the queue, and ends every connection after the requests that have
     /// arrived.
     fn close(&self) {
@@ -76,7 +82,7 @@ impl Queue {
     }
 }
 
-// ANCHOR_END: queue
+// ANCHOR_END: close
 // ANCHOR: work
 /// Serves one client after the other until the queue is closed.
 fn work(queue: &Queue) {
