@@ -11,8 +11,9 @@ use ch06_coroutines::{
     Woken, suspend, yield_now,
 };
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -284,4 +285,53 @@ fn futures_that_all_wait_are_an_error() -> io::Result<()> {
     let waits = runtime.run_future(|_| poll_fn(|_| task::Poll::<()>::Pending));
     assert_eq!(waits.expect_err("a deadlock").kind(), io::ErrorKind::Deadlock);
     Ok(())
+}
+
+/// What is dropped at a runtime's end may suspend the coroutine that the runtime runs in, and
+/// that may be dropped then: the end goes on with the other tasks. None is leaked.
+#[test]
+fn a_cancelled_end_ends_every_task() -> io::Result<()> {
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+    let dropped = [(); 2].map(|()| Rc::new(Cell::new(false)));
+    let [future_sets, coroutine_sets] = dropped.clone().map(Sets);
+    let mut outer = new_coroutine(stacks.take()?, 1, move || {
+        let _ = run(move |handle| {
+            handle.spawn_future(async move {
+                let _sets = future_sets;
+                let _finally = Finally(suspend);
+                pending::<()>().await;
+            });
+            let parks = spawn(handle, move |handle| {
+                let _sets = coroutine_sets;
+                handle.park(None)
+            });
+            handle.yield_now();
+            parks.map(drop)
+        });
+    });
+    assert!(matches!(outer.resume(), Resumed::Suspended), "in the future's destructor");
+    stacks.give_back(outer.into_stack());
+    assert_eq!(dropped.map(|flag| flag.get()), [true, true]);
+    Ok(())
+}
+
+/// A socket that lets other coroutines run whenever it is asked for its descriptor.
+struct Yields(UnixStream, Handle);
+
+impl AsFd for Yields {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.1.yield_now();
+        self.0.as_fd()
+    }
+}
+
+/// What is registered may run any code then; so nothing is borrowed meanwhile.
+#[test]
+fn a_descriptor_may_yield() -> io::Result<()> {
+    run(|handle| -> io::Result<()> {
+        let (ours, _theirs) = UnixStream::pair()?;
+        let yields = handle.register(Yields(ours, handle.clone()), Interest::READ)?;
+        yields.wait(Readiness::Writable, Some(Instant::now()))?;
+        Ok(())
+    })?
 }

@@ -227,8 +227,8 @@ impl<F: AsFd> Descriptor<F> {
         reactor: &Rc<Reactor>,
     ) -> io::Result<Descriptor<F>> {
         let token = reactor.sources.borrow_mut().insert(Source::new(interest));
-        let registered =
-            reactor.poller.borrow_mut().register(fd.as_fd(), token, interest);
+        let asked = fd.as_fd(); // foreign code, as everywhere: before anything is borrowed
+        let registered = reactor.poller.borrow_mut().register(asked, token, interest);
         if let Err(error) = registered {
             reactor.sources.borrow_mut().remove(token);
             return Err(error);
@@ -273,7 +273,7 @@ impl<F: AsFd> Descriptor<F> {
     /// been asked yet. Returns whether it was reported before.
     pub(crate) fn subscribe(&self, until: Readiness, waiter: Waiter) -> io::Result<bool> {
         // On an error it is dropped after the table's borrow: it may be a foreign waker.
-        let mut slot = Slot::Waits(waiter);
+        let (mut slot, fd) = (Slot::Waits(waiter), self.fd.as_fd());
         let mut sources = self.reactor.sources.borrow_mut();
         let source = sources.get_mut(self.token).ok_or(ErrorKind::NotFound)?;
         if !matches!(source.slots[until as usize], Slot::Empty) {
@@ -283,7 +283,7 @@ impl<F: AsFd> Descriptor<F> {
         let wanted = source.wanted();
         if source.interest != wanted {
             let mut poller = self.reactor.poller.borrow_mut();
-            if let Err(error) = poller.reregister(self.fd.as_fd(), self.token, wanted) {
+            if let Err(error) = poller.reregister(fd, self.token, wanted) {
                 swap(&mut source.slots[until as usize], &mut slot);
                 return Err(error);
             }
@@ -350,7 +350,8 @@ impl<F: AsFd> Descriptor<F> {
 impl<F: AsFd> Drop for Descriptor<F> {
     fn drop(&mut self) {
         // A failure does not matter: it is closed in a moment.
-        let _ = self.reactor.poller.borrow_mut().deregister(self.fd.as_fd(), self.token);
+        let fd = self.fd.as_fd();
+        let _ = self.reactor.poller.borrow_mut().deregister(fd, self.token);
         let source = self.reactor.sources.borrow_mut().remove(self.token);
         drop(source); // not while the table is borrowed: it may hold a foreign waker
         self.reactor.memory.borrow_mut().connection_closed(self.reactor.scheduler.now());

@@ -26,6 +26,7 @@ use ch03_nonblocking::table::Table;
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -429,9 +430,11 @@ impl Scheduler {
         })
     }
 
-    /// Passes the pool of stacks to `of`, if the runtime has one.
-    pub fn stacks<T>(&self, of: impl FnOnce(&StackPool) -> T) -> Option<T> {
-        self.stacks.borrow().as_ref().map(of)
+    /// Returns how many stacks were in use at once, and how many bytes of one were touched, at
+    /// most; `None` for a runtime without stacks.
+    pub fn stacks_used(&self) -> Option<(usize, usize)> {
+        let stacks = self.stacks.borrow();
+        stacks.as_ref().map(|stacks| (stacks.most_used(), stacks.high_water()))
     }
 
     // ANCHOR: spawn
@@ -491,17 +494,23 @@ impl Scheduler {
     pub(crate) fn end(&self) {
         self.is_over.set(true);
         let tokens = self.tasks.borrow().tokens();
+        let mut ended = Ok(());
         for token in tokens {
             // Not while anything is borrowed: what is dropped there may use it.
             let entry = self.tasks.borrow_mut().remove(token);
-            match entry.and_then(|entry| entry.task) {
+            let task = entry.and_then(|entry| entry.task);
+            // A cancellation passes here if the runtime runs in a coroutine that is dropped.
+            // It waits for the other tasks: a coroutine that was leaked might outlive what it
+            // refers to.
+            ended = ended.and(catch_unwind(AssertUnwindSafe(|| match task {
                 Some(Task::Coroutine(coroutine)) => self.give_back(coroutine),
                 future => drop_quietly(future),
-            }
+            })));
         }
         self.queue.borrow_mut().clear();
         let activate = self.activate.take();
         drop_quietly(activate);
+        ended.unwrap_or_else(|cancelled| resume_unwind(cancelled));
     }
     // ANCHOR_END: end
 }

@@ -117,8 +117,7 @@ fn main_task(
         trace!("stop", "{} connections cut off", server.open.get());
     }
     if trace::is_on() {
-        let used = |stacks: &StackPool| (stacks.most_used(), stacks.high_water());
-        let (most, depth) = handle.stacks(used).unwrap_or_default();
+        let (most, depth) = handle.stacks_used().unwrap_or_default();
         trace!("stacks", "{most} in use at most, {depth} bytes of one touched at most");
     }
     Ok(())
