@@ -16,6 +16,7 @@
 pub mod checks;
 mod child;
 pub mod derived;
+pub mod durations;
 pub mod files;
 mod includes;
 pub mod lab;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use book::paths::Paths;
-use book::{checks, derived, lab, render, serve, transcripts};
+use book::{checks, derived, durations, lab, render, serve, transcripts};
 use clap::{Args, Parser, Subcommand};
 
 /// Renders the book and serves it.
@@ -96,6 +96,11 @@ enum Command {
     },
     /// Write the parts derived from results, sources and pages: the tables of all servers, the index of system calls, reading times
     Parts,
+    /// Run the slow commands that pages name, and record how long each takes
+    Durations {
+        /// Only these [default: all]
+        names: Vec<String>,
+    },
     /// Check the pages: links, includes, pasted code, numbers typed by hand
     Check,
 }
@@ -141,6 +146,10 @@ fn run(cli: Cli) -> Result<()> {
         }
         Command::Measure { experiment, what, count } => {
             return lab::measure(&experiment, &what, count);
+        }
+        Command::Durations { names } => {
+            durations::record(&paths, &names)?;
+            true
         }
         Command::Parts => true,
         Command::Check => return check(&paths),

@@ -20,13 +20,22 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::durations;
 use crate::files::replace;
 use crate::paths::Paths;
 use crate::problem::Problem;
 
-/// The names of the derived files that are made from results and pages.
-const FILES: [&str; 6] =
-    ["stages.md", "state.md", "calls.md", "minutes.md", "minutes-each.md", "answers.md"];
+/// The names of the derived files that are made from results and pages, and from how long
+/// commands took.
+const FILES: [&str; 7] = [
+    "stages.md",
+    "state.md",
+    "calls.md",
+    "minutes.md",
+    "minutes-each.md",
+    "answers.md",
+    "durations.md",
+];
 
 /// Returns whether a file in `src/generated/` is derived.
 pub(crate) fn writes(name: &str) -> bool {
@@ -45,6 +54,7 @@ fn stale(paths: &Paths) -> Result<BTreeMap<&'static str, String>> {
         reading_time::table(&pages),
         reading_time::each(&pages),
         results.answers(),
+        durations::for_pages(paths)?,
     ];
     let mut parts: BTreeMap<_, _> = FILES.into_iter().zip(texts).collect();
     if cfg!(not(target_os = "linux")) {

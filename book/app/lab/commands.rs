@@ -1,6 +1,6 @@
 //! The command `lab`: runs experiments, stores their results, and shows them.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -94,7 +94,8 @@ fn run(
     child::end_on_signals()?;
     let full = args.full || args.record;
     let progress = Progress::new(experiment.name, args.events, full);
-    let run = Run { paths, name: experiment.name, full, record: args.record, progress };
+    let (name, start) = (experiment.name, Instant::now());
+    let run = Run { paths, name, full, record: args.record, progress, start };
     let stored = measure(&run).and_then(|results| finish(&run, experiment, results));
     stored.inspect_err(|error| {
         let why = format!("{error:#}").replace('\n', " ");
@@ -121,6 +122,7 @@ fn finish(
         command,
         mode: Some(if run.full { Mode::Full } else { Mode::Quick }),
         when: Some(httpdate::fmt_http_date(SystemTime::now())),
+        seconds: Some(run.start.elapsed().as_secs_f64().round()),
         parameters: parameters
             .map(|parameter| (parameter.name.to_owned(), run.list(parameter).to_vec()))
             .collect(),

@@ -39,6 +39,7 @@ pub use experiments::{
     hold::Options as HoldOptions,
 };
 pub use model::chart::Kind;
+pub(crate) use model::machine::Machine;
 pub use model::prediction::{Answer, Form, Predict, StoredPrediction, predictions};
 pub use model::record::{Mode, Part, Record};
 pub use verdict::Verdict;

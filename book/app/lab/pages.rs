@@ -8,6 +8,7 @@ use pulldown_cmark::{Options, Parser, html};
 
 use super::draw;
 use super::model::record::{Part, Record};
+use crate::durations::in_words;
 use crate::files::{files, replace, stem};
 use crate::paths::Paths;
 
@@ -27,7 +28,9 @@ pub(super) fn chart(part: &Part, over: Option<&Record>) -> Option<String> {
 
 /// Returns the names and contents of the files that pages include for a record.
 fn pages(record: &Record) -> Vec<(String, String)> {
-    let Record { experiment, command, machine, .. } = record;
+    let Record { experiment, command, machine, seconds, .. } = record;
+    let took =
+        seconds.map_or_else(String::new, |seconds| format!(" in {}", in_words(seconds)));
     let mut files = Vec::new();
     for part in &record.parts {
         let Part { name, table, .. } = part;
@@ -44,7 +47,7 @@ fn pages(record: &Record) -> Vec<(String, String)> {
         }
         let how = if part.once { "" } else { ", medians of several repeats" };
         page += &format!(
-            "*Recorded with `{command}`{how}, on {machine}. The same command measures yours.*\n\n</div>\n"
+            "*Recorded with `{command}`{took}{how}, on {machine}. The same command measures yours.*\n\n</div>\n"
         );
         files.push((format!("{name}.md"), page));
     }

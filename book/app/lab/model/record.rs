@@ -52,6 +52,9 @@ pub struct Record {
     pub mode: Option<Mode>,
     /// The time of the run, as in `Tue, 24 Nov 2026 12:00:00 GMT`.
     pub when: Option<String>,
+    /// Seconds that the run took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
     /// The values of the experiment's parameters.
     pub parameters: BTreeMap<String, Vec<usize>>,
     /// The machine on which the run took place.

@@ -1,5 +1,7 @@
 //! A run of an experiment: the values of its parameters, and the output of its results.
 
+use std::time::Instant;
+
 use anyhow::{Context, Result};
 use serde::Serialize;
 
@@ -19,6 +21,8 @@ pub struct Run<'a> {
     /// Whether the result is stored as the one that the book shows, instead of in target/lab.
     pub record: bool,
     pub progress: Progress,
+    /// The time at which the run began.
+    pub start: Instant,
 }
 
 impl Run<'_> {
