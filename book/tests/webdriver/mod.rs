@@ -150,6 +150,13 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", &media);
     }
 
+    /// Returns a WebP of what the window shows.
+    pub(crate) fn view(&self) -> Vec<u8> {
+        let format = json!({"format": "webp", "quality": 90});
+        let shot = self.devtools("Page.captureScreenshot", &format);
+        decoded(shot["data"].as_str().expect("a picture"))
+    }
+
     /// Returns a PNG of the whole page, in base64.
     pub(crate) fn picture(&self) -> String {
         let size =

@@ -1,0 +1,80 @@
+//! The pictures in README.md: a page with its lab, in light and in dark.
+//!
+//! `PICTURES=1 cargo test --release -p book --test picture` makes them anew: it predicts, runs the
+//! experiment, and takes a picture of what the page shows then. Without `PICTURES` the test asks
+//! only that they are there and small.
+
+mod webdriver;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use webdriver::browser;
+use webdriver::served::Served;
+
+/// The most that both pictures have together, in bytes.
+const BYTES: u64 = 200_000;
+const SCHEMES: [&str; 2] = ["light", "dark"];
+
+fn file(scheme: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("picture-{scheme}.webp"))
+}
+
+#[test]
+fn readme_shows_a_page_with_its_lab() {
+    if std::env::var_os("PICTURES").is_some() {
+        take_pictures();
+    }
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(readme).expect("README.md");
+    let mut bytes = 0;
+    for scheme in SCHEMES {
+        let name = format!("book/picture-{scheme}.webp");
+        assert!(readme.contains(&name), "README.md does not show {name}");
+        bytes += fs::metadata(file(scheme)).expect("a picture").len();
+    }
+    assert!(bytes <= BYTES, "{bytes} bytes");
+}
+
+fn take_pictures() {
+    let browser = browser().expect("chromium and chromedriver");
+    let served = Served::start();
+    browser.look(1280, "light");
+    browser.open(&served.url("ch04-select-poll.html"));
+    let predict = "[aria-label=\"Predict: readiness\"]";
+    let handles = format!("{predict} .lab-curve svg.wide .handle");
+    browser.wait_until(&format!("return document.querySelector('{handles}') !== null"));
+    // A line that a reader may well draw: it rises, but not by enough.
+    let keys = [
+        ["PageDown", "ArrowDown"],
+        ["ArrowDown", "ArrowDown"],
+        ["ArrowUp", "ArrowUp"],
+        ["ArrowUp", "ArrowUp"],
+    ];
+    for (at, keys) in keys.iter().enumerate() {
+        for key in keys {
+            browser.run(&format!(
+                "document.querySelectorAll('{handles}')[{at}].dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true }}))"
+            ));
+        }
+    }
+    browser.run(&format!("document.querySelector('{predict} .lab-main').click()"));
+    let run = "[aria-label=\"Your machine: readiness\"]";
+    browser.wait_until(&format!(
+        "return document.querySelector('{run}')?.checkVisibility() === true"
+    ));
+    browser.run(&format!("document.querySelector('{run} .lab-main').click()"));
+    browser.wait_until(&format!(
+        "return document.querySelector('{run} .lab-status').innerText.includes('Done')"
+    ));
+    for scheme in SCHEMES {
+        browser.look(1280, scheme);
+        browser.open(&served.url("ch04-select-poll.html"));
+        let own = "document.querySelector('.lab-own[data-of=readiness] figure')";
+        browser.wait_until(&format!(
+            "return {own} !== null && {own}.querySelector('.predicted') !== null"
+        ));
+        browser.run(&format!("document.querySelector('{run}').scrollIntoView({{ block: 'start' }}); scrollBy(0, -60)"));
+        fs::write(file(scheme), browser.view()).expect("a picture");
+    }
+}
