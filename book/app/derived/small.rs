@@ -10,13 +10,16 @@ use crate::paths::Paths;
 use crate::text::table as markdown;
 
 /// The small servers with their chapters' directories, and the files made for them.
-pub(super) const SERVERS: [(&str, &str, &str); 6] = [
+pub(super) const SERVERS: [(&str, &str, &str); 9] = [
     ("ch01-blocking", "small-hello", "small-hello.md"),
     ("ch01-blocking", "small-iterative", "small-iterative.md"),
     ("ch01-blocking", "small-thread", "small-thread.md"),
     ("ch01-blocking", "small-fork", "small-fork.md"),
     ("ch02-threadpool", "small-pool", "small-pool.md"),
     ("ch03-nonblocking", "small-spin", "small-spin.md"),
+    ("ch04-select-poll", "small-poll", "small-poll.md"),
+    ("ch05-epoll", "small-epoll", "small-epoll.md"),
+    ("ch05-epoll", "small-epoll-et", "small-epoll-et.md"),
 ];
 
 /// How many cases are named for each reason.
