@@ -159,7 +159,7 @@ impl Server {
                     self.last_id += 1;
                     let entry = Entry { connection, watched: None, queued: None };
                     self.connections.insert(self.last_id, entry);
-                    self.drive(self.last_id, now); // often the request is there already
+                    self.drive(self.last_id, now); // its request may be there
                 }
                 Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
                     // Mostly EMFILE: the client waits in the backlog, and the listener
