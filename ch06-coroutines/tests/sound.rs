@@ -10,7 +10,7 @@ use ch06_coroutines::{
     Coroutine, Descriptor, Handle, Join, Readiness, Resumed, Runtime, Stack, StackPool,
     Woken, suspend, yield_now,
 };
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -256,26 +256,26 @@ fn a_future_cannot_park() -> io::Result<()> {
     Ok(())
 }
 
-/// A wait that is unwound leaves its place to the next one.
+/// A wait that is unwound because the runtime ends finds it ended, and not its own place
+/// taken.
 #[test]
-fn an_unwound_wait_leaves_room() -> io::Result<()> {
+fn an_unwound_wait_finds_the_end() -> io::Result<()> {
+    let found = Rc::new(Cell::new(None));
+    let finds = found.clone();
     run(|handle| -> io::Result<()> {
         let (ours, _theirs) = pair(handle)?;
-        let ours = Rc::new(ours);
-        let waits = ours.clone();
-        let late = Rc::new(RefCell::new(None));
-        let kept = late.clone();
         spawn(handle, move |_| {
-            // Unwound at the runtime's end, it finds the descriptor free.
             let _finally = Finally(|| {
                 let again = ours.wait(Readiness::Readable, None);
-                *kept.borrow_mut() = again.err().map(|error| error.kind());
+                finds.set(again.err().map(|error| error.kind()));
             });
-            let _ = waits.wait(Readiness::Readable, None);
+            let _ = ours.wait(Readiness::Readable, None);
         })?;
         handle.yield_now();
         Ok(())
-    })?
+    })??;
+    assert_eq!(found.get(), Some(io::ErrorKind::Other));
+    Ok(())
 }
 
 /// A runtime whose futures all wait, and that nothing can wake, says so.
