@@ -199,8 +199,11 @@ impl ServerState {
                 Some((worker, number))
             }
             Err(error) => {
-                // A longer answer would have to wait, which is what stacks are for.
-                self.refuse_now(connection.socket.get_mut());
+                // A longer answer would have to wait, which is what stacks are for. A
+                // connection that is late, or ends because the server stops, has asked nothing.
+                if !connection.served || connection.socket.is(Readiness::Readable) {
+                    self.refuse_now(connection.socket.get_mut());
+                }
                 trace!("close", "no worker can be made: {error}");
                 None
             }
