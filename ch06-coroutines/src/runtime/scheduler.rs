@@ -499,9 +499,9 @@ impl Scheduler {
             // Not while anything is borrowed: what is dropped there may use it.
             let entry = self.tasks.borrow_mut().remove(token);
             let task = entry.and_then(|entry| entry.task);
-            // A cancellation passes here if the runtime runs in a coroutine that is dropped.
-            // It waits for the other tasks: a coroutine that was leaked might outlive what it
-            // refers to.
+            // A cancellation comes here if the runtime runs in a coroutine that is
+            // dropped. The other tasks end first: a coroutine that was leaked might
+            // outlive what it refers to.
             ended = ended.and(catch_unwind(AssertUnwindSafe(|| match task {
                 Some(Task::Coroutine(coroutine)) => self.give_back(coroutine),
                 future => drop_quietly(future),

@@ -199,8 +199,8 @@ impl ServerState {
                 Some((worker, number))
             }
             Err(error) => {
-                // A longer answer would have to wait, which is what stacks are for. A
-                // connection that is late, or ends because the server stops, has asked nothing.
+                // A longer answer would have to wait, which is what stacks are for. And
+                // a connection that is late, or ends with the server, has asked nothing.
                 if !connection.served || connection.socket.is(Readiness::Readable) {
                     self.refuse_now(connection.socket.get_mut());
                 }
