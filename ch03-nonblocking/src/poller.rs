@@ -39,7 +39,7 @@ use std::time::Duration;
 /// the two apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token {
-    /// The index into the table.
+    /// The connection's index in the event loop's [`Table`](crate::table::Table).
     pub index: u32,
     /// The number of connections that had this index before.
     pub generation: u32,

@@ -97,8 +97,8 @@ const NOTHING: Ready = Ready {
     broken: false,
 };
 
-/// If a busy loop notices the deadline of an idle connection late, a request is answered
-/// that has meanwhile arrived in the kernel without being reported.
+/// A request that has arrived in the kernel but has not been reported is answered, even
+/// though the event loop notices the idle deadline late.
 #[test]
 fn a_request_that_came_in_time_is_heard_though_late() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
@@ -113,7 +113,7 @@ fn a_request_that_came_in_time_is_heard_though_late() -> io::Result<()> {
     Ok(())
 }
 
-/// If a busy loop notices a request's deadline late, the rest of the request is read if it
+/// If the event loop notices a request's deadline late, the rest of the request is read if it
 /// has arrived in the kernel. But input that does not complete the request does not extend
 /// the deadline.
 #[test]

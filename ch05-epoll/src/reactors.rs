@@ -6,7 +6,7 @@
 //! see [`Listeners`].
 
 use crate::epoll::{Epoll, Trigger};
-use crate::run_threads::run_threads;
+use crate::run_threads::{cores, run_threads};
 use ch01_blocking::server::sys::Signal;
 use ch01_blocking::{Listener, Options as Common, Site, Stop};
 use ch02_threadpool::options::With;
@@ -16,7 +16,6 @@ use clap::{Args, ValueEnum, value_parser};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::thread::available_parallelism;
 
 /// The command-line options of `reactors`.
 pub type Options = With<Own>;
@@ -140,9 +139,4 @@ pub fn split_listener(
 /// It is never read.
 fn siblings() -> io::Result<EventFd> {
     Ok(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?)
-}
-
-/// Returns the number of cores that this process may use, 1 if it is unknown.
-fn cores() -> usize {
-    available_parallelism().map_or(1, usize::from)
 }

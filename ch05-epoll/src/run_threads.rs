@@ -14,17 +14,24 @@
 //! ```
 
 use ch01_blocking::Stop;
+use ch01_blocking::server::log;
 use ch01_blocking::server::sys::check_memory;
 use ch02_threadpool::pool::too_many;
 use std::io;
-use std::thread;
+use std::thread::{self, available_parallelism};
+
+/// Returns the number of cores that this process may use, 1 if it is unknown.
+pub fn cores() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
 
 // ANCHOR: run_threads
 /// Calls `serve` with each of the `shares`, each on its own thread, and returns when
 /// all threads have ended.
 ///
 /// A thread that fails stops the others: a server that went on with fewer loops would
-/// lose the clients in one loop's accept queue, unnoticed.
+/// lose the clients in one loop's accept queue, unnoticed. The failure is logged at once: the
+/// others may take the whole drain timeout to end.
 ///
 /// # Errors
 ///
@@ -41,7 +48,9 @@ pub fn run_threads<T: Send>(
         for share in shares {
             let main = move || {
                 let _stop = StopOnDrop(stop);
-                serve(share)
+                serve(share).inspect_err(|error| {
+                    log::line(&format!("a thread has failed, and all stop: {error}"));
+                })
             };
             let thread = check_memory()
                 .and_then(|()| thread::Builder::new().spawn_scoped(scope, main))

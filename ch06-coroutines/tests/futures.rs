@@ -256,7 +256,8 @@ fn time_passes() -> io::Result<()> {
 }
 
 // ANCHOR: cancelled
-/// The loser of a race is dropped in the middle of its waits, and releases everything.
+/// A future that loses a race is dropped while it waits, and releases its timer and its
+/// descriptor.
 #[test]
 fn cancelled_by_being_dropped() -> io::Result<()> {
     run(|handle| async move {

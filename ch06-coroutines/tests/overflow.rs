@@ -10,7 +10,7 @@ use std::process::Command;
 use std::ptr;
 use std::thread;
 
-/// Creates a coroutine.
+/// Calls the unsafe `Coroutine::new`, whose conditions every body in this file meets.
 fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
     // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or
     // holds a reference to one, and none of the coroutines is leaked.

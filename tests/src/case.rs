@@ -97,7 +97,7 @@ pub struct Case {
     pub kind: Kind,
     /// The section, man page or document that the promise is based on.
     pub cite: &'static str,
-    /// The promise in one sentence.
+    /// What the case requires of a server, in one sentence.
     pub description: &'static str,
     /// The features without which the case is skipped.
     pub needs: &'static [Need],

@@ -57,7 +57,8 @@ impl DocumentRoot {
 pub enum Strictness {
     /// All of the book's contract.
     Contract,
-    /// The standards alone, without promises that only the contract demands.
+    /// The standards alone: cases that rest only on the book's contract, or on the book, are
+    /// skipped.
     Standards,
     /// The contract, but any refusal is accepted, whatever its status, and a close without a
     /// response. A case is skipped as soon as a refusal has ended its connection, and nothing

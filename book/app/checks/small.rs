@@ -159,7 +159,8 @@ fn pages(src: &Path) -> Result<Vec<String>> {
     Ok(names.map(|(name, _)| name.to_owned()).collect())
 }
 
-/// Returns the sources of all small servers, and of what only they share.
+/// Returns the paths, relative to the checkout, of the small servers' source files, including
+/// the modules that only small servers use.
 fn small_servers(checkout: &Path) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(checkout)? {

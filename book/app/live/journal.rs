@@ -63,7 +63,8 @@ impl Journal {
     }
 
     /// Appends an entry of the event type `kind`, with one line of JSON as its data, and
-    /// removes the earlier entry with the same `shows`. Returns false, and appends nothing, if
+    /// removes the earlier entry with the same `shows`: the name of what an entry shows, such as
+    /// `step` or `chart NAME`. Returns false, and appends nothing, if
     /// the journal is full or has ended.
     pub(super) fn write(&self, kind: &str, json: &str, shows: String) -> bool {
         let mut inner = self.lock();

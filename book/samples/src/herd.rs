@@ -24,7 +24,8 @@ const BURST: usize = 40;
 /// The pause between two checks whether all loops sleep again.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The figures of all event loops in one process, per client.
+/// One sample: the totals of all event loops in a process, divided by the number of clients, and
+/// the busiest loop's fraction of the clients.
 #[derive(Serialize, Deserialize)]
 pub struct Sample {
     /// The number of times that a sleeping loop was woken.

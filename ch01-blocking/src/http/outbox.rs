@@ -217,7 +217,8 @@ impl Outbox {
                     self.make(SMALL.max(self.limit as u64))
                 }
                 Tail::Live(live) => {
-                    // Waits for the next piece, which only chapter 6 can do.
+                    // Waits for the next piece. Only chapter 6's transports can; the others
+                    // fail with `Unsupported`.
                     if !live.next(stream, &mut self.bytes)? {
                         self.tail = Tail::None;
                     }

@@ -23,7 +23,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The largest number of rejected connections that linger at the same time; each takes a
-/// thread or a process meanwhile. Further connections are rejected at once.
+/// thread or a process meanwhile. Connections beyond that are answered 503 and closed without
+/// lingering.
 const MAX_LINGERING_REJECTIONS: usize = 32;
 
 /// The decision about a connection that was just accepted.

@@ -82,8 +82,9 @@ pub(crate) enum Turn {
     Activate(Token),
 }
 
-/// Gives an idle connection, named by its source, to a task, which runs at once. Returns the
-/// task, and the connection's number.
+/// Assigns the idle connection whose source has this token to a task, which the scheduler runs
+/// next. Returns the task's token and the connection's number, or `None` if the connection no
+/// longer exists or no task can be created.
 pub(crate) type Activate = Rc<dyn Fn(Token) -> Option<(Token, u64)>>;
 
 /// One thread's tasks. Each cell is borrowed for a moment at a time, and never while a task

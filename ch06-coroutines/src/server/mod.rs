@@ -20,7 +20,6 @@ use ch01_blocking::http::{HttpError, Inbox, Outbox};
 use ch01_blocking::serve::push_error;
 use ch01_blocking::server::connections::Admission;
 use ch01_blocking::server::listener::{Client, Mode};
-use ch01_blocking::server::log;
 use ch01_blocking::server::trace::{self, trace};
 use ch01_blocking::stream::Transport;
 use ch01_blocking::{Listener, Options, Site};
@@ -258,12 +257,6 @@ impl ServerState {
         let sources = idle.iter().flatten().map(|connection| connection.socket.token);
         sources.for_each(|source| self.handle.enqueue(Turn::Activate(source)));
     }
-}
-
-/// Logs at once that a thread has failed, which stops all: the others may take the whole drain
-/// timeout to end.
-fn log_failure(error: &io::Error) {
-    log::line(&format!("a thread of the server has failed, and all stop: {error}"));
 }
 
 impl Connection {

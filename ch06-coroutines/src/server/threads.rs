@@ -4,9 +4,8 @@ use ch01_blocking::{Listener, Stop};
 use ch03_nonblocking::poller::Poller;
 #[cfg(target_os = "linux")]
 use ch05_epoll::epoll;
-use ch05_epoll::run_threads::run_threads;
+use ch05_epoll::run_threads::{cores, run_threads};
 use std::io;
-use std::thread::available_parallelism;
 
 /// Serves on `threads` threads, or one for each core, until `stop`. All listeners are made
 /// here, and what a thread cannot make is an error before its listener is ready: so either
@@ -21,7 +20,6 @@ pub(super) fn run_on_threads(
     stop: &Stop,
     serve: impl Fn(Listener) -> io::Result<()> + Sync,
 ) -> io::Result<()> {
-    let cores = || available_parallelism().map_or(1, usize::from);
     let threads = threads.map_or_else(cores, usize::from);
     let mut listeners = vec![listener];
     while listeners.len() < threads {

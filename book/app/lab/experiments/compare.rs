@@ -284,8 +284,8 @@ fn site(paths: &Paths) -> Result<PathBuf> {
     Ok(site)
 }
 
-/// Measures all rounds of every server in one cell. A server that fails is added to `failed`,
-/// and its other rounds are measured all the same.
+/// Measures all rounds of every server under one kind of load. A round that fails is noted in
+/// `failed`; the server's other rounds are still measured.
 fn rounds(
     run: &Run<'_>,
     cell: &'static Cell,

@@ -90,9 +90,10 @@ struct Row {
     /// Memory per connection, in bytes.
     #[serde(flatten)]
     memory: MemoryUsage,
-    /// The greater of two signs that other programs took part: the change of the kernel's memory
-    /// without the connections, as a part of what they took; and the number of sockets that are
-    /// not theirs, as a part of those that are.
+    /// How far other programs may have disturbed the measurement, as a fraction: the greater of
+    /// the change in kernel memory from before to after the connections, relative to the memory
+    /// of the connections, and the difference between the number of new sockets and the expected
+    /// two per connection, relative to the expected number.
     #[serde(skip)]
     drift: f64,
 }

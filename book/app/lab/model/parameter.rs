@@ -47,12 +47,12 @@ pub struct Output {
     pub chart: Option<Kind>,
 }
 
-/// Returns a part with a table and a chart.
+/// Returns a part of a result that has a table and a chart.
 pub(crate) const fn charted(name: &'static str, chart: Kind) -> Output {
     Output { name, chart: Some(chart) }
 }
 
-/// Returns a part with only a table.
+/// Returns a part of a result that has only a table.
 pub(crate) const fn tabled(name: &'static str) -> Output {
     Output { name, chart: None }
 }
