@@ -332,7 +332,8 @@ unsafe extern "C" fn nested(
 ///
 /// A destructor should not call it. One that runs because the coroutine is dropped has
 /// nothing to wait for, and the process is aborted with a message. One that runs because of
-/// a panic may wait, but meanwhile the whole thread counts as panicking.
+/// a panic may wait, but meanwhile the whole thread counts as panicking; if the coroutine is
+/// dropped during that wait, Rust aborts the process.
 ///
 /// # Panics
 ///

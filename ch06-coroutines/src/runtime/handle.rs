@@ -167,6 +167,10 @@ impl Handle {
     ///
     /// No stack is available, or the runtime has ended.
     ///
+    /// # Panics
+    ///
+    /// If the closure takes more than a quarter of a stack.
+    ///
     /// # Safety
     ///
     /// The body, and whatever it calls, suspends in no initializer and in no destructor of a
@@ -224,7 +228,7 @@ impl Handle {
     /// As [`park`](Scheduler::park).
     pub fn sleep(&self, time: Duration) {
         // The round may have begun a while ago.
-        let until = Instant::now() + time;
+        let until = ch01_blocking::deadlines::later(Instant::now(), time);
         while self.now() < until && self.park(Some(until)) == Woken::Notified {}
     }
 
