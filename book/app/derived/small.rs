@@ -22,37 +22,62 @@ pub(super) const SERVERS: [(&str, &str, &str); 9] = [
     ("ch05-epoll", "small-epoll-et", "small-epoll-et.md"),
 ];
 
-/// How many cases are named for each reason.
-const NAMED: usize = 3;
+/// A server's cases by reason, the most frequent reason first.
+type Reasons<'l> = Vec<(&'l str, Vec<&'l str>)>;
 
-/// Returns a server's failing cases by reason, the most frequent first.
+/// Returns how many cases a server passes, and folded the names of all others: those that it must
+/// fail, and those that are a race, each with the reason that its list gives.
 pub(super) fn table(paths: &Paths, chapter: &str, server: &str) -> Result<String> {
     let list = paths.checkout().join(chapter).join("tests/small").join(server);
     let list = read(&list.with_extension("txt"))?;
-    let (mut all, mut passed) = (0, 0);
-    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for line in list.lines().filter(|line| !line.starts_with('#')) {
+    let count = |verdict| lines(&list).filter(|line| line.0 == verdict).count();
+    let (all, passed) = (lines(&list).count(), count("pass"));
+    let (failed, races) = (count("fail"), count("varies"));
+    let cases = if races == 1 { "1 case is" } else { &format!("{races} cases are") };
+    let raced = match races {
+        0 => String::new(),
+        _ => format!(" {cases} a race, which may end either way."),
+    };
+    let mut folded = rows(&by_reason(&list, "fail"));
+    if races > 0 {
+        let table = rows(&by_reason(&list, "varies"));
+        let _ = write!(folded, "\nA race, which may end either way:\n\n{table}"); // never fails
+    }
+    Ok(format!(
+        "Of the {all} cases that apply to it, `{server}` passes {passed} and must fail \
+         {failed}.{raced} This command judges it by these lists:\n\n\
+         ```text\ncargo test -p {chapter} --test small {server}::\n```\n\n\
+         <details>\n\
+         <summary>Show it: the cases that it does not pass, and why</summary>\n\n\
+         {folded}\n</details>\n"
+    ))
+}
+
+/// Returns the lines of a list: verdict, case, and reason.
+fn lines(list: &str) -> impl Iterator<Item = (&str, &str, &str)> {
+    list.lines().filter(|line| !line.starts_with('#')).map(|line| {
         let (verdict, rest) = line.split_once(' ').unwrap_or((line, ""));
         let (case, reason) = rest.trim().split_once(' ').unwrap_or((rest.trim(), ""));
-        all += 1;
-        passed += usize::from(verdict == "pass");
-        if verdict != "pass" {
-            reasons.entry(reason.trim()).or_default().push(case);
-        }
+        (verdict, case, reason.trim())
+    })
+}
+
+/// Returns the cases with this verdict by reason.
+fn by_reason<'l>(list: &'l str, verdict: &str) -> Reasons<'l> {
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (_, case, reason) in lines(list).filter(|line| line.0 == verdict) {
+        reasons.entry(reason).or_default().push(case);
     }
-    let mut reasons: Vec<_> = reasons.into_iter().collect();
+    let mut reasons: Reasons<'_> = reasons.into_iter().collect();
     reasons.sort_by_key(|(_, cases)| std::cmp::Reverse(cases.len()));
+    reasons
+}
+
+/// Returns a table that names every case of each reason.
+fn rows(reasons: &Reasons<'_>) -> String {
     let row = |(reason, cases): &(&str, Vec<&str>)| {
-        let mut named = String::new();
-        for case in cases.iter().take(NAMED) {
-            let _ = write!(named, "`{case}` "); // a String takes everything
-        }
-        let more = if cases.len() > NAMED { "…" } else { "" };
-        format!("{reason} | {} | {named}{more}", cases.len())
+        let named: Vec<_> = cases.iter().map(|case| format!("`{case}`")).collect();
+        format!("{reason} | {} | {}", cases.len(), named.join(" "))
     };
-    let text = markdown("why | >cases | which", reasons.iter().map(row));
-    Ok(format!(
-        "Of the {all} cases that apply to it, `{server}` passes {passed}.\n\n<details>\n\
-         <summary>Show it: the cases that it must fail, and why</summary>\n\n{text}\n</details>\n"
-    ))
+    markdown("why | >cases | which", reasons.iter().map(row))
 }
