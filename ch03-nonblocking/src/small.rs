@@ -27,7 +27,7 @@ pub struct Connection {
     outbox: Vec<u8>,
     sent: usize,
     state: State,
-    /// When it began to wait for what it waits for.
+    /// When the present wait began: its deadline counts from here.
     since: Instant,
 }
 

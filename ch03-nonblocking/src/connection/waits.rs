@@ -67,7 +67,7 @@ impl<T: Transport> Connection<T> {
         }
         work.wait = wait;
         let due = match wait {
-            // See `Progress`.
+            // Checked several times within the deadline: chapter 1's `Progress`.
             Wait::Write => later(work.since, shared.timeouts.check_interval()),
             wait => shared.timeouts.due(wait, work.since),
         };
