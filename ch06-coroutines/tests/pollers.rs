@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -139,6 +139,9 @@ struct Probe {
     poll: ch04_select_poll::poll::Poll,
     asked: Arc<AtomicUsize>,
     room: usize,
+    /// While it is set, events are held back until there are two, which then arrive together,
+    /// in the order of registration.
+    pairs: Arc<AtomicBool>,
 }
 
 impl Poller for Probe {
@@ -171,7 +174,13 @@ impl Poller for Probe {
         timeout: Option<Duration>,
     ) -> io::Result<()> {
         self.asked.fetch_add(1, Relaxed);
-        self.poll.wait(ready, timeout)
+        self.poll.wait(ready, timeout)?;
+        while self.pairs.load(Relaxed) && ready.len() == 1 {
+            ready.clear();
+            thread::yield_now();
+            self.poll.wait(ready, timeout)?;
+        }
+        Ok(())
     }
 }
 
@@ -218,6 +227,49 @@ fn hears_once(
         server.join().expect("the server does not panic")?;
         assert!(idly < 100, "the poller was asked {idly} times, and nothing happened");
         Ok(())
+    })
+}
+
+/// A stop wakes every worker. A free one that is handed a connection before its turn comes
+/// serves it to its end: that turn finds it asleep, and leaves it alone.
+#[test]
+fn a_worker_that_was_woken_may_sleep_again() -> io::Result<()> {
+    sleeps_again(|poller, listener, site, options, stop| {
+        coroutine_server::run_one(
+            Box::new(poller),
+            listener,
+            site,
+            options,
+            StackPool::DEFAULT_SIZE,
+            stop,
+        )
+    })?;
+    sleeps_again(|poller, listener, site, options, stop| {
+        async_server::run_one(Box::new(poller), listener, site, options, stop)
+    })
+}
+
+fn sleeps_again(
+    run: impl FnOnce(Probe, Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
+) -> io::Result<()> {
+    let options: Options = Cli::parse_from(["coroutine"]).options;
+    let site = Arc::new(options.site()?);
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+    let address = listener.address()?;
+    let (stop, stopper) = Stop::pipe()?;
+    let pairs = Arc::new(AtomicBool::new(false));
+    let poller = Probe { pairs: pairs.clone(), room: usize::MAX, ..Probe::default() };
+    thread::scope(|scope| {
+        let server = scope.spawn(|| run(poller, listener, &site, &options, &stop));
+        let mut client = TcpStream::connect(address)?;
+        client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
+        until(&mut client, b"Hello, World!")?; // and its worker is free
+        pairs.store(true, Relaxed);
+        client.write_all(b"GET /sleep/20 HTTP/1.1\r\nHost: x\r\n\r\n")?;
+        stopper.stop()?;
+        let slept = until(&mut client, b"slept 20 ms\n");
+        server.join().expect("the server does not panic")?;
+        slept.map(drop)
     })
 }
 

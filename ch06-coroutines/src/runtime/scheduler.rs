@@ -150,8 +150,8 @@ impl Scheduler {
                     return Ok(());
                 }
             }
-            wait(self.timeout())?;
-            self.inbox.claim_wakeup(); // it no longer sleeps
+            wait(self.prepare_to_wait())?;
+            self.inbox.claim_wakeup(); // from here other threads need not write to the pipe
             self.now.set(Instant::now());
             self.timers.borrow_mut().expire(self.now.get(), &mut late);
             late.drain(..).for_each(|waiter| self.notify(waiter));
@@ -175,11 +175,11 @@ impl Scheduler {
     }
     // ANCHOR_END: round
 
-    /// Returns how long the thread may wait: not at all if a task is queued, forever if no
-    /// timer is set.
-    fn timeout(&self) -> Option<Duration> {
+    /// Announces the sleep, takes the wake-ups that came before, and returns how long the thread
+    /// may wait: not at all if a task is queued, forever if no timer is set.
+    fn prepare_to_wait(&self) -> Option<Duration> {
         self.inbox.announce_sleep();
-        self.inbox.take(|task| self.wake(task)); // after that
+        self.inbox.take(|task| self.wake(task)); // a later one writes to the pipe
         self.timers.borrow_mut().end_round();
         if !self.queue.borrow().is_empty() {
             return Some(Duration::ZERO);
@@ -192,10 +192,10 @@ impl Scheduler {
     /// Gives a task its turn: until it parks, yields or ends.
     fn run_task(&self, token: Token) {
         let mut tasks = self.tasks.borrow_mut();
-        let Some(entry) = tasks.get_mut(token) else { return };
-        let (State::Queued, Some(task)) = (entry.state, entry.task.take()) else {
-            return;
-        };
+        let entry = tasks.get_mut(token);
+        // Not every turn that is queued finds it so: see `activate`.
+        let Some(entry) = entry.filter(|it| it.state == State::Queued) else { return };
+        let Some(task) = entry.task.take() else { return };
         entry.state = State::Running;
         trace::set_connection(entry.number);
         if let Some(signal) = &entry.signal {
@@ -275,7 +275,9 @@ impl Scheduler {
         let timer = due.map(|due| self.timers().set(Waiter::Task(me), due));
         let clear = |timer| self.clear_timer(timer); // or it has expired
         let _timer = OnDrop(|| timer.into_iter().for_each(clear));
-        self.suspend(me, State::Running); // a wake-up that came before is forgotten
+        // A wake-up earlier in this turn is erased: the caller has looked since. Those of other
+        // threads are applied between turns only.
+        self.suspend(me, State::Running);
         match timer {
             Some(timer) if !self.timers().runs(timer) => Woken::TimedOut,
             _ => Woken::Notified,
@@ -284,9 +286,9 @@ impl Scheduler {
     // ANCHOR_END: park
 
     // ANCHOR: wake
-    /// Wakes a task that is parked: puts it into the run queue. A coroutine that runs need
-    /// not be woken, since it looks before it parks; a future that runs is polled once
-    /// more.
+    /// Wakes a task that is parked: puts it into the run queue. A running task is only marked:
+    /// a future is then polled once more; a coroutine that parks erases the mark, since it has
+    /// looked for its event before.
     pub fn wake(&self, token: Token) {
         let mut tasks = self.tasks.borrow_mut();
         let Some(entry) = tasks.get_mut(token) else { return };
@@ -362,7 +364,8 @@ impl Scheduler {
     }
 
     // ANCHOR: activate
-    /// Gives an idle connection to a task, and the task its turn.
+    /// Gives an idle connection to a task, and the task its turn. If the task was woken before,
+    /// its other turn is still queued, and may find it parked.
     fn activate(&self, source: Token) {
         let activate = self.activate.borrow().clone();
         let Some((task, number)) = activate.and_then(|activate| activate(source)) else {
