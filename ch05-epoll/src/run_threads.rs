@@ -30,8 +30,8 @@ pub fn cores() -> usize {
 /// all threads have ended.
 ///
 /// A thread that fails stops the others: a server that went on with fewer loops would
-/// lose the clients in one loop's accept queue, unnoticed. The failure is logged at once: the
-/// others may take the whole drain timeout to end.
+/// lose the clients in one loop's accept queue, unnoticed. The failure is logged at
+/// once, since the others may take the whole drain timeout to end.
 ///
 /// # Errors
 ///

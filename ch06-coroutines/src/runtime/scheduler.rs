@@ -275,8 +275,8 @@ impl Scheduler {
         let timer = due.map(|due| self.timers().set(Waiter::Task(me), due));
         let clear = |timer| self.clear_timer(timer); // or it has expired
         let _timer = OnDrop(|| timer.into_iter().for_each(clear));
-        // A wake-up earlier in this turn is erased: the caller has looked since. Those of other
-        // threads are applied between turns only.
+        // A wake-up earlier in this turn is erased: the caller has looked since. Those of
+        // other threads are applied between turns only.
         self.suspend(me, State::Running);
         match timer {
             Some(timer) if !self.timers().runs(timer) => Woken::TimedOut,
@@ -286,9 +286,9 @@ impl Scheduler {
     // ANCHOR_END: park
 
     // ANCHOR: wake
-    /// Wakes a task that is parked: puts it into the run queue. A running task is only marked:
-    /// a future is then polled once more; a coroutine that parks erases the mark, since it has
-    /// looked for its event before.
+    /// Wakes a task that is parked: puts it into the run queue. A running task is only
+    /// marked: a future is then polled once more; a coroutine that parks erases the mark,
+    /// since it has looked for its event before.
     pub fn wake(&self, token: Token) {
         let mut tasks = self.tasks.borrow_mut();
         let Some(entry) = tasks.get_mut(token) else { return };

@@ -23,7 +23,7 @@ const THREADS: &[Model] = &[PoolOfThreads];
 const PLAIN: &[Need] = &[Need::Plaintext, Need::Process];
 const STATS: &[Need] = &[Need::Plaintext, Need::Stats, Need::Process];
 
-const QUEUE: &str = "Chapter 2, \"The queue\" and \"When everybody is busy\"";
+const QUEUE: &str = "Chapter 2, \"The queue\" and \"When all workers are busy\"";
 
 /// A timeout in seconds that is never reached.
 const NEVER: &str = "3600";
