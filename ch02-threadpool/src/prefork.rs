@@ -15,12 +15,14 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+// ANCHOR: pauses
 /// A child that exits sooner than this has failed, and is not replaced at once.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
 /// The first pause before a failed child is replaced; each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause before a failed child is replaced.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+// ANCHOR_END: pauses
 
 /// The options of `prefork`.
 pub type Options = With<ServerArgs>;

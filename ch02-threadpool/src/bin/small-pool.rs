@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use std::collections::VecDeque;
 use std::io::{self, PipeReader};
 use std::net::{Shutdown, TcpStream};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -97,7 +98,8 @@ fn work(queue: &Queue) {
 // ANCHOR_END: work
 // ANCHOR: main
 fn main() -> io::Result<()> {
-    let workers = small::option("--threads").map_or(Ok(16), |n| n.parse::<usize>());
+    let workers = small::option("--threads")
+        .map_or(Ok(16), |n| n.parse::<NonZeroUsize>().map(usize::from));
     let workers =
         workers.map_err(|error| io::Error::other(format!("--threads: {error}")))?;
     let stop = signals::pipe_of(&[Signal::SIGTERM, Signal::SIGINT])?;
