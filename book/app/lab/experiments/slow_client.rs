@@ -38,7 +38,7 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "slow-client",
     question: "How many silent clients does a server bear, and what does the next one wait?",
     predict: number(
-        "A pool has sixteen workers, and a silent client is hung up on after a tenth of a second. A hundred silent clients are there before you. How long do you wait?",
+        "A pool has sixteen workers, and a silent client's connection is closed after a tenth of a second. A hundred silent clients are there before you. How long do you wait?",
         "s",
         |record| record.figure(&[("server", "pool"), ("silent", "100")], "seconds"),
     ),
