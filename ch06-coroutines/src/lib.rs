@@ -26,7 +26,7 @@
 //!                             Source::report ──► Scheduler::notify ──► run queue
 //!                                  │
 //!                             Scheduler::run_task
-//!                                  ├──► resume: fill goes on behind its call of wait
+//!                                  ├──► resume: park returns, then wait, and fill goes on
 //!                                  └──► poll:   fill goes on behind its .await
 //! ```
 //!
@@ -52,6 +52,10 @@
 //!   server/*_server.rs        worker: a coroutine or a future that serves the connection until
 //!                             it is idle again, or closes it because it is late
 //! ```
+//!
+//! A connection that is late reads once more, for a request that has arrived unreported. If
+//! there is none, the read fails with `TimedOut`, `serve` returns `After::Close`, and the worker
+//! closes the connection without an answer, as in chapter 1.
 //!
 //! A stack is taken and given back by [`StackPool::take`] and [`StackPool::give_back`], which
 //! only the scheduler calls. `context/variants.rs` contains forms of the switch that only the
