@@ -25,13 +25,18 @@ pub fn cores() -> usize {
     available_parallelism().map_or(1, usize::from)
 }
 
+/// Logs at once that a thread has failed after its start: the others, which stop, may take
+/// the whole drain timeout to end.
+pub fn log_failure(error: &io::Error) {
+    log::line(&format!("a thread of the server has failed, and all stop: {error}"));
+}
+
 // ANCHOR: run_threads
 /// Calls `serve` with each of the `shares`, each on its own thread, and returns when
 /// all threads have ended.
 ///
 /// A thread that fails stops the others: a server that went on with fewer loops would
-/// lose the clients in one loop's accept queue, unnoticed. The failure is logged at
-/// once, since the others may take the whole drain timeout to end.
+/// lose the clients in one loop's accept queue, unnoticed.
 ///
 /// # Errors
 ///
@@ -48,9 +53,7 @@ pub fn run_threads<T: Send>(
         for share in shares {
             let main = move || {
                 let _stop = StopOnDrop(stop);
-                serve(share).inspect_err(|error| {
-                    log::line(&format!("a thread has failed, and all stop: {error}"));
-                })
+                serve(share)
             };
             let thread = check_memory()
                 .and_then(|()| thread::Builder::new().spawn_scoped(scope, main))

@@ -6,7 +6,7 @@
 use super::async_serve::{linger, refuse, serve};
 use super::async_stream::AsyncStream;
 use super::stream::ActiveConnection;
-use super::threads::{default_poller, run_on_threads};
+use super::threads::{default_poller, log_failure, run_on_threads};
 use super::{Connection, ServerState};
 use crate::runtime::{
     Descriptor, Either, Handle, Readiness, Runtime, Task, race, yield_now,
@@ -98,7 +98,7 @@ async fn main_task(
         let stopped = pin!(stopped(stop, handle));
         let (Either::First(ended) | Either::Second(ended)) =
             race(accepting, stopped).await;
-        ended?;
+        ended.inspect_err(log_failure)?;
     } // both are dropped, and the listener: now the kernel refuses new connections
     server.begin_drain();
     let due = later(Instant::now(), server.timeouts.drain);

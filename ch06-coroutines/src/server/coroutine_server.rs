@@ -5,7 +5,7 @@
 //! one thread runs them all.
 
 use super::stream::{ActiveConnection, ParkingStream};
-use super::threads::{default_poller, run_on_threads};
+use super::threads::{default_poller, log_failure, run_on_threads};
 use super::{Connection, ServerState};
 use crate::runtime::{Descriptor, Handle, Readiness, Runtime};
 use crate::stack::StackPool;
@@ -106,7 +106,7 @@ fn main_task(
     unsafe { handle.spawn_coroutine(move |_| await_stop(&stops, &stop)) }?;
     let listener = handle.register(listener, Interest::ACCEPT)?;
     listener.get().ready()?;
-    accept(server, &listener)?;
+    accept(server, &listener).inspect_err(log_failure)?;
     drop(listener); // from now on the kernel refuses connections
     server.draining.set(handle.current());
     let deadline = later(Instant::now(), server.timeouts.drain);

@@ -4,6 +4,7 @@ use ch01_blocking::{Listener, Stop};
 use ch03_nonblocking::poller::Poller;
 #[cfg(target_os = "linux")]
 use ch05_epoll::epoll;
+pub(super) use ch05_epoll::run_threads::log_failure;
 use ch05_epoll::run_threads::{cores, run_threads};
 use std::io;
 
