@@ -37,8 +37,8 @@ fn the_matrix_is_the_suites_own() {
 #[test]
 fn the_debugger_stops_where_the_page_says() {
     let paths = Paths::find(None).expect("the book is in the checkout");
-    let page = std::fs::read_to_string(paths.src().join("ch06-coroutines.md"))
-        .expect("chapter 6");
+    let page =
+        std::fs::read_to_string(paths.src().join("ch06-deeper.md")).expect("chapter 6");
     let program = paths.checkout().join("ch06-coroutines/examples/deep.rs");
     let program = std::fs::read_to_string(program).expect("chapter 6's example");
     let (_, number) = page.split_once("(gdb) break deep.rs:").expect("a breakpoint");
