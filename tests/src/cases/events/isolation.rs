@@ -157,7 +157,7 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(&[Need::Many, Need::Sleep, Need::Stats])
     .level(3)
-    .book("Chapter 6, \"The circle closes\""),
+    .book("Chapter 6, \"An event is remembered\""),
     case(
         "reset_before_it_sleeps",
         Security,
@@ -183,7 +183,7 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(&[Need::Plaintext, Need::Process, Need::Many, Need::Sleep, Need::Stats])
     .level(3)
-    .book("Chapter 6, \"The circle closes\""),
+    .book("Chapter 6, \"An event is remembered\""),
     case(
         "a_crowd_at_once",
         Contract,
