@@ -57,6 +57,9 @@
 //! there is none, the read fails with `TimedOut`, `serve` returns `After::Close`, and the worker
 //! closes the connection without an answer, as in chapter 1.
 //!
+//! Before all this come small programs, which share nothing with it: `src/bin/small-*.rs`, and
+//! what they are made of, [`small`].
+//!
 //! A stack is taken and given back by [`StackPool::take`] and [`StackPool::give_back`], which
 //! only the scheduler calls. `context/variants.rs` contains forms of the switch that only the
 //! book compares.
@@ -65,6 +68,7 @@ pub mod context;
 mod coroutine;
 pub mod runtime;
 pub mod server;
+pub mod small;
 pub mod stack;
 
 pub use coroutine::{Coroutine, Resumed, suspend};

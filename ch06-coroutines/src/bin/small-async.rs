@@ -1,0 +1,13 @@
+// ANCHOR: all
+//! The small server of futures.
+
+#[cfg(target_os = "linux")]
+fn main() -> std::io::Result<()> {
+    ch06_coroutines::small::async_server::run()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> std::io::Result<()> {
+    Err(std::io::Error::other("only Linux has epoll"))
+}
+// ANCHOR_END: all

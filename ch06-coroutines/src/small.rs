@@ -1,0 +1,16 @@
+// ANCHOR: modules
+//! What the small programs of this chapter are made of: [`coroutine`], then [`reactor`],
+//! then [`scheduler`] and [`coroutine_server`], then [`executor`] and [`async_server`].
+
+#[cfg(target_os = "linux")]
+pub mod async_server;
+pub mod coroutine;
+#[cfg(target_os = "linux")]
+pub mod coroutine_server;
+#[cfg(target_os = "linux")]
+pub mod executor;
+#[cfg(target_os = "linux")]
+pub mod reactor;
+#[cfg(target_os = "linux")]
+pub mod scheduler;
+// ANCHOR_END: modules

@@ -1,0 +1,298 @@
+// ANCHOR: head
+//! A function that can be suspended in the middle and resumed later, because it has a
+//! stack of its own.
+//!
+//! It leaves out a pool of stacks (each is mapped and unmapped), a message at an
+//! overflow (the process ends with SIGSEGV), and the unwinding of a coroutine that is
+//! dropped before its end (its stack is leaked, with everything on it).
+#![allow(unsafe_code)] // memory for stacks, and a switch between them
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{self, NonNull};
+use std::{io, mem};
+
+// ANCHOR_END: head
+// ANCHOR: stack
+/// Bytes of a stack. A page takes memory when it is touched for the first time.
+const SIZE: usize = 256 * 1024;
+
+/// Bytes below a stack that must not be touched: more than the largest frame of any C
+/// function that a coroutine calls.
+const GUARD: usize = 64 * 1024;
+
+const LENGTH: NonZero<usize> = NonZero::new(GUARD + SIZE).expect("not zero");
+
+/// Memory for a stack, with its guard below.
+struct Stack {
+    /// The lowest address of the guard.
+    start: NonNull<c_void>,
+}
+
+impl Stack {
+    fn new() -> io::Result<Stack> {
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let flags = MapFlags::MAP_PRIVATE;
+        // SAFETY: a new mapping, wherever the kernel likes. It replaces nothing.
+        let start = unsafe { mmap_anonymous(None, LENGTH, access, flags) }?;
+        let stack = Stack { start }; // unmapped if the next call fails
+        // SAFETY: the lower end of this mapping, which nothing refers to.
+        unsafe { mprotect(start, GUARD, ProtFlags::PROT_NONE) }?;
+        Ok(stack)
+    }
+
+    /// Returns the address just above the stack, a multiple of the page size.
+    fn top(&self) -> *mut u8 {
+        // SAFETY: the end of the mapping.
+        unsafe { self.start.cast::<u8>().add(LENGTH.get()) }.as_ptr()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: this mapping. Its owner drops it when nothing on it is needed.
+        let _ = unsafe { munmap(self.start, LENGTH.get()) };
+    }
+}
+
+// ANCHOR_END: stack
+// ANCHOR: x86_64
+/// Leaves this stack and continues the one that was left at `to`. Returns when another
+/// switch continues this stack, with where that one has left its own.
+///
+/// # Safety
+///
+/// `to` comes from `fresh` or from a `switch`, on this thread. That stack still exists,
+/// and nothing has continued it since.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn switch(to: *mut u8) -> *mut u8 {
+    let from;
+    // SAFETY: it pushes three words onto this stack, and without `nostack` nothing of
+    // the compiler's lies below. At label 2 rsp is what it was before the third, by
+    // this function's contract. So rbx and rbp are restored, and all else is declared
+    // as lost.
+    unsafe {
+        std::arch::asm!(
+            "push rbp",
+            "push rbx",
+            "lea rax, [rip + 2f]",
+            "push rax",             // where to continue
+            "mov rax, rsp",         // this stack is left here,
+            "mov rsp, rdi",         // and that is the other
+            "mov rdi, rax",
+            "pop rax",
+            "jmp rax",
+            "2:",                   // continued, by another switch
+            "pop rbx",
+            "pop rbp",
+            inout("rdi") to => from,
+            lateout("rax") _,
+            lateout("r12") _,
+            lateout("r13") _,
+            lateout("r14") _,
+            lateout("r15") _,
+            clobber_abi("C"),
+        );
+    }
+    from
+}
+
+/// Makes a new stack look as if a switch had left it at the beginning of `entry`.
+///
+/// # Safety
+///
+/// `top` is a multiple of 16, and the 16 bytes below it can be written.
+#[cfg(target_arch = "x86_64")]
+unsafe fn fresh(top: *mut u8, entry: Entry) -> *mut u8 {
+    // Where to continue; and the address to which `entry` returns: none.
+    let words = [entry as usize, 0];
+    // SAFETY: the 16 bytes that the caller promises.
+    let left = unsafe { top.cast::<[usize; 2]>().sub(1) };
+    // SAFETY: as above, and aligned.
+    unsafe { left.write(words) };
+    left.cast()
+}
+
+// ANCHOR_END: x86_64
+// ANCHOR: aarch64
+/// Leaves this stack and continues the one that was left at `to`. Returns when another
+/// switch continues this stack, with where that one has left its own.
+///
+/// # Safety
+///
+/// `to` comes from `fresh` or from a `switch`, on this thread. That stack still exists,
+/// and nothing has continued it since.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+unsafe fn switch(to: *mut u8) -> *mut u8 {
+    let from;
+    // SAFETY: it takes four words of this stack, and without `nostack` nothing of the
+    // compiler's lies below. At label 2 sp is what it was after that, by this
+    // function's contract. So x19 and x29 are restored, and all else is declared as
+    // lost.
+    unsafe {
+        std::arch::asm!(
+            "adr x9, 2f",
+            "stp x29, x19, [sp, #-32]!",
+            "str x9, [sp, #16]",    // where to continue
+            "mov x9, sp",           // this stack is left here,
+            "mov sp, x0",           // and that is the other
+            "mov x0, x9",
+            "ldr x9, [sp, #16]",
+            "mov x30, xzr",         // a fresh function returns nowhere
+            "br x9",
+            "2:",                   // continued, by another switch
+            "ldp x29, x19, [sp], #32",
+            inout("x0") to => from,
+            lateout("x20") _,
+            lateout("x21") _,
+            lateout("x22") _,
+            lateout("x23") _,
+            lateout("x24") _,
+            lateout("x25") _,
+            lateout("x26") _,
+            lateout("x27") _,
+            lateout("x28") _,
+            clobber_abi("C"),
+        );
+    }
+    from
+}
+
+/// Makes a new stack look as if a switch had left it at the beginning of `entry`.
+///
+/// # Safety
+///
+/// `top` is a multiple of 16, and the 32 bytes below it can be written.
+#[cfg(target_arch = "aarch64")]
+unsafe fn fresh(top: *mut u8, entry: Entry) -> *mut u8 {
+    let words = [0, 0, entry as usize, 0];
+    // SAFETY: the 32 bytes that the caller promises.
+    let left = unsafe { top.cast::<[usize; 4]>().sub(1) };
+    // SAFETY: as above, and aligned.
+    unsafe { left.write(words) };
+    left.cast()
+}
+
+// ANCHOR_END: aarch64
+// ANCHOR: others
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+unsafe fn switch(_: *mut u8) -> *mut u8 {
+    unimplemented!("the switch for this processor")
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+unsafe fn fresh(_: *mut u8, _: Entry) -> *mut u8 {
+    unimplemented!("the switch for this processor")
+}
+
+// ANCHOR_END: others
+// ANCHOR: coroutine
+/// The function that runs first on a new stack. It receives where the stack was left
+/// from which it is entered.
+type Entry = extern "C" fn(from: *mut u8) -> !;
+
+thread_local! {
+    /// Where the stack was left that has resumed the running coroutine. Null if none
+    /// runs.
+    static RESUMER: Cell<*mut u8> = const { Cell::new(ptr::null_mut()) };
+    /// What a coroutine that is resumed for the first time has to run.
+    static BODY: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
+    /// Whether the coroutine that has just switched back is at its end.
+    static ENDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A function on a stack of its own. A coroutine cannot leave its thread.
+pub struct Coroutine {
+    stack: Option<Stack>,
+    /// Where it was left. Null after its end.
+    left: *mut u8,
+    /// `None` once it has begun.
+    body: Option<Box<dyn FnOnce()>>,
+}
+
+impl Coroutine {
+    /// Returns a coroutine that has not begun.
+    ///
+    /// # Errors
+    ///
+    /// Those of mmap(2) and mprotect(2): mostly, there are too many mappings.
+    ///
+    /// # Safety
+    ///
+    /// - `body` never suspends inside the initializer or the destructor of a
+    ///   thread-local variable.
+    /// - If `body` holds a reference to a thread-local variable while it is suspended,
+    ///   it is resumed to its end before its thread ends.
+    pub unsafe fn new(body: impl FnOnce() + 'static) -> io::Result<Coroutine> {
+        let stack = Stack::new()?;
+        // SAFETY: a multiple of the page size, and the stack below is unused.
+        let left = unsafe { fresh(stack.top(), run) };
+        Ok(Coroutine { stack: Some(stack), left, body: Some(Box::new(body)) })
+    }
+
+    /// Runs the coroutine until it suspends, and returns `true`; or until its end, and
+    /// returns `false`. After its end, does nothing.
+    pub fn resume(&mut self) -> bool {
+        if self.left.is_null() {
+            return false;
+        }
+        let outer = RESUMER.get();
+        BODY.set(self.body.take());
+        // SAFETY: `left` is from `fresh`, or from the switch by which this coroutine
+        // suspended last. It was on this thread, because a pointer is not `Send`. The
+        // stack exists as long as this value.
+        let from = unsafe { switch(self.left) };
+        RESUMER.set(outer);
+        let ended = ENDED.take();
+        self.left = if ended { ptr::null_mut() } else { from };
+        !ended
+    }
+}
+
+// ANCHOR_END: coroutine
+// ANCHOR: suspend
+/// Stops the running coroutine: its `resume` returns. Returns when it is resumed.
+///
+/// # Panics
+///
+/// No coroutine runs.
+pub fn suspend() {
+    let resumer = RESUMER.get();
+    assert!(!resumer.is_null(), "there is no coroutine to suspend");
+    // SAFETY: set when this coroutine was resumed. That `resume` is on this thread, and
+    // waits for a switch.
+    let from = unsafe { switch(resumer) };
+    RESUMER.set(from);
+}
+
+/// The first and last function on every stack.
+extern "C" fn run(from: *mut u8) -> ! {
+    RESUMER.set(from);
+    if let Some(body) = BODY.take() {
+        // A panic unwinds the stack, function by function. Above this one there is
+        // none, so it ends here. The panic's message has been printed.
+        let _ = catch_unwind(AssertUnwindSafe(body));
+    }
+    ENDED.set(true);
+    // SAFETY: as in `suspend`. `resume` never switches back, and nothing is left here
+    // that needs to be dropped.
+    unsafe { switch(RESUMER.get()) };
+    unreachable!("resumed after its end")
+}
+
+impl Drop for Coroutine {
+    fn drop(&mut self) {
+        let is_suspended = self.body.is_none() && !self.left.is_null();
+        if is_suspended {
+            // What lies on the stack was not dropped, and another thread may have a
+            // reference to it. So the stack stays.
+            mem::forget(self.stack.take());
+        }
+    }
+}
+// ANCHOR_END: suspend

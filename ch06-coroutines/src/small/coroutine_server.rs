@@ -1,0 +1,147 @@
+// ANCHOR: head
+//! A coroutine for each client on one thread: chapter 1's small `serve`, unchanged.
+//!
+//! It leaves out a fair share (a client that sends without pause is served without
+//! pause), a limit on the number of connections, and a deadline for the stop. An idle
+//! connection keeps its stack.
+#![allow(unsafe_code)] // a coroutine's contract
+
+use super::scheduler::Scheduler;
+use ch01_blocking::small::deadline::{IDLE_TIME, TIME};
+use ch01_blocking::small::{self, signals};
+use nix::sys::signal::Signal;
+use std::cell::Cell;
+use std::io::{self, ErrorKind, PipeReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::rc::Rc;
+use std::time::Instant;
+
+// ANCHOR_END: head
+// ANCHOR: stream
+/// A socket that suspends a task where a blocking one would block the thread.
+struct ParkingStream {
+    server: Rc<Server>,
+    /// Non-blocking, and watched for this task.
+    socket: TcpStream,
+    /// For the rest of the request, as in `DeadlineStream`.
+    deadline: Option<Instant>,
+}
+
+impl ParkingStream {
+    /// Tries an operation until it no longer fails with `WouldBlock`, and parks in
+    /// between.
+    fn attempt(
+        &self,
+        deadline: Instant,
+        mut operation: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            match operation(&self.socket) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+            if Instant::now() >= deadline {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            self.server.scheduler.park(Some(deadline));
+        }
+    }
+}
+
+impl Read for ParkingStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + IDLE_TIME);
+        let n = self.attempt(deadline, |mut socket| match socket.read(buffer) {
+            // At the stop no further request is waited for.
+            Err(error)
+                if error.kind() == ErrorKind::WouldBlock
+                    && self.server.is_stopping.get() =>
+            {
+                Ok(0)
+            }
+            result => result,
+        })?;
+        self.deadline.get_or_insert_with(|| Instant::now() + TIME);
+        Ok(n)
+    }
+}
+
+impl Write for ParkingStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.deadline = None; // the next request has its own time
+        self.attempt(Instant::now() + TIME, |mut socket| socket.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+// ANCHOR_END: stream
+// ANCHOR: tasks
+/// What all tasks share.
+struct Server {
+    scheduler: Scheduler,
+    is_stopping: Cell<bool>,
+}
+
+/// The first task: accepts clients until there is a byte in the pipe `stop`.
+fn accept(server: &Rc<Server>, listener: TcpListener, stop: &PipeReader) {
+    let watched = server.scheduler.watch(&listener);
+    if let Err(error) = watched.and_then(|()| server.scheduler.watch(stop)) {
+        eprintln!("cannot watch the listener: {error}");
+        return;
+    }
+    while !signals::take(stop) {
+        match listener.accept() {
+            Ok((socket, _)) => {
+                let task = Rc::clone(server);
+                // An error is the client's or the network's, and ends this connection
+                // only.
+                let body = move || drop(handle_connection(&task, socket));
+                // SAFETY: it suspends in `ParkingStream` and in `sleep`. `serve` calls
+                // neither from a thread-local variable, nor keeps a reference to one.
+                let spawned = unsafe { server.scheduler.spawn(body) };
+                if spawned.is_ok() {
+                    server.scheduler.yield_now(); // there may be many clients to come
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                server.scheduler.park(None);
+            }
+            // Mostly EMFILE: the client waits in the backlog.
+            Err(_) => server.scheduler.sleep(signals::PAUSE),
+        }
+    }
+    drop(listener); // further connections are refused
+    server.is_stopping.set(true);
+    server.scheduler.wake_all();
+}
+
+/// A task for each client.
+fn handle_connection(server: &Rc<Server>, socket: TcpStream) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    socket.set_nodelay(true)?;
+    server.scheduler.watch(&socket)?;
+    let mut stream = ParkingStream { server: Rc::clone(server), socket, deadline: None };
+    small::serve(&mut stream, |time| server.scheduler.sleep(time))
+}
+
+/// Serves until SIGTERM or SIGINT, and then until the last connection has ended.
+///
+/// # Errors
+///
+/// The start fails, or the kernel is out of memory.
+pub fn run() -> io::Result<()> {
+    let scheduler = Scheduler::new()?;
+    let server = Rc::new(Server { scheduler, is_stopping: Cell::new(false) });
+    let stop = signals::pipe_of(&[Signal::SIGTERM, Signal::SIGINT])?;
+    let listener = small::listen()?;
+    listener.set_nonblocking(true)?;
+    let task = Rc::clone(&server);
+    // SAFETY: it suspends in the scheduler's functions only, where no thread-local
+    // variable is involved.
+    unsafe { server.scheduler.spawn(move || accept(&task, listener, &stop)) }?;
+    server.scheduler.run()
+}
+// ANCHOR_END: tasks

@@ -1,0 +1,295 @@
+// ANCHOR: head
+//! Polls futures on one thread. A *task* is a future that nothing awaits: the executor
+//! polls it whenever its waker was called.
+//!
+//! It leaves out tasks whose results can be awaited, and two tasks at one descriptor.
+
+use super::reactor::Reactor;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
+use std::mem;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
+
+// ANCHOR_END: head
+// ANCHOR: waker
+/// The tasks that were woken.
+#[derive(Default)]
+struct RunQueue {
+    ids: VecDeque<u64>,
+    /// Whether the executor waits in its reactor, or is about to.
+    is_asleep: bool,
+}
+
+/// A run queue that can be reached from every thread, and what ends the executor's
+/// sleep.
+struct Shared {
+    run_queue: Mutex<RunQueue>,
+    pipe: PipeWriter,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, RunQueue> {
+        // No lock is held in a panic.
+        self.run_queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes one task. It outlives the task if it must: its wake-up then finds nothing.
+struct TaskWaker {
+    id: u64,
+    shared: Arc<Shared>,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        let mut run_queue = self.shared.lock();
+        run_queue.ids.push_back(self.id);
+        if run_queue.is_asleep {
+            run_queue.is_asleep = false;
+            // There is room: it is one byte for each sleep.
+            let _ = (&self.shared.pipe).write(b"!");
+        }
+    }
+}
+
+// ANCHOR_END: waker
+// ANCHOR: run
+/// The tasks of one thread.
+pub struct Executor {
+    shared: Arc<Shared>,
+    /// By identity, but the running one. No identity is used twice.
+    tasks: RefCell<HashMap<u64, Task>>,
+    last_id: Cell<u64>,
+    reactor: RefCell<Reactor>,
+    /// What to wake when the reactor reports an identity.
+    wakers: RefCell<HashMap<u64, Waker>>,
+    pipe: PipeReader,
+}
+
+/// A future, and the waker that is lent to it.
+struct Task {
+    future: Pin<Box<dyn Future<Output = ()>>>,
+    waker: Waker,
+}
+
+/// The reactor's identity for the pipe by which other threads end a sleep.
+const PIPE: u64 = 0;
+
+impl Executor {
+    /// Returns an executor without a task.
+    ///
+    /// # Errors
+    ///
+    /// Those of pipe(2), epoll_create1(2) and epoll_ctl(2).
+    pub fn new() -> io::Result<Executor> {
+        let (read, write) = io::pipe()?;
+        let reactor = Reactor::new()?;
+        reactor.watch(&read, PIPE)?;
+        Ok(Executor {
+            shared: Arc::new(Shared { run_queue: Mutex::default(), pipe: write }),
+            tasks: RefCell::default(),
+            last_id: Cell::new(PIPE),
+            reactor: RefCell::new(reactor),
+            wakers: RefCell::default(),
+            pipe: read,
+        })
+    }
+
+    fn next_id(&self) -> u64 {
+        self.last_id.set(self.last_id.get() + 1);
+        self.last_id.get()
+    }
+
+    /// Creates a task. It is polled in the next round.
+    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        let id = self.next_id();
+        let waker = Waker::from(Arc::new(TaskWaker { id, shared: self.shared.clone() }));
+        waker.wake_by_ref();
+        self.tasks.borrow_mut().insert(id, Task { future: Box::pin(future), waker });
+    }
+
+    /// Polls tasks until the last one has ended.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Reactor::wait`].
+    pub fn run(&self) -> io::Result<()> {
+        loop {
+            // A round: tasks that are woken meanwhile are polled in the next one.
+            let round = mem::take(&mut self.shared.lock().ids);
+            for id in round {
+                let task = self.tasks.borrow_mut().remove(&id);
+                let Some(mut task) = task else { continue }; // it has ended
+                let mut context = Context::from_waker(&task.waker);
+                let poll = || task.future.as_mut().poll(&mut context);
+                // A panic ends this task only. Its message has been printed.
+                if let Ok(Poll::Pending) = catch_unwind(AssertUnwindSafe(poll)) {
+                    self.tasks.borrow_mut().insert(id, task);
+                }
+            }
+            if self.tasks.borrow().is_empty() {
+                return Ok(());
+            }
+            for id in self.wait()? {
+                let waker = self.wakers.borrow_mut().remove(&id);
+                waker.into_iter().for_each(Waker::wake);
+            }
+        }
+    }
+
+    /// Waits in the reactor, unless a task was woken, and returns what it reports.
+    fn wait(&self) -> io::Result<Vec<u64>> {
+        let may_sleep = {
+            let mut run_queue = self.shared.lock();
+            run_queue.is_asleep = run_queue.ids.is_empty();
+            run_queue.is_asleep
+        };
+        let ids = self.reactor.borrow_mut().wait(may_sleep)?;
+        let was_woken = !mem::take(&mut self.shared.lock().is_asleep);
+        if may_sleep && was_woken {
+            (&self.pipe).read_exact(&mut [0])?;
+        }
+        Ok(ids)
+    }
+
+    /// Wakes every task but the running one.
+    pub fn wake_all(&self) {
+        self.tasks.borrow().values().for_each(|task| task.waker.wake_by_ref());
+    }
+}
+
+// ANCHOR_END: run
+// ANCHOR: yield
+/// Lets every other task that was woken run first.
+pub async fn yield_now() {
+    let mut has_yielded = false;
+    poll_fn(|context| {
+        if mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+// ANCHOR_END: yield
+// ANCHOR: sleep
+/// A future that is ready at a time.
+pub struct Sleep {
+    executor: Rc<Executor>,
+    end: Instant,
+    id: u64,
+}
+
+impl Sleep {
+    /// Returns a future that is ready at `end`.
+    pub fn until(executor: &Rc<Executor>, end: Instant) -> Sleep {
+        Sleep { executor: Rc::clone(executor), end, id: executor.next_id() }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if Instant::now() >= self.end {
+            return Poll::Ready(());
+        }
+        self.executor.reactor.borrow_mut().set_deadline(self.end, self.id);
+        self.executor.wake_at(self.id, context);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.executor.reactor.borrow_mut().clear_deadline(self.end, self.id);
+        self.executor.forget(self.id);
+    }
+}
+
+impl Executor {
+    /// Leaves the task's waker where the reactor's next report of `id` finds it.
+    fn wake_at(&self, id: u64, context: &Context<'_>) {
+        let waker = context.waker().clone();
+        let old = self.wakers.borrow_mut().insert(id, waker);
+        drop(old); // a foreign waker, perhaps: outside of the borrow
+    }
+
+    fn forget(&self, id: u64) {
+        let old = self.wakers.borrow_mut().remove(&id);
+        drop(old);
+    }
+}
+
+// ANCHOR_END: sleep
+// ANCHOR: watched
+/// A non-blocking descriptor whose operations are futures.
+pub struct Watched<D> {
+    executor: Rc<Executor>,
+    descriptor: D,
+    id: u64,
+}
+
+impl<D: AsFd> Watched<D> {
+    /// Watches a descriptor.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Reactor::watch`].
+    pub fn new(executor: &Rc<Executor>, descriptor: D) -> io::Result<Watched<D>> {
+        let id = executor.next_id();
+        executor.reactor.borrow().watch(&descriptor, id)?;
+        Ok(Watched { executor: Rc::clone(executor), descriptor, id })
+    }
+
+    /// Tries an operation until it no longer fails with `WouldBlock`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation.
+    pub async fn attempt<T>(
+        &self,
+        mut operation: impl FnMut(&D) -> io::Result<T>,
+    ) -> io::Result<T> {
+        poll_fn(|context| match operation(&self.descriptor) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.executor.wake_at(self.id, context);
+                Poll::Pending
+            }
+            result => Poll::Ready(result),
+        })
+        .await
+    }
+}
+
+impl<D> Drop for Watched<D> {
+    fn drop(&mut self) {
+        self.executor.forget(self.id);
+    }
+}
+
+// ANCHOR_END: watched
+// ANCHOR: until
+/// Returns what `future` becomes, or `None` if `end` is ready first. The other one is
+/// dropped.
+pub async fn until<T>(end: impl Future, future: impl Future<Output = T>) -> Option<T> {
+    let (mut end, mut future) = (pin!(end), pin!(future));
+    poll_fn(|context| {
+        if let Poll::Ready(value) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(value));
+        }
+        end.as_mut().poll(context).map(|_| None)
+    })
+    .await
+}
+// ANCHOR_END: until

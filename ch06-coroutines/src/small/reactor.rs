@@ -1,0 +1,85 @@
+// ANCHOR: all
+//! The one place where the thread waits: for every descriptor and every deadline.
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+/// The descriptors and deadlines that tasks wait for. What is to be reported for one is
+/// a number that the caller chooses, an identity.
+pub struct Reactor {
+    epoll: Epoll,
+    /// With identities, the earliest first.
+    deadlines: BTreeSet<(Instant, u64)>,
+}
+
+impl Reactor {
+    /// Returns a reactor with nothing to wait for.
+    ///
+    /// # Errors
+    ///
+    /// Those of epoll_create1(2).
+    pub fn new() -> io::Result<Reactor> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        Ok(Reactor { epoll, deadlines: BTreeSet::new() })
+    }
+
+    /// Watches a descriptor until it is closed. `id` is reported when bytes, a client
+    /// or room *arrive* (edge-triggered): what is there already is not reported again.
+    ///
+    /// # Errors
+    ///
+    /// Those of epoll_ctl(2).
+    pub fn watch(&self, descriptor: impl AsFd, id: u64) -> io::Result<()> {
+        let both = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT;
+        let event = EpollEvent::new(both | EpollFlags::EPOLLET, id);
+        Ok(self.epoll.add(descriptor, event)?)
+    }
+
+    /// Reports `id` at this time, once.
+    pub fn set_deadline(&mut self, time: Instant, id: u64) {
+        self.deadlines.insert((time, id));
+    }
+
+    /// Forgets a deadline. It may have been reported.
+    pub fn clear_deadline(&mut self, time: Instant, id: u64) {
+        self.deadlines.remove(&(time, id));
+    }
+
+    /// Waits until there is something to report, and returns the identities. If
+    /// `may_sleep` is not set, only looks.
+    ///
+    /// # Errors
+    ///
+    /// Those of epoll_wait(2).
+    pub fn wait(&mut self, may_sleep: bool) -> io::Result<Vec<u64>> {
+        let timeout = if may_sleep { self.timeout() } else { EpollTimeout::ZERO };
+        let mut events = [EpollEvent::empty(); 256];
+        let count = match self.epoll.wait(&mut events, timeout) {
+            Err(Errno::EINTR) => 0, // a signal
+            count => count?,
+        };
+        let mut ids: Vec<u64> = events[..count].iter().map(EpollEvent::data).collect();
+        let now = Instant::now();
+        while let Some(&(time, id)) = self.deadlines.first()
+            && time <= now
+        {
+            self.deadlines.pop_first();
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+
+    /// Returns how long the next wait may last: until the earliest deadline.
+    fn timeout(&self) -> EpollTimeout {
+        let Some((first, _)) = self.deadlines.first() else { return EpollTimeout::NONE };
+        let left = first.saturating_duration_since(Instant::now());
+        // Rounded up: a wait that ends too early is followed by the same wait again.
+        let milliseconds = left.as_nanos().div_ceil(1_000_000);
+        EpollTimeout::try_from(milliseconds).unwrap_or(EpollTimeout::MAX)
+    }
+}
+// ANCHOR_END: all

@@ -1,0 +1,146 @@
+// ANCHOR: head
+//! Decides which coroutine runs next on one thread. A *task* is a coroutine that it
+//! runs.
+//!
+//! It leaves out wake-ups from other threads.
+#![allow(unsafe_code)] // a coroutine's contract
+
+use super::coroutine::{Coroutine, suspend};
+use super::reactor::Reactor;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// The tasks of one thread.
+pub struct Scheduler {
+    /// Tasks that have something to do: first come, first served.
+    run_queue: RefCell<VecDeque<u64>>,
+    /// By identity, but the running one. No identity is used twice, so a wake-up for a
+    /// task that has ended finds nothing.
+    tasks: RefCell<HashMap<u64, Coroutine>>,
+    running: Cell<u64>,
+    last_id: Cell<u64>,
+    reactor: RefCell<Reactor>,
+}
+
+// ANCHOR_END: head
+// ANCHOR: run
+impl Scheduler {
+    /// Returns a scheduler without a task.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Reactor::new`].
+    pub fn new() -> io::Result<Scheduler> {
+        Ok(Scheduler {
+            run_queue: RefCell::default(),
+            tasks: RefCell::default(),
+            running: Cell::new(0),
+            last_id: Cell::new(0),
+            reactor: RefCell::new(Reactor::new()?),
+        })
+    }
+
+    /// Creates a task. It runs in the next round.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory for its stack.
+    ///
+    /// # Safety
+    ///
+    /// As [`Coroutine::new`].
+    pub unsafe fn spawn(&self, body: impl FnOnce() + 'static) -> io::Result<()> {
+        // SAFETY: by the caller's promise.
+        let coroutine = unsafe { Coroutine::new(body) }?;
+        let id = self.last_id.get() + 1;
+        self.last_id.set(id);
+        self.tasks.borrow_mut().insert(id, coroutine);
+        self.wake(id);
+        Ok(())
+    }
+
+    /// Lets a task run in the next round.
+    pub fn wake(&self, id: u64) {
+        self.run_queue.borrow_mut().push_back(id);
+    }
+
+    /// Runs tasks until the last one has ended.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Reactor::wait`].
+    pub fn run(&self) -> io::Result<()> {
+        loop {
+            // A round: tasks that are woken meanwhile run in the next one.
+            for id in self.run_queue.take() {
+                let task = self.tasks.borrow_mut().remove(&id);
+                let Some(mut task) = task else { continue }; // it has ended
+                self.running.set(id);
+                if task.resume() {
+                    self.tasks.borrow_mut().insert(id, task);
+                }
+            }
+            if self.tasks.borrow().is_empty() {
+                return Ok(());
+            }
+            let may_sleep = self.run_queue.borrow().is_empty();
+            let ids = self.reactor.borrow_mut().wait(may_sleep)?;
+            self.run_queue.borrow_mut().extend(ids);
+        }
+    }
+}
+
+// ANCHOR_END: run
+// ANCHOR: park
+/// What tasks call.
+impl Scheduler {
+    /// Returns the identity of the running task.
+    pub fn running(&self) -> u64 {
+        self.running.get()
+    }
+
+    /// Wakes the running task, from now on, whenever something arrives at a descriptor.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Reactor::watch`].
+    pub fn watch(&self, descriptor: impl AsFd) -> io::Result<()> {
+        self.reactor.borrow().watch(descriptor, self.running())
+    }
+
+    /// Suspends the running task until it is woken, or until `deadline`. A wake-up is a
+    /// hint: the caller looks again whether it can go on.
+    pub fn park(&self, deadline: Option<Instant>) {
+        let id = self.running();
+        if let Some(time) = deadline {
+            self.reactor.borrow_mut().set_deadline(time, id);
+        }
+        suspend();
+        if let Some(time) = deadline {
+            self.reactor.borrow_mut().clear_deadline(time, id);
+        }
+    }
+
+    /// Suspends the running task for this long.
+    pub fn sleep(&self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            self.park(Some(end));
+        }
+    }
+
+    /// Lets all others that have something to do run first.
+    pub fn yield_now(&self) {
+        self.wake(self.running());
+        suspend();
+    }
+
+    /// Wakes every other task.
+    pub fn wake_all(&self) {
+        self.run_queue.borrow_mut().extend(self.tasks.borrow().keys());
+    }
+}
+// ANCHOR_END: park
