@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 
@@ -24,6 +25,33 @@ pub fn files(dir: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Returns the time at which the file was last modified. The error names the file.
+pub(crate) fn modified(path: &Path) -> Result<SystemTime> {
+    fs::metadata(path)
+        .and_then(|file| file.modified())
+        .with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Returns the time of the latest change of a file below `dir`. The directory `except`, those
+/// called `target`, and those whose names begin with a dot hold no sources, and are left out.
+pub(crate) fn latest_change(dir: &Path, except: &Path) -> Result<SystemTime> {
+    let mut latest = SystemTime::UNIX_EPOCH;
+    for entry in
+        fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?
+    {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let changed = match path.is_dir() {
+            true if path == except || name == "target" => continue,
+            true if name.as_encoded_bytes().starts_with(b".") => continue,
+            true => latest_change(&path, except)?,
+            false => modified(&path)?,
+        };
+        latest = latest.max(changed);
+    }
+    Ok(latest)
 }
 
 /// Reads a text file. The error names the file.

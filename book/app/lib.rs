@@ -26,7 +26,7 @@ mod normalize;
 pub mod paths;
 mod problem;
 pub mod render;
-mod scenario;
+pub mod scenario;
 pub mod serve;
 pub mod servers;
 mod terminal;

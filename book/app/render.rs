@@ -1,8 +1,9 @@
 //! Renders Markdown to HTML through mdBook's library: nothing to install, nothing fetched.
 
-use std::fs;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::LazyLock;
+use std::time::SystemTime;
+use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 use mdbook_driver::MDBook;
@@ -10,14 +11,23 @@ use mdbook_driver::builtin_renderers::MarkdownRenderer;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::files::{files, read};
+use crate::files::{files, latest_change, modified, read};
 use crate::listings::Listings;
 use crate::paths::Paths;
 
-/// Renders the book into `out` and returns that directory's absolute path.
+/// The file in a rendered book whose modification time is that at which the rendering began. It is
+/// written last, so an interrupted rendering has none.
+const STAMP: &str = ".rendered";
+
+/// Renders the book into `out`, unless the one that is there is up to date, and returns that
+/// directory's absolute path.
 pub fn render(paths: &Paths, out: &Path) -> Result<PathBuf> {
     let out = absolute(out).context("cannot determine the current directory")?;
     refuse_foreign(&out)?;
+    if is_up_to_date(paths, &out)? {
+        return Ok(out);
+    }
+    let begin = SystemTime::now();
     let mut book = MDBook::load(paths.book())
         .with_context(|| format!("cannot read the book in {}", paths.book().display()))?;
     book.config.build.build_dir.clone_from(&out);
@@ -31,7 +41,22 @@ pub fn render(paths: &Paths, out: &Path) -> Result<PathBuf> {
         .with_context(|| format!("cannot render the book to {}", out.display()))?;
     listings.write_sources(&out)?;
     replace_index(&book, &out).context("cannot make the search index")?;
+    fs::File::create(out.join(STAMP))
+        .and_then(|stamp| stamp.set_modified(begin))
+        .with_context(|| format!("cannot write to {}", out.display()))?;
     Ok(out)
+}
+
+/// Returns whether the rendering of the book in `out` began after the last change of this program
+/// and of every file in the checkout: pages include sources of all chapters. False if the
+/// environment changes mdBook's configuration.
+fn is_up_to_date(paths: &Paths, out: &Path) -> Result<bool> {
+    if env::vars_os().any(|(name, _)| name.as_encoded_bytes().starts_with(b"MDBOOK_")) {
+        return Ok(false);
+    }
+    let Ok(rendered) = modified(&out.join(STAMP)) else { return Ok(false) };
+    let program = env::current_exe().context("cannot determine this program's path")?;
+    Ok(modified(&program)? < rendered && latest_change(paths.checkout(), out)? < rendered)
 }
 
 /// Matches the parts of a page that the search index leaves out: listings, drawings, and

@@ -8,75 +8,73 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use webdriver::served::Served;
-use webdriver::{browser, keep, looked, problems};
+use webdriver::{Browser, browser, keep, looked, problems};
+
+/// Skips every prediction and opens every box.
+const REVEAL: &str = "document.querySelectorAll('.lab-predict [type=button]').forEach((button) => button.click());
+    document.querySelectorAll('details').forEach((box) => { box.open = true; })";
+
+/// A script that tests whether the page is shown in dark colors.
+const DARK: &str = "return document.documentElement.classList.contains('navy')";
 
 #[test]
-fn no_page_has_a_problem_in_light_and_dark_wide_and_narrow() {
+fn no_wide_page_has_a_problem() {
+    no_page_has_a_problem(1280, ["light", "dark"]);
+}
+
+#[test]
+fn no_narrow_page_has_a_problem() {
+    no_page_has_a_problem(400, ["dark", "light"]);
+}
+
+/// Opens every page at this width in the first color scheme, and looks at it in both, first with
+/// the forms for predictions, then with the figures.
+fn no_page_has_a_problem(width: u32, schemes: [&str; 2]) {
     let Some(browser) = browser() else { return };
     let served = Served::start();
     let mut wrong = Vec::new();
-    for (width, scheme) in
-        [(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")]
-    {
-        browser.look(width, scheme);
-        for page in served.pages() {
-            // First with the forms for predictions, then with the figures.
-            for what in problems(&browser, &served, &page) {
-                wrong.push(format!("{page}, {width} px, {scheme}: {what}"));
-            }
-            browser.run(
-                "document.querySelectorAll('.lab-predict [type=button]').forEach((button) => button.click());
-                 document.querySelectorAll('details').forEach((box) => { box.open = true; })",
+    for page in served.pages() {
+        let mut note = |state: &str, found: Vec<String>| {
+            wrong.extend(
+                found.iter().map(|what| format!("{page}, {width} px, {state}: {what}")),
             );
-            for what in looked(&browser, &served) {
-                wrong.push(format!("{page}, {width} px, {scheme}, figures: {what}"));
-            }
-            browser.run("localStorage.clear()");
-            let theme = browser.run("return document.documentElement.className");
-            let dark = theme.as_str().is_some_and(|classes| classes.contains("navy"));
-            assert_eq!(
-                dark,
-                scheme == "dark",
-                "{page} does not follow the system's colours: {theme}"
-            );
+        };
+        browser.look(width, schemes[0]);
+        note(schemes[0], problems(&browser, &served, &page));
+        assert_eq!(
+            browser.run(DARK),
+            schemes[0] == "dark",
+            "{page} has the wrong colors"
+        );
+        choose(&browser, width, schemes[1]);
+        note(schemes[1], looked(&browser, &served.origin()));
+        browser.run(REVEAL);
+        for scheme in [schemes[1], schemes[0]] {
+            choose(&browser, width, scheme);
+            note(&format!("{scheme}, figures"), looked(&browser, &served.origin()));
             if std::env::var_os("BOOK_SCREENS").is_some() {
-                keep(
-                    &browser,
-                    &format!(
-                        "{}-{scheme}-{width}",
-                        page.replace('/', "-").replace(".html", "")
-                    ),
-                );
+                let name = page.replace('/', "-").replace(".html", "");
+                keep(&browser, &format!("{name}-{scheme}-{width}"));
             }
         }
+        browser.run("localStorage.clear()");
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-#[test]
-fn every_page_can_be_read_in_the_other_themes() {
-    let Some(browser) = browser() else { return };
-    let served = Served::start();
-    let mut wrong = Vec::new();
-    browser.look(1280, "light");
-    browser.open(&served.url("index.html"));
-    // Each page in one theme is enough, because every colored element is on several pages.
-    for (page, theme) in served.pages().iter().zip(["rust", "coal", "ayu"].iter().cycle())
-    {
-        browser.run(&format!("localStorage.setItem('mdbook-theme', '{theme}')"));
-        for what in problems(&browser, &served, page) {
-            wrong.push(format!("{page}, {theme}: {what}"));
-        }
-        let chosen = "return document.documentElement.classList.contains";
-        assert_eq!(browser.run(&format!("{chosen}('{theme}')")), true, "{page}");
-    }
-    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+/// Changes the color scheme that the system prefers, and waits until the open page has followed.
+fn choose(browser: &Browser, width: u32, scheme: &str) {
+    browser.look(width, scheme);
+    browser.wait_until(&format!(
+        "{DARK} === {} && document.getAnimations().length === 0",
+        scheme == "dark"
+    ));
 }
 
-/// While a prediction is open, the figure and the text that give its answer away are hidden:
-/// with the lab, and without scripts.
+/// Each page is light, can be read in the other themes, and, while a prediction is open, hides the
+/// figure and the text that give its answer away: with the lab, and without scripts.
 #[test]
-fn what_tells_an_answer_comes_with_it() {
+fn pages_are_light_hide_answers_and_have_other_themes() {
     let Some(browser) = browser() else { return };
     let served = Served::start();
     browser.look(1280, "light");
@@ -89,21 +87,31 @@ fn what_tells_an_answer_comes_with_it() {
     };
     let none: [String; 0] = [];
     let mut pages = 0;
-    for page in served.pages() {
+    let mut wrong = Vec::new();
+    // Each page in one theme is enough, because every colored element is on several pages.
+    for (page, theme) in served.pages().iter().zip(["rust", "coal", "ayu"].iter().cycle())
+    {
         browser.scripts(false);
-        browser.open(&served.url(&page));
+        browser.open(&served.url(page));
         assert_eq!(seen(""), none, "{page}: seen before the prediction, without scripts");
+        browser.run(&format!("localStorage.setItem('mdbook-theme', '{theme}')"));
         browser.scripts(true);
-        problems(&browser, &served, &page); // waits for the lab
+        for what in problems(&browser, &served, page) {
+            wrong.push(format!("{page}, {theme}: {what}"));
+        }
+        let chosen = "return document.documentElement.classList.contains";
+        assert_eq!(browser.run(&format!("{chosen}('{theme}')")), true, "{page}");
+        let loaded = loaded(&browser);
+        let size: u64 = loaded.iter().map(|(_, size)| size).sum();
+        assert!(size <= PAGE, "{page} loads {size} bytes: {loaded:#?}");
+        assert_eq!(index(&loaded), None, "{page} loads the index unasked");
         assert_eq!(seen(""), none, "{page}: seen before the prediction");
-        browser.run(
-            "document.querySelectorAll('.lab-predict [type=button]').forEach((button) => button.click());
-             document.querySelectorAll('details').forEach((box) => { box.open = true; })",
-        );
+        browser.run(REVEAL);
         assert_eq!(seen("=== false"), none, "{page}: not seen after it");
         pages += usize::from(!seen("").is_empty());
         browser.run("localStorage.clear()");
     }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
     assert!(pages >= 6, "only {pages} pages have figures to predict");
 }
 
@@ -134,34 +142,30 @@ const INDEX: u64 = 600_000;
 const LOADED: &str = "return ['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind))
     .map((entry) => [entry.name, entry.decodedBodySize])";
 
+/// Returns everything that the page has loaded, with sizes.
+fn loaded(browser: &Browser) -> Vec<(String, u64)> {
+    serde_json::from_value(browser.run(LOADED)).expect("names and sizes")
+}
+
+/// Returns the size of the search index, if it is among what was loaded.
+fn index(loaded: &[(String, u64)]) -> Option<u64> {
+    loaded.iter().find(|(name, _)| name.contains("searchindex")).map(|(_, size)| *size)
+}
+
 #[test]
-fn pages_are_light_and_the_search_index_comes_when_it_is_needed() {
+fn the_search_index_comes_when_it_is_needed_and_has_the_words_of_the_text() {
     let Some(browser) = browser() else { return };
     let served = Served::start();
-    let loaded = || -> Vec<(String, u64)> {
-        serde_json::from_value(browser.run(LOADED)).expect("names and sizes")
-    };
-    let index = |loaded: &[(String, u64)]| {
-        let found = loaded.iter().find(|(name, _)| name.contains("searchindex"));
-        found.map(|(_, size)| *size)
-    };
     browser.look(1280, "light");
-    for page in served.pages() {
-        problems(&browser, &served, &page);
-        let loaded = loaded();
-        let size: u64 = loaded.iter().map(|(_, size)| size).sum();
-        assert!(size <= PAGE, "{page} loads {size} bytes: {loaded:#?}");
-        assert_eq!(index(&loaded), None, "{page} loads the index unasked");
-    }
+    browser.open(&served.url("index.html"));
     browser.run("document.activeElement.blur()");
     browser.press(&["/"]);
     let is_there = format!(
         "{LOADED}.some(([name, size]) => name.includes('searchindex') && size > 0)"
     );
     browser.wait_until(&is_there);
-    let size = index(&loaded()).expect("an index");
+    let size = index(&loaded(&browser)).expect("an index");
     assert!(size <= INDEX, "the index has {size} bytes");
-    // The index contains the words of the text.
     let found = |words: &str| {
         browser.open(&served.url(&format!("index.html?search={words}")));
         browser.wait_until("return /results? /.test(document.querySelector('#mdbook-searchresults-header').innerText)");
@@ -241,7 +245,6 @@ fn everything_can_be_reached_without_a_mouse() {
 #[test]
 fn a_bad_page_is_caught() {
     let Some(browser) = browser() else { return };
-    let served = Served::start();
     // The other host is a loopback address, so no request leaves this machine.
     let bad = "<!doctype html><style>html { background: #fff } p a { text-decoration: none }</style><link rel=icon href='data:,'><main>\
                <h1>one</h1><h3>three</h3><p style='color: #999'>grey <a href='#'>link</a></p><div style='width: 2000px'>wide</div>\
@@ -249,9 +252,12 @@ fn a_bad_page_is_caught() {
                <text x='0' y='9' style='font-size: 9px; fill: #eee'>small</text><path d='M0 0H9' stroke='#eee'/></svg></figure>\
                <table><tr><th></th></tr></table></main>\
                <script>throw new Error('planted')</script>";
-    fs::write(served.dir().join("bad.html"), bad).expect("a page");
+    let dir = tempfile::tempdir().expect("a directory");
+    let page = dir.path().join("bad.html");
+    fs::write(&page, bad).expect("a page");
     browser.look(400, "light");
-    let found = problems(&browser, &served, "bad.html").join("\n");
+    browser.open(&format!("file://{}", page.display()));
+    let found = looked(&browser, "http://127.0.0.1:1/").join("\n");
     let grey = "p \"grey link\" has a contrast";
     let pale = "text \"small\" has a contrast";
     let others = ["beyond the window", "127.0.0.2", "planted", "px high"];

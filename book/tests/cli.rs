@@ -1,5 +1,7 @@
 //! The program `book` at a terminal: its commands, messages and exit codes.
 
+mod webdriver;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,6 +13,7 @@ use assert_cmd::{Command, cargo_bin};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::tempdir;
+use webdriver::served::{RENDERED, checkout, turn_to_render};
 
 fn book() -> Command {
     let mut command = Command::new(cargo_bin!("book"));
@@ -36,12 +39,25 @@ fn it_renders_from_anywhere() {
         .success();
     let index = fs::read_to_string(dir.path().join("pages/index.html")).expect("a page");
     assert!(index.contains("Ten Thousand Clients"));
-    // Rendering again replaces the pages.
-    book()
-        .args(["--no-serve", "--out", "pages"])
-        .current_dir(dir.path())
-        .assert()
-        .success();
+}
+
+#[test]
+fn it_renders_again_what_has_changed_and_only_then() {
+    let dir = tempdir().expect("a directory");
+    let (source, out) = (checkout(dir.path()), dir.path().join("pages"));
+    let page = out.join("contract.html");
+    let render = || {
+        let mut command = book();
+        command.arg("--no-serve").arg("--out").arg(&out).arg("--book").arg(&source);
+        command.assert().success();
+        fs::metadata(&page).and_then(|page| page.modified()).expect("a page")
+    };
+    let first = render();
+    assert_eq!(render(), first, "nothing has changed");
+    let text = fs::read_to_string(source.join("src/contract.md")).expect("a source");
+    fs::write(source.join("src/contract.md"), text + "\nPlanted.\n").expect("a source");
+    assert_ne!(render(), first, "a page has changed");
+    assert!(fs::read_to_string(&page).expect("a page").contains("Planted."));
 }
 
 #[test]
@@ -91,14 +107,15 @@ fn open_opens_the_page_that_is_served() {
     fs::set_permissions(&browser, fs::Permissions::from_mode(0o755)).expect("a program");
     let path =
         format!("{}:{}", dir.path().display(), std::env::var("PATH").expect("a path"));
+    let turn = turn_to_render();
     let mut child = std::process::Command::new(cargo_bin!("book"))
-        .args(["--open", "--listen", "127.0.0.1:0", "--out"])
-        .arg(dir.path().join("book"))
+        .args(["--open", "--listen", "127.0.0.1:0", "--out", RENDERED])
         .env("PATH", path)
         .stdout(Stdio::piped())
         .spawn()
         .expect("it starts");
     let address = announced(&mut child);
+    drop(turn);
     while !opened.exists() {
         assert!(child.try_wait().expect("its state").is_none(), "it has ended");
         std::thread::sleep(Duration::from_millis(5));
@@ -128,14 +145,14 @@ fn an_unknown_transcript_is_one_clear_line() {
 #[test]
 fn it_serves_until_interrupted() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let dir = tempdir().expect("a directory");
+        let turn = turn_to_render();
         let mut child = std::process::Command::new(cargo_bin!("book"))
-            .args(["--listen", "127.0.0.1:0", "--out"])
-            .arg(dir.path().join("book"))
+            .args(["--listen", "127.0.0.1:0", "--out", RENDERED])
             .stdout(Stdio::piped())
             .spawn()
             .expect("it starts");
         let address = announced(&mut child);
+        drop(turn);
         // A browser opens connections that it never uses; they must not delay the stop.
         let _silent = TcpStream::connect(&address).expect("a connection");
         let mut client = TcpStream::connect(&address).expect("a connection");

@@ -7,7 +7,7 @@ mod webdriver;
 use std::fs;
 
 use serde_json::Value;
-use webdriver::served::Served;
+use webdriver::served::{RENDERED, Served};
 use webdriver::{Browser, browser, keep, looked};
 
 const PAGE: &str = "ch04-select-poll.html";
@@ -214,7 +214,7 @@ fn the_lab_has_no_problem_in_light_and_dark_wide_and_narrow() {
         browser.look(width, scheme);
         browser.open(&served.url(PAGE));
         browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure"));
-        let found = looked(&browser, &served);
+        let found = looked(&browser, &served.origin());
         wrong.extend(found.iter().map(|what| format!("{width} px, {scheme}: {what}")));
         keep_if_asked(&browser, &format!("lab-{scheme}-{width}"));
     }
@@ -228,7 +228,7 @@ fn without_the_books_server_or_without_scripts_it_is_a_plain_book() {
     browser.look(1280, "light");
     let open = "details.predict[data-lab=readiness]";
     let open = format!("document.querySelector('{open} > summary').click()");
-    browser.open(&format!("file://{}", served.dir().join(PAGE).display()));
+    browser.open(&format!("file://{RENDERED}/{PAGE}"));
     browser.run(&open);
     browser.wait_until(&is_seen(RUN));
     assert_eq!(browser.run(&is_seen(".measured[data-part=readiness] figure svg")), true);
@@ -245,7 +245,7 @@ fn without_the_books_server_or_without_scripts_it_is_a_plain_book() {
     // Without scripts no theme can be chosen, and the page follows the system's colors.
     for scheme in ["light", "dark"] {
         browser.look(1280, scheme);
-        assert_eq!(looked(&browser, &served), [] as [String; 0], "{scheme}");
+        assert_eq!(looked(&browser, &served.origin()), [] as [String; 0], "{scheme}");
     }
     browser.scripts(true);
 }

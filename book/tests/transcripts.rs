@@ -2,10 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Mutex;
+use std::thread;
 
 use book::paths::Paths;
+use book::scenario::Scenario;
 use book::transcripts::{compare, play, scenarios};
 use client_suite::environment::normalize;
+
+/// The number of scenarios that are played at the same time. Most of the time they wait.
+const AT_ONCE: usize = 8;
 
 #[test]
 fn transcripts_show_the_output_of_today() {
@@ -19,26 +25,38 @@ fn transcripts_show_the_output_of_today() {
     }
     // The output must not depend on inherited state, such as an ignored signal.
     normalize().expect("a normalized environment");
-    let mut wrong = Vec::new();
-    for scenario in scenarios(&paths).expect("the scenarios can be read") {
-        let missing = scenario.missing_tools();
-        if !missing.is_empty() {
-            assert!(may_skip, "{} needs {}", scenario.name, missing.join(", "));
-            eprintln!(
-                "SKIPPED: the transcript {} needs {}",
-                scenario.name,
-                missing.join(", ")
-            );
-            continue;
+    let wrong = Mutex::new(Vec::new());
+    let queue =
+        Mutex::new(scenarios(&paths).expect("the scenarios can be read").into_iter());
+    let next = || queue.lock().expect("a queue").next();
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(scenario) = next() {
+                    let found = differences(&paths, &scenario, may_skip);
+                    wrong.lock().expect("a list").extend(found);
+                }
+            });
         }
-        match play(&paths, &scenario) {
-            Ok(fresh) => wrong.extend(compare(&paths, &scenario, &fresh)),
-            Err(error) => wrong.push(format!("{}: {error:#}", scenario.name)),
-        }
-    }
+    });
+    let wrong = wrong.into_inner().expect("a list");
     let renew =
         "renew them with `cargo run --release -- transcripts`, and look at what changed";
     assert!(wrong.is_empty(), "\n{}\n{renew}\n", wrong.join("\n"));
+}
+
+/// Plays the scenario, and returns what differs from its transcripts.
+fn differences(paths: &Paths, scenario: &Scenario, may_skip: bool) -> Vec<String> {
+    let (name, missing) = (&scenario.name, scenario.missing_tools().join(", "));
+    if !missing.is_empty() {
+        assert!(may_skip, "{name} needs {missing}");
+        eprintln!("SKIPPED: the transcript {name} needs {missing}");
+        return Vec::new();
+    }
+    match play(paths, scenario) {
+        Ok(fresh) => compare(paths, scenario, &fresh),
+        Err(error) => vec![format!("{name}: {error:#}")],
+    }
 }
 
 #[test]

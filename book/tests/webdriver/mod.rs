@@ -298,7 +298,7 @@ fn decoded(text: &str) -> Vec<u8> {
 pub(crate) fn problems(browser: &Browser, served: &Served, page: &str) -> Vec<String> {
     browser.open(&served.url(page));
     browser.wait_until(LAB_IS_THERE);
-    looked(browser, served)
+    looked(browser, &served.origin())
 }
 
 /// A script that tests whether the lab's script has added its boxes to the page's figures.
@@ -307,8 +307,8 @@ const LAB_IS_THERE: &str = "return [...document.querySelectorAll('.measured')].l
     && [...document.querySelectorAll('.lab-curve')].every((curve) => curve.querySelector('svg'))";
 
 /// Returns the problems of the open page: those that [`PAGE`] finds, messages on the console, and
-/// requests to other hosts.
-pub(crate) fn looked(browser: &Browser, served: &Served) -> Vec<String> {
+/// requests to other origins than `own`.
+pub(crate) fn looked(browser: &Browser, own: &str) -> Vec<String> {
     let looked = browser.run(PAGE);
     let mut found: Vec<String> = looked
         .as_array()
@@ -318,11 +318,10 @@ pub(crate) fn looked(browser: &Browser, served: &Served) -> Vec<String> {
         .collect();
     let (console, urls) = browser.logs();
     found.extend(console.into_iter().map(|line| format!("the console says {line}")));
-    let own = format!("http://{}/", served.address);
     // A URL without a host (data:, or chrome: for the browser's own parts) causes no request.
     let has_host =
         |url: &String| ["http", "ws"].iter().any(|scheme| url.starts_with(scheme));
-    let foreign = urls.into_iter().filter(|url| has_host(url) && !url.starts_with(&own));
+    let foreign = urls.into_iter().filter(|url| has_host(url) && !url.starts_with(own));
     found.extend(foreign.map(|url| format!("asks for {url}")));
     found
 }

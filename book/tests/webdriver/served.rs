@@ -1,18 +1,22 @@
 //! The book, served for one test, in a copy of the checkout with its own results and predictions.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use book::files::files;
+use nix::fcntl::{Flock, FlockArg};
 use tempfile::TempDir;
+
+/// The directory of the rendered pages, which all tests share: rendering them takes seconds.
+pub(crate) const RENDERED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/rendered");
 
 /// A server of the book, started like a reader's by `cargo run`. Dropping this kills the server.
 pub(crate) struct Served {
     pub(crate) child: Child,
     pub(crate) address: String,
-    out: TempDir,
+    checkout: TempDir,
 }
 
 impl Served {
@@ -28,12 +32,11 @@ impl Served {
     }
 
     fn start_with(options: &[&str], fake_run: &str) -> Self {
-        let out = tempfile::tempdir().expect("a directory");
-        let book = checkout(out.path());
+        let dir = tempfile::tempdir().expect("a directory");
+        let book = checkout(dir.path());
+        let _turn = turn_to_render();
         let mut child = Command::new(env!("CARGO_BIN_EXE_book"))
-            .args(["--listen", "127.0.0.1:0", "--out"])
-            .arg(out.path().join("rendered"))
-            .arg("--book")
+            .args(["--listen", "127.0.0.1:0", "--out", RENDERED, "--book"])
             .arg(book)
             .args(options)
             .env("FAKE_RUN", fake_run)
@@ -47,24 +50,19 @@ impl Served {
         let address =
             line.split("http://").nth(1).and_then(|rest| rest.split('/').next());
         let address = address.expect("an address").to_owned();
-        Self { child, address, out }
-    }
-
-    /// Returns the directory of the rendered pages.
-    pub(crate) fn dir(&self) -> std::path::PathBuf {
-        self.out.path().join("rendered")
+        Self { child, address, checkout: dir }
     }
 
     /// Returns the root of the copied checkout, in whose target/lab results are stored.
     pub(crate) fn checkout(&self) -> &Path {
-        self.out.path()
+        self.checkout.path()
     }
 
     /// Returns the names of all pages that a reader opens. (print.html would open a dialog.)
     pub(crate) fn pages(&self) -> Vec<String> {
-        let dir = self.dir();
-        let names = files(&dir, "html").expect("pages").into_iter().map(|path| {
-            path.strip_prefix(&dir).expect("below").to_string_lossy().into_owned()
+        let dir = Path::new(RENDERED);
+        let names = files(dir, "html").expect("pages").into_iter().map(|path| {
+            path.strip_prefix(dir).expect("below").to_string_lossy().into_owned()
         });
         let is_page = |name: &String| {
             !matches!(name.as_str(), "print.html" | "toc.html")
@@ -73,8 +71,13 @@ impl Served {
         names.filter(is_page).collect()
     }
 
+    /// Returns the beginning of every URL of this server.
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
     pub(crate) fn url(&self, page: &str) -> String {
-        format!("http://{}/{page}", self.address)
+        self.origin() + page
     }
 }
 
@@ -83,6 +86,13 @@ impl Drop for Served {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Waits until no other test starts a server. The first server renders the pages; the others find
+/// them up to date.
+pub(crate) fn turn_to_render() -> Flock<fs::File> {
+    let file = fs::File::create(format!("{RENDERED}.lock")).expect("a file");
+    Flock::lock(file, FlockArg::LockExclusive).expect("a lock")
 }
 
 /// Copies the book into the directory `at`, links the rest of the checkout there, and returns the
@@ -109,7 +119,17 @@ fn copy(from: &Path, to: &Path) {
         let to = to.join(path.file_name().expect("a name"));
         match path.is_dir() {
             true => copy(&path, &to),
-            false => fs::copy(&path, &to).map(drop).expect("a copy"),
+            false => copy_file(&path, &to).expect("a copy"),
         }
     }
+}
+
+/// Copies a file with its time of modification, by which the server tells whether the pages must
+/// be rendered again.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to)?;
+    fs::File::options()
+        .write(true)
+        .open(to)?
+        .set_modified(fs::metadata(from)?.modified()?)
 }
