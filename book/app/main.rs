@@ -84,16 +84,6 @@ enum Command {
         #[arg(long)]
         record: bool,
     },
-    /// Take one sample for an experiment, in this process
-    #[command(hide = true)]
-    Measure {
-        /// Name of the experiment
-        experiment: String,
-        /// Kind of object to measure, such as `thread`
-        what: String,
-        /// Number of objects, or of repetitions
-        count: usize,
-    },
     /// Write the parts derived from results, sources and pages: the tables of all servers, the index of system calls, reading times
     Parts,
     /// Run the slow commands that pages name, and record how long each takes
@@ -143,9 +133,6 @@ fn run(cli: Cli) -> Result<()> {
         Command::Compare { options, record } => {
             lab::compare(&paths, &options, record)?;
             record
-        }
-        Command::Measure { experiment, what, count } => {
-            return lab::measure(&experiment, &what, count);
         }
         Command::Durations { names } => {
             durations::record(&paths, &names)?;

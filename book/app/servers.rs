@@ -1,4 +1,5 @@
-//! Finds the servers' programs, and builds those that are missing or out of date.
+//! Finds the programs that the lab and the transcripts start, the servers above all, and builds those
+//! that are missing or out of date.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use crate::child::ChildGuard;
 use crate::paths::Paths;
 
-/// Returns the path of the server's program, in the same directory as this program. If the
+/// Returns the path of the program called `name`, in the same directory as this program. If the
 /// program is missing or older than one of its sources, cargo builds it first.
 pub fn find(paths: &Paths, name: &str) -> Result<PathBuf> {
     let profile = profile_dir()?;

@@ -354,6 +354,7 @@ fn an_experiment_that_is_stopped_in_the_middle_leaves_no_process_behind() {
     for stage in client_suite::profile::PROFILES {
         servers::find(&paths(), stage.name).expect(stage.name);
     }
+    servers::find(&paths(), "samples").expect("samples");
     let program = cargo_bin!("book").to_owned();
     for experiment in lab::EXPERIMENTS.iter().filter(|experiment| experiment.from_page) {
         let name = experiment.name;
@@ -404,6 +405,7 @@ fn a_run_that_is_stopped_while_a_server_is_built_ends_cargo_and_its_compilers() 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_without_a_reader_ends_with_its_samples() {
+    servers::find(&paths(), "samples").expect("samples");
     for signal in [None, Some(Signal::SIGTERM)] {
         let dir = copy();
         let mut child = run(&dir, &["readiness", "--events"]);

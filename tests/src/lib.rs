@@ -21,7 +21,6 @@ pub mod misbehave;
 mod output;
 pub mod port;
 pub mod proc;
-pub mod profile;
 pub mod queue;
 mod receive;
 pub mod report;
@@ -44,6 +43,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+pub use profiles as profile;
 
 use judge::{DocumentRoot, Outcome, Strictness, judge};
 use profile::ServerProfile;
@@ -87,7 +87,9 @@ pub fn main_for(chapter: &str, servers: &[(&str, &str)]) -> ExitCode {
     for (name, binary) in servers {
         let (word, options) = name.split_once(' ').unwrap_or((name, ""));
         let Some(profile) = ServerProfile::by_name(word) else {
-            eprintln!("{chapter}: {word} is not in the table of servers (profile.rs)");
+            eprintln!(
+                "{chapter}: {word} is not in the table of servers (tests/profiles)"
+            );
             return ExitCode::FAILURE;
         };
         let (path, command) = match options {

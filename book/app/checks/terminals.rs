@@ -8,7 +8,7 @@
 
 use std::sync::LazyLock;
 
-use client_suite::profile::PROFILES;
+use profiles::PROFILES;
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use regex::Regex;
 

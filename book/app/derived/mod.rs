@@ -48,7 +48,7 @@ fn stale(paths: &Paths) -> Result<BTreeMap<&'static str, String>> {
     let results = results::Results::read(paths)?;
     let pages = pages::Pages::read(&paths.src())?;
     let texts = [
-        stages::table(&results),
+        stages::table(paths, &results)?,
         state::table(&results),
         syscall_index::table(paths, &pages)?,
         reading_time::table(&pages),

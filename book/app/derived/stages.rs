@@ -1,10 +1,12 @@
 //! The table of all servers of the book: the memory of an idle client, the processor time of
 //! a request, and the number of the suite's cases that a server passes.
 
-use client_suite::cases;
-use client_suite::profile::{PROFILES, ServerProfile};
+use anyhow::{Context, Result};
+use profiles::{PROFILES, ServerProfile};
 
 use super::results::{Results, cell};
+use crate::files::read;
+use crate::paths::Paths;
 use crate::text::{bytes, table as markdown, thousands};
 
 /// Number of busy clients in the column shown: the most for which every server was measured.
@@ -12,16 +14,23 @@ const BUSY: usize = 1_000;
 /// Number of mostly silent clients in the column shown: the most that were measured.
 const QUIET: usize = 10_000;
 
-pub(super) fn table(results: &Results) -> String {
+/// Returns the table.
+///
+/// # Errors
+///
+/// The suite's matrix cannot be read, or lacks a server.
+pub(super) fn table(paths: &Paths, results: &Results) -> Result<String> {
     let head = format!(
         "server | how it waits | >an idle client | >a request, {} busy | >a request, {} mostly silent | >cases",
         thousands(BUSY),
         thousands(QUIET),
     );
-    let all = cases::all();
-    let row = |stage: &ServerProfile| {
-        let asked = all.iter().filter(|case| case.skip_reason(stage).is_none()).count();
-        format!(
+    // The suite's own table, which a test compares with the suite.
+    let matrix = read(&paths.generated().join("matrix-rows.md"))?;
+    let row = |stage: &ServerProfile| -> Result<String> {
+        let asked = cases(&matrix, stage.name)
+            .with_context(|| format!("matrix-rows.md has no cases of {}", stage.name))?;
+        Ok(format!(
             "{}&nbsp;`{}` | {} | {} | {} | {} | {asked}",
             stage.level,
             stage.name,
@@ -29,12 +38,19 @@ pub(super) fn table(results: &Results) -> String {
             idle(results, stage),
             request(results, stage, "busy", BUSY),
             request(results, stage, "steady", QUIET),
-        )
+        ))
     };
-    markdown(&head, PROFILES.iter().map(row))
+    let rows: Vec<String> = PROFILES.iter().map(row).collect::<Result<_>>()?;
+    Ok(markdown(&head, rows)
         + "\n*From what `lab memory` and `lab concurrency` have recorded, and the suite's own tables. The number before a \
               server is its chapter's. An idle client is weighed in the server's own memory, a request in processor time, and the cases \
-              are those of the suite that it passes. A dash: not measured.*\n"
+              are those of the suite that it passes. A dash: not measured.*\n")
+}
+
+/// Returns the number of the suite's cases for a server: the last cell of its row in the matrix.
+fn cases<'m>(matrix: &'m str, server: &str) -> Option<&'m str> {
+    let row = matrix.lines().find(|row| row.starts_with(&format!("| `{server}` |")))?;
+    row.trim_end_matches(['|', ' ']).rsplit('|').next().map(str::trim)
 }
 
 /// Returns the server's memory for an idle client or, where that was not measured, the name

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
 
@@ -149,16 +149,6 @@ fn finish(
     if !run.record && name == experiment.name {
         print!("{}", verdict(run.paths, experiment)?.text(experiment.predict.ask));
     }
-    Ok(())
-}
-
-/// Takes one sample for an experiment, and prints it as JSON. The experiment starts this program
-/// again for each sample.
-pub fn measure(experiment: &str, what: &str, count: usize) -> Result<()> {
-    let sample = find(experiment).and_then(|experiment| experiment.sample);
-    let sample = sample
-        .with_context(|| format!("the experiment {experiment} takes no samples"))?;
-    println!("{}", sample(what, count)?);
     Ok(())
 }
 

@@ -3,7 +3,6 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::model::parameter::{Output, Parameter, by_name};
 use super::model::prediction::{Form, Predict, curve};
@@ -31,14 +30,10 @@ pub struct Experiment {
     /// Runs the experiment.
     #[serde(skip)]
     pub run: fn(&Run<'_>) -> Result<Results>,
-    /// Takes one sample in a process that does nothing else. The arguments are the kind of
-    /// object to measure and the number of objects.
-    #[serde(skip)]
-    pub sample: Option<fn(&str, usize) -> Result<Value>>,
 }
 
-/// Returns an experiment that is measured by `run`, may be run from a page, and takes no samples
-/// in other processes. All other fields are empty; the experiment's file sets them.
+/// Returns an experiment that is measured by `run` and may be run from a page. All other fields are
+/// empty; the experiment's file sets them.
 pub(crate) const fn measured_by(run: fn(&Run<'_>) -> Result<Results>) -> Experiment {
     Experiment {
         name: "",
@@ -48,7 +43,6 @@ pub(crate) const fn measured_by(run: fn(&Run<'_>) -> Result<Results>) -> Experim
         parts: &[],
         from_page: true,
         run,
-        sample: None,
     }
 }
 

@@ -27,7 +27,7 @@ mod report;
 mod tools;
 mod verdict;
 
-pub use commands::{RunArgs, Shown, blank, command, measure, predict, shown, verdict};
+pub use commands::{RunArgs, Shown, blank, command, predict, shown, verdict};
 #[cfg(target_os = "linux")]
 pub use commands::{chaos, compare, hold};
 pub use experiment::Experiment;

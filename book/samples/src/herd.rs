@@ -15,32 +15,17 @@ use ch05_epoll::epoll::{Epoll, Trigger};
 use ch05_epoll::reactors::{self, Listeners};
 use clap::{Parser, ValueEnum};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
-use serde::{Deserialize, Serialize};
-
-use crate::proc::cpu_time;
+use samples::Herd;
+use samples::proc::cpu_time;
 
 /// The number of clients in a burst.
 const BURST: usize = 40;
 /// The pause between two checks whether all loops sleep again.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// One sample: the totals of all event loops in a process, divided by the number of clients, and
-/// the busiest loop's fraction of the clients.
-#[derive(Serialize, Deserialize)]
-pub struct Sample {
-    /// The number of times that a sleeping loop was woken.
-    pub wakes: f64,
-    /// The number of times that a client was reported to a loop that could then accept none.
-    pub in_vain: f64,
-    /// Processor time of the loops, in microseconds.
-    pub cpu_microseconds: f64,
-    /// The fraction of all clients that the busiest loop accepted.
-    pub busiest: f64,
-}
-
 /// Takes one sample in this process, which should have done nothing else. `what` names the kind
 /// of listeners, the way in which clients arrive, and their number, as in `one-single-800`.
-pub fn sample(what: &str, loops: usize) -> Result<Sample> {
+pub(crate) fn sample(what: &str, loops: usize) -> Result<Herd> {
     let mut words = what.split('-');
     let mut word = || words.next().context("expected LISTENERS-ARRIVAL-CLIENTS");
     let (way, arrival, clients) = (word()?, word()?, word()?.parse::<usize>()?);
@@ -82,7 +67,7 @@ pub fn sample(what: &str, loops: usize) -> Result<Sample> {
     let each =
         |of: fn(&Tally) -> f64| tallies.iter().map(of).sum::<f64>() / clients as f64;
     let busiest = tallies.iter().map(|tally| tally.accepted).max().unwrap_or(0);
-    Ok(Sample {
+    Ok(Herd {
         wakes: each(|tally| tally.wakes as f64),
         in_vain: each(|tally| tally.in_vain as f64),
         cpu_microseconds: each(|tally| tally.cpu.as_secs_f64() * 1e6),

@@ -1,51 +1,82 @@
-//! Samples of experiments that call the chapters' code directly, without a server. Each sample is
-//! taken in a fresh process, for which the book's program starts itself again.
+//! What the program `samples` prints, and the lab reads: the types of samples. Experiments that call
+//! the chapters' code directly, without a server, take each sample in a fresh process.
 //!
 //! This is a separate package because the code must be fully optimized, and the rest of the book's
-//! program need not be (`[profile.release]`).
+//! program need not be (`[profile.release]`); and the program is a separate one, which the lab
+//! builds when it needs it, because the pages do not.
 
-#[cfg(target_os = "linux")]
-pub mod herd;
 pub mod proc;
-pub mod readiness;
-pub mod request;
-pub mod spawn;
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub mod switch;
 
-use std::time::{Duration, Instant};
+use load_generator::HoldOutcome;
+use serde::{Deserialize, Serialize};
 
-use anyhow::Result;
-
-use proc::cpu;
-
-/// The time of one repeat, in seconds.
-pub struct Repeated {
-    /// Processor time, user and system together.
-    pub cpu: f64,
-    /// Elapsed time.
-    pub wall: f64,
+/// A sample of `lab herd`: the totals of all event loops in a process, divided by the number of
+/// clients, and the busiest loop's fraction of the clients.
+#[derive(Serialize, Deserialize)]
+pub struct Herd {
+    /// The number of times that a sleeping loop was woken.
+    pub wakes: f64,
+    /// The number of times that a client was reported to a loop that could then accept none.
+    pub in_vain: f64,
+    /// Processor time of the loops, in microseconds.
+    pub cpu_microseconds: f64,
+    /// The fraction of all clients that the busiest loop accepted.
+    pub busiest: f64,
 }
 
-/// Measures the time of one repeat. `round` is called with a number of repeats to make, first
-/// with `times`, then with twice as many each time, until a call takes at least `enough`
-/// processor time; so the cost of reading the clocks is negligible. Returns the time per repeat
-/// in the last call.
-pub fn repeat(
-    mut times: u32,
-    enough: Duration,
-    mut round: impl FnMut(u32) -> Result<()>,
-) -> Result<Repeated> {
-    round(times)?; // a first call, not measured: it fills caches and makes allocations
-    loop {
-        let (before, start) = (cpu()?, Instant::now());
-        round(times)?;
-        let (wall, spent) = (start.elapsed(), cpu()?.saturating_sub(before));
-        if spent >= enough {
-            let [cpu, wall] =
-                [spent, wall].map(|time| time.as_secs_f64() / f64::from(times));
-            return Ok(Repeated { cpu, wall });
-        }
-        times *= 2;
-    }
+/// A message from a process of idle clients, for `lab hold`.
+#[derive(Serialize, Deserialize)]
+pub enum Hold {
+    /// The number of clients that have been answered so far, in the first round or the second.
+    Answered(usize),
+    /// The first round has ended, and the clients are idle.
+    Holding,
+    /// The outcome of both rounds. This is the last message, and the process ends.
+    Over(HoldOutcome),
+}
+
+/// A sample of `lab readiness`.
+#[derive(Serialize, Deserialize)]
+pub enum Readiness {
+    /// The times that were measured.
+    Took {
+        /// Microseconds of processor time, user and system together.
+        cpu: f64,
+        /// Microseconds of elapsed time.
+        wall: f64,
+    },
+    /// The poller did not accept all descriptors, and nothing was measured.
+    Full {
+        /// The number of descriptors that the poller accepted.
+        after: usize,
+    },
+}
+
+/// A sample of `lab spawn`: the cost of one thread or process.
+#[derive(Serialize, Deserialize)]
+pub struct Spawn {
+    /// Processor time to create the thread or process and to end it, in microseconds.
+    pub cpu_microseconds: f64,
+    /// The thread's or process's own memory.
+    pub user_bytes: f64,
+    /// The kernel's memory for the thread or process.
+    pub kernel_bytes: f64,
+}
+
+/// A sample of `lab switch`.
+#[derive(Serialize, Deserialize)]
+pub enum Switch {
+    /// Processor time of one repeat, in nanoseconds.
+    Took(f64),
+    /// Memory of many suspended coroutines.
+    Holds {
+        /// Bytes of memory per coroutine.
+        own: f64,
+        /// Bytes of page tables per coroutine.
+        tables: f64,
+        /// Nanoseconds of processor time to create a coroutine and suspend it.
+        nanoseconds: f64,
+        /// The number of mappings of the whole process.
+        mappings: usize,
+    },
 }

@@ -15,26 +15,9 @@ use ch04_select_poll::poll::Poll;
 use ch04_select_poll::select::Select;
 #[cfg(target_os = "linux")]
 use ch05_epoll::epoll::{Epoll, Trigger};
-use serde::{Deserialize, Serialize};
+use samples::Readiness;
 
 use crate::Repeated;
-
-/// The result of one sample.
-#[derive(Serialize, Deserialize)]
-pub enum Sample {
-    /// The times that were measured.
-    Took {
-        /// Microseconds of processor time, user and system together.
-        cpu: f64,
-        /// Microseconds of elapsed time.
-        wall: f64,
-    },
-    /// The poller did not accept all descriptors, and nothing was measured.
-    Full {
-        /// The number of descriptors that the poller accepted.
-        after: usize,
-    },
-}
 
 /// The processor time for which a sample repeats its round, at least.
 const ENOUGH: Duration = Duration::from_millis(50);
@@ -50,12 +33,12 @@ struct Fixture {
 
 /// Takes one sample in this process. `what` is `MECHANISM/KIND`, and `count` the number of
 /// descriptors.
-pub fn sample(what: &str, count: usize) -> Result<Sample> {
+pub(crate) fn sample(what: &str, count: usize) -> Result<Readiness> {
     raise_descriptor_limit();
     let (name, kind) = what.split_once('/').context("expected MECHANISM/KIND")?;
     let mut fixture = Fixture::new(count, mechanism(name)?)?;
     if let Some(after) = fixture.watch()? {
-        return Ok(Sample::Full { after });
+        return Ok(Readiness::Full { after });
     }
     let mut next = count / 2;
     match kind {
@@ -95,11 +78,11 @@ fn mechanism(name: &str) -> Result<Option<Box<dyn Poller>>> {
 }
 
 /// Repeats the round, and returns its time divided by the number `parts`.
-fn repeat(parts: usize, mut round: impl FnMut() -> Result<()>) -> Result<Sample> {
+fn repeat(parts: usize, mut round: impl FnMut() -> Result<()>) -> Result<Readiness> {
     let rounds = |times| (0..times).try_for_each(|_| round());
     let Repeated { cpu, wall } = crate::repeat(1, ENOUGH, rounds)?;
     let each = |seconds: f64| seconds * 1e6 / parts as f64;
-    Ok(Sample::Took { cpu: each(cpu), wall: each(wall) })
+    Ok(Readiness::Took { cpu: each(cpu), wall: each(wall) })
 }
 
 impl Fixture {

@@ -52,7 +52,7 @@ impl Transport for Sink {
 
 /// Takes one sample in this process. Returns the nanoseconds of processor time per request, in
 /// bursts of `burst` requests.
-pub fn sample(kind: &str, burst: usize) -> Result<f64> {
+pub(crate) fn sample(kind: &str, burst: usize) -> Result<f64> {
     let site = Site::new(None, Limits::default())?;
     let bytes = HEAD.repeat(burst);
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(site.limits.output));

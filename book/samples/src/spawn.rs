@@ -8,27 +8,15 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use ch01_blocking::server::sys::{self, Pid, Signal};
 use nix::sys::wait::waitpid;
-use serde::{Deserialize, Serialize};
-
-use crate::proc::{cpu, meminfo, of_process};
+use samples::Spawn;
+use samples::proc::{cpu, meminfo, of_process};
 
 /// The size of a thread's stack, in bytes, which is that of the server `thread`.
 const STACK: usize = 256 * 1024;
 
-/// The cost of one thread or process.
-#[derive(Serialize, Deserialize)]
-pub struct Sample {
-    /// Processor time to create the thread or process and to end it, in microseconds.
-    pub cpu_microseconds: f64,
-    /// The thread's or process's own memory.
-    pub user_bytes: f64,
-    /// The kernel's memory for the thread or process.
-    pub kernel_bytes: f64,
-}
-
 /// Takes one sample in this process, which should have done nothing else. `what` is `process` or
 /// `thread`, and `count` the number of them.
-pub fn sample(what: &str, count: usize) -> Result<Sample> {
+pub(crate) fn sample(what: &str, count: usize) -> Result<Spawn> {
     let before = (cpu()?, kernel_kib());
     let (user_bytes, kernel_kib_held) = match what {
         "process" => processes(count)?,
@@ -36,7 +24,7 @@ pub fn sample(what: &str, count: usize) -> Result<Sample> {
         _ => bail!("neither a process nor a thread: {what}"),
     };
     let each = |total: f64| total.max(0.0) / count as f64;
-    Ok(Sample {
+    Ok(Spawn {
         cpu_microseconds: each((cpu()? - before.0).as_secs_f64() * 1e6),
         user_bytes: each(user_bytes),
         kernel_bytes: each((kernel_kib_held - before.1) as f64 * 1024.0),

@@ -13,34 +13,15 @@ use anyhow::{Result, bail};
 use ch05_epoll::epoll::{Epoll, Trigger};
 use ch06_coroutines::context::variants::{self, ByJump, ByReturn, Inlined, Pair};
 use ch06_coroutines::{Coroutine, Handle, Resumed, Runtime, Stack, StackPool, suspend};
-use serde::{Deserialize, Serialize};
-
-use crate::proc::{cpu, of_process};
+use samples::Switch;
+use samples::proc::{cpu, of_process};
 
 /// The processor time for which a sample is repeated, at least.
 const ENOUGH: Duration = Duration::from_millis(20);
 
-/// The result of one sample.
-#[derive(Serialize, Deserialize)]
-pub enum Sample {
-    /// Processor time of one repeat, in nanoseconds.
-    Took(f64),
-    /// Memory of many suspended coroutines.
-    Holds {
-        /// Bytes of memory per coroutine.
-        own: f64,
-        /// Bytes of page tables per coroutine.
-        tables: f64,
-        /// Nanoseconds of processor time to create a coroutine and suspend it.
-        nanoseconds: f64,
-        /// The number of mappings of the whole process.
-        mappings: usize,
-    },
-}
-
 /// Takes one sample in this process. `count` is the number of coroutines for `parked`; other
 /// kinds of samples ignore it.
-pub fn sample(what: &str, count: usize) -> Result<Sample> {
+pub(crate) fn sample(what: &str, count: usize) -> Result<Switch> {
     match what {
         "return" => pair::<ByReturn>(),
         "jump" => pair::<ByJump>(),
@@ -56,15 +37,15 @@ pub fn sample(what: &str, count: usize) -> Result<Sample> {
 
 /// Measures the processor time of one repeat. `batch` is called with the number of repeats to
 /// make.
-fn repeat(mut batch: impl FnMut(u32)) -> Result<Sample> {
+fn repeat(mut batch: impl FnMut(u32)) -> Result<Switch> {
     let taken = crate::repeat(1_024, ENOUGH, |times| {
         batch(times);
         Ok(())
     })?;
-    Ok(Sample::Took(taken.cpu * 1e9))
+    Ok(Switch::Took(taken.cpu * 1e9))
 }
 
-fn pair<F: variants::Form>() -> Result<Sample> {
+fn pair<F: variants::Form>() -> Result<Switch> {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
     let mut pair = Pair::<F>::new(stacks.take()?);
     repeat(|times| {
@@ -80,7 +61,7 @@ fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Corout
     unsafe { Coroutine::new(stack, id, body) }
 }
 
-fn coroutine() -> Result<Sample> {
+fn coroutine() -> Result<Switch> {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
     let mut coroutine = new_coroutine(stacks.take()?, 1, || {
         loop {
@@ -94,7 +75,7 @@ fn coroutine() -> Result<Sample> {
     })
 }
 
-fn spawn() -> Result<Sample> {
+fn spawn() -> Result<Switch> {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
     let stack = stacks.take()?;
     stacks.give_back(stack);
@@ -114,12 +95,12 @@ fn spawn() -> Result<Sample> {
 
 /// Measures `yield_now` of 64 coroutines. The scheduler runs each of them in turn, and polls the
 /// kernel once per round.
-fn yields() -> Result<Sample> {
+fn yields() -> Result<Switch> {
     const COROUTINES: u32 = 64;
     let stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
     let poller = Box::new(Epoll::new(Trigger::Level)?);
     let runtime = Runtime::with_stacks(poller, stacks)?;
-    let first = |handle: &Handle| -> Result<Sample> {
+    let first = |handle: &Handle| -> Result<Switch> {
         let over = Rc::new(Cell::new(false));
         for _ in 1..COROUTINES {
             let over = Rc::clone(&over);
@@ -146,7 +127,7 @@ fn yields() -> Result<Sample> {
 
 /// Measures two threads that wake each other in turn. This thread runs while the shared number is
 /// even, and the other while it is odd.
-fn threads() -> Result<Sample> {
+fn threads() -> Result<Switch> {
     const OVER: u32 = u32::MAX;
     let turn = Arc::new(AtomicU32::new(0));
     let (here, turns) = (thread::current(), Arc::clone(&turn));
@@ -179,7 +160,7 @@ fn threads() -> Result<Sample> {
 }
 
 /// Creates coroutines that suspend at once, and measures their memory.
-fn park(count: usize) -> Result<Sample> {
+fn park(count: usize) -> Result<Switch> {
     let kib = |name| of_process("self", "status", name);
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
     let mut parked = Vec::with_capacity(count);
@@ -193,7 +174,7 @@ fn park(count: usize) -> Result<Sample> {
     let each =
         |kib: u64, before: u64| (kib as f64 - before as f64) * 1024.0 / count as f64;
     let mappings = std::fs::read_to_string("/proc/self/maps")?.lines().count();
-    Ok(Sample::Holds {
+    Ok(Switch::Holds {
         own: each(kib("RssAnon")?, before.0),
         tables: each(kib("VmPTE")?, before.1),
         nanoseconds: nanoseconds / count as f64,

@@ -10,8 +10,8 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::Result;
-use client_suite::profile::PROFILES;
 use load_generator::Plan;
+use profiles::PROFILES;
 use serde::Serialize;
 
 use crate::lab::prelude::*;

@@ -4,7 +4,7 @@
 //! counts. Clients connect and send nothing, so the loops do nothing but accept.
 
 use anyhow::Result;
-use samples::herd::{Sample, sample};
+use samples::Herd;
 use serde::Serialize;
 
 use crate::lab::prelude::*;
@@ -35,7 +35,6 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ),
     parameters: &[&LOOPS, &REPEATS, &CLIENTS],
     parts: &[charted("herd", Kind::Line)],
-    sample: Some(|what, loops| Ok(serde_json::to_value(sample(what, loops)?)?)),
     ..measured_by(run)
 };
 
@@ -68,9 +67,8 @@ fn row(
     arrival: &'static str,
 ) -> Result<Row> {
     let what = format!("{listeners}-{arrival}-{}", run.one(&CLIENTS));
-    let sample = |_| in_a_process("herd", &what, loops);
-    let samples: Vec<Sample> =
-        (0..run.one(&REPEATS)).map(sample).collect::<Result<_>>()?;
+    let sample = |_| in_a_process(run, &what, loops);
+    let samples: Vec<Herd> = (0..run.one(&REPEATS)).map(sample).collect::<Result<_>>()?;
     Ok(Row {
         listeners,
         loops,

@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use crate::lab::prelude::*;
 use crate::lab::tools::clients;
-use crate::lab::tools::held::{self, Clients};
+use crate::lab::tools::held::Clients;
 use crate::lab::tools::requirements::{Limits, Requirements};
 use crate::lab::tools::server::Server;
 use samples::proc::{field, meminfo, of_process};
@@ -46,10 +46,6 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ),
     parameters: &[&CONNECTIONS],
     parts: &[tabled("hold"), tabled("hold-needs")],
-    sample: Some(|to, count| {
-        let to = to.parse().with_context(|| format!("{to} is not an address"))?;
-        Ok(serde_json::to_value(held::run(to, count)?)?)
-    }),
     ..measured_by(|run| measure(run, &Options::default()))
 };
 
@@ -170,7 +166,7 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
     progress.set_message("connecting");
     for (server, share) in servers.iter().zip(&shares) {
         let tell = &mut |count| progress.set_position((done + count) as u64);
-        held.push(Clients::connect(server.address, *share, tell)?);
+        held.push(Clients::connect(run, server.address, *share, tell)?);
         done += share;
     }
     let opening = start.elapsed();

@@ -9,7 +9,7 @@
 //! the same trait.
 
 use anyhow::Result;
-use samples::readiness::{Sample, sample};
+use samples::Readiness;
 use serde::Serialize;
 
 use crate::lab::prelude::*;
@@ -36,7 +36,6 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
         tabled("readiness-one"),
         charted("readiness-all", Kind::Line),
     ],
-    sample: Some(|what, count| Ok(serde_json::to_value(sample(what, count)?)?)),
     ..measured_by(run)
 };
 
@@ -105,12 +104,12 @@ fn row(
     let mut row = Row { kind, mechanism, count, cpu: None, wall: None, full_after: None };
     let (mut cpus, mut walls) = (Vec::new(), Vec::new());
     for _ in 0..run.one(if kind == "alone" { &ALONE } else { &REPEATS }) {
-        match in_a_process("readiness", &format!("{mechanism}/{kind}"), count)? {
-            Sample::Took { cpu, wall } => {
+        match in_a_process(run, &format!("{mechanism}/{kind}"), count)? {
+            Readiness::Took { cpu, wall } => {
                 cpus.push(cpu);
                 walls.push(wall);
             }
-            Sample::Full { after } => {
+            Readiness::Full { after } => {
                 row.full_after = Some(after);
                 return Ok(row);
             }

@@ -6,7 +6,6 @@
 //! as well, each in its old form and its new one.
 
 use anyhow::Result;
-use samples::request::sample;
 use serde::Serialize;
 
 use crate::lab::prelude::*;
@@ -37,7 +36,6 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ),
     parameters: &[&REPEATS],
     parts: &[tabled("request")],
-    sample: Some(|kind, burst| Ok(sample(kind, burst)?.into())),
     ..measured_by(run)
 };
 
@@ -55,7 +53,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
     for round in 1..=repeats {
         run.step(&format!("round {round} of {repeats}"));
         for ((kind, _), samples) in KINDS.iter().zip(&mut samples) {
-            samples.push(in_a_process("request", kind, BURST)?);
+            samples.push(in_a_process(run, kind, BURST)?);
         }
     }
     let rows = KINDS.iter().zip(samples);

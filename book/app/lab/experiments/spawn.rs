@@ -5,7 +5,7 @@
 //! and system together, from the creation of the first to the end of the last.
 
 use anyhow::Result;
-use samples::spawn::{Sample, sample};
+use samples::Spawn;
 use serde::Serialize;
 
 use crate::lab::prelude::*;
@@ -34,7 +34,6 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ),
     parameters: &[&COUNTS, &REPEATS],
     parts: &[charted("spawn", Kind::Line)],
-    sample: Some(|what, count| Ok(serde_json::to_value(sample(what, count)?)?)),
     ..measured_by(run)
 };
 
@@ -62,8 +61,8 @@ fn run(run: &Run<'_>) -> Result<Results> {
 }
 
 fn row(run: &Run<'_>, what: &'static str, count: usize) -> Result<Row> {
-    let samples: Vec<Sample> = (0..run.one(&REPEATS))
-        .map(|_| in_a_process("spawn", what, count))
+    let samples: Vec<Spawn> = (0..run.one(&REPEATS))
+        .map(|_| in_a_process(run, what, count))
         .collect::<Result<_>>()?;
     Ok(Row {
         what,

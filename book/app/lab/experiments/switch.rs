@@ -13,8 +13,8 @@
 use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
+use samples::Switch;
 use samples::proc::meminfo;
-use samples::switch::{Sample, sample};
 use serde::Serialize;
 
 use crate::lab::prelude::*;
@@ -67,7 +67,6 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ),
     parameters: &[&ROUNDS, &PARKED],
     parts: &[tabled("switch"), tabled("parked")],
-    sample: Some(|what, count| Ok(serde_json::to_value(sample(what, count)?)?)),
     ..measured_by(run)
 };
 
@@ -99,9 +98,9 @@ fn run(run: &Run<'_>) -> Result<Results> {
                 ensure!(output.status.success(), "the peer {kind} has failed");
                 String::from_utf8(output.stdout)?.trim().parse()?
             } else {
-                match in_a_process("switch", kind, 0)? {
-                    Sample::Took(nanoseconds) => nanoseconds,
-                    Sample::Holds { .. } => bail!("the sample {kind} has no time"),
+                match in_a_process(run, kind, 0)? {
+                    Switch::Took(nanoseconds) => nanoseconds,
+                    Switch::Holds { .. } => bail!("the sample {kind} has no time"),
                 }
             });
         }
@@ -141,8 +140,8 @@ fn parked(run: &Run<'_>) -> Result<String> {
             eprintln!("lab switch: not enough memory here for {}", thousands(count));
             continue;
         }
-        let sample = in_a_process("switch", "parked", count)?;
-        let Sample::Holds { own, tables, nanoseconds, mappings } = sample else {
+        let sample = in_a_process(run, "parked", count)?;
+        let Switch::Holds { own, tables, nanoseconds, mappings } = sample else {
             bail!("the sample has no memory");
         };
         rows.push(format!(

@@ -13,9 +13,9 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use client_suite::profile::PROFILES;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use profiles::PROFILES;
 use serde::Serialize;
 
 use crate::child::ProcessGuard;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use client_suite::profile::{Model, ServerProfile};
+use profiles::{Model, ServerProfile};
 
 use super::clients::{KEPT, answered, ask};
 use super::cores::Cores;

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering::{self, Equal, Greater, Less};
 
-use client_suite::profile::ServerProfile;
+use profiles::ServerProfile;
 
 use crate::lab::model::record::{Field, Record, Row};
 use crate::text::{counted, table, thousands};

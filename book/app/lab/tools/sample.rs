@@ -3,25 +3,27 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::de::DeserializeOwned;
 
+use super::run::Run;
 use crate::child::ChildGuard;
+use crate::servers;
 
-/// Starts this program again to take one sample for `experiment`, and returns the sample.
+/// Starts the program `samples` to take one sample for the experiment that runs, and returns the
+/// sample.
 pub(crate) fn in_a_process<S: DeserializeOwned>(
-    experiment: &str,
+    run: &Run<'_>,
     what: &str,
     count: usize,
 ) -> Result<S> {
-    let output = ChildGuard::output(&mut command(experiment, what, count)?)?;
+    let output = ChildGuard::output(&mut command(run, what, count)?)?;
     Ok(serde_json::from_slice(&output)?)
 }
 
-/// Returns the command that starts this program again to take one sample for `experiment`.
-pub(crate) fn command(experiment: &str, what: &str, count: usize) -> Result<Command> {
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let mut command = Command::new(program);
-    command.args(["measure", experiment, what, &count.to_string()]);
+/// Returns the command that takes one sample for the experiment that runs.
+pub(crate) fn command(run: &Run<'_>, what: &str, count: usize) -> Result<Command> {
+    let mut command = Command::new(servers::find(run.paths, "samples")?);
+    command.args([run.name, what, &count.to_string()]);
     Ok(command)
 }

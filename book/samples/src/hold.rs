@@ -1,0 +1,47 @@
+//! Idle clients of `lab hold`. They report their progress in lines of JSON, and wait for a line on
+//! standard input before every client asks once more.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+use load_generator::{self as load, Plan};
+use samples::Hold;
+
+/// How long a client waits for an answer: longer than any takes on an otherwise idle machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The body of every answer.
+const CONTENT: &[u8] = b"Hello, World!";
+
+/// Runs `count` clients in this process, and prints all messages but the last, which it returns.
+pub(crate) fn run(to: SocketAddr, count: usize) -> Result<Hold> {
+    let plan = Plan {
+        idle: count,
+        timeout: TIMEOUT,
+        content: Some(CONTENT.to_vec()),
+        ..Plan::new(to, "/plaintext")
+    };
+    let held = load::hold(
+        &plan,
+        &mut |count| {
+            let _ = say(&Hold::Answered(count)); // progress may be lost
+        },
+        |_| {
+            say(&Hold::Holding)?;
+            match io::stdin().read_line(&mut String::new())? {
+                0 => Err(io::Error::other(
+                    "the process that started these clients is gone",
+                )),
+                _ => Ok(()),
+            }
+        },
+    )?;
+    Ok(Hold::Over(held))
+}
+
+fn say(message: &Hold) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(message)?)?;
+    out.flush()
+}
