@@ -228,7 +228,7 @@ fn connect_silent(
     for i in 0..count {
         silent.push(Client::connect(address, &format!("S{i}"), &quiet)?);
     }
-    println!("{count} clients are connected and send nothing");
+    println!("silent clients connected: {count}");
     let mut other = Client::connect(address, "B", log)?;
     other.send(request("GET", path, "Connection: close\r\n"))?;
     println!("B sends a request; will it be answered?");
@@ -236,7 +236,7 @@ fn connect_silent(
     other.response()?;
     silent.retain_mut(|client| client.peek(Duration::ZERO) == Peek::Nothing);
     let gone = count - silent.len();
-    println!("meanwhile the server has closed or answered {gone} of the {count}");
+    println!("silent clients that the server has closed or answered meanwhile: {gone}");
     if !silent.is_empty() {
         println!("waiting until the server closes the others (or Ctrl-C)");
     }
