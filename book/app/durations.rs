@@ -1,5 +1,5 @@
-//! How long the slow commands of the pages take: measured by running them, recorded in
-//! `durations.json`, and included by the pages from `generated/durations.md`.
+//! The durations of the slow commands on the pages: measured by running the commands,
+//! recorded in `durations.json`, and included by the pages from `generated/durations.md`.
 
 use std::collections::BTreeMap;
 use std::fs::read_to_string;
@@ -15,15 +15,16 @@ use crate::files::replace;
 use crate::lab::Machine;
 use crate::paths::Paths;
 
-/// A command that readers wait for.
+/// A command whose duration the pages state.
 struct Slow {
     /// The name by which pages include its time.
     name: &'static str,
-    /// The command, as a shell at the top of the repository runs it.
+    /// Whether nothing has been built before, neither the libraries nor the book's own
+    /// code.
     command: &'static str,
     /// Nothing has been built before, neither the libraries nor the book's own code.
     from_scratch: bool,
-    /// What is built before, and not timed.
+    /// The command that builds things beforehand, which is not timed.
     before: &'static str,
 }
 
@@ -144,7 +145,7 @@ pub(crate) fn for_pages(paths: &Paths) -> Result<String> {
     Ok(recorded(paths)?.iter().map(line).collect())
 }
 
-/// Returns a time as a reader takes it in: seconds in steps of ten, minutes in halves.
+/// Formats a duration coarsely: seconds in steps of ten, minutes in halves.
 pub(crate) fn in_words(seconds: f64) -> String {
     match seconds {
         s if s < 55.0 => match (s / 10.0).ceil() as u64 * 10 {

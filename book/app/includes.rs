@@ -22,7 +22,7 @@ pub(crate) fn anchored(text: &str, anchor: &str) -> Option<String> {
     Some(numbers.into_iter().flat_map(|number| [lines[number], "\n"]).collect())
 }
 
-/// Returns the numbers of the same lines, counted from 0.
+/// Returns the numbers of the lines that [`anchored`] returns, counted from 0.
 pub(crate) fn anchored_lines(text: &str, anchor: &str) -> Option<Vec<usize>> {
     let marks = |line: &str, mark: &str| {
         let mut behind = line.split(mark).skip(1);

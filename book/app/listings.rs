@@ -1,7 +1,7 @@
 //! Listings as a page shows them: without the indentation that all lines have in common, and with
 //! the name of their file, which leads to a copy of the whole file beside the pages.
 //!
-//! Plain mdBook includes the same lines; what is here is for the reader.
+//! Plain mdBook includes the same lines; this module makes them easier to read.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,10 +13,10 @@ use anyhow::{Context, Result};
 use crate::files::read;
 use crate::includes::{INCLUDE, anchored};
 
-/// Where the copies of sources are, below the rendered book.
+/// The directory of the copies of sources, below the rendered book.
 const SOURCES: &str = "sources";
 
-/// Rewrites the listings of pages, and remembers which files they are from.
+/// Rewrites the listings of pages, and records the files that they are from.
 #[derive(Debug)]
 pub(crate) struct Listings {
     /// The workspace, below which all sources are.
@@ -31,7 +31,8 @@ impl Listings {
 
     /// Rewrites each block of a page that includes Rust code. `page` is the page's file.
     ///
-    /// What cannot be included stays as it is, for mdBook and the checks to complain of.
+    /// A directive that cannot be resolved stays as it is; mdBook and the checks report
+    /// it.
     pub(crate) fn rewrite(&mut self, page: &Path, text: &str) -> String {
         let to_top = "../".repeat(page.components().count().saturating_sub(1));
         let mut out = String::with_capacity(text.len());
@@ -120,7 +121,7 @@ fn dedented(code: &str) -> String {
     code.lines().map(without).collect()
 }
 
-/// Resolves `..` in a path by its words alone.
+/// Resolves `..` in a path without looking at the file system.
 fn without_dots(path: &Path) -> PathBuf {
     let mut resolved = PathBuf::new();
     for part in path.components() {

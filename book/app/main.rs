@@ -88,7 +88,7 @@ enum Command {
     Parts,
     /// Run the slow commands that pages name, and record how long each takes
     Durations {
-        /// Only these [default: all]
+        /// Names of the commands to run [default: all]
         names: Vec<String>,
     },
     /// Check the pages: links, includes, pasted code, numbers typed by hand

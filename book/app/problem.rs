@@ -8,7 +8,7 @@ use std::path::Path;
 pub struct Problem {
     /// The file's path, followed by `:LINE` if the problem is in one line.
     pub place: String,
-    /// What is wrong, and what to do about it.
+    /// The problem, and the way to solve it.
     pub what: String,
 }
 

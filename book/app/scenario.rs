@@ -1,5 +1,5 @@
-//! A scenario: which server is started, and what is typed at which terminal. Each scenario
-//! is a TOML file, transcripts/NAME.toml.
+//! A scenario: the server that is started, and the commands that are typed at each terminal. Each
+//! scenario is a TOML file, transcripts/NAME.toml.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub struct Scenario {
     /// connections is then a matter of chance, and comparisons ignore it.
     #[serde(default)]
     pub concurrent: bool,
-    /// Whether the transcript also shows how the server is stopped.
+    /// Whether the transcript also shows the stop of the server.
     #[serde(default)]
     pub stop: bool,
     /// Whether the server has no orderly stop, so that the signal ends its process.
@@ -53,11 +53,11 @@ pub struct Step {
     /// Text to wait for at the server's terminal. Text that an earlier step waited for does
     /// not count.
     pub trace: Option<String>,
-    /// How to end the running command; the step waits for its end.
+    /// The way to end the running command; the step waits for its end.
     pub end: Option<End>,
 }
 
-/// How a running command is ended.
+/// A way to end a running command.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum End {

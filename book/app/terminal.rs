@@ -12,11 +12,11 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-/// How long to wait for a text, or for a command's end: longer than any step of a scenario
-/// takes on a busy machine.
+/// The longest wait for a text, or for a command's end: longer than any step of a scenario takes on
+/// a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to wait for the end of a line; then the line is taken to be complete without one.
+/// The longest wait for the end of a line; after it, the line counts as complete.
 const LINE_END: Duration = Duration::from_millis(200);
 
 /// A running command, its input, and the output it has shown so far.

@@ -16,7 +16,7 @@ use serde_json::Value;
 use webdriver::served::Served;
 use webdriver::wait;
 
-/// How long to wait for any event of a test: longer than it takes on a busy machine.
+/// The longest wait for any event of a test: longer than it takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A request. [`get`] and [`post`] make correct ones, in which a test changes a field.

@@ -1,8 +1,8 @@
 //! The pictures in README.md: a page with its lab, in light and in dark.
 //!
-//! `PICTURES=1 cargo test --release -p book --test picture` makes them anew: it predicts, runs the
-//! experiment, and takes a picture of what the page shows then. Without `PICTURES` the test asks
-//! only that they are there and small.
+//! `PICTURES=1 cargo test --release -p book --test picture` takes the pictures anew: it predicts,
+//! runs the experiment, and takes a picture of the page afterwards. Without `PICTURES` the test
+//! checks only that the pictures exist and are small.
 
 mod webdriver;
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 use webdriver::browser;
 use webdriver::served::Served;
 
-/// The most that both pictures have together, in bytes.
+/// The largest size of both pictures together, in bytes.
 const BYTES: u64 = 200_000;
 const SCHEMES: [&str; 2] = ["light", "dark"];
 
@@ -46,7 +46,7 @@ fn take_pictures() {
     let predict = "[aria-label=\"Predict: readiness\"]";
     let handles = format!("{predict} .lab-curve svg.wide .handle");
     browser.wait_until(&format!("return document.querySelector('{handles}') !== null"));
-    // A line that a reader may well draw: it rises, but not by enough.
+    // A plausible line of a reader: it rises, but not by enough.
     let keys = [
         ["PageDown", "ArrowDown"],
         ["ArrowDown", "ArrowDown"],

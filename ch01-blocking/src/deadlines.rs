@@ -9,8 +9,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 // ANCHOR: wait
-/// A phase in which a connection waits. A connection spends nearly all of its time
-/// waiting.
+/// A phase in which a connection waits for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// Waits for the first byte of a request, as a keep-alive connection does most of
@@ -34,31 +33,32 @@ pub enum Wait {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Deadlines (seconds)")]
 pub struct Timeouts {
-    /// For the first byte of a request
+    /// Longest wait for the first byte of a request
     #[arg(long = "idle-timeout", value_name = "S", value_parser = parse::seconds, default_value = "60")]
     pub idle: Duration,
-    /// For a head, from its first byte to its last
+    /// Longest wait for a head, from its first byte to its last
     #[arg(long = "head-timeout", value_name = "S", value_parser = parse::seconds, default_value = "10")]
     pub head: Duration,
-    /// For a request's content, from the end of its head
+    /// Longest wait for a request's content, from the end of its head
     #[arg(long = "body-timeout", value_name = "S", value_parser = parse::seconds, default_value = "60")]
     pub body: Duration,
     /// Minimum rate of content in bytes per second, beyond an allowance of --head-timeout;
     /// 0: no minimum
     #[arg(long = "body-rate", value_name = "BYTES", default_value_t = 1024)]
     pub body_rate: u64,
-    /// For the client to take 16 KiB of an answer, or the rest of it
+    /// Longest wait for the client to take 16 KiB of an answer, or the rest of it
     #[arg(long = "write-timeout", value_name = "S", value_parser = parse::seconds, default_value = "30")]
     pub write: Duration,
-    /// For reading on after the last answer, until the client closes
+    /// Longest time to read on after the last answer, until the client closes
     #[arg(long = "linger-timeout", value_name = "S", value_parser = parse::seconds, default_value = "2")]
     pub linger: Duration,
-    /// From SIGTERM until the remaining connections are cut off
+    /// Longest time from SIGTERM until the remaining connections are cut off
     #[arg(long = "drain-timeout", value_name = "S", value_parser = parse::seconds, default_value = "10")]
     pub drain: Duration,
 }
 
-/// Bytes that a client must take within one write deadline.
+/// Bytes of an answer that a client must take within one write deadline, or all that are
+/// left.
 pub const WRITE_STEP: usize = 16 * 1024;
 
 impl Timeouts {

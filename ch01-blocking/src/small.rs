@@ -2,10 +2,10 @@
 //! The small HTTP that all small servers use: one request out of a buffer, one answer
 //! into another, and the conversation between them.
 //!
-//! Small is not unsafe: a message that it does not understand is refused, and the
-//! connection is closed. It leaves out chunked content, `100 Continue`, keep-alive
-//! for HTTP/1.0, the absolute form of a target, percent-encoding, dates, files, and
-//! closing in stages. Its limits are constants.
+//! Small is not unsafe: a message that this parser does not understand is refused, and
+//! the connection is closed. Left out are chunked content, `100 Continue`, keep-alive for
+//! HTTP/1.0, the absolute form of a target, percent-encoding, dates, files, and closing
+//! in stages. Its limits are constants.
 
 use std::env;
 use std::io::{self, ErrorKind, Read, Write};
@@ -46,20 +46,20 @@ impl Request<'_> {
     }
 }
 
-/// What the bytes at the start of a buffer are.
+/// The result of parsing the bytes at the start of a buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Parsed<'b> {
     /// A request, and its length in bytes.
     Complete(Request<'b>, usize),
     /// The beginning of a request.
     Partial,
-    /// No request that is understood here: the status, and why.
+    /// No request that this parser understands: the status and the reason of the refusal.
     Refused(u16, &'static str),
 }
 
 // ANCHOR_END: parsed
 // ANCHOR: parse
-/// Parses the request at the start of `bytes`.
+/// Parses the request at the start of `bytes`, which may be incomplete.
 pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     use Parsed::{Partial, Refused};
     let mut fields = [httparse::EMPTY_HEADER; 64];
@@ -117,7 +117,8 @@ fn is_host(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:[]".contains(byte)
 }
 
-/// Returns the number that these digits mean, if nothing else is among them.
+/// Parses a decimal number. Returns `None` if `digits` contains anything but digits, or
+/// is too large.
 fn decimal(digits: &[u8]) -> Option<usize> {
     // `parse` alone would accept `+5`.
     let text = str::from_utf8(digits).ok()?;
@@ -131,14 +132,14 @@ fn path_of(target: &str) -> &str {
 
 // ANCHOR_END: parse
 // ANCHOR: response
-/// An answer.
+/// The answer to a request, before it becomes bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Response {
     status: u16,
-    /// Complete lines.
+    /// Header fields, as complete lines.
     fields: &'static str,
     content: Vec<u8>,
-    /// How long the answer is held back.
+    /// The time to wait before the answer is sent.
     pub delay: Duration,
 }
 
@@ -151,7 +152,7 @@ impl Response {
         Response { status: 200, fields, content: content.into(), delay: Duration::ZERO }
     }
 
-    /// Returns an answer that says what is wrong.
+    /// Returns an answer with the status `status` and a text that says what is wrong.
     pub fn error(status: u16, why: &str) -> Response {
         Response { status, ..Response::ok(TEXT, format!("{status} {why}\n")) }
     }
@@ -172,7 +173,8 @@ impl Response {
 
 // ANCHOR_END: response
 // ANCHOR: respond
-/// Decides what to answer. Never waits: a delay is for the caller to wait.
+/// Returns the answer to a request. Never waits: the caller waits for the answer's
+/// `delay`.
 pub fn respond(request: &Request<'_>) -> Response {
     let is_get = matches!(request.method, "GET" | "HEAD");
     // `/sleep/20` is the route `/sleep/` and the number 20.
@@ -201,7 +203,7 @@ pub fn respond(request: &Request<'_>) -> Response {
     }
 }
 
-/// What `/bytes/N` repeats.
+/// The line that the content of `/bytes/N` repeats.
 const LINE: &[u8; 64] =
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
 
@@ -259,7 +261,8 @@ pub fn serve(
     }
 }
 
-/// Sends what has been collected. Makes no system call if that is nothing.
+/// Sends the collected answers, and empties `outbox`. Makes no system call if there are
+/// none.
 fn send(stream: &mut impl Write, outbox: &mut Vec<u8>) -> io::Result<()> {
     stream.write_all(outbox)?;
     outbox.clear();

@@ -112,7 +112,7 @@ impl<'a> Blocking<'a> {
     /// time that is left, which is zero when the deadline has passed.
     fn arm_read_timeout(&mut self) -> io::Result<Duration> {
         let within = match self.wait {
-            // A single read, so the clock is not needed.
+            // A single read has the whole idle time, so the clock is not needed.
             Wait::Idle => self.timeouts.idle,
             wait => self
                 .timeouts
@@ -199,7 +199,8 @@ impl Transport for Blocking<'_> {
     // ANCHOR: fill
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         loop {
-            // Before `idle` is set: then the signal handler may change the timeout.
+            // This precedes setting `idle`, because from then on the signal handler may
+            // change the timeout.
             let within = self.arm_read_timeout()?;
             let (entry, idle) = (&self.guard.entry, self.wait == Wait::Idle);
             // First set `idle`, then check whether the server stops;

@@ -36,7 +36,7 @@ pub fn run(
             let guard =
                 Arc::new(connections.register(client.socket, options.max_connections));
             if guard.admission == Admission::RejectedAtOnce {
-                // Waits for nothing.
+                // A connection that is rejected at once waits for nothing.
                 handle_connection(&guard, guard.admission, site, &timeouts);
                 site.stats.connection_closed();
                 continue;

@@ -78,7 +78,7 @@ fn one_look_for_all_that_leave_together() {
     push(&mut outbox, 2);
     client.room = usize::MAX;
     outbox.flush(&mut client).expect("there is room");
-    // Dropping the output discards its date.
+    // Clearing the outbox discards its date.
     push(&mut outbox, 1);
     outbox.clear();
     push(&mut outbox, 1);

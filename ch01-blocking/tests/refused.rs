@@ -1,5 +1,5 @@
-//! Tests of system calls that fail: a filter makes the kernel refuse them to one thread,
-//! and to the threads that it starts (seccomp(2)).
+//! Tests of system calls that fail: a filter makes the kernel refuse a call to one
+//! thread, and to the threads that it starts (seccomp(2)).
 #![cfg(target_os = "linux")] // other systems have other filters
 #![allow(unsafe_code)] // prctl(2) takes a pointer to the filter
 

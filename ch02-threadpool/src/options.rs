@@ -1,9 +1,9 @@
-//! Options of a server that has some besides the common ones.
+//! The options of a server that has more than the common ones.
 
 use ch01_blocking::Options;
 use clap::Args;
 
-/// The common options, and those that only one server has.
+/// The common options, and the options of one server.
 #[derive(Args, Clone, Debug)]
 #[group(skip)] // its name would be that of the common options
 pub struct With<Own: Args> {

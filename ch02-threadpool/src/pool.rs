@@ -21,10 +21,10 @@ pub type Options = With<ServerArgs>;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Workers")]
 pub struct ServerArgs {
-    /// Threads, each with one client at a time
+    /// Number of threads, each with one client at a time
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..), default_value = "16")]
     threads: u16,
-    /// Accepted clients that may wait for a thread
+    /// Most accepted clients that wait for a thread
     #[arg(long, value_name = "N", default_value_t = 64)]
     queue: u16,
     /// What happens when no thread is free and the queue is full
@@ -94,7 +94,8 @@ pub fn run(
                 queue.put((guard, client.number));
             }
         }
-        // Not earlier: the last connection may have arrived together with the stop.
+        // The queue is closed only now: the last connection may have arrived together
+        // with the stop.
         queue.close();
         connections.close();
         trace::set_connection(0);

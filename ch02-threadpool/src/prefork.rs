@@ -31,7 +31,7 @@ pub type Options = With<ServerArgs>;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Workers")]
 pub struct ServerArgs {
-    /// Processes, each with one client at a time
+    /// Number of processes, each with one client at a time
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..), default_value = "16")]
     processes: u16,
 }

@@ -58,7 +58,7 @@ enum Then {
 // ANCHOR_END: state
 
 // ANCHOR: connection
-/// One client's connection.
+/// The state of one client's connection: its transport, its step, and its buffers.
 #[derive(Debug)]
 pub struct Connection<T> {
     transport: T,
@@ -280,8 +280,8 @@ impl<T: Transport> Connection<T> {
                     self.state = match then {
                         Then::Receive => {
                             // While the connection waited to write, input was not
-                            // reported. At a stop it tries a read: closing with unread
-                            // input sends a reset.
+                            // reported. During a shutdown the connection tries a read,
+                            // because closing with unread input sends a reset.
                             self.readable |= shared.site.is_draining();
                             State::Receive
                         }

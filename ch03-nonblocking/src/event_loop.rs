@@ -38,7 +38,7 @@ const SIBLINGS: Token = Token { index: u32::MAX, generation: 2 };
 pub struct EventLoop<'a, P> {
     poller: P,
     stop: &'a Stop,
-    /// `None` once the server is stopping.
+    /// The listener; `None` once the server is stopping.
     listener: Option<Listener>,
     connections: Table<Entry>,
     timers: Timers,
@@ -336,9 +336,9 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             return; // the event was spurious, and a stop cannot be undone
         }
         let Some(listener) = self.listener.take() else { return };
-        // May fail: not registered while accepting pauses.
+        // This fails if the listener is not registered because accepting pauses.
         let _ = self.poller.deregister(listener.as_fd(), LISTENER);
-        // It stays readable, and would be reported in every round.
+        // The stop pipe stays readable, and would be reported in every round.
         let _ = self.poller.deregister(self.stop.as_fd(), STOP);
         drop(listener); // from now on the kernel refuses connections
         (self.accept_again, self.accept_resumes) = (false, None);

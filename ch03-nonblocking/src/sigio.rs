@@ -94,8 +94,8 @@ impl Poller for Sigio {
     ) -> io::Result<()> {
         sys::enable_signal(fd, self.signal)?;
         self.unreported.push(Ready::maybe(token, interest));
-        // Signals arrive once for each event, whatever the interest. So after an
-        // overflow anything may have been missed.
+        // Signals report every event, whatever the interest. So after an overflow, each
+        // descriptor may be readable and writable.
         self.table.set(fd, token, Interest::READ | Interest::WRITE);
         Ok(())
     }

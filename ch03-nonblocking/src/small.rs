@@ -1,12 +1,13 @@
 // ANCHOR: head
 //! A connection that never waits, for the small servers of chapters 3 to 5.
 //!
-//! What a blocked thread keeps on its stack is kept in a struct. A server drives a
-//! connection whenever something may have changed, and learns what it waits for next.
+//! A struct holds the state that a blocked thread keeps on its stack. A server drives a
+//! connection whenever its socket or the time may have changed; the result says what the
+//! connection waits for next.
 //!
-//! It leaves out a fair share: a client that sends without pause is served without
-//! pause, and the others wait. A client that takes any byte of its answer in time
-//! keeps its connection.
+//! These servers have no fair share: a client that sends without pause is served without
+//! pause, and the others wait. A client that takes any byte of its answer in time keeps
+//! its connection.
 
 use ch01_blocking::small::deadline::{IDLE_TIME, TIME};
 use ch01_blocking::small::{MAX_OUTPUT, Parsed, Response, parse, respond};
@@ -17,21 +18,21 @@ use std::time::Instant;
 
 // ANCHOR_END: head
 // ANCHOR: connection
-/// One connection.
+/// A client's connection: its socket, its buffers, and its phase.
 #[derive(Debug)]
 pub struct Connection {
     socket: TcpStream,
     /// Bytes of requests that have no answer yet.
     inbox: Vec<u8>,
-    /// Answers, and how many of their bytes have been sent.
+    /// Answers, of which the first `sent` bytes have been sent.
     outbox: Vec<u8>,
     sent: usize,
     state: State,
-    /// When the present wait began: its deadline counts from here.
+    /// The beginning of the present wait, from which its deadline counts.
     since: Instant,
 }
 
-/// Where in its life a connection is.
+/// The phase of a connection.
 #[derive(Debug)]
 enum State {
     /// Requests are read and answered.
@@ -42,7 +43,7 @@ enum State {
     Closing,
 }
 
-/// What a connection waits for.
+/// The kind of event that a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// Bytes from the client, until [`Connection::due`].
@@ -68,8 +69,8 @@ impl Connection {
         Ok(Connection { socket, inbox, outbox, sent: 0, state, since: now })
     }
 
-    /// Returns when the connection must be driven even if nothing has happened: the
-    /// end of a delay, or the deadline for the client.
+    /// Returns the time at which the connection must be driven even if nothing has
+    /// happened: the end of a delay, or the deadline for the client.
     pub fn due(&self) -> Instant {
         match self.state {
             State::Sleeping(until) => until,
@@ -96,10 +97,10 @@ impl AsFd for Connection {
 // ANCHOR_END: new
 // ANCHOR: drive
 impl Connection {
-    /// Does everything that is possible without waiting. Returns what the connection
-    /// waits for, or `None` when it has ended.
+    /// Reads, answers and sends as far as possible without waiting. Returns what the
+    /// connection waits for, or `None` when it has ended.
     pub fn drive(&mut self, now: Instant) -> Option<Wait> {
-        // An error is the client's or the network's, and ends this connection only.
+        // An error is caused by the client or the network, and ends this connection only.
         self.advance(now).unwrap_or(None)
     }
 
@@ -134,7 +135,8 @@ impl Connection {
 
     // ANCHOR_END: drive
     // ANCHOR: send
-    /// Sends what the socket has room for. Returns whether that was everything.
+    /// Sends as many bytes of the outbox as the socket has room for. Returns whether all
+    /// have been sent.
     fn send(&mut self, now: Instant) -> io::Result<bool> {
         while self.sent < self.outbox.len() {
             match self.socket.write(&self.outbox[self.sent..]) {
@@ -150,7 +152,8 @@ impl Connection {
         Ok(true)
     }
 
-    /// Reads once. Returns whether there was something, or the client has finished.
+    /// Reads once into the inbox. Returns whether bytes have arrived or the client has
+    /// finished sending.
     fn read(&mut self) -> io::Result<bool> {
         let mut buffer = [0; 4 * 1024];
         loop {
@@ -167,7 +170,7 @@ impl Connection {
 
     // ANCHOR_END: send
     // ANCHOR: answer
-    /// Answers complete requests until one has to wait, or there is enough to send.
+    /// Answers complete requests until one has to wait or enough output is queued.
     /// Returns whether anything has changed.
     fn answer(&mut self, now: Instant) -> bool {
         let mut used = 0;

@@ -16,7 +16,7 @@ use std::io::{self, ErrorKind, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// The input of each read; more input can be added while the connection owns the transport.
+/// The scripted result of each read. A test can add more while the connection owns the transport.
 type Input = Rc<RefCell<VecDeque<&'static [u8]>>>;
 
 /// A transport with scripted input. It accepts at most `room` bytes of output, and reports
@@ -100,7 +100,7 @@ const NOTHING: Ready = Ready {
 /// A request that has arrived in the kernel but has not been reported is answered, even
 /// though the event loop notices the idle deadline late.
 #[test]
-fn a_request_that_came_in_time_is_heard_though_late() -> io::Result<()> {
+fn a_request_that_arrived_in_time_is_answered_though_late() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
     let mut shared = shared(&site);
     let (mut connection, comes) = connection();
@@ -117,7 +117,7 @@ fn a_request_that_came_in_time_is_heard_though_late() -> io::Result<()> {
 /// has arrived in the kernel. But input that does not complete the request does not extend
 /// the deadline.
 #[test]
-fn the_rest_of_a_request_is_heard_though_late() -> io::Result<()> {
+fn the_rest_of_a_request_is_read_though_late() -> io::Result<()> {
     const HEAD: &[u8] = b"GET /plaintext HTTP/1.1\r\nHo";
     const CONTENT: &[u8] =
         b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nHello, ";
@@ -175,7 +175,7 @@ fn a_hang_up_while_lingering_is_read_to_the_end() -> io::Result<()> {
 /// The connection of a client that takes no bytes is closed exactly one write deadline
 /// after the send buffer was full, neither a check earlier nor a check later.
 #[test]
-fn who_takes_nothing_is_closed_at_the_write_deadline() -> io::Result<()> {
+fn a_client_that_takes_nothing_is_closed_at_the_write_deadline() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;
     let mut shared = shared(&site);
     let comes = Input::default();

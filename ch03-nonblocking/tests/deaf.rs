@@ -26,7 +26,7 @@ use std::time::Duration;
 struct Reluctant<'t> {
     poller: Spin,
     asked: &'t AtomicUsize,
-    /// Set when the loop waits: all its descriptors are open.
+    /// Set when the loop waits: from then on it opens no further descriptor.
     waits: &'t AtomicBool,
 }
 

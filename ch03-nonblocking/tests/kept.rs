@@ -10,7 +10,7 @@ use std::io;
 
 #[test]
 fn by_the_loop() -> io::Result<()> {
-    busy::nobody_pays(|listener, site, options, stop| {
+    busy::deadlines_keep_their_length(|listener, site, options, stop| {
         event_loop::run(Spin::default(), listener, site, options, stop)
     })
 }

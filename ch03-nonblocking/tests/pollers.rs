@@ -1,4 +1,5 @@
-//! Tests this chapter's pollers against the contract of `Poller`.
+//! Tests this chapter's pollers against the contract of
+//! [`Poller`](ch03_nonblocking::poller::Poller).
 
 mod contract;
 

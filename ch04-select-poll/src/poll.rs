@@ -14,15 +14,16 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
-/// The event that the peer has finished sending. Only Linux and FreeBSD report it;
-/// elsewhere a read finds out.
+/// The event bit for a peer that has shut down its sending side. Systems other than Linux
+/// and FreeBSD lack it; there, a read returns 0.
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
 const POLLRDHUP: libc::c_short = libc::POLLRDHUP;
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 const POLLRDHUP: libc::c_short = 0;
 
-/// The bits that may mean no more than that the peer has finished sending. macOS sets
-/// POLLHUP in that case, so there the bit means "try to read and to write".
+/// The event bits that may only mean that the peer has shut down its sending side. On
+/// macOS that sets POLLHUP, so there POLLHUP is reported as readable and writable, and
+/// not as a failure.
 const HUP_IS_EOF: libc::c_short = if cfg!(target_vendor = "apple") { POLLHUP } else { 0 };
 
 // ANCHOR: poll

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-/// A poller that counts its wake-ups without any event.
+/// A poller that counts the waits that end without an event.
 struct Counting<'c, P> {
     poller: P,
     wakes: &'c AtomicUsize,
@@ -56,8 +56,9 @@ impl<P: Poller> Poller for Counting<'_, P> {
     }
 }
 
-/// Returns the number of wake-ups without events until the loop has closed the connection
-/// of a client that sends these pieces and then nothing.
+/// Runs a server with one client, which sends the pieces `says` and then nothing, until
+/// the server closes the connection. Returns the number of waits that ended without an
+/// event.
 fn wakes(poller: impl Poller + Send, says: &[&str]) -> io::Result<usize> {
     let options: Options = Cli::parse_from(["idle", "--idle-timeout", "0.7"]).options;
     let site = options.site()?;

@@ -21,8 +21,8 @@ use std::time::SystemTime;
 const LISTENER: Token = Token { index: u32::MAX, generation: 0 };
 const STOP: Token = Token { index: u32::MAX, generation: 1 };
 
-/// Maximum number of bytes read at once. It is small so that even curl's request is longer:
-/// with a buffer of the usual size the same mistake shows only in uploads.
+/// Bytes per read, deliberately few: even curl's request is longer, so the mistake shows at once.
+/// With a buffer of the usual size it would show only in uploads.
 const PIECE: usize = 64;
 
 /// The command-line options of `lost-wakeup`.
@@ -36,7 +36,7 @@ pub struct Own {
     fixed: bool,
 }
 
-/// One connection.
+/// The state of one connection.
 #[derive(Debug)]
 struct Connection {
     socket: Socket,

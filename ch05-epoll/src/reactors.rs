@@ -24,10 +24,10 @@ pub type Options = With<Own>;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Loops")]
 pub struct Own {
-    /// Event loops per process, each in its own thread [default: one per core]
+    /// Number of event loops per process, each in its own thread [default: one per core]
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Processes, each with --threads event loops
+    /// Number of processes, each with --threads event loops
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..), default_value = "1")]
     processes: u16,
     /// How clients are distributed among the loops

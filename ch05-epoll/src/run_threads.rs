@@ -25,15 +25,15 @@ pub fn cores() -> usize {
     available_parallelism().map_or(1, usize::from)
 }
 
-/// Logs at once that a thread has failed after its start: the others, which stop, may take
-/// the whole drain timeout to end.
+/// Logs that a thread has failed after its start. This is done at once, because the other threads
+/// may take the whole drain timeout to end.
 pub fn log_failure(error: &io::Error) {
     log::line(&format!("a thread of the server has failed, and all stop: {error}"));
 }
 
 // ANCHOR: run_threads
-/// Calls `serve` with each of the `shares`, each on its own thread, and returns when
-/// all threads have ended.
+/// Calls `serve` once for each element of `shares`, each time on a new thread, and
+/// returns when all threads have ended.
 ///
 /// A thread that fails stops the others: a server that went on with fewer loops would
 /// lose the clients in one loop's accept queue, unnoticed.
@@ -66,8 +66,8 @@ pub fn run_threads<T: Send>(
     })
 }
 
-/// Requests the stop when it is dropped, so that a thread that returns or panics stops
-/// the others. In an orderly stop, the request has been made before.
+/// A guard that requests the stop when it is dropped, so that a thread that returns or
+/// panics stops the others. In an orderly shutdown, the stop has been requested before.
 struct StopOnDrop<'s>(&'s Stop);
 
 impl Drop for StopOnDrop<'_> {

@@ -18,43 +18,48 @@ use std::time::Instant;
 
 // ANCHOR_END: head
 // ANCHOR: server
-/// The identity of the pipe that announces the stop.
+/// The epoll identity of the pipe that announces the stop.
 const STOP: u64 = 0;
 
-/// The identity of the listener.
+/// The epoll identity of the listener.
 const LISTENER: u64 = 1;
 
-/// Everything that the thread remembers between two waits.
+/// The state of the server between two waits.
 struct Server {
     epoll: Epoll,
     stop: PipeReader,
-    /// `None` after the stop.
+    /// The listener; `None` after the stop.
     listener: Option<TcpListener>,
-    /// By identity. No identity is used twice, so an event or a deadline that is left
-    /// from a closed connection finds nothing.
+    /// The open connections by identity. No identity is used twice, so an event or a
+    /// deadline that is left from a closed connection finds nothing.
     connections: HashMap<u64, Entry>,
     last_id: u64,
-    /// Deadlines with identities, the earliest on top; some are out of date.
+    /// The deadlines with the identities of their connections, the earliest on top; some
+    /// are out of date.
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
     interest: Interest,
 }
 
-/// A connection, and what the kernel and the heap hold for it.
+/// A connection, and what is registered for it in the kernel and the heap.
 struct Entry {
     connection: Connection,
-    /// The events on the kernel's list, or `None` if it is not on the list.
+    /// The events for which the socket is on the kernel's list, or `None` if it is not on
+    /// the list.
     watched: Option<EpollFlags>,
-    /// Its earliest deadline in the heap, never later than [`Connection::due`].
+    /// The connection's earliest deadline in the heap, never later than
+    /// [`Connection::due`].
     queued: Option<Instant>,
 }
 
-/// Returns the events to watch for while a connection waits, or `None` for no events.
+/// A function that returns the events to watch for while a connection waits, or `None`
+/// for no events.
 pub type Interest = fn(Wait) -> Option<EpollFlags>;
 
 // ANCHOR_END: server
 // ANCHOR: watch
 impl Entry {
-    /// Makes the kernel watch for these events. No system call if it does already.
+    /// Makes the kernel watch for these events. Makes no system call if the kernel
+    /// watches for them already.
     fn watch(
         &mut self,
         epoll: &Epoll,
@@ -78,7 +83,8 @@ pub fn level(wait: Wait) -> Option<EpollFlags> {
     match wait {
         Wait::Read => Some(EpollFlags::EPOLLIN),
         Wait::Write => Some(EpollFlags::EPOLLOUT),
-        // A reset is reported whatever is on the list, and would be in every round.
+        // A reset would be reported even without interest, and in every round, so the
+        // socket is taken off the list.
         Wait::Time => None,
     }
 }
@@ -86,7 +92,8 @@ pub fn level(wait: Wait) -> Option<EpollFlags> {
 // ANCHOR_END: watch
 // ANCHOR: drive
 impl Server {
-    /// Drives a connection, and makes the kernel watch for what it waits for next.
+    /// Drives a connection, and then makes the kernel watch for the events that the
+    /// connection needs next.
     fn drive(&mut self, id: u64, now: Instant) {
         let Some(entry) = self.connections.get_mut(&id) else { return }; // closed
         let wait = entry.connection.drive(now);
@@ -119,13 +126,13 @@ impl Server {
             } else if let Some(entry) = self.connections.get_mut(&id)
                 && entry.queued == Some(time)
             {
-                // Usually the deadline has moved: then this queues the later one.
+                // Usually the deadline has been postponed; this queues the later one.
                 entry.queued = None;
                 self.drive(id, now);
             }
         }
-        // Only the top of a heap can be removed cheaply. So entries that are out of
-        // date stay until they are more than half.
+        // A heap can remove only its top cheaply. So entries that are out of date stay
+        // until they are more than half of the heap.
         if self.deadlines.len() > 2 * self.connections.len() + 64 {
             self.deadlines.retain(|Reverse((time, id))| {
                 let entry = self.connections.get(id);
@@ -237,8 +244,9 @@ pub fn run(interest: Interest) -> io::Result<()> {
 /// The edge-triggered interest: an event is reported once, when its condition begins to
 /// hold. Both directions are always watched, so there is never anything to change.
 ///
-/// What is left over is not reported again. That is safe with [`Connection::drive`]: it
-/// goes on until a call fails with `WouldBlock`, and after a delay it tries again.
+/// An event that is not used up is not reported again. That is safe with
+/// [`Connection::drive`], which goes on until a call fails with `WouldBlock`, and tries
+/// again after a delay.
 pub fn edge(_: Wait) -> Option<EpollFlags> {
     Some(EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET)
 }

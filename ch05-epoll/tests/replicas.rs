@@ -32,7 +32,7 @@ use orders::Orders;
 const NAMES: [&str; 3] = ["a", "b", "c"];
 /// The number of clients.
 const CLIENTS: usize = 8;
-/// The number of responses that show that a replica serves clients.
+/// The number of further responses that show that a replica serves clients again.
 const SOME: usize = 50;
 
 /// A server with its own files, by which its responses are told apart from those of other
@@ -74,7 +74,8 @@ fn fine<T>(step: CaseResult<T>) -> T {
     step.unwrap_or_else(|stop| panic!("{stop:?}"))
 }
 
-/// Waits until the condition holds, at most for the suite's timeout.
+/// Waits until a condition holds, for at most the suite's timeout. `what` names the
+/// condition in the panic message.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + timeout();
     while !holds() {
@@ -138,7 +139,7 @@ impl Deployment {
 fn nothing(_: &Balancer, _: &str) {}
 
 #[test]
-fn behind_nginx_nobody_notices() {
+fn behind_nginx_no_client_notices() {
     let Some(mut deployment) = Deployment::open("nginx", |same| same) else { return };
     let clients = Clients::start(deployment.balancer.address, CLIENTS, clients::READING);
     deployment.roll(&clients, nothing, nothing);
@@ -146,17 +147,16 @@ fn behind_nginx_nobody_notices() {
 }
 
 #[test]
-fn behind_haproxy_nobody_notices() {
+fn behind_haproxy_no_client_notices() {
     let Some(mut deployment) = Deployment::open("haproxy", |same| same) else { return };
     let clients = Clients::start(deployment.balancer.address, CLIENTS, clients::READING);
     deployment.roll(&clients, nothing, nothing);
     assert_eq!(clients.stop(), [""; 0]);
 }
 
-/// No client notices a rolling restart behind the reader's own balancer, if BALANCER names
-/// one.
+/// Behind the reader's own balancer, which BALANCER names, no client notices a rolling restart.
 #[test]
-fn behind_yours_nobody_notices() {
+fn behind_yours_no_client_notices() {
     let Some(mut deployment) = Deployment::open(balancer::YOURS, |same| same) else {
         return;
     };
@@ -165,9 +165,9 @@ fn behind_yours_nobody_notices() {
     assert_eq!(clients.stop(), [""; 0]);
 }
 
-/// Requests that must not be repeated are safe if the balancer is notified before the drain.
+/// A request that must not be repeated is safe if the balancer is notified before the drain.
 #[test]
-fn behind_haproxy_that_is_told_before_nobody_notices_who_writes_either() {
+fn behind_haproxy_notified_before_the_drain_writers_notice_nothing() {
     let Some(mut deployment) = Deployment::open("haproxy", |same| same) else { return };
     let clients = Clients::start(deployment.balancer.address, CLIENTS, clients::WRITING);
     deployment.roll(
@@ -185,7 +185,7 @@ fn behind_haproxy_that_is_told_before_nobody_notices_who_writes_either() {
 
 /// Without retries a client sees an error, which shows that the tests above can fail.
 #[test]
-fn behind_nginx_that_tries_once_somebody_notices() {
+fn behind_nginx_without_retries_a_client_notices() {
     let Some(mut deployment) = Deployment::open("nginx", |configuration| {
         let spoiled = configuration
             .replace("proxy_next_upstream error timeout", "proxy_next_upstream off");

@@ -42,10 +42,10 @@ fn all_end_at_shutdown() -> io::Result<()> {
     })
 }
 
-/// Only Linux enforces a limit on a process's address space.
+/// Limits the address space, which only Linux enforces.
 #[cfg(target_os = "linux")]
 #[test]
-fn fewer_loops_than_it_was_told_are_none() {
+fn a_server_starts_all_threads_or_none() {
     // The limit leaves room for two such stacks, and for the other allocations of two
     // threads.
     let tight = "ulimit -v 300000 && RUST_MIN_STACK=120000000 exec \"$0\" --listen 127.0.0.1:0 --threads 8";

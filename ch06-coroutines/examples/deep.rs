@@ -1,4 +1,4 @@
-//! Goes deeper than its stack. The page shows what is reported then.
+//! A coroutine that overflows its stack; the book shows the report.
 #![allow(unsafe_code)]
 
 use ch06_coroutines::{Coroutine, Resumed, StackPool, suspend};
@@ -20,7 +20,8 @@ fn main() -> std::io::Result<()> {
     let body = || {
         black_box(deeper(1));
     };
-    // SAFETY: it uses no thread-local across a `suspend`, and is not leaked.
+    // SAFETY: the body uses no thread-local across a `suspend`, and the coroutine is not
+    // leaked.
     let mut coroutine = unsafe { Coroutine::new(stacks.take()?, 7, body) };
     while let Resumed::Suspended = coroutine.resume() {}
     Ok(())

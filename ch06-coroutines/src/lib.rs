@@ -1,12 +1,12 @@
 //! Chapter 6: what if the code could look like chapter 1 again?
 //!
-//! A [`Coroutine`] is a function that can be suspended in the middle and resumed later. It
-//! needs a stack of its own ([`stack`]) and a switch between stacks ([`context`]). The
-//! [`runtime`] runs the coroutines of one thread, and its futures too. On top of it, the
-//! server [`coroutine_server`] calls chapter 1's [`serve`](ch01_blocking::serve()), unchanged,
-//! with a stream that parks; the server [`async_server`] has the same code as an `async fn`.
+//! A [`Coroutine`] is a function that can be suspended in the middle and resumed later. It needs a
+//! stack of its own ([`stack`]) and a switch between stacks ([`context`]). The [`runtime`] runs the
+//! coroutines and futures of one thread. On top of the runtime, the server [`coroutine_server`]
+//! calls chapter 1's [`serve`](ch01_blocking::serve()), unchanged, with a stream that parks; the
+//! server [`async_server`] has the same code as an `async fn`.
 //!
-//! The way of a `read` that must wait, in a coroutine and in a future:
+//! The path of a `read` that would block, in a coroutine and in a future:
 //!
 //! ```text
 //!   server/stream.rs          ParkingStream::fill            async_stream.rs: fill
@@ -23,46 +23,46 @@
 //!                             Scheduler::run: the other tasks of this round, then
 //!                             Reactor::wait: the poller, the only place that waits
 //!                                  │
-//!                             Source::report ──► Scheduler::notify ──► run queue
+//!                             Registration::report ──► Scheduler::notify ──► run queue
 //!                                  │
 //!                             Scheduler::run_task
 //!                                  ├──► resume: park returns, then wait, and fill goes on
 //!                                  └──► poll:   fill goes on behind its .await
 //! ```
 //!
-//! No wake-up is lost between the failed read and the wait: the poller runs only when no task
-//! does, and an event is remembered in its `Source` until a read would block again. Wake-ups
-//! from other threads arrive in the runtime's `Inbox` (`runtime/remote.rs`): the runtime
-//! announces that it will sleep before it looks for them, and a task's flag is cleared before
-//! the task runs.
+//! No wake-up is lost between the failed read and the wait: the poller runs only when no task does,
+//! and an event is remembered in its `Registration` until a read would block again. Wake-ups from
+//! other threads arrive in the runtime's `RemoteQueue` (`runtime/remote.rs`): the runtime announces
+//! that it will sleep before it takes them, and a task's `ScheduledFlag` is cleared before the task
+//! runs.
 //!
-//! An idle connection has no task, no stack and no buffers. It lies in the server's slab, and
-//! its descriptor and a timer name it to the runtime:
+//! An idle connection has no task, no stack and no buffers. The server keeps it in a slab. To the
+//! runtime it is a token, which its descriptor and its timer report:
 //!
 //! ```text
-//!   server/mod.rs             serve returns After::Idle ──► Connection::park_idle ──► slab
+//!   server/mod.rs             serve returns After::Idle ──► Connection::store_idle ──► slab
 //!
-//!   runtime/reactor.rs        Source::report: there is something to read  ─┐
-//!   runtime/timers.rs         Timers::expire: it is late                  ─┤
-//!                                                                          ▼
+//!   runtime/reactor.rs        Registration::report: it is readable      ─┐
+//!   runtime/timers.rs         Timers::expire: its idle time is up       ─┤
+//!                                                                        ▼
 //!   runtime/scheduler.rs      Scheduler::notify ──► run queue ──► Scheduler::activate
-//!                                                                          │
+//!                                                                        │
 //!   server/mod.rs             ServerState::activate, from the slab ◄───────┘
 //!                               to a free worker, which runs at once
 //!   server/*_server.rs        worker: a coroutine or a future that serves the connection until
-//!                             it is idle again, or closes it because it is late
+//!                             it is idle again, or closes it after its idle time
 //! ```
 //!
-//! A connection that is late reads once more, for a request that has arrived unreported. If
-//! there is none, the read fails with `TimedOut`, `serve` returns `After::Close`, and the worker
-//! closes the connection without an answer, as in chapter 1.
+//! When the idle time of a connection is up, its worker reads once more, in case a request has
+//! arrived that was not reported yet. If there is none, the read fails with `TimedOut`, `serve`
+//! returns `After::Close`, and the worker closes the connection without an answer, as in chapter 1.
 //!
-//! Before all this come small programs, which share nothing with it: `src/bin/small-*.rs`, and
-//! what they are made of, [`small`].
+//! Before these modules come the small programs, which share nothing with them:
+//! `src/bin/small-*.rs`, and the modules of [`small`].
 //!
-//! A stack is taken and given back by [`StackPool::take`] and [`StackPool::give_back`], which
-//! only the scheduler calls. `context/variants.rs` contains forms of the switch that only the
-//! book compares.
+//! Only the scheduler takes and returns stacks, by [`StackPool::take`] and
+//! [`StackPool::give_back`]. `context/variants.rs` contains other implementations of the switch;
+//! only the book uses them, for comparison.
 
 pub mod context;
 mod coroutine;

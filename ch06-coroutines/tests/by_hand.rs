@@ -1,5 +1,5 @@
-//! A future by hand and by the compiler: the same two words, one after the other, with an
-//! event from outside between them.
+//! The same future as an `async fn` and written by hand: it waits for two words, one
+//! after the other, and joins them.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// A place for one event, and for the waker of the task that waits for it.
+/// A slot for one word, and the waker of the task that waits for it.
 #[derive(Default)]
 struct Letterbox {
     news: Cell<Option<&'static str>>,
@@ -78,7 +78,7 @@ impl Future for Both {
 }
 // ANCHOR_END: by_hand
 
-/// What each of them does when it is polled before, between and after the news.
+/// Polls a future before, between and after its two words, and checks each result.
 fn polled(make: impl FnOnce(Rc<Letterbox>) -> Pin<Box<dyn Future<Output = String>>>) {
     let letterbox = Rc::new(Letterbox::default());
     let mut future = make(letterbox.clone());
@@ -86,29 +86,29 @@ fn polled(make: impl FnOnce(Rc<Letterbox>) -> Pin<Box<dyn Future<Output = String
     assert!(future.as_mut().poll(context).is_pending());
     letterbox.put("good");
     assert!(future.as_mut().poll(context).is_pending());
-    assert!(future.as_mut().poll(context).is_pending()); // for nothing
+    assert!(future.as_mut().poll(context).is_pending()); // no new word has arrived
     letterbox.put("morning");
     assert_eq!(future.as_mut().poll(context), Poll::Ready("good morning".to_owned()));
 }
 
 #[test]
-fn the_compilers_and_ours_do_the_same() {
+fn async_fn_and_hand_written_future_do_the_same() {
     polled(|letterbox| Box::pin(both(letterbox)));
     polled(|letterbox| Box::pin(Both::WaitsForFirst { letterbox }));
 }
 
-/// Both hold no more than what is needed for the rest.
+/// A future holds little more than the variables that are still needed.
 #[test]
-fn the_compilers_is_little_larger_than_ours() {
+fn async_fn_is_little_larger_than_hand_written_future() {
     let letterbox = || Rc::new(Letterbox::default());
     let ours = size_of_val(&Both::WaitsForFirst { letterbox: letterbox() });
     let theirs = size_of_val(&both(letterbox()));
     assert!(theirs <= 3 * ours, "{theirs} bytes, and {ours} by hand");
 }
 
-/// None of its code runs before the first poll, or after the last.
+/// The function's code does not run before the first poll.
 #[test]
-fn who_is_not_polled_does_nothing() {
+fn a_future_that_is_not_polled_does_nothing() {
     let letterbox = Rc::new(Letterbox::default());
     letterbox.put("good");
     let future = both(letterbox.clone());
@@ -140,9 +140,9 @@ fn what_lives_across_an_await_is_part_of_the_future() {
 }
 // ANCHOR_END: sizes
 
-/// The waker is the only way back: nothing but the news wakes, and it wakes once.
+/// A word wakes the task that waits for it, once; nothing else does.
 #[test]
-fn news_wakes_who_waits() {
+fn a_word_wakes_the_waiter() {
     let letterbox = Letterbox::default();
     let mut take = pin!(poll_fn(|context| letterbox.poll_take(context)));
     assert!(take.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());

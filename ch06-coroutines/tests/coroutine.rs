@@ -1,4 +1,4 @@
-//! What a coroutine does, and what becomes of it.
+//! Coroutines: suspension, panics, dropping, and nesting.
 #![allow(unsafe_code)]
 
 use ch06_coroutines::{Coroutine, Resumed, Stack, StackPool, suspend};
@@ -6,20 +6,20 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-/// Creates a coroutine.
+/// Creates a coroutine; the test bodies keep the contract of `Coroutine::new`.
 fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
     // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or
     // holds a reference to one, and none of the coroutines is leaked.
     unsafe { Coroutine::new(stack, id, body) }
 }
 
-/// A coroutine of its own pool's first stack.
+/// Creates a coroutine on the first stack of a new pool.
 fn coroutine(body: impl FnOnce() + 'static) -> Coroutine {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
     new_coroutine(stacks.take().expect("a stack"), 1, body)
 }
 
-/// Runs it to its end; how often it was suspended.
+/// Resumes the coroutine until it ends. Returns the number of its suspensions.
 fn finish(coroutine: &mut Coroutine) -> usize {
     let mut suspensions = 0;
     while let Resumed::Suspended = coroutine.resume() {
@@ -28,7 +28,7 @@ fn finish(coroutine: &mut Coroutine) -> usize {
     suspensions
 }
 
-/// Adds its number to a list when it is dropped.
+/// Appends its number to a list when it is dropped.
 struct Drops(Rc<RefCell<Vec<u32>>>, u32);
 
 impl Drop for Drops {
@@ -39,7 +39,7 @@ impl Drop for Drops {
 
 // ANCHOR: stops
 #[test]
-fn stops_and_goes_on() {
+fn suspends_and_resumes() {
     let said = Rc::new(RefCell::new(Vec::new()));
     let says = Rc::clone(&said);
     let mut coroutine = coroutine(move || {
@@ -61,7 +61,7 @@ fn stops_and_goes_on() {
 // ANCHOR_END: stops
 
 #[test]
-fn outside_of_a_coroutine_nothing_is_suspended() {
+fn suspend_outside_of_a_coroutine_panics() {
     assert!(catch_unwind(suspend).is_err());
     let mut coroutine = coroutine(suspend);
     assert!(matches!(coroutine.resume(), Resumed::Suspended));
@@ -71,7 +71,7 @@ fn outside_of_a_coroutine_nothing_is_suspended() {
 }
 
 #[test]
-fn one_that_has_finished_is_not_resumed() {
+fn a_finished_coroutine_cannot_be_resumed() {
     let mut coroutine = coroutine(|| {});
     assert!(matches!(coroutine.resume(), Resumed::Finished));
     assert!(catch_unwind(AssertUnwindSafe(|| coroutine.resume())).is_err());
@@ -79,7 +79,7 @@ fn one_that_has_finished_is_not_resumed() {
 }
 
 #[test]
-fn a_panic_comes_back_as_a_value() {
+fn a_panic_is_returned_as_a_value() {
     let drops = Rc::new(RefCell::new(Vec::new()));
     let inner = Rc::clone(&drops);
     let mut coroutine = coroutine(move || {
@@ -94,13 +94,13 @@ fn a_panic_comes_back_as_a_value() {
     assert_eq!(*drops.borrow(), [2, 1], "what was on its stack is dropped");
     assert!(coroutine.has_finished());
     assert!(!std::thread::panicking());
-    // The stack is as good as any.
+    // The stack can be used again.
     let mut again = new_coroutine(coroutine.into_stack(), 2, suspend);
     assert_eq!(finish(&mut again), 1);
 }
 
 #[test]
-fn dropped_while_suspended_it_unwinds() {
+fn dropping_a_suspended_coroutine_unwinds_it() {
     let drops = Rc::new(RefCell::new(Vec::new()));
     let inner = Rc::clone(&drops);
     let mut coroutine = coroutine(move || {
@@ -121,7 +121,7 @@ fn dropped_while_suspended_it_unwinds() {
 }
 
 #[test]
-fn dropped_before_it_began_it_drops_its_body() {
+fn dropping_an_unstarted_coroutine_drops_its_body() {
     let drops = Rc::new(RefCell::new(Vec::new()));
     let body = Drops(Rc::clone(&drops), 7);
     let coroutine = coroutine(move || body.0.borrow_mut().push(99));
@@ -130,7 +130,7 @@ fn dropped_before_it_began_it_drops_its_body() {
 }
 
 #[test]
-fn one_that_catches_its_end_is_told_again() {
+fn a_coroutine_that_catches_its_unwinding_is_unwound_again() {
     let told = Rc::new(Cell::new(0));
     let tells = Rc::clone(&told);
     let mut coroutine = coroutine(move || {
@@ -145,7 +145,7 @@ fn one_that_catches_its_end_is_told_again() {
 }
 
 #[test]
-fn a_panic_on_the_way_to_the_end_stays_inside() {
+fn a_panic_during_unwinding_stays_inside() {
     let mut coroutine = coroutine(|| {
         let _ = catch_unwind(suspend);
         panic!("instead of ending");
@@ -155,7 +155,7 @@ fn a_panic_on_the_way_to_the_end_stays_inside() {
 }
 
 #[test]
-fn dropped_amid_a_panic_it_unwinds_all_the_same() {
+fn dropping_during_a_panic_unwinds_the_coroutine() {
     let drops = Rc::new(RefCell::new(Vec::new()));
     let inner = Rc::clone(&drops);
     let panic = catch_unwind(AssertUnwindSafe(|| {
@@ -173,7 +173,7 @@ fn dropped_amid_a_panic_it_unwinds_all_the_same() {
 }
 
 #[test]
-fn resumed_amid_a_panic_it_may_suspend() {
+fn a_coroutine_resumed_during_a_panic_may_suspend() {
     struct Runs(Coroutine, Rc<Cell<usize>>);
     impl Drop for Runs {
         fn drop(&mut self) {
@@ -195,7 +195,7 @@ fn resumed_amid_a_panic_it_may_suspend() {
 }
 
 #[test]
-fn one_resumes_another() {
+fn a_coroutine_resumes_another() {
     let log = Rc::new(RefCell::new(String::new()));
     let (logs, inner_logs) = (Rc::clone(&log), Rc::clone(&log));
     let mut inner = coroutine(move || {
@@ -207,7 +207,7 @@ fn one_resumes_another() {
     let mut outer = coroutine(move || {
         while let Resumed::Suspended = inner.resume() {
             logs.borrow_mut().push('.');
-            suspend(); // of the outer one: the inner one is not running
+            suspend(); // suspends the outer coroutine: the inner one is not running
         }
     });
     assert_eq!(finish(&mut outer), 3);

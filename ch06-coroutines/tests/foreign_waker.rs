@@ -1,5 +1,5 @@
-//! A waker may be foreign code: one that uses the executor whenever it is copied, woken or
-//! dropped finds it free to be used.
+//! Foreign wakers: one that uses the executor whenever it is cloned, woken or dropped never finds
+//! the executor's data borrowed.
 #![allow(unsafe_code)]
 
 use ch03_nonblocking::poller::Interest;
@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 
 thread_local! {
     static HANDLE: RefCell<Option<Handle>> = const { RefCell::new(None) };
-    /// The waker of the task that it wakes.
+    /// The real waker of the task, which the foreign waker calls.
     static TASK: RefCell<Option<Waker>> = const { RefCell::new(None) };
     static USES: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Has a task run; for that the executor's tasks and its run queue are needed.
+/// Uses the executor's table of tasks and its run queue, by spawning a future.
 fn use_it() {
     let handle = HANDLE.with_borrow(Clone::clone).expect("there is an executor");
     handle.spawn_future(async {});
@@ -44,13 +44,12 @@ fn wake() {
 }
 
 fn foreign() -> Waker {
-    // SAFETY: the functions ignore the pointer, which is null, and use nothing but what is
-    // their own thread's; on another they panic.
+    // SAFETY: the functions ignore the pointer, which is null, and use only thread-local data. On
+    // another thread they panic.
     unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &USES_IT)) }
 }
 
-/// Polls a future as one that has a waker of its own for what is in it: as a join of several
-/// does.
+/// Polls a future with a foreign waker, as a combinator for several futures does.
 async fn by_a_foreign_waker<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|context| {
@@ -75,7 +74,7 @@ fn a_waker_may_use_the_executor() -> io::Result<()> {
             by_a_foreign_waker(ours.ready(Readiness::Readable)).await?;
             ours.would_block(Readiness::Readable);
 
-            // In vain, because a task waits already.
+            // The second one fails, because the first waits already.
             let mut first = pin!(ours.ready(Readiness::Readable));
             let mut second = pin!(ours.ready(Readiness::Readable));
             let waker = foreign();

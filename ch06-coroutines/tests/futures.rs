@@ -1,5 +1,5 @@
-//! What a runtime promises to its futures: one that is woken is polled, whatever wakes it, and
-//! one that is dropped leaves nothing behind.
+//! The runtime's promises to futures: every wake-up leads to a poll, whatever its source, and a
+//! dropped future releases everything.
 #![allow(unsafe_code)]
 
 use ch03_nonblocking::poller::Interest;
@@ -21,7 +21,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Runs a first future to its end.
+/// Runs a first future to its end and returns its output.
 fn run<T: 'static, F: Future<Output = T> + 'static>(
     first: impl FnOnce(Handle) -> F,
 ) -> io::Result<T> {
@@ -29,8 +29,7 @@ fn run<T: 'static, F: Future<Output = T> + 'static>(
     Ok(ran.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 
-/// Gives away the waker of the task that waits for it once, and is ready when it is polled
-/// again.
+/// Passes the task's waker to `to` at the first poll; the second poll is ready.
 async fn hand_out(to: impl FnOnce(Waker)) {
     let mut to = Some(to);
     poll_fn(|context| match to.take() {
@@ -51,7 +50,7 @@ fn pair(handle: &Handle) -> io::Result<(Descriptor<UnixStream>, UnixStream)> {
 }
 
 #[test]
-fn whoever_is_queued_has_a_turn_before_the_second_of_another() -> io::Result<()> {
+fn a_task_that_yields_runs_after_the_queued_ones() -> io::Result<()> {
     let log = run(|handle| async move {
         let log = Rc::new(RefCell::new(Vec::new()));
         for id in 0..3 {
@@ -89,9 +88,10 @@ fn woken_by_another_thread() -> io::Result<()> {
     Ok(())
 }
 
-/// Every one of them may come just between the task's look and its return.
+/// Each wake-up may arrive between the task's last check and its return, and none is
+/// lost.
 #[test]
-fn no_news_from_many_threads_is_lost() -> io::Result<()> {
+fn no_wake_up_from_many_threads_is_lost() -> io::Result<()> {
     const EACH: usize = 5_000;
     let news = Arc::new(AtomicUsize::new(0));
     let theirs = news.clone();
@@ -108,8 +108,7 @@ fn no_news_from_many_threads_is_lost() -> io::Result<()> {
             }
         })
         .await;
-        // Woken only by those: one that is lost would be waited for for ever, if it is the
-        // last one.
+        // Only the threads wake this task. If the last wake-up were lost, the test would never end.
         poll_fn(|_| match theirs.load(SeqCst) {
             n if n == 4 * EACH => Poll::Ready(()),
             _ => Poll::Pending,
@@ -127,7 +126,7 @@ fn a_wake_during_the_poll_is_one_more_poll() -> io::Result<()> {
         poll_fn(|context| {
             polls += 1;
             context.waker().wake_by_ref();
-            context.waker().wake_by_ref(); // which makes no third
+            context.waker().wake_by_ref(); // this second wake-up causes no third poll
             if polls < 3 { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
@@ -137,9 +136,9 @@ fn a_wake_during_the_poll_is_one_more_poll() -> io::Result<()> {
     Ok(())
 }
 
-/// A waker outlives its task, and its task's place is another's.
+/// A waker that outlives its task does not wake the next task at the same table index.
 #[test]
-fn a_waker_that_was_kept_wakes_no_stranger() -> io::Result<()> {
+fn a_stale_waker_wakes_no_other_task() -> io::Result<()> {
     run(|handle| async move {
         let kept = Rc::new(RefCell::new(None));
         let theirs = kept.clone();
@@ -173,7 +172,7 @@ fn a_waker_that_was_kept_wakes_no_stranger() -> io::Result<()> {
 }
 
 #[test]
-fn a_waker_may_be_used_when_all_is_over() -> io::Result<()> {
+fn a_waker_may_be_used_after_the_runtimes_end() -> io::Result<()> {
     let (sender, receiver) = mpsc::channel();
     run(|handle| async move {
         let of_first = sender.clone();
@@ -194,7 +193,8 @@ fn a_waker_may_be_used_when_all_is_over() -> io::Result<()> {
     Ok(())
 }
 
-/// Combinators wrap the waker in their own; a wake-up must reach that one.
+/// A future may be polled with another waker each time, as combinators do; the last one
+/// must be woken.
 #[test]
 fn the_waker_of_the_last_poll_is_woken() -> io::Result<()> {
     struct Counting(AtomicUsize, Waker);
@@ -210,7 +210,7 @@ fn the_waker_of_the_last_poll_is_woken() -> io::Result<()> {
         let mut counting = None;
         let mut theirs = Some(theirs);
         poll_fn(|context| {
-            // First with the task's own waker, then with another.
+            // First with the task's own waker, then with the counting one.
             if counting.is_none() {
                 assert!(ready.as_mut().poll(context).is_pending());
                 let wake = Counting(AtomicUsize::new(0), context.waker().clone());
@@ -232,7 +232,7 @@ fn ready_is_pending(ready: std::pin::Pin<&mut impl Future>, waker: &Waker) -> bo
 }
 
 #[test]
-fn what_was_told_while_nobody_waited_is_remembered() -> io::Result<()> {
+fn readiness_without_a_waiter_is_remembered() -> io::Result<()> {
     run(|handle| async move {
         let (ours, theirs) = pair(&handle)?;
         drop(theirs);
@@ -244,7 +244,7 @@ fn what_was_told_while_nobody_waited_is_remembered() -> io::Result<()> {
 }
 
 #[test]
-fn time_passes() -> io::Result<()> {
+fn ready_by_ends_at_its_deadline() -> io::Result<()> {
     run(|handle| async move {
         let (ours, _theirs) = pair(&handle)?;
         let due = Instant::now() + Duration::from_millis(20);
@@ -259,12 +259,12 @@ fn time_passes() -> io::Result<()> {
 /// A future that loses a race is dropped while it waits, and releases its timer and its
 /// descriptor.
 #[test]
-fn cancelled_by_being_dropped() -> io::Result<()> {
+fn dropping_a_future_cancels_it() -> io::Result<()> {
     run(|handle| async move {
         let (ours, mut theirs) = pair(&handle)?;
         let far = Instant::now() + Duration::from_secs(3600);
         let waits = async {
-            let owned = ours; // the descriptor is the block's own
+            let owned = ours; // moves the descriptor into the block
             let _ = owned.ready_by(Readiness::Readable, far).await;
             unreachable!("nobody writes");
         };
@@ -279,26 +279,26 @@ fn cancelled_by_being_dropped() -> io::Result<()> {
 // ANCHOR_END: cancelled
 
 #[test]
-fn who_waits_no_more_leaves_room_for_another() -> io::Result<()> {
+fn a_dropped_waiter_leaves_room_for_another() -> io::Result<()> {
     run(|handle| async move {
         let (ours, theirs) = pair(&handle)?;
         let first = ours.ready(Readiness::Readable);
         let lost = race(first, pin!(yield_now())).await;
         assert!(matches!(lost, Either::Second(())));
         drop(lost);
-        // Two at once are one too many, …
+        // A second waiter for the same readiness is refused, …
         let both =
             race(ours.ready(Readiness::Readable), ours.ready(Readiness::Readable)).await;
         assert!(
             matches!(both, Either::Second(Err(error)) if error.kind() == io::ErrorKind::ResourceBusy)
         );
-        // … and one after the other are not.
+        // … but not after the first has been dropped.
         drop(theirs);
         ours.ready(Readiness::Readable).await
     })?
 }
 
-/// Counts those who are alive.
+/// Counts its living instances.
 struct Alive(Rc<Cell<usize>>);
 
 impl Alive {
@@ -315,7 +315,7 @@ impl Drop for Alive {
 }
 
 #[test]
-fn at_the_end_all_are_dropped() -> io::Result<()> {
+fn the_runtimes_end_drops_all_futures() -> io::Result<()> {
     let alive = Rc::new(Cell::new(0));
     let count = alive.clone();
     run(|handle| async move {
@@ -360,7 +360,7 @@ fn a_panic_costs_one_task() -> io::Result<()> {
 }
 
 #[test]
-fn the_first_ones_panic_comes_out() -> io::Result<()> {
+fn a_panic_of_the_first_future_is_returned() -> io::Result<()> {
     let ran = Runtime::new(Box::new(Asks::default()))?.run_future(|_| async {
         yield_now().await;
         std::panic::resume_unwind(Box::new("on purpose"));
@@ -373,9 +373,9 @@ fn the_first_ones_panic_comes_out() -> io::Result<()> {
     Ok(())
 }
 
-/// One in another: the outer one's tasks are woken as from outside.
+/// A runtime in a task of another one: the outer tasks are woken as from another thread.
 #[test]
-fn an_executor_in_a_task() -> io::Result<()> {
+fn a_runtime_in_a_task() -> io::Result<()> {
     run(|_| async {
         let mut outer = None;
         hand_out(|waker| {
@@ -400,10 +400,10 @@ fn an_executor_in_a_task() -> io::Result<()> {
     })
 }
 
-/// Each in a coroutine, which another suspends in the middle of a poll: they do not end in
-/// the order in which they have begun.
+/// Two runtimes, each in a coroutine that is suspended in the middle of a poll, end in another
+/// order than they began in.
 #[test]
-fn executors_that_take_turns_lose_nobody() -> io::Result<()> {
+fn alternating_runtimes_lose_no_wake_up() -> io::Result<()> {
     let mut stacks = StackPool::new(256 * 1024)?;
     let body = || {
         let ran = run(|handle| async move {
@@ -416,7 +416,7 @@ fn executors_that_take_turns_lose_nobody() -> io::Result<()> {
             for _ in 0..2 {
                 yield_now().await;
                 kept.take().into_iter().for_each(Waker::wake);
-                suspend(); // and the other goes on
+                suspend(); // the other coroutine is resumed
             }
             for _ in 0..2 {
                 yield_now().await;
@@ -427,8 +427,8 @@ fn executors_that_take_turns_lose_nobody() -> io::Result<()> {
     };
     let mut both = Vec::new();
     for id in 1..=2 {
-        // SAFETY: neither suspends in a thread-local's initializer or destructor, and both are
-        // resumed to their end.
+        // SAFETY: neither body suspends in a thread-local's initializer or destructor, and both
+        // coroutines are resumed until they end.
         both.push(unsafe { Coroutine::new(stacks.take()?, id, body) });
     }
     let mut turns = 0;
@@ -445,9 +445,9 @@ fn executors_that_take_turns_lose_nobody() -> io::Result<()> {
     Ok(())
 }
 
-/// A waker may be foreign code, and may panic: the other tasks are woken and continue.
+/// A foreign waker that panics does not keep the other tasks from being woken.
 #[test]
-fn a_waker_that_panics_costs_nobody_else() -> io::Result<()> {
+fn a_waker_that_panics_does_not_affect_other_tasks() -> io::Result<()> {
     struct Panics;
     impl Wake for Panics {
         fn wake(self: Arc<Self>) {

@@ -1,12 +1,12 @@
-//! Guards of mprotect(2) are bounded in number. A process of its own, since for a moment they
-//! are all used up.
+//! The kernel limits the number of guards made by mprotect(2). This test has its own process,
+//! because it uses up that limit for a moment.
 #![cfg(target_os = "linux")]
 
 use ch06_coroutines::StackPool;
 
-/// Without the newer guards there is an end, and it is said before malloc meets it.
+/// The pool returns an error before the limit is reached, at which malloc would fail.
 #[test]
-fn protected_guards_run_out_politely() {
+fn protected_guards_run_out_with_an_error() {
     let granted = std::fs::read_to_string("/proc/sys/vm/max_map_count");
     let granted: usize = granted.expect("Linux has it").trim().parse().expect("a number");
     if granted > 1_000_000 {

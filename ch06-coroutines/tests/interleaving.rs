@@ -1,5 +1,5 @@
-//! However many coroutines are resumed in whatever order: each does what it would do
-//! alone, and a model without any switch foretells all of it.
+//! Coroutines that are resumed in any order behave as a model without a switch predicts:
+//! each does what it would do alone.
 #![allow(unsafe_code)]
 
 use ch06_coroutines::{Coroutine, Resumed, Stack, StackPool, suspend};
@@ -7,21 +7,21 @@ use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Creates a coroutine.
+/// Creates a coroutine; the test bodies keep the contract of `Coroutine::new`.
 fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
     // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or
     // holds a reference to one, and none of the coroutines is leaked.
     unsafe { Coroutine::new(stack, id, body) }
 }
 
-/// What happens to the coroutines.
+/// A step of the test.
 #[derive(Clone, Debug)]
 enum Event {
-    /// A new coroutine, which suspends this many times and then ends, perhaps by a panic.
+    /// Create a coroutine that suspends this many times, and then returns or panics.
     Spawn { suspensions: u8, panics: bool },
-    /// One of those that there are goes on.
+    /// Resume one of the existing coroutines.
     Resume(prop::sample::Index),
-    /// One of those that there are is dropped.
+    /// Drop one of the existing coroutines.
     Drop(prop::sample::Index),
 }
 
@@ -34,10 +34,10 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What was seen, in order: of whom, and what.
+/// The events in order: the number of a coroutine, and what it did.
 type Log = Vec<(u64, &'static str)>;
 
-/// Says so when it is dropped.
+/// Writes to the log when it is dropped.
 struct Gone(u64, Rc<RefCell<Log>>);
 
 impl Drop for Gone {
@@ -62,7 +62,7 @@ fn body(id: u64, suspensions: u8, panics: bool, log: Rc<RefCell<Log>>) {
     }
 }
 
-/// One of the model's coroutines.
+/// A coroutine in the model.
 struct Model {
     id: u64,
     left: u8,

@@ -1,4 +1,5 @@
-//! A client that is not served because the application keeps the thread is not cut off.
+//! A client whose request is not read in time because the application kept the thread
+//! busy is not closed for it.
 
 #[path = "../../ch03-nonblocking/tests/kept/mod.rs"]
 mod busy;
@@ -9,7 +10,7 @@ use std::io;
 
 #[test]
 fn by_coroutines() -> io::Result<()> {
-    busy::nobody_pays(|listener, site, options, stop| {
+    busy::deadlines_keep_their_length(|listener, site, options, stop| {
         let size = StackPool::DEFAULT_SIZE;
         coroutine_server::run_one(
             Box::new(Poll::default()),
@@ -24,7 +25,7 @@ fn by_coroutines() -> io::Result<()> {
 
 #[test]
 fn by_futures() -> io::Result<()> {
-    busy::nobody_pays(|listener, site, options, stop| {
+    busy::deadlines_keep_their_length(|listener, site, options, stop| {
         async_server::run_one(Box::new(Poll::default()), listener, site, options, stop)
     })
 }

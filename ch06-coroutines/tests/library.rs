@@ -1,6 +1,6 @@
-//! The chapter's library, each part by itself: a module is a file beside this one. They share a
-//! program because each program takes its time to link. What changes the limits, the signals or
-//! the mappings of its process, or may crash it, has a program of its own.
+//! The tests of the chapter's library; each module is a file beside this one. They share a program
+//! because linking takes time. A test that changes its process's limits, signals or mappings, or
+//! may crash, has its own program.
 
 mod by_hand;
 mod foreign_waker;

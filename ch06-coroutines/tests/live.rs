@@ -1,5 +1,5 @@
-//! A streamed body at the wire: how it is framed, which side waits for which, and that
-//! everything is released, whichever side ends first.
+//! Streamed bodies at the wire: their framing, backpressure between source and client,
+//! and the release of everything, whichever side ends first.
 
 use ch01_blocking::app::site::Routes;
 use ch01_blocking::http::{Body, BodyStream, NextPiece, Request, Response};
@@ -20,20 +20,21 @@ use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
-/// Longer than any test takes.
+/// A time limit for every read, longer than any test takes.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A piece of the source that never ends.
+/// Size in bytes of a piece of the route `/endless`.
 const PIECE: usize = 16 * 1024;
-/// A piece that no kernel takes for a client that does not read.
+/// Size in bytes of a piece that exceeds the kernel's buffers for a client that does not
+/// read.
 const LARGE: usize = 64 * 1024 * 1024;
 
-/// What the tests hand in, and the source takes out.
+/// The pieces that a test has added and the server has not taken yet.
 #[derive(Default)]
 struct Pieces {
     ready: VecDeque<&'static str>,
     over: bool,
     wakers: Vec<Waker>,
-    /// The number of pieces taken from the source that never ends.
+    /// The number of pieces taken from `/endless`.
     taken: usize,
 }
 
@@ -121,11 +122,11 @@ impl BodyStream for Spring {
 
 impl Drop for Spring {
     fn drop(&mut self) {
-        let _ = self.tap.let_go.send(()); // not every test listens
+        let _ = self.tap.let_go.send(()); // some tests have dropped the receiver
     }
 }
 
-/// The tests' side.
+/// A running server and the means to feed and stop it.
 struct Scene {
     address: SocketAddr,
     tap: Tap,
@@ -134,7 +135,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// A client that has asked for this.
+    /// Connects a client and sends a request.
     fn ask(&self, request: &str) -> io::Result<TcpStream> {
         let mut client = TcpStream::connect(self.address)?;
         client.set_read_timeout(Some(PATIENCE))?;
@@ -146,13 +147,13 @@ impl Scene {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
     }
 
-    /// The source is dropped.
+    /// Waits until the server has dropped the response's source.
     fn source_is_let_go(&self) {
         self.let_go.recv_timeout(PATIENCE).expect("the source is let go");
     }
 }
 
-/// Reads up to these bytes, and returns what came before them.
+/// Reads until `end` has arrived, and returns the text before it.
 fn until(client: &mut TcpStream, end: &str) -> io::Result<String> {
     let (mut all, mut byte) = (Vec::new(), [0]);
     while !all.ends_with(end.as_bytes()) {
@@ -163,7 +164,7 @@ fn until(client: &mut TcpStream, end: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&all).into_owned())
 }
 
-/// The next chunk's content; nothing at the end.
+/// Reads a chunk and returns its content; the last chunk is empty.
 fn chunk(client: &mut TcpStream) -> io::Result<String> {
     let length = until(client, "\r\n")?;
     let length = usize::from_str_radix(&length, 16).map_err(io::Error::other)?;
@@ -173,7 +174,7 @@ fn chunk(client: &mut TcpStream) -> io::Result<String> {
     String::from_utf8(content).map_err(io::Error::other)
 }
 
-/// Plays the scene on both servers of the chapter, over this poller and with these options.
+/// Runs a scene on both servers of the chapter, with the given poller and options.
 fn play<P: Poller + Send + 'static>(
     poller: impl Fn() -> P + Sync,
     options: &[&str],
@@ -194,7 +195,7 @@ fn play<P: Poller + Send + 'static>(
     })
 }
 
-/// Plays it on one, and then demands that all clients are gone.
+/// Runs a scene on one server, and checks that all clients are closed afterwards.
 fn play_on(
     options: &[&str],
     scene: impl FnOnce(Scene) -> io::Result<()>,
@@ -219,7 +220,7 @@ fn play_on(
         let stop_later = stop_it.clone();
         let on_stage = Scene { address, tap, let_go: hears, stop: Box::new(stop_it) };
         let played = catch_unwind(AssertUnwindSafe(|| scene(on_stage)));
-        stop_later()?; // even if the scene failed, or nothing would end
+        stop_later()?; // even if the scene failed, or the server would not end
         server.join().expect("the server does not panic")?;
         played.unwrap_or_else(|panic| resume_unwind(panic))
     })?;
@@ -234,7 +235,7 @@ fn poll() -> Poll {
 #[test]
 fn chunks_are_framed_and_the_next_request_is_answered_behind_them() -> io::Result<()> {
     play(poll, &[], |scene| {
-        // The second request comes with the first, and has to wait.
+        // The second request arrives together with the first, and has to wait.
         let both = "GET /live HTTP/1.1\r\nHost: x\r\n\r\n\
                     GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n";
         let mut client = scene.ask(both)?;
@@ -256,7 +257,7 @@ fn chunks_are_framed_and_the_next_request_is_answered_behind_them() -> io::Resul
 }
 
 #[test]
-fn what_is_there_already_is_sent_and_nobody_has_to_wake() -> io::Result<()> {
+fn pieces_added_before_the_request_are_sent() -> io::Result<()> {
     play(poll, &[], |scene| {
         scene.tap.hand_in("first"); // no client has asked yet, so there is no waker to call
         let mut client = scene.get("/live")?;
@@ -266,7 +267,8 @@ fn what_is_there_already_is_sent_and_nobody_has_to_wake() -> io::Result<()> {
         scene.tap.end();
         assert_eq!(chunk(&mut client)?, "last");
         assert_eq!(chunk(&mut client)?, "");
-        // All of it is there, and the end too; to HTTP/1.0 that is the connection's.
+        // The content is complete beforehand, including its end. For HTTP/1.0 the end is
+        // the close.
         scene.tap.hand_in("whole");
         let mut old = scene.ask("GET /live HTTP/1.0\r\n\r\n")?;
         until(&mut old, "\r\n\r\n")?;
@@ -294,7 +296,7 @@ fn a_piece_for_a_client_that_does_not_read_stays_at_its_source() -> io::Result<(
             until(&mut other, "Hello, World!")?;
         }
         assert_eq!(waiting(), 1, "more was taken for a client that has taken nothing");
-        // Now it reads, and nothing was lost and nothing overtaken.
+        // The client begins to read; no piece is lost or out of order.
         assert!(chunk(&mut client)? == large);
         assert_eq!(chunk(&mut client)?, "next");
         scene.tap.end();
@@ -311,13 +313,13 @@ fn a_client_who_leaves<P: Poller + Send + 'static>(
         scene.tap.hand_in("one");
         until(&mut client, "3\r\none\r\n")?;
         drop(client);
-        scene.source_is_let_go(); // nothing was handed in, and nothing is due for an hour
+        scene.source_is_let_go(); // no piece was added, and the next heartbeat is an hour away
         Ok(())
     })
 }
 
 #[test]
-fn a_client_who_leaves_is_noticed_at_once() -> io::Result<()> {
+fn a_client_that_closes_is_noticed_at_once() -> io::Result<()> {
     a_client_who_leaves(poll)?;
     #[cfg(target_os = "linux")]
     {
@@ -329,10 +331,10 @@ fn a_client_who_leaves_is_noticed_at_once() -> io::Result<()> {
 }
 
 #[test]
-fn a_client_who_is_reset_is_noticed_at_once() -> io::Result<()> {
+fn a_client_that_resets_is_noticed_at_once() -> io::Result<()> {
     play(poll, &[], |scene| {
         let client = scene.get("/live")?;
-        // The head stays unread: so the kernel resets.
+        // The head is left unread, so closing the socket causes a reset.
         while client.peek(&mut [0])? == 0 {}
         drop(client);
         scene.source_is_let_go();
@@ -341,7 +343,7 @@ fn a_client_who_is_reset_is_noticed_at_once() -> io::Result<()> {
 }
 
 #[test]
-fn who_has_said_its_last_word_still_hears() -> io::Result<()> {
+fn a_half_closed_client_still_receives() -> io::Result<()> {
     play(poll, &[], |scene| {
         let mut client = scene.get("/live")?;
         until(&mut client, "\r\n\r\n")?;
@@ -359,7 +361,7 @@ fn who_has_said_its_last_word_still_hears() -> io::Result<()> {
 }
 
 #[test]
-fn a_quiet_source_gives_signs_of_life() -> io::Result<()> {
+fn a_quiet_source_sends_heartbeats() -> io::Result<()> {
     play(poll, &[], |scene| {
         let mut client = scene.get("/quiet")?;
         until(&mut client, "\r\n\r\n")?;
@@ -405,7 +407,7 @@ fn to_http_1_0_the_end_of_the_connection_is_the_end() -> io::Result<()> {
 }
 
 #[test]
-fn one_waits_and_the_others_are_served() -> io::Result<()> {
+fn a_waiting_client_does_not_delay_others() -> io::Result<()> {
     play(poll, &[], |scene| {
         let mut first = scene.get("/live")?;
         let mut second = scene.get("/live")?;
@@ -415,7 +417,7 @@ fn one_waits_and_the_others_are_served() -> io::Result<()> {
             let mut other = scene.get("/plaintext")?;
             until(&mut other, "Hello, World!")?;
         }
-        // Each piece goes to one of the two, and the end to both.
+        // Each piece goes to one of the two clients, the end to both.
         scene.tap.hand_in("a");
         scene.tap.end();
         let mut got = [chunk(&mut first)?, chunk(&mut second)?];
@@ -429,7 +431,7 @@ fn one_waits_and_the_others_are_served() -> io::Result<()> {
 fn a_slow_client_is_sent_no_more_than_it_takes() -> io::Result<()> {
     play(poll, &["--write-timeout", "0.5"], |scene| {
         let stuck = scene.get("/endless")?;
-        scene.source_is_let_go(); // out of patience
+        scene.source_is_let_go(); // the write deadline has passed
         let taken = scene.tap.pieces.lock().expect("whole").taken;
         assert!(taken < 4096, "{taken} pieces for a client that takes none");
         drop(stuck);
@@ -438,8 +440,8 @@ fn a_slow_client_is_sent_no_more_than_it_takes() -> io::Result<()> {
 }
 
 #[test]
-fn a_stop_ends_it_where_it_is() -> io::Result<()> {
-    // Waiting for the deadline would take an hour.
+fn a_shutdown_ends_the_stream() -> io::Result<()> {
+    // Waiting for the drain deadline would take an hour.
     play(poll, &["--drain-timeout", "3600"], |scene| {
         let mut client = scene.get("/live")?;
         scene.tap.hand_in("one");
@@ -452,7 +454,7 @@ fn a_stop_ends_it_where_it_is() -> io::Result<()> {
 }
 
 #[test]
-fn who_cannot_wait_for_it_cuts_it_off() -> io::Result<()> {
+fn other_servers_cut_the_stream_off() -> io::Result<()> {
     let options: Options = Cli::parse_from(["thread"]).options;
     let (let_go, hears) = channel();
     let tap = Tap { pieces: Arc::default(), let_go };

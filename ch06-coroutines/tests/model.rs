@@ -1,8 +1,7 @@
-//! The scheduler beside a model of it: whatever coroutines do, they do it in the same
-//! order.
+//! The scheduler runs coroutines in the same order as a model of it.
 //!
-//! A program is a tree of small scripts. It runs once on the scheduler, with a stack for
-//! each script, and once in the model, which keeps for each the number of its next step.
+//! A test case is a tree of scripts. It runs once on the scheduler, with a coroutine for
+//! each script, and once in the model, which keeps the number of each script's next step.
 #![allow(unsafe_code)]
 
 use ch03_nonblocking::spin::Spin;
@@ -18,17 +17,18 @@ use std::rc::Rc;
 enum Step {
     Yield,
     Park,
-    /// Wakes the coroutine of this number, if there is one.
+    /// Wake the coroutine with this number, if it exists.
     Wake(usize),
-    /// Begins another.
+    /// Spawn a coroutine that runs this script.
     Spawn(Vec<Step>),
-    /// Waits for the end of the one that it has begun last, of those it has not waited for.
+    /// Join the last coroutine that this one has spawned and not joined.
     Join,
-    /// Ends by a panic, which no hook reports.
+    /// End with a panic that does not run the panic hook.
     Panic,
 }
 
-/// The order of steps: a coroutine's number and its step; the last step is its end.
+/// The executed steps in order: a coroutine's number, and the number of its step. The
+/// last step of a coroutine is its end.
 type Log = Vec<(usize, usize)>;
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -46,7 +46,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// What happens, and whether it ends because all wait for each other.
+/// Runs a script on the scheduler. Returns its log, and whether it ended in a deadlock.
 fn real(script: Vec<Step>) -> (Log, bool) {
     #[derive(Default)]
     struct Shared {
@@ -121,7 +121,7 @@ struct Script {
     at: usize,
     state: State,
     children: Vec<usize>,
-    /// The coroutine to wake when it ends.
+    /// The coroutine to wake when this one ends.
     waiter: Option<usize>,
     begun: bool,
 }
@@ -139,7 +139,8 @@ fn model(script: Vec<Step>) -> (Log, bool) {
         (Log::new(), vec![new(script)], VecDeque::from([0]));
     while let Some(number) = queue.pop_front() {
         let mut again = all[number].begun && {
-            // It goes on in the middle of what it waited in: a join looks once more.
+            // The script continues inside the step in which it waited: a join checks
+            // again.
             let script = &all[number];
             matches!(script.steps.get(script.at), Some(Step::Join))
         };
@@ -214,7 +215,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_order_of_everything_is_the_models(script in steps()) {
+    fn steps_run_in_the_order_of_the_model(script in steps()) {
         prop_assert_eq!(real(script.clone()), model(script));
     }
 }

@@ -1,11 +1,11 @@
-//! The coroutines drive chapter 1's `serve`, and have no loop of their own that reads requests
-//! and answers them. The futures cannot do without one: it is in `async_serve.rs`, and nowhere else.
+//! The coroutine server uses chapter 1's `serve` and has no loop that reads and answers requests.
+//! The only such loop of this chapter is the `async fn` in `async_serve.rs`.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Every source of this crate: its path, and the text without comments.
+/// Collects the sources below `directory`: path, and text without comments.
 fn sources(directory: &Path, all: &mut Vec<(String, String)>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -24,7 +24,7 @@ fn sources(directory: &Path, all: &mut Vec<(String, String)>) -> io::Result<()> 
 }
 
 #[test]
-fn nothing_here_decides_what_a_request_is_or_what_to_answer() -> io::Result<()> {
+fn only_async_serve_parses_and_answers() -> io::Result<()> {
     let mut all = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all)?;
     assert!(all.len() > 10, "the sources are elsewhere");

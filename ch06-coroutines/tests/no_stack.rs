@@ -1,5 +1,5 @@
-//! Where the address space is nearly used up, the pool uses what is left, and a client for
-//! which there is no stack is answered 503.
+//! Little address space: the pool uses what is left, and a client for which there is no stack gets
+//! a 503.
 #![cfg(target_os = "linux")] // others have no limit for a process's addresses that they keep
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -7,19 +7,19 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A server that has room for some stacks of this size, and not for the sixty-four that a pool
-/// would like to begin with.
+/// Bytes of a stack, so large that the address space has room for some, but not for the 64 stacks
+/// of a pool's first region.
 const STACK: &str = "16000000";
 const ADDRESSES: usize = 700_000; // KiB, of which the program itself takes a part
 /// More clients than there is room for.
 const CLIENTS: usize = 64;
 
-/// Killed when it is dropped.
+/// A server process and its address. Dropping it kills the process.
 struct Server(Child, String);
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.0.kill(); // or it has ended
+        let _ = self.0.kill(); // an error means that it has ended
         let _ = self.0.wait();
     }
 }
@@ -37,7 +37,7 @@ fn start() -> io::Result<Server> {
     Ok(Server(child, address))
 }
 
-/// Sends a request, and returns the answer's status.
+/// Sends a request, and returns the status of the response.
 fn ask(client: &mut TcpStream, request: &str) -> io::Result<String> {
     client.write_all(request.as_bytes())?;
     let mut status = [0; 12];
@@ -46,14 +46,15 @@ fn ask(client: &mut TcpStream, request: &str) -> io::Result<String> {
 }
 
 #[test]
-fn a_client_without_a_stack_is_told_so() -> io::Result<()> {
+fn a_client_without_a_stack_gets_503() -> io::Result<()> {
     let server = start()?;
     let connect = || -> io::Result<TcpStream> {
         let client = TcpStream::connect(&server.1)?;
         client.set_read_timeout(Some(Duration::from_secs(30)))?;
         Ok(client)
     };
-    // Each keeps its stack, if it gets one: the rest of its request does not come.
+    // Each client that is served keeps its stack, because the rest of its request never
+    // arrives.
     let mut stalled = Vec::new();
     let (mut served, mut refused) = (0, 0);
     for _ in 0..CLIENTS {
@@ -68,7 +69,8 @@ fn a_client_without_a_stack_is_told_so() -> io::Result<()> {
     }
     assert!(served >= 8, "only {served} of {CLIENTS} were served");
     assert!(refused > 0, "there was room for all: nothing was tested");
-    // One that asks nothing, and is late, is closed as if there were a stack for it.
+    // A client that sends nothing is closed after its idle time, without an answer, even
+    // if no stack is left.
     let mut answer = Vec::new();
     connect()?.read_to_end(&mut answer)?;
     assert_eq!(String::from_utf8_lossy(&answer), "");
@@ -77,7 +79,7 @@ fn a_client_without_a_stack_is_told_so() -> io::Result<()> {
         let mut client = connect()?;
         match ask(&mut client, "GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n") {
             Ok(status) if status == "200" => return Ok(()),
-            Ok(_) => {} // the others' stacks are not given back yet
+            Ok(_) => {} // the stacks of the other clients are not returned yet
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
             Err(error) => return Err(error),
         }

@@ -1,13 +1,13 @@
-//! Every order of steps: two threads and a runtime, at the queue and at a task's flag. The
-//! order that the runtime keeps loses nothing; and so that this may be believed, the other
-//! order does.
+//! Every order of the steps of two threads and a runtime, at the remote queue and at a task's flag.
+//! In the order that the runtime uses, no wake-up is lost. In the opposite order some are, which
+//! shows that the test can fail.
 
 #[allow(dead_code)]
 #[path = "../src/runtime/remote.rs"]
 mod remote;
 
-mod inbox {
-    use super::remote::Inbox;
+mod remote_queue {
+    use super::remote::RemoteQueue;
     use ch01_blocking::server::stop::is_readable;
     use ch03_nonblocking::poller::Token;
     use std::io;
@@ -16,7 +16,7 @@ mod inbox {
 
     const TASK: Token = Token { index: 0, generation: 0 };
 
-    /// What the runtime does before it sleeps, in this order.
+    /// A step of the runtime before it sleeps.
     #[derive(Clone, Copy, PartialEq)]
     enum Step {
         Announce,
@@ -31,15 +31,17 @@ mod inbox {
         Write,
     }
 
-    /// Two threads that wake a task each, and the runtime, each at some step.
+    /// The state of the three actors: two threads that wake a task once each, and the
+    /// runtime.
     struct World {
         order: [Step; 2],
-        inbox: Inbox,
-        /// What each thread has still to push, and its next step.
+        remote: RemoteQueue,
+        /// For each thread, the number of wake-ups that are still to be pushed, and its
+        /// next step.
         senders: [(u32, Next); 2],
-        /// The runtime's next step before it sleeps; 2 is sleeping.
+        /// The runtime's next step, an index into `order`; 2 means that it sleeps.
         runtime: usize,
-        /// How many the step `Take` has found since it last slept.
+        /// The number of wake-ups that `Take` has found since the runtime last slept.
         found: usize,
         taken: usize,
     }
@@ -47,11 +49,11 @@ mod inbox {
     impl World {
         fn new(order: [Step; 2]) -> io::Result<World> {
             let senders = [(1, Next::Push), (1, Next::Push)];
-            let inbox = Inbox::new()?;
-            Ok(World { order, inbox, senders, runtime: 0, found: 0, taken: 0 })
+            let remote = RemoteQueue::new()?;
+            Ok(World { order, remote, senders, runtime: 0, found: 0, taken: 0 })
         }
 
-        /// Returns whether this one of the three can do something.
+        /// Returns whether an actor can take a step.
         fn can(&self, actor: usize) -> bool {
             match self.senders.get(actor) {
                 Some((left, next)) => *left > 0 || *next != Next::Push,
@@ -60,7 +62,7 @@ mod inbox {
         }
 
         fn is_woken(&self) -> bool {
-            is_readable(&[self.inbox.as_fd()], Some(Duration::ZERO))[0]
+            is_readable(&[self.remote.as_fd()], Some(Duration::ZERO))[0]
         }
 
         fn act(&mut self, actor: usize) {
@@ -70,13 +72,13 @@ mod inbox {
             *next = match next {
                 Next::Push => {
                     *left -= 1;
-                    self.inbox.push(TASK);
+                    self.remote.push(TASK);
                     Next::Claim
                 }
-                Next::Claim if self.inbox.claim_wakeup() => Next::Write,
+                Next::Claim if self.remote.claim_wakeup() => Next::Write,
                 Next::Claim => Next::Push,
                 Next::Write => {
-                    self.inbox.write_wakeup();
+                    self.remote.write_wakeup();
                     Next::Push
                 }
             };
@@ -84,27 +86,27 @@ mod inbox {
 
         fn run(&mut self) {
             match self.order.get(self.runtime) {
-                Some(Step::Announce) => self.inbox.announce_sleep(),
-                Some(Step::Take) => self.inbox.take(|_| self.found += 1),
+                Some(Step::Announce) => self.remote.announce_sleep(),
+                Some(Step::Take) => self.remote.take(|_| self.found += 1),
                 None => {
-                    self.inbox.claim_wakeup(); // it no longer sleeps
-                    self.inbox.drain_wakeups();
+                    self.remote.claim_wakeup(); // the runtime is awake
+                    self.remote.drain_wakeups();
                     self.runtime = 0;
                     return;
                 }
             }
             self.runtime += 1;
             if self.runtime == 2 && self.found > 0 {
-                // It has something to do, and does not sleep.
+                // The runtime has a task to run, so it does not sleep.
                 self.taken += std::mem::take(&mut self.found);
-                self.inbox.claim_wakeup();
+                self.remote.claim_wakeup();
                 self.runtime = 0;
             }
         }
     }
 
-    /// Tries every order in which the three can take their steps. Returns how many end with
-    /// a task that was woken and is not run, and how many there are.
+    /// Tries every order of the three actors' steps. Returns the number of orders in which a
+    /// wake-up is lost, and the number of all orders.
     fn explore(order: [Step; 2]) -> io::Result<(usize, usize)> {
         let (mut lost, mut all) = (0, 0);
         let mut prefixes = vec![Vec::new()];
@@ -132,7 +134,7 @@ mod inbox {
     }
 
     #[test]
-    fn to_take_before_the_announcement_would_lose_some() -> io::Result<()> {
+    fn taking_before_the_announcement_would_lose_wake_ups() -> io::Result<()> {
         let (lost, all) = explore([Step::Take, Step::Announce])?;
         assert!(lost > 0, "of {all} orders none loses: the other test tests nothing");
         Ok(())
@@ -142,26 +144,28 @@ mod inbox {
 mod flag {
     use super::remote::ScheduledFlag;
 
-    /// What the runtime does with a task that has been woken, in this order.
+    /// A step of the runtime with a task that was woken.
     #[derive(Clone, Copy, PartialEq)]
     enum Step {
         Clear,
         Run,
     }
 
-    /// Two threads that have news for a task, twice and once, and the runtime, each at some
-    /// step. The task looks at all news when it is run.
+    /// The state of the three actors: two threads that send a task two messages and one, and the
+    /// runtime. The task reads all messages when it runs.
     struct World {
         order: [Step; 2],
         flag: ScheduledFlag,
-        /// News that there are, and how many the task has seen.
+        /// The number of messages sent, and the number that the task has read.
         news: u32,
         seen: u32,
-        /// How often the task lies in the run queue.
+        /// The number of entries for the task in the run queue.
         queued: u32,
-        /// What each thread has still to tell, and whether it has to wake the task now.
+        /// For each thread, the number of messages that are still to be sent, and whether
+        /// its next step is to wake the task.
         senders: [(u32, bool); 2],
-        /// The runtime's next step; 0 is the run queue.
+        /// The runtime's next step, an index into `order`. Before step 0 it takes an
+        /// entry from the run queue.
         runtime: usize,
     }
 
@@ -169,11 +173,11 @@ mod flag {
         fn new(order: [Step; 2]) -> World {
             let senders = [(2, false), (1, false)];
             let flag = ScheduledFlag::default();
-            flag.set(); // it is queued from the beginning
+            flag.set(); // the task is queued at the beginning
             World { order, flag, news: 0, seen: 0, queued: 1, senders, runtime: 0 }
         }
 
-        /// Whether this one of the three can do something.
+        /// Returns whether an actor can take a step.
         fn can(&self, actor: usize) -> bool {
             match self.senders.get(actor) {
                 Some((left, wakes)) => *left > 0 || *wakes,
@@ -204,8 +208,8 @@ mod flag {
         }
     }
 
-    /// Tries every order in which the three can take their steps. Says how many end with
-    /// news that the task will never see, and how many there are.
+    /// Tries every order of the three actors' steps. Returns the number of orders in
+    /// which the task never reads a message, and the number of all orders.
     fn explore(order: [Step; 2]) -> (usize, usize) {
         let (mut lost, mut all) = (0, 0);
         let mut prefixes = vec![Vec::new()];
@@ -233,7 +237,7 @@ mod flag {
     }
 
     #[test]
-    fn to_run_before_the_flag_is_clear_would_lose_some() {
+    fn running_before_the_flag_is_clear_would_lose_wake_ups() {
         let (lost, all) = explore([Step::Run, Step::Clear]);
         assert!(lost > 0, "of {all} orders none loses: the other test tests nothing");
     }

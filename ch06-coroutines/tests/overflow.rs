@@ -1,5 +1,5 @@
-//! What ends the process, and what is said then. Each test runs itself again, as a child,
-//! and looks at how that ended.
+//! Faults that end the process, and their messages. Each test runs itself again in a
+//! child process, and checks how the child ended.
 #![allow(unsafe_code)]
 
 use ch06_coroutines::{Coroutine, Resumed, Stack, StackPool, suspend};
@@ -10,20 +10,21 @@ use std::process::Command;
 use std::ptr;
 use std::thread;
 
-/// Calls the unsafe `Coroutine::new`, whose conditions every body in this file meets.
+/// Creates a coroutine; the test bodies keep the contract of `Coroutine::new`.
 fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
     // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or
     // holds a reference to one, and none of the coroutines is leaked.
     unsafe { Coroutine::new(stack, id, body) }
 }
 
-/// How the child ended, and what it said on standard error. None: this is the child.
+/// Runs a test again in a child process. Returns the signal that ended the child, and its
+/// standard error; `None` in the child itself.
 fn child(test: &str) -> Option<(Option<i32>, String)> {
     if std::env::var_os("CHILD").is_some() {
         return None;
     }
     let own = std::env::current_exe().expect("a test's own path");
-    // Where this processor is emulated, the child has to be, too.
+    // Under an emulator, the child needs the emulator too.
     let emulator = std::env::var("EMULATOR").unwrap_or_default();
     let mut words = emulator.split_whitespace();
     let mut command = match words.next() {
@@ -43,7 +44,7 @@ fn child(test: &str) -> Option<(Option<i32>, String)> {
     Some((output.status.signal(), said))
 }
 
-/// Goes down for ever.
+/// Recurses without end.
 #[inline(never)]
 #[expect(unconditional_recursion, reason = "that is what is wanted")]
 fn descend(level: u64) -> u64 {
@@ -68,8 +69,8 @@ fn assert_says(ended: &(Option<i32>, String), message: &str) {
 }
 
 #[test]
-fn an_overflow_is_named() {
-    let Some(ended) = child("an_overflow_is_named") else {
+fn an_overflow_names_its_coroutine() {
+    let Some(ended) = child("an_overflow_names_its_coroutine") else {
         return overflow(StackPool::DEFAULT_SIZE, 4711);
     };
     let message = "coroutine 4711 has overflowed its stack of 64 KiB; --stack SIZE ";
@@ -85,10 +86,11 @@ fn on_any_thread() {
     assert_says(&ended, "coroutine 7 has overflowed its stack of 1024 KiB");
 }
 
-/// The first of several, with neighbours above and below, and one that resumed it.
+/// The coroutine that overflows is named, although other stacks lie above and below, and
+/// another coroutine has resumed it.
 #[test]
-fn the_inner_one_is_named() {
-    let Some(ended) = child("the_inner_one_is_named") else {
+fn the_inner_coroutine_is_named() {
+    let Some(ended) = child("the_inner_coroutine_is_named") else {
         let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
         let mut others: Vec<Coroutine> = (100..110)
             .map(|id| new_coroutine(stacks.take().expect("a stack"), id, suspend))
@@ -105,11 +107,11 @@ fn the_inner_one_is_named() {
     assert_says(&ended, "coroutine 2 has overflowed");
 }
 
-/// A frame of C code is not probed page by page: its first touch may lie far below the stack. It
-/// must lie in the guard all the same, and not in the next stack.
+/// Compiled C code does not probe each page of a large frame, so its first access may lie far below
+/// the stack. It must still hit the guard, and not the next stack.
 #[test]
-fn a_large_frame_meets_the_guard() {
-    let Some(ended) = child("a_large_frame_meets_the_guard") else {
+fn a_large_frame_hits_the_guard() {
+    let Some(ended) = child("a_large_frame_hits_the_guard") else {
         const SIZE: usize = StackPool::DEFAULT_SIZE;
         let mut stacks = StackPool::new(SIZE).expect("stacks");
         let [below, above] = [(); 2].map(|()| stacks.take().expect("a stack"));
@@ -117,9 +119,10 @@ fn a_large_frame_meets_the_guard() {
         assert!(matches!(next.resume(), Resumed::Suspended));
         let mut coroutine = new_coroutine(above, 2, || {
             let near_the_top = black_box(0_u8);
-            // Below the end of this stack, by nearly as much as the guard is large.
+            // An address below the end of this stack, by nearly the size of the guard.
             let below = (&raw const near_the_top).addr() - SIZE - (60 << 10);
-            // SAFETY: an address in the guard, so the write faults and the process ends.
+            // SAFETY: the address lies in the guard, so the write faults and the process
+            // ends.
             unsafe { ptr::without_provenance_mut::<u8>(below).write_volatile(1) };
         });
         coroutine.resume();
@@ -130,8 +133,8 @@ fn a_large_frame_meets_the_guard() {
 
 /// Other faults go to the previous handler: Rust reports the overflow of a thread.
 #[test]
-fn a_threads_own_overflow_is_rusts() {
-    let Some(ended) = child("a_threads_own_overflow_is_rusts") else {
+fn a_threads_overflow_is_reported_by_rust() {
+    let Some(ended) = child("a_threads_overflow_is_reported_by_rust") else {
         overflow_of_a_thread();
         return;
     };
@@ -144,7 +147,7 @@ fn overflow_of_a_thread() {
     black_box(descend(0));
 }
 
-/// Suspends when it is dropped.
+/// Suspends the running coroutine when it is dropped.
 struct Waits;
 
 impl Drop for Waits {
@@ -153,10 +156,11 @@ impl Drop for Waits {
     }
 }
 
-/// It would never be resumed.
+/// A coroutine that is being dropped would never be resumed, so suspending aborts the
+/// process.
 #[test]
-fn a_dropped_coroutine_may_not_wait() {
-    let Some(ended) = child("a_dropped_coroutine_may_not_wait") else {
+fn suspending_while_dropped_aborts() {
+    let Some(ended) = child("suspending_while_dropped_aborts") else {
         let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
         let mut coroutine = new_coroutine(stacks.take().expect("a stack"), 12, || {
             let _waits = Waits;
@@ -171,10 +175,11 @@ fn a_dropped_coroutine_may_not_wait() {
     assert_says(&ended, message);
 }
 
-/// The same amid a panic: Rust itself does not let a panic out of a destructor then.
+/// Suspending also aborts while a panic unwinds: Rust aborts if a panic leaves a
+/// destructor then.
 #[test]
-fn nor_amid_a_panic() {
-    let Some(ended) = child("nor_amid_a_panic") else {
+fn suspending_while_dropped_during_a_panic_aborts() {
+    let Some(ended) = child("suspending_while_dropped_during_a_panic_aborts") else {
         let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
         let mut coroutine = new_coroutine(stacks.take().expect("a stack"), 12, || {
             let _waits = Waits;
@@ -187,9 +192,10 @@ fn nor_amid_a_panic() {
     assert_says(&ended, "panic in a destructor during cleanup");
 }
 
-/// One that panics by itself may wait in a destructor: it is resumed as ever.
+/// A coroutine that unwinds by its own panic may suspend in a destructor; it is resumed
+/// as usual.
 #[test]
-fn a_destructor_may_wait_amid_its_own_panic() {
+fn a_destructor_may_suspend_during_its_own_panic() {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
     let mut coroutine = new_coroutine(stacks.take().expect("a stack"), 1, || {
         let _waits = Waits;

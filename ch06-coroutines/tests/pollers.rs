@@ -1,5 +1,5 @@
-//! The server parks on any `Poller`: level or edge, list or kernel. The suite judges it on
-//! the best one of this system; here the others have a short conversation each.
+//! Both servers work with every `Poller`. The suite judges them with the best poller of this
+//! system; here they serve a short conversation over each of the others.
 
 use ch01_blocking::program::Cli;
 use ch01_blocking::{Listener, Options, Site, Stop};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-/// Reads an answer up to its last bytes.
+/// Reads until `end` has arrived, and returns the number of bytes.
 fn until(client: &mut TcpStream, end: &[u8]) -> io::Result<usize> {
     let (mut all, mut some) = (Vec::new(), [0; 4096]);
     while !all.ends_with(end) {
@@ -38,19 +38,19 @@ fn converse(address: SocketAddr) -> io::Result<()> {
         client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
         until(&mut client, b"Hello, World!")?;
     }
-    // A head in two pieces, with another client served in between.
+    // A head in two pieces; another client is served in between.
     client.write_all(b"GET /plain")?;
     idle.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
     until(&mut idle, b"Hello, World!")?;
     client.write_all(b"text HTTP/1.1\r\nHost: x\r\n\r\n")?;
     until(&mut client, b"Hello, World!")?;
-    // One that sleeps, and hears meanwhile.
+    // A delayed answer; another client is served meanwhile.
     client.write_all(b"GET /sleep/30 HTTP/1.1\r\nHost: x\r\n\r\n")?;
     idle.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
     until(&mut idle, b"Hello, World!")?;
     client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
     until(&mut client, b"Hello, World!")?;
-    // More than there is room for.
+    // A response larger than the socket's buffers.
     client.write_all(b"GET /bytes/20000000 HTTP/1.1\r\nHost: x\r\n\r\n")?;
     for _ in 0..3 {
         idle.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
@@ -67,7 +67,7 @@ fn converse(address: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// Both servers.
+/// Holds the conversation with both servers.
 fn serve<P: Poller + Send + 'static>(make: impl Fn() -> P + Sync) -> io::Result<()> {
     serves(|listener, site, options, stop| {
         coroutine_server::run_one(
@@ -132,15 +132,15 @@ fn epoll_edge() -> io::Result<()> {
     serve(|| Epoll::new(Trigger::Edge).expect("an epoll"))
 }
 
-/// `poll`, with a count of its calls. It accepts a limited number of registrations; a further
-/// one makes it panic.
+/// The poller `Poll` with instruments: it counts its calls, and panics after a given number of
+/// registrations.
 #[derive(Default)]
 struct Probe {
     poll: ch04_select_poll::poll::Poll,
     asked: Arc<AtomicUsize>,
     room: usize,
-    /// While it is set, events are held back until there are two, which then arrive together,
-    /// in the order of registration.
+    /// While set, events are held back until there are two; they then arrive together, in the order
+    /// of registration.
     pairs: Arc<AtomicBool>,
 }
 
@@ -184,9 +184,10 @@ impl Poller for Probe {
     }
 }
 
-/// The stop stays readable, and a poller of levels would say so for ever.
+/// The stop pipe stays readable, and a level-triggered poller would report it again and
+/// again.
 #[test]
-fn a_stop_is_heard_once() -> io::Result<()> {
+fn the_stop_pipe_is_reported_once() -> io::Result<()> {
     hears_once(|poller, listener, site, options, stop| {
         coroutine_server::run_one(
             Box::new(poller),
@@ -218,9 +219,9 @@ fn hears_once(
         client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\nGET /plain")?;
         until(&mut client, b"Hello, World!")?;
         stopper.stop()?;
-        while TcpStream::connect(address).is_ok() {} // the door is still open
+        while TcpStream::connect(address).is_ok() {} // until the listener is closed
         let before = asked.load(Relaxed);
-        thread::sleep(Duration::from_millis(200)); // time enough to ask thousands of times
+        thread::sleep(Duration::from_millis(200)); // enough time for thousands of calls
         let idly = asked.load(Relaxed) - before;
         client.write_all(b"text HTTP/1.1\r\nHost: x\r\n\r\n")?;
         until(&mut client, b"Hello, World!")?;
@@ -230,10 +231,10 @@ fn hears_once(
     })
 }
 
-/// A stop wakes every worker. A free one that is handed a connection before its turn comes
-/// serves it to its end: that turn finds it asleep, and leaves it alone.
+/// The shutdown queues every worker. An idle worker that is handed a connection first serves it and
+/// parks; its queued entry then finds it parked and is ignored.
 #[test]
-fn a_worker_that_was_woken_may_sleep_again() -> io::Result<()> {
+fn a_worker_with_a_stale_run_queue_entry_may_park() -> io::Result<()> {
     sleeps_again(|poller, listener, site, options, stop| {
         coroutine_server::run_one(
             Box::new(poller),
@@ -263,7 +264,7 @@ fn sleeps_again(
         let server = scope.spawn(|| run(poller, listener, &site, &options, &stop));
         let mut client = TcpStream::connect(address)?;
         client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
-        until(&mut client, b"Hello, World!")?; // and its worker is free
+        until(&mut client, b"Hello, World!")?; // its worker is idle now
         pairs.store(true, Relaxed);
         client.write_all(b"GET /sleep/20 HTTP/1.1\r\nHost: x\r\n\r\n")?;
         stopper.stop()?;
@@ -273,9 +274,10 @@ fn sleeps_again(
     })
 }
 
-/// What panics where clients are let in ends the server, and says so: it is not left deaf.
+/// A panic in the accepting task ends the server with an error; otherwise it would run on without
+/// accepting.
 #[test]
-fn a_panic_at_the_door_is_an_error_of_the_server() -> io::Result<()> {
+fn a_panic_of_the_accepting_task_ends_the_server_with_an_error() -> io::Result<()> {
     panics_at_the_door(|poller, listener, site, options, stop| {
         coroutine_server::run_one(
             Box::new(poller),
@@ -299,7 +301,7 @@ fn panics_at_the_door(
     let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
     let address = listener.address()?;
     let (stop, _stopper) = Stop::pipe()?;
-    // Room for the stop, the door, perhaps a bell, and some clients.
+    // Enough for the stop pipe, the listener, the wake-up pipe and some clients.
     let poller = Probe { room: 4, ..Probe::default() };
     thread::scope(|scope| {
         let server = scope.spawn(|| run(poller, listener, &site, &options, &stop));

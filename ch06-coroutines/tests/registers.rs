@@ -1,4 +1,4 @@
-//! What is in the registers and on the stack is the same after a switch as before.
+//! A switch preserves the registers and the stack.
 #![allow(unsafe_code)]
 
 use ch06_coroutines::{Coroutine, Resumed, Stack, StackPool, suspend};
@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-/// Creates a coroutine.
+/// Creates a coroutine; the test bodies keep the contract of `Coroutine::new`.
 fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
     // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or
     // holds a reference to one, and none of the coroutines is leaked.
@@ -109,7 +109,7 @@ fn formatting_finds_room() {
     assert_eq!(*text.borrow(), numbers.iter().map(line).collect::<String>());
 }
 
-/// Uses more than a known part of the stack, in each of many frames.
+/// Recurses `levels` deep, with a frame of more than 1024 bytes each time.
 #[inline(never)]
 fn descend(levels: usize) -> usize {
     let frame = black_box([levels as u8; 1024]);
@@ -135,7 +135,7 @@ fn recursion_may_use_nearly_all() {
         stacks.give_back(coroutine.into_stack());
         stacks.high_water()
     };
-    // How large a frame is, is the compiler's business: so it is measured.
+    // The compiler decides the size of a frame, so the test measures it.
     let few = depth(&mut stacks, 50);
     let more = depth(&mut stacks, 100);
     let frame = (more - few).div_ceil(50);

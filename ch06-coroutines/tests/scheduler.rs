@@ -1,4 +1,4 @@
-//! What a runtime promises to its coroutines.
+//! The runtime's promises to coroutines.
 #![allow(unsafe_code)]
 
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 const SMALL: usize = 32 * 1024;
 
-/// Spawning, for the bodies of this file.
+/// Safe spawning for the bodies of this file.
 trait Spawn {
     /// Spawns a coroutine.
     fn spawn<T: 'static>(
@@ -39,7 +39,7 @@ impl Spawn for Handle {
     }
 }
 
-/// Runs a first coroutine over this poller.
+/// Runs a first coroutine over a poller.
 fn run_on<T: 'static>(
     poller: Box<dyn Poller>,
     first: impl FnOnce(&Handle) -> T + 'static,
@@ -49,7 +49,7 @@ fn run_on<T: 'static>(
     unsafe { runtime.run_coroutine(first) }
 }
 
-/// Runs a first coroutine, whose panic is the test's.
+/// Runs a first coroutine, and passes its panic on to the test.
 fn run<T: 'static>(first: impl FnOnce(&Handle) -> T + 'static) -> io::Result<T> {
     match run_on(Box::new(Poll::default()), first)? {
         Ok(result) => Ok(result),
@@ -131,7 +131,7 @@ fn join_of_what_has_ended_does_not_park() -> io::Result<()> {
     })?
 }
 
-/// Writes down that it was dropped, and uses the scheduler while at it.
+/// Logs that it was dropped, and uses the scheduler in its destructor.
 struct Witness(Handle, Rc<RefCell<Vec<&'static str>>>, &'static str);
 
 impl Drop for Witness {
@@ -143,7 +143,7 @@ impl Drop for Witness {
 }
 
 #[test]
-fn who_is_suspended_at_the_end_is_unwound_in_order() -> io::Result<()> {
+fn suspended_coroutines_are_unwound_in_order_at_the_end() -> io::Result<()> {
     let dropped = Rc::new(RefCell::new(Vec::new()));
     let theirs = dropped.clone();
     run(move |handle| {
@@ -165,14 +165,14 @@ fn who_is_suspended_at_the_end_is_unwound_in_order() -> io::Result<()> {
 }
 
 #[test]
-fn nobody_left_who_could_wake_anybody_is_an_error() -> io::Result<()> {
+fn a_deadlock_is_an_error() -> io::Result<()> {
     let waits = run_on(Box::new(Poll::default()), |handle| handle.park(None));
     assert_eq!(waits.expect_err("a deadlock").kind(), ErrorKind::Deadlock);
     Ok(())
 }
 
 #[test]
-fn park_ends_at_its_deadline_or_when_somebody_wakes() -> io::Result<()> {
+fn park_ends_at_its_deadline_or_by_a_wake_up() -> io::Result<()> {
     run(|handle| {
         let late = handle.now() + Duration::from_millis(20);
         assert_eq!(handle.park(Some(late)), Woken::TimedOut);
@@ -181,7 +181,8 @@ fn park_ends_at_its_deadline_or_when_somebody_wakes() -> io::Result<()> {
         handle.spawn(move |handle| handle.wake(me))?;
         let far = handle.now() + Duration::from_secs(3600);
         assert_eq!(handle.park(Some(far)), Woken::Notified);
-        // The deadline that was not needed is forgotten, and the next one counts.
+        // A deadline of an earlier wait that ended in time has no effect; the next one
+        // has.
         let late = handle.now() + Duration::from_millis(20);
         assert_eq!(handle.park(Some(late)), Woken::TimedOut);
         Ok(())
@@ -203,7 +204,7 @@ fn one_reads_while_another_writes_the_same_descriptor() -> io::Result<()> {
         let all = 3_000_000;
         let peer = thread::spawn(move || -> io::Result<usize> {
             let mut read = vec![0; all];
-            theirs.read_exact(&mut read[..all / 2])?; // then there was no room for a while
+            theirs.read_exact(&mut read[..all / 2])?; // for a while there was no room to write
             theirs.write_all(b"hello")?;
             theirs.read_exact(&mut read[all / 2..])?;
             Ok(read.len())
@@ -244,7 +245,7 @@ fn one_reads_while_another_writes_the_same_descriptor() -> io::Result<()> {
 
 // ANCHOR: hog
 #[test]
-fn one_that_never_waits_keeps_nobody_from_the_descriptors() -> io::Result<()> {
+fn a_task_that_never_waits_does_not_starve_descriptors() -> io::Result<()> {
     run(|handle| {
         let (ours, mut theirs) = pair(handle)?;
         let over = Rc::new(Cell::new(false));
@@ -264,9 +265,9 @@ fn one_that_never_waits_keeps_nobody_from_the_descriptors() -> io::Result<()> {
 }
 // ANCHOR_END: hog
 
-/// A thread that has something for a task leaves it where the task looks, and wakes it.
+/// Another thread stores a result where the task looks for it, and wakes the task.
 #[test]
-fn work_comes_from_other_threads() -> io::Result<()> {
+fn other_threads_wake_tasks() -> io::Result<()> {
     run(|handle| {
         let (sender, receiver) = mpsc::channel();
         let waker = handle.waker();
@@ -285,7 +286,7 @@ fn work_comes_from_other_threads() -> io::Result<()> {
         while done.len() < 2000 {
             done.extend(receiver.try_iter());
             if done.len() < 2000 {
-                handle.park(None); // a wake-up that is lost would be waited for forever
+                handle.park(None); // if a wake-up were lost, the test would never end
             }
         }
         for thread in threads {
@@ -298,8 +299,7 @@ fn work_comes_from_other_threads() -> io::Result<()> {
     })?
 }
 
-/// The wake-up comes before the runtime has ever asked its poller; and this poller reports
-/// once.
+/// The wake-up precedes the first call of the poller, which is edge-triggered and reports it once.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_wake_up_before_the_first_wait_is_not_lost() -> io::Result<()> {
@@ -328,7 +328,7 @@ fn a_waker_may_be_used_after_the_end() -> io::Result<()> {
     Ok(())
 }
 
-/// Reports every connection that has ended as readable, again and again.
+/// A poller that reports deregistered descriptors again and again.
 #[derive(Default)]
 struct Gossip {
     poller: Spin,
@@ -360,14 +360,14 @@ impl Poller for Gossip {
     }
 
     fn wait(&mut self, ready: &mut Vec<Ready>, _: Option<Duration>) -> io::Result<()> {
-        // Of the living it says nothing.
+        // Registered descriptors are never reported.
         ready.extend(self.gone.iter().map(|&token| Ready::maybe(token, Interest::READ)));
         Ok(())
     }
 }
 
 #[test]
-fn news_of_who_has_left_wakes_no_successor() -> io::Result<()> {
+fn a_stale_event_wakes_no_other_task() -> io::Result<()> {
     let ran = run_on(Box::new(Gossip::default()), |handle| -> io::Result<()> {
         for _ in 0..10 {
             let (gone, _) = UnixStream::pair()?;
@@ -377,7 +377,7 @@ fn news_of_who_has_left_wakes_no_successor() -> io::Result<()> {
             let next = handle.register(next, Interest::READ)?;
             let due = Instant::now() + Duration::from_millis(5);
             assert_eq!(next.wait(Readiness::Readable, Some(due))?, Woken::TimedOut);
-            assert!(!next.is(Readiness::Readable));
+            assert!(!next.is_ready(Readiness::Readable));
         }
         Ok(())
     })?;
@@ -385,7 +385,7 @@ fn news_of_who_has_left_wakes_no_successor() -> io::Result<()> {
 }
 
 #[test]
-fn a_wake_for_who_has_ended_wakes_no_successor() -> io::Result<()> {
+fn a_stale_wake_up_wakes_no_other_task() -> io::Result<()> {
     run(|handle| {
         let gone = handle.spawn(|_| ())?;
         let stale = gone.task();
@@ -401,7 +401,7 @@ fn a_wake_for_who_has_ended_wakes_no_successor() -> io::Result<()> {
     })?
 }
 
-/// Nothing can be done with it, least of all drop it.
+/// Panics when it is dropped.
 struct Bomb;
 
 impl Drop for Bomb {
@@ -410,10 +410,10 @@ impl Drop for Bomb {
     }
 }
 
-/// A result or a panic that is never joined is dropped by the runtime; if its destructor
-/// panics, the runtime goes on.
+/// A result or panic payload that is never joined is dropped by the runtime, which
+/// continues even if the destructor panics.
 #[test]
-fn what_nobody_wants_to_know_harms_nobody() -> io::Result<()> {
+fn unjoined_results_are_dropped_safely() -> io::Result<()> {
     run(|handle| {
         drop(handle.spawn(|_| Bomb)?);
         drop(handle.spawn(|_| resume_unwind(Box::new(Bomb)))?);
@@ -423,9 +423,9 @@ fn what_nobody_wants_to_know_harms_nobody() -> io::Result<()> {
     })?
 }
 
-/// The same of those who panic when they are unwound: all others are unwound yet.
+/// Coroutines that panic while they are unwound do not keep others from being unwound.
 #[test]
-fn nor_does_it_at_the_end() -> io::Result<()> {
+fn panics_during_unwinding_at_the_end_affect_no_other_task() -> io::Result<()> {
     let unwound = Rc::new(Cell::new(0));
     let theirs = unwound.clone();
     run(move |handle| {
@@ -445,7 +445,7 @@ fn nor_does_it_at_the_end() -> io::Result<()> {
     Ok(())
 }
 
-/// Runs when it is dropped.
+/// Calls a function when it is dropped.
 struct Finally<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for Finally<F> {
@@ -455,13 +455,13 @@ impl<F: FnMut()> Drop for Finally<F> {
 }
 
 #[test]
-fn at_the_end_nobody_waits_for_who_will_not_come() -> io::Result<()> {
+fn joining_in_a_destructor_at_the_end_does_not_block() -> io::Result<()> {
     let join = run(|handle| -> io::Result<_> {
         let (ours, _theirs) = pair(handle)?;
         let child = handle.spawn(|handle| handle.park(None))?;
         let mut child = Some(child);
         let waits = handle.spawn(move |handle| {
-            // As a scope would, or code that has yet to write something.
+            // A destructor that joins, as that of a scope does.
             let _scope = Finally(|| {
                 let ended = child.take().map(|child| child.join().is_ok());
                 assert_eq!(ended, Some(false));
@@ -477,14 +477,14 @@ fn at_the_end_nobody_waits_for_who_will_not_come() -> io::Result<()> {
     Ok(())
 }
 
-/// Code that catches the unwinding may resume it elsewhere.
+/// Code that catches the unwinding may resume it elsewhere; a join still ends.
 #[test]
-fn a_join_of_who_was_unwound_ends() -> io::Result<()> {
+fn joining_an_unwound_coroutine_ends() -> io::Result<()> {
     let mut stacks = StackPool::new(SMALL)?;
     let caught = Rc::new(Cell::new(None));
     let catches = caught.clone();
     let body = move || catches.set(catch_unwind(suspend).err());
-    // SAFETY: it uses no thread-local.
+    // SAFETY: the body uses no thread-local.
     let mut coroutine = unsafe { Coroutine::new(stacks.take()?, 1, body) };
     assert!(matches!(coroutine.resume(), Resumed::Suspended));
     drop(coroutine);
@@ -496,9 +496,9 @@ fn a_join_of_who_was_unwound_ends() -> io::Result<()> {
     })?
 }
 
-/// There is room for one; a second would be waited for in vain.
+/// A second waiter for the same readiness is refused; it would never be woken.
 #[test]
-fn two_cannot_wait_for_the_same() -> io::Result<()> {
+fn a_second_waiter_is_refused() -> io::Result<()> {
     run(|handle| {
         let (ours, mut theirs) = pair(handle)?;
         let ours = Rc::new(ours);

@@ -1,4 +1,4 @@
-//! What a hostile reading has found, each as a test that failed before it was fixed.
+//! Unsound uses that a review found; each test failed before the fix.
 #![allow(unsafe_code)]
 
 use ch01_blocking::Site;
@@ -20,7 +20,7 @@ use std::rc::Rc;
 use std::task::{self, Waker};
 use std::time::{Duration, Instant};
 
-/// Creates a coroutine.
+/// Creates a coroutine; the test bodies keep the contract of `Coroutine::new`.
 fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
     // SAFETY: no body in this file uses a thread-local, and none of the coroutines is leaked.
     unsafe { Coroutine::new(stack, id, body) }
@@ -59,7 +59,8 @@ impl Drop for Sets {
 }
 
 /// A coroutine that is dropped in the middle of a poll ends there: the runtime that polls
-/// does not take the unwinding for the future's panic, and goes on with other tasks.
+/// does not mistake the unwinding for the future's panic, and does not go on with other
+/// tasks.
 #[test]
 fn a_poll_does_not_swallow_a_cancellation() -> io::Result<()> {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
@@ -71,7 +72,7 @@ fn a_poll_does_not_swallow_a_cancellation() -> io::Result<()> {
         let _ = runtime.run_future(|handle| async move {
             handle.spawn_future(async move {
                 let _sets = dropped_sets;
-                suspend(); // in the middle of its poll
+                suspend(); // suspends in the middle of the poll
             });
             for _ in 0..3 {
                 yield_now().await;
@@ -87,7 +88,7 @@ fn a_poll_does_not_swallow_a_cancellation() -> io::Result<()> {
     Ok(())
 }
 
-/// The same where a foreign waker is called.
+/// Nor does a runtime that calls a foreign waker mistake it for the waker's panic.
 #[test]
 fn a_waker_does_not_swallow_a_cancellation() -> io::Result<()> {
     struct SuspendsWaker;
@@ -118,7 +119,7 @@ fn a_waker_does_not_swallow_a_cancellation() -> io::Result<()> {
     Ok(())
 }
 
-/// A route that suspends the coroutine that it is called in.
+/// A route that suspends the coroutine in which it is called.
 #[derive(Debug)]
 struct Suspends;
 
@@ -129,7 +130,7 @@ impl Routes for Suspends {
     }
 }
 
-/// The application is called with its panics caught; a cancellation is none of them.
+/// Panics of the application are caught, but a cancellation is not.
 #[test]
 fn the_application_does_not_swallow_a_cancellation() -> io::Result<()> {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
@@ -161,7 +162,7 @@ impl<F: FnMut()> Drop for Finally<F> {
     }
 }
 
-/// In a destructor that runs because the runtime has ended, there is nothing to be woken.
+/// In a destructor that runs because the runtime has ended, a waker does nothing.
 #[test]
 fn a_waker_after_the_end_wakes_nothing() -> io::Result<()> {
     let asked = Rc::new(Cell::new(false));
@@ -181,8 +182,8 @@ fn a_waker_after_the_end_wakes_nothing() -> io::Result<()> {
     Ok(())
 }
 
-/// A coroutine that waits by another runtime's handle would never be woken: it panics, and
-/// both runtimes go on.
+/// A coroutine that waits through another runtime's handle would never be woken: the call panics,
+/// and both runtimes go on.
 #[test]
 fn another_runtimes_handle_is_refused() -> io::Result<()> {
     run(|outer| -> io::Result<()> {
@@ -201,7 +202,7 @@ fn another_runtimes_handle_is_refused() -> io::Result<()> {
             })?;
             assert!(refused, "{wrong}");
         }
-        // What it was in the middle of has left nothing behind.
+        // The wait that panicked has left no waiter behind.
         let due = Instant::now() + Duration::from_millis(5);
         assert_eq!(ours.wait(Readiness::Readable, Some(due))?, Woken::TimedOut);
         assert_eq!(outer.timers_set(), 0);
@@ -209,7 +210,7 @@ fn another_runtimes_handle_is_refused() -> io::Result<()> {
     })?
 }
 
-/// And so does one that it has resumed itself, on a stack of its own.
+/// A coroutine that a task has resumed by itself cannot park in the task's runtime.
 #[test]
 fn a_nested_coroutine_cannot_park() -> io::Result<()> {
     run(|handle| -> io::Result<()> {
@@ -234,7 +235,7 @@ fn a_nested_coroutine_cannot_park() -> io::Result<()> {
     })?
 }
 
-/// A bare `suspend` in a coroutine of a runtime, which nothing would wake.
+/// A bare `suspend` in a task panics, because nothing would wake the task.
 #[test]
 fn a_bare_suspend_is_refused() -> io::Result<()> {
     run(|handle| -> io::Result<()> {
@@ -245,7 +246,7 @@ fn a_bare_suspend_is_refused() -> io::Result<()> {
     })?
 }
 
-/// In a future there is no stack to park on.
+/// A future cannot park, because it has no stack.
 #[test]
 fn a_future_cannot_park() -> io::Result<()> {
     let runtime = Runtime::new(Box::new(Poll::default()))?;
@@ -256,8 +257,8 @@ fn a_future_cannot_park() -> io::Result<()> {
     Ok(())
 }
 
-/// A wait that is unwound because the runtime ends finds it ended, and not its own place
-/// taken.
+/// A wait in a destructor, after the runtime's end, returns an error that says so, and
+/// not `ResourceBusy`.
 #[test]
 fn an_unwound_wait_finds_the_end() -> io::Result<()> {
     let found = Rc::new(Cell::new(None));
@@ -278,7 +279,7 @@ fn an_unwound_wait_finds_the_end() -> io::Result<()> {
     Ok(())
 }
 
-/// A runtime whose futures all wait, and that nothing can wake, says so.
+/// A runtime whose futures all wait, and that nothing can wake, returns an error.
 #[test]
 fn futures_that_all_wait_are_an_error() -> io::Result<()> {
     let runtime = Runtime::new(Box::new(Poll::default()))?;
@@ -287,8 +288,8 @@ fn futures_that_all_wait_are_an_error() -> io::Result<()> {
     Ok(())
 }
 
-/// What is dropped at a runtime's end may suspend the coroutine that the runtime runs in, and
-/// that may be dropped then: the end goes on with the other tasks. None is leaked.
+/// Dropping a task at a runtime's end may suspend the coroutine in which the runtime runs, and that
+/// coroutine may be dropped then. The other tasks are still ended, and none is leaked.
 #[test]
 fn a_cancelled_end_ends_every_task() -> io::Result<()> {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
@@ -315,7 +316,7 @@ fn a_cancelled_end_ends_every_task() -> io::Result<()> {
     Ok(())
 }
 
-/// A socket that lets other coroutines run whenever it is asked for its descriptor.
+/// A socket that lets other coroutines run whenever its descriptor is requested.
 struct Yields(UnixStream, Handle);
 
 impl AsFd for Yields {
@@ -325,7 +326,8 @@ impl AsFd for Yields {
     }
 }
 
-/// What is registered may run any code then; so nothing is borrowed meanwhile.
+/// `as_fd` of a registered value may run any code, so the runtime's data is not borrowed
+/// meanwhile.
 #[test]
 fn a_descriptor_may_yield() -> io::Result<()> {
     run(|handle| -> io::Result<()> {

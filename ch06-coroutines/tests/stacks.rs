@@ -1,4 +1,4 @@
-//! StackPool are reserved, guarded, used again, and given back.
+//! Stacks are reserved, guarded, reused, and returned to the system.
 #![allow(unsafe_code)]
 
 use ch06_coroutines::{Coroutine, Resumed, Stack, StackPool, suspend};
@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Creates a coroutine.
+/// Creates a coroutine; the test bodies keep the contract of `Coroutine::new`.
 fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
     // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or
     // holds a reference to one, and none of the coroutines is leaked.
@@ -15,7 +15,7 @@ fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Corout
 }
 
 #[test]
-fn ten_thousand_at_once() {
+fn ten_thousand_stacks_at_once() {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
     let mut coroutines: Vec<Coroutine> = (0..10_000_u64)
         .map(|id| {
@@ -41,7 +41,7 @@ fn ten_thousand_at_once() {
 }
 
 #[test]
-fn the_last_one_given_back_is_the_next_one_taken() {
+fn stacks_are_reused_last_in_first_out() {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
     for id in 0..1_000 {
         let mut coroutine = new_coroutine(stacks.take().expect("a stack"), id, suspend);
@@ -72,7 +72,7 @@ fn sizes_have_bounds() {
 }
 
 #[test]
-fn a_stack_goes_back_to_its_own_pool() {
+fn a_stack_returns_to_its_own_pool() {
     let mut one = StackPool::new(StackPool::LEAST_SIZE).expect("stacks");
     let mut other = StackPool::new(StackPool::LEAST_SIZE).expect("stacks");
     let stack = one.take().expect("a stack");
@@ -88,10 +88,10 @@ fn a_coroutine_may_outlive_its_pool() {
     assert!(matches!(coroutine.resume(), Resumed::Finished));
 }
 
-/// After a crowd the pages of most of its stacks go back to the system, and how deep
-/// they were is remembered.
+/// After many coroutines have ended, the pages of most stacks return to the system; their
+/// greatest depth is remembered.
 #[test]
-fn a_crowd_leaves_little_behind() {
+fn memory_of_many_stacks_is_returned() {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");
     for _ in 0..2 {
         let mut crowd: Vec<Coroutine> = (0..2_000)
@@ -118,7 +118,7 @@ fn a_crowd_leaves_little_behind() {
     assert!(stacks.resident() <= StackPool::WARM * 64_000, "{}", stacks.resident());
 }
 
-/// A body may be as large as it is said to be, and then there is room to call it.
+/// A body of the largest allowed size leaves enough stack to be called.
 #[test]
 fn a_large_body_runs() {
     const LARGE: usize = StackPool::DEFAULT_SIZE / 4 - 64;

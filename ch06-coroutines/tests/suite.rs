@@ -1,4 +1,4 @@
-//! Hands this chapter's servers to the client suite.
+//! Runs the client suite on this chapter's servers.
 
 use std::process::ExitCode;
 

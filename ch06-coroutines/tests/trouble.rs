@@ -1,4 +1,4 @@
-//! A panic outside a route costs one connection, and a poller's error none.
+//! A panic outside a route closes one connection; an error of the poller closes none.
 
 #[path = "../../ch01-blocking/tests/failing/mod.rs"]
 mod failing;

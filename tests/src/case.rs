@@ -7,15 +7,15 @@ use crate::verdict::Verdict;
 /// The kind of a promise: how binding it is, and which document demands it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A standard demands it (MUST).
+    /// A promise that a standard demands (MUST).
     Must,
-    /// A standard recommends it (SHOULD).
+    /// A promise that a standard recommends (SHOULD).
     Should,
-    /// A server that breaks the promise can be harmed by a client.
+    /// A promise without which a client can harm the server.
     Security,
-    /// The standards leave a choice, and the book's contract makes it.
+    /// A choice of the book's contract where the standards leave one.
     Contract,
-    /// The book teaches it about this kind of server.
+    /// A property of this kind of server that the book teaches.
     Book,
 }
 
@@ -35,17 +35,17 @@ impl Kind {
 /// A feature that a server may lack; the cases that need it are then skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// `/plaintext`.
+    /// The route `/plaintext`.
     Plaintext,
-    /// `/echo`.
+    /// The route `/echo`.
     Echo,
-    /// `/sleep/MS`.
+    /// The route `/sleep/MS`.
     Sleep,
-    /// `/bytes/N`.
+    /// The route `/bytes/N`.
     Bytes,
-    /// `/stats`.
+    /// The route `/stats`.
     Stats,
-    /// `/panic`.
+    /// The route `/panic`.
     Panic,
     /// Serving the files of the suite's document root.
     Files,
@@ -93,16 +93,16 @@ pub struct Case {
     pub family: &'static str,
     /// The name within the family.
     pub name: &'static str,
-    /// How binding the promise is.
+    /// The kind of the promise, which says how binding it is.
     pub kind: Kind,
     /// The section, man page or document that the promise is based on.
     pub cite: &'static str,
-    /// What the case requires of a server, in one sentence.
+    /// The requirement of a server that the case tests, in one sentence.
     pub description: &'static str,
     /// The features without which the case is skipped.
     pub needs: &'static [Need],
-    /// The capability that the case tests, and the test for servers without it, which asserts the
-    /// limitation.
+    /// The capability that the case tests, and the function that tests servers without it: it
+    /// asserts the limitation.
     pub without: Option<(Capability, Run)>,
     /// The largest number of clients connected at the same time; 1 for most cases.
     pub clients: usize,

@@ -38,9 +38,9 @@ pub struct Client {
     pub(crate) name: String,
     pub(crate) log: Transcript,
     pub(crate) stream: TcpStream,
-    /// Bytes received and not yet consumed. There may be thousands of responses, and consuming the
-    /// first must not move the others: while a client is busy moving bytes it does not read, and
-    /// the server takes it for one that never will.
+    /// Bytes received and not yet consumed. Consuming one of thousands of responses must not move
+    /// the others: while a client moves bytes it does not read, and the server may close it as one
+    /// that never reads.
     pub(crate) inbox: BytesMut,
     pub(crate) end: Option<End>,
     /// Whether any refusal is accepted, whatever its status: see [`crate::ctx::Ctx::lenient`].
@@ -155,8 +155,9 @@ impl Client {
         result
     }
 
-    /// Waits, and returns whether the server ends the connection without a response. Always `false`
-    /// unless any refusal is accepted: then it counts as one (RFC 9112 section 9.5).
+    /// Returns whether the server ends the connection without a response, and waits for that or a
+    /// response. Such a close counts as a refusal where any refusal is accepted (RFC 9112 section
+    /// 9.5); otherwise the result is `false`.
     pub fn closed_without_response(&mut self) -> bool {
         self.lenient && matches!(self.peek(timeout()), Peek::End(_))
     }

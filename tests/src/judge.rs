@@ -62,13 +62,13 @@ pub enum Strictness {
     Standards,
     /// The contract, but any refusal is accepted, whatever its status, and a close without a
     /// response. A case is skipped as soon as a refusal has ended its connection, and nothing
-    /// behind the refused request was answered. This tells a server that offers less from one
-    /// that reads a message in another way than the contract.
+    /// behind the refused request was answered. This distinguishes a server that offers less from
+    /// one that interprets a message in another way than the contract.
     Refusal,
 }
 
 impl Strictness {
-    /// Returns the reason why a case is left out, or `None` if it is not.
+    /// Returns the reason why a case is left out, or `None` if it is run.
     pub fn skip_reason(self, case: &Case) -> Option<String> {
         let own =
             matches!(case.kind, Kind::Contract | Kind::Book) || case.beyond_standards;
@@ -227,7 +227,7 @@ pub fn judge(
     }
 }
 
-/// Adds to a failure that the server has exited, if it has.
+/// Adds the server's exit status to a failure if the server has exited.
 fn with_exit_status(ctx: &mut Ctx<'_>, verdict: Verdict) -> Verdict {
     let Err(Abort::Fail(Mismatch { expected, actual })) = verdict else { return verdict };
     let dead = ctx.started().and_then(crate::server::Server::exits_soon);

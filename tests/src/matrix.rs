@@ -6,12 +6,12 @@ use crate::case::Case;
 use crate::cases;
 use crate::profile::{Capability, PROFILES, ServerProfile};
 
-/// Which way the matrix lies.
+/// The layout of the matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
-    /// A column for each server: for a wide page.
+    /// A column for each server, for a wide page.
     Columns,
-    /// A row for each server: for a narrow page.
+    /// A row for each server, for a narrow page.
     Rows,
 }
 

@@ -53,11 +53,11 @@ impl Rlimits {
             shell.arg("-c").arg(format!("{limits}exec \"$0\" \"$@\"")).arg(path);
             shell
         };
-        // Neither this limit nor permissions apply to root, and RLIMIT_NPROC counts all processes
-        // of a user.
+        // Neither the limit on processes nor file permissions apply to root.
         let other_user = self.processes.is_some() || self.permissions;
         if other_user && nix::unistd::geteuid().is_root() {
-            // So each server runs as a different user.
+            // RLIMIT_NPROC counts all processes of a user, so each server runs as a
+            // different one.
             static STARTED: AtomicU32 = AtomicU32::new(0);
             let number = STARTED.fetch_add(1, Relaxed) % 1000;
             let own = 100_000 + std::process::id() % 100_000 * 1000 + number;

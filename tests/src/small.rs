@@ -1,15 +1,15 @@
 //! Judges small servers: programs that keep some promises of the contract, and are known not to
 //! keep others.
 //!
-//! Each has a list, `tests/small/NAME.txt` in its chapter, with a line for every case that
-//! applies: `pass`, or `fail` and why, in a few words. A case that does not end as the list says
-//! makes the test fail, whichever way it has moved. `varies` stands for a case that is a race
-//! between the client and something that the server lacks, and passes now and then.
+//! Each small server has a list, `tests/small/NAME.txt` in its chapter, with a line for every case
+//! that applies: `pass`, or `fail` with the reason in a few words. The test fails if a case ends
+//! otherwise than the list says, for better or worse. `varies` marks a case that is a race between
+//! the client and something that the server lacks, and passes only sometimes.
 //!
-//! A message whose end is in doubt may be refused with the wrong status, but never be read in a
-//! second way. So a failing case of the families about the end of a message is judged once more,
-//! with [`Strictness::Refusal`]: any refusal will do, if it ends the connection and nothing
-//! behind it is answered. If the case fails again, so does the test, whatever the list says.
+//! An ambiguous message may be refused with the wrong status, but never be interpreted in a second
+//! way. So a failing case of the families about the end of a message is judged once more, with
+//! [`Strictness::Refusal`]: any refusal is accepted if it ends the connection and nothing after it
+//! is answered. If the case fails again, the test fails, whatever the list says.
 //!
 //! With `RECORD` set, the lists are renewed. A new failure is recorded with the reason `?`, which
 //! no test accepts.
@@ -30,26 +30,26 @@ use crate::target::{Program, Target};
 use crate::verdict::Missing;
 use crate::{cases, cleanup, environment, longest_first, timeout};
 
-/// The families about the end of a message.
+/// The families of cases about the end of a message.
 const FRAMING: &[&str] = &["framing", "chunks"];
 
 /// Seconds without progress after which a case fails: more than the deadlines of the small
 /// servers, which are constants.
 const TIMEOUT: u64 = 15;
 
-/// What no small server offers.
+/// The features that no small server offers.
 pub const NOT_OFFERED: &[Need] = &[Need::Files, Need::Stats, Need::Panic];
 
 /// A small server.
 #[derive(Clone, Copy, Debug)]
 pub struct SmallServer {
-    /// The name of the program, and of its list.
+    /// The name of the program and of its list.
     pub name: &'static str,
-    /// The server of the book that works like it.
+    /// The server of the book with the same mechanism.
     pub like: &'static str,
     /// The path of the program.
     pub binary: &'static str,
-    /// What it does not offer: cases that need it are left out.
+    /// The features that it does not offer: cases that need one of them are left out.
     pub lacks: &'static [Need],
 }
 
@@ -63,14 +63,14 @@ impl SmallServer {
     }
 }
 
-/// How a case ends, and why, unless it passes.
+/// The expected end of a case, with the reason unless it passes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Line {
     verdict: String,
     reason: String,
 }
 
-/// A server's list, by case.
+/// The list of a server: a line for each case, by its name.
 type List = BTreeMap<String, Line>;
 
 /// Runs the suite on small servers as a test binary. `lists` is the directory of the lists,
@@ -177,7 +177,7 @@ fn trials_for(
 ///
 /// # Errors
 ///
-/// A message was read in a second way.
+/// The server has interpreted a message in a second way.
 fn verdict(
     case: &Case,
     profile: &ServerProfile,
@@ -203,7 +203,7 @@ fn verdict(
     Ok(Some(("fail", text)))
 }
 
-/// Compares how a case ended with the list.
+/// Compares the end of a case with its line in the list.
 fn compare(expected: Option<&Line>, verdict: &str, text: &str) -> Result<(), Failed> {
     let Some(line) = expected else {
         return Err(

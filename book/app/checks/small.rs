@@ -1,5 +1,5 @@
-//! What the pages must show: every line of every small server exactly once, and the path of a
-//! connection through the finished ones.
+//! Checks that the pages show every line of every small server exactly once, and the code on a
+//! connection's path through the finished servers.
 //!
 //! A reader builds the small servers from the page alone, so a line that is missing there is a
 //! program that does not compile, and a line that is there twice is a program that the reader
@@ -14,11 +14,11 @@ use crate::files::{files, read};
 use crate::includes::{INCLUDE, anchored_lines};
 use crate::problem::Problem;
 
-/// A file, and how the line begins on which an item of it begins.
+/// A file, and the beginning of the line on which an item of that file begins.
 type Item = (&'static str, &'static str);
 
-/// What is shown of the finished servers, on the page or folded. An item that is defined several
-/// times is shown each time.
+/// The items of the finished servers that the pages must show, open or folded. If an item is
+/// defined several times, every definition must be shown.
 const PATH: &[Item] = &[
     ("ch01-blocking/src/server/listener.rs", "pub fn bind("),
     ("ch01-blocking/src/server/listener.rs", "fn open("),
@@ -110,10 +110,12 @@ const FIRST: &[(Item, Item)] = &[
     ),
 ];
 
-/// One line of a source on a page: the page's place in the book, and where in its text.
+/// A place where a source line is shown: the index of the page in the book, and the byte
+/// in the page's text.
 type Place = (usize, usize);
 
-/// For each source, from the checkout's directory on, where each of its lines is shown.
+/// The places where each line of each source is shown, by the source's path relative to
+/// the checkout and the line's number.
 type Shown = BTreeMap<String, BTreeMap<usize, Vec<Place>>>;
 
 /// Checks the pages in `src` against the sources in `checkout`.

@@ -1,7 +1,7 @@
-//! Parts of pages that are derived from results, sources and pages, so that no table has to
-//! be kept right by hand: all servers, and where each keeps its clients' state (from the
-//! recorded results), the index of system calls (from the sources and the pages), and the
-//! reading times (from the pages), and what the small servers cannot do (from their tests' lists).
+//! Parts of pages that are derived from results, sources and pages, so that no table has to be kept
+//! right by hand: all servers, and where each keeps its clients' state (from the recorded results),
+//! the index of system calls (from the sources and the pages), and the reading times (from the
+//! pages), and the cases that the small servers pass and fail (from their tests' lists).
 //!
 //! `cargo run --release -- parts` writes these files into `src/generated/`; so does every
 //! `--record` of the lab. The checks fail if a file is out of date.
@@ -25,8 +25,8 @@ use crate::files::replace;
 use crate::paths::Paths;
 use crate::problem::Problem;
 
-/// The names of the derived files that are made from results and pages, and from how long
-/// commands took.
+/// The names of the derived files that are made from results, pages, and the durations of
+/// commands.
 const FILES: [&str; 7] = [
     "stages.md",
     "state.md",

@@ -1,4 +1,5 @@
-//! What each small server passes and must fail, from the lists that its chapter's test keeps.
+//! Tables of the cases that each small server passes and fails, made from the lists that its
+//! chapter's test keeps.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +10,8 @@ use crate::files::read;
 use crate::paths::Paths;
 use crate::text::table as markdown;
 
-/// The small servers with their chapters' directories, and the files made for them.
+/// The small servers: the directory of the chapter, the server's name, and the file in
+/// generated/ with its table.
 pub(super) const SERVERS: [(&str, &str, &str); 9] = [
     ("ch01-blocking", "small-hello", "small-hello.md"),
     ("ch01-blocking", "small-iterative", "small-iterative.md"),
@@ -25,8 +27,8 @@ pub(super) const SERVERS: [(&str, &str, &str); 9] = [
 /// A server's cases by reason, the most frequent reason first.
 type Reasons<'l> = Vec<(&'l str, Vec<&'l str>)>;
 
-/// Returns how many cases a server passes, and folded the names of all others: those that it must
-/// fail, and those that are a race, each with the reason that its list gives.
+/// Returns the number of cases that a server passes, followed by folded tables of the other cases
+/// with the reasons from its list: those that it must fail, and those that are a race.
 pub(super) fn table(paths: &Paths, chapter: &str, server: &str) -> Result<String> {
     let list = paths.checkout().join(chapter).join("tests/small").join(server);
     let list = read(&list.with_extension("txt"))?;
@@ -62,7 +64,7 @@ fn lines(list: &str) -> impl Iterator<Item = (&str, &str, &str)> {
     })
 }
 
-/// Returns the cases with this verdict by reason.
+/// Returns the cases in a list that have the verdict `verdict`, grouped by reason.
 fn by_reason<'l>(list: &'l str, verdict: &str) -> Reasons<'l> {
     let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (_, case, reason) in lines(list).filter(|line| line.0 == verdict) {
@@ -73,7 +75,7 @@ fn by_reason<'l>(list: &'l str, verdict: &str) -> Reasons<'l> {
     reasons
 }
 
-/// Returns a table that names every case of each reason.
+/// Returns a table of reasons, each with the names of its cases.
 fn rows(reasons: &Reasons<'_>) -> String {
     let row = |(reason, cases): &(&str, Vec<&str>)| {
         let named: Vec<_> = cases.iter().map(|case| format!("`{case}`")).collect();

@@ -43,7 +43,7 @@ struct Inner {
     /// The followers by number, each with its waker while it waits for an entry.
     followers: HashMap<u64, Option<Waker>>,
     next_follower: u64,
-    /// When the last follower left; `None` while there is a follower.
+    /// The time at which the last follower left; `None` while there is a follower.
     alone_since: Option<Instant>,
 }
 
@@ -101,7 +101,7 @@ impl Journal {
         self.lock().over
     }
 
-    /// Returns how long there has been no follower, or `None` while there is one.
+    /// Returns the time since the last follower left, or `None` while there is one.
     pub(super) fn alone_for(&self) -> Option<Duration> {
         self.lock().alone_since.map(|since| since.elapsed())
     }

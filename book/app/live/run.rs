@@ -27,15 +27,15 @@ use super::journal::Journal;
 
 /// The longest line of a child's output, in bytes. A child with a longer one is ended.
 const MAX_LINE: u64 = 4 * 1024 * 1024;
-/// How long a child may take to exit after SIGTERM, before SIGKILL is sent.
+/// The time that a child may take to exit after SIGTERM, before SIGKILL is sent.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Time limits of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
-    /// How long the run may take.
+    /// The longest time that the run may take.
     pub(super) run: Duration,
-    /// How long the run may go on without a follower.
+    /// The longest time for which the run may go on without a follower.
     pub(super) alone: Duration,
 }
 

@@ -19,7 +19,7 @@ use samples::Readiness;
 
 use crate::Repeated;
 
-/// The processor time for which a sample repeats its round, at least.
+/// The least processor time for which a sample repeats its round.
 const ENOUGH: Duration = Duration::from_millis(50);
 
 /// Sockets, and the poller that watches them, if there is one.

@@ -12,7 +12,7 @@ use ch01_blocking::http::{
 };
 use ch01_blocking::stream::Transport;
 
-/// The processor time for which a sample repeats a burst, at least.
+/// The least processor time for which a sample repeats a burst.
 const ENOUGH: Duration = Duration::from_millis(100);
 
 const HEAD: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";

@@ -16,7 +16,7 @@ use ch06_coroutines::{Coroutine, Handle, Resumed, Runtime, Stack, StackPool, sus
 use samples::Switch;
 use samples::proc::{cpu, of_process};
 
-/// The processor time for which a sample is repeated, at least.
+/// The least processor time for which a sample is repeated.
 const ENOUGH: Duration = Duration::from_millis(20);
 
 /// Takes one sample in this process. `count` is the number of coroutines for `parked`; other

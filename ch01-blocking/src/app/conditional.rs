@@ -70,7 +70,7 @@ fn if_range(asked: &Conditions<'_>, version: &FileVersion) -> bool {
     asked.if_range.is_none_or(|tag| tag == version.to_string().as_bytes())
 }
 
-/// An entity tag from a list.
+/// An entity tag (RFC 9110 section 8.8.3) from a list.
 struct Tag<'a> {
     weak: bool,
     opaque: &'a [u8],

@@ -126,7 +126,7 @@ impl Files {
             Found::File(file, metadata) => {
                 content(request, as_path(&name), file, &metadata)
             }
-            // `index.html` is a directory.
+            // `index.html` exists, but is itself a directory.
             Found::Directory if request.path.ends_with(b"/") => not_found(),
             Found::Directory => redirect(request),
         }

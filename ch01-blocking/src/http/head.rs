@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
-/// How the content of a message is delimited (RFC 9112 section 6).
+/// The way in which the content of a message is delimited (RFC 9112 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     None,

@@ -17,7 +17,8 @@ const BASE: usize = 16 * 1024;
 // ANCHOR: parsed
 /// The result of parsing the bytes received so far.
 #[derive(Debug)]
-// Short-lived, on the stack; a Box would cost an allocation per request.
+// Not boxed although a request is large: the value is short-lived, and a Box would cost
+// an allocation per request.
 #[allow(clippy::large_enum_variant)]
 pub enum Parsed<'b> {
     /// A complete request. It counts as answered when [`Inbox::next`] is called again.
@@ -161,11 +162,11 @@ impl Inbox {
     pub fn next(&mut self, limits: &Limits) -> Parsed<'_> {
         self.drop_answered();
         if self.start == self.end {
-            // The usual case after a request.
+            // Nothing is left, the usual case after a request.
             return Parsed::Partial { wants_continue: false };
         }
         self.skip_empty_line();
-        // Determined first: a parsed request borrows the buffer.
+        // The method is determined first, because a parsed request borrows the buffer.
         let method = self.method();
         self.parse(limits)
             .unwrap_or_else(|why| Parsed::Refused(HttpError { method, ..why }))

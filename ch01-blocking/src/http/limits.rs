@@ -6,27 +6,29 @@ use clap::Args;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Limits on one message, and on all messages together, as command-line options. Sizes are
-/// in bytes. (Two options have an `id`, since a deadline has the same field name.)
+/// Limits on one message, and on all messages together, as command-line options. (Two options have
+/// an `id`, because a deadline has the same field name.)
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Sizes (bytes)")]
 pub struct Limits {
-    /// A request line, without its CR LF; a longer one is answered 414
+    /// Longest request line, without its CR LF; a longer one is answered 414
     #[arg(long = "max-line", value_name = "N", value_parser = parse::size::<usize>, default_value = "8192")]
     pub line: usize,
-    /// A head with its empty line, or trailers; larger ones are answered 431
+    /// Longest head with its empty line, and longest trailers; longer ones are answered
+    /// 431
     #[arg(id = "max-head", long = "max-head", value_name = "N", value_parser = parse::size::<usize>, default_value = "16384")]
     pub head: usize,
-    /// Fields of a head, or of trailers (a number, at most 128); more are answered 431
+    /// Most fields of a head, or of trailers (a number, at most 128); more are answered
+    /// 431
     #[arg(long = "max-fields", value_name = "N", value_parser = parse::fields, default_value = "64")]
     pub fields: usize,
-    /// A request's content; more is answered 413
+    /// Largest content of a request; a larger one is answered 413
     #[arg(id = "max-body", long = "max-body", value_name = "N", value_parser = parse::size::<u64>, default_value = "1048576")]
     pub body: u64,
-    /// Answers of one connection that wait to be sent; beyond it, no request is read
+    /// Most unsent answers of one connection; beyond it, no request is read
     #[arg(long = "max-output", value_name = "N", value_parser = parse::size::<usize>, default_value = "65536")]
     pub output: usize,
-    /// All requests in progress together, beyond 16 KiB each; more are answered 503
+    /// Most memory for all requests in progress, beyond 16 KiB each; more is answered 503
     #[arg(long = "max-buffered", value_name = "N", value_parser = Budget::parse, default_value = "268435456")]
     pub buffered: Budget,
 }

@@ -346,8 +346,8 @@ struct StatusLineCache {
 
 impl StatusLineCache {
     fn of(&mut self, status: u16, now: SystemTime) -> &str {
-        // Nearly always neither has changed. If the clock was set back, `duration_since`
-        // fails.
+        // Nearly always the cached line is current. If the clock was set back,
+        // `duration_since` fails.
         let same_second = now
             .duration_since(self.second)
             .is_ok_and(|since| since < Duration::from_secs(1));

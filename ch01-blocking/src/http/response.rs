@@ -45,8 +45,8 @@ impl Response {
         }
     }
 
-    /// Returns whether the connection closes after this answer to a request of which
-    /// `context` is known.
+    /// Returns whether the connection closes after this answer; `context` has the
+    /// properties of the request.
     pub fn is_last(&self, context: ResponseContext) -> bool {
         // In HTTP/1.0 the end of the connection ends a streamed body.
         let ends_with_it = self.body.is_live() && context.version == Version::Http10;
@@ -168,17 +168,17 @@ impl HttpError {
         HttpError::new(400, reason)
     }
 
-    /// Refuses a connection beyond `--max-connections`, or beyond the descriptors,
+    /// The refusal of a connection beyond `--max-connections`, or beyond the descriptors,
     /// processes or threads that the system allows.
     pub const BUSY: HttpError =
         HttpError::new(503, "all places are taken; come back in a moment");
-    /// Refuses a head that was not complete in time.
+    /// The refusal of a head that was not complete in time.
     pub const SLOW_HEAD: HttpError =
         HttpError::new(408, "the request's head took too long");
-    /// Refuses content that was not complete in time, or arrived too slowly.
+    /// The refusal of content that was not complete in time, or arrived too slowly.
     pub const SLOW_BODY: HttpError =
         HttpError::new(408, "the request's content came too slowly");
-    /// Refuses a message that the end of input has cut off (RFC 9112 section 8).
+    /// The refusal of a message that the end of input has cut off (RFC 9112 section 8).
     pub const CUT_OFF: HttpError = HttpError::new(400, "the request ended in the middle");
 }
 

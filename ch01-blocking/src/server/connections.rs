@@ -40,8 +40,8 @@ pub enum Admission {
 }
 
 impl Admission {
-    /// Decides for one more connection, where `admitted` connections are served, `rejected`
-    /// ones linger, and at most `capacity` are served at once.
+    /// Returns the decision about one more connection, when `admitted` connections are served,
+    /// `rejected` ones linger, and at most `capacity` may be served at once.
     ///
     /// A rejected connection does not count against `capacity`: otherwise connections that
     /// are rejected would keep the server full.
@@ -75,7 +75,7 @@ struct State {
     cut_off: bool,
 }
 
-/// One open connection.
+/// An open connection, as the set and its thread share it.
 #[derive(Debug)]
 pub struct Entry {
     /// The connection's socket.

@@ -88,7 +88,7 @@ pub fn accept(listener: BorrowedFd<'_>, mode: Mode) -> io::Result<TcpStream> {
 }
 
 // ANCHOR: self_pipe
-/// For each signal number, the descriptor that its handler writes to.
+/// The pipe that each signal's handler writes to, indexed by the signal's number.
 static PIPES: [AtomicI32; 32] = [const { AtomicI32::new(0) }; 32];
 
 /// Makes each of the signals write a byte to `pipe`, which is never closed.

@@ -31,8 +31,8 @@ pub struct Held {
 static INSTALLED: OnceLock<&'static Usage> = OnceLock::new();
 
 impl Usage {
-    /// Makes this process record its resources here, in memory shared with its parent
-    /// ([`shared`](crate::server::sys::shared)).
+    /// Makes this process record its resources in `self`, which lies in memory shared
+    /// with its parent ([`shared`](crate::server::sys::shared)).
     pub fn install(&'static self) {
         INSTALLED.get_or_init(|| self);
     }

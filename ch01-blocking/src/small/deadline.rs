@@ -1,17 +1,17 @@
 // ANCHOR: deadline
 //! A deadline for a whole request.
 //!
-//! It leaves out deadlines of their own for head and content, and a least rate for a
-//! client that takes its answer in tiny pieces.
+//! Left out are separate deadlines for head and content, and a minimum rate for a client
+//! that takes its answer in tiny pieces.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// How long a connection may be idle between two requests.
+/// The longest time for which a connection may be idle between two requests.
 pub const IDLE_TIME: Duration = Duration::from_secs(60);
 
-/// How long a client may take to send a request, from its first byte to its last, and
+/// The longest time for a client to send a request, from its first byte to its last, and
 /// to take any part of an answer.
 pub const TIME: Duration = Duration::from_secs(10);
 
@@ -25,7 +25,7 @@ pub struct DeadlineStream<'s> {
 }
 
 impl<'s> DeadlineStream<'s> {
-    /// Returns a stream over a socket.
+    /// Returns a stream over a socket, and sets the socket's write timeout.
     ///
     /// # Errors
     ///

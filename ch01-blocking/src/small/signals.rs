@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-/// For each signal's number, the descriptor that its handler writes to.
+/// The pipe that each signal's handler writes to, indexed by the signal's number.
 static PIPES: [AtomicI32; 32] = [const { AtomicI32::new(-1) }; 32];
 
 extern "C" fn write_byte(signal: libc::c_int) {
@@ -49,18 +49,18 @@ pub fn pipe_of(signals: &[Signal]) -> io::Result<PipeReader> {
     Ok(read)
 }
 
-/// Takes the bytes out of a pipe, and returns whether there were any.
+/// Empties a pipe, and returns whether there were any bytes in it.
 pub fn take(mut pipe: &PipeReader) -> bool {
     matches!(pipe.read(&mut [0; 64]), Ok(1..))
 }
 
 // ANCHOR_END: pipe
 // ANCHOR: accept
-/// How long to wait when the process is out of descriptors.
+/// The pause before the next accept when the process is out of descriptors.
 pub const PAUSE: Duration = Duration::from_millis(50);
 
-/// Returns the next client of a non-blocking listener, or `None` when one of the
-/// pipes has bytes.
+/// Returns the next client of a non-blocking listener. Waits for it, and returns `None`
+/// when one of the pipes has bytes.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ pub fn accept(
                 client.set_nonblocking(false)?; // BSDs pass the listener's setting on
                 return Ok(Some(client));
             }
-            // The client has gone again, or a signal came instead.
+            // The client has closed already, or a signal arrived instead.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             // Mostly EMFILE: the client waits in the backlog. Trying again at once
             // would only use up the processor.

@@ -57,7 +57,7 @@ fn ask(mut client: &TcpStream, path: &str) -> io::Result<()> {
 
 /// Tests two clients, one of which delays the other: each has its full idle time after its
 /// response.
-pub(crate) fn nobody_pays(
+pub(crate) fn deadlines_keep_their_length(
     run: impl FnOnce(Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
 ) -> io::Result<()> {
     let idle = IDLE.as_secs_f64().to_string();

@@ -27,7 +27,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
-/// Number of bytes after which the client closes, so that a short input makes a short run.
+/// Number of bytes after which the client closes, so that each run is short.
 const ENOUGH: usize = 60_000;
 /// Maximum number of bytes that a connection moves in one turn: so small that most runs
 /// take several turns.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const IDLE: usize = 900;
 const NEVER_READ: usize = 300;
-/// The memory that the server must exceed while the clients are connected, in KiB: it takes
+/// The memory that the server must exceed while the clients are connected, in KiB: the server takes
 /// 64 KiB for each client that does not read its answer.
 const MUCH: u64 = 12 * 1024;
 /// The memory that the server must fall below when the clients have left, in KiB.
@@ -55,8 +55,8 @@ fn ask(address: &str, target: &str) -> io::Result<TcpStream> {
     Ok(client)
 }
 
-/// Connects a crowd to the server, lets it leave, and waits until the server's memory has gone
-/// back to the system.
+/// Runs the server `program`, connects many clients to it, closes them, and waits until the server
+/// has returned the memory to the system.
 pub(crate) fn memory_goes_back(program: &str, options: &[&str]) -> io::Result<()> {
     raise_descriptor_limit();
     let mut server = Server(
@@ -82,8 +82,8 @@ pub(crate) fn memory_goes_back(program: &str, options: &[&str]) -> io::Result<()
             crowd.push(idle);
         }
     }
-    // This client keeps the server busy, and the memory of its connection lies behind that
-    // of the others.
+    // The connection of this client is the last one allocated, and it stays busy while the others
+    // close.
     stays.push(ask(&address, "/bytes/1000000000")?);
     server.memory_becomes("much", |kib| kib > MUCH)?;
     drop(crowd);

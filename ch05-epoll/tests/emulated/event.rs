@@ -57,7 +57,7 @@ impl BitOr for EvFlags {
     }
 }
 
-/// The error number that a filter adds for a socket at its end of file.
+/// The error number that a filter reports for a socket at its end of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FilterFlag(u32);
 

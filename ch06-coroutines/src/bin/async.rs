@@ -1,4 +1,5 @@
-//! `async`: chapter 1's code with marks, of which the compiler makes chapter 3's.
+//! The server `async`: chapter 1's code with `.await` at each wait, compiled to a state
+//! machine like chapter 3's.
 
 use ch01_blocking::program::{self, Cli};
 use ch06_coroutines::async_server::{Options, run};

@@ -1,4 +1,5 @@
-//! `coroutine`: looks like chapter 1, waits like chapter 5.
+//! The server `coroutine`: chapter 1's blocking code on coroutines, with chapter 5's
+//! poller.
 
 use ch01_blocking::program::{self, Cli};
 use ch06_coroutines::coroutine_server::{Options, run};

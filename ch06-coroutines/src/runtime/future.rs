@@ -1,4 +1,5 @@
-//! Leaf futures that need no descriptor: a time, a turn, and whichever of two is first.
+//! Leaf futures that need no descriptor: [`Sleep`] until a time, [`yield_now`] to the
+//! other tasks, and [`race`] for the first of two futures.
 //!
 //! ```
 //! use ch04_select_poll::poll::Poll;
@@ -24,7 +25,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 // ANCHOR: sleep
-/// A future that is ready when its time has come.
+/// A future that is ready at a given time: see
+/// [`Handle::sleep_until`](super::Handle::sleep_until).
 pub struct Sleep<'s> {
     at: Instant,
     timer: Option<Token>,
@@ -47,7 +49,7 @@ impl Future for Sleep<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.clear(); // it may be another waker this time
+        self.clear(); // the next poll may pass another waker
         if self.scheduler.now() >= self.at {
             return Poll::Ready(());
         }
@@ -58,7 +60,7 @@ impl Future for Sleep<'_> {
 }
 
 impl Drop for Sleep<'_> {
-    /// A future that has stopped waiting leaves no timer behind.
+    /// Clears the timer of a future that is dropped before its time.
     fn drop(&mut self) {
         self.clear();
     }
@@ -66,7 +68,7 @@ impl Drop for Sleep<'_> {
 // ANCHOR_END: sleep
 
 // ANCHOR: yield_now
-/// Lets all queued tasks run first.
+/// Suspends the future until all tasks that are queued now have run.
 pub async fn yield_now() {
     let mut yielded = false;
     poll_fn(|context| {
@@ -80,26 +82,26 @@ pub async fn yield_now() {
 }
 // ANCHOR_END: yield_now
 
-/// Which of two futures was ready first, and its output.
+/// The output of the future that was ready first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Either<A, B> {
-    /// The first of the two, or both at once.
+    /// The first future was ready, or both were.
     First(A),
-    /// The second.
+    /// Only the second future was ready.
     Second(B),
 }
 
 // ANCHOR: race
-/// Waits for two futures at once. When one of them is ready, the other is dropped with
-/// this, in the middle of its wait: it is cancelled.
+/// Returns a future that is ready when one of two futures is. The other future is dropped
+/// with the returned one, in the middle of its wait: it is cancelled.
 ///
-/// Both must be movable (`Unpin`), which spares this file all unsafe code. An `async`
-/// block is not; pass it by [`pin!`](std::pin::pin).
+/// Both must be `Unpin`, which spares this file all unsafe code. An `async` block is not;
+/// pass it by [`pin!`](std::pin::pin).
 pub fn race<A: Future + Unpin, B: Future + Unpin>(a: A, b: B) -> Race<A, B> {
     Race(a, b)
 }
 
-/// See [`race`].
+/// The future that [`race`] returns.
 #[derive(Debug)]
 pub struct Race<A, B>(A, B);
 

@@ -1,4 +1,5 @@
-//! A runtime, and what its tasks ask of it.
+//! [`Runtime`] runs the tasks of one thread; through a [`Handle`] a task spawns others,
+//! sleeps, and registers descriptors.
 //!
 //! ```
 //! use ch04_select_poll::poll::Poll;
@@ -8,7 +9,7 @@
 //! let stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
 //! let runtime = Runtime::with_stacks(Box::new(Poll::default()), stacks)?;
 //! let body = |handle: &ch06_coroutines::Handle| {
-//!     // SAFETY: it uses no thread-local.
+//!     // SAFETY: the closure uses no thread-local.
 //!     let slow = unsafe {
 //!         handle.spawn_coroutine(|handle| {
 //!             handle.sleep(Duration::from_millis(1)); // the thread is free meanwhile
@@ -17,13 +18,13 @@
 //!     };
 //!     slow.expect("a stack").join().expect("no panic")
 //! };
-//! // SAFETY: nor does this.
+//! // SAFETY: `body` uses no thread-local.
 //! let result = unsafe { runtime.run_coroutine(body) }?;
 //! assert_eq!(result.expect("no panic"), 42);
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! And the same with futures, which need no stacks, and no promise:
+//! The same with futures, which need no stacks and no `unsafe`:
 //!
 //! ```
 //! use ch04_select_poll::poll::Poll;
@@ -58,8 +59,8 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The tasks, descriptors and timers of one thread. They end with it: a coroutine that is
-/// still suspended is unwound, a future is dropped.
+/// The tasks, descriptors and timers of one thread. Dropping the runtime ends its tasks:
+/// suspended coroutines are unwound, and futures are dropped.
 pub struct Runtime {
     handle: Handle,
 }
@@ -69,7 +70,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// The poller's; or there are no descriptors left for a pipe.
+    /// The error of the poller, or of pipe(2) if no descriptors are left.
     pub fn new(poller: Box<dyn Poller>) -> io::Result<Runtime> {
         Ok(Runtime { handle: Handle(Reactor::new(poller, None)?) })
     }
@@ -86,13 +87,13 @@ impl Runtime {
         Ok(Runtime { handle: Handle(Reactor::new(poller, Some(stacks))?) })
     }
 
-    /// Runs a first coroutine, and all tasks that are spawned, until the first has ended.
-    /// Returns its value, or what it has panicked with.
+    /// Runs a first coroutine, and all tasks that are spawned, until the first coroutine
+    /// has ended. Returns its value, or the payload of its panic.
     ///
     /// # Errors
     ///
-    /// The poller's; no stack is available; or every task waits, and nothing is left that
-    /// could wake one.
+    /// The poller fails; no stack is available; or every task waits, and nothing is left
+    /// that could wake one ([`ErrorKind::Deadlock`](io::ErrorKind::Deadlock)).
     ///
     /// # Safety
     ///
@@ -102,17 +103,18 @@ impl Runtime {
         self,
         first: impl FnOnce(&Handle) -> T + 'static,
     ) -> io::Result<thread::Result<T>> {
-        // SAFETY: by the caller's promise.
+        // SAFETY: the caller keeps the contract of `spawn_coroutine`.
         let first = unsafe { self.handle.spawn_coroutine(first) }?;
         self.run(&first.result)
     }
 
-    /// Polls a first future, and runs all tasks that are spawned, until the first is ready.
-    /// Returns its value, or what it has panicked with.
+    /// Polls a first future, and runs all tasks that are spawned, until the first future is ready.
+    /// Returns its output, or the payload of its panic.
     ///
     /// # Errors
     ///
-    /// The poller's; or every task waits, and nothing is left that could wake one.
+    /// The poller fails; or every task waits, and nothing is left that could wake one
+    /// ([`ErrorKind::Deadlock`](io::ErrorKind::Deadlock)).
     pub fn run_future<T: 'static, F: Future<Output = T> + 'static>(
         self,
         first: impl FnOnce(Handle) -> F,
@@ -147,7 +149,7 @@ impl Drop for Runtime {
     }
 }
 
-/// A runtime, as its tasks see it: what they ask of the [`Scheduler`], and what follows here.
+/// A reference to a runtime, for its tasks: the methods of the [`Scheduler`], and those below.
 #[derive(Clone)]
 pub struct Handle(Rc<Reactor>);
 
@@ -169,13 +171,13 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// If the closure takes more than a quarter of a stack.
+    /// If the closure is larger than a quarter of a stack.
     ///
     /// # Safety
     ///
-    /// The body, and whatever it calls, suspends in no initializer and in no destructor of a
-    /// thread-local variable: the first part of the contract of
-    /// [`Coroutine::new`](crate::Coroutine::new). The runtime keeps the second part, as none
+    /// The body, and all functions that it calls, must not suspend in an initializer or a
+    /// destructor of a thread-local variable: the first part of the contract of
+    /// [`Coroutine::new`](crate::Coroutine::new). The runtime keeps the second part, because none
     /// of its coroutines outlives it.
     #[allow(unsafe_code)]
     pub unsafe fn spawn_coroutine<T: 'static>(
@@ -193,14 +195,15 @@ impl Handle {
             let ended = unwind::catch(|| body(&handle));
             put.replace(Some(ended));
         };
-        // SAFETY: by the caller's promise.
+        // SAFETY: the caller keeps the first part of the contract; `add_coroutine` keeps
+        // the second.
         let task = unsafe { self.add_coroutine(body) }?;
         self.enqueue(Turn::Run(task));
         Ok(Join { task, result, waiter, reactor: self.0.clone() })
     }
 
-    /// Spawns a future, at the end of the run queue. If the runtime has ended, the future is
-    /// dropped.
+    /// Spawns a future, at the end of the run queue. After the runtime's end, the future is dropped
+    /// instead.
     pub fn spawn_future(&self, future: impl Future<Output = ()> + 'static) {
         if !self.is_over() {
             self.enqueue(Turn::Run(self.add(Task::Future(Box::pin(future)))));
@@ -208,11 +211,11 @@ impl Handle {
     }
     // ANCHOR_END: spawn
 
-    /// Registers a descriptor, which must be non-blocking.
+    /// Registers a descriptor, which must be non-blocking, with the runtime's poller.
     ///
     /// # Errors
     ///
-    /// The poller's; the descriptor is closed.
+    /// The poller's error; the descriptor is then closed.
     pub fn register<F: AsFd>(
         &self,
         fd: F,
@@ -221,24 +224,24 @@ impl Handle {
         Descriptor::new(fd, interest, &self.0)
     }
 
-    /// Parks the running coroutine for `time`.
+    /// Parks the running coroutine for `time`, or until the runtime ends.
     ///
     /// # Panics
     ///
     /// As [`park`](Scheduler::park).
     pub fn sleep(&self, time: Duration) {
-        // The round may have begun a while ago.
+        // `now` is the beginning of the round, which may be a while ago.
         let until = ch01_blocking::deadlines::later(Instant::now(), time);
         while self.now() < until && self.park(Some(until)) == Woken::Notified {}
     }
 
-    /// Returns a future that is ready when this time has come.
+    /// Returns a future that is ready at the time `at`.
     pub fn sleep_until(&self, at: Instant) -> Sleep<'_> {
         sleep(self, at)
     }
 
-    /// Returns a waker of the running task, for any thread and any time. After the task's
-    /// end, or the runtime's, it does nothing.
+    /// Returns a waker of the running task. It can be kept as long as needed, and used on
+    /// any thread; after the end of the task or of the runtime, it does nothing.
     ///
     /// # Panics
     ///
@@ -252,30 +255,33 @@ impl Handle {
     }
 }
 
-/// What a task has returned, or panicked with, once it has ended.
+/// The value that a task has returned, or the payload of its panic; `None` until the task
+/// ends.
 type Outcome<T> = Rc<RefCell<Option<thread::Result<T>>>>;
 
-/// A coroutine whose end can be waited for.
+/// A handle to a spawned coroutine, to wait for its end and get its value.
 pub struct Join<T> {
     task: Token,
     result: Outcome<T>,
-    /// The task that waits for the end.
+    /// The task that waits for the coroutine's end.
     waiter: Rc<Cell<Option<Token>>>,
     reactor: Rc<Reactor>,
 }
 
 impl<T> Join<T> {
-    /// Returns the coroutine's token, to wake it by.
+    /// Returns the coroutine's token, for [`wake`](Scheduler::wake).
     pub fn task(&self) -> Token {
         self.task
     }
 
     // ANCHOR: join
-    /// Parks until the coroutine has ended. Returns its value.
+    /// Parks the calling coroutine until the spawned one has ended. Returns the value of
+    /// the spawned coroutine.
     ///
     /// # Errors
     ///
-    /// What it has panicked with; or, as if it had, that the runtime has ended.
+    /// The payload of the coroutine's panic, or a message if the coroutine was unwound or
+    /// the runtime has ended.
     ///
     /// # Panics
     ///
@@ -289,7 +295,8 @@ impl<T> Join<T> {
             if scheduler.is_over() {
                 return Err(Box::new("the runtime has ended"));
             }
-            // Nothing can happen between the look and the park: nothing else runs.
+            // The coroutine cannot end between the check above and the park: nothing else
+            // runs.
             self.waiter.set(Some(scheduler.running_coroutine()));
             scheduler.park(None);
         }

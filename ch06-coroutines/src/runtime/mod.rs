@@ -1,17 +1,18 @@
-//! The runtime: runs the tasks of one thread, and is the one place where that thread waits.
+//! The runtime: it runs the tasks of one thread, and contains the only place where that thread
+//! waits.
 //!
-//! A task is a coroutine or a future. Both wait at the same descriptors and the same timers,
-//! and stand in the same run queue; only the last step differs, `resume` and `poll` in
-//! `scheduler.rs`.
+//! A task is a coroutine or a future. Both wait for the same descriptors and timers, and share one
+//! run queue; only the last step differs, `resume` for a coroutine and `poll` for a future
+//! (`scheduler.rs`). [`Runtime`] and [`Handle`] have examples.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `scheduler.rs` | who runs: tasks, the run queue, park and wake, `resume` beside `poll` |
-//! | `reactor.rs` | descriptors: what was reported for each, and what waits for it |
-//! | `timers.rs` | deadlines |
+//! | `scheduler.rs` | which task runs: the run queue, park and wake, `resume` and `poll` |
+//! | `reactor.rs` | descriptors: the events reported for each, and the tasks that wait for it |
+//! | `timers.rs` | deadlines of tasks and idle connections |
 //! | `waker.rs`, `remote.rs` | wake-ups by a `Waker`, from this thread and from others |
 //! | `future.rs` | leaf futures: `Sleep`, `yield_now`, `race` |
-//! | `handle.rs` | a runtime, and what its tasks ask of it |
+//! | `handle.rs` | `Runtime` and `Handle`, the interface |
 
 mod future;
 mod handle;
@@ -23,7 +24,7 @@ mod waker;
 
 pub use future::{Either, Race, Sleep, race, yield_now};
 pub use handle::{Handle, Join, Runtime};
-pub(crate) use reactor::SOURCE;
+pub(crate) use reactor::REGISTRATION;
 pub use reactor::{Descriptor, Readiness, Ready};
 pub use scheduler::{Scheduler, TASK};
 pub(crate) use scheduler::{Task, Turn};

@@ -1,13 +1,12 @@
-//! The reactor: a thread's descriptors, what the poller has reported for each, and what waits
-//! for it.
+//! The reactor: the registered descriptors of one thread, the events that the poller has reported
+//! for each, and the tasks that wait for them.
 //!
-//! An event is remembered until a read or a write comes up empty, so it does not matter
-//! whether anything waits at the moment when it is reported. And between the read that came
-//! up empty and the wait for the next event nothing can be reported: the poller is asked only
-//! when no task runs. That is all that keeps a wake-up from being lost here.
+//! A reported event is remembered until a read or a write would block, so a task may begin to wait
+//! before or after the report. Between a read that would block and the wait that follows it no
+//! event can be missed: the poller is asked only when no task runs.
 
 use super::future::{Either, race, sleep};
-use super::remote::Inbox;
+use super::remote::RemoteQueue;
 use super::scheduler::{OnDrop, Scheduler};
 use super::waker::{Waiter, Woken};
 use crate::stack::StackPool;
@@ -28,10 +27,10 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The token of the pipe into which other threads write their wake-ups.
+/// The poller token of the pipe into which other threads write their wake-ups.
 const WAKEUPS: Token = Token { index: u32::MAX, generation: 0 };
 
-/// What to wait for at a descriptor.
+/// A kind of event that a task can wait for at a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// There may be bytes to read, a connection to accept, or an end of file.
@@ -43,40 +42,41 @@ pub enum Readiness {
 }
 
 // ANCHOR: source
-/// A registered descriptor.
-struct Source {
-    /// What was reported, by [`Readiness`], and has not come up empty since.
+/// The state of a registered descriptor.
+struct Registration {
+    /// For each [`Readiness`], whether it was reported, and no attempt has met
+    /// `WouldBlock` since.
     reported: [bool; 3],
-    /// An end of file was reported, which will not be reported again.
+    /// Whether an end of file was reported. It will not be reported again.
     eof: bool,
-    /// What waits for each. One task may read while another writes.
+    /// For each [`Readiness`], the waiter. One task may read while another writes.
     slots: [Slot; 3],
-    /// What the poller has been asked for.
+    /// The interest that is registered with the poller.
     interest: Interest,
-    /// What to ask it for while something waits to read.
+    /// The interest to register while a task waits to read: read, or accept.
     to_read: Interest,
 }
 
-/// Room for one that waits.
+/// The waiter for one [`Readiness`] of a descriptor.
 #[derive(Default)]
 enum Slot {
     #[default]
     Empty,
     Waits(Waiter),
-    /// It was notified, and has not run since. The slot stays taken: if another waiter
-    /// took it now, the first one would empty it when it runs, and the other would be
-    /// forgotten.
+    /// The waiter was notified, and has not run since. The slot stays taken: if another
+    /// waiter took it now, the notified one would empty the slot when it runs, and the
+    /// other would never be woken.
     Notified,
 }
 // ANCHOR_END: source
 
-/// Bytes of a descriptor's place in the table.
-pub(crate) const SOURCE: usize = Table::<Source>::PLACE;
+/// Bytes that a registered descriptor takes in the table.
+pub(crate) const REGISTRATION: usize = Table::<Registration>::PLACE;
 
-impl Source {
-    fn new(to_read: Interest) -> Source {
-        Source {
-            reported: [false, true, false], // most answers find room: try first
+impl Registration {
+    fn new(to_read: Interest) -> Registration {
+        Registration {
+            reported: [false, true, false], // most responses find room: try first
             eof: false,
             slots: [const { Slot::Empty }; 3],
             interest: to_read,
@@ -84,7 +84,7 @@ impl Source {
         }
     }
 
-    /// Returns what the poller has to be asked for.
+    /// Returns the interest that the current waiters need.
     fn wanted(&self) -> Interest {
         let [reader, writer, _] = &self.slots;
         let if_waits = |slot, interest| match slot {
@@ -95,15 +95,15 @@ impl Source {
     }
 
     // ANCHOR: report
-    /// Remembers what was reported, and takes out what waits for it.
+    /// Records an event, and moves the waiters that it concerns to `woken`.
     fn report(&mut self, event: &Event, woken: &mut Vec<Waiter>) {
         self.eof |= event.eof || event.broken;
         let readable = event.readable || event.eof || event.broken;
         let reported = [readable, event.writable || event.broken, event.broken];
-        for (until, reported) in reported.into_iter().enumerate() {
-            self.reported[until] |= reported;
-            let slot = &mut self.slots[until];
-            if self.reported[until]
+        for (index, reported) in reported.into_iter().enumerate() {
+            self.reported[index] |= reported;
+            let slot = &mut self.slots[index];
+            if self.reported[index]
                 && matches!(slot, Slot::Waits(_))
                 && let Slot::Waits(waiter) = replace(slot, Slot::Notified)
             {
@@ -114,14 +114,14 @@ impl Source {
     // ANCHOR_END: report
 }
 
-/// One thread's descriptors, and with them its whole runtime.
+/// The registered descriptors of one thread, and the scheduler of its tasks.
 pub(crate) struct Reactor {
     pub(crate) scheduler: Scheduler,
     poller: RefCell<Box<dyn Poller>>,
-    sources: RefCell<Table<Source>>,
-    inbox: Arc<Inbox>,
+    registrations: RefCell<Table<Registration>>,
+    remote: Arc<RemoteQueue>,
     memory: RefCell<FreeMemory>,
-    /// Filled and emptied by each [`wait`](Reactor::wait).
+    /// The buffers that each [`wait`](Reactor::wait) fills and empties.
     scratch: RefCell<(Vec<Event>, Vec<Waiter>)>,
 }
 
@@ -130,34 +130,34 @@ impl Reactor {
     ///
     /// # Errors
     ///
-    /// The poller's; or there are no descriptors left for a pipe.
+    /// The error of the poller, or of pipe(2) if no descriptors are left.
     pub(crate) fn new(
         mut poller: Box<dyn Poller>,
         stacks: Option<StackPool>,
     ) -> io::Result<Rc<Reactor>> {
-        let inbox = Arc::new(Inbox::new()?);
-        poller.register(inbox.as_fd(), WAKEUPS, Interest::READ)?;
+        let remote = Arc::new(RemoteQueue::new()?);
+        poller.register(remote.as_fd(), WAKEUPS, Interest::READ)?;
         Ok(Rc::new(Reactor {
-            scheduler: Scheduler::new(stacks, inbox.clone()),
+            scheduler: Scheduler::new(stacks, remote.clone()),
             poller: RefCell::new(poller),
-            sources: RefCell::default(),
-            inbox,
+            registrations: RefCell::default(),
+            remote,
             memory: RefCell::default(),
             scratch: RefCell::default(),
         }))
     }
 
     // ANCHOR: poll
-    /// Asks the poller what is ready, waits for it at most for `timeout`, and wakes what
-    /// waits for it. An event's token may be stale; then it was for a descriptor that has
-    /// been closed, and is ignored.
+    /// Asks the poller for events, waits for them for at most `timeout`, and notifies the
+    /// waiters. An event with a stale token concerns a descriptor that has been closed,
+    /// and is ignored.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Deadlock`] if nothing is left that could wake a task.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         let scheduler = &self.scheduler;
-        if timeout.is_none() && self.sources.borrow().is_empty() && !self.can_be_woken() {
+        if timeout.is_none() && self.registrations.borrow().is_empty() && !self.can_be_woken() {
             return Err(io::Error::new(
                 ErrorKind::Deadlock,
                 "every task waits, and nothing is left that could wake one",
@@ -166,13 +166,13 @@ impl Reactor {
         let timeout = self.release_memory(timeout);
         let (events, woken) = &mut *self.scratch.borrow_mut();
         if let Err(error) = self.poller.borrow_mut().wait(events, timeout) {
-            self.try_every_source(&error, events);
+            self.try_every_descriptor(&error, events);
         }
         for event in events.drain(..) {
             if event.token == WAKEUPS {
-                self.inbox.drain_wakeups(); // the scheduler takes the tasks
-            } else if let Some(source) = self.sources.borrow_mut().get_mut(event.token) {
-                source.report(&event, woken);
+                self.remote.drain_wakeups(); // the scheduler takes the tokens
+            } else if let Some(entry) = self.registrations.borrow_mut().get_mut(event.token) {
+                entry.report(&event, woken);
             }
         }
         woken.drain(..).for_each(|waiter| scheduler.notify(waiter));
@@ -180,8 +180,8 @@ impl Reactor {
     }
     // ANCHOR_END: poll
 
-    /// Returns the memory of a crowd that has left to the system, if it is time. Returns how
-    /// long to wait at most, so that it is done in time.
+    /// Returns freed memory to the system some time after many connections have closed. Returns
+    /// `timeout`, shortened so that the next release is on time.
     fn release_memory(&self, timeout: Option<Duration>) -> Option<Duration> {
         let (mut memory, now) = (self.memory.borrow_mut(), self.scheduler.now());
         memory.release(now);
@@ -189,30 +189,32 @@ impl Reactor {
         timeout.into_iter().chain(due).min()
     }
 
-    /// Fills in for a poller that has failed, as chapter 3's event loop does: reports after a
-    /// pause that everything may be ready. The pause is for an error that lasts.
+    /// Replaces the events of a poller that has failed: after a pause, reports for every descriptor
+    /// that it may be ready, as chapter 3's event loop does. The pause keeps a lasting error from
+    /// occupying the processor.
     #[cold]
-    fn try_every_source(&self, error: &io::Error, events: &mut Vec<Event>) {
+    fn try_every_descriptor(&self, error: &io::Error, events: &mut Vec<Event>) {
         trace!("poller", "{error}: trying every connection");
         thread::sleep(ACCEPT_BACKOFF);
         events.push(Event::maybe(WAKEUPS, Interest::READ));
-        let mut sources = self.sources.borrow_mut();
-        for token in sources.tokens() {
-            let wanted = sources.get_mut(token).map(|source| source.wanted());
+        let mut registrations = self.registrations.borrow_mut();
+        for token in registrations.tokens() {
+            let wanted = registrations.get_mut(token).map(|entry| entry.wanted());
             events.extend(wanted.map(|wanted| Event::maybe(token, wanted)));
         }
     }
 
-    /// Returns whether another thread can wake a task, or has. One that wakes a task drops its
-    /// waker afterwards; so this looks for wakers first.
+    /// Returns whether another thread can wake a task, or already has. A thread that wakes a task
+    /// by its waker pushes the token first and drops the waker afterwards; so wakers are counted
+    /// first and the queue is checked afterwards.
     fn can_be_woken(&self) -> bool {
         let has_wakers = self.scheduler.has_wakers();
-        fence(Acquire); // what was pushed before a waker was dropped is visible now
-        has_wakers || !self.inbox.is_empty()
+        fence(Acquire); // a token that was pushed before a waker was dropped is visible now
+        has_wakers || !self.remote.is_empty()
     }
 }
 
-/// A registered descriptor, which is closed when this is dropped.
+/// A registered descriptor. Dropping it deregisters and closes it.
 pub struct Descriptor<F: AsFd> {
     fd: F,
     pub(crate) token: Token,
@@ -226,120 +228,122 @@ impl<F: AsFd> Descriptor<F> {
         interest: Interest,
         reactor: &Rc<Reactor>,
     ) -> io::Result<Descriptor<F>> {
-        let token = reactor.sources.borrow_mut().insert(Source::new(interest));
-        let asked = fd.as_fd(); // foreign code, as everywhere: before anything is borrowed
+        let token = reactor.registrations.borrow_mut().insert(Registration::new(interest));
+        let asked = fd.as_fd(); // foreign code, so before anything is borrowed
         let registered = reactor.poller.borrow_mut().register(asked, token, interest);
         if let Err(error) = registered {
-            reactor.sources.borrow_mut().remove(token);
+            reactor.registrations.borrow_mut().remove(token);
             return Err(error);
         }
         Ok(Descriptor { fd, token, reactor: reactor.clone() })
     }
 
-    /// Returns the descriptor itself.
+    /// Returns the socket or file itself.
     pub fn get(&self) -> &F {
         &self.fd
     }
 
-    /// Returns the descriptor itself, to read from or write to.
+    /// Returns the socket or file itself, for reading and writing.
     pub fn get_mut(&mut self) -> &mut F {
         &mut self.fd
     }
 
-    /// Reads or changes what is known of the descriptor.
-    fn source<T: Default>(&self, of: impl FnOnce(&mut Source) -> T) -> T {
-        let mut sources = self.reactor.sources.borrow_mut();
-        sources.get_mut(self.token).map_or_else(T::default, of)
+    /// Applies a function to the descriptor's registration and returns its result.
+    fn registration<T: Default>(&self, of: impl FnOnce(&mut Registration) -> T) -> T {
+        let mut registrations = self.reactor.registrations.borrow_mut();
+        registrations.get_mut(self.token).map_or_else(T::default, of)
     }
 
-    /// Returns whether the descriptor may be ready: it was reported, and no attempt has come
-    /// up empty since.
-    pub fn is(&self, until: Readiness) -> bool {
-        self.source(|source| source.reported[until as usize])
+    /// Returns whether the descriptor may be ready: readiness was reported, and no attempt has met
+    /// `WouldBlock` since.
+    pub fn is_ready(&self, readiness: Readiness) -> bool {
+        self.registration(|entry| entry.reported[readiness as usize])
     }
 
-    /// Notes that an attempt to read or write would block.
-    pub fn would_block(&self, until: Readiness) {
-        self.source(|source| source.reported[until as usize] = false);
+    /// Records that an attempt to read or write has met `WouldBlock`.
+    pub fn would_block(&self, readiness: Readiness) {
+        self.registration(|entry| entry.reported[readiness as usize] = false);
     }
 
-    /// Notes that a read has returned fewer bytes than were asked for. That was all; unless
-    /// the end of file was reported with it, which would not be reported again.
+    /// Records that a read has returned fewer bytes than were asked for, so nothing more is
+    /// readable. If the end of file was reported together with those bytes, the descriptor stays
+    /// readable, because the end is not reported again.
     pub fn read_short(&self) {
-        self.source(|source| source.reported[Readiness::Readable as usize] = source.eof);
+        self.registration(|entry| entry.reported[Readiness::Readable as usize] = entry.eof);
     }
 
-    /// Writes down what waits for the descriptor, and asks the poller for it if it has not
-    /// been asked yet. Returns whether it was reported before.
-    pub(crate) fn subscribe(&self, until: Readiness, waiter: Waiter) -> io::Result<bool> {
-        // On an error it is dropped after the table's borrow: it may be a foreign waker.
+    /// Stores `waiter` as the one to notify when the descriptor is ready, and extends the poller's
+    /// interest if needed. Returns whether readiness was reported before.
+    pub(crate) fn subscribe(&self, readiness: Readiness, waiter: Waiter) -> io::Result<bool> {
+        // On an error the waiter, possibly a foreign waker, is dropped after the table's
+        // borrow ends.
         let (mut slot, fd) = (Slot::Waits(waiter), self.fd.as_fd());
-        let mut sources = self.reactor.sources.borrow_mut();
-        let source = sources.get_mut(self.token).ok_or(ErrorKind::NotFound)?;
-        if !matches!(source.slots[until as usize], Slot::Empty) {
+        let mut registrations = self.reactor.registrations.borrow_mut();
+        let entry = registrations.get_mut(self.token).ok_or(ErrorKind::NotFound)?;
+        if !matches!(entry.slots[readiness as usize], Slot::Empty) {
             return Err(ErrorKind::ResourceBusy.into());
         }
-        swap(&mut source.slots[until as usize], &mut slot);
-        let wanted = source.wanted();
-        if source.interest != wanted {
+        swap(&mut entry.slots[readiness as usize], &mut slot);
+        let wanted = entry.wanted();
+        if entry.interest != wanted {
             let mut poller = self.reactor.poller.borrow_mut();
             if let Err(error) = poller.reregister(fd, self.token, wanted) {
-                swap(&mut source.slots[until as usize], &mut slot);
+                swap(&mut entry.slots[readiness as usize], &mut slot);
                 return Err(error);
             }
-            source.interest = wanted;
+            entry.interest = wanted;
         }
-        Ok(source.reported[until as usize])
+        Ok(entry.reported[readiness as usize])
     }
 
-    pub(crate) fn unsubscribe(&self, until: Readiness) {
-        let waiter = self.source(|source| take(&mut source.slots[until as usize]));
+    pub(crate) fn unsubscribe(&self, readiness: Readiness) {
+        let waiter = self.registration(|entry| take(&mut entry.slots[readiness as usize]));
         drop(waiter); // a waker's destructor is foreign code
     }
 
     // ANCHOR: wait
-    /// Parks the running coroutine until the descriptor may be ready, or `due` has passed,
-    /// or for no reason: the caller has tried first, and tries again.
+    /// Parks the running coroutine until the descriptor may be ready or the deadline `due` has
+    /// passed. It may also return without a reason, so the caller tries first, waits after
+    /// `WouldBlock`, and tries again.
     ///
     /// # Errors
     ///
-    /// The poller's. [`ErrorKind::ResourceBusy`] if another task waits for the same: one
-    /// may read while another writes, but there is room for one of each. The runtime has
-    /// ended.
+    /// The poller's error; [`ErrorKind::ResourceBusy`] if another task waits for the same readiness
+    /// (one task may read while another writes); or the runtime has ended.
     ///
     /// # Panics
     ///
     /// As [`Scheduler::park`].
-    pub fn wait(&self, until: Readiness, due: Option<Instant>) -> io::Result<Woken> {
+    pub fn wait(&self, readiness: Readiness, due: Option<Instant>) -> io::Result<Woken> {
         let scheduler = &self.reactor.scheduler;
         if scheduler.is_over() {
             return Err(io::Error::other("the runtime has ended"));
         }
-        self.subscribe(until, Waiter::Task(scheduler.running_coroutine()))?;
-        let _subscribed = OnDrop(|| self.unsubscribe(until)); // also if it is unwound
+        self.subscribe(readiness, Waiter::Task(scheduler.running_coroutine()))?;
+        let _subscribed = OnDrop(|| self.unsubscribe(readiness)); // also by unwinding
         Ok(scheduler.park(due))
     }
     // ANCHOR_END: wait
 
-    /// Returns a future that is ready when the descriptor may be. A task that has tried, and
-    /// found that it would block, notes that first
-    /// ([`would_block`](Descriptor::would_block)), or this is ready at once.
+    /// Returns a future that is ready when the descriptor may be. After an attempt that has met
+    /// `WouldBlock`, call [`would_block`](Descriptor::would_block) first; otherwise the future is
+    /// ready at once.
     ///
     /// # Errors
     ///
     /// As [`wait`](Descriptor::wait).
-    pub fn ready(&self, until: Readiness) -> Ready<'_, F> {
-        Ready { descriptor: self, until, subscribed: false }
+    pub fn ready(&self, readiness: Readiness) -> Ready<'_, F> {
+        Ready { descriptor: self, readiness, subscribed: false }
     }
 
     // ANCHOR: ready_by
-    /// The same, until a deadline passes.
+    /// Waits as [`ready`](Descriptor::ready) does, but until the deadline `due` at most.
     ///
     /// # Errors
     ///
     /// As [`wait`](Descriptor::wait).
-    pub async fn ready_by(&self, until: Readiness, due: Instant) -> io::Result<Woken> {
-        match race(self.ready(until), sleep(&self.reactor.scheduler, due)).await {
+    pub async fn ready_by(&self, readiness: Readiness, due: Instant) -> io::Result<Woken> {
+        match race(self.ready(readiness), sleep(&self.reactor.scheduler, due)).await {
             Either::First(ready) => ready.map(|()| Woken::Notified),
             Either::Second(()) => Ok(Woken::TimedOut),
         }
@@ -349,21 +353,21 @@ impl<F: AsFd> Descriptor<F> {
 
 impl<F: AsFd> Drop for Descriptor<F> {
     fn drop(&mut self) {
-        // A failure does not matter: it is closed in a moment.
+        // An error of the poller does not matter: the descriptor is closed in a moment.
         let fd = self.fd.as_fd();
         let _ = self.reactor.poller.borrow_mut().deregister(fd, self.token);
-        let source = self.reactor.sources.borrow_mut().remove(self.token);
-        drop(source); // not while the table is borrowed: it may hold a foreign waker
+        let registration = self.reactor.registrations.borrow_mut().remove(self.token);
+        drop(registration); // not while the table is borrowed: it may hold a foreign waker
         self.reactor.memory.borrow_mut().connection_closed(self.reactor.scheduler.now());
     }
 }
 
 // ANCHOR: readiness
-/// Waits for a descriptor: see [`Descriptor::ready`].
+/// The future that [`Descriptor::ready`] returns.
 pub struct Ready<'d, F: AsFd> {
     descriptor: &'d Descriptor<F>,
-    until: Readiness,
-    /// Whether the descriptor's slot is this future's.
+    readiness: Readiness,
+    /// Whether this future is the waiter in the descriptor's slot.
     subscribed: bool,
 }
 
@@ -371,15 +375,15 @@ impl<F: AsFd> Future for Ready<'_, F> {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Ready { descriptor, until, .. } = *self;
-        self.unsubscribe(); // it may be another waker this time
-        // What was reported before is remembered. This look, and the waiter that is
-        // left after it, are one step: the poller is asked only when no task runs.
-        if descriptor.is(until) {
+        let Ready { descriptor, readiness, .. } = *self;
+        self.unsubscribe(); // the next poll may pass another waker
+        // Readiness that was reported before is remembered. No event can be missed
+        // between this check and `subscribe`: the poller is asked only when no task runs.
+        if descriptor.is_ready(readiness) {
             return Poll::Ready(Ok(()));
         }
         let waiter = descriptor.reactor.scheduler.waiter(context.waker());
-        match descriptor.subscribe(until, waiter) {
+        match descriptor.subscribe(readiness, waiter) {
             Ok(_) => self.subscribed = true,
             Err(error) => return Poll::Ready(Err(error)),
         }
@@ -397,7 +401,7 @@ impl<F: AsFd> Drop for Ready<'_, F> {
 impl<F: AsFd> Ready<'_, F> {
     fn unsubscribe(&mut self) {
         if take(&mut self.subscribed) {
-            self.descriptor.unsubscribe(self.until);
+            self.descriptor.unsubscribe(self.readiness);
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What threads share: a runtime's inbox of wake-ups, and the flag of a task that was woken.
-//! `tests/orders.rs` tries every order of their steps.
+//! Wake-ups from other threads: a runtime's [`RemoteQueue`] of woken tasks, and each task's
+//! [`ScheduledFlag`]. `tests/orders.rs` tries every order of their steps.
 //!
-//! A runtime belongs to its thread, and so do its tasks. A thread that has something for a
-//! task leaves it where both can find it, and wakes the task: it pushes the task's token into
-//! the inbox, which has a lock, and if the runtime sleeps, writes a byte into a pipe that its
+//! A runtime and its tasks belong to one thread. Another thread that has a result for a task stores
+//! the result in memory that both share, and wakes the task: it pushes the task's token into the
+//! queue, which has a lock, and if the runtime sleeps, writes a byte into a pipe that the runtime's
 //! poller watches.
 
 use ch01_blocking::server::sys;
@@ -14,8 +14,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The tasks that were woken, and not taken yet.
-pub(crate) struct Inbox {
+/// The tokens of tasks that other threads, or wakers of this thread, have woken and the
+/// runtime has not taken yet.
+pub(crate) struct RemoteQueue {
     woken: Mutex<Vec<Token>>,
     /// Whether the runtime waits for its poller, or is about to.
     sleeping: AtomicBool,
@@ -23,17 +24,17 @@ pub(crate) struct Inbox {
     wake_write: File,
 }
 
-impl Inbox {
-    /// Creates an empty inbox.
+impl RemoteQueue {
+    /// Creates an empty queue and its pipe.
     ///
     /// # Errors
     ///
-    /// pipe(2)'s: there are no descriptors left.
-    pub(crate) fn new() -> io::Result<Inbox> {
+    /// The error of pipe(2) if no descriptors are left.
+    pub(crate) fn new() -> io::Result<RemoteQueue> {
         let (read, write) = sys::pipe()?;
         let (wake_read, wake_write) = (read.into(), write.into());
         let (woken, sleeping) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Inbox { woken, sleeping, wake_read, wake_write })
+        Ok(RemoteQueue { woken, sleeping, wake_read, wake_write })
     }
 
     // ANCHOR: inbox
@@ -49,33 +50,34 @@ impl Inbox {
         self.woken().push(task);
     }
 
-    /// Returns whether the runtime sleeps, and no other push has claimed to wake it. On the
-    /// runtime's own thread it never does: there a wake-up makes no system call.
+    /// Returns whether the caller has to write to the pipe: the runtime sleeps, and no earlier push
+    /// has claimed to wake it. On the runtime's own thread the result is false, so a wake-up there
+    /// makes no system call.
     pub(crate) fn claim_wakeup(&self) -> bool {
         self.sleeping.swap(false, AcqRel)
     }
 
     pub(crate) fn write_wakeup(&self) {
-        // Again if a signal interrupted it. A full pipe is as good: it was not drained yet.
+        // Retries if a signal has interrupted the write. A full pipe wakes the runtime as well.
         while let Err(error) = (&self.wake_write).write(b"!")
             && error.kind() == ErrorKind::Interrupted
         {}
     }
 
-    /// Announces that the runtime is about to sleep. **After this**, it has to take what is
-    /// there. In the other order, a task that is pushed in between would stay there, and
-    /// its push would find that the runtime does not sleep yet.
+    /// Announces that the runtime is about to sleep. The runtime has to take the woken tasks
+    /// **after this call**. In the other order, a task that is pushed in between would stay in the
+    /// queue, and its thread would find that the runtime does not sleep yet.
     pub(crate) fn announce_sleep(&self) {
         self.sleeping.swap(true, AcqRel);
     }
 
-    /// Passes the tasks that were woken to `each`.
+    /// Removes all woken tasks from the queue, and passes each to `each`.
     pub(crate) fn take(&self, each: impl FnMut(Token)) {
         self.woken().drain(..).for_each(each);
     }
     // ANCHOR_END: inbox
 
-    /// Drains the pipe.
+    /// Empties the pipe.
     pub(crate) fn drain_wakeups(&self) {
         while (&self.wake_read).read(&mut [0; 64]).is_ok_and(|n| n > 0) {}
     }
@@ -89,29 +91,30 @@ impl Inbox {
     }
 }
 
-impl AsFd for Inbox {
-    /// Readable when the runtime was woken.
+impl AsFd for RemoteQueue {
+    /// Returns the read end of the pipe, which is readable when the runtime was woken.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake_read.as_fd()
     }
 }
 
 // ANCHOR: flag
-/// Whether a task was woken since it last began to run. What is written before
-/// [`set`](ScheduledFlag::set) is visible to the run after
-/// [`clear`](ScheduledFlag::clear).
+/// Whether a task was woken since it last began to run. A thread that calls
+/// [`set`](ScheduledFlag::set) makes its earlier writes visible to the task's run after
+/// the next [`clear`](ScheduledFlag::clear).
 #[derive(Debug, Default)]
 pub(crate) struct ScheduledFlag(AtomicBool);
 
 impl ScheduledFlag {
-    /// Returns whether the flag was clear: then, and only then, the wake-up has to be
-    /// delivered. A wake-up that finds it set may rely on the earlier one.
+    /// Sets the flag. Returns whether it was clear: only then does the caller have to
+    /// deliver the wake-up. If the flag was set already, an earlier wake-up is on its
+    /// way.
     pub(crate) fn set(&self) -> bool {
         !self.0.swap(true, AcqRel)
     }
 
-    /// Clears the flag, before the task runs. **Not after**: a wake-up between the
-    /// task's last look and the clearing would be erased.
+    /// Clears the flag, **before** the task runs. If it were cleared after the run, a
+    /// wake-up between the task's last check and the clearing would be lost.
     pub(crate) fn clear(&self) {
         self.0.swap(false, AcqRel);
     }

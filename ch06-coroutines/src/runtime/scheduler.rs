@@ -1,4 +1,4 @@
-//! The scheduler: which task runs next, and how one waits.
+//! The scheduler: it decides which task runs next, and parks and wakes tasks.
 //!
 //! ```text
 //!                 ┌──────────── run queue ◄────────────┬─────────────────┐
@@ -9,14 +9,14 @@
 //!                                  └──► ended: a stack is given back, a box is dropped
 //! ```
 //!
-//! A task runs until it parks, yields or ends; nothing takes the thread from it. So between
-//! two of these nothing else happens on the thread, and most of what threads need locks for
-//! needs none here. It knows of no descriptors: how the thread waits is passed to
+//! A task runs until it parks, yields or ends; nothing preempts it. Until then no other task runs
+//! on the thread, so most data that threads would protect by locks needs none here. The scheduler
+//! knows no descriptors: the function by which the thread waits is an argument of
 //! [`run`](Scheduler::run).
 
-use super::remote::Inbox;
+use super::remote::RemoteQueue;
 use super::timers::Timers;
-use super::waker::{Signal, Waiter, Woken};
+use super::waker::{WakeState, Waiter, Woken};
 use crate::coroutine::{Coroutine, Owner, Resumed, drop_quietly, is_resumed_by};
 use crate::coroutine::{quietly, suspend_for};
 use crate::stack::StackPool;
@@ -33,82 +33,82 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// A future in a box: its place in memory is fixed, and all have the same type.
+/// A pinned future in a box, so that the futures of all tasks have one type.
 pub(crate) type BoxedFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 // ANCHOR: task
-/// What runs.
+/// The code of a task.
 pub(crate) enum Task {
-    /// A function on a stack of its own. It is resumed, and parks in the middle.
+    /// A function with its own stack. It is resumed, and parks in the middle.
     Coroutine(Coroutine),
-    /// A value. It is polled, and returns `Pending` to wait.
+    /// A state machine. It is polled, and returns `Pending` to wait.
     Future(BoxedFuture),
 }
 
-/// A task, and what the scheduler knows of it.
+/// A task and its scheduling state.
 struct Entry {
-    /// `None` while it runs.
+    /// `None` while the task runs.
     task: Option<Task>,
     state: State,
-    /// The connection that the trace names; 0 for none.
+    /// The number of the connection that the task serves, for the trace; 0 for none.
     number: u64,
-    /// What its wakers share, if it ever needed one.
-    signal: Option<Arc<Signal>>,
+    /// The state that the task's wakers share; `None` until the first waker is made.
+    wake_state: Option<Arc<WakeState>>,
 }
 
-/// Where a task is.
+/// The scheduling state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// On the processor.
+    /// The task is running.
     Running,
-    /// On the processor, and woken since: it will be queued again.
+    /// The task is running and was woken meanwhile: it will be queued again.
     RunningWoken,
-    /// In the run queue.
+    /// The task is in the run queue.
     Queued,
-    /// Waiting to be woken.
+    /// The task waits to be woken.
     Parked,
 }
 // ANCHOR_END: task
 
-/// Bytes of a task's place in the table. Its stack or future lies elsewhere.
+/// Bytes that a task takes in the scheduler's table, without its stack or future.
 pub const TASK: usize = Table::<Entry>::PLACE;
 
-/// What the thread is to do next.
+/// An entry of the run queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// Run a task.
     Run(Token),
-    /// Activate the idle connection of this source.
+    /// Activate the idle connection whose descriptor has this token.
     Activate(Token),
 }
 
-/// Assigns the idle connection whose source has this token to a task, which the scheduler runs
+/// Assigns the idle connection whose descriptor has this token to a task, which the scheduler runs
 /// next. Returns the task's token and the connection's number, or `None` if the connection no
 /// longer exists or no task can be created.
 pub(crate) type Activate = Rc<dyn Fn(Token) -> Option<(Token, u64)>>;
 
-/// One thread's tasks. Each cell is borrowed for a moment at a time, and never while a task
+/// The tasks of one thread, their run queue and their timers. No cell stays borrowed while a task
 /// runs.
 pub struct Scheduler {
     tasks: RefCell<Table<Entry>>,
     queue: RefCell<VecDeque<Turn>>,
-    /// Turns that are left of this round.
+    /// The number of run-queue entries that are left of this round.
     round: Cell<usize>,
     timers: RefCell<Timers>,
-    /// The task that runs.
+    /// The task that is running.
     running: Cell<Option<Token>>,
     stacks: RefCell<Option<StackPool>>,
     activate: RefCell<Option<Activate>>,
-    inbox: Arc<Inbox>,
-    /// When this round began.
+    remote: Arc<RemoteQueue>,
+    /// The time at which this round began.
     now: Cell<Instant>,
     spawned: Cell<u64>,
-    /// The runtime has ended: only destructors still run.
+    /// Whether the runtime has ended: only destructors still run.
     is_over: Cell<bool>,
 }
 
 impl Scheduler {
-    pub(crate) fn new(stacks: Option<StackPool>, inbox: Arc<Inbox>) -> Scheduler {
+    pub(crate) fn new(stacks: Option<StackPool>, remote: Arc<RemoteQueue>) -> Scheduler {
         let now = Instant::now();
         Scheduler {
             tasks: RefCell::default(),
@@ -118,7 +118,7 @@ impl Scheduler {
             running: Cell::new(None),
             stacks: RefCell::new(stacks),
             activate: RefCell::default(),
-            inbox,
+            remote,
             now: Cell::new(now),
             spawned: Cell::new(0),
             is_over: Cell::new(false),
@@ -126,13 +126,13 @@ impl Scheduler {
     }
 
     // ANCHOR: run
-    /// Runs tasks until `has_ended`. Between two rounds, `wait` blocks until something
-    /// happens, for at most the time that it is given; this is the only place where the
-    /// thread waits.
+    /// Runs tasks until `has_ended` returns true. Between two rounds it calls `wait`,
+    /// which blocks until something happens, for at most the given time. This is the only
+    /// place where the thread waits.
     ///
     /// # Errors
     ///
-    /// Those of `wait`.
+    /// The error of `wait`.
     pub(crate) fn run(
         &self,
         has_ended: &dyn Fn() -> bool,
@@ -144,14 +144,14 @@ impl Scheduler {
             while let Some(turn) = self.next_turn() {
                 match turn {
                     Turn::Run(task) => self.run_task(task),
-                    Turn::Activate(source) => self.activate(source),
+                    Turn::Activate(descriptor) => self.activate(descriptor),
                 }
                 if has_ended() {
                     return Ok(());
                 }
             }
             wait(self.prepare_to_wait())?;
-            self.inbox.claim_wakeup(); // from here other threads need not write to the pipe
+            self.remote.claim_wakeup(); // from here other threads need not write to the pipe
             self.now.set(Instant::now());
             self.timers.borrow_mut().expire(self.now.get(), &mut late);
             late.drain(..).for_each(|waiter| self.notify(waiter));
@@ -160,15 +160,15 @@ impl Scheduler {
     // ANCHOR_END: run
 
     // ANCHOR: round
-    /// Begins a round: every turn that is queued now is taken. What is queued meanwhile, if
-    /// only by itself, waits for the next round, and before that the poller is asked. So no
-    /// task keeps the thread from the others.
+    /// Begins a round: it consists of the entries that are in the run queue now. An entry that is
+    /// added during the round, even by a task that yields, waits for the next round, and the poller
+    /// is asked in between. So no task keeps the thread from the others.
     fn begin_round(&self) {
-        self.inbox.take(|task| self.wake(task));
+        self.remote.take(|task| self.wake(task));
         self.round.set(self.queue.borrow().len());
     }
 
-    /// Returns the next turn of this round.
+    /// Removes the next run-queue entry of this round and returns it.
     fn next_turn(&self) -> Option<Turn> {
         self.round.set(self.round.get().checked_sub(1)?);
         self.queue.borrow_mut().pop_front()
@@ -176,10 +176,10 @@ impl Scheduler {
     // ANCHOR_END: round
 
     /// Announces the sleep, takes the wake-ups that came before, and returns how long the thread
-    /// may wait: not at all if a task is queued, forever if no timer is set.
+    /// may wait: not at all if a task is queued, without a limit if no timer is set.
     fn prepare_to_wait(&self) -> Option<Duration> {
-        self.inbox.announce_sleep();
-        self.inbox.take(|task| self.wake(task)); // a later one writes to the pipe
+        self.remote.announce_sleep();
+        self.remote.take(|task| self.wake(task)); // a later wake-up writes to the pipe
         self.timers.borrow_mut().end_round();
         if !self.queue.borrow().is_empty() {
             return Some(Duration::ZERO);
@@ -189,19 +189,19 @@ impl Scheduler {
     }
 
     // ANCHOR: run_task
-    /// Gives a task its turn: until it parks, yields or ends.
+    /// Runs a task until it parks, yields or ends.
     fn run_task(&self, token: Token) {
         let mut tasks = self.tasks.borrow_mut();
         let entry = tasks.get_mut(token);
-        // Not every turn that is queued finds it so: see `activate`.
+        // The task of a queued entry may no longer be in this state: see `activate`.
         let Some(entry) = entry.filter(|it| it.state == State::Queued) else { return };
         let Some(task) = entry.task.take() else { return };
         entry.state = State::Running;
         trace::set_connection(entry.number);
-        if let Some(signal) = &entry.signal {
-            signal.clear(); // before it runs
+        if let Some(wake_state) = &entry.wake_state {
+            wake_state.clear(); // before the task runs
         }
-        drop(tasks); // what runs now may use the scheduler
+        drop(tasks); // the task that runs now may use the scheduler
         self.running.set(Some(token));
         let waits = match task {
             Task::Coroutine(coroutine) => self.resume(coroutine),
@@ -216,13 +216,14 @@ impl Scheduler {
     // ANCHOR_END: run_task
 
     // ANCHOR: resume
-    /// Resumes a coroutine. It comes back when it has suspended itself, by `park` or
-    /// `yield_now`, or has ended; then its stack is the next one's.
+    /// Resumes a coroutine until it suspends itself, by `park` or `yield_now`, or ends.
+    /// Returns the coroutine if it was suspended; if it has ended, its stack returns to
+    /// the pool.
     fn resume(&self, mut coroutine: Coroutine) -> Option<Task> {
         match coroutine.resume_as(Owner::scheduler(self)) {
             Resumed::Suspended => return Some(Task::Coroutine(coroutine)),
             Resumed::Finished => {}
-            Resumed::Panicked(panic) => drop_quietly(panic), // it has cost no other task
+            Resumed::Panicked(panic) => drop_quietly(panic), // no other task is affected
         }
         self.give_back(coroutine);
         None
@@ -230,23 +231,23 @@ impl Scheduler {
     // ANCHOR_END: resume
 
     // ANCHOR: poll
-    /// Polls a future. It comes back when `poll` has returned, and the future has kept its
-    /// waker if that was `Pending`; when it has ended, its box is freed.
+    /// Polls a future. Returns the future if it is pending; something then holds its waker. If the
+    /// future has ended, its box is freed.
     fn poll(&self, token: Token, mut future: BoxedFuture) -> Option<Task> {
         let waker = self.waker_of(token);
         let context = &mut Context::from_waker(&waker);
         match unwind::catch(|| future.as_mut().poll(context)) {
             Ok(Poll::Pending) => return Some(Task::Future(future)),
             Ok(Poll::Ready(())) => {}
-            Err(panic) => drop_quietly(panic), // it has cost no other task
+            Err(panic) => drop_quietly(panic), // no other task is affected
         }
         drop_quietly(future);
         None
     }
     // ANCHOR_END: poll
 
-    /// Puts a task that waits back into its place, and into the run queue if it was woken
-    /// while it ran, or yields.
+    /// Puts a task that was suspended back into its table entry, and into the run queue
+    /// if it was woken while it ran or has yielded.
     fn put_back(&self, token: Token, task: Task) {
         let mut tasks = self.tasks.borrow_mut();
         let Some(entry) = tasks.get_mut(token) else { return };
@@ -259,24 +260,25 @@ impl Scheduler {
     }
 
     // ANCHOR: park
-    /// Suspends the running coroutine until [`wake`](Scheduler::wake) is called for it, or
-    /// `due` has passed, or for no reason. After the runtime's end, in a destructor, it
-    /// returns [`Woken::TimedOut`] at once; a loop around it asks whether it
-    /// [`is_over`](Scheduler::is_over).
+    /// Suspends the running coroutine until [`wake`](Scheduler::wake) is called for it or the
+    /// deadline `due` has passed. It may also return without a reason, so the caller checks its
+    /// condition in a loop. After the runtime's end, in a destructor, it returns
+    /// [`Woken::TimedOut`] at once; such a loop also checks [`is_over`](Scheduler::is_over).
     ///
     /// # Panics
     ///
-    /// Outside a coroutine of this runtime, or in one that something else has resumed.
+    /// If the caller is not a coroutine that this runtime has resumed.
     pub fn park(&self, due: Option<Instant>) -> Woken {
         if self.is_over.get() {
             return Woken::TimedOut;
         }
         let me = self.running_coroutine();
         let timer = due.map(|due| self.timers().set(Waiter::Task(me), due));
-        let clear = |timer| self.clear_timer(timer); // or it has expired
+        let clear = |timer| self.clear_timer(timer); // unless it has expired
         let _timer = OnDrop(|| timer.into_iter().for_each(clear));
-        // A wake-up earlier in this turn is erased: the caller has looked since. Those of
-        // other threads are applied between turns only.
+        // A wake-up since the task last began to run is erased: the caller has checked
+        // its condition since. Wake-ups from other threads are applied only between two
+        // tasks.
         self.suspend(me, State::Running);
         match timer {
             Some(timer) if !self.timers().runs(timer) => Woken::TimedOut,
@@ -286,9 +288,9 @@ impl Scheduler {
     // ANCHOR_END: park
 
     // ANCHOR: wake
-    /// Wakes a task that is parked: puts it into the run queue. A running task is only
+    /// Wakes a parked task: puts it into the run queue. A task that is running is only
     /// marked: a future is then polled once more; a coroutine that parks erases the mark,
-    /// since it has looked for its event before.
+    /// because it has checked its condition in the meantime.
     pub fn wake(&self, token: Token) {
         let mut tasks = self.tasks.borrow_mut();
         let Some(entry) = tasks.get_mut(token) else { return };
@@ -303,8 +305,8 @@ impl Scheduler {
     }
     // ANCHOR_END: wake
 
-    /// Suspends the running coroutine, and lets all queued tasks run first. (A future awaits
-    /// [`yield_now`](super::yield_now).)
+    /// Suspends the running coroutine until all tasks that are queued now have run. (A future
+    /// awaits [`yield_now`](super::yield_now) instead.)
     ///
     /// # Panics
     ///
@@ -323,7 +325,11 @@ impl Scheduler {
         suspend_for(Owner::scheduler(self));
     }
 
-    /// Returns the coroutine that runs, if it is one that this has resumed.
+    /// Returns the token of the running coroutine.
+    ///
+    /// # Panics
+    ///
+    /// If the caller is not a coroutine that this runtime has resumed.
     pub(crate) fn running_coroutine(&self) -> Token {
         match self.running.get() {
             Some(me) if is_resumed_by(Owner::scheduler(self)) => me,
@@ -331,57 +337,59 @@ impl Scheduler {
         }
     }
 
-    /// Returns the task that runs.
+    /// Returns the token of the running task.
     pub fn current(&self) -> Option<Token> {
         self.running.get()
     }
 
-    /// Returns what to notify where a future waits: the running task, if it is polled with
-    /// its own waker, as nearly always; otherwise the waker that it was given.
+    /// Returns the waiter for a future that is polled with `waker`: the running task, if `waker` is
+    /// its own, which is the usual case; otherwise a copy of `waker`.
     pub(crate) fn waiter(&self, waker: &Waker) -> Waiter {
         let own = self.current().filter(|&me| self.waker_of(me).will_wake(waker));
         own.map_or_else(|| Waiter::Waker(Box::new(waker.clone())), Waiter::Task)
     }
 
-    /// Notifies whatever waits. To be called where nothing is borrowed.
+    /// Notifies a waiter. Nothing of the runtime may be borrowed, because a foreign waker
+    /// may run any code.
     pub(crate) fn notify(&self, waiter: Waiter) {
         match waiter {
             Waiter::Task(task) => self.wake(task),
-            Waiter::Idle(source) => self.enqueue(Turn::Activate(source)),
+            Waiter::Idle(descriptor) => self.enqueue(Turn::Activate(descriptor)),
             Waiter::Waker(waker) => quietly(|| waker.wake()),
         }
     }
 
-    /// Wakes every task, for each to see what has changed.
+    /// Wakes all tasks, so that each checks its condition again.
     pub(crate) fn wake_all(&self) {
         let tasks = self.tasks.borrow().tokens();
         tasks.into_iter().for_each(|task| self.wake(task));
     }
 
-    /// Puts a turn at the end of the run queue.
+    /// Adds an entry at the end of the run queue.
     pub(crate) fn enqueue(&self, turn: Turn) {
         self.queue.borrow_mut().push_back(turn);
     }
 
     // ANCHOR: activate
-    /// Gives an idle connection to a task, and the task its turn. If the task was woken before,
-    /// its other turn is still queued, and may find it parked.
-    fn activate(&self, source: Token) {
+    /// Assigns an idle connection to a task, and runs the task. If the task was woken before, an
+    /// older entry for it is still in the run queue; it is ignored if the task does not wait for
+    /// it.
+    fn activate(&self, descriptor: Token) {
         let activate = self.activate.borrow().clone();
-        let Some((task, number)) = activate.and_then(|activate| activate(source)) else {
+        let Some((task, number)) = activate.and_then(|activate| activate(descriptor)) else {
             return;
         };
         if let Some(entry) = self.tasks.borrow_mut().get_mut(task) {
             (entry.state, entry.number) = (State::Queued, number);
             if let Some(Task::Coroutine(coroutine)) = &mut entry.task {
-                coroutine.set_id(number); // for a message about its stack
+                coroutine.set_id(number); // for a message about a stack overflow
             }
         }
         self.run_task(task);
     }
     // ANCHOR_END: activate
 
-    /// Sets what gives idle connections to tasks.
+    /// Sets the function that assigns idle connections to tasks.
     pub(crate) fn on_activate(&self, activate: Activate) {
         self.activate.replace(Some(activate));
     }
@@ -390,7 +398,7 @@ impl Scheduler {
         self.timers.borrow_mut()
     }
 
-    /// Clears a timer, if it has not expired.
+    /// Clears a timer. Does nothing if the timer has expired.
     pub(crate) fn clear_timer(&self, timer: Token) {
         let waiter = self.timers.borrow_mut().clear(timer);
         drop(waiter); // a waker's destructor is foreign code
@@ -401,12 +409,13 @@ impl Scheduler {
         self.timers.borrow().len()
     }
 
-    /// Returns the number of tasks.
+    /// Returns the number of tasks that have not ended.
     pub fn tasks(&self) -> usize {
         self.tasks.borrow().len()
     }
 
-    /// Returns when this round began: the time, to within the turns of this round.
+    /// Returns the time at which this round began. The present time is later by at most
+    /// the run time of this round's tasks.
     pub fn now(&self) -> Instant {
         self.now.get()
     }
@@ -418,24 +427,24 @@ impl Scheduler {
 
     /// Returns a waker of a task.
     pub(crate) fn waker_of(&self, task: Token) -> Waker {
-        let new = || Signal::new(task, self.inbox.clone());
+        let new = || WakeState::new(task, self.remote.clone());
         Waker::from(match self.tasks.borrow_mut().get_mut(task) {
-            Some(entry) => entry.signal.get_or_insert_with(new).clone(),
-            None => new(), // it has ended, and wakes nothing
+            Some(entry) => entry.wake_state.get_or_insert_with(new).clone(),
+            None => new(), // the task has ended, so the waker does nothing
         })
     }
 
-    /// Returns whether anything outside of the scheduler holds a waker of a task.
+    /// Returns whether a waker of any task exists outside the scheduler.
     pub(crate) fn has_wakers(&self) -> bool {
         let mut tasks = self.tasks.borrow_mut();
         tasks.tokens().into_iter().any(|token| {
-            let signal = tasks.get_mut(token).and_then(|entry| entry.signal.as_ref());
-            signal.is_some_and(|signal| Arc::strong_count(signal) > 1)
+            let wake_state = tasks.get_mut(token).and_then(|entry| entry.wake_state.as_ref());
+            wake_state.is_some_and(|state| Arc::strong_count(state) > 1)
         })
     }
 
-    /// Returns how many stacks were in use at once, and how many bytes of one were touched, at
-    /// most; `None` for a runtime without stacks.
+    /// Returns two maxima: the number of stacks in use at once, and the bytes of one stack that
+    /// were touched. Returns `None` for a runtime without stacks.
     pub fn stacks_used(&self) -> Option<(usize, usize)> {
         let stacks = self.stacks.borrow();
         stacks.as_ref().map(|stacks| (stacks.most_used(), stacks.high_water()))
@@ -450,8 +459,9 @@ impl Scheduler {
     ///
     /// # Safety
     ///
-    /// The body suspends in no initializer or destructor of a thread-local. (That it ends
-    /// before its thread is the scheduler's part of [`Coroutine::new`]'s contract.)
+    /// The body must not suspend in an initializer or a destructor of a thread-local
+    /// variable. (The other part of the contract of [`Coroutine::new`], that the
+    /// coroutine ends before its thread, is kept by the scheduler.)
     #[allow(unsafe_code)]
     pub(crate) unsafe fn add_coroutine(
         &self,
@@ -465,8 +475,9 @@ impl Scheduler {
             None => return Err(io::Error::other("a runtime without stacks")),
         };
         self.spawned.update(|count| count + 1);
-        // SAFETY: by the caller's promise. `end` drops every coroutine that is left, at the
-        // latest when `Runtime`'s `run` returns or unwinds, and so before the thread ends.
+        // SAFETY: the caller keeps the first part of the contract. As to the second, `end` drops
+        // all remaining coroutines, at the latest when `Runtime`'s `run` returns or unwinds, and so
+        // before the thread ends.
         let coroutine = unsafe { Coroutine::new(stack, self.spawned.get(), body) };
         Ok(self.add(Task::Coroutine(coroutine)))
     }
@@ -477,13 +488,14 @@ impl Scheduler {
             task: Some(task),
             state: State::Queued,
             number: 0,
-            signal: None,
+            wake_state: None,
         })
     }
 
     // ANCHOR_END: spawn
 
-    /// Ends a coroutine, if it has not ended by itself, and takes its stack back.
+    /// Returns the stack of a coroutine to the pool. A coroutine that has not ended is
+    /// unwound first.
     fn give_back(&self, coroutine: Coroutine) {
         let stack = coroutine.into_stack();
         if let Some(stacks) = &mut *self.stacks.borrow_mut() {
@@ -492,20 +504,21 @@ impl Scheduler {
     }
 
     // ANCHOR: end
-    /// Ends the tasks that are left. A coroutine is unwound, as by a panic: what lies on
-    /// its stack is dropped in order. A future is dropped, and nothing but destructors
-    /// runs.
+    /// Ends all remaining tasks. A coroutine is unwound, as by a panic, so that the
+    /// values on its stack are dropped in order. A future is dropped. Only destructors
+    /// run.
     pub(crate) fn end(&self) {
         self.is_over.set(true);
         let tokens = self.tasks.borrow().tokens();
         let mut ended = Ok(());
         for token in tokens {
-            // Not while anything is borrowed: what is dropped there may use it.
+            // The table is not borrowed while a task is dropped: the task's destructors
+            // may use it.
             let entry = self.tasks.borrow_mut().remove(token);
             let task = entry.and_then(|entry| entry.task);
-            // A cancellation comes here if the runtime runs in a coroutine that is
-            // dropped. The other tasks end first: a coroutine that was leaked might
-            // outlive what it refers to.
+            // A cancellation arrives here if the runtime itself runs in a coroutine that
+            // is dropped. It is passed on after the other tasks have ended: a coroutine
+            // that was leaked might outlive data that it refers to.
             ended = ended.and(catch_unwind(AssertUnwindSafe(|| match task {
                 Some(Task::Coroutine(coroutine)) => self.give_back(coroutine),
                 future => drop_quietly(future),
@@ -519,7 +532,7 @@ impl Scheduler {
     // ANCHOR_END: end
 }
 
-/// Calls a function when it is dropped, also by unwinding.
+/// A guard that calls a function when it is dropped, also by unwinding.
 pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {

@@ -1,4 +1,5 @@
-//! Deadlines: what to notify when. One wheel for all tasks and idle connections of a thread.
+//! The timers of one thread: which waiter to notify at which time. One timing wheel serves all
+//! tasks and idle connections.
 
 use super::waker::Waiter;
 use ch03_nonblocking::poller::Token;
@@ -6,19 +7,19 @@ use ch03_nonblocking::table::Table;
 use ch03_nonblocking::timers::Timers as Wheel;
 use std::time::{Duration, Instant};
 
-/// Bytes of a timer that is set.
+/// Bytes that a timer takes while it is set.
 pub(crate) const TIMER: usize = Table::<Waiter>::PLACE + Wheel::ENTRY;
 
-/// Names no timer.
+/// A token that names no timer.
 pub(crate) const NO_TIMER: Token = Token { index: u32::MAX, generation: 0 };
 
-/// The timers of one thread. A timer is named by a token, and gone when it has expired.
+/// The timers of one thread. A timer's token is stale as soon as the timer has expired.
 pub(crate) struct Timers {
     waiters: Table<Waiter>,
     wheel: Wheel,
-    /// Timers that are to run from the end of this round on.
+    /// The timers that start at the end of this round, with their durations.
     begin: Vec<(Token, Duration)>,
-    /// Filled and emptied by each [`expire`](Timers::expire).
+    /// A buffer that each [`expire`](Timers::expire) fills and empties.
     late: Vec<u32>,
 }
 
@@ -33,20 +34,21 @@ impl Timers {
         self.waiters.len()
     }
 
-    /// Returns when the next one expires, or earlier.
+    /// Returns the time of the next expiry, or an earlier one; `None` if no timer is set.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.wheel.next()
     }
 
-    /// Sets a timer that notifies `waiter`.
+    /// Sets a timer that notifies `waiter` at the time `at`, and returns its token.
     pub(crate) fn set(&mut self, waiter: Waiter, at: Instant) -> Token {
         let timer = self.waiters.insert(waiter);
         self.wheel.set(timer.index, at);
         timer
     }
 
-    /// Sets a timer that runs from the end of this round on: for a time that begins now, as
-    /// the round itself may have begun a while ago. `timer` is set anew if it still runs.
+    /// Sets a timer that expires `within` after the end of this round, and returns its token. The
+    /// round may have begun a while ago, so its beginning would be the wrong start. If `timer` is
+    /// still set, it is restarted.
     pub(crate) fn set_after_round(
         &mut self,
         timer: Token,
@@ -58,7 +60,7 @@ impl Timers {
         timer
     }
 
-    /// Begins the timers of this round, all with one look at the clock.
+    /// Starts the timers of this round, all with one reading of the clock.
     pub(crate) fn end_round(&mut self) {
         if self.begin.is_empty() {
             return;
@@ -72,20 +74,20 @@ impl Timers {
         self.begin.clear();
     }
 
-    /// Returns whether a timer has not expired.
+    /// Returns whether a timer is set, that is, has not expired.
     pub(crate) fn runs(&mut self, timer: Token) -> bool {
         self.waiters.get_mut(timer).is_some()
     }
 
-    /// Clears a timer, if it has not expired. Returns its waiter, to be dropped where nothing
-    /// is borrowed.
+    /// Clears a timer and returns its waiter, for the caller to drop while nothing is borrowed.
+    /// Returns `None` if the timer has expired.
     pub(crate) fn clear(&mut self, timer: Token) -> Option<Waiter> {
         let waiter = self.waiters.remove(timer)?;
         self.wheel.clear(timer.index);
         Some(waiter)
     }
 
-    /// Removes the timers that have expired, and adds what they notify to `woken`.
+    /// Removes the timers that have expired, and appends their waiters to `woken`.
     pub(crate) fn expire(&mut self, now: Instant, woken: &mut Vec<Waiter>) {
         self.wheel.expired(now, &mut self.late);
         for index in self.late.drain(..) {

@@ -1,62 +1,62 @@
-//! What waits, and how it is woken: directly by its token, or through a [`Waker`] from
-//! anywhere.
+//! Waiters, and the two ways to wake them: directly by a token on the runtime's thread,
+//! or through a [`Waker`] from any thread.
 //!
-//! Each waker's flag is cleared before its task runs (`remote.rs` says why), so a wake-up
-//! during the run makes the task run once more.
+//! A task's [`ScheduledFlag`] is cleared before the task runs (`remote.rs` says why), so
+//! a wake-up during the run makes the task run once more.
 
-use super::remote::{Inbox, ScheduledFlag};
+use super::remote::{RemoteQueue, ScheduledFlag};
 use ch03_nonblocking::poller::Token;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-/// What waits for a descriptor or a time.
+/// The party to notify about a descriptor or a timer.
 pub(crate) enum Waiter {
-    /// A task of this runtime, coroutine or future.
+    /// A coroutine or a future of this runtime, by its token.
     Task(Token),
-    /// An idle connection, which has no task; named by its source.
+    /// An idle connection, which has no task, by the token of its descriptor.
     Idle(Token),
-    /// Whatever this foreign waker wakes. Its code may do anything, so it is cloned, called
-    /// and dropped only where nothing of the runtime is borrowed.
+    /// A waker that is not one of this runtime's. Its code may do anything, so it is cloned, called
+    /// and dropped only while nothing of the runtime is borrowed.
     Waker(Box<Waker>),
 }
 
-/// Why a parked coroutine continues.
+/// The reason why a parked coroutine continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
-    /// It was woken before: what it waits for may have happened.
+    /// The coroutine was woken before its deadline: the event may have happened.
     Notified,
-    /// Its deadline has passed.
+    /// The deadline has passed.
     TimedOut,
 }
 
 // ANCHOR: signal
-/// What a task's wakers share. A waker may be kept for any time, and used on any
-/// thread; so this names the task by its token only, and outlives it.
-pub(crate) struct Signal {
+/// The state that all wakers of a task share. A waker may outlive its task and be used on
+/// any thread, so this state refers to the task only by its token.
+pub(crate) struct WakeState {
     scheduled: ScheduledFlag,
     task: Token,
-    inbox: Arc<Inbox>,
+    remote: Arc<RemoteQueue>,
 }
 
-impl Wake for Signal {
+impl Wake for WakeState {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         if self.scheduled.set() {
-            self.inbox.send(self.task);
+            self.remote.send(self.task);
         }
     }
 }
 // ANCHOR_END: signal
 
-impl Signal {
-    pub(crate) fn new(task: Token, inbox: Arc<Inbox>) -> Arc<Signal> {
-        Arc::new(Signal { scheduled: ScheduledFlag::default(), task, inbox })
+impl WakeState {
+    pub(crate) fn new(task: Token, remote: Arc<RemoteQueue>) -> Arc<WakeState> {
+        Arc::new(WakeState { scheduled: ScheduledFlag::default(), task, remote })
     }
 
-    /// The task is about to run.
+    /// Clears the flag, because the task is about to run.
     pub(crate) fn clear(&self) {
         self.scheduled.clear();
     }

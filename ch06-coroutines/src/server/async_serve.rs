@@ -1,9 +1,10 @@
-//! Chapter 1's `serve` once more, as an `async fn`.
+//! Chapter 1's [`serve`](ch01_blocking::serve()) as an `async fn`.
 //!
-//! It drives the same three that decide and never wait. Every line that may wait is marked,
-//! and so is every function that contains one, up to the task. What the compiler makes of it
-//! is chapter 3's state machine: a variant for each `await`, with what is still needed after
-//! it.
+//! It calls the same three functions for its decisions, which never wait: `Inbox::next`,
+//! `Site::respond`, `Outbox::push`. Every line that may wait has an `.await`, and every function
+//! that contains such a line is `async`, up to the task. The compiler turns the result into chapter
+//! 3's state machine: one variant for each `.await`, which holds the variables that are still
+//! needed after it.
 
 use super::async_stream::AsyncStream;
 use ch01_blocking::app::site::Site;
@@ -15,8 +16,8 @@ use std::io::{self, ErrorKind};
 use std::time::SystemTime;
 
 // ANCHOR: serve
-/// Serves requests until none is left in the inbox, and waits for what it needs for
-/// that. Lay it beside chapter 1's [`serve`](ch01_blocking::serve()).
+/// Serves requests until none is left in the inbox, and waits for the socket where
+/// needed. Compare chapter 1's [`serve`](ch01_blocking::serve()).
 pub(crate) async fn serve(
     stream: &mut AsyncStream,
     site: &Site,
@@ -32,7 +33,8 @@ pub(crate) async fn serve(
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 site.stats.timeouts.add();
                 let Some(why) = inbox.too_late() else { return Ok(After::Close) };
-                // If it does not read either, it has been counted already.
+                // A refusal that the client does not read either is a timeout that was
+                // counted above.
                 return refuse(why, stream, site, outbox).await.or(Ok(After::Close));
             }
             Err(error) => return Err(error),
@@ -79,8 +81,9 @@ pub(crate) async fn serve(
 // ANCHOR_END: serve
 
 // ANCHOR: decide
-/// Returns what is to be done next, without the request, which borrows the inbox and is
-/// large: what lives across an `await` is part of the future for as long as it waits.
+/// Parses the next request and responds to it. The result does not contain the request,
+/// which is large and borrows the inbox: a variable that lives across an `.await` is part
+/// of the future.
 fn decide(site: &Site, inbox: &mut Inbox) -> Decided {
     match inbox.next(&site.limits) {
         Parsed::Complete(request) => {
@@ -98,7 +101,7 @@ enum Decided {
 }
 // ANCHOR_END: decide
 
-/// Refuses, with the connection's last answer.
+/// Sends an error response as the connection's last one.
 pub(crate) async fn refuse(
     why: HttpError,
     stream: &mut AsyncStream,
@@ -110,7 +113,8 @@ pub(crate) async fn refuse(
     Ok(After::Linger)
 }
 
-/// Closes in stages: see chapter 1's [`linger`](ch01_blocking::serve::linger).
+/// Closes the connection in stages: see chapter 1's
+/// [`linger`](ch01_blocking::serve::linger).
 pub(crate) async fn linger(
     stream: &mut AsyncStream,
     inbox: &mut Inbox,
@@ -123,7 +127,7 @@ pub(crate) async fn linger(
         match stream.fill(inbox).await {
             Ok(n) if n > 0 => read += n,
             Err(error) if error.kind() != ErrorKind::TimedOut => return Err(error),
-            Ok(_) | Err(_) => break, // it has closed, or had its time
+            Ok(_) | Err(_) => break, // the client has closed, or the linger time is up
         }
     }
     Ok(())

@@ -1,7 +1,8 @@
-//! `async`: chapter 1's code with marks, of which the compiler makes chapter 3's.
+//! The server `async`: chapter 1's code with `.await` at each wait, which the compiler turns into a
+//! state machine like chapter 3's.
 //!
-//! Lay it beside [`coroutine_server`](super::coroutine_server). One task waits for the signal
-//! to stop and accepts, and each connection has one while it is active.
+//! Compare [`coroutine_server`](super::coroutine_server). One task accepts connections and waits
+//! for the stop signal; each active connection has a task.
 
 use super::async_serve::{linger, refuse, serve};
 use super::async_stream::AsyncStream;
@@ -37,17 +38,17 @@ pub type Options = With<Own>;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Futures")]
 pub struct Own {
-    /// Runtimes, a thread each [default: one for each core]
+    /// Number of runtimes, each in its own thread [default: one for each core]
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     threads: Option<u16>,
 }
 
 // ANCHOR: run
-/// Serves until `stop`, with a runtime for each thread.
+/// Serves until `stop`, with one runtime for each thread.
 ///
 /// # Errors
 ///
-/// A poller's; or there are no descriptors or threads left.
+/// A poller fails, or no descriptors or threads are left.
 pub fn run(
     listener: Listener,
     site: &Arc<Site>,
@@ -60,7 +61,7 @@ pub fn run(
     })
 }
 
-/// Serves until `stop`, on this thread, with this poller.
+/// Serves until `stop` on this thread, with the given poller.
 ///
 /// # Errors
 ///
@@ -83,8 +84,9 @@ pub fn run_one(
 // ANCHOR_END: run
 
 // ANCHOR: main
-/// The first task: accepts connections, waits for the stop, and lets them finish. When
-/// it ends, every task that is left is dropped.
+/// The first task: accepts connections until the stop signal, then waits until
+/// the open ones have finished or the drain deadline has passed. When it ends, all
+/// remaining tasks are dropped.
 async fn main_task(
     server: Rc<ServerState>,
     listener: Listener,
@@ -99,7 +101,7 @@ async fn main_task(
         let (Either::First(ended) | Either::Second(ended)) =
             race(accepting, stopped).await;
         ended.inspect_err(log_failure)?;
-    } // both are dropped, and the listener: now the kernel refuses new connections
+    } // drops both futures and the listener: the kernel refuses new connections
     server.begin_drain();
     let due = later(Instant::now(), server.timeouts.drain);
     let all_closed = poll_fn(|_| {
@@ -112,7 +114,7 @@ async fn main_task(
     Ok(())
 }
 
-/// Accepts connections until it is dropped.
+/// Accepts connections until this future is dropped.
 async fn accept(
     server: &Rc<ServerState>,
     listener: &Descriptor<Listener>,
@@ -120,13 +122,14 @@ async fn accept(
     let handle = &server.handle;
     loop {
         match server.accept_batch(listener.get()) {
-            Ok(true) => yield_now().await, // others have been accepted
+            Ok(true) => yield_now().await, // let the accepted connections run
             Ok(false) => {
                 listener.would_block(Readiness::Readable);
                 listener.ready(Readiness::Readable).await?;
             }
             Err(_) => {
-                // Not a sleep: the poller would go on reporting the backlog.
+                // A sleep would not do: the poller would report the backlog again and
+                // again.
                 listener
                     .ready_by(Readiness::Closed, handle.now() + ACCEPT_BACKOFF)
                     .await?;
@@ -135,7 +138,7 @@ async fn accept(
     }
 }
 
-/// Ready when the server is to stop.
+/// Waits until the server is to stop.
 async fn stopped(stop: OwnedFd, handle: &Handle) -> io::Result<()> {
     let stop = handle.register(stop, Interest::READ)?;
     while !is_readable(&[stop.get().as_fd()], Some(Duration::ZERO))[0] {
@@ -147,13 +150,13 @@ async fn stopped(stop: OwnedFd, handle: &Handle) -> io::Result<()> {
 // ANCHOR_END: main
 
 // ANCHOR: worker
-/// Makes a future that serves one connection after another.
+/// Spawns a worker: a future that serves one connection after another.
 fn make_worker(server: &Rc<ServerState>) -> io::Result<Token> {
     Ok(server.handle.add(Task::Future(Box::pin(worker(server.clone())))))
 }
 
-/// Serves the connection that was handed over, and then the next ones, as long as there
-/// are not enough others that wait for one.
+/// Serves the connection in `handed`, and then the next ones. Ends when enough other
+/// workers are idle.
 async fn worker(server: Rc<ServerState>) {
     let mut inbox = Inbox::new();
     let mut outbox = Outbox::new(server.site.limits.output);
@@ -171,10 +174,10 @@ async fn worker(server: Rc<ServerState>) {
 // ANCHOR_END: worker
 
 // ANCHOR: handle_connection
-/// Serves a connection until it is idle, or ends.
+/// Serves a connection until it is idle or has ended.
 ///
-/// Not an `async fn`: that would keep its argument twice, once as it came and once as
-/// the variable. What a block captures, it keeps in one place.
+/// This is not an `async fn`, which would store its argument twice, as the argument and
+/// as the variable. An `async` block stores a captured value once.
 fn handle_connection(
     server: &ServerState,
     connection: Connection,
@@ -191,21 +194,21 @@ fn handle_connection(
         let ended = match after {
             Ok(After::Linger) => linger(&mut stream, inbox).await,
             Ok(After::Close) => Ok(()),
-            Ok(After::Idle) => return stream.0.connection.park_idle(true),
-            // Nothing has come: it was activated for nothing.
+            Ok(After::Idle) => return stream.0.connection.store_idle(true),
+            // No bytes have arrived, so the connection is idle again.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                return stream.0.connection.park_idle(false);
+                return stream.0.connection.store_idle(false);
             }
             Err(error) => Err(error),
         };
         server.log_close(ended);
-        // What a client that never reads has left here is freed.
+        // Frees the buffers: a client that never reads may have left them full.
         (*inbox, *outbox) = (Inbox::new(), Outbox::new(server.site.limits.output));
     }
 }
 // ANCHOR_END: handle_connection
 
-/// Returns the bytes of the future that serves connections.
+/// Returns the size of a worker's future in bytes.
 pub fn future_size() -> usize {
     fn returned<A, F>(_: fn(A) -> F) -> usize {
         size_of::<F>()

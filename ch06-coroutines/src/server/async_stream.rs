@@ -1,5 +1,6 @@
-//! A connection's stream, by awaiting: where [`ParkingStream`](super::stream::ParkingStream)
-//! parks its coroutine, this returns `Pending`, and so does every caller up to the task.
+//! The stream of a connection for `async` code: where
+//! [`ParkingStream`](super::stream::ParkingStream) parks its coroutine, [`AsyncStream`] returns
+//! `Pending`, and so does every caller up to the task.
 
 use super::stream::{ActiveConnection, ReadAttempt};
 use crate::runtime::{Either, Readiness, Woken, race, yield_now};
@@ -13,17 +14,19 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// A stream whose every call may make its task wait.
+/// A connection's stream, each of whose calls may make its task wait.
 pub(crate) struct AsyncStream(pub(super) ActiveConnection);
 
 impl AsyncStream {
-    /// Sets what the next [`fill`](AsyncStream::fill) waits for.
+    /// Sets the kind of wait of the next [`fill`](AsyncStream::fill), and with it the
+    /// deadline.
     pub(crate) fn deadline(&mut self, wait: Wait) {
         self.0.deadline(wait);
     }
 
     // ANCHOR: fill
-    /// Reads into the inbox, and waits for that.
+    /// Reads bytes into the inbox, waiting for the first ones. Returns their number; 0 is
+    /// the end of file.
     pub(crate) async fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         let mut late = false;
         loop {
@@ -39,8 +42,8 @@ impl AsyncStream {
     // ANCHOR_END: fill
 
     // ANCHOR: flush
-    /// Sends everything, and waits until the client has taken it, or has taken too little
-    /// for too long.
+    /// Sends all queued bytes, waiting while the client takes them. Fails if the client
+    /// takes too few in the write deadline.
     pub(crate) async fn flush(&mut self, outbox: &mut Outbox) -> io::Result<()> {
         loop {
             self.yield_if_over_budget().await;
@@ -52,7 +55,7 @@ impl AsyncStream {
                 continue;
             }
             if let Some(source) = outbox.source() {
-                // In a box, or every future that sends something would be as large as this.
+                // Boxed: otherwise every future that sends something would be as large as this one.
                 let content = Box::pin(self.more(source)).await?;
                 outbox.push_piece(&content);
                 continue;
@@ -66,8 +69,8 @@ impl AsyncStream {
     // ANCHOR_END: flush
 
     // ANCHOR: more
-    /// Waits for the next piece of a live content, and meanwhile for the client, which may
-    /// leave. An empty piece means that the content has ended.
+    /// Returns the next piece of a response whose length is not known, and waits for it, or until
+    /// the client closes. An empty piece means that the content has ended.
     async fn more(&mut self, source: &mut dyn BodyStream) -> io::Result<Vec<u8>> {
         self.0.all_sent();
         let quiet = source.heartbeat_interval();
@@ -97,7 +100,8 @@ impl AsyncStream {
     // ANCHOR_END: more
 
     // ANCHOR: sleep
-    /// Waits for `time` to pass, for `/sleep`, unless the connection is closed before.
+    /// Waits for `time`, for the route `/sleep`. Fails if the connection is closed before
+    /// that.
     pub(crate) async fn sleep(&mut self, time: Duration) -> io::Result<()> {
         self.0.all_sent();
         trace!("park", "{} ms, and only this task", time.as_millis());

@@ -1,8 +1,8 @@
-//! `coroutine`: chapter 1's code, and chapter 5's way to wait.
+//! The server `coroutine`: chapter 1's code on coroutines, with chapter 5's poller.
 //!
-//! Everything here is a coroutine that reads like chapter 1: one accepts, one waits for the
-//! signal to stop, and each connection has one while it is active. They wait by parking, and
-//! one thread runs them all.
+//! Each coroutine reads like code of chapter 1: one accepts connections, one waits for the stop
+//! signal, and each active connection has one. Where chapter 1 blocks, a coroutine parks, so one
+//! thread runs all of them.
 
 use super::stream::{ActiveConnection, ParkingStream};
 use super::threads::{default_poller, log_failure, run_on_threads};
@@ -33,20 +33,20 @@ pub type Options = With<Own>;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Coroutines")]
 pub struct Own {
-    /// Runtimes, a thread each [default: one for each core]
+    /// Number of runtimes, each in its own thread [default: one for each core]
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// A coroutine's stack, in bytes; only pages that are touched cost memory
+    /// Bytes of a coroutine's stack; only pages that are touched take memory
     #[arg(long, value_name = "SIZE", default_value_t = StackPool::DEFAULT_SIZE)]
     stack: usize,
 }
 
 // ANCHOR: run
-/// Serves until `stop`, with a runtime for each thread.
+/// Serves until `stop`, with one runtime for each thread.
 ///
 /// # Errors
 ///
-/// A poller's; or there are no descriptors, threads or stacks left.
+/// A poller fails, or no descriptors, threads or stacks are left.
 pub fn run(
     listener: Listener,
     site: &Arc<Site>,
@@ -59,7 +59,8 @@ pub fn run(
     })
 }
 
-/// Serves until `stop`, on this thread, with this poller and stacks of this size.
+/// Serves until `stop` on this thread, with the given poller, and stacks of `stack`
+/// bytes.
 ///
 /// # Errors
 ///
@@ -80,19 +81,19 @@ pub fn run_one(
         let server = ServerState::new(&site, &options, handle, make_worker);
         main_task(&server, listener, stop)
     };
-    // SAFETY: the coroutines of this file suspend in `main_task`, `accept`,
-    // `await_stop` and the calls of `ParkingStream`, none of which is called from a
-    // thread-local's initializer or destructor. The application is called from all of
-    // them, and cannot suspend: it has no handle, and `suspend` refuses a coroutine of
-    // a runtime.
+    // SAFETY: the coroutines of this file suspend in `main_task`, `accept`, `await_stop`
+    // and the methods of `ParkingStream`, none of which is called from a thread-local's
+    // initializer or destructor. Code of the application runs on all of these stacks and
+    // cannot suspend: it has no handle, and `suspend` panics in a coroutine of a runtime.
     unsafe { runtime.run_coroutine(main) }?
         .unwrap_or_else(|_| Err(io::Error::other("a coroutine of the server panicked")))
 }
 // ANCHOR_END: run
 
 // ANCHOR: main
-/// The first coroutine: accepts connections until the server stops, and lets them
-/// finish. When it ends, every coroutine that is left is unwound.
+/// The first coroutine: accepts connections until the server stops, then waits until the
+/// open ones have finished or the drain deadline has passed. When it ends, all remaining
+/// coroutines are unwound.
 #[allow(unsafe_code)]
 fn main_task(
     server: &Rc<ServerState>,
@@ -123,7 +124,7 @@ fn main_task(
     Ok(())
 }
 
-/// The second coroutine: waits for the signal to stop.
+/// The second coroutine: waits for the stop signal.
 fn await_stop(server: &ServerState, stop: &Descriptor<OwnedFd>) {
     while !is_readable(&[stop.get().as_fd()], Some(Duration::ZERO))[0]
         && stop.wait(Readiness::Readable, None).is_ok()
@@ -141,18 +142,19 @@ fn accept(server: &Rc<ServerState>, listener: &Descriptor<Listener>) -> io::Resu
             Ok(true) => {}
             Ok(false) => drop(listener.wait(Readiness::Readable, None)?),
             Err(_) => {
-                // Not a sleep: the poller would go on reporting the backlog.
+                // A sleep would not do: the poller would report the backlog again and
+                // again.
                 listener.wait(Readiness::Closed, Some(handle.now() + ACCEPT_BACKOFF))?;
             }
         }
-        handle.yield_now(); // many may be waiting, and others have been accepted
+        handle.yield_now(); // let the accepted connections run
     }
     Ok(())
 }
 // ANCHOR_END: accept
 
 // ANCHOR: worker
-/// Makes a coroutine that serves one connection after another.
+/// Creates a worker: a coroutine that serves one connection after another.
 #[allow(unsafe_code)]
 fn make_worker(server: &Rc<ServerState>) -> io::Result<Token> {
     let theirs = server.clone();
@@ -160,8 +162,8 @@ fn make_worker(server: &Rc<ServerState>) -> io::Result<Token> {
     unsafe { server.handle.add_coroutine(move || worker(&theirs)) }
 }
 
-/// Serves the connection that was handed over, and then the next ones. It parks
-/// meanwhile, and what its buffers need is kept, unless there are enough such workers.
+/// Serves the connection in `handed`, and then the next ones. Between two connections the
+/// worker parks and keeps its stack. It ends when enough other workers are idle.
 fn worker(server: &ServerState) {
     let mut inbox = Inbox::new();
     let mut outbox = Outbox::new(server.site.limits.output);
@@ -180,9 +182,9 @@ fn worker(server: &ServerState) {
 // ANCHOR_END: worker
 
 // ANCHOR: handle_connection
-/// Serves a connection until it is idle, or ends. Lay this beside chapter 1's
-/// `handle_connection`: there a thread goes round and round, here the worker serves
-/// others while there is nothing to do.
+/// Serves a connection until it is idle or has ended. Compare chapter 1's
+/// `handle_connection`: there the thread keeps an idle connection, here the worker is
+/// free for another one.
 fn handle_connection(
     server: &ServerState,
     connection: Connection,
@@ -197,17 +199,17 @@ fn handle_connection(
         false => refuse(HttpError::BUSY, &mut stream, &server.site, outbox),
     };
     let ended = match after {
-        Ok(After::Idle) => return stream.0.connection.park_idle(true),
+        Ok(After::Idle) => return stream.0.connection.store_idle(true),
         Ok(After::Linger) => linger(&mut stream, inbox),
         Ok(After::Close) => Ok(()),
-        // Nothing has come: it was activated for nothing.
+        // No bytes have arrived, so the connection is idle again.
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            return stream.0.connection.park_idle(false);
+            return stream.0.connection.store_idle(false);
         }
         Err(error) => Err(error),
     };
     server.log_close(ended);
-    // What a client that never reads has left here is freed.
+    // Frees the buffers: a client that never reads may have left them full.
     (*inbox, *outbox) = (Inbox::new(), Outbox::new(server.site.limits.output));
 }
 // ANCHOR_END: handle_connection

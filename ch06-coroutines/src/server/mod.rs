@@ -1,9 +1,9 @@
-//! What the two servers share: the connections of one thread, and how each arrives, becomes
-//! idle, becomes active again, and leaves.
+//! The two servers, [`coroutine_server`] and [`async_server`], and what they share: the connections
+//! of one thread, and how each is accepted, becomes idle, becomes active again, and is closed.
 //!
-//! An idle connection has no task. It lies in the slab of `ServerState`; its descriptor
-//! and a timer name it to the runtime. When there is something to read, or when it is late,
-//! the runtime calls `ServerState::activate`, which hands it to a worker: a coroutine or a
+//! An idle connection has no task. It is stored in the slab of `ServerState`; the runtime refers to
+//! it by the token of its descriptor. When the connection is readable, or its idle time is up, the
+//! runtime calls `ServerState::activate`, which hands the connection to a worker: a coroutine or a
 //! future that serves one connection after another, as the threads of chapter 2 do.
 
 mod async_serve;
@@ -13,7 +13,7 @@ pub mod coroutine_server;
 mod stream;
 mod threads;
 
-use crate::runtime::{Descriptor, Handle, NO_TIMER, Readiness, SOURCE, TIMER};
+use crate::runtime::{Descriptor, Handle, NO_TIMER, Readiness, REGISTRATION, TIMER};
 use crate::runtime::{Turn, Waiter};
 use ch01_blocking::deadlines::{Describe, Timeouts, Wait};
 use ch01_blocking::http::{HttpError, Inbox, Outbox};
@@ -31,62 +31,65 @@ use std::mem::take;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Connections accepted in one turn, at most.
+/// Maximum number of connections that are accepted before other tasks run.
 const ACCEPT_BATCH: usize = 64;
-/// Workers that are kept while there is no connection for them, at most.
+/// Maximum number of workers that are kept while they have no connection.
 const KEPT_WORKERS: usize = 64;
-/// Bytes received by one read, at most.
+/// Size of the receive buffer in bytes: the most that one read returns.
 const SCRATCH: usize = 64 * 1024;
 
-/// Bytes of an idle connection: its places in the slab and in the reactor's table, and its
-/// timer. It has nothing else.
-pub const IDLE_CONNECTION: usize = size_of::<Option<Connection>>() + SOURCE + TIMER;
+/// Bytes that an idle connection takes in this process: in the slab, in the reactor's table, and
+/// for its timer.
+pub const IDLE_CONNECTION: usize = size_of::<Option<Connection>>() + REGISTRATION + TIMER;
 
 // ANCHOR: connection
-/// An open connection. While it is idle, this is all that there is of it; a task that
-/// serves it has it on its stack, or in its future.
+/// An open connection. An idle connection consists of this value alone; a task that
+/// serves a connection has the value on its stack, or in its future.
 pub(crate) struct Connection {
     socket: Descriptor<Socket>,
     server: Rc<ServerState>,
-    /// Runs since it became idle the last time.
+    /// The idle timer; it was started when the connection became idle.
     timer: Token,
-    /// Whether it has been idle for too long.
+    /// Whether the idle timer has expired.
     late: bool,
-    /// For the trace.
+    /// The connection's number in the trace.
     number: u32,
-    /// Whether it counts against the limit; one that is only being refused does not.
+    /// Whether the connection is served and counts against `capacity`, or is only sent a
+    /// 503.
     served: bool,
 }
 // ANCHOR_END: connection
 
-/// Makes a worker, which takes the connection that was handed over.
+/// Creates a worker, which will take the connection in `ServerState::handed`.
 type MakeWorker = fn(&Rc<ServerState>) -> io::Result<Token>;
 
-/// The connections of one thread, and what they share.
+/// The state that all tasks of one thread's server share.
 pub(crate) struct ServerState {
     site: Arc<Site>,
     timeouts: Timeouts,
     handle: Handle,
-    /// The idle connections, by the index of their source.
+    /// The idle connections, indexed by the `index` of their descriptors' tokens.
     idle: RefCell<Vec<Option<Connection>>>,
     make_worker: MakeWorker,
-    /// The workers that have no connection. The one that came last is the next one to get one:
-    /// its stack is still in the processor's cache.
+    /// The workers without a connection. The last one added is used first, because its stack is
+    /// most likely still in the processor's cache.
     workers: RefCell<Vec<Token>>,
-    /// The connection that the worker takes that runs next.
+    /// A connection on its way to the worker that runs next.
     handed: Cell<Option<Connection>>,
-    /// Where bytes arrive, before they are copied to the connection that they belong to.
+    /// The buffer that all reads use; received bytes are copied to the inbox of their
+    /// connection.
     scratch: RefCell<Vec<u8>>,
-    /// Connections served at once, at most, on all threads together.
+    /// Maximum number of connections that are served at once, on all threads together.
     capacity: usize,
     open: Cell<usize>,
-    /// Those of them that are only being refused.
+    /// The number of open connections that are only sent a 503.
     refusing: Cell<usize>,
-    /// The main task, once it waits for the last connection to close.
+    /// The main task, while it waits for the last connection to close.
     draining: Cell<Option<Token>>,
 }
 
-/// Closes the idle connections when the runtime ends, which drops what would activate them.
+/// Closes the idle connections when it is dropped: when the runtime ends and drops its activate
+/// function.
 struct CloseIdle(Rc<ServerState>);
 
 impl Drop for CloseIdle {
@@ -118,17 +121,16 @@ impl ServerState {
             draining: Cell::new(None),
         });
         let idle = CloseIdle(server.clone());
-        handle.on_activate(Rc::new(move |source| idle.0.activate(source)));
+        handle.on_activate(Rc::new(move |token| idle.0.activate(token)));
         server
     }
 
     // ANCHOR: accept_batch
-    /// Accepts as many connections as may be accepted in one turn. Returns whether there
-    /// may be more.
+    /// Accepts up to `ACCEPT_BATCH` connections. Returns whether more may be waiting.
     ///
     /// # Errors
     ///
-    /// There are no descriptors to accept them with: pause.
+    /// The error of accept(2) if no descriptors are left; the caller pauses.
     fn accept_batch(self: &Rc<Self>, listener: &Listener) -> io::Result<bool> {
         for _ in 0..ACCEPT_BATCH {
             match listener.accept_now(Mode::NonBlocking) {
@@ -145,9 +147,9 @@ impl ServerState {
     }
     // ANCHOR_END: accept_batch
 
-    /// Admits an accepted connection, or refuses it.
+    /// Admits an accepted connection, or rejects it with a 503.
     fn admit(self: &Rc<Self>, Client { socket, number }: Client) {
-        // Counted over all threads that serve the same site.
+        // This number counts the connections of all threads.
         let others = self.site.stats.connection_opened();
         let refusing = self.refusing.get();
         let admission =
@@ -175,17 +177,18 @@ impl ServerState {
             number: number as u32,
             served,
         }
-        .park_idle(served);
+        .store_idle(served);
     }
 
     // ANCHOR: activate
-    /// Hands the idle connection of this source to a worker: it has something to read, or
-    /// is late, or has to see that the server stops. Returns the worker, and the
-    /// connection's number.
-    fn activate(self: &Rc<Self>, source: Token) -> Option<(Token, u64)> {
+    /// Hands the idle connection with this token to a worker, because it is readable, its
+    /// idle time is up, or the server stops. Returns the worker, and the connection's
+    /// number for the trace; `None` if the connection is gone, or if no worker can be
+    /// created and the connection was closed.
+    fn activate(self: &Rc<Self>, token: Token) -> Option<(Token, u64)> {
         let mut idle = self.idle.borrow_mut();
-        let entry = idle.get_mut(source.index as usize)?;
-        let mut connection = entry.take_if(|it| it.socket.token == source)?;
+        let entry = idle.get_mut(token.index as usize)?;
+        let mut connection = entry.take_if(|it| it.socket.token == token)?;
         drop(idle);
         let number = connection.number.into();
         trace::set_connection(number);
@@ -198,9 +201,10 @@ impl ServerState {
                 Some((worker, number))
             }
             Err(error) => {
-                // A longer answer would have to wait, which is what stacks are for. And
-                // a connection that is late, or ends with the server, has asked nothing.
-                if !connection.served || connection.socket.is(Readiness::Readable) {
+                // A response that has to wait would need a worker. A connection whose
+                // idle time is up, or that ends with the server, has sent no request and
+                // gets no response.
+                if !connection.served || connection.socket.is_ready(Readiness::Readable) {
                     self.refuse_now(connection.socket.get_mut());
                 }
                 trace!("close", "no worker can be made: {error}");
@@ -210,8 +214,8 @@ impl ServerState {
     }
     // ANCHOR_END: activate
 
-    /// Lists the running worker as one without a connection. Returns `false` if there are
-    /// enough: then it is to end.
+    /// Adds the running worker to the idle ones. Returns false, and adds nothing, if
+    /// there are enough; the worker then has to end.
     fn keeps_worker(&self) -> bool {
         let mut workers = self.workers.borrow_mut();
         let keeps = workers.len() < KEPT_WORKERS;
@@ -219,17 +223,18 @@ impl ServerState {
         keeps
     }
 
-    /// Refuses a connection in one attempt, without waiting for anything.
+    /// Rejects a connection with a 503, in one attempt that does not wait.
     fn refuse_now(&self, socket: &mut Socket) {
         let mut outbox = Outbox::new(self.site.limits.output);
         push_error(HttpError::BUSY, &self.site, &mut outbox);
-        // A client that does not take it learns nothing.
+        // A client whose socket has no room for the 503 does not get it.
         let _ = outbox.flush(socket).and_then(|()| socket.shutdown_write());
-        // What has come already is read, or closing would answer it with a reset.
-        let _ = socket.fill(&mut Inbox::new()); // or nothing has
+        // Bytes that have arrived are read: otherwise closing the socket would cause a
+        // reset.
+        let _ = socket.fill(&mut Inbox::new()); // an error means that none have
     }
 
-    /// Traces how a connection has ended, and counts those that were late.
+    /// Writes the end of a connection to the trace, and counts timeouts.
     fn log_close(&self, ended: io::Result<()>) {
         match ended {
             Ok(()) => trace!("close", "done"),
@@ -237,12 +242,13 @@ impl ServerState {
                 self.site.stats.timeouts.add();
                 trace!("close", "out of patience");
             }
-            // The client's doing, and of no interest otherwise.
+            // Other errors are caused by the client; only the trace has them.
             Err(error) => trace!("close", "{error}"),
         }
     }
 
-    /// Begins to stop: every connection ends with its current request, and an idle one now.
+    /// Begins the shutdown: idle connections are closed now, and each of the others after its
+    /// current request.
     fn begin_drain(&self) {
         self.site.drain();
         trace::set_connection(0);
@@ -254,24 +260,25 @@ impl ServerState {
         );
         self.handle.wake_all();
         let idle = self.idle.borrow();
-        let sources = idle.iter().flatten().map(|connection| connection.socket.token);
-        sources.for_each(|source| self.handle.enqueue(Turn::Activate(source)));
+        let tokens = idle.iter().flatten().map(|connection| connection.socket.token);
+        tokens.for_each(|token| self.handle.enqueue(Turn::Activate(token)));
     }
 }
 
 impl Connection {
-    // ANCHOR: park_idle
-    /// Leaves the connection in the slab, without a task, until there is something to read
-    /// or it is late, which may be now. Its timer begins anew if a request was served; one
-    /// that is only being refused has none, and is active again at once.
-    fn park_idle(mut self, served_one: bool) {
+    // ANCHOR: store_idle
+    /// Stores the connection in the slab, without a task, until it is readable or its idle time is
+    /// up, either of which may be so already. The idle timer is started anew if `served_one` says
+    /// that a request was served. A connection that is only sent a 503 has no timer, and is
+    /// activated at once.
+    fn store_idle(mut self, served_one: bool) {
         let server = self.server.clone();
         let scheduler = &server.handle;
-        let source = self.socket.token;
-        let waiter = || Waiter::Idle(source);
+        let token = self.socket.token;
+        let waiter = || Waiter::Idle(token);
         let readable = match self.socket.subscribe(Readiness::Readable, waiter()) {
             Ok(reported) => reported,
-            Err(error) => return trace!("close", "{error}"), // it is closed
+            Err(error) => return trace!("close", "{error}"), // returning closes the connection
         };
         if served_one {
             let within = server.timeouts.idle;
@@ -281,23 +288,24 @@ impl Connection {
         }
         let is_late = || !scheduler.timers().runs(self.timer);
         if readable || server.site.is_draining() || !served_one && is_late() {
-            scheduler.enqueue(Turn::Activate(source)); // nothing will report that
+            scheduler.enqueue(Turn::Activate(token)); // no event will report this
         }
         let mut idle = server.idle.borrow_mut();
-        let index = source.index as usize;
+        let index = token.index as usize;
         if idle.len() <= index {
             idle.resize_with(index + 1, || None);
         }
         idle[index] = Some(self);
     }
-    // ANCHOR_END: park_idle
+    // ANCHOR_END: store_idle
 }
 
 impl Drop for Connection {
-    /// Notes that it has closed, and wakes the main task if it waits for that.
+    /// Removes the connection from the counts, and wakes the main task if it waits for
+    /// the last one.
     fn drop(&mut self) {
         let server = &self.server;
-        server.handle.clear_timer(self.timer); // or it has expired
+        server.handle.clear_timer(self.timer); // unless it has expired
         server.site.stats.connection_closed();
         server.refusing.update(|count| count - usize::from(!self.served));
         server.open.update(|count| count - 1);

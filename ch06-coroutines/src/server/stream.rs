@@ -1,6 +1,7 @@
-//! An active connection: what can be moved now, and until when to wait. And the stream on
-//! which chapter 1's `serve` runs: where [`Blocking`](ch01_blocking::stream::Blocking) blocks
-//! its thread, [`ParkingStream`] parks its coroutine. `serve` does not notice.
+//! The streams of active connections: [`ActiveConnection`] moves bytes without waiting and computes
+//! deadlines, for both servers; [`ParkingStream`] adds the waits for chapter 1's `serve`. Where
+//! [`Blocking`](ch01_blocking::stream::Blocking) blocks its thread, [`ParkingStream`] parks its
+//! coroutine, and `serve` runs unchanged.
 
 use super::Connection;
 use crate::runtime::{Readiness, Woken};
@@ -15,27 +16,28 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::mem::discriminant;
 use std::time::{Duration, Instant};
 
-/// A connection that has a task. Nothing here waits; both servers use it.
+/// A connection that is being served by a task. Its methods never wait.
 pub(crate) struct ActiveConnection {
     pub(super) connection: Connection,
     wait: Wait,
-    /// When that wait began.
+    /// The beginning of the current `wait`.
     began: Instant,
-    /// Whether the client takes what it is sent.
+    /// Measures whether the client takes the bytes that it is sent.
     progress: Progress,
-    /// When to check that next, if there was no room to write.
+    /// The time of the next progress check, while there is no room to write.
     next_check: Option<Instant>,
-    /// What may be moved before it is the other tasks' turn.
+    /// The bytes that may be moved before other tasks run.
     pub(super) budget: IoBudget,
-    /// The client has finished sending, and was probed for whether it still listens.
+    /// Whether the client has shut down its sending side, and was sent something to find
+    /// out whether it still reads.
     peer_half_closed: bool,
 }
 
-/// What came of an attempt to read.
+/// The result of an attempt to read.
 pub(crate) enum ReadAttempt {
-    /// This many bytes; 0 means end of file.
+    /// The number of bytes received; 0 means end of file.
     Received(usize),
-    /// Nothing yet: wait, at most until then.
+    /// Nothing has arrived: wait for it until this deadline.
     Wait(Instant),
 }
 
@@ -56,7 +58,8 @@ impl ActiveConnection {
         self.connection.server.handle.now()
     }
 
-    /// Sets what the next [`try_fill`](ActiveConnection::try_fill) waits for.
+    /// Sets the kind of wait of the next [`try_fill`](ActiveConnection::try_fill), and
+    /// with it the deadline.
     pub(super) fn deadline(&mut self, wait: Wait) {
         self.all_sent();
         if discriminant(&wait) != discriminant(&self.wait) && wait != Wait::Idle {
@@ -66,13 +69,14 @@ impl ActiveConnection {
     }
 
     // ANCHOR: try_fill
-    /// Reads, if there may be something to read. A connection that is late reads all the
-    /// same: if the application kept the thread, bytes may have come that were not reported
-    /// yet.
+    /// Reads into the inbox if the socket may be readable. A connection whose deadline has passed
+    /// (`late`) reads in any case: if the application kept the thread busy, bytes may have arrived
+    /// that are not reported yet.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WouldBlock`] between requests: the connection becomes idle.
+    /// [`ErrorKind::WouldBlock`] between two requests: the connection becomes idle.
+    /// [`ErrorKind::TimedOut`] if it is late and nothing has arrived.
     pub(super) fn try_fill(
         &mut self,
         inbox: &mut Inbox,
@@ -81,7 +85,7 @@ impl ActiveConnection {
         let idle = self.wait == Wait::Idle;
         let late = late || idle && self.connection.late;
         let drains = idle && self.connection.server.site.is_draining();
-        if late || drains || self.connection.socket.is(Readiness::Readable) {
+        if late || drains || self.connection.socket.is_ready(Readiness::Readable) {
             match self.fill(inbox) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 received => return received.map(ReadAttempt::Received),
@@ -95,7 +99,7 @@ impl ActiveConnection {
             return Err(ErrorKind::TimedOut.into());
         }
         if idle {
-            return Err(ErrorKind::WouldBlock.into()); // no task waits for this
+            return Err(ErrorKind::WouldBlock.into()); // an idle connection has no task to wait
         }
         inbox.shrink();
         let due = self.connection.server.timeouts.due(self.wait, self.began);
@@ -110,12 +114,12 @@ impl ActiveConnection {
         write: impl FnOnce(&mut BudgetedIo<'_, Socket>) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let socket = &mut self.connection.socket;
-        if !socket.is(Readiness::Writable) {
+        if !socket.is_ready(Readiness::Writable) {
             return Err(ErrorKind::WouldBlock.into());
         }
         let wrote = write(&mut BudgetedIo(socket.get_mut(), &mut self.budget));
         match &wrote {
-            // Or it has used up its budget.
+            // The byte budget may be the reason, and not the socket.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if !self.budget.is_used_up() {
                     socket.would_block(Readiness::Writable);
@@ -127,8 +131,8 @@ impl ActiveConnection {
     }
 
     // ANCHOR: room
-    /// Returns when to check whether the client takes what it is sent, now that there is no
-    /// room to write.
+    /// Returns the time at which to check whether the client takes the bytes that it is sent, for a
+    /// caller that found no room to write.
     pub(super) fn next_check(&mut self) -> Instant {
         let within = self.connection.server.timeouts.check_interval();
         if self.next_check.is_none() {
@@ -139,11 +143,11 @@ impl ActiveConnection {
         *self.next_check.get_or_insert_with(|| later(Instant::now(), within))
     }
 
-    /// Checks whether the client takes what it is sent.
+    /// Checks whether the client takes the bytes that it is sent.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TimedOut`] if it has taken too little for too long.
+    /// [`ErrorKind::TimedOut`] if the client has taken too few in the write deadline.
     pub(super) fn check_progress(&mut self) -> io::Result<()> {
         if !self.progress.is_enough(self.unacked_bytes()) {
             return Err(ErrorKind::TimedOut.into());
@@ -154,15 +158,17 @@ impl ActiveConnection {
     // ANCHOR_END: room
 
     // ANCHOR: leaving
-    /// Returns what to wait for to notice that a client leaves which only listens; `None`
-    /// if it has finished sending just now. It may still listen; so it is to be sent
-    /// something, and if it has closed its socket, its kernel answers with a reset.
+    /// Returns the readiness to wait for in order to notice that a client closes while a
+    /// response without a known length is pending. Returns `None` if the client has just
+    /// shut down its sending side. Such a client may still read: the caller sends it
+    /// something, and if the client has closed its socket, its kernel answers with a
+    /// reset.
     pub(super) fn until_it_leaves(&mut self) -> io::Result<Option<Readiness>> {
         let socket = &mut self.connection.socket;
-        if socket.is(Readiness::Closed) {
+        if socket.is_ready(Readiness::Closed) {
             return Err(ErrorKind::ConnectionReset.into());
         }
-        if !socket.is(Readiness::Readable) {
+        if !socket.is_ready(Readiness::Readable) {
             return Ok(Some(Readiness::Readable));
         }
         match socket.get().0.peek(&mut [0]) {
@@ -180,7 +186,7 @@ impl ActiveConnection {
     }
     // ANCHOR_END: leaving
 
-    /// Records that everything was sent: there is no progress left to check.
+    /// Records that all bytes were handed to the kernel, which ends the progress check.
     pub(super) fn all_sent(&mut self) {
         if self.next_check.take().is_some() {
             self.progress = Progress::default();
@@ -188,12 +194,12 @@ impl ActiveConnection {
     }
 }
 
-/// Moves what can be moved now. Fails with [`ErrorKind::WouldBlock`] where it would block, or
-/// has used up its budget.
+/// Moves as many bytes as possible now. Fails with [`ErrorKind::WouldBlock`] if the socket would
+/// block or the byte budget is used up.
 impl Transport for ActiveConnection {
     // ANCHOR: receive
-    /// Reads by way of the thread's scratch buffer, so that a connection that waits holds
-    /// no empty buffer.
+    /// Reads through the thread's shared buffer, so that a connection that waits holds no
+    /// empty buffer.
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         let Connection { socket, server, .. } = &mut self.connection;
         let scratch = &mut *server.scratch.borrow_mut();
@@ -224,7 +230,8 @@ impl Transport for ActiveConnection {
         self.write_with(|turn| turn.send_file(file, at, len))
     }
 
-    /// The caller waits for this, too.
+    /// Always fails with [`ErrorKind::WouldBlock`]: only the caller can wait for the next
+    /// piece.
     fn more(&mut self, _: &mut dyn BodyStream, _: &mut Vec<u8>) -> io::Result<()> {
         Err(ErrorKind::WouldBlock.into())
     }
@@ -249,7 +256,7 @@ impl Write for ActiveConnection {
     }
 }
 
-/// A stream whose every call may park the running coroutine.
+/// A connection's stream, each of whose calls may park the running coroutine.
 pub(crate) struct ParkingStream(pub(super) ActiveConnection);
 
 impl ParkingStream {
@@ -261,7 +268,8 @@ impl ParkingStream {
     }
 
     // ANCHOR: write
-    /// Writes until the client has taken some, or has taken too little for too long.
+    /// Calls `write` until the client has taken some bytes, parking in between. Fails if
+    /// the client takes too few in the write deadline.
     fn write_with(
         &mut self,
         mut write: impl FnMut(&mut ActiveConnection) -> io::Result<usize>,
@@ -322,8 +330,8 @@ impl Transport for ParkingStream {
         let quiet = source.heartbeat_interval();
         let due = later(self.0.now(), quiet);
         while !server.site.is_draining() {
-            // Between this answer and the park nothing else runs on this thread, and the
-            // waker's wake-up is taken by the scheduler: it cannot come too early.
+            // No other code runs on this thread between this call and the park, and the
+            // scheduler receives the waker's wake-up, so none is lost.
             if source.more(&waker, content) != NextPiece::Pending {
                 return Ok(());
             }
@@ -360,8 +368,8 @@ impl Stream for ParkingStream {
         trace!("park", "{} ms, and only this coroutine", time.as_millis());
         let until = later(Instant::now(), time); // the round may have begun a while ago
         while self.0.now() < until {
-            // Before the first wait, too: it may have been reported with the request.
-            if self.0.connection.socket.is(Readiness::Closed) {
+            // The close may have been reported together with the request.
+            if self.0.connection.socket.is_ready(Readiness::Closed) {
                 return Err(ErrorKind::ConnectionReset.into());
             }
             self.park(Readiness::Closed, until)?;

@@ -1,4 +1,4 @@
-//! A server on several threads: a listener and a poller for each.
+//! A server on several threads, with a listener and a poller for each.
 
 use ch01_blocking::{Listener, Stop};
 use ch03_nonblocking::poller::Poller;
@@ -8,13 +8,13 @@ pub(super) use ch05_epoll::run_threads::log_failure;
 use ch05_epoll::run_threads::{cores, run_threads};
 use std::io;
 
-/// Serves on `threads` threads, or one for each core, until `stop`. All listeners are made
-/// here, and what a thread cannot make is an error before its listener is ready: so either
-/// the server starts with all of its threads, or not at all.
+/// Runs `serve` on `threads` threads, by default one for each core, until `stop`. Everything that a
+/// thread needs is created before its listener is ready, so the server starts either with all its
+/// threads or not at all.
 ///
 /// # Errors
 ///
-/// The first one of `serve`; there are no descriptors or no threads left.
+/// The first error of `serve`; or no descriptors or threads are left.
 pub(super) fn run_on_threads(
     listener: Listener,
     threads: Option<u16>,
@@ -32,7 +32,8 @@ pub(super) fn run_on_threads(
     }
 }
 
-/// The best poller of this system: epoll, with edges; kqueue; or poll, which is everywhere.
+/// Returns the best poller of this system: edge-triggered epoll, else kqueue, else poll(2), which
+/// every system has.
 pub(super) fn default_poller() -> io::Result<Box<dyn Poller>> {
     #[cfg(target_os = "linux")]
     return Ok(Box::new(epoll::Epoll::new(epoll::Trigger::Edge)?));
@@ -44,6 +45,6 @@ pub(super) fn default_poller() -> io::Result<Box<dyn Poller>> {
         target_os = "openbsd"
     ))]
     return Ok(Box::new(ch05_epoll::kqueue::Kqueue::new()?));
-    #[allow(unreachable_code)] // but for other systems
+    #[allow(unreachable_code)] // reached on other systems only
     Ok(Box::new(ch04_select_poll::poll::Poll::default()))
 }

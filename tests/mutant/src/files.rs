@@ -77,7 +77,7 @@ pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response 
     open(&path, head)
 }
 
-/// Returns the file name whose bytes are the characters of `name`.
+/// Returns the file name whose bytes are the characters of `name`, one byte each.
 fn path_of(name: &str) -> PathBuf {
     let bytes: Vec<u8> = name.chars().filter_map(|c| u8::try_from(c).ok()).collect();
     if wrong(Mutation::NamesAreText) {

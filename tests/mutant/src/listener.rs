@@ -44,7 +44,7 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
         // Raise the soft limit to the hard limit; if that fails, the soft limit must be enough.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
-    // `Stop::on_signals` panics if its thread cannot be created, so try that first.
+    // `Stop::on_signals` panics if its thread cannot be created, so this is tried first.
     let thread = thread::Builder::new().spawn(|| ());
     let _ = thread.map_err(|why| format!("no thread for signals: {why}"))?.join();
     let stop = Stop::on_signals().map_err(|why| format!("signals: {why}"))?;

@@ -44,7 +44,7 @@ pub(crate) fn run(
     for _ in 0..workers {
         let (child, since) = (Some(spawn_worker(&listener)?), Instant::now());
         slots.push(WorkerSlot { child, since, pause: Duration::ZERO });
-        // The first worker has the turn, always, so that each run fails in the same way.
+        // The first worker always has the turn, so that each run fails in the same way.
         while wrong(Mutation::KeepsTheTurn)
             && turn(FlockArg::LockExclusiveNonblock).is_some()
         {
@@ -123,8 +123,8 @@ pub(crate) fn inherited_listener() -> io::Result<TcpListener> {
     Ok(TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 
-/// Returns the turn to accept clients, which one worker at a time can have, until it is dropped:
-/// a lock of this program's file. Only a mistake needs it.
+/// Returns the turn to accept clients: a lock on this program's file, which one worker at a time
+/// can hold, until the returned value is dropped. Only a mistake needs it.
 pub(crate) fn turn(how: FlockArg) -> Option<Flock<File>> {
     Flock::lock(File::open(env::current_exe().ok()?).ok()?, how).ok()
 }

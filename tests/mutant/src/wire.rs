@@ -141,8 +141,8 @@ impl<'s> Wire<'s> {
                     return Ok(Input::TimedOut);
                 }
                 Ok(_) => {}
-                // More descriptors than RLIMIT_NOFILE allows by now, or no memory. Without
-                // poll, it has to look again and again.
+                // More descriptors are open than RLIMIT_NOFILE allows by now, or the kernel has no
+                // memory. Without poll(2), the server has to check again and again.
                 Err(Errno::EINVAL | Errno::ENOMEM) => {
                     while wrong(Mutation::DeafAfterPollFails) {
                         thread::park();

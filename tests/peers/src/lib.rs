@@ -1,5 +1,5 @@
-//! What all peers share: the command line of the book's servers, and a response of the same
-//! length as theirs.
+//! The code that all peers share: the command line of the book's servers, and a response of the
+//! same length as theirs.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -16,8 +16,8 @@ pub const HELLO: &str = "Hello, World!";
 /// The Content-Type of `/plaintext`.
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
-/// How long an idle connection is kept open. The peers' own defaults, some only a few seconds,
-/// would close the idle connections of a measurement.
+/// The time for which an idle connection is kept open. The peers' own defaults, some only a few
+/// seconds, would close the idle connections of a measurement.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(3600);
 
 /// Command-line options of a peer.

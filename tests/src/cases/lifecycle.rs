@@ -159,7 +159,8 @@ pub(super) const CASES: &[Case] = &[
                 let mode = std::fs::Permissions::from_mode(mode);
                 std::fs::set_permissions(root.path(), mode).map_err(|error| Abort::skip(error.to_string()))
             };
-            // To read it is to list it, to search it is to open what is in it.
+            // A directory needs permission to be read (listed) and to be searched (its
+            // files opened).
             for mode in [0o644, 0o311, 0o200] {
                 set_mode(mode)?;
                 fails_in_one_line(&mut other, &["--listen", "127.0.0.1:0", "--root", &path], user)?;

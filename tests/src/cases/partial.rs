@@ -34,7 +34,8 @@ fn byte_by_byte(
     bytes: &[u8],
     check: fn(&mut Client) -> Verdict,
 ) -> Verdict {
-    // So many steps take long on a busy machine, and no clock is to decide.
+    // So many steps take long on a busy machine, and the deadlines must not pass
+    // meanwhile.
     if matches!(ctx.target, Target::Binary(_)) {
         ctx.serve(&[("head-timeout", "120"), ("body-timeout", "120")])?;
     }

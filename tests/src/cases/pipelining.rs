@@ -68,10 +68,11 @@ fn send_until_stuck(
     bytes: &[u8],
 ) -> CaseResult<usize> {
     const LOOK: Duration = Duration::from_millis(10);
-    /// Failed attempts while the server is idle, after which both directions count as full.
+    /// Number of failed attempts, while the server is idle, after which both directions count as
+    /// full.
     const ENOUGH: usize = 20;
-    /// Failed attempts after which both directions count as full if the server is always busy, or
-    /// its process cannot be examined.
+    /// Number of failed attempts after which both directions count as full if the server is always
+    /// busy, or its process cannot be examined.
     const MOST: usize = 300;
     /// The longest time for sending: less than the server's write deadline, after which it may
     /// close a connection whose client does not read.

@@ -26,8 +26,8 @@ impl Size<'_> {
         self.class == "narrow"
     }
 
-    /// Begins the SVG of a chart. `over` tells whether the chart is drawn over the recorded
-    /// one; `data` is the text of further attributes.
+    /// Begins the SVG of a chart. `over` says whether the chart is drawn over the recorded one;
+    /// `data` is the text of further attributes.
     pub(super) fn begin(&self, chart: &Chart, over: bool, data: &str) -> Canvas {
         let Size { name, class, width, height } = self;
         let Chart { title, description, y, .. } = chart;

@@ -1,5 +1,4 @@
-//! `lab client`: checks the load generator, by the same load on the same server from it and from
-//! wrk.
+//! `lab client`: compares the load generator with wrk, under the same load on the same server.
 //!
 //! If the server is the bottleneck, or answers are delayed, two good clients must report the
 //! same figures. If the client is the bottleneck, they differ, because each has then measured

@@ -36,7 +36,7 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 /// The number of clients, all of which fit into a single accept queue. On loopback a client is
 /// in a queue as soon as connect(2) returns.
 const CLIENTS: usize = 400;
-/// How long a client waits for its answer or reset; only a hang takes longer.
+/// The time for which a client waits for its answer or a reset; only a hang takes longer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The name of a way to close a listener; whether all loops share one listener or each has its

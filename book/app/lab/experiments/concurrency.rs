@@ -18,8 +18,8 @@ use crate::lab::prelude::*;
 use crate::lab::tools::load::{Load, Round};
 use crate::lab::tools::server::Server;
 
-/// How long a client waits for an answer. This is longer than a round, so a client that is never
-/// answered fails exactly once in it, and the number of failures is a number of clients.
+/// The time for which a client waits for an answer. This is longer than a round, so a client that
+/// is never answered fails exactly once in it, and the number of failures is a number of clients.
 const TIMEOUT: Duration = Duration::from_millis(1_200);
 const OPTIONS: &str = "--max-connections 20000 --idle-timeout 3600";
 

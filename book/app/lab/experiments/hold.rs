@@ -86,10 +86,10 @@ struct Row {
     /// Memory per connection, in bytes.
     #[serde(flatten)]
     memory: MemoryUsage,
-    /// How far other programs may have disturbed the measurement, as a fraction: the greater of
-    /// the change in kernel memory from before to after the connections, relative to the memory
-    /// of the connections, and the difference between the number of new sockets and the expected
-    /// two per connection, relative to the expected number.
+    /// The possible disturbance of the measurement by other programs, as a fraction: the greater of
+    /// the change in kernel memory from before to after the connections, relative to the memory of
+    /// the connections, and the difference between the number of new sockets and the expected two
+    /// per connection, relative to the expected number.
     #[serde(skip)]
     drift: f64,
 }
@@ -280,7 +280,8 @@ impl MemoryUsage {
         })
     }
 
-    /// Returns the same, with the mean of the kernel's memory here and `after`.
+    /// Returns this memory usage with the mean of the kernel's memory in `self` and in
+    /// `after`.
     fn mean_of_kernel(self, after: MemoryUsage) -> MemoryUsage {
         MemoryUsage {
             kernel: f64::midpoint(self.kernel, after.kernel),

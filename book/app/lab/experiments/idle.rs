@@ -34,10 +34,10 @@ static IDLE: Parameter = parameter(
     &[0, 10, 100, 1_000, 5_000, 15_000],
 );
 static REPEATS: Parameter = parameter("repeats", &[3], &[7]);
-/// How long fresh clients connect, one after the other, in each repeat. This must be many times
-/// the few milliseconds in which the kernel updates the times of a running process.
+/// The time for which fresh clients connect, one after the other, in each repeat. This must be many
+/// times the few milliseconds in which the kernel updates the times of a running process.
 static BUSY: Parameter = parameter("milliseconds of fresh clients", &[80], &[400]);
-/// How long no client sends anything, in each repeat.
+/// The time for which no client sends anything, in each repeat.
 static REST: Parameter = parameter("milliseconds of silence", &[50], &[250]);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {

@@ -54,8 +54,8 @@ struct Row {
     /// works with as many as were tried.
     bears: Option<usize>,
     silent: usize,
-    /// How long a client waits for its answer behind the silent ones; `None` if that would take
-    /// too long to measure.
+    /// The time for which a client waits for its answer behind the silent ones; `None` if that
+    /// would take too long to measure.
     seconds: Option<Summary>,
 }
 

@@ -28,7 +28,7 @@ use crate::files;
 /// The version of the schema that this program writes, and the only one that it reads.
 pub(crate) const VERSION: u64 = 1;
 
-/// How much a run measured.
+/// The extent of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {

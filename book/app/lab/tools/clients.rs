@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 /// The most connections opened before the first of them is answered: fewer than a backlog holds.
 const AT_ONCE: usize = 100;
-/// How long to wait for an answer: longer than any answer takes.
+/// The longest wait for an answer: longer than any answer takes.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A request after which the server keeps the connection.

@@ -35,7 +35,7 @@ const ALWAYS: [&str; 2] = ["floor", "nginx"];
 const OPTIONAL: &str = "nginx";
 /// Options of the book's servers: raises the limits that the comparison would reach.
 const OPTIONS: [&str; 4] = ["--idle-timeout", "3600", "--max-connections", "20000"];
-/// How long to wait until a server accepts connections: longer than any takes to start.
+/// The longest wait until a server accepts connections: longer than any takes to start.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server that takes part in the comparison, and the command that starts it.

@@ -17,7 +17,7 @@ use crate::child::ChildGuard;
 use crate::servers;
 use samples::proc::of_process;
 
-/// How long to wait until a server has closed its clients' descriptors.
+/// The longest wait until a server has closed its clients' descriptors.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running server, which is killed when this is dropped.

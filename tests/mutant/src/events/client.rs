@@ -24,7 +24,7 @@ const EXTRA_WAIT: Duration = Duration::from_millis(200);
 const LINE: &[u8; 64] =
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
 
-/// One connection.
+/// A connection of the event loop.
 pub(super) struct Client {
     pub(super) stream: TcpStream,
     pub(super) input: Vec<u8>,

@@ -92,7 +92,7 @@ pub(super) const CASES: &[Case] = &[
             for client in old {
                 client.reset();
             }
-            // Now the old connections are both reset and idle for too long.
+            // By now each old connection has been reset, and its idle timeout has passed.
             thread::sleep(Duration::from_millis(1200));
             thaw(ctx)?;
             for client in &mut new {
@@ -147,8 +147,8 @@ pub(super) const CASES: &[Case] = &[
             left.wait_until_read();
             left.reset();
             if matches!(ctx.profile.name, "spin" | "select") {
-                // These mechanisms report nothing about a connection with an empty interest, so the
-                // server keeps the connection until its response is due.
+                // `select` and the guesses of `spin` report nothing about a connection with an
+                // empty interest, so the server keeps the connection until its response is due.
                 return stays.assert_no_data("it sleeps for 50 s");
             }
             ctx.poll_until_counter("open", 2)?;

@@ -160,7 +160,7 @@ pub(super) const CASES: &[Case] = &[
         ctx.assert_healthy()?;
         let pid = ctx.pid()?;
         let children: Vec<_> = known(proc::children(pid))?.iter().map(|c| c.pid).collect();
-        // With fewer than two processes there is no other one that could serve.
+        // With fewer than two processes no other process could serve.
         for &process in children.iter().filter(|_| children.len() > 1) {
             limit_descriptors(process, "0:")?;
             // The second client connects when the process that cannot accept has tried again.
@@ -183,7 +183,8 @@ pub(super) const CASES: &[Case] = &[
         for process in children.iter().map(|child| child.pid).chain([pid]) {
             limit_descriptors(process, "0:")?;
         }
-        // Twice: what waits now began to wait before the limit was lowered.
+        // Two rounds, because a wait that is in progress began before the limit was
+        // lowered.
         for _ in 0..2 {
             for client in &mut held {
                 client.send(get("/plaintext"))?;

@@ -44,8 +44,8 @@ fn serves(
     Ok(failed)
 }
 
-/// The same, but asserts that a server that does not serve has reported why. Returns whether
-/// it serves.
+/// Starts the server as [`serves`] does, and asserts that a server that does not serve has reported
+/// why. Returns whether it serves.
 fn serves_or_reports(
     ctx: &mut Ctx<'_>,
     options: &[(&str, &str)],
@@ -63,7 +63,7 @@ fn few_workers(ctx: &Ctx<'_>) -> Option<(&'static str, &'static str)> {
     ctx.profile.workers_option().map(|workers| (workers, "4"))
 }
 
-/// With this many KiB every program can be loaded.
+/// KiB of address space with which every program can be loaded.
 const LOADED: u32 = 16 * 1024;
 
 pub(super) const CASES: &[Case] = &[
@@ -105,13 +105,14 @@ pub(super) const CASES: &[Case] = &[
             let few = Rlimits { memory: Some(kib), ..Rlimits::default() };
             let Some(failed) = serves(ctx, few_workers(ctx).as_slice(), few, &[200])? else {
                 (judged, served) = (true, served + 1);
-                // Not the first only: what is larger when there is more memory may fail then.
+                // Several limits are tried above the first that suffices: an allocation whose size
+                // depends on the available memory may fail there.
                 if served == 16 {
                     return Ok(());
                 }
                 continue;
             };
-            // A program that cannot be loaded reports nothing, or the loader does.
+            // If the program cannot be loaded, no report is required.
             judged |= kib >= LOADED || failed.status.code().is_some_and(|code| code != 127);
             if judged {
                 assert_reported(ctx, &failed)?;
