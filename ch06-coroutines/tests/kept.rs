@@ -4,28 +4,23 @@
 #[path = "../../ch03-nonblocking/tests/kept/mod.rs"]
 mod busy;
 
+use crate::servers::{Serve, coroutine};
 use ch04_select_poll::poll::Poll;
-use ch06_coroutines::{StackPool, async_server, coroutine_server};
+use ch06_coroutines::async_server;
 use std::io;
 
-#[test]
-fn by_coroutines() -> io::Result<()> {
+fn deadlines_keep_their_length(serve: Serve) -> io::Result<()> {
     busy::deadlines_keep_their_length(|listener, site, options, stop| {
-        let size = StackPool::DEFAULT_SIZE;
-        coroutine_server::run_one(
-            Box::new(Poll::default()),
-            listener,
-            site,
-            options,
-            size,
-            stop,
-        )
+        serve(Box::new(Poll::default()), listener, site, options, stop)
     })
 }
 
 #[test]
+fn by_coroutines() -> io::Result<()> {
+    deadlines_keep_their_length(coroutine)
+}
+
+#[test]
 fn by_futures() -> io::Result<()> {
-    busy::deadlines_keep_their_length(|listener, site, options, stop| {
-        async_server::run_one(Box::new(Poll::default()), listener, site, options, stop)
-    })
+    deadlines_keep_their_length(async_server::run_one)
 }

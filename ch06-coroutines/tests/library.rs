@@ -13,6 +13,7 @@ mod no_stack;
 mod orders;
 mod pollers;
 mod scheduler;
+mod servers;
 mod sound;
 mod together;
 mod trouble;

@@ -1,13 +1,13 @@
 //! Streamed bodies at the wire: their framing, backpressure between source and client,
 //! and the release of everything, whichever side ends first.
 
+use crate::servers::SERVERS;
 use ch01_blocking::app::site::Routes;
 use ch01_blocking::http::{Body, BodyStream, NextPiece, Request, Response};
 use ch01_blocking::program::Cli;
 use ch01_blocking::{Listener, Options, Site, Stop};
 use ch03_nonblocking::poller::Poller;
 use ch04_select_poll::poll::Poll;
-use ch06_coroutines::{StackPool, async_server, coroutine_server};
 use clap::Parser;
 use std::collections::VecDeque;
 use std::fmt;
@@ -180,18 +180,10 @@ fn play<P: Poller + Send + 'static>(
     options: &[&str],
     scene: impl Fn(Scene) -> io::Result<()>,
 ) -> io::Result<()> {
-    play_on(options, &scene, |listener, site, options, stop| {
-        coroutine_server::run_one(
-            Box::new(poller()),
-            listener,
-            site,
-            options,
-            StackPool::DEFAULT_SIZE,
-            stop,
-        )
-    })?;
-    play_on(options, &scene, |listener, site, options, stop| {
-        async_server::run_one(Box::new(poller()), listener, site, options, stop)
+    SERVERS.into_iter().try_for_each(|serve| {
+        play_on(options, &scene, |listener, site, options, stop| {
+            serve(Box::new(poller()), listener, site, options, stop)
+        })
     })
 }
 

@@ -1,11 +1,8 @@
 //! Both servers work with every `Poller`. The suite judges them with the best poller of this
 //! system; here they serve a short conversation over each of the others.
 
-use ch01_blocking::program::Cli;
-use ch01_blocking::{Listener, Options, Site, Stop};
+use crate::servers::{SERVERS, run};
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
-use ch06_coroutines::{StackPool, async_server, coroutine_server};
-use clap::Parser;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::BorrowedFd;
@@ -68,39 +65,14 @@ fn converse(address: SocketAddr) -> io::Result<()> {
 }
 
 /// Holds the conversation with both servers.
-fn serve<P: Poller + Send + 'static>(make: impl Fn() -> P + Sync) -> io::Result<()> {
-    serves(|listener, site, options, stop| {
-        coroutine_server::run_one(
-            Box::new(make()),
-            listener,
-            site,
-            options,
-            StackPool::DEFAULT_SIZE,
-            stop,
-        )
-    })?;
-    serves(|listener, site, options, stop| {
-        async_server::run_one(Box::new(make()), listener, site, options, stop)
+fn serve<P: Poller + Send + 'static>(make: impl Fn() -> P) -> io::Result<()> {
+    SERVERS.into_iter().try_for_each(|serve| {
+        run(serve, make(), |address, stop| {
+            converse(address)?;
+            stop.request();
+            Ok(())
+        })
     })
-}
-
-fn serves(
-    run: impl FnOnce(Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
-) -> io::Result<()> {
-    let options: Options = Cli::parse_from(["coroutine"]).options;
-    let site = Arc::new(options.site()?);
-    let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
-    let address = listener.address()?;
-    let (stop, stopper) = Stop::pipe()?;
-    thread::scope(|scope| {
-        let server = scope.spawn(|| run(listener, &site, &options, &stop));
-        let conversed = converse(address);
-        stopper.stop()?;
-        server.join().expect("the server does not panic")?;
-        conversed
-    })?;
-    assert_eq!(site.stats.accepted.get(), site.stats.closed.get());
-    Ok(())
 }
 
 #[test]
@@ -188,127 +160,59 @@ impl Poller for Probe {
 /// again.
 #[test]
 fn the_stop_pipe_is_reported_once() -> io::Result<()> {
-    hears_once(|poller, listener, site, options, stop| {
-        coroutine_server::run_one(
-            Box::new(poller),
-            listener,
-            site,
-            options,
-            StackPool::DEFAULT_SIZE,
-            stop,
-        )
-    })?;
-    hears_once(|poller, listener, site, options, stop| {
-        async_server::run_one(Box::new(poller), listener, site, options, stop)
+    SERVERS.into_iter().try_for_each(|serve| {
+        let poller = Probe { room: usize::MAX, ..Probe::default() };
+        let asked = poller.asked.clone();
+        run(serve, poller, |address, stop| {
+            let mut client = TcpStream::connect(address)?;
+            client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\nGET /plain")?;
+            until(&mut client, b"Hello, World!")?;
+            stop.request();
+            while TcpStream::connect(address).is_ok() {} // until the listener is closed
+            let before = asked.load(Relaxed);
+            thread::sleep(Duration::from_millis(200)); // enough time for thousands of calls
+            let idly = asked.load(Relaxed) - before;
+            client.write_all(b"text HTTP/1.1\r\nHost: x\r\n\r\n")?;
+            until(&mut client, b"Hello, World!")?;
+            assert!(
+                idly < 100,
+                "the poller was asked {idly} times, and nothing happened"
+            );
+            Ok(())
+        })
     })
 }
 
-fn hears_once(
-    run: impl FnOnce(Probe, Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
-) -> io::Result<()> {
-    let options: Options = Cli::parse_from(["coroutine"]).options;
-    let site = Arc::new(options.site()?);
-    let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
-    let address = listener.address()?;
-    let (stop, stopper) = Stop::pipe()?;
-    let asked = Arc::new(AtomicUsize::new(0));
-    let poller = Probe { asked: asked.clone(), room: usize::MAX, ..Probe::default() };
-    thread::scope(|scope| {
-        let server = scope.spawn(|| run(poller, listener, &site, &options, &stop));
-        let mut client = TcpStream::connect(address)?;
-        client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\nGET /plain")?;
-        until(&mut client, b"Hello, World!")?;
-        stopper.stop()?;
-        while TcpStream::connect(address).is_ok() {} // until the listener is closed
-        let before = asked.load(Relaxed);
-        thread::sleep(Duration::from_millis(200)); // enough time for thousands of calls
-        let idly = asked.load(Relaxed) - before;
-        client.write_all(b"text HTTP/1.1\r\nHost: x\r\n\r\n")?;
-        until(&mut client, b"Hello, World!")?;
-        server.join().expect("the server does not panic")?;
-        assert!(idly < 100, "the poller was asked {idly} times, and nothing happened");
-        Ok(())
-    })
-}
-
-/// The shutdown queues every worker. An idle worker that is handed a connection first serves it and
-/// parks; its queued entry then finds it parked and is ignored.
+/// The shutdown queues every worker. An idle worker that is handed a connection first serves
+/// it and parks; its queued entry then finds it parked and is ignored.
 #[test]
 fn a_worker_with_a_stale_run_queue_entry_may_park() -> io::Result<()> {
-    sleeps_again(|poller, listener, site, options, stop| {
-        coroutine_server::run_one(
-            Box::new(poller),
-            listener,
-            site,
-            options,
-            StackPool::DEFAULT_SIZE,
-            stop,
-        )
-    })?;
-    sleeps_again(|poller, listener, site, options, stop| {
-        async_server::run_one(Box::new(poller), listener, site, options, stop)
+    SERVERS.into_iter().try_for_each(|serve| {
+        let poller = Probe { room: usize::MAX, ..Probe::default() };
+        let pairs = poller.pairs.clone();
+        run(serve, poller, |address, stop| {
+            let mut client = TcpStream::connect(address)?;
+            client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
+            until(&mut client, b"Hello, World!")?; // its worker is idle now
+            pairs.store(true, Relaxed);
+            client.write_all(b"GET /sleep/20 HTTP/1.1\r\nHost: x\r\n\r\n")?;
+            stop.request();
+            until(&mut client, b"slept 20 ms\n").map(drop)
+        })
     })
 }
 
-fn sleeps_again(
-    run: impl FnOnce(Probe, Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
-) -> io::Result<()> {
-    let options: Options = Cli::parse_from(["coroutine"]).options;
-    let site = Arc::new(options.site()?);
-    let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
-    let address = listener.address()?;
-    let (stop, stopper) = Stop::pipe()?;
-    let pairs = Arc::new(AtomicBool::new(false));
-    let poller = Probe { pairs: pairs.clone(), room: usize::MAX, ..Probe::default() };
-    thread::scope(|scope| {
-        let server = scope.spawn(|| run(poller, listener, &site, &options, &stop));
-        let mut client = TcpStream::connect(address)?;
-        client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
-        until(&mut client, b"Hello, World!")?; // its worker is idle now
-        pairs.store(true, Relaxed);
-        client.write_all(b"GET /sleep/20 HTTP/1.1\r\nHost: x\r\n\r\n")?;
-        stopper.stop()?;
-        let slept = until(&mut client, b"slept 20 ms\n");
-        server.join().expect("the server does not panic")?;
-        slept.map(drop)
-    })
-}
-
-/// A panic in the accepting task ends the server with an error; otherwise it would run on without
-/// accepting.
+/// A panic in the accepting task ends the server with an error; otherwise it would run on
+/// without accepting.
 #[test]
-fn a_panic_of_the_accepting_task_ends_the_server_with_an_error() -> io::Result<()> {
-    panics_at_the_door(|poller, listener, site, options, stop| {
-        coroutine_server::run_one(
-            Box::new(poller),
-            listener,
-            site,
-            options,
-            StackPool::DEFAULT_SIZE,
-            stop,
-        )
-    })?;
-    panics_at_the_door(|poller, listener, site, options, stop| {
-        async_server::run_one(Box::new(poller), listener, site, options, stop)
-    })
-}
-
-fn panics_at_the_door(
-    run: impl FnOnce(Probe, Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
-) -> io::Result<()> {
-    let options: Options = Cli::parse_from(["coroutine"]).options;
-    let site = Arc::new(options.site()?);
-    let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
-    let address = listener.address()?;
-    let (stop, _stopper) = Stop::pipe()?;
-    // Enough for the stop pipe, the listener, the wake-up pipe and some clients.
-    let poller = Probe { room: 4, ..Probe::default() };
-    thread::scope(|scope| {
-        let server = scope.spawn(|| run(poller, listener, &site, &options, &stop));
-        let clients = [(); 4].map(|()| TcpStream::connect(address));
-        let ended = server.join().expect("the panic goes no further");
-        assert!(ended.is_err(), "nothing has failed, it says");
-        drop(clients);
-        Ok(())
-    })
+fn a_panic_of_the_accepting_task_ends_the_server_with_an_error() {
+    for serve in SERVERS {
+        // Enough for the stop pipe, the listener, the wake-up pipe and some clients.
+        let poller = Probe { room: 4, ..Probe::default() };
+        let ended = run(serve, poller, |address, _| {
+            (0..4).map(|_| TcpStream::connect(address)).collect::<io::Result<Vec<_>>>()
+        });
+        let error = ended.expect_err("the server fails").to_string();
+        assert!(error.ends_with("of the server panicked"), "{error}");
+    }
 }

@@ -157,7 +157,10 @@ impl Reactor {
     /// [`ErrorKind::Deadlock`] if nothing is left that could wake a task.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         let scheduler = &self.scheduler;
-        if timeout.is_none() && self.registrations.borrow().is_empty() && !self.can_be_woken() {
+        if timeout.is_none()
+            && self.registrations.borrow().is_empty()
+            && !self.can_be_woken()
+        {
             return Err(io::Error::new(
                 ErrorKind::Deadlock,
                 "every task waits, and nothing is left that could wake one",
@@ -171,7 +174,9 @@ impl Reactor {
         for event in events.drain(..) {
             if event.token == WAKEUPS {
                 self.remote.drain_wakeups(); // the scheduler takes the tokens
-            } else if let Some(entry) = self.registrations.borrow_mut().get_mut(event.token) {
+            } else if let Some(entry) =
+                self.registrations.borrow_mut().get_mut(event.token)
+            {
                 entry.report(&event, woken);
             }
         }
@@ -228,7 +233,8 @@ impl<F: AsFd> Descriptor<F> {
         interest: Interest,
         reactor: &Rc<Reactor>,
     ) -> io::Result<Descriptor<F>> {
-        let token = reactor.registrations.borrow_mut().insert(Registration::new(interest));
+        let token =
+            reactor.registrations.borrow_mut().insert(Registration::new(interest));
         let asked = fd.as_fd(); // foreign code, so before anything is borrowed
         let registered = reactor.poller.borrow_mut().register(asked, token, interest);
         if let Err(error) = registered {
@@ -269,12 +275,18 @@ impl<F: AsFd> Descriptor<F> {
     /// readable. If the end of file was reported together with those bytes, the descriptor stays
     /// readable, because the end is not reported again.
     pub fn read_short(&self) {
-        self.registration(|entry| entry.reported[Readiness::Readable as usize] = entry.eof);
+        self.registration(|entry| {
+            entry.reported[Readiness::Readable as usize] = entry.eof
+        });
     }
 
     /// Stores `waiter` as the one to notify when the descriptor is ready, and extends the poller's
     /// interest if needed. Returns whether readiness was reported before.
-    pub(crate) fn subscribe(&self, readiness: Readiness, waiter: Waiter) -> io::Result<bool> {
+    pub(crate) fn subscribe(
+        &self,
+        readiness: Readiness,
+        waiter: Waiter,
+    ) -> io::Result<bool> {
         // On an error the waiter, possibly a foreign waker, is dropped after the table's
         // borrow ends.
         let (mut slot, fd) = (Slot::Waits(waiter), self.fd.as_fd());
@@ -297,7 +309,8 @@ impl<F: AsFd> Descriptor<F> {
     }
 
     pub(crate) fn unsubscribe(&self, readiness: Readiness) {
-        let waiter = self.registration(|entry| take(&mut entry.slots[readiness as usize]));
+        let waiter =
+            self.registration(|entry| take(&mut entry.slots[readiness as usize]));
         drop(waiter); // a waker's destructor is foreign code
     }
 
@@ -342,7 +355,11 @@ impl<F: AsFd> Descriptor<F> {
     /// # Errors
     ///
     /// As [`wait`](Descriptor::wait).
-    pub async fn ready_by(&self, readiness: Readiness, due: Instant) -> io::Result<Woken> {
+    pub async fn ready_by(
+        &self,
+        readiness: Readiness,
+        due: Instant,
+    ) -> io::Result<Woken> {
         match race(self.ready(readiness), sleep(&self.reactor.scheduler, due)).await {
             Either::First(ready) => ready.map(|()| Woken::Notified),
             Either::Second(()) => Ok(Woken::TimedOut),

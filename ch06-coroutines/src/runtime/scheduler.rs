@@ -16,7 +16,7 @@
 
 use super::remote::RemoteQueue;
 use super::timers::Timers;
-use super::waker::{WakeState, Waiter, Woken};
+use super::waker::{Waiter, WakeState, Woken};
 use crate::coroutine::{Coroutine, Owner, Resumed, drop_quietly, is_resumed_by};
 use crate::coroutine::{quietly, suspend_for};
 use crate::stack::StackPool;
@@ -376,7 +376,8 @@ impl Scheduler {
     /// it.
     fn activate(&self, descriptor: Token) {
         let activate = self.activate.borrow().clone();
-        let Some((task, number)) = activate.and_then(|activate| activate(descriptor)) else {
+        let Some((task, number)) = activate.and_then(|activate| activate(descriptor))
+        else {
             return;
         };
         if let Some(entry) = self.tasks.borrow_mut().get_mut(task) {
@@ -438,7 +439,8 @@ impl Scheduler {
     pub(crate) fn has_wakers(&self) -> bool {
         let mut tasks = self.tasks.borrow_mut();
         tasks.tokens().into_iter().any(|token| {
-            let wake_state = tasks.get_mut(token).and_then(|entry| entry.wake_state.as_ref());
+            let wake_state =
+                tasks.get_mut(token).and_then(|entry| entry.wake_state.as_ref());
             wake_state.is_some_and(|state| Arc::strong_count(state) > 1)
         })
     }

@@ -13,7 +13,7 @@ pub mod coroutine_server;
 mod stream;
 mod threads;
 
-use crate::runtime::{Descriptor, Handle, NO_TIMER, Readiness, REGISTRATION, TIMER};
+use crate::runtime::{Descriptor, Handle, NO_TIMER, REGISTRATION, Readiness, TIMER};
 use crate::runtime::{Turn, Waiter};
 use ch01_blocking::deadlines::{Describe, Timeouts, Wait};
 use ch01_blocking::http::{HttpError, Inbox, Outbox};
