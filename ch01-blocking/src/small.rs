@@ -3,9 +3,9 @@
 //! into another, and the conversation between them.
 //!
 //! Small is not unsafe: a message that this parser does not understand is refused, and
-//! the connection is closed. Left out are chunked content, `100 Continue`, keep-alive for
-//! HTTP/1.0, the absolute form of a target, percent-encoding, dates, files, and closing
-//! in stages. Its limits are constants.
+//! the connection is closed. Left out are chunked content, `100 Continue`, keep-alive
+//! for HTTP/1.0, the absolute form of a target, percent-encoding, dates, files, and
+//! closing in stages. Its limits are constants.
 
 use std::env;
 use std::io::{self, ErrorKind, Read, Write};
@@ -53,7 +53,8 @@ pub enum Parsed<'b> {
     Complete(Request<'b>, usize),
     /// The beginning of a request.
     Partial,
-    /// No request that this parser understands: the status and the reason of the refusal.
+    /// No request that this parser understands: the status and the reason of the
+    /// refusal.
     Refused(u16, &'static str),
 }
 

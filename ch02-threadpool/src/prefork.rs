@@ -208,8 +208,9 @@ impl WorkerSlot {
     }
 
     // ANCHOR: backoff
-    /// Marks the slot as empty: its worker has exited. A worker that fails at once would be
-    /// replaced again and again at full speed, so each early exit doubles the pause.
+    /// Marks the slot as empty: its worker has exited. A worker that fails at once
+    /// would be replaced again and again at full speed, so each early exit doubles the
+    /// pause.
     fn emptied(mut self, why: String) -> WorkerSlot {
         self.pause = if self.since.elapsed() < SHORT_LIFE {
             (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE)

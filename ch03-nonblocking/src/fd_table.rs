@@ -56,7 +56,8 @@ impl FdTable {
 
     // ANCHOR: maybe
     /// Returns an event for each descriptor, with every readiness that its interest
-    /// includes: the events of a mechanism that does not know which descriptors are ready.
+    /// includes: the events of a mechanism that does not know which descriptors are
+    /// ready.
     pub fn maybe_ready(&self) -> impl Iterator<Item = Ready> {
         self.entries
             .iter()

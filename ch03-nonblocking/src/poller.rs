@@ -130,15 +130,15 @@ impl Ready {
 /// # What it promises
 /// - Events are **hints**. An event may be spurious or stale, so a read or a write
 ///   after it may still fail with `WouldBlock`; every descriptor is non-blocking.
-/// - Readiness is reported **at least once**: when it begins, or, if it exists already,
-///   after the descriptor is registered. Some mechanisms go on reporting it as long as it
-///   lasts (`poll`), others do not (signals, edge-triggered `epoll`); callers must not
-///   rely on repetition. So a caller remembers each event, and tries before it waits for
-///   another.
+/// - Readiness is reported **at least once**: when it begins, or, if it exists
+///   already, after the descriptor is registered. Some mechanisms go on reporting it
+///   as long as it lasts (`poll`), others do not (signals, edge-triggered `epoll`);
+///   callers must not rely on repetition. So a caller remembers each event, and tries
+///   before it waits for another.
 /// - Where `eof` is not set, a read that returned fewer bytes than were asked for has
 ///   drained the descriptor, and the next arrival is reported. Where it is set, the
-///   caller reads until end of file or `WouldBlock`: an end of file that arrived with the
-///   last bytes may not be reported again.
+///   caller reads until end of file or `WouldBlock`: an end of file that arrived with
+///   the last bytes may not be reported again.
 /// - `broken` is reported whatever the interest, perhaps repeatedly: the connection
 ///   must be closed. Where both sides have shut down, it may mean no more than that.
 ///

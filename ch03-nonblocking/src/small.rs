@@ -2,12 +2,12 @@
 //! A connection that never waits, for the small servers of chapters 3 to 5.
 //!
 //! A struct holds the state that a blocked thread keeps on its stack. A server drives a
-//! connection whenever its socket or the time may have changed; the result says what the
-//! connection waits for next.
+//! connection whenever its socket or the time may have changed; the result says what
+//! the connection waits for next.
 //!
-//! These servers have no fair share: a client that sends without pause is served without
-//! pause, and the others wait. A client that takes any byte of its answer in time keeps
-//! its connection.
+//! These servers have no fair share: a client that sends without pause is served
+//! without pause, and the others wait. A client that takes any byte of its answer in
+//! time keeps its connection.
 
 use ch01_blocking::small::deadline::{IDLE_TIME, TIME};
 use ch01_blocking::small::{MAX_OUTPUT, Parsed, Response, parse, respond};
@@ -100,7 +100,8 @@ impl Connection {
     /// Reads, answers and sends as far as possible without waiting. Returns what the
     /// connection waits for, or `None` when it has ended.
     pub fn drive(&mut self, now: Instant) -> Option<Wait> {
-        // An error is caused by the client or the network, and ends this connection only.
+        // An error is caused by the client or the network, and ends this connection
+        // only.
         self.advance(now).unwrap_or(None)
     }
 
@@ -135,8 +136,8 @@ impl Connection {
 
     // ANCHOR_END: drive
     // ANCHOR: send
-    /// Sends as many bytes of the outbox as the socket has room for. Returns whether all
-    /// have been sent.
+    /// Sends as many bytes of the outbox as the socket has room for. Returns whether
+    /// all have been sent.
     fn send(&mut self, now: Instant) -> io::Result<bool> {
         while self.sent < self.outbox.len() {
             match self.socket.write(&self.outbox[self.sent..]) {

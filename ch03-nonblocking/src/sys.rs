@@ -63,7 +63,8 @@ impl Signals {
     /// Takes the next of these signals from the queue, and blocks for at most `within`
     /// until one arrives; `None` blocks without limit (sigtimedwait(2)).
     ///
-    /// Returns `None` if none arrived in time, or if another signal interrupted the wait.
+    /// Returns `None` if none arrived in time, or if another signal interrupted the
+    /// wait.
     pub(crate) fn take(
         &self,
         within: Option<Duration>,
@@ -74,8 +75,8 @@ impl Signals {
         });
         let within = within.as_ref().map_or(ptr::null(), ptr::from_ref);
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-        // SAFETY: the set is valid for the call, and the time is valid or null, which means
-        // no limit; the kernel writes one siginfo_t.
+        // SAFETY: the set is valid for the call, and the time is valid or null, which
+        // means no limit; the kernel writes one siginfo_t.
         let signal =
             unsafe { libc::sigtimedwait(&raw const self.0, info.as_mut_ptr(), within) };
         if signal < 0 {
@@ -87,9 +88,9 @@ impl Signals {
         }
         // SAFETY: the zeroed siginfo_t was valid, and the kernel has written it since.
         let info = unsafe { info.assume_init() };
-        // SAFETY: the union's field is an integer, valid whatever its bytes. For a signal
-        // that no descriptor has caused it is meaningless, and the caller finds no
-        // registered descriptor of that number.
+        // SAFETY: the union's field is an integer, valid whatever its bytes. For a
+        // signal that no descriptor has caused it is meaningless, and the caller finds
+        // no registered descriptor of that number.
         let fd = unsafe { info.si_fd() };
         // SAFETY: as above.
         let band = unsafe { info.si_band() };

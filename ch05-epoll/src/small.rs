@@ -34,8 +34,8 @@ struct Server {
     /// deadline that is left from a closed connection finds nothing.
     connections: HashMap<u64, Entry>,
     last_id: u64,
-    /// The deadlines with the identities of their connections, the earliest on top; some
-    /// are out of date.
+    /// The deadlines with the identities of their connections, the earliest on top;
+    /// some are out of date.
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
     interest: Interest,
 }
@@ -43,8 +43,8 @@ struct Server {
 /// A connection, and what is registered for it in the kernel and the heap.
 struct Entry {
     connection: Connection,
-    /// The events for which the socket is on the kernel's list, or `None` if it is not on
-    /// the list.
+    /// The events for which the socket is on the kernel's list, or `None` if it is not
+    /// on the list.
     watched: Option<EpollFlags>,
     /// The connection's earliest deadline in the heap, never later than
     /// [`Connection::due`].

@@ -20,8 +20,8 @@ fn main() -> std::io::Result<()> {
     let body = || {
         black_box(deeper(1));
     };
-    // SAFETY: the body uses no thread-local across a `suspend`, and the coroutine is not
-    // leaked.
+    // SAFETY: the body uses no thread-local across a `suspend`, and the coroutine is
+    // not leaked.
     let mut coroutine = unsafe { Coroutine::new(stacks.take()?, 7, body) };
     while let Resumed::Suspended = coroutine.resume() {}
     Ok(())

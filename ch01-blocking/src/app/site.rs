@@ -98,8 +98,8 @@ impl Site {
     }
 
     // ANCHOR: respond
-    /// Answers a request. A panic of a route is answered 500 and costs this one connection,
-    /// in every server, since all of them call this function.
+    /// Answers a request. A panic of a route is answered 500 and costs this one
+    /// connection, in every server, since all of them call this function.
     pub fn respond(&self, request: &Request<'_>) -> Response {
         trace!("request", "{} {}", request.method.name(), request.path.escape_ascii());
         // The routes hold no lock and leave nothing half done, so a panic breaks no

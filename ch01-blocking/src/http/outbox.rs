@@ -217,8 +217,8 @@ impl Outbox {
                     self.make(SMALL.max(self.limit as u64))
                 }
                 Tail::Live(live) => {
-                    // Waits for the next piece. Only chapter 6's transports can; the others
-                    // fail with `Unsupported`.
+                    // Waits for the next piece. Only chapter 6's transports can; the
+                    // others fail with `Unsupported`.
                     if !live.next(stream, &mut self.bytes)? {
                         self.tail = Tail::None;
                     }
@@ -270,8 +270,9 @@ impl Outbox {
     }
 
     // ANCHOR: head
-    /// Writes the head piece by piece, and not with `write!`: formatting calls a function
-    /// through a pointer for every piece, and took several times as long (`lab request`).
+    /// Writes the head piece by piece, and not with `write!`: formatting calls a
+    /// function through a pointer for every piece, and took several times as long (`lab
+    /// request`).
     fn head(&mut self, response: &Response, context: ResponseContext, now: SystemTime) {
         let mut digits = itoa::Buffer::new();
         let bytes = &mut self.bytes;

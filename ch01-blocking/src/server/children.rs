@@ -46,9 +46,9 @@ impl<T> Children<T> {
     }
 
     // ANCHOR: drain_wakeups
-    /// Empties the wake-up pipe, and returns whether a child has exited. Call this first,
-    /// then [`reap`](Children::reap): a child that exits in between makes the pipe readable
-    /// again.
+    /// Empties the wake-up pipe, and returns whether a child has exited. Call this
+    /// first, then [`reap`](Children::reap): a child that exits in between makes the
+    /// pipe readable again.
     pub fn drain_wakeups(&self) -> bool {
         let mut bytes = [0; 64];
         let mut woken = false;
@@ -60,8 +60,8 @@ impl<T> Children<T> {
     // ANCHOR_END: drain_wakeups
 
     // ANCHOR: reap
-    /// Reaps the children that have exited, and calls `on_exit` for each. One SIGCHLD may
-    /// stand for several exits: signals do not queue.
+    /// Reaps the children that have exited, and calls `on_exit` for each. One SIGCHLD
+    /// may stand for several exits: signals do not queue.
     pub fn reap(&mut self, mut on_exit: impl FnMut(T, WaitStatus)) {
         while let Some((child, status)) = self.reap_one() {
             if let Some(known) = self.running.remove(&child) {
@@ -70,8 +70,8 @@ impl<T> Children<T> {
         }
     }
 
-    /// Reaps one child of this set that has exited. Other children stay unreaped: a process
-    /// keeps its children across execve(2), and a library may wait for its own.
+    /// Reaps one child of this set that has exited. Other children stay unreaped: a
+    /// process keeps its children across execve(2), and a library may wait for its own.
     fn reap_one(&self) -> Option<(Pid, WaitStatus)> {
         let reap = |&child: &Pid| match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
             Ok(status) => Some((status.pid()?, status)),
@@ -79,7 +79,8 @@ impl<T> Children<T> {
         };
         match sys::ended_child() {
             Some(child) if self.running.contains_key(&child) => reap(&child),
-            // An unknown child hides the known ones that exited after it, so each is tried.
+            // An unknown child hides the known ones that exited after it, so each is
+            // tried.
             Some(_) => self.running.keys().find_map(reap),
             None => None,
         }

@@ -95,14 +95,14 @@ impl Listener {
     }
 
     // ANCHOR: ready
-    /// Declares that connections of this listener can be served, because everything that a
-    /// start needs exists. When all listeners that were made from one another are ready,
-    /// the report is made.
+    /// Declares that connections of this listener can be served, because everything
+    /// that a start needs exists. When all listeners that were made from one another
+    /// are ready, the report is made.
     ///
     /// # Errors
     ///
-    /// There is no descriptor or no memory left for a first client, or the report cannot be
-    /// made.
+    /// There is no descriptor or no memory left for a first client, or the report
+    /// cannot be made.
     pub fn ready(&self) -> io::Result<()> {
         if self.readiness.missing.fetch_sub(1, SeqCst) != 1 {
             return Ok(());

@@ -63,7 +63,8 @@ impl Stop {
     }
 
     // ANCHOR: on
-    /// Creates a pipe that these signals write to from now on, instead of any earlier pipe.
+    /// Creates a pipe that these signals write to from now on, instead of any earlier
+    /// pipe.
     ///
     /// # Errors
     ///

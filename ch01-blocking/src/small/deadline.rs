@@ -1,8 +1,8 @@
 // ANCHOR: deadline
 //! A deadline for a whole request.
 //!
-//! Left out are separate deadlines for head and content, and a minimum rate for a client
-//! that takes its answer in tiny pieces.
+//! Left out are separate deadlines for head and content, and a minimum rate for a
+//! client that takes its answer in tiny pieces.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 /// The longest time for which a connection may be idle between two requests.
 pub const IDLE_TIME: Duration = Duration::from_secs(60);
 
-/// The longest time for a client to send a request, from its first byte to its last, and
-/// to take any part of an answer.
+/// The longest time for a client to send a request, from its first byte to its last,
+/// and to take any part of an answer.
 pub const TIME: Duration = Duration::from_secs(10);
 
 /// A blocking socket. The first read after a write may wait for [`IDLE_TIME`]. All

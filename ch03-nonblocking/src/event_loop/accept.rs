@@ -104,14 +104,14 @@ impl<P: Poller> EventLoop<'_, P> {
     }
 
     // ANCHOR: resume
-    /// Accepts the clients that are left from the last round, and ends a pause of accepting
-    /// that is over.
+    /// Accepts the clients that are left from the last round, and ends a pause of
+    /// accepting that is over.
     pub(super) fn resume_accepting(&mut self) {
         if self.accept_resumes.is_some_and(|until| until <= self.shared.now)
             && let Some(listener) = &self.listener
         {
-            // The listener is registered only once accepting works again: until then the
-            // kernel should wake another loop for a client.
+            // The listener is registered only once accepting works again: until then
+            // the kernel should wake another loop for a client.
             let accepted = listener.accept_now(Mode::NonBlocking);
             self.accept_again = accepted.is_ok()
                 && self

@@ -92,11 +92,11 @@ pub enum Either<A, B> {
 }
 
 // ANCHOR: race
-/// Returns a future that is ready when one of two futures is. The other future is dropped
-/// with the returned one, in the middle of its wait: it is cancelled.
+/// Returns a future that is ready when one of two futures is. The other future is
+/// dropped with the returned one, in the middle of its wait: it is cancelled.
 ///
-/// Both must be `Unpin`, which spares this file all unsafe code. An `async` block is not;
-/// pass it by [`pin!`](std::pin::pin).
+/// Both must be `Unpin`, which spares this file all unsafe code. An `async` block is
+/// not; pass it by [`pin!`](std::pin::pin).
 pub fn race<A: Future + Unpin, B: Future + Unpin>(a: A, b: B) -> Race<A, B> {
     Race(a, b)
 }

@@ -175,10 +175,10 @@ impl Handle {
     ///
     /// # Safety
     ///
-    /// The body, and all functions that it calls, must not suspend in an initializer or a
-    /// destructor of a thread-local variable: the first part of the contract of
-    /// [`Coroutine::new`](crate::Coroutine::new). The runtime keeps the second part, because none
-    /// of its coroutines outlives it.
+    /// The body, and all functions that it calls, must not suspend in an initializer or
+    /// a destructor of a thread-local variable: the first part of the contract of
+    /// [`Coroutine::new`](crate::Coroutine::new). The runtime keeps the second part,
+    /// because none of its coroutines outlives it.
     #[allow(unsafe_code)]
     pub unsafe fn spawn_coroutine<T: 'static>(
         &self,
@@ -195,15 +195,15 @@ impl Handle {
             let ended = unwind::catch(|| body(&handle));
             put.replace(Some(ended));
         };
-        // SAFETY: the caller keeps the first part of the contract; `add_coroutine` keeps
-        // the second.
+        // SAFETY: the caller keeps the first part of the contract; `add_coroutine`
+        // keeps the second.
         let task = unsafe { self.add_coroutine(body) }?;
         self.enqueue(Turn::Run(task));
         Ok(Join { task, result, waiter, reactor: self.0.clone() })
     }
 
-    /// Spawns a future, at the end of the run queue. After the runtime's end, the future is dropped
-    /// instead.
+    /// Spawns a future, at the end of the run queue. After the runtime's end, the
+    /// future is dropped instead.
     pub fn spawn_future(&self, future: impl Future<Output = ()> + 'static) {
         if !self.is_over() {
             self.enqueue(Turn::Run(self.add(Task::Future(Box::pin(future)))));
@@ -275,13 +275,13 @@ impl<T> Join<T> {
     }
 
     // ANCHOR: join
-    /// Parks the calling coroutine until the spawned one has ended. Returns the value of
-    /// the spawned coroutine.
+    /// Parks the calling coroutine until the spawned one has ended. Returns the value
+    /// of the spawned coroutine.
     ///
     /// # Errors
     ///
-    /// The payload of the coroutine's panic, or a message if the coroutine was unwound or
-    /// the runtime has ended.
+    /// The payload of the coroutine's panic, or a message if the coroutine was unwound
+    /// or the runtime has ended.
     ///
     /// # Panics
     ///
@@ -295,8 +295,8 @@ impl<T> Join<T> {
             if scheduler.is_over() {
                 return Err(Box::new("the runtime has ended"));
             }
-            // The coroutine cannot end between the check above and the park: nothing else
-            // runs.
+            // The coroutine cannot end between the check above and the park: nothing
+            // else runs.
             self.waiter.set(Some(scheduler.running_coroutine()));
             scheduler.park(None);
         }

@@ -148,9 +148,9 @@ impl Reactor {
     }
 
     // ANCHOR: poll
-    /// Asks the poller for events, waits for them for at most `timeout`, and notifies the
-    /// waiters. An event with a stale token concerns a descriptor that has been closed,
-    /// and is ignored.
+    /// Asks the poller for events, waits for them for at most `timeout`, and notifies
+    /// the waiters. An event with a stale token concerns a descriptor that has been
+    /// closed, and is ignored.
     ///
     /// # Errors
     ///
@@ -315,14 +315,15 @@ impl<F: AsFd> Descriptor<F> {
     }
 
     // ANCHOR: wait
-    /// Parks the running coroutine until the descriptor may be ready or the deadline `due` has
-    /// passed. It may also return without a reason, so the caller tries first, waits after
-    /// `WouldBlock`, and tries again.
+    /// Parks the running coroutine until the descriptor may be ready or the deadline
+    /// `due` has passed. It may also return without a reason, so the caller tries
+    /// first, waits after `WouldBlock`, and tries again.
     ///
     /// # Errors
     ///
-    /// The poller's error; [`ErrorKind::ResourceBusy`] if another task waits for the same readiness
-    /// (one task may read while another writes); or the runtime has ended.
+    /// The poller's error; [`ErrorKind::ResourceBusy`] if another task waits for the
+    /// same readiness (one task may read while another writes); or the runtime has
+    /// ended.
     ///
     /// # Panics
     ///
@@ -350,7 +351,8 @@ impl<F: AsFd> Descriptor<F> {
     }
 
     // ANCHOR: ready_by
-    /// Waits as [`ready`](Descriptor::ready) does, but until the deadline `due` at most.
+    /// Waits as [`ready`](Descriptor::ready) does, but until the deadline `due` at
+    /// most.
     ///
     /// # Errors
     ///
@@ -395,7 +397,8 @@ impl<F: AsFd> Future for Ready<'_, F> {
         let Ready { descriptor, readiness, .. } = *self;
         self.unsubscribe(); // the next poll may pass another waker
         // Readiness that was reported before is remembered. No event can be missed
-        // between this check and `subscribe`: the poller is asked only when no task runs.
+        // between this check and `subscribe`: the poller is asked only when no task
+        // runs.
         if descriptor.is_ready(readiness) {
             return Poll::Ready(Ok(()));
         }

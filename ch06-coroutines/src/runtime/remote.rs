@@ -50,23 +50,25 @@ impl RemoteQueue {
         self.woken().push(task);
     }
 
-    /// Returns whether the caller has to write to the pipe: the runtime sleeps, and no earlier push
-    /// has claimed to wake it. On the runtime's own thread the result is false, so a wake-up there
-    /// makes no system call.
+    /// Returns whether the caller has to write to the pipe: the runtime sleeps, and no
+    /// earlier push has claimed to wake it. On the runtime's own thread the result is
+    /// false, so a wake-up there makes no system call.
     pub(crate) fn claim_wakeup(&self) -> bool {
         self.sleeping.swap(false, AcqRel)
     }
 
     pub(crate) fn write_wakeup(&self) {
-        // Retries if a signal has interrupted the write. A full pipe wakes the runtime as well.
+        // Retries if a signal has interrupted the write. A full pipe wakes the runtime
+        // as well.
         while let Err(error) = (&self.wake_write).write(b"!")
             && error.kind() == ErrorKind::Interrupted
         {}
     }
 
-    /// Announces that the runtime is about to sleep. The runtime has to take the woken tasks
-    /// **after this call**. In the other order, a task that is pushed in between would stay in the
-    /// queue, and its thread would find that the runtime does not sleep yet.
+    /// Announces that the runtime is about to sleep. The runtime has to take the woken
+    /// tasks **after this call**. In the other order, a task that is pushed in between
+    /// would stay in the queue, and its thread would find that the runtime does not
+    /// sleep yet.
     pub(crate) fn announce_sleep(&self) {
         self.sleeping.swap(true, AcqRel);
     }

@@ -127,8 +127,8 @@ impl Scheduler {
 
     // ANCHOR: run
     /// Runs tasks until `has_ended` returns true. Between two rounds it calls `wait`,
-    /// which blocks until something happens, for at most the given time. This is the only
-    /// place where the thread waits.
+    /// which blocks until something happens, for at most the given time. This is the
+    /// only place where the thread waits.
     ///
     /// # Errors
     ///
@@ -151,7 +151,7 @@ impl Scheduler {
                 }
             }
             wait(self.prepare_to_wait())?;
-            self.remote.claim_wakeup(); // from here other threads need not write to the pipe
+            self.remote.claim_wakeup(); // other threads need not write to the pipe now
             self.now.set(Instant::now());
             self.timers.borrow_mut().expire(self.now.get(), &mut late);
             late.drain(..).for_each(|waiter| self.notify(waiter));
@@ -160,9 +160,10 @@ impl Scheduler {
     // ANCHOR_END: run
 
     // ANCHOR: round
-    /// Begins a round: it consists of the entries that are in the run queue now. An entry that is
-    /// added during the round, even by a task that yields, waits for the next round, and the poller
-    /// is asked in between. So no task keeps the thread from the others.
+    /// Begins a round: it consists of the entries that are in the run queue now. An
+    /// entry that is added during the round, even by a task that yields, waits for the
+    /// next round, and the poller is asked in between. So no task keeps the thread from
+    /// the others.
     fn begin_round(&self) {
         self.remote.take(|task| self.wake(task));
         self.round.set(self.queue.borrow().len());
@@ -231,8 +232,8 @@ impl Scheduler {
     // ANCHOR_END: resume
 
     // ANCHOR: poll
-    /// Polls a future. Returns the future if it is pending; something then holds its waker. If the
-    /// future has ended, its box is freed.
+    /// Polls a future. Returns the future if it is pending; something then holds its
+    /// waker. If the future has ended, its box is freed.
     fn poll(&self, token: Token, mut future: BoxedFuture) -> Option<Task> {
         let waker = self.waker_of(token);
         let context = &mut Context::from_waker(&waker);
@@ -260,10 +261,11 @@ impl Scheduler {
     }
 
     // ANCHOR: park
-    /// Suspends the running coroutine until [`wake`](Scheduler::wake) is called for it or the
-    /// deadline `due` has passed. It may also return without a reason, so the caller checks its
-    /// condition in a loop. After the runtime's end, in a destructor, it returns
-    /// [`Woken::TimedOut`] at once; such a loop also checks [`is_over`](Scheduler::is_over).
+    /// Suspends the running coroutine until [`wake`](Scheduler::wake) is called for it
+    /// or the deadline `due` has passed. It may also return without a reason, so the
+    /// caller checks its condition in a loop. After the runtime's end, in a destructor,
+    /// it returns [`Woken::TimedOut`] at once; such a loop also checks
+    /// [`is_over`](Scheduler::is_over).
     ///
     /// # Panics
     ///
@@ -289,8 +291,8 @@ impl Scheduler {
 
     // ANCHOR: wake
     /// Wakes a parked task: puts it into the run queue. A task that is running is only
-    /// marked: a future is then polled once more; a coroutine that parks erases the mark,
-    /// because it has checked its condition in the meantime.
+    /// marked: a future is then polled once more; a coroutine that parks erases the
+    /// mark, because it has checked its condition in the meantime.
     pub fn wake(&self, token: Token) {
         let mut tasks = self.tasks.borrow_mut();
         let Some(entry) = tasks.get_mut(token) else { return };
@@ -371,9 +373,9 @@ impl Scheduler {
     }
 
     // ANCHOR: activate
-    /// Assigns an idle connection to a task, and runs the task. If the task was woken before, an
-    /// older entry for it is still in the run queue; it is ignored if the task does not wait for
-    /// it.
+    /// Assigns an idle connection to a task, and runs the task. If the task was woken
+    /// before, an older entry for it is still in the run queue; it is ignored if the
+    /// task does not wait for it.
     fn activate(&self, descriptor: Token) {
         let activate = self.activate.borrow().clone();
         let Some((task, number)) = activate.and_then(|activate| activate(descriptor))
@@ -477,9 +479,9 @@ impl Scheduler {
             None => return Err(io::Error::other("a runtime without stacks")),
         };
         self.spawned.update(|count| count + 1);
-        // SAFETY: the caller keeps the first part of the contract. As to the second, `end` drops
-        // all remaining coroutines, at the latest when `Runtime`'s `run` returns or unwinds, and so
-        // before the thread ends.
+        // SAFETY: the caller keeps the first part of the contract. As to the second,
+        // `end` drops all remaining coroutines, at the latest when `Runtime`'s `run`
+        // returns or unwinds, and so before the thread ends.
         let coroutine = unsafe { Coroutine::new(stack, self.spawned.get(), body) };
         Ok(self.add(Task::Coroutine(coroutine)))
     }
@@ -518,9 +520,9 @@ impl Scheduler {
             // may use it.
             let entry = self.tasks.borrow_mut().remove(token);
             let task = entry.and_then(|entry| entry.task);
-            // A cancellation arrives here if the runtime itself runs in a coroutine that
-            // is dropped. It is passed on after the other tasks have ended: a coroutine
-            // that was leaked might outlive data that it refers to.
+            // A cancellation arrives here if the runtime itself runs in a coroutine
+            // that is dropped. It is passed on after the other tasks have ended: a
+            // coroutine that was leaked might outlive data that it refers to.
             ended = ended.and(catch_unwind(AssertUnwindSafe(|| match task {
                 Some(Task::Coroutine(coroutine)) => self.give_back(coroutine),
                 future => drop_quietly(future),

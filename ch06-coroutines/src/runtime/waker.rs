@@ -30,8 +30,8 @@ pub enum Woken {
 }
 
 // ANCHOR: signal
-/// The state that all wakers of a task share. A waker may outlive its task and be used on
-/// any thread, so this state refers to the task only by its token.
+/// The state that all wakers of a task share. A waker may outlive its task and be used
+/// on any thread, so this state refers to the task only by its token.
 pub(crate) struct WakeState {
     scheduled: ScheduledFlag,
     task: Token,

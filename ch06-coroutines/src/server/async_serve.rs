@@ -82,8 +82,8 @@ pub(crate) async fn serve(
 
 // ANCHOR: decide
 /// Parses the next request and responds to it. The result does not contain the request,
-/// which is large and borrows the inbox: a variable that lives across an `.await` is part
-/// of the future.
+/// which is large and borrows the inbox: a variable that lives across an `.await` is
+/// part of the future.
 fn decide(site: &Site, inbox: &mut Inbox) -> Decided {
     match inbox.next(&site.limits) {
         Parsed::Complete(request) => {

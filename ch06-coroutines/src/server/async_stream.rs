@@ -25,8 +25,8 @@ impl AsyncStream {
     }
 
     // ANCHOR: fill
-    /// Reads bytes into the inbox, waiting for the first ones. Returns their number; 0 is
-    /// the end of file.
+    /// Reads bytes into the inbox, waiting for the first ones. Returns their number; 0
+    /// is the end of file.
     pub(crate) async fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         let mut late = false;
         loop {
@@ -55,7 +55,8 @@ impl AsyncStream {
                 continue;
             }
             if let Some(source) = outbox.source() {
-                // Boxed: otherwise every future that sends something would be as large as this one.
+                // Boxed: otherwise every future that sends something would be as large
+                // as this one.
                 let content = Box::pin(self.more(source)).await?;
                 outbox.push_piece(&content);
                 continue;
@@ -69,8 +70,8 @@ impl AsyncStream {
     // ANCHOR_END: flush
 
     // ANCHOR: more
-    /// Returns the next piece of a response whose length is not known, and waits for it, or until
-    /// the client closes. An empty piece means that the content has ended.
+    /// Returns the next piece of a response whose length is not known, and waits for
+    /// it, or until the client closes. An empty piece means that the content has ended.
     async fn more(&mut self, source: &mut dyn BodyStream) -> io::Result<Vec<u8>> {
         self.0.all_sent();
         let quiet = source.heartbeat_interval();
@@ -100,8 +101,8 @@ impl AsyncStream {
     // ANCHOR_END: more
 
     // ANCHOR: sleep
-    /// Waits for `time`, for the route `/sleep`. Fails if the connection is closed before
-    /// that.
+    /// Waits for `time`, for the route `/sleep`. Fails if the connection is closed
+    /// before that.
     pub(crate) async fn sleep(&mut self, time: Duration) -> io::Result<()> {
         self.0.all_sent();
         trace!("park", "{} ms, and only this task", time.as_millis());

@@ -81,19 +81,20 @@ pub fn run_one(
         let server = ServerState::new(&site, &options, handle, make_worker);
         main_task(&server, listener, stop)
     };
-    // SAFETY: the coroutines of this file suspend in `main_task`, `accept`, `await_stop`
-    // and the methods of `ParkingStream`, none of which is called from a thread-local's
-    // initializer or destructor. Code of the application runs on all of these stacks and
-    // cannot suspend: it has no handle, and `suspend` panics in a coroutine of a runtime.
+    // SAFETY: the coroutines of this file suspend in `main_task`, `accept`,
+    // `await_stop` and the methods of `ParkingStream`, none of which is called from a
+    // thread-local's initializer or destructor. Code of the application runs on all of
+    // these stacks and cannot suspend: it has no handle, and `suspend` panics in a
+    // coroutine of a runtime.
     unsafe { runtime.run_coroutine(main) }?
         .unwrap_or_else(|_| Err(io::Error::other("a coroutine of the server panicked")))
 }
 // ANCHOR_END: run
 
 // ANCHOR: main
-/// The first coroutine: accepts connections until the server stops, then waits until the
-/// open ones have finished or the drain deadline has passed. When it ends, all remaining
-/// coroutines are unwound.
+/// The first coroutine: accepts connections until the server stops, then waits until
+/// the open ones have finished or the drain deadline has passed. When it ends, all
+/// remaining coroutines are unwound.
 #[allow(unsafe_code)]
 fn main_task(
     server: &Rc<ServerState>,
@@ -162,8 +163,8 @@ fn make_worker(server: &Rc<ServerState>) -> io::Result<Token> {
     unsafe { server.handle.add_coroutine(move || worker(&theirs)) }
 }
 
-/// Serves the connection in `handed`, and then the next ones. Between two connections the
-/// worker parks and keeps its stack. It ends when enough other workers are idle.
+/// Serves the connection in `handed`, and then the next ones. Between two connections
+/// the worker parks and keeps its stack. It ends when enough other workers are idle.
 fn worker(server: &ServerState) {
     let mut inbox = Inbox::new();
     let mut outbox = Outbox::new(server.site.limits.output);

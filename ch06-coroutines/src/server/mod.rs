@@ -54,8 +54,8 @@ pub(crate) struct Connection {
     late: bool,
     /// The connection's number in the trace.
     number: u32,
-    /// Whether the connection is served and counts against `capacity`, or is only sent a
-    /// 503.
+    /// Whether the connection is served and counts against `capacity`, or is only sent
+    /// a 503.
     served: bool,
 }
 // ANCHOR_END: connection
@@ -181,10 +181,10 @@ impl ServerState {
     }
 
     // ANCHOR: activate
-    /// Hands the idle connection with this token to a worker, because it is readable, its
-    /// idle time is up, or the server stops. Returns the worker, and the connection's
-    /// number for the trace; `None` if the connection is gone, or if no worker can be
-    /// created and the connection was closed.
+    /// Hands the idle connection with this token to a worker, because it is readable,
+    /// its idle time is up, or the server stops. Returns the worker, and the
+    /// connection's number for the trace; `None` if the connection is gone, or if no
+    /// worker can be created and the connection was closed.
     fn activate(self: &Rc<Self>, token: Token) -> Option<(Token, u64)> {
         let mut idle = self.idle.borrow_mut();
         let entry = idle.get_mut(token.index as usize)?;
@@ -202,8 +202,8 @@ impl ServerState {
             }
             Err(error) => {
                 // A response that has to wait would need a worker. A connection whose
-                // idle time is up, or that ends with the server, has sent no request and
-                // gets no response.
+                // idle time is up, or that ends with the server, has sent no request
+                // and gets no response.
                 if !connection.served || connection.socket.is_ready(Readiness::Readable) {
                     self.refuse_now(connection.socket.get_mut());
                 }
@@ -267,10 +267,10 @@ impl ServerState {
 
 impl Connection {
     // ANCHOR: store_idle
-    /// Stores the connection in the slab, without a task, until it is readable or its idle time is
-    /// up, either of which may be so already. The idle timer is started anew if `served_one` says
-    /// that a request was served. A connection that is only sent a 503 has no timer, and is
-    /// activated at once.
+    /// Stores the connection in the slab, without a task, until it is readable or its
+    /// idle time is up, either of which may be so already. The idle timer is started
+    /// anew if `served_one` says that a request was served. A connection that is only
+    /// sent a 503 has no timer, and is activated at once.
     fn store_idle(mut self, served_one: bool) {
         let server = self.server.clone();
         let scheduler = &server.handle;
@@ -278,7 +278,7 @@ impl Connection {
         let waiter = || Waiter::Idle(token);
         let readable = match self.socket.subscribe(Readiness::Readable, waiter()) {
             Ok(reported) => reported,
-            Err(error) => return trace!("close", "{error}"), // returning closes the connection
+            Err(error) => return trace!("close", "{error}"), // dropping closes it
         };
         if served_one {
             let within = server.timeouts.idle;

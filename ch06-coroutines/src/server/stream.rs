@@ -69,9 +69,9 @@ impl ActiveConnection {
     }
 
     // ANCHOR: try_fill
-    /// Reads into the inbox if the socket may be readable. A connection whose deadline has passed
-    /// (`late`) reads in any case: if the application kept the thread busy, bytes may have arrived
-    /// that are not reported yet.
+    /// Reads into the inbox if the socket may be readable. A connection whose deadline
+    /// has passed (`late`) reads in any case: if the application kept the thread busy,
+    /// bytes may have arrived that are not reported yet.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl ActiveConnection {
             return Err(ErrorKind::TimedOut.into());
         }
         if idle {
-            return Err(ErrorKind::WouldBlock.into()); // an idle connection has no task to wait
+            return Err(ErrorKind::WouldBlock.into()); // no task waits while idle
         }
         inbox.shrink();
         let due = self.connection.server.timeouts.due(self.wait, self.began);
@@ -131,8 +131,8 @@ impl ActiveConnection {
     }
 
     // ANCHOR: room
-    /// Returns the time at which to check whether the client takes the bytes that it is sent, for a
-    /// caller that found no room to write.
+    /// Returns the time at which to check whether the client takes the bytes that it is
+    /// sent, for a caller that found no room to write.
     pub(super) fn next_check(&mut self) -> Instant {
         let within = self.connection.server.timeouts.check_interval();
         if self.next_check.is_none() {
@@ -158,10 +158,10 @@ impl ActiveConnection {
     // ANCHOR_END: room
 
     // ANCHOR: leaving
-    /// Returns the readiness to wait for in order to notice that a client closes while a
-    /// response without a known length is pending. Returns `None` if the client has just
-    /// shut down its sending side. Such a client may still read: the caller sends it
-    /// something, and if the client has closed its socket, its kernel answers with a
+    /// Returns the readiness to wait for in order to notice that a client closes while
+    /// a response without a known length is pending. Returns `None` if the client has
+    /// just shut down its sending side. Such a client may still read: the caller sends
+    /// it something, and if the client has closed its socket, its kernel answers with a
     /// reset.
     pub(super) fn until_it_leaves(&mut self) -> io::Result<Option<Readiness>> {
         let socket = &mut self.connection.socket;
@@ -198,8 +198,8 @@ impl ActiveConnection {
 /// block or the byte budget is used up.
 impl Transport for ActiveConnection {
     // ANCHOR: receive
-    /// Reads through the thread's shared buffer, so that a connection that waits holds no
-    /// empty buffer.
+    /// Reads through the thread's shared buffer, so that a connection that waits holds
+    /// no empty buffer.
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         let Connection { socket, server, .. } = &mut self.connection;
         let scratch = &mut *server.scratch.borrow_mut();
@@ -268,8 +268,8 @@ impl ParkingStream {
     }
 
     // ANCHOR: write
-    /// Calls `write` until the client has taken some bytes, parking in between. Fails if
-    /// the client takes too few in the write deadline.
+    /// Calls `write` until the client has taken some bytes, parking in between. Fails
+    /// if the client takes too few in the write deadline.
     fn write_with(
         &mut self,
         mut write: impl FnMut(&mut ActiveConnection) -> io::Result<usize>,

@@ -107,7 +107,8 @@ impl Client {
         }
         if self.length == 0 {
             let end = scratch[..received].windows(4).position(|four| four == b"\r\n\r\n");
-            // The first request must arrive in one read, as it does from the book's client.
+            // The first request must arrive in one read, as it does from the book's
+            // client.
             self.length = end.ok_or(ErrorKind::InvalidData)? + 4;
         }
         self.pending += received;
