@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use webdriver::served::Served;
 use webdriver::{Browser, browser, keep, looked, problems};
 
-/// Skips every prediction and opens every box.
+/// A script that skips every prediction and opens every box.
 const REVEAL: &str = "document.querySelectorAll('.lab-predict [type=button]').forEach((button) => button.click());
     document.querySelectorAll('details').forEach((box) => { box.open = true; })";
 

@@ -181,7 +181,7 @@ fn only_a_page_of_this_book_may_start_a_run() {
         let (status, why) = ask(&served, wrong);
         assert_eq!(status, 403, "{what}: {why}");
     }
-    // Nor may another page read the lab's state or follow a run.
+    // Another page may not read the lab's state or follow a run.
     for path in ["/lab/state", "/lab/events", "/lab/results/readiness.json"] {
         let right = get(&served, path);
         for wrong in [
@@ -237,7 +237,7 @@ fn one_run_at_a_time_and_it_can_be_stopped() {
     assert_eq!(ask(&served, &post(&served, "/lab/stop", &this)).0, 200);
     until(&mut events, "event: failed");
     assert!(is_gone(child), "the end was reported before the process had ended");
-    // Then another run can begin.
+    // Afterwards another run can begin.
     start(&served);
 }
 

@@ -259,7 +259,7 @@ impl Transport for Blocking<'_> {
     // ANCHOR_END: fill
 
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
-        // The kernel sends a file in pieces of this size, and SO_SNDTIMEO applies to each.
+        // The kernel sends a file in pieces of 64 KiB, and SO_SNDTIMEO applies to each.
         let len = len.min(64 * 1024) as usize;
         self.write_with(len, |socket| send_file(socket, file, at, len))
     }
@@ -318,10 +318,11 @@ pub fn send_file(
     len: usize,
 ) -> io::Result<usize> {
     let mut from = at.try_into().map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
-    // Where one thread serves all connections, a larger piece would delay the others.
+    // A larger piece would delay the other connections where one thread serves them all.
     match nix::sys::sendfile::sendfile64(socket, file, Some(&mut from), len.min(1 << 20))
     {
-        // Not supported for this file system, or not allowed in this sandbox.
+        // sendfile(2) is not supported for this file system, or not allowed in this
+        // sandbox.
         Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EPERM) => {
             copy_file(socket, file, at, len)
         }

@@ -175,8 +175,8 @@ fn suspending_while_dropped_aborts() {
     assert_says(&ended, message);
 }
 
-/// Suspending also aborts while a panic unwinds: Rust aborts if a panic leaves a
-/// destructor then.
+/// A coroutine that is dropped while a panic unwinds cannot suspend either: Rust aborts if
+/// another panic leaves a destructor then.
 #[test]
 fn suspending_while_dropped_during_a_panic_aborts() {
     let Some(ended) = child("suspending_while_dropped_during_a_panic_aborts") else {

@@ -27,7 +27,7 @@ fn finish(coroutine: &mut Coroutine) -> usize {
     suspensions
 }
 
-/// Both sides hold more numbers than the processor has registers for.
+/// The test and its coroutines hold more numbers than the processor has registers for.
 #[test]
 fn floating_point_survives() {
     let mut coroutines: Vec<Coroutine> = (0..8_u8)

@@ -14,7 +14,7 @@ use std::thread;
 pub(crate) type Serve =
     fn(Box<dyn Poller>, Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()>;
 
-/// Both servers.
+/// The coroutine server and the async server.
 pub(crate) const SERVERS: [Serve; 2] = [coroutine, async_server::run_one];
 
 /// Runs the coroutine server, with stacks of the default size.

@@ -88,7 +88,8 @@ fn a_poll_does_not_swallow_a_cancellation() -> io::Result<()> {
     Ok(())
 }
 
-/// Nor does a runtime that calls a foreign waker mistake it for the waker's panic.
+/// A runtime that calls a foreign waker does not mistake a cancellation for the waker's
+/// panic.
 #[test]
 fn a_waker_does_not_swallow_a_cancellation() -> io::Result<()> {
     struct SuspendsWaker;

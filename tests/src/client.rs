@@ -15,9 +15,9 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 /// The way in which the server ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// In good order (FIN): all bytes before it have arrived.
+    /// The server closed in good order (FIN): all bytes that it sent have arrived.
     Closed,
-    /// Cut off (RST): bytes on their way may have been lost.
+    /// The server reset the connection (RST): bytes on their way may have been lost.
     Reset,
 }
 

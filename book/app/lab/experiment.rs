@@ -27,7 +27,7 @@ pub struct Experiment {
     /// Whether the experiment may be run from a page. An experiment whose quick run takes
     /// minutes, or which needs programs that the reader must build, runs only from a terminal.
     pub from_page: bool,
-    /// Runs the experiment.
+    /// The function that runs the experiment.
     #[serde(skip)]
     pub run: fn(&Run<'_>) -> Result<Results>,
 }

@@ -9,7 +9,7 @@ use anyhow::Result;
 use load_generator::{self as load, Plan};
 use samples::Hold;
 
-/// How long a client waits for an answer: longer than any takes on an otherwise idle machine.
+/// The longest wait of a client for an answer: longer than any takes on an otherwise idle machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The body of every answer.
 const CONTENT: &[u8] = b"Hello, World!";

@@ -150,7 +150,7 @@ impl Fixture {
         while left > 0 {
             self.wait()?;
             for event in &self.ready {
-                // A report may be wrong, as most of `spin`'s are.
+                // A socket that was reported need not be ready: `spin` reports all of them.
                 let received = self.sockets[event.token.index as usize].recv(&mut byte);
                 left -= usize::from(received.is_ok());
             }

@@ -109,7 +109,7 @@ impl Body {
 pub enum ExtraHeader {
     /// No further field.
     None,
-    /// `Location`: where the resource is instead.
+    /// `Location`: another place where the resource is.
     Location(String),
     /// `Allow`: the supported methods.
     Allow(&'static str),

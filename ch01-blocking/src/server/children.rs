@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// A set of child processes, and a pipe that SIGCHLD writes to.
 #[derive(Debug)]
 pub struct Children<T> {
-    /// Each child with the value that its parent attached to it.
+    /// The running children, each with the value that its parent attached to it.
     running: HashMap<Pid, T>,
     wake_read: OwnedFd,
 }

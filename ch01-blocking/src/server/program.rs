@@ -44,7 +44,8 @@ pub fn start<O: AsRef<Options>, S>(
 where
     Arc<Site>: Borrow<S>,
 {
-    // One line and no backtrace: a panic costs one connection, so it is worth one line.
+    // A panic is logged in one line without a backtrace, because it costs only one
+    // connection.
     panic::set_hook(Box::new(|panic| {
         log::line(&panic.to_string().replace('\n', " "));
     }));

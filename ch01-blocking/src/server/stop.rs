@@ -33,7 +33,7 @@ pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Stop {
     read: OwnedFd,
-    /// The write end, for a request from within the server.
+    /// The write end of the pipe, by which the server itself requests a stop.
     write: File,
 }
 

@@ -334,8 +334,8 @@ pub fn write_now(to: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
             libc::pwritev2(to.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT)
         };
         match usize::try_from(wrote).map_err(|_| Errno::last()) {
-            // Not supported for this kind of file; or a regular file, while memory is
-            // short.
+            // The call is not supported for this kind of file; or memory is short, for a
+            // regular file.
             Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => {}
             Err(Errno::EAGAIN) if is_file(to) => {}
             wrote => return Ok(wrote?),
@@ -484,7 +484,8 @@ unsafe impl Zeroed for crate::server::usage::Usage {}
 mod tests {
     use super::*;
 
-    /// The test harness has threads, and this test starts one more.
+    /// A process with several threads is not forked. The test harness has some, and this test
+    /// starts one more.
     #[test]
     fn a_process_with_threads_is_not_forked() {
         let (stay, other) = std::sync::mpsc::channel::<()>();

@@ -23,7 +23,7 @@ impl<T: Transport> Connection<T> {
         let wait = match work.inbox.content_received() {
             Some(received) => Wait::Body { received },
             None if !work.inbox.is_pristine() => Wait::Head,
-            // There may be more input.
+            // The budget may have ended the reading before the input did.
             None if work.budget.is_used_up() => return Next::Again,
             None if shared.site.is_draining() => return Next::Close,
             None => {

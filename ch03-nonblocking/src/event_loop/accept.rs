@@ -30,11 +30,12 @@ impl<P: Poller> EventLoop<'_, P> {
                 Err(error) => {
                     trace::set_connection(0);
                     trace!("pause", "{error}");
-                    // Otherwise the poller would keep reporting the listener.
+                    // A registered listener would be reported again and again.
                     let _ = self.poller.deregister(listener.as_fd(), LISTENER);
                     self.accept_resumes = Some(self.shared.now + ACCEPT_BACKOFF);
                     if let Some(siblings) = self.siblings {
-                        // This fails only if the counter is full, after 2^64 pauses.
+                        // The write fails only if the counter is full, after 2^64
+                        // pauses.
                         let _ = nix::unistd::write(siblings, &1_u64.to_ne_bytes());
                     }
                     return;

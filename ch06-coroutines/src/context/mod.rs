@@ -1,13 +1,12 @@
 //! The context switch: leaves one stack for another, within one thread.
 //!
-//! Each processor has a file with three functions: `prepare` makes a fresh stack look like
-//! one that was left by a switch, `switch` leaves the current stack and continues another,
-//! and `start` is the first frame of every fresh stack. [`variants`] holds the forms of the
-//! switch that the book compares with this one; nothing else uses it.
+//! Each processor has a file with three functions: `prepare` makes a fresh stack look like one that
+//! was left by a switch, `switch` leaves the current stack and continues another, and `start` is
+//! the first frame of every fresh stack. [`variants`] has other implementations of the switch; only
+//! the book uses them, for comparison.
 //!
-//! Not saved, on purpose: the control words of floating point (x86 MXCSR and x87 CW, ARM
-//! FPCR), which Rust does not allow to be changed, and the signal mask, which belongs to
-//! the thread.
+//! The switch deliberately does not save the control words of floating point (x86 MXCSR and x87 CW,
+//! ARM FPCR), which Rust code must not change, and the signal mask, which belongs to the thread.
 #![allow(unsafe_code)]
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -17,8 +16,8 @@ pub(crate) mod processor;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub mod variants;
 
-/// A processor without a switch. Everything compiles, and `StackPool::new` reports what is
-/// missing, so nothing here is ever reached.
+/// The functions for a processor without a switch, so that the crate compiles. They are never
+/// called, because `StackPool::new` returns an error.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) mod processor {
     use crate::context::{Entry, SavedSp, Switched};
@@ -34,20 +33,21 @@ pub(crate) mod processor {
     }
 }
 
-/// The stack pointer of a stack that is not running. Nothing below it is kept; at it lies
-/// what `switch` needs to continue there.
+/// The saved stack pointer of a stack that is not running. The words at this address are
+/// those that `switch` needs to continue the stack; bytes below it are not preserved.
 pub(crate) type SavedSp = *mut u8;
 
-/// What a switch to this stack hands over.
+/// The result of a `switch`, once another switch has continued this stack.
 #[repr(C)]
 pub(crate) struct Switched {
-    /// Where the stack that switched here was left.
+    /// The saved stack pointer of the stack that has switched to this one.
     pub(crate) from: SavedSp,
-    /// Its message.
+    /// The message that the other stack has passed to `switch`.
     pub(crate) message: usize,
 }
 
-/// The function that runs first on a fresh stack. Receives where the stack of the first
-/// switch was left, the message, and `prepare`'s argument. It has nowhere to return to.
+/// The function that runs first on a fresh stack, and never returns. Its arguments are
+/// the saved stack pointer of the stack that has switched to it, the message, and the
+/// argument given to `prepare`.
 pub(crate) type Entry =
     unsafe extern "C" fn(from: SavedSp, message: usize, argument: *mut u8) -> !;

@@ -1,10 +1,10 @@
-//! Only for the book: two forms of the switch that coroutines do not use. The page asks why
-//! they are slower, `lab switch` measures them, and `tests/forms.rs` checks them. A reader
-//! of the runtime may skip this file.
+//! Two other implementations of the switch, which only the book uses: it asks why they are slower,
+//! `lab switch` measures them, and `tests/forms.rs` checks them. A reader of the runtime may skip
+//! this file.
 //!
-//! Both are *functions*, so the compiler expects of them what it expects of any function:
-//! that the callee-saved registers are preserved. Another stack's code runs in between, so
-//! all of them have to be saved, whether the caller uses them or not.
+//! Both are functions, so the compiler expects that they preserve the callee-saved registers, as
+//! any function does. Another stack's code runs in between, so a function has to save all of these
+//! registers, whether its caller uses them or not.
 #![allow(unsafe_code)]
 
 use crate::context::processor::{prepare, switch};
@@ -20,8 +20,8 @@ mod forms {
     use std::arch::naked_asm;
 
     // ANCHOR: return
-    /// Leaves this stack, continues the one that was left at `to`, and returns there. The
-    /// returned value is where this stack was left.
+    /// Leaves this stack, continues the one that was left at `to`, and returns there.
+    /// Returns the saved stack pointer of the stack that was left.
     #[unsafe(naked)]
     pub(super) unsafe extern "sysv64" fn by_return(to: SavedSp) -> SavedSp {
         naked_asm!(
@@ -46,7 +46,8 @@ mod forms {
     // ANCHOR_END: return
 
     // ANCHOR: jump
-    /// As `by_return`, with the last instruction in two.
+    /// Does the same as `by_return`, but ends in a `pop` and a jump instead of a
+    /// return.
     #[unsafe(naked)]
     pub(super) unsafe extern "sysv64" fn by_jump(to: SavedSp) -> SavedSp {
         naked_asm!(
@@ -76,7 +77,8 @@ mod forms {
         naked_asm!("mov rdi, rax", "xor esi, esi", "mov rdx, rbx", "call r12", "ud2")
     }
 
-    /// The words that either form leaves behind: six registers and a return address.
+    /// Returns the words that either implementation leaves on a stack: six registers and
+    /// a return address.
     pub(super) fn begin_at(entry: Entry, argument: *mut u8) -> [usize; 7] {
         let [r15, r14, r13, rbp] = [0; 4];
         let begin = begin as *const () as usize;
@@ -89,8 +91,8 @@ mod forms {
     use crate::context::{Entry, SavedSp};
     use std::arch::naked_asm;
 
-    /// Leaves this stack, continues the one that was left at `to`, and returns there. The
-    /// returned value is where this stack was left.
+    /// Leaves this stack, continues the one that was left at `to`, and returns there.
+    /// Returns the saved stack pointer of the stack that was left.
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn by_return(to: SavedSp) -> SavedSp {
         naked_asm!(
@@ -121,7 +123,8 @@ mod forms {
         )
     }
 
-    /// As `by_return`, ending in a jump that the processor does not take for a return.
+    /// Does the same as `by_return`, but ends in a jump that the processor does not
+    /// predict as a return.
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn by_jump(to: SavedSp) -> SavedSp {
         naked_asm!(
@@ -158,7 +161,7 @@ mod forms {
         naked_asm!("mov x1, xzr", "mov x2, x20", "blr x19", "brk #1")
     }
 
-    /// The words that either form leaves behind: twenty registers.
+    /// Returns the words that either implementation leaves on a stack: twenty registers.
     pub(super) fn begin_at(entry: Entry, argument: *mut u8) -> [usize; 20] {
         let mut registers = [0; 20];
         registers[8] = entry as usize;
@@ -169,8 +172,8 @@ mod forms {
 }
 
 mod sealed {
-    /// Implemented by the forms of this file only: [`Pair`](super::Pair) relies on what they
-    /// do.
+    /// Implemented only by the types of this file, because [`Pair`](super::Pair) relies on their
+    /// behavior.
     pub trait Sealed {}
 
     impl Sealed for super::ByReturn {}
@@ -178,9 +181,9 @@ mod sealed {
     impl Sealed for super::Inlined {}
 }
 
-/// A form of the switch.
+/// An implementation of the switch.
 pub trait Form: sealed::Sealed {
-    /// Makes a fresh stack look as if this form had left it.
+    /// Makes a fresh stack look as if this implementation had left it.
     ///
     /// # Safety
     ///
@@ -188,66 +191,67 @@ pub trait Form: sealed::Sealed {
     #[doc(hidden)]
     unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> SavedSp {
         let words = begin_at(entry, argument);
-        // SAFETY: within the twenty words that the caller promises.
+        // SAFETY: the caller promises twenty words of room.
         let sp = unsafe { top.sub(size_of_val(&words)) };
-        // SAFETY: they are the caller's to write, and aligned, as `top` is.
+        // SAFETY: the caller may write these words, and they are aligned as `top` is.
         unsafe { ptr::write(sp.cast(), words) };
         sp
     }
 
-    /// Leaves this stack for the one that was left at `to`. Returns where the stack that
-    /// switches back was left.
+    /// Leaves this stack for the one that was left at `to`. Returns the saved stack
+    /// pointer of the stack that switches back.
     ///
     /// # Safety
     ///
-    /// As `switch` of [`context`](crate::context); `to` was left by the same form.
+    /// As `switch` of [`context`](crate::context); in addition, `to` was left by the same
+    /// implementation.
     #[doc(hidden)]
     unsafe fn switch(to: SavedSp) -> SavedSp;
 }
 
-/// A function that saves the registers and returns.
+/// The implementation as a function that saves the registers and returns.
 #[derive(Debug)]
 pub struct ByReturn;
 
 impl Form for ByReturn {
     #[inline(always)]
     unsafe fn switch(to: SavedSp) -> SavedSp {
-        // SAFETY: by the caller's promise.
+        // SAFETY: the caller keeps the contract of `switch`.
         unsafe { by_return(to) }
     }
 }
 
-/// A function that saves the registers and jumps.
+/// The implementation as a function that saves the registers and jumps.
 #[derive(Debug)]
 pub struct ByJump;
 
 impl Form for ByJump {
     #[inline(always)]
     unsafe fn switch(to: SavedSp) -> SavedSp {
-        // SAFETY: by the caller's promise.
+        // SAFETY: the caller keeps the contract of `switch`.
         unsafe { by_jump(to) }
     }
 }
 
-/// The switch that coroutines use, which is no function.
+/// The switch that coroutines use, inlined at each call.
 #[derive(Debug)]
 pub struct Inlined;
 
 impl Form for Inlined {
     unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> SavedSp {
-        // SAFETY: by the caller's promise.
+        // SAFETY: the caller keeps the contract of `prepare`.
         unsafe { prepare(top, entry, argument) }
     }
 
     #[inline(always)]
     unsafe fn switch(to: SavedSp) -> SavedSp {
-        // SAFETY: by the caller's promise.
+        // SAFETY: the caller keeps the contract of `switch`.
         unsafe { switch(to, 0) }.from
     }
 }
 
 // ANCHOR: pair
-/// Two stacks that switch back and forth and do nothing else: this one and another.
+/// Two stacks that only switch back and forth: the caller's and another one.
 #[derive(Debug)]
 pub struct Pair<F> {
     there: SavedSp,
@@ -256,10 +260,10 @@ pub struct Pair<F> {
 }
 
 impl<F: Form> Pair<F> {
-    /// Prepares the other side on this stack.
+    /// Creates a pair whose other side uses the given stack.
     pub fn new(stack: Stack) -> Pair<F> {
         let top = stack.top().as_ptr();
-        // SAFETY: the stack is ours alone, and much larger than twenty words.
+        // SAFETY: the stack is owned here, and much larger than twenty words.
         let there = unsafe { F::prepare(top, echo::<F>, ptr::null_mut()) };
         Pair { there, stack, form: PhantomData }
     }
@@ -267,8 +271,8 @@ impl<F: Form> Pair<F> {
     /// Switches to the other side and back.
     #[inline(always)]
     pub fn round_trip(&mut self) {
-        // SAFETY: made by `prepare`, or left by the other side, which only switches back; on
-        // this thread, since `Pair` is not Send.
+        // SAFETY: `there` was made by `prepare`, or left by the other side, which only
+        // switches back; and it is on this thread, because `Pair` is not Send.
         self.there = unsafe { F::switch(self.there) };
     }
 
@@ -278,10 +282,11 @@ impl<F: Form> Pair<F> {
     }
 }
 
-/// The other side: switches back, forever.
+/// The code of the other side: it switches back, forever.
 unsafe extern "C" fn echo<F: Form>(mut from: SavedSp, _: usize, _: *mut u8) -> ! {
     loop {
-        // SAFETY: handed over by the switch that came here, whose stack waits for this.
+        // SAFETY: `from` was handed over by the switch that came here, and its stack
+        // waits for this one.
         from = unsafe { F::switch(from) };
     }
 }

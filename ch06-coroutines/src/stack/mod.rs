@@ -5,10 +5,10 @@
 //!                        ◄── grows downwards, into its guard
 //! ```
 //!
-//! A region is address space and nothing else. A page of it becomes memory when it is first
-//! touched, so a large stack costs no more than what is used of it. Below each stack lies a
-//! guard of at least [`GUARD`] bytes: a coroutine that overflows its stack faults there
-//! before it reaches the next stack.
+//! A region reserves addresses, not memory. A page becomes memory when it is first touched, so a
+//! stack costs only the part of it that is used. Below each stack lies a guard of at least
+//! [`GUARD`] bytes: a coroutine that overflows its stack faults there before it reaches the next
+//! stack.
 //!
 //! Compiled Rust touches every page of a large frame in order (it is *stack-probed*), so one
 //! page would be guard enough for it. C code is not: a C function with a frame larger than
@@ -25,9 +25,10 @@ use region::{Guard, Region};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::{io, mem};
 
-/// Stacks in the first region. Each further region has twice as many as the one before.
+/// Number of stacks in the first region. Each further region has twice as many as the one
+/// before.
 const FIRST: usize = 64;
-/// Stacks in a region at least: a server's own two, and more than one client's.
+/// Minimum number of stacks in a region: the server's own two, and some for clients.
 const FEWEST: usize = 4;
 
 /// A pool of stacks of one size, for one thread.
@@ -37,44 +38,48 @@ pub struct StackPool {
     guard: Guard,
     id: u32,
     regions: Vec<Region>,
-    /// Returned stacks that keep the pages they have touched; the last one first.
+    /// Returned stacks that keep the pages they have touched. The last one returned is
+    /// used first.
     warm: Vec<Stack>,
     /// Returned stacks whose pages went back to the system.
     cold: Vec<Stack>,
-    /// Stacks that were taken and not given back.
+    /// Number of stacks that were taken and not returned.
     outstanding: usize,
-    /// The deepest use of any stack that is cold now.
+    /// The greatest depth of use, in bytes, of the stacks that are cold now.
     deepest: usize,
 }
 
 impl StackPool {
-    /// Enough for a connection of this book's servers, many times over.
+    /// The default size in bytes: many times what a connection of this book's servers
+    /// needs.
     pub const DEFAULT_SIZE: usize = 64 * 1024;
-    /// The smallest stack, on which a panic still finds room. (Its backtrace may not.)
+    /// The smallest size in bytes, in which a panic still finds room. (Its backtrace may
+    /// not.)
     pub const LEAST_SIZE: usize = 16 * 1024;
-    /// The largest stack.
+    /// The largest size in bytes.
     pub const MOST_SIZE: usize = 1 << 30;
-    /// The number of returned stacks that keep the pages they have touched. More would be
-    /// faster after a burst of coroutines, and hold more memory after it.
+    /// Number of returned stacks that keep the pages they have touched. A larger number
+    /// would be faster after a burst of coroutines, and would hold more memory after it.
     pub const WARM: usize = 256;
 
     /// Creates an empty pool of stacks of `size` bytes, rounded up to pages. Nothing is
     /// reserved yet.
     ///
-    /// From now on an overflow of any of its stacks ends the process with a message that
-    /// names the coroutine. Other faults are passed to the handler that was installed
-    /// before.
+    /// The first pool installs a handler for SIGSEGV and SIGBUS: the overflow of a coroutine's
+    /// stack ends the process with a message that names the coroutine. Other faults are passed to
+    /// the handler that was installed before.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a size out of range;
-    /// [`Unsupported`](io::ErrorKind::Unsupported) on a processor without a context switch;
-    /// whatever sigaction(2) reports.
+    /// [`Unsupported`](io::ErrorKind::Unsupported) on a processor without a context switch; the
+    /// error of sigaction(2).
     pub fn new(size: usize) -> io::Result<StackPool> {
         StackPool::guarded(size, region::best_guard()?)
     }
 
-    /// Creates an empty pool with guards of mprotect(2), as on a system that has no others.
+    /// Creates an empty pool whose guards are made by mprotect(2), as on a system without other
+    /// guards.
     ///
     /// # Errors
     ///
@@ -102,8 +107,8 @@ impl StackPool {
             ));
         }
         overflow::install()?;
-        // No number is used twice: it tells whether a stack belongs to the pool that will
-        // unmap it.
+        // A pool's number is never reused: it identifies the pool whose region a stack is
+        // in.
         let id = POOLS.fetch_update(Relaxed, Relaxed, |id| id.checked_add(1));
         Ok(StackPool {
             size: size.next_multiple_of(region::page_size()),
@@ -117,18 +122,18 @@ impl StackPool {
         })
     }
 
-    /// Returns the bytes of each stack, without its guard.
+    /// Returns the size of each stack in bytes, without its guard.
     pub fn size(&self) -> usize {
         self.size
     }
 
     // ANCHOR: take
-    /// Takes a stack: the one that was given back last, or a fresh one.
+    /// Takes a stack: the one that was returned last, or a fresh one.
     ///
     /// # Errors
     ///
-    /// The system's, when the address space is exhausted, or the number of mappings (only
-    /// [`protected`](StackPool::protected)).
+    /// The error of mmap(2) or mprotect(2): the address space is exhausted, or the
+    /// number of mappings (only [`protected`](StackPool::protected)).
     #[inline]
     pub fn take(&mut self) -> io::Result<Stack> {
         let stack = match self.warm.pop() {
@@ -139,9 +144,9 @@ impl StackPool {
         Ok(stack)
     }
 
-    /// Takes a stack back. Up to [`WARM`](StackPool::WARM) of them keep the pages that they
-    /// have touched, because they will be used again soon; the pages of the others go back
-    /// to the system.
+    /// Takes a stack back. Up to [`WARM`](StackPool::WARM) returned stacks keep the
+    /// pages that they have touched, because they will be used again soon; the pages of
+    /// the others return to the system.
     ///
     /// # Panics
     ///
@@ -158,15 +163,15 @@ impl StackPool {
     }
     // ANCHOR_END: take
 
-    /// Returns how deep any stack of this pool has been used, in bytes, rounded up to pages.
-    /// Asks the kernel about each stack that was ever used (mincore(2)).
+    /// Returns the greatest depth, in bytes rounded up to pages, to which a stack of this pool has
+    /// been used. Asks the kernel about each stack that was ever used (mincore(2)).
     pub fn high_water(&self) -> usize {
         let usage = self.regions.iter().flat_map(Region::usage);
         usage.map(|(depth, _)| depth).max().unwrap_or(0).max(self.deepest)
     }
 
-    /// Returns how much memory the stacks of this pool occupy now, in bytes. Asks the kernel
-    /// likewise.
+    /// Returns the bytes of memory that the stacks of this pool occupy now. Asks the kernel about
+    /// each stack that was ever used (mincore(2)).
     pub fn resident(&self) -> usize {
         self.regions.iter().flat_map(Region::usage).map(|(_, resident)| resident).sum()
     }
@@ -176,7 +181,8 @@ impl StackPool {
         self.regions.iter().map(|region| region.used).sum()
     }
 
-    /// Takes a stack that was never used, and installs its guard.
+    /// Returns a stack that was never used, and installs its guard. Reserves a further
+    /// region if necessary.
     fn take_fresh(&mut self) -> io::Result<Stack> {
         if self.regions.last().is_none_or(|region| region.used == region.stacks) {
             let region = self.reserve_region()?;
@@ -186,8 +192,9 @@ impl StackPool {
         region.next(self.id)
     }
 
-    /// Reserves twice as many stacks as last time; fewer if the address space is short. Some
-    /// of it stays free in any case, because an allocation that failed would end the process.
+    /// Reserves a region with twice as many stacks as the last one, or with fewer if the address
+    /// space is short. Some address space stays free in any case, because an allocation that failed
+    /// would end the process.
     fn reserve_region(&self) -> io::Result<Region> {
         let mut stacks = self.regions.last().map_or(FIRST, |last| last.stacks * 2);
         loop {
@@ -199,7 +206,7 @@ impl StackPool {
         }
     }
 
-    /// Gives the pages of a stack back to the system, but not its addresses.
+    /// Returns the pages of a stack to the system, and keeps its addresses.
     #[cold]
     fn discard_pages(&mut self, stack: Stack) {
         let depth = region::discard_pages(&stack);
@@ -210,7 +217,7 @@ impl StackPool {
 
 impl Drop for StackPool {
     /// Unmaps the regions, unless a stack is outstanding or was leaked: then they stay
-    /// mapped forever, since references into that stack may exist.
+    /// mapped forever, because references into that stack may exist.
     fn drop(&mut self) {
         if self.outstanding > 0 {
             mem::forget(mem::take(&mut self.regions));

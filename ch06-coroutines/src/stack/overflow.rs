@@ -18,19 +18,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// the coroutine on it.
 pub(super) const LABEL: usize = 16;
 
-/// Regions that can be watched at once; an overflow in any further one ends the process
-/// without a name. A pool's regions double in size, so this is enough for many pools.
+/// Number of regions that the handler can know at once; an overflow in any further one
+/// ends the process without naming the coroutine. A pool's regions double in size, so
+/// this is enough for many pools.
 const REGIONS: usize = 1024;
 
-/// A region of stacks, as the handler sees it.
+/// A region of stacks, in the form that the handler reads.
 #[derive(Debug)]
 pub(super) struct Watched {
-    /// Its address, or zero if the entry is free.
+    /// The address of the region, or zero if the entry is free.
     start: AtomicUsize,
     bytes: AtomicUsize,
-    /// From one stack's guard to the next one's.
+    /// The distance in bytes from one stack's guard to the next one's.
     slot: AtomicUsize,
-    /// Of the guard, at the lower end of the slot.
+    /// The size in bytes of the guard, which is at the lower end of a slot.
     guard: AtomicUsize,
 }
 
@@ -44,7 +45,8 @@ pub(super) fn watch(
     guard: usize,
 ) -> Option<&'static Watched> {
     let entry = WATCHED.iter().find(|entry| {
-        // A value that is no region's start hides it from the handler and other threads.
+        // The value 1, which is no region's address, hides the entry from the handler and
+        // other threads until it is complete.
         entry.start.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
     })?;
     entry.bytes.store(bytes, Ordering::Relaxed);
@@ -60,17 +62,18 @@ impl Watched {
         Watched { start, bytes, slot, guard }
     }
 
-    /// Removes the region, which is about to be unmapped.
+    /// Removes the region from the handler's list, because the region is about to be
+    /// unmapped.
     pub(super) fn forget(&self) {
         self.start.store(0, Ordering::Release);
     }
 
-    /// Returns the address of the label, and the size, of the stack whose guard has this
-    /// address.
+    /// Returns the address of the label, and the size in bytes, of the stack whose guard contains
+    /// `address`; `None` if no guard of this region does.
     ///
-    /// If another thread unmaps its region meanwhile and this entry is reused, the values may
-    /// be of both. The stack that has overflowed is in neither, and the process ends in any
-    /// case; only the message can be wrong.
+    /// If another thread unmaps its region meanwhile and this entry is reused, the values may be
+    /// those of two regions. The stack that has overflowed is in neither, and the process ends in
+    /// any case; only the message can be wrong.
     fn overflowed(&self, address: usize) -> Option<(*const u64, usize)> {
         let start = self.start.load(Ordering::Acquire);
         let slot = self.slot.load(Ordering::Relaxed);
@@ -85,13 +88,13 @@ impl Watched {
     }
 }
 
-/// The handlers of SIGSEGV and SIGBUS that were installed before ours.
+/// The handlers of SIGSEGV and SIGBUS that were installed before this module's.
 static BEFORE: OnceLock<nix::Result<[SigAction; 2]>> = OnceLock::new();
 
-/// Installs the handler, once.
+/// Installs the handler; further calls do nothing.
 ///
-/// Rust gives each of its threads an alternate stack, on which the handler runs. In a thread
-/// that C code has created, which has none, an overflow ends the process without the message.
+/// Rust gives each of its threads an alternate stack, on which the handler runs. A thread that C
+/// code has created has none; there, an overflow ends the process without the message.
 pub(super) fn install() -> io::Result<()> {
     (*BEFORE.get_or_init(|| {
         let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK;
@@ -106,8 +109,8 @@ pub(super) fn install() -> io::Result<()> {
 }
 
 // ANCHOR: handle
-/// Handles SIGSEGV and SIGBUS: reports a fault in one of our guards, passes on any
-/// other.
+/// Handles SIGSEGV and SIGBUS: reports a fault in the guard of a coroutine's stack, and
+/// passes on any other.
 extern "C" fn handle(
     signal: libc::c_int,
     info: *mut libc::siginfo_t,
@@ -115,16 +118,16 @@ extern "C" fn handle(
 ) {
     // SAFETY: SA_SIGINFO: the kernel hands over a valid siginfo_t.
     let fault = unsafe { &*info };
-    // SAFETY: the signal is one of those that have an address. If a process has sent
-    // it, the number is meaningless, and not used.
+    // SAFETY: both signals have an address. If a process has sent the signal, the
+    // number is meaningless, and not used.
     let address = unsafe { fault.si_addr() } as usize;
     let is_the_kernels = fault.si_code > 0;
     let overflowed = WATCHED.iter().find_map(|region| region.overflowed(address));
     let Some((label, size)) = overflowed.filter(|_| is_the_kernels) else {
         return chain_handler(signal, info, context);
     };
-    // SAFETY: the label of a stack of ours: a number, this coroutine's if it has
-    // touched its own guard, otherwise zero or stale.
+    // SAFETY: the label of a stack in a registered region. It is the number of the
+    // coroutine that has touched its guard; on another stack it may be zero or stale.
     let coroutine = unsafe { label.read() };
     report(coroutine, size);
     // SAFETY: async-signal-safe, and does not return.
@@ -142,23 +145,25 @@ fn report(coroutine: u64, size: usize) {
         size / 1024
     ); // it fits
     let length = 160 - rest.len();
-    // Without waiting for room: the process is to end. A failure cannot be reported anywhere.
+    // The write does not wait for room, because the process is about to end. A failure cannot be
+    // reported anywhere.
     let _ = sys::write_now(io::stderr().as_fd(), &line[..length]);
 }
 
-/// Passes a fault that is not ours to the previous handler: usually Rust's, which reports
-/// the overflows of threads.
+/// Passes a fault that is not a coroutine's overflow to the previous handler: usually
+/// Rust's, which reports the overflows of threads.
 fn chain_handler(
     signal: libc::c_int,
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
 ) {
-    // If there is none yet, another thread is just installing ours: the fault comes again.
+    // No previous handler is known yet because another thread is just installing this one.
+    // Returning repeats the fault.
     let Some(Ok([segv, bus])) = BEFORE.get() else { return };
     let before = if signal == libc::SIGBUS { bus } else { segv };
     match before.handler() {
         SigHandler::SigDfl | SigHandler::SigIgn => {
-            // Returning faults again; this time the default action ends the process.
+            // Returning repeats the fault; this time the default action ends the process.
             // SAFETY: async-signal-safe.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }

@@ -1,4 +1,5 @@
-//! Address space for many stacks: the system calls that reserve, guard and inspect it.
+//! Address space for many stacks: the system calls that reserve it, guard it, and inspect
+//! it.
 #![allow(unsafe_code)]
 
 use super::overflow::{self, Watched};
@@ -7,40 +8,42 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::{fs, io};
 
-/// madvise(2): makes pages inaccessible without splitting the mapping (Linux 6.13).
+/// The advice of madvise(2) that makes pages inaccessible without splitting the mapping
+/// (Linux 6.13).
 #[cfg(target_os = "linux")]
 const MADV_GUARD_INSTALL: libc::c_int = 102;
-/// Mappings that are left to the rest of the process where guards use them up.
+/// Number of mappings that are left to the rest of the process where guards use them up.
 const SPARE_MAPPINGS: usize = 2_000;
 
-/// Bytes of the guard below each stack, at least: more than any single frame of the C code
-/// that a coroutine may reasonably call. It costs address space, and no memory.
+/// Minimum size of the guard below each stack, in bytes: more than any single frame of the C code
+/// that a coroutine may reasonably call. A guard costs address space, and no memory.
 pub const GUARD: usize = 64 * 1024;
 
-/// How the pages of a guard are made inaccessible.
+/// The means by which the pages of a guard are made inaccessible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guard {
-    /// Marks in the page table (`MADV_GUARD_INSTALL`, Linux 6.13): no mapping of its own.
+    /// Marks in the page table (`MADV_GUARD_INSTALL`, Linux 6.13), which need no separate
+    /// mapping.
     Marked,
-    /// mprotect(2): splits the mapping, and the system limits the number of mappings.
+    /// mprotect(2), which splits the mapping; the system limits the number of mappings.
     Protected,
 }
 
 /// A stack from a [`StackPool`](super::StackPool), with a single owner.
 #[derive(Debug)]
 pub struct Stack {
-    /// Just above its highest byte; a multiple of the page size.
+    /// The address just above the stack's highest byte; a multiple of the page size.
     top: NonNull<u8>,
-    /// Bytes, without the guard.
+    /// The size in bytes, without the guard.
     size: u32,
-    /// The pool that it belongs to.
+    /// The number of the pool that the stack belongs to.
     pub(super) pool: u32,
 }
 
 impl Stack {
-    /// Returns the address just above its highest usable byte, a multiple of 16. The
-    /// [`size`](Stack::size) bytes below can be read and written by the owner. Above lies
-    /// the label.
+    /// Returns the address just above the highest usable byte, a multiple of 16. The
+    /// owner may read and write the [`size`](Stack::size) bytes below the address. The
+    /// label lies above it.
     #[inline]
     pub(crate) fn top(&self) -> NonNull<u8> {
         // SAFETY: every stack is larger than its label.
@@ -57,13 +60,13 @@ impl Stack {
     /// coroutine.
     #[inline]
     pub(crate) fn set_label(&mut self, label: u64) {
-        // SAFETY: reserved for the label, aligned, and owned.
+        // SAFETY: these bytes are reserved for the label, aligned, and owned.
         unsafe { self.top().cast::<u64>().write(label) }
     }
 
     /// Returns the label.
     pub(crate) fn label(&self) -> u64 {
-        // SAFETY: as above; written before a coroutine is on the stack.
+        // SAFETY: as above; the label is written before a coroutine uses the stack.
         unsafe { self.top().cast::<u64>().read() }
     }
 }
@@ -73,22 +76,22 @@ impl Stack {
 pub(super) struct Region {
     start: NonNull<u8>,
     pub(super) stacks: usize,
-    /// Bytes of a stack.
+    /// The size of each stack, in bytes.
     size: usize,
-    /// Bytes of the guard below each.
+    /// The size of the guard below each stack, in bytes.
     gap: usize,
     guard: Guard,
-    /// Stacks that were handed out at least once, and have their guards.
+    /// Number of stacks that were handed out at least once, and have their guards.
     pub(super) used: usize,
     watched: Option<&'static Watched>,
 }
 
 impl Region {
-    /// Reserves the addresses of `stacks` stacks of `size` bytes.
+    /// Reserves address space for `stacks` stacks of `size` bytes each.
     ///
     /// # Errors
     ///
-    /// Those of mmap(2), usually that the address space is exhausted.
+    /// The error of mmap(2), usually that the address space is exhausted.
     pub(super) fn reserve(
         size: usize,
         stacks: usize,
@@ -99,13 +102,14 @@ impl Region {
         let start = map(slot * stacks).map_err(|error| {
             io::Error::new(error.kind(), format!("no room for {stacks} stacks: {error}"))
         })?;
-        // Exposed, since the handler of overflows makes a pointer of an address.
+        // Exposed, because the handler of overflows makes a pointer from this address.
         let address = start.as_ptr().expose_provenance();
         let watched = overflow::watch(address, slot * stacks, slot, gap);
         Ok(Region { start, stacks, size, gap, guard, used: 0, watched })
     }
 
-    /// Returns a stack that was never used, for the pool of this id, and installs its guard.
+    /// Returns a stack that was never used, for the pool with the number `pool`, and installs its
+    /// guard.
     pub(super) fn next(&mut self, pool: u32) -> io::Result<Stack> {
         assert!(self.used < self.stacks);
         let slot = self.size + self.gap;
@@ -118,7 +122,7 @@ impl Region {
         Ok(Stack { top, size: self.size as u32, pool })
     }
 
-    /// Returns what [`pages`] says of each stack that was handed out at least once.
+    /// Returns the result of [`pages`] for each stack that was handed out at least once.
     pub(super) fn usage(&self) -> impl Iterator<Item = (usize, usize)> {
         let slot = self.size + self.gap;
         // SAFETY: at most the end of the region, because `used` is at most its number of stacks.
@@ -137,33 +141,34 @@ impl Drop for Region {
             PROTECTED.fetch_sub(self.used, Relaxed);
         }
         let bytes = (self.size + self.gap) * self.stacks;
-        // SAFETY: this region's mapping. The pool drops it only when all of its stacks were
-        // given back, so there is no reference into it.
+        // SAFETY: this is the region's own mapping. The pool drops a region only after all of its
+        // stacks were returned, so no reference into it exists.
         unsafe { libc::munmap(self.start.as_ptr().cast(), bytes) };
     }
 }
 
-/// Gives the pages of a stack back to the system. Returns how deep it was used.
+/// Returns the pages of a stack to the system. Returns the greatest depth to which the
+/// stack was used, in bytes.
 pub(super) fn discard_pages(stack: &Stack) -> usize {
     let (top, size) = (stack.top, stack.size as usize);
     let (depth, _) = pages(top, size);
     // SAFETY: the whole of this stack, which begins `size` bytes below its top.
     let bottom = unsafe { top.sub(size) };
-    // SAFETY: the stack is in the pool, so nothing on it is needed; what it reads as
-    // afterwards does not matter. A failure changes nothing: the pages stay.
+    // SAFETY: the stack is in the pool, so its content is not needed any longer, and its
+    // value after the call does not matter. A failure changes nothing: the pages stay.
     unsafe { libc::madvise(bottom.as_ptr().cast(), size, libc::MADV_DONTNEED) };
     depth
 }
 
-/// Returns, of a stack with this top, the bytes down to the lowest page that is in memory,
-/// and the bytes of all pages that are (mincore(2)).
+/// Returns two sizes of the stack with the top `top`, in bytes: the distance from the top to the
+/// lowest page that is in memory, and the total size of the pages that are in memory (mincore(2)).
 fn pages(top: NonNull<u8>, size: usize) -> (usize, usize) {
     let page = page_size();
     // SAFETY: the whole of a stack, which begins `size` bytes below its top.
     let bottom = unsafe { top.sub(size) };
     let mut pages = vec![0u8; size / page];
-    // SAFETY: it writes a byte for each page of the range, for which there is room, and
-    // only inspects the pages.
+    // SAFETY: mincore writes a byte for each page of the range, for which there is room,
+    // and only inspects the pages.
     let asked =
         unsafe { libc::mincore(bottom.as_ptr().cast(), size, pages.as_mut_ptr().cast()) };
     if asked != 0 {
@@ -175,18 +180,18 @@ fn pages(top: NonNull<u8>, size: usize) -> (usize, usize) {
     ((pages.len() - absent) * page, resident * page)
 }
 
-/// How many guards of mprotect(2) leave enough mappings to the rest of the process. When the
-/// mappings have run out, even malloc fails.
+/// Maximum number of mprotect(2) guards, which leaves enough mappings to the rest of the process.
+/// When the mappings have run out, even malloc fails.
 static MOST_PROTECTED: LazyLock<usize> = LazyLock::new(|| {
     let granted = fs::read_to_string("/proc/sys/vm/max_map_count");
     let granted = granted.ok().and_then(|granted| granted.trim().parse().ok());
     granted.unwrap_or(65_530_usize).saturating_sub(SPARE_MAPPINGS) / 2 // Linux's default
 });
 
-/// Guards of mprotect(2) in this process.
+/// Number of mprotect(2) guards in this process.
 static PROTECTED: AtomicUsize = AtomicUsize::new(0);
 
-/// Reserves address space: no memory yet, and none is promised.
+/// Reserves address space, for which the kernel need not promise any memory.
 fn map(bytes: usize) -> io::Result<NonNull<u8>> {
     // FreeBSD has no MAP_NORESERVE: it promises no memory anyway. OpenBSD kills a process whose
     // stack pointer is not in a MAP_STACK (which means something else on FreeBSD).
@@ -196,7 +201,7 @@ fn map(bytes: usize) -> io::Result<NonNull<u8>> {
     const MORE: libc::c_int = libc::MAP_NORESERVE | libc::MAP_STACK;
     #[cfg(not(any(target_os = "freebsd", target_os = "openbsd")))]
     const MORE: libc::c_int = libc::MAP_NORESERVE;
-    // SAFETY: a new mapping, wherever the kernel likes; nothing is replaced.
+    // SAFETY: a new mapping at an address of the kernel's choice replaces no other.
     let start = unsafe {
         libc::mmap(
             ptr::null_mut(),
@@ -210,9 +215,9 @@ fn map(bytes: usize) -> io::Result<NonNull<u8>> {
     if start == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    // A huge page would make the first touch of a stack cost two megabytes.
+    // A huge page would make the first touch of a stack cost 2 MiB.
     #[cfg(target_os = "linux")]
-    // SAFETY: advice about our own mapping; a refusal changes nothing.
+    // SAFETY: this advice about the module's own mapping has no effect if it is refused.
     unsafe {
         libc::madvise(start, bytes, libc::MADV_NOHUGEPAGE)
     };
@@ -224,7 +229,7 @@ fn protect(pages: NonNull<u8>, size: usize, guard: Guard) -> io::Result<()> {
     match guard {
         #[cfg(target_os = "linux")]
         Guard::Marked => {
-            // SAFETY: pages of a region that no stack uses.
+            // SAFETY: these pages are in a region, and no stack uses them.
             done(unsafe {
                 libc::madvise(pages.as_ptr().cast(), size, MADV_GUARD_INSTALL)
             })
@@ -243,7 +248,7 @@ fn protect(pages: NonNull<u8>, size: usize, guard: Guard) -> io::Result<()> {
                     ),
                 ));
             }
-            // SAFETY: pages of a region that no stack uses.
+            // SAFETY: these pages are in a region, and no stack uses them.
             done(unsafe {
                 libc::mprotect(pages.as_ptr().cast(), size, libc::PROT_NONE)
             })?;
@@ -260,7 +265,7 @@ pub(super) fn best_guard() -> io::Result<Guard> {
         let size = page_size();
         let page = map(size)?;
         let marked = protect(page, size, Guard::Marked).is_ok() && is_inaccessible(page);
-        // SAFETY: the mapping of three lines above, to which there is no reference.
+        // SAFETY: the mapping was made three lines above, and no reference to it exists.
         unsafe { libc::munmap(page.as_ptr().cast(), size) };
         if marked {
             return Ok(Guard::Marked);
@@ -269,11 +274,12 @@ pub(super) fn best_guard() -> io::Result<Guard> {
     Ok(Guard::Protected)
 }
 
-/// Returns whether the kernel refuses to write there. An emulator may accept advice that it
-/// does not know, since advice need not be followed; but a guard has to be one.
+/// Returns whether the kernel refuses to write to a page. An emulator may accept advice that it
+/// does not know, because advice need not be followed; but a guard must work.
 #[cfg(target_os = "linux")]
 fn is_inaccessible(page: NonNull<u8>) -> bool {
-    // SAFETY: one byte into an unused page of ours; or EFAULT.
+    // SAFETY: getrandom(2) writes one byte into an unused page of this module, or fails
+    // with EFAULT.
     unsafe { libc::getrandom(page.as_ptr().cast(), 1, 0) == -1 }
 }
 

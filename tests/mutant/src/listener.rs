@@ -100,7 +100,7 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
     Ok(u8::from(wrong(Mutation::BadExitStatus)))
 }
 
-/// Prints where the server listens.
+/// Prints the address at which the server listens.
 fn announce(address: SocketAddr) -> Result<(), String> {
     let mut out = io::stdout();
     writeln!(out, "listening on http://{address}")

@@ -37,7 +37,7 @@ macro_rules! mutations {
 }
 
 mutations! {
-    // Clients and the machine's resources.
+    // Mistakes about clients and the machine's resources.
     Sequential "sequential" "many::second_client", "accepts the next client only after the first has gone";
     LeaksDescriptor "leaks-descriptor" "resources::descriptors", "leaks one descriptor per connection";
     LeaksMemory "leaks-memory" "resources::memory_over_time", "leaks 64 KiB per connection";
@@ -68,7 +68,7 @@ mutations! {
     WholeFileInMemory "whole-file-in-memory" "resources::memory_of_files", "reads a whole file into memory before it sends any of it";
     NoRetryAfter "no-retry-after" "limits::connections_over_limit", "answers 503 without Retry-After";
 
-    // Startup and shutdown.
+    // Mistakes about startup and shutdown.
     AnnouncesTooEarly "announces-too-early" "resources::start_with_few_descriptors", "says that it listens before it has the descriptors that it needs";
     AnnouncesWithoutMemory "announces-without-memory" "resources::start_with_little_memory", "says that it listens before it has the memory that it needs";
     WaitsForTheLog "waits-for-the-log" "hostile::panics_with_standard_error_full", "waits until what it prints about a panic is read";
@@ -84,7 +84,7 @@ mutations! {
     IgnoresDrainDeadline "ignores-drain-deadline" "shutdown::drain_deadline_sleeping", "waits forever for the last client after SIGTERM";
     BadExitStatus "bad-exit-status" "shutdown::at_rest", "exits with status 1 after SIGTERM";
 
-    // Fixed sets of workers: thread pools and preforked processes.
+    // Mistakes about fixed sets of workers: thread pools and preforked processes.
     DeadlineKeepsWorker "deadline-keeps-worker" "workers::idle_deadline_gives_back", "closes a client at its deadline, but leaves the worker blocked";
     GrowsWhenBusy "grows-when-busy" "workers::head_deadline_gives_back", "spawns another thread when its whole pool is busy";
     DropsWhenFull "drops-when-full" "workers::a_hundred_take_turns", "closes a client that does not fit into its queue";
@@ -100,7 +100,7 @@ mutations! {
     RushesToReplace "rushes-to-replace" "workers::no_rush_to_replace", "replaces worker processes without a pause, however fast they die";
     WorkersOutliveParent "workers-outlive-parent" "workers::workers_die_with_their_parent", "leaves its worker processes running when it is killed";
 
-    // The request line.
+    // Mistakes about the request line.
     LaxRequestLine "lax-request-line" "request_line::two_spaces", "splits the request line at any amount of white space";
     AnyCaseMethod "any-case-method" "request_line::lower_case_method", "accepts get as GET";
     AnyVersion "any-version" "request_line::version_2", "answers HTTP/2.0 and HTTP/1.2 as if they were HTTP/1.1";
@@ -113,7 +113,7 @@ mutations! {
     ClampsNumber "clamps-number" "routes::bytes_too_many", "clamps a number that is too large to the maximum";
     SleepsNot "sleeps-not" "many::sleepers_together", "answers /sleep/MS without sleeping";
 
-    // Header fields.
+    // Mistakes about header fields.
     CaseSensitiveNames "case-sensitive-names" "headers::names_ignore_case", "compares field names case-sensitively: content-length is not Content-Length";
     SpaceBeforeColon "space-before-colon" "headers::space_before_colon", "accepts a space before the colon";
     FoldedLine "folded-line" "headers::folded_line", "joins a folded line to the line before it";
@@ -134,7 +134,7 @@ mutations! {
     AnyExpectation "any-expectation" "expect::unknown", "ignores an unknown expectation";
     CaseSensitiveExpect "case-sensitive-expect" "expect::ignores_case", "refuses Expect: 100-Continue because of its capital letter";
 
-    // Framing and content.
+    // Mistakes about framing and content.
     FirstContentLength "first-content-length" "framing::two_lengths", "uses the first of two Content-Length fields";
     SignedContentLength "signed-content-length" "framing::length_plus", "accepts Content-Length: +5 as 5";
     TransferEncodingAndLength "transfer-encoding-and-length" "framing::length_and_chunked", "ignores Content-Length when Transfer-Encoding is present";
@@ -164,12 +164,12 @@ mutations! {
     ContinueToHttp10 "continue-to-http10" "expect::http_1_0", "sends 100 Continue to an HTTP/1.0 client";
     ContinueBeforeRefusal "continue-before-refusal" "expect::too_large", "sends 100 Continue for a content that it then refuses";
 
-    // Reading in pieces.
+    // Mistakes about reading in pieces.
     HeadInOneRead "head-in-one-read" "partial::head_cut_everywhere", "expects a head to arrive in one read";
     SplitLineEnd "split-line-end" "partial::head_cut_everywhere", "does not recognize CR LF when CR and LF arrive in two reads";
     ContentInOneRead "content-in-one-read" "partial::content_cut_everywhere", "expects a content to arrive in one read";
 
-    // Pipelining and keep-alive.
+    // Mistakes about pipelining and keep-alive.
     ForgetsSecond "forgets-second" "pipelining::two", "drops the second of two pipelined requests";
     DropsAfterContent "drops-after-content" "pipelining::mixed_methods", "drops the pipelined bytes that follow a content";
     OutOfOrder "out-of-order" "pipelining::order_with_a_slow_one", "answers later pipelined requests while an earlier one sleeps";
@@ -184,14 +184,14 @@ mutations! {
     ClosesAfterRefusal "closes-after-refusal" "connection::after_404", "closes after every refusal, even a 404";
     CloseUnannounced "close-unannounced" "connection::close_is_obeyed", "closes without Connection: close";
 
-    // The end of a connection.
+    // Mistakes about the end of a connection.
     HalfCloseLosesAnswer "half-close-loses-answer" "connection::half_close_while_it_sleeps", "treats a client that shut down its sending side as disconnected";
     ResetsInsteadOfFinishing "resets-instead-of-finishing" "connection::lingering_close", "closes immediately after the last response, with input unread";
     LingersWithoutShutdown "lingers-without-shutdown" "connection::end_is_seen_while_it_lingers", "keeps reading after the last response without shutting down its own side";
     LingersForEver "lingers-for-ever" "deadlines::linger_is_not_put_off", "keeps reading after the last response for as long as the client sends";
     ShortWrite "short-write" "partial::short_writes_generated", "assumes that one write sends everything";
 
-    // Deadlines.
+    // Mistakes about deadlines.
     NoIdleDeadline "no-idle-deadline" "deadlines::idle_from_the_start", "lets a client be idle forever";
     IdleDeadlineFromAccept "idle-deadline-from-accept" "deadlines::idle_begins_again", "measures idle time from the accept instead of the last response";
     IdleDeadlineSpeaks "idle-deadline-speaks" "deadlines::idle_from_the_start", "sends 408 to a client that has sent nothing";
@@ -207,7 +207,7 @@ mutations! {
     WriteDeadlineHalved "write-deadline-halved" "deadlines::reads_in_gulps", "demands progress within each half of --write-timeout";
     RoomToldLate "room-told-late" "deadlines::slow_reader_within_its_time", "learns too late that a large socket buffer has room again, and takes a slow reader for a stalled one";
 
-    // Responses.
+    // Mistakes about responses.
     HeadWithBody "head-with-body" "bodies::head_has_no_content", "sends a content in a response to HEAD";
     RefusedHeadWithBody "refused-head-with-body" "bodies::head_of_404", "sends a content in an error response to HEAD";
     MalformedHeadWithBody "malformed-head-with-body" "bodies::refused_head_has_no_content", "sends content when it refuses a malformed HEAD";
@@ -219,7 +219,7 @@ mutations! {
     CountsCharacters "counts-characters" "bodies::more_bytes_than_characters", "counts characters instead of bytes for Content-Length";
     NoDate "no-date" "headers::complete_200", "sends responses without Date";
 
-    // Files.
+    // Mistakes about files.
     PrefixOfRoot "prefix-of-root" "paths::sibling_by_prefix", "treats every path whose text begins with the root's as inside the root";
     FollowsLinksOut "follows-links-out" "paths::link_out", "follows a symbolic link out of the root";
     DotsCheckedEncoded "dots-checked-encoded" "paths::dot_dot_encoded", "checks for .. before it decodes the path";
@@ -247,7 +247,7 @@ mutations! {
     SlashDecoded "slash-decoded" "routes::percent_encoded_slash", "decodes a path before it splits it into segments";
     PadsShrunkFile "pads-shrunk-file" "files::file_shrinks_while_sent", "pads with zeros when a file shrinks while it is sent";
 
-    // Conditional requests and ranges.
+    // Mistakes about conditional requests and ranges.
     IfMatchIgnored "if-match-ignored" "conditional::match_other", "ignores If-Match";
     IfMatchWeak "if-match-weak" "conditional::match_weak", "compares If-Match weakly";
     IfUnmodifiedSinceIgnored "if-unmodified-since-ignored" "conditional::unmodified_since_long_ago", "ignores If-Unmodified-Since";
@@ -273,7 +273,7 @@ mutations! {
     PartialUnsatisfiable "partial-unsatisfiable" "ranges::behind_the_end", "answers 206 to a range that cannot be satisfied";
     UnsatisfiableWithoutLength "unsatisfiable-without-length" "ranges::behind_the_end", "sends 416 without Content-Range";
 
-    // One thread and events: made by the event-driven server (`events.rs`); the names begin with "events-".
+    // Mistakes about one thread and events, made by the event-driven server (`events.rs`); the names begin with "events-".
     EventsReadsOnce "events-reads-once" "events::all_of_what_came", "reads once per event, and waits for another event about the bytes that are left";
     EventsStrandsEnd "events-strands-end" "events::end_with_the_request", "takes a short read as drained, though an end of file was reported with it";
     EventsStrandsUrgent "events-strands-urgent" "events::urgent_data", "takes a short read as drained, though the read stopped at urgent data";

@@ -34,7 +34,7 @@ fn byte_by_byte(
     bytes: &[u8],
     check: fn(&mut Client) -> Verdict,
 ) -> Verdict {
-    // So many steps take long on a busy machine, and the deadlines must not pass
+    // A step for each byte takes long on a busy machine, and the deadlines must not pass
     // meanwhile.
     if matches!(ctx.target, Target::Binary(_)) {
         ctx.serve(&[("head-timeout", "120"), ("body-timeout", "120")])?;
@@ -204,7 +204,8 @@ pub(super) const CASES: &[Case] = &[
                 client.send(get(&format!("/bytes/{}", 1_000_000 + i)))?;
                 clients.push(client);
             }
-            // In reverse order: no response may depend on another client reading first.
+            // The responses are read in reverse order, because no response may depend on
+            // another client reading first.
             for (i, client) in clients.iter_mut().enumerate().rev() {
                 client.response()?.is(200)?.has_content(generated(1_000_000 + i))?;
             }

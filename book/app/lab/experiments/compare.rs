@@ -61,7 +61,7 @@ const CELLS: [Cell; 8] = [
 ];
 /// The name of the cell that is not a load: the memory of idle connections.
 const MEMORY: &str = "memory";
-/// The number of idle connections in that cell.
+/// The number of idle connections in the cell `memory`.
 const HELD: usize = 10_000;
 
 /// The command-line options of `compare`: servers, cells, and duration.
@@ -84,7 +84,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME=PROGRAM …", value_parser = Entrant::named)]
     beside: Vec<Entrant>,
 
-    /// More and longer rounds: twenty minutes instead of six
+    /// Measure in more and longer rounds: twenty minutes instead of six
     #[arg(long)]
     full: bool,
 }
