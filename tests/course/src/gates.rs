@@ -1,0 +1,358 @@
+//! Proves the ladder: with a step's hole open its gate is red and the earlier gates are green, and
+//! with the hole filled it is green, too. Gates are recorded in the same way, not guessed.
+//!
+//! One build does: in a copy of the learner's crate each hole is a switch, and an environment
+//! variable says which steps are open.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use anyhow::{Context as _, ensure};
+use client_suite::case::Case;
+use client_suite::cases;
+use client_suite::judge::DocumentRoot;
+use client_suite::target::Target;
+
+use crate::gate::verdict;
+use crate::ladder::{Step, Track, checkout, gates_file, read};
+use crate::{starter, work};
+
+/// The number of cases that run at the same time. Most wait for a server that is wrong.
+const AT_ONCE: usize = 12;
+
+/// The most cases of a gate. Further ones would only repeat what is wrong.
+const MOST_CASES: usize = 8;
+
+/// Seconds that a case may take, unless the step names it in full.
+const MOST_SECONDS: u8 = 2;
+
+/// A question to the judge: does this program pass this case while these steps are open?
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Question {
+    /// The index of the first step that is open, among those that change the program.
+    open: usize,
+    program: String,
+    case: String,
+}
+
+/// What happened, or `None` if the case passes; and how long it took.
+type Answer = (Option<String>, Duration);
+
+/// Proves the ladder or, with `record`, renews its gates. `only` selects steps by a part of their
+/// names. Returns whether everything holds.
+///
+/// # Errors
+///
+/// The copy does not compile, or the judge cannot work here.
+pub fn run(record: bool, only: Option<&str>) -> anyhow::Result<bool> {
+    let track = Track::main()?;
+    let proof = Proof::build(&track)?;
+    let chosen = |step: &Step| only.is_none_or(|part| step.name.contains(part));
+    let steps: Vec<usize> =
+        (0..track.steps.len()).filter(|&index| chosen(&track.steps[index])).collect();
+    ensure!(!steps.is_empty(), "no step has such a name");
+    if record {
+        return proof.record(&steps);
+    }
+    proof.check(&steps)
+}
+
+/// The copy of the crate, and its programs.
+struct Proof<'t> {
+    track: &'t Track,
+    programs: BTreeMap<String, PathBuf>,
+    /// For each program the steps that can change it.
+    steps_of: BTreeMap<String, BTreeSet<usize>>,
+}
+
+impl<'t> Proof<'t> {
+    fn build(track: &'t Track) -> anyhow::Result<Self> {
+        let directory = checkout().join("target/course/ladder");
+        let sources = starter::switched_sources(track)?;
+        starter::write(&directory, &sources)?;
+        let manifest = ("Cargo.toml".to_owned(), starter::manifest(track));
+        starter::write(&directory, &[manifest].into())?;
+        starter::lock(&directory)?;
+        let names: Vec<_> = track.programs.keys().map(String::as_str).collect();
+        let programs = work::build(&directory, &names).with_context(|| {
+            format!("{}, the copy with a switch for each hole", directory.display())
+        })?;
+        let mut steps_of = BTreeMap::new();
+        for program in track.programs.keys() {
+            let reached = reached_files(&sources, &format!("src/bin/{program}.rs"));
+            let changes = |&index: &usize| {
+                track.steps[index].holes.iter().any(|hole| reached.contains(hole.file()))
+            };
+            let steps = (0..track.steps.len()).filter(changes).collect();
+            steps_of.insert(program.clone(), steps);
+        }
+        Ok(Self { track, programs, steps_of })
+    }
+
+    /// Returns the question whether a program passes a case while the steps from `open` on are
+    /// open.
+    fn question(&self, open: usize, program: &str, case: &Case) -> Question {
+        let steps = self.steps_of.get(program);
+        let first = steps.and_then(|steps| steps.range(open..).next());
+        let open = first.copied().unwrap_or(self.track.steps.len());
+        Question { open, program: program.to_owned(), case: case.full_name() }
+    }
+
+    /// Judges, and returns an answer to each question.
+    fn ask(
+        &self,
+        questions: BTreeSet<Question>,
+    ) -> anyhow::Result<BTreeMap<Question, Answer>> {
+        let root = DocumentRoot::new()?;
+        let scripts = tempfile::tempdir()?;
+        let mut targets = BTreeMap::new();
+        for Question { open, program, .. } in &questions {
+            let path = scripts.path().join(format!("{program}-{open}"));
+            let built = &self.programs[program];
+            let script = format!(
+                "#!/bin/sh\nexec env -i COURSE_OPEN={open} '{}' \"$@\"\n",
+                built.display()
+            );
+            if !path.exists() {
+                fs::write(&path, script)?;
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+            }
+            targets.insert((*open, program.clone()), Target::Binary(path.into()));
+        }
+        let all = cases::all();
+        let profiles: BTreeMap<_, _> = self
+            .track
+            .steps
+            .iter()
+            .map(|step| Ok((step.program.clone(), self.track.profile(step)?)))
+            .collect::<anyhow::Result<_>>()?;
+        let questions: Vec<_> = questions.into_iter().collect();
+        let next = AtomicUsize::new(0);
+        let answers = Mutex::new(BTreeMap::new());
+        thread::scope(|scope| {
+            for _ in 0..AT_ONCE {
+                scope.spawn(|| {
+                    while let Some(question) =
+                        questions.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
+                        let Question { open, program, case } = question;
+                        let case = all.iter().find(|c| c.full_name() == *case);
+                        let Some(case) = case else { continue };
+                        let target = &targets[&(*open, program.clone())];
+                        let start = Instant::now();
+                        let red = verdict(case, profiles[program], target, &root.path);
+                        let answer = (red, start.elapsed());
+                        let mut answers =
+                            answers.lock().unwrap_or_else(PoisonError::into_inner);
+                        answers.insert(question.clone(), answer);
+                    }
+                });
+            }
+        });
+        Ok(answers.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn check(&self, steps: &[usize]) -> anyhow::Result<bool> {
+        let gates: Vec<Vec<Case>> = self
+            .track
+            .steps
+            .iter()
+            .map(|step| self.track.gate(step))
+            .collect::<Result<_, _>>()?;
+        let mut questions = BTreeSet::new();
+        let question = |open: usize, index: usize, case: &Case| {
+            self.question(open, &self.track.steps[index].program, case)
+        };
+        for &step in steps {
+            for (index, gate) in gates.iter().enumerate().take(step + 1) {
+                for case in gate {
+                    questions.extend([
+                        question(step, index, case),
+                        question(step + 1, index, case),
+                    ]);
+                }
+            }
+        }
+        let start = Instant::now();
+        let answers = self.ask(questions)?;
+        let mut holds = true;
+        for &step in steps {
+            let Step { name, title, .. } = &self.track.steps[step];
+            let mut longest = Duration::ZERO;
+            for case in &gates[step] {
+                let full = case.full_name();
+                if answers[&question(step, step, case)].0.is_none() {
+                    println!("{name}: {full} is green while the hole is open");
+                    holds = false;
+                }
+                longest = longest.max(answers[&question(step + 1, step, case)].1);
+            }
+            for (index, gate) in gates.iter().enumerate().take(step + 1) {
+                let earlier = &self.track.steps[index].name;
+                for case in gate {
+                    let full = case.full_name();
+                    for open in [step, step + 1] {
+                        let skip = open == step && index == step;
+                        let red = &answers[&question(open, index, case)].0;
+                        if let (Some(text), false) = (red, skip) {
+                            let state = if open == step { "open" } else { "filled" };
+                            let text =
+                                text.lines().take(3).collect::<Vec<_>>().join("\n");
+                            println!(
+                                "{earlier}: {full} is red while {name} is {state}\n{text}"
+                            );
+                            holds = false;
+                        }
+                    }
+                }
+            }
+            let (number, count) = (step + 1, gates[step].len());
+            let seconds = longest.as_secs_f64();
+            println!(
+                "{number:>2}  {name:18}  {count:>2} cases  {seconds:>4.1} s  {title}"
+            );
+        }
+        let (count, seconds) = (answers.len(), start.elapsed().as_secs());
+        println!("{count} verdicts in {seconds} s");
+        Ok(holds)
+    }
+
+    fn record(&self, steps: &[usize]) -> anyhow::Result<bool> {
+        let mut candidates = BTreeMap::new();
+        let mut questions = BTreeSet::new();
+        for &index in steps {
+            let step = &self.track.steps[index];
+            let cases = candidates_of(step)?;
+            for case in &cases {
+                let question = |open| self.question(open, &step.program, case);
+                questions.extend([question(index), question(index + 1)]);
+            }
+            candidates.insert(index, cases);
+        }
+        // A case that is not the same twice is a race, and proves nothing.
+        let answers = [self.ask(questions.clone())?, self.ask(questions)?];
+        let mut text = String::from(
+            "# Written by `cargo run -p course -- gates --record`: the cases that fail while a step's hole is\n# open, and pass when it is filled.\n",
+        );
+        let mut complete = true;
+        for (index, step) in self.track.steps.iter().enumerate() {
+            let old: Vec<String> = self
+                .track
+                .gate(step)
+                .map_or(Vec::new(), |gate| gate.iter().map(Case::full_name).collect());
+            let gate = match candidates.get(&index) {
+                None => old,
+                Some(cases) => {
+                    let flips = |case: &&Case| {
+                        answers.iter().all(|answers| {
+                            let red = |open| {
+                                let question = self.question(open, &step.program, case);
+                                answers[&question].0.is_some()
+                            };
+                            red(index) && !red(index + 1)
+                        })
+                    };
+                    let new: Vec<_> = cases
+                        .iter()
+                        .filter(flips)
+                        .map(Case::full_name)
+                        .take(MOST_CASES)
+                        .collect();
+                    for name in new.iter().filter(|name| !old.contains(name)) {
+                        println!("{}: + {name}", step.name);
+                    }
+                    for name in old.iter().filter(|name| !new.contains(name)) {
+                        println!("{}: - {name}", step.name);
+                    }
+                    if new.is_empty() {
+                        println!(
+                            "{}: no case tells the hole from the reference",
+                            step.name
+                        );
+                        complete = false;
+                    }
+                    new
+                }
+            };
+            let _ = writeln!(text, "{} = [", step.name);
+            for name in gate {
+                let _ = writeln!(text, "    \"{name}\",");
+            }
+            text += "]\n";
+        }
+        fs::write(gates_file(), text)?;
+        Ok(complete)
+    }
+}
+
+/// Returns the files that a program uses, directly or through others.
+fn reached_files(sources: &starter::Files, program: &str) -> BTreeSet<String> {
+    let uses = |file: &str, module: &str| {
+        let lines =
+            sources[file].lines().filter(|line| !line.trim_start().starts_with("//"));
+        let marks = ["use ", "mod ", "crate::", "my_servers::"];
+        let mut paths = lines.filter(|line| marks.iter().any(|mark| line.contains(mark)));
+        paths.any(|line| {
+            line.split(|c: char| !c.is_alphanumeric() && c != '_')
+                .any(|word| word == module)
+        })
+    };
+    let mut reached = BTreeSet::from([program.to_owned()]);
+    loop {
+        let is_used = |file: &&String| {
+            let module = Path::new(file.as_str()).file_stem().unwrap_or_default();
+            let module = module.to_string_lossy();
+            reached.iter().any(|user| uses(user, &module))
+        };
+        let library = sources.keys().filter(|file| !file.starts_with("src/bin/"));
+        let more: Vec<_> =
+            library.filter(|f| !reached.contains(*f)).filter(is_used).cloned().collect();
+        if more.is_empty() {
+            return reached;
+        }
+        reached.extend(more);
+    }
+}
+
+/// Returns the cases that the book's program is known to pass and that the step wants, in the
+/// order of the step's wishes.
+fn candidates_of(step: &Step) -> anyhow::Result<Vec<Case>> {
+    let mut list = None;
+    for chapter in fs::read_dir(checkout())?.flatten() {
+        let file = chapter.path().join("tests/small").join(&step.program);
+        let file = file.with_extension("txt");
+        if file.exists() {
+            list = Some(read(&file)?);
+        }
+    }
+    let list = list.with_context(|| format!("{} has no list of cases", step.program))?;
+    let named = |case: &Case| step.cases.contains(&case.full_name());
+    let passes = |case: &Case| {
+        let name = case.full_name();
+        list.lines().any(|line| {
+            let mut words = line.split_whitespace();
+            // What varies by a reset is judged twice.
+            let verdict = words.next().unwrap_or_default();
+            words.next() == Some(&name)
+                && (verdict == "pass" || verdict == "varies" && named(case))
+        })
+    };
+    let wanted: Vec<_> = cases::all()
+        .into_iter()
+        .filter(|case| step.wants(case) && passes(case))
+        .filter(|case| named(case) || case.seconds <= MOST_SECONDS)
+        .collect();
+    let rank = |case: &Case| {
+        let name = case.full_name();
+        step.cases.iter().position(|wish| *wish == name || wish == case.family)
+    };
+    let mut ranked: Vec<_> = wanted.into_iter().map(|case| (rank(&case), case)).collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    Ok(ranked.into_iter().map(|(_, case)| case).collect())
+}

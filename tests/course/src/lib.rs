@@ -1,0 +1,20 @@
+//! The course: a ladder of steps that leads from an empty `main` to the book's small servers.
+//!
+//! ```text
+//!   the book's sources ──► cutter ──► starter: a crate with holes ──► the learner fills them
+//!   steps.toml ───────────────┘            │                               │
+//!                                          ▼                               ▼
+//!                  gates: red while open, green when filled ──► step: the suite judges, hints
+//! ```
+//!
+//! A [`ladder::Step`] is a hole in a real source. [`cutter`] replaces bodies of functions,
+//! [`starter`] writes the learner's crate, [`gate`] judges a program, [`step`] is `cargo step`,
+//! and [`gates`] proves the whole ladder, so that no step can rot.
+
+pub mod cutter;
+pub mod gate;
+pub mod gates;
+pub mod ladder;
+pub mod starter;
+pub mod step;
+pub mod work;

@@ -1,0 +1,259 @@
+//! The learner's crate: its files, with the holes of the steps that are still open.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+use anyhow::{Context as _, bail, ensure};
+use serde::Deserialize;
+
+use crate::cutter;
+use crate::ladder::{Track, checkout, read};
+use crate::work;
+
+/// The files of a crate, by their path in it.
+pub type Files = BTreeMap<String, String>;
+
+/// The file that marks a learner's crate.
+pub const MARK: &str = ".course.toml";
+
+/// What a learner's crate was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Mark {
+    /// The commit of the book's repository, for people.
+    pub commit: String,
+    /// A hash of everything that was written.
+    pub edition: String,
+}
+
+/// Returns the functions of a file that have holes, each with its body while the steps from
+/// `open` on are open, or `None` if that is the reference.
+fn bodies<'t>(
+    track: &'t Track,
+    file: &str,
+    open: usize,
+) -> BTreeMap<&'t str, Option<String>> {
+    let mut bodies = BTreeMap::new();
+    for (index, step) in track.steps.iter().enumerate() {
+        for hole in step.holes.iter().filter(|hole| hole.file() == file) {
+            let body = bodies.entry(hole.address()).or_insert(None);
+            if index >= open && body.is_none() {
+                *body = Some(step.stub(hole));
+            }
+        }
+    }
+    bodies
+}
+
+/// Returns the crate's sources while the steps from `open` on are open.
+///
+/// # Errors
+///
+/// A source or a step does not fit.
+pub fn sources(track: &Track, open: usize) -> anyhow::Result<Files> {
+    let source = |file: &String| {
+        let bodies = bodies(track, file, open);
+        let bodies: Vec<_> =
+            bodies.into_iter().filter_map(|(at, body)| Some((at, body?))).collect();
+        let text = cutter::fill(&track.reference(file)?, &bodies);
+        let text = text.map_err(|why| anyhow::anyhow!("{file}: {why}"))?;
+        Ok((file.clone(), text))
+    };
+    track.files.keys().map(source).chain([Ok(library(track, ""))]).collect()
+}
+
+/// Returns the crate's sources with every hole as a switch: the environment variable
+/// `COURSE_OPEN` gives the index of the first step that is open.
+///
+/// # Errors
+///
+/// A source or a step does not fit.
+pub fn switched_sources(track: &Track) -> anyhow::Result<Files> {
+    let source = |file: &String| {
+        let reference = track.reference(file)?;
+        let root = if file.starts_with("src/bin/") { "my_servers" } else { "crate" };
+        let mut switched = Vec::new();
+        for address in bodies(track, file, 0).into_keys() {
+            let fit = |why| anyhow::anyhow!("{file}: {why}");
+            let functions = cutter::find(&reference, address).map_err(fit)?;
+            ensure!(functions.len() == 1, "{file}: {address} is there more than once");
+            let mut text = String::new();
+            for (index, step) in track.steps.iter().enumerate() {
+                if let Some(hole) = step.holes.iter().find(|h| h.is_at(file, address)) {
+                    let stub = step.stub(hole);
+                    let test = format!("{root}::course_switch::is_open({index})");
+                    text += &format!("if {test} {{\n{stub}\n}} else ");
+                }
+            }
+            text += &reference[functions[0].body.clone()];
+            switched.push((address, text));
+        }
+        let text = cutter::fill(&reference, &switched);
+        let text = text.map_err(|why| anyhow::anyhow!("{file}: {why}"))?;
+        Ok((file.clone(), text))
+    };
+    let library = library(track, SWITCH);
+    track.files.keys().map(source).chain([Ok(library)]).collect()
+}
+
+const SWITCH: &str = r#"
+pub mod course_switch {
+    use std::sync::OnceLock;
+
+    static OPEN: OnceLock<usize> = OnceLock::new();
+
+    pub fn is_open(step: usize) -> bool {
+        let open = || std::env::var("COURSE_OPEN").ok()?.parse().ok();
+        step >= *OPEN.get_or_init(|| open().unwrap_or(usize::MAX))
+    }
+}
+"#;
+
+/// Returns `src/lib.rs`, which names the modules.
+fn library(track: &Track, more: &str) -> (String, String) {
+    let mut text = "//! What the servers in `src/bin` share.\n\n".to_owned();
+    for file in track.files.keys() {
+        let module = file.strip_prefix("src/").and_then(|file| file.strip_suffix(".rs"));
+        match module.filter(|module| !module.contains('/')) {
+            Some(module) if track.linux.iter().any(|only| only == file) => {
+                text += &format!("#[cfg(target_os = \"linux\")]\npub mod {module};\n");
+            }
+            Some(module) => text += &format!("pub mod {module};\n"),
+            None => {}
+        }
+    }
+    ("src/lib.rs".to_owned(), text + more)
+}
+
+/// Returns the manifest of the learner's crate.
+pub fn manifest(track: &Track) -> String {
+    let dependencies = &track.dependencies;
+    format!(
+        r#"[package]
+name = "my-servers"
+version = "0.1.0"
+edition = "2024"
+publish = false
+
+[dependencies]
+{}
+# A hole leaves imports, arguments and helpers that nothing uses yet.
+[lints.rust]
+unused = {{ level = "allow", priority = -1 }}
+unused_must_use = "warn"
+
+[profile.dev]
+opt-level = 1
+debug = "line-tables-only"
+
+# A workspace of its own, wherever it lies.
+[workspace]
+"#,
+        dependencies.trim_start()
+    )
+}
+
+/// Returns everything that `new` writes, except the lock file.
+///
+/// # Errors
+///
+/// A source or a step does not fit.
+pub fn files(track: &Track) -> anyhow::Result<Files> {
+    let mut files = sources(track, 0)?;
+    let manifest_path = checkout().join("Cargo.toml");
+    let alias = format!(
+        "[alias]\nstep = [\"run\", \"--quiet\", \"--manifest-path\", {:?}, \"--package\", \"course\", \"--\", \"step\"]\n\n\
+         # A panic is told in three lines.\n[env]\nRUST_BACKTRACE = {{ value = \"0\", force = true }}\n",
+        manifest_path.display().to_string()
+    );
+    let minutes = track.minutes_from(0);
+    let readme = include_str!("readme.md")
+        .replace("{steps}", &track.steps.len().to_string())
+        .replace("{hours}", &minutes.div_ceil(60).to_string());
+    files.extend([
+        ("Cargo.toml".to_owned(), manifest(track)),
+        (".cargo/config.toml".to_owned(), alias),
+        (".gitignore".to_owned(), "/target\n".to_owned()),
+        ("README.md".to_owned(), readme),
+        ("rustfmt.toml".to_owned(), read(&checkout().join("rustfmt.toml"))?),
+    ]);
+    let Mark { commit, edition } = mark(&files);
+    let text = format!("commit = \"{commit}\"\nedition = \"{edition}\"\n");
+    files.insert(MARK.to_owned(), text);
+    Ok(files)
+}
+
+/// Returns the mark of these files.
+fn mark(files: &Files) -> Mark {
+    let mut hasher = DefaultHasher::new();
+    files.hash(&mut hasher);
+    let commit = work::output(Command::new("git").current_dir(checkout()).args([
+        "rev-parse",
+        "--short",
+        "HEAD",
+    ]));
+    let commit = commit.unwrap_or_else(|_| "unknown".to_owned());
+    Mark { commit, edition: format!("{:016x}", hasher.finish()) }
+}
+
+/// Writes files into a directory, and makes the directories between.
+///
+/// # Errors
+///
+/// Those of the file system.
+pub fn write(directory: &Path, files: &Files) -> anyhow::Result<()> {
+    for (name, text) in files {
+        let path = directory.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+        }
+        // A file that is as it should be keeps its time, so that nothing is built again.
+        if fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
+            continue;
+        }
+        fs::write(&path, text).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// Writes the lock file, with the versions that the book's repository has fetched.
+///
+/// # Errors
+///
+/// A library has not been fetched.
+pub fn lock(directory: &Path) -> anyhow::Result<()> {
+    let lock = read(&checkout().join("Cargo.lock"))?;
+    fs::write(directory.join("Cargo.lock"), lock)?;
+    // Cargo drops the packages that are not used here.
+    let mut metadata = Command::new(work::cargo());
+    metadata.current_dir(directory).args(["metadata", "--offline", "--format-version=1"]);
+    work::output(&mut metadata).context("cargo cannot resolve the libraries").map(drop)
+}
+
+/// Makes a learner's crate in a new directory.
+///
+/// # Errors
+///
+/// The directory exists, or cannot be made.
+pub fn create(directory: &Path, track: &Track) -> anyhow::Result<()> {
+    if directory.symlink_metadata().is_ok() {
+        bail!("{} exists already: choose another directory", directory.display());
+    }
+    let directory = env::current_dir()?.join(directory);
+    let parent = directory.parent().context("the directory has no name")?;
+    ensure!(parent.is_dir(), "{} is no directory", parent.display());
+    // Made beside its place and moved there, so that a failure leaves nothing behind.
+    let made = tempfile::Builder::new().prefix(".course-").tempdir_in(parent)?;
+    write(made.path(), &files(track)?)?;
+    lock(made.path())?;
+    if let Err(error) = work::first_commit(made.path()) {
+        eprintln!("course: no git history, so `reset` cannot keep your work: {error:#}");
+    }
+    let made = made.keep();
+    fs::rename(&made, &directory).with_context(|| directory.display().to_string())?;
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! The learner's work: building it, and keeping its history with git.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, fs};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use crate::starter::{self, Files};
+
+/// The branch that holds the starter as the course wrote it.
+const STARTER: &str = "starter";
+
+/// Returns the cargo to run.
+pub fn cargo() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Runs a command, and returns its standard output without the last newline.
+///
+/// # Errors
+///
+/// It cannot be started, or fails: then with its standard error.
+pub fn output(command: &mut Command) -> anyhow::Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).output().context(program.clone())?;
+    if !output.status.success() {
+        bail!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim_end());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+}
+
+/// Builds programs of the crate, and returns their paths. Cargo prints what is wrong.
+///
+/// # Errors
+///
+/// The crate does not compile.
+pub fn build(
+    directory: &Path,
+    programs: &[&str],
+) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    let mut command = Command::new(cargo());
+    command.current_dir(directory).args(["build", "--quiet", "--offline"]);
+    command.arg("--message-format=json-render-diagnostics");
+    command.args(programs.iter().flat_map(|program| ["--bin", program]));
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        bail!("it does not compile");
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let messages = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let executable = |message: Value| {
+        let path = PathBuf::from(message["executable"].as_str()?);
+        Some((message["target"]["name"].as_str()?.to_owned(), path))
+    };
+    Ok(messages.filter_map(executable).collect())
+}
+
+/// Returns git in a directory, independent of the user's settings.
+fn git(directory: &Path) -> Command {
+    let mut git = Command::new("git");
+    git.current_dir(directory);
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+        git.env_remove(name);
+    }
+    for setting in [
+        "user.name=course",
+        "user.email=course@localhost",
+        "commit.gpgsign=false",
+        "core.hooksPath=/dev/null",
+        "core.excludesFile=/dev/null",
+        "core.autocrlf=false",
+        "init.defaultBranch=main",
+    ] {
+        git.args(["-c", setting]);
+    }
+    git
+}
+
+/// Makes a repository of a directory, with everything in its first commit.
+///
+/// # Errors
+///
+/// There is no git.
+pub fn first_commit(directory: &Path) -> anyhow::Result<()> {
+    output(git(directory).args(["init", "--quiet", "--template="]))?;
+    output(git(directory).args(["add", "--all"]))?;
+    output(git(directory).args(["commit", "--quiet", "--message=The starter"]))?;
+    output(git(directory).args(["branch", STARTER])).map(drop)
+}
+
+/// Writes the directory, as it is, to a new commit. Neither the directory nor the index changes.
+fn snapshot(directory: &Path, parent: &str, message: &str) -> anyhow::Result<String> {
+    let index = tempfile::tempdir()?;
+    let index = index.path().join("index");
+    output(git(directory).env("GIT_INDEX_FILE", &index).args(["add", "--all"]))?;
+    let tree = output(git(directory).env("GIT_INDEX_FILE", &index).arg("write-tree"))?;
+    output(git(directory).args(["commit-tree", &tree, "-p", parent, "-m", message]))
+}
+
+/// Keeps the directory, as it is, in a new branch. Returns the branch's name.
+///
+/// # Errors
+///
+/// There is no git, or no repository.
+pub fn keep(directory: &Path, name: &str) -> anyhow::Result<String> {
+    let commit = snapshot(directory, "HEAD", &format!("Before {name}"))?;
+    let names = (1..).map(|n| format!("before-{name}-{n}"));
+    for branch in names.take(1000) {
+        let new = git(directory).args(["branch", &branch, &commit]).output()?;
+        if new.status.success() {
+            return Ok(branch);
+        }
+    }
+    bail!("a thousand branches before-{name}-… exist")
+}
+
+/// Merges a new starter into the learner's work. Returns the branch in which the work is kept as
+/// it was, and whether there are conflicts.
+///
+/// # Errors
+///
+/// There is no git, or no branch `starter`.
+pub fn merge_starter(directory: &Path, files: &Files) -> anyhow::Result<(String, bool)> {
+    let kept = keep(directory, "update")?;
+    output(git(directory).args(["add", "--all"]))?;
+    let message = "--message=Work before an update";
+    output(git(directory).args(["commit", "--quiet", "--allow-empty", message]))?;
+    let made = tempfile::tempdir()?;
+    let worktree = made.path().join("starter");
+    let path = worktree.display().to_string();
+    output(git(directory).args(["worktree", "add", "--quiet", &path, STARTER]))?;
+    let merged = (|| {
+        for old in output(git(&worktree).args(["ls-files"]))?.lines() {
+            if !files.contains_key(old) && old != "Cargo.lock" {
+                fs::remove_file(worktree.join(old))?;
+            }
+        }
+        starter::write(&worktree, files)?;
+        starter::lock(&worktree)?;
+        output(git(&worktree).args(["add", "--all"]))?;
+        let message = "--message=A new starter";
+        output(git(&worktree).args(["commit", "--quiet", "--allow-empty", message]))?;
+        let merge =
+            git(directory).args(["merge", "--quiet", "--no-edit", STARTER]).output()?;
+        Ok(merge.status.success())
+    })();
+    output(git(directory).args(["worktree", "remove", "--force", &path]))?;
+    merged.map(|clean: bool| (kept, !clean))
+}
+
+/// Returns the difference between two texts about one file, as git shows it.
+///
+/// # Errors
+///
+/// There is no git.
+pub fn difference(file: &str, yours: &str, reference: &str) -> anyhow::Result<String> {
+    let made = tempfile::tempdir()?;
+    let name = Path::new(file).file_name().context("no file")?;
+    for (side, text) in [("yours", yours), ("reference", reference)] {
+        fs::create_dir(made.path().join(side))?;
+        fs::write(made.path().join(side).join(name), format!("{text}\n"))?;
+    }
+    let name = name.to_string_lossy();
+    let (yours, reference) = (format!("yours/{name}"), format!("reference/{name}"));
+    let mut diff = git(made.path());
+    diff.args(["diff", "--no-index", "--no-prefix", "--unified=100", "--color=never"]);
+    let diff = diff.args(["--", &yours, &reference]).output()?; // fails if they differ
+    let text = String::from_utf8_lossy(&diff.stdout);
+    Ok(text.lines().skip_while(|line| !line.starts_with("---")).fold(
+        String::new(),
+        |text, line| match line.starts_with("@@") {
+            true => text,
+            false => text + line + "\n",
+        },
+    ))
+}

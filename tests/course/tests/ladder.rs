@@ -1,0 +1,134 @@
+//! The ladder fits the book and its sources, and what `new` writes compiles, offline and without
+//! a warning. `.ci/run` proves the gates: `cargo run -p course -- gates`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use anyhow::{Context as _, ensure};
+use course::ladder::{Track, checkout, read};
+use course::{cutter, starter, work};
+
+/// Returns a heading's address, as the renderer makes it.
+fn slug(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn each_step_has_its_place_in_the_book() -> anyhow::Result<()> {
+    let track = Track::main()?;
+    let mut names = BTreeSet::new();
+    for step in &track.steps {
+        ensure!(names.insert(&step.name), "two steps are called {}", step.name);
+        let (page, section) = step.page.split_once('#').context("no section")?;
+        let text = read(&checkout().join("book/src").join(page))?;
+        let headings = text.lines().filter(|line| line.starts_with('#'));
+        let mut slugs = headings.map(|line| slug(line.trim_start_matches('#')));
+        ensure!(slugs.any(|slug| slug == section), "{}: no {}", step.name, step.page);
+        ensure!(!track.gate(step)?.is_empty(), "{} has an empty gate", step.name);
+    }
+    Ok(())
+}
+
+#[test]
+fn each_hole_is_in_the_source_and_in_the_starter() -> anyhow::Result<()> {
+    let track = Track::main()?;
+    let starter = starter::sources(&track, 0)?;
+    let filled = starter::sources(&track, track.steps.len())?;
+    for step in &track.steps {
+        for hole in &step.holes {
+            for files in [&starter, &filled] {
+                let found = cutter::find(&files[hole.file()], hole.address());
+                found.map_err(|why| anyhow::anyhow!("{}: {why}", hole.at))?;
+            }
+        }
+    }
+    for (file, text) in &filled {
+        ensure!(!text.contains("ANCHOR"), "{file} has an anchor");
+        ensure!(!text.contains("ch0"), "{file} names a crate of the book");
+    }
+    Ok(())
+}
+
+fn run(program: &str, directory: &Path, arguments: &[&str]) -> anyhow::Result<Output> {
+    Ok(Command::new(program).current_dir(directory).args(arguments).output()?)
+}
+
+fn text(output: &Output) -> String {
+    let both = [&output.stdout[..], &output.stderr[..]].concat();
+    String::from_utf8_lossy(&both).into_owned()
+}
+
+#[test]
+fn a_learner_begins() -> anyhow::Result<()> {
+    let course = env!("CARGO_BIN_EXE_course");
+    let base = tempfile::tempdir()?;
+    let made = run(course, base.path(), &["new", "mine"])?;
+    ensure!(made.status.success(), "{}", text(&made));
+    let mine = base.path().join("mine");
+
+    // A second `new` changes nothing.
+    let again = run(course, base.path(), &["new", "mine"])?;
+    ensure!(!again.status.success() && text(&again).contains("exists already"));
+
+    // Everything is in the first commit, whatever the user's settings say.
+    let status = run("git", &mine, &["status", "--porcelain"])?;
+    ensure!(text(&status).is_empty(), "{}", text(&status));
+
+    // It compiles without a warning.
+    let cargo = work::cargo().to_string_lossy().into_owned();
+    let built = run(&cargo, &mine, &["build", "--offline", "--locked", "--bins"])?;
+    ensure!(built.status.success(), "{}", text(&built));
+    ensure!(!text(&built).contains("warning"), "{}", text(&built));
+
+    // The first step is red, and says everything.
+    let step = run(course, &mine, &["step"])?;
+    ensure!(step.status.code() == Some(1), "{}", text(&step));
+    for part in [
+        "Step 1 of ",
+        "Red is expected",
+        "ch01-small.html#forty-lines-small-hello",
+        "src/bin/small-hello.rs:",
+        "not yet implemented",
+        "all that is left about ",
+    ] {
+        ensure!(text(&step).contains(part), "no `{part}` in\n{}", text(&step));
+    }
+
+    // Three hints, and the difference.
+    for part in ["hint 1 of 3", "hint 2 of 3", "The first half of main"] {
+        let hint = run(course, &mine, &["step", "hint"])?;
+        ensure!(text(&hint).contains(part), "{}", text(&hint));
+    }
+    let show = run(course, &mine, &["step", "show"])?;
+    ensure!(
+        text(&show).contains("+    let listener = TcpListener::bind"),
+        "{}",
+        text(&show)
+    );
+
+    // With the reference's function it goes on to the second step.
+    let track = Track::main()?;
+    let filled = starter::sources(&track, 1)?;
+    let hello = "src/bin/small-hello.rs";
+    fs::write(mine.join(hello), &filled[hello])?;
+    let step = run(course, &mine, &["step"])?;
+    ensure!(text(&step).contains("green   1"), "{}", text(&step));
+    ensure!(text(&step).contains("Step 2 of "), "{}", text(&step));
+
+    // What does not compile is said, too.
+    fs::write(mine.join(hello), "fn main() { nonsense }")?;
+    let step = run(course, &mine, &["step"])?;
+    ensure!(text(&step).contains("It does not compile"), "{}", text(&step));
+
+    // `reset` keeps the work in a branch.
+    fs::write(mine.join(hello), filled[hello].replace("loop", "while true"))?;
+    let reset = run(course, &mine, &["step", "reset"])?;
+    ensure!(text(&reset).contains("before-reset-2-1"), "{}", text(&reset));
+    let kept = run("git", &mine, &["show", "before-reset-2-1:src/bin/small-hello.rs"])?;
+    ensure!(text(&kept).contains("while true"), "{}", text(&kept));
+    Ok(())
+}
