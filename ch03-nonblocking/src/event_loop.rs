@@ -3,6 +3,32 @@
 //! The loop waits for descriptors to become ready, gives each ready connection a turn
 //! (a call of [`Connection::advance`]), and waits again. The way to find out about
 //! readiness differs from mechanism to mechanism: see [`Poller`].
+//!
+//! ```
+//! use ch01_blocking::program::Cli;
+//! use ch01_blocking::{Listener, Options, Stop};
+//! use ch03_nonblocking::event_loop;
+//! use ch03_nonblocking::spin::Spin;
+//! use clap::Parser;
+//! use std::io::{Read, Write};
+//! use std::net::TcpStream;
+//!
+//! let options: Options = Cli::parse_from(["server"]).options;
+//! let site = options.site()?;
+//! let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+//! let address = listener.address()?;
+//! let (stop, trigger) = Stop::pipe()?;
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| event_loop::run(Spin::default(), listener, &site, &options, &stop));
+//!     let mut client = TcpStream::connect(address)?;
+//!     client.write_all(b"GET /plaintext HTTP/1.0\r\n\r\n")?;
+//!     let mut response = String::new();
+//!     client.read_to_string(&mut response)?;
+//!     assert!(response.ends_with("Hello, World!"));
+//!     trigger.stop()
+//! })?;
+//! # std::io::Result::Ok(())
+//! ```
 
 mod accept;
 

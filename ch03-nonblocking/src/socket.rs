@@ -1,5 +1,15 @@
 //! The transport of a non-blocking connection, and the limit on the bytes that it moves
 //! in one turn.
+//!
+//! ```
+//! use ch03_nonblocking::socket::IoBudget;
+//!
+//! let mut budget = IoBudget::new(10);
+//! assert_eq!(budget.take(|left| Ok(left.min(7)))?, 7);
+//! assert_eq!(budget.take(|left| Ok(left.min(7)))?, 3);
+//! assert!(budget.is_used_up() && budget.take(Ok).is_err());
+//! # std::io::Result::Ok(())
+//! ```
 
 use ch01_blocking::http::Inbox;
 use ch01_blocking::server::sys;

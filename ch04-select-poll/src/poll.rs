@@ -4,6 +4,28 @@
 //! whole list goes in with every call, the kernel checks every descriptor on it, and the
 //! caller searches all of it for the marks: the work is proportional to the number of
 //! registered descriptors, not to the number of ready ones.
+//!
+//! ```
+//! use ch03_nonblocking::poller::{Interest, Poller, Token};
+//! use ch04_select_poll::poll::Poll;
+//! use std::io::Write;
+//! use std::os::fd::AsFd;
+//! use std::os::unix::net::UnixStream;
+//!
+//! let (ours, mut theirs) = UnixStream::pair()?;
+//! ours.set_nonblocking(true)?;
+//! let token = Token { index: 7, generation: 0 };
+//! let mut poller = Poll::default();
+//! poller.register(ours.as_fd(), token, Interest::READ)?;
+//! theirs.write_all(b"!")?;
+//! let mut ready = Vec::new();
+//! for _ in 0..2 {
+//!     poller.wait(&mut ready, None)?; // reported as long as the byte is not read
+//! }
+//! assert!(ready.len() == 2 && ready.iter().all(|event| event.token == token));
+//! poller.deregister(ours.as_fd(), token)?;
+//! # std::io::Result::Ok(())
+//! ```
 
 use crate::sys;
 use ch01_blocking::{Listener, Options, Site, Stop};

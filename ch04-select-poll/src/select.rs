@@ -4,6 +4,28 @@
 //! and the set has 1024 bits. That is a hard limit: descriptor 1024 has no bit, and in C,
 //! setting it anyway writes beyond the end of the set. Here such a descriptor is refused,
 //! and its client is answered 503.
+//!
+//! ```
+//! use ch03_nonblocking::poller::{Interest, Poller, Token};
+//! use ch04_select_poll::select::Select;
+//! use std::io::Write;
+//! use std::os::fd::AsFd;
+//! use std::os::unix::net::UnixStream;
+//!
+//! let (ours, mut theirs) = UnixStream::pair()?;
+//! ours.set_nonblocking(true)?;
+//! let token = Token { index: 7, generation: 0 };
+//! let mut poller = Select::default();
+//! poller.register(ours.as_fd(), token, Interest::READ)?;
+//! theirs.write_all(b"!")?;
+//! let mut ready = Vec::new();
+//! for _ in 0..2 {
+//!     poller.wait(&mut ready, None)?; // reported as long as the byte is not read
+//! }
+//! assert!(ready.len() == 2 && ready.iter().all(|event| event.token == token));
+//! poller.deregister(ours.as_fd(), token)?;
+//! # std::io::Result::Ok(())
+//! ```
 
 use crate::sys::{self, FdSet};
 use ch01_blocking::{Listener, Options, Site, Stop};

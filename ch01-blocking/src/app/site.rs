@@ -3,6 +3,20 @@
 //!
 //! [`Site::respond`] decides and never waits. An answer that must be sent later carries a
 //! delay ([`Response::delay`]), and each server waits for it in its own way.
+//!
+//! ```
+//! use ch01_blocking::Site;
+//! use ch01_blocking::http::{Inbox, Limits, Parsed};
+//! use std::time::Duration;
+//!
+//! let site = Site::new(None, Limits::default())?;
+//! let mut inbox = Inbox::new();
+//! inbox.receive(b"GET /sleep/20 HTTP/1.1\r\nHost: example\r\n\r\n");
+//! let Parsed::Complete(request) = inbox.next(&site.limits) else { panic!() };
+//! let response = site.respond(&request);
+//! assert_eq!(response.delay, Some(Duration::from_millis(20)));
+//! # std::io::Result::Ok(())
+//! ```
 
 use crate::app::files::Files;
 use crate::app::guarded::Guarded;

@@ -45,6 +45,14 @@ impl Admission {
     ///
     /// A rejected connection does not count against `capacity`: otherwise connections that
     /// are rejected would keep the server full.
+    ///
+    /// ```
+    /// use ch01_blocking::server::connections::Admission;
+    ///
+    /// assert_eq!(Admission::decide(99, 0, 100), Admission::Admitted);
+    /// assert_eq!(Admission::decide(100, 0, 100), Admission::Rejected);
+    /// assert_eq!(Admission::decide(100, 32, 100), Admission::RejectedAtOnce);
+    /// ```
     pub fn decide(admitted: usize, rejected: usize, capacity: usize) -> Admission {
         match () {
             () if admitted < capacity => Admission::Admitted,

@@ -220,6 +220,26 @@ impl Reactor {
 }
 
 /// A registered descriptor. Dropping it deregisters and closes it.
+///
+/// ```
+/// use ch03_nonblocking::poller::Interest;
+/// use ch04_select_poll::poll::Poll;
+/// use ch06_coroutines::{Readiness, Runtime};
+/// use std::io::{Read, Write};
+/// use std::os::unix::net::UnixStream;
+///
+/// let (ours, mut theirs) = UnixStream::pair()?;
+/// ours.set_nonblocking(true)?;
+/// let runtime = Runtime::new(Box::new(Poll::default()))?;
+/// let received = runtime.run_future(|handle| async move {
+///     let mut ours = handle.register(ours, Interest::READ)?;
+///     theirs.write_all(b"word")?;
+///     ours.ready(Readiness::Readable).await?;
+///     ours.get_mut().read(&mut [0; 64])
+/// })?;
+/// assert_eq!(received.expect("no panic")?, 4);
+/// # std::io::Result::Ok(())
+/// ```
 pub struct Descriptor<F: AsFd> {
     fd: F,
     pub(crate) token: Token,

@@ -5,6 +5,36 @@
 //! it by the token of its descriptor. When the connection is readable, or its idle time is up, the
 //! runtime calls `ServerState::activate`, which hands the connection to a worker: a coroutine or a
 //! future that serves one connection after another, as the threads of chapter 2 do.
+//!
+//! ```
+//! use ch01_blocking::program::Cli;
+//! use ch01_blocking::{Listener, Options, Stop};
+//! use ch04_select_poll::poll::Poll;
+//! use ch06_coroutines::{StackPool, coroutine_server};
+//! use clap::Parser;
+//! use std::io::{Read, Write};
+//! use std::net::TcpStream;
+//! use std::sync::Arc;
+//!
+//! let options: Options = Cli::parse_from(["server"]).options;
+//! let site = Arc::new(options.site()?);
+//! let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+//! let address = listener.address()?;
+//! let (stop, trigger) = Stop::pipe()?;
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| {
+//!         let (poller, stack) = (Box::new(Poll::default()), StackPool::DEFAULT_SIZE);
+//!         coroutine_server::run_one(poller, listener, &site, &options, stack, &stop)
+//!     });
+//!     let mut client = TcpStream::connect(address)?;
+//!     client.write_all(b"GET /plaintext HTTP/1.0\r\n\r\n")?;
+//!     let mut response = String::new();
+//!     client.read_to_string(&mut response)?;
+//!     assert!(response.ends_with("Hello, World!"));
+//!     trigger.stop()
+//! })?;
+//! # std::io::Result::Ok(())
+//! ```
 
 mod async_serve;
 pub mod async_server;
