@@ -1,5 +1,24 @@
 //! Formats numbers and tables for readers.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// A number, a space, and a unit.
+static UNIT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let unit = "(?:ns|µs|ms|s|min|h|minutes?|hours?|seconds?|B|KiB|MiB|GiB)\\b|%";
+    Regex::new(&format!("([0-9]) ({unit})")).ok()
+});
+
+/// Puts a no-break space between each number and its unit, so that no line ends between them.
+pub(crate) fn keep_units(text: &str) -> Cow<'_, str> {
+    match UNIT.as_ref() {
+        Some(unit) => unit.replace_all(text, "$1\u{a0}$2"),
+        None => text.into(),
+    }
+}
+
 /// Formats a number of bytes in the largest unit (B, KiB, MiB, GiB) that it reaches.
 pub(crate) fn bytes(bytes: f64) -> String {
     match bytes / 1024.0 {
@@ -97,6 +116,17 @@ mod tests {
             (-7.0, "-7"),
         ] {
             assert_eq!(in_words(number), text);
+        }
+    }
+
+    #[test]
+    fn a_number_keeps_its_unit() {
+        for (text, expected) in [
+            ("1.63 µs (2 B)", "1.63\u{a0}µs (2\u{a0}B)"),
+            ("100 % of 2 h 5 min", "100\u{a0}% of 2\u{a0}h 5\u{a0}min"),
+            ("10 servers, 3 Bytes, 1 `s`", "10 servers, 3 Bytes, 1 `s`"),
+        ] {
+            assert_eq!(keep_units(text), expected);
         }
     }
 

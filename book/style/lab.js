@@ -310,7 +310,9 @@
             overlay(part);
         };
         const table = (part, html) => {
-            if (wrapper(part)) wrapper(part).innerHTML = html;
+            if (!wrapper(part)) return;
+            wrapper(part).innerHTML = html;
+            wrapper(part).dispatchEvent(new Event("scroll")); // page.js looks whether it goes on
         };
         // When a run begins there is room for what it will bring, as much as what was recorded takes
         // up: nothing that is being read moves when it comes.

@@ -30,4 +30,14 @@
             if (scrolls) event.stopPropagation();
         }
     });
+
+    // A table that goes on to the right says so, as a listing does.
+    const edge = (table) => {
+        table.classList.toggle("more", table.scrollWidth - table.clientWidth - table.scrollLeft > 1);
+    };
+    const sizes = new ResizeObserver((entries) => entries.forEach(({ target }) => edge(target)));
+    content.querySelectorAll(".table-wrapper").forEach((table) => sizes.observe(table));
+    content.addEventListener("scroll", ({ target }) => {
+        if (target.classList?.contains("table-wrapper")) edge(target);
+    }, { capture: true, passive: true });
 })();

@@ -24,6 +24,7 @@ use crate::durations;
 use crate::files::replace;
 use crate::paths::Paths;
 use crate::problem::Problem;
+use crate::text::keep_units;
 
 /// The names of the derived files that are made from results, pages, and the durations of
 /// commands.
@@ -56,6 +57,7 @@ fn stale(paths: &Paths) -> Result<BTreeMap<&'static str, String>> {
         results.answers(),
         durations::for_pages(paths)?,
     ];
+    let texts = texts.map(|text| keep_units(&text).into_owned());
     let mut parts: BTreeMap<_, _> = FILES.into_iter().zip(texts).collect();
     if cfg!(not(target_os = "linux")) {
         parts.remove("answers.md"); // some experiments exist on Linux only

@@ -11,11 +11,13 @@ use super::model::record::{Part, Record};
 use crate::durations::in_words;
 use crate::files::{files, replace, stem};
 use crate::paths::Paths;
+use crate::text::keep_units;
 
 /// Returns the table of a result's part, in HTML.
 pub(super) fn table(part: &Part) -> String {
     let mut out = String::new();
-    html::push_html(&mut out, Parser::new_ext(&part.table, Options::ENABLE_TABLES));
+    let table = keep_units(&part.table);
+    html::push_html(&mut out, Parser::new_ext(&table, Options::ENABLE_TABLES));
     out
 }
 
@@ -33,7 +35,7 @@ fn pages(record: &Record) -> Vec<(String, String)> {
         seconds.map_or_else(String::new, |seconds| format!(" in {}", in_words(seconds)));
     let mut files = Vec::new();
     for part in &record.parts {
-        let Part { name, table, .. } = part;
+        let (name, table) = (&part.name, keep_units(&part.table));
         // The page's script reads the experiment of a figure from these attributes.
         let mut page = format!(
             "<div class=\"measured\" data-experiment=\"{experiment}\" data-part=\"{name}\">\n\n{table}\n"

@@ -24,10 +24,13 @@ pub(super) fn sized(chart: &Chart, _: Option<&Chart>, size: &Size<'_>) -> String
     let columns = chart.series.len().max(1) as f64;
     let gap = 14.0;
     let wide = (right - left - gap * count) / columns;
+    // In a narrow chart the columns' labels take turns in two rows: in one they would touch.
+    let [rows, name_at, last] =
+        if size.is_narrow() { [13.0, 48.0, 66.0] } else { [0.0, 38.0, 60.0] };
     let mut x = left + gap / 2.0;
     for columns in panels {
         let begin = x;
-        for column in columns {
+        for (number, column) in columns.iter().enumerate() {
             let middle = x + wide / 2.0;
             for &(value, part) in &column.points {
                 let (top, bottom) = (ys.at(value * half), ys.at(value / half));
@@ -41,16 +44,17 @@ pub(super) fn sized(chart: &Chart, _: Option<&Chart>, size: &Size<'_>) -> String
             let short = label.replace(",000", "k");
             let label = if size.is_narrow() { &short } else { label };
             let at = tenths(middle);
-            canvas.text("mid small soft", at, ys.from + 18.0, label);
+            let row = rows * (number % 2) as f64;
+            canvas.text("mid small soft", at, ys.from + 18.0 + row, label);
             x += wide;
         }
         let name = columns.first().map_or("", |column| panel(column).0);
         let middle = tenths((begin + x) / 2.0);
-        canvas.text("mid small strong", middle, ys.from + 38.0, name);
+        canvas.text("mid small strong", middle, ys.from + name_at, name);
         x += gap;
     }
     let middle = tenths((left + right) / 2.0);
-    canvas.text("mid small soft", middle, ys.from + 60.0, &chart.x);
+    canvas.text("mid small soft", middle, ys.from + last, &chart.x);
     canvas.path("axis", format_args!("M{left} {}V{}H{right}", ys.to, ys.from));
     canvas.finish()
 }

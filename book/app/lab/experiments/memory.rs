@@ -27,6 +27,8 @@ const SERVERS: [(&str, usize); 10] = [
     ("coroutine", 15_000),
     ("async", 15_000),
 ];
+/// The servers of chapters 1 to 4: chapter 4's page shows no figure of a later chapter.
+const BEFORE_EPOLL: [&str; 5] = ["thread", "spin", "sigio", "select", "poll"];
 static CLIENTS: Parameter = parameter("idle clients at most", &[1_000], &[15_000]);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
@@ -42,7 +44,7 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
         },
     ),
     parameters: &[&CLIENTS],
-    parts: &[charted("memory", Kind::Bar)],
+    parts: &[tabled("memory-idle"), charted("memory", Kind::Bar)],
     ..measured_by(run)
 };
 
@@ -83,7 +85,7 @@ fn parts(rows: &[Row]) -> Vec<Part> {
     let bar = |row: &Row| Series::plain(row.server, [(0.0, row.each.max(0.0))]);
     let chart = Chart::new(Kind::Bar, &labels, rows.iter().map(bar));
     let head = "server | >idle clients | >its own memory for each | >for all of them | >without any | >more in the second round";
-    let row = |Row { server, clients, alone, each, second }: &Row| {
+    let line = |Row { server, clients, alone, each, second }: &Row| {
         format!(
             "`{server}` | {} | {} | {} | {} | {:.1}%",
             thousands(*clients),
@@ -93,5 +95,9 @@ fn parts(rows: &[Row]) -> Vec<Part> {
             second.max(0.0),
         )
     };
-    vec![Part::once("memory", table(head, rows.iter().map(row)), Some(chart))]
+    let before = rows.iter().filter(|row| BEFORE_EPOLL.contains(&row.server));
+    vec![
+        Part::once("memory-idle", table(head, before.map(line)), None),
+        Part::once("memory", table(head, rows.iter().map(line)), Some(chart)),
+    ]
 }

@@ -33,6 +33,8 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     parameters: &[&WATCHED, &ALONE, &REPEATS],
     parts: &[
         charted("readiness", Kind::Line),
+        tabled("readiness-event"),
+        charted("readiness-epoll", Kind::Line),
         tabled("readiness-one"),
         charted("readiness-all", Kind::Line),
     ],
@@ -42,6 +44,10 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 /// The pollers by level, which report a ready descriptor in every wait. Other pollers report
 /// changes, so waiting again without a write would block.
 const LEVEL: [&str; 3] = ["select", "poll", "epoll"];
+/// The mechanisms of chapter 4. Its page shows no figure of a later chapter.
+const ASKING: [&str; 2] = ["select", "poll"];
+/// The mechanisms of chapters 3 and 4, and `none`: the write and the read without a wait.
+const BEFORE: [&str; 5] = ["none", "spin", "sigio", "select", "poll"];
 /// All pollers, and `none`: the write and the read without a wait.
 const ALL: [&str; 7] = ["none", "spin", "sigio", "select", "poll", "epoll", "epoll-et"];
 
@@ -121,7 +127,13 @@ fn row(
 
 fn parts(rows: &[Row]) -> Vec<Part> {
     vec![
-        Part::new("readiness", alone(rows), Some(alone_chart(rows))),
+        Part::new("readiness", alone(rows, &ASKING), Some(asking_chart(rows))),
+        Part::new("readiness-event", each_event(rows), None),
+        Part::new(
+            "readiness-epoll",
+            alone(rows, &LEVEL) + &published(),
+            Some(alone_chart(rows)),
+        ),
         Part::new("readiness-one", both(rows, "one", "watched, one ready"), None),
         Part::new(
             "readiness-all",
@@ -155,20 +167,27 @@ fn cell(row: Option<&Row>, show: &dyn Fn(Summary, Summary) -> String) -> String 
 
 /// Returns a table's row with the growth of each poller's figure, from the pair of its first and
 /// last figure.
-fn growth(ends: [Option<(f64, f64)>; 3]) -> String {
-    let times = ends.map(|ends| match ends.map(|(first, last)| last / first) {
+fn growth(ends: impl IntoIterator<Item = Option<(f64, f64)>>) -> String {
+    let times = |ends: Option<(f64, f64)>| match ends.map(|(first, last)| last / first) {
         None => "–".to_owned(),
         Some(times) if times < 10.0 => format!("× {times:.1}"),
         Some(times) => format!("× {}", thousands(times.round() as usize)),
-    });
+    };
+    let times: Vec<_> = ends.into_iter().map(times).collect();
     format!("from 10 to 10,000 | {}", times.join(" | "))
 }
 
-/// Returns the table of the waits alone, followed by the tables of published figures.
-fn alone(rows: &[Row]) -> String {
-    let head = ">watched, one ready | >`select` | >`poll` | >`epoll`";
+/// Returns the head of a table with a column for each poller.
+fn head(pollers: &[&str]) -> String {
+    let columns: String = pollers.iter().map(|name| format!(" | >`{name}`")).collect();
+    format!(">watched, one ready{columns}")
+}
+
+/// Returns the table of the waits alone.
+fn alone(rows: &[Row], pollers: &[&'static str]) -> String {
     let line = |name: String, count, show: &dyn Fn(Summary, Summary) -> String| {
-        let cells = LEVEL.map(|name| cell(find(rows, "alone", name, count), show));
+        let of = |poller: &&str| cell(find(rows, "alone", poller, count), show);
+        let cells: Vec<_> = pollers.iter().map(of).collect();
         format!("{name} | {}", cells.join(" | "))
     };
     let processor = |cpu: Summary, _: Summary| {
@@ -177,15 +196,20 @@ fn alone(rows: &[Row]) -> String {
     };
     let elapsed = |_: Summary, wall: Summary| format!("{} µs", measured(wall.median));
     let median = |name, count| Some(find(rows, "alone", name, count)?.cpu?.median);
-    let ends = LEVEL.map(|name| Some((median(name, 10)?, median(name, 10_000)?)));
-    let own = COUNTS
+    let ends = |&name: &&'static str| Some((median(name, 10)?, median(name, 10_000)?));
+    let lines = COUNTS
         .map(|count| line(thousands(count), count, &processor))
         .into_iter()
-        .chain([growth(ends)])
+        .chain([growth(pollers.iter().map(ends))])
         .chain(COUNTS.map(|count| {
             line(format!("elapsed, {}", thousands(count)), count, &elapsed)
         }));
-    let mut text = table(head, own);
+    table(&head(pollers), lines)
+}
+
+/// Returns the tables of published figures.
+fn published() -> String {
+    let mut text = String::new();
     for (source, seconds) in PUBLISHED {
         let lines = COUNTS.iter().zip(seconds).map(|(&count, seconds)| {
             let cells = seconds.map(|seconds| format!("{} µs", measured(seconds * 10.0)));
@@ -193,26 +217,45 @@ fn alone(rows: &[Row]) -> String {
         });
         let ends = [0, 1, 2].map(|at| Some((seconds[0][at], seconds[3][at])));
         let lines = lines.chain([growth(ends)]);
-        text += &format!("\nPublished: {source}\n\n{}", table(head, lines));
+        text += &format!("\nPublished: {source}\n\n{}", table(&head(&LEVEL), lines));
     }
     text
 }
 
+/// The name of a mechanism in a table's first column.
+fn title(mechanism: &str) -> String {
+    match mechanism {
+        "none" => "write and read, without a wait".to_owned(),
+        name => format!("`{name}`"),
+    }
+}
+
+/// Returns a table of the processor time of one event, for the mechanisms of chapters 3 and 4:
+/// with one descriptor ready, and with all of them ready.
+fn each_event(rows: &[Row]) -> String {
+    let columns = [("one", 1_000), ("all", 1_000), ("one", 10_000), ("all", 10_000)];
+    let heads = columns
+        .map(|(kind, count)| format!(">{} watched, {kind} ready", thousands(count)));
+    let show = |cpu: Summary, _: Summary| format!("{} µs", measured(cpu.median));
+    let line = |mechanism: &str| {
+        let cells =
+            columns.map(|(kind, count)| cell(find(rows, kind, mechanism, count), &show));
+        format!("{} | {}", title(mechanism), cells.join(" | "))
+    };
+    table(&format!("one event | {}", heads.join(" | ")), BEFORE.map(line))
+}
+
 /// Returns a table of the processor time and elapsed time of one kind, for every poller.
 fn both(rows: &[Row], kind: &str, what: &str) -> String {
-    let head = format!("{what} | >{}", COUNTS.map(thousands).join(" | >"));
+    let heads = format!("{what} | >{}", COUNTS.map(thousands).join(" | >"));
     let show = |cpu: Summary, wall: Summary| {
         format!("{} µs ({})", measured(cpu.median), measured(wall.median))
     };
     let line = |mechanism: &str| {
-        let name = match mechanism {
-            "none" => "write and read, nobody asked".to_owned(),
-            name => format!("`{name}`"),
-        };
         let cells = COUNTS.map(|count| cell(find(rows, kind, mechanism, count), &show));
-        format!("{name} | {}", cells.join(" | "))
+        format!("{} | {}", title(mechanism), cells.join(" | "))
     };
-    table(&head, ALL.map(line))
+    table(&heads, ALL.map(line))
 }
 
 fn line(rows: &[Row], kind: &str, name: &str) -> Series {
@@ -221,13 +264,22 @@ fn line(rows: &[Row], kind: &str, name: &str) -> Series {
     Series::of(name, rows.filter_map(point))
 }
 
-fn alone_chart(rows: &[Row]) -> Chart {
+const ALONE_LABELS: Labels<'_> = Labels {
+    title: "What one wait costs with one descriptor ready",
+    description: "Five lines over the number of descriptors watched. Those of select and poll rise in proportion to it, that of epoll is flat. The two lines from the book of 2010 have the same shape and lie higher.",
+    x: "descriptors watched",
+    y: "µs of processor time a wait",
+};
+
+fn asking_chart(rows: &[Row]) -> Chart {
     let labels = Labels {
-        title: "What one wait costs with one descriptor ready",
-        description: "Five lines over the number of descriptors watched. Those of select and poll rise in proportion to it, that of epoll is flat. The two lines from the book of 2010 have the same shape and lie higher.",
-        x: "descriptors watched",
-        y: "µs of processor time a wait",
+        description: "Two lines over the number of descriptors watched, which lie together and rise in proportion to it. That of select ends at its limit.",
+        ..ALONE_LABELS
     };
+    Chart::new(Kind::Line, &labels, ASKING.map(|name| line(rows, "alone", name)))
+}
+
+fn alone_chart(rows: &[Row]) -> Chart {
     let published = |(name, mechanism): (&str, usize)| {
         let counts = COUNTS.iter().zip(PUBLISHED[0].1);
         let point = |(&count, seconds): (&usize, [f64; 3])| {
@@ -237,7 +289,7 @@ fn alone_chart(rows: &[Row]) -> Chart {
     };
     let own = LEVEL.into_iter().map(|name| line(rows, "alone", name));
     let theirs = [("poll, TLPI", 1), ("epoll, TLPI", 2)].map(published);
-    Chart::new(Kind::Line, &labels, own.chain(theirs))
+    Chart::new(Kind::Line, &ALONE_LABELS, own.chain(theirs))
 }
 
 fn all_chart(rows: &[Row]) -> Chart {
