@@ -43,11 +43,6 @@ const POLLRDHUP: libc::c_short = libc::POLLRDHUP;
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 const POLLRDHUP: libc::c_short = 0;
 
-/// The event bits that may only mean that the peer has shut down its sending side. On
-/// macOS that sets POLLHUP, so there POLLHUP is reported as readable and writable, and
-/// not as a failure.
-const HUP_IS_EOF: libc::c_short = if cfg!(target_vendor = "apple") { POLLHUP } else { 0 };
-
 // ANCHOR: poll
 /// A poller that passes the kernel a list of descriptors.
 #[derive(Debug, Default)]
@@ -110,20 +105,41 @@ impl Poller for Poll {
         let ready_count = sys::poll(&mut self.list, timeout)?;
         let marked = self.list.iter().zip(&self.tokens);
         let marked = marked.filter(|(polled, _)| polled.revents != 0);
-        ready.extend(marked.take(ready_count).map(|(polled, &token)| {
-            let any = |bits| polled.revents & bits != 0;
-            Ready {
-                token,
-                readable: any(POLLIN | HUP_IS_EOF),
-                writable: any(POLLOUT | HUP_IS_EOF),
-                eof: any(POLLRDHUP | HUP_IS_EOF),
-                broken: any((POLLERR | POLLHUP | POLLNVAL) & !HUP_IS_EOF),
-            }
-        }));
+        let marked = marked.map(|(polled, &token)| meaning(polled.revents, token));
+        ready.extend(marked.take(ready_count));
         Ok(())
     }
 }
 // ANCHOR_END: poll
+
+// ANCHOR: meaning
+/// Returns what the marks of an entry mean.
+#[cfg(not(target_vendor = "apple"))]
+fn meaning(marks: libc::c_short, token: Token) -> Ready {
+    let any = |bits| marks & bits != 0;
+    Ready {
+        token,
+        readable: any(POLLIN),
+        writable: any(POLLOUT),
+        eof: any(POLLRDHUP),
+        broken: any(POLLERR | POLLHUP | POLLNVAL),
+    }
+}
+// ANCHOR_END: meaning
+
+/// Returns what the marks of an entry mean. macOS sets POLLHUP as soon as the peer has
+/// finished sending, so there it means no more than "try to read and to write".
+#[cfg(target_vendor = "apple")]
+fn meaning(marks: libc::c_short, token: Token) -> Ready {
+    let any = |bits| marks & bits != 0;
+    Ready {
+        token,
+        readable: any(POLLIN | POLLHUP),
+        writable: any(POLLOUT | POLLHUP),
+        eof: any(POLLHUP),
+        broken: any(POLLERR | POLLNVAL),
+    }
+}
 
 impl Poll {
     fn index_of(&self, fd: RawFd) -> io::Result<usize> {
@@ -132,6 +148,8 @@ impl Poll {
     }
 }
 
+// ANCHOR: events
+/// Returns the bits that an interest asks for.
 fn events(interest: Interest) -> libc::c_short {
     let mut events = 0;
     if interest.has(Interest::READ) {
@@ -142,6 +160,7 @@ fn events(interest: Interest) -> libc::c_short {
     }
     events
 }
+// ANCHOR_END: events
 
 /// Serves until `stop` is requested and the connections are drained.
 pub fn run(

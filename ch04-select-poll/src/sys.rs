@@ -28,13 +28,14 @@ pub(crate) fn poll(
     })
 }
 
+// ANCHOR: fd_set
 /// A set of descriptors as select(2) takes it: those below [`FdSet::SIZE`].
 #[derive(Clone, Copy)]
 pub(crate) struct FdSet(libc::fd_set);
 
 impl FdSet {
-    /// The number of bits in a set, `FD_SETSIZE`. `FD_SET` does not check its argument: for
-    /// a larger descriptor it changes whatever memory lies beyond the set.
+    /// The number of bits in a set, `FD_SETSIZE`. `FD_SET` does not check its argument:
+    /// for a larger descriptor it changes whatever memory lies beyond the set.
     pub(crate) const SIZE: usize = libc::FD_SETSIZE;
 
     /// Returns an empty set.
@@ -51,8 +52,8 @@ impl FdSet {
         usize::try_from(fd).is_ok_and(|fd| fd < FdSet::SIZE)
     }
 
-    /// Adds a descriptor to the set if `included`, otherwise removes it. Does nothing if
-    /// the set has no bit for it.
+    /// Adds a descriptor to the set if `included`, otherwise removes it. Does nothing
+    /// if the set has no bit for it.
     pub(crate) fn set(&mut self, fd: RawFd, included: bool) {
         if FdSet::fits(fd) {
             if included {
@@ -71,6 +72,7 @@ impl FdSet {
         FdSet::fits(fd) && unsafe { libc::FD_ISSET(fd, &raw const self.0) }
     }
 }
+// ANCHOR_END: fd_set
 
 impl std::fmt::Debug for FdSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -80,6 +82,7 @@ impl std::fmt::Debug for FdSet {
     }
 }
 
+// ANCHOR: select
 /// Calls select(2) for the descriptors below `end`, and returns the number of bits that are
 /// set. The sets are overwritten with the ready descriptors. Without a timeout it blocks
 /// without limit.
@@ -104,6 +107,7 @@ pub(crate) fn select(
         libc::select(end, &raw mut read.0, &raw mut write.0, ptr::null_mut(), timeout)
     })
 }
+// ANCHOR_END: select
 
 /// Converts the result of poll(2) or select(2) to a number of ready descriptors. A call
 /// that a signal interrupts has found none.

@@ -140,3 +140,30 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 // ANCHOR_END: main
+// ANCHOR: tests
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::libc::POLLHUP;
+    use std::io::Write;
+
+    #[test]
+    fn a_mark_stays_until_its_reason_has_gone() -> io::Result<()> {
+        let (reader, mut writer) = io::pipe()?;
+        let mut list = [entry(Some(reader.as_fd()), POLLIN), entry(None, POLLIN)];
+        let mut marks = |timeout| {
+            poll(&mut list, timeout)?;
+            io::Result::Ok((list[0].revents, list[1].revents))
+        };
+        assert_eq!(marks(Some(Duration::from_millis(1)))?, (0, 0));
+        writer.write_all(b"unread")?;
+        assert_eq!(marks(None)?, (POLLIN, 0));
+        assert_eq!(marks(None)?, (POLLIN, 0)); // still there
+        drop(writer);
+        // `events` did not ask for this one.
+        assert_eq!(marks(None)?, (POLLIN | POLLHUP, 0));
+        Ok(())
+    }
+}
+// ANCHOR_END: tests
