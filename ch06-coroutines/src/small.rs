@@ -1,6 +1,7 @@
 // ANCHOR: modules
-//! What the small programs of this chapter are made of: [`coroutine`], then [`reactor`],
-//! then [`scheduler`] and [`coroutine_server`], then [`executor`] and [`async_server`].
+//! What the small programs of this chapter are made of, in this order: [`coroutine`],
+//! [`reactor`], [`scheduler`] and [`coroutine_server`], [`executor`] and
+//! [`async_server`].
 
 #[cfg(target_os = "linux")]
 pub mod async_server;

@@ -12,7 +12,7 @@ use crate::text::table as markdown;
 
 /// The small servers: the directory of the chapter, the server's name, and the file in
 /// generated/ with its table.
-pub(super) const SERVERS: [(&str, &str, &str); 9] = [
+pub(super) const SERVERS: [(&str, &str, &str); 11] = [
     ("ch01-blocking", "small-hello", "small-hello.md"),
     ("ch01-blocking", "small-iterative", "small-iterative.md"),
     ("ch01-blocking", "small-thread", "small-thread.md"),
@@ -22,6 +22,8 @@ pub(super) const SERVERS: [(&str, &str, &str); 9] = [
     ("ch04-select-poll", "small-poll", "small-poll.md"),
     ("ch05-epoll", "small-epoll", "small-epoll.md"),
     ("ch05-epoll", "small-epoll-et", "small-epoll-et.md"),
+    ("ch06-coroutines", "small-coroutine", "small-coroutine.md"),
+    ("ch06-coroutines", "small-async", "small-async.md"),
 ];
 
 /// A server's cases by reason, the most frequent reason first.

@@ -132,7 +132,7 @@ async fn refuse(
 }
 
 // ANCHOR_END: serve
-// ANCHOR: tasks
+// ANCHOR: accept
 /// The first task: accepts clients until there is a byte in the pipe `stop`.
 async fn accept(
     server: Rc<Server>,
@@ -172,6 +172,8 @@ async fn accept_all(server: &Rc<Server>, listener: Watched<TcpListener>) {
     }
 }
 
+// ANCHOR_END: accept
+// ANCHOR: run
 /// A task for each client.
 async fn handle_connection(server: Rc<Server>, socket: TcpStream) -> io::Result<()> {
     socket.set_nonblocking(true)?;
@@ -197,4 +199,4 @@ pub fn run() -> io::Result<()> {
     executor.spawn(accept(server, listener, stop));
     executor.run()
 }
-// ANCHOR_END: tasks
+// ANCHOR_END: run

@@ -58,6 +58,10 @@ impl Drop for Stack {
     }
 }
 
+/// The function that runs first on a new stack. It receives where the stack was left
+/// from which it is entered.
+type Entry = extern "C" fn(from: *mut u8) -> !;
+
 // ANCHOR_END: stack
 // ANCHOR: x86_64
 /// Leaves this stack and continues the one that was left at `to`. Returns when another
@@ -192,10 +196,6 @@ unsafe fn fresh(_: *mut u8, _: Entry) -> *mut u8 {
 
 // ANCHOR_END: others
 // ANCHOR: coroutine
-/// The function that runs first on a new stack. It receives where the stack was left
-/// from which it is entered.
-type Entry = extern "C" fn(from: *mut u8) -> !;
-
 thread_local! {
     /// Where the stack was left that has resumed the running coroutine. Null if none
     /// runs.
@@ -296,3 +296,30 @@ impl Drop for Coroutine {
     }
 }
 // ANCHOR_END: suspend
+
+// ANCHOR: tests
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    extern "C" fn entry(from: *mut u8) -> ! {
+        println!("on another stack");
+        // SAFETY: where the test's stack was left. It is continued once.
+        unsafe { switch(from) };
+        unreachable!("nothing switches here again")
+    }
+
+    #[test]
+    fn there_and_back() {
+        let stack = Stack::new().expect("memory for a stack");
+        // SAFETY: the stack is new.
+        let left = unsafe { fresh(stack.top(), entry) };
+        println!("there");
+        // SAFETY: the stack exists, and is continued once.
+        let left = unsafe { switch(left) };
+        println!("and back");
+        let depth = stack.top().addr() - left.addr();
+        assert!((1..SIZE).contains(&depth), "left {depth} bytes below its top");
+    }
+}
+// ANCHOR_END: tests

@@ -13,21 +13,28 @@ use nix::sys::signal::Signal;
 use std::cell::Cell;
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process;
 use std::rc::Rc;
 use std::time::Instant;
 
 // ANCHOR_END: head
 // ANCHOR: stream
+/// What all tasks share.
+struct Server {
+    scheduler: Scheduler,
+    is_stopping: Cell<bool>,
+}
+
 /// A socket that suspends a task where a blocking one would block the thread.
-struct ParkingStream {
-    server: Rc<Server>,
+struct ParkingStream<'s> {
+    server: &'s Server,
     /// Non-blocking, and watched for this task.
     socket: TcpStream,
     /// For the rest of the request, as in `DeadlineStream`.
     deadline: Option<Instant>,
 }
 
-impl ParkingStream {
+impl ParkingStream<'_> {
     /// Tries an operation until it no longer fails with `WouldBlock`, and parks in
     /// between.
     fn attempt(
@@ -48,7 +55,7 @@ impl ParkingStream {
     }
 }
 
-impl Read for ParkingStream {
+impl Read for ParkingStream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let deadline = self.deadline.unwrap_or_else(|| Instant::now() + IDLE_TIME);
         let n = self.attempt(deadline, |mut socket| match socket.read(buffer) {
@@ -66,7 +73,7 @@ impl Read for ParkingStream {
     }
 }
 
-impl Write for ParkingStream {
+impl Write for ParkingStream<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.deadline = None; // the next request has its own time
         self.attempt(Instant::now() + TIME, |mut socket| socket.write(bytes))
@@ -78,20 +85,15 @@ impl Write for ParkingStream {
 }
 
 // ANCHOR_END: stream
-// ANCHOR: tasks
-/// What all tasks share.
-struct Server {
-    scheduler: Scheduler,
-    is_stopping: Cell<bool>,
-}
-
+// ANCHOR: accept
 /// The first task: accepts clients until there is a byte in the pipe `stop`.
-fn accept(server: &Rc<Server>, listener: TcpListener, stop: &PipeReader) {
-    let watched = server.scheduler.watch(&listener);
-    if let Err(error) = watched.and_then(|()| server.scheduler.watch(stop)) {
-        eprintln!("cannot watch the listener: {error}");
-        return;
-    }
+fn accept(
+    server: &Rc<Server>,
+    listener: TcpListener,
+    stop: &PipeReader,
+) -> io::Result<()> {
+    server.scheduler.watch(&listener)?;
+    server.scheduler.watch(stop)?;
     while !signals::take(stop) {
         match listener.accept() {
             Ok((socket, _)) => {
@@ -101,10 +103,9 @@ fn accept(server: &Rc<Server>, listener: TcpListener, stop: &PipeReader) {
                 let body = move || drop(handle_connection(&task, socket));
                 // SAFETY: it suspends in `ParkingStream` and in `sleep`. `serve` calls
                 // neither from a thread-local variable, nor keeps a reference to one.
-                let spawned = unsafe { server.scheduler.spawn(body) };
-                if spawned.is_ok() {
-                    server.scheduler.yield_now(); // there may be many clients to come
-                }
+                // Without memory for a stack, the client is dropped.
+                let _ = unsafe { server.scheduler.spawn(body) };
+                server.scheduler.yield_now(); // many more may be waiting
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 server.scheduler.park(None);
@@ -116,14 +117,17 @@ fn accept(server: &Rc<Server>, listener: TcpListener, stop: &PipeReader) {
     drop(listener); // further connections are refused
     server.is_stopping.set(true);
     server.scheduler.wake_all();
+    Ok(())
 }
 
+// ANCHOR_END: accept
+// ANCHOR: run
 /// A task for each client.
-fn handle_connection(server: &Rc<Server>, socket: TcpStream) -> io::Result<()> {
+fn handle_connection(server: &Server, socket: TcpStream) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     socket.set_nodelay(true)?;
     server.scheduler.watch(&socket)?;
-    let mut stream = ParkingStream { server: Rc::clone(server), socket, deadline: None };
+    let mut stream = ParkingStream { server, socket, deadline: None };
     small::serve(&mut stream, |time| server.scheduler.sleep(time))
 }
 
@@ -139,9 +143,15 @@ pub fn run() -> io::Result<()> {
     let listener = small::listen()?;
     listener.set_nonblocking(true)?;
     let task = Rc::clone(&server);
+    let first = move || {
+        if let Err(error) = accept(&task, listener, &stop) {
+            eprintln!("the listener cannot be watched: {error}");
+            process::exit(1);
+        }
+    };
     // SAFETY: it suspends in the scheduler's functions only, where no thread-local
     // variable is involved.
-    unsafe { server.scheduler.spawn(move || accept(&task, listener, &stop)) }?;
+    unsafe { server.scheduler.spawn(first) }?;
     server.scheduler.run()
 }
-// ANCHOR_END: tasks
+// ANCHOR_END: run

@@ -111,9 +111,11 @@ impl Executor {
     /// Creates a task. It is polled in the next round.
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
         let id = self.next_id();
-        let waker = Waker::from(Arc::new(TaskWaker { id, shared: self.shared.clone() }));
+        let shared = Arc::clone(&self.shared);
+        let waker = Waker::from(Arc::new(TaskWaker { id, shared }));
         waker.wake_by_ref();
-        self.tasks.borrow_mut().insert(id, Task { future: Box::pin(future), waker });
+        let task = Task { future: Box::pin(future), waker };
+        self.tasks.borrow_mut().insert(id, task);
     }
 
     /// Polls tasks until the last one has ended.
@@ -293,3 +295,48 @@ pub async fn until<T>(end: impl Future, future: impl Future<Output = T>) -> Opti
     .await
 }
 // ANCHOR_END: until
+
+// ANCHOR: tests
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use std::{thread, time::Duration};
+
+    #[test]
+    fn another_thread_ends_the_sleep() {
+        let executor = Executor::new().expect("a pipe and an epoll");
+        let (is_done, mut has_begun) = (Arc::new(AtomicBool::new(false)), false);
+        executor.spawn(poll_fn(move |context| {
+            if !mem::replace(&mut has_begun, true) {
+                let (is_done, waker) = (is_done.clone(), context.waker().clone());
+                thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(100));
+                    is_done.store(true, SeqCst);
+                    waker.wake();
+                });
+            }
+            if is_done.load(SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        executor.run().expect("an epoll"); // returns when the task has ended
+    }
+
+    #[test]
+    fn the_earlier_one_wins() {
+        let executor = Rc::new(Executor::new().expect("a pipe and an epoll"));
+        let order = Rc::new(RefCell::new(Vec::new()));
+        for milliseconds in [300, 100] {
+            let (task, order) = (executor.clone(), order.clone());
+            executor.spawn(async move {
+                let now = Instant::now();
+                let end = Sleep::until(&task, now + Duration::from_millis(200));
+                let time = Duration::from_millis(milliseconds);
+                let won = until(end, Sleep::until(&task, now + time)).await.is_some();
+                order.borrow_mut().push((milliseconds, won));
+            });
+        }
+        executor.run().expect("an epoll");
+        assert_eq!(*order.borrow(), [(100, true), (300, false)]);
+    }
+}
+// ANCHOR_END: tests

@@ -1,4 +1,4 @@
-// ANCHOR: all
+// ANCHOR: watch
 //! The one place where the thread waits: for every descriptor and every deadline.
 
 use nix::errno::Errno;
@@ -39,6 +39,8 @@ impl Reactor {
         Ok(self.epoll.add(descriptor, event)?)
     }
 
+    // ANCHOR_END: watch
+    // ANCHOR: wait
     /// Reports `id` at this time, once.
     pub fn set_deadline(&mut self, time: Instant, id: u64) {
         self.deadlines.insert((time, id));
@@ -75,11 +77,13 @@ impl Reactor {
 
     /// Returns how long the next wait may last: until the earliest deadline.
     fn timeout(&self) -> EpollTimeout {
-        let Some((first, _)) = self.deadlines.first() else { return EpollTimeout::NONE };
+        let Some((first, _)) = self.deadlines.first() else {
+            return EpollTimeout::NONE;
+        };
         let left = first.saturating_duration_since(Instant::now());
         // Rounded up: a wait that ends too early is followed by the same wait again.
         let milliseconds = left.as_nanos().div_ceil(1_000_000);
         EpollTimeout::try_from(milliseconds).unwrap_or(EpollTimeout::MAX)
     }
 }
-// ANCHOR_END: all
+// ANCHOR_END: wait

@@ -144,3 +144,28 @@ impl Scheduler {
     }
 }
 // ANCHOR_END: park
+
+// ANCHOR: tests
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::rc::Rc;
+
+    #[test]
+    fn they_sleep_at_the_same_time() {
+        let scheduler = Rc::new(Scheduler::new().expect("an epoll"));
+        let order = Rc::new(RefCell::new(Vec::new()));
+        for milliseconds in [300, 100, 200] {
+            let (task, order) = (scheduler.clone(), order.clone());
+            let body = move || {
+                task.sleep(Duration::from_millis(milliseconds));
+                order.borrow_mut().push(milliseconds);
+            };
+            // SAFETY: no thread-local variable is involved.
+            unsafe { scheduler.spawn(body) }.expect("memory for a stack");
+        }
+        scheduler.run().expect("an epoll");
+        assert_eq!(*order.borrow(), [100, 200, 300]);
+    }
+}
+// ANCHOR_END: tests
