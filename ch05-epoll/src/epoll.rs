@@ -84,7 +84,9 @@ impl Epoll {
     pub fn non_exclusive(self, non_exclusive: bool) -> Epoll {
         Epoll { non_exclusive, ..self }
     }
+    // ANCHOR_END: epoll
 
+    // ANCHOR: event
     fn event(&self, token: Token, interest: Interest) -> EpollEvent {
         let mut flags = EpollFlags::empty();
         if interest.has(Interest::ACCEPT) {
@@ -108,9 +110,11 @@ impl Epoll {
         }
         EpollEvent::new(flags, token.to_bits())
     }
+    // ANCHOR_END: event
 }
 
 impl Poller for Epoll {
+    // ANCHOR: changes
     fn register(
         &mut self,
         fd: BorrowedFd<'_>,
@@ -145,7 +149,9 @@ impl Poller for Epoll {
     fn deregister(&mut self, fd: BorrowedFd<'_>, _: Token) -> io::Result<()> {
         Ok(self.kernel.delete(fd)?)
     }
+    // ANCHOR_END: changes
 
+    // ANCHOR: wait
     fn wait(
         &mut self,
         ready: &mut Vec<Ready>,
@@ -172,8 +178,8 @@ impl Poller for Epoll {
         }));
         Ok(())
     }
+    // ANCHOR_END: wait
 }
-// ANCHOR_END: epoll
 
 // ANCHOR: server
 /// Serves until `stop` is requested and the connections are drained; level-triggered.

@@ -22,8 +22,8 @@ const PREDICTION: f64 = 3.0;
 /// Every time is rounded up to a multiple of this many minutes.
 const ROUND: f64 = 5.0;
 /// The pages for looking things up, which have no row in the table of times.
-const REFERENCE: [&str; 4] =
-    ["contract.md", "matrix.md", "glossary.md", "system-calls.md"];
+const REFERENCE: [&str; 5] =
+    ["contract.md", "matrix.md", "all-figures.md", "glossary.md", "system-calls.md"];
 /// Beginnings of lines that are commands for the reader to type, separated by `|`.
 const COMMANDS: &str = "cargo |curl |nc |strace |ps |top |target/|grep |(|my-server";
 

@@ -191,6 +191,7 @@ pub(crate) fn arrives_again(poller: &mut impl Poller) {
     }
 }
 
+// ANCHOR: end_with_data
 pub(crate) fn end_with_data(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     client.write_all(b"last words").expect("sent");
@@ -199,6 +200,7 @@ pub(crate) fn end_with_data(poller: &mut impl Poller) {
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
     until_the_end(poller, &server, 10);
 }
+// ANCHOR_END: end_with_data
 
 /// Reads at each event until the end of file, and checks the number of bytes before it.
 fn until_the_end(poller: &mut impl Poller, server: &TcpStream, expected: usize) {

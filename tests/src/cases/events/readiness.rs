@@ -105,7 +105,7 @@ pub(super) const CASES: &[Case] = &[
         },
     )
     .needs(&[Need::Plaintext, Need::Process, Need::Bytes])
-    .book("Chapter 5, \"The lost wake-up\""),
+    .book("Chapter 5, \"The second half of the rule\""),
     case(
         "speaks_while_it_sleeps",
         Contract,
