@@ -232,6 +232,12 @@ pub fn lock(directory: &Path) -> anyhow::Result<()> {
     work::output(&mut metadata).context("cargo cannot resolve the libraries").map(drop)
 }
 
+/// Formats the sources, as far as rustfmt is installed: their paths are not the book's, and so
+/// are in another order.
+pub fn format(directory: &Path) {
+    let _ = work::output(Command::new(work::cargo()).current_dir(directory).arg("fmt"));
+}
+
 /// Makes a learner's crate in a new directory.
 ///
 /// # Errors
@@ -248,6 +254,7 @@ pub fn create(directory: &Path, track: &Track) -> anyhow::Result<()> {
     let made = tempfile::Builder::new().prefix(".course-").tempdir_in(parent)?;
     write(made.path(), &files(track)?)?;
     lock(made.path())?;
+    format(made.path());
     if let Err(error) = work::first_commit(made.path()) {
         eprintln!("course: no git history, so `reset` cannot keep your work: {error:#}");
     }

@@ -141,6 +141,7 @@ pub fn merge_starter(directory: &Path, files: &Files) -> anyhow::Result<(String,
         }
         starter::write(&worktree, files)?;
         starter::lock(&worktree)?;
+        starter::format(&worktree);
         output(git(&worktree).args(["add", "--all"]))?;
         let message = "--message=A new starter";
         output(git(&worktree).args(["commit", "--quiet", "--allow-empty", message]))?;
