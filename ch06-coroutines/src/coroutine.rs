@@ -47,7 +47,7 @@ use crate::context::processor::{prepare, switch};
 use crate::context::{SavedSp, Switched};
 use crate::stack::Stack;
 use ch01_blocking::server::log;
-use ch01_blocking::server::unwind::Cancelled;
+use ch01_blocking::server::unwind::{self, Cancelled};
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -93,7 +93,8 @@ thread_local! {
     /// Where the stack was left that has resumed the running coroutine; null outside of
     /// coroutines.
     static RESUMER: Cell<SavedSp> = const { Cell::new(ptr::null_mut()) };
-    /// What has resumed it.
+    /// The scheduler that has resumed it. Where none has, and outside of coroutines, it is
+    /// `Owner::CALLER`.
     static OWNER: Cell<Owner> = const { Cell::new(Owner::CALLER) };
 }
 
@@ -201,18 +202,23 @@ impl Coroutine {
         assert!(!self.left.is_null(), "a coroutine that has finished was resumed");
         let outer = RESUMER.get();
         let Switched { from, message } = if outer.is_null() {
-            OWNER.set(owner);
+            if owner != Owner::CALLER {
+                OWNER.set(owner);
+            }
             // SAFETY: `left` was made by `prepare`, or is where `suspend` has left this
             // stack last: each switch back renews it. The stack exists, as its owner is
             // here. This value is not Send, so it is the same thread.
             let switched = unsafe { switch(self.left, message) };
             RESUMER.set(ptr::null_mut());
+            if owner != Owner::CALLER {
+                OWNER.set(Owner::CALLER);
+            }
             switched
         } else {
             // SAFETY: as above.
             unsafe { nested(self.left, message, owner, outer) }
         };
-        self.left = if message == ENDED { ptr::null_mut() } else { from };
+        self.left = if message == SUSPENDED { from } else { ptr::null_mut() };
         message
     }
     // ANCHOR_END: resume
@@ -259,7 +265,9 @@ impl Coroutine {
     fn unwind(&mut self) {
         let before = thread::panicking();
         // One that catches the unwinding, and suspends again, is unwound again.
-        while self.switch_to(UNWIND, Owner::CALLER) == SUSPENDED {
+        while unwind::while_cancelling(|| self.switch_to(UNWIND, Owner::CALLER))
+            == SUSPENDED
+        {
             if thread::panicking() && !before {
                 // Nothing will bring about what this destructor waits for, and no panic may
                 // leave it. (With `before` Rust detects the latter, and aborts too.)
@@ -289,7 +297,7 @@ pub(crate) fn drop_quietly<T>(value: T) {
 
 /// Calls foreign code, whose panic ends here. The cancellation of a coroutine passes.
 pub(crate) fn quietly(call: impl FnOnce()) {
-    if let Err(panic) = ch01_blocking::server::unwind::catch(call) {
+    if let Err(panic) = unwind::catch(call) {
         mem::forget(panic); // its destructor could panic in turn
     }
 }
@@ -344,10 +352,10 @@ pub fn suspend() {
     suspend_for(Owner::CALLER);
 }
 
-/// Returns whether a coroutine runs that this owner has resumed.
+/// Returns whether a coroutine runs that this scheduler has resumed.
 #[inline]
-pub(crate) fn is_resumed_by(owner: Owner) -> bool {
-    !RESUMER.get().is_null() && OWNER.get() == owner
+pub(crate) fn is_resumed_by(scheduler: Owner) -> bool {
+    OWNER.get() == scheduler
 }
 
 // ANCHOR: suspend
@@ -359,10 +367,12 @@ pub(crate) fn is_resumed_by(owner: Owner) -> bool {
 /// Outside of a coroutine, and in one that something else than `owner` has resumed.
 #[inline]
 pub(crate) fn suspend_for(owner: Owner) {
-    assert!(is_resumed_by(owner), "a coroutine can wait only for what has resumed it");
+    let resumer = RESUMER.get();
+    let may_wait = OWNER.get() == owner && !resumer.is_null();
+    assert!(may_wait, "a coroutine can wait only for what has resumed it");
     // SAFETY: a coroutine runs, and its resumer was left there by the switch in
     // `switch_to`, on this thread, and waits for this.
-    let Switched { from, message } = unsafe { switch(RESUMER.get(), SUSPENDED) };
+    let Switched { from, message } = unsafe { switch(resumer, SUSPENDED) };
     RESUMER.set(from);
     if message == UNWIND {
         unwind();

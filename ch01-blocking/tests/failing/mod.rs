@@ -1,14 +1,16 @@
 //! Tests that a panic of the application outside its routes costs one connection: a content
 //! whose destructor panics, wherever the server drops it, also while a delay without end
-//! runs. Later chapters include this file by its path.
+//! runs; and a panic that looks like the cancellation of a coroutine. Later chapters include this file by its path.
 
 use ch01_blocking::app::site::Routes;
 use ch01_blocking::http::{Body, BodyStream, NextPiece, Request, Response};
 use ch01_blocking::program::Cli;
+use ch01_blocking::server::unwind::Cancelled;
 use ch01_blocking::{Listener, Options, Site, Stop};
 use clap::Parser;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::task::Waker;
 use std::thread;
@@ -41,6 +43,7 @@ impl Routes for Fails {
         let delay = match request.path {
             b"/fails" => None,
             b"/fails-later" => Some(Duration::MAX),
+            b"/cancels" => resume_unwind(Box::new(Cancelled)),
             _ => return None,
         };
         let body = Body::Live(Box::new(Failing));
@@ -87,11 +90,14 @@ pub(crate) fn costs_one_connection(
         well()?;
         drop(leaves);
         well()?;
+        let answer = ask(address, "GET", "/cancels")?;
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer:?}");
+        well()?;
         stopper.stop()?;
         server.join().expect("the server does not panic")?;
         drop(stays);
         io::Result::Ok(())
     })?;
-    assert_eq!(site.stats.panics.get(), 4);
+    assert_eq!(site.stats.panics.get(), 5);
     Ok(())
 }

@@ -68,18 +68,17 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
             "push rax",
             "mov rax, rsp",         // this stack is left here…
             "mov rsp, rdi",         // …and that is the other
-            "mov rdi, rax",
-            "pop rax",              // the resume address; not `ret`, see `variants.rs`
-            "jmp rax",
-            // Continued. rsp = just above the word at the saved sp, rdi = where the
+            "pop rcx",              // the resume address; not `ret`, see `variants.rs`
+            "jmp rcx",
+            // Continued. rsp = just above the word at the saved sp, rax = where the
             // other stack was left, rsi = its message, all others = whatever they were
             // there.
             "2:",
             "pop rbx",
             "pop rbp",
-            inout("rdi") to => from,
+            inout("rdi") to => _,
             inout("rsi") message => answer,
-            lateout("rax") _,
+            lateout("rax") from,
             lateout("r12") _,
             lateout("r13") _,
             lateout("r14") _,
@@ -98,11 +97,12 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
 #[unsafe(naked)]
 unsafe extern "C" fn start() -> ! {
     naked_asm!(
-        // rsp = just above the word at the saved sp, rdi = from, rsi = the message
+        // rsp = just above the word at the saved sp, rax = from, rsi = the message
         ".cfi_startproc",
         ".cfi_undefined rip",
-        "pop rdx", // the argument
-        "pop rax", // the entry
+        "mov rdi, rax", // from, as the entry's first argument
+        "pop rdx",      // its third: the argument
+        "pop rax",      // the entry
         "xor ebp, ebp",
         "call rax", // rsp = top, 16-byte aligned, as the ABI wants it
         "ud2",      // it does not return
