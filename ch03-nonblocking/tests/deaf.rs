@@ -3,6 +3,9 @@
 //!
 //! The limit on descriptors applies to the whole process, so this test has its own program.
 
+#[macro_use]
+mod delegate;
+
 use ch01_blocking::program::Cli;
 use ch01_blocking::server::stop::Stop;
 use ch01_blocking::{Listener, Options};
@@ -43,14 +46,7 @@ impl Poller for Reluctant<'_> {
         self.poller.register(fd, token, interest)
     }
 
-    fn reregister(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.poller.reregister(fd, token, interest)
-    }
+    delegate!(poller: reregister);
 
     fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;

@@ -2,6 +2,9 @@
 //! program because each program takes time to link. A test that changes the limits, signals
 //! or mappings of its process, or may crash it, has its own program.
 
+#[macro_use]
+mod delegate;
+
 mod connection;
 mod cuts;
 mod fair;

@@ -41,23 +41,7 @@ impl Poller for Gossip {
     }
     // ANCHOR_END: gossip
 
-    fn register(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.poller.register(fd, token, interest)
-    }
-
-    fn reregister(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.poller.reregister(fd, token, interest)
-    }
+    delegate!(poller: register, reregister);
 }
 
 /// Connects, sends `times` requests, and closes.

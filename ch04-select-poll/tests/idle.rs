@@ -5,13 +5,12 @@ use ch01_blocking::program::Cli;
 use ch01_blocking::server::stop::Stop;
 use ch01_blocking::{Listener, Options};
 use ch03_nonblocking::event_loop;
-use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
+use ch03_nonblocking::poller::{Poller, Ready};
 use ch04_select_poll::poll::Poll;
 use ch04_select_poll::select::Select;
 use clap::Parser;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
@@ -33,27 +32,7 @@ impl<P: Poller> Poller for Counting<'_, P> {
         Ok(())
     }
 
-    fn register(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.poller.register(fd, token, interest)
-    }
-
-    fn reregister(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.poller.reregister(fd, token, interest)
-    }
-
-    fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        self.poller.deregister(fd, token)
-    }
+    delegate!(poller: register, reregister, deregister);
 }
 
 /// Runs a server with one client, which sends the pieces `says` and then nothing, until

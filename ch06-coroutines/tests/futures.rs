@@ -2,16 +2,15 @@
 //! dropped future releases everything.
 #![allow(unsafe_code)]
 
-use ch03_nonblocking::poller::Interest;
+use crate::tools::pair;
 use ch04_select_poll::poll::Poll as Asks;
 use ch06_coroutines::{
-    Coroutine, Descriptor, Either, Handle, Readiness, Resumed, Runtime, StackPool, Woken,
-    race, suspend, yield_now,
+    Coroutine, Either, Handle, Readiness, Resumed, Runtime, StackPool, Woken, race,
+    suspend, yield_now,
 };
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::io::{self, Read};
-use std::os::unix::net::UnixStream;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -40,13 +39,6 @@ async fn hand_out(to: impl FnOnce(Waker)) {
         None => Poll::Ready(()),
     })
     .await;
-}
-
-fn pair(handle: &Handle) -> io::Result<(Descriptor<UnixStream>, UnixStream)> {
-    let (ours, theirs) = UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
-    let ours = handle.register(ours, Interest::READ)?;
-    Ok((ours, theirs))
 }
 
 #[test]

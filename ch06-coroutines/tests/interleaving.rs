@@ -2,17 +2,13 @@
 //! each does what it would do alone.
 #![allow(unsafe_code)]
 
-use ch06_coroutines::{Coroutine, Resumed, Stack, StackPool, suspend};
+mod new_coroutine;
+
+use ch06_coroutines::{Coroutine, Resumed, StackPool, suspend};
+use new_coroutine::new_coroutine;
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
-
-/// Creates a coroutine; the test bodies keep the contract of `Coroutine::new`.
-fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
-    // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or
-    // holds a reference to one, and none of the coroutines is leaked.
-    unsafe { Coroutine::new(stack, id, body) }
-}
 
 /// A step of the test.
 #[derive(Clone, Debug)]

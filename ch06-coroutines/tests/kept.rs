@@ -11,7 +11,7 @@ use std::io;
 
 fn deadlines_keep_their_length(serve: Serve) -> io::Result<()> {
     busy::deadlines_keep_their_length(|listener, site, options, stop| {
-        serve(Box::new(Poll::default()), listener, site, options, stop)
+        serve(Box::<Poll>::default(), listener, site, options, stop)
     })
 }
 

@@ -2,12 +2,17 @@
 //! because linking takes time. A test that changes its process's limits, signals or mappings, or
 //! may crash, has its own program.
 
+#[macro_use]
+#[path = "../../ch03-nonblocking/tests/delegate/mod.rs"]
+mod delegate;
+
 mod by_hand;
 mod foreign_waker;
 mod futures;
 mod kept;
 mod live;
 mod model;
+mod new_coroutine;
 mod no_second_loop;
 mod no_stack;
 mod orders;
@@ -16,4 +21,5 @@ mod scheduler;
 mod servers;
 mod sound;
 mod together;
+mod tools;
 mod trouble;

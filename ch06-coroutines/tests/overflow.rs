@@ -2,20 +2,16 @@
 //! child process, and checks how the child ended.
 #![allow(unsafe_code)]
 
-use ch06_coroutines::{Coroutine, Resumed, Stack, StackPool, suspend};
+mod new_coroutine;
+
+use ch06_coroutines::{Coroutine, Resumed, StackPool, suspend};
+use new_coroutine::new_coroutine;
 use nix::sys::signal::Signal;
 use std::hint::black_box;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::ptr;
 use std::thread;
-
-/// Creates a coroutine; the test bodies keep the contract of `Coroutine::new`.
-fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
-    // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or
-    // holds a reference to one, and none of the coroutines is leaked.
-    unsafe { Coroutine::new(stack, id, body) }
-}
 
 /// Runs a test again in a child process. Returns the signal that ended the child, and its
 /// standard error; `None` in the child itself.

@@ -127,18 +127,7 @@ impl Poller for Probe {
         self.poll.register(fd, token, interest)
     }
 
-    fn reregister(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.poll.reregister(fd, token, interest)
-    }
-
-    fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        self.poll.deregister(fd, token)
-    }
+    delegate!(poll: reregister, deregister);
 
     fn wait(
         &mut self,

@@ -1,12 +1,12 @@
 //! The runtime's promises to coroutines.
 #![allow(unsafe_code)]
 
+use crate::tools::{Finally, pair};
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
 use ch03_nonblocking::spin::Spin;
 use ch04_select_poll::poll::Poll;
 use ch06_coroutines::{
-    Coroutine, Descriptor, Handle, Join, Readiness, Resumed, Runtime, StackPool, Woken,
-    suspend,
+    Coroutine, Handle, Join, Readiness, Resumed, Runtime, StackPool, Woken, suspend,
 };
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
@@ -189,13 +189,6 @@ fn park_ends_at_its_deadline_or_by_a_wake_up() -> io::Result<()> {
     })?
 }
 
-fn pair(handle: &Handle) -> io::Result<(Descriptor<UnixStream>, UnixStream)> {
-    let (ours, theirs) = UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
-    let ours = handle.register(ours, Interest::READ)?;
-    Ok((ours, theirs))
-}
-
 #[test]
 fn one_reads_while_another_writes_the_same_descriptor() -> io::Result<()> {
     run(|handle| {
@@ -336,23 +329,7 @@ struct Gossip {
 }
 
 impl Poller for Gossip {
-    fn register(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.poller.register(fd, token, interest)
-    }
-
-    fn reregister(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.poller.reregister(fd, token, interest)
-    }
+    delegate!(poller: register, reregister);
 
     fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
         self.gone.push(token);
@@ -443,15 +420,6 @@ fn panics_during_unwinding_at_the_end_affect_no_other_task() -> io::Result<()> {
     })??;
     assert_eq!(unwound.get(), 3);
     Ok(())
-}
-
-/// Calls a function when it is dropped.
-struct Finally<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for Finally<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
 }
 
 #[test]

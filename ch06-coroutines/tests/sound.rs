@@ -1,14 +1,15 @@
 //! Unsound uses that a review found; each test failed before the fix.
 #![allow(unsafe_code)]
 
+use crate::new_coroutine::new_coroutine;
+use crate::tools::{Finally, pair};
 use ch01_blocking::Site;
 use ch01_blocking::app::site::Routes;
 use ch01_blocking::http::{Inbox, Limits, Parsed, Request, Response};
 use ch03_nonblocking::poller::Interest;
 use ch04_select_poll::poll::Poll;
 use ch06_coroutines::{
-    Coroutine, Descriptor, Handle, Join, Readiness, Resumed, Runtime, Stack, StackPool,
-    Woken, suspend, yield_now,
+    Handle, Join, Readiness, Resumed, Runtime, StackPool, Woken, suspend, yield_now,
 };
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
@@ -20,17 +21,11 @@ use std::rc::Rc;
 use std::task::{self, Waker};
 use std::time::{Duration, Instant};
 
-/// Creates a coroutine; the test bodies keep the contract of `Coroutine::new`.
-fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
-    // SAFETY: no body in this file uses a thread-local, and none of the coroutines is leaked.
-    unsafe { Coroutine::new(stack, id, body) }
-}
-
 fn spawn<T: 'static>(
     handle: &Handle,
     body: impl FnOnce(&Handle) -> T + 'static,
 ) -> io::Result<Join<T>> {
-    // SAFETY: as above.
+    // SAFETY: no body in this file uses a thread-local.
     unsafe { handle.spawn_coroutine(body) }
 }
 
@@ -40,13 +35,6 @@ fn run<T: 'static>(first: impl FnOnce(&Handle) -> T + 'static) -> io::Result<T> 
     // SAFETY: as above.
     let ran = unsafe { runtime.run_coroutine(first) }?;
     Ok(ran.unwrap_or_else(|panic| resume_unwind(panic)))
-}
-
-fn pair(handle: &Handle) -> io::Result<(Descriptor<UnixStream>, UnixStream)> {
-    let (ours, theirs) = UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
-    let ours = handle.register(ours, Interest::READ)?;
-    Ok((ours, theirs))
 }
 
 /// Sets a flag when it is dropped.
@@ -152,15 +140,6 @@ fn the_application_does_not_swallow_a_cancellation() -> io::Result<()> {
     assert!(!went_on.get(), "it was answered 500");
     assert_eq!(panics.panics.get(), 0);
     Ok(())
-}
-
-/// Calls a function when it is dropped.
-struct Finally<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for Finally<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
 }
 
 /// In a destructor that runs because the runtime has ended, a waker does nothing.

@@ -1,18 +1,14 @@
 //! Stacks are reserved, guarded, reused, and returned to the system.
 #![allow(unsafe_code)]
 
-use ch06_coroutines::{Coroutine, Resumed, Stack, StackPool, suspend};
+mod new_coroutine;
+
+use ch06_coroutines::{Coroutine, Resumed, StackPool, suspend};
+use new_coroutine::new_coroutine;
 use nix::unistd::{SysconfVar, sysconf};
 use std::hint::black_box;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// Creates a coroutine; the test bodies keep the contract of `Coroutine::new`.
-fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
-    // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or
-    // holds a reference to one, and none of the coroutines is leaked.
-    unsafe { Coroutine::new(stack, id, body) }
-}
 
 #[test]
 fn ten_thousand_stacks_at_once() {

@@ -12,7 +12,7 @@ use std::io;
 
 fn a_panic_costs_one_connection(serve: Serve) -> io::Result<()> {
     failing::costs_one_connection(|listener, site, options, stop| {
-        serve(Box::new(Poll::default()), listener, site, options, stop)
+        serve(Box::<Poll>::default(), listener, site, options, stop)
     })
 }
 
