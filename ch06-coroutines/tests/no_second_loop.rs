@@ -5,12 +5,15 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Collects the sources below `directory`: path, and text without comments.
+/// Collects the sources below `directory`, except those of the small servers: path, and text
+/// without comments.
 fn sources(directory: &Path, all: &mut Vec<(String, String)>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.is_dir() {
-            sources(&path, all)?;
+            if !path.ends_with("small") {
+                sources(&path, all)?;
+            }
         } else {
             if path.ends_with("async_serve.rs") {
                 continue; // the `async fn`
