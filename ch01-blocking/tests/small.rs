@@ -1,8 +1,7 @@
 //! Judges this chapter's small servers by their lists of cases.
 
-use client_suite::CASES_AT_ONCE;
 use client_suite::case::Need;
-use client_suite::small::{NOT_OFFERED, SmallServer, main_for};
+use client_suite::small::{AT_ONCE, NOT_OFFERED, SmallServer, main_for};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -22,7 +21,7 @@ fn main() -> ExitCode {
     main_for(
         "ch01",
         concat!(env!("CARGO_MANIFEST_DIR"), "/tests/small"),
-        CASES_AT_ONCE,
+        AT_ONCE,
         &[
             hello,
             server("small-iterative", "iterative", env!("CARGO_BIN_EXE_small-iterative")),

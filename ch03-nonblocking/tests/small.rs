@@ -7,7 +7,7 @@ fn main() -> ExitCode {
     main_for(
         "ch03",
         concat!(env!("CARGO_MANIFEST_DIR"), "/tests/small"),
-        4, // each of these servers keeps a processor busy
+        8, // each of these servers keeps a processor busy
         &[SmallServer {
             name: "small-spin",
             like: "spin",

@@ -1,14 +1,13 @@
 //! Judges this chapter's small server by its list of cases.
 
-use client_suite::CASES_AT_ONCE;
-use client_suite::small::{NOT_OFFERED, SmallServer, main_for};
+use client_suite::small::{AT_ONCE, NOT_OFFERED, SmallServer, main_for};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     main_for(
         "ch04",
         concat!(env!("CARGO_MANIFEST_DIR"), "/tests/small"),
-        CASES_AT_ONCE,
+        AT_ONCE,
         &[SmallServer {
             name: "small-poll",
             like: "poll",

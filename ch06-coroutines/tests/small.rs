@@ -1,7 +1,6 @@
 //! Judges this chapter's small servers by their lists of cases.
 
-use client_suite::CASES_AT_ONCE;
-use client_suite::small::{NOT_OFFERED, SmallServer, main_for};
+use client_suite::small::{AT_ONCE, NOT_OFFERED, SmallServer, main_for};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -13,7 +12,7 @@ fn main() -> ExitCode {
     main_for(
         "ch06",
         concat!(env!("CARGO_MANIFEST_DIR"), "/tests/small"),
-        CASES_AT_ONCE,
+        AT_ONCE,
         &[
             server("small-coroutine", "coroutine", env!("CARGO_BIN_EXE_small-coroutine")),
             server("small-async", "async", env!("CARGO_BIN_EXE_small-async")),

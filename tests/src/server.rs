@@ -306,13 +306,24 @@ impl Server {
 
     /// Waits until the server has exited, at most for the suite's timeout.
     pub fn wait(&mut self) -> CaseResult<ExitStatus> {
+        self.wait_while(|_| Ok(()))
+    }
+
+    /// Waits until the server has exited, at most for the suite's timeout, and only while `may_exit`
+    /// returns no reason why it will not.
+    fn wait_while(
+        &mut self,
+        may_exit: impl Fn(&Self) -> Result<(), String>,
+    ) -> CaseResult<ExitStatus> {
         self.pid()?;
         let start = Instant::now();
         while start.elapsed() < timeout() {
+            let may_exit = may_exit(self);
             if let Some(status) = self.exited() {
                 self.drain_output();
                 return Ok(status);
             }
+            may_exit.map_err(|why| Abort::fail("the server exits", why))?;
             thread::sleep(Duration::from_millis(2));
         }
         Err(Abort::fail(
@@ -375,18 +386,31 @@ pub fn run_to_end(
     path: &Path,
     args: &[&str],
 ) -> CaseResult<(ExitStatus, String, String)> {
-    run_with_rlimits(path, args, Rlimits::default())
+    let mut command = Command::new(path);
+    command.args(args);
+    let mut server = Server::spawn(command, String::new(), true)?;
+    let status = server.wait()?;
+    Ok((status, server.stdout(), server.stderr()))
 }
 
-/// Runs a program that is expected to exit, with these limits. Returns its status, standard output,
-/// and standard error.
-pub fn run_with_rlimits(
+/// Runs a server that is expected to fail to start, with these limits. Returns its status, standard
+/// output, and standard error.
+///
+/// # Errors
+///
+/// The server says that it listens, or it does not exit.
+pub fn fail_to_start(
     path: &Path,
     args: &[&str],
     rlimits: Rlimits,
 ) -> CaseResult<(ExitStatus, String, String)> {
     let args: Vec<String> = args.iter().map(ToString::to_string).collect();
     let mut server = Server::spawn(rlimits.command(path, &args), String::new(), true)?;
-    let status = server.wait()?;
+    let status = server.wait_while(|server| {
+        if server.stdout().starts_with("listening on") {
+            return Err("it prints `listening on`, and runs".to_owned());
+        }
+        Ok(())
+    })?;
     Ok((status, server.stdout(), server.stderr()))
 }

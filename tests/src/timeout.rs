@@ -1,5 +1,6 @@
 //! The suite's timeout: the longest time for which a client waits for progress.
 
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,9 +9,22 @@ use std::time::Duration;
 /// protocol: it only detects a server that hangs.
 static TIMEOUT: AtomicU64 = AtomicU64::new(30);
 
+thread_local! {
+    /// The timeout of the case that this thread judges, if it has one of its own.
+    static OWN: Cell<Option<Duration>> = const { Cell::new(None) };
+}
+
 /// Returns the suite's timeout.
 pub fn timeout() -> Duration {
-    Duration::from_secs(TIMEOUT.load(Ordering::Relaxed))
+    OWN.get().unwrap_or_else(|| Duration::from_secs(TIMEOUT.load(Ordering::Relaxed)))
+}
+
+/// Judges a case with a timeout of its own, on this thread.
+pub fn with_timeout<R>(timeout: Duration, judge: impl FnOnce() -> R) -> R {
+    let before = OWN.replace(Some(timeout));
+    let result = judge();
+    OWN.set(before);
+    result
 }
 
 /// Sets the suite's timeout.

@@ -13,7 +13,7 @@ use crate::fixture::{generated, pattern};
 use crate::proc;
 use crate::response::Response;
 use crate::rlimits::Rlimits;
-use crate::server::run_with_rlimits;
+use crate::server::fail_to_start;
 use crate::target::{binary, unprivileged};
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 use std::os::unix::fs::PermissionsExt as _;
@@ -33,7 +33,7 @@ fn fails_within(
     rlimits: Rlimits,
 ) -> CaseResult<String> {
     let (status, stdout, stderr) =
-        run_with_rlimits(&binary(ctx.target)?.path, args, rlimits)?;
+        fail_to_start(&binary(ctx.target)?.path, args, rlimits)?;
     ensure(!status.success(), "a status other than 0", format!("{status}"))?;
     ensure(stdout.is_empty(), "nothing on standard output", stdout)?;
     ensure(!stderr.trim().is_empty(), "a line on standard error", "nothing")?;
