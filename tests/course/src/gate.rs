@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use client_suite::case::Case;
 use client_suite::judge::{Outcome, Strictness, judge};
 use client_suite::profile::ServerProfile;
-use client_suite::target::{Program, Target};
+use client_suite::target::Target;
 
 /// Seconds without progress after which a case fails: more than the deadlines of the servers in
 /// a learner's crate, which are constants of at most three seconds.
@@ -34,14 +34,13 @@ pub struct Red {
 pub fn first_red(
     gate: &[Case],
     profile: &ServerProfile,
-    program: &Program,
+    target: &Target,
     root: &Path,
     done: &(dyn Fn() + Sync),
 ) -> (Option<Red>, Duration) {
     let start = Instant::now();
     let (next, limit) = (AtomicUsize::new(0), AtomicUsize::new(gate.len()));
     let found: Mutex<Option<Red>> = Mutex::new(None);
-    let target = Target::Binary(program.clone());
     thread::scope(|scope| {
         for _ in 0..AT_ONCE.min(gate.len()) {
             scope.spawn(|| {
@@ -50,7 +49,7 @@ pub fn first_red(
                     if index >= limit.load(Ordering::Relaxed) {
                         break;
                     }
-                    if let Some(text) = verdict(&gate[index], profile, &target, root) {
+                    if let Some(text) = verdict(&gate[index], profile, target, root) {
                         limit.fetch_min(index, Ordering::Relaxed);
                         let mut found =
                             found.lock().unwrap_or_else(PoisonError::into_inner);

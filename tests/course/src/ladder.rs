@@ -191,6 +191,12 @@ impl Track {
     }
 }
 
+/// Returns where the book's own server has a page, given as `page.md#section`.
+pub fn url(page: &str) -> String {
+    let (page, section) = page.split_once(".md#").unwrap_or((page, ""));
+    format!("http://127.0.0.1:3000/{page}.html#{section}")
+}
+
 /// Returns the directory of this package.
 pub fn package() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -9,12 +9,14 @@
 //!
 //! A [`ladder::Step`] is a hole in a real source. [`cutter`] replaces bodies of functions,
 //! [`starter`] writes the learner's crate, [`gate`] judges a program, [`step`] is `cargo step`,
-//! and [`gates`] proves the whole ladder, so that no step can rot.
+//! and [`gates`] proves the whole ladder, so that no step can rot. [`rungs`] is a shorter ladder
+//! for servers in other languages, which begin in `languages/`.
 
 pub mod cutter;
 pub mod gate;
 pub mod gates;
 pub mod ladder;
+pub mod rungs;
 pub mod starter;
 pub mod step;
 pub mod work;

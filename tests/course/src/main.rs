@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use course::ladder::Track;
-use course::{gates, starter, step};
+use course::{gates, rungs, starter, step};
 
 /// A ladder of steps: the book's servers with holes, filled by the reader and judged by the suite.
 #[derive(Debug, Parser)]
@@ -33,6 +33,13 @@ enum Command {
         /// Judge every step again, from the first.
         #[arg(long)]
         all: bool,
+    },
+    /// Judge a server in any language, rung by rung.
+    Climb {
+        /// Start the server with this shell command, which contains `{port}` or `{listen}`, and
+        /// the contract's options that it has, such as `--head-timeout {head-timeout}`.
+        #[arg(long)]
+        cmd: String,
     },
     /// Prove every step: its gate is red while its hole is open, and green when it is filled.
     Gates {
@@ -81,6 +88,10 @@ fn run(command: Command) -> anyhow::Result<bool> {
                 track.steps.len()
             );
             Ok(true)
+        }
+        Command::Climb { cmd } => {
+            step::prepare()?;
+            rungs::climb(&cmd)
         }
         Command::Gates { record, step } => {
             step::prepare()?;

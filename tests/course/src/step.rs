@@ -10,14 +10,14 @@ use std::{env, fs, thread};
 use anyhow::{Context as _, bail};
 use client_suite::case::Case;
 use client_suite::judge::DocumentRoot;
-use client_suite::target::Program;
+use client_suite::target::{Program, Target};
 use client_suite::{cleanup, environment, timeout};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use crate::cutter;
 use crate::gate::{self, Red, TIMEOUT};
-use crate::ladder::{Hole, Step, Track, read};
+use crate::ladder::{Hole, Step, Track, read, url};
 use crate::starter::{self, MARK, Mark};
 use crate::work;
 
@@ -136,9 +136,9 @@ impl Session {
         let style = format!("step {} {{bar:20}} {{pos}} of {{len}} cases", index + 1);
         bar.set_style(ProgressStyle::with_template(&style)?);
         let command = format!("cargo run --bin {} --", step.program);
-        let program = Program { path, command, source: None };
+        let target = Target::Binary(Program { path, command, source: None });
         let profile = self.track.profile(step)?;
-        let (red, time) = gate::first_red(&gate, profile, &program, root, &|| bar.inc(1));
+        let (red, time) = gate::first_red(&gate, profile, &target, root, &|| bar.inc(1));
         bar.finish_and_clear();
         if let Some(red) = red {
             print!("{}", self.report(index, gate.len(), &red));
@@ -169,10 +169,7 @@ impl Session {
             self.track.steps.len(),
             step.title
         );
-        let (page, section) = step.page.split_once('#').unwrap_or((&step.page, ""));
-        let page = page.trim_end_matches(".md");
-        let _ =
-            writeln!(text, "page         http://127.0.0.1:3000/{page}.html#{section}");
+        let _ = writeln!(text, "page         {}", url(&step.page));
         for hole in &step.holes {
             let (file, address) = (hole.file(), hole.address());
             let line =

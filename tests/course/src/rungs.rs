@@ -1,0 +1,79 @@
+//! The ladder for a server in any language, which the suite starts with a command.
+
+use anyhow::Context as _;
+use client_suite::case::Case;
+use client_suite::cases;
+use client_suite::judge::DocumentRoot;
+use client_suite::profile::UNKNOWN;
+use client_suite::target::Target;
+use serde::Deserialize;
+
+use crate::gate;
+use crate::ladder::{package, read, url};
+
+/// A rung: some cases that belong together.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rung {
+    /// The title.
+    pub title: String,
+    /// The page and section of the book.
+    pub page: String,
+    /// The full names of the cases.
+    pub cases: Vec<String>,
+}
+
+/// Returns all rungs, in their order.
+///
+/// # Errors
+///
+/// `rungs.toml` cannot be read.
+pub fn all() -> anyhow::Result<Vec<Rung>> {
+    #[derive(Deserialize)]
+    struct File {
+        rungs: Vec<Rung>,
+    }
+    let text = read(&package().join("rungs.toml"))?;
+    Ok(toml::from_str::<File>(&text).context("rungs.toml")?.rungs)
+}
+
+impl Rung {
+    /// Returns the cases.
+    ///
+    /// # Errors
+    ///
+    /// The suite has no such case.
+    pub fn gate(&self) -> anyhow::Result<Vec<Case>> {
+        let all = cases::all();
+        let case = |name: &String| {
+            let found = all.iter().find(|case| case.full_name() == *name).copied();
+            found.with_context(|| format!("the suite has no case {name}"))
+        };
+        self.cases.iter().map(case).collect()
+    }
+}
+
+/// Judges a server from the first rung to the first that it does not reach. Returns whether it
+/// reaches the last.
+///
+/// # Errors
+///
+/// The judge cannot work here.
+pub fn climb(command: &str) -> anyhow::Result<bool> {
+    let (rungs, root) = (all()?, DocumentRoot::new()?);
+    let target = Target::Command(command.to_owned());
+    for (index, rung) in rungs.iter().enumerate() {
+        let gate = rung.gate()?;
+        let (red, time) = gate::first_red(&gate, &UNKNOWN, &target, &root.path, &|| ());
+        let (number, of, title) = (index + 1, rungs.len(), &rung.title);
+        if let Some(red) = red {
+            println!("\nRung {number} of {of}: {title}\n");
+            println!("page         {}", url(&rung.page));
+            println!("case         {}\n\n{}", red.case.full_name(), red.text);
+            return Ok(false);
+        }
+        println!("green  {number:>2}  {title} ({:.1} s)", time.as_secs_f64());
+    }
+    println!("All {} rungs are green.", rungs.len());
+    Ok(true)
+}
