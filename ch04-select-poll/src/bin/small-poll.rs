@@ -140,8 +140,8 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 // ANCHOR_END: main
-// ANCHOR: tests
 
+// ANCHOR: tests
 #[cfg(test)]
 mod tests {
     use super::*;
