@@ -18,8 +18,13 @@ fn slug(heading: &str) -> String {
 }
 
 /// The pages that name the steps.
-const NAMED: [&str; 4] =
-    ["ch01-small.md", "ch01-each.md", "ch02-threadpool.md", "ch03-nonblocking.md"];
+const NAMED: [&str; 5] = [
+    "ch01-small.md",
+    "ch01-each.md",
+    "ch02-threadpool.md",
+    "ch03-nonblocking.md",
+    "ch04-select-poll.md",
+];
 
 #[test]
 fn each_step_has_its_place_in_the_book() -> anyhow::Result<()> {
