@@ -40,7 +40,7 @@
 //!                    the guard
 //! ```
 //!
-//! So a coroutine needs no memory but its stack, and creating one allocates nothing.
+//! So a coroutine needs no memory except its stack, and creating one allocates nothing.
 #![allow(unsafe_code)]
 
 use crate::context::processor::{prepare, switch};
@@ -54,77 +54,78 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
 use std::{mem, process, thread};
 
-/// A message into a coroutine: continue.
+/// The message into a coroutine that continues it.
 const RESUME: usize = 0;
-/// A message into a coroutine: drop everything on the stack, and finish.
+/// The message into a coroutine that makes it unwind its stack and end.
 const UNWIND: usize = 1;
-/// A message out of a coroutine: it has suspended.
+/// The message out of a coroutine that has suspended.
 const SUSPENDED: usize = 0;
-/// A message out of a coroutine: its body has returned or panicked.
+/// The message out of a coroutine whose body has returned or panicked.
 const ENDED: usize = 1;
 
-/// What resumes a coroutine: code that calls [`Coroutine::resume`], or a runtime's scheduler,
-/// named by its address. A coroutine suspends only for its own; so one of a runtime cannot
-/// park in another, where no wake-up would reach it.
+/// The code that has resumed a coroutine: a caller of [`Coroutine::resume`], or a runtime's
+/// scheduler, identified by its address. A coroutine can suspend only to the owner that has resumed
+/// it. So a coroutine of one runtime cannot park in another, where no wake-up would reach it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)] // it is passed to an `extern "C"` function
 pub(crate) struct Owner(usize);
 
 impl Owner {
-    /// Code that calls [`Coroutine::resume`].
+    /// The owner for callers of [`Coroutine::resume`].
     const CALLER: Owner = Owner(0);
 
-    /// A scheduler.
+    /// Returns the owner for a scheduler.
     #[inline]
     pub(crate) fn scheduler<T>(scheduler: &T) -> Owner {
         Owner(ptr::from_ref(scheduler).addr())
     }
 }
 
-/// What lies at the top of the stack.
+/// The control block at the top of a coroutine's stack.
 struct Control {
-    /// The stack that this lies on, labeled with the number that names the coroutine.
+    /// The stack that contains this block, labeled with the coroutine's number.
     stack: Option<Stack>,
-    /// What it panicked with.
+    /// The payload of the panic that has ended the coroutine.
     panic: Option<Box<dyn Any + Send>>,
 }
 
 thread_local! {
-    /// Where the stack was left that has resumed the running coroutine; null outside of
-    /// coroutines.
+    /// The saved stack pointer of the stack that has resumed the running coroutine; null
+    /// outside of coroutines.
     static RESUMER: Cell<SavedSp> = const { Cell::new(ptr::null_mut()) };
-    /// The scheduler that has resumed it. Where none has, and outside of coroutines, it is
-    /// `Owner::CALLER`.
+    /// The scheduler that has resumed the running coroutine; `Owner::CALLER` if no scheduler has,
+    /// and outside of coroutines.
     static OWNER: Cell<Owner> = const { Cell::new(Owner::CALLER) };
 }
 
-/// A function on a stack of its own.
+/// A function with its own stack.
 ///
-/// Dropping a suspended coroutine unwinds its stack first: every destructor there runs, as
-/// if its `suspend` had panicked. A body that catches this and suspends again is unwound
-/// again, so one that does so forever is never dropped. The stack itself is then lost to its
-/// pool; [`into_stack`](Coroutine::into_stack) returns it.
+/// Dropping a suspended coroutine unwinds its stack first: all values on it are dropped, as if the
+/// coroutine's `suspend` had panicked. A body that catches this unwinding and suspends again is
+/// unwound again; dropping a coroutine whose body does so forever never ends. The stack of a
+/// dropped coroutine is lost to its pool; [`into_stack`](Coroutine::into_stack) returns it.
 #[derive(Debug)]
 pub struct Coroutine {
-    /// Where the coroutine was left; null when it has finished.
+    /// The saved stack pointer while the coroutine is suspended; null when it has
+    /// finished.
     left: SavedSp,
     control: NonNull<Control>,
 }
 
-/// How a [`resume`](Coroutine::resume) ended.
+/// The result of [`resume`](Coroutine::resume).
 #[derive(Debug)]
 pub enum Resumed {
-    /// By [`suspend`]: there is more to come.
+    /// The body has called [`suspend`] and can be resumed.
     Suspended,
     /// The body has returned.
     Finished,
-    /// The body has panicked, with this. It has finished too.
+    /// The body has panicked with this payload, and so has finished.
     Panicked(Box<dyn Any + Send>),
 }
 
 impl Coroutine {
-    /// Puts a body onto a stack. It does not run yet. `id` names the coroutine in messages,
-    /// for example when its stack overflows.
+    /// Creates a coroutine with the given stack and body. The body runs when the coroutine is first
+    /// resumed. `id` names the coroutine in messages, for example when its stack overflows.
     ///
     /// # Panics
     ///
@@ -132,18 +133,17 @@ impl Coroutine {
     ///
     /// # Safety
     ///
-    /// While a coroutine is suspended, other code of its thread runs *in the middle of*
-    /// whatever has called `suspend`. Rust promises to safe code that some things are never
-    /// left in the middle, so it is the caller who has to see to these:
+    /// While a coroutine is suspended, other code of its thread runs *in the middle of* the
+    /// function that has called `suspend`. Safe Rust code may rely on two things that this can
+    /// break, so the caller must ensure both:
     ///
-    /// - Nothing suspends inside the initializer or the destructor of a thread-local
-    ///   variable. (Another coroutine could initialize the variable meanwhile; when the
-    ///   first one continues, `std` replaces the value under the other's reference.)
-    /// - The coroutine is no longer suspended when its thread ends, if it holds a
-    ///   reference to a thread-local, as inside of
-    ///   [`LocalKey::with`](std::thread::LocalKey::with), or has lent one to another
-    ///   thread. So it must not be leaked, nor be kept in a thread-local itself: it is to be
-    ///   resumed to its end, or dropped.
+    /// - The coroutine does not suspend inside the initializer or the destructor of a thread-local
+    ///   variable. (Another coroutine could initialize the variable meanwhile; when the first one
+    ///   continues, `std` replaces the value under the other's reference.)
+    /// - The coroutine is not suspended when its thread ends, if it holds a reference to a
+    ///   thread-local variable, as inside of [`LocalKey::with`](std::thread::LocalKey::with), or
+    ///   has lent one to another thread. So it must be resumed to its end or dropped, and neither
+    ///   be leaked nor be stored in a thread-local variable.
     #[inline]
     pub unsafe fn new<F: FnOnce() + 'static>(
         mut stack: Stack,
@@ -160,8 +160,9 @@ impl Coroutine {
         let control: NonNull<Control> = below(stack.top());
         let place: NonNull<F> = below(control.cast());
         let frames: NonNull<[u128; 0]> = below(place.cast());
-        // SAFETY: all three are within the stack, whose upper half has room for them, and
-        // aligned by `below`; the stack is owned, so nothing else refers to them.
+        // SAFETY: body, control block and frames are within the stack, whose upper half
+        // has room for them, and aligned by `below`; the stack is owned, so nothing else
+        // refers to them.
         unsafe { place.write(body) };
         // SAFETY: as above.
         unsafe { control.write(Control { stack: Some(stack), panic: None }) };
@@ -172,8 +173,7 @@ impl Coroutine {
         Coroutine { left, control }
     }
 
-    /// Runs the body from where it stopped until it stops again. A panic in it is returned
-    /// as a value.
+    /// Resumes the body until it suspends, returns or panics. A panic is returned as a value.
     ///
     /// # Panics
     ///
@@ -183,7 +183,7 @@ impl Coroutine {
         self.resume_as(Owner::CALLER)
     }
 
-    /// Does the same on behalf of `owner`.
+    /// Resumes the body as [`resume`](Coroutine::resume) does, on behalf of `owner`.
     #[inline]
     pub(crate) fn resume_as(&mut self, owner: Owner) -> Resumed {
         match self.switch_to(RESUME, owner) {
@@ -196,7 +196,8 @@ impl Coroutine {
     }
 
     // ANCHOR: resume
-    /// Continues the coroutine until it suspends or ends. Returns its message.
+    /// Switches to the coroutine until it suspends or ends. Returns the coroutine's
+    /// message.
     #[inline]
     fn switch_to(&mut self, message: usize, owner: Owner) -> usize {
         assert!(!self.left.is_null(), "a coroutine that has finished was resumed");
@@ -205,9 +206,10 @@ impl Coroutine {
             if owner != Owner::CALLER {
                 OWNER.set(owner);
             }
-            // SAFETY: `left` was made by `prepare`, or is where `suspend` has left this
-            // stack last: each switch back renews it. The stack exists, as its owner is
-            // here. This value is not Send, so it is the same thread.
+            // SAFETY: `left` was made by `prepare`, or is the stack pointer that was
+            // saved when `suspend` last left this stack: each switch back renews it.
+            // The stack exists, because this value owns it. This value is not Send, so
+            // this is the same thread.
             let switched = unsafe { switch(self.left, message) };
             RESUMER.set(ptr::null_mut());
             if owner != Owner::CALLER {
@@ -223,36 +225,37 @@ impl Coroutine {
     }
     // ANCHOR_END: resume
 
-    /// Returns whether the body has come to its end.
+    /// Returns whether the body has returned or panicked, or the coroutine was unwound.
     #[inline]
     pub fn has_finished(&self) -> bool {
         self.left.is_null()
     }
 
-    /// Gives it another id.
+    /// Changes the number that names the coroutine in messages.
     pub(crate) fn set_id(&mut self, id: u64) {
         self.control().stack.iter_mut().for_each(|stack| stack.set_label(id));
     }
 
-    /// Ends the coroutine, if it has not finished, as dropping it would, and returns its
-    /// stack.
+    /// Returns the coroutine's stack. A coroutine that has not finished is unwound first,
+    /// as if it were dropped.
     #[inline]
     pub fn into_stack(mut self) -> Stack {
         self.finish();
         let stack = self.control().stack.take();
-        mem::forget(self); // what it refers to lies on that stack
+        mem::forget(self); // this value refers to the stack
         let Some(stack) = stack else { unreachable!("only this takes the stack") };
         stack
     }
 
     #[inline]
     fn control(&mut self) -> &mut Control {
-        // SAFETY: the control block lives as long as this owns its stack, and this is by `&mut`.
-        // The coroutine does not run now: while it does, `switch_to` has this by `&mut`.
+        // SAFETY: the control block lives as long as this value owns the stack, and the value is
+        // borrowed mutably. The coroutine does not run now: while it does, `switch_to` borrows the
+        // value mutably.
         unsafe { self.control.as_mut() }
     }
 
-    /// Leaves nothing on the stack.
+    /// Unwinds the coroutine unless it has finished.
     #[inline]
     fn finish(&mut self) {
         if !self.has_finished() {
@@ -260,17 +263,17 @@ impl Coroutine {
         }
     }
 
-    /// Makes the coroutine drop everything on its stack, and finish.
+    /// Makes the coroutine drop all values on its stack, and end.
     #[cold]
     fn unwind(&mut self) {
         let before = thread::panicking();
-        // One that catches the unwinding, and suspends again, is unwound again.
+        // A coroutine that catches the unwinding, and suspends again, is unwound again.
         while unwind::while_cancelling(|| self.switch_to(UNWIND, Owner::CALLER))
             == SUSPENDED
         {
             if thread::panicking() && !before {
-                // Nothing will bring about what this destructor waits for, and no panic may
-                // leave it. (With `before` Rust detects the latter, and aborts too.)
+                // The coroutine will not be resumed, and a panic must not leave its destructor. (If
+                // `before`, Rust detects the latter, and aborts too.)
                 log::line(&format!(
                     "coroutine {} is dropped, and a destructor on its stack has suspended it",
                     self.control().stack.as_ref().map_or(0, Stack::label)
@@ -278,7 +281,8 @@ impl Coroutine {
                 process::abort();
             }
         }
-        // If it has panicked on the way, the hook has reported that, and it ends here.
+        // A panic during the unwinding has been reported by the hook; its payload is
+        // dropped here.
         drop_quietly(self.control().panic.take());
     }
 }
@@ -290,31 +294,33 @@ impl Drop for Coroutine {
     }
 }
 
-/// Drops a value whose destructor may panic: that panic ends here.
+/// Drops a value whose destructor may panic. The panic does not leave this function.
 pub(crate) fn drop_quietly<T>(value: T) {
     quietly(|| drop(value));
 }
 
-/// Calls foreign code, whose panic ends here. The cancellation of a coroutine passes.
+/// Calls foreign code, which may panic. The panic does not leave this function; the
+/// cancellation of a coroutine does.
 pub(crate) fn quietly(call: impl FnOnce()) {
     if let Err(panic) = unwind::catch(call) {
         mem::forget(panic); // its destructor could panic in turn
     }
 }
 
-/// Returns the highest place for a `T`, aligned for it and for the stack, below an address.
+/// Returns the highest address below `address` that has room for a `T` and is aligned for it and
+/// for a stack.
 #[inline]
 fn below<T>(address: NonNull<u8>) -> NonNull<T> {
     let align = align_of::<T>().max(16);
     let spare = (address.addr().get() - size_of::<T>()) % align;
-    // SAFETY: called only with addresses in the upper half of a stack, for something that
-    // the assertion in `Coroutine::new` has found to fit.
+    // SAFETY: `address` is in the upper half of a stack, and the assertion in
+    // `Coroutine::new` has checked that the `T` fits below it.
     unsafe { address.sub(size_of::<T>() + spare) }.cast()
 }
 
-/// The switch where a coroutine resumes another. It stands by itself so that the usual one
-/// has nothing to remember; and it is `extern "C"`, which does not unwind, so that nothing
-/// need be in memory in case it does.
+/// Switches to a coroutine from within another one. This is a separate function so that the usual
+/// switch has no state to save; it is `extern "C"`, which does not unwind, so its caller need not
+/// keep any value in memory for that case.
 ///
 /// # Safety
 ///
@@ -328,50 +334,50 @@ unsafe extern "C" fn nested(
     outer: SavedSp,
 ) -> Switched {
     let outer_owner = OWNER.replace(owner);
-    // SAFETY: by the caller's promise.
+    // SAFETY: the caller keeps the contract of `switch`.
     let switched = unsafe { switch(left, message) };
     RESUMER.set(outer);
     OWNER.set(outer_owner);
     switched
 }
 
-/// Stops the running coroutine: its [`resume`](Coroutine::resume) returns. Returns when the
-/// coroutine is resumed again; unwinds if it is dropped instead.
+/// Suspends the running coroutine: its [`resume`](Coroutine::resume) returns. Returns when the
+/// coroutine is resumed again; unwinds if the coroutine is dropped instead.
 ///
-/// A destructor should not call it. One that runs because the coroutine is dropped has
-/// nothing to wait for, and the process is aborted with a message. One that runs because of
-/// a panic may wait, but meanwhile the whole thread counts as panicking; if the coroutine is
-/// dropped during that wait, Rust aborts the process.
+/// A destructor should not call this function. In a destructor that runs because the coroutine is
+/// dropped, the process is aborted with a message, because the coroutine will not be resumed. A
+/// destructor that runs because of a panic may suspend, but meanwhile the whole thread counts as
+/// panicking; if the coroutine is dropped before it is resumed, Rust aborts the process.
 ///
 /// # Panics
 ///
-/// Outside of a coroutine, and in a coroutine of a [`Runtime`](crate::Runtime), which would
-/// never be woken: there, [`park`](crate::runtime::Scheduler::park).
+/// Outside of a coroutine, and in a coroutine of a [`Runtime`](crate::Runtime), which would never
+/// be woken: call [`park`](crate::runtime::Scheduler::park) there.
 #[inline]
 pub fn suspend() {
     suspend_for(Owner::CALLER);
 }
 
-/// Returns whether a coroutine runs that this scheduler has resumed.
+/// Returns whether the running code is a coroutine that `scheduler` has resumed.
 #[inline]
 pub(crate) fn is_resumed_by(scheduler: Owner) -> bool {
     OWNER.get() == scheduler
 }
 
 // ANCHOR: suspend
-/// Switches to what has resumed the running coroutine; returns when it is resumed
-/// again.
+/// Switches to the stack that has resumed the running coroutine. Returns when the
+/// coroutine is resumed again.
 ///
 /// # Panics
 ///
-/// Outside of a coroutine, and in one that something else than `owner` has resumed.
+/// If the running code is not a coroutine that `owner` has resumed.
 #[inline]
 pub(crate) fn suspend_for(owner: Owner) {
     let resumer = RESUMER.get();
     let may_wait = OWNER.get() == owner && !resumer.is_null();
     assert!(may_wait, "a coroutine can wait only for what has resumed it");
-    // SAFETY: a coroutine runs, and its resumer was left there by the switch in
-    // `switch_to`, on this thread, and waits for this.
+    // SAFETY: a coroutine is running. The stack that has resumed it was left by the
+    // switch in `switch_to`, on this thread, and waits for this switch.
     let Switched { from, message } = unsafe { switch(resumer, SUSPENDED) };
     RESUMER.set(from);
     if message == UNWIND {
@@ -380,39 +386,42 @@ pub(crate) fn suspend_for(owner: Owner) {
 }
 // ANCHOR_END: suspend
 
-/// Drops all that is on this stack: `run` catches it.
+/// Unwinds the coroutine's stack up to `run`, which catches the unwinding.
 #[cold]
 fn unwind() -> ! {
     resume_unwind(Box::new(Cancelled)) // no hook, and a box of nothing allocates nothing
 }
 
 // ANCHOR: run
-/// The first function on a coroutine's stack, and the last.
+/// The first function on a coroutine's stack; all others are called from it. Its last
+/// switch never returns.
 unsafe extern "C" fn run<F: FnOnce()>(
     from: SavedSp,
     message: usize,
     control: *mut u8,
 ) -> ! {
     RESUMER.set(from);
-    // SAFETY: `new` has passed its control block, and it is not null.
+    // SAFETY: `new` has passed the address of the control block, which is not null.
     let control = unsafe { NonNull::new_unchecked(control) };
     let mut control: NonNull<Control> = control.cast();
     let place: NonNull<F> = below(control.cast());
     let ended = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: `new` has put the body there, and this runs once.
+        // SAFETY: `new` has written the body to this place, and this function runs
+        // once.
         let body = unsafe { place.read() };
         if message == UNWIND { drop(body) } else { body() }
     }));
     if let Err(payload) = ended
         && !payload.is::<Cancelled>()
     {
-        // SAFETY: the coroutine runs, so the control block is its own.
+        // SAFETY: the control block belongs to the running coroutine, which is this
+        // one.
         unsafe { control.as_mut() }.panic = Some(payload);
     }
-    // SAFETY: what has resumed this last waits there, on this thread. Nothing switches
-    // back:
-    // `switch_to` refuses one that has finished. And nothing on this stack is needed
-    // any more: every local is moved out or dropped.
+    // SAFETY: the stack that has resumed this coroutine last waits on this thread. No
+    // switch comes back, because `switch_to` refuses a coroutine that has finished; and
+    // no value on this stack is needed any longer, because each was moved out or
+    // dropped.
     unsafe { switch(RESUMER.get(), ENDED) };
     unreachable!("a coroutine that has finished was resumed")
 }

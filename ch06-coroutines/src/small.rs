@@ -1,5 +1,5 @@
 // ANCHOR: modules
-//! What the small programs of this chapter are made of, in this order: [`coroutine`],
+//! The modules of this chapter's small programs, in this order: [`coroutine`],
 //! [`reactor`], [`scheduler`] and [`coroutine_server`], [`executor`] and
 //! [`async_server`].
 

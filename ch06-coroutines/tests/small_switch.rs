@@ -1,4 +1,5 @@
-//! What `small-switch` prints, and the promises of the small coroutine that it does not show.
+//! Tests of the output of `small-switch`, and of the small coroutine's promises that it does not
+//! show.
 #![allow(unsafe_code)]
 
 use ch06_coroutines::small::coroutine::{Coroutine, suspend};
@@ -9,7 +10,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 use std::rc::Rc;
 
-/// Runs `small-switch`, below the emulator if this processor is emulated.
+/// Runs `small-switch` with an argument, under the emulator if this processor is
+/// emulated. Returns its output, and its standard output as text.
 fn small_switch(argument: &str) -> (Output, String) {
     let program = env!("CARGO_BIN_EXE_small-switch");
     let emulator = std::env::var("EMULATOR").unwrap_or_default();
@@ -21,7 +23,7 @@ fn small_switch(argument: &str) -> (Output, String) {
     (output, text)
 }
 
-/// Calls the unsafe `Coroutine::new`, whose conditions every body in this file meets.
+/// Creates a coroutine; the test bodies keep the contract of `Coroutine::new`.
 fn coroutine(body: impl FnOnce() + 'static) -> Coroutine {
     // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or
     // holds a reference to one.
@@ -90,7 +92,7 @@ fn one_may_resume_another() {
 
 #[test]
 fn values_in_registers_survive() {
-    // More values than the processor has registers to keep across a call.
+    // The body holds more values than the processor has registers to keep across a call.
     let same = Rc::new(Cell::new(false));
     let report = Rc::clone(&same);
     let mut other = coroutine(move || {

@@ -2,29 +2,32 @@
 //!
 //! A server catches the panics of its application, so that each costs one connection. Not
 //! everything that unwinds a stack is a panic: chapter 6 ends a suspended coroutine by
-//! unwinding it with [`Cancelled`]. Code that catches it and continues would keep such a
-//! coroutine alive, so [`catch`] lets a cancellation pass.
+//! unwinding it with [`Cancelled`]. Code that catches this unwinding and continues would
+//! keep the coroutine alive, so [`catch`] lets a cancellation pass.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
 /// The payload of an unwinding that is no panic: the stack of a suspended coroutine is
-/// being dropped. Outside of [`while_cancelling`] it is a panic like any other.
+/// being dropped. Outside of [`while_cancelling`], a `Cancelled` is the payload of a
+/// panic like any other.
 #[derive(Debug)]
 pub struct Cancelled;
 
 thread_local! {
-    /// Whether this thread is in [`while_cancelling`].
+    /// Whether this thread is inside [`while_cancelling`].
     static CANCELLING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls a function that cancels a coroutine, whose stack is another one. Until it returns,
-/// [`catch`] lets [`Cancelled`] pass. Anything may unwind with `Cancelled`, since it is
-/// public; but on the stack that called this, a `Cancelled` has left this function before it
-/// comes to a `catch`.
+/// Calls a function that cancels a coroutine, by unwinding the coroutine's stack. Until the
+/// function returns, [`catch`] lets [`Cancelled`] pass.
+///
+/// Any code may unwind with `Cancelled`, because the type is public. On the stack that called
+/// `while_cancelling`, such an unwinding leaves this function before it reaches a `catch`, which
+/// treats it as a panic.
 pub fn while_cancelling<T>(cancel: impl FnOnce() -> T) -> T {
-    /// Restores the flag, also if the function unwinds.
+    /// Restores the flag when it is dropped, also by unwinding.
     struct Outer(bool);
 
     impl Drop for Outer {

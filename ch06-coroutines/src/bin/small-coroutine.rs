@@ -1,5 +1,5 @@
 // ANCHOR: all
-//! The small server of coroutines.
+//! The small server in which each client has a coroutine.
 
 #[cfg(target_os = "linux")]
 fn main() -> std::io::Result<()> {

@@ -1,7 +1,8 @@
 // ANCHOR: all
-//! Two functions that take turns on one thread, each on a stack of its own.
+//! Two functions that take turns on one thread, each with its own stack.
 //!
-//! With the argument `panic` the second one panics, with `deep` it overflows its stack.
+//! With the argument `panic` the second function panics, with `deep` it overflows its
+//! stack.
 #![allow(unsafe_code)] // a coroutine's contract
 
 use ch06_coroutines::small::coroutine::{Coroutine, suspend};
@@ -32,7 +33,8 @@ fn main() -> io::Result<()> {
         "deep" => println!("{}", deep(0)),
         _ => count("two", 2),
     };
-    // SAFETY: it suspends in `say` only, where no thread-local variable is involved.
+    // SAFETY: the body suspends in `say` only, where no thread-local variable is
+    // involved.
     let mut one = unsafe { Coroutine::new(|| count("one", 3)) }?;
     // SAFETY: as above.
     let mut two = unsafe { Coroutine::new(second) }?;

@@ -25,28 +25,29 @@ use std::arch::{asm, naked_asm};
 pub(crate) const SUPPORTED: bool = true;
 
 /// Makes a fresh stack look as if a switch had left it at the beginning of `entry`.
+/// Returns its saved stack pointer.
 ///
 /// # Safety
 ///
 /// `top` is 16-byte aligned, and the 32 bytes below it can be written.
 pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> SavedSp {
-    // SAFETY: within the 32 bytes that the caller promises, so it stays in the stack.
+    // SAFETY: the caller promises 32 bytes below `top`, so the address is in the stack.
     let sp = unsafe { top.sub(32) };
     let words: [usize; 4] =
         [argument as usize, entry as usize, start as *const () as usize, 0];
-    // SAFETY: these 32 bytes are the caller's to write, and aligned, as `top` is.
+    // SAFETY: the caller may write these 32 bytes, and they are aligned as `top` is.
     unsafe { sp.cast::<[usize; 4]>().write(words) };
     sp
 }
 
 // ANCHOR: switch
-/// Leaves this stack and continues the one that was left at `to`, handing over `message`.
-/// Returns when another switch continues this stack, with where that switch left its own
-/// stack and with its message.
+/// Leaves this stack, continues the one that was left at `to`, and passes it `message`.
+/// Returns when another switch continues this stack: the saved stack pointer of the
+/// stack that it has left, and its message.
 ///
-/// All registers but three are declared lost, so the *compiler* saves those that hold
-/// something where this is inlined: mostly none. The three are x29 and x19, which the
-/// compiler does not give up, and x18, which belongs to the system.
+/// All registers except x29 and x19, which the compiler does not give up, and x18,
+/// which belongs to the system, are declared lost. So where this function is inlined,
+/// the *compiler* saves the registers that hold a value: mostly none.
 ///
 /// # Safety
 ///
@@ -56,12 +57,12 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> S
 pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
     let (from, answer);
     // SAFETY: the block takes four words of this stack. Nothing below them is in use:
-    // without `nostack` the compiler keeps nothing there. When the stack is continued at 2,
-    // sp is again what it was, by this function's contract; so x29 and x19 are restored,
-    // and everything else is declared lost.
+    // without `nostack` the compiler keeps nothing there. When the stack is continued
+    // at label 2, sp is the saved stack pointer again, by this function's contract. So
+    // x29 and x19 are restored, and all other registers are declared lost.
     unsafe {
         asm!(
-            // x0 = to, x1 = message
+            // Before: x0 = to, x1 = message.
             "adr x9, 2f",
             "stp x29, x19, [sp, #-32]!",
             "str x9, [sp, #16]",
@@ -70,8 +71,9 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
             "mov x0, x9",
             "ldr x9, [sp, #16]",    // the resume address; not `ret`, see `variants.rs`
             "br x9",
-            // Continued. sp = the saved sp, x0 = where the other stack was left,
-            // x1 = its message, all others = whatever they were there.
+            // Continued. sp = the saved stack pointer, x0 = the other stack's saved
+            // stack pointer, x1 = its message; all other registers have the other
+            // stack's values.
             "2:",
             "ldp x29, x19, [sp], #32",
             inout("x0") to => from,
@@ -93,13 +95,13 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
 }
 // ANCHOR_END: switch
 
-/// The first frame of a fresh stack: calls the entry. A debugger or a panic's backtrace that
-/// walks the stack ends here: there is no return address (`.cfi_undefined`), and the chain
-/// of frame pointers ends (x29 is zero).
+/// The first frame of a fresh stack, which calls the entry. A debugger or a panic's backtrace that
+/// walks the stack ends here: there is no return address (`.cfi_undefined`), and the chain of frame
+/// pointers ends (x29 is zero).
 #[unsafe(naked)]
 unsafe extern "C" fn start() -> ! {
     naked_asm!(
-        // sp = the saved sp, x0 = from, x1 = the message
+        // sp = the saved stack pointer, x0 = from, x1 = the message
         ".cfi_startproc",
         ".cfi_undefined x30",
         "ldp x2, x9, [sp], #32", // the argument, the entry

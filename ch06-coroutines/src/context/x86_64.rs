@@ -23,29 +23,30 @@ pub(crate) const SUPPORTED: bool = true;
 
 // ANCHOR: prepare
 /// Makes a fresh stack look as if a switch had left it at the beginning of `entry`.
+/// Returns its saved stack pointer.
 ///
 /// # Safety
 ///
 /// `top` is 16-byte aligned, and the 24 bytes below it can be written.
 pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> SavedSp {
-    // SAFETY: within the 24 bytes that the caller promises, so it stays in the stack.
+    // SAFETY: the caller promises 24 bytes below `top`, so the address is in the stack.
     let sp = unsafe { top.sub(24) };
     let words: [usize; 3] =
         [start as *const () as usize, argument as usize, entry as usize];
-    // SAFETY: these 24 bytes are the caller's to write, and aligned, as `top` is.
+    // SAFETY: the caller may write these 24 bytes, and they are aligned as `top` is.
     unsafe { sp.cast::<[usize; 3]>().write(words) };
     sp
 }
 // ANCHOR_END: prepare
 
 // ANCHOR: switch
-/// Leaves this stack and continues the one that was left at `to`, handing over
-/// `message`. Returns when another switch continues this stack, with where that switch
-/// left its own stack and with its message.
+/// Leaves this stack, continues the one that was left at `to`, and passes it `message`.
+/// Returns when another switch continues this stack: the saved stack pointer of the
+/// stack that it has left, and its message.
 ///
-/// All registers but two are declared lost, so the *compiler* saves those that hold
-/// something where this is inlined: mostly none. The two are rbx and rbp, which the
-/// compiler does not give up.
+/// All registers except rbx and rbp, which the compiler does not give up, are declared
+/// lost. So where this function is inlined, the *compiler* saves the registers that
+/// hold a value: mostly none.
 ///
 /// # Safety
 ///
@@ -55,13 +56,13 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> S
 pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
     let (from, answer);
     // SAFETY: the block pushes three words onto this stack. Nothing below them is in
-    // use: without `nostack` the compiler keeps nothing there. Whatever continues at 2
-    // has taken rsp from where this stack was left and popped one word, by this
-    // function's contract; so rbx and rbp are restored, and everything else is declared
-    // lost.
+    // use: without `nostack` the compiler keeps nothing there. The code that jumps to
+    // label 2 has taken rsp from the saved stack pointer and popped one word, by this
+    // function's contract. So rbx and rbp are restored, and all other registers are
+    // declared lost.
     unsafe {
         asm!(
-            // rdi = to, rsi = message
+            // Before: rdi = to, rsi = message.
             "push rbp",
             "push rbx",
             "lea rax, [rip + 2f]",
@@ -70,9 +71,9 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
             "mov rsp, rdi",         // …and that is the other
             "pop rcx",              // the resume address; not `ret`, see `variants.rs`
             "jmp rcx",
-            // Continued. rsp = just above the word at the saved sp, rax = where the
-            // other stack was left, rsi = its message, all others = whatever they were
-            // there.
+            // Continued. rsp = just above the word at the saved stack pointer, rax =
+            // the other stack's saved stack pointer, rsi = its message; all other
+            // registers have the other stack's values.
             "2:",
             "pop rbx",
             "pop rbp",
@@ -91,13 +92,14 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
 // ANCHOR_END: switch
 
 // ANCHOR: start
-/// The first frame of a fresh stack: calls the entry. A debugger or a panic's backtrace
-/// that walks the stack ends here: there is no return address (`.cfi_undefined`), and
-/// the chain of frame pointers ends (rbp is zero).
+/// The first frame of a fresh stack, which calls the entry. A debugger or a panic's
+/// backtrace that walks the stack ends here: there is no return address
+/// (`.cfi_undefined`), and the chain of frame pointers ends (rbp is zero).
 #[unsafe(naked)]
 unsafe extern "C" fn start() -> ! {
     naked_asm!(
-        // rsp = just above the word at the saved sp, rax = from, rsi = the message
+        // rsp = just above the word at the saved stack pointer, rax = from, rsi = the
+        // message
         ".cfi_startproc",
         ".cfi_undefined rip",
         "mov rdi, rax", // from, as the entry's first argument

@@ -1,7 +1,7 @@
 // ANCHOR: head
 //! A future for each client on one thread.
 //!
-//! It leaves out a fair share (a client that sends without pause is served without
+//! Left out are a fair share (a client that sends without pause is served without
 //! pause), a limit on the number of connections, and a deadline for the stop.
 
 use super::executor::{Executor, Sleep, Watched, until, yield_now};
@@ -16,7 +16,7 @@ use std::time::Instant;
 
 // ANCHOR_END: head
 // ANCHOR: stream
-/// What all tasks share.
+/// The state that all tasks share.
 struct Server {
     executor: Rc<Executor>,
     is_stopping: Cell<bool>,
@@ -26,18 +26,18 @@ struct Server {
 struct AsyncStream {
     server: Rc<Server>,
     socket: Watched<TcpStream>,
-    /// For the rest of the request.
+    /// The deadline for the rest of the request.
     deadline: Option<Instant>,
 }
 
 impl AsyncStream {
-    /// Reads once, and appends to `inbox`. Returns how many bytes came.
+    /// Reads once, and appends to `inbox`. Returns the number of bytes read.
     async fn read(&mut self, inbox: &mut Vec<u8>) -> io::Result<usize> {
         let deadline = self.deadline.unwrap_or_else(|| Instant::now() + IDLE_TIME);
         let read = self.socket.attempt(|mut socket| {
             let mut buffer = [0; 16 * 1024]; // not kept while the task waits
             match socket.read(&mut buffer) {
-                // At the stop no further request is waited for.
+                // After the stop, the task does not wait for another request.
                 Err(error)
                     if error.kind() == ErrorKind::WouldBlock
                         && self.server.is_stopping.get() =>
@@ -57,8 +57,8 @@ impl AsyncStream {
         Ok(n)
     }
 
-    /// Sends everything in `outbox`, and empties it. Makes no system call if that is
-    /// nothing.
+    /// Sends everything in `outbox`, and empties it. Makes no system call if it is
+    /// empty.
     async fn send(&mut self, outbox: &mut Vec<u8>) -> io::Result<()> {
         let mut sent = 0;
         while sent < outbox.len() {
@@ -75,7 +75,7 @@ impl AsyncStream {
 
 // ANCHOR_END: stream
 // ANCHOR: serve
-/// Chapter 1's small `serve`, with an `await` where that one waits.
+/// Chapter 1's small `serve`, with an `await` at each wait.
 async fn serve(stream: &mut AsyncStream) -> io::Result<()> {
     let (mut inbox, mut outbox) = (Vec::new(), Vec::new());
     loop {
@@ -144,20 +144,20 @@ async fn accept(
         false => Err(ErrorKind::WouldBlock.into()),
     });
     until(stopped, accept_all(&server, listener)).await;
-    // That future has been dropped, and with it the listener: further connections are
-    // refused.
+    // The accepting future has been dropped, and the listener with it: further
+    // connections are refused.
     server.is_stopping.set(true);
     server.executor.wake_all();
 }
 
-/// Accepts clients, without end.
+/// Accepts clients until this future is dropped.
 async fn accept_all(server: &Rc<Server>, listener: Watched<TcpListener>) {
     loop {
         match listener.attempt(TcpListener::accept).await {
             Ok((socket, _)) => {
                 let server = Rc::clone(server);
                 server.executor.clone().spawn(async move {
-                    // An error is the client's or the network's, and ends this
+                    // An error is caused by the client or the network, and ends this
                     // connection only.
                     let _ = handle_connection(server, socket).await;
                 });
@@ -174,7 +174,7 @@ async fn accept_all(server: &Rc<Server>, listener: Watched<TcpListener>) {
 
 // ANCHOR_END: accept
 // ANCHOR: run
-/// A task for each client.
+/// Serves one client; each client has such a task.
 async fn handle_connection(server: Rc<Server>, socket: TcpStream) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     socket.set_nodelay(true)?;

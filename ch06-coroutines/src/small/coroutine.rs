@@ -2,9 +2,9 @@
 //! A function that can be suspended in the middle and resumed later, because it has a
 //! stack of its own.
 //!
-//! It leaves out a pool of stacks (each is mapped and unmapped), a message at an
+//! Left out are a pool of stacks (each is mapped and unmapped), a message at an
 //! overflow (the process ends with SIGSEGV), and the unwinding of a coroutine that is
-//! dropped before its end (its stack is leaked, with everything on it).
+//! dropped before its end (its stack is leaked, with all values on it).
 #![allow(unsafe_code)] // memory for stacks, and a switch between them
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
@@ -17,16 +17,17 @@ use std::{io, mem};
 
 // ANCHOR_END: head
 // ANCHOR: stack
-/// Bytes of a stack. A page takes memory when it is touched for the first time.
+/// The size of a stack in bytes. A page takes memory when it is touched for the first
+/// time.
 const SIZE: usize = 256 * 1024;
 
-/// Bytes below a stack that must not be touched: more than the largest frame of any C
-/// function that a coroutine calls.
+/// The size in bytes of the inaccessible guard below a stack: more than the largest
+/// frame of any C function that a coroutine calls.
 const GUARD: usize = 64 * 1024;
 
 const LENGTH: NonZero<usize> = NonZero::new(GUARD + SIZE).expect("not zero");
 
-/// Memory for a stack, with its guard below.
+/// The memory of a stack, with its guard below.
 struct Stack {
     /// The lowest address of the guard.
     start: NonNull<c_void>,
@@ -36,7 +37,7 @@ impl Stack {
     fn new() -> io::Result<Stack> {
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let flags = MapFlags::MAP_PRIVATE;
-        // SAFETY: a new mapping, wherever the kernel likes. It replaces nothing.
+        // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
         let start = unsafe { mmap_anonymous(None, LENGTH, access, flags) }?;
         let stack = Stack { start }; // unmapped if the next call fails
         // SAFETY: the lower end of this mapping, which nothing refers to.
@@ -46,26 +47,27 @@ impl Stack {
 
     /// Returns the address just above the stack, a multiple of the page size.
     fn top(&self) -> *mut u8 {
-        // SAFETY: the end of the mapping.
+        // SAFETY: this is the end of the mapping.
         unsafe { self.start.cast::<u8>().add(LENGTH.get()) }.as_ptr()
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: this mapping. Its owner drops it when nothing on it is needed.
+        // SAFETY: this is the stack's own mapping, and its owner drops it when nothing
+        // on it is needed any longer.
         let _ = unsafe { munmap(self.start, LENGTH.get()) };
     }
 }
 
-/// The function that runs first on a new stack. It receives where the stack was left
-/// from which it is entered.
+/// The function that runs first on a new stack, and never returns. It receives the
+/// saved stack pointer of the stack that has switched to it.
 type Entry = extern "C" fn(from: *mut u8) -> !;
 
 // ANCHOR_END: stack
 // ANCHOR: x86_64
 /// Leaves this stack and continues the one that was left at `to`. Returns when another
-/// switch continues this stack, with where that one has left its own.
+/// switch continues this stack: the saved stack pointer of the stack that it has left.
 ///
 /// # Safety
 ///
@@ -75,10 +77,10 @@ type Entry = extern "C" fn(from: *mut u8) -> !;
 #[inline(always)]
 unsafe fn switch(to: *mut u8) -> *mut u8 {
     let from;
-    // SAFETY: it pushes three words onto this stack, and without `nostack` nothing of
-    // the compiler's lies below. At label 2 rsp is what it was before the third, by
-    // this function's contract. So rbx and rbp are restored, and all else is declared
-    // as lost.
+    // SAFETY: the block pushes three words onto this stack, and without `nostack` the
+    // compiler keeps nothing below. At label 2, rsp is what it was before the third
+    // push, by this function's contract. So rbx and rbp are restored, and all other
+    // registers are declared lost.
     unsafe {
         std::arch::asm!(
             "push rbp",
@@ -106,17 +108,18 @@ unsafe fn switch(to: *mut u8) -> *mut u8 {
 }
 
 /// Makes a new stack look as if a switch had left it at the beginning of `entry`.
+/// Returns its saved stack pointer.
 ///
 /// # Safety
 ///
 /// `top` is a multiple of 16, and the 16 bytes below it can be written.
 #[cfg(target_arch = "x86_64")]
 unsafe fn fresh(top: *mut u8, entry: Entry) -> *mut u8 {
-    // Where to continue; and the address to which `entry` returns: none.
+    // The address at which to continue, and the one to which `entry` returns: none.
     let words = [entry as usize, 0];
-    // SAFETY: the 16 bytes that the caller promises.
+    // SAFETY: the caller promises these 16 bytes.
     let left = unsafe { top.cast::<[usize; 2]>().sub(1) };
-    // SAFETY: as above, and aligned.
+    // SAFETY: the caller promises that these bytes can be written and are aligned.
     unsafe { left.write(words) };
     left.cast()
 }
@@ -124,7 +127,7 @@ unsafe fn fresh(top: *mut u8, entry: Entry) -> *mut u8 {
 // ANCHOR_END: x86_64
 // ANCHOR: aarch64
 /// Leaves this stack and continues the one that was left at `to`. Returns when another
-/// switch continues this stack, with where that one has left its own.
+/// switch continues this stack: the saved stack pointer of the stack that it has left.
 ///
 /// # Safety
 ///
@@ -134,10 +137,10 @@ unsafe fn fresh(top: *mut u8, entry: Entry) -> *mut u8 {
 #[inline(always)]
 unsafe fn switch(to: *mut u8) -> *mut u8 {
     let from;
-    // SAFETY: it takes four words of this stack, and without `nostack` nothing of the
-    // compiler's lies below. At label 2 sp is what it was after that, by this
-    // function's contract. So x19 and x29 are restored, and all else is declared as
-    // lost.
+    // SAFETY: the block takes four words of this stack, and without `nostack` the
+    // compiler keeps nothing below. At label 2, sp is what it was after that, by this
+    // function's contract. So x19 and x29 are restored, and all other registers are
+    // declared lost.
     unsafe {
         std::arch::asm!(
             "adr x9, 2f",
@@ -168,6 +171,7 @@ unsafe fn switch(to: *mut u8) -> *mut u8 {
 }
 
 /// Makes a new stack look as if a switch had left it at the beginning of `entry`.
+/// Returns its saved stack pointer.
 ///
 /// # Safety
 ///
@@ -175,9 +179,9 @@ unsafe fn switch(to: *mut u8) -> *mut u8 {
 #[cfg(target_arch = "aarch64")]
 unsafe fn fresh(top: *mut u8, entry: Entry) -> *mut u8 {
     let words = [0, 0, entry as usize, 0];
-    // SAFETY: the 32 bytes that the caller promises.
+    // SAFETY: the caller promises these 32 bytes.
     let left = unsafe { top.cast::<[usize; 4]>().sub(1) };
-    // SAFETY: as above, and aligned.
+    // SAFETY: the caller promises that these bytes can be written and are aligned.
     unsafe { left.write(words) };
     left.cast()
 }
@@ -197,21 +201,21 @@ unsafe fn fresh(_: *mut u8, _: Entry) -> *mut u8 {
 // ANCHOR_END: others
 // ANCHOR: coroutine
 thread_local! {
-    /// Where the stack was left that has resumed the running coroutine. Null if none
-    /// runs.
+    /// The saved stack pointer of the stack that has resumed the running coroutine;
+    /// null if no coroutine runs.
     static RESUMER: Cell<*mut u8> = const { Cell::new(ptr::null_mut()) };
-    /// What a coroutine that is resumed for the first time has to run.
+    /// The body of a coroutine that is resumed for the first time.
     static BODY: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
-    /// Whether the coroutine that has just switched back is at its end.
+    /// Whether the coroutine that has just switched back has ended.
     static ENDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A function on a stack of its own. A coroutine cannot leave its thread.
+/// A function with its own stack. A coroutine cannot leave its thread.
 pub struct Coroutine {
     stack: Option<Stack>,
-    /// Where it was left. Null after its end.
+    /// The saved stack pointer; null after the coroutine's end.
     left: *mut u8,
-    /// `None` once it has begun.
+    /// The body; `None` once the coroutine has begun.
     body: Option<Box<dyn FnOnce()>>,
 }
 
@@ -230,13 +234,14 @@ impl Coroutine {
     ///   it is resumed to its end before its thread ends.
     pub unsafe fn new(body: impl FnOnce() + 'static) -> io::Result<Coroutine> {
         let stack = Stack::new()?;
-        // SAFETY: a multiple of the page size, and the stack below is unused.
+        // SAFETY: the address is a multiple of the page size, and the stack below it is
+        // unused.
         let left = unsafe { fresh(stack.top(), run) };
         Ok(Coroutine { stack: Some(stack), left, body: Some(Box::new(body)) })
     }
 
-    /// Runs the coroutine until it suspends, and returns `true`; or until its end, and
-    /// returns `false`. After its end, does nothing.
+    /// Runs the coroutine until it suspends or ends. Returns whether it has suspended.
+    /// After its end, does nothing and returns `false`.
     pub fn resume(&mut self) -> bool {
         if self.left.is_null() {
             return false;
@@ -244,7 +249,7 @@ impl Coroutine {
         let outer = RESUMER.get();
         BODY.set(self.body.take());
         // SAFETY: `left` is from `fresh`, or from the switch by which this coroutine
-        // suspended last. It was on this thread, because a pointer is not `Send`. The
+        // suspended last. That was on this thread, because a pointer is not `Send`. The
         // stack exists as long as this value.
         let from = unsafe { switch(self.left) };
         RESUMER.set(outer);
@@ -256,30 +261,31 @@ impl Coroutine {
 
 // ANCHOR_END: coroutine
 // ANCHOR: suspend
-/// Stops the running coroutine: its `resume` returns. Returns when it is resumed.
+/// Suspends the running coroutine: its `resume` returns. Returns when the coroutine is
+/// resumed again.
 ///
 /// # Panics
 ///
-/// No coroutine runs.
+/// If no coroutine runs.
 pub fn suspend() {
     let resumer = RESUMER.get();
     assert!(!resumer.is_null(), "there is no coroutine to suspend");
-    // SAFETY: set when this coroutine was resumed. That `resume` is on this thread, and
-    // waits for a switch.
+    // SAFETY: `resumer` was saved when this coroutine was resumed. That `resume` is on
+    // this thread, and waits for a switch.
     let from = unsafe { switch(resumer) };
     RESUMER.set(from);
 }
 
-/// The first and last function on every stack.
+/// The first function on every coroutine's stack. Its last switch never returns.
 extern "C" fn run(from: *mut u8) -> ! {
     RESUMER.set(from);
     if let Some(body) = BODY.take() {
-        // A panic unwinds the stack, function by function. Above this one there is
-        // none, so it ends here. The panic's message has been printed.
+        // A panic unwinds the stack, function by function, and ends here: there is no
+        // function above. The panic's message has been printed.
         let _ = catch_unwind(AssertUnwindSafe(body));
     }
     ENDED.set(true);
-    // SAFETY: as in `suspend`. `resume` never switches back, and nothing is left here
+    // SAFETY: as in `suspend`. `resume` never switches back, and no value is left here
     // that needs to be dropped.
     unsafe { switch(RESUMER.get()) };
     unreachable!("resumed after its end")
@@ -289,8 +295,8 @@ impl Drop for Coroutine {
     fn drop(&mut self) {
         let is_suspended = self.body.is_none() && !self.left.is_null();
         if is_suspended {
-            // What lies on the stack was not dropped, and another thread may have a
-            // reference to it. So the stack stays.
+            // The values on the stack were not dropped, and another thread may have a
+            // reference to one of them. So the stack stays mapped.
             mem::forget(self.stack.take());
         }
     }
@@ -304,7 +310,7 @@ mod tests {
 
     extern "C" fn entry(from: *mut u8) -> ! {
         println!("on another stack");
-        // SAFETY: where the test's stack was left. It is continued once.
+        // SAFETY: `from` is where the test's stack was left. It is continued once.
         unsafe { switch(from) };
         unreachable!("nothing switches here again")
     }

@@ -1,7 +1,7 @@
 // ANCHOR: head
 //! A coroutine for each client on one thread: chapter 1's small `serve`, unchanged.
 //!
-//! It leaves out a fair share (a client that sends without pause is served without
+//! Left out are a fair share (a client that sends without pause is served without
 //! pause), a limit on the number of connections, and a deadline for the stop. An idle
 //! connection keeps its stack.
 #![allow(unsafe_code)] // a coroutine's contract
@@ -19,7 +19,7 @@ use std::time::Instant;
 
 // ANCHOR_END: head
 // ANCHOR: stream
-/// What all tasks share.
+/// The state that all tasks share.
 struct Server {
     scheduler: Scheduler,
     is_stopping: Cell<bool>,
@@ -28,9 +28,9 @@ struct Server {
 /// A socket that suspends a task where a blocking one would block the thread.
 struct ParkingStream<'s> {
     server: &'s Server,
-    /// Non-blocking, and watched for this task.
+    /// The socket: non-blocking, and watched for this task.
     socket: TcpStream,
-    /// For the rest of the request, as in `DeadlineStream`.
+    /// The deadline for the rest of the request, as in `DeadlineStream`.
     deadline: Option<Instant>,
 }
 
@@ -59,7 +59,7 @@ impl Read for ParkingStream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let deadline = self.deadline.unwrap_or_else(|| Instant::now() + IDLE_TIME);
         let n = self.attempt(deadline, |mut socket| match socket.read(buffer) {
-            // At the stop no further request is waited for.
+            // After the stop, the task does not wait for another request.
             Err(error)
                 if error.kind() == ErrorKind::WouldBlock
                     && self.server.is_stopping.get() =>
@@ -98,12 +98,12 @@ fn accept(
         match listener.accept() {
             Ok((socket, _)) => {
                 let task = Rc::clone(server);
-                // An error is the client's or the network's, and ends this connection
-                // only.
+                // An error is caused by the client or the network, and ends this
+                // connection only.
                 let body = move || drop(handle_connection(&task, socket));
-                // SAFETY: it suspends in `ParkingStream` and in `sleep`. `serve` calls
-                // neither from a thread-local variable, nor keeps a reference to one.
-                // Without memory for a stack, the client is dropped.
+                // SAFETY: the body suspends in `ParkingStream` and in `sleep`. `serve`
+                // calls neither from a thread-local variable, nor keeps a reference to
+                // one. Without memory for a stack, the client is dropped.
                 let _ = unsafe { server.scheduler.spawn(body) };
                 server.scheduler.yield_now(); // many more may be waiting
             }
@@ -122,7 +122,7 @@ fn accept(
 
 // ANCHOR_END: accept
 // ANCHOR: run
-/// A task for each client.
+/// Serves one client; each client has such a task.
 fn handle_connection(server: &Server, socket: TcpStream) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     socket.set_nodelay(true)?;
@@ -149,8 +149,8 @@ pub fn run() -> io::Result<()> {
             process::exit(1);
         }
     };
-    // SAFETY: it suspends in the scheduler's functions only, where no thread-local
-    // variable is involved.
+    // SAFETY: the body suspends in the scheduler's functions only, where no
+    // thread-local variable is involved.
     unsafe { server.scheduler.spawn(first) }?;
     server.scheduler.run()
 }

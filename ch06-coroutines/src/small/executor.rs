@@ -2,7 +2,7 @@
 //! Polls futures on one thread. A *task* is a future that nothing awaits: the executor
 //! polls it whenever its waker was called.
 //!
-//! It leaves out tasks whose results can be awaited, and two tasks at one descriptor.
+//! Left out are tasks whose results can be awaited, and two tasks at one descriptor.
 
 use super::reactor::Reactor;
 use std::cell::{Cell, RefCell};
@@ -20,7 +20,7 @@ use std::time::Instant;
 
 // ANCHOR_END: head
 // ANCHOR: waker
-/// The tasks that were woken.
+/// The tasks that were woken, by their identities.
 #[derive(Default)]
 struct RunQueue {
     ids: VecDeque<u64>,
@@ -28,7 +28,7 @@ struct RunQueue {
     is_asleep: bool,
 }
 
-/// A run queue that can be reached from every thread, and what ends the executor's
+/// The run queue, which every thread can reach, and the pipe that ends the executor's
 /// sleep.
 struct Shared {
     run_queue: Mutex<RunQueue>,
@@ -37,12 +37,12 @@ struct Shared {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, RunQueue> {
-        // No lock is held in a panic.
+        // No code panics while it holds the lock.
         self.run_queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Wakes one task. It outlives the task if it must: its wake-up then finds nothing.
+/// Wakes one task. A waker may outlive its task; its wake-up then has no effect.
 struct TaskWaker {
     id: u64,
     shared: Arc<Shared>,
@@ -54,7 +54,7 @@ impl Wake for TaskWaker {
         run_queue.ids.push_back(self.id);
         if run_queue.is_asleep {
             run_queue.is_asleep = false;
-            // There is room: it is one byte for each sleep.
+            // The pipe has room, because there is at most one byte for each sleep.
             let _ = (&self.shared.pipe).write(b"!");
         }
     }
@@ -62,19 +62,19 @@ impl Wake for TaskWaker {
 
 // ANCHOR_END: waker
 // ANCHOR: run
-/// The tasks of one thread.
+/// The executor of one thread, with its tasks.
 pub struct Executor {
     shared: Arc<Shared>,
-    /// By identity, but the running one. No identity is used twice.
+    /// The tasks by identity, except the running one. No identity is used twice.
     tasks: RefCell<HashMap<u64, Task>>,
     last_id: Cell<u64>,
     reactor: RefCell<Reactor>,
-    /// What to wake when the reactor reports an identity.
+    /// The waker to call when the reactor reports an identity.
     wakers: RefCell<HashMap<u64, Waker>>,
     pipe: PipeReader,
 }
 
-/// A future, and the waker that is lent to it.
+/// A task: a future, and the waker that is lent to it.
 struct Task {
     future: Pin<Box<dyn Future<Output = ()>>>,
     waker: Waker,
@@ -84,7 +84,7 @@ struct Task {
 const PIPE: u64 = 0;
 
 impl Executor {
-    /// Returns an executor without a task.
+    /// Returns an executor without tasks.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl Executor {
     /// Those of [`Reactor::wait`].
     pub fn run(&self) -> io::Result<()> {
         loop {
-            // A round: tasks that are woken meanwhile are polled in the next one.
+            // One round: tasks that are woken meanwhile are polled in the next one.
             let round = mem::take(&mut self.shared.lock().ids);
             for id in round {
                 let task = self.tasks.borrow_mut().remove(&id);
@@ -147,7 +147,8 @@ impl Executor {
         }
     }
 
-    /// Waits in the reactor, unless a task was woken, and returns what it reports.
+    /// Waits in the reactor unless a task was woken. Returns the identities that the
+    /// reactor reports.
     fn wait(&self) -> io::Result<Vec<u64>> {
         let may_sleep = {
             let mut run_queue = self.shared.lock();
@@ -162,7 +163,7 @@ impl Executor {
         Ok(ids)
     }
 
-    /// Wakes every task but the running one.
+    /// Wakes every task except the running one.
     pub fn wake_all(&self) {
         self.tasks.borrow().values().for_each(|task| task.waker.wake_by_ref());
     }
@@ -170,7 +171,7 @@ impl Executor {
 
 // ANCHOR_END: run
 // ANCHOR: yield
-/// Lets every other task that was woken run first.
+/// Lets all other tasks that were woken run first.
 pub async fn yield_now() {
     let mut has_yielded = false;
     poll_fn(|context| {
@@ -185,7 +186,7 @@ pub async fn yield_now() {
 
 // ANCHOR_END: yield
 // ANCHOR: sleep
-/// A future that is ready at a time.
+/// A future that is ready at a given time.
 pub struct Sleep {
     executor: Rc<Executor>,
     end: Instant,
@@ -220,7 +221,7 @@ impl Drop for Sleep {
 }
 
 impl Executor {
-    /// Leaves the task's waker where the reactor's next report of `id` finds it.
+    /// Stores the task's waker, to be called at the reactor's next report of `id`.
     fn wake_at(&self, id: u64, context: &Context<'_>) {
         let waker = context.waker().clone();
         let old = self.wakers.borrow_mut().insert(id, waker);
@@ -243,7 +244,7 @@ pub struct Watched<D> {
 }
 
 impl<D: AsFd> Watched<D> {
-    /// Watches a descriptor.
+    /// Makes the reactor watch a descriptor.
     ///
     /// # Errors
     ///
@@ -282,8 +283,8 @@ impl<D> Drop for Watched<D> {
 
 // ANCHOR_END: watched
 // ANCHOR: until
-/// Returns what `future` becomes, or `None` if `end` is ready first. The other one is
-/// dropped.
+/// Returns the output of `future`, or `None` if `end` is ready first. The other future
+/// is dropped.
 pub async fn until<T>(end: impl Future, future: impl Future<Output = T>) -> Option<T> {
     let (mut end, mut future) = (pin!(end), pin!(future));
     poll_fn(|context| {

@@ -8,11 +8,11 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-/// The descriptors and deadlines that tasks wait for. What is to be reported for one is
-/// a number that the caller chooses, an identity.
+/// The descriptors and deadlines that tasks wait for. Each is reported by its identity,
+/// a number that the caller chooses.
 pub struct Reactor {
     epoll: Epoll,
-    /// With identities, the earliest first.
+    /// The deadlines with their identities, the earliest first.
     deadlines: BTreeSet<(Instant, u64)>,
 }
 
@@ -28,7 +28,8 @@ impl Reactor {
     }
 
     /// Watches a descriptor until it is closed. `id` is reported when bytes, a client
-    /// or room *arrive* (edge-triggered): what is there already is not reported again.
+    /// or room *arrive* (edge-triggered); anything that is there already is not
+    /// reported again.
     ///
     /// # Errors
     ///
@@ -41,18 +42,18 @@ impl Reactor {
 
     // ANCHOR_END: watch
     // ANCHOR: wait
-    /// Reports `id` at this time, once.
+    /// Makes `id` be reported at the time `time`, once.
     pub fn set_deadline(&mut self, time: Instant, id: u64) {
         self.deadlines.insert((time, id));
     }
 
-    /// Forgets a deadline. It may have been reported.
+    /// Removes a deadline, which may have been reported already.
     pub fn clear_deadline(&mut self, time: Instant, id: u64) {
         self.deadlines.remove(&(time, id));
     }
 
     /// Waits until there is something to report, and returns the identities. If
-    /// `may_sleep` is not set, only looks.
+    /// `may_sleep` is not set, returns at once.
     ///
     /// # Errors
     ///
@@ -75,7 +76,7 @@ impl Reactor {
         Ok(ids)
     }
 
-    /// Returns how long the next wait may last: until the earliest deadline.
+    /// Returns the longest time for the next wait: until the earliest deadline.
     fn timeout(&self) -> EpollTimeout {
         let Some((first, _)) = self.deadlines.first() else {
             return EpollTimeout::NONE;

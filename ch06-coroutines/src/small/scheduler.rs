@@ -1,8 +1,8 @@
 // ANCHOR: head
-//! Decides which coroutine runs next on one thread. A *task* is a coroutine that it
-//! runs.
+//! Decides which coroutine runs next on one thread. A *task* is a coroutine that the
+//! scheduler runs.
 //!
-//! It leaves out wake-ups from other threads.
+//! Left out are wake-ups from other threads.
 #![allow(unsafe_code)] // a coroutine's contract
 
 use super::coroutine::{Coroutine, suspend};
@@ -13,12 +13,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-/// The tasks of one thread.
+/// The scheduler of one thread, with its tasks.
 pub struct Scheduler {
-    /// Tasks that have something to do: first come, first served.
+    /// The tasks that were woken: first come, first served.
     run_queue: RefCell<VecDeque<u64>>,
-    /// By identity, but the running one. No identity is used twice, so a wake-up for a
-    /// task that has ended finds nothing.
+    /// The tasks by identity, except the running one. No identity is used twice, so a
+    /// wake-up for a task that has ended finds nothing.
     tasks: RefCell<HashMap<u64, Coroutine>>,
     running: Cell<u64>,
     last_id: Cell<u64>,
@@ -28,7 +28,7 @@ pub struct Scheduler {
 // ANCHOR_END: head
 // ANCHOR: run
 impl Scheduler {
-    /// Returns a scheduler without a task.
+    /// Returns a scheduler without tasks.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl Scheduler {
     ///
     /// As [`Coroutine::new`].
     pub unsafe fn spawn(&self, body: impl FnOnce() + 'static) -> io::Result<()> {
-        // SAFETY: by the caller's promise.
+        // SAFETY: the caller keeps the contract of `Coroutine::new`.
         let coroutine = unsafe { Coroutine::new(body) }?;
         let id = self.last_id.get() + 1;
         self.last_id.set(id);
@@ -74,7 +74,7 @@ impl Scheduler {
     /// Those of [`Reactor::wait`].
     pub fn run(&self) -> io::Result<()> {
         loop {
-            // A round: tasks that are woken meanwhile run in the next one.
+            // One round: tasks that are woken meanwhile run in the next one.
             for id in self.run_queue.take() {
                 let task = self.tasks.borrow_mut().remove(&id);
                 let Some(mut task) = task else { continue }; // it has ended
@@ -95,14 +95,15 @@ impl Scheduler {
 
 // ANCHOR_END: run
 // ANCHOR: park
-/// What tasks call.
+/// The functions that tasks call.
 impl Scheduler {
     /// Returns the identity of the running task.
     pub fn running(&self) -> u64 {
         self.running.get()
     }
 
-    /// Wakes the running task, from now on, whenever something arrives at a descriptor.
+    /// From now on, wakes the running task whenever something arrives at the
+    /// descriptor.
     ///
     /// # Errors
     ///
@@ -112,7 +113,7 @@ impl Scheduler {
     }
 
     /// Suspends the running task until it is woken, or until `deadline`. A wake-up is a
-    /// hint: the caller looks again whether it can go on.
+    /// hint: the caller checks again whether it can go on.
     pub fn park(&self, deadline: Option<Instant>) {
         let id = self.running();
         if let Some(time) = deadline {
@@ -124,7 +125,7 @@ impl Scheduler {
         }
     }
 
-    /// Suspends the running task for this long.
+    /// Suspends the running task for the duration `time`.
     pub fn sleep(&self, time: Duration) {
         let end = Instant::now() + time;
         while Instant::now() < end {
@@ -132,7 +133,7 @@ impl Scheduler {
         }
     }
 
-    /// Lets all others that have something to do run first.
+    /// Lets all other tasks that were woken run first.
     pub fn yield_now(&self) {
         self.wake(self.running());
         suspend();
