@@ -138,8 +138,8 @@ fn where_a_page_asks_what_the_lab_asks_it_asks_once_and_in_the_same_words() {
             let (attributes, summary) = head.split_once("<summary>").expect("a summary");
             let (_, behind) = rest.split_once("</details>").expect("an end");
             let Some(name) = attributes.split('"').nth(1) else {
-                // A box without a name must not stand directly before an experiment's figure:
-                // the page would ask twice.
+                // Below the answer of a prediction that names no experiment, no figure of an
+                // experiment may follow: the page would ask a second question.
                 let next = behind.trim_start().lines().next().unwrap_or_default();
                 let part = next.trim_start_matches("{{#include generated/");
                 let part = part.trim_end_matches(".md}}");

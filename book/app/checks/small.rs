@@ -176,7 +176,7 @@ fn small_servers(checkout: &Path) -> Result<BTreeSet<String>> {
             let is_small = inside.starts_with("small")
                 || inside == Path::new("small.rs")
                 || inside.starts_with("bin") && name.starts_with("small-");
-            // The suite has a file of that name, which judges them.
+            // `tests/src/small.rs` has that name, too, but judges the small servers.
             if is_small && !src.starts_with(checkout.join("tests")) {
                 let path = path.strip_prefix(checkout).unwrap_or(&path);
                 found.insert(path.display().to_string());

@@ -22,7 +22,7 @@ use std::thread;
 
 // ANCHOR_END: head
 // ANCHOR: child
-/// The socket of a child's client.
+/// The socket of the client that a child serves.
 static CLIENT: AtomicI32 = AtomicI32::new(-1);
 
 /// Ends the connection after the requests that have arrived: each further read
@@ -59,7 +59,7 @@ fn main() -> io::Result<()> {
                 // The child must not miss a signal between `fork` and its own
                 // handler.
                 sigterm.thread_block()?;
-                // SAFETY: this process has one thread, so the child has all there is.
+                // SAFETY: this process has one thread, and the child has a copy of it.
                 match unsafe { fork() } {
                     Ok(ForkResult::Child) => {
                         drop(listener);

@@ -117,7 +117,7 @@ impl Region {
         let guard = unsafe { self.start.add(self.used * slot) };
         protect(guard, self.gap, self.guard)?;
         self.used += 1;
-        // SAFETY: the end of the same slot.
+        // SAFETY: this is the end of the same slot.
         let top = unsafe { guard.add(slot) };
         Ok(Stack { top, size: self.size as u32, pool })
     }
@@ -152,7 +152,7 @@ impl Drop for Region {
 pub(super) fn discard_pages(stack: &Stack) -> usize {
     let (top, size) = (stack.top, stack.size as usize);
     let (depth, _) = pages(top, size);
-    // SAFETY: the whole of this stack, which begins `size` bytes below its top.
+    // SAFETY: the stack begins `size` bytes below its top, so this is in its mapping.
     let bottom = unsafe { top.sub(size) };
     // SAFETY: the stack is in the pool, so its content is not needed any longer, and its
     // value after the call does not matter. A failure changes nothing: the pages stay.
@@ -164,7 +164,7 @@ pub(super) fn discard_pages(stack: &Stack) -> usize {
 /// lowest page that is in memory, and the total size of the pages that are in memory (mincore(2)).
 fn pages(top: NonNull<u8>, size: usize) -> (usize, usize) {
     let page = page_size();
-    // SAFETY: the whole of a stack, which begins `size` bytes below its top.
+    // SAFETY: a stack begins `size` bytes below its top, so this is in its mapping.
     let bottom = unsafe { top.sub(size) };
     let mut pages = vec![0u8; size / page];
     // SAFETY: mincore writes a byte for each page of the range, for which there is room,

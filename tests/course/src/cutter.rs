@@ -12,9 +12,9 @@ use syn::{Attribute, Block, ImplItem, Item, ReturnType, Signature, Type};
 /// A function in a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
-    /// The bytes of the function without attributes and documentation.
+    /// The byte range of the function, without attributes and documentation.
     pub whole: Range<usize>,
-    /// The bytes of the body, with its braces.
+    /// The byte range of the body, with its braces.
     pub body: Range<usize>,
 }
 
@@ -22,7 +22,8 @@ pub struct Function {
 ///
 /// # Errors
 ///
-/// The source is no Rust, no function has this address, or the language allows no hole there.
+/// The source is not valid Rust, no function has this address, or the language allows no other body
+/// there.
 pub fn find(source: &str, address: &str) -> Result<Vec<Function>, String> {
     let (path, word) = address.split_once('@').unwrap_or((address, ""));
     let file = syn::parse_file(source).map_err(|error| {
@@ -37,8 +38,8 @@ pub fn find(source: &str, address: &str) -> Result<Vec<Function>, String> {
     Ok(search.found)
 }
 
-/// Returns the source with other bodies in these functions. A new body is given without its
-/// braces, and is indented to fit.
+/// Returns the source with the bodies of some functions replaced. Each of `bodies` is a function's
+/// address and its new body without braces, which is indented to fit.
 ///
 /// # Errors
 ///
@@ -70,7 +71,7 @@ pub fn strip_anchors(source: &str) -> String {
             continue;
         }
         match (kept.last().map(|last| last.trim()), line.trim()) {
-            // No two empty lines in a row, and none at the beginning.
+            // Never two empty lines in a row, and none at the beginning.
             (None | Some(""), "") => {}
             (Some("}"), text) if stripped && !matches!(text, "" | "}") => {
                 kept.extend(["", line]);
@@ -93,7 +94,7 @@ pub fn first_half(body: &str) -> String {
     indent(&lines[..lines.len().div_ceil(2)].join("\n"), 4)
 }
 
-/// Returns text whose least indented line begins behind `width` spaces.
+/// Indents text so that its least indented line begins after `width` spaces.
 fn indent(text: &str, width: usize) -> String {
     let full = || text.lines().filter(|line| !line.trim().is_empty());
     let least =
@@ -106,10 +107,10 @@ fn indent(text: &str, width: usize) -> String {
     lines.collect()
 }
 
-/// Returns the indentation of the line that contains this byte.
+/// Returns the indentation of the line that contains the byte `at`.
 fn indentation(source: &str, at: usize) -> usize {
     let start = source[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    // A signature may take several lines; the line of its end is indented like its beginning.
+    // A signature may take several lines; its last line is indented like its first.
     source[start..].len() - source[start..].trim_start_matches(' ').len()
 }
 
@@ -121,7 +122,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Searches items that are compiled under the conditions `cfg`.
+    /// Searches items that are compiled under the conditions `cfg` for the function.
     fn items(&mut self, items: &[Item], cfg: &str) -> Result<(), String> {
         for item in items {
             match item {
@@ -182,7 +183,7 @@ impl Search<'_> {
         }
         let body = block.brace_token.span;
         let body = body.open().byte_range().start..body.close().byte_range().end;
-        // rustfmt leaves everything before `fn` on its line.
+        // rustfmt keeps everything before `fn` on the same line.
         let keyword = signature.fn_token.span.byte_range().start;
         let line = self.source[..keyword].rfind('\n').map_or(0, |newline| newline + 1);
         let start = line + indentation(self.source, line);
@@ -191,7 +192,7 @@ impl Search<'_> {
     }
 }
 
-/// Returns why the language allows no other body, or `None` if it does.
+/// Returns the reason why the language allows no other body, or `None` if it does.
 fn forbids_hole(attributes: &[Attribute], signature: &Signature) -> Option<&'static str> {
     let is_naked = |attribute: &Attribute| tokens(attribute).contains("naked");
     if attributes.iter().any(is_naked) {
@@ -213,7 +214,7 @@ fn forbids_hole(attributes: &[Attribute], signature: &Signature) -> Option<&'sta
     None
 }
 
-/// Returns the conditions of an item, added to those around it.
+/// Returns the conditions of an item together with those of the items around it.
 fn conditions(around: &str, attributes: &[Attribute]) -> String {
     let own = attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"));
     own.fold(around.to_owned(), |all, attribute| format!("{all} {}", tokens(attribute)))

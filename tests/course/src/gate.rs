@@ -21,16 +21,16 @@ const AT_ONCE: usize = 8;
 /// A case that does not pass.
 #[derive(Debug)]
 pub struct Red {
-    /// The case.
+    /// The case that does not pass.
     pub case: Case,
-    /// Its index in the gate.
+    /// The index of the case in the gate.
     pub index: usize,
-    /// What happened, in the suite's words.
+    /// The suite's description of the failure.
     pub text: String,
 }
 
 /// Judges a program. Returns the first case in the gate's order that does not pass, if there is
-/// one, and the duration. Cases behind it may not have been tried. `done` is called after each.
+/// one, and the duration. Later cases may not have been tried. `done` is called after each case.
 pub fn first_red(
     gate: &[Case],
     profile: &ServerProfile,
@@ -65,8 +65,8 @@ pub fn first_red(
     (found.into_inner().unwrap_or_else(PoisonError::into_inner), start.elapsed())
 }
 
-/// Judges a program by one case. Returns what happened, or `None` if it passes or cannot be tried
-/// on this machine.
+/// Judges a program by one case. Returns the description of the failure, or `None` if the case
+/// passes or cannot be tried on this machine.
 ///
 /// A small server closes without lingering, so now and then a reset destroys its last answer on
 /// the way. A failure by a reset is therefore judged once more.

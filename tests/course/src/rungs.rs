@@ -19,7 +19,7 @@ pub struct Rung {
     pub title: String,
     /// The page and section of the book.
     pub page: String,
-    /// The full names of the cases.
+    /// The full names of the cases that a server must pass.
     pub cases: Vec<String>,
 }
 
@@ -38,11 +38,11 @@ pub fn all() -> anyhow::Result<Vec<Rung>> {
 }
 
 impl Rung {
-    /// Returns the cases.
+    /// Returns the rung's cases.
     ///
     /// # Errors
     ///
-    /// The suite has no such case.
+    /// The suite has no case of one of the names.
     pub fn gate(&self) -> anyhow::Result<Vec<Case>> {
         let all = cases::all();
         let case = |name: &String| {

@@ -1,4 +1,4 @@
-//! `cargo step`: where the learner is, what is next, and help.
+//! The command `cargo step`: shows the learner's position and the next step, and helps.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,25 +21,26 @@ use crate::ladder::{Hole, Step, Track, read, url};
 use crate::starter::{self, MARK, Mark};
 use crate::work;
 
-/// The interval in which `--watch` looks for changes. It reads the files, because a network file
+/// The interval at which `--watch` checks for changes. It reads the files, because a network file
 /// system may not report changes.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// A learner's crate.
+/// A learner's crate in the current directory, with its track and its state.
 pub struct Session {
     directory: PathBuf,
     track: Track,
     state: State,
 }
 
-/// What is remembered between two runs. Nothing is lost if it is deleted.
+/// The state that is kept between two runs. Deleting it loses no work.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct State {
-    /// The index of the first step that was red.
+    /// The index of the first step that was red in the last run.
     reached: usize,
     /// The number of hints given, by step.
     hints: BTreeMap<String, usize>,
-    /// A hash of program and gate when the step was last green, by step.
+    /// A hash of the program and the gate at the time when a step was last green, by
+    /// step.
     green: BTreeMap<String, String>,
 }
 
@@ -62,8 +63,8 @@ impl Session {
         Ok(Self { directory: directory.to_owned(), track, state })
     }
 
-    /// Judges from the step where the learner is (or, with `all`, from the first) to the first
-    /// that is red. Returns whether all are green.
+    /// Judges the steps from the learner's current one (or, with `all`, from the first) to the
+    /// first that is red. Returns whether all are green.
     ///
     /// # Errors
     ///
@@ -151,7 +152,7 @@ impl Session {
         Ok(true)
     }
 
-    /// Returns the lines about a step that do not depend on a verdict.
+    /// Returns the lines about a step that do not depend on the verdict.
     fn heading(&self, index: usize) -> String {
         let step = &self.track.steps[index];
         let open = step.holes.iter().any(|hole| self.is_open(step, hole));
@@ -220,7 +221,7 @@ impl Session {
         Some(source[..found[0].whole.start].lines().count() + 1)
     }
 
-    /// Returns the step where the learner is.
+    /// Returns the learner's current step, with its index.
     fn current(&self) -> anyhow::Result<(usize, &Step)> {
         let index = self.state.reached;
         let step = self.track.steps.get(index);
@@ -271,7 +272,7 @@ impl Session {
             let found = cutter::find(&reference, hole.address());
             let found = found.map_err(anyhow::Error::msg)?;
             let reference = &reference[found[0].whole.clone()];
-            // A function that is gone is as different as it can be.
+            // A missing function counts as an empty one.
             let yours = self.function(hole).unwrap_or_default();
             match work::difference(hole.file(), &yours, reference) {
                 Ok(same) if same.is_empty() => {
@@ -284,11 +285,11 @@ impl Session {
         Ok(())
     }
 
-    /// Puts the holes of the current step back. The work is kept in a branch.
+    /// Puts the holes of the current step back. The learner's code is kept in a branch.
     ///
     /// # Errors
     ///
-    /// The work cannot be kept, or a function is gone.
+    /// The code cannot be kept, or a function is missing.
     pub fn reset(&self) -> anyhow::Result<()> {
         let (index, step) = self.current()?;
         let kept = work::keep(&self.directory, &format!("reset-{}", index + 1))
@@ -330,7 +331,7 @@ impl Session {
         println!("\n{} left of {}.", hours(left), hours(self.track.minutes_from(0)));
     }
 
-    /// Judges after every change, until it is interrupted.
+    /// Judges after every change, until the process is interrupted.
     ///
     /// # Errors
     ///

@@ -14,7 +14,7 @@ use crate::starter::{self, Files};
 /// The branch that holds the starter as the course wrote it.
 const STARTER: &str = "starter";
 
-/// Returns the cargo to run.
+/// Returns the program of cargo.
 pub fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
@@ -23,7 +23,8 @@ pub fn cargo() -> OsString {
 ///
 /// # Errors
 ///
-/// It cannot be started, or fails: then with its standard error.
+/// The command cannot be started, or it fails; the error then contains its standard
+/// error.
 pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().context(program.clone())?;
@@ -33,7 +34,7 @@ pub fn output(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
-/// Builds programs of the crate, and returns their paths. Cargo prints what is wrong.
+/// Builds programs of the crate, and returns their paths. Cargo prints its errors.
 ///
 /// # Errors
 ///
@@ -59,7 +60,7 @@ pub fn build(
     Ok(messages.filter_map(executable).collect())
 }
 
-/// Returns git in a directory, independent of the user's settings.
+/// Returns a git command for a directory, independent of the user's settings.
 fn git(directory: &Path) -> Command {
     let mut git = Command::new("git");
     git.current_dir(directory);
@@ -80,11 +81,11 @@ fn git(directory: &Path) -> Command {
     git
 }
 
-/// Makes a repository of a directory, with everything in its first commit.
+/// Makes a directory a git repository, with all its files in the first commit.
 ///
 /// # Errors
 ///
-/// There is no git.
+/// git is not installed.
 pub fn first_commit(directory: &Path) -> anyhow::Result<()> {
     output(git(directory).args(["init", "--quiet", "--template="]))?;
     output(git(directory).args(["add", "--all"]))?;
@@ -92,7 +93,8 @@ pub fn first_commit(directory: &Path) -> anyhow::Result<()> {
     output(git(directory).args(["branch", STARTER])).map(drop)
 }
 
-/// Writes the directory, as it is, to a new commit. Neither the directory nor the index changes.
+/// Writes the present content of a directory to a new commit. Neither the directory nor the index
+/// changes.
 fn snapshot(directory: &Path, parent: &str, message: &str) -> anyhow::Result<String> {
     let index = tempfile::tempdir()?;
     let index = index.path().join("index");
@@ -101,11 +103,11 @@ fn snapshot(directory: &Path, parent: &str, message: &str) -> anyhow::Result<Str
     output(git(directory).args(["commit-tree", &tree, "-p", parent, "-m", message]))
 }
 
-/// Keeps the directory, as it is, in a new branch. Returns the branch's name.
+/// Keeps the present content of a directory in a new branch. Returns the branch's name.
 ///
 /// # Errors
 ///
-/// There is no git, or no repository.
+/// git is not installed, or the directory is no repository.
 pub fn keep(directory: &Path, name: &str) -> anyhow::Result<String> {
     let commit = snapshot(directory, "HEAD", &format!("Before {name}"))?;
     let names = (1..).map(|n| format!("before-{name}-{n}"));
@@ -118,12 +120,12 @@ pub fn keep(directory: &Path, name: &str) -> anyhow::Result<String> {
     bail!("a thousand branches before-{name}-… exist")
 }
 
-/// Merges a new starter into the learner's work. Returns the branch in which the work is kept as
-/// it was, and whether there are conflicts.
+/// Merges a new starter into the learner's work. Returns the name of the branch that keeps the work
+/// as it was before, and whether there are conflicts.
 ///
 /// # Errors
 ///
-/// There is no git, or no branch `starter`.
+/// git is not installed, or there is no branch `starter`.
 pub fn merge_starter(directory: &Path, files: &Files) -> anyhow::Result<(String, bool)> {
     let kept = keep(directory, "update")?;
     output(git(directory).args(["add", "--all"]))?;
@@ -153,11 +155,11 @@ pub fn merge_starter(directory: &Path, files: &Files) -> anyhow::Result<(String,
     merged.map(|clean: bool| (kept, !clean))
 }
 
-/// Returns the difference between two texts about one file, as git shows it.
+/// Returns the difference between two texts of a file, in git's format.
 ///
 /// # Errors
 ///
-/// There is no git.
+/// git is not installed.
 pub fn difference(file: &str, yours: &str, reference: &str) -> anyhow::Result<String> {
     let made = tempfile::tempdir()?;
     let name = Path::new(file).file_name().context("no file")?;

@@ -1,5 +1,6 @@
-//! The ladder fits the book and its sources, and what `new` writes compiles, offline and without
-//! a warning. `.ci/run` proves the gates: `cargo run -p course -- gates`.
+//! Tests that the ladder fits the book and its sources, and that the files that `new` writes
+//! compile offline and without a warning. `.ci/run` proves the gates: `cargo run -p course --
+//! gates`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,7 +11,7 @@ use anyhow::{Context as _, ensure};
 use course::ladder::{Track, checkout, read};
 use course::{cutter, starter, work};
 
-/// Returns a heading's address, as the renderer makes it.
+/// Returns the anchor of a heading, as the renderer makes it.
 fn slug(heading: &str) -> String {
     let kept = heading.trim().to_lowercase();
     let kept = kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
@@ -83,7 +84,8 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&both).into_owned()
 }
 
-/// Compares what `cargo step` printed with the transcript in the book. `RECORD=1` renews it.
+/// Compares the output of `cargo step` with the transcript in the book. `RECORD=1` renews the
+/// transcript.
 fn is_on_the_page(printed: &str) -> anyhow::Result<()> {
     let mut fresh = String::from("$ cargo step\n");
     for line in printed.lines() {
@@ -119,13 +121,13 @@ fn a_learner_begins() -> anyhow::Result<()> {
     let status = run("git", &mine, &["status", "--porcelain"])?;
     ensure!(text(&status).is_empty(), "{}", text(&status));
 
-    // It compiles without a warning.
+    // The crate compiles without a warning.
     let cargo = work::cargo().to_string_lossy().into_owned();
     let built = run(&cargo, &mine, &["build", "--offline", "--locked", "--bins"])?;
     ensure!(built.status.success(), "{}", text(&built));
     ensure!(!text(&built).contains("warning"), "{}", text(&built));
 
-    // The first step is red, and says everything.
+    // The first step is red, and its output has everything that the learner needs.
     let step = run(course, &mine, &["step"])?;
     ensure!(step.status.code() == Some(1), "{}", text(&step));
     for part in [
@@ -151,7 +153,7 @@ fn a_learner_begins() -> anyhow::Result<()> {
         text(&show)
     );
 
-    // With the reference's function it goes on to the second step.
+    // With the reference's function, `cargo step` goes on to the second step.
     let track = Track::main()?;
     let filled = starter::sources(&track, 1)?;
     let hello = "src/bin/small-hello.rs";
@@ -160,7 +162,7 @@ fn a_learner_begins() -> anyhow::Result<()> {
     ensure!(text(&step).contains("green   1"), "{}", text(&step));
     is_on_the_page(&text(&step))?;
 
-    // What does not compile is said, too.
+    // A compile error is reported, too.
     fs::write(mine.join(hello), "fn main() { nonsense }")?;
     let step = run(course, &mine, &["step"])?;
     ensure!(text(&step).contains("It does not compile"), "{}", text(&step));

@@ -1,5 +1,5 @@
-//! The starters in other languages reach the first rung and not the second, where their compiler
-//! is installed.
+//! Tests that the starters in other languages reach the first rung and not the second. A language
+//! whose compiler is not installed is skipped.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +16,7 @@ fn is_installed(program: &str, version: &str) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-/// Judges a server, and returns what was printed.
+/// Judges a server by the rungs, and returns the printed text.
 fn climb(command: &str) -> anyhow::Result<String> {
     let course = env!("CARGO_BIN_EXE_course");
     let output = Command::new(course).args(["climb", "--cmd", command]).output()?;
