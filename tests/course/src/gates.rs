@@ -20,7 +20,7 @@ use client_suite::judge::DocumentRoot;
 use client_suite::target::Target;
 
 use crate::gate::verdict;
-use crate::ladder::{Step, Track, checkout, gates_file, read};
+use crate::ladder::{Mistake, Step, Track, checkout, gates_file, read};
 use crate::{starter, work};
 
 /// The number of cases that run at the same time. Most wait for a server that is wrong.
@@ -37,6 +37,8 @@ const MOST_SECONDS: u8 = 2;
 struct Question {
     /// The index of the first step that is open, among those that change the program.
     open: usize,
+    /// The index of the step that is filled with its usual mistake.
+    mistake: Option<usize>,
     program: String,
     case: String,
 }
@@ -101,7 +103,12 @@ impl<'t> Proof<'t> {
         let steps = self.steps_of.get(program);
         let first = steps.and_then(|steps| steps.range(open..).next());
         let open = first.copied().unwrap_or(self.track.steps.len());
-        Question { open, program: program.to_owned(), case: case.full_name() }
+        Question {
+            open,
+            mistake: None,
+            program: program.to_owned(),
+            case: case.full_name(),
+        }
     }
 
     /// Judges, and returns an answer to each question.
@@ -112,18 +119,20 @@ impl<'t> Proof<'t> {
         let root = DocumentRoot::new()?;
         let scripts = tempfile::tempdir()?;
         let mut targets = BTreeMap::new();
-        for Question { open, program, .. } in &questions {
-            let path = scripts.path().join(format!("{program}-{open}"));
+        for Question { open, mistake, program, .. } in &questions {
+            let mistaken = mistake.map_or(String::new(), |index| index.to_string());
+            let path = scripts.path().join(format!("{program}-{open}-{mistaken}"));
             let built = &self.programs[program];
             let script = format!(
-                "#!/bin/sh\nexec env -i COURSE_OPEN={open} '{}' \"$@\"\n",
+                "#!/bin/sh\nexec env -i COURSE_OPEN={open} COURSE_MISTAKE={mistaken} '{}' \"$@\"\n",
                 built.display()
             );
             if !path.exists() {
                 fs::write(&path, script)?;
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
             }
-            targets.insert((*open, program.clone()), Target::Binary(path.into()));
+            targets
+                .insert((*open, *mistake, program.clone()), Target::Binary(path.into()));
         }
         let all = cases::all();
         let profiles: BTreeMap<_, _> = self
@@ -141,10 +150,10 @@ impl<'t> Proof<'t> {
                     while let Some(question) =
                         questions.get(next.fetch_add(1, Ordering::Relaxed))
                     {
-                        let Question { open, program, case } = question;
+                        let Question { open, mistake, program, case } = question;
                         let case = all.iter().find(|c| c.full_name() == *case);
                         let Some(case) = case else { continue };
-                        let target = &targets[&(*open, program.clone())];
+                        let target = &targets[&(*open, *mistake, program.clone())];
                         let start = Instant::now();
                         let red = verdict(case, profiles[program], target, &root.path);
                         let answer = (red, start.elapsed());
@@ -179,10 +188,35 @@ impl<'t> Proof<'t> {
                 }
             }
         }
+        let mistaken = |step: usize, case: &Case| Question {
+            mistake: Some(step),
+            ..question(step + 1, step, case)
+        };
+        for &step in
+            steps.iter().filter(|&&step| self.track.steps[step].mistake.is_some())
+        {
+            questions.extend(gates[step].iter().map(|case| mistaken(step, case)));
+        }
         let start = Instant::now();
         let answers = self.ask(questions)?;
         let mut holds = true;
         for &step in steps {
+            if let Some(Mistake { case: expected, says, .. }) =
+                &self.track.steps[step].mistake
+            {
+                let is_it = |case: &&Case| case.full_name() == *expected;
+                let case = gates[step].iter().find(is_it);
+                let text =
+                    case.and_then(|case| answers[&mistaken(step, case)].0.as_deref());
+                if !text.is_some_and(|text| text.contains(says)) {
+                    let name = &self.track.steps[step].name;
+                    println!(
+                        "{name}: its mistake is not stopped by {expected} with `{says}`"
+                    );
+                    println!("{}", text.unwrap_or("it is green"));
+                    holds = false;
+                }
+            }
             let Step { name, title, .. } = &self.track.steps[step];
             let mut longest = Duration::ZERO;
             for case in &gates[step] {

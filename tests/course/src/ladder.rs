@@ -65,6 +65,22 @@ pub struct Step {
     pub holes: Vec<Hole>,
     /// A question, and the calls in order. The third hint is half of the reference.
     pub hints: [String; 2],
+    /// A mistake that is often made here, and that the gate must stop.
+    pub mistake: Option<Mistake>,
+}
+
+/// A body that is wrong in a usual way. All other holes of the step are filled.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mistake {
+    /// The hole, as in [`Hole::at`].
+    pub at: String,
+    /// The body.
+    pub body: String,
+    /// The case of the gate that stops it.
+    pub case: String,
+    /// What the failure says.
+    pub says: String,
 }
 
 /// A function whose body the learner writes.

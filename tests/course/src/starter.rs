@@ -65,7 +65,8 @@ pub fn sources(track: &Track, open: usize) -> anyhow::Result<Files> {
 }
 
 /// Returns the crate's sources with every hole as a switch: the environment variable
-/// `COURSE_OPEN` gives the index of the first step that is open.
+/// `COURSE_OPEN` gives the index of the first step that is open, `COURSE_MISTAKE` that of a step
+/// that is filled with its usual mistake.
 ///
 /// # Errors
 ///
@@ -81,6 +82,12 @@ pub fn switched_sources(track: &Track) -> anyhow::Result<Files> {
             ensure!(functions.len() == 1, "{file}: {address} is there more than once");
             let mut text = String::new();
             for (index, step) in track.steps.iter().enumerate() {
+                let place = format!("{file}#{address}");
+                let mistake = step.mistake.as_ref().filter(|m| m.at == place);
+                if let Some(mistake) = mistake {
+                    let test = format!("{root}::course_switch::is_mistaken({index})");
+                    text += &format!("if {test} {{\n{}\n}} else ", mistake.body);
+                }
                 if let Some(hole) = step.holes.iter().find(|h| h.is_at(file, address)) {
                     let stub = step.stub(hole);
                     let test = format!("{root}::course_switch::is_open({index})");
@@ -102,11 +109,20 @@ const SWITCH: &str = r#"
 pub mod course_switch {
     use std::sync::OnceLock;
 
-    static OPEN: OnceLock<usize> = OnceLock::new();
+    static STATE: OnceLock<[usize; 2]> = OnceLock::new();
+
+    fn state() -> [usize; 2] {
+        let number = |name: &str| std::env::var(name).ok()?.parse().ok();
+        let number = |name: &str| number(name).unwrap_or(usize::MAX);
+        *STATE.get_or_init(|| ["COURSE_OPEN", "COURSE_MISTAKE"].map(number))
+    }
 
     pub fn is_open(step: usize) -> bool {
-        let open = || std::env::var("COURSE_OPEN").ok()?.parse().ok();
-        step >= *OPEN.get_or_init(|| open().unwrap_or(usize::MAX))
+        step >= state()[0]
+    }
+
+    pub fn is_mistaken(step: usize) -> bool {
+        step == state()[1]
     }
 }
 "#;
