@@ -25,9 +25,9 @@ use crate::paths::Paths;
 
 /// A cell of the comparison: one kind of load.
 #[derive(Debug)]
-struct Cell {
+pub(super) struct Cell {
     /// The name on the command line and in the record.
-    name: &'static str,
+    pub name: &'static str,
     /// The name in the tables.
     title: &'static str,
     path: &'static str,
@@ -49,7 +49,7 @@ const fn hello(
     Cell { name, title, path: HELLO, connections, depth, idle }
 }
 
-const CELLS: [Cell; 8] = [
+pub(super) static CELLS: [Cell; 8] = [
     hello("64x1", "64 × 1", [64, 1, 0]),
     hello("64x16", "64 × 16 deep", [64, 16, 0]),
     hello("1000x1", "1,000 × 1", [1_000, 1, 0]),
@@ -125,8 +125,8 @@ impl Options {
 }
 
 /// The number of rounds in each cell, and the length of each.
-struct Workload {
-    rounds: usize,
+pub(super) struct Workload {
+    pub rounds: usize,
     /// Seconds of each round that are measured.
     measured: f64,
     /// Seconds of load before that.
@@ -135,8 +135,8 @@ struct Workload {
 
 // Other work on the machine makes a round dearer, never cheaper, and lasts for a second or so.
 // Short rounds are better than long ones, because most of them are undisturbed.
-const QUICK: Workload = Workload { rounds: 5, measured: 0.3, warm_up: 0.1 };
-const FULL: Workload = Workload { rounds: 11, measured: 0.5, warm_up: 0.2 };
+pub(super) const QUICK: Workload = Workload { rounds: 5, measured: 0.3, warm_up: 0.1 };
+pub(super) const FULL: Workload = Workload { rounds: 11, measured: 0.5, warm_up: 0.2 };
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "compare",
@@ -164,13 +164,13 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 
 /// The figures of all rounds of one server in one cell.
 #[derive(Serialize)]
-struct Row {
+pub(super) struct Row {
     cell: &'static str,
     #[serde(skip)]
-    title: &'static str,
-    server: String,
+    pub title: &'static str,
+    pub server: String,
     #[serde(flatten)]
-    load: Load,
+    pub load: Load,
 }
 
 impl Row {
@@ -286,7 +286,7 @@ fn site(paths: &Paths) -> Result<PathBuf> {
 
 /// Measures all rounds of every server under one kind of load. A round that fails is noted in
 /// `failed`; the server's other rounds are still measured.
-fn rounds(
+pub(super) fn rounds(
     run: &Run<'_>,
     cell: &'static Cell,
     all: &[Entrant],

@@ -27,6 +27,8 @@ pub(super) mod spawn;
 pub(super) mod switch;
 #[cfg(target_os = "linux")]
 pub(super) mod syscalls;
+#[cfg(target_os = "linux")]
+pub(super) mod uring;
 pub(super) mod waiting;
 
 use super::experiment::Experiment;
@@ -64,6 +66,8 @@ pub static EXPERIMENTS: &[&Experiment] = &[
     &compare::EXPERIMENT,
     #[cfg(target_os = "linux")]
     &client::EXPERIMENT,
+    #[cfg(target_os = "linux")]
+    &uring::EXPERIMENT,
 ];
 
 /// Returns the experiment called `name`, if there is one. (`stuck` is an old name of

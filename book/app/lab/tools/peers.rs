@@ -20,6 +20,8 @@ const STAGES: [&str; 7] =
     ["epoll", "epoll-et", "coroutine", "async", "poll", "thread", "reactors"];
 /// All peers, which take part unless some are named.
 const PEERS: [&str; 5] = ["floor", "hyper", "actix-web", "may_minihttp", "nginx"];
+/// The peer that takes part only where it is named.
+const NAMED: &str = "uring";
 /// Peers with the packages they are built from, whose versions are recorded.
 const PACKAGES: [(&str, &str); 4] = [
     ("hyper", "hyper"),
@@ -28,7 +30,7 @@ const PACKAGES: [(&str, &str); 4] = [
     ("may_minihttp", "may_minihttp"),
 ];
 /// Peers that serve no files.
-const NO_FILES: [&str; 2] = ["floor", "may_minihttp"];
+const NO_FILES: [&str; 3] = ["floor", "may_minihttp", NAMED];
 /// Peers that need no other package, and so have no cargo feature.
 const ALWAYS: [&str; 2] = ["floor", "nginx"];
 /// The peer that may not be installed.
@@ -136,15 +138,20 @@ pub(crate) fn all(
     let stages = or(stages, &STAGES).into_iter().map(|name| Entrant::stage(run, name));
     let mut all = stages.collect::<Result<Vec<_>>>()?;
     all.extend_from_slice(beside);
-    let peers = or(peers, &PEERS);
-    let built = build(run, &peers)?;
-    all.extend(peers.into_iter().map(|name| Entrant {
+    all.extend(others(run, or(peers, &PEERS))?);
+    Ok(all)
+}
+
+/// Returns the peers of these names, after building them.
+pub(crate) fn others(run: &Run<'_>, names: Vec<String>) -> Result<Vec<Entrant>> {
+    let built = build(run, &names)?;
+    let others = names.into_iter().map(|name| Entrant {
         program: built.join(&name),
         options: Vec::new(),
         serves_files: !NO_FILES.contains(&name.as_str()),
         name,
-    }));
-    Ok(all)
+    });
+    Ok(others.collect())
 }
 
 /// Builds the peers with cargo, and returns the directory of their programs.
@@ -152,7 +159,7 @@ fn build(run: &Run<'_>, names: &[String]) -> Result<PathBuf> {
     let checkout = run.paths.checkout();
     let target = checkout.join("target/peers");
     for name in names {
-        let known = PEERS.contains(&name.as_str());
+        let known = PEERS.contains(&name.as_str()) || name == NAMED;
         ensure!(known, "no peer is called {name}; there are {}", PEERS.join(", "));
     }
     // A peer that needs other packages has a feature of the same name.
