@@ -300,15 +300,16 @@ impl<F: AsFd> Descriptor<F> {
         });
     }
 
-    /// Stores `waiter` as the one to notify when the descriptor is ready, and extends the poller's
-    /// interest if needed. Returns whether readiness was reported before.
+    // ANCHOR: subscribe
+    /// Stores `waiter` as the one to notify when the descriptor is ready, and extends
+    /// the poller's interest if needed. Returns whether readiness was reported before.
     pub(crate) fn subscribe(
         &self,
         readiness: Readiness,
         waiter: Waiter,
     ) -> io::Result<bool> {
-        // On an error the waiter, possibly a foreign waker, is dropped after the table's
-        // borrow ends.
+        // On an error the waiter, possibly a foreign waker, is dropped after the
+        // table's borrow ends.
         let (mut slot, fd) = (Slot::Waits(waiter), self.fd.as_fd());
         let mut registrations = self.reactor.registrations.borrow_mut();
         let entry = registrations.get_mut(self.token).ok_or(ErrorKind::NotFound)?;
@@ -327,6 +328,7 @@ impl<F: AsFd> Descriptor<F> {
         }
         Ok(entry.reported[readiness as usize])
     }
+    // ANCHOR_END: subscribe
 
     pub(crate) fn unsubscribe(&self, readiness: Readiness) {
         let waiter =

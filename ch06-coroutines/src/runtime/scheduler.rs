@@ -247,6 +247,7 @@ impl Scheduler {
     }
     // ANCHOR_END: poll
 
+    // ANCHOR: put_back
     /// Puts a task that was suspended back into its table entry, and into the run queue
     /// if it was woken while it ran or has yielded.
     fn put_back(&self, token: Token, task: Task) {
@@ -259,6 +260,7 @@ impl Scheduler {
             self.enqueue(Turn::Run(token));
         }
     }
+    // ANCHOR_END: put_back
 
     // ANCHOR: park
     /// Suspends the running coroutine until [`wake`](Scheduler::wake) is called for it
@@ -351,6 +353,7 @@ impl Scheduler {
         own.map_or_else(|| Waiter::Waker(Box::new(waker.clone())), Waiter::Task)
     }
 
+    // ANCHOR: notify
     /// Notifies a waiter. Nothing of the runtime may be borrowed, because a foreign waker
     /// may run any code.
     pub(crate) fn notify(&self, waiter: Waiter) {
@@ -360,6 +363,7 @@ impl Scheduler {
             Waiter::Waker(waker) => quietly(|| waker.wake()),
         }
     }
+    // ANCHOR_END: notify
 
     /// Wakes all tasks, so that each checks its condition again.
     pub(crate) fn wake_all(&self) {
