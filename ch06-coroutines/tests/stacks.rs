@@ -112,6 +112,10 @@ fn memory_of_many_stacks_is_returned() {
     assert!(stacks.high_water() >= 40_000);
     #[cfg(target_os = "linux")] // elsewhere they are only marked as free
     assert!(stacks.resident() <= StackPool::WARM * 64_000, "{}", stacks.resident());
+    stacks.release_pages();
+    #[cfg(target_os = "linux")]
+    assert_eq!(stacks.resident(), 0);
+    assert!(stacks.high_water() >= 40_000, "the depth is remembered");
 }
 
 /// A body of the largest allowed size leaves enough stack to be called.

@@ -38,14 +38,17 @@ impl FreeMemory {
         self.due
     }
 
-    /// Returns free memory to the system, if the [due](FreeMemory::due) time has come.
-    pub fn release(&mut self, now: Instant) {
-        if self.due.is_some_and(|due| due <= now) {
+    /// Returns free memory to the system, if the [due](FreeMemory::due) time has come, and
+    /// returns whether it has.
+    pub fn release(&mut self, now: Instant) -> bool {
+        let is_due = self.due.is_some_and(|due| due <= now);
+        if is_due {
             *self = FreeMemory::default();
             trace::set_connection(0);
             trace!("memory", "free pages are returned to the system");
             sys::release_free_memory();
         }
+        is_due
     }
 }
 
@@ -61,13 +64,13 @@ mod tests {
         assert_eq!(memory.due(), None);
         memory.connection_closed(start);
         memory.connection_closed(start + CALM);
-        memory.release(start + CALM);
+        assert!(!memory.release(start + CALM));
         assert_eq!(
             memory.due(),
             Some(start + 2 * CALM),
             "the last one was closed just now"
         );
-        memory.release(start + 2 * CALM);
+        assert!(memory.release(start + 2 * CALM));
         assert_eq!(memory.due(), None);
         memory.connection_closed(start + 3 * CALM);
         assert_eq!(memory.due(), None);

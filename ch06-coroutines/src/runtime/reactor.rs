@@ -189,7 +189,9 @@ impl Reactor {
     /// `timeout`, shortened so that the next release is on time.
     fn release_memory(&self, timeout: Option<Duration>) -> Option<Duration> {
         let (mut memory, now) = (self.memory.borrow_mut(), self.scheduler.now());
-        memory.release(now);
+        if memory.release(now) {
+            self.scheduler.release_stacks();
+        }
         let due = memory.due().map(|due| due.saturating_duration_since(now));
         timeout.into_iter().chain(due).min()
     }

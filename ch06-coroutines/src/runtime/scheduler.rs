@@ -458,6 +458,13 @@ impl Scheduler {
         stacks.as_ref().map(|stacks| (stacks.most_used(), stacks.high_water()))
     }
 
+    /// Returns the pages of stacks that no coroutine uses to the system.
+    pub(crate) fn release_stacks(&self) {
+        if let Some(stacks) = &mut *self.stacks.borrow_mut() {
+            stacks.release_pages();
+        }
+    }
+
     // ANCHOR: spawn
     /// Adds a coroutine. It is not in the run queue yet.
     ///

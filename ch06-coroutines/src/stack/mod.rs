@@ -163,6 +163,14 @@ impl StackPool {
     }
     // ANCHOR_END: take
 
+    /// Returns the pages of all stacks that are not taken to the system, and keeps their
+    /// addresses.
+    pub fn release_pages(&mut self) {
+        while let Some(stack) = self.warm.pop() {
+            self.discard_pages(stack);
+        }
+    }
+
     /// Returns the greatest depth, in bytes rounded up to pages, to which a stack of this pool has
     /// been used. Asks the kernel about each stack that was ever used (mincore(2)).
     pub fn high_water(&self) -> usize {
