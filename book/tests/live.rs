@@ -314,7 +314,7 @@ fn a_prediction_is_stored_if_it_fits_the_question() {
     }
     let kept = &ask(&served, &get(&served, "/lab/state")).1["predictions"]["readiness"];
     assert_eq!(kept["prediction"]["curve"][1][1], 2.0, "{kept}");
-    // As soon as there is a result, the verdict shows both.
+    // The verdict repeats the prediction, and adds the measured result as soon as there is one.
     let (_, said) = ask(&served, &post(&served, "/lab/predictions", good));
     let text = said["verdict"].as_str().expect("a verdict").to_owned();
     assert!(text.contains("You said") && !text.contains("This machine says"), "{text}");

@@ -4,13 +4,13 @@
 //! When `serve` blocks, its position in the code is what it waits for, and its thread's
 //! stack holds the rest. Here no call blocks. So the position becomes a `State`, the
 //! rest becomes a `Work`, and [`Connection::advance`] runs until it would have to
-//! block.
+//! block. `Send(X)` sends the output, and then continues with `X`.
 //!
 //! ```text
 //!            ┌──────────────────────────────────────────────┐
-//!            ▼             not yet                          │
+//!            ▼            request incomplete                │
 //!   ┌──► Receive ──► Decide ─────► Send(Receive) ───────────┘
-//!   │  would block     │ ▲ complete
+//!   │  would block     │ ▲
 //!   │      │           │ │
 //!   │      ▼           │ └──────── Send(Decide)   (the output buffer was full)
 //!   │    idle,         │ └──────── Sleep ◄──── Send(Sleep)   (/sleep)

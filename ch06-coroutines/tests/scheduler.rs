@@ -34,7 +34,7 @@ impl Spawn for Handle {
         &self,
         body: impl FnOnce(&Handle) -> T + 'static,
     ) -> io::Result<Join<T>> {
-        // SAFETY: no body in this file uses a thread-local.
+        // SAFETY: no coroutine's body in this file uses a thread-local variable.
         unsafe { self.spawn_coroutine(body) }
     }
 }
@@ -45,7 +45,7 @@ fn run_on<T: 'static>(
     first: impl FnOnce(&Handle) -> T + 'static,
 ) -> io::Result<thread::Result<T>> {
     let runtime = Runtime::with_stacks(poller, StackPool::new(SMALL)?)?;
-    // SAFETY: no body in this file uses a thread-local.
+    // SAFETY: no coroutine's body in this file uses a thread-local variable.
     unsafe { runtime.run_coroutine(first) }
 }
 

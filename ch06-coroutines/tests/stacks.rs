@@ -84,8 +84,8 @@ fn a_coroutine_may_outlive_its_pool() {
     assert!(matches!(coroutine.resume(), Resumed::Finished));
 }
 
-/// After many coroutines have ended, the pages of most stacks return to the system; their
-/// greatest depth is remembered.
+/// After many coroutines have ended, the pages of most stacks return to the system, and the
+/// greatest depth that each stack has reached is remembered.
 #[test]
 fn memory_of_many_stacks_is_returned() {
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE).expect("stacks");

@@ -34,8 +34,9 @@ use crate::{cases, cleanup, environment, longest_first, timeout};
 /// The families of cases about the end of a message.
 const FRAMING: &[&str] = &["framing", "chunks"];
 
-/// The time without progress after which a case fails that the list says fails. Less time than the
-/// suite's own cannot make it pass, and a server that has learned to pass it does so at once.
+/// The timeout of the cases in a server's list of expected failures. It may be shorter than that
+/// of the other cases: a shorter timeout turns no failure into a pass, and a server that now keeps
+/// such a promise keeps it at once.
 const TIMEOUT_OF_FAILURES: Duration = Duration::from_secs(5);
 
 /// The number of cases that run at the same time. Many more wait for a constant deadline than with

@@ -39,7 +39,8 @@ use crate::paths::Paths;
 const TIMEOUTS: Timeouts =
     Timeouts { run: Duration::from_secs(180), alone: Duration::from_secs(8) };
 
-/// The lab's routes. Clones share one state, so that a run can be ended after the server.
+/// The lab's routes. Clones share one state, so that the program can end a running experiment
+/// after the book's web server has stopped.
 #[derive(Clone, Debug)]
 pub(crate) struct LabApi(Arc<Inner>);
 

@@ -393,7 +393,8 @@ pub fn received(socket: BorrowedFd<'_>) -> Option<u64> {
             &raw mut size,
         )
     };
-    // A kernel before 4.1 writes fewer bytes, without this field.
+    // Before Linux 4.1 the structure is shorter and has no `tcpi_bytes_received`; the kernel
+    // stores the size that it has written in `size`.
     let end =
         std::mem::offset_of!(libc::tcp_info, tcpi_bytes_received) + size_of::<u64>();
     (result == 0 && size as usize >= end).then_some(info.tcpi_bytes_received)

@@ -360,7 +360,7 @@ pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> S
             return seen(&wire);
         }
     }
-    // At the end all remaining input arrives, and all events are reported.
+    // After the last scheduled step all remaining input arrives, and all events are reported.
     wire.borrow_mut().make_room(usize::MAX);
     while !wire.borrow().is_all_there() {
         wire.borrow_mut().arrive(usize::MAX, false);

@@ -64,7 +64,7 @@ impl Stack {
         unsafe { self.top().cast::<u64>().write(label) }
     }
 
-    /// Returns the label.
+    /// Returns the number that [`set_label`](Stack::set_label) stored last.
     pub(crate) fn label(&self) -> u64 {
         // SAFETY: as above; the label is written before a coroutine uses the stack.
         unsafe { self.top().cast::<u64>().read() }

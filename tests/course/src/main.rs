@@ -1,4 +1,6 @@
-//! The command `course`: makes a learner's crate, judges its steps, and proves the ladder.
+//! The command `course`: makes a learner's crate, judges its steps, and proves the ladder, which
+//! is the ordered list of all steps: each step's gate fails while the step is open, and passes
+//! with the reference.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -31,7 +31,7 @@ const PACKAGES: [(&str, &str); 4] = [
 ];
 /// Peers that serve no files.
 const NO_FILES: [&str; 3] = ["floor", "may_minihttp", NAMED];
-/// Peers that need no other package, and so have no cargo feature.
+/// Peers that are built without another crate, and so have no cargo feature.
 const ALWAYS: [&str; 2] = ["floor", "nginx"];
 /// The peer that may not be installed.
 const OPTIONAL: &str = "nginx";
