@@ -67,7 +67,8 @@ impl AsFd for Socket {
 /// loop serves the other connections.
 ///
 /// Without this limit, one client that reads as fast as the server writes would keep
-/// the loop to itself for a whole file of a gigabyte.
+/// the loop to itself for a whole file of a gigabyte. It bounds pipelined requests too:
+/// sending their answers uses it up.
 pub const IO_BUDGET: usize = 256 * 1024;
 // ANCHOR_END: io_budget
 

@@ -33,8 +33,8 @@
 //! No wake-up is lost between the failed read and the wait: the poller runs only when no task does,
 //! and an event is remembered in its `Registration` until a read would block again. Wake-ups from
 //! other threads arrive in the runtime's `RemoteQueue` (`runtime/remote.rs`): the runtime announces
-//! that it will sleep before it takes them, and a task's `ScheduledFlag` is cleared before the task
-//! runs.
+//! that it will sleep before it takes them (`Scheduler::prepare_to_wait`), and a task's
+//! `ScheduledFlag` is cleared before the task runs.
 //!
 //! An idle connection has no task, no stack and no buffers. The server keeps it in a slab. To the
 //! runtime it is a token, which its descriptor and its timer report:
@@ -48,7 +48,8 @@
 //!   runtime/scheduler.rs      Scheduler::notify ──► run queue ──► Scheduler::activate
 //!                                                                        │
 //!   server/mod.rs             ServerState::activate, from the slab ◄───────┘
-//!                               to a free worker, which runs at once
+//!                               to a free worker, which runs at once; without a stack for
+//!                               a worker the client is answered 503
 //!   server/*_server.rs        worker: a coroutine or a future that serves the connection until
 //!                             it is idle again, or closes it after its idle time
 //! ```

@@ -5,7 +5,8 @@
 //! them and is not copied. So a client that never reads occupies a bounded amount of memory:
 //! `--max-output`, one more head with a small body, and one large body. While the buffer is
 //! full, the servers answer no further request (`serve` in chapter 1, `Connection::advance` in
-//! chapter 3), and so read nothing.
+//! chapter 3), and so read nothing: what has been received is bounded by `inbox.rs`, 16 KiB, and
+//! beyond that a share of `--max-buffered`. `--write-timeout` bounds the time.
 
 use super::body_stream::{BodyStream, Live};
 use super::date::HttpDate;

@@ -16,7 +16,7 @@ const MAX_ACCEPTS: usize = 64;
 impl<P: Poller> EventLoop<'_, P> {
     // ANCHOR: accept
     /// Accepts waiting clients, at most `MAX_ACCEPTS`. If descriptors or memory are
-    /// exhausted, accepting pauses.
+    /// exhausted (EMFILE, ENFILE, ENOBUFS, ENOMEM), accepting pauses.
     pub(super) fn accept(&mut self) {
         self.accept_again = false;
         if self.accept_resumes.is_some() {

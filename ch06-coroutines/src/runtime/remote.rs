@@ -66,7 +66,7 @@ impl RemoteQueue {
     }
 
     /// Announces that the runtime is about to sleep. The runtime has to take the woken
-    /// tasks **after this call**. In the other order, a task that is pushed in between
+    /// tasks **after this call**, as `Scheduler::prepare_to_wait` does. In the other order, a task that is pushed in between
     /// would stay in the queue, and its thread would find that the runtime does not
     /// sleep yet.
     pub(crate) fn announce_sleep(&self) {
