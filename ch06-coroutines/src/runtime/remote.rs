@@ -66,9 +66,9 @@ impl RemoteQueue {
     }
 
     /// Announces that the runtime is about to sleep. The runtime has to take the woken
-    /// tasks **after this call**, as `Scheduler::prepare_to_wait` does. In the other order, a task that is pushed in between
-    /// would stay in the queue, and its thread would find that the runtime does not
-    /// sleep yet.
+    /// tasks **after this call**, as `Scheduler::prepare_to_wait` does. In the other
+    /// order, a task that is pushed in between would stay in the queue, and its thread
+    /// would find that the runtime does not sleep yet.
     pub(crate) fn announce_sleep(&self) {
         self.sleeping.swap(true, AcqRel);
     }
