@@ -24,7 +24,7 @@ static REPEATS: Parameter = parameter("repeats", &[1], &[5]);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "readiness",
-    question: "What does it cost to find out who is ready, of so many?",
+    question: "What does it cost to find out which of many descriptors are ready?",
     predict: curve(
         "One descriptor is ready, and ten, a hundred, a thousand, ten thousand are watched. What does one wait cost with poll?",
         "readiness",
