@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The content of every file outside the root. No response may contain it.
@@ -41,17 +42,28 @@ pub const MIDDLE: usize = 100 * 1024;
 /// The length of `large.bin`, in bytes: more than any socket buffer holds.
 pub const LARGE: usize = 3 * 1024 * 1024 + 7;
 
-/// Returns the content of a larger file: `length` bytes, of which no two pieces are alike.
-pub fn pattern(length: usize) -> Vec<u8> {
-    (0..length as u64)
+/// The content of the largest file, which is computed once.
+static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    (0..LARGE as u64)
         .map(|i| ((i * 2_654_435_761) >> 13) as u8 ^ (i >> 8) as u8)
         .collect()
+});
+
+/// Returns the content of a larger file: `length` bytes, of which no two pieces are alike.
+///
+/// # Panics
+///
+/// `length` is more than [`LARGE`].
+pub fn pattern(length: usize) -> Vec<u8> {
+    PATTERN[..length].to_vec()
 }
 
 /// Returns the content of `/bytes/N`, where N is `length`.
 pub fn generated(length: usize) -> Vec<u8> {
     let line = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
-    line.iter().copied().cycle().take(length).collect()
+    let mut content = line.repeat(length.div_ceil(line.len()));
+    content.truncate(length);
+    content
 }
 
 /// Creates the document root `base/root`, and files beside it in `base`. Returns the root's path.

@@ -215,7 +215,7 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let one = get("/bytes/2000");
             let mut client = ctx.small_client()?;
-            let many: Vec<u8> = one.iter().copied().cycle().take(one.len() * 20_000).collect();
+            let many = one.repeat(20_000);
             let sent = send_until_stuck(ctx, &mut client, &many)?;
             ensure(
                 sent < many.len(),
