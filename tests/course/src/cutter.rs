@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use syn::{Attribute, Block, ImplItem, Item, ReturnType, Signature, Type};
+use syn::{Attribute, Block, File, ImplItem, Item, ReturnType, Signature, Type};
 
 /// A function in a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +25,18 @@ pub struct Function {
 /// The source is not valid Rust, no function has this address, or the language allows no other body
 /// there.
 pub fn find(source: &str, address: &str) -> Result<Vec<Function>, String> {
-    let (path, word) = address.split_once('@').unwrap_or((address, ""));
-    let file = syn::parse_file(source).map_err(|error| {
+    search(source, &parse(source)?, address)
+}
+
+fn parse(source: &str) -> Result<File, String> {
+    syn::parse_file(source).map_err(|error| {
         let start = error.span().start();
         format!("line {}, column {}: {error}", start.line, start.column + 1)
-    })?;
+    })
+}
+
+fn search(source: &str, file: &File, address: &str) -> Result<Vec<Function>, String> {
+    let (path, word) = address.split_once('@').unwrap_or((address, ""));
     let mut search = Search { source, path, word, found: Vec::new() };
     search.items(&file.items, "")?;
     if search.found.is_empty() {
@@ -45,9 +52,12 @@ pub fn find(source: &str, address: &str) -> Result<Vec<Function>, String> {
 ///
 /// Those of [`find`].
 pub fn fill(source: &str, bodies: &[(&str, String)]) -> Result<String, String> {
-    let mut edits = Vec::new();
+    if bodies.is_empty() {
+        return Ok(source.to_owned());
+    }
+    let (file, mut edits) = (parse(source)?, Vec::new());
     for (address, body) in bodies {
-        for function in find(source, address)? {
+        for function in search(source, &file, address)? {
             edits.push((function.body, body));
         }
     }

@@ -1,9 +1,12 @@
 //! The command `cargo step`: shows the learner's position and the next step, and helps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
@@ -75,7 +78,11 @@ impl Session {
             (self.state.reached, self.state.green) = (0, BTreeMap::new());
         }
         let root = DocumentRoot::new()?;
-        let mut earlier_hold = self.state.reached == 0;
+        if all {
+            let red = self.judge_ahead(0..self.track.steps.len(), &root.path)?;
+            self.state.reached = red.unwrap_or(self.track.steps.len());
+        }
+        let mut earlier_hold = all || self.state.reached == 0;
         while self.state.reached < self.track.steps.len() {
             let index = self.state.reached;
             if !self.judge_step(index, &root.path)? {
@@ -97,14 +104,94 @@ impl Session {
 
     /// Judges the steps before `end` whose programs have changed since they were green.
     fn judge_earlier(&mut self, end: usize, root: &Path) -> anyhow::Result<bool> {
-        for index in 0..end {
+        let mut start = 0;
+        while let Some(index) = self.judge_ahead(start..end, root)? {
             if !self.judge_step(index, root)? {
                 self.state.reached = index;
                 self.save()?;
                 return Ok(false);
             }
+            start = index + 1;
         }
         Ok(true)
+    }
+
+    /// Judges several steps at the same time, as many of them as are not known to be green, and
+    /// remembers those that are. Returns the first that may not be.
+    fn judge_ahead(
+        &mut self,
+        steps: Range<usize>,
+        root: &Path,
+    ) -> anyhow::Result<Option<usize>> {
+        let programs: BTreeSet<&str> =
+            self.track.steps[steps.clone()].iter().map(|step| &*step.program).collect();
+        let programs: Vec<&str> = programs.into_iter().collect();
+        let bar = ProgressBar::new_spinner();
+        bar.enable_steady_tick(Duration::from_millis(100));
+        bar.set_message(format!("building {} programs", programs.len()));
+        let Ok(built) = work::build(&self.directory, &programs) else {
+            bar.finish_and_clear();
+            return Ok(Some(steps.start));
+        };
+        let mut waiting = Vec::new();
+        for index in steps {
+            let step = &self.track.steps[index];
+            let path = built.get(&step.program).context("cargo built no program")?;
+            let (gate, hash) = self.gate(step, path)?;
+            if self.state.green.get(&step.name) != Some(&hash) {
+                let profile = self.track.profile(step)?;
+                waiting.push((index, gate, hash, profile, target(step, path.clone())));
+            }
+        }
+        bar.set_message(format!("judging {} steps", waiting.len()));
+        let (next, green) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+        thread::scope(|scope| {
+            for _ in 0..STEPS_AT_ONCE.min(waiting.len()) {
+                scope.spawn(|| {
+                    while let Some((index, gate, hash, profile, target)) =
+                        waiting.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
+                        let (red, time) =
+                            gate::first_red(gate, profile, target, root, &|| ());
+                        if red.is_none() {
+                            let mut green =
+                                green.lock().unwrap_or_else(PoisonError::into_inner);
+                            green.insert(*index, (hash.clone(), time));
+                        }
+                    }
+                });
+            }
+        });
+        bar.finish_and_clear();
+        let green = green.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut indices = waiting.iter().map(|(index, ..)| *index);
+        let red = indices.find(|index| !green.contains_key(index));
+        for (index, (hash, time)) in green {
+            self.is_green(index, hash, time)?;
+        }
+        Ok(red)
+    }
+
+    /// Returns a step's gate, and a hash of it and of the program.
+    fn gate(&self, step: &Step, program: &Path) -> anyhow::Result<(Vec<Case>, String)> {
+        let gate = self.track.gate(step)?;
+        let names: Vec<_> = gate.iter().map(Case::full_name).collect();
+        let mut hasher = DefaultHasher::new();
+        (fs::read(program)?, names).hash(&mut hasher);
+        Ok((gate, format!("{:016x}", hasher.finish())))
+    }
+
+    /// Prints and remembers that a step is green.
+    fn is_green(
+        &mut self,
+        index: usize,
+        hash: String,
+        time: Duration,
+    ) -> anyhow::Result<()> {
+        let Step { name, title, .. } = &self.track.steps[index];
+        println!("green  {:>2}  {title} ({:.1} s)", index + 1, time.as_secs_f64());
+        self.state.green.insert(name.clone(), hash);
+        self.save()
     }
 
     /// Judges one step, and prints the result. A program that was green before with the same gate
@@ -125,19 +212,14 @@ impl Session {
             return Ok(false);
         };
         let path = built.remove(&step.program).context("cargo built no program")?;
-        let gate = self.track.gate(step)?;
-        let names: Vec<_> = gate.iter().map(Case::full_name).collect();
-        let mut hasher = DefaultHasher::new();
-        (fs::read(&path)?, names).hash(&mut hasher);
-        let hash = format!("{:016x}", hasher.finish());
+        let (gate, hash) = self.gate(step, &path)?;
         if self.state.green.get(&step.name) == Some(&hash) {
             return Ok(true);
         }
         let bar = ProgressBar::new(gate.len() as u64);
         let style = format!("step {} {{bar:20}} {{pos}} of {{len}} cases", index + 1);
         bar.set_style(ProgressStyle::with_template(&style)?);
-        let command = format!("cargo run --bin {} --", step.program);
-        let target = Target::Binary(Program { path, command, source: None });
+        let target = target(step, path);
         let profile = self.track.profile(step)?;
         let (red, time) = gate::first_red(&gate, profile, &target, root, &|| bar.inc(1));
         bar.finish_and_clear();
@@ -145,10 +227,7 @@ impl Session {
             print!("{}", self.report(index, gate.len(), &red));
             return Ok(false);
         }
-        let seconds = time.as_secs_f64();
-        println!("green  {:>2}  {} ({seconds:.1} s)", index + 1, step.title);
-        self.state.green.insert(step.name.clone(), hash);
-        self.save()?;
+        self.is_green(index, hash, time)?;
         Ok(true)
     }
 
@@ -418,6 +497,15 @@ impl Session {
         }
         Ok(fs::write(path, serde_json::to_string(&self.state)?)?)
     }
+}
+
+/// The number of steps that are judged at the same time, where several are.
+const STEPS_AT_ONCE: usize = 4;
+
+/// Returns a step's program, as the suite starts it.
+fn target(step: &Step, path: PathBuf) -> Target {
+    let command = format!("cargo run --bin {} --", step.program);
+    Target::Binary(Program { path, command, source: None })
 }
 
 /// The file of the state, in the crate.

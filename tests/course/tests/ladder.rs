@@ -173,5 +173,21 @@ fn a_learner_begins() -> anyhow::Result<()> {
     ensure!(text(&reset).contains("before-reset-2-1"), "{}", text(&reset));
     let kept = run("git", &mine, &["show", "before-reset-2-1:src/bin/small-hello.rs"])?;
     ensure!(text(&kept).contains("while true"), "{}", text(&kept));
+
+    // `update` takes over another edition, and keeps the work.
+    let mark = mine.join(".course.toml");
+    let old = read(&mark)?;
+    fs::write(&mark, old.replace("edition = \"", "edition = \"old-"))?;
+    let spin = "src/bin/small-spin.rs";
+    fs::write(
+        mine.join(spin),
+        filled[spin].replace("//! One thread", "//! My one thread"),
+    )?;
+    let step = run(course, &mine, &["step"])?;
+    ensure!(text(&step).contains("`cargo step update` takes over"), "{}", text(&step));
+    let update = run(course, &mine, &["step", "update"])?;
+    ensure!(update.status.success(), "{}", text(&update));
+    ensure!(text(&update).contains("before-update-1"), "{}", text(&update));
+    ensure!(read(&mine.join(spin))?.contains("//! My one thread"), "the work is lost");
     Ok(())
 }
