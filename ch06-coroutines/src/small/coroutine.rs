@@ -232,6 +232,8 @@ impl Coroutine {
     ///   thread-local variable.
     /// - If `body` holds a reference to a thread-local variable while it is suspended,
     ///   it is resumed to its end before its thread ends.
+    /// - `body` leaves its stack by [`suspend`] only, and not by another library's
+    ///   coroutines.
     pub unsafe fn new(body: impl FnOnce() + 'static) -> io::Result<Coroutine> {
         let stack = Stack::new()?;
         // SAFETY: the address is a multiple of the page size, and the stack below it is
