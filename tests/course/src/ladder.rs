@@ -1,8 +1,8 @@
 //! A ladder: the steps of a track in their order, as `steps.toml` lists them.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, mem};
 
 use anyhow::{Context as _, bail, ensure};
 use client_suite::case::Case;
@@ -16,7 +16,7 @@ use serde::Deserialize;
 pub struct Track {
     /// The files of the learner's crate, by their path there, with the source of each.
     pub files: BTreeMap<String, String>,
-    /// Files that only Linux can compile.
+    /// Files that only Linux can compile, and programs that only it can run.
     pub linux: Vec<String>,
     /// The libraries of the learner's crate, as lines of its manifest.
     pub dependencies: String,
@@ -138,6 +138,13 @@ impl Track {
         let text = read(&package().join("steps.toml"))?;
         let mut track: Self = toml::from_str(&text).context("steps.toml")?;
         track.gates = toml::from_str(&read(&gates_file())?).context("gates.toml")?;
+        if cfg!(not(target_os = "linux")) {
+            // What cannot run here is not asked for: those functions are filled.
+            let linux = mem::take(&mut track.linux);
+            let needs = |step: &Step| format!("src/bin/{}.rs", step.program);
+            track.steps.retain(|step| !linux.contains(&needs(step)));
+            track.linux = linux;
+        }
         for step in &track.steps {
             track.profile(step)?;
             for hole in &step.holes {
