@@ -146,8 +146,7 @@ fn where_a_page_asks_what_the_lab_asks_it_asks_once_and_in_the_same_words() {
                 let asks = lab::EXPERIMENTS.iter().find(|experiment| {
                     experiment.parts.first().is_some_and(|first| first.name == part)
                 });
-                let busy = part == "concurrency"; // its question comes later, with the curve
-                assert!(asks.is_none() || busy, "{}: {part}", path.display());
+                assert!(asks.is_none(), "{}: {part}", path.display());
                 continue;
             };
             let experiment = lab::find(name).unwrap_or_else(|| panic!("no {name}"));
