@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use client_suite::case::Case;
 use client_suite::cases;
@@ -17,7 +18,7 @@ use client_suite::judge::{DocumentRoot, Outcome, Strictness, judge};
 use client_suite::longest_first;
 use client_suite::profile::{Model, ServerProfile};
 use client_suite::target::Target;
-use client_suite::timeout::{set_timeout, timeout};
+use client_suite::timeout::with_timeout;
 use client_suite::wrappers::Wrappers;
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -51,13 +52,13 @@ fn profile_for(events: bool, case: &Case) -> ServerProfile {
     ServerProfile { model, ..PROFILE }
 }
 
-/// The suite's timeout in seconds while mutants are judged: many of them hang, and are caught only
-/// by the timeout. Too short a timeout could catch a mutant for the wrong reason, but cannot fail
+/// The suite's timeout while mutants are judged: many of them hang, and are caught only by the
+/// timeout. Too short a timeout could catch a mutant for the wrong reason, but cannot fail
 /// the correct server, which is judged with the suite's own timeout.
-const TIMEOUT: u64 = 5;
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    match run(&Arguments::from_args()) {
+    match run(Arguments::from_args()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -67,25 +68,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> io::Result<bool> {
+fn run(mut arguments: Arguments) -> io::Result<bool> {
     environment::normalize()?;
     cleanup::on_interrupt().map_err(io::Error::other)?;
     let root = Arc::new(DocumentRoot::new()?);
     let wrappers = Wrappers::new()?;
-    // Most cases wait, so run more of them than there are processors; a mutant that hangs uses no
-    // processor time.
-    let at_once = |threads| {
-        let threads = arguments.test_threads.or(Some(threads));
-        Arguments { test_threads: threads, ..arguments.clone() }
-    };
-    // Two runs, because the timeout applies to the whole process.
-    let correct = libtest_mimic::run(&at_once(32), correct(&wrappers, &root)?);
-    set_timeout(TIMEOUT.min(timeout().as_secs()));
+    // Most cases wait, and a mutant that hangs uses no processor time.
+    arguments.test_threads.get_or_insert(64);
     let recorded = Arc::new(Recorded::open()?);
-    let trials = broken(&wrappers, &root, &recorded)?;
-    let broken = libtest_mimic::run(&at_once(64), trials);
+    // The mutants come first, because many of them hang.
+    let mut trials = broken(&wrappers, &root, &recorded)?;
+    trials.extend(correct(&wrappers, &root)?);
+    let conclusion = libtest_mimic::run(&arguments, trials);
     recorded.save()?;
-    Ok(!correct.has_failed() && !broken.has_failed())
+    Ok(!conclusion.has_failed())
 }
 
 /// Returns the trials of the correct server: it must pass every case.
@@ -178,7 +174,7 @@ fn caught(
     root: &Path,
     recorded: &Recorded,
 ) -> Result<(), Failed> {
-    const ATTEMPTS: usize = 5;
+    const ATTEMPTS: usize = 10;
     let Mutant { name, wrong, caught_by, .. } = mutant;
     let Some(case) = case else {
         return Err(Failed::from(format!(
@@ -189,7 +185,8 @@ fn caught(
     let mut different = None;
     for number in 1..=ATTEMPTS {
         let profile = profile_for(is_event_driven(mutant), &case);
-        match judge(&case, &profile, &target, root, Strictness::Contract) {
+        let judge = || judge(&case, &profile, &target, root, Strictness::Contract);
+        match with_timeout(TIMEOUT, judge) {
             Outcome::Passed => {}
             Outcome::Failed(failure) => {
                 match recorded.compare(mutant, &failure.to_string()) {
