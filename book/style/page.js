@@ -31,9 +31,9 @@
         }
     });
 
-    // A table that goes on to the right says so, as a listing does.
+    // A table that goes on to the right says so, as a listing does; a cell's padding is nothing to see.
     const edge = (table) => {
-        table.classList.toggle("more", table.scrollWidth - table.clientWidth - table.scrollLeft > 1);
+        table.classList.toggle("more", table.scrollWidth - table.clientWidth - table.scrollLeft > 8);
     };
     const sizes = new ResizeObserver((entries) => entries.forEach(({ target }) => edge(target)));
     content.querySelectorAll(".table-wrapper").forEach((table) => sizes.observe(table));
