@@ -226,6 +226,17 @@ fn a_bare_suspend_is_refused() -> io::Result<()> {
     })?
 }
 
+/// After a runtime has run its coroutines, other coroutines of the thread suspend as before.
+#[test]
+fn a_runtime_leaves_no_owner_behind() -> io::Result<()> {
+    run(|handle| handle.yield_now())?;
+    let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+    let mut coroutine = new_coroutine(stacks.take()?, 1, suspend);
+    assert!(matches!(coroutine.resume(), Resumed::Suspended));
+    stacks.give_back(coroutine.into_stack());
+    Ok(())
+}
+
 /// A future cannot park, because it has no stack.
 #[test]
 fn a_future_cannot_park() -> io::Result<()> {
