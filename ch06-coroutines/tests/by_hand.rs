@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+// ANCHOR: letterbox
 /// A slot for one word, and the waker of the task that waits for it.
 #[derive(Default)]
 struct Letterbox {
@@ -21,6 +22,7 @@ impl Letterbox {
             waiter.wake();
         }
     }
+    // ANCHOR_END: letterbox
 
     // ANCHOR: leaf
     fn poll_take(&self, context: &mut Context<'_>) -> Poll<&'static str> {

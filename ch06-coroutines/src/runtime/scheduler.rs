@@ -176,8 +176,10 @@ impl Scheduler {
     }
     // ANCHOR_END: round
 
-    /// Announces the sleep, takes the wake-ups that came before, and returns how long the thread
-    /// may wait: not at all if a task is queued, without a limit if no timer is set.
+    // ANCHOR: prepare_to_wait
+    /// Announces the sleep, takes the wake-ups that came before, and returns how long
+    /// the thread may wait: not at all if a task is queued, without a limit if no timer
+    /// is set.
     fn prepare_to_wait(&self) -> Option<Duration> {
         self.remote.announce_sleep();
         self.remote.take(|task| self.wake(task)); // a later wake-up writes to the pipe
@@ -188,6 +190,7 @@ impl Scheduler {
         let next = self.timers.borrow().next()?;
         Some(next.saturating_duration_since(self.now.get()))
     }
+    // ANCHOR_END: prepare_to_wait
 
     // ANCHOR: run_task
     /// Runs a task until it parks, yields or ends.
@@ -281,8 +284,8 @@ impl Scheduler {
         let clear = |timer| self.clear_timer(timer); // unless it has expired
         let _timer = OnDrop(|| timer.into_iter().for_each(clear));
         // A wake-up since the task last began to run is erased: the caller has checked
-        // its condition since. Wake-ups from other threads are applied only between two
-        // tasks.
+        // its condition since. Wake-ups through a `Waker` are applied only between two
+        // rounds.
         self.suspend(me, State::Running);
         match timer {
             Some(timer) if !self.timers().runs(timer) => Woken::TimedOut,
