@@ -28,7 +28,7 @@ const THREADS: &str = "two threads that hand each other the turn";
 const OURS: [(&str, &str); 7] = [
     ("return", "a function that saves the registers and returns"),
     ("jump", "the same, but it jumps"),
-    ("inlined", "inlined, and nothing saved that nobody needs"),
+    ("inlined", "inlined, and nothing saved that is not needed"),
     ("coroutine", COROUTINES),
     ("spawn", "a coroutine made, run to its end, its stack given back"),
     ("yield", "`yield_now` of many coroutines, through the scheduler's run queue"),
