@@ -62,6 +62,7 @@ fn build(paths: &Paths, name: &str, profile: &Path) -> Result<()> {
         Some("debug") | None => "dev",
         Some(other) => other,
     };
+    eprintln!("building {name}, which takes some seconds the first time");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // No `-p`: over the whole workspace, cargo chooses features as in `cargo test`, and
     // uses the libraries that were built for the tests.
