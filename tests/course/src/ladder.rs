@@ -1,8 +1,8 @@
-//! A ladder: the steps of a track in their order, as `steps.toml` lists them.
+//! A ladder: the steps of a track in their order, as `main.toml` and `deep.toml` list them.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, mem};
 
 use anyhow::{Context as _, bail, ensure};
 use client_suite::case::Case;
@@ -14,24 +14,42 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Track {
+    /// The packages of the book that are copied, if the track is about finished servers. Their
+    /// files keep their paths.
+    #[serde(default)]
+    pub packages: Vec<String>,
     /// The files of the learner's crate, by their path there, with the source of each.
+    #[serde(default)]
     pub files: BTreeMap<String, String>,
     /// Files that only Linux can compile, and programs that only it can run.
+    #[serde(default)]
     pub linux: Vec<String>,
     /// The libraries of the learner's crate, as lines of its manifest.
+    #[serde(default)]
     pub dependencies: String,
     /// Paths in the book's crates, and in the learner's library.
+    #[serde(default)]
     pub paths: Vec<(String, String)>,
     /// Text that is different in the learner's crate.
+    #[serde(default)]
     pub changes: Vec<Change>,
     /// The programs, with the server of the book that each resembles.
     pub programs: BTreeMap<String, String>,
     /// The steps, in their order.
     pub steps: Vec<Step>,
+    /// The name of the track.
+    #[serde(skip)]
+    pub name: String,
     /// The recorded gates, by the step's name.
     #[serde(skip)]
     gates: BTreeMap<String, Vec<String>>,
 }
+
+/// The name of the main track: the small servers.
+pub const MAIN: &str = "main";
+
+/// The name of the deep track: the finished servers.
+pub const DEEP: &str = "deep";
 
 /// A text that is replaced, which occurs once.
 #[derive(Debug, Deserialize)]
@@ -135,16 +153,39 @@ impl Track {
     ///
     /// A file is missing or inconsistent.
     pub fn main() -> anyhow::Result<Self> {
-        let text = read(&package().join("steps.toml"))?;
-        let mut track: Self = toml::from_str(&text).context("steps.toml")?;
-        track.gates = toml::from_str(&read(&gates_file())?).context("gates.toml")?;
-        if cfg!(not(target_os = "linux")) {
-            // What cannot run here is not asked for: those functions are filled.
-            let linux = mem::take(&mut track.linux);
-            let needs = |step: &Step| format!("src/bin/{}.rs", step.program);
-            track.steps.retain(|step| !linux.contains(&needs(step)));
-            track.linux = linux;
+        Self::load(MAIN)
+    }
+
+    /// Reads a track: [`MAIN`], [`DEEP`], or a chapter's part of that, such as `ch05`.
+    ///
+    /// # Errors
+    ///
+    /// A file is missing or inconsistent, or there is no such track.
+    pub fn load(name: &str) -> anyhow::Result<Self> {
+        let stem = if name == MAIN { MAIN } else { DEEP };
+        let text = read(&package().join(format!("{stem}.toml")))?;
+        let mut track: Self = toml::from_str(&text).with_context(|| stem.to_owned())?;
+        name.clone_into(&mut track.name);
+        track.gates = toml::from_str(&read(&track.gates_file())?).context("gates")?;
+        if track.is_workspace() {
+            track.steps.retain(|step| name == DEEP || step.holes[0].at.starts_with(name));
+            ensure!(
+                !track.steps.is_empty(),
+                "there are no steps in {name}'s finished servers"
+            );
+            let holes = track.steps.iter().flat_map(|step| &step.holes);
+            track.files = holes
+                .map(|hole| (hole.file().to_owned(), hole.file().to_owned()))
+                .collect();
         }
+        // What cannot run here is not asked for: those functions are filled.
+        let runs_here = |step: &Step| {
+            let file = format!("src/bin/{}.rs", step.program);
+            let linux = cfg!(target_os = "linux") || !track.linux.contains(&file);
+            linux && track.profile(step).map_or(true, ServerProfile::runs_here)
+        };
+        let mut runs: Vec<bool> = track.steps.iter().map(runs_here).rev().collect();
+        track.steps.retain(|_| runs.pop().unwrap_or(true));
         for step in &track.steps {
             track.profile(step)?;
             for hole in &step.holes {
@@ -153,6 +194,22 @@ impl Track {
             }
         }
         Ok(track)
+    }
+
+    /// Returns whether the track is a copy of the book's packages.
+    pub fn is_workspace(&self) -> bool {
+        !self.packages.is_empty()
+    }
+
+    /// Returns the file of the recorded gates.
+    pub fn gates_file(&self) -> PathBuf {
+        let stem = if self.name == MAIN { MAIN } else { DEEP };
+        package().join(format!("{stem}.gates.toml"))
+    }
+
+    /// Returns how a file names the root of its library.
+    pub fn root(&self, file: &str) -> &'static str {
+        if file.starts_with("src/bin/") { "my_servers" } else { "crate" }
     }
 
     /// Returns the profile by which a step's program is judged.
@@ -199,7 +256,7 @@ impl Track {
     pub fn reference(&self, file: &str) -> anyhow::Result<String> {
         let source = self.files.get(file).with_context(|| format!("no file {file}"))?;
         let mut text = crate::cutter::strip_anchors(&read(&checkout().join(source))?);
-        let root = if file.starts_with("src/bin/") { "my_servers" } else { "crate" };
+        let root = self.root(file);
         for (from, to) in &self.paths {
             text = text.replace(from, &format!("{root}::{to}"));
         }
@@ -223,11 +280,6 @@ pub fn url(page: &str) -> String {
 /// Returns the directory of this package.
 pub fn package() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Returns the file of the recorded gates.
-pub fn gates_file() -> PathBuf {
-    package().join("gates.toml")
 }
 
 /// Returns the directory of the book's repository.

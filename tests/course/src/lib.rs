@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   the book's sources ──► cutter ──► starter: a crate with holes ──► the learner fills them
-//!   steps.toml ───────────────┘            │                               │
+//!   main.toml ───────────────┘            │                               │
 //!                                          ▼                               ▼
 //!                  gates: red while open, green when filled ──► step: the suite judges, hints
 //! ```

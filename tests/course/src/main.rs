@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use course::ladder::Track;
+use course::ladder::{DEEP, MAIN, Track};
 use course::{gates, rungs, starter, step};
 
 /// A ladder of steps: the book's servers with holes, filled by the reader and judged by the suite.
@@ -24,6 +24,9 @@ enum Command {
     New {
         /// The directory to create.
         directory: PathBuf,
+        /// Take this chapter's finished servers, such as ch05, in place of the small ones.
+        #[arg(long, value_name = "CHAPTER")]
+        finished: Option<String>,
     },
     /// Judge the step where you are (this is `cargo step` in your crate).
     Step {
@@ -45,6 +48,9 @@ enum Command {
     },
     /// Prove every step: its gate is red while its hole is open, and green when it is filled.
     Gates {
+        /// Only this track: main or deep.
+        #[arg(long)]
+        track: Option<String>,
         /// Record which cases prove that, instead of comparing.
         #[arg(long)]
         record: bool,
@@ -81,8 +87,8 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<bool> {
     match command {
-        Command::New { directory } => {
-            let track = Track::main()?;
+        Command::New { directory, finished } => {
+            let track = Track::load(finished.as_deref().unwrap_or(MAIN))?;
             starter::create(&directory, &track)?;
             println!(
                 "{} is made: {} steps. Go there, and run `cargo step`.",
@@ -95,9 +101,15 @@ fn run(command: Command) -> anyhow::Result<bool> {
             step::prepare()?;
             rungs::climb(&cmd)
         }
-        Command::Gates { record, step } => {
+        Command::Gates { track, record, step } => {
             step::prepare()?;
-            gates::run(record, step.as_deref())
+            let only = step.as_deref();
+            match track {
+                Some(track) => gates::run(&track, record, only),
+                None => {
+                    Ok(gates::run(MAIN, record, only)? & gates::run(DEEP, record, only)?)
+                }
+            }
         }
         Command::Step { action, watch, all } => {
             let mut session = step::Session::open()?;

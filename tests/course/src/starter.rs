@@ -1,8 +1,8 @@
 //! The learner's crate: its files, with the holes of the steps that are still open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
@@ -22,6 +22,8 @@ pub const MARK: &str = ".course.toml";
 /// What a learner's crate was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Mark {
+    /// The track's name.
+    pub track: String,
     /// The commit of the book's repository, for people.
     pub commit: String,
     /// A hash of everything that was written.
@@ -61,7 +63,8 @@ pub fn sources(track: &Track, open: usize) -> anyhow::Result<Files> {
         let text = text.map_err(|why| anyhow::anyhow!("{file}: {why}"))?;
         Ok((file.clone(), text))
     };
-    track.files.keys().map(source).chain([Ok(library(track, ""))]).collect()
+    let library = (!track.is_workspace()).then(|| Ok(library(track, "")));
+    track.files.keys().map(source).chain(library).collect()
 }
 
 /// Returns the crate's sources with every hole as a switch: the environment variable
@@ -74,7 +77,7 @@ pub fn sources(track: &Track, open: usize) -> anyhow::Result<Files> {
 pub fn switched_sources(track: &Track) -> anyhow::Result<Files> {
     let source = |file: &String| {
         let reference = track.reference(file)?;
-        let root = if file.starts_with("src/bin/") { "my_servers" } else { "crate" };
+        let root = track.root(file);
         let mut switched = Vec::new();
         for address in bodies(track, file, 0).into_keys() {
             let fit = |why| anyhow::anyhow!("{file}: {why}");
@@ -101,11 +104,27 @@ pub fn switched_sources(track: &Track) -> anyhow::Result<Files> {
         let text = text.map_err(|why| anyhow::anyhow!("{file}: {why}"))?;
         Ok((file.clone(), text))
     };
-    let library = library(track, SWITCH);
-    track.files.keys().map(source).chain([Ok(library)]).collect()
+    let mut files: Files =
+        track.files.keys().map(source).collect::<anyhow::Result<_>>()?;
+    if track.is_workspace() {
+        let packages: BTreeSet<&str> = track
+            .files
+            .keys()
+            .filter_map(|file| Some(file.split_once("/src/")?.0))
+            .collect();
+        for package in packages {
+            let name = format!("{package}/src/lib.rs");
+            let text = read(&checkout().join(&name))?;
+            files.insert(name, text + SWITCH);
+        }
+    } else {
+        files.extend([library(track, SWITCH)]);
+    }
+    Ok(files)
 }
 
 const SWITCH: &str = r#"
+#[allow(missing_docs)]
 pub mod course_switch {
     use std::sync::OnceLock;
 
@@ -144,9 +163,12 @@ fn library(track: &Track, more: &str) -> (String, String) {
 }
 
 /// Returns the manifest of the learner's crate.
-pub fn manifest(track: &Track) -> String {
+pub fn manifest(track: &Track) -> anyhow::Result<String> {
+    if track.is_workspace() {
+        return workspace_manifest(track);
+    }
     let dependencies = &track.dependencies;
-    format!(
+    Ok(format!(
         r#"[package]
 name = "my-servers"
 version = "0.1.0"
@@ -168,7 +190,61 @@ debug = "line-tables-only"
 [workspace]
 "#,
         dependencies.trim_start()
-    )
+    ))
+}
+
+/// Returns the manifest of a workspace of some of the book's packages: the book's own manifest
+/// with other members, without the profiles of packages that are not there.
+fn workspace_manifest(track: &Track) -> anyhow::Result<String> {
+    let manifest = read(&checkout().join("Cargo.toml"))?;
+    let mut text = String::new();
+    for line in manifest.lines() {
+        match line {
+            _ if line.starts_with("members = ") => {
+                text += &format!("members = {:?}\n", track.packages);
+            }
+            _ if line.starts_with("exclude = ") || line.starts_with('#') => {}
+            "[profile.release]" => break,
+            // A hole leaves imports, arguments and helpers that nothing uses yet.
+            "[workspace.lints.rust]" => {
+                text += line;
+                text += "\nunused = { level = \"allow\", priority = -1 }\n";
+            }
+            _ => text += &format!("{line}\n"),
+        }
+    }
+    Ok(text
+        + r#"[profile.dev]
+opt-level = 1
+debug = "line-tables-only"
+
+[profile.dev.package]
+"*" = { opt-level = 0, debug = false }
+client-suite.opt-level = 0
+"#)
+}
+
+/// Returns the text files of the track's packages, without anchors.
+fn copies(track: &Track) -> anyhow::Result<Files> {
+    let mut files = Files::new();
+    let mut paths: Vec<_> = track.packages.iter().map(PathBuf::from).collect();
+    let is_package = |path: &Path| checkout().join(path).join("Cargo.toml").exists();
+    while let Some(path) = paths.pop() {
+        for entry in fs::read_dir(checkout().join(&path))? {
+            let entry = entry?;
+            let inside = path.join(entry.file_name());
+            let name = inside.display().to_string();
+            if entry.file_type()?.is_dir() {
+                // A package within a package is copied if it is listed, too.
+                paths.extend((!is_package(&inside)).then_some(inside));
+            } else if let Ok(text) = fs::read_to_string(entry.path()) {
+                let rust = name.ends_with(".rs");
+                files
+                    .insert(name, if rust { cutter::strip_anchors(&text) } else { text });
+            }
+        }
+    }
+    Ok(files)
 }
 
 /// Returns everything that `new` writes, except the lock file.
@@ -177,7 +253,8 @@ debug = "line-tables-only"
 ///
 /// A source or a step does not fit.
 pub fn files(track: &Track) -> anyhow::Result<Files> {
-    let mut files = sources(track, 0)?;
+    let mut files = copies(track)?;
+    files.extend(sources(track, 0)?);
     let manifest_path = checkout().join("Cargo.toml");
     let alias = format!(
         "[alias]\nstep = [\"run\", \"--quiet\", \"--manifest-path\", {:?}, \"--package\", \"course\", \"--\", \"step\"]\n\n\
@@ -185,24 +262,30 @@ pub fn files(track: &Track) -> anyhow::Result<Files> {
         manifest_path.display().to_string()
     );
     let minutes = track.minutes_from(0);
-    let readme = include_str!("readme.md")
+    let readme = match track.is_workspace() {
+        true => include_str!("readme-finished.md"),
+        false => include_str!("readme.md"),
+    };
+    let readme = readme
+        .replace("{track}", &track.name)
         .replace("{steps}", &track.steps.len().to_string())
         .replace("{hours}", &minutes.div_ceil(60).to_string());
     files.extend([
-        ("Cargo.toml".to_owned(), manifest(track)),
+        ("Cargo.toml".to_owned(), manifest(track)?),
         (".cargo/config.toml".to_owned(), alias),
         (".gitignore".to_owned(), "/target\n".to_owned()),
         ("README.md".to_owned(), readme),
         ("rustfmt.toml".to_owned(), read(&checkout().join("rustfmt.toml"))?),
     ]);
-    let Mark { commit, edition } = mark(&files);
-    let text = format!("commit = \"{commit}\"\nedition = \"{edition}\"\n");
+    let Mark { track, commit, edition } = mark(track, &files);
+    let text =
+        format!("track = \"{track}\"\ncommit = \"{commit}\"\nedition = \"{edition}\"\n");
     files.insert(MARK.to_owned(), text);
     Ok(files)
 }
 
 /// Returns the mark of these files.
-fn mark(files: &Files) -> Mark {
+fn mark(track: &Track, files: &Files) -> Mark {
     let mut hasher = DefaultHasher::new();
     files.hash(&mut hasher);
     let commit = work::output(Command::new("git").current_dir(checkout()).args([
@@ -211,7 +294,8 @@ fn mark(files: &Files) -> Mark {
         "HEAD",
     ]));
     let commit = commit.unwrap_or_else(|_| "unknown".to_owned());
-    Mark { commit, edition: format!("{:016x}", hasher.finish()) }
+    let edition = format!("{:016x}", hasher.finish());
+    Mark { track: track.name.clone(), commit, edition }
 }
 
 /// Writes files into a directory, and makes the directories between.
@@ -270,7 +354,9 @@ pub fn create(directory: &Path, track: &Track) -> anyhow::Result<()> {
     let made = tempfile::Builder::new().prefix(".course-").tempdir_in(parent)?;
     write(made.path(), &files(track)?)?;
     lock(made.path())?;
-    format(made.path());
+    if !track.is_workspace() {
+        format(made.path());
+    }
     if let Err(error) = work::first_commit(made.path()) {
         eprintln!("course: no git history, so `reset` cannot keep your work: {error:#}");
     }

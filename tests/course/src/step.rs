@@ -59,7 +59,8 @@ impl Session {
         let directory = directory.context(
             "this is no crate of the course: make one with `cargo run -p course -- new DIR` in the book's directory",
         )?;
-        let track = Track::main()?;
+        let mark: Mark = toml::from_str(&read(&directory.join(MARK))?).context(MARK)?;
+        let track = Track::load(&mark.track)?;
         let state = fs::read_to_string(directory.join(STATE)).unwrap_or_default();
         let mut state: State = serde_json::from_str(&state).unwrap_or_default();
         state.reached = state.reached.min(track.steps.len());
