@@ -228,9 +228,9 @@ impl<'c> Stage<'c> {
                 let prompt =
                     if self.several { format!("{label}> ") } else { String::new() };
                 self.text += &format!("{prompt}{line}\n");
-                // A terminal ends a line with LF, but HTTP requires CR LF. (`nc -C`
-                // would add the CR, but not every nc has this option.)
-                terminal.send(&format!("{line}\r\n"))?;
+                // As a terminal does. HTTP requires CR LF, so the transcripts use `nc -C`,
+                // which adds the CR.
+                terminal.send(&format!("{line}\n"))?;
             }
         }
         if let Some(text) = &step.see {
