@@ -14,7 +14,9 @@ struct Letterbox {
     news: Cell<Option<&'static str>>,
     waiter: RefCell<Option<Waker>>,
 }
+// ANCHOR_END: letterbox
 
+// ANCHOR: leaf
 impl Letterbox {
     fn put(&self, news: &'static str) {
         self.news.set(Some(news));
@@ -22,9 +24,7 @@ impl Letterbox {
             waiter.wake();
         }
     }
-    // ANCHOR_END: letterbox
 
-    // ANCHOR: leaf
     fn poll_take(&self, context: &mut Context<'_>) -> Poll<&'static str> {
         match self.news.take() {
             Some(news) => Poll::Ready(news),
@@ -34,8 +34,8 @@ impl Letterbox {
             }
         }
     }
-    // ANCHOR_END: leaf
 }
+// ANCHOR_END: leaf
 
 // ANCHOR: function
 async fn both(letterbox: Rc<Letterbox>) -> String {
