@@ -31,6 +31,18 @@
         }
     });
 
+    // An option, such as --full, does not break between its hyphens or behind them.
+    content.querySelectorAll(":not(pre) > code").forEach((code) => {
+        if (code.childElementCount || !/(^|\s)--?\w/.test(code.textContent)) return;
+        code.replaceChildren(...code.textContent.split(/(\s+)/).map((word) => {
+            if (!/^--?\w.{0,20}$/.test(word)) return word;
+            const option = document.createElement("span");
+            option.className = "option";
+            option.textContent = word;
+            return option;
+        }));
+    });
+
     // A table that goes on to the right says so, as a listing does; a cell's padding is nothing to see.
     const edge = (table) => {
         table.classList.toggle("more", table.scrollWidth - table.clientWidth - table.scrollLeft > 8);
