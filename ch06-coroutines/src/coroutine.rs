@@ -47,7 +47,7 @@ use crate::context::processor::{prepare, switch};
 use crate::context::{SavedSp, Switched};
 use crate::stack::Stack;
 use ch01_blocking::server::log;
-use ch01_blocking::server::unwind::{self, Cancelled};
+use ch01_blocking::server::unwind::{self, Cancelled, while_cancelling};
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -268,9 +268,7 @@ impl Coroutine {
     fn unwind(&mut self) {
         let before = thread::panicking();
         // A coroutine that catches the unwinding, and suspends again, is unwound again.
-        while unwind::while_cancelling(|| self.switch_to(UNWIND, Owner::CALLER))
-            == SUSPENDED
-        {
+        while while_cancelling(|| self.switch_to(UNWIND, Owner::CALLER)) == SUSPENDED {
             if thread::panicking() && !before {
                 // The coroutine will not be resumed, and a panic must not leave its destructor. (If
                 // `before`, Rust detects the latter, and aborts too.)

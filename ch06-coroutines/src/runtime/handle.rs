@@ -50,14 +50,13 @@ use ch01_blocking::server::unwind;
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::io;
 use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
 /// The tasks, descriptors and timers of one thread. Dropping the runtime ends its tasks:
 /// suspended coroutines are unwound, and futures are dropped.

@@ -118,7 +118,7 @@ impl Registration {
 pub(crate) struct Reactor {
     pub(crate) scheduler: Scheduler,
     poller: RefCell<Box<dyn Poller>>,
-    registrations: RefCell<Table<Registration>>,
+    table: RefCell<Table<Registration>>,
     remote: Arc<RemoteQueue>,
     memory: RefCell<FreeMemory>,
     /// The buffers that each [`wait`](Reactor::wait) fills and empties.
@@ -140,7 +140,7 @@ impl Reactor {
         Ok(Rc::new(Reactor {
             scheduler: Scheduler::new(stacks, remote.clone()),
             poller: RefCell::new(poller),
-            registrations: RefCell::default(),
+            table: RefCell::default(),
             remote,
             memory: RefCell::default(),
             scratch: RefCell::default(),
@@ -157,10 +157,7 @@ impl Reactor {
     /// [`ErrorKind::Deadlock`] if nothing is left that could wake a task.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         let scheduler = &self.scheduler;
-        if timeout.is_none()
-            && self.registrations.borrow().is_empty()
-            && !self.can_be_woken()
-        {
+        if timeout.is_none() && self.table.borrow().is_empty() && !self.can_be_woken() {
             return Err(io::Error::new(
                 ErrorKind::Deadlock,
                 "every task waits, and nothing is left that could wake one",
@@ -174,9 +171,7 @@ impl Reactor {
         for event in events.drain(..) {
             if event.token == WAKEUPS {
                 self.remote.drain_wakeups(); // the scheduler takes the tokens
-            } else if let Some(entry) =
-                self.registrations.borrow_mut().get_mut(event.token)
-            {
+            } else if let Some(entry) = self.table.borrow_mut().get_mut(event.token) {
                 entry.report(&event, woken);
             }
         }
@@ -204,9 +199,9 @@ impl Reactor {
         trace!("poller", "{error}: trying every connection");
         thread::sleep(ACCEPT_BACKOFF);
         events.push(Event::maybe(WAKEUPS, Interest::READ));
-        let mut registrations = self.registrations.borrow_mut();
-        for token in registrations.tokens() {
-            let wanted = registrations.get_mut(token).map(|entry| entry.wanted());
+        let mut table = self.table.borrow_mut();
+        for token in table.tokens() {
+            let wanted = table.get_mut(token).map(|entry| entry.wanted());
             events.extend(wanted.map(|wanted| Event::maybe(token, wanted)));
         }
     }
@@ -255,12 +250,11 @@ impl<F: AsFd> Descriptor<F> {
         interest: Interest,
         reactor: &Rc<Reactor>,
     ) -> io::Result<Descriptor<F>> {
-        let token =
-            reactor.registrations.borrow_mut().insert(Registration::new(interest));
+        let token = reactor.table.borrow_mut().insert(Registration::new(interest));
         let asked = fd.as_fd(); // foreign code, so before anything is borrowed
         let registered = reactor.poller.borrow_mut().register(asked, token, interest);
         if let Err(error) = registered {
-            reactor.registrations.borrow_mut().remove(token);
+            reactor.table.borrow_mut().remove(token);
             return Err(error);
         }
         Ok(Descriptor { fd, token, reactor: reactor.clone() })
@@ -277,64 +271,57 @@ impl<F: AsFd> Descriptor<F> {
     }
 
     /// Applies a function to the descriptor's registration and returns its result.
-    fn registration<T: Default>(&self, of: impl FnOnce(&mut Registration) -> T) -> T {
-        let mut registrations = self.reactor.registrations.borrow_mut();
-        registrations.get_mut(self.token).map_or_else(T::default, of)
+    fn with<T: Default>(&self, of: impl FnOnce(&mut Registration) -> T) -> T {
+        let mut table = self.reactor.table.borrow_mut();
+        table.get_mut(self.token).map_or_else(T::default, of)
     }
 
     /// Returns whether the descriptor may be ready: readiness was reported, and no attempt has met
     /// `WouldBlock` since.
-    pub fn is_ready(&self, readiness: Readiness) -> bool {
-        self.registration(|entry| entry.reported[readiness as usize])
+    pub fn is_ready(&self, until: Readiness) -> bool {
+        self.with(|entry| entry.reported[until as usize])
     }
 
     /// Records that an attempt to read or write has met `WouldBlock`.
-    pub fn would_block(&self, readiness: Readiness) {
-        self.registration(|entry| entry.reported[readiness as usize] = false);
+    pub fn would_block(&self, until: Readiness) {
+        self.with(|entry| entry.reported[until as usize] = false);
     }
 
     /// Records that a read has returned fewer bytes than were asked for, so nothing more is
     /// readable. If the end of file was reported together with those bytes, the descriptor stays
     /// readable, because the end is not reported again.
     pub fn read_short(&self) {
-        self.registration(|entry| {
-            entry.reported[Readiness::Readable as usize] = entry.eof
-        });
+        self.with(|entry| entry.reported[Readiness::Readable as usize] = entry.eof);
     }
 
     // ANCHOR: subscribe
     /// Stores `waiter` as the one to notify when the descriptor is ready, and extends
     /// the poller's interest if needed. Returns whether readiness was reported before.
-    pub(crate) fn subscribe(
-        &self,
-        readiness: Readiness,
-        waiter: Waiter,
-    ) -> io::Result<bool> {
+    pub(crate) fn subscribe(&self, until: Readiness, waiter: Waiter) -> io::Result<bool> {
         // On an error the waiter, possibly a foreign waker, is dropped after the
         // table's borrow ends.
         let (mut slot, fd) = (Slot::Waits(waiter), self.fd.as_fd());
-        let mut registrations = self.reactor.registrations.borrow_mut();
-        let entry = registrations.get_mut(self.token).ok_or(ErrorKind::NotFound)?;
-        if !matches!(entry.slots[readiness as usize], Slot::Empty) {
+        let mut table = self.reactor.table.borrow_mut();
+        let entry = table.get_mut(self.token).ok_or(ErrorKind::NotFound)?;
+        if !matches!(entry.slots[until as usize], Slot::Empty) {
             return Err(ErrorKind::ResourceBusy.into());
         }
-        swap(&mut entry.slots[readiness as usize], &mut slot);
+        swap(&mut entry.slots[until as usize], &mut slot);
         let wanted = entry.wanted();
         if entry.interest != wanted {
             let mut poller = self.reactor.poller.borrow_mut();
             if let Err(error) = poller.reregister(fd, self.token, wanted) {
-                swap(&mut entry.slots[readiness as usize], &mut slot);
+                swap(&mut entry.slots[until as usize], &mut slot);
                 return Err(error);
             }
             entry.interest = wanted;
         }
-        Ok(entry.reported[readiness as usize])
+        Ok(entry.reported[until as usize])
     }
     // ANCHOR_END: subscribe
 
-    pub(crate) fn unsubscribe(&self, readiness: Readiness) {
-        let waiter =
-            self.registration(|entry| take(&mut entry.slots[readiness as usize]));
+    pub(crate) fn unsubscribe(&self, until: Readiness) {
+        let waiter = self.with(|entry| take(&mut entry.slots[until as usize]));
         drop(waiter); // a waker's destructor is foreign code
     }
 
@@ -352,13 +339,13 @@ impl<F: AsFd> Descriptor<F> {
     /// # Panics
     ///
     /// As [`Scheduler::park`].
-    pub fn wait(&self, readiness: Readiness, due: Option<Instant>) -> io::Result<Woken> {
+    pub fn wait(&self, until: Readiness, due: Option<Instant>) -> io::Result<Woken> {
         let scheduler = &self.reactor.scheduler;
         if scheduler.is_over() {
             return Err(io::Error::other("the runtime has ended"));
         }
-        self.subscribe(readiness, Waiter::Task(scheduler.running_coroutine()))?;
-        let _subscribed = OnDrop(|| self.unsubscribe(readiness)); // also by unwinding
+        self.subscribe(until, Waiter::Task(scheduler.running_coroutine()))?;
+        let _subscribed = OnDrop(|| self.unsubscribe(until)); // also by unwinding
         Ok(scheduler.park(due))
     }
     // ANCHOR_END: wait
@@ -370,8 +357,8 @@ impl<F: AsFd> Descriptor<F> {
     /// # Errors
     ///
     /// As [`wait`](Descriptor::wait).
-    pub fn ready(&self, readiness: Readiness) -> Ready<'_, F> {
-        Ready { descriptor: self, readiness, subscribed: false }
+    pub fn ready(&self, until: Readiness) -> Ready<'_, F> {
+        Ready { descriptor: self, until, subscribed: false }
     }
 
     // ANCHOR: ready_by
@@ -381,12 +368,8 @@ impl<F: AsFd> Descriptor<F> {
     /// # Errors
     ///
     /// As [`wait`](Descriptor::wait).
-    pub async fn ready_by(
-        &self,
-        readiness: Readiness,
-        due: Instant,
-    ) -> io::Result<Woken> {
-        match race(self.ready(readiness), sleep(&self.reactor.scheduler, due)).await {
+    pub async fn ready_by(&self, until: Readiness, due: Instant) -> io::Result<Woken> {
+        match race(self.ready(until), sleep(&self.reactor.scheduler, due)).await {
             Either::First(ready) => ready.map(|()| Woken::Notified),
             Either::Second(()) => Ok(Woken::TimedOut),
         }
@@ -399,7 +382,7 @@ impl<F: AsFd> Drop for Descriptor<F> {
         // An error of the poller does not matter: the descriptor is closed in a moment.
         let fd = self.fd.as_fd();
         let _ = self.reactor.poller.borrow_mut().deregister(fd, self.token);
-        let registration = self.reactor.registrations.borrow_mut().remove(self.token);
+        let registration = self.reactor.table.borrow_mut().remove(self.token);
         drop(registration); // not while the table is borrowed: it may hold a foreign waker
         self.reactor.memory.borrow_mut().connection_closed(self.reactor.scheduler.now());
     }
@@ -409,7 +392,7 @@ impl<F: AsFd> Drop for Descriptor<F> {
 /// The future that [`Descriptor::ready`] returns.
 pub struct Ready<'d, F: AsFd> {
     descriptor: &'d Descriptor<F>,
-    readiness: Readiness,
+    until: Readiness,
     /// Whether this future is the waiter in the descriptor's slot.
     subscribed: bool,
 }
@@ -418,16 +401,16 @@ impl<F: AsFd> Future for Ready<'_, F> {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Ready { descriptor, readiness, .. } = *self;
+        let Ready { descriptor, until, .. } = *self;
         self.unsubscribe(); // the next poll may pass another waker
         // Readiness that was reported before is remembered. No event can be missed
         // between this check and `subscribe`: the poller is asked only when no task
         // runs.
-        if descriptor.is_ready(readiness) {
+        if descriptor.is_ready(until) {
             return Poll::Ready(Ok(()));
         }
         let waiter = descriptor.reactor.scheduler.waiter(context.waker());
-        match descriptor.subscribe(readiness, waiter) {
+        match descriptor.subscribe(until, waiter) {
             Ok(_) => self.subscribed = true,
             Err(error) => return Poll::Ready(Err(error)),
         }
@@ -445,7 +428,7 @@ impl<F: AsFd> Drop for Ready<'_, F> {
 impl<F: AsFd> Ready<'_, F> {
     fn unsubscribe(&mut self) {
         if take(&mut self.subscribed) {
-            self.descriptor.unsubscribe(self.readiness);
+            self.descriptor.unsubscribe(self.until);
         }
     }
 }

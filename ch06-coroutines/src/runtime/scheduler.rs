@@ -385,10 +385,8 @@ impl Scheduler {
     /// task does not wait for it.
     fn activate(&self, descriptor: Token) {
         let activate = self.activate.borrow().clone();
-        let Some((task, number)) = activate.and_then(|activate| activate(descriptor))
-        else {
-            return;
-        };
+        let worker = activate.and_then(|activate| activate(descriptor));
+        let Some((task, number)) = worker else { return };
         if let Some(entry) = self.tasks.borrow_mut().get_mut(task) {
             (entry.state, entry.number) = (State::Queued, number);
             if let Some(Task::Coroutine(coroutine)) = &mut entry.task {
@@ -448,9 +446,8 @@ impl Scheduler {
     pub(crate) fn has_wakers(&self) -> bool {
         let mut tasks = self.tasks.borrow_mut();
         tasks.tokens().into_iter().any(|token| {
-            let wake_state =
-                tasks.get_mut(token).and_then(|entry| entry.wake_state.as_ref());
-            wake_state.is_some_and(|state| Arc::strong_count(state) > 1)
+            let state = tasks.get_mut(token).and_then(|entry| entry.wake_state.as_ref());
+            state.is_some_and(|state| Arc::strong_count(state) > 1)
         })
     }
 
@@ -463,9 +460,7 @@ impl Scheduler {
 
     /// Returns the pages of stacks that no coroutine uses to the system.
     pub(crate) fn release_stacks(&self) {
-        if let Some(stacks) = &mut *self.stacks.borrow_mut() {
-            stacks.release_pages();
-        }
+        self.stacks.borrow_mut().iter_mut().for_each(StackPool::release_pages);
     }
 
     // ANCHOR: spawn

@@ -9,9 +9,7 @@ use super::async_stream::AsyncStream;
 use super::stream::ActiveConnection;
 use super::threads::{default_poller, log_failure, run_on_threads};
 use super::{Connection, ServerState};
-use crate::runtime::{
-    Descriptor, Either, Handle, Readiness, Runtime, Task, race, yield_now,
-};
+use crate::runtime::{self, Descriptor, Either, Handle, Readiness, Runtime, Task, race};
 use ch01_blocking::deadlines::later;
 use ch01_blocking::http::{HttpError, Inbox, Outbox};
 use ch01_blocking::serve::After;
@@ -98,9 +96,8 @@ async fn main_task(
         listener.get().ready()?;
         let accepting = pin!(accept(&server, &listener));
         let stopped = pin!(stopped(stop, handle));
-        let (Either::First(ended) | Either::Second(ended)) =
-            race(accepting, stopped).await;
-        ended.inspect_err(log_failure)?;
+        let (Either::First(end) | Either::Second(end)) = race(accepting, stopped).await;
+        end.inspect_err(log_failure)?;
     } // drops both futures and the listener: the kernel refuses new connections
     server.begin_drain();
     let due = later(Instant::now(), server.timeouts.drain);
@@ -122,7 +119,7 @@ async fn accept(
     let handle = &server.handle;
     loop {
         match server.accept_batch(listener.get()) {
-            Ok(true) => yield_now().await, // let the accepted connections run
+            Ok(true) => runtime::yield_now().await, // let the accepted connections run
             Ok(false) => {
                 listener.would_block(Readiness::Readable);
                 listener.ready(Readiness::Readable).await?;
@@ -130,9 +127,8 @@ async fn accept(
             Err(_) => {
                 // A sleep would not do: the poller would report the backlog again and
                 // again.
-                listener
-                    .ready_by(Readiness::Closed, handle.now() + ACCEPT_BACKOFF)
-                    .await?;
+                let due = handle.now() + ACCEPT_BACKOFF;
+                listener.ready_by(Readiness::Closed, due).await?;
             }
         }
     }

@@ -126,8 +126,7 @@ impl Region {
     pub(super) fn usage(&self) -> impl Iterator<Item = (usize, usize)> {
         let slot = self.size + self.gap;
         // SAFETY: at most the end of the region, because `used` is at most its number of stacks.
-        let tops =
-            (1..=self.used).map(move |slots| unsafe { self.start.add(slots * slot) });
+        let tops = (1..=self.used).map(move |n| unsafe { self.start.add(n * slot) });
         tops.map(|top| pages(top, self.size))
     }
 }
@@ -226,32 +225,22 @@ fn map(bytes: usize) -> io::Result<NonNull<u8>> {
 
 /// Makes the `size` bytes at `pages` inaccessible.
 fn protect(pages: NonNull<u8>, size: usize, guard: Guard) -> io::Result<()> {
+    let start = pages.as_ptr().cast();
     match guard {
         #[cfg(target_os = "linux")]
-        Guard::Marked => {
-            // SAFETY: these pages are in a region, and no stack uses them.
-            done(unsafe {
-                libc::madvise(pages.as_ptr().cast(), size, MADV_GUARD_INSTALL)
-            })
-        }
+        // SAFETY: these pages are in a region, and no stack uses them.
+        Guard::Marked => done(unsafe { libc::madvise(start, size, MADV_GUARD_INSTALL) }),
         #[cfg(not(target_os = "linux"))]
         Guard::Marked => Err(io::ErrorKind::Unsupported.into()),
         Guard::Protected => {
             let guards = PROTECTED.load(Relaxed);
             if guards >= *MOST_PROTECTED {
-                return Err(io::Error::new(
-                    io::ErrorKind::OutOfMemory,
-                    format!(
-                        "no more than {guards} stacks: each guard takes two mappings, and the \
-                         system limits those of a process (vm.max_map_count); Linux 6.13 has \
-                         guards that take none"
-                    ),
-                ));
+                // Linux 6.13 has guards that take no mapping.
+                let why = format!("{guards} guards use all mappings: vm.max_map_count");
+                return Err(io::Error::new(io::ErrorKind::OutOfMemory, why));
             }
             // SAFETY: these pages are in a region, and no stack uses them.
-            done(unsafe {
-                libc::mprotect(pages.as_ptr().cast(), size, libc::PROT_NONE)
-            })?;
+            done(unsafe { libc::mprotect(start, size, libc::PROT_NONE) })?;
             PROTECTED.fetch_add(1, Relaxed);
             Ok(())
         }
