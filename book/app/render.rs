@@ -59,11 +59,11 @@ fn is_up_to_date(paths: &Paths, out: &Path) -> Result<bool> {
     Ok(modified(&program)? < rendered && latest_change(paths.checkout(), out)? < rendered)
 }
 
-/// Matches the parts of a page that the search index leaves out: listings, drawings, and
-/// tables of figures.
+/// Matches the parts of a page that the search index leaves out: listings, drawings, tables of
+/// figures, and what is folded, such as solutions (but not the answers to predictions).
 static NOT_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r#"(?ms)^ *```.*?^ *```[ \t]*$|<svg.*?</svg>|<div class="measured".*?^</div>"#,
+        r#"(?ms)^ *```.*?^ *```[ \t]*$|<svg.*?</svg>|<div class="measured".*?^</div>|^<details>.*?^</details>"#,
     )
     .ok()
 });

@@ -137,7 +137,7 @@ fn boxes_open_and_the_search_finds() {
 /// The most bytes that a page may load before the search is used.
 const PAGE: u64 = 500_000;
 /// The largest size of the search index, in bytes.
-const INDEX: u64 = 800_000;
+const INDEX: u64 = 600_000;
 /// A script that returns the URL and size of everything that a page has loaded.
 const LOADED: &str = "return ['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind))
     .map((entry) => [entry.name, entry.decodedBodySize])";
