@@ -33,9 +33,9 @@
 
     // An option, such as --full, does not break between its hyphens or behind them.
     content.querySelectorAll(":not(pre) > code").forEach((code) => {
-        if (code.childElementCount || !/(^|\s)--?\w/.test(code.textContent)) return;
+        if (code.childElementCount || !/(^|\s)-/.test(code.textContent)) return;
         code.replaceChildren(...code.textContent.split(/(\s+)/).map((word) => {
-            if (!/^--?\w.{0,20}$/.test(word)) return word;
+            if (!/^-.{0,21}$/.test(word)) return word;
             const option = document.createElement("span");
             option.className = "option";
             option.textContent = word;
