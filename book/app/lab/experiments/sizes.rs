@@ -53,7 +53,7 @@ fn run(_: &Run<'_>) -> Result<Results> {
         ),
         (
             "its entry on the timing wheel",
-            "when it is due, and its neighbours",
+            "when it is due, and its neighbors",
             Timers::ENTRY,
         ),
         (
