@@ -14,7 +14,7 @@ use std::time::Duration;
 use webdriver::browser;
 use webdriver::served::Served;
 
-/// The largest size of both pictures together, in bytes.
+/// The most bytes that the light and the dark picture may have together.
 const BYTES: u64 = 200_000;
 const SCHEMES: [&str; 2] = ["light", "dark"];
 

@@ -45,8 +45,8 @@ pub fn run(
             handle_connection(&guard, admission, site, &timeouts);
             site.stats.connection_closed();
         }
-        // The set is closed only now: the last connection may have arrived together
-        // with the stop.
+        // The set of connections is closed only after the last one: a client that
+        // arrived together with the stop signal was still served.
         connections.close();
         trace::set_connection(0);
         drop(listener);

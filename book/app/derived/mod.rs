@@ -73,7 +73,8 @@ fn stale(paths: &Paths) -> Result<BTreeMap<&'static str, String>> {
 
 /// Writes the derived files that are out of date, and prints their names.
 pub fn write(paths: &Paths) -> Result<()> {
-    // Twice, because a page's reading time also counts the parts written in the first round.
+    // The parts are written twice, because a page's reading time also counts the parts written in
+    // the first round.
     for _ in 0..2 {
         for (file, text) in stale(paths)? {
             replace(&paths.generated().join(file), &text)?;

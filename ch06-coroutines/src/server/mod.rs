@@ -231,9 +231,9 @@ impl ServerState {
                 Some((worker, number))
             }
             Err(error) => {
-                // A response that has to wait would need a worker. A connection whose
-                // idle time is up, or that ends with the server, has sent no request
-                // and gets no response.
+                // There is no worker that could wait, so a refusal is sent only as far as
+                // the socket takes it at once. A connection that has sent no request (its
+                // idle time is up, or the server stops) gets no response.
                 if !connection.served || connection.socket.is_ready(Readiness::Readable) {
                     self.refuse_now(connection.socket.get_mut());
                 }

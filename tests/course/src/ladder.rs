@@ -73,7 +73,7 @@ pub struct Step {
     pub title: String,
     /// The page and section of the book, such as `ch01-small.md#forty-lines-small-hello`.
     pub page: String,
-    /// About how long it takes, in minutes.
+    /// About how many minutes a learner needs for the step.
     pub minutes: u32,
     /// The program that is judged.
     pub program: String,

@@ -274,7 +274,7 @@ impl Tables<'_> {
         Chart::new(Kind::Line, &labels, series)
     }
 
-    /// Returns the rows of a server in which every client was served.
+    /// Returns those rows of `server` under this `manner` of load in which every client was served.
     fn well(&self, manner: Manner, server: &str) -> impl Iterator<Item = &Row> {
         self.of(manner, server).filter(|row| row.load.failures.are_none())
     }
@@ -301,7 +301,7 @@ const PUBLISHED: [[usize; 8]; 8] = [
     [15_000, 0, 0, 0, 0, 530, 0, 1_280],
 ];
 
-/// Returns a table of the published figures.
+/// Returns a table of the figures that others have published, to compare with the measured ones.
 fn published() -> String {
     let head = ">clients | >iterative | >fork | >prefork | >thread | >prethread | >poll | >epoll";
     let cell = |speed| if speed == 0 { "–".to_owned() } else { thousands(speed) };

@@ -101,7 +101,7 @@ pub enum Answer {
 /// A reader's answer, and the time at which it was given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredPrediction {
-    /// The answer.
+    /// The reader's answer to the question of the experiment, given before its run.
     pub prediction: Answer,
     /// The time, as the page that sent the answer writes it.
     pub when: String,

@@ -31,7 +31,7 @@ use serde::Serialize;
 use crate::child;
 use crate::lab::model::record::Record;
 
-/// The time limits of a quick run and of a full one, if they print events.
+/// The time limits of a quick and of a full run of a program that prints its progress as events.
 const LIMITS: [Duration; 2] = [Duration::from_secs(120), Duration::from_secs(7_200)];
 
 /// An event, which is printed as one line of JSON.

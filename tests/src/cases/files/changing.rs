@@ -98,7 +98,7 @@ pub(super) const CASES: &[Case] = &[
             )?;
             write(ctx, b"file.txt", b"short")?;
             let (bytes, _) = client.read_to_end()?;
-            // A server that has read the whole file before may send all of it.
+            // A server that read the whole file before it was changed may send all of it.
             ensure(
                 bytes.len() < whole.len() || bytes.ends_with(&whole),
                 "a response that is cut short, or the whole file as it was",
