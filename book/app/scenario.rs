@@ -46,7 +46,7 @@ pub struct Step {
     pub run: Option<String>,
     /// Command to type and leave running, with the same placeholders as `run`.
     pub start: Option<String>,
-    /// Text to send to the running command, in lines.
+    /// Text to send to the running command; each line is ended with CR LF.
     pub send: Option<String>,
     /// Text to wait for at this terminal. Text that an earlier step waited for does not count.
     pub see: Option<String>,

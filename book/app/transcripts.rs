@@ -214,7 +214,9 @@ impl<'c> Stage<'c> {
         let label = if self.several { step.at.as_str() } else { "" };
         if let Some(command) = step.run.as_ref().or(step.start.as_ref()) {
             self.text += &format!("{label}$ {command}\n");
-            let mut terminal = self.start(command)?;
+            // `nc -C` writes CR LF apart from its line, in two packets or in one. So the
+            // readers' option is left out here, and `send` writes both at once.
+            let mut terminal = self.start(&command.replace("nc -C ", "nc "))?;
             if step.run.is_some() {
                 terminal.close_input();
                 terminal.wait()?;
@@ -228,9 +230,7 @@ impl<'c> Stage<'c> {
                 let prompt =
                     if self.several { format!("{label}> ") } else { String::new() };
                 self.text += &format!("{prompt}{line}\n");
-                // As a terminal does. HTTP requires CR LF, so the transcripts use `nc -C`,
-                // which adds the CR.
-                terminal.send(&format!("{line}\n"))?;
+                terminal.send(&format!("{line}\r\n"))?;
             }
         }
         if let Some(text) = &step.see {
