@@ -84,7 +84,7 @@ pub fn accept(
                 client.set_nonblocking(false)?; // BSDs pass the listener's setting on
                 return Ok(Some(client));
             }
-            // There is no client: it has closed already, or only the signal has arrived.
+            // No client: it has closed already, or only the signal has arrived.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             // Mostly EMFILE: the client waits in the backlog. Trying again at once
             // would only use up the processor.
