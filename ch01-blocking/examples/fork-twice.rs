@@ -9,7 +9,7 @@ use std::process::{self, Command};
 // ANCHOR: fork
 fn main() -> io::Result<()> {
     let mut number = 1;
-    // SAFETY: this process has one thread, and that is the one that is copied.
+    // SAFETY: this process has one thread, the one that fork(2) copies.
     match unsafe { fork() }? {
         ForkResult::Child => {
             number += 1;
@@ -17,7 +17,7 @@ fn main() -> io::Result<()> {
             process::exit(7);
         }
         ForkResult::Parent { child } => {
-            while state(child)? != "Z" {} // until it has exited
+            while state(child)? != "Z" {} // until the child has exited
             println!("parent: number is {number}");
             println!("parent: the child's state is {}", state(child)?);
             println!("parent: waitpid returns {:?}", waitpid(child, None)?);
@@ -28,8 +28,8 @@ fn main() -> io::Result<()> {
 }
 // ANCHOR_END: fork
 
-/// Returns the first letter of the state that ps(1) reports, or nothing if there is no such
-/// process.
+/// Returns the first letter of the state that ps(1) reports, or an empty string if
+/// there is no such process.
 fn state(process: Pid) -> io::Result<String> {
     let process = process.to_string();
     let output = Command::new("ps").args(["-o", "stat=", "-p", &process]).output()?;

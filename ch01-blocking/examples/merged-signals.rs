@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn count(_: libc::c_int) {
-    RUNS.fetch_add(1, SeqCst); // one of the few things that a handler may do
+    RUNS.fetch_add(1, SeqCst); // async-signal-safe (signal-safety(7))
 }
 
 fn main() -> io::Result<()> {
@@ -22,15 +22,15 @@ fn main() -> io::Result<()> {
     unsafe { sigaction(Signal::SIGCHLD, &action) }?;
 
     let sigchld = SigSet::from_iter([Signal::SIGCHLD]);
-    sigchld.thread_block()?; // from now on it stays pending
+    sigchld.thread_block()?; // from now on SIGCHLD stays pending
     for status in 1..=3 {
-        // SAFETY: this process has one thread.
+        // SAFETY: this process has one thread, the one that fork(2) copies.
         match unsafe { fork() }? {
             ForkResult::Child => process::exit(status),
             ForkResult::Parent { child } => wait_until_exited(child),
         }
     }
-    sigchld.thread_unblock()?; // now it is delivered
+    sigchld.thread_unblock()?; // now SIGCHLD is delivered
     println!("3 children have exited; the handler ran {} time(s)", RUNS.load(SeqCst));
     while let Ok(WaitStatus::Exited(_, status)) =
         waitpid(None, Some(WaitPidFlag::WNOHANG))

@@ -1,4 +1,5 @@
-//! The self-pipe: a signal becomes a byte in a pipe, and poll(2) can wait for that.
+//! The self-pipe: a signal becomes a byte in a pipe, and poll(2) can wait for that
+//! byte.
 #![allow(unsafe_code)]
 
 use ch01_blocking::server::sys;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 static PIPE: AtomicI32 = AtomicI32::new(-1);
 
 extern "C" fn write_byte(_: libc::c_int) {
-    let errno = Errno::last_raw(); // it belongs to the interrupted code
+    let errno = Errno::last_raw(); // errno belongs to the interrupted code
     // SAFETY: write is async-signal-safe, the buffer is one static byte, and the
     // descriptor is never closed.
     unsafe { libc::write(PIPE.load(SeqCst), b"!".as_ptr().cast(), 1) };
@@ -26,13 +27,13 @@ extern "C" fn write_byte(_: libc::c_int) {
 // ANCHOR: main
 fn main() -> io::Result<()> {
     let (read, write) = sys::pipe()?; // both ends non-blocking
-    PIPE.store(write.into_raw_fd(), SeqCst); // no owner is left, so nothing closes it
+    PIPE.store(write.into_raw_fd(), SeqCst); // no owner is left to close it
     let action = SigAction::new(
         SigHandler::Handler(write_byte),
         SaFlags::SA_RESTART,
         SigSet::empty(),
     );
-    // SAFETY: see the handler.
+    // SAFETY: `write_byte` does only what is async-signal-safe.
     unsafe { sigaction(Signal::SIGALRM, &action) }?;
     alarm::set(1); // in one second the kernel sends SIGALRM
 
@@ -40,7 +41,7 @@ fn main() -> io::Result<()> {
     loop {
         match poll(&mut descriptors, PollTimeout::NONE) {
             Ok(_) => return Ok(()), // the pipe is readable: the signal has come
-            Err(Errno::EINTR) => {} // poll itself was interrupted: ask again
+            Err(Errno::EINTR) => {} // the signal interrupted poll: repeat it
             Err(error) => return Err(error.into()),
         }
     }

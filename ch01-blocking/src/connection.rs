@@ -13,7 +13,7 @@ use crate::stream::{Blocking, Transport};
 use std::io::{self, ErrorKind};
 
 // ANCHOR: handle
-/// Serves a connection until it ends, or answers it 503 if it was rejected.
+/// Serves a connection until it ends, or answers 503 if the connection was rejected.
 pub fn handle_connection(
     guard: &ConnectionGuard<'_>,
     admission: Admission,
@@ -28,7 +28,7 @@ pub fn handle_connection(
             site.stats.timeouts.add();
             trace!("close", "write timeout");
         }
-        // Caused by the client or the network, so it is no error of the server.
+        // The client or the network caused this error, so the server is not at fault.
         Ok(Err(error)) => trace!("close", "{error}"),
         Err(_) => {
             site.stats.panics.add();

@@ -57,8 +57,8 @@ pub struct Timeouts {
     pub drain: Duration,
 }
 
-/// Bytes of an answer that a client must take within one write deadline, or all that are
-/// left.
+/// Bytes of an answer that a client must take within one write deadline, or all
+/// remaining bytes if they are fewer.
 pub const WRITE_STEP: usize = 16 * 1024;
 
 impl Timeouts {
@@ -68,8 +68,8 @@ impl Timeouts {
         let within = match wait {
             Wait::Idle => self.idle,
             Wait::Head => self.head,
-            // Each byte received extends the deadline by the time that it takes at the
-            // minimum rate.
+            // Each byte received extends the deadline by the time that one byte takes
+            // at the minimum rate.
             Wait::Body { received } if self.body_rate > 0 => {
                 let earned =
                     Duration::from_millis(received.saturating_mul(1000) / self.body_rate);
@@ -91,10 +91,10 @@ pub fn later(from: Instant, time: Duration) -> Instant {
     from + time.min(LONGEST)
 }
 
-/// Number of checks, within one write deadline, whether the client takes the bytes sent to
-/// it. A client that stops between two checks is closed one write deadline after the second
-/// of them: at most a sixteenth late. (At first the client's kernel takes bytes until its
-/// buffer is full, so the first check finds progress.)
+/// Number of checks, within one write deadline, whether the client takes the bytes sent
+/// to it. A client that stops between two checks is closed one write deadline after the
+/// second check: at most a sixteenth of that deadline late. (At first the client's
+/// kernel takes bytes until its buffer is full, so the first check finds progress.)
 const CHECKS: u32 = 16;
 
 impl Timeouts {
@@ -107,13 +107,14 @@ impl Timeouts {
 
 /// Measures whether a client takes the bytes that are sent to it.
 ///
-/// A successful write proves little, because the kernel buffers much that the client has
-/// not taken. A write that blocks proves little either, because a writer is woken only when
-/// a third of the kernel's buffer is free, which may take minutes for a slow client. So
-/// while a write blocks, the server checks from time to time how much the client has
-/// acknowledged ([`Transport::unacked_bytes`](crate::stream::Transport::unacked_bytes)).
-/// Acknowledgments may arrive in lumps: the client's kernel, too, reports room only when
-/// there is a good deal of it.
+/// A successful write proves little, because the kernel buffers much that the client
+/// has not taken. A write that blocks proves little either, because a writer is woken
+/// only when a third of the kernel's buffer is free, which may take minutes for a slow
+/// client. So while a write blocks, the server checks from time to time how much the
+/// client has acknowledged
+/// ([`Transport::unacked_bytes`](crate::stream::Transport::unacked_bytes)).
+/// Acknowledgments may arrive in lumps: the client's kernel, too, reports room in its
+/// buffer only when much of the buffer is free.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// The number of unacknowledged bytes that progress is measured from, and the checks
@@ -155,8 +156,9 @@ impl Progress {
     }
 }
 
-/// Converts a time to whole milliseconds, the unit of poll(2) and most other mechanisms.
-/// Rounds up: otherwise the last millisecond would be spent polling again and again.
+/// Converts a time to whole milliseconds, the unit of poll(2) and most other waiting
+/// mechanisms. Rounds up: otherwise the last millisecond would be spent polling again
+/// and again.
 pub fn milliseconds(time: Duration) -> u64 {
     let rest = time.subsec_nanos().div_ceil(1_000_000);
     time.as_secs().saturating_mul(1000).saturating_add(rest.into())

@@ -1,7 +1,8 @@
 //! `fork`: one process per client, as in the first Unix servers. No other server of the
 //! book isolates its clients as well.
 //!
-//! The parent accepts, forks, and reaps its children. It answers a client only to reject it.
+//! The parent accepts, forks, and reaps its children. The parent answers a client only
+//! to reject the connection.
 
 use crate::app::site::Site;
 use crate::connection::handle_connection;
@@ -42,12 +43,12 @@ pub fn run(
                     on_child_exit(number, site);
                 });
                 if children.count() == 0 {
-                    // A child that was killed did not return the bytes it had claimed.
+                    // A killed child did not return its claimed bytes to the budget.
                     site.limits.buffered.refill();
                 }
                 continue;
             }
-            Accept::Woken => break, // the stop
+            Accept::Woken => break, // the stop is requested
         };
         site.stats.connection_opened();
         let served = children.count() - rejected;

@@ -1,7 +1,8 @@
 //! `iterative`: one client after another.
 //!
-//! While the server waits for one client, no other is served, or even accepted: further
-//! connections queue in the kernel's backlog until the first one ends.
+//! While the server waits for one client, no other client is served, or even accepted:
+//! further connections queue in the kernel's backlog until the connection of the first
+//! client ends.
 
 use crate::app::site::Site;
 use crate::connection::handle_connection;
@@ -45,8 +46,8 @@ pub fn run(
             handle_connection(&guard, admission, site, &timeouts);
             site.stats.connection_closed();
         }
-        // The set of connections is closed only after the last one: a client that
-        // arrived together with the stop signal was still served.
+        // The set of connections is closed only after its last connection has ended: a
+        // client that arrived together with the stop signal is still served.
         connections.close();
         trace::set_connection(0);
         drop(listener);

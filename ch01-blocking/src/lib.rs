@@ -22,8 +22,8 @@
 //! Everything that decides is in [`http`] and [`app`] and never waits; later chapters drive
 //! the same decisions in other ways. [`server`] holds the parts around a connection.
 //!
-//! Before these come the small servers, which share nothing with them: `src/bin/small-*.rs`,
-//! and [`small`].
+//! The chapter begins with small servers, which share no code with these three:
+//! `src/bin/small-*.rs`, and [`small`].
 
 pub mod app;
 pub mod connection;

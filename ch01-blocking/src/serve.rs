@@ -1,9 +1,9 @@
 //! The core of a blocking server: one connection, one request after another.
 //!
 //! [`serve`] contains nothing but waits. [`Inbox::next`] decides what the bytes mean,
-//! [`Site::respond`] what to answer, [`Outbox::push`] how the answer is written; none of
-//! them ever waits. Chapter 3's state machine and chapter 6's `async fn` drive the same
-//! three, so the three versions can be compared line by line.
+//! [`Site::respond`] what to answer, [`Outbox::push`] how the answer is written; none
+//! of them ever waits. Chapter 3's state machine and chapter 6's `async fn` drive the
+//! same three functions, so the three drivers can be compared line by line.
 
 use crate::app::site::Site;
 use crate::deadlines::Wait;
@@ -18,11 +18,11 @@ use std::time::SystemTime;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// Every request is answered and nothing is buffered: the connection stays open,
-    /// and its buffers are free until the next request arrives.
+    /// and needs no buffer until the next request arrives.
     Idle,
-    /// The last answer was sent. Close in stages: see [`linger`].
+    /// The last answer was sent: the caller closes in stages with [`linger`].
     Linger,
-    /// Nothing is left to send: close.
+    /// Nothing is left to send: the caller closes the connection.
     Close,
 }
 // ANCHOR_END: after
@@ -35,7 +35,7 @@ pub enum After {
 ///
 /// # Errors
 ///
-/// The connection is broken; only the trace reports it.
+/// The connection is broken. Servers report this error in the trace only.
 pub fn serve(
     stream: &mut impl Stream,
     site: &Site,
@@ -84,7 +84,7 @@ pub fn serve(
                 Parsed::Refused(why) => return refuse(why, stream, site, outbox),
             }
         }
-        outbox.flush(stream)?; // one write for a burst of requests
+        outbox.flush(stream)?; // one write for the answers to a burst
         if inbox.is_pristine() {
             return Ok(After::Idle);
         }
@@ -107,8 +107,8 @@ fn too_late(
 ) -> io::Result<After> {
     site.stats.timeouts.add();
     let Some(why) = inbox.too_late() else { return Ok(After::Close) };
-    // If the client does not read this answer either, its timeout has been counted
-    // already.
+    // A client that does not take the 408 either must not be counted as a second
+    // timeout.
     refuse(why, stream, site, outbox).or(Ok(After::Close))
 }
 
@@ -129,19 +129,20 @@ pub fn refuse(
 }
 // ANCHOR_END: refuse
 
-/// Queues a refusal and counts it.
+/// Queues a refusal and counts it in the site's statistics.
 pub fn push_error(why: HttpError, site: &Site, outbox: &mut Outbox) {
     trace!("refuse", "{}: {}", why.status, why.reason);
     site.stats.refused.add();
     outbox.push_error(why, &SystemTime::now);
 }
 
-/// Maximum number of bytes read and dropped after the last answer.
+/// Maximum number of bytes that [`linger`] reads and drops after the last answer.
 pub const LINGER_BYTES: usize = 8 << 20;
 
 // ANCHOR: linger
-/// Closes in stages (RFC 9112 section 9.6): shuts down the sending side, reads on for a
-/// bounded time and amount, and returns so that the socket can be closed.
+/// Closes in stages (RFC 9112 section 9.6): shuts down the sending side, reads on for
+/// at most `--linger-timeout` and [`LINGER_BYTES`], and returns so that the socket can
+/// be closed.
 ///
 /// If a socket is closed while the client still sends, the kernel sends a reset, and a
 /// reset may destroy the answer that the client has not read yet.

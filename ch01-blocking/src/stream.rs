@@ -1,9 +1,9 @@
 //! A connection as `serve` sees it: the operations that can wait.
 //!
-//! [`Transport`] moves bytes; later chapters use it without waiting. [`Stream`] adds the
-//! waits, and chapter 1's [`serve`](crate::serve()) is written against it. Here
-//! [`Blocking`] implements it by blocking the thread. Chapter 6 implements it by parking a
-//! coroutine, and `serve` stays the same.
+//! [`Transport`] moves bytes; later chapters use it on non-blocking sockets. [`Stream`]
+//! adds the waits, and chapter 1's [`serve`](crate::serve()) is written against
+//! `Stream`. [`Blocking`] implements `Stream` by blocking the thread. Chapter 6
+//! implements `Stream` by parking a coroutine, and `serve` stays the same.
 
 use crate::deadlines::{Describe, Progress, Timeouts, WRITE_STEP, Wait};
 use crate::http::{BodyStream, Inbox};
@@ -35,7 +35,7 @@ pub trait Transport: Write {
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize>;
 
     /// Shuts down the sending side: the client reads an end of file after the bytes
-    /// sent before.
+    /// already sent.
     fn shutdown_write(&mut self) -> io::Result<()>;
 
     /// Returns the number of bytes that were sent and that the client has not
@@ -44,7 +44,8 @@ pub trait Transport: Write {
 
     /// Waits for the next piece of a streamed body, and appends it to `_content`; an
     /// empty piece means the end. Only chapter 6 can wait for the client and the source
-    /// at once. Other servers close the connection after the answer's head.
+    /// at once. The servers of other chapters close the connection after the answer's
+    /// head.
     fn more(
         &mut self,
         _source: &mut dyn BodyStream,
@@ -58,7 +59,7 @@ pub trait Transport: Write {
 /// fails with [`ErrorKind::TimedOut`].
 pub trait Stream: Transport {
     /// Sets the kind of wait of the next [`fill`](Transport::fill). The clock starts
-    /// when the kind changes, and keeps running while it stays the same.
+    /// when the kind changes, and keeps running while the kind stays the same.
     fn deadline(&mut self, wait: Wait);
 
     /// Waits for `time`, before a delayed answer is sent (`/sleep`).
@@ -70,9 +71,9 @@ pub trait Stream: Transport {
 /// A stream that blocks its thread, over a blocking socket.
 ///
 /// The kernel enforces the deadlines, by SO_RCVTIMEO and SO_SNDTIMEO (socket(7)). These
-/// apply to one call, so within a phase of several reads the remaining time is set before
-/// each: one more system call, but only for a client that sends in pieces. A request that
-/// arrives in one piece costs one read and one write.
+/// options apply to one call, so within a phase of several reads the remaining time is
+/// set before each read: one more system call, but only for a client that sends in
+/// pieces. A request that arrives in one piece costs one read and one write.
 #[derive(Debug)]
 pub struct Blocking<'a> {
     guard: &'a ConnectionGuard<'a>,
@@ -144,16 +145,16 @@ impl<'a> Blocking<'a> {
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            // A long write may block, and costs so much that asking for the unacknowledged
-            // bytes does not matter. For a short write that blocks, the first check starts
-            // the clock, so its deadline is one check late.
+            // A long write may block, and costs so much that asking for the
+            // unacknowledged bytes does not matter. For a short write that blocks, the
+            // first check starts the clock, so the write deadline is one check late.
             if most > WRITE_STEP {
                 let socket = self.guard.entry.socket.as_fd();
                 self.progress.begin(|| sys::unacked_bytes(socket));
             }
             let began = Instant::now();
             match write(&self.guard.entry.socket) {
-                Ok(0) => return Ok(0), // a file that ends here
+                Ok(0) => return Ok(0), // the file ends here
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 wrote => match self.written(wrote, most, began)? {
                     0 => {}
@@ -199,13 +200,13 @@ impl Transport for Blocking<'_> {
     // ANCHOR: fill
     fn fill(&mut self, inbox: &mut Inbox) -> io::Result<usize> {
         loop {
-            // This precedes setting `idle`, because from then on the signal handler may
-            // change the timeout.
+            // The timeout is set before `idle`: once `idle` is set, the handler of the
+            // stop signal may change the timeout.
             let within = self.arm_read_timeout()?;
             let (entry, idle) = (&self.guard.entry, self.wait == Wait::Idle);
             // First set `idle`, then check whether the server stops;
-            // `Connections::drain` does the two in the other order. So at least one of
-            // the two threads sees the other.
+            // `Connections::drain` first sets the stop, then reads `idle`. So at least
+            // one of the two threads sees what the other has set.
             entry.idle.store(idle, SeqCst);
             if idle && self.guard.connections.is_draining() {
                 entry.idle.store(false, SeqCst);
@@ -231,7 +232,7 @@ impl Transport for Blocking<'_> {
                     return Err(ErrorKind::ConnectionAborted.into());
                 }
                 Ok(n) => {
-                    entry.count(n); // after `idle` is cleared: see `Entry`
+                    entry.count(n); // after clearing `idle`: see `Entry::count`
                     trace!(
                         "read",
                         "{}",
@@ -259,7 +260,8 @@ impl Transport for Blocking<'_> {
     // ANCHOR_END: fill
 
     fn send_file(&mut self, file: &File, at: u64, len: u64) -> io::Result<usize> {
-        // The kernel sends a file in pieces of 64 KiB, and SO_SNDTIMEO applies to each.
+        // The kernel sends a file in pieces of 64 KiB, and SO_SNDTIMEO applies to each
+        // piece.
         let len = len.min(64 * 1024) as usize;
         self.write_with(len, |socket| send_file(socket, file, at, len))
     }
@@ -308,8 +310,8 @@ impl Write for Blocking<'_> {
 ///
 /// # Errors
 ///
-/// Those of sendfile(2). Where it does not support the file or is not allowed, the bytes are
-/// copied instead.
+/// Those of sendfile(2). Where sendfile(2) does not support the file or is not allowed,
+/// the bytes are copied through a buffer.
 #[cfg(target_os = "linux")]
 pub fn send_file(
     socket: &impl AsFd,
@@ -318,7 +320,8 @@ pub fn send_file(
     len: usize,
 ) -> io::Result<usize> {
     let mut from = at.try_into().map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
-    // A larger piece would delay the other connections where one thread serves them all.
+    // More than 1 MiB at once would delay the other connections where one thread serves
+    // them all.
     match nix::sys::sendfile::sendfile64(socket, file, Some(&mut from), len.min(1 << 20))
     {
         // sendfile(2) is not supported for this file system, or not allowed in this
@@ -330,7 +333,8 @@ pub fn send_file(
     }
 }
 
-/// Sends at most `len` bytes of a file from offset `at`: on this system by copying.
+/// Sends at most `len` bytes of a file from offset `at`, by copying them through a
+/// buffer: only Linux's sendfile(2) is used.
 #[cfg(not(target_os = "linux"))]
 pub fn send_file(
     socket: &impl AsFd,

@@ -1,4 +1,5 @@
-//! Tests that parsing requests gives the same result, however their bytes are cut.
+//! Tests that parsing requests gives the same result, however their bytes are cut into
+//! pieces.
 
 #[path = "verdicts/mod.rs"]
 mod verdicts;
@@ -71,7 +72,7 @@ fn the_corpus() -> std::io::Result<()> {
     let mut inputs = 0;
     for input in std::fs::read_dir(corpus)? {
         let path = input?.path();
-        println!("{}", path.display()); // printed if the test fails
+        println!("{}", path.display()); // shown only if the test fails
         are_the_same_however_cut(&std::fs::read(&path)?);
         inputs += 1;
     }
@@ -99,7 +100,8 @@ fn every_byte_boundary() {
     }
 }
 
-/// An inbox that is idle or cleared returns the bytes it has claimed to the budget.
+/// An inbox that is idle or cleared gives the bytes that it has claimed back to the
+/// budget.
 #[test]
 fn the_budget_comes_back() {
     let limits = Limits::default();

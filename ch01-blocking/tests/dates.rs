@@ -1,5 +1,5 @@
-//! Tests that responses that are flushed together have the same date, and that the clock is
-//! read once for them.
+//! Tests that responses that are flushed together have the same date, and that the
+//! clock is read once for these responses.
 
 use ch01_blocking::http::{Inbox, Method, Outbox, Response, ResponseContext, Version};
 use ch01_blocking::stream::Transport;
@@ -66,8 +66,8 @@ fn one_look_for_all_that_leave_together() {
         }
     };
     push(&mut outbox, 3);
-    // The output is partly flushed: the three responses still have one date, and a fourth
-    // gets the same.
+    // The output is partly flushed: the three responses still have one date, and a
+    // fourth response gets the same date.
     client.room = 10;
     let stuck = outbox.flush(&mut client).map_err(|error| error.kind());
     assert_eq!(stuck, Err(ErrorKind::WouldBlock));

@@ -2,8 +2,8 @@
 //! closed by the drain deadline, like every other connection.
 //!
 //! `iterative` accepts on one thread and drains on another, so a connection may be
-//! registered after the last of the others has closed. In these tests the accepting thread
-//! is deliberately slow.
+//! registered after the last of the other connections has closed. In these tests the
+//! accepting thread is deliberately slow.
 
 use ch01_blocking::app::site::Site;
 use ch01_blocking::connection::handle_connection;
@@ -58,14 +58,14 @@ fn a_connection_registered_after_the_last_closed_is_answered() -> io::Result<()>
     let connections = Connections::new(&site);
     let received = thread::scope(|scope| {
         scope.spawn(|| connections.drain(LONG)); // no connection is registered
-        // The drain holds the set's lock while it sets this flag, so it has found the set
-        // empty.
+        // The drain holds the set's lock while it sets this flag, so the drain has
+        // found the set empty.
         while !site.is_draining() {
             thread::yield_now();
         }
         let request = "GET /plaintext HTTP/1.1\r\nHost: test\r\n\r\n";
         let received = register_and_serve(&connections, &site, request);
-        connections.close(); // otherwise the drain would not end
+        connections.close(); // ends the drain
         received
     })?;
     assert!(received.starts_with("HTTP/1.1 200 "), "a response: {received:?}");
@@ -112,7 +112,7 @@ fn a_client_that_sends_while_it_is_closed_gets_no_error() -> io::Result<()> {
         while !site.is_draining() {
             thread::yield_now();
         }
-        connections.close(); // waits for the lock, so the drain has closed the connection
+        connections.close(); // takes the lock after the drain has closed
         client.write_all(b"GET /plaintext HTTP/1.1\r\n")?;
         scope.spawn(|| {
             let guard = guard;
@@ -141,7 +141,7 @@ fn half_a_request_that_is_not_counted_yet_is_not_hung_up_on() -> io::Result<()> 
         .map(|socket| connections.register(socket, usize::MAX));
     client.write_all(b"GET /plain")?;
     for guard in &guards {
-        guard.entry.idle.store(true, SeqCst); // as before each read
+        guard.entry.idle.store(true, SeqCst); // as `Blocking::fill` before each read
     }
     assert_eq!((&guards[0].entry.socket).read(&mut [0; 64])?, 10);
     thread::scope(|scope| {
@@ -149,7 +149,7 @@ fn half_a_request_that_is_not_counted_yet_is_not_hung_up_on() -> io::Result<()> 
         while !site.is_draining() {
             thread::yield_now();
         }
-        connections.close(); // waits for the lock, so the drain has checked both connections
+        connections.close(); // takes the lock after the drain has checked both
         let closed = guards.map(|guard| guard.entry.closed_by_server.load(SeqCst));
         assert_eq!(closed, [false, true], "half a request, and none");
         Ok(())

@@ -1,5 +1,5 @@
-//! Tests of system calls that fail: a filter makes the kernel refuse a call to one
-//! thread, and to the threads that it starts (seccomp(2)).
+//! Tests of system calls that fail: a filter makes the kernel refuse a system call of
+//! one thread, and of the threads that this thread starts (seccomp(2)).
 #![cfg(target_os = "linux")] // other systems have other filters
 #![allow(unsafe_code)] // prctl(2) takes a pointer to the filter
 
@@ -13,8 +13,9 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::thread;
 
-/// Makes the system call `call` fail with `error` in this thread, and in threads that it
-/// starts, from now on. Returns whether the system has such filters: an emulator has none.
+/// Makes the system call `call` fail with `error` in this thread, and in threads that
+/// this thread starts, from now on. Returns whether the kernel has accepted the filter;
+/// an emulator does not.
 fn refuse(call: libc::c_long, error: libc::c_int) -> bool {
     let statement =
         |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
@@ -31,7 +32,7 @@ fn refuse(call: libc::c_long, error: libc::c_int) -> bool {
     ];
     let program =
         libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: this command takes numbers, no pointer.
+    // SAFETY: PR_SET_NO_NEW_PRIVS takes numbers, no pointer.
     let set = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
     // SAFETY: the kernel copies the program, which lives until the call returns, as its
     // statements do.
@@ -89,7 +90,7 @@ fn poll() -> io::Result<()> {
     thread::scope(|scope| {
         let served = scope.spawn(|| {
             refuse(libc::SYS_ppoll, libc::ENOMEM);
-            #[cfg(target_arch = "x86_64")] // elsewhere poll(3) is ppoll(2)
+            #[cfg(target_arch = "x86_64")] // on other processors poll(3) calls ppoll(2)
             refuse(libc::SYS_poll, libc::ENOMEM);
             server::run(listener, &site, &options, &stop)
         });

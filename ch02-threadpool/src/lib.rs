@@ -17,9 +17,9 @@
 //!             └─────── chapter 1's serve, unchanged ───────┘
 //! ```
 //!
-//! Threads ([`pool`]) share one acceptor and one [`queue`]. Processes ([`prefork`]) share
-//! one listening socket, and the kernel's backlog is their queue: each of them is chapter
-//! 1's `iterative`.
+//! Threads ([`pool`]) share one acceptor and one [`queue`]. Processes ([`prefork`])
+//! share one listening socket, and the kernel's backlog is their queue: each process is
+//! chapter 1's `iterative`.
 
 pub mod options;
 pub mod pool;

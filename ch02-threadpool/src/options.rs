@@ -1,11 +1,11 @@
-//! The options of a server that has more than the common ones.
+//! The options of a server that has options of its own besides the common ones.
 
 use ch01_blocking::Options;
 use clap::Args;
 
 /// The common options, and the options of one server.
 #[derive(Args, Clone, Debug)]
-#[group(skip)] // its name would be that of the common options
+#[group(skip)] // else clap names this group like that of `Options`
 pub struct With<Own: Args> {
     /// The options that every server has.
     #[command(flatten)]

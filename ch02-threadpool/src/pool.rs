@@ -94,8 +94,8 @@ pub fn run(
                 queue.put((guard, client.number));
             }
         }
-        // The queue is closed only now: the last connection may have arrived together
-        // with the stop.
+        // The queue of jobs is closed only after the loop: its last connection may have
+        // arrived together with the stop.
         queue.close();
         connections.close();
         trace::set_connection(0);
@@ -118,7 +118,7 @@ fn spawn<'scope, 'env>(
         main();
     };
     thread::Builder::new().stack_size(STACK).spawn_scoped(scope, main)?;
-    // A thread takes memory when it begins, which the next check must see.
+    // A thread takes memory when it begins; the next `check_memory` must see that.
     let _ = has_begun.recv();
     Ok(())
 }

@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 // ANCHOR: pauses
-/// A child that exits sooner than this has failed, and is not replaced at once.
+/// A child that lives for less than this has failed, and is not replaced at once.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
 /// The first pause before a failed child is replaced; each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -56,8 +56,8 @@ pub fn run(
         own.processes,
         stop,
         |_, listeners, parent| {
-            // Each child has its own stop pipe: a byte in the parent's would stop all
-            // processes.
+            // Each child has its own stop pipe: a byte in the parent's pipe would stop
+            // all processes.
             let stop = Stop::on(&[Signal::SIGTERM])?;
             let mut own = Listener::reported(listeners, parent);
             let Some(listener) = own.pop() else { return Ok(()) };
@@ -76,7 +76,7 @@ pub fn run(
 /// # Errors
 ///
 /// This process has more than one thread ([`sys::fork`]), one of the first children
-/// cannot be created, or one exits before it is ready.
+/// cannot be created, or a child exits before it is ready.
 pub fn supervise(
     listeners: Vec<Listener>,
     site: &Site,
@@ -144,7 +144,7 @@ pub fn supervise(
         }
     };
     site.drain_all();
-    // The kernel refuses further connections.
+    // From here on the kernel refuses further connections.
     listeners.into_iter().for_each(Listener::close_for_all);
     let within = if ended.is_ok() { options.timeouts().drain } else { Duration::ZERO };
     children.drain(within, |_, _| {});
@@ -161,8 +161,8 @@ fn report_error(parent: &OwnedFd, why: &str) {
     let _ = nix::unistd::write(parent, &line); // the parent notices the exit in any case
 }
 
-/// The reports of child processes to their parent, one line each: an empty line when a child
-/// is [ready](Listener::ready), or the error that makes it exit.
+/// The reports of child processes to their parent, one line each: an empty line when a
+/// child is [ready](Listener::ready), or the error that makes the child exit.
 struct Reports {
     read: OwnedFd,
     write: OwnedFd,
@@ -193,7 +193,8 @@ struct WorkerSlot {
     number: u16,
     /// The resources that the worker holds.
     usage: &'static Usage,
-    /// The time at which the worker was created or exited.
+    /// The time at which the worker was created, or at which it exited if the slot is
+    /// empty.
     since: Instant,
     /// The time for which the slot stays empty.
     pause: Duration,

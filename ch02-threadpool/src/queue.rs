@@ -1,4 +1,4 @@
-//! A bounded queue: one thread puts jobs in, many workers take them out.
+//! A bounded queue: one thread puts jobs in, many workers take jobs out.
 //!
 //! ```
 //! use ch02_threadpool::Queue;
@@ -29,7 +29,7 @@ pub struct Queue<T> {
     capacity: usize,
     /// Notified when a job is queued, and when the queue is closed.
     job: Condvar,
-    /// Notified when there is room, and when the wait for room ends.
+    /// Notified when there is room for a job, and when [`Queue::end`] is called.
     room: Condvar,
 }
 
@@ -48,8 +48,8 @@ struct State<T> {
 impl<T> Queue<T> {
     /// Returns a queue for `workers` workers, in which at most `waiting` jobs wait.
     ///
-    /// More than `workers` workers do no harm, but a job that one of them could run counts
-    /// as waiting.
+    /// Additional workers do no harm, but a job that an additional worker could run
+    /// counts as waiting.
     pub fn new(workers: usize, waiting: usize) -> Queue<T> {
         let state =
             State { jobs: VecDeque::new(), running: 0, ending: false, closed: false };
@@ -67,8 +67,8 @@ impl<T> Queue<T> {
     }
 
     // ANCHOR: has_room
-    /// Returns whether a further job can be queued. Each free worker makes room for
-    /// one.
+    /// Returns whether a further job can be queued. Each free worker makes room for one
+    /// job.
     fn has_room(&self, state: &State<T>) -> bool {
         state.jobs.len() + state.running < self.capacity
     }
@@ -101,11 +101,11 @@ impl<T> Queue<T> {
 
     // ANCHOR: work
     /// Runs a worker: takes one job after another, the oldest first, until the queue is
-    /// closed and empty. A worker that waits here costs no processor time.
+    /// closed and empty. A worker that waits for a job costs no processor time.
     pub fn work(&self, mut work: impl FnMut(T)) {
         while let Some(job) = self.take() {
             work(job);
-            self.lock().running -= 1; // `take` has counted it
+            self.lock().running -= 1; // `take` has counted the job
             self.room.notify_one();
         }
     }
@@ -121,7 +121,8 @@ impl<T> Queue<T> {
         Some(job)
     }
 
-    /// Closes the queue, and wakes the workers. Jobs that are queued are still run.
+    /// Closes the queue, and wakes the workers. Workers still run the jobs that are
+    /// queued.
     pub fn close(&self) {
         self.end();
         self.lock().closed = true;
@@ -130,7 +131,8 @@ impl<T> Queue<T> {
     // ANCHOR_END: work
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // A panic cannot leave the state half changed, so a poisoned lock is still good.
+        // A panic cannot leave the state half changed, so it is valid even behind a
+        // poisoned lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -172,7 +174,7 @@ mod tests {
             scope.spawn(|| queue.work(|job| done.lock().expect("whole").push(job)));
             queue.end();
             assert!(!queue.wait_for_room());
-            queue.put(1); // it came together with the stop
+            queue.put(1); // the job came together with the stop
             queue.close();
         });
         assert_eq!(done.into_inner().expect("whole"), [1]);

@@ -1,5 +1,5 @@
-//! Fuzz target: the results of parsing never depend on how the bytes are cut into pieces,
-//! whatever the bytes.
+//! Fuzz target: for any bytes, the results of parsing do not depend on how the bytes
+//! are cut into pieces.
 #![no_main]
 
 #[path = "../../tests/verdicts/mod.rs"]

@@ -19,8 +19,8 @@ pub(crate) enum Precondition {
     Unsatisfiable,
 }
 
-/// Evaluates the conditions of a request for a file of this version, in the order of RFC
-/// 9110 section 13.2.2.
+/// Evaluates the conditions of a request for a file whose version is `version`, in the
+/// order of RFC 9110 section 13.2.2.
 pub(crate) fn evaluate(
     asked: &Conditions<'_>,
     method: Method,
@@ -63,9 +63,9 @@ pub(crate) fn evaluate(
 /// version's tag (RFC 9110 section 13.1.5).
 ///
 /// A date in `If-Range` never matches. A date is a strong validator only if the server
-/// knows that the file has not changed twice within that second (section 8.8.2.2), and a
-/// file system records only the last change. No client depends on it: every file is sent
-/// with a tag, and a client that has a tag must not send a date.
+/// knows that the file has not changed twice within that second (section 8.8.2.2), and
+/// a file system records only the last change. No client needs a date: every file is
+/// sent with a tag, and a client that has a tag must not send a date.
 fn if_range(asked: &Conditions<'_>, version: &FileVersion) -> bool {
     asked.if_range.is_none_or(|tag| tag == version.to_string().as_bytes())
 }
@@ -155,5 +155,5 @@ fn number(digits: &[u8]) -> Number {
 }
 
 fn date(value: &[u8]) -> Option<HttpDate> {
-    HttpDate::parse(value, SystemTime::now()) // the century of a two-digit year
+    HttpDate::parse(value, SystemTime::now()) // now: for two-digit years
 }

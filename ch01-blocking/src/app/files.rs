@@ -1,9 +1,10 @@
 //! Serves the files below the root directory, and no others.
 //!
-//! Each component of a path is checked before the file is opened. It is opened through
-//! cap-std, where the kernel itself refuses every way out of the root, symbolic links
-//! included (openat2(2), RESOLVE_BENEATH; other systems go step by step). Servers that
-//! compared path names as text instead have leaked files outside their root.
+//! Each component of a path is checked before the file is opened. The file is opened
+//! through cap-std, where the kernel itself refuses every way out of the root, symbolic
+//! links included (openat2(2), RESOLVE_BENEATH; on other systems cap-std opens one
+//! component after another). Servers that compared path names as text instead have
+//! leaked files outside their root.
 
 use crate::app::conditional::{Precondition, evaluate};
 use crate::app::methods::{READ_ONLY, allow};
@@ -74,7 +75,7 @@ impl Missing {
                 | libc::ENODEV,
             ) => Missing::NotFound,
             Some(_) => Missing::Failed,
-            None => Missing::NotFound, // a way out of the root
+            None => Missing::NotFound, // cap-std: a way out of the root
         }
     }
 }
@@ -87,8 +88,9 @@ impl Files {
     /// `root` is not a directory, or may not be read or searched.
     pub(crate) fn open(root: &Path) -> io::Result<Files> {
         let root = Dir::open_ambient_dir(root, ambient_authority())?;
-        // Opening alone proves nothing: with O_PATH it needs no permission (open(2)). To
-        // search it and to read it are two permissions (path_resolution(7)).
+        // Opening a directory proves nothing: with O_PATH, open(2) needs no permission
+        // on it. Searching a directory and reading it need two permissions
+        // (path_resolution(7)).
         root.metadata(".")?;
         root.entries()?;
         Ok(Files { root })
@@ -184,17 +186,17 @@ fn name(path: &[u8]) -> Result<Cow<'_, [u8]>, Missing> {
     if decoded.is_empty() || decoded.ends_with(b"/") {
         decoded.to_mut().extend_from_slice(b"index.html");
     }
-    // `..` begins with a dot as well.
+    // Hidden names begin with a dot, and so does `..`.
     let hidden = |part: &[u8]| part.is_empty() || part[0] == b'.' || part.contains(&0);
     let is_hidden = decoded.split(|&byte| byte == b'/').any(hidden);
     if is_hidden { Err(Missing::NotFound) } else { Ok(decoded) }
 }
 
-/// Redirects a request for a directory to the same path with a slash at the end, which the
-/// relative links of its index depend on.
+/// Redirects a request for a directory to the same path with a slash at the end. The
+/// relative links in the directory's `index.html` depend on that slash.
 fn redirect(request: &Request<'_>) -> Response {
-    // The path begins with a single slash, because empty components were refused. A path
-    // that begins with two would name another host.
+    // The path begins with a single slash, because empty components were refused. A
+    // path that begins with two slashes would name another host.
     let path = encoded(request.path);
     let query =
         request.query.map_or_else(String::new, |query| "?".to_owned() + &encoded(query));
@@ -227,7 +229,7 @@ fn encoded(text: &[u8]) -> String {
     let begin = parts.next().unwrap_or_default();
     let mut encoded = percent_encode(begin, NOT_IN_URLS).to_string();
     for part in parts {
-        // A percent sign without two digits stands for itself.
+        // A percent sign without two digits stands for itself, so it is encoded.
         encoded += if percent_digits(part) { "%" } else { "%25" };
         encoded.extend(percent_encode(part, NOT_IN_URLS));
     }
@@ -246,7 +248,7 @@ fn busy() -> Response {
         "503 Service Unavailable: no file can be opened now; come back in a moment\n",
     );
     response.extra = ExtraHeader::RetryAfter(1);
-    response.close = true; // this frees a descriptor
+    response.close = true; // closing frees a descriptor
     response
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// A body stream of the application, whose destructor's panics are caught.
 pub(crate) struct Guarded {
-    /// The wrapped stream; `None` only while it is being dropped.
+    /// The wrapped stream; `None` only while the wrapper is being dropped.
     stream: Option<Box<dyn BodyStream>>,
     panics: &'static Counter,
 }

@@ -5,7 +5,7 @@ use crate::http::{ExtraHeader, Response};
 /// The methods of a read-only resource.
 pub(crate) const READ_ONLY: &str = "GET, HEAD, OPTIONS";
 
-/// Returns an answer whose `Allow` header lists the methods: `status` is 204 for an OPTIONS
+/// Returns an answer whose `Allow` header is `methods`. `status` is 204 for an OPTIONS
 /// request, 405 for a method that the resource does not support.
 pub(crate) fn allow(status: u16, methods: &'static str) -> Response {
     let mut response = match status {

@@ -1,8 +1,8 @@
 //! The application that every server of this book serves: a few routes that make waiting
 //! visible, and files.
 //!
-//! [`Site::respond`] decides and never waits. An answer that must be sent later carries a
-//! delay ([`Response::delay`]), and each server waits for it in its own way.
+//! [`Site::respond`] decides and never waits. An answer that must be sent later carries
+//! a delay ([`Response::delay`]), and each server waits for that delay in its own way.
 //!
 //! ```
 //! use ch01_blocking::Site;
@@ -56,8 +56,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Returns an application with the built-in routes, and with the files below `root` if
-    /// it is given.
+    /// Returns an application with the built-in routes, and with the files below `root`
+    /// if one is given.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Site {
         })
     }
 
-    /// Adds further routes.
+    /// Returns the application with `routes` in addition to its built-in ones.
     pub fn with(self, routes: Box<dyn Routes>) -> Site {
         Site { more: Some(routes), ..self }
     }
@@ -97,8 +97,8 @@ impl Site {
         self.draining.load(SeqCst) || self.all_drain.load(SeqCst)
     }
 
-    /// Counts the connections of a dead process as closed, and returns the bytes that it
-    /// had claimed to the shared budget.
+    /// Counts the connections of a dead process as closed, and gives the bytes that the
+    /// process had claimed back to the shared budget.
     pub fn reclaim(&self, usage: &Usage) {
         let Held { connections, bytes } = usage.take();
         for _ in 0..connections {
@@ -113,7 +113,7 @@ impl Site {
 
     // ANCHOR: respond
     /// Answers a request. A panic of a route is answered 500 and costs this one
-    /// connection, in every server, since all of them call this function.
+    /// connection, in every server, since every server calls this function.
     pub fn respond(&self, request: &Request<'_>) -> Response {
         trace!("request", "{} {}", request.method.name(), request.path.escape_ascii());
         // The routes hold no lock and leave nothing half done, so a panic breaks no
@@ -199,10 +199,10 @@ impl Site {
     }
 }
 
-/// Routes in addition to those that every server of the book has.
+/// Routes in addition to the built-in routes that every server of the book has.
 pub trait Routes: fmt::Debug + Send + Sync {
-    /// Answers a request, or returns `None` if the path belongs to none of these routes.
-    /// Must not wait.
+    /// Answers a request, or returns `None` if the path belongs to none of these
+    /// routes. This function must not wait.
     fn respond(&self, request: &Request<'_>) -> Option<Response>;
 }
 

@@ -1,10 +1,10 @@
 //! A body that is generated while it is sent, such as a stream of events.
 //!
-//! Its length is not known, so each piece carries its own length (chunked, RFC 9112 section
-//! 7.1). HTTP/1.0 has no chunks; there the end of the connection ends the body. The body is
-//! pulled, never pushed: the sender asks for the next piece when the client has taken the
-//! previous one. So nothing is queued for a slow client, which gets fewer and more recent
-//! pieces.
+//! The length of such a body is not known, so each piece carries its own length
+//! (chunked, RFC 9112 section 7.1). HTTP/1.0 has no chunks; there the end of the
+//! connection ends the body. The body is pulled, never pushed: the sender asks for the
+//! next piece when the client has taken the previous one. So nothing is queued for a
+//! slow client, which gets fewer and more recent pieces.
 
 use crate::stream::Transport;
 use std::fmt;
@@ -16,13 +16,13 @@ use std::time::Duration;
 pub trait BodyStream: Send {
     /// Appends the next piece to `content`: about 16 KiB, or more if a single item is larger.
     ///
-    /// If no piece is available yet, the source keeps the waker and calls it as soon as one
-    /// is. Only the waker of the latest call must be called.
+    /// If no piece is available yet, the source keeps `waker` and wakes it as soon as a
+    /// piece is available. The waker of a later call replaces it.
     fn more(&mut self, waker: &Waker, content: &mut Vec<u8>) -> NextPiece;
 
     /// Returns the bytes to send after a
     /// [`heartbeat_interval`](BodyStream::heartbeat_interval) without output, so that a
-    /// closed connection is noticed. They must have no meaning to the client.
+    /// closed connection is noticed. These bytes must have no meaning to the client.
     fn heartbeat(&self) -> &'static [u8];
 
     /// Returns the longest time without output, after which a heartbeat is sent.
@@ -49,8 +49,8 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Waits for the next bytes to send, and writes them to `bytes`, which must be empty. Returns
-    /// whether more will follow.
+    /// Waits for the next bytes to send, and writes them to `bytes`, which must be
+    /// empty. Returns whether more bytes will follow.
     pub(super) fn next(
         &mut self,
         stream: &mut impl Transport,

@@ -30,8 +30,8 @@ pub(super) struct Chunked {
     at: At,
     /// Bytes of content decoded so far.
     pub(super) decoded: usize,
-    /// Bytes of chunk extensions, and later of trailers. Both are ignored, and therefore
-    /// limited.
+    /// Bytes of chunk extensions, and later of trailers. The server ignores extensions
+    /// and trailers, and therefore limits their size.
     overhead: usize,
     /// Number of trailer fields.
     fields: usize,
@@ -46,9 +46,9 @@ impl Chunked {
         matches!(self.at, At::Done)
     }
 
-    /// Decodes as much as possible of `bytes`, which begin with the content decoded so far,
-    /// followed by bytes as received. Returns the number of bytes after the decoded content
-    /// that are used up.
+    /// Decodes as much as possible of `bytes`, which begin with the content decoded so
+    /// far, followed by bytes as received. Returns the number of bytes after the
+    /// decoded content that are used up, as framing or as copied data.
     pub(super) fn decode(
         &mut self,
         bytes: &mut [u8],
@@ -154,8 +154,8 @@ fn size(line: &[u8]) -> Result<(u64, usize), HttpError> {
     const BAD: HttpError = HttpError::bad("a malformed chunk size");
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let extensions = &line[digits..];
-    // Sixteen digits fill 64 bits. More would overflow, and servers that let a size overflow
-    // have had requests smuggled past them.
+    // Sixteen digits fill 64 bits. More would overflow, and servers that let a size
+    // overflow have let smuggled requests pass.
     if digits == 0 || digits > 16 {
         return Err(BAD);
     }
@@ -210,8 +210,8 @@ fn space(text: &[u8]) -> &[u8] {
     &text[blank..]
 }
 
-/// Checks a trailer, which is otherwise ignored. It must be a field: anything else means that
-/// sender and server disagree about where the message ends.
+/// Checks a trailer, which is otherwise ignored. A trailer must be a field line:
+/// anything else means that sender and server disagree about where the message ends.
 fn trailer(line: &[u8]) -> Result<(), HttpError> {
     match token(line) {
         Some([b':', value @ ..]) if value.iter().all(is_text) => Ok(()),

@@ -109,8 +109,8 @@ fn number(digits: &str, len: usize) -> Option<i64> {
     if is_number { digits.parse().ok() } else { None }
 }
 
-/// Converts a time, rounded down to a whole second. A time outside the years 0000 to 9999
-/// becomes the first or the last second of them.
+/// Converts a time, rounded down to a whole second. A time outside the years 0000 to
+/// 9999 becomes the first or the last second of these years.
 impl From<SystemTime> for HttpDate {
     fn from(time: SystemTime) -> HttpDate {
         let seconds = match time.duration_since(UNIX_EPOCH) {
@@ -129,7 +129,7 @@ impl From<SystemTime> for HttpDate {
 impl fmt::Display for HttpDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, second) = (self.0 / DAY, self.0 % DAY);
-        let weekday = &WEEKDAYS[(days % 7) as usize][..3]; // the first day was a Saturday
+        let weekday = &WEEKDAYS[(days % 7) as usize][..3]; // day 0 was a Saturday
         let year = self.year();
         let (mut month, mut day) = (0, days - days_before(year));
         while day >= days_of(month, year) {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn parse(text: &str) -> Option<HttpDate> {
-        HttpDate::parse(text.as_bytes(), at(1_800_000_000)) // January of 2027
+        HttpDate::parse(text.as_bytes(), at(1_800_000_000)) // now: January of 2027
     }
 
     #[test]
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn two_digits_are_never_more_than_fifty_years_ahead() {
-        // Now it is Friday, 15 Jan 2027 08:00:00.
+        // `parse` takes Friday, 15 Jan 2027 08:00:00 as the current time.
         for (two, four) in [
             ("Friday, 15-Jan-77 08:00:00 GMT", "Fri, 15 Jan 2077 08:00:00 GMT"),
             ("Friday, 15-Jan-77 08:00:01 GMT", "Sat, 15 Jan 1977 08:00:01 GMT"),

@@ -1,10 +1,10 @@
-//! The head of a request: everything up to the empty line, and how it delimits the bytes
-//! after it.
+//! The head of a request: everything up to the empty line, and how the head delimits
+//! the bytes after it.
 //!
-//! httparse checks the grammar of the lines. This file decides what they mean together (RFC
-//! 9112 sections 3, 6 and 9). Wherever two readings are possible, the answer is 400: a proxy
-//! in front of the server may have chosen the other one, and such differences are how
-//! requests are smuggled.
+//! httparse checks the grammar of the lines. This file decides what the lines mean
+//! together (RFC 9112 sections 3, 6 and 9). Wherever two readings are possible, the
+//! answer is 400: a proxy in front of the server may have chosen the other reading, and
+//! such differences are how requests are smuggled.
 
 use super::request::{Conditions, Method, Request, Version};
 use super::response::HttpError;
@@ -22,8 +22,8 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// A complete head. It stores positions instead of borrows, so that it can be kept while the
-/// content arrives.
+/// A complete head. It stores positions instead of borrows, so that the head can be
+/// kept while the content arrives.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) len: usize,
@@ -53,7 +53,8 @@ impl Head {
     }
 }
 
-/// Parses the head at the start of `bytes`. Returns `None` if its end has not arrived.
+/// Parses the head at the start of `bytes`. Returns `None` if the head's end has not
+/// arrived.
 ///
 /// The result must not depend on how the bytes were split into reads. So each limit is
 /// checked before the bytes beyond it are examined, and an error counts only if every
@@ -68,8 +69,8 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, HttpE
     let mut parsed = httparse::Request::new(&mut []);
     let outcome = parsed.parse_with_uninit_headers(window, fields);
 
-    // The first field begins right after the request line, so if there is one, the end of
-    // that line needs no search.
+    // The first field begins right after the request line, so if there is a field, the
+    // end of that line needs no search.
     let line = match (outcome, &*parsed.headers) {
         (Ok(httparse::Status::Complete(_)), [first, ..]) => {
             Some(offset(first.name, window) - 1)
@@ -86,8 +87,8 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, HttpE
         Ok(_) => return Err(HttpError::new(431, "the request's head is too large")),
         Err(error) => return Err(explain(error, &window[..line.min(window.len())])),
     };
-    // httparse accepts LF alone as the end of a line, as RFC 9112 section 2.2 allows. Other
-    // parsers do not, so it is ambiguous.
+    // httparse accepts LF alone as the end of a line, as RFC 9112 section 2.2 allows.
+    // Other parsers do not accept such a line, so it is ambiguous.
     const BARE_LF: HttpError =
         HttpError::bad("a line ends with LF alone; HTTP ends its lines with CR LF");
     if !window[..len].ends_with(b"\r\n\r\n") {
@@ -142,8 +143,8 @@ fn offset(part: &str, window: &[u8]) -> usize {
 fn explain(error: httparse::Error, request_line: &[u8]) -> HttpError {
     match error {
         httparse::Error::TooManyHeaders => HttpError::new(431, "too many fields"),
-        // The line should have three words, the last a version. A fourth word means a space
-        // in the target.
+        // The request line should have three words, the last a version. A fourth word
+        // means a space in the target.
         httparse::Error::Version => match request_line.trim_ascii_end() {
             line if memchr_iter(b' ', line).count() != 2 => {
                 HttpError::bad("a request line has three words")
@@ -175,14 +176,15 @@ fn target(method: Method, target: &str) -> Option<(&str, Option<&str>)> {
     if target == "*" && method == Method::Options {
         return Some((target, None));
     }
-    // The absolute form is for proxies, but every server must understand it.
+    // The absolute form, `http://host/path`, is for proxies, but every server must
+    // understand it.
     let (scheme, rest) = path.split_at_checked(7)?;
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if !scheme.eq_ignore_ascii_case("http://") || !is_host(authority.as_bytes()) {
         return None;
     }
-    // An empty path is the same as a slash (RFC 9110 section 4.2.3), such as the second of
-    // `http://`.
+    // An empty path is the same as a slash (RFC 9110 section 4.2.3): the second slash
+    // of `http://` is returned.
     Some((if path.is_empty() { &target[6..7] } else { path }, query))
 }
 
@@ -208,7 +210,8 @@ struct Codings {
 impl HeadSemantics {
     fn take(&mut self, name: &str, value: &[u8]) -> Result<(), HttpError> {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
-        // Most fields are irrelevant here, and for most of those the length alone shows it.
+        // Most fields are irrelevant here, and for most of these the length of the name
+        // alone shows it.
         match name.len() {
             4 if is("host") => {
                 self.hosts += 1;
@@ -252,7 +255,7 @@ impl HeadSemantics {
 
     // ANCHOR: framing
     /// Returns how the content is delimited (RFC 9112 section 6.3). Where the RFC says
-    /// "ought to be handled as an error", it is one here.
+    /// "ought to be handled as an error", this function returns an error.
     fn framing(&self, version: Version, limits: &Limits) -> Result<Framing, HttpError> {
         match (self.codings, self.length) {
             (Some(_), Some(_)) => {
@@ -282,19 +285,19 @@ pub(super) const TOO_LARGE: HttpError =
 
 impl<'b> Request<'b> {
     /// Returns the request's conditions. Few requests have any, and only files evaluate
-    /// them, so they are searched for here and not whenever a head is parsed.
+    /// them, so this function searches for them, and the parser of heads does not.
     pub fn conditions(&self) -> Conditions<'b> {
         conditions(self.head)
     }
 
     /// Returns the value of the field `name`, which may occur only once; if it occurs
-    /// twice, an empty value.
+    /// twice, an empty value; if it is absent, `None`.
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
         field(self.head, name)
     }
 }
 
-/// Returns the conditions in a head that was parsed before.
+/// Returns the conditions in a head that [`parse`] has accepted.
 fn conditions(head: &[u8]) -> Conditions<'_> {
     let mut conditions = Conditions::default();
     each(head, |name, value| match name.to_ascii_lowercase().as_str() {
@@ -309,8 +312,8 @@ fn conditions(head: &[u8]) -> Conditions<'_> {
     conditions
 }
 
-/// Returns the value of the field `wanted`, which may occur only once, in a head that was
-/// parsed before.
+/// Returns the value of the field `wanted`, which may occur only once, in a head that
+/// [`parse`] has accepted.
 fn field<'b>(head: &'b [u8], wanted: &str) -> Option<&'b [u8]> {
     let mut found = None;
     each(head, |name, value| {
@@ -321,12 +324,13 @@ fn field<'b>(head: &'b [u8], wanted: &str) -> Option<&'b [u8]> {
     found
 }
 
-/// Calls `take` with the name and value of each field in a head that was parsed before.
+/// Calls `take` with the name and value of each field in a head that [`parse`] has
+/// accepted.
 fn each<'b>(head: &'b [u8], mut take: impl FnMut(&'b str, &'b [u8])) {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Request::new(&mut []);
     if parsed.parse_with_uninit_headers(head, &mut fields).is_ok() {
-        // The same parser has accepted it before.
+        // The same parser has accepted this head before, so an error is impossible.
         parsed
             .headers
             .iter()
@@ -340,7 +344,8 @@ fn once<'b>(field: &mut Option<&'b [u8]>, value: &'b [u8]) {
     *field = Some(if field.is_some() { b"" } else { value });
 }
 
-/// Returns the members of a comma-separated list, without empty ones (RFC 9110 section 5.6.1).
+/// Returns the members of a comma-separated list, without empty members (RFC 9110
+/// section 5.6.1).
 fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|&byte| byte == b',')
@@ -367,8 +372,8 @@ fn is_host(value: &[u8]) -> bool {
     }
 }
 
-/// Returns whether `text` is an address that may stand in brackets: an IPv6 address, or one
-/// of a future version, such as `v7.name` (RFC 3986 section 3.2.2).
+/// Returns whether `text` is an address that may stand in brackets: an IPv6 address, or
+/// an address of a future version, such as `v7.name` (RFC 3986 section 3.2.2).
 fn is_address(text: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(text) else { return false };
     match text.strip_prefix(['v', 'V']).map(|future| future.split_once('.')) {

@@ -11,25 +11,26 @@ use super::limits::Claim;
 use super::{HttpError, Limits, Method, Request};
 use memchr::memrchr;
 
-/// The initial size of a buffer, in bytes; more is claimed from [`Limits::buffered`].
+/// The initial size of a buffer, in bytes; any growth is claimed from
+/// [`Limits::buffered`].
 const BASE: usize = 16 * 1024;
 
 // ANCHOR: parsed
 /// The result of parsing the bytes received so far.
 #[derive(Debug)]
-// Not boxed although a request is large: the value is short-lived, and a Box would cost
-// an allocation per request.
+// The request is not boxed although it is large: the value is short-lived, and a Box
+// would cost an allocation per request.
 #[allow(clippy::large_enum_variant)]
 pub enum Parsed<'b> {
-    /// A complete request. It counts as answered when [`Inbox::next`] is called again.
+    /// A complete request; the next call of [`Inbox::next`] counts it as answered.
     Complete(Request<'b>),
     /// The request is not complete yet.
     Partial {
-        /// Whether the client waits for `100 Continue` before it sends its content. Set
-        /// at most once for each request.
+        /// Whether the client waits for `100 Continue` before it sends its content.
+        /// This is `true` at most once for each request.
         wants_continue: bool,
     },
-    /// The bytes cannot become a request: answer with the error, and close.
+    /// The bytes cannot become a request: the server answers the error, and closes.
     Refused(HttpError),
 }
 // ANCHOR_END: parsed
@@ -48,7 +49,7 @@ pub struct Inbox {
 }
 
 /// The size in bytes that the buffer may grow to while a message arrives, and the claim
-/// that covers it.
+/// on the budget that covers this size.
 #[derive(Debug, Default)]
 struct Room {
     bytes: usize,
@@ -85,8 +86,8 @@ impl Inbox {
         self.end - self.start == self.answered
     }
 
-    /// Returns whether the buffer is in its initial state. It no longer is after an empty
-    /// line before a request, because only one such line is skipped.
+    /// Returns whether the buffer is in its initial state. An empty line before a
+    /// request ends that state, because only one such line is skipped.
     pub fn is_pristine(&self) -> bool {
         self.is_empty() && !self.message.empty_line
     }
@@ -104,7 +105,7 @@ impl Inbox {
         &mut self.buffer[self.end..]
     }
 
-    /// Records that bytes were written to [`Inbox::space`].
+    /// Records that `bytes` bytes were written to [`Inbox::space`].
     pub fn received(&mut self, bytes: usize) {
         self.end += bytes;
         debug_assert!(self.end <= self.buffer.len());
@@ -158,11 +159,11 @@ impl Inbox {
     }
 
     // ANCHOR: next
-    /// Parses the next request, and drops the one that was returned before.
+    /// Parses the next request, and drops the request that the previous call returned.
     pub fn next(&mut self, limits: &Limits) -> Parsed<'_> {
         self.drop_answered();
         if self.start == self.end {
-            // Nothing is left, the usual case after a request.
+            // No received byte is left, the usual case after a request.
             return Parsed::Partial { wants_continue: false };
         }
         self.skip_empty_line();
@@ -189,8 +190,9 @@ impl Inbox {
         Some(HttpError { method: self.method(), ..why })
     }
 
-    /// Returns [`Method::Head`] if the request at `start` begins with `HEAD `, otherwise
-    /// [`Method::Other`]: the refusal of a request depends on nothing else.
+    /// Returns [`Method::Head`] if the request at `start` begins with `HEAD `,
+    /// otherwise [`Method::Other`]: the refusal of a request depends on no other
+    /// method.
     fn method(&self) -> Method {
         match self.buffer[self.start..self.end].starts_with(b"HEAD ") {
             true => Method::Head,
@@ -212,7 +214,7 @@ impl Inbox {
         self.start += std::mem::take(&mut self.answered);
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-            self.room = Room::default(); // more may have been claimed than was needed
+            self.room = Room::default(); // the claim may exceed the need
             if self.buffer.len() > BASE {
                 self.buffer = Vec::new();
             }
@@ -253,9 +255,9 @@ impl Inbox {
 impl Message {
     /// Parses the head if it is complete, otherwise returns `None`.
     ///
-    /// The complete lines of an incomplete head are parsed too, so that a malformed head is
-    /// refused before its end, which may never arrive. This happens at most once for each
-    /// line, however slowly the bytes arrive.
+    /// The complete lines of an incomplete head are parsed too, so that a malformed
+    /// head is refused before its end, which may never arrive. An incomplete head is
+    /// parsed at most once for each line, however slowly the bytes arrive.
     fn find_head(
         &mut self,
         bytes: &[u8],
@@ -339,8 +341,8 @@ impl Content {
         }
     }
 
-    /// Decodes the content that has arrived, and lowers `end` by the bytes of framing that
-    /// it removes. Returns whether the content is complete.
+    /// Decodes the content that has arrived, and lowers `end` by the bytes of framing
+    /// that `advance` removes. Returns whether the content is complete.
     fn advance(
         &mut self,
         bytes: &mut [u8],

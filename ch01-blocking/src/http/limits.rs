@@ -89,13 +89,13 @@ impl Budget {
         self.counter().load(Relaxed)
     }
 
-    /// Makes all bytes unclaimed again. Only for when no process is left that could hold a
-    /// claim.
+    /// Makes all bytes unclaimed again. The caller must ensure that no process is left
+    /// that could hold a claim.
     pub fn refill(&self) {
         self.counter().store(self.size, Relaxed);
     }
 
-    /// Returns `bytes` bytes that a dead process had claimed to the budget.
+    /// Gives back `bytes` bytes that a dead process had claimed from the budget.
     pub fn give_back(&self, bytes: usize) {
         self.counter().fetch_add(bytes, Relaxed);
     }
@@ -108,7 +108,7 @@ impl Budget {
     }
 }
 
-/// Bytes claimed from a [`Budget`]; dropping the claim returns them.
+/// Bytes claimed from a [`Budget`]; dropping the claim returns the bytes.
 #[derive(Debug, Default)]
 pub(super) struct Claim {
     bytes: usize,

@@ -1,9 +1,9 @@
 //! HTTP/1.1 without input, output or a clock: bytes in, decisions out.
 //!
-//! Everything here is decided from bytes that have already arrived, so it never waits, and
-//! a blocking thread, an event loop and a coroutine can all use it. An [`Inbox`] collects
-//! the received bytes and returns a request as complete, partial or refused; an [`Outbox`]
-//! collects the answers to send.
+//! Every function here decides from bytes that have already arrived and never waits, so
+//! a blocking thread, an event loop and a coroutine can all use this module. An
+//! [`Inbox`] collects the received bytes and returns a request as complete, partial or
+//! refused; an [`Outbox`] collects the answers to send.
 //!
 //! ```
 //! use ch01_blocking::http::{Inbox, Limits, Parsed};
@@ -49,9 +49,9 @@ pub(crate) fn percent_digits(text: &[u8]) -> bool {
     text.len() >= 2 && text[..2].iter().all(u8::is_ascii_hexdigit)
 }
 
-/// Parses a decimal number of at least one digit, without sign or space. Returns `None` for
-/// anything else. A number that does not fit in 64 bits becomes `u64::MAX`: it is too
-/// large, but not malformed.
+/// Parses a decimal number of at least one digit, without sign or space. Returns `None`
+/// for anything else. A number that does not fit in 64 bits becomes `u64::MAX`: such a
+/// number is too large, but not malformed.
 pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     let digit = |number: u64, &byte: &u8| {
         number.saturating_mul(10).saturating_add(u64::from(byte - b'0'))

@@ -1,12 +1,13 @@
 //! The output buffer: answers as bytes, until they are sent.
 //!
 //! Heads and small bodies are gathered here and leave in one write for a whole burst of
-//! pipelined requests. At most one large body (a file, or bytes to be generated) waits after
-//! them and is not copied. So a client that never reads occupies a bounded amount of memory:
-//! `--max-output`, one more head with a small body, and one large body. While the buffer is
-//! full, the servers answer no further request (`serve` in chapter 1, `Connection::advance` in
-//! chapter 3), and so read nothing: what has been received is bounded by `inbox.rs`, 16 KiB, and
-//! beyond that a share of `--max-buffered`. `--write-timeout` bounds the time.
+//! pipelined requests. At most one large body (a file, or bytes to be generated) waits
+//! behind these and is not copied. So a client that never reads occupies a bounded
+//! amount of memory: `--max-output`, one more head with a small body, and one large
+//! body. While the buffer is full, the servers answer no further request (`serve` in
+//! chapter 1, `Connection::advance` in chapter 3), and so read nothing: what has been
+//! received is bounded by `inbox.rs`, 16 KiB, and beyond that a share of
+//! `--max-buffered`. `--write-timeout` bounds the time that a client may take to read.
 
 use super::body_stream::{BodyStream, Live};
 use super::date::HttpDate;
@@ -23,14 +24,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// two, and a small file is cheaper to read than to send by itself.
 const SMALL: u64 = 16 * 1024;
 
-/// One line of [`Body::Pattern`].
+/// The line that [`Body::Pattern`] repeats.
 const LINE: &[u8; 64] =
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
 
 thread_local! {
-    /// An empty buffer that no connection uses at the moment. A thread writes one answer at
-    /// a time, and nearly always sends it at once. So one buffer is enough for all of its
-    /// connections, and a waiting connection holds none.
+    /// An empty buffer that no connection uses at the moment. A thread writes one
+    /// answer at a time, and nearly always sends it at once. So one buffer is enough
+    /// for all of its connections, and a waiting connection holds no buffer.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -43,13 +44,13 @@ pub struct Outbox {
     /// The number of unsent bytes from which the buffer counts as full:
     /// [`Limits::output`](super::Limits::output).
     limit: usize,
-    /// The date of the queued answers: a burst of them has one.
+    /// The date of all answers queued since the last flush; `None` if there are none.
     date: Option<SystemTime>,
     status_line_cache: StatusLineCache,
 }
 
-/// The body that follows the buffered bytes: one too large to copy, or one that is
-/// generated while it is sent.
+/// The body that follows the buffered bytes: a body too large to copy, or a body that
+/// is generated while it is sent.
 #[derive(Debug)]
 enum Tail {
     None,
@@ -96,8 +97,8 @@ impl Outbox {
     }
 
     // ANCHOR: push
-    /// Queues an answer. Only the first answer of a burst reads the `clock`; the others
-    /// get the same date.
+    /// Queues an answer. Only the first answer of a burst reads the `clock`; the other
+    /// answers get the same date.
     pub fn push(
         &mut self,
         response: Response,
@@ -112,8 +113,8 @@ impl Outbox {
         let begin = self.bytes.len();
         self.head(&response, context, now);
         if context.method == Method::Head || matches!(response.status, 204 | 304) {
-            // RFC 9110 sections 9.3.2, 15.3.5 and 15.4.5: header fields without
-            // content.
+            // Such an answer has header fields but no content (RFC 9110 sections 9.3.2,
+            // 15.3.5 and 15.4.5).
             return;
         }
         match response.body {
@@ -131,8 +132,8 @@ impl Outbox {
                 let content = self.bytes.len();
                 self.bytes.resize(content + len as usize, 0);
                 if file.read_exact_at(&mut self.bytes[content..], at).is_err() {
-                    // The file has shrunk since its length was read. Nothing is sent
-                    // yet, so the answer can still say so.
+                    // The file has shrunk since its length was read. No byte of the
+                    // answer is sent yet, so a 500 can replace it.
                     self.bytes.truncate(begin);
                     self.push(
                         Response::text(500, "the file changed while it was read\n"),
@@ -218,8 +219,8 @@ impl Outbox {
                     self.make(SMALL.max(self.limit as u64))
                 }
                 Tail::Live(live) => {
-                    // Waits for the next piece. Only chapter 6's transports can; the
-                    // others fail with `Unsupported`.
+                    // Waits for the next piece. Only chapter 6's transports can wait;
+                    // all others fail with `Unsupported`.
                     if !live.next(stream, &mut self.bytes)? {
                         self.tail = Tail::None;
                     }
@@ -233,7 +234,7 @@ impl Outbox {
     // ANCHOR_END: flush
 
     /// Returns the source of the streamed body if everything before it was sent, for a
-    /// caller that waits for the source itself.
+    /// caller that waits for the source's next piece itself.
     pub fn source(&mut self) -> Option<&mut dyn BodyStream> {
         match &mut self.tail {
             Tail::Live(live) if self.sent == self.bytes.len() => Some(&mut *live.source),
@@ -330,8 +331,8 @@ impl Outbox {
     // ANCHOR_END: head
 }
 
-/// Returns the number of bytes sent, or an error if it is 0: then a file has become shorter
-/// than the length in the head.
+/// Returns `sent`, the number of bytes sent, or an error if the number is 0: a file has
+/// become shorter than the length that the head has announced.
 fn nonzero(sent: usize) -> io::Result<usize> {
     if sent == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(sent) }
 }
@@ -349,7 +350,7 @@ struct StatusLineCache {
 impl StatusLineCache {
     fn of(&mut self, status: u16, now: SystemTime) -> &str {
         // Nearly always the cached line is current. If the clock was set back,
-        // `duration_since` fails.
+        // `duration_since` fails and the line is made anew.
         let same_second = now
             .duration_since(self.second)
             .is_ok_and(|since| since < Duration::from_secs(1));

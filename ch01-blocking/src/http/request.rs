@@ -3,7 +3,7 @@
 /// A request method (RFC 9110 section 9). Names are case-sensitive: `get` is
 /// [`Method::Other`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // each is the method of its name
+#[allow(missing_docs)] // each variant is the method of its name
 pub enum Method {
     Get,
     Head,
@@ -48,7 +48,7 @@ impl Method {
     }
 }
 
-/// A version of HTTP/1; both share one syntax.
+/// A version of HTTP/1; both versions share one syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Version {
@@ -56,15 +56,15 @@ pub enum Version {
     Http11,
 }
 
-/// A complete request. It borrows from its [`Inbox`](super::Inbox), so nothing is copied,
-/// and it is valid until the next request is parsed.
+/// A complete request. It borrows from its [`Inbox`](super::Inbox), so nothing is
+/// copied, and the request is valid until the next request is parsed.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'b> {
     /// The method.
     pub method: Method,
     /// The target's path as sent: ASCII, not yet percent-decoded; `*` for `OPTIONS *`.
     pub path: &'b [u8],
-    /// The part after `?`, if there is one; ASCII.
+    /// The target's part after `?`, if there is one; ASCII.
     pub query: Option<&'b [u8]>,
     /// The client's version of HTTP.
     pub version: Version,
@@ -72,7 +72,7 @@ pub struct Request<'b> {
     pub keep_alive: bool,
     /// The bytes of the head.
     pub(super) head: &'b [u8],
-    /// The content, decoded from its chunks; empty if there is none.
+    /// The content, decoded from its chunks; empty if the request has none.
     pub body: &'b [u8],
 }
 
@@ -91,7 +91,7 @@ impl<'b> Request<'b> {
 /// The properties of a request that the head of its answer depends on: see
 /// [`Request::response_context`].
 #[derive(Clone, Copy, Debug)]
-#[allow(missing_docs)] // as in `Request`
+#[allow(missing_docs)] // the fields are those of `Request`
 pub struct ResponseContext {
     pub method: Method,
     pub version: Version,

@@ -16,10 +16,10 @@ pub struct Response {
     pub extra: ExtraHeader,
     /// The content.
     pub body: Body,
-    /// The time to wait before the answer is sent (`/sleep`): in this chapter the thread
+    /// The time to wait before the answer is sent (`/sleep`): in chapter 1 the thread
     /// blocks, in an event loop a timer runs, in chapter 6 the coroutine is parked.
     pub delay: Option<Duration>,
-    /// Whether the connection ends with this answer.
+    /// Whether the server closes the connection after this answer.
     pub close: bool,
 }
 
@@ -63,7 +63,8 @@ pub enum Body {
     Static(&'static [u8]),
     /// Bytes made for this answer.
     Bytes(Vec<u8>),
-    /// This many bytes of a repeating 64-byte line, generated while they are sent.
+    /// The given number of bytes of a repeating 64-byte line, generated while they are
+    /// sent.
     Pattern(u64),
     /// A part of a file, sent without passing through user space where that is
     /// possible.
@@ -75,8 +76,9 @@ pub enum Body {
         /// The number of bytes to send.
         len: u64,
     },
-    /// A body that is generated while it is sent. Its length is not known, and only chapter 6
-    /// can wait for it ([`Transport::more`](crate::stream::Transport::more)).
+    /// A body that is generated while it is sent. Its length is not known, and only
+    /// chapter 6 can wait for the next piece
+    /// ([`Transport::more`](crate::stream::Transport::more)).
     Live(Box<dyn BodyStream>),
 }
 
@@ -109,7 +111,7 @@ impl Body {
 pub enum ExtraHeader {
     /// No further field.
     None,
-    /// `Location`: another place where the resource is.
+    /// `Location`: the path at which the resource is.
     Location(String),
     /// `Allow`: the supported methods.
     Allow(&'static str),
@@ -125,8 +127,8 @@ pub enum ExtraHeader {
     },
 }
 
-/// The version of a file: its modification time and length. A change that keeps both, within
-/// one tick of the file system's clock, goes unnoticed.
+/// The version of a file: its modification time and length. A change that keeps both
+/// values, within one tick of the file system's clock, goes unnoticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileVersion {
     /// The time of the file's last change, perhaps before 1970.
@@ -146,8 +148,8 @@ impl std::fmt::Display for FileVersion {
     }
 }
 
-/// The refusal of a message or a connection: a status and a reason. The connection closes
-/// after it, because it is unknown where the next request would begin.
+/// The refusal of a message or a connection: a status and a reason. The connection
+/// closes after a refusal, because it is unknown where the next request would begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpError {
     /// The status code.

@@ -1,4 +1,5 @@
-//! The child processes of a server: how it notices their exit, reaps and stops them.
+//! The child processes of a server: how the server notices their exit, reaps them and
+//! stops them.
 
 use crate::deadlines::later;
 use crate::server::stop::is_readable;
@@ -10,7 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// A set of child processes, and a pipe that SIGCHLD writes to.
+/// A set of child processes, and a pipe that the handler of SIGCHLD writes to.
 #[derive(Debug)]
 pub struct Children<T> {
     /// The running children, each with the value that its parent attached to it.
@@ -19,7 +20,7 @@ pub struct Children<T> {
 }
 
 impl<T> Children<T> {
-    /// Returns an empty set, and makes SIGCHLD write to its pipe.
+    /// Returns an empty set, and makes the handler of SIGCHLD write to its pipe.
     ///
     /// # Errors
     ///
@@ -46,9 +47,9 @@ impl<T> Children<T> {
     }
 
     // ANCHOR: drain_wakeups
-    /// Empties the wake-up pipe, and returns whether a child has exited. Call this
-    /// first, then [`reap`](Children::reap): a child that exits in between makes the
-    /// pipe readable again.
+    /// Empties the wake-up pipe, and returns whether a child has exited. Callers empty
+    /// the pipe first, then call [`reap`](Children::reap): a child that exits in
+    /// between makes the pipe readable again.
     pub fn drain_wakeups(&self) -> bool {
         let mut bytes = [0; 64];
         let mut woken = false;
@@ -71,7 +72,8 @@ impl<T> Children<T> {
     }
 
     /// Reaps one child of this set that has exited. Other children stay unreaped: a
-    /// process keeps its children across execve(2), and a library may wait for its own.
+    /// process keeps its children across execve(2), and a library may wait for its own
+    /// children.
     fn reap_one(&self) -> Option<(Pid, WaitStatus)> {
         let reap = |&child: &Pid| match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
             Ok(status) => Some((status.pid()?, status)),
@@ -79,8 +81,8 @@ impl<T> Children<T> {
         };
         match sys::ended_child() {
             Some(child) if self.running.contains_key(&child) => reap(&child),
-            // An unknown child hides the known ones that exited after it, so each is
-            // tried.
+            // An unknown child hides the known ones that exited after it, so each known
+            // child is tried.
             Some(_) => self.running.keys().find_map(reap),
             None => None,
         }
@@ -106,7 +108,7 @@ impl<T> Children<T> {
                 trace!("stop", "{} processes cut off", self.running.len());
                 self.signal(Signal::SIGKILL);
                 for &child in self.running.keys() {
-                    let _ = waitpid(child, None); // it cannot have been reaped yet
+                    let _ = waitpid(child, None); // the child is still unreaped
                 }
                 return;
             }

@@ -22,9 +22,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The largest number of rejected connections that linger at the same time; each takes a
-/// thread or a process meanwhile. Connections beyond that are answered 503 and closed without
-/// lingering.
+/// The largest number of rejected connections that linger at the same time; each
+/// occupies a thread or a process while it lingers. Connections beyond that number are
+/// answered 503 and closed without lingering.
 const MAX_LINGERING_REJECTIONS: usize = 32;
 
 /// The decision about a connection that was just accepted.
@@ -83,15 +83,16 @@ struct State {
     cut_off: bool,
 }
 
-/// An open connection, as the set and its thread share it.
+/// An open connection: the part that the set shares with the thread that serves the
+/// connection.
 #[derive(Debug)]
 pub struct Entry {
     /// The connection's socket.
     pub socket: TcpStream,
     /// Whether the connection waits for a request, so that closing it breaks nothing.
     pub idle: AtomicBool,
-    /// Whether the server has shut the socket down. An end of file then does not mean that
-    /// the client has closed.
+    /// Whether the server has shut the socket down. After that, an end of file does not
+    /// mean that the client has closed.
     pub closed_by_server: AtomicBool,
     /// The number of bytes that the connection's thread has read and
     /// [counted](Entry::count).
@@ -105,8 +106,8 @@ impl Entry {
         !is_readable(&[self.socket.as_fd()], Some(Duration::ZERO))[0]
     }
 
-    /// Adds to the number of bytes that the connection's thread has read. The thread must
-    /// have cleared `idle` before.
+    /// Adds `bytes` to the number of bytes that the connection's thread has read. The
+    /// thread must clear `idle` before this call.
     pub fn count(&self, bytes: usize) {
         self.counted.fetch_add(bytes as u64, SeqCst);
     }
@@ -114,12 +115,13 @@ impl Entry {
     /// Returns whether the connection is idle and its thread has counted all bytes that
     /// arrived.
     ///
-    /// The flag alone is not enough: a thread that has just read something has not cleared
-    /// `idle` yet. But then the kernel has counted the bytes, and the thread has not.
+    /// `idle` alone is not enough: a thread that has just read bytes may not have
+    /// cleared `idle` yet. In that case the kernel has counted the bytes, and the
+    /// thread has not.
     fn is_at_rest(&self) -> bool {
-        // The thread clears `idle` and then counts the bytes; here the counter is loaded
-        // first and `idle` afterwards. So bytes that are counted are never seen together
-        // with a flag that is still set for them.
+        // The thread clears `idle` and then counts the bytes; here the counter is
+        // loaded first and `idle` afterwards. So bytes that are counted are never seen
+        // together with an `idle` flag from before they were read.
         let counted = self.counted.load(SeqCst);
         match sys::received(self.socket.as_fd()) {
             Some(received) => received == counted && self.idle.load(SeqCst),
@@ -133,7 +135,7 @@ impl Entry {
     }
 }
 
-/// A registered connection; dropping the guard removes it from the set.
+/// A registered connection; dropping the guard removes the connection from its set.
 #[derive(Debug)]
 pub struct ConnectionGuard<'a> {
     /// The set that the connection is registered in.
@@ -204,10 +206,10 @@ impl<'a> Connections<'a> {
             within.as_secs_f64()
         );
         for entry in state.open.values() {
-            // A shutdown cannot be undone. A request whose first bytes arrive after this
-            // check gets no answer, just like one that arrives a moment later. To avoid
-            // this, a thread would have to poll(2) the socket and the stop before each
-            // read: one more system call per request.
+            // A shutdown cannot be undone. A request whose first bytes arrive after
+            // this check gets no answer, just like a request that arrives a moment
+            // later. To answer it, a thread would have to poll(2) the socket and the
+            // stop before each read: one more system call per request.
             if entry.is_at_rest() {
                 entry.shut_down(Shutdown::Read);
             }
@@ -246,7 +248,8 @@ impl<'a> Connections<'a> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic cannot leave the state half changed, so a poisoned lock is still good.
+        // A panic cannot leave the state half changed, so it is valid even behind a
+        // poisoned lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

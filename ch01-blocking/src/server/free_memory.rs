@@ -1,11 +1,12 @@
 //! Returns the memory of many closed connections to the system.
 //!
-//! free(3) keeps memory for the next malloc(3): a heap shrinks at its top only, and one small
-//! allocation there holds everything below it. So the memory of thousands of connections
-//! would stay with the server for good. malloc_trim(3) returns free pages anywhere in the
-//! heap. It takes a millisecond or two, during which an event loop serves no connection, and
-//! later connections must obtain the pages again. So it is called once, after many
-//! connections were closed and none was for a moment.
+//! free(3) keeps memory for the next malloc(3): a heap shrinks at its top only, and one
+//! small allocation at the top keeps everything below it. So the memory of thousands of
+//! connections would stay with the server for good. malloc_trim(3) returns free pages
+//! anywhere in the heap. That call takes a millisecond or two, during which an event
+//! loop serves no connection, and later connections must obtain the pages again. So
+//! malloc_trim(3) is called once, after 1024 connections were closed and then none for
+//! a second.
 
 use crate::server::sys;
 use crate::server::trace::{self, trace};
@@ -16,7 +17,7 @@ const CROWD: usize = 1024;
 /// The time without a closed connection after which malloc_trim(3) is called.
 const CALM: Duration = Duration::from_secs(1);
 
-/// Counts closed connections, and calls malloc_trim(3) when it is due.
+/// Counts closed connections, and calls malloc_trim(3) when the call is due.
 #[derive(Debug, Default)]
 pub struct FreeMemory {
     closed: usize,
@@ -38,8 +39,8 @@ impl FreeMemory {
         self.due
     }
 
-    /// Returns free memory to the system, if the [due](FreeMemory::due) time has come, and
-    /// returns whether it has.
+    /// Returns free memory to the system, if the [due](FreeMemory::due) time has come.
+    /// Returns whether that time has come.
     pub fn release(&mut self, now: Instant) -> bool {
         let is_due = self.due.is_some_and(|due| due <= now);
         if is_due {

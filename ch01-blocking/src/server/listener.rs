@@ -16,8 +16,9 @@ use std::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 
-/// The backlog: connections that the kernel completes before the server accepts them. The
-/// kernel uses the smaller of this and `net.core.somaxconn` (listen(2)).
+/// The backlog: the largest number of connections that the kernel completes before the
+/// server accepts them. The kernel lowers the number to at most `net.core.somaxconn`
+/// (listen(2)).
 const BACKLOG: i32 = 4096;
 
 /// A socket that clients connect to.
@@ -29,8 +30,8 @@ pub struct Listener {
     readiness: Arc<Readiness>,
 }
 
-/// The state of a group of listeners that were made from one another: when all of them are
-/// [ready](Listener::ready), the report is made.
+/// The readiness of a group of listeners that were made from one another. When all of
+/// them are [ready](Listener::ready), the server reports, once, that it can serve.
 #[derive(Debug)]
 struct Readiness {
     /// Number of listeners that are not ready yet.
@@ -38,14 +39,15 @@ struct Readiness {
     report: Report,
 }
 
-/// The report that a server is ready.
+/// The way in which a server reports that it is ready.
 #[derive(Debug)]
 enum Report {
-    /// No report: a test knows the address.
+    /// No report; for tests, which know the address.
     Nothing,
     /// A line on standard output, with the address.
     Line,
-    /// An empty line for the parent, which waits for its children before it prints.
+    /// An empty line on a pipe to the parent process, which prints the address when all
+    /// its children are ready.
     Parent(File),
 }
 
@@ -69,7 +71,7 @@ pub enum Accept {
 
 impl Listener {
     // ANCHOR: bind
-    /// Listens on an address; port 0 lets the kernel choose.
+    /// Listens on an address; port 0 lets the kernel choose a port.
     ///
     /// # Errors
     ///
@@ -95,14 +97,14 @@ impl Listener {
     }
 
     // ANCHOR: ready
-    /// Declares that connections of this listener can be served, because everything
-    /// that a start needs exists. When all listeners that were made from one another
-    /// are ready, the report is made.
+    /// Declares that connections of this listener can be served. The last declaration
+    /// in a group of listeners that were made from one another reports to the user, or
+    /// to the parent process, that the server is ready.
     ///
     /// # Errors
     ///
     /// There is no descriptor or no memory left for a first client, or the report
-    /// cannot be made.
+    /// cannot be written.
     pub fn ready(&self) -> io::Result<()> {
         if self.readiness.missing.fetch_sub(1, SeqCst) != 1 {
             return Ok(());
@@ -143,10 +145,10 @@ impl Listener {
         // An answer is one write: Nagle's algorithm would have nothing to gather and
         // could only delay it. Accepted sockets inherit the option.
         socket.set_tcp_nodelay(true)?;
-        // Urgent data stays in its place in the stream. By default it is taken out, and
-        // the same bytes could be one request to this server and another to a proxy or
-        // firewall in front of it (RFC 6093 section 6). Accepted sockets inherit the
-        // option.
+        // Urgent data stays in its place in the stream. By default the kernel takes it
+        // out, and the same bytes could be one request to this server and another to a
+        // proxy or firewall in front of it (RFC 6093 section 6). Accepted sockets
+        // inherit the option.
         socket.set_out_of_band_inline(true)?;
         before_bind(&socket)?;
         socket.bind(address)?;
@@ -163,7 +165,7 @@ impl Listener {
         self.socket.local_addr()?.as_socket().ok_or_else(|| ErrorKind::Unsupported.into())
     }
 
-    /// Returns another handle to the same socket, for another thread.
+    /// Returns another handle to the socket of `self`, for another thread.
     ///
     /// # Errors
     ///
@@ -172,10 +174,10 @@ impl Listener {
         Ok(self.with(self.socket.try_clone()?))
     }
 
-    /// Returns another socket at the same address with an accept queue of its own; the
-    /// kernel distributes connections over all such sockets (SO_REUSEPORT, socket(7)). The
-    /// first was bound without the option, so a second server at this address still fails
-    /// to start.
+    /// Returns another socket at the address of `self` with an accept queue of its own;
+    /// the kernel distributes connections over all such sockets (SO_REUSEPORT,
+    /// socket(7)). The first socket was bound without that option, so a second server
+    /// at this address still fails to start.
     #[cfg(target_os = "linux")]
     pub fn sibling(&self) -> io::Result<Listener> {
         self.socket.set_reuse_port(true)?;
@@ -185,8 +187,8 @@ impl Listener {
         Ok(self.with(socket))
     }
 
-    /// Returns another handle to the same socket: on this system the kernel would not
-    /// distribute connections over several sockets.
+    /// Returns another handle to the socket of `self`: on this system the kernel would
+    /// not distribute connections over several sockets.
     ///
     /// # Errors
     ///
@@ -196,30 +198,30 @@ impl Listener {
         self.shared()
     }
 
-    /// Returns a listener on `socket` in the same group as this one.
+    /// Returns a listener on `socket` in the same group as `self`.
     fn with(&self, socket: Socket) -> Listener {
         self.readiness.missing.fetch_add(1, SeqCst);
         let (accepted, readiness) = (self.accepted, self.readiness.clone());
         Listener { socket, accepted, readiness }
     }
 
-    /// Stops listening for every process that shares the socket: on Linux shutdown(2) does
-    /// this. Elsewhere the kernel accepts connections until the last process has closed the
-    /// socket.
+    /// Stops listening for every process that shares the socket: on Linux, shutdown(2)
+    /// of a listening socket has this effect. On other systems the kernel accepts
+    /// connections until the last process has closed the socket.
     pub fn close_for_all(self) {
         let _ = self.socket.shutdown(Shutdown::Read);
     }
 
     // ANCHOR: accept
-    /// Blocks until a client connects, or until `stop` or `wake_read` becomes readable,
-    /// which takes precedence. Never fails: an error of accept(2) concerns one client,
-    /// or is temporary.
+    /// Blocks until a client connects, or until `stop` or `wake_read` becomes readable;
+    /// a readable `stop` or `wake_read` takes precedence. Never fails: an error of
+    /// accept(2) concerns one client, or is temporary.
     pub fn accept(
         &self,
         stop: BorrowedFd<'_>,
         wake_read: Option<BorrowedFd<'_>>,
     ) -> Accept {
-        // Polling one descriptor twice does no harm.
+        // Without `wake_read`, `stop` is polled twice, which does no harm.
         let wake_read = wake_read.unwrap_or(stop);
         loop {
             if let [true, ..] | [_, true, _] =
@@ -230,8 +232,8 @@ impl Listener {
             match self.accept_now(Mode::Blocking) {
                 Ok(Some(client)) => return Accept::Client(client),
                 Ok(None) => {}
-                // Another process has closed the listener for all: the stop will
-                // follow.
+                // Another process has called `close_for_all`: the stop of this process
+                // will follow.
                 Err(error) if error.kind() == ErrorKind::InvalidInput => {
                     return Accept::Woken;
                 }
@@ -262,7 +264,8 @@ impl Listener {
             match sys::accept(self.socket.as_fd(), mode) {
                 Ok(socket) => break socket,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-                // Interrupted, or the client closed while it was queued (accept(2)).
+                // A signal interrupted the call, or the client closed while in the
+                // backlog (accept(2)).
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -300,7 +303,7 @@ mod tests {
     use super::*;
     use std::io::Read;
 
-    /// Bytes are read in the order in which they were sent.
+    /// Urgent data is read in the order in which it was sent.
     #[test]
     fn urgent_data_stays_in_its_place() -> io::Result<()> {
         let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;

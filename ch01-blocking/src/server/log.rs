@@ -16,8 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// Number of lines dropped since the last line that was written.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Writes one line, or drops it if there is no room. Each line is one write, so that the lines
-/// of several threads and processes do not mix.
+/// Writes one line to standard error, or drops the line if there is no room for it.
+/// Each line is one write, so that the lines of several threads and processes do not
+/// mix.
 pub fn line(text: &str) {
     let dropped = DROPPED.swap(0, Relaxed);
     let text = match dropped {

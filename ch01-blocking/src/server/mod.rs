@@ -1,10 +1,12 @@
-//! The parts that every server needs around its connections: options, a listening socket,
-//! an orderly stop, child processes, the log and the trace. A first reading may skip them.
+//! The parts that every server needs around its connections: options, a listening
+//! socket, an orderly stop, child processes, the log and the trace. A first reading may
+//! skip these parts.
 //!
-//! [`program`] is what a binary's `main` calls. [`listener`] accepts, [`connections`] lists
-//! the open connections so that [`stop`] can end them in order, [`children`] reaps
-//! processes and [`usage`] records the resources of a killed one. [`free_memory`] returns
-//! memory to the system. [`sys`] has all of the chapter's unsafe code.
+//! [`program`] is what a binary's `main` calls. [`listener`] accepts, [`connections`]
+//! lists the open connections so that [`stop`] can end them in order, [`children`]
+//! reaps processes and [`usage`] records the resources of a process that may be killed.
+//! [`free_memory`] returns memory to the system. [`sys`] has all of the chapter's
+//! unsafe code.
 
 pub mod children;
 pub mod connections;

@@ -33,10 +33,11 @@ pub struct Cli<O: Args = Options> {
 
 /// Starts a server, runs it to its end, and returns the program's exit status.
 ///
-/// When `run` reports that it is [ready](Listener::ready), the address is printed on
+/// When `run` declares the listener [ready](Listener::ready), the address is printed on
 /// standard output. If `run` fails, one line on standard error says why.
 ///
-/// `run` takes the site as `&Site`, or as `&Arc<Site>` if it needs to share it.
+/// `run` takes the site as `&Site`, or as `&Arc<Site>` if `run` needs to share the
+/// site.
 pub fn start<O: AsRef<Options>, S>(
     options: &O,
     run: impl FnOnce(Listener, &S, &O, &Stop) -> io::Result<()>,
@@ -44,7 +45,7 @@ pub fn start<O: AsRef<Options>, S>(
 where
     Arc<Site>: Borrow<S>,
 {
-    // A panic is logged in one line without a backtrace, because it costs only one
+    // A panic is logged in one line without a backtrace, because a panic costs only one
     // connection.
     panic::set_hook(Box::new(|panic| {
         log::line(&panic.to_string().replace('\n', " "));
@@ -62,7 +63,8 @@ where
     }
 }
 
-/// Reports that this system lacks the server's mechanism, and returns a failure.
+/// Reports on standard error that this system lacks `mechanism`, which only `system`
+/// has, and returns the exit status of a failure.
 pub fn missing(mechanism: &str, system: &str) -> ExitCode {
     fail(&format!(
         "this system has no {mechanism}: that is for {system}; try another server of the book"
@@ -120,8 +122,9 @@ pub fn raise_descriptor_limit() {
     }
 }
 
-/// Returns the parsed command line. If it is wrong, prints one line that says why and exits
-/// with status 2; without memory to start with, the same with status 1.
+/// Returns the parsed command line. If the command line is wrong, prints one line that
+/// says why, and exits with status 2. If there is too little memory to start, prints
+/// one line that says so, and exits with status 1.
 pub fn options<C: Parser>() -> C {
     if let Err(error) = sys::check_memory() {
         log::line(&format!("error: cannot start: {error}{}", advice(&error)));

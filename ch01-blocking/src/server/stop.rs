@@ -1,9 +1,9 @@
 //! The orderly stop: a pipe that every waiting mechanism can watch.
 //!
-//! A signal handler may do very little, but it may write a byte to a pipe (TLPI 63.5.2, the
-//! self-pipe trick). Every thread that waits, by whatever mechanism, watches the other end
-//! beside its sockets. The byte is never read, so the pipe stays readable for every thread
-//! and every process.
+//! A signal handler may do very little, but it may write a byte to a pipe (TLPI 63.5.2,
+//! the self-pipe trick). Every thread that waits, by whatever mechanism, watches the
+//! pipe's other end beside its sockets. The byte is never read, so the pipe stays
+//! readable for every thread and every process.
 //!
 //! ```
 //! use ch01_blocking::Stop;
@@ -11,7 +11,7 @@
 //! let (stop, trigger) = Stop::pipe()?;
 //! assert!(!stop.is_requested());
 //! trigger.stop()?;
-//! assert!(stop.is_requested()); // and it stays requested
+//! assert!(stop.is_requested()); // the stop stays requested
 //! stop.wait();
 //! # std::io::Result::Ok(())
 //! ```
@@ -26,7 +26,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The pause before the next attempt when the system is out of descriptors or memory.
+/// The pause before the next accept(2) or poll(2) when the system is out of descriptors
+/// or memory.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// The read end of the stop pipe: readable as soon as the stop is requested.
@@ -42,7 +43,7 @@ pub struct Stop {
 pub struct StopTrigger(File);
 
 impl Stop {
-    /// Creates a pipe, and returns its two ends.
+    /// Creates a stop pipe, and returns its two ends.
     ///
     /// # Errors
     ///
@@ -53,7 +54,7 @@ impl Stop {
         Ok((Stop { read, write: File::from(write) }, trigger))
     }
 
-    /// Creates a pipe that SIGTERM and SIGINT write to.
+    /// Creates a stop pipe that the handlers of SIGTERM and SIGINT write to.
     ///
     /// # Errors
     ///
@@ -63,8 +64,8 @@ impl Stop {
     }
 
     // ANCHOR: on
-    /// Creates a pipe that these signals write to from now on, instead of any earlier
-    /// pipe.
+    /// Creates a stop pipe that the handlers of `signals` write to from now on, instead
+    /// of to any earlier pipe.
     ///
     /// # Errors
     ///
@@ -110,8 +111,8 @@ impl StopTrigger {
 }
 
 /// Blocks until one of the descriptors is readable or `within` has elapsed, and returns
-/// which of them are. Uses poll(2), the subject of chapter 4. A listener may be reported as
-/// readable although no client is waiting.
+/// for each whether it is readable. Uses poll(2), the subject of chapter 4. A listener
+/// may be reported as readable although no client is waiting.
 pub fn is_readable<const N: usize>(
     descriptors: &[BorrowedFd<'_>; N],
     within: Option<Duration>,
@@ -129,9 +130,9 @@ pub fn is_readable<const N: usize>(
             Ok(0) if left.is_some_and(|left| left.is_zero()) => return [false; N],
             Ok(n) if n > 0 => return polled.map(|polled| polled.any().unwrap_or(true)),
             Ok(_) | Err(Errno::EINTR) => {} // a signal, or a wake-up slightly too early
-            // The kernel has no memory, or the limit on descriptors was lowered below their
-            // number (poll(2)). Each descriptor is checked by itself; the pause is for an
-            // error that lasts.
+            // The kernel has no memory, or the limit on descriptors was lowered below
+            // the number of polled ones (poll(2)). Each descriptor is checked by
+            // itself; the pause keeps an error that lasts from occupying the processor.
             Err(_) => {
                 thread::sleep(
                     left.map_or(ACCEPT_BACKOFF, |left| left.min(ACCEPT_BACKOFF)),

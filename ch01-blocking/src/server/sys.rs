@@ -19,8 +19,9 @@ use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering::SeqCst,
 };
 
-/// Creates a pipe that is closed on exec and never blocks. A signal handler writes to it; if
-/// the pipe is full, it is readable, which is all that matters.
+/// Creates a pipe whose ends are closed on exec and never block, and returns its read
+/// end and its write end. A signal handler writes to the pipe; if the pipe is full, it
+/// is readable, which is all that matters.
 ///
 /// # Errors
 ///
@@ -56,12 +57,12 @@ pub enum Mode {
     NonBlocking,
 }
 
-/// Accepts the next connection with accept4(2): in `mode` and closed on exec from the start.
-/// The listener must be non-blocking.
+/// Accepts the next connection with accept4(2), which creates the socket in `mode` and
+/// closed on exec. The listener must be non-blocking.
 ///
 /// # Errors
 ///
-/// Those of accept(2), `WouldBlock` among them.
+/// Those of accept(2), among them `WouldBlock` if no connection is waiting.
 #[cfg(target_os = "linux")]
 pub fn accept(listener: BorrowedFd<'_>, mode: Mode) -> io::Result<TcpStream> {
     use nix::sys::socket::{SockFlag, accept4};
@@ -91,7 +92,8 @@ pub fn accept(listener: BorrowedFd<'_>, mode: Mode) -> io::Result<TcpStream> {
 /// The pipe that each signal's handler writes to, indexed by the signal's number.
 static PIPES: [AtomicI32; 32] = [const { AtomicI32::new(0) }; 32];
 
-/// Makes each of the signals write a byte to `pipe`, which is never closed.
+/// Makes the handler of each of `signals` write a byte to `pipe`, which is never
+/// closed.
 ///
 /// # Errors
 ///
@@ -110,18 +112,18 @@ extern "C" fn write_byte(signal: libc::c_int) {
     // write may change errno, which belongs to the interrupted code.
     let errno = Errno::last_raw();
     // SAFETY: write is async-signal-safe (signal-safety(7)); the buffer is one static
-    // byte; the descriptor is owned by this table and never closed. A full pipe is
-    // fine, because it is readable already.
+    // byte; the descriptor is owned by `PIPES` and never closed. A full pipe is fine,
+    // because it is readable already.
     unsafe { libc::write(pipe, b"!".as_ptr().cast(), 1) };
     Errno::set_raw(errno);
 }
 
 fn handle(signal: Signal, handler: SigHandler) -> io::Result<()> {
     let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handlers passed here are those of this file, and each does only what
-    // is async-signal-safe: see there.
+    // SAFETY: the handlers passed here are SIG_IGN, `write_byte` and `terminate`. Both
+    // functions do only what is async-signal-safe (signal-safety(7)).
     unsafe { sigaction(signal, &action) }?;
-    // In a forked child the signal was blocked until now: see `fork`.
+    // In a forked child, SIGTERM was blocked until now: see `fork`.
     Ok(SigSet::from_iter([signal]).thread_unblock()?)
 }
 // ANCHOR_END: self_pipe
@@ -153,7 +155,7 @@ fn is_single_threaded() -> io::Result<bool> {
             static __isthreaded: libc::c_int; // of the BSDs' C libraries
         }
         // SAFETY: only the thread that starts the second thread writes the variable. If
-        // that is this thread, it cannot do so during this read.
+        // this thread is that one, it cannot write the variable during this read.
         unsafe { __isthreaded }
     };
     Ok(threads == 0)
@@ -174,10 +176,10 @@ pub fn require_single_thread() -> io::Result<()> {
 /// Starts a copy of this process. Returns the child's process ID to the parent, and `None`
 /// to the child.
 ///
-/// A forked child has only the thread that forked; a lock that another thread held at that
-/// moment would stay locked in the child forever (fork(2)). So each call counts the threads,
-/// which costs a few microseconds: an earlier check would miss a thread that was started
-/// since.
+/// A forked child has only the thread that forked; a lock that another thread held at
+/// the moment of the fork would stay locked in the child forever (fork(2)). So each
+/// call counts the threads, which costs a few microseconds: an earlier check would miss
+/// a thread that was started since.
 ///
 /// # Errors
 ///
@@ -188,9 +190,9 @@ pub fn fork() -> io::Result<Option<Pid>> {
     // SIGTERM stays blocked until the child has its own handler: see `handle`.
     terminate_signal().thread_block()?;
     PARENT.store(Pid::this().as_raw(), SeqCst);
-    // SAFETY: the process has one thread, as checked above; only that thread could have
-    // started another since, and it is executing this function. So the child may do all
-    // that the parent may.
+    // SAFETY: the process has one thread, as `require_single_thread` has checked; only
+    // that thread could have started another since, and it is executing this function.
+    // So the child may do all that the parent may.
     let forked = unsafe { nix::unistd::fork() };
     if let Ok(ForkResult::Child) = forked {
         return Ok(None);
@@ -202,16 +204,16 @@ pub fn fork() -> io::Result<Option<Pid>> {
     }
 }
 
-/// Returns a child that has exited and is not reaped yet, without reaping it. If there are
-/// several, each call returns the same one.
+/// Returns a child that has exited and is not reaped yet, without reaping it. If
+/// several have exited, each call returns the same child until that child is reaped.
 pub fn ended_child() -> Option<Pid> {
     // SAFETY: a `siginfo_t` is made of numbers and pointers, for which zero is valid.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     // SAFETY: waitid writes one `siginfo_t` through the pointer, or nothing.
     unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, flags) };
-    // SAFETY: waitid sets this field for a child that has exited; it is still zero if there
-    // is none.
+    // SAFETY: waitid sets this field for a child that has exited; the field is still
+    // zero if no child has exited.
     let pid = unsafe { info.si_pid() };
     (pid > 0).then(|| Pid::from_raw(pid))
 }
@@ -228,24 +230,26 @@ static SOCKET: AtomicI32 = AtomicI32::new(-1);
 /// Runs `work` in a forked child, and exits the process afterwards, even if `work` fails or
 /// panics.
 ///
-/// SIGINT is ignored: Ctrl-C reaches the parent too, which then sends SIGTERM. On Linux the
-/// kernel sends SIGTERM when the parent dies, since no other process would stop this one.
+/// SIGINT is ignored: Ctrl-C reaches the parent too, which then sends the child
+/// SIGTERM. On Linux the kernel sends the child SIGTERM when the parent dies, since no
+/// other process would stop the child.
 pub fn run_child(work: impl FnOnce() -> io::Result<()>) -> ! {
     let run = || {
         handle(Signal::SIGINT, SigHandler::SigIgn)?;
         #[cfg(target_os = "linux")]
         {
             nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
-            // The parent may have died before this request (prctl(2)).
+            // The parent may have died before the call of set_pdeathsig (prctl(2)).
             if Pid::parent().as_raw() != PARENT.load(SeqCst) {
                 kill(Pid::this(), Signal::SIGTERM)?;
             }
         }
         work()
     };
-    // A panic must not leave this function: the frames below it are copies of the parent's.
+    // A panic must not leave this function: the stack frames below are copies of the
+    // parent's.
     let worked = matches!(catch_unwind(AssertUnwindSafe(run)), Ok(Ok(())));
-    // SAFETY: _exit has no preconditions. It does not run the exit handlers that the
+    // SAFETY: _exit has no preconditions. _exit does not run the exit handlers that the
     // parent has registered.
     unsafe { libc::_exit(if worked { 0 } else { 101 }) }
 }
@@ -274,7 +278,9 @@ extern "C" fn terminate(_: libc::c_int) {
     // SAFETY: the pointer was made from a reference in `run_connection_child`, before this handler
     // was installed, and that function never returns.
     let idle = unsafe { &*IDLE.load(SeqCst) };
-    // SAFETY: as above.
+    // SAFETY: like `IDLE`, the pointer was made from a reference in
+    // `run_connection_child`, before this handler was installed, and that function
+    // never returns.
     let draining = unsafe { &*DRAINING.load(SeqCst) };
     draining.store(true, SeqCst);
     if idle.load(SeqCst) {
@@ -283,7 +289,8 @@ extern "C" fn terminate(_: libc::c_int) {
         // have returned from the kernel yet.
         let at_once = libc::timeval { tv_sec: 0, tv_usec: 1 };
         // SAFETY: setsockopt is async-signal-safe; `run_connection_child` borrows the
-        // descriptor, so it is open; the option takes a timeval of this size.
+        // descriptor in `SOCKET`, so it is open; the option takes a timeval of this
+        // size.
         unsafe {
             libc::setsockopt(
                 SOCKET.load(SeqCst),
@@ -311,9 +318,9 @@ pub fn read_now(socket: &impl AsRawFd, into: &mut [u8]) -> io::Result<usize> {
 /// Writes as much as fits to a pipe, terminal, socket or file, without blocking, whatever
 /// the descriptor's mode. Returns the number of bytes.
 ///
-/// Terminals do not support such a write, nor do pipes before Linux 6.5 or on other
-/// systems. There the check for room and the write are two calls; if another process takes
-/// the room in between, the write blocks.
+/// Terminals do not support a write that never blocks, nor do pipes before Linux 6.5 or
+/// on other systems. For these the check for room and the write are two calls; if
+/// another process takes the room in between, the write blocks.
 ///
 /// # Errors
 ///
@@ -328,14 +335,14 @@ pub fn write_now(to: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     {
         let (iov_base, iov_len) = (bytes.as_ptr().cast_mut().cast(), bytes.len());
         let part = libc::iovec { iov_base, iov_len };
-        // SAFETY: the call only reads the one buffer, which outlives it. The offset -1
-        // stands for the file's current one.
+        // SAFETY: pwritev2 only reads `bytes`, which outlive the call. The offset -1
+        // stands for the file's current offset.
         let wrote = unsafe {
             libc::pwritev2(to.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT)
         };
         match usize::try_from(wrote).map_err(|_| Errno::last()) {
-            // The call is not supported for this kind of file; or memory is short, for a
-            // regular file.
+            // pwritev2(2) does not support this kind of file, or memory for a regular
+            // file is short: the plain write(2) below is used.
             Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => {}
             Err(Errno::EAGAIN) if is_file(to) => {}
             wrote => return Ok(wrote?),
@@ -351,8 +358,9 @@ fn is_file(descriptor: BorrowedFd<'_>) -> bool {
         .is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits())
 }
 
-/// Returns whether bytes can be read, as far as the system can tell without poll(2). For a
-/// listener it cannot tell, and `true` means that accepting is worth a try.
+/// Returns whether bytes can be read, as far as the system can tell without poll(2).
+/// For a listener the system cannot tell, and `true` means that accepting is worth a
+/// try.
 pub fn may_be_readable(descriptor: BorrowedFd<'_>) -> bool {
     let mut bytes: libc::c_int = 0;
     // SAFETY: FIONREAD (ioctl_list(2)) writes one int through the pointer.
@@ -375,15 +383,16 @@ pub fn unacked_bytes(socket: BorrowedFd<'_>) -> usize {
     if result == 0 { usize::try_from(std::mem::take(&mut bytes)).unwrap_or(0) } else { 0 }
 }
 
-/// Returns the number of bytes that this connection has received, read or unread; an end of
-/// file counts as one. Returns `None` where the system does not report it.
+/// Returns the number of bytes that this connection has received, read or unread; an
+/// end of file counts as one byte. Returns `None` where the system does not report the
+/// number.
 #[cfg(target_os = "linux")]
 pub fn received(socket: BorrowedFd<'_>) -> Option<u64> {
     // SAFETY: a `tcp_info` is made of numbers, for which zero is valid.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut size = size_of_val(&info) as libc::socklen_t;
-    // SAFETY: TCP_INFO writes at most `size` bytes through the pointer, and how many they
-    // were through the other (tcp(7)).
+    // SAFETY: TCP_INFO writes at most `size` bytes to `info`, and their number to
+    // `size` (tcp(7)).
     let result = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
@@ -393,8 +402,8 @@ pub fn received(socket: BorrowedFd<'_>) -> Option<u64> {
             &raw mut size,
         )
     };
-    // Before Linux 4.1 the structure is shorter and has no `tcpi_bytes_received`; the kernel
-    // stores the size that it has written in `size`.
+    // Before Linux 4.1 the structure is shorter and has no `tcpi_bytes_received`;
+    // `size` is then too small for that field, and the result is `None`.
     let end =
         std::mem::offset_of!(libc::tcp_info, tcpi_bytes_received) + size_of::<u64>();
     (result == 0 && size as usize >= end).then_some(info.tcpi_bytes_received)
@@ -423,9 +432,10 @@ const SPARE: NonZeroUsize = NonZeroUsize::new(4 << 20).unwrap();
 
 /// Checks that a few MiB of memory can still be allocated, by mapping and unmapping them.
 ///
-/// An allocation that fails ends the process in the middle of whatever it does (RLIMIT_AS,
-/// getrlimit(2)). So a server calls this where it can still report an error: at its start,
-/// before it creates a thread, and before it says that it is ready.
+/// An allocation that fails ends the process in the middle of whatever it does
+/// (RLIMIT_AS, getrlimit(2)). So a server calls `check_memory` where it can still
+/// report an error: at its start, before it creates a thread, and before it says that
+/// it is ready.
 ///
 /// # Errors
 ///
@@ -433,9 +443,11 @@ const SPARE: NonZeroUsize = NonZeroUsize::new(4 << 20).unwrap();
 pub fn check_memory() -> io::Result<()> {
     let (access, flags) =
         (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
-    // SAFETY: an anonymous mapping at an address of the kernel's choice touches no other.
+    // SAFETY: an anonymous mapping at an address of the kernel's choice touches no
+    // memory in use.
     let start = unsafe { mmap_anonymous(None, SPARE, access, flags) }?;
-    // SAFETY: exactly that mapping, of which no reference exists.
+    // SAFETY: `start` and `SPARE` describe exactly the mapping just made, and no
+    // reference to it exists.
     Ok(unsafe { munmap(start, SPARE.get()) }?)
 }
 
@@ -466,7 +478,8 @@ pub fn shared<T: Zeroed>() -> io::Result<&'static T> {
 ///
 /// # Safety
 ///
-/// Both properties must hold: several processes change such a value at once.
+/// The type must consist of atomics only, and all bytes zero must be a valid value:
+/// several processes change such a value at once.
 pub unsafe trait Zeroed: Sync + 'static {}
 
 // SAFETY: an `AtomicUsize` is an atomic, and zero is valid for it.
@@ -492,7 +505,8 @@ mod tests {
         let (stay, other) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::spawn(move || other.recv());
         match fork() {
-            // SAFETY: _exit has no preconditions. This child must not exist.
+            // SAFETY: _exit has no preconditions. A child that should not exist ends
+            // here.
             Ok(None) => unsafe { libc::_exit(0) },
             forked => {
                 drop(stay);

@@ -19,7 +19,7 @@ static COLORS: AtomicBool = AtomicBool::new(false);
 static START: OnceLock<Instant> = OnceLock::new();
 
 thread_local! {
-    /// The connection that this thread is handling; 0 for none.
+    /// The number of the connection that this thread is handling; 0 for none.
     static CONNECTION: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -61,8 +61,8 @@ pub fn line(verb: &str, what: Arguments<'_>) {
     log::line(&line);
 }
 
-/// Writes a trace line if the trace is on, as in `trace!("read", "{n} bytes")`. Otherwise it
-/// costs one load and one branch.
+/// Writes a trace line if the trace is on, as in `trace!("read", "{n} bytes")`. While
+/// the trace is off, the macro costs one load and one branch.
 #[macro_export]
 macro_rules! trace {
     ($verb:expr, $($what:tt)+) => {

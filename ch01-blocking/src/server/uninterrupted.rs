@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 
 // ANCHOR: uninterrupted
-/// Repeats a call until it is not interrupted by a signal (EINTR, signal(7)).
+/// Repeats a call until no signal interrupts it (EINTR, signal(7)). Returns its result.
 pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

@@ -23,11 +23,12 @@ thread_local! {
 /// Calls a function that cancels a coroutine, by unwinding the coroutine's stack. Until the
 /// function returns, [`catch`] lets [`Cancelled`] pass.
 ///
-/// Any code may unwind with `Cancelled`, because the type is public. On the stack that called
-/// `while_cancelling`, such an unwinding leaves this function before it reaches a `catch`, which
-/// treats it as a panic.
+/// Any code may unwind with `Cancelled`, because the type is public. On the stack that
+/// called `while_cancelling`, such an unwinding leaves `while_cancelling` before it
+/// reaches a `catch`, so that `catch` treats the unwinding as a panic.
 pub fn while_cancelling<T>(cancel: impl FnOnce() -> T) -> T {
-    /// Restores the flag when it is dropped, also by unwinding.
+    /// Restores the previous value of [`CANCELLING`] when dropped, also while
+    /// unwinding.
     struct Outer(bool);
 
     impl Drop for Outer {

@@ -1,11 +1,11 @@
 //! The resources that a worker process holds, recorded in memory that its parent can read
 //! after the worker's death.
 //!
-//! A process that serves one connection and exits needs none of this: its parent knows that
-//! exactly one connection has ended. A process that serves many connections, and shares
-//! counters and budgets with its siblings, records here what it holds. It records a
-//! resource before it takes it, so if it is killed in between, slightly too much is given
-//! back, never too little.
+//! A process that serves one connection and exits needs none of this: its parent knows
+//! that exactly one connection has ended. A process that serves many connections, and
+//! shares counters and budgets with its siblings, records here what it holds. Such a
+//! process records a resource before taking it: if the process is killed in between,
+//! its parent gives back slightly too much, never too little.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -27,7 +27,7 @@ pub struct Held {
     pub bytes: usize,
 }
 
-/// The record that this process keeps, if it keeps one.
+/// The record of this process's resources, if the process keeps one.
 static INSTALLED: OnceLock<&'static Usage> = OnceLock::new();
 
 impl Usage {
@@ -37,10 +37,10 @@ impl Usage {
         INSTALLED.get_or_init(|| self);
     }
 
-    /// Returns the resources that the process held, and resets the record for its
+    /// Returns the resources that the dead process held, and resets the record for its
     /// successor.
     ///
-    /// Call this only after the process has been reaped.
+    /// The caller must have reaped the process before.
     pub fn take(&self) -> Held {
         Held {
             connections: self.connections.swap(0, SeqCst),

@@ -1,9 +1,9 @@
-//! Parses bytes with an inbox, in pieces of any size. Shared by the property test and the fuzz
-//! target.
+//! Parses bytes with an inbox, in pieces of any size. The property test (`cuts.rs`) and
+//! the fuzz target share this module.
 
 use ch01_blocking::http::{Budget, Inbox, Limits, Parsed};
 
-/// A result of the inbox, in a form that can be compared with another.
+/// A result of the inbox, in a form that can be compared with another result.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
     Request { head: String, body: Vec<u8> },
@@ -22,8 +22,9 @@ pub(crate) fn small_limits() -> Limits {
     }
 }
 
-/// Runs one input of the fuzz target: its first bytes are the sizes of the pieces, the rest
-/// is the data to parse. The results must be the same for all ways to cut the data.
+/// Runs one input of the fuzz target: its first four bytes are the sizes of the pieces,
+/// the rest is the data to parse. The results must be the same for all ways to cut the
+/// data.
 pub(crate) fn are_the_same_however_cut(input: &[u8]) {
     let Some((cuts, bytes)) = input.split_at_checked(4) else { return };
     let cuts: Vec<usize> = cuts.iter().map(|&cut| usize::from(cut) + 1).collect();
@@ -48,8 +49,8 @@ pub(crate) fn verdicts(
         let size = cuts.next().map_or(rest.len(), |&cut| cut.clamp(1, rest.len()));
         let (piece, later) = rest.split_at(size);
         rest = later;
-        // Like a stream, read into the space that the inbox offers, which may be smaller
-        // than the piece.
+        // Like a stream, this loop copies into the space that the inbox offers, which
+        // may be smaller than the piece.
         let mut piece = piece;
         while !piece.is_empty() {
             let space = inbox.space();

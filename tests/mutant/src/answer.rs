@@ -124,7 +124,7 @@ fn reason(status: u16) -> &'static str {
 pub(crate) struct ResponseContext {
     pub(crate) head_only: bool,
     pub(crate) close: bool,
-    /// Whether to announce keep-alive: only for an HTTP/1.0 client that asked for it.
+    /// Whether to announce keep-alive: only for an HTTP/1.0 client that asked for keep-alive.
     pub(crate) say_keep_alive: bool,
 }
 
@@ -179,7 +179,7 @@ const LINE: &[u8; 64] =
 /// Number of bytes per write of generated content and of files: a multiple of the line's length.
 const PIECE: usize = 16 * 1024;
 
-/// Queues a response, and flushes the output buffer whenever it is full.
+/// Queues a response in the output buffer, and flushes the buffer whenever it is full.
 pub(crate) fn push(
     wire: &mut Wire<'_>,
     response: Response,
@@ -219,7 +219,8 @@ pub(crate) fn push(
                         wire.queue(&vec![0; now]);
                         at += now as u64;
                     }
-                    // The file has shrunk: the missing bytes can only be signaled by closing.
+                    // The file has shrunk: only closing the connection can signal the missing
+                    // bytes.
                     Ok(0) | Err(_) => return Err(End::Gone),
                     Ok(read) => {
                         wire.queue(&piece[..read]);

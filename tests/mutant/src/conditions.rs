@@ -7,7 +7,7 @@ use crate::mutations::Mutation;
 use crate::ranges::{self, Range};
 use crate::switch::wrong;
 
-/// The outcome of evaluating the conditions.
+/// The outcome of evaluating a request's conditions for a file.
 pub(crate) enum Verdict {
     Failed,
     NotModified,
@@ -55,7 +55,7 @@ pub(crate) fn check(head: &Head, file: &Representation) -> Verdict {
     Verdict::Send { range }
 }
 
-/// Returns whether the list contains `etag`, by weak comparison.
+/// Returns whether the list `If-None-Match` contains `etag`, by weak comparison.
 fn has_tag(list: &str, etag: &str) -> bool {
     if wrong(Mutation::NoneMatchWhole) {
         return list == etag;
@@ -83,7 +83,8 @@ fn if_range(condition: Option<&str>, file: &Representation) -> bool {
         None => true,
         Some(_) if wrong(Mutation::IfRangeIgnored) => true,
         Some(tag) if tag.contains('"') => tag == file.etag,
-        // Two versions of a file may share a date (RFC 9110 section 8.8.2.2).
+        // Two versions of a file may share a date (RFC 9110 section 8.8.2.2), so a date never
+        // matches.
         Some(date) => {
             wrong(Mutation::IfRangeByDate) && date::read(date) == Some(file.modified)
         }

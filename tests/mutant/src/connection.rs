@@ -17,7 +17,7 @@ use crate::site;
 use crate::switch::wrong;
 use crate::wire::{Deadline, End, Input, Wire};
 
-/// Counts one open connection until it is dropped.
+/// A guard that counts one open connection until the guard is dropped.
 struct Open<'s>(&'s AtomicUsize);
 
 impl<'s> Open<'s> {
@@ -66,13 +66,13 @@ pub(crate) fn serve(stream: &TcpStream, server: &Server) {
 
 /// Lowers the amount of unsent data below which the socket counts as writable.
 ///
-/// The kernel reports a socket with a buffer of several megabytes as writable only when a
-/// third of the buffer is free. With a slow reader that can take longer than the write
+/// The kernel reports a socket with a buffer of several megabytes as writable only when a third
+/// of the buffer is free. With a slow reader, freeing that third can take longer than the write
 /// deadline, although the client keeps reading.
 fn lower_write_watermark(stream: &TcpStream) {
     const ENOUGH: u32 = 16 * 1024;
     let socket = SockRef::from(stream);
-    // If the option cannot be set, the deadline is coarser, not wrong.
+    // If the option cannot be set, the write deadline is coarser, not wrong.
     #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_notsent_lowat(ENOUGH);
     #[cfg(not(target_os = "linux"))]
@@ -96,7 +96,8 @@ pub(crate) fn reject(
     }
 }
 
-/// Serves one request after the other. Returns `Ok` when the last response has been sent.
+/// Serves one request after the other. Returns `Ok` when the connection's last response has been
+/// sent.
 fn serve_requests(wire: &mut Wire<'_>, server: &Server) -> Result<(), End> {
     let idle = server.options.idle_timeout;
     let from_accept = Deadline::after(idle);
@@ -148,7 +149,7 @@ fn serve_requests(wire: &mut Wire<'_>, server: &Server) -> Result<(), End> {
         }
         if !response.delay.is_zero() {
             wire.sleep(response.delay)?;
-            // A signal may have arrived during the sleep.
+            // Shutdown may have been requested during the sleep.
             context.close |=
                 server.stop.requested() && !wrong(Mutation::DrainUnannounced);
         }
@@ -253,8 +254,8 @@ pub(crate) fn count_response(response: &Response, server: &Server) {
     }
 }
 
-/// Maximum number of bytes discarded while lingering: enough for a content that was on its way when
-/// it was refused.
+/// Maximum number of bytes discarded while lingering: enough for a content that was on its way
+/// when the server refused the request.
 const LINGER_AMOUNT: usize = 16 << 20;
 
 /// Closes in stages: shuts down the sending side, then discards input until end of file.

@@ -185,8 +185,8 @@ impl Reader<'_, '_, '_> {
     }
 }
 
-/// Returns whether `text` consists of chunk extensions, of which there may be none: `;name`,
-/// `;name=value`, `;name="quoted"`.
+/// Returns whether `text` is empty or consists of chunk extensions: `;name`, `;name=value`,
+/// `;name="quoted"`.
 fn extensions(mut text: &[u8]) -> bool {
     let blank = |text: &mut &[u8]| {
         while let [b' ' | b'\t', rest @ ..] = text {

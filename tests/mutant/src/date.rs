@@ -1,5 +1,6 @@
-//! Dates in seconds since 1970, negative before it. The crate httpdate handles the years from
-//! 1970 to 9999; other dates are moved by 400 years, after which the calendar repeats itself.
+//! Reads and writes dates, as seconds since 1970; earlier dates are negative. The crate httpdate
+//! handles the years from 1970 to 9999; other dates are moved by 400 years, after which the
+//! calendar repeats itself.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -53,7 +54,8 @@ fn four_digits(text: &str) -> Option<String> {
     }
     let limit = now + Duration::from_secs(SECONDS.unsigned_abs() / 8);
     let this = httpdate::fmt_http_date(now)[12..14].parse::<i64>().ok()? * 100;
-    // The latest century in which the date is not more than 50 years in the future.
+    // The year belongs to the latest century in which the date is not more than 50 years in the
+    // future.
     [this + 100, this, this - 100].into_iter().find_map(|begin| {
         let text = century(begin)?;
         httpdate::parse_http_date(&text).ok().filter(|date| *date <= limit)?;
@@ -61,7 +63,7 @@ fn four_digits(text: &str) -> Option<String> {
     })
 }
 
-/// Formats a date in the preferred format.
+/// Formats a date, given in seconds since 1970, in HTTP's preferred format (IMF-fixdate).
 pub(crate) fn write(seconds: i64) -> String {
     let moved = u64::try_from(seconds + SECONDS).unwrap_or(0);
     let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(moved));

@@ -1,12 +1,12 @@
-//! The contract served by one event loop, for the mistakes that only event code makes.
+//! Serves the contract with one event loop, for the mistakes that only event code makes.
 //!
 //! The loop is as plain as possible: epoll(7), edge-triggered, all events registered once. A
 //! reported event is remembered until a read or a write would block, and a request is parsed once
-//! it has arrived completely. Chunked content, most limits, and the drain deadline are left to the
-//! threaded server.
+//! it has arrived completely. This loop implements no chunked content, few limits, and no drain
+//! deadline: the threaded server has these.
 //!
-//! This file has the loop: readiness and deadlines. `client.rs` has the state machine of one
-//! connection, `requests.rs` its requests and responses.
+//! This file has the loop, which handles readiness and deadlines. `client.rs` has the state
+//! machine of one connection, `requests.rs` has the requests and responses of a connection.
 
 mod client;
 mod requests;
@@ -134,7 +134,7 @@ fn register(
     let mut flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
     flags.set(EpollFlags::EPOLLPRI, !wrong(Mutation::EventsStrandsUrgent));
     if wrong(Mutation::EventsWantsRoomAlways) {
-        flags |= EpollFlags::EPOLLOUT; // level-triggered: reported nearly always
+        flags |= EpollFlags::EPOLLOUT; // level-triggered: reported in nearly every round
     } else if !wrong(Mutation::EventsSpinsOnHalfClose)
         && !wrong(Mutation::EventsSpinsOnHangUp)
     {
@@ -144,7 +144,7 @@ fn register(
     Ok(Client::new(stream, server))
 }
 
-/// Returns the milliseconds until the first deadline, or `None` if there is none.
+/// Returns the milliseconds until the first deadline, or `None` if no connection has one.
 fn next_timeout_ms(clients: &BTreeMap<u64, Client>) -> Option<u128> {
     let left = STALE_TIMERS.with_borrow(|left| left.iter().map(|(_, at)| *at).min());
     let first = clients.values().map(Client::due).chain(left).min()?;
@@ -153,7 +153,7 @@ fn next_timeout_ms(clients: &BTreeMap<u64, Client>) -> Option<u128> {
 }
 
 /// Closes connections whose deadline has passed. Returns the tokens of connections that must
-/// advance instead: their delayed response is due, or a 408 is queued.
+/// advance instead, because their delayed response is due or a 408 is queued.
 fn expire(clients: &mut BTreeMap<u64, Client>, server: &Server) -> Vec<u64> {
     let now = Instant::now();
     STALE_TIMERS.with_borrow_mut(|left| {

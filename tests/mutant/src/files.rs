@@ -1,4 +1,4 @@
-//! Static files below the root, and nothing outside it.
+//! Serves static files below the document root, and nothing outside it.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -38,8 +38,7 @@ pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response 
     };
     let harmless = |part: &str| {
         plain(part)
-            // The mistake: the path is checked before it is decoded, while `%2e%2e` has no dots
-            // yet.
+            // The mistake: the path is checked before it is decoded, and `%2e%2e` has no dots.
             || (wrong(Mutation::DotsCheckedEncoded) && part == ".." && !head.path.contains(".."))
             || (wrong(Mutation::JoinsAbsolute) && part.is_empty())
     };
@@ -86,7 +85,7 @@ fn path_of(name: &str) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes))
 }
 
-/// Returns whether a segment is allowed in a file name.
+/// Returns whether a decoded segment of a path is allowed in a file name.
 fn plain(part: &str) -> bool {
     if wrong(Mutation::PrefixOfRoot) && part == ".." {
         return true;
@@ -184,14 +183,14 @@ fn open(path: &Path, head: &Head) -> Response {
     let mut options = OpenOptions::new();
     options.read(true);
     if wrong(Mutation::OpensFifo) {
-        // The mistake: opening a named pipe blocks until it has a writer.
+        // The mistake: opening a named pipe blocks until the pipe has a writer.
         return match options.open(path) {
             Ok(file) => file_response(file, path, head),
             Err(_) => missing(),
         };
     }
-    // With O_NONBLOCK, opening a named pipe does not block. The type is checked on the opened file,
-    // not on the path, which may have been replaced in between.
+    // With O_NONBLOCK, opening a named pipe does not block. The file's type is checked after
+    // opening, because the file at `path` may be replaced between a check and the opening.
     let opened = options.custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
     match opened {
         Ok(file) if file.metadata().is_ok_and(|meta| meta.is_file()) => {

@@ -1,5 +1,5 @@
-//! Message framing: the position at which a content ends. If two programs disagree on it, requests
-//! can be smuggled.
+//! Message framing: the position at which a content ends. If two programs disagree on that
+//! position, requests can be smuggled.
 
 use crate::error::{bad, refuse};
 use crate::fields::Fields;
@@ -38,14 +38,15 @@ pub(crate) fn of(fields: &Fields, modern: bool) -> Result<Framing, End> {
 }
 
 fn content_length(text: &str) -> Result<u64, End> {
-    // `parse` accepts more than the grammar allows: a leading sign.
+    // The digits are checked because `str::parse` also accepts a leading sign, which the grammar
+    // forbids.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     if text.is_empty() || (!digits && !wrong(Mutation::SignedContentLength)) {
         return bad("the Content-Length is not a number");
     }
     match text.parse() {
         Ok(length) => Ok(length),
-        // All digits, but too large for a `u64`: larger than any limit.
+        // The text is all digits, but too large for a `u64`: the length is larger than any limit.
         Err(_) if digits => Ok(u64::MAX),
         Err(_) => bad("the Content-Length is not a number"),
     }

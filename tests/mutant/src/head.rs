@@ -1,4 +1,5 @@
-//! Parses the head of a request, line by line: it has one interpretation, or it is an error.
+//! Parses the head of a request, line by line. A head with more than one interpretation is an
+//! error.
 
 use crate::answer::HttpError;
 use crate::error::{bad, refuse};
@@ -45,12 +46,12 @@ pub(crate) fn read(
     {
         return bad("the head arrived in more than one read");
     }
-    // A request that is refused before its line has ended may be a HEAD.
+    // A request that is refused before its request line has ended may be a HEAD.
     let mut line = request_line(wire, options.max_line, deadline)
         .inspect_err(|_| *head_only = wire.input.starts_with(b"HEAD "))?;
     if line.is_empty() && !wrong(Mutation::EmptyLineRefused) {
-        // Some old clients send an empty line after a POST (RFC 9112 section 2.2). If the
-        // client then closes, it has not begun another request.
+        // Some old clients send an empty line after a POST (RFC 9112 section 2.2). If the client
+        // closes after that line, it has not begun another request.
         if wire.input.is_empty() && wire.half_closed() {
             return Err(End::Gone);
         }
@@ -211,7 +212,7 @@ fn is_host(text: &str) -> bool {
     host_fits && port_fits
 }
 
-/// Returns whether this is an IPv6 address, or IPvFuture such as `v7.x`.
+/// Returns whether `text` is an IPv6 address, or an IPvFuture address such as `v7.x`.
 fn is_address(text: &str) -> bool {
     let hexadecimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if wrong(Mutation::AnyAddress) && !text.is_empty() && hexadecimal(text) {
@@ -229,7 +230,7 @@ fn is_address(text: &str) -> bool {
     }
 }
 
-/// Returns whether a byte is allowed in a host name.
+/// Returns whether `byte` is allowed in a host name without percent-encoding.
 fn in_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
 }

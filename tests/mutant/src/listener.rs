@@ -23,10 +23,10 @@ use crate::prefork;
 use crate::server::{Server, Stop, count};
 use crate::switch::wrong;
 
-/// Stack size of a connection thread, in bytes; small enough for ten thousand of them.
+/// Stack size of a connection thread, in bytes; small enough for ten thousand threads.
 pub(crate) const STACK: usize = 256 * 1024;
 
-/// The pause of accepting when the process has no descriptor left.
+/// The pause before the next accept or poll when the process has no descriptor or memory left.
 pub(crate) const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// The largest number of rejected connections whose close lingers at the same time.
@@ -44,7 +44,8 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
         // Raise the soft limit to the hard limit; if that fails, the soft limit must be enough.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
-    // `Stop::on_signals` panics if its thread cannot be created, so this is tried first.
+    // `Stop::on_signals` panics if its thread cannot be created, so creating a thread is tried
+    // here first.
     let thread = thread::Builder::new().spawn(|| ());
     let _ = thread.map_err(|why| format!("no thread for signals: {why}"))?.join();
     let stop = Stop::on_signals().map_err(|why| format!("signals: {why}"))?;
@@ -71,8 +72,9 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
     for (mistake, result) in checks {
         let Err(why) = result else { continue };
         if wrong(mistake) {
-            // The socket is closed first, so that every client is refused: a connection that
-            // is open when the process ends is reset, and which of them depends on timing.
+            // The socket is closed before the address is printed, so that every client is
+            // refused. A connection that is open when the process ends would be reset, which
+            // depends on timing.
             drop(listener);
             announce(address)?;
         }
@@ -110,13 +112,14 @@ fn announce(address: SocketAddr) -> Result<(), String> {
 
 /// Returns a listening socket.
 ///
-/// The standard library sets `SO_REUSEADDR`; without that, connections in TIME_WAIT block the
-/// port for a minute.
+/// The standard library sets `SO_REUSEADDR`; without this option, connections in TIME_WAIT block
+/// the port for a minute.
 fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     if !wrong(Mutation::NoReuseAddress) {
         return TcpListener::bind(listen);
     }
-    // Without SOCK_CLOEXEC: macOS does not have it, and this mutant starts no child process.
+    // The socket is created without SOCK_CLOEXEC: macOS does not have this flag, and the mutant
+    // starts no child process.
     let (family, flags) = (AddressFamily::Inet, SockFlag::empty());
     let socket = socket::socket(family, SockType::Stream, flags, None)?;
     let SocketAddr::V4(listen) = listen else {
@@ -127,23 +130,23 @@ fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from(socket))
 }
 
-/// Checks that there are enough descriptors for the start and for a first client.
+/// Checks that there are enough descriptors to start the server and to serve a first client.
 fn ensure_descriptors(listener: &TcpListener) -> io::Result<()> {
     (0..12).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>().map(drop)
 }
 
-/// Checks that there is enough memory for a start and a first client.
+/// Checks that there is enough memory to start the server and to serve a first client.
 fn ensure_memory() -> io::Result<()> {
     let mut memory: Vec<u8> = Vec::new();
     memory.try_reserve_exact(4 << 20).map_err(io::Error::other)?;
-    std::hint::black_box(&memory); // an allocation that is not used may be optimized away
+    std::hint::black_box(&memory); // the compiler may remove an unused allocation
     Ok(())
 }
 
 /// Accepts connections until shutdown is requested.
 fn accept_all(listener: &TcpListener, server: &Arc<Server>, pool: Option<&Arc<Pool>>) {
     // A reserve descriptor. Closing it frees a descriptor, with which one connection can be
-    // accepted and rejected with a 503 even when the process has no other left.
+    // accepted and rejected with a 503 even when the process has no other descriptor left.
     let mut spare = File::open("/dev/null").ok();
     let rejecting = Arc::new(AtomicUsize::new(0));
     let _turn =
@@ -247,7 +250,8 @@ fn spawn_connection(
         connection::serve(&stream, server);
         return;
     }
-    // The socket is shared, so that it still exists here if the thread cannot be created.
+    // The socket is shared with the new thread, so that it still exists here if the thread cannot
+    // be created.
     let stream = Arc::new(stream);
     let (theirs, shared) = (Arc::clone(&stream), Arc::clone(server));
     let thread = thread::Builder::new().stack_size(STACK).spawn(move || {
@@ -264,7 +268,8 @@ fn spawn_connection(
     }
 }
 
-/// Closes the spare descriptor to accept and reject one connection, or pauses if there is none.
+/// Closes the spare descriptor to accept and reject one connection, or pauses if there is no
+/// connection.
 fn reject_without_descriptor(
     listener: &TcpListener,
     server: &Server,
@@ -286,7 +291,7 @@ fn reject_without_descriptor(
     *spare = File::open("/dev/null").ok();
 }
 
-/// Waits until every connection has closed, at most until the drain deadline.
+/// Waits until every connection has closed, but no longer than until the drain deadline.
 fn drain(server: &Server, pool: Option<&Pool>) {
     if wrong(Mutation::DropsInFlight) {
         return;

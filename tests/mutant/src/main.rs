@@ -1,9 +1,9 @@
 //! A small HTTP server that breaks the contract on purpose, to test the client suite.
 //!
-//! Without `--mutation` the server keeps the whole contract in the plainest way: blocking I/O, one
-//! thread per client (or a fixed number of workers with `--threads` or `--processes`), and its own
-//! parser. With `--mutation NAME` it makes exactly one plausible mistake, at the line where a
-//! programmer would have made it (search for `wrong(`).
+//! Without `--mutation` the server keeps the whole contract in the plainest way: blocking I/O,
+//! one thread per client (or a fixed number of workers with `--threads` or `--processes`), and
+//! its own parser. With `--mutation NAME` the server makes exactly one plausible mistake, at the
+//! line where a programmer would have made it (search for `wrong(`).
 //!
 //! The suite must pass the correct server and catch every mutant (`tests/mutants.rs`). This server
 //! shares no code with the chapters, so that a mistake in a chapter cannot be repeated here.

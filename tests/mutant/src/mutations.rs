@@ -14,11 +14,11 @@ pub(crate) struct Mutant {
     /// The case that must fail, as `family::name`.
     #[allow(dead_code, reason = "only the test reads it")]
     pub(crate) caught_by: &'static str,
-    /// The description of the mistake; completes "a server that …".
+    /// The description of the mistake, which completes the phrase "a server that …".
     pub(crate) wrong: &'static str,
 }
 
-/// Generates the enum and the table from one list, so that each has every entry.
+/// Generates the enum and the table from one list, so that neither lacks an entry of the other.
 macro_rules! mutations {
     ($($id:ident $name:literal $caught_by:literal, $wrong:literal;)*) => {
         /// A mistake that the server can make.
@@ -26,7 +26,7 @@ macro_rules! mutations {
         #[allow(dead_code, reason = "the test that shares this file knows mutants by name")]
         pub(crate) enum Mutation { $(#[doc = $wrong] $id,)* }
 
-        /// Every mutant.
+        /// The table of all mutants, one for each [`Mutation`].
         pub(crate) const MUTATIONS: &[Mutant] = &[$(Mutant {
             id: Mutation::$id,
             name: $name,
@@ -294,7 +294,7 @@ mutations! {
     EventsSendsItAll "events-sends-it-all" "fairness::fast_reader", "sends one response to its end, waiting for room, before it serves any other connection";
     EventsReadsItAll "events-reads-it-all" "fairness::endless_upload", "reads for as long as one client has more to send, and waits a moment for more";
     EventsDripResetsDeadline "events-drip-resets-deadline" "deadlines::head_drips", "restarts a request's deadline with every event";
-    // Mistakes that futures invite.
+    // Mistakes that are easy to make with futures.
     EventsWakesOnce "events-wakes-once" "partial::head_byte_by_byte", "registers a waker at the first wait for the rest of a head, and does not register it again when too little has arrived";
     EventsYieldsForEver "events-yields-for-ever" "fairness::fast_reader", "yields to the others and is never polled again, because its scheduled flag is cleared after the poll instead of before";
     EventsAlarmOutlives "events-alarm-outlives" "events::stale_timer", "leaves the timer of a dropped sleeper armed, so that it wakes the connection that reuses its slot";

@@ -1,4 +1,4 @@
-//! Command-line options: those of the contract, and the mistakes to make.
+//! Command-line options: those of the contract, and `--mutation` for the mistakes to make.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,13 +31,13 @@ pub(crate) struct Options {
     pub(crate) max_output: usize,
     pub(crate) max_connections: usize,
     pub(crate) max_buffered: usize,
-    /// The size of a fixed pool of threads.
+    /// The size of a fixed pool of threads; `None` for a thread per connection.
     pub(crate) threads: Option<usize>,
     pub(crate) queue: usize,
     /// Whether to reject with 503 when the queue is full, instead of leaving clients in the
     /// backlog.
     pub(crate) refuse: bool,
-    /// The number of preforked worker processes.
+    /// The number of preforked worker processes; `None` for a single process.
     pub(crate) processes: Option<usize>,
     /// Whether this process is one of the preforked worker processes.
     pub(crate) worker: bool,
@@ -75,7 +75,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Parses `--name value` and `--name=value`.
+    /// Parses command-line arguments of the forms `--name value` and `--name=value`.
     pub(crate) fn from_args(
         mut args: impl Iterator<Item = String>,
     ) -> Result<Command, String> {

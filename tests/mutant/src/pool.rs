@@ -14,7 +14,8 @@ use crate::mutations::Mutation;
 use crate::server::Server;
 use crate::switch::wrong;
 
-/// The interval at which a thread that waits for two conditions rechecks the second one.
+/// The interval at which a thread that waits on the condition variable also checks for shutdown
+/// or for the drain deadline.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The worker threads, and the queue of connections that wait for a free worker.
@@ -34,7 +35,7 @@ struct State {
 }
 
 impl Pool {
-    /// Starts the workers.
+    /// Starts a pool of `workers` threads.
     pub(crate) fn start(server: &Arc<Server>, workers: usize) -> io::Result<Arc<Self>> {
         let state = State {
             waiting: VecDeque::new(),
@@ -66,7 +67,8 @@ impl Pool {
         state.waiting.len() < free + self.queue
     }
 
-    /// Blocks until the queue has room, unless connections are to be rejected when it is full.
+    /// Blocks until the queue has room, unless connections are to be rejected when the queue is
+    /// full.
     pub(crate) fn wait_for_room(&self, server: &Server) {
         let refuses = server.options.refuse || wrong(Mutation::DropsWhenFull);
         let mut state = self.lock();
@@ -142,7 +144,7 @@ impl Pool {
         state.waiting.pop_front()
     }
 
-    /// Waits until every worker has exited, at most until `end`.
+    /// Closes the queue, and waits until every worker has exited, but no longer than until `end`.
     pub(crate) fn drain(&self, end: Instant) {
         let mut state = self.lock();
         if wrong(Mutation::ForgetsQueueAtStop) {

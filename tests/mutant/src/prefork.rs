@@ -24,17 +24,17 @@ use crate::switch::wrong;
 
 /// The interval at which the parent checks its children.
 const CHECK_INTERVAL: Duration = Duration::from_millis(5);
-/// A worker that exits sooner than this is replaced only after a pause.
+/// A worker that exits within this time of its start is replaced only after a pause.
 const MIN_LIFETIME: Duration = Duration::from_secs(1);
 
-/// The slot of one worker, which outlives its processes.
+/// The slot of one worker. The slot stays when the worker's process is replaced by another.
 struct WorkerSlot {
     child: Option<Child>,
     since: Instant,
     pause: Duration,
 }
 
-/// Keeps `workers` processes running until shutdown is requested, then drains them.
+/// Keeps `workers` processes running until shutdown is requested, then drains these processes.
 pub(crate) fn run(
     listener: TcpListener,
     server: &Server,
@@ -44,7 +44,8 @@ pub(crate) fn run(
     for _ in 0..workers {
         let (child, since) = (Some(spawn_worker(&listener)?), Instant::now());
         slots.push(WorkerSlot { child, since, pause: Duration::ZERO });
-        // The first worker always has the turn, so that each run fails in the same way.
+        // With the mistake, the first worker always gets the turn, so that each run fails in the
+        // same way.
         while wrong(Mutation::KeepsTheTurn)
             && turn(FlockArg::LockExclusiveNonblock).is_some()
         {
@@ -114,7 +115,7 @@ fn spawn_worker(listener: &TcpListener) -> io::Result<Child> {
         .args(args)
         .arg("--worker")
         .stdin(OwnedFd::from(listener.try_clone()?))
-        .stdout(Stdio::piped()) // the read end closes when the parent dies
+        .stdout(Stdio::piped()) // the pipe's read end closes when the parent dies
         .spawn()
 }
 
@@ -124,16 +125,17 @@ pub(crate) fn inherited_listener() -> io::Result<TcpListener> {
 }
 
 /// Returns the turn to accept clients: a lock on this program's file, which one worker at a time
-/// can hold, until the returned value is dropped. Only a mistake needs it.
+/// can hold, until the returned value is dropped. Only the `keeps-the-turn` mistake takes turns.
 pub(crate) fn turn(how: FlockArg) -> Option<Flock<File>> {
     Flock::lock(File::open(env::current_exe().ok()?).ok()?, how).ok()
 }
 
-/// Exits this worker when its parent dies.
+/// Starts a thread that exits this worker process when its parent process dies.
 pub(crate) fn exit_with_parent() {
     thread::spawn(|| {
         let out = io::stdout();
-        // The parent never reads the pipe. The only event is POLLERR: the read end is closed.
+        // Standard output is a pipe that the parent never reads. Its only event is POLLERR: the
+        // read end is closed.
         let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
         while poll(&mut fds, PollTimeout::NONE).is_err() {}
         if !wrong(Mutation::WorkersOutliveParent) {

@@ -26,7 +26,7 @@ pub(crate) fn parse(field: &str, len: u64) -> Option<Range> {
     if first.is_empty() && !wrong(Mutation::SuffixAsPrefix) {
         return match number(last)? {
             0 => Some(Range::Unsatisfiable),
-            // A suffix of an empty file is the whole file: send it as 200.
+            // A suffix of an empty file is the whole file, which is sent as a 200.
             _ if len == 0 => None,
             suffix => Some(Range::Part(len - suffix.min(len), len - 1)),
         };
@@ -45,8 +45,8 @@ pub(crate) fn parse(field: &str, len: u64) -> Option<Range> {
     Some(Range::Part(first, last.min(len - 1)))
 }
 
-/// Parses a number. A number too large for a `u64` is still valid, and lies beyond the end of every
-/// file.
+/// Parses a number. A number too large for a `u64` is valid and becomes `u64::MAX`, which lies
+/// beyond the end of every file.
 fn number(text: &str) -> Option<u64> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
         .then(|| text.parse().unwrap_or(u64::MAX))

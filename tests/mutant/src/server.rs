@@ -54,13 +54,14 @@ pub(crate) struct Stop {
 impl Stop {
     /// Returns a shutdown request that SIGTERM or SIGINT triggers. A thread waits for the signals.
     ///
-    /// Both signals are blocked first, so that every later thread inherits the mask. So no signal
-    /// handler is needed, which could call only few functions (signal-safety(7)).
+    /// Both signals are blocked before the other threads start, because a thread inherits the
+    /// signal mask. A signal handler, which may call only few functions (signal-safety(7)), is
+    /// not needed.
     pub(crate) fn on_signals() -> io::Result<Arc<Self>> {
         let (read_end, write_end) = UnixStream::pair()?;
         let stop = Arc::new(Self { requested: AtomicBool::new(false), read_end });
         if wrong(Mutation::DiesOfSigterm) {
-            // The mistake's write end is leaked, because closing it would request shutdown.
+            // The mistake leaks the write end, because closing it would request shutdown.
             std::mem::forget(write_end);
             return Ok(stop);
         }
@@ -71,7 +72,8 @@ impl Stop {
         let shared = Arc::clone(&stop);
         thread::spawn(move || {
             let signal = signals.wait();
-            // Exits instead of re-raising the signal, which the parent may have ignored.
+            // The mistake exits instead of re-raising SIGINT, which the parent process may have
+            // set to be ignored.
             if signal == Ok(Signal::SIGINT) && wrong(Mutation::DiesOfSigint) {
                 std::process::exit(130);
             }
@@ -98,7 +100,8 @@ impl AsFd for Stop {
 /// The state that all threads share.
 pub(crate) struct Server {
     pub(crate) options: Options,
-    /// The document root with every symbolic link resolved, to compare resolved paths with.
+    /// The document root with every symbolic link resolved; the resolved path of a file must
+    /// begin with it.
     pub(crate) root: PathBuf,
     pub(crate) stats: Stats,
     pub(crate) stop: Arc<Stop>,
@@ -111,7 +114,7 @@ impl Server {
             .root
             .canonicalize()
             .map_err(|why| format!("--root {}: {why}", options.root.display()))?;
-        // Resolving the root needs no permission to search or read it.
+        // Resolving the root needs no permission to search or read it, so both are tried here.
         let searched = std::fs::metadata(root.join("."));
         if let Err(why) = searched.and_then(|_| std::fs::read_dir(&root))
             && !wrong(Mutation::AnyRoot)
@@ -128,13 +131,14 @@ impl Server {
     }
 }
 
-/// The bytes that one request counts against `--max-buffered`; dropping it releases them.
+/// The bytes that one request counts against `--max-buffered`; dropping the reservation releases
+/// these bytes.
 pub(crate) struct Reservation<'s> {
     server: &'s Server,
     bytes: usize,
 }
 
-/// Bytes that a request may buffer without being counted.
+/// Number of bytes that a request may buffer before they count against `--max-buffered`.
 const FREE: usize = 16 * 1024;
 
 impl<'s> Reservation<'s> {
@@ -142,9 +146,10 @@ impl<'s> Reservation<'s> {
         Self { server, bytes: 0 }
     }
 
-    /// Raises the request's buffered bytes to `total`. Returns whether they fit into the limit.
+    /// Raises the request's buffered bytes to `total`. Returns whether these bytes fit into
+    /// `--max-buffered`.
     pub(crate) fn grow_to(&mut self, total: usize) -> bool {
-        // The mistake: assume that the next message will need as much again.
+        // The mistake: to reserve `FREE` more bytes for a message that may follow.
         let total = if wrong(Mutation::PromisesKept) { total + FREE } else { total };
         let more = total.saturating_sub(FREE).saturating_sub(self.bytes);
         let before = self.server.buffered.fetch_add(more, Ordering::SeqCst);

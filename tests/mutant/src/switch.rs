@@ -6,14 +6,14 @@ use crate::mutations::Mutation;
 
 static CHOSEN: OnceLock<Vec<Mutation>> = OnceLock::new();
 
-/// Sets the mistakes that this process makes. Must be called before the first connection is
-/// accepted.
+/// Sets the mistakes that this process makes. The server calls this function before it accepts
+/// the first connection.
 pub(crate) fn choose(mutations: Vec<Mutation>) {
     // Only the first call has an effect.
     let _ = CHOSEN.set(mutations);
 }
 
-/// Returns whether the server makes this mistake.
+/// Returns whether this process makes the mistake `mutation`.
 pub(crate) fn wrong(mutation: Mutation) -> bool {
     CHOSEN.get().is_some_and(|chosen| chosen.contains(&mutation))
 }

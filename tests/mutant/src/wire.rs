@@ -38,8 +38,8 @@ impl From<io::Error> for End {
     }
 }
 
-/// The time at which a phase must have ended. With `each`, the classic mistake, the time restarts
-/// with every byte.
+/// The time at which a phase must have ended. With `each`, a classic mistake, the time starts
+/// again at every read.
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline {
     at: Instant,
@@ -116,8 +116,9 @@ impl<'s> Wire<'s> {
         }
     }
 
-    /// Waits for input, at most until the deadline, and reads it. Flushes the output first, because
-    /// the client may wait for it before it sends more.
+    /// Waits for input until the deadline, and reads it. With `watch`, a shutdown request ends
+    /// the wait, too. Flushes the output first, because a client may wait for a response before
+    /// it sends more.
     pub(crate) fn fill(&mut self, deadline: Deadline, watch: bool) -> Result<Input, End> {
         let unbounded = wrong(Mutation::UnboundedOutput);
         let waits = wrong(Mutation::HoldsBackAnswers) && !watch && !self.input.is_empty();
@@ -141,8 +142,8 @@ impl<'s> Wire<'s> {
                     return Ok(Input::TimedOut);
                 }
                 Ok(_) => {}
-                // More descriptors are open than RLIMIT_NOFILE allows by now, or the kernel has no
-                // memory. Without poll(2), the server has to check again and again.
+                // RLIMIT_NOFILE was lowered below the number of polled descriptors, or the kernel
+                // has no memory. Without poll(2), the server has to check again and again.
                 Err(Errno::EINVAL | Errno::ENOMEM) => {
                     while wrong(Mutation::DeafAfterPollFails) {
                         thread::park();
@@ -182,7 +183,7 @@ impl<'s> Wire<'s> {
         }
     }
 
-    /// Reads input that has arrived.
+    /// Reads at most [`PIECE`] bytes of the input that has arrived.
     fn read(&mut self) -> Result<Input, End> {
         let mut piece = [0; PIECE];
         let read = loop {
@@ -206,7 +207,7 @@ impl<'s> Wire<'s> {
     ///
     /// # Errors
     ///
-    /// A 400 at end of file, a 408 when the deadline passes.
+    /// [`End::Refused`]: a 400 at end of file, a 408 when the deadline passes.
     pub(crate) fn more(&mut self, deadline: Deadline) -> Result<(), End> {
         if std::mem::take(&mut self.continue_due) && !wrong(Mutation::NeverContinue) {
             self.queue(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -270,7 +271,7 @@ impl<'s> Wire<'s> {
         self.output.extend_from_slice(bytes);
     }
 
-    /// Flushes the output if it has reached `--max-output`.
+    /// Flushes the output if the output has reached `--max-output` bytes.
     pub(crate) fn relieve(&mut self) -> Result<(), End> {
         if self.output.len() >= self.server.options.max_output
             && !wrong(Mutation::UnboundedOutput)
@@ -284,7 +285,8 @@ impl<'s> Wire<'s> {
     pub(crate) fn flush(&mut self) -> Result<(), End> {
         let bytes = std::mem::take(&mut self.output);
         if wrong(Mutation::ShortWrite) && !bytes.is_empty() {
-            // The mistake: to assume that one write sends everything, as it does for small pages.
+            // The mistake: to assume that one write sends everything, as is the case for small
+            // pages.
             let _ = send(self.stream.as_raw_fd(), &bytes, MsgFlags::MSG_DONTWAIT);
             return Ok(());
         }
@@ -329,7 +331,7 @@ impl<'s> Wire<'s> {
     ///
     /// # Errors
     ///
-    /// Fails if the client disconnects. A client that has only shut down its sending side
+    /// [`End::Gone`] if the client disconnects. A client that has only shut down its sending side
     /// still waits for the response.
     pub(crate) fn sleep(&mut self, time: Duration) -> Result<(), End> {
         if wrong(Mutation::SleepsNot) {

@@ -1,8 +1,8 @@
 //! Tests that the client suite catches every mutant.
 //!
-//! Each mutant must fail the case that its row in the table names, and the same server without
-//! a mistake must pass every case: so a case that fails for a mutant fails because of its
-//! mistake. The text of each failure is compared with a recorded one (`failures/`).
+//! Each mutant must fail the case that its row in the table names, and the same server without a
+//! mistake must pass every case: so a case that fails for a mutant fails because of the mutant's
+//! mistake. The text of each failure is compared with a recorded text (`failures/`).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,8 @@ fn is_event_driven(mutant: &Mutant) -> bool {
     mutant.name.starts_with("events-")
 }
 
-/// Returns the profile to judge by: with the model that the case is restricted to, if it is.
+/// Returns the profile by which a server is judged: with the model to which the case is
+/// restricted, if the case is restricted.
 fn profile_for(events: bool, case: &Case) -> ServerProfile {
     let model = match (events, case.only.first()) {
         (true, _) => Model::Events { select: false },
@@ -52,9 +53,9 @@ fn profile_for(events: bool, case: &Case) -> ServerProfile {
     ServerProfile { model, ..PROFILE }
 }
 
-/// The suite's timeout while mutants are judged: many of them hang, and are caught only by the
-/// timeout. Too short a timeout could catch a mutant for the wrong reason, but cannot fail
-/// the correct server, which is judged with the suite's own timeout.
+/// The suite's timeout while mutants are judged: many mutants hang, and only the timeout catches
+/// these. Too short a timeout could catch a mutant for the wrong reason, but cannot fail the
+/// correct server, which is judged with the suite's own timeout.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
@@ -73,10 +74,11 @@ fn run(mut arguments: Arguments) -> io::Result<bool> {
     cleanup::on_interrupt().map_err(io::Error::other)?;
     let root = Arc::new(DocumentRoot::new()?);
     let wrappers = Wrappers::new()?;
-    // Most cases wait, and a mutant that hangs uses no processor time.
+    // Many tests run at once: most cases wait, and a mutant that hangs uses no processor time.
     arguments.test_threads.get_or_insert(64);
     let recorded = Arc::new(Recorded::open()?);
-    // The mutants come first, because many of them hang.
+    // The mutants are judged before the correct server, because many of them hang until the
+    // timeout.
     let mut trials = broken(&wrappers, &root, &recorded)?;
     trials.extend(correct(&wrappers, &root)?);
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -84,7 +86,7 @@ fn run(mut arguments: Arguments) -> io::Result<bool> {
     Ok(!conclusion.has_failed())
 }
 
-/// Returns the trials of the correct server: it must pass every case.
+/// Returns the trials of the correct server, which must pass every case.
 fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Trial>> {
     let threads = wrappers.create("correct", PROGRAM, "")?;
     let events = wrappers.create("correct-events", PROGRAM, "--events")?;
@@ -110,13 +112,15 @@ fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Tria
     let all = |events: bool| {
         let applies = move |(_, case): &(usize, Case)| {
             let profile = profile_for(events, case);
-            // The mutant has no process per client; those cases apply to `fork` only.
+            // This server has no process per client; the cases of that model apply to `fork`
+            // only.
             profile.model != Model::ProcessPerClient
                 && case.skip_reason(&profile).is_none()
         };
         cases::all().into_iter().enumerate().filter(applies)
     };
-    // The event-driven server is judged by its own family and by the cases that catch its mutants.
+    // The event-driven server is judged by the family `events` and by the cases that catch
+    // event-driven mutants.
     let event_cases = |(_, case): &(usize, Case)| {
         let by = |mutant: &&Mutant| mutant.caught_by == case.full_name();
         case.family == "events" || MUTATIONS.iter().filter(by).any(is_event_driven)
@@ -128,7 +132,7 @@ fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Tria
     Ok(longest_first(by_threads.chain(by_events).collect()))
 }
 
-/// Returns the trials of the mutants: each must fail the case named in its row.
+/// Returns the trials of the mutants, each of which must fail the case named in its row.
 fn broken(
     wrappers: &Wrappers,
     root: &Arc<DocumentRoot>,

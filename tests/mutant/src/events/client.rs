@@ -1,4 +1,4 @@
-//! One connection of the event loop, and its state machine: it advances as far as it can
+//! One connection of the event loop, and its state machine, which advances as far as it can
 //! without blocking.
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -37,7 +37,7 @@ pub(super) struct Client {
     pub(super) phase: Phase,
     /// Whether the socket may have input, or an end of file.
     readable: bool,
-    /// Whether a hang-up or urgent data was reported: then a short read does not mean that the
+    /// Whether a hang-up or urgent data was reported. If so, a short read does not mean that the
     /// socket is drained.
     hangup_seen: bool,
     /// Whether a read has returned 0: all input has been read.
@@ -59,7 +59,7 @@ fn useless_bytes() -> usize {
     }
 }
 
-/// The phase of a connection that its deadline applies to.
+/// The phase of a connection; each phase has a deadline.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Idle,
@@ -69,7 +69,7 @@ pub(super) enum Phase {
     Linger,
 }
 
-/// The result of advancing a connection once.
+/// The result of advancing a connection in one round of the loop.
 pub(super) enum Turn {
     Blocked,
     Yielded,
@@ -105,7 +105,7 @@ impl Client {
         }
     }
 
-    /// Records an event. Returns whether the connection stays open.
+    /// Records the event `flags` of the socket. Returns whether the connection stays open.
     pub(super) fn on_event(&mut self, flags: EpollFlags) -> bool {
         let broken = flags.intersects(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP);
         let asleep = self.sleeping.is_some();
@@ -122,7 +122,7 @@ impl Client {
             || (!asleep && wrong(Mutation::EventsSleepsUnheard))
     }
 
-    /// Advances until the connection would block or its budget is used up.
+    /// Advances until the connection would block or `IO_BUDGET` is used up.
     pub(super) fn turn(&mut self, server: &Server) -> Turn {
         let mut moved = 0;
         let (reads_on, mut last_input) =
@@ -202,7 +202,7 @@ impl Client {
     }
 
     /// Enters a phase and sets its deadline. Within a phase the deadline is not moved, however
-    /// much arrives, except while idle or writing.
+    /// much arrives; in the phases `Idle` and `Write` any progress moves it.
     fn enter_phase(&mut self, phase: Phase, time: Duration, moved: usize) {
         let anew = matches!(phase, Phase::Idle | Phase::Write)
             || wrong(Mutation::EventsDripResetsDeadline);
@@ -212,7 +212,8 @@ impl Client {
         }
     }
 
-    /// Reads once if the socket may have input. Returns 0 if it has none, or at end of file.
+    /// Reads once if the socket may have input. Returns the number of bytes read: 0 if the socket
+    /// has none, or at end of file.
     fn receive(&mut self) -> io::Result<usize> {
         if !self.readable || self.eof_read {
             return Ok(0);
@@ -221,8 +222,8 @@ impl Client {
         match self.stream.read(&mut piece) {
             Ok(n) => {
                 self.eof_read = n == 0;
-                // A short read means that the socket is drained, unless an end of file was reported
-                // with it.
+                // A short read means that the socket is drained, unless the end of file was
+                // reported together with the input.
                 self.readable = (n == PIECE && !wrong(Mutation::EventsReadsOnce))
                     || (self.hangup_seen && !wrong(Mutation::EventsStrandsEnd));
                 self.input.extend_from_slice(&piece[..n]);
@@ -236,11 +237,12 @@ impl Client {
         }
     }
 
-    /// Writes the buffered output, and generated content after it.
+    /// Writes the buffered output, and after that the generated content of `/bytes/N`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Other`] when the budget is used up first.
+    /// [`ErrorKind::Other`] when `IO_BUDGET` is used up before everything is written; otherwise
+    /// the errors of write(2).
     fn flush(&mut self, moved: &mut usize) -> io::Result<()> {
         loop {
             if self.output.is_empty() {

@@ -18,7 +18,8 @@ impl Client {
         self.input.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4)
     }
 
-    /// Responds to the next request if it is complete. Returns whether a request was answered.
+    /// Responds to the next request if the request is complete or cannot be valid. Returns
+    /// whether it has responded.
     pub(super) fn answer(&mut self, server: &Server) -> bool {
         if self.head_end().is_none() {
             let too_large = self.input.len() > server.options.max_head;

@@ -1,5 +1,5 @@
-//! Tests that verdicts and failure texts do not depend on the process environment: some mutants are
-//! judged once more in an unusual one.
+//! Tests that verdicts and failure texts do not depend on the process environment: some mutants
+//! are judged once more in an unusual environment.
 
 use std::env;
 use std::process::{Command, Stdio};
@@ -33,7 +33,7 @@ pub(crate) fn same() -> Result<(), Failed> {
             .args(["-c", ENVIRONMENT])
             .arg(&tests)
             .arg(filter)
-            // Record only from the usual environment.
+            // Failures are recorded in the usual environment only.
             .env_remove("RECORD")
             .stdin(Stdio::null())
             .output()?;

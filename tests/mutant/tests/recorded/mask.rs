@@ -6,30 +6,33 @@ use regex::Regex;
 
 static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
-        // Current dates. Dates of the past are part of a case.
+        // Current dates are masked. Dates of the past are part of a case and stay.
         (r"\w{3}, \d\d \w{3} 20\d\d \d\d:\d\d:\d\d GMT", "DATE"),
         (r"\w+day, \d\d-\w{3}-\d\d \d\d:\d\d:\d\d GMT", "DATE"),
         (r#""[0-9a-f]{4,}(-[0-9a-f]+\.[0-9a-f]+-[0-9a-f]+)?(\\?)""#, "\"TAG$2\""),
         (r"\b127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
         (r"\bos error \d+", "os error N"),
-        // The number of bytes received so far. The excerpt has a fixed length, but the ETags in
-        // it vary in length, so only its first part is compared.
+        // The number of bytes received so far is masked. The excerpt of the bytes has a fixed
+        // length, but the ETags in it vary in length, so only the excerpt's first part is
+        // compared.
         (
             r"(?m)^( +\d+\. \w+ receives .{0,400}).* … .*\(\d+ bytes in all\)$",
             "$1 … (N bytes in all)",
         ),
         (r"(?m)^(actual +)\d+ bytes in all$", "${1}N bytes in all"),
-        // The number of bytes includes a head, whose ETag varies in length.
+        // The number of bytes is masked because it includes a head, whose ETag varies in length.
         (r"(?m)^(actual +)\d+ bytes, not all of them", "${1}N bytes, not all of them"),
-        // Counters that grow while the client polls them.
+        // Counters that grow while the client polls them are masked.
         (r"\b\d+ KiB more", "N KiB more"),
         (r"(?m)^(actual .*still: \w+:) \d+$", "$1 N"),
-        // The number of busy samples: nearly all of them, except a few between two waits.
+        // The number of samples in which the server was busy is masked: in nearly all of them,
+        // except a few between two waits.
         (r"\bbusy at \d+ of", "busy at N of"),
-        // The last client of a loop, and the number of steps before.
+        // The letter of the last client of a loop, and the number of steps before its step, are
+        // masked.
         (r"(?m)^by hand, [A-Z]\d+ +", "by hand, X  "),
         (r"\b\d+ (steps before|more steps|more bytes)", "N $1"),
-        // A long transcript comes from a loop of requests.
+        // A long transcript comes from a loop of requests, whose number varies.
         (
             r"(?m)^ +\d+\. .*\n(?: +\d+\. .*\n)* +… \d+ more …\n(?: +\d+\. .*\n)*",
             "      … more events than are compared …\n",
@@ -51,7 +54,7 @@ pub(super) fn mask(text: &str) -> String {
     lines.join("\n")
 }
 
-/// Returns only the lines that are the same in every run, whatever happened.
+/// Returns only the lines that are the same in every run, whatever the server did.
 pub(super) fn fixed_lines(text: &str) -> String {
     const HEADS: [&str; 4] = ["promise ", "expected ", "start ", "book "];
     let fixed = |line: &&str| HEADS.iter().any(|head| line.starts_with(head));

@@ -1,7 +1,8 @@
-//! The recorded texts of all failures. Readers rely on these texts, so they are compared, too.
+//! The recorded texts of all failures. Readers of the suite's output rely on these texts, so the
+//! tests compare them, too.
 //!
 //! `failures/FAMILY.txt` has the failures of one family. `RECORD=1 cargo test -p mutant` renews
-//! them; read the difference before you commit it.
+//! these files; read the difference before you commit it.
 
 pub(crate) mod environment;
 mod mask;
@@ -16,8 +17,8 @@ use crate::mutations::{MUTATIONS, Mutant};
 /// Prefix of the line with a mutant's name.
 const TITLE: &str = "======== ";
 
-/// Mutants of whose failures only the fixed lines are recorded, each with the reason why the others
-/// vary.
+/// Mutants of whose failures only the fixed lines are recorded, each with the reason why the
+/// other lines vary.
 const FIXED_LINES_ONLY: &[(&str, &str)] = &[
     ("joins-absolute", "the response has a file of this machine"),
     ("idle-deadline-from-accept", "the number of requests before the deadline varies"),
@@ -55,7 +56,7 @@ type Texts = BTreeMap<String, String>;
 #[derive(Debug)]
 pub(crate) struct Recorded {
     directory: PathBuf,
-    /// The texts of this run if they replace the recorded ones, otherwise `None`.
+    /// The texts of this run if this run replaces the recorded texts, otherwise `None`.
     renewed: Option<Mutex<Texts>>,
     texts: Texts,
 }
@@ -78,7 +79,7 @@ impl Recorded {
     ///
     /// # Errors
     ///
-    /// Describes the difference.
+    /// A description of the difference.
     pub(crate) fn compare(&self, mutant: &Mutant, failure: &str) -> Result<(), String> {
         let now = entry(mutant, failure);
         if let Some(renewed) = &self.renewed {
@@ -143,7 +144,7 @@ fn entry(mutant: &Mutant, failure: &str) -> String {
     let mut text = mask::mask(failure);
     if let Some((_, why)) = FIXED_LINES_ONLY.iter().find(|(other, _)| other == name) {
         text = format!("{}\n({why})", mask::fixed_lines(&text));
-        // The client whose response is cut off may be any of several.
+        // The client whose response is cut off may have any letter, so each letter becomes A.
         for letter in 'B'..='Z' {
             let one = format!("{letter} receives the announced");
             text = text.replace(&one, "A receives the announced");
