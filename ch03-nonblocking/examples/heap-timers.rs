@@ -1,4 +1,4 @@
-//! Deadlines in a binary heap: what a timing wheel is compared with.
+//! Deadlines in a binary heap, for comparison with the chapter's timing wheel.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 #[derive(Default)]
 struct HeapTimers {
     heap: BinaryHeap<Reverse<(Instant, u32)>>,
-    /// The deadline of each index. An entry of the heap with another one is out of
-    /// date.
+    /// The deadline of each index. A heap entry with another deadline is out of date.
     due: Vec<Option<Instant>>,
 }
 
@@ -50,7 +49,8 @@ impl HeapTimers {
 fn main() {
     let (mut timers, start) = (HeapTimers::default(), Instant::now());
     let idle = Duration::from_secs(60);
-    // One connection, 100,000 requests in ten seconds. Each answer moves its deadline.
+    // One connection serves 100,000 requests in ten seconds, and each answer moves the
+    // connection's deadline.
     for request in 1..=100_000 {
         timers.set(0, start + Duration::from_micros(100 * request) + idle);
     }

@@ -1,10 +1,11 @@
 //! One connection as a state machine: chapter 1's `serve`, cut open at each of its
 //! blocking calls.
 //!
-//! When `serve` blocks, its position in the code is what it waits for, and its thread's
-//! stack holds the rest. Here no call blocks. So the position becomes a `State`, the
-//! rest becomes a `Work`, and [`Connection::advance`] runs until it would have to
-//! block. `Send(X)` sends the output, and then continues with `X`.
+//! While `serve` blocks, its position in the code shows what it waits for, and its
+//! thread's stack holds its variables. In this file no call blocks. So the position
+//! becomes a `State`, the variables become a `Work`, and [`Connection::advance`] runs
+//! until it would have to block. The state `Send(X)` sends the output, and then
+//! continues with the state `X`.
 //!
 //! ```text
 //!            ┌──────────────────────────────────────────────┐
@@ -31,18 +32,19 @@ use std::io::{self, ErrorKind};
 use std::time::Instant;
 
 // ANCHOR: state
-/// The step that a connection is at; in chapter 1, the call in which `serve` blocks.
+/// The step that a connection is at. It corresponds to the call in which chapter 1's
+/// `serve` blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Waits for input.
+    /// The connection waits for input.
     Receive,
-    /// Parses received bytes; never waits.
+    /// The connection parses received bytes; this step never waits.
     Decide,
-    /// Sends the output, then goes to the next step.
+    /// The connection sends its output, then goes to the given step.
     Send(Then),
-    /// Waits until a delayed response is due.
+    /// The connection waits until its delayed response is due.
     Sleep,
-    /// Has sent the last response; reads and discards input until the peer closes.
+    /// The last response is sent; input is read and discarded until the peer closes.
     Linger,
 }
 
@@ -63,8 +65,8 @@ enum Then {
 pub struct Connection<T> {
     transport: T,
     state: State,
-    /// Whether there may be something to read. Readiness may be reported only once, so
-    /// it is recorded here until a read shows that the socket is drained.
+    /// Whether the socket may have something to read. The poller may report readiness
+    /// only once, so it is recorded here until a read shows that the socket is drained.
     readable: bool,
     /// Whether end of file may follow the received bytes, so that a short read does not
     /// mean that the socket is drained.
@@ -96,7 +98,7 @@ pub enum Next {
     /// Wait until the client sends a request, or the idle timeout passes. Until then
     /// the connection owns no buffers.
     Idle,
-    /// Wait as before this turn: nothing has happened.
+    /// Keep the wait and the deadline from before this turn: nothing has happened.
     Unchanged,
     /// Have another turn, after every other ready connection has had one.
     Again,
@@ -131,7 +133,7 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Returns the transport.
+    /// Returns the connection's transport, such as its socket.
     pub fn transport(&self) -> &T {
         &self.transport
     }
@@ -141,8 +143,8 @@ impl<T: Transport> Connection<T> {
         self.transport
     }
 
-    /// Records an event for the next turn, without advancing the connection: the poller
-    /// may not report it again.
+    /// Records an event for the connection's next turn, without advancing the
+    /// connection: the poller may not report the event again.
     pub fn record(&mut self, ready: &Ready) {
         self.readable |= ready.readable || ready.eof || ready.broken;
         self.eof |= ready.eof || ready.broken;
@@ -163,7 +165,8 @@ impl<T: Transport> Connection<T> {
     ///
     /// # Errors
     ///
-    /// The connection has failed, or has missed its write deadline (`TimedOut`).
+    /// The transport's error if the connection has failed, or `TimedOut` if the client
+    /// has missed the write deadline.
     pub fn advance(
         &mut self,
         wake: Wake,
@@ -182,7 +185,7 @@ impl<T: Transport> Connection<T> {
                 let moved = work.budget.moved;
                 shared.pool.give_back(work);
                 if was_idle && !moved {
-                    return Ok(Next::Unchanged); // no input: the deadline stays
+                    return Ok(Next::Unchanged); // no input came: the deadline stays
                 }
             }
             Ok(Next::Close) | Err(_) => {
@@ -206,9 +209,9 @@ impl<T: Transport> Connection<T> {
     ) -> io::Result<Option<Next>> {
         match wake {
             // While the connection lingers, both sides may have shut down in good
-            // order. Some mechanisms report that as broken, although input is still
-            // unread. Closing now would send a reset, and the client could lose the
-            // last response.
+            // order. Some pollers report such a connection as broken, although input is
+            // still unread. Closing now would send a reset, and the client could lose
+            // the last response.
             Wake::Ready(ready) if ready.broken && self.state != State::Linger => {
                 return Err(ErrorKind::ConnectionReset.into());
             }
@@ -222,7 +225,8 @@ impl<T: Transport> Connection<T> {
                 return Ok(is_spurious.then_some(Next::Unchanged));
             }
             Wake::Timeout => return self.on_deadline(work, shared),
-            // Requests received before the stop are answered.
+            // The connection reads once more, so that requests received before the stop
+            // are answered.
             Wake::Stop => self.readable = true,
             Wake::Again => {}
         }
@@ -231,8 +235,8 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: apply
 
     // ANCHOR: drive
-    /// Runs chapter 1's `serve` without its blocking calls. Compare the two side by
-    /// side.
+    /// Does what chapter 1's `serve` does, without blocking calls. Compare the two
+    /// functions side by side.
     fn drive(
         &mut self,
         work: &mut Work,
@@ -325,7 +329,7 @@ impl<T: Transport> Connection<T> {
         let room = work.inbox.space().len();
         match BudgetedIo(&mut self.transport, &mut work.budget).fill(&mut work.inbox) {
             Ok(n) => {
-                // A short read has drained the socket.
+                // A read of fewer bytes than there was room for has drained the socket.
                 self.readable = n == room || self.eof;
                 Ok(Some(n))
             }
@@ -339,7 +343,7 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: fill
 
     // ANCHOR: answer
-    /// Queues a response, and sets the state that follows.
+    /// Queues a response in the outbox, and sets the connection's next state.
     fn answer(
         &mut self,
         response: Response,

@@ -52,8 +52,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// The token of the listener. No connection has the index of this token and the two
-/// that follow.
+/// The token of the listener. This token and the next two have an index that no
+/// connection has.
 const LISTENER: Token = Token { index: u32::MAX, generation: 0 };
 const STOP: Token = Token { index: u32::MAX, generation: 1 };
 const SIBLINGS: Token = Token { index: u32::MAX, generation: 2 };
@@ -72,10 +72,11 @@ pub struct EventLoop<'a, P> {
     /// Connections whose last turn ended before all their work was done. The poller may
     /// not report them again.
     run_queue: Vec<Token>,
-    /// Whether the listener may have more clients, and may not be reported again.
+    /// Whether more clients may wait at the listener, although the poller may not
+    /// report the listener again.
     accept_again: bool,
-    /// Connections that have become idle in this round; their deadlines are set at its
-    /// end.
+    /// Connections that have become idle in this round of the loop; their deadlines are
+    /// set at the end of the round.
     idle: Vec<Token>,
     /// An eventfd(2) that wakes all loops that accept from the same socket.
     siblings: Option<BorrowedFd<'a>>,
@@ -107,7 +108,7 @@ struct Entry {
 }
 // ANCHOR_END: fields
 
-/// The size of a connection's place in the table, in bytes.
+/// The size of a connection's place in the table of connections, in bytes.
 pub const PLACE: usize = Table::<Entry>::PLACE;
 
 // ANCHOR: run
@@ -115,7 +116,7 @@ pub const PLACE: usize = Table::<Entry>::PLACE;
 ///
 /// # Errors
 ///
-/// Those of [`EventLoop::new`] and of [`Listener::ready`].
+/// The errors of [`EventLoop::new`] and of [`Listener::ready`].
 pub fn run(
     poller: impl Poller,
     listener: Listener,
@@ -131,7 +132,7 @@ impl<P: Poller> EventLoop<'_, P> {
     ///
     /// # Errors
     ///
-    /// That of [`Listener::ready`].
+    /// The error of [`Listener::ready`].
     pub fn run(mut self) -> io::Result<()> {
         let mut ready = Vec::new();
         let mut late = Vec::new();
@@ -154,7 +155,7 @@ impl<P: Poller> EventLoop<'_, P> {
             for token in std::mem::take(&mut self.run_queue) {
                 self.turn(token, Wake::Again);
             }
-            self.set_idle_deadlines(); // before expired ones are taken out
+            self.set_idle_deadlines(); // before expired deadlines are removed
             self.timers.expired(self.shared.now, &mut late);
             for index in late.drain(..) {
                 if let Some(token) = self.connections.token(index) {
@@ -171,7 +172,7 @@ impl<P: Poller> EventLoop<'_, P> {
 
     // ANCHOR: idle
     /// Sets the deadline of each connection that has become idle in this round. The
-    /// idle time begins now: the clock is read once for all of them.
+    /// idle time begins now: the clock is read once for all these connections.
     fn set_idle_deadlines(&mut self) {
         if self.idle.is_empty() {
             return;
@@ -191,7 +192,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     ///
     /// # Errors
     ///
-    /// Those of [`Poller::register`].
+    /// The errors of [`Poller::register`].
     pub fn new(
         mut poller: P,
         listener: Listener,
@@ -229,15 +230,16 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         })
     }
 
-    /// Returns a loop that accepts from the same socket as loops in other processes.
+    /// Returns this loop, set up to accept from the same socket as loops in other
+    /// processes.
     ///
     /// The kernel wakes one of these loops for a client. If that loop's process has no
-    /// descriptor left, the client would wait although another process has many: so the
-    /// loop then wakes all of them by `siblings`, an eventfd(2).
+    /// descriptor left, the client would wait although another process has free
+    /// descriptors. That loop therefore wakes all loops by `siblings`, an eventfd(2).
     ///
     /// # Errors
     ///
-    /// Those of [`Poller::register`].
+    /// The errors of [`Poller::register`].
     pub fn sharing(mut self, siblings: BorrowedFd<'a>) -> io::Result<EventLoop<'a, P>> {
         self.poller.register(siblings, SIBLINGS, Interest::READ)?;
         Ok(EventLoop { siblings: Some(siblings), ..self })
@@ -266,8 +268,8 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     /// failed.
     ///
     /// The kernel may be out of memory for the moment, or the limit of descriptors was
-    /// lowered below the number of registered ones (poll(2)). That is no reason to end
-    /// every connection. The error may last, so there is a pause before each attempt.
+    /// lowered below the number of registered ones (poll(2)). Neither is a reason to
+    /// end the connections. The error may last, so the loop pauses before each attempt.
     fn try_all(&mut self, error: &io::Error, ready: &mut Vec<Ready>) {
         trace::set_connection(0);
         trace!("poller", "{error}: trying every connection");
@@ -324,11 +326,11 @@ impl<'a, P: Poller> EventLoop<'a, P> {
                 self.shared.site.stats.timeouts.add();
                 return self.close(token, &"write timeout");
             }
-            // Caused by the peer, so it is traced but not logged.
+            // The peer has caused this error, so it is traced but not logged.
             Err(error) => return self.close(token, &error),
         };
-        // Reregistered only if the interest has changed: most turns end as they began,
-        // waiting to read.
+        // The descriptor is reregistered only if the interest has changed: most
+        // connections wait to read, before their turn and after it.
         if entry.interest != interest {
             entry.interest = interest;
             let fd = entry.connection.transport().0.as_fd();
@@ -346,7 +348,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         trace!("close", "{why}");
         self.timers.clear(token.index);
         let fd = entry.connection.transport().0.as_fd();
-        // An error has no effect: the descriptor is closed next.
+        // An error of `deregister` does not matter: the descriptor is closed next.
         let _ = self.poller.deregister(fd, token);
         self.rejected -= usize::from(!entry.served);
         self.memory.connection_closed(self.shared.now);
@@ -362,9 +364,11 @@ impl<'a, P: Poller> EventLoop<'a, P> {
             return; // the event was spurious, and a stop cannot be undone
         }
         let Some(listener) = self.listener.take() else { return };
-        // This fails if the listener is not registered because accepting pauses.
+        // `deregister` fails if the listener is not registered because accepting
+        // pauses.
         let _ = self.poller.deregister(listener.as_fd(), LISTENER);
-        // The stop pipe stays readable, and would be reported in every round.
+        // The stop pipe stays readable: if still registered, it would be reported in
+        // every round.
         let _ = self.poller.deregister(self.stop.as_fd(), STOP);
         drop(listener); // from now on the kernel refuses connections
         (self.accept_again, self.accept_resumes) = (false, None);

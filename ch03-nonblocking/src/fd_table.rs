@@ -1,4 +1,5 @@
-//! A table of the registered descriptors, for mechanisms in which the kernel keeps none.
+//! A table of the registered descriptors, for polling mechanisms in which the kernel
+//! keeps no such table.
 //!
 //! ```
 //! use ch03_nonblocking::fd_table::FdTable;
@@ -19,8 +20,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 /// The token and the interest of each registered descriptor.
 ///
-/// The index is the descriptor's number. The kernel always hands out the smallest free
-/// number, so such a table has few gaps.
+/// The index of an entry is the descriptor's number. The kernel always hands out the
+/// smallest free number, so such a table has few gaps.
 #[derive(Debug, Default)]
 pub struct FdTable {
     entries: Vec<Option<(Token, Interest)>>,
@@ -36,7 +37,7 @@ impl FdTable {
         self.entries[index] = Some((token, interest));
     }
 
-    /// Removes a descriptor.
+    /// Removes a descriptor, if the table has it.
     pub fn remove(&mut self, fd: BorrowedFd<'_>) {
         if let Some(entry) = self.entries.get_mut(fd.as_raw_fd() as usize) {
             *entry = None;
@@ -44,12 +45,14 @@ impl FdTable {
         while self.entries.pop_if(|entry| entry.is_none()).is_some() {}
     }
 
-    /// Returns a descriptor's token and interest, or `None` if it is not in the table.
+    /// Returns a descriptor's token and interest, or `None` if the descriptor is not in
+    /// the table.
     pub fn get(&self, fd: RawFd) -> Option<(Token, Interest)> {
         *self.entries.get(usize::try_from(fd).ok()?)?
     }
 
-    /// Returns one more than the largest descriptor in the table, or 0 if it is empty.
+    /// Returns one more than the largest descriptor in the table, or 0 if the table is
+    /// empty.
     pub fn end(&self) -> RawFd {
         self.entries.len() as RawFd
     }

@@ -20,8 +20,8 @@
 //! ([`poller`]), and the [`event_loop`]. Chapters 4 and 5 add other pollers and nothing
 //! else.
 //!
-//! Before these comes a small server, which shares nothing with them: `src/bin/small-spin.rs`,
-//! and the connections of [`small`].
+//! Before these modules the chapter has a small server, which shares no code with them:
+//! `src/bin/small-spin.rs`, and the connections of [`small`].
 
 pub mod connection;
 pub mod event_loop;

@@ -47,13 +47,13 @@ pub struct Token {
 // ANCHOR_END: token
 
 impl Token {
-    /// Returns the token as one number, for a kernel that stores one with each
+    /// Returns the token as one number, for a kernel that stores one number with each
     /// descriptor.
     pub const fn to_bits(self) -> u64 {
         (self.generation as u64) << 32 | self.index as u64
     }
 
-    /// Returns the token that [`to_bits`](Token::to_bits) made this number from.
+    /// Returns the token from which [`to_bits`](Token::to_bits) made `bits`.
     pub const fn from_bits(bits: u64) -> Token {
         Token { index: bits as u32, generation: (bits >> 32) as u32 }
     }
@@ -102,8 +102,8 @@ pub struct Ready {
     /// A write would not block.
     pub writable: bool,
     /// The peer may have finished sending; there may be bytes to read before the end.
-    /// Also set for a descriptor with urgent data: a read stops there, short of what
-    /// follows.
+    /// Also set for a descriptor with urgent data: a read stops there, before the bytes
+    /// that follow.
     pub eof: bool,
     /// The connection has ended in both directions.
     pub broken: bool,
@@ -112,7 +112,7 @@ pub struct Ready {
 
 impl Ready {
     /// Returns an event with every readiness that this interest includes, for a
-    /// mechanism that does not know which of them there is.
+    /// mechanism that does not know which kinds of readiness hold.
     pub fn maybe(token: Token, interest: Interest) -> Ready {
         Ready {
             token,
@@ -127,7 +127,7 @@ impl Ready {
 // ANCHOR: poller
 /// A mechanism that reports which descriptors are ready.
 ///
-/// # What it promises
+/// # What a poller promises
 /// - Events are **hints**. An event may be spurious or stale, so a read or a write
 ///   after it may still fail with `WouldBlock`; every descriptor is non-blocking.
 /// - Readiness is reported **at least once**: when it begins, or, if it exists
@@ -140,13 +140,14 @@ impl Ready {
 ///   caller reads until end of file or `WouldBlock`: an end of file that arrived with
 ///   the last bytes may not be reported again.
 /// - `broken` is reported whatever the interest, perhaps repeatedly: the connection
-///   must be closed. Where both sides have shut down, it may mean no more than that.
+///   must be closed. Where both sides have shut down, `broken` may mean no more than
+///   that.
 ///
-/// # What it may expect
+/// # What a poller may expect of its caller
 /// - A descriptor is registered once, reregistered only while it is registered, and
 ///   deregistered before it is closed.
 pub trait Poller {
-    /// Registers a descriptor.
+    /// Adds a descriptor to those that [`wait`](Poller::wait) reports.
     fn register(
         &mut self,
         fd: BorrowedFd<'_>,
@@ -162,7 +163,7 @@ pub trait Poller {
         interest: Interest,
     ) -> io::Result<()>;
 
-    /// Deregisters a descriptor.
+    /// Removes a descriptor from those that [`wait`](Poller::wait) reports.
     fn deregister(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()>;
 
     /// Blocks until a descriptor is ready or `timeout` has elapsed, and appends the

@@ -6,12 +6,12 @@
 //! descriptor in vain.
 //!
 //! What makes the mechanism hard to use:
-//! - Each event costs one signal, and one system call to take it from the queue: thousands
-//!   of them when thousands of clients send something.
+//! - Each event costs one signal, and one system call to take the signal from the queue:
+//!   thousands of calls when thousands of clients send something.
 //! - The queue is bounded (RLIMIT_SIGPENDING). When it is full, the kernel sends a plain
 //!   SIGIO, which names no descriptor: then every descriptor must be tried.
-//! - It reports *changes*, never the *state*: a change before the descriptor was set up is
-//!   never reported.
+//! - The kernel reports *changes*, never the *state*: a change before the descriptor was
+//!   set up is never reported.
 //! - A signal may name a descriptor that was closed, and reused for another connection,
 //!   since the signal was queued. Even `broken` is only a hint here.
 
@@ -36,7 +36,8 @@ const MAX_EVENTS: usize = 512;
 #[derive(Debug)]
 pub struct Sigio {
     table: FdTable,
-    /// Readiness that no signal will report: it may predate the signals' set-up.
+    /// Possible readiness that no signal will report, because the descriptor may have
+    /// become ready before its signals were set up.
     unreported: Vec<Ready>,
     signal: libc::c_int,
     signals: Signals,
@@ -45,12 +46,12 @@ pub struct Sigio {
 }
 
 impl Sigio {
-    /// Returns a poller for this thread, and blocks its signals in this thread for
-    /// good.
+    /// Returns a poller for the calling thread, in which it blocks the poller's two
+    /// signals (SIGIO and a real-time signal) for good.
     ///
     /// # Errors
     ///
-    /// Those of pthread_sigmask(3).
+    /// The errors of pthread_sigmask(3).
     pub fn new() -> io::Result<Sigio> {
         let signal = libc::SIGRTMIN() + 1;
         Ok(Sigio {
@@ -62,7 +63,7 @@ impl Sigio {
         })
     }
 
-    /// Appends the events that a signal stands for to `ready`.
+    /// Appends to `ready` the events for which a signal stands.
     fn push_event(&self, event: SignalEvent, ready: &mut Vec<Ready>) {
         if event.signal == libc::SIGIO {
             trace::set_connection(0);
@@ -94,8 +95,8 @@ impl Poller for Sigio {
     ) -> io::Result<()> {
         sys::enable_signal(fd, self.signal)?;
         self.unreported.push(Ready::maybe(token, interest));
-        // Signals report every event, whatever the interest. So after an overflow, each
-        // descriptor may be readable and writable.
+        // Signals report every event, whatever the interest. So after an overflow of
+        // the signal queue, each descriptor may be readable and writable.
         self.table.set(fd, token, Interest::READ | Interest::WRITE);
         Ok(())
     }
@@ -127,7 +128,7 @@ impl Poller for Sigio {
                 Some(event) => self.push_event(event, ready),
                 None => break,
             }
-            // Further ones only if they are queued already.
+            // Further signals are taken only if they are queued already.
             within = Some(Duration::ZERO);
         }
         Ok(())

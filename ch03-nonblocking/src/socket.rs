@@ -67,8 +67,8 @@ impl AsFd for Socket {
 /// loop serves the other connections.
 ///
 /// Without this limit, one client that reads as fast as the server writes would keep
-/// the loop to itself for a whole file of a gigabyte. It bounds pipelined requests too:
-/// sending their answers uses it up.
+/// the loop to itself for a whole file of a gigabyte. The limit bounds pipelined
+/// requests too: sending their answers uses up the bytes.
 pub const IO_BUDGET: usize = 256 * 1024;
 // ANCHOR_END: io_budget
 
@@ -95,8 +95,8 @@ impl IoBudget {
         self.left == 0
     }
 
-    /// Calls `moves` with the number of bytes left, subtracts the number that it moved,
-    /// and returns that number.
+    /// Calls `moves` with the number of bytes left, subtracts the number that `moves`
+    /// returns, and returns that number.
     ///
     /// # Errors
     ///
@@ -114,7 +114,7 @@ impl IoBudget {
         Ok(n)
     }
 
-    /// Like [`take`](IoBudget::take), for bytes that are sent.
+    /// Does what [`take`](IoBudget::take) does, and counts the moved bytes as sent.
     fn send(
         &mut self,
         moves: impl FnOnce(usize) -> io::Result<usize>,
@@ -127,8 +127,8 @@ impl IoBudget {
 }
 // ANCHOR_END: turn
 
-/// A transport whose reads and writes are limited to an [`IoBudget`]: when it is used
-/// up, they fail with [`ErrorKind::WouldBlock`].
+/// A transport whose reads and writes are limited to an [`IoBudget`]: when the budget
+/// is used up, reads and writes fail with [`ErrorKind::WouldBlock`].
 #[derive(Debug)]
 pub struct BudgetedIo<'t, T>(pub &'t mut T, pub &'t mut IoBudget);
 

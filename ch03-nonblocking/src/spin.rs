@@ -1,8 +1,8 @@
 //! `spin`: try every descriptor, again and again.
 //!
 //! The simplest answer to "which descriptors are ready?" is not to know, and to try. Each
-//! might be ready, so each is reported, in every round of the loop. The server never waits
-//! for one client, and the processor never rests.
+//! descriptor might be ready, so each is reported, in every round of the loop. The server
+//! never waits for one client, and the processor never rests.
 
 use crate::event_loop;
 use crate::fd_table::FdTable;

@@ -13,7 +13,8 @@ use std::time::Duration;
 const F_SETSIG: libc::c_int = 10;
 const F_SETOWN_EX: libc::c_int = 15;
 
-/// `struct f_owner_ex` of fcntl(2).
+/// `struct f_owner_ex` of fcntl(2): the thread or process that gets a descriptor's
+/// signals.
 #[repr(C)]
 struct Owner {
     kind: libc::c_int,
@@ -21,7 +22,7 @@ struct Owner {
 }
 const F_OWNER_TID: libc::c_int = 0;
 
-/// The report of a queued signal about a descriptor.
+/// The content of a signal taken from the queue: what has happened to which descriptor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignalEvent {
     /// The signal's number.
@@ -37,8 +38,8 @@ pub(crate) struct SignalEvent {
 pub(crate) struct Signals(libc::sigset_t);
 
 impl Signals {
-    /// Blocks these signals in this thread, for good: a real-time signal that is neither
-    /// blocked nor handled kills the process (signal(7)).
+    /// Blocks `signals` in the calling thread, for good: a real-time signal that is
+    /// neither blocked nor handled kills the process (signal(7)).
     pub(crate) fn block(signals: &[libc::c_int]) -> io::Result<Signals> {
         let mut set = MaybeUninit::uninit();
         // SAFETY: sigemptyset initializes the set that the pointer points to.
@@ -48,7 +49,7 @@ impl Signals {
             // and changes nothing.
             unsafe { libc::sigaddset(set.as_mut_ptr(), signal) };
         }
-        // SAFETY: initialized above.
+        // SAFETY: sigemptyset has initialized the set.
         let set = unsafe { set.assume_init() };
         // SAFETY: the set is initialized, and the old mask is not requested.
         match unsafe {
@@ -60,11 +61,12 @@ impl Signals {
     }
 
     // ANCHOR: take
-    /// Takes the next of these signals from the queue, and blocks for at most `within`
-    /// until one arrives; `None` blocks without limit (sigtimedwait(2)).
+    /// Takes the next signal of this set from the queue, and blocks for at most
+    /// `within` until such a signal arrives; `None` blocks without limit
+    /// (sigtimedwait(2)).
     ///
-    /// Returns `None` if none arrived in time, or if another signal interrupted the
-    /// wait.
+    /// Returns `None` if no such signal arrived in time, or if another signal
+    /// interrupted the wait.
     pub(crate) fn take(
         &self,
         within: Option<Duration>,
@@ -89,10 +91,10 @@ impl Signals {
         // SAFETY: the zeroed siginfo_t was valid, and the kernel has written it since.
         let info = unsafe { info.assume_init() };
         // SAFETY: the union's field is an integer, valid whatever its bytes. For a
-        // signal that no descriptor has caused it is meaningless, and the caller finds
-        // no registered descriptor of that number.
+        // signal that no descriptor has caused, the field is meaningless, and the
+        // caller finds no registered descriptor of that number.
         let fd = unsafe { info.si_fd() };
-        // SAFETY: as above.
+        // SAFETY: `si_band` is an integer field of the union, valid whatever its bytes.
         let band = unsafe { info.si_band() };
         Ok(Some(SignalEvent { signal, fd, band: band as libc::c_short }))
     }
@@ -113,27 +115,28 @@ pub(crate) fn enable_signal(fd: BorrowedFd<'_>, signal: libc::c_int) -> io::Resu
     let owner = Owner { kind: F_OWNER_TID, id: unsafe { libc::gettid() } };
     // SAFETY: F_SETOWN_EX reads one `f_owner_ex` through the pointer, which is valid.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), F_SETOWN_EX, &raw const owner) })?;
-    // SAFETY: F_SETSIG takes a number.
+    // SAFETY: F_SETSIG takes a number, and no pointer.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), F_SETSIG, signal) })?;
-    // SAFETY: F_SETFL takes flags. O_NONBLOCK is kept: every registered descriptor
-    // is non-blocking.
+    // SAFETY: F_SETFL takes flags, and no pointer. O_NONBLOCK is kept: every registered
+    // descriptor is non-blocking.
     check(unsafe {
         libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK | libc::O_ASYNC)
     })
 }
 // ANCHOR_END: tell
 
-/// Undoes [`enable_signal`].
+/// Makes the kernel queue no further signals for the descriptor: undoes
+/// [`enable_signal`].
 pub(crate) fn disable_signal(fd: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: F_SETFL takes flags.
+    // SAFETY: F_SETFL takes flags, and no pointer.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })
 }
 
 /// Returns whether the descriptor of this number is broken now (poll(2)).
 pub(crate) fn is_broken(fd: RawFd) -> bool {
     let mut polled = libc::pollfd { fd, events: 0, revents: 0 };
-    // SAFETY: one pollfd, valid and not shared during the call. A number that is no open
-    // descriptor is reported as such (POLLNVAL).
+    // SAFETY: the pointer is to one pollfd, which is valid and not shared during the
+    // call. A number that is no open descriptor is reported as such (POLLNVAL).
     unsafe { libc::poll(&raw mut polled, 1, 0) == 1 }
 }
 

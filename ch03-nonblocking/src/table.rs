@@ -15,8 +15,8 @@
 use crate::poller::Token;
 
 // ANCHOR: table
-/// Values at indices that are reused. A generation tells the successive values at an
-/// index apart.
+/// A table of values, which reuses the indices of removed values. A generation tells
+/// the successive values at an index apart.
 #[derive(Debug)]
 pub struct Table<T> {
     places: Vec<Place<T>>,
@@ -62,7 +62,7 @@ impl<T> Table<T> {
         Token { index, generation: place.generation }
     }
 
-    /// Returns the value with this token, or `None` if it has been removed.
+    /// Returns the value with this token, or `None` if the value has been removed.
     pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
         let place = self.places.get_mut(token.index as usize)?;
         place.value.as_mut().filter(|_| place.generation == token.generation)

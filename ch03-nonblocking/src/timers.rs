@@ -3,10 +3,10 @@
 //!
 //! Think of a counter of milliseconds that has 64 instead of ten digits, and for each
 //! of its positions a dial with 64 slots. A deadline that differs from the current time
-//! only in the last digit lies on the first dial, in the slot of that digit. One that
-//! differs in the second digit lies on the second dial, and so on. When the time of a
-//! slot on a higher dial comes, its deadlines are distributed over the slots of lower
-//! dials.
+//! only in the last digit lies on the first dial, in the slot of that digit. A deadline
+//! that differs in the second digit lies on the second dial, and so on. When the time
+//! of a slot on a higher dial comes, its deadlines are distributed over the slots of
+//! lower dials.
 //!
 //! ```text
 //!            now   …  7  3 12          the dials' slots, each a list
@@ -49,7 +49,8 @@ const BITS: u32 = SLOTS.ilog2();
 /// Number of dials: one for each digit of the largest number of milliseconds, so that
 /// every deadline has a slot.
 const DIALS: usize = u64::BITS.div_ceil(BITS) as usize;
-/// Marks the end of a list; as a slot number, an entry that is in no list.
+/// The index that marks the end of a list; as an entry's slot number, it says that the
+/// entry is in no list.
 const NONE: u32 = u32::MAX;
 
 // ANCHOR: fields
@@ -84,13 +85,14 @@ struct Entry {
     due: u64,
     next: u32,
     previous: u32,
-    /// The index into the slots of all dials.
+    /// The index into the slots of all dials, or `NONE` if no slot's list has the
+    /// entry.
     slot: u32,
 }
 // ANCHOR_END: fields
 
 impl Timers {
-    /// Bytes per index, with a deadline or without.
+    /// Bytes that the timers use for each index, whether it has a deadline or not.
     pub const ENTRY: usize = size_of::<Entry>();
 
     /// Returns timers without deadlines, whose time begins at `start`.
@@ -125,7 +127,7 @@ impl Timers {
     }
     // ANCHOR_END: set
 
-    /// Removes the deadline of `index`, if it has one.
+    /// Removes the deadline of `index`, if `index` has one.
     pub fn clear(&mut self, index: u32) {
         if (index as usize) < self.entries.len() {
             self.unlink(index);
@@ -173,15 +175,15 @@ impl Timers {
         let dial = self.occupied.iter().position(|&slots| slots != 0)?;
         let slot = self.occupied[dial].trailing_zeros();
         let shift = BITS * dial as u32;
-        // Above the last dial there are no digits.
+        // Above the last dial there are no digits, and the shift would overflow.
         let above = u64::MAX.checked_shl(shift + BITS).unwrap_or(0);
         let at = self.now & above | u64::from(slot) << shift;
         Some((at, (dial * SLOTS) as u32 + slot))
     }
 
     // ANCHOR: slot
-    /// Returns the slot of a deadline. Its dial is that of the highest digit in which
-    /// the deadline differs from `now`.
+    /// Returns the slot of a deadline. The slot's dial is that of the highest digit in
+    /// which the deadline differs from `now`.
     fn slot(&self, due: u64) -> u32 {
         let dial = (self.now ^ due | 1).ilog2() / BITS;
         let slot = (due >> (BITS * dial)) % SLOTS as u64;

@@ -46,7 +46,7 @@ impl Work {
 /// The state that all connections of an event loop share, and the loop's time.
 #[derive(Debug)]
 pub struct LoopContext<'a> {
-    /// The application.
+    /// The application, which responds to the requests.
     pub site: &'a Site,
     /// The longest duration of each kind of wait.
     pub timeouts: Timeouts,
@@ -59,7 +59,7 @@ pub struct LoopContext<'a> {
     pub now: Instant,
     /// Reads the clock, for a connection that begins to wait: if the application has
     /// kept the loop busy for a second, that second does not count against the client.
-    /// Receives `now`, so that a test can stop the clock.
+    /// The function receives `now`, which a test returns to stop the clock.
     pub clock: fn(Instant) -> Instant,
     /// The wall-clock time at which this round began, for `Date` headers.
     pub date: SystemTime,
@@ -67,7 +67,7 @@ pub struct LoopContext<'a> {
 // ANCHOR_END: context
 
 impl LoopContext<'_> {
-    /// Returns the current time, for a deadline that starts now.
+    /// Returns the current time, from which a deadline that is set now counts.
     pub(crate) fn current_time(&self) -> Instant {
         (self.clock)(self.now)
     }

@@ -16,7 +16,8 @@ use std::io::{self, ErrorKind, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// The scripted result of each read. A test can add more while the connection owns the transport.
+/// The scripted result of each read. A test can add more results while the connection owns the
+/// transport.
 type Input = Rc<RefCell<VecDeque<&'static [u8]>>>;
 
 /// A transport with scripted input. It accepts at most `room` bytes of output, and reports
@@ -172,8 +173,8 @@ fn a_hang_up_while_lingering_is_read_to_the_end() -> io::Result<()> {
     Ok(())
 }
 
-/// The connection of a client that takes no bytes is closed exactly one write deadline
-/// after the send buffer was full, neither a check earlier nor a check later.
+/// The connection of a client that takes no bytes is closed exactly one write deadline after the
+/// send buffer was full, neither one progress check earlier nor one later.
 #[test]
 fn a_client_that_takes_nothing_is_closed_at_the_write_deadline() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;

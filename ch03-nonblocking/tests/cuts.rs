@@ -62,7 +62,7 @@ proptest! {
 
 thread_local! {
     static SITE: &'static ch01_blocking::Site = {
-        // `/panic` panics on purpose; do not print its message.
+        // `/panic` panics on purpose; the message of that panic is not printed.
         std::panic::set_hook(Box::new(|what| {
             if !what.to_string().contains("was asked for") {
                 eprintln!("{what}");
@@ -100,7 +100,7 @@ fn the_corpus() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Moves one byte at a time in both directions, each reported by its own event.
+/// Tests that the client receives the same bytes if one byte at a time moves in each direction.
 #[test]
 fn byte_by_byte() {
     let site = SITE.with(|site| *site);
@@ -108,8 +108,8 @@ fn byte_by_byte() {
     for closes in [false, true] {
         let whole = blocking(site, sent, closes);
         assert!(whole.bytes.ends_with(b"\r\n\r\n"), "{:?}", Shown(&whole));
-        // One byte of input and one byte of room at a time; each step is reported, or only
-        // every third.
+        // The script adds one byte of input and one byte of room at a time, and reports each step,
+        // or only every third.
         for script in [[2, 1, 3, 1, 3, 1], [2, 1, 2, 0, 3, 0], [2, 0, 3, 0, 3, 9]] {
             let seen = driven(site, sent, closes, &script.repeat(2000));
             assert_eq!(Shown(&whole), Shown(&seen));

@@ -29,7 +29,7 @@ use std::time::Duration;
 struct Reluctant<'t> {
     poller: Spin,
     asked: &'t AtomicUsize,
-    /// Set when the loop waits: from then on it opens no further descriptor.
+    /// Set when the loop waits: from then on the loop opens no further descriptor.
     waits: &'t AtomicBool,
 }
 
@@ -85,8 +85,8 @@ fn a_failed_registration_of_the_listener_is_retried() -> io::Result<()> {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, 3, hard)?;
         connect(client.as_raw_fd(), &SockaddrStorage::from(address))?;
-        // The first client is accepted before the attempt that fails, the second after the
-        // next attempt.
+        // The first client is accepted before the attempt to register the listener that fails, the
+        // second client after the next attempt.
         let visits =
             visit(client.into()).and_then(|()| visit(TcpStream::connect(address)?));
         stopper.stop()?;

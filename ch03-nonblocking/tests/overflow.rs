@@ -1,6 +1,6 @@
-//! Tests the contract of `Poller` with a signal queue that always overflows, so that every
-//! event is reported by a plain SIGIO. A separate program, because the limit applies to the
-//! whole process.
+//! Tests the contract of `Poller` with a signal queue that always overflows, so that every event is
+//! reported by a plain SIGIO. The test is a separate program, because the limit on queued signals
+//! applies to the whole process.
 #![cfg(target_os = "linux")]
 
 mod contract;

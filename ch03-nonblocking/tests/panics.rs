@@ -1,4 +1,5 @@
-//! Tests that a panic outside a route costs one connection, not the loop with all of them.
+//! Tests that a panic outside a route ends one connection, not the event loop with all its
+//! connections.
 
 #[path = "../../ch01-blocking/tests/failing/mod.rs"]
 mod failing;

@@ -44,7 +44,7 @@ impl Poller for Gossip {
     delegate!(poller: register, reregister);
 }
 
-/// Connects, sends `times` requests, and closes.
+/// Connects a client, sends `times` requests, and closes the connection.
 fn visit(address: SocketAddr, times: usize) -> io::Result<()> {
     let mut client = TcpStream::connect(address)?;
     client.set_read_timeout(Some(Duration::from_secs(30)))?;

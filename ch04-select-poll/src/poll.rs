@@ -1,9 +1,9 @@
 //! `poll`: a list of descriptors goes to the kernel, which marks the ready ones.
 //!
 //! There is no limit of 1024 as with `select`, and one list instead of three sets. But the
-//! whole list goes in with every call, the kernel checks every descriptor on it, and the
-//! caller searches all of it for the marks: the work is proportional to the number of
-//! registered descriptors, not to the number of ready ones.
+//! whole list goes to the kernel with every call, the kernel checks every descriptor on
+//! it, and the caller searches all of it for the marks: the work is proportional to the
+//! number of registered descriptors, not to the number of ready ones.
 //!
 //! ```
 //! use ch03_nonblocking::poller::{Interest, Poller, Token};
@@ -37,7 +37,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 /// The event bit for a peer that has shut down its sending side. Systems other than Linux
-/// and FreeBSD lack it; there, a read returns 0.
+/// and FreeBSD lack this bit; there, only a read that returns 0 shows it.
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
 const POLLRDHUP: libc::c_short = libc::POLLRDHUP;
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
@@ -90,7 +90,7 @@ impl Poller for Poll {
         self.index_by_fd[fd.as_raw_fd() as usize] = None;
         self.list.swap_remove(index);
         self.tokens.swap_remove(index);
-        // The last entry has moved into the gap.
+        // `swap_remove` has moved the last entry into the gap.
         if let Some(moved) = self.list.get(index) {
             self.index_by_fd[moved.fd as usize] = Some(index);
         }
@@ -113,7 +113,7 @@ impl Poller for Poll {
 // ANCHOR_END: poll
 
 // ANCHOR: meaning
-/// Returns what the marks of an entry mean.
+/// Returns the event that the kernel's marks on a list entry mean.
 #[cfg(not(target_vendor = "apple"))]
 fn meaning(marks: libc::c_short, token: Token) -> Ready {
     let any = |bits| marks & bits != 0;
@@ -127,8 +127,9 @@ fn meaning(marks: libc::c_short, token: Token) -> Ready {
 }
 // ANCHOR_END: meaning
 
-/// Returns what the marks of an entry mean. macOS sets POLLHUP as soon as the peer has
-/// finished sending, so there it means no more than "try to read and to write".
+/// Returns the event that the kernel's marks on a list entry mean. macOS sets POLLHUP
+/// as soon as the peer has finished sending, so there the mark means no more than "try
+/// to read and to write".
 #[cfg(target_vendor = "apple")]
 fn meaning(marks: libc::c_short, token: Token) -> Ready {
     let any = |bits| marks & bits != 0;
@@ -149,7 +150,7 @@ impl Poll {
 }
 
 // ANCHOR: events
-/// Returns the bits that an interest asks for.
+/// Returns the bits of poll(2) that ask the kernel for this interest.
 fn events(interest: Interest) -> libc::c_short {
     let mut events = 0;
     if interest.has(Interest::READ) {

@@ -1,9 +1,9 @@
 //! `select`: bit sets go to the kernel, which leaves only the bits of ready descriptors.
 //!
-//! The oldest way to ask about many descriptors at once. A descriptor is a bit in a set,
-//! and the set has 1024 bits. That is a hard limit: descriptor 1024 has no bit, and in C,
-//! setting it anyway writes beyond the end of the set. Here such a descriptor is refused,
-//! and its client is answered 503.
+//! select(2) is the oldest way to ask about many descriptors at once. A descriptor is a
+//! bit in a set, and the set has 1024 bits. That is a hard limit: descriptor 1024 has no
+//! bit, and in C, setting it anyway writes beyond the end of the set. This poller
+//! refuses such a descriptor, and the event loop answers its client 503.
 //!
 //! ```
 //! use ch03_nonblocking::poller::{Interest, Poller, Token};
@@ -82,7 +82,7 @@ impl Poller for Select {
         ready: &mut Vec<Ready>,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
-        // The kernel overwrites the sets with its answer, so it gets copies.
+        // The kernel overwrites the sets with its answer, so the call gets copies.
         let (mut read, mut write) = (self.read, self.write);
         let end = self.table.end();
         let mut ready_count = sys::select(end, &mut read, &mut write, timeout)?;

@@ -12,8 +12,8 @@ use std::os::fd::RawFd;
 use std::ptr;
 use std::time::Duration;
 
-/// Calls poll(2), and returns the number of ready descriptors. Without a timeout it blocks
-/// without limit.
+/// Calls poll(2), and returns the number of ready descriptors. Without a timeout the call
+/// blocks without limit.
 pub(crate) fn poll(
     fds: &mut [libc::pollfd],
     timeout: Option<Duration>,
@@ -29,7 +29,7 @@ pub(crate) fn poll(
 }
 
 // ANCHOR: fd_set
-/// A set of descriptors as select(2) takes it: those below [`FdSet::SIZE`].
+/// A set, as select(2) takes it, of descriptors below [`FdSet::SIZE`].
 #[derive(Clone, Copy)]
 pub(crate) struct FdSet(libc::fd_set);
 
@@ -43,7 +43,7 @@ impl FdSet {
         let mut set = MaybeUninit::uninit();
         // SAFETY: FD_ZERO initializes the set that the pointer points to.
         unsafe { libc::FD_ZERO(set.as_mut_ptr()) };
-        // SAFETY: initialized by the line above.
+        // SAFETY: FD_ZERO has initialized the set.
         FdSet(unsafe { set.assume_init() })
     }
 
@@ -53,14 +53,14 @@ impl FdSet {
     }
 
     /// Adds a descriptor to the set if `included`, otherwise removes it. Does nothing
-    /// if the set has no bit for it.
+    /// if the set has no bit for the descriptor.
     pub(crate) fn set(&mut self, fd: RawFd, included: bool) {
         if FdSet::fits(fd) {
             if included {
                 // SAFETY: the bit is within the set, as was checked.
                 unsafe { libc::FD_SET(fd, &raw mut self.0) };
             } else {
-                // SAFETY: as above.
+                // SAFETY: the bit is within the set, as was checked.
                 unsafe { libc::FD_CLR(fd, &raw mut self.0) };
             }
         }
@@ -84,8 +84,8 @@ impl std::fmt::Debug for FdSet {
 
 // ANCHOR: select
 /// Calls select(2) for the descriptors below `end`, and returns the number of bits that are
-/// set. The sets are overwritten with the ready descriptors. Without a timeout it blocks
-/// without limit.
+/// set. The sets are overwritten with the ready descriptors. Without a timeout the call
+/// blocks without limit.
 pub(crate) fn select(
     end: RawFd,
     read: &mut FdSet,
@@ -110,7 +110,7 @@ pub(crate) fn select(
 // ANCHOR_END: select
 
 /// Converts the result of poll(2) or select(2) to a number of ready descriptors. A call
-/// that a signal interrupts has found none.
+/// that a signal interrupts has found no ready descriptor.
 fn ready_count(n: libc::c_int) -> io::Result<usize> {
     match usize::try_from(n) {
         Ok(n) => Ok(n),

@@ -1,5 +1,5 @@
-//! Tests that an idle loop makes no system call before a deadline is due: it wakes up once
-//! per deadline, whatever its client sent before.
+//! Tests that an idle loop makes no system call before a deadline is due: it wakes up once per
+//! deadline, whatever bytes its client has sent.
 
 use ch01_blocking::program::Cli;
 use ch01_blocking::server::stop::Stop;

@@ -1,5 +1,5 @@
-//! Tests the limit of `select`: registering a descriptor of FD_SETSIZE or above fails,
-//! without other effects. A separate program, because it needs a thousand descriptors.
+//! Tests the limit of `select`: registering a descriptor of FD_SETSIZE or above fails, without
+//! other effects. The test is a separate program, because it needs a thousand descriptors.
 
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use ch04_select_poll::poll::Poll;
@@ -33,7 +33,7 @@ fn a_descriptor_without_a_bit() {
         select.register(beyond.as_fd(), token(3), all).expect_err("it has no bit");
     }
 
-    // Descriptors below the limit are reported, the descriptor above is not.
+    // Descriptors below the limit are reported, the descriptor above the limit is not.
     let mut ready = Vec::new();
     other.write_all(b"word").expect("sent");
     select.wait(&mut ready, Some(Duration::ZERO)).expect("no error");

@@ -1,14 +1,15 @@
-//! `epoll`: the kernel keeps the list, and reports only the ready descriptors.
+//! `epoll`: the kernel keeps the list of descriptors, and reports only the ready ones.
 //!
-//! `poll` passes the whole list with every call. Here it is passed once, one descriptor at
-//! a time (epoll_ctl(2)), and stays in the kernel. When bytes arrive for a descriptor, the
-//! kernel puts it on a second list, the ready list, and epoll_wait(2) copies that list out.
-//! So the cost of a wait depends on how many descriptors are ready, not on how many are
-//! registered (TLPI 63.4).
+//! `poll` passes the whole list to the kernel with every call. `epoll` passes the list
+//! once, one descriptor at a time (epoll_ctl(2)), and the list stays in the kernel. When
+//! bytes arrive for a descriptor, the kernel puts it on a second list, the ready list, and
+//! epoll_wait(2) copies that list out. So the cost of a wait depends on how many
+//! descriptors are ready, not on how many are registered (TLPI 63.4).
 //!
 //! There are two modes. *Level-triggered* epoll reports a descriptor as long as it is
 //! ready, as `poll` does. *Edge-triggered* epoll reports it once, when it becomes ready.
-//! The event loop relies on the weaker promise only, so it need not know the mode.
+//! The event loop relies only on the weaker promise, the edge-triggered one, so it need
+//! not know the mode.
 //!
 //! ```
 //! use ch03_nonblocking::poller::{Interest, Poller, Token};
@@ -40,7 +41,8 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// Events fetched per epoll_wait(2); any others are fetched by the next call.
+/// Maximum number of events fetched per epoll_wait(2); any others are fetched by the
+/// next call.
 const MAX_EVENTS: usize = 512;
 
 // ANCHOR: epoll
@@ -58,9 +60,9 @@ pub struct Epoll {
 /// The condition under which the kernel reports a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// As long as the descriptor is ready.
+    /// The kernel reports the descriptor as long as it is ready.
     Level,
-    /// Once, when the descriptor becomes ready.
+    /// The kernel reports the descriptor once, when it becomes ready.
     Edge,
 }
 
@@ -69,7 +71,7 @@ impl Epoll {
     ///
     /// # Errors
     ///
-    /// Those of epoll_create1(2), for instance when no descriptor is left.
+    /// The errors of epoll_create1(2), for instance when no descriptor is left.
     pub fn new(trigger: Trigger) -> io::Result<Epoll> {
         Ok(Epoll {
             kernel: epoll::Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
@@ -80,7 +82,7 @@ impl Epoll {
     }
 
     /// Sets whether every loop that waits on a shared listener is woken (the thundering
-    /// herd), instead of one; for measuring what that costs.
+    /// herd), instead of one; for measuring what the herd costs.
     pub fn non_exclusive(self, non_exclusive: bool) -> Epoll {
         Epoll { non_exclusive, ..self }
     }
@@ -93,8 +95,8 @@ impl Epoll {
             flags |= EpollFlags::EPOLLIN;
             flags.set(EpollFlags::EPOLLEXCLUSIVE, !self.non_exclusive);
         } else if self.trigger == Trigger::Edge {
-            // All events are registered once: the loop remembers those that are
-            // reported.
+            // All kinds of events are registered once: the loop remembers those that
+            // are reported.
             flags |= EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
             flags |= EpollFlags::EPOLLOUT | EpollFlags::EPOLLPRI;
         } else {
@@ -131,7 +133,8 @@ impl Poller for Epoll {
         interest: Interest,
     ) -> io::Result<()> {
         match self.trigger {
-            // All events are registered once, so there is nothing to change.
+            // `register` has registered all kinds of events, so there is nothing to
+            // change.
             Trigger::Edge => Ok(()),
             Trigger::Level => {
                 match self.kernel.modify(fd, &mut self.event(token, interest)) {
@@ -182,7 +185,8 @@ impl Poller for Epoll {
 }
 
 // ANCHOR: server
-/// Serves until `stop` is requested and the connections are drained; level-triggered.
+/// Serves with level-triggered epoll until `stop` is requested and the connections are
+/// drained.
 pub fn run(
     listener: Listener,
     site: &Site,
@@ -192,7 +196,8 @@ pub fn run(
     event_loop::run(Epoll::new(Trigger::Level)?, listener, site, options, stop)
 }
 
-/// Serves until `stop` is requested and the connections are drained; edge-triggered.
+/// Serves with edge-triggered epoll until `stop` is requested and the connections are
+/// drained.
 pub fn run_edge_triggered(
     listener: Listener,
     site: &Site,

@@ -1,12 +1,14 @@
-//! `kqueue`: the counterpart of `epoll` on the BSDs and macOS (it began in FreeBSD).
+//! `kqueue`: the counterpart of `epoll` on the BSDs and macOS (kqueue began in
+//! FreeBSD).
 //!
 //! The kernel keeps the interest list, with one entry per descriptor *and filter*: readable
 //! and writable are registered separately. One call does everything: kevent(2) takes a list
 //! of changes and returns a list of events (kqueue(2); TLPI, which is about Linux, only
 //! mentions it).
 //!
-//! Here every filter has `EV_CLEAR`, which corresponds to edge-triggered `epoll`: an event
-//! is reported when the condition begins, and not again while it merely lasts.
+//! This poller sets `EV_CLEAR` on every filter, which corresponds to edge-triggered
+//! `epoll`: an event is reported when the condition begins, and not again while it merely
+//! lasts.
 //!
 //! Two things are reported less clearly than by `epoll`:
 //! - Urgent data (send(2), MSG_OOB), at which a read stops, short of the bytes behind it.
@@ -45,7 +47,7 @@ impl Kqueue {
     ///
     /// # Errors
     ///
-    /// Those of kqueue(2).
+    /// The errors of kqueue(2).
     pub fn new() -> io::Result<Kqueue> {
         let unused = Token { index: 0, generation: 0 };
         let empty = entry(0, EventFilter::EVFILT_READ, EvFlags::empty(), unused);
@@ -54,7 +56,7 @@ impl Kqueue {
 
     /// Applies changes to the interest list.
     fn change(&self, changes: &[KEvent]) -> io::Result<()> {
-        // No room for events: returns at once.
+        // The call has no room for events, so it returns at once.
         self.kernel.kevent(changes, &mut [], None)?;
         Ok(())
     }
@@ -86,8 +88,8 @@ impl Poller for Kqueue {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        // A filter that is no longer wanted stays: one spurious event costs less than a
-        // call to remove it.
+        // A filter that is no longer wanted stays registered: one spurious event costs
+        // less than a call to remove it.
         self.register(fd, token, interest)
     }
 
@@ -95,7 +97,7 @@ impl Poller for Kqueue {
         for filter in [EventFilter::EVFILT_READ, EventFilter::EVFILT_WRITE] {
             let delete = entry(fd.as_raw_fd(), filter, EvFlags::EV_DELETE, token);
             match self.kernel.kevent(&[delete], &mut [], None) {
-                Ok(_) | Err(Errno::ENOENT) => {} // this filter was not registered
+                Ok(_) | Err(Errno::ENOENT) => {} // ENOENT: the filter was not registered
                 Err(error) => return Err(error.into()),
             }
         }
@@ -119,10 +121,12 @@ impl Poller for Kqueue {
                 token: Token::from_bits(event.udata() as u64),
                 readable: is(EventFilter::EVFILT_READ),
                 writable: is(EventFilter::EVFILT_WRITE),
-                // Set without an end of file too: a read may stop short at urgent data.
+                // `eof` is set without an end of file too: a read may stop short at
+                // urgent data.
                 eof: is(EventFilter::EVFILT_READ),
-                // A connection that failed ends with an error in `fflags`. Without one,
-                // for the write filter, the end only means that writing fails.
+                // A connection that failed ends with an error in `fflags`. An end that
+                // the write filter reports without an error only means that writing
+                // fails.
                 broken: has_ended && !event.fflags().is_empty(),
             }
         }));

@@ -1,8 +1,8 @@
 //! `lost-wakeup`: an edge-triggered loop that is wrong on purpose; `--fixed` corrects it.
 //!
-//! The smallest loop that can lose a wake-up. It has no deadlines, does not support
-//! `/sleep`, and closes a connection whose client is too slow to take an answer. The
-//! server of this chapter is [`epoll`](crate::epoll).
+//! This is the smallest loop that can lose a wake-up. It has no deadlines, does not
+//! support `/sleep`, and closes a connection whose client is too slow to take an
+//! answer. The chapter's correct server is [`epoll`](crate::epoll).
 
 use crate::epoll::{Epoll, Trigger};
 use ch01_blocking::http::{Inbox, Outbox, Parsed};
@@ -21,8 +21,9 @@ use std::time::SystemTime;
 const LISTENER: Token = Token { index: u32::MAX, generation: 0 };
 const STOP: Token = Token { index: u32::MAX, generation: 1 };
 
-/// Bytes per read, deliberately few: even curl's request is longer, so the mistake shows at once.
-/// With a buffer of the usual size it would show only in uploads.
+/// Bytes per read, deliberately few: even curl's request is longer, so the mistake, reading only
+/// once per event, shows at once. With a buffer of the usual size the mistake would show only in
+/// uploads.
 const PIECE: usize = 64;
 
 /// The command-line options of `lost-wakeup`.
@@ -146,7 +147,7 @@ impl Connection {
     }
     // ANCHOR_END: on_readable
 
-    /// Answers all complete requests in the buffer.
+    /// Answers all complete requests in the inbox.
     fn answer(&mut self, site: &Site) -> io::Result<Next> {
         let mut next = Next::Open;
         while next == Next::Open {

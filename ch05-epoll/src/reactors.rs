@@ -54,7 +54,7 @@ pub enum Listeners {
 ///
 /// # Errors
 ///
-/// Those of creating the listeners, pollers, threads and processes.
+/// The errors of creating the listeners, pollers, threads and processes.
 pub fn run(
     listener: Listener,
     site: &Site,
@@ -67,18 +67,18 @@ pub fn run(
         let own = split_listener(listener, *listeners, threads)?;
         return run_loops(own, site, common, *listeners, None, stop);
     }
-    // All listeners are created before the first child: if a child dies, the backlogs
-    // of its listeners wait for its replacement.
+    // All listeners are created before the first child process: if a child dies, the
+    // backlogs of its listeners wait for its replacement.
     let all = split_listener(listener, *listeners, threads * usize::from(*processes))?;
     // Where processes share a socket, a process that is out of descriptors wakes the
-    // others.
+    // other processes, which then accept the waiting clients.
     let siblings = (*listeners == Listeners::One).then(siblings).transpose()?;
     let siblings = siblings.as_ref().map(AsFd::as_fd);
     supervise(all, site, common, *processes, stop, |number, mut all, parent| {
         let first = threads * (usize::from(number) - 1);
         let own = all.drain(first..first + threads).collect();
         let own = Listener::reported(own, parent);
-        drop(all); // those of the other processes
+        drop(all); // closes the listeners of the other processes
         let stop = Stop::on(&[Signal::SIGTERM])?;
         run_loops(own, site, common, *listeners, siblings, &stop)
     })
@@ -93,7 +93,8 @@ fn run_loops(
     siblings: Option<BorrowedFd<'_>>,
     stop: &Stop,
 ) -> io::Result<()> {
-    // Created before any thread starts, so that an error prevents the start.
+    // All loops are created before any thread starts, so that an error prevents the
+    // start.
     let loops: Vec<_> = listeners
         .into_iter()
         .map(|listener| {
@@ -135,8 +136,8 @@ pub fn split_listener(
 }
 // ANCHOR_END: split_listener
 
-/// Returns an eventfd(2) that wakes all loops in which it is registered when it is written.
-/// It is never read.
+/// Returns an eventfd(2) that, once written, wakes all loops in which it is registered. No
+/// loop reads it.
 fn siblings() -> io::Result<EventFd> {
     Ok(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?)
 }

@@ -20,13 +20,14 @@ use ch02_threadpool::pool::too_many;
 use std::io;
 use std::thread::{self, available_parallelism};
 
-/// Returns the number of cores that this process may use, 1 if it is unknown.
+/// Returns the number of cores that this process may use, or 1 if the number is
+/// unknown.
 pub fn cores() -> usize {
     available_parallelism().map_or(1, usize::from)
 }
 
-/// Logs that a thread has failed after its start. This is done at once, because the other threads
-/// may take the whole drain timeout to end.
+/// Logs that a thread has failed after its start. The failure is logged at once, because the
+/// other threads may take the whole drain timeout to end.
 pub fn log_failure(error: &io::Error) {
     log::line(&format!("a thread of the server has failed, and all stop: {error}"));
 }
@@ -67,7 +68,8 @@ pub fn run_threads<T: Send>(
 }
 
 /// A guard that requests the stop when it is dropped, so that a thread that returns or
-/// panics stops the others. In an orderly shutdown, the stop has been requested before.
+/// panics stops the others. In an orderly shutdown, the stop is requested already when
+/// the guard is dropped.
 struct StopOnDrop<'s>(&'s Stop);
 
 impl Drop for StopOnDrop<'_> {

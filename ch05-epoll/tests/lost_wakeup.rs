@@ -9,13 +9,13 @@ use std::time::Duration;
 
 /// A request shorter than the server's read of 64 bytes.
 const SHORT: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n";
-/// A request longer than one read, and shorter than two.
+/// A request longer than one of the server's reads, and shorter than two.
 const LONG: &[u8] =
     b"GET /plaintext HTTP/1.1\r\nHost: x\r\nUser-Agent: one with a long name/1.0\r\n\r\n";
 const ANSWER: &[u8] = b"Hello, World!";
 const PIECE: usize = 64;
 
-/// A running server; dropping it kills it.
+/// A running server; dropping this value kills the process.
 struct Server(Child, SocketAddr);
 
 impl Server {

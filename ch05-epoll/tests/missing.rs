@@ -1,5 +1,5 @@
-//! Tests that every server is built on every system, and reports if its mechanism is
-//! missing.
+//! Tests that every server is built on every system, and that a server whose mechanism the system
+//! lacks reports so.
 
 use std::process::Command;
 

@@ -54,20 +54,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
 use std::{mem, process, thread};
 
-/// The message into a coroutine that continues it.
+/// The message to a coroutine that makes it continue.
 const RESUME: usize = 0;
-/// The message into a coroutine that makes it unwind its stack and end.
+/// The message to a coroutine that makes it unwind its stack and end.
 const UNWIND: usize = 1;
-/// The message out of a coroutine that has suspended.
+/// The message from a coroutine that has suspended itself.
 const SUSPENDED: usize = 0;
-/// The message out of a coroutine whose body has returned or panicked.
+/// The message from a coroutine whose body has returned or panicked.
 const ENDED: usize = 1;
 
 /// The code that has resumed a coroutine: a caller of [`Coroutine::resume`], or a runtime's
 /// scheduler, identified by its address. A coroutine can suspend only to the owner that has resumed
 /// it. So a coroutine of one runtime cannot park in another, where no wake-up would reach it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(transparent)] // it is passed to an `extern "C"` function
+#[repr(transparent)] // `nested`, an `extern "C"` function, takes an `Owner`
 pub(crate) struct Owner(usize);
 
 impl Owner {
@@ -98,12 +98,12 @@ thread_local! {
     static OWNER: Cell<Owner> = const { Cell::new(Owner::CALLER) };
 }
 
-/// A function with its own stack.
+/// A function with its own stack, which can be suspended and resumed.
 ///
 /// Dropping a suspended coroutine unwinds its stack first: all values on it are dropped, as if the
-/// coroutine's `suspend` had panicked. A body that catches this unwinding and suspends again is
-/// unwound again; dropping a coroutine whose body does so forever never ends. The stack of a
-/// dropped coroutine is lost to its pool; [`into_stack`](Coroutine::into_stack) returns it.
+/// coroutine's call of `suspend` had panicked. A body that catches this unwinding and suspends
+/// again is unwound again; dropping a coroutine whose body does so forever never ends. The stack
+/// of a dropped coroutine is lost to its pool; [`into_stack`](Coroutine::into_stack) returns it.
 #[derive(Debug)]
 pub struct Coroutine {
     /// The saved stack pointer while the coroutine is suspended; null when it has
@@ -151,7 +151,7 @@ impl Coroutine {
         body: F,
     ) -> Coroutine {
         assert!(
-            size_of::<F>() + align_of::<F>() <= stack.size() / 4, // it is moved when called
+            size_of::<F>() + align_of::<F>() <= stack.size() / 4, // a call moves the body
             "a closure of {} bytes on a stack of {}",
             size_of::<F>(),
             stack.size()
@@ -164,10 +164,10 @@ impl Coroutine {
         // has room for them, and aligned by `below`; the stack is owned, so nothing else
         // refers to them.
         unsafe { place.write(body) };
-        // SAFETY: as above.
+        // SAFETY: the control block is within the owned stack and aligned, as the body is.
         unsafe { control.write(Control { stack: Some(stack), panic: None }) };
-        // SAFETY: as above; `frames` is 16-byte aligned, and the lower half of the stack is
-        // still below it.
+        // SAFETY: `frames` is within the owned stack and 16-byte aligned, and the lower half
+        // of the stack is still below them.
         let left =
             unsafe { prepare(frames.as_ptr().cast(), run::<F>, control.as_ptr().cast()) };
         Coroutine { left, control }
@@ -217,7 +217,7 @@ impl Coroutine {
             }
             switched
         } else {
-            // SAFETY: as above.
+            // SAFETY: `left` is valid for the reasons given in the other branch.
             unsafe { nested(self.left, message, owner, outer) }
         };
         self.left = if message == SUSPENDED { from } else { ptr::null_mut() };
@@ -242,7 +242,7 @@ impl Coroutine {
     pub fn into_stack(mut self) -> Stack {
         self.finish();
         let stack = self.control().stack.take();
-        mem::forget(self); // this value refers to the stack
+        mem::forget(self); // otherwise its drop would use the stack that is returned
         let Some(stack) = stack else { unreachable!("only this takes the stack") };
         stack
     }
@@ -271,7 +271,7 @@ impl Coroutine {
         while while_cancelling(|| self.switch_to(UNWIND, Owner::CALLER)) == SUSPENDED {
             if thread::panicking() && !before {
                 // The coroutine will not be resumed, and a panic must not leave its destructor. (If
-                // `before`, Rust detects the latter, and aborts too.)
+                // the thread was panicking `before`, Rust itself detects such a panic and aborts.)
                 log::line(&format!(
                     "coroutine {} is dropped, and a destructor on its stack has suspended it",
                     self.control().stack.as_ref().map_or(0, Stack::label)
@@ -279,8 +279,8 @@ impl Coroutine {
                 process::abort();
             }
         }
-        // A panic during the unwinding has been reported by the hook; its payload is
-        // dropped here.
+        // A panic during the unwinding has been reported by the panic hook; the payload
+        // of that panic is dropped here.
         drop_quietly(self.control().panic.take());
     }
 }
@@ -301,7 +301,7 @@ pub(crate) fn drop_quietly<T>(value: T) {
 /// cancellation of a coroutine does.
 pub(crate) fn quietly(call: impl FnOnce()) {
     if let Err(panic) = unwind::catch(call) {
-        mem::forget(panic); // its destructor could panic in turn
+        mem::forget(panic); // the payload's destructor could panic in turn
     }
 }
 
@@ -322,7 +322,7 @@ fn below<T>(address: NonNull<u8>) -> NonNull<T> {
 ///
 /// # Safety
 ///
-/// As `switch`.
+/// The contract is that of `switch` in `context`.
 #[cold]
 #[inline(never)]
 unsafe extern "C" fn nested(
@@ -332,7 +332,8 @@ unsafe extern "C" fn nested(
     outer: SavedSp,
 ) -> Switched {
     let outer_owner = OWNER.replace(owner);
-    // SAFETY: the caller keeps the contract of `switch`.
+    // SAFETY: the caller promises that the stack at `left` may be continued, as
+    // `switch` demands.
     let switched = unsafe { switch(left, message) };
     RESUMER.set(outer);
     OWNER.set(outer_owner);
@@ -387,7 +388,7 @@ pub(crate) fn suspend_for(owner: Owner) {
 /// Unwinds the coroutine's stack up to `run`, which catches the unwinding.
 #[cold]
 fn unwind() -> ! {
-    resume_unwind(Box::new(Cancelled)) // no hook, and a box of nothing allocates nothing
+    resume_unwind(Box::new(Cancelled)) // calls no panic hook, and allocates nothing
 }
 
 // ANCHOR: run

@@ -1,5 +1,5 @@
-//! The same future as an `async fn` and written by hand: it waits for two words, one
-//! after the other, and joins them.
+//! Tests of one future in two forms, as an `async fn` and written by hand: it waits for
+//! two words, one after the other, and joins them.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -99,7 +99,8 @@ fn async_fn_and_hand_written_future_do_the_same() {
     polled(|letterbox| Box::pin(Both::WaitsForFirst { letterbox }));
 }
 
-/// A future holds little more than the variables that are still needed.
+/// The future of an `async fn` holds little more than the variables that are still
+/// needed.
 #[test]
 fn async_fn_is_little_larger_than_hand_written_future() {
     let letterbox = || Rc::new(Letterbox::default());
@@ -108,7 +109,7 @@ fn async_fn_is_little_larger_than_hand_written_future() {
     assert!(theirs <= 3 * ours, "{theirs} bytes, and {ours} by hand");
 }
 
-/// The function's code does not run before the first poll.
+/// The code of an `async fn` does not run before the first poll of its future.
 #[test]
 fn a_future_that_is_not_polled_does_nothing() {
     let letterbox = Rc::new(Letterbox::default());
@@ -142,7 +143,7 @@ fn what_lives_across_an_await_is_part_of_the_future() {
 }
 // ANCHOR_END: sizes
 
-/// A word wakes the task that waits for it, once; nothing else does.
+/// A word wakes the task that waits for it, once; nothing else wakes the task.
 #[test]
 fn a_word_wakes_the_waiter() {
     let letterbox = Letterbox::default();

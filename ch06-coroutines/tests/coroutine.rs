@@ -1,4 +1,4 @@
-//! Coroutines: suspension, panics, dropping, and nesting.
+//! Tests of coroutines: suspension, panics, dropping, and nesting.
 #![allow(unsafe_code)]
 
 mod new_coroutine;
@@ -24,7 +24,7 @@ fn finish(coroutine: &mut Coroutine) -> usize {
     suspensions
 }
 
-/// Appends its number to a list when it is dropped.
+/// A value that appends its number to a list when it is dropped.
 struct Drops(Rc<RefCell<Vec<u32>>>, u32);
 
 impl Drop for Drops {
@@ -90,7 +90,7 @@ fn a_panic_is_returned_as_a_value() {
     assert_eq!(*drops.borrow(), [2, 1], "what was on its stack is dropped");
     assert!(coroutine.has_finished());
     assert!(!std::thread::panicking());
-    // The stack can be used again.
+    // The stack of the panicked coroutine can be used again.
     let mut again = new_coroutine(coroutine.into_stack(), 2, suspend);
     assert_eq!(finish(&mut again), 1);
 }

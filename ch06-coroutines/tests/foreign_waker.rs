@@ -1,5 +1,5 @@
-//! Foreign wakers: one that uses the executor whenever it is cloned, woken or dropped never finds
-//! the executor's data borrowed.
+//! Tests of foreign wakers: a waker that uses the executor whenever it is cloned, woken or dropped
+//! never finds the executor's data borrowed.
 #![allow(unsafe_code)]
 
 use ch03_nonblocking::poller::Interest;
@@ -74,7 +74,7 @@ fn a_waker_may_use_the_executor() -> io::Result<()> {
             by_a_foreign_waker(ours.ready(Readiness::Readable)).await?;
             ours.would_block(Readiness::Readable);
 
-            // The second one fails, because the first waits already.
+            // The second future fails, because the first one waits already.
             let mut first = pin!(ours.ready(Readiness::Readable));
             let mut second = pin!(ours.ready(Readiness::Readable));
             let waker = foreign();

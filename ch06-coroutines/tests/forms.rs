@@ -1,4 +1,4 @@
-//! Every implementation of the switch preserves the registers.
+//! Tests that every implementation of the switch preserves the registers.
 #![cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 
 use ch06_coroutines::StackPool;

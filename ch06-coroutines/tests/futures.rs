@@ -1,5 +1,5 @@
-//! The runtime's promises to futures: every wake-up leads to a poll, whatever its source, and a
-//! dropped future releases everything.
+//! Tests of the runtime's promises to futures: every wake-up leads to a poll, whatever its
+//! source, and a dropped future releases everything.
 #![allow(unsafe_code)]
 
 use crate::tools::pair;
@@ -28,7 +28,8 @@ fn run<T: 'static, F: Future<Output = T> + 'static>(
     Ok(ran.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 
-/// Passes the task's waker to `to` at the first poll; the second poll is ready.
+/// A future that passes the task's waker to `to` at its first poll, and is ready at its
+/// second poll.
 async fn hand_out(to: impl FnOnce(Waker)) {
     let mut to = Some(to);
     poll_fn(|context| match to.take() {
@@ -185,8 +186,8 @@ fn a_waker_may_be_used_after_the_runtimes_end() -> io::Result<()> {
     Ok(())
 }
 
-/// A future may be polled with another waker each time, as combinators do; the last one
-/// must be woken.
+/// A future may be polled with another waker each time, as combinators do; the waker of
+/// the last poll must be woken.
 #[test]
 fn the_waker_of_the_last_poll_is_woken() -> io::Result<()> {
     struct Counting(AtomicUsize, Waker);
@@ -202,7 +203,8 @@ fn the_waker_of_the_last_poll_is_woken() -> io::Result<()> {
         let mut counting = None;
         let mut theirs = Some(theirs);
         poll_fn(|context| {
-            // First with the task's own waker, then with the counting one.
+            // The future is polled first with the task's own waker, then with the
+            // counting one.
             if counting.is_none() {
                 assert!(ready.as_mut().poll(context).is_pending());
                 let wake = Counting(AtomicUsize::new(0), context.waker().clone());
@@ -290,7 +292,7 @@ fn a_dropped_waiter_leaves_room_for_another() -> io::Result<()> {
     })?
 }
 
-/// Counts its living instances.
+/// A value that counts the living values of its kind in a shared cell.
 struct Alive(Rc<Cell<usize>>);
 
 impl Alive {
@@ -365,7 +367,8 @@ fn a_panic_of_the_first_future_is_returned() -> io::Result<()> {
     Ok(())
 }
 
-/// A runtime in a task of another one: the outer tasks are woken as from another thread.
+/// A runtime runs in a task of another runtime, whose tasks are woken as from another
+/// thread.
 #[test]
 fn a_runtime_in_a_task() -> io::Result<()> {
     run(|_| async {

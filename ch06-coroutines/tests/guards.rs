@@ -1,5 +1,5 @@
-//! The kernel limits the number of guards made by mprotect(2). This test has its own process,
-//! because it uses up that limit for a moment.
+//! Tests that the pool respects the kernel's limit on the number of guards made by mprotect(2).
+//! This test has its own process, because it uses up that limit for a moment.
 #![cfg(target_os = "linux")]
 
 use ch06_coroutines::StackPool;

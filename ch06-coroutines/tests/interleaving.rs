@@ -1,4 +1,4 @@
-//! Coroutines that are resumed in any order behave as a model without a switch predicts:
+//! Tests that coroutines that are resumed in any order behave as a model without a switch predicts:
 //! each does what it would do alone.
 #![allow(unsafe_code)]
 
@@ -33,7 +33,7 @@ fn event() -> impl Strategy<Value = Event> {
 /// The events in order: the number of a coroutine, and what it did.
 type Log = Vec<(u64, &'static str)>;
 
-/// Writes to the log when it is dropped.
+/// A value that writes to the log when it is dropped.
 struct Gone(u64, Rc<RefCell<Log>>);
 
 impl Drop for Gone {

@@ -1,5 +1,5 @@
-//! A client whose request is not read in time because the application kept the thread
-//! busy is not closed for it.
+//! Tests that a client is not closed if its request is read late only because the application kept
+//! the thread busy.
 
 #[path = "../../ch03-nonblocking/tests/kept/mod.rs"]
 mod busy;

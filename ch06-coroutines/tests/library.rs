@@ -1,6 +1,6 @@
-//! The tests of the chapter's library; each module is a file beside this one. They share a program
-//! because linking takes time. A test that changes its process's limits, signals or mappings, or
-//! may crash, has its own program.
+//! The tests of the chapter's library; each module is a file beside this one. The modules share a
+//! program because linking takes time. A test that changes its process's limits, signals or
+//! mappings, or may crash, has its own program.
 
 #[macro_use]
 #[path = "../../ch03-nonblocking/tests/delegate/mod.rs"]

@@ -1,6 +1,6 @@
-//! A listener whose registration cannot be changed ends its server with an error, which is
-//! logged at once. This has a program of its own, because it lowers the limit on descriptors
-//! and replaces standard error.
+//! A listener whose registration cannot be changed ends its server with an error, which is logged
+//! at once. This test has a program of its own, because it lowers the limit on descriptors and
+//! replaces standard error.
 #![cfg(target_os = "linux")] // other systems may accept(2) without a free descriptor
 
 #[macro_use]

@@ -1,5 +1,5 @@
-//! Streamed bodies at the wire: their framing, backpressure between source and client,
-//! and the release of everything, whichever side ends first.
+//! Tests of streamed bodies at the wire: their framing, the backpressure between source and client,
+//! and the release of all resources, whichever side ends first.
 
 use crate::servers::SERVERS;
 use ch01_blocking::app::site::Routes;
@@ -212,7 +212,7 @@ fn play_on(
         let stop_later = stop_it.clone();
         let on_stage = Scene { address, tap, let_go: hears, stop: Box::new(stop_it) };
         let played = catch_unwind(AssertUnwindSafe(|| scene(on_stage)));
-        stop_later()?; // even if the scene failed, or the server would not end
+        stop_later()?; // also after a failed scene: the server has to end
         server.join().expect("the server does not panic")?;
         played.unwrap_or_else(|panic| resume_unwind(panic))
     })?;
@@ -259,8 +259,8 @@ fn pieces_added_before_the_request_are_sent() -> io::Result<()> {
         scene.tap.end();
         assert_eq!(chunk(&mut client)?, "last");
         assert_eq!(chunk(&mut client)?, "");
-        // The content is complete beforehand, including its end. For HTTP/1.0 the end is
-        // the close.
+        // The content is complete before the request is sent, including its end. For HTTP/1.0 the
+        // end is the close.
         scene.tap.hand_in("whole");
         let mut old = scene.ask("GET /live HTTP/1.0\r\n\r\n")?;
         until(&mut old, "\r\n\r\n")?;

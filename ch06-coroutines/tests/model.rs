@@ -1,4 +1,4 @@
-//! The scheduler runs coroutines in the same order as a model of it.
+//! Tests that the scheduler runs coroutines in the same order as a model of the scheduler.
 //!
 //! A test case is a tree of scripts. It runs once on the scheduler, with a coroutine for
 //! each script, and once in the model, which keeps the number of each script's next step.

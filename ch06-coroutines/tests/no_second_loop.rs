@@ -1,5 +1,5 @@
-//! The coroutine server uses chapter 1's `serve` and has no loop that reads and answers requests.
-//! The only such loop of this chapter is the `async fn` in `async_serve.rs`.
+//! Tests that the coroutine server uses chapter 1's `serve` and has no loop that reads and answers
+//! requests. The only such loop of this chapter is the `async fn` in `async_serve.rs`.
 
 use std::fs;
 use std::io;

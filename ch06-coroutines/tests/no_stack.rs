@@ -1,6 +1,6 @@
-//! Little address space: the pool uses what is left, and a client for which there is no stack gets
-//! a 503.
-#![cfg(target_os = "linux")] // others have no limit for a process's addresses that they keep
+//! Tests with little address space: the pool uses what is left, and a client for which there is no
+//! stack gets a 503.
+#![cfg(target_os = "linux")] // other systems do not enforce a limit on addresses
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// of a pool's first region.
 const STACK: &str = "16000000";
 const ADDRESSES: usize = 700_000; // KiB, of which the program itself takes a part
-/// More clients than there is room for.
+/// The number of clients: more than there are stacks for.
 const CLIENTS: usize = 64;
 
 /// A server process and its address. Dropping it kills the process.
@@ -19,7 +19,7 @@ struct Server(Child, String);
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.0.kill(); // an error means that it has ended
+        let _ = self.0.kill(); // an error means that the server has ended
         let _ = self.0.wait();
     }
 }

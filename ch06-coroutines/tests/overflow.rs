@@ -1,4 +1,4 @@
-//! Faults that end the process, and their messages. Each test runs itself again in a
+//! Tests of faults that end the process, and of their messages. Each test runs itself again in a
 //! child process, and checks how the child ended.
 #![allow(unsafe_code)]
 
@@ -143,7 +143,7 @@ fn overflow_of_a_thread() {
     black_box(descend(0));
 }
 
-/// Suspends the running coroutine when it is dropped.
+/// A value whose destructor suspends the running coroutine.
 struct Waits;
 
 impl Drop for Waits {

@@ -1,5 +1,5 @@
-//! Both servers work with every `Poller`. The suite judges them with the best poller of this
-//! system; here they serve a short conversation over each of the others.
+//! Tests that both servers work with every `Poller`. The suite judges them with the best poller of
+//! this system; here they serve a short conversation over each of the others.
 
 use crate::servers::{SERVERS, run};
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
@@ -35,19 +35,19 @@ fn converse(address: SocketAddr) -> io::Result<()> {
         client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
         until(&mut client, b"Hello, World!")?;
     }
-    // A head in two pieces; another client is served in between.
+    // The client sends a head in two pieces; another client is served in between.
     client.write_all(b"GET /plain")?;
     idle.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
     until(&mut idle, b"Hello, World!")?;
     client.write_all(b"text HTTP/1.1\r\nHost: x\r\n\r\n")?;
     until(&mut client, b"Hello, World!")?;
-    // A delayed answer; another client is served meanwhile.
+    // The client asks for a delayed answer; another client is served meanwhile.
     client.write_all(b"GET /sleep/30 HTTP/1.1\r\nHost: x\r\n\r\n")?;
     idle.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
     until(&mut idle, b"Hello, World!")?;
     client.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
     until(&mut client, b"Hello, World!")?;
-    // A response larger than the socket's buffers.
+    // The client asks for a response larger than the socket's buffers.
     client.write_all(b"GET /bytes/20000000 HTTP/1.1\r\nHost: x\r\n\r\n")?;
     for _ in 0..3 {
         idle.write_all(b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n")?;
@@ -64,7 +64,7 @@ fn converse(address: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// Holds the conversation with both servers.
+/// Holds the conversation `converse` with both servers, each over a poller from `make`.
 fn serve<P: Poller + Send + 'static>(make: impl Fn() -> P) -> io::Result<()> {
     SERVERS.into_iter().try_for_each(|serve| {
         run(serve, make(), |address, stop| {
@@ -145,8 +145,8 @@ impl Poller for Probe {
     }
 }
 
-/// The stop pipe stays readable, and a level-triggered poller would report it again and
-/// again.
+/// The server deregisters the stop pipe after the first report: the pipe stays readable, and a
+/// level-triggered poller would report it again and again.
 #[test]
 fn the_stop_pipe_is_reported_once() -> io::Result<()> {
     SERVERS.into_iter().try_for_each(|serve| {
@@ -187,18 +187,18 @@ fn a_worker_with_a_stale_run_queue_entry_may_park() -> io::Result<()> {
             client.write_all(b"GET /sleep/20 HTTP/1.1\r\nHost: x\r\n\r\n")?;
             stop.request();
             until(&mut client, b"slept 20 ms\n")?;
-            Ok(client) // its end would be an event without a second one
+            Ok(client) // its close would be a lone event, which is held back
         })
         .map(drop)
     })
 }
 
-/// A panic in the accepting task ends the server with an error; otherwise it would run on
+/// A panic in the accepting task ends the server with an error; otherwise the server would run on
 /// without accepting.
 #[test]
 fn a_panic_of_the_accepting_task_ends_the_server_with_an_error() {
     for serve in SERVERS {
-        // Enough for the stop pipe, the listener, the wake-up pipe and some clients.
+        // The room is enough for the stop pipe, the listener, the wake-up pipe and some clients.
         let poller = Probe { room: 4, ..Probe::default() };
         let ended = run(serve, poller, |address, _| {
             (0..4).map(|_| TcpStream::connect(address)).collect::<io::Result<Vec<_>>>()

@@ -1,4 +1,4 @@
-//! A switch preserves the registers and the stack.
+//! Tests that a switch preserves the registers and the stack.
 #![allow(unsafe_code)]
 
 mod new_coroutine;

@@ -1,4 +1,4 @@
-//! The runtime's promises to coroutines.
+//! Tests of the runtime's promises to coroutines.
 #![allow(unsafe_code)]
 
 use crate::tools::{Finally, pair};
@@ -22,7 +22,7 @@ const SMALL: usize = 32 * 1024;
 
 /// Safe spawning for the bodies of this file.
 trait Spawn {
-    /// Spawns a coroutine.
+    /// Spawns a coroutine whose body uses no thread-local variable.
     fn spawn<T: 'static>(
         &self,
         body: impl FnOnce(&Handle) -> T + 'static,
@@ -131,7 +131,7 @@ fn join_of_what_has_ended_does_not_park() -> io::Result<()> {
     })?
 }
 
-/// Logs that it was dropped, and uses the scheduler in its destructor.
+/// A value that logs its drop, and uses the scheduler in its destructor.
 struct Witness(Handle, Rc<RefCell<Vec<&'static str>>>, &'static str);
 
 impl Drop for Witness {
@@ -181,8 +181,8 @@ fn park_ends_at_its_deadline_or_by_a_wake_up() -> io::Result<()> {
         handle.spawn(move |handle| handle.wake(me))?;
         let far = handle.now() + Duration::from_secs(3600);
         assert_eq!(handle.park(Some(far)), Woken::Notified);
-        // A deadline of an earlier wait that ended in time has no effect; the next one
-        // has.
+        // A deadline of an earlier wait that ended in time has no effect; the deadline
+        // of the next wait has.
         let late = handle.now() + Duration::from_millis(20);
         assert_eq!(handle.park(Some(late)), Woken::TimedOut);
         Ok(())
@@ -292,7 +292,8 @@ fn other_threads_wake_tasks() -> io::Result<()> {
     })?
 }
 
-/// The wake-up precedes the first call of the poller, which is edge-triggered and reports it once.
+/// The wake-up precedes the first call of the poller, which is edge-triggered and reports the
+/// wake-up once.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_wake_up_before_the_first_wait_is_not_lost() -> io::Result<()> {
@@ -378,7 +379,7 @@ fn a_stale_wake_up_wakes_no_other_task() -> io::Result<()> {
     })?
 }
 
-/// Panics when it is dropped.
+/// A value that panics when it is dropped.
 struct Bomb;
 
 impl Drop for Bomb {
@@ -445,7 +446,8 @@ fn joining_in_a_destructor_at_the_end_does_not_block() -> io::Result<()> {
     Ok(())
 }
 
-/// Code that catches the unwinding may resume it elsewhere; a join still ends.
+/// Code that catches a coroutine's unwinding may resume it in another coroutine; a join
+/// of that coroutine still ends.
 #[test]
 fn joining_an_unwound_coroutine_ends() -> io::Result<()> {
     let mut stacks = StackPool::new(SMALL)?;
@@ -464,7 +466,7 @@ fn joining_an_unwound_coroutine_ends() -> io::Result<()> {
     })?
 }
 
-/// A second waiter for the same readiness is refused; it would never be woken.
+/// A second waiter for the same readiness is refused, because it would never be woken.
 #[test]
 fn a_second_waiter_is_refused() -> io::Result<()> {
     run(|handle| {

@@ -1,5 +1,5 @@
-//! Tests of the output of `small-switch`, and of the small coroutine's promises that it does not
-//! show.
+//! Tests of the output of `small-switch`, and of those promises of the small coroutine that the
+//! output does not show.
 #![allow(unsafe_code)]
 
 use ch06_coroutines::small::coroutine::{Coroutine, suspend};
@@ -25,8 +25,8 @@ fn small_switch(argument: &str) -> (Output, String) {
 
 /// Creates a coroutine; the test bodies keep the contract of `Coroutine::new`.
 fn coroutine(body: impl FnOnce() + 'static) -> Coroutine {
-    // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or
-    // holds a reference to one.
+    // SAFETY: no body in this file suspends in a thread-local's initializer or destructor, or holds
+    // a reference to a thread-local.
     unsafe { Coroutine::new(body) }.expect("memory for a stack")
 }
 
@@ -157,5 +157,5 @@ fn a_backtrace_ends_with_the_stack() {
     assert!(!other.resume());
     let trace = trace.borrow();
     assert!(trace.contains("run"), "{trace}");
-    assert!(!trace.contains("resume"), "{trace}"); // is on another stack
+    assert!(!trace.contains("resume"), "{trace}"); // `resume` is on another stack
 }

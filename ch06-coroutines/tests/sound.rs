@@ -1,4 +1,4 @@
-//! Unsound uses that a review found; each test failed before the fix.
+//! Tests of uses that a review found to be unsound; each test failed before the library was fixed.
 #![allow(unsafe_code)]
 
 use crate::new_coroutine::new_coroutine;
@@ -32,12 +32,12 @@ fn spawn<T: 'static>(
 fn run<T: 'static>(first: impl FnOnce(&Handle) -> T + 'static) -> io::Result<T> {
     let stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
     let runtime = Runtime::with_stacks(Box::new(Poll::default()), stacks)?;
-    // SAFETY: as above.
+    // SAFETY: no body in this file uses a thread-local.
     let ran = unsafe { runtime.run_coroutine(first) }?;
     Ok(ran.unwrap_or_else(|panic| resume_unwind(panic)))
 }
 
-/// Sets a flag when it is dropped.
+/// A value that sets a flag when it is dropped.
 struct Sets(Rc<Cell<bool>>);
 
 impl Drop for Sets {
@@ -215,7 +215,7 @@ fn a_nested_coroutine_cannot_park() -> io::Result<()> {
     })?
 }
 
-/// A bare `suspend` in a task panics, because nothing would wake the task.
+/// A call of `suspend` in a task, instead of `park`, panics, because nothing would wake the task.
 #[test]
 fn a_bare_suspend_is_refused() -> io::Result<()> {
     run(|handle| -> io::Result<()> {

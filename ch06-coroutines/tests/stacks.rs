@@ -1,4 +1,4 @@
-//! Stacks are reserved, guarded, reused, and returned to the system.
+//! Tests that stacks are reserved, guarded, reused, and returned to the system.
 #![allow(unsafe_code)]
 
 mod new_coroutine;
@@ -110,7 +110,7 @@ fn memory_of_many_stacks_is_returned() {
     }
     assert_eq!(stacks.most_used(), 2_000);
     assert!(stacks.high_water() >= 40_000);
-    #[cfg(target_os = "linux")] // elsewhere they are only marked as free
+    #[cfg(target_os = "linux")] // other systems only mark the pages as free
     assert!(stacks.resident() <= StackPool::WARM * 64_000, "{}", stacks.resident());
     stacks.release_pages();
     #[cfg(target_os = "linux")]

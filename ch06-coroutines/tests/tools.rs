@@ -13,7 +13,7 @@ pub(crate) fn pair(handle: &Handle) -> io::Result<(Descriptor<UnixStream>, UnixS
     Ok((ours, theirs))
 }
 
-/// Calls a function when it is dropped.
+/// A guard that calls a function when it is dropped.
 pub(crate) struct Finally<F: FnMut()>(pub(crate) F);
 
 impl<F: FnMut()> Drop for Finally<F> {

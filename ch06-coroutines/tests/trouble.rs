@@ -1,4 +1,5 @@
-//! A panic outside a route closes one connection; an error of the poller closes none.
+//! Tests that a panic outside a route closes one connection, and that an error of the poller closes
+//! none.
 
 #[path = "../../ch01-blocking/tests/failing/mod.rs"]
 mod failing;

@@ -23,7 +23,7 @@ impl<T: Transport> Connection<T> {
         let wait = match work.inbox.content_received() {
             Some(received) => Wait::Body { received },
             None if !work.inbox.is_pristine() => Wait::Head,
-            // The budget may have ended the reading before the input did.
+            // The byte budget may have ended the reading while input was left.
             None if work.budget.is_used_up() => return Next::Again,
             None if shared.site.is_draining() => return Next::Close,
             None => {
@@ -50,8 +50,8 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: wait_for
 
     // ANCHOR: wait
-    /// Returns the interest and the deadline of a wait. The time starts when the kind
-    /// of wait changes, and continues while the kind stays the same.
+    /// Returns a wait as the next step, with its interest and its deadline. The
+    /// deadline counts from the moment at which the kind of wait last changed.
     pub(super) fn wait(
         &self,
         wait: Wait,
@@ -67,7 +67,8 @@ impl<T: Transport> Connection<T> {
         }
         work.wait = wait;
         let due = match wait {
-            // Checked several times within the deadline: chapter 1's `Progress`.
+            // The client's progress is checked several times within the write deadline:
+            // see chapter 1's `Progress`.
             Wait::Write => later(work.since, shared.timeouts.check_interval()),
             wait => shared.timeouts.due(wait, work.since),
         };
@@ -87,8 +88,8 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: wait
 
     // ANCHOR: sleep
-    /// Returns the next step of a connection whose response is delayed: to wait until
-    /// it is due.
+    /// Returns the next step of a connection whose response is delayed: a wait until
+    /// the response is due.
     pub(super) fn sleep(&self, work: &Work, shared: &LoopContext<'_>) -> Next {
         let (time, until) = match &work.later {
             Some((response, _, until)) => (response.delay.unwrap_or_default(), *until),
@@ -100,8 +101,8 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: sleep
 
     // ANCHOR: on_deadline
-    /// Handles a deadline that has passed. Returns the next step, or `None` if `drive`
-    /// must run.
+    /// Handles the deadline of the connection, which has passed. Returns the next step,
+    /// or `None` if `drive` must run.
     pub(super) fn on_deadline(
         &mut self,
         work: &mut Work,
@@ -125,8 +126,8 @@ impl<T: Transport> Connection<T> {
             State::Linger => return Ok(Some(Next::Close)),
             State::Receive => {
                 // If the loop was late, the awaited input may have arrived without
-                // being reported yet. If a part of it is still missing, the deadline
-                // stands: a client that sends byte by byte does not extend it.
+                // being reported yet. If a part of the request is still missing, the
+                // deadline stands: a client that sends byte by byte does not extend it.
                 self.readable = true;
                 let next = self.drive(work, shared)?;
                 let is_late = match next {

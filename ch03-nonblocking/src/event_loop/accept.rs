@@ -1,4 +1,4 @@
-//! Accepting clients: each is admitted, or rejected with 503.
+//! Accepting clients: each client is admitted, or rejected with a 503 response.
 
 use super::{Entry, EventLoop, LISTENER};
 use crate::connection::{Connection, Wake};
@@ -30,7 +30,8 @@ impl<P: Poller> EventLoop<'_, P> {
                 Err(error) => {
                     trace::set_connection(0);
                     trace!("pause", "{error}");
-                    // A registered listener would be reported again and again.
+                    // If it stayed registered, the listener would be reported in every
+                    // round.
                     let _ = self.poller.deregister(listener.as_fd(), LISTENER);
                     self.accept_resumes = Some(self.shared.now + ACCEPT_BACKOFF);
                     if let Some(siblings) = self.siblings {
@@ -47,11 +48,12 @@ impl<P: Poller> EventLoop<'_, P> {
     // ANCHOR_END: accept
 
     // ANCHOR: admit
-    /// Registers a client's connection, or rejects it.
+    /// Registers a client's connection, or rejects the client with a 503 response.
     fn admit(&mut self, client: Client) {
         let Client { socket, number } = client;
         let site = self.shared.site;
-        // Counts all loops and processes that serve the same site.
+        // The number counts the open connections of all loops and processes that serve
+        // the same site.
         let others = site.stats.connection_opened();
         let admission = Admission::decide(
             others.saturating_sub(self.rejected),
@@ -77,7 +79,8 @@ impl<P: Poller> EventLoop<'_, P> {
         let Some(entry) = self.connections.get_mut(token) else { return };
         let fd = entry.connection.transport().0.as_fd();
         if let Err(error) = self.poller.register(fd, token, Interest::READ) {
-            // The mechanism has no room for the descriptor: `select` has such a limit.
+            // The poller has no room for the descriptor: `select`, for one, has such a
+            // limit.
             trace!("poller", "{error}");
             self.rejected -= usize::from(!served);
             if let Some(entry) = self.connections.remove(token) {
@@ -105,14 +108,14 @@ impl<P: Poller> EventLoop<'_, P> {
     }
 
     // ANCHOR: resume
-    /// Accepts the clients that are left from the last round, and ends a pause of
-    /// accepting that is over.
+    /// Accepts the clients that `accept` has left for another call, and ends the pause
+    /// of accepting if its time is over.
     pub(super) fn resume_accepting(&mut self) {
         if self.accept_resumes.is_some_and(|until| until <= self.shared.now)
             && let Some(listener) = &self.listener
         {
             // The listener is registered only once accepting works again: until then
-            // the kernel should wake another loop for a client.
+            // the kernel should wake another loop for a client of the same socket.
             let accepted = listener.accept_now(Mode::NonBlocking);
             self.accept_again = accepted.is_ok()
                 && self

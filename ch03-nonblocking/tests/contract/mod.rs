@@ -53,8 +53,8 @@ fn token(index: u32) -> Token {
     Token { index, generation: 7 }
 }
 
-/// Resets the connection: with a linger time of zero, close sends RST (socket(7),
-/// SO_LINGER).
+/// Resets the connection of `client`: with a linger time of zero, close sends RST
+/// (socket(7), SO_LINGER).
 fn reset_it(client: TcpStream) {
     let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
     nix::sys::socket::setsockopt(&client, nix::sys::socket::sockopt::Linger, &linger)
@@ -62,8 +62,8 @@ fn reset_it(client: TcpStream) {
     drop(client);
 }
 
-/// Waits until a byte has arrived. The kernel delivers it over loopback before `write` returns, or
-/// a moment later.
+/// Waits until a byte has arrived. The kernel delivers the byte over loopback before `write`
+/// returns, or a moment later.
 fn there(server: &TcpStream) {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
@@ -256,7 +256,7 @@ pub(crate) fn urgent(poller: &mut impl Poller) {
     let mut came = 0;
     while came < 12 {
         let ready = readable(poller, token(1));
-        came += drain(&server, ready.eof).0; // the urgent byte is not among them
+        came += drain(&server, ready.eof).0; // the urgent byte is not counted
     }
     assert_eq!(came, 12);
 }
@@ -275,7 +275,8 @@ pub(crate) fn reset(poller: &mut impl Poller) {
     );
 }
 
-/// A reset is reported without interest, or once the interest is registered.
+/// A reset is reported although no interest is registered, or at the latest when an
+/// interest is registered.
 pub(crate) fn reset_without_interest(poller: &mut impl Poller) {
     let (client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -330,8 +331,8 @@ fn guesses_about(poller: &mut impl Poller) -> bool {
     now(poller).iter().any(|ready| ready.writable && ready.token == token(1))
 }
 
-/// Input that arrives without interest is reported at that time, or when the interest is
-/// registered.
+/// Input that arrives while no interest in reading is registered is reported at that
+/// time, or when that interest is registered again.
 pub(crate) fn interest_comes_back(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -421,8 +422,9 @@ pub(crate) fn stale_event(poller: &mut impl Poller) {
     }
 }
 
-/// Returns a new connection whose server socket has the same descriptor as `server`, as after close
-/// and accept when no other test interferes.
+/// Returns a new connection whose server socket has the same descriptor as `server`, as if `server`
+/// had been closed and a client accepted. (Another test could take the descriptor between a real
+/// close and accept.)
 fn successor(server: TcpStream) -> (TcpStream, TcpStream) {
     let (client, other) = pair();
     let mut place = OwnedFd::from(server);

@@ -1,8 +1,8 @@
 //! Methods of a test's `Poller` that only call the same method of another poller. Later
 //! chapters include this file by its path.
 
-/// Generates these methods: `delegate!(poller: register, reregister)` calls those of
-/// `self.poller`.
+/// Generates methods of `Poller`: those of `delegate!(poller: register, reregister)` call the
+/// methods of the same name of `self.poller`.
 macro_rules! delegate {
     (@ $poller:ident register) => {
         fn register(

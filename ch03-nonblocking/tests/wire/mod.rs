@@ -1,6 +1,6 @@
-//! Drives a connection without a network: input arrives in any pieces, the send buffer gets
-//! room at any time, and events are reported once, late, or needlessly. Shared by the
-//! property test and the fuzz target.
+//! Drives a connection without a network: input arrives in any pieces, the send buffer gets room at
+//! any time, and events are reported once, late, or needlessly. The property test and the fuzz
+//! target share this module.
 //!
 //! The client must receive exactly what chapter 1's `serve` sends for the same input in one piece.
 
@@ -27,7 +27,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
-/// Number of bytes after which the client closes, so that each run is short.
+/// Number of received bytes after which the client closes, so that each run is short.
 const ENOUGH: usize = 60_000;
 /// Maximum number of bytes that a connection moves in one turn: so small that most runs
 /// take several turns.
@@ -54,12 +54,12 @@ pub(crate) fn site(root: &Path) -> Site {
 /// The output that a client has received.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    /// The bytes without dates, which vary, and without `100 Continue`, which depends on
+    /// The received bytes without dates, which vary, and without `100 Continue`, which depends on
     /// how the input is cut: it is not sent if the content has already arrived.
     pub(crate) bytes: Vec<u8>,
     /// Whether the server closed the connection after these bytes.
     finished: bool,
-    /// Whether the client closed first.
+    /// Whether the client closed first, because it had received `ENOUGH` bytes.
     enough: bool,
 }
 
@@ -171,7 +171,7 @@ impl Wire {
         }
     }
 
-    /// Applies a script step between two system calls of the server.
+    /// Applies the last of the waiting script steps, between two system calls of the server.
     fn meanwhile(&mut self) {
         if let Some(step) = self.meanwhile.pop() {
             self.act(step);
@@ -192,7 +192,7 @@ impl Wire {
     }
 }
 
-/// The server's transport.
+/// The server's end of the wire: the transport of the tested connection.
 #[derive(Clone, Debug)]
 struct End(Rc<RefCell<Wire>>);
 
@@ -322,7 +322,7 @@ pub(crate) fn blocking(site: &Site, sent: &[u8], closes: bool) -> Seen {
     wire.borrow_mut().make_room(usize::MAX);
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(site.limits.output));
     let mut stream = Waits(End(Rc::clone(&wire)));
-    // the same loop as in `handle_connection`
+    // The same loop as in chapter 1's `handle_connection`.
     loop {
         match serve(&mut stream, site, &mut inbox, &mut outbox) {
             Ok(After::Idle) => {}
@@ -341,12 +341,12 @@ pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> S
     for pair in script.chunks(2) {
         let (&step, more) = (&pair[0], pair.get(1).copied());
         if step & 0x40 != 0 {
-            // The step takes effect in the middle of the next turn.
+            // The script's next byte takes effect in the middle of the connection's next turn.
             wire.borrow_mut().meanwhile.extend(more);
         }
         wire.borrow_mut().act(step);
         let bits = more.unwrap_or(0);
-        // If both bits are 0, the events are reported later, together with later ones.
+        // If bits 0 and 1 are both 0, the events are reported later, together with later events.
         if bits & 3 != 0 {
             driver.tell();
         }

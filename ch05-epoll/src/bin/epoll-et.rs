@@ -1,4 +1,4 @@
-//! `epoll-et`: `epoll`, edge-triggered.
+//! `epoll-et`: the server `epoll`, with edge-triggered notification.
 
 use std::process::ExitCode;
 

@@ -17,7 +17,7 @@ const MUCH: u64 = 12 * 1024;
 const LITTLE: u64 = 8 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running server; dropping it kills and reaps it.
+/// A running server; dropping this value kills and reaps the process.
 struct Server(Child);
 
 impl Drop for Server {

@@ -7,8 +7,8 @@
 //! evaluated once more when the event is fetched. The read filter does not report urgent
 //! data.
 //!
-//! Known differences: the error in `fflags` is always `ECONNRESET`, since Linux returns the
-//! number only by clearing it, and an error is gone once a `recv` with `MSG_PEEK` has
+//! Known differences: the error in `fflags` is always `ECONNRESET`, since Linux returns the error's
+//! number only by clearing the error, and an error is gone once a `recv` with `MSG_PEEK` has
 //! returned it.
 #![allow(non_camel_case_types, unsafe_code)]
 
@@ -183,8 +183,8 @@ impl Kqueue {
         }
     }
 
-    /// Evaluates the filter once more. Returns the event to report, or `None` if the
-    /// descriptor is no longer registered.
+    /// Evaluates the filter's condition once more, for an event that is fetched. Returns the event
+    /// to report, or `None` if the descriptor is no longer registered.
     fn fetch(&self, filter: EventFilter, event: &EpollEvent) -> Option<KEvent> {
         let fd = event.data() as RawFd;
         let udata = *self.udata.lock().expect("no panic").get(&(fd, filter))?;
@@ -222,6 +222,6 @@ fn is_shut_for_writing(fd: RawFd) -> bool {
             &raw mut size,
         )
     };
-    // The states FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, LAST_ACK, CLOSING.
+    // These numbers are the TCP states FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, LAST_ACK, CLOSING.
     result == 0 && matches!(info.tcpi_state, 4..=7 | 9 | 11)
 }

@@ -12,7 +12,7 @@ use client_suite::server::Server;
 const NGINX: &str = include_str!("../../../book/src/deploy/nginx.conf");
 const HAPROXY: &str = include_str!("../../../book/src/deploy/haproxy.cfg");
 
-/// A running balancer; dropping it kills the process.
+/// A running balancer; dropping this value kills the process.
 pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
     directory: PathBuf,
@@ -26,8 +26,8 @@ pub(crate) const YOURS: &str = "a balancer of your own";
 /// installs nginx and HAProxy in a directory that only root's PATH has.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     if name == YOURS {
-        // The reader's balancer exists only after the last exercise of the page, so NO_SKIP
-        // does not apply to it.
+        // The reader's balancer exists only after the last exercise of the book's page, so NO_SKIP
+        // does not apply to that balancer.
         let program = std::env::var_os("BALANCER").map(PathBuf::from);
         match &program {
             None => eprintln!("skipped: BALANCER names no program"),
@@ -52,8 +52,8 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
 }
 
 impl Balancer {
-    /// Starts the balancer on the first address, in front of the replicas at the others. The reader's
-    /// own balancer gets the addresses as arguments.
+    /// Starts the balancer on the first address, in front of the replicas at the other addresses.
+    /// The reader's own balancer gets the addresses as arguments.
     pub(crate) fn start(
         program: &Path,
         directory: &Path,

@@ -25,13 +25,13 @@ pub(crate) const READING: &[Exchange] = &[
     ("GET /sleep/20 HTTP/1.1\r\nHost: x\r\n\r\n", Some("slept 20 ms\n")),
 ];
 
-/// Requests of which one must not be repeated.
+/// Requests, of which one (the POST) must not be repeated.
 pub(crate) const WRITING: &[Exchange] = &[
     NAME,
     ("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nonce", Some("once")),
 ];
 
-/// The responses and failures so far.
+/// The responses and the failures that the clients have counted so far.
 #[derive(Default)]
 struct Tally {
     stop: AtomicBool,

@@ -1,7 +1,7 @@
 //! The switch for 64-bit ARM.
 //!
-//! A stack that was left looks like this. It grows downwards, so its newest word is at
-//! the bottom of the drawing:
+//! A stack that a switch has left looks like this. Stacks grow downwards, so the newest
+//! word is at the bottom of the drawing:
 //!
 //! ```text
 //!                                   a fresh one (`prepare`)
@@ -21,11 +21,11 @@
 use crate::context::{Entry, SavedSp, Switched};
 use std::arch::{asm, naked_asm};
 
-/// Whether this processor has a switch.
+/// Whether the context switch is implemented for this processor.
 pub(crate) const SUPPORTED: bool = true;
 
 /// Makes a fresh stack look as if a switch had left it at the beginning of `entry`.
-/// Returns its saved stack pointer.
+/// Returns the fresh stack's saved stack pointer.
 ///
 /// # Safety
 ///
@@ -41,9 +41,9 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> S
 }
 
 // ANCHOR: switch
-/// Leaves this stack, continues the one that was left at `to`, and passes it `message`.
-/// Returns when another switch continues this stack: the saved stack pointer of the
-/// stack that it has left, and its message.
+/// Leaves this stack, continues the stack that was left at `to`, and passes `message`
+/// to that stack. Returns when another switch continues this stack: the result is the
+/// saved stack pointer of the stack which that switch has left, and its message.
 ///
 /// All registers except x29 and x19, which the compiler does not give up, and x18,
 /// which belongs to the system, are declared lost. So where this function is inlined,
@@ -62,18 +62,18 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
     // x29 and x19 are restored, and all other registers are declared lost.
     unsafe {
         asm!(
-            // Before: x0 = to, x1 = message.
+            // On entry: x0 = to, x1 = message.
             "adr x9, 2f",
             "stp x29, x19, [sp, #-32]!",
             "str x9, [sp, #16]",
-            "mov x9, sp",           // this stack is left here…
-            "mov sp, x0",           // …and that is the other
+            "mov x9, sp",           // where this stack is left
+            "mov sp, x0",           // where the other was left
             "mov x0, x9",
             "ldr x9, [sp, #16]",    // the resume address; not `ret`, see `variants.rs`
             "br x9",
-            // Continued. sp = the saved stack pointer, x0 = the other stack's saved
-            // stack pointer, x1 = its message; all other registers have the other
-            // stack's values.
+            // When another switch continues this stack: sp = the saved stack pointer,
+            // x0 = the other stack's saved stack pointer, x1 = its message; all other
+            // registers have the other stack's values.
             "2:",
             "ldp x29, x19, [sp], #32",
             inout("x0") to => from,
@@ -108,7 +108,7 @@ unsafe extern "C" fn start() -> ! {
         "mov x29, xzr",
         "mov x30, xzr",
         "blr x9",
-        "brk #1", // it does not return
+        "brk #1", // the entry does not return
         ".cfi_endproc",
     )
 }

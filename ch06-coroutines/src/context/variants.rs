@@ -20,8 +20,8 @@ mod forms {
     use std::arch::naked_asm;
 
     // ANCHOR: return
-    /// Leaves this stack, continues the one that was left at `to`, and returns there.
-    /// Returns the saved stack pointer of the stack that was left.
+    /// Leaves this stack, and continues the stack that was left at `to`: returns to its
+    /// caller there, with this stack's saved stack pointer.
     #[unsafe(naked)]
     pub(super) unsafe extern "sysv64" fn by_return(to: SavedSp) -> SavedSp {
         naked_asm!(
@@ -32,8 +32,8 @@ mod forms {
             "push r13",
             "push r14",
             "push r15",
-            "mov rax, rsp", // this stack is left here…
-            "mov rsp, rdi", // …and that is the other
+            "mov rax, rsp", // where this stack is left
+            "mov rsp, rdi", // where the other was left
             "pop r15",
             "pop r14",
             "pop r13",
@@ -91,8 +91,8 @@ mod forms {
     use crate::context::{Entry, SavedSp};
     use std::arch::naked_asm;
 
-    /// Leaves this stack, continues the one that was left at `to`, and returns there.
-    /// Returns the saved stack pointer of the stack that was left.
+    /// Leaves this stack, and continues the stack that was left at `to`: returns to its
+    /// caller there, with this stack's saved stack pointer.
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn by_return(to: SavedSp) -> SavedSp {
         naked_asm!(
@@ -106,8 +106,8 @@ mod forms {
             "stp x25, x26, [sp, #112]",
             "stp x27, x28, [sp, #128]",
             "stp x29, x30, [sp, #144]",
-            "mov x9, sp", // this stack is left here…
-            "mov sp, x0", // …and that is the other
+            "mov x9, sp", // where this stack is left
+            "mov sp, x0", // where the other was left
             "mov x0, x9",
             "ldp x29, x30, [sp, #144]",
             "ldp x27, x28, [sp, #128]",
@@ -172,8 +172,8 @@ mod forms {
 }
 
 mod sealed {
-    /// Implemented only by the types of this file, because [`Pair`](super::Pair) relies on their
-    /// behavior.
+    /// A trait that only the types of this file implement, because [`Pair`](super::Pair) relies
+    /// on their behavior.
     pub trait Sealed {}
 
     impl Sealed for super::ByReturn {}
@@ -187,7 +187,8 @@ pub trait Form: sealed::Sealed {
     ///
     /// # Safety
     ///
-    /// As `prepare` of [`context`](crate::context), with room for twenty words.
+    /// The contract is that of `prepare` in [`context`](crate::context), with room for
+    /// twenty words below `top`.
     #[doc(hidden)]
     unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> SavedSp {
         let words = begin_at(entry, argument);
@@ -203,8 +204,8 @@ pub trait Form: sealed::Sealed {
     ///
     /// # Safety
     ///
-    /// As `switch` of [`context`](crate::context); in addition, `to` was left by the same
-    /// implementation.
+    /// The contract is that of `switch` in [`context`](crate::context); in addition, `to`
+    /// was left by the same implementation.
     #[doc(hidden)]
     unsafe fn switch(to: SavedSp) -> SavedSp;
 }
@@ -216,7 +217,7 @@ pub struct ByReturn;
 impl Form for ByReturn {
     #[inline(always)]
     unsafe fn switch(to: SavedSp) -> SavedSp {
-        // SAFETY: the caller keeps the contract of `switch`.
+        // SAFETY: `by_return` has left the stack at `to`, which still exists (`Form::switch`).
         unsafe { by_return(to) }
     }
 }
@@ -228,7 +229,7 @@ pub struct ByJump;
 impl Form for ByJump {
     #[inline(always)]
     unsafe fn switch(to: SavedSp) -> SavedSp {
-        // SAFETY: the caller keeps the contract of `switch`.
+        // SAFETY: `by_jump` has left the stack at `to`, which still exists (`Form::switch`).
         unsafe { by_jump(to) }
     }
 }
@@ -239,13 +240,14 @@ pub struct Inlined;
 
 impl Form for Inlined {
     unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> SavedSp {
-        // SAFETY: the caller keeps the contract of `prepare`.
+        // SAFETY: the caller promises an aligned `top` with writable room below it
+        // (`Form::prepare`).
         unsafe { prepare(top, entry, argument) }
     }
 
     #[inline(always)]
     unsafe fn switch(to: SavedSp) -> SavedSp {
-        // SAFETY: the caller keeps the contract of `switch`.
+        // SAFETY: `switch` has left the stack at `to`, which still exists (`Form::switch`).
         unsafe { switch(to, 0) }.from
     }
 }
@@ -263,7 +265,7 @@ impl<F: Form> Pair<F> {
     /// Creates a pair whose other side uses the given stack.
     pub fn new(stack: Stack) -> Pair<F> {
         let top = stack.top().as_ptr();
-        // SAFETY: the stack is owned here, and much larger than twenty words.
+        // SAFETY: the pair owns the stack, which is much larger than twenty words.
         let there = unsafe { F::prepare(top, echo::<F>, ptr::null_mut()) };
         Pair { there, stack, form: PhantomData }
     }
@@ -276,7 +278,7 @@ impl<F: Form> Pair<F> {
         self.there = unsafe { F::switch(self.there) };
     }
 
-    /// Returns the stack. Nothing on the other side needs to be dropped.
+    /// Returns the stack of the other side. Nothing on it needs to be dropped.
     pub fn into_stack(self) -> Stack {
         self.stack
     }

@@ -1,7 +1,7 @@
 //! The switch for x86-64, on every system but Windows.
 //!
-//! A stack that was left looks like this. It grows downwards, so its newest word is at
-//! the bottom of the drawing:
+//! A stack that a switch has left looks like this. Stacks grow downwards, so the newest
+//! word is at the bottom of the drawing:
 //!
 //! ```text
 //!                                   a fresh one (`prepare`)
@@ -18,12 +18,12 @@
 use crate::context::{Entry, SavedSp, Switched};
 use std::arch::{asm, naked_asm};
 
-/// Whether this processor has a switch.
+/// Whether the context switch is implemented for this processor.
 pub(crate) const SUPPORTED: bool = true;
 
 // ANCHOR: prepare
 /// Makes a fresh stack look as if a switch had left it at the beginning of `entry`.
-/// Returns its saved stack pointer.
+/// Returns the fresh stack's saved stack pointer.
 ///
 /// # Safety
 ///
@@ -40,9 +40,9 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, argument: *mut u8) -> S
 // ANCHOR_END: prepare
 
 // ANCHOR: switch
-/// Leaves this stack, continues the one that was left at `to`, and passes it `message`.
-/// Returns when another switch continues this stack: the saved stack pointer of the
-/// stack that it has left, and its message.
+/// Leaves this stack, continues the stack that was left at `to`, and passes `message`
+/// to that stack. Returns when another switch continues this stack: the result is the
+/// saved stack pointer of the stack which that switch has left, and its message.
 ///
 /// All registers except rbx and rbp, which the compiler does not give up, are declared
 /// lost. So where this function is inlined, the *compiler* saves the registers that
@@ -62,18 +62,18 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
     // declared lost.
     unsafe {
         asm!(
-            // Before: rdi = to, rsi = message.
+            // On entry: rdi = to, rsi = message.
             "push rbp",
             "push rbx",
             "lea rax, [rip + 2f]",
             "push rax",
-            "mov rax, rsp",         // this stack is left here…
-            "mov rsp, rdi",         // …and that is the other
+            "mov rax, rsp",         // where this stack is left
+            "mov rsp, rdi",         // where the other was left
             "pop rcx",              // the resume address; not `ret`, see `variants.rs`
             "jmp rcx",
-            // Continued. rsp = just above the word at the saved stack pointer, rax =
-            // the other stack's saved stack pointer, rsi = its message; all other
-            // registers have the other stack's values.
+            // When another switch continues this stack: rsp = just above the word at the
+            // saved stack pointer, rax = the other stack's saved stack pointer,
+            // rsi = its message; all other registers have the other stack's values.
             "2:",
             "pop rbx",
             "pop rbp",
@@ -103,11 +103,11 @@ unsafe extern "C" fn start() -> ! {
         ".cfi_startproc",
         ".cfi_undefined rip",
         "mov rdi, rax", // from, as the entry's first argument
-        "pop rdx",      // its third: the argument
+        "pop rdx",      // the entry's third argument: `argument`
         "pop rax",      // the entry
         "xor ebp, ebp",
         "call rax", // rsp = top, 16-byte aligned, as the ABI wants it
-        "ud2",      // it does not return
+        "ud2",      // the entry does not return
         ".cfi_endproc",
     )
 }

@@ -95,8 +95,8 @@ pub enum Either<A, B> {
 /// Returns a future that is ready when one of two futures is. The other future is
 /// dropped with the returned one, in the middle of its wait: it is cancelled.
 ///
-/// Both must be `Unpin`, which spares this file all unsafe code. An `async` block is
-/// not; pass it by [`pin!`](std::pin::pin).
+/// Both futures must be `Unpin`, so that this file needs no unsafe code. An `async`
+/// block is not `Unpin`; pass it by [`pin!`](std::pin::pin).
 pub fn race<A: Future + Unpin, B: Future + Unpin>(a: A, b: B) -> Race<A, B> {
     Race(a, b)
 }

@@ -24,7 +24,7 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! The same with futures, which need no stacks and no `unsafe`:
+//! The same example with futures, which need no stacks and no `unsafe`:
 //!
 //! ```
 //! use ch04_select_poll::poll::Poll;
@@ -78,7 +78,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// As [`new`](Runtime::new).
+    /// The errors of [`new`](Runtime::new).
     pub fn with_stacks(
         poller: Box<dyn Poller>,
         stacks: StackPool,
@@ -96,13 +96,14 @@ impl Runtime {
     ///
     /// # Safety
     ///
-    /// As [`Handle::spawn_coroutine`].
+    /// The contract is that of [`Handle::spawn_coroutine`].
     #[allow(unsafe_code)]
     pub unsafe fn run_coroutine<T: 'static>(
         self,
         first: impl FnOnce(&Handle) -> T + 'static,
     ) -> io::Result<thread::Result<T>> {
-        // SAFETY: the caller keeps the contract of `spawn_coroutine`.
+        // SAFETY: the caller promises that no body suspends in a thread-local's
+        // initializer or destructor, as `spawn_coroutine` demands.
         let first = unsafe { self.handle.spawn_coroutine(first) }?;
         self.run(&first.result)
     }
@@ -148,7 +149,8 @@ impl Drop for Runtime {
     }
 }
 
-/// A reference to a runtime, for its tasks: the methods of the [`Scheduler`], and those below.
+/// A reference to a runtime, by which its tasks use it: it has the methods of the
+/// [`Scheduler`], and those below.
 #[derive(Clone)]
 pub struct Handle(Rc<Reactor>);
 
@@ -194,8 +196,8 @@ impl Handle {
             let ended = unwind::catch(|| body(&handle));
             put.replace(Some(ended));
         };
-        // SAFETY: the caller keeps the first part of the contract; `add_coroutine`
-        // keeps the second.
+        // SAFETY: the caller promises that the body does not suspend in a
+        // thread-local's initializer or destructor, as `add_coroutine` demands.
         let task = unsafe { self.add_coroutine(body) }?;
         self.enqueue(Turn::Run(task));
         Ok(Join { task, result, waiter, reactor: self.0.clone() })
@@ -227,9 +229,10 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// As [`park`](Scheduler::park).
+    /// Panics where [`park`](Scheduler::park) does.
     pub fn sleep(&self, time: Duration) {
-        // `now` is the beginning of the round, which may be a while ago.
+        // The time starts now, and not at the beginning of the round (`self.now()`),
+        // which may be a while ago.
         let until = ch01_blocking::deadlines::later(Instant::now(), time);
         while self.now() < until && self.park(Some(until)) == Woken::Notified {}
     }
@@ -248,7 +251,7 @@ impl Handle {
     pub fn waker(&self) -> Waker {
         match self.current() {
             Some(task) => self.waker_of(task),
-            None if self.is_over() => Waker::noop().clone(), // in a destructor
+            None if self.is_over() => Waker::noop().clone(), // a destructor has asked
             None => panic!("only a task can be woken"),
         }
     }
@@ -284,7 +287,7 @@ impl<T> Join<T> {
     ///
     /// # Panics
     ///
-    /// As [`park`](Scheduler::park).
+    /// Panics where [`park`](Scheduler::park) does.
     pub fn join(self) -> thread::Result<T> {
         let scheduler = &self.reactor.scheduler;
         loop {
@@ -294,8 +297,8 @@ impl<T> Join<T> {
             if scheduler.is_over() {
                 return Err(Box::new("the runtime has ended"));
             }
-            // The coroutine cannot end between the check above and the park: nothing
-            // else runs.
+            // The coroutine cannot end between the check above and the park: no other
+            // task runs in between.
             self.waiter.set(Some(scheduler.running_coroutine()));
             scheduler.park(None);
         }

@@ -70,13 +70,13 @@ enum Slot {
 }
 // ANCHOR_END: source
 
-/// Bytes that a registered descriptor takes in the table.
+/// Bytes that a registered descriptor takes in the reactor's table.
 pub(crate) const REGISTRATION: usize = Table::<Registration>::PLACE;
 
 impl Registration {
     fn new(to_read: Interest) -> Registration {
         Registration {
-            reported: [false, true, false], // most responses find room: try first
+            reported: [false, true, false], // most responses find room: write first
             eof: false,
             slots: [const { Slot::Empty }; 3],
             interest: to_read,
@@ -251,7 +251,7 @@ impl<F: AsFd> Descriptor<F> {
         reactor: &Rc<Reactor>,
     ) -> io::Result<Descriptor<F>> {
         let token = reactor.table.borrow_mut().insert(Registration::new(interest));
-        let asked = fd.as_fd(); // foreign code, so before anything is borrowed
+        let asked = fd.as_fd(); // foreign code, so called before anything is borrowed
         let registered = reactor.poller.borrow_mut().register(asked, token, interest);
         if let Err(error) = registered {
             reactor.table.borrow_mut().remove(token);
@@ -260,17 +260,18 @@ impl<F: AsFd> Descriptor<F> {
         Ok(Descriptor { fd, token, reactor: reactor.clone() })
     }
 
-    /// Returns the socket or file itself.
+    /// Returns the registered socket or file.
     pub fn get(&self) -> &F {
         &self.fd
     }
 
-    /// Returns the socket or file itself, for reading and writing.
+    /// Returns the registered socket or file, for reading and writing.
     pub fn get_mut(&mut self) -> &mut F {
         &mut self.fd
     }
 
-    /// Applies a function to the descriptor's registration and returns its result.
+    /// Applies a function to the descriptor's registration and returns its result, or
+    /// the default value if there is no registration.
     fn with<T: Default>(&self, of: impl FnOnce(&mut Registration) -> T) -> T {
         let mut table = self.reactor.table.borrow_mut();
         table.get_mut(self.token).map_or_else(T::default, of)
@@ -296,7 +297,8 @@ impl<F: AsFd> Descriptor<F> {
 
     // ANCHOR: subscribe
     /// Stores `waiter` as the one to notify when the descriptor is ready, and extends
-    /// the poller's interest if needed. Returns whether readiness was reported before.
+    /// the poller's interest if needed. Returns whether this readiness was reported
+    /// before the call.
     pub(crate) fn subscribe(&self, until: Readiness, waiter: Waiter) -> io::Result<bool> {
         // On an error the waiter, possibly a foreign waker, is dropped after the
         // table's borrow ends.
@@ -327,8 +329,8 @@ impl<F: AsFd> Descriptor<F> {
 
     // ANCHOR: wait
     /// Parks the running coroutine until the descriptor may be ready or the deadline
-    /// `due` has passed. It may also return without a reason, so the caller tries
-    /// first, waits after `WouldBlock`, and tries again.
+    /// `due` has passed. The wait may also end without a reason, so the caller first
+    /// tries to read or write, waits after `WouldBlock`, and tries again.
     ///
     /// # Errors
     ///
@@ -338,14 +340,14 @@ impl<F: AsFd> Descriptor<F> {
     ///
     /// # Panics
     ///
-    /// As [`Scheduler::park`].
+    /// Panics where [`Scheduler::park`] does.
     pub fn wait(&self, until: Readiness, due: Option<Instant>) -> io::Result<Woken> {
         let scheduler = &self.reactor.scheduler;
         if scheduler.is_over() {
             return Err(io::Error::other("the runtime has ended"));
         }
         self.subscribe(until, Waiter::Task(scheduler.running_coroutine()))?;
-        let _subscribed = OnDrop(|| self.unsubscribe(until)); // also by unwinding
+        let _subscribed = OnDrop(|| self.unsubscribe(until)); // also if unwound
         Ok(scheduler.park(due))
     }
     // ANCHOR_END: wait
@@ -356,7 +358,7 @@ impl<F: AsFd> Descriptor<F> {
     ///
     /// # Errors
     ///
-    /// As [`wait`](Descriptor::wait).
+    /// The errors of [`wait`](Descriptor::wait).
     pub fn ready(&self, until: Readiness) -> Ready<'_, F> {
         Ready { descriptor: self, until, subscribed: false }
     }
@@ -367,7 +369,7 @@ impl<F: AsFd> Descriptor<F> {
     ///
     /// # Errors
     ///
-    /// As [`wait`](Descriptor::wait).
+    /// The errors of [`wait`](Descriptor::wait).
     pub async fn ready_by(&self, until: Readiness, due: Instant) -> io::Result<Woken> {
         match race(self.ready(until), sleep(&self.reactor.scheduler, due)).await {
             Either::First(ready) => ready.map(|()| Woken::Notified),
@@ -383,7 +385,7 @@ impl<F: AsFd> Drop for Descriptor<F> {
         let fd = self.fd.as_fd();
         let _ = self.reactor.poller.borrow_mut().deregister(fd, self.token);
         let registration = self.reactor.table.borrow_mut().remove(self.token);
-        drop(registration); // not while the table is borrowed: it may hold a foreign waker
+        drop(registration); // after the table's borrow: it may hold a foreign waker
         self.reactor.memory.borrow_mut().connection_closed(self.reactor.scheduler.now());
     }
 }

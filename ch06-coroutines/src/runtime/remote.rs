@@ -58,8 +58,9 @@ impl RemoteQueue {
     }
 
     pub(crate) fn write_wakeup(&self) {
-        // Retries if a signal has interrupted the write. A full pipe wakes the runtime
-        // as well.
+        // The loop retries a write that a signal has interrupted. A write that fails
+        // because the pipe is full is not retried: a full pipe wakes the runtime as
+        // well.
         while let Err(error) = (&self.wake_write).write(b"!")
             && error.kind() == ErrorKind::Interrupted
         {}
@@ -67,8 +68,8 @@ impl RemoteQueue {
 
     /// Announces that the runtime is about to sleep. The runtime has to take the woken
     /// tasks **after this call**, as `Scheduler::prepare_to_wait` does. In the other
-    /// order, a task that is pushed in between would stay in the queue, and its thread
-    /// would find that the runtime does not sleep yet.
+    /// order, a task that is pushed in between would stay in the queue, and the thread
+    /// that has pushed it would find that the runtime does not sleep yet.
     pub(crate) fn announce_sleep(&self) {
         self.sleeping.swap(true, AcqRel);
     }
@@ -79,7 +80,7 @@ impl RemoteQueue {
     }
     // ANCHOR_END: inbox
 
-    /// Empties the pipe.
+    /// Empties the pipe: reads all bytes that `write_wakeup` has written.
     pub(crate) fn drain_wakeups(&self) {
         while (&self.wake_read).read(&mut [0; 64]).is_ok_and(|n| n > 0) {}
     }

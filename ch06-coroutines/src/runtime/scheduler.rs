@@ -95,7 +95,7 @@ pub struct Scheduler {
     /// The number of run-queue entries that are left of this round.
     round: Cell<usize>,
     timers: RefCell<Timers>,
-    /// The task that is running.
+    /// The task that is running; `None` between two tasks.
     running: Cell<Option<Token>>,
     stacks: RefCell<Option<StackPool>>,
     activate: RefCell<Option<Activate>>,
@@ -127,8 +127,8 @@ impl Scheduler {
 
     // ANCHOR: run
     /// Runs tasks until `has_ended` returns true. Between two rounds it calls `wait`,
-    /// which blocks until something happens, for at most the given time. This is the
-    /// only place where the thread waits.
+    /// which blocks until something happens, for at most the given time. The call of
+    /// `wait` is the only place where the thread waits.
     ///
     /// # Errors
     ///
@@ -177,9 +177,9 @@ impl Scheduler {
     // ANCHOR_END: round
 
     // ANCHOR: prepare_to_wait
-    /// Announces the sleep, takes the wake-ups that came before, and returns how long
-    /// the thread may wait: not at all if a task is queued, without a limit if no timer
-    /// is set.
+    /// Announces the sleep, takes the wake-ups that have arrived before it, and returns
+    /// how long the thread may wait: not at all if a task is queued, without a limit if
+    /// no timer is set.
     fn prepare_to_wait(&self) -> Option<Duration> {
         self.remote.announce_sleep();
         self.remote.take(|task| self.wake(task)); // a later wake-up writes to the pipe
@@ -197,7 +197,7 @@ impl Scheduler {
     fn run_task(&self, token: Token) {
         let mut tasks = self.tasks.borrow_mut();
         let entry = tasks.get_mut(token);
-        // The task of a queued entry may no longer be in this state: see `activate`.
+        // The task of a run-queue entry may no longer be `Queued`: see `activate`.
         let Some(entry) = entry.filter(|it| it.state == State::Queued) else { return };
         let Some(task) = entry.task.take() else { return };
         entry.state = State::Running;
@@ -267,10 +267,10 @@ impl Scheduler {
 
     // ANCHOR: park
     /// Suspends the running coroutine until [`wake`](Scheduler::wake) is called for it
-    /// or the deadline `due` has passed. It may also return without a reason, so the
-    /// caller checks its condition in a loop. After the runtime's end, in a destructor,
-    /// it returns [`Woken::TimedOut`] at once; such a loop also checks
-    /// [`is_over`](Scheduler::is_over).
+    /// or the deadline `due` has passed. `park` may also return without a reason, so
+    /// the caller checks its condition in a loop. After the runtime's end, in a
+    /// destructor, `park` returns [`Woken::TimedOut`] at once; a loop in a destructor
+    /// also checks [`is_over`](Scheduler::is_over).
     ///
     /// # Panics
     ///
@@ -281,7 +281,7 @@ impl Scheduler {
         }
         let me = self.running_coroutine();
         let timer = due.map(|due| self.timers().set(Waiter::Task(me), due));
-        let clear = |timer| self.clear_timer(timer); // unless it has expired
+        let clear = |timer| self.clear_timer(timer); // unless the timer has expired
         let _timer = OnDrop(|| timer.into_iter().for_each(clear));
         // A wake-up since the task last began to run is erased: the caller has checked
         // its condition since. Wake-ups through a `Waker` are applied only between two
@@ -317,7 +317,7 @@ impl Scheduler {
     ///
     /// # Panics
     ///
-    /// As [`park`](Scheduler::park).
+    /// Panics where [`park`](Scheduler::park) does.
     pub fn yield_now(&self) {
         if self.is_over.get() {
             return;
@@ -381,8 +381,8 @@ impl Scheduler {
 
     // ANCHOR: activate
     /// Assigns an idle connection to a task, and runs the task. If the task was woken
-    /// before, an older entry for it is still in the run queue; it is ignored if the
-    /// task does not wait for it.
+    /// before, an older entry for the task is still in the run queue; that entry is
+    /// ignored if the task is parked by then.
     fn activate(&self, descriptor: Token) {
         let activate = self.activate.borrow().clone();
         let worker = activate.and_then(|activate| activate(descriptor));
@@ -433,7 +433,7 @@ impl Scheduler {
         self.is_over.get()
     }
 
-    /// Returns a waker of a task.
+    /// Returns a waker that wakes `task`.
     pub(crate) fn waker_of(&self, task: Token) -> Waker {
         let new = || WakeState::new(task, self.remote.clone());
         Waker::from(match self.tasks.borrow_mut().get_mut(task) {
@@ -464,7 +464,7 @@ impl Scheduler {
     }
 
     // ANCHOR: spawn
-    /// Adds a coroutine. It is not in the run queue yet.
+    /// Adds a coroutine to the tasks, but not yet to the run queue.
     ///
     /// # Errors
     ///
@@ -488,14 +488,15 @@ impl Scheduler {
             None => return Err(io::Error::other("a runtime without stacks")),
         };
         self.spawned.update(|count| count + 1);
-        // SAFETY: the caller keeps the first part of the contract. As to the second,
-        // `end` drops all remaining coroutines, at the latest when `Runtime`'s `run`
-        // returns or unwinds, and so before the thread ends.
+        // SAFETY: the caller promises that the body does not suspend in a
+        // thread-local's initializer or destructor. As to the other part of the
+        // contract, `end` drops all remaining coroutines, at the latest when
+        // `Runtime`'s `run` returns or unwinds, and so before the thread ends.
         let coroutine = unsafe { Coroutine::new(stack, self.spawned.get(), body) };
         Ok(self.add(Task::Coroutine(coroutine)))
     }
 
-    /// Adds a task. It is not in the run queue yet.
+    /// Adds a task to the table, but not yet to the run queue.
     pub(crate) fn add(&self, task: Task) -> Token {
         self.tasks.borrow_mut().insert(Entry {
             task: Some(task),

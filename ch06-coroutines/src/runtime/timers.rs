@@ -60,7 +60,8 @@ impl Timers {
         timer
     }
 
-    /// Starts the timers of this round, all with one reading of the clock.
+    /// Starts the timers that [`set_after_round`](Timers::set_after_round) has set in
+    /// this round, all with one reading of the clock.
     pub(crate) fn end_round(&mut self) {
         if self.begin.is_empty() {
             return;

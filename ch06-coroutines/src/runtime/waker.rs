@@ -56,7 +56,7 @@ impl WakeState {
         Arc::new(WakeState { scheduled: ScheduledFlag::default(), task, remote })
     }
 
-    /// Clears the flag, because the task is about to run.
+    /// Clears the task's [`ScheduledFlag`], because the task is about to run.
     pub(crate) fn clear(&self) {
         self.scheduled.clear();
     }

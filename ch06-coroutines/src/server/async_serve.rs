@@ -1,10 +1,10 @@
 //! Chapter 1's [`serve`](ch01_blocking::serve()) as an `async fn`.
 //!
-//! It calls the same three functions for its decisions, which never wait: `Inbox::next`,
-//! `Site::respond`, `Outbox::push`. Every line that may wait has an `.await`, and every function
-//! that contains such a line is `async`, up to the task. The compiler turns the result into chapter
-//! 3's state machine: one variant for each `.await`, which holds the variables that are still
-//! needed after it.
+//! The function calls the same three functions as chapter 1's for its decisions, which never wait:
+//! `Inbox::next`, `Site::respond`, `Outbox::push`. Every line that may wait has an `.await`, and
+//! every function that contains such a line is `async`, up to the task. The compiler turns the
+//! result into chapter 3's state machine: one variant for each `.await`, which holds the variables
+//! that are still needed after it.
 
 use super::async_stream::AsyncStream;
 use ch01_blocking::app::site::Site;
@@ -33,8 +33,8 @@ pub(crate) async fn serve(
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 site.stats.timeouts.add();
                 let Some(why) = inbox.too_late() else { return Ok(After::Close) };
-                // A refusal that the client does not read either is a timeout that was
-                // counted above.
+                // If the client does not read the refusal either, that is no further
+                // timeout: one was counted above.
                 return refuse(why, stream, site, outbox).await.or(Ok(After::Close));
             }
             Err(error) => return Err(error),
@@ -65,7 +65,7 @@ pub(crate) async fn serve(
             if outbox.is_full() {
                 stream.flush(outbox).await?;
             }
-            stream.deadline(Wait::Idle); // the next request has its own time
+            stream.deadline(Wait::Idle); // the next request has its own deadline
         }
         stream.flush(outbox).await?; // one write for a burst of requests
         if inbox.is_pristine() {

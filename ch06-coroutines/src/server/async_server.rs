@@ -29,10 +29,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// The options of `async`.
+/// The command-line options of the server `async`.
 pub type Options = With<Own>;
 
-/// The options that only `async` has.
+/// The command-line options that only the server `async` has.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Futures")]
 pub struct Own {
@@ -42,7 +42,7 @@ pub struct Own {
 }
 
 // ANCHOR: run
-/// Serves until `stop`, with one runtime for each thread.
+/// Serves until `stop` is requested, with one runtime for each thread.
 ///
 /// # Errors
 ///
@@ -59,11 +59,11 @@ pub fn run(
     })
 }
 
-/// Serves until `stop` on this thread, with the given poller.
+/// Serves on this thread until `stop` is requested, with the given poller.
 ///
 /// # Errors
 ///
-/// As [`run`].
+/// The errors of [`run`].
 pub fn run_one(
     poller: Box<dyn Poller>,
     listener: Listener,
@@ -82,8 +82,8 @@ pub fn run_one(
 // ANCHOR_END: run
 
 // ANCHOR: main
-/// The first task: accepts connections until the stop signal, then waits until
-/// the open ones have finished or the drain deadline has passed. When it ends, all
+/// The first task: accepts connections until the stop signal, then waits until the open
+/// connections have finished or the drain deadline has passed. When this task ends, all
 /// remaining tasks are dropped.
 async fn main_task(
     server: Rc<ServerState>,
@@ -125,7 +125,8 @@ async fn accept(
                 listener.ready(Readiness::Readable).await?;
             }
             Err(_) => {
-                // A sleep would not do: the poller would report the backlog again and
+                // Waits for `Closed`, so that the listener has no interest meanwhile.
+                // During a sleep the poller would report the waiting clients again and
                 // again.
                 let due = handle.now() + ACCEPT_BACKOFF;
                 listener.ready_by(Readiness::Closed, due).await?;
@@ -134,7 +135,7 @@ async fn accept(
     }
 }
 
-/// Waits until the server is to stop.
+/// Waits until the stop is requested.
 async fn stopped(stop: OwnedFd, handle: &Handle) -> io::Result<()> {
     let stop = handle.register(stop, Interest::READ)?;
     while !is_readable(&[stop.get().as_fd()], Some(Duration::ZERO))[0] {
@@ -151,8 +152,8 @@ fn make_worker(server: &Rc<ServerState>) -> io::Result<Token> {
     Ok(server.handle.add(Task::Future(Box::pin(worker(server.clone())))))
 }
 
-/// Serves the connection in `handed`, and then the next ones. Ends when enough other
-/// workers are idle.
+/// Serves the connection in `ServerState::handed`, and then further ones. The worker
+/// ends when enough other workers are idle.
 async fn worker(server: Rc<ServerState>) {
     let mut inbox = Inbox::new();
     let mut outbox = Outbox::new(server.site.limits.output);
@@ -172,8 +173,8 @@ async fn worker(server: Rc<ServerState>) {
 // ANCHOR: handle_connection
 /// Serves a connection until it is idle or has ended.
 ///
-/// This is not an `async fn`, which would store its argument twice, as the argument and
-/// as the variable. An `async` block stores a captured value once.
+/// This function is not an `async fn`, which would store its argument twice, as the
+/// argument and as the variable. An `async` block stores a captured value once.
 fn handle_connection(
     server: &ServerState,
     connection: Connection,

@@ -43,7 +43,7 @@ impl AsyncStream {
 
     // ANCHOR: flush
     /// Sends all queued bytes, waiting while the client takes them. Fails if the client
-    /// takes too few in the write deadline.
+    /// takes too few bytes within the write deadline.
     pub(crate) async fn flush(&mut self, outbox: &mut Outbox) -> io::Result<()> {
         loop {
             self.yield_if_over_budget().await;
@@ -55,8 +55,8 @@ impl AsyncStream {
                 continue;
             }
             if let Some(source) = outbox.source() {
-                // Boxed: otherwise every future that sends something would be as large
-                // as this one.
+                // This future is boxed: otherwise every future that sends something
+                // would be as large as it.
                 let content = Box::pin(self.more(source)).await?;
                 outbox.push_piece(&content);
                 continue;
@@ -70,8 +70,9 @@ impl AsyncStream {
     // ANCHOR_END: flush
 
     // ANCHOR: more
-    /// Returns the next piece of a response whose length is not known, and waits for
-    /// it, or until the client closes. An empty piece means that the content has ended.
+    /// Waits for the next piece of a response whose length is not known, and returns
+    /// it. Returns the heartbeat if no piece comes in time, or if the client has just
+    /// shut down its sending side. An empty piece means that the content has ended.
     async fn more(&mut self, source: &mut dyn BodyStream) -> io::Result<Vec<u8>> {
         self.0.all_sent();
         let quiet = source.heartbeat_interval();
@@ -101,8 +102,8 @@ impl AsyncStream {
     // ANCHOR_END: more
 
     // ANCHOR: sleep
-    /// Waits for `time`, for the route `/sleep`. Fails if the connection is closed
-    /// before that.
+    /// Waits for `time`, for the route `/sleep`. Fails if the client closes the
+    /// connection before the time has passed.
     pub(crate) async fn sleep(&mut self, time: Duration) -> io::Result<()> {
         self.0.all_sent();
         trace!("park", "{} ms, and only this task", time.as_millis());

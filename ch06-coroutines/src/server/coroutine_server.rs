@@ -26,10 +26,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The options of `coroutine`.
+/// The command-line options of the server `coroutine`.
 pub type Options = With<Own>;
 
-/// The options that only `coroutine` has.
+/// The command-line options that only the server `coroutine` has.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Coroutines")]
 pub struct Own {
@@ -42,7 +42,7 @@ pub struct Own {
 }
 
 // ANCHOR: run
-/// Serves until `stop`, with one runtime for each thread.
+/// Serves until `stop` is requested, with one runtime for each thread.
 ///
 /// # Errors
 ///
@@ -59,12 +59,12 @@ pub fn run(
     })
 }
 
-/// Serves until `stop` on this thread, with the given poller, and stacks of `stack`
-/// bytes.
+/// Serves on this thread until `stop` is requested, with the given poller, and stacks
+/// of `stack` bytes.
 ///
 /// # Errors
 ///
-/// As [`run`].
+/// The errors of [`run`].
 #[allow(unsafe_code)]
 pub fn run_one(
     poller: Box<dyn Poller>,
@@ -93,8 +93,8 @@ pub fn run_one(
 
 // ANCHOR: main
 /// The first coroutine: accepts connections until the server stops, then waits until
-/// the open ones have finished or the drain deadline has passed. When it ends, all
-/// remaining coroutines are unwound.
+/// the open connections have finished or the drain deadline has passed. When this task
+/// ends, all remaining coroutines are unwound.
 #[allow(unsafe_code)]
 fn main_task(
     server: &Rc<ServerState>,
@@ -104,7 +104,7 @@ fn main_task(
     let handle = &server.handle;
     let stop = handle.register(stop, Interest::READ)?;
     let stops = server.clone();
-    // SAFETY: see `run_one`.
+    // SAFETY: `await_stop` suspends in no code of a thread-local: see `run_one`.
     unsafe { handle.spawn_coroutine(move |_| await_stop(&stops, &stop)) }?;
     let listener = handle.register(listener, Interest::ACCEPT)?;
     listener.get().ready()?;
@@ -125,7 +125,7 @@ fn main_task(
     Ok(())
 }
 
-/// The second coroutine: waits for the stop signal.
+/// The second coroutine: waits for the stop signal, and then begins the shutdown.
 fn await_stop(server: &ServerState, stop: &Descriptor<OwnedFd>) {
     while !is_readable(&[stop.get().as_fd()], Some(Duration::ZERO))[0]
         && stop.wait(Readiness::Readable, None).is_ok()
@@ -143,7 +143,8 @@ fn accept(server: &Rc<ServerState>, listener: &Descriptor<Listener>) -> io::Resu
             Ok(true) => {}
             Ok(false) => drop(listener.wait(Readiness::Readable, None)?),
             Err(_) => {
-                // A sleep would not do: the poller would report the backlog again and
+                // Waits for `Closed`, so that the listener has no interest meanwhile.
+                // During a sleep the poller would report the waiting clients again and
                 // again.
                 listener.wait(Readiness::Closed, Some(handle.now() + ACCEPT_BACKOFF))?;
             }
@@ -159,12 +160,13 @@ fn accept(server: &Rc<ServerState>, listener: &Descriptor<Listener>) -> io::Resu
 #[allow(unsafe_code)]
 fn make_worker(server: &Rc<ServerState>) -> io::Result<Token> {
     let theirs = server.clone();
-    // SAFETY: see `run_one`.
+    // SAFETY: `worker` suspends in no code of a thread-local: see `run_one`.
     unsafe { server.handle.add_coroutine(move || worker(&theirs)) }
 }
 
-/// Serves the connection in `handed`, and then the next ones. Between two connections
-/// the worker parks and keeps its stack. It ends when enough other workers are idle.
+/// Serves the connection in `ServerState::handed`, and then further ones. Between two
+/// connections the worker parks and keeps its stack. It ends when enough other workers
+/// are idle.
 fn worker(server: &ServerState) {
     let mut inbox = Inbox::new();
     let mut outbox = Outbox::new(server.site.limits.output);

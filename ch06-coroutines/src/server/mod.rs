@@ -179,7 +179,7 @@ impl ServerState {
 
     /// Admits an accepted connection, or rejects it with a 503.
     fn admit(self: &Rc<Self>, Client { socket, number }: Client) {
-        // This number counts the connections of all threads.
+        // `others` counts the connections of all threads.
         let others = self.site.stats.connection_opened();
         let refusing = self.refusing.get();
         let admission =
@@ -245,7 +245,7 @@ impl ServerState {
     // ANCHOR_END: activate
 
     /// Adds the running worker to the idle ones. Returns false, and adds nothing, if
-    /// there are enough; the worker then has to end.
+    /// enough workers are idle; the running worker then has to end.
     fn keeps_worker(&self) -> bool {
         let mut workers = self.workers.borrow_mut();
         let keeps = workers.len() < KEPT_WORKERS;
@@ -261,7 +261,7 @@ impl ServerState {
         let _ = outbox.flush(socket).and_then(|()| socket.shutdown_write());
         // Bytes that have arrived are read: otherwise closing the socket would cause a
         // reset.
-        let _ = socket.fill(&mut Inbox::new()); // an error means that none have
+        let _ = socket.fill(&mut Inbox::new()); // an error: no bytes have arrived
     }
 
     /// Writes the end of a connection to the trace, and counts timeouts.
@@ -298,9 +298,9 @@ impl ServerState {
 impl Connection {
     // ANCHOR: store_idle
     /// Stores the connection in the slab, without a task, until it is readable or its
-    /// idle time is up, either of which may be so already. The idle timer is started
-    /// anew if `served_one` says that a request was served. A connection that is only
-    /// sent a 503 has no timer, and is activated at once.
+    /// idle time is up; either may be the case already. The idle timer is started anew
+    /// if `served_one` says that a request was served. A connection that is only sent a
+    /// 503 has no timer, and is activated at once.
     fn store_idle(mut self, served_one: bool) {
         let server = self.server.clone();
         let scheduler = &server.handle;
@@ -308,7 +308,7 @@ impl Connection {
         let waiter = || Waiter::Idle(token);
         let readable = match self.socket.subscribe(Readiness::Readable, waiter()) {
             Ok(reported) => reported,
-            Err(error) => return trace!("close", "{error}"), // dropping closes it
+            Err(error) => return trace!("close", "{error}"), // dropping `self` closes it
         };
         if served_one {
             let within = server.timeouts.idle;
@@ -332,10 +332,10 @@ impl Connection {
 
 impl Drop for Connection {
     /// Removes the connection from the counts, and wakes the main task if it waits for
-    /// the last one.
+    /// the last connection to close.
     fn drop(&mut self) {
         let server = &self.server;
-        server.handle.clear_timer(self.timer); // unless it has expired
+        server.handle.clear_timer(self.timer); // unless the timer has expired
         server.site.stats.connection_closed();
         server.refusing.update(|count| count - usize::from(!self.served));
         server.open.update(|count| count - 1);

@@ -37,7 +37,7 @@ pub(crate) struct ActiveConnection {
 pub(crate) enum ReadAttempt {
     /// The number of bytes received; 0 means end of file.
     Received(usize),
-    /// Nothing has arrived: wait for it until this deadline.
+    /// Nothing has arrived: the caller waits for bytes until this deadline.
     Wait(Instant),
 }
 
@@ -76,7 +76,7 @@ impl ActiveConnection {
     /// # Errors
     ///
     /// [`ErrorKind::WouldBlock`] between two requests: the connection becomes idle.
-    /// [`ErrorKind::TimedOut`] if it is late and nothing has arrived.
+    /// [`ErrorKind::TimedOut`] if the connection is late and nothing has arrived.
     pub(super) fn try_fill(
         &mut self,
         inbox: &mut Inbox,
@@ -119,7 +119,7 @@ impl ActiveConnection {
         }
         let wrote = write(&mut BudgetedIo(socket.get_mut(), &mut self.budget));
         match &wrote {
-            // The byte budget may be the reason, and not the socket.
+            // The reason may be the used-up byte budget, and not a full socket.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if !self.budget.is_used_up() {
                     socket.would_block(Readiness::Writable);
@@ -147,7 +147,8 @@ impl ActiveConnection {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TimedOut`] if the client has taken too few in the write deadline.
+    /// [`ErrorKind::TimedOut`] if the client has taken too few bytes within the write
+    /// deadline.
     pub(super) fn check_progress(&mut self) -> io::Result<()> {
         if !self.progress.is_enough(self.unacked_bytes()) {
             return Err(ErrorKind::TimedOut.into());
@@ -176,7 +177,7 @@ impl ActiveConnection {
                 self.peer_half_closed = true;
                 Ok(None)
             }
-            Ok(_) => Ok(Some(Readiness::Closed)), // its next request can wait
+            Ok(_) => Ok(Some(Readiness::Closed)), // the client's next request can wait
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 socket.would_block(Readiness::Readable);
                 Ok(Some(Readiness::Readable))
@@ -194,8 +195,8 @@ impl ActiveConnection {
     }
 }
 
-/// Moves as many bytes as possible now. Fails with [`ErrorKind::WouldBlock`] if the socket would
-/// block or the byte budget is used up.
+/// Each call moves as many bytes as possible without waiting. It fails with
+/// [`ErrorKind::WouldBlock`] if the socket would block or the byte budget is used up.
 impl Transport for ActiveConnection {
     // ANCHOR: receive
     /// Reads through the thread's shared buffer, so that a connection that waits holds
@@ -269,7 +270,7 @@ impl ParkingStream {
 
     // ANCHOR: write
     /// Calls `write` until the client has taken some bytes, parking in between. Fails
-    /// if the client takes too few in the write deadline.
+    /// if the client takes too few bytes within the write deadline.
     fn write_with(
         &mut self,
         mut write: impl FnMut(&mut ActiveConnection) -> io::Result<usize>,
@@ -331,7 +332,7 @@ impl Transport for ParkingStream {
         let due = later(self.0.now(), quiet);
         while !server.site.is_draining() {
             // No other code runs on this thread between this call and the park, and the
-            // scheduler receives the waker's wake-up, so none is lost.
+            // scheduler receives the waker's wake-up, so no wake-up is lost.
             if source.more(&waker, content) != NextPiece::Pending {
                 return Ok(());
             }
@@ -368,7 +369,7 @@ impl Stream for ParkingStream {
         trace!("park", "{} ms, and only this coroutine", time.as_millis());
         let until = later(Instant::now(), time); // the round may have begun a while ago
         while self.0.now() < until {
-            // The close may have been reported together with the request.
+            // The client's close may have been reported together with its request.
             if self.0.connection.socket.is_ready(Readiness::Closed) {
                 return Err(ErrorKind::ConnectionReset.into());
             }

@@ -8,9 +8,9 @@ pub(super) use ch05_epoll::run_threads::log_failure;
 use ch05_epoll::run_threads::{cores, run_threads};
 use std::io;
 
-/// Runs `serve` on `threads` threads, by default one for each core, until `stop`. Everything that a
-/// thread needs is created before its listener is ready, so the server starts either with all its
-/// threads or not at all.
+/// Runs `serve` on `threads` threads, by default one for each core, until `stop` is requested.
+/// Everything that a thread needs is created before its listener is ready, so the server starts
+/// either with all its threads or not at all.
 ///
 /// # Errors
 ///

@@ -11,8 +11,9 @@
 //! stack.
 //!
 //! Compiled Rust touches every page of a large frame in order (it is *stack-probed*), so one
-//! page would be guard enough for it. C code is not: a C function with a frame larger than
-//! the guard can step over it. glibc's resolver, for one, has frames of several pages.
+//! page would be guard enough for it. C code is not stack-probed: a C function with a frame
+//! larger than the guard can step over it. glibc's resolver, for one, has frames of several
+//! pages.
 
 mod overflow;
 mod region;
@@ -67,7 +68,7 @@ impl StackPool {
     ///
     /// The first pool installs a handler for SIGSEGV and SIGBUS: the overflow of a coroutine's
     /// stack ends the process with a message that names the coroutine. Other faults are passed to
-    /// the handler that was installed before.
+    /// the handler that was installed before the pool's.
     ///
     /// # Errors
     ///
@@ -83,7 +84,7 @@ impl StackPool {
     ///
     /// # Errors
     ///
-    /// As [`new`](StackPool::new).
+    /// The errors of [`new`](StackPool::new).
     pub fn protected(size: usize) -> io::Result<StackPool> {
         StackPool::guarded(size, Guard::Protected)
     }

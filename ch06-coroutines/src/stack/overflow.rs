@@ -2,8 +2,8 @@
 //!
 //! A coroutine that goes deeper than its stack touches the guard, and the kernel sends
 //! SIGSEGV (or SIGBUS, on some systems). The handler runs on a stack of its own, since the
-//! other one has no room (sigaltstack(2), TLPI 21.3). It calls only what a signal handler
-//! may call (signal-safety(7)): it takes no lock, and allocates nothing.
+//! coroutine's stack has no room (sigaltstack(2), TLPI 21.3). It calls only what a signal
+//! handler may call (signal-safety(7)): it takes no lock, and allocates nothing.
 #![allow(unsafe_code)]
 
 use ch01_blocking::server::sys;
@@ -38,6 +38,7 @@ pub(super) struct Watched {
 static WATCHED: [Watched; REGIONS] = [const { Watched::free() }; REGIONS];
 
 /// Registers a region, so that a fault in one of its guards is reported as an overflow.
+/// Returns the region's entry, or `None` if all entries are taken.
 pub(super) fn watch(
     start: usize,
     bytes: usize,
@@ -91,10 +92,11 @@ impl Watched {
 /// The handlers of SIGSEGV and SIGBUS that were installed before this module's.
 static BEFORE: OnceLock<nix::Result<[SigAction; 2]>> = OnceLock::new();
 
-/// Installs the handler; further calls do nothing.
+/// Installs the handler of SIGSEGV and SIGBUS; further calls do nothing.
 ///
 /// Rust gives each of its threads an alternate stack, on which the handler runs. A thread that C
-/// code has created has none; there, an overflow ends the process without the message.
+/// code has created has no alternate stack; there, an overflow ends the process without the
+/// message.
 pub(super) fn install() -> io::Result<()> {
     (*BEFORE.get_or_init(|| {
         let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK;
@@ -116,21 +118,22 @@ extern "C" fn handle(
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
 ) {
-    // SAFETY: SA_SIGINFO: the kernel hands over a valid siginfo_t.
+    // SAFETY: with SA_SIGINFO the kernel hands over a valid siginfo_t.
     let fault = unsafe { &*info };
     // SAFETY: both signals have an address. If a process has sent the signal, the
-    // number is meaningless, and not used.
+    // address is meaningless, and is not used.
     let address = unsafe { fault.si_addr() } as usize;
     let is_the_kernels = fault.si_code > 0;
     let overflowed = WATCHED.iter().find_map(|region| region.overflowed(address));
     let Some((label, size)) = overflowed.filter(|_| is_the_kernels) else {
         return chain_handler(signal, info, context);
     };
-    // SAFETY: the label of a stack in a registered region. It is the number of the
-    // coroutine that has touched its guard; on another stack it may be zero or stale.
+    // SAFETY: `label` points to the label of a stack in a registered region. The label
+    // is the number of the coroutine that has touched the stack's guard; if other code
+    // has touched it, the number may be zero or stale.
     let coroutine = unsafe { label.read() };
     report(coroutine, size);
-    // SAFETY: async-signal-safe, and does not return.
+    // SAFETY: abort(3) is async-signal-safe, and does not return.
     unsafe { libc::abort() }
 }
 // ANCHOR_END: handle
@@ -143,7 +146,7 @@ fn report(coroutine: u64, size: usize) {
         rest,
         "\ncoroutine {coroutine} has overflowed its stack of {} KiB; --stack SIZE gives every coroutine a larger one",
         size / 1024
-    ); // it fits
+    ); // the line fits
     let length = 160 - rest.len();
     // The write does not wait for room, because the process is about to end. A failure cannot be
     // reported anywhere.
@@ -164,7 +167,7 @@ fn chain_handler(
     match before.handler() {
         SigHandler::SigDfl | SigHandler::SigIgn => {
             // Returning repeats the fault; this time the default action ends the process.
-            // SAFETY: async-signal-safe.
+            // SAFETY: signal(2) is async-signal-safe.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
         SigHandler::Handler(handler) => handler(signal),

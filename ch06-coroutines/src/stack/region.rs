@@ -12,7 +12,8 @@ use std::{fs, io};
 /// (Linux 6.13).
 #[cfg(target_os = "linux")]
 const MADV_GUARD_INSTALL: libc::c_int = 102;
-/// Number of mappings that are left to the rest of the process where guards use them up.
+/// Number of mappings that are left to the rest of the process where each guard uses
+/// some.
 const SPARE_MAPPINGS: usize = 2_000;
 
 /// Minimum size of the guard below each stack, in bytes: more than any single frame of the C code
@@ -66,7 +67,8 @@ impl Stack {
 
     /// Returns the number that [`set_label`](Stack::set_label) stored last.
     pub(crate) fn label(&self) -> u64 {
-        // SAFETY: as above; the label is written before a coroutine uses the stack.
+        // SAFETY: these bytes are reserved for the label and aligned, and the label is
+        // written before a coroutine uses the stack.
         unsafe { self.top().cast::<u64>().read() }
     }
 }
@@ -102,7 +104,8 @@ impl Region {
         let start = map(slot * stacks).map_err(|error| {
             io::Error::new(error.kind(), format!("no room for {stacks} stacks: {error}"))
         })?;
-        // Exposed, because the handler of overflows makes a pointer from this address.
+        // The address is exposed, because the handler of overflows makes a pointer from
+        // it.
         let address = start.as_ptr().expose_provenance();
         let watched = overflow::watch(address, slot * stacks, slot, gap);
         Ok(Region { start, stacks, size, gap, guard, used: 0, watched })
@@ -113,11 +116,11 @@ impl Region {
     pub(super) fn next(&mut self, pool: u32) -> io::Result<Stack> {
         assert!(self.used < self.stacks);
         let slot = self.size + self.gap;
-        // SAFETY: the slot is one of this region's, as was checked.
+        // SAFETY: the slot is one of this region's, as the assertion has checked.
         let guard = unsafe { self.start.add(self.used * slot) };
         protect(guard, self.gap, self.guard)?;
         self.used += 1;
-        // SAFETY: this is the end of the same slot.
+        // SAFETY: `top` is the end of the same slot.
         let top = unsafe { guard.add(slot) };
         Ok(Stack { top, size: self.size as u32, pool })
     }
@@ -125,7 +128,8 @@ impl Region {
     /// Returns the result of [`pages`] for each stack that was handed out at least once.
     pub(super) fn usage(&self) -> impl Iterator<Item = (usize, usize)> {
         let slot = self.size + self.gap;
-        // SAFETY: at most the end of the region, because `used` is at most its number of stacks.
+        // SAFETY: the address is at most the end of the region, because `used` is at most its
+        // number of stacks.
         let tops = (1..=self.used).map(move |n| unsafe { self.start.add(n * slot) });
         tops.map(|top| pages(top, self.size))
     }
@@ -151,7 +155,8 @@ impl Drop for Region {
 pub(super) fn discard_pages(stack: &Stack) -> usize {
     let (top, size) = (stack.top, stack.size as usize);
     let (depth, _) = pages(top, size);
-    // SAFETY: the stack begins `size` bytes below its top, so this is in its mapping.
+    // SAFETY: the stack begins `size` bytes below its top, so `bottom` is in the
+    // stack's mapping.
     let bottom = unsafe { top.sub(size) };
     // SAFETY: the stack is in the pool, so its content is not needed any longer, and its
     // value after the call does not matter. A failure changes nothing: the pages stay.
@@ -163,7 +168,8 @@ pub(super) fn discard_pages(stack: &Stack) -> usize {
 /// lowest page that is in memory, and the total size of the pages that are in memory (mincore(2)).
 fn pages(top: NonNull<u8>, size: usize) -> (usize, usize) {
     let page = page_size();
-    // SAFETY: a stack begins `size` bytes below its top, so this is in its mapping.
+    // SAFETY: a stack begins `size` bytes below its top, so `bottom` is in the stack's
+    // mapping.
     let bottom = unsafe { top.sub(size) };
     let mut pages = vec![0u8; size / page];
     // SAFETY: mincore writes a byte for each page of the range, for which there is room,

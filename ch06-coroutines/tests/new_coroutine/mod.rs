@@ -9,7 +9,8 @@ pub(crate) fn new_coroutine(
     id: u64,
     body: impl FnOnce() + 'static,
 ) -> Coroutine {
-    // SAFETY: no body in the tests that use this suspends in a thread-local's initializer or
-    // destructor, or holds a reference to one, and none of their coroutines is leaked.
+    // SAFETY: no body in the tests that use this function suspends in a thread-local's initializer
+    // or destructor, or holds a reference to a thread-local, and none of their coroutines is
+    // leaked.
     unsafe { Coroutine::new(stack, id, body) }
 }
