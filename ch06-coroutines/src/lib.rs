@@ -31,8 +31,8 @@
 //! ```
 //!
 //! No wake-up is lost between the failed read and the wait: the poller runs only when no task does,
-//! and an event is remembered in its `Registration` until a read would block again. Wake-ups from
-//! other threads arrive in the runtime's `RemoteQueue` (`runtime/remote.rs`): the runtime announces
+//! and an event is remembered in its `Registration` (`report` sets it) until a read was short or
+//! would block (`read_short`, `would_block` clear it). Wake-ups from other threads arrive in the runtime's `RemoteQueue` (`runtime/remote.rs`): the runtime announces
 //! that it will sleep before it takes them (`Scheduler::prepare_to_wait`), and a task's
 //! `ScheduledFlag` is cleared before the task runs.
 //!
@@ -49,14 +49,15 @@
 //!                                                                        │
 //!   server/mod.rs             ServerState::activate, from the slab ◄───────┘
 //!                               to a free worker, which runs at once; without a stack for
-//!                               a worker the client is answered 503
+//!                               a worker, a client that asks is answered 503
 //!   server/*_server.rs        worker: a coroutine or a future that serves the connection until
 //!                             it is idle again, or closes it after its idle time
 //! ```
 //!
 //! When the idle time of a connection is up, its worker reads once more, in case a request has
-//! arrived that was not reported yet. If there is none, the read fails with `TimedOut`, `serve`
-//! returns `After::Close`, and the worker closes the connection without an answer, as in chapter 1.
+//! arrived that was not reported yet (`ActiveConnection::try_fill`). If there is none, the read
+//! fails with `TimedOut`, `serve` returns `After::Close`, and the worker's `handle_connection`
+//! closes the connection without an answer, as in chapter 1.
 //!
 //! Before these modules come the small programs, which share nothing with them:
 //! `src/bin/small-*.rs`, and the modules of [`small`].
