@@ -18,8 +18,8 @@ fn running() -> MutexGuard<'static, Vec<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A child process that is killed and reaped when the guard is dropped. (A server's own
-/// children end with it: `sys::fork` asks the kernel for that.)
+/// A child process that is killed and reaped when the guard is dropped. (The child processes of a
+/// server end with the server: `sys::fork` in chapter 1 asks the kernel for that.)
 pub(crate) struct ChildGuard(pub(crate) Child);
 
 impl ChildGuard {
@@ -37,8 +37,8 @@ impl ChildGuard {
     ///
     /// # Errors
     ///
-    /// The command cannot be started, or it fails. The error of a failed command is the text
-    /// that it wrote to standard error.
+    /// The command cannot be started, or it fails. If it fails, the error is the text that the
+    /// command wrote to standard error.
     pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
         let mut guard =
             ChildGuard::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
@@ -57,12 +57,13 @@ impl ChildGuard {
 impl Drop for ChildGuard {
     fn drop(&mut self) {
         running().retain(|other| *other != self.0.id());
-        let _ = self.0.kill(); // fails if it has ended already
+        let _ = self.0.kill(); // fails if the process has ended already
         let _ = self.0.wait();
     }
 }
 
-/// A process that is not a child of this one. It is killed when the guard is dropped.
+/// A guard of a process that is not a child of the current process. Dropping the guard kills the
+/// guarded process.
 #[cfg(target_os = "linux")]
 pub(crate) struct ProcessGuard(u32);
 
@@ -74,8 +75,8 @@ impl ProcessGuard {
         ProcessGuard(pid)
     }
 
-    /// Releases the guard of a process that has ended by itself. Killing would be wrong: the
-    /// ID may belong to another process by now.
+    /// Releases the guard of a process that has ended by itself, without killing: another process
+    /// may have the ID by now.
     pub(crate) fn ended(self) {
         running().retain(|other| *other != self.0);
         std::mem::forget(self);
@@ -87,13 +88,13 @@ impl Drop for ProcessGuard {
     fn drop(&mut self) {
         running().retain(|other| *other != self.0);
         if let Ok(pid) = i32::try_from(self.0) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL); // fails if it has ended already
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL); // fails if it has ended
         }
     }
 }
 
-/// Handles SIGINT, SIGTERM and SIGHUP from now on: they kill all guarded processes and then
-/// end this one.
+/// Installs a handler for SIGINT, SIGTERM and SIGHUP, which kills all guarded processes and then
+/// ends the current process.
 pub(crate) fn end_on_signals() -> Result<()> {
     ctrlc::set_handler(|| end(130)).context("cannot handle signals")
 }
@@ -112,7 +113,7 @@ pub(crate) fn end(code: i32) -> ! {
 /// Kills a process and its descendants, such as the compilers that cargo has started.
 /// (Without Linux's `/proc`, the descendants run until they finish.)
 fn end_with_descendants(pid: Pid) {
-    let _ = kill(pid, Signal::SIGSTOP); // a stopped process starts nothing more
+    let _ = kill(pid, Signal::SIGSTOP); // a stopped process starts no child
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
     let children = threads
         .flatten()

@@ -17,14 +17,14 @@ use crate::paths::Paths;
 
 /// A command whose duration the pages state.
 struct Slow {
-    /// The name by which pages include its time.
+    /// The name by which pages include the command's duration.
     name: &'static str,
-    /// Whether nothing has been built before, neither the libraries nor the book's own
-    /// code.
+    /// The command whose duration is measured, as a reader types it.
     command: &'static str,
-    /// Nothing has been built before, neither the libraries nor the book's own code.
+    /// Whether the command is timed with nothing built beforehand, neither the libraries nor the
+    /// book's own code.
     from_scratch: bool,
-    /// The command that builds things beforehand, which is not timed.
+    /// A command that is run beforehand, to build what `command` needs, and is not timed.
     before: &'static str,
 }
 
@@ -72,7 +72,7 @@ const SLOW: [Slow; 9] = [
     ),
 ];
 
-/// A recorded duration.
+/// The recorded duration of a slow command.
 #[derive(Debug, Serialize, Deserialize)]
 struct Duration {
     command: String,
@@ -80,7 +80,7 @@ struct Duration {
     machine: Machine,
 }
 
-/// The recorded durations, by name.
+/// The recorded durations, by the name under which pages include them.
 type Durations = BTreeMap<String, Duration>;
 
 fn file(paths: &Paths) -> PathBuf {
@@ -93,7 +93,8 @@ fn recorded(paths: &Paths) -> Result<Durations> {
     serde_json::from_str(&text).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Runs the commands with these names, or all, and records how long each takes.
+/// Runs the slow commands with the names `names`, or all of them if `names` is empty, and records
+/// the seconds that each takes.
 pub fn record(paths: &Paths, names: &[String]) -> Result<()> {
     for name in names {
         let known: Vec<&str> = SLOW.iter().map(|slow| slow.name).collect();
@@ -136,7 +137,8 @@ pub fn record(paths: &Paths, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Returns the recorded durations for pages to include, each between the marks of an anchor.
+/// Returns the recorded durations for pages to include, each between the marks of an anchor with
+/// the command's name.
 pub(crate) fn for_pages(paths: &Paths) -> Result<String> {
     let line = |(name, duration): (&String, &Duration)| {
         let time = in_words(duration.seconds);

@@ -1,4 +1,4 @@
-//! File access: lists files, reads them with errors that name the file, and replaces them
+//! File access: lists files, reads them with errors that name the file, and replaces their content
 //! atomically.
 
 use std::fs;
@@ -34,8 +34,8 @@ pub(crate) fn modified(path: &Path) -> Result<SystemTime> {
         .with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Returns the time of the latest change of a file below `dir`. The directory `except`, those
-/// called `target`, and those whose names begin with a dot hold no sources, and are left out.
+/// Returns the time of the latest change of a file below `dir`. Directories that hold no sources
+/// are left out: `except`, those called `target`, and those whose names begin with a dot.
 pub(crate) fn latest_change(dir: &Path, except: &Path) -> Result<SystemTime> {
     let mut latest = SystemTime::UNIX_EPOCH;
     for entry in
@@ -64,9 +64,9 @@ pub(crate) fn stem(path: &Path) -> &str {
     path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
 }
 
-/// Replaces the file's content by `text`, atomically, and creates its directory if needed. A
-/// concurrent reader, or one after this process was killed, finds either the old text or the
-/// new one, never a part.
+/// Replaces the file's content by `text`, atomically, and creates the file's directory if needed. A
+/// process that reads the file meanwhile, or after this process was killed, finds either the old
+/// text or the new text, never a part.
 pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
     let new = path.with_extension(format!("{}.new", std::process::id()));
     fs::create_dir_all(path.parent().unwrap_or(path))

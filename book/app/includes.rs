@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Matches an include directive, in any of mdBook's forms. Its groups are: 1, a backslash
+/// Matches an include directive, in any of mdBook's forms. The pattern's groups are: 1, a backslash
 /// that makes the directive plain text; 2, the path; 3, the anchor.
 pub(crate) static INCLUDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let ways = "include|rustdoc_include|playground";
@@ -14,15 +14,15 @@ pub(crate) static INCLUDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// Returns the text between the marks of an anchor, without lines that mark other anchors, or
-/// `None` if one of its marks is missing.
+/// Returns the text between the marks of an anchor, without the lines that mark other anchors.
+/// `None` if one of the anchor's two marks is missing.
 pub(crate) fn anchored(text: &str, anchor: &str) -> Option<String> {
     let numbers = anchored_lines(text, anchor)?;
     let lines: Vec<&str> = text.lines().collect();
     Some(numbers.into_iter().flat_map(|number| [lines[number], "\n"]).collect())
 }
 
-/// Returns the numbers of the lines that [`anchored`] returns, counted from 0.
+/// Returns the line numbers, counted from 0, of the lines that [`anchored`] returns.
 pub(crate) fn anchored_lines(text: &str, anchor: &str) -> Option<Vec<usize>> {
     let marks = |line: &str, mark: &str| {
         let mut behind = line.split(mark).skip(1);

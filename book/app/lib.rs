@@ -1,5 +1,5 @@
-//! The book's program: renders the pages, serves them with the project's own
-//! server, makes the transcripts, measures, and checks all of it.
+//! The book's program: renders the pages, serves them with the project's own server, makes the
+//! transcripts, runs the lab's measurements, and checks the pages.
 //!
 //! ```text
 //! src/*.md ── render ──> target/book/ ── serve ──> http://127.0.0.1:3000

@@ -1,7 +1,7 @@
-//! Listings as a page shows them: without the indentation that all lines have in common, and with
-//! the name of their file, which leads to a copy of the whole file beside the pages.
+//! Rewrites the listings of a page: removes the indentation that all lines of a listing have in
+//! common, and adds the name of the listing's file, as a link to a copy of the whole file.
 //!
-//! Plain mdBook includes the same lines; this module makes them easier to read.
+//! mdBook alone would include the same lines with their full indentation and no file name.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,13 +13,13 @@ use anyhow::{Context, Result};
 use crate::files::read;
 use crate::includes::{INCLUDE, anchored};
 
-/// The directory of the copies of sources, below the rendered book.
+/// The directory of the copies of source files, below the rendered book.
 const SOURCES: &str = "sources";
 
-/// Rewrites the listings of pages, and records the files that they are from.
+/// Rewrites the listings of pages, and records the source files of the listings.
 #[derive(Debug)]
 pub(crate) struct Listings {
-    /// The workspace, below which all sources are.
+    /// The root of the Cargo workspace, below which all sources are.
     checkout: PathBuf,
     shown: BTreeSet<PathBuf>,
 }
@@ -29,10 +29,11 @@ impl Listings {
         Self { checkout: checkout.to_owned(), shown: BTreeSet::new() }
     }
 
-    /// Rewrites each block of a page that includes Rust code. `page` is the page's file.
+    /// Rewrites each block of a page that includes Rust code. `page` is the path of the page's
+    /// file.
     ///
-    /// A directive that cannot be resolved stays as it is; mdBook and the checks report
-    /// it.
+    /// An include directive that cannot be resolved stays unchanged; mdBook and the checks report
+    /// the error.
     pub(crate) fn rewrite(&mut self, page: &Path, text: &str) -> String {
         let to_top = "../".repeat(page.components().count().saturating_sub(1));
         let mut out = String::with_capacity(text.len());
@@ -56,7 +57,8 @@ impl Listings {
         out
     }
 
-    /// Returns the file, the first line's number, and the lines that a directive includes.
+    /// Returns the file's name, the number of the first included line in that file, and the lines
+    /// that an include directive inserts. `None` if the directive cannot be resolved.
     fn listing(
         &mut self,
         page: &Path,
@@ -77,7 +79,7 @@ impl Listings {
         Some((shown, number, code))
     }
 
-    /// Writes a page for each file that has been shown.
+    /// Writes an HTML page with the whole source for each file from which a listing was taken.
     pub(crate) fn write_sources(&self, out: &Path) -> Result<()> {
         for file in &self.shown {
             let text = read(&self.checkout.join(file))?;
@@ -91,7 +93,7 @@ impl Listings {
     }
 }
 
-/// Returns a page with a whole file, its lines numbered.
+/// Returns an HTML page with the whole source file, its lines numbered.
 fn page(file: &Path, text: &str) -> String {
     let name = file.display();
     let mut page = format!(
@@ -112,7 +114,7 @@ const STYLE: &str = ":root { color-scheme: light dark; } \
     span::before { content: counter(line); display: inline-block; width: 3rem; margin-right: 1rem; \
     text-align: right; color: light-dark(#6a6f7a, #9a9caa); }";
 
-/// Removes the indentation that all lines have in common.
+/// Removes the indentation that all lines of `code` have in common.
 fn dedented(code: &str) -> String {
     let indents = code.lines().filter(|line| !line.trim().is_empty());
     let common = indents.map(|line| line.len() - line.trim_start().len()).min();
@@ -135,10 +137,10 @@ fn without_dots(path: &Path) -> PathBuf {
     resolved
 }
 
-/// The widest line of a listing, in columns: what a page of ordinary width shows.
+/// The greatest width of a listing's lines, in columns, that fits a page of ordinary width.
 pub(crate) const COLUMNS: usize = 88;
 
-/// Returns the columns of the widest line that an anchor includes.
+/// Returns the width, in columns, of the widest line of `code`, without the common indentation.
 pub(crate) fn columns(code: &str) -> usize {
     dedented(code).lines().map(|line| line.chars().count()).max().unwrap_or(0)
 }

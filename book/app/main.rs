@@ -1,5 +1,5 @@
-//! `cargo run --release`: renders the book and serves it. Everything else that
-//! the book can do is a subcommand.
+//! The program `book`. Without a subcommand (`cargo run --release`), renders the book and serves
+//! it; every other function of the book is a subcommand.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -154,8 +154,8 @@ fn render_and_serve(paths: &Paths, how: Serve) -> Result<()> {
         }
         return Ok(());
     }
-    // Bind before rendering: if another copy of this program runs already, this one fails
-    // here, before it replaces the files that the other one serves.
+    // The port is bound before rendering. If another copy of the program already serves the book on
+    // this port, binding fails, and the files that the other copy serves are not replaced.
     let listener = serve::bind(how.listen)?;
     let out = render::render(paths, &out)?;
     serve::serve(paths, listener, &out, how.open, how.rehearse)

@@ -6,14 +6,15 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Patterns with their replacements, applied one after the other.
+/// The patterns to mask, each with its replacement. They are applied one after another.
 static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
-        // Header fields, which follow the name of the client's terminal if it has one.
+        // Header fields, each after the name of the client's terminal if the transcript has
+        // several.
         (r"(?m)^((?:\w+\| )?(?:Date|Last-Modified|ETag)): .*$", "$1: …"),
         // The line and column of a panic.
         (r"(?m)^panicked at (\S+?\.rs):\d+:\d+:", "panicked at $1:"),
-        // A shell adds this to "Aborted" on systems that write core dumps.
+        // The words that a shell adds to "Aborted" on systems that write core dumps.
         (r" \(core dumped\)", ""),
         (r"\b(127\.0\.0\.1):\d+\b", "$1:PORT"),
         // Sizes that depend on the compiler's version.
@@ -25,7 +26,8 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\bPid\(\d+\)", "Pid(N)"),
         // A time with its unit, and the spaces that right-align it.
         (r"[ +]*\b\d+(\.\d+)? ?(ns|µs|us|ms|milliseconds|seconds|s)\b", " TIME"),
-        // A wait before the end of file, which does not happen if the end has arrived.
+        // The line of a wait for the client's end of file, which is missing if the end of file has
+        // arrived before.
         (r"(?m)^TIME  #\d+ +wait .*\n(TIME  #\d+ +read +the end)$", "$1"),
     ]
     .into_iter()

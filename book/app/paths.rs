@@ -11,9 +11,8 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// Returns the paths of the book in the directory `named`. `None` stands for the
-    /// directory that this program was compiled from, so that the program can be started
-    /// from anywhere.
+    /// Returns the paths of the book in the directory `named`. `None` stands for the directory from
+    /// which the running program was compiled, so that the program can be started from anywhere.
     ///
     /// # Errors
     ///

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::path::Path;
 
-/// A problem found by a check: its place and its description.
+/// A problem that a check has found: the problem's place and description.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The file's path, followed by `:LINE` if the problem is in one line.
     pub place: String,
-    /// The problem, and the way to solve it.
+    /// A description of the problem, and of the way to solve it.
     pub what: String,
 }
 

@@ -1,4 +1,5 @@
-//! Renders Markdown to HTML through mdBook's library: nothing to install, nothing fetched.
+//! Renders Markdown to HTML through mdBook's library, so that the reader need not install mdBook
+//! and nothing is downloaded.
 
 use std::path::{Path, PathBuf, absolute};
 use std::sync::LazyLock;
@@ -15,12 +16,12 @@ use crate::files::{files, latest_change, modified, read};
 use crate::listings::Listings;
 use crate::paths::Paths;
 
-/// The file in a rendered book whose modification time is that at which the rendering began. It is
-/// written last, so an interrupted rendering has none.
+/// The file in a rendered book whose modification time is that at which the rendering began. The
+/// file is written last, so an interrupted rendering lacks it.
 const STAMP: &str = ".rendered";
 
-/// Renders the book into `out`, unless the one that is there is up to date, and returns that
-/// directory's absolute path.
+/// Renders the book into the directory `out`, unless `out` already holds a rendering that is up to
+/// date. Returns the absolute path of `out`.
 pub fn render(paths: &Paths, out: &Path) -> Result<PathBuf> {
     let out = absolute(out).context("cannot determine the current directory")?;
     refuse_foreign(&out)?;
@@ -47,8 +48,8 @@ pub fn render(paths: &Paths, out: &Path) -> Result<PathBuf> {
     Ok(out)
 }
 
-/// Returns whether the rendering of the book in `out` began after the last change of this program
-/// and of every file in the checkout: pages include sources of all chapters. False if the
+/// Returns whether the rendering in `out` began after the last change of the book's program and of
+/// every file in the checkout: pages include sources of all chapters. Returns false if the
 /// environment changes mdBook's configuration.
 fn is_up_to_date(paths: &Paths, out: &Path) -> Result<bool> {
     if env::vars_os().any(|(name, _)| name.as_encoded_bytes().starts_with(b"MDBOOK_")) {
@@ -60,7 +61,7 @@ fn is_up_to_date(paths: &Paths, out: &Path) -> Result<bool> {
 }
 
 /// Matches the parts of a page that the search index leaves out: listings, drawings, tables of
-/// figures, and what is folded, such as solutions (but not the answers to predictions).
+/// figures, and folded text, such as solutions (but not the answers to predictions).
 static NOT_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r#"(?ms)^ *```.*?^ *```[ \t]*$|<svg.*?</svg>|<div class="measured".*?^</div>|^<details>.*?^</details>"#,
@@ -68,8 +69,9 @@ static NOT_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// Replaces the search index by a smaller one: of the pages' prose alone, and packed. Listings
-/// and figures would double its size, and readers do not search for them.
+/// Replaces mdBook's search index by a smaller one, which covers only the pages' prose and is
+/// packed (see [`pack`]). Listings and figures would double the index's size, and readers do not
+/// search for them.
 fn replace_index(book: &MDBook, out: &Path) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut config = book.config.clone();
@@ -85,7 +87,7 @@ fn replace_index(book: &MDBook, out: &Path) -> Result<()> {
     plain.book = texts;
     plain.build()?;
     let script = read(&index_in(dir.path())?)?;
-    // The script ends in `… JSON.parse('…'));`.
+    // mdBook's script with the search index ends in `… JSON.parse('…'));`.
     let (_, rest) = script.split_once('\'').context("mdBook's script has no JSON")?;
     let (json, _) = rest.rsplit_once('\'').context("mdBook's JSON has no end")?;
     let mut index: Value =
@@ -104,7 +106,7 @@ fn replace_index(book: &MDBook, out: &Path) -> Result<()> {
     Ok(fs::write(index_in(out)?, script)?)
 }
 
-/// The JavaScript function that undoes [`pack`] in the browser.
+/// The JavaScript function that restores, in the browser, the index that [`pack`] has packed.
 const UNPACK: &str = include_str!("search_index.js");
 
 fn index_in(rendered: &Path) -> Result<PathBuf> {
@@ -140,8 +142,8 @@ fn pack(node: &Value, word: &str, words: &mut Vec<String>) {
     }
 }
 
-/// Refuses a directory that holds anything but a rendered book. Rendering empties its
-/// directory first, so `--out ~` would be a disaster.
+/// Fails if the directory `out` holds anything but a rendered book. Rendering first empties the
+/// directory, so `--out ~` would delete the reader's files.
 fn refuse_foreign(out: &Path) -> Result<()> {
     if !out.exists() {
         return Ok(());

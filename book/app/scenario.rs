@@ -1,5 +1,5 @@
-//! A scenario: the server that is started, and the commands that are typed at each terminal. Each
-//! scenario is a TOML file, transcripts/NAME.toml.
+//! A scenario for a transcript: the server that is started, and the commands that are typed at each
+//! terminal. Each scenario is a TOML file, transcripts/NAME.toml.
 
 use std::path::Path;
 
@@ -12,21 +12,21 @@ use crate::files::{files, read, stem};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// The scenario's name, which is that of its file without the extension.
+    /// The scenario's name, which is its file's name without the extension.
     #[serde(skip)]
     pub name: String,
-    /// The server's program and its options, as a reader would type them after
-    /// `cargo run --release --bin`; `--listen` is added. The server runs in the root of
-    /// the checkout.
+    /// The server's program and its options, as a reader would type them after `cargo run --release
+    /// --bin`. The option `--listen` is added when the server is started, in the root of the
+    /// checkout.
     pub server: String,
     /// Whether the server traces several clients at once. The order between the lines of two
-    /// connections is then a matter of chance, and comparisons ignore it.
+    /// connections is then a matter of chance, and comparisons of transcripts ignore that order.
     #[serde(default)]
     pub concurrent: bool,
-    /// Whether the transcript also shows the stop of the server.
+    /// Whether the transcript also shows how the server is stopped.
     #[serde(default)]
     pub stop: bool,
-    /// Whether the server has no orderly stop, so that the signal ends its process.
+    /// Whether the server has no orderly stop, so that the signal to stop kills its process.
     #[serde(default)]
     pub killed: bool,
     /// The steps, in order.
@@ -34,26 +34,28 @@ pub struct Scenario {
     pub steps: Vec<Step>,
 }
 
-/// One step, at one terminal. The next step begins when everything that this one waits for
-/// has happened, so the order of events never depends on timing.
+/// One step of a scenario, at one terminal. The next step begins when everything that this step
+/// waits for has happened, so the order of events never depends on timing.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Step {
-    /// Name of the terminal, in scenarios that need several.
+    /// Name of the step's terminal, in scenarios that need several terminals.
     pub at: String,
-    /// Command to type; the step waits for its end. `8080` stands for the server's port,
-    /// `PID` for its process ID.
+    /// Command to type; the step waits until the command has ended. `8080` stands for the server's
+    /// port, and `PID` for the server's process ID.
     pub run: Option<String>,
     /// Command to type and leave running, with the same placeholders as `run`.
     pub start: Option<String>,
     /// Text to send to the running command; each line is ended with CR LF.
     pub send: Option<String>,
-    /// Text to wait for at this terminal. Text that an earlier step waited for does not count.
+    /// Text for which the step waits at its terminal. Text for which an earlier step has waited
+    /// does not count.
     pub see: Option<String>,
-    /// Text to wait for at the server's terminal. Text that an earlier step waited for does
-    /// not count.
+    /// Text for which the step waits at the server's terminal. Text for which an earlier step has
+    /// waited does not count.
     pub trace: Option<String>,
-    /// The way to end the running command; the step waits for its end.
+    /// The way in which the step ends the running command; the step waits until the command has
+    /// ended.
     pub end: Option<End>,
 }
 
@@ -114,7 +116,7 @@ impl Scenario {
 }
 
 fn is_installed(tool: &str) -> bool {
-    // The shell's own words, and tools that every system has.
+    // Words of the shell itself, and tools that every system has, count as installed.
     if "printf echo sleep cat for do done ( )".split(' ').any(|own| own == tool) {
         return true;
     }

@@ -22,10 +22,10 @@ use clap::{Args, Command, FromArgMatches};
 use crate::live::LabApi;
 use crate::paths::Paths;
 
-/// Whether the server can stream a body that is produced while it is sent.
+/// Whether the server can stream a response's body while the body is being produced.
 const CAN_STREAM: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
 
-/// Binds a listener to the address.
+/// Binds the book's listener to the address `listen`.
 ///
 /// # Errors
 ///
@@ -69,16 +69,16 @@ pub fn serve(
         open_in_browser(format!("http://{address}/"));
     }
     let served = best::run(listener, &site, &options, &stop);
-    live.end(); // even if the server has failed
+    live.end(); // also if the server has failed
     served.context("the server has failed")
 }
 
-/// Opens the book in a web browser. A failure is printed in one line, and the book is served
-/// all the same.
+/// Opens the book in a web browser. If that fails, prints the reason in one line; the book is
+/// served all the same.
 ///
-/// The command that opens a browser may block until the browser ends, so it has its own
-/// thread. The browser may connect before the server accepts: its connection then waits in the
-/// backlog.
+/// The command that opens a browser may block until the browser ends, so it runs on its own thread.
+/// The browser may connect before the server accepts connections; its connection then waits in the
+/// listener's backlog.
 fn open_in_browser(url: String) {
     let open = move || {
         if let Err(error) = opener::open(&url) {
@@ -90,7 +90,8 @@ fn open_in_browser(url: String) {
     }
 }
 
-/// Returns the server's options, parsed as from its command line.
+/// Returns the options of the server that serves the book from the directory `root`, parsed as if
+/// from a command line.
 fn options(root: &Path) -> Result<Options> {
     // The drain timeout is short, because a reader who pressed Ctrl-C is waiting. The stacks
     // are large, because the lab's routes parse JSON and draw charts on them.

@@ -1,5 +1,5 @@
-//! Finds the programs that the lab and the transcripts start, the servers above all, and builds those
-//! that are missing or out of date.
+//! Finds the programs that the lab and the transcripts start, most of them servers, and builds the
+//! programs that are missing or out of date.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,8 @@ pub fn find(paths: &Paths, name: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Returns target/PROFILE, the directory of this program. (A test's program is in deps/
-/// below that.)
+/// Returns target/PROFILE, the directory of the running program. (A test's program is in the
+/// subdirectory deps/.)
 fn profile_dir() -> Result<PathBuf> {
     let own = std::env::current_exe().context("cannot determine this program's path")?;
     let dir = own.parent().context("this program's path names no directory")?;
@@ -36,8 +36,8 @@ fn profile_dir() -> Result<PathBuf> {
     Ok(dir.to_owned())
 }
 
-/// Whether the program is newer than all its sources, which cargo lists in a `.d` file
-/// beside it.
+/// Returns whether the program is newer than all its sources, which cargo lists in a `.d` file
+/// beside the program.
 fn is_fresh(program: &Path) -> bool {
     let modified =
         |path: &Path| -> Option<SystemTime> { fs::metadata(path).ok()?.modified().ok() };
@@ -64,15 +64,15 @@ fn build(paths: &Paths, name: &str, profile: &Path) -> Result<()> {
     };
     eprintln!("building {name}, which takes some seconds the first time");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // No `-p`: over the whole workspace, cargo chooses features as in `cargo test`, and
-    // uses the libraries that were built for the tests.
+    // The command has no `-p`: for the whole workspace, cargo chooses features as in `cargo test`,
+    // and uses the libraries that were built for the tests.
     let mut command = Command::new(cargo);
     command
         .args(["build", "--quiet", "--bin", name, "--profile", profile, "--target-dir"])
         .arg(target)
         .current_dir(paths.checkout())
         .stdin(Stdio::null())
-        // The standard output of `lab --events` carries events and nothing else.
+        // The standard output of `lab --events` carries only events, so cargo must not write to it.
         .stdout(Stdio::null());
     let mut cargo = ChildGuard::spawn(&mut command)
         .with_context(|| format!("cargo is needed to build {name}"))?;

@@ -12,25 +12,27 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-/// The longest wait for a text, or for a command's end: longer than any step of a scenario takes on
+/// The longest wait for a text, or for a command's end. Any step of a scenario takes less, even on
 /// a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The longest wait for the end of a line; after it, the line counts as complete.
+/// The longest wait for the end of the line in which a text was found. After that time, the line
+/// counts as complete.
 const LINE_END: Duration = Duration::from_millis(200);
 
-/// A running command, its input, and the output it has shown so far.
+/// A running command, its input, and the output that the command has shown so far.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     child: Child,
     stdin: Option<ChildStdin>,
-    /// Pieces of the command's output; disconnected when the output has ended.
+    /// The receiver of the pieces of the command's output, disconnected when the output has ended.
     output: Receiver<String>,
     /// All output received so far.
     shown: String,
-    /// Number of bytes of `shown` that `fresh` has returned.
+    /// Number of bytes of `shown` that the method `fresh` has returned.
     taken: usize,
-    /// Number of bytes of `shown` that `see` has searched and passed.
+    /// Number of bytes of `shown` that the method `see` has already searched, up to the text that
+    /// it found last.
     seen: usize,
 }
 
@@ -47,7 +49,8 @@ impl Terminal {
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
-        // `command` still holds the pipe's write ends, and would keep the output open.
+        // `command` still holds the write ends of the pipe, and the output would not end as long as
+        // they are open.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let (show, output) = channel();
         thread::spawn(move || fill(reader, &show));
@@ -63,8 +66,8 @@ impl Terminal {
         stdin.flush().context("the command no longer reads")
     }
 
-    /// Waits until `text` appears in the output after all that earlier calls have found, and
-    /// returns the rest of its line.
+    /// Waits until `text` appears in the output after the text that the previous call found, and
+    /// returns the rest of the line.
     ///
     /// # Errors
     ///
@@ -92,7 +95,7 @@ impl Terminal {
         }
     }
 
-    /// Returns the output that has appeared since the last call.
+    /// Returns the output that has appeared since the last call of `fresh`.
     pub(crate) fn fresh(&mut self) -> String {
         while self.receive(Instant::now()) {}
         let text = self.shown[self.taken..].to_owned();
@@ -100,8 +103,8 @@ impl Terminal {
         text
     }
 
-    /// Waits until no output has appeared for the duration `quiet`. This is for the last lines
-    /// of a trace, which no later event follows.
+    /// Waits until no output has appeared for the duration `quiet`. This method serves for the last
+    /// lines of a trace, after which no other event can be waited for.
     pub(crate) fn settle(&mut self, quiet: Duration) {
         while self.receive(Instant::now() + quiet) {}
     }
@@ -119,7 +122,7 @@ impl Terminal {
     /// Sends a signal to the command and its children.
     pub(crate) fn signal(&self, signal: Signal) {
         if let Ok(id) = i32::try_from(self.child.id()) {
-            let _ = killpg(Pid::from_raw(id), signal); // fails if it has ended already
+            let _ = killpg(Pid::from_raw(id), signal); // fails if the command has ended
         }
     }
 
@@ -135,7 +138,8 @@ impl Terminal {
         self.child.wait().context("cannot wait for the command")
     }
 
-    /// Waits for more output. Returns false at the deadline, or at the output's end.
+    /// Waits for more output and appends it to `shown`. Returns false if the deadline passes or the
+    /// output ends.
     fn receive(&mut self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let more = self.output.recv_timeout(left);
@@ -150,7 +154,7 @@ impl Drop for Terminal {
     }
 }
 
-/// Reads to the end of the pipe and sends each piece of text to `show`.
+/// Reads the command's output to the end of the pipe and sends each piece of text to `show`.
 fn fill(mut reader: PipeReader, show: &Sender<String>) {
     let mut buffer = [0; 4096];
     // A read may end inside a character, whose first bytes are kept here for the next read.

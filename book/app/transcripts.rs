@@ -1,6 +1,6 @@
-//! Transcripts: the output that a reader would see at the terminals, made by running the
-//! real programs. Each scenario transcripts/NAME.toml has two: src/transcripts/NAME.txt for
-//! the clients' terminals, and NAME.server.txt for the server's.
+//! Transcripts: the output that a reader would see at the terminals, made by running the real
+//! programs. Each scenario transcripts/NAME.toml has two transcripts: src/transcripts/NAME.txt for
+//! the clients' terminals, and NAME.server.txt for the server's terminal.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,7 @@ use crate::scenario::{End, Scenario, Step};
 use crate::servers;
 use crate::terminal::Terminal;
 
-/// The port that transcripts show in place of the real one: a server's default.
+/// The port that transcripts show in place of the server's real port. It is the servers' default.
 const SHOWN_PORT: &str = "8080";
 
 /// Configuration of curl that makes transcripts independent of curl's version and of the
@@ -85,16 +85,16 @@ pub fn command(paths: &Paths, names: &[String], check: bool) -> Result<()> {
     Ok(())
 }
 
-/// Compares the committed transcript with a fresh one, both normalized. Returns a line for
-/// each file that differs, which names the first difference.
+/// Compares the committed transcript with the transcript `fresh`, both normalized. Returns a line
+/// for each file that differs; the line names the first difference.
 pub fn compare(paths: &Paths, scenario: &Scenario, fresh: &Transcript) -> Vec<String> {
     let mut differences = Vec::new();
     for (file, fresh) in files(scenario, fresh) {
         let path = paths.src().join("transcripts").join(&file);
         let old = fs::read_to_string(&path).unwrap_or_default();
         let [old, new] = [&old, fresh].map(|text| match scenario.concurrent {
-            // Normalized once more, for masks that match two lines which only sorting has
-            // made neighbors.
+            // The sorted text is normalized again, because some masks match two adjacent lines, and
+            // sorting makes other lines adjacent.
             true => normalize(&by_connection(&normalize(text))),
             false => normalize(text),
         });
@@ -116,8 +116,9 @@ pub fn compare(paths: &Paths, scenario: &Scenario, fresh: &Transcript) -> Vec<St
     differences
 }
 
-/// Returns the lines sorted by connection (`#1`); the lines of one connection stay in order.
-/// Where several threads or processes write at once, no other order is certain.
+/// Returns the lines sorted by connection (`#1`), with the lines of one connection in order.
+/// Several threads or processes write at once, so the order between connections is a matter of
+/// chance.
 fn by_connection(text: &str) -> String {
     let connection = |line: &str| {
         line.split_whitespace()
@@ -240,8 +241,8 @@ impl<'c> Stage<'c> {
             let terminal = self.running.get_mut(&step.at).with_context(missing)?;
             match how {
                 End::Eof => terminal.close_input(),
-                // SIGTERM, because SIGINT may be ignored: a program inherits that from the
-                // process that started this one.
+                // SIGTERM takes the place of Ctrl-C's SIGINT, which the command may ignore: that
+                // setting is inherited from the process that started the book's program.
                 End::Interrupt => terminal.signal(Signal::SIGTERM),
                 End::Itself => {}
             }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use webdriver::served::Served;
 use webdriver::{Browser, browser, keep, looked, problems};
 
-/// A script that skips every prediction and opens every box.
+/// A script that skips every prediction and opens every folded box (`<details>`).
 const REVEAL: &str = "document.querySelectorAll('.lab-predict [type=button]').forEach((button) => button.click());
     document.querySelectorAll('details').forEach((box) => { box.open = true; })";
 
@@ -27,8 +27,9 @@ fn no_narrow_page_has_a_problem() {
     no_page_has_a_problem(400, ["dark", "light"]);
 }
 
-/// Opens every page at this width in the first color scheme, and looks at it in both, first with
-/// the forms for predictions, then with the figures.
+/// Opens every page at the width `width`, in pixels, in the first color scheme, and requires that
+/// the page has no problem in either scheme, first with the forms for predictions, then with the
+/// figures.
 fn no_page_has_a_problem(width: u32, schemes: [&str; 2]) {
     let Some(browser) = browser() else { return };
     let served = Served::start();
@@ -62,7 +63,8 @@ fn no_page_has_a_problem(width: u32, schemes: [&str; 2]) {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-/// Changes the color scheme that the system prefers, and waits until the open page has followed.
+/// Changes the color scheme that the system prefers, and waits until the open page shows its
+/// colors.
 fn choose(browser: &Browser, width: u32, scheme: &str) {
     browser.look(width, scheme);
     browser.wait_until(&format!(
@@ -72,7 +74,7 @@ fn choose(browser: &Browser, width: u32, scheme: &str) {
 }
 
 /// Each page is light, can be read in the other themes, and, while a prediction is open, hides the
-/// figure and the text that give its answer away: with the lab, and without scripts.
+/// figure and the text that give the prediction's answer away: with the lab, and without scripts.
 #[test]
 fn pages_are_light_hide_answers_and_have_other_themes() {
     let Some(browser) = browser() else { return };
@@ -88,7 +90,8 @@ fn pages_are_light_hide_answers_and_have_other_themes() {
     let none: [String; 0] = [];
     let mut pages = 0;
     let mut wrong = Vec::new();
-    // Each page in one theme is enough, because every colored element is on several pages.
+    // Opening each page in only one theme is enough, because every colored element is on several
+    // pages.
     for (page, theme) in served.pages().iter().zip(["rust", "coal", "ayu"].iter().cycle())
     {
         browser.scripts(false);
@@ -142,12 +145,12 @@ const INDEX: u64 = 600_000;
 const LOADED: &str = "return ['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind))
     .map((entry) => [entry.name, entry.decodedBodySize])";
 
-/// Returns everything that the page has loaded, with sizes.
+/// Returns the name and the size, in bytes, of everything that the page has loaded.
 fn loaded(browser: &Browser) -> Vec<(String, u64)> {
     serde_json::from_value(browser.run(LOADED)).expect("names and sizes")
 }
 
-/// Returns the size of the search index, if it is among what was loaded.
+/// Returns the size of the search index, in bytes, or `None` if `loaded` does not contain it.
 fn index(loaded: &[(String, u64)]) -> Option<u64> {
     loaded.iter().find(|(name, _)| name.contains("searchindex")).map(|(_, size)| *size)
 }
@@ -189,7 +192,7 @@ fn nothing_moves_while_a_run_replaces_a_recorded_figure() {
             .wait_until(&format!("return document.querySelector('{predict}') !== null"));
         browser.run(&format!("document.querySelector('{predict}').click()"));
         browser.run(&format!("document.querySelector('{lab} .lab-main').focus()"));
-        std::thread::sleep(Duration::from_millis(300)); // the click's own layout shifts have ended
+        std::thread::sleep(Duration::from_millis(300)); // let layout shifts of the click end
         browser.run(
             "window.shifts = [];
              new PerformanceObserver((list) => list.getEntries().filter((entry) => !entry.hadRecentInput)
@@ -200,7 +203,7 @@ fn nothing_moves_while_a_run_replaces_a_recorded_figure() {
         browser.wait_until(&format!(
             "return document.querySelector('{lab} .lab-status').innerText.includes('Done')"
         ));
-        std::thread::sleep(Duration::from_millis(300)); // the observer has been called
+        std::thread::sleep(Duration::from_millis(300)); // let the observer be called
         assert_eq!(
             browser.run("return window.shifts"),
             serde_json::json!([]),
@@ -223,18 +226,19 @@ fn everything_can_be_reached_without_a_mouse() {
     assert_eq!(browser.run(first), "Skip to the text");
     browser.press(&[ENTER]);
     browser.wait_until("return document.activeElement.querySelector('main') !== null && document.activeElement !== document.body");
-    // The table of contents can be hidden and shown.
+    // The keys Space and Enter hide and show the table of contents.
     let contents = "document.documentElement.classList.contains('sidebar-visible')";
     for (key, is_open) in [(" ", false), (ENTER, true)] {
         browser.run("document.getElementById('mdbook-sidebar-toggle').focus()");
         browser.press(&[key]);
         browser.wait_until(&format!("return {contents} === {is_open}"));
     }
-    // In a wide table, the key scrolls the table; elsewhere, it goes to the next page.
+    // In a wide table, the right arrow key scrolls the table; elsewhere, it opens the next page.
     browser.look(400, "light");
     browser.open(&served.url("contract.html"));
     let wide = "[...document.querySelectorAll('main .table-wrapper')].find((e) => e.scrollWidth > e.clientWidth)";
-    // Its edge says that it goes on, until its end is in sight.
+    // The class `more` marks a table that continues beyond the right edge, until its end is in
+    // sight.
     let goes_on = format!("{wide}.classList.contains('more')");
     browser.wait_until(&format!("return {goes_on}"));
     browser.run(&format!("{wide}.focus()"));

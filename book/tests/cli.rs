@@ -1,4 +1,4 @@
-//! The program `book` at a terminal: its commands, messages and exit codes.
+//! Tests of the program `book` at a terminal: its commands, messages and exit codes.
 
 mod webdriver;
 
@@ -21,7 +21,7 @@ fn book() -> Command {
     command
 }
 
-/// Runs the command, which must fail with a single line on standard error, and returns that line.
+/// Runs the command, which must fail with a single line on standard error, and returns this line.
 fn complaint(command: &mut Command) -> String {
     let output = command.assert().failure().stdout("").get_output().stderr.clone();
     let text = String::from_utf8(output).expect("text");
@@ -81,7 +81,7 @@ fn a_taken_port_is_one_clear_line() {
     assert!(!dir.path().join("book").exists(), "it rendered although it cannot serve");
 }
 
-// The book's commands send requests to port 8080, where the book itself must not answer.
+// The book's commands send requests to port 8080, so the book's own server must use another port.
 #[test]
 fn the_book_and_the_servers_have_ports_of_their_own() {
     let help = book().arg("--help").assert().success().get_output().stdout.clone();
@@ -94,7 +94,7 @@ fn the_book_and_the_servers_have_ports_of_their_own() {
     }
 }
 
-// A substitute for `xdg-open` records the URL that it is given.
+// A substitute for the program `xdg-open` records the URL that the book passes to it.
 #[cfg(target_os = "linux")]
 #[test]
 fn open_opens_the_page_that_is_served() {
@@ -153,7 +153,8 @@ fn it_serves_until_interrupted() {
             .expect("it starts");
         let address = announced(&mut child);
         drop(turn);
-        // A browser opens connections that it never uses; they must not delay the stop.
+        // A browser opens connections that it never uses; such a connection must not delay the
+        // stop.
         let _silent = TcpStream::connect(&address).expect("a connection");
         let mut client = TcpStream::connect(&address).expect("a connection");
         write!(client, "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
@@ -168,7 +169,8 @@ fn it_serves_until_interrupted() {
     }
 }
 
-/// Waits for the line that the program prints when it is ready, and returns the address in it.
+/// Waits for the line that the program prints when its server is ready, and returns the address in
+/// this line.
 fn announced(child: &mut Child) -> String {
     let mut line = String::new();
     let out = child.stdout.take().expect("its output");

@@ -1,5 +1,5 @@
-//! The lab at a terminal and as the server of the pages runs it; and properties of every
-//! experiment.
+//! Tests of the lab at a terminal and as the server of the pages runs it, and of properties of
+//! every experiment.
 #![cfg_attr(not(target_os = "linux"), allow(unused))] // most experiments exist on Linux only
 
 mod webdriver;
@@ -40,7 +40,7 @@ fn paths_in(dir: &TempDir) -> Paths {
     Paths::find(Some(dir.path().join("book"))).expect("a copy of the book")
 }
 
-/// Starts `lab` with these arguments, for the copy of the book in `dir`.
+/// Starts the command `lab` with the arguments `arguments`, for the copy of the book in `dir`.
 fn run(dir: &TempDir, arguments: &[&str]) -> Child {
     Command::new(cargo_bin!("book"))
         .arg("lab")
@@ -87,7 +87,7 @@ fn every_experiment_has_a_question_and_asks_for_a_prediction() {
     }
 }
 
-// Some experiments exist on Linux only.
+// Linux only: other systems lack some of the experiments whose results are recorded.
 #[cfg(target_os = "linux")]
 #[test]
 fn every_recorded_result_is_of_an_experiment_and_has_its_parts() {
@@ -138,8 +138,8 @@ fn where_a_page_asks_what_the_lab_asks_it_asks_once_and_in_the_same_words() {
             let (attributes, summary) = head.split_once("<summary>").expect("a summary");
             let (_, behind) = rest.split_once("</details>").expect("an end");
             let Some(name) = attributes.split('"').nth(1) else {
-                // Below the answer of a prediction that names no experiment, no figure of an
-                // experiment may follow: the page would ask a second question.
+                // A figure of an experiment must not follow below the answer of a prediction that
+                // names no experiment: the page would ask a second question.
                 let next = behind.trim_start().lines().next().unwrap_or_default();
                 let part = next.trim_start_matches("{{#include generated/");
                 let part = part.trim_end_matches(".md}}");
@@ -157,7 +157,7 @@ fn where_a_page_asks_what_the_lab_asks_it_asks_once_and_in_the_same_words() {
     assert!(asked.len() > 8, "{asked:?}");
 }
 
-// A verdict shows the prediction beside the result, for every form of prediction.
+// For every form of prediction, a verdict shows the prediction beside the result.
 #[cfg(target_os = "linux")]
 #[test]
 fn every_recorded_result_answers_its_question() {
@@ -213,7 +213,7 @@ fn a_planted_number_and_a_planted_result_are_found() {
     let one = found();
     assert!(one.len() == 1 && one[0].contains("12 ms"), "{one:?}");
 
-    // Numbers of every kind are found, in every part of a page.
+    // The check finds numbers of every kind, in every part of a page.
     for planted in [
         "It takes 40 µs.",
         "About 9.1 KiB each.",
@@ -274,7 +274,7 @@ fn a_run_reports_its_progress_and_the_report_shows_its_result() {
     assert_eq!(tables.len(), 1);
     assert!(tables[0]["html"].as_str().expect("HTML").starts_with("<table>"));
 
-    // The reported result is the stored one.
+    // The result in the last event equals the stored result.
     let result = &events[events.len() - 1]["result"];
     let stored = fs::read_to_string(dir.path().join("target/lab/closing.json"));
     let stored: Value = serde_json::from_str(&stored.expect("a file")).expect("JSON");
@@ -300,7 +300,7 @@ fn a_run_reports_its_progress_and_the_report_shows_its_result() {
     );
 }
 
-/// Returns the /proc/PID/stat of every process in the process group, without zombies.
+/// Returns the text of /proc/PID/stat for every process in the process group, without zombies.
 #[cfg(target_os = "linux")]
 fn members(group: u32) -> Vec<String> {
     let processes = fs::read_dir("/proc").expect("/proc").flatten();
@@ -308,7 +308,7 @@ fn members(group: u32) -> Vec<String> {
         processes.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
     stats
         .filter(|stat| {
-            // ID (NAME) STATE PARENT GROUP: the name may contain any character.
+            // The text is `ID (NAME) STATE PARENT GROUP …`, and NAME may contain any character.
             let rest = stat.rsplit(')').next().unwrap_or_default();
             let columns: Vec<&str> = rest.split_whitespace().collect();
             columns.first() != Some(&"Z")
@@ -317,8 +317,8 @@ fn members(group: u32) -> Vec<String> {
         .collect()
 }
 
-/// Waits until the process group has no member left. A run kills all its processes before it
-/// ends; but those that are not its own children end a little later.
+/// Waits until the process group has no member left. A run kills all its processes before it ends,
+/// but a process that is not a child of the run ends a little later.
 #[cfg(target_os = "linux")]
 fn wait_until_empty(group: u32, name: &str) {
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -328,8 +328,8 @@ fn wait_until_empty(group: u32, name: &str) {
     }
 }
 
-/// Starts a run in its own process group, so that all its descendants can be found. `cargo` is
-/// the program that it executes in place of cargo.
+/// Starts a run in its own process group, so that all the run's descendants can be found. `cargo`
+/// is the program that the run executes in place of cargo.
 #[cfg(target_os = "linux")]
 fn run_in_group(
     program: &Path,
@@ -349,7 +349,7 @@ fn run_in_group(
 #[test]
 fn an_experiment_that_is_stopped_in_the_middle_leaves_no_process_behind() {
     let dir = copy();
-    // Build all servers first, so that no run has to.
+    // All servers are built first, so that no run has to build one.
     for stage in client_suite::profile::PROFILES {
         servers::find(&paths(), stage.name).expect(stage.name);
     }
@@ -361,9 +361,9 @@ fn an_experiment_that_is_stopped_in_the_middle_leaves_no_process_behind() {
         let (input, group) = (child.stdin.take(), child.id());
         let out = BufReader::new(child.stdout.take().expect("its output"));
         let mut lines = out.lines().map_while(Result::ok);
-        // Wait for the first step. (A run without steps, such as `sizes`, ends instead.)
+        // Wait for the run's first step. (A run without steps, such as `sizes`, ends without one.)
         lines.by_ref().any(|line| line.contains("\"event\":\"step\""));
-        // Wait until the run has a child that could be left behind, or has ended.
+        // Wait until the run has a child that it could leave behind, or has ended.
         while members(group).len() < 2 && child.try_wait().expect("a state").is_none() {
             thread::yield_now();
         }
@@ -379,11 +379,12 @@ fn an_experiment_that_is_stopped_in_the_middle_leaves_no_process_behind() {
 fn a_run_that_is_stopped_while_a_server_is_built_ends_cargo_and_its_compilers() {
     use std::os::unix::fs::PermissionsExt;
     let dir = copy();
-    // The program is in a directory without servers, and its cargo never finishes.
+    // The copied program is in a directory without servers, and its cargo never finishes.
     let program = dir.path().join("target/debug/book");
     fs::create_dir_all(dir.path().join("target/debug")).expect("a directory");
-    // Copied by cp: a program that is open for writing cannot be started, and a child forked by
-    // another test could inherit a descriptor that this process has open.
+    // The command cp makes the copy: a program that is open for writing cannot be started, and a
+    // child forked by another test could inherit a descriptor that this process has open for
+    // writing.
     let cp = Command::new("cp").arg(cargo_bin!("book")).arg(&program).status();
     assert!(cp.expect("cp").success());
     let cargo = dir.path().join("cargo");
@@ -400,7 +401,7 @@ fn a_run_that_is_stopped_while_a_server_is_built_ends_cargo_and_its_compilers() 
     wait_until_empty(group, "slow-client");
 }
 
-// A run ends when its standard input does (`None`), or by a signal.
+// A run ends when its standard input ends (`None`), or by a signal.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_without_a_reader_ends_with_its_samples() {
@@ -430,7 +431,7 @@ fn a_run_without_a_reader_ends_with_its_samples() {
             None => drop(input.take()),
         }
         assert_eq!(child.wait().expect("an end").code(), Some(130), "{signal:?}");
-        // The kernel does not reuse a process ID so soon.
+        // The path is that of the old process: the kernel does not reuse a process ID so soon.
         assert!(!Path::new(&format!("/proc/{sample}")).exists(), "{signal:?}");
         assert!(!dir.path().join("target/lab/readiness.json").exists(), "{signal:?}");
     }

@@ -1,6 +1,6 @@
-//! The lab in the page, at the wire: which requests may start a run, how a run is followed, and
-//! that no process of it is left, whether page, server or run ends first. The runs are fake ones
-//! that measure nothing (`--rehearse`).
+//! The lab in the page, tested by its HTTP requests: which requests may start a run, how a run is
+//! followed, and that no process of a run is left, whether the page, the server or the run ends
+//! first. The runs are fake ones that measure nothing (`--rehearse`).
 #![cfg(target_os = "linux")] // processes are found in /proc
 
 mod webdriver;
@@ -16,10 +16,11 @@ use serde_json::Value;
 use webdriver::served::Served;
 use webdriver::wait;
 
-/// The longest wait for any event of a test: longer than it takes on a busy machine.
+/// The longest wait for any event of a test, longer than an event takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A request. [`get`] and [`post`] make correct ones, in which a test changes a field.
+/// A request. The functions [`get`] and [`post`] make correct requests, in which a test changes a
+/// field.
 #[derive(Clone, Debug)]
 struct Ask<'a> {
     method: &'a str,
@@ -84,8 +85,8 @@ fn send(served: &Served, ask: &Ask<'_>) -> io::Result<BufReader<TcpStream>> {
     Ok(BufReader::new(stream))
 }
 
-/// Sends the request, and returns the answer's status and its content as JSON. The content is
-/// null if it is not JSON.
+/// Sends the request, and returns the answer's status and the answer's content as JSON, or null if
+/// the content is not JSON.
 fn ask(served: &Served, ask: &Ask<'_>) -> (u16, Value) {
     let mut text = String::new();
     send(served, ask)
@@ -120,7 +121,7 @@ fn children(served: &Served) -> Vec<i32> {
     processes
         .filter_map(number)
         .filter(|process| {
-            // ID (NAME) STATE PARENT: the name may contain any character.
+            // The text is `ID (NAME) STATE PARENT …`, and NAME may contain any character.
             let stat =
                 fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
             let rest = stat.rsplit(')').next().unwrap_or_default();
@@ -129,13 +130,14 @@ fn children(served: &Served) -> Vec<i32> {
         .collect()
 }
 
-/// Waits until there is no such process. Returns false if there still is one after a minute.
+/// Waits until the process with the ID `process` is gone. Returns false if it still exists after a
+/// minute.
 fn is_gone(process: i32) -> bool {
     let path = format!("/proc/{process}");
     wait(|| (!fs::exists(&path).expect("/proc")).then_some(())).is_some()
 }
 
-/// Reads the stream of events up to the line `wanted`, and returns the lines before it.
+/// Reads the stream of events up to the line `wanted`, and returns the lines before that line.
 fn until(events: &mut BufReader<TcpStream>, wanted: &str) -> Vec<String> {
     let mut before = Vec::new();
     for line in events.lines() {
@@ -206,7 +208,7 @@ fn only_a_page_of_this_book_may_start_a_run() {
         assert_eq!(status, expected, "{body}: {why}");
     }
     assert_eq!(children(&served), [] as [i32; 0]);
-    // `localhost` names this server too, even if `Origin` has its address.
+    // The host `localhost` names this server too, even if `Origin` has the server's address.
     let local = Ask { host: Some(format!("localhost:{port}")), ..right.clone() };
     assert_eq!(ask(&served, &local).0, 200);
 }
@@ -237,7 +239,7 @@ fn one_run_at_a_time_and_it_can_be_stopped() {
     assert_eq!(ask(&served, &post(&served, "/lab/stop", &this)).0, 200);
     until(&mut events, "event: failed");
     assert!(is_gone(child), "the end was reported before the process had ended");
-    // Afterwards another run can begin.
+    // When the run has been stopped, another run can begin.
     start(&served);
 }
 
@@ -252,7 +254,7 @@ fn every_follower_is_sent_the_whole_run_even_a_late_one() {
     let id = seen.iter().rev().find_map(|line| line.strip_prefix("id: ")).expect("an id");
     let mut late = send(&served, &get(&served, "/lab/events")).expect("a stream");
     until(&mut late, "event: table");
-    // A browser that has received all events gets 204, and does not ask again.
+    // A browser that has received all events gets the status 204, and does not ask again.
     let field = format!("Last-Event-ID: {id}\r\n");
     assert_eq!(ask(&served, &Ask { more: &field, ..get(&served, "/lab/events") }).0, 204);
     assert_eq!(children(&served), [] as [i32; 0]);
@@ -277,7 +279,7 @@ fn a_run_without_followers_is_ended() {
     let child = start(&served);
     let mut events = send(&served, &get(&served, "/lab/events")).expect("a stream");
     until(&mut events, "event: chart");
-    drop(events); // the page is closed
+    drop(events); // as when a reader closes the page
     assert!(is_gone(child));
 }
 
@@ -286,7 +288,7 @@ fn a_run_ends_with_its_server() {
     for (how, signal) in [
         ("stuck", Signal::SIGTERM),
         ("stubborn", Signal::SIGTERM),
-        ("stuck", Signal::SIGKILL), // the run's standard input ends with the server
+        ("stuck", Signal::SIGKILL), // the server's end closes the run's input
     ] {
         let mut served = Served::with_fake_runs(how);
         let child = start(&served);

@@ -1,6 +1,6 @@
-//! The lab in a real browser: predict, run, watch, see the result, and see it again. The runs
-//! are fake ones that measure nothing (`--rehearse`). With BOOK_SCREENS=1, pictures are stored in
-//! target/book-screens/.
+//! The lab in a real browser: the reader predicts, starts a run, watches it, sees the result, and
+//! sees the result again after loading the page once more. The runs are fake ones that measure
+//! nothing (`--rehearse`). With BOOK_SCREENS=1, pictures are stored in target/book-screens/.
 
 mod webdriver;
 
@@ -44,7 +44,7 @@ fn focus(browser: &Browser, element: &str) {
     browser.run(&format!("document.querySelector('{element}').focus()"));
 }
 
-/// Opens the page, and skips the prediction.
+/// Opens the page of chapter 4, and skips the prediction.
 fn open(browser: &Browser, served: &Served) {
     browser.open(&served.url(PAGE));
     browser.wait_until(&is_seen(PREDICT));
@@ -67,7 +67,7 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     browser.wait_until(&is_seen(&format!("{PREDICT} .lab-curve svg .handle")));
     let figure = ".measured[data-part=readiness]";
     assert_eq!(browser.run(&is_seen(figure)), false, "visible before a prediction");
-    // A curve that was not drawn is not accepted as a prediction.
+    // If the reader has drawn no curve, the page does not accept a prediction.
     focus(&browser, &format!("{PREDICT} .lab-main"));
     browser.press(&[ENTER]);
     browser.wait_until(&says(&format!("{PREDICT} .lab-missing"), "Decide first"));
@@ -83,7 +83,7 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     let before = value(&handle);
     browser.press(&[UP, UP, TAB, UP]);
     assert!(value(&handle) > before);
-    // For a screen reader, the handle has a label, and its value in words.
+    // For a screen reader, the handle of a curve's point has a label, and its value in words.
     let spoken = browser.run(&format!(
         "const at = document.querySelector('{handle}'); return at.ariaLabel + ' – ' + at.ariaValueText"
     ));
@@ -105,7 +105,7 @@ fn predict_run_watch_and_see_it_again_with_the_keyboard_alone() {
     let compared = text(&browser, &format!("{RUN} .lab-compared"));
     assert!(compared.contains("You said") && compared.contains("too much"), "{compared}");
     keep_if_asked(&browser, "lab-done");
-    // After loading the page again, the result and the prediction are there.
+    // When the page is loaded again, it shows the result and the prediction.
     browser.open(&served.url(PAGE));
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg.wide"));
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] .predicted"));
@@ -135,7 +135,7 @@ fn a_page_that_is_loaded_again_during_a_run_follows_it_and_can_stop_it() {
     browser.wait_until(&is_seen(".lab-own[data-of=readiness] figure svg"));
     browser.wait_until(&says(&format!("{RUN} .lab-step"), "3 of 4"));
     assert_eq!(browser.run(&is_seen(&format!("{RUN} progress"))), true);
-    // Only one experiment can run at a time.
+    // While an experiment runs, no other experiment can be started.
     let other = "[aria-label=\"Your machine: memory\"] .lab-main";
     let is_off = format!("return document.querySelector('{other}').disabled");
     browser.wait_until(&is_off);
@@ -153,8 +153,8 @@ fn the_keyboard_focus_stays_at_the_run_and_a_screen_reader_hears_its_status() {
     let served = Served::with_fake_runs("stuck");
     browser.look(1280, "light");
     open(&browser, &served);
-    // A screen reader announces changes only in an element that was there before and is not
-    // busy.
+    // A screen reader announces changes only in an element that existed before the change and is
+    // not busy.
     let status = format!("{RUN} .lab-status");
     assert_eq!(text(&browser, &status), "");
     let is_known = format!(
@@ -250,7 +250,7 @@ fn without_the_books_server_or_without_scripts_it_is_a_plain_book() {
     browser.scripts(true);
 }
 
-/// Stores a picture of the page if `BOOK_SCREENS` is set.
+/// Stores a picture of the page as target/book-screens/NAME.png if `BOOK_SCREENS` is set.
 fn keep_if_asked(browser: &Browser, name: &str) {
     if std::env::var_os("BOOK_SCREENS").is_some() {
         keep(browser, name);

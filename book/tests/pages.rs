@@ -1,4 +1,4 @@
-//! The pages obey the book's rules for links, anchors, includes, figures and numbers.
+//! Tests that the pages obey the book's rules for links, anchors, includes, figures and numbers.
 
 use book::checks;
 use book::paths::Paths;

@@ -1,8 +1,8 @@
 //! The pictures in README.md: a page with its lab, in light and in dark.
 //!
-//! `PICTURES=1 cargo test --release -p book --test picture` takes the pictures anew: it predicts,
-//! runs the experiment, and takes a picture of the page afterwards. Without `PICTURES` the test
-//! checks only that the pictures exist and are small.
+//! `PICTURES=1 cargo test --release -p book --test picture` takes the pictures anew: the test
+//! predicts, runs the experiment, and then takes a picture of the page. Without `PICTURES`, the
+//! test checks only that the pictures exist and are small.
 
 mod webdriver;
 
@@ -46,7 +46,8 @@ fn take_pictures() {
     let predict = "[aria-label=\"Predict: readiness\"]";
     let handles = format!("{predict} .lab-curve svg.wide .handle");
     browser.wait_until(&format!("return document.querySelector('{handles}') !== null"));
-    // A plausible line of a reader: it rises, but not by enough.
+    // These keys draw a reader's plausible prediction: the line rises, but less than the measured
+    // one.
     let keys = [
         ["PageDown", "ArrowDown"],
         ["ArrowDown", "ArrowDown"],
@@ -66,7 +67,7 @@ fn take_pictures() {
         "return document.querySelector('{run}')?.checkVisibility() === true"
     ));
     browser.run(&format!("document.querySelector('{run} .lab-main').click()"));
-    // A machine that is busy may take longer than any other wait of these tests.
+    // On a busy machine, the run may take longer than the minute for which other tests wait.
     let done = format!(
         "return document.querySelector('{run} .lab-status').innerText.includes('Done')"
     );

@@ -1,5 +1,4 @@
-//! Every failure of the client suite names a section of the book; these tests check that the
-//! section exists.
+//! Tests that the book has every section that a failure of the client suite names.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +6,7 @@ use std::fs;
 use book::paths::Paths;
 use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
 
-/// A page: the names by which it may be referred to, and its headings.
+/// A page: the names by which a failure may refer to the page, and the page's headings.
 struct Page {
     names: Vec<String>,
     headings: BTreeSet<String>,
@@ -27,7 +26,7 @@ fn pages() -> Vec<Page> {
             }
             headings.insert(heading);
         }
-        // ch01-blocking.md can be referred to as Chapter 1.
+        // A failure can refer to ch01-blocking.md as Chapter 1.
         let file = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let number = file.strip_prefix("ch").and_then(|rest| rest.get(..2));
         let number: Option<u8> = number.and_then(|digits| digits.parse().ok());
@@ -56,9 +55,8 @@ fn all_headings(markdown: &str) -> Vec<(HeadingLevel, String)> {
     found
 }
 
-/// Returns the problem of a reference such as
-/// `Chapter 1, "One section" and "Another"; The contract, "A third"`: the page or section that
-/// does not exist. `None` if all exist.
+/// Returns a problem if a reference such as `Chapter 1, "One section" and "Another"; The contract,
+/// "A third"` names a page or a section that does not exist. `None` if all of them exist.
 fn wrong(place: &str, pages: &[Page]) -> Option<String> {
     for part in place.split("; ") {
         let (name, sections) = part.split_once(", ").unwrap_or((part, ""));

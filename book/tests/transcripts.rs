@@ -1,4 +1,4 @@
-//! The committed transcripts show the output that the programs have today.
+//! Tests that the committed transcripts show the output that the programs have today.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use book::scenario::Scenario;
 use book::transcripts::{compare, play, scenarios};
 use client_suite::environment::normalize;
 
-/// The number of scenarios that are played at the same time. Most of the time they wait.
+/// The number of scenarios that are played at the same time. A scenario mostly waits.
 const AT_ONCE: usize = 8;
 
 #[test]
@@ -23,7 +23,7 @@ fn transcripts_show_the_output_of_today() {
         );
         return;
     }
-    // The output must not depend on inherited state, such as an ignored signal.
+    // The output must not depend on state that the test has inherited, such as an ignored signal.
     normalize().expect("a normalized environment");
     let wrong = Mutex::new(Vec::new());
     let queue =
@@ -45,7 +45,7 @@ fn transcripts_show_the_output_of_today() {
     assert!(wrong.is_empty(), "\n{}\n{renew}\n", wrong.join("\n"));
 }
 
-/// Plays the scenario, and returns what differs from its transcripts.
+/// Plays the scenario, and returns the differences between its output and its transcripts.
 fn differences(paths: &Paths, scenario: &Scenario, may_skip: bool) -> Vec<String> {
     let (name, missing) = (&scenario.name, scenario.missing_tools().join(", "));
     if !missing.is_empty() {

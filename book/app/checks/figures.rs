@@ -1,5 +1,5 @@
-//! Checks the figures: a page must be able to include the SVG, its colors must follow the
-//! theme, and it must describe itself in words.
+//! Checks the figures, which are SVG files: a page must be able to include each figure, its colors
+//! must follow the page's theme, and the figure must contain a description in words.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::html::tags;
 use crate::files::{files, read};
 use crate::problem::Problem;
 
-/// Checks every SVG file below `src`.
+/// Returns the problems of every SVG file below the directory `src`.
 pub fn check(src: &Path) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     let mut ids: BTreeMap<String, String> = BTreeMap::new();
@@ -19,7 +19,7 @@ pub fn check(src: &Path) -> Result<Vec<Problem>> {
         let text = read(&path)?;
         problems.extend(of_figure(name, &text));
         for id in tags(&text).iter().filter_map(|tag| tag.get("id")) {
-            // Two figures may be on one page, where every id must be unique.
+            // Two figures may be on the same page, and an id must be unique in a page.
             if let Some(other) = ids.insert(id.to_owned(), name.display().to_string()) {
                 let what = format!(
                     "the id {id:?} is in {other} too: begin it with the figure's name"
@@ -52,7 +52,8 @@ fn of_figure(name: &Path, text: &str) -> Vec<Problem> {
     for tag in &tags {
         match tag.name.as_str() {
             "svg" => {
-                // A screen reader would read out a description in the name twice.
+                // `aria-labelledby` must name the title alone: a screen reader would read the
+                // description twice if the figure's name contained it.
                 let named =
                     tag.get("aria-labelledby").is_some_and(|id| !id.contains(' '));
                 if !named || tag.get("aria-describedby").is_none() {

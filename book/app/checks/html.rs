@@ -1,5 +1,5 @@
-//! The start tags of an HTML page with their attributes, and the text of its style sheets.
-//! Nesting is ignored.
+//! Finds the start tags of an HTML page with their attributes, and the text of the page's style
+//! sheets. The nesting of elements is ignored.
 
 use std::cell::RefCell;
 
@@ -9,14 +9,14 @@ use html5ever::tokenizer::{
     BufferQueue, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer,
 };
 
-/// A start tag.
+/// A start tag of an HTML element, such as `<a href="contract.html">`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Tag {
     /// The tag's name, in lower case.
     pub name: String,
     /// Names, in lower case, and values of the attributes, with entities resolved.
     pub attributes: Vec<(String, String)>,
-    /// The content of a `<style>` element; empty for all other tags.
+    /// The text inside a `<style>` element; empty for the tags of all other elements.
     pub text: String,
 }
 
@@ -28,7 +28,7 @@ impl Tag {
     }
 }
 
-/// Returns all start tags of a page, except those inside comments and scripts.
+/// Returns all start tags of an HTML page, except those inside comments and scripts.
 pub(super) fn tags(page: &str) -> Vec<Tag> {
     let input = BufferQueue::default();
     input.push_back(StrTendril::from(page));

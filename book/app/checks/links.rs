@@ -14,7 +14,7 @@ use crate::problem::Problem;
 /// The anchors of each page, by the page's path below the rendered book.
 type Anchors<'a> = BTreeMap<&'a Path, BTreeSet<&'a str>>;
 
-/// Checks every page and every style sheet below `rendered`.
+/// Returns the problems of every page and every style sheet below the directory `rendered`.
 pub fn check(rendered: &Path) -> Result<Vec<Problem>> {
     let below = |path: &Path| path.strip_prefix(rendered).unwrap_or(path).to_owned();
     let mut pages = BTreeMap::new();
@@ -55,10 +55,11 @@ fn anchors_of(tags: &[Tag]) -> BTreeSet<&str> {
 
 const FOREIGN: &str = "from another host: keep a copy in the book";
 
-/// Returns the URLs that a browser fetches because of this tag, without a click.
+/// Returns the URLs that a browser fetches because of the tag `tag`, without a click.
 fn fetched(tag: &Tag) -> Vec<String> {
     let names = ["src", "data", "poster", "srcset", "xlink:href"];
-    // The `href` of a link is for the reader to follow; that of any other tag is fetched.
+    // The browser fetches the `href` of any tag but three: those of `a` and `area` are followed
+    // only on a click, and that of `base` is not fetched at all.
     let href = (!matches!(tag.name.as_str(), "a" | "area" | "base")).then_some("href");
     let urls = names.into_iter().chain(href).filter_map(|name| tag.get(name));
     urls.map(str::to_owned)
@@ -67,7 +68,7 @@ fn fetched(tag: &Tag) -> Vec<String> {
         .collect()
 }
 
-/// Whether the URL names a host; `//host/…` does, too.
+/// Returns whether the URL names a host, as `https://host/…` and `//host/…` do.
 fn is_foreign(url: &str) -> bool {
     let url = url.trim();
     url.starts_with("//") || url.contains("://")

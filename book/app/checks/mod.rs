@@ -1,5 +1,5 @@
-//! Checks of the book's pages. Each check returns the problems that it has found; the tests
-//! require that there are none.
+//! Checks of the book's pages. Each check returns a list of the problems that it has found; the
+//! tests require that the list is empty.
 
 pub mod figures;
 mod html;
@@ -20,7 +20,7 @@ use crate::files::{files, read};
 use crate::paths::Paths;
 pub use crate::problem::Problem;
 
-/// Checks everything that can be checked without a browser: the sources, and the book
+/// Returns all problems that can be found without a browser: in the sources, and in the book
 /// rendered from them.
 pub fn all(paths: &Paths, rendered: &Path) -> Result<Vec<Problem>> {
     let src = paths.src();
@@ -36,8 +36,8 @@ pub fn all(paths: &Paths, rendered: &Path) -> Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// Checks every page below `src` with `in_page`, which returns the problems of a page's text, each
-/// with the byte at which it begins.
+/// Checks every page below `src` with the function `in_page`, which returns the problems of a
+/// page's text, each with the byte offset at which the problem begins.
 fn in_pages(
     src: &Path,
     in_page: fn(&str) -> Vec<(usize, &'static str)>,

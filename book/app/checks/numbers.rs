@@ -1,6 +1,7 @@
-//! Finds measured numbers that were typed into a page. They must come from recorded results,
-//! so a number with a unit of measurement is a problem unless it is marked as given: a limit,
-//! a setting, a published figure.
+//! Finds measured numbers that an author has typed into a page. A measured number must come from a
+//! recorded result, so every number with a unit of measurement is a problem unless a mark says that
+//! the number is given: a limit, a setting, a published figure. The words on the right of each
+//! example say which text the mark covers.
 //!
 //! ```text
 //! It waits 10 s <!-- given: --head-timeout --> and closes.   this paragraph, list item or table row
@@ -20,9 +21,11 @@ use crate::problem::Problem;
 
 static MEASURED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let number = r"\b\d[\d,.\u{202f}\u{a0}]*";
-    // Up to three spaces: each tag between number and unit was replaced by one.
+    // Matches up to three spaces between a number and its unit, because each tag between the two
+    // has been replaced by a space.
     let gap = r"(?:[\s\u{202f}\u{a0}]|&nbsp;){0,3}";
-    // Numbers in words, which count only before a unit of measurement or in a comparison.
+    // Matches a number in words, which is a problem only before a unit of measurement or in a
+    // comparison.
     let words = r"\b(?i:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|sixteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million)";
     let measures = r"(?:(?:nano|micro|milli)?seconds|(?:kilo|mega|giga)bytes|[KMG]iB|per\s?cent|percent)\b";
     let compared = r"(?:as|faster|slower|more|less|fewer|longer|cheaper|dearer|larger|smaller|lighter|heavier|better|worse|higher|lower|the\s(?:memory|time|cost|price|size))\b";
@@ -40,8 +43,8 @@ static MEASURED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static TAGS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?s)<!--.*?-->|<[^>]*>|(?m)^.*\{\{#.*$").ok());
 
-/// Checks every page and every hand-drawn figure below `src`. Files in generated/ and
-/// transcripts/ are skipped, because this program writes them.
+/// Returns the unmarked numbers in every page and every hand-drawn figure below `src`. Files in
+/// generated/ and transcripts/ are skipped, because the book's program writes them.
 pub fn check(src: &Path) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for path in files(src, "md")?.into_iter().chain(files(src, "svg")?) {
@@ -74,11 +77,11 @@ struct Block {
     given: bool,
 }
 
-/// Returns the unmarked numbers in a page, each with the byte where its block starts.
+/// Returns the unmarked numbers in a page, each with the byte offset at which its block starts.
 fn in_page(page: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut block = Block::default();
-    // Set by a mark `<!-- given -->` alone on a line, which covers the whole next block.
+    // Whether a mark `<!-- given -->` that stands alone on a line covers the whole next block.
     let mut next_given = false;
     let (mut depth, mut given_depth) = (0_usize, None);
     let mut code = false;
@@ -112,7 +115,8 @@ fn in_page(page: &str) -> Vec<(usize, String)> {
             }
             Event::Text(text) if !code => block.text.push_str(text),
             Event::SoftBreak | Event::HardBreak => block.text.push(' '),
-            // Code must not join a number before it with a unit after it.
+            // A backtick takes the place of inline code, so that a number before the code and a
+            // unit after the code are not read as one figure.
             Event::Code(_) => block.text.push('`'),
             Event::InlineHtml(html) => block.given |= html.starts_with("<!-- given"),
             Event::Html(html) if html.starts_with("<!-- given page") => {
@@ -129,7 +133,7 @@ fn in_page(page: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Whether the tag ends a block: a number and its unit are never in different blocks.
+/// Returns whether the tag ends a block. A number and its unit are never in different blocks.
 fn is_block(tag: TagEnd) -> bool {
     use TagEnd::{Heading, Item, Paragraph, TableHead, TableRow};
     matches!(tag, Paragraph | Heading(_) | Item | TableRow | TableHead)
@@ -142,8 +146,9 @@ fn flush(block: &mut Block, given: bool, found: &mut Vec<(usize, String)>) {
     }
 }
 
-/// Returns the numbers between the tags of a piece of HTML or SVG, each with `start`; none if
-/// the piece contains a mark `<!-- given -->`.
+/// Returns the numbers in the text of a piece of HTML or SVG, outside its tags. Each number comes
+/// with `start`, the byte offset of the piece. Returns no numbers if the piece contains a mark
+/// `<!-- given -->`.
 fn in_html(html: &str, start: usize) -> Vec<(usize, String)> {
     match TAGS.as_ref() {
         Some(tags) if !html.contains("<!-- given") => {

@@ -1,15 +1,15 @@
-//! Checks that no page shows an answer below its prediction. Everything that gives the answer
-//! away must follow the prediction directly, in a `<div class="told">`, which stays hidden until
-//! the reader has predicted.
+//! Checks that no page shows the answer to a prediction before the reader has predicted. Everything
+//! that gives the answer away must follow the prediction directly, in a `<div class="told">`, which
+//! stays hidden until the reader has predicted.
 
 const BEGINS: &str = "<details class=\"predict\"";
 const ENDS: &str = "</details>\n";
 const TOLD: &str = "<div class=\"told\">";
 
-/// Returns the problems of a page, each with the byte at which it begins.
+/// Returns the problems of a page's text, each with the byte offset at which the problem begins.
 pub(super) fn in_page(page: &str) -> Vec<(usize, &'static str)> {
     let mut found = Vec::new();
-    // The ends of predictions, where a `<div class="told">` may begin.
+    // The byte offsets at which predictions end, where a `<div class="told">` may begin.
     let mut ends = Vec::new();
     for (at, _) in page.match_indices(BEGINS) {
         let Some(end) = page[at..].find(ENDS).map(|end| at + end + ENDS.len()) else {

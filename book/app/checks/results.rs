@@ -1,5 +1,5 @@
-//! Checks that every file in generated/ is drawn from a recorded result, and every recorded
-//! result comes from an experiment that can be run again.
+//! Checks that every file in generated/ is drawn from a recorded result, and that every recorded
+//! result comes from an experiment that still exists.
 
 use std::fs;
 use std::path::Path;
@@ -12,11 +12,12 @@ use crate::paths::Paths;
 use crate::problem::Problem;
 use crate::{derived, lab};
 
-/// Checks all files in results/ and in src/generated/.
+/// Returns the problems of all files in results/ and in src/generated/.
 pub fn check(paths: &Paths) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for (name, record) in records(paths)? {
-        // Some experiments exist on Linux only.
+        // Systems other than Linux lack some experiments, so an unknown name is a problem on Linux
+        // only.
         if lab::find(&record.experiment).is_none() && cfg!(target_os = "linux") {
             let what = format!("there is no experiment called {:?}", record.experiment);
             problems.push(Problem::in_file(Path::new(&name), what));
@@ -33,7 +34,8 @@ pub fn check(paths: &Paths) -> Result<Vec<Problem>> {
     let pages = files(&generated, "md")?.into_iter().chain(files(&generated, "svg")?);
     for path in pages {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        // The matrix is written and checked by the client suite.
+        // The client suite writes and checks the files `matrix*`: the cases that each server
+        // passes.
         let known = name.starts_with("matrix") || derived::writes(name);
         if !drawn.contains_key(name) && !known {
             let what =

@@ -1,9 +1,10 @@
-//! Checks that the pages show every line of every small server exactly once, and the code on a
-//! connection's path through the finished servers.
+//! Checks that the pages show every line of every small server exactly once, and that they show the
+//! code on a connection's path through the finished servers. A small server is a short program that
+//! a reader builds from a chapter's page.
 //!
-//! A reader builds the small servers from the page alone, so a line that is missing there is a
-//! program that does not compile, and a line that is there twice is a program that the reader
-//! cannot put together.
+//! A reader builds the small servers from the pages alone. A line that no page shows would leave a
+//! program that does not compile, and a line that is shown twice would leave a program that the
+//! reader cannot put together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -17,8 +18,8 @@ use crate::problem::Problem;
 /// A file, and the beginning of the line on which an item of that file begins.
 type Item = (&'static str, &'static str);
 
-/// The items of the finished servers that the pages must show, open or folded. If an item is
-/// defined several times, every definition must be shown.
+/// The items of the finished servers that the pages must show, in an open or a folded listing. If
+/// an item is defined several times, every definition must be shown.
 const PATH: &[Item] = &[
     ("ch01-blocking/src/server/listener.rs", "pub fn bind("),
     ("ch01-blocking/src/server/listener.rs", "fn open("),
@@ -94,7 +95,8 @@ const PATH: &[Item] = &[
     ("ch06-coroutines/src/server/async_serve.rs", "pub(crate) async fn serve("),
 ];
 
-/// Pairs of a type and a function that matches on it: the page shows the type first.
+/// Pairs of a type and a function that matches on the type's variants. The page must show the type
+/// before the function.
 const FIRST: &[(Item, Item)] = &[
     (
         ("ch01-blocking/src/http/inbox.rs", "pub enum Parsed"),
@@ -208,7 +210,8 @@ fn small_servers(checkout: &Path) -> Result<BTreeSet<String>> {
             let is_small = inside.starts_with("small")
                 || inside == Path::new("small.rs")
                 || inside.starts_with("bin") && name.starts_with("small-");
-            // `tests/src/small.rs` has that name, too, but judges the small servers.
+            // `tests/src/small.rs` is part of the client suite, which tests the small servers, and
+            // belongs to none of them.
             if is_small && !src.starts_with(checkout.join("tests")) {
                 let path = path.strip_prefix(checkout).unwrap_or(&path);
                 found.insert(path.display().to_string());
@@ -218,7 +221,7 @@ fn small_servers(checkout: &Path) -> Result<BTreeSet<String>> {
     Ok(found)
 }
 
-/// Finds every included line of every source.
+/// Returns the places of every included line of every source.
 fn shown(src: &Path, checkout: &Path, pages: &[String]) -> Result<Shown> {
     let mut shown = Shown::new();
     for (number, name) in pages.iter().enumerate() {
@@ -230,7 +233,7 @@ fn shown(src: &Path, checkout: &Path, pages: &[String]) -> Result<Shown> {
             else {
                 continue;
             };
-            let Ok(text) = read(&path) else { continue }; // another check's problem
+            let Ok(text) = read(&path) else { continue }; // reported by `sources`
             let place = (number, include.get(0).map_or(0, |whole| whole.start()));
             let lines = shown.entry(file.display().to_string()).or_default();
             for line in anchored_lines(&text, anchor.as_str()).unwrap_or_default() {
@@ -298,7 +301,7 @@ mod tests {
     #[test]
     fn each_line_is_shown_once() {
         assert!(found(&[(1, &[(0, 5)]), (3, &[(0, 9)])]).is_empty());
-        assert_eq!(found(&[(1, &[(0, 5)])]).len(), 1); // one is missing
+        assert_eq!(found(&[(1, &[(0, 5)])]).len(), 1); // one line is missing
         assert_eq!(found(&[(1, &[(0, 5), (1, 7)]), (3, &[(0, 9)])]).len(), 1); // shown twice
     }
 

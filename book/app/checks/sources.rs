@@ -12,7 +12,7 @@ use crate::includes::{INCLUDE, anchored};
 use crate::listings::{COLUMNS, columns};
 use crate::problem::Problem;
 
-/// Checks every page below `src`.
+/// Returns the problems of every page below `src`.
 pub fn check(src: &Path) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     let summary = read(&src.join("SUMMARY.md"))?;
@@ -105,7 +105,7 @@ fn fences(name: &Path, text: &str) -> Vec<Problem> {
     problems
 }
 
-/// Whether `text` includes a file of Rust.
+/// Returns whether `text` includes a Rust source file.
 fn shows_code(text: &str) -> bool {
     let mut found = INCLUDE.iter().flat_map(|pattern| pattern.captures_iter(text));
     found.any(|found| found.get(1).is_none() && found[2].ends_with(".rs"))

@@ -1,10 +1,11 @@
 //! Checks commands for several terminals: a reader must be able to paste each block as a whole,
 //! and to see which terminal it is for.
 //!
-//! A program that runs until it is stopped reads lines pasted after its command as input, or
-//! leaves them to be typed again. So such a command must be the last of its block; and if another
-//! block of commands follows in the same section, both blocks must name their terminals
-//! (```` ```text,terminal-server ````, and `terminal-A` to `C` for clients, as in the transcripts).
+//! A program that runs until it is stopped reads lines pasted after its command as input, or leaves
+//! them to be typed again. So the command of such a program must be the last command of its block;
+//! and if another block of commands follows in the same section, both blocks must name their
+//! terminals (```` ```text,terminal-server ````, and `terminal-A` to `C` for clients, as in the
+//! transcripts).
 
 use std::sync::LazyLock;
 
@@ -12,7 +13,8 @@ use profiles::PROFILES;
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use regex::Regex;
 
-/// Beginnings of commands that run until they are stopped, apart from the book's servers.
+/// A pattern for the beginnings of commands that run until they are stopped, apart from the book's
+/// servers.
 const ENDLESS: &str = r"strace (?:.* )?-p |top |nc |nginx |haproxy ";
 
 /// Matches a line that starts a program in the foreground which runs until it is stopped.
@@ -31,13 +33,13 @@ static TYPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 struct Block {
     /// The byte of the page at which the block begins.
     at: usize,
-    /// Whether the block names its terminal.
+    /// Whether the block's info string names the terminal.
     named: bool,
     /// Whether the terminal is in use until the block's last command is stopped.
     holds: bool,
 }
 
-/// Returns the problems of a page, each with the byte at which it begins.
+/// Returns the problems of a page's text, each with the byte offset at which the problem begins.
 pub(super) fn in_page(page: &str) -> Vec<(usize, &'static str)> {
     let mut found = Vec::new();
     let mut before: Option<Block> = None;
@@ -74,8 +76,8 @@ pub(super) fn in_page(page: &str) -> Vec<(usize, &'static str)> {
     found
 }
 
-/// Returns the commands of a block, each with its continued lines; none if it shows something
-/// else.
+/// Returns the lines of a code block that holds commands, each with its continuation lines joined.
+/// Returns nothing if the block's first line is not a command.
 fn commands(code: &str) -> Vec<String> {
     let whole = code.replace("\\\n", " ");
     let lines =

@@ -1,10 +1,11 @@
 //! Parts of pages that are derived from results, sources and pages, so that no table has to be kept
-//! right by hand: all servers, and where each keeps its clients' state (from the recorded results),
-//! the index of system calls (from the sources and the pages), and the reading times (from the
-//! pages), and the cases that the small servers pass and fail (from their tests' lists).
+//! up to date by hand: the tables of all servers, and of where each server keeps its clients' state
+//! (both from the recorded results); the index of system calls (from the sources and the pages);
+//! the reading times (from the pages); and the cases that the small servers pass and fail (from the
+//! lists that their tests keep).
 //!
-//! `cargo run --release -- parts` writes these files into `src/generated/`; so does every
-//! `--record` of the lab. The checks fail if a file is out of date.
+//! `cargo run --release -- parts` writes the derived files into `src/generated/`; so does every run
+//! of the lab with `--record`. The checks fail if a derived file is out of date.
 
 mod pages;
 mod reading_time;
@@ -43,8 +44,8 @@ pub(crate) fn writes(name: &str) -> bool {
     FILES.contains(&name) || small::SERVERS.iter().any(|(.., file)| *file == name)
 }
 
-/// Returns the names of the derived files that are missing or out of date, with the contents
-/// they should have.
+/// Returns the names of the derived files that are missing or out of date, each with the content
+/// that the file should have.
 fn stale(paths: &Paths) -> Result<BTreeMap<&'static str, String>> {
     let results = results::Results::read(paths)?;
     let pages = pages::Pages::read(&paths.src())?;
@@ -60,7 +61,7 @@ fn stale(paths: &Paths) -> Result<BTreeMap<&'static str, String>> {
     let texts = texts.map(|text| keep_units(&text).into_owned());
     let mut parts: BTreeMap<_, _> = FILES.into_iter().zip(texts).collect();
     if cfg!(not(target_os = "linux")) {
-        parts.remove("answers.md"); // some experiments exist on Linux only
+        parts.remove("answers.md"); // some of its experiments exist on Linux only
     }
     for (chapter, server, file) in small::SERVERS {
         parts.insert(file, small::table(paths, chapter, server)?);

@@ -1,4 +1,4 @@
-//! The pages in the order of the table of contents, with their includes expanded.
+//! The pages in the order of the table of contents, with their include directives expanded.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(super) struct Page {
     pub file: String,
     /// Text of the first heading.
     pub title: String,
-    /// The Markdown as it is written, with include directives.
+    /// The Markdown as the author wrote it, with include directives.
     pub text: String,
     /// The Markdown with its includes expanded, except for drawings and reading times.
     pub whole: String,
@@ -51,8 +51,8 @@ impl Pages {
     }
 }
 
-/// Returns `text` with its includes expanded, those of included pages too. Drawings are left
-/// out, and so are the reading times, which would depend on themselves.
+/// Returns `text` with its include directives replaced by the included text, also within included
+/// Markdown. Drawings are left out, and so are the reading times, which would depend on themselves.
 fn expand(dir: &Path, text: &str) -> String {
     let Some(pattern) = INCLUDE.as_ref() else { return text.to_owned() };
     let included = |found: &Captures<'_>| {
@@ -101,8 +101,8 @@ pub(super) fn sections(text: &str) -> Vec<Section> {
     sections
 }
 
-/// Returns the anchor that mdBook makes from a heading. (The check of links in the rendered
-/// book would find a difference.)
+/// Returns the anchor that mdBook makes from a heading. (If mdBook made another one, the check of
+/// the rendered book's links would find the broken link.)
 fn id(title: &str) -> String {
     title
         .chars()

@@ -1,8 +1,10 @@
-//! Estimates how long a page takes, from its words, listings, commands and predictions.
+//! Estimates the minutes that a reader needs for a page, from the numbers of its words, lines of
+//! code, blocks of commands, and predictions.
 //!
 //! The constants are fitted to a reading of two pages as they were on 2026-11-29, by a programmer
 //! to whom the subject was new, with every command typed and every file around a listing opened:
-//! chapter 1 took about three hours, chapter 3 between four and five. A test holds them to that.
+//! chapter 1 took about three hours, chapter 3 between four and five. A test checks that the
+//! constants still yield these times.
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
@@ -11,15 +13,15 @@ use crate::text::table as markdown;
 
 /// Words of prose that are read, and understood, in a minute.
 const WORDS: f64 = 90.0;
-/// Lines of code or of transcripts that are read, and understood, in a minute; a look into the
-/// file around a listing is part of that.
+/// Lines of code or of transcripts that are read, and understood, in a minute. The minute includes
+/// a look into the file around a listing.
 const LINES: f64 = 6.0;
-/// Minutes for a block of commands: to type them, to wait, and to look at the output. Blocks
-/// for several terminals that belong together count once.
+/// Minutes for a block of commands: the reader types the commands, waits, and reads the output.
+/// Blocks for several terminals that belong together count once.
 const BLOCK: f64 = 5.0;
-/// Minutes to decide on a prediction, and to find out why it was wrong.
+/// Minutes in which a reader decides on a prediction and finds out why the prediction was wrong.
 const PREDICTION: f64 = 3.0;
-/// Every time is rounded up to a multiple of this many minutes.
+/// Every reading time is rounded up to a multiple of this number of minutes.
 const ROUND: f64 = 5.0;
 /// The pages for looking things up, which have no row in the table of times.
 const REFERENCE: [&str; 5] =
@@ -27,7 +29,7 @@ const REFERENCE: [&str; 5] =
 /// Beginnings of lines that are commands for the reader to type, separated by `|`.
 const COMMANDS: &str = "cargo |curl |nc |strace |ps |top |target/|grep |(|my-server";
 
-/// Counts of everything on a page that takes a reader's time.
+/// Counts of everything on a page on which a reader spends time.
 #[derive(Default)]
 struct Load {
     /// Words of prose.
@@ -48,7 +50,8 @@ impl Load {
             match event {
                 Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
                     block = Some(String::new());
-                    // The server's terminal stands for those of the clients, too.
+                    // Of the blocks for several terminals, only the one for the server's terminal
+                    // counts.
                     is_client = info.contains("terminal-") && !info.contains("-server");
                 }
                 Event::End(TagEnd::CodeBlock) => {
@@ -70,7 +73,8 @@ impl Load {
         load
     }
 
-    /// Returns the minutes for the page, first without its experiments and then with them.
+    /// Returns the minutes that a reader needs for the page, first without its experiments
+    /// (commands and predictions) and then with them.
     fn minutes(&self) -> [u64; 2] {
         let reading = self.words as f64 / WORDS + self.lines as f64 / LINES;
         let doing = self.blocks as f64 * BLOCK + self.predictions as f64 * PREDICTION;
@@ -82,7 +86,7 @@ fn rounded(minutes: f64) -> u64 {
     ((minutes / ROUND).ceil() * ROUND) as u64
 }
 
-/// Returns a table of all pages that are read from front to back, with their times.
+/// Returns a table of all pages that are read from front to back, with their reading times.
 pub(super) fn table(pages: &Pages) -> String {
     let to_read = |page: &&Page| !REFERENCE.contains(&page.file.as_str());
     let mut all = [0, 0];
@@ -93,7 +97,7 @@ pub(super) fn table(pages: &Pages) -> String {
         let times = minutes.map(time).join(" | ");
         rows.push(format!("[{}]({}) | {times}", page.title, page.file));
     }
-    // The sum is rounded up to whole hours, so that few edits of a page change it.
+    // The sum is rounded up to whole hours, so that few edits of a page change the sum.
     let hours = all.map(|minutes: u64| time(minutes.next_multiple_of(60)));
     rows.push(format!("**all of it** | {}", hours.join(" | ")));
     markdown("page | >to read it | >with its experiments", rows)
@@ -104,7 +108,7 @@ pub(super) fn table(pages: &Pages) -> String {
         )
 }
 
-/// Returns, for each page, the line about its time that stands below its title; each line is
+/// Returns, for each page, the line below the title that states the reading time. Each line is
 /// between the marks of an anchor with the page's name.
 pub(super) fn each(pages: &Pages) -> String {
     let line = |page: &Page| {
@@ -121,7 +125,7 @@ pub(super) fn each(pages: &Pages) -> String {
     pages.0.iter().map(line).collect()
 }
 
-/// Formats minutes; from one hour on, as hours and minutes.
+/// Formats a number of minutes; from 60 on, as hours and minutes.
 fn time(minutes: u64) -> String {
     match (minutes / 60, minutes % 60) {
         (0, minutes) => format!("{minutes} minutes"),
@@ -149,7 +153,7 @@ mod tests {
         assert_eq!((load.words, load.lines, load.blocks, load.predictions), (4, 3, 1, 1));
     }
 
-    /// The counts are those of the two pages as they were read.
+    /// The counts are those of the pages of chapters 1 and 3 at the time of the reading.
     #[test]
     fn the_model_gives_what_a_real_reading_took() {
         for (words, lines, blocks, predictions, least, most) in

@@ -9,7 +9,7 @@ use crate::lab::pages::records;
 use crate::lab::{EXPERIMENTS, Experiment, Record};
 use crate::paths::Paths;
 
-/// All recorded results, by the name of their experiment.
+/// All recorded results. The key is the name of the experiment.
 pub(super) struct Results(BTreeMap<String, Record>);
 
 impl Results {
@@ -19,7 +19,7 @@ impl Results {
     }
 
     /// Returns the answers that the recorded results give to the experiments' questions. Each
-    /// is between the marks of an anchor with the experiment's name.
+    /// answer is between the marks of an anchor with the experiment's name.
     pub(super) fn answers(&self) -> String {
         let answer = |experiment: &Experiment| {
             let name = experiment.name;

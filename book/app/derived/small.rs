@@ -1,5 +1,5 @@
-//! Tables of the cases that each small server passes and fails, made from the lists that its
-//! chapter's test keeps.
+//! Tables of the cases that each small server passes and fails, made from the lists that the tests
+//! of the small servers keep.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -30,7 +30,8 @@ pub(super) const SERVERS: [(&str, &str, &str); 11] = [
 type Reasons<'l> = Vec<(&'l str, Vec<&'l str>)>;
 
 /// Returns the number of cases that a server passes, followed by folded tables of the other cases
-/// with the reasons from its list: those that it must fail, and those that are a race.
+/// with the reasons from the server's list: the cases that the server must fail, and the cases
+/// whose outcome is a race.
 pub(super) fn table(paths: &Paths, chapter: &str, server: &str) -> Result<String> {
     let list = paths.checkout().join(chapter).join("tests/small").join(server);
     let list = read(&list.with_extension("txt"))?;
@@ -57,7 +58,8 @@ pub(super) fn table(paths: &Paths, chapter: &str, server: &str) -> Result<String
     ))
 }
 
-/// Returns the lines of a list: verdict, case, and reason.
+/// Returns the verdict, the case and the reason from each line of a list, without the list's
+/// comments.
 fn lines(list: &str) -> impl Iterator<Item = (&str, &str, &str)> {
     list.lines().filter(|line| !line.starts_with('#')).map(|line| {
         let (verdict, rest) = line.split_once(' ').unwrap_or((line, ""));

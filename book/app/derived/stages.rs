@@ -9,12 +9,14 @@ use crate::files::read;
 use crate::paths::Paths;
 use crate::text::{bytes, table as markdown, thousands};
 
-/// Number of busy clients in the column shown: the most for which every server was measured.
+/// The number of busy clients in the column of processor times: the greatest with which every
+/// server was measured.
 const BUSY: usize = 1_000;
-/// Number of mostly silent clients in the column shown: the most that were measured.
+/// The number of mostly silent clients in the column of processor times: the greatest that was
+/// measured.
 const QUIET: usize = 10_000;
 
-/// Returns the table.
+/// Returns the Markdown table of all servers.
 ///
 /// # Errors
 ///
@@ -25,7 +27,8 @@ pub(super) fn table(paths: &Paths, results: &Results) -> Result<String> {
         thousands(BUSY),
         thousands(QUIET),
     );
-    // The suite's own table, which a test compares with the suite.
+    // The client suite writes this table of its cases, and a test compares the table with the
+    // suite.
     let matrix = read(&paths.generated().join("matrix-rows.md"))?;
     let row = |stage: &ServerProfile| -> Result<String> {
         let asked = cases(&matrix, stage.name)
@@ -53,8 +56,8 @@ fn cases<'m>(matrix: &'m str, server: &str) -> Option<&'m str> {
     row.trim_end_matches(['|', ' ']).rsplit('|').next().map(str::trim)
 }
 
-/// Returns the server's memory for an idle client or, where that was not measured, the name
-/// of the thing that the server keeps for it.
+/// Returns the server's memory for an idle client or, if the memory was not measured, the name of
+/// the thing that an idle client occupies, such as a worker.
 fn idle(results: &Results, stage: &ServerProfile) -> String {
     let weighed = results.figure("memory", &[("server", stage.name)], "each");
     match (weighed, stage.idle_cost(), stage.capacity()) {

@@ -1,11 +1,11 @@
-//! The table of where each server keeps the state of a client, and how much memory it takes.
+//! The table of where each server keeps the state of a client, and how much memory the state takes.
 
 use super::results::{Results, cell};
 use crate::lab::FUTURE;
 use crate::text::{bytes, table as markdown};
 
-/// A server's chapter; its name; where the state of a request lives; and the kernel's object
-/// that sleeps for a client (a process, a thread), by its name in `lab spawn`.
+/// A server's chapter; the server's name; the place where the state of a request lives; and the
+/// kernel's object (a process or a thread) that sleeps for a client, by its name in `lab spawn`.
 type Place = (&'static str, &'static str, &'static str, Option<&'static str>);
 
 const PLACES: [Place; 10] = [
@@ -21,7 +21,8 @@ const PLACES: [Place; 10] = [
     ("6", "async", "in a future, laid out by the compiler", None),
 ];
 
-/// Servers with the same state for a request as `epoll`: the same loop, the same `Work`.
+/// Servers that keep the same state for a request as `epoll`, in the same loop and the same type
+/// `Work`.
 const LIKE_EPOLL: [&str; 4] = ["spin", "sigio", "select", "poll"];
 
 pub(super) fn table(results: &Results) -> String {
@@ -31,7 +32,8 @@ pub(super) fn table(results: &Results) -> String {
         let waiting = |what| {
             cell(results.figure("waiting", &fields, what).map(bytes).or(like.clone()))
         };
-        // `lab spawn` measured a sleeping process or thread, without a client.
+        // Servers without a figure of their own show that of `lab spawn`: the memory of a sleeping
+        // process or thread, without a client.
         let spawned = |name| {
             let fields = [("what", kernel?), ("count", "10000")];
             results.figure("spawn", &fields, name)

@@ -1,7 +1,7 @@
-//! The index of system calls: the calls that the servers make, the source files with each
-//! call, and the sections of the book about it. Files and sections are found by a search each
-//! time, so they cannot go out of date. A call in the sources that the list lacks is reported
-//! by the check.
+//! The index of system calls: the calls that the servers make, the source files with each call, and
+//! the sections of the book about the call. Files and sections are searched for each time the index
+//! is made, so they cannot go out of date. The book's check reports a call in the sources that the
+//! list lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::paths::Paths;
 use crate::problem::Problem;
 use crate::text::table as markdown;
 
-/// The list of system calls, in TOML. Comments at its top explain the fields.
+/// The list of system calls, in TOML. Comments at the top of the file explain its fields.
 const CALLS: &str = include_str!("syscalls.toml");
 
 #[derive(Deserialize)]
@@ -31,15 +31,15 @@ struct Call {
 }
 
 impl Call {
-    /// Returns the regular expressions that find the call in the sources.
+    /// Returns the regular expressions that find the system call in the sources.
     fn code(&self) -> Result<Vec<Regex>> {
         Ok(self.code.iter().map(|code| Regex::new(code)).collect::<Result<_, _>>()?)
     }
 
-    /// Returns the regular expression that finds the call `name` in a page: as code, with or
+    /// Returns the regular expression that finds the system call `name` in a page: as code, with or
     /// without arguments, or followed by its section of the manual.
     fn page(&self, name: &str) -> Result<Regex> {
-        // A page may also name the older form of a call.
+        // A page may also name the older form of a system call, such as `accept` for `accept4`.
         let name = match name {
             "accept4" => "accept4?",
             "openat2" => "open(?:at2)?",
@@ -86,7 +86,7 @@ fn sources(paths: &Paths) -> Result<Vec<Source>> {
     Ok(sources)
 }
 
-/// Whether the directory or page called `name` belongs to a chapter.
+/// Returns whether the directory or page called `name` belongs to a chapter.
 fn is_chapter(name: &str) -> bool {
     name.starts_with("ch0") || name == PROCESSES
 }
@@ -103,7 +103,7 @@ pub(super) fn table(paths: &Paths, pages: &Pages) -> Result<String> {
         let is_meant =
             |file: &str| is_chapter(file) && !call.but.iter().any(|but| but == file);
         for chapter in pages.0.iter().filter(|page| is_meant(&page.file)) {
-            // Only the first section of each page that mentions the call.
+            // The index links to only the first section of each page that mentions the call.
             if let Some(section) = sections(&chapter.text)
                 .iter()
                 .find(|section| page.is_match(&section.text))
@@ -139,7 +139,7 @@ fn shorter(name: &Path) -> String {
     }
 }
 
-/// Returns a problem for each call through `libc` or `nix` that the list lacks, and for each
+/// Returns a problem for each system call through `libc` or `nix` that the list lacks, and for each
 /// entry of the list that no source calls.
 pub(super) fn unknown(paths: &Paths) -> Result<Vec<Problem>> {
     const LIST: &str = "book/app/derived/syscalls.toml";

@@ -1,4 +1,4 @@
-//! The command `lab`: runs experiments, stores their results, and shows them.
+//! The command `lab`: runs experiments, stores their results, and shows the results.
 
 use std::time::{Instant, SystemTime};
 
@@ -39,8 +39,8 @@ pub struct RunArgs {
     redraw: bool,
 }
 
-/// Runs the experiment `name`, or writes the report if `name` is `report`. Without a name, lists
-/// all experiments.
+/// Runs the experiment `name`, or writes the report if `name` is `report`. Lists all experiments if
+/// `name` is `None`.
 pub fn command(paths: &Paths, name: Option<&str>, args: RunArgs) -> Result<()> {
     if args.redraw {
         let records = pages::records(paths)?;
@@ -61,19 +61,20 @@ pub fn command(paths: &Paths, name: Option<&str>, args: RunArgs) -> Result<()> {
     run(paths, experiment, args, experiment.run)
 }
 
-/// Runs `lab hold`, which has more options than other experiments.
+/// Runs `lab hold`, which has its own options, the connections and the server.
 #[cfg(target_os = "linux")]
 pub fn hold(paths: &Paths, options: &hold::Options, args: RunArgs) -> Result<()> {
     run(paths, &hold::EXPERIMENT, args, |run| hold::measure(run, options))
 }
 
-/// Runs `lab chaos`, which has one more option than other experiments.
+/// Runs `lab chaos`, which has its own option, the duration in minutes.
 #[cfg(target_os = "linux")]
 pub fn chaos(paths: &Paths, options: &chaos::Options, args: RunArgs) -> Result<()> {
     run(paths, &chaos::EXPERIMENT, args, |run| chaos::measure(run, options))
 }
 
-/// Runs the command `compare`.
+/// Runs the command `compare`, or lists the kinds of load with `--cells list`. `record` stores the
+/// result as the one that the book shows.
 #[cfg(target_os = "linux")]
 pub fn compare(paths: &Paths, options: &compare::Options, record: bool) -> Result<()> {
     if options.lists_cells() {
@@ -83,8 +84,8 @@ pub fn compare(paths: &Paths, options: &compare::Options, record: bool) -> Resul
     run(paths, &compare::EXPERIMENT, args, |run| compare::measure(run, options))
 }
 
-/// Runs an experiment with the function `measure`, stores its result, and shows it. An error is
-/// also reported as an event.
+/// Runs an experiment with the function `measure`, stores the result, and shows it. With
+/// `--events`, also reports an error as an event.
 fn run(
     paths: &Paths,
     experiment: &'static Experiment,
@@ -103,7 +104,7 @@ fn run(
     })
 }
 
-/// Stores the results of a run as a record, and shows them.
+/// Stores the results of a run as a record, and shows the record.
 fn finish(
     run: &Run<'_>,
     experiment: &'static Experiment,
@@ -165,7 +166,7 @@ pub struct Shown {
     pub verdict: String,
 }
 
-/// Returns the reader's last result of the experiment, or `None` if it has not been run.
+/// Returns the reader's last result of the experiment, or `None` if the reader has not run it.
 pub fn shown(paths: &Paths, experiment: &Experiment) -> Result<Option<Shown>> {
     let Some(result) = Record::read(&paths.own(), experiment.name)? else {
         return Ok(None);
@@ -193,7 +194,8 @@ pub fn predict(
     store(paths, experiment.name, &experiment.predict.form, given)
 }
 
-/// Compares the reader's prediction with the reader's last result. Either may be missing.
+/// Compares the reader's prediction with the reader's last result. The prediction, the result, or
+/// both may be missing.
 pub fn verdict(paths: &Paths, experiment: &Experiment) -> Result<Verdict> {
     let record = Record::read(&paths.own(), experiment.name)?;
     // The result is worth showing even if the predictions cannot be read.
@@ -202,7 +204,7 @@ pub fn verdict(paths: &Paths, experiment: &Experiment) -> Result<Verdict> {
 }
 
 /// Returns the SVG of the axes into which the reader draws a predicted curve. `None` if the
-/// experiment does not ask for a curve, or the book has no recorded chart of it.
+/// experiment does not ask for a curve, or the book has no recorded chart of the experiment.
 pub fn blank(paths: &Paths, experiment: &Experiment) -> Result<Option<String>> {
     let Form::Curve { chart, .. } = experiment.predict.form else { return Ok(None) };
     let book = Record::read(&paths.recorded(), experiment.name)?;

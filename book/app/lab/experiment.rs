@@ -1,5 +1,5 @@
-//! An experiment: a question, a prediction to make, parameters, and a function that measures.
-//! Each file in `experiments` defines one.
+//! An experiment: a question, a prediction to make, parameters, and a function that measures. Each
+//! file in `experiments` defines one experiment.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -19,7 +19,7 @@ pub struct Experiment {
     pub question: &'static str,
     /// The prediction that the reader is asked for.
     pub predict: Predict,
-    /// The quantities that differ between a quick run and a full one.
+    /// The quantities, such as numbers of clients, that differ between a quick run and a full run.
     #[serde(serialize_with = "by_name")]
     pub parameters: &'static [&'static Parameter],
     /// The parts of the result: tables, some with a chart.
@@ -33,7 +33,7 @@ pub struct Experiment {
 }
 
 /// Returns an experiment that is measured by `run` and may be run from a page. All other fields are
-/// empty; the experiment's file sets them.
+/// empty; the file that defines the experiment sets them.
 pub(crate) const fn measured_by(run: fn(&Run<'_>) -> Result<Results>) -> Experiment {
     Experiment {
         name: "",

@@ -12,9 +12,9 @@
 //! ```
 //!
 //! Each layer uses only the layers above it in this list. A record is stored as JSON, with the
-//! machine's properties, in `target/lab/`. With `--record` it is stored in `book/results/`
-//! instead, and its tables and charts in `book/src/generated/`, from where pages include them:
-//! so no measured number is ever typed.
+//! machine's properties, in `target/lab/`. With `--record` the record is stored in `book/results/`
+//! instead, and its tables and charts in `book/src/generated/`, from where pages include them: so
+//! no author ever types a measured number.
 
 mod commands;
 mod draw;

@@ -21,8 +21,8 @@ pub(super) fn table(part: &Part) -> String {
     out
 }
 
-/// Returns the chart of a result's part as SVG, drawn over the same chart of the record `over`.
-/// `None` if the part has no chart.
+/// Returns the chart of a result's part as SVG, drawn over the same chart of the record `over` if
+/// there is one. `None` if the part has no chart.
 pub(super) fn chart(part: &Part, over: Option<&Record>) -> Option<String> {
     let recorded = over.and_then(|other| other.chart(&part.name));
     Some(draw::svg(part.chart.as_ref()?, &part.name, recorded))
@@ -36,7 +36,8 @@ fn pages(record: &Record) -> Vec<(String, String)> {
     let mut files = Vec::new();
     for part in &record.parts {
         let (name, table) = (&part.name, keep_units(&part.table));
-        // The page's script reads the experiment of a figure from these attributes.
+        // The script of the page finds out from these attributes to which experiment a figure
+        // belongs.
         let mut page = format!(
             "<div class=\"measured\" data-experiment=\"{experiment}\" data-part=\"{name}\">\n\n{table}\n"
         );
@@ -56,7 +57,7 @@ fn pages(record: &Record) -> Vec<(String, String)> {
     files
 }
 
-/// Reads all recorded results. The keys are the names of their files, without `.json`.
+/// Reads all recorded results. The keys are the names of the records' files, without `.json`.
 pub(crate) fn records(paths: &Paths) -> Result<BTreeMap<String, Record>> {
     let mut records = BTreeMap::new();
     for path in files(&paths.recorded(), "json")? {

@@ -21,7 +21,7 @@ const BOOK: &str = include_str!("../../style/book.css");
 /// The report's own style sheet.
 const OWN: &str = include_str!("report.css");
 
-/// Writes the report, and prints its path.
+/// Writes the report, and prints the path of the report's file.
 pub(super) fn write(paths: &Paths) -> Result<()> {
     let path = paths.own().join("report.html");
     replace(&path, &page(paths)?)?;
@@ -116,8 +116,8 @@ fn section(
     text
 }
 
-/// Adds the predicted curve to the part's chart. Without a prediction of a line in this chart,
-/// the part stays unchanged.
+/// Adds the reader's predicted curve to the part's chart. If the reader has not predicted a line of
+/// this chart, the part stays unchanged.
 fn draw_prediction(
     experiment: &Experiment,
     given: Option<&StoredPrediction>,

@@ -1,5 +1,5 @@
-//! A verdict: the reader's prediction beside this machine's result. The page, the report and
-//! the terminal all show the same one.
+//! A verdict: the reader's prediction beside this machine's result. The page, the report and the
+//! terminal all show the same verdict.
 
 use std::fmt::Write;
 
@@ -8,10 +8,10 @@ use super::model::prediction::{Answer, Form, StoredPrediction};
 use super::model::record::Record;
 use crate::text::{escaped, in_words};
 
-/// A guess within this factor of the result counts as right.
+/// A guess that differs from the result by at most this factor counts as right.
 const NEAR: f64 = 1.1;
 
-/// A prediction, a result, and the difference between them, as far as each exists.
+/// A prediction, a result, and the difference between the two, as far as each exists.
 #[derive(Debug, Default)]
 pub struct Verdict {
     /// The prediction, in words.
@@ -103,7 +103,7 @@ impl Verdict {
         self.apart = Some(format!("Where you are farthest off, at {x}: {apart}."));
     }
 
-    /// Returns the verdict as HTML. Empty without a prediction and without a result.
+    /// Returns the verdict as HTML. Empty if there is neither a prediction nor a result.
     pub fn html(&self) -> String {
         let mut html = String::new();
         let mut line = |what: &str, text: &str, more: &str| {
@@ -135,8 +135,8 @@ impl Verdict {
         html
     }
 
-    /// Returns the verdict as plain text, which begins with the question `asked`. Empty without
-    /// a result.
+    /// Returns the verdict as plain text, which begins with the question `asked`. Empty if there is
+    /// no result.
     pub fn text(&self, asked: &str) -> String {
         let Some(measured) = &self.measured else { return String::new() };
         let mut text = format!("asked: {asked}\n");
@@ -157,7 +157,7 @@ impl Verdict {
     }
 }
 
-/// Returns in words how far the guess is from the measured value.
+/// Returns in words how far the guess is from the measured value `real`.
 fn apart(guess: f64, real: f64) -> String {
     let times = || in_words((guess / real).max(real / guess));
     match () {

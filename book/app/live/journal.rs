@@ -1,8 +1,8 @@
 //! The journal of a run: the events that the run has reported so far, and its followers.
 //!
-//! A follower owns an index into the journal and nothing else; it takes the next entry when
-//! its browser has received the previous one. An entry that has been replaced in the meantime
-//! (by a newer step, or a newer chart of the same name) is skipped: a slow browser shows fewer
+//! A follower owns an index into the journal and nothing else; it takes the next entry when its
+//! browser has received the previous entry. The follower skips an entry that has been replaced in
+//! the meantime (by a newer step, or a newer chart of the same name): a slow browser shows fewer
 //! pictures, not older ones, and a journal does not grow with the number of updates.
 
 use std::collections::HashMap;
@@ -19,28 +19,29 @@ const FOLLOWERS: usize = 16;
 const PIECE: usize = 16 * 1024;
 /// The most bytes of entries in a journal, far more than an experiment reports.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// The most entries in a journal, replaced ones included.
+/// The most entries in a journal, including those that have been replaced.
 const MAX_ENTRIES: usize = 100_000;
 
 /// A run's journal, shared by its writer and all followers.
 #[derive(Clone, Debug)]
 pub(super) struct Journal {
-    /// The run's number. It is part of each entry's ID, by which a browser that reconnects
-    /// names the last entry that it has received.
+    /// The run's number, which is part of each entry's ID. A browser that reconnects names the ID
+    /// of the last entry that it has received.
     pub(super) run: u64,
     inner: Arc<Mutex<Inner>>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    /// The entries, as sent; `None` for an entry that a newer one has replaced.
+    /// The entries, as they are sent; `None` takes the place of an entry that a newer entry has
+    /// replaced.
     entries: Vec<Option<String>>,
     /// Total length of the entries.
     bytes: usize,
-    /// Indices of the entries in force, by the thing they show (`step`, `chart NAME`).
+    /// The index of the latest entry for each thing that entries show (`step`, `chart NAME`).
     current: HashMap<String, usize>,
     over: bool,
-    /// The followers by number, each with its waker while it waits for an entry.
+    /// The followers by number. A follower that waits for an entry has left its waker here.
     followers: HashMap<u64, Option<Waker>>,
     next_follower: u64,
     /// The time at which the last follower left; `None` while there is a follower.
@@ -96,18 +97,18 @@ impl Journal {
         inner.wake_all();
     }
 
-    /// Whether the last entry has been written.
+    /// Returns whether the last entry has been written.
     pub(super) fn is_over(&self) -> bool {
         self.lock().over
     }
 
-    /// Returns the time since the last follower left, or `None` while there is one.
+    /// Returns the time since the last follower left, or `None` while the run has a follower.
     pub(super) fn alone_for(&self) -> Option<Duration> {
         self.lock().alone_since.map(|since| since.elapsed())
     }
 
-    /// Adds a follower for a browser whose last received entry has the ID `last_seen`. It
-    /// starts at the next entry, or at the first one if the ID is missing or not of this run.
+    /// Adds a follower for a browser whose last received entry has the ID `last_seen`. The follower
+    /// starts at the next entry, or at the first entry if the ID is missing or is not of this run.
     pub(super) fn follow(&self, last_seen: Option<&str>) -> Followed {
         let mut inner = self.lock();
         let seen = last_seen.and_then(|id| {
@@ -178,7 +179,8 @@ impl BodyStream for Follower {
         }
     }
 
-    /// Returns an empty comment of an event stream, which browsers ignore.
+    /// Returns an empty comment of an event stream, which browsers ignore. The server sends it to
+    /// notice whether the connection is closed.
     fn heartbeat(&self) -> &'static [u8] {
         b":\n\n"
     }
@@ -270,7 +272,7 @@ mod tests {
         let large = "x".repeat(1 << 20);
         let fits = (0..100).take_while(|n| journal.write("chart", &large, n.to_string()));
         assert!(fits.count() < 20);
-        // An entry takes no room once it has been replaced.
+        // An entry that has been replaced no longer counts toward the journal's limit.
         let journal = Journal::new(1);
         assert!((0..100).all(|_| journal.write("chart", &large, "a".into())));
     }

@@ -34,8 +34,8 @@ use self::run::{Run, Timeouts};
 use crate::lab::{self, Experiment};
 use crate::paths::Paths;
 
-/// Limits on a run from a page. `run` is more than a quick run takes, and more than its own
-/// limit.
+/// Limits on a run from a page. The limit `run` is longer than a quick run takes, and longer than
+/// the time after which the measuring child process ends itself.
 const TIMEOUTS: Timeouts =
     Timeouts { run: Duration::from_secs(180), alone: Duration::from_secs(8) };
 
@@ -47,9 +47,9 @@ pub(crate) struct LabApi(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     paths: Paths,
-    /// Checks requests. An error is the reason why the lab is closed.
+    /// The guard that checks requests or, if the lab is closed, the reason.
     guard: Result<RequestGuard, &'static str>,
-    /// Program to run in place of any experiment, for tests.
+    /// The program to run in place of any experiment, for tests.
     fake: Option<PathBuf>,
     /// The latest run, in progress or ended.
     run: Mutex<Option<Arc<Run>>>,
@@ -83,13 +83,13 @@ impl LabApi {
             guard,
             fake,
             run: Mutex::new(None),
-            // Numbers start at the current time, so that a browser which reconnects after a
-            // restart does not confuse two runs.
+            // The numbers of runs start at the current time, so that a browser which reconnects
+            // after a restart of the server does not confuse two runs.
             number: AtomicU64::new(first << 16),
         })))
     }
 
-    /// Stops the run, if there is one, and waits until all its processes have ended.
+    /// Stops the run in progress, if there is one, and waits until all its processes have ended.
     pub(crate) fn end(&self) {
         if let Some(run) = self.0.current() {
             run.stop("the server was stopped");
@@ -109,7 +109,8 @@ impl Inner {
     fn respond(&self, path: &str, request: &Request<'_>) -> Response {
         let guard = match &self.guard {
             Ok(guard) => guard,
-            // The only answer of a closed lab is the reason.
+            // A closed lab answers a request for its state with the reason, and refuses all other
+            // requests.
             Err(why) if path == "state" => return answer(200, &json!({ "closed": why })),
             Err(why) => return refuse(403, why),
         };
@@ -142,7 +143,8 @@ impl Inner {
         self.run.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns everything that a page needs when it is loaded.
+    /// Returns the JSON that a page needs when it is loaded: the token, the experiments, the run in
+    /// progress, and the reader's predictions.
     fn state(&self, guard: &RequestGuard) -> Value {
         let experiments: Map<String, Value> = lab::EXPERIMENTS
             .iter()
@@ -154,15 +156,16 @@ impl Inner {
             "experiments": experiments,
             "running": run.as_ref().map(|run| run.experiment),
             "run": run.as_ref().map(|run| run.journal.run),
-            // A page is still useful if the predictions cannot be read.
+            // The rest of the page works even if the stored predictions cannot be read.
             "predictions": lab::predictions(&self.paths).unwrap_or_default(),
         })
     }
 
-    /// Streams the run's events, from the first that the browser has not received.
+    /// Streams the events of the latest run, beginning with the first that the browser has not
+    /// received.
     fn events(&self, request: &Request<'_>) -> Response {
         let last = request.field("Last-Event-ID").map(String::from_utf8_lossy);
-        // To a browser, 204 means that it need not ask again.
+        // A browser that receives the status 204 does not reconnect to the event stream.
         let Some(run) = self.current() else { return Response::new(204) };
         match run.journal.follow(last.as_deref()) {
             Followed::Source(source) => Response {
@@ -203,7 +206,8 @@ impl Inner {
         Ok(answer(200, &json!({ "running": name, "run": number })))
     }
 
-    /// Returns the command of the child process that measures: this program again.
+    /// Returns the command of the child process that measures: the book's own program with other
+    /// arguments, or the fake program of a test.
     fn command(&self, experiment: &str) -> std::io::Result<Command> {
         let mut command = match &self.fake {
             Some(program) => Command::new(program),
@@ -217,8 +221,8 @@ impl Inner {
         Ok(command)
     }
 
-    /// Stops the run whose number is in the request. The number keeps a page that was
-    /// suspended from stopping a later run.
+    /// Stops the run whose number is in the request. Because of the number, a page that was
+    /// suspended cannot stop a later run by mistake.
     fn stop(&self, body: &[u8]) -> Result<Response, Response> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -246,8 +250,8 @@ impl Inner {
         Ok(answer(200, &json!({ "verdict": verdict.html() })))
     }
 
-    /// Answers `results/NAME.json` with the reader's last result of the experiment, and
-    /// `blank/NAME.json` with the axes into which a predicted curve is drawn.
+    /// Answers a request for `results/NAME.json` with the reader's last result of the experiment,
+    /// and one for `blank/NAME.json` with the axes into which a predicted curve is drawn.
     fn of_experiment(&self, path: &str) -> Result<Response, Response> {
         let of = |directory| path.strip_prefix(directory)?.strip_suffix(".json");
         let found = match (of("results/"), of("blank/")) {

@@ -1,7 +1,8 @@
 //! Admits requests from pages that this server has served, and refuses all others.
 //!
-//! An experiment takes the whole machine for a while, so a page of another site must not be
-//! able to start one, although the reader's browser would send its request here. Therefore:
+//! An experiment takes the whole machine for a while, so a page of another site must not be able to
+//! start one, although the reader's browser would send that page's request to this server.
+//! Therefore:
 //!
 //! - the server must listen on loopback, or the lab is closed;
 //! - `Host` must be the address at which the server listens, or localhost: a foreign name that
@@ -11,11 +12,11 @@
 //! - a request that changes something must be JSON and carry a token that only a page of this
 //!   origin can read: the answers have no CORS fields, so a browser shows them to no other page.
 //!
-//! All this protects against pages, not against other users: a user with an account on the
+//! These conditions protect against pages, not against other users: a user with an account on the
 //! same machine can connect to loopback, read the token as a page would, and start or stop an
-//! experiment of the list, or replace the reader's prediction. Nothing else can be run. Keeping
-//! other users out would take a secret in the book's address, which every link and bookmark
-//! would have to contain; the book mentions this limit instead.
+//! experiment of the list, or replace the reader's prediction. A request can run no other program.
+//! Keeping other users out would require a secret in the book's address, which every link and
+//! bookmark would have to contain; the book mentions this limit and has no such secret.
 
 use std::fs::File;
 use std::io::Read;
@@ -32,7 +33,8 @@ const MAX_BYTES: usize = 16 * 1024;
 pub(super) struct RequestGuard {
     /// The values of `Host` that name this server, such as `127.0.0.1:3000`.
     names: Vec<String>,
-    /// The token that a request must carry to change something: random, new at every start.
+    /// The token that a request must carry to change something. The token is random, and new at
+    /// every start of the server.
     pub(super) token: String,
 }
 
@@ -42,7 +44,7 @@ impl RequestGuard {
         let mut names =
             vec![address.to_string(), format!("localhost:{}", address.port())];
         if address.port() == 80 {
-            // A browser omits the default port.
+            // A browser omits port 80, the default, from `Host`.
             names.extend([format!("{}", address.ip()), "localhost".to_owned()]);
         }
         Ok(RequestGuard { names, token: token()? })
@@ -52,7 +54,8 @@ impl RequestGuard {
     ///
     /// # Errors
     ///
-    /// The request is refused: the status of the response, and the reason in one line.
+    /// If the request is refused, the error holds the status of the response, and the reason in one
+    /// line.
     pub(super) fn check(&self, request: &Request<'_>) -> Result<(), (u16, &'static str)> {
         let field =
             |name| request.field(name).map(|value| String::from_utf8_lossy(value));
@@ -70,7 +73,7 @@ impl RequestGuard {
         }
         match field("Sec-Fetch-Site").as_deref() {
             None | Some("same-origin") => {}
-            Some("none") if !changes => {} // typed by hand
+            Some("none") if !changes => {} // the URL was typed by hand
             Some(_) => return Err((403, "only the pages of this book may ask for that")),
         }
         if !changes {
@@ -89,7 +92,7 @@ impl RequestGuard {
     }
 }
 
-/// Returns 128 random bits, in hexadecimal.
+/// Returns a new token of 128 random bits, in hexadecimal.
 fn token() -> Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use super::journal::Journal;
 
-/// The longest line of a child's output, in bytes. A child with a longer one is ended.
+/// The longest line of a child's output, in bytes. A child that prints a longer line is ended.
 const MAX_LINE: u64 = 4 * 1024 * 1024;
 /// The time that a child may take to exit after SIGTERM, before SIGKILL is sent.
 const GRACE: Duration = Duration::from_secs(3);
@@ -48,7 +48,7 @@ pub(super) struct Run {
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// The progress of a run, shared by its threads and the code that stops it.
+/// The progress of a run, shared by the run's threads and the code that stops the run.
 #[derive(Debug, Default)]
 struct State {
     progress: Mutex<Progress>,
@@ -57,11 +57,11 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Progress {
-    /// The reason to end the run; `None` until it is to be stopped.
+    /// The reason to end the run; `None` as long as the run may go on.
     stop_reason: Option<&'static str>,
-    /// The child's last event, `done` or `failed`: its type and its JSON.
+    /// The child's last event, `done` or `failed`: the event's type and the event as JSON.
     outcome: Option<(&'static str, String)>,
-    /// Whether the child's output has ended: all processes that could write it are gone.
+    /// Whether the child's output has ended because every process that could write it is gone.
     output_ended: bool,
 }
 
@@ -72,7 +72,7 @@ impl State {
         self.changed.notify_all();
     }
 
-    /// Makes the run end, for the reason `why` unless another was given before.
+    /// Makes the run end. Its reason is `why`, unless an earlier call has given another reason.
     fn stop(&self, why: &'static str) {
         self.change(|now| now.stop_reason = now.stop_reason.or(Some(why)));
     }
@@ -81,7 +81,7 @@ impl State {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a change, for at most the duration `time`.
+    /// Waits until the progress changes, but at most for the duration `time`.
     fn wait<'a>(
         &self,
         now: MutexGuard<'a, Progress>,
@@ -110,7 +110,7 @@ impl Run {
         Ok(Run { experiment, journal, state, keeper: Mutex::new(Some(keeper)) })
     }
 
-    /// Makes the run end soon, for the reason `why`, which the page shows.
+    /// Makes the run end soon. The page shows `why` as the reason.
     pub(super) fn stop(&self, why: &'static str) {
         self.state.stop(why);
     }
@@ -119,7 +119,7 @@ impl Run {
     pub(super) fn join(&self) {
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(keeper) = keeper {
-            let _ = keeper.join(); // a panic has printed its message already
+            let _ = keeper.join(); // the thread's panic has printed its message
         }
     }
 }
@@ -147,9 +147,10 @@ fn keep(mut command: Command, journal: &Journal, state: &Arc<State>, timeouts: T
     let why = watch(journal, state, timeouts);
     end(&mut child, state);
     if let Some(reader) = reader {
-        let _ = reader.join(); // no process is left that could write
+        let _ = reader.join(); // ends: no process can write any more
     }
-    // The last entry lets the next run begin, so no process of this run may be left.
+    // The last entry allows the next run to begin, so by then every process of this run must be
+    // gone.
     match state.lock().outcome.take() {
         Some((kind, text)) => journal.end(kind, &text),
         None => fail(journal, why),
@@ -175,18 +176,18 @@ fn watch(journal: &Journal, state: &State, timeouts: Timeouts) -> &'static str {
         if journal.alone_for().is_some_and(|alone| alone > timeouts.alone) {
             return "no page was following it";
         }
-        // Followers leave without a notification, so check from time to time.
+        // A follower leaves without a notification, so the loop checks from time to time.
         now = state.wait(now, left.min(timeouts.alone / 4));
     }
 }
 
-/// Ends the child with all its descendants, and reaps it.
+/// Ends the child and all its descendants, and reaps the child.
 fn end(child: &mut Child, state: &State) {
     let group = i32::try_from(child.id()).map(Pid::from_raw);
     drop(child.stdin.take());
     if let Ok(group) = group {
         if !state.lock().output_ended {
-            let _ = killpg(group, Signal::SIGTERM); // fails if it has just ended
+            let _ = killpg(group, Signal::SIGTERM); // fails if the child has just ended
         }
         let until = Instant::now() + GRACE;
         let mut now = state.lock();
@@ -194,14 +195,15 @@ fn end(child: &mut Child, state: &State) {
             now = state.wait(now, until.saturating_duration_since(Instant::now()));
         }
         drop(now);
-        // Before the child is reaped: until then, no other process can get its ID.
+        // SIGKILL is sent before the child is reaped: until then, no other process can get the
+        // child's ID.
         let _ = killpg(group, Signal::SIGKILL);
     }
     let _ = child.wait();
 }
 
-/// Writes the child's events into the journal until its output ends. Returns false if the
-/// child prints too much.
+/// Writes the child's events into the journal until the child's output ends. Returns false if a
+/// line is too long or the journal is full.
 fn read(output: ChildStdout, journal: &Journal, state: &State) -> bool {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
@@ -214,7 +216,7 @@ fn read(output: ChildStdout, journal: &Journal, state: &State) -> bool {
             }
             Ok(_) => {}
         }
-        // Any other line is meant for a terminal.
+        // A line that is not JSON is meant for a terminal, and is skipped.
         let Ok(event) = serde_json::from_slice::<Value>(&line) else { continue };
         let kind = event["event"].as_str().unwrap_or_default();
         let text = event.to_string(); // in one line, however the child formatted it

@@ -20,11 +20,12 @@ use samples::proc::cpu_time;
 
 /// The number of clients in a burst.
 const BURST: usize = 40;
-/// The pause between two checks whether all loops sleep again.
+/// The pause between two checks of whether all loops sleep again.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Takes one sample in this process, which should have done nothing else. `what` names the kind
-/// of listeners, the way in which clients arrive, and their number, as in `one-single-800`.
+/// Takes one sample in this process, which should have done nothing else before. `what` names the
+/// kind of listeners, the way in which clients arrive, and the number of clients, as in
+/// `one-single-800`.
 pub(crate) fn sample(what: &str, loops: usize) -> Result<Herd> {
     let mut words = what.split('-');
     let mut word = || words.next().context("expected LISTENERS-ARRIVAL-CLIENTS");
@@ -75,8 +76,8 @@ pub(crate) fn sample(what: &str, loops: usize) -> Result<Herd> {
     })
 }
 
-/// Waits until every thread but this one sleeps. (On a busy machine, a thread that was woken may
-/// not have run yet; it counts as awake.)
+/// Waits until every other thread of this process sleeps. (On a busy machine, a thread that was
+/// woken may not have run yet; the function counts it as awake.)
 fn rest() -> io::Result<()> {
     let own = std::process::id().to_string();
     loop {
@@ -85,7 +86,7 @@ fn rest() -> io::Result<()> {
         for task in fs::read_dir("/proc/self/task")? {
             let task = task?;
             let stat = fs::read_to_string(task.path().join("stat"))?;
-            // The state follows the name in parentheses (proc_pid_stat(5)).
+            // The thread's state follows its name in parentheses (proc_pid_stat(5)).
             let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
             asleep &= task.file_name() == *own || state == Some('S');
         }
@@ -95,7 +96,7 @@ fn rest() -> io::Result<()> {
     }
 }
 
-/// The counts of one event loop, until it was asked to stop.
+/// The counts of one event loop, from its start until the loop was asked to stop.
 #[derive(Default)]
 struct Tally {
     accepted: usize,
@@ -104,14 +105,14 @@ struct Tally {
     cpu: Duration,
 }
 
-/// An [`Epoll`] that counts calls and events.
+/// An [`Epoll`] that counts its calls and the events that it reports.
 struct Counting {
     epoll: Epoll,
     listener: Option<Token>,
     /// The token of the stop pipe, which the loop deregisters only when it is asked to stop.
     stop: Option<Token>,
     tally: Tally,
-    /// Whether the last wait reported a client, and none has been registered since.
+    /// Whether the last wait reported a client, and no client has been registered since.
     reported: bool,
     /// The resource usage of this thread before its first wait.
     before: Option<Usage>,
@@ -131,7 +132,7 @@ impl Counting {
         })
     }
 
-    /// Sends the counts, because the loop stops; nothing is counted after this.
+    /// Sends the counts at the end of the loop; nothing is counted after this call.
     fn finish(&mut self) -> io::Result<()> {
         let now = getrusage(UsageWho::RUSAGE_THREAD)?;
         if let Some(before) = &self.before {

@@ -1,5 +1,5 @@
-//! Idle clients of `lab hold`. They report their progress in lines of JSON, and wait for a line on
-//! standard input before every client asks once more.
+//! Idle clients of `lab hold`. The process of clients reports its progress in lines of JSON, and
+//! waits for a line on standard input before every client sends a second request.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -9,7 +9,8 @@ use anyhow::Result;
 use load_generator::{self as load, Plan};
 use samples::Hold;
 
-/// The longest wait of a client for an answer: longer than any takes on an otherwise idle machine.
+/// The longest wait of a client for an answer. On an otherwise idle machine, every answer takes
+/// less.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The body of every answer.
 const CONTENT: &[u8] = b"Hello, World!";
@@ -25,7 +26,7 @@ pub(crate) fn run(to: SocketAddr, count: usize) -> Result<Hold> {
     let held = load::hold(
         &plan,
         &mut |count| {
-            let _ = say(&Hold::Answered(count)); // progress may be lost
+            let _ = say(&Hold::Answered(count)); // a message about progress may be lost
         },
         |_| {
             say(&Hold::Holding)?;

@@ -1,9 +1,9 @@
-//! What the program `samples` prints, and the lab reads: the types of samples. Experiments that call
-//! the chapters' code directly, without a server, take each sample in a fresh process.
+//! The types of samples, which the program `samples` prints as JSON and the lab reads. Experiments
+//! that call the chapters' code directly, without a server, take each sample in a fresh process.
 //!
-//! This is a separate package because the code must be fully optimized, and the rest of the book's
-//! program need not be (`[profile.release]`); and the program is a separate one, which the lab
-//! builds when it needs it, because the pages do not.
+//! The code of samples is a separate package, because it must be fully optimized, and the rest of
+//! the book's program need not be (`[profile.release]`). The program `samples` is separate from the
+//! program `book`, because the pages do not need it: the lab builds it for the experiments that do.
 
 pub mod proc;
 
@@ -27,7 +27,8 @@ pub struct Herd {
 /// A message from a process of idle clients, for `lab hold`.
 #[derive(Serialize, Deserialize)]
 pub enum Hold {
-    /// The number of clients that have been answered so far, in the first round or the second.
+    /// The number of clients that have been answered so far in the current round: the first, or the
+    /// second.
     Answered(usize),
     /// The first round has ended, and the clients are idle.
     Holding,
@@ -45,7 +46,7 @@ pub enum Readiness {
         /// Microseconds of elapsed time.
         wall: f64,
     },
-    /// The poller did not accept all descriptors, and nothing was measured.
+    /// Nothing was measured, because the poller did not accept all descriptors.
     Full {
         /// The number of descriptors that the poller accepted.
         after: usize,
@@ -57,9 +58,9 @@ pub enum Readiness {
 pub struct Spawn {
     /// Processor time to create the thread or process and to end it, in microseconds.
     pub cpu_microseconds: f64,
-    /// The thread's or process's own memory.
+    /// The thread's or process's own memory, in bytes.
     pub user_bytes: f64,
-    /// The kernel's memory for the thread or process.
+    /// The kernel's memory for the thread or process, in bytes.
     pub kernel_bytes: f64,
 }
 

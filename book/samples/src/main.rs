@@ -65,16 +65,16 @@ struct Repeated {
     wall: f64,
 }
 
-/// Measures the time of one repeat. `round` is called with a number of repeats to make, first
-/// with `times`, then with twice as many each time, until a call takes at least `enough`
-/// processor time; so the cost of reading the clocks is negligible. Returns the time per repeat
-/// in the last call.
+/// Returns the time of one repeat. Calls `round` with a number of repeats to make, first with
+/// `times`, then with twice as many each time, until a call takes at least `enough` processor time.
+/// The cost of reading the clocks is then negligible, and the duration of this last call is divided
+/// by its number of repeats.
 fn repeat(
     mut times: u32,
     enough: Duration,
     mut round: impl FnMut(u32) -> Result<()>,
 ) -> Result<Repeated> {
-    round(times)?; // a first call, not measured: it fills caches and makes allocations
+    round(times)?; // not measured: it fills caches and makes allocations
     loop {
         let (before, start) = (cpu()?, Instant::now());
         round(times)?;

@@ -21,7 +21,7 @@ pub fn number(path: &str, name: &str) -> Option<u64> {
     field(path, name)?.split_whitespace().next()?.parse().ok()
 }
 
-/// Returns the figure `name` from /proc/meminfo, in KiB, or 0 if it is missing.
+/// Returns the figure `name` from /proc/meminfo, in KiB, or 0 if the file lacks the figure.
 pub fn meminfo(name: &str) -> u64 {
     number("/proc/meminfo", name).unwrap_or(0)
 }
@@ -37,7 +37,7 @@ pub fn of_process(pid: impl std::fmt::Display, file: &str, name: &str) -> Result
     number(&path, name).with_context(|| format!("no {name} in {path}"))
 }
 
-/// Returns the user and system time together.
+/// Returns the processor time in `usage`: user and system time together.
 pub fn cpu_time(usage: &Usage) -> Duration {
     let micros = [usage.user_time(), usage.system_time()]
         .map(|time| u64::try_from(time.num_microseconds()).unwrap_or(0));
@@ -55,9 +55,9 @@ pub fn children_cpu() -> Result<Duration> {
     Ok(cpu_time(&getrusage(UsageWho::RUSAGE_CHILDREN)?))
 }
 
-/// Returns the processor time of a process and its descendants. That of running processes, with
-/// all their current and former threads, has a resolution of nanoseconds; that of children that
-/// have been reaped is counted in clock ticks (proc(5), `cutime` and `cstime`).
+/// Returns the processor time of the process `pid` and its descendants. The time of running
+/// processes, with all their current and former threads, has a resolution of nanoseconds; the time
+/// of children that have been reaped is counted in clock ticks (proc(5), `cutime` and `cstime`).
 #[cfg(target_os = "linux")]
 pub fn family_cpu(pid: u32) -> Result<Duration> {
     use nix::time::clock_getcpuclockid;
@@ -70,7 +70,7 @@ pub fn family_cpu(pid: u32) -> Result<Duration> {
     let mut used: Duration = clock.now()?.into();
     used += Duration::from_secs_f64((user + system) as f64 / second as f64);
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread or child that ends at this moment is left out.
+        // A thread or child that ends while this function runs is left out.
         let children = fs::read_to_string(thread?.path().join("children"));
         for child in children.unwrap_or_default().split_whitespace() {
             used += family_cpu(child.parse()?).unwrap_or_default();
@@ -79,13 +79,13 @@ pub fn family_cpu(pid: u32) -> Result<Duration> {
     Ok(used)
 }
 
-/// Returns the user and system time of a process, then those of the children that it has
-/// reaped, in clock ticks.
+/// Returns four times in clock ticks: the user and system time of the process `pid`, then the user
+/// and system time of the children that it has reaped.
 #[cfg(target_os = "linux")]
 pub fn ticks(pid: u32) -> Result<[u64; 4]> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // Columns 14 to 17 (proc(5)), counted from behind the program's name, which may contain
-    // spaces and parentheses.
+    // Columns 14 to 17 (proc(5)). They are counted from behind the program's name, because the name
+    // may contain spaces and parentheses.
     let columns = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: Vec<u64> =
         columns.skip(11).take(4).map(str::parse).collect::<Result<_, _>>()?;

@@ -19,10 +19,10 @@ use samples::Readiness;
 
 use crate::Repeated;
 
-/// The least processor time for which a sample repeats its round.
+/// The least processor time of a sample, which repeats its round until this time has passed.
 const ENOUGH: Duration = Duration::from_millis(50);
 
-/// Sockets, and the poller that watches them, if there is one.
+/// Sockets, and the poller that watches them; no poller for the mechanism `none`.
 struct Fixture {
     poller: Option<Box<dyn Poller>>,
     sender: UdpSocket,
@@ -42,25 +42,25 @@ pub(crate) fn sample(what: &str, count: usize) -> Result<Readiness> {
     }
     let mut next = count / 2;
     match kind {
-        // One descriptor is ready, and stays so because nothing reads it. It is in the middle,
-        // since select and poll search from the beginning.
+        // One descriptor is ready, and stays ready because nothing reads it. The descriptor is in
+        // the middle of the list, since select and poll search from the beginning.
         "alone" => {
             fixture.send(next)?;
             repeat(1, || fixture.wait())
         }
-        // One descriptor becomes ready and is read, another one each time. (The step and the
-        // counts have no common factor, so all descriptors are used.)
+        // In each round, another descriptor becomes ready and is read. (The step 7,919 and the
+        // numbers of descriptors have no common factor, so all descriptors are used.)
         "one" => repeat(1, || {
             next = (next + 7_919) % count;
             fixture.round(next..next + 1)
         }),
-        // All descriptors become ready and are read.
+        // In each round, all descriptors become ready and are read.
         "all" => repeat(count, || fixture.round(0..count)),
         _ => bail!("neither alone, one nor all: {kind}"),
     }
 }
 
-/// Returns a new poller of the mechanism `name`; `None` if that is `none`.
+/// Returns a new poller of the mechanism `name`; `None` if `name` is `none`.
 fn mechanism(name: &str) -> Result<Option<Box<dyn Poller>>> {
     Ok(Some(match name {
         "none" => return Ok(None),
@@ -77,7 +77,7 @@ fn mechanism(name: &str) -> Result<Option<Box<dyn Poller>>> {
     }))
 }
 
-/// Repeats the round, and returns its time divided by the number `parts`.
+/// Repeats the round, and returns its time divided by the number `parts`, in microseconds.
 fn repeat(parts: usize, mut round: impl FnMut() -> Result<()>) -> Result<Readiness> {
     let rounds = |times| (0..times).try_for_each(|_| round());
     let Repeated { cpu, wall } = crate::repeat(1, ENOUGH, rounds)?;
@@ -98,8 +98,8 @@ impl Fixture {
         Ok(Fixture { poller, sender, sockets, addresses, ready: Vec::new() })
     }
 
-    /// Registers all sockets with the poller. Returns the number that the poller accepted, or
-    /// `None` if it accepted all.
+    /// Registers all sockets with the poller. Returns the number of sockets that the poller
+    /// accepted before it refused one, or `None` if it accepted all.
     fn watch(&mut self) -> Result<Option<usize>> {
         let Some(poller) = &mut self.poller else { return Ok(None) };
         for (index, socket) in self.sockets.iter().enumerate() {
@@ -108,8 +108,8 @@ impl Fixture {
                 return Ok(Some(index));
             }
         }
-        // Some pollers report every new descriptor once; these reports are consumed here.
-        // (`spin` reports all descriptors every time, hence the limit.)
+        // Some pollers report every new descriptor once, and the waits here consume these reports.
+        // (`spin` reports all descriptors every time, hence the limit of a hundred waits.)
         for _ in 0..100 {
             poller.wait(&mut self.ready, Some(Duration::ZERO))?;
             if self.ready.drain(..).len() == 0 {
@@ -124,7 +124,8 @@ impl Fixture {
         Ok(())
     }
 
-    /// Waits once for the poller; does nothing without one. A descriptor must be ready.
+    /// Waits once on the poller, or does nothing if there is no poller. A descriptor must be ready,
+    /// or the wait would not return.
     fn wait(&mut self) -> Result<()> {
         if let Some(poller) = &mut self.poller {
             self.ready.clear();
@@ -133,8 +134,8 @@ impl Fixture {
         Ok(())
     }
 
-    /// Makes each of these sockets ready, waits, and reads the sockets that are reported, until
-    /// all have been read.
+    /// Makes each of the sockets with the indices `sockets` ready, waits, and reads the sockets
+    /// that are reported, until all of these sockets have been read.
     fn round(&mut self, sockets: Range<usize>) -> Result<()> {
         for index in sockets.clone() {
             self.send(index)?;
@@ -150,7 +151,8 @@ impl Fixture {
         while left > 0 {
             self.wait()?;
             for event in &self.ready {
-                // A socket that was reported need not be ready: `spin` reports all of them.
+                // A socket that was reported need not be ready: `spin` reports all sockets every
+                // time.
                 let received = self.sockets[event.token.index as usize].recv(&mut byte);
                 left -= usize::from(received.is_ok());
             }

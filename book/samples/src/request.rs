@@ -12,14 +12,14 @@ use ch01_blocking::http::{
 };
 use ch01_blocking::stream::Transport;
 
-/// The least processor time for which a sample repeats a burst.
+/// The least processor time of a sample, which repeats a burst until this time has passed.
 const ENOUGH: Duration = Duration::from_millis(100);
 
 const HEAD: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
 const ASKED: ResponseContext =
     ResponseContext { method: Method::Get, version: Version::Http11, keep_alive: true };
 
-/// A transport that discards everything written to it.
+/// A transport that discards all bytes written to it.
 struct Sink;
 
 impl Write for Sink {
@@ -85,8 +85,8 @@ pub(crate) fn sample(kind: &str, burst: usize) -> Result<f64> {
                     Ok(())
                 });
             }
-            // An answer can be written only once, so each must also be made here, and the time
-            // for that is part of the figure.
+            // An answer can be written only once, so the measured code also makes each answer, and
+            // the figure includes the time for that.
             let mut answers = Vec::new();
             repeat(burst, || {
                 answers.extend((0..burst).map(|_| site.respond(&request)));
@@ -146,7 +146,7 @@ struct Answer {
 }
 
 /// Measures `head`, a function that writes the lines of a head into a buffer. The buffer is
-/// allocated before.
+/// allocated before the measurement.
 fn lines(burst: usize, head: fn(&mut Vec<u8>, Answer) -> io::Result<()>) -> Result<f64> {
     let answer = Answer { status: 200, phrase: "OK", length: 13, kind: "text/plain" };
     let mut bytes = Vec::with_capacity(256);
@@ -160,7 +160,7 @@ fn lines(burst: usize, head: fn(&mut Vec<u8>, Answer) -> io::Result<()>) -> Resu
     })
 }
 
-/// Makes an answer of N words, word by word, and then moves it as a whole, twice.
+/// Makes an answer of `N` words, word by word, and then moves the whole answer twice.
 fn hand_on<const N: usize>(status: usize) {
     #[inline(never)]
     fn make<const N: usize>(status: usize) -> [usize; N] {
@@ -177,8 +177,8 @@ fn hand_on<const N: usize>(status: usize) {
     black_box(pass::<N>(status).map(|answer| (status, answer)));
 }
 
-/// Repeats the burst, and returns the nanoseconds of processor time for each of its `each`
-/// requests.
+/// Repeats the burst, and returns the nanoseconds of processor time for each of the `each` requests
+/// in the burst.
 fn repeat(each: usize, mut burst: impl FnMut() -> Result<()>) -> Result<f64> {
     let bursts = |bursts| (0..bursts).try_for_each(|_| burst());
     let taken = crate::repeat(1_024, ENOUGH, bursts)?;

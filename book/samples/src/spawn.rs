@@ -11,11 +11,11 @@ use nix::sys::wait::waitpid;
 use samples::Spawn;
 use samples::proc::{cpu, meminfo, of_process};
 
-/// The size of a thread's stack, in bytes, which is that of the server `thread`.
+/// The size of a thread's stack, in bytes. The server `thread` uses the same size.
 const STACK: usize = 256 * 1024;
 
-/// Takes one sample in this process, which should have done nothing else. `what` is `process` or
-/// `thread`, and `count` the number of them.
+/// Takes one sample in this process, which should have done nothing else before. `what` is
+/// `process` or `thread`, and `count` the number of processes or threads.
 pub(crate) fn sample(what: &str, count: usize) -> Result<Spawn> {
     let before = (cpu()?, kernel_kib());
     let (user_bytes, kernel_kib_held) = match what {
@@ -31,8 +31,8 @@ pub(crate) fn sample(what: &str, count: usize) -> Result<Spawn> {
     })
 }
 
-/// Creates `count` processes, measures memory while they sleep, and ends them. Returns the bytes
-/// of all processes, and the KiB in use by the kernel.
+/// Creates `count` processes, measures memory while they sleep, and ends them. Returns the private
+/// bytes of all processes together, and the KiB in use by the kernel.
 fn processes(count: usize) -> Result<(f64, i64)> {
     let mut children: Vec<Pid> = Vec::with_capacity(count);
     let mut failed = None;
@@ -49,7 +49,8 @@ fn processes(count: usize) -> Result<(f64, i64)> {
         }
     }
     let held = kernel_kib();
-    // All children are alike, and reading their memory takes time: a hundred are enough.
+    // The memory of a hundred children is enough to know: all children are alike, and reading takes
+    // time.
     let some: Vec<f64> =
         children.iter().take(100).filter_map(|child| private_bytes(child).ok()).collect();
     let user = some.iter().sum::<f64>() / some.len().max(1) as f64 * count as f64;
@@ -65,8 +66,8 @@ fn processes(count: usize) -> Result<(f64, i64)> {
     }
 }
 
-/// Creates `count` threads, measures memory while they sleep, and ends them. Returns the bytes of
-/// all threads, and the KiB in use by the kernel.
+/// Creates `count` threads, measures memory while they sleep, and ends them. Returns the private
+/// bytes of all threads together, and the KiB in use by the kernel.
 fn threads(count: usize) -> Result<(f64, i64)> {
     let asleep = Arc::new(AtomicUsize::new(0));
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
@@ -96,7 +97,7 @@ fn threads(count: usize) -> Result<(f64, i64)> {
     gate.1.notify_all();
     let made = sleepers.len();
     for sleeper in sleepers {
-        let _ = sleeper.join(); // it cannot have panicked
+        let _ = sleeper.join(); // the thread cannot have panicked
     }
     match failed {
         None => Ok((user, held)),
@@ -106,14 +107,15 @@ fn threads(count: usize) -> Result<(f64, i64)> {
     }
 }
 
-/// Returns the memory of a process that it shares with no other process, in bytes.
+/// Returns the memory of the process `pid` that it shares with no other process, in bytes.
 fn private_bytes(pid: impl std::fmt::Display + Copy) -> Result<f64> {
     let kib = |name| of_process(pid, "smaps_rollup", name);
     Ok((kib("Private_Clean")? + kib("Private_Dirty")?) as f64 * 1024.0)
 }
 
 /// Returns the kernel's memory that grows with processes and threads, in KiB: kernel stacks, page
-/// tables, and other objects. It is that of the whole machine, so other programs disturb it.
+/// tables, and other objects. The figure is that of the whole machine, so other programs disturb
+/// it.
 fn kernel_kib() -> i64 {
     ["KernelStack", "PageTables", "SUnreclaim"]
         .iter()

@@ -16,11 +16,11 @@ use ch06_coroutines::{Coroutine, Handle, Resumed, Runtime, Stack, StackPool, sus
 use samples::Switch;
 use samples::proc::{cpu, of_process};
 
-/// The least processor time for which a sample is repeated.
+/// The least processor time of a sample, which is repeated until this time has passed.
 const ENOUGH: Duration = Duration::from_millis(20);
 
-/// Takes one sample in this process. `count` is the number of coroutines for `parked`; other
-/// kinds of samples ignore it.
+/// Takes one sample in this process. `count` is the number of coroutines for the kind of sample
+/// `parked`; other kinds of samples ignore `count`.
 pub(crate) fn sample(what: &str, count: usize) -> Result<Switch> {
     match what {
         "return" => pair::<ByReturn>(),
@@ -35,8 +35,8 @@ pub(crate) fn sample(what: &str, count: usize) -> Result<Switch> {
     }
 }
 
-/// Measures the processor time of one repeat. `batch` is called with the number of repeats to
-/// make.
+/// Measures the processor time of one repeat. The function `batch` is called with the number of
+/// repeats to make.
 fn repeat(mut batch: impl FnMut(u32)) -> Result<Switch> {
     let taken = crate::repeat(1_024, ENOUGH, |times| {
         batch(times);
@@ -57,7 +57,7 @@ fn pair<F: variants::Form>() -> Result<Switch> {
 
 /// Creates a coroutine with the given stack. `body` must use no thread-local.
 fn new_coroutine(stack: Stack, id: u64, body: impl FnOnce() + 'static) -> Coroutine {
-    // SAFETY: no body in this file uses a thread-local.
+    // SAFETY: `body` uses no thread-local: no function in this file passes a body that does.
     unsafe { Coroutine::new(stack, id, body) }
 }
 
@@ -82,7 +82,8 @@ fn spawn() -> Result<Switch> {
     repeat(|times| {
         for id in 0..times {
             let Ok(stack) = stacks.take() else { unreachable!("one was given back") };
-            // The closure captures as many bytes as one that the scheduler spawns.
+            // The closure captures as many bytes as the closure of a coroutine that the scheduler
+            // spawns.
             let captured = black_box([u64::from(id); 6]);
             let mut coroutine = new_coroutine(stack, id.into(), move || {
                 black_box(&captured);
@@ -93,8 +94,8 @@ fn spawn() -> Result<Switch> {
     })
 }
 
-/// Measures `yield_now` of 64 coroutines. The scheduler runs each of them in turn, and polls the
-/// kernel once per round.
+/// Measures `yield_now` of 64 coroutines. The scheduler runs each coroutine in turn, and polls the
+/// kernel once per round of all 64.
 fn yields() -> Result<Switch> {
     const COROUTINES: u32 = 64;
     let stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
@@ -109,24 +110,24 @@ fn yields() -> Result<Switch> {
                     handle.yield_now();
                 }
             };
-            // SAFETY: the coroutine uses no thread-local.
+            // SAFETY: the closure `yields`, which the coroutine runs, uses no thread-local.
             drop(unsafe { handle.spawn_coroutine(yields) }?);
         }
         let sample = repeat(|times| {
             for _ in 0..times / COROUTINES {
-                handle.yield_now(); // every other coroutine yields before this returns
+                handle.yield_now(); // returns when all others have yielded
             }
         });
         over.set(true);
         sample
     };
-    // SAFETY: the first coroutine uses no thread-local either.
+    // SAFETY: the closure `first`, which the coroutine runs, uses no thread-local.
     let sample = unsafe { runtime.run_coroutine(first) }?;
     sample.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Measures two threads that wake each other in turn. This thread runs while the shared number is
-/// even, and the other while it is odd.
+/// Measures two threads that wake each other in turn. The calling thread runs while the shared
+/// number is even, and the thread `other` while the number is odd.
 fn threads() -> Result<Switch> {
     const OVER: u32 = u32::MAX;
     let turn = Arc::new(AtomicU32::new(0));
@@ -155,11 +156,11 @@ fn threads() -> Result<Switch> {
     });
     turn.store(OVER, SeqCst);
     other.thread().unpark();
-    let _ = other.join(); // it cannot have panicked
+    let _ = other.join(); // the thread cannot have panicked
     sample
 }
 
-/// Creates coroutines that suspend at once, and measures their memory.
+/// Creates `count` coroutines that suspend at once, and measures their memory.
 fn park(count: usize) -> Result<Switch> {
     let kib = |name| of_process("self", "status", name);
     let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;

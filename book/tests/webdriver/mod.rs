@@ -18,7 +18,7 @@ use tempfile::TempDir;
 /// The script that returns the problems of the page on which it runs.
 const PAGE: &str = include_str!("page.js");
 
-/// A browser with one window. Dropping this ends the browser.
+/// A browser with one window. Dropping the value ends the browser.
 #[derive(Debug)]
 pub(crate) struct Browser {
     driver: Child,
@@ -28,10 +28,10 @@ pub(crate) struct Browser {
     _profile: TempDir,
 }
 
-/// Returns the path of the first of these programs that is installed.
+/// Returns the path of the first program in `names` that is installed.
 fn installed(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // GitHub's machines have chromedriver in this directory.
+    // On GitHub's machines, chromedriver is in the directory that this variable names.
     let beside_path = std::env::var_os("CHROMEWEBDRIVER").map(PathBuf::from);
     let dirs: Vec<PathBuf> = std::env::split_paths(&path).chain(beside_path).collect();
     names
@@ -40,8 +40,8 @@ fn installed(names: &[&str]) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Starts chromedriver, and returns it with its port. `None` if chromedriver ended: it searches
-/// for a free port, and fails if another one takes that port at the same moment.
+/// Starts chromedriver, and returns it with its port. `None` if chromedriver has ended: it searches
+/// for a free port, and fails if another process takes that port at the same moment.
 fn start_driver(program: &Path) -> Option<(Child, u16)> {
     let mut driver = Command::new(program)
         .arg("--port=0")
@@ -57,18 +57,19 @@ fn start_driver(program: &Path) -> Option<(Child, u16)> {
         driver.wait().expect("its end");
         return None;
     };
-    // Without a reader, later output would fill the pipe and block chromedriver.
+    // If the later output were not read, it would fill the pipe and block chromedriver.
     std::thread::spawn(move || lines.for_each(drop));
     Some((driver, port))
 }
 
 impl Browser {
-    /// Starts Chromium through chromedriver. `None` if one of them is not installed.
+    /// Starts Chromium through chromedriver. `None` if one of the two programs is not installed.
     pub(crate) fn start() -> Option<Self> {
         let driver = installed(&["chromedriver"])?;
         let browser =
             installed(&["chromium", "chromium-browser", "google-chrome", "chrome"])?;
-        // With few descriptors a browser's pages crash.
+        // `normalize` raises the limit on descriptors: with few descriptors a browser's pages
+        // crash.
         normalize().expect("a normalized environment");
         let (driver, port) = (0..5)
             .find_map(|_| start_driver(&driver))
@@ -77,7 +78,7 @@ impl Browser {
         let mut this = Self { driver, port, session: String::new(), _profile: profile };
         let session = this.call("POST", "", &this.capabilities(&browser));
         this.session = session["sessionId"].as_str().expect("a session").to_owned();
-        // Discard the log of the browser's own first page.
+        // The log of the browser's own first page is discarded.
         this.open("about:blank");
         this.logs();
         Some(this)
@@ -105,7 +106,7 @@ impl Browser {
         }}})
     }
 
-    /// Opens a page, and waits until it has loaded.
+    /// Opens the page at `url`, and waits until the browser has loaded it.
     pub(crate) fn open(&self, url: &str) {
         self.post("url", &json!({"url": url}));
     }
@@ -115,7 +116,7 @@ impl Browser {
         self.post("execute/sync", &json!({"script": script, "args": []}))
     }
 
-    /// Runs the script again and again until it returns true.
+    /// Runs the script again and again until the script returns true.
     ///
     /// # Panics
     ///
@@ -125,7 +126,7 @@ impl Browser {
         is_true.unwrap_or_else(|| panic!("does not become true: {script}"));
     }
 
-    /// Presses these keys, one after another.
+    /// Presses and releases the keys `keys`, one after another.
     pub(crate) fn press(&self, keys: &[&str]) {
         let action = |kind: &str, key: &str| json!({"type": kind, "value": key});
         let actions: Vec<Value> = keys
@@ -136,7 +137,8 @@ impl Browser {
         self.post("actions", &json!({"actions": [keyboard]}));
     }
 
-    /// Enables or disables scripts on the pages opened from now on.
+    /// Enables scripts on the pages opened from now on if `run` is true, and otherwise disables
+    /// them.
     pub(crate) fn scripts(&self, run: bool) {
         self.devtools("Emulation.setScriptExecutionDisabled", &json!({"value": !run}));
     }
@@ -150,14 +152,14 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", &media);
     }
 
-    /// Returns a WebP of what the window shows.
+    /// Returns a picture of what the window shows, in WebP.
     pub(crate) fn view(&self) -> Vec<u8> {
         let format = json!({"format": "webp", "quality": 90});
         let shot = self.devtools("Page.captureScreenshot", &format);
         decoded(shot["data"].as_str().expect("a picture"))
     }
 
-    /// Returns a PNG of the whole page, in base64.
+    /// Returns a picture of the whole page, as PNG in base64.
     pub(crate) fn picture(&self) -> String {
         let size =
             self.devtools("Page.getLayoutMetrics", &json!({}))["cssContentSize"].clone();
@@ -169,7 +171,8 @@ impl Browser {
         shot["data"].as_str().expect("a picture").to_owned()
     }
 
-    /// Returns the console's messages since the last call, and all URLs requested since then.
+    /// Returns the console's messages since the last call of `logs`, and all URLs requested since
+    /// then.
     pub(crate) fn logs(&self) -> (Vec<String>, Vec<String>) {
         let entries = |kind: &str| self.post("se/log", &json!({"type": kind}));
         let console = entries("browser");
@@ -279,7 +282,7 @@ pub(crate) fn keep(browser: &Browser, name: &str) {
         .expect("a file");
 }
 
-/// Decodes base64, in which the browser sends pictures.
+/// Decodes base64, the form in which the browser sends pictures.
 fn decoded(text: &str) -> Vec<u8> {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
@@ -294,7 +297,8 @@ fn decoded(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Opens a page of the book, waits for its lab, and returns the page's problems.
+/// Opens a page of the book, waits until the lab's script has added its boxes, and returns the
+/// page's problems.
 pub(crate) fn problems(browser: &Browser, served: &Served, page: &str) -> Vec<String> {
     browser.open(&served.url(page));
     browser.wait_until(LAB_IS_THERE);
@@ -326,7 +330,7 @@ pub(crate) fn looked(browser: &Browser, own: &str) -> Vec<String> {
     found
 }
 
-/// Calls `look` until it returns something, and returns that; `None` after one minute.
+/// Calls `look` until it returns `Some`, and returns the value. `None` if one minute passes first.
 pub(crate) fn wait<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {

@@ -12,7 +12,8 @@ use tempfile::TempDir;
 /// The directory of the rendered pages, which all tests share: rendering them takes seconds.
 pub(crate) const RENDERED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/rendered");
 
-/// A server of the book, started like a reader's by `cargo run`. Dropping this kills the server.
+/// A running server of the book, started as `cargo run` starts one. Dropping the value kills the
+/// server.
 pub(crate) struct Served {
     pub(crate) child: Child,
     pub(crate) address: String,
@@ -25,7 +26,7 @@ impl Served {
     }
 
     /// Starts a server whose runs execute fake_run.sh, and so measure nothing. `how` names the
-    /// course of the runs, as that script explains.
+    /// course of the runs; the comments in fake_run.sh explain the names.
     pub(crate) fn with_fake_runs(how: &str) -> Self {
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake_run.sh");
         Self::start_with(&["--rehearse", program], how)
@@ -58,7 +59,8 @@ impl Served {
         self.checkout.path()
     }
 
-    /// Returns the names of all pages that a reader opens. (print.html would open a dialog.)
+    /// Returns the names of all pages that a reader opens. (print.html is left out, because it
+    /// would open a dialog.)
     pub(crate) fn pages(&self) -> Vec<String> {
         let dir = Path::new(RENDERED);
         let names = files(dir, "html").expect("pages").into_iter().map(|path| {
@@ -71,7 +73,7 @@ impl Served {
         names.filter(is_page).collect()
     }
 
-    /// Returns the beginning of every URL of this server.
+    /// Returns the server's origin with a slash, with which every URL of the server begins.
     pub(crate) fn origin(&self) -> String {
         format!("http://{}/", self.address)
     }
@@ -88,16 +90,16 @@ impl Drop for Served {
     }
 }
 
-/// Waits until no other test starts a server. The first server renders the pages; the others find
-/// them up to date.
+/// Waits until no other test is starting a server, and returns the lock. The first server renders
+/// the pages; later servers find the pages up to date.
 pub(crate) fn turn_to_render() -> Flock<fs::File> {
     let file = fs::File::create(format!("{RENDERED}.lock")).expect("a file");
     Flock::lock(file, FlockArg::LockExclusive).expect("a lock")
 }
 
 /// Copies the book into the directory `at`, links the rest of the checkout there, and returns the
-/// path of the copied book. Predictions and results are stored beside the book, and those of a
-/// test must not appear in the real checkout.
+/// path of the copied book. Predictions and results are stored beside the book, and a test must not
+/// store any in the real checkout.
 pub(crate) fn checkout(at: &Path) -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     let real = own.parent().expect("a checkout");
@@ -124,8 +126,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Copies a file with its time of modification, by which the server tells whether the pages must
-/// be rendered again.
+/// Copies a file together with the file's time of modification, by which the server decides whether
+/// the pages must be rendered again.
 fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     fs::copy(from, to)?;
     fs::File::options()

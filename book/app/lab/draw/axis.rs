@@ -3,14 +3,14 @@
 use super::canvas::{Canvas, tenths};
 use crate::text::thousands;
 
-/// The length of a decade, in the units of the drawing, below which labels are shortened:
+/// The length of a decade, in the units of the drawing, below which labels are shortened, because
 /// labels of six digits would touch each other.
 const ROOM: f64 = 50.0;
 
 /// Maps values to coordinates.
 pub(super) struct Axis {
-    /// The exponent of ten at the lower end. If zero occurs among the values, it lies at this
-    /// end, which is then one decade lower than the other values need.
+    /// The exponent of ten at the lower end. If zero occurs among the values, the lower end stands
+    /// for zero, and is then one decade lower than the other values need.
     low: i32,
     /// The exponent of ten at the upper end.
     high: i32,
@@ -38,10 +38,11 @@ impl Axis {
         Axis { low, high, zero, from, to }
     }
 
-    /// Returns the coordinate of a value. A value outside the axis has that of the nearer end.
+    /// Returns the coordinate of a value. A value outside the axis has the coordinate of the nearer
+    /// end.
     pub(super) fn at(&self, value: f64) -> f64 {
         let [low, high] = [self.low, self.high].map(f64::from);
-        // The extremes of repeats may lie outside: the axis is made for the medians.
+        // The extremes of repeats may lie outside the axis, which is made for the medians.
         let power = if value > 0.0 { value.log10().clamp(low, high) } else { low };
         self.from + (self.to - self.from) * ((power - low) / (high - low))
     }
@@ -61,14 +62,15 @@ impl Axis {
         })
     }
 
-    /// Returns the exponents at both ends, followed by `zero` if the lower end stands for zero.
-    /// A script reads values off a chart by means of this.
+    /// Returns the exponents of ten at both ends, followed by `zero` if the lower end stands for
+    /// zero. A script of the page needs the exponents to read values off a chart.
     pub(super) fn ends(&self) -> String {
         let zero = if self.zero { " zero" } else { "" };
         format!("{} {}{zero}", self.low, self.high)
     }
 
-    /// Draws a vertical axis: labels beside `left`, and guides from there to `right`.
+    /// Draws a vertical axis: labels beside the coordinate `left`, and guide lines from `left` to
+    /// `right`.
     pub(super) fn vertical(&self, canvas: &mut Canvas, left: f64, right: f64) {
         for (value, label) in self.decades() {
             let at = self.at(value);
@@ -77,7 +79,8 @@ impl Axis {
         }
     }
 
-    /// Draws a horizontal axis: labels below `bottom`, and the axis's name below them.
+    /// Draws a horizontal axis: labels below the coordinate `bottom`, and the axis's name below the
+    /// labels.
     pub(super) fn horizontal(&self, canvas: &mut Canvas, bottom: f64, name: &str) {
         let decade = (self.to - self.from) / f64::from(self.high - self.low);
         for (value, mut label) in self.decades() {

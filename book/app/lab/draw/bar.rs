@@ -1,10 +1,11 @@
-//! Draws bar charts: a bar for each of several things, from zero, with its value beside it.
+//! Draws bar charts: for each of several things a bar, which begins at zero and has its value
+//! beside it.
 
 use super::canvas::{Size, tenths};
 use crate::lab::model::chart::{Chart, Series};
 use crate::text::measured;
 
-/// Draws the chart in one size, over the recorded chart if there is one.
+/// Draws the bar chart in the size `size`, over the chart `recorded` if there is one.
 pub(super) fn sized(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) -> String {
     let count = chart.series.len().max(1) as f64;
     let (left, right) = (size.width * 0.3, size.width - 70.0);

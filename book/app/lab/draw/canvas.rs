@@ -14,7 +14,8 @@ pub(super) struct Size<'a> {
     pub height: f64,
 }
 
-/// Returns both sizes of the chart `name`. All ids in the SVG begin with that name.
+/// Returns the wide and the narrow size of the chart `name`. All ids in the SVG begin with that
+/// name.
 pub(super) fn sizes(name: &str) -> [Size<'_>; 2] {
     [("wide", 720.0, 380.0), ("narrow", 360.0, 320.0)]
         .map(|(class, width, height)| Size { name, class, width, height })
@@ -26,7 +27,7 @@ impl Size<'_> {
         self.class == "narrow"
     }
 
-    /// Begins the SVG of a chart. `over` says whether the chart is drawn over the recorded one;
+    /// Begins the SVG of a chart. `over` tells whether the chart is drawn over the recorded chart;
     /// `data` is the text of further attributes.
     pub(super) fn begin(&self, chart: &Chart, over: bool, data: &str) -> Canvas {
         let Size { name, class, width, height } = self;
@@ -43,7 +44,7 @@ impl Size<'_> {
     }
 }
 
-/// The SVG so far, with one element on each line.
+/// The text of the SVG so far, with one element on each line.
 pub(super) struct Canvas(String);
 
 impl Canvas {
@@ -61,7 +62,7 @@ impl Canvas {
         ));
     }
 
-    /// Draws a path, with the path commands `d`.
+    /// Draws a path. `d` holds the path commands, as in the attribute of that name.
     pub(super) fn path(&mut self, class: &str, d: impl Display) {
         self.line(format_args!("<path class=\"{class}\" d=\"{d}\"/>"));
     }

@@ -1,6 +1,7 @@
-//! Draws the distribution of values at each step of a growing quantity. Each step has a column,
-//! and each range of values has a field in it: the more values the range contains, the wider
-//! and darker the field. So the chart can be read without color, and fields need no text.
+//! Draws heat charts: the distribution of values at each step of a growing quantity. Each step has
+//! a column, and each range of values has a field in the column: the more values the range
+//! contains, the wider and darker the field. Because of the width, the chart can be read without
+//! color, and fields need no text.
 
 use super::axis::Axis;
 use super::canvas::{Size, tenths};
@@ -9,8 +10,8 @@ use crate::lab::model::chart::{Chart, FIELDS, Series};
 /// The least width of a field, for a range with almost no values.
 const THINNEST: f64 = 1.5;
 
-/// Draws the chart in one size. The recorded chart is not drawn beneath, because neither could
-/// then be read.
+/// Draws the heat chart in the size `size`. The recorded chart is not drawn beneath, because two
+/// heat charts on top of each other cannot be read.
 pub(super) fn sized(chart: &Chart, _: Option<&Chart>, size: &Size<'_>) -> String {
     let (left, right) = (64.0, size.width - 12.0);
     let half = 10f64.powf(0.5 / FIELDS);
@@ -24,7 +25,8 @@ pub(super) fn sized(chart: &Chart, _: Option<&Chart>, size: &Size<'_>) -> String
     let columns = chart.series.len().max(1) as f64;
     let gap = 14.0;
     let wide = (right - left - gap * count) / columns;
-    // In a narrow chart the columns' labels take turns in two rows: in one they would touch.
+    // In a narrow chart the columns' labels alternate between two rows, because labels in a single
+    // row would touch each other.
     let [rows, name_at, last] =
         if size.is_narrow() { [13.0, 48.0, 66.0] } else { [0.0, 38.0, 60.0] };
     let mut x = left + gap / 2.0;
@@ -40,7 +42,7 @@ pub(super) fn sized(chart: &Chart, _: Option<&Chart>, size: &Size<'_>) -> String
                 canvas.rect("heat", &opacity, place);
             }
             let label = panel(column).1;
-            // A narrow chart has no room for all the zeros.
+            // A narrow chart has no room for all zeros of a label, so `k` stands for a thousand.
             let short = label.replace(",000", "k");
             let label = if size.is_narrow() { &short } else { label };
             let at = tenths(middle);

@@ -1,4 +1,4 @@
-//! Draws lines over a growing quantity, with their names at their ends.
+//! Draws line charts: lines over a growing quantity, each with its name at its end.
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Size, tenths};
@@ -13,7 +13,7 @@ const LEADER: f64 = 14.0;
 /// An upper bound on the average width of a letter.
 const LETTER: f64 = 7.0;
 
-/// Returns the horizontal and the vertical axis for all lines, those of `recorded` included.
+/// Returns the horizontal and the vertical axis for all lines of the chart and of `recorded`.
 fn axes(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) -> (Axis, Axis) {
     let all = || {
         chart.series.iter().chain(recorded.into_iter().flat_map(|other| &other.series))
@@ -26,8 +26,8 @@ fn axes(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) -> (Axis, Axis
 }
 
 fn frame(chart: &Chart, over: bool, size: &Size<'_>, xs: &Axis, ys: &Axis) -> Canvas {
-    // For a script that reads values off the chart: the coordinates of its left, top, right
-    // and bottom edges, and the exponents of ten at both ends of each axis.
+    // The attributes for a script that reads values off the chart: the coordinates of the chart's
+    // left, top, right and bottom edges, and the exponents of ten at both ends of each axis.
     let (left, top, right, bottom) = (xs.from, ys.to, xs.to, ys.from);
     let data = format!(
         " data-plot=\"{left} {top} {right} {bottom}\" data-x=\"{}\" data-y=\"{}\"",
@@ -41,13 +41,13 @@ fn frame(chart: &Chart, over: bool, size: &Size<'_>, xs: &Axis, ys: &Axis) -> Ca
     canvas
 }
 
-/// Draws the chart in one size, without its lines.
+/// Draws the line chart in the size `size`, without its lines.
 pub(super) fn blank(chart: &Chart, size: &Size<'_>) -> String {
     let (xs, ys) = axes(chart, None, size);
     frame(chart, false, size, &xs, &ys).finish()
 }
 
-/// Draws the chart in one size, over the recorded chart if there is one.
+/// Draws the line chart in the size `size`, over the chart `recorded` if there is one.
 pub(super) fn sized(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) -> String {
     let (xs, ys) = axes(chart, recorded, size);
     let mut canvas = frame(chart, recorded.is_some(), size, &xs, &ys);
@@ -59,8 +59,8 @@ pub(super) fn sized(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) ->
     for line in &ghosts {
         canvas.path("recorded", path(line, &xs, &ys));
     }
-    // Lines without points are skipped but numbered, so that no line changes its dash when
-    // another gets its first point.
+    // Lines without points are skipped but numbered, so that no line changes its dash when another
+    // line gets its first point.
     for (number, line) in chart.series.iter().enumerate() {
         if line.points.is_empty() {
             continue;
@@ -101,8 +101,8 @@ pub(super) fn sized(chart: &Chart, recorded: Option<&Chart>, size: &Size<'_>) ->
     canvas.finish()
 }
 
-/// Returns the CSS class of the line with this number, for its color and dash. The reader's
-/// own has a color that no other line has.
+/// Returns the CSS class, for color and dash, of the line with the number `number`. The line of the
+/// reader's prediction has a color that no other line has.
 fn class_of(number: usize, line: &Series) -> String {
     match line.name.as_str() {
         YOU => "predicted".to_owned(),
@@ -115,7 +115,7 @@ fn path(line: &Series, xs: &Axis, ys: &Axis) -> String {
     format!("M{}", line.points.iter().map(at).collect::<Vec<_>>().join("L"))
 }
 
-/// Returns the path of a small mark around a point; its shape depends on the line's number.
+/// Returns the path of a small mark around a point. The mark's shape depends on the line's number.
 fn mark(number: usize, x: f64, y: f64) -> String {
     let r = 3.5;
     match number % 6 {
@@ -156,8 +156,8 @@ impl Label {
     }
 }
 
-/// Places the names at the ends of the lines. Names that would touch are moved apart by as
-/// little as possible, and stay within the chart.
+/// Places the names at the ends of the lines. Names that would touch each other are moved apart by
+/// as little as possible, and stay within the chart.
 fn labels<'a>(
     lines: impl Iterator<Item = (String, &'a Series, &'static str, String)>,
     xs: &Axis,
@@ -171,8 +171,8 @@ fn labels<'a>(
         })
         .collect();
     labels.sort_by(|a, b| a.x.total_cmp(&b.x));
-    // A name that begins to the right of all earlier names' ends touches none of them, and so
-    // begins a new column.
+    // A name that begins to the right of the ends of all earlier names touches none of those names,
+    // and so begins a new column.
     let mut right = f64::NEG_INFINITY;
     let mut columns: Vec<Vec<Label>> = Vec::new();
     for label in labels {
@@ -188,7 +188,7 @@ fn labels<'a>(
         let ends: Vec<f64> = column.iter().map(|label| label.end).collect();
         let places = spread_labels(&ends, ys.to, ys.from);
         column.iter_mut().zip(places).for_each(|(label, y)| label.y = y);
-        // Either all names of a cluster have leaders or none has, so that they are aligned.
+        // Either all names of a cluster have leaders or none has, so that the names are aligned.
         for cluster in column.chunk_by_mut(|a, b| b.y - a.y < 1.5 * APART) {
             let led = cluster.iter().any(Label::is_far);
             cluster.iter_mut().for_each(|label| label.led = led);
@@ -201,8 +201,9 @@ fn labels<'a>(
 /// as near as possible to `wishes`, which are sorted.
 ///
 /// After subtracting [`APART`] once for each position above, the only condition left is that
-/// positions do not decrease. Wishes that violate it are replaced by their mean (pool adjacent
-/// violators): so a cluster is moved apart around its middle, and no other name moves.
+/// positions do not decrease. Wishes that violate this condition are replaced by their mean (the
+/// algorithm "pool adjacent violators"): so a cluster of names is moved apart around its middle,
+/// and no other name moves.
 pub(super) fn spread_labels(wishes: &[f64], top: f64, bottom: f64) -> Vec<f64> {
     let mut clusters: Vec<(f64, usize)> = Vec::new();
     for (at, wish) in wishes.iter().enumerate() {

@@ -1,6 +1,6 @@
-//! Draws a chart as an SVG that follows the page's theme, in a wide and a narrow size. The
-//! reader's own result is drawn over the recorded one, which is then grey and dotted. Each line
-//! has its own dash and mark, and its name at its end, so that nothing depends on color.
+//! Draws a chart as an SVG that follows the page's theme, in a wide and a narrow size. The reader's
+//! own chart is drawn over the book's recorded chart, which is then gray and dotted. Each line has
+//! its own dash and mark, and its name at its end, so that nothing depends on color.
 
 mod axis;
 mod bar;
@@ -11,11 +11,11 @@ mod line;
 use self::canvas::sizes;
 use super::model::chart::{Chart, Kind};
 
-/// Returns the SVG of a chart in both sizes, drawn over the chart `recorded` if that is of the
-/// same kind.
+/// Returns the SVG of a chart in both sizes, drawn over the chart `recorded` if the two charts are
+/// of the same kind.
 pub(super) fn svg(chart: &Chart, name: &str, recorded: Option<&Chart>) -> String {
     let recorded = recorded.filter(|recorded| recorded.kind == chart.kind);
-    // A page may contain the recorded chart, too, and ids must be unique.
+    // The page may also contain the recorded chart, and an id must be unique in a page.
     let name = match recorded {
         Some(_) => format!("own-{name}"),
         None => name.to_owned(),

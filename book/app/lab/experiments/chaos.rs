@@ -1,10 +1,10 @@
 //! `lab chaos`: one well-behaved client among all kinds of bad ones, for a minute.
 //!
-//! The bad clients are all there at once: fifteen thousand idle connections; heads and bodies
-//! that arrive a byte at a time; clients that ask for a gigabyte and read nothing; clients that
-//! ask and reset the connection; more clients than the server has descriptors. Among them, one
-//! client sends a request after each answer. Is it served, and how fast? And does the server
-//! release everything afterwards?
+//! All bad clients are connected at the same time: fifteen thousand idle connections; heads and
+//! bodies that arrive a byte at a time; clients that ask for a gigabyte and read nothing; clients
+//! that ask and reset the connection; more clients than the server has descriptors. Among them, one
+//! well-behaved client sends a request after each answer. Is it served, and how fast? And does the
+//! server release everything when the bad clients have left?
 //!
 //! `lab chaos --minutes N` runs longer, with two servers side by side.
 
@@ -25,19 +25,20 @@ use crate::lab::tools::clients::{KEPT, answered, ask, hold};
 use crate::lab::tools::server::Server;
 
 const SERVERS: [&str; 5] = ["epoll", "epoll-et", "reactors", "coroutine", "async"];
-/// The servers of a longer run.
+/// The servers that a run with `--minutes` measures side by side.
 const LONGER: [&str; 2] = ["epoll", "coroutine"];
 static IDLE: Parameter = parameter("idle connections", &[2_000], &[15_000]);
 static LASTS: Parameter = parameter("seconds", &[3], &[60]);
 /// The number of clients of each of the [`KINDS`].
 const EACH: usize = 200;
-/// The descriptors that the server may open besides those of idle connections: enough for all
-/// [`KINDS`], but not for the late clients.
+/// The number of descriptors that the server may open besides those of idle connections: enough for
+/// all [`KINDS`], but not for the late clients.
 const DESCRIPTORS: usize = 3 * EACH + 200;
 /// The number of late clients, which connect in the second half of a run. The server has no
 /// descriptors left for most of them.
 const TOO_MANY: usize = 500;
-/// The pause between two rounds.
+/// The pause between two rounds. In each round, the bad clients send a little and the well-behaved
+/// client sends a request.
 const PAUSE: Duration = Duration::from_millis(10);
 /// The number of clients in each round that send a request and reset the connection.
 const RESETS: usize = 10;
@@ -78,30 +79,30 @@ pub struct Options {
 struct Row {
     server: &'static str,
     seconds: u64,
-    /// Requests of the well-behaved client.
+    /// The number of requests of the well-behaved client.
     requests: usize,
-    /// Requests of the well-behaved client that were not answered.
+    /// The number of requests of the well-behaved client that were not answered.
     failed: usize,
     median_microseconds: f64,
     slowest_microseconds: f64,
-    /// All connections of other clients.
+    /// The number of all connections of bad clients.
     others: usize,
-    /// Connections of other clients that the server cut off.
+    /// The number of bad clients' connections that the server cut off.
     cut_off: usize,
-    /// Connections of other clients that the client reset.
+    /// The number of bad clients' connections that the client reset.
     resets: usize,
-    /// Descriptors that the server had open before the other clients came.
+    /// The number of descriptors that the server had open before the bad clients connected.
     descriptors_before: usize,
     descriptors_during: usize,
     descriptors_after: usize,
-    /// The server's own memory before the other clients came, in KiB.
+    /// The server's own memory before the bad clients connected, in KiB.
     kib_before: u64,
     kib_during: u64,
     kib_after: u64,
 }
 
-/// Returns the index of the option that the record confirms, and the figures of the server that
-/// does worst, in words.
+/// Returns the index of the prediction's option that the record confirms, and, in words, the
+/// figures of the server that does worst.
 fn worst(record: &Record) -> Option<(usize, String)> {
     let most = |field: &str| {
         let figures = record.rows.iter().filter_map(|row| row.get(field)?.figure());
@@ -119,8 +120,8 @@ fn worst(record: &Record) -> Option<(usize, String)> {
     }
 }
 
-/// Measures all servers, one after the other. With `minutes` in the options, measures the
-/// servers in [`LONGER`] instead, side by side, for that many minutes.
+/// Measures all servers, one after another. If the options contain `minutes`, measures only the
+/// servers in [`LONGER`], side by side, for that many minutes.
 pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     raise_descriptor_limit();
     let Some(minutes) = options.minutes else {
@@ -132,8 +133,8 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     let lasts = Duration::from_secs(60 * minutes as u64);
     run.begin(LONGER.len());
     let row = |server| {
-        // Each thread gets its own table of descriptors: one table is too small for the clients
-        // of both servers.
+        // Each thread gets its own table of descriptors, because one table is too small for the
+        // clients of two servers.
         unshare(CloneFlags::CLONE_FILES)?;
         run.step(&format!("{server}, {minutes} minutes"));
         row(run, server, IDLE.full[0], lasts).with_context(|| format!("with {server}"))
@@ -207,11 +208,13 @@ fn row(run: &Run<'_>, server: &'static str, idle: usize, lasts: Duration) -> Res
     })
 }
 
-/// A kind of bad client: the bytes that it sends first, and those that it sends in each round.
-/// Bad clients never read, so only a failing write shows that the server has cut one off.
+/// A kind of bad client: the bytes that the client sends first, and the bytes that it sends in each
+/// round. Bad clients never read, so only a failing write shows that the server has cut off a
+/// client.
 type Kind = (&'static [u8], &'static [u8]);
 
-/// A head and a body that arrive a byte at a time, and a request for a gigabyte.
+/// The kinds of bad clients: a head and a body that arrive a byte at a time, and a request for a
+/// gigabyte.
 const KINDS: [Kind; 3] = [
     (b"GET /plaintext HTTP/1.1\r\nX: ", b"x"),
     (b"POST /echo HTTP/1.1\r\nHost: lab\r\nContent-Length: 900000\r\n\r\n", b"x"),
@@ -219,7 +222,7 @@ const KINDS: [Kind; 3] = [
 ];
 const GIGABYTE: &[u8] = b"GET /bytes/1073741824 HTTP/1.1\r\nHost: lab\r\n\r\n";
 
-/// Bad clients of all [`KINDS`], which reconnect when the server cuts their connections.
+/// Bad clients of all [`KINDS`], which connect again when the server cuts off their connections.
 struct Crowd(Vec<(TcpStream, Kind)>);
 
 impl Crowd {
@@ -229,8 +232,8 @@ impl Crowd {
         Ok(Crowd(all.collect::<Result<_>>()?))
     }
 
-    /// Makes each client send a little. Clients whose connections were cut off connect again.
-    /// Returns the number of these.
+    /// Makes each client send the bytes of one round. Clients whose connections were cut off
+    /// connect again. Returns the number of clients that have connected again.
     fn drip(&mut self, address: SocketAddr) -> usize {
         let mut cut_off = 0;
         for (client, (first, more)) in &mut self.0 {

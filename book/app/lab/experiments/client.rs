@@ -1,8 +1,8 @@
 //! `lab client`: compares the load generator with wrk, under the same load on the same server.
 //!
-//! If the server is the bottleneck, or answers are delayed, two good clients must report the
-//! same figures. If the client is the bottleneck, they differ, because each has then measured
-//! itself.
+//! If the server is the bottleneck, or answers are delayed, two good clients must report the same
+//! figures. If a client is the bottleneck, the figures differ, because each client has then
+//! measured itself.
 
 use std::process::Command;
 use std::time::Duration;
@@ -65,7 +65,7 @@ struct ClientReport {
     requests_per_second: f64,
     p50: f64,
     p99: f64,
-    /// The fraction of the time in which the client was running.
+    /// The fraction of the round's duration in which the client was running on a processor.
     busy: f64,
 }
 
@@ -115,7 +115,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
 fn by_ours(path: &str, server: &Server, time: Duration) -> Result<ClientReport> {
     let plan = Plan {
         connections: CONNECTIONS,
-        warm_up: Duration::ZERO, // wrk has none
+        warm_up: Duration::ZERO, // wrk has no warm-up
         time,
         ..Plan::new(server.address, path)
     };
@@ -145,7 +145,8 @@ fn by_wrk(path: &str, server: &Server, time: Duration) -> Result<ClientReport> {
     report.with_context(|| format!("wrk printed {text:?}"))
 }
 
-/// Parses the text that wrk prints. `None` if it is not a report, or if it reports errors.
+/// Parses the text that the load generator wrk prints. `None` if the text is not a report, or if
+/// the report contains errors.
 fn parse(report: &str, busy: f64) -> Option<ClientReport> {
     if report.contains("Socket errors") || report.contains("Non-2xx") {
         return None;

@@ -1,8 +1,8 @@
 //! `lab closing`: clients that wait to be accepted by several event loops, when one loop closes
 //! its listener. How many of the clients are reset?
 //!
-//! The listeners are those of `reactors`, but without event loops, so that all clients still
-//! wait when one listener is closed. The figures are counted by the clients.
+//! The listeners are those of the server `reactors`, but no event loop runs on them, so that all
+//! clients still wait when one listener is closed. The clients count the figures.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -36,11 +36,12 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 /// The number of clients, all of which fit into a single accept queue. On loopback a client is
 /// in a queue as soon as connect(2) returns.
 const CLIENTS: usize = 400;
-/// The time for which a client waits for its answer or a reset; only a hang takes longer.
+/// The time for which a client waits for its answer or a reset. Only a client that hangs waits that
+/// long.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The name of a way to close a listener; whether all loops share one listener or each has its
-/// own; and whether a successor still holds the closed one.
+/// The name of a way to close a listener; whether all loops share one listener or each loop has its
+/// own; and whether a successor keeps a descriptor of the closed listener.
 type CloseMode = (&'static str, Listeners, bool);
 
 const MODES: [CloseMode; 3] = [
@@ -109,8 +110,9 @@ fn parts(rows: &[Row]) -> Vec<Part> {
     vec![Part::new("closing", table(head, rows.iter().map(row)), None)]
 }
 
-/// Connects all clients, closes one listener, and accepts and answers the clients that wait at
-/// the others; then at the successor's, if there is one.
+/// Connects all clients, closes one listener, and accepts and answers the clients that wait at the
+/// other listeners; then, if a successor has kept the closed listener, also the clients that wait
+/// there.
 fn close_one((_, listeners, kept): CloseMode, loops: usize) -> Result<Outcome> {
     let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let address = listener.address()?;

@@ -1,9 +1,10 @@
-//! `compare`: the book's servers beside servers in wide use, and beside a floor.
+//! `compare`: the book's servers beside servers in wide use, and beside a floor, which is a loop on
+//! epoll that parses nothing.
 //!
-//! Each server runs in a separate process on one core, and the client on another. A cell of the
-//! comparison is one kind of load. In each cell, every server is measured in a first round, then
-//! every server in a second, and so on: so whatever else the machine does affects all of them.
-//! Processor time is the operating system's figure for the server's process.
+//! Each server runs in a separate process on one core, and the client on another core. A cell of
+//! the comparison is one kind of load. In each cell, every server is measured in a first round,
+//! then every server in a second round, and so on, so that other work of the machine affects all
+//! servers. Processor time is the operating system's figure for the server's process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,7 +60,7 @@ pub(super) static CELLS: [Cell; 8] = [
     Cell { path: "/small.bin", ..hello("small", "64 × 1, 10 KiB file", [64, 1, 0]) },
     Cell { path: "/large.bin", ..hello("large", "64 × 1, 1 MiB file", [64, 1, 0]) },
 ];
-/// The name of the cell that is not a load: the memory of idle connections.
+/// The name of the cell that measures no load, but the memory of idle connections.
 const MEMORY: &str = "memory";
 /// The number of idle connections in the cell `memory`.
 const HELD: usize = 10_000;
@@ -90,7 +91,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Prints the cells if `--cells list` was given, and returns whether it was.
+    /// Prints the names of the cells if `--cells list` was given, and returns whether that was the
+    /// case.
     pub fn lists_cells(&self) -> bool {
         let lists = self.cells.iter().any(|cell| cell == "list");
         let memory = (MEMORY, "memory of an idle connection");
@@ -101,7 +103,8 @@ impl Options {
         lists
     }
 
-    /// Whether the cell takes part, because it was named or no cell was.
+    /// Returns whether the cell takes part in the comparison: either its name was given, or no name
+    /// was.
     fn names(&self, cell: &str) -> bool {
         self.cells.is_empty() || self.cells.iter().any(|name| name == cell)
     }
@@ -129,12 +132,12 @@ pub(super) struct Workload {
     pub rounds: usize,
     /// Seconds of each round that are measured.
     measured: f64,
-    /// Seconds of load before that.
+    /// Seconds of load before the measured part of each round.
     warm_up: f64,
 }
 
-// Other work on the machine makes a round dearer, never cheaper, and lasts for a second or so.
-// Short rounds are better than long ones, because most of them are undisturbed.
+// Other work on the machine makes a round more expensive, never cheaper, and lasts for about a
+// second. Short rounds are better than long ones, because most of them are undisturbed.
 pub(super) const QUICK: Workload = Workload { rounds: 5, measured: 0.3, warm_up: 0.1 };
 pub(super) const FULL: Workload = Workload { rounds: 11, measured: 0.5, warm_up: 0.2 };
 
@@ -189,8 +192,8 @@ struct Memory {
     bytes_each: f64,
 }
 
-/// Runs `lab compare`, without options: a full run compares everything, a quick one takes
-/// seconds.
+/// Runs `lab compare`, which takes no options. A full run compares everything; a quick run compares
+/// a few servers in two cells.
 fn run(run: &Run<'_>) -> Result<Results> {
     let words = |words: &[&str]| words.iter().copied().map(str::to_owned).collect();
     let quick = Options {
@@ -218,7 +221,8 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     );
     // A comparison with the reader's own programs does not replace the book's result.
     let name = if options.beside.is_empty() { "compare" } else { "beside" };
-    // Read before the measurement: a failure afterwards would lose the result.
+    // The earlier record is read before the measurement, because a failure to read it afterwards
+    // would lose the new result.
     let earlier = Record::read(&run.paths.recorded(), name)?;
     raise_descriptor_limit();
     let workload = if options.full { FULL } else { QUICK };
@@ -267,7 +271,7 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     Ok(Results { stored_as: Some((options.command(), name)), ..results })
 }
 
-/// Creates the directory with the files that clients request, in place of an earlier one, and
+/// Creates the directory with the files that clients request, in place of an earlier directory, and
 /// returns its path.
 fn site(paths: &Paths) -> Result<PathBuf> {
     let site = paths.own().join("site");
@@ -284,8 +288,8 @@ fn site(paths: &Paths) -> Result<PathBuf> {
     Ok(site)
 }
 
-/// Measures all rounds of every server under one kind of load. A round that fails is noted in
-/// `failed`; the server's other rounds are still measured.
+/// Measures all rounds of every server under one kind of load. If a round fails, the failure is
+/// added to `failed`, and the server's other rounds are still measured.
 pub(super) fn rounds(
     run: &Run<'_>,
     cell: &'static Cell,
@@ -346,29 +350,29 @@ fn measure_round(
     Ok(round)
 }
 
-/// Prints the failure of a server in the cell `at`, and adds it to `failed`, which is shown below
-/// the table. The comparison goes on.
+/// Prints the failure of a server in the cell `at`, and adds the failure to `failed`, which is
+/// shown below the table. The comparison goes on with the next round.
 fn note(failed: &mut Vec<String>, entrant: &Entrant, at: &str, error: &Error) {
     let failure = format!("`{}` in {at}: {error:#}", entrant.name);
     eprintln!("compare: {failure}");
     failed.push(failure);
 }
 
-/// All figures and remarks of a comparison, for its tables.
+/// All figures and remarks of a comparison, from which the tables are made.
 struct Tables {
     /// The versions of the peers.
     versions: Vec<String>,
     /// Remarks on the circumstances of the measurement.
     remarks: Vec<String>,
-    /// The rounds that failed, and why.
+    /// The failures of rounds: the server, the cell, and the error.
     failed: Vec<String>,
     rows: Vec<Row>,
     memory: Vec<Memory>,
 }
 
 impl Tables {
-    /// Returns the parts of the result: the tables, and the order of the servers, compared with
-    /// that in the earlier record.
+    /// Returns the parts of the result: the tables, and the order of the servers, compared with the
+    /// order in the earlier record.
     fn parts(&self, name: &'static str, earlier: Option<&Record>) -> Vec<Part> {
         let mut parts = vec![Part::new(name, self.overview() + &self.foot(), None)];
         if name == "compare" {
@@ -421,7 +425,7 @@ impl Tables {
         text
     }
 
-    /// Returns the text below the overview: versions, remarks, and failures.
+    /// Returns the text below the overview: the peers' versions, the remarks, and the failures.
     fn foot(&self) -> String {
         let mut foot = String::new();
         if !self.versions.is_empty() {
@@ -443,7 +447,7 @@ impl Tables {
         }
     }
 
-    /// Returns a table of all figures for each cell.
+    /// Returns the tables of all figures, one for each cell.
     fn cells(&self) -> String {
         let head = "server | >processor, µs a request | >user | >system | >requests/s | >p50, µs | >p99 | >p99.9 | >client busy | >errors";
         let median = |summary: Summary| measured(summary.median);

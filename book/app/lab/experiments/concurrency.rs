@@ -1,10 +1,10 @@
 //! `lab concurrency`: the speed and cost of every server, with one client to ten thousand.
 //!
-//! Each server is the real program, and its clients are the suite's load generator. There are
-//! three manners of load: every client keeps its connection and always has a request in flight;
-//! clients keep their connections, and all of them together send requests at a fixed rate, so
-//! that most are silent at any moment; every request has a new connection. Clients and server
-//! share this machine's processors.
+//! Each server is the real program, and its clients are the suite's load generator. There are three
+//! manners of load: every client keeps its connection and always has a request in flight; clients
+//! keep their connections, and all of them together send requests at a fixed rate, so that most are
+//! silent at any moment; every request has a new connection. Clients and server share the machine's
+//! processors.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,8 +18,9 @@ use crate::lab::prelude::*;
 use crate::lab::tools::load::{Load, Round};
 use crate::lab::tools::server::Server;
 
-/// The time for which a client waits for an answer. This is longer than a round, so a client that
-/// is never answered fails exactly once in it, and the number of failures is a number of clients.
+/// The time for which a client waits for an answer. The time is longer than a round, so a client
+/// that is never answered fails exactly once in a round, and the number of failures is a number of
+/// clients.
 const TIMEOUT: Duration = Duration::from_millis(1_200);
 const OPTIONS: &str = "--max-connections 20000 --idle-timeout 3600";
 
@@ -50,8 +51,9 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// The loads and servers of a quick run: with mostly silent clients, the servers in the chart;
-/// with a connection for each request, the servers for which there are published figures.
+/// The manners of load of a quick run, each with its servers: with mostly silent clients, the
+/// servers in the chart; with a connection for each request, the servers for which there are
+/// published figures.
 const QUICK: [(Manner, &[&str]); 2] = [
     (Manner::Steady, &["fork", "thread", "spin", "select", "poll", "epoll"]),
     (Manner::Each, &["thread", "poll", "epoll"]),
@@ -62,7 +64,8 @@ fn servers() -> impl Iterator<Item = &'static str> {
     PROFILES.iter().map(|profile| profile.name).filter(|name| *name != "kqueue")
 }
 
-/// Requests per second of all clients together, when most of them are silent.
+/// The requests per second of all clients together in the manner of load in which most clients are
+/// silent.
 const STEADY: f64 = 2_000.0;
 
 /// The manner in which clients send requests.
@@ -71,9 +74,10 @@ const STEADY: f64 = 2_000.0;
 enum Manner {
     /// Each client keeps its connection, and always has a request in flight.
     Busy,
-    /// Each client keeps its connection, and sends a request now and then.
+    /// Each client keeps its connection, and sends a request now and then, so that most clients are
+    /// silent.
     Steady,
-    /// Each client always has a request in flight, on a new connection each time.
+    /// Each client always has a request in flight, and opens a new connection for each request.
     Each,
 }
 
@@ -117,8 +121,8 @@ fn run(run: &Run<'_>) -> Result<Results> {
 }
 
 /// Measures one server with one number of clients. Each round starts a fresh server, so that the
-/// state left by a round (connections in the backlog whose clients gave up, for instance) does
-/// not affect the next.
+/// state left by a round (connections in the backlog whose clients gave up, for instance) does not
+/// affect the next round.
 fn row(
     run: &Run<'_>,
     server: &'static str,
@@ -142,7 +146,7 @@ fn row(
     Ok(Row { server, manner, clients, load: Load::of(&rounds) })
 }
 
-/// Returns the parts of the result for which there are rows. A quick run measures only some.
+/// Returns the parts of the result for which there are rows: a quick run measures only some parts.
 fn parts(run: &Run<'_>, rows: &[Row]) -> Vec<Part> {
     let tables = Tables { clients: run.list(&CLIENTS), rows };
     let (busy, steady, each) = (Manner::Busy, Manner::Steady, Manner::Each);
@@ -170,7 +174,7 @@ fn parts(run: &Run<'_>, rows: &[Row]) -> Vec<Part> {
     parts
 }
 
-/// The rows, and the numbers of clients that were measured.
+/// The measured rows and the numbers of clients, from which the tables are made.
 struct Tables<'a> {
     clients: &'a [usize],
     rows: &'a [Row],
@@ -301,7 +305,7 @@ const PUBLISHED: [[usize; 8]; 8] = [
     [15_000, 0, 0, 0, 0, 530, 0, 1_280],
 ];
 
-/// Returns a table of the figures that others have published, to compare with the measured ones.
+/// Returns the table of the [`PUBLISHED`] figures, to compare with the measured ones.
 fn published() -> String {
     let head = ">clients | >iterative | >fork | >prefork | >thread | >prethread | >poll | >epoll";
     let cell = |speed| if speed == 0 { "–".to_owned() } else { thousands(speed) };

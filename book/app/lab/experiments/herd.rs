@@ -1,7 +1,7 @@
-//! `lab herd`: how often several event loops are woken for one client, and which loop gets it.
+//! `lab herd`: how many event loops are woken for one client, and which loop gets the client.
 //!
 //! Each sample is taken in a fresh process, with the event loops of `reactors` on a poller that
-//! counts. Clients connect and send nothing, so the loops do nothing but accept.
+//! counts wake-ups. Clients connect and send nothing, so the loops do nothing but accept.
 
 use anyhow::Result;
 use samples::Herd;

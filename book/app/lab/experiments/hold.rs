@@ -1,15 +1,16 @@
 //! `lab hold`: the memory of very many idle connections, and whether they all still work.
 //!
-//! Each process has a limited number of descriptors, so there are as many servers as needed,
-//! each with its own address and its own process of clients. Every client connects, asks once,
-//! is answered, and sends nothing more. When all are connected, the memory is read: that of the
-//! kernel, which has both ends of each connection, and that of the servers. Then every client
-//! asks once more, on the same connection; a client that is not answered counts as lost.
+//! Each process has a limited number of descriptors, so there are as many servers as needed, each
+//! with its own address and its own process of clients. Every client connects, sends a request, is
+//! answered, and sends nothing more. When all clients are connected, the memory is read: that of
+//! the kernel, which has both ends of each connection, and that of the servers. Then every client
+//! sends a second request on the same connection; a client that is not answered counts as lost.
 //!
-//! The kernel's account is that of the whole machine: another program that opens files or
-//! connections meanwhile changes it by as much as twenty thousand connections take. So it is
-//! read once more when all connections are gone. The mean of the first and the last reading is
-//! what the connections' memory is compared with, and a note says if the two lie far apart.
+//! The kernel's figures are those of the whole machine: another program that opens files or
+//! connections during the measurement changes them by as much as twenty thousand connections take.
+//! The kernel's memory is therefore read before the first connection and again after the last one
+//! is gone; the memory with connections is compared with the mean of these two readings, and a note
+//! says if the two differ much.
 
 use std::io::IsTerminal;
 use std::thread;
@@ -49,11 +50,10 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(|run| measure(run, &Options::default()))
 };
 
-/// The largest change of the kernel's other memory, as a part of what was measured, without a
-/// note about it.
+/// The greatest `drift` of a row, as a fraction, that causes no note about other programs.
 const MOST_DRIFT: f64 = 0.1;
 
-/// The pause between two readings of the number of sockets that the kernel still has.
+/// The pause between two readings of the number of sockets, while the kernel releases connections.
 const SETTLING: Duration = Duration::from_millis(200);
 
 /// The command-line options that only `lab hold` has.
@@ -72,18 +72,18 @@ pub struct Options {
 struct Row {
     server: String,
     connections: usize,
-    /// The number of servers, which is also that of processes of clients.
+    /// The number of servers, which is also the number of processes of clients.
     processes: usize,
-    /// The number of clients answered at the start.
+    /// The number of clients whose first request was answered.
     opened: usize,
-    /// The number of clients answered again at the end, on the same connection.
+    /// The number of clients whose second request, on the same connection, was answered.
     kept: usize,
-    /// The failures of the other clients, by kind.
+    /// The failures of the clients that lack an answer, by kind of failure.
     #[serde(flatten)]
     errors: Errors,
     /// Seconds until all clients had been answered for the first time.
     opening_seconds: f64,
-    /// Memory per connection, in bytes.
+    /// Memory for each connection, in bytes.
     #[serde(flatten)]
     memory: MemoryUsage,
     /// The possible disturbance of the measurement by other programs, as a fraction: the greater of
@@ -116,7 +116,7 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     for Row { server, connections, kept, errors, .. } in &rows {
         let lost = connections - kept;
         if lost > 0 {
-            // Figures of fewer connections than asked for are shown, but not stored.
+            // If connections are lost, the figures of the remaining ones are shown, but not stored.
             run.show(&[Part::once("hold", table_of(&rows), None)]);
             bail!("{server} lost {} ({errors:?})", counted(lost, "connection"));
         }
@@ -126,7 +126,7 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     if let Some(server) = one {
         command += &format!(" --server {server}");
     }
-    // A result for another number of connections does not replace the usual one.
+    // A result for another number of connections does not replace the result for the usual number.
     let (name, more) = match connections == usual {
         true => ("hold", Some(Part::once("hold-needs", requirements.table(), None))),
         false => ("hold-far", None),
@@ -146,7 +146,7 @@ pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
 
 fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
     let requirements = Requirements::of(connections, &Limits::here()?)?;
-    requirements.check()?; // anew for each server: the previous one may have left sockets behind
+    requirements.check()?; // each time: the server before may have left sockets behind
     let shares = requirements.shares;
     run.step(name);
 
@@ -154,7 +154,8 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
     let mut servers = Vec::new();
     for _ in &shares {
         let server = Server::start(run, name, &options)?;
-        // Memory that a server allocates for its first client and keeps is not counted.
+        // Serve one client, so that memory which the server allocates for its first client and
+        // keeps is not counted as memory of the connections.
         clients::hold(server.address, 1)?;
         servers.push(server);
     }
@@ -185,7 +186,7 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
     }
     progress.finish_and_clear();
     drop(servers);
-    // The kernel releases the connections slowly, and their memory must not count for the next
+    // The kernel releases closed connections slowly, and their memory must not count for the next
     // server.
     let mut left = u64::MAX;
     loop {
@@ -200,7 +201,7 @@ fn row(run: &Run<'_>, name: &str, connections: usize) -> Result<Row> {
     let memory = during.each(before.mean_of_kernel(after), connections);
     let change = (after.kernel - before.kernel).abs();
     let drift = change / (memory.kernel.abs() * connections as f64).max(1.0);
-    // Both ends of each connection are sockets of this machine.
+    // Each connection has two sockets on this machine, one for each end.
     let expected = 2.0 * connections as f64;
     let drift = drift.max((new_sockets - expected).abs() / expected);
     Ok(Row {
@@ -251,7 +252,8 @@ struct MemoryUsage {
     /// The kernel's small objects (sockets, descriptors, entries of epoll instances), page
     /// tables and kernel stacks.
     kernel: f64,
-    /// The buffers of sockets, for data that was sent and not yet received. Not in `kernel`.
+    /// The buffers of sockets, for data that was sent and not yet received. `kernel` does not
+    /// include them.
     buffers: f64,
     /// The servers' own memory. A page shared by n processes, such as one of the program,
     /// counts as 1/n of a page for each (`Pss`).
@@ -259,7 +261,7 @@ struct MemoryUsage {
 }
 
 impl MemoryUsage {
-    /// Returns the memory in use now. The kernel's is that of the whole machine.
+    /// Returns the memory in use now. The kernel's memory is that of the whole machine.
     fn now(servers: &[Server]) -> Result<MemoryUsage> {
         let own: u64 = servers
             .iter()
@@ -280,7 +282,7 @@ impl MemoryUsage {
         })
     }
 
-    /// Returns this memory usage with the mean of the kernel's memory in `self` and in
+    /// Returns the memory in `self`, but with the mean of the kernel's memory in `self` and in
     /// `after`.
     fn mean_of_kernel(self, after: MemoryUsage) -> MemoryUsage {
         MemoryUsage {
@@ -290,7 +292,7 @@ impl MemoryUsage {
         }
     }
 
-    /// Returns the growth since `before`, divided by `count`.
+    /// Returns the growth of the memory since `before`, in bytes for each of `count` connections.
     fn each(self, before: MemoryUsage, count: usize) -> MemoryUsage {
         let each = |now: f64, before: f64| (now - before) / count as f64;
         MemoryUsage {

@@ -1,8 +1,8 @@
 //! `lab idle`: the cost of idle clients, in processor time and in other clients' latency.
 //!
-//! Each server runs in a separate process, with keep-alive connections that have been served
-//! once and are now idle. First no client sends anything for a while; then one fresh client
-//! after the other connects, asks, and is answered. Processor time is the operating system's
+//! Each server runs in a separate process, with keep-alive connections that have been served once
+//! and are now idle. First no client sends anything for a while; then fresh clients, one after
+//! another, connect, send a request, and are answered. Processor time is the operating system's
 //! figure for the server's process (`/proc/PID/schedstat`).
 
 use std::io::{Read, Write};
@@ -25,7 +25,7 @@ const FIRST: [&str; 2] = ["spin", "sigio"];
 const LATER: [&str; 4] = ["select", "poll", "epoll", "coroutine"];
 /// The most idle connections for `select`, which can watch at most 1,024 descriptors.
 const ROOM_OF_SELECT: usize = 1_000;
-/// The servers of which the third chart shows the distribution of all latencies.
+/// The servers whose latencies the third chart shows, as a distribution.
 const SHOWN: [&str; 2] = ["poll", "epoll"];
 
 static IDLE: Parameter = parameter(
@@ -34,8 +34,8 @@ static IDLE: Parameter = parameter(
     &[0, 10, 100, 1_000, 5_000, 15_000],
 );
 static REPEATS: Parameter = parameter("repeats", &[3], &[7]);
-/// The time for which fresh clients connect, one after the other, in each repeat. This must be many
-/// times the few milliseconds in which the kernel updates the times of a running process.
+/// The time for which fresh clients connect, one after the other, in each repeat. The time must be
+/// many times the few milliseconds in which the kernel updates the times of a running process.
 static BUSY: Parameter = parameter("milliseconds of fresh clients", &[80], &[400]);
 /// The time for which no client sends anything, in each repeat.
 static REST: Parameter = parameter("milliseconds of silence", &[50], &[250]);
@@ -61,13 +61,15 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 struct Row {
     server: &'static str,
     idle_connections: usize,
-    /// The server's processor time while no client sends anything, in percent of the time in
-    /// which it could run.
+    /// The server's processor time while no client sends anything, in percent of the time in which
+    /// the server could run.
     at_rest_percent: Summary,
     cpu_microseconds_per_request: Summary,
-    /// The time from connect to the answer's last byte: a summary of the medians of all repeats.
+    /// The time from connect to the answer's last byte, in microseconds: a summary of the medians
+    /// of all repeats.
     latency_microseconds: Summary,
-    /// The median latency of all repeats' requests together; the next fields are other quantiles.
+    /// The median latency of all repeats' requests together, in microseconds; the next fields are
+    /// other quantiles of the same latencies.
     p50_microseconds: f64,
     p90_microseconds: f64,
     p99_microseconds: f64,
@@ -138,9 +140,9 @@ fn row(run: &Run<'_>, server: &'static str, idle: usize) -> Result<Row> {
     })
 }
 
-/// Connects from another address than the idle clients. On theirs, more than half of the ports
-/// may be in use, and connect(2) would then try thousands of ports until it finds a free one:
-/// half a millisecond that is not the server's.
+/// Connects from another address than that of the idle clients. Of the idle clients' address, more
+/// than half of the ports may be in use, and connect(2) would then try thousands of ports until it
+/// finds a free one: half a millisecond that is not the server's.
 fn connect(address: SocketAddr) -> Result<TcpStream> {
     let client = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if cfg!(target_os = "linux") {
@@ -152,15 +154,16 @@ fn connect(address: SocketAddr) -> Result<TcpStream> {
     Ok(client)
 }
 
-/// Connects a fresh client, and returns the microseconds from there to the last byte of its
-/// answer.
+/// Connects a fresh client, sends a request, and returns the microseconds from the start of the
+/// connect to the last byte of the answer.
 fn fresh(address: SocketAddr) -> Result<f64> {
     let start = Instant::now();
     let mut client = connect(address)?;
     client.write_all(LAST)?;
     answered(&mut client)?;
     let took = start.elapsed().as_secs_f64() * 1e6;
-    // When the server has closed its end, all its work for this client is done.
+    // The read waits until the server has closed its end: all its work for this client is then
+    // done.
     client.read_to_end(&mut Vec::new())?;
     Ok(took)
 }
@@ -184,13 +187,14 @@ fn parts(rows: &[Row]) -> Vec<Part> {
     vec![
         Part::new("idle", costs(&first), Some(lines(&first, &LABELS))),
         Part::new("idle-all", costs(&later), Some(lines(&later, &later_labels))),
-        // Quantiles of all repeats' requests together, not medians of repeats.
+        // The part counts as measured once, because its figures are quantiles of all repeats'
+        // requests together, not medians of repeats.
         Part::once("idle-spread", quantiles(&shown), Some(heat(&shown))),
     ]
 }
 
 fn costs(rows: &[&Row]) -> String {
-    // Formats the median, followed by the extremes.
+    // Formats the median of a time, followed by the extremes.
     let time = |of: Summary| {
         let [median, min, max] =
             [of.median, of.min, of.max].map(|micros| thousands(micros as usize));

@@ -1,14 +1,14 @@
 //! `lab instructions`: the number of instructions that a server executes outside the kernel for
 //! one request.
 //!
-//! Each server runs under `valgrind --tool=callgrind`, which counts the instructions of all
-//! its threads. Each runs twice: in the first run all clients connect and are answered once; in
-//! the second, they then go on sending requests. The difference between the two counts is
-//! divided by the number of additional requests, so that starting, connecting and stopping
+//! Each server runs under `valgrind --tool=callgrind`, which counts the instructions of all the
+//! server's threads. Each server runs twice: in the first run all clients connect and are answered
+//! once; in the second run, they then go on sending requests. The difference between the two counts
+//! is divided by the number of additional requests, so that starting, connecting and stopping
 //! cancel out. Unlike a time, the count does not depend on other work of the machine.
 //!
-//! An instruction is not a unit of time: one that waits for memory takes as long as a hundred
-//! others. And the kernel's work for a request is not counted.
+//! The number of instructions does not determine the time: an instruction that waits for memory
+//! takes as long as a hundred others. And the count leaves out the kernel's work for a request.
 
 use std::path::Path;
 use std::process::Command;
@@ -23,7 +23,7 @@ use crate::lab::prelude::*;
 use crate::lab::tools::cores::Cores;
 use crate::lab::tools::peers::{self, Entrant};
 
-/// The number of clients, which keep their connections and send a request after each answer.
+/// The number of clients, each of which keeps its connection and sends a request after each answer.
 const CLIENTS: usize = 16;
 /// The numbers of requests in flight on each connection.
 const DEPTHS: [usize; 2] = [1, 16];
@@ -64,7 +64,7 @@ struct Row {
 struct Count {
     /// Instructions from the server's start to its stop.
     instructions: u64,
-    /// Requests answered after the first one of each client.
+    /// Requests that were answered after the first request of each client.
     requests: u64,
 }
 
@@ -97,7 +97,8 @@ fn run(run: &Run<'_>) -> Result<Results> {
     )
 }
 
-/// Runs the server under callgrind, with a load that lasts for the duration `time`.
+/// Counts the instructions of the server under callgrind, with a load that lasts for the duration
+/// `time`.
 fn count(
     server: &Entrant,
     depth: usize,
@@ -107,7 +108,7 @@ fn count(
 ) -> Result<Count> {
     let file = tempfile::NamedTempFile::new()?;
     let mut valgrind = Command::new("valgrind");
-    // valgrind's own messages would appear among the server's.
+    // valgrind's own messages are discarded, because they would appear among the server's.
     valgrind.args(["--tool=callgrind", "--log-file=/dev/null"]);
     valgrind.arg(format!("--callgrind-out-file={}", file.path().display()));
     let running = server.start_under(valgrind, site, cores)?;
@@ -133,7 +134,8 @@ fn total(text: &str) -> Option<u64> {
     line.trim().parse().ok()
 }
 
-/// Returns a table with a row for each server, the one with the fewest instructions first.
+/// Returns a table with a row for each server, beginning with the server that executes the fewest
+/// instructions.
 fn parts(rows: &[Row]) -> Vec<Part> {
     let mut servers: Vec<_> = rows.chunks(DEPTHS.len()).collect();
     servers.sort_by(|a, b| a[0].instructions.total_cmp(&b[0].instructions));

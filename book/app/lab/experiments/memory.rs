@@ -1,10 +1,10 @@
 //! `lab memory`: a server's own memory for each idle client.
 //!
-//! Every server is the real program. Clients connect, ask once, are answered, keep their
-//! connection, and send nothing more. Then the server's own memory is read (`RssAnon` of
-//! proc(5): the pages it wrote itself, not its program and not the kernel's sockets), a fresh
-//! client is served, all clients leave, and every descriptor must be closed. All this is done
-//! twice.
+//! Every server is the real program. Clients connect, send a request, are answered, keep their
+//! connection, and send nothing more. Then the server's own memory is read (`RssAnon` of proc(5):
+//! the pages that the server itself has written, not the pages of its program and not the kernel's
+//! sockets), a fresh client is served, all clients leave, and the server must close every
+//! descriptor. These steps are then repeated with as many clients.
 
 use anyhow::Result;
 use ch01_blocking::program::raise_descriptor_limit;
@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::lab::prelude::*;
 use crate::lab::tools::server::{IdleMemory, Server};
 
-/// The servers, each with the most clients that it is measured with. (`select` can watch at most
-/// 1,024 descriptors.)
+/// The servers, each with the greatest number of clients with which it is measured. (`select` can
+/// watch at most 1,024 descriptors.)
 const SERVERS: [(&str, usize); 10] = [
     ("thread", 10_000),
     ("spin", 10_000),
@@ -56,7 +56,8 @@ struct Row {
     alone: f64,
     /// The additional memory for each client, in bytes.
     each: f64,
-    /// The growth of the resident memory from a first round of clients to a second, in percent.
+    /// The growth of the server's resident memory from a first round of clients to a second, in
+    /// percent.
     second: f64,
 }
 

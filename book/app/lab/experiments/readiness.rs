@@ -1,8 +1,8 @@
 //! `lab readiness`: the cost of finding out which descriptors are ready.
 //!
 //! The trait `Poller` itself is measured, in three ways: the wait alone, with one of many
-//! descriptors ready; the wait together with the write that makes one descriptor ready and the
-//! read; and both with all descriptors ready at once, as in a server without idle connections.
+//! descriptors ready; the write that makes one descriptor ready, the wait, and the read; and the
+//! same three steps with all descriptors ready at once, as in a server without idle connections.
 //!
 //! The descriptors are UDP sockets on loopback: network sockets, as a server has them, and a
 //! datagram of one byte makes one ready. The pollers are those of the servers, called through
@@ -16,7 +16,8 @@ use crate::lab::prelude::*;
 use crate::lab::tools::sample::in_a_process;
 
 const COUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
-/// The numbers of descriptors, which are the same in all runs: those of the published figures.
+/// The numbers of descriptors, which are the same in quick and full runs: the numbers of the
+/// published figures.
 static WATCHED: Parameter = parameter("descriptors watched", &COUNTS, &COUNTS);
 /// The number of repeats of the wait alone, which is compared with published figures.
 static ALONE: Parameter = parameter("repeats of the wait alone", &[3], &[5]);
@@ -41,18 +42,19 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// The pollers by level, which report a ready descriptor in every wait. Other pollers report
-/// changes, so waiting again without a write would block.
+/// The level-triggered pollers, which report a ready descriptor in every wait. `sigio` and
+/// `epoll-et` report only changes, so a second wait without a write would block.
 const LEVEL: [&str; 3] = ["select", "poll", "epoll"];
-/// The mechanisms of chapter 4. Its page shows no figure of a later chapter.
+/// The mechanisms of chapter 4, whose page shows no figure of a later chapter.
 const ASKING: [&str; 2] = ["select", "poll"];
 /// The mechanisms of chapters 3 and 4, and `none`: the write and the read without a wait.
 const BEFORE: [&str; 5] = ["none", "spin", "sigio", "select", "poll"];
 /// All pollers, and `none`: the write and the read without a wait.
 const ALL: [&str; 7] = ["none", "spin", "sigio", "select", "poll", "epoll", "epoll-et"];
 
-/// Published figures, each with its source: seconds for 100,000 waits with one descriptor ready.
-/// A row is for one of the [`COUNTS`], and its columns for `select`, `poll` and `epoll`.
+/// Published figures, each group with its source: seconds for 100,000 waits with one descriptor
+/// ready. Each row is for one of the [`COUNTS`], and its columns are for `select`, `poll` and
+/// `epoll`.
 const PUBLISHED: [(&str, [[f64; 3]; 4]); 2] = [
     (
         "TLPI, Table 63-9, on Linux 2.6.25.",
@@ -74,11 +76,12 @@ struct Row {
     kind: &'static str,
     mechanism: &'static str,
     count: usize,
-    /// Microseconds of processor time, of one wait, one round, or one event, by `kind`.
+    /// Microseconds of processor time for one wait, one round, or one event, depending on `kind`.
     cpu: Option<Summary>,
-    /// Microseconds of elapsed time.
+    /// Microseconds of elapsed time, for the same as `cpu`.
     wall: Option<Summary>,
-    /// The number of descriptors that the poller accepted, if it refused the next one.
+    /// The number of descriptors that the poller accepted before it refused one; `None` if it
+    /// accepted all.
     full_after: Option<usize>,
 }
 
@@ -153,8 +156,8 @@ fn find<'r>(
     rows.find(|row| row.mechanism == mechanism)
 }
 
-/// Returns a table's cell: the figures of the row as `show` formats them, or the reason why there
-/// are none.
+/// Returns a table's cell: the row's figures as `show` formats them, or, if the row has no figures,
+/// the reason.
 fn cell(row: Option<&Row>, show: &dyn Fn(Summary, Summary) -> String) -> String {
     match row {
         Some(Row { cpu: Some(cpu), wall: Some(wall), .. }) => show(*cpu, *wall),
@@ -165,8 +168,8 @@ fn cell(row: Option<&Row>, show: &dyn Fn(Summary, Summary) -> String) -> String 
     }
 }
 
-/// Returns a table's row with the growth of each poller's figure, from the pair of its first and
-/// last figure.
+/// Returns a table's row with the growth of each poller's figure: the factor from the first figure
+/// of its pair in `ends` to the last.
 fn growth(ends: impl IntoIterator<Item = Option<(f64, f64)>>) -> String {
     let times = |ends: Option<(f64, f64)>| match ends.map(|(first, last)| last / first) {
         None => "–".to_owned(),
@@ -183,7 +186,7 @@ fn head(pollers: &[&str]) -> String {
     format!(">watched, one ready{columns}")
 }
 
-/// Returns the table of the waits alone.
+/// Returns a table of the time of the wait alone, for each poller and number of descriptors.
 fn alone(rows: &[Row], pollers: &[&'static str]) -> String {
     let line = |name: String, count, show: &dyn Fn(Summary, Summary) -> String| {
         let of = |poller: &&str| cell(find(rows, "alone", poller, count), show);
@@ -222,7 +225,7 @@ fn published() -> String {
     text
 }
 
-/// The name of a mechanism in a table's first column.
+/// Returns the name of a mechanism for a table's first column.
 fn title(mechanism: &str) -> String {
     match mechanism {
         "none" => "write and read, without a wait".to_owned(),
@@ -230,8 +233,8 @@ fn title(mechanism: &str) -> String {
     }
 }
 
-/// Returns a table of the processor time of one event, for the mechanisms of chapters 3 and 4:
-/// with one descriptor ready, and with all of them ready.
+/// Returns a table of the processor time of one event, for the mechanisms of chapters 3 and 4: with
+/// one descriptor ready, and with all descriptors ready.
 fn each_event(rows: &[Row]) -> String {
     let columns = [("one", 1_000), ("all", 1_000), ("one", 10_000), ("all", 10_000)];
     let heads = columns
@@ -245,7 +248,8 @@ fn each_event(rows: &[Row]) -> String {
     table(&format!("one event | {}", heads.join(" | ")), BEFORE.map(line))
 }
 
-/// Returns a table of the processor time and elapsed time of one kind, for every poller.
+/// Returns a table of the processor time and elapsed time of the measurements of one `kind`, for
+/// every poller.
 fn both(rows: &[Row], kind: &str, what: &str) -> String {
     let heads = format!("{what} | >{}", COUNTS.map(thousands).join(" | >"));
     let show = |cpu: Summary, wall: Summary| {

@@ -1,5 +1,5 @@
-//! `lab request`: the processor time of one request outside the kernel, and of its three steps:
-//! parsing, deciding, writing.
+//! `lab request`: the processor time that one request takes outside the kernel, in total and in
+//! each of three steps: parsing the request, deciding on the answer, writing the answer.
 //!
 //! A sample is taken in a fresh process, without sockets: bytes go into an `Inbox`, and the
 //! bytes from an `Outbox` are discarded. Two pieces of code that were once too slow are measured
@@ -23,7 +23,8 @@ const KINDS: [(&str, &str); 9] = [
     ("move-240", "an answer of 240 bytes, made and handed on twice"),
     ("move-120", "an answer of 120 bytes, made and handed on twice"),
 ];
-/// The number of requests in one burst, as a client that pipelines sends them.
+/// The number of requests in one burst, as a client sends them that does not wait for answers
+/// (pipelining).
 const BURST: usize = 16;
 static REPEATS: Parameter = parameter("repeats", &[5], &[9]);
 pub(crate) static EXPERIMENT: Experiment = Experiment {

@@ -1,7 +1,7 @@
 //! `lab sizes`: the sizes of the types that make up a connection's state.
 //!
-//! Nothing is run: the compiler has fixed the size of every type. Memory that a type points to
-//! (buffers, a stack) is not included; `lab waiting` measures it.
+//! The experiment runs no server: the compiler has fixed the size of every type. Memory that a type
+//! points to (buffers, a stack) is not included; `lab waiting` measures that memory.
 
 use anyhow::Result;
 use ch01_blocking::http::{Inbox, Outbox};

@@ -22,16 +22,17 @@ use crate::servers;
 const SERVERS: [&str; 5] = ["iterative", "fork", "thread", "pool", "prefork"];
 static COUNTS: Parameter =
     parameter("silent clients", &[1, 10, 100], &[1, 10, 100, 1_000]);
-/// The most silent clients that a server is tried with, to see how many it has room for.
+/// The greatest number of silent clients with which a server is tried.
 static MOST: Parameter = parameter("silent clients at most", &[300], &[1_000]);
 static REPEATS: Parameter = parameter("repeats", &[1], &[3]);
-/// The idle timeout in seconds. With the usual minute, the experiment would take a day.
+/// The idle timeout in seconds. With the servers' usual timeout of one minute, the experiment would
+/// take a day.
 const IDLE: f64 = 0.1;
-/// The most idle timeouts, one after another, for which a client may have to wait. A longer wait
-/// is not measured.
+/// The greatest number of idle timeouts, one after another, for which a client may have to wait. A
+/// longer wait is not measured.
 const TOO_LONG: usize = 100;
-/// An answer within this time counts as immediate. A later one had to wait for another client to
-/// leave.
+/// An answer within this time counts as immediate. A later answer had to wait until another client
+/// was disconnected.
 const SOON: Duration = Duration::from_secs(1);
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {
@@ -50,19 +51,19 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 #[derive(Clone, Serialize)]
 struct Row {
     server: &'static str,
-    /// The most silent clients beside which another client is served at once; `None` if that
-    /// works with as many as were tried.
+    /// The greatest number of silent clients beside which another client is served at once; `None`
+    /// if the client is served at once beside as many as were tried.
     bears: Option<usize>,
     silent: usize,
-    /// The time for which a client waits for its answer behind the silent ones; `None` if that
-    /// would take too long to measure.
+    /// The seconds for which a client waits for its answer while the silent clients are connected;
+    /// `None` if the wait would take too long to measure.
     seconds: Option<Summary>,
 }
 
 fn run(run: &Run<'_>) -> Result<Results> {
     raise_descriptor_limit();
     for server in SERVERS {
-        servers::find(run.paths, server)?; // before the threads: cargo builds one at a time
+        servers::find(run.paths, server)?; // not in the threads: cargo builds one program at a time
     }
     run.begin(SERVERS.len() * (1 + run.list(&COUNTS).len()));
     let all: [_; SERVERS.len()] = std::array::from_fn(|_| Mutex::new(Vec::new()));
@@ -72,7 +73,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
         };
         all.iter().flat_map(of).collect()
     };
-    // All servers are measured at once: they do nothing but wait.
+    // All servers are measured at the same time, because servers and clients only wait.
     thread::scope(|scope| {
         let of = |(server, own)| {
             let shown = || parts(run, &rows());
@@ -96,7 +97,7 @@ fn measure_server(
     let bears = bears(run, server)?;
     for &silent in run.list(&COUNTS) {
         run.step(&format!("{server}, behind {}", counted(silent, "silent client")));
-        // A server with room for `bears` clients serves `bears + 1` per idle timeout.
+        // A server with room for `bears` clients serves `bears + 1` clients per idle timeout.
         let forever = bears.is_some_and(|bears| silent / (bears + 1) > TOO_LONG);
         let repeats = if forever { 0 } else { run.one(&REPEATS) };
         let once = |_| behind(run, server, silent);
@@ -110,8 +111,8 @@ fn measure_server(
     Ok(())
 }
 
-/// Returns the most silent clients beside which one more client is served at once, or `None` if
-/// that works with as many as are tried.
+/// Returns the greatest number of silent clients beside which one more client is served at once, or
+/// `None` if the client is served at once beside as many as are tried.
 fn bears(run: &Run<'_>, server: &str) -> Result<Option<usize>> {
     let server = start(run, server, 3600.0)?;
     let mut silent = Vec::new();
@@ -127,7 +128,8 @@ fn bears(run: &Run<'_>, server: &str) -> Result<Option<usize>> {
     Ok(bears)
 }
 
-/// Returns the seconds that a client waits for its answer behind `count` silent ones.
+/// Returns the seconds that a client waits for its answer while `count` silent clients are
+/// connected.
 fn behind(run: &Run<'_>, server: &str, count: usize) -> Result<f64> {
     let server = start(run, server, IDLE)?;
     let silent = (0..count).map(|_| TcpStream::connect(server.address));
@@ -142,8 +144,8 @@ fn start(run: &Run<'_>, server: &str, idle: f64) -> Result<Server> {
     Server::start(run, server, &format!("--drain-timeout 1 --idle-timeout {idle}"))
 }
 
-/// Sends a request on a new connection, and returns how long its answer takes. `None` if no
-/// answer comes within the time `within`, or the connection is closed.
+/// Sends a request on a new connection, and returns the time until the answer. `None` if no answer
+/// comes within the time `within`, or the connection is closed.
 fn ask(address: SocketAddr, within: Option<Duration>) -> Result<Option<Duration>> {
     let start = Instant::now();
     let mut stream = TcpStream::connect(address)?;

@@ -1,8 +1,8 @@
 //! `lab spawn`: the processor time to create and end a process or a thread, and its memory.
 //!
 //! Each sample is taken in a fresh process, which creates processes or threads that only sleep,
-//! measures their memory, and ends them. Processor time is the operating system's figure, user
-//! and system together, from the creation of the first to the end of the last.
+//! measures their memory, and ends them. Processor time is the operating system's figure, user and
+//! system time together, from the creation of the first process or thread to the end of the last.
 
 use anyhow::Result;
 use samples::Spawn;
@@ -47,7 +47,8 @@ struct Row {
 }
 
 impl Row {
-    /// Returns the memory of all processes or threads together, their own and the kernel's.
+    /// Returns the bytes of memory of all processes or threads together, their own and the
+    /// kernel's.
     fn all_bytes(&self) -> f64 {
         (self.user_bytes.median + self.kernel_bytes.median) * self.count as f64
     }

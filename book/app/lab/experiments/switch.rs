@@ -1,14 +1,14 @@
 //! `lab switch`: the time to switch from one stack to another and back.
 //!
-//! It measures the three context switches that the book shows, a coroutine's `resume` and
-//! `suspend`, the creation of a coroutine, and two threads that wake each other in turn; and, if
-//! tests/peers has been built, two libraries in wide use:
+//! The experiment measures the three context switches that the book shows, a coroutine's `resume`
+//! and `suspend`, the creation of a coroutine, and two threads that wake each other in turn; and,
+//! if tests/peers has been built, two libraries in wide use:
 //!
 //! ```text
 //! cargo build --release --manifest-path tests/peers/Cargo.toml --target-dir target/peers --bin switch
 //! ```
 //!
-//! It also measures the memory of many suspended coroutines.
+//! The experiment also measures the memory of many suspended coroutines.
 
 use std::process::Command;
 
@@ -34,12 +34,14 @@ const OURS: [(&str, &str); 7] = [
     ("yield", "`yield_now` of many coroutines, through the scheduler's run queue"),
     ("threads", THREADS),
 ];
-/// The libraries: the name of each for the program in tests/peers, and its name in the table.
+/// Two libraries in wide use: the name of each for the program in tests/peers, and its name in the
+/// table.
 const PEERS: [(&str, &str); 2] = [
     ("corosensei", "corosensei 0.3: `resume` and `suspend`"),
     ("generator", "generator 0.8: `resume` and `yield`"),
 ];
-/// The number of rounds. In each, every kind is measured once, so that a disturbance affects all.
+/// The number of rounds. In each round, every kind of sample is taken once, so that a disturbance
+/// affects all kinds.
 static ROUNDS: Parameter = parameter("rounds", &[7], &[15]);
 /// The numbers of suspended coroutines whose memory is measured.
 static PARKED: Parameter =
@@ -73,7 +75,7 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 #[derive(Serialize)]
 struct Row {
     what: &'static str,
-    /// Processor time of a switch there and back, in nanoseconds.
+    /// Processor time of a switch to another stack and back, in nanoseconds.
     nanoseconds: Summary,
 }
 
@@ -120,7 +122,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
 fn times(rows: &[Row]) -> String {
     let row = |Row { what, nanoseconds }: &Row| {
         let Summary { median, min, max, .. } = *nanoseconds;
-        // One decimal in all figures of a row, or in none.
+        // Either all figures of a row have one decimal, or none has.
         let [median, min, max] = [median, min, max].map(|time| match median < 100.0 {
             true => format!("{time:.1}"),
             false => thousands(time.round() as usize),

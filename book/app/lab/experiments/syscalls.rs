@@ -1,10 +1,10 @@
 //! `lab syscalls`: the number of system calls that each server makes for a request, by name.
 //!
-//! Each server is the real program, under `strace -f -c`, which counts the calls of all its
-//! threads and processes. It runs three times: without a client; with one client that sends
-//! many requests; and with as many clients that send one request each. The additional calls of
-//! the second and third run belong to the requests. If strace is missing, or tracing is not
-//! permitted, the experiment fails.
+//! Each server is the real program, under `strace -f -c`, which counts the calls of all the
+//! server's threads and processes. Each server runs three times: without a client; with one client
+//! that sends many requests; and with as many clients that send one request each. The calls that
+//! the second and third run make in addition to the first belong to the requests. If strace is
+//! missing, or tracing is not permitted, the experiment fails.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -49,19 +49,20 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 /// Numbers of system calls, by the call's name.
 type Calls = BTreeMap<String, f64>;
 
-/// The system calls of one server.
+/// The numbers of system calls of one server, per request and by name.
 struct Counted {
     server: &'static str,
-    /// Calls per request on a connection that is kept.
+    /// Calls per request if one connection is kept for all requests.
     kept: Calls,
-    /// Calls per client that connects, sends one request, and leaves.
+    /// Calls per request if each request has its own client, which connects, sends the request, and
+    /// leaves.
     each: Calls,
 }
 
 #[derive(Serialize)]
 struct Row<'a> {
     server: &'static str,
-    /// `kept` if all requests use one connection, `each` if every request has its own.
+    /// `kept` if all requests use one connection, `each` if every request has its own connection.
     connections: &'static str,
     call: &'a str,
     count: f64,
@@ -126,8 +127,8 @@ fn count(run: &Run<'_>, server: &'static str) -> Result<Counted> {
     Ok(Counted { server, kept: more(kept), each: more(each) })
 }
 
-/// Counts a server's system calls from its start to its end. `clients` is called while the server
-/// runs.
+/// Counts a server's system calls from its start to its end. The function `clients` is called while
+/// the server runs.
 fn traced(
     run: &Run<'_>,
     name: &str,
@@ -140,7 +141,8 @@ fn traced(
     let tracer = Server::command(&mut strace, name)
         .context("strace cannot trace here, as in some containers")?;
     let server = only_child(tracer.id())?;
-    // If strace is killed, the server that it traces goes on running.
+    // The guard kills the server: if only strace is killed, the server that it traces goes on
+    // running.
     let guard = ProcessGuard::new(server);
     clients(tracer.address)?;
     kill(Pid::from_raw(server.try_into()?), Signal::SIGTERM)?;
@@ -186,7 +188,7 @@ fn parts(all: &[Counted]) -> Vec<Part> {
     vec![Part::once("syscalls", table(head, all.iter().map(row)), Some(chart))]
 }
 
-/// Formats a number with one decimal, or with none if that would be 0.
+/// Formats a number of calls with one decimal, or without if the decimal would be 0.
 fn tenths(calls: f64) -> String {
     match (calls - calls.round()).abs() < 0.05 {
         true => format!("{calls:.0}"),
@@ -194,8 +196,8 @@ fn tenths(calls: f64) -> String {
     }
 }
 
-/// Returns the names of the calls, the most frequent first, each with its number unless that is
-/// 1.
+/// Returns the names of the system calls, the most frequent first, each with the number of calls
+/// unless that number is 1.
 fn names(calls: &Calls) -> String {
     let mut calls: Vec<_> = calls.iter().collect();
     calls.sort_by(|a, b| b.1.total_cmp(a.1));

@@ -1,8 +1,8 @@
-//! `lab uring`: the floor of `compare`, a loop on epoll that parses nothing, beside the same on
-//! io_uring. What does it save to have the kernel make the calls?
+//! `lab uring`: the floor of `compare`, which is a loop on epoll that parses nothing, beside the
+//! same loop on io_uring. How much processor time is saved if the kernel makes the calls?
 //!
-//! Each is measured as in `compare`: one process on one core, the client on another, and in each
-//! round one after the other.
+//! Both servers are measured as in `compare`: each server in a process on one core, the client on
+//! another core, and in each round one server after the other.
 
 use anyhow::{Result, ensure};
 use ch01_blocking::program::raise_descriptor_limit;
@@ -12,9 +12,9 @@ use crate::lab::prelude::*;
 use crate::lab::tools::cores::Cores;
 use crate::lab::tools::peers;
 
-/// The servers, of tests/peers.
+/// The two servers, which are programs in tests/peers.
 const SERVERS: [&str; 2] = ["floor", "uring"];
-/// The kinds of load, of `compare`'s.
+/// The kinds of load, by the names of their cells in `compare`.
 const LOADS: [&str; 3] = ["64x1", "64x16", "1000x1"];
 
 pub(crate) static EXPERIMENT: Experiment = Experiment {

@@ -1,8 +1,8 @@
 //! `lab waiting`: a server's memory for each client, by the client's state.
 //!
 //! Clients are idle, or have sent half a head, or wait for a delayed answer. For each of these
-//! states, a fresh server's own memory is read (`RssAnon` of proc(5)). An idle client costs next
-//! to nothing. For a client in the middle of a request, the server has to keep state: on a
+//! three states, a fresh server's own memory is read (`RssAnon` of proc(5)). An idle client costs
+//! next to nothing. For a client in the middle of a request, the server has to keep state: on a
 //! thread's stack, in a connection's buffers, on a coroutine's stack, or in a future.
 
 use std::thread;
@@ -16,7 +16,7 @@ use crate::lab::prelude::*;
 use crate::lab::tools::clients::{hold, waiting};
 use crate::lab::tools::server::Server;
 
-/// The servers, each with the most clients that it is measured with.
+/// The servers, each with the greatest number of clients with which it is measured.
 const SERVERS: [(&str, usize); 4] =
     [("thread", 5_000), ("epoll", 10_000), ("coroutine", 10_000), ("async", 10_000)];
 static CLIENTS: Parameter = parameter("clients at most", &[1_000], &[10_000]);
@@ -48,9 +48,9 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// The bytes of clients in the middle of a head.
+/// The first half of a head, sent by clients that then send nothing more.
 const HALF: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: la";
-/// The bytes of clients that wait for an answer, which comes after a minute.
+/// The request of clients that wait for an answer, which the server sends after a minute.
 const SLEEP: &[u8] = b"GET /sleep/60000 HTTP/1.1\r\nHost: lab\r\n\r\n";
 /// The pause between two readings of a server's memory.
 const SETTLING: Duration = Duration::from_millis(100);
@@ -83,12 +83,13 @@ fn run(run: &Run<'_>) -> Result<Results> {
     run.rows(cells.into(), name, row, parts)
 }
 
-/// Returns the server's memory, in bytes, for each client that has sent `what` and waits. `None`
-/// stands for a client that was served and is idle.
+/// Returns the server's memory, in bytes, for each client that has sent `what` and waits for an
+/// answer. If `what` is `None`, for each client that was served and is idle.
 fn each(run: &Run<'_>, server: &str, clients: usize, what: Option<&[u8]>) -> Result<f64> {
     let options = "--idle-timeout 3600 --head-timeout 3600 --max-connections 20000";
     let running = Server::start(run, server, options)?;
-    // Memory that the server allocates for its first client and keeps is not counted.
+    // Serve one client, so that memory which the server allocates for its first client and keeps is
+    // not counted as memory of the clients.
     drop(hold(running.address, 1)?);
     let alone = settled(&running)?;
     let held = match what {
@@ -100,7 +101,7 @@ fn each(run: &Run<'_>, server: &str, clients: usize, what: Option<&[u8]>) -> Res
     Ok((memory as f64 - alone as f64) * 1024.0 / clients as f64)
 }
 
-/// Waits until the server's memory no longer changes, and returns it in KiB.
+/// Waits until the server's memory no longer changes, and returns the memory in KiB.
 fn settled(running: &Server) -> Result<u64> {
     let deadline = Instant::now() + TIMEOUT;
     let mut before = running.memory()?;

@@ -1,4 +1,5 @@
-//! A chart as data, in the form that a record stores. Module `draw` turns it into SVG.
+//! A chart as data, in the form in which a record stores it. The module `draw` turns this data into
+//! SVG.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +15,12 @@ pub enum Kind {
     Line,
     /// A bar for each of several things.
     Bar,
-    /// The distribution of values at each step of a growing quantity: the darker a field, the
-    /// more values it stands for.
+    /// The distribution of values at each step of a growing quantity, in fields: the darker a
+    /// field, the more values the field stands for.
     Heat,
 }
 
-/// A chart.
+/// A chart: its title, description and axis names, and its lines, bars or columns.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chart {
@@ -59,7 +60,8 @@ pub(crate) const FIELDS: f64 = 4.0;
 pub(crate) const YOU: &str = "you";
 
 impl Series {
-    /// Returns a series with the median of the repeats at each x, and their extremes.
+    /// Returns a series with the median of the repeats at each x, and with the extremes of these
+    /// repeats.
     pub fn of(name: &str, points: impl IntoIterator<Item = (f64, Summary)>) -> Series {
         let mut series = Series { name: name.to_owned(), ..Series::default() };
         for (x, y) in points {
@@ -89,7 +91,8 @@ impl Series {
             *fields.entry((value.log10() * FIELDS).floor() as i64).or_default() += 1;
             all += 1;
         }
-        // The geometric middle of a range, and the fraction of all values in it.
+        // `middle` is the geometric middle of a range of values, and `part` the fraction of all
+        // values in the range.
         let middle = |field: i64| 10f64.powf((field as f64 + 0.5) / FIELDS);
         let part = |count: usize| count as f64 / f64::from(all);
         let points =
@@ -119,7 +122,7 @@ impl Chart {
         Chart { kind, title, description, x, y, series: series.into_iter().collect() }
     }
 
-    /// Returns the line below the chart that explains how to read it.
+    /// Returns the line of text below the chart that explains how to read the chart.
     pub fn caption(&self) -> &'static str {
         let once = self.series.iter().all(|series| series.ranges.is_empty());
         match self.kind {

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::paths::Paths;
 use samples::proc::{field, meminfo};
 
-/// The properties of a machine that influence measurements. `None` means not recorded.
+/// The properties of a machine that influence measurements. `None` stands for a property that was
+/// not recorded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
@@ -23,7 +24,7 @@ pub struct Machine {
     open_files: rlim_t,
     /// The soft limit on this user's processes and threads.
     processes: Option<rlim_t>,
-    /// The longest backlog that the kernel grants.
+    /// The longest backlog that the kernel grants to a listener, in connections.
     backlog: Option<u64>,
     rustc: String,
     /// The version of this project.

@@ -5,10 +5,10 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::chart::Kind;
 
-/// A quantity that differs between a quick run and a full one.
+/// A quantity that differs between a quick run and a full run of an experiment.
 #[derive(Debug, Serialize)]
 pub struct Parameter {
-    /// The name of the things counted, such as `clients`.
+    /// The name of the things that the quantity counts, such as `clients`.
     #[serde(skip)]
     pub name: &'static str,
     /// The values in a quick run, which takes less than twenty seconds.

@@ -46,7 +46,7 @@ pub enum Form {
     },
     /// A line drawn into a chart, with a value for each x of the chart.
     Curve {
-        /// The name of the part that has the chart.
+        /// The name of the part of the result that has the chart.
         chart: &'static str,
         /// The name of the line to predict.
         line: &'static str,
@@ -98,10 +98,10 @@ pub enum Answer {
     Curve(Vec<(f64, f64)>),
 }
 
-/// A reader's answer, and the time at which it was given.
+/// A reader's answer to the question of an experiment, and the time at which the reader gave it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredPrediction {
-    /// The reader's answer to the question of the experiment, given before its run.
+    /// The reader's answer, given before the experiment was run.
     pub prediction: Answer,
     /// The time, as the page that sent the answer writes it.
     pub when: String,
@@ -110,11 +110,11 @@ pub struct StoredPrediction {
 /// The most points of a curve, more than any chart has values of x.
 const MAX_POINTS: usize = 64;
 
-/// Held while the file of predictions is read, changed and written, because two pages may send
-/// predictions at the same time.
+/// The lock that is held while the file of predictions is read, changed and written, because two
+/// pages may send predictions at the same time.
 static STORING: Mutex<()> = Mutex::new(());
 
-/// Returns all stored predictions, by the name of their experiment.
+/// Returns all stored predictions. The key is the name of the experiment.
 pub fn predictions(paths: &Paths) -> Result<BTreeMap<String, StoredPrediction>> {
     let path = path(paths);
     if !path.exists() {
@@ -124,11 +124,11 @@ pub fn predictions(paths: &Paths) -> Result<BTreeMap<String, StoredPrediction>> 
         .with_context(|| format!("{} is not a file of predictions", path.display()))
 }
 
-/// Stores a prediction for the experiment `name`, in place of an earlier one.
+/// Stores a prediction for the experiment `name`, in place of an earlier prediction for it.
 ///
 /// # Errors
 ///
-/// The answer does not have the form that was asked for, or the file cannot be written.
+/// The answer does not have the form that the experiment asks for, or the file cannot be written.
 pub(crate) fn store(
     paths: &Paths,
     name: &str,
@@ -138,7 +138,7 @@ pub(crate) fn store(
     ensure!(fits(form, &given.prediction), "this does not answer the question");
     ensure!(given.when.len() <= 64, "this is not a time");
     let _alone = STORING.lock().unwrap_or_else(PoisonError::into_inner);
-    // A file that cannot be read is replaced; otherwise, nothing could be stored again.
+    // A file that cannot be read is replaced; otherwise, no prediction could be stored any more.
     let mut all = predictions(paths).unwrap_or_default();
     all.insert(name.to_owned(), given);
     files::replace(&path(paths), &(serde_json::to_string_pretty(&all)? + "\n"))

@@ -1,6 +1,6 @@
-//! A record: a result in the form in which it is stored. The reader's own records are in
-//! target/lab/NAME.json, the book's in book/results/NAME.json, all in one schema. Everything
-//! that a page shows of a result is drawn from its record.
+//! A record: the result of an experiment in the form in which it is stored. The reader's own
+//! records are in target/lab/NAME.json, the book's in book/results/NAME.json, all in one schema.
+//! Everything that a page shows of a result is drawn from the result's record.
 //!
 //! ```text
 //! {"version": 1, "experiment": "idle", "command": "cargo run --release -- lab idle --full",
@@ -25,16 +25,16 @@ use super::machine::Machine;
 use super::summary::Summary;
 use crate::files;
 
-/// The version of the schema that this program writes, and the only one that it reads.
+/// The version of the schema that this program writes. The program reads no other version.
 pub(crate) const VERSION: u64 = 1;
 
-/// The extent of a run.
+/// The extent of a run: quick or full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// A quick run, of less than twenty seconds.
     Quick,
-    /// A full run, as the book shows it.
+    /// A full run, whose results the book shows; it may take minutes.
     Full,
 }
 
@@ -95,7 +95,7 @@ impl Field {
         }
     }
 
-    /// Whether the field is this text, or this number in decimal digits.
+    /// Returns whether the field is the text `text`, or a number whose decimal digits are `text`.
     fn is(&self, text: &str) -> bool {
         match self {
             Field::Text(own) => own == text,
@@ -109,14 +109,14 @@ impl Field {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Part {
-    /// The name of the part, which is also that of the file that a page includes.
+    /// The name of the part, which is also the name of the file that a page includes.
     pub name: String,
     /// The table, in Markdown.
     pub table: String,
     /// The chart beside the table.
     pub chart: Option<Chart>,
-    /// Whether each figure was measured once, or there is none. Otherwise the figures are
-    /// medians of several repeats.
+    /// Whether each figure of the part was measured once, or the part has no figures. If false, the
+    /// figures are medians of several repeats.
     pub once: bool,
 }
 
@@ -126,13 +126,13 @@ impl Part {
         Part { name: name.to_owned(), table, chart, once: false }
     }
 
-    /// Returns a part whose figures were measured once, or which has none.
+    /// Returns a part whose figures were measured once, or which has no figures.
     pub fn once(name: &str, table: String, chart: Option<Chart>) -> Part {
         Part { once: true, ..Part::new(name, table, chart) }
     }
 }
 
-/// The results of a run, from which its record is made.
+/// The results of a run, from which the record of the run is made.
 #[derive(Debug)]
 pub struct Results {
     /// The measured figures.
@@ -141,8 +141,8 @@ pub struct Results {
     pub parts: Vec<Part>,
     /// Remarks on the run, such as the versions of programs.
     pub notes: Vec<String>,
-    /// The command to repeat the run and the name of its record. `None` stands for
-    /// `lab EXPERIMENT` and the experiment's name.
+    /// The command that repeats the run, and the name of the run's record. `None` stands for the
+    /// command `lab EXPERIMENT` and the experiment's name.
     pub stored_as: Option<(String, &'static str)>,
 }
 
@@ -160,7 +160,7 @@ impl Results {
 }
 
 impl Record {
-    /// Reads the record called `name` in `directory`. `None` if there is no such file.
+    /// Reads the record called `name` in `directory`. `None` if the record's file does not exist.
     ///
     /// # Errors
     ///
@@ -193,7 +193,8 @@ impl Record {
         self.part(name)?.chart.as_ref()
     }
 
-    /// Returns the rows in which every one of `fields`, pairs of name and value, has the value.
+    /// Returns the rows in which every one of `fields`, pairs of name and value, has the given
+    /// value.
     pub fn rows<'a>(
         &'a self,
         fields: &'a [(&str, &str)],
@@ -207,7 +208,7 @@ impl Record {
     }
 
     /// Returns the figure `name` from the last row in which every one of `fields`, pairs of name
-    /// and value, has the value. `None` if there is no such row or figure.
+    /// and value, has the given value. `None` if there is no such row or figure.
     pub fn figure(&self, fields: &[(&str, &str)], name: &str) -> Option<f64> {
         self.rows(fields).next_back()?.get(name)?.figure()
     }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Summary {
-    /// The median. Of an even number of values, this is the greater of the two in the middle.
+    /// The median. For an even number of values, the median is the greater of the two values in the
+    /// middle.
     pub median: f64,
     /// The least value.
     pub min: f64,

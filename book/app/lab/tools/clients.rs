@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-/// The most connections opened before the first of them is answered: fewer than a backlog holds.
+/// The most connections opened before the first of them is answered. A listener's backlog holds
+/// more.
 const AT_ONCE: usize = 100;
-/// The longest wait for an answer: longer than any answer takes.
+/// The longest wait for an answer, longer than any answer takes.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A request after which the server keeps the connection.
@@ -16,10 +17,10 @@ pub(crate) const KEPT: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: lab\r\n\r\n";
 /// A request after which the server closes the connection.
 pub(crate) const LAST: &[u8] =
     b"GET /plaintext HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
-/// The body of the answer to both requests.
+/// The body of the answer to each of the requests [`KEPT`] and [`LAST`].
 const ANSWER: &[u8] = b"Hello, World!";
 
-/// Opens `count` connections. Each has been served once when this returns, and stays open.
+/// Opens `count` connections, and returns them when each has been served once. They stay open.
 pub(crate) fn hold(address: SocketAddr, count: usize) -> Result<Vec<TcpStream>> {
     let mut held: Vec<TcpStream> = Vec::with_capacity(count);
     while held.len() < count {
@@ -34,8 +35,8 @@ pub(crate) fn hold(address: SocketAddr, count: usize) -> Result<Vec<TcpStream>> 
     Ok(held)
 }
 
-/// Opens `count` connections and sends `request` on each, without reading the answers. When this
-/// returns, the server has accepted all of them.
+/// Opens `count` connections and sends `request` on each, without reading the answers. Returns the
+/// connections when the server has accepted all of them.
 pub(crate) fn waiting(
     address: SocketAddr,
     count: usize,
@@ -46,7 +47,7 @@ pub(crate) fn waiting(
         for _ in 0..AT_ONCE.min(count - waiting.len()) {
             waiting.push(ask(address, request)?);
         }
-        hold(address, 1)?; // all before this one have been accepted
+        hold(address, 1)?; // once served, all before are accepted
     }
     Ok(waiting)
 }
@@ -59,7 +60,8 @@ pub(crate) fn ask(address: SocketAddr, request: &[u8]) -> Result<TcpStream> {
     Ok(client)
 }
 
-/// Waits for the answer to a request for `/plaintext`, and returns its bytes, head included.
+/// Waits for the answer to a request for `/plaintext`, and returns the answer's bytes, head
+/// included.
 pub(crate) fn answered(client: &mut TcpStream) -> Result<Vec<u8>> {
     let (mut answer, mut piece) = (Vec::new(), [0; 1024]);
     while !answer.ends_with(ANSWER) {

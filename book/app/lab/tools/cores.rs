@@ -4,21 +4,21 @@ use anyhow::Result;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// The process ID by which sched_setaffinity(2) means the calling thread.
+/// The process ID 0, which stands for the calling thread in sched_setaffinity(2).
 const THIS: Pid = Pid::from_raw(0);
 
 /// Two cores, one for the server and one for the client, if the system allows a choice. Dropping
-/// this lets the process use all its cores again.
+/// the value lets the process use all its cores again.
 pub(crate) struct Cores {
-    /// The server's core and the client's; `None` if there is no choice.
+    /// The server's core and the client's core; `None` if there was no choice.
     chosen: Option<[usize; 2]>,
-    /// The cores that this process could use before.
+    /// The cores that this process could use before the two were chosen.
     before: Option<CpuSet>,
 }
 
 impl Cores {
-    /// Chooses the first two cores that this process may use. If that is not possible, appends
-    /// a remark that says why.
+    /// Chooses the first two cores that this process may use. If no choice is possible, appends the
+    /// reason to `remarks`.
     pub(crate) fn of_this_process(remarks: &mut Vec<String>) -> Cores {
         let before = sched_getaffinity(THIS).ok();
         let mut allowed = (0..CpuSet::count())
@@ -37,7 +37,7 @@ impl Cores {
         Cores { chosen, before }
     }
 
-    /// Calls `start` on the server's core, then moves the calling thread to the client's. (A
+    /// Calls `start` on the server's core, then moves the calling thread to the client's core. (A
     /// child process inherits its parent's cores, and so do the child's threads.)
     pub(crate) fn start<T>(&self, start: impl FnOnce() -> Result<T>) -> Result<T> {
         let Some([server, client]) = self.chosen else { return start() };
@@ -51,7 +51,7 @@ impl Cores {
 impl Drop for Cores {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
-            let _ = sched_setaffinity(THIS, before); // if it fails, fewer cores are used
+            let _ = sched_setaffinity(THIS, before); // on failure, fewer cores are used
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Idle clients in a separate process. The process reports its progress in lines of JSON, and
-//! waits for a line on its standard input before every client asks once more.
+//! Idle clients in a separate process. The process reports its progress in lines of JSON, and waits
+//! for a line on its standard input before every client sends a second request.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -13,15 +13,15 @@ use super::run::Run;
 use super::sample::command;
 use crate::child::ChildGuard;
 
-/// A process of idle clients, as the process that started it sees it.
+/// A process of idle clients, from the point of view of the process that started it.
 pub(crate) struct Clients {
     process: ChildGuard,
     messages: BufReader<ChildStdout>,
 }
 
 impl Clients {
-    /// Starts a process of `count` clients, and returns when each has been answered once or has
-    /// failed. `progress` is called with the number of clients answered so far.
+    /// Starts a process of `count` clients, and returns when each client has been answered once or
+    /// has failed. The function `progress` is called with the number of clients answered so far.
     pub(crate) fn connect(
         run: &Run<'_>,
         to: SocketAddr,
@@ -42,7 +42,7 @@ impl Clients {
         }
     }
 
-    /// Makes every client that is still connected ask once more, and returns the outcome of
+    /// Makes every client that is still connected send a second request, and returns the outcome of
     /// both rounds. The clients' process then ends.
     pub(crate) fn ask_again(
         mut self,
@@ -61,7 +61,8 @@ impl Clients {
 
     fn next(&mut self) -> Result<Hold> {
         let mut line = String::new();
-        // The process prints error messages to standard error, which it has inherited.
+        // The clients' process prints error messages to standard error, which it has inherited from
+        // this process.
         self.messages.read_line(&mut line)?;
         serde_json::from_str(&line).context("the clients' process has ended")
     }

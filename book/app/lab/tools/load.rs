@@ -1,4 +1,4 @@
-//! Load from the suite's load generator, and its cost to the server.
+//! Load from the suite's load generator, and the processor time that the load costs the server.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::lab::model::summary::Summary;
 use crate::text::thousands;
 use samples::proc::{family_cpu, ticks};
 
-/// The figures of one round. Times are in microseconds.
+/// The figures of one round of load on a server. Times are in microseconds.
 #[derive(Debug)]
 pub(crate) struct Round {
     pub(crate) requests_per_second: f64,
-    /// Processor time per request, of all processes of the server. NaN without requests.
+    /// Processor time per request, of all processes of the server. NaN if no request was answered.
     pub(crate) cpu: f64,
-    /// Processor time of the server in clock ticks: outside the kernel, and inside.
+    /// Processor time of the server in clock ticks, first outside the kernel, then inside.
     ticks: [u64; 2],
-    /// Latency of the successful requests: the median, and the values that 1 in 100 and 1 in
-    /// 1,000 exceed. It is the time from sending the request (or from connecting, if every
-    /// request has its own connection) to the last byte of the answer.
+    /// Latency of the successful requests: the median, and the values that 1 in 100 and 1 in 1,000
+    /// exceed. A latency is the time from sending the request (or from connecting, if every request
+    /// has its own connection) to the last byte of the answer.
     latency: [f64; 3],
     /// The fraction of the time in which the client's thread was running.
     client_busy: f64,
@@ -35,8 +35,8 @@ pub(crate) struct Load {
     pub(crate) requests_per_second: Summary,
     /// Processor time per request. `None` if no request was answered.
     pub(crate) cpu: Option<Summary>,
-    /// The part of the median of `cpu` outside the kernel. It is computed from the ticks of all
-    /// rounds together, since a single round has too few.
+    /// The part of the median of `cpu` outside the kernel. The part is computed from the ticks of
+    /// all rounds together, since a single round has too few ticks.
     pub(crate) user: Option<f64>,
     /// The part of the median of `cpu` inside the kernel.
     pub(crate) system: Option<f64>,
@@ -49,7 +49,7 @@ pub(crate) struct Load {
     pub(crate) failures: Failures,
 }
 
-/// The numbers of failures in one or more rounds, by kind.
+/// The numbers of failed requests and connections in one or more rounds, by kind of failure.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Failures {
     #[serde(flatten)]
@@ -61,9 +61,10 @@ pub(crate) struct Failures {
 }
 
 impl Round {
-    /// Applies the load described by `plan` to a running server, and measures it.
+    /// Applies the load described by `plan` to a running server, and returns the figures of the
+    /// round.
     pub(crate) fn measure(server: &Server, plan: &Plan) -> Result<Round> {
-        // Returns the processor time so far, and its ticks outside and inside the kernel.
+        // Returns the server's processor time so far, and its ticks outside and inside the kernel.
         let account = || -> Result<(Duration, [u64; 2])> {
             let [user, system, ..] = ticks(server.id())?;
             Ok((family_cpu(server.id())?, [user, system]))
@@ -125,7 +126,7 @@ impl Load {
 }
 
 impl Failures {
-    /// Whether all requests succeeded and no idle connection was closed.
+    /// Returns whether all requests succeeded and no idle connection was closed.
     pub(crate) fn are_none(&self) -> bool {
         self.errors.total() + self.unsent + self.idle_lost == 0
     }
@@ -135,8 +136,8 @@ impl fmt::Display for Failures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Failures { errors, unsent, idle_lost } = self;
         let kinds = [
-            // A client that is not accepted either times out in the backlog or fails to
-            // connect; the two are the same failure.
+            // A client that is not accepted either times out in the backlog or fails to connect;
+            // the table shows the sum of the two kinds.
             (errors.timed_out + errors.connect, "not served"),
             (errors.status, "refused"),
             (errors.reset, "reset"),

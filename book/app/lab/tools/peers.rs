@@ -1,4 +1,5 @@
-//! The servers that `compare` measures: those of the book, and the peers in tests/peers.
+//! The servers that `compare` measures: the book's servers, and the peers, which are the other
+//! servers that tests/peers builds or starts.
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -15,14 +16,14 @@ use super::run::Run;
 use super::server::Server;
 use crate::{files, servers};
 
-/// The book's servers that take part unless others are named.
+/// The book's servers that take part in the comparison unless an option names others.
 const STAGES: [&str; 7] =
     ["epoll", "epoll-et", "coroutine", "async", "poll", "thread", "reactors"];
-/// All peers, which take part unless some are named.
+/// The peers that take part in the comparison unless an option names others.
 const PEERS: [&str; 5] = ["floor", "hyper", "actix-web", "may_minihttp", "nginx"];
-/// The peer that takes part only where it is named.
+/// The peer that takes part in the comparison only if an option names it.
 const NAMED: &str = "uring";
-/// Peers with the packages they are built from, whose versions are recorded.
+/// Peers with the crates from which they are built, whose versions are recorded.
 const PACKAGES: [(&str, &str); 4] = [
     ("hyper", "hyper"),
     ("hyper", "tokio"),
@@ -33,11 +34,11 @@ const PACKAGES: [(&str, &str); 4] = [
 const NO_FILES: [&str; 3] = ["floor", "may_minihttp", NAMED];
 /// Peers that are built without another crate, and so have no cargo feature.
 const ALWAYS: [&str; 2] = ["floor", "nginx"];
-/// The peer that may not be installed.
+/// The peer that the comparison leaves out, with a remark, if it is not installed.
 const OPTIONAL: &str = "nginx";
-/// Options of the book's servers: raises the limits that the comparison would reach.
+/// Options of the book's servers, which raise the limits that the comparison would reach.
 const OPTIONS: [&str; 4] = ["--idle-timeout", "3600", "--max-connections", "20000"];
-/// The longest wait until a server accepts connections: longer than any takes to start.
+/// The longest wait until a server accepts connections, longer than any server takes to start.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server that takes part in the comparison, and the command that starts it.
@@ -70,7 +71,8 @@ impl Entrant {
     ///
     /// # Errors
     ///
-    /// There is no such server, it consists of several processes, or it cannot be built.
+    /// The book has no server called `name`, the server consists of several processes, or its
+    /// program cannot be built.
     fn stage(run: &Run<'_>, name: String) -> Result<Entrant> {
         let stage = ServerProfile::by_name(&name)
             .with_context(|| format!("no server of the book is called {name}"))?;
@@ -92,8 +94,8 @@ impl Entrant {
         self.start_as(Command::new(&self.program), site, cores)
     }
 
-    /// Starts the server like [`start`](Entrant::start), but under `tracer`: a command that
-    /// takes a program with its arguments last, and executes it in the same process.
+    /// Starts the server like [`start`](Entrant::start), but under `tracer`: a command whose last
+    /// arguments are a program and its arguments, which the command executes in the same process.
     pub(crate) fn start_under(
         &self,
         mut tracer: Command,
@@ -111,9 +113,10 @@ impl Entrant {
         cores: &Cores,
     ) -> Result<Server> {
         command.args(&self.options).arg("--root").arg(site);
-        command.env("TMPDIR", site); // for nginx's configuration
+        command.env("TMPDIR", site); // the directory of nginx's files
         let running = cores.start(|| Server::command(&mut command, &self.name))?;
-        // The program for nginx prints the address and then executes nginx, which binds it.
+        // The program for nginx prints the address before it executes nginx, which binds the
+        // address a little later.
         let start = Instant::now();
         while let Err(error) = TcpStream::connect(running.address) {
             ensure!(start.elapsed() < TIMEOUT, "{} does not listen: {error}", self.name);
@@ -123,8 +126,9 @@ impl Entrant {
     }
 }
 
-/// Returns the servers that take part: `stages` and `peers`, or the usual ones where these are
-/// empty, and `beside`. Builds programs that are missing or out of date.
+/// Returns the servers that take part in the comparison: the book's servers in `stages` (the usual
+/// ones if `stages` is empty), those in `beside`, and the peers in `peers` (the usual ones if
+/// `peers` is empty). Builds programs that are missing or out of date.
 pub(crate) fn all(
     run: &Run<'_>,
     stages: &[String],
@@ -142,7 +146,7 @@ pub(crate) fn all(
     Ok(all)
 }
 
-/// Returns the peers of these names, after building them.
+/// Returns the peers with the names `names`, after building them.
 pub(crate) fn others(run: &Run<'_>, names: Vec<String>) -> Result<Vec<Entrant>> {
     let built = build(run, &names)?;
     let others = names.into_iter().map(|name| Entrant {
@@ -162,7 +166,7 @@ fn build(run: &Run<'_>, names: &[String]) -> Result<PathBuf> {
         let known = PEERS.contains(&name.as_str()) || name == NAMED;
         ensure!(known, "no peer is called {name}; there are {}", PEERS.join(", "));
     }
-    // A peer that needs other packages has a feature of the same name.
+    // A peer that needs another crate is built with the cargo feature of the peer's name.
     let features: Vec<_> =
         names.iter().map(String::as_str).filter(|name| !ALWAYS.contains(name)).collect();
     eprintln!(
@@ -186,12 +190,13 @@ fn build(run: &Run<'_>, names: &[String]) -> Result<PathBuf> {
 }
 
 /// Starts each server and sends it one request. Returns the servers that can be started, and the
-/// versions of the peers; a missing [`OPTIONAL`] one is left out, with a remark.
+/// versions of the peers. If the peer [`OPTIONAL`] cannot be started, it is left out, with a
+/// remark.
 ///
 /// # Errors
 ///
-/// A server cannot be started, does not answer, or answers with more or fewer bytes than the
-/// first one.
+/// A server cannot be started, does not answer, or answers with more or fewer bytes than the first
+/// server.
 pub(crate) fn inspected(
     all: Vec<Entrant>,
     run: &Run<'_>,

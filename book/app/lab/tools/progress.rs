@@ -13,11 +13,11 @@
 //! {"event":"done","result":{…}}                         the record as it was stored (see `record.rs`)
 //! {"event":"failed","why":"one line"}                   instead of `done`
 //! ```
-//!
-//! `done` or `failed` is the last line. The exit code is 0 after `done`; 1 after `failed`, also
-//! at the time limit; and 130 if the run was ended by SIGTERM, by SIGINT, or by the end of its
-//! standard input (so the parent keeps the other end of that pipe open). The run's servers and
-//! samples are ended first. An `svg` or `html` replaces an earlier one of the same name.
+//! `done` or `failed` is the last line. The exit code is 0 after `done`; 1 after `failed`, also at
+//! the time limit; and 130 if the run was ended by SIGTERM, by SIGINT, or by the end of its
+//! standard input (so the parent keeps the other end of that pipe open). Before the process exits,
+//! the run's servers and samples are ended. An `svg` or `html` replaces an earlier one of the same
+//! name.
 //!
 //! Without `--events`, each step is a line on standard error.
 
@@ -77,7 +77,7 @@ impl Progress {
         Progress { experiment, limit, events, steps: Mutex::default() }
     }
 
-    /// Announces the number of steps.
+    /// Announces the number of steps of the run.
     pub fn begin(&self, steps: usize) {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).1 = steps;
         let (experiment, limit_seconds) = (self.experiment, self.limit.as_secs());
@@ -104,7 +104,7 @@ impl Progress {
     }
 }
 
-/// Prints an event. If that fails, this process ends: without a reader, the run is useless.
+/// Prints an event. If printing fails, this process ends: without a reader, the run is useless.
 fn say(event: &Event<'_>) {
     let Ok(line) = serde_json::to_string(event) else { return };
     let mut out = io::stdout().lock();

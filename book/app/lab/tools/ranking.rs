@@ -1,8 +1,8 @@
 //! Ranks servers by cost, and compares the ranking with that of an earlier record.
 //!
-//! The cost of a server is that of its cheapest round. Other work on the machine makes a round
-//! dearer and never cheaper, so the cheapest round is the least disturbed one. The median, which
-//! other tables show, is the cost of a typical round.
+//! The cost of a server is the processor time per request in its cheapest round. Other work on the
+//! machine makes a round more expensive and never cheaper, so the cheapest round is the least
+//! disturbed one. The median, which other tables show, is the cost of a typical round.
 
 use std::cmp::Ordering::{self, Equal, Greater, Less};
 
@@ -35,8 +35,8 @@ pub(crate) fn order(costs: &[Cost<'_>], title: impl Fn(&str) -> &'static str) ->
     table("manner | from the cheapest to the dearest", cells.map(line))
 }
 
-/// Returns the names from the cheapest to the dearest, as in `a < b, c < d`, where the costs of b
-/// and c count as equal.
+/// Returns the names from the cheapest to the most expensive server, as in `a < b, c < d`, where
+/// the costs of b and c count as equal.
 fn ranked(mut costs: Vec<(String, f64)>) -> String {
     costs.sort_by(|a, b| a.1.total_cmp(&b.1));
     let (mut text, mut first) = (String::new(), f64::NEG_INFINITY);
@@ -55,7 +55,7 @@ fn ranked(mut costs: Vec<(String, f64)>) -> String {
     text
 }
 
-/// Compares two costs: `Less` if `one` is cheaper, and `Equal` if the two count as equal.
+/// Compares two costs: `Less` if `one` is less than `other`, and `Equal` if the two count as equal.
 fn side(one: f64, other: f64) -> Ordering {
     match () {
         () if other > one * LEVEL => Less,
@@ -94,8 +94,8 @@ fn recorded(row: &Row) -> Option<Cost<'_>> {
     }
 }
 
-/// Returns the number of pairs that are in both results, and the names of the pairs whose order
-/// has changed.
+/// Returns the number of pairs of servers that are in both results, and the names of the pairs
+/// whose order has changed.
 fn turned(before: &[Cost<'_>], now: &[Cost<'_>]) -> (usize, Vec<String>) {
     let then = |cost: &Cost<'_>| {
         let same = |old: &&Cost<'_>| (old.cell, old.server) == (cost.cell, cost.server);

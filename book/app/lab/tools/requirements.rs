@@ -14,10 +14,11 @@ use samples::proc::meminfo;
 const OTHERS: u64 = 64;
 /// The most connections that the load generator lets wait to be accepted at a time.
 const AT_ONCE: u64 = 500;
-/// Ports needed for each source address: its connections, and some that linger in TIME_WAIT.
+/// Ports needed for each source address: one for each of its connections, and some for connections
+/// that linger in TIME_WAIT.
 const PORTS: u64 = 4096 + 1024;
-/// A generous estimate of the memory of one connection, in the kernel and in the processes at
-/// both ends, in bytes. The experiment measures the real figure.
+/// A generous estimate of the memory of one connection, in the kernel and in the processes at both
+/// ends, in bytes. The experiment `hold` measures the real figure.
 const EACH: u64 = 13 * 1024;
 /// A generous estimate of the memory of a server and its process of clients, without any
 /// connections, in bytes.
@@ -36,7 +37,8 @@ pub(crate) struct Limits {
     ports: u64,
     /// The most descriptors in all epoll instances of one user.
     watches: u64,
-    /// The number of connections that the firewall can still track. `None` if it tracks none.
+    /// The number of connections that the firewall can still track. `None` if the firewall tracks
+    /// none.
     tracked: Option<u64>,
     /// The available memory, in bytes.
     memory: u64,
@@ -48,7 +50,7 @@ impl Limits {
         let (_, descriptors) = getrlimit(Resource::RLIMIT_NOFILE)?;
         let ports = numbers("/proc/sys/net/ipv4/ip_local_port_range");
         let files = numbers("/proc/sys/fs/file-nr"); // allocated, unused, maximum
-        // A firewall that tracks no connection now has no rule that makes it track any.
+        // A firewall that tracks no connection now has no rule that makes it track connections.
         let tracked = first("/proc/sys/net/netfilter/nf_conntrack_count");
         let tracked = tracked.filter(|count| *count > 0).and_then(|count| {
             let most = first("/proc/sys/net/netfilter/nf_conntrack_max")?;
@@ -83,7 +85,7 @@ fn first(path: &str) -> Option<u64> {
     numbers(path).first().copied()
 }
 
-/// The distribution of connections over processes, and the resources that they require.
+/// The distribution of connections over processes, and the resources that these processes require.
 #[derive(Debug)]
 pub(crate) struct Requirements {
     /// The number of connections between each server and its process of clients.
@@ -91,7 +93,7 @@ pub(crate) struct Requirements {
     rows: Vec<Requirement>,
 }
 
-/// A resource: the amount that is needed, and the amount that this machine has.
+/// A resource: the amount that the connections need, and the amount that this machine has.
 #[derive(Debug)]
 struct Requirement {
     what: &'static str,
@@ -101,7 +103,7 @@ struct Requirement {
     limit: &'static str,
 }
 
-/// The name of each resource, and of its limit with the way to raise it.
+/// The name of each resource, and the name of its limit with the way to raise it.
 const LIMITS: [[&str; 2]; 8] = [
     ["processes, half of them servers", "kernel.pid_max: sysctl -w kernel.pid_max=N"],
     ["descriptors in each process", "the hard limit of a process: ulimit -Hn"],
@@ -180,7 +182,8 @@ impl Requirements {
     ///
     /// # Errors
     ///
-    /// A resource is short. The error names it, and says how to raise its limit.
+    /// This machine has too little of a resource. The error names the resource, and says how to
+    /// raise its limit.
     pub(crate) fn check(&self) -> Result<()> {
         for row @ Requirement { what, limit, .. } in &self.rows {
             let [needed, there] = row.shown();

@@ -16,9 +16,10 @@ pub struct Run<'a> {
     pub paths: &'a Paths,
     /// The experiment's name.
     pub name: &'static str,
-    /// Whether the run is a full one, which measures as much as the book shows.
+    /// Whether the run is a full run, which measures as much as the book shows.
     pub full: bool,
-    /// Whether the result is stored as the one that the book shows, instead of in target/lab.
+    /// Whether the result is stored as the book's recorded result, in book/results, instead of in
+    /// target/lab.
     pub record: bool,
     pub progress: Progress,
     /// The time at which the run began.
@@ -41,13 +42,15 @@ impl Run<'_> {
         self.progress.begin(steps);
     }
 
-    /// Announces the step that begins now. To be called between measurements.
+    /// Announces the step that begins now. The caller announces a step between measurements, never
+    /// during one.
     pub fn step(&self, what: &str) {
         self.progress.step(what);
     }
 
-    /// Measures a row for each cell, as a step with the name that `name` returns, and shows the
-    /// charts after each step. `parts` makes tables and charts of the rows measured so far.
+    /// Measures a row for each cell in `cells`, and shows the charts after each cell. Each cell is
+    /// a step with the name that the function `name` returns. `parts` makes tables and charts of
+    /// the rows measured so far.
     pub fn rows<C, R: Serialize>(
         &self,
         cells: Vec<C>,
@@ -66,7 +69,8 @@ impl Run<'_> {
         Results::new(&rows, parts(&rows))
     }
 
-    /// Shows the charts so far, if the run prints events. To be called between measurements.
+    /// Shows the charts so far, if the run prints events. The caller shows them between
+    /// measurements, never during one.
     pub fn partial(&self, parts: impl FnOnce() -> Vec<Part>) {
         if self.progress.events {
             let mut parts = parts();
@@ -79,7 +83,7 @@ impl Run<'_> {
         }
     }
 
-    /// Shows the result: charts and tables as events, or only the tables at a terminal.
+    /// Shows the result of the run: charts and tables as events, or only the tables at a terminal.
     pub fn show(&self, parts: &[Part]) {
         self.charts(parts);
         for part in parts {
@@ -93,7 +97,7 @@ impl Run<'_> {
         }
     }
 
-    /// Prints each chart as an event, drawn over the book's recorded one. Prints nothing if the
+    /// Prints each chart as an event, drawn over the book's recorded chart. Prints nothing if the
     /// run does not print events.
     fn charts(&self, parts: &[Part]) {
         if !self.progress.events {

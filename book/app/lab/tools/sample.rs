@@ -1,5 +1,5 @@
-//! Takes a sample of a measurement in a separate process, so that nothing else that this
-//! process does is measured with it.
+//! Takes a sample of a measurement in a separate process, so that the sample does not include other
+//! work of this process.
 
 use std::process::Command;
 
@@ -10,8 +10,8 @@ use super::run::Run;
 use crate::child::ChildGuard;
 use crate::servers;
 
-/// Starts the program `samples` to take one sample for the experiment that runs, and returns the
-/// sample.
+/// Starts the program `samples`, which takes one sample for the experiment of the run `run`, and
+/// returns that sample.
 pub(crate) fn in_a_process<S: DeserializeOwned>(
     run: &Run<'_>,
     what: &str,
@@ -21,7 +21,7 @@ pub(crate) fn in_a_process<S: DeserializeOwned>(
     Ok(serde_json::from_slice(&output)?)
 }
 
-/// Returns the command that takes one sample for the experiment that runs.
+/// Returns the command that takes one sample for the experiment of the run `run`.
 pub(crate) fn command(run: &Run<'_>, what: &str, count: usize) -> Result<Command> {
     let mut command = Command::new(servers::find(run.paths, "samples")?);
     command.args([run.name, what, &count.to_string()]);

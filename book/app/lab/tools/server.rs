@@ -20,7 +20,7 @@ use samples::proc::of_process;
 /// The longest wait until a server has closed its clients' descriptors.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A running server, which is killed when this is dropped.
+/// A running server. Dropping the value kills the server.
 pub(crate) struct Server {
     child: ChildGuard,
     /// The address at which the server listens.
@@ -42,7 +42,8 @@ impl Server {
         Server::command(command.args(options.split_whitespace()), name)
     }
 
-    /// Starts a server like [`start`](Server::start), with a limit on its open descriptors.
+    /// Starts a server like [`start`](Server::start), with a limit on the server's open
+    /// descriptors.
     pub(crate) fn start_within(
         run: &Run<'_>,
         name: &str,
@@ -56,8 +57,8 @@ impl Server {
         Server::command(&mut shell, name)
     }
 
-    /// Starts a server by a command, to which `--listen` is added, and reads its address from
-    /// the line `listening on` that it prints.
+    /// Starts a server by a command, to which `--listen` is added, and reads the server's address
+    /// from the line `listening on …` that the server prints.
     pub(crate) fn command(command: &mut Command, name: &str) -> Result<Server> {
         command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
         let mut child =
@@ -76,13 +77,13 @@ impl Server {
         self.child.0.id()
     }
 
-    /// Sends SIGTERM to the server, and waits until it has ended.
+    /// Sends SIGTERM to the server, and waits until the server's process has ended.
     pub(crate) fn stop(self) -> Result<()> {
         kill(Pid::from_raw(self.id().try_into()?), Signal::SIGTERM)?;
         self.ended()
     }
 
-    /// Waits until the server has ended, after something else has made it end.
+    /// Waits until the server's process has ended. The caller must have made it end.
     pub(crate) fn ended(mut self) -> Result<()> {
         self.child.0.wait()?;
         Ok(())
@@ -105,8 +106,8 @@ impl Server {
         Ok(account)
     }
 
-    /// Returns the server's anonymous resident memory (`RssAnon`), in KiB: its own memory,
-    /// without the pages of files such as the program.
+    /// Returns the server's anonymous resident memory (`RssAnon`), in KiB: the server's own memory,
+    /// without the pages of files such as its program.
     pub(crate) fn memory(&self) -> Result<u64> {
         of_process(self.id(), "status", "RssAnon")
     }
@@ -116,7 +117,8 @@ impl Server {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.id()))?.count())
     }
 
-    /// Waits until the server has at most this many descriptors open, or one minute has passed.
+    /// Waits until the server has at most `descriptors` descriptors open, but no longer than one
+    /// minute.
     pub(crate) fn settle(&self, descriptors: usize) -> Result<()> {
         let deadline = Instant::now() + TIMEOUT;
         while self.descriptors()? > descriptors && Instant::now() < deadline {
@@ -144,9 +146,11 @@ impl IdleMemory {
     ///
     /// A client is not served, or its descriptor is not released.
     pub(crate) fn of(server: &Server, clients: usize) -> Result<IdleMemory> {
-        // Memory that the server allocates for its first client and keeps is not counted.
+        // Serve one client, so that memory which the server allocates for its first client and
+        // keeps is not counted as memory of the clients.
         let first = hold(server.address, 1)?;
-        // A process that has just been killed has no descriptors: the difference must not wrap.
+        // A process that has just been killed has no open descriptors; the difference must not wrap
+        // around.
         let before = server.descriptors()?.saturating_sub(first.len());
         let released = || -> Result<()> {
             server.settle(before)?;
