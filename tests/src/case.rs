@@ -1,4 +1,5 @@
-//! A case: one promise about a server, the document it is based on, and the test of it.
+//! A case: one promise about a server, the document that the promise is based on, and the test of
+//! the promise.
 
 use crate::ctx::Ctx;
 use crate::profile::{Capability, Model, ServerProfile};
@@ -11,16 +12,16 @@ pub enum Kind {
     Must,
     /// A promise that a standard recommends (SHOULD).
     Should,
-    /// A promise without which a client can harm the server.
+    /// A promise that protects the server: without it a client can harm the server.
     Security,
-    /// A choice of the book's contract where the standards leave one.
+    /// A promise that the book's contract makes where the standards leave a choice.
     Contract,
-    /// A property of this kind of server that the book teaches.
+    /// A property that the book teaches about a kind of server, such as a pool of threads.
     Book,
 }
 
 impl Kind {
-    /// Returns the kind's name in reports.
+    /// Returns the kind's name as reports print it.
     pub fn label(self) -> &'static str {
         match self {
             Self::Must => "MUST",
@@ -32,7 +33,7 @@ impl Kind {
     }
 }
 
-/// A feature that a server may lack; the cases that need it are then skipped.
+/// A feature of the server that a case needs. Without the feature the case is not tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// The route `/plaintext`.
@@ -67,7 +68,7 @@ impl Need {
         Self::Files,
     ];
 
-    /// Returns the feature's name, as `--allow-missing` takes it.
+    /// Returns the feature's name in the form that `--allow-missing` takes.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plaintext => "plaintext",
@@ -83,48 +84,49 @@ impl Need {
     }
 }
 
-/// The test function of a case.
+/// The type of a case's test function.
 pub type Run = fn(&mut Ctx<'_>) -> Verdict;
 
-/// One promise about a server, and the test of it.
+/// One promise about a server, and the test of the promise.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// The family of cases, such as `pipelining`; set by the table of families.
+    /// The family that the case belongs to, such as `pipelining`; the table of families in
+    /// `cases/mod.rs` sets this field.
     pub family: &'static str,
-    /// The name within the family.
+    /// The case's name, which is unique within the family.
     pub name: &'static str,
     /// The kind of the promise, which says how binding it is.
     pub kind: Kind,
     /// The section, man page or document that the promise is based on.
     pub cite: &'static str,
-    /// The requirement of a server that the case tests, in one sentence.
+    /// The requirement that the case tests, in one sentence.
     pub description: &'static str,
     /// The features without which the case is skipped.
     pub needs: &'static [Need],
-    /// The capability that the case tests, and the function that tests servers without it: it
-    /// asserts the limitation.
+    /// The capability that the case tests, and the function that runs against servers without the
+    /// capability: the function asserts the limitation. `None` if the case tests no capability.
     pub without: Option<(Capability, Run)>,
-    /// The largest number of clients connected at the same time; 1 for most cases.
+    /// The largest number of clients that the case connects at the same time; 1 for most cases.
     pub clients: usize,
-    /// About how long the case takes, in whole seconds. The longest cases are started first, so
-    /// that none of them begins when all others have ended.
+    /// The approximate duration of the case, in whole seconds. The longest cases are started first,
+    /// so that no long case still runs when all other cases have ended.
     pub seconds: u8,
-    /// The models that the case applies to; empty for all.
+    /// The models of servers that the case applies to; empty if the case applies to all models.
     pub only: &'static [Model],
     /// The first chapter whose servers must pass the case.
     pub level: u8,
-    /// The section of the book that explains the promise, if it is not the family's section.
+    /// The section of the book that explains the promise; `None` stands for the family's section.
     pub book: Option<&'static str>,
-    /// Whether no standard requires the promise, whatever its kind: then the book's contract chose
-    /// it.
+    /// Whether the promise is a choice of the book's contract that no standard requires, whatever
+    /// the kind of the promise says.
     pub beyond_standards: bool,
-    /// Whether the server may write to standard error.
+    /// Whether the server may write to standard error while the case runs.
     pub may_log: bool,
-    /// The test function.
+    /// The function that tests the promise.
     pub run: Run,
 }
 
-/// Returns a case with these properties, and defaults for all others.
+/// Returns a case with the given properties, and with defaults for all other properties.
 pub const fn case(
     name: &'static str,
     kind: Kind,
@@ -159,15 +161,16 @@ impl Case {
         self
     }
 
-    /// Sets the capability that the case tests. `lacking` runs instead against servers without it,
-    /// and asserts the limitation.
+    /// Sets the capability that the case tests. Against a server without the capability, `lacking`
+    /// runs in place of the test function, and asserts the limitation.
     #[must_use]
     pub const fn without(mut self, capability: Capability, lacking: Run) -> Self {
         self.without = Some((capability, lacking));
         self
     }
 
-    /// Sets the duration of the case, in whole seconds. Needed only from two seconds on.
+    /// Sets the duration of the case, in whole seconds. Needed only for a case of two seconds or
+    /// more.
     #[must_use]
     pub const fn lasts(mut self, seconds: u8) -> Self {
         self.seconds = seconds;
@@ -210,14 +213,14 @@ impl Case {
         self
     }
 
-    /// Allows the server to write to standard error.
+    /// Allows the server to write to standard error while the case runs.
     #[must_use]
     pub const fn may_log(mut self) -> Self {
         self.may_log = true;
         self
     }
 
-    /// Returns `family::name`.
+    /// Returns the case's full name, `family::name`.
     pub fn full_name(&self) -> String {
         format!("{}::{}", self.family, self.name)
     }
@@ -236,7 +239,7 @@ impl Case {
     }
 
     /// Returns the reason why the case does not apply to a server with this profile, or `None` if
-    /// it applies.
+    /// the case applies.
     pub fn skip_reason(&self, profile: &ServerProfile) -> Option<String> {
         if self.level > profile.level {
             return Some(format!("applies from chapter {} on", self.level));

@@ -8,17 +8,17 @@ use nix::unistd::Pid;
 /// The process groups of all running servers.
 static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// Adds a server's process group.
+/// Adds a server's process group to the groups that an interrupt kills.
 pub(crate) fn register(group: Pid) {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner).push(group);
 }
 
-/// Removes a process group whose server has been reaped.
+/// Removes a process group, whose server has been reaped, from the groups that an interrupt kills.
 pub(crate) fn unregister(group: Pid) {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| *other != group);
 }
 
-/// Installs a handler that kills all servers at SIGINT before it exits.
+/// Installs a handler of SIGINT that kills all servers and then exits from this process.
 ///
 /// # Errors
 ///
@@ -29,7 +29,8 @@ pub fn on_interrupt() -> Result<(), ctrlc::Error> {
         for group in groups.iter() {
             let _ = killpg(*group, Signal::SIGKILL);
         }
-        // The lock is still held, so no server can be started before the exit.
+        // The lock on the groups is still held, so no server can be started before this process
+        // exits.
         std::process::exit(130);
     })
 }

@@ -21,7 +21,7 @@ pub enum End {
     Reset,
 }
 
-/// The state of a client's socket, observed without reading from it.
+/// The state of a client's socket, observed without taking bytes from the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peek {
     /// There are bytes to read.
@@ -38,9 +38,9 @@ pub struct Client {
     pub(crate) name: String,
     pub(crate) log: Transcript,
     pub(crate) stream: TcpStream,
-    /// Bytes received and not yet consumed. Consuming one of thousands of responses must not move
-    /// the others: while a client moves bytes it does not read, and the server may close it as one
-    /// that never reads.
+    /// Bytes received and not yet consumed. Consuming a response must not move the bytes of the
+    /// responses behind it: a client with thousands of responses would be busy moving bytes, and
+    /// the server may close the connection of a client that does not read.
     pub(crate) inbox: BytesMut,
     pub(crate) end: Option<End>,
     /// Whether any refusal is accepted, whatever its status: see [`crate::ctx::Ctx::lenient`].
@@ -92,11 +92,13 @@ impl Client {
     fn open(address: SocketAddr, receive: Option<usize>) -> std::io::Result<TcpStream> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         if let Some(size) = receive {
-            // Before connecting, so that the advertised window is small from the start.
+            // The buffer sizes are set before connecting, so that the advertised window is small
+            // from the start.
             socket.set_recv_buffer_size(size)?;
             socket.set_send_buffer_size(size * 4)?;
-            // Segments as on a real network. With the 64 KiB segments of loopback, a kernel with
-            // a small buffer announces room so rarely that even a client that reads seems stuck.
+            // The segments are as small as on a real network. With the 64 KiB segments of loopback,
+            // a kernel with a small buffer announces room so rarely that even a client that reads
+            // seems stuck.
             socket.set_tcp_mss(1448)?;
         }
         socket.connect_timeout(&address.into(), timeout())?;
@@ -116,8 +118,8 @@ impl Client {
         self.log.add(&self.name, EventKind::Note(note.into()));
     }
 
-    /// Waits at most `wait` for bytes or the end of the connection, and returns which was observed.
-    /// Consumes nothing.
+    /// Waits at most `wait` for bytes or the end of the connection, and returns which of the two
+    /// was observed. Consumes no bytes.
     pub fn peek(&mut self, wait: Duration) -> Peek {
         if !self.inbox.is_empty() {
             return Peek::Bytes;
@@ -155,15 +157,16 @@ impl Client {
         result
     }
 
-    /// Returns whether the server ends the connection without a response, and waits for that or a
-    /// response. Such a close counts as a refusal where any refusal is accepted (RFC 9112 section
-    /// 9.5); otherwise the result is `false`.
+    /// Waits for a response or the end of the connection, and returns whether the connection ended
+    /// without a response. Where any refusal is accepted, such an end counts as a refusal (RFC 9112
+    /// section 9.5); elsewhere the function returns `false` without waiting.
     pub fn closed_without_response(&mut self) -> bool {
         self.lenient && matches!(self.peek(timeout()), Peek::End(_))
     }
 
-    /// Skips the case if the server has closed the connection after a response that announced it.
-    /// The standards alone allow the close, and the case's next step needs the connection.
+    /// Skips the case if the server has closed the connection after a response that announced the
+    /// close, and the server is judged by the standards alone: the standards allow the close, and
+    /// the case's next step needs the connection.
     pub(crate) fn skip_if_closed(&self) -> Verdict {
         if self.standards && self.announced_close && self.end.is_some() {
             return Err(Abort::skip(
@@ -173,8 +176,8 @@ impl Client {
         Ok(())
     }
 
-    /// Asserts that nothing has arrived so far. `why` is the reason why nothing should, for the
-    /// failure report.
+    /// Asserts that nothing has arrived so far. `why` tells the reader of a failure report why
+    /// nothing should have arrived.
     pub fn assert_no_data(&mut self, why: &str) -> Verdict {
         let seen = self.peek(Duration::ZERO);
         if seen == Peek::End(End::Closed) {
@@ -191,8 +194,8 @@ impl Client {
         )
     }
 
-    /// Records the end of the connection if it is observed for the first time. Returns the end that
-    /// was recorded first.
+    /// Records `end` as the end of the connection, unless an end is recorded already. Returns
+    /// `end`.
     pub(crate) fn ended(&mut self, end: End) -> End {
         if self.end.is_none() {
             self.end = Some(end);

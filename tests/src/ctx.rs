@@ -57,9 +57,10 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// Starts the server with these options, given without `--`.
+    /// Starts the server with these options, whose names are given without `--`.
     ///
-    /// Without this call the server starts with the defaults when the first client connects.
+    /// In a case that does not call this method, the server starts with the default options when
+    /// the first client connects.
     pub fn serve(&mut self, options: &[(&str, &str)]) -> Verdict {
         self.serve_with_rlimits(options, Rlimits::default())
     }
@@ -83,8 +84,8 @@ impl<'a> Ctx<'a> {
         Ok(())
     }
 
-    /// Starts a server that may not be able to serve with these limits. Returns `None` if it prints
-    /// `listening on`, otherwise how it exited.
+    /// Starts a server that may not be able to serve with these limits. Returns `None` if the
+    /// server prints `listening on`, and otherwise how the server exited.
     pub fn try_serve(
         &mut self,
         options: &[(&str, &str)],
@@ -101,7 +102,7 @@ impl<'a> Ctx<'a> {
         })
     }
 
-    /// Returns the server, and starts it first if necessary.
+    /// Returns the server, and starts the server first if it is not running yet.
     pub fn server(&mut self) -> CaseResult<&mut Server> {
         if self.server.is_none() {
             self.serve(&[])?;
@@ -168,7 +169,8 @@ impl<'a> Ctx<'a> {
         self.assert_refused_with(bytes, &[status])
     }
 
-    /// Like [`assert_refused`](Self::assert_refused), with any of several statuses.
+    /// Asserts what [`assert_refused`](Self::assert_refused) asserts, but accepts any of several
+    /// statuses.
     pub fn assert_refused_with(
         &mut self,
         bytes: impl AsRef<[u8]>,
@@ -191,7 +193,7 @@ impl<'a> Ctx<'a> {
         Ok(())
     }
 
-    /// Reads a response, and fails with the expected statuses if none arrives.
+    /// Reads a response. If none arrives, the failure names the expected statuses.
     fn read_refusal(client: &mut Client, statuses: &[u16]) -> CaseResult<Response> {
         let wanted = if client.lenient {
             "a refusal, status 400 or above".to_owned()
@@ -214,8 +216,8 @@ impl<'a> Ctx<'a> {
         client.assert_closed()
     }
 
-    /// Asserts that the response to a HEAD request that was already sent is a refusal with
-    /// this status and no content: the connection is closed after its head.
+    /// Asserts that the response to a HEAD request that was already sent is a refusal with this
+    /// status and no content: the server closes the connection after the head of the response.
     pub fn assert_head_refusal(client: &mut Client, status: u16) -> Verdict {
         let answer = client
             .response_to("HEAD")
@@ -223,7 +225,7 @@ impl<'a> Ctx<'a> {
         if !client.standards {
             answer.is(status)?;
         } else if !answer.announces_close() {
-            return Ok(()); // the status and the close are the server's choice
+            return Ok(()); // the standards leave the status and the close to the server
         }
         client.assert_closed()
     }
@@ -252,8 +254,8 @@ impl<'a> Ctx<'a> {
         Ok(response)
     }
 
-    /// Asserts that the server refuses a malformed message with one response and then closes,
-    /// and does not parse the bytes that follow it as a request (request smuggling).
+    /// Asserts that the server refuses a malformed message with one response and then closes, and
+    /// does not parse the bytes that follow the message as a request (request smuggling).
     pub fn assert_refused_without_smuggling(
         &mut self,
         bytes: impl AsRef<[u8]>,
@@ -325,7 +327,7 @@ impl<'a> Ctx<'a> {
         }
         let mut stderr = server.stderr();
         if !stderr.is_empty() {
-            // The rest of the message may still be on its way.
+            // The server may still be writing the rest of its message.
             thread::sleep(Duration::from_millis(50));
             stderr = server.stderr();
         }
@@ -339,7 +341,7 @@ impl<'a> Ctx<'a> {
         Ok(())
     }
 
-    /// Drops the server, for a case that has stopped it.
+    /// Drops the handle of the server, for a case that has ended the server.
     pub fn forget_server(&mut self) {
         self.server = None;
     }

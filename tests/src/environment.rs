@@ -1,4 +1,4 @@
-//! Gives every server the same process environment, whatever the suite was started from.
+//! Gives every server the same process environment, whatever program started the suite.
 //!
 //! A process inherits more than its arguments: open descriptors, ignored signals, the umask,
 //! and limits (execve(2), "Effect on process attributes"). Without this module the verdict on a
@@ -15,15 +15,16 @@ use nix::sys::stat::{Mode, umask};
 use crate::sys;
 use crate::verdict::{Abort, Verdict};
 
-/// The soft limit on descriptors: many more than the suite's clients need at the same time, and
-/// few enough that a program which closes all of them in a loop is not slow.
+/// The soft limit on descriptors for the suite and its servers: many more than the suite's clients
+/// need at the same time, and few enough that a program which closes all of them in a loop is not
+/// slow.
 const DESCRIPTORS: rlim_t = 16_384;
 /// The smallest hard limit on descriptors that is enough for the suite's clients: a case has up to
 /// two hundred clients, and several cases run at the same time.
 const MIN_DESCRIPTORS: rlim_t = 1024;
 
-/// Signals that control a server or report its children. SIGPIPE is not among them: Rust
-/// ignores it in this process, and restores it in the programs that it starts.
+/// Signals that control a server or report its children. SIGPIPE is not in the list: Rust ignores
+/// SIGPIPE in this process, and restores it in the programs that this process starts.
 const SIGNALS: [Signal; 8] = [
     Signal::SIGHUP,
     Signal::SIGINT,
@@ -35,8 +36,8 @@ const SIGNALS: [Signal; 8] = [
     Signal::SIGUSR2,
 ];
 
-/// Makes this process, and so every program it starts, independent of its parent. Call it first
-/// in `main`, before any signal handler is installed.
+/// Makes this process, and so every program that it starts, independent of its parent. Must be
+/// called first in `main`, before any signal handler is installed.
 ///
 /// # Errors
 ///
@@ -45,12 +46,13 @@ pub fn normalize() -> io::Result<()> {
     for descriptor in inherited_descriptors()? {
         sys::set_cloexec(descriptor)?;
     }
-    // A background job of a shell ignores SIGINT, and so would a server without a handler for
-    // it. With SIGCHLD ignored by the parent, a server could not wait for its children.
+    // A program inherits ignored signals. A shell's background job ignores SIGINT, and so would a
+    // server without a handler for SIGINT. If SIGCHLD were ignored, a server could not wait for its
+    // children.
     for signal in SIGNALS {
         sys::reset_to_default(signal)?;
     }
-    // Some cases start the server as another user, which must be able to read the files.
+    // Some cases start the server as another user; that user must be able to read the files.
     umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if most < MIN_DESCRIPTORS {
@@ -62,8 +64,8 @@ pub fn normalize() -> io::Result<()> {
     Ok(())
 }
 
-/// Returns every open descriptor except the three standard streams. The descriptor that was used to
-/// read the directory is among them, but already closed.
+/// Returns every open descriptor except the three standard streams. The result includes the
+/// descriptor with which this function read the directory `/dev/fd`, which is closed by then.
 fn inherited_descriptors() -> io::Result<Vec<RawFd>> {
     let mut open = Vec::new();
     // If the system has no /dev/fd, inherited descriptors stay open.
@@ -76,8 +78,8 @@ fn inherited_descriptors() -> io::Result<Vec<RawFd>> {
     Ok(open)
 }
 
-/// Skips a case with `clients` connections if the descriptor limit is too low for it, the
-/// server, and the cases that run at the same time.
+/// Skips a case with `clients` connections if the descriptor limit is too low for these
+/// connections, the server, and the cases that run at the same time.
 pub(crate) fn require_descriptors(clients: rlim_t) -> Verdict {
     let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(rlim_t::MAX, |(soft, _)| soft);
     if most < clients + MIN_DESCRIPTORS / 2 {

@@ -1,4 +1,4 @@
-//! A failure report: the promise, what happened, and how to repeat it by hand.
+//! A failure report: the promise, what happened, and how to repeat the failure by hand.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::verdict::Mismatch;
 /// The report of a failed case.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// The kind of the promise, and the document it is based on.
+    /// The kind of the promise, and the document that the promise is based on.
     pub rests_on: String,
     /// The promise in one sentence.
     pub description: String,
@@ -21,15 +21,18 @@ pub struct Failure {
     pub actual: String,
     /// The events of all connections, in order.
     pub transcript: String,
-    /// The command that starts the server in the same way; empty if it was already running.
+    /// The command that starts the server by hand, as the suite started it; empty if the server was
+    /// already running.
     pub start: String,
-    /// The client whose actions `by_hand` repeats, or `None` if there was only one client.
+    /// The name of the client whose actions `by_hand` repeats, or `None` if there was only one
+    /// client.
     pub client: Option<String>,
     /// The shell command that repeats the actions of the client that sent last.
     pub by_hand: Option<String>,
     /// The section of the book that explains the promise.
     pub book: String,
-    /// The path of the source file that is specific to the server, if it is one of the book's.
+    /// The path of the source file that is specific to the server, if the server is one of the
+    /// book's.
     pub code: Option<&'static str>,
     /// The server's output on standard error.
     pub stderr: String,
@@ -54,7 +57,8 @@ impl Failure {
                 (server.address.to_string(), String::new(), String::new())
             }
             Some(server) => {
-                // The temporary root has been deleted by the time the report is read.
+                // The temporary root has been deleted by the time the report is read, so the report
+                // says ROOT.
                 let start = server.by_hand.replace(&root, "ROOT");
                 ("127.0.0.1:8080".to_owned(), start, server.stderr())
             }

@@ -33,7 +33,7 @@ pub const FILES: &[(&str, &[u8])] = &[
     ("no-index/file.txt", b"here\n"),
     (".hidden", b"a dotfile\n"),
     (".git/config", b"a dot directory\n"),
-    // For servers that only serve files: a file in place of the route.
+    // For a server that only serves files, this file takes the place of the route `/plaintext`.
     ("plaintext", b"Hello, World!"),
 ];
 
@@ -53,7 +53,7 @@ static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
 ///
 /// # Panics
 ///
-/// `length` is more than [`LARGE`].
+/// Panics if `length` is more than [`LARGE`].
 pub fn pattern(length: usize) -> Vec<u8> {
     PATTERN[..length].to_vec()
 }
@@ -76,13 +76,13 @@ pub fn make(base: &Path) -> io::Result<PathBuf> {
     }
     fs::write(root.join("middle.bin"), pattern(MIDDLE))?;
     fs::write(root.join("large.bin"), pattern(LARGE))?;
-    // A time before the Unix epoch, from which most programs count.
+    // A modification time in 1950, before the Unix epoch (1970), from which most programs count.
     let old = UNIX_EPOCH - Duration::from_secs(20 * 365 * 86_400);
     fs::write(root.join("old.txt"), b"from 1950\n")?;
     fs::File::options().append(true).open(root.join("old.txt"))?.set_modified(old)?;
 
-    // A directory whose name begins with the root's name: a check by text prefix takes it for a
-    // part of the root.
+    // A directory whose name begins with the root's name: a server that checks paths by a text
+    // prefix takes the directory for a part of the root.
     for outside in ["root-secret", "elsewhere"] {
         fs::create_dir_all(base.join(outside))?;
         fs::write(base.join(outside).join("secret.txt"), SECRET)?;
@@ -114,11 +114,11 @@ fn special(base: &Path, root: &Path) -> io::Result<()> {
     }
     let socket = root.join("socket");
     if !socket.exists() {
-        // Dropping the listener closes the socket but leaves its name: a file that is not a regular
-        // file.
+        // Dropping the listener closes the socket but leaves its name in the document root: a file
+        // that is not a regular file.
         std::os::unix::net::UnixListener::bind(socket)?;
     }
-    // Some cases run the server as another user, which must be able to read the files.
+    // Some cases run the server as another user; that user must be able to read the files.
     fs::set_permissions(base, fs::Permissions::from_mode(0o755))
 }
 

@@ -22,13 +22,14 @@ use crate::verdict::{Abort, CaseResult, Mismatch, Missing, Verdict};
 pub enum Outcome {
     /// The server kept the promise.
     Passed,
-    /// The case does not apply, or could not be tried here; the string is the reason, which lies
+    /// The case does not apply, or the suite could not try it; the string is the reason, which lies
     /// outside the server.
     Skipped(String),
-    /// The case was not tried, because the server lacks a feature that the contract demands. That
-    /// is a failure.
+    /// The case was not tried, because the server lacks a feature that the contract demands. This
+    /// outcome counts as a failure.
     Missing(Missing),
-    /// The case was not tried, because too many cases of its family had hung. That is a failure.
+    /// The case was not tried, because too many cases of its family had hung. This outcome counts
+    /// as a failure.
     NotReached,
     /// The server broke the promise.
     Failed(Box<Failure>),
@@ -46,7 +47,7 @@ impl DocumentRoot {
     /// Creates a document root with the fixture's files.
     pub fn new() -> std::io::Result<Self> {
         let base = tempfile::Builder::new().prefix("client-suite-").tempdir()?;
-        // The path without symbolic links, because cases compare paths with it.
+        // The root's path must have no symbolic links, because cases compare paths with it.
         let path = fixture::make(&base.path().canonicalize()?)?;
         Ok(Self { _base: base, path })
     }
@@ -55,20 +56,20 @@ impl DocumentRoot {
 /// The set of promises that a server is held to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strictness {
-    /// All of the book's contract.
+    /// All promises of the book's contract.
     Contract,
-    /// The standards alone: cases that rest only on the book's contract, or on the book, are
-    /// skipped.
+    /// The promises that a standard demands: cases that rest only on the book's contract, or on the
+    /// book, are skipped.
     Standards,
-    /// The contract, but any refusal is accepted, whatever its status, and a close without a
-    /// response. A case is skipped as soon as a refusal has ended its connection, and nothing
-    /// behind the refused request was answered. This distinguishes a server that offers less from
-    /// one that interprets a message in another way than the contract.
+    /// All promises of the contract, but any refusal is accepted, whatever its status, and so is a
+    /// close without a response. A case is skipped as soon as a refusal has ended its connection
+    /// and nothing behind the refused request was answered. This strictness distinguishes a server
+    /// that offers less from a server that interprets a message in another way than the contract.
     Refusal,
 }
 
 impl Strictness {
-    /// Returns the reason why a case is left out, or `None` if it is run.
+    /// Returns the reason why a case is left out, or `None` if the case is run.
     pub fn skip_reason(self, case: &Case) -> Option<String> {
         let own =
             matches!(case.kind, Kind::Contract | Kind::Book) || case.beyond_standards;
@@ -76,7 +77,7 @@ impl Strictness {
     }
 }
 
-/// The features that a server lacks or that cannot be examined, among those that cases need.
+/// The features, among those that cases need, that a server lacks or that the suite cannot examine.
 #[derive(Debug)]
 pub struct Support {
     /// The features that the server lacks.
@@ -91,12 +92,13 @@ impl Support {
         Self { missing: Vec::new(), impossible: Vec::new() }
     }
 
-    /// Finds out by requests which features a server offers. `files` means that it serves the
-    /// suite's files. After a few requests that hang, no further ones are sent.
+    /// Returns the features that a server offers, found out by requests. `files` says that the
+    /// server serves the suite's files. After a few requests that hang, no further requests are
+    /// sent.
     ///
     /// # Errors
     ///
-    /// The server cannot be started.
+    /// Fails if the server cannot be started.
     pub fn probe(
         target: &Target,
         profile: &ServerProfile,
@@ -135,7 +137,7 @@ impl Support {
             missing
                 .push(lack(need, format!("the server does not offer {route} ({found})")));
         }
-        // `/panic` is not probed: it may end a server that has no case for it.
+        // `/panic` is not probed: the request may end a server that does not handle panics.
         if missing.iter().any(|(need, _)| *need == Need::Stats) {
             let why = "the server does not offer /stats, so /panic is not tried";
             missing.push(lack(Need::Panic, why.to_owned()));
@@ -154,7 +156,7 @@ impl Support {
         Ok(Self { missing, impossible })
     }
 
-    /// Returns the outcome of a case that cannot be tried, or `None` if it can.
+    /// Returns the outcome of a case that cannot be tried, or `None` if the case can be tried.
     pub fn obstacle(&self, case: &Case) -> Option<Outcome> {
         let needed = |need: &Need| case.needs.contains(need);
         let impossible = self.impossible.iter().find(|(need, _)| needed(need));
@@ -166,16 +168,17 @@ impl Support {
     }
 }
 
-/// The number of hangs after which the rest is not tried: of the probes, or of a family of cases.
+/// The number of hangs after which no further probes, or no further cases of a family, are tried.
 const MOST_HANGS: usize = 3;
 
-/// The number of hangs in each family. A hang is a failure that took the suite's timeout. A server
-/// that accepts and stays silent would otherwise cost the timeout in each of hundreds of cases.
+/// The number of hangs in each family. A hang is a failure that took the suite's timeout. Without a
+/// limit, a server that accepts connections and stays silent would cost the timeout in each of
+/// hundreds of cases.
 #[derive(Debug, Default)]
 pub struct Hangs(Mutex<BTreeMap<&'static str, usize>>);
 
 impl Hangs {
-    /// Returns whether the case's family has hung too often, so that the rest of it is not tried.
+    /// Returns whether the case's family has hung so often that its remaining cases are not tried.
     pub fn exhausted(&self, case: &Case) -> bool {
         let hangs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         hangs.get(case.family).is_some_and(|count| *count >= MOST_HANGS)
@@ -190,8 +193,8 @@ impl Hangs {
     }
 }
 
-/// A case with more clients than this holds a lock, so that such cases run one after another: all
-/// clients take their descriptors from one process.
+/// The number of clients above which a case holds a lock, so that such cases run one after another:
+/// the clients of all cases take their descriptors from one process.
 const MANY_CLIENTS: usize = 200;
 static MANY: Mutex<()> = Mutex::new(());
 
@@ -210,7 +213,7 @@ pub fn judge(
     ctx.refusal_ends_case = strictness == Strictness::Refusal;
     ctx.lenient = ctx.refusal_ends_case || (ctx.standards && case.kind == Kind::Security);
     ctx.at_once = case.clients;
-    // A panic is a bug in the suite, but the transcript is still reported.
+    // A panic of the case is a bug in the suite, but the transcript is still reported.
     let run = catch_unwind(AssertUnwindSafe(|| (case.run_for(profile))(&mut ctx)));
     let verdict = run.unwrap_or_else(|_| {
         Err(Abort::fail("a case that does not panic", "a bug in the suite"))

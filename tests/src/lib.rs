@@ -50,8 +50,8 @@ use profile::ServerProfile;
 use target::{Program, Target};
 use wrappers::Wrappers;
 
-/// The number of cases that run at the same time. Most of them wait for a deadline or a process,
-/// so there are many more than processors.
+/// The number of cases that run at the same time: much larger than the number of processors,
+/// because most cases wait for a deadline or a process.
 pub const CASES_AT_ONCE: usize = 32;
 
 /// Runs the suite as a chapter's test binary.
@@ -115,8 +115,9 @@ pub fn main_for(chapter: &str, servers: &[(&str, &str)]) -> ExitCode {
     if conclusion.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Sorts trials, given with their duration in seconds and an index: the longest come first, and
-/// trials with the same duration and index (a case on several servers) are neighbors.
+/// Sorts trials (named tests), each given with its duration in seconds and its index: the longest
+/// trials come first, and trials with the same duration and index (one case on several servers) are
+/// neighbors.
 pub fn longest_first(mut trials: Vec<(u8, usize, Trial)>) -> Vec<Trial> {
     trials.sort_by_key(|&(seconds, index, _)| (Reverse(seconds), index));
     trials.into_iter().map(|(.., trial)| trial).collect()
@@ -138,7 +139,8 @@ fn trials_for(
                 Outcome::Failed(failure) => Err(Failed::from(failure.to_string())),
                 Outcome::Missing(missing) => Err(Failed::from(missing.why)),
                 Outcome::NotReached => Err(Failed::from("not reached")),
-                // The book's servers must support everything, so only the system can be a reason.
+                // The book's servers must support everything, so only the system can be the reason
+                // for a skip.
                 Outcome::Skipped(why) => {
                     eprintln!("{}::{} skipped: {why}", profile.name, case.full_name());
                     Ok(())

@@ -94,8 +94,8 @@ impl Load {
     }
 }
 
-/// Returns a progress bar on standard error, which leaves standard output to the report.
-/// Hidden unless standard error is a terminal.
+/// Returns a progress bar on standard error, which leaves standard output to the report. The bar is
+/// hidden unless standard error is a terminal.
 fn progress(plan: &Plan) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

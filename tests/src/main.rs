@@ -302,8 +302,8 @@ fn judge_all(check: &Check) -> anyhow::Result<ExitCode> {
     Ok(if Counts::of(&lines).pass() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Judges cases on `jobs` threads, started in the order of the queue. The results are in the order
-/// of the cases' numbers.
+/// Judges the cases of a queue on `jobs` threads, which start the cases in the order of the queue.
+/// The results are in the order of the numbers given with the cases.
 fn in_parallel(
     all: VecDeque<(usize, Case)>,
     jobs: usize,

@@ -20,7 +20,7 @@ pub fn markdown(level: u8, layout: Layout) -> String {
     let servers: Vec<&ServerProfile> =
         PROFILES.iter().filter(|profile| profile.level <= level).collect();
     let all = cases::all();
-    // A line for each property: its title, and each server's cell.
+    // Returns the line of one property in the table: the property's title, and each server's cell.
     let line = |title: &str, cell: &dyn Fn(&ServerProfile) -> String| -> Vec<String> {
         let cells = servers.iter().map(|profile| cell(profile));
         [title.to_owned()].into_iter().chain(cells).collect()

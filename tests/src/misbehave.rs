@@ -1,5 +1,5 @@
-//! Misbehaving clients as commands, for any server. Each prints its actions and observations, line
-//! by line.
+//! Misbehaving clients as commands, for any server. Each command prints the client's actions and
+//! observations, line by line.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ pub(crate) fn parse(url: &str) -> anyhow::Result<(SocketAddr, String)> {
     Ok((address.with_context(|| format!("{host} has no address"))?, path.to_owned()))
 }
 
-/// Misbehaves until the server ends the connection (or until Ctrl-C).
+/// Runs a misbehaving client until the server ends the connection (or until Ctrl-C).
 pub fn run(
     misbehavior: Misbehavior,
     url: &str,
@@ -130,7 +130,8 @@ fn never_read(address: SocketAddr, path: &str, log: &Transcript) -> CaseResult<(
     println!("A reads nothing from now on");
     let start = Instant::now();
     loop {
-        // Sending one more byte detects the end of the connection without reading.
+        // The client does not read, so it detects the end of the connection by sending one more
+        // byte.
         std::thread::sleep(Duration::from_secs(1));
         let peeked = client.stream.take_error().ok().flatten();
         let sent = client.send_some(&requests[..1]);
@@ -219,7 +220,8 @@ fn connect_silent(
     log: &Transcript,
     count: usize,
 ) -> CaseResult<()> {
-    // Each client needs a descriptor; if there are too few, connecting fails with a message.
+    // Each client needs a descriptor, so raise the soft limit to the hard limit. If there are still
+    // too few descriptors, connecting fails with a message.
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }

@@ -5,22 +5,22 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// Maximum number of bytes kept of a pipe; the rest is read and discarded.
+/// Maximum number of bytes kept from each pipe; further bytes are read and discarded.
 const KEEP: usize = 256 * 1024;
 
 /// The output of a process: a pipe that a thread reads to its end, so that the process never blocks
-/// on it.
+/// on a full pipe.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
-    /// A pipe that is not read, kept open so that writing to it does not fail.
+    /// A pipe that is not read, kept open so that the process's writes to the pipe do not fail.
     #[allow(dead_code, reason = "it is only kept")]
     unread: Option<OwnedFd>,
 }
 
 impl Output {
-    /// Starts reading a pipe. The bytes are kept if `keep` is set.
+    /// Starts reading a pipe. The bytes are kept if `keep` is set, and otherwise discarded.
     pub(crate) fn capture(pipe: impl Read + Send + 'static, keep: bool) -> Self {
         let bytes: Arc<Mutex<Vec<u8>>> = Arc::default();
         let into = if keep { Arc::clone(&bytes) } else { Arc::default() };
@@ -28,8 +28,8 @@ impl Output {
         Self { bytes, reader: Some(reader), unread: None }
     }
 
-    /// Keeps a pipe open and does not read it. The pipe is full after 4 KiB, or after 64 KiB where
-    /// its size cannot be set.
+    /// Keeps a pipe open and does not read it. The pipe is full after 4 KiB, or after 64 KiB on a
+    /// system where the size of a pipe cannot be set.
     pub(crate) fn unread(pipe: OwnedFd) -> Self {
         #[cfg(target_os = "linux")]
         let _ = nix::fcntl::fcntl(&pipe, nix::fcntl::FcntlArg::F_SETPIPE_SZ(4096));

@@ -10,9 +10,10 @@ use crate::verdict::{Abort, CaseResult};
 
 /// Returns a port that is not in use.
 ///
-/// Letting the kernel choose is not safe here: it may give the same port to another process before
-/// the server has bound it. Each process of the suite instead walks through the ports below the
-/// kernel's ephemeral range, beginning at a number that depends on its process ID.
+/// Letting the kernel choose the port is not safe here: the kernel may give the same port to
+/// another process before the server has bound it. Each process of the suite instead walks through
+/// the ports below the kernel's ephemeral range, beginning at a number that depends on its process
+/// ID.
 pub fn free_port() -> CaseResult<u16> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     const FIRST: u32 = 12_000;
@@ -34,7 +35,9 @@ pub fn free_port() -> CaseResult<u16> {
 /// first connection and reset it.
 fn try_port(port: u16) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.set_reuse_address(true)?; // The server can bind even while a child holds a copy.
+    // With SO_REUSEADDR the server can bind the port even while a child holds a copy of this
+    // socket.
+    socket.set_reuse_address(true)?;
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], port)).into())?;
     Ok(socket)
 }

@@ -1,5 +1,5 @@
 //! Facts that Linux reports about a process: descriptors, threads, children, memory. On other
-//! systems every function returns `None`, and the case is skipped.
+//! systems every function returns `None`, and a case that needs the fact is skipped.
 
 use std::fs;
 

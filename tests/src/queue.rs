@@ -8,13 +8,13 @@
 use std::net::{SocketAddr, TcpStream};
 
 /// Returns the number of bytes in the receive queue at the other end of a local connection, or
-/// `None` on systems that do not report it.
+/// `None` on systems that do not report the number.
 pub fn unread_by_peer(stream: &TcpStream) -> Option<u32> {
     let (here, there) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
     let (SocketAddr::V4(here), SocketAddr::V4(there)) = (here, there) else {
         return None;
     };
-    // The socket to look up is the server's: its local address is our peer.
+    // The socket to look up is the server's, whose local address is the peer address of `stream`.
     imp::receive_queue(there, here)
 }
 
@@ -31,8 +31,8 @@ mod imp {
     const SOCK_DIAG_BY_FAMILY: u16 = 20;
     const NLM_F_REQUEST: u16 = 1;
     const TCP_LISTEN: u8 = 10;
-    /// Offsets of the needed fields in a `nlmsghdr` followed by an `inet_diag_msg`
-    /// (linux/netlink.h, linux/inet_diag.h).
+    /// The offset, in bytes, of the socket's state in a `nlmsghdr` followed by an `inet_diag_msg`
+    /// (linux/netlink.h, linux/inet_diag.h); [`QUEUE_AT`] is the offset of its receive queue.
     const STATE_AT: usize = 16 + 1;
     const QUEUE_AT: usize = 16 + 4 + 48 + 4;
 
@@ -57,7 +57,7 @@ mod imp {
             return None;
         }
         if *answer.get(STATE_AT)? == TCP_LISTEN {
-            // The connection no longer exists; the kernel found the listener instead.
+            // The connection no longer exists, and the kernel found the listener in its place.
             return Some(0);
         }
         let queue = answer.get(QUEUE_AT..QUEUE_AT + 4)?;

@@ -13,7 +13,7 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 /// is assumed to send without end.
 const FLOOD: usize = 64 << 20;
 
-/// The expectation of a client that does not have a complete head yet.
+/// What a failure report says a client expected while the client has no complete head yet.
 const A_RESPONSE: &str = "a response";
 
 /// The largest response head that is accepted, in bytes.
@@ -104,7 +104,7 @@ impl Client {
     }
 
     fn read_end(&mut self) -> CaseResult<End> {
-        // One byte is enough to fail: a faulty server may send without end.
+        // One byte is enough for a failure: a faulty server may send without end.
         let end = if self.inbox.is_empty() {
             self.fill().map_err(|stop| stop.expecting("the end of the connection"))?
         } else {
@@ -124,7 +124,7 @@ impl Client {
         self.response_to("GET")
     }
 
-    /// Reads exactly one final response, and skips interim ones (1xx).
+    /// Reads exactly one final response, and skips interim responses (1xx).
     pub fn response_to(&mut self, method: &str) -> CaseResult<Response> {
         loop {
             let response = self.any_response(method)?;
@@ -135,7 +135,7 @@ impl Client {
         }
     }
 
-    /// Reads exactly one response, which may be an interim one.
+    /// Reads exactly one response, which may be an interim response (1xx).
     pub fn any_response(&mut self, method: &str) -> CaseResult<Response> {
         let response = self.read_response(method)?;
         if self.refusal_ends_case && response.status >= 400 && response.announces_close()
@@ -166,7 +166,7 @@ impl Client {
             })?;
             response.content = self.read_exactly(length, "the announced content")?;
         } else {
-            // Delimited by the end of the connection (RFC 9112 section 6.3, rule 8).
+            // The content is delimited by the end of the connection (RFC 9112 section 6.3, rule 8).
             let (content, end) = self.read_to_end()?;
             if end == End::Reset {
                 return Err(Abort::fail(
@@ -222,7 +222,7 @@ impl Client {
     }
 
     /// Removes and returns the first `length` bytes of the inbox, and receives more as necessary.
-    /// `what` names them in a failure report.
+    /// `what` names these bytes in a failure report.
     pub fn read_exactly(&mut self, length: usize, what: &str) -> CaseResult<Vec<u8>> {
         while self.inbox.len() < length {
             self.more(&format!("{what} ({length} bytes)"))?;
@@ -260,7 +260,7 @@ impl Client {
     }
 }
 
-/// Returns the position of `needle` in `hay`, if it occurs.
+/// Returns the position of the first `needle` in `hay`, or `None` if `hay` does not contain it.
 pub(crate) fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
     hay.windows(needle.len()).position(|window| window == needle)
 }

@@ -11,9 +11,9 @@ use crate::judge::Outcome;
 /// One case, its outcome, and its duration.
 #[derive(Debug)]
 pub struct CaseReport {
-    /// The case.
+    /// The case that was judged.
     pub case: Case,
-    /// The outcome.
+    /// The outcome of judging the case.
     pub outcome: Outcome,
     /// The time from the start of the case's server to the verdict; zero if the case was not tried.
     pub time: Duration,
@@ -78,8 +78,8 @@ const NOTHING_KEPT: &str = "no promise was kept, so the server has not passed";
 /// The reason why a case was not reached.
 const NOT_REACHED: &str = "too many cases of its family have hung before it";
 
-/// Returns the report in this format. Plain text ends with the `slowest` slowest cases; the other
-/// formats have the time of each case.
+/// Returns the report in the format `format`. A report in plain text ends with the `slowest`
+/// slowest cases; a report in JSON or JUnit has the time of each case.
 pub fn render(cases: &[CaseReport], format: Format, slowest: usize) -> String {
     match format {
         Format::Text => text(cases, slowest),
@@ -246,7 +246,8 @@ fn junit(cases: &[CaseReport]) -> String {
     text
 }
 
-/// Returns the rest of a failed test case in JUnit's format, after its attributes.
+/// Returns the part of a failed test case in JUnit's format that follows its attributes: the
+/// failure, and the end of the test case.
 fn failed(kind: &str, message: &str, details: &str) -> String {
     let (message, details) = (xml(message), xml(details));
     format!(
@@ -262,7 +263,8 @@ fn xml(text: &str) -> String {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
-            // XML 1.0 allows no other control characters, not even as references.
+            // XML 1.0 forbids most control characters, even as references, so all but newline and
+            // tab are replaced.
             c if c.is_control() && !matches!(c, '\n' | '\t') => safe.push('\u{fffd}'),
             c => safe.push(c),
         }

@@ -2,14 +2,14 @@
 
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
-/// A complete response.
+/// A complete response of the server.
 #[derive(Debug, Clone, Default)]
 pub struct Response {
     /// The status code.
     pub status: u16,
     /// The protocol version: `HTTP/1.1` or `HTTP/1.0`.
     pub version: String,
-    /// The fields in the order received.
+    /// The names and values of the header fields, in the order received.
     pub fields: Vec<(String, String)>,
     /// The content, with the transfer coding removed.
     pub content: Vec<u8>,
@@ -51,7 +51,7 @@ impl Response {
         Ok(Self { status, version, fields, content: Vec::new() })
     }
 
-    /// Returns the first value of a field.
+    /// Returns the first value of the field `name`, or `None` if the response lacks the field.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields
             .iter()
@@ -59,7 +59,7 @@ impl Response {
             .map(|(_, v)| v.as_str())
     }
 
-    /// Returns every value of a field, in the order received.
+    /// Returns every value of the field `name`, in the order received.
     pub fn all(&self, name: &str) -> Vec<&str> {
         let same = |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
         self.fields.iter().filter(same).map(|(_, v)| v.as_str()).collect()
@@ -91,12 +91,12 @@ impl Response {
         self.field("Content-Length").and_then(|value| value.parse().ok())
     }
 
-    /// Asserts the status.
+    /// Asserts that the status is `status`. Returns the response.
     pub fn is(&self, status: u16) -> CaseResult<&Self> {
         self.one_of(&[status])
     }
 
-    /// Asserts that the status is one of several.
+    /// Asserts that the status is one of `statuses`. Returns the response.
     pub fn one_of(&self, statuses: &[u16]) -> CaseResult<&Self> {
         if statuses.contains(&self.status) {
             return Ok(self);
@@ -105,7 +105,7 @@ impl Response {
         Err(Abort::fail(expected, format!("status {} ({})", self.status, self.excerpt())))
     }
 
-    /// Asserts the content, byte for byte.
+    /// Asserts that the content equals `content`, byte for byte. Returns the response.
     pub fn has_content(&self, content: impl AsRef<[u8]>) -> CaseResult<&Self> {
         let wanted = content.as_ref();
         if self.content == wanted {
@@ -169,7 +169,7 @@ impl Response {
     }
 }
 
-/// Formats statuses for an expectation.
+/// Formats statuses for the expectation of a failure report, such as `status 400 or 414`.
 pub(crate) fn status_list(statuses: &[u16]) -> String {
     let names: Vec<_> = statuses.iter().map(ToString::to_string).collect();
     format!("status {}", names.join(" or "))

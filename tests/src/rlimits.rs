@@ -8,18 +8,19 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// Resource limits of a process, which the kernel enforces (getrlimit(2)).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rlimits {
-    /// Open descriptors (`RLIMIT_NOFILE`, soft and hard).
+    /// Maximum number of open descriptors (`RLIMIT_NOFILE`, soft and hard).
     pub descriptors: Option<u32>,
-    /// Processes and threads (`RLIMIT_NPROC`); the server then runs as an unprivileged user.
+    /// Maximum number of processes and threads (`RLIMIT_NPROC`); the server then runs as an
+    /// unprivileged user.
     pub processes: Option<u32>,
-    /// Address space in KiB (`RLIMIT_AS`).
+    /// Maximum size of the address space in KiB (`RLIMIT_AS`).
     pub memory: Option<u32>,
-    /// Queued signals (`RLIMIT_SIGPENDING`).
+    /// Maximum number of queued signals (`RLIMIT_SIGPENDING`).
     pub pending_signals: Option<u32>,
     /// Whether file permissions apply to the server: it then runs as an unprivileged user, because
     /// root bypasses them.
     pub permissions: bool,
-    /// Whether standard error is a small pipe that is not read.
+    /// Whether the server's standard error is a small pipe that is not read.
     pub stderr_unread: bool,
 }
 
@@ -34,14 +35,15 @@ impl Rlimits {
             limits += &format!("ulimit -n {count}; ");
         }
         if let Some(count) = self.processes {
-            // The option is -p in dash and -u in bash.
+            // The option of `ulimit` for the number of processes is -p in dash and -u in bash.
             limits += &format!("ulimit -u {count} 2>/dev/null || ulimit -p {count}; ");
         }
         if let Some(kib) = self.memory {
             limits += &format!("ulimit -v {kib}; ");
         }
         if let Some(count) = self.pending_signals.filter(|_| cfg!(target_os = "linux")) {
-            // bash has `ulimit -i`, dash does not; every Linux has prlimit(1).
+            // bash has `ulimit -i`, and dash does not; but every Linux has prlimit(1), which sets
+            // the limit here.
             limits += &format!(
                 "ulimit -i {count} 2>/dev/null || prlimit --pid $$ --sigpending={count} || exit 1; "
             );
@@ -53,11 +55,11 @@ impl Rlimits {
             shell.arg("-c").arg(format!("{limits}exec \"$0\" \"$@\"")).arg(path);
             shell
         };
-        // Neither the limit on processes nor file permissions apply to root.
+        // Neither the limit on processes nor file permissions apply to root, so the server must run
+        // as another user.
         let other_user = self.processes.is_some() || self.permissions;
         if other_user && nix::unistd::geteuid().is_root() {
-            // RLIMIT_NPROC counts all processes of a user, so each server runs as a
-            // different one.
+            // RLIMIT_NPROC counts all processes of a user, so each server runs as a different user.
             static STARTED: AtomicU32 = AtomicU32::new(0);
             let number = STARTED.fetch_add(1, Relaxed) % 1000;
             let own = 100_000 + std::process::id() % 100_000 * 1000 + number;

@@ -1,4 +1,4 @@
-//! Sending: all at once, in pieces, or slowly; and closing.
+//! Sending bytes: all at once, in pieces, or slowly; and closing the connection.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::Shutdown;
@@ -12,8 +12,9 @@ use crate::transcript::EventKind;
 use crate::verdict::{Abort, CaseResult, Verdict};
 
 impl Client {
-    /// Sends all bytes. If the server no longer accepts them, that is recorded and is not an error:
-    /// the response that is read next decides whether it was allowed.
+    /// Sends all bytes. If the server no longer accepts bytes, the transcript notes how many are
+    /// unsent, and the function returns `Ok`: the response that is read next decides whether the
+    /// server was allowed to stop reading.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> Verdict {
         let mut rest = bytes.as_ref();
         while !rest.is_empty() {
@@ -45,7 +46,7 @@ impl Client {
         Ok(())
     }
 
-    /// Sends as many bytes as the socket takes without blocking. Returns their number.
+    /// Sends as many bytes as the socket takes without blocking. Returns the number of bytes sent.
     pub fn send_some(&mut self, bytes: &[u8]) -> usize {
         let _ = self.stream.set_nonblocking(true);
         let sent = self.stream.write(bytes);
@@ -68,9 +69,9 @@ impl Client {
         Ok(())
     }
 
-    /// Sends pieces of `size` bytes with a pause after each, until all are sent or the server
-    /// reacts. Returns `true` if the server sent something or ended the connection before the
-    /// last piece was sent.
+    /// Sends pieces of `size` bytes with a pause after each piece, until all pieces are sent or the
+    /// server reacts. Returns `true` if the server sent something or ended the connection before
+    /// the last piece was sent.
     pub fn drip(
         &mut self,
         bytes: impl AsRef<[u8]>,
@@ -90,7 +91,7 @@ impl Client {
         Ok(false)
     }
 
-    /// Sends all bytes, the last of them in one segment with the FIN: MSG_MORE holds them back
+    /// Sends all bytes, the last of them in one segment with the FIN: MSG_MORE holds the bytes back
     /// until the sending side is shut down (send(2)).
     pub fn send_and_half_close(&mut self, bytes: &[u8]) -> Verdict {
         #[cfg(target_os = "linux")]
@@ -156,7 +157,7 @@ impl Client {
         }
     }
 
-    /// Sends the pieces, and waits after each until the server has read it.
+    /// Sends the pieces, and waits after each piece until the server has read it.
     pub fn send_in_pieces<'a>(
         &mut self,
         pieces: impl IntoIterator<Item = &'a [u8]>,

@@ -1,4 +1,5 @@
-//! A server under test: starts it, finds its address, sends signals, and always reaps it.
+//! A server under test: how the suite starts it, finds its address, sends it signals, and always
+//! reaps it.
 
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -34,9 +35,9 @@ pub struct Server {
 /// A server that exited before it printed `listening on`.
 #[derive(Debug)]
 pub struct FailedStart {
-    /// The exit status.
+    /// The exit status of the server.
     pub status: ExitStatus,
-    /// The output on standard error.
+    /// The output of the server on standard error.
     pub stderr: String,
     /// The process ID that the server had, which is also the ID of its process group.
     pub pid: u32,
@@ -177,7 +178,8 @@ impl Server {
         })
     }
 
-    /// Starts a command in a new process group, so that all its processes can be killed.
+    /// Starts a command in a new process group, so that the suite can kill all processes of the
+    /// server.
     pub fn spawn(
         command: Command,
         by_hand: String,
@@ -309,8 +311,8 @@ impl Server {
         self.wait_while(|_| Ok(()))
     }
 
-    /// Waits until the server has exited, at most for the suite's timeout, and only while `may_exit`
-    /// returns no reason why it will not.
+    /// Waits until the server has exited, at most for the suite's timeout. Fails as soon as
+    /// `may_exit` returns a reason why the server will not exit.
     fn wait_while(
         &mut self,
         may_exit: impl Fn(&Self) -> Result<(), String>,
@@ -332,8 +334,8 @@ impl Server {
         ))
     }
 
-    /// Waits until the output of an exited server has been read. Processes that the server left
-    /// behind may keep the pipes open; then the output read so far must be enough.
+    /// Waits until the output of an exited server has been read, but at most for half the suite's
+    /// timeout: processes that the server left behind may keep the pipes open.
     fn drain_output(&self) {
         let start = Instant::now();
         while start.elapsed() < timeout() / 2
@@ -369,8 +371,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
-            // The whole group is killed: it includes children of a forking server, and stopped
-            // processes.
+            // The whole process group is killed: the group includes children of a forking server,
+            // and stopped processes.
             let group = Pid::from_raw(child.id().cast_signed());
             let _ = killpg(group, Signal::SIGKILL);
             let _ = child.kill();
@@ -398,7 +400,7 @@ pub fn run_to_end(
 ///
 /// # Errors
 ///
-/// The server says that it listens, or it does not exit.
+/// Fails if the server prints `listening on`, or if it does not exit.
 pub fn fail_to_start(
     path: &Path,
     args: &[&str],

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use crate::client::{End, Peek};
 use crate::transcript::{Event, EventKind};
 
-/// Escapes bytes as in a string literal, and abbreviates long runs and a long middle. `all` is the
-/// total number of bytes, of which `bytes` is the beginning.
+/// Escapes bytes as in a string literal, and abbreviates long runs of one byte and a long middle.
+/// `all` is the total number of bytes, of which `bytes` is the beginning.
 pub fn bytes(bytes: &[u8], all: usize) -> String {
     const HEAD: usize = 600;
     const TAIL: usize = 120;
@@ -34,7 +34,8 @@ fn escape(bytes: &[u8], text: &mut String) {
         let shown = if run > 24 { 8 } else { run };
         for _ in 0..shown {
             for c in std::ascii::escape_default(first) {
-                // Undone below for quotes: the text is not quoted itself.
+                // The last line of this function removes the escapes of quotes, because the text
+                // itself is not quoted.
                 text.push(char::from(c));
             }
         }
@@ -106,7 +107,8 @@ pub fn by_hand(all: &[Event], address: &str) -> Option<String> {
     let (host, port) = address.rsplit_once(':')?;
     let client = last_to_send(all)?;
     let mut parts: Vec<String> = Vec::new();
-    // The beginning of each exchange: a request whose predecessors have been answered.
+    // The index in `parts` at which each exchange begins. An exchange begins with a request whose
+    // predecessors have all been answered.
     let mut begins = vec![0];
     let (mut half_closed, mut answered) = (false, false);
     let mut longest_pause = 0;
@@ -161,7 +163,8 @@ pub fn last_of_several(all: &[Event]) -> Option<&str> {
     last_to_send(all).filter(|_| connected > 1)
 }
 
-/// Drops the steps before the last exchanges, then the end of an exchange that is still too long.
+/// Shortens a long list of steps: drops the steps before the last exchanges, and then the end of an
+/// exchange that is still too long.
 fn shorten(parts: &mut Vec<String>, begins: &[usize]) {
     const MOST: usize = 16;
     let all = parts.len();
@@ -191,7 +194,7 @@ fn seconds(ms: u64) -> String {
 }
 
 /// Appends shell commands that print the bytes: `printf` for text, `head | tr` for long runs.
-/// `kept` is the beginning of `all` bytes.
+/// `kept` is the beginning of the bytes, and `all` is their total number.
 fn shell_bytes(kept: &[u8], all: usize, parts: &mut Vec<String>) {
     const LONGEST: usize = 3000;
     let mut text = String::new();

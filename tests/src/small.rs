@@ -2,17 +2,17 @@
 //! keep others.
 //!
 //! Each small server has a list, `tests/small/NAME.txt` in its chapter, with a line for every case
-//! that applies: `pass`, or `fail` with the reason in a few words. The test fails if a case ends
-//! otherwise than the list says, for better or worse. `varies` marks a case that is a race between
-//! the client and something that the server lacks, and passes only sometimes.
+//! that applies: `pass`, or `fail` with the reason in a few words. The test fails if a case passes
+//! or fails against its line in the list. `varies` marks a case that is a race between the client
+//! and something that the server lacks, and so passes only sometimes.
 //!
 //! An ambiguous message may be refused with the wrong status, but never be interpreted in a second
 //! way. So a failing case of the families about the end of a message is judged once more, with
 //! [`Strictness::Refusal`]: any refusal is accepted if it ends the connection and nothing after it
 //! is answered. If the case fails again, the test fails, whatever the list says.
 //!
-//! With `RECORD` set, the lists are renewed. A new failure is recorded with the reason `?`, which
-//! no test accepts.
+//! With the environment variable `RECORD` set, the test renews the lists. A new failure is recorded
+//! with the reason `?`, which no test accepts.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -34,19 +34,19 @@ use crate::{cases, cleanup, environment, longest_first, timeout};
 /// The families of cases about the end of a message.
 const FRAMING: &[&str] = &["framing", "chunks"];
 
-/// The timeout of the cases in a server's list of expected failures. It may be shorter than that
-/// of the other cases: a shorter timeout turns no failure into a pass, and a server that now keeps
-/// such a promise keeps it at once.
+/// The timeout of a case that the server's list expects to fail. This timeout may be shorter than
+/// that of the other cases: a shorter timeout turns no failure into a pass, and a server that has
+/// begun to keep such a promise keeps it well within this time.
 const TIMEOUT_OF_FAILURES: Duration = Duration::from_secs(5);
 
-/// The number of cases that run at the same time. Many more wait for a constant deadline than with
-/// the finished servers, whose deadlines the suite chooses.
+/// The number of cases that run at the same time: larger than for the finished servers, whose
+/// deadlines the suite chooses, because more cases wait for a small server's constant deadlines.
 pub const AT_ONCE: usize = 64;
 
 /// The features that no small server offers.
 pub const NOT_OFFERED: &[Need] = &[Need::Files, Need::Stats, Need::Panic];
 
-/// A small server.
+/// A small server, and what the suite must know about it.
 #[derive(Clone, Copy, Debug)]
 pub struct SmallServer {
     /// The name of the program and of its list.
@@ -55,7 +55,7 @@ pub struct SmallServer {
     pub like: &'static str,
     /// The path of the program.
     pub binary: &'static str,
-    /// The features that it does not offer: cases that need one of them are left out.
+    /// The features that the server does not offer: cases that need such a feature are left out.
     pub lacks: &'static [Need],
 }
 
@@ -69,14 +69,15 @@ impl SmallServer {
     }
 }
 
-/// The expected end of a case, with the reason unless it passes.
+/// A line of a server's list: the expected verdict on a case, and the reason unless the verdict is
+/// `pass`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Line {
     verdict: String,
     reason: String,
 }
 
-/// The list of a server: a line for each case, by its name.
+/// The list of a server: a line for each case, by the case's full name.
 type List = BTreeMap<String, Line>;
 
 /// Runs the suite on small servers as a test binary. `lists` is the directory of the lists,
@@ -127,7 +128,8 @@ fn run(lists: &Path, at_once: usize, servers: &[SmallServer]) -> io::Result<bool
     Ok(!conclusion.has_failed())
 }
 
-/// Returns a trial for each case that applies to the server, and one for the list itself.
+/// Returns a trial for each case that applies to the server, and a trial that fails if the list has
+/// a line for a case that does not apply.
 fn trials_for(
     server: &SmallServer,
     list: &List,
@@ -155,7 +157,7 @@ fn trials_for(
         let trial = Trial::test(name, move || {
             let judged = verdict(&case, profile, &target, &root.path, patience)?;
             let Some((verdict, text)) = judged else {
-                return Ok(()); // this machine cannot try it
+                return Ok(()); // this machine cannot try the case
             };
             if let Some(new) = new {
                 let same = |line: &Line| [verdict, "varies"].contains(&&*line.verdict);
@@ -174,19 +176,20 @@ fn trials_for(
             }
             compare(expected.as_ref(), verdict, &text)
         });
-        // A failing case may take all of its timeout.
+        // A case that is expected to fail may take all of its timeout, so it is started with the
+        // longest cases.
         let seconds = if fails { u8::MAX } else { case.seconds };
         trials.push((seconds, index, trial.with_kind(case.kind.label())));
     }
     Ok(trials)
 }
 
-/// Judges a case, with `patience` as its timeout. Returns how it ends, with the text of a failure, or `None` if it cannot be
-/// tried here.
+/// Judges a case, with `patience` as its timeout. Returns the verdict (`pass` or `fail`) with the
+/// text of a failure, or `None` if this machine cannot try the case.
 ///
 /// # Errors
 ///
-/// The server has interpreted a message in a second way.
+/// Fails if the server has interpreted a message in a second way.
 fn verdict(
     case: &Case,
     profile: &ServerProfile,
@@ -216,7 +219,7 @@ fn verdict(
     Ok(Some(("fail", text)))
 }
 
-/// Compares the end of a case with its line in the list.
+/// Compares the verdict on a case with the case's line in the list.
 fn compare(expected: Option<&Line>, verdict: &str, text: &str) -> Result<(), Failed> {
     let Some(line) = expected else {
         return Err(
@@ -256,7 +259,7 @@ fn write(file: &Path, list: &List) -> io::Result<()> {
         let name = case.full_name();
         let Some(Line { verdict, reason }) = list.get(&name) else { continue };
         let line = format!("{verdict:8}{name:48}{reason}");
-        let _ = writeln!(text, "{}", line.trim_end()); // a String takes everything
+        let _ = writeln!(text, "{}", line.trim_end()); // writing to a String cannot fail
     }
     if let Some(directory) = file.parent() {
         fs::create_dir_all(directory)?;

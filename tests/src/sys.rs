@@ -1,4 +1,4 @@
-//! Unsafe code: raw descriptors opened elsewhere, and signal dispositions.
+//! Unsafe code: raw descriptors that other code has opened, and signal dispositions.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-/// Sets close-on-exec, so that programs started from here do not inherit the descriptor. A
-/// descriptor that is not open is not an error.
+/// Sets close-on-exec, so that the programs that this process starts do not inherit the descriptor.
+/// A descriptor that is not open is not an error.
 pub(crate) fn set_cloexec(descriptor: RawFd) -> io::Result<()> {
     // SAFETY: the borrow ends with this function and is used only to set a flag. Whether the
     // descriptor is still open, and which code owns it, does not matter for that: fcntl fails
@@ -30,24 +30,25 @@ pub(crate) fn reset_to_default(signal: Signal) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes a lease on a file, until the last descriptor of the file is closed. Meanwhile, open(2) of
-/// the file blocks, or fails with `EWOULDBLOCK` if it may not block.
+/// Takes a lease on a file, which lasts until the last descriptor of the file is closed. While the
+/// lease is held, open(2) of the file blocks, or fails with `EWOULDBLOCK` if it may not block.
 ///
 /// # Errors
 ///
-/// Those of fcntl(2): the file system has no leases, or the file is open elsewhere.
+/// Fails as fcntl(2) does: if the file system has no leases, or if the file is open elsewhere.
 #[cfg(target_os = "linux")]
 pub(crate) fn lease(file: &File) -> io::Result<()> {
     use nix::libc;
     use std::os::fd::AsRawFd as _;
     /// The fcntl(2) command, which the libc crate lacks (`asm-generic/fcntl.h`).
     const F_SETSIG: libc::c_int = 10;
-    // A signal asks the holder to release the lease. SIGIO would end this process; SIGURG is
-    // ignored.
+    // When another process opens the file, the kernel sends the holder of the lease a signal. The
+    // default signal, SIGIO, would end this process; SIGURG is ignored.
     for (command, argument) in
         [(F_SETSIG, libc::SIGURG), (libc::F_SETLEASE, libc::F_WRLCK)]
     {
-        // SAFETY: the descriptor is open, and both commands take a number.
+        // SAFETY: the descriptor is open, and both commands take an integer, so the kernel accesses
+        // no memory of this process.
         let done = unsafe { libc::fcntl(file.as_raw_fd(), command, argument) };
         Errno::result(done)?;
     }

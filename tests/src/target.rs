@@ -25,7 +25,8 @@ pub struct Program {
     /// The command that starts the program by hand. Failure reports show it, with the case's
     /// options.
     pub command: String,
-    /// The path of the source file that is specific to the server, if it is one of the book's.
+    /// The path of the source file that is specific to the server, if the server is one of the
+    /// book's.
     pub source: Option<&'static str>,
 }
 
@@ -145,9 +146,9 @@ pub(crate) fn copy_program(target: &Target) -> CaseResult<(tempfile::TempDir, Ta
     std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o755))
         .map_err(skip)?;
     let copy = base.path().join(path.file_name().unwrap_or_default());
-    // Copied by another process: a descriptor of this process would be inherited by a child that
-    // another case forks meanwhile, and a program that is open for writing cannot be executed
-    // (execve(2), ETXTBSY).
+    // Another process, cp(1), makes the copy. If this process wrote the copy, a child that another
+    // case forks at that moment would inherit the descriptor, and a program that is open for
+    // writing cannot be executed (execve(2), ETXTBSY).
     let cp = Command::new("cp").arg(path).arg(&copy).status().map_err(skip)?;
     if !cp.success() {
         return Err(Abort::skip(format!("cannot copy the program: cp, {cp}")));

@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Seconds without progress after which a case fails. Generous, because it is not a deadline of the
-/// protocol: it only detects a server that hangs.
+/// Seconds without progress after which a case fails. The timeout is generous, because it is not a
+/// deadline of the protocol: it only detects a server that hangs.
 static TIMEOUT: AtomicU64 = AtomicU64::new(30);
 
 thread_local! {
@@ -14,12 +14,12 @@ thread_local! {
     static OWN: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
-/// Returns the suite's timeout.
+/// Returns the timeout of the case that this thread judges: the case's own, or else the suite's.
 pub fn timeout() -> Duration {
     OWN.get().unwrap_or_else(|| Duration::from_secs(TIMEOUT.load(Ordering::Relaxed)))
 }
 
-/// Judges a case with a timeout of its own, on this thread.
+/// Calls `judge` with `timeout` as the timeout of the case that this thread judges.
 pub fn with_timeout<R>(timeout: Duration, judge: impl FnOnce() -> R) -> R {
     let before = OWN.replace(Some(timeout));
     let result = judge();
@@ -27,7 +27,7 @@ pub fn with_timeout<R>(timeout: Duration, judge: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Sets the suite's timeout.
+/// Sets the suite's timeout to `seconds`.
 pub fn set_timeout(seconds: u64) {
     TIMEOUT.store(seconds.max(1), Ordering::Relaxed);
 }

@@ -12,9 +12,9 @@ const KEEP_RECEIVED: usize = 2048;
 pub enum EventKind {
     /// The client connected.
     Connected,
-    /// The client sent bytes: the first ones, and the total number.
+    /// The client sent bytes: the first bytes, and the total number.
     Sent(Vec<u8>, usize),
-    /// The client received bytes: the first ones, and the total number.
+    /// The client received bytes: the first bytes, and the total number.
     Received(Vec<u8>, usize),
     /// The client shut down its sending side.
     HalfClosed,
@@ -39,7 +39,7 @@ pub enum EventKind {
 pub struct Event {
     /// The client's letter; empty for the suite itself.
     pub client: String,
-    /// The event.
+    /// What happened on the connection.
     pub kind: EventKind,
 }
 
@@ -60,8 +60,8 @@ impl Transcript {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an event. Consecutive pieces in one direction are joined, so that the transcript
-    /// does not depend on how the network cut them.
+    /// Adds an event. Consecutive pieces in one direction are joined, so that the transcript does
+    /// not depend on how the network cut the bytes into pieces.
     pub fn add(&self, client: &str, kind: EventKind) {
         if self.live {
             println!(
@@ -116,7 +116,8 @@ impl Transcript {
 }
 
 fn join(kept: &mut Vec<u8>, all: &mut usize, more: &[u8], n: usize, limit: usize) {
-    // Only a prefix without gaps is kept, so that the bytes shown were contiguous.
+    // Bytes are kept only as long as no earlier byte was left out, so that the bytes shown are
+    // contiguous.
     if kept.len() == *all {
         let room = limit.saturating_sub(kept.len()).min(more.len());
         kept.extend_from_slice(&more[..room]);

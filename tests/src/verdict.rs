@@ -29,7 +29,7 @@ pub struct Missing {
 pub struct Mismatch {
     /// The client's expectation.
     pub expected: String,
-    /// The actual observation.
+    /// The observation that contradicts the expectation.
     pub actual: String,
 }
 
@@ -40,7 +40,7 @@ pub type CaseResult<T> = Result<T, Abort>;
 pub type Verdict = CaseResult<()>;
 
 impl Abort {
-    /// Returns a failure.
+    /// Returns the end of a case that fails, with the client's expectation and the observation.
     pub fn fail(expected: impl fmt::Display, actual: impl fmt::Display) -> Self {
         Self::Fail(Mismatch {
             expected: expected.to_string(),
@@ -72,12 +72,12 @@ impl Abort {
         }
     }
 
-    /// Returns a missing feature with its name and the reason.
+    /// Returns the end of a case whose feature `name` is missing, with the reason.
     pub fn missing(name: &'static str, why: impl fmt::Display) -> Self {
         Self::Missing(Missing { name, why: why.to_string() })
     }
 
-    /// Returns a skip with its reason.
+    /// Returns the end of a case that is skipped, with the reason.
     pub fn skip(why: impl fmt::Display) -> Self {
         Self::Skip(why.to_string())
     }

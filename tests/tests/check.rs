@@ -27,7 +27,8 @@ fn serve(handle: fn(TcpStream)) -> SocketAddr {
     address
 }
 
-/// Answers one request: `/plaintext` with its content, every other target with 404. Then closes.
+/// Answers one request, `/plaintext` with its content and every other target with 404, and then
+/// closes the connection.
 fn plaintext_only(mut stream: TcpStream) {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -114,7 +115,7 @@ fn what_may_be_missing_is_named() {
     let address = serve(plaintext_only);
     let case = ["--family", "routes", "--name", "plaintext"];
     let kept = check(address, &case);
-    // One of these cases needs only /plaintext, which the server offers.
+    // The case `routes::plaintext` needs only /plaintext, which the server offers.
     let said = text(&kept);
     assert!(said.contains("ok      routes::plaintext"), "{said}");
     let echo = ["--family", "bodies"];

@@ -7,8 +7,8 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 /// A script that records open descriptors, ignored and blocked signals, the umask, and the
-/// descriptor limit. The signals are those that grep inherits, because a shell blocks some while it
-/// starts a program.
+/// descriptor limit. The signals are those that grep inherits, because a shell blocks some signals
+/// while it starts a program.
 const SCRIPT: &str = r#"#!/bin/sh
 {
     ls "/proc/$$/fd"

@@ -1,6 +1,6 @@
 //! Tests that every test of a chapter runs. The chapters list their test programs themselves
-//! (`autotests = false`), and most tests are modules of one program, `library.rs`: a file that
-//! neither names is never compiled.
+//! (`autotests = false`), and most tests are modules of one program, `library.rs`: a file that is
+//! neither listed nor a module is never compiled.
 
 use std::error::Error;
 use std::fs;
@@ -40,7 +40,8 @@ fn unlisted(package: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
         };
         let name = name.to_string_lossy();
         if parent != tests {
-            // A module of a test: `mod.rs` has the name of its directory.
+            // The file is a module of a test program; a module in a file `mod.rs` has the name of
+            // its directory.
             let directory = parent.file_name().unwrap_or_default().to_string_lossy();
             let module = if name == "mod" { &directory } else { &name };
             return is_declared(format!("mod {module};"));

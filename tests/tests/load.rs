@@ -18,21 +18,21 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, Worl
 const CLOSING: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nHi";
 
-/// The server's treatment of a request; the number is that of the requests received before on this
+/// The server's treatment of a request; the number counts the requests received earlier on this
 /// connection. Returns whether the connection stays open.
 type Behavior = fn(&mut TcpStream, usize) -> std::io::Result<bool>;
 
-/// Returns the number of errors of one kind.
+/// A function that returns the number of errors of one kind.
 type Kind = fn(&Errors) -> u64;
 
-/// A server, and its own counters.
+/// A server, and its counters of connections and requests.
 struct Server {
     address: SocketAddr,
     connections: Arc<AtomicU64>,
     requests: Arc<AtomicU64>,
 }
 
-/// Starts a server with one thread per connection. It ends with this process.
+/// Starts a server with one thread per connection. The server ends with this process.
 fn server(behavior: Behavior) -> Result<Server, Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let server = Server {
@@ -107,7 +107,7 @@ fn measure(
 }
 
 /// Repeats the measurement until an error of the given kind occurs, and checks that no error of
-/// another kind does.
+/// another kind occurs.
 fn assert_only(
     behavior: Behavior,
     kind: fn(&mut Errors) -> &mut u64,
@@ -120,7 +120,7 @@ fn assert_only(
         let mut others = outcome.errors;
         let count = std::mem::take(kind(&mut others));
         assert_eq!(others, Errors::default());
-        // Every request was either answered or failed.
+        // Every request that the server received was either answered or failed.
         assert_eq!(outcome.requests + count, received);
         if count > 0 {
             return Ok(());
@@ -149,7 +149,8 @@ fn a_connection_for_each_request() -> Done {
         measure(&server, |plan| Plan { keep_alive: false, ..plan })?;
     assert!(received > 0);
     assert_eq!((outcome.requests, outcome.errors), (received, Errors::default()));
-    // One more connection only checks that there is a server, and sends no request.
+    // The load generator opens one more connection, only to check that a server listens, and sends
+    // no request on it.
     assert_eq!(server.connections.load(SeqCst), server.requests.load(SeqCst) + 1);
     Ok(())
 }
@@ -198,7 +199,8 @@ fn another_status_is_not_good() -> Done {
 
 #[test]
 fn silence_is_timed_out() -> Done {
-    // The first response is the one that opening a connection waits for.
+    // The server answers only the first request of a connection, because opening a connection waits
+    // for that response.
     let behavior: Behavior =
         |client, here| if here == 0 { respond(client, here) } else { Ok(true) };
     assert_only(behavior, |errors| &mut errors.timed_out, 50)
@@ -218,8 +220,8 @@ fn more_responses_than_requests_are_malformed() -> Done {
     let behavior: Behavior =
         |client, _| client.write_all(&ANSWER.repeat(2)).map(|()| true);
     let server = server(behavior)?;
-    // A surplus response that arrives after the next request counts as its response, so not
-    // every surplus response is detected.
+    // A surplus response that arrives after the next request counts as the response to that
+    // request, so not every surplus response is detected.
     while measure(&server, |plan| plan)?.0.errors.malformed == 0 {}
     Ok(())
 }
@@ -253,7 +255,8 @@ fn held_connections_send_at_the_start_and_at_the_end() -> Done {
 
 #[test]
 fn a_connection_lost_while_held_is_counted() -> Done {
-    // The second request of each connection is not answered, or answered with the wrong content.
+    // The server does not answer the second request of each connection, or answers it with the
+    // wrong content.
     let ends: [(Behavior, Kind); 2] = [
         (
             |client, here| if here == 0 { respond(client, here) } else { Ok(false) },

@@ -2,14 +2,15 @@
 //! it is.
 //!
 //! A function is addressed as `function`, `Type::method` or `<Type as Trait>::method`. Several
-//! functions may have one address if each is compiled under another `cfg`: all of them are
-//! found, or, with `@WORD` behind the address, those whose `cfg` contains the word and no `not`.
+//! functions may have one address if each is compiled under another `cfg`: all of them are found,
+//! or, with `@WORD` behind the address, only the functions whose `cfg` contains the word and no
+//! `not`.
 
 use std::ops::Range;
 
 use syn::{Attribute, Block, File, ImplItem, Item, ReturnType, Signature, Type};
 
-/// A function in a source.
+/// A function found in a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
     /// The byte range of the function, without attributes and documentation.
@@ -22,8 +23,8 @@ pub struct Function {
 ///
 /// # Errors
 ///
-/// The source is not valid Rust, no function has this address, or the language allows no other body
-/// there.
+/// Fails if the source is not valid Rust, if no function has this address, or if the language does
+/// not allow another body there (as in a `const fn`).
 pub fn find(source: &str, address: &str) -> Result<Vec<Function>, String> {
     search(source, &parse(source)?, address)
 }
@@ -50,7 +51,7 @@ fn search(source: &str, file: &File, address: &str) -> Result<Vec<Function>, Str
 ///
 /// # Errors
 ///
-/// Those of [`find`].
+/// Fails as [`find`] does.
 pub fn fill(source: &str, bodies: &[(&str, String)]) -> Result<String, String> {
     if bodies.is_empty() {
         return Ok(source.to_owned());
@@ -81,7 +82,7 @@ pub fn strip_anchors(source: &str) -> String {
             continue;
         }
         match (kept.last().map(|last| last.trim()), line.trim()) {
-            // Never two empty lines in a row, and none at the beginning.
+            // An empty line is dropped at the beginning, and after another empty line.
             (None | Some(""), "") => {}
             (Some("}"), text) if stripped && !matches!(text, "" | "}") => {
                 kept.extend(["", line]);
@@ -120,7 +121,7 @@ fn indent(text: &str, width: usize) -> String {
 /// Returns the indentation of the line that contains the byte `at`.
 fn indentation(source: &str, at: usize) -> usize {
     let start = source[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    // A signature may take several lines; its last line is indented like its first.
+    // A signature may take several lines; its last line is indented like its first line.
     source[start..].len() - source[start..].trim_start_matches(' ').len()
 }
 
@@ -193,7 +194,8 @@ impl Search<'_> {
         }
         let body = block.brace_token.span;
         let body = body.open().byte_range().start..body.close().byte_range().end;
-        // rustfmt keeps everything before `fn` on the same line.
+        // rustfmt keeps everything before `fn` on the same line, so the function begins with that
+        // line.
         let keyword = signature.fn_token.span.byte_range().start;
         let line = self.source[..keyword].rfind('\n').map_or(0, |newline| newline + 1);
         let start = line + indentation(self.source, line);
@@ -202,7 +204,8 @@ impl Search<'_> {
     }
 }
 
-/// Returns the reason why the language allows no other body, or `None` if it does.
+/// Returns the reason why the language does not allow the function to have another body, or `None`
+/// if the language allows it.
 fn forbids_hole(attributes: &[Attribute], signature: &Signature) -> Option<&'static str> {
     let is_naked = |attribute: &Attribute| tokens(attribute).contains("naked");
     if attributes.iter().any(is_naked) {
@@ -240,7 +243,7 @@ fn tokens(attribute: &Attribute) -> String {
     }
 }
 
-/// Returns the name of a type without its parameters.
+/// Returns the name of a type without its generic parameters.
 fn type_name(of: &Type) -> String {
     match of {
         Type::Path(path) => {

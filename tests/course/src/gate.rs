@@ -1,4 +1,4 @@
-//! Judges a program by the cases of a gate.
+//! Judges a program by a gate: the cases that the program must pass at a step.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,8 +29,9 @@ pub struct Red {
     pub text: String,
 }
 
-/// Judges a program. Returns the first case in the gate's order that does not pass, if there is
-/// one, and the duration. Later cases may not have been tried. `done` is called after each case.
+/// Judges a program by the cases of `gate`. Returns the first case in the gate's order that does
+/// not pass, if there is one, and the duration. Cases behind that one may not have been tried.
+/// `done` is called after each case.
 pub fn first_red(
     gate: &[Case],
     profile: &ServerProfile,
@@ -68,8 +69,8 @@ pub fn first_red(
 /// Judges a program by one case. Returns the description of the failure, or `None` if the case
 /// passes or cannot be tried on this machine.
 ///
-/// A small server closes without lingering, so now and then a reset destroys its last answer on
-/// the way. A failure by a reset is therefore judged once more.
+/// A small server closes without lingering, so now and then a reset destroys its last response on
+/// the way. A case that fails by a reset is therefore judged once more.
 pub fn verdict(
     case: &Case,
     profile: &ServerProfile,

@@ -1,8 +1,9 @@
-//! Proves the ladder: with a step's hole open its gate is red and the earlier gates are green, and
-//! with the hole filled it is green, too. Gates are recorded in the same way, not guessed.
+//! Proves the ladder: with a step's hole open, the step's gate is red and the earlier gates are
+//! green; with the hole filled, the step's gate is green, too. The cases of a gate are recorded by
+//! the same test, not guessed.
 //!
-//! One build does: in a copy of the learner's crate each hole is a switch, and an environment
-//! variable says which steps are open.
+//! A single build is enough: in a copy of the learner's crate each hole is a switch, and an
+//! environment variable says which steps are open.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -23,16 +24,17 @@ use crate::gate::verdict;
 use crate::ladder::{Mistake, Step, Track, checkout, read};
 use crate::{starter, work};
 
-/// The number of cases that run at the same time. Most wait for a server that is wrong.
+/// The number of cases that run at the same time. Most cases wait for a server whose code is wrong.
 const AT_ONCE: usize = 12;
 
-/// The most cases of a gate. Further ones would only repeat what is wrong.
+/// The largest number of cases in a gate: further cases would only repeat what these cases show.
 const MOST_CASES: usize = 8;
 
-/// Seconds that a case may take, unless the step names it in full.
+/// The longest duration, in seconds, of a case in a gate. A case that the step names in full may
+/// take longer.
 const MOST_SECONDS: u8 = 2;
 
-/// A question to the judge: does this program pass this case while these steps are open?
+/// A question to the suite: does a program pass a case while a step and all later steps are open?
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Question {
     /// The index of the first step that is open, among those that change the program.
@@ -43,15 +45,18 @@ struct Question {
     case: String,
 }
 
-/// What happened, or `None` if the case passes; and how long it took.
+/// The answer to a question: the description of the failure, or `None` if the case passes; and the
+/// time that judging took.
 type Answer = (Option<String>, Duration);
 
-/// Proves the ladder or, with `record`, renews its gates. `only` selects steps by a part of their
-/// names. Returns whether everything holds.
+/// Proves the ladder or, with `record`, renews its gates. `only` selects the steps whose names
+/// contain this text. Returns whether every gate proves its step or, with `record`, whether each
+/// recorded gate has a case.
 ///
 /// # Errors
 ///
-/// The copy does not compile, or the judge cannot work here.
+/// Fails if the copy of the learner's crate does not compile, or if the suite cannot judge on this
+/// machine.
 pub fn run(track: &str, record: bool, only: Option<&str>) -> anyhow::Result<bool> {
     let track = Track::load(track)?;
     let proof = Proof::build(&track)?;
@@ -66,11 +71,11 @@ pub fn run(track: &str, record: bool, only: Option<&str>) -> anyhow::Result<bool
     proof.check(&steps)
 }
 
-/// The copy of the crate, and its programs.
+/// The copy of the learner's crate with a switch for each hole, and its programs.
 struct Proof<'t> {
     track: &'t Track,
     programs: BTreeMap<String, PathBuf>,
-    /// For each program the steps that can change it.
+    /// For each program, the indices of the steps that can change the program.
     steps_of: BTreeMap<String, BTreeSet<usize>>,
 }
 
@@ -115,7 +120,7 @@ impl<'t> Proof<'t> {
         }
     }
 
-    /// Judges, and returns an answer to each question.
+    /// Judges at most `at_once` cases at the same time, and returns an answer to each question.
     fn ask(
         &self,
         questions: BTreeSet<Question>,
@@ -186,7 +191,7 @@ impl<'t> Proof<'t> {
             mistake: Some(step),
             ..question(step + 1, step, case)
         };
-        // For each question, whether the case is to be red.
+        // For each question, whether the case is expected to be red (to fail).
         let mut expected = BTreeMap::new();
         for &step in steps {
             for (index, gate) in gates.iter().enumerate().take(step + 1) {
@@ -203,8 +208,8 @@ impl<'t> Proof<'t> {
         }
         let start = Instant::now();
         let mut answers = self.ask(expected.keys().cloned().collect(), AT_ONCE)?;
-        // On a busy machine a program may be too slow to be right, or to be wrong: what is a
-        // surprise is asked once more, alone.
+        // On a busy machine a program may be too slow to be right, or to be wrong, so each question
+        // with an unexpected answer is asked once more, while no other case runs.
         let surprise = |(question, red): (&Question, &bool)| {
             (answers[question].0.is_some() != *red).then(|| question.clone())
         };
@@ -280,7 +285,8 @@ impl<'t> Proof<'t> {
             }
             candidates.insert(index, cases);
         }
-        // A case that is not the same twice is a race, and proves nothing.
+        // All questions are asked twice: a case with two different results is a race, and proves
+        // nothing.
         let answers =
             [self.ask(questions.clone(), AT_ONCE)?, self.ask(questions, AT_ONCE)?];
         let mut text = String::from(
@@ -337,7 +343,7 @@ impl<'t> Proof<'t> {
     }
 }
 
-/// Returns the files that a program uses, directly or through others.
+/// Returns the files that a program uses, directly or through other files.
 fn reached_files(sources: &starter::Files, program: &str) -> BTreeSet<String> {
     let uses = |file: &str, module: &str| {
         let lines =
@@ -388,12 +394,13 @@ impl Proof<'_> {
         let passes = |case: &Case| {
             let name = case.full_name();
             if list.is_empty() {
-                // A finished server passes whatever applies.
+                // A finished server passes every case that applies to it.
                 return case.skip_reason(profile).is_none();
             }
             list.lines().any(|line| {
                 let mut words = line.split_whitespace();
-                // What varies by a reset is judged twice.
+                // A case that `varies` may fail by a reset and is then judged a second time, so it
+                // may be in the gate if the step names it in full.
                 let verdict = words.next().unwrap_or_default();
                 words.next() == Some(&name)
                     && (verdict == "pass" || verdict == "varies" && named(case))

@@ -10,30 +10,32 @@ use client_suite::cases;
 use client_suite::profile::ServerProfile;
 use serde::Deserialize;
 
-/// A track: where its files come from, which programs they make, and its steps.
+/// A track: the sources of its files, the programs that the files make, and its steps.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Track {
-    /// The packages of the book that are copied, if the track is about finished servers. Their
+    /// The packages of the book that are copied, if the track is about finished servers. The copied
     /// files keep their paths.
     #[serde(default)]
     pub packages: Vec<String>,
-    /// The files of the learner's crate, by their path there, with the source of each.
+    /// The files of the learner's crate: the path in the learner's crate, and the path of the
+    /// source.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
-    /// Files that only Linux can compile, and programs that only it can run.
+    /// Files that only Linux can compile, and programs that only Linux can run.
     #[serde(default)]
     pub linux: Vec<String>,
     /// The libraries of the learner's crate, as lines of its manifest.
     #[serde(default)]
     pub dependencies: String,
-    /// Paths in the book's crates, and in the learner's library.
+    /// Pairs of a path in the book's crates and the path that replaces it, below the root of the
+    /// learner's library.
     #[serde(default)]
     pub paths: Vec<(String, String)>,
-    /// Text that is different in the learner's crate.
+    /// Texts that are different in the learner's files.
     #[serde(default)]
     pub changes: Vec<Change>,
-    /// The programs, with the server of the book that each resembles.
+    /// The programs: the name of each, and the name of the book's server that it resembles.
     pub programs: BTreeMap<String, String>,
     /// The steps, in their order.
     pub steps: Vec<Step>,
@@ -51,11 +53,11 @@ pub const MAIN: &str = "main";
 /// The name of the deep track: the finished servers.
 pub const DEEP: &str = "deep";
 
-/// A text that is replaced, which occurs once.
+/// A replacement of a text that occurs exactly once in a file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
-    /// The learner's file.
+    /// The path of the learner's file that contains the text.
     pub file: String,
     /// The text in the source.
     pub from: String,
@@ -63,15 +65,16 @@ pub struct Change {
     pub to: String,
 }
 
-/// A step: a hole, and the cases that pass when it is filled.
+/// A step: a hole, and the cases that pass when the hole is filled.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// A short name that does not change, such as `accept`.
+    /// A short name of the step that does not change, such as `accept`.
     pub name: String,
-    /// The title, such as `Accept until EAGAIN`.
+    /// The step's title, such as `Accept until EAGAIN`.
     pub title: String,
-    /// The page and section of the book, such as `ch01-small.md#forty-lines-small-hello`.
+    /// The page and section of the book that the step belongs to, such as
+    /// `ch01-small.md#forty-lines-small-hello`.
     pub page: String,
     /// About how many minutes a learner needs for the step.
     pub minutes: u32,
@@ -79,25 +82,26 @@ pub struct Step {
     pub program: String,
     /// The families or full names of cases that may be in the gate.
     pub cases: Vec<String>,
-    /// The functions that are open, in one or more files.
+    /// The functions that the starter leaves open, in one or more files.
     pub holes: Vec<Hole>,
-    /// A question, and the calls in order. The third hint is half of the reference.
+    /// The first two hints: a question, and the calls in the order in which the function makes
+    /// them. The third hint is half of the reference.
     pub hints: [String; 2],
-    /// A mistake that is often made here, and that the gate must stop.
+    /// A mistake that is often made in this step, and that the gate must detect.
     pub mistake: Option<Mistake>,
 }
 
-/// A body that is wrong in a usual way. All other holes of the step are filled.
+/// A body that is wrong in a usual way. All other holes of the step are filled with the reference.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mistake {
     /// The hole, as in [`Hole::at`].
     pub at: String,
-    /// The body.
+    /// The wrong body of the function.
     pub body: String,
-    /// The case of the gate that stops it.
+    /// The full name of the case in the gate that fails because of the mistake.
     pub case: String,
-    /// What the failure says.
+    /// A text that the failure report of the case contains.
     pub says: String,
 }
 
@@ -107,12 +111,13 @@ pub struct Mistake {
 pub struct Hole {
     /// The learner's file and the function's address, separated by `#`.
     pub at: String,
-    /// The body in the starter: one that works and is wrong. Without it the hole is a `todo!`.
+    /// The body that the starter has in the hole: a body that works and is wrong. Without this body
+    /// the hole is a `todo!`.
     pub naive: Option<String>,
 }
 
 impl Hole {
-    /// Returns the learner's file.
+    /// Returns the path of the learner's file that contains the hole.
     pub fn file(&self) -> &str {
         self.at.split_once('#').map_or(&self.at, |(file, _)| file)
     }
@@ -134,12 +139,12 @@ impl Step {
         hole.naive.clone().unwrap_or_else(|| format!("todo!({:?})", self.title))
     }
 
-    /// Returns whether the starter's code works and is wrong, so that it is to be mended.
+    /// Returns whether the starter's code works and is wrong, so that the learner mends it.
     pub fn is_mend(&self) -> bool {
         self.holes.iter().all(|hole| hole.naive.is_some())
     }
 
-    /// Returns whether a case may be in the gate.
+    /// Returns whether a case may be in the gate of this step.
     pub fn wants(&self, case: &Case) -> bool {
         let name = case.full_name();
         self.cases.iter().any(|wanted| *wanted == name || wanted == case.family)
@@ -151,16 +156,16 @@ impl Track {
     ///
     /// # Errors
     ///
-    /// A file is missing or inconsistent.
+    /// Fails if a file of the track is missing or inconsistent.
     pub fn main() -> anyhow::Result<Self> {
         Self::load(MAIN)
     }
 
-    /// Reads a track: [`MAIN`], [`DEEP`], or a chapter's part of that, such as `ch05`.
+    /// Reads a track: [`MAIN`], [`DEEP`], or one chapter's part of the deep track, such as `ch05`.
     ///
     /// # Errors
     ///
-    /// A file is missing or inconsistent, or there is no such track.
+    /// Fails if a file of the track is missing or inconsistent, or if there is no such track.
     pub fn load(name: &str) -> anyhow::Result<Self> {
         let stem = if name == MAIN { MAIN } else { DEEP };
         let text = read(&package().join(format!("{stem}.toml")))?;
@@ -178,7 +183,8 @@ impl Track {
                 .map(|hole| (hole.file().to_owned(), hole.file().to_owned()))
                 .collect();
         }
-        // What cannot run here is not asked for: those functions are filled.
+        // Steps whose programs cannot run on this system are dropped: their functions are filled
+        // with the reference.
         let runs_here = |step: &Step| {
             let file = format!("src/bin/{}.rs", step.program);
             let linux = cfg!(target_os = "linux") || !track.linux.contains(&file);
@@ -207,7 +213,7 @@ impl Track {
         package().join(format!("{stem}.gates.toml"))
     }
 
-    /// Returns how a file names the root of its library.
+    /// Returns the name by which a learner's file refers to the root of the learner's library.
     pub fn root(&self, file: &str) -> &'static str {
         if file.starts_with("src/bin/") { "my_servers" } else { "crate" }
     }
@@ -216,7 +222,7 @@ impl Track {
     ///
     /// # Errors
     ///
-    /// The step names a program that is not listed.
+    /// Fails if the step names a program that is not listed in the track.
     pub fn profile(&self, step: &Step) -> anyhow::Result<&'static ServerProfile> {
         let like = self.programs.get(&step.program);
         let profile = like.and_then(|like| ServerProfile::by_name(like));
@@ -227,7 +233,8 @@ impl Track {
     ///
     /// # Errors
     ///
-    /// Nothing is recorded, or a case that no longer exists.
+    /// Fails if no gate is recorded for the step, or if the gate names a case that no longer
+    /// exists.
     pub fn gate(&self, step: &Step) -> anyhow::Result<Vec<Case>> {
         let Some(names) = self.gates.get(&step.name) else {
             bail!(
@@ -243,16 +250,17 @@ impl Track {
         names.iter().map(case).collect()
     }
 
-    /// Returns the minutes of the steps from this index on.
+    /// Returns the number of minutes that a learner needs for the steps from this index on.
     pub fn minutes_from(&self, index: usize) -> u32 {
         self.steps[index..].iter().map(|step| step.minutes).sum()
     }
 
-    /// Returns the source of a learner's file, as the reference has it in the learner's crate.
+    /// Returns the source of a learner's file with the book's code in place of every hole.
     ///
     /// # Errors
     ///
-    /// The source cannot be read, or a change does not fit.
+    /// Fails if the source cannot be read, or if the text of a change does not occur in it exactly
+    /// once.
     pub fn reference(&self, file: &str) -> anyhow::Result<String> {
         let source = self.files.get(file).with_context(|| format!("no file {file}"))?;
         let mut text = crate::cutter::strip_anchors(&read(&checkout().join(source))?);
@@ -271,7 +279,7 @@ impl Track {
     }
 }
 
-/// Returns where the book's own server has a page, given as `page.md#section`.
+/// Returns the URL at which the book's own web server has a page, given as `page.md#section`.
 pub fn url(page: &str) -> String {
     let (page, section) = page.split_once(".md#").unwrap_or((page, ""));
     format!("http://127.0.0.1:3000/{page}.html#{section}")
@@ -291,7 +299,7 @@ pub fn checkout() -> PathBuf {
 ///
 /// # Errors
 ///
-/// Those of reading a file, with its path.
+/// Fails if the file cannot be read; the error contains the file's path.
 pub fn read(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| path.display().to_string())
 }

@@ -8,9 +8,10 @@
 //! ```
 //!
 //! A [`ladder::Step`] is a hole in a real source. [`cutter`] replaces bodies of functions,
-//! [`starter`] writes the learner's crate, [`gate`] judges a program, [`step`] is `cargo step`,
-//! and [`gates`] proves the whole ladder, so that no step can rot. [`rungs`] is a shorter ladder
-//! for servers in other languages, which begin in `languages/`.
+//! [`starter`] writes the learner's crate, [`gate`] judges a program, [`step`] is `cargo step`, and
+//! [`gates`] proves the whole ladder, so that no change of the sources breaks a step unnoticed.
+//! [`rungs`] is a shorter ladder for servers in other languages, whose starters are in
+//! `languages/`.
 
 pub mod cutter;
 pub mod gate;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::gate;
 use crate::ladder::{package, read, url};
 
-/// A rung: some cases that belong together.
+/// A rung of the ladder: some cases that belong together.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rung {
@@ -27,7 +27,7 @@ pub struct Rung {
 ///
 /// # Errors
 ///
-/// `rungs.toml` cannot be read.
+/// Fails if `rungs.toml` cannot be read.
 pub fn all() -> anyhow::Result<Vec<Rung>> {
     #[derive(Deserialize)]
     struct File {
@@ -42,7 +42,7 @@ impl Rung {
     ///
     /// # Errors
     ///
-    /// The suite has no case of one of the names.
+    /// Fails if the suite has no case with one of the names.
     pub fn gate(&self) -> anyhow::Result<Vec<Case>> {
         let all = cases::all();
         let case = |name: &String| {
@@ -53,12 +53,12 @@ impl Rung {
     }
 }
 
-/// Judges a server from the first rung to the first that it does not reach. Returns whether it
-/// reaches the last.
+/// Judges a server from the first rung up to the first rung that the server does not reach. Returns
+/// whether the server reaches the last rung.
 ///
 /// # Errors
 ///
-/// The judge cannot work here.
+/// Fails if the suite cannot judge on this machine.
 pub fn climb(command: &str) -> anyhow::Result<bool> {
     let (rungs, root) = (all()?, DocumentRoot::new()?);
     let target = Target::Command(command.to_owned());

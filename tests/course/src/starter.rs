@@ -24,14 +24,14 @@ pub const MARK: &str = ".course.toml";
 pub struct Mark {
     /// The track's name.
     pub track: String,
-    /// The commit of the book's repository, for people.
+    /// The commit of the book's repository, which no program reads.
     pub commit: String,
-    /// A hash of everything that was written.
+    /// A hash of all files that were written.
     pub edition: String,
 }
 
-/// Returns the functions of a file that have holes, each with its body while the steps from
-/// `open` on are open, or `None` if that is the reference.
+/// Returns the functions of a file that have holes. Each function comes with its body while the
+/// steps from `open` on are open, or with `None` if that body is the reference.
 fn bodies<'t>(
     track: &'t Track,
     file: &str,
@@ -53,7 +53,8 @@ fn bodies<'t>(
 ///
 /// # Errors
 ///
-/// A source or a step does not fit.
+/// Fails if a source cannot be read, or if a hole or a change of the track does not occur in its
+/// source.
 pub fn sources(track: &Track, open: usize) -> anyhow::Result<Files> {
     let source = |file: &String| {
         let bodies = bodies(track, file, open);
@@ -67,13 +68,14 @@ pub fn sources(track: &Track, open: usize) -> anyhow::Result<Files> {
     track.files.keys().map(source).chain(library).collect()
 }
 
-/// Returns the crate's sources with every hole as a switch: the environment variable
-/// `COURSE_OPEN` gives the index of the first step that is open, `COURSE_MISTAKE` that of a step
+/// Returns the crate's sources with every hole as a switch: the environment variable `COURSE_OPEN`
+/// gives the index of the first step that is open, and `COURSE_MISTAKE` gives the index of a step
 /// that is filled with its usual mistake.
 ///
 /// # Errors
 ///
-/// A source or a step does not fit.
+/// Fails if a source cannot be read, or if a hole or a change of the track does not occur in its
+/// source.
 pub fn switched_sources(track: &Track) -> anyhow::Result<Files> {
     let source = |file: &String| {
         let reference = track.reference(file)?;
@@ -146,7 +148,8 @@ pub mod course_switch {
 }
 "#;
 
-/// Returns `src/lib.rs`, which names the modules.
+/// Returns the path and the text of `src/lib.rs`, which declares the modules of the learner's
+/// library.
 fn library(track: &Track, more: &str) -> (String, String) {
     let mut text = "//! What the servers in `src/bin` share.\n\n".to_owned();
     for file in track.files.keys() {
@@ -193,8 +196,8 @@ debug = "line-tables-only"
     ))
 }
 
-/// Returns the manifest of a workspace of some of the book's packages: the book's own manifest
-/// with other members, without the profiles of packages that are not there.
+/// Returns the manifest of a workspace with some of the book's packages: the book's own manifest
+/// with other members, and without the profiles of packages that are not members.
 fn workspace_manifest(track: &Track) -> anyhow::Result<String> {
     let manifest = read(&checkout().join("Cargo.toml"))?;
     let mut text = String::new();
@@ -235,7 +238,7 @@ fn copies(track: &Track) -> anyhow::Result<Files> {
             let inside = path.join(entry.file_name());
             let name = inside.display().to_string();
             if entry.file_type()?.is_dir() {
-                // A package within a package is copied if it is listed, too.
+                // A package inside another package is copied only if the track lists it, too.
                 paths.extend((!is_package(&inside)).then_some(inside));
             } else if let Ok(text) = fs::read_to_string(entry.path()) {
                 let rust = name.ends_with(".rs");
@@ -251,7 +254,8 @@ fn copies(track: &Track) -> anyhow::Result<Files> {
 ///
 /// # Errors
 ///
-/// A source or a step does not fit.
+/// Fails if a source cannot be read, or if a hole or a change of the track does not occur in its
+/// source.
 pub fn files(track: &Track) -> anyhow::Result<Files> {
     let mut files = copies(track)?;
     files.extend(sources(track, 0)?);
@@ -284,7 +288,7 @@ pub fn files(track: &Track) -> anyhow::Result<Files> {
     Ok(files)
 }
 
-/// Returns the mark of these files.
+/// Returns the mark of a crate that consists of these files.
 fn mark(track: &Track, files: &Files) -> Mark {
     let mut hasher = DefaultHasher::new();
     files.hash(&mut hasher);
@@ -298,18 +302,19 @@ fn mark(track: &Track, files: &Files) -> Mark {
     Mark { track: track.name.clone(), commit, edition }
 }
 
-/// Writes files into a directory, and makes the directories between.
+/// Writes files into a directory, and creates the directories that their paths need.
 ///
 /// # Errors
 ///
-/// Those of the file system.
+/// Fails if a directory cannot be created, or a file cannot be written.
 pub fn write(directory: &Path, files: &Files) -> anyhow::Result<()> {
     for (name, text) in files {
         let path = directory.join(name);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
         }
-        // A file that is as it should be keeps its time, so that nothing is built again.
+        // A file that already has this text is not written: it keeps its time, so that nothing is
+        // built again.
         if fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
             continue;
         }
@@ -322,18 +327,18 @@ pub fn write(directory: &Path, files: &Files) -> anyhow::Result<()> {
 ///
 /// # Errors
 ///
-/// A library has not been fetched.
+/// Fails if a library has not been fetched.
 pub fn lock(directory: &Path) -> anyhow::Result<()> {
     let lock = read(&checkout().join("Cargo.lock"))?;
     fs::write(directory.join("Cargo.lock"), lock)?;
-    // Cargo drops the packages that are not used here.
+    // `cargo metadata` removes the packages that this crate does not use from the lock file.
     let mut metadata = Command::new(work::cargo());
     metadata.current_dir(directory).args(["metadata", "--offline", "--format-version=1"]);
     work::output(&mut metadata).context("cargo cannot resolve the libraries").map(drop)
 }
 
-/// Formats the sources, as far as rustfmt is installed: their paths are not the book's, and so
-/// are in another order.
+/// Formats the sources, if rustfmt is installed: the paths in them are not the book's, so rustfmt
+/// sorts the `use` lines in another order.
 pub fn format(directory: &Path) {
     let _ = work::output(Command::new(work::cargo()).current_dir(directory).arg("fmt"));
 }
@@ -342,7 +347,7 @@ pub fn format(directory: &Path) {
 ///
 /// # Errors
 ///
-/// The directory exists, or cannot be made.
+/// Fails if the directory exists, or cannot be created.
 pub fn create(directory: &Path, track: &Track) -> anyhow::Result<()> {
     if directory.symlink_metadata().is_ok() {
         bail!("{} exists already: choose another directory", directory.display());
@@ -350,7 +355,8 @@ pub fn create(directory: &Path, track: &Track) -> anyhow::Result<()> {
     let directory = env::current_dir()?.join(directory);
     let parent = directory.parent().context("the directory has no name")?;
     ensure!(parent.is_dir(), "{} is no directory", parent.display());
-    // Made beside its place and moved there, so that a failure leaves nothing behind.
+    // The crate is made in a temporary directory beside its place, and moved there when it is
+    // complete, so that a failure leaves nothing behind.
     let made = tempfile::Builder::new().prefix(".course-").tempdir_in(parent)?;
     write(made.path(), &files(track)?)?;
     lock(made.path())?;

@@ -35,15 +35,15 @@ pub struct Session {
     state: State,
 }
 
-/// The state that is kept between two runs. Deleting it loses no work.
+/// The state that is kept between two runs of `cargo step`. Deleting the state loses no work.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct State {
     /// The index of the first step that was red in the last run.
     reached: usize,
-    /// The number of hints given, by step.
+    /// The number of hints given, by the step's name.
     hints: BTreeMap<String, usize>,
-    /// A hash of the program and the gate at the time when a step was last green, by
-    /// step.
+    /// A hash of the program and the gate at the time when a step was last green, by the step's
+    /// name.
     green: BTreeMap<String, String>,
 }
 
@@ -52,7 +52,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// Fails if no crate of the course contains the current directory.
     pub fn open() -> anyhow::Result<Self> {
         let here = env::current_dir()?;
         let directory = here.ancestors().find(|directory| directory.join(MARK).exists());
@@ -72,7 +72,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The judge cannot work here.
+    /// Fails if the suite cannot judge on this machine.
     pub fn judge(&mut self, all: bool) -> anyhow::Result<bool> {
         self.warn_of_another_edition()?;
         if all {
@@ -103,7 +103,8 @@ impl Session {
         Ok(true)
     }
 
-    /// Judges the steps before `end` whose programs have changed since they were green.
+    /// Judges the steps before `end` whose programs have changed since the steps were green.
+    /// Returns whether all steps before `end` are green.
     fn judge_earlier(&mut self, end: usize, root: &Path) -> anyhow::Result<bool> {
         let mut start = 0;
         while let Some(index) = self.judge_ahead(start..end, root)? {
@@ -117,8 +118,9 @@ impl Session {
         Ok(true)
     }
 
-    /// Judges several steps at the same time, as many of them as are not known to be green, and
-    /// remembers those that are. Returns the first that may not be.
+    /// Judges those of several steps that are not known to be green, some of them at the same time,
+    /// and remembers the steps that are green. Returns the index of the first step that may be red,
+    /// if there is one.
     fn judge_ahead(
         &mut self,
         steps: Range<usize>,
@@ -173,7 +175,7 @@ impl Session {
         Ok(red)
     }
 
-    /// Returns a step's gate, and a hash of it and of the program.
+    /// Returns a step's gate, and a hash of the gate and of the program.
     fn gate(&self, step: &Step, program: &Path) -> anyhow::Result<(Vec<Case>, String)> {
         let gate = self.track.gate(step)?;
         let names: Vec<_> = gate.iter().map(Case::full_name).collect();
@@ -195,8 +197,8 @@ impl Session {
         self.save()
     }
 
-    /// Judges one step, and prints the result. A program that was green before with the same gate
-    /// is not judged again.
+    /// Judges one step, prints the result, and returns whether the step is green. A program that
+    /// was green earlier with the same gate is not judged again.
     fn judge_step(&mut self, index: usize, root: &Path) -> anyhow::Result<bool> {
         let step = &self.track.steps[index];
         let bar = ProgressBar::new_spinner();
@@ -312,7 +314,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// All steps are green.
+    /// Fails if all steps are green, because then no step is the current one.
     pub fn hint(&mut self) -> anyhow::Result<()> {
         let (index, step) = self.current()?;
         let given = self.state.hints.get(&step.name).copied().unwrap_or(0);
@@ -344,7 +346,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// All steps are green.
+    /// Fails if all steps are green, because then no step is the current one.
     pub fn show(&self) -> anyhow::Result<()> {
         let (_, step) = self.current()?;
         for hole in &step.holes {
@@ -359,17 +361,18 @@ impl Session {
                     println!("{} is the book's, to the letter.", hole.address());
                 }
                 Ok(difference) => print!("{difference}"),
-                Err(_) => println!("{reference}"), // no git
+                Err(_) => println!("{reference}"), // git is not installed
             }
         }
         Ok(())
     }
 
-    /// Puts the holes of the current step back. The learner's code is kept in a branch.
+    /// Puts the holes of the current step back in place of the learner's code, which is kept in a
+    /// branch.
     ///
     /// # Errors
     ///
-    /// The code cannot be kept, or a function is missing.
+    /// Fails if the code cannot be kept in a branch, or if a function is missing.
     pub fn reset(&self) -> anyhow::Result<()> {
         let (index, step) = self.current()?;
         let kept = work::keep(&self.directory, &format!("reset-{}", index + 1))
@@ -415,7 +418,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The judge cannot work here.
+    /// Fails if the suite cannot judge on this machine.
     pub fn watch(&mut self) -> anyhow::Result<()> {
         loop {
             let seen = self.sources_hash();
@@ -468,11 +471,11 @@ impl Session {
         Ok(())
     }
 
-    /// Merges the present course into the crate.
+    /// Merges the starter of the present course into the learner's crate.
     ///
     /// # Errors
     ///
-    /// There is no git history.
+    /// Fails if the crate has no git history.
     pub fn update(&self) -> anyhow::Result<()> {
         let files = starter::files(&self.track)?;
         let new: Mark = toml::from_str(&files[MARK])?;
@@ -500,7 +503,7 @@ impl Session {
     }
 }
 
-/// The number of steps that are judged at the same time, where several are.
+/// The number of steps that are judged at the same time, if several steps are to be judged.
 const STEPS_AT_ONCE: usize = 4;
 
 /// Returns a step's program, as the suite starts it.
@@ -512,11 +515,12 @@ fn target(step: &Step, path: PathBuf) -> Target {
 /// The file of the state, in the crate.
 const STATE: &str = "target/course.json";
 
-/// Prepares this process for judging.
+/// Prepares this process for judging: its environment, its handler for interrupts, and the suite's
+/// timeout.
 ///
 /// # Errors
 ///
-/// The limit on descriptors is too low.
+/// Fails if the limit on descriptors is too low.
 pub fn prepare() -> anyhow::Result<()> {
     environment::normalize()?;
     cleanup::on_interrupt()?;

@@ -14,7 +14,7 @@ use crate::starter::{self, Files};
 /// The branch that holds the starter as the course wrote it.
 const STARTER: &str = "starter";
 
-/// Returns the program of cargo.
+/// Returns the program that runs as `cargo`: the value of the environment variable CARGO, if set.
 pub fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
@@ -23,8 +23,8 @@ pub fn cargo() -> OsString {
 ///
 /// # Errors
 ///
-/// The command cannot be started, or it fails; the error then contains its standard
-/// error.
+/// Fails if the command cannot be started, or if it exits with an error; in that case the error
+/// contains its standard error.
 pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().context(program.clone())?;
@@ -38,7 +38,7 @@ pub fn output(command: &mut Command) -> anyhow::Result<String> {
 ///
 /// # Errors
 ///
-/// The crate does not compile.
+/// Fails if the crate does not compile.
 pub fn build(
     directory: &Path,
     programs: &[&str],
@@ -85,7 +85,7 @@ fn git(directory: &Path) -> Command {
 ///
 /// # Errors
 ///
-/// git is not installed.
+/// Fails if git is not installed.
 pub fn first_commit(directory: &Path) -> anyhow::Result<()> {
     output(git(directory).args(["init", "--quiet", "--template="]))?;
     output(git(directory).args(["add", "--all"]))?;
@@ -107,7 +107,7 @@ fn snapshot(directory: &Path, parent: &str, message: &str) -> anyhow::Result<Str
 ///
 /// # Errors
 ///
-/// git is not installed, or the directory is no repository.
+/// Fails if git is not installed, or if the directory is no repository.
 pub fn keep(directory: &Path, name: &str) -> anyhow::Result<String> {
     let commit = snapshot(directory, "HEAD", &format!("Before {name}"))?;
     let names = (1..).map(|n| format!("before-{name}-{n}"));
@@ -121,11 +121,11 @@ pub fn keep(directory: &Path, name: &str) -> anyhow::Result<String> {
 }
 
 /// Merges a new starter into the learner's work. Returns the name of the branch that keeps the work
-/// as it was before, and whether there are conflicts.
+/// as it was before the merge, and whether there are conflicts.
 ///
 /// # Errors
 ///
-/// git is not installed, or there is no branch `starter`.
+/// Fails if git is not installed, or if there is no branch `starter`.
 pub fn merge_starter(directory: &Path, files: &Files) -> anyhow::Result<(String, bool)> {
     let kept = keep(directory, "update")?;
     output(git(directory).args(["add", "--all"]))?;
@@ -159,7 +159,7 @@ pub fn merge_starter(directory: &Path, files: &Files) -> anyhow::Result<(String,
 ///
 /// # Errors
 ///
-/// git is not installed.
+/// Fails if git is not installed.
 pub fn difference(file: &str, yours: &str, reference: &str) -> anyhow::Result<String> {
     let made = tempfile::tempdir()?;
     let name = Path::new(file).file_name().context("no file")?;
@@ -171,7 +171,7 @@ pub fn difference(file: &str, yours: &str, reference: &str) -> anyhow::Result<St
     let (yours, reference) = (format!("yours/{name}"), format!("reference/{name}"));
     let mut diff = git(made.path());
     diff.args(["diff", "--no-index", "--no-prefix", "--unified=100", "--color=never"]);
-    let diff = diff.args(["--", &yours, &reference]).output()?; // fails if they differ
+    let diff = diff.args(["--", &yours, &reference]).output()?; // exits with 1 if the texts differ
     let text = String::from_utf8_lossy(&diff.stdout);
     Ok(text.lines().skip_while(|line| !line.starts_with("---")).fold(
         String::new(),

@@ -11,7 +11,7 @@ use anyhow::{Context as _, ensure};
 use course::ladder::{DEEP, Track, checkout, read};
 use course::{cutter, starter, work};
 
-/// Returns the anchor of a heading, as the renderer makes it.
+/// Returns the anchor of a heading, as the book's renderer makes it.
 fn slug(heading: &str) -> String {
     let kept = heading.trim().to_lowercase();
     let kept = kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
@@ -29,7 +29,7 @@ fn each_step_has_its_place_in_the_book() -> anyhow::Result<()> {
         let headings = text.lines().filter(|line| line.starts_with('#'));
         let mut slugs = headings.map(|line| slug(line.trim_start_matches('#')));
         ensure!(slugs.any(|slug| slug == section), "{}: no {}", step.name, step.page);
-        // The page names the step beside its piece.
+        // The page names the step beside the piece of code that the step is about.
         let stop = if step.title.ends_with('?') { "" } else { "." };
         let is_named = text.contains(&format!("*Step: {}{stop}*", step.title));
         ensure!(is_named || track.is_workspace(), "{page} does not name {}", step.title);
@@ -115,11 +115,11 @@ fn a_learner_begins() -> anyhow::Result<()> {
     let made = run(course, &base, &["new", "mine"])?;
     ensure!(made.status.success(), "{}", text(&made));
 
-    // A second `new` changes nothing.
+    // A second `new` fails and changes nothing.
     let again = run(course, &base, &["new", "mine"])?;
     ensure!(!again.status.success() && text(&again).contains("exists already"));
 
-    // Everything is in the first commit, whatever the user's settings say.
+    // All files are in the first commit, whatever the user's git settings say.
     let status = run("git", &mine, &["status", "--porcelain"])?;
     ensure!(text(&status).is_empty(), "{}", text(&status));
 
@@ -143,7 +143,7 @@ fn a_learner_begins() -> anyhow::Result<()> {
         ensure!(text(&step).contains(part), "no `{part}` in\n{}", text(&step));
     }
 
-    // Three hints, and the difference.
+    // `hint` gives three hints, and `show` prints the difference from the reference.
     for part in ["hint 1 of 3", "hint 2 of 3", "The first half of main"] {
         let hint = run(course, &mine, &["step", "hint"])?;
         ensure!(text(&hint).contains(part), "{}", text(&hint));
@@ -155,7 +155,7 @@ fn a_learner_begins() -> anyhow::Result<()> {
         text(&show)
     );
 
-    // With the reference's function, `cargo step` goes on to the second step.
+    // When the first step has the reference's function, `cargo step` goes on to the second step.
     let track = Track::main()?;
     let filled = starter::sources(&track, 1)?;
     let hello = "src/bin/small-hello.rs";
@@ -164,19 +164,19 @@ fn a_learner_begins() -> anyhow::Result<()> {
     ensure!(text(&step).contains("green   1"), "{}", text(&step));
     is_on_the_page(&text(&step))?;
 
-    // A compile error is reported, too.
+    // `cargo step` reports a compile error.
     fs::write(mine.join(hello), "fn main() { nonsense }")?;
     let step = run(course, &mine, &["step"])?;
     ensure!(text(&step).contains("It does not compile"), "{}", text(&step));
 
-    // `reset` keeps the work in a branch.
+    // `reset` keeps the learner's work in a branch.
     fs::write(mine.join(hello), filled[hello].replace("loop", "while true"))?;
     let reset = run(course, &mine, &["step", "reset"])?;
     ensure!(text(&reset).contains("before-reset-2-1"), "{}", text(&reset));
     let kept = run("git", &mine, &["show", "before-reset-2-1:src/bin/small-hello.rs"])?;
     ensure!(text(&kept).contains("while true"), "{}", text(&kept));
 
-    // `update` takes over another edition, and keeps the work.
+    // `update` takes over another edition of the course, and keeps the learner's work.
     let mark = mine.join(".course.toml");
     let old = read(&mark)?;
     fs::write(&mark, old.replace("edition = \"", "edition = \"old-"))?;

@@ -16,7 +16,7 @@ fn is_installed(program: &str, version: &str) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-/// Judges a server by the rungs, and returns the printed text.
+/// Judges the server that `command` starts by the rungs, and returns the printed text.
 fn climb(command: &str) -> anyhow::Result<String> {
     let course = env!("CARGO_BIN_EXE_course");
     let output = Command::new(course).args(["climb", "--cmd", command]).output()?;

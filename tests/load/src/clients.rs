@@ -22,7 +22,7 @@ const TIMEOUT_CHECK_INTERVAL: u64 = 100_000_000;
 /// Maximum number of bytes per read.
 const READ_SIZE: usize = 64 * 1024;
 
-/// The clients: first those that send requests, then the idle ones.
+/// The clients: first the clients that send requests, then the idle clients.
 pub(super) struct Clients<'a> {
     plan: &'a Plan,
     pub stats: Stats,
@@ -32,7 +32,7 @@ pub(super) struct Clients<'a> {
     requests: Requests,
     cache: HeadCache,
     buffer: Box<[u8]>,
-    /// Whether a client that has been answered sends again.
+    /// Whether a client sends its next request as soon as it has been answered.
     sending: bool,
     pub schedule: Option<Schedule>,
     /// Clients that pause, each with the time at which it may connect again.
@@ -155,7 +155,8 @@ impl<'a> Clients<'a> {
         self.proceed(index, now)
     }
 
-    /// Handles the end of a connection, which may complete a response.
+    /// Handles the end of a connection, which may complete a response whose content ends with the
+    /// connection.
     fn on_eof(&mut self, index: usize) -> io::Result<()> {
         let now = self.now();
         let connection = &mut self.connections[index];
@@ -173,8 +174,9 @@ impl<'a> Clients<'a> {
         self.disconnect(index, failure)
     }
 
-    /// Closes a client's connection, because of a failure if one is given. The client connects
-    /// again: at once if the connection was useful, otherwise after a pause.
+    /// Closes a client's connection, and records `failure` if one is given. The client connects
+    /// again: at once if the connection had a 2xx response and there is no failure, otherwise after
+    /// a pause.
     fn disconnect(&mut self, index: usize, failure: Option<Failure>) -> io::Result<()> {
         let now = self.now();
         let connection = &mut self.connections[index];
@@ -189,7 +191,7 @@ impl<'a> Clients<'a> {
         self.proceed(index, now)
     }
 
-    /// Closes every connection that has waited longer than the timeout.
+    /// Closes every connection that has waited for a response longer than the timeout.
     fn close_timed_out(&mut self, now: u64) -> io::Result<()> {
         let timeout = self.plan.timeout.as_nanos() as u64;
         for index in 0..self.connections.len() {
@@ -208,8 +210,8 @@ impl<'a> Clients<'a> {
     }
 }
 
-/// Classifies a response that no request preceded. A full server may reject a client, and close,
-/// before the client has sent its request.
+/// Classifies a response that no request preceded. A server that is full may reject a client, and
+/// close the connection, before the client has sent its request.
 fn unrequested(response: Response) -> Failure {
     if response.last && response.status >= 400 {
         Failure::Status

@@ -22,7 +22,7 @@ pub(super) struct Connection {
     socket: Option<TcpStream>,
     /// Whether the server has accepted the connection: connecting, or a write, has succeeded.
     pub connected: bool,
-    /// Whether writing has failed. Bytes received before that can still be read.
+    /// Whether writing has failed. Bytes received before the failure can still be read.
     pub broken: bool,
     /// Whether the connection has had a 2xx response.
     pub served: bool,
@@ -31,8 +31,8 @@ pub(super) struct Connection {
     sent_at: Box<[u64]>,
     first: usize,
     in_flight: usize,
-    /// The time at which the last response arrived, or the first request in flight was sent if that
-    /// is later.
+    /// The later of two times, in nanoseconds: the arrival of the last response, and the sending of
+    /// the oldest request in flight.
     waiting_since: u64,
     /// Number of bytes of the requests in flight that are still to be sent.
     pub unsent: usize,
@@ -108,7 +108,8 @@ impl Connection {
         (self.in_flight > 0).then_some(self.waiting_since)
     }
 
-    /// Adds a request of `length` bytes, which counts as sent at the time `when`.
+    /// Adds a request of `length` bytes, which counts as sent at the time `when`, to the requests
+    /// in flight.
     #[inline]
     pub(super) fn push_request(&mut self, when: u64, now: u64, length: usize) {
         let mut at = self.first + self.in_flight;
@@ -142,8 +143,8 @@ impl Connection {
         self.unsent > 0 || !(self.connected || self.broken)
     }
 
-    /// Sends as many bytes as the socket takes. `requests` is one request of `length` bytes,
-    /// repeated as often as it may be in flight.
+    /// Sends as many of the unsent bytes as the socket takes. `requests` is one request of `length`
+    /// bytes, repeated as often as it may be in flight.
     pub(super) fn send(&mut self, requests: &[u8], length: usize) -> io::Result<()> {
         let Some(socket) = &mut self.socket else { return Ok(()) };
         while self.unsent > 0 {
@@ -155,7 +156,8 @@ impl Connection {
                 }
                 Err(error) if would_wait(&error) => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Responses received before the error are read first.
+                // The error is not returned, so that the responses received before the error are
+                // read first.
                 Err(_) if self.connected => {
                     (self.broken, self.unsent) = (true, 0);
                 }
@@ -181,7 +183,8 @@ impl Connection {
         }
     }
 
-    /// Checks whether connecting has succeeded. Needed only if there is nothing to send.
+    /// Fails if connecting has failed. Needed only if there is nothing to send, because a write
+    /// returns the same error.
     pub(super) fn check_connected(&mut self) -> io::Result<()> {
         if let Some(socket) = &self.socket
             && !self.connected
@@ -206,8 +209,8 @@ fn would_wait(error: &io::Error) -> bool {
 pub(super) enum Number {
     /// A kept connection; the value is its index.
     Kept(usize),
-    /// A connection for one request; the value counts such connections. Its port stays in TIME_WAIT
-    /// for a minute.
+    /// A connection for one request; the value is the number of such connections opened so far. The
+    /// connection's port stays in TIME_WAIT for a minute.
     OneShot(usize),
 }
 

@@ -56,8 +56,8 @@ impl Poller {
         Ok(self.kernel.modify(socket, &mut event(index, write))?)
     }
 
-    /// Waits until a socket is ready or `most` has passed. The time is exact if `exactly`,
-    /// otherwise rounded to milliseconds. Returns the number of events.
+    /// Waits until a socket is ready or `most` has passed. The waiting time is exact if `exactly`
+    /// is set, and otherwise rounded to milliseconds. Returns the number of events.
     pub(super) fn wait(
         &mut self,
         _: &[Connection],
@@ -74,19 +74,19 @@ impl Poller {
             EpollTimeout::try_from(most.as_millis().max(1)).unwrap_or(EpollTimeout::MAX)
         };
         match self.kernel.wait(&mut self.events, timeout) {
-            Err(Errno::EINTR) => Ok(0), // for example, stopped and continued
+            Err(Errno::EINTR) => Ok(0), // for example, the process was stopped and continued
             found => Ok(found?),
         }
     }
 
-    /// Returns event number `at` of the last wait, or `None` if it is the timer's.
+    /// Returns event number `at` of the last wait, or `None` if the event is the timer's.
     #[inline]
     pub(super) fn event(&self, at: usize) -> Option<Event> {
         let event = self.events[at];
         let any = |flags| event.events().intersects(flags);
         (event.data() != TIMER).then(|| Event {
             index: event.data() as usize,
-            // Errors and the end of file are reported by the read.
+            // An error or the end of file counts as readable, because a read reports it.
             readable: any(EpollFlags::EPOLLIN
                 | EpollFlags::EPOLLERR
                 | EpollFlags::EPOLLHUP),

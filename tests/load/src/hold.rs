@@ -1,5 +1,5 @@
-//! Holding connections: every client sends one request at the start, stays idle for as long as
-//! the caller likes, and sends one more on the same connection at the end.
+//! Holding connections: every client sends one request at the start, stays idle for as long as the
+//! caller likes, and finally sends one more request on the same connection.
 
 use std::io;
 
@@ -13,21 +13,21 @@ use super::{
 /// The outcome of holding connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HoldOutcome {
-    /// Number of connections that were answered at the start.
+    /// Number of connections that were answered after they were opened.
     pub opened: usize,
-    /// Number of the opened connections that were answered again at the end.
+    /// Number of the opened connections that were answered again after `meanwhile` had returned.
     pub kept: usize,
-    /// The failures of the other connections.
+    /// The failures of the connections that were not opened or not kept.
     pub errors: Errors,
 }
 
 /// Holds [`Plan::idle`] connections.
 ///
-/// Of the rest of the plan, only the address, host, path, content, and timeout matter.
-/// `progress` is called about ten times a second with the number of clients answered, first for
-/// the opening request and then for the closing one. Between the two, `meanwhile` is called with
-/// the number of connections held, and may take as long as it likes. A lost connection is not
-/// opened again.
+/// Of the plan's other fields, only the address, host, path, content, and timeout matter.
+/// `progress` is called about ten times a second with the number of clients answered, first for the
+/// opening request and then for the closing request. Between the two requests, `meanwhile` is
+/// called with the number of connections held, and may take as long as it likes. A lost connection
+/// is not opened again.
 ///
 /// # Errors
 ///
@@ -70,7 +70,8 @@ fn send_to_all(
         }
         if clients.now() >= last_report + REPORT_INTERVAL {
             last_report = clients.now();
-            // The clients after `index` still count their opening response.
+            // Only the clients before `index` are counted: the later ones still have `served` set
+            // by their opening response.
             progress(
                 clients.connections[..index].iter().filter(|one| one.served).count(),
             );

@@ -41,20 +41,20 @@ pub use plan::{Errors, Outcome, Phase, Plan};
 use schedule::Schedule;
 use stats::running;
 
-/// Number of connections that may be unanswered at the same time while all connections are opened:
-/// fewer than a listen backlog holds, so that no SYN is dropped and resent.
+/// Number of connections that may wait for a response at the same time while all connections are
+/// opened: fewer than a listen backlog holds, so that no SYN is dropped and resent.
 const MAX_PENDING: usize = 500;
 /// The time without any response after which more connections may be opened, in nanoseconds: a
-/// server with a fixed number of workers serves the others only after the clients in service have
-/// left.
+/// server with a fixed number of workers serves further clients only after the clients in service
+/// have left.
 const STALL: u64 = 200_000_000;
 /// The interval between two calls of the observer, in nanoseconds.
 const REPORT_INTERVAL: u64 = 100_000_000;
 /// Number of descriptors reserved for everything that is not a connection.
 const RESERVED_DESCRIPTORS: usize = 32;
 
-/// An event: the socket of the client `index` is ready. A hint, since the readiness may be over
-/// already.
+/// An event: the socket of the client `index` is ready. The event is a hint, because the readiness
+/// may be over when the event is handled.
 #[derive(Debug, Clone, Copy)]
 struct Event {
     index: usize,
@@ -113,8 +113,8 @@ pub fn run(plan: &Plan, observer: &mut dyn FnMut(&Phase)) -> io::Result<Outcome>
     })
 }
 
-/// Opens all connections, the idle ones first. Without keep-alive, a client connects only when
-/// it sends its request.
+/// Opens all connections, the idle ones first, and waits for a response on each. Without
+/// keep-alive, a client that is not idle connects only when it sends its request.
 fn open(
     clients: &mut Clients<'_>,
     plan: &Plan,

@@ -56,7 +56,7 @@ enum Chunked {
     Extension(u64),
     /// Within a chunk; the value is the number of bytes missing, including the CR LF after it.
     Content(u64),
-    /// Within the trailers; `empty` at the beginning of a line.
+    /// Within the trailers; `empty` is set at the beginning of a line.
     Trailer { empty: bool },
 }
 
@@ -68,7 +68,7 @@ struct Head {
     last: bool,
 }
 
-/// The last head as bytes and parsed, and the content expected in every response.
+/// The last head, both as bytes and parsed, and the content expected in every response.
 #[derive(Debug)]
 pub(super) struct HeadCache {
     bytes: Vec<u8>,
@@ -96,12 +96,13 @@ impl HeadCache {
 }
 
 impl Parser {
-    /// Consumes bytes up to the end of a response, which is then returned, or consumes all and
-    /// returns `None`.
+    /// Consumes bytes up to the end of a response and returns the response, or consumes all bytes
+    /// and returns `None`.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if the bytes are not a response, or not the expected one.
+    /// [`Malformed`] if the bytes are not a response, or the response does not have the expected
+    /// content.
     #[inline]
     pub(super) fn next(
         &mut self,
@@ -149,7 +150,7 @@ impl Parser {
         }
     }
 
-    /// Consumes bytes of a head. Returns whether the response is complete with it.
+    /// Consumes bytes of a head. Returns whether the response ends with the head.
     fn head(
         &mut self,
         bytes: &mut &[u8],

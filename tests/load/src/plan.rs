@@ -71,10 +71,10 @@ pub enum Phase {
         /// Number of connections answered so far, including idle ones.
         open: usize,
     },
-    /// Requests are sent, but nothing is counted yet.
+    /// Requests are sent, but no request is counted yet.
     WarmUp,
-    /// Requests and errors are counted. Reported first when no request is in flight, then about ten
-    /// times a second.
+    /// Requests and errors are counted. This phase is reported first when no request is in flight,
+    /// then about ten times a second.
     Measuring {
         /// The part of [`Plan::time`] that has passed.
         done: Duration,
@@ -99,10 +99,10 @@ pub struct Outcome {
     pub errors: Errors,
     /// Open loop: the number of requests that were due, but for which no connection was free.
     pub unsent: u64,
-    /// Number of idle connections that were still open at the end.
+    /// Number of idle connections that were still open at the end of the run.
     pub idle: usize,
-    /// The share of the measured time in which this thread was running. If it is close to 1, the
-    /// client was the bottleneck, not the server.
+    /// The share of the measured time in which the thread of all clients was running. If the share
+    /// is close to 1, the client was the bottleneck, not the server.
     pub client_busy: f64,
 }
 
@@ -112,13 +112,13 @@ pub struct Outcome {
     Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize,
 )]
 pub struct Errors {
-    /// Connections that could not be established, or not in time.
+    /// Connections that could not be established, or were not established within [`Plan::timeout`].
     pub connect: u64,
     /// Connections that the server reset with a request in flight.
     pub reset: u64,
     /// Connections that the server closed before the end of a response.
     pub cut_short: u64,
-    /// Connections on which no response arrived in time.
+    /// Connections on which no response arrived within [`Plan::timeout`].
     pub timed_out: u64,
     /// Responses whose status was not 2xx.
     pub status: u64,
@@ -128,7 +128,7 @@ pub struct Errors {
 }
 
 impl Errors {
-    /// Returns the sum of all kinds.
+    /// Returns the sum of the errors of all kinds.
     pub fn total(&self) -> u64 {
         self.connect
             + self.reset

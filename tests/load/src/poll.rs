@@ -1,5 +1,5 @@
 //! Waiting with poll(2), on systems without epoll(7). The figures mean the same as with epoll, but
-//! every call passes all connections, so the client's own cost grows with their number.
+//! every call of poll(2) passes all connections, so the client's own cost grows with their number.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -21,7 +21,7 @@ impl Poller {
         Ok(Poller { events: Vec::new() })
     }
 
-    /// Does nothing: `wait` passes the whole list of connections.
+    /// Does nothing: `wait` passes the whole list of connections to poll(2).
     pub(super) fn add(&self, _: impl AsFd, _: usize, _: bool) -> io::Result<()> {
         Ok(())
     }
@@ -51,7 +51,8 @@ impl Poller {
                 (index, PollFd::new(socket, flags))
             })
             .unzip();
-        // Rounded up: rounded down, the last millisecond would be spent polling in a loop.
+        // The timeout is rounded up: with a timeout rounded down, this thread would poll in a loop
+        // during the last millisecond.
         let timeout = PollTimeout::try_from(most.as_nanos().div_ceil(1_000_000));
         match poll(&mut polled, timeout.unwrap_or(PollTimeout::MAX)) {
             Ok(_) | Err(Errno::EINTR) => {}

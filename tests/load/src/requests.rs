@@ -1,4 +1,4 @@
-//! The requests as bytes, generated once.
+//! The requests as bytes, which are generated once for a whole run.
 
 use super::plan::Plan;
 

@@ -51,12 +51,13 @@ impl Stats {
         })
     }
 
-    /// Starts counting: responses and failures recorded before are ignored.
+    /// Starts counting: responses and failures recorded earlier are ignored.
     pub(super) fn start_counting(&mut self) {
         self.counting = true;
     }
 
-    /// Records a response that took `took` nanoseconds. Returns whether it was a 2xx.
+    /// Records a response that took `took` nanoseconds. Returns whether the response's status was
+    /// 2xx.
     #[inline]
     pub(super) fn record_response(
         &mut self,

@@ -1,5 +1,5 @@
 //! The code that all peers share: the command line of the book's servers, and a response of the
-//! same length as theirs.
+//! same length as the book's servers send.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -35,7 +35,8 @@ pub struct Options {
 pub fn options() -> Options {
     let options = Options::parse();
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard); // Otherwise the soft limit stays.
+        // If `setrlimit` fails, the soft limit stays.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
     options
 }
@@ -60,8 +61,9 @@ pub fn announce(address: impl Display) -> io::Result<()> {
     out.flush()
 }
 
-/// Returns a free port if `address` has port 0, for a server that cannot report the port that it
-/// was given. If another process binds the port in between, the server fails to start.
+/// Returns a free port if `address` has port 0, for a server that cannot report the port that the
+/// kernel gave it. If another process binds the port before the server does, the server fails to
+/// start.
 pub fn choose_port(address: SocketAddr) -> io::Result<SocketAddr> {
     TcpListener::bind(address)?.local_addr()
 }

@@ -1,7 +1,8 @@
 //! The table of servers: each server's profile, and the capabilities that follow from it.
 //!
-//! If a server has a capability, it must pass the capability's case; if not, the case asserts the
-//! limitation instead. The book's matrix is generated from this table.
+//! If a server has a capability, the server must pass the capability's case; if it lacks the
+//! capability, the case asserts the limitation. The book's capability matrix is generated from this
+//! table.
 
 /// An ability that some servers have and others lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,11 +63,11 @@ pub enum Model {
     },
     /// Coroutines or futures on few threads.
     Coroutines,
-    /// Not a server of the book.
+    /// A server that is not one of the book's.
     Unknown,
 }
 
-/// A server of the book, as the suite knows it.
+/// A server of the book: its name, its chapter, and how it organizes its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerProfile {
     /// The name of the binary.
@@ -125,7 +126,7 @@ pub const PROFILES: &[ServerProfile] = &[
     ),
 ];
 
-/// The profile of a server that is not in the table: it is expected to have every capability.
+/// The profile of a server that is not in the table, and is expected to have every capability.
 pub const UNKNOWN: ServerProfile =
     profile("yours", 6, Model::Unknown, "a server of your own");
 

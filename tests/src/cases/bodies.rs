@@ -6,7 +6,7 @@ use crate::ctx::{Ctx, chunked_echo, echo, request};
 use crate::fixture::pattern;
 use crate::verdict::{Abort, Verdict, ensure};
 
-/// Asserts that content of this length is echoed unchanged, twice on one connection.
+/// Asserts that content of `length` bytes is echoed unchanged, twice on one connection.
 fn echoes(ctx: &mut Ctx<'_>, length: usize) -> Verdict {
     let content = pattern(length);
     let mut client = ctx.client()?;
@@ -17,7 +17,7 @@ fn echoes(ctx: &mut Ctx<'_>, length: usize) -> Verdict {
     Ok(())
 }
 
-/// Asserts that content of this length, sent in chunks of `chunk` bytes, is echoed unchanged.
+/// Asserts that content of `length` bytes, sent in chunks of `chunk` bytes, is echoed unchanged.
 fn echoes_chunks(ctx: &mut Ctx<'_>, length: usize, chunk: usize) -> Verdict {
     let content = pattern(length);
     let mut bytes = chunked_echo("");

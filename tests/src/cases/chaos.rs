@@ -1,5 +1,5 @@
-//! Every kind of misbehavior at the same time, while the server runs out of descriptors. A
-//! well-behaved client must be served throughout.
+//! A case with every kind of misbehavior at the same time, while the server runs out of
+//! descriptors. A well-behaved client must be served throughout.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::proc;
 use crate::rlimits::Rlimits;
 use crate::verdict::{CaseResult, Verdict};
 
-/// Number of clients of each kind.
+/// Number of misbehaving clients of each kind.
 const EACH: usize = 30;
 /// Number of rounds in which every client misbehaves once.
 const ROUNDS: usize = 60;
-/// The server's limit on descriptors: too low for the last clients.
+/// The server's limit on open descriptors: lower than the number of clients that the case connects.
 const DESCRIPTORS: u32 = 200;
 
 /// Misbehaving clients that keep their connections open, by kind of misbehavior.
@@ -94,7 +94,8 @@ pub(super) const CASES: &[Case] = &[case(
             round_trip(&mut good)?;
             std::thread::sleep(Duration::from_millis(10));
         }
-        // More connections than descriptors: some of them stay in the backlog.
+        // Connect more clients than the server has descriptors, so that some connections stay in
+        // the listener's backlog.
         let mut late = Vec::new();
         for _ in 0..DESCRIPTORS {
             late.push(ctx.client()?);

@@ -5,7 +5,8 @@ use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, chunked_echo, get};
 use crate::verdict::Verdict;
 
-/// Asserts that the chunks are decoded, and that the next request on the connection is answered.
+/// Asserts that the server decodes `chunks` to `content`, and answers the next request on the
+/// connection.
 fn reads(ctx: &mut Ctx<'_>, chunks: &str, content: &str) -> Verdict {
     let mut client = ctx.client()?;
     client.send([chunked_echo(chunks), get("/plaintext")].concat())?;
@@ -13,8 +14,8 @@ fn reads(ctx: &mut Ctx<'_>, chunks: &str, content: &str) -> Verdict {
     client.response()?.is(200)?.has_content("Hello, World!").map(drop)
 }
 
-/// Asserts that the chunks are refused, and that the bytes after them are not answered as a
-/// request.
+/// Asserts that `chunks` are refused with one of `statuses`, and that the bytes after the chunks
+/// are not answered as a request.
 fn refuses(ctx: &mut Ctx<'_>, chunks: &str, statuses: &[u16]) -> Verdict {
     ctx.assert_refused_without_smuggling(chunked_echo(chunks), statuses)
 }

@@ -1,4 +1,5 @@
-//! Conditional requests: a cache revalidates a file, or a client makes sure that it is unchanged.
+//! Conditional requests: a cache revalidates its copy of a file, or a client makes sure that a file
+//! is unchanged.
 
 use crate::case::Kind::{Contract, Must, Should};
 use crate::case::{Case, Need, case};
@@ -25,14 +26,15 @@ fn plain(ctx: &mut Ctx<'_>) -> CaseResult<(String, String)> {
         (false, true) => "no Last-Modified",
     };
     if ctx.standards {
-        // The standards only recommend both fields (SHOULD); `files::validators` tests that.
+        // The standards only recommend ETag and Last-Modified (SHOULD); the case
+        // `files::validators` tests for them.
         return Err(Abort::skip(format!("the server sends {missing} with a file")));
     }
     Err(Abort::fail("ETag and Last-Modified in the response with a file", missing))
 }
 
-/// Sends a GET for `/hello.txt` with these fields, in which TAG and DATE stand for the file's
-/// validators, and asserts the status.
+/// Sends a GET for `/hello.txt` with `fields`, in which TAG and DATE stand for the file's
+/// validators (ETag and Last-Modified), and asserts the status of the response.
 fn asks(ctx: &mut Ctx<'_>, fields: &str, status: u16) -> CaseResult<Response> {
     let (tag, date) = plain(ctx)?;
     let fields = fields.replace("TAG", &tag).replace("DATE", &date) + "\r\n";
@@ -44,7 +46,8 @@ fn asks(ctx: &mut Ctx<'_>, fields: &str, status: u16) -> CaseResult<Response> {
         answer.has_content("Hello, file!\n")?;
     }
     if status != 412 {
-        // If a 304 had content, the next response would not begin where it should.
+        // Check the next response, too: if a 304 response had content, the next response would
+        // begin with that content.
         client.send(get("/plaintext"))?;
         client.response()?.is(200)?.has_content("Hello, World!")?;
     }
@@ -55,20 +58,20 @@ fn gets(ctx: &mut Ctx<'_>, fields: &str, status: u16) -> Verdict {
     asks(ctx, fields, status).map(drop)
 }
 
-/// Asserts the status of a request for `/old.txt`, a file from 1950, with this field.
+/// Asserts the status of a request with `field` for `/old.txt`, a file from 1950.
 fn asks_of_old(ctx: &mut Ctx<'_>, field: &str, status: u16) -> Verdict {
     let fields = format!("{field}\r\nConnection: close\r\n");
     ctx.ask(request("GET", "/old.txt", &fields))?.is(status).map(drop)
 }
 
-/// Returns the first of January `years` years from now in the form of RFC 850, with a year of two
+/// Returns January 1, `years` years from now, in the form of RFC 850, which has a year of two
 /// digits.
 fn rfc_850(years: i64) -> String {
     const WEEKDAYS: [&str; 7] =
         ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
     let now = fmt_http_date(SystemTime::now());
     let year = now[12..16].parse::<i64>().unwrap_or_default() + years;
-    // The number of days since 1970, for the weekday.
+    // The number of days since January 1, 1970, from which the weekday follows.
     let days = (year - 1970) * 365 + (year - 1969) / 4 - (year - 1901) / 100
         + (year - 1601) / 400;
     let weekday = WEEKDAYS[(days + 3).rem_euclid(7) as usize];

@@ -42,7 +42,8 @@ pub(super) const CASES: &[Case] = &[
             let answer = client.response()?;
             answer.is(200)?;
             if !ctx.standards {
-                // RFC 9112 only recommends the field (SHOULD), but requires the close (MUST).
+                // RFC 9112 only recommends the field `Connection: close` (SHOULD), but requires the
+                // server to close the connection (MUST).
                 answer.list_has("Connection", "close")?;
             }
             client.assert_closed()
@@ -236,7 +237,7 @@ pub(super) const CASES: &[Case] = &[
         "Unread bytes behind a refused request do not turn the close into a reset, which would destroy the response",
         |ctx| {
             let mut client = ctx.client()?;
-            // All bytes are on their way before the server responds to the first line.
+            // The client sends all bytes before the server responds to the malformed first line.
             let mut bytes = b"nonsense\r\n\r\n".to_vec();
             bytes.extend(std::iter::repeat_n(b'x', 48 * 1024));
             client.send(bytes)?;
@@ -266,8 +267,9 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let mut client = ctx.client()?;
             client.send("nonsense\r\n\r\n")?;
-            // The client reads nothing before the late bytes are sent. If the server had closed its
-            // socket, the late bytes would be answered with RST, and the refusal would be lost.
+            // The client reads nothing before it sends the late bytes. If the server had closed its
+            // socket, the server's kernel would answer the late bytes with RST, and the refusal
+            // would be lost.
             let seen = client.peek(crate::timeout::timeout());
             ensure(
                 seen == crate::client::Peek::Bytes,

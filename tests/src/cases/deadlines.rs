@@ -1,5 +1,5 @@
-//! Deadlines. Each covers a whole phase of a connection, so that a client cannot extend it by
-//! sending a byte per second.
+//! The cases about deadlines. Each deadline covers a whole phase of a connection, so that a client
+//! cannot extend the deadline by sending a byte per second.
 //!
 //! No case measures time. The order of events proves a deadline: the server responds before a
 //! slow client has sent its last byte.
@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::ctx::Ctx;
 use crate::verdict::{Verdict, ensure};
 
-/// The cases, in the order in which a connection goes through the phases.
+/// The cases about deadlines, in the order in which a connection goes through the phases.
 pub(super) const CASES: &[&[Case]] =
     &[idle::CASES, head::CASES, content::CASES, write::CASES, linger::CASES];
 
@@ -25,8 +25,8 @@ const PACE: Duration = Duration::from_millis(50);
 
 const PLAIN: &[Need] = &[Need::Plaintext];
 
-/// Sends pieces of `size` bytes, one every [`PACE`], and asserts that the server responds with 408
-/// and closes before the last piece is sent.
+/// Sends `bytes` in pieces of `size` bytes, one piece every [`PACE`], and asserts that the server
+/// responds with 408 and closes before the last piece is sent.
 fn cut_while_dripping(client: &mut Client, bytes: &[u8], size: usize) -> Verdict {
     let cut = client.drip(bytes, size, PACE)?;
     ensure(

@@ -1,4 +1,4 @@
-//! Mistakes that event-driven servers make: one thread with many clients and their events.
+//! Mistakes that servers make when one thread handles many clients and their events.
 //!
 //! Every server must pass these cases; a server with a thread per client passes most of them
 //! without effort.
@@ -13,5 +13,5 @@ pub(super) const CASES: &[&[Case]] = &[readiness::CASES, isolation::CASES, idle:
 
 const PLAIN: &[Need] = &[Need::Plaintext];
 
-/// An idle timeout so long that it does not hide a missed event.
+/// An idle timeout, in seconds, so long that it does not hide a missed event.
 const NEVER_IDLE: (&str, &str) = ("idle-timeout", "600");

@@ -1,4 +1,5 @@
-//! `Expect: 100-continue`: the client waits for 100 before it sends the content.
+//! `Expect: 100-continue`: the client waits for the interim response 100 before it sends the
+//! content.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ fn asking(fields: &str) -> Vec<u8> {
     request("POST", "/echo", &format!("Expect: 100-continue\r\n{fields}"))
 }
 
-/// Sends a head, waits for 100, sends the body, and asserts that the content `hello` is echoed.
+/// Sends a head, waits for the interim response 100, sends `body`, and asserts that the content
+/// `hello` is echoed.
 fn asks_then_sends(ctx: &mut Ctx<'_>, fields: &str, body: &str) -> Verdict {
     let mut client = ctx.client()?;
     client.send(asking(fields))?;
@@ -132,8 +134,9 @@ pub(super) const CASES: &[Case] = &[
     case("http_1_0", Must, "RFC 9110 §10.1.1", "An HTTP/1.0 request receives no 100 Continue", |ctx| {
         let mut client = ctx.client()?;
         client.send("POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")?;
-        // The server has read the head and must wait. Give a faulty server time to send 100;
-        // the response is judged below, however late it arrives.
+        // The server has read the head and must wait for the content. Give a faulty server 100 ms
+        // to send the interim response 100; the first response is judged below, however late it
+        // arrives.
         client.wait_until_read();
         let _ = client.peek(Duration::from_millis(100)) == Peek::Nothing;
         client.send("hello")?;

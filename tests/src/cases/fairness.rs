@@ -1,9 +1,9 @@
 //! Fairness: a greedy client reads or sends as fast as the machine allows, while another client
 //! sends small requests.
 //!
-//! The other client's waiting time is measured in the bytes that the greedy client moves meanwhile.
-//! With a fair server, it is once or twice the number of bytes that a connection may move in a row;
-//! with an unfair server, it has no bound.
+//! The waiting time of the client with small requests is measured in the bytes that the greedy
+//! client moves meanwhile. With a fair server, this number is once or twice the number of bytes
+//! that a connection may move in a row; with an unfair server, it has no bound.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -19,9 +19,9 @@ use crate::ctx::{Ctx, get, request};
 use crate::timeout::timeout;
 use crate::verdict::{Abort, Verdict, ensure};
 
-/// Number of requests that the other client sends.
+/// Number of requests sent by the client whose requests are small.
 const ROUNDS: usize = 20;
-/// Bytes that the greedy client must have moved before the other one starts.
+/// Bytes that the greedy client must have moved before the client with small requests starts.
 const BEGUN: u64 = 1 << 20;
 
 /// A client whose threads read or send without a pause.
@@ -36,8 +36,8 @@ impl Greedy {
         Self { client, moved: Arc::default(), threads: Vec::new() }
     }
 
-    /// Starts a thread that repeats `act` on the connection until it returns 0 or fails. The bytes
-    /// that it moves are counted if `counts` is set.
+    /// Starts a thread that repeats `act` on the connection until `act` returns 0 or fails. The
+    /// bytes moved, which `act` returns, are counted if `counts` is set.
     fn busy(
         &mut self,
         counts: bool,
@@ -57,18 +57,18 @@ impl Greedy {
         Ok(())
     }
 
-    /// Starts a thread that reads without a pause. The bytes are counted if `counts` is set.
+    /// Starts a thread that reads without a pause. The bytes read are counted if `counts` is set.
     fn reads(&mut self, counts: bool) -> Verdict {
         let mut buffer = vec![0; 1 << 18];
         self.busy(counts, move |stream| stream.read(&mut buffer))
     }
 
-    /// Starts a thread that sends the same bytes again and again.
+    /// Starts a thread that sends `bytes` again and again.
     fn sends(&mut self, bytes: Vec<u8>) -> Verdict {
         self.busy(true, move |stream| stream.write_all(&bytes).map(|()| bytes.len()))
     }
 
-    /// Returns whether all threads are still running.
+    /// Returns whether all threads of the greedy client are still running.
     fn is_at_it(&self) -> bool {
         !self.threads.iter().any(JoinHandle::is_finished)
     }
@@ -80,15 +80,15 @@ impl Greedy {
 
 impl Drop for Greedy {
     fn drop(&mut self) {
-        let _ = self.client.stream.shutdown(Shutdown::Both); // unblocks the threads
+        let _ = self.client.stream.shutdown(Shutdown::Both); // the shutdown unblocks the threads
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
 }
 
-/// Asserts that each of the other client's requests is answered before the greedy client has
-/// moved `too_much` bytes.
+/// Asserts that each request of another client, which sends small requests, is answered before the
+/// greedy client has moved `too_much` bytes.
 fn others_are_served(ctx: &mut Ctx<'_>, greedy: &Greedy, too_much: u64) -> Verdict {
     ctx.poll_until("the greedy client has started", |_| {
         let moved = greedy.moved();
@@ -101,8 +101,8 @@ fn others_are_served(ctx: &mut Ctx<'_>, greedy: &Greedy, too_much: u64) -> Verdi
         let (before, start) = (greedy.moved(), Instant::now());
         let answered = loop {
             let moved = greedy.moved() - before;
-            // Check after reading the counter: if this thread was preempted in between, the
-            // response is there by now.
+            // Check for the response only after the counter is read: if this thread was preempted
+            // between the two steps, the response has arrived in the meantime.
             if other.peek(Duration::from_millis(10)) != Peek::Nothing {
                 break true;
             }

@@ -1,4 +1,4 @@
-//! Static files: their bytes, and the fields that describe them.
+//! Static files: the bytes of a file, and the header fields that describe a file.
 
 mod changing;
 mod cold;
@@ -19,7 +19,7 @@ pub(super) const CASES: &[&[Case]] =
 
 const NEED: &[Need] = &[Need::Files];
 
-/// Creates a separate document root, whose files the case may change.
+/// Creates a separate document root for the case, which may change the files in it.
 fn own_root(ctx: &mut Ctx<'_>) -> Result<tempfile::TempDir, Abort> {
     let base = tempfile::tempdir()
         .map_err(|error| Abort::skip(format!("cannot create a directory: {error}")))?;
@@ -30,7 +30,7 @@ fn own_root(ctx: &mut Ctx<'_>) -> Result<tempfile::TempDir, Abort> {
     Ok(base)
 }
 
-/// Writes a file below the case's document root, and creates its directory if it is missing.
+/// Writes a file below the case's document root, and creates the file's directory if it is missing.
 fn write(ctx: &Ctx<'_>, name: &[u8], content: &[u8]) -> Verdict {
     let path = ctx.root.join(OsStr::from_bytes(name));
     let directory = path.parent().map_or(Ok(()), std::fs::create_dir_all);
@@ -39,7 +39,7 @@ fn write(ctx: &Ctx<'_>, name: &[u8], content: &[u8]) -> Verdict {
         .map_err(|error| Abort::skip(format!("cannot write a file: {error}")))
 }
 
-/// Writes a file below the case's document root, with this modification time.
+/// Writes a file below the case's document root, and sets its modification time to `changed`.
 fn write_at(ctx: &Ctx<'_>, name: &str, content: &[u8], changed: SystemTime) -> Verdict {
     write(ctx, name.as_bytes(), content)?;
     std::fs::File::options()

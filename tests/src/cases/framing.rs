@@ -1,7 +1,8 @@
 //! Message framing: the position at which a request ends.
 //!
-//! If two servers disagree about the end, the one that sees an earlier end parses the remaining
-//! bytes as another request (request smuggling). So an ambiguous message must be refused.
+//! If two servers disagree about the end of a request, the server that sees the earlier end parses
+//! the remaining bytes as another request (request smuggling). So an ambiguous message must be
+//! refused.
 
 use crate::case::Kind::{Contract, Must, Security, Should};
 use crate::case::{Case, Need, case};
@@ -9,13 +10,13 @@ use crate::client::{Client, Peek};
 use crate::ctx::{Ctx, echo, get, request};
 use crate::verdict::{Abort, Verdict, ensure};
 
-/// Asserts that a POST with these framing fields and a small body is refused with one of the
-/// statuses, and that the bytes after it are not answered as a request.
+/// Asserts that a POST with the framing fields `fields` and a small body is refused with one of
+/// `statuses`, and that the bytes after the POST are not answered as a request.
 fn refused(ctx: &mut Ctx<'_>, fields: &str, statuses: &[u16]) -> Verdict {
     let mut bytes = request("POST", "/echo", fields);
     bytes.extend_from_slice(b"5\r\nhello\r\n0\r\n\r\n");
     if ctx.standards {
-        // A server that does not implement POST may refuse it before it checks the framing.
+        // A server that does not implement POST may refuse every POST before it checks the framing.
         let faultless = ctx.ask(echo(b"hello"))?.status;
         if matches!(faultless, 405 | 501) && ctx.ask(&bytes)?.status == faultless {
             return Err(Abort::skip(format!(
@@ -26,8 +27,8 @@ fn refused(ctx: &mut Ctx<'_>, fields: &str, statuses: &[u16]) -> Verdict {
     ctx.assert_refused_without_smuggling(bytes, statuses)
 }
 
-/// Asserts that a POST whose last coding is not chunked is refused: with 400 because the content
-/// has no end, or by the standards alone also with 501 because the coding is unknown.
+/// Asserts that a POST whose last transfer coding is not chunked is refused: with 400 because the
+/// content has no end, or by the standards alone also with 501 because the coding is unknown.
 fn refused_coding(ctx: &mut Ctx<'_>, fields: &str) -> Verdict {
     let statuses = ctx.either(&[400], &[400, 501]);
     refused(ctx, fields, statuses)
@@ -66,8 +67,8 @@ fn content_is_no_request(
     if !ctx.lenient {
         answer.is(status)?;
     }
-    // The server may close the connection. If it does not, the next response must belong to the
-    // request after the content.
+    // The server may close the connection. If the connection stays open, the next response must
+    // belong to the request after the content.
     let wait = crate::timeout::timeout();
     if client.peek(wait) == Peek::Bytes {
         next_is_behind_the_content(&mut client)

@@ -5,14 +5,14 @@ use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, get_and_close, request};
 use crate::verdict::{Verdict, ensure};
 
-/// Asserts that a request with these raw lines after Host is refused.
+/// Asserts that a request with the raw bytes `lines` after the line of Host is refused.
 fn refuses(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     let head = b"GET /plaintext HTTP/1.1\r\nHost: suite\r\n";
     ctx.assert_refused_without_smuggling([head, lines, b"\r\n\r\n"].concat(), &[400])
 }
 
-/// Asserts that a request with these raw lines after Host is refused. By the standards alone, the
-/// server may also replace the invalid bytes by spaces and answer.
+/// Asserts that a request with the raw bytes `lines` after the line of Host is refused. By the
+/// standards alone, the server may also replace the invalid bytes by spaces and answer the request.
 fn refuses_or_repairs(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     if ctx.standards {
         let head = b"GET /plaintext HTTP/1.1\r\nHost: suite\r\nConnection: close\r\n";
@@ -22,31 +22,31 @@ fn refuses_or_repairs(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     refuses(ctx, lines)
 }
 
-/// Asserts that a request with these raw lines after Host is answered.
+/// Asserts that a request with the raw bytes `lines` after the line of Host is answered.
 fn takes(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     let head = b"GET /plaintext HTTP/1.1\r\nHost: suite\r\n";
     ctx.assert_answered([head, lines, b"\r\n\r\n"].concat(), 200).map(drop)
 }
 
-/// Asserts that a request with these raw lines instead of Host is refused.
+/// Asserts that a request with the raw text `lines` in place of the line of Host is refused.
 fn refuses_host(ctx: &mut Ctx<'_>, lines: &str) -> Verdict {
     ctx.assert_refused(format!("GET /plaintext HTTP/1.1\r\n{lines}\r\n"), 400)
 }
 
-/// Asserts that a request with this Host is answered.
+/// Asserts that a request with the value `host` in the field Host is answered.
 fn takes_host(ctx: &mut Ctx<'_>, host: &str) -> Verdict {
     let head =
         format!("GET /plaintext HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     ctx.ask(head)?.is(200).map(drop)
 }
 
-/// Asserts that the response to `bytes` has this status, a Date, and a length.
+/// Asserts that the response to `bytes` has the status `status`, a Date field, and a length.
 fn complete(ctx: &mut Ctx<'_>, bytes: &[u8], status: u16) -> Verdict {
     let answer =
         ctx.ask(bytes).map_err(|stop| stop.expecting(format!("status {status}")))?;
     if ctx.standards {
-        // A response delimited by the close needs no length, and a server without any support
-        // for DELETE may send 501.
+        // By the standards alone, a response whose content ends with the connection needs no
+        // length, and a server without any support for DELETE may send 501.
         let also = if status == 405 { 501 } else { status };
         answer.one_of(&[status, also])?;
     } else {

@@ -20,13 +20,14 @@ use std::os::unix::fs::PermissionsExt as _;
 
 const PROCESS: &[Need] = &[Need::Process, Need::Plaintext];
 
-/// Asserts that starting the program with these arguments fails, with a message.
+/// Asserts that the program, started with the arguments `args`, fails with a message on standard
+/// error.
 fn fails_to_start(ctx: &mut Ctx<'_>, args: &[&str]) -> Verdict {
     fails_within(ctx, args, Rlimits::default()).map(drop)
 }
 
-/// Asserts that starting the program with these arguments and limits fails, with a message. Returns
-/// the message.
+/// Asserts that the program, started with the arguments `args` and the limits `rlimits`, fails with
+/// a message on standard error. Returns the message.
 fn fails_within(
     ctx: &mut Ctx<'_>,
     args: &[&str],
@@ -41,8 +42,8 @@ fn fails_within(
     Ok(stderr)
 }
 
-/// Asserts that starting the program with these arguments and limits fails, with a message of one
-/// line.
+/// Asserts that the program, started with the arguments `args` and the limits `rlimits`, fails with
+/// a message of one line on standard error.
 fn fails_in_one_line(ctx: &mut Ctx<'_>, args: &[&str], rlimits: Rlimits) -> Verdict {
     let stderr = fails_within(ctx, args, rlimits)?;
     ensure(stderr.trim_end().lines().count() == 1, "one line on standard error", stderr)
@@ -73,14 +74,15 @@ const DEADLINE: &str = "2";
 const BEYOND_IT: Duration = Duration::from_millis(2200);
 
 /// Sends one part of a request, stops the server's process, sends the rest, and continues the
-/// process after the deadline has passed. The client has kept the deadline. Returns the response.
+/// process after the deadline has passed. The client itself keeps the deadline. Returns the
+/// response.
 fn stopped_beyond_a_deadline(
     ctx: &mut Ctx<'_>,
     options: &[(&str, &str)],
     (first, rest): (&[u8], &[u8]),
 ) -> CaseResult<Response> {
-    // If the machine is so busy that the deadline passes before the process is stopped, nothing is
-    // proved.
+    // If the machine is so busy that the deadline may pass before the process is stopped, the
+    // attempt proves nothing, and the server is started again for another attempt.
     for _ in 0..5 {
         ctx.serve(options)?;
         let mut client = ctx.client()?;
@@ -159,13 +161,13 @@ pub(super) const CASES: &[Case] = &[
                 let mode = std::fs::Permissions::from_mode(mode);
                 std::fs::set_permissions(root.path(), mode).map_err(|error| Abort::skip(error.to_string()))
             };
-            // A directory needs permission to be read (listed) and to be searched (its
-            // files opened).
+            // Each mode lacks a permission on the directory: to read it (list its names), to search
+            // it (open its files), or both.
             for mode in [0o644, 0o311, 0o200] {
                 set_mode(mode)?;
                 fails_in_one_line(&mut other, &["--listen", "127.0.0.1:0", "--root", &path], user)?;
             }
-            set_mode(0o755)?; // so that it can be removed
+            set_mode(0o755)?; // the removal needs these permissions
             Ok(())
         },
     )
@@ -219,7 +221,8 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let path = binary(ctx.target)?.path.clone();
             let mut client = ctx.client()?;
-            // The server closes first, so that TIME_WAIT is on its side.
+            // The server closes the connection first, so that the state TIME_WAIT is on the
+            // server's side.
             client.send(get_and_close("/plaintext"))?;
             client.response()?.is(200)?;
             client.assert_closed()?;
@@ -299,13 +302,13 @@ pub(super) const CASES: &[Case] = &[
             let mut held = hold(ctx, 250)?;
             freeze(ctx)?;
             leaves.half_close();
-            // As many new clients connect as every backlog holds.
+            // 100 new clients connect: no more than the backlog of any server holds.
             let mut comers = Vec::new();
             for _ in 0..100 {
                 comers.push(ctx.client()?);
             }
-            // There are more events than a server fetches at once. The last one is the reset of
-            // `leaves`.
+            // The requests of `held` cause more events than a server fetches with one call. The
+            // last event is the reset of `leaves`.
             for _ in 0..2 {
                 for client in &mut held {
                     client.send(get("/plaintext"))?;

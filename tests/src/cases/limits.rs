@@ -15,13 +15,13 @@ use crate::verdict::{Verdict, ensure};
 const PLAIN: &[Need] = &[Need::Plaintext];
 const ECHO: &[Need] = &[Need::Echo];
 
-/// Returns a request whose request line has this length in bytes.
+/// Returns a request whose request line is `length` bytes long.
 fn line_of(length: usize) -> Vec<u8> {
     let around = "GET /plaintext? HTTP/1.1".len();
     get(&format!("/plaintext?{}", "q".repeat(length - around)))
 }
 
-/// Returns a request whose head has this length in bytes.
+/// Returns a request whose head is `length` bytes long.
 fn head_of(length: usize) -> Vec<u8> {
     let around = request("GET", "/plaintext", "X-Long: \r\n").len();
     request("GET", "/plaintext", &format!("X-Long: {}\r\n", "v".repeat(length - around)))
@@ -33,9 +33,9 @@ fn fields_of(count: usize) -> Vec<u8> {
     request("GET", "/plaintext", &fields)
 }
 
-/// Asserts that an endless element of a head is refused: with one of the statuses after `count`
-/// bytes, or by the standards alone before a megabyte has been sent (and then the refusal may be
-/// lost).
+/// Asserts that a head with an endless element (`head`, and then `byte` again and again) is refused
+/// with one of `statuses` after `count` bytes. In a lenient case ([`Ctx::lenient`]) a refusal or a
+/// close before a megabyte has been sent is enough.
 fn without_end(
     ctx: &mut Ctx<'_>,
     head: &str,
@@ -64,7 +64,8 @@ fn without_end(
     )
 }
 
-/// Asserts a 503 with Retry-After that closes the connection.
+/// Asserts that the response is a 503 with Retry-After, and that the server then closes the
+/// connection.
 fn assert_rejected(client: &mut Client) -> Verdict {
     let answer = client.response()?;
     let retry = answer.is(503)?.field("Retry-After").unwrap_or_default().to_owned();
@@ -86,8 +87,8 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(PLAIN),
     case("line_over_limit", Must, "RFC 9112 §3", "A request line of one byte more than --max-line is 414", |ctx| {
-        // The standards let a server accept more than 8000 bytes, and limit the whole head
-        // instead of the line (RFC 6585 section 5).
+        // The standards let a server accept a request line of more than 8,000 bytes, and let it
+        // limit the whole head in place of the request line (RFC 6585 section 5).
         let statuses = ctx.either(&[414], &[200, 414, 431]);
         ctx.assert_refused_with(line_of(8193), statuses)
     }),
@@ -203,7 +204,7 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let mut client = ctx.client()?;
             client.send(request("GET", "/plaintext", "Content-Length: 1048577\r\n"))?;
-            // By the standards alone, any refusal that closes the connection is accepted.
+            // `assert_refusal` also asserts that the server closes the connection.
             Ctx::assert_refusal(&mut client, &[413])
         },
     )
@@ -321,7 +322,7 @@ pub(super) const CASES: &[Case] = &[
                 assert_rejected(&mut client)?;
                 client.close();
                 let content = pattern(80_000);
-                // The memory is released when the server has closed the refused connection.
+                // The server releases the memory when it has closed the refused connection.
                 ctx.poll_until("80,000 bytes can be buffered again", |ctx| {
                     let answer = ctx.ask(echo(&content))?;
                     if answer.status == 503 {

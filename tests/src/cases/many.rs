@@ -9,8 +9,8 @@ use crate::proc;
 use crate::profile::Capability::{AnyNumber, BeyondFdSetsize, IdleForFree, ManyClients};
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
-/// Sends one request and asserts the response. Afterwards the server has certainly accepted the
-/// connection; before, it may still be in the kernel's accept queue.
+/// Sends one request and asserts the response, which proves that the server has accepted the
+/// connection. Without a response, the connection may still be in the kernel's accept queue.
 pub(super) fn round_trip(client: &mut Client) -> Verdict {
     client.send(get("/plaintext"))?;
     client.response()?.is(200)?.has_content("Hello, World!").map(drop)
@@ -42,7 +42,8 @@ fn served_beside(ctx: &mut Ctx<'_>, bytes: &[u8]) -> Verdict {
 /// Asserts the limitation of a server with a fixed number of workers.
 ///
 /// Every worker is occupied by a client. One more client gets nothing while an occupying client
-/// completes fifty round trips; when that client leaves, the additional one is answered.
+/// completes fifty round trips; when the occupying client leaves, the additional client is
+/// answered.
 fn assert_one_more_starves(ctx: &mut Ctx<'_>) -> Verdict {
     let (workers, options) = ctx.profile.capacity().unwrap_or((1, &[]));
     ctx.serve(options)?;
@@ -70,7 +71,8 @@ fn assert_cost_per_client(ctx: &mut Ctx<'_>, per_client: bool) -> Verdict {
     let pid = ctx.pid()?;
     let at_start = processes_and_threads(pid)?;
     drop(hold(ctx, 1)?);
-    // The server may create permanent threads when the first client connects.
+    // The server may create permanent threads when the first client connects, so processes and
+    // threads are counted only after that client has left.
     ctx.poll_until("no child process of the first client is left", |_| {
         let left = proc::children(pid).map_or(0, |all| all.len());
         Ok(if left == 0 || !per_client {
@@ -130,7 +132,8 @@ fn idle_costs(ctx: &mut Ctx<'_>) -> Verdict {
 }
 
 fn assert_fd_setsize_limit(ctx: &mut Ctx<'_>) -> Verdict {
-    // `select` supports descriptors 0 to 1023; the listener and a few others use some of them.
+    // The server `select` supports descriptors 0 to 1023, and needs some of them for the listener
+    // and other purposes.
     require_descriptors(1100)?;
     let mut held = Vec::new();
     for _ in 0..1100 {

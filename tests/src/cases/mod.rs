@@ -1,4 +1,4 @@
-//! The table of all cases. Each family has a file; a large family has a directory, too.
+//! The table of all cases. Each family has a file; a large family also has a directory.
 
 mod bodies;
 mod chaos;
@@ -28,8 +28,8 @@ mod workers;
 
 use crate::case::Case;
 
-/// A family: its name, its cases by file, and the places in the book that explain it. A place is a
-/// page or chapter with its sections; places are separated by semicolons.
+/// A family: its name, its cases by file, and the places in the book that explain the family. A
+/// place is a page or chapter with its sections; places are separated by semicolons.
 type Family = (&'static str, &'static [&'static [Case]], &'static str);
 
 const FAMILIES: &[Family] = &[

@@ -10,8 +10,8 @@ use crate::verdict::Verdict;
 
 const ECHO: &[Need] = &[Need::Echo];
 
-/// Sends `bytes` once for each position, cut in two there, and calls `check`. The server reads the
-/// first part before the second is sent.
+/// Sends `bytes` once for each position in them, cut in two at that position, and calls `check`
+/// each time. The server reads the first part before the client sends the second part.
 fn cut_everywhere(
     ctx: &mut Ctx<'_>,
     bytes: &[u8],
@@ -28,14 +28,15 @@ fn cut_everywhere(
     Ok(())
 }
 
-/// Sends one byte at a time, each after the server has read the previous one, and calls `check`.
+/// Sends `bytes` one at a time, each byte after the server has read the previous byte, and then
+/// calls `check`.
 fn byte_by_byte(
     ctx: &mut Ctx<'_>,
     bytes: &[u8],
     check: fn(&mut Client) -> Verdict,
 ) -> Verdict {
-    // A step for each byte takes long on a busy machine, and the deadlines must not pass
-    // meanwhile.
+    // Sending the bytes one at a time takes long on a busy machine, so the server gets deadlines
+    // that do not pass during the case.
     if matches!(ctx.target, Target::Binary(_)) {
         ctx.serve(&[("head-timeout", "120"), ("body-timeout", "120")])?;
     }
@@ -185,7 +186,8 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let mut client = ctx.small_client()?;
             client.send(get("/bytes/5000000"))?;
-            // The response has begun. The server fills all buffers, blocks, and must continue.
+            // Wait until the response has begun. The server then fills all socket buffers and
+            // blocks, and must continue when the client reads.
             client.fill()?;
             std::thread::sleep(std::time::Duration::from_millis(300));
             client.response()?.is(200)?.has_content(generated(5_000_000)).map(drop)

@@ -13,7 +13,7 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 const PLAIN: &[Need] = &[Need::Plaintext];
 const ECHO: &[Need] = &[Need::Echo];
 
-/// Returns a request of each kind, with its method and the expected status and content.
+/// Returns one request of each kind in bytes, with its method and the expected status and content.
 fn mixed(round: usize) -> Vec<(Vec<u8>, &'static str, u16, Vec<u8>)> {
     let word = format!("round {round}");
     vec![
@@ -44,7 +44,8 @@ fn batch(rounds: usize) -> Vec<u8> {
     (0..rounds).flat_map(mixed).flat_map(|(bytes, ..)| bytes).collect()
 }
 
-/// Sends all bytes, and reads responses only while the socket is full.
+/// Sends all of `bytes`, and reads responses only while the send buffer of the client's socket is
+/// full.
 fn send_against_pressure(client: &mut Client, bytes: &[u8]) -> Verdict {
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -60,22 +61,23 @@ fn send_against_pressure(client: &mut Client, bytes: &[u8]) -> Verdict {
     Ok(())
 }
 
-/// Sends until both directions are full: the server stops reading because it cannot send its
-/// responses, and then the client's socket is full. Returns the number of bytes sent.
+/// Sends `bytes` until the buffers of both directions are full: the server stops reading because it
+/// cannot send its responses, and then the client's socket is full. Returns the number of bytes
+/// sent.
 fn send_until_stuck(
     ctx: &mut Ctx<'_>,
     client: &mut Client,
     bytes: &[u8],
 ) -> CaseResult<usize> {
     const LOOK: Duration = Duration::from_millis(10);
-    /// Number of failed attempts, while the server is idle, after which both directions count as
-    /// full.
+    /// Number of failed attempts to send, while the server is idle, after which both directions
+    /// count as full.
     const ENOUGH: usize = 20;
-    /// Number of failed attempts after which both directions count as full if the server is always
-    /// busy, or its process cannot be examined.
+    /// Number of failed attempts to send after which both directions count as full, if the server
+    /// is always busy or its process cannot be examined.
     const MOST: usize = 300;
-    /// The longest time for sending: less than the server's write deadline, after which it may
-    /// close a connection whose client does not read.
+    /// The longest time that the function sends: less than the server's write deadline, after which
+    /// the server may close a connection whose client does not read.
     const LONGEST: Duration = Duration::from_secs(10);
     let began = Instant::now();
     let server = ctx.pid().ok();
@@ -92,7 +94,8 @@ fn send_until_stuck(
             continue;
         }
         in_vain += 1;
-        // A server that waits for a processor will read more later, so only an idle one counts.
+        // A server that waits for a processor will read more later, so an attempt counts only while
+        // the server is idle.
         at_rest += usize::from(server.and_then(proc::running) == Some(false));
         std::thread::sleep(LOOK);
     }

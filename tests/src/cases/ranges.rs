@@ -1,4 +1,4 @@
-//! Range requests: part of a file.
+//! Range requests, which ask for a part of a file.
 
 use crate::case::Kind::{Contract, Must};
 use crate::case::{Case, Need, case};
@@ -9,7 +9,7 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
 const NEED: &[Need] = &[Need::Files, Need::Plaintext];
 
-/// Requests `/ten.txt` (0123456789) with these fields, and asserts that the connection stays open.
+/// Requests `/ten.txt` (0123456789) with `fields`, and asserts that the connection stays open.
 fn ask(ctx: &mut Ctx<'_>, fields: &str) -> CaseResult<Response> {
     let mut client = ctx.client()?;
     let head = request("GET", "/ten.txt", &format!("{fields}\r\n"));
@@ -19,7 +19,7 @@ fn ask(ctx: &mut Ctx<'_>, fields: &str) -> CaseResult<Response> {
     Ok(answer)
 }
 
-/// Asserts that the range is answered 206, with this content and Content-Range.
+/// Asserts that `range` is answered with 206, the content `content`, and the Content-Range `place`.
 fn part(ctx: &mut Ctx<'_>, range: &str, content: &str, place: &str) -> Verdict {
     let answer = ask(ctx, &format!("Range: {range}"))?;
     partial(ctx, &answer)?
@@ -37,13 +37,13 @@ fn partial<'r>(ctx: &Ctx<'_>, answer: &'r Response) -> CaseResult<&'r Response> 
     answer.is(206)
 }
 
-/// Asserts that the range is ignored: the response is 200 with the whole file.
+/// Asserts that `range` is ignored: the response is 200 with the whole file.
 fn ignored(ctx: &mut Ctx<'_>, range: &str) -> Verdict {
     let answer = ask(ctx, &format!("Range: {range}"))?;
     answer.is(200)?.has_content("0123456789")?.lacks("Content-Range")
 }
 
-/// Asserts that the range is answered 416 because it cannot be satisfied.
+/// Asserts that `range` is answered with 416, because it cannot be satisfied.
 fn unsatisfiable(ctx: &mut Ctx<'_>, range: &str) -> Verdict {
     ask(ctx, &format!("Range: {range}"))?
         .is(416)?
@@ -51,7 +51,7 @@ fn unsatisfiable(ctx: &mut Ctx<'_>, range: &str) -> Verdict {
         .map(drop)
 }
 
-/// Returns the validator (ETag or Last-Modified) that `/ten.txt` is sent with.
+/// Returns the validator `name` (ETag or Last-Modified) that the server sends with `/ten.txt`.
 fn validator(ctx: &mut Ctx<'_>, name: &str) -> CaseResult<String> {
     let answer = ctx.get("/ten.txt")?;
     let value = answer.is(200)?.field(name).unwrap_or_default().to_owned();

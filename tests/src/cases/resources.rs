@@ -15,7 +15,8 @@ pub(super) const CASES: &[&[Case]] =
 
 const PROCESS: &[Need] = &[Need::Process, Need::Plaintext];
 
-/// Returns the value, or skips the case on a system that does not report it.
+/// Returns the value, or skips the case if the value is `None`, because the system does not report
+/// it.
 pub(super) fn known<T>(value: Option<T>) -> CaseResult<T> {
     value.ok_or_else(|| Abort::skip("no /proc on this system"))
 }

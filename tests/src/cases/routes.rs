@@ -230,7 +230,7 @@ pub(super) const CASES: &[Case] = &[
             let after = client.response()?;
             let grown =
                 counter_in(&after, "requests")? - counter_in(&before, "requests")?;
-            // A request for /stats may be counted before or after its response is made.
+            // The server may count a request for /stats before or after it makes the response.
             ensure(
                 (10..=11).contains(&grown),
                 "10 more requests (11 with the first /stats)",

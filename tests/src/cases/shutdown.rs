@@ -47,11 +47,12 @@ pub(super) fn terminate(ctx: &mut Ctx<'_>) -> Verdict {
     ctx.server()?.signal(Signal::SIGTERM)
 }
 
-/// Sends SIGTERM and waits until the server refuses connections, which proves that it has handled
-/// the signal.
+/// Sends SIGTERM and waits until the server refuses connections: the refusal proves that the server
+/// has handled the signal.
 ///
-/// A server that serves one client at a time handles the signal only after that client, and the
-/// kernel completes connections meanwhile; for such a server the function returns at once.
+/// A server that serves one client at a time handles the signal only after the present client has
+/// left, and until then the kernel completes connections; for such a server the function returns at
+/// once.
 fn terminate_and_wait_until_closed(ctx: &mut Ctx<'_>) -> Verdict {
     terminate(ctx)?;
     if !ctx.profile.has(Capability::ManyClients) {
@@ -69,7 +70,7 @@ fn terminate_and_wait_until_closed(ctx: &mut Ctx<'_>) -> Verdict {
 }
 
 /// Waits until the server has read everything that the client has sent. Skips the case if the
-/// system does not report that.
+/// system does not report the number of unread bytes.
 fn wait_until_server_read(ctx: &mut Ctx<'_>, client: &Client) -> Verdict {
     ctx.poll_until("the server has read everything that was sent", |_| {
         match unread_by_peer(&client.stream) {
@@ -81,7 +82,7 @@ fn wait_until_server_read(ctx: &mut Ctx<'_>, client: &Client) -> Verdict {
 }
 
 /// Asserts that a request that has begun before SIGTERM is read to its end and answered with
-/// Connection: close.
+/// `Connection: close`.
 fn assert_finished(
     ctx: &mut Ctx<'_>,
     first: &[u8],
@@ -104,8 +105,8 @@ fn assert_finished(
     assert_clean_exit(ctx)
 }
 
-/// Asserts that a client that would block shutdown forever blocks it only until
-/// `--drain-timeout`.
+/// Asserts that a client that would block the shutdown forever blocks it only until
+/// `--drain-timeout` has passed.
 fn assert_exits_at_drain_deadline(ctx: &mut Ctx<'_>, bytes: &[u8]) -> Verdict {
     let long = [
         ("head-timeout", NEVER),
@@ -248,7 +249,8 @@ pub(super) const CASES: &[Case] = &[
             client.send(get("/plaintext"))?;
             terminate_and_wait_until_closed(ctx)?;
             client.response()?.is(200)?.has_content(generated(6_000_000))?;
-            // The second request may or may not be answered, depending on a race; both are allowed.
+            // The server may or may not answer the second request, depending on a race; the case
+            // allows both.
             ensure_closed(client.read_to_end()?.1)?;
             client.close();
             assert_clean_exit(ctx)

@@ -28,7 +28,7 @@ const QUEUE: &str = "Chapter 2, \"The queue\" and \"When all workers are busy\""
 /// A timeout in seconds that is never reached.
 const NEVER: &str = "3600";
 
-/// Returns the number of workers to use in these cases, and the options that set it.
+/// Returns the number of workers that these cases use, and the options that set this number.
 fn few(profile: &ServerProfile) -> (usize, &'static [(&'static str, &'static str)]) {
     profile.capacity().unwrap_or((1, &[]))
 }
@@ -41,7 +41,7 @@ fn occupy_workers(ctx: &mut Ctx<'_>, more: &[(&str, &str)]) -> CaseResult<Vec<Cl
     hold(ctx, workers)
 }
 
-/// Connects a client and sends a request, for which no worker is free.
+/// Connects one more client, for which no worker is free, and sends a request.
 fn one_more(ctx: &mut Ctx<'_>) -> CaseResult<Client> {
     let mut client = ctx.client()?;
     client.send(get("/plaintext"))?;
@@ -54,7 +54,8 @@ fn counter(client: &mut Client, name: &str) -> CaseResult<u64> {
     counter_in(&client.response()?, name)
 }
 
-/// Waits until the counter `accepted` has this value, read by a client that is being served.
+/// Waits until the counter `accepted` has the value `accepted`. The client `busy`, which is being
+/// served, reads the counter.
 fn wait_until_accepted(ctx: &mut Ctx<'_>, busy: &mut Client, accepted: u64) -> Verdict {
     ctx.poll_until(&format!("`accepted` is {accepted}"), |_| {
         let now = counter(busy, "accepted")?;

@@ -13,7 +13,7 @@ impl Clients<'_> {
         self.open(index, 1, now, now)
     }
 
-    /// Sends one more request on a connection that has been idle, if it is still open.
+    /// Sends one more request on a connection that has been idle, if the connection is still open.
     pub(in super::super) fn send_again(&mut self, index: usize) -> io::Result<()> {
         let now = self.now();
         let connection = &mut self.connections[index];
@@ -26,7 +26,7 @@ impl Clients<'_> {
         Ok(())
     }
 
-    /// Lets all clients send, continuously or by the schedule.
+    /// Lets all clients send: continuously (closed loop), or by the schedule (open loop).
     pub(in super::super) fn start_sending(&mut self) -> io::Result<()> {
         self.sending = true;
         for index in 0..self.plan.connections {
@@ -39,12 +39,13 @@ impl Clients<'_> {
     /// Stops sending; requests in flight stay in flight. Returns the number of requests that were
     /// due but had no free connection (open loop only).
     pub(in super::super) fn stop_sending(&mut self) -> io::Result<u64> {
-        self.send_due()?; // the client itself may be late
+        self.send_due()?; // sends the requests that became due since the last call
         self.sending = false;
         Ok(self.schedule.take().map_or(0, |schedule| schedule.unsent()))
     }
 
-    /// Lets a client take its next step: to connect, to send, or to wait for the schedule.
+    /// Lets a client take its next step: to connect, to send, or to wait until the schedule has a
+    /// request for it.
     #[inline]
     pub(super) fn proceed(&mut self, index: usize, now: u64) -> io::Result<()> {
         if !self.sending || index >= self.plan.connections {
@@ -90,11 +91,12 @@ impl Clients<'_> {
                     schedule.mark_free(index);
                 }
                 self.send(index)?;
-            } // otherwise the client was free once, and has lost its connection since
+            } // otherwise the client has lost its connection since it became free
         }
     }
 
-    /// Connects a client and queues `asks` requests, which count as sent at the time `when`.
+    /// Connects a client and queues `asks` requests, which count as sent at the time `when` (in
+    /// nanoseconds since the start).
     fn open(&mut self, index: usize, asks: usize, when: u64, now: u64) -> io::Result<()> {
         let stays = self.plan.keep_alive || index >= self.plan.connections;
         self.opened += 1;
@@ -109,7 +111,8 @@ impl Clients<'_> {
             connection.push_request(when, now, length);
             self.in_flight += 1;
         }
-        // Over loopback the connection is usually established by now.
+        // Over loopback the connection is usually established by now, so the requests can be sent
+        // at once.
         if connection.send(requests, length).is_err() {
             return self.disconnect(index, Some(Failure::Connect));
         }

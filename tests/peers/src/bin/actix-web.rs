@@ -1,5 +1,5 @@
-//! actix-web 4 with one worker, and actix-files. It accepts connections on a thread of its own,
-//! which shares the one core.
+//! actix-web 4 with one worker, and actix-files. actix-web accepts connections on a separate
+//! thread, which shares one core with the worker.
 
 use std::io;
 
@@ -32,7 +32,7 @@ async fn plaintext() -> HttpResponse {
     HttpResponse::Ok().content_type(TEXT).body(HELLO)
 }
 
-/// Serves a file directly below the root, and no other: enough for measuring.
+/// Serves a file directly below the root, and no other file: that is enough for measuring.
 async fn file(
     name: Path<String>,
     root: Data<std::path::PathBuf>,

@@ -1,14 +1,14 @@
 //! The floor: what the kernel alone costs.
 //!
-//! One thread, one epoll, level-triggered, and nothing that a web server needs to know. It takes
-//! the length of a connection's first request (up to the first empty line) as the length of all
-//! that follow, so that it can count them without reading them, and answers each with the same
-//! bytes. It parses no request and refuses none, has no limit, no deadline, no clock (its `Date`
-//! is constant), and no files. A client that does not read its response immediately is
-//! disconnected.
+//! The program has one thread, one epoll instance (level-triggered), and nothing that a web server
+//! needs to know. It takes the length of a connection's first request (up to the first empty line)
+//! as the length of all requests that follow, so that it can count these without reading them, and
+//! answers each request with the same bytes. The program parses no request and refuses none, has no
+//! limit, no deadline, no clock (its `Date` is constant), and no files. A client that does not read
+//! its response immediately is disconnected.
 //!
 //! No server that makes these calls for each request can be cheaper. What a real server costs
-//! beyond that is the cost of HTTP, and of what its author has added.
+//! beyond this program is the cost of HTTP, and of what the server's author has added.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,18 +19,18 @@ use peers::{HELLO, TEXT, announce, listen, options};
 
 /// Events fetched per `epoll_wait`; any others are fetched by the next call.
 const MAX_EVENTS: usize = 512;
-/// Responses sent per write.
+/// Maximum number of responses sent per write.
 const BURST: usize = 128;
-/// Bytes read per call.
+/// Maximum number of bytes read per call.
 const SCRATCH: usize = 16 * 1024;
 
 /// The listener's token; the other tokens are the connections' descriptors.
 const LISTENER: u64 = u64::MAX;
 
-/// A connection, and how many bytes of its current request have arrived.
+/// A connection, and the number of bytes of its current request that have arrived.
 struct Client {
     socket: TcpStream,
-    /// The length of each request in bytes, or 0 until the first one is complete.
+    /// The length of each request in bytes, or 0 until the first request is complete.
     length: usize,
     pending: usize,
 }
@@ -93,8 +93,8 @@ fn accept(
 
 impl Client {
     // ANCHOR: turn
-    /// Reads once, and writes once if a request is complete. An error closes the
-    /// connection.
+    /// Reads once, and sends a response for each request that is complete. The caller closes the
+    /// connection if this function returns an error.
     fn turn(
         &mut self,
         scratch: &mut [u8],

@@ -1,5 +1,5 @@
 //! hyper 1 on tokio, all on one thread. Files are read with tokio's `File`, whose reads run on
-//! tokio's blocking threads; these share the one core.
+//! tokio's blocking threads; all these threads share one core.
 
 use std::convert::Infallible;
 use std::io;
@@ -21,7 +21,7 @@ use tokio::fs::File;
 use tokio::net::TcpListener;
 use tokio_util::io::ReaderStream;
 
-/// Bytes of a file per read.
+/// Number of bytes of a file per read.
 const PIECE: usize = 64 * 1024;
 
 type Answer = Response<Either<Full<Bytes>, UnsyncBoxBody<Bytes, io::Error>>>;
@@ -42,11 +42,12 @@ async fn serve(listener: TcpListener, root: Rc<Path>) -> io::Result<()> {
         let root = Rc::clone(&root);
         tokio::task::spawn_local(async move {
             let service = service_fn(|request| answer(request, &root));
-            // Without `pipeline_flush` each of several pipelined responses is one write.
+            // Without `pipeline_flush` hyper sends each of several pipelined responses with a
+            // separate write.
             let _ = http1::Builder::new()
                 .pipeline_flush(true)
                 .serve_connection(TokioIo::new(socket), service)
-                .await; // An error is the client's misbehavior.
+                .await; // An error means that the client misbehaved.
         });
     }
 }
@@ -68,7 +69,7 @@ fn text(text: &'static str) -> Answer {
     Response::new(Either::Left(Full::new(Bytes::from_static(text.as_bytes()))))
 }
 
-/// Serves a file directly below the root, and no other: enough for measuring.
+/// Serves a file directly below the root, and no other file: that is enough for measuring.
 async fn file(path: &str, root: &Path) -> io::Result<Answer> {
     let name = path.trim_start_matches('/');
     if name.contains('/') || name.starts_with('.') {

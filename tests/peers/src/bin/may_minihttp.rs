@@ -5,8 +5,8 @@ use std::io;
 use may_minihttp::{HttpServer, HttpService, Request, Response};
 use peers::{HELLO, announce, choose_port, options};
 
-/// A shorter Content-Type than the others', to make the response as long as theirs: this server
-/// sends a `Server` field that cannot be switched off.
+/// A Content-Type that is shorter than the other peers', so that the response has the length of
+/// their responses: this server sends a `Server` field that cannot be switched off.
 const TYPE: &str = "Content-Type: text/plain;v=1";
 
 #[derive(Clone)]

@@ -27,7 +27,8 @@ fn main() -> io::Result<()> {
         .replace("{root}", &options.root.canonicalize()?.display().to_string());
     let file = directory.join("nginx.conf");
     fs::write(&file, configuration)?;
-    announce(address)?; // A moment too early, because exec replaces this program.
+    // The line is printed a moment before nginx listens, because exec replaces this program.
+    announce(address)?;
     let error =
         Command::new(program).arg("-p").arg(&directory).arg("-c").arg(&file).exec();
     Err(error)

@@ -1,5 +1,5 @@
 //! Measures one resume and one suspend with two popular coroutine libraries, in nanoseconds of
-//! processor time. `lab switch` compares them with ours.
+//! processor time. `lab switch` compares these libraries with the book's coroutines.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
-/// Processor time after which a measurement ends.
+/// The processor time after which a measurement ends.
 const ENOUGH: Duration = Duration::from_millis(20);
 /// The size of a stack, in bytes.
 const STACK: usize = 64 * 1024;
@@ -57,10 +57,11 @@ fn generator() -> f64 {
     })
 }
 
-/// Repeats `batch` for [`ENOUGH`] processor time. Returns the nanoseconds of one repeat.
+/// Repeats `batch` until it has used [`ENOUGH`] processor time. Returns the nanoseconds of one
+/// repetition.
 fn repeat(mut batch: impl FnMut(u32)) -> f64 {
     let mut times = 1_000;
-    batch(times); // Warm up: page faults and caches.
+    batch(times); // Warm up, for the sake of page faults and caches.
     loop {
         let before = cpu();
         batch(times);

@@ -1,10 +1,12 @@
-//! The floor on io_uring: what `floor` does, by completions in the place of readiness.
+//! The floor on io_uring: a program that does what the peer `floor` does, with completions in place
+//! of readiness.
 //!
-//! One thread, one ring, set up as io_uring_setup(2) recommends for a single thread. One request
-//! accepts all clients, and one for each client receives whatever it sends, into buffers that the
-//! kernel picks from a pool (io_uring_multishot(7)). All answers of a round are submitted with the
-//! call that waits for the next completions. So it makes one system call for each round, and none
-//! for each request. Like `floor` it parses nothing, has no limit and no deadline.
+//! The program has one thread and one ring, set up as io_uring_setup(2) recommends for a single
+//! thread. One request to the kernel accepts all clients, and one request for each client receives
+//! whatever the client sends, into buffers that the kernel picks from a pool
+//! (io_uring_multishot(7)). All responses of a round are submitted with the call that waits for the
+//! next completions. So the program makes one system call for each round, and none for each HTTP
+//! request. Like `floor`, it parses nothing and has no limit and no deadline.
 
 use std::alloc::{Layout, alloc_zeroed};
 use std::io::{self, ErrorKind};
@@ -17,30 +19,31 @@ use io_uring::types::{BufRingEntry, Fd};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use peers::{HELLO, TEXT, announce, listen, options};
 
-/// Responses sent per request to the kernel.
+/// Maximum number of responses sent per request to the kernel.
 const BURST: usize = 128;
-/// Requests that can be submitted with one call.
+/// Maximum number of requests to the kernel that can be submitted with one call.
 const SUBMISSIONS: u32 = 4096;
-/// Completions that are kept until the program takes them.
+/// Maximum number of completions that the kernel keeps until the program takes them.
 const COMPLETIONS: u32 = 32 * 1024;
-/// Buffers in the pool, a power of two, and the bytes of each.
+/// The number of buffers in the pool, a power of two. [`SIZE`] is the size of each buffer in bytes.
 const BUFFERS: u16 = 1024;
 const SIZE: usize = 4096;
-/// The name of the pool.
+/// The number by which requests to the kernel name the pool.
 const POOL: u16 = 0;
-/// Tokens: the listener, and what needs no answer; the others are descriptors.
+/// The token of completions for the listener. [`IGNORED`] is the token of completions that need no
+/// reaction; every other token is the descriptor of a client.
 const LISTENER: u64 = u64::MAX;
 const IGNORED: u64 = u64::MAX - 1;
 
-/// A connection, and how many bytes of its current request have arrived.
+/// A connection, and the number of bytes of its current request that have arrived.
 struct Client {
     socket: TcpStream,
-    /// The length of each request in bytes, or 0 until the first one is complete.
+    /// The length of each request in bytes, or 0 until the first request is complete.
     length: usize,
     pending: usize,
 }
 
-/// Buffers that the kernel picks from, in the order in which they were given to it.
+/// Buffers that the kernel picks from, in the order in which the program gave them to the kernel.
 struct Pool {
     bytes: Vec<u8>,
     ring: *mut BufRingEntry,
@@ -67,7 +70,7 @@ fn serve(listener: &TcpListener, ring: &mut IoUring, mut pool: Pool) -> io::Resu
          Content-Type: {TEXT}\r\n\r\n{HELLO}",
         HELLO.len()
     );
-    // Lives as long as the program, as the kernel reads it.
+    // The responses live as long as the program, because the kernel reads them during a send.
     let answers: &'static [u8] = answer.repeat(BURST).into_bytes().leak();
     let mut clients: Vec<Option<Client>> = Vec::new();
     let accept = opcode::AcceptMulti::new(Fd(listener.as_raw_fd())).build();
@@ -84,7 +87,8 @@ fn serve(listener: &TcpListener, ring: &mut IoUring, mut pool: Pool) -> io::Resu
             let flags = completion.flags();
             if token == LISTENER {
                 if result >= 0 {
-                    // SAFETY: a descriptor that the kernel has just made for this program.
+                    // SAFETY: the kernel has just created this descriptor for this program, so no
+                    // other value owns it.
                     let socket = unsafe { TcpStream::from_raw_fd(result) };
                     let place = result as usize;
                     if clients.len() <= place {
@@ -100,7 +104,7 @@ fn serve(listener: &TcpListener, ring: &mut IoUring, mut pool: Pool) -> io::Resu
             }
             let buffer = cqueue::buffer_select(flags);
             if token == IGNORED {
-                continue; // an answer that was not sent: its client is reset or gone
+                continue; // sending failed: the client has reset or closed the connection
             }
             let place = &mut clients[token as usize];
             let Some(client) = place else { continue };
@@ -127,30 +131,32 @@ fn serve(listener: &TcpListener, ring: &mut IoUring, mut pool: Pool) -> io::Resu
                         push(ring, receive(socket))?;
                     }
                 }
-                Ok(None) => *place = None, // no request of it is left in the kernel
-                // Its receive ends then, which closes it.
+                Ok(None) => *place = None, // the client's receive request in the kernel has ended
+                // The shutdown ends the client's receive request, and the completion of that
+                // request closes the connection.
                 Err(_) => drop(client.socket.shutdown(Shutdown::Both)),
             }
         }
     }
 }
 
-/// Receives into a buffer of the pool, again and again, until the connection ends.
+/// Returns a request to the kernel that receives into buffers of the pool, again and again, until
+/// the connection ends.
 fn receive(socket: i32) -> squeue::Entry {
     opcode::RecvMulti::new(Fd(socket), POOL).build().user_data(socket as u64)
 }
 
-/// Sends all of these bytes. Completes only if that fails.
+/// Returns a request to the kernel that sends all of `bytes`. Only a failure produces a completion.
 fn send(socket: i32, bytes: &'static [u8]) -> squeue::Entry {
     let send = opcode::Send::new(Fd(socket), bytes.as_ptr(), bytes.len() as u32);
     let send = send.flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL).build();
     send.flags(Flags::SKIP_SUCCESS).user_data(IGNORED)
 }
 
-/// Adds a request to the ring; if that is full, submits what is in it.
+/// Adds a request to the ring. While the ring is full, submits the requests in it.
 fn push(ring: &mut IoUring, entry: squeue::Entry) -> io::Result<()> {
-    // SAFETY: the buffers of a request are those of the pool or the answers, which live as long
-    // as the program.
+    // SAFETY: the buffers of a request are those of the pool or the leaked responses, which live as
+    // long as the program.
     while unsafe { ring.submission().push(&entry) }.is_err() {
         ring.submit()?;
     }
@@ -158,11 +164,11 @@ fn push(ring: &mut IoUring, entry: squeue::Entry) -> io::Result<()> {
 }
 
 impl Client {
-    /// Counts the requests that these bytes complete.
+    /// Returns the number of requests that these bytes complete.
     fn received(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.length == 0 {
             let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
-            // The first request must arrive at once, as it does from the book's client.
+            // The first request must arrive in one piece, as it does from the book's client.
             self.length = end.ok_or(ErrorKind::InvalidData)? + 4;
         }
         self.pending += bytes.len();
@@ -176,13 +182,14 @@ impl Pool {
     fn new(ring: &IoUring) -> io::Result<Pool> {
         let bytes = usize::from(BUFFERS) * size_of::<BufRingEntry>();
         let layout = Layout::from_size_align(bytes, 4096).map_err(io::Error::other)?;
-        // SAFETY: the layout is not empty. The memory lives as long as the program, and the
-        // kernel uses it that long.
+        // SAFETY: the size of the layout is not zero. The memory is never freed, because the kernel
+        // uses it as long as the program runs.
         let entries = unsafe { alloc_zeroed(layout) };
         if entries.is_null() {
             return Err(ErrorKind::OutOfMemory.into());
         }
-        // SAFETY: as many entries as that, zeroed, at the beginning of a page.
+        // SAFETY: `entries` points to `BUFFERS` zeroed entries that begin at a page boundary and
+        // are never freed.
         unsafe {
             ring.submitter().register_buf_ring_with_flags(
                 entries as u64,
@@ -197,7 +204,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Returns the bytes that were received into a buffer.
+    /// Returns the first `length` bytes of a buffer, into which the kernel has received them.
     fn bytes(&self, buffer: u16, length: usize) -> &[u8] {
         &self.bytes[usize::from(buffer) * SIZE..][..length]
     }
@@ -205,15 +212,16 @@ impl Pool {
     /// Gives a buffer back to the kernel.
     fn give_back(&mut self, buffer: u16) {
         let place = usize::from(self.tail % BUFFERS);
-        // SAFETY: one of the entries, which only this program writes.
+        // SAFETY: `place` is less than `BUFFERS`, so the pointer stays within the entries, which
+        // only this program writes.
         let entry = unsafe { &mut *self.ring.add(place) };
         entry.set_addr(self.bytes[usize::from(buffer) * SIZE..].as_ptr() as u64);
         entry.set_len(SIZE as u32);
         entry.set_bid(buffer);
         self.tail = self.tail.wrapping_add(1);
-        // SAFETY: the address of the first entry.
+        // SAFETY: `self.ring` is the address of the first entry, in which the tail lies.
         let tail = unsafe { BufRingEntry::tail(self.ring) };
-        // SAFETY: the tail lies in the first entry, aligned, and the kernel only reads it.
+        // SAFETY: the tail lies in the first entry, is aligned, and the kernel only reads it.
         let tail = unsafe { AtomicU16::from_ptr(tail.cast_mut()) };
         tail.store(self.tail, Release);
     }

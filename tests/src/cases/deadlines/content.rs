@@ -87,7 +87,7 @@ pub(super) const CASES: &[Case] = &[
                 "a response before the client has sent its last byte",
                 "no response until the client had sent its last byte",
             )?;
-            // The server may refuse immediately, or at the deadline.
+            // The server may refuse the request immediately (405), or at the deadline (408).
             client.response()?.one_of(&[405, 408])?;
             Ok(())
         },
@@ -124,7 +124,7 @@ pub(super) const CASES: &[Case] = &[
             ])?;
             let mut client = ctx.client()?;
             client.send(long_content())?;
-            // At most 400 bytes per second, a tenth of `--body-rate`.
+            // The client sends at most 400 bytes per second, a tenth of `--body-rate`.
             cut_while_dripping(&mut client, &[b'x'; 12_000], 20)
         },
     )

@@ -37,7 +37,8 @@ pub(super) const CASES: &[Case] = &[
         "A HEAD request that is not complete in time is 408 without content",
         |ctx| {
             ctx.serve(&[("head-timeout", "0.3"), ("body-timeout", "0.3")])?;
-            // Both wait at the same time, wherever a second client is served meanwhile.
+            // Both clients wait at the same time, if the server serves several clients at the same
+            // time.
             let mut content = ctx.client()?;
             content.send(request("HEAD", "/plaintext", "Content-Length: 9\r\n"))?;
             let mut head = ctx.client()?;
@@ -61,7 +62,7 @@ pub(super) const CASES: &[Case] = &[
         ctx.serve(&[("head-timeout", "1"), ("max-fields", "128")])?;
         let mut client = ctx.client()?;
         client.send("GET /plaintext HTTP/1.1\r\nHost: suite\r\n")?;
-        // Enough fields for twenty seconds.
+        // The 100 fields, sent one by one every 0.2 s, take twenty seconds.
         let cut = client.drip("X-A: b\r\n".repeat(100), 8, PACE * 4)?;
         ensure(cut, "a response before the client has sent its last field", "no response until the client had sent its last field")?;
         Ctx::assert_refusal(&mut client, &[408])
@@ -136,7 +137,8 @@ pub(super) const CASES: &[Case] = &[
             long.send("GET /sleep/20000 HTTP/1.1\r\nHo")?;
             thread::sleep(Duration::from_millis(300));
             long.send("st: suite\r\n\r\n")?;
-            // When this response is due, the head deadline of the other client has passed.
+            // The response to `short` is due after 2.5 s, when the head deadline of `long` (2 s)
+            // has passed.
             let mut short = ctx.client()?;
             short.send(get("/sleep/2500"))?;
             short.response()?.is(200)?.has_content("slept 2500 ms\n")?;

@@ -10,8 +10,8 @@ use crate::verdict::CaseResult;
 const THROWN_AWAY: &str =
     "Chapter 1, \"The answer that was thrown away\"; The contract, \"Limits\"";
 
-/// Sends a malformed request, then one byte after another until the server has closed the
-/// connection. Returns the longest time between two bytes.
+/// Sends a malformed request, and then one byte after another until the server has closed the
+/// connection. Returns the longest time between two of these bytes.
 fn sends_on_while_it_lingers(ctx: &mut Ctx<'_>) -> CaseResult<Duration> {
     let mut client = ctx.client()?;
     client.send("nonsense\r\n\r\n")?;
@@ -50,8 +50,9 @@ pub(super) const CASES: &[Case] = &[
     .book(THROWN_AWAY),
     case("linger_is_not_put_off", Security, "RFC 9112 §9.6", "After the last response a client is disconnected at --linger-timeout, even if it keeps sending", |ctx| {
         ctx.serve(&[("linger-timeout", "0.5")])?;
-        // If the client itself was delayed by a busy machine, the deadline was not extended, and
-        // the attempt proves nothing.
+        // If a busy machine delays the client for too long between two bytes, even a server that
+        // restarts its deadline at each byte closes the connection, and the attempt proves nothing.
+        // So up to five attempts are made.
         for _ in 0..5 {
             if sends_on_while_it_lingers(ctx)? < Duration::from_millis(400) {
                 break;

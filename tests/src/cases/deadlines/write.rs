@@ -13,15 +13,18 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 const NEVER_READS: &str =
     "Chapter 1, \"The client that never reads\"; The contract, \"Limits\"";
 
-/// The size of the response to a slow reader, in bytes: more than all buffers hold.
+/// The size of the response to a slow reader, in bytes: more than all socket buffers hold together.
 const MUCH: usize = 12_000_000;
 
-/// Returns a client that has requested [`MUCH`] bytes, with large buffers in the kernel.
+/// Returns a client that has requested [`MUCH`] bytes, after the server's kernel has given the
+/// connection a large send buffer.
 fn asks_for_much(ctx: &mut Ctx<'_>) -> CaseResult<Client> {
-    // A receive buffer of 64 KiB announces room whenever about 64 KiB have been read. A larger one
-    // announces room too rarely for the server to notice before its deadline.
+    // With a receive buffer of 64 KiB the client's kernel announces room whenever the client has
+    // read about 64 KiB. With a larger buffer the kernel would announce room too rarely for the
+    // server to notice progress before its deadline.
     let mut client = ctx.client_with(Some(64 * 1024))?;
-    // After a fast transfer the server's kernel gives the connection its largest send buffer.
+    // During a fast transfer the server's kernel enlarges the connection's send buffer to its
+    // maximum.
     client.send(get("/bytes/6000000"))?;
     client.response()?.is(200)?;
     client.send(get_and_close(&format!("/bytes/{MUCH}")))?;
@@ -29,7 +32,7 @@ fn asks_for_much(ctx: &mut Ctx<'_>) -> CaseResult<Client> {
 }
 
 /// Reads the rest of the response without a pause, and asserts that the response, of which `got`
-/// bytes were read before, is complete.
+/// bytes have been read already, is complete.
 fn takes_the_rest(client: &mut Client, mut got: usize) -> Verdict {
     while client.end.is_none() {
         got += client.read_some(65_536)?;
@@ -99,7 +102,8 @@ pub(super) const CASES: &[Case] = &[
             let start = Instant::now();
             while start.elapsed() < Duration::from_secs(8) {
                 std::thread::sleep(Duration::from_millis(100));
-                // Catch up with the rate, so that a busy machine does not make the client slower.
+                // Read as many bytes as 100 KB per second require by now, so that a busy machine
+                // does not make the client slower.
                 let due = start.elapsed().as_millis() as usize * 100;
                 got += client.read_some(due.saturating_sub(got).max(1))?;
             }

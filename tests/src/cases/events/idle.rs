@@ -1,5 +1,5 @@
-//! Clients that must not keep the server busy: they wait for a slow response, leave in the
-//! meantime, or do not read.
+//! Clients that must not keep the server busy: clients that wait for a slow response, that leave
+//! before the response is due, or that do not read.
 
 use crate::case::Kind::Security;
 use crate::case::{Case, Need, case};
@@ -9,8 +9,8 @@ use crate::ctx::{Ctx, get};
 use crate::profile::Capability::AtRest;
 use crate::verdict::Verdict;
 
-/// Sends a request for a delayed response, calls `act` with the client meanwhile, and asserts that
-/// the server stays idle and closes the connection in the end.
+/// Requests a delayed response, calls `act` with the client before the response is due, and asserts
+/// that the server stays idle and finally closes the connection.
 fn sleeps_at_rest(ctx: &mut Ctx<'_>, act: fn(Client) -> Option<Client>) -> Verdict {
     let mut client = ctx.client()?;
     client.send(get("/sleep/6000"))?;
@@ -61,7 +61,8 @@ pub(super) const CASES: &[Case] = &[
         "A client that keeps sending but does not read its response causes no work",
         |ctx| {
             let mut client = ctx.small_client()?;
-            // As much as every server offers, and far more than the kernel's buffers hold.
+            // 16 MB: no more than every server offers, and far more than the kernel's socket
+            // buffers hold.
             client.send(get("/bytes/16000000"))?;
             client.wait_until_read();
             client.send(get("/plaintext").repeat(10))?;

@@ -1,5 +1,5 @@
-//! Isolation between clients of one thread: each gets its share of the server's time, and an event
-//! of one connection is never applied to another.
+//! Isolation between the clients of one thread: each client gets its share of the server's time,
+//! and an event of one connection is never applied to another connection.
 
 use std::thread;
 use std::time::Duration;
@@ -16,24 +16,25 @@ use crate::verdict::{Verdict, ensure};
 
 const FROZEN: &[Need] = &[Need::Plaintext, Need::Process, Need::Many];
 
-/// More clients than a server accepts in one round, and fewer than the smallest default backlog
-/// (128).
+/// Number of clients that connect at once: more than a server accepts in one round, and fewer than
+/// the smallest default backlog (128).
 const CROWD: usize = 120;
 
-/// Asserts that a client with one request is answered before another client with many requests
-/// has been answered completely, although all requests arrived at the same time and there was
-/// room for all responses.
+/// Asserts that a client with one request is answered before another client with many requests has
+/// been answered completely, although all requests arrived at the same time and the socket buffers
+/// had room for all responses.
 fn share(ctx: &mut Ctx<'_>) -> Verdict {
     const MANY: u64 = 150;
-    // All clients must share a thread.
+    // Options that limit the server to one thread, which all clients then share.
     let options: &[(&str, &str)] = match ctx.profile.name {
         "reactors" => &[("threads", "1"), ("processes", "1")],
         "coroutine" | "async" => &[("threads", "1")],
         _ => &[],
     };
     ctx.serve(options)?;
-    // One client sends before the greedy one and one after it. In whichever order the server
-    // handles ready connections, it reaches one of the two after the greedy client.
+    // One client sends before the greedy client, and one client sends after it. In whichever order
+    // the server handles ready connections, it reaches one of these two clients after the greedy
+    // client.
     let mut clients = [ctx.client()?, ctx.client()?, ctx.client()?];
     clients.iter_mut().try_for_each(round_trip)?;
     let [early, greedy, late] = &mut clients;
@@ -43,13 +44,16 @@ fn share(ctx: &mut Ctx<'_>) -> Verdict {
     late.send(get("/stats"))?;
     thaw(ctx)?;
     for other in [late, early] {
-        // The server's own counter says how many requests it has answered before this one.
+        // The counter in this response to `/stats` says how many requests the server has answered
+        // earlier.
         let before = counter_in(&other.response()?, "requests")?;
         if !matches!(
             ctx.profile.model,
             Model::Events { .. } | Model::Spinning | Model::Coroutines
         ) {
-            continue; // These servers use several threads, so the order is arbitrary.
+            // Servers of the other models use several threads, so the order of their responses is
+            // arbitrary.
+            continue;
         }
         ensure(
             before < MANY / 2,
@@ -92,7 +96,8 @@ pub(super) const CASES: &[Case] = &[
             for client in old {
                 client.reset();
             }
-            // By now each old connection has been reset, and its idle timeout has passed.
+            // After this pause, the idle timeout (1 s) of all old connections, which the clients
+            // have reset, has passed.
             thread::sleep(Duration::from_millis(1200));
             thaw(ctx)?;
             for client in &mut new {
@@ -147,8 +152,8 @@ pub(super) const CASES: &[Case] = &[
             left.wait_until_read();
             left.reset();
             if matches!(ctx.profile.name, "spin" | "select") {
-                // `select` and the guesses of `spin` report nothing about a connection with an
-                // empty interest, so the server keeps the connection until its response is due.
+                // The servers `select` and `spin` get no report about a connection from which they
+                // expect nothing, so they keep the connection until its response is due.
                 return stays.assert_no_data("it sleeps for 50 s");
             }
             ctx.poll_until_counter("open", 2)?;
@@ -175,7 +180,9 @@ pub(super) const CASES: &[Case] = &[
             left.reset();
             thaw(ctx)?;
             if matches!(ctx.profile.name, "spin" | "select") {
-                return stays.assert_no_data("it sleeps for 50 s"); // their empty interest reports no close
+                // The servers `select` and `spin` get no report about a connection from which they
+                // expect nothing.
+                return stays.assert_no_data("it sleeps for 50 s");
             }
             ctx.poll_until_counter("open", 2)?;
             stays.assert_no_data("it sleeps for 50 s")
@@ -223,7 +230,8 @@ pub(super) const CASES: &[Case] = &[
                 for client in &mut held {
                     client.send(get("/plaintext"))?;
                 }
-                // The server has no interest in this client's input while the response is delayed.
+                // The server is not interested in the input of `sleeper` until it has sent the
+                // delayed response.
                 sleeper.send(get("/plaintext"))?;
                 thaw(ctx)?;
                 for client in &mut held {

@@ -1,4 +1,5 @@
-//! Readiness that is reported once: all input must be read, and the end of file noticed.
+//! Readiness that the kernel reports once (edge-triggered): the server must read all input, and
+//! notice the end of file.
 
 use super::{NEVER_IDLE, PLAIN};
 use crate::case::Kind::{Contract, Security};
@@ -9,7 +10,8 @@ use crate::ctx::{Ctx, echo, get, request};
 use crate::fixture::pattern;
 use crate::verdict::{Verdict, ensure};
 
-/// Sends bytes and the end of file in one segment, and asserts the response and the close.
+/// Sends `bytes` and the end of file in one segment, and asserts the response's status and the
+/// close.
 fn ends_with(ctx: &mut Ctx<'_>, bytes: &[u8], status: Option<u16>) -> Verdict {
     ctx.serve(&[NEVER_IDLE])?;
     for _ in 0..20 {
@@ -87,7 +89,7 @@ pub(super) const CASES: &[Case] = &[
         "send(2), MSG_OOB; RFC 6093",
         "A request with urgent data in its middle, at which a read stops, is answered without further input",
         |ctx| {
-            // No deadline may hide a missed event.
+            // Deadlines of ten minutes, so that no deadline hides a missed event.
             ctx.serve(&[NEVER_IDLE, ("head-timeout", "600")])?;
             let mut client = ctx.client()?;
             for _ in 0..2 {
@@ -97,7 +99,9 @@ pub(super) const CASES: &[Case] = &[
                 client.send_urgent(b'0')?;
                 client.send("0 HTTP/1.1\r\nHost: suite\r\n\r\n")?;
                 thaw(ctx)?;
-                // With SO_OOBINLINE the byte is part of the input; by default the kernel takes it out.
+                // With the socket option SO_OOBINLINE the urgent byte is part of the input, so the
+                // target is `/bytes/100`; by default the kernel takes the urgent byte out, so the
+                // target is `/bytes/10`.
                 let length = client.response()?.is(200)?.content.len();
                 ensure([100, 10].contains(&length), "100 bytes, or 10", length)?;
             }
@@ -134,7 +138,8 @@ pub(super) const CASES: &[Case] = &[
             for _ in 0..3 {
                 client.send(get("/bytes/10000000"))?;
                 client.wait_until_read();
-                // By the time the other clients have been served, the socket buffer is full.
+                // By the time the other clients have been served, the first response fills the
+                // socket buffers.
                 for _ in 0..3 {
                     if ctx.profile.has(crate::profile::Capability::ManyClients) {
                         ctx.assert_healthy()?;
@@ -159,8 +164,8 @@ pub(super) const CASES: &[Case] = &[
             ctx.assert_healthy()?;
             for bytes in [280_000, 300_000, 320_000, 340_000] {
                 freeze(ctx)?;
-                // The response fits into the server's send buffer, but not into the client's
-                // receive buffer.
+                // The response fits into the send buffer of the server's socket, but not into the
+                // receive buffer of the client's socket.
                 let mut client = ctx.client_with(Some(64 * 1024))?;
                 client.send(request("GET", "/bytes/400000", "Connection: close\r\n"))?;
                 client.send_much_and_half_close(bytes)?;

@@ -1,4 +1,4 @@
-//! Files that change between two requests, or while they are sent.
+//! Files that change between two requests, or while the server sends them.
 
 use super::{own_root, write, write_at};
 use crate::case::Kind::Must;
@@ -98,7 +98,8 @@ pub(super) const CASES: &[Case] = &[
             )?;
             write(ctx, b"file.txt", b"short")?;
             let (bytes, _) = client.read_to_end()?;
-            // A server that read the whole file before it was changed may send all of it.
+            // A server that had read the whole file before the case overwrote it may send all of
+            // the old content.
             ensure(
                 bytes.len() < whole.len() || bytes.ends_with(&whole),
                 "a response that is cut short, or the whole file as it was",

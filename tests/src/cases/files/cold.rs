@@ -1,8 +1,9 @@
-//! Files that cannot be opened for a while, as on a slow disk: the suite holds a lease on them.
+//! Files that cannot be opened for a while, as on a slow disk: the suite holds a lease on each
+//! file.
 //!
-//! An `open(2)` that may block waits for the lease, and one with `O_NONBLOCK` fails. A server
-//! may do either, and answer 200 later or 503 at once; but it must not make other clients wait,
-//! mix up responses, or lose one.
+//! An `open(2)` that may block waits until the lease is released, and one with `O_NONBLOCK` fails.
+//! A server may use either, and respond with 200 later or with 503 at once; but it must not make
+//! other clients wait, mix up responses, or lose a response.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind};
@@ -26,11 +27,11 @@ const CLIENTS: usize = 12;
 /// Maximum number of attempts to lease a file.
 const TRIES: usize = 100_000;
 
-/// Creates a file, and holds a lease on it until the returned descriptor is closed.
+/// Creates a file, and holds a lease on it until the returned file is closed.
 ///
-/// The lease is refused with EAGAIN while the file is open for writing elsewhere: a process that
-/// another case is starting may hold a copy of the descriptor until its exec. So the lease is tried
-/// again.
+/// The kernel refuses the lease with EAGAIN while the file is open for writing elsewhere: a child
+/// process that another case is starting may hold a copy of the descriptor until the child calls
+/// exec. So the function tries up to [`TRIES`] times.
 fn cold(ctx: &Ctx<'_>, name: &str, content: &str) -> CaseResult<File> {
     write(ctx, name.as_bytes(), content.as_bytes())?;
     let failed = |error: Error| Abort::skip(format!("cannot lease a file: {error}"));

@@ -10,11 +10,11 @@ use crate::verdict::{Abort, Verdict, ensure};
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
-/// Asserts that the target is redirected to this location.
+/// Asserts that a request for `target` is redirected to the location `place`.
 fn redirects(ctx: &mut Ctx<'_>, target: &str, place: &str) -> Verdict {
     let answer = ctx.get(target)?;
     if ctx.standards && answer.status == 400 {
-        return Ok(()); // the server may also refuse the target
+        return Ok(()); // the standards also let the server refuse the target
     }
     let to = answer.is(301)?.field("Location").unwrap_or_default();
     let path = to.strip_prefix("http://suite").unwrap_or(to);
@@ -94,7 +94,7 @@ pub(super) const CASES: &[Case] = &[
             redirects(&mut other, "/dark", "/dark/")?;
             other.get("/dark/")?.is(200)?.has_content("The index.")?;
             other.get("/dark/file.txt")?.is(200)?.has_content("A file.")?;
-            permissions(ctx.root.join("dark"), 0o755)?; // so that the directory can be removed
+            permissions(ctx.root.join("dark"), 0o755)?; // the removal needs this permission
             drop(base);
             other.finish(false)
         },

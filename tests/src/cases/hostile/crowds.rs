@@ -1,4 +1,5 @@
-//! Many clients that stall: silent, with half a head, or without reading.
+//! Many clients that stall: silent clients, clients that send half a head, and clients that do not
+//! read.
 
 use crate::case::Kind::Security;
 use crate::case::{Case, Need, case};

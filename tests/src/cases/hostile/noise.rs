@@ -6,7 +6,7 @@ use crate::case::{Case, Need, case};
 use crate::ctx::request;
 use crate::verdict::ensure;
 
-/// Returns pseudorandom bytes, the same for each seed (xorshift).
+/// Returns `length` pseudorandom bytes (xorshift). The same seed always gives the same bytes.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = || {
@@ -70,7 +70,7 @@ pub(super) const CASES: &[Case] = &[
         let mut client = ctx.client()?;
         client.send(vec![0; 16 * 1024])?;
         if ctx.lenient {
-            // A server may wait for the end of the line before it checks it.
+            // A server may wait for the end of a line before it checks the line, so end the line.
             client.send("\r\n\r\n")?;
             if client.closed_without_response() {
                 return ctx.assert_healthy();

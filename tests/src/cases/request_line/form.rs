@@ -1,4 +1,4 @@
-//! The request line as a whole: its beginning, its end, and its separators.
+//! The request line as a whole: how it begins, how it ends, and the separators in it.
 
 use crate::case::Kind::{Contract, Must, Should};
 use crate::case::{Case, case};

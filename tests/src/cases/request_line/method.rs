@@ -1,11 +1,12 @@
-//! The method: unknown methods, and methods that a route does not allow.
+//! The method of a request: unknown methods, and methods that a route does not allow.
 
 use crate::case::Kind::{Contract, Must, Security, Should};
 use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, request};
 use crate::verdict::{Verdict, ensure};
 
-/// Asserts that `/plaintext` answers this method with 405, and lists the allowed ones in Allow.
+/// Asserts that `/plaintext` answers this method with 405, and lists the allowed methods in the
+/// field Allow.
 fn lacks_method(
     ctx: &mut Ctx<'_>,
     method: &str,

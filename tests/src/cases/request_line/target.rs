@@ -1,4 +1,4 @@
-//! The target: its four forms, and bytes that it must not have.
+//! The request target: its four forms, and bytes that a target must not contain.
 
 use crate::case::Kind::{Contract, Must, Security, Should};
 use crate::case::{Case, Need, case};
@@ -70,7 +70,8 @@ pub(super) const CASES: &[Case] = &[
         "RFC 9110 §4.2.1",
         "A target in absolute form with an empty host is refused",
         |ctx| {
-            // RFC 9110 requires that such a target is rejected, with no particular status.
+            // RFC 9110 requires a server to reject a target with an empty host, but prescribes no
+            // status.
             let statuses = ctx.either(&[400], &[400, 403, 404, 421]);
             ctx.assert_refused_with(request("GET", "http:///plaintext", ""), statuses)
         },

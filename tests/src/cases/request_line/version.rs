@@ -1,4 +1,4 @@
-//! The version: its spelling, and the versions that the server supports.
+//! The version in the request line: its spelling, and the versions that the server supports.
 
 use crate::case::Kind::{Contract, Should};
 use crate::case::{Case, case};

@@ -1,5 +1,5 @@
 //! Exhaustion: no descriptor, thread, or process is left. Connections that are being served must
-//! not be affected, and when resources are available again, others must be served.
+//! not be affected, and when resources are available again, other clients must be served.
 
 use std::process::Command;
 use std::time::Duration;
@@ -27,8 +27,8 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 const BOOK_SECTION: &str =
     "Chapter 1, \"No descriptor left\"; The contract, \"Refusals\"";
 
-/// Connects clients until one is not served. Returns the served clients, and the other one unless
-/// it was closed with a 503.
+/// Connects clients until a client is not served. Returns the served clients, and the client that
+/// was not served, unless the server closed its connection with a 503.
 fn connect_until_not_served(
     ctx: &mut Ctx<'_>,
     most: usize,
@@ -56,7 +56,7 @@ fn connect_until_not_served(
                     client.assert_closed()?;
                     return Ok((served, None));
                 }
-                // The status of a refusal is tested by another case.
+                // Another case tests the status of a refusal; here any refusal is accepted.
                 if ctx.lenient && answer.status >= 400 {
                     return Ok((served, None));
                 }
@@ -68,8 +68,9 @@ fn connect_until_not_served(
     Ok((served, None))
 }
 
-/// Returns the status of a late response, or `None` if the server answers another client fifty
-/// times and this client never. No clock decides, because on a busy machine every client is slow.
+/// Returns the status of a response that may come late, or `None` if the server answers another
+/// client fifty times and never answers `client`. No clock decides, because on a busy machine every
+/// client is slow.
 fn late_status(client: &mut Client, others: &mut [Client]) -> CaseResult<Option<u16>> {
     for _ in 0..50 {
         let timeout = match others.last_mut() {
@@ -87,8 +88,8 @@ fn late_status(client: &mut Client, others: &mut [Client]) -> CaseResult<Option<
     Ok(None)
 }
 
-/// Asserts that the served clients are still served, and that other clients are served after those
-/// have left.
+/// Asserts that the served clients are still served, and that other clients are served after the
+/// served clients have left.
 fn assert_recovers(
     ctx: &mut Ctx<'_>,
     served: Vec<Client>,
@@ -110,7 +111,8 @@ fn assert_recovers(
     })
 }
 
-/// Asserts that a server that cannot create all its workers reports that in one line and exits.
+/// Asserts that a server that cannot create all its workers reports the failure in one line and
+/// exits.
 ///
 /// If the server ran with fewer workers, it would be exhausted later, for a reason that is hard to
 /// find.
@@ -160,10 +162,11 @@ pub(super) const CASES: &[Case] = &[
         ctx.assert_healthy()?;
         let pid = ctx.pid()?;
         let children: Vec<_> = known(proc::children(pid))?.iter().map(|c| c.pid).collect();
-        // With fewer than two processes no other process could serve.
+        // With a single child process no other process could serve, so the loop does nothing.
         for &process in children.iter().filter(|_| children.len() > 1) {
             limit_descriptors(process, "0:")?;
-            // The second client connects when the process that cannot accept has tried again.
+            // When the second client connects, 200 ms later, the process that cannot accept has
+            // tried again.
             ctx.assert_healthy()?;
             std::thread::sleep(Duration::from_millis(200));
             ctx.assert_healthy()?;
@@ -183,15 +186,15 @@ pub(super) const CASES: &[Case] = &[
         for process in children.iter().map(|child| child.pid).chain([pid]) {
             limit_descriptors(process, "0:")?;
         }
-        // Two rounds, because a wait that is in progress began before the limit was
-        // lowered.
+        // Two rounds of requests, because a wait for events that is in progress in the server began
+        // before the limit was lowered.
         for _ in 0..2 {
             for client in &mut held {
                 client.send(get("/plaintext"))?;
                 client.response()?.is(200)?.has_content("Hello, World!")?;
             }
         }
-        let waiting = ctx.client()?; // there is no descriptor for it
+        let waiting = ctx.client()?; // the server has no descriptor for this client
         if ctx.profile.has(AtRest) {
             assert_idle(ctx)?;
         }
@@ -224,7 +227,8 @@ pub(super) const CASES: &[Case] = &[
     .may_log()
     .book(BOOK_SECTION),
     case("out_of_descriptors_is_no_work", Security, "accept(2), EMFILE", "When the server runs out of descriptors while clients wait, it does not spin", |ctx| {
-        // On a very busy machine a minute may pass before the first client asks again.
+        // On a very busy machine a minute may pass before the first client sends its next request,
+        // so the idle timeout is ten minutes.
         let limits = Rlimits { descriptors: Some(24), ..Rlimits::default() };
         ctx.serve_with_rlimits(&[("idle-timeout", "600")], limits)?;
         let (served, waiting) = connect_until_not_served(ctx, 40)?;

@@ -11,7 +11,7 @@ use crate::fixture::pattern;
 use crate::proc;
 use crate::verdict::Verdict;
 
-/// Waits until the count `now` has returned to its earlier value `before`.
+/// Waits until the count that `now` returns is no larger than its earlier value `before`.
 fn wait_until_back(
     ctx: &mut Ctx<'_>,
     what: &str,
@@ -24,11 +24,11 @@ fn wait_until_back(
     })
 }
 
-/// Connects one client of each kind, one after the other.
+/// Connects clients that behave in different ways, one after another.
 fn all_kinds(ctx: &mut Ctx<'_>) -> Verdict {
     ctx.assert_healthy()?;
     ctx.ask(get_and_close("/there-is-no-such-thing"))?.is(404)?;
-    // The refusal is tested by other cases.
+    // Other cases test the refusal of this malformed request.
     let _ = ctx.ask("nonsense\r\n\r\n");
     ctx.client()?.close();
     let mut half = ctx.client()?;
@@ -67,7 +67,8 @@ pub(super) const CASES: &[Case] = &[
                 all_kinds(ctx)?;
             }
             let pid = ctx.pid()?;
-            // The last connection may not be closed yet, so take the minimum of several samples.
+            // The server may not have closed the last connection yet, so take the minimum of
+            // several samples.
             let mut before = known(proc::descriptors(pid))?;
             for _ in 0..50 {
                 std::thread::sleep(Duration::from_millis(4));
@@ -91,8 +92,8 @@ pub(super) const CASES: &[Case] = &[
             for _ in 0..5 {
                 all_kinds(ctx)?;
             }
-            // A server with a fixed number of worker processes keeps its children; other servers
-            // must have none left.
+            // A server with a fixed number of worker processes keeps its children; a server with a
+            // thread or process for each client must have no children left.
             if ctx.profile.idle_cost().is_some() {
                 wait_until_back(ctx, "children", 0, || {
                     proc::children(pid).map(|all| all.len())

@@ -1,4 +1,5 @@
-//! Memory of open connections: of clients that are idle, do not read, or only announce content.
+//! The memory that open connections need if their clients are idle, do not read, or only announce
+//! content.
 
 use super::known;
 use crate::case::Kind::Security;
@@ -11,8 +12,8 @@ use crate::verdict::{CaseResult, Verdict, ensure};
 
 const NEVER_READS: &str = "Chapter 1, \"The client that never reads\"";
 
-/// Returns the growth of the server's memory, in KiB, while `clients` connections are open that
-/// have each sent `bytes`.
+/// Returns the growth of the server's memory, in KiB, while `clients` connections are open on which
+/// each client has sent `bytes`.
 fn growth(ctx: &mut Ctx<'_>, clients: usize, bytes: &[u8]) -> CaseResult<u64> {
     for _ in 0..20 {
         ctx.assert_healthy()?;
@@ -33,7 +34,7 @@ fn growth(ctx: &mut Ctx<'_>, clients: usize, bytes: &[u8]) -> CaseResult<u64> {
     Ok(after.saturating_sub(before))
 }
 
-/// Number of idle clients: fewer than `select` supports.
+/// Number of idle clients: fewer than a server that waits with `select` supports.
 const CROWD: usize = 900;
 
 fn grows_less_than(
@@ -43,9 +44,10 @@ fn grows_less_than(
     most: u64,
 ) -> Verdict {
     let each = match ctx.profile.model {
-        // The parent's pages are counted again for each forked child.
+        // The pages of the parent process are counted again for each child that the server forks.
         Model::ProcessPerClient => 1024,
-        // The children exist before the clients, but copy pages when they first serve one.
+        // The child processes exist before the clients connect, but copy pages when they first
+        // serve a client.
         Model::PoolOfProcesses => 512,
         _ => 128,
     };
@@ -66,12 +68,13 @@ pub(super) const CASES: &[Case] = &[
     .needs(&[Need::Process, Need::Plaintext, Need::Many]),
     case("memory_of_a_crowd_of_idle_clients", Security, "CWE-770", "An idle client keeps nothing that is needed only while it is served: no buffer, no stack, no future", |ctx| {
         ctx.serve(&[("idle-timeout", "600")])?;
-        // With a thread or process per client, an idle client costs at least a thread or process.
+        // With a thread or process per client, an idle client costs at least a thread or process,
+        // so the growth is not limited here.
         if !matches!(ctx.profile.model, Model::Events { .. } | Model::Spinning | Model::Coroutines) {
             return ctx.assert_healthy();
         }
         let grown = growth(ctx, CROWD, &get("/plaintext"))?;
-        let most = CROWD as u64; // 1 KiB each; the book's servers need an eighth of that.
+        let most = CROWD as u64; // 1 KiB per client; the book's servers need an eighth of that
         ensure(grown < most, format!("less than {most} KiB more with {CROWD} such clients"), format!("{grown} KiB more"))
     })
     .clients(CROWD + 5)
@@ -120,8 +123,8 @@ pub(super) const CASES: &[Case] = &[
         for _ in 0..12 {
             let mut client = ctx.client()?;
             let head = request("POST", "/echo", "Transfer-Encoding: chunked\r\n");
-            // Enough bytes that the server reserves room for more content, which then does not
-            // follow.
+            // The chunk is large enough for the server to reserve room for more content, but no
+            // more content follows.
             client.send([&head[..], b"2ee0\r\n", &[b'x'; 0x2ee0]].concat())?;
             client.wait_until_read();
             client.send("\r\n0\r\n\r\n")?;

@@ -16,7 +16,8 @@ use crate::verdict::{CaseResult, Verdict, ensure};
 /// The section of the book that explains these cases.
 const BOOK_SECTION: &str = "The contract, \"Starting and stopping\"";
 
-/// Asserts a status other than 0, one line on standard error, and that no process is left.
+/// Asserts that the server exited with a status other than 0, wrote one line to standard error, and
+/// left no process behind.
 pub(super) fn assert_reported(ctx: &mut Ctx<'_>, failed: &FailedStart) -> Verdict {
     let FailedStart { status, stderr, pid } = failed;
     let how = Server::describe_exit(*status);
@@ -25,8 +26,8 @@ pub(super) fn assert_reported(ctx: &mut Ctx<'_>, failed: &FailedStart) -> Verdic
     wait_until_no_process(ctx, *pid)
 }
 
-/// Starts the server. If it prints `listening on`, asserts that a client gets one of these
-/// statuses and that SIGTERM ends the server; if it does not, returns how it exited.
+/// Starts the server. If the server prints `listening on`, asserts that a client gets one of
+/// `statuses` and that SIGTERM ends the server; otherwise returns how the server exited.
 fn serves(
     ctx: &mut Ctx<'_>,
     options: &[(&str, &str)],
@@ -63,13 +64,13 @@ fn few_workers(ctx: &Ctx<'_>) -> Option<(&'static str, &'static str)> {
     ctx.profile.workers_option().map(|workers| (workers, "4"))
 }
 
-/// KiB of address space with which every program can be loaded.
+/// The address space with which every program can be loaded, in KiB.
 const LOADED: u32 = 16 * 1024;
 
 pub(super) const CASES: &[Case] = &[
     case("start_with_few_descriptors", Contract, "contract, Starting and stopping; EMFILE", "However few descriptors a process may have, a server that prints `listening on` serves a client; any other exits with one line that says why", |ctx| {
-        // Before `fork` creates a process for a client, it counts its threads, which takes one more
-        // descriptor.
+        // Before the server `fork` creates a process for a client, it counts its threads, and the
+        // counting takes one more descriptor.
         let process = ctx.profile.model == Model::ProcessPerClient;
         let statuses: &[u16] = if process { &[200, 503] } else { &[200] };
         for count in 5..40 {
@@ -105,14 +106,15 @@ pub(super) const CASES: &[Case] = &[
             let few = Rlimits { memory: Some(kib), ..Rlimits::default() };
             let Some(failed) = serves(ctx, few_workers(ctx).as_slice(), few, &[200])? else {
                 (judged, served) = (true, served + 1);
-                // Several limits are tried above the first that suffices: an allocation whose size
-                // depends on the available memory may fail there.
+                // Limits above the first one that suffices are tried, too, until the server has
+                // served with 16 limits: with a higher limit, an allocation whose size depends on
+                // the available memory may fail.
                 if served == 16 {
                     return Ok(());
                 }
                 continue;
             };
-            // If the program cannot be loaded, no report is required.
+            // If the limit is so low that the program cannot be loaded, no report is required.
             judged |= kib >= LOADED || failed.status.code().is_some_and(|code| code != 127);
             if judged {
                 assert_reported(ctx, &failed)?;

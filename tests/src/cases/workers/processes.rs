@@ -1,5 +1,5 @@
-//! Worker processes that are terminated or killed: the effect on their client, their remains, and
-//! their replacement.
+//! Worker processes that are terminated or killed: the effect on a worker's client, what a worker
+//! leaves behind, and the replacement of a worker.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ fn workers(pid: u32) -> CaseResult<Vec<u32>> {
 }
 
 fn send_signal(pid: u32, signal: Signal) {
-    // The process may already have exited.
+    // The signal cannot be sent if the process has already exited.
     let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
 }
 
@@ -40,7 +40,7 @@ fn send_signal(pid: u32, signal: Signal) {
 const ROUNDS: usize = 60;
 
 /// Kills every worker as soon as it appears. Returns the number of workers killed, and the longest
-/// time between two searches for new ones.
+/// time between two searches for new workers.
 fn kill_new_workers(ctx: &mut Ctx<'_>) -> CaseResult<(usize, Duration)> {
     let (_, options) = few(ctx.profile);
     ctx.serve(options)?;
@@ -223,7 +223,7 @@ pub(super) const CASES: &[Case] = &[
         "Workers that die immediately are replaced, with growing pauses",
         |ctx| {
             // If the suite itself was delayed, the workers lived longer, and the attempt proves
-            // nothing.
+            // nothing. So up to five attempts are made.
             for _ in 0..5 {
                 let (killed, longest) = kill_new_workers(ctx)?;
                 if longest > Duration::from_millis(500) {

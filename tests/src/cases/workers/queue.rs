@@ -1,5 +1,5 @@
-//! Clients without a free worker: their place of waiting, the order in which they are served, and
-//! refusals.
+//! Clients that find no free worker: where they wait, in which order they are served, and when they
+//! are refused.
 
 use super::{
     PLAIN, POOLS, QUEUE, STATS, THREADS, counter, few, occupy_workers, one_more,
@@ -48,7 +48,8 @@ pub(super) const CASES: &[Case] = &[
             let mut held = occupy_workers(ctx, &[])?;
             let (mut first, mut second) = (one_more(ctx)?, one_more(ctx)?);
             let Some(mut busy) = held.pop() else { return Ok(()) };
-            // After fifty round trips both clients are in the queue, if the server has one.
+            // After fifty round trips of `busy`, both waiting clients are in the server's queue, if
+            // it has a queue.
             for _ in 0..50 {
                 round_trip(&mut busy)?;
                 first.assert_no_data("every worker is occupied by another client")?;
