@@ -97,7 +97,7 @@ impl Poller for Kqueue {
         for filter in [EventFilter::EVFILT_READ, EventFilter::EVFILT_WRITE] {
             let delete = entry(fd.as_raw_fd(), filter, EvFlags::EV_DELETE, token);
             match self.kernel.kevent(&[delete], &mut [], None) {
-                Ok(_) | Err(Errno::ENOENT) => {} // ENOENT: the filter was not registered
+                Ok(_) | Err(Errno::ENOENT) => {} // the filter was not registered
                 Err(error) => return Err(error.into()),
             }
         }

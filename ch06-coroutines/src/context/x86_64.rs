@@ -71,8 +71,8 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
             "mov rsp, rdi",         // where the other was left
             "pop rcx",              // the resume address; not `ret`, see `variants.rs`
             "jmp rcx",
-            // When another switch continues this stack: rsp = just above the word at the
-            // saved stack pointer, rax = the other stack's saved stack pointer,
+            // When another switch continues this stack: rsp = just above the word at
+            // the saved stack pointer, rax = the other stack's saved stack pointer,
             // rsi = its message; all other registers have the other stack's values.
             "2:",
             "pop rbx",

@@ -99,8 +99,19 @@ fn is_on_the_page(printed: &str) -> anyhow::Result<()> {
     if env::var_os("RECORD").is_some() {
         fs::write(&file, &fresh)?;
     }
-    ensure!(read(&file)? == fresh, "RECORD=1 renews tests/step.txt:\n{fresh}");
+    let recorded = read(&file)?;
+    let same = around_failure(&recorded).is_some()
+        && around_failure(&recorded) == around_failure(&fresh);
+    ensure!(same, "RECORD=1 renews tests/step.txt:\n{fresh}");
     Ok(())
+}
+
+/// Returns the parts of the output before and after the description of the failure, which is a
+/// race: the server closes with unread bytes, and the reset may cut its response off.
+fn around_failure(text: &str) -> Option<(&str, &str)> {
+    let (before, failure) = text.split_once("\nexpected ")?;
+    let (_, after) = failure.split_once("\n\n")?;
+    Some((before, after))
 }
 
 #[test]

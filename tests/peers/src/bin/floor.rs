@@ -93,7 +93,7 @@ fn accept(
 
 impl Client {
     // ANCHOR: turn
-    /// Reads once, and sends a response for each request that is complete. The caller closes the
+    /// Reads once, and sends a response for each complete request. The caller closes the
     /// connection if this function returns an error.
     fn turn(
         &mut self,
