@@ -431,7 +431,8 @@ fn a_run_without_a_reader_ends_with_its_samples() {
             None => drop(input.take()),
         }
         assert_eq!(child.wait().expect("an end").code(), Some(130), "{signal:?}");
-        // The path is that of the old process: the kernel does not reuse a process ID so soon.
+        // This directory of /proc is the sample's: within this time the kernel gives its process ID
+        // to no other process.
         assert!(!Path::new(&format!("/proc/{sample}")).exists(), "{signal:?}");
         assert!(!dir.path().join("target/lab/readiness.json").exists(), "{signal:?}");
     }

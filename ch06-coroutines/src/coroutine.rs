@@ -71,7 +71,8 @@ const ENDED: usize = 1;
 pub(crate) struct Owner(usize);
 
 impl Owner {
-    /// The owner for callers of [`Coroutine::resume`].
+    /// Stands for any code that has resumed a coroutine by [`Coroutine::resume`], without a
+    /// scheduler.
     const CALLER: Owner = Owner(0);
 
     /// Returns the owner for a scheduler.

@@ -280,13 +280,13 @@ fn a_dropped_waiter_leaves_room_for_another() -> io::Result<()> {
         let lost = race(first, pin!(yield_now())).await;
         assert!(matches!(lost, Either::Second(())));
         drop(lost);
-        // A second waiter for the same readiness is refused, …
+        // While one future waits for a readiness, a second one that waits for it is refused.
         let both =
             race(ours.ready(Readiness::Readable), ours.ready(Readiness::Readable)).await;
         assert!(
             matches!(both, Either::Second(Err(error)) if error.kind() == io::ErrorKind::ResourceBusy)
         );
-        // … but not after the first has been dropped.
+        // After the first future has been dropped, another one may wait for the same readiness.
         drop(theirs);
         ours.ready(Readiness::Readable).await
     })?

@@ -76,8 +76,8 @@ fn a_poll_does_not_swallow_a_cancellation() -> io::Result<()> {
     Ok(())
 }
 
-/// A runtime that calls a foreign waker does not mistake a cancellation for the waker's
-/// panic.
+/// A coroutine is dropped while another executor's waker is called on its stack: the runtime
+/// does not mistake the unwinding for a panic of the waker.
 #[test]
 fn a_waker_does_not_swallow_a_cancellation() -> io::Result<()> {
     struct SuspendsWaker;

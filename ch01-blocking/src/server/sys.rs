@@ -285,8 +285,8 @@ extern "C" fn terminate(_: libc::c_int) {
     draining.store(true, SeqCst);
     if idle.load(SeqCst) {
         let errno = Errno::last_raw();
-        // The socket is not shut down: a read may just have received half a request and not
-        // have returned from the kernel yet.
+        // This handler does not shut the socket down: read(2) may just have received half
+        // a request without having returned from the kernel yet.
         let at_once = libc::timeval { tv_sec: 0, tv_usec: 1 };
         // SAFETY: setsockopt is async-signal-safe; `run_connection_child` borrows the
         // descriptor in `SOCKET`, so it is open; the option takes a timeval of this

@@ -283,9 +283,9 @@ impl Scheduler {
         let timer = due.map(|due| self.timers().set(Waiter::Task(me), due));
         let clear = |timer| self.clear_timer(timer); // unless the timer has expired
         let _timer = OnDrop(|| timer.into_iter().for_each(clear));
-        // A wake-up since the task last began to run is erased: the caller has checked
-        // its condition since. Wake-ups through a `Waker` are applied only between two
-        // rounds.
+        // This erases a wake-up that came during this turn of the task: the task has
+        // checked its condition after it. (A wake-up through a `Waker` is never erased:
+        // it is applied only between two rounds of the run queue.)
         self.suspend(me, State::Running);
         match timer {
             Some(timer) if !self.timers().runs(timer) => Woken::TimedOut,

@@ -30,8 +30,9 @@ pub struct Mark {
     pub edition: String,
 }
 
-/// Returns the functions of a file that have holes. Each function comes with its body while the
-/// steps from `open` on are open, or with `None` if that body is the reference.
+/// Returns the functions of a file in which steps have holes. Each comes with the body that it has
+/// in the learner's crate when all steps before `open` are solved: the unfinished one of its first
+/// unsolved step, or `None`, which stands for the book's own.
 fn bodies<'t>(
     track: &'t Track,
     file: &str,

@@ -72,7 +72,8 @@ pub(crate) fn serve(stream: &TcpStream, server: &Server) {
 fn lower_write_watermark(stream: &TcpStream) {
     const ENOUGH: u32 = 16 * 1024;
     let socket = SockRef::from(stream);
-    // If the option cannot be set, the write deadline is coarser, not wrong.
+    // An error is ignored: with the kernel's own send buffer the write deadline is checked less
+    // often, and still applies.
     #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_notsent_lowat(ENOUGH);
     #[cfg(not(target_os = "linux"))]

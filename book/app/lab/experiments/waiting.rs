@@ -65,7 +65,7 @@ struct Row {
     idle: f64,
     /// Bytes for each client that has sent half a head.
     half_a_head: f64,
-    /// Bytes for each client that waits for its answer.
+    /// Bytes of the server's memory for each client that waits for its answer.
     asleep: f64,
 }
 

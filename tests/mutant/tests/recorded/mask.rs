@@ -25,11 +25,11 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // Counters that grow while the client polls them are masked.
         (r"\b\d+ KiB more", "N KiB more"),
         (r"(?m)^(actual .*still: \w+:) \d+$", "$1 N"),
-        // The number of samples in which the server was busy is masked: in nearly all of them,
-        // except a few between two waits.
+        // A server that spins is busy in nearly every sample. A few samples fall between two of its
+        // waits, so the number of busy ones is masked.
         (r"\bbusy at \d+ of", "busy at N of"),
-        // The letter of the last client of a loop, and the number of steps before its step, are
-        // masked.
+        // A case that connects one client after the other fails at a different client in each run.
+        // So that client's name, a letter and a number, and the number of steps before are masked.
         (r"(?m)^by hand, [A-Z]\d+ +", "by hand, X  "),
         (r"\b\d+ (steps before|more steps|more bytes)", "N $1"),
         // A long transcript comes from a loop of requests, whose number varies.

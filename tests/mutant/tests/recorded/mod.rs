@@ -144,7 +144,8 @@ fn entry(mutant: &Mutant, failure: &str) -> String {
     let mut text = mask::mask(failure);
     if let Some((_, why)) = FIXED_LINES_ONLY.iter().find(|(other, _)| other == name) {
         text = format!("{}\n({why})", mask::fixed_lines(&text));
-        // The client whose response is cut off may have any letter, so each letter becomes A.
+        // A transcript names its clients A, B, C and so on. The response of a different client is cut
+        // off in each run, so the name of that client becomes A.
         for letter in 'B'..='Z' {
             let one = format!("{letter} receives the announced");
             text = text.replace(&one, "A receives the announced");
