@@ -147,7 +147,7 @@ fn keep(mut command: Command, journal: &Journal, state: &Arc<State>, timeouts: T
     let why = watch(journal, state, timeouts);
     end(&mut child, state);
     if let Some(reader) = reader {
-        let _ = reader.join(); // ends: no process can write any more
+        let _ = reader.join(); // ends, because every writer has exited
     }
     // The last entry allows the next run to begin, so by then every process of this run must be
     // gone.

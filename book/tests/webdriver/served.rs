@@ -73,7 +73,7 @@ impl Served {
         names.filter(is_page).collect()
     }
 
-    /// Returns the server's origin with a slash, with which every URL of the server begins.
+    /// Returns the server's origin with a slash. Every URL of the server begins like this.
     pub(crate) fn origin(&self) -> String {
         format!("http://{}/", self.address)
     }

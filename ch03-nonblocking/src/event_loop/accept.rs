@@ -109,7 +109,7 @@ impl<P: Poller> EventLoop<'_, P> {
 
     // ANCHOR: resume
     /// Accepts the clients that `accept` has left for another call, and ends the pause
-    /// of accepting if its time is over.
+    /// of accepting if its end has come.
     pub(super) fn resume_accepting(&mut self) {
         if self.accept_resumes.is_some_and(|until| until <= self.shared.now)
             && let Some(listener) = &self.listener

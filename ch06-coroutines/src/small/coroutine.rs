@@ -35,6 +35,9 @@ struct Stack {
 
 impl Stack {
     fn new() -> io::Result<Stack> {
+        if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+            return Err(io::ErrorKind::Unsupported.into()); // there is no `switch` for it
+        }
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let flags = MapFlags::MAP_PRIVATE;
         // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
@@ -190,12 +193,12 @@ unsafe fn fresh(top: *mut u8, entry: Entry) -> *mut u8 {
 // ANCHOR: others
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 unsafe fn switch(_: *mut u8) -> *mut u8 {
-    unimplemented!("the switch for this processor")
+    unreachable!("`Stack::new` has failed on this processor")
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 unsafe fn fresh(_: *mut u8, _: Entry) -> *mut u8 {
-    unimplemented!("the switch for this processor")
+    unreachable!("`Stack::new` has failed on this processor")
 }
 
 // ANCHOR_END: others

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::lab::prelude::*;
 use crate::lab::tools::server::{IdleMemory, Server};
 
-/// The servers, each with the greatest number of clients with which it is measured. (`select` can
+/// The servers, each with its greatest number of clients in this measurement. (`select` can
 /// watch at most 1,024 descriptors.)
 const SERVERS: [(&str, usize); 10] = [
     ("thread", 10_000),

@@ -22,7 +22,7 @@ use crate::servers;
 const SERVERS: [&str; 5] = ["iterative", "fork", "thread", "pool", "prefork"];
 static COUNTS: Parameter =
     parameter("silent clients", &[1, 10, 100], &[1, 10, 100, 1_000]);
-/// The greatest number of silent clients with which a server is tried.
+/// The greatest number of silent clients that a server gets.
 static MOST: Parameter = parameter("silent clients at most", &[300], &[1_000]);
 static REPEATS: Parameter = parameter("repeats", &[1], &[3]);
 /// The idle timeout in seconds. With the servers' usual timeout of one minute, the experiment would

@@ -16,7 +16,7 @@ use crate::lab::prelude::*;
 use crate::lab::tools::clients::{hold, waiting};
 use crate::lab::tools::server::Server;
 
-/// The servers, each with the greatest number of clients with which it is measured.
+/// The servers, each with its greatest number of clients in this measurement.
 const SERVERS: [(&str, usize); 4] =
     [("thread", 5_000), ("epoll", 10_000), ("coroutine", 10_000), ("async", 10_000)];
 static CLIENTS: Parameter = parameter("clients at most", &[1_000], &[10_000]);

@@ -138,7 +138,7 @@ pub(crate) fn store(
     ensure!(fits(form, &given.prediction), "this does not answer the question");
     ensure!(given.when.len() <= 64, "this is not a time");
     let _alone = STORING.lock().unwrap_or_else(PoisonError::into_inner);
-    // A file that cannot be read is replaced; otherwise, no prediction could be stored any more.
+    // A file that cannot be read is replaced; otherwise, every later prediction would be lost.
     let mut all = predictions(paths).unwrap_or_default();
     all.insert(name.to_owned(), given);
     files::replace(&path(paths), &(serde_json::to_string_pretty(&all)? + "\n"))
