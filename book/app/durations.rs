@@ -37,7 +37,7 @@ const fn first(name: &'static str, command: &'static str) -> Slow {
 }
 
 const SLOW: [Slow; 9] = [
-    first("first-book", "cargo build --release"),
+    first("first-book", "cargo run --release -- --no-serve"),
     first("first-suite", "cargo test -p ch01-blocking --no-run"),
     first("first-deep", "cargo build -p ch06-coroutines --example deep"),
     built(
@@ -150,7 +150,7 @@ pub(crate) fn for_pages(paths: &Paths) -> Result<String> {
 /// Formats a duration coarsely: seconds in steps of ten, minutes in halves.
 pub(crate) fn in_words(seconds: f64) -> String {
     match seconds {
-        s if s < 55.0 => match (s / 10.0).ceil() as u64 * 10 {
+        s if s <= 50.0 => match (s / 10.0).ceil() as u64 * 10 {
             10 => "ten seconds".to_owned(),
             tens => format!("{tens} seconds"),
         },
@@ -171,7 +171,8 @@ mod tests {
         for (seconds, words) in [
             (3.0, "ten seconds"),
             (31.0, "40 seconds"),
-            (58.0, "a minute"),
+            (48.0, "50 seconds"),
+            (53.0, "a minute"),
             (95.0, "1 ½ minutes"),
             (118.0, "2 minutes"),
         ] {
