@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, End};
+use crate::fixture::variant;
 use crate::profile::{ServerProfile, WORKERS};
 use crate::response::Response;
 use crate::rlimits::Rlimits;
@@ -141,10 +142,17 @@ impl<'a> Ctx<'a> {
         Ok(client)
     }
 
-    /// Sends bytes on a new connection and reads one response.
+    /// Sends bytes on a new connection and reads one response. With a seed the bytes are cut in two:
+    /// the server reads the first part before the client sends the second.
     pub fn ask(&mut self, bytes: impl AsRef<[u8]>) -> CaseResult<Response> {
         let mut client = self.client()?;
-        client.send(bytes)?;
+        let bytes = bytes.as_ref();
+        let (first, second) = bytes.split_at(variant().cut(bytes.len(), bytes.len()));
+        client.send(first)?;
+        if !second.is_empty() {
+            client.wait_until_read();
+            client.send(second)?;
+        }
         client.response()
     }
 
@@ -373,19 +381,23 @@ pub fn counter_in(response: &Response, name: &str) -> CaseResult<u64> {
     value.ok_or_else(|| Abort::fail(format!("a whole number {name:?}"), response.text()))
 }
 
-/// Returns a minimal GET request.
+/// Returns a minimal GET request. A file in the target is given by its usual name, here and in the
+/// other functions that return a request: see [`Variant::name`](crate::fixture::Variant::name).
 pub fn get(target: &str) -> Vec<u8> {
+    let target = variant().name(target);
     format!("GET {target} HTTP/1.1\r\nHost: suite\r\n\r\n").into_bytes()
 }
 
 /// Returns a GET request with `Connection: close`.
 pub fn get_and_close(target: &str) -> Vec<u8> {
+    let target = variant().name(target);
     format!("GET {target} HTTP/1.1\r\nHost: suite\r\nConnection: close\r\n\r\n")
         .into_bytes()
 }
 
 /// Returns a request without content. Each line of `fields` must end with CR LF.
 pub fn request(method: &str, target: &str, fields: &str) -> Vec<u8> {
+    let target = variant().name(target);
     format!("{method} {target} HTTP/1.1\r\nHost: suite\r\n{fields}\r\n").into_bytes()
 }
 

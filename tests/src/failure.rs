@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::case::Case;
 use crate::ctx::Ctx;
+use crate::fixture;
 use crate::show;
 use crate::target::Target;
 use crate::verdict::Mismatch;
@@ -29,6 +30,8 @@ pub struct Failure {
     pub client: Option<String>,
     /// The shell command that repeats the actions of the client that sent last.
     pub by_hand: Option<String>,
+    /// The seed of the fixture, if one was chosen.
+    pub seed: Option<u64>,
     /// The section of the book that explains the promise.
     pub book: String,
     /// The path of the source file that is specific to the server, if the server is one of the
@@ -73,6 +76,7 @@ impl Failure {
             start,
             client: show::last_of_several(&events).map(str::to_owned),
             by_hand: show::by_hand(&events, &address),
+            seed: fixture::variant().seed,
             book: case.section().to_owned(),
             code: match ctx.target {
                 Target::Binary(program) => program.source,
@@ -98,10 +102,12 @@ impl fmt::Display for Failure {
             f.write_str(&self.transcript)?;
         }
         if !self.start.is_empty() {
-            let files = if self.start.contains("ROOT") {
-                "   # create ROOT: `client-suite files DIR`"
-            } else {
-                ""
+            let files = match (self.start.contains("ROOT"), self.seed) {
+                (false, _) => String::new(),
+                (true, None) => "   # create ROOT: `client-suite files DIR`".to_owned(),
+                (true, Some(seed)) => {
+                    format!("   # create ROOT: `client-suite files --seed {seed} DIR`")
+                }
             };
             writeln!(f, "start        {}{files}", self.start)?;
         }
@@ -118,6 +124,12 @@ impl fmt::Display for Failure {
             for line in &lines[lines.len().saturating_sub(20)..] {
                 writeln!(f, "    {line}")?;
             }
+        }
+        if let Some(seed) = self.seed {
+            writeln!(
+                f,
+                "seed         {seed}: it gives files other names, contents and sizes, and cuts requests in two; repeat with --seed {seed}"
+            )?;
         }
         writeln!(f, "book         {}", self.book)?;
         match self.code {

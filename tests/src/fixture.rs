@@ -1,17 +1,21 @@
-//! The document root of every server under test: always the same bytes. The files beside the root
-//! must never be served.
+//! The document root of every server under test. The files beside the root must never be served.
+//!
+//! Without a seed the bytes are always the same. A seed gives the files other names, contents and
+//! sizes, and cuts requests in two at other places, so that a server that knows the usual ones by
+//! heart fails. A case names each file by its usual name; [`Variant::name`] replaces the words in it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The content of every file outside the root. No response may contain it.
 pub const SECRET: &str = "outside the root: no response may contain this";
 
-/// The small files inside the root: name and content.
-pub const FILES: &[(&str, &[u8])] = &[
+/// The small files inside the root, without a seed: name and content.
+const FILES: &[(&str, &[u8])] = &[
     ("index.html", b"<!doctype html><title>root</title><p>The root.\n"),
     ("empty.txt", b""),
     ("one.txt", b"x"),
@@ -31,31 +35,269 @@ pub const FILES: &[(&str, &[u8])] = &[
     ("sub/index.html", b"<!doctype html><title>sub</title><p>Below.\n"),
     ("sub/page.html", b"<!doctype html><title>page</title><p>A page.\n"),
     ("no-index/file.txt", b"here\n"),
+    ("old.txt", b"from 1950\n"),
     (".hidden", b"a dotfile\n"),
     (".git/config", b"a dot directory\n"),
     // For a server that only serves files, this file takes the place of the route `/plaintext`.
     ("plaintext", b"Hello, World!"),
 ];
 
-/// The length of `middle.bin`, in bytes.
-pub const MIDDLE: usize = 100 * 1024;
-/// The length of `large.bin`, in bytes: more than any socket buffer holds.
-pub const LARGE: usize = 3 * 1024 * 1024 + 7;
+/// The length of `middle.bin` without a seed, in bytes.
+const MIDDLE: usize = 100 * 1024;
+/// The length of `large.bin` without a seed, in bytes: more than any socket buffer holds. A seed
+/// makes the file longer, never shorter.
+const LARGE: usize = 3 * 1024 * 1024 + 7;
+/// Upper bound of the bytes that a seed adds to each of the two files.
+const LONGER: usize = 8 * 1024;
+
+/// The words in file names that a seed replaces.
+const WORDS: &[&str] = &[
+    "cent", "data", "dir", "dot", "empty", "hello", "inside", "large", "middle", "old",
+    "one", "out", "page", "per", "picture", "pipe", "plus", "relative", "script",
+    "sibling", "socket", "space", "style", "sub", "ten", "utf", "with",
+];
+
+/// The words that no seed may use for a file: routes, and names that have a meaning of their own.
+const TAKEN: &[&str] = &[
+    "bytes",
+    "config",
+    "echo",
+    "elsewhere",
+    "file",
+    "hidden",
+    "html",
+    "index",
+    "loop",
+    "panic",
+    "plaintext",
+    "root",
+    "secret",
+    "sleep",
+    "stats",
+];
+
+/// The files' names, contents and sizes, and the places where cases cut requests.
+#[derive(Debug)]
+pub struct Variant {
+    /// The seed; `None` for the usual files.
+    pub seed: Option<u64>,
+    /// The replacements of [`WORDS`]; empty without a seed.
+    words: BTreeMap<&'static str, String>,
+    /// The length of `middle.bin`, in bytes.
+    pub middle: usize,
+    /// The length of `large.bin`, in bytes.
+    pub large: usize,
+}
+
+impl Variant {
+    /// Returns the variant of a seed, or the usual files.
+    pub fn new(seed: Option<u64>) -> Self {
+        let Some(number) = seed else {
+            return Self { seed, words: BTreeMap::new(), middle: MIDDLE, large: LARGE };
+        };
+        let mut random = fastrand::Rng::with_seed(number);
+        let mut words: BTreeMap<&str, String> = BTreeMap::new();
+        for word in WORDS {
+            // Unequal to every other word, usual or not: a name stands for one file only.
+            let new = loop {
+                let length = random.usize(4..9);
+                let new: String = (0..length).map(|_| random.lowercase()).collect();
+                let known = WORDS.contains(&&*new) || TAKEN.contains(&&*new);
+                if !known && !words.values().any(|other| *other == new) {
+                    break new;
+                }
+            };
+            words.insert(word, new);
+        }
+        let middle = MIDDLE + random.usize(1..LONGER);
+        let large = LARGE + random.usize(1..LONGER);
+        Self { seed, words, middle, large }
+    }
+
+    /// Returns a file name or a request target with the seed's words in place of the usual ones.
+    pub fn name(&self, usual: &str) -> String {
+        if self.words.is_empty() {
+            return usual.to_owned();
+        }
+        let mut name = String::new();
+        let mut rest = usual;
+        while !rest.is_empty() {
+            let letter = |c: char| c.is_ascii_lowercase();
+            let end = match rest.find(|c| !letter(c)) {
+                Some(0) => rest.find(letter).unwrap_or(rest.len()),
+                Some(end) => end,
+                None => rest.len(),
+            };
+            let (part, more) = rest.split_at(end);
+            name += self.words.get(part).map_or(part, String::as_str);
+            rest = more;
+        }
+        name
+    }
+
+    /// Returns the content of a small file, which is given by its usual name, or `None` if there
+    /// is no such file.
+    pub fn content(&self, usual: &str) -> Option<Vec<u8>> {
+        let at = FILES.iter().position(|(name, _)| *name == usual)?;
+        let content = FILES[at].1;
+        let Some(seed) = self.seed else { return Some(content.to_vec()) };
+        let mut random = fastrand::Rng::with_seed(seed.wrapping_add(1 + at as u64));
+        Some(match usual {
+            "empty.txt" | "plaintext" | "data.json" | "picture.svg" => content.to_vec(),
+            "one.txt" => vec![random.alphanumeric() as u8],
+            "ten.txt" => {
+                // Ten different bytes, so that a wrong range has a wrong content.
+                let mut letters: Vec<u8> = (b'a'..=b'z').collect();
+                random.shuffle(&mut letters);
+                letters[..10].to_vec()
+            }
+            _ => {
+                let length = random.usize(1..40);
+                let more = std::iter::repeat_with(|| random.alphanumeric() as u8);
+                content.iter().copied().chain(more.take(length)).chain(*b"\n").collect()
+            }
+        })
+    }
+
+    /// Returns the content of the largest file, of which the other is the beginning. No two pieces
+    /// are alike; without a seed, none of the first two megabytes.
+    fn pattern(&self) -> Vec<u8> {
+        let Some(seed) = self.seed else {
+            return (0..self.large as u64)
+                .map(|i| ((i * 2_654_435_761) >> 13) as u8 ^ (i >> 8) as u8)
+                .collect();
+        };
+        let mut bytes = vec![0; self.large];
+        fastrand::Rng::with_seed(seed).fill(&mut bytes);
+        bytes
+    }
+
+    /// Returns where to cut `length` bytes in two: without a seed at `usual`, otherwise at a place
+    /// that follows from the seed and the length. Neither part is empty if `length` is at least 2.
+    pub fn cut(&self, usual: usize, length: usize) -> usize {
+        match self.seed {
+            Some(seed) if length >= 2 => {
+                let own = seed.wrapping_mul(31).wrapping_add(length as u64);
+                fastrand::Rng::with_seed(own).usize(1..length)
+            }
+            _ => usual,
+        }
+    }
+
+    /// Creates the document root `base/root`, and files beside it in `base`. Returns the root's
+    /// path.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a file cannot be created.
+    pub fn make(&self, base: &Path) -> io::Result<PathBuf> {
+        let root = base.join("root");
+        for (name, _) in FILES {
+            let path = root.join(self.name(name));
+            fs::create_dir_all(path.parent().unwrap_or(&root))?;
+            fs::write(path, self.content(name).unwrap_or_default())?;
+        }
+        let pattern = self.pattern();
+        fs::write(root.join(self.name("middle.bin")), &pattern[..self.middle])?;
+        fs::write(root.join(self.name("large.bin")), pattern)?;
+        // A modification time in 1950, before the Unix epoch (1970), from which most programs
+        // count.
+        let old = UNIX_EPOCH - Duration::from_secs(20 * 365 * 86_400);
+        let file =
+            fs::File::options().append(true).open(root.join(self.name("old.txt")))?;
+        file.set_modified(old)?;
+
+        // A directory whose name begins with the root's name: a server that checks paths by a text
+        // prefix takes the directory for a part of the root.
+        for outside in ["root-secret", "elsewhere"] {
+            fs::create_dir_all(base.join(outside))?;
+            fs::write(base.join(outside).join("secret.txt"), SECRET)?;
+            fs::write(base.join(outside).join("index.html"), SECRET)?;
+        }
+        fs::write(base.join("secret.txt"), SECRET)?;
+        self.special(base, &root)?;
+        Ok(root)
+    }
+
+    #[cfg(unix)]
+    fn special(&self, base: &Path, root: &Path) -> io::Result<()> {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let link = |to: PathBuf, name: &str| match symlink(to, root.join(self.name(name)))
+        {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        };
+        link(base.join("secret.txt"), "out.txt")?;
+        link(PathBuf::from("../secret.txt"), "out-relative.txt")?;
+        link(base.join("elsewhere"), "out-dir")?;
+        link(base.join("root-secret"), "out-sibling")?;
+        link(PathBuf::from(self.name("hello.txt")), "inside.txt")?;
+        link(PathBuf::from(self.name("sub")), "inside-dir")?;
+        link(PathBuf::from("loop-b"), "loop-a")?;
+        link(PathBuf::from("loop-a"), "loop-b")?;
+        let pipe = root.join(self.name("pipe"));
+        if !pipe.exists() {
+            nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o644))?;
+        }
+        let socket = root.join(self.name("socket"));
+        if !socket.exists() {
+            // Dropping the listener closes the socket but leaves its name in the document root: a file
+            // that is not a regular file.
+            std::os::unix::net::UnixListener::bind(socket)?;
+        }
+        // Some cases run the server as another user; that user must be able to read the files.
+        fs::set_permissions(base, fs::Permissions::from_mode(0o755))
+    }
+
+    #[cfg(not(unix))]
+    fn special(&self, _base: &Path, _root: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The variant of this process.
+static CHOSEN: OnceLock<Variant> = OnceLock::new();
+
+/// Chooses the seed of this process. Must be called before any file or case is used; only the
+/// first call has an effect.
+pub fn set_seed(seed: u64) {
+    let _ = CHOSEN.set(Variant::new(Some(seed)));
+}
+
+/// Returns the variant of this process: the seed's, or else the usual one.
+pub fn variant() -> &'static Variant {
+    CHOSEN.get_or_init(|| Variant::new(None))
+}
 
 /// The content of the largest file, which is computed once.
-static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    (0..LARGE as u64)
-        .map(|i| ((i * 2_654_435_761) >> 13) as u8 ^ (i >> 8) as u8)
-        .collect()
-});
+static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| variant().pattern());
 
-/// Returns the content of a larger file: `length` bytes, of which no two pieces are alike.
+/// Returns the first `length` bytes of the larger files, of which no two pieces are alike.
 ///
 /// # Panics
 ///
-/// Panics if `length` is more than [`LARGE`].
+/// Panics if `length` is more than the length of the largest file.
 pub fn pattern(length: usize) -> Vec<u8> {
     PATTERN[..length].to_vec()
+}
+
+/// Returns the length of `middle.bin`, in bytes.
+pub fn middle() -> usize {
+    variant().middle
+}
+
+/// Returns the length of `large.bin`, in bytes: more than any socket buffer holds.
+pub fn large() -> usize {
+    variant().large
+}
+
+/// Returns the content of a small file of the fixture, which is given by its usual name.
+///
+/// # Panics
+///
+/// Panics if the fixture has no such file: a bug in the case.
+pub fn content(usual: &str) -> Vec<u8> {
+    variant().content(usual).unwrap_or_else(|| panic!("no file {usual} in the fixture"))
 }
 
 /// Returns the content of `/bytes/N`, where N is `length`.
@@ -64,65 +306,4 @@ pub fn generated(length: usize) -> Vec<u8> {
     let mut content = line.repeat(length.div_ceil(line.len()));
     content.truncate(length);
     content
-}
-
-/// Creates the document root `base/root`, and files beside it in `base`. Returns the root's path.
-pub fn make(base: &Path) -> io::Result<PathBuf> {
-    let root = base.join("root");
-    for (name, content) in FILES {
-        let path = root.join(name);
-        fs::create_dir_all(path.parent().unwrap_or(&root))?;
-        fs::write(path, content)?;
-    }
-    fs::write(root.join("middle.bin"), pattern(MIDDLE))?;
-    fs::write(root.join("large.bin"), pattern(LARGE))?;
-    // A modification time in 1950, before the Unix epoch (1970), from which most programs count.
-    let old = UNIX_EPOCH - Duration::from_secs(20 * 365 * 86_400);
-    fs::write(root.join("old.txt"), b"from 1950\n")?;
-    fs::File::options().append(true).open(root.join("old.txt"))?.set_modified(old)?;
-
-    // A directory whose name begins with the root's name: a server that checks paths by a text
-    // prefix takes the directory for a part of the root.
-    for outside in ["root-secret", "elsewhere"] {
-        fs::create_dir_all(base.join(outside))?;
-        fs::write(base.join(outside).join("secret.txt"), SECRET)?;
-        fs::write(base.join(outside).join("index.html"), SECRET)?;
-    }
-    fs::write(base.join("secret.txt"), SECRET)?;
-    special(base, &root)?;
-    Ok(root)
-}
-
-#[cfg(unix)]
-fn special(base: &Path, root: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
-    let link = |to: PathBuf, name: &str| match symlink(to, root.join(name)) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    };
-    link(base.join("secret.txt"), "out.txt")?;
-    link(PathBuf::from("../secret.txt"), "out-relative.txt")?;
-    link(base.join("elsewhere"), "out-dir")?;
-    link(base.join("root-secret"), "out-sibling")?;
-    link(PathBuf::from("hello.txt"), "inside.txt")?;
-    link(PathBuf::from("sub"), "inside-dir")?;
-    link(PathBuf::from("loop-b"), "loop-a")?;
-    link(PathBuf::from("loop-a"), "loop-b")?;
-    let pipe = root.join("pipe");
-    if !pipe.exists() {
-        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o644))?;
-    }
-    let socket = root.join("socket");
-    if !socket.exists() {
-        // Dropping the listener closes the socket but leaves its name in the document root: a file
-        // that is not a regular file.
-        std::os::unix::net::UnixListener::bind(socket)?;
-    }
-    // Some cases run the server as another user; that user must be able to read the files.
-    fs::set_permissions(base, fs::Permissions::from_mode(0o755))
-}
-
-#[cfg(not(unix))]
-fn special(_base: &Path, _root: &Path) -> io::Result<()> {
-    Ok(())
 }

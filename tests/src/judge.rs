@@ -48,7 +48,7 @@ impl DocumentRoot {
     pub fn new() -> std::io::Result<Self> {
         let base = tempfile::Builder::new().prefix("client-suite-").tempdir()?;
         // The root's path must have no symbolic links, because cases compare paths with it.
-        let path = fixture::make(&base.path().canonicalize()?)?;
+        let path = fixture::variant().make(&base.path().canonicalize()?)?;
         Ok(Self { _base: base, path })
     }
 }

@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use client_suite::case::{Case, Need};
+use client_suite::fixture::{self, Variant};
 use client_suite::judge::{DocumentRoot, Hangs, Outcome, Strictness, Support, judge};
 use client_suite::matrix::Layout;
 use client_suite::misbehave::Misbehavior;
@@ -19,7 +20,7 @@ use client_suite::profile::{PROFILES, ServerProfile, UNKNOWN};
 use client_suite::report::{self, CaseReport, Counts, Format};
 use client_suite::target::{OPTIONS, Program, Target};
 use client_suite::verdict::{Abort, Missing};
-use client_suite::{cases, cleanup, environment, fixture, matrix, misbehave, timeout};
+use client_suite::{cases, cleanup, environment, matrix, misbehave, timeout};
 
 /// One suite that judges any HTTP server at the wire.
 #[derive(Debug, Parser)]
@@ -57,10 +58,13 @@ enum Command {
         #[arg(long)]
         rows: bool,
     },
-    /// Print every case: name, kind, description, and source.
+    /// Print every case: name, kind, description, and source. Those of the projects come last.
     List,
     /// Create the document root that a server judged with --url must serve.
     Files {
+        /// Create the files of this seed.
+        #[arg(long)]
+        seed: Option<u64>,
         /// The directory to create; the document root will be DIRECTORY/root.
         directory: PathBuf,
     },
@@ -94,7 +98,8 @@ struct Check {
     /// Judge by the standards alone, without what only the book's contract demands.
     #[arg(long)]
     standards: bool,
-    /// Run only the cases of this family (may be repeated).
+    /// Run only the cases of this family (may be repeated). A project, such as project_pool, is
+    /// judged only if it is named here.
     #[arg(long)]
     family: Vec<String>,
     /// Run only the cases whose name contains this text.
@@ -117,6 +122,10 @@ struct Check {
     /// Print this many of the slowest cases at the end of a plain-text report.
     #[arg(long, value_name = "N", default_value_t = 0)]
     slowest: usize,
+    /// Give the files other names, contents and sizes, and cut requests at other places: a number
+    /// for each student, say.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// With --url: the server serves the suite's files (created with `files`).
     #[arg(long)]
     files: bool,
@@ -184,7 +193,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             print!("{}", matrix::markdown(level, layout));
         }
         Command::List => {
-            for case in cases::all() {
+            for case in cases::with_projects() {
                 println!(
                     "{:44} {:8}  {} ({})",
                     case.full_name(),
@@ -194,10 +203,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 );
             }
         }
-        Command::Files { directory } => {
+        Command::Files { seed, directory } => {
             environment::normalize()?;
             std::fs::create_dir_all(&directory)?;
-            let root = fixture::make(&directory.canonicalize()?)?;
+            let root = Variant::new(seed).make(&directory.canonicalize()?)?;
             println!("{}", root.display());
         }
     }
@@ -208,6 +217,9 @@ fn judge_all(check: &Check) -> anyhow::Result<ExitCode> {
     environment::normalize()?;
     cleanup::on_interrupt()?;
     timeout::set_timeout(check.timeout);
+    if let Some(seed) = check.seed {
+        fixture::set_seed(seed);
+    }
     let profile = match &check.like {
         None => UNKNOWN,
         Some(name) => *ServerProfile::by_name(name).with_context(|| {
@@ -229,7 +241,7 @@ fn judge_all(check: &Check) -> anyhow::Result<ExitCode> {
         _ => bail!("one of --cmd, --bin, --url is required"),
     };
     if let Some(unknown) =
-        check.family.iter().find(|family| !cases::families().contains(&family.as_str()))
+        check.family.iter().find(|family| !cases::known(family.as_str()))
     {
         bail!(
             "unknown family {unknown}; the families are {}",
@@ -262,7 +274,12 @@ fn judge_all(check: &Check) -> anyhow::Result<ExitCode> {
             },
         )?,
     };
-    let mut all: Vec<_> = cases::all().into_iter().filter(chosen).enumerate().collect();
+    // A project is judged only if its family is named.
+    let candidates = match check.family.is_empty() {
+        true => cases::all(),
+        false => cases::with_projects(),
+    };
+    let mut all: Vec<_> = candidates.into_iter().filter(chosen).enumerate().collect();
     if all.is_empty() {
         bail!(
             "no case has this name in these families; `client-suite list` prints all cases"

@@ -62,6 +62,16 @@ pub const OPTIONS: &[(&str, &str)] = &[
     ("when-busy", "wait"),
 ];
 
+/// The options of the projects, with their defaults, for which a command may have a placeholder
+/// like those of the contract's options.
+pub const PROJECT_OPTIONS: &[(&str, &str)] = &[
+    ("min-threads", "2"),
+    ("max-threads", "16"),
+    ("shrink-after", "5"),
+    ("max-age", "60"),
+    ("file-threads", "4"),
+];
+
 /// Replaces the placeholders of a command.
 ///
 /// # Errors
@@ -78,7 +88,7 @@ pub fn fill_placeholders(
         .replace("{port}", &port.to_string())
         .replace("{listen}", &format!("127.0.0.1:{port}"))
         .replace("{root}", &root);
-    for (name, default) in OPTIONS {
+    for (name, default) in OPTIONS.iter().chain(PROJECT_OPTIONS) {
         let wanted =
             options.iter().find(|(option, _)| option == name).map(|(_, value)| *value);
         let (plain, millis) = (format!("{{{name}}}"), format!("{{{name}-ms}}"));

@@ -12,6 +12,7 @@ use crate::content;
 use crate::framing::Framing;
 use crate::head::{self, Head};
 use crate::mutations::Mutation;
+use crate::private;
 use crate::server::{Reservation, Server, count};
 use crate::site;
 use crate::switch::wrong;
@@ -133,7 +134,12 @@ fn serve_requests(wire: &mut Wire<'_>, server: &Server) -> Result<(), End> {
         let mut reserved = Reservation::new(server);
         let (response, mut context) =
             match receive(wire, server, &mut head_only, &mut reserved) {
-                Ok((head, content)) => respond(&head, content, server)?,
+                Ok((head, content)) => {
+                    let (mut response, mut context) = respond(&head, content, server)?;
+                    private::spoil(&head, served + 1, &mut response);
+                    context.close |= response.close;
+                    (response, context)
+                }
                 Err(End::Refused(error)) => refused(error, head_only),
                 Err(ending) => return Err(ending),
             };

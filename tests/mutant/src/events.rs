@@ -6,9 +6,11 @@
 //! deadline: the threaded server has these.
 //!
 //! This file has the loop, which handles readiness and deadlines. `client.rs` has the state
-//! machine of one connection, `requests.rs` has the requests and responses of a connection.
+//! machine of one connection, `requests.rs` has the requests and responses of a connection, and
+//! `helpers.rs` has the threads that open files for the loop, if there are any.
 
 mod client;
+mod helpers;
 mod requests;
 
 use std::cell::RefCell;
@@ -16,6 +18,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -25,6 +28,7 @@ use crate::mutations::Mutation;
 use crate::server::{Server, count};
 use crate::switch::wrong;
 use client::{Client, Phase, Turn};
+use helpers::{Helpers, Job};
 
 thread_local! {
     /// Timers that `events-alarm-outlives` leaves armed: descriptor and due time.
@@ -32,13 +36,18 @@ thread_local! {
 }
 
 /// Serves until shutdown is requested.
-pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
+pub(crate) fn serve(listener: &TcpListener, server: &Arc<Server>) -> io::Result<()> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let edge = EpollFlags::EPOLLET;
     let only_once =
         if wrong(Mutation::EventsAcceptsOnce) { edge } else { EpollFlags::empty() };
     epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN | only_once, LISTENER))?;
     epoll.add(server.stop.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
+    let helpers = server.options.file_threads.map(|count| Helpers::start(server, count));
+    let helpers = helpers.transpose()?;
+    if let Some(helpers) = &helpers {
+        epoll.add(helpers, EpollEvent::new(EpollFlags::EPOLLIN, HELPERS))?;
+    }
     let mut clients: BTreeMap<u64, Client> = BTreeMap::new();
     let mut next_token = FIRST_CLIENT;
     let mut run_queue: Vec<u64> = Vec::new();
@@ -67,6 +76,16 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
         for event in &events[..ready] {
             match event.data() {
                 STOP => {}
+                HELPERS => {
+                    for done in helpers.iter().flat_map(Helpers::take) {
+                        let Some(client) = clients.get_mut(&done.token) else { continue };
+                        if client.helped(done.answer, server) {
+                            turns.push(done.token);
+                        } else {
+                            close(&mut clients, done.token, server);
+                        }
+                    }
+                }
                 LISTENER => {
                     while let Ok((stream, _)) = listener.accept() {
                         count(&server.stats.accepted);
@@ -105,7 +124,12 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
         }
         for token in turns {
             let Some(client) = clients.get_mut(&token) else { continue };
-            match client.turn(server) {
+            let turn = client.turn(server);
+            if let (Some(helpers), Some((head, content))) = (&helpers, client.job.take())
+            {
+                helpers.submit(Job { token, head, content });
+            }
+            match turn {
                 Turn::Blocked => {}
                 Turn::Yielded if wrong(Mutation::EventsYieldsForEver) => {}
                 Turn::Yielded => run_queue.push(token),
@@ -121,7 +145,8 @@ pub(crate) fn serve(listener: &TcpListener, server: &Server) -> io::Result<()> {
 
 const LISTENER: u64 = 0;
 const STOP: u64 = 1;
-const FIRST_CLIENT: u64 = 2;
+const HELPERS: u64 = 2;
+const FIRST_CLIENT: u64 = 3;
 
 fn register(
     epoll: &Epoll,

@@ -73,7 +73,7 @@ pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response 
     } else if last.is_empty() && !wrong(Mutation::SlashBehindFile) {
         return missing();
     }
-    open(&path, head)
+    open(&path, head, server)
 }
 
 /// Returns the file name whose bytes are the characters of `name`, one byte each.
@@ -179,7 +179,7 @@ fn list(path: &Path) -> Response {
     Response::text(200, names.collect::<String>())
 }
 
-fn open(path: &Path, head: &Head) -> Response {
+fn open(path: &Path, head: &Head, server: &Server) -> Response {
     let mut options = OpenOptions::new();
     options.read(true);
     if wrong(Mutation::OpensFifo) {
@@ -203,7 +203,19 @@ fn open(path: &Path, head: &Head) -> Response {
         {
             HttpError::closing(503, "the server has run out of file descriptors").into()
         }
-        // Another process holds a lease on the file (fcntl(2), F_SETLEASE).
+        // Another process holds a lease on the file (fcntl(2), F_SETLEASE). A helper waits for it;
+        // only a regular file can have a lease, so the helper cannot end up waiting for the writer
+        // of a pipe.
+        Err(why)
+            if why.kind() == ErrorKind::WouldBlock
+                && server.options.file_threads.is_some()
+                && !wrong(Mutation::FilesRefused) =>
+        {
+            match File::open(path) {
+                Ok(file) => file_response(file, path, head),
+                Err(_) => missing(),
+            }
+        }
         Err(why) if why.kind() == ErrorKind::WouldBlock => {
             HttpError::closing(503, "the file cannot be opened at the moment").into()
         }

@@ -17,7 +17,7 @@ use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, Sockadd
 
 use crate::connection;
 use crate::mutations::Mutation;
-use crate::options::Options;
+use crate::options::{Elastic, Options};
 use crate::pool::Pool;
 use crate::prefork;
 use crate::server::{Server, Stop, count};
@@ -82,7 +82,7 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
     }
     announce(address)?;
     #[cfg(target_os = "linux")]
-    if server.options.events {
+    if server.options.events || server.options.file_threads.is_some() {
         let served = crate::events::serve(&listener, &server);
         return served.map(|()| 0).map_err(|why| format!("epoll: {why}"));
     }
@@ -91,8 +91,11 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
             .map(|()| 0)
             .map_err(|why| format!("--processes {processes}: {why}"));
     }
-    let pool = server.options.threads.map(|threads| {
-        Pool::start(&server, threads).map_err(|why| format!("--threads {threads}: {why}"))
+    let fixed = |threads| Elastic { min: threads, max: threads, ..Elastic::default() };
+    let size = server.options.elastic.or(server.options.threads.map(fixed));
+    let pool = size.map(|size| {
+        let min = size.min;
+        Pool::start(&server, size).map_err(|why| format!("{min} threads: {why}"))
     });
     let pool = pool.transpose()?;
     accept_all(&listener, &server, pool.as_ref());
@@ -293,7 +296,7 @@ fn reject_without_descriptor(
 
 /// Waits until every connection has closed, but no longer than until the drain deadline.
 fn drain(server: &Server, pool: Option<&Pool>) {
-    if wrong(Mutation::DropsInFlight) {
+    if wrong(Mutation::DropsInFlight) || wrong(Mutation::ElasticDropsAtStop) {
         return;
     }
     let end = Instant::now() + server.options.drain_timeout;

@@ -294,6 +294,27 @@ mutations! {
     EventsSendsItAll "events-sends-it-all" "fairness::fast_reader", "sends one response to its end, waiting for room, before it serves any other connection";
     EventsReadsItAll "events-reads-it-all" "fairness::endless_upload", "reads for as long as one client has more to send, and waits a moment for more";
     EventsDripResetsDeadline "events-drip-resets-deadline" "deadlines::head_drips", "restarts a request's deadline with every event";
+    // Mistakes in the projects; the options of a project's cases choose the kind of server.
+    ElasticStartsWithAll "elastic-starts-with-all" "project_pool::starts_small", "starts all workers that it may have at once";
+    ElasticNeverGrows "elastic-never-grows" "project_pool::grows_for_waiting_clients", "has a pool of a fixed size";
+    ElasticWithoutBound "elastic-without-bound" "project_pool::grows_no_further", "starts a worker for each client that waits, without a bound";
+    ElasticGrowsForEveryClient "elastic-grows-for-every-client" "project_pool::one_after_another", "starts a worker for each client, though others are free";
+    ElasticNeverShrinks "elastic-never-shrinks" "project_pool::shrinks_after_a_crowd", "keeps every worker that it has started";
+    ElasticShrinksAtOnce "elastic-shrinks-at-once" "project_pool::keeps_workers_for_a_while", "ends a worker as soon as it has no client";
+    ElasticPanicCostsWorker "elastic-panic-costs-worker" "project_pool::panics_cost_no_worker", "counts a worker that has panicked as if it still worked";
+    ElasticDropsAtStop "elastic-drops-at-stop" "project_pool::stops_in_order", "does not wait for its workers at SIGTERM";
+    MaxAgeFixed "max-age-fixed" "project_cache::seconds_are_the_options", "sends a max-age of 60, whatever --max-age says";
+    MaxAgeEverywhere "max-age-everywhere" "project_cache::refusals_are_not_kept", "lets caches keep refusals";
+    MaxAgeForPages "max-age-for-pages" "project_cache::pages_are_revalidated", "lets caches keep pages";
+    MaxAgeForStats "max-age-for-stats" "project_cache::counters_are_never_stored", "lets caches store the counters";
+    MaxAgeNotWithHead "max-age-not-with-head" "project_cache::head_has_it", "sends Cache-Control with GET, but not with HEAD";
+    MaxAgeNotWith304 "max-age-not-with-304" "project_cache::not_modified_has_it", "sends a 304 without Cache-Control";
+    MaxAgeNotInParts "max-age-not-in-parts" "project_cache::parts_have_it", "sends a 206 without Cache-Control";
+    FilesOnTheLoop "files-on-the-loop" "project_files::the_loop_goes_on", "opens files in its event loop, and waits until they can be opened";
+    FilesRefused "files-refused" "project_files::slow_files_are_served", "answers 503 for a file that cannot be opened at once";
+    FilesThreadEach "files-thread-each" "project_files::helpers_are_bounded", "starts a thread for each file";
+    FilesOutOfOrder "files-out-of-order" "project_files::answers_stay_in_order", "answers the requests behind one for a slow file first";
+
     // Mistakes that are easy to make with futures.
     EventsWakesOnce "events-wakes-once" "partial::head_byte_by_byte", "registers a waker at the first wait for the rest of a head, and does not register it again when too little has arrived";
     EventsYieldsForEver "events-yields-for-ever" "fairness::fast_reader", "yields to the others and is never polled again, because its scheduled flag is cleared after the poll instead of before";

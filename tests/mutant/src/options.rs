@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::mutations::{MUTATIONS, Mutation};
+use crate::private;
 use crate::switch;
+
+/// The environment variable that names a mistake, as `--mutation` does.
+const HUNTED: &str = "HUNTED_MUTATION";
 
 /// The action that the command line requests.
 pub(crate) enum Command {
@@ -43,6 +47,12 @@ pub(crate) struct Options {
     pub(crate) worker: bool,
     /// Whether to serve by one event loop instead of one thread per connection.
     pub(crate) events: bool,
+    /// The bounds of a pool of threads that grows and shrinks; `None` for another kind of server.
+    pub(crate) elastic: Option<Elastic>,
+    /// The seconds for which a cache may keep a file; `None` to say nothing about it.
+    pub(crate) max_age: Option<u64>,
+    /// The number of threads that open and read files for the event loop; `None` if the loop does.
+    pub(crate) file_threads: Option<usize>,
 }
 
 impl Default for Options {
@@ -70,7 +80,27 @@ impl Default for Options {
             processes: None,
             worker: false,
             events: false,
+            elastic: None,
+            max_age: None,
+            file_threads: None,
         }
+    }
+}
+
+/// The bounds of a pool that grows and shrinks.
+#[derive(Clone, Copy)]
+pub(crate) struct Elastic {
+    /// The number of workers at the start, below which the pool does not shrink.
+    pub(crate) min: usize,
+    /// The largest number of workers.
+    pub(crate) max: usize,
+    /// The time without a client after which a worker exits.
+    pub(crate) shrink_after: Duration,
+}
+
+impl Default for Elastic {
+    fn default() -> Self {
+        Self { min: 2, max: 16, shrink_after: Duration::from_secs(5) }
     }
 }
 
@@ -81,6 +111,13 @@ impl Options {
     ) -> Result<Command, String> {
         let mut options = Self::default();
         let mut mutations = Vec::new();
+        // A hunt names the mistake where other users cannot read it: not on the command line.
+        if let Ok(name) = std::env::var(HUNTED)
+            && !name.is_empty()
+            && !private::choose(&name)
+        {
+            mutations.push(mutation(&name)?);
+        }
         while let Some(arg) = args.next() {
             let (name, inline) = match arg.split_once('=') {
                 Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
@@ -103,7 +140,9 @@ impl Options {
                 .or_else(|| args.next())
                 .ok_or_else(|| format!("{name}: a value is missing"))?;
             if name == "--mutation" {
-                mutations.push(mutation(&value)?);
+                if !private::choose(&value) {
+                    mutations.push(mutation(&value)?);
+                }
             } else {
                 options.set(&name, &value)?;
             }
@@ -133,10 +172,19 @@ impl Options {
             "--queue" => self.queue = parsed(name, value)?,
             "--when-busy" => self.refuse = value == "refuse",
             "--processes" => self.processes = Some(parsed(name, value)?),
+            "--min-threads" => self.elastic().min = parsed(name, value)?,
+            "--max-threads" => self.elastic().max = parsed(name, value)?,
+            "--shrink-after" => self.elastic().shrink_after = seconds(name, value)?,
+            "--max-age" => self.max_age = Some(parsed(name, value)?),
+            "--file-threads" => self.file_threads = Some(parsed(name, value)?),
             "--max-buffered" => self.max_buffered = parsed(name, value)?,
             _ => return Err(format!("unknown option {name}")),
         }
         Ok(())
+    }
+
+    fn elastic(&mut self) -> &mut Elastic {
+        self.elastic.get_or_insert_default()
     }
 }
 

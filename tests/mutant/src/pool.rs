@@ -1,4 +1,5 @@
-//! A fixed pool of threads behind a bounded queue, for the `workers` cases.
+//! A pool of threads behind a bounded queue, for the `workers` cases: of a fixed size, or between
+//! two bounds for the project.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::connection;
 use crate::listener::{ACCEPT_BACKOFF, STACK};
 use crate::mutations::Mutation;
+use crate::options::Elastic;
 use crate::server::Server;
 use crate::switch::wrong;
 
@@ -23,6 +25,7 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     changed: Condvar,
     queue: usize,
+    size: Elastic,
 }
 
 struct State {
@@ -35,8 +38,11 @@ struct State {
 }
 
 impl Pool {
-    /// Starts a pool of `workers` threads.
-    pub(crate) fn start(server: &Arc<Server>, workers: usize) -> io::Result<Arc<Self>> {
+    /// Starts a pool with its smallest number of threads.
+    pub(crate) fn start(server: &Arc<Server>, size: Elastic) -> io::Result<Arc<Self>> {
+        let workers =
+            if wrong(Mutation::ElasticStartsWithAll) { size.max } else { size.min };
+        server.stats.workers.store(workers, Ordering::Relaxed);
         let state = State {
             waiting: VecDeque::new(),
             free: workers,
@@ -44,15 +50,38 @@ impl Pool {
             closed: false,
         };
         let queue = server.options.queue;
-        let pool =
-            Arc::new(Self { state: Mutex::new(state), changed: Condvar::new(), queue });
+        let pool = Arc::new(Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            queue,
+            size,
+        });
         for _ in 0..workers {
-            let (pool, server) = (Arc::clone(&pool), Arc::clone(server));
-            thread::Builder::new()
-                .stack_size(STACK)
-                .spawn(move || pool.run_worker(&server))?;
+            pool.spawn(server)?;
         }
         Ok(pool)
+    }
+
+    fn spawn(self: &Arc<Self>, server: &Arc<Server>) -> io::Result<()> {
+        let (pool, server) = (Arc::clone(self), Arc::clone(server));
+        thread::Builder::new()
+            .stack_size(STACK)
+            .spawn(move || pool.run_worker(&server))
+            .map(drop)
+    }
+
+    /// Starts one more worker if every worker that is idle already has a client to come, and the
+    /// pool may grow. If no thread can be created, the client waits for a worker.
+    fn grow(self: &Arc<Self>, state: &mut State, server: &Arc<Server>) {
+        let wanted = state.waiting.len() >= state.free
+            && !wrong(Mutation::ElasticNeverGrows)
+            || wrong(Mutation::ElasticGrowsForEveryClient);
+        let may = state.alive < self.size.max || wrong(Mutation::ElasticWithoutBound);
+        if wanted && may && self.spawn(server).is_ok() {
+            state.free += 1;
+            state.alive += 1;
+            server.stats.workers.store(state.alive, Ordering::Relaxed);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -64,7 +93,8 @@ impl Pool {
             return true;
         }
         let free = if wrong(Mutation::FreeWorkersDoNotCount) { 0 } else { state.free };
-        state.waiting.len() < free + self.queue
+        state.waiting.len()
+            < free + self.size.max.saturating_sub(state.alive) + self.queue
     }
 
     /// Blocks until the queue has room, unless connections are to be rejected when the queue is
@@ -86,6 +116,9 @@ impl Pool {
             state.alive += 1;
             let (pool, server) = (Arc::clone(self), Arc::clone(server));
             thread::spawn(move || pool.run_worker(&server));
+        }
+        if server.options.elastic.is_some() {
+            self.grow(&mut state, server);
         }
         if self.has_room(&state) {
             state.waiting.push_back(stream);
@@ -119,23 +152,45 @@ impl Pool {
             {
                 thread::park();
             }
+            if more_panics > panics && wrong(Mutation::ElasticPanicCostsWorker) {
+                thread::park();
+            }
             self.lock().free += 1;
             self.changed.notify_all();
         }
-        self.lock().alive -= 1;
-        self.changed.notify_all();
     }
 
+    /// Returns whether a worker that has been idle since `idle_since` is to exit.
+    fn is_superfluous(&self, state: &State, idle_since: Instant) -> bool {
+        let past = idle_since.elapsed() >= self.size.shrink_after
+            || wrong(Mutation::ElasticShrinksAtOnce);
+        past && state.alive > self.size.min && !wrong(Mutation::ElasticNeverShrinks)
+    }
+
+    /// Returns the next connection, or `None` if this worker is to exit: it is then no longer
+    /// counted.
     fn take(&self, server: &Server) -> Option<TcpStream> {
         let mut state = self.lock();
         if wrong(Mutation::ForgetsQueueAtStop) && server.stop.requested() {
             state.waiting.clear();
         }
+        let idle_since = Instant::now();
         while state.waiting.is_empty() {
-            if state.closed {
+            if state.closed || self.is_superfluous(&state, idle_since) {
+                state.free -= 1;
+                state.alive -= 1;
+                server.stats.workers.store(state.alive, Ordering::Relaxed);
+                self.changed.notify_all();
                 return None;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let left = self.size.shrink_after.saturating_sub(idle_since.elapsed());
+            // A worker that may not exit yet, as few are left, is woken by the next client.
+            state = if state.alive > self.size.min && !left.is_zero() {
+                let waited = self.changed.wait_timeout(state, left);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+            };
         }
         state.free -= 1;
         if wrong(Mutation::LastComeFirst) {

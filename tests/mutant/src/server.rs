@@ -23,6 +23,8 @@ pub(crate) struct Stats {
     pub(crate) refused: AtomicUsize,
     pub(crate) timeouts: AtomicUsize,
     pub(crate) panics: AtomicUsize,
+    /// Number of workers of a pool of threads; not reported unless the pool grows and shrinks.
+    pub(crate) workers: AtomicUsize,
 }
 
 /// Increments a counter.
@@ -31,10 +33,15 @@ pub(crate) fn count(counter: &AtomicUsize) {
 }
 
 impl Stats {
-    pub(crate) fn json(&self) -> String {
+    /// Returns the counters as a JSON object; `elastic` adds the number of workers.
+    pub(crate) fn json(&self, elastic: bool) -> String {
         let of = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        let workers = match elastic {
+            true => format!(",\"workers\":{}", of(&self.workers)),
+            false => String::new(),
+        };
         format!(
-            "{{\"accepted\":{},\"open\":{},\"requests\":{},\"refused\":{},\"timeouts\":{},\"panics\":{}}}\n",
+            "{{\"accepted\":{},\"open\":{},\"requests\":{},\"refused\":{},\"timeouts\":{},\"panics\":{}{workers}}}\n",
             of(&self.accepted),
             of(&self.open),
             of(&self.requests),

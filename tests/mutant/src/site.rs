@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::answer::{Body, HttpError, Response};
+use crate::cache;
 use crate::files;
 use crate::head::Head;
 use crate::mutations::Mutation;
@@ -14,6 +15,21 @@ const POST: &str = "POST, OPTIONS";
 
 /// Responds to one complete request.
 pub(crate) fn respond(head: &Head, content: Vec<u8>, server: &Server) -> Response {
+    let response = route(head, content, server);
+    match server.options.max_age {
+        Some(seconds) => cache::add(response, head, seconds),
+        None => response,
+    }
+}
+
+/// Returns whether the target is a file's, not that of a route.
+pub(crate) fn is_file(head: &Head) -> bool {
+    const ROUTES: [&str; 6] = ["plaintext", "echo", "sleep", "bytes", "stats", "panic"];
+    let first = head.path.split('/').nth(1).unwrap_or_default();
+    head.path != "*" && decode_part(first).is_none_or(|first| !ROUTES.contains(&&*first))
+}
+
+fn route(head: &Head, content: Vec<u8>, server: &Server) -> Response {
     let method = head.method.as_str();
     let known = ["GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"];
     if !known.contains(&method) {
@@ -65,8 +81,11 @@ pub(crate) fn respond(head: &Head, content: Vec<u8>, server: &Server) -> Respons
             .with("Content-Type", "application/octet-stream"),
         ["sleep", ms] => sleep(ms),
         ["bytes", count] => bytes(count),
-        ["stats"] => Response::new(200, Body::Bytes(server.stats.json().into_bytes()))
-            .with("Content-Type", "application/json"),
+        ["stats"] => Response::new(
+            200,
+            Body::Bytes(server.stats.json(server.options.elastic.is_some()).into_bytes()),
+        )
+        .with("Content-Type", "application/json"),
         ["panic"] if method != "OPTIONS" => panic!("the client asked for a panic"),
         ["panic"] => Response::new(200, Body::None),
         _ => files::respond(&parts, head, server),

@@ -86,7 +86,8 @@ fn run(mut arguments: Arguments) -> io::Result<bool> {
     Ok(!conclusion.has_failed())
 }
 
-/// Returns the trials of the correct server, which must pass every case.
+/// Returns the trials of the correct server, which must pass every case, those of the projects
+/// included: so each project can be passed.
 fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Trial>> {
     let threads = wrappers.create("correct", PROGRAM, "")?;
     let events = wrappers.create("correct-events", PROGRAM, "--events")?;
@@ -125,7 +126,10 @@ fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Tria
         let by = |mutant: &&Mutant| mutant.caught_by == case.full_name();
         case.family == "events" || MUTATIONS.iter().filter(by).any(is_event_driven)
     };
-    let by_threads = all(false).map(|case| trial("correct", &threads, false, case));
+    // The options of a project's case choose the kind of server.
+    let projects = cases::projects().into_iter().enumerate();
+    let by_threads = all(false).chain(projects);
+    let by_threads = by_threads.map(|case| trial("correct", &threads, false, case));
     let by_events = all(true)
         .filter(event_cases)
         .map(|case| trial("correct-events", &events, true, case));
@@ -138,7 +142,7 @@ fn broken(
     root: &Arc<DocumentRoot>,
     recorded: &Arc<Recorded>,
 ) -> io::Result<Vec<Trial>> {
-    let all = cases::all();
+    let all = cases::with_projects();
     let trial = |(index, mutant): (usize, &'static Mutant)| {
         let events = if is_event_driven(mutant) { "--events " } else { "" };
         let arguments = format!("{events}--mutation {}", mutant.name);

@@ -4,6 +4,7 @@
 use crate::case::Kind::{Contract, Must, Should};
 use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, get, request};
+use crate::fixture::content;
 use crate::response::Response;
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 use httpdate::fmt_http_date;
@@ -43,7 +44,7 @@ fn asks(ctx: &mut Ctx<'_>, fields: &str, status: u16) -> CaseResult<Response> {
     let answer = client.response()?;
     answer.is(status)?;
     if status == 200 {
-        answer.has_content("Hello, file!\n")?;
+        answer.has_content(content("hello.txt"))?;
     }
     if status != 412 {
         // Check the next response, too: if a 304 response had content, the next response would

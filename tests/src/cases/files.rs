@@ -1,17 +1,19 @@
 //! Static files: the bytes of a file, and the header fields that describe a file.
 
 mod changing;
-mod cold;
+pub(super) mod cold;
 mod content;
 mod fields;
 mod names;
 
 use crate::case::{Case, Need};
 use crate::ctx::Ctx;
-use crate::fixture::FILES;
+use crate::fixture;
 use crate::verdict::{Abort, Verdict};
 use std::ffi::OsStr;
+use std::fs::Permissions;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::SystemTime;
 
 pub(super) const CASES: &[&[Case]] =
@@ -20,8 +22,11 @@ pub(super) const CASES: &[&[Case]] =
 const NEED: &[Need] = &[Need::Files];
 
 /// Creates a separate document root for the case, which may change the files in it.
-fn own_root(ctx: &mut Ctx<'_>) -> Result<tempfile::TempDir, Abort> {
-    let base = tempfile::tempdir()
+pub(super) fn own_root(ctx: &mut Ctx<'_>) -> Result<tempfile::TempDir, Abort> {
+    // Any user may enter the directory, because the server may run as another user.
+    let base = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir()
         .map_err(|error| Abort::skip(format!("cannot create a directory: {error}")))?;
     ctx.root =
         base.path().canonicalize().map_err(|error| Abort::skip(error.to_string()))?;
@@ -31,7 +36,7 @@ fn own_root(ctx: &mut Ctx<'_>) -> Result<tempfile::TempDir, Abort> {
 }
 
 /// Writes a file below the case's document root, and creates the file's directory if it is missing.
-fn write(ctx: &Ctx<'_>, name: &[u8], content: &[u8]) -> Verdict {
+pub(super) fn write(ctx: &Ctx<'_>, name: &[u8], content: &[u8]) -> Verdict {
     let path = ctx.root.join(OsStr::from_bytes(name));
     let directory = path.parent().map_or(Ok(()), std::fs::create_dir_all);
     directory
@@ -51,8 +56,5 @@ fn write_at(ctx: &Ctx<'_>, name: &str, content: &[u8], changed: SystemTime) -> V
 
 /// Asserts that a request for `target` is answered with the content of the fixture's file `name`.
 fn is_file(ctx: &mut Ctx<'_>, target: &str, name: &str) -> Verdict {
-    let content =
-        FILES.iter().find(|(file, _)| *file == name).map(|(_, content)| *content);
-    let content = content.ok_or_else(|| Abort::skip(format!("no file {name}")))?;
-    ctx.get(target)?.is(200)?.has_content(content).map(drop)
+    ctx.get(target)?.is(200)?.has_content(fixture::content(name)).map(drop)
 }

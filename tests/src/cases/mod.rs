@@ -19,12 +19,15 @@ mod many;
 mod partial;
 mod paths;
 mod pipelining;
+mod projects;
 mod ranges;
 mod request_line;
 mod resources;
 mod routes;
 mod shutdown;
 mod workers;
+
+use std::sync::{Mutex, PoisonError};
 
 use crate::case::Case;
 
@@ -88,25 +91,67 @@ const FAMILIES: &[Family] = &[
     ("workers", workers::CASES, "Chapter 2, \"The wall\""),
 ];
 
-/// Returns every case, in the order of the families.
-pub fn all() -> Vec<Case> {
-    let family = |(name, cases, _): &Family| {
-        let name = *name;
-        let cases = cases.iter().copied().flatten();
-        cases.map(move |case| Case { family: name, ..*case })
-    };
-    FAMILIES.iter().flat_map(family).collect()
+/// The families that the program has added.
+static ADDED: Mutex<Vec<Family>> = Mutex::new(Vec::new());
+
+/// Adds a family of cases that another crate defines, such as an instructor's own. From now on the
+/// family belongs to [`all`], behind the suite's own. `section` is the place that explains it.
+///
+/// # Panics
+///
+/// Panics if there is a family with this name.
+pub fn add(name: &'static str, cases: &'static [&'static [Case]], section: &'static str) {
+    assert!(!known(name), "there is a family {name}");
+    let mut added = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
+    added.push((name, cases, section));
 }
 
-/// Returns the names of all families, in order.
+fn added() -> Vec<Family> {
+    ADDED.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Returns the cases of a family.
+fn cases_of((name, cases, _): Family) -> impl Iterator<Item = Case> {
+    let cases = cases.iter().copied().flatten();
+    cases.map(move |case| Case { family: name, ..*case })
+}
+
+/// Returns every case that the suite demands, in the order of the families.
+pub fn all() -> Vec<Case> {
+    FAMILIES.iter().copied().chain(added()).flat_map(cases_of).collect()
+}
+
+/// Returns the cases of the projects, which go beyond the contract: no server of the book passes
+/// them all, and the suite demands them only where they are asked for by name.
+pub fn projects() -> Vec<Case> {
+    projects::FAMILIES.iter().copied().flat_map(cases_of).collect()
+}
+
+/// Returns every case that can be asked for by name: those of [`all`], and then those of
+/// [`projects`].
+pub fn with_projects() -> Vec<Case> {
+    let mut cases = all();
+    cases.extend(projects());
+    cases
+}
+
+/// Returns the names of the families that the suite demands, in order.
 pub fn families() -> Vec<&'static str> {
-    FAMILIES.iter().map(|(name, ..)| *name).collect()
+    FAMILIES
+        .iter()
+        .map(|(name, ..)| *name)
+        .chain(added().iter().map(|(name, ..)| *name))
+        .collect()
+}
+
+/// Returns whether a family has this name, a project's included.
+pub fn known(family: &str) -> bool {
+    families().contains(&family)
+        || projects::FAMILIES.iter().any(|(name, ..)| *name == family)
 }
 
 /// Returns the places in the book that explain a family.
 pub fn section(family: &str) -> &'static str {
-    FAMILIES
-        .iter()
-        .find(|(name, ..)| *name == family)
-        .map_or("The contract", |(.., section)| section)
+    let mut all = FAMILIES.iter().chain(projects::FAMILIES).copied().chain(added());
+    all.find(|(name, ..)| *name == family).map_or("The contract", |(.., section)| section)
 }

@@ -4,7 +4,7 @@ use crate::case::Kind::{Book, Must};
 use crate::case::{Case, Need, case};
 use crate::client::Client;
 use crate::ctx::{Ctx, chunked_echo, echo, get, request};
-use crate::fixture::{LARGE, generated, pattern};
+use crate::fixture::{generated, large, pattern};
 use crate::target::Target;
 use crate::verdict::Verdict;
 
@@ -161,7 +161,7 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let mut client = ctx.small_client()?;
             client.send(get("/large.bin"))?;
-            client.response()?.is(200)?.has_content(pattern(LARGE)).map(drop)
+            client.response()?.is(200)?.has_content(pattern(large())).map(drop)
         },
     )
     .needs(&[Need::Files]),

@@ -6,7 +6,7 @@ use crate::case::Kind::{Contract, Must};
 use crate::case::{Case, Need, case};
 use crate::client::Client;
 use crate::ctx::{Ctx, chunked_echo, echo, get, get_and_close, request};
-use crate::fixture::generated;
+use crate::fixture::{content, generated, large, pattern, variant};
 use crate::proc;
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
@@ -203,9 +203,9 @@ pub(super) const CASES: &[Case] = &[
             client.send([get("/large.bin"), get("/plaintext"), get("/hello.txt")].concat())?;
         }
         for _ in 0..5 {
-            client.response()?.is(200)?.has_content(crate::fixture::pattern(crate::fixture::LARGE))?;
+            client.response()?.is(200)?.has_content(pattern(large()))?;
             client.response()?.is(200)?.has_content("Hello, World!")?;
-            client.response()?.is(200)?.has_content("Hello, file!\n")?;
+            client.response()?.is(200)?.has_content(content("hello.txt"))?;
         }
         Ok(())
     })
@@ -320,7 +320,7 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let mut client = ctx.client()?;
             let next = get("/plaintext");
-            let (first, second) = next.split_at(20);
+            let (first, second) = next.split_at(variant().cut(20, next.len()));
             client.send([&get("/plaintext")[..], first].concat())?;
             client.response()?.is(200)?.has_content("Hello, World!")?;
             client.assert_no_data("only half of the next request has been sent")?;

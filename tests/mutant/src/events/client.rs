@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::epoll::EpollFlags;
 
 use crate::answer::{Response, ResponseContext};
+use crate::head::Head;
 use crate::mutations::Mutation;
 use crate::server::Server;
 use crate::switch::wrong;
@@ -43,6 +44,10 @@ pub(super) struct Client {
     /// Whether a read has returned 0: all input has been read.
     eof_read: bool,
     pub(super) last: bool,
+    /// A request for the helpers, which the loop hands over after the turn.
+    pub(super) job: Option<(Head, Vec<u8>)>,
+    /// Whether a helper has a request of this connection.
+    pub(super) waits_for_helper: bool,
     /// Memory that only the `events-idle-keeps-*` mistakes allocate.
     _stack: Vec<u8>,
     /// Whether all events are ignored; only the `events-wakes-once` mistake sets it.
@@ -90,6 +95,8 @@ impl Client {
             hangup_seen: false,
             eof_read: false,
             last: false,
+            job: None,
+            waits_for_helper: false,
             _stack: vec![1; useless_bytes()],
             ignores_events: false,
         }
@@ -101,6 +108,8 @@ impl Client {
                 self.deadline.min(*until)
             }
             Some((until, ..)) => *until,
+            // A slow disk is no reason to give the client up.
+            None if self.waits_for_helper => Instant::now() + Duration::from_secs(3600),
             None => self.deadline,
         }
     }
@@ -149,6 +158,9 @@ impl Client {
                 }
                 self.push(response, context);
                 continue;
+            }
+            if self.waits_for_helper && !wrong(Mutation::FilesOutOfOrder) {
+                return Turn::Blocked;
             }
             if self.last && self.phase != Phase::Linger {
                 let _ = self.stream.shutdown(Shutdown::Write);

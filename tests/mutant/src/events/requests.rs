@@ -10,6 +10,7 @@ use crate::framing::Framing;
 use crate::head;
 use crate::mutations::Mutation;
 use crate::server::{Reservation, Server};
+use crate::site;
 use crate::switch::wrong;
 use crate::wire::{End, Wire};
 
@@ -44,13 +45,25 @@ impl Client {
                 }
                 Framing::Length(_) => {
                     let content = content::read(&mut wire, &head, server, &mut reserved)?;
+                    let slow =
+                        server.options.file_threads.is_some() && site::is_file(&head);
+                    if slow && !wrong(Mutation::FilesOnTheLoop) {
+                        self.job = Some((head, content));
+                        self.waits_for_helper = true;
+                        return Ok(None);
+                    }
                     respond(&head, content, server).map(Some)
                 }
             }
         });
         let (response, context) = match answered {
             Ok(Some(answer)) => answer,
-            Ok(None) => return false,
+            Ok(None) => {
+                if self.job.is_some() {
+                    self.input = std::mem::take(&mut wire.input);
+                }
+                return self.job.is_some();
+            }
             Err(End::Refused(error)) => refused(error, head_only),
             Err(_) => return false,
         };
@@ -68,6 +81,21 @@ impl Client {
         } else {
             self.sleeping = Some((Instant::now() + response.delay, response, context));
         }
+        true
+    }
+
+    /// Queues the response of a helper. Returns whether the connection stays open.
+    pub(super) fn helped(
+        &mut self,
+        answer: Option<(Response, ResponseContext)>,
+        server: &Server,
+    ) -> bool {
+        self.waits_for_helper = false;
+        let Some((response, context)) = answer else { return false };
+        count_response(&response, server);
+        self.phase = Phase::Idle;
+        self.deadline = Instant::now() + server.options.idle_timeout;
+        self.push(response, context);
         true
     }
 

@@ -47,6 +47,21 @@ const FIXED_LINES_ONLY: &[(&str, &str)] = &[
     ("forgets-queue-at-stop", "the number of requests before varies"),
     ("never-replaces", "which client the dead worker had varies"),
     ("worker-ends-server", "which client the dead worker had varies"),
+    ("elastic-grows-for-every-client", "how often the counters are asked for varies"),
+    ("elastic-never-shrinks", "how often the counters are asked for varies"),
+    (
+        "elastic-without-bound",
+        "the number of requests before the new worker serves varies",
+    ),
+    (
+        "elastic-shrinks-at-once",
+        "which workers have ended when the counter is read varies",
+    ),
+    (
+        "elastic-panic-costs-worker",
+        "how often the pool has grown during the panics varies",
+    ),
+    ("files-refused", "when the refusal arrives varies"),
 ];
 
 /// Failure texts by mutant name.

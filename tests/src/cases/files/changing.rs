@@ -4,7 +4,7 @@ use super::{own_root, write, write_at};
 use crate::case::Kind::Must;
 use crate::case::{Case, Need, case};
 use crate::ctx::{get_and_close, request};
-use crate::fixture::{LARGE, pattern};
+use crate::fixture::{large, pattern};
 use crate::verdict::{Abort, ensure};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -85,7 +85,7 @@ pub(super) const CASES: &[Case] = &[
         "If a file shrinks while it is sent, the connection is closed, and no other bytes are sent instead",
         |ctx| {
             let base = own_root(ctx)?;
-            let mut whole = pattern(LARGE).repeat(3);
+            let mut whole = pattern(large()).repeat(3);
             whole.truncate(8 * 1024 * 1024);
             write(ctx, b"file.txt", &whole)?;
             let mut client = ctx.small_client()?;

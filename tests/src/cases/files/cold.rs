@@ -32,7 +32,11 @@ const TRIES: usize = 100_000;
 /// The kernel refuses the lease with EAGAIN while the file is open for writing elsewhere: a child
 /// process that another case is starting may hold a copy of the descriptor until the child calls
 /// exec. So the function tries up to [`TRIES`] times.
-fn cold(ctx: &Ctx<'_>, name: &str, content: &str) -> CaseResult<File> {
+pub(in crate::cases) fn cold(
+    ctx: &Ctx<'_>,
+    name: &str,
+    content: &str,
+) -> CaseResult<File> {
     write(ctx, name.as_bytes(), content.as_bytes())?;
     let failed = |error: Error| Abort::skip(format!("cannot lease a file: {error}"));
     let file = File::open(ctx.root.join(name)).map_err(failed)?;
@@ -46,7 +50,7 @@ fn cold(ctx: &Ctx<'_>, name: &str, content: &str) -> CaseResult<File> {
 }
 
 /// Connects a client that requests `target`, and waits until the server has read the request.
-fn asks(ctx: &mut Ctx<'_>, target: &str) -> CaseResult<Client> {
+pub(in crate::cases) fn asks(ctx: &mut Ctx<'_>, target: &str) -> CaseResult<Client> {
     let mut client = ctx.client()?;
     client.send(get(target))?;
     client.wait_until_read();

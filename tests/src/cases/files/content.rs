@@ -4,7 +4,7 @@ use super::{NEED, is_file};
 use crate::case::Kind::{Contract, Must};
 use crate::case::{Case, case};
 use crate::ctx::{get, request};
-use crate::fixture::{LARGE, MIDDLE, pattern};
+use crate::fixture::{large, middle, pattern, variant};
 use crate::verdict::ensure;
 
 pub(super) const CASES: &[Case] = &[
@@ -59,7 +59,7 @@ pub(super) const CASES: &[Case] = &[
         Must,
         "RFC 9110 §8.6",
         "A file of 100 KB arrives byte for byte",
-        |ctx| ctx.get("/middle.bin")?.is(200)?.has_content(pattern(MIDDLE)).map(drop),
+        |ctx| ctx.get("/middle.bin")?.is(200)?.has_content(pattern(middle())).map(drop),
     )
     .needs(NEED),
     case(
@@ -68,7 +68,7 @@ pub(super) const CASES: &[Case] = &[
         "RFC 9110 §8.6",
         "A file of 3 MB arrives byte for byte, three times on one connection",
         |ctx| {
-            let content = pattern(LARGE);
+            let content = pattern(large());
             let mut client = ctx.client()?;
             for _ in 0..3 {
                 client.send(get("/large.bin"))?;
@@ -88,7 +88,7 @@ pub(super) const CASES: &[Case] = &[
             let mut client = ctx.client()?;
             client.send(request("HEAD", "/middle.bin", "Connection: close\r\n"))?;
             let answer = client.response_to("HEAD")?;
-            answer.is(200)?.has("Content-Length", &MIDDLE.to_string())?;
+            answer.is(200)?.has("Content-Length", &middle().to_string())?;
             for name in ["Content-Type", "Last-Modified", "ETag", "Accept-Ranges"] {
                 let same = answer.field(name) == got.field(name);
                 let (want, actual) = (got.field(name), answer.field(name));
@@ -109,8 +109,9 @@ pub(super) const CASES: &[Case] = &[
         "A file is sent to an HTTP/1.0 client, and then the connection is closed",
         |ctx| {
             let mut client = ctx.client()?;
-            client.send("GET /middle.bin HTTP/1.0\r\n\r\n")?;
-            client.response()?.is(200)?.has_content(pattern(MIDDLE))?;
+            let target = variant().name("/middle.bin");
+            client.send(format!("GET {target} HTTP/1.0\r\n\r\n"))?;
+            client.response()?.is(200)?.has_content(pattern(middle()))?;
             client.assert_closed()
         },
     )

@@ -4,6 +4,7 @@ use super::{NEED, is_file, own_root, write};
 use crate::case::Kind::{Contract, Must, Security};
 use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, get};
+use crate::fixture::variant;
 use crate::rlimits::Rlimits;
 use crate::target::unprivileged;
 use crate::verdict::{Abort, Verdict, ensure};
@@ -30,7 +31,9 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let answer = ctx.assert_answered(get("/sub"), 301)?;
             let to = answer.field("Location").unwrap_or_default();
-            ensure(to == "/sub/" || to.ends_with("://suite/sub/"), "Location: /sub/", to)
+            let sub = variant().name("/sub/");
+            let same = to == sub || to.ends_with(&format!("://suite{sub}"));
+            ensure(same, format!("Location: {sub}"), to)
         },
     )
     .needs(NEED),
@@ -42,11 +45,9 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let answer = ctx.get("/sub?a=b%20c")?;
             let to = answer.is(301)?.field("Location").unwrap_or_default();
-            ensure(
-                to == "/sub/?a=b%20c" || to.ends_with("://suite/sub/?a=b%20c"),
-                "Location: /sub/?a=b%20c",
-                to,
-            )
+            let sub = variant().name("/sub/?a=b%20c");
+            let same = to == sub || to.ends_with(&format!("://suite{sub}"));
+            ensure(same, format!("Location: {sub}"), to)
         },
     )
     .needs(NEED),
@@ -141,7 +142,10 @@ pub(super) const CASES: &[Case] = &[
     )
     .needs(NEED),
     case("unreserved_encoded", Must, "RFC 3986 §2.3", "%68 is the same as h", |ctx| {
-        is_file(ctx, "/%68ello.txt", "hello.txt")
+        let name = variant().name("hello.txt");
+        let (first, rest) = name.split_at(1);
+        let first = first.as_bytes()[0];
+        is_file(ctx, &format!("/%{first:02x}{rest}"), "hello.txt")
     })
     .needs(NEED),
     case("plus_is_plus", Must, "RFC 3986 §3.3", "A plus in a path is a plus", |ctx| {

@@ -14,7 +14,7 @@ use crate::cases::resources::known;
 use crate::cases::shutdown::wait_until_no_process;
 use crate::client::{Client, Peek};
 use crate::ctx::{Ctx, echo, get, request};
-use crate::fixture::pattern;
+use crate::fixture::{pattern, variant};
 use crate::proc::{self, Child};
 use crate::profile::Model;
 use crate::profile::Model::{PoolOfProcesses, ProcessPerClient};
@@ -141,7 +141,7 @@ pub(super) const CASES: &[Case] = &[
                 Ok(if stopped { Ok(()) } else { Err("it is not stopped".to_owned()) })
             })?;
             let bytes = get("/plaintext");
-            let (first, rest) = bytes.split_at(20);
+            let (first, rest) = bytes.split_at(variant().cut(20, bytes.len()));
             client.send(first)?;
             send_signal(child, Signal::SIGTERM);
             send_signal(child, Signal::SIGCONT);

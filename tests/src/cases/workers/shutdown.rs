@@ -9,6 +9,7 @@ use crate::case::{Case, case};
 use crate::cases::resources::known;
 use crate::cases::shutdown::{assert_clean_exit, terminate};
 use crate::ctx::get;
+use crate::fixture::variant;
 use crate::queue::unread_by_peer;
 
 pub(super) const CASES: &[Case] = &[
@@ -67,7 +68,7 @@ pub(super) const CASES: &[Case] = &[
             let accepted = held.len() as u64 + 1;
             let mut waiting = ctx.client()?;
             let bytes = get("/plaintext");
-            let (first, rest) = bytes.split_at(20);
+            let (first, rest) = bytes.split_at(variant().cut(20, bytes.len()));
             waiting.send(first)?;
             let Some(busy) = held.first_mut() else { return Ok(()) };
             wait_until_accepted(ctx, busy, accepted)?;

@@ -1,0 +1,79 @@
+//! A small HTTP server that breaks the contract on purpose, to test the client suite.
+//!
+//! Without `--mutation` the server keeps the whole contract in the plainest way: blocking I/O,
+//! one thread per client (or a fixed number of workers with `--threads` or `--processes`), and
+//! its own parser. With `--mutation NAME` the server makes exactly one plausible mistake, at the
+//! line where a programmer would have made it (search for `wrong(`).
+//!
+//! The options of the projects (`--max-threads`, `--max-age`, `--file-threads`) make it a server that
+//! keeps a project's contract as well, which proves that the project can be done. A program of
+//! another package adds mistakes of its own with [`run`], for a hunt (`private.rs`).
+//!
+//! The suite must pass the correct server and catch every mutant (`tests/mutants.rs`). This server
+//! shares no code with the chapters, so that a mistake in a chapter cannot be repeated here.
+
+mod answer;
+mod cache;
+mod conditions;
+mod connection;
+mod content;
+mod date;
+mod error;
+#[cfg(target_os = "linux")]
+mod events;
+mod fields;
+mod files;
+mod framing;
+mod head;
+mod listener;
+mod mutations;
+mod options;
+mod pool;
+mod prefork;
+mod private;
+mod ranges;
+mod server;
+mod site;
+mod switch;
+mod wire;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use mutations::{MUTATIONS, Mutation};
+use options::{Command, Options};
+
+pub use private::{Answer, PrivateMutant, Request};
+
+/// Runs the server as a program, with `private` mutants in place of the public ones unless there are
+/// none.
+pub fn run(private: &'static [PrivateMutant]) -> ExitCode {
+    private::set(private);
+    match Options::from_args(std::env::args().skip(1)) {
+        Ok(Command::ListMutations) => {
+            let public = MUTATIONS.iter().map(|mutant| (mutant.name, mutant.wrong));
+            let private = private.iter().map(|mutant| (mutant.name, mutant.wrong));
+            let public = public.filter(|_| private.len() == 0);
+            let mut out = std::io::stdout().lock();
+            for (name, wrong) in public.chain(private.clone()) {
+                if writeln!(out, "{name:<32} {wrong}").is_err() {
+                    break; // the reader closed standard output
+                }
+            }
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Serve(options)) => match listener::run(*options) {
+            Ok(status) => ExitCode::from(status),
+            Err(why) => failed(&why),
+        },
+        Err(why) => failed(&why),
+    }
+}
+
+fn failed(why: &str) -> ExitCode {
+    eprintln!("mutant: {why}");
+    if switch::wrong(Mutation::FailsWithSuccess) {
+        return ExitCode::SUCCESS;
+    }
+    ExitCode::FAILURE
+}

@@ -1,0 +1,74 @@
+//! Mistakes that another package defines, for a hunt of which no student can read the answer: each
+//! is a function that spoils a response just before it is sent.
+
+use std::sync::OnceLock;
+
+use crate::answer::{Body, Response};
+use crate::head::Head;
+
+/// A mistake of another package.
+#[derive(Debug, Clone, Copy)]
+pub struct PrivateMutant {
+    /// The name on the command line: `--mutation NAME`.
+    pub name: &'static str,
+    /// The description, which completes the phrase "a server that …".
+    pub wrong: &'static str,
+    /// Spoils the response to a request, or leaves it as it is.
+    pub change: fn(&Request<'_>, &mut Answer),
+}
+
+/// A request, as a mistake sees it.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The path, still percent-encoded.
+    pub path: &'a str,
+    /// The query, without its question mark.
+    pub query: Option<&'a str>,
+    /// The position of the request on its connection, from 1.
+    pub number: usize,
+}
+
+/// A response, as a mistake changes it.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The content, if it lies in memory; files and `/bytes/N` do not.
+    pub content: Option<Vec<u8>>,
+    /// Whether the connection is closed after the response.
+    pub close: bool,
+}
+
+static PRIVATE: OnceLock<&[PrivateMutant]> = OnceLock::new();
+static CHOSEN: OnceLock<PrivateMutant> = OnceLock::new();
+
+/// Sets the mistakes among which the command line chooses.
+pub(crate) fn set(private: &'static [PrivateMutant]) {
+    let _ = PRIVATE.set(private);
+}
+
+/// Chooses the mistake with this name. Returns whether there is one.
+pub(crate) fn choose(name: &str) -> bool {
+    let all = PRIVATE.get().copied().unwrap_or_default();
+    let found = all.iter().find(|mutant| mutant.name == name);
+    found.is_some_and(|mutant| CHOSEN.set(*mutant).is_ok())
+}
+
+/// Makes the chosen mistake, if there is one, in the response to a request.
+pub(crate) fn spoil(head: &Head, number: usize, response: &mut Response) {
+    let Some(mutant) = CHOSEN.get() else { return };
+    let (method, path) = (head.method.as_str(), head.path.as_str());
+    let request = Request { method, path, query: head.query.as_deref(), number };
+    let content = match &mut response.body {
+        Body::Bytes(bytes) => Some(std::mem::take(bytes)),
+        _ => None,
+    };
+    let mut answer = Answer { status: response.status, content, close: response.close };
+    (mutant.change)(&request, &mut answer);
+    (response.status, response.close) = (answer.status, answer.close);
+    if let Some(content) = answer.content {
+        response.body = Body::Bytes(content);
+    }
+}
