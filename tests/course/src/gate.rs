@@ -1,42 +1,210 @@
-//! Judges a program by a gate: the cases that the program must pass at a step.
+//! Judges a program by a gate: the cases of the suite, and the tests of the book's packages, that
+//! must pass at a step.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::io::{self, Seek as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fmt, thread};
 
 use client_suite::case::Case;
 use client_suite::judge::{Outcome, Strictness, judge};
 use client_suite::profile::ServerProfile;
+use client_suite::server::Server;
 use client_suite::target::Target;
 
 /// Seconds without progress after which a case fails: more than the deadlines of the servers in
 /// a learner's crate, which are constants of at most three seconds.
-pub const TIMEOUT: u64 = 6;
+pub const TIMEOUT: u64 = 5;
 
-/// The number of cases that run at the same time.
+/// The time after which a test of a package fails: such a test takes milliseconds.
+const TEST_TIMEOUT: Duration = Duration::from_secs(TIMEOUT);
+
+/// The interval at which a running test is checked for its end.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The number of checks that run at the same time.
 const AT_ONCE: usize = 8;
 
-/// A case that does not pass.
+/// One check of a gate.
+#[derive(Clone, Debug)]
+pub enum Check {
+    /// A case of the suite, which judges the step's program.
+    Case(Case),
+    /// A test of one of the book's packages, where no case can tell.
+    Test(Test),
+}
+
+/// A test of a package of the learner's workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Test {
+    /// The test program: a package, and its test target or `lib` for the unit tests, such as
+    /// `ch03-nonblocking/library`.
+    pub program: String,
+    /// The test's name in the program, such as `stale::a_test`.
+    pub name: String,
+}
+
+impl Test {
+    /// Returns the test that is written as its program and its name, such as
+    /// `ch03-nonblocking/library::stale::a_test`, or `None` if `text` is not in this form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (program, name) = text.split_once("::")?;
+        let is_test = program.contains('/');
+        is_test.then(|| Self { program: program.to_owned(), name: name.to_owned() })
+    }
+
+    /// Returns the package and the test target.
+    pub fn target(&self) -> (&str, &str) {
+        self.program.split_once('/').unwrap_or((&self.program, "lib"))
+    }
+
+    /// Returns the command that runs this test by hand.
+    fn command(&self) -> String {
+        let (package, target) = self.target();
+        let target = match target {
+            "lib" => "--lib".to_owned(),
+            target => format!("--test {target}"),
+        };
+        format!("cargo test -p {package} {target} {} -- --exact", self.name)
+    }
+
+    /// Runs the test in its program. Returns the description of the failure, or `None` if the test
+    /// passes.
+    fn verdict(&self, program: &Path, directory: &Path) -> Option<String> {
+        let failure = match self.run(program, directory) {
+            Ok((Some(status), text)) if status.success() => {
+                let ran = text.contains(" 1 passed");
+                return (!ran).then(|| "There is no such test.".to_owned());
+            }
+            Ok((Some(_), text)) if text.contains("\n---- ") => failure(&text).to_owned(),
+            Ok((Some(status), text)) => {
+                format!("{text}{}", Server::describe_exit(status))
+            }
+            Ok((None, text)) => {
+                let seconds = TEST_TIMEOUT.as_secs();
+                format!("{text}The test has not ended within {seconds} seconds.")
+            }
+            Err(error) => format!("The test cannot be run: {error}."),
+        };
+        Some(format!("{}\nby hand      {}", failure.trim(), self.command()))
+    }
+
+    /// Returns how the test program ended, and its output; `None` if it had to be killed.
+    fn run(
+        &self,
+        program: &Path,
+        directory: &Path,
+    ) -> io::Result<(Option<ExitStatus>, String)> {
+        let mut output = tempfile::tempfile()?;
+        let mut command = Command::new(program);
+        command
+            .current_dir(directory.join(self.target().0))
+            .args([&self.name, "--exact"]);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?);
+        let mut child = command.stderr(output.try_clone()?).spawn()?;
+        let end = Instant::now() + TEST_TIMEOUT;
+        let status = loop {
+            match child.try_wait()? {
+                None if Instant::now() < end => thread::sleep(LOOK),
+                None => {
+                    child.kill()?;
+                    child.wait()?;
+                    break None;
+                }
+                status => break status,
+            }
+        };
+        output.rewind()?;
+        Ok((status, io::read_to_string(output)?))
+    }
+}
+
+/// Returns the part of a test program's output that describes the only failure.
+fn failure(text: &str) -> &str {
+    let (_, text) = text.split_once(" stdout ----\n").unwrap_or(("", text));
+    let end = text.find("note: run with").or_else(|| text.find("\nfailures:"));
+    &text[..end.unwrap_or(text.len())]
+}
+
+impl Check {
+    /// Returns the name under which the gate is recorded: the case's full name, or the test's.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Case(case) => case.full_name(),
+            Self::Test(test) => test.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}::{}", self.program, self.name)
+    }
+}
+
+/// What a gate judges.
+pub struct Subject<'a> {
+    /// The learner's crate.
+    pub directory: &'a Path,
+    /// The profile of the step's program.
+    pub profile: &'static ServerProfile,
+    /// The step's program.
+    pub target: Target,
+    /// The test programs, by [`Test::program`].
+    pub tests: &'a BTreeMap<String, PathBuf>,
+    /// The suite's document root.
+    pub root: &'a Path,
+}
+
+impl Subject<'_> {
+    /// Makes one check. Returns the description of the failure, or `None` if the check passes or
+    /// cannot be made on this machine.
+    ///
+    /// A small server closes without lingering, so now and then a reset destroys its last response
+    /// on the way. A case that fails by a reset is therefore judged once more.
+    pub fn verdict(&self, check: &Check) -> Option<String> {
+        let case = match check {
+            Check::Case(case) => case,
+            Check::Test(test) => match self.tests.get(&test.program) {
+                Some(program) => return test.verdict(program, self.directory),
+                None => return Some(format!("cargo built no test {}", test.program)),
+            },
+        };
+        let judge =
+            || judge(case, self.profile, &self.target, self.root, Strictness::Contract);
+        let outcome = match judge() {
+            Outcome::Failed(failure) if failure.actual.contains("reset") => judge(),
+            other => other,
+        };
+        match outcome {
+            Outcome::Passed | Outcome::Skipped(_) | Outcome::NotReached => None,
+            Outcome::Missing(missing) => Some(missing.why),
+            Outcome::Failed(failure) => Some(failure.to_string()),
+        }
+    }
+}
+
+/// A check that does not pass.
 #[derive(Debug)]
 pub struct Red {
-    /// The case that does not pass.
-    pub case: Case,
-    /// The index of the case in the gate.
+    /// The check that does not pass.
+    pub check: Check,
+    /// The index of the check in the gate.
     pub index: usize,
-    /// The suite's description of the failure.
+    /// The description of the failure.
     pub text: String,
 }
 
-/// Judges a program by the cases of `gate`. Returns the first case in the gate's order that does
-/// not pass, if there is one, and the duration. Cases behind that one may not have been tried.
-/// `done` is called after each case.
+/// Makes the checks of `gate`. Returns the first in the gate's order that does not pass, if there
+/// is one, and the duration. Checks behind that one may not have been made. `done` is called after
+/// each check.
 pub fn first_red(
-    gate: &[Case],
-    profile: &ServerProfile,
-    target: &Target,
-    root: &Path,
+    gate: &[Check],
+    subject: &Subject<'_>,
     done: &(dyn Fn() + Sync),
 ) -> (Option<Red>, Duration) {
     let start = Instant::now();
@@ -50,12 +218,13 @@ pub fn first_red(
                     if index >= limit.load(Ordering::Relaxed) {
                         break;
                     }
-                    if let Some(text) = verdict(&gate[index], profile, target, root) {
+                    if let Some(text) = subject.verdict(&gate[index]) {
                         limit.fetch_min(index, Ordering::Relaxed);
                         let mut found =
                             found.lock().unwrap_or_else(PoisonError::into_inner);
                         if found.as_ref().is_none_or(|red| index < red.index) {
-                            *found = Some(Red { case: gate[index], index, text });
+                            let check = gate[index].clone();
+                            *found = Some(Red { check, index, text });
                         }
                     }
                     done();
@@ -64,27 +233,4 @@ pub fn first_red(
         }
     });
     (found.into_inner().unwrap_or_else(PoisonError::into_inner), start.elapsed())
-}
-
-/// Judges a program by one case. Returns the description of the failure, or `None` if the case
-/// passes or cannot be tried on this machine.
-///
-/// A small server closes without lingering, so now and then a reset destroys its last response on
-/// the way. A case that fails by a reset is therefore judged once more.
-pub fn verdict(
-    case: &Case,
-    profile: &ServerProfile,
-    target: &Target,
-    root: &Path,
-) -> Option<String> {
-    let outcome = || judge(case, profile, target, root, Strictness::Contract);
-    let outcome = match outcome() {
-        Outcome::Failed(failure) if failure.actual.contains("reset") => outcome(),
-        other => other,
-    };
-    match outcome {
-        Outcome::Passed | Outcome::Skipped(_) | Outcome::NotReached => None,
-        Outcome::Missing(missing) => Some(missing.why),
-        Outcome::Failed(failure) => Some(failure.to_string()),
-    }
 }

@@ -18,31 +18,35 @@ use anyhow::{Context as _, ensure};
 use client_suite::case::Case;
 use client_suite::cases;
 use client_suite::judge::DocumentRoot;
+use client_suite::profile::{ServerProfile, UNKNOWN};
 use client_suite::target::Target;
 
-use crate::gate::verdict;
-use crate::ladder::{Mistake, Step, Track, checkout, read};
-use crate::{starter, work};
+use crate::gate::{Check, Subject, Test};
+use crate::ladder::{Hole, Mistake, Step, Track, checkout, read};
+use crate::starter::{self, Files};
+use crate::work;
 
-/// The number of cases that run at the same time. Most cases wait for a server whose code is wrong.
+/// The number of checks that are made at the same time. Most of them wait for a server whose code is wrong.
 const AT_ONCE: usize = 12;
 
-/// The largest number of cases in a gate: further cases would only repeat what these cases show.
+/// The largest number of checks in a gate: further ones would only repeat what these show.
 const MOST_CASES: usize = 8;
 
 /// The longest duration, in seconds, of a case in a gate. A case that the step names in full may
 /// take longer.
 const MOST_SECONDS: u8 = 2;
 
-/// A question to the suite: does a program pass a case while a step and all later steps are open?
+/// A question: does a program pass a check while a step and all later steps are open?
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Question {
     /// The index of the first step that is open, among those that change the program.
     open: usize,
     /// The index of the step that is filled with its usual mistake.
     mistake: Option<usize>,
+    /// The program that is judged, or the test program.
     program: String,
-    case: String,
+    /// The name of the check.
+    check: String,
 }
 
 /// The answer to a question: the description of the failure, or `None` if the case passes; and the
@@ -74,6 +78,8 @@ pub fn run(track: &str, record: bool, only: Option<&str>) -> anyhow::Result<bool
 /// The copy of the learner's crate with a switch for each hole, and its programs.
 struct Proof<'t> {
     track: &'t Track,
+    directory: PathBuf,
+    /// The programs, and the test programs of the workspace.
     programs: BTreeMap<String, PathBuf>,
     /// For each program, the indices of the steps that can change the program.
     steps_of: BTreeMap<String, BTreeSet<usize>>,
@@ -88,39 +94,44 @@ impl<'t> Proof<'t> {
         starter::write(&directory, &files)?;
         starter::lock(&directory)?;
         let names: Vec<_> = track.programs.keys().map(String::as_str).collect();
-        let programs = work::build(&directory, &names).with_context(|| {
-            format!("{}, the copy with a switch for each hole", directory.display())
-        })?;
+        let copy = || format!("{}, the copy with switches", directory.display());
+        let mut programs = work::build(&directory, &names).with_context(copy)?;
+        let tests = track.steps.iter().flat_map(|step| &step.tests);
+        let tests: Vec<Test> = tests.filter_map(|text| Test::parse(text)).collect();
+        let tests = tests.iter().map(|test| &*test.program).collect();
+        programs.extend(work::build_tests(&directory, &tests).with_context(copy)?);
         let mut steps_of = BTreeMap::new();
-        for program in track.programs.keys().filter(|_| track.is_workspace()) {
-            steps_of.insert(program.clone(), (0..track.steps.len()).collect());
-        }
-        for program in track.programs.keys().filter(|_| !track.is_workspace()) {
-            let reached = reached_files(&sources, &format!("src/bin/{program}.rs"));
-            let changes = |&index: &usize| {
-                track.steps[index].holes.iter().any(|hole| reached.contains(hole.file()))
+        for program in programs.keys() {
+            let reached = match track.is_workspace() {
+                true => reached_packages(&files, program),
+                false => reached_files(&sources, &format!("src/bin/{program}.rs")),
             };
+            let is_reached = |hole: &Hole| match hole.file().split_once("/src/") {
+                Some((package, _)) => reached.contains(package),
+                None => reached.contains(hole.file()),
+            };
+            let changes =
+                |&index: &usize| track.steps[index].holes.iter().any(is_reached);
             let steps = (0..track.steps.len()).filter(changes).collect();
             steps_of.insert(program.clone(), steps);
         }
-        Ok(Self { track, programs, steps_of })
+        Ok(Self { track, directory, programs, steps_of })
     }
 
-    /// Returns the question whether a program passes a case while the steps from `open` on are
+    /// Returns the question whether a check of a step passes while the steps from `open` on are
     /// open.
-    fn question(&self, open: usize, program: &str, case: &Case) -> Question {
+    fn question(&self, open: usize, step: &Step, check: &Check) -> Question {
+        let program = match check {
+            Check::Case(_) => &step.program,
+            Check::Test(test) => &test.program,
+        };
         let steps = self.steps_of.get(program);
         let first = steps.and_then(|steps| steps.range(open..).next());
         let open = first.copied().unwrap_or(self.track.steps.len());
-        Question {
-            open,
-            mistake: None,
-            program: program.to_owned(),
-            case: case.full_name(),
-        }
+        Question { open, mistake: None, program: program.to_owned(), check: check.name() }
     }
 
-    /// Judges at most `at_once` cases at the same time, and returns an answer to each question.
+    /// Makes at most `at_once` checks at the same time, and returns an answer to each question.
     fn ask(
         &self,
         questions: BTreeSet<Question>,
@@ -131,7 +142,8 @@ impl<'t> Proof<'t> {
         let mut targets = BTreeMap::new();
         for Question { open, mistake, program, .. } in &questions {
             let mistaken = mistake.map_or(String::new(), |index| index.to_string());
-            let path = scripts.path().join(format!("{program}-{open}-{mistaken}"));
+            let name = format!("{}-{open}-{mistaken}", program.replace('/', "-"));
+            let path = scripts.path().join(name);
             let built = &self.programs[program];
             let script = format!(
                 "#!/bin/sh\nexec env -i COURSE_OPEN={open} COURSE_MISTAKE={mistaken} '{}' \"$@\"\n",
@@ -141,16 +153,9 @@ impl<'t> Proof<'t> {
                 fs::write(&path, script)?;
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
             }
-            targets
-                .insert((*open, *mistake, program.clone()), Target::Binary(path.into()));
+            targets.insert((*open, *mistake, program.clone()), path);
         }
         let all = cases::all();
-        let profiles: BTreeMap<_, _> = self
-            .track
-            .steps
-            .iter()
-            .map(|step| Ok((step.program.clone(), self.track.profile(step)?)))
-            .collect::<anyhow::Result<_>>()?;
         let questions: Vec<_> = questions.into_iter().collect();
         let next = AtomicUsize::new(0);
         let answers = Mutex::new(BTreeMap::new());
@@ -160,13 +165,25 @@ impl<'t> Proof<'t> {
                     while let Some(question) =
                         questions.get(next.fetch_add(1, Ordering::Relaxed))
                     {
-                        let Question { open, mistake, program, case } = question;
-                        let case = all.iter().find(|c| c.full_name() == *case);
-                        let Some(case) = case else { continue };
-                        let target = &targets[&(*open, *mistake, program.clone())];
+                        let Question { open, mistake, program, check } = question;
+                        let path = &targets[&(*open, *mistake, program.clone())];
+                        let case = all.iter().find(|case| case.full_name() == *check);
+                        let check = match (case, Test::parse(check)) {
+                            (Some(case), _) => Check::Case(*case),
+                            (None, Some(test)) => Check::Test(test),
+                            (None, None) => continue,
+                        };
+                        let like = self.track.programs.get(program);
+                        let profile = like.and_then(|like| ServerProfile::by_name(like));
+                        let subject = Subject {
+                            directory: &self.directory,
+                            profile: profile.unwrap_or(&UNKNOWN),
+                            target: Target::Binary(path.clone().into()),
+                            tests: &BTreeMap::from([(program.clone(), path.clone())]),
+                            root: &root.path,
+                        };
                         let start = Instant::now();
-                        let red = verdict(case, profiles[program], target, &root.path);
-                        let answer = (red, start.elapsed());
+                        let answer = (subject.verdict(&check), start.elapsed());
                         let mut answers =
                             answers.lock().unwrap_or_else(PoisonError::into_inner);
                         answers.insert(question.clone(), answer);
@@ -178,32 +195,31 @@ impl<'t> Proof<'t> {
     }
 
     fn check(&self, steps: &[usize]) -> anyhow::Result<bool> {
-        let gates: Vec<Vec<Case>> = self
+        let gates: Vec<Vec<Check>> = self
             .track
             .steps
             .iter()
             .map(|step| self.track.gate(step))
             .collect::<Result<_, _>>()?;
-        let question = |open: usize, index: usize, case: &Case| {
-            self.question(open, &self.track.steps[index].program, case)
+        let question = |open: usize, index: usize, check: &Check| {
+            self.question(open, &self.track.steps[index], check)
         };
-        let mistaken = |step: usize, case: &Case| Question {
+        let mistaken = |step: usize, check: &Check| Question {
             mistake: Some(step),
-            ..question(step + 1, step, case)
+            ..question(step + 1, step, check)
         };
-        // For each question, whether the case is expected to be red (to fail).
+        // For each question, whether the check is expected to be red (to fail).
         let mut expected = BTreeMap::new();
         for &step in steps {
             for (index, gate) in gates.iter().enumerate().take(step + 1) {
-                for case in gate {
-                    expected.insert(question(step, index, case), index == step);
-                    expected.insert(question(step + 1, index, case), false);
+                for check in gate {
+                    expected.insert(question(step, index, check), index == step);
+                    expected.insert(question(step + 1, index, check), false);
                 }
             }
             if let Some(mistake) = &self.track.steps[step].mistake {
-                let case =
-                    gates[step].iter().find(|case| case.full_name() == mistake.case);
-                expected.extend(case.map(|case| (mistaken(step, case), true)));
+                let check = gates[step].iter().find(|check| check.name() == mistake.case);
+                expected.extend(check.map(|check| (mistaken(step, check), true)));
             }
         }
         let start = Instant::now();
@@ -220,10 +236,10 @@ impl<'t> Proof<'t> {
             if let Some(Mistake { case: expected, says, .. }) =
                 &self.track.steps[step].mistake
             {
-                let is_it = |case: &&Case| case.full_name() == *expected;
-                let case = gates[step].iter().find(is_it);
+                let is_it = |check: &&Check| check.name() == *expected;
+                let check = gates[step].iter().find(is_it);
                 let text =
-                    case.and_then(|case| answers[&mistaken(step, case)].0.as_deref());
+                    check.and_then(|check| answers[&mistaken(step, check)].0.as_deref());
                 if !text.is_some_and(|text| text.contains(says)) {
                     let name = &self.track.steps[step].name;
                     println!(
@@ -235,21 +251,21 @@ impl<'t> Proof<'t> {
             }
             let Step { name, title, .. } = &self.track.steps[step];
             let mut longest = Duration::ZERO;
-            for case in &gates[step] {
-                let full = case.full_name();
-                if answers[&question(step, step, case)].0.is_none() {
+            for check in &gates[step] {
+                let full = check.name();
+                if answers[&question(step, step, check)].0.is_none() {
                     println!("{name}: {full} is green while the hole is open");
                     holds = false;
                 }
-                longest = longest.max(answers[&question(step + 1, step, case)].1);
+                longest = longest.max(answers[&question(step + 1, step, check)].1);
             }
             for (index, gate) in gates.iter().enumerate().take(step + 1) {
                 let earlier = &self.track.steps[index].name;
-                for case in gate {
-                    let full = case.full_name();
+                for check in gate {
+                    let full = check.name();
                     for open in [step, step + 1] {
                         let skip = open == step && index == step;
-                        let red = &answers[&question(open, index, case)].0;
+                        let red = &answers[&question(open, index, check)].0;
                         if let (Some(text), false) = (red, skip) {
                             let state = if open == step { "open" } else { "filled" };
                             let text =
@@ -265,7 +281,7 @@ impl<'t> Proof<'t> {
             let (number, count) = (step + 1, gates[step].len());
             let seconds = longest.as_secs_f64();
             println!(
-                "{number:>2}  {name:18}  {count:>2} cases  {seconds:>4.1} s  {title}"
+                "{number:>2}  {name:18}  {count:>2} checks  {seconds:>4.1} s  {title}"
             );
         }
         let (count, seconds) = (answers.len(), start.elapsed().as_secs());
@@ -278,42 +294,42 @@ impl<'t> Proof<'t> {
         let mut questions = BTreeSet::new();
         for &index in steps {
             let step = &self.track.steps[index];
-            let cases = self.candidates_of(step)?;
-            for case in &cases {
-                let question = |open| self.question(open, &step.program, case);
+            let checks = self.candidates_of(step)?;
+            for check in &checks {
+                let question = |open| self.question(open, step, check);
                 questions.extend([question(index), question(index + 1)]);
             }
-            candidates.insert(index, cases);
+            candidates.insert(index, checks);
         }
-        // All questions are asked twice: a case with two different results is a race, and proves
+        // All questions are asked twice: a check with two different results is a race, and proves
         // nothing.
         let answers =
             [self.ask(questions.clone(), AT_ONCE)?, self.ask(questions, AT_ONCE)?];
         let mut text = String::from(
-            "# Written by `cargo run -p course -- gates --record`: the cases that fail while a step's hole is\n# open, and pass when it is filled.\n",
+            "# Written by `cargo run -p course -- gates --record`: the checks that fail while a step's hole is\n# open, and pass when it is filled.\n",
         );
         let mut complete = true;
         for (index, step) in self.track.steps.iter().enumerate() {
             let old: Vec<String> = self
                 .track
                 .gate(step)
-                .map_or(Vec::new(), |gate| gate.iter().map(Case::full_name).collect());
+                .map_or(Vec::new(), |gate| gate.iter().map(Check::name).collect());
             let gate = match candidates.get(&index) {
                 None => old,
-                Some(cases) => {
-                    let flips = |case: &&Case| {
+                Some(checks) => {
+                    let flips = |check: &&Check| {
                         answers.iter().all(|answers| {
                             let red = |open| {
-                                let question = self.question(open, &step.program, case);
+                                let question = self.question(open, step, check);
                                 answers[&question].0.is_some()
                             };
                             red(index) && !red(index + 1)
                         })
                     };
-                    let new: Vec<_> = cases
+                    let new: Vec<_> = checks
                         .iter()
                         .filter(flips)
-                        .map(Case::full_name)
+                        .map(Check::name)
                         .take(MOST_CASES)
                         .collect();
                     for name in new.iter().filter(|name| !old.contains(name)) {
@@ -324,7 +340,7 @@ impl<'t> Proof<'t> {
                     }
                     if new.is_empty() {
                         println!(
-                            "{}: no case tells the hole from the reference",
+                            "{}: no check tells the hole from the reference",
                             step.name
                         );
                         complete = false;
@@ -343,8 +359,29 @@ impl<'t> Proof<'t> {
     }
 }
 
+/// Returns the packages of which code is in a program of the workspace: the program's own package,
+/// and all that it depends on.
+fn reached_packages(files: &Files, program: &str) -> BTreeSet<String> {
+    let own = match program.split_once('/') {
+        Some((package, _)) => Some(package),
+        None => files.keys().find_map(|file| {
+            file.strip_suffix(".rs")?.strip_suffix(program)?.strip_suffix("/src/bin/")
+        }),
+    };
+    let mut reached = BTreeSet::new();
+    let mut waiting: Vec<String> = own.map(str::to_owned).into_iter().collect();
+    while let Some(package) = waiting.pop() {
+        let manifest = files.get(&format!("{package}/Cargo.toml"));
+        let lines = manifest.map_or("", String::as_str).lines();
+        let names = lines.filter_map(|line| line.strip_suffix(".workspace = true"));
+        waiting.extend(names.filter(|name| !reached.contains(*name)).map(str::to_owned));
+        reached.insert(package);
+    }
+    reached
+}
+
 /// Returns the files that a program uses, directly or through other files.
-fn reached_files(sources: &starter::Files, program: &str) -> BTreeSet<String> {
+fn reached_files(sources: &Files, program: &str) -> BTreeSet<String> {
     let uses = |file: &str, module: &str| {
         let lines =
             sources[file].lines().filter(|line| !line.trim_start().starts_with("//"));
@@ -373,9 +410,9 @@ fn reached_files(sources: &starter::Files, program: &str) -> BTreeSet<String> {
 }
 
 impl Proof<'_> {
-    /// Returns the cases that the book's program is known to pass and that the step wants, in the
-    /// order of the step's wishes.
-    fn candidates_of(&self, step: &Step) -> anyhow::Result<Vec<Case>> {
+    /// Returns the step's tests, and the cases that the book's program is known to pass and that the
+    /// step wants, in the order of the step's wishes.
+    fn candidates_of(&self, step: &Step) -> anyhow::Result<Vec<Check>> {
         let mut list = None;
         for chapter in fs::read_dir(checkout())?.flatten() {
             let file = chapter.path().join("tests/small").join(&step.program);
@@ -418,6 +455,8 @@ impl Proof<'_> {
         let mut ranked: Vec<_> =
             wanted.into_iter().map(|case| (rank(&case), case)).collect();
         ranked.sort_by_key(|(rank, _)| *rank);
-        Ok(ranked.into_iter().map(|(_, case)| case).collect())
+        let cases = ranked.into_iter().map(|(_, case)| Check::Case(case));
+        let tests = step.tests.iter().filter_map(|text| Test::parse(text));
+        Ok(cases.chain(tests.map(Check::Test)).collect())
     }
 }

@@ -10,6 +10,8 @@ use client_suite::cases;
 use client_suite::profile::ServerProfile;
 use serde::Deserialize;
 
+use crate::gate::{Check, Test};
+
 /// A track: the sources of its files, the programs that the files make, and its steps.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +20,9 @@ pub struct Track {
     /// files keep their paths.
     #[serde(default)]
     pub packages: Vec<String>,
+    /// Directories outside the packages that the packages' tests read. They are copied, too.
+    #[serde(default)]
+    pub directories: Vec<String>,
     /// The files of the learner's crate: the path in the learner's crate, and the path of the
     /// source.
     #[serde(default)]
@@ -65,7 +70,7 @@ pub struct Change {
     pub to: String,
 }
 
-/// A step: a hole, and the cases that pass when the hole is filled.
+/// A step: a hole, and the checks that pass when the hole is filled.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -81,7 +86,12 @@ pub struct Step {
     /// The program that is judged.
     pub program: String,
     /// The families or full names of cases that may be in the gate.
+    #[serde(default)]
     pub cases: Vec<String>,
+    /// Tests of the book's packages that may be in the gate where no case can tell, in the form
+    /// that [`Test::parse`] reads. The track must be a copy of the packages.
+    #[serde(default)]
+    pub tests: Vec<String>,
     /// The functions that the starter leaves open, in one or more files.
     pub holes: Vec<Hole>,
     /// The first two hints: a question, and the calls in the order in which the function makes
@@ -99,9 +109,9 @@ pub struct Mistake {
     pub at: String,
     /// The wrong body of the function.
     pub body: String,
-    /// The full name of the case in the gate that fails because of the mistake.
+    /// The name of the check in the gate that fails because of the mistake.
     pub case: String,
-    /// A text that the failure report of the case contains.
+    /// A text that the failure report of the check contains.
     pub says: String,
 }
 
@@ -229,13 +239,13 @@ impl Track {
         profile.with_context(|| format!("{}: no program {}", step.name, step.program))
     }
 
-    /// Returns the recorded gate of a step, in the order in which its cases are reported.
+    /// Returns the recorded gate of a step, in the order in which its checks are reported.
     ///
     /// # Errors
     ///
     /// Fails if no gate is recorded for the step, or if the gate names a case that no longer
     /// exists.
-    pub fn gate(&self, step: &Step) -> anyhow::Result<Vec<Case>> {
+    pub fn gate(&self, step: &Step) -> anyhow::Result<Vec<Check>> {
         let Some(names) = self.gates.get(&step.name) else {
             bail!(
                 "{} has no recorded gate: cargo run -p course -- gates --record",
@@ -243,11 +253,15 @@ impl Track {
             );
         };
         let all = cases::all();
-        let case = |name: &String| {
+        let check = |name: &String| {
+            if let Some(test) = Test::parse(name) {
+                return Ok(Check::Test(test));
+            }
             let found = all.iter().find(|case| case.full_name() == *name).copied();
+            let found = found.map(Check::Case);
             found.with_context(|| format!("{}: the suite has no case {name}", step.name))
         };
-        names.iter().map(case).collect()
+        names.iter().map(check).collect()
     }
 
     /// Returns the number of minutes that a learner needs for the steps from this index on.

@@ -1,14 +1,16 @@
 //! The ladder for a server in any language, which the suite starts with a command.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use anyhow::Context as _;
-use client_suite::case::Case;
 use client_suite::cases;
 use client_suite::judge::DocumentRoot;
 use client_suite::profile::UNKNOWN;
 use client_suite::target::Target;
 use serde::Deserialize;
 
-use crate::gate;
+use crate::gate::{self, Check, Subject};
 use crate::ladder::{package, read, url};
 
 /// A rung of the ladder: some cases that belong together.
@@ -43,11 +45,13 @@ impl Rung {
     /// # Errors
     ///
     /// Fails if the suite has no case with one of the names.
-    pub fn gate(&self) -> anyhow::Result<Vec<Case>> {
+    pub fn gate(&self) -> anyhow::Result<Vec<Check>> {
         let all = cases::all();
         let case = |name: &String| {
             let found = all.iter().find(|case| case.full_name() == *name).copied();
-            found.with_context(|| format!("the suite has no case {name}"))
+            found
+                .map(Check::Case)
+                .with_context(|| format!("the suite has no case {name}"))
         };
         self.cases.iter().map(case).collect()
     }
@@ -61,15 +65,21 @@ impl Rung {
 /// Fails if the suite cannot judge on this machine.
 pub fn climb(command: &str) -> anyhow::Result<bool> {
     let (rungs, root) = (all()?, DocumentRoot::new()?);
-    let target = Target::Command(command.to_owned());
+    let subject = Subject {
+        directory: Path::new("."),
+        profile: &UNKNOWN,
+        target: Target::Command(command.to_owned()),
+        tests: &BTreeMap::new(),
+        root: &root.path,
+    };
     for (index, rung) in rungs.iter().enumerate() {
         let gate = rung.gate()?;
-        let (red, time) = gate::first_red(&gate, &UNKNOWN, &target, &root.path, &|| ());
+        let (red, time) = gate::first_red(&gate, &subject, &|| ());
         let (number, of, title) = (index + 1, rungs.len(), &rung.title);
         if let Some(red) = red {
             println!("\nRung {number} of {of}: {title}\n");
             println!("page         {}", url(&rung.page));
-            println!("case         {}\n\n{}", red.case.full_name(), red.text);
+            println!("case         {}\n\n{}", red.check.name(), red.text);
             return Ok(false);
         }
         println!("green  {number:>2}  {title} ({:.1} s)", time.as_secs_f64());

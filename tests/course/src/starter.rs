@@ -228,10 +228,11 @@ client-suite.opt-level = 0
 "#)
 }
 
-/// Returns the text files of the track's packages, without anchors.
+/// Returns the text files of the track's packages and directories, without anchors.
 fn copies(track: &Track) -> anyhow::Result<Files> {
     let mut files = Files::new();
-    let mut paths: Vec<_> = track.packages.iter().map(PathBuf::from).collect();
+    let paths = track.packages.iter().chain(&track.directories);
+    let mut paths: Vec<_> = paths.map(PathBuf::from).collect();
     let is_package = |path: &Path| checkout().join(path).join("Cargo.toml").exists();
     while let Some(path) = paths.pop() {
         for entry in fs::read_dir(checkout().join(&path))? {

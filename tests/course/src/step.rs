@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{env, fs, slice, thread};
 
 use anyhow::{Context as _, bail};
-use client_suite::case::Case;
 use client_suite::judge::DocumentRoot;
 use client_suite::target::{Program, Target};
 use client_suite::{cleanup, environment, timeout};
@@ -19,7 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use crate::cutter;
-use crate::gate::{self, Red, TIMEOUT};
+use crate::gate::{self, Check, Red, Subject, TIMEOUT};
 use crate::ladder::{Hole, Step, Track, read, url};
 use crate::starter::{self, MARK, Mark};
 use crate::work;
@@ -126,24 +125,19 @@ impl Session {
         steps: Range<usize>,
         root: &Path,
     ) -> anyhow::Result<Option<usize>> {
-        let programs: BTreeSet<&str> =
-            self.track.steps[steps.clone()].iter().map(|step| &*step.program).collect();
-        let programs: Vec<&str> = programs.into_iter().collect();
         let bar = ProgressBar::new_spinner();
         bar.enable_steady_tick(Duration::from_millis(100));
-        bar.set_message(format!("building {} programs", programs.len()));
-        let Ok(built) = work::build(&self.directory, &programs) else {
+        bar.set_message("building");
+        let Some(built) = self.build(&self.track.steps[steps.clone()])? else {
             bar.finish_and_clear();
             return Ok(Some(steps.start));
         };
         let mut waiting = Vec::new();
         for index in steps {
             let step = &self.track.steps[index];
-            let path = built.get(&step.program).context("cargo built no program")?;
-            let (gate, hash) = self.gate(step, path)?;
+            let (gate, hash) = self.gate(step, &built)?;
             if self.state.green.get(&step.name) != Some(&hash) {
-                let profile = self.track.profile(step)?;
-                waiting.push((index, gate, hash, profile, target(step, path.clone())));
+                waiting.push((index, gate, hash, self.subject(step, &built, root)?));
             }
         }
         bar.set_message(format!("judging {} steps", waiting.len()));
@@ -151,11 +145,10 @@ impl Session {
         thread::scope(|scope| {
             for _ in 0..STEPS_AT_ONCE.min(waiting.len()) {
                 scope.spawn(|| {
-                    while let Some((index, gate, hash, profile, target)) =
+                    while let Some((index, gate, hash, subject)) =
                         waiting.get(next.fetch_add(1, Ordering::Relaxed))
                     {
-                        let (red, time) =
-                            gate::first_red(gate, profile, target, root, &|| ());
+                        let (red, time) = gate::first_red(gate, subject, &|| ());
                         if red.is_none() {
                             let mut green =
                                 green.lock().unwrap_or_else(PoisonError::into_inner);
@@ -175,13 +168,56 @@ impl Session {
         Ok(red)
     }
 
-    /// Returns a step's gate, and a hash of the gate and of the program.
-    fn gate(&self, step: &Step, program: &Path) -> anyhow::Result<(Vec<Case>, String)> {
+    /// Builds the programs and the test programs that the gates of some steps need. Returns `None`
+    /// if they do not compile; cargo has printed the reason.
+    fn build(&self, steps: &[Step]) -> anyhow::Result<Option<Built>> {
+        let programs: BTreeSet<&str> = steps.iter().map(|step| &*step.program).collect();
+        let programs: Vec<&str> = programs.into_iter().collect();
+        let gates = steps.iter().map(|step| self.track.gate(step));
+        let gates = gates.collect::<anyhow::Result<Vec<_>>>()?.concat();
+        let tests = gates.iter().filter_map(|check| match check {
+            Check::Test(test) => Some(&*test.program),
+            Check::Case(_) => None,
+        });
+        let built = work::build(&self.directory, &programs).and_then(|programs| {
+            let tests = work::build_tests(&self.directory, &tests.collect())?;
+            Ok(Built { programs, tests })
+        });
+        Ok(built.ok())
+    }
+
+    /// Returns a step's gate, and a hash of the gate and of what it judges.
+    fn gate(&self, step: &Step, built: &Built) -> anyhow::Result<(Vec<Check>, String)> {
         let gate = self.track.gate(step)?;
-        let names: Vec<_> = gate.iter().map(Case::full_name).collect();
         let mut hasher = DefaultHasher::new();
-        (fs::read(program)?, names).hash(&mut hasher);
+        fs::read(built.program(step)?)?.hash(&mut hasher);
+        for check in &gate {
+            check.name().hash(&mut hasher);
+            if let Check::Test(test) = check
+                && let Some(program) = built.tests.get(&test.program)
+            {
+                fs::read(program)?.hash(&mut hasher);
+            }
+        }
         Ok((gate, format!("{:016x}", hasher.finish())))
+    }
+
+    /// Returns what a step's gate judges.
+    fn subject<'a>(
+        &'a self,
+        step: &Step,
+        built: &'a Built,
+        root: &'a Path,
+    ) -> anyhow::Result<Subject<'a>> {
+        let path = built.program(step)?.to_owned();
+        let command = format!("cargo run --bin {} --", step.program);
+        Ok(Subject {
+            directory: &self.directory,
+            profile: self.track.profile(step)?,
+            target: Target::Binary(Program { path, command, source: None }),
+            tests: &built.tests,
+            root,
+        })
     }
 
     /// Prints and remembers that a step is green.
@@ -204,9 +240,9 @@ impl Session {
         let bar = ProgressBar::new_spinner();
         bar.enable_steady_tick(Duration::from_millis(100));
         bar.set_message(format!("building {}", step.program));
-        let built = work::build(&self.directory, &[&step.program]);
+        let built = self.build(slice::from_ref(step));
         bar.finish_and_clear();
-        let Ok(mut built) = built else {
+        let Some(built) = built? else {
             print!("{}", self.heading(index));
             println!(
                 "\nIt does not compile: the compiler's first message above says where."
@@ -214,17 +250,15 @@ impl Session {
             print!("{}", self.footing(index));
             return Ok(false);
         };
-        let path = built.remove(&step.program).context("cargo built no program")?;
-        let (gate, hash) = self.gate(step, &path)?;
+        let (gate, hash) = self.gate(step, &built)?;
         if self.state.green.get(&step.name) == Some(&hash) {
             return Ok(true);
         }
         let bar = ProgressBar::new(gate.len() as u64);
-        let style = format!("step {} {{bar:20}} {{pos}} of {{len}} cases", index + 1);
+        let style = format!("step {} {{bar:20}} {{pos}} of {{len}} checks", index + 1);
         bar.set_style(ProgressStyle::with_template(&style)?);
-        let target = target(step, path);
-        let profile = self.track.profile(step)?;
-        let (red, time) = gate::first_red(&gate, profile, &target, root, &|| bar.inc(1));
+        let subject = self.subject(step, &built, root)?;
+        let (red, time) = gate::first_red(&gate, &subject, &|| bar.inc(1));
         bar.finish_and_clear();
         if let Some(red) = red {
             print!("{}", self.report(index, gate.len(), &red));
@@ -271,14 +305,18 @@ impl Session {
         )
     }
 
-    fn report(&self, index: usize, cases: usize, red: &Red) -> String {
-        let case = red.case.full_name();
-        let count = match cases {
-            1 => "the only case".to_owned(),
-            _ => format!("case {} of {cases}", red.index + 1),
+    fn report(&self, index: usize, checks: usize, red: &Red) -> String {
+        let kind = match red.check {
+            Check::Case(_) => "case",
+            Check::Test(_) => "test",
+        };
+        let count = match checks {
+            1 => "the only check".to_owned(),
+            _ => format!("check {} of {checks}", red.index + 1),
         };
         let (heading, footing) = (self.heading(index), self.footing(index));
-        format!("{heading}case         {case} ({count})\n\n{}{footing}", red.text)
+        let (name, text) = (red.check.name(), red.text.trim_end());
+        format!("{heading}{kind}         {name} ({count})\n\n{text}\n{footing}")
     }
 
     /// Returns the text of a hole's function in the learner's file.
@@ -434,11 +472,16 @@ impl Session {
         }
     }
 
-    /// Returns a hash of the crate's manifest and sources.
+    /// Returns a hash of the manifests and sources of the crate or, in a copy of the book's
+    /// packages, of each package.
     fn sources_hash(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        let mut paths =
-            vec![self.directory.join("Cargo.toml"), self.directory.join("src")];
+        let packages = self.track.packages.iter().map(Path::new);
+        let mut paths: Vec<_> = std::iter::once(Path::new(""))
+            .chain(packages)
+            .flat_map(|package| [package.join("Cargo.toml"), package.join("src")])
+            .map(|path| self.directory.join(path))
+            .collect();
         while let Some(path) = paths.pop() {
             match fs::read_dir(&path) {
                 Ok(entries) => {
@@ -460,6 +503,10 @@ impl Session {
     }
 
     fn warn_of_another_edition(&self) -> anyhow::Result<()> {
+        if work::is_merging(&self.directory) {
+            println!("An update is not finished: `cargo step update` says what is left.");
+            return Ok(());
+        }
         let (old, new) = (self.mark()?, starter::files(&self.track)?);
         let new: Mark = toml::from_str(&new[MARK])?;
         if old.edition != new.edition {
@@ -471,26 +518,38 @@ impl Session {
         Ok(())
     }
 
-    /// Merges the starter of the present course into the learner's crate.
+    /// Merges the starter of the present course into the learner's crate, or finishes such a merge
+    /// when the learner has resolved its conflicts.
     ///
     /// # Errors
     ///
-    /// Fails if the crate has no git history.
+    /// Fails if the crate has no git history, or if there are conflicts.
     pub fn update(&self) -> anyhow::Result<()> {
         let files = starter::files(&self.track)?;
         let new: Mark = toml::from_str(&files[MARK])?;
-        if self.mark()?.edition == new.edition {
-            println!("Nothing is new.");
-            return Ok(());
+        if !work::is_merging(&self.directory) {
+            if self.mark()?.edition == new.edition {
+                println!("Nothing is new.");
+                return Ok(());
+            }
+            let format = !self.track.is_workspace();
+            let kept = work::merge_starter(&self.directory, &files, format)?;
+            println!("Your work as it was is in the branch {kept}.");
         }
-        let (kept, conflicts) = work::merge_starter(&self.directory, &files)?;
-        println!(
-            "The course is at {} now. Your work as it was is in the branch {kept}.",
-            new.commit
-        );
-        if conflicts {
-            bail!("both sides have changed the same lines: `git status` names the files");
+        let conflicts = work::conflicts(&self.directory)?;
+        if !conflicts.is_empty() {
+            bail!(
+                "you and the course have changed the same lines in\n    {}\n\
+                 Between `<<<<<<<` and `=======` is your text, from there to `>>>>>>>` the course's. Keep what\n\
+                 is right and delete these three lines, in each place; then `cargo step update` finishes.\n\
+                 Or go back to your work as it was, with `git merge --abort`.",
+                conflicts.join("\n    ")
+            );
         }
+        if work::is_merging(&self.directory) {
+            work::finish_merge(&self.directory)?;
+        }
+        println!("The course is at {} now.", new.commit);
         Ok(())
     }
 
@@ -506,10 +565,17 @@ impl Session {
 /// The number of steps that are judged at the same time, if several steps are to be judged.
 const STEPS_AT_ONCE: usize = 4;
 
-/// Returns a step's program, as the suite starts it.
-fn target(step: &Step, path: PathBuf) -> Target {
-    let command = format!("cargo run --bin {} --", step.program);
-    Target::Binary(Program { path, command, source: None })
+/// The programs and the test programs that cargo has built.
+struct Built {
+    programs: BTreeMap<String, PathBuf>,
+    tests: BTreeMap<String, PathBuf>,
+}
+
+impl Built {
+    fn program(&self, step: &Step) -> anyhow::Result<&Path> {
+        let path = self.programs.get(&step.program).context("cargo built no program")?;
+        Ok(path)
+    }
 }
 
 /// The file of the state, in the crate.

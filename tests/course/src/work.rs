@@ -1,6 +1,6 @@
 //! The learner's work: building it, and keeping its history with git.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -43,10 +43,54 @@ pub fn build(
     directory: &Path,
     programs: &[&str],
 ) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    let mut arguments = vec!["build"];
+    arguments.extend(programs.iter().flat_map(|program| ["--bin", program]));
+    executables(directory, &arguments, false)
+}
+
+/// Builds test programs of the workspace, each given as [`Test::program`](crate::gate::Test), and
+/// returns their paths. Cargo prints its errors.
+///
+/// # Errors
+///
+/// Fails if a package does not compile, or has no such test target.
+pub fn build_tests(
+    directory: &Path,
+    programs: &BTreeSet<&str>,
+) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    let mut targets: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for program in programs {
+        let (package, target) = program.split_once('/').unwrap_or((program, "lib"));
+        targets.entry(package).or_default().push(target);
+    }
+    let mut built = BTreeMap::new();
+    for (package, targets) in targets {
+        let mut arguments = vec!["test", "--no-run", "--package", package];
+        for target in targets {
+            match target {
+                "lib" => arguments.push("--lib"),
+                target => arguments.extend(["--test", target]),
+            }
+        }
+        let library = package.replace('-', "_");
+        for (name, path) in executables(directory, &arguments, true)? {
+            let target = if name == library { "lib" } else { &name };
+            built.insert(format!("{package}/{target}"), path);
+        }
+    }
+    Ok(built)
+}
+
+/// Builds with cargo, and returns the paths of those executables that are test programs or, if
+/// `test` is `false`, of the others, by the names of their targets.
+fn executables(
+    directory: &Path,
+    arguments: &[&str],
+    test: bool,
+) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let mut command = Command::new(cargo());
-    command.current_dir(directory).args(["build", "--quiet", "--offline"]);
+    command.current_dir(directory).args(arguments).args(["--quiet", "--offline"]);
     command.arg("--message-format=json-render-diagnostics");
-    command.args(programs.iter().flat_map(|program| ["--bin", program]));
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         bail!("it does not compile");
@@ -55,7 +99,8 @@ pub fn build(
     let messages = text.lines().filter_map(|line| serde_json::from_str(line).ok());
     let executable = |message: Value| {
         let path = PathBuf::from(message["executable"].as_str()?);
-        Some((message["target"]["name"].as_str()?.to_owned(), path))
+        let is_meant = message["profile"]["test"].as_bool() == Some(test);
+        is_meant.then(|| Some((message["target"]["name"].as_str()?.to_owned(), path)))?
     };
     Ok(messages.filter_map(executable).collect())
 }
@@ -121,12 +166,17 @@ pub fn keep(directory: &Path, name: &str) -> anyhow::Result<String> {
 }
 
 /// Merges a new starter into the learner's work. Returns the name of the branch that keeps the work
-/// as it was before the merge, and whether there are conflicts.
+/// as it was before the merge. Files with [conflicts](conflicts) may be left. `format` says whether
+/// the starter's sources are formatted.
 ///
 /// # Errors
 ///
-/// Fails if git is not installed, or if there is no branch `starter`.
-pub fn merge_starter(directory: &Path, files: &Files) -> anyhow::Result<(String, bool)> {
+/// Fails if git is not installed, if there is no branch `starter`, or if git cannot merge.
+pub fn merge_starter(
+    directory: &Path,
+    files: &Files,
+    format: bool,
+) -> anyhow::Result<String> {
     let kept = keep(directory, "update")?;
     output(git(directory).args(["add", "--all"]))?;
     let message = "--message=Work before an update";
@@ -143,16 +193,55 @@ pub fn merge_starter(directory: &Path, files: &Files) -> anyhow::Result<(String,
         }
         starter::write(&worktree, files)?;
         starter::lock(&worktree)?;
-        starter::format(&worktree);
+        if format {
+            starter::format(&worktree);
+        }
         output(git(&worktree).args(["add", "--all"]))?;
         let message = "--message=A new starter";
         output(git(&worktree).args(["commit", "--quiet", "--allow-empty", message]))?;
-        let merge =
-            git(directory).args(["merge", "--quiet", "--no-edit", STARTER]).output()?;
-        Ok(merge.status.success())
+        let merge = output(git(directory).args(["merge", "--no-edit", STARTER]));
+        // A merge that stops because of conflicts is not a failure.
+        merge.map(drop).or_else(|error| match is_merging(directory) {
+            true => Ok(()),
+            false => Err(error),
+        })
     })();
     output(git(directory).args(["worktree", "remove", "--force", &path]))?;
-    merged.map(|clean: bool| (kept, !clean))
+    merged.map(|()| kept)
+}
+
+/// Returns whether a merge has begun in the directory and is not committed.
+pub fn is_merging(directory: &Path) -> bool {
+    let head =
+        git(directory).args(["rev-parse", "--quiet", "--verify", "MERGE_HEAD"]).output();
+    head.is_ok_and(|head| head.status.success())
+}
+
+/// Returns the files in which both sides of a merge have changed the same lines and which still
+/// contain git's markers.
+///
+/// # Errors
+///
+/// Fails if git is not installed.
+pub fn conflicts(directory: &Path) -> anyhow::Result<Vec<String>> {
+    let unmerged = ["diff", "--name-only", "--diff-filter=U", "--relative"];
+    let names = output(git(directory).args(unmerged))?;
+    let has_marker = |name: &&str| {
+        let text = fs::read_to_string(directory.join(name)).unwrap_or_default();
+        text.lines()
+            .any(|line| line.starts_with("<<<<<<<") || line.starts_with(">>>>>>>"))
+    };
+    Ok(names.lines().filter(has_marker).map(str::to_owned).collect())
+}
+
+/// Commits a merge, with the files as they are.
+///
+/// # Errors
+///
+/// Fails if git is not installed.
+pub fn finish_merge(directory: &Path) -> anyhow::Result<()> {
+    output(git(directory).args(["add", "--all"]))?;
+    output(git(directory).args(["commit", "--quiet", "--no-edit"])).map(drop)
 }
 
 /// Returns the difference between two texts of a file, in git's format.
