@@ -28,9 +28,9 @@ pub enum Outcome {
     /// The case was not tried, because the server lacks a feature that the contract demands. This
     /// outcome counts as a failure.
     Missing(Missing),
-    /// The case was not tried, because too many cases of its family had hung. This outcome counts
-    /// as a failure.
-    NotReached,
+    /// The case was not tried, for this reason, which does not lie in the machine. This outcome
+    /// counts as a failure.
+    NotReached(String),
     /// The server broke the promise.
     Failed(Box<Failure>),
 }
@@ -169,7 +169,10 @@ impl Support {
 }
 
 /// The number of hangs after which no further probes, or no further cases of a family, are tried.
-const MOST_HANGS: usize = 3;
+pub const MOST_HANGS: usize = 3;
+
+/// The reason why a case was not reached after [`MOST_HANGS`] hangs in its family.
+pub const FAMILY_HANGS: &str = "too many cases of its family have hung before it";
 
 /// The number of hangs in each family. A hang is a failure that took the suite's timeout. Without a
 /// limit, a server that accepts connections and stays silent would cost the timeout in each of
@@ -184,9 +187,19 @@ impl Hangs {
         hangs.get(case.family).is_some_and(|count| *count >= MOST_HANGS)
     }
 
-    /// Counts a hang if the case has failed after at least the suite's timeout.
+    /// Returns the number of hangs in all families together.
+    pub fn total(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+    }
+
+    /// Returns whether a case has hung: it has failed after at least the suite's timeout.
+    pub fn is_hang(outcome: &Outcome, time: Duration) -> bool {
+        matches!(outcome, Outcome::Failed(_)) && time >= timeout()
+    }
+
+    /// Counts a hang if the case has hung.
     pub fn record(&self, case: &Case, outcome: &Outcome, time: Duration) {
-        if matches!(outcome, Outcome::Failed(_)) && time >= timeout() {
+        if Self::is_hang(outcome, time) {
             let mut hangs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             *hangs.entry(case.family).or_default() += 1;
         }

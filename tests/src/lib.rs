@@ -138,7 +138,7 @@ fn trials_for(
                 Outcome::Passed => Ok(()),
                 Outcome::Failed(failure) => Err(Failed::from(failure.to_string())),
                 Outcome::Missing(missing) => Err(Failed::from(missing.why)),
-                Outcome::NotReached => Err(Failed::from("not reached")),
+                Outcome::NotReached(why) => Err(Failed::from(why)),
                 // The book's servers must support everything, so only the system can be the reason
                 // for a skip.
                 Outcome::Skipped(why) => {

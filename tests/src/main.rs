@@ -13,7 +13,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use client_suite::case::{Case, Need};
 use client_suite::fixture::{self, Variant};
-use client_suite::judge::{DocumentRoot, Hangs, Outcome, Strictness, Support, judge};
+use client_suite::judge::{
+    DocumentRoot, FAMILY_HANGS, Hangs, Outcome, Strictness, Support, judge,
+};
 use client_suite::matrix::Layout;
 use client_suite::misbehave::Misbehavior;
 use client_suite::profile::{PROFILES, ServerProfile, UNKNOWN};
@@ -290,8 +292,9 @@ fn judge_all(check: &Check) -> anyhow::Result<ExitCode> {
     let lines = in_parallel(all.into(), jobs, |case| {
         let skip = case.skip_reason(&profile).or_else(|| strictness.skip_reason(case));
         let obstacle = skip.map(Outcome::Skipped).or_else(|| support.obstacle(case));
-        let obstacle =
-            obstacle.or_else(|| hangs.exhausted(case).then_some(Outcome::NotReached));
+        let obstacle = obstacle.or_else(|| {
+            hangs.exhausted(case).then(|| Outcome::NotReached(FAMILY_HANGS.to_owned()))
+        });
         let (outcome, time) = match obstacle {
             Some(outcome) => (outcome, Duration::ZERO),
             None => {

@@ -2,6 +2,18 @@
 //! systems every function returns `None`, and a case that needs the fact is skipped.
 
 use std::fs;
+use std::path::Path;
+
+use crate::verdict::Abort;
+
+/// Returns the end of a case that needs a fact about the server's process and does not get it: a skip
+/// on a system that reports none, and otherwise a failure, because the process has ended.
+pub(crate) fn unreported() -> Abort {
+    if Path::new("/proc/self/stat").exists() {
+        return Abort::fail("a running server", "its process has ended");
+    }
+    Abort::skip("no /proc on this system")
+}
 
 /// Returns the number of open descriptors of a process.
 pub fn descriptors(pid: u32) -> Option<usize> {

@@ -40,7 +40,7 @@ pub struct Counts {
     pub broken: usize,
     /// Number of cases not tried because the server lacks a feature that the contract demands.
     pub missing: usize,
-    /// Number of cases not tried because too many cases of their family had hung.
+    /// Number of cases not tried for a reason that does not lie in the machine.
     pub not_reached: usize,
     /// Number of cases not tried for a reason outside the server.
     pub skipped: usize,
@@ -55,7 +55,7 @@ impl Counts {
                 Outcome::Passed => &mut counts.kept,
                 Outcome::Failed(_) => &mut counts.broken,
                 Outcome::Missing(_) => &mut counts.missing,
-                Outcome::NotReached => &mut counts.not_reached,
+                Outcome::NotReached(_) => &mut counts.not_reached,
                 Outcome::Skipped(_) => &mut counts.skipped,
             } += 1;
         }
@@ -75,8 +75,6 @@ impl Counts {
 
 /// The reason why a server that fails no case may not have passed.
 const NOTHING_KEPT: &str = "no promise was kept, so the server has not passed";
-/// The reason why a case was not reached.
-const NOT_REACHED: &str = "too many cases of its family have hung before it";
 
 /// Returns the report in the format `format`. A report in plain text ends with the `slowest`
 /// slowest cases; a report in JSON or JUnit has the time of each case.
@@ -98,7 +96,7 @@ fn text(cases: &[CaseReport], slowest: usize) -> String {
             Outcome::Missing(missing) => {
                 writeln!(text, "MISSING {name}: {}", missing.why)
             }
-            Outcome::NotReached => writeln!(text, "MISSED  {name}: {NOT_REACHED}"),
+            Outcome::NotReached(why) => writeln!(text, "MISSED  {name}: {why}"),
             Outcome::Failed(_) => writeln!(text, "FAILED  {name}"),
         };
     }
@@ -145,7 +143,7 @@ fn reasons(cases: &[CaseReport]) -> Vec<(usize, String)> {
                 "not offered: {} (--allow-missing {} if that is meant)",
                 missing.why, missing.name
             ),
-            Outcome::NotReached => format!("not reached: {NOT_REACHED}"),
+            Outcome::NotReached(why) => format!("not reached: {why}"),
             Outcome::Passed | Outcome::Failed(_) => continue,
         };
         *counts.entry(reason).or_default() += 1;
@@ -156,42 +154,6 @@ fn reasons(cases: &[CaseReport]) -> Vec<(usize, String)> {
 }
 
 fn json(cases: &[CaseReport]) -> String {
-    let one = |entry: &CaseReport| {
-        let mut value = serde_json::json!({
-            "family": entry.case.family,
-            "name": entry.case.name,
-            "kind": entry.case.kind.label(),
-            "cite": entry.case.cite,
-            "description": entry.case.description,
-            "seconds": entry.time.as_secs_f64(),
-        });
-        match &entry.outcome {
-            Outcome::Passed => value["outcome"] = "held".into(),
-            Outcome::Skipped(why) => {
-                value["outcome"] = "skipped".into();
-                value["why"] = why.as_str().into();
-            }
-            Outcome::Missing(missing) => {
-                value["outcome"] = "missing".into();
-                value["missing"] = missing.name.into();
-                value["why"] = missing.why.as_str().into();
-            }
-            Outcome::NotReached => {
-                value["outcome"] = "not reached".into();
-                value["why"] = NOT_REACHED.into();
-            }
-            Outcome::Failed(failure) => {
-                value["outcome"] = "broken".into();
-                value["expected"] = failure.expected.as_str().into();
-                value["actual"] = failure.actual.as_str().into();
-                value["transcript"] = failure.transcript.as_str().into();
-                value["start"] = failure.start.as_str().into();
-                value["by_hand"] = failure.by_hand.clone().into();
-                value["book"] = failure.book.as_str().into();
-            }
-        }
-        value
-    };
     let counts = Counts::of(cases);
     let report = serde_json::json!({
         "passed": counts.pass(),
@@ -200,9 +162,47 @@ fn json(cases: &[CaseReport]) -> String {
         "missing": counts.missing,
         "not_reached": counts.not_reached,
         "skipped": counts.skipped,
-        "cases": cases.iter().map(one).collect::<Vec<_>>(),
+        "cases": cases.iter().map(case_json).collect::<Vec<_>>(),
     });
     format!("{report:#}\n")
+}
+
+/// Returns one case, its outcome and its duration as a JSON object.
+pub fn case_json(entry: &CaseReport) -> serde_json::Value {
+    let mut value = serde_json::json!({
+        "family": entry.case.family,
+        "name": entry.case.name,
+        "kind": entry.case.kind.label(),
+        "cite": entry.case.cite,
+        "description": entry.case.description,
+        "seconds": entry.time.as_secs_f64(),
+    });
+    match &entry.outcome {
+        Outcome::Passed => value["outcome"] = "held".into(),
+        Outcome::Skipped(why) => {
+            value["outcome"] = "skipped".into();
+            value["why"] = why.as_str().into();
+        }
+        Outcome::Missing(missing) => {
+            value["outcome"] = "missing".into();
+            value["missing"] = missing.name.into();
+            value["why"] = missing.why.as_str().into();
+        }
+        Outcome::NotReached(why) => {
+            value["outcome"] = "not reached".into();
+            value["why"] = why.as_str().into();
+        }
+        Outcome::Failed(failure) => {
+            value["outcome"] = "broken".into();
+            value["expected"] = failure.expected.as_str().into();
+            value["actual"] = failure.actual.as_str().into();
+            value["transcript"] = failure.transcript.as_str().into();
+            value["start"] = failure.start.as_str().into();
+            value["by_hand"] = failure.by_hand.clone().into();
+            value["book"] = failure.book.as_str().into();
+        }
+    }
+    value
 }
 
 fn junit(cases: &[CaseReport]) -> String {
@@ -219,6 +219,18 @@ fn junit(cases: &[CaseReport]) -> String {
         "<testsuite name=\"client-suite\" tests=\"{tests}\" failures=\"{failures}\" skipped=\"{skipped}\" time=\"{:.3}\">",
         time.as_secs_f64()
     );
+    text += &junit_cases(cases);
+    if nothing == 1 {
+        text += "  <testcase classname=\"suite\" name=\"something_is_kept\" time=\"0\"";
+        text += &failed("nothing kept", NOTHING_KEPT, "");
+    }
+    text.push_str("</testsuite>\n");
+    text
+}
+
+/// Returns cases as the `testcase` elements of a JUnit test suite.
+pub fn junit_cases(cases: &[CaseReport]) -> String {
+    let mut text = String::new();
     for entry in cases {
         let (family, name, time) =
             (entry.case.family, entry.case.name, entry.time.as_secs_f64());
@@ -232,17 +244,12 @@ fn junit(cases: &[CaseReport]) -> String {
                 format!("><skipped message=\"{}\"/></testcase>\n", xml(why))
             }
             Outcome::Missing(missing) => failed("missing", &missing.why, ""),
-            Outcome::NotReached => failed("not reached", NOT_REACHED, ""),
+            Outcome::NotReached(why) => failed("not reached", why, ""),
             Outcome::Failed(failure) => {
                 failed("broken", &failure.actual, &failure.to_string())
             }
         };
     }
-    if nothing == 1 {
-        text += "  <testcase classname=\"suite\" name=\"something_is_kept\" time=\"0\"";
-        text += &failed("nothing kept", NOTHING_KEPT, "");
-    }
-    text.push_str("</testsuite>\n");
     text
 }
 
@@ -255,7 +262,8 @@ fn failed(kind: &str, message: &str, details: &str) -> String {
     )
 }
 
-fn xml(text: &str) -> String {
+/// Returns a text as it is written into XML, in an attribute or between tags.
+pub fn xml(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

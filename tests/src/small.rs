@@ -206,7 +206,7 @@ fn verdict(
             eprintln!("{} skipped: {why}", case.full_name());
             return Ok(None);
         }
-        Outcome::NotReached => return Ok(None),
+        Outcome::NotReached(_) => return Ok(None),
         Outcome::Failed(failure) => failure.to_string(),
         Outcome::Missing(Missing { why, .. }) => why,
     };

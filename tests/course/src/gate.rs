@@ -163,9 +163,6 @@ pub struct Subject<'a> {
 impl Subject<'_> {
     /// Makes one check. Returns the description of the failure, or `None` if the check passes or
     /// cannot be made on this machine.
-    ///
-    /// A small server closes without lingering, so now and then a reset destroys its last response
-    /// on the way. A case that fails by a reset is therefore judged once more.
     pub fn verdict(&self, check: &Check) -> Option<String> {
         let case = match check {
             Check::Case(case) => case,
@@ -174,17 +171,28 @@ impl Subject<'_> {
                 None => return Some(format!("cargo built no test {}", test.program)),
             },
         };
-        let judge =
-            || judge(case, self.profile, &self.target, self.root, Strictness::Contract);
-        let outcome = match judge() {
-            Outcome::Failed(failure) if failure.actual.contains("reset") => judge(),
-            other => other,
-        };
-        match outcome {
-            Outcome::Passed | Outcome::Skipped(_) | Outcome::NotReached => None,
+        match outcome(case, self.profile, &self.target, self.root) {
+            Outcome::Passed | Outcome::Skipped(_) | Outcome::NotReached(_) => None,
             Outcome::Missing(missing) => Some(missing.why),
             Outcome::Failed(failure) => Some(failure.to_string()),
         }
+    }
+}
+
+/// Judges a program by one case.
+///
+/// A small server closes without lingering, so now and then a reset destroys its last response on
+/// the way. A case that fails by a reset is therefore judged once more.
+pub fn outcome(
+    case: &Case,
+    profile: &ServerProfile,
+    target: &Target,
+    root: &Path,
+) -> Outcome {
+    let judge = || judge(case, profile, target, root, Strictness::Contract);
+    match judge() {
+        Outcome::Failed(failure) if failure.actual.contains("reset") => judge(),
+        other => other,
     }
 }
 

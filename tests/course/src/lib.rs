@@ -11,11 +11,14 @@
 //! [`starter`] writes the learner's crate, [`gate`] judges a program, [`step`] is `cargo step`, and
 //! [`gates`] proves the whole ladder, so that no change of the sources breaks a step unnoticed.
 //! [`rungs`] is a shorter ladder for servers in other languages, whose starters are in
-//! `languages/`.
+//! `languages/`. [`mod@grade`] gives points for submissions by an instructor's plan, and [`cli`] is the
+//! command.
 
+pub mod cli;
 pub mod cutter;
 pub mod gate;
 pub mod gates;
+pub mod grade;
 pub mod ladder;
 pub mod rungs;
 pub mod starter;

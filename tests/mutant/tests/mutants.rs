@@ -101,7 +101,7 @@ fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Tria
                     Outcome::Passed => Ok(()),
                     Outcome::Failed(failure) => Err(Failed::from(failure.to_string())),
                     Outcome::Missing(missing) => Err(Failed::from(missing.why)),
-                    Outcome::NotReached => Err(Failed::from("not reached")),
+                    Outcome::NotReached(why) => Err(Failed::from(why)),
                     Outcome::Skipped(why) => {
                         eprintln!("{name} skipped: {why}");
                         Ok(())
@@ -211,7 +211,7 @@ fn caught(
                 }
             }
             Outcome::Missing(missing) => return Err(Failed::from(missing.why)),
-            Outcome::NotReached => return Err(Failed::from("not reached")),
+            Outcome::NotReached(why) => return Err(Failed::from(why)),
             Outcome::Skipped(why) => {
                 eprintln!("mutant::{name} skipped: {why}");
                 return Ok(());

@@ -60,7 +60,7 @@ pub(super) fn freeze(ctx: &mut Ctx<'_>) -> Verdict {
     ctx.server()?.signal_all(Signal::SIGSTOP)?;
     ctx.poll_until("a stopped server", |_| {
         let Some(parent) = proc::stopped(pid) else {
-            return Err(Abort::skip("no /proc on this system"));
+            return Err(proc::unreported());
         };
         let children = proc::children(pid).unwrap_or_default();
         let still = |child: &proc::Child| proc::stopped(child.pid).unwrap_or(true);

@@ -61,8 +61,7 @@ fn assert_one_more_starves(ctx: &mut Ctx<'_>) -> Verdict {
 
 fn processes_and_threads(pid: u32) -> CaseResult<usize> {
     let counted = proc::children(pid).map(|all| all.len()).zip(proc::threads(pid));
-    let (children, threads) =
-        counted.ok_or_else(|| Abort::skip("no /proc on this system"))?;
+    let (children, threads) = counted.ok_or_else(proc::unreported)?;
     Ok(children + threads)
 }
 

@@ -8,15 +8,15 @@ mod memory;
 mod startup;
 
 use crate::case::{Case, Need};
-use crate::verdict::{Abort, CaseResult};
+use crate::proc::unreported;
+use crate::verdict::CaseResult;
 
 pub(super) const CASES: &[&[Case]] =
     &[leaks::CASES, memory::CASES, exhaustion::CASES, startup::CASES, idle::CASES];
 
 const PROCESS: &[Need] = &[Need::Process, Need::Plaintext];
 
-/// Returns the value, or skips the case if the value is `None`, because the system does not report
-/// it.
+/// Returns the value, or ends the case if the value is `None`: see [`unreported`].
 pub(super) fn known<T>(value: Option<T>) -> CaseResult<T> {
-    value.ok_or_else(|| Abort::skip("no /proc on this system"))
+    value.ok_or_else(unreported)
 }

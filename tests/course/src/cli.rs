@@ -1,0 +1,285 @@
+//! The command `course`: makes a learner's crate, judges its steps, and proves the ladder, which
+//! is the ordered list of all steps: each step's gate fails while the step is open, and passes
+//! with the reference. It also grades: see [`crate::grade`].
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand, ValueEnum};
+use client_suite::{cases, cleanup, environment, timeout};
+
+use crate::grade::format::{Format, render};
+use crate::grade::plan::Plan;
+use crate::grade::sandbox::{Confinement, Who};
+use crate::grade::{Settings, Submitted, check, grade, new_plan};
+use crate::ladder::{DEEP, MAIN, Track};
+use crate::{gates, rungs, starter, step};
+
+/// A ladder of steps: the book's servers with holes, filled by the reader and judged by the suite.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a crate of your own, with holes to fill.
+    New {
+        /// The directory to create.
+        directory: PathBuf,
+        /// Take this chapter's finished servers, such as ch05, in place of the small ones.
+        #[arg(long, value_name = "CHAPTER")]
+        finished: Option<String>,
+    },
+    /// Judge the step where you are (this is `cargo step` in your crate).
+    Step {
+        #[command(subcommand)]
+        action: Option<Action>,
+        /// Judge again after every change.
+        #[arg(long)]
+        watch: bool,
+        /// Judge every step again, from the first.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Judge a server in any language, rung by rung.
+    Climb {
+        /// Start the server with this shell command, which contains `{port}` or `{listen}`, and
+        /// the contract's options that it has, such as `--head-timeout {head-timeout}`.
+        #[arg(long)]
+        cmd: String,
+    },
+    /// Prove every step: its gate is red while its hole is open, and green when it is filled.
+    Gates {
+        /// Only this track: main or deep.
+        #[arg(long)]
+        track: Option<String>,
+        /// Record which cases prove that, instead of comparing.
+        #[arg(long)]
+        record: bool,
+        /// Only the steps of which the name contains this text.
+        #[arg(long)]
+        step: Option<String>,
+    },
+    /// Write a plan to begin with: an assignment with three parts, every key explained.
+    NewPlan {
+        /// The file to create.
+        file: PathBuf,
+    },
+    /// Prove a plan: the reference has all points, the starter none, each stub loses its own part.
+    Check {
+        /// The plan.
+        plan: PathBuf,
+        /// Vary the contents of the suite's files.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Grade a submission by a plan.
+    Grade(Grade),
+    /// Run a program of a submission, confined. `grade` starts everything in this way.
+    #[command(hide = true)]
+    Contain {
+        /// The confinement, as JSON.
+        confinement: String,
+        /// What to do in it.
+        action: Contained,
+        /// The program and its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+}
+
+/// What `contain` does in its confinement.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Contained {
+    /// Execute a program.
+    Run,
+    /// Try each limit.
+    Prove,
+    /// Kill all processes of the user.
+    Kill,
+}
+
+/// The exit status is 0 for all points, 1 for fewer, and 2 if the grader itself has failed.
+#[derive(Debug, clap::Args)]
+struct Grade {
+    /// The plan.
+    plan: PathBuf,
+    #[command(flatten)]
+    submitted: SubmittedArgs,
+    /// The format of the report.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Write the report to this file: first with zeros, then after each part. Without it, the report is
+    /// printed at the end.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Vary the contents of the suite's files.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The user, by name or number, that builds and runs the submission. Nothing else may run as this
+    /// user: all its processes are killed.
+    #[arg(long)]
+    user: Option<String>,
+    /// The submission is your own: run it as root, without another user.
+    #[arg(long, conflicts_with = "user")]
+    trusted: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(id = "submitted", required = true, multiple = false)]
+struct SubmittedArgs {
+    /// Grade the files in this directory that the plan names.
+    #[arg(long, value_name = "DIR")]
+    submission: Option<PathBuf>,
+    /// Grade this program, which takes the contract's options.
+    #[arg(long, value_name = "PATH")]
+    bin: Option<PathBuf>,
+    /// Grade the server that this shell command starts, which contains `{port}` or `{listen}`, and
+    /// the contract's options that it has, such as `--head-timeout {head-timeout}`.
+    #[arg(long, value_name = "TEMPLATE")]
+    cmd: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Give the next hint.
+    Hint,
+    /// Show the difference between your functions and the book's.
+    Show,
+    /// Put the holes of this step back; what was there is kept in a branch.
+    Reset,
+    /// List all steps.
+    List,
+    /// Take over a newer course.
+    Update,
+}
+
+/// Runs the command. The program of a crate with cases of its own calls this, too.
+pub fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("course: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<bool> {
+    match command {
+        Command::New { directory, finished } => {
+            let track = Track::load(finished.as_deref().unwrap_or(MAIN))?;
+            starter::create(&directory, &track)?;
+            println!(
+                "{} is made: {} steps. Go there, and run `cargo step`.",
+                directory.display(),
+                track.steps.len()
+            );
+            Ok(true)
+        }
+        Command::Climb { cmd } => {
+            step::prepare()?;
+            rungs::climb(&cmd)
+        }
+        Command::Gates { track, record, step } => {
+            step::prepare()?;
+            let only = step.as_deref();
+            match track {
+                Some(track) => gates::run(&track, record, only),
+                None => {
+                    Ok(gates::run(MAIN, record, only)? & gates::run(DEEP, record, only)?)
+                }
+            }
+        }
+        Command::NewPlan { file } => {
+            new_plan(&file)?;
+            println!(
+                "{} is written. Edit it, and run `course check` on it.",
+                file.display()
+            );
+            Ok(true)
+        }
+        Command::Check { plan: path, seed } => {
+            let plan = load(&path)?;
+            check::check(&path, &plan, seed)
+        }
+        Command::Grade(arguments) => run_grade(arguments),
+        Command::Contain { confinement, action, command } => {
+            let confinement: Confinement = serde_json::from_str(&confinement)?;
+            match action {
+                Contained::Run => {
+                    let (program, arguments) =
+                        command.split_first().context("no program")?;
+                    confinement.exec(Path::new(program), arguments)?;
+                }
+                Contained::Prove => {
+                    println!("{}", serde_json::to_string(&confinement.prove()?)?);
+                }
+                Contained::Kill => confinement.kill()?,
+            }
+            Ok(true)
+        }
+        Command::Step { action, watch, all } => {
+            let mut session = step::Session::open()?;
+            match action {
+                None => {
+                    step::prepare()?;
+                    if watch {
+                        return session.watch().map(|()| true);
+                    }
+                    return session.judge(all);
+                }
+                Some(Action::Hint) => session.hint()?,
+                Some(Action::Show) => session.show()?,
+                Some(Action::Reset) => session.reset()?,
+                Some(Action::List) => session.list(),
+                Some(Action::Update) => session.update()?,
+            }
+            Ok(true)
+        }
+    }
+}
+
+/// Reads a plan, and prepares this process to judge by it.
+fn load(path: &Path) -> anyhow::Result<Plan> {
+    let plan = Plan::load(path, &cases::all())?;
+    environment::normalize()?;
+    cleanup::on_interrupt()?;
+    timeout::set_timeout(plan.timeout);
+    Ok(plan)
+}
+
+fn run_grade(arguments: Grade) -> anyhow::Result<bool> {
+    let plan = load(&arguments.plan)?;
+    let user = arguments.user.as_deref().or(plan.user.as_deref());
+    let user = user.filter(|_| !arguments.trusted);
+    let settings = Settings {
+        who: Who::find(user, arguments.trusted)?,
+        seed: arguments.seed,
+        out: arguments.out,
+        format: arguments.format,
+        secret: arguments.plan,
+    };
+    let submitted = match arguments.submitted {
+        SubmittedArgs { submission: Some(path), .. } => Submitted::Directory(path),
+        SubmittedArgs { bin: Some(path), .. } => Submitted::Program(path, Vec::new()),
+        SubmittedArgs { cmd, .. } => Submitted::Command(cmd.unwrap_or_default()),
+    };
+    let report = grade(&plan, &submitted, &settings)?;
+    match &settings.out {
+        None => print!("{}", render(&report, settings.format)),
+        Some(path) => println!(
+            "{} of {} points: {}",
+            report.earned(),
+            report.possible(),
+            path.display()
+        ),
+    }
+    Ok(report.is_perfect())
+}

@@ -1,0 +1,353 @@
+//! Grading: a plan, a submission, and a report with points.
+//!
+//! ```text
+//!   PLAN.toml ──► plan ───► report (zeros) ──────────────┬──► format: text, JSON, JUnit, …
+//!                                                        │
+//!   submission ──► build ──► target ──► the suite's cases┘
+//!                 └────────── sandbox ──────────┘
+//! ```
+//!
+//! [`plan`] says what is judged, [`submission`] takes the named files, [`build`] compiles them,
+//! [`sandbox`] contains everything that a submission runs, [`report`] counts, [`format`] writes, and
+//! [`check`] proves a plan.
+
+pub mod build;
+pub mod check;
+pub mod format;
+pub mod plan;
+pub mod report;
+pub mod sandbox;
+pub mod submission;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use client_suite::case::Case;
+use client_suite::judge::{DocumentRoot, Hangs, MOST_HANGS, Outcome, Support};
+use client_suite::profile::ServerProfile;
+use client_suite::report::CaseReport;
+use client_suite::target::{Program, Target};
+use client_suite::verdict::{Abort, Missing};
+
+use crate::gate;
+use format::Format;
+use plan::{Part, Plan};
+use report::{PartReport, Report, not_reached};
+use sandbox::{Sandbox, Watch, Who};
+use submission::Files;
+
+/// The number of cases that run at the same time.
+const AT_ONCE: usize = 8;
+
+/// The most bytes that a report has of what a compiler says.
+const MOST_OUTPUT: usize = 8000;
+
+/// What is graded.
+#[derive(Debug, Clone)]
+pub enum Submitted {
+    /// A directory with the files that the plan names.
+    Directory(PathBuf),
+    /// Such files.
+    Files(Files),
+    /// A program, with arguments before those of the suite.
+    Program(PathBuf, Vec<String>),
+    /// A command with placeholders such as `{port}`.
+    Command(String),
+}
+
+impl Submitted {
+    /// Returns a name for reports.
+    fn name(&self) -> String {
+        let path = match self {
+            Self::Directory(path) | Self::Program(path, _) => path,
+            Self::Files(_) => return "files".to_owned(),
+            Self::Command(command) => return command.clone(),
+        };
+        let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let name = whole.file_name().unwrap_or(whole.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+}
+
+/// How a submission is graded.
+#[derive(Debug)]
+pub struct Settings {
+    /// The user that the submission runs as.
+    pub who: Who,
+    /// The seed of the fixture's contents.
+    pub seed: Option<u64>,
+    /// The report's file, which is written before anything runs and after each part.
+    pub out: Option<PathBuf>,
+    /// The report's format.
+    pub format: Format,
+    /// The plan's file, which a submission should not read.
+    pub secret: PathBuf,
+}
+
+impl Settings {
+    /// Writes the report to its file, if it has one: in one step, so that it is always whole.
+    fn save(&self, report: &Report) -> anyhow::Result<()> {
+        let Some(path) = &self.out else { return Ok(()) };
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let mut file = tempfile::NamedTempFile::new_in(parent.unwrap_or(Path::new(".")))
+            .with_context(|| path.display().to_string())?;
+        file.write_all(format::render(report, self.format).as_bytes())?;
+        file.persist(path).with_context(|| path.display().to_string())?;
+        Ok(())
+    }
+}
+
+/// Grades a submission. A submission that cannot be built or started has zeros in its report; an
+/// error is the grader's own.
+///
+/// # Errors
+///
+/// Fails if the report cannot be written, the sandbox does not hold, or the suite cannot judge.
+pub fn grade(
+    plan: &Plan,
+    submitted: &Submitted,
+    settings: &Settings,
+) -> anyhow::Result<Report> {
+    let mut report = Report::zeros(plan, &submitted.name(), settings.seed);
+    settings.save(&report)?;
+    let sandbox = Sandbox::new(settings.who, &plan.limits)?;
+    report.not_contained = sandbox.not_contained(&settings.secret);
+    let (target, notes) = prepare(plan, submitted, &sandbox)?;
+    report.notes.extend(notes);
+    match target {
+        Ok(target) => judge_all(plan, &target, &sandbox, settings, &mut report)?,
+        Err(why) => {
+            for part in &mut report.parts {
+                part.cases = not_reached(&part.part, &why);
+            }
+        }
+    }
+    report.complete = true;
+    settings.save(&report)?;
+    Ok(report)
+}
+
+/// A target, or the reason why there is none; and notes for the student.
+type Prepared = (Result<Target, String>, Vec<String>);
+
+/// Makes the submission something that the suite can start, contained.
+fn prepare(
+    plan: &Plan,
+    submitted: &Submitted,
+    sandbox: &Sandbox,
+) -> anyhow::Result<Prepared> {
+    let (files, mut notes) = match submitted {
+        Submitted::Directory(directory) => {
+            ensure!(directory.is_dir(), "{} is no directory", directory.display());
+            submission::take(directory, &plan.files)
+        }
+        Submitted::Files(files) => (files.clone(), Vec::new()),
+        Submitted::Program(path, arguments) => {
+            let path = path.canonicalize().with_context(|| path.display().to_string())?;
+            let name = path.file_name().context("the program has no name")?;
+            let name = name.to_string_lossy().into_owned();
+            let copy = sandbox.adopt(&name, &path)?;
+            let target = program(plan, &name, &copy, arguments, sandbox)?;
+            return Ok((Ok(target), Vec::new()));
+        }
+        Submitted::Command(command) => {
+            let here = std::env::current_dir()?;
+            let target = Target::Command(sandbox.wrap_command(command, &here)?);
+            return Ok((Ok(target), Vec::new()));
+        }
+    };
+    let starter = build::starter_files(plan)?;
+    let most = Duration::from_secs(plan.limits.build_seconds);
+    let built = match (&plan.program, &plan.run) {
+        (Some(name), _) => {
+            let built =
+                build::Base::find(&starter, name)?.build(&files, sandbox, most)?;
+            built.map(|path| program(plan, name, &path, &[], sandbox))
+        }
+        (None, Some(command)) => {
+            let built = build::build_by_command(plan, &starter, &files, sandbox)?;
+            let command = |directory: PathBuf| {
+                Ok(Target::Command(sandbox.wrap_command(command, &directory)?))
+            };
+            built.map(command)
+        }
+        (None, None) => {
+            anyhow::bail!("the plan has no `starter`: grade with --bin or --cmd")
+        }
+    };
+    let target = match built {
+        Ok(target) => Ok(target?),
+        Err(output) => {
+            let end =
+                output.char_indices().rev().nth(MOST_OUTPUT).map_or(0, |(at, _)| at);
+            notes.push(format!("It does not compile:\n{}", &output[end..]));
+            Err("it does not compile".to_owned())
+        }
+    };
+    Ok((target, notes))
+}
+
+/// Returns a contained program as a target.
+fn program(
+    plan: &Plan,
+    name: &str,
+    path: &Path,
+    arguments: &[String],
+    sandbox: &Sandbox,
+) -> anyhow::Result<Target> {
+    let script = sandbox.wrap(name, path, arguments)?;
+    let Some(options) = &plan.options else {
+        let program = Program { path: script, command: name.to_owned(), source: None };
+        return Ok(Target::Binary(program));
+    };
+    let mut command = format!("{} --listen {{listen}} --root {{root}}", script.display());
+    for option in options {
+        command += &format!(" --{option} {{{option}}}");
+    }
+    Ok(Target::Command(command))
+}
+
+/// Judges all parts of a plan, and fills the report in.
+fn judge_all(
+    plan: &Plan,
+    target: &Target,
+    sandbox: &Sandbox,
+    settings: &Settings,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let root = DocumentRoot::new().context("cannot create a document root")?;
+    let judge = Judge { profile: plan.profile()?, target, root: &root.path };
+    let support = match target {
+        // A program that takes the contract's options is asked for everything that the plan demands.
+        Target::Binary(_) => Ok(Support::everything()),
+        _ => {
+            let most = Duration::from_secs(plan.timeout * 4);
+            let probe = || Support::probe(target, &judge.profile, &root.path, false);
+            let (support, _) = sandbox.watched(Instant::now() + most, |_| probe());
+            support.map_err(|abort| match abort {
+                Abort::Skip(why) | Abort::Missing(Missing { why, .. }) => why,
+                Abort::Fail(mismatch) => {
+                    format!("expected {}, but: {}", mismatch.expected, mismatch.actual)
+                }
+            })
+        }
+    };
+    for index in 0..report.parts.len() {
+        let part = report.parts[index].part.clone();
+        let cases = match (&support, report.unmet_need(&part)) {
+            (_, Some(need)) => not_reached(
+                &part,
+                &format!("it needs the part {need}, which has no points"),
+            ),
+            (Err(why), None) => {
+                not_reached(&part, &format!("the server does not start: {why}"))
+            }
+            (Ok(support), None) => judge.part(&part, support, sandbox),
+        };
+        let mut judged = PartReport { part, cases };
+        judged.end_after_hangs();
+        report.parts[index] = judged;
+        settings.save(report)?;
+    }
+    Ok(())
+}
+
+/// The server to judge.
+struct Judge<'a> {
+    profile: ServerProfile,
+    target: &'a Target,
+    root: &'a Path,
+}
+
+impl Judge<'_> {
+    /// Judges a part's cases, several at the same time. A case that fails, and does not hang, is
+    /// judged once more when no other case runs: on a busy machine a server may be too slow to be
+    /// right.
+    fn part(&self, part: &Part, support: &Support, sandbox: &Sandbox) -> Vec<CaseReport> {
+        let (hangs, next) = (Hangs::default(), AtomicUsize::new(0));
+        let deadline = Instant::now() + Duration::from_secs(part.seconds);
+        let done: Mutex<Vec<(usize, CaseReport)>> = Mutex::new(Vec::new());
+        let (cases, _) = sandbox.watched(deadline, |watch| {
+            thread::scope(|scope| {
+                for _ in 0..AT_ONCE.min(part.chosen.len()) {
+                    scope.spawn(|| {
+                        while let Some((index, case)) = {
+                            let index = next.fetch_add(1, Ordering::Relaxed);
+                            part.chosen.get(index).map(|case| (index, case))
+                        } {
+                            let entry = self.case(case, support, &hangs, watch);
+                            let mut done =
+                                done.lock().unwrap_or_else(PoisonError::into_inner);
+                            done.push((index, entry));
+                        }
+                    });
+                }
+            });
+            let mut cases = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+            cases.sort_by_key(|(index, _)| *index);
+            let mut cases: Vec<_> = cases.into_iter().map(|(_, entry)| entry).collect();
+            let again = |entry: &&mut CaseReport| {
+                let failed = matches!(entry.outcome, Outcome::Failed(_));
+                failed && !Hangs::is_hang(&entry.outcome, entry.time)
+            };
+            for entry in cases.iter_mut().filter(again) {
+                let second = self.case(&entry.case, support, &hangs, watch);
+                if matches!(second.outcome, Outcome::Passed) {
+                    *entry = second;
+                }
+            }
+            cases
+        });
+        sandbox.kill_all();
+        sandbox.reap();
+        cases
+    }
+
+    /// Judges a case, unless there is a reason not to.
+    fn case(
+        &self,
+        case: &Case,
+        support: &Support,
+        hangs: &Hangs,
+        watch: &Watch,
+    ) -> CaseReport {
+        let over = || watch.stopped().map(Outcome::NotReached);
+        let hung = || {
+            let reason = || Outcome::NotReached(report::HANGS.to_owned());
+            (hangs.total() >= MOST_HANGS).then(reason)
+        };
+        let obstacle = over().or_else(hung).or_else(|| support.obstacle(case));
+        let start = Instant::now();
+        let outcome = match obstacle {
+            Some(outcome) => outcome,
+            None => {
+                let outcome = gate::outcome(case, &self.profile, self.target, self.root);
+                hangs.record(case, &outcome, start.elapsed());
+                // If the server has been killed meanwhile, the failure says nothing.
+                match (outcome, over()) {
+                    (Outcome::Failed(_), Some(over)) => over,
+                    (outcome, _) => outcome,
+                }
+            }
+        };
+        CaseReport { case: *case, outcome, time: start.elapsed() }
+    }
+}
+
+/// Writes a plan to begin with.
+///
+/// # Errors
+///
+/// Fails if the file exists already, or cannot be written.
+pub fn new_plan(path: &Path) -> anyhow::Result<()> {
+    let new = fs::File::options().write(true).create_new(true).open(path);
+    let mut file = new.with_context(|| path.display().to_string())?;
+    file.write_all(include_bytes!("grade/example.toml"))?;
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! Builds a submission: its files are laid onto a fresh starter, which the sandbox compiles.
+//!
+//! What all submissions share is built once, from the starter alone, and kept in a [`Base`] below
+//! the repository's `target/`: the libraries' sources and compiled code, and a way to the compiler
+//! if the submission's user cannot reach it where it is installed.
+
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::grade::plan::Plan;
+use crate::grade::sandbox::Sandbox;
+use crate::grade::submission::{self, Files, all_files};
+use crate::ladder::{Track, checkout};
+use crate::{starter, work};
+
+/// The name of the directory of compiled files.
+const TARGET: &str = "target";
+
+/// Returns the starter's files.
+///
+/// # Errors
+///
+/// Fails if the starter's track or directory cannot be read.
+pub fn starter_files(plan: &Plan) -> anyhow::Result<Files> {
+    let name = plan.starter.as_deref().context("the plan has no `starter`")?;
+    if plan.starter_is_track() {
+        let files = starter::files(&Track::load(name)?)?;
+        return Ok(files.into_iter().map(|(name, text)| (name, text.into())).collect());
+    }
+    let directory = plan.directory.join(name);
+    all_files(&directory).with_context(|| format!("starter: {}", directory.display()))
+}
+
+/// What all submissions to a starter share.
+#[derive(Debug)]
+pub struct Base {
+    directory: PathBuf,
+    /// The directory of the compiler, which contains `bin` and `lib`.
+    toolchain: PathBuf,
+    /// The name of a copy of that directory.
+    toolchain_name: String,
+    program: String,
+}
+
+impl Base {
+    /// Makes what all submissions to a starter share, or finds it where an earlier call made it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the starter does not compile, or if its libraries have not been fetched.
+    pub fn find(starter: &Files, program: &str) -> anyhow::Result<Self> {
+        let version = work::output(Command::new("rustc").arg("-vV"))?;
+        let sysroot = work::output(Command::new("rustc").args(["--print", "sysroot"]))?;
+        let number = |of: &dyn Fn(&mut DefaultHasher)| {
+            let mut hasher = DefaultHasher::new();
+            of(&mut hasher);
+            format!("{:016x}", hasher.finish())
+        };
+        let name = number(&|hasher| (starter, program, &version).hash(hasher));
+        let toolchain = number(&|hasher| (&sysroot, &version).hash(hasher));
+        let all = checkout().join(TARGET).join("course/grade");
+        fs::create_dir_all(&all)?;
+        let base = Self {
+            directory: all.join(name),
+            toolchain: sysroot.into(),
+            toolchain_name: format!("toolchain-{toolchain}"),
+            program: program.to_owned(),
+        };
+        let lock = File::create(base.directory.with_extension("lock"))?;
+        let _lock =
+            Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
+        if !base.path("ready").exists() {
+            base.make(starter)?;
+        }
+        Ok(base)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    fn make(&self, starter: &Files) -> anyhow::Result<()> {
+        if self.directory.exists() {
+            fs::remove_dir_all(&self.directory)?; // an earlier call was interrupted
+        }
+        let (source, vendor) = (self.path("starter"), self.path("vendor"));
+        fs::create_dir_all(&source)?;
+        submission::write(&source, starter)?;
+        if !starter.contains_key("Cargo.lock") {
+            crate::starter::lock(&source)?;
+        }
+        let mut fetched = Command::new(work::cargo());
+        fetched.current_dir(&source).args(["vendor", "--offline", "--locked", "--quiet"]);
+        work::output(fetched.arg(&vendor)).context("the starter's libraries")?;
+        fs::create_dir_all(&vendor)?; // Cargo makes none for a starter without libraries
+        let mut built = Command::new(self.toolchain.join("bin/cargo"));
+        built.current_dir(&source).args(self.cargo_arguments());
+        for (name, value) in self.environment(&self.path(TARGET)) {
+            built.env(name, value);
+        }
+        for name in ["CARGO_INCREMENTAL", "RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+            built.env_remove(name);
+        }
+        work::output(&mut built).context("the starter does not compile")?;
+        let _ = fs::remove_dir_all(self.path(TARGET).join("debug/incremental"));
+        fs::write(self.path("ready"), "")?;
+        Ok(())
+    }
+
+    fn cargo_arguments(&self) -> Vec<String> {
+        let vendor = self.path("vendor").display().to_string();
+        [
+            "build",
+            "--offline",
+            "--locked",
+            "--quiet",
+            "--color=never",
+            "--bin",
+            &self.program,
+            "--config",
+            "source.crates-io.replace-with='vendored'",
+            "--config",
+            &format!("source.vendored.directory={vendor:?}"),
+        ]
+        .map(str::to_owned)
+        .into()
+    }
+
+    fn environment(&self, target: &Path) -> [(&'static str, String); 3] {
+        let rustc = self.toolchain.join("bin/rustc");
+        [
+            ("CARGO_TARGET_DIR", target.display().to_string()),
+            ("RUSTC", rustc.display().to_string()),
+            ("CARGO_NET_OFFLINE", "true".to_owned()),
+        ]
+    }
+
+    /// Gives the submission's user a way to the compiler, if it has none: where root has installed
+    /// it for itself, other users cannot enter its directory.
+    fn share_toolchain(&mut self, sandbox: &Sandbox) -> anyhow::Result<()> {
+        let runs = |toolchain: &Path| {
+            let rustc = toolchain.join("bin/rustc");
+            let most = Duration::from_secs(60);
+            sandbox
+                .run(&rustc, &["--version"], &[], most)
+                .map(|finished| finished.success)
+        };
+        if runs(&self.toolchain)? {
+            return Ok(());
+        }
+        let shared = self.directory.with_file_name(&self.toolchain_name);
+        if !shared.exists() {
+            let made =
+                tempfile::tempdir_in(self.directory.parent().unwrap_or(&self.directory))?;
+            fs::create_dir_all(made.path().join("bin"))?;
+            for name in ["bin/rustc", "bin/cargo", "lib"] {
+                copy_tree(&self.toolchain.join(name), &made.path().join(name), true)?;
+            }
+            fs::set_permissions(made.path(), PermissionsExt::from_mode(0o755))?;
+            // Another grader may have made it meanwhile, which is as good.
+            let _ = fs::rename(made.path(), &shared);
+        }
+        ensure!(
+            runs(&shared)?,
+            "the submission's user can run neither {}/bin/rustc nor {}/bin/rustc: install Rust, and put the repository, where every user can read",
+            self.toolchain.display(),
+            shared.display()
+        );
+        self.toolchain = shared;
+        Ok(())
+    }
+
+    /// Builds a submission's files on the starter, contained. Returns the program, or what the
+    /// compiler says.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the sandbox cannot be filled.
+    pub fn build(
+        mut self,
+        files: &Files,
+        sandbox: &Sandbox,
+        most: Duration,
+    ) -> anyhow::Result<Result<PathBuf, String>> {
+        self.share_toolchain(sandbox)?;
+        let (source, target) = (sandbox.work(), sandbox.own(TARGET));
+        copy_tree(&self.path("starter").join("."), &source, false)?;
+        submission::write(&source, files)?;
+        copy_tree(&self.path(TARGET), &target, false)?;
+        sandbox.give_all(&target)?;
+        let arguments = self.cargo_arguments();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let cargo = self.toolchain.join("bin/cargo");
+        let built = sandbox.run(&cargo, &arguments, &self.environment(&target), most)?;
+        if !built.success {
+            return Ok(Err(built.output));
+        }
+        Ok(sandbox
+            .adopt(&self.program, &target.join("debug").join(&self.program))
+            .map_err(|error| format!("{error:#}")))
+    }
+}
+
+/// Builds a submission to a starter without Cargo, contained. Returns the directory in which it
+/// runs, or what the command says.
+///
+/// # Errors
+///
+/// Fails if the sandbox cannot be filled.
+pub fn build_by_command(
+    plan: &Plan,
+    starter: &Files,
+    files: &Files,
+    sandbox: &Sandbox,
+) -> anyhow::Result<Result<PathBuf, String>> {
+    let directory = sandbox.own("starter");
+    fs::create_dir(&directory)?;
+    submission::write(&directory, starter)?;
+    submission::write(&directory, files)?;
+    sandbox.give_all(&directory)?;
+    if let Some(command) = &plan.build {
+        let line = format!("cd {} && {command}", directory.display());
+        let most = Duration::from_secs(plan.limits.build_seconds);
+        let built = sandbox.run(Path::new("/bin/sh"), &["-c", &line], &[], most)?;
+        if !built.success {
+            return Ok(Err(built.output));
+        }
+    }
+    Ok(Ok(directory))
+}
+
+/// Copies a directory with the times of its files; with `linked`, by hard links if possible.
+fn copy_tree(from: &Path, to: &Path, linked: bool) -> anyhow::Result<()> {
+    let copy = |options: &str| {
+        let mut cp = Command::new("cp");
+        work::output(cp.arg(options).arg("--").arg(from).arg(to))
+    };
+    if linked && copy("-al").is_ok() {
+        return Ok(());
+    }
+    if linked && to.exists() {
+        bail!("{} was copied in part", to.display());
+    }
+    copy("-a").map(drop)
+}

@@ -1,0 +1,629 @@
+//! A plan: what an assignment is made of, as its file `PLAN.toml` says. `example.toml` beside this
+//! file, which `course new-plan` writes, shows every key with a comment.
+//!
+//! ```toml
+//! title = "A server with a thread for each client"
+//! points = 100                     # optional: must be the sum of the parts' points
+//! starter = "main"                 # a track of the course, or a directory beside the plan
+//! program = "small-thread"         # the program of the starter that is judged
+//! files = ["src/bin/small-thread.rs", "src/small/"]  # all that is taken from a submission
+//! like = "thread"                  # the server of the book that the program resembles
+//! options = ["head-timeout"]       # the contract's options that it offers; without it: all
+//! lacks = ["files", "stats"]       # features that the assignment does not demand
+//!
+//! [[part]]
+//! name = "Framing"
+//! points = 60
+//! cases = ["framing", "chunks::*", "!framing::two_lengths"]  # families, names, `*`, `!`
+//! rule = "each"                    # points for each case; "all": only for all of them
+//! needs = ["Begin"]                # zero if one of these parts has zero
+//! visibility = "visible"           # or hidden, after_due_date, after_published
+//! seconds = 60                     # the most that the part may take
+//! stub = { open = ["deadline"] }   # a naive solution, which loses this part only
+//! ```
+//!
+//! Cases that need a feature in `lacks`, or that do not apply to a server `like` this, are left
+//! out when the plan is read: they count for nothing. Which cases a machine cannot try shows only
+//! when it grades.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+use client_suite::case::{Case, Need};
+use client_suite::profile::{PROFILES, ServerProfile, UNKNOWN};
+use client_suite::target::OPTIONS;
+use serde::Deserialize;
+
+use crate::ladder::{DEEP, MAIN};
+
+/// An assignment: its parts, and what is needed to judge a submission.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Plan {
+    /// The title, which every report begins with.
+    pub title: String,
+    /// The sum of all parts' points. Given only to detect a mistake in the parts.
+    pub points: Option<Points>,
+    /// The starter onto which a submission's files are laid: a track of the course (`main`, or a
+    /// chapter's finished servers such as `ch05`), or a directory relative to the plan.
+    pub starter: Option<String>,
+    /// The program of the starter that is built and judged.
+    pub program: Option<String>,
+    /// The command that builds a starter without Cargo, run by `sh` in the starter's directory.
+    pub build: Option<String>,
+    /// The command that starts the server from the starter's directory, with placeholders such as
+    /// `{port}`, in place of `program`.
+    pub run: Option<String>,
+    /// The files, and directories with a `/` at the end, that are taken from a submission.
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// The server of the book that the program resembles. Without it the program is expected to
+    /// have every capability.
+    pub like: Option<String>,
+    /// The chapter by whose promises a server without `like` is judged.
+    pub level: Option<u8>,
+    /// The contract's options that the server offers. A case that sets another one scores zero.
+    pub options: Option<Vec<String>>,
+    /// The features that the assignment does not demand. Cases that need one are left out.
+    #[serde(default)]
+    pub lacks: Vec<String>,
+    /// Seconds without progress after which a case fails.
+    #[serde(default = "default_timeout")]
+    pub timeout: u64,
+    /// The user that builds and runs submissions; `--user` comes first.
+    pub user: Option<String>,
+    /// The limits on a submission.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What `course check` proves the plan with.
+    #[serde(default)]
+    pub check: Check,
+    /// The parts, in their order.
+    #[serde(rename = "part")]
+    pub parts: Vec<Part>,
+    /// The directory of the plan's file.
+    #[serde(skip)]
+    pub directory: PathBuf,
+}
+
+fn default_timeout() -> u64 {
+    10
+}
+
+/// A part of an assignment: some cases, and the points for them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// The part's name, which is unique in the plan.
+    pub name: String,
+    /// The points for the whole part.
+    pub points: Points,
+    /// The cases: a family, a full name, or a pattern with `*`. A pattern that begins with `!`
+    /// leaves cases out again.
+    pub cases: Vec<String>,
+    /// How the cases turn into points.
+    #[serde(default)]
+    pub rule: Rule,
+    /// The names of earlier parts. If one of them has no points, this part has none either.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// When students see the part's result.
+    #[serde(default)]
+    pub visibility: Visibility,
+    /// The most seconds that the part may take. Cases that are not judged by then score zero.
+    #[serde(default = "default_seconds")]
+    pub seconds: u64,
+    /// A naive solution that loses points in this part only, for `course check`.
+    pub stub: Option<Source>,
+    /// The cases that the patterns match and that apply, in the suite's order.
+    #[serde(skip)]
+    pub chosen: Vec<Case>,
+}
+
+fn default_seconds() -> u64 {
+    120
+}
+
+/// How a part's cases turn into points.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rule {
+    /// Every case that passes earns its share of the points.
+    #[default]
+    Each,
+    /// The points are earned only if all cases pass.
+    All,
+}
+
+/// When students see a part's result, in Gradescope's words.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    /// At once.
+    #[default]
+    Visible,
+    /// Never.
+    Hidden,
+    /// After the assignment's due date.
+    AfterDueDate,
+    /// After the grades are published.
+    AfterPublished,
+}
+
+impl Visibility {
+    /// Returns the word that plans and Gradescope use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Visible => "visible",
+            Self::Hidden => "hidden",
+            Self::AfterDueDate => "after_due_date",
+            Self::AfterPublished => "after_published",
+        }
+    }
+}
+
+/// A number of points, in hundredths of a point.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "f64")]
+pub struct Points(pub u32);
+
+impl TryFrom<f64> for Points {
+    type Error = String;
+
+    fn try_from(points: f64) -> Result<Self, String> {
+        let hundredths = (points * 100.0).round();
+        if !(0.0..=1e8).contains(&hundredths)
+            || (hundredths - points * 100.0).abs() > 1e-6
+        {
+            return Err(format!(
+                "{points} points: a number from 0 to 1000000 with at most two decimals is needed"
+            ));
+        }
+        Ok(Self(hundredths as u32))
+    }
+}
+
+impl Points {
+    /// Returns the points as a number.
+    pub fn number(self) -> f64 {
+        f64::from(self.0) / 100.0
+    }
+
+    /// Returns `passed` parts of `of` of these points, rounded to the nearest hundredth; none of
+    /// them if `of` is 0.
+    #[must_use]
+    pub fn share(self, passed: usize, of: usize) -> Self {
+        let (all, passed, of) = (u64::from(self.0), passed as u64, of as u64);
+        match of {
+            0 => Self(0),
+            _ => Self(((2 * all * passed + of) / (2 * of)) as u32),
+        }
+    }
+}
+
+impl std::iter::Sum for Points {
+    fn sum<I: Iterator<Item = Self>>(points: I) -> Self {
+        Self(points.map(|points| points.0).sum())
+    }
+}
+
+impl fmt::Display for Points {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0 / 100, self.0 % 100) {
+            (whole, 0) => write!(f, "{whole}"),
+            (whole, rest) if rest % 10 == 0 => write!(f, "{whole}.{}", rest / 10),
+            (whole, rest) => write!(f, "{whole}.{rest:02}"),
+        }
+    }
+}
+
+/// The limits on a submission: on its build and on its server. Sizes are in MiB.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Limits {
+    /// Seconds for the build.
+    pub build_seconds: u64,
+    /// Processes and threads at the same time.
+    pub processes: u64,
+    /// Address space of one process.
+    pub memory: u64,
+    /// Memory of all processes together, looked at twice a second.
+    pub all_memory: u64,
+    /// Size of one file.
+    pub file: u64,
+    /// Size of all files together, looked at every second.
+    pub disk: u64,
+    /// Open descriptors of one process.
+    pub descriptors: u64,
+    /// Seconds of processor time of one process.
+    pub cpu_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            build_seconds: 300,
+            processes: 2000,
+            memory: 4096,
+            all_memory: 2048,
+            file: 256,
+            disk: 2048,
+            descriptors: 4096,
+            cpu_seconds: 300,
+        }
+    }
+}
+
+/// What `course check` proves a plan with. If the starter is a track of the course, both are known
+/// without this.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// A solution that has all points.
+    pub reference: Option<Source>,
+    /// What students begin with, which has no point in any part.
+    pub starter: Option<Source>,
+}
+
+/// Where a server that `course check` judges comes from. Directories are relative to the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase")]
+pub enum Source {
+    /// A directory with the plan's files, like a submission.
+    Submission(PathBuf),
+    /// The reference, with the holes of these steps of the track open.
+    Open(Vec<String>),
+    /// A program of the book's repository, `PACKAGE` or `PACKAGE/PROGRAM`, with arguments.
+    Package(String),
+    /// A command with placeholders such as `{port}`; `{plan}` is the plan's directory.
+    Cmd(String),
+}
+
+/// The reason why a plan cannot be used. Its text says which part is meant, and what to do.
+#[derive(Debug)]
+pub enum PlanError {
+    /// The file cannot be read.
+    Read(PathBuf, std::io::Error),
+    /// The file is no TOML, or has an unknown, missing or wrong key.
+    Toml(PathBuf, Box<toml::de::Error>),
+    /// The plan has no part.
+    NoPart,
+    /// Two parts have the same name.
+    SameName(String),
+    /// A part has no points.
+    NoPoints(String),
+    /// A pattern matches no case; the last string is a name that is like it.
+    NoCase(String, String, Option<String>),
+    /// No case of a part applies, for the reason in the last string.
+    NothingApplies(String, String),
+    /// A case is in two parts.
+    InTwoParts(String, String, String),
+    /// A part needs a part that is not in the plan before it.
+    NoSuchNeed(String, String),
+    /// The points of the parts add up to something else than the plan says.
+    PointsSum(Points, Points),
+    /// A value that is not one of those which are known: the key, the value, the known ones.
+    Unknown(&'static str, String, Vec<String>),
+    /// A path leaves the submission, or is empty.
+    BadPath(String),
+    /// Two keys exclude each other, or one needs the other.
+    Keys(&'static str),
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Toml(path, error) => {
+                write!(f, "{}: {}", path.display(), error.to_string().trim_end())
+            }
+            Self::NoPart => write!(f, "the plan has no part: add a [[part]]"),
+            Self::SameName(name) => {
+                write!(f, "two parts are called {name:?}: rename one of them")
+            }
+            Self::NoPoints(part) => {
+                write!(f, "part {part:?} has no points: give it some, or leave it out")
+            }
+            Self::NoCase(part, pattern, near) => {
+                write!(f, "part {part:?}: no case matches {pattern:?}; ")?;
+                match near {
+                    Some(near) => write!(f, "did you mean {near:?}?"),
+                    None => write!(f, "`client-suite list` prints all cases"),
+                }
+            }
+            Self::NothingApplies(part, why) => write!(
+                f,
+                "part {part:?}: none of its cases applies ({why}): change `cases`, `like` or `lacks`"
+            ),
+            Self::InTwoParts(case, one, other) => write!(
+                f,
+                "{case} is in the parts {one:?} and {other:?}: leave it out of one with \"!{case}\""
+            ),
+            Self::NoSuchNeed(part, need) => write!(
+                f,
+                "part {part:?} needs {need:?}, which is no part before it: correct the name or the order"
+            ),
+            Self::PointsSum(plan, parts) => write!(
+                f,
+                "the parts have {parts} points together, and the plan says {plan}: correct one of them"
+            ),
+            Self::Unknown(key, value, known) => {
+                write!(f, "`{key}`: {value:?} is not one of {}", known.join(", "))
+            }
+            Self::BadPath(path) => write!(
+                f,
+                "`files`: {path:?} must be a path below the submission, without `..`"
+            ),
+            Self::Keys(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+impl Plan {
+    /// Reads a plan, and chooses the cases of its parts among `all`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the plan cannot be read, or contradicts itself or the suite.
+    pub fn load(path: &Path, all: &[Case]) -> Result<Self, PlanError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| PlanError::Read(path.to_owned(), error))?;
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let directory =
+            if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        let directory = directory
+            .canonicalize()
+            .map_err(|error| PlanError::Read(path.to_owned(), error))?;
+        Self::parse(&text, path, directory, all)
+    }
+
+    /// Reads a plan from its text. `path` is what errors call the file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the plan contradicts itself or the suite.
+    pub fn parse(
+        text: &str,
+        path: &Path,
+        directory: PathBuf,
+        all: &[Case],
+    ) -> Result<Self, PlanError> {
+        let mut plan: Self = toml::from_str(text)
+            .map_err(|error| PlanError::Toml(path.to_owned(), Box::new(error)))?;
+        plan.directory = directory;
+        plan.check_keys()?;
+        plan.check_parts()?;
+        plan.choose(all)?;
+        Ok(plan)
+    }
+
+    /// Returns the profile by which the server is judged.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `like` names no server of the book.
+    pub fn profile(&self) -> Result<ServerProfile, PlanError> {
+        let profile = match &self.like {
+            None => UNKNOWN,
+            Some(name) => *ServerProfile::by_name(name).ok_or_else(|| {
+                let known = PROFILES.iter().map(|profile| profile.name.to_owned());
+                PlanError::Unknown("like", name.clone(), known.collect())
+            })?,
+        };
+        Ok(ServerProfile { level: self.level.unwrap_or(profile.level), ..profile })
+    }
+
+    /// Returns the points of all parts together.
+    pub fn total(&self) -> Points {
+        self.parts.iter().map(|part| part.points).sum()
+    }
+
+    /// Returns whether the starter is a track of the course, rather than a directory.
+    pub fn starter_is_track(&self) -> bool {
+        self.starter.as_deref().is_some_and(|name| {
+            name == MAIN
+                || name == DEEP
+                || name.len() == 4 && name.starts_with("ch0") && !name.contains('/')
+        })
+    }
+
+    /// Returns the most seconds that grading one submission can take: the build, every part's
+    /// bound, and a margin for the end of a part.
+    pub fn worst_seconds(&self) -> u64 {
+        let build = if self.starter.is_some() { self.limits.build_seconds } else { 0 };
+        let parts = self.parts.iter().map(|part| part.seconds + self.timeout);
+        build + parts.sum::<u64>()
+    }
+
+    fn check_keys(&self) -> Result<(), PlanError> {
+        self.profile()?;
+        if !matches!(self.level, None | Some(1..=6)) {
+            let known = (1..=6).map(|level: u8| level.to_string()).collect();
+            let level = self.level.unwrap_or_default().to_string();
+            return Err(PlanError::Unknown("level", level, known));
+        }
+        if let Some(unknown) = self.options.iter().flatten().find(|name| !is_option(name))
+        {
+            let known = OPTIONS.iter().map(|(name, _)| (*name).to_owned()).collect();
+            return Err(PlanError::Unknown("options", unknown.clone(), known));
+        }
+        if let Some(unknown) = self.lacks.iter().find(|name| need(name).is_none()) {
+            let known = NEEDS.iter().map(|need| need.name().to_owned()).collect();
+            return Err(PlanError::Unknown("lacks", unknown.clone(), known));
+        }
+        if let Some(path) = self.files.iter().find(|path| !is_below(path)) {
+            return Err(PlanError::BadPath(path.clone()));
+        }
+        if self.starter.is_none()
+            && (self.program.is_some() || self.run.is_some() || !self.files.is_empty())
+        {
+            return Err(PlanError::Keys(
+                "`program`, `run` and `files` need `starter`: say what they are laid onto",
+            ));
+        }
+        if self.starter.is_some() && self.program.is_some() == self.run.is_some() {
+            return Err(PlanError::Keys(
+                "beside `starter`, either `program` (built by Cargo) or `run` (a command) is needed",
+            ));
+        }
+        if self.starter.is_some() && self.files.is_empty() {
+            return Err(PlanError::Keys(
+                "beside `starter`, `files` is needed: name what is taken from a submission",
+            ));
+        }
+        if self.run.is_none() && self.build.is_some() {
+            return Err(PlanError::Keys("`build` needs `run`: Cargo builds a `program`"));
+        }
+        if self.run.is_some() && self.options.is_some() {
+            return Err(PlanError::Keys(
+                "`options` and `run` exclude each other: write the options into `run`, as {head-timeout}",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_parts(&self) -> Result<(), PlanError> {
+        if self.parts.is_empty() {
+            return Err(PlanError::NoPart);
+        }
+        for (index, part) in self.parts.iter().enumerate() {
+            let earlier = &self.parts[..index];
+            if earlier.iter().any(|other| other.name == part.name) {
+                return Err(PlanError::SameName(part.name.clone()));
+            }
+            if part.points == Points(0) {
+                return Err(PlanError::NoPoints(part.name.clone()));
+            }
+            let known = |need: &&String| earlier.iter().any(|other| other.name == **need);
+            if let Some(need) = part.needs.iter().find(|need| !known(need)) {
+                return Err(PlanError::NoSuchNeed(part.name.clone(), need.clone()));
+            }
+        }
+        match self.points {
+            Some(points) if points != self.total() => {
+                Err(PlanError::PointsSum(points, self.total()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Chooses each part's cases.
+    fn choose(&mut self, all: &[Case]) -> Result<(), PlanError> {
+        let profile = self.profile()?;
+        let lacks: Vec<Need> = self.lacks.iter().filter_map(|name| need(name)).collect();
+        let mut taken: BTreeMap<String, String> = BTreeMap::new();
+        for part in &mut self.parts {
+            let mut why = "all are left out with `!`".to_owned();
+            for pattern in &part.cases {
+                let wanted = pattern.strip_prefix('!').unwrap_or(pattern);
+                if !all.iter().any(|case| matches(wanted, case)) {
+                    let near = nearest(wanted, all);
+                    return Err(PlanError::NoCase(
+                        part.name.clone(),
+                        pattern.clone(),
+                        near,
+                    ));
+                }
+            }
+            let (out, wanted): (Vec<_>, Vec<_>) =
+                part.cases.iter().partition(|pattern| pattern.starts_with('!'));
+            for case in all {
+                if !wanted.iter().any(|pattern| matches(pattern, case))
+                    || out.iter().any(|pattern| matches(&pattern[1..], case))
+                {
+                    continue;
+                }
+                if let Some(reason) = case.skip_reason(&profile) {
+                    why = reason;
+                    continue;
+                }
+                if let Some(need) = case.needs.iter().find(|need| lacks.contains(need)) {
+                    why = format!("they need {}, which is in `lacks`", need.name());
+                    continue;
+                }
+                let name = case.full_name();
+                if let Some(other) = taken.insert(name.clone(), part.name.clone()) {
+                    return Err(PlanError::InTwoParts(name, other, part.name.clone()));
+                }
+                part.chosen.push(*case);
+            }
+            if part.chosen.is_empty() {
+                return Err(PlanError::NothingApplies(part.name.clone(), why));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The features that a plan may leave out.
+const NEEDS: [Need; 9] = [
+    Need::Plaintext,
+    Need::Echo,
+    Need::Sleep,
+    Need::Bytes,
+    Need::Stats,
+    Need::Panic,
+    Need::Files,
+    Need::Many,
+    Need::Process,
+];
+
+fn need(name: &str) -> Option<Need> {
+    NEEDS.into_iter().find(|need| need.name() == name)
+}
+
+fn is_option(name: &str) -> bool {
+    OPTIONS.iter().any(|(option, _)| *option == name)
+}
+
+/// Returns whether a path, with or without `/` at its end, stays below the directory in which it
+/// begins.
+fn is_below(path: &str) -> bool {
+    let path = Path::new(path);
+    path.components().all(|component| matches!(component, Component::Normal(_)))
+        && path.components().next().is_some()
+}
+
+/// Returns whether a pattern matches a case: its family, or its full name with any text for each
+/// `*`.
+fn matches(pattern: &str, case: &Case) -> bool {
+    pattern == case.family || glob(pattern, &case.full_name())
+}
+
+fn glob(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(text) = text.strip_prefix(start) else { return false };
+    text.char_indices()
+        .map(|(at, _)| at)
+        .chain([text.len()])
+        .any(|at| glob(rest, &text[at..]))
+}
+
+/// Returns the family or full name that is most like a wrong one, if one is like it at all.
+fn nearest(wrong: &str, all: &[Case]) -> Option<String> {
+    let wrong = wrong.trim_end_matches(['*', ':']);
+    let families = all.iter().map(|case| case.family.to_owned());
+    let names = families.chain(all.iter().map(Case::full_name));
+    let distances = names.map(|name| (distance(wrong, &name), name));
+    let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= 1 + wrong.len() / 4).then_some(name)
+}
+
+/// Returns the number of letters to insert, delete or replace to make one text the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, letter) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for at in 0..other.len() {
+            let replaced = diagonal + usize::from(letter != other[at]);
+            diagonal = row[at + 1];
+            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
+        }
+    }
+    row[other.len()]
+}

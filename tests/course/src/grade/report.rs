@@ -1,0 +1,155 @@
+//! A report: what a submission has earned in each part of a plan, and why.
+//!
+//! A report exists before anything runs: it has a zero in every part, and grading fills it in. So
+//! whatever ends the grading, a complete report is there.
+
+use std::time::Duration;
+
+use client_suite::judge::{Hangs, MOST_HANGS, Outcome};
+use client_suite::report::{CaseReport, Counts};
+
+use crate::grade::plan::{Part, Plan, Points, Rule};
+
+/// The result of grading one submission.
+#[derive(Debug)]
+pub struct Report {
+    /// The plan's title.
+    pub title: String,
+    /// The name of the submission, such as the name of its directory.
+    pub submission: String,
+    /// The seed of the fixture's contents, if one was given.
+    pub seed: Option<u64>,
+    /// The parts, in the plan's order.
+    pub parts: Vec<PartReport>,
+    /// What the student should know about the whole submission, such as an error of the compiler.
+    pub notes: Vec<String>,
+    /// What the grader does not protect itself from, for the instructor.
+    pub not_contained: Vec<String>,
+    /// Whether the grading has come to its end.
+    pub complete: bool,
+}
+
+/// The result of one part.
+#[derive(Debug)]
+pub struct PartReport {
+    /// The part of the plan.
+    pub part: Part,
+    /// The part's cases, with their outcomes.
+    pub cases: Vec<CaseReport>,
+}
+
+/// The reason for the zeros in a report whose grading has not come to its end.
+const NOT_RUN: &str = "the grading ended before it";
+
+/// The reason why the cases behind several hangs in a part are not judged.
+pub const HANGS: &str = "three cases before it in this part have hung";
+
+impl Report {
+    /// Returns the report on a submission for which nothing has been judged: all parts have zero.
+    pub fn zeros(plan: &Plan, submission: &str, seed: Option<u64>) -> Self {
+        let parts = plan.parts.iter().map(|part| PartReport {
+            part: part.clone(),
+            cases: not_reached(part, NOT_RUN),
+        });
+        Self {
+            title: plan.title.clone(),
+            submission: submission.to_owned(),
+            seed,
+            parts: parts.collect(),
+            notes: Vec::new(),
+            not_contained: Vec::new(),
+            complete: false,
+        }
+    }
+
+    /// Returns the points that the submission has earned.
+    pub fn earned(&self) -> Points {
+        self.parts.iter().map(PartReport::earned).sum()
+    }
+
+    /// Returns the points that the submission could have earned on this machine.
+    pub fn possible(&self) -> Points {
+        self.parts.iter().map(PartReport::possible).sum()
+    }
+
+    /// Returns the points in the plan.
+    pub fn total(&self) -> Points {
+        self.parts.iter().map(|part| part.part.points).sum()
+    }
+
+    /// Returns the score out of the plan's points. It differs from the points earned if the machine
+    /// could not judge a whole part: what was possible then stands for everything.
+    pub fn scaled(&self) -> Points {
+        let (earned, possible) = (self.earned(), self.possible());
+        if possible == self.total() {
+            return earned;
+        }
+        self.total().share(earned.0 as usize, possible.0 as usize)
+    }
+
+    /// Returns whether the submission has all points that were possible, and some were.
+    pub fn is_perfect(&self) -> bool {
+        self.complete && self.earned() == self.possible() && self.possible() > Points(0)
+    }
+
+    /// Returns whether an earlier part that this one needs has no points.
+    pub fn unmet_need<'p>(&self, part: &'p Part) -> Option<&'p str> {
+        let zero = |name: &&String| {
+            let needed = self.parts.iter().find(|other| other.part.name == **name);
+            needed.is_some_and(|other| {
+                other.earned() == Points(0) && other.possible() > Points(0)
+            })
+        };
+        part.needs.iter().find(zero).map(String::as_str)
+    }
+}
+
+impl PartReport {
+    /// Returns the number of cases with each outcome.
+    pub fn counts(&self) -> Counts {
+        Counts::of(&self.cases)
+    }
+
+    /// Returns the number of cases that the machine could judge.
+    pub fn judged(&self) -> usize {
+        self.cases.len() - self.counts().skipped
+    }
+
+    /// Returns the points that the part has earned.
+    pub fn earned(&self) -> Points {
+        let (kept, judged) = (self.counts().kept, self.judged());
+        match self.part.rule {
+            Rule::All if kept < judged => Points(0),
+            _ => self.part.points.share(kept, judged),
+        }
+    }
+
+    /// Returns the points that the part could have earned: none if the machine could judge none of
+    /// its cases.
+    pub fn possible(&self) -> Points {
+        if self.judged() == 0 { Points(0) } else { self.part.points }
+    }
+
+    /// Ends the part after [`MOST_HANGS`] hangs: the cases behind them count as not reached, whether
+    /// they were judged at the same time or not. So the score does not depend on how many were.
+    pub fn end_after_hangs(&mut self) {
+        let mut hangs = 0;
+        for entry in &mut self.cases {
+            if hangs >= MOST_HANGS && !matches!(entry.outcome, Outcome::Skipped(_)) {
+                entry.outcome = Outcome::NotReached(HANGS.to_owned());
+            }
+            hangs += usize::from(Hangs::is_hang(&entry.outcome, entry.time));
+        }
+    }
+}
+
+/// Returns a part's cases, none of which was judged, for this reason.
+pub fn not_reached(part: &Part, why: &str) -> Vec<CaseReport> {
+    let cases = part.chosen.iter();
+    let entry = |case: &client_suite::case::Case| CaseReport {
+        case: *case,
+        outcome: Outcome::NotReached(why.to_owned()),
+        time: Duration::ZERO,
+    };
+    cases.map(entry).collect()
+}

@@ -1,0 +1,828 @@
+//! A sandbox: a submission is hostile until proved otherwise, and so are its build scripts.
+//!
+//! Everything of a submission is started through `course contain`, which enters a session of its
+//! own, sets limits that cannot be raised again (setrlimit(2)), becomes another user, gives up
+//! every way to gain privileges, and only then executes the program. It is an exec, not a parent,
+//! so the suite judges the program itself.
+//!
+//! ```text
+//!   BASE          0755 root   made for one submission, deleted with everything in it
+//!   ├── contain   0755 root   this program
+//!   ├── bin       0755 root   the submission's program, and a script that runs it contained
+//!   ├── work      0755 root   the starter with the submission's files
+//!   └── own       0700 user   its home, temporary files and build directory: all it can write
+//! ```
+//!
+//! Limits on processes, memory, files and descriptors are the kernel's, for each process or user.
+//! What all processes use together is looked at while they run ([`Watch`]). At the end every process
+//! of the user is killed, and so is every descendant of the grader.
+//! [`Sandbox::not_contained`] says what is left.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use std::{env, io, thread};
+
+use anyhow::{Context as _, bail, ensure};
+use client_suite::server::Server;
+use client_suite::timeout::with_timeout;
+use client_suite::verdict::Abort;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{self, Gid, Pid, Uid, User, chown};
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use crate::grade::plan::Limits;
+
+const MIB: u64 = 1024 * 1024;
+
+/// The interval at which a [`Watch`] looks at the time; it looks at the memory at every tenth, and
+/// at the disk at every twentieth.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The beginning of the name of each sandbox's directory.
+const PREFIX: &str = "course-grade-";
+
+/// The directories in which every user may write.
+const SHARED: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+
+/// The user that a submission runs as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Another user than the grader, which nothing else runs as.
+    Other(Uid, Gid),
+    /// The grader's own user: the limits hold, and nothing else is contained.
+    Same,
+}
+
+impl Who {
+    /// Returns the user that a submission runs as: `name`, a name or a number, if one is given.
+    /// `trusted` says that the submission is the grader's own work.
+    ///
+    /// # Errors
+    ///
+    /// Fails for root without another user, because the limit on processes does not bind root, and
+    /// for a user that does not exist or cannot be used.
+    pub fn find(name: Option<&str>, trusted: bool) -> anyhow::Result<Self> {
+        let is_root = unistd::geteuid().is_root();
+        let Some(name) = name else {
+            ensure!(
+                !is_root || trusted,
+                "no limit on processes binds root, so root does not run a submission: make a user for it \
+                 (`useradd --system grader`) and say `--user grader`, or `--trusted` if the server is your own"
+            );
+            return Ok(Self::Same);
+        };
+        let (uid, gid) = match name.parse() {
+            Ok(number) => (Uid::from_raw(number), Gid::from_raw(number)),
+            Err(_) => {
+                let user = User::from_name(name)?;
+                let user = user.with_context(|| {
+                    format!(
+                        "there is no user {name}: `useradd --system {name}` makes one"
+                    )
+                })?;
+                (user.uid, user.gid)
+            }
+        };
+        if uid == unistd::geteuid() && !is_root {
+            return Ok(Self::Same);
+        }
+        ensure!(is_root, "only root can run a submission as another user ({name})");
+        ensure!(
+            !uid.is_root(),
+            "`--user {name}` is root: a submission needs another user"
+        );
+        Ok(Self::Other(uid, gid))
+    }
+}
+
+/// What a contained program may do, as `course contain` takes it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Confinement {
+    /// The user and group to become.
+    user: Option<(u32, u32)>,
+    /// Maximum number of processes and threads of the user.
+    processes: u64,
+    /// Maximum address space in bytes.
+    memory: u64,
+    /// Maximum size of a file in bytes.
+    file: u64,
+    /// Maximum number of descriptors.
+    descriptors: u64,
+    /// Maximum processor time in seconds.
+    cpu: u64,
+    /// The working directory.
+    directory: PathBuf,
+    /// The whole environment.
+    environment: Vec<(String, String)>,
+}
+
+impl Confinement {
+    /// Confines this process.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a limit cannot be set, or if another user cannot be entered for good.
+    fn enter(&self) -> anyhow::Result<()> {
+        // A session of its own has no terminal, into which it could type (TIOCSTI). The leader of a
+        // process group cannot begin one, so this process joins its parent's group first; its group
+        // has the same number afterwards.
+        if unistd::getpgrp() == unistd::getpid() {
+            let group = unistd::getpgid(Some(unistd::getppid()))?;
+            unistd::setpgid(Pid::from_raw(0), group)?;
+        }
+        unistd::setsid().context("setsid")?;
+        umask(Mode::S_IWGRP | Mode::S_IWOTH);
+        // Descriptors and processor time first: they are never larger than what the suite has set.
+        for (resource, most) in [
+            (Resource::RLIMIT_CORE, 0),
+            (Resource::RLIMIT_CPU, self.cpu),
+            (Resource::RLIMIT_NOFILE, self.descriptors),
+            (Resource::RLIMIT_FSIZE, self.file),
+            #[cfg(not(target_os = "freebsd"))]
+            (Resource::RLIMIT_AS, self.memory),
+            #[cfg(target_os = "freebsd")]
+            (Resource::RLIMIT_VMEM, self.memory),
+            #[cfg(not(target_vendor = "apple"))]
+            (Resource::RLIMIT_NPROC, self.processes),
+        ] {
+            let (soft, _) = getrlimit(resource)?;
+            let most = soft.min(most as rlim_t);
+            setrlimit(resource, most, most).with_context(|| format!("{resource:?}"))?;
+        }
+        if let (true, Some((uid, gid))) = (unistd::geteuid().is_root(), self.user) {
+            #[cfg(not(target_vendor = "apple"))]
+            unistd::setgroups(&[]).context("setgroups")?;
+            unistd::setgid(Gid::from_raw(gid)).context("setgid")?;
+            unistd::setuid(Uid::from_raw(uid)).context("setuid")?;
+            ensure!(unistd::setuid(Uid::from_raw(0)).is_err(), "root could be had back");
+        }
+        #[cfg(target_os = "linux")]
+        nix::sys::prctl::set_no_new_privs()?;
+        Ok(())
+    }
+
+    /// Executes a program in place of this one, confined.
+    ///
+    /// # Errors
+    ///
+    /// Returns only if that fails.
+    pub fn exec(&self, program: &Path, arguments: &[OsString]) -> anyhow::Result<()> {
+        self.enter()?;
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().current_dir(&self.directory);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Err(command.exec()).with_context(|| format!("cannot run {}", program.display()))
+    }
+
+    /// Kills every process of the user, except this one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the confinement has no other user.
+    pub fn kill(&self) -> anyhow::Result<()> {
+        let (uid, _) = self.user.context("no other user")?;
+        self.enter()?;
+        // As root, the call below would end everything on this machine.
+        let is_user =
+            unistd::getuid().as_raw() == uid && unistd::geteuid().as_raw() == uid;
+        ensure!(uid != 0 && is_user, "this is not user {uid}");
+        // One call reaches all of them at once, so that no process can fork and get away.
+        match kill(Pid::from_raw(-1), Signal::SIGKILL) {
+            Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Confines this process and tries to exceed each limit, harmlessly. Returns what did not hold.
+    ///
+    /// # Errors
+    ///
+    /// Fails if this process cannot be confined.
+    pub fn prove(&self) -> anyhow::Result<Vec<&'static str>> {
+        let grader = unistd::getppid();
+        self.enter()?;
+        let mut broken = Vec::new();
+        let mut holds = |what: &'static str, holds: bool| {
+            if !holds {
+                broken.push(what);
+            }
+        };
+        // The signal would end this process; while it is blocked, the write fails with EFBIG.
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGXFSZ);
+        signals.thread_block()?;
+        let file = self.directory.join("proof");
+        let bytes = vec![0; self.file as usize + 1];
+        holds("the size of a file", fs::write(&file, bytes).is_err());
+        let _ = fs::remove_file(&file);
+        let mut large = Vec::<u8>::new();
+        let large =
+            std::hint::black_box(&mut large).try_reserve_exact(self.memory as usize);
+        holds("the address space", large.is_err());
+        let files: io::Result<Vec<_>> =
+            (0..=self.descriptors).map(|_| File::open("/dev/null")).collect();
+        holds("the number of descriptors", files.is_err());
+        drop(files);
+        if self.user.is_some() {
+            holds("that it cannot signal the grader", kill(grader, None).is_err());
+            let outside = self.directory.join("../proof");
+            holds("that it cannot write outside", fs::write(outside, "").is_err());
+        }
+        // One harmless child. For root, which runs trusted servers only, the limit does not hold.
+        if !unistd::geteuid().is_root() {
+            let child = Command::new("/bin/sh").args(["-c", ":"]).spawn();
+            holds("the number of processes", child.is_err());
+            if let Ok(mut child) = child {
+                child.wait()?;
+            }
+        }
+        Ok(broken)
+    }
+}
+
+/// The result of a contained command.
+#[derive(Debug)]
+pub struct Finished {
+    /// Whether the command has succeeded.
+    pub success: bool,
+    /// The end of what it wrote to standard output and standard error.
+    pub output: String,
+}
+
+/// A directory and a user for one submission. Dropping it kills what still runs, and deletes what
+/// was written.
+#[derive(Debug)]
+pub struct Sandbox {
+    base: TempDir,
+    who: Who,
+    limits: Limits,
+    /// Held while the user is in use: another grader would kill its processes.
+    _lock: Option<Flock<File>>,
+}
+
+impl Sandbox {
+    /// Makes the sandbox of one submission, and proves that its limits hold.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the user is in use, or if a limit does not hold on this machine.
+    pub fn new(who: Who, limits: &Limits) -> anyhow::Result<Self> {
+        let lock = match who {
+            Who::Other(uid, _) => Some(lock(uid)?),
+            Who::Same => None,
+        };
+        if let Who::Other(uid, _) = who {
+            let foreign = |p: &&Process| p.is_alive_of(uid) && !p.is_left_over();
+            let foreign = processes().iter().filter(foreign).count();
+            ensure!(
+                foreign == 0,
+                "user {uid} runs {foreign} processes, which grading would kill: make a user that runs nothing else"
+            );
+        }
+        // A process whose parent has ended becomes a child of the grader, and so can be found.
+        #[cfg(target_os = "linux")]
+        nix::sys::prctl::set_child_subreaper(true)?;
+        let base = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
+        fs::set_permissions(base.path(), fs::Permissions::from_mode(0o755))?;
+        let sandbox = Self { base, who, limits: limits.clone(), _lock: lock };
+        for (name, mode) in [("bin", 0o755), ("work", 0o755), ("own", 0o700)] {
+            DirBuilder::new().mode(mode).create(sandbox.path(name))?;
+        }
+        sandbox.give(&sandbox.path("own"))?;
+        for name in ["home", "tmp"] {
+            fs::create_dir(sandbox.own(name))?;
+            sandbox.give(&sandbox.own(name))?;
+        }
+        fs::copy(this_program()?, sandbox.path("contain"))?;
+        sandbox.kill_all();
+        sandbox.prove()?;
+        Ok(sandbox)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.base.path().join(name)
+    }
+
+    /// Returns the directory for the starter and the submission's files, which the submission can
+    /// read only.
+    pub fn work(&self) -> PathBuf {
+        self.path("work")
+    }
+
+    /// Returns the path of something in the directory in which the submission can write.
+    pub fn own(&self, name: &str) -> PathBuf {
+        self.path("own").join(name)
+    }
+
+    /// Makes the submission's user the owner of a file or directory.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file does not exist.
+    pub fn give(&self, path: &Path) -> anyhow::Result<()> {
+        if let Who::Other(uid, gid) = self.who {
+            chown(path, Some(uid), Some(gid))
+                .with_context(|| path.display().to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Makes the submission's user the owner of a directory and everything in it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the directory cannot be read.
+    pub fn give_all(&self, path: &Path) -> anyhow::Result<()> {
+        self.give(path)?;
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            match entry.file_type()?.is_dir() {
+                true => self.give_all(&entry.path())?,
+                false => self.give(&entry.path())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn confinement(&self) -> Confinement {
+        let (limits, mut processes) = (&self.limits, self.limits.processes);
+        let user = match self.who {
+            Who::Other(uid, gid) => Some((uid.as_raw(), gid.as_raw())),
+            Who::Same => None,
+        };
+        if user.is_none() {
+            // The limit counts everything that this user runs.
+            let me = unistd::getuid();
+            let mine = self::processes().into_iter().filter(|p| p.uid == me.as_raw());
+            processes += mine.map(|process| process.threads).sum::<u64>();
+        }
+        let text = |path: PathBuf| path.display().to_string();
+        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        let environment = [
+            ("PATH", path.to_owned()),
+            ("HOME", text(self.own("home"))),
+            ("TMPDIR", text(self.own("tmp"))),
+            ("LANG", "C.UTF-8".to_owned()),
+        ];
+        Confinement {
+            user,
+            processes,
+            memory: limits.memory * MIB,
+            file: limits.file * MIB,
+            descriptors: limits.descriptors,
+            cpu: limits.cpu_seconds,
+            directory: self.work(),
+            environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),
+        }
+    }
+
+    /// Returns the beginning of a command line that contains a program: everything before the
+    /// program's own path.
+    fn contain(
+        &self,
+        confinement: &Confinement,
+        action: &str,
+    ) -> anyhow::Result<Vec<String>> {
+        let contain = self.path("contain").display().to_string();
+        let confinement = serde_json::to_string(confinement)?;
+        Ok(vec![contain, "contain".to_owned(), confinement, action.to_owned()])
+    }
+
+    /// Proves that the limits hold for the submission's user on this machine, with limits so small
+    /// that exceeding them does no harm.
+    fn prove(&self) -> anyhow::Result<()> {
+        let small = Confinement {
+            processes: 0,
+            memory: 1024 * MIB,
+            file: 4096,
+            descriptors: 16,
+            directory: self.path("own"),
+            ..self.confinement()
+        };
+        let line = self.contain(&small, "prove")?;
+        let output =
+            Command::new(&line[0]).args(&line[1..]).stdin(Stdio::null()).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let broken: Vec<String> = serde_json::from_str(&text).with_context(|| {
+            format!(
+                "the limits cannot be proved: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })?;
+        ensure!(
+            broken.is_empty(),
+            "nothing is run, because this does not hold on this machine: {}",
+            broken.join(", ")
+        );
+        Ok(())
+    }
+
+    /// Makes a script that runs a program contained, with these arguments before the script's own.
+    /// Returns the script's path.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the script cannot be written.
+    pub fn wrap(
+        &self,
+        name: &str,
+        program: &Path,
+        arguments: &[String],
+    ) -> anyhow::Result<PathBuf> {
+        let mut line = self.contain(&self.confinement(), "run")?;
+        line.push(program.display().to_string());
+        line.extend_from_slice(arguments);
+        let line: Vec<_> = line.iter().map(|word| quoted(word)).collect();
+        let path = self.path("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\nexec {} \"$@\"\n", line.join(" ")))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        Ok(path)
+    }
+
+    /// Returns a command for the shell that runs another one contained, in a directory.
+    /// Placeholders in it stay placeholders.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the confinement cannot be written as text.
+    pub fn wrap_command(
+        &self,
+        command: &str,
+        directory: &Path,
+    ) -> anyhow::Result<String> {
+        let confinement =
+            Confinement { directory: directory.to_owned(), ..self.confinement() };
+        let mut line = self.contain(&confinement, "run")?;
+        line.extend(["/bin/sh", "-c"].map(str::to_owned));
+        line.push(format!("exec {command}"));
+        Ok(line.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
+    }
+
+    /// Copies a program to where the submission can run it and not change it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is no regular file.
+    pub fn adopt(&self, name: &str, program: &Path) -> anyhow::Result<PathBuf> {
+        let is_file = fs::symlink_metadata(program).is_ok_and(|m| m.is_file());
+        ensure!(is_file, "{} is no file", program.display());
+        let copy = self.path("bin").join(format!("{name}.program"));
+        // cp(1) makes the copy: see `copy_program` in the suite's `target.rs`.
+        let cp = Command::new("cp").arg("--").arg(program).arg(&copy).status()?;
+        ensure!(cp.success(), "cannot copy {}", program.display());
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
+        Ok(copy)
+    }
+
+    /// Runs a command contained to its end, with some of the environment replaced.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it cannot be started. A command that takes too long, or too much, does not succeed.
+    pub fn run(
+        &self,
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(&str, String)],
+        most: Duration,
+    ) -> anyhow::Result<Finished> {
+        let mut confinement = self.confinement();
+        for (name, value) in environment {
+            confinement.environment.retain(|(other, _)| other != name);
+            confinement.environment.push(((*name).to_owned(), value.clone()));
+        }
+        let line = self.contain(&confinement, "run")?;
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).arg(program).args(arguments);
+        let started = Server::spawn(command, program.display().to_string(), true);
+        let mut running = match started {
+            Ok(running) => running,
+            Err(Abort::Fail(mismatch)) => bail!("{}", mismatch.actual),
+            Err(_) => bail!("{} cannot be started", program.display()),
+        };
+        let deadline = Instant::now() + most;
+        let (ended, stopped) =
+            self.watched(deadline, |_| with_timeout(most + 20 * TICK, || running.wait()));
+        let mut output = running.stdout() + &running.stderr();
+        drop(running);
+        self.kill_all();
+        let mut success = matches!(&ended, Ok(status) if status.success());
+        if let Some(why) = stopped {
+            output += &format!("\n{why}");
+            success = false;
+        }
+        Ok(Finished { success, output })
+    }
+
+    /// Runs `body` while the submission's processes are watched. When it uses too much, or when the
+    /// deadline has passed, all its processes are killed until `body` ends. Returns the reason for
+    /// that, if there was one.
+    pub fn watched<R>(
+        &self,
+        deadline: Instant,
+        body: impl FnOnce(&Watch) -> R,
+    ) -> (R, Option<String>) {
+        let watch = Watch::default();
+        let result = thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                let mut ticks = 0_u32;
+                while !watch.over.load(Ordering::Acquire) {
+                    thread::park_timeout(TICK);
+                    ticks += 1;
+                    if watch.stopped().is_none() {
+                        watch.stop(self.excess(deadline, ticks));
+                    }
+                    if watch.stopped().is_some() {
+                        self.kill_all();
+                    }
+                }
+            });
+            // The watcher ends even if the body panics.
+            let over = OnDrop(|| {
+                watch.over.store(true, Ordering::Release);
+                watcher.thread().unpark();
+            });
+            let result = body(&watch);
+            drop(over);
+            result
+        });
+        (result, watch.stopped())
+    }
+
+    /// Returns why the submission must be stopped, if it must.
+    fn excess(&self, deadline: Instant, ticks: u32) -> Option<String> {
+        let limits = &self.limits;
+        if Instant::now() >= deadline {
+            return Some("its time is over".to_owned());
+        }
+        if ticks.is_multiple_of(10) {
+            let memory = self.processes().iter().map(|p| p.memory).sum::<u64>() / MIB;
+            if memory > limits.all_memory {
+                return Some(format!(
+                    "it uses {memory} MiB of memory, and may use {}",
+                    limits.all_memory
+                ));
+            }
+        }
+        if ticks.is_multiple_of(20) {
+            let disk = (size(&self.path("own"))
+                + self.strays().iter().map(|path| size(path)).sum::<u64>())
+                / MIB;
+            if disk > limits.disk {
+                return Some(format!(
+                    "it has written {disk} MiB, and may write {}",
+                    limits.disk
+                ));
+            }
+        }
+        None
+    }
+
+    /// Returns the submission's processes.
+    fn processes(&self) -> Vec<Process> {
+        let all = processes();
+        let descendants = descendants(&all);
+        let user = match self.who {
+            Who::Other(uid, _) => Some(uid.as_raw()),
+            Who::Same => None,
+        };
+        let is_its = |p: &Process| user == Some(p.uid) || descendants.contains(&p.pid);
+        all.into_iter().filter(is_its).collect()
+    }
+
+    /// Kills every process of the submission: all of its user's, and all descendants of this
+    /// process, whatever their user.
+    pub fn kill_all(&self) {
+        for _ in 0..100 {
+            if let Who::Other(..) = self.who
+                && let Ok(line) = self.contain(&self.confinement(), "kill")
+            {
+                let mut command = Command::new(&line[0]);
+                command.args(&line[1..]).stdin(Stdio::null());
+                let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+            }
+            let left = self.processes();
+            let alive: Vec<_> = left.iter().filter(|process| !process.zombie).collect();
+            if alive.is_empty() {
+                return;
+            }
+            for process in alive {
+                let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Reaps the processes that the submission has left to the grader. To be called only while no
+    /// server runs, because the suite waits for its servers itself.
+    pub fn reap(&self) {
+        while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            if status == WaitStatus::StillAlive {
+                return;
+            }
+        }
+    }
+
+    /// Returns the files that the submission's user owns in directories in which every user may
+    /// write. For the grader's own user they cannot be told from the grader's.
+    fn strays(&self) -> Vec<PathBuf> {
+        let Who::Other(uid, _) = self.who else { return Vec::new() };
+        let (mut found, mut open) = (Vec::new(), SHARED.map(PathBuf::from).to_vec());
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+                let Ok(metadata) = entry.path().symlink_metadata() else { continue };
+                if metadata.uid() == uid.as_raw() {
+                    found.push(entry.path());
+                } else if metadata.is_dir() && metadata.mode() & 0o002 != 0 {
+                    open.push(entry.path());
+                }
+            }
+        }
+        found
+    }
+
+    /// Returns what a submission can do in spite of the sandbox. `secret` is a file of the
+    /// instructor's that it should not read.
+    pub fn not_contained(&self, secret: &Path) -> Vec<String> {
+        let mut list = Vec::new();
+        match self.who {
+            Who::Same => list.push(
+                "it runs as the grader's own user: it can read and change that user's files, this plan \
+                 and its report among them, and end the grader (then the report has zeros); as root, with \
+                 `--user`, it could not"
+                    .to_owned(),
+            ),
+            Who::Other(..) => {
+                let readable = |path: &Path| {
+                    path.metadata().is_ok_and(|metadata| metadata.mode() & 0o004 != 0)
+                };
+                if readable(secret) {
+                    list.push(format!(
+                        "it can read {}, as every user can: `chmod 600` hides the names of the cases",
+                        secret.display()
+                    ));
+                }
+                list.push("it can read every file that all users can read".to_owned());
+            }
+        }
+        list.push("it can use the network: this machine's loopback, and whatever this machine reaches".to_owned());
+        list.push("memory and disk of all its processes together are looked at and not limited: it can exceed them for about a second".to_owned());
+        list.push(
+            "it can use both the processor and the disk to slow down whatever else runs"
+                .to_owned(),
+        );
+        if !cfg!(target_os = "linux") {
+            list.push("a process that leaves its group can outlive the grading: only Linux finds it".to_owned());
+        }
+        list
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.kill_all();
+        self.reap();
+        for stray in self.strays() {
+            let _ = match stray.symlink_metadata().is_ok_and(|m| m.is_dir()) {
+                true => fs::remove_dir_all(stray),
+                false => fs::remove_file(stray),
+            };
+        }
+    }
+}
+
+/// Calls a function when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// What is known while a submission is watched.
+#[derive(Debug, Default)]
+pub struct Watch {
+    over: AtomicBool,
+    stopped: Mutex<Option<String>>,
+}
+
+impl Watch {
+    /// Returns the reason why the submission's processes are being killed, if they are.
+    pub fn stopped(&self) -> Option<String> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn stop(&self, why: Option<String>) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+}
+
+/// Returns a word as the shell reads it back.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// Returns a path of the running program, also if it has been replaced meanwhile.
+fn this_program() -> io::Result<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { Ok(running) } else { env::current_exe() }
+}
+
+/// Waits until no other grader uses a user, and claims it.
+fn lock(uid: Uid) -> anyhow::Result<Flock<File>> {
+    // Only root can write there, so no other user can hold the lock.
+    let path = PathBuf::from(format!("/var/run/course-grade-{uid}.lock"));
+    let open = File::options().create(true).append(true).open(&path);
+    let file = open.with_context(|| path.display().to_string())?;
+    let locked = Flock::lock(file, FlockArg::LockExclusive);
+    locked.map_err(|(_, error)| {
+        anyhow::Error::from(error).context(path.display().to_string())
+    })
+}
+
+/// A process, as `/proc` describes it.
+#[derive(Debug)]
+struct Process {
+    pid: i32,
+    parent: i32,
+    uid: u32,
+    zombie: bool,
+    threads: u64,
+    /// Resident memory that no file on a disk holds, in bytes.
+    memory: u64,
+}
+
+impl Process {
+    fn is_alive_of(&self, uid: Uid) -> bool {
+        self.uid == uid.as_raw() && !self.zombie
+    }
+
+    /// Returns whether the process was started in the sandbox of a grader that was killed.
+    fn is_left_over(&self) -> bool {
+        let environment = fs::read(format!("/proc/{}/environ", self.pid));
+        let mark = format!("/{PREFIX}");
+        environment.is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(&mark))
+    }
+}
+
+/// Returns all processes; none on a system without `/proc`.
+fn processes() -> Vec<Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let process = |entry: fs::DirEntry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let status = fs::read_to_string(entry.path().join("status")).ok()?;
+        let value = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|line| line.split_ascii_whitespace().next())
+        };
+        let kib = |name| value(name).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0);
+        Some(Process {
+            pid,
+            parent: value("PPid:")?.parse().ok()?,
+            uid: value("Uid:")?.parse().ok()?,
+            zombie: matches!(value("State:"), Some("Z" | "X")),
+            threads: value("Threads:")?.parse().ok()?,
+            memory: 1024 * (kib("RssAnon:") + kib("RssShmem:")),
+        })
+    };
+    entries.filter_map(process).collect()
+}
+
+/// Returns the descendants of this process.
+fn descendants(all: &[Process]) -> Vec<i32> {
+    let me = unistd::getpid().as_raw();
+    let mut found = vec![me];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        let children = all.iter().filter(|process| process.parent == parent);
+        found.extend(children.map(|process| process.pid));
+        next += 1;
+    }
+    found.retain(|pid| *pid != me);
+    found
+}
+
+/// Returns the bytes that a file, or a directory with everything in it, takes on the disk.
+fn size(path: &Path) -> u64 {
+    let Ok(metadata) = path.symlink_metadata() else { return 0 };
+    let mut bytes = metadata.blocks() * 512;
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            bytes += size(&entry.path());
+        }
+    }
+    bytes
+}

@@ -1,0 +1,1 @@
+//! One request out of a buffer, to be written.

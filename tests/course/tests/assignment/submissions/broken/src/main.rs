@@ -1,0 +1,7 @@
+//! It does not compile.
+
+mod request;
+
+fn main() {
+    let listener: TcpListener = "not imported";
+}

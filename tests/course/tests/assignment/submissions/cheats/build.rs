@@ -1,0 +1,36 @@
+//! Cheats when it is built: it looks for the grader, and for files that are not its own.
+
+use std::process::Command;
+use std::{fs, process};
+
+fn main() {
+    // Fake results, in the words of every format.
+    println!("100 of 100 points");
+    println!("{{\"reason\":\"compiler-artifact\",\"executable\":\"/bin/true\"}}");
+    println!("{{\"score\": 100.0}}");
+    // The test replaces this with the path of a file that it guards, and of one that must not appear.
+    let (guarded, stray) = ("{guarded}", "{stray}");
+    let _ = fs::remove_file(guarded);
+    let _ = fs::write(guarded, "100 of 100 points");
+    let _ = fs::write(stray, "left behind");
+    if let Ok(text) = fs::read_to_string(guarded) {
+        println!("cargo::warning=it could read {text}");
+    }
+    // Ends the grader: the first parent that is not Cargo.
+    let mut process = process::id().to_string();
+    while let Some(parent) = parent(&process) {
+        let name = fs::read_to_string(format!("/proc/{parent}/comm")).unwrap_or_default();
+        if name.trim() != "cargo" {
+            let line = format!("kill -9 {parent}");
+            let _ = Command::new("/bin/sh").args(["-c", &line]).output();
+            break;
+        }
+        process = parent;
+    }
+}
+
+fn parent(process: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    Some(line.trim().to_owned())
+}

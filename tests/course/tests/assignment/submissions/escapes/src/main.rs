@@ -1,0 +1,63 @@
+//! Serves well, and does something else besides: it leaves processes behind in a session of their
+//! own, and files where every user may write.
+
+mod request;
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
+
+fn main() -> io::Result<()> {
+    for number in 0..3 {
+        // The test replaces this with the path of a file that must not be left.
+        let _ = std::fs::write("{stray}-".to_owned() + &number.to_string(), "left behind");
+        let sleep = ["/bin/sh", "-c", "sleep 300 & sleep 300 & exit"];
+        let _ = std::process::Command::new("/usr/bin/setsid").args(sleep).spawn();
+    }
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("listening on http://{}", listener.local_addr()?);
+    for client in listener.incoming().flatten() {
+        thread::spawn(move || serve(client));
+    }
+    Ok(())
+}
+
+fn serve(mut client: TcpStream) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    loop {
+        match request::first(&bytes) {
+            Ok(Some((request, length))) => {
+                bytes.drain(..length);
+                let (status, content) = match request.target.as_str() {
+                    "/plaintext" => ("200 OK", "Hello, World!"),
+                    _ => ("404 Not Found", ""),
+                };
+                let close = if request.close { "Connection: close\r\n" } else { "" };
+                write!(
+                    client,
+                    "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n{close}\r\n{content}",
+                    content.len()
+                )?;
+                if request.close {
+                    return Ok(());
+                }
+            }
+            Ok(None) => {
+                let mut piece = [0; 4096];
+                match client.read(&mut piece)? {
+                    0 => return Ok(()),
+                    n => bytes.extend_from_slice(&piece[..n]),
+                }
+            }
+            Err(request::Malformed) => {
+                client.write_all(
+                    b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n",
+                )?;
+                // A close with unread bytes would reset the connection, and the response with it.
+                client.shutdown(Shutdown::Write)?;
+                while client.read(&mut [0; 4096])? > 0 {}
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! One request out of a buffer.
+
+/// What the server must know of a request without content.
+pub struct Request {
+    pub target: String,
+    pub close: bool,
+}
+
+/// The bytes are no request, or one with two meanings.
+pub struct Malformed;
+
+/// Returns the first request and its length, or `None` if its head is not complete.
+pub fn first(bytes: &[u8]) -> Result<Option<(Request, usize)>, Malformed> {
+    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return if bytes.len() > 8192 { Err(Malformed) } else { Ok(None) };
+    };
+    let head = str::from_utf8(&bytes[..end]).map_err(|_| Malformed)?;
+    let (line, fields) = head.split_once("\r\n").unwrap_or((head, ""));
+    let mut words = line.split(' ');
+    let (Some(_), Some(target), Some("HTTP/1.1"), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(Malformed);
+    };
+    let (mut hosts, mut close) = (0, false);
+    for field in fields.lines() {
+        let (name, value) = field.split_once(':').ok_or(Malformed)?;
+        match name.to_ascii_lowercase().as_str() {
+            "host" => hosts += 1,
+            "connection" => close = value.to_ascii_lowercase().contains("close"),
+            // No route of this server takes content.
+            "content-length" if value.trim() != "0" => return Err(Malformed),
+            "transfer-encoding" => return Err(Malformed),
+            _ => {}
+        }
+    }
+    if hosts != 1 {
+        return Err(Malformed);
+    }
+    Ok(Some((Request { target: target.to_owned(), close }, end + 4)))
+}

@@ -1,0 +1,419 @@
+//! Grades submissions that were made for `assignment/PLAN.toml`: every score must be what it should
+//! be, in all formats, whatever the submission does to get another one.
+//!
+//! As root, submissions run as another user, and the ones that attack are among them. Otherwise they
+//! are skipped, which is an error if `NO_SKIP` is set.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+use course::ladder::read;
+use serde_json::Value;
+
+const COURSE: &str = env!("CARGO_BIN_EXE_course");
+
+/// The number of a user that nothing else runs as. Each test has one of its own, because all
+/// processes of a submission's user are killed.
+const USERS: u32 = 718_000;
+
+fn assignment() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/assignment")
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Grades a submission. Returns the exit status and the report.
+fn grade(submission: &Path, user: u32, format: &str) -> anyhow::Result<(i32, String)> {
+    let out = tempfile::tempdir()?;
+    let file = out.path().join("report");
+    let mut command = Command::new(COURSE);
+    command.arg("grade").arg(assignment().join("PLAN.toml"));
+    command.arg("--submission").arg(submission).args(["--format", format]);
+    command.arg("--out").arg(&file);
+    if is_root() {
+        command.args(["--user", &user.to_string()]);
+    }
+    let output = command.output()?;
+    let status = output.status.code().context("the grader was killed")?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(status != 2, "{}: {error}", submission.display());
+    Ok((status, read(&file)?))
+}
+
+/// The points of the parts Begin, Framing and Many, and the number of cases that pass in them.
+#[derive(Debug, PartialEq)]
+struct Expected {
+    points: [f64; 3],
+    passed: [u64; 3],
+}
+
+const NOTHING: Expected = Expected { points: [0.0; 3], passed: [0; 3] };
+const EVERYTHING: Expected = Expected { points: [40.0, 30.0, 30.0], passed: [4, 4, 3] };
+
+/// Checks a report in JSON. Returns the text of everything in it that a student may read.
+fn assert_json(report: &str, expected: &Expected) -> anyhow::Result<String> {
+    let report: Value = serde_json::from_str(report)?;
+    let parts = report["parts"].as_array().context("no parts")?;
+    let score = |key: &str| {
+        parts.iter().filter_map(|part| part[key].as_f64()).collect::<Vec<_>>()
+    };
+    ensure!(score("score") == expected.points, "{report:#}");
+    ensure!(score("max_score") == EVERYTHING.points, "{report:#}");
+    let passed: Vec<_> =
+        parts.iter().filter_map(|part| part["passed"].as_u64()).collect();
+    ensure!(passed == expected.passed, "{report:#}");
+    ensure!(report["score"] == expected.points.iter().sum::<f64>(), "{report:#}");
+    ensure!(report["complete"] == true, "{report:#}");
+    Ok(report["notes"].to_string())
+}
+
+fn assert_grade(name: &str, user: u32, expected: &Expected) -> anyhow::Result<String> {
+    let directory =
+        assignment().join(if name == "solution" { "" } else { "submissions" });
+    let (status, report) = grade(&directory.join(name), user, "json")?;
+    let perfect = *expected == EVERYTHING;
+    ensure!(status == i32::from(!perfect), "{name}: exit status {status}");
+    assert_json(&report, expected).with_context(|| name.to_owned())
+}
+
+/// Copies a submission, with the paths of a file that it attacks and of one that it leaves behind.
+fn aimed(name: &str, guarded: &Path, stray: &Path) -> anyhow::Result<tempfile::TempDir> {
+    let made = tempfile::tempdir()?;
+    let from = assignment().join("submissions").join(name);
+    fs::create_dir(made.path().join("src"))?;
+    for file in ["build.rs", "src/main.rs", "src/request.rs"] {
+        let Ok(text) = fs::read_to_string(from.join(file)) else { continue };
+        let text = text.replace("{guarded}", &guarded.display().to_string());
+        fs::write(
+            made.path().join(file),
+            text.replace("{stray}", &stray.display().to_string()),
+        )?;
+    }
+    Ok(made)
+}
+
+/// Returns whether attacks can be tried: only root contains them.
+fn can_attack() -> bool {
+    let can = is_root();
+    assert!(
+        can || std::env::var_os("NO_SKIP").is_none(),
+        "only root can try the attacks"
+    );
+    if !can {
+        eprintln!("skipped: only root can try the attacks");
+    }
+    can
+}
+
+/// Returns the number of processes of a user.
+fn processes_of(user: u32) -> usize {
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let owner = |entry: fs::DirEntry| {
+        entry.file_name().to_str()?.parse::<u32>().ok()?;
+        let status = fs::read_to_string(entry.path().join("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        line.split_whitespace().next()?.parse::<u32>().ok()
+    };
+    all.filter_map(owner).filter(|owner| *owner == user).count()
+}
+
+#[test]
+fn a_perfect_submission_has_all_points_in_all_formats() -> anyhow::Result<()> {
+    let reports = all_formats("solution", USERS, &EVERYTHING)?;
+    assert!(reports["text"].contains("100 of 100 points"), "{}", reports["text"]);
+    assert!(
+        reports["junit"].contains("tests=\"4\" failures=\"0\""),
+        "{}",
+        reports["junit"]
+    );
+    assert_eq!(
+        reports["csv"],
+        "submission,part,score,max_score,passed,judged,complete\n\
+         solution,Begin,40,40,4,4,true\n\
+         solution,Framing,30,30,4,4,true\n\
+         solution,Many,30,30,3,3,true\n\
+         solution,total,100,100,11,11,true\n"
+    );
+    Ok(())
+}
+
+#[test]
+fn half_a_solution_loses_one_part_in_all_formats() -> anyhow::Result<()> {
+    let expected = Expected { points: [40.0, 0.0, 30.0], passed: [4, 0, 3] };
+    let reports = all_formats("half", USERS + 1, &expected)?;
+    assert!(reports["text"].contains("70 of 100 points"), "{}", reports["text"]);
+    assert!(reports["text"].contains("headers::no_host"), "{}", reports["text"]);
+    assert!(
+        reports["junit"].contains("tests=\"4\" failures=\"4\""),
+        "{}",
+        reports["junit"]
+    );
+    assert!(
+        reports["csv"].contains("half,Framing,0,30,0,4,true\n"),
+        "{}",
+        reports["csv"]
+    );
+    // The part that is not shown yet is announced.
+    let gradescope = is_gradescope(&reports["gradescope"])?;
+    let output = gradescope["output"].as_str().unwrap_or_default();
+    assert!(output.contains("The part Many (30 points)"), "{output}");
+    Ok(())
+}
+
+/// Grades a submission once for each format.
+fn all_formats(
+    name: &str,
+    user: u32,
+    expected: &Expected,
+) -> anyhow::Result<BTreeMap<&'static str, String>> {
+    let directory =
+        assignment().join(if name == "solution" { "." } else { "submissions" });
+    let mut reports = BTreeMap::new();
+    for format in ["json", "text", "junit", "gradescope", "csv"] {
+        reports.insert(format, grade(&directory.join(name), user, format)?.1);
+    }
+    let total: f64 = expected.points.iter().sum();
+    assert_json(&reports["json"], expected)?;
+    is_junit(&reports["junit"])?;
+    let gradescope = is_gradescope(&reports["gradescope"])?;
+    ensure!(gradescope["score"] == total, "{gradescope:#}");
+    Ok(reports)
+}
+
+#[test]
+fn an_empty_submission_and_one_that_does_not_compile_have_no_points() -> anyhow::Result<()>
+{
+    let notes = assert_grade("empty", USERS + 2, &NOTHING)?;
+    assert!(
+        notes.contains("src/main.rs is not taken from the submission: it has none"),
+        "{notes}"
+    );
+    let notes = assert_grade("broken", USERS + 2, &NOTHING)?;
+    assert!(
+        notes.contains("It does not compile") && notes.contains("TcpListener"),
+        "{notes}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_submission_that_hangs_has_no_points_and_ends() -> anyhow::Result<()> {
+    assert_grade("hangs", USERS + 3, &NOTHING).map(drop)
+}
+
+#[test]
+fn a_submission_that_cheats_has_no_points_and_harms_nothing() -> anyhow::Result<()> {
+    if !can_attack() {
+        return Ok(());
+    }
+    let user = USERS + 4;
+    let made = tempfile::tempdir()?;
+    let (guarded, stray) =
+        (made.path().join("guarded"), PathBuf::from("/var/tmp/course-cheats"));
+    fs::write(&guarded, "the instructor's")?;
+    let cheats = aimed("cheats", &guarded, &stray)?;
+    let (status, report) = grade(cheats.path(), user, "json")?;
+    assert_eq!(status, 1);
+    assert_json(&report, &NOTHING)?;
+    assert!(!report.contains("it could read"), "{report}");
+    assert_eq!(read(&guarded)?, "the instructor's");
+    assert!(!stray.exists(), "it has left a file");
+    assert_eq!(processes_of(user), 0);
+    Ok(())
+}
+
+#[test]
+fn what_a_right_submission_leaves_behind_is_removed() -> anyhow::Result<()> {
+    if !can_attack() {
+        return Ok(());
+    }
+    let user = USERS + 5;
+    let stray = PathBuf::from("/var/tmp/course-escapes");
+    let escapes = aimed("escapes", Path::new("/nowhere"), &stray)?;
+    let (_, report) = grade(escapes.path(), user, "json")?;
+    assert_json(&report, &EVERYTHING)?;
+    assert!(!Path::new("/var/tmp/course-escapes-0").exists(), "it has left a file");
+    assert_eq!(processes_of(user), 0);
+    Ok(())
+}
+
+#[test]
+fn a_killed_grader_leaves_a_report_with_zeros_and_the_next_one_cleans_up()
+-> anyhow::Result<()> {
+    if !can_attack() {
+        return Ok(());
+    }
+    let user = (USERS + 6).to_string();
+    let out = tempfile::tempdir()?;
+    let file = out.path().join("report");
+    let plan = assignment().join("PLAN.toml");
+    let hangs = assignment().join("submissions/hangs");
+    let mut grader = Command::new(COURSE)
+        .arg("grade")
+        .arg(&plan)
+        .arg("--submission")
+        .arg(hangs)
+        .args(["--user", &user, "--format", "json", "--out"])
+        .arg(&file)
+        .stdout(std::process::Stdio::null())
+        .spawn()?;
+    // A process of the user that is called as the program shows that the server has been started.
+    let is_started = || {
+        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let mut names = all.filter_map(|entry| {
+            let status = fs::read_to_string(entry.path().join("status")).ok()?;
+            let is_its = status.contains(&format!("Uid:\t{user}\t"));
+            is_its.then(|| status.lines().next().unwrap_or_default().to_owned())
+        });
+        names.any(|name| name.contains("small.program"))
+    };
+    while !is_started() {
+        ensure!(grader.try_wait()?.is_none(), "the grader has ended");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    grader.kill()?;
+    grader.wait()?;
+    let report: Value = serde_json::from_str(&read(&file)?)?;
+    ensure!(report["complete"] == false && report["score"] == 0.0, "{report:#}");
+    let parts = report["parts"].as_array().map_or(0, Vec::len);
+    ensure!(parts == 3, "{report:#}");
+    assert_grade("solution", USERS + 6, &EVERYTHING)?;
+    assert_eq!(processes_of(USERS + 6), 0);
+    Ok(())
+}
+
+#[test]
+fn grading_is_refused_where_it_would_not_be_safe() -> anyhow::Result<()> {
+    let solution = assignment().join("solution");
+    let refused = |arguments: &[&str]| {
+        let mut command = Command::new(COURSE);
+        command.arg("grade").arg(assignment().join("PLAN.toml"));
+        let output =
+            command.arg("--submission").arg(&solution).args(arguments).output()?;
+        ensure!(output.status.code() == Some(2), "{arguments:?} is not refused");
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let unknown = refused(&["--user", "no-such-user"])?;
+    assert!(unknown.contains("there is no user no-such-user"), "{unknown}");
+    if is_root() {
+        let alone = refused(&[])?;
+        assert!(alone.contains("--user grader"), "{alone}");
+        let root = refused(&["--user", "root"])?;
+        assert!(root.contains("is root"), "{root}");
+    } else {
+        let other = refused(&["--user", "4711"])?;
+        assert!(other.contains("only root"), "{other}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_plan_is_proved() -> anyhow::Result<()> {
+    let plan = assignment().join("PLAN.toml");
+    let output = Command::new(COURSE).arg("check").arg(plan).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{error}");
+    for part in [
+        "ok       the reference has all points: 100 of 100",
+        "ok       the starter has no point in any part: 0 of 100",
+        "ok       the stub of \"Framing\" loses its own part only: 70 of 100",
+        "ok       the stub of \"Many\" loses its own part only",
+        "At most 6 minutes",
+    ] {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+    Ok(())
+}
+
+/// Checks a report against `schemas/gradescope.json`.
+fn is_gradescope(report: &str) -> anyhow::Result<Value> {
+    let report: Value = serde_json::from_str(report)?;
+    let schema: Value = serde_json::from_str(include_str!("schemas/gradescope.json"))?;
+    fits(&report, &schema, "the report")?;
+    Ok(report)
+}
+
+/// Checks a value against the keywords of JSON Schema that `schemas/gradescope.json` uses.
+fn fits(value: &Value, schema: &Value, place: &str) -> anyhow::Result<()> {
+    let right = match schema["type"].as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("number") => value.is_number(),
+        Some("string") => value.is_string(),
+        Some(other) => anyhow::bail!("the schema has an unknown type {other}"),
+        None => true,
+    };
+    ensure!(right, "{place} is no {}: {value}", schema["type"]);
+    if let Some(allowed) = schema["enum"].as_array() {
+        ensure!(allowed.contains(value), "{place}: {value} is not allowed");
+    }
+    for key in schema["required"].as_array().into_iter().flatten() {
+        let key = key.as_str().unwrap_or_default();
+        ensure!(!value[key].is_null(), "{place} has no {key}");
+    }
+    for (key, inner) in value.as_object().into_iter().flatten() {
+        let known = &schema["properties"][key];
+        ensure!(known.is_object(), "{place}: {key} is not in the schema");
+        fits(inner, known, key)?;
+    }
+    for inner in value.as_array().into_iter().flatten() {
+        fits(inner, &schema["items"], place)?;
+    }
+    Ok(())
+}
+
+/// Checks a report against `schemas/junit.json`: its elements, their attributes and nesting.
+fn is_junit(report: &str) -> anyhow::Result<()> {
+    let schema: Value = serde_json::from_str(include_str!("schemas/junit.json"))?;
+    let report = report.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?>");
+    let mut rest = report.context("no XML declaration")?;
+    let mut open: Vec<String> = Vec::new();
+    while let Some(at) = rest.find('<') {
+        let end = rest[at..].find('>').context("a tag without an end")? + at;
+        let tag = &rest[at + 1..end];
+        rest = &rest[end + 1..];
+        if let Some(name) = tag.strip_prefix('/') {
+            ensure!(open.pop().as_deref() == Some(name), "</{name}> closes nothing");
+            continue;
+        }
+        let (tag, is_closed) = match tag.strip_suffix('/') {
+            Some(tag) => (tag, true),
+            None => (tag, false),
+        };
+        let (name, attributes) = tag.split_once(' ').unwrap_or((tag, ""));
+        let element = &schema[name];
+        let list = |key: &str| {
+            let words = element[key].as_array().into_iter().flatten();
+            words.filter_map(|word| word.as_str().map(str::to_owned)).collect::<Vec<_>>()
+        };
+        ensure!(element.is_object(), "<{name}> is not in the schema");
+        let parent = open.last().map(|parent| &schema[parent]["children"]);
+        let allowed = parent.map_or(name == "testsuites", |children| {
+            children.as_array().is_some_and(|all| all.contains(&name.into()))
+        });
+        ensure!(allowed, "<{name}> in {open:?}");
+        // Each attribute is NAME="VALUE", and no value contains a quote or a `<`.
+        let names: Vec<_> = attributes.split('"').step_by(2).collect();
+        let names = names.iter().map(|name| name.trim().trim_end_matches('='));
+        let names: Vec<_> = names.filter(|name| !name.is_empty()).collect();
+        for required in list("required") {
+            ensure!(names.contains(&required.as_str()), "<{name}> has no {required}");
+        }
+        for given in names {
+            let known =
+                list("required").iter().chain(&list("optional")).any(|n| n == given);
+            ensure!(known, "<{name}>: {given} is not in the schema");
+        }
+        if !is_closed {
+            open.push(name.to_owned());
+        }
+    }
+    ensure!(open.is_empty(), "{open:?} are not closed");
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Tests what a confined program can do, limit by limit. Before anything is started that only a limit
+//! stops, the limit itself is proved with something harmless; without that proof nothing is
+//! started. The test is skipped for any other user than root, which is an error if `NO_SKIP` is set.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::{env, fs};
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+
+const COURSE: &str = env!("CARGO_BIN_EXE_course");
+
+/// Returns the number of a user that nothing else runs as: another run of this test would kill its
+/// processes.
+fn user() -> u32 {
+    719_000 + std::process::id() % 10_000
+}
+
+/// Runs a shell script confined.
+fn confined(confinement: &Value, script: &str) -> anyhow::Result<Output> {
+    let mut command = Command::new(COURSE);
+    command.args(["contain", &confinement.to_string(), "run", "/bin/sh", "-c", script]);
+    Ok(command.output()?)
+}
+
+/// Returns what does not hold of a confinement.
+fn broken(confinement: &Value) -> anyhow::Result<Vec<String>> {
+    let mut command = Command::new(COURSE);
+    let output = command.args(["contain", &confinement.to_string(), "prove"]).output()?;
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    serde_json::from_slice(&output.stdout).context(error)
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat())
+        .into_owned()
+}
+
+/// Returns a value with another one for a key.
+fn with(confinement: &Value, key: &str, value: impl Into<Value>) -> Value {
+    let mut changed = confinement.clone();
+    changed[key] = value.into();
+    changed
+}
+
+#[test]
+fn limits_bind_and_everything_is_killed() -> anyhow::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        ensure!(env::var_os("NO_SKIP").is_none(), "only root can confine a program");
+        eprintln!("skipped: only root can confine a program");
+        return Ok(());
+    }
+    let base = tempfile::tempdir()?;
+    fs::set_permissions(
+        base.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )?;
+    let own = base.path().join("own");
+    fs::create_dir(&own)?;
+    nix::unistd::chown(&own, Some(user().into()), Some(user().into()))?;
+    // Small limits, with which the proof exceeds each of them harmlessly.
+    let small = json!({
+        "user": [user(), user()],
+        "processes": 0,
+        "memory": 1 << 30,
+        "file": 4096,
+        "descriptors": 16,
+        "cpu": 10,
+        "directory": own,
+        "environment": [["PATH", "/usr/bin:/bin"]],
+    });
+    let unproved = broken(&small)?;
+    ensure!(unproved.is_empty(), "on this machine this does not hold: {unproved:?}");
+
+    // From here on the limits are known to bind for this user.
+    let usual = with(&small, "processes", 20);
+    let usual = with(&usual, "descriptors", 64);
+
+    // It is another user, in a session of its own, without the grader's environment.
+    let who = confined(&usual, "id -u; id -G; env | grep -c CARGO; echo $PPID")?;
+    let who = text(&who);
+    let lines: Vec<_> = who.lines().collect();
+    ensure!(
+        lines[..3] == [user().to_string(), user().to_string(), "0".to_owned()],
+        "{who}"
+    );
+
+    // A file grows to its limit and no further.
+    let file = confined(&usual, "head -c 100000 /dev/zero > large; wc -c < large")?;
+    ensure!(text(&file).contains("4096\n"), "{}", text(&file));
+
+    // Nothing outside its own directory can be written or removed.
+    let secret = base.path().join("secret");
+    fs::write(&secret, "secret")?;
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    let path = secret.display();
+    let script =
+        format!("cat {path}; echo x > {path}; rm -f {path}; rm -rf ../own; echo end");
+    let outside = text(&confined(&usual, &script)?);
+    ensure!(!outside.contains("secret\n") && outside.contains("end"), "{outside}");
+    ensure!(fs::read_to_string(&secret)? == "secret", "it was changed");
+
+    // A program that would run for ever is ended by the limit on its processor time.
+    let spinning = with(&usual, "cpu", 1);
+    let spun = confined(&spinning, "while :; do :; done; echo survived")?;
+    ensure!(
+        !spun.status.success() && !text(&spun).contains("survived"),
+        "{}",
+        text(&spun)
+    );
+
+    // Memory: it asks for 2 GiB of zeros at once, may have 1, and has none.
+    let script = "head -c 2147483648 /dev/zero | tail -c 2147483647 | wc -c";
+    let large = with(&usual, "memory", 64 << 20);
+    let large = text(&confined(&large, script)?);
+    ensure!(!large.contains("2147483647"), "{large}");
+
+    // A fork bomb that ends by itself after 60 processes gets at most 20, and the killer finds
+    // them all, whatever session they are in.
+    let script = "for n in $(seq 60); do setsid sleep 300 & done; wait";
+    let mut bomb = Command::new(COURSE);
+    bomb.args(["contain", &usual.to_string(), "run", "/bin/sh", "-c", script]);
+    let mut bomb = bomb.stderr(std::process::Stdio::piped()).spawn()?;
+    let mut most = 0;
+    let seen = loop {
+        let now = processes();
+        most = most.max(now);
+        if now >= 20 || bomb.try_wait()?.is_some() {
+            break now;
+        }
+    };
+    ensure!(most <= 20, "there were {most} processes, {seen} at last");
+    ensure!(most > 1, "the bomb did nothing");
+    let mut killer = Command::new(COURSE);
+    let killed = killer.args(["contain", &usual.to_string(), "kill"]).output()?;
+    ensure!(killed.status.success(), "{}", text(&killed));
+    bomb.wait()?;
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while processes() > 0 {
+        ensure!(std::time::Instant::now() < end, "{} processes survive", processes());
+    }
+    Ok(())
+}
+
+/// Returns the number of processes of the user that have not ended.
+fn processes() -> usize {
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mark = format!("Uid:\t{}\t", user());
+    let is_its = |entry: &fs::DirEntry| {
+        let status = fs::read_to_string(Path::new(&entry.path()).join("status"));
+        status.is_ok_and(|status| status.contains(&mark) && !status.contains("State:\tZ"))
+    };
+    all.filter(is_its).count()
+}
