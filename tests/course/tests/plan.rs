@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use client_suite::case::Case;
 use client_suite::cases;
 use course::grade::plan::{Plan, Points};
 
@@ -79,7 +80,7 @@ fn patterns_choose_cases_in_the_suites_order() {
         PART.replace("\"framing\"", "\"framing::two_*\", \"!*equal*\", \"chunks\"");
     let chosen = |text: &str| {
         let plan = parse(&plan("", text)).expect("a plan");
-        plan.parts[0].chosen.iter().map(|case| case.full_name()).collect::<Vec<_>>()
+        plan.parts[0].chosen.iter().map(Case::full_name).collect::<Vec<_>>()
     };
     let names = chosen(&parts);
     assert!(names.contains(&"framing::two_lengths".to_owned()), "{names:?}");

@@ -59,7 +59,7 @@ fn limits_bind_and_everything_is_killed() -> anyhow::Result<()> {
     let own = base.path().join("own");
     fs::create_dir(&own)?;
     nix::unistd::chown(&own, Some(user().into()), Some(user().into()))?;
-    // Small limits, with which the proof exceeds each of them harmlessly.
+    // These limits are so small that the proof can exceed each of them without harm.
     let small = json!({
         "user": [user(), user()],
         "processes": 0,

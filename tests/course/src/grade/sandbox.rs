@@ -636,7 +636,7 @@ impl Sandbox {
     }
 
     /// Returns the files that the submission's user owns in directories in which every user may
-    /// write. For the grader's own user they cannot be told from the grader's.
+    /// write. Returns none for the grader's own user, whose files include the grader's.
     fn strays(&self) -> Vec<PathBuf> {
         let Who::Other(uid, _) = self.who else { return Vec::new() };
         let (mut found, mut open) = (Vec::new(), SHARED.map(PathBuf::from).to_vec());
