@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
-use client_suite::{cases, cleanup, environment, timeout};
+use client_suite::{cases, cleanup, environment, fixture, timeout};
 
 use crate::grade::format::{Format, render};
 use crate::grade::plan::Plan;
@@ -74,7 +74,7 @@ enum Command {
     Check {
         /// The plan.
         plan: PathBuf,
-        /// Vary the contents of the suite's files.
+        /// Vary the names, contents and sizes of the suite's files, and where it cuts requests in two.
         #[arg(long)]
         seed: Option<u64>,
     },
@@ -118,7 +118,7 @@ struct Grade {
     /// printed at the end.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Vary the contents of the suite's files.
+    /// Vary the names, contents and sizes of the suite's files, and where it cuts requests in two.
     #[arg(long)]
     seed: Option<u64>,
     /// The user, by name or number, that builds and runs the submission. Nothing else may run as this
@@ -206,7 +206,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
             Ok(true)
         }
         Command::Check { plan: path, seed } => {
-            let plan = load(&path)?;
+            let plan = load(&path, seed)?;
             check::check(&path, &plan, seed)
         }
         Command::Grade(arguments) => run_grade(arguments),
@@ -246,9 +246,12 @@ fn run(command: Command) -> anyhow::Result<bool> {
     }
 }
 
-/// Reads a plan, and prepares this process to judge by it.
-fn load(path: &Path) -> anyhow::Result<Plan> {
-    let plan = Plan::load(path, &cases::all())?;
+/// Prepares this process to judge by a plan, and reads the plan.
+fn load(path: &Path, seed: Option<u64>) -> anyhow::Result<Plan> {
+    if let Some(seed) = seed {
+        fixture::set_seed(seed);
+    }
+    let plan = Plan::load(path, &cases::with_projects())?;
     environment::normalize()?;
     cleanup::on_interrupt()?;
     timeout::set_timeout(plan.timeout);
@@ -256,7 +259,7 @@ fn load(path: &Path) -> anyhow::Result<Plan> {
 }
 
 fn run_grade(arguments: Grade) -> anyhow::Result<bool> {
-    let plan = load(&arguments.plan)?;
+    let plan = load(&arguments.plan, arguments.seed)?;
     let user = arguments.user.as_deref().or(plan.user.as_deref());
     let user = user.filter(|_| !arguments.trusted);
     let settings = Settings {

@@ -9,7 +9,7 @@ use course::grade::plan::{Plan, Points};
 const PART: &str = "[[part]]\nname = \"A\"\npoints = 10\ncases = [\"framing\"]\n";
 
 fn parse(text: &str) -> Result<Plan, String> {
-    Plan::parse(text, Path::new("PLAN.toml"), PathBuf::from("."), &cases::all())
+    Plan::parse(text, Path::new("PLAN.toml"), PathBuf::from("."), &cases::with_projects())
         .map_err(|error| error.to_string())
 }
 
@@ -92,6 +92,10 @@ fn patterns_choose_cases_in_the_suites_order() {
     let turned =
         PART.replace("\"framing\"", "\"chunks\", \"!*equal*\", \"framing::two_*\"");
     assert_eq!(names, chosen(&turned));
+    // A project, which goes beyond the contract, has to be named.
+    let is_project = |name: &String| name.starts_with("project_");
+    assert!(!chosen(&PART.replace("framing", "*")).iter().any(is_project));
+    assert!(chosen(&PART.replace("framing", "project_pool")).iter().all(is_project));
 }
 
 #[test]

@@ -588,10 +588,14 @@ fn is_below(path: &str) -> bool {
 }
 
 /// Returns whether a pattern matches a case: its family, or its full name with any text for each
-/// `*`.
+/// `*`. The cases of a project match only if the pattern begins as their families do.
 fn matches(pattern: &str, case: &Case) -> bool {
-    pattern == case.family || glob(pattern, &case.full_name())
+    let named = !case.family.starts_with(PROJECT) || pattern.starts_with(PROJECT);
+    named && (pattern == case.family || glob(pattern, &case.full_name()))
 }
+
+/// The beginning of the name of a project's family.
+const PROJECT: &str = "project_";
 
 fn glob(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
