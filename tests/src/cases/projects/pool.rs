@@ -98,8 +98,8 @@ pub(super) const CASES: &[Case] = &[
             for _ in 0..50 {
                 round_trip(&mut busy)?;
                 waiting.assert_no_data("every worker is occupied by another client")?;
-                assert_workers(&mut busy, 4, "--max-threads is 4")?;
             }
+            assert_workers(&mut busy, 4, "--max-threads is 4")?;
             busy.close();
             waiting.response()?.is(200)?.has_content("Hello, World!").map(drop)
         },
