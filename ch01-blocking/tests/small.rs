@@ -1,12 +1,11 @@
 //! Judges this chapter's small servers by their lists of cases.
 
 use client_suite::case::Need;
-use client_suite::small::{AT_ONCE, NOT_OFFERED, SmallServer, main_for};
+use client_suite::small::{AT_ONCE, SmallServer, main_for};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let server =
-        |name, like, binary| SmallServer { name, like, binary, lacks: NOT_OFFERED };
+    let server = SmallServer::new;
     let hello = SmallServer {
         lacks: &[
             Need::Files,

@@ -1,6 +1,6 @@
 //! Judges this chapter's small server by its list of cases.
 
-use client_suite::small::{AT_ONCE, NOT_OFFERED, SmallServer, main_for};
+use client_suite::small::{AT_ONCE, SmallServer, main_for};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -8,11 +8,6 @@ fn main() -> ExitCode {
         "ch04",
         concat!(env!("CARGO_MANIFEST_DIR"), "/tests/small"),
         AT_ONCE,
-        &[SmallServer {
-            name: "small-poll",
-            like: "poll",
-            binary: env!("CARGO_BIN_EXE_small-poll"),
-            lacks: NOT_OFFERED,
-        }],
+        &[SmallServer::new("small-poll", "poll", env!("CARGO_BIN_EXE_small-poll"))],
     )
 }

@@ -44,7 +44,7 @@ const TIMEOUT_OF_FAILURES: Duration = Duration::from_secs(5);
 pub const AT_ONCE: usize = 64;
 
 /// The features that no small server offers.
-pub const NOT_OFFERED: &[Need] = &[Need::Files, Need::Stats, Need::Panic];
+const NOT_OFFERED: &[Need] = &[Need::Files, Need::Stats, Need::Panic];
 
 /// A small server, and what the suite must know about it.
 #[derive(Clone, Copy, Debug)]
@@ -53,13 +53,22 @@ pub struct SmallServer {
     pub name: &'static str,
     /// The server of the book with the same mechanism.
     pub like: &'static str,
-    /// The path of the program.
+    /// The path of the server's program.
     pub binary: &'static str,
     /// The features that the server does not offer: cases that need such a feature are left out.
     pub lacks: &'static [Need],
 }
 
 impl SmallServer {
+    /// Returns a small server that lacks only the features that no small server offers.
+    pub const fn new(
+        name: &'static str,
+        like: &'static str,
+        binary: &'static str,
+    ) -> SmallServer {
+        SmallServer { name, like, binary, lacks: NOT_OFFERED }
+    }
+
     fn program(&self) -> Program {
         Program {
             path: PathBuf::from(self.binary),
