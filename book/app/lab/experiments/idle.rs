@@ -23,7 +23,8 @@ use crate::lab::tools::server::Server;
 const FIRST: [&str; 2] = ["spin", "sigio"];
 /// Servers of later chapters, which have the second chart.
 const LATER: [&str; 4] = ["select", "poll", "epoll", "coroutine"];
-/// The most idle connections for `select`, which can watch at most 1,024 descriptors.
+/// The greatest number of idle connections of the server `select`, which can watch at most 1,024
+/// descriptors.
 const ROOM_OF_SELECT: usize = 1_000;
 /// The servers whose latencies the third chart shows, as a distribution.
 const SHOWN: [&str; 2] = ["poll", "epoll"];
@@ -187,8 +188,8 @@ fn parts(rows: &[Row]) -> Vec<Part> {
     vec![
         Part::new("idle", costs(&first), Some(lines(&first, &LABELS))),
         Part::new("idle-all", costs(&later), Some(lines(&later, &later_labels))),
-        // The part counts as measured once, because its figures are quantiles of all repeats'
-        // requests together, not medians of repeats.
+        // The figures of this part are quantiles of all repeats' requests together, not medians of
+        // repeats, so the part is marked as measured once.
         Part::once("idle-spread", quantiles(&shown), Some(heat(&shown))),
     ]
 }
@@ -200,7 +201,7 @@ fn costs(rows: &[&Row]) -> String {
             [of.median, of.min, of.max].map(|micros| thousands(micros as usize));
         format!("{median} µs ({min} to {max})")
     };
-    let head = "server | >idle connections | >processor while nobody speaks | >processor time for one request | >its client waits";
+    let head = "server | >idle connections | >processor while idle | >processor time for one request | >its client waits";
     let row = |row: &&Row| {
         format!(
             "`{}` | {} | {:.0} % | {} | {}",
