@@ -66,7 +66,7 @@ fn serve_or_reject(
             // answer. So the bytes that have already arrived are read. Bytes still in
             // flight may cause a reset; waiting for them would occupy a worker.
             trace!("read", "the bytes that have arrived, without waiting");
-            // The connection is closed whatever the result.
+            // The result does not matter: the connection is closed next.
             let _ = sys::read_now(&guard.entry.socket, inbox.space());
             Ok(())
         }

@@ -2,6 +2,19 @@
 //!
 //! A deadline covers a whole phase, not one read: a client that sends one byte per second
 //! must not extend its deadline with each byte.
+//!
+//! ```
+//! use ch01_blocking::deadlines::Wait;
+//! use ch01_blocking::Options;
+//! use ch01_blocking::program::Cli;
+//! use clap::Parser;
+//! use std::time::{Duration, Instant};
+//!
+//! let options: Options = Cli::parse_from(["server", "--head-timeout", "3"]).options;
+//! let began = Instant::now();
+//! let due = options.timeouts().due(Wait::Head, began);
+//! assert_eq!(due, began + Duration::from_secs(3));
+//! ```
 
 use crate::server::parse;
 use clap::Args;

@@ -22,6 +22,30 @@
 //! Everything that decides is in [`http`] and [`app`] and never waits; later chapters drive
 //! the same decisions in other ways. [`server`] holds the parts around a connection.
 //!
+//! ```
+//! use ch01_blocking::program::Cli;
+//! use ch01_blocking::{Listener, Options, Stop, thread};
+//! use clap::Parser;
+//! use std::io::{Read, Write};
+//! use std::net::TcpStream;
+//!
+//! let options: Options = Cli::parse_from(["server"]).options;
+//! let site = options.site()?;
+//! let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+//! let address = listener.address()?;
+//! let (stop, trigger) = Stop::pipe()?;
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| thread::run(listener, &site, &options, &stop));
+//!     let mut client = TcpStream::connect(address)?;
+//!     client.write_all(b"GET /plaintext HTTP/1.0\r\n\r\n")?;
+//!     let mut response = String::new();
+//!     client.read_to_string(&mut response)?;
+//!     assert!(response.ends_with("Hello, World!"));
+//!     trigger.stop()
+//! })?;
+//! # std::io::Result::Ok(())
+//! ```
+//!
 //! The chapter begins with small servers, which share no code with these three:
 //! `src/bin/small-*.rs`, and [`small`].
 

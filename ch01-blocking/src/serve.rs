@@ -72,7 +72,8 @@ pub fn serve(
                     if outbox.is_full() {
                         outbox.flush(stream)?;
                     }
-                    // The next request has its own deadline.
+                    // From here on, the connection waits for the next request, which
+                    // has its own deadline.
                     stream.deadline(Wait::Idle);
                 }
                 Parsed::Partial { wants_continue } => {

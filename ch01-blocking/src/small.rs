@@ -29,11 +29,11 @@ pub const MAX_OUTPUT: usize = 64 * 1024;
 /// A complete request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request<'b> {
-    /// The method, such as `GET`.
+    /// The request's method, such as `GET`.
     pub method: &'b str,
-    /// The path, without the query.
+    /// The request's path, without the query.
     pub path: &'b str,
-    /// The content, which may be empty.
+    /// The request's content, which may be empty.
     pub content: &'b [u8],
     /// Whether the connection stays open after the answer.
     pub keep_alive: bool,
@@ -49,9 +49,9 @@ impl Request<'_> {
 /// The result of parsing the bytes at the start of a buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Parsed<'b> {
-    /// A request, and its length in bytes.
+    /// A complete request, and its length in bytes.
     Complete(Request<'b>, usize),
-    /// The beginning of a request.
+    /// Only the beginning of a request.
     Partial,
     /// No request that this parser understands: the status and the reason of the
     /// refusal.
@@ -121,7 +121,7 @@ fn is_host(byte: &u8) -> bool {
 /// Parses a decimal number. Returns `None` if `digits` contains anything but digits, or
 /// is too large.
 fn decimal(digits: &[u8]) -> Option<usize> {
-    // `parse` alone would accept `+5`.
+    // `str::parse` alone would accept `+5`.
     let text = str::from_utf8(digits).ok()?;
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
@@ -137,7 +137,7 @@ fn path_of(target: &str) -> &str {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Response {
     status: u16,
-    /// Header fields, as complete lines.
+    /// Further header fields of the answer, as complete lines.
     fields: &'static str,
     content: Vec<u8>,
     /// The time to wait before the answer is sent.

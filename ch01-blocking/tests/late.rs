@@ -58,8 +58,8 @@ fn a_connection_registered_after_the_last_closed_is_answered() -> io::Result<()>
     let connections = Connections::new(&site);
     let received = thread::scope(|scope| {
         scope.spawn(|| connections.drain(LONG)); // no connection is registered
-        // The drain holds the set's lock while it sets this flag, so the drain has
-        // found the set empty.
+        // When the flag `is_draining` is set, the drain has found the set empty: it holds the set's
+        // lock while it sets the flag.
         while !site.is_draining() {
             thread::yield_now();
         }

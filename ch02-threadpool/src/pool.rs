@@ -118,7 +118,8 @@ fn spawn<'scope, 'env>(
         main();
     };
     thread::Builder::new().stack_size(STACK).spawn_scoped(scope, main)?;
-    // A thread takes memory when it begins; the next `check_memory` must see that.
+    // A thread takes memory when it begins to run. This function waits for that, so
+    // that the next `check_memory` finds the memory in use.
     let _ = has_begun.recv();
     Ok(())
 }

@@ -7,9 +7,9 @@ use std::time::SystemTime;
 /// The result of a request's conditions: which part of the file the answer contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
-    /// The whole file.
+    /// The answer contains the whole file.
     Whole,
-    /// The bytes from the first offset to the second, both included.
+    /// The answer contains the bytes from the first offset to the second, both included.
     Part(u64, u64),
     /// 304: the client's copy is current.
     NotModified,

@@ -53,9 +53,9 @@ impl Missing {
     /// such file; an unknown error says nothing about the name.
     fn because(error: &io::Error) -> Missing {
         match error.raw_os_error() {
-            // Descriptors or memory are exhausted; another process holds a lease and is
-            // asked to release it (fcntl(2)); a file server has replaced the file
-            // meanwhile.
+            // An attempt may succeed later: descriptors or memory are exhausted (EMFILE, ENFILE,
+            // ENOMEM); another process holds a lease and is asked to release it (EWOULDBLOCK,
+            // fcntl(2)); or a file server has replaced the file meanwhile (ESTALE).
             Some(
                 libc::EMFILE
                 | libc::ENFILE

@@ -2,7 +2,7 @@
 
 use crate::http::{ExtraHeader, Response};
 
-/// The methods of a read-only resource.
+/// The methods of a read-only resource, as its `Allow` header lists them.
 pub(crate) const READ_ONLY: &str = "GET, HEAD, OPTIONS";
 
 /// Returns an answer whose `Allow` header is `methods`. `status` is 204 for an OPTIONS

@@ -45,7 +45,7 @@ const MOST_BYTES: u64 = 1 << 30;
 /// The application: its routes, files, counters and limits.
 #[derive(Debug)]
 pub struct Site {
-    /// Limits on messages.
+    /// The limits on the messages that clients send.
     pub limits: Limits,
     /// The counters that `/stats` shows.
     pub stats: &'static Stats,

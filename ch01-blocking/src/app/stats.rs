@@ -69,12 +69,12 @@ impl Stats {
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds 1, and returns the previous value.
+    /// Adds 1 to the counter, and returns its previous value.
     pub fn add(&self) -> u64 {
         self.0.fetch_add(1, SeqCst)
     }
 
-    /// Returns the current value.
+    /// Returns the counter's current value.
     pub fn get(&self) -> u64 {
         self.0.load(SeqCst)
     }

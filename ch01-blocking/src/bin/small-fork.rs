@@ -1,9 +1,9 @@
 // ANCHOR: head
 //! A process for each client, a deadline for each request, and an orderly stop.
 //!
-//! It leaves out a limit on the number of processes, a deadline for the stop, and the
-//! difference between an idle connection and one in the middle of a request: at the
-//! stop, half a request is cut off.
+//! This server leaves out a limit on the number of processes, a deadline for the stop,
+//! and the difference between an idle connection and one in the middle of a request: at
+//! the stop, half a request is cut off.
 #![allow(unsafe_code)] // fork, and a signal handler
 
 use ch01_blocking::small::{self, deadline::DeadlineStream, signals};
@@ -56,14 +56,15 @@ fn main() -> io::Result<()> {
     loop {
         match signals::accept(&listener, &[&stop, &exits])? {
             Some(client) => {
-                // The child must not miss a signal between `fork` and its own
-                // handler.
+                // SIGTERM is blocked: the child must not miss a signal between `fork`
+                // and its own handler.
                 sigterm.thread_block()?;
                 // SAFETY: this process has one thread, and the child has a copy of it.
                 match unsafe { fork() } {
                     Ok(ForkResult::Child) => {
                         drop(listener);
-                        // An error is the client's or the network's.
+                        // An error is caused by the client or the network, and ends
+                        // this connection only.
                         let _ = run_child(&client, sigterm);
                         exit(0);
                     }

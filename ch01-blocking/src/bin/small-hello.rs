@@ -2,9 +2,9 @@
 //! A web server in forty lines, with the standard library alone: one client after the
 //! other, one answer for each.
 //!
-//! It reads a request's head up to the empty line, and looks at its first line only.
-//! It leaves out everything else: other fields, content, a second request on the same
-//! connection, deadlines, and an orderly stop.
+//! The server reads a request's head up to the empty line, and looks at the head's
+//! first line only. Left out is everything else: other fields, content, a second
+//! request on the same connection, deadlines, and an orderly stop.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};

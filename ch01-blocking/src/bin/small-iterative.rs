@@ -1,8 +1,8 @@
 // ANCHOR: all
 //! One client after the other, each with as many requests as it likes.
 //!
-//! It leaves out deadlines and an orderly stop: a client that says nothing occupies
-//! the server for as long as it likes, and a signal ends the process at once.
+//! This server leaves out deadlines and an orderly stop: a client that says nothing
+//! occupies the server for as long as it likes, and a signal ends the process at once.
 
 use ch01_blocking::small;
 use std::io;
@@ -12,7 +12,8 @@ fn main() -> io::Result<()> {
     let listener = small::listen()?;
     loop {
         let Ok((mut client, _)) = listener.accept() else { continue };
-        // An error is the client's or the network's, and ends this connection only.
+        // An error is caused by the client or the network, and ends this connection
+        // only.
         let _ = client
             .set_nodelay(true)
             .and_then(|()| small::serve(&mut client, thread::sleep));

@@ -1,9 +1,9 @@
 // ANCHOR: head
 //! A thread for each client, a deadline for each request, and an orderly stop.
 //!
-//! It leaves out a limit on the number of threads, a deadline for the stop, and the
-//! difference between an idle connection and one in the middle of a request: at the
-//! stop, half a request is cut off.
+//! This server leaves out a limit on the number of threads, a deadline for the stop,
+//! and the difference between an idle connection and one in the middle of a request: at
+//! the stop, half a request is cut off.
 
 use ch01_blocking::small::{self, deadline::DeadlineStream, signals};
 use nix::sys::signal::Signal;
@@ -22,14 +22,15 @@ struct Connections(Mutex<HashMap<i32, Arc<TcpStream>>>);
 
 impl Connections {
     fn lock(&self) -> MutexGuard<'_, HashMap<i32, Arc<TcpStream>>> {
-        // No lock is held in a panic.
+        // No thread panics while it holds the lock, so the map is intact.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Serves a client to its end.
     fn serve(&self, client: &TcpStream) {
         let stream = DeadlineStream::new(client);
-        // An error is the client's or the network's, and ends this connection only.
+        // An error is caused by the client or the network, and ends this connection
+        // only.
         let _ = stream.and_then(|mut stream| small::serve(&mut stream, thread::sleep));
         self.lock().remove(&client.as_raw_fd());
     }

@@ -33,7 +33,7 @@ pub(super) struct Chunked {
     /// Bytes of chunk extensions, and later of trailers. The server ignores extensions
     /// and trailers, and therefore limits their size.
     overhead: usize,
-    /// Number of trailer fields.
+    /// Number of trailer fields received so far.
     fields: usize,
 }
 

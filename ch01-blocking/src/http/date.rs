@@ -46,11 +46,11 @@ impl HttpDate {
         let words: Vec<&str> = std::str::from_utf8(text).ok()?.split(' ').collect();
         let short = |name: &str| WEEKDAYS.iter().any(|day| day[..3] == *name);
         match words[..] {
-            // Sun, 06 Nov 1994 08:49:37 GMT
+            // The preferred format: Sun, 06 Nov 1994 08:49:37 GMT
             [name, day, month, year, time, "GMT"] if short(name.strip_suffix(',')?) => {
                 HttpDate::new(number(year, 4)?, month, number(day, 2)?, time)
             }
-            // Sunday, 06-Nov-94 08:49:37 GMT
+            // The format of RFC 850: Sunday, 06-Nov-94 08:49:37 GMT
             [name, date, time, "GMT"] if WEEKDAYS.contains(&name.strip_suffix(',')?) => {
                 let (day, date) = date.split_once('-')?;
                 let (month, year) = date.split_once('-')?;
@@ -63,7 +63,7 @@ impl HttpDate {
                 let year = if year == latest && is_too_late { year - 100 } else { year };
                 HttpDate::new(year, month, day, time)
             }
-            // Sun Nov  6 08:49:37 1994
+            // The format of asctime(3): Sun Nov  6 08:49:37 1994
             [name, month, "", day, time, year] if short(name) => {
                 HttpDate::new(number(year, 4)?, month, number(day, 1)?, time)
             }

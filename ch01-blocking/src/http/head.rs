@@ -183,8 +183,8 @@ fn target(method: Method, target: &str) -> Option<(&str, Option<&str>)> {
     if !scheme.eq_ignore_ascii_case("http://") || !is_host(authority.as_bytes()) {
         return None;
     }
-    // An empty path is the same as a slash (RFC 9110 section 4.2.3): the second slash
-    // of `http://` is returned.
+    // An empty path is the same as a slash (RFC 9110 section 4.2.3). The returned path
+    // must be a part of the target, so it is the second slash of `http://`.
     Some((if path.is_empty() { &target[6..7] } else { path }, query))
 }
 
@@ -210,8 +210,8 @@ struct Codings {
 impl HeadSemantics {
     fn take(&mut self, name: &str, value: &[u8]) -> Result<(), HttpError> {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
-        // Most fields are irrelevant here, and for most of these the length of the name
-        // alone shows it.
+        // Most fields do not matter here, and the length of the name alone is enough to
+        // recognize most of these.
         match name.len() {
             4 if is("host") => {
                 self.hosts += 1;

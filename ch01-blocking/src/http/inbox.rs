@@ -336,7 +336,8 @@ impl Content {
     fn need(&self, head: usize, limits: &Limits) -> usize {
         match self {
             Content::Length(length) => head + length,
-            // The largest content, and after it the largest line of framing.
+            // The largest content, followed by the longest line of framing, for which
+            // `limits.head + 1024` bytes are enough.
             Content::Chunked(_) => head + limits.body as usize + limits.head + 1024,
         }
     }

@@ -78,7 +78,7 @@ impl Outbox {
         }
     }
 
-    /// Returns whether everything was sent.
+    /// Returns whether all queued answers were sent.
     pub fn is_empty(&self) -> bool {
         self.sent == self.bytes.len() && matches!(self.tail, Tail::None)
     }
@@ -113,8 +113,8 @@ impl Outbox {
         let begin = self.bytes.len();
         self.head(&response, context, now);
         if context.method == Method::Head || matches!(response.status, 204 | 304) {
-            // Such an answer has header fields but no content (RFC 9110 sections 9.3.2,
-            // 15.3.5 and 15.4.5).
+            // An answer to HEAD, and an answer with status 204 or 304, has header
+            // fields but no content (RFC 9110 sections 9.3.2, 15.3.5 and 15.4.5).
             return;
         }
         match response.body {
@@ -153,7 +153,7 @@ impl Outbox {
     }
     // ANCHOR_END: push
 
-    /// Queues `100 Continue`.
+    /// Queues the interim answer `100 Continue`.
     pub fn push_continue(&mut self) {
         self.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
     }

@@ -13,7 +13,7 @@ pub enum Method {
     Delete,
     Patch,
     Trace,
-    /// Any other name: answered 501.
+    /// Any other method, which is answered 501.
     Other,
 }
 
@@ -60,7 +60,7 @@ pub enum Version {
 /// copied, and the request is valid until the next request is parsed.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'b> {
-    /// The method.
+    /// The request's method.
     pub method: Method,
     /// The target's path as sent: ASCII, not yet percent-decoded; `*` for `OPTIONS *`.
     pub path: &'b [u8],
@@ -70,7 +70,7 @@ pub struct Request<'b> {
     pub version: Version,
     /// Whether the client wants to keep the connection open (RFC 9112 section 9.3).
     pub keep_alive: bool,
-    /// The bytes of the head.
+    /// The bytes of the request's head.
     pub(super) head: &'b [u8],
     /// The content, decoded from its chunks; empty if the request has none.
     pub body: &'b [u8],

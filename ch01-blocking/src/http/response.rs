@@ -8,13 +8,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The application's answer to a request.
 #[derive(Debug)]
 pub struct Response {
-    /// The status code, such as 200.
+    /// The answer's status code, such as 200.
     pub status: u16,
     /// The media type of the content; `charset=utf-8` is added to text.
     pub content_type: Option<&'static str>,
-    /// Header fields beyond `Content-Type` and `Content-Length`.
+    /// The answer's header fields beyond `Content-Type` and `Content-Length`.
     pub extra: ExtraHeader,
-    /// The content.
+    /// The answer's content.
     pub body: Body,
     /// The time to wait before the answer is sent (`/sleep`): in chapter 1 the thread
     /// blocks, in an event loop a timer runs, in chapter 6 the coroutine is parked.
@@ -57,11 +57,11 @@ impl Response {
 /// The content of a response.
 #[derive(Debug)]
 pub enum Body {
-    /// No content.
+    /// The answer has no content.
     Empty,
-    /// Bytes with static lifetime.
+    /// Content with static lifetime, such as a literal.
     Static(&'static [u8]),
-    /// Bytes made for this answer.
+    /// Content made for this answer.
     Bytes(Vec<u8>),
     /// The given number of bytes of a repeating 64-byte line, generated while they are
     /// sent.
@@ -109,18 +109,18 @@ impl Body {
 /// moved for every request, and should be small.
 #[derive(Debug)]
 pub enum ExtraHeader {
-    /// No further field.
+    /// The answer has no further field.
     None,
     /// `Location`: the path at which the resource is.
     Location(String),
-    /// `Allow`: the supported methods.
+    /// `Allow`: the methods that the resource supports.
     Allow(&'static str),
-    /// `Retry-After`, in seconds.
+    /// `Retry-After`: the seconds after which a client may try again.
     RetryAfter(u32),
     /// `ETag`, `Last-Modified` and `Accept-Ranges` of a file that is sent, or that is not
     /// sent because the client has it; with 206, `Content-Range` too.
     File(FileVersion),
-    /// `Content-Range` with 416.
+    /// `Content-Range` of a 416 answer, which names the length of the file.
     NoSuchRange {
         /// The length of the whole file.
         len: u64,
@@ -133,7 +133,7 @@ pub enum ExtraHeader {
 pub struct FileVersion {
     /// The time of the file's last change, perhaps before 1970.
     pub modified: SystemTime,
-    /// The length in bytes.
+    /// The file's length in bytes.
     pub len: u64,
 }
 
@@ -152,7 +152,7 @@ impl std::fmt::Display for FileVersion {
 /// closes after a refusal, because it is unknown where the next request would begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpError {
-    /// The status code.
+    /// The status code of the refusal.
     pub status: u16,
     /// The reason, a line of text for the client.
     pub reason: &'static str,

@@ -141,7 +141,7 @@ pub struct ConnectionGuard<'a> {
     /// The set that the connection is registered in.
     pub connections: &'a Connections<'a>,
     id: u64,
-    /// The connection.
+    /// The part of the connection that the set and the serving thread share.
     pub entry: Arc<Entry>,
     /// Whether the connection is served or rejected.
     pub admission: Admission,
@@ -260,7 +260,7 @@ impl Drop for ConnectionGuard<'_> {
         state.open.remove(&self.id);
         state.rejected -= usize::from(self.admission != Admission::Admitted);
         drop(state);
-        // Only `drain` waits on `removed`.
+        // Only `drain` waits on `removed`, so no thread is waiting before the server drains.
         if self.connections.is_draining() {
             self.connections.removed.notify_all();
         }

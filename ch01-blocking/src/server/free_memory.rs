@@ -7,6 +7,17 @@
 //! loop serves no connection, and later connections must obtain the pages again. So
 //! malloc_trim(3) is called once, after 1024 connections were closed and then none for
 //! a second.
+//!
+//! ```
+//! use ch01_blocking::server::free_memory::FreeMemory;
+//! use std::time::Instant;
+//!
+//! let (mut memory, now) = (FreeMemory::default(), Instant::now());
+//! assert_eq!(memory.due(), None);
+//! (0..1024).for_each(|_| memory.connection_closed(now));
+//! let due = memory.due().expect("many connections were closed");
+//! assert!(!memory.release(now) && memory.release(due));
+//! ```
 
 use crate::server::sys;
 use crate::server::trace::{self, trace};

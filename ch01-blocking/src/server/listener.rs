@@ -54,7 +54,7 @@ enum Report {
 /// A connection that was just accepted.
 #[derive(Debug)]
 pub struct Client {
-    /// The connection.
+    /// The socket of the accepted connection.
     pub socket: TcpStream,
     /// The connection's number in the trace, counted from 1.
     pub number: u64,
@@ -63,7 +63,7 @@ pub struct Client {
 /// The outcome of [`Listener::accept`].
 #[derive(Debug)]
 pub enum Accept {
-    /// A connection.
+    /// A client's connection was accepted.
     Client(Client),
     /// One of the other descriptors given to [`Listener::accept`] is readable.
     Woken,
@@ -143,12 +143,12 @@ impl Listener {
         // 61.10).
         socket.set_reuse_address(true)?;
         // An answer is one write: Nagle's algorithm would have nothing to gather and
-        // could only delay it. Accepted sockets inherit the option.
+        // could only delay it. Accepted sockets inherit TCP_NODELAY.
         socket.set_tcp_nodelay(true)?;
         // Urgent data stays in its place in the stream. By default the kernel takes it
         // out, and the same bytes could be one request to this server and another to a
         // proxy or firewall in front of it (RFC 6093 section 6). Accepted sockets
-        // inherit the option.
+        // inherit SO_OOBINLINE.
         socket.set_out_of_band_inline(true)?;
         before_bind(&socket)?;
         socket.bind(address)?;

@@ -37,7 +37,7 @@ impl AsRef<Options> for Options {
 }
 
 impl Options {
-    /// Returns the longest duration of each wait.
+    /// Returns the longest duration of each kind of wait.
     pub fn timeouts(&self) -> Timeouts {
         self.timeouts.clone()
     }

@@ -4,6 +4,13 @@
 //! everything that unwinds a stack is a panic: chapter 6 ends a suspended coroutine by
 //! unwinding it with [`Cancelled`]. Code that catches this unwinding and continues would
 //! keep the coroutine alive, so [`catch`] lets a cancellation pass.
+//!
+//! ```
+//! use ch01_blocking::server::unwind::catch;
+//!
+//! assert_eq!(catch(|| 42).expect("no panic"), 42);
+//! assert!(catch::<()>(|| panic!("costs one connection")).is_err());
+//! ```
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -21,9 +21,9 @@ pub struct Usage {
 /// The resources that a dead process still held: see [`Usage::take`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Open connections.
+    /// Number of open connections.
     pub connections: usize,
-    /// Bytes of the [budget](crate::http::Budget) for buffered requests.
+    /// Number of bytes claimed from the [budget](crate::http::Budget) for buffered requests.
     pub bytes: usize,
 }
 

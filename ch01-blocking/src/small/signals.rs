@@ -84,10 +84,11 @@ pub fn accept(
                 client.set_nonblocking(false)?; // BSDs pass the listener's setting on
                 return Ok(Some(client));
             }
-            // No client: it has closed already, or only the signal has arrived.
+            // There is no client: it has closed already, or a signal has ended the call
+            // of poll(2).
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            // Mostly EMFILE: the client waits in the backlog. Trying again at once
-            // would only use up the processor.
+            // The error is usually EMFILE: the client waits in the backlog. Trying
+            // again at once would only use up the processor.
             Err(_) => thread::sleep(PAUSE),
         }
     }

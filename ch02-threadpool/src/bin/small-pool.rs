@@ -1,10 +1,10 @@
 // ANCHOR: head
 //! A fixed number of threads that take clients from a bounded queue.
 //!
-//! It leaves out a refusal for the client that finds the queue full (it waits in the
-//! kernel's backlog), a deadline for the stop, and the difference between an idle
-//! connection and one in the middle of a request: at the stop, half a request is cut
-//! off.
+//! This server leaves out a refusal for the client that finds the queue full (it waits
+//! in the kernel's backlog), a deadline for the stop, and the difference between an
+//! idle connection and one in the middle of a request: at the stop, half a request is
+//! cut off.
 
 use ch01_blocking::small::{self, deadline::DeadlineStream, signals};
 use nix::sys::signal::Signal;
@@ -15,7 +15,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// How many clients wait in the queue.
+/// The number of clients that may wait in the queue.
 const WAITING: usize = 64;
 
 // ANCHOR_END: head
@@ -42,7 +42,7 @@ struct Queue {
 // ANCHOR: put
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No lock is held in a panic.
+        // No thread panics while it holds the lock, so the state is intact.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -89,7 +89,8 @@ impl Queue {
 fn work(queue: &Queue) {
     while let Some(client) = queue.take() {
         let stream = DeadlineStream::new(&client);
-        // An error is the client's or the network's, and ends this connection only.
+        // An error is caused by the client or the network, and ends this connection
+        // only.
         let _ = stream.and_then(|mut stream| small::serve(&mut stream, thread::sleep));
         queue.lock().served.retain(|served| !Arc::ptr_eq(served, &client));
     }
