@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 // ANCHOR: heap
-/// At most one deadline for each index, in a heap whose top is the earliest.
+/// A set of deadlines, at most one for each index, in a heap whose top is the earliest.
 #[derive(Default)]
 struct HeapTimers {
     heap: BinaryHeap<Reverse<(Instant, u32)>>,

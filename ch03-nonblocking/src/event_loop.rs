@@ -52,8 +52,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// The token of the listener. This token and the next two have an index that no
-/// connection has.
+/// The token of the listener. The tokens [`STOP`] and [`SIBLINGS`] have the same index,
+/// which no connection has.
 const LISTENER: Token = Token { index: u32::MAX, generation: 0 };
 const STOP: Token = Token { index: u32::MAX, generation: 1 };
 const SIBLINGS: Token = Token { index: u32::MAX, generation: 2 };

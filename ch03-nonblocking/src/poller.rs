@@ -97,15 +97,15 @@ impl BitOr for Interest {
 pub struct Ready {
     /// The token that the descriptor was registered with.
     pub token: Token,
-    /// A read would not block.
+    /// Whether a read would return without blocking.
     pub readable: bool,
-    /// A write would not block.
+    /// Whether a write would return without blocking.
     pub writable: bool,
     /// The peer may have finished sending; there may be bytes to read before the end.
     /// Also set for a descriptor with urgent data: a read stops there, before the bytes
     /// that follow.
     pub eof: bool,
-    /// The connection has ended in both directions.
+    /// Whether the connection has ended in both directions.
     pub broken: bool,
 }
 // ANCHOR_END: ready

@@ -46,18 +46,20 @@ enum State {
 /// The kind of event that a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// Bytes from the client, until [`Connection::due`].
+    /// The connection waits for bytes from the client, until [`Connection::due`].
     Read,
-    /// Room for bytes to the client, until [`Connection::due`].
+    /// The connection waits for room for bytes to the client, until
+    /// [`Connection::due`].
     Write,
-    /// The time [`Connection::due`], whatever the client does.
+    /// The connection waits until [`Connection::due`], whatever the client does.
     Time,
 }
 
 // ANCHOR_END: connection
 // ANCHOR: new
 impl Connection {
-    /// Makes a socket non-blocking, and waits for its first request.
+    /// Makes a socket non-blocking, and returns its connection, which waits for the
+    /// first request.
     ///
     /// # Errors
     ///
@@ -171,8 +173,8 @@ impl Connection {
 
     // ANCHOR_END: send
     // ANCHOR: answer
-    /// Answers complete requests until one has to wait or enough output is queued.
-    /// Returns whether anything has changed.
+    /// Answers complete requests until an answer is to be delayed or enough output is
+    /// queued. Returns whether anything has changed.
     fn answer(&mut self, now: Instant) -> bool {
         let mut used = 0;
         while self.outbox.len() < MAX_OUTPUT {
@@ -180,7 +182,7 @@ impl Connection {
                 Parsed::Complete(request, length) => {
                     let (response, is_open) = (respond(&request), self.is_open());
                     if is_open && !response.delay.is_zero() {
-                        // What is ready is sent before the delay begins.
+                        // The answers that are ready are sent before the delay begins.
                         if self.outbox.is_empty() {
                             self.state = State::Sleeping(now + response.delay);
                         }

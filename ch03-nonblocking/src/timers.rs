@@ -44,7 +44,7 @@ use std::time::{Duration, Instant};
 
 /// Number of slots per dial.
 const SLOTS: usize = 64;
-/// Number of bits per digit.
+/// Number of bits in a digit of a time. A digit selects one slot of a dial.
 const BITS: u32 = SLOTS.ilog2();
 /// Number of dials: one for each digit of the largest number of milliseconds, so that
 /// every deadline has a slot.
@@ -54,7 +54,8 @@ const DIALS: usize = u64::BITS.div_ceil(BITS) as usize;
 const NONE: u32 = u32::MAX;
 
 // ANCHOR: fields
-/// A set of deadlines, at most one for each index.
+/// A set of deadlines, at most one for each index, by which the caller knows what the
+/// deadline is for.
 #[derive(Debug)]
 pub struct Timers {
     start: Instant,
@@ -71,7 +72,7 @@ pub struct Timers {
 /// A list of deadlines.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    /// The index of the first entry.
+    /// The index of the list's first entry.
     first: u32,
     /// A lower bound of the deadlines in the list, in milliseconds since `start`.
     earliest: u64,
@@ -149,7 +150,8 @@ impl Timers {
         let now = now.saturating_duration_since(self.start).as_millis();
         let now = u64::try_from(now).unwrap_or(u64::MAX);
         while let Some((at, slot)) = self.first_slot().filter(|slot| slot.0 <= now) {
-            // A slot that is found late is emptied as if it were found in time.
+            // If the loop is late, the slot is emptied as at its own time: `self.now`
+            // is set to that time.
             self.now = self.now.max(at);
             let mut index = self.empty(slot).first;
             while index != NONE {

@@ -72,7 +72,7 @@ thread_local! {
     };
 }
 
-/// A readable form of a failing input.
+/// A failing input, which proptest prints in this short form.
 #[derive(PartialEq)]
 struct Shown<'a>(&'a Seen);
 

@@ -32,7 +32,8 @@ enum Tick {
 }
 
 fn tick() -> impl Strategy<Value = Tick> {
-    // From microseconds to years, and occasionally millions of years, so that every dial is used.
+    // Durations from microseconds to years, and occasionally millions of years, so that every dial
+    // is used.
     let time = (0u32..46).prop_flat_map(|bits| 0u64..=1 << bits);
     let time = time.prop_map(Duration::from_micros);
     let ages = |most| (36u32..most).prop_flat_map(|bits| 0u64..=1 << bits);

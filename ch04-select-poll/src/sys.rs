@@ -57,10 +57,10 @@ impl FdSet {
     pub(crate) fn set(&mut self, fd: RawFd, included: bool) {
         if FdSet::fits(fd) {
             if included {
-                // SAFETY: the bit is within the set, as was checked.
+                // SAFETY: the bit is within the set, as `fits` has checked.
                 unsafe { libc::FD_SET(fd, &raw mut self.0) };
             } else {
-                // SAFETY: the bit is within the set, as was checked.
+                // SAFETY: the bit is within the set, as `fits` has checked.
                 unsafe { libc::FD_CLR(fd, &raw mut self.0) };
             }
         }
@@ -68,7 +68,7 @@ impl FdSet {
 
     /// Returns whether the descriptor is in the set.
     pub(crate) fn has(&self, fd: RawFd) -> bool {
-        // SAFETY: the bit is within the set, as is checked first.
+        // SAFETY: the bit is within the set, as `fits` checks first.
         FdSet::fits(fd) && unsafe { libc::FD_ISSET(fd, &raw const self.0) }
     }
 }

@@ -138,7 +138,8 @@ impl Poller for Epoll {
             Trigger::Edge => Ok(()),
             Trigger::Level => {
                 match self.kernel.modify(fd, &mut self.event(token, interest)) {
-                    // An exclusive registration cannot be modified (epoll_ctl(2)).
+                    // An exclusive registration cannot be modified (epoll_ctl(2)); it
+                    // is deleted and made anew.
                     Err(Errno::EINVAL) => {
                         self.kernel.delete(fd)?;
                         self.register(fd, token, interest)

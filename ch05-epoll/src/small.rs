@@ -1,8 +1,8 @@
 // ANCHOR: head
 //! One thread and epoll: the kernel remembers what each connection waits for.
 //!
-//! It leaves out a fair share (a client that sends without pause is served without
-//! pause), a limit on the number of connections, and a deadline for the stop.
+//! This server has no fair share (a client that sends without pause is served without
+//! pause), no limit on the number of connections, and no deadline for the stop.
 
 use ch01_blocking::small::{self, signals};
 use ch03_nonblocking::small::{Connection, Wait};
@@ -18,10 +18,10 @@ use std::time::Instant;
 
 // ANCHOR_END: head
 // ANCHOR: server
-/// The epoll identity of the pipe that announces the stop.
+/// The number by which epoll reports the pipe that announces the stop.
 const STOP: u64 = 0;
 
-/// The epoll identity of the listener.
+/// The number by which epoll reports the listener.
 const LISTENER: u64 = 1;
 
 /// The state of the server between two waits.
@@ -126,7 +126,8 @@ impl Server {
             } else if let Some(entry) = self.connections.get_mut(&id)
                 && entry.queued == Some(time)
             {
-                // Usually the deadline has been postponed; this queues the later one.
+                // Usually the deadline has been postponed; `drive` queues the later
+                // one.
                 entry.queued = None;
                 self.drive(id, now);
             }
@@ -148,7 +149,8 @@ impl Server {
             return EpollTimeout::NONE;
         };
         let left = first.saturating_duration_since(Instant::now());
-        // Rounded up: a wait that ends too early is followed by the same wait again.
+        // The timeout is rounded up: if the wait ended too early, the loop would only
+        // wait again.
         let milliseconds = left.as_nanos().div_ceil(1_000_000);
         EpollTimeout::try_from(milliseconds).unwrap_or(EpollTimeout::MAX)
     }
@@ -169,8 +171,9 @@ impl Server {
                     self.drive(self.last_id, now); // its request may be there
                 }
                 Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
-                    // Mostly EMFILE: the client waits in the backlog, and the listener
-                    // would be reported in every round. So it is silenced for a moment.
+                    // The error is usually EMFILE: the client waits in the backlog, and
+                    // the listener would be reported in every round. So the listener is
+                    // silenced for a moment.
                     self.deadlines.push(Reverse((now + signals::PAUSE, LISTENER)));
                     return self.watch_listener(EpollFlags::empty());
                 }

@@ -21,7 +21,8 @@ pub mod sys {
 mod contract;
 #[path = "../src/kqueue.rs"]
 #[allow(dead_code, unreachable_pub)]
-// the file belongs to the library, and contains a server
+// The lints are allowed because the file belongs to the library, and contains a server that this
+// test does not run.
 mod kqueue;
 
 use contract::contract;

@@ -36,7 +36,7 @@ impl Server {
 
     fn connect(&self) -> TcpStream {
         let client = TcpStream::connect(self.1).expect("a connection");
-        // The timeout lets a failing test end.
+        // Because of the timeout, a test that fails ends: a read does not block forever.
         client.set_read_timeout(Some(Duration::from_secs(60))).expect("a deadline");
         client.set_nodelay(true).expect("no delay");
         client

@@ -30,7 +30,7 @@ use nix::sys::signal::Signal;
 use orders::Orders;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
-/// The number of clients.
+/// The number of clients, which send requests at the same time.
 const CLIENTS: usize = 8;
 /// The number of further responses that show that a replica serves clients again.
 const SOME: usize = 50;
@@ -154,7 +154,8 @@ fn behind_haproxy_no_client_notices() {
     assert_eq!(clients.stop(), [""; 0]);
 }
 
-/// Behind the reader's own balancer, which BALANCER names, no client notices a rolling restart.
+/// Behind the reader's own balancer, which the environment variable BALANCER names, no client
+/// notices a rolling restart.
 #[test]
 fn behind_yours_no_client_notices() {
     let Some(mut deployment) = Deployment::open(balancer::YOURS, |same| same) else {

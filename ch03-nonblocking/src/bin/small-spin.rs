@@ -1,7 +1,7 @@
 // ANCHOR: all
 //! One thread that asks every connection, again and again, whether it can go on.
 //!
-//! It leaves out any kind of rest: with no client at all it keeps a processor busy.
+//! The thread never sleeps: even without a client it keeps a processor busy.
 
 use ch01_blocking::small::{self, signals};
 use ch03_nonblocking::small::Connection;
@@ -22,7 +22,7 @@ fn main() -> io::Result<()> {
             connections.iter().for_each(Connection::hang_up);
         }
         let now = Instant::now();
-        // Ends with `WouldBlock` when no client waits.
+        // The loop ends when `accept` fails with `WouldBlock`: no client waits.
         while let Some(Ok((socket, _))) = listener.as_ref().map(TcpListener::accept) {
             connections.extend(Connection::new(socket, now).ok());
         }

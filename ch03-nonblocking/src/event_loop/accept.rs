@@ -30,8 +30,8 @@ impl<P: Poller> EventLoop<'_, P> {
                 Err(error) => {
                     trace::set_connection(0);
                     trace!("pause", "{error}");
-                    // If it stayed registered, the listener would be reported in every
-                    // round.
+                    // While accepting pauses, the listener is not registered: it would
+                    // be reported in every round.
                     let _ = self.poller.deregister(listener.as_fd(), LISTENER);
                     self.accept_resumes = Some(self.shared.now + ACCEPT_BACKOFF);
                     if let Some(siblings) = self.siblings {
@@ -52,8 +52,8 @@ impl<P: Poller> EventLoop<'_, P> {
     fn admit(&mut self, client: Client) {
         let Client { socket, number } = client;
         let site = self.shared.site;
-        // The number counts the open connections of all loops and processes that serve
-        // the same site.
+        // `others` is the number of open connections in all loops and processes that
+        // serve the same site.
         let others = site.stats.connection_opened();
         let admission = Admission::decide(
             others.saturating_sub(self.rejected),

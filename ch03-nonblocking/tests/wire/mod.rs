@@ -479,7 +479,7 @@ impl Driver<'_> {
         self.wire.borrow_mut().moved = 0;
         let next = self.connection.advance(wake, &mut self.shared).unwrap_or(Next::Close);
         self.wire.borrow_mut().meanwhile.clear();
-        // The limit of a turn may be exceeded by the bytes of one call.
+        // The last call of a turn may exceed the turn's limit by the bytes that it moves.
         let moved = self.wire.borrow().moved;
         assert!(moved <= IO_BUDGET + (1 << 15), "{moved} bytes in one turn");
         match next {

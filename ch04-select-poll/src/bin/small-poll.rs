@@ -1,9 +1,10 @@
 // ANCHOR: head
 //! One thread that sleeps in poll(2) until at least one connection can go on.
 //!
-//! It keeps no list between the calls: each round makes a list of all connections,
-//! the kernel checks all of it, and the thread searches all of it for marks. It leaves
-//! out a limit on the number of connections and a deadline for the stop.
+//! The thread keeps no list between the calls: each round makes a list of all
+//! connections, the kernel checks all of it, and the thread searches all of it for
+//! marks. This server has no limit on the number of connections, and no deadline for
+//! the stop.
 #![allow(unsafe_code)] // poll
 
 use ch01_blocking::small::{self, signals};
@@ -31,7 +32,8 @@ fn entry(fd: Option<BorrowedFd<'_>>, events: libc::c_short) -> pollfd {
 ///
 /// Those of poll(2), except EINTR.
 fn poll(list: &mut [pollfd], timeout: Option<Duration>) -> io::Result<()> {
-    // Rounded up: a call that returns too early is followed by the same call again.
+    // The timeout is rounded up: if the call returned too early, the loop would only
+    // call it again.
     let milliseconds = |time: Duration| time.as_nanos().div_ceil(1_000_000);
     let timeout = timeout.map_or(-1, |time| milliseconds(time) as libc::c_int);
     let length = list.len() as libc::nfds_t;
@@ -44,9 +46,9 @@ fn poll(list: &mut [pollfd], timeout: Option<Duration>) -> io::Result<()> {
 
 // ANCHOR_END: poll
 // ANCHOR: list
-/// Everything that the thread remembers between two calls.
+/// Everything that the thread remembers between two calls of poll(2).
 struct Server {
-    /// `None` after the stop.
+    /// The listener; `None` after the stop.
     listener: Option<TcpListener>,
     /// The end of a pause in which no client is accepted.
     pause: Option<Instant>,
@@ -54,7 +56,8 @@ struct Server {
 }
 
 impl Server {
-    /// Returns the list for the next call: the stop, the listener, each connection.
+    /// Returns the list for the next call of poll(2): an entry for the stop pipe, one
+    /// for the listener, and one for each connection.
     fn list(&self, stop: &PipeReader) -> Vec<pollfd> {
         let accepting = self.listener.as_ref().filter(|_| self.pause.is_none());
         let mut list = vec![
@@ -64,13 +67,15 @@ impl Server {
         list.extend(self.connections.iter().map(|(connection, wait)| match wait {
             Wait::Read => entry(Some(connection.as_fd()), POLLIN),
             Wait::Write => entry(Some(connection.as_fd()), POLLOUT),
-            // A reset is marked even where `events` is 0, and would be in every round.
+            // The entry has no descriptor: otherwise poll(2) would mark a reset of the
+            // connection in every round, even with 0 in `events`.
             Wait::Time => entry(None, 0),
         }));
         list
     }
 
-    /// Returns how long the next call may block: until the first connection is due.
+    /// Returns how long the next call of poll(2) may block: until the first connection
+    /// is due.
     fn timeout(&self) -> Option<Duration> {
         let due = self.connections.iter().map(|(connection, _)| connection.due());
         let first = due.chain(self.pause).min()?;
@@ -104,8 +109,9 @@ impl Server {
                     self.connections.extend(connection.map(|new| (new, Wait::Read)));
                 }
                 Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
-                    // Mostly EMFILE: the client waits in the backlog, and the listener
-                    // would be marked in every round. So it is left out for a moment.
+                    // The error is usually EMFILE: the client waits in the backlog, and
+                    // the listener would be marked in every round. So the listener is
+                    // left out of the list for a moment.
                     self.pause = Some(now + signals::PAUSE);
                     return;
                 }
@@ -161,7 +167,7 @@ mod tests {
         assert_eq!(marks(None)?, (POLLIN, 0));
         assert_eq!(marks(None)?, (POLLIN, 0)); // still there
         drop(writer);
-        // `events` did not ask for this one.
+        // POLLHUP is reported although `events` did not ask for it.
         assert_eq!(marks(None)?, (POLLIN | POLLHUP, 0));
         Ok(())
     }

@@ -19,7 +19,7 @@ pub(crate) struct Balancer {
     process: Server,
 }
 
-/// The name of the reader's own balancer, whose program the variable BALANCER names.
+/// The name of the reader's own balancer, whose program the environment variable BALANCER names.
 pub(crate) const YOURS: &str = "a balancer of your own";
 
 /// Returns the path of a balancer's program, or `None` if it is not installed. Debian

@@ -66,7 +66,7 @@ impl Clients {
         self.tally.served[at].load(SeqCst)
     }
 
-    /// Returns the number of all responses.
+    /// Returns the number of responses that the clients have received so far.
     pub(crate) fn all(&self) -> usize {
         self.tally.served.iter().map(|count| count.load(SeqCst)).sum()
     }
