@@ -75,7 +75,7 @@ impl Owner {
     /// scheduler.
     const CALLER: Owner = Owner(0);
 
-    /// Returns the owner for a scheduler.
+    /// Returns the owner that stands for a scheduler, whose address is `scheduler`.
     #[inline]
     pub(crate) fn scheduler<T>(scheduler: &T) -> Owner {
         Owner(ptr::from_ref(scheduler).addr())
@@ -218,7 +218,9 @@ impl Coroutine {
             }
             switched
         } else {
-            // SAFETY: `left` is valid for the reasons given in the other branch.
+            // SAFETY: `left` is valid, as in the other branch: it was made by
+            // `prepare`, or saved when `suspend` last left this stack, which still
+            // exists; and this is the same thread.
             unsafe { nested(self.left, message, owner, outer) }
         };
         self.left = if message == SUSPENDED { from } else { ptr::null_mut() };

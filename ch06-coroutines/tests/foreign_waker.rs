@@ -74,7 +74,7 @@ fn a_waker_may_use_the_executor() -> io::Result<()> {
             by_a_foreign_waker(ours.ready(Readiness::Readable)).await?;
             ours.would_block(Readiness::Readable);
 
-            // The second future fails, because the first one waits already.
+            // The second future fails, because the first one already waits for the same readiness.
             let mut first = pin!(ours.ready(Readiness::Readable));
             let mut second = pin!(ours.ready(Readiness::Readable));
             let waker = foreign();

@@ -144,7 +144,7 @@ mod remote_queue {
 mod flag {
     use super::remote::ScheduledFlag;
 
-    /// A step of the runtime with a task that was woken.
+    /// A step of the runtime when it runs a task that was woken.
     #[derive(Clone, Copy, PartialEq)]
     enum Step {
         Clear,

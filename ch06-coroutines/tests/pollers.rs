@@ -198,7 +198,8 @@ fn a_worker_with_a_stale_run_queue_entry_may_park() -> io::Result<()> {
 #[test]
 fn a_panic_of_the_accepting_task_ends_the_server_with_an_error() {
     for serve in SERVERS {
-        // The room is enough for the stop pipe, the listener, the wake-up pipe and some clients.
+        // The poller panics after four registrations: those of the stop pipe, the listener, the
+        // wake-up pipe and one client.
         let poller = Probe { room: 4, ..Probe::default() };
         let ended = run(serve, poller, |address, _| {
             (0..4).map(|_| TcpStream::connect(address)).collect::<io::Result<Vec<_>>>()

@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 
 const SMALL: usize = 32 * 1024;
 
-/// Safe spawning for the bodies of this file.
+/// Spawns coroutines without `unsafe`: all bodies in this file keep the contract of
+/// `Handle::spawn_coroutine`.
 trait Spawn {
     /// Spawns a coroutine whose body uses no thread-local variable.
     fn spawn<T: 'static>(

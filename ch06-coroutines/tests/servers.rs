@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
-/// Serves on the calling thread until the stop, with a given poller.
+/// The type of a function that serves on the calling thread until the stop, with a given poller.
 pub(crate) type Serve =
     fn(Box<dyn Poller>, Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()>;
 

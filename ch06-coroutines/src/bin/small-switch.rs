@@ -36,7 +36,7 @@ fn main() -> io::Result<()> {
     // SAFETY: the body suspends in `say` only, where no thread-local variable is
     // involved.
     let mut one = unsafe { Coroutine::new(|| count("one", 3)) }?;
-    // SAFETY: as above.
+    // SAFETY: this body, too, suspends in `say` only.
     let mut two = unsafe { Coroutine::new(second) }?;
     while one.resume() | two.resume() {
         println!("main");

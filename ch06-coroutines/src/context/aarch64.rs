@@ -101,7 +101,7 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
 #[unsafe(naked)]
 unsafe extern "C" fn start() -> ! {
     naked_asm!(
-        // sp = the saved stack pointer, x0 = from, x1 = the message
+        // On entry: sp = the saved stack pointer, x0 = from, x1 = the message.
         ".cfi_startproc",
         ".cfi_undefined x30",
         "ldp x2, x9, [sp], #32", // the argument, the entry

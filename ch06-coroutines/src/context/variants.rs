@@ -20,12 +20,12 @@ mod forms {
     use std::arch::naked_asm;
 
     // ANCHOR: return
-    /// Leaves this stack, and continues the stack that was left at `to`: returns to its
-    /// caller there, with this stack's saved stack pointer.
+    /// Leaves this stack, and continues the stack that was left at `to`: on that stack,
+    /// the call that left it returns this stack's saved stack pointer.
     #[unsafe(naked)]
     pub(super) unsafe extern "sysv64" fn by_return(to: SavedSp) -> SavedSp {
         naked_asm!(
-            // rdi = to; rsp points to our return address
+            // On entry: rdi = to, rsp = the place of this function's return address.
             "push rbp",
             "push rbx",
             "push r12",
@@ -77,8 +77,8 @@ mod forms {
         naked_asm!("mov rdi, rax", "xor esi, esi", "mov rdx, rbx", "call r12", "ud2")
     }
 
-    /// Returns the words that either implementation leaves on a stack: six registers and
-    /// a return address.
+    /// Returns the words that `by_return` and `by_jump` leave on a stack: six registers
+    /// and a return address.
     pub(super) fn begin_at(entry: Entry, argument: *mut u8) -> [usize; 7] {
         let [r15, r14, r13, rbp] = [0; 4];
         let begin = begin as *const () as usize;
@@ -91,8 +91,8 @@ mod forms {
     use crate::context::{Entry, SavedSp};
     use std::arch::naked_asm;
 
-    /// Leaves this stack, and continues the stack that was left at `to`: returns to its
-    /// caller there, with this stack's saved stack pointer.
+    /// Leaves this stack, and continues the stack that was left at `to`: on that stack,
+    /// the call that left it returns this stack's saved stack pointer.
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn by_return(to: SavedSp) -> SavedSp {
         naked_asm!(
@@ -161,7 +161,8 @@ mod forms {
         naked_asm!("mov x1, xzr", "mov x2, x20", "blr x19", "brk #1")
     }
 
-    /// Returns the words that either implementation leaves on a stack: twenty registers.
+    /// Returns the words that `by_return` and `by_jump` leave on a stack: twenty
+    /// registers.
     pub(super) fn begin_at(entry: Entry, argument: *mut u8) -> [usize; 20] {
         let mut registers = [0; 20];
         registers[8] = entry as usize;
@@ -210,7 +211,7 @@ pub trait Form: sealed::Sealed {
     unsafe fn switch(to: SavedSp) -> SavedSp;
 }
 
-/// The implementation as a function that saves the registers and returns.
+/// The switch as a function that saves the registers and returns.
 #[derive(Debug)]
 pub struct ByReturn;
 
@@ -222,7 +223,7 @@ impl Form for ByReturn {
     }
 }
 
-/// The implementation as a function that saves the registers and jumps.
+/// The switch as a function that saves the registers and jumps.
 #[derive(Debug)]
 pub struct ByJump;
 
@@ -270,7 +271,7 @@ impl<F: Form> Pair<F> {
         Pair { there, stack, form: PhantomData }
     }
 
-    /// Switches to the other side and back.
+    /// Switches to the pair's other side and back.
     #[inline(always)]
     pub fn round_trip(&mut self) {
         // SAFETY: `there` was made by `prepare`, or left by the other side, which only
@@ -278,13 +279,13 @@ impl<F: Form> Pair<F> {
         self.there = unsafe { F::switch(self.there) };
     }
 
-    /// Returns the stack of the other side. Nothing on it needs to be dropped.
+    /// Returns the stack of the pair's other side. Nothing on it needs to be dropped.
     pub fn into_stack(self) -> Stack {
         self.stack
     }
 }
 
-/// The code of the other side: it switches back, forever.
+/// The code of a pair's other side: it switches back, forever.
 unsafe extern "C" fn echo<F: Form>(mut from: SavedSp, _: usize, _: *mut u8) -> ! {
     loop {
         // SAFETY: `from` was handed over by the switch that came here, and its stack

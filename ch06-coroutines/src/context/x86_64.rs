@@ -98,8 +98,8 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
 #[unsafe(naked)]
 unsafe extern "C" fn start() -> ! {
     naked_asm!(
-        // rsp = just above the word at the saved stack pointer, rax = from, rsi = the
-        // message
+        // On entry: rsp = just above the word at the saved stack pointer, rax = from,
+        // rsi = the message.
         ".cfi_startproc",
         ".cfi_undefined rip",
         "mov rdi, rax", // from, as the entry's first argument

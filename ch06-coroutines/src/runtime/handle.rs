@@ -149,8 +149,8 @@ impl Drop for Runtime {
     }
 }
 
-/// A reference to a runtime, by which its tasks use it: it has the methods of the
-/// [`Scheduler`], and those below.
+/// A reference to a runtime, by which its tasks use it: it dereferences to the
+/// [`Scheduler`], and so has the scheduler's methods, too.
 #[derive(Clone)]
 pub struct Handle(Rc<Reactor>);
 

@@ -47,7 +47,7 @@ pub(crate) enum Task {
 
 /// A task and its scheduling state.
 struct Entry {
-    /// `None` while the task runs.
+    /// The code of the task; `None` while the task runs.
     task: Option<Task>,
     state: State,
     /// The number of the connection that the task serves, for the trace; 0 for none.
@@ -76,7 +76,7 @@ pub const TASK: usize = Table::<Entry>::PLACE;
 /// An entry of the run queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// Run a task.
+    /// Run the task with this token.
     Run(Token),
     /// Activate the idle connection whose descriptor has this token.
     Activate(Token),
@@ -283,9 +283,10 @@ impl Scheduler {
         let timer = due.map(|due| self.timers().set(Waiter::Task(me), due));
         let clear = |timer| self.clear_timer(timer); // unless the timer has expired
         let _timer = OnDrop(|| timer.into_iter().for_each(clear));
-        // This erases a wake-up that came during this turn of the task: the task has
-        // checked its condition after it. (A wake-up through a `Waker` is never erased:
-        // it is applied only between two rounds of the run queue.)
+        // Suspending in the state `Running` erases a wake-up that came during this turn
+        // of the task: after that wake-up, the task has checked its condition. (A
+        // wake-up through a `Waker` is never erased: it is applied only between two
+        // rounds of the run queue.)
         self.suspend(me, State::Running);
         match timer {
             Some(timer) if !self.timers().runs(timer) => Woken::TimedOut,

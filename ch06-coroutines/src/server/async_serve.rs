@@ -33,8 +33,8 @@ pub(crate) async fn serve(
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 site.stats.timeouts.add();
                 let Some(why) = inbox.too_late() else { return Ok(After::Close) };
-                // If the client does not read the refusal either, that is no further
-                // timeout: one was counted above.
+                // If the client does not read the refusal either, no further timeout is
+                // counted: the missed deadline was counted above.
                 return refuse(why, stream, site, outbox).await.or(Ok(After::Close));
             }
             Err(error) => return Err(error),

@@ -125,9 +125,9 @@ async fn accept(
                 listener.ready(Readiness::Readable).await?;
             }
             Err(_) => {
-                // Waits for `Closed`, so that the listener has no interest meanwhile.
-                // During a sleep the poller would report the waiting clients again and
-                // again.
+                // Accepting pauses by a wait for the readiness `Closed`, not by a
+                // sleep. During the wait the listener has no other interest; during a
+                // sleep the poller would report the waiting clients again and again.
                 let due = handle.now() + ACCEPT_BACKOFF;
                 listener.ready_by(Readiness::Closed, due).await?;
             }

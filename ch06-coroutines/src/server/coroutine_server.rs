@@ -104,7 +104,8 @@ fn main_task(
     let handle = &server.handle;
     let stop = handle.register(stop, Interest::READ)?;
     let stops = server.clone();
-    // SAFETY: `await_stop` suspends in no code of a thread-local: see `run_one`.
+    // SAFETY: `await_stop` does not suspend in a thread-local's initializer or
+    // destructor: see `run_one`.
     unsafe { handle.spawn_coroutine(move |_| await_stop(&stops, &stop)) }?;
     let listener = handle.register(listener, Interest::ACCEPT)?;
     listener.get().ready()?;
@@ -143,9 +144,9 @@ fn accept(server: &Rc<ServerState>, listener: &Descriptor<Listener>) -> io::Resu
             Ok(true) => {}
             Ok(false) => drop(listener.wait(Readiness::Readable, None)?),
             Err(_) => {
-                // Waits for `Closed`, so that the listener has no interest meanwhile.
-                // During a sleep the poller would report the waiting clients again and
-                // again.
+                // Accepting pauses by a wait for the readiness `Closed`, not by a
+                // sleep. During the wait the listener has no other interest; during a
+                // sleep the poller would report the waiting clients again and again.
                 listener.wait(Readiness::Closed, Some(handle.now() + ACCEPT_BACKOFF))?;
             }
         }
@@ -160,7 +161,8 @@ fn accept(server: &Rc<ServerState>, listener: &Descriptor<Listener>) -> io::Resu
 #[allow(unsafe_code)]
 fn make_worker(server: &Rc<ServerState>) -> io::Result<Token> {
     let theirs = server.clone();
-    // SAFETY: `worker` suspends in no code of a thread-local: see `run_one`.
+    // SAFETY: `worker` does not suspend in a thread-local's initializer or destructor:
+    // see `run_one`.
     unsafe { server.handle.add_coroutine(move || worker(&theirs)) }
 }
 

@@ -272,7 +272,8 @@ impl ServerState {
                 self.site.stats.timeouts.add();
                 trace!("close", "out of patience");
             }
-            // Other errors are caused by the client; only the trace has them.
+            // Errors other than a timeout are caused by the client, and appear in the
+            // trace only.
             Err(error) => trace!("close", "{error}"),
         }
     }

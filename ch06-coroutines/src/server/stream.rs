@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct ActiveConnection {
     pub(super) connection: Connection,
     wait: Wait,
-    /// The beginning of the current `wait`.
+    /// The time at which the current `wait` began.
     began: Instant,
     /// Measures whether the client takes the bytes that it is sent.
     progress: Progress,
@@ -119,7 +119,8 @@ impl ActiveConnection {
         }
         let wrote = write(&mut BudgetedIo(socket.get_mut(), &mut self.budget));
         match &wrote {
-            // The reason may be the used-up byte budget, and not a full socket.
+            // `WouldBlock` may mean that the byte budget is used up, not that the
+            // socket is full.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if !self.budget.is_used_up() {
                     socket.would_block(Readiness::Writable);

@@ -163,7 +163,7 @@ async fn accept_all(server: &Rc<Server>, listener: Watched<TcpListener>) {
                 });
                 yield_now().await; // there may be many clients to come
             }
-            // Mostly EMFILE: the client waits in the backlog.
+            // The error is usually EMFILE: the client waits in the backlog.
             Err(_) => {
                 let end = Instant::now() + signals::PAUSE;
                 Sleep::until(&server.executor, end).await;
@@ -174,7 +174,7 @@ async fn accept_all(server: &Rc<Server>, listener: Watched<TcpListener>) {
 
 // ANCHOR_END: accept
 // ANCHOR: run
-/// Serves one client; each client has such a task.
+/// The task of one client: serves the client until the connection ends.
 async fn handle_connection(server: Rc<Server>, socket: TcpStream) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     socket.set_nodelay(true)?;

@@ -43,22 +43,23 @@ impl Stack {
         // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
         let start = unsafe { mmap_anonymous(None, LENGTH, access, flags) }?;
         let stack = Stack { start }; // unmapped if the next call fails
-        // SAFETY: the lower end of this mapping, which nothing refers to.
+        // SAFETY: the pages are the lower end of this mapping, and nothing refers to
+        // them.
         unsafe { mprotect(start, GUARD, ProtFlags::PROT_NONE) }?;
         Ok(stack)
     }
 
     /// Returns the address just above the stack, a multiple of the page size.
     fn top(&self) -> *mut u8 {
-        // SAFETY: this is the end of the mapping.
+        // SAFETY: the resulting address is the end of the mapping.
         unsafe { self.start.cast::<u8>().add(LENGTH.get()) }.as_ptr()
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: this is the stack's own mapping, and its owner drops it when nothing
-        // on it is needed any longer.
+        // SAFETY: the range is the stack's own mapping. The owner drops the stack only
+        // when nothing on it is needed any longer.
         let _ = unsafe { munmap(self.start, LENGTH.get()) };
     }
 }
@@ -69,8 +70,9 @@ type Entry = extern "C" fn(from: *mut u8) -> !;
 
 // ANCHOR_END: stack
 // ANCHOR: x86_64
-/// Leaves this stack and continues the one that was left at `to`. Returns when another
-/// switch continues this stack: the saved stack pointer of the stack that it has left.
+/// Leaves this stack and continues the one that was left at `to`. When another switch
+/// continues this stack, returns the saved stack pointer of the stack that the other
+/// switch has left.
 ///
 /// # Safety
 ///
@@ -118,9 +120,10 @@ unsafe fn switch(to: *mut u8) -> *mut u8 {
 /// `top` is a multiple of 16, and the 16 bytes below it can be written.
 #[cfg(target_arch = "x86_64")]
 unsafe fn fresh(top: *mut u8, entry: Entry) -> *mut u8 {
-    // The address at which to continue, and the one to which `entry` returns: none.
+    // The first word is the address at which to continue. The second is the return
+    // address of `entry`: 0, because `entry` never returns.
     let words = [entry as usize, 0];
-    // SAFETY: the caller promises these 16 bytes.
+    // SAFETY: the caller promises 16 bytes below `top`, so the address is in the stack.
     let left = unsafe { top.cast::<[usize; 2]>().sub(1) };
     // SAFETY: the caller promises that these bytes can be written and are aligned.
     unsafe { left.write(words) };
@@ -129,8 +132,9 @@ unsafe fn fresh(top: *mut u8, entry: Entry) -> *mut u8 {
 
 // ANCHOR_END: x86_64
 // ANCHOR: aarch64
-/// Leaves this stack and continues the one that was left at `to`. Returns when another
-/// switch continues this stack: the saved stack pointer of the stack that it has left.
+/// Leaves this stack and continues the one that was left at `to`. When another switch
+/// continues this stack, returns the saved stack pointer of the stack that the other
+/// switch has left.
 ///
 /// # Safety
 ///
@@ -182,7 +186,7 @@ unsafe fn switch(to: *mut u8) -> *mut u8 {
 #[cfg(target_arch = "aarch64")]
 unsafe fn fresh(top: *mut u8, entry: Entry) -> *mut u8 {
     let words = [0, 0, entry as usize, 0];
-    // SAFETY: the caller promises these 32 bytes.
+    // SAFETY: the caller promises 32 bytes below `top`, so the address is in the stack.
     let left = unsafe { top.cast::<[usize; 4]>().sub(1) };
     // SAFETY: the caller promises that these bytes can be written and are aligned.
     unsafe { left.write(words) };
@@ -290,8 +294,9 @@ extern "C" fn run(from: *mut u8) -> ! {
         let _ = catch_unwind(AssertUnwindSafe(body));
     }
     ENDED.set(true);
-    // SAFETY: as in `suspend`. `resume` never switches back, and no value is left here
-    // that needs to be dropped.
+    // SAFETY: the pointer in `RESUMER` was saved when this coroutine was resumed. That
+    // `resume` is on this thread, and waits for a switch. It never switches back, and
+    // no value is left here that needs to be dropped.
     unsafe { switch(RESUMER.get()) };
     unreachable!("resumed after its end")
 }
@@ -323,7 +328,7 @@ mod tests {
     #[test]
     fn there_and_back() {
         let stack = Stack::new().expect("memory for a stack");
-        // SAFETY: the stack is new.
+        // SAFETY: the stack is new, so the bytes below its top are not in use.
         let left = unsafe { fresh(stack.top(), entry) };
         println!("there");
         // SAFETY: the stack exists, and is continued once.

@@ -110,7 +110,7 @@ fn accept(
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 server.scheduler.park(None);
             }
-            // Mostly EMFILE: the client waits in the backlog.
+            // The error is usually EMFILE: the client waits in the backlog.
             Err(_) => server.scheduler.sleep(signals::PAUSE),
         }
     }
@@ -122,7 +122,7 @@ fn accept(
 
 // ANCHOR_END: accept
 // ANCHOR: run
-/// Serves one client; each client has such a task.
+/// The task of one client: serves the client until the connection ends.
 fn handle_connection(server: &Server, socket: TcpStream) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     socket.set_nodelay(true)?;

@@ -37,7 +37,7 @@ struct Shared {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, RunQueue> {
-        // No code panics while it holds the lock.
+        // No thread panics while it holds the lock, so the queue is intact.
         self.run_queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -82,7 +82,8 @@ impl Reactor {
             return EpollTimeout::NONE;
         };
         let left = first.saturating_duration_since(Instant::now());
-        // Rounded up: a wait that ends too early is followed by the same wait again.
+        // The timeout is rounded up: if the wait ended too early, the loop would only
+        // wait again.
         let milliseconds = left.as_nanos().div_ceil(1_000_000);
         EpollTimeout::try_from(milliseconds).unwrap_or(EpollTimeout::MAX)
     }

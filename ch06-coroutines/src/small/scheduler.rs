@@ -51,7 +51,7 @@ impl Scheduler {
     ///
     /// # Safety
     ///
-    /// As [`Coroutine::new`].
+    /// The contract is that of [`Coroutine::new`].
     pub unsafe fn spawn(&self, body: impl FnOnce() + 'static) -> io::Result<()> {
         // SAFETY: the caller keeps the contract of `Coroutine::new`.
         let coroutine = unsafe { Coroutine::new(body) }?;
@@ -139,7 +139,7 @@ impl Scheduler {
         suspend();
     }
 
-    /// Wakes every other task.
+    /// Wakes every task except the running one.
     pub fn wake_all(&self) {
         self.run_queue.borrow_mut().extend(self.tasks.borrow().keys());
     }
@@ -162,7 +162,7 @@ mod tests {
                 task.sleep(Duration::from_millis(milliseconds));
                 order.borrow_mut().push(milliseconds);
             };
-            // SAFETY: no thread-local variable is involved.
+            // SAFETY: the body uses no thread-local variable.
             unsafe { scheduler.spawn(body) }.expect("memory for a stack");
         }
         scheduler.run().expect("an epoll");

@@ -14,6 +14,19 @@
 //! page would be guard enough for it. C code is not stack-probed: a C function with a frame
 //! larger than the guard can step over it. glibc's resolver, for one, has frames of several
 //! pages.
+//!
+//! ```
+//! use ch06_coroutines::StackPool;
+//!
+//! let mut stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
+//! let (first, second) = (stacks.take()?, stacks.take()?);
+//! stacks.give_back(first);
+//! let reused = stacks.take()?; // no third stack is needed
+//! assert_eq!(stacks.most_used(), 2);
+//! stacks.give_back(second);
+//! stacks.give_back(reused);
+//! # std::io::Result::Ok(())
+//! ```
 
 mod overflow;
 mod region;
@@ -51,13 +64,13 @@ pub struct StackPool {
 }
 
 impl StackPool {
-    /// The default size in bytes: many times what a connection of this book's servers
-    /// needs.
+    /// The default size of a stack in bytes: many times what a connection of this
+    /// book's servers needs.
     pub const DEFAULT_SIZE: usize = 64 * 1024;
-    /// The smallest size in bytes, in which a panic still finds room. (Its backtrace may
-    /// not.)
+    /// The smallest size of a stack in bytes, with which a panic still finds room. (Its
+    /// backtrace may not.)
     pub const LEAST_SIZE: usize = 16 * 1024;
-    /// The largest size in bytes.
+    /// The largest size of a stack in bytes.
     pub const MOST_SIZE: usize = 1 << 30;
     /// Number of returned stacks that keep the pages they have touched. A larger number
     /// would be faster after a burst of coroutines, and would hold more memory after it.

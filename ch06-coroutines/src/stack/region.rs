@@ -12,8 +12,8 @@ use std::{fs, io};
 /// (Linux 6.13).
 #[cfg(target_os = "linux")]
 const MADV_GUARD_INSTALL: libc::c_int = 102;
-/// Number of mappings that are left to the rest of the process where each guard uses
-/// some.
+/// Number of memory mappings that the pool leaves to the rest of the process, on a system where
+/// each guard splits a mapping.
 const SPARE_MAPPINGS: usize = 2_000;
 
 /// Minimum size of the guard below each stack, in bytes: more than any single frame of the C code
@@ -25,6 +25,7 @@ pub const GUARD: usize = 64 * 1024;
 pub(super) enum Guard {
     /// Marks in the page table (`MADV_GUARD_INSTALL`, Linux 6.13), which need no separate
     /// mapping.
+    #[cfg(target_os = "linux")]
     Marked,
     /// mprotect(2), which splits the mapping; the system limits the number of mappings.
     Protected,
@@ -35,7 +36,7 @@ pub(super) enum Guard {
 pub struct Stack {
     /// The address just above the stack's highest byte; a multiple of the page size.
     top: NonNull<u8>,
-    /// The size in bytes, without the guard.
+    /// The size of the stack in bytes, without its guard.
     size: u32,
     /// The number of the pool that the stack belongs to.
     pub(super) pool: u32,
@@ -51,7 +52,7 @@ impl Stack {
         unsafe { self.top.sub(overflow::LABEL) }
     }
 
-    /// Returns the number of usable bytes.
+    /// Returns the number of usable bytes of the stack.
     #[inline]
     pub fn size(&self) -> usize {
         self.size as usize - overflow::LABEL
@@ -120,7 +121,8 @@ impl Region {
         let guard = unsafe { self.start.add(self.used * slot) };
         protect(guard, self.gap, self.guard)?;
         self.used += 1;
-        // SAFETY: `top` is the end of the same slot.
+        // SAFETY: the resulting address is the end of the slot at `guard`, and so within the
+        // region.
         let top = unsafe { guard.add(slot) };
         Ok(Stack { top, size: self.size as u32, pool })
     }
@@ -236,8 +238,6 @@ fn protect(pages: NonNull<u8>, size: usize, guard: Guard) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         // SAFETY: these pages are in a region, and no stack uses them.
         Guard::Marked => done(unsafe { libc::madvise(start, size, MADV_GUARD_INSTALL) }),
-        #[cfg(not(target_os = "linux"))]
-        Guard::Marked => Err(io::ErrorKind::Unsupported.into()),
         Guard::Protected => {
             let guards = PROTECTED.load(Relaxed);
             if guards >= *MOST_PROTECTED {
