@@ -1,6 +1,6 @@
 //! The command `course`: makes a learner's crate, judges its steps, and proves the ladder, which
 //! is the ordered list of all steps: each step's gate fails while the step is open, and passes
-//! with the reference. It also grades: see [`crate::grade`].
+//! with the book's own code. It also grades: see [`crate::grade`].
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -58,10 +58,10 @@ enum Command {
         /// Only this track: main or deep.
         #[arg(long)]
         track: Option<String>,
-        /// Record which cases prove that, instead of comparing.
+        /// Record the cases that prove each step, instead of comparing them with the recorded ones.
         #[arg(long)]
         record: bool,
-        /// Only the steps of which the name contains this text.
+        /// Only the steps whose names contain this text.
         #[arg(long)]
         step: Option<String>,
     },

@@ -82,7 +82,8 @@ pub fn strip_anchors(source: &str) -> String {
             continue;
         }
         match (kept.last().map(|last| last.trim()), line.trim()) {
-            // An empty line is dropped at the beginning, and after another empty line.
+            // Drops empty lines at the beginning of the source, and all but one of
+            // several empty lines in a row.
             (None | Some(""), "") => {}
             (Some("}"), text) if stripped && !matches!(text, "" | "}") => {
                 kept.extend(["", line]);
@@ -262,7 +263,7 @@ mod tests {
 use std::io; // unused when the hole is open
 
 // ANCHOR: all
-/// Documented.
+/// A function with a doc comment.
 pub fn free(a: u32) -> u32 {
     a + 1
 }

@@ -410,8 +410,8 @@ fn reached_files(sources: &Files, program: &str) -> BTreeSet<String> {
 }
 
 impl Proof<'_> {
-    /// Returns the step's tests, and the cases that the book's program is known to pass and that the
-    /// step wants, in the order of the step's wishes.
+    /// Returns the cases that the book's program is known to pass and that match the step's list of
+    /// cases, in the order of that list, and after them the step's tests.
     fn candidates_of(&self, step: &Step) -> anyhow::Result<Vec<Check>> {
         let mut list = None;
         for chapter in fs::read_dir(checkout())?.flatten() {
@@ -436,8 +436,8 @@ impl Proof<'_> {
             }
             list.lines().any(|line| {
                 let mut words = line.split_whitespace();
-                // A case that `varies` may fail by a reset and is then judged a second time, so it
-                // may be in the gate if the step names it in full.
+                // A case that the list marks `varies` is a race: it may fail by a reset and is then
+                // judged a second time, so the gate may contain it if the step names it in full.
                 let verdict = words.next().unwrap_or_default();
                 words.next() == Some(&name)
                     && (verdict == "pass" || verdict == "varies" && named(case))

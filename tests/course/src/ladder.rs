@@ -33,11 +33,11 @@ pub struct Track {
     /// The libraries of the learner's crate, as lines of its manifest.
     #[serde(default)]
     pub dependencies: String,
-    /// Pairs of a path in the book's crates and the path that replaces it, below the root of the
-    /// learner's library.
+    /// Pairs of module paths: a path in the book's crates, and the path below the root of the
+    /// learner's library that replaces it in the copied files.
     #[serde(default)]
     pub paths: Vec<(String, String)>,
-    /// Texts that are different in the learner's files.
+    /// The replacements of texts that are different in the learner's files.
     #[serde(default)]
     pub changes: Vec<Change>,
     /// The programs: the name of each, and the name of the book's server that it resembles.
@@ -64,9 +64,9 @@ pub const DEEP: &str = "deep";
 pub struct Change {
     /// The path of the learner's file that contains the text.
     pub file: String,
-    /// The text in the source.
+    /// The text in the source, which is replaced.
     pub from: String,
-    /// The text in the learner's file.
+    /// The text in the learner's file, which replaces the other.
     pub to: String,
 }
 
@@ -95,13 +95,14 @@ pub struct Step {
     /// The functions that the starter leaves open, in one or more files.
     pub holes: Vec<Hole>,
     /// The first two hints: a question, and the calls in the order in which the function makes
-    /// them. The third hint is half of the reference.
+    /// them. The third hint, the first half of the book's own code, is computed.
     pub hints: [String; 2],
     /// A mistake that is often made in this step, and that the gate must detect.
     pub mistake: Option<Mistake>,
 }
 
-/// A body that is wrong in a usual way. All other holes of the step are filled with the reference.
+/// A body that is wrong in a way that is common among learners. All other holes of the step have
+/// the book's own code when the body is judged.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mistake {
@@ -137,7 +138,7 @@ impl Hole {
         self.file() == file && self.address() == address
     }
 
-    /// Returns the function's address, as the cutter takes it.
+    /// Returns the function's address, in the form that [`crate::cutter::find`] takes.
     pub fn address(&self) -> &str {
         self.at.split_once('#').map_or("", |(_, address)| address)
     }
@@ -149,7 +150,8 @@ impl Step {
         hole.naive.clone().unwrap_or_else(|| format!("todo!({:?})", self.title))
     }
 
-    /// Returns whether the starter's code works and is wrong, so that the learner mends it.
+    /// Returns whether the step's holes contain code that works but is wrong, which the learner
+    /// mends, instead of a `todo!`.
     pub fn is_mend(&self) -> bool {
         self.holes.iter().all(|hole| hole.naive.is_some())
     }
@@ -194,7 +196,7 @@ impl Track {
                 .collect();
         }
         // Steps whose programs cannot run on this system are dropped: their functions are filled
-        // with the reference.
+        // with the book's own code.
         let runs_here = |step: &Step| {
             let file = format!("src/bin/{}.rs", step.program);
             let linux = cfg!(target_os = "linux") || !track.linux.contains(&file);

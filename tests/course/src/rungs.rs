@@ -17,9 +17,9 @@ use crate::ladder::{package, read, url};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rung {
-    /// The title.
+    /// The rung's title, which `climb` prints.
     pub title: String,
-    /// The page and section of the book.
+    /// The page and section of the book that explain the rung.
     pub page: String,
     /// The full names of the cases that a server must pass.
     pub cases: Vec<String>,

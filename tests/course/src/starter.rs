@@ -19,20 +19,22 @@ pub type Files = BTreeMap<String, String>;
 /// The file that marks a learner's crate.
 pub const MARK: &str = ".course.toml";
 
-/// What a learner's crate was made from.
+/// The origin of a learner's crate, as the file [`MARK`] in it records it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Mark {
     /// The track's name.
     pub track: String,
     /// The commit of the book's repository, which no program reads.
     pub commit: String,
-    /// A hash of all files that were written.
+    /// A hash of all files that the course wrote into the crate: another hash means another
+    /// edition.
     pub edition: String,
 }
 
 /// Returns the functions of a file in which steps have holes. Each comes with the body that it has
-/// in the learner's crate when all steps before `open` are solved: the unfinished one of its first
-/// unsolved step, or `None`, which stands for the book's own.
+/// in the learner's crate when all steps before `open` are solved: the unfinished body of the first
+/// unsolved step that has a hole in the function, or `None`, which stands for the body in the
+/// book's source.
 fn bodies<'t>(
     track: &'t Track,
     file: &str,
@@ -290,7 +292,7 @@ pub fn files(track: &Track) -> anyhow::Result<Files> {
     Ok(files)
 }
 
-/// Returns the mark of a crate that consists of these files.
+/// Returns the content of the file [`MARK`] for a crate that consists of these files.
 fn mark(track: &Track, files: &Files) -> Mark {
     let mut hasher = DefaultHasher::new();
     files.hash(&mut hasher);

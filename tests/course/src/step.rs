@@ -268,7 +268,8 @@ impl Session {
         Ok(true)
     }
 
-    /// Returns the lines about a step that do not depend on the verdict.
+    /// Returns the lines that introduce a step that is not green: its number and title, why it is
+    /// red, its page, and the place of each hole.
     fn heading(&self, index: usize) -> String {
         let step = &self.track.steps[index];
         let open = step.holes.iter().any(|hole| self.is_open(step, hole));
@@ -392,7 +393,7 @@ impl Session {
             let found = cutter::find(&reference, hole.address());
             let found = found.map_err(anyhow::Error::msg)?;
             let reference = &reference[found[0].whole.clone()];
-            // A missing function counts as an empty one.
+            // A function that is missing in the learner's file is compared as an empty one.
             let yours = self.function(hole).unwrap_or_default();
             match work::difference(hole.file(), &yours, reference) {
                 Ok(same) if same.is_empty() => {
@@ -518,8 +519,8 @@ impl Session {
         Ok(())
     }
 
-    /// Merges the starter of the present course into the learner's crate, or finishes such a merge
-    /// when the learner has resolved its conflicts.
+    /// Merges the starter of the course's present edition into the learner's crate, or finishes
+    /// such a merge when the learner has resolved its conflicts.
     ///
     /// # Errors
     ///

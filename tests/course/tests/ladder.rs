@@ -171,7 +171,7 @@ fn a_learner_begins() -> anyhow::Result<()> {
         text(&show)
     );
 
-    // When the first step has the reference's function, `cargo step` goes on to the second step.
+    // When the first step has the book's function, `cargo step` goes on to the second step.
     let track = Track::main()?;
     let filled = starter::sources(&track, 1)?;
     let hello = "src/bin/small-hello.rs";
