@@ -335,7 +335,7 @@ impl<'a> Ctx<'a> {
         }
         let mut stderr = server.stderr();
         if !stderr.is_empty() {
-            // The server may still be writing the rest of its message.
+            // The server may still be writing the rest of its message to standard error.
             thread::sleep(Duration::from_millis(50));
             stderr = server.stderr();
         }

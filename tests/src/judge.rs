@@ -39,7 +39,7 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct DocumentRoot {
     _base: TempDir,
-    /// The path of the root.
+    /// The path of the document root.
     pub path: PathBuf,
 }
 
@@ -87,7 +87,7 @@ pub struct Support {
 }
 
 impl Support {
-    /// Returns full support, for the book's own servers, which must offer every feature.
+    /// Returns the support of a server that offers every feature, as the book's own servers must.
     pub fn everything() -> Self {
         Self { missing: Vec::new(), impossible: Vec::new() }
     }

@@ -123,7 +123,8 @@ pub fn longest_first(mut trials: Vec<(u8, usize, Trial)>) -> Vec<Trial> {
     trials.into_iter().map(|(.., trial)| trial).collect()
 }
 
-/// Returns the cases for one server as trials, each with its duration in seconds and its index.
+/// Returns the cases for one server as trials (named tests), each with its duration in seconds and
+/// its index.
 fn trials_for(
     server: &str,
     profile: &'static ServerProfile,
@@ -139,8 +140,8 @@ fn trials_for(
                 Outcome::Failed(failure) => Err(Failed::from(failure.to_string())),
                 Outcome::Missing(missing) => Err(Failed::from(missing.why)),
                 Outcome::NotReached(why) => Err(Failed::from(why)),
-                // The book's servers must support everything, so only the system can be the reason
-                // for a skip.
+                // The book's servers must support everything, so a case is skipped only if the
+                // operating system lacks something.
                 Outcome::Skipped(why) => {
                     eprintln!("{}::{} skipped: {why}", profile.name, case.full_name());
                     Ok(())

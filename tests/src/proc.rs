@@ -28,7 +28,7 @@ pub fn threads(pid: u32) -> Option<usize> {
 /// A child process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Child {
-    /// The process ID.
+    /// The child's process ID.
     pub pid: u32,
     /// Whether the child has exited and has not been reaped.
     pub zombie: bool,
@@ -53,8 +53,8 @@ pub fn children(pid: u32) -> Option<Vec<Child>> {
 
 fn stat(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The process's name may contain spaces and parentheses: the columns begin after the last
-    // parenthesis.
+    // In /proc/PID/stat the process's name, in parentheses, may itself contain spaces and
+    // parentheses: the other columns begin after the last parenthesis.
     stat.rsplit_once(')').map(|(_, columns)| columns.to_owned())
 }
 

@@ -64,7 +64,8 @@ mod imp {
         Some(u32::from_ne_bytes(queue.try_into().ok()?))
     }
 
-    /// Returns a `nlmsghdr` followed by an `inet_diag_req_v2`.
+    /// Returns a sock_diag(7) message that asks for one connection: a `nlmsghdr` followed by an
+    /// `inet_diag_req_v2`.
     fn request(local: SocketAddrV4, remote: SocketAddrV4) -> Vec<u8> {
         const LENGTH: u32 = 16 + 8 + 48;
         let mut bytes = Vec::with_capacity(LENGTH as usize);

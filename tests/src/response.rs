@@ -5,13 +5,13 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 /// A complete response of the server.
 #[derive(Debug, Clone, Default)]
 pub struct Response {
-    /// The status code.
+    /// The response's status code.
     pub status: u16,
-    /// The protocol version: `HTTP/1.1` or `HTTP/1.0`.
+    /// The response's protocol version: `HTTP/1.1` or `HTTP/1.0`.
     pub version: String,
     /// The names and values of the header fields, in the order received.
     pub fields: Vec<(String, String)>,
-    /// The content, with the transfer coding removed.
+    /// The response's content, with the transfer coding removed.
     pub content: Vec<u8>,
 }
 
@@ -81,7 +81,7 @@ impl Response {
         old || self.list_contains("Connection", "close")
     }
 
-    /// Returns the content as text.
+    /// Returns the response's content as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.content).into_owned()
     }

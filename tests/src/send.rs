@@ -123,7 +123,7 @@ impl Client {
         Ok(())
     }
 
-    /// Shuts down the sending side.
+    /// Shuts down the client's sending side, so that the server reads an end of file.
     pub fn half_close(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);
         self.log.add(&self.name, EventKind::HalfClosed);

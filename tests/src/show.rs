@@ -48,7 +48,8 @@ fn escape(bytes: &[u8], text: &mut String) {
 }
 
 impl Peek {
-    /// Describes the observation in a few words.
+    /// Describes the observed state of the socket in a few words, for the transcript and failure
+    /// reports.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Bytes => "bytes arrived",

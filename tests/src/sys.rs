@@ -40,7 +40,8 @@ pub(crate) fn reset_to_default(signal: Signal) -> io::Result<()> {
 pub(crate) fn lease(file: &File) -> io::Result<()> {
     use nix::libc;
     use std::os::fd::AsRawFd as _;
-    /// The fcntl(2) command, which the libc crate lacks (`asm-generic/fcntl.h`).
+    /// The fcntl(2) command that chooses the signal for a descriptor's events. The libc crate lacks
+    /// it (`asm-generic/fcntl.h`).
     const F_SETSIG: libc::c_int = 10;
     // When another process opens the file, the kernel sends the holder of the lease a signal. The
     // default signal, SIGIO, would end this process; SIGURG is ignored.

@@ -20,7 +20,7 @@ pub enum Target {
 /// A program that takes the contract's options.
 #[derive(Debug, Clone)]
 pub struct Program {
-    /// The executable.
+    /// The path of the executable.
     pub path: PathBuf,
     /// The command that starts the program by hand. Failure reports show it, with the case's
     /// options.

@@ -15,7 +15,8 @@ use super::{
 pub struct HoldOutcome {
     /// Number of connections that were answered after they were opened.
     pub opened: usize,
-    /// Number of the opened connections that were answered again after `meanwhile` had returned.
+    /// Number of the opened connections that were answered again after the pause, that is, when the
+    /// function `meanwhile` of [`hold`] had returned.
     pub kept: usize,
     /// The failures of the connections that were not opened or not kept.
     pub errors: Errors,

@@ -42,7 +42,7 @@ pub(super) struct Parser {
 enum State {
     #[default]
     Head,
-    /// Within the content; the value is the number of bytes still missing.
+    /// The parser is within the content, of which this number of bytes is still missing.
     Content(u64),
     UntilTheEnd,
     Chunked(Chunked),
@@ -50,13 +50,14 @@ enum State {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Chunked {
-    /// Within a chunk size: the value so far, and the number of digits.
+    /// The parser is within a chunk's size: the value so far, and the number of digits.
     Size(u64, u32),
-    /// After the size, within its line; the value is the size.
+    /// The parser is after a chunk's size, within the same line; the value is the size.
     Extension(u64),
-    /// Within a chunk; the value is the number of bytes missing, including the CR LF after it.
+    /// The parser is within a chunk, of which this number of bytes is still missing, including the
+    /// CR LF after it.
     Content(u64),
-    /// Within the trailers; `empty` is set at the beginning of a line.
+    /// The parser is within the trailers; `empty` is set at the beginning of a line.
     Trailer { empty: bool },
 }
 
@@ -162,7 +163,7 @@ impl Parser {
         if cached {
             *bytes = &bytes[cache.bytes.len()..];
         } else {
-            // Search only the new bytes; the empty line may straddle the boundary.
+            // Search only the new bytes; the empty line may begin in the old ones.
             let from = self.head.len().saturating_sub(3);
             let old = self.head.len();
             self.head.extend_from_slice(bytes);

@@ -88,7 +88,7 @@ pub enum Phase {
 pub struct Outcome {
     /// Number of requests sent, and answered with 2xx, during the measured time.
     pub requests: u64,
-    /// Number of bytes received for these requests, heads and contents.
+    /// Number of bytes received for the counted requests, heads and contents.
     pub bytes: u64,
     /// The time from the first request to the last response; at least [`Plan::time`].
     pub elapsed: Duration,

@@ -14,7 +14,7 @@ pub(super) struct Schedule {
     /// Number of requests sent so far.
     sent: u64,
     free: VecDeque<usize>,
-    /// For each client, whether it is in `free`.
+    /// For each client, whether the list `free` contains the client.
     waits: Vec<bool>,
 }
 

@@ -176,7 +176,8 @@ fn length(response: &Response) -> u64 {
 const LINE: &[u8; 64] =
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
 
-/// Number of bytes per write of generated content and of files: a multiple of the line's length.
+/// Number of bytes per write of generated content and of files: a multiple of the length of
+/// [`LINE`].
 const PIECE: usize = 16 * 1024;
 
 /// Queues a response in the output buffer, and flushes the buffer whenever it is full.

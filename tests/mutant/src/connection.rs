@@ -73,8 +73,8 @@ pub(crate) fn serve(stream: &TcpStream, server: &Server) {
 fn lower_write_watermark(stream: &TcpStream) {
     const ENOUGH: u32 = 16 * 1024;
     let socket = SockRef::from(stream);
-    // An error is ignored: with the kernel's own send buffer the write deadline is checked less
-    // often, and still applies.
+    // An error of setsockopt(2) is ignored: with the kernel's own send buffer the write deadline is
+    // checked less often, and still applies.
     #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_notsent_lowat(ENOUGH);
     #[cfg(not(target_os = "linux"))]

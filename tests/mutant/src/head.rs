@@ -14,7 +14,7 @@ use crate::wire::{Deadline, End, LineError, Wire};
 /// The head of a request.
 pub(crate) struct Head {
     pub(crate) method: String,
-    /// The path, still percent-encoded, or `*`.
+    /// The request's path, still percent-encoded, or `*`.
     pub(crate) path: String,
     pub(crate) query: Option<String>,
     pub(crate) modern: bool,
@@ -46,7 +46,8 @@ pub(crate) fn read(
     {
         return bad("the head arrived in more than one read");
     }
-    // A request that is refused before its request line has ended may be a HEAD.
+    // Even a request that is refused before its request line has ended may be a HEAD, whose
+    // response has no content.
     let mut line = request_line(wire, options.max_line, deadline)
         .inspect_err(|_| *head_only = wire.input.starts_with(b"HEAD "))?;
     if line.is_empty() && !wrong(Mutation::EmptyLineRefused) {

@@ -9,7 +9,7 @@ pub(crate) struct Mutant {
     /// The mistake, as code passes it to `wrong(…)`.
     #[allow(dead_code, reason = "the test that shares this file knows mutants by name")]
     pub(crate) id: Mutation,
-    /// The name on the command line: `--mutation NAME`.
+    /// The mutant's name on the command line: `--mutation NAME`.
     pub(crate) name: &'static str,
     /// The case that must fail, as `family::name`.
     #[allow(dead_code, reason = "only the test reads it")]

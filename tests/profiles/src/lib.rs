@@ -70,13 +70,13 @@ pub enum Model {
 /// A server of the book: its name, its chapter, and how it organizes its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerProfile {
-    /// The name of the binary.
+    /// The name of the server's binary.
     pub name: &'static str,
     /// The chapter in which the server appears.
     pub level: u8,
     /// The way in which the server organizes its connections.
     pub model: Model,
-    /// A description in a few words.
+    /// A description of the server in a few words.
     pub summary: &'static str,
 }
 

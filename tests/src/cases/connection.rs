@@ -267,9 +267,9 @@ pub(super) const CASES: &[Case] = &[
         |ctx| {
             let mut client = ctx.client()?;
             client.send("nonsense\r\n\r\n")?;
-            // The client reads nothing before it sends the late bytes. If the server had closed its
-            // socket, the server's kernel would answer the late bytes with RST, and the refusal
-            // would be lost.
+            // The client reads nothing before it sends more bytes, which arrive after the refusal.
+            // If the server had closed its socket, the server's kernel would answer these bytes
+            // with RST, and the refusal would be lost.
             let seen = client.peek(crate::timeout::timeout());
             ensure(
                 seen == crate::client::Peek::Bytes,

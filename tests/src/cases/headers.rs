@@ -40,7 +40,8 @@ fn takes_host(ctx: &mut Ctx<'_>, host: &str) -> Verdict {
     ctx.ask(head)?.is(200).map(drop)
 }
 
-/// Asserts that the response to `bytes` has the status `status`, a Date field, and a length.
+/// Asserts that the response to `bytes` has the status `status`, a Date field, and a stated length
+/// of the content.
 fn complete(ctx: &mut Ctx<'_>, bytes: &[u8], status: u16) -> Verdict {
     let answer =
         ctx.ask(bytes).map_err(|stop| stop.expecting(format!("status {status}")))?;

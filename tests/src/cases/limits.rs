@@ -322,7 +322,8 @@ pub(super) const CASES: &[Case] = &[
                 assert_rejected(&mut client)?;
                 client.close();
                 let content = pattern(80_000);
-                // The server releases the memory when it has closed the refused connection.
+                // The server releases the memory of a refused request only when it has closed the
+                // connection.
                 ctx.poll_until("80,000 bytes can be buffered again", |ctx| {
                     let answer = ctx.ask(echo(&content))?;
                     if answer.status == 503 {

@@ -16,7 +16,8 @@ pub(super) const CASES: &[&[Case]] =
 
 const PROCESS: &[Need] = &[Need::Process, Need::Plaintext];
 
-/// Returns the value, or ends the case if the value is `None`: see [`unreported`].
+/// Returns a fact about the server's process, or ends the case if the system does not report the
+/// fact (`None`): see [`unreported`].
 pub(super) fn known<T>(value: Option<T>) -> CaseResult<T> {
     value.ok_or_else(unreported)
 }

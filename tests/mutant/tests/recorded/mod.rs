@@ -14,7 +14,7 @@ use std::{env, fs, io};
 
 use crate::mutations::{MUTATIONS, Mutant};
 
-/// Prefix of the line with a mutant's name.
+/// The beginning of each line with a mutant's name in the files of recorded failures.
 const TITLE: &str = "======== ";
 
 /// Mutants of whose failures only the fixed lines are recorded, each with the reason why the

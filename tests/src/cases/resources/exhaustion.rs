@@ -162,7 +162,8 @@ pub(super) const CASES: &[Case] = &[
         ctx.assert_healthy()?;
         let pid = ctx.pid()?;
         let children: Vec<_> = known(proc::children(pid))?.iter().map(|c| c.pid).collect();
-        // With a single child process no other process could serve, so the loop does nothing.
+        // If the server has only one child process, no other process could serve the client, so the
+        // loop does nothing.
         for &process in children.iter().filter(|_| children.len() > 1) {
             limit_descriptors(process, "0:")?;
             // When the second client connects, 200 ms later, the process that cannot accept has
