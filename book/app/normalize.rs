@@ -9,25 +9,25 @@ use regex::Regex;
 /// The patterns to mask, each with its replacement. They are applied one after another.
 static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
-        // Header fields, each after the name of the client's terminal if the transcript has
-        // several.
+        // Masks the values of header fields. If the transcript has several terminals, the name of
+        // the client's terminal precedes the field's name.
         (r"(?m)^((?:\w+\| )?(?:Date|Last-Modified|ETag)): .*$", "$1: …"),
-        // The line and column of a panic.
+        // Removes the line and column from a panic's message.
         (r"(?m)^panicked at (\S+?\.rs):\d+:\d+:", "panicked at $1:"),
-        // The words that a shell adds to "Aborted" on systems that write core dumps.
+        // Removes the words that a shell adds to "Aborted" on systems that write core dumps.
         (r" \(core dumped\)", ""),
         (r"\b(127\.0\.0\.1):\d+\b", "$1:PORT"),
-        // Sizes that depend on the compiler's version.
+        // Masks sizes that depend on the compiler's version.
         (r"\ba future of \d+ bytes", "a future of N bytes"),
         (r"\b\d+ bytes of one touched", "N bytes of one touched"),
-        // The time at the start of a trace's line.
+        // Masks the time at the start of a trace's line.
         (r"(?m)^ *\d+\.\d{3}  ", "TIME  "),
         (r"\b(pid|process|thread|worker) +\d+\b", "$1 N"),
         (r"\bPid\(\d+\)", "Pid(N)"),
-        // A time with its unit, and the spaces that right-align it.
+        // Masks a time with its unit, together with the spaces that align it to the right.
         (r"[ +]*\b\d+(\.\d+)? ?(ns|µs|us|ms|milliseconds|seconds|s)\b", " TIME"),
-        // The line of a wait for the client's end of file, which is missing if the end of file has
-        // arrived before.
+        // Removes the line about waiting for the client's end of file: the trace lacks this line if
+        // the end of file has arrived before the server waits.
         (r"(?m)^TIME  #\d+ +wait .*\n(TIME  #\d+ +read +the end)$", "$1"),
     ]
     .into_iter()

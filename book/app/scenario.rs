@@ -29,7 +29,7 @@ pub struct Scenario {
     /// Whether the server has no orderly stop, so that the signal to stop kills its process.
     #[serde(default)]
     pub killed: bool,
-    /// The steps, in order.
+    /// The scenario's steps, in order.
     #[serde(rename = "step")]
     pub steps: Vec<Step>,
 }

@@ -14,7 +14,7 @@ use crate::includes::{INCLUDE, anchored};
 pub(super) struct Page {
     /// Path of the page's file, relative to `src`.
     pub file: String,
-    /// Text of the first heading.
+    /// Text of the page's first heading.
     pub title: String,
     /// The Markdown as the author wrote it, with include directives.
     pub text: String,

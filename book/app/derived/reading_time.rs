@@ -32,11 +32,11 @@ const COMMANDS: &str = "cargo |curl |nc |strace |ps |top |target/|grep |(|my-ser
 /// Counts of everything on a page on which a reader spends time.
 #[derive(Default)]
 struct Load {
-    /// Words of prose.
+    /// Number of words of prose.
     words: usize,
-    /// Lines in code blocks.
+    /// Number of lines in code blocks.
     lines: usize,
-    /// Code blocks with commands for the reader to type.
+    /// Number of code blocks with commands for the reader to type.
     blocks: usize,
     predictions: usize,
 }
@@ -153,7 +153,9 @@ mod tests {
         assert_eq!((load.words, load.lines, load.blocks, load.predictions), (4, 3, 1, 1));
     }
 
-    /// The counts are those of the pages of chapters 1 and 3 at the time of the reading.
+    /// The counts in this test are those of the pages of chapters 1 and 3 on the day
+    /// when the reader described in this module's comment read them; the last two
+    /// numbers are the least and the most minutes that the estimate may give.
     #[test]
     fn the_model_gives_what_a_real_reading_took() {
         for (words, lines, blocks, predictions, least, most) in

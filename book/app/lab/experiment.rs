@@ -13,7 +13,7 @@ use crate::text::in_words;
 /// An experiment of the lab.
 #[derive(Serialize)]
 pub struct Experiment {
-    /// The name in `lab NAME`, target/lab/NAME.json and book/results/NAME.json.
+    /// The experiment's name: NAME in `lab NAME`, target/lab/NAME.json and book/results/NAME.json.
     pub name: &'static str,
     /// The question that the experiment answers.
     pub question: &'static str,

@@ -36,7 +36,7 @@ struct Inner {
     /// The entries, as they are sent; `None` takes the place of an entry that a newer entry has
     /// replaced.
     entries: Vec<Option<String>>,
-    /// Total length of the entries.
+    /// Total length of the entries, in bytes.
     bytes: usize,
     /// The index of the latest entry for each thing that entries show (`step`, `chart NAME`).
     current: HashMap<String, usize>,

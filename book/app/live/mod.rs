@@ -47,7 +47,7 @@ pub(crate) struct LabApi(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     paths: Paths,
-    /// The guard that checks requests or, if the lab is closed, the reason.
+    /// The guard that checks requests or, if the lab is closed, the reason why it is closed.
     guard: Result<RequestGuard, &'static str>,
     /// The program to run in place of any experiment, for tests.
     fake: Option<PathBuf>,

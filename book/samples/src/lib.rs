@@ -77,7 +77,7 @@ pub enum Switch {
         tables: f64,
         /// Nanoseconds of processor time to create a coroutine and suspend it.
         nanoseconds: f64,
-        /// The number of mappings of the whole process.
+        /// The number of memory mappings of the whole process.
         mappings: usize,
     },
 }

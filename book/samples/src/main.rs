@@ -59,9 +59,9 @@ fn sample(experiment: &str, what: &str, count: &str) -> Result<Value> {
 
 /// The time of one repeat, in seconds.
 struct Repeated {
-    /// Processor time, user and system together.
+    /// Processor time of one repeat, user and system together.
     cpu: f64,
-    /// Elapsed time.
+    /// Elapsed time of one repeat.
     wall: f64,
 }
 

@@ -9,10 +9,10 @@ const ROOM: f64 = 50.0;
 
 /// Maps values to coordinates.
 pub(super) struct Axis {
-    /// The exponent of ten at the lower end. If zero occurs among the values, the lower end stands
-    /// for zero, and is then one decade lower than the other values need.
+    /// The exponent of ten at the axis's lower end. If zero occurs among the values, the lower end
+    /// stands for zero, and is then one decade lower than the other values need.
     low: i32,
-    /// The exponent of ten at the upper end.
+    /// The exponent of ten at the axis's upper end.
     high: i32,
     /// Whether the lower end stands for zero.
     zero: bool,

@@ -27,9 +27,9 @@ use crate::paths::Paths;
 /// A cell of the comparison: one kind of load.
 #[derive(Debug)]
 pub(super) struct Cell {
-    /// The name on the command line and in the record.
+    /// The cell's name on the command line and in the record.
     pub name: &'static str,
-    /// The name in the tables.
+    /// The cell's name in the tables.
     title: &'static str,
     path: &'static str,
     connections: usize,

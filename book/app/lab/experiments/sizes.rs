@@ -29,7 +29,8 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// The name of the future's row, whose size is also shown in the table of all servers' state.
+/// The name of the row for the future that serves a connection in `async`. The table of all
+/// servers' state shows the size in this row too.
 pub(crate) const FUTURE: &str = "its future in `async`";
 
 #[derive(Serialize)]

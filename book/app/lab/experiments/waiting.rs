@@ -61,9 +61,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 struct Row {
     server: &'static str,
     clients: usize,
-    /// Bytes for each idle client.
+    /// Bytes of the server's memory for each idle client.
     idle: f64,
-    /// Bytes for each client that has sent half a head.
+    /// Bytes of the server's memory for each client that has sent half a head.
     half_a_head: f64,
     /// Bytes of the server's memory for each client that waits for its answer.
     asleep: f64,

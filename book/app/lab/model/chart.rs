@@ -26,7 +26,7 @@ pub enum Kind {
 pub struct Chart {
     /// The kind of chart.
     pub kind: Kind,
-    /// The title.
+    /// The chart's title.
     pub title: String,
     /// A description for readers who do not see the chart.
     pub description: String,

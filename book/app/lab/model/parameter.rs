@@ -41,7 +41,7 @@ pub(crate) fn by_name<S: Serializer>(
 /// A part of an experiment's result: a table, with or without a chart.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Output {
-    /// The name in book/src/generated/NAME.md.
+    /// The part's name: NAME in book/src/generated/NAME.md.
     pub name: &'static str,
     /// The kind of chart beside the table, or `None` without a chart.
     pub chart: Option<Kind>,

@@ -16,7 +16,7 @@ use crate::paths::Paths;
 /// A question to the reader, and the form of its answer.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Predict {
-    /// The question.
+    /// The text of the question.
     pub ask: &'static str,
     /// The form of the answer.
     #[serde(flatten)]
@@ -27,24 +27,25 @@ pub struct Predict {
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(tag = "form", rename_all = "lowercase")]
 pub enum Form {
-    /// One of several options.
+    /// The answer is one of several options.
     Choice {
         /// The texts of the options.
         options: &'static [&'static str],
-        /// Returns the index of the option that a record confirms, and the result in words.
-        /// `None` if the record lacks the figures.
+        /// A function that returns the index of the option that a record confirms, and the result
+        /// in words. `None` if the record lacks the figures.
         #[serde(skip)]
         answer: fn(&Record) -> Option<(usize, String)>,
     },
-    /// A number.
+    /// The answer is a number.
     Number {
         /// The number's unit, such as `µs`.
         unit: &'static str,
-        /// Returns the number in a record, or `None` if the record lacks it.
+        /// A function that returns the measured number from a record, or `None` if the record lacks
+        /// it.
         #[serde(skip)]
         answer: fn(&Record) -> Option<f64>,
     },
-    /// A line drawn into a chart, with a value for each x of the chart.
+    /// The answer is a line drawn into a chart, with a value for each x of the chart.
     Curve {
         /// The name of the part of the result that has the chart.
         chart: &'static str,
@@ -90,11 +91,11 @@ pub(crate) fn range(value: f64, ends: &[f64]) -> usize {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
-    /// The index of an option.
+    /// The index of the option that the reader has chosen.
     Choice(usize),
-    /// A number in the question's unit.
+    /// The number, in the question's unit.
     Number(f64),
-    /// Points (x, y) in the units of the chart, from left to right.
+    /// The points (x, y) of a line, in the units of the chart, from left to right.
     Curve(Vec<(f64, f64)>),
 }
 
@@ -103,7 +104,7 @@ pub enum Answer {
 pub struct StoredPrediction {
     /// The reader's answer, given before the experiment was run.
     pub prediction: Answer,
-    /// The time, as the page that sent the answer writes it.
+    /// The time at which the reader answered, as the page writes it.
     pub when: String,
 }
 

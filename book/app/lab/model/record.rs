@@ -42,7 +42,7 @@ pub enum Mode {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// The version of the schema.
+    /// The version of the record's schema.
     pub version: u64,
     /// The name of the experiment.
     pub experiment: String,

@@ -99,7 +99,7 @@ struct Requirement {
     what: &'static str,
     needed: u64,
     there: u64,
-    /// The name of the limit, and how to raise it.
+    /// The name of the resource's limit, and how to raise it.
     limit: &'static str,
 }
 
