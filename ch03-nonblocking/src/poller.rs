@@ -101,9 +101,9 @@ pub struct Ready {
     pub readable: bool,
     /// Whether a write would return without blocking.
     pub writable: bool,
-    /// The peer may have finished sending; there may be bytes to read before the end.
-    /// Also set for a descriptor with urgent data: a read stops there, before the bytes
-    /// that follow.
+    /// Whether the peer may have finished sending; there may be bytes to read before
+    /// the end. Also `true` for a descriptor with urgent data: a read stops there,
+    /// before the bytes that follow.
     pub eof: bool,
     /// Whether the connection has ended in both directions.
     pub broken: bool,

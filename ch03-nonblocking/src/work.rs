@@ -59,7 +59,8 @@ pub struct LoopContext<'a> {
     pub now: Instant,
     /// Reads the clock, for a connection that begins to wait: if the application has
     /// kept the loop busy for a second, that second does not count against the client.
-    /// The function receives `now`, which a test returns to stop the clock.
+    /// The argument is the field `now`: a test stops the clock by a function that
+    /// returns its argument.
     pub clock: fn(Instant) -> Instant,
     /// The wall-clock time at which this round began, for `Date` headers.
     pub date: SystemTime,

@@ -230,7 +230,8 @@ mod tests {
         assert_eq!(all(&mut *late), (String::new(), NextPiece::End));
         assert_eq!(all(&mut *follow(&journal, Some("7.2"))).0, end);
         assert!(matches!(journal.follow(Some("7.3")), Followed::Seen));
-        // After an ID of another run, the stream begins with the first entry.
+        // If the browser names the ID of an entry of another run, its stream begins with the first
+        // entry of this run.
         assert!(all(&mut *follow(&journal, Some("6.3"))).0.starts_with("id: 7.0\n"));
         for nonsense in ["", "7", "7.", "7.x", "7.-1", "7.99999999999999999999"] {
             assert!(

@@ -203,7 +203,7 @@ fn token(text: &[u8]) -> Option<&[u8]> {
     (end > 0).then(|| &text[end..])
 }
 
-/// Skips spaces and tabs at the start of `text`, which the grammar allows here as bad
+/// Skips spaces and tabs at the start of `text`, which the grammar allows around `;` and `=` as bad
 /// whitespace (BWS). Returns the text after them.
 fn space(text: &[u8]) -> &[u8] {
     let blank = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();

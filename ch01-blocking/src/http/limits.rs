@@ -84,7 +84,7 @@ impl Budget {
         Budget { size: self.size, left: Left::Shared(left) }
     }
 
-    /// Returns the number of bytes that are not claimed.
+    /// Returns the number of bytes of the budget that are not claimed.
     pub fn left(&self) -> usize {
         self.counter().load(Relaxed)
     }

@@ -235,8 +235,8 @@ impl Scheduler {
     // ANCHOR_END: resume
 
     // ANCHOR: poll
-    /// Polls a future. Returns the future if it is pending; something then holds its
-    /// waker. If the future has ended, its box is freed.
+    /// Polls a future. Returns the future if it is pending; its waker has then been
+    /// stored by whatever it waits for. If the future has ended, its box is freed.
     fn poll(&self, token: Token, mut future: BoxedFuture) -> Option<Task> {
         let waker = self.waker_of(token);
         let context = &mut Context::from_waker(&waker);

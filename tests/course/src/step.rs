@@ -381,7 +381,7 @@ impl Session {
         Ok(reference[found[0].body.clone()].to_owned())
     }
 
-    /// Prints the difference between the learner's functions and the reference.
+    /// Prints the difference between the learner's functions and the book's.
     ///
     /// # Errors
     ///

@@ -31,7 +31,7 @@ use client::{Client, Phase, Turn};
 use helpers::{Helpers, Job};
 
 thread_local! {
-    /// Timers that `events-alarm-outlives` leaves armed: descriptor and due time.
+    /// Timers that the mistake `events-alarm-outlives` leaves armed: descriptor and due time.
     static STALE_TIMERS: RefCell<Vec<(RawFd, Instant)>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -102,8 +102,8 @@ pub(super) const CASES: &[Case] = &[
             let start = Instant::now();
             while start.elapsed() < Duration::from_secs(8) {
                 std::thread::sleep(Duration::from_millis(100));
-                // Read as many bytes as 100 KB per second require by now, so that a busy machine
-                // does not make the client slower.
+                // The client reads at 100 KB per second on average: each time, it reads all bytes
+                // that are due by now, so that a busy machine does not make the client slower.
                 let due = start.elapsed().as_millis() as usize * 100;
                 got += client.read_some(due.saturating_sub(got).max(1))?;
             }
