@@ -76,8 +76,8 @@ fn send_until_stuck(
     /// Number of failed attempts to send after which both directions count as full, if the server
     /// is always busy or its process cannot be examined.
     const MOST: usize = 300;
-    /// The longest time that the function sends: less than the server's write deadline, after which
-    /// the server may close a connection whose client does not read.
+    /// The longest time that `send_until_stuck` sends: less than the server's write deadline, after
+    /// which the server may close a connection whose client does not read.
     const LONGEST: Duration = Duration::from_secs(10);
     let began = Instant::now();
     let server = ctx.pid().ok();

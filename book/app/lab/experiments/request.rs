@@ -23,8 +23,8 @@ const KINDS: [(&str, &str); 9] = [
     ("move-240", "an answer of 240 bytes, made and handed on twice"),
     ("move-120", "an answer of 120 bytes, made and handed on twice"),
 ];
-/// The number of requests in one burst, as a client sends them that does not wait for answers
-/// (pipelining).
+/// The number of requests in one burst, as a client that does not wait for answers (pipelining)
+/// sends them.
 const BURST: usize = 16;
 static REPEATS: Parameter = parameter("repeats", &[5], &[9]);
 pub(crate) static EXPERIMENT: Experiment = Experiment {

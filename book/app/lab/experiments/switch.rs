@@ -34,8 +34,8 @@ const OURS: [(&str, &str); 7] = [
     ("yield", "`yield_now` of many coroutines, through the scheduler's run queue"),
     ("threads", THREADS),
 ];
-/// Two libraries in wide use: the name of each for the program in tests/peers, and its name in the
-/// table.
+/// Two libraries in wide use: the name by which the program `switch` in tests/peers knows each, and
+/// its name in the table.
 const PEERS: [(&str, &str); 2] = [
     ("corosensei", "corosensei 0.3: `resume` and `suspend`"),
     ("generator", "generator 0.8: `resume` and `yield`"),
