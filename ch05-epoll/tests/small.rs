@@ -13,7 +13,11 @@ fn main() -> ExitCode {
         AT_ONCE,
         &[
             SmallServer::new("small-epoll", "epoll", env!("CARGO_BIN_EXE_small-epoll")),
-            SmallServer::new("small-epoll-et", "epoll-et", env!("CARGO_BIN_EXE_small-epoll-et")),
+            SmallServer::new(
+                "small-epoll-et",
+                "epoll-et",
+                env!("CARGO_BIN_EXE_small-epoll-et"),
+            ),
         ],
     )
 }

@@ -12,7 +12,11 @@ fn main() -> ExitCode {
         concat!(env!("CARGO_MANIFEST_DIR"), "/tests/small"),
         AT_ONCE,
         &[
-            SmallServer::new("small-coroutine", "coroutine", env!("CARGO_BIN_EXE_small-coroutine")),
+            SmallServer::new(
+                "small-coroutine",
+                "coroutine",
+                env!("CARGO_BIN_EXE_small-coroutine"),
+            ),
             SmallServer::new("small-async", "async", env!("CARGO_BIN_EXE_small-async")),
         ],
     )
