@@ -93,12 +93,12 @@ enum Command {
     },
 }
 
-/// What `contain` does in its confinement.
+/// What the command `contain` does in its confinement.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Contained {
-    /// Execute a program.
+    /// Execute the program.
     Run,
-    /// Try each limit.
+    /// Try to exceed each limit, and print the limits that did not hold.
     Prove,
     /// Kill all processes of the user.
     Kill,
@@ -151,15 +151,17 @@ enum Action {
     Hint,
     /// Show the difference between your functions and the book's.
     Show,
-    /// Put the holes of this step back; what was there is kept in a branch.
+    /// Put the holes of this step back; a git branch keeps your code.
     Reset,
     /// List all steps.
     List,
-    /// Take over a newer course.
+    /// Merge a newer edition of the course into your crate.
     Update,
 }
 
-/// Runs the command. The program of a crate with cases of its own calls this, too.
+/// Runs the command `course` with this process's arguments.
+///
+/// A crate that adds cases of its own to the suite has its own program, which calls this, too.
 pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(true) => ExitCode::SUCCESS,
