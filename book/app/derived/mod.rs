@@ -1,7 +1,7 @@
 //! Parts of pages that are derived from results, sources and pages, so that no table has to be kept
 //! up to date by hand: the tables of all servers, and of where each server keeps its clients' state
 //! (both from the recorded results); the index of system calls (from the sources and the pages);
-//! the reading times (from the pages); and the cases that the small servers pass and fail (from the
+//! the reading times (from the pages), and the weeks of a course (from these and the steps); and the cases that the small servers pass and fail (from the
 //! lists that their tests keep).
 //!
 //! `cargo run --release -- parts` writes the derived files into `src/generated/`; so does every run
@@ -14,6 +14,7 @@ mod small;
 mod stages;
 mod state;
 mod syscall_index;
+mod weeks;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,7 +30,7 @@ use crate::text::keep_units;
 
 /// The names of the derived files that are made from results, pages, and the durations of
 /// commands.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "stages.md",
     "state.md",
     "calls.md",
@@ -37,6 +38,7 @@ const FILES: [&str; 7] = [
     "minutes-each.md",
     "answers.md",
     "durations.md",
+    "weeks.md",
 ];
 
 /// Returns whether a file in `src/generated/` is derived.
@@ -57,6 +59,7 @@ fn stale(paths: &Paths) -> Result<BTreeMap<&'static str, String>> {
         reading_time::each(&pages),
         results.answers(),
         durations::for_pages(paths)?,
+        weeks::table(paths, &pages)?,
     ];
     let texts = texts.map(|text| keep_units(&text).into_owned());
     let mut parts: BTreeMap<_, _> = FILES.into_iter().zip(texts).collect();

@@ -86,13 +86,19 @@ fn rounded(minutes: f64) -> u64 {
     ((minutes / ROUND).ceil() * ROUND) as u64
 }
 
+/// Returns the minutes that a reader needs for `page`, first without its experiments and then with
+/// them.
+pub(super) fn minutes(page: &Page) -> [u64; 2] {
+    Load::of(page).minutes()
+}
+
 /// Returns a table of all pages that are read from front to back, with their reading times.
 pub(super) fn table(pages: &Pages) -> String {
     let to_read = |page: &&Page| !REFERENCE.contains(&page.file.as_str());
     let mut all = [0, 0];
     let mut rows = Vec::new();
     for page in pages.0.iter().filter(to_read) {
-        let minutes = Load::of(page).minutes();
+        let minutes = minutes(page);
         all = [0, 1].map(|at| all[at] + minutes[at]);
         let times = minutes.map(time).join(" | ");
         rows.push(format!("[{}]({}) | {times}", page.title, page.file));
@@ -113,7 +119,7 @@ pub(super) fn table(pages: &Pages) -> String {
 pub(super) fn each(pages: &Pages) -> String {
     let line = |page: &Page| {
         let name = page.file.trim_end_matches(".md");
-        let line = match Load::of(page).minutes() {
+        let line = match minutes(page) {
             [read, done] if read == done => format!("About {}.", time(read)),
             both => {
                 let [read, done] = both.map(time);
@@ -126,7 +132,7 @@ pub(super) fn each(pages: &Pages) -> String {
 }
 
 /// Formats a number of minutes; from 60 on, as hours and minutes.
-fn time(minutes: u64) -> String {
+pub(super) fn time(minutes: u64) -> String {
     match (minutes / 60, minutes % 60) {
         (0, minutes) => format!("{minutes} minutes"),
         (1, 0) => "1 hour".to_owned(),
