@@ -21,6 +21,7 @@ pub mod submission;
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -91,13 +92,17 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Writes the report to its file, if it has one: in one step, so that it is always whole.
+    /// Writes the report to its file, if it has one: in one step, so that it is always whole. While
+    /// the submission runs, other users cannot read what the report says about it.
     fn save(&self, report: &Report) -> anyhow::Result<()> {
         let Some(path) = &self.out else { return Ok(()) };
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let mut file = tempfile::NamedTempFile::new_in(parent.unwrap_or(Path::new(".")))
             .with_context(|| path.display().to_string())?;
         file.write_all(format::render(report, self.format).as_bytes())?;
+        let says_nothing = report.earned() == plan::Points(0);
+        let mode = if report.complete || says_nothing { 0o644 } else { 0o600 };
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
         file.persist(path).with_context(|| path.display().to_string())?;
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -250,6 +251,7 @@ fn a_killed_grader_leaves_a_report_with_zeros_and_the_next_one_cleans_up()
     }
     let user = (USERS + 6).to_string();
     let out = tempfile::tempdir()?;
+    fs::set_permissions(out.path(), PermissionsExt::from_mode(0o755))?;
     let file = out.path().join("report");
     let plan = assignment().join("PLAN.toml");
     let hangs = assignment().join("submissions/hangs");
@@ -260,6 +262,7 @@ fn a_killed_grader_leaves_a_report_with_zeros_and_the_next_one_cleans_up()
         .arg(hangs)
         .args(["--user", &user, "--format", "json", "--out"])
         .arg(&file)
+        .env("TMPDIR", out.path()) // a killed grader leaves its directory
         .stdout(std::process::Stdio::null())
         .spawn()?;
     // A process of the user that is called as the program shows that the server has been started.
@@ -284,6 +287,63 @@ fn a_killed_grader_leaves_a_report_with_zeros_and_the_next_one_cleans_up()
     ensure!(parts == 3, "{report:#}");
     assert_grade("solution", USERS + 6, &EVERYTHING)?;
     assert_eq!(processes_of(USERS + 6), 0);
+    Ok(())
+}
+
+#[test]
+fn a_server_in_another_language_is_built_and_run_by_commands() -> anyhow::Result<()> {
+    if Command::new("cc").arg("--version").output().is_err() {
+        eprintln!("skipped: no C compiler");
+        return Ok(());
+    }
+    let made = tempfile::tempdir()?;
+    let plan = made.path().join("PLAN.toml");
+    let text = r#"
+        title = "In C"
+        starter = "starter"
+        files = ["hello.c"]
+        build = "cc -o hello hello.c"
+        run = "./hello {port}"
+        timeout = 5
+        [[part]]
+        name = "One answer"
+        points = 7.5
+        cases = ["request_line::plain_get", "routes::plaintext"]
+        [[part]]
+        name = "A stop"
+        points = 2.5
+        cases = ["deadlines::head_stalls"]
+    "#;
+    fs::write(&plan, text)?;
+    let hello = Path::new(env!("CARGO_MANIFEST_DIR")).join("languages/hello.c");
+    for name in ["starter", "right", "wrong"] {
+        fs::create_dir(made.path().join(name))?;
+    }
+    fs::write(made.path().join("starter/hello.c"), "int main() { return 1; }")?;
+    fs::copy(hello, made.path().join("right/hello.c"))?;
+    fs::write(made.path().join("wrong/hello.c"), "int main() { return nonsense; }")?;
+    let grade = |name: &str| {
+        let mut command = Command::new(COURSE);
+        command.arg("grade").arg(&plan).args(["--format", "json", "--submission"]);
+        command.arg(made.path().join(name));
+        if is_root() {
+            command.args(["--user", &(USERS + 7).to_string()]);
+        }
+        let output = command.output()?;
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        serde_json::from_slice::<Value>(&output.stdout).context(error)
+    };
+    let right = grade("right")?;
+    ensure!(right["score"] == 7.5 && right["max_score"] == 10.0, "{right:#}");
+    // What the server does not offer scores zero: its command has no `{head-timeout}`.
+    let why =
+        right["parts"][1]["cases"][0]["why"].as_str().unwrap_or_default().to_owned();
+    ensure!(why.contains("no placeholder for --head-timeout"), "{right:#}");
+    let wrong = grade("wrong")?;
+    ensure!(
+        wrong["score"] == 0.0 && wrong["notes"].to_string().contains("nonsense"),
+        "{wrong:#}"
+    );
     Ok(())
 }
 

@@ -679,10 +679,7 @@ impl Sandbox {
         }
         list.push("it can use the network: this machine's loopback, and whatever this machine reaches".to_owned());
         list.push("memory and disk of all its processes together are looked at and not limited: it can exceed them for about a second".to_owned());
-        list.push(
-            "it can use both the processor and the disk to slow down whatever else runs"
-                .to_owned(),
-        );
+        list.push("it can slow down whatever else runs on this machine".to_owned());
         if !cfg!(target_os = "linux") {
             list.push("a process that leaves its group can outlive the grading: only Linux finds it".to_owned());
         }
