@@ -46,6 +46,10 @@ use submission::Files;
 /// The number of cases that run at the same time.
 const AT_ONCE: usize = 8;
 
+/// The beginning of a reason to skip a case that lies in the server: it offers less. That is no fault
+/// where only the standards count, but here it scores zero.
+const OF_THE_SERVER: &str = "the server ";
+
 /// The most bytes that a report has of what a compiler says.
 const MOST_OUTPUT: usize = 8000;
 
@@ -337,6 +341,9 @@ impl Judge<'_> {
                 // If the server has been killed meanwhile, the failure says nothing.
                 match (outcome, over()) {
                     (Outcome::Failed(_), Some(over)) => over,
+                    (Outcome::Skipped(why), _) if why.starts_with(OF_THE_SERVER) => {
+                        Outcome::NotReached(why)
+                    }
                     (outcome, _) => outcome,
                 }
             }
