@@ -79,6 +79,7 @@ enum Command {
         seed: Option<u64>,
     },
     /// Grade a submission by a plan.
+    #[command(after_help = NOT_CONTAINED)]
     Grade(Grade),
     /// Run a program of a submission, confined. `grade` starts everything in this way.
     #[command(hide = true)]
@@ -92,6 +93,14 @@ enum Command {
         command: Vec<OsString>,
     },
 }
+
+/// What the help of `grade` says about the limits of the sandbox.
+const NOT_CONTAINED: &str = "As root with --user, the submission's build and server run as that user: with limits on processes, memory,
+files, descriptors and processor time, without the grader's environment and terminal, and able to write in one directory, which is
+deleted. All their processes are killed at the end.
+
+Not contained: the network (loopback included), reading what every user can read, and slowing the machine down. If that is not
+enough, grade in a container or a virtual machine. Each report says what does not hold on its machine.";
 
 /// What the command `contain` does in its confinement.
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -30,11 +30,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use client_suite::case::Case;
+use client_suite::failure::Failure;
 use client_suite::judge::{DocumentRoot, Hangs, MOST_HANGS, Outcome, Support};
 use client_suite::profile::ServerProfile;
 use client_suite::report::CaseReport;
 use client_suite::target::{Program, Target};
-use client_suite::verdict::{Abort, Missing};
+use client_suite::verdict::{Abort, Mismatch, Missing};
 
 use crate::gate;
 use format::Format;
@@ -50,8 +51,16 @@ const AT_ONCE: usize = 8;
 /// where only the standards count, but here it scores zero.
 const OF_THE_SERVER: &str = "the server ";
 
-/// The most bytes that a report has of what a compiler says.
+/// The most characters that a report has of one text that a submission or its compiler writes.
 const MOST_OUTPUT: usize = 8000;
+
+/// Returns the end of a text, which is at most [`MOST_OUTPUT`] characters long.
+fn cut(text: String) -> String {
+    match text.char_indices().rev().nth(MOST_OUTPUT) {
+        Some((at, _)) => format!("…{}", &text[at..]),
+        None => text,
+    }
+}
 
 /// What is graded.
 #[derive(Debug, Clone)]
@@ -193,9 +202,7 @@ fn prepare(
     let target = match built {
         Ok(target) => Ok(target?),
         Err(output) => {
-            let end =
-                output.char_indices().rev().nth(MOST_OUTPUT).map_or(0, |(at, _)| at);
-            notes.push(format!("It does not compile:\n{}", &output[end..]));
+            notes.push(format!("It does not compile:\n{}", cut(output)));
             Err("it does not compile".to_owned())
         }
     };
@@ -238,11 +245,13 @@ fn judge_all(
         _ => {
             let most = Duration::from_secs(plan.timeout * 4);
             let probe = || Support::probe(target, &judge.profile, &root.path, false);
-            let (support, _) = sandbox.watched(Instant::now() + most, |_| probe());
-            support.map_err(|abort| match abort {
-                Abort::Skip(why) | Abort::Missing(Missing { why, .. }) => why,
-                Abort::Fail(mismatch) => {
-                    format!("expected {}, but: {}", mismatch.expected, mismatch.actual)
+            let (support, stopped) = sandbox.watched(Instant::now() + most, |_| probe());
+            sandbox.kill_all();
+            support.map_err(|abort| match (stopped, abort) {
+                (Some(why), _) => why,
+                (None, Abort::Skip(why) | Abort::Missing(Missing { why, .. })) => why,
+                (None, Abort::Fail(Mismatch { expected, actual })) => {
+                    format!("expected {expected}, but: {}", cut(actual))
                 }
             })
         }
@@ -341,6 +350,13 @@ impl Judge<'_> {
                 // If the server has been killed meanwhile, the failure says nothing.
                 match (outcome, over()) {
                     (Outcome::Failed(_), Some(over)) => over,
+                    (Outcome::Failed(failure), None) => {
+                        Outcome::Failed(Box::new(Failure {
+                            actual: cut(failure.actual),
+                            stderr: cut(failure.stderr),
+                            ..*failure
+                        }))
+                    }
                     (Outcome::Skipped(why), _) if why.starts_with(OF_THE_SERVER) => {
                         Outcome::NotReached(why)
                     }

@@ -290,60 +290,90 @@ fn a_killed_grader_leaves_a_report_with_zeros_and_the_next_one_cleans_up()
     Ok(())
 }
 
+/// An assignment without Cargo in a directory of its own.
+struct ByCommand {
+    directory: tempfile::TempDir,
+}
+
+impl ByCommand {
+    /// Makes an assignment of two parts: the starter has one file, which `build` and `run` use. The
+    /// whole plan has these further lines.
+    fn new(file: &str, build: &str, run: &str, more: &str) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let build =
+            if build.is_empty() { String::new() } else { format!("build = {build:?}") };
+        let plan = format!(
+            "title = \"By command\"\nstarter = \"starter\"\nfiles = [{file:?}]\n{build}\nrun = {run:?}\n{more}\n\
+             [[part]]\nname = \"One answer\"\npoints = 7.5\nseconds = 5\n\
+             cases = [\"request_line::plain_get\", \"routes::plaintext\"]\n\
+             [[part]]\nname = \"Deadlines\"\npoints = 2.5\ncases = [\"deadlines::head_stalls\"]\n"
+        );
+        fs::write(directory.path().join("PLAN.toml"), plan)?;
+        fs::create_dir(directory.path().join("starter"))?;
+        fs::create_dir(directory.path().join("submission"))?;
+        fs::write(directory.path().join("starter").join(file), "")?;
+        Ok(Self { directory })
+    }
+
+    /// Grades a submission whose file has this text.
+    fn grade(&self, file: &str, text: &str, user: u32) -> anyhow::Result<Value> {
+        let submission = self.directory.path().join("submission");
+        fs::write(submission.join(file), text)?;
+        let mut command = Command::new(COURSE);
+        command.arg("grade").arg(self.directory.path().join("PLAN.toml"));
+        command.args(["--format", "json", "--submission"]).arg(submission);
+        if is_root() {
+            command.args(["--user", &user.to_string()]);
+        }
+        let output = command.output()?;
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        serde_json::from_slice::<Value>(&output.stdout).context(error)
+    }
+}
+
 #[test]
 fn a_server_in_another_language_is_built_and_run_by_commands() -> anyhow::Result<()> {
     if Command::new("cc").arg("--version").output().is_err() {
         eprintln!("skipped: no C compiler");
         return Ok(());
     }
-    let made = tempfile::tempdir()?;
-    let plan = made.path().join("PLAN.toml");
-    let text = r#"
-        title = "In C"
-        starter = "starter"
-        files = ["hello.c"]
-        build = "cc -o hello hello.c"
-        run = "./hello {port}"
-        timeout = 5
-        [[part]]
-        name = "One answer"
-        points = 7.5
-        cases = ["request_line::plain_get", "routes::plaintext"]
-        [[part]]
-        name = "A stop"
-        points = 2.5
-        cases = ["deadlines::head_stalls"]
-    "#;
-    fs::write(&plan, text)?;
-    let hello = Path::new(env!("CARGO_MANIFEST_DIR")).join("languages/hello.c");
-    for name in ["starter", "right", "wrong"] {
-        fs::create_dir(made.path().join(name))?;
-    }
-    fs::write(made.path().join("starter/hello.c"), "int main() { return 1; }")?;
-    fs::copy(hello, made.path().join("right/hello.c"))?;
-    fs::write(made.path().join("wrong/hello.c"), "int main() { return nonsense; }")?;
-    let grade = |name: &str| {
-        let mut command = Command::new(COURSE);
-        command.arg("grade").arg(&plan).args(["--format", "json", "--submission"]);
-        command.arg(made.path().join(name));
-        if is_root() {
-            command.args(["--user", &(USERS + 7).to_string()]);
-        }
-        let output = command.output()?;
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        serde_json::from_slice::<Value>(&output.stdout).context(error)
-    };
-    let right = grade("right")?;
+    let plan = ByCommand::new(
+        "hello.c",
+        "cc -o hello hello.c",
+        "./hello {port}",
+        "timeout = 5",
+    )?;
+    let hello = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("languages/hello.c"))?;
+    let right = plan.grade("hello.c", &hello, USERS + 7)?;
     ensure!(right["score"] == 7.5 && right["max_score"] == 10.0, "{right:#}");
     // What the server does not offer scores zero: its command has no `{head-timeout}`.
-    let why =
-        right["parts"][1]["cases"][0]["why"].as_str().unwrap_or_default().to_owned();
+    let why = right["parts"][1]["cases"][0]["why"].as_str().unwrap_or_default();
     ensure!(why.contains("no placeholder for --head-timeout"), "{right:#}");
-    let wrong = grade("wrong")?;
-    ensure!(
-        wrong["score"] == 0.0 && wrong["notes"].to_string().contains("nonsense"),
-        "{wrong:#}"
-    );
+    let wrong = plan.grade("hello.c", "int main() { return nonsense; }", USERS + 7)?;
+    ensure!(wrong["score"] == 0.0, "{wrong:#}");
+    ensure!(wrong["notes"].to_string().contains("nonsense"), "{wrong:#}");
+    Ok(())
+}
+
+#[test]
+fn a_submission_that_uses_too_much_of_something_is_stopped() -> anyhow::Result<()> {
+    if !can_attack() {
+        return Ok(());
+    }
+    // All of these end by themselves: after 40 MiB of files, 150 MiB of memory, or 30 seconds.
+    let files = "for n in $(seq 40); do head -c 1048576 /dev/zero > $TMPDIR/$n; done; exec sleep 30";
+    let memory =
+        "(head -c 150000000 /dev/zero; sleep 30) | tail -c 150000000 > $TMPDIR/end";
+    let limits = "timeout = 20\n[limits]\ndisk = 20\nall-memory = 60\nfile = 10";
+    let plan = ByCommand::new("server.sh", "", "/bin/sh server.sh {port}", limits)?;
+    for (script, why) in
+        [(files, "MiB, and may write 20"), (memory, "MiB of memory, and may use 60")]
+    {
+        let report = plan.grade("server.sh", script, USERS + 8)?;
+        let said = report["parts"][0]["cases"][0]["why"].as_str().unwrap_or_default();
+        ensure!(report["score"] == 0.0 && said.contains(why), "{report:#}");
+        assert_eq!(processes_of(USERS + 8), 0);
+    }
     Ok(())
 }
 

@@ -32,7 +32,7 @@ use std::path::{Component, Path, PathBuf};
 
 use client_suite::case::{Case, Need};
 use client_suite::profile::{PROFILES, ServerProfile, UNKNOWN};
-use client_suite::target::OPTIONS;
+use client_suite::target::{OPTIONS, PROJECT_OPTIONS};
 use serde::Deserialize;
 
 use crate::ladder::{DEEP, MAIN};
@@ -445,9 +445,13 @@ impl Plan {
             let level = self.level.unwrap_or_default().to_string();
             return Err(PlanError::Unknown("level", level, known));
         }
-        if let Some(unknown) = self.options.iter().flatten().find(|name| !is_option(name))
+        if let Some(unknown) = self
+            .options
+            .iter()
+            .flatten()
+            .find(|name| !options().any(|option| option == **name))
         {
-            let known = OPTIONS.iter().map(|(name, _)| (*name).to_owned()).collect();
+            let known = options().map(str::to_owned).collect();
             return Err(PlanError::Unknown("options", unknown.clone(), known));
         }
         if let Some(unknown) = self.lacks.iter().find(|name| need(name).is_none()) {
@@ -575,8 +579,9 @@ fn need(name: &str) -> Option<Need> {
     NEEDS.into_iter().find(|need| need.name() == name)
 }
 
-fn is_option(name: &str) -> bool {
-    OPTIONS.iter().any(|(option, _)| *option == name)
+/// Returns the names of the contract's options, and of the projects'.
+fn options() -> impl Iterator<Item = &'static str> {
+    OPTIONS.iter().chain(PROJECT_OPTIONS).map(|(name, _)| *name)
 }
 
 /// Returns whether a path, with or without `/` at its end, stays below the directory in which it
