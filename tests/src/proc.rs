@@ -1,8 +1,13 @@
 //! Facts that Linux reports about a process: descriptors, threads, children, memory. On other
 //! systems every function returns `None`, and a case that needs the fact is skipped.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::signal::killpg;
+use nix::unistd::Pid;
 
 use crate::verdict::Abort;
 
@@ -36,55 +41,77 @@ pub struct Child {
 
 /// Returns the children of a process, zombies included.
 pub fn children(pid: u32) -> Option<Vec<Child>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let Some(child) = entry.file_name().to_str().and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        // The process may have exited since the directory was read.
-        let Some((state, parent)) = state_and_parent(child) else { continue };
-        if parent == pid {
-            found.push(Child { pid: child, zombie: state == 'Z' });
-        }
-    }
-    Some(found)
+    let children = all()?.filter(|(_, stat)| stat.parent == pid);
+    Some(children.map(|(pid, stat)| Child { pid, zombie: stat.state == 'Z' }).collect())
 }
 
-fn stat(pid: u32) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // In /proc/PID/stat the process's name, in parentheses, may itself contain spaces and
-    // parentheses: the other columns begin after the last parenthesis.
-    stat.rsplit_once(')').map(|(_, columns)| columns.to_owned())
+/// What the file `stat` of a process or thread says, as far as the suite needs it (proc(5)).
+#[derive(Debug, Clone, Copy)]
+struct Stat {
+    state: char,
+    parent: u32,
+    group: u32,
 }
 
-fn state_and_parent(pid: u32) -> Option<(char, u32)> {
-    let columns = stat(pid)?;
+/// Reads a file `stat` with one system call: the suite reads those of all processes, again and
+/// again.
+fn stat(file: &Path) -> Option<Stat> {
+    // The columns that are parsed end within this length: a name has at most 64 bytes.
+    let mut bytes = [0; 256];
+    let length = File::open(file).ok()?.read(&mut bytes).ok()?;
+    let bytes = &bytes[..length];
+    // The process's name may contain spaces and parentheses: the columns begin after the last
+    // parenthesis.
+    let name = bytes.iter().rposition(|&byte| byte == b')')?;
+    let columns = String::from_utf8_lossy(&bytes[name + 1..]);
     let mut columns = columns.split_ascii_whitespace();
-    Some((columns.next()?.chars().next()?, columns.next()?.parse().ok()?))
+    Some(Stat {
+        state: columns.next()?.chars().next()?,
+        parent: columns.next()?.parse().ok()?,
+        group: columns.next()?.parse().ok()?,
+    })
+}
+
+fn stat_of(pid: u32) -> Option<Stat> {
+    stat(Path::new(&format!("/proc/{pid}/stat")))
+}
+
+/// Returns all processes, and what is known of each of them.
+fn all() -> Option<impl Iterator<Item = (u32, Stat)>> {
+    let entries = fs::read_dir("/proc").ok()?.flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    // A process may have exited since the directory was read.
+    Some(pids.filter_map(|pid| Some((pid, stat_of(pid)?))))
 }
 
 /// Returns whether a process is stopped (SIGSTOP).
 pub fn stopped(pid: u32) -> Option<bool> {
-    state_and_parent(pid).map(|(state, _)| state == 'T')
+    stat_of(pid).map(|stat| stat.state == 'T')
 }
 
-/// Returns whether any thread of a process or of its children is runnable. A thread that spins is
-/// always runnable, however busy the machine is; a thread that waits never is.
-pub fn running(pid: u32) -> Option<bool> {
-    let children = children(pid)?;
-    let all = std::iter::once(pid).chain(children.iter().map(|child| child.pid));
-    Some(all.filter_map(any_thread_runs).any(|runs| runs))
+/// A process and the children that it had at one moment. Finding the children means reading
+/// about every process of the machine, so a case that looks many times finds them once.
+#[derive(Debug)]
+pub struct Family(Vec<u32>);
+
+impl Family {
+    /// Returns the process `pid` with its present children.
+    pub fn of(pid: u32) -> Option<Self> {
+        let children = children(pid)?.into_iter().map(|child| child.pid);
+        Some(Self(std::iter::once(pid).chain(children).collect()))
+    }
+
+    /// Returns whether any thread of the processes is runnable. A thread that spins is always
+    /// runnable, however busy the machine is; a thread that waits never is.
+    pub fn is_running(&self) -> bool {
+        self.0.iter().filter_map(|&pid| any_thread_runs(pid)).any(|runs| runs)
+    }
 }
 
 fn any_thread_runs(pid: u32) -> Option<bool> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
-    let mut states = tasks.filter_map(|task| {
-        let stat = fs::read_to_string(task.path().join("stat")).ok()?;
-        let (_, columns) = stat.rsplit_once(')')?;
-        columns.trim_start().chars().next()
-    });
-    Some(states.any(|state| state == 'R'))
+    let mut stats = tasks.filter_map(|task| stat(&task.path().join("stat")));
+    Some(stats.any(|stat| stat.state == 'R'))
 }
 
 /// Returns the resident anonymous memory of a process and its children, in KiB.
@@ -101,13 +128,9 @@ fn resident(pid: u32) -> Option<u64> {
 
 /// Returns the number of processes in a process group, without zombies.
 pub fn group(leader: u32) -> Option<usize> {
-    let mut count = 0;
-    for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        let Some(columns) = pid.and_then(stat) else { continue };
-        let columns: Vec<_> = columns.split_ascii_whitespace().take(3).collect();
-        let of_group = columns.get(2).is_some_and(|group| *group == leader.to_string());
-        count += usize::from(of_group && columns.first() != Some(&"Z"));
+    // Most groups are empty when a case asks, and the kernel says so at once.
+    if killpg(Pid::from_raw(leader.cast_signed()), None) == Err(Errno::ESRCH) {
+        return Some(0);
     }
-    Some(count)
+    Some(all()?.filter(|(_, stat)| stat.group == leader && stat.state != 'Z').count())
 }

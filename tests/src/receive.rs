@@ -1,7 +1,8 @@
 //! Receiving: bytes as they arrive, the end of the connection, and exactly one response at a time,
 //! however the end of its content is marked.
 
-use std::io::{ErrorKind, Read as _};
+use std::cell::RefCell;
+use std::io::{self, ErrorKind, Read as _};
 use std::time::Instant;
 
 use crate::client::{Client, End};
@@ -19,21 +20,29 @@ const A_RESPONSE: &str = "a response";
 /// The largest response head that is accepted, in bytes.
 const LARGEST_HEAD: usize = 64 * 1024;
 
+thread_local! {
+    /// The room for one read, which is cleared once and not for each of a case's thousands of reads.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 * 1024]);
+}
+
 impl Client {
     /// Reads once into the inbox. Returns the end of the connection, or `None` if bytes arrived.
     pub(crate) fn fill(&mut self) -> CaseResult<Option<End>> {
         if self.end.is_some() {
             return Ok(self.end);
         }
-        let mut scratch = [0; 64 * 1024];
         loop {
-            match self.stream.read(&mut scratch) {
-                Ok(0) => return Ok(Some(self.ended(End::Closed))),
-                Ok(n) => {
+            let read: io::Result<usize> = SCRATCH.with_borrow_mut(|scratch| {
+                let n = self.stream.read(scratch)?;
+                if n > 0 {
                     self.log.received(&self.name, &scratch[..n]);
                     self.inbox.extend_from_slice(&scratch[..n]);
-                    return Ok(None);
                 }
+                Ok(n)
+            });
+            match read {
+                Ok(0) => return Ok(Some(self.ended(End::Closed))),
+                Ok(_) => return Ok(None),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if timed_out(&error) => {
                     let seconds = timeout().as_secs();
@@ -190,15 +199,18 @@ impl Client {
             if self.inbox.len() > LARGEST_HEAD {
                 return Err(Abort::fail("a response head", "64 KiB without its end"));
             }
-            self.more(A_RESPONSE)?;
+            self.more(|| A_RESPONSE.to_owned())?;
         }
     }
 
-    fn more(&mut self, waiting_for: &str) -> CaseResult<()> {
-        let wanted = format!("{} receives {waiting_for}", self.name());
-        let Some(end) = self.fill().map_err(|stop| stop.expecting(&wanted))? else {
+    /// Receives more bytes. `waiting_for` describes them for the report of a failure.
+    fn more(&mut self, waiting_for: impl Fn() -> String) -> CaseResult<()> {
+        let name = self.name.clone();
+        let wanted = || format!("{name} receives {}", waiting_for());
+        let Some(end) = self.fill().map_err(|stop| stop.expecting(wanted()))? else {
             return Ok(());
         };
+        let (wanted, waiting_for) = (wanted(), waiting_for());
         if self.inbox.is_empty() && waiting_for == A_RESPONSE {
             self.skip_if_closed()?;
             if self.refusal_ends_case {
@@ -225,7 +237,7 @@ impl Client {
     /// `what` names these bytes in a failure report.
     pub fn read_exactly(&mut self, length: usize, what: &str) -> CaseResult<Vec<u8>> {
         while self.inbox.len() < length {
-            self.more(&format!("{what} ({length} bytes)"))?;
+            self.more(|| format!("{what} ({length} bytes)"))?;
         }
         Ok(self.inbox.split_to(length).into())
     }
@@ -255,7 +267,7 @@ impl Client {
                 let line = self.inbox.split_to(at + 2);
                 return Ok(String::from_utf8_lossy(&line[..at]).into_owned());
             }
-            self.more("a line")?;
+            self.more(|| "a line".to_owned())?;
         }
     }
 }

@@ -105,8 +105,25 @@ impl Transcript {
 
     /// Adds bytes that a client received.
     pub fn received(&self, client: &str, bytes: &[u8]) {
+        if !self.live && self.is_only_counted(client, bytes.len()) {
+            return;
+        }
         let keep = bytes.len().min(KEEP_RECEIVED);
         self.add(client, EventKind::Received(bytes[..keep].to_vec(), bytes.len()));
+    }
+
+    /// Counts received bytes if the last event keeps no more bytes, as in most pieces of a long
+    /// answer. Returns whether they are counted.
+    fn is_only_counted(&self, client: &str, length: usize) -> bool {
+        match self.lock().last_mut() {
+            Some(Event { client: last, kind: EventKind::Received(kept, all) })
+                if last == client && kept.len() == KEEP_RECEIVED =>
+            {
+                *all += length;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Returns all events so far.

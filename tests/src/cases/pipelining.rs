@@ -7,7 +7,7 @@ use crate::case::{Case, Need, case};
 use crate::client::Client;
 use crate::ctx::{Ctx, chunked_echo, echo, get, get_and_close, request};
 use crate::fixture::{content, generated, large, pattern, variant};
-use crate::proc;
+use crate::proc::Family;
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
 const PLAIN: &[Need] = &[Need::Plaintext];
@@ -80,7 +80,8 @@ fn send_until_stuck(
     /// which the server may close a connection whose client does not read.
     const LONGEST: Duration = Duration::from_secs(10);
     let began = Instant::now();
-    let server = ctx.pid().ok();
+    let pid = ctx.pid().ok();
+    let mut server = None;
     let (mut sent, mut at_rest, mut in_vain) = (0, 0, 0);
     while sent < bytes.len()
         && at_rest < ENOUGH
@@ -95,8 +96,10 @@ fn send_until_stuck(
         }
         in_vain += 1;
         // A server that waits for a processor will read more later, so an attempt counts only while
-        // the server is idle.
-        at_rest += usize::from(server.and_then(proc::running) == Some(false));
+        // the server is idle. A server that forks has done so by the first attempt in vain.
+        server = server.or_else(|| pid.and_then(Family::of));
+        at_rest +=
+            usize::from(server.as_ref().is_some_and(|server| !server.is_running()));
         std::thread::sleep(LOOK);
     }
     Ok(sent)

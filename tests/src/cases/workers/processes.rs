@@ -15,7 +15,7 @@ use crate::cases::shutdown::wait_until_no_process;
 use crate::client::{Client, Peek};
 use crate::ctx::{Ctx, echo, get, request};
 use crate::fixture::{pattern, variant};
-use crate::proc::{self, Child};
+use crate::proc::{self, Child, Family};
 use crate::profile::Model;
 use crate::profile::Model::{PoolOfProcesses, ProcessPerClient};
 use crate::queue::unread_by_peer;
@@ -132,7 +132,7 @@ pub(super) const CASES: &[Case] = &[
                 return ensure(false, "a process for the client", "no process");
             };
             ctx.poll_until("the process is blocked waiting for its client", |_| {
-                let runs = known(proc::running(server))?;
+                let runs = known(Family::of(server))?.is_running();
                 Ok(if runs { Err("it is running".to_owned()) } else { Ok(()) })
             })?;
             send_signal(child, Signal::SIGSTOP);
