@@ -64,11 +64,13 @@ fn no_page_has_a_problem(width: u32, schemes: [&str; 2]) {
 }
 
 /// Changes the color scheme that the system prefers, and waits until the open page shows its
-/// colors.
+/// colors. Transitions are ended at once: while colors fade, the browser paints the page sixty
+/// times a second.
 fn choose(browser: &Browser, width: u32, scheme: &str) {
     browser.look(width, scheme);
     browser.wait_until(&format!(
-        "{DARK} === {} && document.getAnimations().length === 0",
+        "document.getAnimations().forEach((one) => one.finish());
+         {DARK} === {} && document.getAnimations().length === 0",
         scheme == "dark"
     ));
 }

@@ -24,11 +24,16 @@ for (const e of main.querySelectorAll("*")) {
 
 // Figures: words large enough, inside their figure, on nobody else's, and in
 // enough contrast to what is under them (WCAG: 4.5); lines and forms too (WCAG: 3).
-const colour = (text) => (text.match(/[\d.]+/g) || [0, 0, 0]).map(Number);
-const luminance = (text) => {
+// A page has few colours and thousands of elements, so what is computed is kept.
+const kept = (compute) => {
+    const all = new Map();
+    return (key) => all.get(key) ?? (all.set(key, compute(key)), all.get(key));
+};
+const colour = kept((text) => (text.match(/[\d.]+/g) || [0, 0, 0]).map(Number));
+const luminance = kept((text) => {
     const [r, g, b] = colour(text).map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-};
+});
 const contrast = (a, b) => {
     const [high, low] = [luminance(a), luminance(b)].sort((x, y) => y - x);
     return (high + 0.05) / (low + 0.05);
@@ -36,13 +41,15 @@ const contrast = (a, b) => {
 const page = getComputedStyle(document.documentElement).backgroundColor;
 // All words outside of figures, those of the menu and the table of contents too.
 const clear = (ground) => colour(ground)[3] === 0;
+const ground = kept((e) => {
+    const own = getComputedStyle(e).backgroundColor;
+    if (!clear(own)) return own;
+    return e.parentElement ? ground(e.parentElement) : page;
+});
 for (const e of document.body.querySelectorAll("*:not(svg *)")) {
     const words = [...e.childNodes].some((one) => one.nodeType === Node.TEXT_NODE && one.data.trim() !== "");
     if (!words || e.matches(":disabled, script, style, noscript") || !e.checkVisibility()) continue;
-    let under = e;
-    while (under && clear(getComputedStyle(under).backgroundColor)) under = under.parentElement;
-    const ground = under ? getComputedStyle(under).backgroundColor : page;
-    const ratio = contrast(getComputedStyle(e).color, ground);
+    const ratio = contrast(getComputedStyle(e).color, ground(e));
     if (ratio < 4.5) found.push(`${name(e)} has a contrast of only ${ratio.toFixed(1)}`);
 }
 // A link in a text is told from the words beside it by more than its colour.
@@ -88,8 +95,8 @@ for (const svg of main.querySelectorAll("figure svg")) {
             const b = r.getBoundingClientRect();
             return b.left < x && x < b.right && b.top < y && y < b.bottom && getComputedStyle(r).fill !== "none";
         });
-        const ground = under.length ? getComputedStyle(under.at(-1)).fill : page;
-        const ratio = contrast(style.fill, ground);
+        const behind = under.length ? getComputedStyle(under.at(-1)).fill : page;
+        const ratio = contrast(style.fill, behind);
         if (ratio < 4.5) found.push(`${name(e)} has a contrast of only ${ratio.toFixed(1)}`);
     });
 }
