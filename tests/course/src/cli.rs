@@ -15,7 +15,7 @@ use crate::grade::plan::Plan;
 use crate::grade::sandbox::{Confinement, Who};
 use crate::grade::{Settings, Submitted, check, grade, new_plan};
 use crate::ladder::{DEEP, MAIN, Track};
-use crate::{gates, rungs, starter, step};
+use crate::{gates, hunt, rungs, starter, step};
 
 /// A ladder of steps: the book's servers with holes, filled by the reader and judged by the suite.
 #[derive(Debug, Parser)]
@@ -73,7 +73,12 @@ enum Command {
     /// Prove a plan: the reference has all points, the starter none, each stub loses its own part.
     Check {
         /// The plan.
-        plan: PathBuf,
+        #[arg(required_unless_present = "mutants")]
+        plan: Option<PathBuf>,
+        /// Prove that every mutant of this program, which is for a graded hunt, passes the public
+        /// suite: so no public case gives one away. Takes up to a minute for each.
+        #[arg(long, value_name = "PROGRAM")]
+        mutants: Option<PathBuf>,
         /// Vary the names, contents and sizes of the suite's files, and where it cuts requests in two.
         #[arg(long)]
         seed: Option<u64>,
@@ -81,6 +86,8 @@ enum Command {
     /// Grade a submission by a plan.
     #[command(after_help = NOT_CONTAINED)]
     Grade(Grade),
+    /// Assign a mutant to a student, hand it out, and grade the client that finds it.
+    Hunt(hunt::Options),
     /// Run a program of a submission, confined. `grade` starts everything in this way.
     #[command(hide = true)]
     Contain {
@@ -216,11 +223,20 @@ fn run(command: Command) -> anyhow::Result<bool> {
             );
             Ok(true)
         }
-        Command::Check { plan: path, seed } => {
-            let plan = load(&path, seed)?;
-            check::check(&path, &plan, seed)
+        Command::Check { plan: path, mutants, seed } => {
+            let mut holds = true;
+            if let Some(path) = path {
+                let plan = load(&path, seed)?;
+                holds = check::check(&path, &plan, seed)?;
+            }
+            if let Some(program) = mutants {
+                step::prepare()?;
+                holds &= hunt::check(&program)?;
+            }
+            Ok(holds)
         }
         Command::Grade(arguments) => run_grade(arguments),
+        Command::Hunt(options) => hunt::run(&options),
         Command::Contain { confinement, action, command } => {
             let confinement: Confinement = serde_json::from_str(&confinement)?;
             match action {

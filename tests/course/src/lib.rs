@@ -19,6 +19,7 @@ pub mod cutter;
 pub mod gate;
 pub mod gates;
 pub mod grade;
+pub mod hunt;
 pub mod ladder;
 pub mod rungs;
 pub mod starter;

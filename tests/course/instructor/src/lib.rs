@@ -1,0 +1,87 @@
+//! An example of an instructor's private crate: cases that the public suite lacks, and mutants that
+//! pass the public suite, for a graded hunt.
+//!
+//! `instructor` is the command `course` with these cases: a plan names them as it names the public
+//! ones. `hunted` is the server with these mutants.
+
+use client_suite::case::Kind::Contract;
+use client_suite::case::{Case, Need, case};
+use client_suite::ctx::{echo, get};
+use mutant::{Answer, PrivateMutant, Request};
+
+/// The name of the family: `own::every_length` is a case's full name.
+pub const FAMILY: &str = "own";
+
+/// The place that explains the cases, which a failure names.
+pub const SECTION: &str = "The assignment's text, week 5";
+
+/// The cases.
+pub const CASES: &[Case] = &[
+    case(
+        "every_length",
+        Contract,
+        "the assignment's text",
+        "Contents of 0, 1, 2, … 300 bytes are echoed, one after another on one connection",
+        |ctx| {
+            let mut client = ctx.client()?;
+            for length in 0..=300 {
+                let content = vec![b'0' + (length % 10) as u8; length];
+                client.send(echo(&content))?;
+                client.response()?.is(200)?.has_content(&content)?;
+            }
+            Ok(())
+        },
+    )
+    .needs(&[Need::Echo]),
+    case(
+        "a_thousand_and_one",
+        Contract,
+        "the assignment's text",
+        "A connection is good for more than a thousand requests",
+        |ctx| {
+            let mut client = ctx.client()?;
+            for _ in 0..=1000 {
+                client.send(get("/plaintext"))?;
+                client.response()?.is(200)?.has_content("Hello, World!")?;
+            }
+            Ok(())
+        },
+    )
+    .needs(&[Need::Plaintext]),
+];
+
+/// The mutants. Their names and descriptions are in the program that students get, so these give
+/// nothing away; the functions' comments are for the instructor.
+pub const MUTANTS: &[PrivateMutant] = &[
+    PrivateMutant { name: "alder", wrong: "is wrong", change: ends_at_a_dot },
+    PrivateMutant { name: "birch", wrong: "is wrong", change: tires },
+    PrivateMutant { name: "cedar", wrong: "is wrong", change: forgets_the_empty_query },
+];
+
+/// Ends an echoed content at a line that is a single dot, as mail does (RFC 5321 section 4.5.2).
+fn ends_at_a_dot(request: &Request<'_>, answer: &mut Answer) {
+    const DOT: &[u8] = b"\r\n.\r\n";
+    let Some(content) = answer.content.as_mut().filter(|_| request.path == "/echo")
+    else {
+        return;
+    };
+    if let Some(at) = content.windows(DOT.len()).position(|window| window == DOT) {
+        content.truncate(at + 2);
+    }
+}
+
+/// Loses the last byte of the thousandth response on a connection.
+fn tires(request: &Request<'_>, answer: &mut Answer) {
+    if request.number == 1000
+        && let Some(content) = &mut answer.content
+    {
+        content.pop();
+    }
+}
+
+/// Answers 404 if a target ends with a question mark: the query is there, and empty.
+fn forgets_the_empty_query(request: &Request<'_>, answer: &mut Answer) {
+    if request.query == Some("") {
+        answer.status = 404;
+    }
+}

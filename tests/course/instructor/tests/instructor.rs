@@ -1,0 +1,147 @@
+//! Tests of the example of an instructor's crate: its cases are among the suite's, its mutants pass
+//! the public suite's quick families, and a hunt is graded by what the client finds.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use client_suite::cases;
+use client_suite::judge::{DocumentRoot, Outcome, Strictness, judge};
+use client_suite::profile::UNKNOWN;
+use client_suite::target::Target;
+use client_suite::wrappers::Wrappers;
+use course::hunt::{self, Den};
+use tempfile::TempDir;
+
+const HUNTED: &str = env!("CARGO_BIN_EXE_hunted");
+
+/// A client that finds `alder`: a content with a lone dot is echoed whole.
+const FINDS_ALDER: &str = r#"#!/bin/sh
+content=$(printf 'one\r\n.\r\ntwo.')
+answer=$(printf 'POST /echo HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 12\r\n\r\n%s' "$content" | nc -w 5 "$1" "$2")
+case $answer in *two.) exit 0;; *) exit 1;; esac
+"#;
+
+/// Writes a client's script. Returns its path, and the directory that it lies in.
+fn client(text: &str) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("client");
+    fs::write(&path, text).expect("a script");
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("an executable");
+    (directory, path)
+}
+
+const SECRET: &str = "sixteen bytes ok";
+
+/// The end of a graded hunt: whether the client was found to tell the servers apart, and the report.
+struct Hunt {
+    caught: bool,
+    report: String,
+}
+
+/// Grades a client by the program `instructor`, for a student whose mutant is `mutant`.
+fn grade(mutant: usize, text: &str) -> Hunt {
+    let (kept, client) = client(text);
+    let secret = kept.path().join("secret");
+    fs::write(&secret, SECRET).expect("a secret");
+    let den = Den::open(Path::new(HUNTED)).expect("mutants");
+    let mut students = (0..).map(|number| format!("student-{number}"));
+    let student = students.find(|name| den.assign(SECRET.as_bytes(), name) == mutant);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_instructor"));
+    command.args(["hunt", "--server", HUNTED, "--student", &student.expect("a student")]);
+    command.arg("--secret").arg(&secret).arg("--client").arg(&client);
+    // As root, a client runs as another user.
+    if is_root() {
+        command.args(["--user", "64321"]);
+    }
+    let output = command.output().expect("the program runs");
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{report}{error}");
+    Hunt { caught: output.status.success(), report }
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+#[test]
+fn a_client_is_graded_by_both_servers() {
+    let hunt = grade(0, FINDS_ALDER);
+    assert!(hunt.caught, "{}", hunt.report);
+    let other = grade(1, FINDS_ALDER);
+    assert!(!other.caught, "another mutant keeps that promise: {}", other.report);
+    let always = grade(0, "#!/bin/sh\nexit 1\n");
+    assert!(!always.caught, "it accuses the honest server, too: {}", always.report);
+    let crash = grade(0, "#!/bin/sh\nkill -9 $$\n");
+    assert!(!crash.caught && crash.report.contains("no verdict"), "{}", crash.report);
+    let liar = grade(0, "#!/bin/sh\necho exit status 1\nexit 3\n");
+    assert!(!liar.caught && liar.report.contains("no verdict"), "{}", liar.report);
+}
+
+#[test]
+fn each_student_has_one_mutant_and_no_student_knows_another_s() {
+    let den = Den::open(Path::new(HUNTED)).expect("mutants");
+    let students: Vec<String> =
+        (0..90).map(|number| format!("student-{number}")).collect();
+    let assigned: Vec<_> =
+        students.iter().map(|name| den.assign(SECRET.as_bytes(), name)).collect();
+    let again: Vec<_> =
+        students.iter().map(|name| den.assign(SECRET.as_bytes(), name)).collect();
+    assert_eq!(assigned, again);
+    let other: Vec<_> =
+        students.iter().map(|name| den.assign(b"another sixteen!", name)).collect();
+    assert_ne!(assigned, other, "the secret decides");
+    for mutant in 0..den.size() {
+        let count = assigned.iter().filter(|number| **number == mutant).count();
+        assert!(count > 10, "mutant {mutant} is assigned {count} times of 90");
+    }
+}
+
+#[test]
+fn the_hand_out_starts_the_student_s_mutant() {
+    let den = Den::open(Path::new(HUNTED)).expect("mutants");
+    let directory = tempfile::tempdir().expect("a directory");
+    let out = directory.path().join("out");
+    den.hand_out(1, &out).expect("a hand-out");
+    let script = fs::read_to_string(out.join("run")).expect("the script");
+    assert!(script.contains(den.name(1)), "{script}");
+    assert!(den.hand_out(1, &out).is_err(), "nothing is overwritten");
+}
+
+/// The whole suite takes minutes for each mutant (`course check --mutants`), so the test takes the
+/// families about what the mutants change.
+#[test]
+fn the_mutants_pass_the_families_that_are_about_what_they_change() {
+    let den = Den::open(Path::new(HUNTED)).expect("mutants");
+    let families = ["routes", "bodies", "pipelining", "request_line"];
+    let failed =
+        hunt::failed_cases(&den, |family| families.contains(&family)).expect("a check");
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn the_cases_are_added_and_tell_the_mutants_apart() {
+    cases::add(instructor::FAMILY, &[instructor::CASES], instructor::SECTION);
+    let own: Vec<_> =
+        cases::all().into_iter().filter(|case| case.family == "own").collect();
+    assert_eq!(own.len(), instructor::CASES.len());
+    assert!(cases::families().contains(&"own"));
+    assert_eq!(cases::section("own"), instructor::SECTION);
+    let (root, wrappers) =
+        (DocumentRoot::new().expect("a root"), Wrappers::new().expect("scripts"));
+    let honest = wrappers.create("honest", HUNTED, "").expect("a script");
+    let birch = wrappers.create("birch", HUNTED, "--mutation birch").expect("a script");
+    for case in &own {
+        for (name, script) in [("honest", &honest), ("birch", &birch)] {
+            let target = Target::Binary(script.clone().into());
+            let outcome =
+                judge(case, &UNKNOWN, &target, &root.path, Strictness::Contract);
+            let caught = matches!(outcome, Outcome::Failed(_));
+            let should = name == "birch" && case.name == "a_thousand_and_one";
+            assert_eq!(caught, should, "{name}, {}", case.full_name());
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! A hunt: each student gets a server with one mistake, and hands in a client that finds it.
+//!
+//! ```text
+//!   secret ─► HMAC(secret, student) ─► mutant ─► hand-out: a directory with the server
+//!                                         │
+//!   the student's client ──► runs against the mutant and the honest server, in random order:
+//!                            it must fail with the first, and pass with the second, each time
+//! ```
+//!
+//! The mutants come from one program: without anything it is the honest server, `--list-mutations`
+//! lists its mistakes, and the environment variable `HUNTED_MUTATION` chooses one. The public
+//! program, `mutant`, is for practice, because the suite names the case that catches each of its
+//! mistakes. For marks, an instructor's private crate lists its own (`tests/course/instructor` is
+//! an example), which `course check --mutants` proves to pass the public suite.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use client_suite::judge::{DocumentRoot, Outcome, Strictness, judge};
+use client_suite::profile::{Model, ServerProfile};
+use client_suite::rlimits::Rlimits;
+use client_suite::server::Server;
+use client_suite::target::Target;
+use client_suite::verdict::Abort;
+use client_suite::wrappers::Wrappers;
+use client_suite::{CASES_AT_ONCE, cases};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use crate::grade::plan::Limits;
+use crate::grade::sandbox::{Sandbox, Who};
+use crate::ladder::package;
+use crate::work::{build, output};
+
+/// The environment variable that names the mistake which the server makes. It is not on the command
+/// line, because any user can read that of a running process.
+const HUNTED: &str = "HUNTED_MUTATION";
+
+/// How often a client is run against each of the two servers: a client that guesses passes once in
+/// 64 attempts.
+const ROUNDS: usize = 3;
+
+/// The time that one run of a client may take.
+const MOST: Duration = Duration::from_secs(30);
+
+/// What `course hunt` is told.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The student's name, always in the same form.
+    #[arg(long)]
+    student: String,
+    /// A file with the assignment's secret, at least 16 bytes: who has it can work out every
+    /// student's mutant.
+    #[arg(long, value_name = "FILE")]
+    secret: PathBuf,
+    /// The program with the mutants, such as your private crate's. Without it: the public mutants,
+    /// for practice.
+    #[arg(long, value_name = "PROGRAM")]
+    server: Option<PathBuf>,
+    /// Write what the student gets to this new directory.
+    #[arg(long, value_name = "DIR")]
+    hand_out: Option<PathBuf>,
+    /// Grade this client, which is run as `CLIENT HOST PORT` and exits with 0 if the server keeps the
+    /// promise, with 1 if it breaks it.
+    #[arg(long, value_name = "CLIENT")]
+    client: Option<PathBuf>,
+    /// The user that the client runs as, a name or a number.
+    #[arg(long)]
+    user: Option<String>,
+    /// The client is your own: as root it may run without another user.
+    #[arg(long)]
+    trusted: bool,
+}
+
+/// Runs `course hunt`. Returns whether the client, if there is one, tells the student's mutant from
+/// the honest server.
+///
+/// # Errors
+///
+/// Fails if the program, the secret or the client cannot be used.
+pub fn run(options: &Options) -> anyhow::Result<bool> {
+    let den = match &options.server {
+        Some(program) => Den::open(program)?,
+        None => {
+            let programs = build(&package().join("../.."), &["mutant"])?;
+            Den::open(programs.get("mutant").context("Cargo has not built `mutant`")?)?
+        }
+    };
+    let (student, secret) = (&options.student, secret(&options.secret)?);
+    let number = den.assign(&secret, student);
+    println!("{student}: mutant {} of {}, {}", number + 1, den.size(), den.name(number));
+    if let Some(directory) = &options.hand_out {
+        den.hand_out(number, directory)?;
+        println!(
+            "{} is made: hand it out. `run --listen 127.0.0.1:8080` starts it.",
+            directory.display()
+        );
+    }
+    let Some(client) = &options.client else { return Ok(true) };
+    let who = Who::find(options.user.as_deref(), options.trusted)?;
+    // The order of the runs is the student's own, and the same each time.
+    let order = keyed_hash(&secret, &format!("{student}, the order of the runs"));
+    let hunt = grade(&den, number, client, order, who)?;
+    print!("{}", hunt.report);
+    Ok(hunt.caught)
+}
+
+/// A program that is an honest server, or a server with one of several mistakes.
+#[derive(Debug)]
+pub struct Den {
+    program: PathBuf,
+    mutants: Vec<String>,
+}
+
+impl Den {
+    /// Asks a program for its mutants.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the program does not list any.
+    pub fn open(program: &Path) -> anyhow::Result<Self> {
+        let program =
+            program.canonicalize().with_context(|| program.display().to_string())?;
+        let text = output(Command::new(&program).arg("--list-mutations"))?;
+        let names = text.lines().filter_map(|line| line.split_whitespace().next());
+        let mutants: Vec<String> = names.map(str::to_owned).collect();
+        ensure!(
+            !mutants.is_empty(),
+            "{} lists no mutants with --list-mutations",
+            program.display()
+        );
+        Ok(Self { program, mutants })
+    }
+
+    /// Returns the number of the student's mutant. It depends on the secret, so no student can work
+    /// out another's; and on nothing else, so it is the same whenever it is asked for.
+    pub fn assign(&self, secret: &[u8], student: &str) -> usize {
+        let first = keyed_hash(secret, student) % self.mutants.len() as u64;
+        first as usize // less than the length
+    }
+
+    /// Returns the name of a mutant.
+    pub fn name(&self, number: usize) -> &str {
+        &self.mutants[number]
+    }
+
+    /// Returns the number of mutants.
+    pub fn size(&self) -> usize {
+        self.mutants.len()
+    }
+
+    /// Writes the directory that a student gets: the program, and a script that starts it with the
+    /// student's mistake.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the directory exists, or cannot be written.
+    pub fn hand_out(&self, number: usize, directory: &Path) -> anyhow::Result<()> {
+        fs::create_dir(directory).with_context(|| directory.display().to_string())?;
+        fs::copy(&self.program, directory.join("server"))?;
+        let script = directory.join("run");
+        let name = self.name(number);
+        let text = format!(
+            "#!/bin/sh\n# Starts the server that you hunt; with {HUNTED}= it is the honest one.\n\
+             exec env {HUNTED}=\"${{{HUNTED}-{name}}}\" \"$(dirname \"$0\")/server\" \"$@\"\n"
+        );
+        fs::write(&script, text)?;
+        fs::set_permissions(&script, Permissions::from_mode(0o755))?;
+        Ok(())
+    }
+}
+
+/// Returns the beginning of HMAC-SHA-256 (RFC 2104) of a student's name.
+fn keyed_hash(secret: &[u8], student: &str) -> u64 {
+    let Ok(mac) = Hmac::<Sha256>::new_from_slice(secret) else {
+        unreachable!("HMAC takes a key of any length");
+    };
+    let hash = mac.chain_update(student.as_bytes()).finalize().into_bytes();
+    hash[..8].iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+/// Reads the secret of an assignment.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read, or if so short a secret could be guessed.
+pub fn secret(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let secret = fs::read(file).with_context(|| file.display().to_string())?;
+    ensure!(
+        secret.len() >= 16,
+        "{} has {} bytes: a secret needs 16 or more (`head -c 32 /dev/urandom > FILE`)",
+        file.display(),
+        secret.len()
+    );
+    Ok(secret)
+}
+
+/// What a client says about a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Exit status 0: the promise is kept.
+    Kept,
+    /// Exit status 1: the promise is broken.
+    Broken,
+    /// Any other end: a crash, a signal, or no end in time.
+    None,
+}
+
+/// The result of a hunt, in words.
+#[derive(Debug)]
+pub struct Hunt {
+    /// Whether the client tells the mutant from the honest server.
+    pub caught: bool,
+    /// A line for each run, and the reason at the end.
+    pub report: String,
+}
+
+/// Runs a student's client against the mutant with this number and against the honest server, each
+/// several times, in an order that follows from `order`.
+///
+/// The client is executed as `CLIENT HOST PORT`, contained, and says by its exit status what it has
+/// found: 0 that the server keeps the promise, 1 that it breaks it.
+///
+/// # Errors
+///
+/// Fails if a server cannot be started, or if the client cannot be contained.
+pub fn grade(
+    den: &Den,
+    number: usize,
+    client: &Path,
+    order: u64,
+    who: Who,
+) -> anyhow::Result<Hunt> {
+    let sandbox = Sandbox::new(who, &Limits::default())?;
+    let client = sandbox.adopt("client", client)?;
+    let root = DocumentRoot::new()?;
+    let mut servers = [true, false].repeat(ROUNDS);
+    fastrand::Rng::with_seed(order).shuffle(&mut servers);
+    let (mut report, mut caught) = (String::new(), true);
+    for (round, is_mutant) in servers.into_iter().enumerate() {
+        let server = start(den, is_mutant.then_some(number), &root)?;
+        let (host, port) =
+            (server.address.ip().to_string(), server.address.port().to_string());
+        let (verdict, said) = ask(&sandbox, &client, &host, &port)?;
+        drop(server);
+        let right = verdict == if is_mutant { Verdict::Broken } else { Verdict::Kept };
+        caught &= right;
+        let what = if is_mutant { "the mutant" } else { "the honest server" };
+        let found = match verdict {
+            Verdict::Kept => "the promise is kept",
+            Verdict::Broken => "the promise is broken",
+            Verdict::None => "no verdict",
+        };
+        let mark = if right { "ok   " } else { "WRONG" };
+        report += &format!("{mark}  run {} against {what}: {found}\n", round + 1);
+        if !right {
+            let lines: Vec<_> = said.lines().rev().take(5).collect();
+            report.extend(lines.iter().rev().map(|line| format!("           {line}\n")));
+        }
+    }
+    report += match caught {
+        true => "The client tells the mutant from the honest server.\n",
+        false => {
+            "The client does not tell the mutant from the honest server each time.\n"
+        }
+    };
+    Ok(Hunt { caught, report })
+}
+
+/// Starts the honest server, or a mutant.
+fn start(
+    den: &Den,
+    number: Option<usize>,
+    root: &DocumentRoot,
+) -> anyhow::Result<Server> {
+    let program = den.program.display();
+    let chosen =
+        number.map_or(String::new(), |number| format!("{HUNTED}={} ", den.name(number)));
+    let command = format!("env {chosen}'{program}' --listen {{listen}} --root {{root}}");
+    match Server::start(&Target::Command(command), &root.path, &[], Rlimits::default()) {
+        Ok(server) => Ok(server),
+        Err(Abort::Fail(mismatch)) => bail!("{program}: {}", mismatch.actual),
+        Err(_) => bail!("{program} cannot be started"),
+    }
+}
+
+/// Runs the client once. Returns its verdict, and what it has printed.
+fn ask(
+    sandbox: &Sandbox,
+    client: &Path,
+    host: &str,
+    port: &str,
+) -> anyhow::Result<(Verdict, String)> {
+    // A shell prints the client's exit status behind the client's own output.
+    let script = "\"$0\" \"$@\"; echo \"exit status $?\"";
+    let client = client.display().to_string();
+    let arguments = ["-c", script, &client, host, port];
+    let finished = sandbox.run(Path::new("/bin/sh"), &arguments, &[], MOST)?;
+    let status =
+        finished.output.lines().rev().find_map(|line| {
+            line.strip_prefix("exit status ").filter(|_| finished.success)
+        });
+    let verdict = match status {
+        Some("0") => Verdict::Kept,
+        Some("1") => Verdict::Broken,
+        _ => Verdict::None,
+    };
+    Ok((verdict, finished.output))
+}
+
+/// Proves that every mutant of a program passes the public suite, so that none of its cases gives a
+/// mistake away, and that the honest server does. Prints what does not hold. Returns whether
+/// everything holds.
+///
+/// # Errors
+///
+/// Fails if a server cannot be started.
+pub fn check(program: &Path) -> anyhow::Result<bool> {
+    let den = Den::open(program)?;
+    let failed = failed_cases(&den, |_| true)?;
+    failed.iter().for_each(|line| println!("FAILED   {line}"));
+    let word = if failed.is_empty() { "ok     " } else { "FAILED " };
+    println!(
+        "{word}  {} mutants pass the public suite, and so does the honest server",
+        den.size()
+    );
+    Ok(failed.is_empty())
+}
+
+/// Returns a line for each case that a mutant, or the honest server, does not pass. `family`
+/// chooses the families that are judged.
+///
+/// # Errors
+///
+/// Fails if a server cannot be started.
+pub fn failed_cases(
+    den: &Den,
+    family: impl Fn(&str) -> bool,
+) -> anyhow::Result<Vec<String>> {
+    let profile = ServerProfile {
+        name: "hunted",
+        level: 6,
+        model: Model::ThreadPerClient,
+        summary: "wrong in one way",
+    };
+    let (root, wrappers) = (DocumentRoot::new()?, Wrappers::new()?);
+    let program = den.program.display().to_string();
+    let honest = [("the honest server", String::new())];
+    let mutants =
+        den.mutants.iter().map(|name| (name.as_str(), format!("--mutation {name}")));
+    let mut targets = Vec::new();
+    for (number, (name, arguments)) in honest.into_iter().chain(mutants).enumerate() {
+        let script =
+            wrappers.create(&format!("hunted-{number}"), &program, &arguments)?;
+        targets.push((name, Target::Binary(script.into())));
+    }
+    let cases: Vec<_> = cases::all()
+        .into_iter()
+        .filter(|case| case.only.is_empty() && case.skip_reason(&profile).is_none())
+        .filter(|case| family(case.family))
+        .collect();
+    let pairs =
+        targets.iter().flat_map(|target| cases.iter().map(move |case| (target, case)));
+    let mut pairs: Vec<_> = pairs.collect();
+    pairs.sort_by_key(|(_, case)| std::cmp::Reverse(case.seconds));
+    let (queue, failed) = (Mutex::new(pairs.into_iter()), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..CASES_AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let next =
+                        queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some(((name, target), case)) = next else { return };
+                    match judge(case, &profile, target, &root.path, Strictness::Contract)
+                    {
+                        Outcome::Passed | Outcome::Skipped(_) => {}
+                        _ => failed
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push(format!("{name} does not pass {}", case.full_name())),
+                    }
+                }
+            });
+        }
+    });
+    let mut failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failed.sort();
+    Ok(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keyed_hash;
+
+    /// Test case 2 of RFC 4231: the key "Jefe".
+    #[test]
+    fn the_hash_is_hmac_sha_256() {
+        let hash = keyed_hash(b"Jefe", "what do ya want for nothing?");
+        assert_eq!(hash, 0x5bdc_c146_bf60_754e);
+    }
+}
