@@ -159,8 +159,8 @@ impl Variant {
         })
     }
 
-    /// Returns the content of the largest file, of which the other is the beginning. No two pieces
-    /// are alike; without a seed, none of the first two megabytes.
+    /// Returns the content of `large.bin`, whose beginning is the content of `middle.bin`. No two
+    /// pieces of it are alike; without a seed, this holds for the first two megabytes only.
     fn pattern(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.large];
         let Some(seed) = self.seed else {

@@ -10,7 +10,7 @@ fn seeds() -> impl Iterator<Item = u64> {
     (0..99).chain([u64::MAX])
 }
 
-/// Names of files and directories by which cases ask for them.
+/// The usual names of files and directories in the cases.
 const NAMES: &[&str] = &[
     "empty.txt",
     "one.txt",
@@ -66,7 +66,7 @@ fn names_differ_and_stay_names_of_their_kind() {
             let signs = |name: &str| name.replace(|c: char| c.is_ascii_lowercase(), "");
             assert_eq!(signs(usual), signs(name), "seed {seed}: {name}");
         }
-        // What a route, or the system, gives a meaning is never replaced.
+        // A name that has a meaning for a route or for the system is never replaced.
         for fixed in [
             "/plaintext",
             "/echo",

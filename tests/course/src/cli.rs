@@ -70,7 +70,8 @@ enum Command {
         /// The file to create.
         file: PathBuf,
     },
-    /// Prove a plan: the reference has all points, the starter none, each stub loses its own part.
+    /// Prove a plan: the reference solution has all points, the starter has none, and each part's
+    /// stub loses points in its own part only.
     Check {
         /// The plan.
         #[arg(required_unless_present = "mutants")]
@@ -93,7 +94,7 @@ enum Command {
     Contain {
         /// The confinement, as JSON.
         confinement: String,
-        /// What to do in it.
+        /// What to do in the confinement.
         action: Contained,
         /// The program and its arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -112,7 +113,7 @@ enough, grade in a container or a virtual machine. Each report says what does no
 /// What the command `contain` does in its confinement.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Contained {
-    /// Execute the program.
+    /// Execute the program, with its arguments.
     Run,
     /// Try to exceed each limit, and print the limits that did not hold.
     Prove,
@@ -137,8 +138,8 @@ struct Grade {
     /// Vary the names, contents and sizes of the suite's files, and where it cuts requests in two.
     #[arg(long)]
     seed: Option<u64>,
-    /// The user, by name or number, that builds and runs the submission. Nothing else may run as this
-    /// user: all its processes are killed.
+    /// The user, by name or number, that builds and runs the submission. Nothing else may run as
+    /// this user, because all the user's processes are killed.
     #[arg(long)]
     user: Option<String>,
     /// The submission is your own: run it as root, without another user.

@@ -34,7 +34,7 @@ const AT_ONCE: usize = 8;
 pub enum Check {
     /// A case of the suite, which judges the step's program.
     Case(Case),
-    /// A test of one of the book's packages, where no case can tell.
+    /// A test of one of the book's packages, for behavior that no case can observe.
     Test(Test),
 }
 
@@ -205,8 +205,8 @@ pub struct Red {
 }
 
 /// Makes the checks of `gate`. Returns the first in the gate's order that does not pass, if there
-/// is one, and the duration. Checks behind that one may not have been made. `done` is called after
-/// each check.
+/// is one, and the duration of the checks. Checks after that one may not have been made. `done` is
+/// called after each check.
 pub fn first_red(
     gate: &[Check],
     subject: &Subject<'_>,

@@ -359,8 +359,8 @@ impl<'t> Proof<'t> {
     }
 }
 
-/// Returns the packages of which code is in a program of the workspace: the program's own package,
-/// and all that it depends on.
+/// Returns the packages whose code is in a program of the workspace: the program's own package, and
+/// all that it depends on.
 fn reached_packages(files: &Files, program: &str) -> BTreeSet<String> {
     let own = match program.split_once('/') {
         Some((package, _)) => Some(package),

@@ -47,11 +47,11 @@ use submission::Files;
 /// The number of cases that run at the same time.
 const AT_ONCE: usize = 8;
 
-/// The beginning of a reason to skip a case that lies in the server: it offers less. That is no fault
-/// where only the standards count, but here it scores zero.
+/// The beginning of a reason to skip a case that lies in the server, which offers less than the case
+/// needs. By the standards alone such a case is skipped; here it scores zero.
 const OF_THE_SERVER: &str = "the server ";
 
-/// The most characters that a report has of one text that a submission or its compiler writes.
+/// The most characters that a report contains of one text from a submission or its compiler.
 const MOST_OUTPUT: usize = 8000;
 
 /// Returns the end of a text, which is at most [`MOST_OUTPUT`] characters long.
@@ -62,12 +62,12 @@ fn cut(text: String) -> String {
     }
 }
 
-/// What is graded.
+/// A submission: what is graded.
 #[derive(Debug, Clone)]
 pub enum Submitted {
     /// A directory with the files that the plan names.
     Directory(PathBuf),
-    /// Such files.
+    /// The files that the plan names, with their contents.
     Files(Files),
     /// A program, with arguments before those of the suite.
     Program(PathBuf, Vec<String>),
@@ -76,7 +76,7 @@ pub enum Submitted {
 }
 
 impl Submitted {
-    /// Returns a name for reports.
+    /// Returns the submission's name for reports.
     fn name(&self) -> String {
         let path = match self {
             Self::Directory(path) | Self::Program(path, _) => path,
@@ -154,7 +154,8 @@ pub fn grade(
 /// A target, or the reason why there is none; and notes for the student.
 type Prepared = (Result<Target, String>, Vec<String>);
 
-/// Makes the submission something that the suite can start, contained.
+/// Makes a submission ready to be judged: compiles its files if it has any, and returns a target
+/// that the suite can start, contained.
 fn prepare(
     plan: &Plan,
     submitted: &Submitted,
@@ -209,7 +210,7 @@ fn prepare(
     Ok((target, notes))
 }
 
-/// Returns a contained program as a target.
+/// Returns a target that starts a program of the submission contained.
 fn program(
     plan: &Plan,
     name: &str,
@@ -229,7 +230,7 @@ fn program(
     Ok(Target::Command(command))
 }
 
-/// Judges all parts of a plan, and fills the report in.
+/// Judges all parts of a plan, and enters the results in the report.
 fn judge_all(
     plan: &Plan,
     target: &Target,
@@ -347,7 +348,8 @@ impl Judge<'_> {
             None => {
                 let outcome = gate::outcome(case, &self.profile, self.target, self.root);
                 hangs.record(case, &outcome, start.elapsed());
-                // If the server has been killed meanwhile, the failure says nothing.
+                // If the server has been killed meanwhile, the case's failure says nothing about
+                // the server.
                 match (outcome, over()) {
                     (Outcome::Failed(_), Some(over)) => over,
                     (Outcome::Failed(failure), None) => {
@@ -368,7 +370,7 @@ impl Judge<'_> {
     }
 }
 
-/// Writes a plan to begin with.
+/// Writes an example plan, which an instructor then edits.
 ///
 /// # Errors
 ///

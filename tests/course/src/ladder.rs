@@ -20,7 +20,8 @@ pub struct Track {
     /// files keep their paths.
     #[serde(default)]
     pub packages: Vec<String>,
-    /// Directories outside the packages that the packages' tests read. They are copied, too.
+    /// Directories outside the packages that the packages' tests read. The starter contains copies
+    /// of them, too.
     #[serde(default)]
     pub directories: Vec<String>,
     /// The files of the learner's crate: the path in the learner's crate, and the path of the
@@ -88,8 +89,8 @@ pub struct Step {
     /// The families or full names of cases that may be in the gate.
     #[serde(default)]
     pub cases: Vec<String>,
-    /// Tests of the book's packages that may be in the gate where no case can tell, in the form
-    /// that [`Test::parse`] reads. The track must be a copy of the packages.
+    /// Tests of the book's packages that may be in the gate, for behavior that no case can observe,
+    /// in the form that [`Test::parse`] reads. The track must be a copy of the packages.
     #[serde(default)]
     pub tests: Vec<String>,
     /// The functions that the starter leaves open, in one or more files.

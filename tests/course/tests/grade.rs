@@ -16,8 +16,8 @@ use serde_json::Value;
 
 const COURSE: &str = env!("CARGO_BIN_EXE_course");
 
-/// The number of a user that nothing else runs as. Each test has one of its own, because all
-/// processes of a submission's user are killed.
+/// The first of the users as which nothing else runs, by number. Each test has a user of its own,
+/// because all processes of a submission's user are killed.
 const USERS: u32 = 718_000;
 
 fn assignment() -> PathBuf {
@@ -98,7 +98,7 @@ fn aimed(name: &str, guarded: &Path, stray: &Path) -> anyhow::Result<tempfile::T
     Ok(made)
 }
 
-/// Returns whether attacks can be tried: only root contains them.
+/// Returns whether attacks can be tried: only root can contain them.
 fn can_attack() -> bool {
     let can = is_root();
     assert!(
@@ -159,7 +159,7 @@ fn half_a_solution_loses_one_part_in_all_formats() -> anyhow::Result<()> {
         "{}",
         reports["csv"]
     );
-    // The part that is not shown yet is announced.
+    // The report announces the part whose result students do not see yet.
     let gradescope = is_gradescope(&reports["gradescope"])?;
     let output = gradescope["output"].as_str().unwrap_or_default();
     assert!(output.contains("The part Many (30 points)"), "{output}");
@@ -265,7 +265,7 @@ fn a_killed_grader_leaves_a_report_with_zeros_and_the_next_one_cleans_up()
         .env("TMPDIR", out.path()) // a killed grader leaves its directory
         .stdout(std::process::Stdio::null())
         .spawn()?;
-    // A process of the user that is called as the program shows that the server has been started.
+    // A process of the user with the program's name shows that the server has been started.
     let is_started = || {
         let all = fs::read_dir("/proc").into_iter().flatten().flatten();
         let mut names = all.filter_map(|entry| {

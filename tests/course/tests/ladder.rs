@@ -71,7 +71,7 @@ fn a_chapter_is_copied_with_holes_of_its_own() -> anyhow::Result<()> {
     }
     ensure!(files["ch05-epoll/src/epoll.rs"].contains("todo!"));
     ensure!(!files["ch02-threadpool/src/queue.rs"].contains("todo!"));
-    // Only what a test of the chapter reads is copied of the book.
+    // Of the book, only files that a test of the chapter reads are copied.
     let mut pages = files.keys().filter(|file| file.starts_with("book"));
     ensure!(pages.all(|file| file.starts_with("book/src/deploy/")), "the book is copied");
     ensure!(Track::load("ch09").is_err());

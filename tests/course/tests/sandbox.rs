@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 const COURSE: &str = env!("CARGO_BIN_EXE_course");
 
-/// Returns the number of a user that nothing else runs as: another run of this test would kill its
+/// Returns the number of a user as which nothing else runs: another run of this test would kill its
 /// processes.
 fn user() -> u32 {
     719_000 + std::process::id() % 10_000
@@ -24,7 +24,7 @@ fn confined(confinement: &Value, script: &str) -> anyhow::Result<Output> {
     Ok(command.output()?)
 }
 
-/// Returns what does not hold of a confinement.
+/// Returns the limits of a confinement that do not hold.
 fn broken(confinement: &Value) -> anyhow::Result<Vec<String>> {
     let mut command = Command::new(COURSE);
     let output = command.args(["contain", &confinement.to_string(), "prove"]).output()?;
@@ -37,7 +37,7 @@ fn text(output: &Output) -> String {
         .into_owned()
 }
 
-/// Returns a value with another one for a key.
+/// Returns a copy of the JSON object `confinement` in which `key` has another value.
 fn with(confinement: &Value, key: &str, value: impl Into<Value>) -> Value {
     let mut changed = confinement.clone();
     changed[key] = value.into();
@@ -77,7 +77,8 @@ fn limits_bind_and_everything_is_killed() -> anyhow::Result<()> {
     let usual = with(&small, "processes", 20);
     let usual = with(&usual, "descriptors", 64);
 
-    // It is another user, in a session of its own, without the grader's environment.
+    // The confined program runs as another user, in a session of its own, without the grader's
+    // environment.
     let who = confined(&usual, "id -u; id -G; env | grep -c CARGO; echo $PPID")?;
     let who = text(&who);
     let lines: Vec<_> = who.lines().collect();
@@ -110,7 +111,7 @@ fn limits_bind_and_everything_is_killed() -> anyhow::Result<()> {
         text(&spun)
     );
 
-    // Memory: it asks for 2 GiB of zeros at once, may have 1, and has none.
+    // Memory: `tail` needs 2 GiB and has a limit of 64 MiB, so it cannot print all bytes.
     let script = "head -c 2147483648 /dev/zero | tail -c 2147483647 | wc -c";
     let large = with(&usual, "memory", 64 << 20);
     let large = text(&confined(&large, script)?);

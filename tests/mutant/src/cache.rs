@@ -6,11 +6,11 @@ use crate::head::Head;
 use crate::mutations::Mutation;
 use crate::switch::wrong;
 
-/// Adds the field to a response to `head`.
+/// Adds `Cache-Control` to a response to the request `head`.
 pub(crate) fn add(response: Response, head: &Head, seconds: u64) -> Response {
     let seconds = if wrong(Mutation::MaxAgeFixed) { 60 } else { seconds };
     let is_page = head.path.ends_with('/') || head.path.ends_with(".html");
-    // Only files have an ETag: whole, in part, or not modified.
+    // Only a file's responses have an ETag: 200, 206 and 304.
     let is_file = response.fields.iter().any(|(name, _)| *name == "ETag");
     let silent = match response.status {
         206 => wrong(Mutation::MaxAgeNotInParts),

@@ -203,9 +203,9 @@ fn open(path: &Path, head: &Head, server: &Server) -> Response {
         {
             HttpError::closing(503, "the server has run out of file descriptors").into()
         }
-        // Another process holds a lease on the file (fcntl(2), F_SETLEASE). A helper waits for it;
-        // only a regular file can have a lease, so the helper cannot end up waiting for the writer
-        // of a pipe.
+        // Another process holds a lease on the file (fcntl(2), F_SETLEASE). A helper thread waits
+        // until the lease is released; only a regular file can have a lease, so the helper cannot
+        // end up waiting for the writer of a pipe.
         Err(why)
             if why.kind() == ErrorKind::WouldBlock
                 && server.options.file_threads.is_some()

@@ -70,8 +70,8 @@ impl Pool {
             .map(drop)
     }
 
-    /// Starts one more worker if every worker that is idle already has a client to come, and the
-    /// pool may grow. If no thread can be created, the client waits for a worker.
+    /// Starts one more worker if there are at least as many waiting clients as idle workers, and if
+    /// the pool may grow. If no thread can be created, the client waits for a worker.
     fn grow(self: &Arc<Self>, state: &mut State, server: &Arc<Server>) {
         let wanted = state.waiting.len() >= state.free
             && !wrong(Mutation::ElasticNeverGrows)
@@ -167,8 +167,8 @@ impl Pool {
         past && state.alive > self.size.min && !wrong(Mutation::ElasticNeverShrinks)
     }
 
-    /// Returns the next connection, or `None` if this worker is to exit: it is then no longer
-    /// counted.
+    /// Returns the next connection, or `None` if this worker is to exit: the worker is then no
+    /// longer counted.
     fn take(&self, server: &Server) -> Option<TcpStream> {
         let mut state = self.lock();
         if wrong(Mutation::ForgetsQueueAtStop) && server.stop.requested() {
@@ -184,7 +184,8 @@ impl Pool {
                 return None;
             }
             let left = self.size.shrink_after.saturating_sub(idle_since.elapsed());
-            // A worker that may not exit yet, as few are left, is woken by the next client.
+            // A worker that may not exit, because the pool has its smallest size, waits without a
+            // timeout for the next client.
             state = if state.alive > self.size.min && !left.is_zero() {
                 let waited = self.changed.wait_timeout(state, left);
                 waited.unwrap_or_else(PoisonError::into_inner).0

@@ -1,5 +1,5 @@
-//! Mistakes that another package defines, for a hunt of which no student can read the answer: each
-//! is a function that spoils a response just before it is sent.
+//! Mistakes that another package defines, for a hunt, an exercise in which students find a mistake
+//! that they cannot read: each is a function that spoils a response just before it is sent.
 
 use std::sync::OnceLock;
 

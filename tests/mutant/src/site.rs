@@ -22,7 +22,7 @@ pub(crate) fn respond(head: &Head, content: Vec<u8>, server: &Server) -> Respons
     }
 }
 
-/// Returns whether the target is a file's, not that of a route.
+/// Returns whether the request's target names a file, rather than a route.
 pub(crate) fn is_file(head: &Head) -> bool {
     const ROUTES: [&str; 6] = ["plaintext", "echo", "sleep", "bytes", "stats", "panic"];
     let first = head.path.split('/').nth(1).unwrap_or_default();

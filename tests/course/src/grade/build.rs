@@ -1,4 +1,4 @@
-//! Builds a submission: its files are laid onto a fresh starter, which the sandbox compiles.
+//! Builds a submission: its files are copied over a fresh starter, which the sandbox compiles.
 //!
 //! What all submissions share is built once, from the starter alone, and kept in a [`Base`] below
 //! the repository's `target/`: the libraries' sources and compiled code, and a way to the compiler
@@ -44,7 +44,7 @@ pub struct Base {
     directory: PathBuf,
     /// The directory of the compiler, which contains `bin` and `lib`.
     toolchain: PathBuf,
-    /// The name of a copy of that directory.
+    /// The name of the directory in which other users find a copy of the compiler's directory.
     toolchain_name: String,
     program: String,
 }
@@ -164,7 +164,8 @@ impl Base {
                 copy_tree(&self.toolchain.join(name), &made.path().join(name), true)?;
             }
             fs::set_permissions(made.path(), PermissionsExt::from_mode(0o755))?;
-            // Another grader may have made it meanwhile, which is as good.
+            // Another grader may have made the same copy meanwhile, which is as good: so a failure
+            // is ignored.
             let _ = fs::rename(made.path(), &shared);
         }
         ensure!(
@@ -177,8 +178,8 @@ impl Base {
         Ok(())
     }
 
-    /// Builds a submission's files on the starter, contained. Returns the program, or what the
-    /// compiler says.
+    /// Builds a submission's files on the starter, contained. Returns the program, or the
+    /// compiler's messages.
     ///
     /// # Errors
     ///
@@ -209,7 +210,7 @@ impl Base {
 }
 
 /// Builds a submission to a starter without Cargo, contained. Returns the directory in which it
-/// runs, or what the command says.
+/// runs, or the command's output.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
-//! Proves a plan: the reference has all points, the starter has none in any part, and each part's
-//! stub, a naive solution, loses points in its own part only. So a plan cannot rot, and no part
-//! gives points for nothing.
+//! Proves a plan: the reference solution has all points, the starter has none in any part, and each
+//! part's stub, a naive solution, loses points in its own part only. So a plan that no longer fits
+//! the suite is noticed, and no part gives points for nothing.
 //!
 //! Only what the instructor wrote is run here, as the instructor's own user.
 
@@ -107,7 +107,7 @@ pub fn check(path: &Path, plan: &Plan, seed: Option<u64>) -> anyhow::Result<bool
     Ok(holds)
 }
 
-/// Prints whether a server has the result that it must have. Returns it.
+/// Prints whether a server has the result that it must have. Returns `holds`.
 fn say(name: &str, report: &Report, holds: bool, what: &str) -> bool {
     let word = if holds { "ok     " } else { "FAILED " };
     let (earned, possible) = (report.earned(), report.possible());
@@ -147,7 +147,7 @@ fn needs(plan: &Plan, part: &str, other: &str) -> bool {
     needed.iter().any(|need| need == other || needs(plan, need, other))
 }
 
-/// Returns the server that a source stands for.
+/// Returns what a plan's `source` names, as a submission that can be graded.
 fn find(plan: &Plan, source: &Source) -> anyhow::Result<Submitted> {
     let directory = &plan.directory;
     Ok(match source {
@@ -168,7 +168,7 @@ fn find(plan: &Plan, source: &Source) -> anyhow::Result<Submitted> {
     })
 }
 
-/// Returns the plan's files as the course's reference has them, with the holes of some steps open.
+/// Returns the plan's files from the course's own solution, with the holes of some steps open.
 fn solution(plan: &Plan, open: &[String]) -> anyhow::Result<Files> {
     anyhow::ensure!(
         plan.starter_is_track(),

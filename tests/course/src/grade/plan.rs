@@ -45,7 +45,7 @@ pub struct Plan {
     pub title: String,
     /// The sum of all parts' points. Given only to detect a mistake in the parts.
     pub points: Option<Points>,
-    /// The starter onto which a submission's files are laid: a track of the course (`main`, or a
+    /// The starter over which a submission's files are copied: a track of the course (`main`, or a
     /// chapter's finished servers such as `ch05`), or a directory relative to the plan.
     pub starter: Option<String>,
     /// The program of the starter that is built and judged.
@@ -61,9 +61,9 @@ pub struct Plan {
     /// The server of the book that the program resembles. Without it the program is expected to
     /// have every capability.
     pub like: Option<String>,
-    /// The chapter by whose promises a server without `like` is judged.
+    /// The chapter whose contract a server without `like` must keep.
     pub level: Option<u8>,
-    /// The contract's options that the server offers. A case that sets another one scores zero.
+    /// The contract's options that the server offers. A case that sets another option scores zero.
     pub options: Option<Vec<String>>,
     /// The features that the assignment does not demand. Cases that need one are left out.
     #[serde(default)]
@@ -71,7 +71,7 @@ pub struct Plan {
     /// Seconds without progress after which a case fails.
     #[serde(default = "default_timeout")]
     pub timeout: u64,
-    /// The user that builds and runs submissions; `--user` comes first.
+    /// The user that builds and runs submissions; the command's option `--user` takes precedence.
     pub user: Option<String>,
     /// The limits on a submission.
     #[serde(default)]
@@ -111,7 +111,8 @@ pub struct Part {
     /// When students see the part's result.
     #[serde(default)]
     pub visibility: Visibility,
-    /// The most seconds that the part may take. Cases that are not judged by then score zero.
+    /// The most seconds that the part may take. Cases that have not been judged when this time has
+    /// passed score zero.
     #[serde(default = "default_seconds")]
     pub seconds: u64,
     /// A naive solution that loses points in this part only, for `course check`.
@@ -140,14 +141,14 @@ pub enum Rule {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Visibility {
-    /// At once.
+    /// Students see the result at once.
     #[default]
     Visible,
-    /// Never.
+    /// Students never see the result.
     Hidden,
-    /// After the assignment's due date.
+    /// Students see the result after the assignment's due date.
     AfterDueDate,
-    /// After the grades are published.
+    /// Students see the result after the grades are published.
     AfterPublished,
 }
 
@@ -190,8 +191,8 @@ impl Points {
         f64::from(self.0) / 100.0
     }
 
-    /// Returns `passed` parts of `of` of these points, rounded to the nearest hundredth; none of
-    /// them if `of` is 0.
+    /// Returns the share of these points for `passed` of `of` equal parts, rounded to the nearest
+    /// hundredth; no points if `of` is 0.
     #[must_use]
     pub fn share(self, passed: usize, of: usize) -> Self {
         let (all, passed, of) = (u64::from(self.0), passed as u64, of as u64);
@@ -222,21 +223,21 @@ impl fmt::Display for Points {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Limits {
-    /// Seconds for the build.
+    /// The most seconds that the build may take.
     pub build_seconds: u64,
-    /// Processes and threads at the same time.
+    /// The most processes and threads at the same time.
     pub processes: u64,
-    /// Address space of one process.
+    /// The largest address space of one process.
     pub memory: u64,
-    /// Memory of all processes together, looked at twice a second.
+    /// The most memory of all processes together, measured twice a second.
     pub all_memory: u64,
-    /// Size of one file.
+    /// The largest size of one file.
     pub file: u64,
-    /// Size of all files together, looked at every second.
+    /// The largest size of all files together, measured every second.
     pub disk: u64,
-    /// Open descriptors of one process.
+    /// The most open descriptors of one process.
     pub descriptors: u64,
-    /// Seconds of processor time of one process.
+    /// The most seconds of processor time of one process.
     pub cpu_seconds: u64,
 }
 
@@ -255,8 +256,8 @@ impl Default for Limits {
     }
 }
 
-/// What `course check` proves a plan with. If the starter is a track of the course, both are known
-/// without this.
+/// What `course check` proves a plan with. If the starter is a track of the course, the course
+/// itself has both.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
@@ -272,7 +273,7 @@ pub struct Check {
 pub enum Source {
     /// A directory with the plan's files, like a submission.
     Submission(PathBuf),
-    /// The reference, with the holes of these steps of the track open.
+    /// The course's own solution, with the holes of these steps of the track open.
     Open(Vec<String>),
     /// A program of the book's repository, `PACKAGE` or `PACKAGE/PROGRAM`, with arguments.
     Package(String),
@@ -303,7 +304,7 @@ pub enum PlanError {
     NoSuchNeed(String, String),
     /// The points of the parts add up to something else than the plan says.
     PointsSum(Points, Points),
-    /// A value that is not one of those which are known: the key, the value, the known ones.
+    /// A value that is not among the known ones: the key, the value, and the known values.
     Unknown(&'static str, String, Vec<String>),
     /// A path leaves the submission, or is empty.
     BadPath(String),
@@ -593,7 +594,7 @@ fn is_below(path: &str) -> bool {
 }
 
 /// Returns whether a pattern matches a case: its family, or its full name with any text for each
-/// `*`. The cases of a project match only if the pattern begins as their families do.
+/// `*`. The cases of a project match only if the pattern begins with [`PROJECT`].
 fn matches(pattern: &str, case: &Case) -> bool {
     let named = !case.family.starts_with(PROJECT) || pattern.starts_with(PROJECT);
     named && (pattern == case.family || glob(pattern, &case.full_name()))

@@ -23,7 +23,7 @@ pub struct Report {
     pub parts: Vec<PartReport>,
     /// What the student should know about the whole submission, such as an error of the compiler.
     pub notes: Vec<String>,
-    /// What the grader does not protect itself from, for the instructor.
+    /// For the instructor: the attacks from which the grader was not protected.
     pub not_contained: Vec<String>,
     /// Whether the grading has come to its end.
     pub complete: bool,
@@ -41,7 +41,7 @@ pub struct PartReport {
 /// The reason for the zeros in a report whose grading has not come to its end.
 const NOT_RUN: &str = "the grading ended before it";
 
-/// The reason why the cases behind several hangs in a part are not judged.
+/// The reason why the cases after several hangs in a part are not judged.
 pub const HANGS: &str = "three cases before it in this part have hung";
 
 impl Report {
@@ -78,7 +78,8 @@ impl Report {
     }
 
     /// Returns the score out of the plan's points. It differs from the points earned if the machine
-    /// could not judge a whole part: what was possible then stands for everything.
+    /// could not judge a whole part: the score is then the same share of the plan's points as the
+    /// points earned are of the possible ones.
     pub fn scaled(&self) -> Points {
         let (earned, possible) = (self.earned(), self.possible());
         if possible == self.total() {
@@ -87,7 +88,8 @@ impl Report {
         self.total().share(earned.0 as usize, possible.0 as usize)
     }
 
-    /// Returns whether the submission has all points that were possible, and some were.
+    /// Returns whether the submission has all points that were possible, and at least one was
+    /// possible.
     pub fn is_perfect(&self) -> bool {
         self.complete && self.earned() == self.possible() && self.possible() > Points(0)
     }
@@ -130,8 +132,9 @@ impl PartReport {
         if self.judged() == 0 { Points(0) } else { self.part.points }
     }
 
-    /// Ends the part after [`MOST_HANGS`] hangs: the cases behind them count as not reached, whether
-    /// they were judged at the same time or not. So the score does not depend on how many were.
+    /// Ends the part after [`MOST_HANGS`] hangs: the cases after them count as not reached, whether
+    /// they were judged at the same time or not. So the score does not depend on how many cases are
+    /// judged at the same time.
     pub fn end_after_hangs(&mut self) {
         let mut hangs = 0;
         for entry in &mut self.cases {
@@ -143,7 +146,7 @@ impl PartReport {
     }
 }
 
-/// Returns a part's cases, none of which was judged, for this reason.
+/// Returns a part's cases as not reached, all for the reason `why`.
 pub fn not_reached(part: &Part, why: &str) -> Vec<CaseReport> {
     let cases = part.chosen.iter();
     let entry = |case: &client_suite::case::Case| CaseReport {

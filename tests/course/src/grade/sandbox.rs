@@ -14,9 +14,9 @@
 //! ```
 //!
 //! Limits on processes, memory, files and descriptors are the kernel's, for each process or user.
-//! What all processes use together is looked at while they run ([`Watch`]). At the end every process
-//! of the user is killed, and so is every descendant of the grader.
-//! [`Sandbox::not_contained`] says what is left.
+//! What all processes use together is measured while they run ([`Watch`]). At the end every process
+//! of the user is killed, and so is every descendant of the grader. [`Sandbox::not_contained`] says
+//! what is left.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
@@ -46,8 +46,8 @@ use crate::grade::plan::Limits;
 
 const MIB: u64 = 1024 * 1024;
 
-/// The interval at which a [`Watch`] looks at the time; it looks at the memory at every tenth, and
-/// at the disk at every twentieth.
+/// The interval at which a [`Watch`] compares the time with its deadline. It measures the memory at
+/// every tenth of these ticks, and the disk at every twentieth.
 const TICK: Duration = Duration::from_millis(50);
 
 /// The beginning of the name of each sandbox's directory.
@@ -59,7 +59,7 @@ const SHARED: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 /// The user that a submission runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
-    /// Another user than the grader, which nothing else runs as.
+    /// A user other than the grader's, as which nothing else runs.
     Other(Uid, Gid),
     /// The grader's own user: the limits hold, and nothing else is contained.
     Same,
@@ -124,7 +124,7 @@ pub struct Confinement {
     cpu: u64,
     /// The working directory.
     directory: PathBuf,
-    /// The whole environment.
+    /// All environment variables of the program: names and values.
     environment: Vec<(String, String)>,
 }
 
@@ -133,18 +133,19 @@ impl Confinement {
     ///
     /// # Errors
     ///
-    /// Fails if a limit cannot be set, or if another user cannot be entered for good.
+    /// Fails if a limit cannot be set, or if this process cannot become the other user for good.
     fn enter(&self) -> anyhow::Result<()> {
-        // A session of its own has no terminal, into which it could type (TIOCSTI). The leader of a
-        // process group cannot begin one, so this process joins its parent's group first; its group
-        // has the same number afterwards.
+        // In a session of its own, the program has no terminal into which it could insert input
+        // (TIOCSTI). A process group's leader cannot begin a session, so this process joins its
+        // parent's group first; the new session's group has this process's number.
         if unistd::getpgrp() == unistd::getpid() {
             let group = unistd::getpgid(Some(unistd::getppid()))?;
             unistd::setpgid(Pid::from_raw(0), group)?;
         }
         unistd::setsid().context("setsid")?;
         umask(Mode::S_IWGRP | Mode::S_IWOTH);
-        // Descriptors and processor time first: they are never larger than what the suite has set.
+        // Descriptors and processor time come first: these limits are never larger than those which
+        // the suite has set.
         for (resource, most) in [
             (Resource::RLIMIT_CORE, 0),
             (Resource::RLIMIT_CPU, self.cpu),
@@ -198,14 +199,16 @@ impl Confinement {
         let is_user =
             unistd::getuid().as_raw() == uid && unistd::geteuid().as_raw() == uid;
         ensure!(uid != 0 && is_user, "this is not user {uid}");
-        // One call reaches all of them at once, so that no process can fork and get away.
+        // One call reaches all the user's processes at once, so that no process can fork and get
+        // away.
         match kill(Pid::from_raw(-1), Signal::SIGKILL) {
             Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Confines this process and tries to exceed each limit, harmlessly. Returns what did not hold.
+    /// Confines this process and tries to exceed each limit, harmlessly. Returns the limits that
+    /// did not hold.
     ///
     /// # Errors
     ///
@@ -219,7 +222,7 @@ impl Confinement {
                 broken.push(what);
             }
         };
-        // The signal would end this process; while it is blocked, the write fails with EFBIG.
+        // SIGXFSZ would end this process; while the signal is blocked, the write fails with EFBIG.
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGXFSZ);
         signals.thread_block()?;
@@ -240,7 +243,8 @@ impl Confinement {
             let outside = self.directory.join("../proof");
             holds("that it cannot write outside", fs::write(outside, "").is_err());
         }
-        // One harmless child. For root, which runs trusted servers only, the limit does not hold.
+        // One harmless child tells whether the number of processes is limited. The limit does not
+        // bind root, as which only trusted servers run.
         if !unistd::geteuid().is_root() {
             let child = Command::new("/bin/sh").args(["-c", ":"]).spawn();
             holds("the number of processes", child.is_err());
@@ -257,18 +261,19 @@ impl Confinement {
 pub struct Finished {
     /// Whether the command has succeeded.
     pub success: bool,
-    /// The end of what it wrote to standard output and standard error.
+    /// The end of what the command wrote to standard output and standard error.
     pub output: String,
 }
 
-/// A directory and a user for one submission. Dropping it kills what still runs, and deletes what
-/// was written.
+/// A directory and a user for one submission. Dropping the sandbox kills the submission's
+/// processes, and deletes the directory.
 #[derive(Debug)]
 pub struct Sandbox {
     base: TempDir,
     who: Who,
     limits: Limits,
-    /// Held while the user is in use: another grader would kill its processes.
+    /// The lock on the user, held as long as this sandbox exists: another grader would kill the
+    /// user's processes.
     _lock: Option<Flock<File>>,
 }
 
@@ -316,7 +321,7 @@ impl Sandbox {
     }
 
     /// Returns the directory for the starter and the submission's files, which the submission can
-    /// read only.
+    /// only read.
     pub fn work(&self) -> PathBuf {
         self.path("work")
     }
@@ -363,7 +368,8 @@ impl Sandbox {
             Who::Same => None,
         };
         if user.is_none() {
-            // The limit counts everything that this user runs.
+            // The kernel's limit counts all processes of the grader's user, so those which already
+            // run are added.
             let me = unistd::getuid();
             let mine = self::processes().into_iter().filter(|p| p.uid == me.as_raw());
             processes += mine.map(|process| process.threads).sum::<u64>();
@@ -727,12 +733,12 @@ impl Watch {
     }
 }
 
-/// Returns a word as the shell reads it back.
+/// Returns a word quoted for the shell, which reads it back unchanged.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// Returns a path of the running program, also if it has been replaced meanwhile.
+/// Returns a path of the running program, even if its file has been replaced meanwhile.
 fn this_program() -> io::Result<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() { Ok(running) } else { env::current_exe() }
@@ -740,7 +746,7 @@ fn this_program() -> io::Result<PathBuf> {
 
 /// Waits until no other grader uses a user, and claims it.
 fn lock(uid: Uid) -> anyhow::Result<Flock<File>> {
-    // Only root can write there, so no other user can hold the lock.
+    // Only root can create files in `/var/run`, so no other user can hold the lock.
     let path = PathBuf::from(format!("/var/run/course-grade-{uid}.lock"));
     let open = File::options().create(true).append(true).open(&path);
     let file = open.with_context(|| path.display().to_string())?;
@@ -758,7 +764,7 @@ struct Process {
     uid: u32,
     zombie: bool,
     threads: u64,
-    /// Resident memory that no file on a disk holds, in bytes.
+    /// Resident memory that is not backed by a file on a disk, in bytes.
     memory: u64,
 }
 

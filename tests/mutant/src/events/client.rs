@@ -108,7 +108,8 @@ impl Client {
                 self.deadline.min(*until)
             }
             Some((until, ..)) => *until,
-            // A slow disk is no reason to give the client up.
+            // No deadline passes while a helper reads the file: a slow disk is no reason to close
+            // the connection.
             None if self.waits_for_helper => Instant::now() + Duration::from_secs(3600),
             None => self.deadline,
         }

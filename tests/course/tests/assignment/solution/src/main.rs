@@ -1,4 +1,4 @@
-//! A thread for each client.
+//! A server with a thread for each client.
 
 mod request;
 

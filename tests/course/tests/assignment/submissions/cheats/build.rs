@@ -1,4 +1,5 @@
-//! Cheats when it is built: it looks for the grader, and for files that are not its own.
+//! A submission that cheats when it is built: its build script looks for the grader, and for files
+//! that are not its own.
 
 use std::process::Command;
 use std::{fs, process};

@@ -1,4 +1,4 @@
-//! It does not compile.
+//! A submission that does not compile.
 
 mod request;
 

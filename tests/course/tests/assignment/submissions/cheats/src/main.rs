@@ -1,4 +1,4 @@
-//! Cheats when it runs: no server, but results.
+//! A submission that cheats when it runs: it is no server, and prints fake results.
 
 fn main() {
     println!("listening on http://127.0.0.1:9");

@@ -1,5 +1,5 @@
-//! Serves well, and does something else besides: it leaves processes behind in a session of their
-//! own, and files where every user may write.
+//! A submission that serves well, and escapes besides: it leaves processes behind in a session of
+//! their own, and files where every user may write.
 
 mod request;
 

@@ -1,4 +1,4 @@
-//! It accepts clients, and never says a word.
+//! A server that accepts clients and never responds.
 
 use std::io::Read;
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! One client after the other: the naive server.
+//! The naive server, which serves one client after the other.
 
 mod request;
 

@@ -1,4 +1,4 @@
-//! One request out of a buffer.
+//! Parses one request at the beginning of a buffer.
 
 /// What the server must know of a request without content.
 pub struct Request {
