@@ -144,8 +144,7 @@ impl Confinement {
         }
         unistd::setsid().context("setsid")?;
         umask(Mode::S_IWGRP | Mode::S_IWOTH);
-        // Descriptors and processor time come first: these limits are never larger than those which
-        // the suite has set.
+        // No limit is raised: where the suite has set a lower one, that one stays.
         for (resource, most) in [
             (Resource::RLIMIT_CORE, 0),
             (Resource::RLIMIT_CPU, self.cpu),
