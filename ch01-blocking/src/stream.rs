@@ -113,7 +113,7 @@ impl<'a> Blocking<'a> {
     /// time that is left, which is zero when the deadline has passed.
     fn arm_read_timeout(&mut self) -> io::Result<Duration> {
         let within = match self.wait {
-            // The idle time begins with this read, so the clock need not be read.
+            // The idle time begins with this call, so the whole timeout is left.
             Wait::Idle => self.timeouts.idle,
             wait => self
                 .timeouts
@@ -251,7 +251,7 @@ impl Transport for Blocking<'_> {
                     if !(idle && self.guard.connections.is_draining()) {
                         return Err(self.too_late());
                     }
-                    // The read was ended by the stop, not by the deadline.
+                    // The stop has ended the read, not the deadline.
                 }
                 Err(error) => return Err(error),
             }

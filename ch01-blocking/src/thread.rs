@@ -36,7 +36,8 @@ pub fn run(
             let guard =
                 Arc::new(connections.register(client.socket, options.max_connections));
             if guard.admission == Admission::RejectedAtOnce {
-                // A connection that is rejected at once waits for nothing.
+                // A connection that is rejected at once never blocks, so it needs no
+                // thread.
                 handle_connection(&guard, guard.admission, site, &timeouts);
                 site.stats.connection_closed();
                 continue;

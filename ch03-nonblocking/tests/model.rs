@@ -149,7 +149,7 @@ proptest! {
             model.retain(|_, at| *at > seen);
             prop_assert_eq!(&late, &due, "at {:?}", now);
         }
-        // No deadline is lost.
+        // The timers wake up for every deadline that is left.
         while let Some(next) = timers.next() {
             let mut late = Vec::new();
             timers.expired(next, &mut late);

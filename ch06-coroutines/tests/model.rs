@@ -139,8 +139,8 @@ fn model(script: Vec<Step>) -> (Log, bool) {
         (Log::new(), vec![new(script)], VecDeque::from([0]));
     while let Some(number) = queue.pop_front() {
         let mut again = all[number].begun && {
-            // The script continues inside the step in which it waited: a join checks
-            // again.
+            // A task that waited in a step goes on with the next step, except that a task which
+            // waited in a join repeats the join.
             let script = &all[number];
             matches!(script.steps.get(script.at), Some(Step::Join))
         };

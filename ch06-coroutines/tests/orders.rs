@@ -1,6 +1,6 @@
-//! Every order of the steps of two threads and a runtime, at the remote queue and at a task's flag.
-//! In the order that the runtime uses, no wake-up is lost. In the opposite order some are, which
-//! shows that the test can fail.
+//! Tries every order of the steps of two threads and a runtime, at the remote queue and at a task's
+//! flag. In the order that the runtime uses, no wake-up is lost. In the opposite order some are
+//! lost, which shows that the test can fail.
 
 #[allow(dead_code)]
 #[path = "../src/runtime/remote.rs"]

@@ -183,7 +183,7 @@ fn park_ends_at_its_deadline_or_by_a_wake_up() -> io::Result<()> {
         let far = handle.now() + Duration::from_secs(3600);
         assert_eq!(handle.park(Some(far)), Woken::Notified);
         // A deadline of an earlier wait that ended in time has no effect; the deadline
-        // of the next wait has.
+        // of the next wait has one.
         let late = handle.now() + Duration::from_millis(20);
         assert_eq!(handle.park(Some(late)), Woken::TimedOut);
         Ok(())

@@ -277,7 +277,7 @@ pub fn variant() -> &'static Variant {
 /// The content of the largest file, which is computed once.
 static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| variant().pattern());
 
-/// Returns the first `length` bytes of the larger files, of which no two pieces are alike.
+/// Returns the first `length` bytes of the larger files, in which no two pieces are alike.
 ///
 /// # Panics
 ///

@@ -57,7 +57,8 @@ mod imp {
             return None;
         }
         if *answer.get(STATE_AT)? == TCP_LISTEN {
-            // The connection no longer exists, and the kernel found the listener in its place.
+            // The connection no longer exists: the kernel found the listener instead, which has the
+            // same local address.
             return Some(0);
         }
         let queue = answer.get(QUEUE_AT..QUEUE_AT + 4)?;

@@ -81,8 +81,8 @@ impl<T> Children<T> {
         };
         match sys::ended_child() {
             Some(child) if self.running.contains_key(&child) => reap(&child),
-            // An unknown child hides the known ones that exited after it, so each known
-            // child is tried.
+            // `ended_child` goes on returning a child that this set does not know. To
+            // find others that have exited meanwhile, each known child is tried.
             Some(_) => self.running.keys().find_map(reap),
             None => None,
         }

@@ -179,7 +179,7 @@ impl ServerState {
 
     /// Admits an accepted connection, or rejects it with a 503.
     fn admit(self: &Rc<Self>, Client { socket, number }: Client) {
-        // `others` counts the connections of all threads.
+        // `others` is the number of other open connections, over all threads.
         let others = self.site.stats.connection_opened();
         let refusing = self.refusing.get();
         let admission =

@@ -67,8 +67,8 @@ impl StackPool {
     /// The default size of a stack in bytes: many times what a connection of this
     /// book's servers needs.
     pub const DEFAULT_SIZE: usize = 64 * 1024;
-    /// The smallest size of a stack in bytes, with which a panic still finds room. (Its
-    /// backtrace may not.)
+    /// The smallest size of a stack in bytes, which leaves room for a panic, though not
+    /// always for the panic's backtrace.
     pub const LEAST_SIZE: usize = 16 * 1024;
     /// The largest size of a stack in bytes.
     pub const MOST_SIZE: usize = 1 << 30;

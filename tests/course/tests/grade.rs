@@ -82,7 +82,8 @@ fn assert_grade(name: &str, user: u32, expected: &Expected) -> anyhow::Result<St
     assert_json(&report, expected).with_context(|| name.to_owned())
 }
 
-/// Copies a submission, with the paths of a file that it attacks and of one that it leaves behind.
+/// Copies a submission, and puts two paths into the copy's sources: of the file that it attacks,
+/// and of the file that it tries to leave behind.
 fn aimed(name: &str, guarded: &Path, stray: &Path) -> anyhow::Result<tempfile::TempDir> {
     let made = tempfile::tempdir()?;
     let from = assignment().join("submissions").join(name);

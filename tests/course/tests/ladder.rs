@@ -159,7 +159,8 @@ fn a_learner_begins() -> anyhow::Result<()> {
         ensure!(text(&step).contains(part), "no `{part}` in\n{}", text(&step));
     }
 
-    // `hint` gives three hints, and `show` prints the difference from the reference.
+    // `hint` gives three hints, and `show` prints the difference from the book's own
+    // code.
     for part in ["hint 1 of 3", "hint 2 of 3", "The first half of main"] {
         let hint = run(course, &mine, &["step", "hint"])?;
         ensure!(text(&hint).contains(part), "{}", text(&hint));

@@ -164,7 +164,7 @@ mutations! {
     ContinueToHttp10 "continue-to-http10" "expect::http_1_0", "sends 100 Continue to an HTTP/1.0 client";
     ContinueBeforeRefusal "continue-before-refusal" "expect::too_large", "sends 100 Continue for a content that it then refuses";
 
-    // Mistakes about reading in pieces.
+    // Mistakes in reading what arrives in pieces.
     HeadInOneRead "head-in-one-read" "partial::head_cut_everywhere", "expects a head to arrive in one read";
     SplitLineEnd "split-line-end" "partial::head_cut_everywhere", "does not recognize CR LF when CR and LF arrive in two reads";
     ContentInOneRead "content-in-one-read" "partial::content_cut_everywhere", "expects a content to arrive in one read";
@@ -273,7 +273,8 @@ mutations! {
     PartialUnsatisfiable "partial-unsatisfiable" "ranges::behind_the_end", "answers 206 to a range that cannot be satisfied";
     UnsatisfiableWithoutLength "unsatisfiable-without-length" "ranges::behind_the_end", "sends 416 without Content-Range";
 
-    // Mistakes about one thread and events, made by the event-driven server (`events.rs`); the names begin with "events-".
+    // Mistakes of an event loop, made by the event-driven server (`events.rs`); the names begin
+    // with "events-".
     EventsReadsOnce "events-reads-once" "events::all_of_what_came", "reads once per event, and waits for another event about the bytes that are left";
     EventsStrandsEnd "events-strands-end" "events::end_with_the_request", "takes a short read as drained, though an end of file was reported with it";
     EventsStrandsUrgent "events-strands-urgent" "events::urgent_data", "takes a short read as drained, though the read stopped at urgent data";

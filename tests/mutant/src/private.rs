@@ -1,5 +1,6 @@
-//! Mistakes that another package defines, for a hunt, an exercise in which students find a mistake
-//! that they cannot read: each is a function that spoils a response just before it is sent.
+//! Mistakes that another package defines, for a hunt: an exercise in which students search for a
+//! mistake whose code they cannot read. Each mistake is a function that spoils a response just
+//! before it is sent.
 
 use std::sync::OnceLock;
 

@@ -91,11 +91,11 @@ const FAMILIES: &[Family] = &[
     ("workers", workers::CASES, "Chapter 2, \"The wall\""),
 ];
 
-/// The families that the program has added.
+/// The families that [`add`] has added to the suite's own.
 static ADDED: Mutex<Vec<Family>> = Mutex::new(Vec::new());
 
 /// Adds a family of cases that another crate defines, such as an instructor's own. From now on the
-/// family belongs to [`all`], behind the suite's own. `section` is the place that explains it.
+/// family belongs to [`all`], after the suite's own. `section` is the place that explains it.
 ///
 /// # Panics
 ///

@@ -60,7 +60,8 @@ struct Row {
     reset: Summary,
 }
 
-/// The numbers of clients that were answered by another loop, answered by a successor, or reset.
+/// The numbers of clients that were answered by another loop, were answered by the server's
+/// successor, or got a reset.
 #[derive(Default)]
 struct Outcome {
     by_others: usize,

@@ -35,10 +35,10 @@ pub(crate) struct Load {
     pub(crate) requests_per_second: Summary,
     /// Processor time per request. `None` if no request was answered.
     pub(crate) cpu: Option<Summary>,
-    /// The part of the median of `cpu` outside the kernel. The part is computed from the ticks of
-    /// all rounds together, since a single round has too few ticks.
+    /// The part of the median of `cpu` that was spent outside the kernel. The part is computed from
+    /// the ticks of all rounds together, since a single round has too few ticks.
     pub(crate) user: Option<f64>,
-    /// The part of the median of `cpu` inside the kernel.
+    /// The part of the median of `cpu` that was spent in the kernel.
     pub(crate) system: Option<f64>,
     pub(crate) p50: Summary,
     pub(crate) p99: Summary,

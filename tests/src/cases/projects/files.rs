@@ -1,5 +1,5 @@
 //! Files that do not block the loop: an event loop hands every file to helper threads, and answers
-//! when a helper has it.
+//! when a helper has read it.
 //!
 //! A lease on a file stands for a slow disk: `open(2)` blocks until the suite releases the lease
 //! (see `files/cold.rs`). The loop goes on meanwhile, no client is refused, and `--file-threads`

@@ -166,7 +166,7 @@ pub(super) const CASES: &[Case] = &[
         // loop does nothing.
         for &process in children.iter().filter(|_| children.len() > 1) {
             limit_descriptors(process, "0:")?;
-            // When the second client connects, 200 ms later, the process that cannot accept has
+            // When the second client connects, 200 ms later, the process whose accept(2) failed has
             // tried again.
             ctx.assert_healthy()?;
             std::thread::sleep(Duration::from_millis(200));
