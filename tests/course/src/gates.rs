@@ -250,14 +250,17 @@ impl<'t> Proof<'t> {
                 }
             }
             let Step { name, title, .. } = &self.track.steps[step];
-            let mut longest = Duration::ZERO;
+            // A gate takes as long as its longest check: they are made at the same time.
+            let [mut red, mut green] = [Duration::ZERO; 2];
             for check in &gates[step] {
                 let full = check.name();
-                if answers[&question(step, step, check)].0.is_none() {
+                let open = &answers[&question(step, step, check)];
+                if open.0.is_none() {
                     println!("{name}: {full} is green while the hole is open");
                     holds = false;
                 }
-                longest = longest.max(answers[&question(step + 1, step, check)].1);
+                red = red.max(open.1);
+                green = green.max(answers[&question(step + 1, step, check)].1);
             }
             for (index, gate) in gates.iter().enumerate().take(step + 1) {
                 let earlier = &self.track.steps[index].name;
@@ -279,9 +282,9 @@ impl<'t> Proof<'t> {
                 }
             }
             let (number, count) = (step + 1, gates[step].len());
-            let seconds = longest.as_secs_f64();
+            let [red, green] = [red, green].map(|time| time.as_secs_f64());
             println!(
-                "{number:>2}  {name:18}  {count:>2} checks  {seconds:>4.1} s  {title}"
+                "{number:>2}  {name:18}  {count:>2} checks, red in {red:.1} s, green in {green:.1} s  {title}"
             );
         }
         let (count, seconds) = (answers.len(), start.elapsed().as_secs());
