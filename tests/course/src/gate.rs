@@ -101,6 +101,7 @@ impl Test {
         command
             .current_dir(directory.join(self.target().0))
             .args([&self.name, "--exact"]);
+        command.env("RUST_BACKTRACE", "0");
         command.stdin(Stdio::null()).stdout(output.try_clone()?);
         let mut child = command.stderr(output.try_clone()?).spawn()?;
         let end = Instant::now() + TEST_TIMEOUT;
