@@ -22,6 +22,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use client_suite::case::Case;
 use client_suite::judge::{DocumentRoot, Outcome, Strictness, judge};
 use client_suite::profile::{Model, ServerProfile};
 use client_suite::rlimits::Rlimits;
@@ -49,14 +50,14 @@ const ROUNDS: usize = 3;
 /// The time that one run of a client may take.
 const MOST: Duration = Duration::from_secs(30);
 
-/// What `course hunt` is told.
+/// The options of `course hunt`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// The student's name, always in the same form.
     #[arg(long)]
     student: String,
-    /// A file with the assignment's secret, at least 16 bytes: who has it can work out every
-    /// student's mutant.
+    /// A file with the assignment's secret, at least 16 bytes. Every student's mutant can be worked
+    /// out from it.
     #[arg(long, value_name = "FILE")]
     secret: PathBuf,
     /// The program with the mutants, such as your private crate's. Without it: the public mutants,
@@ -369,6 +370,10 @@ pub fn failed_cases(
         targets.iter().flat_map(|target| cases.iter().map(move |case| (target, case)));
     let mut pairs: Vec<_> = pairs.collect();
     pairs.sort_by_key(|(_, case)| std::cmp::Reverse(case.seconds));
+    let passes = |(_, target): &(&str, Target), case: &Case| {
+        let outcome = judge(case, &profile, target, &root.path, Strictness::Contract);
+        matches!(outcome, Outcome::Passed | Outcome::Skipped(_))
+    };
     let (queue, failed) = (Mutex::new(pairs.into_iter()), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..CASES_AT_ONCE {
@@ -376,22 +381,25 @@ pub fn failed_cases(
                 loop {
                     let next =
                         queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-                    let Some(((name, target), case)) = next else { return };
-                    match judge(case, &profile, target, &root.path, Strictness::Contract)
-                    {
-                        Outcome::Passed | Outcome::Skipped(_) => {}
-                        _ => failed
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .push(format!("{name} does not pass {}", case.full_name())),
+                    let Some((target, case)) = next else { return };
+                    if !passes(target, case) {
+                        let mut failed =
+                            failed.lock().unwrap_or_else(PoisonError::into_inner);
+                        failed.push((target, case));
                     }
                 }
             });
         }
     });
-    let mut failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    failed.sort();
-    Ok(failed)
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // On a busy machine the suite's client itself may be late. A case that catches a mutant does so
+    // again, alone.
+    let again = failed.into_iter().filter(|(target, case)| !passes(target, case));
+    let mut lines: Vec<String> = again
+        .map(|((name, _), case)| format!("{name} does not pass {}", case.full_name()))
+        .collect();
+    lines.sort();
+    Ok(lines)
 }
 
 #[cfg(test)]

@@ -118,3 +118,17 @@ fn the_example_is_a_plan() -> anyhow::Result<()> {
     assert!(course::grade::new_plan(&file).is_err(), "a plan is overwritten");
     Ok(())
 }
+
+#[test]
+fn the_plans_that_are_ready_to_use_are_plans() -> anyhow::Result<()> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");
+    let mut count = 0;
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        let plan = Plan::load(&path, &cases::with_projects())?;
+        assert!(plan.worst_seconds() <= 15 * 60, "{}", path.display());
+        count += 1;
+    }
+    assert_eq!(count, 8, "one for each chapter, and two projects");
+    Ok(())
+}

@@ -23,6 +23,7 @@ pub(crate) fn respond(head: &Head, content: Vec<u8>, server: &Server) -> Respons
 }
 
 /// Returns whether the request's target names a file, rather than a route.
+#[cfg(target_os = "linux")]
 pub(crate) fn is_file(head: &Head) -> bool {
     const ROUTES: [&str; 6] = ["plaintext", "echo", "sleep", "bytes", "stats", "panic"];
     let first = head.path.split('/').nth(1).unwrap_or_default();
