@@ -164,7 +164,7 @@ impl Variant {
     fn pattern(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.large];
         let Some(seed) = self.seed else {
-            // A plain loop: every test program computes this, and none is optimized.
+            // A plain loop: every test program computes this content, and none is optimized.
             let (mut at, mut product) = (0, 0_u64);
             while at < bytes.len() {
                 bytes[at] = (product >> 13) as u8 ^ (at >> 8) as u8;

@@ -45,7 +45,7 @@ pub fn children(pid: u32) -> Option<Vec<Child>> {
     Some(children.map(|(pid, stat)| Child { pid, zombie: stat.state == 'Z' }).collect())
 }
 
-/// What the file `stat` of a process or thread says, as far as the suite needs it (proc(5)).
+/// The columns of the file `stat` of a process or thread that the suite needs (proc(5)).
 #[derive(Debug, Clone, Copy)]
 struct Stat {
     state: char,
@@ -128,7 +128,7 @@ fn resident(pid: u32) -> Option<u64> {
 
 /// Returns the number of processes in a process group, without zombies.
 pub fn group(leader: u32) -> Option<usize> {
-    // Most groups are empty when a case asks, and the kernel says so at once.
+    // Most groups are empty when a case asks about them, and killpg(2) reports that at once.
     if killpg(Pid::from_raw(leader.cast_signed()), None) == Err(Errno::ESRCH) {
         return Some(0);
     }

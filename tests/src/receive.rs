@@ -203,7 +203,7 @@ impl Client {
         }
     }
 
-    /// Receives more bytes. `waiting_for` describes them for the report of a failure.
+    /// Receives more bytes. `waiting_for` describes these bytes for the report of a failure.
     fn more(&mut self, waiting_for: impl Fn() -> String) -> CaseResult<()> {
         let name = self.name.clone();
         let wanted = || format!("{name} receives {}", waiting_for());

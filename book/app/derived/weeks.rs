@@ -13,7 +13,8 @@ use crate::paths::Paths;
 use crate::text::table as markdown;
 
 const WEEKS: usize = 12;
-/// The last page that a course reads. Those behind it are for looking things up, or for the curious.
+/// The last page that a course reads. The pages after it are for looking things up, or for the
+/// curious.
 const LAST: &str = "the-end.md";
 
 /// The steps of a track of the course, as its file lists them.
@@ -30,7 +31,7 @@ struct Step {
     minutes: u64,
 }
 
-/// Numbers of steps, and the minutes that they take together.
+/// A number of steps, and the minutes that they take together.
 #[derive(Clone, Copy, Default)]
 struct Steps {
     number: u64,
@@ -47,7 +48,8 @@ struct Load<'a> {
 }
 
 impl Load<'_> {
-    /// Minutes that every student needs. The steps of the deep track are a choice.
+    /// Returns the minutes that every student needs, without the steps of the deep track, which are
+    /// optional.
     fn minutes(&self) -> u64 {
         self.reading + self.main.minutes
     }

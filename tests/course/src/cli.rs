@@ -77,7 +77,8 @@ enum Command {
         #[arg(required_unless_present = "mutants")]
         plan: Option<PathBuf>,
         /// Prove that every mutant of this program, which is for a graded hunt, passes the public
-        /// suite: so no public case gives one away. Takes up to a minute for each.
+        /// suite, so that no public case gives a mutant away. This takes up to a minute for each
+        /// mutant.
         #[arg(long, value_name = "PROGRAM")]
         mutants: Option<PathBuf>,
         /// Vary the names, contents and sizes of the suite's files, and where it cuts requests in two.

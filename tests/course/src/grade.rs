@@ -105,8 +105,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Writes the report to its file, if it has one: in one step, so that it is always whole. While
-    /// the submission runs, other users cannot read what the report says about it.
+    /// Replaces the report's file, if there is one, in one step, so that the file is always
+    /// complete. While the submission runs, other users cannot read the points in it.
     fn save(&self, report: &Report) -> anyhow::Result<()> {
         let Some(path) = &self.out else { return Ok(()) };
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());

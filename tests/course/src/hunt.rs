@@ -7,7 +7,7 @@
 //!                            it must fail with the first, and pass with the second, each time
 //! ```
 //!
-//! The mutants come from one program: without anything it is the honest server, `--list-mutations`
+//! The mutants come from one program: without an option it is the honest server, `--list-mutations`
 //! lists its mistakes, and the environment variable `HUNTED_MUTATION` chooses one. The public
 //! program, `mutant`, is for practice, because the suite names the case that catches each of its
 //! mistakes. For marks, an instructor's private crate lists its own (`tests/course/instructor` is
@@ -43,8 +43,8 @@ use crate::work::{build, output};
 /// line, because any user can read that of a running process.
 const HUNTED: &str = "HUNTED_MUTATION";
 
-/// How often a client is run against each of the two servers: a client that guesses passes once in
-/// 64 attempts.
+/// The number of runs of a client against each of the two servers: a client that guesses passes
+/// once in 64 attempts.
 const ROUNDS: usize = 3;
 
 /// The time that one run of a client may take.
@@ -298,7 +298,7 @@ fn ask(
     host: &str,
     port: &str,
 ) -> anyhow::Result<(Verdict, String)> {
-    // A shell prints the client's exit status behind the client's own output.
+    // A shell prints the client's exit status after the client's own output.
     let script = "\"$0\" \"$@\"; echo \"exit status $?\"";
     let client = client.display().to_string();
     let arguments = ["-c", script, &client, host, port];
@@ -315,9 +315,9 @@ fn ask(
     Ok((verdict, finished.output))
 }
 
-/// Proves that every mutant of a program passes the public suite, so that none of its cases gives a
-/// mistake away, and that the honest server does. Prints what does not hold. Returns whether
-/// everything holds.
+/// Proves that every mutant of a program passes the public suite, so that none of the suite's cases
+/// gives a mistake away, and that the honest server passes it, too. Prints what does not hold.
+/// Returns whether everything holds.
 ///
 /// # Errors
 ///

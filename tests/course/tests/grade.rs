@@ -297,8 +297,8 @@ struct ByCommand {
 }
 
 impl ByCommand {
-    /// Makes an assignment of two parts: the starter has one file, which `build` and `run` use. The
-    /// whole plan has these further lines.
+    /// Makes an assignment of two parts: the starter has one file, which `build` and `run` use.
+    /// `more` contains further lines of the plan.
     fn new(file: &str, build: &str, run: &str, more: &str) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let build =
@@ -361,7 +361,8 @@ fn a_submission_that_uses_too_much_of_something_is_stopped() -> anyhow::Result<(
     if !can_attack() {
         return Ok(());
     }
-    // All of these end by themselves: after 40 MiB of files, 150 MiB of memory, or 30 seconds.
+    // Each of these submissions ends by itself even if nothing stops it: after 40 MiB of files, 150
+    // MiB of memory, or 30 seconds.
     let files = "for n in $(seq 40); do head -c 1048576 /dev/zero > $TMPDIR/$n; done; exec sleep 30";
     let memory =
         "(head -c 150000000 /dev/zero; sleep 30) | tail -c 150000000 > $TMPDIR/end";

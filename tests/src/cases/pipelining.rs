@@ -96,7 +96,8 @@ fn send_until_stuck(
         }
         in_vain += 1;
         // A server that waits for a processor will read more later, so an attempt counts only while
-        // the server is idle. A server that forks has done so by the first attempt in vain.
+        // the server is idle. The server's processes are looked up once, at the first failed
+        // attempt: a server that forks has forked by then.
         server = server.or_else(|| pid.and_then(Family::of));
         at_rest +=
             usize::from(server.as_ref().is_some_and(|server| !server.is_running()));

@@ -15,7 +15,7 @@ pub const FAMILY: &str = "own";
 /// The place that explains the cases, which a failure names.
 pub const SECTION: &str = "The assignment's text, week 5";
 
-/// The cases.
+/// The instructor's cases.
 pub const CASES: &[Case] = &[
     case(
         "every_length",
@@ -50,8 +50,8 @@ pub const CASES: &[Case] = &[
     .needs(&[Need::Plaintext]),
 ];
 
-/// The mutants. Their names and descriptions are in the program that students get, so these give
-/// nothing away; the functions' comments are for the instructor.
+/// The instructor's mutants. Students get the program that contains their names and descriptions,
+/// so these give nothing away; the functions' comments are for the instructor.
 pub const MUTANTS: &[PrivateMutant] = &[
     PrivateMutant { name: "alder", wrong: "is wrong", change: ends_at_a_dot },
     PrivateMutant { name: "birch", wrong: "is wrong", change: tires },

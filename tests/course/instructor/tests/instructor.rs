@@ -111,8 +111,8 @@ fn the_hand_out_starts_the_student_s_mutant() {
     assert!(den.hand_out(1, &out).is_err(), "nothing is overwritten");
 }
 
-/// The whole suite takes minutes for each mutant (`course check --mutants`), so the test takes the
-/// families about what the mutants change.
+/// The whole suite takes minutes for each mutant (`course check --mutants`), so this test judges
+/// only the families that concern what the mutants change.
 #[test]
 fn the_mutants_pass_the_families_that_are_about_what_they_change() {
     let den = Den::open(Path::new(HUNTED)).expect("mutants");

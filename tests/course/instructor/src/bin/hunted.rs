@@ -1,4 +1,4 @@
-//! The server with the instructor's mutants: without anything it is honest.
+//! The server with the instructor's mutants: without a mutant's name it makes no mistake.
 
 use std::process::ExitCode;
 
