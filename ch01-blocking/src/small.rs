@@ -5,7 +5,7 @@
 //! Small is not unsafe: a message that this parser does not understand is refused, and
 //! the connection is closed. Left out are chunked content, `100 Continue`, keep-alive
 //! for HTTP/1.0, the absolute form of a target, percent-encoding, dates, files, and
-//! closing in stages. Its limits are constants.
+//! closing in stages. The parser's limits are constants.
 
 use std::env;
 use std::io::{self, ErrorKind, Read, Write};

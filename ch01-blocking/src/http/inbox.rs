@@ -81,7 +81,7 @@ impl Inbox {
         Inbox::default()
     }
 
-    /// Returns whether everything received has been answered.
+    /// Returns whether all bytes received so far have been answered.
     pub fn is_empty(&self) -> bool {
         self.end - self.start == self.answered
     }
