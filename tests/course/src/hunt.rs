@@ -7,7 +7,7 @@
 //!                            it must fail with the first, and pass with the second, each time
 //! ```
 //!
-//! The mutants come from one program: without an option it is the honest server, `--list-mutations`
+//! The mutants come from one program: without an option it is the honest server, `--list-hunted`
 //! lists its mistakes, and the environment variable `HUNTED_MUTATION` chooses one. The public
 //! program, `mutant`, is for practice, because the suite names the case that catches each of its
 //! mistakes. For marks, an instructor's private crate lists its own (`tests/course/instructor` is
@@ -128,12 +128,12 @@ impl Den {
     pub fn open(program: &Path) -> anyhow::Result<Self> {
         let program =
             program.canonicalize().with_context(|| program.display().to_string())?;
-        let text = output(Command::new(&program).arg("--list-mutations"))?;
+        let text = output(Command::new(&program).arg("--list-hunted"))?;
         let names = text.lines().filter_map(|line| line.split_whitespace().next());
         let mutants: Vec<String> = names.map(str::to_owned).collect();
         ensure!(
             !mutants.is_empty(),
-            "{} lists no mutants with --list-mutations",
+            "{} lists no mutants with --list-hunted",
             program.display()
         );
         Ok(Self { program, mutants })

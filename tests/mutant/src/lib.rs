@@ -40,27 +40,25 @@ mod wire;
 use std::io::Write;
 use std::process::ExitCode;
 
-use mutations::{MUTATIONS, Mutation};
+use mutations::{MUTATIONS, Mutant, Mutation};
 use options::{Command, Options};
 
 pub use private::{Answer, PrivateMutant, Request};
 
-/// Runs the server as a program, with `private` mutants in place of the public ones unless there are
-/// none.
+/// Runs the server as a program that can be hunted: it makes one of the `private` mistakes on demand,
+/// or, if there are none, one of the public ones.
 pub fn run(private: &'static [PrivateMutant]) -> ExitCode {
     private::set(private);
     match Options::from_args(std::env::args().skip(1)) {
         Ok(Command::ListMutations) => {
-            let public = MUTATIONS.iter().map(|mutant| (mutant.name, mutant.wrong));
-            let private = private.iter().map(|mutant| (mutant.name, mutant.wrong));
-            let public = public.filter(|_| private.len() == 0);
-            let mut out = std::io::stdout().lock();
-            for (name, wrong) in public.chain(private.clone()) {
-                if writeln!(out, "{name:<32} {wrong}").is_err() {
-                    break; // the reader closed standard output
-                }
-            }
-            ExitCode::SUCCESS
+            list(MUTATIONS.iter().map(|mutant| (mutant.name, mutant.wrong)))
+        }
+        Ok(Command::ListHunted) if private.is_empty() => {
+            let hunted = MUTATIONS.iter().filter(|mutant| shows_in_messages(mutant));
+            list(hunted.map(|mutant| (mutant.name, mutant.wrong)))
+        }
+        Ok(Command::ListHunted) => {
+            list(private.iter().map(|mutant| (mutant.name, mutant.wrong)))
         }
         Ok(Command::Serve(options)) => match listener::run(*options) {
             Ok(status) => ExitCode::from(status),
@@ -68,6 +66,35 @@ pub fn run(private: &'static [PrivateMutant]) -> ExitCode {
         },
         Err(why) => failed(&why),
     }
+}
+
+fn list(mutants: impl Iterator<Item = (&'static str, &'static str)>) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    for (name, wrong) in mutants {
+        if writeln!(out, "{name:<32} {wrong}").is_err() {
+            break; // the reader closed standard output
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Returns whether a client finds the mistake by the messages alone, in the server with a thread for
+/// each client: so it can be hunted without the server's process, and without other options.
+fn shows_in_messages(mutant: &Mutant) -> bool {
+    const FAMILIES: [&str; 10] = [
+        "request_line",
+        "headers",
+        "framing",
+        "chunks",
+        "bodies",
+        "connection",
+        "pipelining",
+        "conditional",
+        "ranges",
+        "routes",
+    ];
+    let family = mutant.caught_by.split("::").next().unwrap_or_default();
+    FAMILIES.contains(&family) && !mutant.name.starts_with("events-")
 }
 
 fn failed(why: &str) -> ExitCode {

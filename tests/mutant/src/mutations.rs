@@ -12,7 +12,6 @@ pub(crate) struct Mutant {
     /// The mutant's name on the command line: `--mutation NAME`.
     pub(crate) name: &'static str,
     /// The case that must fail, as `family::name`.
-    #[allow(dead_code, reason = "only the test reads it")]
     pub(crate) caught_by: &'static str,
     /// The description of the mistake, which completes the phrase "a server that …".
     pub(crate) wrong: &'static str,

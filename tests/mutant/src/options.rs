@@ -14,6 +14,8 @@ const HUNTED: &str = "HUNTED_MUTATION";
 /// The action that the command line requests.
 pub(crate) enum Command {
     ListMutations,
+    /// List the mistakes that a hunt may assign.
+    ListHunted,
     Serve(Box<Options>),
 }
 
@@ -125,6 +127,7 @@ impl Options {
             };
             match name.as_str() {
                 "--list-mutations" => return Ok(Command::ListMutations),
+                "--list-hunted" => return Ok(Command::ListHunted),
                 "--trace" => continue,
                 "--worker" => {
                     options.worker = true;
