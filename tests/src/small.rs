@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use std::{env, fs, io};
 
@@ -89,8 +89,34 @@ struct Line {
 /// The list of a server: a line for each case, by the case's full name.
 type List = BTreeMap<String, Line>;
 
+/// The number of cases that run at the same time if they only wait, even where `at_once` is less.
+const WAITING_AT_ONCE: usize = 32;
+
+/// The places of the cases that do more than wait: at most as many run at the same time.
+#[derive(Debug)]
+struct Places {
+    free: Mutex<usize>,
+    one_more: Condvar,
+}
+
+impl Places {
+    /// Calls `run` as soon as a place is free.
+    fn with_one<R>(&self, run: impl FnOnce() -> R) -> R {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free == 0 {
+            free = self.one_more.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        drop(free);
+        let result = run();
+        *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.one_more.notify_one();
+        result
+    }
+}
+
 /// Runs the suite on small servers as a test binary. `lists` is the directory of the lists,
-/// `at_once` the number of cases that run at the same time.
+/// `at_once` the number of cases that run at the same time and do more than wait.
 pub fn main_for(
     chapter: &str,
     lists: &str,
@@ -109,7 +135,8 @@ pub fn main_for(
 
 fn run(lists: &Path, at_once: usize, servers: &[SmallServer]) -> io::Result<bool> {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(at_once);
+    arguments.test_threads.get_or_insert(at_once.max(WAITING_AT_ONCE));
+    let places = Arc::new(Places { free: Mutex::new(at_once), one_more: Condvar::new() });
     environment::normalize().map_err(io::Error::other)?;
     cleanup::on_interrupt().map_err(io::Error::other)?;
     let root = Arc::new(DocumentRoot::new()?);
@@ -126,7 +153,7 @@ fn run(lists: &Path, at_once: usize, servers: &[SmallServer]) -> io::Result<bool
             )),
         })?;
         let new = recording.then(|| Arc::new(Mutex::new(List::new())));
-        trials.extend(trials_for(server, &list, new.as_ref(), &root)?);
+        trials.extend(trials_for(server, &list, new.as_ref(), &root, &places)?);
         recorded.extend(new.map(|new| (file, list, new)));
     }
     let conclusion = libtest_mimic::run(&arguments, longest_first(trials));
@@ -144,6 +171,7 @@ fn trials_for(
     list: &List,
     new: Option<&Arc<Mutex<List>>>,
     root: &Arc<DocumentRoot>,
+    places: &Arc<Places>,
 ) -> io::Result<Vec<(u8, usize, Trial)>> {
     let profile = ServerProfile::by_name(server.like)
         .ok_or_else(|| io::Error::other(format!("{} is no server", server.like)))?;
@@ -157,14 +185,18 @@ fn trials_for(
     });
     let mut trials = vec![(0, usize::MAX, whole)];
     for (index, case) in cases.into_iter().enumerate() {
-        let (root, new) = (Arc::clone(root), new.cloned());
+        let (root, new, places) = (Arc::clone(root), new.cloned(), Arc::clone(places));
         let target = Target::Binary(server.program());
         let expected = list.get(&case.full_name()).cloned();
         let fails = expected.as_ref().is_some_and(|line| line.verdict == "fail");
+        // A case that is expected to fail may take all of its timeout, and the small servers'
+        // deadlines are ten seconds where the suite asks for one. Both start with the longest cases.
+        let waits = fails || case.family == "deadlines";
         let patience = if fails { TIMEOUT_OF_FAILURES } else { timeout::timeout() };
         let name = format!("{}::{}", server.name, case.full_name());
         let trial = Trial::test(name, move || {
-            let judged = verdict(&case, profile, &target, &root.path, patience)?;
+            let judge = || verdict(&case, profile, &target, &root.path, patience);
+            let judged = if waits { judge()? } else { places.with_one(judge)? };
             let Some((verdict, text)) = judged else {
                 return Ok(()); // this machine cannot try the case
             };
@@ -185,10 +217,7 @@ fn trials_for(
             }
             compare(expected.as_ref(), verdict, &text)
         });
-        // A case that is expected to fail may take all of its timeout, and the small servers'
-        // deadlines are ten seconds where the suite asks for one: both start with the longest cases.
-        let is_long = fails || case.family == "deadlines";
-        let seconds = if is_long { u8::MAX } else { case.seconds };
+        let seconds = if waits { u8::MAX } else { case.seconds };
         trials.push((seconds, index, trial.with_kind(case.kind.label())));
     }
     Ok(trials)
