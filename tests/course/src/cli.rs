@@ -10,9 +10,10 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use client_suite::{cases, cleanup, environment, fixture, timeout};
 
+use crate::grade::confinement::Confinement;
 use crate::grade::format::{Format, render};
 use crate::grade::plan::Plan;
-use crate::grade::sandbox::{Confinement, Who};
+use crate::grade::who::Who;
 use crate::grade::{Settings, Submitted, check, grade, new_plan};
 use crate::ladder::{DEEP, MAIN, Track};
 use crate::{gates, hunt, rungs, starter, step};

@@ -8,20 +8,26 @@
 //! ```
 //!
 //! [`plan`] says what is judged, [`submission`] takes the named files, [`build`] compiles them,
-//! [`sandbox`] contains everything that a submission runs, [`report`] counts, [`format`] writes, and
+//! [`sandbox`] contains everything that a submission runs ([`confinement`] for one program), [`report`] counts, [`format`] writes, and
 //! [`check`] proves a plan.
 
 pub mod build;
 pub mod check;
+pub mod confinement;
 pub mod format;
+mod pattern;
 pub mod plan;
+pub mod plan_error;
+pub mod points;
+mod processes;
 pub mod report;
 pub mod sandbox;
 pub mod submission;
+pub mod who;
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -41,8 +47,9 @@ use crate::gate;
 use format::Format;
 use plan::{Part, Plan};
 use report::{PartReport, Report, not_reached};
-use sandbox::{Sandbox, Watch, Who};
+use sandbox::{Sandbox, Watch};
 use submission::Files;
+use who::Who;
 
 /// The number of cases that run at the same time.
 const AT_ONCE: usize = 8;
@@ -105,12 +112,33 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Returns the directory of the report's file.
+    fn directory(&self) -> Option<&Path> {
+        let parent = self.out.as_deref()?.parent()?;
+        Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+    }
+
+    /// Fails if the submission could replace the report.
+    fn check_directory(&self) -> anyhow::Result<()> {
+        let Some(directory) = self.directory() else { return Ok(()) };
+        let metadata = directory.metadata();
+        let mode = metadata.with_context(|| directory.display().to_string())?.mode();
+        // In a sticky directory, such as /tmp, a file is replaced by its owner only.
+        ensure!(
+            mode & 0o1002 != 0o002,
+            "every user can replace files in {}: choose another directory for --out",
+            directory.display()
+        );
+        Ok(())
+    }
+
     /// Replaces the report's file, if there is one, in one step, so that the file is always
     /// complete. While the submission runs, other users cannot read the points in it.
     fn save(&self, report: &Report) -> anyhow::Result<()> {
-        let Some(path) = &self.out else { return Ok(()) };
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let mut file = tempfile::NamedTempFile::new_in(parent.unwrap_or(Path::new(".")))
+        let (Some(path), Some(directory)) = (&self.out, self.directory()) else {
+            return Ok(());
+        };
+        let mut file = tempfile::NamedTempFile::new_in(directory)
             .with_context(|| path.display().to_string())?;
         file.write_all(format::render(report, self.format).as_bytes())?;
         let says_nothing = report.earned() == plan::Points(0);
@@ -132,6 +160,7 @@ pub fn grade(
     submitted: &Submitted,
     settings: &Settings,
 ) -> anyhow::Result<Report> {
+    settings.check_directory()?;
     let mut report = Report::zeros(plan, &submitted.name(), settings.seed);
     settings.save(&report)?;
     let sandbox = Sandbox::new(settings.who, &plan.limits)?;

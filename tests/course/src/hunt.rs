@@ -35,7 +35,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use crate::grade::plan::Limits;
-use crate::grade::sandbox::{Sandbox, Who};
+use crate::grade::sandbox::Sandbox;
+use crate::grade::who::Who;
 use crate::ladder::package;
 use crate::work::{build, output};
 

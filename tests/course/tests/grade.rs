@@ -392,6 +392,13 @@ fn grading_is_refused_where_it_would_not_be_safe() -> anyhow::Result<()> {
     };
     let unknown = refused(&["--user", "no-such-user"])?;
     assert!(unknown.contains("there is no user no-such-user"), "{unknown}");
+    let open = tempfile::tempdir()?;
+    fs::set_permissions(open.path(), PermissionsExt::from_mode(0o777))?;
+    let file = open.path().join("report").display().to_string();
+    let user =
+        if is_root() { "4711".to_owned() } else { nix::unistd::getuid().to_string() };
+    let replaced = refused(&["--out", &file, "--user", &user])?;
+    assert!(replaced.contains("every user can replace files"), "{replaced}");
     if is_root() {
         let alone = refused(&[])?;
         assert!(alone.contains("--user grader"), "{alone}");

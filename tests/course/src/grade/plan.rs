@@ -27,7 +27,6 @@
 //! when it grades.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use client_suite::case::{Case, Need};
@@ -35,6 +34,9 @@ use client_suite::profile::{PROFILES, ServerProfile, UNKNOWN};
 use client_suite::target::{OPTIONS, PROJECT_OPTIONS};
 use serde::Deserialize;
 
+use super::pattern::{matches, nearest};
+pub use super::plan_error::PlanError;
+pub use super::points::Points;
 use crate::ladder::{DEEP, MAIN};
 
 /// An assignment: its parts, and what is needed to judge a submission.
@@ -164,61 +166,6 @@ impl Visibility {
     }
 }
 
-/// A number of points, in hundredths of a point.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "f64")]
-pub struct Points(pub u32);
-
-impl TryFrom<f64> for Points {
-    type Error = String;
-
-    fn try_from(points: f64) -> Result<Self, String> {
-        let hundredths = (points * 100.0).round();
-        if !(0.0..=1e8).contains(&hundredths)
-            || (hundredths - points * 100.0).abs() > 1e-6
-        {
-            return Err(format!(
-                "{points} points: a number from 0 to 1000000 with at most two decimals is needed"
-            ));
-        }
-        Ok(Self(hundredths as u32))
-    }
-}
-
-impl Points {
-    /// Returns the points as a number.
-    pub fn number(self) -> f64 {
-        f64::from(self.0) / 100.0
-    }
-
-    /// Returns the share of these points for `passed` of `of` equal parts, rounded to the nearest
-    /// hundredth; no points if `of` is 0.
-    #[must_use]
-    pub fn share(self, passed: usize, of: usize) -> Self {
-        let (all, passed, of) = (u64::from(self.0), passed as u64, of as u64);
-        match of {
-            0 => Self(0),
-            _ => Self(((2 * all * passed + of) / (2 * of)) as u32),
-        }
-    }
-}
-
-impl std::iter::Sum for Points {
-    fn sum<I: Iterator<Item = Self>>(points: I) -> Self {
-        Self(points.map(|points| points.0).sum())
-    }
-}
-
-impl fmt::Display for Points {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0 / 100, self.0 % 100) {
-            (whole, 0) => write!(f, "{whole}"),
-            (whole, rest) if rest % 10 == 0 => write!(f, "{whole}.{}", rest / 10),
-            (whole, rest) => write!(f, "{whole}.{rest:02}"),
-        }
-    }
-}
-
 /// The limits on a submission: on its build and on its server. Sizes are in MiB.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
@@ -280,88 +227,6 @@ pub enum Source {
     /// A command with placeholders such as `{port}`; `{plan}` is the plan's directory.
     Cmd(String),
 }
-
-/// The reason why a plan cannot be used. Its text says which part is meant, and what to do.
-#[derive(Debug)]
-pub enum PlanError {
-    /// The file cannot be read.
-    Read(PathBuf, std::io::Error),
-    /// The file is no TOML, or has an unknown, missing or wrong key.
-    Toml(PathBuf, Box<toml::de::Error>),
-    /// The plan has no part.
-    NoPart,
-    /// Two parts have the same name.
-    SameName(String),
-    /// A part has no points.
-    NoPoints(String),
-    /// A pattern matches no case; the last string is a name that is like it.
-    NoCase(String, String, Option<String>),
-    /// No case of a part applies, for the reason in the last string.
-    NothingApplies(String, String),
-    /// A case is in two parts.
-    InTwoParts(String, String, String),
-    /// A part needs a part that is not in the plan before it.
-    NoSuchNeed(String, String),
-    /// The points of the parts add up to something else than the plan says.
-    PointsSum(Points, Points),
-    /// A value that is not among the known ones: the key, the value, and the known values.
-    Unknown(&'static str, String, Vec<String>),
-    /// A path leaves the submission, or is empty.
-    BadPath(String),
-    /// Two keys exclude each other, or one needs the other.
-    Keys(&'static str),
-}
-
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::Toml(path, error) => {
-                write!(f, "{}: {}", path.display(), error.to_string().trim_end())
-            }
-            Self::NoPart => write!(f, "the plan has no part: add a [[part]]"),
-            Self::SameName(name) => {
-                write!(f, "two parts are called {name:?}: rename one of them")
-            }
-            Self::NoPoints(part) => {
-                write!(f, "part {part:?} has no points: give it some, or leave it out")
-            }
-            Self::NoCase(part, pattern, near) => {
-                write!(f, "part {part:?}: no case matches {pattern:?}; ")?;
-                match near {
-                    Some(near) => write!(f, "did you mean {near:?}?"),
-                    None => write!(f, "`client-suite list` prints all cases"),
-                }
-            }
-            Self::NothingApplies(part, why) => write!(
-                f,
-                "part {part:?}: none of its cases applies ({why}): change `cases`, `like` or `lacks`"
-            ),
-            Self::InTwoParts(case, one, other) => write!(
-                f,
-                "{case} is in the parts {one:?} and {other:?}: leave it out of one with \"!{case}\""
-            ),
-            Self::NoSuchNeed(part, need) => write!(
-                f,
-                "part {part:?} needs {need:?}, which is no part before it: correct the name or the order"
-            ),
-            Self::PointsSum(plan, parts) => write!(
-                f,
-                "the parts have {parts} points together, and the plan says {plan}: correct one of them"
-            ),
-            Self::Unknown(key, value, known) => {
-                write!(f, "`{key}`: {value:?} is not one of {}", known.join(", "))
-            }
-            Self::BadPath(path) => write!(
-                f,
-                "`files`: {path:?} must be a path below the submission, without `..`"
-            ),
-            Self::Keys(what) => f.write_str(what),
-        }
-    }
-}
-
-impl std::error::Error for PlanError {}
 
 impl Plan {
     /// Reads a plan, and chooses the cases of its parts among `all`.
@@ -591,49 +456,4 @@ fn is_below(path: &str) -> bool {
     let path = Path::new(path);
     path.components().all(|component| matches!(component, Component::Normal(_)))
         && path.components().next().is_some()
-}
-
-/// Returns whether a pattern matches a case: its family, or its full name with any text for each
-/// `*`. The cases of a project match only if the pattern begins with [`PROJECT`].
-fn matches(pattern: &str, case: &Case) -> bool {
-    let named = !case.family.starts_with(PROJECT) || pattern.starts_with(PROJECT);
-    named && (pattern == case.family || glob(pattern, &case.full_name()))
-}
-
-/// The beginning of the name of a project's family.
-const PROJECT: &str = "project_";
-
-fn glob(pattern: &str, text: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(text) = text.strip_prefix(start) else { return false };
-    text.char_indices()
-        .map(|(at, _)| at)
-        .chain([text.len()])
-        .any(|at| glob(rest, &text[at..]))
-}
-
-/// Returns the family or full name that is most like a wrong one, if one is like it at all.
-fn nearest(wrong: &str, all: &[Case]) -> Option<String> {
-    let wrong = wrong.trim_end_matches(['*', ':']);
-    let families = all.iter().map(|case| case.family.to_owned());
-    let names = families.chain(all.iter().map(Case::full_name));
-    let distances = names.map(|name| (distance(wrong, &name), name));
-    let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
-    (distance <= 1 + wrong.len() / 4).then_some(name)
-}
-
-/// Returns the number of letters to insert, delete or replace to make one text the other.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (index, letter) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for at in 0..other.len() {
-            let replaced = diagonal + usize::from(letter != other[at]);
-            diagonal = row[at + 1];
-            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
-        }
-    }
-    row[other.len()]
 }

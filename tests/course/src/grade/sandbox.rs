@@ -18,10 +18,8 @@
 //! of the user is killed, and so is every descendant of the grader. [`Sandbox::not_contained`] says
 //! what is left.
 
-use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,15 +32,15 @@ use client_suite::server::Server;
 use client_suite::timeout::with_timeout;
 use client_suite::verdict::Abort;
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::stat::{Mode, umask};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{self, Gid, Pid, Uid, User, chown};
-use serde::{Deserialize, Serialize};
+use nix::unistd::{self, Pid, Uid, chown};
 use tempfile::TempDir;
 
-use crate::grade::plan::Limits;
+use super::confinement::Confinement;
+use super::plan::Limits;
+use super::processes::{self, Process};
+use super::who::Who;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -51,209 +49,10 @@ const MIB: u64 = 1024 * 1024;
 const TICK: Duration = Duration::from_millis(50);
 
 /// The beginning of the name of each sandbox's directory.
-const PREFIX: &str = "course-grade-";
+pub(super) const PREFIX: &str = "course-grade-";
 
 /// The directories in which every user may write.
 const SHARED: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
-
-/// The user that a submission runs as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Who {
-    /// A user other than the grader's, as which nothing else runs.
-    Other(Uid, Gid),
-    /// The grader's own user: the limits hold, and nothing else is contained.
-    Same,
-}
-
-impl Who {
-    /// Returns the user that a submission runs as: `name`, a name or a number, if one is given.
-    /// `trusted` says that the submission is the grader's own work.
-    ///
-    /// # Errors
-    ///
-    /// Fails for root without another user, because the limit on processes does not bind root, and
-    /// for a user that does not exist or cannot be used.
-    pub fn find(name: Option<&str>, trusted: bool) -> anyhow::Result<Self> {
-        let is_root = unistd::geteuid().is_root();
-        let Some(name) = name else {
-            ensure!(
-                !is_root || trusted,
-                "no limit on processes binds root, so root does not run a submission: make a user for it \
-                 (`useradd --system grader`) and say `--user grader`, or `--trusted` if the server is your own"
-            );
-            return Ok(Self::Same);
-        };
-        let (uid, gid) = match name.parse() {
-            Ok(number) => (Uid::from_raw(number), Gid::from_raw(number)),
-            Err(_) => {
-                let user = User::from_name(name)?;
-                let user = user.with_context(|| {
-                    format!(
-                        "there is no user {name}: `useradd --system {name}` makes one"
-                    )
-                })?;
-                (user.uid, user.gid)
-            }
-        };
-        if uid == unistd::geteuid() && !is_root {
-            return Ok(Self::Same);
-        }
-        ensure!(is_root, "only root can run a submission as another user ({name})");
-        ensure!(
-            !uid.is_root(),
-            "`--user {name}` is root: a submission needs another user"
-        );
-        Ok(Self::Other(uid, gid))
-    }
-}
-
-/// What a contained program may do, as `course contain` takes it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Confinement {
-    /// The user and group to become.
-    user: Option<(u32, u32)>,
-    /// Maximum number of processes and threads of the user.
-    processes: u64,
-    /// Maximum address space in bytes.
-    memory: u64,
-    /// Maximum size of a file in bytes.
-    file: u64,
-    /// Maximum number of descriptors.
-    descriptors: u64,
-    /// Maximum processor time in seconds.
-    cpu: u64,
-    /// The working directory.
-    directory: PathBuf,
-    /// All environment variables of the program: names and values.
-    environment: Vec<(String, String)>,
-}
-
-impl Confinement {
-    /// Confines this process.
-    ///
-    /// # Errors
-    ///
-    /// Fails if a limit cannot be set, or if this process cannot become the other user for good.
-    fn enter(&self) -> anyhow::Result<()> {
-        // In a session of its own, the program has no terminal into which it could insert input
-        // (TIOCSTI). A process group's leader cannot begin a session, so this process joins its
-        // parent's group first; the new session's group has this process's number.
-        if unistd::getpgrp() == unistd::getpid() {
-            let group = unistd::getpgid(Some(unistd::getppid()))?;
-            unistd::setpgid(Pid::from_raw(0), group)?;
-        }
-        unistd::setsid().context("setsid")?;
-        umask(Mode::S_IWGRP | Mode::S_IWOTH);
-        // No limit is raised: where the suite has set a lower one, that one stays.
-        for (resource, most) in [
-            (Resource::RLIMIT_CORE, 0),
-            (Resource::RLIMIT_CPU, self.cpu),
-            (Resource::RLIMIT_NOFILE, self.descriptors),
-            (Resource::RLIMIT_FSIZE, self.file),
-            #[cfg(not(target_os = "freebsd"))]
-            (Resource::RLIMIT_AS, self.memory),
-            #[cfg(target_os = "freebsd")]
-            (Resource::RLIMIT_VMEM, self.memory),
-            #[cfg(not(target_vendor = "apple"))]
-            (Resource::RLIMIT_NPROC, self.processes),
-        ] {
-            let (soft, _) = getrlimit(resource)?;
-            let most = soft.min(most as rlim_t);
-            setrlimit(resource, most, most).with_context(|| format!("{resource:?}"))?;
-        }
-        if let (true, Some((uid, gid))) = (unistd::geteuid().is_root(), self.user) {
-            #[cfg(not(target_vendor = "apple"))]
-            unistd::setgroups(&[]).context("setgroups")?;
-            unistd::setgid(Gid::from_raw(gid)).context("setgid")?;
-            unistd::setuid(Uid::from_raw(uid)).context("setuid")?;
-            ensure!(unistd::setuid(Uid::from_raw(0)).is_err(), "root could be had back");
-        }
-        #[cfg(target_os = "linux")]
-        nix::sys::prctl::set_no_new_privs()?;
-        Ok(())
-    }
-
-    /// Executes a program in place of this one, confined.
-    ///
-    /// # Errors
-    ///
-    /// Returns only if that fails.
-    pub fn exec(&self, program: &Path, arguments: &[OsString]) -> anyhow::Result<()> {
-        self.enter()?;
-        let mut command = Command::new(program);
-        command.args(arguments).env_clear().current_dir(&self.directory);
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        Err(command.exec()).with_context(|| format!("cannot run {}", program.display()))
-    }
-
-    /// Kills every process of the user, except this one.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the confinement has no other user.
-    pub fn kill(&self) -> anyhow::Result<()> {
-        let (uid, _) = self.user.context("no other user")?;
-        self.enter()?;
-        // As root, the call below would end everything on this machine.
-        let is_user =
-            unistd::getuid().as_raw() == uid && unistd::geteuid().as_raw() == uid;
-        ensure!(uid != 0 && is_user, "this is not user {uid}");
-        // One call reaches all the user's processes at once, so that no process can fork and get
-        // away.
-        match kill(Pid::from_raw(-1), Signal::SIGKILL) {
-            Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Confines this process and tries to exceed each limit, harmlessly. Returns the limits that
-    /// did not hold.
-    ///
-    /// # Errors
-    ///
-    /// Fails if this process cannot be confined.
-    pub fn prove(&self) -> anyhow::Result<Vec<&'static str>> {
-        let grader = unistd::getppid();
-        self.enter()?;
-        let mut broken = Vec::new();
-        let mut holds = |what: &'static str, holds: bool| {
-            if !holds {
-                broken.push(what);
-            }
-        };
-        // SIGXFSZ would end this process; while the signal is blocked, the write fails with EFBIG.
-        let mut signals = SigSet::empty();
-        signals.add(Signal::SIGXFSZ);
-        signals.thread_block()?;
-        let file = self.directory.join("proof");
-        let bytes = vec![0; self.file as usize + 1];
-        holds("the size of a file", fs::write(&file, bytes).is_err());
-        let _ = fs::remove_file(&file);
-        let mut large = Vec::<u8>::new();
-        let large =
-            std::hint::black_box(&mut large).try_reserve_exact(self.memory as usize);
-        holds("the address space", large.is_err());
-        let files: io::Result<Vec<_>> =
-            (0..=self.descriptors).map(|_| File::open("/dev/null")).collect();
-        holds("the number of descriptors", files.is_err());
-        drop(files);
-        if self.user.is_some() {
-            holds("that it cannot signal the grader", kill(grader, None).is_err());
-            let outside = self.directory.join("../proof");
-            holds("that it cannot write outside", fs::write(outside, "").is_err());
-        }
-        // One harmless child tells whether the number of processes is limited. The limit does not
-        // bind root, as which only trusted servers run.
-        if !unistd::geteuid().is_root() {
-            let child = Command::new("/bin/sh").args(["-c", ":"]).spawn();
-            holds("the number of processes", child.is_err());
-            if let Ok(mut child) = child {
-                child.wait()?;
-            }
-        }
-        Ok(broken)
-    }
-}
 
 /// The result of a contained command.
 #[derive(Debug)]
@@ -289,7 +88,7 @@ impl Sandbox {
         };
         if let Who::Other(uid, _) = who {
             let foreign = |p: &&Process| p.is_alive_of(uid) && !p.is_left_over();
-            let foreign = processes().iter().filter(foreign).count();
+            let foreign = processes::all().iter().filter(foreign).count();
             ensure!(
                 foreign == 0,
                 "user {uid} runs {foreign} processes, which grading would kill: make a user that runs nothing else"
@@ -370,7 +169,7 @@ impl Sandbox {
             // The kernel's limit counts all processes of the grader's user, so those which already
             // run are added.
             let me = unistd::getuid();
-            let mine = self::processes().into_iter().filter(|p| p.uid == me.as_raw());
+            let mine = processes::all().into_iter().filter(|p| p.uid == me.as_raw());
             processes += mine.map(|process| process.threads).sum::<u64>();
         }
         let text = |path: PathBuf| path.display().to_string();
@@ -597,8 +396,8 @@ impl Sandbox {
 
     /// Returns the submission's processes.
     fn processes(&self) -> Vec<Process> {
-        let all = processes();
-        let descendants = descendants(&all);
+        let all = processes::all();
+        let descendants = processes::descendants(&all);
         let user = match self.who {
             Who::Other(uid, _) => Some(uid.as_raw()),
             Who::Same => None,
@@ -753,68 +552,6 @@ fn lock(uid: Uid) -> anyhow::Result<Flock<File>> {
     locked.map_err(|(_, error)| {
         anyhow::Error::from(error).context(path.display().to_string())
     })
-}
-
-/// A process, as `/proc` describes it.
-#[derive(Debug)]
-struct Process {
-    pid: i32,
-    parent: i32,
-    uid: u32,
-    zombie: bool,
-    threads: u64,
-    /// Resident memory that is not backed by a file on a disk, in bytes.
-    memory: u64,
-}
-
-impl Process {
-    fn is_alive_of(&self, uid: Uid) -> bool {
-        self.uid == uid.as_raw() && !self.zombie
-    }
-
-    /// Returns whether the process was started in the sandbox of a grader that was killed.
-    fn is_left_over(&self) -> bool {
-        let environment = fs::read(format!("/proc/{}/environ", self.pid));
-        let mark = format!("/{PREFIX}");
-        environment.is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(&mark))
-    }
-}
-
-/// Returns all processes; none on a system without `/proc`.
-fn processes() -> Vec<Process> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let process = |entry: fs::DirEntry| {
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        let status = fs::read_to_string(entry.path().join("status")).ok()?;
-        let value = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|line| line.split_ascii_whitespace().next())
-        };
-        let kib = |name| value(name).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0);
-        Some(Process {
-            pid,
-            parent: value("PPid:")?.parse().ok()?,
-            uid: value("Uid:")?.parse().ok()?,
-            zombie: matches!(value("State:"), Some("Z" | "X")),
-            threads: value("Threads:")?.parse().ok()?,
-            memory: 1024 * (kib("RssAnon:") + kib("RssShmem:")),
-        })
-    };
-    entries.filter_map(process).collect()
-}
-
-/// Returns the descendants of this process.
-fn descendants(all: &[Process]) -> Vec<i32> {
-    let me = unistd::getpid().as_raw();
-    let mut found = vec![me];
-    let mut next = 0;
-    while let Some(parent) = found.get(next).copied() {
-        let children = all.iter().filter(|process| process.parent == parent);
-        found.extend(children.map(|process| process.pid));
-        next += 1;
-    }
-    found.retain(|pid| *pid != me);
-    found
 }
 
 /// Returns the bytes that a file, or a directory with everything in it, takes on the disk.

@@ -1,0 +1,32 @@
+//! Patterns in a plan, which choose the cases of a part.
+
+use client_suite::case::Case;
+
+/// Returns whether a pattern matches a case: its family, or its full name with any text for each
+/// `*`. The cases of a project match only if the pattern begins with [`PROJECT`].
+pub(super) fn matches(pattern: &str, case: &Case) -> bool {
+    let named = !case.family.starts_with(PROJECT) || pattern.starts_with(PROJECT);
+    named && (pattern == case.family || glob(pattern, &case.full_name()))
+}
+
+/// The beginning of the name of a project's family.
+const PROJECT: &str = "project_";
+
+fn glob(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(text) = text.strip_prefix(start) else { return false };
+    text.char_indices()
+        .map(|(at, _)| at)
+        .chain([text.len()])
+        .any(|at| glob(rest, &text[at..]))
+}
+
+/// Returns the family or full name that is most like a wrong one, if one is like it at all.
+pub(super) fn nearest(wrong: &str, all: &[Case]) -> Option<String> {
+    let wrong = wrong.trim_end_matches(['*', ':']);
+    let families = all.iter().map(|case| case.family.to_owned());
+    let names = families.chain(all.iter().map(Case::full_name));
+    let distances = names.map(|name| (strsim::levenshtein(wrong, &name), name));
+    let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= 1 + wrong.len() / 4).then_some(name)
+}
