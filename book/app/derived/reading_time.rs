@@ -23,9 +23,17 @@ const BLOCK: f64 = 5.0;
 const PREDICTION: f64 = 3.0;
 /// Every reading time is rounded up to a multiple of this number of minutes.
 const ROUND: f64 = 5.0;
-/// The pages for looking things up, which have no row in the table of times.
-const REFERENCE: [&str; 5] =
-    ["contract.md", "matrix.md", "all-figures.md", "glossary.md", "system-calls.md"];
+/// The pages for looking things up and those for teachers, which have no row in the table of times.
+const REFERENCE: [&str; 8] = [
+    "contract.md",
+    "matrix.md",
+    "all-figures.md",
+    "glossary.md",
+    "system-calls.md",
+    "teachers.md",
+    "teachers-grading.md",
+    "teachers-marks.md",
+];
 /// Beginnings of lines that are commands for the reader to type, separated by `|`.
 const COMMANDS: &str = "cargo |curl |nc |strace |ps |top |target/|grep |(|my-server";
 

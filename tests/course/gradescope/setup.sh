@@ -8,5 +8,7 @@ apt-get update -qq
 apt-get install -y -qq --no-install-recommends build-essential ca-certificates curl git >/dev/null
 curl -sSf https://sh.rustup.rs | sh -s -- -y --quiet --profile minimal
 useradd --system --create-home grader
+# A submission must not read the solution beside the plan, or copy it into its program.
+chmod -R go= "$(dirname "$(cat plan)")"
 # What is built here need not be built for each submission, and a plan that proves itself here grades here.
 cargo run --quiet -p course -- check "$(cat plan)"

@@ -321,7 +321,7 @@ impl Judge<'_> {
         let (hangs, next) = (Hangs::default(), AtomicUsize::new(0));
         let deadline = Instant::now() + Duration::from_secs(part.seconds);
         let done: Mutex<Vec<(usize, CaseReport)>> = Mutex::new(Vec::new());
-        let (cases, _) = sandbox.watched(deadline, |watch| {
+        let (mut cases, _) = sandbox.watched(deadline, |watch| {
             thread::scope(|scope| {
                 for _ in 0..AT_ONCE.min(part.chosen.len()) {
                     scope.spawn(|| {
@@ -354,6 +354,11 @@ impl Judge<'_> {
         });
         sandbox.kill_all();
         sandbox.reap();
+        for entry in &mut cases {
+            if let Outcome::Failed(failure) = &mut entry.outcome {
+                failure.start = sandbox.by_hand(&failure.start);
+            }
+        }
         cases
     }
 

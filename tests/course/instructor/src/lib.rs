@@ -17,6 +17,7 @@ pub const SECTION: &str = "The assignment's text, week 5";
 
 /// The instructor's cases.
 pub const CASES: &[Case] = &[
+    // ANCHOR: case
     case(
         "every_length",
         Contract,
@@ -33,6 +34,7 @@ pub const CASES: &[Case] = &[
         },
     )
     .needs(&[Need::Echo]),
+    // ANCHOR_END: case
     case(
         "a_thousand_and_one",
         Contract,

@@ -274,6 +274,17 @@ impl Sandbox {
         Ok(line.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
     }
 
+    /// Returns a command that starts a contained server, as the student would type it.
+    pub fn by_hand(&self, start: &str) -> String {
+        let command = start
+            .split_once(" '/bin/sh' '-c' 'exec ")
+            .and_then(|(_, rest)| rest.rsplit_once('\''))
+            .map_or(start.to_owned(), |(command, rest)| {
+                command.replace("'\\''", "'") + rest
+            });
+        command.replace(&format!("{}/", self.path("bin").display()), "")
+    }
+
     /// Copies a program to where the submission can run it and not change it.
     ///
     /// # Errors
