@@ -168,8 +168,12 @@ struct SubmittedArgs {
 enum Action {
     /// Give the next hint.
     Hint,
-    /// Show the difference between your functions and the book's.
-    Show,
+    /// Show the difference between your functions and the book's: those of the step that you work on, or of
+    /// the one before while you have not begun.
+    Show {
+        /// Show this step: its name or its number.
+        step: Option<String>,
+    },
     /// Put the holes of this step back; a git branch keeps your code.
     Reset,
     /// List all steps.
@@ -266,7 +270,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
                     return session.judge(all);
                 }
                 Some(Action::Hint) => session.hint()?,
-                Some(Action::Show) => session.show()?,
+                Some(Action::Show { step }) => session.show(step.as_deref())?,
                 Some(Action::Reset) => session.reset()?,
                 Some(Action::List) => session.list(),
                 Some(Action::Update) => session.update()?,

@@ -199,8 +199,10 @@ impl<'t> Proof<'t> {
             .track
             .steps
             .iter()
-            .map(|step| self.track.gate(step))
+            .map(|step| self.track.checks(step))
             .collect::<Result<_, _>>()?;
+        // The checks behind these need not be red while the hole is open.
+        let proofs = |step: usize| gates[step].len() - self.track.steps[step].also.len();
         let question = |open: usize, index: usize, check: &Check| {
             self.question(open, &self.track.steps[index], check)
         };
@@ -212,8 +214,10 @@ impl<'t> Proof<'t> {
         let mut expected = BTreeMap::new();
         for &step in steps {
             for (index, gate) in gates.iter().enumerate().take(step + 1) {
-                for check in gate {
-                    expected.insert(question(step, index, check), index == step);
+                for (at, check) in gate.iter().enumerate() {
+                    if index < step || at < proofs(step) {
+                        expected.insert(question(step, index, check), index == step);
+                    }
                     expected.insert(question(step + 1, index, check), false);
                 }
             }
@@ -252,7 +256,11 @@ impl<'t> Proof<'t> {
             let Step { name, title, .. } = &self.track.steps[step];
             // A gate takes as long as its longest check: they are made at the same time.
             let [mut red, mut green] = [Duration::ZERO; 2];
-            for check in &gates[step] {
+            for (at, check) in gates[step].iter().enumerate() {
+                green = green.max(answers[&question(step + 1, step, check)].1);
+                if at >= proofs(step) {
+                    continue;
+                }
                 let full = check.name();
                 let open = &answers[&question(step, step, check)];
                 if open.0.is_none() {
@@ -260,16 +268,16 @@ impl<'t> Proof<'t> {
                     holds = false;
                 }
                 red = red.max(open.1);
-                green = green.max(answers[&question(step + 1, step, check)].1);
             }
             for (index, gate) in gates.iter().enumerate().take(step + 1) {
                 let earlier = &self.track.steps[index].name;
                 for check in gate {
                     let full = check.name();
                     for open in [step, step + 1] {
-                        let skip = open == step && index == step;
-                        let red = &answers[&question(open, index, check)].0;
-                        if let (Some(text), false) = (red, skip) {
+                        if open == step && index == step {
+                            continue;
+                        }
+                        if let Some(text) = &answers[&question(open, index, check)].0 {
                             let state = if open == step { "open" } else { "filled" };
                             let text =
                                 text.lines().take(3).collect::<Vec<_>>().join("\n");

@@ -89,6 +89,10 @@ pub struct Step {
     /// The families or full names of cases that may be in the gate.
     #[serde(default)]
     pub cases: Vec<String>,
+    /// The full names of cases that must pass when the hole is filled, but may pass while it is open,
+    /// too: they detect mistakes that the hole does not make.
+    #[serde(default)]
+    pub also: Vec<String>,
     /// Tests of the book's packages that may be in the gate, for behavior that no case can observe,
     /// in the form that [`Test::parse`] reads. The track must be a copy of the packages.
     #[serde(default)]
@@ -265,6 +269,22 @@ impl Track {
             found.with_context(|| format!("{}: the suite has no case {name}", step.name))
         };
         names.iter().map(check).collect()
+    }
+
+    /// Returns what a learner's step must pass: the gate, and after it the cases in [`Step::also`].
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`gate`](Self::gate) does, or if a case does not exist.
+    pub fn checks(&self, step: &Step) -> anyhow::Result<Vec<Check>> {
+        let mut checks = self.gate(step)?;
+        let all = cases::all();
+        for name in &step.also {
+            let found = all.iter().find(|case| case.full_name() == *name);
+            let case = found.with_context(|| format!("{}: no case {name}", step.name))?;
+            checks.push(Check::Case(*case));
+        }
+        Ok(checks)
     }
 
     /// Returns the number of minutes that a learner needs for the steps from this index on.

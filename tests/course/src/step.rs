@@ -173,7 +173,7 @@ impl Session {
     fn build(&self, steps: &[Step]) -> anyhow::Result<Option<Built>> {
         let programs: BTreeSet<&str> = steps.iter().map(|step| &*step.program).collect();
         let programs: Vec<&str> = programs.into_iter().collect();
-        let gates = steps.iter().map(|step| self.track.gate(step));
+        let gates = steps.iter().map(|step| self.track.checks(step));
         let gates = gates.collect::<anyhow::Result<Vec<_>>>()?.concat();
         let tests = gates.iter().filter_map(|check| match check {
             Check::Test(test) => Some(&*test.program),
@@ -188,7 +188,7 @@ impl Session {
 
     /// Returns a step's gate, and a hash of the gate and of what it judges.
     fn gate(&self, step: &Step, built: &Built) -> anyhow::Result<(Vec<Check>, String)> {
-        let gate = self.track.gate(step)?;
+        let gate = self.track.checks(step)?;
         let mut hasher = DefaultHasher::new();
         fs::read(built.program(step)?)?.hash(&mut hasher);
         for check in &gate {
@@ -292,7 +292,8 @@ impl Session {
             let (file, address) = (hole.file(), hole.address());
             let line =
                 self.line_of(hole).map_or(String::new(), |line| format!(":{line}"));
-            let _ = writeln!(text, "file         {file}{line}, {address}");
+            let open = if self.is_open(step, hole) { " (open)" } else { "" };
+            let _ = writeln!(text, "file         {file}{line}, {address}{open}");
         }
         text
     }
@@ -333,7 +334,11 @@ impl Session {
     fn is_open(&self, step: &Step, hole: &Hole) -> bool {
         let bare = |text: &str| text.split_whitespace().collect::<String>();
         let stub = bare(&format!("{{{}}}", step.stub(hole)));
-        self.function(hole).is_ok_and(|function| bare(&function).ends_with(&stub))
+        let Ok(source) = read(&self.directory.join(hole.file())) else { return false };
+        // Of a function's versions for several processors a learner fills one.
+        cutter::find(&source, hole.address()).is_ok_and(|found| {
+            found.iter().all(|found| bare(&source[found.whole.clone()]).ends_with(&stub))
+        })
     }
 
     fn line_of(&self, hole: &Hole) -> Option<usize> {
@@ -385,9 +390,29 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Fails if all steps are green, because then no step is the current one.
-    pub fn show(&self) -> anyhow::Result<()> {
-        let (_, step) = self.current()?;
+    /// Fails if there is no such step.
+    pub fn show(&self, wanted: Option<&str>) -> anyhow::Result<()> {
+        let steps = &self.track.steps;
+        let is_untouched =
+            |step: &Step| step.holes.iter().all(|hole| self.is_open(step, hole));
+        let index = match wanted {
+            Some(wanted) => steps
+                .iter()
+                .enumerate()
+                .position(|(at, step)| {
+                    step.name == wanted || (at + 1).to_string() == wanted
+                })
+                .with_context(|| {
+                    format!("there is no step {wanted}: `cargo step list`")
+                })?,
+            // A learner who has just finished a step compares, and does not want the next answer.
+            None => match steps.get(self.state.reached) {
+                Some(step) if !is_untouched(step) => self.state.reached,
+                _ => self.state.reached.saturating_sub(1),
+            },
+        };
+        let step = &steps[index];
+        println!("Step {}: {}", index + 1, step.title);
         for hole in &step.holes {
             let reference = self.track.reference(hole.file())?;
             let found = cutter::find(&reference, hole.address());
