@@ -225,7 +225,7 @@ impl Case {
         format!("{}::{}", self.family, self.name)
     }
 
-    /// Returns the section of the book that explains the promise.
+    /// Returns the section of the book that explains the promise which the case tests.
     pub fn section(&self) -> &'static str {
         self.book.unwrap_or_else(|| crate::cases::section(self.family))
     }

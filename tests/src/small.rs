@@ -39,8 +39,8 @@ const FRAMING: &[&str] = &["framing", "chunks"];
 /// begun to keep such a promise keeps it well within this time.
 const TIMEOUT_OF_FAILURES: Duration = Duration::from_secs(5);
 
-/// The number of cases that run at the same time: larger than for the finished servers, whose
-/// deadlines the suite chooses, because more cases wait for a small server's constant deadlines.
+/// The number of cases that run at the same time. It is larger than for the finished servers: the
+/// suite can shorten their deadlines, but a small server's are constants, so more cases only wait.
 pub const AT_ONCE: usize = 64;
 
 /// The features that no small server offers.
@@ -51,7 +51,7 @@ const NOT_OFFERED: &[Need] = &[Need::Files, Need::Stats, Need::Panic];
 pub struct SmallServer {
     /// The name of the program and of its list.
     pub name: &'static str,
-    /// The server of the book with the same mechanism.
+    /// The book's finished server that uses the same mechanism as this small one.
     pub like: &'static str,
     /// The path of the server's program.
     pub binary: &'static str,

@@ -3,7 +3,7 @@
 //! ```text
 //! keeper (a thread)          reader (a thread)
 //!   starts the child ───────► appends each line of its output to the journal
-//!   waits until the child ends, is stopped, has no follower, or reaches its time limit
+//!   waits until the child ends, is stopped, is followed by no page, or reaches its time limit
 //!   closes the child's input, sends SIGTERM to its group, and after a while SIGKILL
 //!   reaps the child  ◄─────── the output has ended
 //! ```

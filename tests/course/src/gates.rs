@@ -81,7 +81,7 @@ struct Proof<'t> {
     directory: PathBuf,
     /// The programs, and the test programs of the workspace.
     programs: BTreeMap<String, PathBuf>,
-    /// For each program, the indices of the steps that can change the program.
+    /// For each program, the indices of the steps that have a hole in the program's source.
     steps_of: BTreeMap<String, BTreeSet<usize>>,
 }
 

@@ -16,8 +16,8 @@ use serde_json::Value;
 
 const COURSE: &str = env!("CARGO_BIN_EXE_course");
 
-/// The first of the users as which nothing else runs, by number. Each test has a user of its own,
-/// because all processes of a submission's user are killed.
+/// The first of a range of user IDs as which nothing else runs. Each test has a user ID of its own,
+/// because grading kills all processes of a submission's user.
 const USERS: u32 = 718_000;
 
 fn assignment() -> PathBuf {

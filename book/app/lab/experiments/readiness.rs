@@ -19,7 +19,8 @@ const COUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
 /// The numbers of descriptors, which are the same in quick and full runs: the numbers of the
 /// published figures.
 static WATCHED: Parameter = parameter("descriptors watched", &COUNTS, &COUNTS);
-/// The number of repeats of the wait alone, which is compared with published figures.
+/// The number of times that the experiment measures the waiting call alone (`poll`, `epoll_wait`),
+/// without reads and writes. These times are compared with published figures.
 static ALONE: Parameter = parameter("repeats of the wait alone", &[3], &[5]);
 static REPEATS: Parameter = parameter("repeats", &[1], &[5]);
 

@@ -445,7 +445,8 @@ fn need(name: &str) -> Option<Need> {
     NEEDS.into_iter().find(|need| need.name() == name)
 }
 
-/// Returns the names of the contract's options, and of the projects'.
+/// Returns the names of the options that a plan may list: those of the book's contract, and those of the
+/// projects.
 fn options() -> impl Iterator<Item = &'static str> {
     OPTIONS.iter().chain(PROJECT_OPTIONS).map(|(name, _)| *name)
 }
