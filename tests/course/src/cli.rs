@@ -80,7 +80,7 @@ enum Command {
         /// Prove that every mutant of this program, which is for a graded hunt, passes the public
         /// suite, so that no public case gives a mutant away. This takes up to a minute for each
         /// mutant.
-        #[arg(long, value_name = "PROGRAM")]
+        #[arg(long, value_name = "PROGRAM", conflicts_with = "plan")]
         mutants: Option<PathBuf>,
         /// Vary the names, contents and sizes of the suite's files, and where it cuts requests in two.
         #[arg(long)]
@@ -230,17 +230,14 @@ fn run(command: Command) -> anyhow::Result<bool> {
             );
             Ok(true)
         }
-        Command::Check { plan: path, mutants, seed } => {
-            let mut holds = true;
-            if let Some(path) = path {
-                let plan = load(&path, seed)?;
-                holds = check::check(&path, &plan, seed)?;
-            }
-            if let Some(program) = mutants {
-                step::prepare()?;
-                holds &= hunt::check(&program)?;
-            }
-            Ok(holds)
+        Command::Check { plan: Some(path), seed, .. } => {
+            let plan = load(&path, seed)?;
+            check::check(&path, &plan, seed)
+        }
+        Command::Check { plan: None, mutants, .. } => {
+            environment::normalize()?;
+            cleanup::on_interrupt()?;
+            hunt::check(&mutants.unwrap_or_default())
         }
         Command::Grade(arguments) => run_grade(arguments),
         Command::Hunt(options) => hunt::run(&options),

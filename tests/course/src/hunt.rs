@@ -48,6 +48,9 @@ const HUNTED: &str = "HUNTED_MUTATION";
 /// once in 64 attempts.
 const ROUNDS: usize = 3;
 
+/// How often a case that has failed is judged once more, when a mutant is proved.
+const ATTEMPTS: usize = 5;
+
 /// The time that one run of a client may take.
 const MOST: Duration = Duration::from_secs(30);
 
@@ -394,8 +397,11 @@ pub fn failed_cases(
     });
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     // On a busy machine the suite's client itself may be late. A case that catches a mutant does so
-    // again, alone.
-    let again = failed.into_iter().filter(|(target, case)| !passes(target, case));
+    // each time, and alone.
+    let again = |(target, case): &(&(&str, Target), &Case)| {
+        (0..ATTEMPTS).all(|_| !passes(target, case))
+    };
+    let again = failed.into_iter().filter(again);
     let mut lines: Vec<String> = again
         .map(|((name, _), case)| format!("{name} does not pass {}", case.full_name()))
         .collect();
