@@ -215,8 +215,9 @@ impl<'c> Stage<'c> {
         let label = if self.several { step.at.as_str() } else { "" };
         if let Some(command) = step.run.as_ref().or(step.start.as_ref()) {
             self.text += &format!("{label}$ {command}\n");
-            // `nc -C` writes CR LF apart from its line, in two packets or in one. So the
-            // readers' option is left out here, and `send` writes both at once.
+            // With the option -C, which readers type, `nc` writes CR LF apart from its line, in two
+            // packets or in one. So the option is left out here, and `send` writes a line with its
+            // CR LF.
             let mut terminal = self.start(&command.replace("nc -C ", "nc "))?;
             if step.run.is_some() {
                 terminal.close_input();

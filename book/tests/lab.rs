@@ -318,7 +318,8 @@ fn members(group: u32) -> Vec<String> {
 }
 
 /// Waits until the process group has no member left. A run kills all its processes before it ends,
-/// but a process that is not a child of the run ends a little later.
+/// but does not wait for those that are not its children, and the kernel may remove these a little
+/// later than the run.
 #[cfg(target_os = "linux")]
 fn wait_until_empty(group: u32, name: &str) {
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -93,7 +93,7 @@ pub struct Case {
     /// The family that the case belongs to, such as `pipelining`; the table of families in
     /// `cases/mod.rs` sets this field.
     pub family: &'static str,
-    /// The case's name, which is unique within the family.
+    /// The case's name, which is unique within the case's family.
     pub name: &'static str,
     /// The kind of the promise, which says how binding it is.
     pub kind: Kind,
@@ -115,7 +115,8 @@ pub struct Case {
     pub only: &'static [Model],
     /// The first chapter whose servers must pass the case.
     pub level: u8,
-    /// The section of the book that explains the promise; `None` stands for the family's section.
+    /// The section of the book that explains the promise; `None` stands for the section that
+    /// explains the case's whole family.
     pub book: Option<&'static str>,
     /// Whether the promise is a choice of the book's contract that no standard requires, whatever
     /// the kind of the promise says.

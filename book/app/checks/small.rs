@@ -95,8 +95,8 @@ const PATH: &[Item] = &[
     ("ch06-coroutines/src/server/async_serve.rs", "pub(crate) async fn serve("),
 ];
 
-/// Pairs of a type and a function that matches on the type's variants. The page must show the type
-/// before the function.
+/// Pairs of a type and a function that matches on the type's variants. A page that
+/// shows both must show the type first.
 const FIRST: &[(Item, Item)] = &[
     (
         ("ch01-blocking/src/http/inbox.rs", "pub enum Parsed"),

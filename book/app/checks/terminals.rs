@@ -33,9 +33,9 @@ static TYPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 struct Block {
     /// The byte of the page at which the block begins.
     at: usize,
-    /// Whether the block's info string names the terminal.
+    /// Whether the block's info string names a terminal.
     named: bool,
-    /// Whether the terminal is in use until the block's last command is stopped.
+    /// Whether the block's last command occupies its terminal until that command is stopped.
     holds: bool,
 }
 

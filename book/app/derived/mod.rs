@@ -1,8 +1,9 @@
 //! Parts of pages that are derived from results, sources and pages, so that no table has to be kept
 //! up to date by hand: the tables of all servers, and of where each server keeps its clients' state
 //! (both from the recorded results); the index of system calls (from the sources and the pages);
-//! the reading times (from the pages), and the weeks of a course (from these and the steps); and the cases that the small servers pass and fail (from the
-//! lists that their tests keep).
+//! the reading times (from the pages), and the weeks of a course (from the reading times and the
+//! course's steps); and the cases that the small servers pass and fail (from the lists that their
+//! tests keep).
 //!
 //! `cargo run --release -- parts` writes the derived files into `src/generated/`; so does every run
 //! of the lab with `--record`. The checks fail if a derived file is out of date.

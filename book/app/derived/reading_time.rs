@@ -23,7 +23,8 @@ const BLOCK: f64 = 5.0;
 const PREDICTION: f64 = 3.0;
 /// Every reading time is rounded up to a multiple of this number of minutes.
 const ROUND: f64 = 5.0;
-/// The pages for looking things up and those for teachers, which have no row in the table of times.
+/// The pages for looking things up and those for teachers, which have no row in the
+/// table of reading times.
 const REFERENCE: [&str; 8] = [
     "contract.md",
     "matrix.md",

@@ -31,8 +31,9 @@ impl Results {
         EXPERIMENTS.iter().copied().filter_map(answer).collect()
     }
 
-    /// Returns the figure `name` from the last row of the experiment's result in which every
-    /// one of `fields` has the given value. `None` if there is no such result, row or figure.
+    /// Returns the figure `name` from the last row of the experiment's result that
+    /// contains all of `fields`, which are pairs of name and value. `None` if there is
+    /// no such result, row or figure.
     pub(super) fn figure(
         &self,
         experiment: &str,

@@ -5,7 +5,7 @@ use crate::lab::FUTURE;
 use crate::text::{bytes, table as markdown};
 
 /// A server's chapter; the server's name; the place where the state of a request lives; and the
-/// kernel's object (a process or a thread) that sleeps for a client, by its name in `lab spawn`.
+/// kind of kernel object that sleeps for each client, `process` or `thread`, if there is one.
 type Place = (&'static str, &'static str, &'static str, Option<&'static str>);
 
 const PLACES: [Place; 10] = [

@@ -13,8 +13,8 @@ use crate::paths::Paths;
 use crate::text::table as markdown;
 
 const WEEKS: usize = 12;
-/// The last page that a course reads. The pages after it are for looking things up, or for the
-/// curious.
+/// The last page that the students of a course read. The pages after it are for looking things up,
+/// or for the curious.
 const LAST: &str = "the-end.md";
 
 /// The steps of a track of the course, as its file lists them.

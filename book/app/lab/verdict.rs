@@ -8,7 +8,7 @@ use super::model::prediction::{Answer, Form, StoredPrediction};
 use super::model::record::Record;
 use crate::text::{escaped, in_words};
 
-/// A guess that differs from the result by at most this factor counts as right.
+/// A prediction that differs from the result by at most this factor counts as right.
 const NEAR: f64 = 1.1;
 
 /// A prediction, a result, and the difference between the two, as far as each exists.
@@ -157,7 +157,7 @@ impl Verdict {
     }
 }
 
-/// Returns in words how far the guess is from the measured value `real`.
+/// Returns in words how far the predicted value `guess` is from the measured value `real`.
 fn apart(guess: f64, real: f64) -> String {
     let times = || in_words((guess / real).max(real / guess));
     match () {

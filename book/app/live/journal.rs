@@ -1,9 +1,10 @@
-//! The journal of a run: the events that the run has reported so far, and its followers.
+//! The journal of a run: the events that the run has reported so far, and its followers, which are
+//! the event streams of the browsers that watch the run.
 //!
-//! A follower owns an index into the journal and nothing else; it takes the next entry when its
-//! browser has received the previous entry. The follower skips an entry that has been replaced in
-//! the meantime (by a newer step, or a newer chart of the same name): a slow browser shows fewer
-//! pictures, not older ones, and a journal does not grow with the number of updates.
+//! A follower owns an index into the journal and nothing else; the follower takes the next entry
+//! when its browser has received the previous entry. The follower skips an entry that has been
+//! replaced in the meantime (by a newer step, or a newer chart of the same name): a slow browser
+//! shows fewer pictures, not older ones, and a journal does not grow with the number of updates.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use ch01_blocking::http::{BodyStream, NextPiece};
 
-/// The most followers of one run. (A browser opens at most six connections to a server.)
+/// The most followers (browsers' event streams) of one run. A browser opens at most six connections
+/// to a server.
 const FOLLOWERS: usize = 16;
 /// The number of bytes after which a piece of an event stream ends. Entries are never split, so
 /// a piece may be longer.
@@ -22,7 +24,7 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The most entries in a journal, including those that have been replaced.
 const MAX_ENTRIES: usize = 100_000;
 
-/// A run's journal, shared by its writer and all followers.
+/// A run's journal, shared by the thread that writes entries and by all followers.
 #[derive(Clone, Debug)]
 pub(super) struct Journal {
     /// The run's number, which is part of each entry's ID. A browser that reconnects names the ID
@@ -41,10 +43,12 @@ struct Inner {
     /// The index of the latest entry for each thing that entries show (`step`, `chart NAME`).
     current: HashMap<String, usize>,
     over: bool,
-    /// The followers by number. A follower that waits for an entry has left its waker here.
+    /// The followers (browsers' event streams) by number. A follower that waits for an entry has
+    /// left its waker here.
     followers: HashMap<u64, Option<Waker>>,
     next_follower: u64,
-    /// The time at which the last follower left; `None` while there is a follower.
+    /// The time at which the last browser stopped following the run; `None` while a browser follows
+    /// it.
     alone_since: Option<Instant>,
 }
 
@@ -102,13 +106,15 @@ impl Journal {
         self.lock().over
     }
 
-    /// Returns the time since the last follower left, or `None` while the run has a follower.
+    /// Returns the time since the last browser stopped following the run, or `None` while a browser
+    /// follows it.
     pub(super) fn alone_for(&self) -> Option<Duration> {
         self.lock().alone_since.map(|since| since.elapsed())
     }
 
-    /// Adds a follower for a browser whose last received entry has the ID `last_seen`. The follower
-    /// starts at the next entry, or at the first entry if the ID is missing or is not of this run.
+    /// Adds an event stream for a browser whose last received entry has the ID `last_seen`. The
+    /// stream starts at the next entry, or at the first entry if the ID is missing or is not of
+    /// this run.
     pub(super) fn follow(&self, last_seen: Option<&str>) -> Followed {
         let mut inner = self.lock();
         let seen = last_seen.and_then(|id| {
@@ -146,7 +152,7 @@ pub(super) enum Followed {
     Source(Box<dyn BodyStream>),
     /// No stream: the run has ended, and the browser has received every entry.
     Seen,
-    /// No stream: the run has as many followers as are allowed.
+    /// No stream: as many browsers follow the run as are allowed.
     Crowd,
 }
 

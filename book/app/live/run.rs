@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub(super) struct Timeouts {
     /// The longest time that the run may take.
     pub(super) run: Duration,
-    /// The longest time for which the run may go on without a follower.
+    /// The longest time for which the run may go on while no browser follows it.
     pub(super) alone: Duration,
 }
 
@@ -72,7 +72,7 @@ impl State {
         self.changed.notify_all();
     }
 
-    /// Makes the run end. Its reason is `why`, unless an earlier call has given another reason.
+    /// Makes the run end, with the reason `why` unless an earlier call has given another reason.
     fn stop(&self, why: &'static str) {
         self.change(|now| now.stop_reason = now.stop_reason.or(Some(why)));
     }
@@ -176,7 +176,8 @@ fn watch(journal: &Journal, state: &State, timeouts: Timeouts) -> &'static str {
         if journal.alone_for().is_some_and(|alone| alone > timeouts.alone) {
             return "no page was following it";
         }
-        // A follower leaves without a notification, so the loop checks from time to time.
+        // The loop is not notified when the last browser stops following, so it checks from time to
+        // time.
         now = state.wait(now, left.min(timeouts.alone / 4));
     }
 }

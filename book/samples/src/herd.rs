@@ -20,7 +20,7 @@ use samples::proc::cpu_time;
 
 /// The number of clients in a burst.
 const BURST: usize = 40;
-/// The pause between two checks of whether all loops sleep again.
+/// The pause between two checks of whether all event loops sleep again.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Takes one sample in this process, which should have done nothing else before. `what` names the

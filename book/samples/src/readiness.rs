@@ -19,7 +19,8 @@ use samples::Readiness;
 
 use crate::Repeated;
 
-/// The least processor time of a sample, which repeats its round until this time has passed.
+/// The least processor time of a sample, which repeats the measured calls until this time has
+/// passed.
 const ENOUGH: Duration = Duration::from_millis(50);
 
 /// Sockets, and the poller that watches them; no poller for the mechanism `none`.
@@ -77,7 +78,8 @@ fn mechanism(name: &str) -> Result<Option<Box<dyn Poller>>> {
     }))
 }
 
-/// Repeats the round, and returns its time divided by the number `parts`, in microseconds.
+/// Calls `round` again and again, and returns the time of one call divided by the number `parts`,
+/// in microseconds.
 fn repeat(parts: usize, mut round: impl FnMut() -> Result<()>) -> Result<Readiness> {
     let rounds = |times| (0..times).try_for_each(|_| round());
     let Repeated { cpu, wall } = crate::repeat(1, ENOUGH, rounds)?;

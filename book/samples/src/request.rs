@@ -12,7 +12,8 @@ use ch01_blocking::http::{
 };
 use ch01_blocking::stream::Transport;
 
-/// The least processor time of a sample, which repeats a burst until this time has passed.
+/// The least processor time of a sample, which repeats a burst of requests until this time has
+/// passed.
 const ENOUGH: Duration = Duration::from_millis(100);
 
 const HEAD: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
@@ -177,8 +178,8 @@ fn hand_on<const N: usize>(status: usize) {
     black_box(pass::<N>(status).map(|answer| (status, answer)));
 }
 
-/// Repeats the burst, and returns the nanoseconds of processor time for each of the `each` requests
-/// in the burst.
+/// Calls `burst` again and again, and returns the nanoseconds of processor time for each of the
+/// `each` requests in one call.
 fn repeat(each: usize, mut burst: impl FnMut() -> Result<()>) -> Result<f64> {
     let bursts = |bursts| (0..bursts).try_for_each(|_| burst());
     let taken = crate::repeat(1_024, ENOUGH, bursts)?;

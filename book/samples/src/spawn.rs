@@ -32,7 +32,7 @@ pub(crate) fn sample(what: &str, count: usize) -> Result<Spawn> {
 }
 
 /// Creates `count` processes, measures memory while they sleep, and ends them. Returns the private
-/// bytes of all processes together, and the KiB in use by the kernel.
+/// bytes of all processes together, and the result of [`kernel_kib`] while they sleep.
 fn processes(count: usize) -> Result<(f64, i64)> {
     let mut children: Vec<Pid> = Vec::with_capacity(count);
     let mut failed = None;
@@ -67,7 +67,7 @@ fn processes(count: usize) -> Result<(f64, i64)> {
 }
 
 /// Creates `count` threads, measures memory while they sleep, and ends them. Returns the private
-/// bytes of all threads together, and the KiB in use by the kernel.
+/// bytes of all threads together, and the result of [`kernel_kib`] while they sleep.
 fn threads(count: usize) -> Result<(f64, i64)> {
     let asleep = Arc::new(AtomicUsize::new(0));
     let gate = Arc::new((Mutex::new(false), Condvar::new()));

@@ -109,7 +109,7 @@ impl Body {
 /// moved for every request, and should be small.
 #[derive(Debug)]
 pub enum ExtraHeader {
-    /// The answer has no further field.
+    /// The answer has no field beyond `Content-Type` and `Content-Length`.
     None,
     /// `Location`: the path at which the resource is.
     Location(String),

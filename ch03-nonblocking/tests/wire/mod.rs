@@ -295,8 +295,10 @@ impl Stream for Waits {
     }
 }
 
-/// Runs one input of the fuzz target: its bytes are the way in which the client ends, the
-/// length of the script, the script, and the bytes that the client sends.
+/// Compares chapter 1's blocking server with the event loop on one input of a fuzz target. The
+/// input's first byte says whether the client closes the connection, the second byte is the length
+/// of a script that cuts the reads and writes into pieces; the script follows, and then the bytes
+/// that the client sends.
 pub(crate) fn is_the_same_however_cut(site: &Site, input: &[u8]) {
     let [closes, script, rest @ ..] = input else { return };
     let (script, sent) = rest.split_at(usize::from(*script).min(rest.len()));

@@ -1,4 +1,4 @@
-//! `poll`: one thread that asks the kernel with a list of descriptors.
+//! `poll`: one thread that waits with poll(2), to which it passes a list of descriptors.
 
 use ch01_blocking::program;
 use ch04_select_poll::poll;

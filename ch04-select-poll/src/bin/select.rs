@@ -1,4 +1,4 @@
-//! `select`: one thread that asks the kernel with sets of descriptors.
+//! `select`: one thread that waits with select(2), to which it passes sets of descriptors.
 
 use ch01_blocking::program;
 use ch04_select_poll::select;

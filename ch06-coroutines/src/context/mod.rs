@@ -42,12 +42,12 @@ pub(crate) type SavedSp = *mut u8;
 pub(crate) struct Switched {
     /// The saved stack pointer of the stack that has switched to this one.
     pub(crate) from: SavedSp,
-    /// The message that the other stack has passed to `switch`.
+    /// The number that the other stack has passed to `switch` as its message.
     pub(crate) message: usize,
 }
 
-/// The function that runs first on a fresh stack, and never returns. Its arguments are
-/// the saved stack pointer of the stack that has switched to it, the message, and the
-/// argument given to `prepare`.
+/// The function that runs first on a fresh stack, and never returns. Its arguments are the saved
+/// stack pointer of the stack that has switched to it, the message that this stack has passed to
+/// `switch`, and the argument given to `prepare`.
 pub(crate) type Entry =
     unsafe extern "C" fn(from: SavedSp, message: usize, argument: *mut u8) -> !;

@@ -28,8 +28,8 @@ pub(crate) struct ActiveConnection {
     next_check: Option<Instant>,
     /// The bytes that may be moved before other tasks run.
     pub(super) budget: IoBudget,
-    /// Whether the client has shut down its sending side, and was sent something to find
-    /// out whether it still reads.
+    /// Whether the client has shut down its sending side, and the server has therefore
+    /// sent it bytes to find out whether it still reads.
     peer_half_closed: bool,
 }
 

@@ -16,7 +16,8 @@ fn is_installed(program: &str, version: &str) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-/// Judges the server that `command` starts by the rungs, and returns the printed text.
+/// Runs `course climb`, which judges the server that `command` starts by one group of cases (a
+/// rung) after another, and returns the text that it prints.
 fn climb(command: &str) -> anyhow::Result<String> {
     let course = env!("CARGO_BIN_EXE_course");
     let output = Command::new(course).args(["climb", "--cmd", command]).output()?;

@@ -1,5 +1,5 @@
-//! `Cache-Control`, with `--max-age`: files may be kept, pages are revalidated, counters are never
-//! stored, and nothing is said about other responses.
+//! The field `Cache-Control`, with `--max-age`: a cache may keep files, must revalidate HTML pages,
+//! and must not store the counters of `/stats`; other responses have no such field.
 
 use crate::answer::Response;
 use crate::head::Head;

@@ -48,7 +48,7 @@ pub(crate) fn serve(stream: &TcpStream, server: &Server) {
     if wrong(Mutation::PrintsToStandardOutput) {
         println!("a client has connected");
     }
-    // Responses are already written in bursts, so Nagle's algorithm would only delay them.
+    // Responses are collected and written together, so Nagle's algorithm would only delay them.
     let _ = stream.set_nodelay(true);
     if !wrong(Mutation::RoomToldLate) {
         lower_write_watermark(stream);
@@ -65,7 +65,7 @@ pub(crate) fn serve(stream: &TcpStream, server: &Server) {
     }
 }
 
-/// Lowers the amount of unsent data below which the socket counts as writable.
+/// Lowers the amount of unsent data below which the kernel reports the socket as writable.
 ///
 /// The kernel reports a socket with a buffer of several megabytes as writable only when a third
 /// of the buffer is free. With a slow reader, freeing that third can take longer than the write

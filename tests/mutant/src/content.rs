@@ -11,7 +11,8 @@ use crate::server::{Reservation, Server};
 use crate::switch::wrong;
 use crate::wire::{Deadline, End, LineError, Wire};
 
-/// Reads the whole content, and accounts for the buffered bytes in `reserved`.
+/// Reads the whole content of a request, and counts the buffered bytes in the request's reservation
+/// `reserved`.
 pub(crate) fn read(
     wire: &mut Wire<'_>,
     head: &Head,
@@ -97,7 +98,8 @@ impl Reader<'_, '_, '_> {
         Deadline::until(end.min(self.begun + earned.max(options.head_timeout)))
     }
 
-    /// Moves at most `most` bytes from the input into the content. Returns their number.
+    /// Moves at most `most` bytes from the connection's input into the content. Returns the number
+    /// of bytes moved.
     fn grow(&mut self, most: u64) -> Result<u64, End> {
         let now = self.wire.input.len().min(usize::try_from(most).unwrap_or(usize::MAX));
         let piece = self.wire.take(now);

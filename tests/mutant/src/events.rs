@@ -178,7 +178,7 @@ fn next_timeout_ms(clients: &BTreeMap<u64, Client>) -> Option<u128> {
 }
 
 /// Closes connections whose deadline has passed. Returns the tokens of connections that must
-/// advance instead, because their delayed response is due or a 408 is queued.
+/// advance instead of being closed, because their delayed response is due or a 408 is queued.
 fn expire(clients: &mut BTreeMap<u64, Client>, server: &Server) -> Vec<u64> {
     let now = Instant::now();
     STALE_TIMERS.with_borrow_mut(|left| {

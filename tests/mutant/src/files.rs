@@ -19,7 +19,8 @@ use crate::server::Server;
 use crate::site::decode_part;
 use crate::switch::wrong;
 
-/// The properties of a file that clients see, which conditional requests are evaluated against.
+/// The properties of a file that clients see, and with which the conditions of a request are
+/// compared.
 pub(crate) struct Representation {
     pub(crate) etag: String,
     /// The modification time in whole seconds since 1970, as in `Last-Modified`.
@@ -31,7 +32,8 @@ fn missing() -> Response {
     HttpError::kept(404, "no such file").into()
 }
 
-/// Responds with the file whose path below the root consists of these decoded segments.
+/// Responds with the file whose path below the document root consists of the decoded segments
+/// `parts`.
 pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response {
     let Some((&last, directories)) = parts.split_last() else {
         return missing();
@@ -49,7 +51,7 @@ pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response 
     }
     let mut path = server.root.join(path_of(&directories.join("/"))).join(path_of(last));
     if wrong(Mutation::JoinsAbsolute) {
-        // The mistake: `join` replaces the root when the name begins with a slash.
+        // The mistake: `join` replaces the document root when the file's name begins with a slash.
         path = server.root.join(path_of(&parts.join("/")));
     }
     let Some(mut path) = resolve(&path) else {

@@ -13,8 +13,8 @@ pub(crate) enum Framing {
     Chunked,
 }
 
-/// Returns the framing that the fields determine, or the refusal if they are invalid. `modern`
-/// means HTTP/1.1.
+/// Returns the framing that the header fields determine, or the refusal if these fields are
+/// invalid. `modern` means HTTP/1.1.
 pub(crate) fn of(fields: &Fields, modern: bool) -> Result<Framing, End> {
     let lengths: Vec<&str> = fields.all("Content-Length").collect();
     let codings = fields.list("Transfer-Encoding");

@@ -45,8 +45,9 @@ use options::{Command, Options};
 
 pub use private::{Answer, PrivateMutant, Request};
 
-/// Runs the server as a program that can be hunted: it makes one of the `private` mistakes on demand,
-/// or, if there are none, one of the public ones.
+/// Runs the server for a hunt, in which students search for its mistake: the server makes one of
+/// the `private` mistakes on demand, or, if there are none, one of the mistakes in the public
+/// table.
 pub fn run(private: &'static [PrivateMutant]) -> ExitCode {
     private::set(private);
     match Options::from_args(std::env::args().skip(1)) {
@@ -78,8 +79,9 @@ fn list(mutants: impl Iterator<Item = (&'static str, &'static str)>) -> ExitCode
     ExitCode::SUCCESS
 }
 
-/// Returns whether a client finds the mistake by the messages alone, in the server with a thread for
-/// each client: so it can be hunted without the server's process, and without other options.
+/// Returns whether a client can find the mistake by the messages alone, in the server with a thread
+/// for each client. A hunt may assign such a mistake, because it can be found without access to the
+/// server's process and without other options.
 fn shows_in_messages(mutant: &Mutant) -> bool {
     const FAMILIES: [&str; 10] = [
         "request_line",

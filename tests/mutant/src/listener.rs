@@ -72,9 +72,9 @@ pub(crate) fn run(options: Options) -> Result<u8, String> {
     for (mistake, result) in checks {
         let Err(why) = result else { continue };
         if wrong(mistake) {
-            // The socket is closed before the address is printed, so that every client is
-            // refused. A connection that is open when the process ends would be reset, which
-            // depends on timing.
+            // The mistake: the address is printed although the server cannot serve. The listening
+            // socket is closed first, so that every client is refused. A connection that is open
+            // when the process ends would be reset, which depends on timing.
             drop(listener);
             announce(address)?;
         }
@@ -271,8 +271,8 @@ fn spawn_connection(
     }
 }
 
-/// Closes the spare descriptor to accept and reject one connection, or pauses if there is no
-/// connection.
+/// Closes the reserve descriptor, so that one connection can be accepted and rejected, or pauses if
+/// no connection waits.
 fn reject_without_descriptor(
     listener: &TcpListener,
     server: &Server,

@@ -8,7 +8,7 @@ use crate::mutations::{MUTATIONS, Mutation};
 use crate::private;
 use crate::switch;
 
-/// The environment variable that names a mistake, as `--mutation` does.
+/// The environment variable that names the mistake to make, as the option `--mutation` does.
 const HUNTED: &str = "HUNTED_MUTATION";
 
 /// The action that the command line requests.
@@ -51,9 +51,10 @@ pub(crate) struct Options {
     pub(crate) events: bool,
     /// The bounds of a pool of threads that grows and shrinks; `None` for another kind of server.
     pub(crate) elastic: Option<Elastic>,
-    /// The seconds for which a cache may keep a file; `None` to say nothing about it.
+    /// The seconds for which a cache may keep a file; `None` to send no `Cache-Control`.
     pub(crate) max_age: Option<u64>,
-    /// The number of threads that open and read files for the event loop; `None` if the loop does.
+    /// The number of threads that open and read files for the event loop; `None` if the loop itself
+    /// opens and reads files.
     pub(crate) file_threads: Option<usize>,
 }
 

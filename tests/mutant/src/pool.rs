@@ -1,5 +1,5 @@
-//! A pool of threads behind a bounded queue, for the `workers` cases: of a fixed size, or between
-//! two bounds for the project.
+//! A pool of threads behind a bounded queue, for the `workers` cases: the pool has a fixed size or,
+//! for the project `project_pool`, grows and shrinks between two bounds.
 
 use std::collections::VecDeque;
 use std::io;

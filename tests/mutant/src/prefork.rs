@@ -44,8 +44,8 @@ pub(crate) fn run(
     for _ in 0..workers {
         let (child, since) = (Some(spawn_worker(&listener)?), Instant::now());
         slots.push(WorkerSlot { child, since, pause: Duration::ZERO });
-        // With the mistake, the first worker always gets the turn, so that each run fails in the
-        // same way.
+        // With the mistake `keeps-the-turn`, the first worker always gets the turn to accept, so
+        // that each run fails in the same way.
         while wrong(Mutation::KeepsTheTurn)
             && turn(FlockArg::LockExclusiveNonblock).is_some()
         {

@@ -10,33 +10,35 @@ use crate::head::Head;
 /// A mistake of another package.
 #[derive(Debug, Clone, Copy)]
 pub struct PrivateMutant {
-    /// The name on the command line: `--mutation NAME`.
+    /// The mistake's name on the command line: `--mutation NAME`.
     pub name: &'static str,
-    /// The description, which completes the phrase "a server that …".
+    /// The description of the mistake, which completes the phrase "a server that …".
     pub wrong: &'static str,
-    /// Spoils the response to a request, or leaves it as it is.
+    /// The function that makes the mistake: it spoils the response to a request, or leaves the
+    /// response as it is.
     pub change: fn(&Request<'_>, &mut Answer),
 }
 
-/// A request, as a mistake sees it.
+/// The properties of a request that a mistake's function can read.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// The method.
+    /// The request's method.
     pub method: &'a str,
-    /// The path, still percent-encoded.
+    /// The request's path, still percent-encoded.
     pub path: &'a str,
-    /// The query, without its question mark.
+    /// The request's query, without the question mark.
     pub query: Option<&'a str>,
     /// The position of the request on its connection, from 1.
     pub number: usize,
 }
 
-/// A response, as a mistake changes it.
+/// The properties of a response that a mistake's function can change.
 #[derive(Debug)]
 pub struct Answer {
-    /// The status.
+    /// The response's status code.
     pub status: u16,
-    /// The content, if it lies in memory; files and `/bytes/N` do not.
+    /// The response's content; `None` for a file and for `/bytes/N`, whose content does not lie in
+    /// memory.
     pub content: Option<Vec<u8>>,
     /// Whether the connection is closed after the response.
     pub close: bool,
@@ -45,12 +47,12 @@ pub struct Answer {
 static PRIVATE: OnceLock<&[PrivateMutant]> = OnceLock::new();
 static CHOSEN: OnceLock<PrivateMutant> = OnceLock::new();
 
-/// Sets the mistakes among which the command line chooses.
+/// Sets the private mistakes, one of which the command line may name.
 pub(crate) fn set(private: &'static [PrivateMutant]) {
     let _ = PRIVATE.set(private);
 }
 
-/// Chooses the mistake with this name. Returns whether there is one.
+/// Chooses the private mistake called `name`. Returns whether there is one.
 pub(crate) fn choose(name: &str) -> bool {
     let all = PRIVATE.get().copied().unwrap_or_default();
     let found = all.iter().find(|mutant| mutant.name == name);

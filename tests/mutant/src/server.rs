@@ -68,7 +68,8 @@ impl Stop {
         let (read_end, write_end) = UnixStream::pair()?;
         let stop = Arc::new(Self { requested: AtomicBool::new(false), read_end });
         if wrong(Mutation::DiesOfSigterm) {
-            // The mistake leaks the write end, because closing it would request shutdown.
+            // The mistake leaks the write end of the pipe, because closing it would request
+            // shutdown.
             std::mem::forget(write_end);
             return Ok(stop);
         }
@@ -156,7 +157,7 @@ impl<'s> Reservation<'s> {
     /// Raises the request's buffered bytes to `total`. Returns whether these bytes fit into
     /// `--max-buffered`.
     pub(crate) fn grow_to(&mut self, total: usize) -> bool {
-        // The mistake: to reserve `FREE` more bytes for a message that may follow.
+        // The mistake: `FREE` more bytes are reserved for a message that may follow.
         let total = if wrong(Mutation::PromisesKept) { total + FREE } else { total };
         let more = total.saturating_sub(FREE).saturating_sub(self.bytes);
         let before = self.server.buffered.fetch_add(more, Ordering::SeqCst);

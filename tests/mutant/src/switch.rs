@@ -1,4 +1,5 @@
-//! The mistakes that this process makes: chosen once at startup, queried everywhere.
+//! The mistakes that this server process makes on purpose: chosen once at startup, queried
+//! everywhere.
 
 use std::sync::OnceLock;
 

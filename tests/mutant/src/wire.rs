@@ -38,8 +38,8 @@ impl From<io::Error> for End {
     }
 }
 
-/// The time at which a phase must have ended. With `each`, a classic mistake, the time starts
-/// again at every read.
+/// The time at which a phase of the connection must have ended. With `each`, a classic mistake, the
+/// time starts again at every read.
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline {
     at: Instant,
@@ -203,7 +203,7 @@ impl<'s> Wire<'s> {
         Ok(if read == 0 { Input::Eof } else { Input::Bytes })
     }
 
-    /// Reads more of a message that has begun.
+    /// Reads more of a request that has begun to arrive.
     ///
     /// # Errors
     ///
@@ -271,7 +271,7 @@ impl<'s> Wire<'s> {
         self.output.extend_from_slice(bytes);
     }
 
-    /// Flushes the output if the output has reached `--max-output` bytes.
+    /// Sends all buffered output if it has reached `--max-output` bytes.
     pub(crate) fn relieve(&mut self) -> Result<(), End> {
         if self.output.len() >= self.server.options.max_output
             && !wrong(Mutation::UnboundedOutput)
@@ -285,8 +285,8 @@ impl<'s> Wire<'s> {
     pub(crate) fn flush(&mut self) -> Result<(), End> {
         let bytes = std::mem::take(&mut self.output);
         if wrong(Mutation::ShortWrite) && !bytes.is_empty() {
-            // The mistake: to assume that one write sends everything, as is the case for small
-            // pages.
+            // The mistake: the code assumes that one write sends everything, as is the case for
+            // small pages.
             let _ = send(self.stream.as_raw_fd(), &bytes, MsgFlags::MSG_DONTWAIT);
             return Ok(());
         }
@@ -296,7 +296,7 @@ impl<'s> Wire<'s> {
         Ok(())
     }
 
-    /// Sends one piece, which must be written within the write deadline.
+    /// Sends `piece`, all of which must be written within the write deadline.
     fn send(&mut self, mut piece: &[u8]) -> Result<(), End> {
         let time = self.server.options.write_timeout;
         let time = if wrong(Mutation::WriteDeadlineHalved) { time / 2 } else { time };

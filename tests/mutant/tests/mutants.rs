@@ -1,7 +1,7 @@
 //! Tests that the client suite catches every mutant.
 //!
 //! Each mutant must fail the case that its row in the table names, and the same server without a
-//! mistake must pass every case: so a case that fails for a mutant fails because of the mutant's
+//! mistake must pass every case. So a case that fails for a mutant fails because of the mutant's
 //! mistake. The text of each failure is compared with a recorded text (`failures/`).
 
 use std::io;
@@ -42,7 +42,7 @@ fn is_event_driven(mutant: &Mutant) -> bool {
     mutant.name.starts_with("events-")
 }
 
-/// Returns the profile by which a server is judged: with the model to which the case is
+/// Returns the profile by which a server is judged in `case`: with the model to which the case is
 /// restricted, if the case is restricted.
 fn profile_for(events: bool, case: &Case) -> ServerProfile {
     let model = match (events, case.only.first()) {
@@ -120,7 +120,7 @@ fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Tria
         };
         cases::all().into_iter().enumerate().filter(applies)
     };
-    // The event-driven server is judged by the family `events` and by the cases that catch
+    // The event-driven server is judged by the cases `events::*` and by the cases that catch
     // event-driven mutants.
     let event_cases = |(_, case): &(usize, Case)| {
         let by = |mutant: &&Mutant| mutant.caught_by == case.full_name();

@@ -31,8 +31,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::case::Case;
 
-/// A family: its name, its cases by file, and the places in the book that explain the family. A
-/// place is a page or chapter with its sections; places are separated by semicolons.
+/// A family of cases: its name, its cases by file, and the places in the book that explain the
+/// cases. A place is a page or chapter with its sections; places are separated by semicolons.
 type Family = (&'static str, &'static [&'static [Case]], &'static str);
 
 const FAMILIES: &[Family] = &[

@@ -8,7 +8,7 @@ use crate::lab::model::chart::{Chart, Series, YOU};
 const APART: f64 = 16.0;
 /// The distance between the end of a line and its name beside it.
 const BESIDE: f64 = 8.0;
-/// The distance between the end of a line and its name if a leader connects the two.
+/// The distance between the end of a line and its name if a thin line (a leader) connects the two.
 const LEADER: f64 = 14.0;
 /// An upper bound on the average width of a letter.
 const LETTER: f64 = 7.0;

@@ -11,8 +11,8 @@ mod line;
 use self::canvas::sizes;
 use super::model::chart::{Chart, Kind};
 
-/// Returns the SVG of a chart in both sizes, drawn over the chart `recorded` if the two charts are
-/// of the same kind.
+/// Returns two SVGs of a chart, a wide one and a narrow one, drawn over the chart `recorded` if
+/// both charts are of the same kind.
 pub(super) fn svg(chart: &Chart, name: &str, recorded: Option<&Chart>) -> String {
     let recorded = recorded.filter(|recorded| recorded.kind == chart.kind);
     // The page may also contain the recorded chart, and an id must be unique in a page.
@@ -28,7 +28,8 @@ pub(super) fn svg(chart: &Chart, name: &str, recorded: Option<&Chart>) -> String
     sizes(&name).map(|size| draw(chart, recorded, &size)).concat()
 }
 
-/// Returns the SVG of a chart's axes, into which a reader draws a predicted line.
+/// Returns two SVGs, a wide one and a narrow one, of a chart's axes, into which a reader draws a
+/// predicted line.
 pub(super) fn blank(chart: &Chart, name: &str) -> String {
     // The chart's own description would reveal the lines.
     let description = "Axes without lines, to draw into.".to_owned();

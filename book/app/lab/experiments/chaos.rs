@@ -42,8 +42,8 @@ const TOO_MANY: usize = 500;
 const PAUSE: Duration = Duration::from_millis(10);
 /// The number of clients in each round that send a request and reset the connection.
 const RESETS: usize = 10;
-/// The wait between the last close and the reading of the memory: longer than a server waits before
-/// it returns memory to the kernel.
+/// The wait between the close of the last connection and the reading of the server's memory: longer
+/// than a server waits before it returns memory to the kernel.
 const CALM: Duration = Duration::from_secs(3);
 
 const OPTIONS: &str = "--max-connections 30000 --idle-timeout 86400 \

@@ -61,7 +61,7 @@ struct Row {
 }
 
 /// The numbers of clients that were answered by another loop, were answered by the server's
-/// successor, or got a reset.
+/// successor process, or were reset.
 #[derive(Default)]
 struct Outcome {
     by_others: usize,

@@ -29,7 +29,7 @@ use crate::paths::Paths;
 pub(super) struct Cell {
     /// The cell's name on the command line and in the record.
     pub name: &'static str,
-    /// The cell's name in the tables.
+    /// A description of the load, which heads the cell's column or table.
     title: &'static str,
     path: &'static str,
     connections: usize,
@@ -65,7 +65,7 @@ const MEMORY: &str = "memory";
 /// The number of idle connections in the cell `memory`.
 const HELD: usize = 10_000;
 
-/// The command-line options of `compare`: servers, cells, and duration.
+/// The command-line options of `compare`: servers, kinds of load (cells), and duration.
 #[derive(Args, Debug, Default)]
 pub struct Options {
     /// Servers of the book [default: epoll epoll-et coroutine async poll thread reactors]
@@ -103,8 +103,8 @@ impl Options {
         lists
     }
 
-    /// Returns whether the cell takes part in the comparison: either its name was given, or no name
-    /// was.
+    /// Returns whether the cell called `cell` is to be measured: either `--cells` names it, or
+    /// `--cells` was not given.
     fn names(&self, cell: &str) -> bool {
         self.cells.is_empty() || self.cells.iter().any(|name| name == cell)
     }
@@ -165,7 +165,7 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// The figures of all rounds of one server in one cell.
+/// The figures of all rounds of one server in one cell, that is, under one kind of load.
 #[derive(Serialize)]
 pub(super) struct Row {
     cell: &'static str,
@@ -183,7 +183,7 @@ impl Row {
     }
 }
 
-/// The memory of one server for each idle connection.
+/// The memory that one server needs for each idle connection.
 #[derive(Serialize)]
 struct Memory {
     cell: &'static str,

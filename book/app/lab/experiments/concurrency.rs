@@ -52,8 +52,8 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
 };
 
 /// The manners of load of a quick run, each with its servers: with mostly silent clients, the
-/// servers in the chart; with a connection for each request, the servers for which there are
-/// published figures.
+/// servers whose cost a chart shows; with a connection for each request, the servers for which
+/// there are published figures.
 const QUICK: [(Manner, &[&str]); 2] = [
     (Manner::Steady, &["fork", "thread", "spin", "select", "poll", "epoll"]),
     (Manner::Each, &["thread", "poll", "epoll"]),
@@ -146,7 +146,8 @@ fn row(
     Ok(Row { server, manner, clients, load: Load::of(&rounds) })
 }
 
-/// Returns the parts of the result for which there are rows: a quick run measures only some parts.
+/// Returns those parts of the result (tables and charts) for which there are rows: a quick run
+/// measures only some parts.
 fn parts(run: &Run<'_>, rows: &[Row]) -> Vec<Part> {
     let tables = Tables { clients: run.list(&CLIENTS), rows };
     let (busy, steady, each) = (Manner::Busy, Manner::Steady, Manner::Each);

@@ -19,14 +19,14 @@ use crate::lab::prelude::*;
 use crate::lab::tools::clients::{LAST, TIMEOUT, answered, hold};
 use crate::lab::tools::server::Server;
 
-/// Chapter 3's servers, which have the first chart.
+/// Chapter 3's servers, which the first of the experiment's charts shows.
 const FIRST: [&str; 2] = ["spin", "sigio"];
-/// Servers of later chapters, which have the second chart.
+/// Servers of later chapters, which the second of the experiment's charts shows.
 const LATER: [&str; 4] = ["select", "poll", "epoll", "coroutine"];
 /// The greatest number of idle connections of the server `select`, which can watch at most 1,024
 /// descriptors.
 const ROOM_OF_SELECT: usize = 1_000;
-/// The servers whose latencies the third chart shows, as a distribution.
+/// The servers whose latencies the third of the experiment's charts shows, as a distribution.
 const SHOWN: [&str; 2] = ["poll", "epoll"];
 
 static IDLE: Parameter = parameter(

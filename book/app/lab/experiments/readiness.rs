@@ -16,8 +16,8 @@ use crate::lab::prelude::*;
 use crate::lab::tools::sample::in_a_process;
 
 const COUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
-/// The numbers of descriptors, which are the same in quick and full runs: the numbers of the
-/// published figures.
+/// The numbers of descriptors: in quick and in full runs, those for which there are [`PUBLISHED`]
+/// figures.
 static WATCHED: Parameter = parameter("descriptors watched", &COUNTS, &COUNTS);
 /// The number of times that the experiment measures the waiting call alone (`poll`, `epoll_wait`),
 /// without reads and writes. These times are compared with published figures.
@@ -79,7 +79,7 @@ struct Row {
     count: usize,
     /// Microseconds of processor time for one wait, one round, or one event, depending on `kind`.
     cpu: Option<Summary>,
-    /// Microseconds of elapsed time, for the same as `cpu`.
+    /// Microseconds of elapsed time for one wait, one round, or one event, depending on `kind`.
     wall: Option<Summary>,
     /// The number of descriptors that the poller accepted before it refused one; `None` if it
     /// accepted all.
@@ -169,8 +169,8 @@ fn cell(row: Option<&Row>, show: &dyn Fn(Summary, Summary) -> String) -> String 
     }
 }
 
-/// Returns a table's row with the growth of each poller's figure: the factor from the first figure
-/// of its pair in `ends` to the last.
+/// Returns a table's row with the growth of each poller's figure: the second figure of the poller's
+/// pair in `ends`, divided by the first.
 fn growth(ends: impl IntoIterator<Item = Option<(f64, f64)>>) -> String {
     let times = |ends: Option<(f64, f64)>| match ends.map(|(first, last)| last / first) {
         None => "–".to_owned(),
@@ -211,7 +211,7 @@ fn alone(rows: &[Row], pollers: &[&'static str]) -> String {
     table(&head(pollers), lines)
 }
 
-/// Returns the tables of published figures.
+/// Returns the tables of the [`PUBLISHED`] figures.
 fn published() -> String {
     let mut text = String::new();
     for (source, seconds) in PUBLISHED {

@@ -1,9 +1,10 @@
 //! `lab request`: the processor time that one request takes outside the kernel, in total and in
 //! each of three steps: parsing the request, deciding on the answer, writing the answer.
 //!
-//! A sample is taken in a fresh process, without sockets: bytes go into an `Inbox`, and the
-//! bytes from an `Outbox` are discarded. Two pieces of code that were once too slow are measured
-//! as well, each in its old form and its new one.
+//! A sample is taken in a fresh process, without sockets: bytes go into an `Inbox`, and the bytes
+//! from an `Outbox` are discarded. Two pieces of code that were once too slow are measured as well,
+//! each in its old form and its new one: the writing of a head's lines, and the moves of an answer
+//! from function to function.
 
 use anyhow::Result;
 use serde::Serialize;

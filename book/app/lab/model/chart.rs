@@ -43,7 +43,8 @@ pub struct Chart {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Series {
-    /// The name that the chart shows. For a column, this is `PANEL/X`.
+    /// The name that the chart shows. A column's name is `PANEL/X`: the panel, which is a group of
+    /// columns, and the label below the column.
     pub name: String,
     /// The points (x, y), from left to right.
     pub points: Vec<(f64, f64)>,

@@ -193,8 +193,7 @@ impl Record {
         self.part(name)?.chart.as_ref()
     }
 
-    /// Returns the rows in which every one of `fields`, pairs of name and value, has the given
-    /// value.
+    /// Returns the rows that contain all of `fields`, which are pairs of name and value.
     pub fn rows<'a>(
         &'a self,
         fields: &'a [(&str, &str)],
@@ -207,8 +206,8 @@ impl Record {
             .filter(move |row| fields.iter().all(|(name, value)| has(row, name, value)))
     }
 
-    /// Returns the figure `name` from the last row in which every one of `fields`, pairs of name
-    /// and value, has the given value. `None` if there is no such row or figure.
+    /// Returns the figure `name` from the last row that contains all of `fields`, which are pairs
+    /// of name and value. `None` if there is no such row or figure.
     pub fn figure(&self, fields: &[(&str, &str)], name: &str) -> Option<f64> {
         self.rows(fields).next_back()?.get(name)?.figure()
     }

@@ -18,7 +18,8 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Summarizes the values. Without values, the median and the extremes are NaN.
+    /// Summarizes `values`, the results of repeated measurements. Without values, the median and
+    /// the extremes are NaN.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Summary {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);

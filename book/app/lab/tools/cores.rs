@@ -12,7 +12,7 @@ const THIS: Pid = Pid::from_raw(0);
 pub(crate) struct Cores {
     /// The server's core and the client's core; `None` if there was no choice.
     chosen: Option<[usize; 2]>,
-    /// The cores that this process could use before the two were chosen.
+    /// The cores that this process could use before two of them were chosen.
     before: Option<CpuSet>,
 }
 

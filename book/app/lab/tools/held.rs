@@ -43,7 +43,7 @@ impl Clients {
     }
 
     /// Makes every client that is still connected send a second request, and returns the outcome of
-    /// both rounds. The clients' process then ends.
+    /// the clients' first and second requests. The clients' process then ends.
     pub(crate) fn ask_again(
         mut self,
         progress: &mut dyn FnMut(usize),

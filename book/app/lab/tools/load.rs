@@ -36,7 +36,7 @@ pub(crate) struct Load {
     /// Processor time per request. `None` if no request was answered.
     pub(crate) cpu: Option<Summary>,
     /// The part of the median of `cpu` that was spent outside the kernel. The part is computed from
-    /// the ticks of all rounds together, since a single round has too few ticks.
+    /// the clock ticks of all rounds together, since a single round has too few ticks.
     pub(crate) user: Option<f64>,
     /// The part of the median of `cpu` that was spent in the kernel.
     pub(crate) system: Option<f64>,
@@ -61,8 +61,8 @@ pub(crate) struct Failures {
 }
 
 impl Round {
-    /// Applies the load described by `plan` to a running server, and returns the figures of the
-    /// round.
+    /// Applies the load described by `plan` to a running server for one round, and returns the
+    /// figures of this round.
     pub(crate) fn measure(server: &Server, plan: &Plan) -> Result<Round> {
         // Returns the server's processor time so far, and its ticks outside and inside the kernel.
         let account = || -> Result<(Duration, [u64; 2])> {

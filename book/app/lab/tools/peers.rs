@@ -16,12 +16,12 @@ use super::run::Run;
 use super::server::Server;
 use crate::{files, servers};
 
-/// The book's servers that take part in the comparison unless an option names others.
+/// The book's servers that `compare` measures unless an option names others.
 const STAGES: [&str; 7] =
     ["epoll", "epoll-et", "coroutine", "async", "poll", "thread", "reactors"];
-/// The peers that take part in the comparison unless an option names others.
+/// The peers that `compare` measures unless an option names others.
 const PEERS: [&str; 5] = ["floor", "hyper", "actix-web", "may_minihttp", "nginx"];
-/// The peer that takes part in the comparison only if an option names it.
+/// The peer that `compare` measures only if an option names it.
 const NAMED: &str = "uring";
 /// Peers with the crates from which they are built, whose versions are recorded.
 const PACKAGES: [(&str, &str); 4] = [
@@ -34,14 +34,14 @@ const PACKAGES: [(&str, &str); 4] = [
 const NO_FILES: [&str; 3] = ["floor", "may_minihttp", NAMED];
 /// Peers that are built without another crate, and so have no cargo feature.
 const ALWAYS: [&str; 2] = ["floor", "nginx"];
-/// The peer that the comparison leaves out, with a remark, if it is not installed.
+/// The peer that `compare` leaves out, with a remark, if it is not installed.
 const OPTIONAL: &str = "nginx";
-/// Options of the book's servers, which raise the limits that the comparison would reach.
+/// Options of the book's servers, which raise limits that the load of `compare` would reach.
 const OPTIONS: [&str; 4] = ["--idle-timeout", "3600", "--max-connections", "20000"];
 /// The longest wait until a server accepts connections, longer than any server takes to start.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server that takes part in the comparison, and the command that starts it.
+/// A server that `compare` measures, and the command that starts it.
 #[derive(Clone, Debug)]
 pub(crate) struct Entrant {
     pub name: String,
@@ -89,7 +89,8 @@ impl Entrant {
         Ok(Entrant { name, program, options, serves_files: true })
     }
 
-    /// Starts the server on the server's core, with the files in `site`.
+    /// Starts the server on the first of the two `cores`, to serve the files in the directory
+    /// `site`.
     pub(crate) fn start(&self, site: &Path, cores: &Cores) -> Result<Server> {
         self.start_as(Command::new(&self.program), site, cores)
     }
@@ -126,9 +127,9 @@ impl Entrant {
     }
 }
 
-/// Returns the servers that take part in the comparison: the book's servers in `stages` (the usual
-/// ones if `stages` is empty), those in `beside`, and the peers in `peers` (the usual ones if
-/// `peers` is empty). Builds programs that are missing or out of date.
+/// Returns the servers to measure: the book's servers in `stages` (the usual ones if `stages` is
+/// empty), those in `beside`, and the peers in `peers` (the usual ones if `peers` is empty). Builds
+/// programs that are missing or out of date.
 pub(crate) fn all(
     run: &Run<'_>,
     stages: &[String],

@@ -14,7 +14,7 @@ use crate::text::{counted, table, thousands};
 /// Two costs that differ by less than this factor count as equal.
 const LEVEL: f64 = 1.03;
 
-/// The cost of a server in a cell of the comparison.
+/// The cost of a server in a cell, that is, under one kind of load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost<'a> {
     pub cell: &'a str,
@@ -66,7 +66,7 @@ fn side(one: f64, other: f64) -> Ordering {
 
 /// Returns a sentence about the pairs of servers that have changed their order since the earlier
 /// record; a pair is a server of the book and another server. `None` if no pair is in both
-/// results, or the time of the earlier record is not known.
+/// `earlier` and `now`, or the time of the earlier record is not known.
 pub(crate) fn since(earlier: &Record, now: &[Cost<'_>]) -> Option<String> {
     let before: Vec<_> = earlier.rows.iter().filter_map(recorded).collect();
     let (pairs, turned) = turned(&before, now);
@@ -94,8 +94,8 @@ fn recorded(row: &Row) -> Option<Cost<'_>> {
     }
 }
 
-/// Returns the number of pairs of servers that are in both results, and the names of the pairs
-/// whose order has changed.
+/// Returns the number of pairs of servers that are in both `before` and `now`, and the names of the
+/// pairs whose order has changed.
 fn turned(before: &[Cost<'_>], now: &[Cost<'_>]) -> (usize, Vec<String>) {
     let then = |cost: &Cost<'_>| {
         let same = |old: &&Cost<'_>| (old.cell, old.server) == (cost.cell, cost.server);

@@ -37,7 +37,7 @@ impl Run<'_> {
         self.list(parameter).first().copied().unwrap_or(1)
     }
 
-    /// Announces the number of steps.
+    /// Announces the number of the run's steps.
     pub fn begin(&self, steps: usize) {
         self.progress.begin(steps);
     }
@@ -69,8 +69,8 @@ impl Run<'_> {
         Results::new(&rows, parts(&rows))
     }
 
-    /// Shows the charts so far, if the run prints events. The caller shows them between
-    /// measurements, never during one.
+    /// Shows the charts of the rows measured so far, if the run prints events. The caller calls
+    /// this method between measurements, never during one.
     pub fn partial(&self, parts: impl FnOnce() -> Vec<Part>) {
         if self.progress.events {
             let mut parts = parts();

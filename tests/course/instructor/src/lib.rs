@@ -9,7 +9,8 @@ use client_suite::case::{Case, Need, case};
 use client_suite::ctx::{echo, get};
 use mutant::{Answer, PrivateMutant, Request};
 
-/// The name of the family: `own::every_length` is a case's full name.
+/// The name of this package's family of cases, with which the full name of each of its
+/// cases begins: `own::every_length`.
 pub const FAMILY: &str = "own";
 
 /// The place that explains the cases, which a failure names.

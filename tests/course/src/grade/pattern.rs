@@ -21,7 +21,8 @@ fn glob(pattern: &str, text: &str) -> bool {
         .any(|at| glob(rest, &text[at..]))
 }
 
-/// Returns the family or full name that is most like a wrong one, if one is like it at all.
+/// Returns the name of a family or the full name of a case that is most like the wrong name
+/// `wrong`. `None` if no name is similar.
 pub(super) fn nearest(wrong: &str, all: &[Case]) -> Option<String> {
     let wrong = wrong.trim_end_matches(['*', ':']);
     let families = all.iter().map(|case| case.family.to_owned());

@@ -44,9 +44,10 @@ pub(super) struct Client {
     /// Whether a read has returned 0: all input has been read.
     eof_read: bool,
     pub(super) last: bool,
-    /// A request for the helpers, which the loop hands over after the turn.
+    /// A request for the threads that read files, to which the loop hands it after this
+    /// connection's turn.
     pub(super) job: Option<(Head, Vec<u8>)>,
-    /// Whether a helper has a request of this connection.
+    /// Whether a thread that reads files has a request of this connection.
     pub(super) waits_for_helper: bool,
     /// Memory that only the `events-idle-keeps-*` mistakes allocate.
     _stack: Vec<u8>,
@@ -132,7 +133,7 @@ impl Client {
             || (!asleep && wrong(Mutation::EventsSleepsUnheard))
     }
 
-    /// Advances until the connection would block or `IO_BUDGET` is used up.
+    /// Advances the connection until it would block or `IO_BUDGET` is used up.
     pub(super) fn turn(&mut self, server: &Server) -> Turn {
         let mut moved = 0;
         let (reads_on, mut last_input) =
@@ -214,8 +215,8 @@ impl Client {
         }
     }
 
-    /// Enters a phase and sets its deadline. Within a phase the deadline is not moved, however
-    /// much arrives; in the phases `Idle` and `Write` any progress moves it.
+    /// Enters a phase and sets its deadline. Entering the same phase again does not move the
+    /// deadline, however much has arrived; in the phases `Idle` and `Write` any progress moves it.
     fn enter_phase(&mut self, phase: Phase, time: Duration, moved: usize) {
         let anew = matches!(phase, Phase::Idle | Phase::Write)
             || wrong(Mutation::EventsDripResetsDeadline);

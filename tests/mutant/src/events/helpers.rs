@@ -1,8 +1,8 @@
 //! Threads that open and read files for the event loop, with `--file-threads`: `open(2)` and
 //! `read(2)` of a file on a slow disk block, and O_NONBLOCK does not help.
 //!
-//! A request goes to the helpers through a channel, and its response comes back through another; a
-//! byte in a socket pair wakes the loop.
+//! A request goes to these helper threads through a channel, and its response comes back through
+//! another; a byte in a socket pair wakes the loop.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,7 +20,7 @@ use crate::mutations::Mutation;
 use crate::server::Server;
 use crate::switch::wrong;
 
-/// A request that a helper is to answer, and the token of its connection.
+/// A job: a request that a helper thread is to answer, and the token of the request's connection.
 pub(super) struct Job {
     pub(super) token: u64,
     pub(super) head: Head,
@@ -33,7 +33,8 @@ pub(super) struct Done {
     pub(super) answer: Option<(Response, ResponseContext)>,
 }
 
-/// The helpers, as the loop sees them.
+/// The event loop's side of the helper threads: the channel for their jobs, the channel for their
+/// responses, and the socket by which they wake the loop.
 pub(super) struct Helpers {
     jobs: Sender<Job>,
     done: Receiver<Done>,
@@ -58,7 +59,7 @@ impl Helpers {
         Ok(Self { jobs, done, wakeups })
     }
 
-    /// Hands a request to the helpers. They live as long as the process.
+    /// Hands a job to the helper threads, which live as long as the process.
     pub(super) fn submit(&self, job: Job) {
         let _ = self.jobs.send(job);
     }
@@ -96,7 +97,7 @@ fn help(
     }
 }
 
-/// Answers one request, and wakes the loop.
+/// Answers the job's request, and wakes the event loop.
 fn answer(job: Job, responses: &Sender<Done>, mut waker: &UnixStream, server: &Server) {
     let answer = respond(&job.head, job.content, server).ok();
     let answer = answer.map(|(response, context)| (in_memory(response), context));
@@ -104,7 +105,7 @@ fn answer(job: Job, responses: &Sender<Done>, mut waker: &UnixStream, server: &S
     let _ = waker.write(&[0]);
 }
 
-/// Reads the file of a response, so that the loop need not.
+/// Reads the file of a response into memory, so that the event loop need not read it.
 fn in_memory(mut response: Response) -> Response {
     if let Body::File { file, at, len } = &response.body {
         let mut bytes = vec![0; usize::try_from(*len).unwrap_or(0)];

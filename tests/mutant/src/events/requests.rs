@@ -19,8 +19,8 @@ impl Client {
         self.input.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4)
     }
 
-    /// Responds to the next request if the request is complete or cannot be valid. Returns
-    /// whether it has responded.
+    /// Responds to the next request if the request is complete or cannot be valid. Returns whether
+    /// a response was made.
     pub(super) fn answer(&mut self, server: &Server) -> bool {
         if self.head_end().is_none() {
             let too_large = self.input.len() > server.options.max_head;
@@ -84,7 +84,8 @@ impl Client {
         true
     }
 
-    /// Queues the response of a helper. Returns whether the connection stays open.
+    /// Queues the response that a thread for files has made. Returns whether the connection stays
+    /// open.
     pub(super) fn helped(
         &mut self,
         answer: Option<(Response, ResponseContext)>,

@@ -24,8 +24,8 @@ const ENVIRONMENT: &str = "
 const JUDGED: [&str; 4] =
     ["descriptor", "mutant::dies-of-sig", "processes", "exits-without-thread"];
 
-/// Runs the tests that the filters select in an unusual environment: verdicts and texts must be the
-/// same.
+/// Runs the tests that the filters [`JUDGED`] select in an unusual environment: verdicts and
+/// failure texts must be the same as in the usual one.
 pub(crate) fn same() -> Result<(), Failed> {
     let tests = env::current_exe()?;
     for filter in JUDGED {

@@ -29,7 +29,7 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // waits, so the number of busy ones is masked.
         (r"\bbusy at \d+ of", "busy at N of"),
         // A case that connects one client after the other fails at a different client in each run.
-        // So that client's name, a letter and a number, and the number of steps before are masked.
+        // So that client's name, a letter and a number, and the number of earlier steps are masked.
         (r"(?m)^by hand, [A-Z]\d+ +", "by hand, X  "),
         (r"\b\d+ (steps before|more steps|more bytes)", "N $1"),
         // Only the beginning of a long transcript is compared: it comes from a loop of requests,
@@ -44,8 +44,8 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     .collect()
 });
 
-/// Returns the text with every variable part replaced by a placeholder. Consecutive equal lines
-/// become one, because a server may log the same line any number of times.
+/// Returns a failure's text with every part that varies from run to run replaced by a placeholder.
+/// Consecutive equal lines become one, because a server may log the same line any number of times.
 pub(super) fn mask(text: &str) -> String {
     let text = MASKS.iter().fold(text.to_owned(), |text, (pattern, with)| {
         pattern.replace_all(&text, *with).into_owned()
@@ -55,7 +55,8 @@ pub(super) fn mask(text: &str) -> String {
     lines.join("\n")
 }
 
-/// Returns only the lines that are the same in every run, whatever the server did.
+/// Returns only those lines of a failure's text that are the same in every run, whatever the server
+/// did.
 pub(super) fn fixed_lines(text: &str) -> String {
     const HEADS: [&str; 4] = ["promise ", "expected ", "start ", "book "];
     let fixed = |line: &&str| HEADS.iter().any(|head| line.starts_with(head));

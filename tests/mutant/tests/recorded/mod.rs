@@ -17,8 +17,8 @@ use crate::mutations::{MUTATIONS, Mutant};
 /// The beginning of each line with a mutant's name in the files of recorded failures.
 const TITLE: &str = "======== ";
 
-/// Mutants of whose failures only the fixed lines are recorded, each with the reason why the
-/// other lines vary.
+/// Mutants for which only those lines of a failure are recorded that are the same in every run,
+/// each with the reason why the other lines vary.
 const FIXED_LINES_ONLY: &[(&str, &str)] = &[
     ("joins-absolute", "the response has a file of this machine"),
     ("idle-deadline-from-accept", "the number of requests before the deadline varies"),
@@ -71,13 +71,14 @@ type Texts = BTreeMap<String, String>;
 #[derive(Debug)]
 pub(crate) struct Recorded {
     directory: PathBuf,
-    /// The texts of this run if this run replaces the recorded texts, otherwise `None`.
+    /// The failure texts of this run if this run replaces the recorded texts, otherwise `None`.
     renewed: Option<Mutex<Texts>>,
     texts: Texts,
 }
 
 impl Recorded {
-    /// Reads the recorded texts. With `RECORD` set, this run replaces them.
+    /// Reads the recorded texts. If the environment variable `RECORD` is set, this run replaces
+    /// these texts.
     pub(crate) fn open() -> io::Result<Self> {
         let directory =
             PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join("failures");
@@ -90,11 +91,12 @@ impl Recorded {
         Ok(Self { directory, renewed, texts })
     }
 
-    /// Compares a failure with the recorded text, or stores it for [`save`](Self::save).
+    /// Compares a mutant's failure text with the text recorded for this mutant. If this run
+    /// replaces the recorded texts, stores the failure text for [`save`](Self::save) instead.
     ///
     /// # Errors
     ///
-    /// A description of the difference.
+    /// The two texts differ, or no text is recorded. The error describes the difference.
     pub(crate) fn compare(&self, mutant: &Mutant, failure: &str) -> Result<(), String> {
         let now = entry(mutant, failure);
         if let Some(renewed) = &self.renewed {
@@ -117,8 +119,8 @@ impl Recorded {
         }
     }
 
-    /// Writes the texts renewed by this run. Texts of mutants that were not run are kept, and
-    /// texts of removed mutants are deleted.
+    /// Writes the failure texts renewed by this run. The recorded texts of mutants that were not
+    /// run are kept, and those of removed mutants are deleted.
     pub(crate) fn save(&self) -> io::Result<()> {
         let Some(renewed) = &self.renewed else { return Ok(()) };
         let mut texts = self.texts.clone();
@@ -153,7 +155,7 @@ fn family(mutant: &Mutant) -> &str {
     mutant.caught_by.split("::").next().unwrap_or_default()
 }
 
-/// Returns the text to record for a failure.
+/// Returns the failure text to record for a mutant, without the parts that vary from run to run.
 fn entry(mutant: &Mutant, failure: &str) -> String {
     let Mutant { name, caught_by, wrong, .. } = mutant;
     let mut text = mask::mask(failure);
@@ -176,7 +178,7 @@ fn parse(file: &str, texts: &mut Texts) {
     }
 }
 
-/// Returns the recorded and the current lines from the first difference to the last.
+/// Returns the lines of both texts, `recorded` and `now`, from the first difference to the last.
 fn difference(recorded: &str, now: &str) -> String {
     let (recorded, now): (Vec<_>, Vec<_>) =
         (recorded.lines().collect(), now.lines().collect());
