@@ -292,7 +292,8 @@ impl Session {
             let (file, address) = (hole.file(), hole.address());
             let line =
                 self.line_of(hole).map_or(String::new(), |line| format!(":{line}"));
-            let open = if self.is_open(step, hole) { " (open)" } else { "" };
+            let is_one_of_several = step.holes.len() > 1 && self.is_open(step, hole);
+            let open = if is_one_of_several { " (open)" } else { "" };
             let _ = writeln!(text, "file         {file}{line}, {address}{open}");
         }
         text
