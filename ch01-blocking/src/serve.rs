@@ -7,11 +7,10 @@
 
 use crate::app::site::Site;
 use crate::deadlines::Wait;
-use crate::http::{HttpError, Inbox, Outbox, Parsed, ResponseContext};
+use crate::http::{HttpDate, HttpError, Inbox, Outbox, Parsed, ResponseContext};
 use crate::server::trace::trace;
 use crate::stream::Stream;
 use std::io::{self, ErrorKind};
-use std::time::SystemTime;
 
 // ANCHOR: after
 /// The state of a connection when [`serve`] returns.
@@ -64,7 +63,7 @@ pub fn serve(
                     }
                     let last = response.is_last(context) || site.is_draining();
                     let context = ResponseContext { keep_alive: !last, ..context };
-                    outbox.push(response, context, &SystemTime::now);
+                    outbox.push(response, context, &HttpDate::now);
                     if last {
                         outbox.flush(stream)?;
                         return Ok(After::Linger);
@@ -134,7 +133,7 @@ pub fn refuse(
 pub fn push_error(why: HttpError, site: &Site, outbox: &mut Outbox) {
     trace!("refuse", "{}: {}", why.status, why.reason);
     site.stats.refused.add();
-    outbox.push_error(why, &SystemTime::now);
+    outbox.push_error(why, &HttpDate::now);
 }
 
 /// Maximum number of bytes that [`linger`] reads and drops after the last answer.

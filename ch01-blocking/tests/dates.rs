@@ -1,12 +1,14 @@
 //! Tests that responses that are flushed together have the same date, and that the
 //! clock is read once for these responses.
 
-use ch01_blocking::http::{Inbox, Method, Outbox, Response, ResponseContext, Version};
+use ch01_blocking::http::{
+    HttpDate, Inbox, Method, Outbox, Response, ResponseContext, Version,
+};
 use ch01_blocking::stream::Transport;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// A client that accepts a fixed number of bytes before a write would block.
 struct Client {
@@ -48,9 +50,9 @@ impl Transport for Client {
 fn one_look_for_all_that_leave_together() {
     let looks = Cell::new(0);
     // A day passes between two readings of the clock.
-    let clock = || -> SystemTime {
+    let clock = || -> HttpDate {
         looks.set(looks.get() + 1);
-        UNIX_EPOCH + Duration::from_secs(86_400 * looks.get())
+        (UNIX_EPOCH + Duration::from_secs(86_400 * looks.get())).into()
     };
     let asked = ResponseContext {
         method: Method::Get,

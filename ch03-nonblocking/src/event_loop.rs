@@ -41,6 +41,7 @@ use crate::work::{LoopContext, Pool};
 use ch01_blocking::Listener;
 use ch01_blocking::app::site::Site;
 use ch01_blocking::deadlines::later;
+use ch01_blocking::http::HttpDate;
 use ch01_blocking::server::free_memory::FreeMemory;
 use ch01_blocking::server::listener::ACCEPT_BACKOFF;
 use ch01_blocking::server::options::Options;
@@ -50,7 +51,7 @@ use ch01_blocking::server::unwind;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// The token of the listener. The tokens [`STOP`] and [`SIBLINGS`] have the same index,
 /// which no connection has.
@@ -143,7 +144,7 @@ impl<P: Poller> EventLoop<'_, P> {
             if let Err(error) = self.poller.wait(&mut ready, self.timeout()) {
                 self.try_all(&error, &mut ready);
             }
-            (self.shared.now, self.shared.date) = (Instant::now(), SystemTime::now());
+            (self.shared.now, self.shared.date) = (Instant::now(), HttpDate::now());
 
             for event in ready.drain(..) {
                 match event.token {
@@ -216,7 +217,7 @@ impl<'a, P: Poller> EventLoop<'a, P> {
                 io_budget: IO_BUDGET,
                 now,
                 clock: |_| Instant::now(),
-                date: SystemTime::now(),
+                date: HttpDate::now(),
             },
             run_queue: Vec::new(),
             idle: Vec::new(),

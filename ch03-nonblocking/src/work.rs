@@ -6,8 +6,8 @@
 use crate::socket::IoBudget;
 use ch01_blocking::app::site::Site;
 use ch01_blocking::deadlines::{Progress, Timeouts, Wait};
-use ch01_blocking::http::{Inbox, Outbox, Response, ResponseContext};
-use std::time::{Instant, SystemTime};
+use ch01_blocking::http::{HttpDate, Inbox, Outbox, Response, ResponseContext};
+use std::time::Instant;
 
 /// Maximum number of unused [`Work`]s that a pool keeps; further ones are freed.
 const KEPT: usize = 64;
@@ -62,8 +62,8 @@ pub struct LoopContext<'a> {
     /// The argument is the field `now`: a test stops the clock by a function that
     /// returns its argument.
     pub clock: fn(Instant) -> Instant,
-    /// The wall-clock time at which this round began, for `Date` headers.
-    pub date: SystemTime,
+    /// The second in which this round began, for `Date` headers.
+    pub date: HttpDate,
 }
 // ANCHOR_END: context
 

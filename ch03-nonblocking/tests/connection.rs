@@ -3,7 +3,7 @@
 
 use ch01_blocking::Site;
 use ch01_blocking::deadlines::Timeouts;
-use ch01_blocking::http::{Inbox, Limits};
+use ch01_blocking::http::{HttpDate, Inbox, Limits};
 use ch01_blocking::stream::Transport;
 use ch03_nonblocking::connection::{Connection, Next, Wake};
 use ch03_nonblocking::poller::{Ready, Token};
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// The scripted result of each read. A test can add more results while the connection owns the
 /// transport.
@@ -86,7 +86,7 @@ fn shared(site: &Site) -> LoopContext<'_> {
         io_budget: IO_BUDGET,
         now: Instant::now(),
         clock: |now| now,
-        date: SystemTime::now(),
+        date: HttpDate::now(),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use ch01_blocking::app::site::Site;
 use ch01_blocking::deadlines::Timeouts;
-use ch01_blocking::http::{Inbox, Limits};
+use ch01_blocking::http::{HttpDate, Inbox, Limits};
 use ch01_blocking::stream::Transport;
 use ch03_nonblocking::connection::{Connection, Next, Wake};
 use ch03_nonblocking::poller::{Interest, Ready, Token};
@@ -14,7 +14,7 @@ use ch03_nonblocking::socket::IO_BUDGET;
 use ch03_nonblocking::work::{LoopContext, Pool};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// A client that accepts all bytes immediately, and counts them; its first read returns
 /// `asks`.
@@ -76,7 +76,7 @@ fn a_turn_ends_before_a_long_answer_does() -> io::Result<()> {
         io_budget: IO_BUDGET,
         now: Instant::now(),
         clock: |now| now,
-        date: SystemTime::now(),
+        date: HttpDate::now(),
     };
     let asks = b"GET /bytes/100000000 HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut connection = Connection::new(Fast { asks, taken: 0 });

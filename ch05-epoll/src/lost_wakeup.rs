@@ -5,7 +5,7 @@
 //! answer. The chapter's correct server is [`epoll`](crate::epoll).
 
 use crate::epoll::{Epoll, Trigger};
-use ch01_blocking::http::{Inbox, Outbox, Parsed};
+use ch01_blocking::http::{HttpDate, Inbox, Outbox, Parsed};
 use ch01_blocking::server::listener::{Client, Mode};
 use ch01_blocking::server::trace::{self, trace};
 use ch01_blocking::{Listener, Site, Stop};
@@ -16,7 +16,6 @@ use ch03_nonblocking::table::Table;
 use clap::Args;
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
-use std::time::SystemTime;
 
 const LISTENER: Token = Token { index: u32::MAX, generation: 0 };
 const STOP: Token = Token { index: u32::MAX, generation: 1 };
@@ -158,11 +157,11 @@ impl Connection {
                     if response.is_last(asked) {
                         next = Next::Close;
                     }
-                    self.outbox.push(response, asked, &SystemTime::now);
+                    self.outbox.push(response, asked, &HttpDate::now);
                 }
                 Parsed::Partial { .. } => break,
                 Parsed::Refused(why) => {
-                    self.outbox.push_error(why, &SystemTime::now);
+                    self.outbox.push_error(why, &HttpDate::now);
                     next = Next::Close;
                 }
             }

@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{self, Write};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use ch01_blocking::app::site::Site;
 use ch01_blocking::http::{
-    Inbox, Limits, Method, Outbox, Parsed, ResponseContext, Version,
+    HttpDate, Inbox, Limits, Method, Outbox, Parsed, ResponseContext, Version,
 };
 use ch01_blocking::stream::Transport;
 
@@ -57,7 +57,7 @@ pub(crate) fn sample(kind: &str, burst: usize) -> Result<f64> {
     let site = Site::new(None, Limits::default())?;
     let bytes = HEAD.repeat(burst);
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(site.limits.output));
-    let now = SystemTime::now();
+    let now = HttpDate::now();
     match kind {
         "all" => repeat(burst, || {
             inbox.receive(&bytes);

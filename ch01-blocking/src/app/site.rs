@@ -152,20 +152,17 @@ impl Site {
         let path = request.path;
         match path {
             b"*" => allow(204, "GET, HEAD, POST, OPTIONS"),
-            b"/plaintext" => read_only(request, || Response {
-                content_type: Some("text/plain"),
-                body: Body::Static(b"Hello, World!"),
-                ..Response::new(200)
+            b"/plaintext" => read_only(request, || {
+                Response::content(200, "text/plain", Body::Static(b"Hello, World!"))
             }),
             b"/echo" => match request.method {
                 Method::Post => bytes(Body::Bytes(request.body.to_vec())),
                 Method::Options => allow(204, "POST, OPTIONS"),
                 _ => allow(405, "POST, OPTIONS"),
             },
-            b"/stats" => read_only(request, || Response {
-                content_type: Some("application/json"),
-                body: Body::Bytes(self.stats.json().into_bytes()),
-                ..Response::new(200)
+            b"/stats" => read_only(request, || {
+                let json = self.stats.json().into_bytes();
+                Response::content(200, "application/json", Body::Bytes(json))
             }),
             b"/panic" => read_only(request, || panic!("/panic was asked for")),
             _ => {
@@ -239,8 +236,7 @@ fn read_only(request: &Request<'_>, answer: impl FnOnce() -> Response) -> Respon
 }
 
 fn bytes(body: Body) -> Response {
-    let content_type = Some("application/octet-stream");
-    Response { content_type, body, ..Response::new(200) }
+    Response::content(200, "application/octet-stream", body)
 }
 
 /// Answers a request whose path ends with a number from 0 to `most`; any other ending is

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// A point in time in the years 0000 to 9999, in seconds since the beginning of the year
 /// 0000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct HttpDate(i64);
+pub struct HttpDate(i64);
 
 const DAY: i64 = 24 * 60 * 60;
 const EPOCH: i64 = days_before(1970) * DAY;
@@ -37,6 +37,11 @@ fn days_of(month: usize, year: i64) -> i64 {
 }
 
 impl HttpDate {
+    /// Returns the current time.
+    pub fn now() -> HttpDate {
+        SystemTime::now().into()
+    }
+
     /// Parses a date in any of the three formats. Returns `None` if `text` has none of
     /// them, or if the calendar has no such date.
     ///

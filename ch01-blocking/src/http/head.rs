@@ -356,9 +356,8 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Returns whether `value` is `uri-host [ ":" port ]` (RFC 9110 section 7.2) with a host
 /// that is not empty (section 4.2.1).
 fn is_host(value: &[u8]) -> bool {
-    let digits = value.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    let host = match &value[..value.len() - digits] {
-        [host @ .., b':'] => host,
+    let host = match value.iter().rposition(|byte| !byte.is_ascii_digit()) {
+        Some(colon) if value[colon] == b':' => &value[..colon],
         _ => value,
     };
     match host {

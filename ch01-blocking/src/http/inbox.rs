@@ -44,7 +44,10 @@ pub struct Inbox {
     end: usize,
     /// The length in bytes of the request that was returned last.
     answered: usize,
-    message: Message,
+    lines: Lines,
+    /// The head of the message at `start`, once it is complete, and the state of its
+    /// content.
+    begun: Option<(Head, Content)>,
     room: Room,
 }
 
@@ -56,17 +59,15 @@ struct Room {
     claim: Claim,
 }
 
-/// The parsing state of the message at `start`.
+/// The search for the head of the message at `start`.
 #[derive(Debug, Default)]
-struct Message {
+struct Lines {
     /// Whether an empty line preceded the message.
     empty_line: bool,
     /// The number of bytes that have been searched for line ends.
     searched: usize,
     /// The length in bytes of the complete lines, as long as the head is not complete.
-    lines: usize,
-    /// The head, once it is complete, and the state of its content.
-    begun: Option<(Head, Content)>,
+    complete: usize,
 }
 
 #[derive(Debug)]
@@ -89,13 +90,13 @@ impl Inbox {
     /// Returns whether the buffer is in its initial state. An empty line before a
     /// request ends that state, because only one such line is skipped.
     pub fn is_pristine(&self) -> bool {
-        self.is_empty() && !self.message.empty_line
+        self.is_empty() && !self.lines.empty_line
     }
 
     /// Returns the number of content bytes received so far if the head of a request is
     /// complete and its content is not; otherwise `None`.
     pub fn content_received(&self) -> Option<u64> {
-        let (head, _) = self.message.begun.as_ref()?;
+        let (head, _) = self.begun.as_ref()?;
         Some((self.end - self.start - head.len) as u64)
     }
 
@@ -154,7 +155,7 @@ impl Inbox {
     /// Drops everything received.
     pub fn clear(&mut self) {
         self.answered = self.end - self.start;
-        self.message = Message::default();
+        (self.lines, self.begun) = (Lines::default(), None);
         self.drop_answered();
     }
 
@@ -203,10 +204,10 @@ impl Inbox {
     /// Skips one empty line before a request: a habit of old clients (RFC 9112 section
     /// 2.2).
     fn skip_empty_line(&mut self) {
-        let at_start = self.message.begun.is_none() && !self.message.empty_line;
+        let at_start = self.begun.is_none() && !self.lines.empty_line;
         if at_start && self.buffer[self.start..self.end].starts_with(b"\r\n") {
             self.start += 2;
-            self.message = Message { empty_line: true, ..Message::default() };
+            self.lines = Lines { empty_line: true, ..Lines::default() };
         }
     }
 
@@ -222,17 +223,17 @@ impl Inbox {
     }
 
     fn parse(&mut self, limits: &Limits) -> Result<Parsed<'_>, HttpError> {
-        let Inbox { buffer, start, end, message, room, answered } = self;
+        let Inbox { buffer, start, end, lines, begun, room, answered } = self;
         let received = *end - *start;
         let bytes = &mut buffer[*start..*end];
         let mut wants_continue = false;
-        let (head, mut content) = match message.begun.take() {
+        let (head, content) = match begun {
             Some(begun) => begun,
-            None => match message.find_head(bytes, limits)? {
+            None => match lines.find_head(bytes, limits)? {
                 Some(head) => {
                     wants_continue = head.expects_continue && head.len == received;
                     let content = Content::framed(head.framing);
-                    (head, content)
+                    begun.insert((head, content))
                 }
                 None => {
                     room.grow(limits.head + 2, received, limits)?;
@@ -242,17 +243,18 @@ impl Inbox {
         };
         if !content.advance(&mut bytes[head.len..], end, limits)? {
             room.grow(content.need(head.len, limits), received, limits)?;
-            message.begun = Some((head, content));
             return Ok(Parsed::Partial { wants_continue });
         }
         *answered = head.len + content.received();
-        *message = Message::default();
         let (in_head, body) = bytes[..*answered].split_at(head.len);
-        Ok(Parsed::Complete(head.request(in_head, body)))
+        let request = head.request(in_head, body);
+        *begun = None;
+        *lines = Lines::default();
+        Ok(Parsed::Complete(request))
     }
 }
 
-impl Message {
+impl Lines {
     /// Parses the head if it is complete, otherwise returns `None`.
     ///
     /// The complete lines of an incomplete head are parsed too, so that a malformed
@@ -279,15 +281,17 @@ impl Message {
         bytes: &[u8],
         limits: &Limits,
     ) -> Result<Option<Head>, HttpError> {
-        let before = self.lines;
+        let before = self.complete;
         if let Some(newline) = memrchr(b'\n', &bytes[self.searched..]) {
-            self.lines = self.searched + newline + 1;
+            self.complete = self.searched + newline + 1;
         }
         self.searched = bytes.len();
-        let no_line = self.lines == 0 && bytes.len() > limits.line;
+        let no_line = self.complete == 0 && bytes.len() > limits.line;
         match bytes.len() > limits.head || no_line {
             true => head::parse(bytes, limits),
-            false if self.lines > before => head::parse(&bytes[..self.lines], limits),
+            false if self.complete > before => {
+                head::parse(&bytes[..self.complete], limits)
+            }
             false => Ok(None),
         }
     }

@@ -28,7 +28,7 @@ mod request;
 mod response;
 
 pub use body_stream::{BodyStream, NextPiece};
-pub(crate) use date::HttpDate;
+pub use date::HttpDate;
 pub use inbox::{Inbox, Parsed};
 pub use limits::{Budget, Limits, MAX_FIELDS};
 pub use outbox::Outbox;

@@ -18,7 +18,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 /// Bodies up to this size, in bytes, are copied after their heads: one write is cheaper than
 /// two, and a small file is cheaper to read than to send by itself.
@@ -45,7 +45,7 @@ pub struct Outbox {
     /// [`Limits::output`](super::Limits::output).
     limit: usize,
     /// The date of all answers queued since the last flush; `None` if there are none.
-    date: Option<SystemTime>,
+    date: Option<HttpDate>,
     status_line_cache: StatusLineCache,
 }
 
@@ -72,7 +72,7 @@ impl Outbox {
             date: None,
             status_line_cache: StatusLineCache {
                 status: 0,
-                second: UNIX_EPOCH,
+                date: HttpDate::from(UNIX_EPOCH),
                 text: String::new(),
             },
         }
@@ -103,15 +103,15 @@ impl Outbox {
         &mut self,
         response: Response,
         context: ResponseContext,
-        clock: &dyn Fn() -> SystemTime,
+        clock: &dyn Fn() -> HttpDate,
     ) {
         debug_assert!(!self.is_full());
-        let now = *self.date.get_or_insert_with(clock);
+        let date = *self.date.get_or_insert_with(clock);
         if self.bytes.capacity() == 0 {
             self.bytes = SPARE.take();
         }
         let begin = self.bytes.len();
-        self.head(&response, context, now);
+        self.head(&response, context, date);
         if context.method == Method::Head || matches!(response.status, 204 | 304) {
             // An answer to HEAD, and an answer with status 204 or 304, has header
             // fields but no content (RFC 9110 sections 9.3.2, 15.3.5 and 15.4.5).
@@ -159,7 +159,7 @@ impl Outbox {
     }
 
     /// Queues a refusal, the last answer of this connection.
-    pub fn push_error(&mut self, why: HttpError, clock: &dyn Fn() -> SystemTime) {
+    pub fn push_error(&mut self, why: HttpError, clock: &dyn Fn() -> HttpDate) {
         let mut response = Response::text(
             why.status,
             format!("{} {}: {}\n", why.status, reason_phrase(why.status), why.reason),
@@ -275,11 +275,11 @@ impl Outbox {
     /// Writes the head piece by piece, and not with `write!`: formatting calls a
     /// function through a pointer for every piece, and took several times as long (`lab
     /// request`).
-    fn head(&mut self, response: &Response, context: ResponseContext, now: SystemTime) {
+    fn head(&mut self, response: &Response, context: ResponseContext, date: HttpDate) {
         let mut digits = itoa::Buffer::new();
         let bytes = &mut self.bytes;
         let mut put = |text: &str| bytes.extend_from_slice(text.as_bytes());
-        put(self.status_line_cache.of(response.status, now));
+        put(self.status_line_cache.of(response.status, date));
         if response.body.is_live() {
             if context.version == Version::Http11 {
                 put("\r\nTransfer-Encoding: chunked");
@@ -310,7 +310,7 @@ impl Outbox {
             }
             ExtraHeader::File(version) => {
                 // Last-Modified must not be later than Date (RFC 9110 section 8.8.2.1).
-                let modified = HttpDate::from(version.modified.min(now));
+                let modified = HttpDate::from(version.modified).min(date);
                 put(&format!("\r\nETag: {version}\r\nLast-Modified: {modified}"));
                 put("\r\nAccept-Ranges: bytes");
                 if let (206, Body::File { at, len, .. }) =
@@ -342,25 +342,16 @@ fn nonzero(sent: usize) -> io::Result<usize> {
 #[derive(Debug)]
 struct StatusLineCache {
     status: u16,
-    /// The beginning of the second that the date names.
-    second: SystemTime,
+    date: HttpDate,
     text: String,
 }
 
 impl StatusLineCache {
-    fn of(&mut self, status: u16, now: SystemTime) -> &str {
-        // Nearly always the cached line is current. If the clock was set back,
-        // `duration_since` fails and the line is made anew.
-        let same_second = now
-            .duration_since(self.second)
-            .is_ok_and(|since| since < Duration::from_secs(1));
-        if self.status != status || !same_second {
-            let (reason_phrase, date) = (reason_phrase(status), HttpDate::from(now));
+    fn of(&mut self, status: u16, date: HttpDate) -> &str {
+        if self.status != status || self.date != date {
+            let reason_phrase = reason_phrase(status);
             self.text = format!("HTTP/1.1 {status} {reason_phrase}\r\nDate: {date}");
-            self.status = status;
-            let seconds =
-                now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-            self.second = UNIX_EPOCH + Duration::from_secs(seconds);
+            (self.status, self.date) = (status, date);
         }
         &self.text
     }

@@ -36,13 +36,21 @@ impl Response {
         }
     }
 
+    /// Returns an answer with content of the given media type.
+    pub fn content(status: u16, content_type: &'static str, body: Body) -> Response {
+        Response {
+            status,
+            content_type: Some(content_type),
+            extra: ExtraHeader::None,
+            body,
+            delay: None,
+            close: false,
+        }
+    }
+
     /// Returns an answer in plain text.
     pub fn text(status: u16, text: impl Into<String>) -> Response {
-        Response {
-            content_type: Some("text/plain"),
-            body: Body::Bytes(text.into().into_bytes()),
-            ..Response::new(status)
-        }
+        Response::content(status, "text/plain", Body::Bytes(text.into().into_bytes()))
     }
 
     /// Returns whether the connection closes after this answer; `context` has the

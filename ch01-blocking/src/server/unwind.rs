@@ -57,10 +57,10 @@ pub fn while_cancelling<T>(cancel: impl FnOnce() -> T) -> T {
 /// The panic's payload.
 #[inline]
 pub fn catch<T>(call: impl FnOnce() -> T) -> thread::Result<T> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Err(payload) if payload.is::<Cancelled>() && CANCELLING.get() => {
-            resume_unwind(payload)
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
+        match payload.is::<Cancelled>() && CANCELLING.get() {
+            true => resume_unwind(payload),
+            false => payload,
         }
-        result => result,
-    }
+    })
 }

@@ -10,7 +10,7 @@ mod verdicts;
 
 use ch01_blocking::app::site::Site;
 use ch01_blocking::deadlines::{Timeouts, Wait};
-use ch01_blocking::http::{Inbox, Outbox};
+use ch01_blocking::http::{HttpDate, Inbox, Outbox};
 use ch01_blocking::serve::{After, linger, serve};
 use ch01_blocking::stream::{Stream, Transport};
 use ch03_nonblocking::connection::{Connection, Next, Wake};
@@ -24,7 +24,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Number of received bytes after which the client closes, so that each run is short.
@@ -413,7 +413,7 @@ impl Driver<'_> {
                 io_budget: IO_BUDGET,
                 now,
                 clock: |now| now,
-                date: SystemTime::now(),
+                date: HttpDate::now(),
             },
             next: Next::Idle,
             queued: false,

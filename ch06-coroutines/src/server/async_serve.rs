@@ -9,11 +9,12 @@
 use super::async_stream::AsyncStream;
 use ch01_blocking::app::site::Site;
 use ch01_blocking::deadlines::Wait;
-use ch01_blocking::http::{HttpError, Inbox, Outbox, Parsed, Response, ResponseContext};
+use ch01_blocking::http::{
+    HttpDate, HttpError, Inbox, Outbox, Parsed, Response, ResponseContext,
+};
 use ch01_blocking::serve::{After, LINGER_BYTES, push_error};
 use ch01_blocking::stream::Transport;
 use std::io::{self, ErrorKind};
-use std::time::SystemTime;
 
 // ANCHOR: serve
 /// Serves requests until none is left in the inbox, and waits for the socket where
@@ -57,7 +58,7 @@ pub(crate) async fn serve(
             }
             let last = response.is_last(context) || site.is_draining();
             let context = ResponseContext { keep_alive: !last, ..context };
-            outbox.push(response, context, &SystemTime::now);
+            outbox.push(response, context, &HttpDate::now);
             if last {
                 stream.flush(outbox).await?;
                 return Ok(After::Linger);
