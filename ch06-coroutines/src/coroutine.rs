@@ -71,9 +71,11 @@ const ENDED: usize = 1;
 pub(crate) struct Owner(usize);
 
 impl Owner {
+    /// Stands for none: no coroutine is running.
+    const NONE: Owner = Owner(0);
     /// Stands for any code that has resumed a coroutine by [`Coroutine::resume`], without a
     /// scheduler.
-    const CALLER: Owner = Owner(0);
+    const CALLER: Owner = Owner(1);
 
     /// Returns the owner that stands for a scheduler, whose address is `scheduler`.
     #[inline]
@@ -86,17 +88,18 @@ impl Owner {
 struct Control {
     /// The stack that contains this block, labeled with the coroutine's number.
     stack: Option<Stack>,
+    /// Whether the body has ended, or was unwound.
+    finished: bool,
     /// The payload of the panic that has ended the coroutine.
     panic: Option<Box<dyn Any + Send>>,
 }
 
 thread_local! {
-    /// The saved stack pointer of the stack that has resumed the running coroutine; null
-    /// outside of coroutines.
+    /// The saved stack pointer of the stack that has resumed the running coroutine. Outside
+    /// of coroutines it has no meaning.
     static RESUMER: Cell<SavedSp> = const { Cell::new(ptr::null_mut()) };
-    /// The scheduler that has resumed the running coroutine; `Owner::CALLER` if no scheduler has,
-    /// and outside of coroutines.
-    static OWNER: Cell<Owner> = const { Cell::new(Owner::CALLER) };
+    /// The owner that has resumed the running coroutine; `Owner::NONE` outside of coroutines.
+    static OWNER: Cell<Owner> = const { Cell::new(Owner::NONE) };
 }
 
 /// A function with its own stack, which can be suspended and resumed.
@@ -107,8 +110,7 @@ thread_local! {
 /// of a dropped coroutine is lost to its pool; [`into_stack`](Coroutine::into_stack) returns it.
 #[derive(Debug)]
 pub struct Coroutine {
-    /// The saved stack pointer while the coroutine is suspended; null when it has
-    /// finished.
+    /// The coroutine's saved stack pointer while it does not run.
     left: SavedSp,
     control: NonNull<Control>,
 }
@@ -166,7 +168,9 @@ impl Coroutine {
         // refers to them.
         unsafe { place.write(body) };
         // SAFETY: the control block is within the owned stack and aligned, as the body is.
-        unsafe { control.write(Control { stack: Some(stack), panic: None }) };
+        unsafe {
+            control.write(Control { stack: Some(stack), finished: false, panic: None })
+        };
         // SAFETY: `frames` is within the owned stack and 16-byte aligned, and the lower half
         // of the stack is still below them.
         let left =
@@ -174,11 +178,8 @@ impl Coroutine {
         Coroutine { left, control }
     }
 
-    /// Resumes the body until it suspends, returns or panics. A panic is returned as a value.
-    ///
-    /// # Panics
-    ///
-    /// If the body has finished.
+    /// Resumes the body until it suspends, returns or panics. A panic is returned as a value. If
+    /// the body has finished before, the result is [`Resumed::Finished`].
     #[inline]
     pub fn resume(&mut self) -> Resumed {
         self.resume_as(Owner::CALLER)
@@ -201,29 +202,25 @@ impl Coroutine {
     /// message.
     #[inline]
     fn switch_to(&mut self, message: usize, owner: Owner) -> usize {
-        assert!(!self.left.is_null(), "a coroutine that has finished was resumed");
-        let outer = RESUMER.get();
-        let Switched { from, message } = if outer.is_null() {
-            if owner != Owner::CALLER {
-                OWNER.set(owner);
-            }
+        let Switched { from, message } = if OWNER.get() == Owner::NONE {
+            OWNER.set(owner);
             // SAFETY: `left` was made by `prepare`, or is the stack pointer that was
-            // saved when `suspend` last left this stack: each switch back renews it.
+            // saved when this stack was last left: each switch back renews it.
             // The stack exists, because this value owns it. This value is not Send, so
             // this is the same thread.
             let switched = unsafe { switch(self.left, message) };
-            RESUMER.set(ptr::null_mut());
-            if owner != Owner::CALLER {
-                OWNER.set(Owner::CALLER);
-            }
+            OWNER.set(Owner::NONE);
             switched
         } else {
             // SAFETY: `left` is valid, as in the other branch: it was made by
-            // `prepare`, or saved when `suspend` last left this stack, which still
+            // `prepare`, or saved when this stack was last left, and the stack still
             // exists; and this is the same thread.
-            unsafe { nested(self.left, message, owner, outer) }
+            unsafe { nested(self.left, message, owner) }
         };
-        self.left = if message == SUSPENDED { from } else { ptr::null_mut() };
+        self.left = from;
+        if message != SUSPENDED {
+            self.control().finished = true;
+        }
         message
     }
     // ANCHOR_END: resume
@@ -231,7 +228,9 @@ impl Coroutine {
     /// Returns whether the body has returned or panicked, or the coroutine was unwound.
     #[inline]
     pub fn has_finished(&self) -> bool {
-        self.left.is_null()
+        // SAFETY: the control block lives as long as this value owns the stack. The
+        // coroutine does not run now: while it does, `switch_to` borrows the value mutably.
+        unsafe { self.control.as_ref() }.finished
     }
 
     /// Changes the number that names the coroutine in messages.
@@ -328,13 +327,8 @@ fn below<T>(address: NonNull<u8>) -> NonNull<T> {
 /// The contract is that of `switch` in `context`.
 #[cold]
 #[inline(never)]
-unsafe extern "C" fn nested(
-    left: SavedSp,
-    message: usize,
-    owner: Owner,
-    outer: SavedSp,
-) -> Switched {
-    let outer_owner = OWNER.replace(owner);
+unsafe extern "C" fn nested(left: SavedSp, message: usize, owner: Owner) -> Switched {
+    let (outer, outer_owner) = (RESUMER.get(), OWNER.replace(owner));
     // SAFETY: the caller promises that the stack at `left` may be continued, as
     // `switch` demands.
     let switched = unsafe { switch(left, message) };
@@ -375,12 +369,11 @@ pub(crate) fn is_resumed_by(scheduler: Owner) -> bool {
 /// If the running code is not a coroutine that `owner` has resumed.
 #[inline]
 pub(crate) fn suspend_for(owner: Owner) {
-    let resumer = RESUMER.get();
-    let may_wait = OWNER.get() == owner && !resumer.is_null();
-    assert!(may_wait, "a coroutine can wait only for what has resumed it");
-    // SAFETY: a coroutine is running. The stack that has resumed it was left by the
-    // switch in `switch_to`, on this thread, and waits for this switch.
-    let Switched { from, message } = unsafe { switch(resumer, SUSPENDED) };
+    assert!(OWNER.get() == owner, "a coroutine can wait only for what has resumed it");
+    // SAFETY: a coroutine is running, because no `owner` is `NONE`. The stack that has
+    // resumed it was left by the switch in `switch_to`, on this thread, and waits for
+    // this switch.
+    let Switched { from, message } = unsafe { switch(RESUMER.get(), SUSPENDED) };
     RESUMER.set(from);
     if message == UNWIND {
         unwind();
@@ -395,8 +388,8 @@ fn unwind() -> ! {
 }
 
 // ANCHOR: run
-/// The first function on a coroutine's stack; all others are called from it. Its last
-/// switch never returns.
+/// The first function on a coroutine's stack; all others are called from it. It never
+/// returns.
 unsafe extern "C" fn run<F: FnOnce()>(
     from: SavedSp,
     message: usize,
@@ -420,11 +413,12 @@ unsafe extern "C" fn run<F: FnOnce()>(
         // one.
         unsafe { control.as_mut() }.panic = Some(payload);
     }
-    // SAFETY: the stack that has resumed this coroutine last waits on this thread. No
-    // switch comes back, because `switch_to` refuses a coroutine that has finished; and
-    // no value on this stack is needed any longer, because each was moved out or
-    // dropped.
-    unsafe { switch(RESUMER.get(), ENDED) };
-    unreachable!("a coroutine that has finished was resumed")
+    // No value on this stack is needed any longer: each was moved out or dropped. If the
+    // coroutine is resumed again, it only says again that it has ended.
+    loop {
+        // SAFETY: the stack that has resumed this coroutine last waits on this thread.
+        let Switched { from, .. } = unsafe { switch(RESUMER.get(), ENDED) };
+        RESUMER.set(from);
+    }
 }
 // ANCHOR_END: run

@@ -67,11 +67,18 @@ fn suspend_outside_of_a_coroutine_panics() {
 }
 
 #[test]
-fn a_finished_coroutine_cannot_be_resumed() {
-    let mut coroutine = coroutine(|| {});
-    assert!(matches!(coroutine.resume(), Resumed::Finished));
-    assert!(catch_unwind(AssertUnwindSafe(|| coroutine.resume())).is_err());
-    let _stack = coroutine.into_stack();
+fn a_finished_coroutine_stays_finished() {
+    let runs = Rc::new(RefCell::new(0));
+    let counter = Rc::clone(&runs);
+    let mut coroutine = coroutine(move || *counter.borrow_mut() += 1);
+    for _ in 0..3 {
+        assert!(matches!(coroutine.resume(), Resumed::Finished));
+        assert!(coroutine.has_finished());
+    }
+    assert_eq!(*runs.borrow(), 1, "the body runs once");
+    let mut again = new_coroutine(coroutine.into_stack(), 2, || panic!("once"));
+    assert!(matches!(again.resume(), Resumed::Panicked(_)));
+    assert!(matches!(again.resume(), Resumed::Finished));
 }
 
 #[test]

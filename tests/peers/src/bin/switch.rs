@@ -1,7 +1,6 @@
 //! Measures one resume and one suspend with two popular coroutine libraries, in nanoseconds of
 //! processor time. `lab switch` compares these libraries with the book's coroutines.
 
-use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -31,7 +30,7 @@ fn corosensei() -> f64 {
     use corosensei::{Coroutine, CoroutineResult};
     let stack = DefaultStack::new(STACK).expect("a stack");
     let mut coroutine = Coroutine::<(), (), (), _>::with_stack(stack, |yielder, ()| {
-        while !black_box(false) {
+        loop {
             yielder.suspend(());
         }
     });
@@ -45,10 +44,9 @@ fn corosensei() -> f64 {
 fn generator() -> f64 {
     let words = STACK / size_of::<usize>();
     let mut generator = generator::Gn::<()>::new_scoped_opt(words, |mut scope| {
-        while !black_box(false) {
+        loop {
             scope.yield_(());
         }
-        generator::done!()
     });
     repeat(|times| {
         for _ in 0..times {
