@@ -413,8 +413,8 @@ unsafe extern "C" fn run<F: FnOnce()>(
         // one.
         unsafe { control.as_mut() }.panic = Some(payload);
     }
-    // No value on this stack is needed any longer: each was moved out or dropped. If the
-    // coroutine is resumed again, it only says again that it has ended.
+    // No value on this stack is needed any longer: each was moved out or dropped. If
+    // the coroutine is resumed again, it only says again that it has ended.
     loop {
         // SAFETY: the stack that has resumed this coroutine last waits on this thread.
         let Switched { from, .. } = unsafe { switch(RESUMER.get(), ENDED) };
