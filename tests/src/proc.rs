@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::killpg;
@@ -51,6 +52,12 @@ struct Stat {
     state: char,
     parent: u32,
     group: u32,
+    /// The processor time used so far, in hundredths of a second.
+    used: u64,
+}
+
+fn number(column: &str) -> u64 {
+    column.parse().unwrap_or_default()
 }
 
 /// Reads a file `stat` with one system call: the suite reads those of all processes, again and
@@ -65,11 +72,11 @@ fn stat(file: &Path) -> Option<Stat> {
     let name = bytes.iter().rposition(|&byte| byte == b')')?;
     let columns = String::from_utf8_lossy(&bytes[name + 1..]);
     let mut columns = columns.split_ascii_whitespace();
-    Some(Stat {
-        state: columns.next()?.chars().next()?,
-        parent: columns.next()?.parse().ok()?,
-        group: columns.next()?.parse().ok()?,
-    })
+    let state = columns.next()?.chars().next()?;
+    let parent = columns.next()?.parse().ok()?;
+    let group = columns.next()?.parse().ok()?;
+    let [user, system]: [u64; 2] = [columns.nth(8)?, columns.next()?].map(number);
+    Some(Stat { state, parent, group, used: user + system })
 }
 
 fn stat_of(pid: u32) -> Option<Stat> {
@@ -99,6 +106,12 @@ impl Family {
     pub fn of(pid: u32) -> Option<Self> {
         let children = children(pid)?.into_iter().map(|child| child.pid);
         Some(Self(std::iter::once(pid).chain(children).collect()))
+    }
+
+    /// Returns the processor time that the processes have used so far.
+    pub fn processor_time(&self) -> Duration {
+        let used = self.0.iter().filter_map(|&pid| stat_of(pid)).map(|stat| stat.used);
+        Duration::from_millis(10 * used.sum::<u64>())
     }
 
     /// Returns whether any thread of the processes is runnable. A thread that spins is always

@@ -1,6 +1,6 @@
 //! Processor time: an idle server uses none.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::known;
 use crate::case::Kind::Security;
@@ -9,14 +9,16 @@ use crate::cases::many::hold;
 use crate::ctx::Ctx;
 use crate::proc::Family;
 use crate::profile::Capability::AtRest;
+use crate::timeout::timeout;
 use crate::verdict::{Verdict, ensure};
 
 const SAMPLES: usize = 60;
 
-/// The number of rounds of [`SAMPLES`] in which a server is busy before it counts as busy. Where
-/// processors are scarce, a server may still have work from before in the first round; a server
-/// that spins is busy in every one.
+/// The number of rounds of [`SAMPLES`] in which a server is busy, and the processor time that it has
+/// used in them, before it counts as busy. Where processors are scarce, a server may have work from
+/// before for a long time, but not so much of it; a server that spins is busy in every round.
 const ROUNDS: usize = 3;
+const WORK: Duration = Duration::from_millis(500);
 
 /// Samples the server's threads [`SAMPLES`] times, or until `decided` returns true for the number
 /// of samples in which a thread was running and the number of all others. Returns both numbers.
@@ -32,14 +34,19 @@ fn samples(server: &Family, decided: impl Fn(usize, usize) -> bool) -> (usize, u
 /// Asserts that the server's threads are blocked, not running all the time.
 pub(in crate::cases) fn assert_idle(ctx: &mut Ctx<'_>) -> Verdict {
     let server = known(Family::of(ctx.pid()?))?;
-    let mut last = 0;
-    for _ in 0..ROUNDS {
+    let (before, began) = (server.processor_time(), Instant::now());
+    let mut rounds = 0;
+    let last = loop {
         let (busy, idle) = samples(&server, |_, idle| idle > SAMPLES / 2);
         if idle > SAMPLES / 2 {
             return Ok(());
         }
-        last = busy;
-    }
+        rounds += 1;
+        let has_worked = server.processor_time().saturating_sub(before) >= WORK;
+        if rounds >= ROUNDS && has_worked || began.elapsed() > timeout() {
+            break busy;
+        }
+    };
     ensure(
         false,
         "a server that blocks while it has nothing to do",
