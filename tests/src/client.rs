@@ -158,8 +158,8 @@ impl Client {
     }
 
     /// Waits for a response or the end of the connection, and returns whether the connection ended
-    /// without a response. Where any refusal is accepted, such an end counts as a refusal (RFC 9112
-    /// section 9.5); elsewhere the function returns `false` without waiting.
+    /// without a response. If any refusal is accepted (`lenient`), such an end counts as a refusal
+    /// (RFC 9112 section 9.5); otherwise the function returns `false` without waiting.
     pub fn closed_without_response(&mut self) -> bool {
         self.lenient && matches!(self.peek(timeout()), Peek::End(_))
     }

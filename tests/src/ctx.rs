@@ -66,7 +66,8 @@ impl<'a> Ctx<'a> {
         self.serve_with_rlimits(options, Rlimits::default())
     }
 
-    /// Starts the server with these options and resource limits.
+    /// Starts the server with command-line options, whose names are given without `--`, and with
+    /// resource limits.
     pub fn serve_with_rlimits(
         &mut self,
         options: &[(&str, &str)],
@@ -85,8 +86,8 @@ impl<'a> Ctx<'a> {
         Ok(())
     }
 
-    /// Starts a server that may not be able to serve with these limits. Returns `None` if the
-    /// server prints `listening on`, and otherwise how the server exited.
+    /// Starts a server with resource limits under which it may not be able to serve. Returns `None`
+    /// if the server prints `listening on`, and otherwise how the server exited.
     pub fn try_serve(
         &mut self,
         options: &[(&str, &str)],
@@ -238,8 +239,8 @@ impl<'a> Ctx<'a> {
         client.assert_closed()
     }
 
-    /// Asserts a response with this status, after which the connection stays open: the next
-    /// request on it is answered.
+    /// Asserts that the request `bytes` is answered with the status `status`, and that the
+    /// connection then stays open: the next request on it is answered.
     pub fn assert_answered(
         &mut self,
         bytes: impl AsRef<[u8]>,
@@ -381,8 +382,9 @@ pub fn counter_in(response: &Response, name: &str) -> CaseResult<u64> {
     value.ok_or_else(|| Abort::fail(format!("a whole number {name:?}"), response.text()))
 }
 
-/// Returns a minimal GET request. A file in the target is given by its usual name, here and in the
-/// other functions that return a request: see [`Variant::name`](crate::fixture::Variant::name).
+/// Returns a minimal GET request. A file in the target is given by the name that it has without a
+/// seed, here and in the other functions that return a request: see
+/// [`Variant::name`](crate::fixture::Variant::name).
 pub fn get(target: &str) -> Vec<u8> {
     let target = variant().name(target);
     format!("GET {target} HTTP/1.1\r\nHost: suite\r\n\r\n").into_bytes()

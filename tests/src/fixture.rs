@@ -1,8 +1,9 @@
 //! The document root of every server under test. The files beside the root must never be served.
 //!
-//! Without a seed the bytes are always the same. A seed gives the files other names, contents and
-//! sizes, and cuts requests in two at other places, so that a server that knows the usual ones by
-//! heart fails. A case names each file by its usual name; [`Variant::name`] replaces the words in it.
+//! Without a seed the files are always the same. A seed gives the files other names, contents and
+//! sizes, and cuts requests in two at other places, so that a server fails that was written for the
+//! files without a seed. A case names each file as it is called without a seed; [`Variant::name`]
+//! replaces the words in the name.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -47,7 +48,7 @@ const MIDDLE: usize = 100 * 1024;
 /// The length of `large.bin` without a seed, in bytes: more than any socket buffer holds. A seed
 /// makes the file longer, never shorter.
 const LARGE: usize = 3 * 1024 * 1024 + 7;
-/// Upper bound of the bytes that a seed adds to each of the two files.
+/// Upper bound of the bytes that a seed adds to `middle.bin` and to `large.bin`.
 const LONGER: usize = 8 * 1024;
 
 /// The words in file names that a seed replaces.
@@ -79,7 +80,7 @@ const TAKEN: &[&str] = &[
 /// The files' names, contents and sizes, and the places where cases cut requests.
 #[derive(Debug)]
 pub struct Variant {
-    /// The seed; `None` for the usual files.
+    /// The seed; `None` for the files that the suite uses without a seed.
     pub seed: Option<u64>,
     /// The replacements of [`WORDS`]; empty without a seed.
     words: BTreeMap<&'static str, String>,
@@ -90,7 +91,8 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// Returns the variant of a seed, or the usual files.
+    /// Returns the files' variant for `seed`; for `None`, the one that the suite uses without a
+    /// seed.
     pub fn new(seed: Option<u64>) -> Self {
         let Some(number) = seed else {
             return Self { seed, words: BTreeMap::new(), middle: MIDDLE, large: LARGE };
@@ -114,7 +116,8 @@ impl Variant {
         Self { seed, words, middle, large }
     }
 
-    /// Returns a file name or a request target with the seed's words in place of the usual ones.
+    /// Returns a file name or a request target with the seed's words in place of those that it has
+    /// without a seed.
     pub fn name(&self, usual: &str) -> String {
         if self.words.is_empty() {
             return usual.to_owned();
@@ -135,8 +138,8 @@ impl Variant {
         name
     }
 
-    /// Returns the content of a small file, which is given by its usual name, or `None` if there
-    /// is no such file.
+    /// Returns the content of the small file that is called `usual` without a seed, or `None` if
+    /// there is no such file.
     pub fn content(&self, usual: &str) -> Option<Vec<u8>> {
         let at = FILES.iter().position(|(name, _)| *name == usual)?;
         let content = FILES[at].1;
@@ -260,7 +263,7 @@ impl Variant {
     }
 }
 
-/// The variant of this process.
+/// The variant of the files that this process uses.
 static CHOSEN: OnceLock<Variant> = OnceLock::new();
 
 /// Chooses the seed of this process. Must be called before any file or case is used; only the
@@ -269,15 +272,17 @@ pub fn set_seed(seed: u64) {
     let _ = CHOSEN.set(Variant::new(Some(seed)));
 }
 
-/// Returns the variant of this process: the seed's, or else the usual one.
+/// Returns the variant of the files that this process uses: the seed's, or, if no seed was set, the
+/// one without a seed.
 pub fn variant() -> &'static Variant {
     CHOSEN.get_or_init(|| Variant::new(None))
 }
 
-/// The content of the largest file, which is computed once.
+/// The content of the largest file, `large.bin`, which is computed once.
 static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| variant().pattern());
 
-/// Returns the first `length` bytes of the larger files, in which no two pieces are alike.
+/// Returns the first `length` bytes of `middle.bin` and `large.bin`, in which no two pieces are
+/// alike.
 ///
 /// # Panics
 ///
@@ -296,7 +301,7 @@ pub fn large() -> usize {
     variant().large
 }
 
-/// Returns the content of a small file of the fixture, which is given by its usual name.
+/// Returns the content of the fixture's small file that is called `usual` without a seed.
 ///
 /// # Panics
 ///

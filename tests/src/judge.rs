@@ -28,8 +28,8 @@ pub enum Outcome {
     /// The case was not tried, because the server lacks a feature that the contract demands. This
     /// outcome counts as a failure.
     Missing(Missing),
-    /// The case was not tried, for this reason, which does not lie in the machine. This outcome
-    /// counts as a failure.
+    /// The case was not tried; the string is the reason, which does not lie in the suite's machine.
+    /// This outcome counts as a failure.
     NotReached(String),
     /// The server broke the promise.
     Failed(Box<Failure>),

@@ -60,8 +60,8 @@ fn number(column: &str) -> u64 {
     column.parse().unwrap_or_default()
 }
 
-/// Reads a file `stat` with one system call: the suite reads those of all processes, again and
-/// again.
+/// Reads a file `stat` with one call of read(2): the suite reads the files of all processes, again
+/// and again.
 fn stat(file: &Path) -> Option<Stat> {
     // The columns that are parsed end within this length: a name has at most 64 bytes.
     let mut bytes = [0; 256];
@@ -83,7 +83,7 @@ fn stat_of(pid: u32) -> Option<Stat> {
     stat(Path::new(&format!("/proc/{pid}/stat")))
 }
 
-/// Returns all processes, and what is known of each of them.
+/// Returns the ID of each process of this machine, with the columns of its file `stat`.
 fn all() -> Option<impl Iterator<Item = (u32, Stat)>> {
     let entries = fs::read_dir("/proc").ok()?.flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

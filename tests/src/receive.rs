@@ -21,7 +21,7 @@ const A_RESPONSE: &str = "a response";
 const LARGEST_HEAD: usize = 64 * 1024;
 
 thread_local! {
-    /// The room for one read, which is cleared once and not for each of a case's thousands of reads.
+    /// The buffer for one read. It is cleared once, not for each of a case's thousands of reads.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 * 1024]);
 }
 

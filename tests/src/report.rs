@@ -40,7 +40,7 @@ pub struct Counts {
     pub broken: usize,
     /// Number of cases not tried because the server lacks a feature that the contract demands.
     pub missing: usize,
-    /// Number of cases not tried for a reason that does not lie in the machine.
+    /// Number of cases not tried for a reason that does not lie in the suite's machine.
     pub not_reached: usize,
     /// Number of cases not tried for a reason outside the server.
     pub skipped: usize,

@@ -105,8 +105,8 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts a program that may not be able to serve with these limits. Returns the server, or the
-    /// way in which it exited before it printed `listening on`.
+    /// Starts a program with resource limits under which it may not be able to serve. Returns the
+    /// server, or the way in which it exited before it printed `listening on`.
     pub fn try_start(
         program: &Program,
         root: &Path,
@@ -395,8 +395,8 @@ pub fn run_to_end(
     Ok((status, server.stdout(), server.stderr()))
 }
 
-/// Runs a server that is expected to fail to start, with these limits. Returns its status, standard
-/// output, and standard error.
+/// Runs a server under resource limits with which it is expected to fail to start. Returns its
+/// status, standard output, and standard error.
 ///
 /// # Errors
 ///

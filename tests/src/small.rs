@@ -89,10 +89,12 @@ struct Line {
 /// The list of a server: a line for each case, by the case's full name.
 type List = BTreeMap<String, Line>;
 
-/// The number of cases that run at the same time if they only wait, even where `at_once` is less.
+/// The number of cases that run at the same time if they only wait, even where fewer of the cases
+/// that do more than wait run at the same time.
 const WAITING_AT_ONCE: usize = 32;
 
-/// The places of the cases that do more than wait: at most as many run at the same time.
+/// Places for the cases that do more than wait: each such case occupies a place while it runs, so
+/// at most as many run at the same time as there are places.
 #[derive(Debug)]
 struct Places {
     free: Mutex<usize>,
@@ -100,7 +102,7 @@ struct Places {
 }
 
 impl Places {
-    /// Calls `run` as soon as a place is free.
+    /// Waits until a place is free, and occupies the place while `run` is called.
     fn with_one<R>(&self, run: impl FnOnce() -> R) -> R {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         while *free == 0 {
@@ -189,8 +191,9 @@ fn trials_for(
         let target = Target::Binary(server.program());
         let expected = list.get(&case.full_name()).cloned();
         let fails = expected.as_ref().is_some_and(|line| line.verdict == "fail");
-        // A case that is expected to fail may take all of its timeout, and the small servers'
-        // deadlines are ten seconds where the suite asks for one. Both start with the longest cases.
+        // A case that is expected to fail may take all of its timeout, and a case about a deadline
+        // takes ten seconds, because the suite cannot shorten a small server's deadlines. Cases of
+        // both kinds are started first.
         let waits = fails || case.family == "deadlines";
         let patience = if fails { TIMEOUT_OF_FAILURES } else { timeout::timeout() };
         let name = format!("{}::{}", server.name, case.full_name());

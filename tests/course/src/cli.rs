@@ -104,7 +104,7 @@ enum Command {
     },
 }
 
-/// What the help of `grade` says about the limits of the sandbox.
+/// The part of the help of `grade` about the limits of the sandbox.
 const NOT_CONTAINED: &str = "As root with --user, the submission's build and server run as that user: with limits on processes, memory,
 files, descriptors and processor time, without the grader's environment and terminal, and able to write in one directory, which is
 deleted. All their processes are killed at the end.
@@ -184,7 +184,8 @@ enum Action {
 
 /// Runs the command `course` with this process's arguments.
 ///
-/// A crate that adds cases of its own to the suite has its own program, which calls this, too.
+/// A crate that adds cases of its own to the suite has its own program, which calls this function,
+/// too.
 pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(true) => ExitCode::SUCCESS,

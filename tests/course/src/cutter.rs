@@ -46,8 +46,9 @@ fn search(source: &str, file: &File, address: &str) -> Result<Vec<Function>, Str
     Ok(search.found)
 }
 
-/// Returns the source with the bodies of some functions replaced. Each of `bodies` is a function's
-/// address and its new body without braces, which is indented to fit.
+/// Returns the source with the bodies of some functions replaced. Each of `bodies` is a
+/// function's address and its new body without braces. The new body is indented like
+/// the old one.
 ///
 /// # Errors
 ///
@@ -134,7 +135,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Searches items that are compiled under the conditions `cfg` for the function.
+    /// Searches `items`, which are compiled under the conditions `cfg`, for the
+    /// addressed function.
     fn items(&mut self, items: &[Item], cfg: &str) -> Result<(), String> {
         for item in items {
             match item {

@@ -90,7 +90,8 @@ impl Test {
         Some(format!("{}\nby hand      {}", failure.trim(), self.command()))
     }
 
-    /// Returns how the test program ended, and its output; `None` if it had to be killed.
+    /// Runs the test program `program`. Returns its exit status, or `None` if it was killed because
+    /// it ran too long, and its output.
     fn run(
         &self,
         program: &Path,
@@ -121,7 +122,8 @@ impl Test {
     }
 }
 
-/// Returns the part of a test program's output that describes the only failure.
+/// Returns the part of a test program's output that describes the failure of the one test that was
+/// run.
 fn failure(text: &str) -> &str {
     let (_, text) = text.split_once(" stdout ----\n").unwrap_or(("", text));
     let end = text.find("note: run with").or_else(|| text.find("\nfailures:"));
@@ -129,7 +131,8 @@ fn failure(text: &str) -> &str {
 }
 
 impl Check {
-    /// Returns the name under which the gate is recorded: the case's full name, or the test's.
+    /// Returns the name under which a recorded gate lists the check: the case's full name, or the
+    /// test's.
     pub fn name(&self) -> String {
         match self {
             Self::Case(case) => case.full_name(),
@@ -144,7 +147,7 @@ impl fmt::Display for Test {
     }
 }
 
-/// What a gate judges.
+/// The subject of a gate: the program to judge, and everything needed to judge it.
 pub struct Subject<'a> {
     /// The learner's crate.
     pub directory: &'a Path,

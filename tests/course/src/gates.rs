@@ -29,7 +29,7 @@ use crate::work;
 /// The number of checks that are made at the same time. Most of them wait for a server whose code is wrong.
 const AT_ONCE: usize = 12;
 
-/// The largest number of checks in a gate: further ones would only repeat what these show.
+/// The largest number of checks in a gate: more checks would hardly show anything new.
 const MOST_CASES: usize = 8;
 
 /// The longest duration, in seconds, of a case in a gate. A case that the step names in full may
@@ -43,7 +43,7 @@ struct Question {
     open: usize,
     /// The index of the step that is filled with its usual mistake.
     mistake: Option<usize>,
-    /// The program that is judged, or the test program.
+    /// The name of the program that is judged, or of the test program.
     program: String,
     /// The name of the check.
     check: String,
@@ -201,7 +201,8 @@ impl<'t> Proof<'t> {
             .iter()
             .map(|step| self.track.checks(step))
             .collect::<Result<_, _>>()?;
-        // The checks behind these need not be red while the hole is open.
+        // The last checks of a gate, those in `also`, need not be red while the step's hole is
+        // open.
         let proofs = |step: usize| gates[step].len() - self.track.steps[step].also.len();
         let question = |open: usize, index: usize, check: &Check| {
             self.question(open, &self.track.steps[index], check)

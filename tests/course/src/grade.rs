@@ -54,8 +54,9 @@ use who::Who;
 /// The number of cases that run at the same time.
 const AT_ONCE: usize = 8;
 
-/// The beginning of a reason to skip a case that lies in the server, which offers less than the case
-/// needs. By the standards alone such a case is skipped; here it scores zero.
+/// The first words of the reason for skipping a case if the server offers less than the case needs.
+/// When a server is judged by the standards alone, such a case is skipped; in grading, it scores
+/// zero.
 const OF_THE_SERVER: &str = "the server ";
 
 /// The most characters that a report contains of one text from a submission or its compiler.
@@ -184,7 +185,7 @@ pub fn grade(
 type Prepared = (Result<Target, String>, Vec<String>);
 
 /// Makes a submission ready to be judged: compiles its files if it has any, and returns a target
-/// that the suite can start, contained.
+/// that the suite can start in the sandbox.
 fn prepare(
     plan: &Plan,
     submitted: &Submitted,
@@ -239,7 +240,7 @@ fn prepare(
     Ok((target, notes))
 }
 
-/// Returns a target that starts a program of the submission contained.
+/// Returns a target that starts a program of the submission in the sandbox.
 fn program(
     plan: &Plan,
     name: &str,
@@ -306,7 +307,7 @@ fn judge_all(
     Ok(())
 }
 
-/// The server to judge.
+/// A server to judge, with its profile and the suite's document root.
 struct Judge<'a> {
     profile: ServerProfile,
     target: &'a Target,
@@ -362,7 +363,8 @@ impl Judge<'_> {
         cases
     }
 
-    /// Judges a case, unless there is a reason not to.
+    /// Judges a case. The case is not tried if the part has been stopped, if too many cases have
+    /// hung, or if the server lacks a feature that the case needs.
     fn case(
         &self,
         case: &Case,

@@ -40,15 +40,16 @@ use crate::grade::who::Who;
 use crate::ladder::package;
 use crate::work::{build, output};
 
-/// The environment variable that names the mistake which the server makes. It is not on the command
-/// line, because any user can read that of a running process.
+/// The environment variable that names the mistake which the server makes. The mistake is not named
+/// on the command line, because any user can read the command line of a running process.
 const HUNTED: &str = "HUNTED_MUTATION";
 
 /// The number of runs of a client against each of the two servers: a client that guesses passes
 /// once in 64 attempts.
 const ROUNDS: usize = 3;
 
-/// How often a case that has failed is judged once more, when a mutant is proved.
+/// The number of times that a failed case is judged once more in the proof that a mutant passes the
+/// public suite.
 const ATTEMPTS: usize = 5;
 
 /// The time that one run of a client may take.
@@ -124,7 +125,7 @@ pub struct Den {
 }
 
 impl Den {
-    /// Asks a program for its mutants.
+    /// Returns the den of a program, which is asked for its mutants with `--list-hunted`.
     ///
     /// # Errors
     ///
@@ -194,7 +195,7 @@ fn keyed_hash(secret: &[u8], student: &str) -> u64 {
 ///
 /// # Errors
 ///
-/// Fails if the file cannot be read, or if so short a secret could be guessed.
+/// Fails if the file cannot be read, or if the secret is so short that it could be guessed.
 pub fn secret(file: &Path) -> anyhow::Result<Vec<u8>> {
     let secret = fs::read(file).with_context(|| file.display().to_string())?;
     ensure!(
@@ -206,7 +207,7 @@ pub fn secret(file: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(secret)
 }
 
-/// What a client says about a server.
+/// A client's statement about a server, which is its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     /// Exit status 0: the promise is kept.
@@ -222,7 +223,7 @@ enum Verdict {
 pub struct Hunt {
     /// Whether the client tells the mutant from the honest server.
     pub caught: bool,
-    /// A line for each run, and the reason at the end.
+    /// A line for each run of the client, and at the end the reason for the result.
     pub report: String,
 }
 
@@ -295,7 +296,7 @@ fn start(
     }
 }
 
-/// Runs the client once. Returns its verdict, and what it has printed.
+/// Runs the client once. Returns its verdict and its output.
 fn ask(
     sandbox: &Sandbox,
     client: &Path,
@@ -320,8 +321,8 @@ fn ask(
 }
 
 /// Proves that every mutant of a program passes the public suite, so that none of the suite's cases
-/// gives a mistake away, and that the honest server passes it, too. Prints what does not hold.
-/// Returns whether everything holds.
+/// gives a mistake away, and that the honest server passes it, too. Prints the cases that a server
+/// does not pass. Returns whether all servers pass all cases.
 ///
 /// # Errors
 ///

@@ -67,7 +67,7 @@ pub struct Change {
     pub file: String,
     /// The text in the source, which is replaced.
     pub from: String,
-    /// The text in the learner's file, which replaces the other.
+    /// The text in the learner's file, which replaces the text `from`.
     pub to: String,
 }
 
@@ -271,7 +271,8 @@ impl Track {
         names.iter().map(check).collect()
     }
 
-    /// Returns what a learner's step must pass: the gate, and after it the cases in [`Step::also`].
+    /// Returns the checks that a learner's code must pass at a step: the gate, and after it the
+    /// cases in [`Step::also`].
     ///
     /// # Errors
     ///

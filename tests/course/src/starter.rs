@@ -211,7 +211,7 @@ fn workspace_manifest(track: &Track) -> anyhow::Result<String> {
             }
             _ if line.starts_with("exclude = ") || line.starts_with('#') => {}
             "[profile.release]" => break,
-            // A hole leaves imports, arguments and helpers that nothing uses yet.
+            // While a hole is open, nothing uses some imports, arguments and helper functions.
             "[workspace.lints.rust]" => {
                 text += line;
                 text += "\nunused = { level = \"allow\", priority = -1 }\n";
@@ -254,7 +254,7 @@ fn copies(track: &Track) -> anyhow::Result<Files> {
     Ok(files)
 }
 
-/// Returns everything that `new` writes, except the lock file.
+/// Returns all files that the command `new` writes into a learner's crate, except the lock file.
 ///
 /// # Errors
 ///

@@ -23,8 +23,8 @@ use crate::ladder::{Hole, Step, Track, read, url};
 use crate::starter::{self, MARK, Mark};
 use crate::work;
 
-/// The interval at which `--watch` checks for changes. It reads the files, because a network file
-/// system may not report changes.
+/// The interval at which `--watch` checks for changes. Each check reads the files, because a
+/// network file system may not report changes.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// A learner's crate in the current directory, with its track and its state.
@@ -186,7 +186,8 @@ impl Session {
         Ok(built.ok())
     }
 
-    /// Returns a step's gate, and a hash of the gate and of what it judges.
+    /// Returns the checks of a step's gate, and a hash of their names and of the programs that they
+    /// judge.
     fn gate(&self, step: &Step, built: &Built) -> anyhow::Result<(Vec<Check>, String)> {
         let gate = self.track.checks(step)?;
         let mut hasher = DefaultHasher::new();
@@ -202,7 +203,7 @@ impl Session {
         Ok((gate, format!("{:016x}", hasher.finish())))
     }
 
-    /// Returns what a step's gate judges.
+    /// Returns the subject of a step's gate: the step's program, and everything needed to judge it.
     fn subject<'a>(
         &'a self,
         step: &Step,
@@ -220,7 +221,7 @@ impl Session {
         })
     }
 
-    /// Prints and remembers that a step is green.
+    /// Prints that a step is green, and remembers it for the next run.
     fn is_green(
         &mut self,
         index: usize,

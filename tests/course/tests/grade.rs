@@ -172,8 +172,8 @@ fn half_a_solution_loses_one_part_in_all_formats() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compares what the grader says with a file that a page of the book shows. With RECORD=1 it writes
-/// the file.
+/// Compares the grader's output `fresh` with a file that a page of the book shows. If the
+/// environment variable RECORD is set, writes the file instead.
 fn recorded(name: &str, fresh: &str) -> anyhow::Result<()> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports").join(name);
     if std::env::var_os("RECORD").is_some() {

@@ -1,6 +1,7 @@
-//! Tests what a confined program can do, limit by limit. Before anything is started that only a limit
-//! stops, the limit itself is proved with something harmless; without that proof nothing is
-//! started. The test is skipped for any other user than root, which is an error if `NO_SKIP` is set.
+//! Tests the limits of a confined program, one by one. Before a program is started that only a
+//! limit stops, a harmless program proves that the limit holds; without that proof the other
+//! program is not started. The test is skipped for any other user than root, which is an error if
+//! `NO_SKIP` is set.
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -74,8 +74,8 @@ const DEADLINE: &str = "2";
 const BEYOND_IT: Duration = Duration::from_millis(2200);
 
 /// Sends one part of a request, stops the server's process, sends the rest, and continues the
-/// process after the deadline has passed. The client itself keeps the deadline. Returns the
-/// response.
+/// process after [`DEADLINE`] has passed. The client has then sent everything in time, although the
+/// server reads the rest late. Returns the response.
 fn stopped_beyond_a_deadline(
     ctx: &mut Ctx<'_>,
     options: &[(&str, &str)],

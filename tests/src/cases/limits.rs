@@ -27,7 +27,7 @@ fn head_of(length: usize) -> Vec<u8> {
     request("GET", "/plaintext", &format!("X-Long: {}\r\n", "v".repeat(length - around)))
 }
 
-/// Returns a request with `count` fields, including Host.
+/// Returns a request with `count` header fields, including Host.
 fn fields_of(count: usize) -> Vec<u8> {
     let fields: String = (1..count).map(|i| format!("X-{i}: {i}\r\n")).collect();
     request("GET", "/plaintext", &fields)

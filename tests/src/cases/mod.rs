@@ -95,11 +95,12 @@ const FAMILIES: &[Family] = &[
 static ADDED: Mutex<Vec<Family>> = Mutex::new(Vec::new());
 
 /// Adds a family of cases that another crate defines, such as an instructor's own. From now on the
-/// family belongs to [`all`], after the suite's own. `section` is the place that explains it.
+/// family belongs to [`all`], after the suite's own. `section` is the text that explains the cases,
+/// as failure reports name it.
 ///
 /// # Panics
 ///
-/// Panics if there is a family with this name.
+/// Panics if there already is a family called `name`.
 pub fn add(name: &'static str, cases: &'static [&'static [Case]], section: &'static str) {
     assert!(!known(name), "there is a family {name}");
     let mut added = ADDED.lock().unwrap_or_else(PoisonError::into_inner);

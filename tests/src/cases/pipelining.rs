@@ -13,7 +13,8 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 const PLAIN: &[Need] = &[Need::Plaintext];
 const ECHO: &[Need] = &[Need::Echo];
 
-/// Returns one request of each kind in bytes, with its method and the expected status and content.
+/// Returns one request of each kind, as bytes, with its method, the expected status, and the
+/// expected content.
 fn mixed(round: usize) -> Vec<(Vec<u8>, &'static str, u16, Vec<u8>)> {
     let word = format!("round {round}");
     vec![

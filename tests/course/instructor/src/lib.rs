@@ -1,8 +1,9 @@
 //! An example of an instructor's private crate: cases that the public suite lacks, and mutants that
 //! pass the public suite, for a graded hunt.
 //!
-//! `instructor` is the command `course` with these cases: a plan names them as it names the public
-//! ones. `hunted` is the server with these mutants.
+//! `instructor` is the command `course` with these cases: a plan names them as it names
+//! the public ones. `hunted` is the mutants' server, with these mutants in place of the
+//! public ones.
 
 use client_suite::case::Kind::Contract;
 use client_suite::case::{Case, Need, case};
@@ -13,7 +14,7 @@ use mutant::{Answer, PrivateMutant, Request};
 /// cases begins: `own::every_length`.
 pub const FAMILY: &str = "own";
 
-/// The place that explains the cases, which a failure names.
+/// The text that explains the cases; a failure report names it.
 pub const SECTION: &str = "The assignment's text, week 5";
 
 /// The instructor's cases.
@@ -53,8 +54,9 @@ pub const CASES: &[Case] = &[
     .needs(&[Need::Plaintext]),
 ];
 
-/// The instructor's mutants. Students get the program that contains their names and descriptions,
-/// so these give nothing away; the functions' comments are for the instructor.
+/// The instructor's mutants. Students get the program that contains the mutants' names
+/// and descriptions, so names and descriptions give nothing away; the comments of the
+/// mutants' functions are for the instructor.
 pub const MUTANTS: &[PrivateMutant] = &[
     PrivateMutant { name: "alder", wrong: "is wrong", change: ends_at_a_dot },
     PrivateMutant { name: "birch", wrong: "is wrong", change: tires },
@@ -82,7 +84,7 @@ fn tires(request: &Request<'_>, answer: &mut Answer) {
     }
 }
 
-/// Answers 404 if a target ends with a question mark: the query is there, and empty.
+/// Answers 404 if a target ends with a question mark, after which the query is empty.
 fn forgets_the_empty_query(request: &Request<'_>, answer: &mut Answer) {
     if request.query == Some("") {
         answer.status = 404;

@@ -1,4 +1,4 @@
-//! The command `course`, with the instructor's cases.
+//! The command `course` with the cases of an instructor's private crate added.
 
 use std::process::ExitCode;
 

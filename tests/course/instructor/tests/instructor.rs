@@ -16,14 +16,16 @@ use tempfile::TempDir;
 
 const HUNTED: &str = env!("CARGO_BIN_EXE_hunted");
 
-/// A client that finds `alder`: a content with a lone dot is echoed whole.
+/// A client's script that finds the mutant `alder`: it checks that a content with a lone dot in a
+/// line is echoed whole.
 const FINDS_ALDER: &str = r#"#!/bin/sh
 content=$(printf 'one\r\n.\r\ntwo.')
 answer=$(printf 'POST /echo HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 12\r\n\r\n%s' "$content" | nc -w 5 "$1" "$2")
 case $answer in *two.) exit 0;; *) exit 1;; esac
 "#;
 
-/// Writes a client's script. Returns its path, and the directory that it lies in.
+/// Writes a client's script with the content `text`. Returns the script's path, and the temporary
+/// directory that contains the script.
 fn client(text: &str) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("client");

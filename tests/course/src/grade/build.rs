@@ -1,8 +1,8 @@
 //! Builds a submission: its files are copied over a fresh starter, which the sandbox compiles.
 //!
-//! What all submissions share is built once, from the starter alone, and kept in a [`Base`] below
-//! the repository's `target/`: the libraries' sources and compiled code, and a way to the compiler
-//! if the submission's user cannot reach it where it is installed.
+//! The parts that all submissions share are built once, from the starter alone, and kept in a
+//! [`Base`] below the repository's `target/`: the libraries' sources and compiled code, and a way
+//! to the compiler if the submission's user cannot reach it where it is installed.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -38,7 +38,8 @@ pub fn starter_files(plan: &Plan) -> anyhow::Result<Files> {
     all_files(&directory).with_context(|| format!("starter: {}", directory.display()))
 }
 
-/// What all submissions to a starter share.
+/// The directories that all submissions to a starter share: the libraries' sources and compiled
+/// code, and the compiler.
 #[derive(Debug)]
 pub struct Base {
     directory: PathBuf,
@@ -50,7 +51,8 @@ pub struct Base {
 }
 
 impl Base {
-    /// Makes what all submissions to a starter share, or finds it where an earlier call made it.
+    /// Makes the directories that all submissions to a starter share, or finds them where an
+    /// earlier call made them.
     ///
     /// # Errors
     ///

@@ -18,7 +18,8 @@ use crate::grade::{Settings, Submitted, grade, submission};
 use crate::ladder::{Track, checkout};
 use crate::{cutter, starter, work};
 
-/// Proves a plan, and prints what it finds. Returns whether everything holds.
+/// Proves a plan: grades its reference solution, its starter and its parts' stubs, and prints each
+/// result. Returns whether each of them has the points that it must have.
 ///
 /// # Errors
 ///
@@ -107,7 +108,8 @@ pub fn check(path: &Path, plan: &Plan, seed: Option<u64>) -> anyhow::Result<bool
     Ok(holds)
 }
 
-/// Prints whether a server has the result that it must have. Returns `holds`.
+/// Prints the points of the server called `name`, and whether they are those that it must have, as
+/// `holds` says. Returns `holds`.
 fn say(name: &str, report: &Report, holds: bool, what: &str) -> bool {
     let word = if holds { "ok     " } else { "FAILED " };
     let (earned, possible) = (report.earned(), report.possible());
@@ -147,7 +149,7 @@ fn needs(plan: &Plan, part: &str, other: &str) -> bool {
     needed.iter().any(|need| need == other || needs(plan, need, other))
 }
 
-/// Returns what a plan's `source` names, as a submission that can be graded.
+/// Returns the server that `source` names in a plan, as a submission that can be graded.
 fn find(plan: &Plan, source: &Source) -> anyhow::Result<Submitted> {
     let directory = &plan.directory;
     Ok(match source {

@@ -1,8 +1,8 @@
-//! What a contained program may do: `course contain` takes it as JSON, and enters it before it
-//! executes the program.
+//! A confinement: the rights and limits of a program of a submission. `course contain` takes a
+//! confinement as JSON, and applies it to its own process before it executes the program there.
 //!
-//! Everything here is entered by a process that has just been started for it, so that no other thread
-//! and no open file of the grader is there.
+//! This process has been started only for the confinement, so that it has no other thread and no
+//! open file of the grader.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -18,10 +18,10 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{self, Gid, Pid, Uid};
 use serde::{Deserialize, Serialize};
 
-/// What a contained program may do, as `course contain` takes it.
+/// The rights and limits of a confined program, in the form that `course contain` takes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Confinement {
-    /// The user and group to become.
+    /// The user and group to become; `None` to remain the grader's own.
     pub user: Option<(u32, u32)>,
     /// Maximum number of processes and threads of the user.
     pub processes: u64,
@@ -84,11 +84,11 @@ impl Confinement {
         Ok(())
     }
 
-    /// Executes a program in place of this one, confined.
+    /// Confines this process, and executes another program in place of the running one.
     ///
     /// # Errors
     ///
-    /// Returns only if that fails.
+    /// Returns only if the confinement or the execution fails.
     pub fn exec(&self, program: &Path, arguments: &[OsString]) -> anyhow::Result<()> {
         self.enter()?;
         let mut command = Command::new(program);
@@ -97,7 +97,7 @@ impl Confinement {
         Err(command.exec()).with_context(|| format!("cannot run {}", program.display()))
     }
 
-    /// Kills every process of the user, except this one.
+    /// Kills every process of the confinement's user, except this one.
     ///
     /// # Errors
     ///

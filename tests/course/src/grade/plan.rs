@@ -78,7 +78,7 @@ pub struct Plan {
     /// The limits on a submission.
     #[serde(default)]
     pub limits: Limits,
-    /// What `course check` proves the plan with.
+    /// The servers with which `course check` proves the plan.
     #[serde(default)]
     pub check: Check,
     /// The parts, in their order.
@@ -104,7 +104,7 @@ pub struct Part {
     /// The cases: a family, a full name, or a pattern with `*`. A pattern that begins with `!`
     /// leaves cases out again.
     pub cases: Vec<String>,
-    /// How the cases turn into points.
+    /// The rule by which the cases turn into points.
     #[serde(default)]
     pub rule: Rule,
     /// The names of earlier parts. If one of them has no points, this part has none either.
@@ -128,7 +128,7 @@ fn default_seconds() -> u64 {
     120
 }
 
-/// How a part's cases turn into points.
+/// A rule by which a part's cases turn into points.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
@@ -203,18 +203,18 @@ impl Default for Limits {
     }
 }
 
-/// What `course check` proves a plan with. If the starter is a track of the course, the course
-/// itself has both.
+/// The servers with which `course check` proves a plan. If the plan's starter is a track of the
+/// course, neither need be given, because the course itself has both.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     /// A solution that has all points.
     pub reference: Option<Source>,
-    /// What students begin with, which has no point in any part.
+    /// The starter that students get, which has no point in any part.
     pub starter: Option<Source>,
 }
 
-/// Where a server that `course check` judges comes from. Directories are relative to the plan.
+/// The origin of a server that `course check` judges. Directories are relative to the plan's file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "lowercase")]
 pub enum Source {
@@ -246,7 +246,7 @@ impl Plan {
         Self::parse(&text, path, directory, all)
     }
 
-    /// Reads a plan from its text. `path` is what errors call the file.
+    /// Reads a plan from its text. Errors call the plan's file `path`.
     ///
     /// # Errors
     ///
@@ -428,7 +428,7 @@ impl Plan {
     }
 }
 
-/// The features that a plan may leave out.
+/// The features that a plan may name in `lacks`.
 const NEEDS: [Need; 9] = [
     Need::Plaintext,
     Need::Echo,

@@ -21,7 +21,7 @@ pub struct Report {
     pub seed: Option<u64>,
     /// The parts, in the plan's order.
     pub parts: Vec<PartReport>,
-    /// What the student should know about the whole submission, such as an error of the compiler.
+    /// Notes for the student about the whole submission, such as an error of the compiler.
     pub notes: Vec<String>,
     /// For the instructor: the attacks from which the grader was not protected.
     pub not_contained: Vec<String>,
@@ -94,7 +94,8 @@ impl Report {
         self.complete && self.earned() == self.possible() && self.possible() > Points(0)
     }
 
-    /// Returns whether an earlier part that this one needs has no points.
+    /// Returns the name of an earlier part that `part` needs and that has no points, if there is
+    /// one.
     pub fn unmet_need<'p>(&self, part: &'p Part) -> Option<&'p str> {
         let zero = |name: &&String| {
             let needed = self.parts.iter().find(|other| other.part.name == **name);

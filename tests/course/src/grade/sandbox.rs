@@ -15,8 +15,8 @@
 //!
 //! Limits on processes, memory, files and descriptors are the kernel's, for each process or user.
 //! What all processes use together is measured while they run ([`Watch`]). At the end every process
-//! of the user is killed, and so is every descendant of the grader. [`Sandbox::not_contained`] says
-//! what is left.
+//! of the user is killed, and so is every descendant of the grader. [`Sandbox::not_contained`]
+//! returns the attacks that remain possible.
 
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
@@ -54,7 +54,7 @@ pub(super) const PREFIX: &str = "course-grade-";
 /// The directories in which every user may write.
 const SHARED: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 
-/// The result of a contained command.
+/// The result of a command that was run in a sandbox.
 #[derive(Debug)]
 pub struct Finished {
     /// Whether the command has succeeded.
@@ -70,8 +70,8 @@ pub struct Sandbox {
     base: TempDir,
     who: Who,
     limits: Limits,
-    /// The lock on the user, held as long as this sandbox exists: another grader would kill the
-    /// user's processes.
+    /// The lock on the submission's user, held as long as this sandbox exists: another grader would
+    /// kill the user's processes.
     _lock: Option<Flock<File>>,
 }
 
@@ -80,7 +80,8 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// Fails if the user is in use, or if a limit does not hold on this machine.
+    /// Fails if another grader uses the submission's user, or if a limit does not hold on this
+    /// machine.
     pub fn new(who: Who, limits: &Limits) -> anyhow::Result<Self> {
         let lock = match who {
             Who::Other(uid, _) => Some(lock(uid)?),
@@ -124,7 +125,8 @@ impl Sandbox {
         self.path("work")
     }
 
-    /// Returns the path of something in the directory in which the submission can write.
+    /// Returns the path of the file or directory `name` in the directory in which the submission
+    /// can write.
     pub fn own(&self, name: &str) -> PathBuf {
         self.path("own").join(name)
     }
@@ -233,8 +235,8 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Makes a script that runs a program contained, with these arguments before the script's own.
-    /// Returns the script's path.
+    /// Makes a script that runs a program in the sandbox, with the given arguments before the
+    /// script's own. Returns the script's path.
     ///
     /// # Errors
     ///
@@ -255,8 +257,8 @@ impl Sandbox {
         Ok(path)
     }
 
-    /// Returns a command for the shell that runs another one contained, in a directory.
-    /// Placeholders in it stay placeholders.
+    /// Returns a shell command that runs another shell command in the sandbox and in a directory.
+    /// Placeholders in the other command remain placeholders.
     ///
     /// # Errors
     ///
@@ -285,11 +287,11 @@ impl Sandbox {
         command.replace(&format!("{}/", self.path("bin").display()), "")
     }
 
-    /// Copies a program to where the submission can run it and not change it.
+    /// Copies a program to a directory in which the submission can run it but not change it.
     ///
     /// # Errors
     ///
-    /// Fails if it is no regular file.
+    /// Fails if the program is no regular file.
     pub fn adopt(&self, name: &str, program: &Path) -> anyhow::Result<PathBuf> {
         let is_file = fs::symlink_metadata(program).is_ok_and(|m| m.is_file());
         ensure!(is_file, "{} is no file", program.display());
@@ -301,11 +303,12 @@ impl Sandbox {
         Ok(copy)
     }
 
-    /// Runs a command contained to its end, with some of the environment replaced.
+    /// Runs a command in the sandbox to its end, with some environment variables replaced.
     ///
     /// # Errors
     ///
-    /// Fails if it cannot be started. A command that takes too long, or too much, does not succeed.
+    /// Fails if the command cannot be started. A command that is killed because it exceeds a limit
+    /// is no error, but has not succeeded.
     pub fn run(
         &self,
         program: &Path,
@@ -341,9 +344,9 @@ impl Sandbox {
         Ok(Finished { success, output })
     }
 
-    /// Runs `body` while the submission's processes are watched. When it uses too much, or when the
-    /// deadline has passed, all its processes are killed until `body` ends. Returns the reason for
-    /// that, if there was one.
+    /// Runs `body` while the submission's processes are watched. When the submission exceeds a
+    /// limit, or when the deadline has passed, all its processes are killed, again and again until
+    /// `body` ends. Also returns the reason why they were killed, if they were.
     pub fn watched<R>(
         &self,
         deadline: Instant,
@@ -376,7 +379,8 @@ impl Sandbox {
         (result, watch.stopped())
     }
 
-    /// Returns why the submission must be stopped, if it must.
+    /// Returns the reason to kill the submission's processes, in words: the deadline has passed, or
+    /// a limit is exceeded. `None` if there is no reason.
     fn excess(&self, deadline: Instant, ticks: u32) -> Option<String> {
         let limits = &self.limits;
         if Instant::now() >= deadline {
@@ -524,7 +528,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
-/// What is known while a submission is watched.
+/// The state of the watch over a submission's processes.
 #[derive(Debug, Default)]
 pub struct Watch {
     over: AtomicBool,
@@ -553,7 +557,7 @@ fn this_program() -> io::Result<PathBuf> {
     if running.exists() { Ok(running) } else { env::current_exe() }
 }
 
-/// Waits until no other grader uses a user, and claims it.
+/// Waits until no other grader uses the user `uid`, and locks this user for this grader.
 fn lock(uid: Uid) -> anyhow::Result<Flock<File>> {
     // Only root can create files in `/var/run`, so no other user can hold the lock.
     let path = PathBuf::from(format!("/var/run/course-grade-{uid}.lock"));

@@ -19,8 +19,8 @@ const MOST_FILES: usize = 1000;
 /// The deepest directory that is read, counted from the submission.
 const MOST_DEPTH: usize = 16;
 
-/// Takes the files and directories in `wanted` from a submission. Returns them with a note for each
-/// that was not taken.
+/// Takes the files and directories in `wanted` from a submission. Returns the taken files, and a
+/// note for each file that was not taken.
 pub fn take(directory: &Path, wanted: &[String]) -> (Files, Vec<String>) {
     let (mut files, mut notes) = (Files::new(), Vec::new());
     for path in wanted {

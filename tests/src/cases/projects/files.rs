@@ -21,8 +21,7 @@ use crate::verdict::{CaseResult, Verdict, ensure};
 const NEEDS: &[Need] = &[Need::Files, Need::Plaintext, Need::Process];
 const CITE: &str = "project, Files that do not block the loop";
 
-/// The number of helpers in most cases, and the number of clients that wait for files: more than
-/// there are helpers.
+/// The number of helper threads in most cases. More clients than that, [`CLIENTS`], wait for files.
 const HELPERS: usize = 4;
 const CLIENTS: usize = 12;
 

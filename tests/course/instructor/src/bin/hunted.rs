@@ -1,4 +1,5 @@
-//! The server with the instructor's mutants: without a mutant's name it makes no mistake.
+//! The mutants' server with the mutants of an instructor's private crate. If it is started without
+//! a mutant's name, it makes no mistake.
 
 use std::process::ExitCode;
 
