@@ -499,6 +499,12 @@ impl Sandbox {
         list.push("it can use the network: this machine's loopback, and whatever this machine reaches".to_owned());
         list.push("memory and disk of all its processes together are looked at and not limited: it can exceed them for about a second".to_owned());
         list.push("it can slow down whatever else runs on this machine".to_owned());
+        if cfg!(target_vendor = "apple") {
+            list.push(
+                "macOS limits neither its memory nor the number of its processes"
+                    .to_owned(),
+            );
+        }
         if !cfg!(target_os = "linux") {
             list.push("a process that leaves its group can outlive the grading: only Linux finds it".to_owned());
         }
