@@ -1,5 +1,5 @@
-//! Model tests: each of the event loop's three data structures against a trivial implementation of
-//! the same behavior.
+//! Model tests: the event loop's timers, table of connections and table of descriptors, each
+//! against a trivial implementation of the same behavior.
 
 use ch03_nonblocking::fd_table::FdTable;
 use ch03_nonblocking::poller::{Interest, Ready, Token};

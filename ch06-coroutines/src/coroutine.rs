@@ -54,13 +54,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
 use std::{mem, process, thread};
 
-/// The message to a coroutine that makes it continue.
+/// The message that `switch` passes to a coroutine to make it continue.
 const RESUME: usize = 0;
-/// The message to a coroutine that makes it unwind its stack and end.
+/// The message that `switch` passes to a coroutine to make it unwind its stack and end.
 const UNWIND: usize = 1;
-/// The message from a coroutine that has suspended itself.
+/// The message that `switch` passes from a coroutine that has suspended itself.
 const SUSPENDED: usize = 0;
-/// The message from a coroutine whose body has returned or panicked.
+/// The message that `switch` passes from a coroutine whose body has ended.
 const ENDED: usize = 1;
 
 /// The code that has resumed a coroutine: a caller of [`Coroutine::resume`], or a runtime's

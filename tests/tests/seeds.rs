@@ -10,7 +10,7 @@ fn seeds() -> impl Iterator<Item = u64> {
     (0..99).chain([u64::MAX])
 }
 
-/// The usual names of files and directories in the cases.
+/// The names that files and directories have without a seed, as the cases write them.
 const NAMES: &[&str] = &[
     "empty.txt",
     "one.txt",

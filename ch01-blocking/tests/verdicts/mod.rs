@@ -22,9 +22,9 @@ pub(crate) fn small_limits() -> Limits {
     }
 }
 
-/// Runs one input of the fuzz target: its first four bytes are the sizes of the pieces,
-/// the rest is the data to parse. The results must be the same for all ways to cut the
-/// data.
+/// Parses one input of the fuzz target, once whole and once in pieces: the input's first four bytes
+/// are the sizes of the pieces, the rest is the data to parse. The results must be the same for all
+/// ways to cut the data.
 pub(crate) fn are_the_same_however_cut(input: &[u8]) {
     let Some((cuts, bytes)) = input.split_at_checked(4) else { return };
     let cuts: Vec<usize> = cuts.iter().map(|&cut| usize::from(cut) + 1).collect();

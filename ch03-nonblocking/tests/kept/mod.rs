@@ -55,7 +55,7 @@ fn ask(mut client: &TcpStream, path: &str) -> io::Result<()> {
     client.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
 }
 
-/// Tests two clients, one of which delays the other: each has its full idle time after its
+/// Tests two clients, one of which delays the other: each has the full idle timeout after its
 /// response.
 pub(crate) fn deadlines_keep_their_length(
     run: impl FnOnce(Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,

@@ -105,7 +105,8 @@ impl Seen {
     }
 }
 
-/// The connection between client and server: both directions, and the events about them.
+/// A simulated network connection between client and server: both directions, and the events that a
+/// poller would report.
 #[derive(Debug, Default)]
 struct Wire {
     /// All bytes that the client sends; those before `at` have been read by the server.
@@ -171,7 +172,7 @@ impl Wire {
         }
     }
 
-    /// Applies the last of the waiting script steps, between two system calls of the server.
+    /// Applies the last of the steps in `meanwhile`, between two system calls of the server.
     fn meanwhile(&mut self) {
         if let Some(step) = self.meanwhile.pop() {
             self.act(step);
@@ -324,7 +325,7 @@ pub(crate) fn blocking(site: &Site, sent: &[u8], closes: bool) -> Seen {
     wire.borrow_mut().make_room(usize::MAX);
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(site.limits.output));
     let mut stream = Waits(End(Rc::clone(&wire)));
-    // The same loop as in chapter 1's `handle_connection`.
+    // This is the same loop as in chapter 1's `handle_connection`.
     loop {
         match serve(&mut stream, site, &mut inbox, &mut outbox) {
             Ok(After::Idle) => {}
@@ -381,7 +382,7 @@ pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> S
     panic!("the connection never ends");
 }
 
-/// Drives one connection as the event loop does.
+/// A driver that gives one connection its turns, as the event loop does.
 struct Driver<'a> {
     connection: Connection<End>,
     shared: LoopContext<'a>,
@@ -460,7 +461,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Lets time pass until the connection's deadline, for when nothing else will happen.
+    /// Lets time pass until the connection's deadline. Called when nothing else will happen.
     fn timeout(&mut self) {
         let due = match self.next {
             Next::Wait(Interest::WRITE, _) => {

@@ -177,9 +177,9 @@ impl Scheduler {
     // ANCHOR_END: round
 
     // ANCHOR: prepare_to_wait
-    /// Announces the sleep, takes the wake-ups that have arrived before it, and returns
-    /// how long the thread may wait: not at all if a task is queued, without a limit if
-    /// no timer is set.
+    /// Announces that the thread will sleep, takes the wake-ups that have arrived, and
+    /// returns how long the thread may wait: not at all if a task is queued, without a
+    /// limit if no timer is set.
     fn prepare_to_wait(&self) -> Option<Duration> {
         self.remote.announce_sleep();
         self.remote.take(|task| self.wake(task)); // a later wake-up writes to the pipe

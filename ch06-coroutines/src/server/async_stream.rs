@@ -71,8 +71,8 @@ impl AsyncStream {
 
     // ANCHOR: more
     /// Waits for the next piece of a response whose length is not known, and returns
-    /// it. Returns the heartbeat if no piece comes in time, or if the client has just
-    /// shut down its sending side. An empty piece means that the content has ended.
+    /// it. Returns the source's heartbeat if none comes in time, or if the client has
+    /// just shut down its sending side. An empty piece ends the content.
     async fn more(&mut self, source: &mut dyn BodyStream) -> io::Result<Vec<u8>> {
         self.0.all_sent();
         let quiet = source.heartbeat_interval();

@@ -43,9 +43,9 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Returns the address just above the highest usable byte, a multiple of 16. The
-    /// owner may read and write the [`size`](Stack::size) bytes below the address. The
-    /// label lies above it.
+    /// Returns the address just above the highest usable byte, a multiple of 16. The owner may read
+    /// and write the [`size`](Stack::size) bytes below the address. The stack's label, a number for
+    /// overflow reports, lies above it.
     #[inline]
     pub(crate) fn top(&self) -> NonNull<u8> {
         // SAFETY: every stack is larger than its label.

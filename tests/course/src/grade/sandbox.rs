@@ -473,7 +473,7 @@ impl Sandbox {
     }
 
     /// Returns what a submission can do in spite of the sandbox. `secret` is a file of the
-    /// instructor's that it should not read.
+    /// instructor's that the submission should not be able to read.
     pub fn not_contained(&self, secret: &Path) -> Vec<String> {
         let mut list = Vec::new();
         match self.who {
