@@ -57,7 +57,7 @@ pub(crate) struct Seen {
     /// The received bytes without dates, which vary, and without `100 Continue`, which depends on
     /// how the input is cut: it is not sent if the content has already arrived.
     pub(crate) bytes: Vec<u8>,
-    /// Whether the server closed the connection after these bytes.
+    /// Whether the server closed the connection after the received bytes.
     finished: bool,
     /// Whether the client closed first, because it had received `ENOUGH` bytes.
     enough: bool,
@@ -430,7 +430,7 @@ impl Driver<'_> {
         readable || writable || eof
     }
 
-    /// Reports the new events to the connection, each once.
+    /// Reports the events in the wire's `news` to the connection, each once.
     fn tell(&mut self) {
         if self.has_news() {
             let News { readable, writable, eof } =

@@ -56,7 +56,7 @@ impl AsyncStream {
             }
             if let Some(source) = outbox.source() {
                 // This future is boxed: otherwise every future that sends something
-                // would be as large as it.
+                // would be as large as this one.
                 let content = Box::pin(self.more(source)).await?;
                 outbox.push_piece(&content);
                 continue;

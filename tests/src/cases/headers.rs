@@ -5,13 +5,13 @@ use crate::case::{Case, Need, case};
 use crate::ctx::{Ctx, get_and_close, request};
 use crate::verdict::{Verdict, ensure};
 
-/// Asserts that a request with the raw bytes `lines` after the line of Host is refused.
+/// Asserts that a request with the raw bytes `lines` after its `Host` line is refused.
 fn refuses(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     let head = b"GET /plaintext HTTP/1.1\r\nHost: suite\r\n";
     ctx.assert_refused_without_smuggling([head, lines, b"\r\n\r\n"].concat(), &[400])
 }
 
-/// Asserts that a request with the raw bytes `lines` after the line of Host is refused. By the
+/// Asserts that a request with the raw bytes `lines` after its `Host` line is refused. By the
 /// standards alone, the server may also replace the invalid bytes by spaces and answer the request.
 fn refuses_or_repairs(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     if ctx.standards {
@@ -22,13 +22,13 @@ fn refuses_or_repairs(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     refuses(ctx, lines)
 }
 
-/// Asserts that a request with the raw bytes `lines` after the line of Host is answered.
+/// Asserts that a request with the raw bytes `lines` after its `Host` line is answered.
 fn takes(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     let head = b"GET /plaintext HTTP/1.1\r\nHost: suite\r\n";
     ctx.assert_answered([head, lines, b"\r\n\r\n"].concat(), 200).map(drop)
 }
 
-/// Asserts that a request with the raw text `lines` in place of the line of Host is refused.
+/// Asserts that a request with the raw text `lines` in place of its `Host` line is refused.
 fn refuses_host(ctx: &mut Ctx<'_>, lines: &str) -> Verdict {
     ctx.assert_refused(format!("GET /plaintext HTTP/1.1\r\n{lines}\r\n"), 400)
 }

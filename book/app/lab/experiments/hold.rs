@@ -261,7 +261,8 @@ struct MemoryUsage {
 }
 
 impl MemoryUsage {
-    /// Returns the memory in use now. The kernel's memory is that of the whole machine.
+    /// Returns the memory that the kernel and `servers` use now. The kernel's memory is that of the
+    /// whole machine.
     fn now(servers: &[Server]) -> Result<MemoryUsage> {
         let own: u64 = servers
             .iter()

@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::lab::prelude::*;
 use crate::lab::tools::sample::in_a_process;
 
-/// The kinds of samples: the name of each in the record, and its description in the table.
+/// The kinds of samples: the name of each in a record's rows, and its description in the
+/// experiment's table.
 const KINDS: [(&str, &str); 9] = [
     ("all", "a request: read, decided on, answered"),
     ("read", "what do the bytes mean? `Inbox::next`"),

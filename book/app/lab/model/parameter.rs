@@ -26,7 +26,7 @@ pub(crate) const fn parameter(
     Parameter { name, quick, full }
 }
 
-/// Serializes parameters as a map from their names.
+/// Serializes parameters as a map from their names to their values.
 pub(crate) fn by_name<S: Serializer>(
     all: &&[&Parameter],
     to: S,

@@ -17,7 +17,7 @@ pub const FAMILY: &str = "own";
 /// The text that explains the cases; a failure report names it.
 pub const SECTION: &str = "The assignment's text, week 5";
 
-/// The instructor's cases.
+/// The cases that the instructor adds to those of the suite.
 pub const CASES: &[Case] = &[
     // ANCHOR: case
     case(

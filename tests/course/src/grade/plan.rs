@@ -110,7 +110,7 @@ pub struct Part {
     /// The names of earlier parts. If one of them has no points, this part has none either.
     #[serde(default)]
     pub needs: Vec<String>,
-    /// When students see the part's result.
+    /// Whether and when students see the part's result.
     #[serde(default)]
     pub visibility: Visibility,
     /// The most seconds that the part may take. Cases that have not been judged when this time has
@@ -139,7 +139,7 @@ pub enum Rule {
     All,
 }
 
-/// When students see a part's result, in Gradescope's words.
+/// The times at which students may see a part's result, in Gradescope's words.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Visibility {
@@ -218,7 +218,7 @@ pub struct Check {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "lowercase")]
 pub enum Source {
-    /// A directory with the plan's files, like a submission.
+    /// A directory with the files that the plan names, like a submission's directory.
     Submission(PathBuf),
     /// The course's own solution, with the holes of these steps of the track open.
     Open(Vec<String>),

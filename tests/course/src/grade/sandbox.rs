@@ -206,8 +206,8 @@ impl Sandbox {
         Ok(vec![contain, "contain".to_owned(), confinement, action.to_owned()])
     }
 
-    /// Proves that the limits hold for the submission's user on this machine, with limits so small
-    /// that exceeding them does no harm.
+    /// Proves that the kernel enforces limits on the submission's user. The proof uses limits so
+    /// small that exceeding them does no harm.
     fn prove(&self) -> anyhow::Result<()> {
         let small = Confinement {
             processes: 0,

@@ -29,7 +29,7 @@ fn serve(ctx: &mut Ctx<'_>, min: &str, max: &str, shrink_after: &str) -> Verdict
     ])
 }
 
-/// Reads a number of `/stats` on an existing connection.
+/// Requests `/stats` on an existing connection, and returns its number `name`.
 fn stat(client: &mut Client, name: &str) -> CaseResult<u64> {
     client.send(get("/stats"))?;
     counter_in(&client.response()?, name)
@@ -45,7 +45,7 @@ fn assert_workers(client: &mut Client, wanted: u64, why: &str) -> Verdict {
     )
 }
 
-/// Polls `/stats` on an existing connection until a number has this value.
+/// Polls `/stats` on an existing connection until its number `name` has the value `value`.
 fn poll_until(ctx: &mut Ctx<'_>, client: &mut Client, name: &str, value: u64) -> Verdict {
     ctx.poll_until(&format!("`{name}` in /stats is {value}"), |_| {
         let now = stat(client, name)?;

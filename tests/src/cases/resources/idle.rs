@@ -14,9 +14,10 @@ use crate::verdict::{Verdict, ensure};
 
 const SAMPLES: usize = 60;
 
-/// The number of rounds of [`SAMPLES`] in which a server is busy, and the processor time that it has
-/// used in them, before it counts as busy. Where processors are scarce, a server may have work from
-/// before for a long time, but not so much of it; a server that spins is busy in every round.
+/// A server counts as busy if it is busy in `ROUNDS` rounds of [`SAMPLES`] each, and has used
+/// [`WORK`] of processor time in these rounds. Where processors are scarce, a server may still work
+/// for its earlier clients for a long time, but not that much; a server that spins is busy in every
+/// round.
 const ROUNDS: usize = 3;
 const WORK: Duration = Duration::from_millis(500);
 
