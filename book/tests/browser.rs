@@ -256,7 +256,8 @@ fn everything_can_be_reached_without_a_mouse() {
 #[test]
 fn a_bad_page_is_caught() {
     let Some(browser) = browser() else { return };
-    // The other host is a loopback address, so no request leaves this machine.
+    // The page's request to another host goes to a loopback address, so it does not leave this
+    // machine.
     let bad = "<!doctype html><style>html { background: #fff } p a { text-decoration: none }</style><link rel=icon href='data:,'><main>\
                <h1>one</h1><h3>three</h3><p style='color: #999'>grey <a href='#'>link</a></p><div style='width: 2000px'>wide</div>\
                <img src='http://127.0.0.2:47999/x.png'><figure><svg viewBox='0 0 1000 10' width='100'>\

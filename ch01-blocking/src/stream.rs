@@ -109,8 +109,8 @@ impl<'a> Blocking<'a> {
     }
 
     // ANCHOR: arm
-    /// Makes the kernel end the next read at the deadline of the phase. Returns the
-    /// time that is left, which is zero when the deadline has passed.
+    /// Makes the kernel end the next read at the deadline of the current [`Wait`].
+    /// Returns the time that is left, which is zero when the deadline has passed.
     fn arm_read_timeout(&mut self) -> io::Result<Duration> {
         let within = match self.wait {
             // The idle time begins with this call, so the whole timeout is left.

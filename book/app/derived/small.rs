@@ -79,7 +79,7 @@ fn by_reason<'l>(list: &'l str, verdict: &str) -> Reasons<'l> {
     reasons
 }
 
-/// Returns a table of reasons, each with the names of its cases.
+/// Returns a Markdown table with a row for each reason: the reason, and the names of its cases.
 fn rows(reasons: &Reasons<'_>) -> String {
     let row = |(reason, cases): &(&str, Vec<&str>)| {
         let named: Vec<_> = cases.iter().map(|case| format!("`{case}`")).collect();

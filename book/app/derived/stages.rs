@@ -16,7 +16,7 @@ const BUSY: usize = 1_000;
 /// measured.
 const QUIET: usize = 10_000;
 
-/// Returns the Markdown table of all servers.
+/// Returns the Markdown table of all servers of the book.
 ///
 /// # Errors
 ///

@@ -26,7 +26,7 @@ impl Connections {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves a client to its end.
+    /// Serves a client until its connection ends.
     fn serve(&self, client: &TcpStream) {
         let stream = DeadlineStream::new(client);
         // An error is caused by the client or the network, and ends this connection

@@ -333,7 +333,7 @@ impl ByCommand {
         Ok(Self { directory })
     }
 
-    /// Grades a submission whose file has this text.
+    /// Grades a submission that consists of the file `file` with the content `text`.
     fn grade(&self, file: &str, text: &str, user: u32) -> anyhow::Result<Value> {
         let submission = self.directory.path().join("submission");
         fs::write(submission.join(file), text)?;

@@ -163,7 +163,7 @@ impl Drop for Killer {
     }
 }
 
-/// Returns the number of processes of the user that have not ended.
+/// Returns the number of processes of the user `user()` that have not ended.
 fn processes() -> usize {
     let all = fs::read_dir("/proc").into_iter().flatten().flatten();
     let mark = format!("Uid:\t{}\t", user());

@@ -24,7 +24,8 @@ use crate::lab::tools::sample::in_a_process;
 const COROUTINES: &str = "a coroutine: `resume` and `suspend`";
 /// The name of the threads' row, which the prediction compares with the coroutines'.
 const THREADS: &str = "two threads that hand each other the turn";
-/// The kinds of samples of the book's own code: the name of each, and its name in the table.
+/// The kinds of samples of the book's own code: for each, the name by which the program `samples`
+/// knows it, and its name in the experiment's table.
 const OURS: [(&str, &str); 7] = [
     ("return", "a function that saves the registers and returns"),
     ("jump", "the same, but it jumps"),
@@ -35,7 +36,7 @@ const OURS: [(&str, &str); 7] = [
     ("threads", THREADS),
 ];
 /// Two libraries in wide use: the name by which the program `switch` in tests/peers knows each, and
-/// its name in the table.
+/// its name in the experiment's table.
 const PEERS: [(&str, &str); 2] = [
     ("corosensei", "corosensei 0.3: `resume` and `suspend`"),
     ("generator", "generator 0.8: `resume` and `yield`"),

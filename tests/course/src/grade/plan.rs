@@ -380,7 +380,8 @@ impl Plan {
         }
     }
 
-    /// Chooses each part's cases.
+    /// Chooses each part's cases among `all` by the part's patterns, and leaves out those that do
+    /// not apply.
     fn choose(&mut self, all: &[Case]) -> Result<(), PlanError> {
         let profile = self.profile()?;
         let lacks: Vec<Need> = self.lacks.iter().filter_map(|name| need(name)).collect();

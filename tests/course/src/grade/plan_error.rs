@@ -28,11 +28,12 @@ pub enum PlanError {
     NoSuchNeed(String, String),
     /// The points of the parts add up to something else than the plan says.
     PointsSum(Points, Points),
-    /// A value that is not among the known ones: the key, the value, and the known values.
+    /// A value that is not among the values known for its key: the key, the value, and the known
+    /// values.
     Unknown(&'static str, String, Vec<String>),
     /// A path leaves the submission, or is empty.
     BadPath(String),
-    /// Two keys exclude each other, or one needs the other.
+    /// Two keys exclude each other, or one needs the other; the string says which.
     Keys(&'static str),
 }
 
