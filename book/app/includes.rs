@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Matches an include directive, in any of mdBook's forms. The pattern's groups are: 1, a backslash
-/// that makes the directive plain text; 2, the path; 3, the anchor.
+/// A pattern that matches an include directive, in any of mdBook's forms. The pattern's
+/// groups are: 1, a backslash that makes the directive plain text; 2, the path; 3, the
+/// anchor.
 pub(crate) static INCLUDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let ways = "include|rustdoc_include|playground";
     Regex::new(&format!(

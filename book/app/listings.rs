@@ -16,7 +16,8 @@ use crate::includes::{INCLUDE, anchored};
 /// The directory of the copies of source files, below the rendered book.
 const SOURCES: &str = "sources";
 
-/// Rewrites the listings of pages, and records the source files of the listings.
+/// A rewriter of the pages' listings, which also records the source files of the
+/// listings.
 #[derive(Debug)]
 pub(crate) struct Listings {
     /// The root of the Cargo workspace, below which all sources are.

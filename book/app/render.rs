@@ -60,8 +60,8 @@ fn is_up_to_date(paths: &Paths, out: &Path) -> Result<bool> {
     Ok(modified(&program)? < rendered && latest_change(paths.checkout(), out)? < rendered)
 }
 
-/// Matches the parts of a page that the search index leaves out: listings, drawings, tables of
-/// figures, and folded text, such as solutions (but not the answers to predictions).
+/// A pattern that matches the parts of a page that the search index leaves out: listings, drawings,
+/// tables of figures, and folded text, such as solutions (but not the answers to predictions).
 static NOT_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r#"(?ms)^ *```.*?^ *```[ \t]*$|<svg.*?</svg>|<div class="measured".*?^</div>|^<details>.*?^</details>"#,

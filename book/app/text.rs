@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Matches a number, a space, and a unit.
+/// A pattern that matches a number, a space, and a unit.
 static UNIT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let unit = "(?:ns|µs|ms|s|min|h|minutes?|hours?|seconds?|B|KiB|MiB|GiB)\\b|%";
     Regex::new(&format!("([0-9]) ({unit})")).ok()

@@ -118,7 +118,7 @@ impl Timeouts {
     }
 }
 
-/// Measures whether a client takes the bytes that are sent to it.
+/// A measure of whether a client takes the bytes that are sent to it.
 ///
 /// A successful write proves little, because the kernel buffers much that the client
 /// has not taken. A write that blocks proves little either, because a writer is woken
@@ -177,7 +177,7 @@ pub fn milliseconds(time: Duration) -> u64 {
     time.as_secs().saturating_mul(1000).saturating_add(rest.into())
 }
 
-/// Formats a wait and its limit for the trace; a limit of zero is left out.
+/// A wait and its limit, formatted for the trace; a limit of zero is left out.
 #[derive(Debug)]
 pub struct Describe(pub Wait, pub Duration);
 

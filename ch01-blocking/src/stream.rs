@@ -82,7 +82,7 @@ pub struct Blocking<'a> {
     began: Instant,
     /// The socket's current SO_RCVTIMEO.
     receive_within: Duration,
-    /// Measures whether the client takes the bytes sent to it.
+    /// The measure of whether the client takes the bytes sent to it.
     progress: Progress,
 }
 

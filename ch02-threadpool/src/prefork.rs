@@ -240,7 +240,7 @@ impl WorkerSlot {
     }
 }
 
-/// Formats the exit status of a child.
+/// The exit status of a child, formatted for messages.
 struct Exit(WaitStatus);
 
 impl Display for Exit {

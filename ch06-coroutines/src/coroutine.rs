@@ -71,10 +71,10 @@ const ENDED: usize = 1;
 pub(crate) struct Owner(usize);
 
 impl Owner {
-    /// Stands for none: no coroutine is running.
+    /// The owner that stands for none: no coroutine is running.
     const NONE: Owner = Owner(0);
-    /// Stands for any code that has resumed a coroutine by [`Coroutine::resume`], without a
-    /// scheduler.
+    /// The owner that stands for any code that has resumed a coroutine by
+    /// [`Coroutine::resume`], without a scheduler.
     const CALLER: Owner = Owner(1);
 
     /// Returns the owner that stands for a scheduler, whose address is `scheduler`.

@@ -17,14 +17,15 @@ use regex::Regex;
 /// servers.
 const ENDLESS: &str = r"strace (?:.* )?-p |top |nc |nginx |haproxy ";
 
-/// Matches a line that starts a program in the foreground which runs until it is stopped.
+/// A pattern that matches a line that starts a program in the foreground which runs until it is
+/// stopped.
 static HOLDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let names: Vec<&str> = PROFILES.iter().map(|profile| profile.name).collect();
     let server = format!(r"(?:{}|lost-wakeup|small-\w+)", names.join("|"));
     let starts = format!(r"cargo run .*--bin {server}|(?:strace .*)?target/\w+/{server}");
     Regex::new(&format!(r"^(?:\(.*)?(?:(?:{starts})(?: |$)|{ENDLESS})")).ok()
 });
-/// Matches the beginning of a line that is typed at a shell.
+/// A pattern that matches the beginning of a line that is typed at a shell.
 static TYPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^(?:\(.*)?(?:cargo|curl|nc|strace|ps|top|grep|ask|printf|for|kill|nginx|haproxy|target/\S+) ").ok()
 });

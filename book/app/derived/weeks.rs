@@ -23,7 +23,7 @@ struct Track {
     steps: Vec<Step>,
 }
 
-/// The part of a step that the plan needs.
+/// The properties of a step that the plan of a course's weeks needs.
 #[derive(Deserialize)]
 struct Step {
     /// The page that explains the step, with an anchor.

@@ -34,7 +34,7 @@ thread_local! {
 /// called `while_cancelling`, such an unwinding leaves `while_cancelling` before it
 /// reaches a `catch`, so that `catch` treats the unwinding as a panic.
 pub fn while_cancelling<T>(cancel: impl FnOnce() -> T) -> T {
-    /// Restores the previous value of [`CANCELLING`] when dropped, also while
+    /// A guard that restores the previous value of [`CANCELLING`] when dropped, also while
     /// unwinding.
     struct Outer(bool);
 

@@ -82,9 +82,9 @@ pub(crate) enum Turn {
     Activate(Token),
 }
 
-/// Assigns the idle connection whose descriptor has this token to a task, which the scheduler runs
-/// next. Returns the task's token and the connection's number, or `None` if the connection no
-/// longer exists or no task can be created.
+/// A function that assigns the idle connection whose descriptor has the given token to
+/// a task, which the scheduler runs next. Returns the task's token and the connection's
+/// number, or `None` if the connection no longer exists or no task can be created.
 pub(crate) type Activate = Rc<dyn Fn(Token) -> Option<(Token, u64)>>;
 
 /// The tasks of one thread, their run queue and their timers. No cell stays borrowed while a task

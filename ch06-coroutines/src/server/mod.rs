@@ -90,7 +90,7 @@ pub(crate) struct Connection {
 }
 // ANCHOR_END: connection
 
-/// Creates a worker, which will take the connection in `ServerState::handed`.
+/// A function that creates a worker for the connection in `ServerState::handed`.
 type MakeWorker = fn(&Rc<ServerState>) -> io::Result<Token>;
 
 /// The state that all tasks of one thread's server share.
@@ -118,8 +118,8 @@ pub(crate) struct ServerState {
     draining: Cell<Option<Token>>,
 }
 
-/// Closes the idle connections when it is dropped: when the runtime ends and drops its activate
-/// function.
+/// A guard that closes the idle connections when it is dropped: when the runtime ends
+/// and drops its activate function.
 struct CloseIdle(Rc<ServerState>);
 
 impl Drop for CloseIdle {

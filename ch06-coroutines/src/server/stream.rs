@@ -22,7 +22,7 @@ pub(crate) struct ActiveConnection {
     wait: Wait,
     /// The time at which the current `wait` began.
     began: Instant,
-    /// Measures whether the client takes the bytes that it is sent.
+    /// The measure of whether the client takes the bytes that it is sent.
     progress: Progress,
     /// The time of the next progress check, while there is no room to write.
     next_check: Option<Instant>,

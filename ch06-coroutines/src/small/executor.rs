@@ -42,7 +42,7 @@ impl Shared {
     }
 }
 
-/// Wakes one task. A waker may outlive its task; its wake-up then has no effect.
+/// A waker of one task. It may outlive its task; a wake-up then has no effect.
 struct TaskWaker {
     id: u64,
     shared: Arc<Shared>,

@@ -148,7 +148,7 @@ fn limits_bind_and_everything_is_killed() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Kills all processes of a confinement's user, also if the test fails.
+/// A guard that kills all processes of a confinement's user, also if the test fails.
 struct Killer(Value);
 
 impl Killer {

@@ -26,7 +26,7 @@ pub(super) struct Response {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// Parses the responses of one connection, incrementally.
+/// An incremental parser of the responses of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Parser {
     state: State,

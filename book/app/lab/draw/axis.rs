@@ -7,7 +7,7 @@ use crate::text::thousands;
 /// labels of six digits would touch each other.
 const ROOM: f64 = 50.0;
 
-/// Maps values to coordinates.
+/// A map from values to coordinates, on a logarithmic scale.
 pub(super) struct Axis {
     /// The exponent of ten at the axis's lower end. If zero occurs among the values, the lower end
     /// stands for zero, and is then one decade lower than the other values need.

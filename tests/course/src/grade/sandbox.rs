@@ -525,7 +525,7 @@ impl Drop for Sandbox {
     }
 }
 
-/// Calls a function when it is dropped.
+/// A guard that calls a function when it is dropped.
 struct OnDrop<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {
