@@ -58,8 +58,8 @@ pub type Interest = fn(Wait) -> Option<EpollFlags>;
 // ANCHOR_END: server
 // ANCHOR: watch
 impl Entry {
-    /// Makes the kernel watch for these events. Makes no system call if the kernel
-    /// watches for them already.
+    /// Makes the kernel watch for `events`, or for none. Makes no system call if the
+    /// kernel watches for these events already.
     fn watch(
         &mut self,
         epoll: &Epoll,

@@ -111,8 +111,8 @@ impl Deployment {
     }
 
     // ANCHOR: roll
-    /// Drains and restarts one replica after the other while these clients send
-    /// requests. `before` and `after` notify the balancer of each restart.
+    /// Drains and restarts one replica after the other while `clients` send requests.
+    /// `before` and `after` notify the balancer of each restart.
     fn roll(
         &mut self,
         clients: &Clients,

@@ -174,7 +174,8 @@ fn chunk(client: &mut TcpStream) -> io::Result<String> {
     String::from_utf8(content).map_err(io::Error::other)
 }
 
-/// Runs a scene on both servers of the chapter, with the given poller and options.
+/// Runs the scene `scene` on both servers of the chapter, with the poller that `poller` makes and
+/// the options `options`.
 fn play<P: Poller + Send + 'static>(
     poller: impl Fn() -> P + Sync,
     options: &[&str],

@@ -127,7 +127,7 @@ pub struct Case {
     pub run: Run,
 }
 
-/// Returns a case with the given properties, and with defaults for all other properties.
+/// Returns a case with the properties in the arguments, and with defaults for all other properties.
 pub const fn case(
     name: &'static str,
     kind: Kind,

@@ -281,8 +281,8 @@ pub fn variant() -> &'static Variant {
 /// The content of the largest file, `large.bin`, which is computed once.
 static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| variant().pattern());
 
-/// Returns the first `length` bytes of `middle.bin` and `large.bin`, in which no two pieces are
-/// alike.
+/// Returns the first `length` bytes of `large.bin`, in which no two pieces are alike. The file
+/// `middle.bin` has the same beginning.
 ///
 /// # Panics
 ///

@@ -106,8 +106,8 @@ fn measure(
     Ok((outcome, marks[1] - marks[0]))
 }
 
-/// Repeats the measurement until an error of the given kind occurs, and checks that no error of
-/// another kind occurs.
+/// Measures a server with the behavior `behavior` until an error of the kind `kind` occurs, and
+/// checks that no error of another kind occurs.
 fn assert_only(
     behavior: Behavior,
     kind: fn(&mut Errors) -> &mut u64,

@@ -116,7 +116,7 @@ fn section(
     text
 }
 
-/// Adds the reader's predicted curve to the part's chart. If the reader has not predicted a line of
+/// Adds the reader's predicted curve to the part's chart. If `given` is no prediction of a line of
 /// this chart, the part stays unchanged.
 fn draw_prediction(
     experiment: &Experiment,

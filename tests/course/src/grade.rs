@@ -70,7 +70,7 @@ fn cut(text: String) -> String {
     }
 }
 
-/// A submission: what is graded.
+/// A submission that is graded, in one of four forms.
 #[derive(Debug, Clone)]
 pub enum Submitted {
     /// A directory with the files that the plan names.

@@ -227,8 +227,8 @@ pub struct Hunt {
     pub report: String,
 }
 
-/// Runs a student's client against the mutant with this number and against the honest server, each
-/// several times, in an order that follows from `order`.
+/// Runs a student's client against the mutant with the number `number` and against the honest
+/// server, each several times, in an order that follows from `order`.
 ///
 /// The client is executed as `CLIENT HOST PORT`, contained, and says by its exit status what it has
 /// found: 0 that the server keeps the promise, 1 that it breaks it.

@@ -288,7 +288,7 @@ impl Track {
         Ok(checks)
     }
 
-    /// Returns the number of minutes that a learner needs for the steps from this index on.
+    /// Returns the number of minutes that a learner needs for the steps from the index `index` on.
     pub fn minutes_from(&self, index: usize) -> u32 {
         self.steps[index..].iter().map(|step| step.minutes).sum()
     }

@@ -163,7 +163,7 @@ mutations! {
     ContinueToHttp10 "continue-to-http10" "expect::http_1_0", "sends 100 Continue to an HTTP/1.0 client";
     ContinueBeforeRefusal "continue-before-refusal" "expect::too_large", "sends 100 Continue for a content that it then refuses";
 
-    // Mistakes in reading what arrives in pieces.
+    // Mistakes in reading input that arrives in pieces.
     HeadInOneRead "head-in-one-read" "partial::head_cut_everywhere", "expects a head to arrive in one read";
     SplitLineEnd "split-line-end" "partial::head_cut_everywhere", "does not recognize CR LF when CR and LF arrive in two reads";
     ContentInOneRead "content-in-one-read" "partial::content_cut_everywhere", "expects a content to arrive in one read";

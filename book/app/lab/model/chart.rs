@@ -112,7 +112,7 @@ pub struct Labels<'a> {
 }
 
 impl Chart {
-    /// Returns a chart of the given series.
+    /// Returns a chart of the lines, bars or columns in `series`.
     pub fn new(
         kind: Kind,
         labels: &Labels<'_>,

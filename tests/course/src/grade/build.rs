@@ -23,7 +23,7 @@ use crate::{starter, work};
 /// The name of the directory of compiled files.
 const TARGET: &str = "target";
 
-/// Returns the starter's files.
+/// Returns the files of the starter that the plan names.
 ///
 /// # Errors
 ///

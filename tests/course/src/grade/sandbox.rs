@@ -235,8 +235,8 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Makes a script that runs a program in the sandbox, with the given arguments before the
-    /// script's own. Returns the script's path.
+    /// Makes a script that runs a program in the sandbox, with `arguments` before the script's own
+    /// arguments. Returns the script's path.
     ///
     /// # Errors
     ///

@@ -1,12 +1,12 @@
 //! Parses one request at the beginning of a buffer.
 
-/// What the server must know of a request without content.
+/// The parts of a request without content that the server needs.
 pub struct Request {
     pub target: String,
     pub close: bool,
 }
 
-/// The bytes are no request, or one with two meanings.
+/// The reason for a refusal: the bytes are no request, or one with two meanings.
 pub struct Malformed;
 
 /// Returns the first request and its length, or `None` if its head is not complete.
