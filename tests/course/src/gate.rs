@@ -57,7 +57,7 @@ impl Test {
         is_test.then(|| Self { program: program.to_owned(), name: name.to_owned() })
     }
 
-    /// Returns the package and the test target.
+    /// Returns the package and the test target that the test is in.
     pub fn target(&self) -> (&str, &str) {
         self.program.split_once('/').unwrap_or((&self.program, "lib"))
     }

@@ -79,7 +79,7 @@ pub fn run(track: &str, record: bool, only: Option<&str>) -> anyhow::Result<bool
 struct Proof<'t> {
     track: &'t Track,
     directory: PathBuf,
-    /// The programs, and the test programs of the workspace.
+    /// The paths of the copy's programs and test programs, by name.
     programs: BTreeMap<String, PathBuf>,
     /// For each program, the indices of the steps that have a hole in the program's source.
     steps_of: BTreeMap<String, BTreeSet<usize>>,

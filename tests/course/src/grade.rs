@@ -62,7 +62,7 @@ const OF_THE_SERVER: &str = "the server ";
 /// The most characters that a report contains of one text from a submission or its compiler.
 const MOST_OUTPUT: usize = 8000;
 
-/// Returns the end of a text, which is at most [`MOST_OUTPUT`] characters long.
+/// Returns the end of a text: at most its last [`MOST_OUTPUT`] characters.
 fn cut(text: String) -> String {
     match text.char_indices().rev().nth(MOST_OUTPUT) {
         Some((at, _)) => format!("…{}", &text[at..]),
@@ -97,7 +97,7 @@ impl Submitted {
     }
 }
 
-/// How a submission is graded.
+/// The settings with which a submission is graded.
 #[derive(Debug)]
 pub struct Settings {
     /// The user that the submission runs as.

@@ -151,7 +151,7 @@ impl Den {
         first as usize // less than the length
     }
 
-    /// Returns the name of a mutant.
+    /// Returns the name of the mutant with the number `number`.
     pub fn name(&self, number: usize) -> &str {
         &self.mutants[number]
     }
@@ -210,9 +210,9 @@ pub fn secret(file: &Path) -> anyhow::Result<Vec<u8>> {
 /// A client's statement about a server, which is its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    /// Exit status 0: the promise is kept.
+    /// Exit status 0: the client has found no broken promise.
     Kept,
-    /// Exit status 1: the promise is broken.
+    /// Exit status 1: the client has found a broken promise.
     Broken,
     /// Any other end: a crash, a signal, or no end in time.
     None,

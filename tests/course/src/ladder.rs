@@ -63,7 +63,7 @@ pub const DEEP: &str = "deep";
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
-    /// The path of the learner's file that contains the text.
+    /// The path of the learner's file in which the text is replaced.
     pub file: String,
     /// The text in the source, which is replaced.
     pub from: String,
@@ -84,7 +84,7 @@ pub struct Step {
     pub page: String,
     /// About how many minutes a learner needs for the step.
     pub minutes: u32,
-    /// The program that is judged.
+    /// The name of the program that the step's gate judges.
     pub program: String,
     /// The families or full names of cases that may be in the gate.
     #[serde(default)]
@@ -111,7 +111,7 @@ pub struct Step {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mistake {
-    /// The hole, as in [`Hole::at`].
+    /// The hole that has the wrong body, in the form of [`Hole::at`].
     pub at: String,
     /// The wrong body of the function.
     pub body: String,
@@ -224,7 +224,7 @@ impl Track {
         !self.packages.is_empty()
     }
 
-    /// Returns the file of the recorded gates.
+    /// Returns the path of the file that contains the track's recorded gates.
     pub fn gates_file(&self) -> PathBuf {
         let stem = if self.name == MAIN { MAIN } else { DEEP };
         package().join(format!("{stem}.gates.toml"))

@@ -24,7 +24,8 @@ pub const MARK: &str = ".course.toml";
 pub struct Mark {
     /// The track's name.
     pub track: String,
-    /// The commit of the book's repository, which no program reads.
+    /// The commit of the book's repository from which the crate was made. It is for people: no
+    /// program reads it.
     pub commit: String,
     /// A hash of all files that the course wrote into the crate: another hash means another
     /// edition.
@@ -292,7 +293,7 @@ pub fn files(track: &Track) -> anyhow::Result<Files> {
     Ok(files)
 }
 
-/// Returns the content of the file [`MARK`] for a crate that consists of these files.
+/// Returns the content of the file [`MARK`] for a crate that consists of `files`.
 fn mark(track: &Track, files: &Files) -> Mark {
     let mut hasher = DefaultHasher::new();
     files.hash(&mut hasher);

@@ -117,9 +117,9 @@ impl Session {
         Ok(true)
     }
 
-    /// Judges those of several steps that are not known to be green, some of them at the same time,
-    /// and remembers the steps that are green. Returns the index of the first step that may be red,
-    /// if there is one.
+    /// Judges those of `steps` that are not known to be green, some of them at the same time, and
+    /// remembers the steps that are green. Returns the index of the first step that may be red, if
+    /// there is one.
     fn judge_ahead(
         &mut self,
         steps: Range<usize>,
@@ -392,7 +392,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Fails if there is no such step.
+    /// Fails if `wanted` is neither the name nor the number of a step.
     pub fn show(&self, wanted: Option<&str>) -> anyhow::Result<()> {
         let steps = &self.track.steps;
         let is_untouched =
@@ -606,7 +606,7 @@ impl Built {
     }
 }
 
-/// The file of the state, in the crate.
+/// The path, in the learner's crate, of the file with the [`State`].
 const STATE: &str = "target/course.json";
 
 /// Prepares this process for judging: its environment, its handler for interrupts, and the suite's

@@ -34,7 +34,7 @@ pub fn output(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
-/// Builds programs of the crate, and returns their paths. Cargo prints its errors.
+/// Builds programs of the learner's crate, and returns their paths. Cargo prints its errors.
 ///
 /// # Errors
 ///

@@ -442,8 +442,8 @@ fn the_plan_is_proved() -> anyhow::Result<()> {
     recorded("check.txt", &text)
 }
 
-/// Gradescope's directories are those of a temporary one, and everything in them is as `setup.sh`
-/// leaves it.
+/// In this test, Gradescope's directories are below a temporary directory, and everything in them
+/// is as `setup.sh` leaves it.
 #[test]
 fn gradescopes_script_writes_results_or_fails() -> anyhow::Result<()> {
     if !can_attack() {

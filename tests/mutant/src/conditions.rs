@@ -67,7 +67,7 @@ fn has_tag(list: &str, etag: &str) -> bool {
     })
 }
 
-/// Returns the tags of a list. A comma inside quotes is part of its tag.
+/// Returns the entity tags in a list. A comma inside quotes is part of its tag.
 fn tags(list: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     list.split(move |character| {

@@ -224,7 +224,8 @@ fn extensions(mut text: &[u8]) -> bool {
     true
 }
 
-/// Returns the text after the closing quote, or `None` if the quoted string is malformed.
+/// Returns the text after the closing quote of a quoted string, or `None` if the quoted string is
+/// malformed.
 fn unquoted(text: &[u8]) -> Option<&[u8]> {
     let mut bytes = text.iter().enumerate();
     while let Some((at, byte)) = bytes.next() {

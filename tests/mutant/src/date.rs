@@ -10,7 +10,8 @@ use crate::switch::wrong;
 const YEARS: i64 = 400;
 const SECONDS: i64 = 146_097 * 86_400;
 
-/// Parses a date in any of HTTP's three formats. Returns the seconds since 1970.
+/// Parses a date in any of HTTP's three formats. Returns the seconds since 1970, or `None` if the
+/// text is in none of them.
 pub(crate) fn read(text: &str) -> Option<i64> {
     if wrong(Mutation::DatesInOneForm) && text.get(3..5) != Some(", ") {
         return None;

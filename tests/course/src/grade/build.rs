@@ -144,8 +144,8 @@ impl Base {
         ]
     }
 
-    /// Gives the submission's user a way to the compiler, if it has none: where root has installed
-    /// it for itself, other users cannot enter its directory.
+    /// Gives the submission's user a way to the compiler, if the user has none: if root has
+    /// installed the compiler for itself, other users cannot enter the compiler's directory.
     fn share_toolchain(&mut self, sandbox: &Sandbox) -> anyhow::Result<()> {
         let runs = |toolchain: &Path| {
             let rustc = toolchain.join("bin/rustc");
@@ -180,8 +180,8 @@ impl Base {
         Ok(())
     }
 
-    /// Builds a submission's files on the starter, contained. Returns the program, or the
-    /// compiler's messages.
+    /// Builds a submission's files, copied over the starter, in the sandbox. Returns the program,
+    /// or the compiler's messages.
     ///
     /// # Errors
     ///
@@ -211,8 +211,8 @@ impl Base {
     }
 }
 
-/// Builds a submission to a starter without Cargo, contained. Returns the directory in which it
-/// runs, or the command's output.
+/// Builds a submission to a starter without Cargo, in the sandbox. Returns the directory in which
+/// it runs, or the command's output.
 ///
 /// # Errors
 ///

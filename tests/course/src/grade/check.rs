@@ -170,7 +170,8 @@ fn find(plan: &Plan, source: &Source) -> anyhow::Result<Submitted> {
     })
 }
 
-/// Returns the plan's files from the course's own solution, with the holes of some steps open.
+/// Returns the files that the plan names, from the course's own solution, with the holes of the
+/// steps `open` open.
 fn solution(plan: &Plan, open: &[String]) -> anyhow::Result<Files> {
     anyhow::ensure!(
         plan.starter_is_track(),

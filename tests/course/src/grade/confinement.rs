@@ -33,7 +33,7 @@ pub struct Confinement {
     pub descriptors: u64,
     /// Maximum processor time in seconds.
     pub cpu: u64,
-    /// The working directory.
+    /// The program's working directory.
     pub directory: PathBuf,
     /// All environment variables of the program: names and values.
     pub environment: Vec<(String, String)>,
@@ -44,7 +44,8 @@ impl Confinement {
     ///
     /// # Errors
     ///
-    /// Fails if a limit cannot be set, or if this process cannot become the other user for good.
+    /// Fails if a limit cannot be set, or if this process cannot become the confinement's user for
+    /// good.
     fn enter(&self) -> anyhow::Result<()> {
         // In a session of its own, the program has no terminal into which it could insert input
         // (TIOCSTI). A process group's leader cannot begin a session, so this process joins its

@@ -26,7 +26,7 @@ impl TryFrom<f64> for Points {
 }
 
 impl Points {
-    /// Returns the points as a number.
+    /// Returns the number of whole points, with hundredths as decimals.
     pub fn number(self) -> f64 {
         f64::from(self.0) / 100.0
     }

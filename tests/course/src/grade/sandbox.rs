@@ -44,8 +44,9 @@ use super::who::Who;
 
 const MIB: u64 = 1024 * 1024;
 
-/// The interval at which a [`Watch`] compares the time with its deadline. It measures the memory at
-/// every tenth of these ticks, and the disk at every twentieth.
+/// The interval at which a [`Watch`] compares the time with its deadline. At every tenth of these
+/// ticks it measures the submission's memory, and at every twentieth the space that the submission
+/// takes on the disk.
 const TICK: Duration = Duration::from_millis(50);
 
 /// The beginning of the name of each sandbox's directory.
@@ -194,8 +195,8 @@ impl Sandbox {
         }
     }
 
-    /// Returns the beginning of a command line that contains a program: everything before the
-    /// program's own path.
+    /// Returns the beginning of a command line that runs a program in the sandbox: everything
+    /// before the program's own path.
     fn contain(
         &self,
         confinement: &Confinement,
@@ -276,7 +277,8 @@ impl Sandbox {
         Ok(line.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
     }
 
-    /// Returns a command that starts a contained server, as the student would type it.
+    /// Returns the command `start`, which starts a server in the sandbox, as the student would type
+    /// it without the sandbox.
     pub fn by_hand(&self, start: &str) -> String {
         let command = start
             .split_once(" '/bin/sh' '-c' 'exec ")
@@ -472,8 +474,8 @@ impl Sandbox {
         found
     }
 
-    /// Returns what a submission can do in spite of the sandbox. `secret` is a file of the
-    /// instructor's that the submission should not be able to read.
+    /// Returns the attacks that remain possible for a submission in spite of the sandbox. `secret`
+    /// is a file of the instructor's that the submission should not be able to read.
     pub fn not_contained(&self, secret: &Path) -> Vec<String> {
         let mut list = Vec::new();
         match self.who {

@@ -16,7 +16,7 @@ const MOST_BYTES: u64 = 1024 * 1024;
 /// The most files that are taken, and the most directories that are read.
 const MOST_FILES: usize = 1000;
 
-/// The deepest directory that is read, counted from the submission.
+/// The depth of the deepest directory that is read, counted from the submission's own directory.
 const MOST_DEPTH: usize = 16;
 
 /// Takes the files and directories in `wanted` from a submission. Returns the taken files, and a
@@ -92,7 +92,7 @@ fn take_file(base: &Path, path: &Path, files: &mut Files) -> Result<(), String> 
     Ok(())
 }
 
-/// Fails if a part of the path below `base` is a symbolic link, which could lead anywhere.
+/// Fails if a component of `path` below `base` is a symbolic link, which could lead anywhere.
 fn no_links(base: &Path, path: &Path) -> Result<(), String> {
     let mut whole = base.to_owned();
     for component in path.components() {

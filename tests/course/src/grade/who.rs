@@ -8,7 +8,8 @@ use nix::unistd::{self, Gid, Uid, User};
 pub enum Who {
     /// A user other than the grader's, as which nothing else runs.
     Other(Uid, Gid),
-    /// The grader's own user: the limits hold, and nothing else is contained.
+    /// The grader's own user: the limits apply to the submission, but it can read and write all
+    /// that the grader can.
     Same,
 }
 
