@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`plan`] says what is judged, [`submission`] takes the named files, [`build`] compiles them,
-//! [`sandbox`] contains everything that a submission runs ([`confinement`] for one program), [`report`] counts, [`format`] writes, and
+//! [`sandbox`] contains everything that a submission runs ([`confinement`] for one program), [`report`] counts, [`mod@format`] writes, and
 //! [`check`] proves a plan.
 
 pub mod build;

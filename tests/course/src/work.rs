@@ -166,7 +166,7 @@ pub fn keep(directory: &Path, name: &str) -> anyhow::Result<String> {
 }
 
 /// Merges a new starter into the learner's work. Returns the name of the branch that keeps the work
-/// as it was before the merge. Files with [conflicts](conflicts) may be left. `format` says whether
+/// as it was before the merge. Files with [conflicts] may be left. `format` says whether
 /// the starter's sources are formatted.
 ///
 /// # Errors
