@@ -371,8 +371,8 @@ pub(crate) fn is_resumed_by(scheduler: Owner) -> bool {
 pub(crate) fn suspend_for(owner: Owner) {
     assert!(OWNER.get() == owner, "a coroutine can wait only for what has resumed it");
     // SAFETY: a coroutine is running, because no `owner` is `NONE`. The stack that has
-    // resumed it was left by the switch in `switch_to`, on this thread, and waits for
-    // this switch.
+    // resumed it was left by the switch in `switch_to` or in `nested`, on this thread,
+    // and waits for this switch.
     let Switched { from, message } = unsafe { switch(RESUMER.get(), SUSPENDED) };
     RESUMER.set(from);
     if message == UNWIND {
