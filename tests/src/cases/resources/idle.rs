@@ -10,7 +10,7 @@ use crate::ctx::Ctx;
 use crate::proc::Family;
 use crate::profile::Capability::AtRest;
 use crate::timeout::timeout;
-use crate::verdict::{Verdict, ensure};
+use crate::verdict::{Abort, Verdict, ensure};
 
 const SAMPLES: usize = 60;
 
@@ -48,11 +48,10 @@ pub(in crate::cases) fn assert_idle(ctx: &mut Ctx<'_>) -> Verdict {
             break busy;
         }
     };
-    ensure(
-        false,
+    Err(Abort::fail(
         "a server that blocks while it has nothing to do",
         format!("it was busy at {last} of {SAMPLES} samples"),
-    )
+    ))
 }
 
 /// Asserts the limitation of a spinning server: it is busy although no client sends anything.

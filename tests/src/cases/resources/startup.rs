@@ -11,7 +11,7 @@ use crate::profile::Model;
 use crate::rlimits::Rlimits;
 use crate::server::{FailedStart, Server};
 use crate::target::copy_program;
-use crate::verdict::{CaseResult, Verdict, ensure};
+use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
 /// The section of the book that explains these cases.
 const BOOK_SECTION: &str = "The contract, \"Starting and stopping\"";
@@ -79,7 +79,7 @@ pub(super) const CASES: &[Case] = &[
                 return Ok(());
             }
         }
-        ensure(false, "a server that starts with 39 descriptors", "it does not start")
+        Err(Abort::fail("a server that starts with 39 descriptors", "it does not start"))
     })
     .needs(&[Need::Process, Need::Plaintext])
     .may_log()

@@ -19,7 +19,7 @@ use crate::proc::{self, Child, Family};
 use crate::profile::Model;
 use crate::profile::Model::{PoolOfProcesses, ProcessPerClient};
 use crate::queue::unread_by_peer;
-use crate::verdict::{CaseResult, Verdict, ensure};
+use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
 const PROCESSES: &[Model] = &[PoolOfProcesses];
 
@@ -129,7 +129,7 @@ pub(super) const CASES: &[Case] = &[
             round_trip(&mut client)?;
             let server = ctx.pid()?;
             let Some(child) = workers(server)?.pop() else {
-                return ensure(false, "a process for the client", "no process");
+                return Err(Abort::fail("a process for the client", "no process"));
             };
             ctx.poll_until("the process is blocked waiting for its client", |_| {
                 let runs = known(Family::of(server))?.is_running();
