@@ -32,7 +32,11 @@ impl Who {
             return Ok(Self::Same);
         };
         let (uid, gid) = match name.parse() {
-            Ok(number) => (Uid::from_raw(number), Gid::from_raw(number)),
+            Ok(number) => {
+                // A number that no user has stands for a user and a group of its own.
+                let (uid, gid) = (Uid::from_raw(number), Gid::from_raw(number));
+                (uid, User::from_uid(uid)?.map_or(gid, |user| user.gid))
+            }
             Err(_) => {
                 let user = User::from_name(name)?;
                 let user = user.with_context(|| {
