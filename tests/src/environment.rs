@@ -84,7 +84,7 @@ pub(crate) fn require_descriptors(clients: rlim_t) -> Verdict {
     let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(rlim_t::MAX, |(soft, _)| soft);
     if most < clients + MIN_DESCRIPTORS / 2 {
         return Err(Abort::skip(format!(
-            "it needs {clients} clients at once, but the limit is {most} descriptors (ulimit -n)"
+            "it needs more clients at once than the limit of {most} descriptors allows: {clients} (ulimit -n)"
         )));
     }
     Ok(())

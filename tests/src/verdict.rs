@@ -14,6 +14,27 @@ pub enum Abort {
     Fail(Mismatch),
 }
 
+/// The first words of every reason for a skip that is known before the server starts, and that no
+/// server can therefore bring about: what the machine, the suite's user or the kind of target lacks.
+const KNOWN_BEFORE: [&str; 9] = [
+    "no /proc on this system",
+    "this system opens a directory only with read permission",
+    "this system does not report how much is unread",
+    "this system has no prlimit(1)",
+    "this system leases no files",
+    "needs a server that takes the contract's own options (--bin)",
+    "only root can start a server as another user",
+    "another user cannot enter ",
+    "it needs more clients at once than ",
+];
+
+/// Returns whether a case was skipped for a reason that is known before the server starts. All other
+/// reasons may be the server's doing: it answered in a certain way, or it has used up the ports, the
+/// disk or the processor of the machine.
+pub fn is_known_before(reason: &str) -> bool {
+    KNOWN_BEFORE.iter().any(|words| reason.starts_with(words))
+}
+
 /// A feature that the contract demands and the server does not offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
@@ -90,4 +111,39 @@ pub fn ensure(
     actual: impl fmt::Display,
 ) -> Verdict {
     if holds { Ok(()) } else { Err(Abort::fail(expected, actual)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KNOWN_BEFORE, is_known_before};
+
+    #[test]
+    fn each_reason_known_before_is_one_that_the_suite_gives() {
+        let sources = [
+            include_str!("proc.rs"),
+            include_str!("target.rs"),
+            include_str!("environment.rs"),
+            include_str!("cases/files/names.rs"),
+            include_str!("cases/shutdown.rs"),
+            include_str!("cases/files/cold.rs"),
+            include_str!("cases/resources/exhaustion.rs"),
+        ];
+        for words in KNOWN_BEFORE {
+            assert!(sources.iter().any(|source| source.contains(words)), "{words}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_can_bring_about_is_not_known_before() {
+        for reason in [
+            "no port is free",
+            "the machine is too busy",
+            "cannot create a directory: No space left on device",
+            "cannot lease a file: Resource temporarily unavailable",
+            "cannot copy the program: No space left on device",
+            "the server ignores Range, which is optional",
+        ] {
+            assert!(!is_known_before(reason), "{reason}");
+        }
+    }
 }

@@ -41,7 +41,7 @@ use client_suite::judge::{DocumentRoot, Hangs, MOST_HANGS, Outcome, Support};
 use client_suite::profile::ServerProfile;
 use client_suite::report::CaseReport;
 use client_suite::target::{Program, Target};
-use client_suite::verdict::{Abort, Mismatch, Missing};
+use client_suite::verdict::{Abort, Mismatch, Missing, is_known_before};
 
 use crate::gate;
 use format::Format;
@@ -53,11 +53,6 @@ use who::Who;
 
 /// The number of cases that run at the same time.
 const AT_ONCE: usize = 8;
-
-/// The first words of the reason for skipping a case if the server offers less than the case needs.
-/// When a server is judged by the standards alone, such a case is skipped; in grading, it scores
-/// zero.
-const OF_THE_SERVER: &str = "the server ";
 
 /// The most characters that a report contains of one text from a submission or its compiler.
 const MOST_OUTPUT: usize = 8000;
@@ -123,7 +118,13 @@ impl Settings {
     fn check_directory(&self) -> anyhow::Result<()> {
         let Some(directory) = self.directory() else { return Ok(()) };
         let metadata = directory.metadata();
-        let mode = metadata.with_context(|| directory.display().to_string())?.mode();
+        let metadata = metadata.with_context(|| directory.display().to_string())?;
+        let (mode, owner) = (metadata.mode(), metadata.uid());
+        ensure!(
+            owner == 0 || owner == nix::unistd::geteuid().as_raw(),
+            "{} belongs to another user, who can replace the report: choose another directory for --out",
+            directory.display()
+        );
         // In a sticky directory, such as /tmp, a file is replaced by its owner only.
         ensure!(
             mode & 0o1002 != 0o002,
@@ -395,7 +396,9 @@ impl Judge<'_> {
                             ..*failure
                         }))
                     }
-                    (Outcome::Skipped(why), _) if why.starts_with(OF_THE_SERVER) => {
+                    // The server may have brought about the skip, so the case counts, and scores
+                    // zero.
+                    (Outcome::Skipped(why), _) if !is_known_before(&why) => {
                         Outcome::NotReached(why)
                     }
                     (outcome, _) => outcome,

@@ -76,6 +76,9 @@ fn wait_until_server_read(ctx: &mut Ctx<'_>, client: &Client) -> Verdict {
         match unread_by_peer(&client.stream) {
             Some(0) => Ok(Ok(())),
             Some(left) => Ok(Err(format!("{left} bytes are unread"))),
+            None if cfg!(target_os = "linux") => {
+                Err(Abort::skip("the server's end of the connection is gone"))
+            }
             None => Err(Abort::skip("this system does not report how much is unread")),
         }
     })

@@ -37,6 +37,9 @@ pub(in crate::cases) fn cold(
     name: &str,
     content: &str,
 ) -> CaseResult<File> {
+    if !cfg!(target_os = "linux") {
+        return Err(Abort::skip("this system leases no files"));
+    }
     write(ctx, name.as_bytes(), content.as_bytes())?;
     let failed = |error: Error| Abort::skip(format!("cannot lease a file: {error}"));
     let file = File::open(ctx.root.join(name)).map_err(failed)?;

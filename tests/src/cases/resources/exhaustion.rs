@@ -1,6 +1,7 @@
 //! Exhaustion: no descriptor, thread, or process is left. Connections that are being served must
 //! not be affected, and when resources are available again, other clients must be served.
 
+use std::io::ErrorKind;
 use std::process::Command;
 use std::time::Duration;
 
@@ -118,7 +119,10 @@ fn assert_recovers(
 /// find.
 fn assert_does_not_start(ctx: &mut Ctx<'_>, workers: &str, few: Rlimits) -> Verdict {
     let Some(failed) = ctx.try_serve(&[(workers, "50")], few)? else {
-        return ensure(false, "a server that does not start", "it prints `listening on`");
+        return Err(Abort::fail(
+            "a server that does not start",
+            "it prints `listening on`",
+        ));
     };
     let helpful = failed.stderr.contains(&format!("--{workers}"));
     ensure(helpful, format!("a line that names --{workers}"), &failed.stderr)?;
@@ -133,6 +137,9 @@ fn limit_descriptors(pid: u32, limit: &str) -> Verdict {
     match prlimit.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Abort::skip(format!("prlimit: {status}"))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(Abort::skip("this system has no prlimit(1)"))
+        }
         Err(error) => Err(Abort::skip(format!("prlimit: {error}"))),
     }
 }
@@ -262,7 +269,7 @@ pub(super) const CASES: &[Case] = &[
                 match late_status(&mut waiting, &mut served)? {
                     Some(503) => {}
                     Some(_) => served.push(waiting),
-                    None => ensure(false, "503 for the client that cannot be served", "no response")?,
+                    None => return Err(Abort::fail("503 for the client that cannot be served", "no response")),
                 }
             }
             assert_recovers(&mut other, served, None)?;
