@@ -98,7 +98,8 @@ impl Abort {
         Self::Missing(Missing { name, why: why.to_string() })
     }
 
-    /// Returns the end of a case that is skipped, with the reason.
+    /// Returns the end of a case that is skipped, with the reason. In grading, the case scores zero
+    /// unless [`is_known_before`] accepts the reason.
     pub fn skip(why: impl fmt::Display) -> Self {
         Self::Skip(why.to_string())
     }
