@@ -1,9 +1,17 @@
 //! Resource limits for a server under test.
 
+use std::ops::Range;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Returns the user IDs as which this process, if it is root, starts servers that must not run as
+/// root.
+pub fn users() -> Range<u32> {
+    let first = 100_000 + std::process::id() % 100_000 * 1000;
+    first..first + 1000
+}
 
 /// Resource limits of a process, which the kernel enforces (getrlimit(2)).
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,8 +69,9 @@ impl Rlimits {
         if other_user && nix::unistd::geteuid().is_root() {
             // RLIMIT_NPROC counts all processes of a user, so each server runs as a different user.
             static STARTED: AtomicU32 = AtomicU32::new(0);
-            let number = STARTED.fetch_add(1, Relaxed) % 1000;
-            let own = 100_000 + std::process::id() % 100_000 * 1000 + number;
+            let users = users();
+            let number = STARTED.fetch_add(1, Relaxed) % (users.end - users.start);
+            let own = users.start + number;
             command.uid(own).gid(own);
         }
         command.args(args);

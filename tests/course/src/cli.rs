@@ -106,8 +106,9 @@ enum Command {
 
 /// The part of the help of `grade` about the limits of the sandbox.
 const NOT_CONTAINED: &str = "As root with --user, the submission's build and server run as that user: with limits on processes, memory,
-files, descriptors and processor time, without the grader's environment and terminal, and able to write in one directory, which is
-deleted. All their processes are killed at the end.
+files, descriptors and processor time, and without the grader's environment and terminal. They can write in one directory of their
+own, and where every user can write, such as /tmp. At the end all their processes are killed, and what they have written is deleted;
+if something cannot be killed or deleted, the grading fails (exit status 2).
 
 Not contained: the network (loopback included), reading what every user can read, and slowing the machine down. If that is not
 enough, grade in a container or a virtual machine. Each report says what does not hold on its machine.";

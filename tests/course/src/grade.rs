@@ -8,7 +8,8 @@
 //! ```
 //!
 //! [`plan`] says what is judged, [`submission`] takes the named files, [`build`] compiles them,
-//! [`sandbox`] contains everything that a submission runs ([`confinement`] for one program), [`report`] counts, [`mod@format`] writes, and
+//! [`sandbox`] contains everything that a submission runs ([`confinement`] for one program), and
+//! deletes what it leaves (`traces`), [`report`] counts, [`mod@format`] writes, and
 //! [`check`] proves a plan.
 
 pub mod build;
@@ -23,6 +24,7 @@ mod processes;
 pub mod report;
 pub mod sandbox;
 pub mod submission;
+mod traces;
 pub mod who;
 
 use std::fs;
@@ -177,6 +179,7 @@ pub fn grade(
             }
         }
     }
+    sandbox.close()?;
     report.complete = true;
     settings.save(&report)?;
     Ok(report)

@@ -206,7 +206,7 @@ impl Base {
             return Ok(Err(built.output));
         }
         Ok(sandbox
-            .adopt(&self.program, &target.join("debug").join(&self.program))
+            .adopt_built(&self.program, &target.join("debug").join(&self.program))
             .map_err(|error| format!("{error:#}")))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use nix::unistd::{self, Uid};
+use nix::unistd;
 
 use super::sandbox::PREFIX;
 
@@ -19,10 +19,6 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn is_alive_of(&self, uid: Uid) -> bool {
-        self.uid == uid.as_raw() && !self.zombie
-    }
-
     /// Returns whether the process was started in the sandbox of a grader that was killed.
     pub(super) fn is_left_over(&self) -> bool {
         let environment = fs::read(format!("/proc/{}/environ", self.pid));

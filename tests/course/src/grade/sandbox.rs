@@ -10,27 +10,38 @@
 //!   ├── contain   0755 root   this program
 //!   ├── bin       0755 root   the submission's program, and a script that runs it contained
 //!   ├── work      0755 root   the starter with the submission's files
-//!   └── own       0700 user   its home, temporary files and build directory: all it can write
+//!   └── own       0700 user   its home, temporary files and build directory
 //! ```
 //!
 //! Limits on processes, memory, files and descriptors are the kernel's, for each process or user.
-//! What all processes use together is measured while they run ([`Watch`]). At the end every process
-//! of the user is killed, and so is every descendant of the grader. [`Sandbox::not_contained`]
-//! returns the attacks that remain possible.
+//! What all processes use together is measured while they run ([`Watch`]). Besides `own`, the user
+//! can write where every user may write, such as in `/tmp`. At the end every process of the user is
+//! killed, and so is every descendant of the grader; the directory is deleted, and so is what the
+//! user has left elsewhere. [`Sandbox::close`] fails if something is left.
+//! [`Sandbox::not_contained`] returns the attacks that remain possible.
+//!
+//! For a few cases, the suite as root starts the submission as other users
+//! ([`rlimits::users`]), to which the same applies. A grader that is itself killed leaves their
+//! processes and files, which no later grader looks for.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
 use anyhow::{Context as _, bail, ensure};
+use client_suite::rlimits;
 use client_suite::server::Server;
 use client_suite::timeout::with_timeout;
 use client_suite::verdict::Abort;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -40,6 +51,7 @@ use tempfile::TempDir;
 use super::confinement::Confinement;
 use super::plan::Limits;
 use super::processes::{self, Process};
+use super::traces;
 use super::who::Who;
 
 const MIB: u64 = 1024 * 1024;
@@ -52,8 +64,11 @@ const TICK: Duration = Duration::from_millis(50);
 /// The beginning of the name of each sandbox's directory.
 pub(super) const PREFIX: &str = "course-grade-";
 
-/// The directories in which every user may write.
-const SHARED: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+/// The time in which all processes of a submission must be killed.
+const KILLING: Duration = Duration::from_secs(10);
+
+/// The time in which one attempt to kill all processes of a user must end.
+const KILLER: Duration = Duration::from_secs(1);
 
 /// The result of a command that was run in a sandbox.
 #[derive(Debug)]
@@ -71,6 +86,10 @@ pub struct Sandbox {
     base: TempDir,
     who: Who,
     limits: Limits,
+    /// The directories in which every user may write.
+    shared: Vec<PathBuf>,
+    /// Whether the processes have been killed and the files deleted.
+    closed: bool,
     /// The lock on the submission's user, held as long as this sandbox exists: another grader would
     /// kill the user's processes.
     _lock: Option<Flock<File>>,
@@ -81,19 +100,28 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// Fails if another grader uses the submission's user, or if a limit does not hold on this
-    /// machine.
+    /// Fails if the submission's user runs or owns something else, or if a limit does not hold on
+    /// this machine.
     pub fn new(who: Who, limits: &Limits) -> anyhow::Result<Self> {
         let lock = match who {
             Who::Other(uid, _) => Some(lock(uid)?),
             Who::Same => None,
         };
-        if let Who::Other(uid, _) = who {
-            let foreign = |p: &&Process| p.is_alive_of(uid) && !p.is_left_over();
-            let foreign = processes::all().iter().filter(foreign).count();
-            ensure!(
-                foreign == 0,
-                "user {uid} runs {foreign} processes, which grading would kill: make a user that runs nothing else"
+        let shared = traces::shared_directories();
+        let is_user = |uid| is_user_of(who, uid);
+        let foreign = |p: &Process| is_user(p.uid) && !p.zombie && !p.is_left_over();
+        if let Some(process) = processes::all().into_iter().find(foreign) {
+            bail!(
+                "user {} runs process {}, which grading would kill: make a user that runs nothing else",
+                process.uid,
+                process.pid
+            );
+        }
+        if let Some(stray) = traces::strays(&shared, is_user).first() {
+            bail!(
+                "the submission's user owns {} already, and grading deletes what that user leaves there: \
+                 delete it, or make a user that owns nothing",
+                stray.display()
             );
         }
         // A process whose parent has ended becomes a child of the grader, and so can be found.
@@ -101,7 +129,14 @@ impl Sandbox {
         nix::sys::prctl::set_child_subreaper(true)?;
         let base = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
         fs::set_permissions(base.path(), fs::Permissions::from_mode(0o755))?;
-        let sandbox = Self { base, who, limits: limits.clone(), _lock: lock };
+        let sandbox = Self {
+            base,
+            who,
+            limits: limits.clone(),
+            shared,
+            closed: false,
+            _lock: lock,
+        };
         for (name, mode) in [("bin", 0o755), ("work", 0o755), ("own", 0o700)] {
             DirBuilder::new().mode(mode).create(sandbox.path(name))?;
         }
@@ -305,6 +340,24 @@ impl Sandbox {
         Ok(copy)
     }
 
+    /// Copies a program that the submission has built, as [`adopt`](Self::adopt) does.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the program is no regular file, or if a symbolic link on its path leads out of the
+    /// directory in which the submission can write: the grader could read what the submission cannot.
+    pub fn adopt_built(&self, name: &str, program: &Path) -> anyhow::Result<PathBuf> {
+        let own = self.path("own").canonicalize()?;
+        let whole = program.canonicalize();
+        let whole = whole.with_context(|| program.display().to_string())?;
+        ensure!(
+            whole.starts_with(own),
+            "{} leads out of the build directory",
+            program.display()
+        );
+        self.adopt(name, program)
+    }
+
     /// Runs a command in the sandbox to its end, with some environment variables replaced.
     ///
     /// # Errors
@@ -398,8 +451,8 @@ impl Sandbox {
             }
         }
         if ticks.is_multiple_of(20) {
-            let disk = (size(&self.path("own"))
-                + self.strays().iter().map(|path| size(path)).sum::<u64>())
+            let disk = (traces::size(&self.path("own"))
+                + self.strays().iter().map(|path| traces::size(path)).sum::<u64>())
                 / MIB;
             if disk > limits.disk {
                 return Some(format!(
@@ -411,39 +464,69 @@ impl Sandbox {
         None
     }
 
+    /// Returns whether the submission's processes run as the user `uid`.
+    fn is_user(&self, uid: u32) -> bool {
+        is_user_of(self.who, uid)
+    }
+
     /// Returns the submission's processes.
     fn processes(&self) -> Vec<Process> {
         let all = processes::all();
         let descendants = processes::descendants(&all);
-        let user = match self.who {
-            Who::Other(uid, _) => Some(uid.as_raw()),
-            Who::Same => None,
-        };
-        let is_its = |p: &Process| user == Some(p.uid) || descendants.contains(&p.pid);
+        let is_its = |p: &Process| self.is_user(p.uid) || descendants.contains(&p.pid);
         all.into_iter().filter(is_its).collect()
     }
 
-    /// Kills every process of the submission: all of its user's, and all descendants of this
-    /// process, whatever their user.
-    pub fn kill_all(&self) {
-        for _ in 0..100 {
-            if let Who::Other(..) = self.who
-                && let Ok(line) = self.contain(&self.confinement(), "kill")
-            {
-                let mut command = Command::new(&line[0]);
-                command.args(&line[1..]).stdin(Stdio::null());
-                let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    /// Returns the submission's processes that have not ended.
+    fn alive(&self) -> Vec<Process> {
+        let mut processes = self.processes();
+        processes.retain(|process| !process.zombie);
+        processes
+    }
+
+    /// Kills every process of the submission: all of its users', and all descendants of this
+    /// process, whatever their user. Returns whether none is left.
+    pub fn kill_all(&self) -> bool {
+        let end = Instant::now() + KILLING;
+        let mut left = self.alive();
+        loop {
+            let users = left.iter().map(|p| p.uid).filter(|uid| self.is_user(*uid));
+            let mut users: BTreeSet<u32> = users.collect();
+            if let Who::Other(uid, _) = self.who {
+                users.insert(uid.as_raw());
             }
-            let left = self.processes();
-            let alive: Vec<_> = left.iter().filter(|process| !process.zombie).collect();
-            if alive.is_empty() {
-                return;
+            for uid in users {
+                self.kill_user(uid);
             }
-            for process in alive {
+            left = self.alive();
+            if left.is_empty() {
+                return true;
+            }
+            for process in &left {
                 let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
+            }
+            if Instant::now() > end {
+                return false;
             }
             thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Kills every process of a user at once. A process of the user can stop or kill the killer, which
+    /// has the same user, so the killer has limited time; [`kill_all`](Self::kill_all) tries again.
+    fn kill_user(&self, uid: u32) {
+        let group = match self.who {
+            Who::Other(own, group) if own.as_raw() == uid => group.as_raw(),
+            _ => uid,
+        };
+        let user = Some((uid, group));
+        let confinement = Confinement { user, ..self.confinement() };
+        let Ok(line) = self.contain(&confinement, "kill") else { return };
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let Ok(mut killer) = command.spawn() else { return };
+        end_within(&mut killer, KILLER);
     }
 
     /// Reaps the processes that the submission has left to the grader. To be called only while no
@@ -456,22 +539,37 @@ impl Sandbox {
         }
     }
 
-    /// Returns the files that the submission's user owns in directories in which every user may
-    /// write. Returns none for the grader's own user, whose files include the grader's.
-    fn strays(&self) -> Vec<PathBuf> {
-        let Who::Other(uid, _) = self.who else { return Vec::new() };
-        let (mut found, mut open) = (Vec::new(), SHARED.map(PathBuf::from).to_vec());
-        while let Some(directory) = open.pop() {
-            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-                let Ok(metadata) = entry.path().symlink_metadata() else { continue };
-                if metadata.uid() == uid.as_raw() {
-                    found.push(entry.path());
-                } else if metadata.is_dir() && metadata.mode() & 0o002 != 0 {
-                    open.push(entry.path());
-                }
-            }
-        }
-        found
+    /// Returns the files that the submission's users own in directories in which every user may
+    /// write.
+    fn strays(&self) -> BTreeSet<PathBuf> {
+        traces::strays(&self.shared, |uid| self.is_user(uid))
+    }
+
+    /// Kills the submission's processes, and deletes the directory and everything that the
+    /// submission has left elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a process or a file is left: the results of the submission, and of the next one,
+    /// are then worth nothing.
+    pub fn close(mut self) -> anyhow::Result<()> {
+        self.closed = true;
+        self.clean()
+    }
+
+    fn clean(&self) -> anyhow::Result<()> {
+        let killed = self.kill_all();
+        self.reap();
+        let left: Vec<_> = self.alive().iter().map(|p| p.pid.to_string()).collect();
+        traces::remove_ipc(|uid| self.is_user(uid));
+        let strays = self.strays().into_iter().chain([self.base.path().to_owned()]);
+        let removed: Vec<_> = strays.map(|path| traces::remove(&path)).collect();
+        ensure!(
+            killed,
+            "processes of the submission cannot be killed: {}",
+            left.join(" ")
+        );
+        removed.into_iter().collect()
     }
 
     /// Returns the attacks that remain possible for a submission in spite of the sandbox. `secret`
@@ -496,10 +594,16 @@ impl Sandbox {
                     ));
                 }
                 list.push("it can read every file that all users can read".to_owned());
+                let shared = self.shared.iter().map(|path| path.display().to_string());
+                list.push(format!(
+                    "it can write where every user can ({}): what is left there is deleted at the end",
+                    shared.collect::<Vec<_>>().join(", ")
+                ));
             }
         }
         list.push("it can use the network: this machine's loopback, and whatever this machine reaches".to_owned());
         list.push("memory and disk of all its processes together are looked at and not limited: it can exceed them for about a second".to_owned());
+        list.push("what is not seen then is not limited at all: shared memory and files in memory that no process has mapped (System V, memfd_create(2)), deleted files that are still open, and files deeper than a path can name".to_owned());
         list.push("it can slow down whatever else runs on this machine".to_owned());
         if cfg!(target_vendor = "apple") {
             list.push(
@@ -516,13 +620,10 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        self.kill_all();
-        self.reap();
-        for stray in self.strays() {
-            let _ = match stray.symlink_metadata().is_ok_and(|m| m.is_dir()) {
-                true => fs::remove_dir_all(stray),
-                false => fs::remove_file(stray),
-            };
+        if !self.closed
+            && let Err(error) = self.clean()
+        {
+            eprintln!("course: {error:#}");
         }
     }
 }
@@ -554,6 +655,26 @@ impl Watch {
     }
 }
 
+/// Waits until a child ends, and kills it if it does not end within `most`.
+fn end_within(child: &mut Child, most: Duration) {
+    let end = Instant::now() + most;
+    while let Ok(None) = child.try_wait() {
+        if Instant::now() > end {
+            let _ = child.kill();
+            let _ = child.wait();
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Returns whether a submission's processes run as the user `uid`: as the submission's user `who`, or
+/// as a user that the suite has chosen for a case about permissions or the limit on processes.
+fn is_user_of(who: Who, uid: u32) -> bool {
+    let own = matches!(who, Who::Other(own, _) if own.as_raw() == uid);
+    own || (unistd::geteuid().is_root() && rlimits::users().contains(&uid))
+}
+
 /// Returns a word quoted for the shell, which reads it back unchanged.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
@@ -567,24 +688,38 @@ fn this_program() -> io::Result<PathBuf> {
 
 /// Waits until no other grader uses the user `uid`, and locks this user for this grader.
 fn lock(uid: Uid) -> anyhow::Result<Flock<File>> {
-    // Only root can create files in `/var/run`, so no other user can hold the lock.
+    // Only root can create files in `/var/run`, and open this one, so no other user can hold the lock.
     let path = PathBuf::from(format!("/var/run/course-grade-{uid}.lock"));
-    let open = File::options().create(true).append(true).open(&path);
-    let file = open.with_context(|| path.display().to_string())?;
+    let context = || path.display().to_string();
+    let open = File::options().create(true).append(true).mode(0o600).open(&path);
+    let file = open.with_context(context)?;
+    // An earlier edition has created the file with another mode.
+    file.set_permissions(fs::Permissions::from_mode(0o600)).with_context(context)?;
+    let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => return Ok(lock),
+        Err((file, Errno::EWOULDBLOCK)) => file,
+        Err((_, error)) => return Err(error).with_context(context),
+    };
+    eprintln!(
+        "course: waiting for another grader, which uses user {uid} ({})",
+        context()
+    );
     let locked = Flock::lock(file, FlockArg::LockExclusive);
-    locked.map_err(|(_, error)| {
-        anyhow::Error::from(error).context(path.display().to_string())
-    })
+    locked.map_err(|(_, error)| error).with_context(context)
 }
 
-/// Returns the bytes that a file, or a directory with everything in it, takes on the disk.
-fn size(path: &Path) -> u64 {
-    let Ok(metadata) = path.symlink_metadata() else { return 0 };
-    let mut bytes = metadata.blocks() * 512;
-    if metadata.is_dir() {
-        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-            bytes += size(&entry.path());
-        }
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::end_within;
+
+    #[test]
+    fn a_child_that_is_stopped_is_killed() -> anyhow::Result<()> {
+        let mut child = Command::new("sh").args(["-c", "kill -STOP $$"]).spawn()?;
+        end_within(&mut child, Duration::from_millis(50));
+        assert!(!child.wait()?.success());
+        Ok(())
     }
-    bytes
 }
