@@ -401,6 +401,85 @@ fn a_submission_that_uses_too_much_of_something_is_stopped() -> anyhow::Result<(
 }
 
 #[test]
+fn files_of_users_that_the_suite_has_chosen_are_deleted() -> anyhow::Result<()> {
+    if !can_attack() {
+        return Ok(());
+    }
+    let directory = tempfile::tempdir()?;
+    let (plan, server) =
+        (directory.path().join("PLAN.toml"), directory.path().join("server"));
+    fs::write(
+        &plan,
+        "title = \"Few threads\"\nlike = \"thread\"\ntimeout = 2\n[[part]]\nname = \"One\"\npoints = 1\n\
+         cases = [\"resources::start_with_few_threads\"]\n",
+    )?;
+    let stray = format!("/var/tmp/course-other-{}", std::process::id());
+    fs::write(&server, format!("#!/bin/sh\nid -u > {stray}-$$\n: > {stray}\n"))?;
+    fs::set_permissions(&server, PermissionsExt::from_mode(0o755))?;
+    let mut command = Command::new(COURSE);
+    command.arg("grade").arg(&plan).arg("--bin").arg(&server);
+    let output = command.args(["--user", &(USERS + 10).to_string()]).output()?;
+    ensure!(output.status.code() != Some(2), "{output:?}");
+    let left = fs::read_dir("/var/tmp")?.flatten().map(|entry| entry.path());
+    let left: Vec<_> =
+        left.filter(|path| path.display().to_string().starts_with(&stray)).collect();
+    assert!(left.is_empty(), "{left:?}\n{output:?}");
+    Ok(())
+}
+
+#[test]
+fn files_that_the_user_owned_before_are_not_deleted() -> anyhow::Result<()> {
+    if !can_attack() {
+        return Ok(());
+    }
+    let user = USERS + 11;
+    let mut owned = tempfile::NamedTempFile::new_in("/var/tmp")?;
+    std::io::Write::write_all(&mut owned, b"kept")?;
+    nix::unistd::chown(owned.path(), Some(user.into()), None)?;
+    let mut command = Command::new(COURSE);
+    command.arg("grade").arg(assignment().join("PLAN.toml"));
+    command.arg("--submission").arg(assignment().join("submissions/empty"));
+    let output = command.args(["--user", &user.to_string()]).output()?;
+    assert_eq!(read(owned.path())?, "kept");
+    let error = String::from_utf8_lossy(&output.stderr);
+    let path = owned.path().display().to_string();
+    ensure!(output.status.code() == Some(2) && error.contains(&path), "{output:?}");
+    // No other user can open, and so hold, the lock on the user.
+    let lock = fs::metadata(format!("/var/run/course-grade-{user}.lock"))?;
+    assert_eq!(lock.permissions().mode() & 0o777, 0o600);
+    Ok(())
+}
+
+#[test]
+fn a_program_outside_the_build_directory_is_not_taken() -> anyhow::Result<()> {
+    if !can_attack() {
+        return Ok(());
+    }
+    // While it is built, the submission replaces the build directory by a symbolic link.
+    let script = r#"
+        fn main() {
+            let out = std::path::PathBuf::from(std::env::var("OUT_DIR").unwrap());
+            let debug = out.ancestors().nth(3).unwrap();
+            std::fs::rename(debug, "{moved}").unwrap();
+            std::os::unix::fs::symlink("{moved}", debug).unwrap();
+        }
+    "#;
+    let made = tempfile::tempdir()?;
+    let moved = std::env::temp_dir().join(format!("course-moved-{}", std::process::id()));
+    fs::create_dir(made.path().join("src"))?;
+    for file in ["src/main.rs", "src/request.rs"] {
+        fs::copy(assignment().join("solution").join(file), made.path().join(file))?;
+    }
+    let script = script.replace("{moved}", &moved.display().to_string());
+    fs::write(made.path().join("build.rs"), script)?;
+    let (_, report) = grade(made.path(), USERS + 12, "json")?;
+    let notes = assert_json(&report, &NOTHING)?;
+    assert!(notes.contains("leads out of the build directory"), "{notes}");
+    assert!(!moved.exists(), "it has left its directory");
+    Ok(())
+}
+
+#[test]
 fn grading_is_refused_where_it_would_not_be_safe() -> anyhow::Result<()> {
     let solution = assignment().join("solution");
     let refused = |arguments: &[&str]| {
