@@ -3,8 +3,8 @@
 //! ```text
 //!   secret ─► HMAC(secret, student) ─► mutant ─► hand-out: a directory with the server
 //!                                         │
-//!   the student's client ──► runs against the mutant and the honest server, in random order:
-//!                            it must fail with the first, and pass with the second, each time
+//!   the student's client ──► runs against the mutant and the honest server, in an order that is
+//!                            drawn anew: it must tell which server it is each time
 //! ```
 //!
 //! The mutants come from one program: without an option it is the honest server, `--list-hunted`
@@ -13,7 +13,8 @@
 //! mistakes. For marks, an instructor's private crate lists its own (`tests/course/instructor` is
 //! an example), which `course check --mutants` proves to pass the public suite.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -44,9 +45,13 @@ use crate::work::{build, output};
 /// on the command line, because any user can read the command line of a running process.
 const HUNTED: &str = "HUNTED_MUTATION";
 
-/// The number of runs of a client against each of the two servers: a client that guesses passes
-/// once in 64 attempts.
-const ROUNDS: usize = 3;
+/// The number of runs of a client. The server of each run is drawn, so of 256 orders those 238
+/// remain in which each server has [`LEAST`] runs: a client that guesses passes at most once in 238
+/// attempts, even if it could count its runs.
+const RUNS: usize = 8;
+
+/// The smallest number of runs against each of the two servers.
+const LEAST: usize = 2;
 
 /// The number of times that a failed case is judged once more in the proof that a mutant passes the
 /// public suite.
@@ -110,9 +115,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     }
     let Some(client) = &options.client else { return Ok(true) };
     let who = Who::find(options.user.as_deref(), options.trusted)?;
-    // The order of the runs is the student's own, and the same each time.
-    let order = keyed_hash(&secret, &format!("{student}, the order of the runs"));
-    let hunt = grade(&den, number, client, order, who)?;
+    let hunt = grade(&den, number, client, who)?;
     print!("{}", hunt.report);
     Ok(hunt.caught)
 }
@@ -161,14 +164,17 @@ impl Den {
         self.mutants.len()
     }
 
-    /// Writes the directory that a student gets: the program, and a script that starts it with the
-    /// student's mistake.
+    /// Writes the directory that a student gets, with the directories above it: the program, and a
+    /// script that starts it with the student's mistake.
     ///
     /// # Errors
     ///
     /// Fails if the directory exists, or cannot be written.
     pub fn hand_out(&self, number: usize, directory: &Path) -> anyhow::Result<()> {
-        fs::create_dir(directory).with_context(|| directory.display().to_string())?;
+        let context = || directory.display().to_string();
+        fs::create_dir_all(directory.parent().unwrap_or(directory))
+            .with_context(context)?;
+        fs::create_dir(directory).with_context(context)?;
         fs::copy(&self.program, directory.join("server"))?;
         let script = directory.join("run");
         let name = self.name(number);
@@ -223,59 +229,67 @@ enum Verdict {
 pub struct Hunt {
     /// Whether the client tells the mutant from the honest server.
     pub caught: bool,
-    /// A line for each run of the client, and at the end the reason for the result.
+    /// The number of runs in which the client was right, and the end of its output if it gave no
+    /// verdict. The report does not say which run was against which server.
     pub report: String,
 }
 
-/// Runs a student's client against the mutant with the number `number` and against the honest
-/// server, each several times, in an order that follows from `order`.
+/// Draws the server of each run of a client: `true` for the mutant, `false` for the honest server.
+///
+/// # Errors
+///
+/// Fails if the system's random numbers cannot be read.
+fn draw() -> anyhow::Result<[bool; RUNS]> {
+    let mut random = File::open("/dev/urandom").context("/dev/urandom")?;
+    loop {
+        let mut byte = [0];
+        random.read_exact(&mut byte).context("/dev/urandom")?;
+        let servers: [bool; RUNS] = std::array::from_fn(|run| byte[0] >> run & 1 == 1);
+        let mutants = servers.iter().filter(|is_mutant| **is_mutant).count();
+        if (LEAST..=RUNS - LEAST).contains(&mutants) {
+            return Ok(servers);
+        }
+    }
+}
+
+/// Runs a student's client several times, each time against the mutant with the number `number` or
+/// against the honest server, in an order that is drawn anew in each call.
 ///
 /// The client is executed as `CLIENT HOST PORT`, contained, and says by its exit status what it has
-/// found: 0 that the server keeps the promise, 1 that it breaks it.
+/// found: 0 that the server keeps the promise, 1 that it breaks it. Each run has a sandbox of its
+/// own, so a client finds no file of an earlier run.
 ///
 /// # Errors
 ///
 /// Fails if a server cannot be started, or if the client cannot be contained.
-pub fn grade(
-    den: &Den,
-    number: usize,
-    client: &Path,
-    order: u64,
-    who: Who,
-) -> anyhow::Result<Hunt> {
-    let sandbox = Sandbox::new(who, &Limits::default())?;
-    let client = sandbox.adopt("client", client)?;
+pub fn grade(den: &Den, number: usize, client: &Path, who: Who) -> anyhow::Result<Hunt> {
     let root = DocumentRoot::new()?;
-    let mut servers = [true, false].repeat(ROUNDS);
-    fastrand::Rng::with_seed(order).shuffle(&mut servers);
-    let (mut report, mut caught) = (String::new(), true);
-    for (round, is_mutant) in servers.into_iter().enumerate() {
+    let (mut right, mut silent) = (0, Vec::new());
+    for is_mutant in draw()? {
+        let sandbox = Sandbox::new(who, &Limits::default())?;
+        let client = sandbox.adopt("client", client)?;
         let server = start(den, is_mutant.then_some(number), &root)?;
         let (host, port) =
             (server.address.ip().to_string(), server.address.port().to_string());
         let (verdict, said) = ask(&sandbox, &client, &host, &port)?;
         drop(server);
-        let right = verdict == if is_mutant { Verdict::Broken } else { Verdict::Kept };
-        caught &= right;
-        let what = if is_mutant { "the mutant" } else { "the honest server" };
-        let found = match verdict {
-            Verdict::Kept => "the promise is kept",
-            Verdict::Broken => "the promise is broken",
-            Verdict::None => "no verdict",
-        };
-        let mark = if right { "ok   " } else { "WRONG" };
-        report += &format!("{mark}  run {} against {what}: {found}\n", round + 1);
-        if !right {
-            let lines: Vec<_> = said.lines().rev().take(5).collect();
-            report.extend(lines.iter().rev().map(|line| format!("           {line}\n")));
+        let expected = if is_mutant { Verdict::Broken } else { Verdict::Kept };
+        right += usize::from(verdict == expected);
+        if verdict == Verdict::None {
+            silent.push(said);
         }
     }
-    report += match caught {
-        true => "The client tells the mutant from the honest server.\n",
-        false => {
-            "The client does not tell the mutant from the honest server each time.\n"
-        }
-    };
+    let caught = right == RUNS;
+    let tells = if caught { "tells" } else { "does not tell" };
+    let mut report = format!(
+        "The client {tells} the mutant from the honest server: right in {right} of {RUNS} runs.\n"
+    );
+    if let Some(said) = silent.first() {
+        report +=
+            &format!("It gave no verdict in {} runs. In one of them:\n", silent.len());
+        let lines: Vec<_> = said.lines().rev().take(5).collect();
+        report.extend(lines.iter().rev().map(|line| format!("    {line}\n")));
+    }
     Ok(Hunt { caught, report })
 }
 
@@ -331,11 +345,16 @@ pub fn check(program: &Path) -> anyhow::Result<bool> {
     let den = Den::open(program)?;
     let failed = failed_cases(&den, |_| true)?;
     failed.iter().for_each(|line| println!("FAILED   {line}"));
-    let word = if failed.is_empty() { "ok     " } else { "FAILED " };
-    println!(
-        "{word}  {} mutants pass the public suite, and so does the honest server",
-        den.size()
-    );
+    let size = den.size();
+    match failed.len() {
+        0 => println!(
+            "ok       {size} mutants pass the public suite, and so does the honest server"
+        ),
+        count => println!(
+            "FAILED   {size} mutants and the honest server should pass the public suite; \
+             it catches them {count} times"
+        ),
+    }
     Ok(failed.is_empty())
 }
 
@@ -412,7 +431,22 @@ pub fn failed_cases(
 
 #[cfg(test)]
 mod tests {
-    use super::keyed_hash;
+    use super::{LEAST, RUNS, draw, keyed_hash};
+
+    /// Whatever order is drawn, a client that always says the same is wrong, and orders differ.
+    #[test]
+    fn each_server_has_runs_and_the_order_is_drawn_anew() {
+        let orders: Vec<_> = (0..64).map(|_| draw().expect("an order")).collect();
+        for order in &orders {
+            let mutants = order.iter().filter(|is_mutant| **is_mutant).count();
+            assert!(mutants >= LEAST && RUNS - mutants >= LEAST, "{order:?}");
+        }
+        assert!(
+            orders.iter().any(|order| *order != orders[0]),
+            "all are {:?}",
+            orders[0]
+        );
+    }
 
     /// Test case 2 of RFC 4231: the key "Jefe".
     #[test]

@@ -72,7 +72,7 @@ fn is_root() -> bool {
 #[test]
 fn a_client_is_graded_by_both_servers() {
     let hunt = grade(0, FINDS_ALDER);
-    assert!(hunt.caught, "{}", hunt.report);
+    assert!(hunt.caught && hunt.report.contains("8 of 8 runs"), "{}", hunt.report);
     let other = grade(1, FINDS_ALDER);
     assert!(!other.caught, "another mutant keeps that promise: {}", other.report);
     let always = grade(0, "#!/bin/sh\nexit 1\n");
@@ -81,6 +81,19 @@ fn a_client_is_graded_by_both_servers() {
     assert!(!crash.caught && crash.report.contains("no verdict"), "{}", crash.report);
     let liar = grade(0, "#!/bin/sh\necho exit status 1\nexit 3\n");
     assert!(!liar.caught && liar.report.contains("no verdict"), "{}", liar.report);
+    // A client's first run finds no file of its own, and no later run may find one. Only root's
+    // grader also removes what another user leaves in /tmp.
+    let places = if is_root() { "$HOME $TMPDIR /tmp" } else { "$HOME $TMPDIR" };
+    let counts = format!(
+        "#!/bin/sh\nfor place in {places}; do\n[ -e $place/kept ] && exit 3\n\
+         touch $place/kept\ndone\nexit 1\n"
+    );
+    let counts = grade(0, &counts);
+    assert!(
+        !counts.report.contains("no verdict"),
+        "it counts its runs: {}",
+        counts.report
+    );
 }
 
 #[test]
@@ -106,7 +119,7 @@ fn each_student_has_one_mutant_and_no_student_knows_another_s() {
 fn the_hand_out_starts_the_student_s_mutant() {
     let den = Den::open(Path::new(HUNTED)).expect("mutants");
     let directory = tempfile::tempdir().expect("a directory");
-    let out = directory.path().join("out");
+    let out = directory.path().join("hunts/4711");
     den.hand_out(1, &out).expect("a hand-out");
     let script = fs::read_to_string(out.join("run")).expect("the script");
     assert!(script.contains(den.name(1)), "{script}");
