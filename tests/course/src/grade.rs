@@ -29,7 +29,7 @@ pub mod who;
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -116,9 +116,11 @@ impl Settings {
         Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
     }
 
-    /// Fails if the submission could replace the report.
-    fn check_directory(&self) -> anyhow::Result<()> {
+    /// Makes the directory of the report's file if it is missing. Fails if the submission could
+    /// replace the report.
+    fn prepare_directory(&self) -> anyhow::Result<()> {
         let Some(directory) = self.directory() else { return Ok(()) };
+        fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
         let metadata = directory.metadata();
         let metadata = metadata.with_context(|| directory.display().to_string())?;
         let (mode, owner) = (metadata.mode(), metadata.uid());
@@ -137,7 +139,8 @@ impl Settings {
     }
 
     /// Replaces the report's file, if there is one, in one step, so that the file is always
-    /// complete. While the submission runs, other users cannot read the points in it.
+    /// complete. Other users, and so later submissions, cannot read it: a temporary file has the
+    /// mode 0600, and keeps it.
     fn save(&self, report: &Report) -> anyhow::Result<()> {
         let (Some(path), Some(directory)) = (&self.out, self.directory()) else {
             return Ok(());
@@ -145,9 +148,6 @@ impl Settings {
         let mut file = tempfile::NamedTempFile::new_in(directory)
             .with_context(|| path.display().to_string())?;
         file.write_all(format::render(report, self.format).as_bytes())?;
-        let says_nothing = report.earned() == plan::Points(0);
-        let mode = if report.complete || says_nothing { 0o644 } else { 0o600 };
-        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
         file.persist(path).with_context(|| path.display().to_string())?;
         Ok(())
     }
@@ -164,7 +164,7 @@ pub fn grade(
     submitted: &Submitted,
     settings: &Settings,
 ) -> anyhow::Result<Report> {
-    settings.check_directory()?;
+    settings.prepare_directory()?;
     let mut report = Report::zeros(plan, &submitted.name(), settings.seed);
     settings.save(&report)?;
     let sandbox = Sandbox::new(settings.who, &plan.limits)?;

@@ -31,7 +31,7 @@ fn is_root() -> bool {
 /// Grades a submission. Returns the exit status and the report.
 fn grade(submission: &Path, user: u32, format: &str) -> anyhow::Result<(i32, String)> {
     let out = tempfile::tempdir()?;
-    let file = out.path().join("report");
+    let file = out.path().join("reports/of week 5/report"); // the grader makes the directories
     let mut command = Command::new(COURSE);
     command.arg("grade").arg(assignment().join("PLAN.toml"));
     command.arg("--submission").arg(submission).args(["--format", format]);
@@ -43,6 +43,8 @@ fn grade(submission: &Path, user: u32, format: &str) -> anyhow::Result<(i32, Str
     let status = output.status.code().context("the grader was killed")?;
     let error = String::from_utf8_lossy(&output.stderr);
     ensure!(status != 2, "{}: {error}", submission.display());
+    let mode = fs::metadata(&file)?.permissions().mode() & 0o777;
+    ensure!(mode == 0o600, "a later submission can read the report: mode {mode:o}");
     Ok((status, read(&file)?))
 }
 
