@@ -44,7 +44,8 @@ pub fn check(path: &Path, plan: &Plan, seed: Option<u64>) -> anyhow::Result<bool
 
     if is_track || plan.check.reference.is_some() {
         let report = run(plan.check.reference.as_ref(), &[]).context("the reference")?;
-        holds &= say("the reference", &report, report.is_perfect(), "has all points");
+        let words = ("has all points", "should have all points");
+        holds &= say("the reference", &report, report.is_perfect(), words);
         if !report.is_perfect() {
             println!("{}", render(&report, Format::Text));
         }
@@ -62,7 +63,8 @@ pub fn check(path: &Path, plan: &Plan, seed: Option<u64>) -> anyhow::Result<bool
         let report = report.context("the starter")?;
         let paid: Vec<_> =
             report.parts.iter().filter(|p| p.earned() > Points(0)).collect();
-        holds &= say("the starter", &report, paid.is_empty(), "has no point in any part");
+        let words = ("has no point in any part", "should have no point in any part");
+        holds &= say("the starter", &report, paid.is_empty(), words);
         paid.into_iter().for_each(say_passed);
     } else {
         println!("MISSING  the starter: add `starter` to [check]");
@@ -90,7 +92,8 @@ pub fn check(path: &Path, plan: &Plan, seed: Option<u64>) -> anyhow::Result<bool
             .iter()
             .filter(|other| **other != part.name && !needs(plan, other, &part.name));
         let others: Vec<_> = others.copied().collect();
-        holds &= say(&name, &report, own && others.is_empty(), "loses its own part only");
+        let words = ("loses its own part only", "should lose its own part only");
+        holds &= say(&name, &report, own && others.is_empty(), words);
         if !own {
             println!("         it loses nothing in it");
         }
@@ -109,11 +112,13 @@ pub fn check(path: &Path, plan: &Plan, seed: Option<u64>) -> anyhow::Result<bool
 }
 
 /// Prints the points of the server called `name`, and whether they are those that it must have, as
-/// `holds` says. Returns `holds`.
-fn say(name: &str, report: &Report, holds: bool, what: &str) -> bool {
-    let word = if holds { "ok     " } else { "FAILED " };
+/// `holds` says: in the first of two wordings if they are, in the second if not. Returns `holds`.
+fn say(name: &str, report: &Report, holds: bool, (is, should): (&str, &str)) -> bool {
     let (earned, possible) = (report.earned(), report.possible());
-    println!("{word}  {name} {what}: {earned} of {possible}");
+    match holds {
+        true => println!("ok       {name} {is}: {earned} of {possible}"),
+        false => println!("FAILED   {name} {should}; it has {earned} of {possible}"),
+    }
     holds
 }
 

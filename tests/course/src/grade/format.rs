@@ -167,7 +167,8 @@ fn json_report(report: &Report) -> String {
 
 fn junit(report: &Report) -> String {
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let _ = writeln!(text, "<testsuites name=\"{}\">", xml(&report.title));
+    let end = if report.complete { "" } else { " (incomplete)" };
+    let _ = writeln!(text, "<testsuites name=\"{}{end}\">", xml(&report.title));
     for part in &report.parts {
         let counts = part.counts();
         let failures = part.judged() - counts.kept;
@@ -204,6 +205,9 @@ fn gradescope(report: &Report) -> String {
         })
     };
     let mut output = report.notes.join("\n\n");
+    if !report.complete {
+        output += "\n\nThe grading has not come to its end.";
+    }
     let hidden = report.parts.iter().filter(|p| p.part.visibility != Visibility::Visible);
     for part in hidden {
         let _ = write!(
@@ -260,8 +264,8 @@ fn csv(report: &Report) -> String {
     let _ = writeln!(
         text,
         "{submission},total,{},{},{kept},{judged},{complete}",
-        report.earned(),
-        report.possible()
+        report.scaled(),
+        report.total()
     );
     text
 }
