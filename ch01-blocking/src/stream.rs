@@ -145,9 +145,9 @@ impl<'a> Blocking<'a> {
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            // A long write may block, and costs so much that asking for the
-            // unacknowledged bytes does not matter. For a short write that blocks, the
-            // first check starts the clock, so the write deadline is one check late.
+            // A long write may block, and costs so much that asking the kernel how many
+            // bytes are unacknowledged does not matter. For a short write that blocks,
+            // the first periodic check starts the write deadline, one check late.
             if most > WRITE_STEP {
                 let socket = self.guard.entry.socket.as_fd();
                 self.progress.begin(|| sys::unacked_bytes(socket));

@@ -65,7 +65,7 @@ impl Token {
 pub struct Interest(u8);
 
 impl Interest {
-    /// No readiness; a broken connection may be reported all the same.
+    /// No readiness; an error or a hang-up may be reported all the same.
     pub const NONE: Interest = Interest(0);
     /// Readiness to read: bytes, an end of file, or a connection to accept.
     pub const READ: Interest = Interest(1);

@@ -132,7 +132,8 @@ pub(crate) fn disable_signal(fd: BorrowedFd<'_>) -> io::Result<()> {
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })
 }
 
-/// Returns whether the descriptor of this number is broken now (poll(2)).
+/// Returns whether poll(2) reports an error or a hang-up for `fd` (POLLERR, POLLHUP), or
+/// that `fd` is not open (POLLNVAL).
 pub(crate) fn is_broken(fd: RawFd) -> bool {
     let mut polled = libc::pollfd { fd, events: 0, revents: 0 };
     // SAFETY: the pointer is to one pollfd, which is valid and not shared during the

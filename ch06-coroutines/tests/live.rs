@@ -188,7 +188,8 @@ fn play<P: Poller + Send + 'static>(
     })
 }
 
-/// Runs a scene on one server, and checks that all clients are closed afterwards.
+/// Starts a server, calls `scene` with it, and checks that afterwards the server has closed all
+/// connections.
 fn play_on(
     options: &[&str],
     scene: impl FnOnce(Scene) -> io::Result<()>,

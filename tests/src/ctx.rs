@@ -172,7 +172,7 @@ impl<'a> Ctx<'a> {
         if self.standards { standards } else { contract }
     }
 
-    /// Asserts that the server refuses these bytes with this status and closes in good order,
+    /// Asserts that the server refuses these bytes with this status and closes without a reset,
     /// although the client keeps its own side open.
     pub fn assert_refused(&mut self, bytes: impl AsRef<[u8]>, status: u16) -> Verdict {
         self.assert_refused_with(bytes, &[status])

@@ -64,7 +64,7 @@ pub struct Spawn {
     pub kernel_bytes: f64,
 }
 
-/// A sample of `lab switch`.
+/// One measurement that a child process of `lab switch` prints.
 #[derive(Serialize, Deserialize)]
 pub enum Switch {
     /// Processor time of one repeat, in nanoseconds.

@@ -72,7 +72,7 @@ pub(crate) unsafe fn switch(to: SavedSp, message: usize) -> Switched {
             "ldr x9, [sp, #16]",    // the resume address; not `ret`, see `variants.rs`
             "br x9",
             // When another switch continues this stack: sp = the saved stack pointer,
-            // x0 = the other stack's saved stack pointer, x1 = its message; all other
+            // x0 = the other stack's saved stack pointer, x1 = the message it passes; all other
             // registers have the other stack's values.
             "2:",
             "ldp x29, x19, [sp], #32",

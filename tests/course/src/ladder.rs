@@ -169,7 +169,7 @@ impl Step {
 }
 
 impl Track {
-    /// Reads the main track.
+    /// Reads the course's main track, the small servers.
     ///
     /// # Errors
     ///

@@ -48,7 +48,7 @@ fn grade(submission: &Path, user: u32, format: &str) -> anyhow::Result<(i32, Str
     Ok((status, read(&file)?))
 }
 
-/// The points of the parts Begin, Framing and Many, and the number of cases that pass in them.
+/// For each of the parts Begin, Framing and Many: the points, and the number of cases that pass.
 #[derive(Debug, PartialEq)]
 struct Expected {
     points: [f64; 3],

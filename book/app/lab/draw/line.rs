@@ -150,7 +150,7 @@ impl Label {
         (self.y - self.end).abs() > 0.6 * APART
     }
 
-    /// Returns an upper bound on the horizontal coordinate of the name's right edge.
+    /// Returns an upper bound on the horizontal coordinate at which the line's name ends.
     fn right(&self) -> f64 {
         self.x + LEADER + LETTER * self.name.chars().count() as f64
     }

@@ -20,8 +20,8 @@ const PORTS: u64 = 4096 + 1024;
 /// A generous estimate of the memory of one connection, in the kernel and in the processes at both
 /// ends, in bytes. The experiment `hold` measures the real figure.
 const EACH: u64 = 13 * 1024;
-/// A generous estimate of the memory of a server and its process of clients, without any
-/// connections, in bytes.
+/// A generous estimate of the memory of a server and of the process that runs its clients,
+/// without any connections, in bytes.
 const EACH_PAIR: u64 = 16 * 1024 * 1024;
 
 /// The resources that this machine offers.

@@ -61,8 +61,8 @@ pub(super) const CASES: &[Case] = &[
         "A client that keeps sending but does not read its response causes no work",
         |ctx| {
             let mut client = ctx.small_client()?;
-            // 16 MB: no more than every server offers, and far more than the kernel's socket
-            // buffers hold.
+            // 16 MB: a length that every server offers on `/bytes/N`, and far more than the kernel's
+            // socket buffers hold.
             client.send(get("/bytes/16000000"))?;
             client.wait_until_read();
             client.send(get("/plaintext").repeat(10))?;

@@ -21,7 +21,8 @@ use crate::verdict::{CaseResult, Verdict, ensure};
 const NEEDS: &[Need] = &[Need::Files, Need::Plaintext, Need::Process];
 const CITE: &str = "project, Files that do not block the loop";
 
-/// The number of helper threads in most cases. More clients than that, [`CLIENTS`], wait for files.
+/// The number of helper threads in most cases. More clients than that, [`CLIENTS`], ask for files
+/// that take long to open.
 const HELPERS: usize = 4;
 const CLIENTS: usize = 12;
 
