@@ -52,7 +52,8 @@ struct Stat {
     state: char,
     parent: u32,
     group: u32,
-    /// The processor time used so far, in hundredths of a second.
+    /// The processor time that the process and its reaped children have used so far, in hundredths of
+    /// a second.
     used: u64,
 }
 
@@ -75,8 +76,9 @@ fn stat(file: &Path) -> Option<Stat> {
     let state = columns.next()?.chars().next()?;
     let parent = columns.next()?.parse().ok()?;
     let group = columns.next()?.parse().ok()?;
-    let [user, system]: [u64; 2] = [columns.nth(8)?, columns.next()?].map(number);
-    Some(Stat { state, parent, group, used: user + system })
+    // Its own time in user mode and in the kernel, and that of its reaped children.
+    let used = columns.skip(8).take(4).map(number).sum();
+    Some(Stat { state, parent, group, used })
 }
 
 fn stat_of(pid: u32) -> Option<Stat> {
@@ -108,7 +110,8 @@ impl Family {
         Some(Self(std::iter::once(pid).chain(children).collect()))
     }
 
-    /// Returns the processor time that the processes have used so far.
+    /// Returns the processor time that the processes have used so far, with that of children that
+    /// they have reaped.
     pub fn processor_time(&self) -> Duration {
         let used = self.0.iter().filter_map(|&pid| stat_of(pid)).map(|stat| stat.used);
         Duration::from_millis(10 * used.sum::<u64>())
