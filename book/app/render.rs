@@ -1,6 +1,7 @@
 //! Renders Markdown to HTML through mdBook's library, so that the reader need not install mdBook
 //! and nothing is downloaded.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::LazyLock;
 use std::time::SystemTime;
@@ -100,6 +101,9 @@ fn replace_index(book: &MDBook, out: &Path) -> Result<()> {
         pack(&field["root"], "", &mut words);
         *field = words.join("\n").into();
     }
+    let store = &mut index["index"]["documentStore"];
+    without_names(&mut store["docs"], &["body", "breadcrumbs", "title"]);
+    without_names(&mut store["docInfo"], &["body", "breadcrumbs", "title"]);
     let json = index.to_string().replace('\\', "\\\\").replace('\'', "\\'");
     let assign = "window.search = Object.assign(window.search, unpack";
     let script = format!("{UNPACK}{assign}(JSON.parse('{json}')));\n");
@@ -121,16 +125,23 @@ fn index_in(rendered: &Path) -> Result<PathBuf> {
 }
 
 /// Appends a line to `words` for each word of mdBook's letter tree below `node`, whose own
-/// letters spell `word`. A line lists the sections that contain the word, each with the
-/// word's frequency unless that is 1.
+/// letters spell `word`. A line lists the sections that contain the word: for each the
+/// distance from the one before, in base 36, and the word's frequency unless that is 1.
 fn pack(node: &Value, word: &str, words: &mut Vec<String>) {
+    let sections = node["docs"].as_object().into_iter().flatten();
+    let sections: BTreeMap<u32, &Value> = sections
+        .filter_map(|(section, frequency)| Some((section.parse().ok()?, frequency)))
+        .collect();
     let mut line = word.to_owned();
-    for (section, frequency) in node["docs"].as_object().into_iter().flatten() {
+    let mut last = 0;
+    for (section, frequency) in sections {
         let tenths = (frequency["tf"].as_f64().unwrap_or(1.0) * 10.0).round() / 10.0;
+        let distance = base_36(section - last);
         line += &match tenths {
-            1.0 => format!(" {section}"),
-            _ => format!(" {section}:{tenths}"),
+            1.0 => format!(" {distance}"),
+            _ => format!(" {distance}:{tenths}"),
         };
+        last = section;
     }
     if line.len() > word.len() {
         words.push(line);
@@ -139,6 +150,20 @@ fn pack(node: &Value, word: &str, words: &mut Vec<String>) {
         if letter != "docs" && letter != "df" {
             pack(next, &format!("{word}{letter}"), words);
         }
+    }
+}
+
+fn base_36(number: u32) -> String {
+    let digits = (number >= 36).then(|| base_36(number / 36)).unwrap_or_default();
+    digits + &char::from_digit(number % 36, 36).map(String::from).unwrap_or_default()
+}
+
+/// Replaces each object of `store` by an array of its values for `fields`, whose names would
+/// otherwise stand in the index once for each section.
+fn without_names(store: &mut Value, fields: &[&str]) {
+    for section in store.as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
+        let values = fields.iter().map(|field| section[*field].take());
+        *section = values.collect::<Vec<_>>().into();
     }
 }
 
