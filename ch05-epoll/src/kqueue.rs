@@ -121,8 +121,8 @@ impl Poller for Kqueue {
                 token: Token::from_bits(event.udata() as u64),
                 readable: is(EventFilter::EVFILT_READ),
                 writable: is(EventFilter::EVFILT_WRITE),
-                // Set for every readable socket: then a short read is not taken as proof
-                // that the socket is empty. A read also stops short at urgent data.
+                // Set for every readable socket: then a short read is not taken as
+                // proof that the socket is empty. It also stops at urgent data.
                 eof: is(EventFilter::EVFILT_READ),
                 // A connection that failed ends with an error in `fflags`. An end that
                 // the write filter reports without an error only means that writing
