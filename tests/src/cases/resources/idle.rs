@@ -14,11 +14,9 @@ use crate::verdict::{Abort, Verdict, ensure};
 
 const SAMPLES: usize = 60;
 
-/// A server counts as busy if it is busy in `ROUNDS` rounds of [`SAMPLES`] each, and has used
-/// [`WORK`] of processor time in these rounds. Where processors are scarce, a server may still work
-/// for its earlier clients for a long time, but not that much; a server that spins is busy in every
-/// round.
-const ROUNDS: usize = 3;
+/// The processor time that a server must have used to count as busy, besides being busy in more
+/// than half of [`SAMPLES`]. Where processors are scarce, a server may still work for its earlier
+/// clients for a long time, but it does not use that much.
 const WORK: Duration = Duration::from_millis(500);
 
 /// Samples the server's threads [`SAMPLES`] times, or until `decided` returns true for the number
@@ -37,7 +35,7 @@ fn samples(server: &Family, decided: impl Fn(usize, usize) -> bool) -> (usize, u
 pub(in crate::cases) fn assert_idle(ctx: &mut Ctx<'_>) -> Verdict {
     let pid = ctx.pid()?;
     let began = Instant::now();
-    let (mut rounds, mut worked) = (0, Duration::ZERO);
+    let mut worked = Duration::ZERO;
     loop {
         let server = known(Family::of(pid))?;
         let (before, round_began) = (server.processor_time(), Instant::now());
@@ -46,9 +44,8 @@ pub(in crate::cases) fn assert_idle(ctx: &mut Ctx<'_>) -> Verdict {
         if idle > SAMPLES / 2 && used < round_began.elapsed() / 2 {
             return Ok(());
         }
-        rounds += 1;
         worked += used;
-        if rounds >= ROUNDS && worked >= WORK || began.elapsed() > timeout() {
+        if worked >= WORK || began.elapsed() > timeout() {
             return Err(Abort::fail(
                 "a server that blocks while it has nothing to do",
                 format!("it was busy at {busy} of {SAMPLES} samples"),
