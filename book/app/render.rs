@@ -154,8 +154,9 @@ fn pack(node: &Value, word: &str, words: &mut Vec<String>) {
 }
 
 fn base_36(number: u32) -> String {
-    let digits = (number >= 36).then(|| base_36(number / 36)).unwrap_or_default();
-    digits + &char::from_digit(number % 36, 36).map(String::from).unwrap_or_default()
+    let mut digits = if number < 36 { String::new() } else { base_36(number / 36) };
+    digits.extend(char::from_digit(number % 36, 36));
+    digits
 }
 
 /// Replaces each object of `store` by an array of its values for `fields`, whose names would
