@@ -31,7 +31,7 @@ type Reasons<'l> = Vec<(&'l str, Vec<&'l str>)>;
 
 /// Returns the number of cases that a server passes, followed by folded tables of the other cases
 /// with the reasons from the server's list: the cases that the server must fail, and the cases
-/// whose outcome is a race.
+/// that are races.
 pub(super) fn table(paths: &Paths, chapter: &str, server: &str) -> Result<String> {
     let list = paths.checkout().join(chapter).join("tests/small").join(server);
     let list = read(&list.with_extension("txt"))?;

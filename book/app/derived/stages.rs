@@ -9,8 +9,8 @@ use crate::files::read;
 use crate::paths::Paths;
 use crate::text::{bytes, table as markdown, thousands};
 
-/// The number of busy clients in the column of processor times: the greatest with which every
-/// server was measured.
+/// The number of busy clients in the column of processor times: the greatest that was
+/// measured for every server.
 const BUSY: usize = 1_000;
 /// The number of mostly silent clients in the column of processor times: the greatest that was
 /// measured.

@@ -13,7 +13,7 @@ use client_suite::{cases, cleanup, environment, fixture, timeout};
 use crate::grade::confinement::Confinement;
 use crate::grade::format::{Format, render};
 use crate::grade::plan::Plan;
-use crate::grade::who::Who;
+use crate::grade::run_as::RunAs;
 use crate::grade::{Settings, Submitted, check, grade, new_plan};
 use crate::ladder::{DEEP, MAIN, Track};
 use crate::{gates, hunt, rungs, starter, step};
@@ -296,7 +296,7 @@ fn run_grade(arguments: Grade) -> anyhow::Result<bool> {
     let user = arguments.user.as_deref().or(plan.user.as_deref());
     let user = user.filter(|_| !arguments.trusted);
     let settings = Settings {
-        who: Who::find(user, arguments.trusted)?,
+        run_as: RunAs::find(user, arguments.trusted)?,
         seed: arguments.seed,
         out: arguments.out,
         format: arguments.format,

@@ -22,10 +22,10 @@ pub mod plan_error;
 pub mod points;
 mod processes;
 pub mod report;
+pub mod run_as;
 pub mod sandbox;
 pub mod submission;
 mod traces;
-pub mod who;
 
 use std::fs;
 use std::io::Write as _;
@@ -49,9 +49,9 @@ use crate::gate;
 use format::Format;
 use plan::{Part, Plan};
 use report::{PartReport, Report, not_reached};
+use run_as::RunAs;
 use sandbox::{Sandbox, Watch};
 use submission::Files;
-use who::Who;
 
 /// The number of cases that run at the same time.
 const AT_ONCE: usize = 8;
@@ -94,11 +94,11 @@ impl Submitted {
     }
 }
 
-/// The settings with which a submission is graded.
+/// The settings for grading a submission.
 #[derive(Debug)]
 pub struct Settings {
     /// The user that the submission runs as.
-    pub who: Who,
+    pub run_as: RunAs,
     /// The seed of the fixture's contents.
     pub seed: Option<u64>,
     /// The report's file, which is written before anything runs and after each part.
@@ -126,7 +126,7 @@ impl Settings {
         let (mode, owner) = (metadata.mode(), metadata.uid());
         ensure!(
             owner == 0 || owner == nix::unistd::geteuid().as_raw(),
-            "{} belongs to another user, who can replace the report: choose another directory for --out",
+            "{} belongs to another user, which can replace the report: choose another directory for --out",
             directory.display()
         );
         // In a sticky directory, such as /tmp, a file is replaced by its owner only.
@@ -167,7 +167,7 @@ pub fn grade(
     settings.prepare_directory()?;
     let mut report = Report::zeros(plan, &submitted.name(), settings.seed);
     settings.save(&report)?;
-    let sandbox = Sandbox::new(settings.who, &plan.limits)?;
+    let sandbox = Sandbox::new(settings.run_as, &plan.limits)?;
     report.not_contained = sandbox.not_contained(&settings.secret);
     let (target, notes) = prepare(plan, submitted, &sandbox)?;
     report.notes.extend(notes);

@@ -36,8 +36,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use crate::grade::plan::Limits;
+use crate::grade::run_as::RunAs;
 use crate::grade::sandbox::Sandbox;
-use crate::grade::who::Who;
 use crate::ladder::package;
 use crate::work::{build, output};
 
@@ -114,8 +114,8 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         );
     }
     let Some(client) = &options.client else { return Ok(true) };
-    let who = Who::find(options.user.as_deref(), options.trusted)?;
-    let hunt = grade(&den, number, client, who)?;
+    let run_as = RunAs::find(options.user.as_deref(), options.trusted)?;
+    let hunt = grade(&den, number, client, run_as)?;
     print!("{}", hunt.report);
     Ok(hunt.caught)
 }
@@ -262,11 +262,16 @@ fn draw() -> anyhow::Result<[bool; RUNS]> {
 /// # Errors
 ///
 /// Fails if a server cannot be started, or if the client cannot be contained.
-pub fn grade(den: &Den, number: usize, client: &Path, who: Who) -> anyhow::Result<Hunt> {
+pub fn grade(
+    den: &Den,
+    number: usize,
+    client: &Path,
+    run_as: RunAs,
+) -> anyhow::Result<Hunt> {
     let root = DocumentRoot::new()?;
     let (mut right, mut silent) = (0, Vec::new());
     for is_mutant in draw()? {
-        let sandbox = Sandbox::new(who, &Limits::default())?;
+        let sandbox = Sandbox::new(run_as, &Limits::default())?;
         let client = sandbox.adopt("client", client)?;
         let server = start(den, is_mutant.then_some(number), &root)?;
         let (host, port) =

@@ -407,7 +407,7 @@ impl Session {
                 .with_context(|| {
                     format!("there is no step {wanted}: `cargo step list`")
                 })?,
-            // A learner who has just finished a step compares, and does not want the next answer.
+            // A learner with a step just finished compares, and does not want the next answer.
             None => match steps.get(self.state.reached) {
                 Some(step) if !is_untouched(step) => self.state.reached,
                 _ => self.state.reached.saturating_sub(1),

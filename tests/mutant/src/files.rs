@@ -19,8 +19,8 @@ use crate::server::Server;
 use crate::site::decode_part;
 use crate::switch::wrong;
 
-/// The properties of a file that clients see, and with which the conditions of a request are
-/// compared.
+/// The properties of a file that clients see, and that the conditions of a request are compared
+/// with.
 pub(crate) struct Representation {
     pub(crate) etag: String,
     /// The modification time in whole seconds since 1970, as in `Last-Modified`.

@@ -27,8 +27,8 @@ const PACE: Duration = Duration::from_millis(50);
 const PLAIN: &[Need] = &[Need::Plaintext];
 
 /// Sends `bytes` in pieces of `size` bytes, one piece every [`PACE`], and asserts that the server
-/// responds with 408 and closes before the last piece is sent. No more pieces are sent than the
-/// suite's timeout allows: a server that waits longer counts as hung.
+/// responds with 408 and closes before the last piece is sent. The client stops sending
+/// after the suite's timeout: a server that waits longer counts as hung.
 fn cut_while_dripping(client: &mut Client, bytes: &[u8], size: usize) -> Verdict {
     let most = size * timeout().div_duration_f64(PACE) as usize;
     let cut = client.drip(&bytes[..bytes.len().min(most)], size, PACE)?;

@@ -28,8 +28,7 @@ const QUEUE: &str = "Chapter 2, \"The queue\" and \"When all workers are busy\""
 /// A timeout in seconds that is never reached.
 const NEVER: &str = "3600";
 
-/// Returns the number of workers with which the cases in this file run, and the options that set
-/// this number.
+/// Returns the number of workers in the cases of this file, and the options that set this number.
 fn few(profile: &ServerProfile) -> (usize, &'static [(&'static str, &'static str)]) {
     profile.capacity().unwrap_or((1, &[]))
 }

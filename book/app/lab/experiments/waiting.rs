@@ -25,7 +25,7 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     name: "waiting",
     question: "What does a client cost its server, by what the two wait for: thread, epoll, coroutine, async?",
     predict: choice(
-        "A client has sent half a head, and no more. Which server holds least memory for it?",
+        "A client has sent only half a head. Which server holds least memory for it?",
         &[
             "thread: a stack",
             "epoll: a connection's buffers",

@@ -10,8 +10,8 @@ use client_suite::case::{Case, Need, case};
 use client_suite::ctx::{echo, get};
 use mutant::{Answer, PrivateMutant, Request};
 
-/// The name of this package's family of cases, with which the full name of each of its
-/// cases begins: `own::every_length`.
+/// The name of this package's family of cases: the first part of each case's full name, such
+/// as `own::every_length`.
 pub const FAMILY: &str = "own";
 
 /// The text that explains the cases; a failure report names it.

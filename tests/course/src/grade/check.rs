@@ -12,8 +12,8 @@ use client_suite::judge::Outcome;
 use crate::grade::format::{Format, render};
 use crate::grade::plan::{Plan, Points, Source};
 use crate::grade::report::{PartReport, Report};
+use crate::grade::run_as::RunAs;
 use crate::grade::submission::Files;
-use crate::grade::who::Who;
 use crate::grade::{Settings, Submitted, grade, submission};
 use crate::ladder::{Track, checkout};
 use crate::{cutter, starter, work};
@@ -26,7 +26,7 @@ use crate::{cutter, starter, work};
 /// Fails if something that the plan names cannot be run.
 pub fn check(path: &Path, plan: &Plan, seed: Option<u64>) -> anyhow::Result<bool> {
     let settings = Settings {
-        who: Who::find(None, true)?,
+        run_as: RunAs::find(None, true)?,
         seed,
         out: None,
         format: Format::Text,

@@ -78,7 +78,7 @@ pub struct Plan {
     /// The limits on a submission.
     #[serde(default)]
     pub limits: Limits,
-    /// The servers with which `course check` proves the plan.
+    /// The servers that `course check` grades to prove the plan.
     #[serde(default)]
     pub check: Check,
     /// The parts, in their order.
@@ -203,7 +203,7 @@ impl Default for Limits {
     }
 }
 
-/// The servers with which `course check` proves a plan. If the plan's starter is a track of the
+/// The servers that `course check` grades to prove a plan. If the plan's starter is a track of the
 /// course, neither need be given, because the course itself has both.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -51,8 +51,8 @@ use tempfile::TempDir;
 use super::confinement::Confinement;
 use super::plan::Limits;
 use super::processes::{self, Process};
+use super::run_as::RunAs;
 use super::traces;
-use super::who::Who;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -84,7 +84,7 @@ pub struct Finished {
 #[derive(Debug)]
 pub struct Sandbox {
     base: TempDir,
-    who: Who,
+    run_as: RunAs,
     limits: Limits,
     /// The directories in which every user may write.
     shared: Vec<PathBuf>,
@@ -102,13 +102,13 @@ impl Sandbox {
     ///
     /// Fails if the submission's user runs or owns something else, or if a limit does not hold on
     /// this machine.
-    pub fn new(who: Who, limits: &Limits) -> anyhow::Result<Self> {
-        let lock = match who {
-            Who::Other(uid, _) => Some(lock(uid)?),
-            Who::Same => None,
+    pub fn new(run_as: RunAs, limits: &Limits) -> anyhow::Result<Self> {
+        let lock = match run_as {
+            RunAs::Other(uid, _) => Some(lock(uid)?),
+            RunAs::Same => None,
         };
         let shared = traces::shared_directories();
-        let is_user = |uid| is_user_of(who, uid);
+        let is_user = |uid| is_user_of(run_as, uid);
         let foreign = |p: &Process| is_user(p.uid) && !p.zombie && !p.is_left_over();
         if let Some(process) = processes::all().into_iter().find(foreign) {
             bail!(
@@ -131,7 +131,7 @@ impl Sandbox {
         fs::set_permissions(base.path(), fs::Permissions::from_mode(0o755))?;
         let sandbox = Self {
             base,
-            who,
+            run_as,
             limits: limits.clone(),
             shared,
             closed: false,
@@ -173,7 +173,7 @@ impl Sandbox {
     ///
     /// Fails if the file does not exist.
     pub fn give(&self, path: &Path) -> anyhow::Result<()> {
-        if let Who::Other(uid, gid) = self.who {
+        if let RunAs::Other(uid, gid) = self.run_as {
             chown(path, Some(uid), Some(gid))
                 .with_context(|| path.display().to_string())?;
         }
@@ -199,9 +199,9 @@ impl Sandbox {
 
     fn confinement(&self) -> Confinement {
         let (limits, mut processes) = (&self.limits, self.limits.processes);
-        let user = match self.who {
-            Who::Other(uid, gid) => Some((uid.as_raw(), gid.as_raw())),
-            Who::Same => None,
+        let user = match self.run_as {
+            RunAs::Other(uid, gid) => Some((uid.as_raw(), gid.as_raw())),
+            RunAs::Same => None,
         };
         if user.is_none() {
             // The kernel's limit counts all processes of the grader's user, so those which already
@@ -466,7 +466,7 @@ impl Sandbox {
 
     /// Returns whether the submission's processes run as the user `uid`.
     fn is_user(&self, uid: u32) -> bool {
-        is_user_of(self.who, uid)
+        is_user_of(self.run_as, uid)
     }
 
     /// Returns the submission's processes.
@@ -492,7 +492,7 @@ impl Sandbox {
         loop {
             let users = left.iter().map(|p| p.uid).filter(|uid| self.is_user(*uid));
             let mut users: BTreeSet<u32> = users.collect();
-            if let Who::Other(uid, _) = self.who {
+            if let RunAs::Other(uid, _) = self.run_as {
                 users.insert(uid.as_raw());
             }
             for uid in users {
@@ -515,8 +515,8 @@ impl Sandbox {
     /// Kills every process of a user at once. A process of the user can stop or kill the killer, which
     /// has the same user, so the killer has limited time; [`kill_all`](Self::kill_all) tries again.
     fn kill_user(&self, uid: u32) {
-        let group = match self.who {
-            Who::Other(own, group) if own.as_raw() == uid => group.as_raw(),
+        let group = match self.run_as {
+            RunAs::Other(own, group) if own.as_raw() == uid => group.as_raw(),
             _ => uid,
         };
         let user = Some((uid, group));
@@ -576,14 +576,14 @@ impl Sandbox {
     /// is a file of the instructor's that the submission should not be able to read.
     pub fn not_contained(&self, secret: &Path) -> Vec<String> {
         let mut list = Vec::new();
-        match self.who {
-            Who::Same => list.push(
+        match self.run_as {
+            RunAs::Same => list.push(
                 "it runs as the grader's own user: it can read and change that user's files, this plan \
                  and its report among them, and end the grader (then the report has zeros); as root, with \
                  `--user`, it could not"
                     .to_owned(),
             ),
-            Who::Other(..) => {
+            RunAs::Other(..) => {
                 let readable = |path: &Path| {
                     path.metadata().is_ok_and(|metadata| metadata.mode() & 0o004 != 0)
                 };
@@ -668,10 +668,10 @@ fn end_within(child: &mut Child, most: Duration) {
     }
 }
 
-/// Returns whether a submission's processes run as the user `uid`: as the submission's user `who`, or
+/// Returns whether a submission's processes run as the user `uid`: as the submission's user `run_as`, or
 /// as a user that the suite has chosen for a case about permissions or the limit on processes.
-fn is_user_of(who: Who, uid: u32) -> bool {
-    let own = matches!(who, Who::Other(own, _) if own.as_raw() == uid);
+fn is_user_of(run_as: RunAs, uid: u32) -> bool {
+    let own = matches!(run_as, RunAs::Other(own, _) if own.as_raw() == uid);
     own || (unistd::geteuid().is_root() && rlimits::users().contains(&uid))
 }
 

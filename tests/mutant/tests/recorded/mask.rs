@@ -32,8 +32,8 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // So that client's name, a letter and a number, and the number of earlier steps are masked.
         (r"(?m)^by hand, [A-Z]\d+ +", "by hand, X  "),
         (r"\b\d+ (steps before|more steps|more bytes)", "N $1"),
-        // Only the beginning of a long transcript is compared: it comes from a loop of requests,
-        // whose number varies.
+        // Only the beginning of a long transcript is compared: it comes from a loop of requests
+        // that does not always have the same number of rounds.
         (
             r"(?m)^ +\d+\. .*\n(?: +\d+\. .*\n)* +… \d+ more …\n(?: +\d+\. .*\n)*",
             "      … more events than are compared …\n",

@@ -64,7 +64,7 @@ fn few_workers(ctx: &Ctx<'_>) -> Option<(&'static str, &'static str)> {
     ctx.profile.workers_option().map(|workers| (workers, "4"))
 }
 
-/// The address space with which every program can be loaded, in KiB.
+/// An address space, in KiB, that suffices to load every program.
 const LOADED: u32 = 16 * 1024;
 
 pub(super) const CASES: &[Case] = &[

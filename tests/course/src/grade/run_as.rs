@@ -5,7 +5,7 @@ use nix::unistd::{self, Gid, Uid, User};
 
 /// The user that a submission runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Who {
+pub enum RunAs {
     /// A user other than the grader's, as which nothing else runs.
     Other(Uid, Gid),
     /// The grader's own user: the limits apply to the submission, but it can read and write all
@@ -13,7 +13,7 @@ pub enum Who {
     Same,
 }
 
-impl Who {
+impl RunAs {
     /// Returns the user that a submission runs as: `name`, a name or a number, if one is given.
     /// `trusted` says that the submission is the grader's own work.
     ///
