@@ -83,8 +83,8 @@ fn if_range(condition: Option<&str>, file: &Representation) -> bool {
         None => true,
         Some(_) if wrong(Mutation::IfRangeIgnored) => true,
         Some(tag) if tag.contains('"') => tag == file.etag,
-        // Two versions of a file may share a date (RFC 9110 section 8.8.2.2), so a date never
-        // matches.
+        // Two versions of a file may have the same modification date (RFC 9110 section 8.8.2.2), so
+        // a date in `If-Range` never matches.
         Some(date) => {
             wrong(Mutation::IfRangeByDate) && date::read(date) == Some(file.modified)
         }

@@ -156,7 +156,7 @@ fn serve_requests(wire: &mut Wire<'_>, server: &Server) -> Result<(), End> {
         }
         if !response.delay.is_zero() {
             wire.sleep(response.delay)?;
-            // Shutdown may have been requested during the sleep.
+            // Shutdown may have been requested while the response was delayed.
             context.close |=
                 server.stop.requested() && !wrong(Mutation::DrainUnannounced);
         }

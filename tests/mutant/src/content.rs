@@ -11,8 +11,8 @@ use crate::server::{Reservation, Server};
 use crate::switch::wrong;
 use crate::wire::{Deadline, End, LineError, Wire};
 
-/// Reads the whole content of a request, and counts the buffered bytes in the request's reservation
-/// `reserved`.
+/// Reads the whole content of a request. The reservation `reserved` counts the bytes that the
+/// request buffers.
 pub(crate) fn read(
     wire: &mut Wire<'_>,
     head: &Head,
@@ -69,7 +69,7 @@ struct Reader<'r, 's, 'h> {
 }
 
 impl Reader<'_, '_, '_> {
-    /// Checks `length` against `--max-body`.
+    /// Refuses a content of `length` bytes with 413 if it is larger than `--max-body`.
     fn fits(&self, length: u64) -> Result<(), End> {
         let most =
             self.server.options.max_body - u64::from(wrong(Mutation::BodyOffByOne));
@@ -98,8 +98,8 @@ impl Reader<'_, '_, '_> {
         Deadline::until(end.min(self.begun + earned.max(options.head_timeout)))
     }
 
-    /// Moves at most `most` bytes from the connection's input into the content. Returns the number
-    /// of bytes moved.
+    /// Moves at most `most` bytes from the connection's input buffer into the content. Returns the
+    /// number of bytes moved.
     fn grow(&mut self, most: u64) -> Result<u64, End> {
         let now = self.wire.input.len().min(usize::try_from(most).unwrap_or(usize::MAX));
         let piece = self.wire.take(now);
@@ -224,8 +224,8 @@ fn extensions(mut text: &[u8]) -> bool {
     true
 }
 
-/// Returns the text after the closing quote of a quoted string, or `None` if the quoted string is
-/// malformed.
+/// Returns the text after the closing quote, given the text after the opening quote; `None` if the
+/// quoted string is malformed.
 fn unquoted(text: &[u8]) -> Option<&[u8]> {
     let mut bytes = text.iter().enumerate();
     while let Some((at, byte)) = bytes.next() {
@@ -241,8 +241,8 @@ fn unquoted(text: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// Returns the size that a chunk's line announces, and the length of the rest of the line, both in
-/// bytes.
+/// Returns the chunk size that a chunk's first line announces, and the length of the extensions
+/// behind the size's digits, both in bytes.
 fn chunk_size(line: &[u8]) -> Result<(u64, usize), End> {
     let text = String::from_utf8_lossy(line);
     let (size, extension) = match text.split_once(';') {

@@ -1,13 +1,13 @@
-//! Serves the contract with one event loop, for the mistakes that only event code makes.
+//! An event-driven server: one event loop, for the mistakes that only event-driven code makes.
 //!
-//! The loop is as plain as possible: epoll(7), edge-triggered, all events registered once. A
+//! The loop is as plain as possible: epoll(7), edge-triggered, with all events registered once. A
 //! reported event is remembered until a read or a write would block, and a request is parsed once
-//! it has arrived completely. This loop implements no chunked content, few limits, and no drain
-//! deadline: the threaded server has these.
+//! it has arrived completely. This server implements no chunked content, few limits, and no drain
+//! deadline; the threaded server in `listener.rs` has these.
 //!
-//! This file has the loop, which handles readiness and deadlines. `client.rs` has the state
-//! machine of one connection, `requests.rs` has the requests and responses of a connection, and
-//! `helpers.rs` has the threads that open files for the loop, if there are any.
+//! This file has the loop, which handles readiness and deadlines. `client.rs` has the state machine
+//! of one connection, `requests.rs` has the requests and responses of a connection, and
+//! `helpers.rs` has the threads that open files for the loop if `--file-threads` is given.
 
 mod client;
 mod helpers;

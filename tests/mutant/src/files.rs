@@ -78,7 +78,8 @@ pub(crate) fn respond(parts: &[&str], head: &Head, server: &Server) -> Response 
     open(&path, head, server)
 }
 
-/// Returns the file name whose bytes are the characters of `name`, one byte each.
+/// Converts a decoded file name, whose characters each stand for one byte, to a path of these
+/// bytes.
 fn path_of(name: &str) -> PathBuf {
     let bytes: Vec<u8> = name.chars().filter_map(|c| u8::try_from(c).ok()).collect();
     if wrong(Mutation::NamesAreText) {

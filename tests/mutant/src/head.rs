@@ -26,8 +26,8 @@ pub(crate) struct Head {
     pub(crate) size: usize,
 }
 
-/// Reads one head. Sets `head_only` as soon as the method is known, so that an error
-/// response to HEAD has no content either.
+/// Reads one head. Sets `head_only` if the method is HEAD, also when the head is refused, because
+/// an error response to HEAD has no content either.
 pub(crate) fn read(
     wire: &mut Wire<'_>,
     server: &Server,
@@ -149,7 +149,8 @@ fn split_line(line: &[u8]) -> Result<(String, String, bool), End> {
     Ok((method, target.to_owned(), modern))
 }
 
-/// Splits a target, in any of its three forms, into path and query.
+/// Splits a request target into path and query. The target is a path, an `http://` URL, or, for
+/// OPTIONS, `*`.
 fn split_target(method: &str, target: &str) -> Result<(String, Option<String>), End> {
     if method == "CONNECT" {
         return refuse(501, "this server is not a proxy");

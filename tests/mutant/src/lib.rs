@@ -1,13 +1,14 @@
 //! A small HTTP server that breaks the contract on purpose, to test the client suite.
 //!
-//! Without `--mutation` the server keeps the whole contract in the plainest way: blocking I/O,
-//! one thread per client (or a fixed number of workers with `--threads` or `--processes`), and
-//! its own parser. With `--mutation NAME` the server makes exactly one plausible mistake, at the
-//! line where a programmer would have made it (search for `wrong(`).
+//! Without `--mutation` the server keeps the whole contract in the plainest way: blocking I/O, one
+//! thread per client (or a fixed number of workers with `--threads` or `--processes`), and its own
+//! parser. With `--mutation NAME` the server makes exactly one plausible mistake, at the line where
+//! a programmer would have made it (search for `wrong(`).
 //!
-//! The options of the projects (`--max-threads`, `--max-age`, `--file-threads`) make it a server that
-//! keeps a project's contract as well, which proves that the project can be done. A program of
-//! another package adds mistakes of its own with [`run`], for a hunt (`private.rs`).
+//! The course sets projects, which extend the server. With the projects' options (`--max-threads`,
+//! `--max-age`, `--file-threads`) this server keeps their contracts as well, which proves that each
+//! project can be done. A program of another package adds its own mistakes with [`run`], for a
+//! hunt, in which students search for a mistake (`private.rs`).
 //!
 //! The suite must pass the correct server and catch every mutant (`tests/mutants.rs`). This server
 //! shares no code with the chapters, so that a mistake in a chapter cannot be repeated here.

@@ -32,16 +32,18 @@ pub(crate) const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// The largest number of rejected connections whose close lingers at the same time.
 const MAX_REJECTING: usize = 64;
 
-/// Serves until SIGTERM or SIGINT. Returns the exit status.
+/// Serves until SIGTERM or SIGINT, and returns the exit status; an error says why the server could
+/// not start.
 pub(crate) fn run(options: Options) -> Result<u8, String> {
-    // `/panic` panics on purpose; standard error stays clean.
+    // No panic is logged, because the route `/panic` panics on purpose.
     std::panic::set_hook(Box::new(|panic| {
         if wrong(Mutation::WaitsForTheLog) {
             eprintln!("{panic}");
         }
     }));
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Raise the soft limit to the hard limit; if that fails, the soft limit must be enough.
+        // Raise the soft limit on open descriptors to the hard limit; if that fails, the soft limit
+        // must be enough.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
     // `Stop::on_signals` panics if its thread cannot be created, so creating a thread is tried

@@ -294,7 +294,8 @@ mutations! {
     EventsSendsItAll "events-sends-it-all" "fairness::fast_reader", "sends one response to its end, waiting for room, before it serves any other connection";
     EventsReadsItAll "events-reads-it-all" "fairness::endless_upload", "reads for as long as one client has more to send, and waits a moment for more";
     EventsDripResetsDeadline "events-drip-resets-deadline" "deadlines::head_drips", "restarts a request's deadline with every event";
-    // Mistakes in the projects; the options of a project's cases choose the kind of server.
+    // Mistakes in the course's projects. A project's case starts the server with options, which
+    // choose the kind of server.
     ElasticStartsWithAll "elastic-starts-with-all" "project_pool::starts_small", "starts all workers that it may have at once";
     ElasticNeverGrows "elastic-never-grows" "project_pool::grows_for_waiting_clients", "has a pool of a fixed size";
     ElasticWithoutBound "elastic-without-bound" "project_pool::grows_no_further", "starts a worker for each client that waits, without a bound";

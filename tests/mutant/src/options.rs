@@ -8,18 +8,20 @@ use crate::mutations::{MUTATIONS, Mutation};
 use crate::private;
 use crate::switch;
 
-/// The environment variable that names the mistake to make, as the option `--mutation` does.
+/// The environment variable that names the mistake during a hunt, in which students search for a
+/// server's mistake. Its values are those of the option `--mutation`.
 const HUNTED: &str = "HUNTED_MUTATION";
 
 /// The action that the command line requests.
 pub(crate) enum Command {
     ListMutations,
-    /// List the mistakes that a hunt may assign.
+    /// List the mistakes that students may be given to search for.
     ListHunted,
     Serve(Box<Options>),
 }
 
-/// The contract's options, with the contract's defaults.
+/// The options that the book's contract defines for every server, with the contract's defaults, and
+/// this server's own.
 pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
     pub(crate) root: PathBuf,
@@ -97,7 +99,7 @@ pub(crate) struct Elastic {
     pub(crate) min: usize,
     /// The largest number of workers.
     pub(crate) max: usize,
-    /// The time without a client after which a worker exits.
+    /// The idle time after which a worker exits if the pool has more than `min` workers.
     pub(crate) shrink_after: Duration,
 }
 
@@ -114,7 +116,8 @@ impl Options {
     ) -> Result<Command, String> {
         let mut options = Self::default();
         let mut mutations = Vec::new();
-        // A hunt names the mistake where other users cannot read it: not on the command line.
+        // During a hunt an environment variable names the mistake: other users could read the
+        // command line, but not the environment.
         if let Ok(name) = std::env::var(HUNTED)
             && !name.is_empty()
             && !private::choose(&name)

@@ -134,8 +134,8 @@ pub(crate) fn turn(how: FlockArg) -> Option<Flock<File>> {
 pub(crate) fn exit_with_parent() {
     thread::spawn(|| {
         let out = io::stdout();
-        // Standard output is a pipe that the parent never reads. Its only event is POLLERR: the
-        // read end is closed.
+        // Standard output is a pipe that the parent never reads. The only event that can occur is
+        // POLLERR: the parent has died, and with it the pipe's read end has closed.
         let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
         while poll(&mut fds, PollTimeout::NONE).is_err() {}
         if !wrong(Mutation::WorkersOutliveParent) {

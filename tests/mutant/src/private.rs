@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use crate::answer::{Body, Response};
 use crate::head::Head;
 
-/// A mistake of another package.
+/// A mistake that another package defines.
 #[derive(Debug, Clone, Copy)]
 pub struct PrivateMutant {
     /// The mistake's name on the command line: `--mutation NAME`.

@@ -29,7 +29,8 @@ mod recorded;
 use mutations::{MUTATIONS, Mutant};
 use recorded::Recorded;
 
-/// The profile of every mutant: the highest level, so that all cases apply.
+/// The profile of every mutant. Level 6, that of the last chapter, makes the cases of all chapters
+/// apply.
 static PROFILE: ServerProfile = ServerProfile {
     name: "mutant",
     level: 6,
@@ -42,8 +43,8 @@ fn is_event_driven(mutant: &Mutant) -> bool {
     mutant.name.starts_with("events-")
 }
 
-/// Returns the profile by which a server is judged in `case`: with the model to which the case is
-/// restricted, if the case is restricted.
+/// Returns the profile by which a server is judged in `case`. If the case is restricted to servers
+/// of one concurrency model, the profile has that model.
 fn profile_for(events: bool, case: &Case) -> ServerProfile {
     let model = match (events, case.only.first()) {
         (true, _) => Model::Events { select: false },
@@ -113,8 +114,8 @@ fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Tria
     let all = |events: bool| {
         let applies = move |(_, case): &(usize, Case)| {
             let profile = profile_for(events, case);
-            // This server has no process per client; the cases of that model apply to `fork`
-            // only.
+            // The mutants' server has no process per client, so the cases for that model are left
+            // out.
             profile.model != Model::ProcessPerClient
                 && case.skip_reason(&profile).is_none()
         };
@@ -126,7 +127,7 @@ fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Tria
         let by = |mutant: &&Mutant| mutant.caught_by == case.full_name();
         case.family == "events" || MUTATIONS.iter().filter(by).any(is_event_driven)
     };
-    // The options of a project's case choose the kind of server.
+    // A project's case starts the server with options, which choose the kind of server.
     let projects = cases::projects().into_iter().enumerate();
     let by_threads = all(false).chain(projects);
     let by_threads = by_threads.map(|case| trial("correct", &threads, false, case));

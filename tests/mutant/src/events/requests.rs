@@ -84,8 +84,8 @@ impl Client {
         true
     }
 
-    /// Queues the response that a thread for files has made. Returns whether the connection stays
-    /// open.
+    /// Queues the response that a helper thread has made for this connection. Returns whether the
+    /// connection stays open.
     pub(super) fn helped(
         &mut self,
         answer: Option<(Response, ResponseContext)>,

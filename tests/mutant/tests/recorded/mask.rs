@@ -12,24 +12,26 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r#""[0-9a-f]{4,}(-[0-9a-f]+\.[0-9a-f]+-[0-9a-f]+)?(\\?)""#, "\"TAG$2\""),
         (r"\b127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
         (r"\bos error \d+", "os error N"),
-        // The number of bytes received so far is masked. The excerpt of the bytes has a fixed
-        // length, but the ETags in it vary in length, so only the excerpt's first part is
-        // compared.
+        // A client's "receives" event ends with the number of bytes received so far, which is
+        // masked. The event's excerpt of the bytes contains ETags of varying length, so only the
+        // beginning of the excerpt is compared.
         (
             r"(?m)^( +\d+\. \w+ receives .{0,400}).* … .*\(\d+ bytes in all\)$",
             "$1 … (N bytes in all)",
         ),
         (r"(?m)^(actual +)\d+ bytes in all$", "${1}N bytes in all"),
-        // The number of bytes is masked because it includes a head, whose ETag varies in length.
+        // The number of received bytes is masked because it includes a response head, whose ETag
+        // varies in length.
         (r"(?m)^(actual +)\d+ bytes, not all of them", "${1}N bytes, not all of them"),
         // Counters that grow while the client polls them are masked.
         (r"\b\d+ KiB more", "N KiB more"),
         (r"(?m)^(actual .*still: \w+:) \d+$", "$1 N"),
-        // A server that spins is busy in nearly every sample. A few samples fall between two of its
-        // waits, so the number of busy ones is masked.
+        // A server that spins is running in nearly every sample of its threads, but not in all, so
+        // the number of samples in which it was busy is masked.
         (r"\bbusy at \d+ of", "busy at N of"),
         // A case that connects one client after the other fails at a different client in each run.
-        // So that client's name, a letter and a number, and the number of earlier steps are masked.
+        // So the name of the failing client (a letter and a number) and the number of earlier steps
+        // are masked.
         (r"(?m)^by hand, [A-Z]\d+ +", "by hand, X  "),
         (r"\b\d+ (steps before|more steps|more bytes)", "N $1"),
         // Only the beginning of a long transcript is compared: it comes from a loop of requests

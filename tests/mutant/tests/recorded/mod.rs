@@ -161,8 +161,8 @@ fn entry(mutant: &Mutant, failure: &str) -> String {
     let mut text = mask::mask(failure);
     if let Some((_, why)) = FIXED_LINES_ONLY.iter().find(|(other, _)| other == name) {
         text = format!("{}\n({why})", mask::fixed_lines(&text));
-        // A transcript names its clients A, B, C and so on. The response of a different client is cut
-        // off in each run, so the name of that client becomes A.
+        // A transcript names its clients A, B, C and so on. Which client's response is cut off
+        // differs from run to run, so that client is renamed to A.
         for letter in 'B'..='Z' {
             let one = format!("{letter} receives the announced");
             text = text.replace(&one, "A receives the announced");
