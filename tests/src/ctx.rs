@@ -35,7 +35,7 @@ pub struct Ctx<'a> {
     /// Whether a refusal that ends the connection ends the case: see
     /// [`crate::judge::Strictness::Refusal`].
     pub refusal_ends_case: bool,
-    /// The largest number of clients connected at the same time.
+    /// The largest number of clients that the case connects at the same time.
     pub at_once: usize,
     server: Option<Server>,
     clients: usize,
@@ -76,7 +76,8 @@ impl<'a> Ctx<'a> {
         self.server = None;
         let at_once = self.at_once.to_string();
         let mut options = options.to_vec();
-        // A server with a fixed number of workers needs one worker for each client.
+        // A server with a fixed number of workers gets at least as many workers as the case has
+        // clients.
         if let Some(workers) = self.profile.workers_option()
             && self.at_once > WORKERS
         {
@@ -143,8 +144,9 @@ impl<'a> Ctx<'a> {
         Ok(client)
     }
 
-    /// Sends bytes on a new connection and reads one response. With a seed the bytes are cut in two:
-    /// the server reads the first part before the client sends the second.
+    /// Sends bytes on a new connection and reads one response. If the suite runs with a seed, which
+    /// varies its requests, the bytes are cut in two: the server reads the first part before the
+    /// client sends the second.
     pub fn ask(&mut self, bytes: impl AsRef<[u8]>) -> CaseResult<Response> {
         let mut client = self.client()?;
         let bytes = bytes.as_ref();
@@ -382,9 +384,10 @@ pub fn counter_in(response: &Response, name: &str) -> CaseResult<u64> {
     value.ok_or_else(|| Abort::fail(format!("a whole number {name:?}"), response.text()))
 }
 
-/// Returns a minimal GET request. A file in the target is given by the name that it has without a
-/// seed, here and in the other functions that return a request: see
-/// [`Variant::name`](crate::fixture::Variant::name).
+/// Returns a minimal GET request. If the suite runs with a seed, which renames the fixture's files,
+/// the new names replace the usual ones in `target`
+/// ([`Variant::name`](crate::fixture::Variant::name)). The other functions that return a request
+/// replace names as well.
 pub fn get(target: &str) -> Vec<u8> {
     let target = variant().name(target);
     format!("GET {target} HTTP/1.1\r\nHost: suite\r\n\r\n").into_bytes()

@@ -52,7 +52,8 @@ pub fn normalize() -> io::Result<()> {
     for signal in SIGNALS {
         sys::reset_to_default(signal)?;
     }
-    // Some cases start the server as another user; that user must be able to read the files.
+    // New files get a mode that lets every user read them, because some cases start the server as
+    // another user.
     umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if most < MIN_DESCRIPTORS {

@@ -16,9 +16,9 @@ pub struct Failure {
     pub rests_on: String,
     /// The promise in one sentence.
     pub description: String,
-    /// The client's expectation.
+    /// The behavior that the client expected.
     pub expected: String,
-    /// The observation that contradicts the expectation.
+    /// The behavior that the client observed instead.
     pub actual: String,
     /// The events of all connections, in order.
     pub transcript: String,
@@ -30,7 +30,7 @@ pub struct Failure {
     pub client: Option<String>,
     /// The shell command that repeats the actions of the client that sent last.
     pub by_hand: Option<String>,
-    /// The seed of the fixture, if one was chosen.
+    /// The seed by which the fixture's files vary, or `None` for their usual names and contents.
     pub seed: Option<u64>,
     /// The section of the book that explains the promise.
     pub book: String,

@@ -1,9 +1,9 @@
 //! The document root of every server under test. The files beside the root must never be served.
 //!
-//! Without a seed the files are always the same. A seed gives the files other names, contents and
-//! sizes, and cuts requests in two at other places, so that a server fails that was written for the
-//! files without a seed. A case names each file as it is called without a seed; [`Variant::name`]
-//! replaces the words in the name.
+//! The files are always the same, unless the suite is given a seed. A seed gives the files other
+//! names, contents and sizes, and cuts requests in two at other places, so that a server written
+//! only for the usual files fails. A case names each file by its usual name; [`Variant::name`]
+//! replaces the words in the name if there is a seed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use std::time::{Duration, UNIX_EPOCH};
 /// The content of every file outside the root. No response may contain it.
 pub const SECRET: &str = "outside the root: no response may contain this";
 
-/// The small files inside the root, without a seed: name and content.
+/// The small files inside the root: their usual names and contents, which a seed changes.
 const FILES: &[(&str, &[u8])] = &[
     ("index.html", b"<!doctype html><title>root</title><p>The root.\n"),
     ("empty.txt", b""),
@@ -43,22 +43,23 @@ const FILES: &[(&str, &[u8])] = &[
     ("plaintext", b"Hello, World!"),
 ];
 
-/// The length of `middle.bin` without a seed, in bytes.
+/// The length of `middle.bin` in bytes, to which a seed adds up to [`LONGER`] bytes.
 const MIDDLE: usize = 100 * 1024;
-/// The length of `large.bin` without a seed, in bytes: more than any socket buffer holds. A seed
-/// makes the file longer, never shorter.
+/// The length of `large.bin` in bytes, more than any socket buffer holds. A seed adds up to
+/// [`LONGER`] bytes.
 const LARGE: usize = 3 * 1024 * 1024 + 7;
-/// Upper bound of the bytes that a seed adds to `middle.bin` and to `large.bin`.
+/// Upper bound of the number of bytes that a seed adds to `middle.bin` and to `large.bin`.
 const LONGER: usize = 8 * 1024;
 
-/// The words in file names that a seed replaces.
+/// The words in file names that a seed replaces by random words.
 const WORDS: &[&str] = &[
     "cent", "data", "dir", "dot", "empty", "hello", "inside", "large", "middle", "old",
     "one", "out", "page", "per", "picture", "pipe", "plus", "relative", "script",
     "sibling", "socket", "space", "style", "sub", "ten", "utf", "with",
 ];
 
-/// The words that no seed may use for a file: routes, and names that have a meaning of their own.
+/// Words that a seed may not put into a file name: names of routes, and words that already occur in
+/// paths of the fixture.
 const TAKEN: &[&str] = &[
     "bytes",
     "config",
@@ -77,12 +78,13 @@ const TAKEN: &[&str] = &[
     "stats",
 ];
 
-/// The files' names, contents and sizes, and the places where cases cut requests.
+/// A variant of the document root: the files' names, contents and sizes, and the places at which
+/// cases cut requests.
 #[derive(Debug)]
 pub struct Variant {
-    /// The seed; `None` for the files that the suite uses without a seed.
+    /// The seed that determines the variant; `None` for the usual files.
     pub seed: Option<u64>,
-    /// The replacements of [`WORDS`]; empty without a seed.
+    /// The replacement of each word in [`WORDS`]; empty without a seed.
     words: BTreeMap<&'static str, String>,
     /// The length of `middle.bin`, in bytes.
     pub middle: usize,
@@ -91,8 +93,7 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// Returns the files' variant for `seed`; for `None`, the one that the suite uses without a
-    /// seed.
+    /// Returns the variant that `seed` determines, or, for `None`, the one with the usual files.
     pub fn new(seed: Option<u64>) -> Self {
         let Some(number) = seed else {
             return Self { seed, words: BTreeMap::new(), middle: MIDDLE, large: LARGE };
@@ -100,7 +101,8 @@ impl Variant {
         let mut random = fastrand::Rng::with_seed(number);
         let mut words: BTreeMap<&str, String> = BTreeMap::new();
         for word in WORDS {
-            // Unequal to every other word, usual or not: a name stands for one file only.
+            // A replacement differs from all other words, so that two files cannot get the same
+            // name.
             let new = loop {
                 let length = random.usize(4..9);
                 let new: String = (0..length).map(|_| random.lowercase()).collect();
@@ -116,8 +118,8 @@ impl Variant {
         Self { seed, words, middle, large }
     }
 
-    /// Returns a file name or a request target with the seed's words in place of those that it has
-    /// without a seed.
+    /// Returns a file name or request target with each word that the seed replaces replaced;
+    /// unchanged without a seed.
     pub fn name(&self, usual: &str) -> String {
         if self.words.is_empty() {
             return usual.to_owned();
@@ -138,8 +140,8 @@ impl Variant {
         name
     }
 
-    /// Returns the content of the small file that is called `usual` without a seed, or `None` if
-    /// there is no such file.
+    /// Returns the content of the small file whose usual name, without a seed, is `usual`, or
+    /// `None` if there is no such file.
     pub fn content(&self, usual: &str) -> Option<Vec<u8>> {
         let at = FILES.iter().position(|(name, _)| *name == usual)?;
         let content = FILES[at].1;
@@ -149,7 +151,8 @@ impl Variant {
             "empty.txt" | "plaintext" | "data.json" | "picture.svg" => content.to_vec(),
             "one.txt" => vec![random.alphanumeric() as u8],
             "ten.txt" => {
-                // Ten different bytes, so that a wrong range has a wrong content.
+                // The ten bytes of the file differ, so that a response with the wrong range has the
+                // wrong content.
                 let mut letters: Vec<u8> = (b'a'..=b'z').collect();
                 random.shuffle(&mut letters);
                 letters[..10].to_vec()
@@ -162,12 +165,14 @@ impl Variant {
         })
     }
 
-    /// Returns the content of `large.bin`, whose beginning is the content of `middle.bin`. No two
-    /// pieces of it are alike; without a seed, this holds for the first two megabytes only.
+    /// Returns the content of `large.bin`, whose beginning is also the content of `middle.bin`. The
+    /// content does not repeat itself, so that a wrong offset shows; without a seed, this holds for
+    /// the first two megabytes only.
     fn pattern(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.large];
         let Some(seed) = self.seed else {
-            // A plain loop: every test program computes this content, and none is optimized.
+            // A plain loop, because iterators are slow without optimization: every test program
+            // computes this content, and test programs are not optimized.
             let (mut at, mut product) = (0, 0_u64);
             while at < bytes.len() {
                 bytes[at] = (product >> 13) as u8 ^ (at >> 8) as u8;
@@ -180,8 +185,9 @@ impl Variant {
         bytes
     }
 
-    /// Returns where to cut `length` bytes in two: without a seed at `usual`, otherwise at a place
-    /// that follows from the seed and the length. Neither part is empty if `length` is at least 2.
+    /// Returns the position at which to cut a request of `length` bytes in two: `usual` without a
+    /// seed, otherwise a position that depends on the seed and `length` only. With a seed, neither
+    /// part is empty if `length` is at least 2.
     pub fn cut(&self, usual: usize, length: usize) -> usize {
         match self.seed {
             Some(seed) if length >= 2 => {
@@ -208,8 +214,8 @@ impl Variant {
         let pattern = self.pattern();
         fs::write(root.join(self.name("middle.bin")), &pattern[..self.middle])?;
         fs::write(root.join(self.name("large.bin")), pattern)?;
-        // A modification time in 1950, before the Unix epoch (1970), from which most programs
-        // count.
+        // The file's modification time is in 1950, before the Unix epoch (1970), so its time in
+        // seconds is negative.
         let old = UNIX_EPOCH - Duration::from_secs(20 * 365 * 86_400);
         let file =
             fs::File::options().append(true).open(root.join(self.name("old.txt")))?;
@@ -249,11 +255,11 @@ impl Variant {
         }
         let socket = root.join(self.name("socket"));
         if !socket.exists() {
-            // Dropping the listener closes the socket but leaves its name in the document root: a file
-            // that is not a regular file.
+            // Dropping the listener closes the socket but leaves its name in the document root: an
+            // example of a file that is not a regular file.
             std::os::unix::net::UnixListener::bind(socket)?;
         }
-        // Some cases run the server as another user; that user must be able to read the files.
+        // Every user may enter the directory, because some cases run the server as another user.
         fs::set_permissions(base, fs::Permissions::from_mode(0o755))
     }
 
@@ -272,8 +278,8 @@ pub fn set_seed(seed: u64) {
     let _ = CHOSEN.set(Variant::new(Some(seed)));
 }
 
-/// Returns the variant of the files that this process uses: the seed's, or, if no seed was set, the
-/// one without a seed.
+/// Returns the variant of the files that this process uses: the one that the seed determines, or,
+/// if no seed was set, the usual one.
 pub fn variant() -> &'static Variant {
     CHOSEN.get_or_init(|| Variant::new(None))
 }
@@ -281,12 +287,12 @@ pub fn variant() -> &'static Variant {
 /// The content of the largest file, `large.bin`, which is computed once.
 static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| variant().pattern());
 
-/// Returns the first `length` bytes of `large.bin`, in which no two pieces are alike. The file
+/// Returns the first `length` bytes of `large.bin`, which do not repeat themselves. The file
 /// `middle.bin` has the same beginning.
 ///
 /// # Panics
 ///
-/// Panics if `length` is more than the length of the largest file.
+/// Panics if `length` is more than the length of `large.bin`.
 pub fn pattern(length: usize) -> Vec<u8> {
     PATTERN[..length].to_vec()
 }
@@ -301,7 +307,7 @@ pub fn large() -> usize {
     variant().large
 }
 
-/// Returns the content of the fixture's small file that is called `usual` without a seed.
+/// Returns the content of the fixture's small file whose usual name, without a seed, is `usual`.
 ///
 /// # Panics
 ///
@@ -310,7 +316,7 @@ pub fn content(usual: &str) -> Vec<u8> {
     variant().content(usual).unwrap_or_else(|| panic!("no file {usual} in the fixture"))
 }
 
-/// Returns the content of `/bytes/N`, where N is `length`.
+/// Returns the content that the route `/bytes/N` generates, where N is `length`.
 pub fn generated(length: usize) -> Vec<u8> {
     let line = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n";
     let mut content = line.repeat(length.div_ceil(line.len()));

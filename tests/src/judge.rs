@@ -28,8 +28,8 @@ pub enum Outcome {
     /// The case was not tried, because the server lacks a feature that the contract demands. This
     /// outcome counts as a failure.
     Missing(Missing),
-    /// The case was not tried; the string is the reason, which does not lie in the suite's machine.
-    /// This outcome counts as a failure.
+    /// The case was not tried, because too many earlier cases of its family have hung; the string
+    /// is this reason. This outcome counts as a failure.
     NotReached(String),
     /// The server broke the promise.
     Failed(Box<Failure>),
@@ -171,7 +171,7 @@ impl Support {
 /// The number of hangs after which no further probes, or no further cases of a family, are tried.
 pub const MOST_HANGS: usize = 3;
 
-/// The reason why a case was not reached after [`MOST_HANGS`] hangs in its family.
+/// The reason reported for a case that is not tried after [`MOST_HANGS`] hangs in its family.
 pub const FAMILY_HANGS: &str = "too many cases of its family have hung before it";
 
 /// The number of hangs in each family. A hang is a failure that took the suite's timeout. Without a

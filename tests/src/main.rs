@@ -64,7 +64,7 @@ enum Command {
     List,
     /// Create the document root that a server judged with --url must serve.
     Files {
-        /// Create the files of this seed.
+        /// Vary the files by this number, as `check --seed` does.
         #[arg(long)]
         seed: Option<u64>,
         /// The directory to create; the document root will be DIRECTORY/root.
@@ -124,8 +124,8 @@ struct Check {
     /// Print this many of the slowest cases at the end of a plain-text report.
     #[arg(long, value_name = "N", default_value_t = 0)]
     slowest: usize,
-    /// Give the files other names, contents and sizes, and cut requests at other places: a number
-    /// for each student, say.
+    /// Vary the names, contents and sizes of the files, and the places at which requests are cut,
+    /// by this number: for example a different number for each student.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// With --url: the server serves the suite's files (created with `files`).
@@ -162,8 +162,8 @@ fn missing(name: &str) -> Result<String, String> {
 }
 
 impl Check {
-    /// Returns whether the server may lack this feature. The standards alone demand none of the
-    /// features.
+    /// Returns whether the server may lack this feature: if `--allow-missing` names it, or if the
+    /// server is judged by the standards alone, which demand no routes and options.
     fn may_lack(&self, missing: &Missing) -> bool {
         let is_option = OPTIONS.iter().any(|(option, _)| *option == missing.name);
         self.standards
@@ -259,7 +259,8 @@ fn judge_all(check: &Check) -> anyhow::Result<ExitCode> {
         if check.standards { Strictness::Standards } else { Strictness::Contract };
     let root = DocumentRoot::new().context("cannot create a document root")?;
     let support = match &target {
-        // A server that takes the contract's options must offer everything.
+        // A program that takes the contract's options must offer every feature, so nothing is
+        // probed.
         Target::Binary(_) => Support::everything(),
         _ => Support::probe(&target, &profile, &root.path, check.files).map_err(
             |stop| match stop {

@@ -12,8 +12,8 @@ use nix::unistd::Pid;
 
 use crate::verdict::Abort;
 
-/// Returns the end of a case that needs a fact about the server's process and does not get it: a skip
-/// on a system that reports none, and otherwise a failure, because the process has ended.
+/// Returns the reason to end a case when a fact about the server's process is not reported: a skip
+/// on a system without `/proc`, otherwise a failure, because the process has ended.
 pub(crate) fn unreported() -> Abort {
     if Path::new("/proc/self/stat").exists() {
         return Abort::fail("a running server", "its process has ended");
@@ -21,12 +21,12 @@ pub(crate) fn unreported() -> Abort {
     Abort::skip("no /proc on this system")
 }
 
-/// Returns the number of open descriptors of a process.
+/// Returns the number of open descriptors of a process, or `None` if `/proc` does not report it.
 pub fn descriptors(pid: u32) -> Option<usize> {
     Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
 }
 
-/// Returns the number of threads of a process.
+/// Returns the number of threads of a process, or `None` if `/proc` does not report it.
 pub fn threads(pid: u32) -> Option<usize> {
     Some(fs::read_dir(format!("/proc/{pid}/task")).ok()?.count())
 }
@@ -40,7 +40,7 @@ pub struct Child {
     pub zombie: bool,
 }
 
-/// Returns the children of a process, zombies included.
+/// Returns the children of a process, zombies included, or `None` on a system without `/proc`.
 pub fn children(pid: u32) -> Option<Vec<Child>> {
     let children = all()?.filter(|(_, stat)| stat.parent == pid);
     Some(children.map(|(pid, stat)| Child { pid, zombie: stat.state == 'Z' }).collect())
@@ -61,10 +61,11 @@ fn number(column: &str) -> u64 {
     column.parse().unwrap_or_default()
 }
 
-/// Reads a file `stat` with one call of read(2): the suite reads the files of all processes, again
-/// and again.
+/// Reads a `/proc/PID/stat` file with a single read(2), because the suite often reads these files
+/// for all processes.
 fn stat(file: &Path) -> Option<Stat> {
-    // The columns that are parsed end within this length: a name has at most 64 bytes.
+    // 256 bytes hold every column up to the last one that is parsed: a process's name has at most
+    // 64 bytes.
     let mut bytes = [0; 256];
     let length = File::open(file).ok()?.read(&mut bytes).ok()?;
     let bytes = &bytes[..length];
@@ -76,7 +77,8 @@ fn stat(file: &Path) -> Option<Stat> {
     let state = columns.next()?.chars().next()?;
     let parent = columns.next()?.parse().ok()?;
     let group = columns.next()?.parse().ok()?;
-    // Its own time in user mode and in the kernel, and that of its reaped children.
+    // The process's own time in user mode and in the kernel, and the same two times of its reaped
+    // children.
     let used = columns.skip(8).take(4).map(number).sum();
     Some(Stat { state, parent, group, used })
 }
@@ -89,36 +91,36 @@ fn stat_of(pid: u32) -> Option<Stat> {
 fn all() -> Option<impl Iterator<Item = (u32, Stat)>> {
     let entries = fs::read_dir("/proc").ok()?.flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    // A process may have exited since the directory was read.
+    // A process that has exited since the directory was read is left out.
     Some(pids.filter_map(|pid| Some((pid, stat_of(pid)?))))
 }
 
-/// Returns whether a process is stopped (SIGSTOP).
+/// Returns whether a process is stopped (SIGSTOP), or `None` if `/proc` does not report it.
 pub fn stopped(pid: u32) -> Option<bool> {
     stat_of(pid).map(|stat| stat.state == 'T')
 }
 
-/// A process and the children that it had at one moment. Finding the children means reading
-/// about every process of the machine, so a case that looks many times finds them once.
+/// A process and the children that it had at one moment. Finding the children means reading a file
+/// of every process on the machine, so a case that takes many samples finds the children once.
 #[derive(Debug)]
 pub struct Family(Vec<u32>);
 
 impl Family {
-    /// Returns the process `pid` with its present children.
+    /// Returns the process `pid` with its present children, or `None` on a system without `/proc`.
     pub fn of(pid: u32) -> Option<Self> {
         let children = children(pid)?.into_iter().map(|child| child.pid);
         Some(Self(std::iter::once(pid).chain(children).collect()))
     }
 
-    /// Returns the processor time that the processes have used so far, with that of children that
-    /// they have reaped.
+    /// Returns the processor time that the family's processes have used so far, including children
+    /// that they have reaped.
     pub fn processor_time(&self) -> Duration {
         let used = self.0.iter().filter_map(|&pid| stat_of(pid)).map(|stat| stat.used);
         Duration::from_millis(10 * used.sum::<u64>())
     }
 
-    /// Returns whether any thread of the processes is runnable. A thread that spins is always
-    /// runnable, however busy the machine is; a thread that waits never is.
+    /// Returns whether any thread of the family's processes is runnable. A thread that spins is
+    /// always runnable, however busy the machine is; a thread that waits never is.
     pub fn is_running(&self) -> bool {
         self.0.iter().filter_map(|&pid| any_thread_runs(pid)).any(|runs| runs)
     }
@@ -130,7 +132,8 @@ fn any_thread_runs(pid: u32) -> Option<bool> {
     Some(stats.any(|stat| stat.state == 'R'))
 }
 
-/// Returns the resident anonymous memory of a process and its children, in KiB.
+/// Returns the resident anonymous memory of a process and its children in KiB, or `None` if `/proc`
+/// does not report it.
 pub fn memory(pid: u32) -> Option<u64> {
     let own = resident(pid)?;
     Some(own + children(pid)?.iter().filter_map(|child| resident(child.pid)).sum::<u64>())
@@ -142,7 +145,8 @@ fn resident(pid: u32) -> Option<u64> {
     line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// Returns the number of processes in a process group, without zombies.
+/// Returns the number of processes in a process group, without zombies, or `None` on a system
+/// without `/proc`.
 pub fn group(leader: u32) -> Option<usize> {
     // Most groups are empty when a case asks about them, and killpg(2) reports that at once.
     if killpg(Pid::from_raw(leader.cast_signed()), None) == Err(Errno::ESRCH) {

@@ -31,8 +31,9 @@ mod imp {
     const SOCK_DIAG_BY_FAMILY: u16 = 20;
     const NLM_F_REQUEST: u16 = 1;
     const TCP_LISTEN: u8 = 10;
-    /// The offset, in bytes, of the socket's state in a `nlmsghdr` followed by an `inet_diag_msg`
-    /// (linux/netlink.h, linux/inet_diag.h); [`QUEUE_AT`] is the offset of its receive queue.
+    /// The offset, in bytes, of the field `idiag_state` in a `nlmsghdr` followed by an
+    /// `inet_diag_msg` (linux/netlink.h, linux/inet_diag.h); [`QUEUE_AT`] is the offset of the
+    /// receive queue's length.
     const STATE_AT: usize = 16 + 1;
     const QUEUE_AT: usize = 16 + 4 + 48 + 4;
 

@@ -21,7 +21,8 @@ const A_RESPONSE: &str = "a response";
 const LARGEST_HEAD: usize = 64 * 1024;
 
 thread_local! {
-    /// The buffer for one read. It is cleared once, not for each of a case's thousands of reads.
+    /// The buffer for one read, shared by all reads of a thread, because zeroing a new buffer for
+    /// each of thousands of reads would take long.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 * 1024]);
 }
 

@@ -40,9 +40,10 @@ pub struct Counts {
     pub broken: usize,
     /// Number of cases not tried because the server lacks a feature that the contract demands.
     pub missing: usize,
-    /// Number of cases not tried for a reason that does not lie in the suite's machine.
+    /// Number of cases not tried because too many earlier cases of their family have hung.
     pub not_reached: usize,
-    /// Number of cases not tried for a reason outside the server.
+    /// Number of cases skipped: they do not apply to the server, or the suite's machine cannot try
+    /// them.
     pub skipped: usize,
 }
 

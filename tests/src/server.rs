@@ -258,7 +258,7 @@ impl Server {
         ))
     }
 
-    /// Returns the process ID, if the suite started the server.
+    /// Returns the server's process ID, or skips the case if the suite did not start the server.
     pub fn pid(&self) -> CaseResult<u32> {
         let child = self.child.as_ref().ok_or_else(|| {
             Abort::skip(

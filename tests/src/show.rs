@@ -34,8 +34,8 @@ fn escape(bytes: &[u8], text: &mut String) {
         let shown = if run > 24 { 8 } else { run };
         for _ in 0..shown {
             for c in std::ascii::escape_default(first) {
-                // The last line of this function removes the escapes of quotes, because the text
-                // itself is not quoted.
+                // `escape_default` also escapes quotes; the last line of this function removes
+                // those escapes, because the text is not quoted.
                 text.push(char::from(c));
             }
         }
@@ -48,8 +48,7 @@ fn escape(bytes: &[u8], text: &mut String) {
 }
 
 impl Peek {
-    /// Describes the observed state of the socket in a few words, for the transcript and failure
-    /// reports.
+    /// Describes the observation in a few words, for the transcript and failure reports.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Bytes => "bytes arrived",
@@ -141,10 +140,10 @@ pub fn by_hand(all: &[Event], address: &str) -> Option<String> {
         parts.pop();
     }
     if !half_closed {
-        // Keep the sending side open, as the suite's client did.
+        // Keep the sending side open for 5 s, because the suite's client had not shut it down.
         parts.push("sleep 5".to_owned());
     }
-    // `nc -w` gives up after this many seconds without traffic.
+    // The argument of `nc -w`: the seconds without traffic after which `nc` gives up.
     let idle = 5.max(longest_pause + 1);
     let flags = if half_closed { "-N " } else { "" };
     let script = parts.join("; ");

@@ -89,12 +89,11 @@ struct Line {
 /// The list of a server: a line for each case, by the case's full name.
 type List = BTreeMap<String, Line>;
 
-/// The number of cases that run at the same time if they only wait, even where fewer of the cases
-/// that do more than wait run at the same time.
+/// The smallest number of threads that judge cases. Cases that mostly wait use all threads;
+/// [`Places`] limits the number of other cases that run at the same time.
 const WAITING_AT_ONCE: usize = 32;
 
-/// Places for the cases that do more than wait: each such case occupies a place while it runs, so
-/// at most as many run at the same time as there are places.
+/// A semaphore that limits how many cases that do more than wait run at the same time.
 #[derive(Debug)]
 struct Places {
     free: Mutex<usize>,
@@ -102,7 +101,7 @@ struct Places {
 }
 
 impl Places {
-    /// Waits until a place is free, and occupies the place while `run` is called.
+    /// Waits until a place is free, and occupies it while `run` runs.
     fn with_one<R>(&self, run: impl FnOnce() -> R) -> R {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         while *free == 0 {
@@ -231,7 +230,8 @@ fn trials_for(
 ///
 /// # Errors
 ///
-/// Fails if the server has interpreted a message in a second way.
+/// Fails if the server has interpreted an ambiguous message in another way than the contract,
+/// instead of refusing it.
 fn verdict(
     case: &Case,
     profile: &ServerProfile,

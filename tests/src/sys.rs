@@ -56,7 +56,7 @@ pub(crate) fn lease(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Fails: only Linux has leases.
+/// Fails, because only Linux has file leases.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn lease(_: &File) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())

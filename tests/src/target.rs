@@ -31,7 +31,7 @@ pub struct Program {
 }
 
 impl<P: Into<PathBuf>> From<P> for Program {
-    /// Returns the program at this path, which is started by hand by its file name.
+    /// Returns the program at `path`. The command that starts the program by hand is its file name.
     fn from(path: P) -> Self {
         let path = path.into();
         let command = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -62,8 +62,8 @@ pub const OPTIONS: &[(&str, &str)] = &[
     ("when-busy", "wait"),
 ];
 
-/// The options of the projects, with their defaults, for which a command may have a placeholder
-/// like those of the contract's options.
+/// The options that the course's projects add, with their defaults. A command may have placeholders
+/// for them, like those for [`OPTIONS`].
 pub const PROJECT_OPTIONS: &[(&str, &str)] = &[
     ("min-threads", "2"),
     ("max-threads", "16"),
@@ -169,9 +169,9 @@ pub(crate) fn copy_program(target: &Target) -> CaseResult<(tempfile::TempDir, Ta
     ))
 }
 
-/// Returns the target as an unprivileged user can run it, for
-/// [`Rlimits::permissions`](crate::rlimits::Rlimits::permissions): a copy, which is deleted with
-/// the returned directory, if the suite runs as root.
+/// Returns the target in a form that an unprivileged user can run, for
+/// [`Rlimits::permissions`](crate::rlimits::Rlimits::permissions). If the suite runs as root, this
+/// is a copy, which is deleted with the returned directory; otherwise it is `target` itself.
 pub(crate) fn unprivileged(
     target: &Target,
 ) -> CaseResult<(Option<tempfile::TempDir>, Target)> {

@@ -14,7 +14,8 @@ thread_local! {
     static OWN: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
-/// Returns the timeout of the case that this thread judges: the case's own, or else the suite's.
+/// Returns the timeout of the case that this thread judges: the case's own, or, if it has none, the
+/// suite's.
 pub fn timeout() -> Duration {
     OWN.get().unwrap_or_else(|| Duration::from_secs(TIMEOUT.load(Ordering::Relaxed)))
 }

@@ -15,7 +15,7 @@ pub enum Abort {
 }
 
 /// The first words of every reason for a skip that is known before the server starts, and that no
-/// server can therefore bring about: what the machine, the suite's user or the kind of target lacks.
+/// server can therefore cause: the machine, the suite's user or the kind of target lacks something.
 const KNOWN_BEFORE: [&str; 9] = [
     "no /proc on this system",
     "this system opens a directory only with read permission",
@@ -28,9 +28,9 @@ const KNOWN_BEFORE: [&str; 9] = [
     "it needs more clients at once than ",
 ];
 
-/// Returns whether a case was skipped for a reason that is known before the server starts. All other
-/// reasons may be the server's doing: it answered in a certain way, or it has used up the ports, the
-/// disk or the processor of the machine.
+/// Returns whether a case was skipped for a reason that is known before the server starts. The
+/// server may have caused any other reason, for example by its responses, or by using up the ports,
+/// the disk or the processor of the machine.
 pub fn is_known_before(reason: &str) -> bool {
     KNOWN_BEFORE.iter().any(|words| reason.starts_with(words))
 }
@@ -61,7 +61,7 @@ pub type CaseResult<T> = Result<T, Abort>;
 pub type Verdict = CaseResult<()>;
 
 impl Abort {
-    /// Returns the end of a case that fails, with the client's expectation and the observation.
+    /// Returns a failure with the client's expectation and the observation that contradicts it.
     pub fn fail(expected: impl fmt::Display, actual: impl fmt::Display) -> Self {
         Self::Fail(Mismatch {
             expected: expected.to_string(),
@@ -81,7 +81,8 @@ impl Abort {
         }
     }
 
-    /// Adds the number of the response that a failure is about, where several are expected.
+    /// Adds the number of the response to the text of a failure, for a case that expects several
+    /// responses.
     #[must_use]
     pub fn in_response(self, number: usize) -> Self {
         match self {
@@ -93,13 +94,14 @@ impl Abort {
         }
     }
 
-    /// Returns the end of a case whose feature `name` is missing, with the reason.
+    /// Returns the abort of a case because the server lacks the feature `name`; `why` is the
+    /// observation.
     pub fn missing(name: &'static str, why: impl fmt::Display) -> Self {
         Self::Missing(Missing { name, why: why.to_string() })
     }
 
-    /// Returns the end of a case that is skipped, with the reason. In grading, the case scores zero
-    /// unless [`is_known_before`] accepts the reason.
+    /// Returns the abort of a case that is skipped for the reason `why`. In grading, the case
+    /// scores zero unless [`is_known_before`] accepts the reason.
     pub fn skip(why: impl fmt::Display) -> Self {
         Self::Skip(why.to_string())
     }

@@ -237,7 +237,7 @@ pub(super) const CASES: &[Case] = &[
         "Unread bytes behind a refused request do not turn the close into a reset, which would destroy the response",
         |ctx| {
             let mut client = ctx.client()?;
-            // The client sends all bytes before the server responds to the malformed first line.
+            // The bytes after the malformed first line arrive before the server responds to it.
             let mut bytes = b"nonsense\r\n\r\n".to_vec();
             bytes.extend(std::iter::repeat_n(b'x', 48 * 1024));
             client.send(bytes)?;

@@ -9,7 +9,7 @@ use crate::client::Peek;
 use crate::ctx::{Ctx, request};
 use crate::verdict::{Verdict, ensure};
 
-/// Returns the head of a POST with `Expect: 100-continue`.
+/// Returns the head of a POST to `/echo` with `Expect: 100-continue` and the additional `fields`.
 fn asking(fields: &str) -> Vec<u8> {
     request("POST", "/echo", &format!("Expect: 100-continue\r\n{fields}"))
 }

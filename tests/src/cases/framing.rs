@@ -27,8 +27,9 @@ fn refused(ctx: &mut Ctx<'_>, fields: &str, statuses: &[u16]) -> Verdict {
     ctx.assert_refused_without_smuggling(bytes, statuses)
 }
 
-/// Asserts that a POST whose last transfer coding is not chunked is refused: with 400 because the
-/// content has no end, or by the standards alone also with 501 because the coding is unknown.
+/// Asserts that a POST whose last transfer coding is not chunked is refused with 400, because the
+/// end of the content is unknown. If the server is judged by the standards alone, it may also send
+/// 501, because the coding is unknown.
 fn refused_coding(ctx: &mut Ctx<'_>, fields: &str) -> Verdict {
     let statuses = ctx.either(&[400], &[400, 501]);
     refused(ctx, fields, statuses)

@@ -307,8 +307,8 @@ pub(super) const CASES: &[Case] = &[
             for _ in 0..100 {
                 comers.push(ctx.client()?);
             }
-            // The requests of `held` cause more events than a server fetches with one call. The
-            // last event is the reset of `leaves`.
+            // The requests of the clients `held` cause more events than a server fetches with one
+            // wait. The last event is the reset by the client `leaves`.
             for _ in 0..2 {
                 for client in &mut held {
                     client.send(get("/plaintext"))?;

@@ -122,13 +122,13 @@ pub fn all() -> Vec<Case> {
     FAMILIES.iter().copied().chain(added()).flat_map(cases_of).collect()
 }
 
-/// Returns the cases of the projects, which go beyond the contract: no server of the book passes
-/// them all, and the suite demands them only where they are asked for by name.
+/// Returns the cases of the course's projects, which go beyond the contract. No server of the book
+/// passes all of them, and the suite runs a project's cases only if its family is named.
 pub fn projects() -> Vec<Case> {
     projects::FAMILIES.iter().copied().flat_map(cases_of).collect()
 }
 
-/// Returns every case that can be asked for by name: those of [`all`], and then those of
+/// Returns every case that can be chosen by name: the cases of [`all`], and then those of
 /// [`projects`].
 pub fn with_projects() -> Vec<Case> {
     let mut cases = all();
@@ -145,7 +145,7 @@ pub fn families() -> Vec<&'static str> {
         .collect()
 }
 
-/// Returns whether a family has this name, a project's included.
+/// Returns whether `family` is the name of a family of cases, or of a project.
 pub fn known(family: &str) -> bool {
     families().contains(&family)
         || projects::FAMILIES.iter().any(|(name, ..)| *name == family)

@@ -13,8 +13,8 @@ use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 const PLAIN: &[Need] = &[Need::Plaintext];
 const ECHO: &[Need] = &[Need::Echo];
 
-/// Returns one request of each kind, as bytes, with its method, the expected status, and the
-/// expected content.
+/// Returns seven different requests as bytes, each with its method and the status and content of
+/// the expected response. The number `round` is part of one request's content.
 fn mixed(round: usize) -> Vec<(Vec<u8>, &'static str, u16, Vec<u8>)> {
     let word = format!("round {round}");
     vec![

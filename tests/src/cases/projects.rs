@@ -1,7 +1,7 @@
-//! The projects: work at the wire that no server of the book shows. Each is a family of its own,
-//! which is judged only if it is asked for by name, and whose text for students and teachers is in
-//! `tests/course/projects`. The mutants' server passes all of them, which proves that they can be
-//! passed.
+//! The cases of the course's projects: extensions of a server that no server of the book has. Each
+//! project is a family of cases, which is judged only if it is named; its text for students and
+//! teachers is in `tests/course/projects`. The server in `tests/mutant` passes all of these cases,
+//! which proves that the projects can be done.
 
 mod cache;
 mod files;
@@ -9,7 +9,7 @@ mod pool;
 
 use super::Family;
 
-/// The projects, in the form of the families.
+/// The families of the projects' cases, one for each project.
 pub(super) const FAMILIES: &[Family] = &[
     ("project_pool", &[pool::CASES], "For teachers, \"A pool that grows and shrinks\""),
     ("project_cache", &[cache::CASES], "For teachers, \"Cache-Control with max-age\""),

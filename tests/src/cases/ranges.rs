@@ -19,7 +19,8 @@ fn ask(ctx: &mut Ctx<'_>, fields: &str) -> CaseResult<Response> {
     Ok(answer)
 }
 
-/// Asserts that `range` is answered with 206, the bytes at `places`, and the Content-Range `place`.
+/// Asserts that `range` is answered with 206, the bytes of `/ten.txt` at the offsets `places`, and
+/// the Content-Range `place`.
 fn part(ctx: &mut Ctx<'_>, range: &str, places: &str, place: &str) -> Verdict {
     let answer = ask(ctx, &format!("Range: {range}"))?;
     partial(ctx, &answer)?

@@ -51,8 +51,8 @@ fn share(ctx: &mut Ctx<'_>) -> Verdict {
             ctx.profile.model,
             Model::Events { .. } | Model::Spinning | Model::Coroutines
         ) {
-            // Servers of the other models use several threads, so the order of their responses is
-            // arbitrary.
+            // Servers of models without an event loop serve each client by a thread or process of
+            // its own, so the order of their responses is arbitrary.
             continue;
         }
         ensure(
@@ -152,8 +152,8 @@ pub(super) const CASES: &[Case] = &[
             left.wait_until_read();
             left.reset();
             if matches!(ctx.profile.name, "spin" | "select") {
-                // The servers `select` and `spin` get no report about a connection from which they
-                // expect nothing, so they keep the connection until its response is due.
+                // The servers `select` and `spin` do not watch a connection whose response is
+                // delayed, so they notice the reset only when the response is due.
                 return stays.assert_no_data("it sleeps for 50 s");
             }
             ctx.poll_until_counter("open", 2)?;
@@ -180,8 +180,8 @@ pub(super) const CASES: &[Case] = &[
             left.reset();
             thaw(ctx)?;
             if matches!(ctx.profile.name, "spin" | "select") {
-                // The servers `select` and `spin` get no report about a connection from which they
-                // expect nothing.
+                // The servers `select` and `spin` do not watch a connection whose response is
+                // delayed, so they notice the reset only when the response is due.
                 return stays.assert_no_data("it sleeps for 50 s");
             }
             ctx.poll_until_counter("open", 2)?;

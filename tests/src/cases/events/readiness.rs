@@ -10,8 +10,8 @@ use crate::ctx::{Ctx, echo, get, request};
 use crate::fixture::pattern;
 use crate::verdict::{Verdict, ensure};
 
-/// Sends `bytes` and the end of file in one segment, and asserts the response's status and the
-/// close.
+/// Sends `bytes` and the end of file in one segment. Asserts that the server responds with
+/// `status`, or, for `None`, without a response, and closes the connection.
 fn ends_with(ctx: &mut Ctx<'_>, bytes: &[u8], status: Option<u16>) -> Verdict {
     ctx.serve(&[NEVER_IDLE])?;
     for _ in 0..20 {

@@ -39,7 +39,8 @@ fn kept_for<'r>(response: &'r Response, seconds: &str) -> CaseResult<&'r Respons
     Ok(response)
 }
 
-/// Asserts that Cache-Control has the directive `wanted`, and no max-age.
+/// Asserts that Cache-Control has no max-age, and that it has the directive `wanted`, if one is
+/// given.
 fn not_kept(response: &Response, wanted: Option<&str>) -> Verdict {
     let all = directives(response);
     let missing = wanted.is_some_and(|wanted| !all.iter().any(|one| one == wanted));

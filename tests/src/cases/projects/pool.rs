@@ -20,7 +20,8 @@ const CITE: &str = "project, A pool that grows and shrinks";
 /// A time in seconds that never passes.
 const NEVER: &str = "3600";
 
-/// Starts the server with these bounds, and this time after which a worker without a client ends.
+/// Starts the server with at least `min` and at most `max` workers, which end after `shrink_after`
+/// seconds without a client.
 fn serve(ctx: &mut Ctx<'_>, min: &str, max: &str, shrink_after: &str) -> Verdict {
     ctx.serve(&[
         ("min-threads", min),

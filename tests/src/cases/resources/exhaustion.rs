@@ -169,12 +169,12 @@ pub(super) const CASES: &[Case] = &[
         ctx.assert_healthy()?;
         let pid = ctx.pid()?;
         let children: Vec<_> = known(proc::children(pid))?.iter().map(|c| c.pid).collect();
-        // If the server has only one child process, no other process could serve the client, so the
-        // loop does nothing.
+        // A server with a single child process is not tried, because no other process could serve
+        // the client while that one has no descriptors.
         for &process in children.iter().filter(|_| children.len() > 1) {
             limit_descriptors(process, "0:")?;
-            // When the second client connects, 200 ms later, the process whose accept(2) failed has
-            // tried again.
+            // When the second client connects, 200 ms after the first, the process whose accept(2)
+            // failed for want of a descriptor has tried to accept again.
             ctx.assert_healthy()?;
             std::thread::sleep(Duration::from_millis(200));
             ctx.assert_healthy()?;

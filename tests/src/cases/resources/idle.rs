@@ -15,12 +15,13 @@ use crate::verdict::{Abort, Verdict, ensure};
 const SAMPLES: usize = 60;
 
 /// The processor time that a server must have used to count as busy, besides being busy in more
-/// than half of [`SAMPLES`]. Where processors are scarce, a server may still work for its earlier
-/// clients for a long time, but it does not use that much.
+/// than half of [`SAMPLES`]. Where processors are scarce, a server may still handle its earlier
+/// clients for a long time, but it uses less processor time than this.
 const WORK: Duration = Duration::from_millis(500);
 
-/// Samples the server's threads [`SAMPLES`] times, or until `decided` returns true for the number
-/// of samples in which a thread was running and the number of all others. Returns both numbers.
+/// Takes up to [`SAMPLES`] samples of the server's threads, and stops early if `decided` returns
+/// true. Returns the number of samples in which a thread was running, and the number of all others,
+/// which are also the arguments of `decided`.
 fn samples(server: &Family, decided: impl Fn(usize, usize) -> bool) -> (usize, usize) {
     let (mut busy, mut idle) = (0, 0);
     while busy + idle < SAMPLES && !decided(busy, idle) {
@@ -30,8 +31,8 @@ fn samples(server: &Family, decided: impl Fn(usize, usize) -> bool) -> (usize, u
     (busy, idle)
 }
 
-/// Asserts that the server's threads are blocked, not running all the time, and that no children
-/// work in their place which are gone before a sample sees them.
+/// Asserts that the server's threads are blocked most of the time, and that the server uses little
+/// processor time. The latter also detects children so short-lived that no sample finds them.
 pub(in crate::cases) fn assert_idle(ctx: &mut Ctx<'_>) -> Verdict {
     let pid = ctx.pid()?;
     let began = Instant::now();

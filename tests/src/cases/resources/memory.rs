@@ -44,10 +44,11 @@ fn grows_less_than(
     most: u64,
 ) -> Verdict {
     let each = match ctx.profile.model {
-        // The pages of the parent process are counted again for each child that the server forks.
+        // Each client's child process shares anonymous pages with the parent, and `memory` counts
+        // these pages again for each child.
         Model::ProcessPerClient => 1024,
-        // The child processes exist before the clients connect, but copy pages when they first
-        // serve a client.
+        // The child processes exist before the clients connect, but each takes more memory when it
+        // first serves a client.
         Model::PoolOfProcesses => 512,
         _ => 128,
     };

@@ -64,7 +64,7 @@ fn few_workers(ctx: &Ctx<'_>) -> Option<(&'static str, &'static str)> {
     ctx.profile.workers_option().map(|workers| (workers, "4"))
 }
 
-/// An address space, in KiB, that suffices to load every program.
+/// An address space, in KiB, in which every server's program can be loaded.
 const LOADED: u32 = 16 * 1024;
 
 pub(super) const CASES: &[Case] = &[
