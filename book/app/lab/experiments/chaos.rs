@@ -89,7 +89,7 @@ struct Row {
     others: usize,
     /// The number of bad clients' connections that the server cut off.
     cut_off: usize,
-    /// The number of bad clients' connections that the client reset.
+    /// The number of bad clients' connections that the clients themselves reset.
     resets: usize,
     /// The number of descriptors that the server had open before the bad clients connected.
     descriptors_before: usize,
@@ -102,7 +102,7 @@ struct Row {
 }
 
 /// Returns the index of the prediction's option that the record confirms, and, in words, the
-/// figures of the server that does worst.
+/// figures of the server that does worst. `None` if the record lacks the figures.
 fn worst(record: &Record) -> Option<(usize, String)> {
     let most = |field: &str| {
         let figures = record.rows.iter().filter_map(|row| row.get(field)?.figure());

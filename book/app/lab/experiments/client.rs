@@ -1,8 +1,9 @@
-//! `lab client`: compares the load generator with wrk, under the same load on the same server.
+//! `lab client`: compares the test suite's load generator with wrk, another load generator, under
+//! the same load on the same server.
 //!
-//! If the server is the bottleneck, or answers are delayed, two good clients must report the same
-//! figures. If a client is the bottleneck, the figures differ, because each client has then
-//! measured itself.
+//! If the server is the bottleneck, or answers are delayed, two good load generators must report
+//! the same figures. If a load generator is the bottleneck, the figures differ, because each load
+//! generator has then measured itself.
 
 use std::process::Command;
 use std::time::Duration;
@@ -16,8 +17,8 @@ use crate::lab::tools::cores::Cores;
 use crate::lab::tools::server::Server;
 use samples::proc::children_cpu;
 
-/// The loads on `epoll`: a title, and the path of all requests. Each connection has one request
-/// in flight.
+/// The loads on the server `epoll`: a title, and the path of all requests. Each connection has one
+/// request in flight.
 const LOADS: [(&str, &str); 3] = [
     ("the answer takes its time", "/sleep/10"),
     ("the server is at its limit", "/bytes/262144"),
@@ -59,13 +60,13 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// The figures that one client reports for one round. Times are in milliseconds.
+/// The figures that one load generator reports for one round. Times are in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct ClientReport {
     requests_per_second: f64,
     p50: f64,
     p99: f64,
-    /// The fraction of the round's duration in which the client was running on a processor.
+    /// The fraction of the round's duration in which the load generator was running on a processor.
     busy: f64,
 }
 

@@ -2,7 +2,8 @@
 //! its listener. How many of the clients are reset?
 //!
 //! The listeners are those of the server `reactors`, but no event loop runs on them, so that all
-//! clients still wait when one listener is closed. The clients count the figures.
+//! clients still wait when one listener is closed. The figures are what the clients see:
+//! an answer from another loop, an answer from a successor process, or a reset.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -41,7 +42,7 @@ const CLIENTS: usize = 400;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The name of a way to close a listener; whether all loops share one listener or each loop has its
-/// own; and whether a successor keeps a descriptor of the closed listener.
+/// own; and whether a successor process keeps a descriptor of the closed listener.
 type CloseMode = (&'static str, Listeners, bool);
 
 const MODES: [CloseMode; 3] = [
@@ -112,8 +113,8 @@ fn parts(rows: &[Row]) -> Vec<Part> {
 }
 
 /// Connects all clients, closes one listener, and accepts and answers the clients that wait at the
-/// other listeners; then, if a successor has kept the closed listener, also the clients that wait
-/// there.
+/// other listeners. If a successor process has kept the closed listener, then also answers the
+/// clients that wait there.
 fn close_one((_, listeners, kept): CloseMode, loops: usize) -> Result<Outcome> {
     let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let address = listener.address()?;

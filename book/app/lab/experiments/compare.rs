@@ -127,7 +127,7 @@ impl Options {
     }
 }
 
-/// The number of rounds in each cell, and the length of each.
+/// The number of rounds in each cell, and the length of each round.
 pub(super) struct Workload {
     pub rounds: usize,
     /// Seconds of each round that are measured.
@@ -137,7 +137,7 @@ pub(super) struct Workload {
 }
 
 // Other work on the machine makes a round more expensive, never cheaper, and lasts for about a
-// second. Short rounds are better than long ones, because most of them are undisturbed.
+// second. Short rounds are better than long ones, because most short rounds are undisturbed.
 pub(super) const QUICK: Workload = Workload { rounds: 5, measured: 0.3, warm_up: 0.1 };
 pub(super) const FULL: Workload = Workload { rounds: 11, measured: 0.5, warm_up: 0.2 };
 

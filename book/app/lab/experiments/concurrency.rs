@@ -1,10 +1,10 @@
 //! `lab concurrency`: the speed and cost of every server, with one client to ten thousand.
 //!
-//! Each server is the real program, and its clients are the suite's load generator. There are three
-//! manners of load: every client keeps its connection and always has a request in flight; clients
-//! keep their connections, and all of them together send requests at a fixed rate, so that most are
-//! silent at any moment; every request has a new connection. Clients and server share the machine's
-//! processors.
+//! Each server is the real program, and its clients are the suite's load generator. The clients send
+//! requests in three manners: every client keeps its connection and always has a request in flight;
+//! clients keep their connections, and all clients together send requests at a fixed rate, so that
+//! most are silent at any moment; every request has a new connection. Clients and server share the
+//! machine's processors.
 
 use std::fmt;
 use std::time::Duration;
@@ -51,9 +51,9 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(run)
 };
 
-/// The manners of load of a quick run, each with its servers: with mostly silent clients, the
-/// servers whose cost a chart shows; with a connection for each request, the servers for which
-/// there are published figures.
+/// The manners in which clients send requests in a quick run, each with the servers that are
+/// measured. For `Steady`, these are the servers whose cost a chart shows; for `Each`, the servers
+/// for which there are published figures.
 const QUICK: [(Manner, &[&str]); 2] = [
     (Manner::Steady, &["fork", "thread", "spin", "select", "poll", "epoll"]),
     (Manner::Each, &["thread", "poll", "epoll"]),
@@ -64,8 +64,7 @@ fn servers() -> impl Iterator<Item = &'static str> {
     PROFILES.iter().map(|profile| profile.name).filter(|name| *name != "kqueue")
 }
 
-/// The requests per second of all clients together in the manner of load in which most clients are
-/// silent.
+/// The number of requests per second that all clients together send in the manner `Steady`.
 const STEADY: f64 = 2_000.0;
 
 /// The manner in which clients send requests.
@@ -146,7 +145,7 @@ fn row(
     Ok(Row { server, manner, clients, load: Load::of(&rounds) })
 }
 
-/// Returns those parts of the result (tables and charts) for which there are rows: a quick run
+/// Returns the parts of the result (tables and charts) for which there are rows: a quick run
 /// measures only some parts.
 fn parts(run: &Run<'_>, rows: &[Row]) -> Vec<Part> {
     let tables = Tables { clients: run.list(&CLIENTS), rows };
@@ -237,8 +236,8 @@ impl Tables<'_> {
         self.table(manner, "processor time a request", cell)
     }
 
-    /// Returns a chart of the processor time per request of some servers, as far as they serve
-    /// every client.
+    /// Returns a chart of the processor time per request while most clients are silent. A server's
+    /// line has no point for a number of clients if the server failed to serve one of them.
     fn cost_chart(&self) -> Chart {
         let labels = Labels {
             title: "Processor time a request, when most clients are silent",
@@ -253,8 +252,9 @@ impl Tables<'_> {
         Chart::new(Kind::Line, &labels, QUICK[0].1.iter().map(line))
     }
 
-    /// Returns a chart of requests per second with a connection for each request, as far as the
-    /// servers serve every client, beside the published figures.
+    /// Returns a chart of requests per second with a connection for each request, beside the
+    /// published figures. A server's line has no point for a number of clients if the server failed
+    /// to serve one of them.
     fn speed_chart(&self) -> Chart {
         let labels = Labels {
             title: "Requests a second, with a connection for each",
@@ -279,7 +279,8 @@ impl Tables<'_> {
         Chart::new(Kind::Line, &labels, series)
     }
 
-    /// Returns those rows of `server` under this `manner` of load in which every client was served.
+    /// Returns the rows of `server`, with clients of the manner `manner`, in which every request
+    /// succeeded.
     fn well(&self, manner: Manner, server: &str) -> impl Iterator<Item = &Row> {
         self.of(manner, server).filter(|row| row.load.failures.are_none())
     }

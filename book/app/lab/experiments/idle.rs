@@ -141,9 +141,9 @@ fn row(run: &Run<'_>, server: &'static str, idle: usize) -> Result<Row> {
     })
 }
 
-/// Connects from another address than that of the idle clients. Of the idle clients' address, more
-/// than half of the ports may be in use, and connect(2) would then try thousands of ports until it
-/// finds a free one: half a millisecond that is not the server's.
+/// Connects from another address than that of the idle clients. More than half of the ports of the
+/// idle clients' address may be in use; connect(2) would then try thousands of ports before it
+/// finds a free one, and half a millisecond would count as the server's latency.
 fn connect(address: SocketAddr) -> Result<TcpStream> {
     let client = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if cfg!(target_os = "linux") {
@@ -163,8 +163,8 @@ fn fresh(address: SocketAddr) -> Result<f64> {
     client.write_all(LAST)?;
     answered(&mut client)?;
     let took = start.elapsed().as_secs_f64() * 1e6;
-    // The read waits until the server has closed its end: all its work for this client is then
-    // done.
+    // This read returns when the server has closed the connection, so all the server's work for
+    // this client is then done.
     client.read_to_end(&mut Vec::new())?;
     Ok(took)
 }
@@ -188,8 +188,8 @@ fn parts(rows: &[Row]) -> Vec<Part> {
     vec![
         Part::new("idle", costs(&first), Some(lines(&first, &LABELS))),
         Part::new("idle-all", costs(&later), Some(lines(&later, &later_labels))),
-        // The figures of this part are quantiles of all repeats' requests together, not medians of
-        // repeats, so the part is marked as measured once.
+        // The figures of this part are quantiles of all repeats' requests together. `once` keeps
+        // the page from calling them medians of several repeats.
         Part::once("idle-spread", quantiles(&shown), Some(heat(&shown))),
     ]
 }

@@ -98,7 +98,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
 }
 
 /// Counts the instructions of the server under callgrind, with a load that lasts for the duration
-/// `time`.
+/// `time` and has `depth` requests in flight on each connection.
 fn count(
     server: &Entrant,
     depth: usize,
@@ -128,14 +128,15 @@ fn count(
     Ok(Count { instructions, requests: outcome.requests })
 }
 
-/// Returns the number of instructions of the whole run, from the text that callgrind writes.
+/// Returns the number of instructions of the whole run, from the text that callgrind writes. `None`
+/// if the text does not contain the number.
 fn total(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("totals: "))?;
     line.trim().parse().ok()
 }
 
-/// Returns a table with a row for each server, beginning with the server that executes the fewest
-/// instructions.
+/// Returns the experiment's only part: a table with a row for each server, beginning with the
+/// server that executes the fewest instructions.
 fn parts(rows: &[Row]) -> Vec<Part> {
     let mut servers: Vec<_> = rows.chunks(DEPTHS.len()).collect();
     servers.sort_by(|a, b| a[0].instructions.total_cmp(&b[0].instructions));

@@ -27,7 +27,8 @@ const SERVERS: [(&str, usize); 10] = [
     ("coroutine", 15_000),
     ("async", 15_000),
 ];
-/// The servers of chapters 1 to 4: chapter 4's page shows no figure of a later chapter.
+/// The measured servers of chapters 1 to 4, for chapter 4's page, which shows no figure of a later
+/// chapter.
 const BEFORE_EPOLL: [&str; 5] = ["thread", "spin", "sigio", "select", "poll"];
 static CLIENTS: Parameter = parameter("idle clients at most", &[1_000], &[15_000]);
 

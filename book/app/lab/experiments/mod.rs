@@ -33,7 +33,7 @@ pub(super) mod waiting;
 
 use super::experiment::Experiment;
 
-/// The experiments that this system can run.
+/// The experiments that can run on the operating system for which this program is compiled.
 pub static EXPERIMENTS: &[&Experiment] = &[
     &spawn::EXPERIMENT,
     &slow_client::EXPERIMENT,

@@ -1,6 +1,6 @@
 //! `lab readiness`: the cost of finding out which descriptors are ready.
 //!
-//! The trait `Poller` itself is measured, in three ways: the wait alone, with one of many
+//! Calls of the trait `Poller` are measured without a server, in three ways: the wait alone, with one of many
 //! descriptors ready; the write that makes one descriptor ready, the wait, and the read; and the
 //! same three steps with all descriptors ready at once, as in a server without idle connections.
 //!
@@ -16,8 +16,8 @@ use crate::lab::prelude::*;
 use crate::lab::tools::sample::in_a_process;
 
 const COUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
-/// The numbers of descriptors: in quick and in full runs, those for which there are [`PUBLISHED`]
-/// figures.
+/// The numbers of descriptors that a poller watches. Quick and full runs both use the numbers for
+/// which there are [`PUBLISHED`] figures.
 static WATCHED: Parameter = parameter("descriptors watched", &COUNTS, &COUNTS);
 /// The number of times that the experiment measures the waiting call alone (`poll`, `epoll_wait`),
 /// without reads and writes. These times are compared with published figures.
@@ -77,9 +77,11 @@ struct Row {
     kind: &'static str,
     mechanism: &'static str,
     count: usize,
-    /// Microseconds of processor time for one wait, one round, or one event, depending on `kind`.
+    /// Microseconds of processor time: for one wait, one round or one event if `kind` is `alone`,
+    /// `one` or `all`. `None` if the poller refused a descriptor.
     cpu: Option<Summary>,
-    /// Microseconds of elapsed time for one wait, one round, or one event, depending on `kind`.
+    /// Microseconds of elapsed time: for one wait, one round or one event if `kind` is `alone`,
+    /// `one` or `all`. `None` if the poller refused a descriptor.
     wall: Option<Summary>,
     /// The number of descriptors that the poller accepted before it refused one; `None` if it
     /// accepted all.
@@ -157,8 +159,8 @@ fn find<'r>(
     rows.find(|row| row.mechanism == mechanism)
 }
 
-/// Returns a table's cell: the row's figures as `show` formats them, or, if the row has no figures,
-/// the reason.
+/// Returns a table's cell: the row's figures as `show` formats them, or the number of descriptors
+/// after which the poller had no room. Without a row, the cell is a dash.
 fn cell(row: Option<&Row>, show: &dyn Fn(Summary, Summary) -> String) -> String {
     match row {
         Some(Row { cpu: Some(cpu), wall: Some(wall), .. }) => show(*cpu, *wall),

@@ -73,7 +73,8 @@ fn run(run: &Run<'_>) -> Result<Results> {
         };
         all.iter().flat_map(of).collect()
     };
-    // All servers are measured at the same time, because servers and clients only wait.
+    // All servers are measured at the same time, because servers and clients mostly wait, and so
+    // hardly disturb each other.
     thread::scope(|scope| {
         let of = |(server, own)| {
             let shown = || parts(run, &rows());
@@ -97,7 +98,8 @@ fn measure_server(
     let bears = bears(run, server)?;
     for &silent in run.list(&COUNTS) {
         run.step(&format!("{server}, behind {}", counted(silent, "silent client")));
-        // A server with room for `bears` clients serves `bears + 1` clients per idle timeout.
+        // A server that serves at most `bears + 1` clients at once disconnects that many silent
+        // clients per idle timeout, and then serves the next clients.
         let forever = bears.is_some_and(|bears| silent / (bears + 1) > TOO_LONG);
         let repeats = if forever { 0 } else { run.one(&REPEATS) };
         let once = |_| behind(run, server, silent);

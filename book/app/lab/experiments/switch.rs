@@ -20,9 +20,9 @@ use serde::Serialize;
 use crate::lab::prelude::*;
 use crate::lab::tools::sample::in_a_process;
 
-/// The name of the coroutines' row, which the prediction compares with the threads'.
+/// The name of the table's row for coroutines, which the prediction compares with [`THREADS`].
 const COROUTINES: &str = "a coroutine: `resume` and `suspend`";
-/// The name of the threads' row, which the prediction compares with the coroutines'.
+/// The name of the table's row for threads, which the prediction compares with [`COROUTINES`].
 const THREADS: &str = "two threads that hand each other the turn";
 /// The kinds of samples of the book's own code: for each, the name by which the program `samples`
 /// knows it, and its name in the experiment's table.
@@ -35,8 +35,8 @@ const OURS: [(&str, &str); 7] = [
     ("yield", "`yield_now` of many coroutines, through the scheduler's run queue"),
     ("threads", THREADS),
 ];
-/// Two libraries in wide use: the name by which the program `switch` in tests/peers knows each, and
-/// its name in the experiment's table.
+/// Two libraries in wide use: the name by which the program `switch` in tests/peers knows each
+/// library, and its name in the experiment's table.
 const PEERS: [(&str, &str); 2] = [
     ("corosensei", "corosensei 0.3: `resume` and `suspend`"),
     ("generator", "generator 0.8: `resume` and `yield`"),
@@ -123,7 +123,8 @@ fn run(run: &Run<'_>) -> Result<Results> {
 fn times(rows: &[Row]) -> String {
     let row = |Row { what, nanoseconds }: &Row| {
         let Summary { median, min, max, .. } = *nanoseconds;
-        // Either all figures of a row have one decimal, or none has.
+        // The median decides for all three figures of a row whether they have a decimal, so that
+        // the figures can be compared.
         let [median, min, max] = [median, min, max].map(|time| match median < 100.0 {
             true => format!("{time:.1}"),
             false => thousands(time.round() as usize),
