@@ -61,13 +61,13 @@ pub fn command(paths: &Paths, name: Option<&str>, args: RunArgs) -> Result<()> {
     run(paths, experiment, args, experiment.run)
 }
 
-/// Runs `lab hold`, which has its own options, the connections and the server.
+/// Runs `lab hold` with its own options: the number of connections, and the server.
 #[cfg(target_os = "linux")]
 pub fn hold(paths: &Paths, options: &hold::Options, args: RunArgs) -> Result<()> {
     run(paths, &hold::EXPERIMENT, args, |run| hold::measure(run, options))
 }
 
-/// Runs `lab chaos`, which has its own option, the duration in minutes.
+/// Runs `lab chaos` with its own option: the duration in minutes.
 #[cfg(target_os = "linux")]
 pub fn chaos(paths: &Paths, options: &chaos::Options, args: RunArgs) -> Result<()> {
     run(paths, &chaos::EXPERIMENT, args, |run| chaos::measure(run, options))

@@ -36,8 +36,8 @@ fn pages(record: &Record) -> Vec<(String, String)> {
     let mut files = Vec::new();
     for part in &record.parts {
         let (name, table) = (&part.name, keep_units(&part.table));
-        // The script of the page finds out from these attributes to which experiment a figure
-        // belongs.
+        // The page's script learns from the attribute `data-experiment` to which experiment a table
+        // or chart belongs.
         let mut page = format!(
             "<div class=\"measured\" data-experiment=\"{experiment}\" data-part=\"{name}\">\n\n{table}\n"
         );
@@ -74,7 +74,7 @@ pub(crate) fn drawn(paths: &Paths) -> Result<BTreeMap<String, String>> {
     Ok(records(paths)?.values().flat_map(pages).collect())
 }
 
-/// Writes the files that pages include for this record.
+/// Writes the files that pages include for the record `record`.
 pub(super) fn write(paths: &Paths, record: &Record) -> Result<()> {
     pages(record)
         .iter()

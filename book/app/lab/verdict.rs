@@ -11,7 +11,7 @@ use crate::text::{escaped, in_words};
 /// A prediction that differs from the result by at most this factor counts as right.
 const NEAR: f64 = 1.1;
 
-/// A prediction, a result, and the difference between the two, as far as each exists.
+/// A prediction, a result, and the difference between the two. Each of them may be missing.
 #[derive(Debug, Default)]
 pub struct Verdict {
     /// The prediction, in words.

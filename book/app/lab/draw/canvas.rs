@@ -27,8 +27,8 @@ impl Size<'_> {
         self.class == "narrow"
     }
 
-    /// Begins the SVG of a chart. `over` tells whether the chart is drawn over the recorded chart;
-    /// `data` is the text of further attributes.
+    /// Begins the SVG of a chart. `over` is true if the chart is drawn over the recorded chart;
+    /// `data` is the text of further attributes of the `svg` element.
     pub(super) fn begin(&self, chart: &Chart, over: bool, data: &str) -> Canvas {
         let Size { name, class, width, height } = self;
         let Chart { title, description, y, .. } = chart;
@@ -62,13 +62,13 @@ impl Canvas {
         ));
     }
 
-    /// Draws a path. `d` holds the path commands, as in the attribute of that name.
+    /// Draws a path. `d` holds the path commands, as SVG's attribute `d` does.
     pub(super) fn path(&mut self, class: &str, d: impl Display) {
         self.line(format_args!("<path class=\"{class}\" d=\"{d}\"/>"));
     }
 
-    /// Draws a rectangle. `place` is its x, y, width and height; `more` is the text of further
-    /// attributes.
+    /// Draws a rectangle. `place` is the rectangle's x, y, width and height; `more` is the text of
+    /// further attributes of the `rect` element.
     pub(super) fn rect(&mut self, class: &str, more: &str, place: [f64; 4]) {
         let [x, y, width, height] = place.map(tenths);
         self.line(format_args!(

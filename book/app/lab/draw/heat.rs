@@ -7,7 +7,7 @@ use super::axis::Axis;
 use super::canvas::{Size, tenths};
 use crate::lab::model::chart::{Chart, FIELDS, Series};
 
-/// The least width of a field, for a range with almost no values.
+/// The least width of a field, in the units of the drawing, for a range with almost no values.
 const THINNEST: f64 = 1.5;
 
 /// Draws the heat chart in the size `size`. The recorded chart is not drawn beneath, because two

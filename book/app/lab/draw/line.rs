@@ -6,11 +6,12 @@ use crate::lab::model::chart::{Chart, Series, YOU};
 
 /// The least vertical distance between two names, in the units of the drawing.
 const APART: f64 = 16.0;
-/// The distance between the end of a line and its name beside it.
+/// The distance between the end of a line and its name beside it, in the units of the drawing.
 const BESIDE: f64 = 8.0;
-/// The distance between the end of a line and its name if a thin line (a leader) connects the two.
+/// The distance between the end of a line and its name, in the units of the drawing, if a thin line
+/// (a leader) connects the two.
 const LEADER: f64 = 14.0;
-/// An upper bound on the average width of a letter.
+/// An upper bound on the average width of a letter, in the units of the drawing.
 const LETTER: f64 = 7.0;
 
 /// Returns the horizontal and the vertical axis for all lines of the chart and of `recorded`.
@@ -188,7 +189,8 @@ fn labels<'a>(
         let ends: Vec<f64> = column.iter().map(|label| label.end).collect();
         let places = spread_labels(&ends, ys.to, ys.from);
         column.iter_mut().zip(places).for_each(|(label, y)| label.y = y);
-        // Either all names of a cluster have leaders or none has, so that the names are aligned.
+        // Names that lie close together all have leaders, or none has, so that these names are
+        // aligned.
         for cluster in column.chunk_by_mut(|a, b| b.y - a.y < 1.5 * APART) {
             let led = cluster.iter().any(Label::is_far);
             cluster.iter_mut().for_each(|label| label.led = led);

@@ -15,7 +15,8 @@ use super::model::chart::{Chart, Kind};
 /// both charts are of the same kind.
 pub(super) fn svg(chart: &Chart, name: &str, recorded: Option<&Chart>) -> String {
     let recorded = recorded.filter(|recorded| recorded.kind == chart.kind);
-    // The page may also contain the recorded chart, and an id must be unique in a page.
+    // The page may also contain the recorded chart, and an id must be unique in a page, so the ids
+    // of the reader's chart begin with `own-`.
     let name = match recorded {
         Some(_) => format!("own-{name}"),
         None => name.to_owned(),
@@ -31,7 +32,7 @@ pub(super) fn svg(chart: &Chart, name: &str, recorded: Option<&Chart>) -> String
 /// Returns two SVGs, a wide one and a narrow one, of a chart's axes, into which a reader draws a
 /// predicted line.
 pub(super) fn blank(chart: &Chart, name: &str) -> String {
-    // The chart's own description would reveal the lines.
+    // The axes get another description, because the chart's description would reveal its lines.
     let description = "Axes without lines, to draw into.".to_owned();
     let empty = Chart { description, ..chart.clone() };
     sizes(&format!("blank-{name}")).map(|size| line::blank(&empty, &size)).concat()

@@ -38,8 +38,9 @@ pub struct Chart {
     pub series: Vec<Series>,
 }
 
-/// One line, one bar or one column of a chart. A bar's value is its only y. In a column, each
-/// point stands for a range of values: its middle, and the fraction of all values in it.
+/// One line, one bar or one column of a chart. A bar has a single point, whose y is the bar's
+/// value. In a column, each point stands for a range of values: the middle of the range, and the
+/// fraction of all values in the range.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Series {

@@ -22,12 +22,12 @@ pub struct Machine {
     memory_kib: u64,
     /// The hard limit on open descriptors in a process.
     open_files: rlim_t,
-    /// The soft limit on this user's processes and threads.
+    /// The soft limit on this user's processes and threads, if recorded.
     processes: Option<rlim_t>,
-    /// The longest backlog that the kernel grants to a listener, in connections.
+    /// The longest backlog, in connections, that the kernel grants to a listener, if recorded.
     backlog: Option<u64>,
     rustc: String,
-    /// The version of this project.
+    /// The version of this project, if recorded.
     version: Option<String>,
     /// The commit of the checkout, abbreviated.
     pub commit: String,

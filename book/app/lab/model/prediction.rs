@@ -104,7 +104,7 @@ pub enum Answer {
 pub struct StoredPrediction {
     /// The reader's answer, given before the experiment was run.
     pub prediction: Answer,
-    /// The time at which the reader answered, as the page writes it.
+    /// The time at which the reader answered, as text in the form in which the page sends it.
     pub when: String,
 }
 

@@ -48,11 +48,11 @@ pub struct Record {
     pub experiment: String,
     /// The command that repeats the run.
     pub command: String,
-    /// Whether the run was quick or full.
+    /// Whether the run was quick or full, if recorded.
     pub mode: Option<Mode>,
-    /// The time of the run, as in `Tue, 24 Nov 2026 12:00:00 GMT`.
+    /// The time of the run, if recorded, as in `Tue, 24 Nov 2026 12:00:00 GMT`.
     pub when: Option<String>,
-    /// Seconds that the run took.
+    /// Seconds that the run took, if recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
     /// The values of the experiment's parameters.
@@ -113,7 +113,7 @@ pub struct Part {
     pub name: String,
     /// The table, in Markdown.
     pub table: String,
-    /// The chart beside the table.
+    /// The chart beside the table, if the part has one.
     pub chart: Option<Chart>,
     /// Whether each figure of the part was measured once, or the part has no figures. If false, the
     /// figures are medians of several repeats.
@@ -147,11 +147,12 @@ pub struct Results {
 }
 
 impl Results {
-    /// Returns results without remarks. Each of `rows` must serialize to a flat object.
+    /// Returns results without remarks. Each of `rows` must serialize to a flat object, whose
+    /// fields are texts, numbers, summaries or null.
     ///
     /// # Errors
     ///
-    /// A row serializes to something that is not a row of a record.
+    /// A row does not serialize to such an object.
     pub fn new<R: Serialize>(rows: &[R], parts: Vec<Part>) -> Result<Results> {
         let rows = serde_json::from_value(serde_json::to_value(rows)?)
             .context("a row is not a flat object")?;

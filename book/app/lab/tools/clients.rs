@@ -20,7 +20,7 @@ pub(crate) const LAST: &[u8] =
 /// The body of the answer to each of the requests [`KEPT`] and [`LAST`].
 const ANSWER: &[u8] = b"Hello, World!";
 
-/// Opens `count` connections, and returns them when each has been served once. They stay open.
+/// Opens `count` connections, and returns them, still open, when each has been served once.
 pub(crate) fn hold(address: SocketAddr, count: usize) -> Result<Vec<TcpStream>> {
     let mut held: Vec<TcpStream> = Vec::with_capacity(count);
     while held.len() < count {

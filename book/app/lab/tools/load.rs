@@ -24,7 +24,7 @@ pub(crate) struct Round {
     /// exceed. A latency is the time from sending the request (or from connecting, if every request
     /// has its own connection) to the last byte of the answer.
     latency: [f64; 3],
-    /// The fraction of the time in which the client's thread was running.
+    /// The fraction of the round in which the load generator's thread was running on a processor.
     client_busy: f64,
     pub(crate) failures: Failures,
 }
@@ -36,14 +36,16 @@ pub(crate) struct Load {
     /// Processor time per request. `None` if no request was answered.
     pub(crate) cpu: Option<Summary>,
     /// The part of the median of `cpu` that was spent outside the kernel. The part is computed from
-    /// the clock ticks of all rounds together, since a single round has too few ticks.
+    /// the clock ticks of all rounds together, since a single round has too few ticks. `None` if no
+    /// request was answered.
     pub(crate) user: Option<f64>,
-    /// The part of the median of `cpu` that was spent in the kernel.
+    /// The part of the median of `cpu` that was spent in the kernel. `None` if no request was
+    /// answered.
     pub(crate) system: Option<f64>,
     pub(crate) p50: Summary,
     pub(crate) p99: Summary,
     pub(crate) p999: Summary,
-    /// The fraction of the time in which the client's thread was running.
+    /// The fraction of the round in which the load generator's thread was running on a processor.
     pub(crate) client_busy: Summary,
     #[serde(flatten)]
     pub(crate) failures: Failures,

@@ -32,7 +32,7 @@ const PACKAGES: [(&str, &str); 4] = [
 ];
 /// Peers that serve no files.
 const NO_FILES: [&str; 3] = ["floor", "may_minihttp", NAMED];
-/// Peers that are built without another crate, and so have no cargo feature.
+/// Peers that are built without optional dependencies, and so need no cargo feature.
 const ALWAYS: [&str; 2] = ["floor", "nginx"];
 /// The peer that `compare` leaves out, with a remark, if it is not installed.
 const OPTIONAL: &str = "nginx";
@@ -196,8 +196,8 @@ fn build(run: &Run<'_>, names: &[String]) -> Result<PathBuf> {
 ///
 /// # Errors
 ///
-/// A server cannot be started, does not answer, or answers with more or fewer bytes than the first
-/// server.
+/// A server other than [`OPTIONAL`] cannot be started; or a server does not answer, or answers with
+/// more or fewer bytes than the first server.
 pub(crate) fn inspected(
     all: Vec<Entrant>,
     run: &Run<'_>,

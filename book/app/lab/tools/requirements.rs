@@ -50,7 +50,8 @@ impl Limits {
         let (_, descriptors) = getrlimit(Resource::RLIMIT_NOFILE)?;
         let ports = numbers("/proc/sys/net/ipv4/ip_local_port_range");
         let files = numbers("/proc/sys/fs/file-nr"); // allocated, unused, maximum
-        // A firewall that tracks no connection now has no rule that makes it track connections.
+        // If the firewall tracks no connection now, it has no rule that makes it track connections,
+        // and so its limit on tracked connections does not apply.
         let tracked = first("/proc/sys/net/netfilter/nf_conntrack_count");
         let tracked = tracked.filter(|count| *count > 0).and_then(|count| {
             let most = first("/proc/sys/net/netfilter/nf_conntrack_max")?;

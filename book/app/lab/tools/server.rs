@@ -17,7 +17,7 @@ use crate::child::ChildGuard;
 use crate::servers;
 use samples::proc::of_process;
 
-/// The longest wait until a server has closed its clients' descriptors.
+/// The longest wait until a server has closed the descriptors of clients that have left.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running server. Dropping the value kills the server.
