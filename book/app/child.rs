@@ -1,5 +1,5 @@
-//! Child processes that must not outlive this program: servers under measurement, samples,
-//! and the cargo that builds a server.
+//! Child processes that must not outlive this program: servers under measurement, samples, and the
+//! `cargo` process that builds a server.
 
 use std::fs;
 use std::io::Read;
@@ -18,8 +18,8 @@ fn running() -> MutexGuard<'static, Vec<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A child process that is killed and reaped when the guard is dropped. (The child processes of a
-/// server end with the server: `sys::fork` in chapter 1 asks the kernel for that.)
+/// A child process that is killed and reaped when the guard is dropped. (A server's own child
+/// processes end with the server: `sys::fork` in chapter 1 makes the kernel send them a signal.)
 pub(crate) struct ChildGuard(pub(crate) Child);
 
 impl ChildGuard {
@@ -37,8 +37,8 @@ impl ChildGuard {
     ///
     /// # Errors
     ///
-    /// The command cannot be started, or it fails. If it fails, the error is the text that the
-    /// command wrote to standard error.
+    /// The command cannot be started, or its exit status is not 0. In the second case the error is
+    /// the text that the command wrote to standard error.
     pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
         let mut guard =
             ChildGuard::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
@@ -75,8 +75,8 @@ impl ProcessGuard {
         ProcessGuard(pid)
     }
 
-    /// Releases the guard of a process that has ended by itself, without killing: another process
-    /// may have the ID by now.
+    /// Drops the guard of a process that has ended by itself, without killing the process: another
+    /// process may have its ID by now.
     pub(crate) fn ended(self) {
         running().retain(|other| *other != self.0);
         std::mem::forget(self);
@@ -101,7 +101,7 @@ pub(crate) fn end_on_signals() -> Result<()> {
 
 /// Kills all guarded processes with their descendants, then exits with status `code`.
 pub(crate) fn end(code: i32) -> ! {
-    // The lock is held until the exit, so that no further child starts.
+    // The lock on `RUNNING` is held until the exit, so that no further child starts.
     let running = running();
     for child in running.iter().filter_map(|id| i32::try_from(*id).ok()) {
         end_with_descendants(Pid::from_raw(child));

@@ -94,7 +94,7 @@ fn recorded(paths: &Paths) -> Result<Durations> {
 }
 
 /// Runs the slow commands with the names `names`, or all of them if `names` is empty, and records
-/// the seconds that each takes.
+/// the seconds that each command takes.
 pub fn record(paths: &Paths, names: &[String]) -> Result<()> {
     for name in names {
         let known: Vec<&str> = SLOW.iter().map(|slow| slow.name).collect();
@@ -137,8 +137,8 @@ pub fn record(paths: &Paths, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Returns the recorded durations for pages to include, each between the marks of an anchor with
-/// the command's name.
+/// Returns the text of `generated/durations.md`: the recorded durations in words, each between the
+/// marks of an anchor with the command's name.
 pub(crate) fn for_pages(paths: &Paths) -> Result<String> {
     let line = |(name, duration): (&String, &Duration)| {
         let time = in_words(duration.seconds);
@@ -147,7 +147,8 @@ pub(crate) fn for_pages(paths: &Paths) -> Result<String> {
     Ok(recorded(paths)?.iter().map(line).collect())
 }
 
-/// Formats a duration coarsely: seconds in steps of ten, minutes in halves.
+/// Formats a number of seconds coarsely, in words: up to 50 seconds in steps of ten seconds, and
+/// longer durations in steps of half a minute.
 pub(crate) fn in_words(seconds: f64) -> String {
     match seconds {
         s if s <= 50.0 => match (s / 10.0).ceil() as u64 * 10 {

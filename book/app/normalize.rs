@@ -1,6 +1,6 @@
-//! Masks everything in a transcript that may differ between two runs of the same scenario:
-//! times, dates, ports that the kernel chose, process IDs; and the line about waiting that a
-//! trace shows only if the client's end of file has not arrived yet.
+//! Masks everything in a transcript that may differ between two runs of the same scenario: times,
+//! dates, ports that the kernel chose, process IDs. Also removes a trace's line about waiting for a
+//! client's end of file, which is missing if the end of file has arrived before the server waits.
 
 use std::sync::LazyLock;
 
@@ -9,15 +9,17 @@ use regex::Regex;
 /// The patterns to mask, each with its replacement. They are applied one after another.
 static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
-        // Masks the values of header fields. If the transcript has several terminals, the name of
-        // the client's terminal precedes the field's name.
+        // Masks the values of three header fields. If the transcript has several terminals, the
+        // name of the client's terminal precedes the field's name.
         (r"(?m)^((?:\w+\| )?(?:Date|Last-Modified|ETag)): .*$", "$1: …"),
         // Removes the line and column from a panic's message.
         (r"(?m)^panicked at (\S+?\.rs):\d+:\d+:", "panicked at $1:"),
-        // Removes the words that a shell adds to "Aborted" on systems that write core dumps.
+        // Removes the words `(core dumped)`, which a shell adds to "Aborted" on systems that write
+        // core dumps.
         (r" \(core dumped\)", ""),
         (r"\b(127\.0\.0\.1):\d+\b", "$1:PORT"),
-        // Masks sizes that depend on the compiler's version.
+        // Masks the size of a future and the used size of a stack, which depend on the compiler's
+        // version.
         (r"\ba future of \d+ bytes", "a future of N bytes"),
         (r"\b\d+ bytes of one touched", "N bytes of one touched"),
         // Masks the time at the start of a trace's line.

@@ -16,8 +16,8 @@ pub struct Scenario {
     #[serde(skip)]
     pub name: String,
     /// The server's program and its options, as a reader would type them after `cargo run --release
-    /// --bin`. The option `--listen` is added when the server is started, in the root of the
-    /// checkout.
+    /// --bin`. The server is started in the root of the checkout, with the additional option
+    /// `--listen`.
     pub server: String,
     /// Whether the server traces several clients at once. The order between the lines of two
     /// connections is then a matter of chance, and comparisons of transcripts ignore that order.
@@ -65,7 +65,7 @@ pub struct Step {
 pub enum End {
     /// Closes the command's input, as Ctrl-D does.
     Eof,
-    /// Sends a signal; the transcript shows Ctrl-C.
+    /// Sends SIGTERM to the command; the transcript shows `^C`, as if Ctrl-C had been pressed.
     Interrupt,
     /// Waits until the command ends by itself.
     Itself,

@@ -1,5 +1,5 @@
-//! Serves the rendered book with the project's own best server: chapter 6's `coroutine`, or
-//! chapter 4's `poll` on processors for which chapter 6 has no context switch.
+//! Serves the rendered book with one of the project's own servers: chapter 6's `coroutine`, or, on
+//! processors for which chapter 6 has no context switch, chapter 4's `poll`.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -93,8 +93,8 @@ fn open_in_browser(url: String) {
 /// Returns the options of the server that serves the book from the directory `root`, parsed as if
 /// from a command line.
 fn options(root: &Path) -> Result<Options> {
-    // The drain timeout is short, because a reader who pressed Ctrl-C is waiting. The stacks
-    // are large, because the lab's routes parse JSON and draw charts on them.
+    // The drain timeout is short, because a reader who pressed Ctrl-C is waiting. The coroutines'
+    // stacks are large, because the lab's routes parse JSON and draw charts on them.
     let stack: &[&str] = if CAN_STREAM { &["--stack", "262144"] } else { &[] };
     let words = ["book", "--drain-timeout", "2"].iter().chain(stack).chain(&["--root"]);
     let words = words.map(OsString::from).chain([root.as_os_str().to_owned()]);

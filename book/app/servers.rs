@@ -64,8 +64,8 @@ fn build(paths: &Paths, name: &str, profile: &Path) -> Result<()> {
     };
     eprintln!("building {name}, which takes some seconds the first time");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // The command has no `-p`: for the whole workspace, cargo chooses features as in `cargo test`,
-    // and uses the libraries that were built for the tests.
+    // The cargo command has no `-p`: for the whole workspace, cargo chooses the same features as
+    // `cargo test`, and so uses the libraries that were built for the tests.
     let mut command = Command::new(cargo);
     command
         .args(["build", "--quiet", "--bin", name, "--profile", profile, "--target-dir"])

@@ -82,7 +82,8 @@ impl Terminal {
                 deadline = Instant::now() + LINE_END;
             }
             match found {
-                // Wait for the line's end, so that the next output begins a new line.
+                // The text counts as found when the rest of its line has arrived, so that any later
+                // output begins a new line.
                 Some(behind) if late || new[behind..].contains('\n') => {
                     let line = new[behind..].split('\n').next().unwrap_or_default();
                     let line = line.to_owned();

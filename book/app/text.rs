@@ -19,7 +19,8 @@ pub(crate) fn keep_units(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Formats a number of bytes in the largest unit (B, KiB, MiB, GiB) that it reaches.
+/// Formats a number of bytes in the largest of the units B, KiB, MiB and GiB that is at most that
+/// number.
 pub(crate) fn bytes(bytes: f64) -> String {
     match bytes / 1024.0 {
         kib if kib >= 1024.0 * 1024.0 => format!("{:.1} GiB", kib / 1024.0 / 1024.0),

@@ -24,8 +24,9 @@ use crate::terminal::Terminal;
 /// The port that transcripts show in place of the server's real port. It is the servers' default.
 const SHOWN_PORT: &str = "8080";
 
-/// Configuration of curl that makes transcripts independent of curl's version and of the
-/// user's own settings: no progress meter, errors shown, and requests of a fixed length.
+/// Configuration of curl that makes transcripts independent of curl's version and of the user's own
+/// settings: no progress meter, errors shown, and fixed values of the header fields `User-Agent`
+/// and `Host`, so that the length of a request is fixed.
 const CURLRC: &str =
     "silent\nshow-error\nuser-agent = \"curl/8\"\nheader = \"Host: 127.0.0.1:8080\"\n";
 
@@ -215,9 +216,9 @@ impl<'c> Stage<'c> {
         let label = if self.several { step.at.as_str() } else { "" };
         if let Some(command) = step.run.as_ref().or(step.start.as_ref()) {
             self.text += &format!("{label}$ {command}\n");
-            // With the option -C, which readers type, `nc` writes CR LF apart from its line, in two
-            // packets or in one. So the option is left out here, and `send` writes a line with its
-            // CR LF.
+            // With its option -C, which readers type, `nc` may send the CR LF of a line in a
+            // separate packet. So the option is left out here, and `send` writes each line together
+            // with its CR LF.
             let mut terminal = self.start(&command.replace("nc -C ", "nc "))?;
             if step.run.is_some() {
                 terminal.close_input();
@@ -242,8 +243,9 @@ impl<'c> Stage<'c> {
             let terminal = self.running.get_mut(&step.at).with_context(missing)?;
             match how {
                 End::Eof => terminal.close_input(),
-                // SIGTERM takes the place of Ctrl-C's SIGINT, which the command may ignore: that
-                // setting is inherited from the process that started the book's program.
+                // SIGTERM takes the place of Ctrl-C's SIGINT: the command ignores SIGINT if the
+                // process that started the book's program ignored it, because that setting is
+                // inherited.
                 End::Interrupt => terminal.signal(Signal::SIGTERM),
                 End::Itself => {}
             }

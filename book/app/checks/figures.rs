@@ -19,7 +19,8 @@ pub fn check(src: &Path) -> Result<Vec<Problem>> {
         let text = read(&path)?;
         problems.extend(of_figure(name, &text));
         for id in tags(&text).iter().filter_map(|tag| tag.get("id")) {
-            // Two figures may be on the same page, and an id must be unique in a page.
+            // Two figures may be on the same page, and an id must be unique in a page, so all
+            // figures together must not use an id twice.
             if let Some(other) = ids.insert(id.to_owned(), name.display().to_string()) {
                 let what = format!(
                     "the id {id:?} is in {other} too: begin it with the figure's name"

@@ -43,8 +43,9 @@ static MEASURED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static TAGS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?s)<!--.*?-->|<[^>]*>|(?m)^.*\{\{#.*$").ok());
 
-/// Returns the unmarked numbers in every page and every hand-drawn figure below `src`. Files in
-/// generated/ and transcripts/ are skipped, because the book's program writes them.
+/// Returns a problem for each number with a unit of measurement that no mark `<!-- given -->`
+/// covers, in every page and every hand-drawn figure below `src`. Files in generated/ and
+/// transcripts/ are skipped, because the book's program writes them.
 pub fn check(src: &Path) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for path in files(src, "md")?.into_iter().chain(files(src, "svg")?) {
@@ -77,7 +78,8 @@ struct Block {
     given: bool,
 }
 
-/// Returns the unmarked numbers in a page, each with the byte offset at which its block starts.
+/// Returns the numbers with a unit of measurement that no mark `<!-- given -->` covers, each with
+/// the byte offset at which its block starts.
 fn in_page(page: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut block = Block::default();
@@ -146,9 +148,9 @@ fn flush(block: &mut Block, given: bool, found: &mut Vec<(usize, String)>) {
     }
 }
 
-/// Returns the numbers in the text of a piece of HTML or SVG, outside its tags. Each number comes
-/// with `start`, the byte offset of the piece. Returns no numbers if the piece contains a mark
-/// `<!-- given -->`.
+/// Returns the numbers with a unit of measurement in the text of a piece of HTML or SVG, outside
+/// its tags. Each number comes with `start`, the byte offset of the piece. Returns no numbers if
+/// the piece contains a mark `<!-- given -->`.
 fn in_html(html: &str, start: usize) -> Vec<(usize, String)> {
     match TAGS.as_ref() {
         Some(tags) if !html.contains("<!-- given") => {

@@ -221,7 +221,7 @@ fn small_servers(checkout: &Path) -> Result<BTreeSet<String>> {
     Ok(found)
 }
 
-/// Returns the places of every included line of every source.
+/// Returns the places where the pages include each line of each source.
 fn shown(src: &Path, checkout: &Path, pages: &[String]) -> Result<Shown> {
     let mut shown = Shown::new();
     for (number, name) in pages.iter().enumerate() {

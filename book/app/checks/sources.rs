@@ -105,7 +105,7 @@ fn fences(name: &Path, text: &str) -> Vec<Problem> {
     problems
 }
 
-/// Returns whether `text` includes a Rust source file.
+/// Returns whether `text` contains a directive that includes a Rust source file.
 fn shows_code(text: &str) -> bool {
     let mut found = INCLUDE.iter().flat_map(|pattern| pattern.captures_iter(text));
     found.any(|found| found.get(1).is_none() && found[2].ends_with(".rs"))

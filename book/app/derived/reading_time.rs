@@ -112,7 +112,8 @@ pub(super) fn table(pages: &Pages) -> String {
         let times = minutes.map(time).join(" | ");
         rows.push(format!("[{}]({}) | {times}", page.title, page.file));
     }
-    // The sum is rounded up to whole hours, so that few edits of a page change the sum.
+    // The sum of all reading times is rounded up to whole hours, so that few edits of a page change
+    // the sum.
     let hours = all.map(|minutes: u64| time(minutes.next_multiple_of(60)));
     rows.push(format!("**all of it** | {}", hours.join(" | ")));
     markdown("page | >to read it | >with its experiments", rows)
@@ -168,9 +169,9 @@ mod tests {
         assert_eq!((load.words, load.lines, load.blocks, load.predictions), (4, 3, 1, 1));
     }
 
-    /// The counts in this test are those of the pages of chapters 1 and 3 on the day
-    /// when the reader described in this module's comment read them; the last two
-    /// numbers are the least and the most minutes that the estimate may give.
+    /// The counts in this test are those of the pages of chapters 1 and 3 when a programmer new to
+    /// the subject read these pages and took the time. The last two numbers are the least and the
+    /// most minutes that the estimate may give.
     #[test]
     fn the_model_gives_what_a_real_reading_took() {
         for (words, lines, blocks, predictions, least, most) in

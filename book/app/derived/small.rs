@@ -26,7 +26,8 @@ pub(super) const SERVERS: [(&str, &str, &str); 11] = [
     ("ch06-coroutines", "small-async", "small-async.md"),
 ];
 
-/// A server's cases by reason, the most frequent reason first.
+/// Pairs of a reason and the names of the test cases that have this reason in a server's list, the
+/// most frequent reason first.
 type Reasons<'l> = Vec<(&'l str, Vec<&'l str>)>;
 
 /// Returns the number of cases that a server passes, followed by folded tables of the other cases
@@ -58,8 +59,8 @@ pub(super) fn table(paths: &Paths, chapter: &str, server: &str) -> Result<String
     ))
 }
 
-/// Returns the verdict, the case and the reason from each line of a list, without the list's
-/// comments.
+/// Returns the verdict, the case and the reason from each line of a small server's list, without
+/// the list's comments.
 fn lines(list: &str) -> impl Iterator<Item = (&str, &str, &str)> {
     list.lines().filter(|line| !line.starts_with('#')).map(|line| {
         let (verdict, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -68,7 +69,7 @@ fn lines(list: &str) -> impl Iterator<Item = (&str, &str, &str)> {
     })
 }
 
-/// Returns the cases in a list that have the verdict `verdict`, grouped by reason.
+/// Returns the cases that have the verdict `verdict` in a small server's list, grouped by reason.
 fn by_reason<'l>(list: &'l str, verdict: &str) -> Reasons<'l> {
     let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (_, case, reason) in lines(list).filter(|line| line.0 == verdict) {

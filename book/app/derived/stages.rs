@@ -27,8 +27,8 @@ pub(super) fn table(paths: &Paths, results: &Results) -> Result<String> {
         thousands(BUSY),
         thousands(QUIET),
     );
-    // The client suite writes this file, the table of its cases, and a test compares the table with
-    // the suite.
+    // The client suite writes `matrix-rows.md`, the table of its cases, and a test compares the
+    // file with the suite.
     let matrix = read(&paths.generated().join("matrix-rows.md"))?;
     let row = |stage: &ServerProfile| -> Result<String> {
         let asked = cases(&matrix, stage.name)
@@ -51,7 +51,7 @@ pub(super) fn table(paths: &Paths, results: &Results) -> Result<String> {
 }
 
 /// Returns the number of the suite's cases that a server passes, as text: the last cell of the
-/// server's row in `matrix`, a Markdown table.
+/// server's row in `matrix`, a Markdown table. `None` if `matrix` has no row for the server.
 fn cases<'m>(matrix: &'m str, server: &str) -> Option<&'m str> {
     let row = matrix.lines().find(|row| row.starts_with(&format!("| `{server}` |")))?;
     row.trim_end_matches(['|', ' ']).rsplit('|').next().map(str::trim)

@@ -32,8 +32,8 @@ pub(super) fn table(results: &Results) -> String {
         let waiting = |what| {
             cell(results.figure("waiting", &fields, what).map(bytes).or(like.clone()))
         };
-        // Servers without a figure of their own show that of `lab spawn`: the memory of a sleeping
-        // process or thread, without a client.
+        // A server that `lab memory` has not measured shows the figure of `lab spawn` instead: the
+        // memory of a sleeping process or thread, without a client.
         let spawned = |name| {
             let fields = [("what", kernel?), ("count", "10000")];
             results.figure("spawn", &fields, name)
@@ -47,7 +47,7 @@ pub(super) fn table(results: &Results) -> String {
         if server == "pool" {
             idle = "a worker".to_owned();
         }
-        // The size of a future is fixed at compile time.
+        // The row of `async` also shows the size of its future, which is fixed at compile time.
         let size = (server == "async")
             .then(|| results.figure("sizes", &[("what", FUTURE)], "bytes"))
             .flatten()

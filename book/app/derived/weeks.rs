@@ -1,5 +1,6 @@
-//! The plan of a course of twelve weeks: the pages that are read from front to back, divided by
-//! the time that they and their steps take.
+//! The plan of a course of twelve weeks: the pages that are read from front to back, divided so
+//! that every week takes about the same time. The time for a page includes its steps: the
+//! programming tasks of the course that the page explains.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ const WEEKS: usize = 12;
 /// or for the curious.
 const LAST: &str = "the-end.md";
 
-/// The steps of a track of the course, as its file lists them.
+/// The steps (programming tasks) of one track of the course, as the track's file lists them.
 #[derive(Deserialize)]
 struct Track {
     steps: Vec<Step>,
@@ -38,24 +39,25 @@ struct Steps {
     minutes: u64,
 }
 
-/// A page with all that it asks of a student.
+/// A page, with the time to read it, and its steps in the main and in the deep track.
 struct Load<'a> {
     page: &'a Page,
-    /// Minutes to read the page and to make its experiments.
+    /// Minutes to read the page and to run its experiments.
     reading: u64,
     main: Steps,
     deep: Steps,
 }
 
 impl Load<'_> {
-    /// Returns the minutes that every student needs, without the steps of the deep track, which are
-    /// optional.
+    /// Returns the minutes that every student needs for the page and its steps in the main track.
+    /// Steps in the deep track are optional.
     fn minutes(&self) -> u64 {
         self.reading + self.main.minutes
     }
 }
 
-/// Returns the steps of a track, by the file of their page.
+/// Returns the number and the minutes of a track's steps for each page, by the name of the page's
+/// file.
 fn steps(paths: &Paths, track: &str) -> Result<BTreeMap<String, Steps>> {
     let file = paths.checkout().join("tests/course").join(track);
     let track: Track = toml::from_str(&read(&file)?)
@@ -70,11 +72,12 @@ fn steps(paths: &Paths, track: &str) -> Result<BTreeMap<String, Steps>> {
     Ok(all)
 }
 
-/// Divides `loads` into `weeks` consecutive parts that are as equal as possible: the sum of the
-/// squares of their minutes is the least.
+/// Divides `loads` into `weeks` consecutive parts of nearly equal length: the sum of the squares of
+/// the parts' minutes is the least possible.
 fn divide<'a, 'b>(loads: &'b [Load<'a>], weeks: usize) -> Vec<&'b [Load<'a>]> {
     let square = |part: &[Load<'_>]| part.iter().map(Load::minutes).sum::<u64>().pow(2);
-    // best[end]: the least sum for the first `end` pages in the weeks so far, and those weeks' ends.
+    // `best[end]` is the best division of the first `end` pages into the weeks so far: the sum of
+    // the squares, and the end of each week.
     let mut best: Vec<(u64, Vec<usize>)> =
         (0..=loads.len()).map(|end| (square(&loads[..end]), vec![end])).collect();
     for _ in 1..weeks {
@@ -93,7 +96,8 @@ fn divide<'a, 'b>(loads: &'b [Load<'a>], weeks: usize) -> Vec<&'b [Load<'a>]> {
     begins.zip(ends).map(|(begin, &end)| &loads[begin..end]).collect()
 }
 
-/// Returns a table of the weeks: the pages of each, and how long they and their steps take.
+/// Returns a table with a row for each week: its pages, the time to read them, and the number and
+/// time of their steps.
 pub(super) fn table(paths: &Paths, pages: &Pages) -> Result<String> {
     let (main, deep) = (steps(paths, "main.toml")?, steps(paths, "deep.toml")?);
     let last =

@@ -59,7 +59,8 @@ struct State {
 struct Progress {
     /// The reason to end the run; `None` as long as the run may go on.
     stop_reason: Option<&'static str>,
-    /// The child's last event, `done` or `failed`: the event's type and the event as JSON.
+    /// The child's last event, `done` or `failed`: the event's type and the event as JSON. `None`
+    /// as long as the child has not reported it.
     outcome: Option<(&'static str, String)>,
     /// Whether the child's output has ended because every process that could write it is gone.
     output_ended: bool,
@@ -93,8 +94,8 @@ impl State {
 }
 
 impl Run {
-    /// Starts the threads that run the command. If the command itself cannot be started, the
-    /// journal ends with the event `failed`.
+    /// Starts the thread that runs and supervises the command. If the command itself cannot be
+    /// started, the journal ends with the event `failed`.
     pub(super) fn start(
         experiment: &'static str,
         command: Command,
@@ -124,7 +125,8 @@ impl Run {
     }
 }
 
-/// Runs the command from its start to its end, on the keeper's thread.
+/// Runs the command from its start to its end; the thread that supervises the run calls this
+/// function.
 fn keep(mut command: Command, journal: &Journal, state: &Arc<State>, timeouts: Timeouts) {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
     let mut child = match command.spawn() {
@@ -149,8 +151,8 @@ fn keep(mut command: Command, journal: &Journal, state: &Arc<State>, timeouts: T
     if let Some(reader) = reader {
         let _ = reader.join(); // ends, because every writer has exited
     }
-    // The last entry allows the next run to begin, so by then every process of this run must be
-    // gone.
+    // The journal's last entry allows the next run to begin, so before it is written, every process
+    // of this run must be gone.
     match state.lock().outcome.take() {
         Some((kind, text)) => journal.end(kind, &text),
         None => fail(journal, why),
@@ -176,8 +178,8 @@ fn watch(journal: &Journal, state: &State, timeouts: Timeouts) -> &'static str {
         if journal.alone_for().is_some_and(|alone| alone > timeouts.alone) {
             return "no page was following it";
         }
-        // The loop is not notified when the last browser stops following, so it checks from time to
-        // time.
+        // This loop is not notified when the last browser stops following the run, so it checks
+        // from time to time.
         now = state.wait(now, left.min(timeouts.alone / 4));
     }
 }
