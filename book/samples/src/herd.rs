@@ -109,12 +109,13 @@ struct Tally {
 struct Counting {
     epoll: Epoll,
     listener: Option<Token>,
-    /// The token of the stop pipe, which the loop deregisters only when it is asked to stop.
+    /// The token of the stop pipe, once the pipe is registered. The loop deregisters the pipe only
+    /// when the loop is asked to stop.
     stop: Option<Token>,
     tally: Tally,
     /// Whether the last wait reported a client, and no client has been registered since.
     reported: bool,
-    /// The resource usage of this thread before its first wait.
+    /// The resource usage of this thread before its first wait; `None` until that wait.
     before: Option<Usage>,
     send: Sender<Tally>,
 }
@@ -137,7 +138,7 @@ impl Counting {
         let now = getrusage(UsageWho::RUSAGE_THREAD)?;
         if let Some(before) = &self.before {
             self.tally.cpu = cpu_time(&now).saturating_sub(cpu_time(before));
-            // The last wake-up was for the stop, not for a client.
+            // The thread's last wake-up is subtracted: it was for the stop, not for a client.
             self.tally.wakes = now.voluntary_context_switches()
                 - before.voluntary_context_switches()
                 - 1;

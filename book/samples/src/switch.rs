@@ -94,8 +94,8 @@ fn spawn() -> Result<Switch> {
     })
 }
 
-/// Measures `yield_now` of 64 coroutines. The scheduler runs each coroutine in turn, and polls the
-/// kernel once per round of all 64.
+/// Measures the processor time of `yield_now`, called by 64 coroutines. The scheduler runs each
+/// coroutine in turn, and polls the kernel once per round of all 64.
 fn yields() -> Result<Switch> {
     const COROUTINES: u32 = 64;
     let stacks = StackPool::new(StackPool::DEFAULT_SIZE)?;
@@ -126,8 +126,8 @@ fn yields() -> Result<Switch> {
     sample.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Measures two threads that wake each other in turn. The calling thread runs while the shared
-/// number is even, and the thread `other` while the number is odd.
+/// Measures the processor time of two threads that wake each other in turn. The calling thread runs
+/// while the shared number is even, and the thread `other` while the number is odd.
 fn threads() -> Result<Switch> {
     const OVER: u32 = u32::MAX;
     let turn = Arc::new(AtomicU32::new(0));
