@@ -27,9 +27,9 @@ fn no_narrow_page_has_a_problem() {
     no_page_has_a_problem(400, ["dark", "light"]);
 }
 
-/// Opens every page at the width `width`, in pixels, in the first color scheme, and requires that
-/// the page has no problem in either scheme, first with the forms for predictions, then with the
-/// figures.
+/// Requires that no page has a problem at the width `width`, in pixels, in either of the two color
+/// schemes `schemes`. Each page is checked first with its forms for predictions, and then with the
+/// figures that these forms hide.
 fn no_page_has_a_problem(width: u32, schemes: [&str; 2]) {
     let Some(browser) = browser() else { return };
     let served = Served::start();

@@ -183,7 +183,7 @@ fn only_a_page_of_this_book_may_start_a_run() {
         let (status, why) = ask(&served, wrong);
         assert_eq!(status, 403, "{what}: {why}");
     }
-    // Another page may not read the lab's state or follow a run.
+    // A page of another site may not read the lab's state or follow a run.
     for path in ["/lab/state", "/lab/events", "/lab/results/readiness.json"] {
         let right = get(&served, path);
         for wrong in [

@@ -16,7 +16,7 @@ fn the_checks_find_no_problem() {
     assert!(lines.is_empty(), "\n{}\n", lines.join("\n"));
 }
 
-/// The last chapter whose servers are in the matrix.
+/// The number of the last chapter whose servers the matrix of servers and test cases contains.
 const LEVEL: u8 = 6;
 
 #[test]
