@@ -108,7 +108,7 @@ impl Client {
         Ok(socket.into())
     }
 
-    /// Returns the letter of this client in the transcript.
+    /// Returns the name by which the transcript calls this client, such as `A`.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -28,9 +28,9 @@ pub struct Ctx<'a> {
     pub root: PathBuf,
     /// Whether the server is judged by the standards alone, not by the book's contract.
     pub standards: bool,
-    /// Whether any refusal is accepted, whatever status the contract demands: when the server is
-    /// judged by the standards alone and the case is about security, and when it is judged by
-    /// its refusals.
+    /// Whether any refusal is accepted, whatever status the contract demands. This holds under
+    /// [`Strictness::Refusal`](crate::judge::Strictness::Refusal), and for a security case under
+    /// [`Strictness::Standards`](crate::judge::Strictness::Standards).
     pub lenient: bool,
     /// Whether a refusal that ends the connection ends the case: see
     /// [`crate::judge::Strictness::Refusal`].
@@ -133,7 +133,8 @@ impl<'a> Ctx<'a> {
         self.client_with(Some(4096))
     }
 
-    /// Connects a new client with a receive buffer of about `receive` bytes.
+    /// Connects a new client with a receive buffer of about `receive` bytes, or, for `None`, of the
+    /// system's default size.
     pub fn client_with(&mut self, receive: Option<usize>) -> CaseResult<Client> {
         let address = self.server()?.address;
         let name = letter(self.clients);
@@ -338,7 +339,8 @@ impl<'a> Ctx<'a> {
         }
         let mut stderr = server.stderr();
         if !stderr.is_empty() {
-            // The server may still be writing the rest of its message to standard error.
+            // The server may still be writing to standard error; give it 50 ms, so that the failure
+            // shows the whole message.
             thread::sleep(Duration::from_millis(50));
             stderr = server.stderr();
         }

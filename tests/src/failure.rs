@@ -28,7 +28,8 @@ pub struct Failure {
     /// The name of the client whose actions `by_hand` repeats, or `None` if there was only one
     /// client.
     pub client: Option<String>,
-    /// The shell command that repeats the actions of the client that sent last.
+    /// The shell command that repeats the actions of the client that sent bytes last, or `None` if
+    /// no client has sent any.
     pub by_hand: Option<String>,
     /// The seed by which the fixture's files vary, or `None` for their usual names and contents.
     pub seed: Option<u64>,
@@ -60,8 +61,8 @@ impl Failure {
                 (server.address.to_string(), String::new(), String::new())
             }
             Some(server) => {
-                // The temporary root has been deleted by the time the report is read, so the report
-                // says ROOT.
+                // The report is read after the temporary document root has been deleted, so it
+                // shows ROOT in place of the root's path.
                 let start = server.by_hand.replace(&root, "ROOT");
                 ("127.0.0.1:8080".to_owned(), start, server.stderr())
             }

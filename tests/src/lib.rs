@@ -140,7 +140,7 @@ fn trials_for(
                 Outcome::Failed(failure) => Err(Failed::from(failure.to_string())),
                 Outcome::Missing(missing) => Err(Failed::from(missing.why)),
                 Outcome::NotReached(why) => Err(Failed::from(why)),
-                // The book's servers must support everything, so a case is skipped only if the
+                // The book's servers must offer every feature, so a case is skipped only if the
                 // operating system lacks something.
                 Outcome::Skipped(why) => {
                     eprintln!("{}::{} skipped: {why}", profile.name, case.full_name());

@@ -324,7 +324,7 @@ fn judge_all(check: &Check) -> anyhow::Result<ExitCode> {
 }
 
 /// Judges the cases of a queue on `jobs` threads, which start the cases in the order of the queue.
-/// The results are in the order of the numbers given with the cases.
+/// The results are sorted by the numbers given with the cases.
 fn in_parallel(
     all: VecDeque<(usize, Case)>,
     jobs: usize,

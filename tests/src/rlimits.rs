@@ -16,14 +16,14 @@ pub fn users() -> Range<u32> {
 /// Resource limits of a process, which the kernel enforces (getrlimit(2)).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rlimits {
-    /// Maximum number of open descriptors (`RLIMIT_NOFILE`, soft and hard).
+    /// Maximum number of open descriptors (`RLIMIT_NOFILE`, soft and hard); `None` sets no limit.
     pub descriptors: Option<u32>,
-    /// Maximum number of processes and threads (`RLIMIT_NPROC`); the server then runs as an
-    /// unprivileged user.
+    /// Maximum number of processes and threads (`RLIMIT_NPROC`), for which the server runs as an
+    /// unprivileged user; `None` sets no limit.
     pub processes: Option<u32>,
-    /// Maximum size of the address space in KiB (`RLIMIT_AS`).
+    /// Maximum size of the address space in KiB (`RLIMIT_AS`); `None` sets no limit.
     pub memory: Option<u32>,
-    /// Maximum number of queued signals (`RLIMIT_SIGPENDING`).
+    /// Maximum number of queued signals (`RLIMIT_SIGPENDING`); `None` sets no limit.
     pub pending_signals: Option<u32>,
     /// Whether file permissions apply to the server: it then runs as an unprivileged user, because
     /// root bypasses them.

@@ -210,8 +210,8 @@ fn shell_bytes(kept: &[u8], all: usize, parts: &mut Vec<String>) {
         if run > 48 {
             flush(&mut text, parts);
             if run == rest.len() && run > 4096 {
-                // The transcript kept only the beginning; the rest is assumed to repeat the same
-                // byte.
+                // The transcript has kept only the first bytes of this event. The missing bytes are
+                // assumed to continue the long run of one byte at the end of those.
                 more = all - kept.len();
             }
             let zeros = format!("head -c {} /dev/zero", run + more);

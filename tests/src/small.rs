@@ -294,7 +294,7 @@ fn read(file: &Path) -> io::Result<List> {
         .collect())
 }
 
-/// Writes a list, in the order of the cases.
+/// Writes a server's list to `file`, sorted in the order of the table of cases.
 fn write(file: &Path, list: &List) -> io::Result<()> {
     let mut text = String::from("# RECORD=1 cargo test --test small renews this list.\n");
     for case in cases::all() {

@@ -48,9 +48,9 @@ pub struct Missing {
 /// The expectation of a client, and the observation that contradicts it.
 #[derive(Debug, Clone)]
 pub struct Mismatch {
-    /// The client's expectation.
+    /// The behavior that the client expected.
     pub expected: String,
-    /// The observation that contradicts the expectation.
+    /// The behavior that the client observed instead.
     pub actual: String,
 }
 

@@ -20,7 +20,7 @@ fn rust_files(directory: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     Ok(files)
 }
 
-/// Returns the files of this package's tests that no test program contains.
+/// Returns the files below the folder `tests` of `package` that belong to no test program.
 fn unlisted(package: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let manifest = fs::read_to_string(package.join("Cargo.toml"))?;
     let tests = package.join("tests");

@@ -199,8 +199,8 @@ fn another_status_is_not_good() -> Done {
 
 #[test]
 fn silence_is_timed_out() -> Done {
-    // The server answers only the first request of a connection, because opening a connection waits
-    // for that response.
+    // The server answers only the first request of a connection, because the load generator
+    // waits for a response on each connection that it opens.
     let behavior: Behavior =
         |client, here| if here == 0 { respond(client, here) } else { Ok(true) };
     assert_only(behavior, |errors| &mut errors.timed_out, 50)
@@ -340,7 +340,8 @@ fn a_stall_counts_for_every_request_due_during_it() -> Done {
         rate: Some(100.0),
         ..plan
     })?;
-    // Every request due in the first 0.4 s waited more than 0.1 s, because the server slept.
+    // Requests that were due in the first 0.4 s waited more than 0.1 s, because the server slept
+    // for 0.5 s before it answered.
     let slow = outcome.latency.count_between(100_000_000, u64::MAX);
     assert!(slow + outcome.unsent >= 40, "{slow} slow, {} not sent", outcome.unsent);
     assert_eq!(outcome.requests + outcome.unsent, 100);

@@ -46,7 +46,7 @@ pub(crate) fn check(head: &Head, file: &Representation) -> Verdict {
     {
         return Verdict::NotModified;
     }
-    // RFC 9110 section 14.2 defines ranges for GET only.
+    // Range and If-Range are ignored unless the method is GET (RFC 9110 section 14.2).
     let range = fields
         .only("Range")
         .filter(|_| head.method == "GET" || wrong(Mutation::RangeForHead))

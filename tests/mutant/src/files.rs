@@ -129,7 +129,7 @@ fn inside(path: &Path, server: &Server) -> bool {
         return true;
     }
     if wrong(Mutation::PrefixOfRoot) {
-        // The mistake: "/srv/www-private" begins with "/srv/www".
+        // The mistake: the path is compared as text, and "/srv/www-private" begins with "/srv/www".
         let (path, root) = (path.to_string_lossy(), server.root.to_string_lossy());
         return path.starts_with(&*root);
     }

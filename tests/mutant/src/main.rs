@@ -1,4 +1,5 @@
-//! The mutants' server with the public mistakes.
+//! The program `mutant`: the server with the mistakes of the public table, and with none defined
+//! elsewhere.
 
 use std::process::ExitCode;
 

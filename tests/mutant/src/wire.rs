@@ -142,8 +142,9 @@ impl<'s> Wire<'s> {
                     return Ok(Input::TimedOut);
                 }
                 Ok(_) => {}
-                // RLIMIT_NOFILE was lowered below the number of polled descriptors, or the kernel
-                // has no memory. Without poll(2), the server has to check again and again.
+                // poll(2) fails if RLIMIT_NOFILE was lowered below the number of polled
+                // descriptors, or if the kernel has no memory. The server then checks the socket
+                // again and again.
                 Err(Errno::EINVAL | Errno::ENOMEM) => {
                     while wrong(Mutation::DeafAfterPollFails) {
                         thread::park();

@@ -75,7 +75,8 @@ fn run(mut arguments: Arguments) -> io::Result<bool> {
     cleanup::on_interrupt().map_err(io::Error::other)?;
     let root = Arc::new(DocumentRoot::new()?);
     let wrappers = Wrappers::new()?;
-    // Many tests run at once: most cases wait, and a mutant that hangs uses no processor time.
+    // Many more trials run at once than there are processors, because most cases only wait, and a
+    // mutant that hangs uses no processor time.
     arguments.test_threads.get_or_insert(64);
     let recorded = Arc::new(Recorded::open()?);
     // The mutants are judged before the correct server, because many of them hang until the
@@ -87,8 +88,8 @@ fn run(mut arguments: Arguments) -> io::Result<bool> {
     Ok(!conclusion.has_failed())
 }
 
-/// Returns the trials of the correct server, which must pass every case, those of the projects
-/// included: so each project can be passed.
+/// Returns the trials of the correct server, which must pass every case. The cases of the course's
+/// projects are included, which proves that each project can be done.
 fn correct(wrappers: &Wrappers, root: &Arc<DocumentRoot>) -> io::Result<Vec<Trial>> {
     let threads = wrappers.create("correct", PROGRAM, "")?;
     let events = wrappers.create("correct-events", PROGRAM, "--events")?;

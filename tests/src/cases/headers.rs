@@ -11,8 +11,9 @@ fn refuses(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     ctx.assert_refused_without_smuggling([head, lines, b"\r\n\r\n"].concat(), &[400])
 }
 
-/// Asserts that a request with the raw bytes `lines` after its `Host` line is refused. By the
-/// standards alone, the server may also replace the invalid bytes by spaces and answer the request.
+/// Asserts that a request with the raw bytes `lines` after its `Host` line is refused. If the
+/// server is judged by the standards alone, it may also replace the invalid bytes by spaces and
+/// answer the request.
 fn refuses_or_repairs(ctx: &mut Ctx<'_>, lines: &[u8]) -> Verdict {
     if ctx.standards {
         let head = b"GET /plaintext HTTP/1.1\r\nHost: suite\r\nConnection: close\r\n";
@@ -46,8 +47,8 @@ fn complete(ctx: &mut Ctx<'_>, bytes: &[u8], status: u16) -> Verdict {
     let answer =
         ctx.ask(bytes).map_err(|stop| stop.expecting(format!("status {status}")))?;
     if ctx.standards {
-        // By the standards alone, a response whose content ends with the connection needs no
-        // length, and a server without any support for DELETE may send 501.
+        // If the server is judged by the standards alone, a response whose content ends with the
+        // connection needs no length, and a server without any support for DELETE may send 501.
         let also = if status == 405 { 501 } else { status };
         answer.one_of(&[status, also])?;
     } else {

@@ -94,9 +94,9 @@ const FAMILIES: &[Family] = &[
 /// The families that [`add`] has added to the suite's own.
 static ADDED: Mutex<Vec<Family>> = Mutex::new(Vec::new());
 
-/// Adds a family of cases that another crate defines, such as an instructor's own. From now on the
-/// family belongs to [`all`], after the suite's own. `section` is the text that explains the cases,
-/// as failure reports name it.
+/// Adds a family of cases that another crate defines, such as an instructor's own. From then on
+/// [`all`] returns the family's cases after the suite's own. Failure reports name `section` as the
+/// text that explains the cases.
 ///
 /// # Panics
 ///
@@ -117,7 +117,7 @@ fn cases_of((name, cases, _): Family) -> impl Iterator<Item = Case> {
     cases.map(move |case| Case { family: name, ..*case })
 }
 
-/// Returns every case that the suite demands, in the order of the families.
+/// Returns every case that the suite judges by default, in the order of the families.
 pub fn all() -> Vec<Case> {
     FAMILIES.iter().copied().chain(added()).flat_map(cases_of).collect()
 }
@@ -136,7 +136,7 @@ pub fn with_projects() -> Vec<Case> {
     cases
 }
 
-/// Returns the names of the families that the suite demands, in order.
+/// Returns the names of the families that the suite judges by default, in order.
 pub fn families() -> Vec<&'static str> {
     FAMILIES
         .iter()

@@ -29,8 +29,8 @@ fn part(ctx: &mut Ctx<'_>, range: &str, places: &str, place: &str) -> Verdict {
         .map(drop)
 }
 
-/// Asserts that the status is 206, and returns the response. By the standards alone, skips the case
-/// if the server ignores Range (RFC 9110 section 14.2).
+/// Asserts that the status is 206, and returns the response. If the server is judged by the
+/// standards alone and ignores Range, skips the case (RFC 9110 section 14.2).
 fn partial<'r>(ctx: &Ctx<'_>, answer: &'r Response) -> CaseResult<&'r Response> {
     if ctx.standards && answer.status == 200 {
         return Err(Abort::skip("the server ignores Range, which is optional"));

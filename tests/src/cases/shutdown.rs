@@ -21,7 +21,7 @@ use crate::verdict::{Abort, Verdict, ensure};
 const PROCESS: &[Need] = &[Need::Process, Need::Plaintext];
 const CITE: &str = "contract, Starting and stopping";
 
-/// A timeout in seconds that is never reached.
+/// A timeout, in seconds, longer than any case lasts.
 const NEVER: &str = "3600";
 
 /// Waits until no process of the server's group is left.

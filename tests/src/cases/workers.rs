@@ -25,7 +25,7 @@ const STATS: &[Need] = &[Need::Plaintext, Need::Stats, Need::Process];
 
 const QUEUE: &str = "Chapter 2, \"The queue\" and \"When all workers are busy\"";
 
-/// A timeout in seconds that is never reached.
+/// A timeout, in seconds, longer than any case lasts.
 const NEVER: &str = "3600";
 
 /// Returns the number of workers in the cases of this file, and the options that set this number.

@@ -33,7 +33,7 @@ pub(crate) fn same() -> Result<(), Failed> {
             .args(["-c", ENVIRONMENT])
             .arg(&tests)
             .arg(filter)
-            // Failures are recorded in the usual environment only.
+            // The tests must not record failures in the unusual environment.
             .env_remove("RECORD")
             .stdin(Stdio::null())
             .output()?;

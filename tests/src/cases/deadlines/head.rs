@@ -137,8 +137,8 @@ pub(super) const CASES: &[Case] = &[
             long.send("GET /sleep/20000 HTTP/1.1\r\nHo")?;
             thread::sleep(Duration::from_millis(300));
             long.send("st: suite\r\n\r\n")?;
-            // The response to `short` is due after 2.5 s, when the head deadline of `long` (2 s)
-            // has passed.
+            // The response to the client `short` is due after 2.5 s, when the head deadline of the
+            // client `long` (2 s) has passed.
             let mut short = ctx.client()?;
             short.send(get("/sleep/2500"))?;
             short.response()?.is(200)?.has_content("slept 2500 ms\n")?;

@@ -9,7 +9,7 @@ use crate::ctx::{Ctx, get, get_and_close};
 use crate::timeout::timeout;
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
-/// The section of the book that explains these cases.
+/// The section of the book that explains the cases of this file.
 const NEVER_READS: &str =
     "Chapter 1, \"The client that never reads\"; The contract, \"Limits\"";
 

@@ -10,7 +10,8 @@ use crate::profile::Capability::AtRest;
 use crate::verdict::Verdict;
 
 /// Requests a delayed response, calls `act` with the client before the response is due, and asserts
-/// that the server stays idle and finally closes the connection.
+/// that the server stays idle and finally closes the connection. If `act` returns the client, the
+/// client must get the response.
 fn sleeps_at_rest(ctx: &mut Ctx<'_>, act: fn(Client) -> Option<Client>) -> Verdict {
     let mut client = ctx.client()?;
     client.send(get("/sleep/6000"))?;

@@ -8,7 +8,8 @@ use crate::cases::shutdown::assert_clean_exit;
 use crate::ctx::{echo, get, get_and_close};
 use crate::rlimits::Rlimits;
 
-/// Number of panics: enough for their log lines to fill a pipe that is not read.
+/// Number of panics whose log lines fill a pipe that is not read: the pipe holds 4 KiB on Linux,
+/// and 64 KiB elsewhere.
 const MANY: usize = if cfg!(target_os = "linux") { 100 } else { 1100 };
 
 pub(super) const CASES: &[Case] = &[

@@ -17,7 +17,7 @@ use crate::verdict::{CaseResult, Verdict, ensure};
 const NEEDS: &[Need] = &[Need::Plaintext, Need::Stats];
 const CITE: &str = "project, A pool that grows and shrinks";
 
-/// A time in seconds that never passes.
+/// A timeout, in seconds, longer than any case lasts.
 const NEVER: &str = "3600";
 
 /// Starts the server with at least `min` and at most `max` workers, which end after `shrink_after`
@@ -30,7 +30,8 @@ fn serve(ctx: &mut Ctx<'_>, min: &str, max: &str, shrink_after: &str) -> Verdict
     ])
 }
 
-/// Requests `/stats` on an existing connection, and returns its number `name`.
+/// Requests `/stats` on an existing connection, and returns the number called `name` in the
+/// response.
 fn stat(client: &mut Client, name: &str) -> CaseResult<u64> {
     client.send(get("/stats"))?;
     counter_in(&client.response()?, name)
@@ -46,7 +47,7 @@ fn assert_workers(client: &mut Client, wanted: u64, why: &str) -> Verdict {
     )
 }
 
-/// Polls `/stats` on an existing connection until its number `name` has the value `value`.
+/// Polls `/stats` on an existing connection until the number called `name` has the value `value`.
 fn poll_until(ctx: &mut Ctx<'_>, client: &mut Client, name: &str, value: u64) -> Verdict {
     ctx.poll_until(&format!("`{name}` in /stats is {value}"), |_| {
         let now = stat(client, name)?;

@@ -24,7 +24,7 @@ use crate::target::copy_program;
 use crate::timeout::timeout;
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
-/// The section of the book that explains these cases.
+/// The section of the book that explains the cases of this file.
 const BOOK_SECTION: &str =
     "Chapter 1, \"No descriptor left\"; The contract, \"Refusals\"";
 
@@ -194,8 +194,8 @@ pub(super) const CASES: &[Case] = &[
         for process in children.iter().map(|child| child.pid).chain([pid]) {
             limit_descriptors(process, "0:")?;
         }
-        // Two rounds of requests, because a wait for events that is in progress in the server began
-        // before the limit was lowered.
+        // Each client sends two requests: the server may have begun to wait for the first one
+        // before the limit was lowered, but waits for the second one afterwards.
         for _ in 0..2 {
             for client in &mut held {
                 client.send(get("/plaintext"))?;

@@ -13,7 +13,7 @@ use crate::server::{FailedStart, Server};
 use crate::target::copy_program;
 use crate::verdict::{Abort, CaseResult, Verdict, ensure};
 
-/// The section of the book that explains these cases.
+/// The section of the book that explains the cases of this file.
 const BOOK_SECTION: &str = "The contract, \"Starting and stopping\"";
 
 /// Asserts that the server exited with a status other than 0, wrote one line to standard error, and

@@ -222,8 +222,8 @@ pub(super) const CASES: &[Case] = &[
         "fork(2)",
         "Workers that die immediately are replaced, with growing pauses",
         |ctx| {
-            // If the suite itself was delayed, the workers lived longer, and the attempt proves
-            // nothing. So up to five attempts are made.
+            // Workers die immediately only if the suite finds and kills them without delay. If the
+            // suite was delayed, the attempt proves nothing; up to five attempts are made.
             for _ in 0..5 {
                 let (killed, longest) = kill_new_workers(ctx)?;
                 if longest > Duration::from_millis(500) {
