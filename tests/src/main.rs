@@ -60,7 +60,8 @@ enum Command {
         #[arg(long)]
         rows: bool,
     },
-    /// Print every case: name, kind, description, and source. Those of the projects come last.
+    /// Print every case: name, kind, description, and source. The cases of the course's projects
+    /// come last.
     List,
     /// Create the document root that a server judged with --url must serve.
     Files {

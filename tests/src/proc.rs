@@ -62,7 +62,7 @@ fn number(column: &str) -> u64 {
 }
 
 /// Reads a `/proc/PID/stat` file with a single read(2), because the suite often reads these files
-/// for all processes.
+/// for all processes. Returns `None` if the file does not exist or cannot be parsed.
 fn stat(file: &Path) -> Option<Stat> {
     // 256 bytes hold every column up to the last one that is parsed: a process's name has at most
     // 64 bytes.
@@ -87,7 +87,8 @@ fn stat_of(pid: u32) -> Option<Stat> {
     stat(Path::new(&format!("/proc/{pid}/stat")))
 }
 
-/// Returns the ID of each process of this machine, with the columns of its file `stat`.
+/// Returns the ID of each process of this machine with the columns of its `stat` file, or `None` on
+/// a system without `/proc`.
 fn all() -> Option<impl Iterator<Item = (u32, Stat)>> {
     let entries = fs::read_dir("/proc").ok()?.flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

@@ -86,7 +86,7 @@ impl Response {
         String::from_utf8_lossy(&self.content).into_owned()
     }
 
-    /// Returns the value of Content-Length, if it is a number.
+    /// Returns the value of Content-Length, or `None` if the field is absent or not a number.
     pub fn length(&self) -> Option<u64> {
         self.field("Content-Length").and_then(|value| value.parse().ok())
     }

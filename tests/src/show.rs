@@ -150,7 +150,8 @@ pub fn by_hand(all: &[Event], address: &str) -> Option<String> {
     Some(format!("{{ {script}; }} | nc -w {idle} {flags}{host} {port}"))
 }
 
-/// Returns the client that sent bytes last, which is the one whose expectation failed.
+/// Returns the client that sent bytes last, whose expectation failed, or `None` if no client has
+/// sent any.
 pub fn last_to_send(all: &[Event]) -> Option<&str> {
     let last = all.iter().rev().find(|e| matches!(e.kind, EventKind::Sent(..)))?;
     Some(&last.client)

@@ -49,7 +49,7 @@ const NOT_OFFERED: &[Need] = &[Need::Files, Need::Stats, Need::Panic];
 /// A small server, and what the suite must know about it.
 #[derive(Clone, Copy, Debug)]
 pub struct SmallServer {
-    /// The name of the program and of its list.
+    /// The name of the server's program, and of the server's list `tests/small/NAME.txt`.
     pub name: &'static str,
     /// The book's finished server that uses the same mechanism as this small one.
     pub like: &'static str,
@@ -261,7 +261,8 @@ fn verdict(
     Ok(Some(("fail", text)))
 }
 
-/// Compares the verdict on a case with the case's line in the list.
+/// Compares the verdict on a case with the case's line in the list, and fails if they differ or the
+/// list has no line for the case.
 fn compare(expected: Option<&Line>, verdict: &str, text: &str) -> Result<(), Failed> {
     let Some(line) = expected else {
         return Err(

@@ -10,7 +10,8 @@ use std::time::Duration;
 static TIMEOUT: AtomicU64 = AtomicU64::new(30);
 
 thread_local! {
-    /// The timeout of the case that this thread judges, if it has one of its own.
+    /// The timeout of the case that this thread judges; `None` if the case uses the suite's
+    /// timeout.
     static OWN: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 

@@ -77,7 +77,8 @@ fn tags(list: &str) -> impl Iterator<Item = &str> {
     .map(str::trim)
 }
 
-/// Returns whether `If-Range` allows a range of the file's current version.
+/// Returns whether `If-Range` allows a range of the file's current version. A request without
+/// `If-Range` (`None`) always gets its range.
 fn if_range(condition: Option<&str>, file: &Representation) -> bool {
     match condition {
         None => true,

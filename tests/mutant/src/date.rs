@@ -33,7 +33,8 @@ pub(crate) fn read(text: &str) -> Option<i64> {
     Some(i64::try_from(seconds).ok()? - SECONDS + leap)
 }
 
-/// Rewrites `Sunday, 06-Nov-94 08:49:37 GMT` as `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// Rewrites `Sunday, 06-Nov-94 08:49:37 GMT` as `Sun, 06 Nov 1994 08:49:37 GMT`, and returns a date
+/// in another format unchanged; `None` if the text is malformed.
 fn four_digits(text: &str) -> Option<String> {
     let Some((day, month_and_more)) = text.split_once('-') else {
         let long_enough = text.is_ascii() && text.len() >= 24;

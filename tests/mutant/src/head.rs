@@ -149,8 +149,8 @@ fn split_line(line: &[u8]) -> Result<(String, String, bool), End> {
     Ok((method, target.to_owned(), modern))
 }
 
-/// Splits a request target into path and query. The target is a path, an `http://` URL, or, for
-/// OPTIONS, `*`.
+/// Splits a request target into the path and, if there is one, the query. The target is a path, an
+/// `http://` URL, or, for OPTIONS, `*`.
 fn split_target(method: &str, target: &str) -> Result<(String, Option<String>), End> {
     if method == "CONNECT" {
         return refuse(501, "this server is not a proxy");

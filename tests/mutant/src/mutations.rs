@@ -6,7 +6,7 @@
 /// One mutant: a mistake, and the case that catches it.
 #[derive(Debug)]
 pub(crate) struct Mutant {
-    /// The mistake, as code passes it to `wrong(…)`.
+    /// The mistake as a value of the enum, which the server's code passes to `wrong(…)`.
     #[allow(dead_code, reason = "the test that shares this file knows mutants by name")]
     pub(crate) id: Mutation,
     /// The mutant's name on the command line: `--mutation NAME`.

@@ -26,7 +26,7 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// The request's path, still percent-encoded.
     pub path: &'a str,
-    /// The request's query, without the question mark.
+    /// The request's query, without the question mark; `None` if the target has no question mark.
     pub query: Option<&'a str>,
     /// The position of the request on its connection, from 1.
     pub number: usize,

@@ -46,7 +46,7 @@ pub(crate) fn parse(field: &str, len: u64) -> Option<Range> {
 }
 
 /// Parses a number. A number too large for a `u64` is valid and becomes `u64::MAX`, which lies
-/// beyond the end of every file.
+/// beyond the end of every file. Returns `None` if the text is not all digits.
 fn number(text: &str) -> Option<u64> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
         .then(|| text.parse().unwrap_or(u64::MAX))

@@ -68,7 +68,7 @@ impl Stop {
         let (read_end, write_end) = UnixStream::pair()?;
         let stop = Arc::new(Self { requested: AtomicBool::new(false), read_end });
         if wrong(Mutation::DiesOfSigterm) {
-            // The mistake leaks the write end of the pipe, because closing it would request
+            // This mutant leaks the write end of the pipe, because closing it would request
             // shutdown.
             std::mem::forget(write_end);
             return Ok(stop);
@@ -80,8 +80,8 @@ impl Stop {
         let shared = Arc::clone(&stop);
         thread::spawn(move || {
             let signal = signals.wait();
-            // The mistake exits instead of re-raising SIGINT, which the parent process may have
-            // set to be ignored.
+            // This mutant exits instead of re-raising SIGINT, which the parent process may have set
+            // to be ignored.
             if signal == Ok(Signal::SIGINT) && wrong(Mutation::DiesOfSigint) {
                 std::process::exit(130);
             }

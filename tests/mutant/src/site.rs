@@ -134,7 +134,7 @@ fn decode(path: &str) -> Option<Vec<String>> {
     path.split('/').skip(1).map(decode_part).collect()
 }
 
-/// Percent-decodes one segment.
+/// Percent-decodes one segment. Returns `None` if a percent sign is not followed by two hex digits.
 pub(crate) fn decode_part(part: &str) -> Option<String> {
     if wrong(Mutation::NeverDecodes) {
         return Some(part.to_owned());

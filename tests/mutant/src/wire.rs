@@ -96,7 +96,7 @@ pub(crate) struct Wire<'s> {
     output: Vec<u8>,
     /// Whether to send `100 Continue` before the next wait for input.
     pub(crate) continue_due: bool,
-    /// The deadline for a whole response; only the `write-deadline-for-all` mistake sets it.
+    /// The deadline for a whole response, which only the `write-deadline-for-all` mistake sets.
     pub(crate) all_written: Option<Deadline>,
 }
 

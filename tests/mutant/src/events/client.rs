@@ -44,10 +44,9 @@ pub(super) struct Client {
     /// Whether a read has returned 0: all input has been read.
     eof_read: bool,
     pub(super) last: bool,
-    /// A request for the threads that read files, to which the loop hands it after this
-    /// connection's turn.
+    /// A request for a file, which the loop hands to a helper thread after this connection's turn.
     pub(super) job: Option<(Head, Vec<u8>)>,
-    /// Whether a thread that reads files has a request of this connection.
+    /// Whether a helper thread is answering a request of this connection.
     pub(super) waits_for_helper: bool,
     /// Memory that only the `events-idle-keeps-*` mistakes allocate.
     _stack: Vec<u8>,
