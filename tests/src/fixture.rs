@@ -118,8 +118,8 @@ impl Variant {
         Self { seed, words, middle, large }
     }
 
-    /// Returns a file name or request target with each word that the seed replaces replaced;
-    /// unchanged without a seed.
+    /// Replaces the words in a file name or request target by those of the seed; without a seed,
+    /// returns it unchanged.
     pub fn name(&self, usual: &str) -> String {
         if self.words.is_empty() {
             return usual.to_owned();

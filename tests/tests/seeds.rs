@@ -5,7 +5,7 @@ use std::error::Error;
 
 use client_suite::fixture::Variant;
 
-/// The seeds that are tried: the first ones, and the largest.
+/// The seeds that are tried: 0 to 98, and the largest number.
 fn seeds() -> impl Iterator<Item = u64> {
     (0..99).chain([u64::MAX])
 }

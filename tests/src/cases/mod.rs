@@ -111,7 +111,7 @@ fn added() -> Vec<Family> {
     ADDED.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Returns the cases of a family.
+/// Returns the cases of a family, each with the family's name.
 fn cases_of((name, cases, _): Family) -> impl Iterator<Item = Case> {
     let cases = cases.iter().copied().flatten();
     cases.map(move |case| Case { family: name, ..*case })

@@ -230,8 +230,8 @@ pub(super) const CASES: &[Case] = &[
                 for client in &mut held {
                     client.send(get("/plaintext"))?;
                 }
-                // The server is not interested in the input of `sleeper` until it has sent the
-                // delayed response.
+                // The server is not interested in the input of the client `sleeper` until the
+                // delayed response has been sent.
                 sleeper.send(get("/plaintext"))?;
                 thaw(ctx)?;
                 for client in &mut held {

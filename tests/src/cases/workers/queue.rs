@@ -48,8 +48,8 @@ pub(super) const CASES: &[Case] = &[
             let mut held = occupy_workers(ctx, &[])?;
             let (mut first, mut second) = (one_more(ctx)?, one_more(ctx)?);
             let Some(mut busy) = held.pop() else { return Ok(()) };
-            // After fifty round trips of `busy`, both waiting clients are in the server's queue, if
-            // it has a queue.
+            // After fifty round trips of the client `busy`, both waiting clients are in the
+            // server's queue, if the server has a queue.
             for _ in 0..50 {
                 round_trip(&mut busy)?;
                 first.assert_no_data("every worker is occupied by another client")?;
