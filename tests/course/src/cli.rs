@@ -1,6 +1,7 @@
-//! The command `course`: makes a learner's crate, judges its steps, and proves the ladder, which
-//! is the ordered list of all steps: each step's gate fails while the step is open, and passes
-//! with the book's own code. It also grades: see [`crate::grade`].
+//! The command `course`. It makes a learner's crate, whose code has a hole for each step; judges
+//! the steps; and proves the ladder, the ordered list of all steps: each step's gate, a set of
+//! checks, must fail while the step's hole is open, and pass with the book's own code. It also
+//! grades submissions: see [`crate::grade`].
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -74,7 +75,7 @@ enum Command {
     /// Prove a plan: the reference solution has all points, the starter has none, and each part's
     /// stub loses points in its own part only.
     Check {
-        /// The plan.
+        /// The plan to prove.
         #[arg(required_unless_present = "mutants")]
         plan: Option<PathBuf>,
         /// Prove that every mutant of this program, which is for a graded hunt, passes the public
@@ -94,9 +95,9 @@ enum Command {
     /// Run a program of a submission, confined. `grade` starts everything in this way.
     #[command(hide = true)]
     Contain {
-        /// The confinement, as JSON.
+        /// The rights and limits of the program, as JSON.
         confinement: String,
-        /// What to do in the confinement.
+        /// What to do with these rights and limits.
         action: Contained,
         /// The program and its arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -104,7 +105,7 @@ enum Command {
     },
 }
 
-/// The part of the help of `grade` about the limits of the sandbox.
+/// The end of the help text of `grade`: what the sandbox limits, and what it does not.
 const NOT_CONTAINED: &str = "As root with --user, the submission's build and server run as that user: with limits on processes, memory,
 files, descriptors and processor time, and without the grader's environment and terminal. They can write in one directory of their
 own, and where every user can write, such as /tmp. At the end all their processes are killed, and what they have written is deleted;
@@ -113,21 +114,21 @@ if something cannot be killed or deleted, the grading fails (exit status 2).
 Not contained: the network (loopback included), reading what every user can read, and slowing the machine down. If that is not
 enough, grade in a container or a virtual machine. Each report says what does not hold on its machine.";
 
-/// What the command `contain` does in its confinement.
+/// An action of the hidden command `contain`, taken with the rights and limits of a confinement.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Contained {
     /// Execute the program, with its arguments.
     Run,
     /// Try to exceed each limit, and print the limits that did not hold.
     Prove,
-    /// Kill all processes of the user.
+    /// Kill all processes of the confinement's user.
     Kill,
 }
 
 /// The exit status is 0 for all points, 1 for fewer, and 2 if the grader itself has failed.
 #[derive(Debug, clap::Args)]
 struct Grade {
-    /// The plan.
+    /// The file of the plan to grade by.
     plan: PathBuf,
     #[command(flatten)]
     submitted: SubmittedArgs,
@@ -169,8 +170,8 @@ struct SubmittedArgs {
 enum Action {
     /// Give the next hint.
     Hint,
-    /// Show the difference between your functions and the book's: those of the step that you work on, or of
-    /// the one before while you have not begun.
+    /// Show how your functions differ from the book's, for the step that you work on or, if you
+    /// have not begun it, for the step before it.
     Show {
         /// Show this step: its name or its number.
         step: Option<String>,
@@ -279,7 +280,8 @@ fn run(command: Command) -> anyhow::Result<bool> {
     }
 }
 
-/// Prepares this process to judge by a plan, and reads the plan.
+/// Reads a plan, and prepares this process to judge by it: sets the seed, if one is given, the
+/// environment, the cleanup after an interrupt, and the suite's timeout.
 fn load(path: &Path, seed: Option<u64>) -> anyhow::Result<Plan> {
     if let Some(seed) = seed {
         fixture::set_seed(seed);

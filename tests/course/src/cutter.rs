@@ -13,9 +13,10 @@ use syn::{Attribute, Block, File, ImplItem, Item, ReturnType, Signature, Type};
 /// A function found in a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
-    /// The byte range of the function, without attributes and documentation.
+    /// The byte range of the function in the source, without attributes and
+    /// documentation.
     pub whole: Range<usize>,
-    /// The byte range of the body, with its braces.
+    /// The byte range of the function's body in the source, with its braces.
     pub body: Range<usize>,
 }
 
@@ -23,8 +24,8 @@ pub struct Function {
 ///
 /// # Errors
 ///
-/// Fails if the source is not valid Rust, if no function has this address, or if the language does
-/// not allow another body there (as in a `const fn`).
+/// Fails if the source is not valid Rust, if no function has this address, or if the
+/// function cannot have another body, as a `const fn` or a naked function cannot.
 pub fn find(source: &str, address: &str) -> Result<Vec<Function>, String> {
     search(source, &parse(source)?, address)
 }
@@ -52,7 +53,7 @@ fn search(source: &str, file: &File, address: &str) -> Result<Vec<Function>, Str
 ///
 /// # Errors
 ///
-/// Fails as [`find`] does.
+/// Fails as [`find`] does for each address.
 pub fn fill(source: &str, bodies: &[(&str, String)]) -> Result<String, String> {
     if bodies.is_empty() {
         return Ok(source.to_owned());
@@ -99,15 +100,16 @@ pub fn strip_anchors(source: &str) -> String {
     kept.join("\n") + "\n"
 }
 
-/// Returns the first half of a body's lines, without its braces: at least one line, at most all
-/// but one.
+/// Returns the first half of the lines of a function's body, without the braces and
+/// without empty lines. The middle line of an odd number of lines is included.
 pub fn first_half(body: &str) -> String {
     let inner = body.trim().trim_start_matches('{').trim_end_matches('}');
     let lines: Vec<_> = inner.lines().filter(|line| !line.trim().is_empty()).collect();
     indent(&lines[..lines.len().div_ceil(2)].join("\n"), 4)
 }
 
-/// Indents text so that its least indented line begins after `width` spaces.
+/// Indents a text, all lines by the same number of spaces, so that its least indented
+/// line begins after `width` spaces.
 fn indent(text: &str, width: usize) -> String {
     let full = || text.lines().filter(|line| !line.trim().is_empty());
     let least =
@@ -120,10 +122,12 @@ fn indent(text: &str, width: usize) -> String {
     lines.collect()
 }
 
-/// Returns the indentation of the line that contains the byte `at`.
+/// Returns the indentation, in spaces, of the line that contains the byte at the index
+/// `at`.
 fn indentation(source: &str, at: usize) -> usize {
     let start = source[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    // A signature may take several lines; its last line is indented like its first line.
+    // A function's body may begin on the last line of a long signature. That line is
+    // indented like the function's first line, so its indentation is the function's.
     source[start..].len() - source[start..].trim_start_matches(' ').len()
 }
 
@@ -197,8 +201,9 @@ impl Search<'_> {
         }
         let body = block.brace_token.span;
         let body = body.open().byte_range().start..body.close().byte_range().end;
-        // rustfmt keeps everything before `fn` on the same line, so the function begins with that
-        // line.
+        // rustfmt keeps a function's visibility and qualifiers, such as `unsafe`, on
+        // the line of `fn`, so the function begins at the first character of that line
+        // that is not a space.
         let keyword = signature.fn_token.span.byte_range().start;
         let line = self.source[..keyword].rfind('\n').map_or(0, |newline| newline + 1);
         let start = line + indentation(self.source, line);
@@ -230,7 +235,8 @@ fn forbids_hole(attributes: &[Attribute], signature: &Signature) -> Option<&'sta
     None
 }
 
-/// Returns the conditions of an item together with those of the items around it.
+/// Returns the `cfg` conditions among the attributes of an item, preceded by `around`,
+/// the conditions of the items that contain the item.
 fn conditions(around: &str, attributes: &[Attribute]) -> String {
     let own = attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"));
     own.fold(around.to_owned(), |all, attribute| format!("{all} {}", tokens(attribute)))
@@ -246,7 +252,8 @@ fn tokens(attribute: &Attribute) -> String {
     }
 }
 
-/// Returns the name of a type without its generic parameters.
+/// Returns the name of a type without its generic parameters; an empty text for a type
+/// without a name, such as a tuple.
 fn type_name(of: &Type) -> String {
     match of {
         Type::Path(path) => {

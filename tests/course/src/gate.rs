@@ -1,5 +1,5 @@
-//! Judges a program by a gate: the cases of the suite, and the tests of the book's packages, that
-//! must pass at a step.
+//! Judges a program by a gate: the cases of the client suite, and the tests of the book's packages,
+//! that must pass at a step of the course.
 
 use std::collections::BTreeMap;
 use std::io::{self, Seek as _};
@@ -20,20 +20,22 @@ use client_suite::target::Target;
 /// a learner's crate, which are constants of at most three seconds.
 pub const TIMEOUT: u64 = 5;
 
-/// The time after which a test of a package fails: such a test takes milliseconds.
+/// The longest time that a test of one of the book's packages may take. A test that takes longer
+/// fails; most take milliseconds.
 const TEST_TIMEOUT: Duration = Duration::from_secs(TIMEOUT);
 
 /// The interval at which a running test is checked for its end.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The first words of a failure's observation if a reset has ended the connection. The bytes that a
-/// server sends can stand only behind the suite's own first words.
+/// The first words of the suite's description of a failed case if a reset has ended the connection.
+/// A server cannot imitate them: the suite quotes the bytes that a server sends only after words of
+/// its own.
 const RESETS: [&str; 2] = ["the server reset the connection", "a reset"];
 
 /// The number of checks that run at the same time.
 const AT_ONCE: usize = 8;
 
-/// One check of a gate.
+/// A check of a gate: a condition that the learner's code must meet at a step.
 #[derive(Clone, Debug)]
 pub enum Check {
     /// A case of the suite, which judges the step's program.
@@ -61,12 +63,12 @@ impl Test {
         is_test.then(|| Self { program: program.to_owned(), name: name.to_owned() })
     }
 
-    /// Returns the package and the test target that the test is in.
+    /// Returns the package that contains the test, and the test target (`lib` for unit tests).
     pub fn target(&self) -> (&str, &str) {
         self.program.split_once('/').unwrap_or((&self.program, "lib"))
     }
 
-    /// Returns the command that runs this test by hand.
+    /// Returns a shell command that runs this test, for a learner to type.
     fn command(&self) -> String {
         let (package, target) = self.target();
         let target = match target {
@@ -76,8 +78,9 @@ impl Test {
         format!("cargo test -p {package} {target} {} -- --exact", self.name)
     }
 
-    /// Runs the test in its program. Returns the description of the failure, or `None` if the test
-    /// passes or does not exist on this system.
+    /// Runs the test in its test program, whose path is `program`, within the workspace
+    /// `directory`. Returns the description of the failure, or `None` if the test passes or does
+    /// not exist on this system.
     fn verdict(&self, program: &Path, directory: &Path) -> Option<String> {
         let failure = match self.run(program, directory) {
             Ok((Some(status), _)) if status.success() => return None,
@@ -94,8 +97,9 @@ impl Test {
         Some(format!("{}\nby hand      {}", failure.trim(), self.command()))
     }
 
-    /// Runs the test program `program`. Returns its exit status, or `None` if it was killed because
-    /// it ran too long, and its output.
+    /// Runs the test in its test program, whose path is `program`. Returns the program's exit
+    /// status and output. The status is `None` if the program ran longer than [`TEST_TIMEOUT`] and
+    /// was killed.
     fn run(
         &self,
         program: &Path,
@@ -151,15 +155,15 @@ impl fmt::Display for Test {
     }
 }
 
-/// The subject of a gate: the program to judge, and everything needed to judge it.
+/// Everything that is needed to make the checks of a gate.
 pub struct Subject<'a> {
-    /// The learner's crate.
+    /// The directory of the learner's crate.
     pub directory: &'a Path,
-    /// The profile of the step's program.
+    /// The profile of the book's server that the step's program resembles.
     pub profile: &'static ServerProfile,
-    /// The step's program.
+    /// The step's program, in a form that the suite can start.
     pub target: Target,
-    /// The test programs, by [`Test::program`].
+    /// The paths of the built test programs, by their names (see [`Test::program`]).
     pub tests: &'a BTreeMap<String, PathBuf>,
     /// The suite's document root.
     pub root: &'a Path,
@@ -186,8 +190,9 @@ impl Subject<'_> {
 
 /// Judges a program by one case.
 ///
-/// A small server closes without lingering, so now and then a reset destroys its last response on
-/// the way. A case that fails by a reset is therefore judged once more.
+/// A small server of the book closes a connection without reading the rest of the input first, so
+/// now and then a reset (RST) destroys the server's last response on the way. A case that fails
+/// because of a reset is therefore judged once more.
 pub fn outcome(
     case: &Case,
     profile: &ServerProfile,
@@ -201,12 +206,13 @@ pub fn outcome(
     }
 }
 
-/// Returns whether a failure's observation is that a reset has ended the connection.
+/// Returns whether `actual`, a failed case's description of what happened, says that a reset ended
+/// the connection.
 fn is_reset(actual: &str) -> bool {
     RESETS.iter().any(|words| actual.starts_with(words))
 }
 
-/// A check that does not pass.
+/// A check that does not pass, with its failure.
 #[derive(Debug)]
 pub struct Red {
     /// The check that does not pass.
@@ -217,9 +223,9 @@ pub struct Red {
     pub text: String,
 }
 
-/// Makes the checks of `gate`. Returns the first in the gate's order that does not pass, if there
-/// is one, and the duration of the checks. Checks after that one may not have been made. `done` is
-/// called after each check.
+/// Makes the checks of `gate`, several at the same time, and calls `done` after each check. Returns
+/// the first check in the gate's order that does not pass, if there is one, and the time that all
+/// checks took together. After a check has failed, later checks of the gate may be left out.
 pub fn first_red(
     gate: &[Check],
     subject: &Subject<'_>,

@@ -1,9 +1,10 @@
-//! Proves the ladder: with a step's hole open, the step's gate is red and the earlier gates are
-//! green; with the hole filled, the step's gate is green, too. The cases of a gate are recorded by
-//! the same test, not guessed.
+//! Proves the ladder, the ordered list of the course's steps. While a step's hole is open, the
+//! checks in the step's gate fail (they are red), and the checks of all earlier steps pass (they
+//! are green). When the hole is filled, the step's checks are green, too. The same method finds the
+//! checks that a gate records.
 //!
-//! A single build is enough: in a copy of the learner's crate each hole is a switch, and an
-//! environment variable says which steps are open.
+//! A single build is enough: in a copy of the learner's crate, each hole contains both the open and
+//! the filled code, and an environment variable says which steps are open.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -26,7 +27,8 @@ use crate::ladder::{Hole, Mistake, Step, Track, checkout, read};
 use crate::starter::{self, Files};
 use crate::work;
 
-/// The number of checks that are made at the same time. Most of them wait for a server whose code is wrong.
+/// The number of checks that are made at the same time. Most of them wait for a server whose code
+/// is wrong, so they use little processor time.
 const AT_ONCE: usize = 12;
 
 /// The largest number of checks in a gate: more checks would hardly show anything new.
@@ -39,23 +41,25 @@ const MOST_SECONDS: u8 = 2;
 /// A question: does a program pass a check while a step and all later steps are open?
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Question {
-    /// The index of the first step that is open, among those that change the program.
+    /// The index of the first open step that has a hole in the program's code; the number of all
+    /// steps if there is none.
     open: usize,
-    /// The index of the step that is filled with its usual mistake.
+    /// The index of a step whose hole is filled with a common mistake, if there is one.
     mistake: Option<usize>,
-    /// The name of the program that is judged, or of the test program.
+    /// The name of the judged program or, if the check is a test, of the test program.
     program: String,
-    /// The name of the check.
+    /// The name of the check, as gates record it.
     check: String,
 }
 
-/// The answer to a question: the description of the failure, or `None` if the case passes; and the
-/// time that judging took.
+/// The answer to a [`Question`]: the description of the failure, or `None` if the check passes; and
+/// the time that the check took.
 type Answer = (Option<String>, Duration);
 
-/// Proves the ladder or, with `record`, renews its gates. `only` selects the steps whose names
-/// contain this text. Returns whether every gate proves its step or, with `record`, whether each
-/// recorded gate has a case.
+/// Proves the ladder of the track called `track` or, with `record`, writes its gates anew. `only`
+/// restricts both to the steps whose names contain this text. Returns whether every gate fails
+/// while its step is open and passes when the step is filled or, with `record`, whether every
+/// recorded gate has at least one check.
 ///
 /// # Errors
 ///
@@ -118,8 +122,8 @@ impl<'t> Proof<'t> {
         Ok(Self { track, directory, programs, steps_of })
     }
 
-    /// Returns the question whether a check of a step passes while the steps from `open` on are
-    /// open.
+    /// Returns the question whether a check of the step `step` passes while the steps from the
+    /// index `open` on are open.
     fn question(&self, open: usize, step: &Step, check: &Check) -> Question {
         let program = match check {
             Check::Case(_) => &step.program,
@@ -131,7 +135,8 @@ impl<'t> Proof<'t> {
         Question { open, mistake: None, program: program.to_owned(), check: check.name() }
     }
 
-    /// Makes at most `at_once` checks at the same time, and returns an answer to each question.
+    /// Makes the checks of all questions, at most `at_once` at the same time, and returns the
+    /// answer to each question.
     fn ask(
         &self,
         questions: BTreeSet<Question>,
@@ -201,8 +206,8 @@ impl<'t> Proof<'t> {
             .iter()
             .map(|step| self.track.checks(step))
             .collect::<Result<_, _>>()?;
-        // The last checks of a gate, those in `also`, need not be red while the step's hole is
-        // open.
+        // The last checks of a gate, which the step lists under `also`, may pass while the step's
+        // hole is open.
         let proofs = |step: usize| gates[step].len() - self.track.steps[step].also.len();
         let question = |open: usize, index: usize, check: &Check| {
             self.question(open, &self.track.steps[index], check)
@@ -229,8 +234,8 @@ impl<'t> Proof<'t> {
         }
         let start = Instant::now();
         let mut answers = self.ask(expected.keys().cloned().collect(), AT_ONCE)?;
-        // On a busy machine a program may be too slow to be right, or to be wrong, so each question
-        // with an unexpected answer is asked once more, while no other case runs.
+        // On a busy machine a check may fail, or pass, only because the program is slow. So each
+        // question with an unexpected answer is asked once more, while no other check is made.
         let surprise = |(question, red): (&Question, &bool)| {
             (answers[question].0.is_some() != *red).then(|| question.clone())
         };
@@ -255,7 +260,8 @@ impl<'t> Proof<'t> {
                 }
             }
             let Step { name, title, .. } = &self.track.steps[step];
-            // A gate takes as long as its longest check: they are made at the same time.
+            // The checks of a gate are made at the same time, so a gate takes as long as its
+            // longest check.
             let [mut red, mut green] = [Duration::ZERO; 2];
             for (at, check) in gates[step].iter().enumerate() {
                 green = green.max(answers[&question(step + 1, step, check)].1);
@@ -371,8 +377,8 @@ impl<'t> Proof<'t> {
     }
 }
 
-/// Returns the packages whose code is in a program of the workspace: the program's own package, and
-/// all that it depends on.
+/// Returns the packages of the workspace whose code is in a program: the program's own package, and
+/// the packages on which that package depends, directly or not.
 fn reached_packages(files: &Files, program: &str) -> BTreeSet<String> {
     let own = match program.split_once('/') {
         Some((package, _)) => Some(package),
@@ -392,7 +398,8 @@ fn reached_packages(files: &Files, program: &str) -> BTreeSet<String> {
     reached
 }
 
-/// Returns the files that a program uses, directly or through other files.
+/// Returns the source files whose code is in a program: the program's own file, and the modules
+/// that it uses, directly or through other modules.
 fn reached_files(sources: &Files, program: &str) -> BTreeSet<String> {
     let uses = |file: &str, module: &str| {
         let lines =
@@ -422,8 +429,9 @@ fn reached_files(sources: &Files, program: &str) -> BTreeSet<String> {
 }
 
 impl Proof<'_> {
-    /// Returns the cases that the book's program is known to pass and that match the step's list of
-    /// cases, in the order of that list, and after them the step's tests.
+    /// Returns the checks from which a step's gate is chosen: the cases that match the step's list
+    /// of cases and that the book's own program is known to pass, in the order of that list, and
+    /// after them the step's tests.
     fn candidates_of(&self, step: &Step) -> anyhow::Result<Vec<Check>> {
         let mut list = None;
         for chapter in fs::read_dir(checkout())?.flatten() {
@@ -443,13 +451,15 @@ impl Proof<'_> {
         let passes = |case: &Case| {
             let name = case.full_name();
             if list.is_empty() {
-                // A finished server passes every case that applies to it.
+                // An empty list stands for a finished server, which passes every case that applies
+                // to it.
                 return case.skip_reason(profile).is_none();
             }
             list.lines().any(|line| {
                 let mut words = line.split_whitespace();
-                // A case that the list marks `varies` is a race: it may fail by a reset and is then
-                // judged a second time, so the gate may contain it if the step names it in full.
+                // The mark `varies` means that the case is a race, which a reset may make fail. A
+                // case that fails because of a reset is judged a second time, so a gate may contain
+                // such a case if the step names it in full.
                 let verdict = words.next().unwrap_or_default();
                 words.next() == Some(&name)
                     && (verdict == "pass" || verdict == "varies" && named(case))

@@ -9,8 +9,8 @@
 //!
 //! [`plan`] says what is judged, [`submission`] takes the named files, [`build`] compiles them,
 //! [`sandbox`] contains everything that a submission runs ([`confinement`] for one program), and
-//! deletes what it leaves (`traces`), [`report`] counts, [`mod@format`] writes, and
-//! [`check`] proves a plan.
+//! deletes what the submission leaves behind (`traces`), [`report`] counts, [`mod@format`] writes,
+//! and [`check`] proves a plan.
 
 pub mod build;
 pub mod check;
@@ -56,10 +56,11 @@ use submission::Files;
 /// The number of cases that run at the same time.
 const AT_ONCE: usize = 8;
 
-/// The most characters that a report contains of one text from a submission or its compiler.
+/// Maximum number of characters that a report quotes from one output of a submission or of its
+/// compiler.
 const MOST_OUTPUT: usize = 8000;
 
-/// Returns the end of a text: at most its last [`MOST_OUTPUT`] characters.
+/// Shortens a text to its last [`MOST_OUTPUT`] characters, with an ellipsis in place of the rest.
 fn cut(text: String) -> String {
     match text.char_indices().rev().nth(MOST_OUTPUT) {
         Some((at, _)) => format!("…{}", &text[at..]),
@@ -72,16 +73,18 @@ fn cut(text: String) -> String {
 pub enum Submitted {
     /// A directory with the files that the plan names.
     Directory(PathBuf),
-    /// The files that the plan names, with their contents.
+    /// The files that the plan names: paths and contents.
     Files(Files),
-    /// A program, with arguments before those of the suite.
+    /// A program, and arguments that precede those that the suite gives it.
     Program(PathBuf, Vec<String>),
-    /// A command with placeholders such as `{port}`.
+    /// A shell command that starts the server, with placeholders such as `{port}` for the suite to
+    /// fill in.
     Command(String),
 }
 
 impl Submitted {
-    /// Returns the submission's name for reports.
+    /// Returns the name by which reports refer to the submission, such as the name of its
+    /// directory.
     fn name(&self) -> String {
         let path = match self {
             Self::Directory(path) | Self::Program(path, _) => path,
@@ -99,9 +102,11 @@ impl Submitted {
 pub struct Settings {
     /// The user that the submission runs as.
     pub run_as: RunAs,
-    /// The seed of the fixture's contents.
+    /// The seed by which the suite varies the files that it expects a server to serve; `None` for
+    /// the same files in each run.
     pub seed: Option<u64>,
-    /// The report's file, which is written before anything runs and after each part.
+    /// The file to which the report is written, before anything runs and again after each part;
+    /// `None` to write no file.
     pub out: Option<PathBuf>,
     /// The report's format.
     pub format: Format,
@@ -110,14 +115,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Returns the directory of the report's file.
+    /// Returns the directory of the report's file, or `None` if the report is not written to a
+    /// file.
     fn directory(&self) -> Option<&Path> {
         let parent = self.out.as_deref()?.parent()?;
         Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
     }
 
-    /// Makes the directory of the report's file if it is missing. Fails if the submission could
-    /// replace the report.
+    /// Creates the directory of the report's file if it is missing. Fails if another user, such as
+    /// the submission's, could replace the report there.
     fn prepare_directory(&self) -> anyhow::Result<()> {
         let Some(directory) = self.directory() else { return Ok(()) };
         fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
@@ -129,7 +135,7 @@ impl Settings {
             "{} belongs to another user, which can replace the report: choose another directory for --out",
             directory.display()
         );
-        // In a sticky directory, such as /tmp, a file is replaced by its owner only.
+        // In a sticky directory, such as /tmp, one user cannot replace the files of another.
         ensure!(
             mode & 0o1002 != 0o002,
             "every user can replace files in {}: choose another directory for --out",
@@ -138,9 +144,9 @@ impl Settings {
         Ok(())
     }
 
-    /// Replaces the report's file, if there is one, in one step, so that the file is always
-    /// complete. Other users, and so later submissions, cannot read it: a temporary file has the
-    /// mode 0600, and keeps it.
+    /// Writes the report to its file, if there is one. The file is replaced in one step
+    /// (rename(2)), so it is complete at all times. It has the mode 0600 of a temporary file: other
+    /// users, and with them later submissions, cannot read it.
     fn save(&self, report: &Report) -> anyhow::Result<()> {
         let (Some(path), Some(directory)) = (&self.out, self.directory()) else {
             return Ok(());
@@ -153,12 +159,13 @@ impl Settings {
     }
 }
 
-/// Grades a submission. A submission that cannot be built or started has zeros in its report; an
-/// error is the grader's own.
+/// Grades a submission. If the submission cannot be built or started, its report has zeros; an
+/// error is returned only if the grader itself fails.
 ///
 /// # Errors
 ///
-/// Fails if the report cannot be written, the sandbox does not hold, or the suite cannot judge.
+/// Fails if the report cannot be written, if the sandbox's limits do not hold, or if the suite
+/// cannot judge.
 pub fn grade(
     plan: &Plan,
     submitted: &Submitted,
@@ -185,7 +192,8 @@ pub fn grade(
     Ok(report)
 }
 
-/// A target, or the reason why there is none; and notes for the student.
+/// The result of preparing a submission: a target for the suite, or the reason why there is none;
+/// and notes for the student.
 type Prepared = (Result<Target, String>, Vec<String>);
 
 /// Makes a submission ready to be judged: compiles its files if it has any, and returns a target
@@ -275,7 +283,8 @@ fn judge_all(
     let root = DocumentRoot::new().context("cannot create a document root")?;
     let judge = Judge { profile: plan.profile()?, target, root: &root.path };
     let support = match target {
-        // A program that takes the contract's options is asked for everything that the plan demands.
+        // A program is taken to support everything that the plan demands. Only the support of a
+        // command is probed, because the command's placeholders limit it.
         Target::Binary(_) => Ok(Support::everything()),
         _ => {
             let most = Duration::from_secs(plan.timeout * 4);
@@ -319,9 +328,9 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Judges a part's cases, several at the same time. A case that fails, and does not hang, is
-    /// judged once more when no other case runs: on a busy machine a server may be too slow to be
-    /// right.
+    /// Judges a part's cases, several at the same time. A case that fails without hanging is judged
+    /// once more at the end, while no other case runs: on a busy machine a correct server may be
+    /// too slow.
     fn part(&self, part: &Part, support: &Support, sandbox: &Sandbox) -> Vec<CaseReport> {
         let (hangs, next) = (Hangs::default(), AtomicUsize::new(0));
         let deadline = Instant::now() + Duration::from_secs(part.seconds);
@@ -367,8 +376,8 @@ impl Judge<'_> {
         cases
     }
 
-    /// Judges a case. The case is not tried if the part has been stopped, if too many cases have
-    /// hung, or if the server lacks a feature that the case needs.
+    /// Judges a case. The case is not tried if the submission has been stopped because of a limit,
+    /// if too many cases have hung, or if the server lacks a feature that the case needs.
     fn case(
         &self,
         case: &Case,
@@ -388,8 +397,8 @@ impl Judge<'_> {
             None => {
                 let outcome = gate::outcome(case, &self.profile, self.target, self.root);
                 hangs.record(case, &outcome, start.elapsed());
-                // If the server has been killed meanwhile, the case's failure says nothing about
-                // the server.
+                // If the submission has been stopped because of a limit during the case, the
+                // failure says nothing about the server.
                 match (outcome, over()) {
                     (Outcome::Failed(_), Some(over)) => over,
                     (Outcome::Failed(failure), None) => {
@@ -399,8 +408,8 @@ impl Judge<'_> {
                             ..*failure
                         }))
                     }
-                    // The server may have brought about the skip, so the case counts, and scores
-                    // zero.
+                    // A reason to skip the case that was not known before the server started may be
+                    // the server's doing, so the case counts, and scores zero.
                     (Outcome::Skipped(why), _) if !is_known_before(&why) => {
                         Outcome::NotReached(why)
                     }

@@ -10,8 +10,9 @@
 //! The mutants come from one program: without an option it is the honest server, `--list-hunted`
 //! lists its mistakes, and the environment variable `HUNTED_MUTATION` chooses one. The public
 //! program, `mutant`, is for practice, because the suite names the case that catches each of its
-//! mistakes. For marks, an instructor's private crate lists its own (`tests/course/instructor` is
-//! an example), which `course check --mutants` proves to pass the public suite.
+//! mistakes. For marks, an instructor's private crate lists mutants of its own
+//! (`tests/course/instructor` is an example), and `course check --mutants` proves that they pass
+//! the public suite.
 
 use std::fs::{self, File, Permissions};
 use std::io::Read as _;
@@ -45,25 +46,26 @@ use crate::work::{build, output};
 /// on the command line, because any user can read the command line of a running process.
 const HUNTED: &str = "HUNTED_MUTATION";
 
-/// The number of runs of a client. The server of each run is drawn, so of 256 orders those 238
-/// remain in which each server has [`LEAST`] runs: a client that guesses passes at most once in 238
-/// attempts, even if it could count its runs.
+/// The number of times that a client is run, each time against a server that is chosen at random.
+/// Of the 256 possible sequences of servers, only the 238 with at least [`LEAST`] runs of each
+/// server are used: a client that guesses passes at most once in 238 attempts, even if it could
+/// count its runs.
 const RUNS: usize = 8;
 
-/// The smallest number of runs against each of the two servers.
+/// The smallest number of runs of a client against the mutant, and against the honest server.
 const LEAST: usize = 2;
 
-/// The number of times that a failed case is judged once more in the proof that a mutant passes the
+/// The number of times that a failed case is judged again in the proof that a mutant passes the
 /// public suite.
 const ATTEMPTS: usize = 5;
 
-/// The time that one run of a client may take.
+/// The longest time that one run of a client may take.
 const MOST: Duration = Duration::from_secs(30);
 
 /// The options of `course hunt`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// The student's name, always in the same form.
+    /// The student's name, spelled the same way each time.
     #[arg(long)]
     student: String,
     /// A file with the assignment's secret, at least 16 bytes. Every student's mutant can be worked
@@ -77,8 +79,8 @@ pub struct Options {
     /// Write what the student gets to this new directory.
     #[arg(long, value_name = "DIR")]
     hand_out: Option<PathBuf>,
-    /// Grade this client, which is run as `CLIENT HOST PORT` and exits with 0 if the server keeps the
-    /// promise, with 1 if it breaks it.
+    /// Grade this client, which is run as `CLIENT HOST PORT` and exits with 0 if the server keeps
+    /// the contract, with 1 if it breaks it.
     #[arg(long, value_name = "CLIENT")]
     client: Option<PathBuf>,
     /// The user that the client runs as, a name or a number.
@@ -89,8 +91,8 @@ pub struct Options {
     trusted: bool,
 }
 
-/// Runs `course hunt`. Returns whether the client, if there is one, tells the student's mutant from
-/// the honest server.
+/// Runs `course hunt`. Returns whether the client tells the student's mutant from the honest
+/// server; `true` if there is no client to grade.
 ///
 /// # Errors
 ///
@@ -120,7 +122,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     Ok(hunt.caught)
 }
 
-/// A program that is an honest server, or a server with one of several mistakes.
+/// A program that contains an honest server and its mutants, servers with one mistake each.
 #[derive(Debug)]
 pub struct Den {
     program: PathBuf,
@@ -128,11 +130,11 @@ pub struct Den {
 }
 
 impl Den {
-    /// Returns the den of a program, which is asked for its mutants with `--list-hunted`.
+    /// Returns the mutants of a program, which is run with `--list-hunted` to list them.
     ///
     /// # Errors
     ///
-    /// Fails if the program does not list any.
+    /// Fails if the program cannot be run, or lists no mutant.
     pub fn open(program: &Path) -> anyhow::Result<Self> {
         let program =
             program.canonicalize().with_context(|| program.display().to_string())?;
@@ -147,8 +149,9 @@ impl Den {
         Ok(Self { program, mutants })
     }
 
-    /// Returns the number of the student's mutant. It depends on the secret, so no student can work
-    /// out another's; and on nothing else, so it is the same whenever it is asked for.
+    /// Returns the number of the mutant that is assigned to a student. It depends only on the
+    /// secret and the student's name: it is the same in each call, and no student can compute
+    /// another student's mutant without the secret.
     pub fn assign(&self, secret: &[u8], student: &str) -> usize {
         let first = keyed_hash(secret, student) % self.mutants.len() as u64;
         first as usize // less than the length
@@ -164,8 +167,9 @@ impl Den {
         self.mutants.len()
     }
 
-    /// Writes the directory that a student gets, with the directories above it: the program, and a
-    /// script that starts it with the student's mistake.
+    /// Creates the directory that a student gets, and the directories above it. It contains the
+    /// mutants' program, and a script that starts the program with the mistake of the mutant
+    /// `number`.
     ///
     /// # Errors
     ///
@@ -188,7 +192,8 @@ impl Den {
     }
 }
 
-/// Returns the beginning of HMAC-SHA-256 (RFC 2104) of a student's name.
+/// Returns the first 8 bytes of the HMAC-SHA-256 (RFC 2104) of a student's name, with the key
+/// `secret`, as a big-endian number.
 fn keyed_hash(secret: &[u8], student: &str) -> u64 {
     let Ok(mac) = Hmac::<Sha256>::new_from_slice(secret) else {
         unreachable!("HMAC takes a key of any length");
@@ -201,7 +206,8 @@ fn keyed_hash(secret: &[u8], student: &str) -> u64 {
 ///
 /// # Errors
 ///
-/// Fails if the file cannot be read, or if the secret is so short that it could be guessed.
+/// Fails if the file cannot be read, or if the secret has fewer than 16 bytes, so that it could be
+/// guessed.
 pub fn secret(file: &Path) -> anyhow::Result<Vec<u8>> {
     let secret = fs::read(file).with_context(|| file.display().to_string())?;
     ensure!(
@@ -220,21 +226,23 @@ enum Verdict {
     Kept,
     /// Exit status 1: the client has found a broken promise.
     Broken,
-    /// Any other end: a crash, a signal, or no end in time.
+    /// No verdict: the client ended in another way, such as by a signal, or did not end in time.
     None,
 }
 
-/// The result of a hunt, in words.
+/// The result of grading a student's client.
 #[derive(Debug)]
 pub struct Hunt {
     /// Whether the client tells the mutant from the honest server.
     pub caught: bool,
-    /// The number of runs in which the client was right, and the end of its output if it gave no
-    /// verdict. The report does not say which run was against which server.
+    /// The text for the student: in how many runs the client was right, and, if it gave no verdict
+    /// in a run, the end of its output in that run. The text does not say which run was against
+    /// which server.
     pub report: String,
 }
 
-/// Draws the server of each run of a client: `true` for the mutant, `false` for the honest server.
+/// Chooses the server of each run of a client at random: `true` for the mutant, `false` for the
+/// honest server.
 ///
 /// # Errors
 ///
@@ -252,12 +260,12 @@ fn draw() -> anyhow::Result<[bool; RUNS]> {
     }
 }
 
-/// Runs a student's client several times, each time against the mutant with the number `number` or
-/// against the honest server, in an order that is drawn anew in each call.
+/// Runs a student's client several times, each time against the mutant `number` or the honest
+/// server, in random order.
 ///
-/// The client is executed as `CLIENT HOST PORT`, contained, and says by its exit status what it has
-/// found: 0 that the server keeps the promise, 1 that it breaks it. Each run has a sandbox of its
-/// own, so a client finds no file of an earlier run.
+/// The client is run as `CLIENT HOST PORT` in a sandbox. Its exit status is its verdict: 0 if the
+/// server keeps the contract, 1 if it breaks it. Each run has a new sandbox, so a client finds no
+/// file of an earlier run.
 ///
 /// # Errors
 ///
@@ -298,7 +306,7 @@ pub fn grade(
     Ok(Hunt { caught, report })
 }
 
-/// Starts the honest server, or a mutant.
+/// Starts the mutant `number`, or the honest server if `number` is `None`.
 fn start(
     den: &Den,
     number: Option<usize>,
@@ -315,14 +323,16 @@ fn start(
     }
 }
 
-/// Runs the client once. Returns its verdict and its output.
+/// Runs the client once, against the server at `host` and `port`. Returns the client's verdict and
+/// its output.
 fn ask(
     sandbox: &Sandbox,
     client: &Path,
     host: &str,
     port: &str,
 ) -> anyhow::Result<(Verdict, String)> {
-    // A shell prints the client's exit status after the client's own output.
+    // The shell prints the client's exit status after all output of the client, so the client
+    // cannot print another one behind it.
     let script = "\"$0\" \"$@\"; echo \"exit status $?\"";
     let client = client.display().to_string();
     let arguments = ["-c", script, &client, host, port];
@@ -339,9 +349,9 @@ fn ask(
     Ok((verdict, finished.output))
 }
 
-/// Proves that every mutant of a program passes the public suite, so that none of the suite's cases
-/// gives a mistake away, and that the honest server passes it, too. Prints the cases that a server
-/// does not pass. Returns whether all servers pass all cases.
+/// Proves that every mutant of a program, and its honest server, pass the public suite, so that
+/// none of the suite's cases gives a mistake away. Prints the cases that a server does not pass.
+/// Returns whether all servers pass all cases.
 ///
 /// # Errors
 ///
@@ -363,8 +373,8 @@ pub fn check(program: &Path) -> anyhow::Result<bool> {
     Ok(failed.is_empty())
 }
 
-/// Returns a line for each case that a mutant, or the honest server, does not pass. `family`
-/// chooses the families that are judged.
+/// Returns a line for each public case that a mutant, or the honest server, does not pass. Only the
+/// families of cases whose names `family` accepts are judged.
 ///
 /// # Errors
 ///
@@ -421,8 +431,9 @@ pub fn failed_cases(
         }
     });
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    // On a busy machine the suite's client itself may be late. A case that catches a mutant does so
-    // each time, and alone.
+    // On a busy machine a case may fail because the suite's own client is late. A case that catches
+    // a mutant fails each time, even while no other case runs, so a failed case is judged several
+    // times more.
     let again = |(target, case): &(&(&str, Target), &Case)| {
         (0..ATTEMPTS).all(|_| !passes(target, case))
     };
@@ -438,7 +449,8 @@ pub fn failed_cases(
 mod tests {
     use super::{LEAST, RUNS, draw, keyed_hash};
 
-    /// Whatever order is drawn, a client that always says the same is wrong, and orders differ.
+    /// Each server has some runs in every order that is drawn, so a client with the same verdict in
+    /// all runs is wrong; and two draws give different orders.
     #[test]
     fn each_server_has_runs_and_the_order_is_drawn_anew() {
         let orders: Vec<_> = (0..64).map(|_| draw().expect("an order")).collect();
@@ -453,7 +465,7 @@ mod tests {
         );
     }
 
-    /// Test case 2 of RFC 4231: the key "Jefe".
+    /// Checks the hash of test case 2 of RFC 4231, whose key is "Jefe".
     #[test]
     fn the_hash_is_hmac_sha_256() {
         let hash = keyed_hash(b"Jefe", "what do ya want for nothing?");

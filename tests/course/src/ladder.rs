@@ -1,4 +1,6 @@
-//! A ladder: the steps of a track in their order, as `main.toml` and `deep.toml` list them.
+//! A track of the course: an ordered list of steps (a ladder), each with a hole in a server's code
+//! for the learner to fill. `main.toml` lists the steps of the main track, `deep.toml` those of the
+//! deep track.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,33 +14,35 @@ use serde::Deserialize;
 
 use crate::gate::{Check, Test};
 
-/// A track: the sources of its files, the programs that the files make, and its steps.
+/// A track of the course: the files of the learner's crate, the programs that they make, and the
+/// steps in which the learner completes them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Track {
-    /// The packages of the book that are copied, if the track is about finished servers. The copied
-    /// files keep their paths.
+    /// The packages of the book that are copied into the learner's workspace, under the same paths.
+    /// The deep track copies packages; the main track lists single files instead, and this list is
+    /// empty.
     #[serde(default)]
     pub packages: Vec<String>,
     /// Directories outside the packages that the packages' tests read. The starter contains copies
     /// of them, too.
     #[serde(default)]
     pub directories: Vec<String>,
-    /// The files of the learner's crate: the path in the learner's crate, and the path of the
-    /// source.
+    /// The files that are made from the book's sources: each path in the learner's crate, with the
+    /// path of its source in the book's repository.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
     /// Files that only Linux can compile, and programs that only Linux can run.
     #[serde(default)]
     pub linux: Vec<String>,
-    /// The libraries of the learner's crate, as lines of its manifest.
+    /// The libraries that the learner's crate depends on, as lines of its `Cargo.toml`.
     #[serde(default)]
     pub dependencies: String,
-    /// Pairs of module paths: a path in the book's crates, and the path below the root of the
-    /// learner's library that replaces it in the copied files.
+    /// Replacements of module paths in the learner's files: a path in the book's crates, and the
+    /// path below the root of the learner's library that takes its place.
     #[serde(default)]
     pub paths: Vec<(String, String)>,
-    /// The replacements of texts that are different in the learner's files.
+    /// The passages in which a learner's file differs from its source in the book's repository.
     #[serde(default)]
     pub changes: Vec<Change>,
     /// The programs: the name of each, and the name of the book's server that it resembles.
@@ -48,7 +52,7 @@ pub struct Track {
     /// The name of the track.
     #[serde(skip)]
     pub name: String,
-    /// The recorded gates, by the step's name.
+    /// The recorded gates: for each step, by name, the names of its checks.
     #[serde(skip)]
     gates: BTreeMap<String, Vec<String>>,
 }
@@ -59,7 +63,7 @@ pub const MAIN: &str = "main";
 /// The name of the deep track: the finished servers.
 pub const DEEP: &str = "deep";
 
-/// A replacement of a text that occurs exactly once in a file.
+/// A replacement of a text that occurs exactly once in the source of a learner's file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
@@ -89,12 +93,13 @@ pub struct Step {
     /// The families or full names of cases that may be in the gate.
     #[serde(default)]
     pub cases: Vec<String>,
-    /// The full names of cases that must pass when the hole is filled, but may pass while it is open,
-    /// too: they detect mistakes that the hole does not make.
+    /// The full names of cases that must pass when the hole is filled, and may pass while it is
+    /// open, too: they detect mistakes that learners make, and that the open hole does not contain.
     #[serde(default)]
     pub also: Vec<String>,
     /// Tests of the book's packages that may be in the gate, for behavior that no case can observe,
-    /// in the form that [`Test::parse`] reads. The track must be a copy of the packages.
+    /// in the form that [`Test::parse`] reads. Only a track that copies whole packages can have
+    /// tests.
     #[serde(default)]
     pub tests: Vec<String>,
     /// The functions that the starter leaves open, in one or more files.
@@ -106,8 +111,8 @@ pub struct Step {
     pub mistake: Option<Mistake>,
 }
 
-/// A body that is wrong in a way that is common among learners. All other holes of the step have
-/// the book's own code when the body is judged.
+/// A function body that learners often write and that is wrong. When it is judged, all other holes
+/// of the step have the book's own code.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mistake {
@@ -127,7 +132,7 @@ pub struct Mistake {
 pub struct Hole {
     /// The learner's file and the function's address, separated by `#`.
     pub at: String,
-    /// The body that the starter has in the hole: a body that works and is wrong. Without this body
+    /// The body that the starter has in the hole, if it is one that works but is wrong; `None` if
     /// the hole is a `todo!`.
     pub naive: Option<String>,
 }
@@ -219,7 +224,8 @@ impl Track {
         Ok(track)
     }
 
-    /// Returns whether the track is a copy of the book's packages.
+    /// Returns whether the learner's crate is a workspace of packages that are copied from the
+    /// book.
     pub fn is_workspace(&self) -> bool {
         !self.packages.is_empty()
     }
@@ -230,7 +236,8 @@ impl Track {
         package().join(format!("{stem}.gates.toml"))
     }
 
-    /// Returns the name by which a learner's file refers to the root of the learner's library.
+    /// Returns the name by which a learner's file refers to the root of the learner's library: the
+    /// library's name in a program's file, `crate` in the library's own files.
     pub fn root(&self, file: &str) -> &'static str {
         if file.starts_with("src/bin/") { "my_servers" } else { "crate" }
     }
@@ -288,7 +295,7 @@ impl Track {
         Ok(checks)
     }
 
-    /// Returns the number of minutes that a learner needs for the steps from the index `index` on.
+    /// Returns about how many minutes a learner needs for the steps from the index `index` on.
     pub fn minutes_from(&self, index: usize) -> u32 {
         self.steps[index..].iter().map(|step| step.minutes).sum()
     }
@@ -297,8 +304,8 @@ impl Track {
     ///
     /// # Errors
     ///
-    /// Fails if the source cannot be read, or if the text of a change does not occur in it exactly
-    /// once.
+    /// Fails if the source cannot be read, or if it does not contain exactly once a text that a
+    /// [`Change`] replaces.
     pub fn reference(&self, file: &str) -> anyhow::Result<String> {
         let source = self.files.get(file).with_context(|| format!("no file {file}"))?;
         let mut text = crate::cutter::strip_anchors(&read(&checkout().join(source))?);

@@ -44,7 +44,7 @@ impl Rung {
     ///
     /// # Errors
     ///
-    /// Fails if the suite has no case with one of the names.
+    /// Fails if the suite lacks a case that the rung names.
     pub fn gate(&self) -> anyhow::Result<Vec<Check>> {
         let all = cases::all();
         let case = |name: &String| {
@@ -57,8 +57,8 @@ impl Rung {
     }
 }
 
-/// Judges a server from the first rung up to the first rung that the server does not reach. Returns
-/// whether the server reaches the last rung.
+/// Judges the server that `command` starts by one rung's cases after another, until a case fails.
+/// Returns whether the server passes the cases of all rungs.
 ///
 /// # Errors
 ///

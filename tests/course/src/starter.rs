@@ -13,10 +13,10 @@ use crate::cutter;
 use crate::ladder::{Track, checkout, read};
 use crate::work;
 
-/// The files of a crate, by their path in it.
+/// The texts of a crate's files, by their paths in the crate.
 pub type Files = BTreeMap<String, String>;
 
-/// The file that marks a learner's crate.
+/// The name of the file that marks a directory as a learner's crate.
 pub const MARK: &str = ".course.toml";
 
 /// The origin of a learner's crate, as the file [`MARK`] in it records it.
@@ -24,8 +24,8 @@ pub const MARK: &str = ".course.toml";
 pub struct Mark {
     /// The track's name.
     pub track: String,
-    /// The commit of the book's repository from which the crate was made. It is for people: no
-    /// program reads it.
+    /// The commit of the book's repository from which the crate was made. It is only printed for
+    /// the learner.
     pub commit: String,
     /// A hash of all files that the course wrote into the crate: another hash means another
     /// edition.
@@ -53,12 +53,12 @@ fn bodies<'t>(
     bodies
 }
 
-/// Returns the crate's sources while the steps from `open` on are open.
+/// Returns the crate's sources while the steps from the index `open` on are open.
 ///
 /// # Errors
 ///
-/// Fails if a source cannot be read, or if a hole or a change of the track does not occur in its
-/// source.
+/// Fails if a source cannot be read, lacks a function in which the track has a hole, or does not
+/// contain exactly once a text that the track replaces.
 pub fn sources(track: &Track, open: usize) -> anyhow::Result<Files> {
     let source = |file: &String| {
         let bodies = bodies(track, file, open);
@@ -72,14 +72,14 @@ pub fn sources(track: &Track, open: usize) -> anyhow::Result<Files> {
     track.files.keys().map(source).chain(library).collect()
 }
 
-/// Returns the crate's sources with every hole as a switch: the environment variable `COURSE_OPEN`
+/// Returns the crate's sources with a switch in every hole: the environment variable `COURSE_OPEN`
 /// gives the index of the first step that is open, and `COURSE_MISTAKE` gives the index of a step
 /// that is filled with its usual mistake.
 ///
 /// # Errors
 ///
-/// Fails if a source cannot be read, or if a hole or a change of the track does not occur in its
-/// source.
+/// Fails if a source cannot be read, lacks a function in which the track has a hole, or does not
+/// contain exactly once a text that the track replaces.
 pub fn switched_sources(track: &Track) -> anyhow::Result<Files> {
     let source = |file: &String| {
         let reference = track.reference(file)?;
@@ -153,7 +153,7 @@ pub mod course_switch {
 "#;
 
 /// Returns the path and the text of `src/lib.rs`, which declares the modules of the learner's
-/// library.
+/// library and ends with the text `more`.
 fn library(track: &Track, more: &str) -> (String, String) {
     let mut text = "//! What the servers in `src/bin` share.\n\n".to_owned();
     for file in track.files.keys() {
@@ -169,7 +169,7 @@ fn library(track: &Track, more: &str) -> (String, String) {
     ("src/lib.rs".to_owned(), text + more)
 }
 
-/// Returns the manifest of the learner's crate.
+/// Returns the text of the `Cargo.toml` of the learner's crate.
 pub fn manifest(track: &Track) -> anyhow::Result<String> {
     if track.is_workspace() {
         return workspace_manifest(track);
@@ -200,8 +200,8 @@ debug = "line-tables-only"
     ))
 }
 
-/// Returns the manifest of a workspace with some of the book's packages: the book's own manifest
-/// with other members, and without the profiles of packages that are not members.
+/// Returns the text of the `Cargo.toml` of a workspace with some of the book's packages: the book's
+/// own with other members, and without the profiles of packages that are not members.
 fn workspace_manifest(track: &Track) -> anyhow::Result<String> {
     let manifest = read(&checkout().join("Cargo.toml"))?;
     let mut text = String::new();
@@ -212,7 +212,8 @@ fn workspace_manifest(track: &Track) -> anyhow::Result<String> {
             }
             _ if line.starts_with("exclude = ") || line.starts_with('#') => {}
             "[profile.release]" => break,
-            // While a hole is open, nothing uses some imports, arguments and helper functions.
+            // While a hole is open, nothing uses some imports, arguments and helper functions, so
+            // no lint may report unused code.
             "[workspace.lints.rust]" => {
                 text += line;
                 text += "\nunused = { level = \"allow\", priority = -1 }\n";
@@ -231,7 +232,8 @@ client-suite.opt-level = 0
 "#)
 }
 
-/// Returns the text files of the track's packages and directories, without anchors.
+/// Returns the text files of the track's packages and directories. Rust sources lose the `ANCHOR`
+/// comments, which only the book needs.
 fn copies(track: &Track) -> anyhow::Result<Files> {
     let mut files = Files::new();
     let paths = track.packages.iter().chain(&track.directories);
@@ -259,8 +261,8 @@ fn copies(track: &Track) -> anyhow::Result<Files> {
 ///
 /// # Errors
 ///
-/// Fails if a source cannot be read, or if a hole or a change of the track does not occur in its
-/// source.
+/// Fails if a source cannot be read, lacks a function in which the track has a hole, or does not
+/// contain exactly once a text that the track replaces.
 pub fn files(track: &Track) -> anyhow::Result<Files> {
     let mut files = copies(track)?;
     files.extend(sources(track, 0)?);
@@ -318,8 +320,8 @@ pub fn write(directory: &Path, files: &Files) -> anyhow::Result<()> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
         }
-        // A file that already has this text is not written: it keeps its time, so that nothing is
-        // built again.
+        // A file that already has this text is not written: it keeps its modification time, so that
+        // Cargo does not build it again.
         if fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
             continue;
         }
@@ -328,11 +330,12 @@ pub fn write(directory: &Path, files: &Files) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes the lock file, with the versions that the book's repository has fetched.
+/// Writes the file `Cargo.lock` of a learner's crate, with the versions from the book's own lock
+/// file.
 ///
 /// # Errors
 ///
-/// Fails if a library has not been fetched.
+/// Fails if Cargo has not fetched one of the libraries yet, because nothing is fetched here.
 pub fn lock(directory: &Path) -> anyhow::Result<()> {
     let lock = read(&checkout().join("Cargo.lock"))?;
     fs::write(directory.join("Cargo.lock"), lock)?;
@@ -342,8 +345,8 @@ pub fn lock(directory: &Path) -> anyhow::Result<()> {
     work::output(&mut metadata).context("cargo cannot resolve the libraries").map(drop)
 }
 
-/// Formats the sources, if rustfmt is installed: the paths in them are not the book's, so rustfmt
-/// sorts the `use` lines in another order.
+/// Formats the sources in a directory, if rustfmt is installed. Module paths in a learner's files
+/// differ from the book's, so rustfmt sorts the `use` lines differently.
 pub fn format(directory: &Path) {
     let _ = work::output(Command::new(work::cargo()).current_dir(directory).arg("fmt"));
 }

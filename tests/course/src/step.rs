@@ -1,4 +1,4 @@
-//! The command `cargo step`: shows the learner's position and the next step, and helps.
+//! The command `cargo step`: judges the learner's steps, shows the current one, and gives hints.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -27,7 +27,7 @@ use crate::work;
 /// network file system may not report changes.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// A learner's crate in the current directory, with its track and its state.
+/// The learner's crate that contains the current directory, with its track and its state.
 pub struct Session {
     directory: PathBuf,
     track: Track,
@@ -37,12 +37,11 @@ pub struct Session {
 /// The state that is kept between two runs of `cargo step`. Deleting the state loses no work.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct State {
-    /// The index of the first step that was red in the last run.
+    /// The index of the learner's current step, the first that was red in the last run.
     reached: usize,
     /// The number of hints given, by the step's name.
     hints: BTreeMap<String, usize>,
-    /// A hash of the program and the gate at the time when a step was last green, by the step's
-    /// name.
+    /// For each step, by name, the hash of its program and its gate when the step was last green.
     green: BTreeMap<String, String>,
 }
 
@@ -67,7 +66,8 @@ impl Session {
     }
 
     /// Judges the steps from the learner's current one (or, with `all`, from the first) to the
-    /// first that is red. Returns whether all are green.
+    /// first that is red, which means that a check of its gate fails. Returns whether all steps are
+    /// green.
     ///
     /// # Errors
     ///
@@ -168,8 +168,8 @@ impl Session {
         Ok(red)
     }
 
-    /// Builds the programs and the test programs that the gates of some steps need. Returns `None`
-    /// if they do not compile; cargo has printed the reason.
+    /// Builds the programs and the test programs that the gates of the steps `steps` need. Returns
+    /// `None` if they do not compile; cargo has printed the reason.
     fn build(&self, steps: &[Step]) -> anyhow::Result<Option<Built>> {
         let programs: BTreeSet<&str> = steps.iter().map(|step| &*step.program).collect();
         let programs: Vec<&str> = programs.into_iter().collect();
@@ -203,7 +203,7 @@ impl Session {
         Ok((gate, format!("{:016x}", hasher.finish())))
     }
 
-    /// Returns the subject of a step's gate: the step's program, and everything needed to judge it.
+    /// Returns everything that is needed to make the checks of a step's gate.
     fn subject<'a>(
         &'a self,
         step: &Step,
@@ -324,6 +324,10 @@ impl Session {
     }
 
     /// Returns the text of a hole's function in the learner's file.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the reason, in words, if the file cannot be read or lacks the function.
     fn function(&self, hole: &Hole) -> Result<String, String> {
         let source = read(&self.directory.join(hole.file()))
             .map_err(|error| format!("{error:#}"))?;
@@ -337,7 +341,8 @@ impl Session {
         let bare = |text: &str| text.split_whitespace().collect::<String>();
         let stub = bare(&format!("{{{}}}", step.stub(hole)));
         let Ok(source) = read(&self.directory.join(hole.file())) else { return false };
-        // Of a function's versions for several processors a learner fills one.
+        // A function may have a version for each processor architecture, of which a learner fills
+        // one. So the hole is open only if all versions are unchanged.
         cutter::find(&source, hole.address()).is_ok_and(|found| {
             found.iter().all(|found| bare(&source[found.whole.clone()]).ends_with(&stub))
         })
@@ -349,14 +354,15 @@ impl Session {
         Some(source[..found[0].whole.start].lines().count() + 1)
     }
 
-    /// Returns the learner's current step, with its index.
+    /// Returns the index of the learner's current step, and the step. Fails if all steps are green.
     fn current(&self) -> anyhow::Result<(usize, &Step)> {
         let index = self.state.reached;
         let step = self.track.steps.get(index);
         step.map(|step| (index, step)).context("all steps are green")
     }
 
-    /// Prints the next hint.
+    /// Prints the next hint for the current step. The last hint is the first half of the book's own
+    /// code.
     ///
     /// # Errors
     ///
@@ -388,7 +394,9 @@ impl Session {
         Ok(reference[found[0].body.clone()].to_owned())
     }
 
-    /// Prints the difference between the learner's functions and the book's.
+    /// Prints how the learner's functions differ from the book's, for the step with the name or
+    /// number `wanted`. If `wanted` is `None`: for the current step or, if the learner has not
+    /// begun it, for the step before it.
     ///
     /// # Errors
     ///
@@ -407,7 +415,8 @@ impl Session {
                 .with_context(|| {
                     format!("there is no step {wanted}: `cargo step list`")
                 })?,
-            // A learner with a step just finished compares, and does not want the next answer.
+            // Before the current step is begun, its answer would spoil it, so the step that was
+            // finished last is shown.
             None => match steps.get(self.state.reached) {
                 Some(step) if !is_untouched(step) => self.state.reached,
                 _ => self.state.reached.saturating_sub(1),
@@ -433,12 +442,13 @@ impl Session {
         Ok(())
     }
 
-    /// Puts the holes of the current step back in place of the learner's code, which is kept in a
-    /// branch.
+    /// Puts the holes of the current step back in place of the learner's code, and keeps that code
+    /// in a new git branch.
     ///
     /// # Errors
     ///
-    /// Fails if the code cannot be kept in a branch, or if a function is missing.
+    /// Fails if the code cannot be kept in a branch, or if the learner's file lacks a function of
+    /// the step.
     pub fn reset(&self) -> anyhow::Result<()> {
         let (index, step) = self.current()?;
         let kept = work::keep(&self.directory, &format!("reset-{}", index + 1))
@@ -460,7 +470,7 @@ impl Session {
         Ok(())
     }
 
-    /// Prints all steps.
+    /// Prints all steps, with marks at the green steps and at the current one.
     pub fn list(&self) {
         for (index, step) in self.track.steps.iter().enumerate() {
             let mark = match index.cmp(&self.state.reached) {
@@ -480,7 +490,7 @@ impl Session {
         println!("\n{} left of {}.", hours(left), hours(self.track.minutes_from(0)));
     }
 
-    /// Judges after every change, until the process is interrupted.
+    /// Judges the steps after every change of the learner's sources, until all steps are green.
     ///
     /// # Errors
     ///
@@ -546,8 +556,8 @@ impl Session {
         Ok(())
     }
 
-    /// Merges the starter of the course's present edition into the learner's crate, or finishes
-    /// such a merge when the learner has resolved its conflicts.
+    /// Merges the starter of the course's present edition into the learner's crate. If an earlier
+    /// call has begun such a merge and the learner has resolved the conflicts, finishes it.
     ///
     /// # Errors
     ///
@@ -593,7 +603,7 @@ impl Session {
 /// The number of steps that are judged at the same time, if several steps are to be judged.
 const STEPS_AT_ONCE: usize = 4;
 
-/// The programs and the test programs that cargo has built.
+/// The paths of the programs and the test programs that cargo has built, by name.
 struct Built {
     programs: BTreeMap<String, PathBuf>,
     tests: BTreeMap<String, PathBuf>,

@@ -11,10 +11,11 @@ use serde_json::Value;
 
 use crate::starter::{self, Files};
 
-/// The branch that holds the starter as the course wrote it.
+/// The name of the git branch that holds the starter as the course wrote it.
 const STARTER: &str = "starter";
 
-/// Returns the program that runs as `cargo`: the value of the environment variable CARGO, if set.
+/// Returns the program to run as Cargo: the value of the environment variable `CARGO` or, if that
+/// is not set, `cargo`.
 pub fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
@@ -34,7 +35,8 @@ pub fn output(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
-/// Builds programs of the learner's crate, and returns their paths. Cargo prints its errors.
+/// Builds programs of the learner's crate, and returns their paths by name. Cargo itself prints
+/// compile errors.
 ///
 /// # Errors
 ///
@@ -49,7 +51,7 @@ pub fn build(
 }
 
 /// Builds test programs of the workspace, each given as [`Test::program`](crate::gate::Test), and
-/// returns their paths. Cargo prints its errors.
+/// returns their paths by name. Cargo itself prints compile errors.
 ///
 /// # Errors
 ///
@@ -81,8 +83,8 @@ pub fn build_tests(
     Ok(built)
 }
 
-/// Builds with cargo, and returns the paths of those executables that are test programs or, if
-/// `test` is `false`, of the others, by the names of their targets.
+/// Builds with Cargo. Returns the paths of the executables that are test programs or, if `test` is
+/// `false`, of those that are not, by the names of their targets.
 fn executables(
     directory: &Path,
     arguments: &[&str],
@@ -138,8 +140,8 @@ pub fn first_commit(directory: &Path) -> anyhow::Result<()> {
     output(git(directory).args(["branch", STARTER])).map(drop)
 }
 
-/// Writes the present content of a directory to a new commit. Neither the directory nor the index
-/// changes.
+/// Commits the present content of a directory, with the parent commit `parent`, without a change of
+/// the directory, the index or a branch. Returns the commit's hash.
 fn snapshot(directory: &Path, parent: &str, message: &str) -> anyhow::Result<String> {
     let index = tempfile::tempdir()?;
     let index = index.path().join("index");
@@ -148,7 +150,8 @@ fn snapshot(directory: &Path, parent: &str, message: &str) -> anyhow::Result<Str
     output(git(directory).args(["commit-tree", &tree, "-p", parent, "-m", message]))
 }
 
-/// Keeps the present content of a directory in a new branch. Returns the branch's name.
+/// Commits the present content of a directory to a new branch. Returns the branch's name, which
+/// contains `name` and a number.
 ///
 /// # Errors
 ///
@@ -166,8 +169,8 @@ pub fn keep(directory: &Path, name: &str) -> anyhow::Result<String> {
 }
 
 /// Merges a new starter into the learner's work. Returns the name of the branch that keeps the work
-/// as it was before the merge. Files with [conflicts] may be left. `format` says whether
-/// the starter's sources are formatted.
+/// as it was before the merge. Files with [conflicts] may be left. With `format`, the new starter
+/// is formatted before the merge.
 ///
 /// # Errors
 ///
@@ -218,7 +221,7 @@ pub fn is_merging(directory: &Path) -> bool {
 }
 
 /// Returns the files in which both sides of a merge have changed the same lines and which still
-/// contain git's markers.
+/// contain git's conflict markers.
 ///
 /// # Errors
 ///
@@ -244,7 +247,8 @@ pub fn finish_merge(directory: &Path) -> anyhow::Result<()> {
     output(git(directory).args(["commit", "--quiet", "--no-edit"])).map(drop)
 }
 
-/// Returns the difference between two texts of a file, in git's format.
+/// Returns the difference between the learner's text `yours` and the book's text `reference` of a
+/// file, in git's format.
 ///
 /// # Errors
 ///

@@ -1,9 +1,11 @@
-//! An example of an instructor's private crate: cases that the public suite lacks, and mutants that
-//! pass the public suite, for a graded hunt.
+//! An example of an instructor's private crate. It adds cases that the public suite
+//! lacks, and mutants (servers with one mistake each) that pass the public suite, for a
+//! graded hunt: each student gets one mutant, and hands in a client that finds its
+//! mistake.
 //!
-//! `instructor` is the command `course` with these cases: a plan names them as it names
-//! the public ones. `hunted` is the mutants' server, with these mutants in place of the
-//! public ones.
+//! The program `instructor` is the command `course` with the private cases added: a
+//! plan names them like public cases. The program `hunted` is the mutants' server, with
+//! the private mutants in place of the public ones.
 
 use client_suite::case::Kind::Contract;
 use client_suite::case::{Case, Need, case};
@@ -14,7 +16,8 @@ use mutant::{Answer, PrivateMutant, Request};
 /// as `own::every_length`.
 pub const FAMILY: &str = "own";
 
-/// The text that explains the cases; a failure report names it.
+/// The title of the text that explains this crate's cases; the report of a failed case
+/// names it.
 pub const SECTION: &str = "The assignment's text, week 5";
 
 /// The cases that the instructor adds to those of the suite.
@@ -54,9 +57,10 @@ pub const CASES: &[Case] = &[
     .needs(&[Need::Plaintext]),
 ];
 
-/// The instructor's mutants. Students get the program that contains the mutants' names
-/// and descriptions, so names and descriptions give nothing away; the comments of the
-/// mutants' functions are for the instructor.
+/// The instructor's mutants: servers with one mistake each. Students get the compiled
+/// program, which contains the mutants' names and descriptions, so these give no
+/// mistake away. The comments of the mutants' functions explain the mistakes to the
+/// instructor.
 pub const MUTANTS: &[PrivateMutant] = &[
     PrivateMutant { name: "alder", wrong: "is wrong", change: ends_at_a_dot },
     PrivateMutant { name: "birch", wrong: "is wrong", change: tires },
@@ -84,7 +88,8 @@ fn tires(request: &Request<'_>, answer: &mut Answer) {
     }
 }
 
-/// Answers 404 if a target ends with a question mark, after which the query is empty.
+/// Answers 404 if the request target ends with a question mark, that is, if the query
+/// is empty.
 fn forgets_the_empty_query(request: &Request<'_>, answer: &mut Answer) {
     if request.query == Some("") {
         answer.status = 404;

@@ -1,5 +1,6 @@
-//! Tests of the example of an instructor's crate: its cases are among the suite's, its mutants pass
-//! the public suite's quick families, and a hunt is graded by what the client finds.
+//! Tests of the example of an instructor's crate: the suite includes the crate's cases, the crate's
+//! mutants pass the related families of public cases, and a hunt is graded by whether the student's
+//! client recognizes the mutant.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,16 +17,16 @@ use tempfile::TempDir;
 
 const HUNTED: &str = env!("CARGO_BIN_EXE_hunted");
 
-/// A client's script that finds the mutant `alder`: it checks that a content with a lone dot in a
-/// line is echoed whole.
+/// A student's client, a shell script that finds the mutant `alder`: it checks that the server
+/// echoes a content with a lone dot on a line completely.
 const FINDS_ALDER: &str = r#"#!/bin/sh
 content=$(printf 'one\r\n.\r\ntwo.')
 answer=$(printf 'POST /echo HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 12\r\n\r\n%s' "$content" | nc -w 5 "$1" "$2")
 case $answer in *two.) exit 0;; *) exit 1;; esac
 "#;
 
-/// Writes a client's script with the content `text`. Returns the script's path, and the temporary
-/// directory that contains the script.
+/// Writes a student's client, a script with the content `text`, into a new temporary directory.
+/// Returns the directory, which is deleted when it is dropped, and the script's path.
 fn client(text: &str) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("client");
@@ -36,13 +37,15 @@ fn client(text: &str) -> (TempDir, PathBuf) {
 
 const SECRET: &str = "sixteen bytes ok";
 
-/// The end of a graded hunt: whether the client was found to tell the servers apart, and the report.
+/// The result of a graded hunt: whether the student's client told the mutant from the honest
+/// server, and the printed report.
 struct Hunt {
     caught: bool,
     report: String,
 }
 
-/// Grades a client by the program `instructor`, for a student whose mutant is `mutant`.
+/// Runs the program `instructor` to grade a client, a script with the content `text`, for the
+/// student to which the mutant with the number `mutant` is assigned.
 fn grade(mutant: usize, text: &str) -> Hunt {
     let (kept, client) = client(text);
     let secret = kept.path().join("secret");
@@ -53,7 +56,7 @@ fn grade(mutant: usize, text: &str) -> Hunt {
     let mut command = Command::new(env!("CARGO_BIN_EXE_instructor"));
     command.args(["hunt", "--server", HUNTED, "--student", &student.expect("a student")]);
     command.arg("--secret").arg(&secret).arg("--client").arg(&client);
-    // As root, a client runs as another user.
+    // The grader refuses to run a client as root, so root names another user.
     if is_root() {
         command.args(["--user", "64321"]);
     }
@@ -81,8 +84,9 @@ fn a_client_is_graded_by_both_servers() {
     assert!(!crash.caught && crash.report.contains("no verdict"), "{}", crash.report);
     let liar = grade(0, "#!/bin/sh\necho exit status 1\nexit 3\n");
     assert!(!liar.caught && liar.report.contains("no verdict"), "{}", liar.report);
-    // A client's first run finds no file of its own, and no later run may find one. Only root's
-    // grader also removes what another user leaves in /tmp.
+    // This client leaves a file in each directory, and gives no verdict if it finds the file in a
+    // later run. Each run must find none. In /tmp, only a grader that runs as root deletes what a
+    // client leaves.
     let places = if is_root() { "$HOME $TMPDIR /tmp" } else { "$HOME $TMPDIR" };
     let counts = format!(
         "#!/bin/sh\nfor place in {places}; do\n[ -e $place/kept ] && exit 3\n\
@@ -126,8 +130,8 @@ fn the_hand_out_starts_the_student_s_mutant() {
     assert!(den.hand_out(1, &out).is_err(), "nothing is overwritten");
 }
 
-/// The whole suite takes minutes for each mutant (`course check --mutants`), so this test judges
-/// only the families that concern what the mutants change.
+/// Judges the mutants only by the families of cases that concern what the mutants change: the whole
+/// suite, which `course check --mutants` runs, takes too long for a test.
 #[test]
 fn the_mutants_pass_the_families_that_are_about_what_they_change() {
     let den = Den::open(Path::new(HUNTED)).expect("mutants");

@@ -1,5 +1,5 @@
-//! The mutants' server with the mutants of an instructor's private crate. If it is started without
-//! a mutant's name, it makes no mistake.
+//! The server that makes the mistake of a chosen mutant, with the mutants of an instructor's
+//! private crate. Started without a mutant's name, the server makes no mistake.
 
 use std::process::ExitCode;
 
