@@ -5,16 +5,19 @@ use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 // ANCHOR: heap
-/// A set of deadlines, at most one for each index, in a heap whose top is the earliest.
+/// The deadlines of connections, at most one for each index of a connection, in a heap
+/// with the earliest deadline on top.
 #[derive(Default)]
 struct HeapTimers {
     heap: BinaryHeap<Reverse<(Instant, u32)>>,
-    /// The deadline of each index. A heap entry with another deadline is out of date.
+    /// The deadline of each index, or `None`. A heap entry with a different deadline is
+    /// out of date.
     due: Vec<Option<Instant>>,
 }
 
 impl HeapTimers {
-    /// Sets or moves the deadline of `index`. The old entry stays in the heap.
+    /// Sets or moves the deadline of `index`. If a deadline moves, its old entry stays
+    /// in the heap.
     fn set(&mut self, index: u32, at: Instant) {
         if self.due.len() <= index as usize {
             self.due.resize(index as usize + 1, None);
@@ -23,7 +26,8 @@ impl HeapTimers {
         self.heap.push(Reverse((at, index)));
     }
 
-    /// Returns the earliest deadline, and drops entries above it that are out of date.
+    /// Returns the earliest deadline, or `None` if there is no deadline. Removes all
+    /// entries above it, which are out of date.
     fn next(&mut self) -> Option<Instant> {
         while let Some(&Reverse((at, index))) = self.heap.peek() {
             if self.due[index as usize] == Some(at) {
@@ -49,8 +53,8 @@ impl HeapTimers {
 fn main() {
     let (mut timers, start) = (HeapTimers::default(), Instant::now());
     let idle = Duration::from_secs(60);
-    // One connection serves 100,000 requests in ten seconds, and each answer moves the
-    // connection's deadline.
+    // A single connection carries 100,000 requests in ten seconds, and each answer
+    // moves the connection's idle deadline.
     for request in 1..=100_000 {
         timers.set(0, start + Duration::from_micros(100 * request) + idle);
     }

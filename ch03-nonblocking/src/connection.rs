@@ -1,11 +1,11 @@
-//! One connection as a state machine: chapter 1's `serve`, cut open at each of its
-//! blocking calls.
+//! One connection as a state machine: chapter 1's function `serve`, split at each of
+//! its blocking calls.
 //!
 //! While `serve` blocks, its position in the code shows what it waits for, and its
 //! thread's stack holds its variables. In this file no call blocks. So the position
-//! becomes a `State`, the variables become a `Work`, and [`Connection::advance`] runs
-//! until it would have to block. The state `Send(X)` sends the output, and then
-//! continues with the state `X`.
+//! becomes a `State`, the variables become the fields of a `Work`, and
+//! [`Connection::advance`] runs until it would have to block. The state `Send(X)` sends
+//! the output, and then continues with the state `X`.
 //!
 //! ```text
 //!            ┌──────────────────────────────────────────────┐
@@ -32,23 +32,24 @@ use std::io::{self, ErrorKind};
 use std::time::Instant;
 
 // ANCHOR: state
-/// The step that a connection is at. It corresponds to the call in which chapter 1's
-/// `serve` blocks.
+/// The current step of a connection. In chapter 1, it is the position in the code of
+/// `serve`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// The connection waits for input.
     Receive,
     /// The connection parses received bytes; this step never waits.
     Decide,
-    /// The connection sends its output, then goes to the given step.
+    /// The connection sends its output, then continues with the step that `Then` names.
     Send(Then),
     /// The connection waits until its delayed response is due.
     Sleep,
-    /// The last response is sent; input is read and discarded until the peer closes.
+    /// The last response has been sent; input is read and discarded until the peer
+    /// closes.
     Linger,
 }
 
-/// The step that follows once the output is sent.
+/// The step of a connection after it has sent its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     Receive,
@@ -66,7 +67,7 @@ pub struct Connection<T> {
     transport: T,
     state: State,
     /// Whether the socket may have something to read. The poller may report readiness
-    /// only once, so it is recorded here until a read shows that the socket is drained.
+    /// only once, so this field keeps it until a read shows that the socket is drained.
     readable: bool,
     /// Whether end of file may follow the received bytes, so that a short read does not
     /// mean that the socket is drained.
@@ -77,20 +78,22 @@ pub struct Connection<T> {
 // ANCHOR_END: connection
 
 // ANCHOR: wake_next
-/// The reason why a connection gets a turn.
+/// The reason for a connection's turn, that is, for a call of [`Connection::advance`].
 #[derive(Clone, Copy, Debug)]
 pub enum Wake {
-    /// The poller has reported the connection's descriptor.
+    /// The poller has reported an event of the connection's descriptor.
     Ready(Ready),
     /// The connection's deadline has passed.
     Timeout,
-    /// The connection's last turn ended before all its work was done.
+    /// The connection can continue without an event, for example because its last turn
+    /// used up the byte budget.
     Again,
-    /// The server is stopping: an idle connection closes.
+    /// The server is stopping, and the connection is to close if it is idle.
     Stop,
 }
 
-/// The next step of a connection after its turn.
+/// The result of a connection's turn: what the event loop does with the connection
+/// next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Wait until the descriptor is ready for this interest, or the deadline passes.
@@ -98,7 +101,8 @@ pub enum Next {
     /// Wait until the client sends a request, or the idle timeout passes. Until then
     /// the connection owns no buffers.
     Idle,
-    /// Keep the wait and the deadline from before this turn: nothing has happened.
+    /// Keep waiting for the same interest and deadline as before the turn, in which
+    /// nothing has happened.
     Unchanged,
     /// Have another turn, after every other ready connection has had one.
     Again,
@@ -119,9 +123,9 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Returns a connection that the server has no room for. Its first turn sends 503;
-    /// if `lingers`, the connection then waits for the client to read the response and
-    /// close.
+    /// Returns a connection that the server has no room for. Its first turn sends the
+    /// response 503; if `lingers`, the connection then waits for the client to read the
+    /// response and close.
     pub fn rejected(transport: T, lingers: bool, shared: &mut LoopContext<'_>) -> Self {
         let mut work = shared.pool.take(shared.now);
         push_error(HttpError::BUSY, shared.site, &mut work.outbox);
@@ -159,9 +163,9 @@ impl<T: Transport> Connection<T> {
     /// Advances the connection as far as possible without blocking, and returns the
     /// next step.
     ///
-    /// A turn ends at the latest when [`IO_BUDGET`](crate::socket::IO_BUDGET) bytes
-    /// have been moved: further reads and writes fail with `WouldBlock`, and
-    /// [`Next::Again`] is returned.
+    /// One call (a turn) ends at the latest when
+    /// [`IO_BUDGET`](crate::socket::IO_BUDGET) bytes have been read or written: further
+    /// reads and writes fail with `WouldBlock`, and [`Next::Again`] is returned.
     ///
     /// # Errors
     ///
@@ -199,8 +203,8 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: advance
 
     // ANCHOR: apply
-    /// Applies the reason for the turn. Returns the next step if the reason alone
-    /// determines it, or `None` if `drive` must run.
+    /// Applies `wake`, the reason for the turn. Returns the next step if the reason
+    /// alone determines it, or `None` if `drive` must run.
     fn apply(
         &mut self,
         wake: Wake,
@@ -208,10 +212,10 @@ impl<T: Transport> Connection<T> {
         shared: &mut LoopContext<'_>,
     ) -> io::Result<Option<Next>> {
         match wake {
-            // While the connection lingers, both sides may have shut down in good
-            // order. Some pollers report such a connection as broken, although input is
-            // still unread. Closing now would send a reset, and the client could lose
-            // the last response.
+            // A lingering connection whose both sides have shut down in good order is
+            // reported as broken by some pollers, although input is still unread.
+            // Closing it now would send a reset, and the client could lose the last
+            // response.
             Wake::Ready(ready) if ready.broken && self.state != State::Linger => {
                 return Err(ErrorKind::ConnectionReset.into());
             }
@@ -225,8 +229,8 @@ impl<T: Transport> Connection<T> {
                 return Ok(is_spurious.then_some(Next::Unchanged));
             }
             Wake::Timeout => return self.on_deadline(work, shared),
-            // The connection reads once more, so that requests received before the stop
-            // are answered.
+            // The connection tries one more read, so that requests received before the
+            // stop are answered.
             Wake::Stop => self.readable = true,
             Wake::Again => {}
         }
@@ -235,8 +239,8 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: apply
 
     // ANCHOR: drive
-    /// Does what chapter 1's `serve` does, without blocking calls. Compare the two
-    /// functions side by side.
+    /// Runs the connection until it would block, and returns its next step. The code
+    /// follows chapter 1's `serve`: compare the two side by side.
     fn drive(
         &mut self,
         work: &mut Work,
@@ -283,9 +287,9 @@ impl<T: Transport> Connection<T> {
                     work.progress = Progress::default();
                     self.state = match then {
                         Then::Receive => {
-                            // While the connection waited to write, input was not
-                            // reported. During a shutdown the connection tries a read,
-                            // because closing with unread input sends a reset.
+                            // The poller does not report input to a connection that
+                            // waits to write. During a shutdown the connection tries a
+                            // read, because closing with unread input sends a reset.
                             self.readable |= shared.site.is_draining();
                             State::Receive
                         }
@@ -320,7 +324,7 @@ impl<T: Transport> Connection<T> {
 
     // ANCHOR: fill
     /// Reads into the inbox, and returns the number of bytes (0 at end of file), or
-    /// `None` if there is nothing to read or the budget is used up.
+    /// `None` if there is nothing to read or the byte budget is used up.
     #[inline]
     fn fill(&mut self, work: &mut Work) -> io::Result<Option<usize>> {
         if !self.readable {
@@ -329,7 +333,8 @@ impl<T: Transport> Connection<T> {
         let room = work.inbox.space().len();
         match BudgetedIo(&mut self.transport, &mut work.budget).fill(&mut work.inbox) {
             Ok(n) => {
-                // A read of fewer bytes than there was room for has drained the socket.
+                // A read that does not fill the inbox has drained the socket, unless an
+                // end of file may follow.
                 self.readable = n == room || self.eof;
                 Ok(Some(n))
             }
@@ -362,7 +367,8 @@ impl<T: Transport> Connection<T> {
         };
     }
 
-    /// Queues an error response, after which the connection lingers and closes.
+    /// Queues an error response, the connection's last; afterwards the connection
+    /// lingers.
     fn refuse(&mut self, why: HttpError, work: &mut Work, shared: &LoopContext<'_>) {
         push_error(why, shared.site, &mut work.outbox);
         self.state = State::Send(Then::Linger);

@@ -1,8 +1,8 @@
-//! The event loop: one thread, all connections, and one call that blocks.
+//! The event loop: one thread serves all connections, and blocks in one call only.
 //!
 //! The loop waits for descriptors to become ready, gives each ready connection a turn
-//! (a call of [`Connection::advance`]), and waits again. The way to find out about
-//! readiness differs from mechanism to mechanism: see [`Poller`].
+//! (a call of [`Connection::advance`]), and waits again. Each mechanism that reports
+//! readiness is a [`Poller`].
 //!
 //! ```
 //! use ch01_blocking::program::Cli;
@@ -60,7 +60,8 @@ const STOP: Token = Token { index: u32::MAX, generation: 1 };
 const SIBLINGS: Token = Token { index: u32::MAX, generation: 2 };
 
 // ANCHOR: fields
-/// The connections of one thread, and everything that serves them.
+/// The connections of one thread, with the poller and the timers that give them their
+/// turns.
 #[derive(Debug)]
 pub struct EventLoop<'a, P> {
     poller: P,
@@ -70,24 +71,25 @@ pub struct EventLoop<'a, P> {
     connections: Table<Entry>,
     timers: Timers,
     shared: LoopContext<'a>,
-    /// Connections whose last turn ended before all their work was done. The poller may
-    /// not report them again.
+    /// Connections that can continue without an event, for example because their last
+    /// turn used up the byte budget. The poller may not report them again.
     run_queue: Vec<Token>,
-    /// Whether more clients may wait at the listener, although the poller may not
-    /// report the listener again.
+    /// Whether clients may be left in the listener's backlog. The poller may not report
+    /// the listener again.
     accept_again: bool,
     /// Connections that have become idle in this round of the loop; their deadlines are
     /// set at the end of the round.
     idle: Vec<Token>,
-    /// An eventfd(2) that wakes all loops that accept from the same socket.
+    /// An eventfd(2) that wakes all loops that accept from the same socket; `None` if
+    /// no other process accepts from it.
     siblings: Option<BorrowedFd<'a>>,
-    /// The time at which accepting resumes after the process ran out of descriptors;
-    /// `None` unless accepting pauses.
+    /// The time at which accepting resumes after the process ran out of descriptors or
+    /// memory; `None` unless accepting pauses.
     accept_resumes: Option<Instant>,
     /// The drain deadline, at which the remaining connections are cut off; `None` until
     /// the stop.
     drain_deadline: Option<Instant>,
-    /// Number of open connections that are being rejected.
+    /// Number of open connections that are being rejected with a 503 response.
     rejected: usize,
     memory: FreeMemory,
     options: &'a Options,
@@ -109,7 +111,7 @@ struct Entry {
 }
 // ANCHOR_END: fields
 
-/// The size of a connection's place in the table of connections, in bytes.
+/// The size of a connection's entry in the table of connections, in bytes.
 pub const PLACE: usize = Table::<Entry>::PLACE;
 
 // ANCHOR: run
@@ -172,8 +174,9 @@ impl<P: Poller> EventLoop<'_, P> {
     // ANCHOR_END: run
 
     // ANCHOR: idle
-    /// Sets the deadline of each connection that has become idle in this round. The
-    /// idle time begins now: the clock is read once for all these connections.
+    /// Sets the deadline of each connection that has become idle in this round of the
+    /// loop. The idle time begins now: the clock is read once for all these
+    /// connections.
     fn set_idle_deadlines(&mut self) {
         if self.idle.is_empty() {
             return;
@@ -236,7 +239,8 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     ///
     /// The kernel wakes one of these loops for a client. If that loop's process has no
     /// descriptor left, the client would wait although another process has free
-    /// descriptors. That loop therefore wakes all loops by `siblings`, an eventfd(2).
+    /// descriptors. That loop therefore wakes all loops by a write to `siblings`, an
+    /// eventfd(2).
     ///
     /// # Errors
     ///
@@ -265,12 +269,12 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     // ANCHOR_END: timeout
 
     // ANCHOR: try_all
-    /// Reports every descriptor as perhaps ready, as `spin` does, because the poller
-    /// failed.
+    /// Appends to `ready` an event for every descriptor, as `spin` does, after the
+    /// poller has failed with `error`.
     ///
     /// The kernel may be out of memory for the moment, or the limit of descriptors was
     /// lowered below the number of registered ones (poll(2)). Neither is a reason to
-    /// end the connections. The error may last, so the loop pauses before each attempt.
+    /// end the connections. The error may last, so each call sleeps for a moment first.
     fn try_all(&mut self, error: &io::Error, ready: &mut Vec<Ready>) {
         trace::set_connection(0);
         trace!("poller", "{error}: trying every connection");
@@ -286,8 +290,8 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     // ANCHOR_END: try_all
 
     // ANCHOR: turn
-    /// Advances a connection, and arranges its next turn. If the connection has been
-    /// closed since the event, the token is stale and the event is ignored.
+    /// Gives a connection its turn, and arranges its next turn. Does nothing if the
+    /// token is stale, because the connection has been closed since the event.
     fn turn(&mut self, token: Token, wake: Wake) {
         let Some(entry) = self.connections.get_mut(token) else { return };
         trace::set_connection(entry.number.into());
@@ -327,11 +331,11 @@ impl<'a, P: Poller> EventLoop<'a, P> {
                 self.shared.site.stats.timeouts.add();
                 return self.close(token, &"write timeout");
             }
-            // The peer has caused this error, so it is traced but not logged.
+            // The peer has caused this error, so the error is traced but not logged.
             Err(error) => return self.close(token, &error),
         };
         // The descriptor is reregistered only if the interest has changed: most
-        // connections wait to read, before their turn and after it.
+        // connections wait to read, both before and after their turn.
         if entry.interest != interest {
             entry.interest = interest;
             let fd = entry.connection.transport().0.as_fd();
@@ -343,7 +347,8 @@ impl<'a, P: Poller> EventLoop<'a, P> {
     // ANCHOR_END: turn
 
     // ANCHOR: close
-    /// Closes a connection and releases everything that belongs to it.
+    /// Closes a connection and releases everything that belongs to it; the trace shows
+    /// `why`.
     fn close(&mut self, token: Token, why: &dyn std::fmt::Display) {
         let Some(entry) = self.connections.remove(token) else { return };
         trace!("close", "{why}");
@@ -368,8 +373,8 @@ impl<'a, P: Poller> EventLoop<'a, P> {
         // `deregister` fails if the listener is not registered because accepting
         // pauses.
         let _ = self.poller.deregister(listener.as_fd(), LISTENER);
-        // The stop pipe stays readable: if still registered, it would be reported in
-        // every round.
+        // The stop pipe stays readable: a registered stop pipe would be reported in
+        // every round of the loop.
         let _ = self.poller.deregister(self.stop.as_fd(), STOP);
         drop(listener); // from now on the kernel refuses connections
         (self.accept_again, self.accept_resumes) = (false, None);

@@ -21,7 +21,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 /// The token and the interest of each registered descriptor.
 ///
 /// The index of an entry is the descriptor's number. The kernel always hands out the
-/// smallest free number, so such a table has few gaps.
+/// smallest free number, so the table has few gaps.
 #[derive(Debug, Default)]
 pub struct FdTable {
     entries: Vec<Option<(Token, Interest)>>,
@@ -59,8 +59,7 @@ impl FdTable {
 
     // ANCHOR: maybe
     /// Returns an event for each descriptor, with every readiness that its interest
-    /// includes: the events of a mechanism that does not know which descriptors are
-    /// ready.
+    /// includes, for a mechanism that does not know which descriptors are ready.
     pub fn maybe_ready(&self) -> impl Iterator<Item = Ready> {
         self.entries
             .iter()

@@ -17,11 +17,10 @@
 //!
 //! The connection's decisions are chapter 1's, unchanged. This chapter adds the
 //! [`connection`] as a state machine, one trait for "which descriptors are ready?"
-//! ([`poller`]), and the [`event_loop`]. Chapters 4 and 5 add other pollers and nothing
-//! else.
+//! ([`poller`]), and the [`event_loop`]. Chapters 4 and 5 add other pollers.
 //!
-//! Before these modules the chapter has a small server, which shares no code with them:
-//! `src/bin/small-spin.rs`, and the connections of [`small`].
+//! The chapter begins with a small server that uses none of the modules above:
+//! `src/bin/small-spin.rs`, and its connections in [`small`].
 
 pub mod connection;
 pub mod event_loop;

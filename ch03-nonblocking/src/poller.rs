@@ -1,10 +1,11 @@
-//! Which descriptors are ready? Every mechanism of chapters 3 to 5 answers this
-//! question.
+//! The trait [`Poller`]: every polling mechanism of chapters 3 to 5 implements it, and
+//! so answers the question "which descriptors are ready?".
 //!
 //! The caller registers the descriptors that it cares about, and [`Poller::wait`]
 //! returns the ones that are ready. `spin` guesses, `sigio` is notified by signals,
-//! `select`, `poll` and `epoll` ask the kernel in better and better ways. Each is one
-//! file that implements [`Poller`], and one event loop drives them all.
+//! `select`, `poll` and `epoll` ask the kernel in better and better ways. Each
+//! mechanism is one file that implements [`Poller`], and one event loop drives them
+//! all.
 //!
 //! ```
 //! use ch03_nonblocking::poller::{Interest, Poller, Token};
@@ -32,11 +33,12 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 // ANCHOR: token
-/// The name of a connection in its events: an index into a table, and a generation.
+/// The name of a connection in the events of a poller: an index into a table, and a
+/// generation.
 ///
-/// Indexes are reused, as descriptors are. An event may still be pending when its
-/// connection has been closed and the index given to another one. The generation tells
-/// the two apart.
+/// Indices are reused, as descriptors are. An event may still be pending when its
+/// connection has been closed and its index belongs to a new connection. The generation
+/// tells the two connections apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token {
     /// The connection's index in the event loop's [`Table`](crate::table::Table).
@@ -47,8 +49,8 @@ pub struct Token {
 // ANCHOR_END: token
 
 impl Token {
-    /// Returns the token as one number, for a kernel that stores one number with each
-    /// descriptor.
+    /// Returns the token as one number, for a kernel interface that stores one number
+    /// with each descriptor.
     pub const fn to_bits(self) -> u64 {
         (self.generation as u64) << 32 | self.index as u64
     }
@@ -60,12 +62,12 @@ impl Token {
 }
 
 // ANCHOR: interest
-/// The kinds of readiness to report for a descriptor.
+/// The kinds of readiness that a poller reports for a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interest(u8);
 
 impl Interest {
-    /// No readiness; an error or a hang-up may be reported all the same.
+    /// No readiness. An error or a hang-up may be reported even so.
     pub const NONE: Interest = Interest(0);
     /// Readiness to read: bytes, an end of file, or a connection to accept.
     pub const READ: Interest = Interest(1);
@@ -102,10 +104,10 @@ pub struct Ready {
     /// Whether a write would return without blocking.
     pub writable: bool,
     /// Whether the peer may have finished sending; there may be bytes to read before
-    /// the end. Also `true` for a descriptor with urgent data: a read stops there,
-    /// before the bytes that follow.
+    /// the end of file. Also `true` for a descriptor with urgent data: a read stops at
+    /// the urgent byte, although more bytes may follow.
     pub eof: bool,
-    /// Whether the connection has ended in both directions.
+    /// Whether the connection has failed or has ended in both directions.
     pub broken: bool,
 }
 // ANCHOR_END: ready
@@ -130,18 +132,18 @@ impl Ready {
 /// # What a poller promises
 /// - Events are **hints**. An event may be spurious or stale, so a read or a write
 ///   after it may still fail with `WouldBlock`; every descriptor is non-blocking.
-/// - Readiness is reported **at least once**: when it begins, or, if it exists
-///   already, after the descriptor is registered. Some mechanisms go on reporting it
-///   as long as it lasts (`poll`), others do not (signals, edge-triggered `epoll`);
-///   callers must not rely on repetition. So a caller remembers each event, and tries
-///   before it waits for another.
-/// - Where `eof` is not set, a read that returned fewer bytes than were asked for has
-///   drained the descriptor, and the next arrival is reported. Where it is set, the
-///   caller reads until end of file or `WouldBlock`: an end of file that arrived with
-///   the last bytes may not be reported again.
+/// - Readiness is reported **at least once**: when it begins, or, if it exists already,
+///   after the descriptor is registered. Some mechanisms go on reporting it as long as
+///   it lasts (`poll`), others do not (signals, edge-triggered `epoll`); callers must
+///   not rely on repetition. So a caller remembers each event, and tries to read or
+///   write before it waits for another event.
+/// - After an event without `eof`, a read that returned fewer bytes than were asked for
+///   has drained the descriptor, and the next arrival is reported. After an event with
+///   `eof`, the caller reads until end of file or `WouldBlock`: an end of file that
+///   arrived with the last bytes may not be reported again.
 /// - `broken` is reported whatever the interest, perhaps repeatedly: the connection
-///   must be closed. Where both sides have shut down, `broken` may mean no more than
-///   that.
+///   must be closed. Perhaps nothing is wrong: `broken` may also mean that both sides
+///   have shut down in good order.
 ///
 /// # What a poller may expect of its caller
 /// - A descriptor is registered once, reregistered only while it is registered, and
@@ -169,8 +171,8 @@ pub trait Poller {
     /// Blocks until a descriptor is ready or `timeout` has elapsed, and appends the
     /// events to `ready`.
     ///
-    /// `None` waits without limit. The timeout is rounded up to the mechanism's unit.
-    /// The call may also return early with no events.
+    /// A `timeout` of `None` is no limit. The timeout is rounded up to the mechanism's
+    /// unit. The call may also return early with no events.
     fn wait(
         &mut self,
         ready: &mut Vec<Ready>,

@@ -1,19 +1,20 @@
 //! `sigio`: the kernel sends a signal for each event.
 //!
 //! A descriptor can be set up to send a signal whenever something happens to it. A
-//! real-time signal is queued, one entry for each event, and carries the descriptor and
-//! what happened (TLPI 63.3). So the loop sleeps until the next signal, and tries no
+//! real-time signal is queued, one entry for each event, and names the descriptor and
+//! the event (TLPI 63.3). So the loop sleeps until the next signal, and tries no
 //! descriptor in vain.
 //!
 //! What makes the mechanism hard to use:
-//! - Each event costs one signal, and one system call to take the signal from the queue:
-//!   thousands of calls when thousands of clients send something.
-//! - The queue is bounded (RLIMIT_SIGPENDING). When it is full, the kernel sends a plain
-//!   SIGIO, which names no descriptor: then every descriptor must be tried.
-//! - The kernel reports *changes*, never the *state*: a change before the descriptor was
-//!   set up is never reported.
-//! - A signal may name a descriptor that was closed, and reused for another connection,
-//!   since the signal was queued. Even `broken` is only a hint here.
+//! - Each event costs one signal, and one system call to take the signal from the
+//!   queue: thousands of calls when thousands of clients send something.
+//! - The queue is bounded (RLIMIT_SIGPENDING). When it is full, the kernel sends a
+//!   plain SIGIO, which names no descriptor: then every descriptor must be tried.
+//! - The kernel reports *changes*, never the *state*: a change before the descriptor
+//!   was set up is never reported.
+//! - A signal may name a descriptor that has been closed, and reused for another
+//!   connection, since the signal was queued. So even an error or a hang-up is only a
+//!   hint here.
 
 use crate::event_loop;
 use crate::fd_table::FdTable;
@@ -27,8 +28,8 @@ use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// Maximum number of signals taken in one [`wait`](Poller::wait), before the connections
-/// that they name have their turns.
+/// Maximum number of signals taken in one [`wait`](Poller::wait); further signals stay
+/// in the queue until the next call.
 const MAX_EVENTS: usize = 512;
 
 // ANCHOR: sigio
@@ -41,7 +42,8 @@ pub struct Sigio {
     unreported: Vec<Ready>,
     signal: libc::c_int,
     signals: Signals,
-    /// Makes the type `!Send`: the signals are directed to this thread.
+    /// Makes the type `!Send`: the signals are directed to the thread that made the
+    /// poller.
     this_thread: PhantomData<*const ()>,
 }
 
@@ -63,7 +65,8 @@ impl Sigio {
         })
     }
 
-    /// Appends to `ready` the events for which a signal stands.
+    /// Appends to `ready` the event that a signal reports, or an event for every
+    /// descriptor if the signal reports an overflow of the signal queue.
     fn push_event(&self, event: SignalEvent, ready: &mut Vec<Ready>) {
         if event.signal == libc::SIGIO {
             trace::set_connection(0);
@@ -71,8 +74,8 @@ impl Sigio {
             return ready.extend(self.table.maybe_ready());
         }
         // The token is that of the connection which has this descriptor now; the signal
-        // may be about an earlier one. A spurious hint does no harm, but `broken`
-        // closes the connection, so it is checked.
+        // may be about an earlier connection. A spurious hint does no harm, but
+        // `broken` closes the connection, so poll(2) confirms it first.
         if let Some((token, _)) = self.table.get(event.fd) {
             let any = |bits| event.band & bits != 0;
             ready.push(Ready {
@@ -128,7 +131,7 @@ impl Poller for Sigio {
                 Some(event) => self.push_event(event, ready),
                 None => break,
             }
-            // Further signals are taken only if they are queued already.
+            // All signals after the first are taken only if they are queued already.
             within = Some(Duration::ZERO);
         }
         Ok(())

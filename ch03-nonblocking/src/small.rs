@@ -1,13 +1,13 @@
 // ANCHOR: head
 //! A connection that never waits, for the small servers of chapters 3 to 5.
 //!
-//! A struct holds the state that a blocked thread keeps on its stack. A server drives a
-//! connection whenever its socket or the time may have changed; the result says what
-//! the connection waits for next.
+//! A struct holds the state that a blocked thread keeps on its stack. A server calls
+//! [`Connection::drive`] whenever the socket may be ready or the connection's time has
+//! come; the call returns the kind of event that the connection waits for next.
 //!
-//! These servers have no fair share: a client that sends without pause is served
-//! without pause, and the others wait. A client that takes any byte of its answer in
-//! time keeps its connection.
+//! The servers do not divide their time fairly: a client that sends without pause is
+//! served without pause, while the others wait. A client that takes at least one byte
+//! of its answer before each deadline keeps its connection.
 
 use ch01_blocking::small::deadline::{IDLE_TIME, TIME};
 use ch01_blocking::small::{MAX_OUTPUT, Parsed, Response, parse, respond};
@@ -22,13 +22,13 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Connection {
     socket: TcpStream,
-    /// Bytes of requests that have no answer yet.
+    /// Received bytes of requests that have no answer yet.
     inbox: Vec<u8>,
     /// Answers, of which the first `sent` bytes have been sent.
     outbox: Vec<u8>,
     sent: usize,
     state: State,
-    /// The beginning of the present wait, from which its deadline counts.
+    /// The beginning of the present wait, from which the deadline of the wait counts.
     since: Instant,
 }
 
@@ -37,7 +37,7 @@ pub struct Connection {
 enum State {
     /// Requests are read and answered.
     Open,
-    /// The answer to the first request in the inbox is held back until this time.
+    /// The answer to the first request in the inbox is held back until the given time.
     Sleeping(Instant),
     /// The last answer is being sent.
     Closing,
@@ -46,9 +46,10 @@ enum State {
 /// The kind of event that a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// The connection waits for bytes from the client, until [`Connection::due`].
+    /// The connection waits for bytes from the client, at most until
+    /// [`Connection::due`].
     Read,
-    /// The connection waits for room for bytes to the client, until
+    /// The connection waits until the client takes more bytes, at most until
     /// [`Connection::due`].
     Write,
     /// The connection waits until [`Connection::due`], whatever the client does.
@@ -59,11 +60,11 @@ pub enum Wait {
 // ANCHOR: new
 impl Connection {
     /// Makes a socket non-blocking, and returns its connection, which waits for the
-    /// first request.
+    /// first request from `now` on.
     ///
     /// # Errors
     ///
-    /// Those of fcntl(2) and setsockopt(2).
+    /// The errors of fcntl(2) and setsockopt(2).
     pub fn new(socket: TcpStream, now: Instant) -> io::Result<Connection> {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
@@ -72,7 +73,7 @@ impl Connection {
     }
 
     /// Returns the time at which the connection must be driven even if nothing has
-    /// happened: the end of a delay, or the deadline for the client.
+    /// happened: the end of a delay, or the client's deadline.
     pub fn due(&self) -> Instant {
         match self.state {
             State::Sleeping(until) => until,
@@ -99,8 +100,8 @@ impl AsFd for Connection {
 // ANCHOR_END: new
 // ANCHOR: drive
 impl Connection {
-    /// Reads, answers and sends as far as possible without waiting. Returns what the
-    /// connection waits for, or `None` when it has ended.
+    /// Reads, answers and sends as far as possible without waiting. Returns the kind of
+    /// event that the connection waits for, or `None` when the connection has ended.
     pub fn drive(&mut self, now: Instant) -> Option<Wait> {
         // An error is caused by the client or the network, and ends this connection
         // only.
@@ -155,8 +156,8 @@ impl Connection {
         Ok(true)
     }
 
-    /// Reads once into the inbox. Returns whether bytes have arrived or the client has
-    /// finished sending.
+    /// Reads once into the inbox. Returns `true` if bytes have arrived, and `false` if
+    /// the client has finished sending.
     fn read(&mut self) -> io::Result<bool> {
         let mut buffer = [0; 4 * 1024];
         loop {
@@ -173,8 +174,9 @@ impl Connection {
 
     // ANCHOR_END: send
     // ANCHOR: answer
-    /// Answers complete requests until an answer is to be delayed or enough output is
-    /// queued. Returns whether anything has changed.
+    /// Answers complete requests until an answer is to be delayed or the outbox holds
+    /// at least `MAX_OUTPUT` bytes. Returns `false` if the next request is incomplete
+    /// and there is nothing to send.
     fn answer(&mut self, now: Instant) -> bool {
         let mut used = 0;
         while self.outbox.len() < MAX_OUTPUT {
@@ -208,7 +210,7 @@ impl Connection {
         used > 0 || !self.is_open()
     }
 
-    /// Queues a refusal, the connection's last answer.
+    /// Queues an error response, the connection's last answer.
     fn refuse(&mut self, status: u16, why: &str) {
         let is_head = self.inbox.starts_with(b"HEAD ");
         Response::error(status, why).write(&mut self.outbox, is_head, false);

@@ -1,5 +1,6 @@
-//! The transport of a non-blocking connection, and the limit on the bytes that it moves
-//! in one turn.
+//! The transport of a non-blocking connection, and the limit on the bytes that a
+//! connection moves in one turn (a call of
+//! [`Connection::advance`](crate::connection::Connection::advance)).
 //!
 //! ```
 //! use ch03_nonblocking::socket::IoBudget;
@@ -68,7 +69,7 @@ impl AsFd for Socket {
 ///
 /// Without this limit, one client that reads as fast as the server writes would keep
 /// the loop to itself for a whole file of a gigabyte. The limit bounds pipelined
-/// requests too: sending their answers uses up the bytes.
+/// requests too, because it includes the bytes of their answers.
 pub const IO_BUDGET: usize = 256 * 1024;
 // ANCHOR_END: io_budget
 
@@ -85,7 +86,7 @@ pub struct IoBudget {
 }
 
 impl IoBudget {
-    /// Returns the budget of a new turn: `bytes` bytes.
+    /// Returns the budget of a new turn, in which `bytes` bytes may be moved.
     pub fn new(bytes: usize) -> IoBudget {
         IoBudget { left: bytes, wrote: 0, moved: false }
     }
@@ -100,7 +101,7 @@ impl IoBudget {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if nothing is left; otherwise the error of `moves`.
+    /// `WouldBlock` if the budget is used up; otherwise the error of `moves`.
     pub fn take(
         &mut self,
         moves: impl FnOnce(usize) -> io::Result<usize>,

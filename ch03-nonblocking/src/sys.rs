@@ -22,18 +22,19 @@ struct Owner {
 }
 const F_OWNER_TID: libc::c_int = 0;
 
-/// The content of a signal taken from the queue: what has happened to which descriptor.
+/// The content of a signal taken from the queue: which descriptor it is about, and what
+/// has happened to the descriptor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignalEvent {
     /// The signal's number.
     pub(crate) signal: libc::c_int,
     /// The descriptor that the signal is about.
     pub(crate) fd: RawFd,
-    /// The event, as bits of poll(2).
+    /// The event, as bits of poll(2) such as POLLIN.
     pub(crate) band: libc::c_short,
 }
 
-/// A set of signals that this thread blocks and takes from the queue.
+/// A set of signals that a thread has blocked, and takes from its queue.
 #[derive(Clone, Copy)]
 pub(crate) struct Signals(libc::sigset_t);
 
@@ -77,8 +78,8 @@ impl Signals {
         });
         let within = within.as_ref().map_or(ptr::null(), ptr::from_ref);
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-        // SAFETY: the set is valid for the call, and the time is valid or null, which
-        // means no limit; the kernel writes one siginfo_t.
+        // SAFETY: the set is valid for the call, and the pointer to the time is valid
+        // or null, which means no limit; the kernel writes one siginfo_t.
         let signal =
             unsafe { libc::sigtimedwait(&raw const self.0, info.as_mut_ptr(), within) };
         if signal < 0 {
@@ -90,11 +91,12 @@ impl Signals {
         }
         // SAFETY: the zeroed siginfo_t was valid, and the kernel has written it since.
         let info = unsafe { info.assume_init() };
-        // SAFETY: the union's field is an integer, valid whatever its bytes. For a
-        // signal that no descriptor has caused, the field is meaningless, and the
-        // caller finds no registered descriptor of that number.
+        // SAFETY: `si_fd` reads an integer of siginfo_t's union, which is valid
+        // whatever its bytes. In a signal that no descriptor has caused, the number is
+        // meaningless, but it is only looked up in the table of registered descriptors.
         let fd = unsafe { info.si_fd() };
-        // SAFETY: `si_band` is an integer field of the union, valid whatever its bytes.
+        // SAFETY: `si_band` reads an integer of the same union, which is valid whatever
+        // its bytes.
         let band = unsafe { info.si_band() };
         Ok(Some(SignalEvent { signal, fd, band: band as libc::c_short }))
     }
@@ -108,8 +110,8 @@ impl std::fmt::Debug for Signals {
 }
 
 // ANCHOR: tell
-/// Makes the kernel queue `signal` for this thread whenever something happens to the
-/// descriptor (fcntl(2): F_SETOWN_EX, F_SETSIG, O_ASYNC; TLPI 63.3).
+/// Makes the kernel queue `signal` for the calling thread whenever something happens to
+/// the descriptor (fcntl(2): F_SETOWN_EX, F_SETSIG, O_ASYNC; TLPI 63.3).
 pub(crate) fn enable_signal(fd: BorrowedFd<'_>, signal: libc::c_int) -> io::Result<()> {
     // SAFETY: gettid has no preconditions.
     let owner = Owner { kind: F_OWNER_TID, id: unsafe { libc::gettid() } };
@@ -117,8 +119,8 @@ pub(crate) fn enable_signal(fd: BorrowedFd<'_>, signal: libc::c_int) -> io::Resu
     check(unsafe { libc::fcntl(fd.as_raw_fd(), F_SETOWN_EX, &raw const owner) })?;
     // SAFETY: F_SETSIG takes a number, and no pointer.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), F_SETSIG, signal) })?;
-    // SAFETY: F_SETFL takes flags, and no pointer. O_NONBLOCK is kept: every registered
-    // descriptor is non-blocking.
+    // SAFETY: F_SETFL takes flags, and no pointer. O_NONBLOCK is among them, because
+    // every registered descriptor is non-blocking.
     check(unsafe {
         libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK | libc::O_ASYNC)
     })

@@ -32,7 +32,7 @@ struct Place<T> {
 // ANCHOR_END: table
 
 impl<T> Table<T> {
-    /// The size of a place, occupied or free, in bytes.
+    /// The size of a place in the table, occupied or free, in bytes.
     pub const PLACE: usize = size_of::<Place<T>>();
 
     /// Returns an empty table.

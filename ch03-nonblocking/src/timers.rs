@@ -17,10 +17,10 @@
 //!
 //! A slot is four seconds wide on dial 2, and four minutes on dial 3: too wide to wake
 //! the loop at its beginning. So each slot also stores its earliest deadline, and the
-//! loop wakes up then. The stored value is a lower bound: if the earliest deadline
-//! leaves the slot, finding the next one would take a search of the whole list. So the
-//! loop may wake up once in vain; then the slot is distributed anew, and its values are
-//! exact again.
+//! loop wakes up at that time. The stored value is a lower bound: if the earliest
+//! deadline leaves the slot, finding the next one would take a search of the whole
+//! list. So the loop may wake up once in vain; then the slot's deadlines are
+//! distributed to other slots, whose stored values are exact.
 //!
 //! (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987. A sorted
 //! tree would also do, at a few more steps per request.)
@@ -49,17 +49,17 @@ const BITS: u32 = SLOTS.ilog2();
 /// Number of dials: one for each digit of the largest number of milliseconds, so that
 /// every deadline has a slot.
 const DIALS: usize = u64::BITS.div_ceil(BITS) as usize;
-/// The index that marks the end of a list; as an entry's slot number, it says that the
-/// entry is in no list.
+/// The index that marks the end of a list. In the field `slot` of an entry, it means
+/// that the entry is in no list.
 const NONE: u32 = u32::MAX;
 
 // ANCHOR: fields
-/// A set of deadlines, at most one for each index, by which the caller knows what the
-/// deadline is for.
+/// A set of deadlines, at most one for each index. The caller chooses the indices, for
+/// example one for each connection.
 #[derive(Debug)]
 pub struct Timers {
     start: Instant,
-    /// The time up to which deadlines have been taken out, in milliseconds since
+    /// The time up to which expired deadlines have been removed, in milliseconds since
     /// `start`.
     now: u64,
     entries: Vec<Entry>,
@@ -69,7 +69,7 @@ pub struct Timers {
     occupied: [u64; DIALS],
 }
 
-/// A list of deadlines.
+/// A slot of a dial: a list of deadlines.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     /// The index of the list's first entry.
@@ -93,10 +93,10 @@ struct Entry {
 // ANCHOR_END: fields
 
 impl Timers {
-    /// Bytes that the timers use for each index, whether it has a deadline or not.
+    /// Memory that the timers use for each index, with or without a deadline, in bytes.
     pub const ENTRY: usize = size_of::<Entry>();
 
-    /// Returns timers without deadlines, whose time begins at `start`.
+    /// Returns timers without deadlines, which count time from `start`.
     pub fn new(start: Instant) -> Timers {
         Timers {
             start,
@@ -136,8 +136,9 @@ impl Timers {
     }
 
     /// Returns the time at which to call [`expired`](Timers::expired) next: the
-    /// earliest deadline. The time may be too early, once, if the earliest was cleared
-    /// or moved.
+    /// earliest deadline, or `None` if there is no deadline that an [`Instant`] can
+    /// represent. If the earliest deadline was cleared or moved, the returned time may
+    /// be too early, but only once.
     pub fn next(&self) -> Option<Instant> {
         let (_, slot) = self.first_slot()?;
         let earliest = Duration::from_millis(self.slots[slot as usize].earliest);
@@ -150,8 +151,8 @@ impl Timers {
         let now = now.saturating_duration_since(self.start).as_millis();
         let now = u64::try_from(now).unwrap_or(u64::MAX);
         while let Some((at, slot)) = self.first_slot().filter(|slot| slot.0 <= now) {
-            // If the loop is late, the slot is emptied as at its own time: `self.now`
-            // is set to that time.
+            // Slots are emptied in the order of their times even if the event loop is
+            // late, with `self.now` set to the time of the slot.
             self.now = self.now.max(at);
             let mut index = self.empty(slot).first;
             while index != NONE {
@@ -170,22 +171,24 @@ impl Timers {
     }
     // ANCHOR_END: expired
 
-    /// Returns the time and the index of the first slot that is not empty. All
-    /// deadlines on a lower dial are before those on a higher one, and on one dial
-    /// those in a lower slot before those in a higher one.
+    /// Returns the beginning, in milliseconds since `start`, and the index of the first
+    /// slot that is not empty, or `None` if all are empty. Deadlines on a lower dial
+    /// are earlier than those on a higher dial, and within a dial the slots are in
+    /// order of time.
     fn first_slot(&self) -> Option<(u64, u32)> {
         let dial = self.occupied.iter().position(|&slots| slots != 0)?;
         let slot = self.occupied[dial].trailing_zeros();
         let shift = BITS * dial as u32;
-        // Above the last dial there are no digits, and the shift would overflow.
+        // The last dial has no digits above it, and the shift would overflow.
         let above = u64::MAX.checked_shl(shift + BITS).unwrap_or(0);
         let at = self.now & above | u64::from(slot) << shift;
         Some((at, (dial * SLOTS) as u32 + slot))
     }
 
     // ANCHOR: slot
-    /// Returns the slot of a deadline. The slot's dial is that of the highest digit in
-    /// which the deadline differs from `now`.
+    /// Returns the index of the slot for the deadline `due`, in milliseconds since
+    /// `start`. The slot is on the dial of the highest digit in which `due` differs
+    /// from `now`.
     fn slot(&self, due: u64) -> u32 {
         let dial = (self.now ^ due | 1).ilog2() / BITS;
         let slot = (due >> (BITS * dial)) % SLOTS as u64;
@@ -195,7 +198,7 @@ impl Timers {
 
     // ANCHOR: put
     /// Puts a deadline into its slot. A deadline that moves by little, as most do,
-    /// stays in the slot that it has.
+    /// stays in its slot.
     #[inline]
     fn put(&mut self, index: u32, due: u64, slot: u32) {
         if self.entries[index as usize].slot != slot {
@@ -222,7 +225,7 @@ impl Timers {
     // ANCHOR_END: put
 
     // ANCHOR: unlink
-    /// Removes an entry from its slot's list, if it is in one.
+    /// Removes an entry from the list of its slot, if the entry is in a list.
     fn unlink(&mut self, index: u32) {
         let entry = &mut self.entries[index as usize];
         let Entry { next, previous, slot, .. } = *entry;
@@ -242,7 +245,7 @@ impl Timers {
         }
     }
 
-    /// Empties a slot, and returns its old value.
+    /// Empties a slot, and returns the list that was in it.
     fn empty(&mut self, slot: u32) -> Slot {
         self.occupied[slot as usize / SLOTS] &= !(1 << (slot as usize % SLOTS));
         std::mem::replace(&mut self.slots[slot as usize], EMPTY)

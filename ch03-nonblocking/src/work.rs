@@ -1,7 +1,7 @@
-//! The state of a connection that is not idle: its buffers, and the wait that it is in.
+//! The state of a connection that is not idle: its buffers, and its present wait.
 //!
-//! An idle connection gives its [`Work`] back to the [`Pool`] of its loop, so that it
-//! owns almost no memory.
+//! An idle connection gives its [`Work`] back to the [`Pool`] of its loop, so an idle
+//! connection owns almost no memory.
 
 use crate::socket::IoBudget;
 use ch01_blocking::app::site::Site;
@@ -18,15 +18,16 @@ const KEPT: usize = 64;
 pub struct Work {
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
-    /// A response that is delayed, and the time at which it is sent.
+    /// A delayed response, its context, and the time at which it is sent; `None` if no
+    /// response is delayed.
     pub(crate) later: Option<(Response, ResponseContext, Instant)>,
-    /// The kind of wait that the connection is in.
+    /// The kind of the present wait.
     pub(crate) wait: Wait,
-    /// The time at which this kind of wait began.
+    /// The beginning of the present wait, from which its deadline counts.
     pub(crate) since: Instant,
     /// The peer's progress in acknowledging the response, for the write deadline.
     pub(crate) progress: Progress,
-    /// Bytes read and discarded since the last response.
+    /// Bytes read and discarded since the connection's last response was sent.
     pub(crate) lingered: usize,
     /// The number of bytes that the connection may still move in this turn.
     pub(crate) budget: IoBudget,
@@ -52,44 +53,46 @@ pub struct LoopContext<'a> {
     pub timeouts: Timeouts,
     /// The buffers that no connection uses at the moment.
     pub pool: Pool,
-    /// Maximum number of bytes that a connection may move in one turn: see
+    /// Maximum number of bytes that a connection may move in one turn, usually
     /// [`IO_BUDGET`](crate::socket::IO_BUDGET).
     pub io_budget: usize,
     /// The time at which this round of the loop began.
     pub now: Instant,
-    /// Reads the clock, for a connection that begins to wait: if the application has
-    /// kept the loop busy for a second, that second does not count against the client.
-    /// The argument is the field `now`: a test stops the clock by a function that
-    /// returns its argument.
+    /// Returns the current time, from which the deadline of a new wait counts: time for
+    /// which the application has kept the loop busy does not count against the client.
+    /// The argument is the field `now`, so a test can stop the clock with a function
+    /// that returns its argument.
     pub clock: fn(Instant) -> Instant,
-    /// The second in which this round began, for `Date` headers.
+    /// The second in which this round of the loop began, for `Date` headers.
     pub date: HttpDate,
 }
 // ANCHOR_END: context
 
 impl LoopContext<'_> {
-    /// Returns the current time, from which a deadline that is set now counts.
+    /// Returns the current time, from which a new deadline counts.
     pub(crate) fn current_time(&self) -> Instant {
         (self.clock)(self.now)
     }
 }
 
-/// Buffers that no connection uses at the moment.
+/// The buffers that no connection uses at the moment.
 #[derive(Debug)]
 pub struct Pool {
     #[allow(clippy::vec_box)] // only the boxes move in and out, never their contents
     free: Vec<Box<Work>>,
-    /// Bytes of each output buffer: `--max-output`.
+    /// The capacity of each output buffer in bytes: the option `--max-output`.
     output: usize,
 }
 
 impl Pool {
-    /// Returns an empty pool, whose output buffers hold at most `output` bytes.
+    /// Returns an empty pool, whose output buffers will hold at most `output` bytes
+    /// each.
     pub fn new(output: usize) -> Pool {
         Pool { free: Vec::new(), output }
     }
 
-    /// Returns cleared buffers, from the pool or new ones.
+    /// Returns empty buffers, from the pool or newly allocated, for a wait that begins
+    /// at `now`.
     pub(crate) fn take(&mut self, now: Instant) -> Box<Work> {
         let mut work = self.free.pop().unwrap_or_else(|| {
             Box::new(Work {
@@ -108,7 +111,7 @@ impl Pool {
     }
 
     /// Returns buffers to the pool. They must be empty: the connection has become idle,
-    /// or has been closed and its buffers [cleared](Work::clear).
+    /// or the connection has been closed and its buffers [cleared](Work::clear).
     pub(crate) fn give_back(&mut self, mut work: Box<Work>) {
         debug_assert!(work.inbox.is_pristine() && work.outbox.is_empty());
         if self.free.len() < KEPT {

@@ -109,7 +109,7 @@ fn a_request_that_arrived_in_time_is_answered_though_late() -> io::Result<()> {
     let next = connection.advance(Wake::Timeout, &mut shared)?;
     assert!(matches!(next, Next::Idle), "{next:?}");
     assert!(connection.transport().went.ends_with(b"Hello, World!"));
-    // Nothing more has arrived: the deadline closes the connection.
+    // This time no request has arrived: the deadline closes the connection.
     assert_eq!(connection.advance(Wake::Timeout, &mut shared)?, Next::Close);
     Ok(())
 }
@@ -173,8 +173,8 @@ fn a_hang_up_while_lingering_is_read_to_the_end() -> io::Result<()> {
     Ok(())
 }
 
-/// The connection of a client that takes no bytes is closed exactly one write deadline after the
-/// send buffer was full, neither one progress check earlier nor one later.
+/// The connection of a client that takes no bytes is closed exactly one write timeout after the
+/// send buffer became full, neither one progress check earlier nor one later.
 #[test]
 fn a_client_that_takes_nothing_is_closed_at_the_write_deadline() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;

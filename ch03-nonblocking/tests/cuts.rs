@@ -1,5 +1,5 @@
-//! Tests that a client receives the same bytes, however input, output and readiness events
-//! are cut.
+//! Tests that a client receives the same bytes, however the input, the output and the readiness
+//! events are split into pieces.
 
 #[path = "wire/mod.rs"]
 mod wire;
@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use wire::{Seen, blocking, driven, is_the_same_however_cut, root, site};
 
-/// Returns a strategy for requests, valid and malformed, and for pieces of them.
+/// Returns a proptest strategy for requests, valid and malformed, and for arbitrary bytes.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let get =
         |target: &str| format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes();
@@ -72,7 +72,7 @@ thread_local! {
     };
 }
 
-/// A failing input, which proptest prints in this short form.
+/// The output of a server, which proptest prints in this short form when a test fails.
 #[derive(PartialEq)]
 struct Shown<'a>(&'a Seen);
 
@@ -84,7 +84,7 @@ impl std::fmt::Debug for Shown<'_> {
     }
 }
 
-/// Replays the fuzzer's corpus (see CONTRIBUTING.md).
+/// Replays the corpus that the fuzz target `connection` has collected (see CONTRIBUTING.md).
 #[test]
 fn the_corpus() -> std::io::Result<()> {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/connection");
@@ -100,7 +100,7 @@ fn the_corpus() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Tests that the client receives the same bytes if one byte at a time moves in each direction.
+/// Tests that the client receives the same bytes if input and output move one byte at a time.
 #[test]
 fn byte_by_byte() {
     let site = SITE.with(|site| *site);
@@ -108,8 +108,8 @@ fn byte_by_byte() {
     for closes in [false, true] {
         let whole = blocking(site, sent, closes);
         assert!(whole.bytes.ends_with(b"\r\n\r\n"), "{:?}", Shown(&whole));
-        // The script adds one byte of input and one byte of room at a time, and reports each step,
-        // or only every third.
+        // Each script lets one byte of input arrive or makes room for one byte of output in each
+        // step, and reports the events after every step, or after every third.
         for script in [[2, 1, 3, 1, 3, 1], [2, 1, 2, 0, 3, 0], [2, 0, 3, 0, 3, 9]] {
             let seen = driven(site, sent, closes, &script.repeat(2000));
             assert_eq!(Shown(&whole), Shown(&seen));

@@ -1,5 +1,5 @@
-//! Tests that a listener that was deregistered because descriptors ran out is registered
-//! again, even if the first attempt to do so fails.
+//! Tests that the event loop registers the listener again after descriptors ran out, even if the
+//! first attempt to do so fails.
 //!
 //! The limit on descriptors applies to the whole process, so this test has its own program.
 
@@ -29,7 +29,7 @@ use std::time::Duration;
 struct Reluctant<'t> {
     poller: Spin,
     asked: &'t AtomicUsize,
-    /// Set when the loop waits: from then on the loop opens no further descriptor.
+    /// Set when the loop first waits: from then on the loop opens no descriptor for itself.
     waits: &'t AtomicBool,
 }
 
@@ -81,12 +81,12 @@ fn a_failed_registration_of_the_listener_is_retried() -> io::Result<()> {
         }
         let flags = SockFlag::empty();
         let client = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
-        // Open descriptors stay open, but from now on the server cannot accept.
+        // Lowering the limit closes no open descriptor, but now the server cannot accept a client.
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, 3, hard)?;
         connect(client.as_raw_fd(), &SockaddrStorage::from(address))?;
-        // The first client is accepted before the attempt to register the listener that fails, the
-        // second client after the next attempt.
+        // The loop accepts the first client before its failing attempt to register the listener,
+        // and the second client after the next attempt.
         let visits =
             visit(client.into()).and_then(|()| visit(TcpStream::connect(address)?));
         stopper.stop()?;

@@ -16,8 +16,8 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::time::{Duration, Instant};
 
-/// A client that accepts all bytes immediately, and counts them; its first read returns
-/// `asks`.
+/// A transport to a client that takes all bytes immediately; `taken` counts them. The server's
+/// first read returns `asks`.
 struct Fast {
     asks: &'static [u8],
     taken: usize,

@@ -1,5 +1,5 @@
-//! Tests that a client that is not served because the application blocks the loop does not
-//! lose its idle time.
+//! Tests that the time for which the application blocks the event loop does not count against a
+//! client's idle timeout.
 
 #[path = "kept/mod.rs"]
 mod busy;

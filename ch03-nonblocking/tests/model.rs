@@ -1,5 +1,5 @@
 //! Model tests: the event loop's timers, table of connections and table of descriptors, each
-//! against a trivial implementation of the same behavior.
+//! compared with a trivial implementation of the same behavior.
 
 use ch03_nonblocking::fd_table::FdTable;
 use ch03_nonblocking::poller::{Interest, Ready, Token};
@@ -33,7 +33,7 @@ enum Tick {
 
 fn tick() -> impl Strategy<Value = Tick> {
     // Durations from microseconds to years, and occasionally millions of years, so that every dial
-    // is used.
+    // of the timing wheel is used.
     let time = (0u32..46).prop_flat_map(|bits| 0u64..=1 << bits);
     let time = time.prop_map(Duration::from_micros);
     let ages = |most| (36u32..most).prop_flat_map(|bits| 0u64..=1 << bits);
@@ -51,8 +51,8 @@ fn tick() -> impl Strategy<Value = Tick> {
     ]
 }
 
-/// Deadlines in every dial, at the dial's edges, are each reported in time, and the search
-/// for the next deadline terminates even if there is none.
+/// Deadlines on every dial, at the dial's edges, are each reported neither early nor late, and the
+/// search for the next deadline terminates even if there is none.
 #[test]
 fn timers_of_every_size() {
     let edges = (0..u64::BITS).flat_map(|bits| {
@@ -98,10 +98,10 @@ proptest! {
         let mut timers = Timers::new(start);
         let mut model = BTreeMap::new();
         let mut now = Duration::ZERO;
-        // The time of the timers in milliseconds.
+        // The latest time, in milliseconds, up to which the timers have reported deadlines.
         let mut seen = 0;
-        // Number of deadlines that were cleared or moved, for each of which the timers may
-        // still wake up once.
+        // Number of deadlines that were cleared or moved. For each of them, the timers may still
+        // wake up once.
         let mut ghosts = 0;
         // Whether the last wake-up was for a deadline that was cleared or moved.
         let mut in_vain = false;
@@ -110,7 +110,8 @@ proptest! {
                 Tick::Set(index, after) => {
                     let at = now + after;
                     timers.set(index, start + at);
-                    // A deadline is rounded up, and is never in the past.
+                    // The timers round a deadline up to a millisecond, and move a past deadline to
+                    // the next millisecond.
                     let at = at.as_micros().div_ceil(1000).max(seen + 1);
                     ghosts += u32::from(model.insert(index, at).is_some());
                     in_vain = false;
@@ -149,7 +150,7 @@ proptest! {
             model.retain(|_, at| *at > seen);
             prop_assert_eq!(&late, &due, "at {:?}", now);
         }
-        // The timers wake up for every deadline that is left.
+        // The timers wake up for every remaining deadline.
         while let Some(next) = timers.next() {
             let mut late = Vec::new();
             timers.expired(next, &mut late);

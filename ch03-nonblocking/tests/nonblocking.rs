@@ -1,5 +1,5 @@
-//! Tests of a non-blocking socket where a blocking one would wait. The book shows these
-//! tests; run them with `-- --nocapture` to see their output.
+//! Tests of calls on a non-blocking socket that would block on a blocking one. The book
+//! shows these tests; run them with `-- --nocapture` to see their output.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};

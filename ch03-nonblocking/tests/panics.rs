@@ -1,5 +1,5 @@
-//! Tests that a panic outside a route ends one connection, not the event loop with all its
-//! connections.
+//! Tests that a panic outside the application's routes ends one connection, not the event loop with
+//! all its connections.
 
 #[path = "../../ch01-blocking/tests/failing/mod.rs"]
 mod failing;

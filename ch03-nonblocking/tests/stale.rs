@@ -1,6 +1,6 @@
-//! Tests that a stale event never affects the connection that has reused the slot. Real
-//! mechanisms report stale events rarely; the poller of this test reports them all the
-//! time.
+//! Tests that a stale event never affects the connection that has reused a closed
+//! connection's index. Real mechanisms report stale events rarely; the poller of this
+//! test reports them all the time.
 
 use ch01_blocking::program::Cli;
 use ch01_blocking::server::stop::Stop;

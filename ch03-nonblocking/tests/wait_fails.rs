@@ -1,4 +1,4 @@
-//! Tests that a poller's error does not end the event loop.
+//! Tests that the event loop continues when the poller's `wait` fails.
 
 #[path = "no_wait/mod.rs"]
 mod no_wait;

@@ -1,5 +1,5 @@
-//! Fuzz target: the bytes of the answers never depend on how input, output and events are
-//! cut, whatever the bytes of the requests.
+//! Fuzz target: whatever bytes a client sends, the server's answers do not depend on how the input,
+//! the output and the readiness events are split into pieces.
 #![no_main]
 
 #[path = "../../tests/wire/mod.rs"]
@@ -16,7 +16,7 @@ fn site() -> &'static Site {
 
 fuzz_target!(
     init: {
-        // A panic that a request asks for (`/panic`) is no finding.
+        // A request for `/panic` panics on purpose, so the fuzzer does not report that panic.
         let finding = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |what| {
             if !what.to_string().contains("was asked for") {

@@ -1,5 +1,5 @@
 // ANCHOR: all
-//! One thread that asks every connection, again and again, whether it can go on.
+//! One thread that tries to advance every connection, again and again.
 //!
 //! The thread never sleeps: even without a client it keeps a processor busy.
 
@@ -22,7 +22,7 @@ fn main() -> io::Result<()> {
             connections.iter().for_each(Connection::hang_up);
         }
         let now = Instant::now();
-        // The loop ends when `accept` fails with `WouldBlock`: no client waits.
+        // The loop ends when `accept` fails with `WouldBlock`: no further client waits.
         while let Some(Ok((socket, _))) = listener.as_ref().map(TcpListener::accept) {
             connections.extend(Connection::new(socket, now).ok());
         }

@@ -1,5 +1,5 @@
-//! The waits of a connection: interest, deadline, and the step that follows when the
-//! deadline passes.
+//! The waits of a connection: the interest and the deadline of each kind of wait, and
+//! the step that follows when the deadline passes.
 
 use super::{Connection, Next, State};
 use crate::poller::Interest;
@@ -13,8 +13,8 @@ use std::time::Duration;
 
 impl<T: Transport> Connection<T> {
     // ANCHOR: wait_for
-    /// Returns the next step of a connection that waits for input, with the idle, head
-    /// or body timeout.
+    /// Returns the next step of a connection that needs more input. If that is a wait,
+    /// its limit is the idle, head or body timeout.
     pub(super) fn wait_for_input(
         &self,
         work: &mut Work,
@@ -23,7 +23,7 @@ impl<T: Transport> Connection<T> {
         let wait = match work.inbox.content_received() {
             Some(received) => Wait::Body { received },
             None if !work.inbox.is_pristine() => Wait::Head,
-            // The byte budget may have ended the reading while input was left.
+            // Input may be left, because the turn's byte budget is used up.
             None if work.budget.is_used_up() => return Next::Again,
             None if shared.site.is_draining() => return Next::Close,
             None => {
@@ -36,8 +36,8 @@ impl<T: Transport> Connection<T> {
         self.wait(wait, work, shared)
     }
 
-    /// Returns the next step of a connection with unsent output, with the write
-    /// timeout.
+    /// Returns the next step of a connection with unsent output: a wait for room in the
+    /// send buffer, or another turn if the byte budget is used up.
     pub(super) fn wait_for_room(
         &self,
         work: &mut Work,
@@ -50,8 +50,9 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: wait_for
 
     // ANCHOR: wait
-    /// Returns a wait as the next step, with its interest and its deadline. The
-    /// deadline counts from the moment at which the kind of wait last changed.
+    /// Returns the next step for a wait of the kind `wait`, with its interest and its
+    /// deadline, or another turn if the byte budget is used up. The deadline counts
+    /// from `work.since`, the beginning of the wait.
     pub(super) fn wait(
         &self,
         wait: Wait,
@@ -101,8 +102,8 @@ impl<T: Transport> Connection<T> {
     // ANCHOR_END: sleep
 
     // ANCHOR: on_deadline
-    /// Handles the deadline of the connection, which has passed. Returns the next step,
-    /// or `None` if `drive` must run.
+    /// Handles the connection's deadline, which has passed. Returns the next step, or
+    /// `None` if `drive` must run to determine it.
     pub(super) fn on_deadline(
         &mut self,
         work: &mut Work,
@@ -125,9 +126,10 @@ impl<T: Transport> Connection<T> {
             }
             State::Linger => return Ok(Some(Next::Close)),
             State::Receive => {
-                // If the loop was late, the awaited input may have arrived without
-                // being reported yet. If a part of the request is still missing, the
-                // deadline stands: a client that sends byte by byte does not extend it.
+                // If the event loop is late, the awaited input may have arrived without
+                // being reported, so the connection reads first. If a part of the
+                // request is still missing, the deadline stands: a client that sends
+                // byte by byte does not extend it.
                 self.readable = true;
                 let next = self.drive(work, shared)?;
                 let is_late = match next {

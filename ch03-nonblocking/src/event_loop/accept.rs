@@ -9,8 +9,8 @@ use ch01_blocking::server::listener::{ACCEPT_BACKOFF, Client, Mode};
 use ch01_blocking::server::trace::{self, trace};
 use std::os::fd::AsFd;
 
-/// Maximum number of clients accepted in one round of the loop, before the connections have
-/// their turns.
+/// Maximum number of clients accepted in one round of the loop, so that accepting does
+/// not delay the connections for long.
 const MAX_ACCEPTS: usize = 64;
 
 impl<P: Poller> EventLoop<'_, P> {
@@ -30,13 +30,13 @@ impl<P: Poller> EventLoop<'_, P> {
                 Err(error) => {
                     trace::set_connection(0);
                     trace!("pause", "{error}");
-                    // While accepting pauses, the listener is not registered: it would
-                    // be reported in every round.
+                    // While accepting pauses, the listener is not registered: the
+                    // poller would report it in every round.
                     let _ = self.poller.deregister(listener.as_fd(), LISTENER);
                     self.accept_resumes = Some(self.shared.now + ACCEPT_BACKOFF);
                     if let Some(siblings) = self.siblings {
-                        // The write fails only if the counter is full, after 2^64
-                        // pauses.
+                        // The write to the eventfd fails only if its counter is full,
+                        // after 2^64 pauses.
                         let _ = nix::unistd::write(siblings, &1_u64.to_ne_bytes());
                     }
                     return;
@@ -48,7 +48,8 @@ impl<P: Poller> EventLoop<'_, P> {
     // ANCHOR_END: accept
 
     // ANCHOR: admit
-    /// Registers a client's connection, or rejects the client with a 503 response.
+    /// Registers the connection of an accepted client, or rejects the client with a 503
+    /// response.
     fn admit(&mut self, client: Client) {
         let Client { socket, number } = client;
         let site = self.shared.site;
@@ -79,8 +80,8 @@ impl<P: Poller> EventLoop<'_, P> {
         let Some(entry) = self.connections.get_mut(token) else { return };
         let fd = entry.connection.transport().0.as_fd();
         if let Err(error) = self.poller.register(fd, token, Interest::READ) {
-            // The poller has no room for the descriptor: `select`, for one, has such a
-            // limit.
+            // The poller cannot take the descriptor: `select`, for example, has no bit
+            // for descriptor 1024.
             trace!("poller", "{error}");
             self.rejected -= usize::from(!served);
             if let Some(entry) = self.connections.remove(token) {
@@ -99,7 +100,8 @@ impl<P: Poller> EventLoop<'_, P> {
     }
     // ANCHOR_END: admit
 
-    /// Tries once to send 503, and closes the connection without waiting.
+    /// Sends a 503 response if that is possible at once, and closes the connection
+    /// without waiting.
     fn reject_at_once(&mut self, socket: Socket) {
         let mut connection = Connection::rejected(socket, false, &mut self.shared);
         let _ = connection.advance(Wake::Again, &mut self.shared); // if this fails, only the 503 is lost
@@ -108,8 +110,8 @@ impl<P: Poller> EventLoop<'_, P> {
     }
 
     // ANCHOR: resume
-    /// Accepts the clients that `accept` has left for another call, and ends the pause
-    /// of accepting if its end has come.
+    /// Resumes accepting if the pause has lasted long enough, and accepts clients that
+    /// the last call of `accept` has left in the backlog.
     pub(super) fn resume_accepting(&mut self) {
         if self.accept_resumes.is_some_and(|until| until <= self.shared.now)
             && let Some(listener) = &self.listener

@@ -1,5 +1,5 @@
-//! Tests of the [`Poller`] contract: `contract!(spin, Spin::default())` generates them for one
-//! mechanism. Chapters 4 and 5 include this file by its path.
+//! Tests of the [`Poller`] contract: `contract!(spin, Spin::default())` generates the
+//! tests for one mechanism. Chapters 4 and 5 include this file by its path.
 
 use ch03_nonblocking::poller::{Interest, Poller, Ready, Token};
 use nix::sys::socket::MsgFlags;
@@ -62,8 +62,8 @@ fn reset_it(client: TcpStream) {
     drop(client);
 }
 
-/// Waits until a byte has arrived. The kernel delivers the byte over loopback before `write`
-/// returns, or a moment later.
+/// Waits until `server` has something to read. Over loopback, the kernel delivers a
+/// byte before `write` returns, or a moment later.
 fn there(server: &TcpStream) {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
@@ -75,8 +75,8 @@ fn there(server: &TcpStream) {
     panic!("nothing arrives");
 }
 
-/// Waits until an event for which `is_it` holds is reported for the token, and returns the
-/// event. An event for a token that is not registered fails the test.
+/// Waits until an event for which `is_it` holds is reported for the token, and returns
+/// the event. An event for another token fails the test.
 fn reported(
     poller: &mut impl Poller,
     token: Token,
@@ -176,7 +176,7 @@ pub(crate) fn arrives(poller: &mut impl Poller) {
     assert_eq!(drain(&server, ready.eof).0, 4);
 }
 
-/// After a short read, each arrival is reported again.
+/// Input that arrives after a short read is reported again.
 pub(crate) fn arrives_again(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -202,7 +202,8 @@ pub(crate) fn end_with_data(poller: &mut impl Poller) {
 }
 // ANCHOR_END: end_with_data
 
-/// Reads at each event until the end of file, and checks the number of bytes before it.
+/// Reads at each event until the end of file, and checks that `expected` bytes precede
+/// it.
 fn until_the_end(poller: &mut impl Poller, server: &TcpStream, expected: usize) {
     let mut came = 0;
     loop {
@@ -226,7 +227,8 @@ pub(crate) fn end_alone(poller: &mut impl Poller) {
     until_the_end(poller, &server, 0);
 }
 
-/// The end of file arrives after the data has been reported, and the read is short.
+/// An end of file is noticed although it arrives after the data has been reported, and
+/// before a short read.
 pub(crate) fn end_behind_a_short_read(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -242,7 +244,7 @@ pub(crate) fn end_behind_a_short_read(poller: &mut impl Poller) {
     }
 }
 
-/// A read stops at urgent data, and reading at each event still returns all bytes.
+/// Although a read stops at urgent data, reading at each event returns all bytes.
 pub(crate) fn urgent(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -275,8 +277,8 @@ pub(crate) fn reset(poller: &mut impl Poller) {
     );
 }
 
-/// A reset is reported although no interest is registered, or at the latest when an
-/// interest is registered.
+/// A reset is reported while no interest is registered, or at the latest when an
+/// interest is registered again.
 pub(crate) fn reset_without_interest(poller: &mut impl Poller) {
     let (client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -303,7 +305,8 @@ pub(crate) fn room_to_write(poller: &mut impl Poller) {
     writable(poller, token(1));
 }
 
-/// A full socket buffer is not reported as writable until it has room.
+/// A socket with a full send buffer is not reported as writable until the buffer has
+/// room.
 pub(crate) fn room_again(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -331,8 +334,8 @@ fn guesses_about(poller: &mut impl Poller) -> bool {
     now(poller).iter().any(|ready| ready.writable && ready.token == token(1))
 }
 
-/// Input that arrives while no interest in reading is registered is reported at that
-/// time, or when that interest is registered again.
+/// Input that arrives while no interest in reading is registered is reported
+/// immediately, or when that interest is registered again.
 pub(crate) fn interest_comes_back(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -381,7 +384,8 @@ pub(crate) fn deregistered(poller: &mut impl Poller) {
     assert_eq!(now(poller), [], "no event after deregistering");
 }
 
-/// After a descriptor is registered with another token, events have the new token.
+/// After a descriptor number is registered with another token, events have the new
+/// token.
 pub(crate) fn stale_token(poller: &mut impl Poller) {
     let (mut client, server) = pair();
     poller.register(server.as_fd(), token(1), Interest::READ).expect("no error");
@@ -398,8 +402,9 @@ pub(crate) fn stale_token(poller: &mut impl Poller) {
         poller.wait(&mut ready, Some(Duration::from_millis(100))).expect("no error");
         assert!(start.elapsed() < PATIENCE, "never reported");
     }
-    // An event under way may be reported for the first token, or as a hint for the second
-    // token, but it must not report the second as broken.
+    // An event from before the deregistration may still be reported for the first
+    // token, or as a hint for the second token, but no event may report a broken
+    // connection.
     assert!(ready.iter().all(|ready| !ready.broken));
 }
 
@@ -467,7 +472,7 @@ pub(crate) fn many(poller: &mut impl Poller) {
             .register(server.as_fd(), token(index as u32), Interest::READ)
             .expect("no error");
     }
-    // Deregister every third descriptor, so that the mechanisms' lists have gaps.
+    // Every third descriptor is deregistered, so that the poller's lists have gaps.
     for index in (0..MANY).step_by(3) {
         poller.deregister(pairs[index].1.as_fd(), token(index as u32)).expect("no error");
     }
@@ -507,8 +512,7 @@ pub(crate) fn no_starvation(poller: &mut impl Poller) {
     readable_of(poller, token(2), "the other socket");
 }
 
-/// Polls a bounded number of times, without waiting, until this token is reported as
-/// readable.
+/// Polls up to 10,000 times, without waiting, until the token is reported as readable.
 fn readable_of(poller: &mut impl Poller, token: Token, what: &str) {
     let mut ready = Vec::new();
     for _ in 0..10_000 {

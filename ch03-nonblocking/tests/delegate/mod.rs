@@ -1,8 +1,8 @@
-//! Methods of a test's `Poller` that only call the same method of another poller. Later
-//! chapters include this file by its path.
+//! A macro for the pollers that tests wrap around another poller. Later chapters include this file
+//! by its path.
 
-/// Generates methods of `Poller`: those of `delegate!(poller: register, reregister)` call the
-/// methods of the same name of `self.poller`.
+/// Generates methods of `Poller`: `delegate!(poller: register, reregister)` generates `register`
+/// and `reregister`, which call the same methods of `self.poller`.
 macro_rules! delegate {
     (@ $poller:ident register) => {
         fn register(

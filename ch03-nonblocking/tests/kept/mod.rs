@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 const IDLE: Duration = Duration::from_millis(400);
 const KEPT: Duration = Duration::from_millis(600);
 
-/// An application in which `/kept` blocks the thread, and `/answered` records the time of
-/// each call.
+/// An application whose route `/kept` blocks the thread, and which records the time of every
+/// response.
 #[derive(Debug, Default)]
 struct Keeps {
-    /// The number of calls that have begun to block the thread.
+    /// The number of calls of `/kept` that have begun to block the thread.
     begun: Mutex<u32>,
     more: Condvar,
     /// The time at which each response was ready.
@@ -55,8 +55,7 @@ fn ask(mut client: &TcpStream, path: &str) -> io::Result<()> {
     client.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
 }
 
-/// Tests two clients, one of which delays the other: each has the full idle timeout after its
-/// response.
+/// Tests clients that delay one another: each has the full idle timeout after its response.
 pub(crate) fn deadlines_keep_their_length(
     run: impl FnOnce(Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
 ) -> io::Result<()> {
@@ -74,8 +73,8 @@ pub(crate) fn deadlines_keep_their_length(
         let (first, keeper, other) = (first?, keeper?, other?);
         ask(&first, "/kept")?;
         keeps.until_begun(1);
-        // Both requests have arrived when the thread is free again, so both are handled in the
-        // same round.
+        // The requests of `keeper` and `other` arrive while the first request blocks the thread, so
+        // the loop handles both in the same round.
         ask(&keeper, "/kept")?;
         ask(&other, "/answered")?;
         // Other clients keep the loop busy: an idle loop may wait longer than necessary, which
@@ -103,8 +102,8 @@ pub(crate) fn deadlines_keep_their_length(
         gone.sort();
         let mut ready = keeps.ready.lock().expect("whole").clone();
         ready.sort();
-        // The client that was answered first may be closed first, but not before its idle
-        // timeout.
+        // Responses and closes are paired in order of time: no client may be closed before the end
+        // of its idle timeout.
         for (ready, gone) in ready.iter().zip(&gone) {
             let had = *gone - *ready;
             assert!(had >= IDLE, "closed {had:?} after its response, before {IDLE:?}");

@@ -1,5 +1,5 @@
-//! Tests that if every wait of the poller fails, connections are still served and the
-//! server stops in order. Chapter 6 includes this file by its path.
+//! Tests that a server whose poller fails in every call of `wait` still serves connections, and
+//! stops in order. Chapter 6 includes this file by its path.
 
 use ch01_blocking::program::Cli;
 use ch01_blocking::{Listener, Options, Site, Stop};

@@ -1,6 +1,6 @@
 //! Drives a connection without a network: input arrives in any pieces, the send buffer gets room at
-//! any time, and events are reported once, late, or needlessly. The property test and the fuzz
-//! target share this module.
+//! any time, and events are reported once, late, or needlessly. The property test `cuts.rs` and the
+//! fuzz target `connection` share this module.
 //!
 //! The client must receive exactly what chapter 1's `serve` sends for the same input in one piece.
 
@@ -46,7 +46,7 @@ pub(crate) fn root() -> &'static Path {
     root.path()
 }
 
-/// Returns an application with small limits, which serves the files below `root`.
+/// Returns an application with small limits on requests, which serves the files below `root`.
 pub(crate) fn site(root: &Path) -> Site {
     Site::new(Some(root), verdicts::small_limits()).expect("a directory")
 }
@@ -57,14 +57,14 @@ pub(crate) struct Seen {
     /// The received bytes without dates, which vary, and without `100 Continue`, which depends on
     /// how the input is cut: it is not sent if the content has already arrived.
     pub(crate) bytes: Vec<u8>,
-    /// Whether the server closed the connection after the received bytes.
+    /// Whether the server shut down its sending side after the received bytes.
     finished: bool,
     /// Whether the client closed first, because it had received `ENOUGH` bytes.
     enough: bool,
 }
 
-/// If the client closed first, the part of the last response that it received depends on
-/// the number of `100 Continue`, so only the shorter length is compared.
+/// If the client closed first, the number of `100 Continue` responses determines how many other
+/// bytes it received. So only the bytes that both clients received are compared.
 impl PartialEq for Seen {
     fn eq(&self, other: &Seen) -> bool {
         if !self.enough && !other.enough {
@@ -112,20 +112,20 @@ struct Wire {
     /// All bytes that the client sends; those before `at` have been read by the server.
     sent: Vec<u8>,
     at: usize,
-    /// Number of bytes that have arrived and can be read.
+    /// Number of bytes that have arrived at the server, and that the server has not read yet.
     arrived: usize,
     /// Whether the client shuts down its sending side after the last byte.
     closes: bool,
     closed: bool,
-    /// Number of bytes that can be written without blocking.
+    /// Number of bytes that the server can write without blocking.
     room: usize,
-    /// Whether a write has found no room, so that room must be reported.
+    /// Whether a write of the server has found no room, so that new room must be reported.
     blocked: bool,
     got: Vec<u8>,
     finished: bool,
     /// Events still to be reported, each once.
     news: News,
-    /// Script steps that take effect within the server's next turn.
+    /// Script steps that take effect between two system calls of the server's next turn.
     meanwhile: Vec<u8>,
     /// Number of bytes moved in the server's current turn.
     moved: usize,
@@ -143,8 +143,8 @@ impl Wire {
         self.at + self.arrived == self.sent.len() && self.closed == self.closes
     }
 
-    /// Lets at most `bytes` bytes arrive, and after the last one the end of file if
-    /// `end_with_them`.
+    /// Lets at most `bytes` more bytes arrive. If they are the client's last, the end of file
+    /// arrives with them if `end_with_them`, and otherwise in a later call.
     fn arrive(&mut self, bytes: usize, end_with_them: bool) {
         let left = self.sent.len() - self.at - self.arrived;
         let bytes = bytes.min(left);
@@ -172,7 +172,7 @@ impl Wire {
         }
     }
 
-    /// Applies the last of the steps in `meanwhile`, between two system calls of the server.
+    /// Applies the last step in `meanwhile`, between two system calls of the server.
     fn meanwhile(&mut self) {
         if let Some(step) = self.meanwhile.pop() {
             self.act(step);
@@ -257,7 +257,7 @@ impl Stream for End {
     }
 }
 
-/// A blocking stream over the wire. When all input has been read, its deadline passes.
+/// A blocking stream over the wire. A read after the last input fails as if a deadline had passed.
 struct Waits(End);
 
 impl Transport for Waits {
@@ -318,7 +318,8 @@ fn seen(wire: &RefCell<Wire>) -> Seen {
     Seen::new(&wire.got, wire.finished)
 }
 
-/// Returns the output that chapter 1's `serve` sends for these bytes.
+/// Returns the output that chapter 1's `serve` sends to a client that sends the bytes `sent`, and
+/// then shuts down its sending side if `closes`.
 pub(crate) fn blocking(site: &Site, sent: &[u8], closes: bool) -> Seen {
     let wire = wire(sent, closes);
     wire.borrow_mut().arrive(usize::MAX, true);
@@ -336,8 +337,9 @@ pub(crate) fn blocking(site: &Site, sent: &[u8], closes: bool) -> Seen {
     seen(&wire)
 }
 
-/// Returns the output that the state machine sends for these bytes, driven by the script.
-/// Each byte of the script is a step: input arrives, room appears, or an event is reported.
+/// Returns the output that the state machine sends to a client that sends the bytes `sent`, and
+/// then shuts down its sending side if `closes`. Of each two bytes of the script, the first lets
+/// input arrive or makes room, and the second selects the events that are reported.
 pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> Seen {
     let wire = wire(sent, closes);
     let mut driver = Driver::new(site, End(Rc::clone(&wire)));
@@ -349,7 +351,7 @@ pub(crate) fn driven(site: &Site, sent: &[u8], closes: bool, script: &[u8]) -> S
         }
         wire.borrow_mut().act(step);
         let bits = more.unwrap_or(0);
-        // If bits 0 and 1 are both 0, the events are reported later, together with later events.
+        // If bits 0 and 1 are both 0, the events are reported together with later ones.
         if bits & 3 != 0 {
             driver.tell();
         }
@@ -482,7 +484,7 @@ impl Driver<'_> {
         self.wire.borrow_mut().moved = 0;
         let next = self.connection.advance(wake, &mut self.shared).unwrap_or(Next::Close);
         self.wire.borrow_mut().meanwhile.clear();
-        // The last call of a turn may exceed the turn's limit by the bytes that it moves.
+        // The last system call of a turn may exceed the turn's limit by the bytes that it moves.
         let moved = self.wire.borrow().moved;
         assert!(moved <= IO_BUDGET + (1 << 15), "{moved} bytes in one turn");
         match next {
