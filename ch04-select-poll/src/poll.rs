@@ -36,8 +36,9 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
-/// The event bit for a peer that has shut down its sending side. Systems other than Linux
-/// and FreeBSD lack this bit; there, only a read that returns 0 shows it.
+/// The event bit for a peer that has shut down its sending side. Systems other than
+/// Linux and FreeBSD lack this bit; there, only a read that returns 0 shows that the
+/// peer has done so.
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
 const POLLRDHUP: libc::c_short = libc::POLLRDHUP;
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
@@ -51,7 +52,8 @@ pub struct Poll {
     list: Vec<libc::pollfd>,
     /// For each entry of the list, its token.
     tokens: Vec<Token>,
-    /// For each descriptor number, the index of its entry in the list.
+    /// For each descriptor number, the index of its entry in the list; `None` if the
+    /// descriptor is not in the list.
     index_by_fd: Vec<Option<usize>>,
 }
 
@@ -113,7 +115,7 @@ impl Poller for Poll {
 // ANCHOR_END: poll
 
 // ANCHOR: meaning
-/// Returns the event that the kernel's marks on a list entry mean.
+/// Returns the event for the bits that the kernel has set in a list entry.
 #[cfg(not(target_vendor = "apple"))]
 fn meaning(marks: libc::c_short, token: Token) -> Ready {
     let any = |bits| marks & bits != 0;
@@ -127,9 +129,9 @@ fn meaning(marks: libc::c_short, token: Token) -> Ready {
 }
 // ANCHOR_END: meaning
 
-/// Returns the event that the kernel's marks on a list entry mean. macOS sets POLLHUP
-/// as soon as the peer has finished sending, so there the mark means no more than "try
-/// to read and to write".
+/// Returns the event for the bits that the kernel has set in a list entry. macOS sets
+/// POLLHUP as soon as the peer has finished sending, so there POLLHUP only means that a
+/// read and a write should be tried.
 #[cfg(target_vendor = "apple")]
 fn meaning(marks: libc::c_short, token: Token) -> Ready {
     let any = |bits| marks & bits != 0;
@@ -150,7 +152,7 @@ impl Poll {
 }
 
 // ANCHOR: events
-/// Returns the bits of poll(2) that ask the kernel for this interest.
+/// Returns the event bits of poll(2) that correspond to an interest.
 fn events(interest: Interest) -> libc::c_short {
     let mut events = 0;
     if interest.has(Interest::READ) {

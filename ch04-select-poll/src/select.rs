@@ -1,9 +1,9 @@
 //! `select`: bit sets go to the kernel, which leaves only the bits of ready descriptors.
 //!
 //! select(2) is the oldest way to ask about many descriptors at once. A descriptor is a
-//! bit in a set, and the set has 1024 bits. That is a hard limit: descriptor 1024 has no
-//! bit, and in C, setting it anyway writes beyond the end of the set. This poller
-//! refuses such a descriptor, and the event loop answers its client 503.
+//! bit in a set, and the set has 1024 bits. That is a hard limit: descriptor 1024 has
+//! no bit, and in C, setting it anyway writes beyond the end of the set. This poller
+//! refuses such a descriptor, and the event loop sends its client a 503 response.
 //!
 //! ```
 //! use ch03_nonblocking::poller::{Interest, Poller, Token};
@@ -82,7 +82,7 @@ impl Poller for Select {
         ready: &mut Vec<Ready>,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
-        // The kernel overwrites the sets with its answer, so the call gets copies.
+        // The kernel overwrites the sets with its result, so the call gets copies.
         let (mut read, mut write) = (self.read, self.write);
         let end = self.table.end();
         let mut ready_count = sys::select(end, &mut read, &mut write, timeout)?;
@@ -97,7 +97,8 @@ impl Poller for Select {
             let bits = usize::from(readable) + usize::from(writable);
             ready_count = ready_count.saturating_sub(bits);
             if let Some((token, _)) = self.table.get(fd) {
-                // A broken connection is reported as readable: the read fails.
+                // select(2) reports a broken connection as readable, and the read then
+                // fails.
                 ready.push(Ready {
                     token,
                     readable,

@@ -1,8 +1,8 @@
-//! poll(2) and select(2) on lists that are kept between the calls, and a set of descriptors
-//! that cannot be written beyond its end.
+//! poll(2) and select(2) on lists that are kept between the calls, and a set of
+//! descriptors that cannot be written beyond its end.
 //!
-//! nix has both calls, but its lists borrow the descriptors as long as the list lives, and
-//! a poller's list outlives every borrow.
+//! nix has both calls, but its lists borrow every descriptor on them. A poller keeps
+//! its list for longer than it may borrow a descriptor.
 #![allow(unsafe_code)]
 
 use ch01_blocking::deadlines::milliseconds;
@@ -12,8 +12,8 @@ use std::os::fd::RawFd;
 use std::ptr;
 use std::time::Duration;
 
-/// Calls poll(2), and returns the number of ready descriptors. Without a timeout the call
-/// blocks without limit.
+/// Calls poll(2), and returns the number of ready descriptors. Without a timeout the
+/// call blocks until a descriptor is ready or a signal arrives.
 pub(crate) fn poll(
     fds: &mut [libc::pollfd],
     timeout: Option<Duration>,
@@ -29,13 +29,14 @@ pub(crate) fn poll(
 }
 
 // ANCHOR: fd_set
-/// A set, as select(2) takes it, of descriptors below [`FdSet::SIZE`].
+/// A set of descriptors below [`FdSet::SIZE`], in the form that select(2) takes.
 #[derive(Clone, Copy)]
 pub(crate) struct FdSet(libc::fd_set);
 
 impl FdSet {
-    /// The number of bits in a set, `FD_SETSIZE`. `FD_SET` does not check its argument:
-    /// for a larger descriptor it changes whatever memory lies beyond the set.
+    /// The number of bits in a set, `FD_SETSIZE`. C's `FD_SET` does not check its
+    /// argument: for a larger descriptor it changes whatever memory lies beyond the
+    /// set.
     pub(crate) const SIZE: usize = libc::FD_SETSIZE;
 
     /// Returns an empty set.
@@ -57,10 +58,10 @@ impl FdSet {
     pub(crate) fn set(&mut self, fd: RawFd, included: bool) {
         if FdSet::fits(fd) {
             if included {
-                // SAFETY: the bit is within the set, as `fits` has checked.
+                // SAFETY: the set has a bit for `fd`, as `fits` has checked.
                 unsafe { libc::FD_SET(fd, &raw mut self.0) };
             } else {
-                // SAFETY: the bit is within the set, as `fits` has checked.
+                // SAFETY: the set has a bit for `fd`, as `fits` has checked.
                 unsafe { libc::FD_CLR(fd, &raw mut self.0) };
             }
         }
@@ -68,7 +69,7 @@ impl FdSet {
 
     /// Returns whether the descriptor is in the set.
     pub(crate) fn has(&self, fd: RawFd) -> bool {
-        // SAFETY: the bit is within the set, as `fits` checks first.
+        // SAFETY: the set has a bit for `fd`, as `fits` checks first.
         FdSet::fits(fd) && unsafe { libc::FD_ISSET(fd, &raw const self.0) }
     }
 }
@@ -83,9 +84,9 @@ impl std::fmt::Debug for FdSet {
 }
 
 // ANCHOR: select
-/// Calls select(2) for the descriptors below `end`, and returns the number of bits that are
-/// set. The sets are overwritten with the ready descriptors. Without a timeout the call
-/// blocks without limit.
+/// Calls select(2) for the descriptors below `end`. Leaves only ready descriptors in
+/// the sets, and returns how many bits are set in both sets together. Without a timeout
+/// the call blocks until a descriptor is ready or a signal arrives.
 pub(crate) fn select(
     end: RawFd,
     read: &mut FdSet,

@@ -35,9 +35,8 @@ impl<P: Poller> Poller for Counting<'_, P> {
     delegate!(poller: register, reregister, deregister);
 }
 
-/// Runs a server with one client, which sends the pieces `says` and then nothing, until
-/// the server closes the connection. Returns the number of waits that ended without an
-/// event.
+/// Runs a server with one client, which sends the strings in `says` and then nothing, until the
+/// server closes the connection. Returns the number of waits that ended without an event.
 fn wakes(poller: impl Poller + Send, says: &[&str]) -> io::Result<usize> {
     let options: Options = Cli::parse_from(["idle", "--idle-timeout", "0.7"]).options;
     let site = options.site()?;

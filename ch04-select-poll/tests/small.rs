@@ -1,4 +1,5 @@
-//! Judges this chapter's small server by its list of cases.
+//! Runs the client suite on this chapter's small server, and compares the results with the list of
+//! cases that the server passes and fails.
 
 use client_suite::small::{AT_ONCE, SmallServer, main_for};
 use std::process::ExitCode;

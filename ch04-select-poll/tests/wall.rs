@@ -1,5 +1,5 @@
 //! Tests the limit of `select`: registering a descriptor of FD_SETSIZE or above fails, without
-//! other effects. The test is a separate program, because it needs a thousand descriptors.
+//! other effects. The test is a separate program, because it opens a thousand descriptors.
 
 use ch03_nonblocking::poller::{Interest, Poller, Token};
 use ch04_select_poll::poll::Poll;
@@ -42,7 +42,7 @@ fn a_descriptor_without_a_bit() {
     select.wait(&mut ready, None).expect("no error");
     assert_eq!(ready.iter().map(|ready| ready.token).collect::<Vec<_>>(), [token(1)]);
 
-    // `poll` has no such limit.
+    // `poll` has no such limit: it reports the same descriptor.
     let mut poll = Poll::default();
     poll.register(beyond.as_fd(), token(3), Interest::READ).expect("a line in the list");
     ready.clear();

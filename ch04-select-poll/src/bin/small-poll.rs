@@ -1,10 +1,10 @@
 // ANCHOR: head
 //! One thread that sleeps in poll(2) until at least one connection can go on.
 //!
-//! The thread keeps no list between the calls: each round makes a list of all
-//! connections, the kernel checks all of it, and the thread searches all of it for
-//! marks. This server has no limit on the number of connections, and no deadline for
-//! the stop.
+//! The thread keeps no list between the calls of poll(2): each round makes a list of
+//! all connections, the kernel checks all of it, and the thread searches all of it for
+//! events. This server has no limit on the number of connections, and no limit on the
+//! time that a stop takes.
 #![allow(unsafe_code)] // poll
 
 use ch01_blocking::small::{self, signals};
@@ -19,18 +19,19 @@ use std::time::{Duration, Instant};
 
 // ANCHOR_END: head
 // ANCHOR: poll
-/// Returns an entry of the list: a descriptor, and what to look for. The kernel writes
-/// what it finds into `revents`, and skips an entry without a descriptor.
+/// Returns an entry for poll(2)'s list: a descriptor, and the events to look for. The
+/// kernel sets the events that it finds in `revents`, and skips an entry without a
+/// descriptor.
 fn entry(fd: Option<BorrowedFd<'_>>, events: libc::c_short) -> pollfd {
     pollfd { fd: fd.map_or(-1, |fd| fd.as_raw_fd()), events, revents: 0 }
 }
 
-/// Blocks until the kernel has marked an entry, a signal has come, or the timeout has
-/// passed. Without a timeout it blocks without limit.
+/// Blocks until an entry has an event, a signal arrives, or the timeout passes. Without
+/// a timeout it blocks without limit.
 ///
 /// # Errors
 ///
-/// Those of poll(2), except EINTR.
+/// The errors of poll(2), except EINTR.
 fn poll(list: &mut [pollfd], timeout: Option<Duration>) -> io::Result<()> {
     // The timeout is rounded up: if the call returned too early, the loop would only
     // call it again.
@@ -50,7 +51,7 @@ fn poll(list: &mut [pollfd], timeout: Option<Duration>) -> io::Result<()> {
 struct Server {
     /// The listener; `None` after the stop.
     listener: Option<TcpListener>,
-    /// The end of a pause in which no client is accepted.
+    /// The end of a pause in which no client is accepted; `None` if there is no pause.
     pause: Option<Instant>,
     connections: Vec<(Connection, Wait)>,
 }
@@ -67,15 +68,15 @@ impl Server {
         list.extend(self.connections.iter().map(|(connection, wait)| match wait {
             Wait::Read => entry(Some(connection.as_fd()), POLLIN),
             Wait::Write => entry(Some(connection.as_fd()), POLLOUT),
-            // The entry has no descriptor: otherwise poll(2) would mark a reset of the
-            // connection in every round, even with 0 in `events`.
+            // A connection that waits for a time has an entry without a descriptor:
+            // even with 0 in `events`, poll(2) would report a reset, in every round.
             Wait::Time => entry(None, 0),
         }));
         list
     }
 
-    /// Returns how long the next call of poll(2) may block: until the first connection
-    /// is due.
+    /// Returns how long the next call of poll(2) may block: until a connection is due
+    /// or the pause ends, or without limit (`None`).
     fn timeout(&self) -> Option<Duration> {
         let due = self.connections.iter().map(|(connection, _)| connection.due());
         let first = due.chain(self.pause).min()?;
@@ -86,7 +87,7 @@ impl Server {
 // ANCHOR_END: list
 // ANCHOR: drive
 impl Server {
-    /// Drives each connection whose entry is marked, or whose time has come.
+    /// Drives each connection whose entry has an event, or whose deadline has passed.
     fn drive(&mut self, entries: &[pollfd], now: Instant) {
         let mut entries = entries.iter();
         self.connections.retain_mut(|(connection, wait)| {
@@ -100,7 +101,8 @@ impl Server {
         });
     }
 
-    /// Accepts clients, at most 64. If more wait, the listener is marked again.
+    /// Accepts clients, at most 64. If more wait, the next call of poll(2) reports the
+    /// listener again.
     fn accept(&mut self, now: Instant) {
         for _ in 0..64 {
             match self.listener.as_ref().map(TcpListener::accept) {
@@ -109,9 +111,10 @@ impl Server {
                     self.connections.extend(connection.map(|new| (new, Wait::Read)));
                 }
                 Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
-                    // The error is usually EMFILE: the client waits in the backlog, and
-                    // the listener would be marked in every round. So the listener is
-                    // left out of the list for a moment.
+                    // The error is usually EMFILE: no descriptor is left, the client
+                    // waits in the backlog, and poll(2) would report the listener in
+                    // every round. So the listener is left out of the list for a
+                    // moment.
                     self.pause = Some(now + signals::PAUSE);
                     return;
                 }
@@ -167,7 +170,7 @@ mod tests {
         assert_eq!(marks(None)?, (POLLIN, 0));
         assert_eq!(marks(None)?, (POLLIN, 0)); // still there
         drop(writer);
-        // POLLHUP is reported although `events` did not ask for it.
+        // poll(2) reports POLLHUP although `events` did not ask for it.
         assert_eq!(marks(None)?, (POLLIN | POLLHUP, 0));
         Ok(())
     }
