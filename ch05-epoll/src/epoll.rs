@@ -1,15 +1,15 @@
 //! `epoll`: the kernel keeps the list of descriptors, and reports only the ready ones.
 //!
 //! `poll` passes the whole list to the kernel with every call. `epoll` passes the list
-//! once, one descriptor at a time (epoll_ctl(2)), and the list stays in the kernel. When
-//! bytes arrive for a descriptor, the kernel puts it on a second list, the ready list, and
-//! epoll_wait(2) copies that list out. So the cost of a wait depends on how many
-//! descriptors are ready, not on how many are registered (TLPI 63.4).
+//! once, one descriptor at a time (epoll_ctl(2)), and the list stays in the kernel.
+//! When bytes arrive for a descriptor, the kernel puts it on a second list, the ready
+//! list, and epoll_wait(2) copies that list out. So the cost of a wait depends on how
+//! many descriptors are ready, not on how many are registered (TLPI 63.4).
 //!
 //! There are two modes. *Level-triggered* epoll reports a descriptor as long as it is
-//! ready, as `poll` does. *Edge-triggered* epoll reports it once, when it becomes ready.
-//! The event loop relies only on the weaker promise, the edge-triggered one, so it need
-//! not know the mode.
+//! ready, as `poll` does. *Edge-triggered* epoll reports it once, when it becomes
+//! ready. The event loop works with either mode, because it relies only on the weaker
+//! promise, that of the edge-triggered mode.
 //!
 //! ```
 //! use ch03_nonblocking::poller::{Interest, Poller, Token};
@@ -41,8 +41,8 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// Maximum number of events fetched per epoll_wait(2); any others are fetched by the
-/// next call.
+/// Maximum number of events fetched per epoll_wait(2); the next call fetches any
+/// others.
 const MAX_EVENTS: usize = 512;
 
 // ANCHOR: epoll
@@ -52,8 +52,8 @@ pub struct Epoll {
     kernel: epoll::Epoll,
     events: Vec<EpollEvent>,
     trigger: Trigger,
-    /// Whether every loop that waits on a shared listener is woken (the thundering
-    /// herd), for measurement.
+    /// Whether the kernel wakes every loop that waits on a shared listener (the
+    /// thundering herd), for measurement.
     non_exclusive: bool,
 }
 
@@ -81,8 +81,8 @@ impl Epoll {
         })
     }
 
-    /// Sets whether every loop that waits on a shared listener is woken (the thundering
-    /// herd), instead of one; for measuring what the herd costs.
+    /// Sets whether the kernel wakes every loop that waits on a shared listener (the
+    /// thundering herd), instead of one; for measuring what the herd costs.
     pub fn non_exclusive(self, non_exclusive: bool) -> Epoll {
         Epoll { non_exclusive, ..self }
     }
@@ -95,8 +95,8 @@ impl Epoll {
             flags |= EpollFlags::EPOLLIN;
             flags.set(EpollFlags::EPOLLEXCLUSIVE, !self.non_exclusive);
         } else if self.trigger == Trigger::Edge {
-            // All kinds of events are registered once: the loop remembers those that
-            // are reported.
+            // Edge-triggered: all kinds of events are registered once, and the event
+            // loop remembers those that are reported.
             flags |= EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
             flags |= EpollFlags::EPOLLOUT | EpollFlags::EPOLLPRI;
         } else {
@@ -133,13 +133,13 @@ impl Poller for Epoll {
         interest: Interest,
     ) -> io::Result<()> {
         match self.trigger {
-            // `register` has registered all kinds of events, so there is nothing to
-            // change.
+            // Edge-triggered: `register` has registered all kinds of events, so there
+            // is nothing to change.
             Trigger::Edge => Ok(()),
             Trigger::Level => {
                 match self.kernel.modify(fd, &mut self.event(token, interest)) {
-                    // An exclusive registration cannot be modified (epoll_ctl(2)); it
-                    // is deleted and made anew.
+                    // An exclusive registration cannot be modified (epoll_ctl(2)), so
+                    // it is deleted and added again.
                     Err(Errno::EINVAL) => {
                         self.kernel.delete(fd)?;
                         self.register(fd, token, interest)

@@ -1,22 +1,22 @@
 //! `kqueue`: the counterpart of `epoll` on the BSDs and macOS (kqueue began in
 //! FreeBSD).
 //!
-//! The kernel keeps the interest list, with one entry per descriptor *and filter*: readable
-//! and writable are registered separately. One call does everything: kevent(2) takes a list
-//! of changes and returns a list of events (kqueue(2); TLPI, which is about Linux, only
-//! mentions it).
+//! The kernel keeps the interest list, with one entry per descriptor *and filter*:
+//! readable and writable are registered separately. A single system call, kevent(2),
+//! takes a list of changes and returns a list of events (kqueue(2); TLPI, which is
+//! about Linux, only mentions it).
 //!
 //! This poller sets `EV_CLEAR` on every filter, which corresponds to edge-triggered
-//! `epoll`: an event is reported when the condition begins, and not again while it merely
-//! lasts.
+//! `epoll`: an event is reported when its condition, such as readability, begins, and
+//! not again while the condition merely lasts.
 //!
 //! Two things are reported less clearly than by `epoll`:
 //! - Urgent data (send(2), MSG_OOB), at which a read stops, short of the bytes behind it.
 //!   macOS and OpenBSD have a filter for it (`EVFILT_EXCEPT` with `NOTE_OOB`), FreeBSD has
 //!   none. So a short read does not prove that a socket is drained, and each request costs
 //!   one more read, which fails with `EWOULDBLOCK`.
-//! - A failed connection. It is reported as the end of file (`EV_EOF`), like a closed one;
-//!   `fflags` has the error, until a read or a write has returned it.
+//! - A failed connection. It is reported with an end of file (`EV_EOF`), like a closed
+//!   connection; `fflags` has the error, until a read or a write has returned it.
 
 use ch01_blocking::{Listener, Options, Site, Stop};
 use ch03_nonblocking::event_loop;
@@ -31,7 +31,8 @@ use std::time::Duration;
 /// Maximum number of events per kevent(2); any others are returned by the next call.
 const MAX_EVENTS: usize = 512;
 
-// The kernel stores a number as wide as a pointer with each entry: a token needs 64 bits.
+// The kernel stores one pointer-sized number with each entry: the 64 bits of a token
+// must fit.
 const _: () = assert!(usize::BITS >= 64);
 
 // ANCHOR: kqueue
@@ -69,8 +70,8 @@ impl Poller for Kqueue {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        // `EV_ADD` on a filter that is already registered re-arms it: if the condition
-        // still holds, it is reported again.
+        // `EV_ADD` on a filter that is already registered re-arms the filter: if its
+        // condition still holds, it is reported again.
         let add = EvFlags::EV_ADD | EvFlags::EV_CLEAR;
         let fd = fd.as_raw_fd();
         if interest.has(Interest::READ) {
@@ -121,12 +122,13 @@ impl Poller for Kqueue {
                 token: Token::from_bits(event.udata() as u64),
                 readable: is(EventFilter::EVFILT_READ),
                 writable: is(EventFilter::EVFILT_WRITE),
-                // Set for every readable socket: then a short read is not taken as
-                // proof that the socket is empty. It also stops at urgent data.
+                // `eof` is set for every readable socket, so that a short read does not
+                // count as proof that the socket is drained: a read also stops at
+                // urgent data.
                 eof: is(EventFilter::EVFILT_READ),
-                // A connection that failed ends with an error in `fflags`. An end that
-                // the write filter reports without an error only means that writing
-                // fails.
+                // A failed connection has an error in `fflags`. `EV_EOF` without an
+                // error is no failure: from the write filter, it only means that a
+                // write fails.
                 broken: has_ended && !event.fflags().is_empty(),
             }
         }));

@@ -7,10 +7,10 @@
 //!                 └──► register, once a connection ──► epoll_ctl: remember this one
 //! ```
 //!
-//! `epoll` (Linux) is one more [poller](ch03_nonblocking::poller::Poller); the rest of the server
-//! is unchanged. `kqueue` is its counterpart on macOS and the BSDs. `reactors` runs one loop for
-//! each core. [`lost_wakeup`] is wrong on purpose: it shows what edge-triggered notification
-//! demands of the code that waits for it.
+//! `epoll` (Linux) is one more [poller](ch03_nonblocking::poller::Poller); the rest of
+//! the server is unchanged. `kqueue` is its counterpart on macOS and the BSDs.
+//! `reactors` runs one loop for each core. [`lost_wakeup`] is wrong on purpose: it
+//! shows what edge-triggered notification demands of an event loop.
 
 #[cfg(target_os = "linux")]
 pub mod epoll;

@@ -20,9 +20,9 @@ use std::os::fd::AsFd;
 const LISTENER: Token = Token { index: u32::MAX, generation: 0 };
 const STOP: Token = Token { index: u32::MAX, generation: 1 };
 
-/// Bytes per read, deliberately few: even curl's request is longer, so the mistake, reading only
-/// once per event, shows at once. With a buffer of the usual size the mistake would show only in
-/// uploads.
+/// Bytes per read, deliberately few: even curl's request is longer, so the mistake of
+/// this server, one read per event, shows at once. With a buffer of the usual size, the
+/// mistake would show only in uploads.
 const PIECE: usize = 64;
 
 /// The command-line options of `lost-wakeup`.
@@ -116,7 +116,8 @@ impl Connection {
     }
 
     // ANCHOR: on_readable
-    /// Handles the event that the socket is readable, which is reported only once.
+    /// Reads and answers after the event that the socket is readable, which is reported
+    /// only once.
     fn on_readable(&mut self, site: &Site, options: &Options) -> io::Result<Next> {
         let mut piece = [0; PIECE];
         loop {

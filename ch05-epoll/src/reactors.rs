@@ -67,8 +67,9 @@ pub fn run(
         let own = split_listener(listener, *listeners, threads)?;
         return run_loops(own, site, common, *listeners, None, stop);
     }
-    // All listeners are created before the first child process: if a child dies, the
-    // backlogs of its listeners wait for its replacement.
+    // All listeners are created before the first child process, and stay open in the
+    // parent: if a child dies, clients in the backlogs of its listeners wait for its
+    // replacement.
     let all = split_listener(listener, *listeners, threads * usize::from(*processes))?;
     // Where processes share a socket, a process that is out of descriptors wakes the
     // other processes, which then accept the waiting clients.
@@ -94,7 +95,7 @@ fn run_loops(
     stop: &Stop,
 ) -> io::Result<()> {
     // All loops are created before any thread starts, so that an error prevents the
-    // start.
+    // start of the server.
     let loops: Vec<_> = listeners
         .into_iter()
         .map(|listener| {
@@ -112,8 +113,8 @@ fn run_loops(
 // ANCHOR_END: run
 
 // ANCHOR: split_listener
-/// Returns a listener for each of `loops` loops: its own socket, or another descriptor
-/// of the same socket.
+/// Returns a listener for each of `loops` loops: as `how` says, each has its own
+/// socket, or all share the socket of `listener`.
 ///
 /// # Errors
 ///
@@ -136,8 +137,8 @@ pub fn split_listener(
 }
 // ANCHOR_END: split_listener
 
-/// Returns an eventfd(2) that, once written, wakes all loops in which it is registered. No
-/// loop reads it.
+/// Returns an eventfd(2) that, once written, wakes all loops in which it is registered.
+/// No loop reads it, because edge-triggered epoll reports each write.
 fn siblings() -> io::Result<EventFd> {
     Ok(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?)
 }

@@ -26,8 +26,8 @@ pub fn cores() -> usize {
     available_parallelism().map_or(1, usize::from)
 }
 
-/// Logs that a thread has failed after its start. The failure is logged at once, because the
-/// other threads may take the whole drain timeout to end.
+/// Logs that a thread has failed after the server's start. The failure is logged at
+/// once, because the other threads may take the whole drain timeout to end.
 pub fn log_failure(error: &io::Error) {
     log::line(&format!("a thread of the server has failed, and all stop: {error}"));
 }
@@ -36,8 +36,8 @@ pub fn log_failure(error: &io::Error) {
 /// Calls `serve` once for each element of `shares`, each time on a new thread, and
 /// returns when all threads have ended.
 ///
-/// A thread that fails stops the others: a server that went on with fewer loops would
-/// lose the clients in one loop's accept queue, unnoticed.
+/// A thread that fails stops the others: if the server went on without its event loop,
+/// clients in that loop's accept queue would wait in vain, unnoticed.
 ///
 /// # Errors
 ///

@@ -1,8 +1,9 @@
 // ANCHOR: head
 //! One thread and epoll: the kernel remembers what each connection waits for.
 //!
-//! This server has no fair share (a client that sends without pause is served without
-//! pause), no limit on the number of connections, and no deadline for the stop.
+//! This server does not divide its time fairly (a client that sends without pause is
+//! served without pause). It has no limit on the number of connections, and no limit on
+//! the time that a stop takes.
 
 use ch01_blocking::small::{self, signals};
 use ch03_nonblocking::small::{Connection, Wait};
@@ -30,36 +31,37 @@ struct Server {
     stop: PipeReader,
     /// The listener; `None` after the stop.
     listener: Option<TcpListener>,
-    /// The open connections by identity. No identity is used twice, so an event or a
-    /// deadline that is left from a closed connection finds nothing.
+    /// The open connections, each with a number as its identity. No number is used
+    /// twice, so an event or a deadline that is left from a closed connection finds no
+    /// connection.
     connections: HashMap<u64, Entry>,
     last_id: u64,
-    /// The deadlines with the identities of their connections, the earliest on top;
-    /// some are out of date.
+    /// Deadlines, each with the number of its connection, the earliest on top. A
+    /// deadline that was postponed is out of date, but stays in the heap.
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
     interest: Interest,
 }
 
-/// A connection, and what is registered for it in the kernel and the heap.
+/// A connection, with the events registered in the kernel and the deadline in the heap.
 struct Entry {
     connection: Connection,
     /// The events for which the socket is on the kernel's list, or `None` if it is not
     /// on the list.
     watched: Option<EpollFlags>,
     /// The connection's earliest deadline in the heap, never later than
-    /// [`Connection::due`].
+    /// [`Connection::due`]; `None` if the heap has none.
     queued: Option<Instant>,
 }
 
-/// A function that returns the events to watch for while a connection waits, or `None`
-/// for no events.
+/// A function that returns the events for which the kernel watches a socket during a
+/// kind of wait, or `None` for no events.
 pub type Interest = fn(Wait) -> Option<EpollFlags>;
 
 // ANCHOR_END: server
 // ANCHOR: watch
 impl Entry {
-    /// Makes the kernel watch for `events`, or for none. Makes no system call if the
-    /// kernel watches for these events already.
+    /// Makes the kernel watch the connection's socket for `events`, or for none. Makes
+    /// no system call if the kernel watches for these events already.
     fn watch(
         &mut self,
         epoll: &Epoll,
@@ -78,13 +80,14 @@ impl Entry {
     }
 }
 
-/// The level-triggered interest: an event is reported as long as its condition holds.
+/// Returns the events for a level-triggered server: the kernel reports an event as long
+/// as its condition holds.
 pub fn level(wait: Wait) -> Option<EpollFlags> {
     match wait {
         Wait::Read => Some(EpollFlags::EPOLLIN),
         Wait::Write => Some(EpollFlags::EPOLLOUT),
-        // A reset would be reported even without interest, and in every round, so the
-        // socket is taken off the list.
+        // The socket of a connection that waits for a time is taken off the kernel's
+        // list: a reset would be reported even without interest, in every round.
         Wait::Time => None,
     }
 }
@@ -115,7 +118,8 @@ impl Server {
 // ANCHOR_END: drive
 // ANCHOR: deadlines
 impl Server {
-    /// Drives connections whose deadlines have passed, and ends a pause of accepting.
+    /// Drives each connection whose deadline has passed, and ends a pause of accepting
+    /// that has lasted long enough.
     fn expire(&mut self, now: Instant) -> io::Result<()> {
         while let Some(&Reverse((time, id))) = self.deadlines.peek()
             && time <= now
@@ -126,14 +130,14 @@ impl Server {
             } else if let Some(entry) = self.connections.get_mut(&id)
                 && entry.queued == Some(time)
             {
-                // Usually the deadline has been postponed; `drive` queues the later
-                // one.
+                // Usually the deadline has been postponed; `drive` pushes the later
+                // deadline.
                 entry.queued = None;
                 self.drive(id, now);
             }
         }
         // A heap can remove only its top cheaply. So entries that are out of date stay
-        // until they are more than half of the heap.
+        // until more than half of the heap is out of date.
         if self.deadlines.len() > 2 * self.connections.len() + 64 {
             self.deadlines.retain(|Reverse((time, id))| {
                 let entry = self.connections.get(id);
@@ -143,7 +147,8 @@ impl Server {
         Ok(())
     }
 
-    /// Returns how long the next wait may last: until the earliest deadline.
+    /// Returns how long the next wait may last: until the earliest deadline in the
+    /// heap, or without limit if there is none.
     fn timeout(&self) -> EpollTimeout {
         let Some(Reverse((first, _))) = self.deadlines.peek() else {
             return EpollTimeout::NONE;
@@ -159,7 +164,8 @@ impl Server {
 // ANCHOR_END: deadlines
 // ANCHOR: accept
 impl Server {
-    /// Accepts clients, at most 64. If more wait, the listener is reported again.
+    /// Accepts clients, at most 64. If more wait, the next epoll_wait(2) reports the
+    /// listener again.
     fn accept(&mut self, now: Instant) -> io::Result<()> {
         for _ in 0..64 {
             match self.listener.as_ref().map(TcpListener::accept) {
@@ -171,9 +177,10 @@ impl Server {
                     self.drive(self.last_id, now); // its request may be there
                 }
                 Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
-                    // The error is usually EMFILE: the client waits in the backlog, and
-                    // the listener would be reported in every round. So the listener is
-                    // silenced for a moment.
+                    // The error is usually EMFILE: no descriptor is left, the client
+                    // waits in the backlog, and epoll would report the listener in
+                    // every round. So for a moment epoll reports no events of the
+                    // listener.
                     self.deadlines.push(Reverse((now + signals::PAUSE, LISTENER)));
                     return self.watch_listener(EpollFlags::empty());
                 }
@@ -191,7 +198,8 @@ impl Server {
     }
 
     /// Closes the listener, so that further connections are refused, and ends every
-    /// connection after the requests that have arrived.
+    /// connection after the requests that have arrived. Does nothing if no signal has
+    /// arrived.
     fn stop(&mut self) {
         if signals::take(&self.stop) {
             self.listener = None;
@@ -206,7 +214,7 @@ impl Server {
 ///
 /// # Errors
 ///
-/// The start fails, or the kernel is out of memory.
+/// The server cannot start, or the kernel is out of memory.
 pub fn run(interest: Interest) -> io::Result<()> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let stop = signals::pipe_of(&[Signal::SIGTERM, Signal::SIGINT])?;
@@ -244,12 +252,13 @@ pub fn run(interest: Interest) -> io::Result<()> {
 
 // ANCHOR_END: run
 // ANCHOR: edge
-/// The edge-triggered interest: an event is reported once, when its condition begins to
-/// hold. Both directions are always watched, so there is never anything to change.
+/// Returns the events for an edge-triggered server: the kernel reports an event once,
+/// when its condition begins to hold. Both directions are always watched, so there is
+/// never anything to change.
 ///
-/// An event that is not used up is not reported again. That is safe with
-/// [`Connection::drive`], which goes on until a call fails with `WouldBlock`, and tries
-/// again after a delay.
+/// Bytes that are left unread are not reported again. Still no event is lost, because
+/// [`Connection::drive`] goes on until a call fails with `WouldBlock`, and is called
+/// again when a delay ends.
 pub fn edge(_: Wait) -> Option<EpollFlags> {
     Some(EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET)
 }

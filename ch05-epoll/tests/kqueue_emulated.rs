@@ -1,7 +1,7 @@
 //! Tests the unchanged `kqueue.rs` on Linux, against an emulation of kqueue(2).
 //!
-//! The emulation (`emulated/event.rs`) follows the sources of FreeBSD and XNU. So every
-//! machine can test the poller's logic against a reading of those sources. Only a BSD can
+//! The emulation (`emulated/event.rs`) follows the sources of FreeBSD and XNU. So every Linux
+//! machine can test the poller's logic against a reading of those sources. Only a BSD or macOS can
 //! test whether the reading is right (`pollers.rs` and `suite.rs` run there).
 #![cfg(target_os = "linux")]
 #![allow(missing_docs)] // the emulation has nix's names
@@ -21,8 +21,8 @@ pub mod sys {
 mod contract;
 #[path = "../src/kqueue.rs"]
 #[allow(dead_code, unreachable_pub)]
-// The lints are allowed because the file belongs to the library, and contains a server that this
-// test does not run.
+// The lints are allowed because `kqueue.rs` is a file of the library, and contains a server that
+// this test does not run.
 mod kqueue;
 
 use contract::contract;

@@ -1,5 +1,5 @@
-//! Tests that the deliberately faulty server loses a wake-up as the book's page says, and
-//! loses none with `--fixed`. The verdict comes from the order of events.
+//! Tests that the server `lost-wakeup` loses a wake-up as the book's page says, and loses none with
+//! `--fixed`. The tests rely on the order of events, not on time.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -36,7 +36,7 @@ impl Server {
 
     fn connect(&self) -> TcpStream {
         let client = TcpStream::connect(self.1).expect("a connection");
-        // Because of the timeout, a test that fails ends: a read does not block forever.
+        // The timeout ends a failing test, in which a read would block forever.
         client.set_read_timeout(Some(Duration::from_secs(60))).expect("a deadline");
         client.set_nodelay(true).expect("no delay");
         client

@@ -1,5 +1,5 @@
-//! Tests that every server is built on every system, and that a server whose mechanism the system
-//! lacks reports so.
+//! Tests that every server is built on every system, and that a server prints an error if the
+//! system lacks its mechanism.
 
 use std::process::Command;
 

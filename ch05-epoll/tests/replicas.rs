@@ -1,9 +1,9 @@
-//! Tests a rolling restart of three replicas behind a load balancer: each is drained by
-//! SIGTERM, exits, and is started again while clients keep sending requests, and no request
-//! fails.
+//! Tests a rolling restart of three replicas behind a load balancer, while clients keep
+//! sending requests: each replica is drained by SIGTERM, exits, and is started again,
+//! and no request fails.
 //!
-//! The configurations are those in the book. A test is skipped if its balancer is not installed,
-//! unless NO_SKIP is set.
+//! The balancers' configurations are those in the book. A test is skipped if its
+//! balancer is not installed, unless NO_SKIP is set.
 #![cfg(target_os = "linux")]
 
 #[path = "replicas/balancer.rs"]
@@ -32,11 +32,11 @@ use orders::Orders;
 const NAMES: [&str; 3] = ["a", "b", "c"];
 /// The number of clients, which send requests at the same time.
 const CLIENTS: usize = 8;
-/// The number of further responses that show that a replica serves clients again.
+/// The number of new responses after which a replica counts as serving clients.
 const SOME: usize = 50;
 
-/// A server with its own files, by which its responses are told apart from those of other
-/// replicas.
+/// A server with its own file, whose content tells its responses apart from those of
+/// other replicas.
 struct Replica {
     name: &'static str,
     root: PathBuf,
@@ -84,7 +84,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A load balancer and three replicas.
+/// A load balancer and the three replicas behind it.
 struct Deployment {
     balancer: Balancer,
     replicas: Vec<Replica>,
@@ -112,7 +112,7 @@ impl Deployment {
 
     // ANCHOR: roll
     /// Drains and restarts one replica after the other while `clients` send requests.
-    /// `before` and `after` notify the balancer of each restart.
+    /// `before` and `after` notify the balancer before the drain and after the restart.
     fn roll(
         &mut self,
         clients: &Clients,
@@ -129,7 +129,8 @@ impl Deployment {
             replica.start_again();
             after(&self.balancer, replica.name);
             let served = clients.served(at);
-            // The next replica is drained only when clients are sent to this one again.
+            // The next replica is drained only when the balancer sends clients to this
+            // replica again.
             until("clients are sent to it again", || clients.served(at) > served + SOME);
         }
     }
@@ -166,7 +167,8 @@ fn behind_yours_no_client_notices() {
     assert_eq!(clients.stop(), [""; 0]);
 }
 
-/// A request that must not be repeated is safe if the balancer is notified before the drain.
+/// If HAProxy is notified before a replica is drained, no request fails, not even one
+/// that must not be repeated.
 #[test]
 fn behind_haproxy_notified_before_the_drain_writers_notice_nothing() {
     let Some(mut deployment) = Deployment::open("haproxy", |same| same) else { return };
@@ -184,7 +186,8 @@ fn behind_haproxy_notified_before_the_drain_writers_notice_nothing() {
     assert_eq!(clients.stop(), [""; 0]);
 }
 
-/// Without retries a client sees an error, which shows that the tests above can fail.
+/// If nginx does not repeat failed requests, a client receives an error. So the tests
+/// above can fail.
 #[test]
 fn behind_nginx_without_retries_a_client_notices() {
     let Some(mut deployment) = Deployment::open("nginx", |configuration| {
@@ -203,8 +206,9 @@ fn behind_nginx_without_retries_a_client_notices() {
     assert!(failures.iter().any(|said| said.contains("502")), "{failures:?}");
 }
 
-/// Sends each order once to the balancer, whose replicas accept it and close the connection.
-/// Returns the orders accepted, or `None` if the balancer is not installed.
+/// Sends each order once to the balancer, whose replicas accept the order and close the
+/// connection without a response. Returns the orders that the replicas accepted, or
+/// `None` if the balancer is not installed.
 fn orders_taken(
     program: &str,
     change: impl FnOnce(String) -> String,
@@ -219,9 +223,9 @@ fn orders_taken(
     until("the balancer listens", || balancer.is_listening());
     for number in 0..NAMES.len() {
         let mut connection = None;
-        // The balancer first opens a connection that it keeps, and sends the order on it.
-        // On such a connection, the replica's close is most easily mistaken for the end of
-        // an idle connection.
+        // The first requests make the balancer open connections to the replicas that it
+        // keeps, so it sends the order on a kept connection. There, a replica's close
+        // is most easily mistaken for the end of an idle connection.
         for _ in NAMES {
             until("a replica is found", || {
                 clients::exchange(own, &mut connection, clients::NAME.0)
@@ -263,8 +267,8 @@ fn behind_yours_nothing_is_ordered_twice() {
     assert_eq!(twice(&taken), [""; 0]);
 }
 
-/// An nginx that is configured to retry non-idempotent requests does repeat orders, which
-/// shows that the tests above can fail.
+/// An nginx that is configured to repeat non-idempotent requests sends an order twice.
+/// So the tests above can fail.
 #[test]
 fn behind_nginx_that_may_send_an_order_again_it_is_ordered_twice() {
     let Some(taken) = orders_taken("nginx", |configuration| {

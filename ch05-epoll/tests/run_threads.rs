@@ -1,4 +1,4 @@
-//! Tests that threads serve together: all of them, or none.
+//! Tests that the threads of a server run together: all of them, or none.
 
 use ch01_blocking::Stop;
 use ch05_epoll::run_threads::run_threads;
@@ -42,7 +42,8 @@ fn all_end_at_shutdown() -> io::Result<()> {
     })
 }
 
-/// Limits the server's address space; only Linux enforces this limit.
+/// A server whose address space is limited, so that some threads cannot be created, exits with one
+/// error. Only Linux enforces this limit.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_server_starts_all_threads_or_none() {

@@ -1,4 +1,5 @@
-//! Judges this chapter's small servers by their lists of cases.
+//! Runs the client suite on this chapter's small servers, and compares the results with the lists
+//! of cases that the servers pass and fail.
 
 use client_suite::small::{AT_ONCE, SmallServer, main_for};
 use std::process::ExitCode;

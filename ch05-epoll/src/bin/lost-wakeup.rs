@@ -1,4 +1,4 @@
-//! `lost-wakeup`: an edge-triggered server with deliberate mistakes.
+//! `lost-wakeup`: an edge-triggered server that loses wake-ups on purpose.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! A crowd of clients that connects to a server, is idle or never reads, and leaves, while one
-//! client stays.
+//! A crowd of clients that connect to a server, are idle or never read, and leave, while one client
+//! stays.
 
 use ch01_blocking::server::program::raise_descriptor_limit;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -82,8 +82,8 @@ pub(crate) fn memory_goes_back(program: &str, options: &[&str]) -> io::Result<()
             crowd.push(idle);
         }
     }
-    // The connection of this client is the last one allocated, and it stays busy while the others
-    // close.
+    // This client's connection is allocated last and stays busy: while its memory is in use, the
+    // heap cannot shrink from its top.
     stays.push(ask(&address, "/bytes/1000000000")?);
     server.memory_becomes("much", |kib| kib > MUCH)?;
     drop(crowd);

@@ -1,11 +1,10 @@
 //! An emulation of the part of kqueue(2) that `kqueue.rs` uses, for Linux.
 //!
-//! The emulation follows FreeBSD's `filt_soread` and `filt_sowrite`
-//! (sys/kern/uipc_socket.c), which are nearly the same in XNU. Each filter is a separate
-//! epoll instance, edge-triggered. Like a knote with `EV_CLEAR`, a descriptor in it is
-//! activated only by events that wake that side of the socket, and its condition is
-//! evaluated once more when the event is fetched. The read filter does not report urgent
-//! data.
+//! The emulation follows FreeBSD's `filt_soread` and `filt_sowrite` (sys/kern/uipc_socket.c), which
+//! are nearly the same in XNU. Each filter is a separate, edge-triggered epoll instance. Like a
+//! knote with `EV_CLEAR`, a descriptor in an instance is activated only by events that wake the
+//! filter's side of the socket, and its condition is evaluated once more when the event is fetched.
+//! The read filter does not report urgent data.
 //!
 //! Known differences: the error in `fflags` is always `ECONNRESET`, since Linux returns the error's
 //! number only by clearing the error, and an error is gone once a `recv` with `MSG_PEEK` has
@@ -57,7 +56,7 @@ impl BitOr for EvFlags {
     }
 }
 
-/// The error number that a filter reports for a socket at its end of file.
+/// The error number that a filter reports for a socket at its end of file; 0 if there is no error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FilterFlag(u32);
 
@@ -161,7 +160,8 @@ impl Kqueue {
 
     fn change(&self, change: &KEvent) -> Result<(), Errno> {
         let fd = change.ident as RawFd;
-        // SAFETY: the kernel refuses a number that is no open descriptor (EBADF).
+        // SAFETY: the borrow ends with this function, and the kernel refuses a number that is no
+        // open descriptor (EBADF).
         let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
         let (wanted, epoll) = match change.filter {
             EVFILT_READ => {
@@ -183,8 +183,8 @@ impl Kqueue {
         }
     }
 
-    /// Evaluates the filter's condition once more, for an event that is fetched. Returns the event
-    /// to report, or `None` if the descriptor is no longer registered.
+    /// Returns the event to report for an event of the filter's epoll instance, or `None` if the
+    /// descriptor is no longer registered. The filter's condition is evaluated once more.
     fn fetch(&self, filter: EventFilter, event: &EpollEvent) -> Option<KEvent> {
         let fd = event.data() as RawFd;
         let udata = *self.udata.lock().expect("no panic").get(&(fd, filter))?;

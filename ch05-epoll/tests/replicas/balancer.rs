@@ -22,12 +22,12 @@ pub(crate) struct Balancer {
 /// The name of the reader's own balancer, whose program the environment variable BALANCER names.
 pub(crate) const YOURS: &str = "a balancer of your own";
 
-/// Returns the path of a balancer's program, or `None` if it is not installed. Debian
-/// installs nginx and HAProxy in a directory that only root's PATH has.
+/// Returns the path of a balancer's program, or `None` if it is not installed. The search includes
+/// the directories in which Debian installs nginx and HAProxy, and which only root's PATH has.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     if name == YOURS {
-        // The reader's balancer exists only after the last exercise of the book's page, so NO_SKIP
-        // does not apply to that balancer.
+        // A reader writes this balancer in the last exercise of the book's page. Without it the
+        // tests are skipped, even if NO_SKIP is set.
         let program = std::env::var_os("BALANCER").map(PathBuf::from);
         match &program {
             None => eprintln!("skipped: BALANCER names no program"),
@@ -53,7 +53,8 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
 
 impl Balancer {
     /// Starts the balancer on the first address, in front of the replicas at the other addresses.
-    /// The reader's own balancer gets the addresses as arguments.
+    /// The reader's own balancer gets the addresses as arguments; the other balancers get the
+    /// book's configuration, modified by `change`.
     pub(crate) fn start(
         program: &Path,
         directory: &Path,
@@ -107,7 +108,8 @@ impl Balancer {
         said
     }
 
-    /// Returns the number of HAProxy's requests in flight at a replica: the fifth column of its table.
+    /// Returns the number of requests in flight at a replica, from the fifth column of HAProxy's
+    /// table of servers.
     pub(crate) fn under_way(&self, name: &str) -> usize {
         let table = self.tell("show stat");
         let line =

@@ -1,4 +1,5 @@
-//! Clients that send requests all the time on kept connections, and record every wrong response.
+//! Clients that send requests all the time on keep-alive connections, and record every wrong
+//! response.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,7 +12,7 @@ use client_suite::timeout::timeout;
 
 use super::NAMES;
 
-/// A request and the expected content; `None` expects the name of a replica.
+/// A request and the content expected in its response; `None` expects the name of a replica.
 pub(crate) type Exchange = (&'static str, Option<&'static str>);
 
 pub(crate) const NAME: Exchange = ("GET /name.txt HTTP/1.1\r\nHost: x\r\n\r\n", None);
@@ -31,7 +32,7 @@ pub(crate) const WRITING: &[Exchange] = &[
     ("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nonce", Some("once")),
 ];
 
-/// The responses and the failures that the clients have counted so far.
+/// The counts of responses and the failures that the clients share, and the flag that stops them.
 #[derive(Default)]
 struct Tally {
     stop: AtomicBool,
@@ -61,12 +62,12 @@ impl Clients {
         Clients { tally, threads }
     }
 
-    /// Returns the number of responses that replica number `at` has sent with its name.
+    /// Returns the number of responses to [`NAME`] from replica number `at`.
     pub(crate) fn served(&self, at: usize) -> usize {
         self.tally.served[at].load(SeqCst)
     }
 
-    /// Returns the number of responses that the clients have received so far.
+    /// Returns the number of responses to [`NAME`] from all replicas.
     pub(crate) fn all(&self) -> usize {
         self.tally.served.iter().map(|count| count.load(SeqCst)).sum()
     }
@@ -121,7 +122,8 @@ impl Tally {
     }
 }
 
-/// Sends one request and returns the content of a 200 response.
+/// Sends one request and returns the content of a 200 response, or else a description of the
+/// failure.
 pub(crate) fn exchange(
     to: SocketAddr,
     connection: &mut Option<BufReader<TcpStream>>,

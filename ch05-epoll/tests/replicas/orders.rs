@@ -1,6 +1,6 @@
-//! Replicas that accept an order, record it, and close without a response, so that the
-//! sender cannot know whether the order was carried out. Other requests are answered on
-//! kept connections.
+//! Replicas that accept an order, record it, and close without a response, so that the sender
+//! cannot know whether the order was carried out. The replicas answer other requests on keep-alive
+//! connections.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::thread;
 
 use super::NAMES;
 
-/// The orders received; an order that was received several times occurs as often.
+/// The orders received, in sequence; an order that was received twice occurs twice.
 type Book = Arc<Mutex<Vec<String>>>;
 
 /// Three replicas that accept orders; they end with the test process.
@@ -28,7 +28,8 @@ impl Orders {
             thread::spawn(move || {
                 for visitor in listener.incoming().flatten() {
                     let book = book.clone();
-                    // A client that closes in the middle of a request has ordered nothing.
+                    // An error is ignored: a client that closes in the middle of a request has
+                    // ordered nothing.
                     thread::spawn(move || serve(visitor, &book));
                 }
             });
@@ -37,7 +38,7 @@ impl Orders {
         Orders { addresses, book }
     }
 
-    /// Returns all accepted orders.
+    /// Returns all accepted orders, sorted.
     pub(crate) fn taken(&self) -> Vec<String> {
         let mut taken = self.book.lock().unwrap_or_else(PoisonError::into_inner).clone();
         taken.sort();
