@@ -39,8 +39,8 @@ const FRAMING: &[&str] = &["framing", "chunks"];
 /// begun to keep such a promise keeps it well within this time.
 const TIMEOUT_OF_FAILURES: Duration = Duration::from_secs(5);
 
-/// The number of cases that run at the same time. It is larger than for the finished servers: the
-/// suite can shorten their deadlines, but a small server's are constants, so more cases only wait.
+/// The number of cases that run at the same time. It is larger than for the book's finished
+/// servers, because a case waits longer: the suite cannot shorten a small server's deadlines.
 pub const AT_ONCE: usize = 64;
 
 /// The features that no small server offers.

@@ -40,8 +40,8 @@ fn unlisted(package: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
         };
         let name = name.to_string_lossy();
         if parent != tests {
-            // The file is a module of a test program; a module in a file `mod.rs` has the name of
-            // its directory.
+            // A file in a folder below `tests` is compiled only if a `mod` declares it as a module;
+            // the module of a file `mod.rs` has the name of its directory.
             let directory = parent.file_name().unwrap_or_default().to_string_lossy();
             let module = if name == "mod" { &directory } else { &name };
             return is_declared(format!("mod {module};"));

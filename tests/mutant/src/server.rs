@@ -122,7 +122,8 @@ impl Server {
             .root
             .canonicalize()
             .map_err(|why| format!("--root {}: {why}", options.root.display()))?;
-        // Resolving the root needs no permission to search or read it, so both are tried here.
+        // Resolving the root's path needs no permission to read or to search the root itself, so
+        // reading and searching the root are tried here.
         let searched = std::fs::metadata(root.join("."));
         if let Err(why) = searched.and_then(|_| std::fs::read_dir(&root))
             && !wrong(Mutation::AnyRoot)

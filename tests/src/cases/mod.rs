@@ -151,7 +151,7 @@ pub fn known(family: &str) -> bool {
         || projects::FAMILIES.iter().any(|(name, ..)| *name == family)
 }
 
-/// Returns the places in the book that explain a family.
+/// Returns the pages and sections of the book that explain a family's cases.
 pub fn section(family: &str) -> &'static str {
     let mut all = FAMILIES.iter().chain(projects::FAMILIES).copied().chain(added());
     all.find(|(name, ..)| *name == family).map_or("The contract", |(.., section)| section)

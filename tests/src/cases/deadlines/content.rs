@@ -87,7 +87,8 @@ pub(super) const CASES: &[Case] = &[
                 "a response before the client has sent its last byte",
                 "no response until the client had sent its last byte",
             )?;
-            // The server may refuse the request immediately (405), or at the deadline (408).
+            // The server may respond immediately (405, because the route does not allow the
+            // method), or at the deadline (408).
             client.response()?.one_of(&[405, 408])?;
             Ok(())
         },
