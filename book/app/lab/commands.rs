@@ -198,7 +198,7 @@ pub fn predict(
 /// both may be missing.
 pub fn verdict(paths: &Paths, experiment: &Experiment) -> Result<Verdict> {
     let record = Record::read(&paths.own(), experiment.name)?;
-    // The result is worth showing even if the predictions cannot be read.
+    // If the predictions cannot be read, the result is still shown, without a prediction.
     let given = predictions(paths).unwrap_or_default().remove(experiment.name);
     Ok(Verdict::of(experiment, given.as_ref(), record.as_ref()))
 }

@@ -14,11 +14,11 @@ const NEAR: f64 = 1.1;
 /// A prediction, a result, and the difference between the two. Each of them may be missing.
 #[derive(Debug, Default)]
 pub struct Verdict {
-    /// The prediction, in words.
+    /// The prediction in words, if the reader has predicted.
     said: Option<String>,
-    /// The result, in words.
+    /// The result in words, if there is one.
     measured: Option<String>,
-    /// The difference between prediction and result, in words.
+    /// The difference between prediction and result in words, if there are both.
     apart: Option<String>,
     /// The name of the predicted line, if the prediction is a curve.
     line: &'static str,

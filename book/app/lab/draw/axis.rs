@@ -14,11 +14,11 @@ pub(super) struct Axis {
     low: i32,
     /// The exponent of ten at the axis's upper end.
     high: i32,
-    /// Whether the lower end stands for zero.
+    /// Whether the axis's lower end stands for the value 0.
     zero: bool,
-    /// The coordinate of the lower end.
+    /// The coordinate of the axis's lower end.
     pub from: f64,
-    /// The coordinate of the upper end.
+    /// The coordinate of the axis's upper end.
     pub to: f64,
 }
 

@@ -133,7 +133,8 @@ fn mark(number: usize, x: f64, y: f64) -> String {
 struct Label {
     name: String,
     class: &'static str,
-    /// The CSS class of the leader, which is that of the line.
+    /// The CSS class of the leader (the thin line that connects a chart's line and its name). The
+    /// chart's line has the same class.
     leader: String,
     /// The horizontal coordinate of the line's end.
     x: f64,
@@ -141,7 +142,7 @@ struct Label {
     end: f64,
     /// The vertical coordinate of the name.
     y: f64,
-    /// Whether a leader connects the line's end and the name.
+    /// Whether a leader (a thin line) connects the line's end and the name.
     led: bool,
 }
 
@@ -189,8 +190,8 @@ fn labels<'a>(
         let ends: Vec<f64> = column.iter().map(|label| label.end).collect();
         let places = spread_labels(&ends, ys.to, ys.from);
         column.iter_mut().zip(places).for_each(|(label, y)| label.y = y);
-        // Names that lie close together all have leaders, or none has, so that these names are
-        // aligned.
+        // Names that lie close together all get leaders (thin lines to the ends of their lines), or
+        // none of them does, so that these names are aligned.
         for cluster in column.chunk_by_mut(|a, b| b.y - a.y < 1.5 * APART) {
             let led = cluster.iter().any(Label::is_far);
             cluster.iter_mut().for_each(|label| label.led = led);

@@ -80,8 +80,8 @@ pub struct Options {
     #[arg(long, value_name = "CELL,…", value_delimiter = ',')]
     cells: Vec<String>,
 
-    /// A program of your own, or another build of one of these, with any options; `--listen`
-    /// and `--root` are added
+    /// A program of your own, or another build of one of these servers, with any options;
+    /// `--listen` and `--root` are added
     #[arg(long, value_name = "NAME=PROGRAM …", value_parser = Entrant::named)]
     beside: Vec<Entrant>,
 
@@ -91,8 +91,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Prints the names of the cells if `--cells list` was given, and returns whether that was the
-    /// case.
+    /// Prints the names of the kinds of load if `--cells list` was given, and returns whether it
+    /// was given.
     pub fn lists_cells(&self) -> bool {
         let lists = self.cells.iter().any(|cell| cell == "list");
         let memory = (MEMORY, "memory of an idle connection");
@@ -103,8 +103,8 @@ impl Options {
         lists
     }
 
-    /// Returns whether the cell called `cell` is to be measured: either `--cells` names it, or
-    /// `--cells` was not given.
+    /// Returns whether the kind of load called `cell` is to be measured: either `--cells` names it,
+    /// or `--cells` was not given.
     fn names(&self, cell: &str) -> bool {
         self.cells.is_empty() || self.cells.iter().any(|name| name == cell)
     }
@@ -193,7 +193,7 @@ struct Memory {
 }
 
 /// Runs `lab compare`, which takes no options. A full run compares everything; a quick run compares
-/// a few servers in two cells.
+/// a few servers under two kinds of load.
 fn run(run: &Run<'_>) -> Result<Results> {
     let words = |words: &[&str]| words.iter().copied().map(str::to_owned).collect();
     let quick = Options {
@@ -205,7 +205,7 @@ fn run(run: &Run<'_>) -> Result<Results> {
     measure(run, &if run.full { Options::default() } else { quick })
 }
 
-/// Compares the servers in the cells that `options` name.
+/// Compares the servers that `options` name, under the kinds of load that `options` name.
 pub(crate) fn measure(run: &Run<'_>, options: &Options) -> Result<Results> {
     for name in &options.cells {
         let known = name == MEMORY || CELLS.iter().any(|cell| cell.name == name);
@@ -350,8 +350,8 @@ fn measure_round(
     Ok(round)
 }
 
-/// Prints the failure of a server in the cell `at`, and adds the failure to `failed`, which is
-/// shown below the table. The comparison goes on with the next round.
+/// Prints the failure of a server under the kind of load `at`, and adds the failure to `failed`,
+/// which is shown below the table. The comparison goes on with the next round.
 fn note(failed: &mut Vec<String>, entrant: &Entrant, at: &str, error: &Error) {
     let failure = format!("`{}` in {at}: {error:#}", entrant.name);
     eprintln!("compare: {failure}");
@@ -388,8 +388,8 @@ impl Tables {
         parts
     }
 
-    /// Returns the median processor times, with a row for each server and a column for each cell,
-    /// in several tables with as many columns as fit a page.
+    /// Returns the median processor times, with a row for each server and a column for each kind of
+    /// load, in several tables with as many columns as fit a page.
     fn overview(&self) -> String {
         let (mut titles, mut servers) = (Vec::new(), Vec::new());
         for Row { title, server, .. } in &self.rows {
@@ -425,7 +425,8 @@ impl Tables {
         text
     }
 
-    /// Returns the text below the overview: the peers' versions, the remarks, and the failures.
+    /// Returns the text below the comparison's overview table: the peers' versions, the remarks,
+    /// and the failures.
     fn foot(&self) -> String {
         let mut foot = String::new();
         if !self.versions.is_empty() {
@@ -447,7 +448,7 @@ impl Tables {
         }
     }
 
-    /// Returns the tables of all figures, one for each cell.
+    /// Returns the tables of all figures, one for each kind of load.
     fn cells(&self) -> String {
         let head = "server | >processor, µs a request | >user | >system | >requests/s | >p50, µs | >p99 | >p99.9 | >client busy | >errors";
         let median = |summary: Summary| measured(summary.median);

@@ -1,10 +1,10 @@
 //! `lab concurrency`: the speed and cost of every server, with one client to ten thousand.
 //!
-//! Each server is the real program, and its clients are the suite's load generator. The clients send
-//! requests in three manners: every client keeps its connection and always has a request in flight;
-//! clients keep their connections, and all clients together send requests at a fixed rate, so that
-//! most are silent at any moment; every request has a new connection. Clients and server share the
-//! machine's processors.
+//! Each server is the real program, and its clients are the suite's load generator. The clients
+//! send requests in three manners: every client keeps its connection and always has a request in
+//! flight; clients keep their connections, and all clients together send requests at a fixed rate,
+//! so that most are silent at any moment; every request has a new connection. Clients and server
+//! share the machine's processors.
 
 use std::fmt;
 use std::time::Duration;
@@ -205,7 +205,7 @@ impl Tables<'_> {
         table(&head, servers().filter_map(line))
     }
 
-    /// Returns a table of requests per second, with the failures.
+    /// Returns a table of requests per second, with the numbers of failures.
     fn speed(&self, manner: Manner) -> String {
         self.table(manner, "requests a second", |row| {
             let speed = thousands(row.load.requests_per_second.median.round() as usize);
@@ -224,7 +224,7 @@ impl Tables<'_> {
         })
     }
 
-    /// Returns a table of the server's processor time per request, with the failures.
+    /// Returns a table of the server's processor time per request, with the numbers of failures.
     fn cost(&self, manner: Manner) -> String {
         let cell = |row: &Row| match row.load.cpu {
             None => "–".to_owned(),
@@ -286,7 +286,8 @@ impl Tables<'_> {
     }
 }
 
-/// Formats the failures of a row as a second line in a table's cell; empty without failures.
+/// Formats the numbers of a row's failures as a second line in a table's cell. Empty if nothing
+/// failed.
 fn failures(row: &Row) -> String {
     let failures = row.load.failures;
     if failures.are_none() { String::new() } else { format!("<br>{failures}") }

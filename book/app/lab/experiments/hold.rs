@@ -50,7 +50,8 @@ pub(crate) static EXPERIMENT: Experiment = Experiment {
     ..measured_by(|run| measure(run, &Options::default()))
 };
 
-/// The greatest `drift` of a row, as a fraction, that causes no note about other programs.
+/// The limit on a row's `drift`, a fraction. A row with more gets a note that other programs may
+/// have disturbed it.
 const MOST_DRIFT: f64 = 0.1;
 
 /// The pause between two readings of the number of sockets, while the kernel releases connections.

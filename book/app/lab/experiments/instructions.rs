@@ -28,9 +28,11 @@ const CLIENTS: usize = 16;
 /// The numbers of requests in flight on each connection.
 const DEPTHS: [usize; 2] = [1, 16];
 
-/// The book's servers and the peers that a quick run measures.
+/// The servers that a quick run measures: first those of the book, then the peers (other servers,
+/// which tests/peers builds).
 const QUICK: [&[&str]; 2] = [&["epoll", "coroutine"], &["floor"]];
-/// The book's servers and the peers that a full run measures.
+/// The servers that a full run measures: first those of the book, then the peers (other servers,
+/// which tests/peers builds).
 const FULL: [&[&str]; 2] = [
     &["epoll", "epoll-et", "poll", "select", "sigio", "coroutine", "async", "thread"],
     &["floor", "may_minihttp", "hyper", "actix-web"],
@@ -108,7 +110,7 @@ fn count(
 ) -> Result<Count> {
     let file = tempfile::NamedTempFile::new()?;
     let mut valgrind = Command::new("valgrind");
-    // valgrind's own messages are discarded, because they would appear among the server's.
+    // valgrind's own messages are discarded, because they would appear among the server's messages.
     valgrind.args(["--tool=callgrind", "--log-file=/dev/null"]);
     valgrind.arg(format!("--callgrind-out-file={}", file.path().display()));
     let running = server.start_under(valgrind, site, cores)?;

@@ -1,8 +1,9 @@
 //! `lab readiness`: the cost of finding out which descriptors are ready.
 //!
-//! Calls of the trait `Poller` are measured without a server, in three ways: the wait alone, with one of many
-//! descriptors ready; the write that makes one descriptor ready, the wait, and the read; and the
-//! same three steps with all descriptors ready at once, as in a server without idle connections.
+//! Calls of the trait `Poller` are measured without a server, in three ways: the wait alone, with
+//! one of many descriptors ready; the write that makes one descriptor ready, the wait, and the
+//! read; and the same three steps with all descriptors ready at once, as in a server without idle
+//! connections.
 //!
 //! The descriptors are UDP sockets on loopback: network sockets, as a server has them, and a
 //! datagram of one byte makes one ready. The pollers are those of the servers, called through

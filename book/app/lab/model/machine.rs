@@ -59,7 +59,7 @@ impl Machine {
         }
     }
 
-    /// Returns the properties as pairs of name and value, for a table.
+    /// Returns the machine's properties as pairs of name and value, for a table.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let known =
             |fact: Option<String>| fact.unwrap_or_else(|| "not recorded".to_owned());

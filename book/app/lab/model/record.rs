@@ -70,7 +70,7 @@ pub struct Record {
 /// One row of measured figures: fields by name.
 pub(crate) type Row = BTreeMap<String, Field>;
 
-/// A field of a row.
+/// A field of a row of measured figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Field {

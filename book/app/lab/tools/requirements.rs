@@ -45,7 +45,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Reads the limits of this machine.
+    /// Reads the limits of this machine, most of them from /proc.
     pub(crate) fn here() -> Result<Limits> {
         let (_, descriptors) = getrlimit(Resource::RLIMIT_NOFILE)?;
         let ports = numbers("/proc/sys/net/ipv4/ip_local_port_range");

@@ -69,8 +69,8 @@ impl Run<'_> {
         Results::new(&rows, parts(&rows))
     }
 
-    /// Shows the charts of the rows measured so far, if the run prints the events that a page of the
-    /// book follows. The caller calls this method between measurements, never during one.
+    /// Shows the charts of the rows measured so far, if the run prints the events that a page of
+    /// the book follows. The caller calls this method between measurements, never during one.
     pub fn partial(&self, parts: impl FnOnce() -> Vec<Part>) {
         if self.progress.events {
             let mut parts = parts();

@@ -83,7 +83,7 @@ impl Server {
         self.ended()
     }
 
-    /// Waits until the server's process has ended. The caller must have made it end.
+    /// Waits until the server's process has ended. The caller must have made the process end.
     pub(crate) fn ended(mut self) -> Result<()> {
         self.child.0.wait()?;
         Ok(())
