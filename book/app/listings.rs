@@ -141,7 +141,8 @@ fn without_dots(path: &Path) -> PathBuf {
 /// The greatest width of a listing's lines, in columns, that fits a page of ordinary width.
 pub(crate) const COLUMNS: usize = 88;
 
-/// Returns the width, in columns, of the widest line of `code`, without the common indentation.
+/// Returns the width, in columns, of the widest line of `code`, without the indentation that all
+/// lines have in common.
 pub(crate) fn columns(code: &str) -> usize {
     dedented(code).lines().map(|line| line.chars().count()).max().unwrap_or(0)
 }

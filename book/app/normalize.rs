@@ -9,8 +9,9 @@ use regex::Regex;
 /// The patterns to mask, each with its replacement. They are applied one after another.
 static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
-        // Masks the values of three header fields. If the transcript has several terminals, the
-        // name of the client's terminal precedes the field's name.
+        // Masks the values of the header fields `Date`, `Last-Modified` and `ETag`. If the
+        // transcript has several terminals, the name of the client's terminal precedes the field's
+        // name.
         (r"(?m)^((?:\w+\| )?(?:Date|Last-Modified|ETag)): .*$", "$1: …"),
         // Removes the line and column from a panic's message.
         (r"(?m)^panicked at (\S+?\.rs):\d+:\d+:", "panicked at $1:"),

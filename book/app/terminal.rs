@@ -66,8 +66,8 @@ impl Terminal {
         stdin.flush().context("the command no longer reads")
     }
 
-    /// Waits until `text` appears in the output after the text that the previous call found, and
-    /// returns the rest of the line.
+    /// Waits until `text` appears in the output after the text that the previous call of `see`
+    /// found, and returns the rest of the line.
     ///
     /// # Errors
     ///

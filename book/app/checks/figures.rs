@@ -10,7 +10,8 @@ use super::html::tags;
 use crate::files::{files, read};
 use crate::problem::Problem;
 
-/// Returns the problems of every SVG file below the directory `src`.
+/// Checks every SVG file below the directory `src`, and returns the problems found: ids in more
+/// than one figure, fixed colors, missing descriptions, and the like.
 pub fn check(src: &Path) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     let mut ids: BTreeMap<String, String> = BTreeMap::new();

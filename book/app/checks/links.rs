@@ -14,7 +14,8 @@ use crate::problem::Problem;
 /// The anchors of each page, by the page's path below the rendered book.
 type Anchors<'a> = BTreeMap<&'a Path, BTreeSet<&'a str>>;
 
-/// Returns the problems of every page and every style sheet below the directory `rendered`.
+/// Returns a problem for each broken link, and for each URL of another host that a browser would
+/// fetch, in the pages and style sheets below the directory `rendered`.
 pub fn check(rendered: &Path) -> Result<Vec<Problem>> {
     let below = |path: &Path| path.strip_prefix(rendered).unwrap_or(path).to_owned();
     let mut pages = BTreeMap::new();

@@ -6,7 +6,8 @@ const BEGINS: &str = "<details class=\"predict\"";
 const ENDS: &str = "</details>\n";
 const TOLD: &str = "<div class=\"told\">";
 
-/// Returns the problems of a page's text, each with the byte offset at which the problem begins.
+/// Returns a message for each prediction of a page whose answer is not hidden, and for each
+/// misplaced `<div class="told">`, with the byte offset at which the prediction or the div begins.
 pub(super) fn in_page(page: &str) -> Vec<(usize, &'static str)> {
     let mut found = Vec::new();
     // The byte offsets at which predictions end, where a `<div class="told">` may begin.

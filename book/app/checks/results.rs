@@ -12,7 +12,8 @@ use crate::paths::Paths;
 use crate::problem::Problem;
 use crate::{derived, lab};
 
-/// Returns the problems of all files in results/ and in src/generated/.
+/// Returns a problem for each recorded result of an unknown experiment, and for each file in
+/// src/generated/ that is out of date or comes from no recorded result.
 pub fn check(paths: &Paths) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for (name, record) in records(paths)? {

@@ -12,7 +12,8 @@ use crate::includes::{INCLUDE, anchored};
 use crate::listings::{COLUMNS, columns};
 use crate::problem::Problem;
 
-/// Returns the problems of every page below `src`.
+/// Returns a problem for each page that is not in SUMMARY.md, for each include that finds nothing,
+/// and for each piece of pasted code or output, in the Markdown files below `src`.
 pub fn check(src: &Path) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     let summary = read(&src.join("SUMMARY.md"))?;

@@ -32,7 +32,7 @@ static TYPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// A block of commands for the reader to type.
 struct Block {
-    /// The byte of the page at which the block begins.
+    /// The byte offset in the page at which the block begins.
     at: usize,
     /// Whether the block's info string names a terminal.
     named: bool,
@@ -40,7 +40,8 @@ struct Block {
     holds: bool,
 }
 
-/// Returns the problems of a page's text, each with the byte offset at which the problem begins.
+/// Returns a message for each block of commands that cannot be pasted as a whole, or that does not
+/// name its terminal although it must, with the byte offset at which the block begins.
 pub(super) fn in_page(page: &str) -> Vec<(usize, &'static str)> {
     let mut found = Vec::new();
     let mut before: Option<Block> = None;

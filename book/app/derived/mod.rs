@@ -78,8 +78,8 @@ fn stale(paths: &Paths) -> Result<BTreeMap<&'static str, String>> {
 
 /// Writes the derived files that are out of date, and prints their names.
 pub fn write(paths: &Paths) -> Result<()> {
-    // The parts are written twice, because a page's reading time also counts the parts written in
-    // the first round.
+    // The files are written twice, because a page's reading time also counts the derived files that
+    // the page includes.
     for _ in 0..2 {
         for (file, text) in stale(paths)? {
             replace(&paths.generated().join(file), &text)?;

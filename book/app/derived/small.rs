@@ -10,8 +10,8 @@ use crate::files::read;
 use crate::paths::Paths;
 use crate::text::table as markdown;
 
-/// The small servers: the directory of the chapter, the server's name, and the file in
-/// generated/ with its table.
+/// The small servers: for each, the directory of its chapter, its name, and the file in generated/
+/// with the table of its cases.
 pub(super) const SERVERS: [(&str, &str, &str); 11] = [
     ("ch01-blocking", "small-hello", "small-hello.md"),
     ("ch01-blocking", "small-iterative", "small-iterative.md"),

@@ -4,8 +4,8 @@ use super::results::{Results, cell};
 use crate::lab::FUTURE;
 use crate::text::{bytes, table as markdown};
 
-/// A server's chapter; the server's name; the place where the state of a request lives; and the
-/// kind of kernel object that sleeps for each client, `process` or `thread`, if there is one.
+/// A server's chapter; the server's name; the place where the state of a request lives; and
+/// `process` or `thread`, if the server uses one for each client.
 type Place = (&'static str, &'static str, &'static str, Option<&'static str>);
 
 const PLACES: [Place; 10] = [

@@ -94,7 +94,7 @@ fn is_chapter(name: &str) -> bool {
 /// The page that explains chapter 1's processes and signals.
 const PROCESSES: &str = "processes-and-signals.md";
 
-/// Returns the index, as a Markdown table.
+/// Returns the index of system calls, as a Markdown table.
 pub(super) fn table(paths: &Paths, pages: &Pages) -> Result<String> {
     let sources = sources(paths)?;
     let row = |(name, call): (&String, &Call)| -> Result<String> {
@@ -103,7 +103,7 @@ pub(super) fn table(paths: &Paths, pages: &Pages) -> Result<String> {
         let is_meant =
             |file: &str| is_chapter(file) && !call.but.iter().any(|but| but == file);
         for chapter in pages.0.iter().filter(|page| is_meant(&page.file)) {
-            // The index links to only the first section of each page that mentions the call.
+            // The index links to only the first section of each page that mentions a system call.
             if let Some(section) = sections(&chapter.text)
                 .iter()
                 .find(|section| page.is_match(&section.text))
@@ -139,8 +139,8 @@ fn shorter(name: &Path) -> String {
     }
 }
 
-/// Returns a problem for each system call through `libc` or `nix` that the list lacks, and for each
-/// entry of the list that no source calls.
+/// Returns a problem for each system call that a source makes through `libc` or `nix` and the list
+/// of system calls lacks, and for each entry of the list that no source calls.
 pub(super) fn unknown(paths: &Paths) -> Result<Vec<Problem>> {
     const LIST: &str = "book/app/derived/syscalls.toml";
     let sources = sources(paths)?;

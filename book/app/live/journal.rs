@@ -101,7 +101,7 @@ impl Journal {
         inner.wake_all();
     }
 
-    /// Returns whether the last entry has been written.
+    /// Returns whether the journal's last entry has been written.
     pub(super) fn is_over(&self) -> bool {
         self.lock().over
     }

@@ -250,8 +250,9 @@ impl Inner {
         Ok(answer(200, &json!({ "verdict": verdict.html() })))
     }
 
-    /// Answers a request for `results/NAME.json` with the reader's last result of the experiment,
-    /// and one for `blank/NAME.json` with the axes into which a predicted curve is drawn.
+    /// Answers a request for `results/NAME.json` with the reader's last result of the experiment
+    /// NAME, and one for `blank/NAME.json` with the axes into which the reader draws a predicted
+    /// curve.
     fn of_experiment(&self, path: &str) -> Result<Response, Response> {
         let of = |directory| path.strip_prefix(directory)?.strip_suffix(".json");
         let found = match (of("results/"), of("blank/")) {
