@@ -15,8 +15,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// The body of every answer.
 const CONTENT: &[u8] = b"Hello, World!";
 
-/// Runs `count` clients in this process. Prints the messages of progress, and returns the last one,
-/// the result.
+/// Runs `count` clients of the server at the address `to` in this process. Prints the messages of
+/// progress, and returns the last one, the result.
 pub(crate) fn run(to: SocketAddr, count: usize) -> Result<Hold> {
     let plan = Plan {
         idle: count,

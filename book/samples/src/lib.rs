@@ -39,7 +39,7 @@ pub enum Hold {
 /// A sample of `lab readiness`.
 #[derive(Serialize, Deserialize)]
 pub enum Readiness {
-    /// The times that were measured.
+    /// The measured times of one wait, round or event, depending on the kind of sample.
     Took {
         /// Microseconds of processor time, user and system together.
         cpu: f64,

@@ -51,8 +51,8 @@ impl Transport for Sink {
     }
 }
 
-/// Takes one sample in this process. Returns the nanoseconds of processor time per request, in
-/// bursts of `burst` requests.
+/// Takes one sample of the kind `kind` in this process. Returns the nanoseconds of processor time
+/// per request, in bursts of `burst` requests.
 pub(crate) fn sample(kind: &str, burst: usize) -> Result<f64> {
     let site = Site::new(None, Limits::default())?;
     let bytes = HEAD.repeat(burst);

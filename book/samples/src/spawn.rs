@@ -49,8 +49,8 @@ fn processes(count: usize) -> Result<(f64, i64)> {
         }
     }
     let held = kernel_kib();
-    // A sample of a hundred children is enough: all children are alike, and reading their memory from
-    // /proc takes time.
+    // A sample of a hundred children is enough: all children are alike, and reading their memory
+    // from /proc takes time.
     let some: Vec<f64> =
         children.iter().take(100).filter_map(|child| private_bytes(child).ok()).collect();
     let user = some.iter().sum::<f64>() / some.len().max(1) as f64 * count as f64;

@@ -19,8 +19,8 @@ use samples::proc::{cpu, of_process};
 /// The least processor time of a sample, which is repeated until this time has passed.
 const ENOUGH: Duration = Duration::from_millis(20);
 
-/// Takes one sample in this process. `count` is the number of coroutines for the kind of sample
-/// `parked`; other kinds of samples ignore `count`.
+/// Takes one sample of the kind `what` in this process. `count` is the number of coroutines for the
+/// kind `parked`; other kinds ignore `count`.
 pub(crate) fn sample(what: &str, count: usize) -> Result<Switch> {
     match what {
         "return" => pair::<ByReturn>(),
