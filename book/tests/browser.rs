@@ -239,8 +239,8 @@ fn everything_can_be_reached_without_a_mouse() {
     browser.look(400, "light");
     browser.open(&served.url("contract.html"));
     let wide = "[...document.querySelectorAll('main .table-wrapper')].find((e) => e.scrollWidth > e.clientWidth)";
-    // The class `more` marks a table that continues beyond the right edge, until its end is in
-    // sight.
+    // The class `more` marks a table that continues beyond the right edge, until the table is
+    // scrolled to its end.
     let goes_on = format!("{wide}.classList.contains('more')");
     browser.wait_until(&format!("return {goes_on}"));
     browser.run(&format!("{wide}.focus()"));

@@ -138,8 +138,9 @@ fn where_a_page_asks_what_the_lab_asks_it_asks_once_and_in_the_same_words() {
             let (attributes, summary) = head.split_once("<summary>").expect("a summary");
             let (_, behind) = rest.split_once("</details>").expect("an end");
             let Some(name) = attributes.split('"').nth(1) else {
-                // A figure of an experiment must not follow below the answer of a prediction that
-                // names no experiment: the page would ask a second question.
+                // This prediction belongs to no experiment. No experiment's figure may follow its
+                // answer, because the page would ask the experiment's question there, a second
+                // question.
                 let next = behind.trim_start().lines().next().unwrap_or_default();
                 let part = next.trim_start_matches("{{#include generated/");
                 let part = part.trim_end_matches(".md}}");
@@ -213,7 +214,7 @@ fn a_planted_number_and_a_planted_result_are_found() {
     let one = found();
     assert!(one.len() == 1 && one[0].contains("12 ms"), "{one:?}");
 
-    // The check finds numbers of every kind, in every part of a page.
+    // The check for numbers typed by hand finds numbers of every kind, in every part of a page.
     for planted in [
         "It takes 40 µs.",
         "About 9.1 KiB each.",

@@ -196,12 +196,12 @@ impl Browser {
         (console, urls)
     }
 
-    /// Sends a command of the Chrome DevTools Protocol.
+    /// Sends a command of the Chrome DevTools Protocol, and returns its result.
     fn devtools(&self, command: &str, params: &Value) -> Value {
         self.post("goog/cdp/execute", &json!({"cmd": command, "params": params}))
     }
 
-    /// Sends a command of the browser's session.
+    /// Sends a WebDriver command to the browser's session, and returns the value in the answer.
     fn post(&self, command: &str, body: &Value) -> Value {
         self.call("POST", &format!("/{}/{command}", self.session), body)
     }
