@@ -42,7 +42,7 @@ enum WhenBusy {
 }
 
 // ANCHOR: run
-/// Serves clients until `stop` is requested.
+/// Serves clients until a stop is requested through `stop`.
 ///
 /// # Errors
 ///
@@ -72,8 +72,8 @@ pub fn run(
                 return Err(too_many(worker.into(), own.threads.into(), &error));
             }
         }
-        // This thread may wait for room in the queue and not notice the stop, so
-        // another thread waits for the stop.
+        // This thread may be waiting for room in the queue, and then does not notice
+        // the stop. So another thread waits for the stop.
         spawn(scope, || {
             stop.wait();
             queue.end();
@@ -94,8 +94,8 @@ pub fn run(
                 queue.put((guard, client.number));
             }
         }
-        // The queue of jobs is closed only after the loop: its last connection may have
-        // arrived together with the stop.
+        // The queue of jobs is closed only now: the loop may have queued a connection
+        // that arrived together with the stop.
         queue.close();
         connections.close();
         trace::set_connection(0);
@@ -118,8 +118,8 @@ fn spawn<'scope, 'env>(
         main();
     };
     thread::Builder::new().stack_size(STACK).spawn_scoped(scope, main)?;
-    // A thread takes memory when it begins to run. This function waits for that, so
-    // that the next `check_memory` finds the memory in use.
+    // A thread takes memory when it begins to run. `spawn` waits until it runs, so that
+    // the next call of `check_memory` finds that memory in use.
     let _ = has_begun.recv();
     Ok(())
 }

@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 // ANCHOR: pauses
-/// A child that lives for less than this has failed, and is not replaced at once.
+/// A child that lives for a shorter time has failed, and is not replaced at once.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
 /// The first pause before a failed child is replaced; each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -37,7 +37,7 @@ pub struct ServerArgs {
 }
 
 // ANCHOR: run
-/// Serves clients until `stop` is requested.
+/// Serves clients until a stop is requested through `stop`.
 ///
 /// # Errors
 ///
@@ -196,7 +196,7 @@ struct WorkerSlot {
     /// The time at which the worker was created, or at which it exited if the slot is
     /// empty.
     since: Instant,
-    /// The time for which the slot stays empty.
+    /// The time for which the slot stays empty after its worker has exited.
     pause: Duration,
     /// The reason why the slot is empty.
     why: String,
@@ -209,9 +209,9 @@ impl WorkerSlot {
     }
 
     // ANCHOR: backoff
-    /// Marks the slot as empty: its worker has exited. A worker that fails at once
-    /// would be replaced again and again at full speed, so each early exit doubles the
-    /// pause.
+    /// Marks the slot as empty for the reason `why`: its worker has exited, or cannot
+    /// be created. A worker that fails at once would be replaced again and again at
+    /// full speed, so each early exit doubles the pause.
     fn emptied(mut self, why: String) -> WorkerSlot {
         self.pause = if self.since.elapsed() < SHORT_LIFE {
             (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE)

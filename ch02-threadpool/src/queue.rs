@@ -48,8 +48,8 @@ struct State<T> {
 impl<T> Queue<T> {
     /// Returns a queue for `workers` workers, in which at most `waiting` jobs wait.
     ///
-    /// Additional workers do no harm, but a job that an additional worker could run
-    /// counts as waiting.
+    /// More than `workers` workers do no harm, but a job that one of the additional
+    /// workers could run counts as waiting.
     pub fn new(workers: usize, waiting: usize) -> Queue<T> {
         let state =
             State { jobs: VecDeque::new(), running: 0, ending: false, closed: false };
@@ -75,9 +75,9 @@ impl<T> Queue<T> {
     // ANCHOR_END: has_room
 
     // ANCHOR: put
-    /// Blocks until there is room for a job. Returns `false` if [`end`](Queue::end) was
-    /// called. The room is not reserved: the result is reliable only if a single thread
-    /// queues jobs.
+    /// Blocks until there is room for a job, and returns `true`; returns `false` if
+    /// [`end`](Queue::end) was called. The room is not reserved: the result is reliable
+    /// only if a single thread queues jobs.
     pub fn wait_for_room(&self) -> bool {
         let full = |state: &mut State<T>| !self.has_room(state) && !state.ending;
         let state = self.room.wait_while(self.lock(), full);
@@ -131,8 +131,8 @@ impl<T> Queue<T> {
     // ANCHOR_END: work
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // A panic cannot leave the state half changed, so it is valid even behind a
-        // poisoned lock.
+        // A panic cannot leave the state half changed, so the state is valid even if
+        // the lock is poisoned.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

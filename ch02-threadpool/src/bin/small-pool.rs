@@ -1,10 +1,10 @@
 // ANCHOR: head
 //! A fixed number of threads that take clients from a bounded queue.
 //!
-//! This server leaves out a refusal for the client that finds the queue full (it waits
-//! in the kernel's backlog), a deadline for the stop, and the difference between an
-//! idle connection and one in the middle of a request: at the stop, half a request is
-//! cut off.
+//! This server does not refuse a client that finds the queue full (the client waits in
+//! the kernel's backlog), and does not limit the duration of the stop. At the stop it
+//! does not distinguish an idle connection from one in the middle of a request: half a
+//! request is cut off.
 
 use ch01_blocking::small::{self, deadline::DeadlineStream, signals};
 use nix::sys::signal::Signal;
@@ -15,12 +15,12 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// The number of clients that may wait in the queue.
+/// The largest number of clients that wait in the queue.
 const WAITING: usize = 64;
 
 // ANCHOR_END: head
 // ANCHOR: state
-/// The clients that wait, and those that are served.
+/// The clients that wait, those that are served, and whether the queue is closed.
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Arc<TcpStream>>,
@@ -57,8 +57,8 @@ impl Queue {
 
     // ANCHOR_END: put
     // ANCHOR: take
-    /// Takes the client that has waited longest. Blocks while none waits, and returns
-    /// `None` when the queue is closed and empty.
+    /// Takes the client that has waited longest. Blocks while no client waits, and
+    /// returns `None` when the queue is closed and empty.
     fn take(&self) -> Option<Arc<TcpStream>> {
         let empty = |state: &mut State| state.waiting.is_empty() && !state.closed;
         let state = self.client.wait_while(self.lock(), empty);
@@ -89,8 +89,8 @@ impl Queue {
 fn work(queue: &Queue) {
     while let Some(client) = queue.take() {
         let stream = DeadlineStream::new(&client);
-        // An error is caused by the client or the network, and ends this connection
-        // only.
+        // An error comes from the client or the network, and ends only this client's
+        // connection.
         let _ = stream.and_then(|mut stream| small::serve(&mut stream, thread::sleep));
         queue.lock().served.retain(|served| !Arc::ptr_eq(served, &client));
     }
@@ -114,7 +114,7 @@ fn main() -> io::Result<()> {
     })
 }
 
-/// Queues clients until the stop. Afterwards further connections are refused.
+/// Listens, and queues clients until the stop. Afterwards connections are refused.
 fn accept_clients(queue: &Queue, stop: &PipeReader) -> io::Result<()> {
     let listener = small::listen()?;
     listener.set_nonblocking(true)?;
