@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use verdicts::{Precondition, are_the_same_however_cut, small_limits, verdicts};
 
-/// Returns a strategy for pieces of requests, valid and malformed.
+/// Returns a proptest strategy for pieces of requests, valid and malformed.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let known = prop::sample::select(vec![
         "GET /plaintext HTTP/1.1\r\n",

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// A client that accepts a fixed number of bytes before a write would block.
+/// A client that accepts `room` bytes; after that, a write to it would block.
 struct Client {
     got: Vec<u8>,
     room: usize,

@@ -58,8 +58,8 @@ fn a_connection_registered_after_the_last_closed_is_answered() -> io::Result<()>
     let connections = Connections::new(&site);
     let received = thread::scope(|scope| {
         scope.spawn(|| connections.drain(LONG)); // no connection is registered
-        // When the flag `is_draining` is set, the drain has found the set empty: it holds the set's
-        // lock while it sets the flag.
+        // `drain` holds the lock of the set from before it sets the flag `is_draining`
+        // until it has found the set empty. So the connection below is registered later.
         while !site.is_draining() {
             thread::yield_now();
         }
@@ -96,8 +96,8 @@ fn an_unfinished_request_is_closed_at_the_drain_deadline() -> io::Result<()> {
     })
 }
 
-/// A client that sends half a request while the server closes its idle connection is closed
-/// without an error response: a 400 would blame the client.
+/// A client that sends half a request while the server closes its idle connection gets
+/// no error response: a 400 would blame the client.
 #[test]
 fn a_client_that_sends_while_it_is_closed_gets_no_error() -> io::Result<()> {
     let site = Site::new(None, Limits::default())?;

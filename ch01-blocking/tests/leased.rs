@@ -1,5 +1,5 @@
-//! Tests that a file with a lease is not reported as missing: the file cannot be opened
-//! *now*, so the response is 503, not 404.
+//! Tests that a file with a lease (fcntl(2)) is not reported as missing: the file
+//! cannot be opened *now*, so the response is 503, not 404.
 #![cfg(target_os = "linux")] // only Linux has file leases
 #![allow(unsafe_code)] // nix has no wrapper for leases
 

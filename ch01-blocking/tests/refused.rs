@@ -34,8 +34,8 @@ fn refuse(call: libc::c_long, error: libc::c_int) -> bool {
         libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
     // SAFETY: PR_SET_NO_NEW_PRIVS takes numbers, no pointer.
     let set = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-    // SAFETY: the kernel copies the program, which lives until the call returns, as its
-    // statements do.
+    // SAFETY: the kernel copies the filter program during the call, and the program and
+    // its statements live until the call returns.
     let filtered = unsafe {
         libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
     };
@@ -107,7 +107,8 @@ fn poll() -> io::Result<()> {
     })
 }
 
-/// A file that cannot be opened is reported as missing only if the error says so.
+/// A file that cannot be opened is reported as missing only if the error of open(2)
+/// says so.
 #[test]
 fn open() -> io::Result<()> {
     let root = tempfile::tempdir()?;

@@ -20,7 +20,7 @@ pub struct Children<T> {
 }
 
 impl<T> Children<T> {
-    /// Returns an empty set, and makes the handler of SIGCHLD write to its pipe.
+    /// Returns an empty set, and makes the handler of SIGCHLD write to the set's pipe.
     ///
     /// # Errors
     ///
@@ -61,8 +61,9 @@ impl<T> Children<T> {
     // ANCHOR_END: drain_wakeups
 
     // ANCHOR: reap
-    /// Reaps the children that have exited, and calls `on_exit` for each. One SIGCHLD
-    /// may stand for several exits: signals do not queue.
+    /// Reaps the children that have exited, and calls `on_exit` with the attached value
+    /// and the status of each. One SIGCHLD may stand for several exits: signals do not
+    /// queue.
     pub fn reap(&mut self, mut on_exit: impl FnMut(T, WaitStatus)) {
         while let Some((child, status)) = self.reap_one() {
             if let Some(known) = self.running.remove(&child) {
@@ -71,9 +72,9 @@ impl<T> Children<T> {
         }
     }
 
-    /// Reaps one child of this set that has exited. Other children stay unreaped: a
-    /// process keeps its children across execve(2), and a library may wait for its own
-    /// children.
+    /// Reaps one child of this set that has exited, if there is one. A child that is
+    /// not in the set stays unreaped: a library may wait for it, or this process had it
+    /// before execve(2), which keeps children.
     fn reap_one(&self) -> Option<(Pid, WaitStatus)> {
         let reap = |&child: &Pid| match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
             Ok(status) => Some((status.pid()?, status)),
@@ -81,8 +82,8 @@ impl<T> Children<T> {
         };
         match sys::ended_child() {
             Some(child) if self.running.contains_key(&child) => reap(&child),
-            // `ended_child` goes on returning a child that this set does not know. To
-            // find others that have exited meanwhile, each known child is tried.
+            // `ended_child` returns the same unknown child again and again. To find a
+            // known child that has exited too, waitpid(2) is tried for each.
             Some(_) => self.running.keys().find_map(reap),
             None => None,
         }
@@ -140,7 +141,7 @@ mod tests {
         Ok((child, pid))
     }
 
-    /// Unknown children stay unreaped, and do not hide the known ones.
+    /// A child outside the set stays unreaped, and does not hide a child of the set.
     #[test]
     #[cfg(target_os = "linux")] // /proc
     fn only_its_own_are_reaped() -> io::Result<()> {

@@ -70,7 +70,7 @@ pub struct Connections<'a> {
     /// Notified when a connection is removed, and when the set is closed.
     removed: Condvar,
     /// Notified when all connections are cut off. Separate from `removed`, so that a
-    /// connection that ends does not wake every thread that sleeps.
+    /// connection that ends does not wake every thread in [`Connections::sleep`].
     cut_off: Condvar,
 }
 
@@ -148,7 +148,7 @@ pub struct ConnectionGuard<'a> {
 }
 
 impl<'a> Connections<'a> {
-    /// Returns an empty set, for a server of `site`.
+    /// Returns an empty set, for a server that serves `site`.
     pub fn new(site: &'a Site) -> Connections<'a> {
         Connections {
             site,
@@ -248,8 +248,8 @@ impl<'a> Connections<'a> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic cannot leave the state half changed, so it is valid even behind a
-        // poisoned lock.
+        // A panic cannot leave the state half changed, so the state is valid even if
+        // the lock is poisoned.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -260,7 +260,8 @@ impl Drop for ConnectionGuard<'_> {
         state.open.remove(&self.id);
         state.rejected -= usize::from(self.admission != Admission::Admitted);
         drop(state);
-        // Only `drain` waits on `removed`, so no thread is waiting before the server drains.
+        // Only `drain` waits on `removed`, so before the server drains there is no
+        // thread to wake.
         if self.connections.is_draining() {
             self.connections.removed.notify_all();
         }

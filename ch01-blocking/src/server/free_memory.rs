@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 /// The number of closed connections from which malloc_trim(3) is worth its time.
 const CROWD: usize = 1024;
-/// The time without a closed connection after which malloc_trim(3) is called.
+/// The time since the last close of a connection after which malloc_trim(3) is called.
 const CALM: Duration = Duration::from_secs(1);
 
 /// Counts closed connections, and calls malloc_trim(3) when the call is due.

@@ -16,9 +16,9 @@ use std::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 
-/// The backlog: the largest number of connections that the kernel completes before the
-/// server accepts them. The kernel lowers the number to at most `net.core.somaxconn`
-/// (listen(2)).
+/// The backlog: the largest number of established connections that wait in the kernel
+/// until the server accepts them. The kernel lowers the number to at most
+/// `net.core.somaxconn` (listen(2)).
 const BACKLOG: i32 = 4096;
 
 /// A socket that clients connect to.
@@ -30,8 +30,9 @@ pub struct Listener {
     readiness: Arc<Readiness>,
 }
 
-/// The readiness of a group of listeners that were made from one another. When all of
-/// them are [ready](Listener::ready), the server reports, once, that it can serve.
+/// The readiness of a group of listeners, of which `shared` and `sibling` have made all
+/// but the first. When all are [ready](Listener::ready), the server reports, once, that
+/// it can serve.
 #[derive(Debug)]
 struct Readiness {
     /// Number of listeners that are not ready yet.
@@ -88,8 +89,8 @@ impl Listener {
         Listener { readiness: Readiness::of(1, Report::Line), ..self }
     }
 
-    /// Returns the listeners of a child process, which write an empty line to the pipe
-    /// `parent` when all of them are [ready](Listener::ready).
+    /// Returns the listeners for a child process: when all of them are
+    /// [ready](Listener::ready), they write an empty line to the pipe `parent`.
     pub fn reported(listeners: Vec<Listener>, parent: OwnedFd) -> Vec<Listener> {
         let readiness = Readiness::of(listeners.len(), Report::Parent(parent.into()));
         let reported = |listener| Listener { readiness: readiness.clone(), ..listener };
@@ -97,9 +98,10 @@ impl Listener {
     }
 
     // ANCHOR: ready
-    /// Declares that connections of this listener can be served. The last declaration
-    /// in a group of listeners that were made from one another reports to the user, or
-    /// to the parent process, that the server is ready.
+    /// Declares that connections of this listener can be served. Listeners that
+    /// [`shared`](Listener::shared) and [`sibling`](Listener::sibling) have made form a
+    /// group: the last of them to call `ready` reports to the user, or to the parent
+    /// process, that the server is ready.
     ///
     /// # Errors
     ///
@@ -198,7 +200,7 @@ impl Listener {
         self.shared()
     }
 
-    /// Returns a listener on `socket` in the same group as `self`.
+    /// Returns a listener on `socket` that belongs to the same group as `self`.
     fn with(&self, socket: Socket) -> Listener {
         self.readiness.missing.fetch_add(1, SeqCst);
         let (accepted, readiness) = (self.accepted, self.readiness.clone());
@@ -232,8 +234,8 @@ impl Listener {
             match self.accept_now(Mode::Blocking) {
                 Ok(Some(client)) => return Accept::Client(client),
                 Ok(None) => {}
-                // Another process has called `close_for_all`: the stop of this process
-                // will follow.
+                // Another process has called `close_for_all`, so this process is about
+                // to be stopped.
                 Err(error) if error.kind() == ErrorKind::InvalidInput => {
                     return Accept::Woken;
                 }

@@ -37,7 +37,7 @@ impl AsRef<Options> for Options {
 }
 
 impl Options {
-    /// Returns the longest duration of each kind of wait.
+    /// Returns the longest duration of each kind of [`Wait`](crate::deadlines::Wait).
     pub fn timeouts(&self) -> Timeouts {
         self.timeouts.clone()
     }

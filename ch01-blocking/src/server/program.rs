@@ -96,8 +96,8 @@ fn prepare(options: &Options) -> Result<(Listener, Site, Stop), String> {
     Ok((listener.announced(), site, stop))
 }
 
-/// Returns advice about an error that means that a resource is exhausted; empty for other
-/// errors.
+/// Returns advice about an error that means that a resource is exhausted, and an empty
+/// string for any other error.
 fn advice(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EMFILE) => "; allow it more descriptors (ulimit -n)",
@@ -112,9 +112,9 @@ fn advice(error: &io::Error) -> &'static str {
 
 /// Raises the soft limit on descriptors to the hard limit.
 ///
-/// The soft limit (often 1024) protects programs that still use select. Where the hard limit
-/// is unlimited (macOS), 10240 is the most that is granted. If neither is granted, the limit
-/// stays as it is.
+/// The soft limit (often 1024) protects programs that still use select(2). macOS, where
+/// the hard limit may be unlimited, grants at most 10240. If the system grants neither,
+/// the soft limit stays as it is.
 pub fn raise_descriptor_limit() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)

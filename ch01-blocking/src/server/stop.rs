@@ -110,9 +110,10 @@ impl StopTrigger {
     }
 }
 
-/// Blocks until one of the descriptors is readable or `within` has elapsed, and returns
-/// for each whether it is readable. Uses poll(2), the subject of chapter 4. A listener
-/// may be reported as readable although no client is waiting.
+/// Blocks until one of the descriptors is readable, or until `within` has elapsed
+/// (`None`: without end), and returns for each descriptor whether it is readable. Uses
+/// poll(2), the subject of chapter 4. A listener may be reported as readable although
+/// no client is waiting.
 pub fn is_readable<const N: usize>(
     descriptors: &[BorrowedFd<'_>; N],
     within: Option<Duration>,

@@ -20,8 +20,8 @@ use std::sync::atomic::{
 };
 
 /// Creates a pipe whose ends are closed on exec and never block, and returns its read
-/// end and its write end. A signal handler writes to the pipe; if the pipe is full, it
-/// is readable, which is all that matters.
+/// end and its write end. A signal handler that writes to a full pipe loses nothing:
+/// the pipe is readable, which is all that matters.
 ///
 /// # Errors
 ///
@@ -29,7 +29,7 @@ use std::sync::atomic::{
 #[cfg(not(target_vendor = "apple"))]
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     use nix::fcntl::OFlag;
-    // With a second call for the flags, a program that another thread starts in between
+    // If a second call set the flags, a program that another thread starts in between
     // would inherit the pipe.
     Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?)
 }
@@ -57,8 +57,8 @@ pub enum Mode {
     NonBlocking,
 }
 
-/// Accepts the next connection with accept4(2), which creates the socket in `mode` and
-/// closed on exec. The listener must be non-blocking.
+/// Accepts the next connection with accept4(2), which creates a socket in `mode` that
+/// is closed on exec. The listener must be non-blocking.
 ///
 /// # Errors
 ///
@@ -89,7 +89,7 @@ pub fn accept(listener: BorrowedFd<'_>, mode: Mode) -> io::Result<TcpStream> {
 }
 
 // ANCHOR: self_pipe
-/// The pipe that each signal's handler writes to, indexed by the signal's number.
+/// The write end of the pipe that each signal's handler writes to, by signal number.
 static PIPES: [AtomicI32; 32] = [const { AtomicI32::new(0) }; 32];
 
 /// Makes the handler of each of `signals` write a byte to `pipe`, which is never
@@ -204,16 +204,17 @@ pub fn fork() -> io::Result<Option<Pid>> {
     }
 }
 
-/// Returns a child that has exited and is not reaped yet, without reaping it. If
-/// several have exited, each call returns the same child until that child is reaped.
+/// Returns a child that has exited and is not reaped yet, without reaping it, or
+/// `None`. If several have exited, each call returns the same child until that child is
+/// reaped.
 pub fn ended_child() -> Option<Pid> {
     // SAFETY: a `siginfo_t` is made of numbers and pointers, for which zero is valid.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     // SAFETY: waitid writes one `siginfo_t` through the pointer, or nothing.
     unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, flags) };
-    // SAFETY: waitid sets this field for a child that has exited; the field is still
-    // zero if no child has exited.
+    // SAFETY: waitid sets `si_pid` for a child that has exited; if no child has exited,
+    // the field is still zero.
     let pid = unsafe { info.si_pid() };
     (pid > 0).then(|| Pid::from_raw(pid))
 }
@@ -254,8 +255,8 @@ pub fn run_child(work: impl FnOnce() -> io::Result<()>) -> ! {
     unsafe { libc::_exit(if worked { 0 } else { 101 }) }
 }
 
-/// Runs a child that serves one connection ([`run_child`]). SIGTERM sets `draining`, and, while
-/// `idle` is set, ends the current or the next read of `socket`.
+/// Runs `work` like [`run_child`], in a child that serves one connection. SIGTERM sets
+/// `draining`, and ends the current or the next read of `socket` if `idle` is set.
 pub fn run_connection_child(
     socket: BorrowedFd<'_>,
     idle: &AtomicBool,
@@ -265,7 +266,7 @@ pub fn run_connection_child(
     SOCKET.store(socket.as_raw_fd(), SeqCst);
     IDLE.store(std::ptr::from_ref(idle).cast_mut(), SeqCst);
     DRAINING.store(std::ptr::from_ref(draining).cast_mut(), SeqCst);
-    // The borrows above stay valid: `run_child` does not return.
+    // The pointers to the borrows stay valid, because `run_child` does not return.
     run_child(|| {
         handle(Signal::SIGTERM, SigHandler::Handler(terminate))?;
         work();
@@ -285,8 +286,8 @@ extern "C" fn terminate(_: libc::c_int) {
     draining.store(true, SeqCst);
     if idle.load(SeqCst) {
         let errno = Errno::last_raw();
-        // This handler does not shut the socket down: read(2) may just have received half
-        // a request without having returned from the kernel yet.
+        // SIGTERM shortens the read timeout and does not shut the socket down: read(2)
+        // may have received half a request, and not have returned from the kernel yet.
         let at_once = libc::timeval { tv_sec: 0, tv_usec: 1 };
         // SAFETY: setsockopt is async-signal-safe; `run_connection_child` borrows the
         // descriptor in `SOCKET`, so it is open; the option takes a timeval of this
@@ -373,8 +374,8 @@ pub fn may_be_readable(descriptor: BorrowedFd<'_>) -> bool {
 /// acknowledged; 0 where the system cannot tell.
 pub fn unacked_bytes(socket: BorrowedFd<'_>) -> usize {
     let mut bytes: libc::c_int = 0;
-    // SAFETY: SIOCOUTQ (the number is TIOCOUTQ's; tcp(7)) writes one int through the
-    // pointer.
+    // SAFETY: TIOCOUTQ, which is SIOCOUTQ for a socket (tcp(7)), writes one int through
+    // the pointer.
     #[cfg(target_os = "linux")]
     let result =
         unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
@@ -426,8 +427,8 @@ pub fn release_free_memory() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn release_free_memory() {}
 
-/// Bytes that [`check_memory`] demands: more than a thread of the standard library and its
-/// first request take.
+/// Number of bytes that [`check_memory`] demands: more than a new thread of the
+/// standard library and its first request take.
 const SPARE: NonZeroUsize = NonZeroUsize::new(4 << 20).unwrap();
 
 /// Checks that a few MiB of memory can still be allocated, by mapping and unmapping them.
@@ -498,8 +499,8 @@ unsafe impl Zeroed for crate::server::usage::Usage {}
 mod tests {
     use super::*;
 
-    /// A process with several threads is not forked. The test harness has some, and this test
-    /// starts one more.
+    /// A process with several threads is not forked. The test harness has several
+    /// threads, and this test starts one more.
     #[test]
     fn a_process_with_threads_is_not_forked() {
         let (stay, other) = std::sync::mpsc::channel::<()>();

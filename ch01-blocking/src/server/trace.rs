@@ -43,12 +43,12 @@ pub fn set_connection(number: u64) {
     CONNECTION.set(number);
 }
 
-/// Writes one line to the [`log`]. Use the [`trace!`] macro.
+/// Writes one line to the [`log`]. [`trace!`] calls this function if the trace is on.
 pub fn line(verb: &str, what: Arguments<'_>) {
     let number = CONNECTION.get();
     let time = START.get().map_or(0.0, |start| start.elapsed().as_secs_f64());
     let mut line = String::with_capacity(80);
-    // A connection keeps its color, so that it stands out among the others.
+    // All lines of one connection have the same color, so that they stand out.
     let color = (COLORS.load(Relaxed) && number > 0).then_some(31 + number % 6);
     if let Some(color) = color {
         let _ = write!(line, "\x1b[{color}m"); // writing to a String cannot fail

@@ -1,11 +1,11 @@
 //! The resources that a worker process holds, recorded in memory that its parent can read
 //! after the worker's death.
 //!
-//! A process that serves one connection and exits needs none of this: its parent knows
-//! that exactly one connection has ended. A process that serves many connections, and
-//! shares counters and budgets with its siblings, records here what it holds. Such a
-//! process records a resource before taking it: if the process is killed in between,
-//! its parent gives back slightly too much, never too little.
+//! A process that serves one connection and exits needs no such record: its parent
+//! knows that exactly one connection has ended. A process that serves many connections,
+//! and shares counters and budgets with its siblings, records its resources here. It
+//! records a resource before taking it: if the process is killed in between, its parent
+//! gives back slightly too much, never too little.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};

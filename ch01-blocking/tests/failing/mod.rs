@@ -1,7 +1,7 @@
-//! Tests that a panic of the application outside its routes costs one connection. One
-//! such panic comes from the destructor of a content, wherever the server drops the
-//! content, also during a delay without end; the other one looks like the cancellation
-//! of a coroutine. Later chapters include this file by its path.
+//! Tests that a panic of the application outside its routes costs one connection. Some
+//! of the panics come from the destructor of a response's body, wherever the server
+//! drops the body, even during an endless delay; one looks like the cancellation of a
+//! coroutine. Later chapters include this file by its path.
 
 use ch01_blocking::app::site::Routes;
 use ch01_blocking::http::{Body, BodyStream, NextPiece, Request, Response};
@@ -17,7 +17,7 @@ use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
-/// A content that panics when it is dropped.
+/// A streamed body whose destructor panics.
 struct Failing;
 
 impl BodyStream for Failing {
@@ -66,8 +66,8 @@ fn ask(address: SocketAddr, method: &str, path: &str) -> io::Result<String> {
     }
 }
 
-/// Sends a server requests whose contents panic, and asserts that the server still
-/// answers other requests, stops in order, and has counted each panic.
+/// Sends a server requests whose response bodies panic, and asserts that the server
+/// still answers other requests, stops in order, and has counted each panic.
 pub(crate) fn costs_one_connection(
     run: impl FnOnce(Listener, &Arc<Site>, &Options, &Stop) -> io::Result<()> + Send,
 ) -> io::Result<()> {

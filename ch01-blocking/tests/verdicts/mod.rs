@@ -10,7 +10,7 @@ pub(crate) enum Precondition {
     Refused(u16, &'static str),
 }
 
-/// Returns limits that short inputs can reach.
+/// Returns limits so small that short inputs exceed them.
 pub(crate) fn small_limits() -> Limits {
     Limits {
         line: 40,
@@ -34,8 +34,9 @@ pub(crate) fn are_the_same_however_cut(input: &[u8]) {
     assert_eq!(whole, verdicts(bytes, &[1], &limits), "byte by byte");
 }
 
-/// Feeds the bytes to an inbox in pieces of the given sizes, repeated as necessary (all at
-/// once if there are none), and returns the results.
+/// Feeds the bytes to an inbox in pieces, and returns the results. `cuts` lists the
+/// sizes of the pieces, and is repeated as necessary; if it is empty, there is one
+/// piece.
 pub(crate) fn verdicts(
     bytes: &[u8],
     cuts: &[usize],
